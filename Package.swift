@@ -1,0 +1,250 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// MARK: - Settings
+
+let strict: [SwiftSetting] = [
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .treatAllWarnings(as: .error),
+]
+
+/// C wrappers and the event decoder: every unsafe use is spelled out.
+let memoryStrict: [SwiftSetting] = strict + [.strictMemorySafety()]
+
+let argumentParser: Target.Dependency = .product(
+    name: "ArgumentParser",
+    package: "swift-argument-parser"
+)
+let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
+
+// MARK: - Package
+
+let package = Package(
+    name: "trace-processor",
+    products: [
+        .executable(name: "trace-router", targets: ["trace-router"]),
+        .executable(name: "trace-worker", targets: ["trace-worker"]),
+        .executable(name: "trace-aggregator", targets: ["trace-aggregator"]),
+        .executable(name: "tracectl", targets: ["tracectl"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/swhitty/FlyingFox", from: "0.27.1"),
+    ],
+    targets: [
+        // MARK: C libraries (module maps over Debian's headers, generated C, shims)
+        .systemLibrary(name: "CGRPC"),
+        .systemLibrary(name: "CZeroMQ"),
+        .systemLibrary(name: "CProtobufC"),
+        .systemLibrary(name: "CZlib"),
+        .systemLibrary(name: "CLinux"),
+        .target(
+            name: "CTraceProtos",
+            dependencies: ["CProtobufC"],
+            linkerSettings: [.linkedLibrary("protobuf-c")]
+        ),
+        .target(name: "CChecksum", cSettings: [.unsafeFlags(["-msse4.2"])]),
+
+        // MARK: Vocabulary and the operating system
+        .target(name: "TraceModel", swiftSettings: strict),
+        .target(
+            name: "SystemIO",
+            dependencies: ["CLinux", "TraceModel"],
+            swiftSettings: memoryStrict
+        ),
+
+        // MARK: Thin wrappers: no C type leaves them
+        .target(
+            name: "GRPCTransport",
+            dependencies: ["CGRPC", "SystemIO", "TraceModel"],
+            swiftSettings: memoryStrict
+        ),
+        .target(
+            name: "GRPCServices",
+            dependencies: ["CTraceProtos", "GRPCTransport", "TraceModel"],
+            swiftSettings: memoryStrict
+        ),
+        .target(
+            name: "ZeroMQ",
+            dependencies: ["CZeroMQ", "SystemIO", "TraceModel"],
+            swiftSettings: memoryStrict
+        ),
+        .target(
+            name: "Compression",
+            dependencies: ["CZlib", "TraceModel"],
+            swiftSettings: memoryStrict
+        ),
+
+        // MARK: What the project exists for
+        .target(name: "TraceTime", dependencies: ["TraceModel"], swiftSettings: strict),
+        .target(
+            name: "TraceWire",
+            dependencies: ["SystemIO", "TraceModel"],
+            swiftSettings: memoryStrict
+        ),
+        .target(
+            name: "IngestLog",
+            dependencies: ["CChecksum", "SystemIO", "TraceModel"],
+            swiftSettings: memoryStrict
+        ),
+        .target(name: "TraceMetrics", dependencies: ["TraceModel"], swiftSettings: strict),
+        .target(
+            name: "TraceFiles",
+            dependencies: ["SystemIO", "TraceModel"],
+            swiftSettings: strict
+        ),
+        .target(name: "ActivityMonitoring", dependencies: ["TraceModel"], swiftSettings: strict),
+        .target(
+            name: "ClusterMessages",
+            dependencies: ["CTraceProtos", "TraceMetrics", "TraceModel"],
+            swiftSettings: memoryStrict
+        ),
+        .target(
+            name: "TraceProcessing",
+            dependencies: [
+                "SystemIO", "TraceFiles", "TraceMetrics", "TraceModel", "TraceTime", "TraceWire",
+            ],
+            swiftSettings: strict
+        ),
+
+        // MARK: Roles: libraries that never import one another and never import C
+        .target(
+            name: "RouterRole",
+            dependencies: [
+                "ActivityMonitoring", "ClusterMessages", "GRPCServices", "GRPCTransport",
+                "IngestLog", "SystemIO", "TraceMetrics", "TraceModel", "TraceTime", "TraceWire",
+                "ZeroMQ", logging,
+            ],
+            swiftSettings: strict
+        ),
+        .target(
+            name: "WorkerRole",
+            dependencies: [
+                "ClusterMessages", "IngestLog", "SystemIO", "TraceFiles", "TraceMetrics",
+                "TraceModel", "TraceProcessing", "TraceTime", "TraceWire", "ZeroMQ", logging,
+            ],
+            swiftSettings: strict
+        ),
+        .target(
+            name: "AggregatorRole",
+            dependencies: [
+                "ActivityMonitoring", "ClusterMessages", "Compression", "SystemIO", "TraceFiles",
+                "TraceMetrics", "TraceModel", "TraceTime", "ZeroMQ", logging,
+                .product(name: "FlyingFox", package: "FlyingFox"),
+            ],
+            swiftSettings: strict
+        ),
+        .target(
+            name: "OperatorTools",
+            dependencies: [
+                "Compression", "GRPCServices", "GRPCTransport", "IngestLog", "SystemIO",
+                "TraceModel", "TraceTime", "TraceWire",
+            ],
+            swiftSettings: strict
+        ),
+
+        // MARK: Executables: parse options, wire, run, exit code
+        .executableTarget(
+            name: "trace-router",
+            dependencies: ["RouterRole", "SystemIO", "TraceModel", argumentParser, logging],
+            swiftSettings: strict
+        ),
+        .executableTarget(
+            name: "trace-worker",
+            dependencies: ["WorkerRole", "SystemIO", "TraceModel", argumentParser, logging],
+            swiftSettings: strict
+        ),
+        .executableTarget(
+            name: "trace-aggregator",
+            dependencies: ["AggregatorRole", "SystemIO", "TraceModel", argumentParser, logging],
+            swiftSettings: strict
+        ),
+        .executableTarget(
+            name: "tracectl",
+            dependencies: ["OperatorTools", "SystemIO", "TraceModel", argumentParser, logging],
+            swiftSettings: strict
+        ),
+
+        // MARK: Tests
+        .testTarget(name: "TraceModelTests", dependencies: ["TraceModel"], swiftSettings: strict),
+        .testTarget(
+            name: "SystemIOTests",
+            dependencies: ["SystemIO", "TraceModel"],
+            swiftSettings: strict
+        ),
+        .testTarget(
+            name: "GRPCTransportTests",
+            dependencies: ["GRPCServices", "GRPCTransport", "TraceModel"],
+            swiftSettings: strict
+        ),
+        .testTarget(
+            name: "ZeroMQTests",
+            dependencies: ["SystemIO", "TraceModel", "ZeroMQ"],
+            swiftSettings: strict
+        ),
+        .testTarget(
+            name: "TraceWireTests",
+            dependencies: ["CTraceProtos", "SystemIO", "TraceModel", "TraceWire"],
+            swiftSettings: strict
+        ),
+        .testTarget(
+            name: "TraceTimeTests",
+            dependencies: ["TraceModel", "TraceTime"],
+            swiftSettings: strict
+        ),
+        .testTarget(
+            name: "IngestLogTests",
+            dependencies: ["IngestLog", "SystemIO", "TraceModel"],
+            swiftSettings: strict
+        ),
+        .testTarget(
+            name: "TraceMetricsTests",
+            dependencies: ["TraceMetrics", "TraceModel"],
+            swiftSettings: strict
+        ),
+        .testTarget(
+            name: "TraceFilesTests",
+            dependencies: ["SystemIO", "TraceFiles", "TraceModel"],
+            swiftSettings: strict
+        ),
+        .testTarget(
+            name: "ActivityMonitoringTests",
+            dependencies: ["ActivityMonitoring", "TraceModel"],
+            swiftSettings: strict
+        ),
+        .testTarget(
+            name: "ClusterMessagesTests",
+            dependencies: ["ClusterMessages", "TraceMetrics", "TraceModel"],
+            swiftSettings: strict
+        ),
+        .testTarget(
+            name: "TraceProcessingTests",
+            dependencies: [
+                "SystemIO", "TraceFiles", "TraceMetrics", "TraceModel", "TraceProcessing",
+                "TraceTime", "TraceWire",
+            ],
+            swiftSettings: strict
+        ),
+        .testTarget(
+            name: "RouterRoleTests",
+            dependencies: ["IngestLog", "RouterRole", "SystemIO", "TraceModel", "TraceWire"],
+            swiftSettings: strict
+        ),
+        .testTarget(
+            name: "AggregatorRoleTests",
+            dependencies: [
+                "AggregatorRole", "ClusterMessages", "SystemIO", "TraceMetrics", "TraceModel",
+            ],
+            swiftSettings: strict
+        ),
+        .testTarget(
+            name: "OperatorToolsTests",
+            dependencies: ["OperatorTools", "SystemIO", "TraceModel", "TraceWire"],
+            swiftSettings: strict
+        ),
+    ],
+    swiftLanguageModes: [.v6]
+)

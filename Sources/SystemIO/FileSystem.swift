@@ -1,0 +1,115 @@
+package import Glibc
+
+/// Names and directories: what is done to a file without opening it. Everything blocks.
+package enum FileSystem {
+    package static func exists(_ path: String) -> Bool {
+        unsafe access(path, F_OK) == 0
+    }
+
+    /// Creates the directory and its parents.
+    package static func createDirectory(_ path: String, mode: mode_t = 0o755) throws(SystemError) {
+        if path.isEmpty || exists(path) { return }
+        if let slash = path.lastIndex(of: "/"), slash != path.startIndex {
+            try createDirectory(String(path[..<slash]), mode: mode)
+        }
+        do throws(SystemError) {
+            try systemCall("mkdir", path) { unsafe mkdir(path, mode) }
+        } catch {
+            if error.errno != EEXIST { throw error }
+        }
+    }
+
+    /// The names in a directory, sorted, without `.` and `..`; empty where there is no directory.
+    package static func list(_ path: String) throws(SystemError) -> [String] {
+        guard let directory = unsafe opendir(path) else {
+            if errno == ENOENT { return [] }
+            throw SystemError(errno: errno, call: "opendir", subject: path)
+        }
+        defer { unsafe closedir(directory) }
+        var names: [String] = []
+        while let entry = unsafe readdir(directory) {
+            let name = unsafe withUnsafePointer(to: &entry.pointee.d_name) {
+                unsafe String(cString: UnsafeRawPointer($0).assumingMemoryBound(to: CChar.self))
+            }
+            if name != "." && name != ".." { names.append(name) }
+        }
+        return names.sorted()
+    }
+
+    /// Atomic within one file system; durable only after `syncDirectory`.
+    package static func rename(_ from: String, to: String) throws(SystemError) {
+        try systemCall("rename", "\(from) to \(to)") { unsafe Glibc.rename(from, to) }
+    }
+
+    /// Removes a file; a missing one is no error.
+    package static func remove(_ path: String) throws(SystemError) {
+        do throws(SystemError) {
+            try systemCall("unlink", path) { unsafe unlink(path) }
+        } catch {
+            if error.errno != ENOENT { throw error }
+        }
+    }
+
+    /// Makes created, renamed and removed names of a directory durable.
+    package static func syncDirectory(_ path: String) throws(SystemError) {
+        let descriptor = try systemCall("open", path) {
+            unsafe open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        }
+        defer { close(descriptor) }
+        try systemCall("fsync", path) { fsync(descriptor) }
+    }
+
+    /// Size in bytes, nil where there is no such file.
+    package static func size(_ path: String) -> Int? {
+        var info = stat()
+        return unsafe stat(path, &info) == 0 ? Int(info.st_size) : nil
+    }
+
+    /// Replaces a file's content in one step: temporary file, sync, rename, sync of the directory.
+    package static func publish(
+        _ path: String,
+        _ bytes: UnsafeRawBufferPointer
+    ) throws(SystemError) {
+        let temporary = path + ".tmp"
+        let file = try File(temporary, .replace)
+        unsafe try file.write(bytes, at: 0)
+        try file.syncData()
+        try rename(temporary, to: path)
+        try syncDirectory(parent(of: path))
+    }
+
+    /// A whole small file.
+    package static func contents(_ path: String) throws(SystemError) -> [UInt8] {
+        let file = try File(path, .read)
+        let size = try file.size()
+        var bytes = [UInt8](repeating: 0, count: size)
+        var thrown: SystemError?
+        let count = unsafe bytes.withUnsafeMutableBytes { buffer -> Int in
+            do throws(SystemError) {
+                return unsafe try file.read(into: buffer, at: 0)
+            } catch {
+                thrown = error
+                return 0
+            }
+        }
+        if let thrown { throw thrown }
+        bytes.removeLast(size - count)
+        return bytes
+    }
+
+    package static func parent(of path: String) -> String {
+        guard let slash = path.lastIndex(of: "/") else { return "." }
+        return slash == path.startIndex ? "/" : String(path[..<slash])
+    }
+
+    /// Free bytes that this user may fill.
+    package static func freeBytes(at path: String) throws(SystemError) -> Int {
+        var info = statvfs()
+        try systemCall("statvfs", path) { unsafe statvfs(path, &info) }
+        return Int(info.f_bavail) * Int(info.f_frsize)
+    }
+
+    package static func changeDirectory(to path: String) throws(SystemError) {
+        try systemCall("chdir", path) { unsafe chdir(path) }
+    }
+}

@@ -1,0 +1,119 @@
+/// A growable run of bytes without reference counting: what the hot path writes into.
+/// Owns its memory; a view from `bytes` is valid until the next append.
+@safe
+package struct RawBuffer: ~Copyable {
+    @usableFromInline
+    package private(set) var base: UnsafeMutableRawPointer
+    @usableFromInline
+    package private(set) var capacity: Int
+    package private(set) var count: Int = 0
+
+    /// `alignment` 4096 where the bytes go to a file opened for direct I/O.
+    package init(capacity: Int = 4096, alignment: Int = 64) {
+        precondition(capacity > 0)
+        self.capacity = capacity
+        self.alignment = alignment
+        unsafe base = .allocate(byteCount: capacity, alignment: alignment)
+    }
+
+    private let alignment: Int
+
+    deinit { unsafe base.deallocate() }
+
+    /// What has been written so far.
+    @inlinable
+    package var bytes: UnsafeRawBufferPointer {
+        unsafe UnsafeRawBufferPointer(start: base, count: count)
+    }
+
+    /// The same, to be overwritten in place.
+    @inlinable
+    package var mutableBytes: UnsafeMutableRawBufferPointer {
+        unsafe UnsafeMutableRawBufferPointer(start: base, count: count)
+    }
+
+    /// Makes room for `extra` more bytes and returns where they go; `commit` makes them count.
+    @inlinable
+    package mutating func reserve(_ extra: Int) -> UnsafeMutableRawPointer {
+        if count &+ extra > capacity { grow(toFit: count + extra) }
+        return unsafe base + count
+    }
+
+    /// Counts `extra` bytes written where `reserve` said.
+    @inlinable
+    package mutating func commit(_ extra: Int) {
+        count &+= extra
+        assert(count <= capacity)
+    }
+
+    @inlinable
+    package mutating func append(_ source: UnsafeRawBufferPointer) {
+        guard let start = source.baseAddress else { return }
+        let extra = source.count
+        unsafe reserve(extra).copyMemory(from: start, byteCount: extra)
+        commit(extra)
+    }
+
+    @inlinable
+    package mutating func append(_ text: StaticString) {
+        unsafe append(UnsafeRawBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
+    }
+
+    /// Copies a String's UTF-8; not for the hot path.
+    package mutating func append(_ text: String) {
+        var text = text
+        text.withUTF8 { unsafe append(UnsafeRawBufferPointer($0)) }
+    }
+
+    @inlinable
+    package mutating func append(byte: UInt8) {
+        unsafe reserve(1).storeBytes(of: byte, as: UInt8.self)
+        commit(1)
+    }
+
+    /// Little-endian, unaligned.
+    @inlinable
+    package mutating func append<Integer: FixedWidthInteger>(integer: Integer) {
+        unsafe reserve(MemoryLayout<Integer>.size)
+            .storeBytes(of: integer.littleEndian, as: Integer.self)
+        commit(MemoryLayout<Integer>.size)
+    }
+
+    /// Forgets the content, keeps the memory.
+    @inlinable
+    package mutating func removeAll() { count = 0 }
+
+    /// Keeps the first `newCount` bytes.
+    @inlinable
+    package mutating func truncate(to newCount: Int) {
+        precondition(newCount >= 0 && newCount <= count)
+        count = newCount
+    }
+
+    /// Drops the first `prefix` bytes and moves the rest down. O(rest).
+    package mutating func removeFirst(_ prefix: Int) {
+        precondition(prefix >= 0 && prefix <= count)
+        unsafe base.copyMemory(from: base + prefix, byteCount: count - prefix)
+        count -= prefix
+    }
+
+    /// Gives memory beyond `keeping` bytes back once the content is gone.
+    package mutating func shrink(keeping: Int) {
+        guard count == 0, capacity > keeping else { return }
+        unsafe base.deallocate()
+        capacity = keeping
+        unsafe base = .allocate(byteCount: keeping, alignment: alignment)
+    }
+
+    @inline(never)
+    @usableFromInline
+    mutating func grow(toFit needed: Int) {
+        var larger = capacity
+        while larger < needed { larger *= 2 }
+        let moved = UnsafeMutableRawPointer.allocate(byteCount: larger, alignment: alignment)
+        unsafe moved.copyMemory(from: base, byteCount: count)
+        unsafe base.deallocate()
+        unsafe base = moved
+        capacity = larger
+    }
+}

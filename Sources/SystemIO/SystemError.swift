@@ -1,0 +1,22 @@
+import Glibc
+
+/// A system call that failed: the call, what it was about, and errno.
+package struct SystemError: Error, CustomStringConvertible, Sendable {
+    package let errno: Int32
+    package let call: String
+    package let subject: String
+
+    package init(errno: Int32, call: String, subject: String) {
+        self.errno = errno
+        self.call = call
+        self.subject = subject
+    }
+
+    /// True where freeing space lets the same call succeed.
+    package var isOutOfSpace: Bool { errno == ENOSPC || errno == EDQUOT }
+
+    package var description: String {
+        let reason = unsafe strerror(errno).map { unsafe String(cString: $0) } ?? "error \(errno)"
+        return "\(call) \(subject): \(reason)"
+    }
+}

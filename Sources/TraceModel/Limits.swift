@@ -1,0 +1,83 @@
+/// Every bound of the system, units last in the names. `assertRelations()` runs at start and in a test.
+package enum Limits {
+    // MARK: Ingest
+    /// One `TraceBatch`: accepted up to exactly this, as the original accepts.
+    package static let messageBytesMax = 100 * 1_000 * 1_000
+    /// Events in one batch; one of an empty event is 2 bytes.
+    package static let batchEventsMax = 4_000_000
+    /// A string field of an event as sent; what is written is cut at `nameBytesMax`.
+    package static let stringFieldBytesMax = 1 << 20
+    /// Names (functions, comm, kernels, devices) beyond this are cut and counted.
+    package static let nameBytesMax = 4_096
+    package static let hostBytesMax = 255
+    package static let clientIDBytesMax = 255
+    /// `Anomaly` messages in one event.
+    package static let eventAnomaliesMax = 64
+    /// Frames kept of one call stack.
+    package static let stackFramesMax = 512
+    package static let metadataBytesMax = 16 << 10
+    package static let streamsPerConnectionMax = 1_024
+    /// Messages being received or waiting for their commit, together.
+    package static let ingestBytesMax = 512 << 20
+    /// How long a call is held before `RESOURCE_EXHAUSTED`.
+    package static let callHoldSeconds = 5
+    /// Time for one message to arrive once its receive is armed.
+    package static let receiveSeconds = 60
+
+    // MARK: Log
+    /// One commit group: what shares a write and an `fdatasync`, unless one record alone is larger.
+    package static let commitGroupBytesMax = 8 << 20
+    package static let logFileBytes = 64 << 20
+    package static let logRecordBytesMax = messageBytesMax + 4_096
+
+    // MARK: Fabric
+    package static let workersPerResourceMax = 64
+    /// One share, unless one event alone is larger.
+    package static let shareBytesMax = 8 << 20
+    /// Unapplied bytes the router lets one worker hold.
+    package static let workerCreditBytes = 32 << 20
+    package static let fabricMessageBytesMax = logRecordBytesMax + (1 << 20)
+    package static let heartbeatSeconds = 1
+    /// A worker silent for longer is reported as hung.
+    package static let heartbeatLateSeconds = 3
+
+    // MARK: State
+    package static let processesPerSlotMax = 8_192
+    package static let functionsPerProcessMax = 65_536
+    package static let openCallsPerThreadMax = 512
+    package static let threadsPerProcessMax = 65_536
+    package static let hostsMax = 1_024
+
+    // MARK: Files
+    /// Rendered rows that wait for their order, for all files of one worker together.
+    package static let runBufferBytesMax = 64 << 20
+    /// A run buffer of one file is written out at this size.
+    package static let runFlushBytes = 4 << 20
+    /// Rows younger than this (event time) stay back at a flush so that neighbours can overtake.
+    package static let runHoldbackNanoseconds: Int64 = 500_000_000
+    /// Wire bytes of one resource after which the router closes a window: about 100 MB of JSON.
+    package static let windowWireBytesMax = 40 << 20
+    package static let windowSecondsMax = 300
+    package static let openFilesMax = 512
+    package static let mergeBufferBytes = 1 << 20
+
+    // MARK: Metrics
+    package static let seriesPerMetricMax = 50_000
+    package static let labelBytesMax = 256
+    /// Series of processes silent for longer disappear.
+    package static let seriesExpirySeconds = 3_600
+
+    /// The relations between the limits; a violation is a bug of ours, found at the first start.
+    package static func assertRelations() {
+        precondition(messageBytesMax < logRecordBytesMax)
+        precondition(logRecordBytesMax < fabricMessageBytesMax)
+        precondition(messageBytesMax < ingestBytesMax)
+        precondition(shareBytesMax <= workerCreditBytes)
+        precondition(commitGroupBytesMax <= logFileBytes)
+        precondition(nameBytesMax <= stringFieldBytesMax)
+        precondition(runFlushBytes <= runBufferBytesMax)
+        precondition(heartbeatSeconds < heartbeatLateSeconds)
+        precondition(openCallsPerThreadMax <= 512, "Perfetto nests B and E 512 deep")
+        precondition(workersPerResourceMax <= Slot.count)
+    }
+}

@@ -1,0 +1,21 @@
+/// Which worker of a resource: `function.0`.
+package struct WorkerName: Hashable, Sendable, CustomStringConvertible {
+    package let resource: Resource
+    package let index: Int
+
+    package init(resource: Resource, index: Int) {
+        self.resource = resource
+        self.index = index
+    }
+
+    /// Reads `function.0`; nil where the text is no worker's name.
+    package init?(_ text: String) {
+        let parts = text.split(separator: ".", omittingEmptySubsequences: false)
+        guard parts.count == 2, let resource = Resource(name: String(parts[0])),
+            let index = Int(parts[1]), index >= 0, index < Limits.workersPerResourceMax
+        else { return nil }
+        self.init(resource: resource, index: index)
+    }
+
+    package var description: String { "\(resource.name).\(index)" }
+}
