@@ -45,7 +45,7 @@ package struct File: ~Copyable {
         _ bytes: UnsafeRawBufferPointer,
         at offset: Int
     ) throws(SystemError) {
-        guard let base = unsafe bytes.baseAddress else { return }
+        guard let base = bytes.baseAddress else { return }
         var done = 0
         while done < bytes.count {
             done += try systemCall("pwrite", path) {
@@ -59,7 +59,7 @@ package struct File: ~Copyable {
         into buffer: UnsafeMutableRawBufferPointer,
         at offset: Int
     ) throws(SystemError) -> Int {
-        guard let base = unsafe buffer.baseAddress else { return 0 }
+        guard let base = buffer.baseAddress else { return 0 }
         var done = 0
         while done < buffer.count {
             let count = try systemCall("pread", path) {
