@@ -1,0 +1,67 @@
+/// Everything that can be lost, cut, replaced or go wrong, as the label `kind` of
+/// `trace_errors_total`. One table, so that no loss goes without a number.
+package enum LossKind: String, CaseIterable, Sendable {
+    // MARK: What an event lost on its way
+    case nameCut = "name_cut"
+    case invalidUTF8Replaced = "invalid_utf8_replaced"
+    case timestampInvalid = "timestamp_invalid"
+    case stackFramesCut = "stack_frames_cut"
+    case anomaliesCut = "anomalies_cut"
+    case recordDeadLettered = "record_dead_lettered"
+
+    // MARK: State given up to stay within bounds
+    case processEvicted = "process_evicted"
+    case functionEvicted = "function_evicted"
+    case threadEvicted = "thread_evicted"
+    case openCallEvicted = "open_call_evicted"
+    case allocationEvicted = "allocation_evicted"
+    case connectionEvicted = "connection_evicted"
+    case hostOverflow = "host_overflow"
+
+    // MARK: Metrics
+    case seriesOverflow = "series_overflow"
+    case seriesExpired = "series_expired"
+    case sampleRefused = "sample_refused"
+    case labelCut = "label_cut"
+
+    // MARK: Between processes
+    case staleEpochDropped = "stale_epoch_dropped"
+    case fabricMessageRefused = "fabric_message_refused"
+    case workerRestart = "worker_restart"
+    case workerHung = "worker_hung"
+
+    // MARK: Storage
+    case logDamaged = "log_damaged"
+    case logTailCut = "log_tail_cut"
+    case checkpointDamaged = "checkpoint_damaged"
+    case diskFull = "disk_full"
+    case segmentDamaged = "segment_damaged"
+    case mergeFailed = "merge_failed"
+    case aggregatorStateDamaged = "aggregator_state_damaged"
+    case configurationRefused = "configuration_refused"
+
+    package enum Severity: Sendable {
+        /// Bounds and bad input at work: data is as whole as it can be.
+        case notice
+        /// Something of what was sent is missing or changed in the output.
+        case loss
+        /// A component failed.
+        case failure
+    }
+
+    package var severity: Severity {
+        switch self {
+        case .seriesExpired, .seriesOverflow, .labelCut, .staleEpochDropped, .logTailCut:
+            .notice
+        case .nameCut, .invalidUTF8Replaced, .timestampInvalid, .stackFramesCut, .anomaliesCut,
+            .recordDeadLettered, .processEvicted, .functionEvicted, .threadEvicted,
+            .openCallEvicted, .allocationEvicted, .connectionEvicted, .hostOverflow,
+            .sampleRefused:
+            .loss
+        case .fabricMessageRefused, .workerRestart, .workerHung, .logDamaged, .checkpointDamaged,
+            .diskFull, .segmentDamaged, .mergeFailed, .aggregatorStateDamaged,
+            .configurationRefused:
+            .failure
+        }
+    }
+}

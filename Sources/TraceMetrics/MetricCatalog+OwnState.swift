@@ -1,0 +1,195 @@
+extension MetricCatalog {
+    /// How this server itself is doing.
+    static let ownState: [MetricDescriptor] = accounting + router + workers + outputs
+
+    private static let accounting: [MetricDescriptor] = [
+        MetricDescriptor(
+            .buildInfo,
+            "trace_build_info",
+            .gauge,
+            "Constant 1; the version is in the label.",
+            labels: ["version"]
+        ),
+        MetricDescriptor(
+            .errorsTotal,
+            "trace_errors_total",
+            .counter,
+            "Everything lost, cut, replaced or failed, by kind.",
+            labels: ["kind"]
+        ),
+        MetricDescriptor(
+            .receivedEventsTotal,
+            "trace_received_events_total",
+            .counter,
+            "Events that arrived: written, deduplicated, dead-lettered and rejected together."
+        ),
+        MetricDescriptor(
+            .writtenEventsTotal,
+            "trace_written_events_total",
+            .counter,
+            "Events that the workers have written."
+        ),
+        MetricDescriptor(
+            .deduplicatedEventsTotal,
+            "trace_deduplicated_events_total",
+            .counter,
+            "Events of batches that were sent again."
+        ),
+        MetricDescriptor(
+            .deadLetteredEventsTotal,
+            "trace_dead_lettered_events_total",
+            .counter,
+            "Events set aside because they crashed their worker or were skipped by command."
+        ),
+        MetricDescriptor(
+            .rejectedEventsTotal,
+            "trace_rejected_events_total",
+            .counter,
+            "Events of refused calls, where they could be counted."
+        ),
+        MetricDescriptor(
+            .metricSeries,
+            "trace_metric_series",
+            .gauge,
+            "Series exposed by family.",
+            labels: ["metric"]
+        ),
+    ]
+
+    private static let router: [MetricDescriptor] = [
+        MetricDescriptor(
+            .routerUp,
+            "trace_router_up",
+            .gauge,
+            "1 while the router is heard from."
+        ),
+        MetricDescriptor(
+            .routerAccepting,
+            "trace_router_accepting",
+            .gauge,
+            "1 while the router accepts batches."
+        ),
+        MetricDescriptor(
+            .routerHeadLSN,
+            "trace_router_log_head_lsn",
+            .gauge,
+            "End of the ingest log: the position of the next record."
+        ),
+        MetricDescriptor(
+            .routerLogBytes,
+            "trace_router_log_bytes",
+            .gauge,
+            "Bytes of ingest log kept on disk.",
+            unit: "bytes"
+        ),
+        MetricDescriptor(
+            .routerQueueBytes,
+            "trace_router_queue_bytes",
+            .gauge,
+            "Bytes of calls that wait for their commit.",
+            unit: "bytes"
+        ),
+        MetricDescriptor(
+            .routerFsyncSeconds,
+            "trace_router_fsync_seconds",
+            .histogram,
+            "Duration of one fdatasync of the log.",
+            unit: "seconds",
+            bounds: MetricBounds.latencySeconds
+        ),
+        MetricDescriptor(
+            .routerAckSeconds,
+            "trace_router_ack_seconds",
+            .histogram,
+            "Time from a call's arrival to its answer.",
+            unit: "seconds",
+            bounds: MetricBounds.latencySeconds
+        ),
+        MetricDescriptor(
+            .routerDiskFreeBytes,
+            "trace_router_disk_free_bytes",
+            .gauge,
+            "Free bytes on the log's file system.",
+            unit: "bytes"
+        ),
+        MetricDescriptor(
+            .routerWindow,
+            "trace_router_window",
+            .gauge,
+            "Number of the window being filled."
+        ),
+    ]
+
+    private static let workers: [MetricDescriptor] = [
+        MetricDescriptor(
+            .workerUp,
+            "trace_worker_up",
+            .gauge,
+            "1 while the worker is heard from.",
+            labels: ["worker"]
+        ),
+        MetricDescriptor(
+            .workerLagBytes,
+            "trace_worker_lag_bytes",
+            .gauge,
+            "Bytes of log between the worker and the head.",
+            labels: ["worker"],
+            unit: "bytes"
+        ),
+        MetricDescriptor(
+            .workerAppliedLSN,
+            "trace_worker_applied_lsn",
+            .gauge,
+            "Log position that the worker has applied.",
+            labels: ["worker"]
+        ),
+        MetricDescriptor(
+            .workerCheckpointLSN,
+            "trace_worker_checkpoint_lsn",
+            .gauge,
+            "Log position of the worker's last checkpoint.",
+            labels: ["worker"]
+        ),
+        MetricDescriptor(
+            .workerRestartsTotal,
+            "trace_worker_restarts_total",
+            .counter,
+            "Starts of a worker after its first.",
+            labels: ["worker"]
+        ),
+    ]
+
+    private static let outputs: [MetricDescriptor] = [
+        MetricDescriptor(
+            .mergesTotal,
+            "trace_merges_total",
+            .counter,
+            "Windows merged into final files.",
+            labels: ["resource"]
+        ),
+        MetricDescriptor(
+            .mergeBytesTotal,
+            "trace_merge_bytes_total",
+            .counter,
+            "Bytes of final files written.",
+            labels: ["resource"],
+            unit: "bytes"
+        ),
+        MetricDescriptor(
+            .mergeSeconds,
+            "trace_merge_seconds",
+            .histogram,
+            "Duration of merging one window.",
+            labels: ["resource"],
+            unit: "seconds",
+            bounds: MetricBounds.mergeSeconds
+        ),
+        MetricDescriptor(
+            .finalFilesTotal,
+            "trace_final_files_total",
+            .counter,
+            "Final files published.",
+            labels: ["resource"]
+        ),
+    ]
+}

@@ -1,0 +1,43 @@
+package import TraceModel
+
+/// What a worker or the router tells the aggregator, once a second and when it falls quiet.
+package struct MetricSnapshot: Sendable, Equatable {
+    /// The process name the router goes by; workers go by their `WorkerName`.
+    package static let router = "router"
+
+    package var process: String
+    /// Grows with each start of the process.
+    package var incarnation: UInt64
+    package var pid: UInt32
+    package var appliedLSN: LSN
+    package var checkpointLSN: LSN
+    package var headLSN: LSN
+    /// A worker's slots that changed since its last snapshot.
+    package var slots: [SlotMetrics]
+    /// What does not follow from the log (times, restarts): cumulative since this incarnation began.
+    package var own: [MetricSample]
+    /// Of the router only.
+    package var router: RouterStatus?
+
+    package init(
+        process: String,
+        incarnation: UInt64,
+        pid: UInt32,
+        appliedLSN: LSN = 0,
+        checkpointLSN: LSN = 0,
+        headLSN: LSN = 0,
+        slots: [SlotMetrics] = [],
+        own: [MetricSample] = [],
+        router: RouterStatus? = nil
+    ) {
+        self.process = process
+        self.incarnation = incarnation
+        self.pid = pid
+        self.appliedLSN = appliedLSN
+        self.checkpointLSN = checkpointLSN
+        self.headLSN = headLSN
+        self.slots = slots
+        self.own = own
+        self.router = router
+    }
+}

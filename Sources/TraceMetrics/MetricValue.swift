@@ -1,0 +1,48 @@
+/// One series' value.
+package enum MetricValue: Sendable, Equatable {
+    case counter(Double)
+    case gauge(Double)
+    /// `buckets` holds one count a bound of the family and a last one for +Inf, none cumulative; `sum`
+    /// is in the family's unit.
+    case histogram(buckets: [UInt64], sum: Double)
+
+    package var kind: MetricKind {
+        switch self {
+        case .counter: .counter
+        case .gauge: .gauge
+        case .histogram: .histogram
+        }
+    }
+
+    /// Adds another source's share: counters and histograms sum, of gauges `other` stays. Values of
+    /// different kinds or bucket counts leave `self` as it is: they can't come from one family.
+    package mutating func add(_ other: MetricValue) {
+        switch (self, other) {
+        case (.counter(let mine), .counter(let theirs)):
+            self = .counter(mine + theirs)
+        case (.gauge, .gauge(let theirs)):
+            self = .gauge(theirs)
+        case (.histogram(var mine, let sum), .histogram(let theirs, let theirSum)):
+            guard mine.count == theirs.count else { return }
+            for index in mine.indices { mine[index] &+= theirs[index] }
+            self = .histogram(buckets: mine, sum: sum + theirSum)
+        default:
+            return
+        }
+    }
+
+    /// The later of two readings of one cumulative value, whichever came first. Gauges take `other`.
+    package mutating func advance(to other: MetricValue) {
+        switch (self, other) {
+        case (.counter(let mine), .counter(let theirs)):
+            self = .counter(max(mine, theirs))
+        case (.gauge, .gauge):
+            self = other
+        case (.histogram(let mine, _), .histogram(let theirs, _)):
+            guard mine.count == theirs.count else { return }
+            if theirs.reduce(0, &+) > mine.reduce(0, &+) { self = other }
+        default:
+            return
+        }
+    }
+}
