@@ -182,7 +182,7 @@ let package = Package(
         ),
         .testTarget(
             name: "ZeroMQTests",
-            dependencies: ["SystemIO", "TraceModel", "ZeroMQ"],
+            dependencies: ["CZeroMQ", "SystemIO", "TraceModel", "ZeroMQ"],
             swiftSettings: strict
         ),
         .testTarget(

@@ -37,6 +37,12 @@ package enum Limits {
     /// Unapplied bytes the router lets one worker hold.
     package static let workerCreditBytes = 32 << 20
     package static let fabricMessageBytesMax = logRecordBytesMax + (1 << 20)
+    /// Frames of one message, the routing id not counted.
+    package static let fabricFramesMax = 4
+    /// Messages that wait for one peer, unless a socket says otherwise.
+    package static let fabricQueueMessagesMax = 1_024
+    package static let fabricHandshakeSeconds = 5
+    package static let pollSourcesMax = 16
     package static let heartbeatSeconds = 1
     /// A worker silent for longer is reported as hung.
     package static let heartbeatLateSeconds = 3

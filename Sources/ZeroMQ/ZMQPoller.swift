@@ -1,0 +1,80 @@
+internal import CZeroMQ
+internal import Glibc
+internal import TraceModel
+
+/// Waits for sockets and plain descriptors (`Wakeup`, signals) at once. Belongs to its sockets' thread.
+@safe
+package final class ZMQPoller {
+    /// What was added, in order; names it in questions and changes.
+    package struct Source: Hashable, Sendable {
+        let index: Int
+    }
+
+    package struct Interest: OptionSet, Sendable {
+        package let rawValue: Int16
+        package init(rawValue: Int16) { self.rawValue = rawValue }
+        package static let readable = Interest(rawValue: Int16(ZMQ_POLLIN))
+        package static let writable = Interest(rawValue: Int16(ZMQ_POLLOUT))
+    }
+
+    private let items: UnsafeMutablePointer<zmq_pollitem_t>
+    private var count = 0
+    // A socket must not close while its handle is polled.
+    private var sockets: [ZMQSocket] = []
+
+    package init() { unsafe items = .allocate(capacity: Limits.pollSourcesMax) }
+
+    deinit { unsafe items.deallocate() }
+
+    /// Watches a socket; retains it.
+    package func add(_ socket: ZMQSocket, _ interest: Interest = .readable) -> Source {
+        socket.checkThread()
+        sockets.append(socket)
+        var item = unsafe zmq_pollitem_t()
+        unsafe item.socket = socket.handle
+        unsafe item.events = interest.rawValue
+        return unsafe append(item)
+    }
+
+    /// Watches a descriptor, which has to stay open as long as the poller waits.
+    package func add(descriptor: Int32, _ interest: Interest = .readable) -> Source {
+        var item = unsafe zmq_pollitem_t()
+        unsafe item.fd = descriptor
+        unsafe item.events = interest.rawValue
+        return unsafe append(item)
+    }
+
+    /// Watches for something else from the next `wait` on; an empty set watches for nothing.
+    package func setInterest(_ source: Source, _ interest: Interest) {
+        precondition(source.index < count)
+        unsafe items[source.index].events = interest.rawValue
+    }
+
+    /// Blocks until a source is ready or the time is over; nil waits without end. May come back
+    /// early with nothing ready, after a signal.
+    package func wait(milliseconds: Int?) {
+        let timeout = milliseconds.map { max($0, 0) } ?? -1
+        guard unsafe zmq_poll(items, Int32(count), timeout) < 0 else { return }
+        let code = errno
+        precondition(code == EINTR, "zmq_poll: errno \(code)")
+        for index in 0..<count { unsafe items[index].revents = 0 }
+    }
+
+    /// True where the last `wait` found something to receive.
+    package func isReadable(_ source: Source) -> Bool { found(source, .readable) }
+
+    /// True where the last `wait` found room to send.
+    package func isWritable(_ source: Source) -> Bool { found(source, .writable) }
+
+    private func found(_ source: Source, _ interest: Interest) -> Bool {
+        precondition(source.index < count)
+        return unsafe items[source.index].revents & interest.rawValue != 0
+    }
+
+    private func append(_ item: zmq_pollitem_t) -> Source {
+        precondition(count < Limits.pollSourcesMax)
+        unsafe (items + count).initialize(to: item)
+        count += 1
+        return Source(index: count - 1)
+    }
+}

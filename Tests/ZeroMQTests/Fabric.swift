@@ -1,0 +1,70 @@
+import Foundation
+import SystemIO
+import Testing
+import ZeroMQ
+
+/// A directory of its own with a context, for one test.
+final class Fabric {
+    let context: ZMQContext
+    let endpoint: String
+    private let directory: String
+
+    init() throws {
+        directory = NSTemporaryDirectory() + "zmq-\(UUID().uuidString.prefix(8))"
+        try FileSystem.createDirectory(directory)
+        endpoint = "ipc://\(directory)/s"
+        context = try ZMQContext()
+    }
+
+    deinit { try? FileManager.default.removeItem(atPath: directory) }
+
+    func router(queueMessagesMax: Int = 1_000) throws -> ZMQSocket {
+        let socket = try ZMQSocket(context, .router, queueMessagesMax: queueMessagesMax)
+        try socket.bind(endpoint)
+        return socket
+    }
+
+    func dealer(_ name: RoutingID, queueMessagesMax: Int = 1_000) throws -> ZMQSocket {
+        let socket = try ZMQSocket(context, .dealer(name), queueMessagesMax: queueMessagesMax)
+        try socket.connect(endpoint)
+        return socket
+    }
+}
+
+func routingID(_ text: String) throws -> RoutingID { try #require(RoutingID(text)) }
+
+/// Waits until the socket is ready; fails after ten seconds.
+func awaitReady(_ socket: ZMQSocket, _ interest: ZMQPoller.Interest) throws {
+    let poller = ZMQPoller()
+    let source = poller.add(socket, interest)
+    let deadline = WallClock.monotonic() + 10_000_000_000
+    while !poller.isReadable(source) && !poller.isWritable(source) {
+        try #require(WallClock.monotonic() < deadline, "nothing came")
+        poller.wait(milliseconds: 100)
+    }
+}
+
+/// Waits for a message and hands it over.
+func awaitMessage(_ socket: ZMQSocket) throws -> ZMQMessage {
+    while true {
+        try awaitReady(socket, .readable)
+        if let message = socket.receive() { return message }
+    }
+}
+
+/// Makes the router know the dealer, by a message of the dealer's.
+func introduce(_ dealer: ZMQSocket, to router: ZMQSocket) throws {
+    try awaitReady(dealer, .writable)
+    #expect(dealer.send(head: [1]) == .sent)
+    _ = try awaitMessage(router)
+}
+
+/// Waits until a condition holds, which some library thread brings about; fails after ten seconds.
+func awaitCondition(_ condition: () -> Bool) throws {
+    let deadline = WallClock.monotonic() + 10_000_000_000
+    let poller = ZMQPoller()
+    while !condition() {
+        try #require(WallClock.monotonic() < deadline, "it never came about")
+        poller.wait(milliseconds: 1)
+    }
+}

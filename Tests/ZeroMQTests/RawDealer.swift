@@ -1,0 +1,25 @@
+import CZeroMQ
+import Testing
+
+/// A peer that keeps none of the fabric's rules: libzmq as it is.
+final class RawDealer {
+    private let context: UnsafeMutableRawPointer
+    private let socket: UnsafeMutableRawPointer
+
+    init(_ endpoint: String) throws {
+        context = try #require(zmq_ctx_new())
+        socket = try #require(zmq_socket(context, ZMQ_DEALER))
+        try #require(zmq_connect(socket, endpoint) == 0)
+    }
+
+    deinit {
+        zmq_close(socket)
+        zmq_ctx_term(context)
+    }
+
+    func send(frameCount: Int) -> Bool {
+        (1...frameCount).allSatisfy { number in
+            zmq_send(socket, "x", 1, number < frameCount ? ZMQ_SNDMORE : 0) == 1
+        }
+    }
+}
