@@ -88,7 +88,7 @@ let package = Package(
         .target(
             name: "IngestLog",
             dependencies: ["CChecksum", "SystemIO", "TraceModel"],
-            swiftSettings: memoryStrict
+            swiftSettings: strict
         ),
         .target(name: "TraceMetrics", dependencies: ["TraceModel"], swiftSettings: strict),
         .target(

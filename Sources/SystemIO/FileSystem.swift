@@ -50,6 +50,15 @@ package enum FileSystem {
         }
     }
 
+    /// Removes an empty directory; a missing one is no error.
+    package static func removeDirectory(_ path: String) throws(SystemError) {
+        do throws(SystemError) {
+            try systemCall("rmdir", path) { unsafe rmdir(path) }
+        } catch {
+            if error.errno != ENOENT { throw error }
+        }
+    }
+
     /// Makes created, renamed and removed names of a directory durable.
     package static func syncDirectory(_ path: String) throws(SystemError) {
         let descriptor = try systemCall("open", path) {

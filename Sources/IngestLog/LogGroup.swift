@@ -1,0 +1,98 @@
+package import SystemIO
+package import TraceModel
+
+/// Records being laid out in memory that will share one write and one `fdatasync`.
+/// Their LSNs, counts and checksums are filled in by `seal`, once their place in the log is known.
+package struct LogGroup: ~Copyable {
+    package private(set) var buffer: RawBuffer
+    /// Where each record begins in `buffer`.
+    package private(set) var offsets: [Int] = []
+
+    package init(capacity: Int = 1 << 20) {
+        buffer = RawBuffer(capacity: capacity, alignment: 4096)
+    }
+
+    package var isEmpty: Bool { offsets.isEmpty }
+    package var byteCount: Int { buffer.count }
+
+    package func record(at offset: Int) -> LogRecord {
+        precondition(offset >= 0 && offset + LogRecord.headerBytes <= buffer.count)
+        return LogRecord(
+            base: UnsafeRawPointer(buffer.bytes.baseAddress.unsafelyUnwrapped) + offset
+        )
+    }
+
+    /// Begins a record and returns where its `bodyBytes` go; the pointer lives until the next append.
+    /// `discardLast` takes the record back.
+    package mutating func append(
+        _ type: LogRecordType,
+        arrival: EpochNanoseconds,
+        host: UnsafeRawBufferPointer,
+        bodyBytes: Int
+    ) -> UnsafeMutableRawPointer {
+        let payload = host.count + bodyBytes
+        precondition(payload <= Limits.logRecordBytesMax && host.count <= Limits.hostBytesMax)
+        let stride = LogRecord.stride(payloadBytes: payload)
+        offsets.append(buffer.count)
+        let base = buffer.reserve(stride)
+        buffer.commit(stride)
+        (base + stride - 8).storeBytes(of: 0, as: UInt64.self)
+        base.initializeMemory(as: UInt8.self, repeating: 0, count: LogRecord.headerBytes)
+        base.storeBytes(of: LogRecord.magic.littleEndian, as: UInt32.self)
+        base.storeBytes(of: UInt32(payload).littleEndian, toByteOffset: 8, as: UInt32.self)
+        base.storeBytes(of: type.rawValue, toByteOffset: 12, as: UInt8.self)
+        base.storeBytes(of: LogRecord.version, toByteOffset: 13, as: UInt8.self)
+        base.storeBytes(of: UInt16(host.count).littleEndian, toByteOffset: 14, as: UInt16.self)
+        base.storeBytes(of: arrival.littleEndian, toByteOffset: 32, as: Int64.self)
+        let body = base + LogRecord.headerBytes
+        if let start = host.baseAddress { body.copyMemory(from: start, byteCount: host.count) }
+        return body + host.count
+    }
+
+    /// Takes the last record back, as if it had not been appended.
+    package mutating func discardLast() {
+        guard let last = offsets.popLast() else { return }
+        buffer.truncate(to: last)
+    }
+
+    /// Gives each record its place, its counts, the chain, and its checksum.
+    /// `counts(i)` are the totals that hold once record i is in the log.
+    mutating func seal(
+        from start: LSN,
+        previousCRC: UInt32,
+        salt: UInt32,
+        durable: LSN,
+        counts: (Int) -> LogCounts
+    ) -> UInt32 {
+        var chain = previousCRC
+        let base = buffer.mutableBytes.baseAddress.unsafelyUnwrapped
+        for (index, offset) in offsets.enumerated() {
+            let at = base + offset
+            let totals = counts(index)
+            at.storeBytes(of: (start + LSN(offset)).littleEndian, toByteOffset: 16, as: UInt64.self)
+            at.storeBytes(of: chain.littleEndian, toByteOffset: 24, as: UInt32.self)
+            at.storeBytes(of: salt.littleEndian, toByteOffset: 28, as: UInt32.self)
+            at.storeBytes(of: durable.littleEndian, toByteOffset: 40, as: UInt64.self)
+            for resource in 0..<Resource.count {
+                at.storeBytes(
+                    of: totals.accepted[resource].littleEndian,
+                    toByteOffset: 48 + 8 * resource,
+                    as: UInt64.self
+                )
+            }
+            at.storeBytes(of: totals.deduplicated.littleEndian, toByteOffset: 96, as: UInt64.self)
+            at.storeBytes(of: totals.rejected.littleEndian, toByteOffset: 104, as: UInt64.self)
+            at.storeBytes(of: totals.deadLettered.littleEndian, toByteOffset: 112, as: UInt64.self)
+            chain = RecordCheck.crc(of: LogRecord(base: at))
+            at.storeBytes(of: chain.littleEndian, toByteOffset: 4, as: UInt32.self)
+        }
+        return chain
+    }
+
+    /// Forgets the records, keeps memory up to `keeping` bytes.
+    package mutating func removeAll(keeping: Int) {
+        offsets.removeAll(keepingCapacity: true)
+        buffer.removeAll()
+        buffer.shrink(keeping: keeping)
+    }
+}

@@ -1,0 +1,108 @@
+import SystemIO
+package import TraceModel
+
+/// Reads a log forward from an LSN, a bounded chunk at a time. Belongs to one thread; blocks on disk.
+package struct LogReader: ~Copyable {
+    private let directory: LogDirectory
+    private let salt: UInt32
+    private var file: File?
+    private var base: LSN = 0
+    /// The CRC that the next record must name as its predecessor's; nil before the first.
+    private var chain: UInt32?
+    /// The next record's LSN.
+    package private(set) var position: LSN
+    private var chunk = RawBuffer(capacity: 1 << 20)
+
+    /// - Parameter salt: the log's identity; records of another log are not read.
+    package init(directory: LogDirectory, salt: UInt32, from position: LSN) {
+        self.directory = directory
+        self.salt = salt
+        self.position = position
+    }
+
+    /// The next records up to `limit` (an LSN known to be a record's end), about `budget` bytes of
+    /// them and at least one. The bytes stay valid until the next call. Empty at `limit`.
+    /// - Throws: `TraceError(.corrupt)` where no valid record stands below `limit`,
+    ///   `TraceError(.system)` where a read fails.
+    package mutating func next(budget: Int, limit: LSN) throws(TraceError) -> UnsafeRawBufferPointer
+    {
+        chunk.removeAll()
+        guard position < limit else { return chunk.bytes }
+        do throws(SystemError) {
+            if try advance(budget: Int(min(LSN(budget), limit - position))) == nil {
+                return chunk.bytes
+            }
+        } catch {
+            throw TraceError(.system, "The ingest log cannot be read", cause: error)
+        }
+        throw TraceError(
+            .corrupt,
+            "No valid log record at LSN \(position)",
+            remedy: "`tracectl log verify` shows which range is damaged"
+        )
+    }
+
+    /// The records of the last `next` or `advance`.
+    var records: UnsafeRawBufferPointer { chunk.bytes }
+
+    /// Reads whole valid records, at least one, into `records` and moves behind them. Nil on success,
+    /// else what stands at the position instead of a record.
+    mutating func advance(budget: Int) throws(SystemError) -> RecordCheck? {
+        try openFile()
+        var wanted = max(budget, LogRecord.headerBytes)
+        while true {
+            try fill(wanted)
+            let end = validEnd()
+            if end > 0 {
+                chunk.truncate(to: end)
+                position += LSN(end)
+                return nil
+            }
+            let found = check(at: 0, chain: chain)
+            guard case .incomplete(let needed) = found, needed > wanted, chunk.count == wanted
+            else {
+                chunk.removeAll()
+                return found
+            }
+            wanted = needed
+        }
+    }
+
+    private func check(at offset: Int, chain: UInt32?) -> RecordCheck {
+        let bytes = UnsafeRawBufferPointer(rebasing: chunk.bytes[offset...])
+        let found = RecordCheck.check(bytes, at: position + LSN(offset), salt: salt)
+        guard case .valid = found, let chain, let start = bytes.baseAddress else { return found }
+        return LogRecord(base: start).previousCRC == chain ? found : .invalid
+    }
+
+    /// How many of the chunk's bytes are whole valid records, each the successor of the one before.
+    private mutating func validEnd() -> Int {
+        var end = 0
+        while end < chunk.count, case .valid(let stride) = check(at: end, chain: chain) {
+            chain = LogRecord(base: chunk.bytes.baseAddress.unsafelyUnwrapped + end).crc
+            end += stride
+        }
+        return end
+    }
+
+    /// Reads so that the chunk holds `wanted` bytes from the position on, or all there are.
+    private mutating func fill(_ wanted: Int) throws(SystemError) {
+        guard file != nil else { return }
+        chunk.removeAll()
+        let target = UnsafeMutableRawBufferPointer(start: chunk.reserve(wanted), count: wanted)
+        chunk.commit(try file?.read(into: target, at: Int(position - base)) ?? 0)
+    }
+
+    /// The file with the greatest base at or below the position: a newer file takes over where its base
+    /// is reached.
+    private mutating func openFile() throws(SystemError) {
+        if file != nil, position == base || !FileSystem.exists(directory.file(base: position)) {
+            return
+        }
+        guard let found = try directory.bases().last(where: { $0 <= position }) else {
+            throw SystemError(errno: 2, call: "open", subject: directory.file(base: position))
+        }
+        file = try File(directory.file(base: found), .read)
+        base = found
+    }
+}

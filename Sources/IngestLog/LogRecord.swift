@@ -1,0 +1,129 @@
+// The ingest log
+// ==============
+//
+// An endless sequence of bytes, addressed by LSN (byte offset, first record at 0), stored in files
+// `log/<base, 20 digits>.log`. The file with base B holds the records from LSN B on, at file offset
+// LSN − B; it ends where the file with the next base begins. A record never spans two files.
+//
+// Record (little-endian, starts on a multiple of 8):
+//
+//   offset size
+//        0    4  magic "TRL1"
+//        4    4  CRC-32C over bytes 8 ..< 128 + length
+//        8    4  length of the payload in bytes, without padding
+//       12    1  type (`LogRecordType`)
+//       13    1  version of this format: 1
+//       14    2  length of the host, the payload's first bytes
+//       16    8  LSN of this record
+//       24    4  CRC of the record before it, 0 for a log's first
+//       28    4  salt: the log's identity, drawn when it was created
+//       32    8  arrival, ns since the epoch
+//       40    8  durable LSN: everything below was on the disk when this was written
+//       48   48  accepted events so far, this record included, by resource (6 × u64)
+//       96    8  deduplicated events so far
+//      104    8  rejected events so far
+//      112    8  dead-lettered events so far
+//      120    8  reserved, 0
+//      128    …  payload, then zeros to a multiple of 8
+//
+// Files are preallocated, zeroed once, and recycled: what stands behind the last record of a file is
+// zeros or an older record, whose LSN does not fit its place. A reader at position P therefore first
+// looks for a file with base P, then for a valid record at P in the file it reads. After every start
+// the writer begins a new file at the recovered end, so a torn tail is never written over.
+//
+// Invariants: LSNs, accepted counts and arrival order never go back; each record carries its
+// predecessor's CRC, so a missing or replaced record is seen.
+
+package import TraceModel
+
+/// What a record stands for. Raw values are on disk.
+package enum LogRecordType: UInt8, Sendable {
+    /// The head of a log file: carries what recovery would otherwise need older files for.
+    case fileHead = 1
+    /// One accepted batch: host, then the request's bytes.
+    case batch = 2
+    /// The end of a window (`BarrierPayload`).
+    case barrier = 3
+    /// The clock's progress while nothing else is logged.
+    case tick = 4
+}
+
+/// Cumulative event counts, as every record carries them.
+package struct LogCounts: Sendable, Equatable {
+    package var accepted: InlineArray<6, UInt64> = InlineArray(repeating: 0)
+    package var deduplicated: UInt64 = 0
+    package var rejected: UInt64 = 0
+    package var deadLettered: UInt64 = 0
+
+    package init() {}
+
+    package var acceptedTotal: UInt64 {
+        var total: UInt64 = 0
+        for index in accepted.indices { total += accepted[index] }
+        return total
+    }
+
+    package static func == (left: LogCounts, right: LogCounts) -> Bool {
+        for index in left.accepted.indices where left.accepted[index] != right.accepted[index] {
+            return false
+        }
+        return left.deduplicated == right.deduplicated && left.rejected == right.rejected
+            && left.deadLettered == right.deadLettered
+    }
+}
+
+/// One record in memory: a view into a buffer that somebody else owns.
+package struct LogRecord {
+    package static let headerBytes = 128
+    static let magic: UInt32 = 0x314C_5254  // "TRL1"
+    static let version: UInt8 = 1
+
+    /// The record's first byte; `headerBytes` + payload are readable.
+    package let base: UnsafeRawPointer
+
+    package init(base: UnsafeRawPointer) { self.base = base }
+
+    package var type: LogRecordType? { LogRecordType(rawValue: load(12, as: UInt8.self)) }
+    package var lsn: LSN { load(16, as: UInt64.self) }
+    package var crc: UInt32 { load(4, as: UInt32.self) }
+    package var previousCRC: UInt32 { load(24, as: UInt32.self) }
+    package var salt: UInt32 { load(28, as: UInt32.self) }
+    package var arrival: EpochNanoseconds { load(32, as: Int64.self) }
+    package var durableLSN: LSN { load(40, as: UInt64.self) }
+    package var payloadBytes: Int { Int(load(8, as: UInt32.self)) }
+    package var hostBytes: Int { Int(load(14, as: UInt16.self)) }
+
+    /// Bytes from this record's LSN to the next one's.
+    package var stride: Int { LogRecord.stride(payloadBytes: payloadBytes) }
+
+    package static func stride(payloadBytes: Int) -> Int {
+        (headerBytes + payloadBytes + 7) & ~7
+    }
+
+    package var counts: LogCounts {
+        var counts = LogCounts()
+        for index in 0..<Resource.count {
+            counts.accepted[index] = load(48 + 8 * index, as: UInt64.self)
+        }
+        counts.deduplicated = load(96, as: UInt64.self)
+        counts.rejected = load(104, as: UInt64.self)
+        counts.deadLettered = load(112, as: UInt64.self)
+        return counts
+    }
+
+    package var host: UnsafeRawBufferPointer {
+        UnsafeRawBufferPointer(start: base + LogRecord.headerBytes, count: hostBytes)
+    }
+
+    /// The payload behind the host: a batch's bytes, a barrier's fields.
+    package var body: UnsafeRawBufferPointer {
+        UnsafeRawBufferPointer(
+            start: base + LogRecord.headerBytes + hostBytes,
+            count: payloadBytes - hostBytes
+        )
+    }
+
+    private func load<Integer: FixedWidthInteger>(_ offset: Int, as: Integer.Type) -> Integer {
+        Integer(littleEndian: base.loadUnaligned(fromByteOffset: offset, as: Integer.self))
+    }
+}

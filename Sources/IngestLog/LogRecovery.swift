@@ -1,0 +1,60 @@
+package import SystemIO
+package import TraceModel
+
+/// What a log holds when it is opened: where it ends and the totals its last record carries.
+package struct LogRecovery: Sendable {
+    /// Where the next record goes.
+    package let end: LSN
+    /// The oldest record still there.
+    package let begin: LSN
+    package let lastCRC: UInt32
+    package let counts: LogCounts
+    /// Bytes behind the end that belonged to a write that never finished.
+    package let tornBytes: Int
+    package let bases: [LSN]
+
+    /// Reads the log from its oldest record, hands each to `visit`, and syncs what it has read: after a
+    /// crash of the process alone the page cache may hold more than the disk.
+    /// Blocks; O(log). A record is valid only until `visit` returns.
+    package static func run(
+        _ directory: LogDirectory,
+        salt: UInt32,
+        visit: (LogRecord) -> Void
+    ) throws(SystemError) -> LogRecovery {
+        let bases = try directory.bases()
+        guard let begin = bases.first, let newest = bases.last else {
+            return LogRecovery(
+                end: 0,
+                begin: 0,
+                lastCRC: 0,
+                counts: LogCounts(),
+                tornBytes: 0,
+                bases: []
+            )
+        }
+        var reader = LogReader(directory: directory, salt: salt, from: begin)
+        var lastCRC: UInt32 = 0
+        var counts = LogCounts()
+        var stop = try reader.advance(budget: 1 << 20)
+        while stop == nil {
+            for record in LogRecords(reader.records) {
+                lastCRC = record.crc
+                counts = record.counts
+                visit(record)
+            }
+            stop = try reader.advance(budget: 1 << 20)
+        }
+        let file = try File(directory.file(base: newest), .readWrite)
+        try file.syncData()
+        var torn = 0
+        if case .incomplete = stop { torn = try file.size() - Int(reader.position - newest) }
+        return LogRecovery(
+            end: reader.position,
+            begin: begin,
+            lastCRC: lastCRC,
+            counts: counts,
+            tornBytes: max(torn, 0),
+            bases: bases
+        )
+    }
+}

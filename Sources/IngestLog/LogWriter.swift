@@ -1,0 +1,88 @@
+package import SystemIO
+package import TraceModel
+
+/// Appends groups of records and makes them durable. Belongs to one thread; every call blocks.
+package struct LogWriter: ~Copyable {
+    private let directory: LogDirectory
+    private let salt: UInt32
+    private var file: File
+    private var base: LSN
+    private var capacity: Int
+    private var chain: UInt32
+    /// Every file's base, ascending; the last is the one written.
+    private var bases: [LSN]
+    private let preparer: SparePreparer
+
+    /// Where the next record goes: everything below is durable.
+    package private(set) var end: LSN
+    /// The totals of the last record.
+    package private(set) var counts: LogCounts
+
+    /// Begins a new file at the recovered end, so that nothing torn is ever written over.
+    package init(
+        directory: LogDirectory,
+        salt: UInt32,
+        recovery: LogRecovery
+    ) throws(SystemError) {
+        self.directory = directory
+        self.salt = salt
+        end = recovery.end
+        counts = recovery.counts
+        chain = recovery.lastCRC
+        base = recovery.end
+        capacity = Limits.logFileBytes
+        preparer = SparePreparer(directory: directory, bytes: Limits.logFileBytes)
+        try preparer.prepareNow()
+        file = try preparer.takeSpare(as: directory.file(base: base), bytes: capacity)
+        bases = recovery.bases.filter { $0 != recovery.end } + [recovery.end]
+        preparer.prepareInBackground()
+    }
+
+    /// Seals the group, writes it in one go, and waits for the disk. When it returns the records are
+    /// durable. `countsAt(i)` are the totals once the group's record i is in the log.
+    /// - Throws: `SystemError`; out of space leaves the log as it was, so that the caller may try again
+    ///   later. After any other error the log must be reopened: the disk's state is unknown.
+    package mutating func commit(
+        _ group: inout LogGroup,
+        countsAt: (Int) -> LogCounts
+    ) throws(SystemError) {
+        precondition(!group.isEmpty, "an empty group is not written")
+        let bytes = group.byteCount
+        if Int(end - base) + bytes > capacity { try roll(toFit: bytes) }
+        let sealed = group.seal(
+            from: end,
+            previousCRC: chain,
+            salt: salt,
+            durable: end,
+            counts: countsAt
+        )
+        try file.write(group.buffer.bytes, at: Int(end - base))
+        try file.syncData()
+        counts = countsAt(group.offsets.count - 1)
+        chain = sealed
+        end += LSN(bytes)
+    }
+
+    /// Removes or recycles files that hold nothing at or above `lsn`.
+    package mutating func trim(below lsn: LSN) throws(SystemError) {
+        while bases.count >= 2, bases[1] <= lsn {
+            try preparer.recycle(directory.file(base: bases[0]))
+            bases.removeFirst()
+        }
+    }
+
+    /// The oldest LSN still there.
+    package var begin: LSN { bases[0] }
+
+    /// Ends the background work; the last call.
+    package func close() { preparer.stop() }
+
+    private mutating func roll(toFit bytes: Int) throws(SystemError) {
+        let needed = max(Limits.logFileBytes, bytes)
+        file = try preparer.takeSpare(as: directory.file(base: end), bytes: needed)
+        base = end
+        capacity = needed
+        bases.append(end)
+        preparer.prepareInBackground()
+    }
+}

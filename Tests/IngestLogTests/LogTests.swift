@@ -1,0 +1,244 @@
+import IngestLog
+import SystemIO
+import Testing
+import TraceModel
+
+/// A log in a temporary directory, written, broken, and read back.
+@Suite struct LogTests {
+    private static let salt: UInt32 = 0xC0FF_EE01
+
+    /// Runs `body` with a fresh directory and removes it afterwards.
+    private func withDirectory(_ body: (LogDirectory) throws -> Void) throws {
+        let path = "/tmp/ingest-log-test-\(UInt64.random(in: .min ... .max))"
+        try FileSystem.createDirectory(path)
+        defer {
+            for name in (try? FileSystem.list(path)) ?? [] {
+                try? FileSystem.remove("\(path)/\(name)")
+            }
+            try? FileSystem.removeDirectory(path)
+        }
+        try body(LogDirectory(path: path))
+    }
+
+    private func open(_ directory: LogDirectory) throws -> LogWriter {
+        let recovery = try LogRecovery.run(directory, salt: Self.salt) { _ in }
+        return try LogWriter(directory: directory, salt: Self.salt, recovery: recovery)
+    }
+
+    private func append(_ text: String, host: String = "h", to group: inout LogGroup) {
+        var host = host
+        let body = Array(text.utf8)
+        host.withUTF8 { host in
+            let target = group.append(
+                .batch,
+                arrival: 42,
+                host: UnsafeRawBufferPointer(host),
+                bodyBytes: body.count
+            )
+            body.withUnsafeBytes { body in
+                guard let start = body.baseAddress else { return }
+                target.copyMemory(from: start, byteCount: body.count)
+            }
+        }
+    }
+
+    private func commit(_ texts: [String], to writer: inout LogWriter) throws {
+        var group = LogGroup()
+        for text in texts { append(text, to: &group) }
+        let before = writer.counts
+        try writer.commit(&group) { index in
+            var counts = before
+            counts.accepted[0] += UInt64(index + 1)
+            return counts
+        }
+    }
+
+    private func bodies(_ directory: LogDirectory) throws -> [String] {
+        var texts: [String] = []
+        _ = try LogRecovery.run(directory, salt: Self.salt) { record in
+            texts.append(String(decoding: record.body, as: UTF8.self))
+        }
+        return texts
+    }
+
+    @Test func recordsComeBackInOrderWithTheirCounts() throws {
+        try withDirectory { directory in
+            var writer = try open(directory)
+            #expect(writer.end == 0)
+            try commit(["a", "", "some longer text"], to: &writer)
+            try commit(["b"], to: &writer)
+            let end = writer.end
+            writer.close()
+
+            var seen: [String] = []
+            let recovery = try LogRecovery.run(directory, salt: Self.salt) { record in
+                #expect(String(decoding: record.host, as: UTF8.self) == "h")
+                #expect(record.arrival == 42)
+                seen.append(String(decoding: record.body, as: UTF8.self))
+            }
+            #expect(seen == ["a", "", "some longer text", "b"])
+            #expect(recovery.end == end)
+            #expect(recovery.counts.accepted[0] == 4)
+        }
+    }
+
+    @Test func readerStartsAnywhereAndStopsAtTheLimit() throws {
+        try withDirectory { directory in
+            var writer = try open(directory)
+            try commit((0..<100).map { "record \($0)" }, to: &writer)
+            let middle = writer.end
+            try commit((100..<200).map { "record \($0)" }, to: &writer)
+            var reader = LogReader(directory: directory, salt: Self.salt, from: middle)
+            var texts: [String] = []
+            while true {
+                let bytes = try reader.next(budget: 1_000, limit: writer.end)
+                if bytes.isEmpty { break }
+                for record in LogRecords(bytes) {
+                    texts.append(String(decoding: record.body, as: UTF8.self))
+                }
+            }
+            #expect(texts == (100..<200).map { "record \($0)" })
+            writer.close()
+        }
+    }
+
+    @Test func everyRestartBeginsAFileAndReadsAcross() throws {
+        try withDirectory { directory in
+            for round in 0..<5 {
+                var writer = try open(directory)
+                try commit(["round \(round)"], to: &writer)
+                writer.close()
+            }
+            #expect(try bodies(directory) == (0..<5).map { "round \($0)" })
+            #expect(try directory.bases().count == 5)
+        }
+    }
+
+    @Test func recordsLargerThanAFileAndTheFilesBehindThemAreRead() throws {
+        try withDirectory { directory in
+            var writer = try open(directory)
+            let large = String(repeating: "x", count: Limits.logFileBytes + 4_096)
+            try commit(["before"], to: &writer)
+            try commit([large], to: &writer)
+            try commit(["after"], to: &writer)
+            writer.close()
+            let read = try bodies(directory)
+            #expect(read.map(\.utf8.count) == [6, large.utf8.count, 5])
+        }
+    }
+
+    /// Every cut of the last record's bytes gives the records before it, and the next start goes on.
+    @Test func aTornTailIsCutWhereverItTears() throws {
+        try withDirectory { directory in
+            var writer = try open(directory)
+            try commit(["kept"], to: &writer)
+            let end = Int(writer.end)
+            try commit(["torn away"], to: &writer)
+            let size = Int(writer.end) - end
+            writer.close()
+            let path = directory.file(base: 0)
+            let whole = try FileSystem.contents(path)
+            for cut in 0..<size {
+                let file = try File(path, .readWrite)
+                let zeros = [UInt8](repeating: 0, count: size - cut)
+                try zeros.withUnsafeBytes { try file.write($0, at: end + cut) }
+                // The record's own padding may be cut without harm to the record.
+                let expected = cut >= 128 + 1 + 9 ? ["kept", "torn away"] : ["kept"]
+                #expect(try bodies(directory) == expected, "cut at \(cut)")
+                try whole[end..<end + size].withUnsafeBytes { try file.write($0, at: end) }
+            }
+        }
+    }
+
+    @Test func everyFlippedBitOfTheLastRecordIsSeen() throws {
+        try withDirectory { directory in
+            var writer = try open(directory)
+            try commit(["kept"], to: &writer)
+            let start = Int(writer.end)
+            try commit(["flipped!"], to: &writer)
+            writer.close()
+            let path = directory.file(base: 0)
+            let whole = try FileSystem.contents(path)
+            for position in start..<start + 128 + 9 {
+                for bit in 0..<8 {
+                    let flipped = [whole[position] ^ (1 << bit)]
+                    let file = try File(path, .readWrite)
+                    try flipped.withUnsafeBytes { try file.write($0, at: position) }
+                    #expect(try bodies(directory) == ["kept"], "byte \(position) bit \(bit)")
+                    try whole[position...position].withUnsafeBytes {
+                        try file.write($0, at: position)
+                    }
+                }
+            }
+        }
+    }
+
+    /// What an older file held at the same place is no record of this one.
+    @Test func aRecycledFileDoesNotBringOldRecordsBack() throws {
+        try withDirectory { directory in
+            var writer = try open(directory)
+            try commit((0..<50).map { "old \($0)" }, to: &writer)
+            writer.close()
+            var second = try open(directory)
+            try second.trim(below: second.end)
+            try commit(["new"], to: &second)
+            second.close()
+            var third = try open(directory)
+            try commit(["newest"], to: &third)
+            third.close()
+            #expect(try bodies(directory) == ["new", "newest"])
+        }
+    }
+
+    @Test func recordsOfAnotherLogAreRefused() throws {
+        try withDirectory { directory in
+            var writer = try open(directory)
+            try commit(["a"], to: &writer)
+            writer.close()
+            let foreign = try LogRecovery.run(directory, salt: 7) { _ in
+                Issue.record("a record with another salt was read")
+            }
+            #expect(foreign.end == 0)
+        }
+    }
+
+    @Test func readingDamageBelowTheLimitNamesTheLSN() throws {
+        try withDirectory { directory in
+            var writer = try open(directory)
+            try commit(["a"], to: &writer)
+            let damaged = writer.end
+            try commit(["b"], to: &writer)
+            let file = try File(directory.file(base: 0), .readWrite)
+            try [UInt8(0xFF)].withUnsafeBytes { try file.write($0, at: Int(damaged) + 129) }
+            var reader = LogReader(directory: directory, salt: Self.salt, from: damaged)
+            do {
+                _ = try reader.next(budget: 1_000, limit: writer.end)
+                Issue.record("damage was not seen")
+            } catch let error as TraceError {
+                #expect(error.code == .corrupt)
+                #expect(error.message.contains("LSN \(damaged)"))
+            }
+            writer.close()
+        }
+    }
+
+    @Test func barriersRoundTrip() throws {
+        let map = SlotMap(workers: [.function: 3, .io: 2])
+        let barrier = BarrierPayload(
+            window: 7,
+            reason: .command,
+            stem: "20251122_101500_2",
+            slotMap: map
+        )
+        var buffer = RawBuffer()
+        barrier.encode(into: &buffer)
+        #expect(try BarrierPayload(decoding: buffer.bytes) == barrier)
+        for length in 0..<buffer.count {
+            #expect(throws: TraceError.self) {
+                try BarrierPayload(
+                    decoding: UnsafeRawBufferPointer(rebasing: buffer.bytes[..<length])
+                )
+            }
+        }
+    }
+}
