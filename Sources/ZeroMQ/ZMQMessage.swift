@@ -3,7 +3,8 @@ internal import TraceModel
 
 /// A message received, whole: owns the memory of its frames. It may move to another thread.
 ///
-/// Views from `frame(_:)` are valid as long as the message lives.
+/// Views from `frame(_:)` are valid as long as the message lives: keep it in a variable, as a
+/// temporary is gone before its view is read.
 @safe
 package struct ZMQMessage: ~Copyable, @unchecked Sendable {
     // Heap memory, as zmq_msg_t must not move: libzmq keeps short contents inside it.

@@ -52,6 +52,12 @@ func awaitMessage(_ socket: ZMQSocket) throws -> ZMQMessage {
     }
 }
 
+/// Waits for a message and copies its first frame.
+func awaitHead(_ socket: ZMQSocket) throws -> [UInt8] {
+    let message = try awaitMessage(socket)
+    return Array(message.frame(0))
+}
+
 /// Makes the router know the dealer, by a message of the dealer's.
 func introduce(_ dealer: ZMQSocket, to router: ZMQSocket) throws {
     try awaitReady(dealer, .writable)

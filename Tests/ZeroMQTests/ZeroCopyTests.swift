@@ -56,7 +56,7 @@ import ZeroMQ
             let fabric = try Fabric()
             let router = try fabric.router()
             let name = try routingID("silent")
-            let dealer = try fabric.dealer(name)
+            let dealer = try fabric.dealer(name, queueMessagesMax: 1)
             try introduce(dealer, to: router)
             for _ in 0..<count {
                 let shared = SharedBytes(count: 1 << 20, releases)
