@@ -1,0 +1,57 @@
+# shellcheck shell=bash
+# The programs: where they are, and building them when something changed.
+
+programs=(trace-router trace-worker trace-aggregator tracectl)
+
+# Sets bin_dir to the directory of the programs. TRACE_BIN_DIR names one that is used as it is;
+# otherwise it is the release build's, built first where a source is newer than the last build.
+programs_build() {
+    if [ -n "${TRACE_BIN_DIR:-}" ]; then
+        bin_dir=$TRACE_BIN_DIR
+        local program
+        for program in "${programs[@]}"; do
+            [ -x "$bin_dir/$program" ] || fail "TRACE_BIN_DIR: $bin_dir has no program $program"
+        done
+        bin_dir=$(cd "$bin_dir" && pwd -P)
+        return 0
+    fi
+    programs_locate
+    programs_current && return 0
+    command -v swift >/dev/null ||
+        fail "no Swift toolchain on the PATH; Swift 6.2 or later: https://www.swift.org/install/linux"
+
+    step "Building (release; the first time takes some minutes)"
+    local began
+    began=$(mktemp)
+    # One call a product would link each alone; the default set would also build what is not installed.
+    if ! (cd "$root" && swift build -c release >&2); then
+        rm -f "$began"
+        fail "the build failed, see above"
+    fi
+    programs_locate
+    # As of the build's start, so that a file saved meanwhile counts as newer.
+    touch -r "$began" "$bin_dir/cluster-build.stamp"
+    rm -f "$began"
+}
+
+# Sets bin_dir without building; for commands that talk to a running cluster.
+programs_locate() {
+    if [ -n "${TRACE_BIN_DIR:-}" ]; then
+        bin_dir=$TRACE_BIN_DIR
+    elif [ -e "$root/.build/release" ]; then
+        bin_dir=$(cd "$root/.build/release" && pwd -P)
+    elif command -v swift >/dev/null; then
+        bin_dir=$(cd "$root" && swift build -c release --show-bin-path) || return 1
+    else
+        bin_dir=$root/.build/release
+    fi
+}
+
+programs_current() {
+    local program stamp=$bin_dir/cluster-build.stamp
+    for program in "${programs[@]}"; do
+        [ -x "$bin_dir/$program" ] || return 1
+    done
+    [ -e "$stamp" ] || return 1
+    [ -z "$(find "$root/Sources" "$root/Package.swift" -newer "$stamp" -print -quit)" ]
+}

@@ -1,0 +1,315 @@
+# shellcheck shell=bash
+# What scripts/cluster can be told to do; one function a command.
+
+ready_seconds=60
+drain_seconds=${DRAIN_TIMEOUT:-600}
+
+# MARK: up
+
+command_up() {
+    packages_install "${run_packages[@]}"
+    settings_make_data_dir
+    supervision_lock
+    settings_load
+    if [ -n "$(services_supervised)" ]; then
+        cluster_report_running
+        return
+    fi
+    programs_build
+    cluster_start || return 1
+    settings_save
+    supervision_unlock
+    cluster_describe
+    [ -z "${flags[foreground]:-}" ] || cluster_stay_in_front
+}
+
+cluster_start() {
+    step "Starting the cluster in $data_dir"
+    supervision_stop || return 1 # what a crash may have left; nothing, as a rule
+    mkdir -p "$(services_dir)"
+    local name started=no
+    trap 'supervision_stop; exit 130' INT TERM
+    services_lay_out_aggregator
+    services_lay_out_router
+    for name in $(workers_names); do services_lay_out_worker "$name"; done
+    supervision_start
+    # shellcheck disable=SC2046 # names hold no spaces
+    services_wait_ready "$ready_seconds" aggregator router $(workers_names) && started=yes
+    trap - INT TERM
+    if [ "$started" = no ]; then
+        supervision_stop || true
+        complain "the cluster was not started; all logs are under $data_dir/logs"
+        return 1
+    fi
+}
+
+cluster_report_running() {
+    local name
+    local -a ill=()
+    for name in aggregator router $(workers_names); do services_ready "$name" || ill+=("$name"); done
+    if [ ${#ill[@]} -gt 0 ]; then
+        complain "a cluster runs in $data_dir already, but is not well; not ready: ${ill[*]}"
+        note "See scripts/cluster logs ${ill[0]}, or end it with scripts/cluster stop."
+        return 1
+    fi
+    if [ -n "${flags[foreground]:-}" ]; then
+        complain "a cluster runs in $data_dir already; it cannot be taken to the front"
+        return 1
+    fi
+    echo "A cluster runs in $data_dir already, and is ready."
+}
+
+cluster_describe() {
+    local here=''
+    [ -z "${flags[data]:-}" ] || here=" --data $(printf %q "${flags[data]}")"
+    cat <<END
+${bold}The cluster is ready.${plain}
+  send to   ${settings[grpc]}   (gRPC, NeuTracer.TracerService)
+  look at   http://${settings[metrics]}/   (page for people; /metrics, /status, /healthz)
+  output    $data_dir/output
+  logs      $data_dir/logs
+  status    scripts/cluster status$here
+  stop      scripts/cluster stop$here
+END
+}
+
+# For containers: waits for the cluster's end; Ctrl-C or SIGTERM stops it in order, a second one at once.
+cluster_stay_in_front() {
+    local signalled='' stop_pid status
+    rm -f "$data_dir/run/last-stop"
+    trap 'signalled=yes' INT TERM
+    while [ -z "$signalled" ] && [ -e "/proc/$supervisor_pid" ]; do
+        wait "$supervisor_pid" || true
+    done
+    if [ -z "$signalled" ]; then
+        # Somebody else's `stop`, once it is through, left its result; anything else ended it unasked.
+        supervision_lock
+        [ "$(cat "$data_dir/run/last-stop" 2>/dev/null)" = complete ]
+        return
+    fi
+    note "Stopping; once more ends at once."
+    # A process group of its own: Ctrl-C does not reach it, and all of it can be ended.
+    set -m
+    command_stop &
+    stop_pid=$!
+    set +m
+    trap 'kill -KILL -- -"$stop_pid"; cluster_kill; exit 1' INT TERM
+    while :; do
+        wait "$stop_pid" && status=0 || status=$?
+        [ -e "/proc/$stop_pid" ] && ! processes_zombie "$stop_pid" || return "$status"
+    done
+}
+
+# Ends every process without a word. What was acknowledged stands in the log.
+cluster_kill() {
+    note "Ended at once; the next start goes on from the log."
+    local name pid
+    local -a pids=()
+    supervision_running && s6-svscanctl -t "$(services_dir)"
+    for name in $(services_supervised); do
+        pid=$(services_field "$name" pid)
+        s6-svc -xdk "$(services_dir)/$name" 2>/dev/null || true
+        [ "$pid" = -1 ] || pids+=("$pid")
+    done
+    processes_wait_ended 5 "${pids[@]}" || true
+}
+
+# MARK: stop
+
+command_stop() {
+    if [ ! -d "$(services_dir)" ]; then
+        echo "No cluster runs in $data_dir."
+        return 0
+    fi
+    supervision_lock
+    if [ -z "$(services_supervised)" ]; then
+        supervision_stop || return 1
+        echo "No cluster runs in $data_dir."
+        return 0
+    fi
+    programs_locate
+    local status=0
+    cluster_drain || status=1
+    cluster_end_processes || status=1
+    if [ "$status" -eq 0 ]; then
+        echo complete >"$data_dir/run/last-stop"
+        echo "Stopped; everything received is under $data_dir/output."
+    else
+        echo incomplete >"$data_dir/run/last-stop"
+        complain "stopped, but not everything is finalized; the log keeps it for the next start"
+    fi
+    return "$status"
+}
+
+cluster_drain() {
+    if ! services_ready router; then
+        complain "the router is not ready, so nothing can be finalized"
+        return 1
+    fi
+    step "Writing out everything received"
+    # It ends when it has drained, and must not be started again.
+    s6-svc -O "$(services_dir)/router"
+    timeout "$drain_seconds" "$bin_dir/tracectl" drain --data "$data_dir" >&2 && return 0
+    complain "the cluster could not be drained"
+    return 1
+}
+
+# Router first, then workers, the aggregator last: each outlives those that still send to it.
+cluster_end_processes() {
+    local status=0 name
+    local -a names
+    mapfile -t names < <(services_workers)
+    services_down router || status=1
+    services_down "${names[@]}" || status=1
+    services_down aggregator || status=1
+    supervision_stop || status=1
+    return "$status"
+}
+
+# MARK: scale
+
+command_scale() {
+    cluster_require_running
+    supervision_lock
+    supervision_running || fail "the supervisor of $data_dir was killed; run stop, then up"
+    settings_load
+    programs_locate
+    local counts=$1 name
+    workers_merge "$counts"
+    settings[workers]=$(workers_text)
+
+    local -a wanted new=() retired=()
+    mapfile -t wanted < <(workers_names)
+    for name in "${wanted[@]}"; do services_exist "$name" || new+=("$name"); done
+    for name in $(services_workers); do
+        [[ " ${wanted[*]} " == *" $name "* ]] || retired+=("$name")
+    done
+
+    for name in "${new[@]}"; do services_lay_out_worker "$name"; done
+    if [ ${#new[@]} -gt 0 ]; then
+        step "Starting ${new[*]}"
+        s6-svscanctl -a "$(services_dir)"
+        services_wait_ready "$ready_seconds" "${new[@]}" || cluster_scale_undo "${new[@]}"
+    fi
+    step "Moving slots"
+    "$bin_dir/tracectl" scale "$counts" --data "$data_dir" >&2 || cluster_scale_undo "${new[@]}"
+    # From here on a start of the router, or of the cluster, is with the new numbers.
+    settings_save
+    cluster_rewrite_router_command
+    services_down "${retired[@]}" && services_remove "${retired[@]}" ||
+        fail "the slots moved, but a retired worker does not end: ${retired[*]}"
+    echo "Scaled: ${settings[workers]}"
+}
+
+cluster_scale_undo() {
+    if [ $# -gt 0 ]; then
+        services_down "$@" || true
+        services_remove "$@" || true
+    fi
+    fail "not scaled; everything is as before"
+}
+
+cluster_rewrite_router_command() {
+    local -a command
+    local index
+    mapfile -t command <"$(services_dir)/router/argv"
+    for ((index = 0; index + 1 < ${#command[@]}; index++)); do
+        [ "${command[index]}" = --workers ] && command[index + 1]=${settings[workers]}
+    done
+    services_replace_command router "${command[@]}"
+}
+
+# MARK: the others
+
+command_status() {
+    programs_locate
+    if [ -n "${flags[json]:-}" ]; then
+        "$bin_dir/tracectl" status --json --data "$data_dir"
+        return
+    fi
+    if [ ! -d "$(services_dir)" ] || [ -z "$(services_supervised)" ]; then
+        echo "No cluster runs in $data_dir."
+        return 1
+    fi
+    local name pid up ready seconds failures
+    printf '%-16s %8s  %-9s %10s  %s\n' PROCESS PID STATE SECONDS FAILURES
+    for name in aggregator router $(services_workers); do
+        read -r pid up ready seconds < <(
+            s6-svstat -o pid,up,ready,updownfor "$(services_dir)/$name" 2>/dev/null) ||
+            continue
+        failures=$(services_failures "$name")
+        printf '%-16s %8s  %-9s %10s  %s\n' "$name" "${pid/#-1/-}" \
+            "$(status_word "$up" "$ready" "$failures")" "$seconds" \
+            "$(status_failures "$name" "$failures")"
+    done
+    echo
+    "$bin_dir/tracectl" status --data "$data_dir"
+}
+
+status_word() {
+    case $1:$2:$3 in
+        true:true:*) echo ready ;;
+        true:*:0) echo starting ;;
+        true:*) echo "failing" ;; # in its back-off, or on the way out of it
+        *) echo down ;;
+    esac
+}
+
+status_failures() {
+    [ "$2" -eq 0 ] || echo "$2 in a row, last: $(cat "$(services_dir)/$1/last-end")"
+}
+
+command_finalize() {
+    cluster_require_running
+    programs_locate
+    "$bin_dir/tracectl" finalize --data "$data_dir"
+}
+
+command_restart() {
+    cluster_require_running
+    supervision_lock
+    local name
+    local -a names
+    if [ $# -gt 0 ]; then
+        services_exist "$1" || misuse "no process \"$1\"; there are: $(services_supervised | xargs)"
+        names=("$1")
+    else
+        # One after the other; agents keep being served until the router's turn, the last.
+        mapfile -t names < <(echo aggregator && services_workers && echo router)
+    fi
+    for name in "${names[@]}"; do
+        step "Restarting $name"
+        echo 0 >"$(services_dir)/$name/failures"
+        if ! s6-svc -wR -T $((ready_seconds * 1000)) -ur "$(services_dir)/$name" >/dev/null 2>&1; then
+            services_wait_ready 1 "$name" || fail "$name did not come back"
+        fi
+    done
+    echo "Restarted: ${names[*]}"
+}
+
+command_logs() {
+    local name file
+    [ -d "$data_dir/logs" ] || fail "$data_dir has no logs"
+    if [ $# -gt 0 ]; then
+        [ -e "$data_dir/logs/$1/current" ] ||
+            misuse "no log of \"$1\"; there are: $(logs_names)"
+        cat "$data_dir/logs/$1/current"
+        return
+    fi
+    for file in "$data_dir"/logs/*/current; do
+        [ -e "$file" ] || continue
+        name=$(basename "$(dirname "$file")")
+        tail -n 20 "$file" | sed "s/^/$name: /"
+    done
+}
+
+logs_names() {
+    local directory
+    for directory in "$data_dir"/logs/*/; do printf '%s ' "$(basename "$directory")"; done
+}
+
+cluster_require_running() {
+    if [ ! -d "$(services_dir)" ] || [ -z "$(services_supervised)" ]; then
+        fail "no cluster runs in $data_dir; start one with scripts/cluster up"
+    fi
+}

@@ -1,0 +1,142 @@
+# shellcheck shell=bash
+# The processes as s6 services: DIR/run/services/NAME is one, DIR/run/services the scan directory.
+
+# Failures in a row after which a start counts as failed.
+services_failures_max=3
+
+services_dir() { echo "$data_dir/run/services"; }
+
+# Lays out the service NAME that runs COMMAND…; s6 sees it at the next scan.
+services_lay_out() {
+    local name=$1 target new
+    shift
+    target=$(services_dir)/$name
+    new=$(services_dir)/.new.$name # hidden from the scan until it is whole
+    rm -rf "$new"
+    mkdir -p "$new/log"
+    cp "$root/scripts/service/run" "$root/scripts/service/finish" "$new/"
+    cp "$root/scripts/service/log-run" "$new/log/run"
+    printf '%s\n' "$@" >"$new/argv"
+    echo 3 >"$new/notification-fd"
+    echo 30000 >"$new/timeout-kill" # ms from the order to end to SIGKILL
+    mv "$new" "$target"
+}
+
+services_lay_out_aggregator() {
+    services_lay_out aggregator "$bin_dir/trace-aggregator" --data "$data_dir" \
+        --metrics "${settings[metrics]}" --time-zone "${settings[time_zone]}"
+}
+
+services_lay_out_router() {
+    local -a inactivity=()
+    [ -z "${settings[inactivity_timeout]}" ] ||
+        inactivity=(--inactivity-timeout "${settings[inactivity_timeout]}")
+    services_lay_out router "$bin_dir/trace-router" --data "$data_dir" --grpc "${settings[grpc]}" \
+        --workers "${settings[workers]}" "${inactivity[@]}" --time-zone "${settings[time_zone]}"
+}
+
+services_lay_out_worker() {
+    local name=$1
+    services_lay_out "$name" "$bin_dir/trace-worker" --data "$data_dir" \
+        --resource "${name%.*}" --index "${name##*.}" --time-zone "${settings[time_zone]}"
+}
+
+# The command of a service that is there already, for its next start.
+services_replace_command() {
+    local name=$1 target
+    shift
+    target=$(services_dir)/$name/argv
+    printf '%s\n' "$@" >"$target.new"
+    mv "$target.new" "$target"
+}
+
+# Names of the services that have a supervisor, one a line.
+services_supervised() {
+    local directory
+    for directory in "$(services_dir)"/*/; do
+        [ -d "$directory" ] && s6-svok "$directory" && basename "$directory"
+    done
+    return 0
+}
+
+services_workers() { services_supervised | grep -E '^[a-z]+\.[0-9]+$' || true; }
+
+services_exist() { [ -e "$(services_dir)/$1/argv" ]; }
+
+# Prints one field as s6-svstat names it (up, ready, pid…), `unknown` where nothing supervises it.
+services_field() { s6-svstat -o "$2" "$(services_dir)/$1" 2>/dev/null || echo unknown; }
+
+services_ready() { [ "$(services_field "$1" ready)" = true ]; }
+
+services_failures() { cat "$(services_dir)/$1/failures" 2>/dev/null || echo 0; }
+
+# Returns when all NAMEs are ready; fails, with the reason said, when one keeps ending or SECONDS are over.
+services_wait_ready() {
+    local limit=$1 name deadline
+    shift
+    deadline=$((SECONDS + limit))
+    while :; do
+        local -a waiting=()
+        for name; do services_ready "$name" || waiting+=("$name"); done
+        [ ${#waiting[@]} -gt 0 ] || return 0
+        for name in "${waiting[@]}"; do
+            [ "$(services_failures "$name")" -lt "$services_failures_max" ] && continue
+            complain "$name does not start: it ended $(services_failures "$name") times in a row, by $(
+                cat "$(services_dir)/$name/last-end")"
+            services_show_log_end "$name"
+            return 1
+        done
+        if ((SECONDS >= deadline)); then
+            complain "not ready after $limit s: ${waiting[*]}"
+            for name in "${waiting[@]:0:3}"; do services_show_log_end "$name"; done
+            return 1
+        fi
+        # Fails at once while the supervisor is only starting.
+        s6-svwait -U -t 500 "$(services_dir)/${waiting[0]}" >/dev/null 2>&1 || sleep 0.1
+    done
+}
+
+services_show_log_end() {
+    note "The end of $data_dir/logs/$1/current:"
+    tail -n 12 "$data_dir/logs/$1/current" 2>/dev/null | sed 's/^/    /' >&2 || true
+}
+
+# Orders all NAMEs down and returns when they are; fails where one still is not.
+services_down() {
+    [ $# -gt 0 ] || return 0
+    local name
+    local -a directories=()
+    for name; do
+        directories+=("$(services_dir)/$name")
+        s6-svc -d "$(services_dir)/$name" 2>/dev/null || true
+    done
+    # A little over timeout-kill.
+    s6-svwait -D -t 40000 "${directories[@]}" >/dev/null 2>&1
+}
+
+# Takes stopped services out of supervision and removes them.
+services_remove() {
+    [ $# -gt 0 ] || return 0
+    local name directory pid
+    local -a pids=()
+    for name; do
+        directory=$(services_dir)/$name
+        for pid in $(services_supervisor_pids "$directory"); do pids+=("$pid"); done
+        # Out of the scan first, so that s6-svscan does not start it again.
+        mv "$directory" "$(services_dir)/.old.$name"
+    done
+    s6-svscanctl -an "$(services_dir)" || return 1
+    processes_wait_ended 20 "${pids[@]}" || return 1
+    for name; do rm -rf "$(services_dir)/.old.$name"; done
+}
+
+# The s6-supervise processes of a service directory and of its logger.
+services_supervisor_pids() {
+    local directory=$1 link target
+    for link in /proc/[0-9]*/cwd; do
+        target=$(readlink "$link" 2>/dev/null) || continue
+        case $target in
+            "$directory" | "$directory/log") link=${link#/proc/} && echo "${link%/cwd}" ;;
+        esac
+    done
+}

@@ -1,0 +1,78 @@
+# shellcheck shell=bash
+# s6-svscan over the services of one data directory, and the lock that lets one command at a time change it.
+
+supervision_pid_file() { echo "$data_dir/run/supervisor.pid"; }
+
+# Holds until the script ends. Nothing that is started inherits it.
+supervision_lock() {
+    exec {lock_fd}>"$data_dir/run/control.lock"
+    flock -n "$lock_fd" && return 0
+    note "Waiting for another scripts/cluster that works on $data_dir"
+    flock "$lock_fd"
+}
+
+supervision_unlock() { exec {lock_fd}>&-; }
+
+# Whether s6-svscan runs: its control pipe has a reader only then.
+supervision_running() {
+    [ -p "$(services_dir)/.s6-svscan/control" ] && s6-svscanctl -a "$(services_dir)" 2>/dev/null
+}
+
+# Starts s6-svscan in a session of its own, holding nothing of the caller's: no directory, no
+# descriptor, no ignored signal. Sets supervisor_pid.
+supervision_start() {
+    (
+        cd /
+        local fd
+        for fd in /proc/"$BASHPID"/fd/*; do
+            fd=${fd##*/}
+            ((fd <= 2)) || eval "exec $fd>&-"
+        done
+        # A service and its logger count as one each; -c bounds them.
+        exec env --default-signal setsid s6-svscan -c 1000 "$(services_dir)" \
+            </dev/null >"$data_dir/run/supervisor.log" 2>&1
+    ) &
+    supervisor_pid=$!
+    echo "$supervisor_pid" >"$(supervision_pid_file)"
+}
+
+# Ends whatever supervises the data directory, with all services, and returns when no process is left.
+supervision_stop() {
+    local pid name
+    local -a pids=()
+    for name in "$(services_dir)"/*/ "$(services_dir)"/.old.*/; do
+        [ -d "$name" ] || continue
+        for pid in $(services_supervisor_pids "${name%/}"); do pids+=("$pid"); done
+    done
+    pid=$(cat "$(supervision_pid_file)" 2>/dev/null) || pid=''
+    if supervision_running; then
+        [ -z "$pid" ] || pids+=("$pid")
+        s6-svscanctl -t "$(services_dir)"
+    fi
+    # Also where s6-svscan itself was killed: its supervisors go on without it.
+    for name in $(services_supervised); do
+        s6-svc -xd "$(services_dir)/$name" 2>/dev/null || true
+        s6-svc -x "$(services_dir)/$name/log" 2>/dev/null || true
+    done
+    processes_wait_ended 40 "${pids[@]}" || return 1
+    rm -rf "$(services_dir)" "$(supervision_pid_file)"
+}
+
+# Returns when none of the processes is left; fails after SECONDS.
+processes_wait_ended() {
+    local limit=$1 pid deadline
+    shift
+    deadline=$((SECONDS + limit))
+    for pid; do
+        while [ -e "/proc/$pid" ] && ! processes_zombie "$pid"; do
+            if ((SECONDS >= deadline)); then
+                complain "process $pid does not end: $(tr '\0' ' ' <"/proc/$pid/cmdline")"
+                return 1
+            fi
+            sleep 0.05
+        done
+    done
+}
+
+# Ended, and only waiting for a parent that may be ourselves.
+processes_zombie() { grep -q '^State:[[:space:]]*Z' "/proc/$1/status" 2>/dev/null; }
