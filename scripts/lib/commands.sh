@@ -93,7 +93,7 @@ cluster_stay_in_front() {
     command_stop &
     stop_pid=$!
     set +m
-    trap 'kill -KILL -- -"$stop_pid"; cluster_kill; exit 1' INT TERM
+    trap '{ kill -KILL -- -"$stop_pid"; wait "$stop_pid"; } 2>/dev/null || true; cluster_kill; exit 1' INT TERM
     while :; do
         wait "$stop_pid" && status=0 || status=$?
         [ -e "/proc/$stop_pid" ] && ! processes_zombie "$stop_pid" || return "$status"
@@ -149,7 +149,7 @@ cluster_drain() {
     step "Writing out everything received"
     # It ends when it has drained, and must not be started again.
     s6-svc -O "$(services_dir)/router"
-    timeout "$drain_seconds" "$bin_dir/tracectl" drain --data "$data_dir" >&2 && return 0
+    timeout --foreground "$drain_seconds" "$bin_dir/tracectl" drain --data "$data_dir" >&2 && return 0
     complain "the cluster could not be drained"
     return 1
 }
