@@ -39,16 +39,19 @@ package struct LogWriter: ~Copyable {
     }
 
     /// Seals the group, writes it in one go, and waits for the disk. When it returns the records are
-    /// durable. `countsAt(i)` are the totals once the group's record i is in the log.
+    /// durable. `countsAt(i)` are the totals once the group's record i is in the log,
+    /// `head` appends what the head of a new file carries.
     /// - Throws: `SystemError`; out of space leaves the log as it was, so that the caller may try again
     ///   later. After any other error the log must be reopened: the disk's state is unknown.
     package mutating func commit(
         _ group: inout LogGroup,
-        countsAt: (Int) -> LogCounts
+        countsAt: (Int) -> LogCounts,
+        head: (inout RawBuffer) -> Void
     ) throws(SystemError) {
         precondition(!group.isEmpty, "an empty group is not written")
         let bytes = group.byteCount
-        if Int(end - base) + bytes > capacity { try roll(toFit: bytes) }
+        if end != base, Int(end - base) + bytes > capacity { try roll(toFit: bytes) }
+        if end == base { try writeHead(head) }
         let sealed = group.seal(
             from: end,
             previousCRC: chain,
@@ -77,8 +80,34 @@ package struct LogWriter: ~Copyable {
     /// Ends the background work; the last call.
     package func close() { preparer.stop() }
 
+    /// The first record of a file; made durable together with the group behind it.
+    private mutating func writeHead(_ fill: (inout RawBuffer) -> Void) throws(SystemError) {
+        var body = RawBuffer()
+        fill(&body)
+        var group = LogGroup(capacity: body.count + LogRecord.headerBytes + 8)
+        let none = UnsafeRawBufferPointer(start: nil, count: 0)
+        let target = group.append(
+            .fileHead,
+            arrival: WallClock.now(),
+            host: none,
+            bodyBytes: body.count
+        )
+        UnsafeMutableRawBufferPointer(start: target, count: body.count).copyMemory(from: body.bytes)
+        let totals = counts
+        let sealed = group.seal(
+            from: end,
+            previousCRC: chain,
+            salt: salt,
+            durable: end,
+            counts: { _ in totals }
+        )
+        try file.write(group.buffer.bytes, at: 0)
+        chain = sealed
+        end += LSN(group.byteCount)
+    }
+
     private mutating func roll(toFit bytes: Int) throws(SystemError) {
-        let needed = max(Limits.logFileBytes, bytes)
+        let needed = max(Limits.logFileBytes, bytes + Limits.logFileHeadBytesMax)
         file = try preparer.takeSpare(as: directory.file(base: end), bytes: needed)
         base = end
         capacity = needed

@@ -28,7 +28,15 @@ package enum Limits {
     /// One commit group: what shares a write and an `fdatasync`, unless one record alone is larger.
     package static let commitGroupBytesMax = 8 << 20
     package static let logFileBytes = 64 << 20
+    /// The record at the head of each log file: de-duplication window, slot map, window number.
+    package static let logFileHeadBytesMax = 16 << 20
     package static let logRecordBytesMax = messageBytesMax + 4_096
+
+    // MARK: De-duplication
+    /// Clients remembered; beyond it the one silent for longest is forgotten.
+    package static let dedupClientsMax = 4_096
+    /// Sequences of one client remembered below its greatest.
+    package static let dedupSequencesMax = 256
 
     // MARK: Fabric
     package static let workersPerResourceMax = 64
@@ -78,6 +86,9 @@ package enum Limits {
         precondition(messageBytesMax < logRecordBytesMax)
         precondition(logRecordBytesMax < fabricMessageBytesMax)
         precondition(messageBytesMax < ingestBytesMax)
+        precondition(
+            dedupClientsMax * (dedupSequencesMax * 8 + clientIDBytesMax + 32)
+                < logFileHeadBytesMax)
         precondition(shareBytesMax <= workerCreditBytes)
         precondition(commitGroupBytesMax <= logFileBytes)
         precondition(nameBytesMax <= stringFieldBytesMax)

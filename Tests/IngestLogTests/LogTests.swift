@@ -46,16 +46,21 @@ import TraceModel
         var group = LogGroup()
         for text in texts { append(text, to: &group) }
         let before = writer.counts
-        try writer.commit(&group) { index in
-            var counts = before
-            counts.accepted[0] += UInt64(index + 1)
-            return counts
-        }
+        try writer.commit(
+            &group,
+            countsAt: { index in
+                var counts = before
+                counts.accepted[0] += UInt64(index + 1)
+                return counts
+            },
+            head: { $0.append("head") }
+        )
     }
 
     private func bodies(_ directory: LogDirectory) throws -> [String] {
         var texts: [String] = []
         _ = try LogRecovery.run(directory, salt: Self.salt) { record in
+            guard record.type == .batch else { return }
             texts.append(String(decoding: record.body, as: UTF8.self))
         }
         return texts
@@ -72,6 +77,10 @@ import TraceModel
 
             var seen: [String] = []
             let recovery = try LogRecovery.run(directory, salt: Self.salt) { record in
+                guard record.type == .batch else {
+                    #expect(String(decoding: record.body, as: UTF8.self) == "head")
+                    return
+                }
                 #expect(String(decoding: record.host, as: UTF8.self) == "h")
                 #expect(record.arrival == 42)
                 seen.append(String(decoding: record.body, as: UTF8.self))

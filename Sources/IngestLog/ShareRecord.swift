@@ -1,0 +1,82 @@
+package import SystemIO
+package import TraceModel
+
+/// One log record as a worker gets it: narrowed to the events whose slots it owns. A share is a run of
+/// these; a worker that reads them in LSN order reads its part of the log.
+///
+/// Layout, little-endian: LSN u64, arrival i64, body bytes u32, type u8, 0 u8, host bytes u16, host,
+/// body, zeros to a multiple of 8. The body of a batch is a valid `TraceBatch`: the fields of the
+/// events, tag and length kept, as they came.
+package struct ShareRecord {
+    package static let headerBytes = 24
+
+    private let base: UnsafeRawPointer
+
+    package var lsn: LSN { load(0, as: UInt64.self) }
+    package var arrival: EpochNanoseconds { load(8, as: Int64.self) }
+    package var type: LogRecordType? { LogRecordType(rawValue: load(20, as: UInt8.self)) }
+    private var bodyBytes: Int { Int(load(16, as: UInt32.self)) }
+    private var hostBytes: Int { Int(load(22, as: UInt16.self)) }
+
+    package var host: UnsafeRawBufferPointer {
+        UnsafeRawBufferPointer(start: base + ShareRecord.headerBytes, count: hostBytes)
+    }
+
+    package var body: UnsafeRawBufferPointer {
+        UnsafeRawBufferPointer(start: base + ShareRecord.headerBytes + hostBytes, count: bodyBytes)
+    }
+
+    private static func stride(host: Int, body: Int) -> Int { (headerBytes + host + body + 7) & ~7 }
+
+    private func load<Integer: FixedWidthInteger>(_ offset: Int, as: Integer.Type) -> Integer {
+        Integer(littleEndian: base.loadUnaligned(fromByteOffset: offset, as: Integer.self))
+    }
+
+    /// Appends the head of a record for `bodyBytes` of body and returns where those go; valid until
+    /// the next append to `buffer`.
+    package static func append(
+        _ record: LogRecord,
+        bodyBytes: Int,
+        to buffer: inout RawBuffer
+    ) -> UnsafeMutableRawPointer {
+        let host = record.host
+        let stride = stride(host: host.count, body: bodyBytes)
+        let base = buffer.reserve(stride)
+        buffer.commit(stride)
+        (base + stride - 8).storeBytes(of: 0, as: UInt64.self)
+        base.storeBytes(of: record.lsn.littleEndian, as: UInt64.self)
+        base.storeBytes(of: record.arrival.littleEndian, toByteOffset: 8, as: Int64.self)
+        base.storeBytes(of: UInt32(bodyBytes).littleEndian, toByteOffset: 16, as: UInt32.self)
+        base.storeBytes(of: record.type?.rawValue ?? 0, toByteOffset: 20, as: UInt8.self)
+        base.storeBytes(of: 0, toByteOffset: 21, as: UInt8.self)
+        base.storeBytes(of: UInt16(host.count).littleEndian, toByteOffset: 22, as: UInt16.self)
+        let body = base + headerBytes + host.count
+        if let start = host.baseAddress {
+            (base + headerBytes).copyMemory(from: start, byteCount: host.count)
+        }
+        return body
+    }
+
+    /// Walks a share. Every length is checked: a share comes from another process.
+    /// - Throws: `TraceError(.corrupt)` where it is cut off or LSNs do not ascend.
+    package static func forEach(
+        in share: UnsafeRawBufferPointer,
+        _ visit: (ShareRecord) throws -> Void
+    ) throws {
+        var at = 0
+        var last: LSN?
+        while at < share.count {
+            guard let start = share.baseAddress, share.count - at >= headerBytes else {
+                throw TraceError(.corrupt, "A share ends inside a record's head")
+            }
+            let record = ShareRecord(base: start + at)
+            let stride = stride(host: record.hostBytes, body: record.bodyBytes)
+            guard share.count - at >= stride, last.map({ $0 < record.lsn }) ?? true else {
+                throw TraceError(.corrupt, "A share's record at LSN \(record.lsn) is damaged")
+            }
+            try visit(record)
+            last = record.lsn
+            at += stride
+        }
+    }
+}
