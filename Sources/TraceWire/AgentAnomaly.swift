@@ -1,0 +1,25 @@
+package import TraceModel
+
+/// A finding of the agent itself, inside a memory or network event.
+package struct AgentAnomaly {
+    package private(set) var description = ByteView.empty
+    /// 0 to 1 by contract; as sent, so anything, NaN included.
+    package private(set) var severity = 0.0
+
+    package init(decoding payload: ByteView) {
+        var reader = FieldReader(payload)
+        do throws(WireProblem) {
+            while true {
+                let tag = try reader.nextTag()
+                switch tag {
+                case 0: return
+                case 1 << 3 | WireType.bytes: description = try reader.bytes()
+                case 2 << 3 | WireType.fixed64: severity = try reader.double()
+                default: try reader.skip(tag)
+                }
+            }
+        } catch {
+            return
+        }
+    }
+}

@@ -1,0 +1,104 @@
+import TraceModel
+
+/// Finds the events in a `TraceBatch` and proves that each will decode: every field of every event
+/// is walked once, nothing is copied. What it accepts protobuf-c accepts too, with the same values.
+///
+/// Bounds: `Limits.messageBytesMax`, `batchEventsMax`, `stringFieldBytesMax`, `eventAnomaliesMax`,
+/// `clientIDBytesMax`, `hostBytesMax`. Nesting is bounded by the proto itself: only known submessages
+/// are entered, and those hold none. Invalid UTF-8 is accepted, and replaced where it is written.
+package enum BatchScanner {
+    /// Fills `index` with the events of `batch`, in place of what was in it. Does not block. O(bytes).
+    package static func scan(
+        _ batch: UnsafeRawBufferPointer,
+        into index: inout EventIndex
+    ) throws(WireError) -> BatchSummary {
+        index.removeAll()
+        var summary = BatchSummary()
+        let byteCount = batch.count
+        guard byteCount <= Limits.messageBytesMax else {
+            throw WireError(.limit, "batch: \(byteCount) bytes, limit \(Limits.messageBytesMax)")
+        }
+        guard let start = batch.baseAddress else { return summary }
+        let shapes = MessageShape.events
+        var reader = unsafe FieldReader(ByteView(batch))
+        while true {
+            guard let (resource, payload, tagCursor) = unsafe try nextEvent(&reader, &summary)
+            else {
+                break
+            }
+            guard summary.total < Limits.batchEventsMax else {
+                throw WireError(.limit, "batch: too many events, limit \(Limits.batchEventsMax)")
+            }
+            var walk = EventWalk(resource)
+            let processID: UInt32
+            do throws(WireProblem) {
+                let shape = shapes[Int(resource.rawValue)]
+                processID = try walk.processID(of: payload, shape: shape)
+            } catch {
+                throw WireError(error, in: walk, index: summary.count(of: resource))
+            }
+            summary.add(resource)
+            index.append(
+                EventEntry(
+                    offset: unsafe UInt32(truncatingIfNeeded: tagCursor - start),
+                    length: unsafe UInt32(truncatingIfNeeded: reader.cursor - tagCursor),
+                    processID: processID,
+                    resource: resource
+                )
+            )
+        }
+        try checkNames(summary)
+        return summary
+    }
+
+    /// The next event's payload and where its tag stands; the batch's own fields go into `summary`, unknown ones nowhere. Nil
+    /// at the end of the batch.
+    @inline(__always)
+    private static func nextEvent(
+        _ reader: inout FieldReader,
+        _ summary: inout BatchSummary
+    ) throws(WireError) -> (Resource, ByteView, UnsafeRawPointer)? {
+        var tag: UInt32 = 0
+        do throws(WireProblem) {
+            while true {
+                let tagCursor = unsafe reader.cursor
+                tag = 0
+                tag = try reader.nextTag()
+                if tag == 0 { return nil }
+                if let resource = Resource(batchField: tag >> 3) {
+                    guard tag & 7 == WireType.bytes else { throw .wireTypeMismatch }
+                    return unsafe (resource, try reader.bytes(), tagCursor)
+                }
+                try readOwnField(tag, &reader, &summary)
+            }
+        } catch {
+            throw WireError(error, atBatchField: tag >> 3, after: summary)
+        }
+    }
+
+    @inline(never)
+    private static func readOwnField(
+        _ tag: UInt32,
+        _ reader: inout FieldReader,
+        _ summary: inout BatchSummary
+    ) throws(WireProblem) {
+        switch tag {
+        case 100 << 3 | WireType.bytes: summary.clientID = try reader.bytes()
+        case 101 << 3 | WireType.varint: summary.sequence = try reader.varint()
+        case 102 << 3 | WireType.varint: summary.isLastBatch = try reader.bool()
+        case 103 << 3 | WireType.bytes: summary.host = try reader.bytes()
+        default:
+            guard !(100...103).contains(tag >> 3) else { throw .wireTypeMismatch }
+            try reader.skip(tag)
+        }
+    }
+
+    private static func checkNames(_ summary: BatchSummary) throws(WireError) {
+        for (name, view, limit) in [
+            ("client_id", summary.clientID, Limits.clientIDBytesMax),
+            ("host", summary.host, Limits.hostBytesMax),
+        ] where view.count > limit {
+            throw WireError(.stringTooLong, at: name, value: view.count, limit: limit)
+        }
+    }
+}

@@ -1,0 +1,44 @@
+package import TraceModel
+
+/// `TraceData`: a function entered or left.
+package struct FunctionEvent: WireEvent {
+    package static var resource: Resource { .function }
+
+    package private(set) var timestamp = ByteView.empty
+    /// 0 entry, 1 exit; others as sent.
+    package private(set) var eventType: Int32 = 0
+    package private(set) var cookie: Int64 = 0
+    package private(set) var functionName = ByteView.empty
+    /// The thread id, by the proto's name.
+    package private(set) var pid: UInt32 = 0
+    package private(set) var callCount: UInt64 = 0
+    package private(set) var averageDurationMicroseconds: UInt64 = 0
+    /// The process id as sent.
+    package private(set) var tgid: UInt32 = 0
+
+    package var processID: UInt32 { tgid != 0 ? tgid : pid }
+    package var threadID: UInt32 { pid }
+
+    package init(decoding payload: ByteView) {
+        var reader = FieldReader(payload)
+        do throws(WireProblem) {
+            while true {
+                let tag = try reader.nextTag()
+                switch tag {
+                case 0: return
+                case 1 << 3 | WireType.bytes: timestamp = try reader.bytes()
+                case 2 << 3 | WireType.varint: eventType = try reader.int32()
+                case 3 << 3 | WireType.varint: cookie = Int64(bitPattern: try reader.varint())
+                case 4 << 3 | WireType.bytes: functionName = try reader.bytes()
+                case 5 << 3 | WireType.varint: pid = try reader.uint32()
+                case 6 << 3 | WireType.varint: callCount = try reader.varint()
+                case 7 << 3 | WireType.varint: averageDurationMicroseconds = try reader.varint()
+                case 8 << 3 | WireType.varint: tgid = try reader.uint32()
+                default: try reader.skip(tag)
+                }
+            }
+        } catch {
+            return
+        }
+    }
+}

@@ -1,0 +1,76 @@
+package import TraceModel
+
+/// `GPUTraceData`: one of four kinds, their fields side by side; those of the other kinds are empty.
+package struct GPUEvent: WireEvent {
+    /// Which member of the oneof is set; the raw value is its field number.
+    package enum Kind: UInt8, Sendable {
+        case none = 0
+        case callstack = 3
+        case memory = 4
+        case launch = 5
+        case transfer = 6
+    }
+
+    package static var resource: Resource { .gpu }
+
+    package private(set) var timestamp = ByteView.empty
+    /// As sent; `kind` is what counts.
+    package private(set) var eventType: Int32 = 0
+    package private(set) var kind = Kind.none
+    package private(set) var pid: UInt32 = 0
+    /// Call stack: frames split by newline. Launch: the kernel's name. Transfer: D2D, D2H, H2D, H2H.
+    package private(set) var text = ByteView.empty
+    /// Memory: bytes. Launch: number of calls. Transfer: bytes a second.
+    package private(set) var value: UInt64 = 0
+
+    package var processID: UInt32 { pid }
+    package var threadID: UInt32 { pid }
+
+    package init(decoding payload: ByteView) {
+        var reader = FieldReader(payload)
+        do throws(WireProblem) {
+            while true {
+                let tag = try reader.nextTag()
+                switch tag {
+                case 0: return
+                case 1 << 3 | WireType.bytes: timestamp = try reader.bytes()
+                case 2 << 3 | WireType.varint: eventType = try reader.int32()
+                case 3 << 3 | WireType.bytes: decode(.callstack, try reader.bytes())
+                case 4 << 3 | WireType.bytes: decode(.memory, try reader.bytes())
+                case 5 << 3 | WireType.bytes: decode(.launch, try reader.bytes())
+                case 6 << 3 | WireType.bytes: decode(.transfer, try reader.bytes())
+                default: try reader.skip(tag)
+                }
+            }
+        } catch {
+            return
+        }
+    }
+
+    /// The member set last replaces all before it, its own kind too, as protobuf-c has it.
+    private mutating func decode(_ kind: Kind, _ payload: ByteView) {
+        self.kind = kind
+        pid = 0
+        text = .empty
+        value = 0
+        var reader = FieldReader(payload)
+        do throws(WireProblem) {
+            while true {
+                let tag = try reader.nextTag()
+                switch (kind, tag) {
+                case (_, 0): return
+                case (.launch, 1 << 3 | WireType.bytes): text = try reader.bytes()
+                case (.launch, 2 << 3 | WireType.varint): pid = try reader.uint32()
+                case (.launch, 3 << 3 | WireType.varint): value = try reader.varint()
+                case (_, 1 << 3 | WireType.varint): pid = try reader.uint32()
+                case (.callstack, 2 << 3 | WireType.bytes): text = try reader.bytes()
+                case (_, 2 << 3 | WireType.varint): value = try reader.varint()
+                case (.transfer, 3 << 3 | WireType.bytes): text = try reader.bytes()
+                default: try reader.skip(tag)
+                }
+            }
+        } catch {
+            return
+        }
+    }
+}

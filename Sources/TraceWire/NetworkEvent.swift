@@ -1,0 +1,83 @@
+package import TraceModel
+
+/// `NetworkTraceData`: bytes sent or received.
+package struct NetworkEvent: WireEvent {
+    package static var resource: Resource { .network }
+
+    package private(set) var timestamp = ByteView.empty
+    /// The thread id, by the proto's name.
+    package private(set) var pid: UInt32 = 0
+    /// The process id as sent.
+    package private(set) var tgid: UInt32 = 0
+    package private(set) var comm = ByteView.empty
+    package private(set) var isSend = false
+    package private(set) var byteCount: UInt64 = 0
+    package private(set) var sourceAddress = ByteView.empty
+    package private(set) var destinationAddress = ByteView.empty
+    package private(set) var sourcePort: UInt32 = 0
+    /// 0: listening on the source port.
+    package private(set) var destinationPort: UInt32 = 0
+    /// The field `protocol`.
+    package private(set) var transport = ByteView.empty
+    /// Cumulative.
+    package private(set) var txBytes: UInt64 = 0
+    /// Cumulative.
+    package private(set) var rxBytes: UInt64 = 0
+    /// Cumulative.
+    package private(set) var txPackets: UInt64 = 0
+    /// Cumulative.
+    package private(set) var rxPackets: UInt64 = 0
+    package private(set) var pattern: Int32 = 0
+    package private(set) var retransmits: UInt32 = 0
+    package private(set) var errors: UInt32 = 0
+    package private(set) var isBursty = false
+    package private(set) var activeConnections: UInt32 = 0
+    /// How many `anomalies` hold.
+    package private(set) var anomalyCount = 0
+    private let payload: ByteView
+
+    package var processID: UInt32 { tgid != 0 ? tgid : pid }
+    package var threadID: UInt32 { pid }
+
+    /// What the agent itself found. Walks the event again, so look at `anomalyCount` first.
+    package var anomalies: AgentAnomalies { AgentAnomalies(in: payload, field: 21) }
+
+    package init(decoding payload: ByteView) {
+        self.payload = payload
+        var reader = FieldReader(payload)
+        do throws(WireProblem) {
+            while true {
+                let tag = try reader.nextTag()
+                switch tag {
+                case 0: return
+                case 1 << 3 | WireType.bytes: timestamp = try reader.bytes()
+                case 2 << 3 | WireType.varint: pid = try reader.uint32()
+                case 3 << 3 | WireType.varint: tgid = try reader.uint32()
+                case 4 << 3 | WireType.bytes: comm = try reader.bytes()
+                case 5 << 3 | WireType.varint: isSend = try reader.bool()
+                case 6 << 3 | WireType.varint: byteCount = try reader.varint()
+                case 7 << 3 | WireType.bytes: sourceAddress = try reader.bytes()
+                case 8 << 3 | WireType.bytes: destinationAddress = try reader.bytes()
+                case 9 << 3 | WireType.varint: sourcePort = try reader.uint32()
+                case 10 << 3 | WireType.varint: destinationPort = try reader.uint32()
+                case 11 << 3 | WireType.bytes: transport = try reader.bytes()
+                case 12 << 3 | WireType.varint: txBytes = try reader.varint()
+                case 13 << 3 | WireType.varint: rxBytes = try reader.varint()
+                case 14 << 3 | WireType.varint: txPackets = try reader.varint()
+                case 15 << 3 | WireType.varint: rxPackets = try reader.varint()
+                case 16 << 3 | WireType.varint: pattern = try reader.int32()
+                case 17 << 3 | WireType.varint: retransmits = try reader.uint32()
+                case 18 << 3 | WireType.varint: errors = try reader.uint32()
+                case 19 << 3 | WireType.varint: isBursty = try reader.bool()
+                case 20 << 3 | WireType.varint: activeConnections = try reader.uint32()
+                case 21 << 3 | WireType.bytes:
+                    _ = try reader.bytes()
+                    anomalyCount += 1
+                default: try reader.skip(tag)
+                }
+            }
+        } catch {
+            return
+        }
+    }
+}

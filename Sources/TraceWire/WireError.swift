@@ -1,0 +1,79 @@
+package import TraceModel
+
+/// Why a batch is refused, in words for its sender: the field, what is wrong, and the limit.
+package struct WireError: Error, CustomStringConvertible, Sendable {
+    package enum Reason: String, Sendable {
+        /// The bytes are no `TraceBatch`.
+        case malformed
+        /// They are, but beyond one of `Limits`.
+        case limit
+    }
+
+    package let reason: Reason
+    package let description: String
+
+    init(_ reason: Reason, _ description: String) {
+        self.reason = reason
+        self.description = description
+    }
+
+    /// As what the caller of a service gets: `INVALID_ARGUMENT`.
+    package var traceError: TraceError { TraceError(.invalidArgument, description) }
+
+    /// Something wrong at `path`; `value` is the measured size where a limit is passed.
+    init(_ problem: WireProblem, at path: String, value: Int = 0, limit: Int = 0) {
+        switch problem {
+        case .truncated:
+            self.init(.malformed, "\(path): cut off")
+        case .varintTooLong:
+            self.init(.malformed, "\(path): overlong varint")
+        case .fieldNumberInvalid:
+            self.init(.malformed, "\(path): invalid field number")
+        case .wireTypeUnsupported:
+            self.init(.malformed, "\(path): unsupported wire type")
+        case .wireTypeMismatch:
+            self.init(.malformed, "\(path): wrong wire type")
+        case .stringTooLong:
+            self.init(.limit, "\(path): \(value) bytes, limit \(limit)")
+        case .tooManyAnomalies:
+            self.init(.limit, "\(path): \(value) messages, limit \(limit)")
+        }
+    }
+
+    /// A problem in the batch's own fields, or with the length of its next event.
+    init(_ problem: WireProblem, atBatchField field: UInt32, after summary: BatchSummary) {
+        var path = WireNames.batchField(field)
+        if let resource = Resource(batchField: field) { path += "[\(summary.count(of: resource))]" }
+        self.init(problem, at: path)
+    }
+
+    /// A problem where a walk through the event `index` of its resource stopped.
+    init(_ problem: WireProblem, in walk: EventWalk, index: Int) {
+        var path = "\(WireNames.batchField(of: walk.resource))[\(index)]"
+        if walk.field != 0 {
+            path += ".\(WireNames.field(walk.field, of: walk.resource))"
+        }
+        if problem == .tooManyAnomalies {
+            self.init(
+                problem,
+                at: path,
+                value: walk.nestedCount,
+                limit: Limits.eventAnomaliesMax
+            )
+            return
+        }
+        if let nestedField = walk.nestedField {
+            if walk.resource != .gpu { path += "[\(walk.nestedCount - 1)]" }
+            if nestedField != 0 {
+                let name = WireNames.nestedField(nestedField, in: walk.field, of: walk.resource)
+                path += ".\(name)"
+            }
+        }
+        self.init(
+            problem,
+            at: path,
+            value: walk.stringBytes,
+            limit: Limits.stringFieldBytesMax
+        )
+    }
+}
