@@ -81,6 +81,19 @@ package enum Limits {
     /// Series of processes silent for longer disappear.
     package static let seriesExpirySeconds = 3_600
 
+    // MARK: Operator's tools
+    /// Calls of one recording that `tracectl import` holds, 32 bytes each.
+    package static let importCallsMax = 16_000_000
+    package static let importNameBytesMax = 256 << 20
+    package static let importThreadsMax = 65_536
+    package static let jsonDepthMax = 512
+    /// Events in one batch of the tools.
+    package static let toolBatchEvents = 500
+    /// Processes that `tracectl agent` follows; those beyond are counted, not sampled.
+    package static let agentProcessesMax = 32_768
+    /// Sockets in one sample.
+    package static let agentSocketsMax = 16_384
+
     /// The relations between the limits; a violation is a bug of ours, found at the first start.
     package static func assertRelations() {
         precondition(messageBytesMax < logRecordBytesMax)

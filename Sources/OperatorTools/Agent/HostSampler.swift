@@ -1,0 +1,228 @@
+import Glibc
+package import TraceModel
+import TraceWire
+
+/// Turns `/proc` into events, one sample at a time.
+///
+/// - CPU: one event a process and sample. On- and off-CPU time and migrations are since the process
+///   began (the off-CPU time of several threads that overlap counts as none); utilization is since the
+///   sample before, or since the process began where it is seen for the first time.
+/// - Memory: an event where the resident size changed; `alloc` when it grew, `free` when it shrank, with
+///   the difference as size; `total_allocs` and `total_frees` count these.
+/// - I/O: an event an operation whose bytes or calls changed. The kernel tells neither latency nor
+///   device here, so they stay empty.
+/// - Network: an event a socket and sample, of this network namespace. The kernel counts bytes by
+///   interface, not by socket, so the byte fields stay 0.
+package struct HostSampler {
+    private let proc: ProcDirectory
+    private let ticksPerSecond: Double
+    private var histories: [UInt32: ProcessHistory] = [:]
+    private var generation: UInt64 = 0
+    /// Processes that the sample left out because there were too many.
+    package private(set) var processesLeftOut = 0
+    package private(set) var socketsLeftOut = 0
+
+    /// Who the events are about, and when.
+    private struct Subject {
+        let pid: UInt32
+        let comm: String
+        let timestamp: String
+    }
+
+    package init(proc: ProcDirectory, ticksPerSecond: Int = sysconf(Int32(_SC_CLK_TCK))) {
+        self.proc = proc
+        self.ticksPerSecond = Double(ticksPerSecond)
+    }
+
+    /// Takes one sample. `now` is the clock for the timestamps. Throws where `/proc` can't be listed and
+    /// what the sink throws.
+    package mutating func sample(
+        now: () -> EpochNanoseconds,
+        into sink: any EventSink
+    ) throws {
+        generation += 1
+        let processIDs = try proc.processIDs()
+        processesLeftOut += max(0, processIDs.count - Limits.agentProcessesMax)
+        let sockets = readSockets()
+        var socketsSent = 0
+        for pid in processIDs.prefix(Limits.agentProcessesMax) {
+            guard let stat = proc.contents(of: pid, "stat").flatMap(ProcessStat.init),
+                let uptime = proc.uptime()
+            else { continue }
+            let subject = Subject(
+                pid: pid,
+                comm: stat.comm,
+                timestamp: TraceClock.epochSeconds(now() / 1000 * 1000)
+            )
+            var history = history(of: pid, stat, uptime: uptime)
+            try sink.append(cpuEvent(subject, stat, uptime: uptime, &history))
+            try sampleMemory(subject, &history, into: sink)
+            try sampleIO(subject, &history, into: sink)
+            if !sockets.isEmpty {
+                try sampleSockets(subject, sockets, sent: &socketsSent, into: sink)
+            }
+            histories[pid] = history
+        }
+        let current = generation
+        histories = histories.filter { $0.value.generation == current }
+    }
+
+    /// What is known of the process, or the history of one that has just begun.
+    private func history(of pid: UInt32, _ stat: ProcessStat, uptime: Double) -> ProcessHistory {
+        // A different start time is a different process with the same id.
+        if let known = histories[pid], known.startTicks == stat.startTicks { return known }
+        return ProcessHistory(
+            startTicks: stat.startTicks,
+            sampledAt: min(uptime, Double(stat.startTicks) / ticksPerSecond),
+            cpuTicks: 0,
+            offCPUMicroseconds: 0,
+            seenOnCPU: [],
+            generation: generation
+        )
+    }
+
+    // MARK: CPU
+
+    private func cpuEvent(
+        _ subject: Subject,
+        _ stat: ProcessStat,
+        uptime: Double,
+        _ history: inout ProcessHistory
+    ) -> BatchEncoder.CPU {
+        let wall = max(0, uptime - history.sampledAt)
+        let ticks = stat.cpuTicks >= history.cpuTicks ? stat.cpuTicks - history.cpuTicks : 0
+        let busy = Double(ticks) / ticksPerSecond
+        history.offCPUMicroseconds += UInt64(max(0, wall - busy) * 1e6)
+        history.sampledAt = uptime
+        history.cpuTicks = stat.cpuTicks
+        history.generation = generation
+        history.saw(cpu: stat.processor)
+        let hotspot = history.hotspot
+        var event = BatchEncoder.CPU()
+        event.timestamp = subject.timestamp
+        event.pid = subject.pid
+        event.ppid = stat.ppid
+        event.comm = subject.comm
+        event.cpuID = stat.processor
+        event.onCPUMicroseconds = UInt64(Double(stat.cpuTicks) / ticksPerSecond * 1e6)
+        event.offCPUMicroseconds = history.offCPUMicroseconds
+        event.utilizationPercent = wall > 0 ? busy / wall * 100 : 0
+        event.migrations = migrations(of: subject.pid)
+        event.hotspotCPU = hotspot.cpu
+        event.hotspotPercent = hotspot.percent
+        return event
+    }
+
+    private func migrations(of pid: UInt32) -> UInt32 {
+        guard let bytes = proc.contents(of: pid, "sched"),
+            let count = FieldScanner.number(named: "se.nr_migrations", in: bytes)
+        else { return 0 }
+        return UInt32(truncatingIfNeeded: count)
+    }
+
+    // MARK: Memory
+
+    private func sampleMemory(
+        _ subject: Subject,
+        _ history: inout ProcessHistory,
+        into sink: any EventSink
+    ) throws {
+        guard let memory = proc.contents(of: subject.pid, "status").flatMap(ProcessMemory.init),
+            memory.resident != history.resident
+        else { return }
+        let before = history.resident ?? 0
+        let grew = memory.resident >= before
+        history.resident = memory.resident
+        if grew { history.growths += 1 } else { history.shrinkages += 1 }
+        var event = BatchEncoder.Memory()
+        event.timestamp = subject.timestamp
+        event.pid = subject.pid
+        event.tgid = subject.pid
+        event.comm = subject.comm
+        event.operation = grew ? "alloc" : "free"
+        event.size = grew ? memory.resident - before : before - memory.resident
+        event.totalAllocs = history.growths
+        event.totalFrees = history.shrinkages
+        event.currentMemory = memory.resident
+        event.peakMemory = memory.peak
+        try sink.append(event)
+    }
+
+    // MARK: I/O
+
+    private func sampleIO(
+        _ subject: Subject,
+        _ history: inout ProcessHistory,
+        into sink: any EventSink
+    ) throws {
+        guard let io = proc.contents(of: subject.pid, "io").flatMap(ProcessIO.init) else { return }
+        // The first sight is only the base of the differences.
+        let before = history.io ?? io
+        history.io = io
+        var event = BatchEncoder.IO()
+        event.timestamp = subject.timestamp
+        event.pid = subject.pid
+        event.comm = subject.comm
+        event.readBytes = io.readBytes
+        event.writeBytes = io.writeBytes
+        event.readOperations = io.readCalls
+        event.writeOperations = io.writeCalls
+        if io.readBytes != before.readBytes || io.readCalls != before.readCalls {
+            event.operation = "READ"
+            event.bytes = io.readBytes &- before.readBytes
+            try sink.append(event)
+        }
+        if io.writeBytes != before.writeBytes || io.writeCalls != before.writeCalls {
+            event.operation = "WRITE"
+            event.bytes = io.writeBytes &- before.writeBytes
+            try sink.append(event)
+        }
+    }
+
+    // MARK: Network
+
+    private typealias SocketsByInode = [UInt64: (entry: SocketEntry, transport: String)]
+
+    private func readSockets() -> SocketsByInode {
+        var sockets: SocketsByInode = [:]
+        for (table, transport) in [
+            ("tcp", "TCP"), ("tcp6", "TCP"), ("udp", "UDP"), ("udp6", "UDP"),
+        ] {
+            for entry in SocketEntry.parse(proc.contents("net/\(table)") ?? []) {
+                sockets[entry.inode] = (entry, transport)
+            }
+        }
+        return sockets
+    }
+
+    private mutating func sampleSockets(
+        _ subject: Subject,
+        _ sockets: SocketsByInode,
+        sent: inout Int,
+        into sink: any EventSink
+    ) throws {
+        // A descriptor that was duplicated is still one socket.
+        let inodes = Set(proc.socketInodes(of: subject.pid)).sorted()
+        let mine = inodes.compactMap { sockets[$0] }
+        let active = mine.count { $0.entry.isEstablished }
+        for (entry, transport) in mine {
+            guard sent < Limits.agentSocketsMax else {
+                socketsLeftOut += 1
+                continue
+            }
+            sent += 1
+            var event = BatchEncoder.Network()
+            event.timestamp = subject.timestamp
+            event.pid = subject.pid
+            event.tgid = subject.pid
+            event.comm = subject.comm
+            event.sourceAddress = entry.sourceAddress
+            event.sourcePort = entry.sourcePort
+            event.destinationAddress = entry.destinationAddress
+            event.destinationPort = entry.destinationPort
+            event.transport = transport
+            event.activeConnections = UInt32(clamping: active)
+            try sink.append(event)
+        }
+    }
+}

@@ -1,0 +1,42 @@
+package import TraceModel
+
+/// Reads and writes the times of recordings.
+package enum TraceClock {
+    /// Decimal microseconds to nanoseconds, exactly where there are at most three decimals; rounded
+    /// otherwise. Nil where the text is no such number or out of range.
+    package static func nanoseconds(microseconds text: [UInt8]) -> Int64? {
+        var value: Int64 = 0
+        var decimals = -1
+        for (index, byte) in text.enumerated() {
+            switch byte {
+            case UInt8(ascii: "0")...UInt8(ascii: "9"):
+                // A fourth decimal needs rounding, 17 digits might overflow.
+                if decimals == 3 || index > 17 { return rounded(text) }
+                value = value * 10 + Int64(byte - UInt8(ascii: "0"))
+                if decimals >= 0 { decimals += 1 }
+            case UInt8(ascii: ".") where decimals < 0 && index > 0:
+                decimals = 0
+            default:
+                return rounded(text)
+            }
+        }
+        guard !text.isEmpty else { return nil }
+        for _ in max(0, decimals)..<3 { value = value.multipliedReportingOverflow(by: 10).0 }
+        return value
+    }
+
+    private static func rounded(_ text: [UInt8]) -> Int64? {
+        guard let value = Double(String(decoding: text, as: UTF8.self)), value.isFinite else {
+            return nil
+        }
+        return Int64(exactly: (value * 1000).rounded())
+    }
+
+    /// Decimal seconds since the epoch with as many decimals as it takes: six or nine.
+    package static func epochSeconds(_ time: EpochNanoseconds) -> String {
+        let (seconds, fraction) = (max(0, time) / 1_000_000_000, max(0, time) % 1_000_000_000)
+        let micro = fraction % 1000 == 0
+        let digits = String(micro ? fraction / 1000 : fraction)
+        return "\(seconds)." + String(repeating: "0", count: (micro ? 6 : 9) - digits.count) + digits
+    }
+}
