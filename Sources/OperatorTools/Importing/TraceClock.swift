@@ -35,8 +35,8 @@ package enum TraceClock {
     /// Decimal seconds since the epoch with as many decimals as it takes: six or nine.
     package static func epochSeconds(_ time: EpochNanoseconds) -> String {
         let (seconds, fraction) = (max(0, time) / 1_000_000_000, max(0, time) % 1_000_000_000)
-        let micro = fraction % 1000 == 0
-        let digits = String(micro ? fraction / 1000 : fraction)
-        return "\(seconds)." + String(repeating: "0", count: (micro ? 6 : 9) - digits.count) + digits
+        let (value, width) = fraction % 1000 == 0 ? (fraction / 1000, 6) : (fraction, 9)
+        let digits = String(value)
+        return "\(seconds)." + String(repeating: "0", count: width - digits.count) + digits
     }
 }

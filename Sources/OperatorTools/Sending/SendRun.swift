@@ -6,6 +6,7 @@ import TraceWire
 package final class SendRun {
     private let sender: RetryingSender
     private var identity: ClientIdentity
+    private var index = EventIndex()
     /// Told bytes done and bytes in all after each batch.
     package var onProgress: ((_ done: Int, _ total: Int) -> Void)?
     package private(set) var events = 0
@@ -34,11 +35,28 @@ package final class SendRun {
 
     private func send(_ batch: [UInt8], name: String) throws {
         do {
-            let envelope = try BatchEnvelope(batch)
-            try sender.send(envelope.isAnonymous ? named(batch) : batch)
-            events += envelope.events
+            let (count, isAnonymous) = try inspect(batch)
+            try sender.send(isAnonymous ? named(batch) : batch)
+            events += count
         } catch let error as TraceError {
             throw TraceError(error.code, "\(name): \(error.message)", remedy: error.remedy)
+        }
+    }
+
+    /// The server's own check, so that a file which is no batch fails here, by its name. Anonymous: the
+    /// server would not recognize a second copy, and the sender may name it.
+    private func inspect(_ batch: [UInt8]) throws -> (events: Int, isAnonymous: Bool) {
+        try batch.withUnsafeBytes { bytes in
+            do throws(WireError) {
+                let summary = try BatchScanner.scan(bytes, into: &index)
+                return (summary.total, !summary.hasClientID && !summary.hasSequence)
+            } catch {
+                throw TraceError(
+                    .invalidArgument,
+                    "not a TraceBatch: \(error)",
+                    remedy: "Several batches in one file need the name to end in .pbs"
+                )
+            }
         }
     }
 

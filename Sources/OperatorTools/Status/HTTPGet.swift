@@ -1,0 +1,98 @@
+import Glibc
+import SystemIO
+import TraceModel
+
+/// One GET over HTTP/1.1 in the clear, on a connection of its own: enough to ask the aggregator.
+package enum HTTPGet {
+    private static let responseBytesMax = 4 << 20
+
+    /// The body of a 200 answer. Blocks for at most about `timeoutSeconds` a step. Throws `TraceError`
+    /// (unreachable) where there is no such answer.
+    package static func body(
+        of path: String,
+        from address: HostPort,
+        timeoutSeconds: Int
+    ) throws -> [UInt8] {
+        let descriptor = try connect(to: address, timeoutSeconds: timeoutSeconds)
+        defer { close(descriptor) }
+        let request =
+            "GET \(path) HTTP/1.1\r\nHost: \(address)\r\n"
+            + "Accept: application/json\r\nConnection: close\r\n\r\n"
+        var rest = Array(request.utf8)[...]
+        while !rest.isEmpty {
+            let count = try systemCall("send", "\(address)") {
+                rest.withUnsafeBytes {
+                    send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
+                }
+            }
+            rest = rest.dropFirst(count)
+        }
+        let deadline = WallClock.monotonic() + Int64(timeoutSeconds) * 1_000_000_000
+        var response: [UInt8] = []
+        var chunk = [UInt8](repeating: 0, count: 64 << 10)
+        while true {
+            if let body = try HTTPResponse.body(of: response, isAtEnd: false) { return body }
+            guard response.count < responseBytesMax, WallClock.monotonic() < deadline else {
+                throw TraceError(.unreachable, "\(address): the answer is too long or too slow")
+            }
+            let count = try systemCall("recv", "\(address)") {
+                recv(descriptor, &chunk, chunk.count, 0)
+            }
+            if count == 0 { break }
+            response.append(contentsOf: chunk.prefix(count))
+        }
+        guard let body = try HTTPResponse.body(of: response, isAtEnd: true) else {
+            throw TraceError(.unreachable, "\(address): the answer is cut off")
+        }
+        return body
+    }
+
+    private static func connect(to address: HostPort, timeoutSeconds: Int) throws -> Int32 {
+        var hints = addrinfo()
+        hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
+        var list: UnsafeMutablePointer<addrinfo>?
+        let code = getaddrinfo(address.host, String(address.port), &hints, &list)
+        guard code == 0 else {
+            let reason = String(cString: gai_strerror(code))
+            throw TraceError(.unreachable, "\(address.host): \(reason)")
+        }
+        defer { freeaddrinfo(list) }
+        var last = SystemError(errno: ECONNREFUSED, call: "connect", subject: "\(address)")
+        var next = list
+        while let candidate = next?.pointee {
+            do throws(SystemError) {
+                return try connect(to: candidate, "\(address)", timeoutSeconds: timeoutSeconds)
+            } catch {
+                last = error
+                next = candidate.ai_next
+            }
+        }
+        throw TraceError(.unreachable, "nobody answers", cause: last)
+    }
+
+    private static func connect(
+        to candidate: addrinfo,
+        _ name: String,
+        timeoutSeconds: Int
+    ) throws(SystemError) -> Int32 {
+        let kind = candidate.ai_socktype | Int32(SOCK_CLOEXEC.rawValue)
+        let descriptor = try systemCall("socket", name) { socket(candidate.ai_family, kind, 0) }
+        do throws(SystemError) {
+            // On Linux SO_SNDTIMEO bounds connect too (socket(7)).
+            var timeout = timeval(tv_sec: timeoutSeconds, tv_usec: 0)
+            for option in [SO_SNDTIMEO, SO_RCVTIMEO] {
+                let size = socklen_t(MemoryLayout<timeval>.size)
+                try systemCall("setsockopt", name) {
+                    setsockopt(descriptor, SOL_SOCKET, option, &timeout, size)
+                }
+            }
+            try systemCall("connect", name) {
+                Glibc.connect(descriptor, candidate.ai_addr, candidate.ai_addrlen)
+            }
+            return descriptor
+        } catch {
+            close(descriptor)
+            throw error
+        }
+    }
+}

@@ -1,0 +1,68 @@
+/// The status for people.
+package struct StatusTable {
+    private let status: ClusterStatus
+    private let terminal: Terminal
+
+    package init(_ status: ClusterStatus, terminal: Terminal) {
+        self.status = status
+        self.terminal = terminal
+    }
+
+    package var text: String {
+        var lines: [String] = []
+        let state =
+            status.ready
+            ? terminal.paint("ready", .green) : terminal.paint("not ready", .red)
+        lines.append("Cluster     \(state)")
+        lines.append("Router      \(pid(status.router.pid))")
+        lines.append("Aggregator  \(pid(status.aggregator.pid))")
+        if !status.workers.isEmpty {
+            lines.append("")
+            lines.append(terminal.paint(row("WORKER", "STATE", "PID", "LAG BYTES"), .bold))
+            lines += status.workers.map(worker)
+        }
+        lines.append("")
+        for (title, count) in counts {
+            lines.append(title.padded(to: 22) + Report.grouped(count).padded(leftTo: 16))
+        }
+        return lines.joined(separator: "\n")
+    }
+
+    private var counts: [(String, Int)] {
+        [
+            ("Events received", status.receivedEvents),
+            ("Events written", status.writtenEvents),
+            ("Events deduplicated", status.deduplicatedEvents),
+            ("Events dead-lettered", status.deadLetteredEvents),
+            ("Events rejected", status.rejectedEvents),
+        ]
+    }
+
+    private func worker(_ worker: ClusterStatus.Worker) -> String {
+        let line = row(
+            worker.name,
+            worker.up ? "up" : "down",
+            worker.pid.map(String.init) ?? "-",
+            Report.grouped(worker.lagBytes)
+        )
+        return worker.up ? line : terminal.paint(line, .red)
+    }
+
+    private func row(_ name: String, _ state: String, _ pid: String, _ lag: String) -> String {
+        name.padded(to: 14) + state.padded(to: 6) + pid.padded(leftTo: 8) + lag.padded(leftTo: 16)
+    }
+
+    private func pid(_ pid: Int?) -> String {
+        pid.map { "pid \($0)" } ?? terminal.paint("not known", .yellow)
+    }
+}
+
+extension String {
+    fileprivate func padded(to width: Int) -> String {
+        self + String(repeating: " ", count: max(0, width - count))
+    }
+
+    fileprivate func padded(leftTo width: Int) -> String {
+        String(repeating: " ", count: max(0, width - count)) + self
+    }
+}

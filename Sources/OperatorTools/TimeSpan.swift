@@ -1,0 +1,15 @@
+/// A length of time as people write it: `10`, `1.5s`, `500ms`, `2m`, `1h`.
+package struct TimeSpan: Equatable, Sendable {
+    package let seconds: Double
+
+    /// Nil where the text is none, or not more than nothing.
+    package init?(_ text: String) {
+        // The longer unit first: "ms" ends in "s".
+        let units: [(String, Double)] = [("ms", 1e-3), ("s", 1), ("m", 60), ("h", 3600)]
+        let unit = units.first { text.hasSuffix($0.0) } ?? ("", 1)
+        guard let value = Double(text.dropLast(unit.0.count)), value.isFinite, value > 0 else {
+            return nil
+        }
+        seconds = value * unit.1
+    }
+}
