@@ -4,6 +4,9 @@ package import TraceModel
 package struct MetricSnapshot: Sendable, Equatable {
     /// The process name the router goes by; workers go by their `WorkerName`.
     package static let router = "router"
+    package static let aggregator = "aggregator"
+    /// The processes of which there is one.
+    package static let singletons: Set<String> = [router, aggregator]
 
     package var process: String
     /// Grows with each start of the process.

@@ -77,6 +77,10 @@ package enum Limits {
 
     // MARK: Metrics
     package static let seriesPerMetricMax = 50_000
+    /// Series that the aggregator holds in all, folded ones included; samples of further ones are refused.
+    package static let seriesHeldMax = 1_000_000
+    /// Series of one process about itself.
+    package static let ownSeriesMax = 1_024
     package static let labelBytesMax = 256
     /// Series of processes silent for longer disappear.
     package static let seriesExpirySeconds = 3_600
@@ -109,5 +113,6 @@ package enum Limits {
         precondition(heartbeatSeconds < heartbeatLateSeconds)
         precondition(openCallsPerThreadMax <= 512, "Perfetto nests B and E 512 deep")
         precondition(workersPerResourceMax <= Slot.count)
+        precondition(seriesPerMetricMax <= seriesHeldMax)
     }
 }

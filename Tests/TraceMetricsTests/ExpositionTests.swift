@@ -1,0 +1,135 @@
+import Foundation
+import Testing
+import TraceMetrics
+import TraceModel
+
+@Suite struct ExpositionTests {
+    typealias Make = SampleFactory
+
+    private static func text(_ bytes: [UInt8]) -> String { String(decoding: bytes, as: UTF8.self) }
+
+    /// The part of a page that is about one family.
+    private static func lines(_ page: String, about name: String) -> String {
+        page.split(separator: "\n")
+            .filter {
+                $0.hasPrefix("# HELP \(name) ") || $0.contains(" \(name) ") || $0.hasPrefix(name)
+            }
+            .joined(separator: "\n")
+    }
+
+    private static func store() throws -> MetricStore {
+        var store = MetricStore()
+        let odd = MetricSample(
+            family: .functionCallsTotal,
+            labels: ["h", "1", "a \"b\" \\ c\nd", "std::vector<int>"],
+            value: .counter(2.5)
+        )
+        let duration = MetricSample(
+            family: .functionDurationSeconds,
+            labels: ["h", "1", "java", "main"],
+            value: .histogram(buckets: [1, 0, 2, 0, 0, 0, 0, 0, 0, 0, 3], sum: 30.25)
+        )
+        try store.apply(Make.routerSnapshot(workers: ["function.0"], received: 12))
+        try store.apply(
+            Make.snapshot(
+                slots: [Make.slot(0, lsn: 1, [odd, duration, Make.events(12)])],
+                own: [Make.processing(2, sum: 0.001)]
+            )
+        )
+        return store
+    }
+
+    @Test func textFormat() throws {
+        var store = try Self.store()
+        let page = Self.text(Exposition.render(store.reading(), .text))
+        let expectedCalls = """
+            # HELP trace_function_calls_total Calls, counted at entry.
+            # TYPE trace_function_calls_total counter
+            trace_function_calls_total{host="h",pid="1",process="a \\"b\\" \\\\ c\\nd",function="std::vector<int>"} 2.5
+            """
+        #expect(Self.lines(page, about: "trace_function_calls_total") == expectedCalls)
+        let labels = #"host="h",pid="1",process="java",function="main""#
+        let name = "trace_function_duration_seconds"
+        let bounds = [
+            ("0.0001", 1), ("0.0005", 1), ("0.001", 3), ("0.005", 3), ("0.01", 3), ("0.05", 3),
+            ("0.1", 3), ("0.5", 3), ("1.0", 3), ("5.0", 3), ("+Inf", 6),
+        ]
+        let expectedDuration =
+            [
+                "# HELP \(name) Duration of completed calls.",
+                "# TYPE \(name) histogram",
+            ] + bounds.map { "\(name)_bucket{\(labels),le=\"\($0)\"} \($1)" } + [
+                "\(name)_sum{\(labels)} 30.25",
+                "\(name)_count{\(labels)} 6",
+            ]
+        #expect(Self.lines(page, about: name) == expectedDuration.joined(separator: "\n"))
+        #expect(page.contains("\ntrace_worker_up{worker=\"function.0\"} 1\n"))
+        #expect(page.contains("\ntrace_received_events_total 12\n"))
+        #expect(!page.contains("neutracer_"))
+        #expect(page.hasSuffix("\n"))
+        #expect(!page.contains("# EOF"))
+    }
+
+    @Test func openMetricsFormat() throws {
+        var store = try Self.store()
+        let page = Self.text(Exposition.render(store.reading(), .openMetrics))
+        #expect(page.hasSuffix("\n# EOF\n"))
+        #expect(page.contains("# TYPE trace_function_calls counter\n"))
+        #expect(page.contains("\ntrace_function_calls_total{"))
+        #expect(page.contains("# UNIT trace_function_duration_seconds seconds\n"))
+        #expect(!page.contains("# TYPE trace_function_calls_total"))
+    }
+
+    @Test func theOriginalsPageIsDerivedFromOurs() throws {
+        var store = try Self.store()
+        let sent = MetricSample(
+            family: .neutracerFunctionStats,
+            labels: ["main", "pid-1", "avg_duration_us"],
+            value: .gauge(17)
+        )
+        try store.apply(
+            Make.snapshot(slots: [
+                Make.slot(0, lsn: 2, full: false, [sent, Make.active(4, pid: 1)])
+            ])
+        )
+        let page = Self.text(Exposition.renderNeuTracer(store.reading()))
+        #expect(page.contains("\nneutracer_traces_total{type=\"function\"} 12\n"))
+        #expect(page.contains("neutracer_active_functions{process=\"pid-1\"} 4\n"))
+        #expect(
+            page.contains(
+                "neutracer_function_stats{function=\"main\",process=\"pid-1\",metric=\"avg_duration_us\"} 17\n"
+            )
+        )
+        let duration = "neutracer_function_duration_seconds_count"
+        #expect(page.contains("\(duration){function=\"main\",process=\"pid-1\"} 6\n"))
+        #expect(page.contains("neutracer_processing_time_seconds_sum 0.001\n"))
+        #expect(!page.contains("trace_function_calls_total{host"))
+    }
+
+    @Test(.enabled(if: PromTool.isInstalled, "promtool is not installed"))
+    func promtoolFindsNothingToSay() throws {
+        var store = try Self.store()
+        let complaint = try PromTool.check(Exposition.render(store.reading(), .text))
+        #expect(complaint.isEmpty)
+        let broken = try PromTool.check(Array("a{b=c} 1\n".utf8))
+        #expect(!broken.isEmpty)
+    }
+
+    @Test func fiftyThousandSeriesTakeWellUnderASecond() throws {
+        var store = MetricStore()
+        let slots = (0..<250).map { slot in
+            Make.slot(
+                UInt8(slot),
+                lsn: 1,
+                (0..<200).map { Make.calls(Double($0), pid: slot, function: "function_\($0)") }
+            )
+        }
+        try store.apply(Make.snapshot(slots: slots))
+        let start = ContinuousClock.now
+        let page = Exposition.render(store.reading(), .text)
+        let duration = ContinuousClock.now - start
+        let lines = page.count { $0 == UInt8(ascii: "\n") }
+        #expect(lines > 50_000)
+        #expect(duration < .seconds(5), "even a debug build on a busy machine")
+    }
+}
