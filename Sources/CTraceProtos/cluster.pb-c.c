@@ -97,6 +97,96 @@ void   trace_processor__cluster__worker_progress__free_unpacked
   assert(message->base.descriptor == &trace_processor__cluster__worker_progress__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   trace_processor__cluster__worker_fenced__init
+                     (TraceProcessor__Cluster__WorkerFenced         *message)
+{
+  static const TraceProcessor__Cluster__WorkerFenced init_value = TRACE_PROCESSOR__CLUSTER__WORKER_FENCED__INIT;
+  *message = init_value;
+}
+size_t trace_processor__cluster__worker_fenced__get_packed_size
+                     (const TraceProcessor__Cluster__WorkerFenced *message)
+{
+  assert(message->base.descriptor == &trace_processor__cluster__worker_fenced__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t trace_processor__cluster__worker_fenced__pack
+                     (const TraceProcessor__Cluster__WorkerFenced *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &trace_processor__cluster__worker_fenced__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t trace_processor__cluster__worker_fenced__pack_to_buffer
+                     (const TraceProcessor__Cluster__WorkerFenced *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &trace_processor__cluster__worker_fenced__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+TraceProcessor__Cluster__WorkerFenced *
+       trace_processor__cluster__worker_fenced__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (TraceProcessor__Cluster__WorkerFenced *)
+     protobuf_c_message_unpack (&trace_processor__cluster__worker_fenced__descriptor,
+                                allocator, len, data);
+}
+void   trace_processor__cluster__worker_fenced__free_unpacked
+                     (TraceProcessor__Cluster__WorkerFenced *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &trace_processor__cluster__worker_fenced__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   trace_processor__cluster__heartbeat__init
+                     (TraceProcessor__Cluster__Heartbeat         *message)
+{
+  static const TraceProcessor__Cluster__Heartbeat init_value = TRACE_PROCESSOR__CLUSTER__HEARTBEAT__INIT;
+  *message = init_value;
+}
+size_t trace_processor__cluster__heartbeat__get_packed_size
+                     (const TraceProcessor__Cluster__Heartbeat *message)
+{
+  assert(message->base.descriptor == &trace_processor__cluster__heartbeat__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t trace_processor__cluster__heartbeat__pack
+                     (const TraceProcessor__Cluster__Heartbeat *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &trace_processor__cluster__heartbeat__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t trace_processor__cluster__heartbeat__pack_to_buffer
+                     (const TraceProcessor__Cluster__Heartbeat *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &trace_processor__cluster__heartbeat__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+TraceProcessor__Cluster__Heartbeat *
+       trace_processor__cluster__heartbeat__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (TraceProcessor__Cluster__Heartbeat *)
+     protobuf_c_message_unpack (&trace_processor__cluster__heartbeat__descriptor,
+                                allocator, len, data);
+}
+void   trace_processor__cluster__heartbeat__free_unpacked
+                     (TraceProcessor__Cluster__Heartbeat *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &trace_processor__cluster__heartbeat__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   trace_processor__cluster__share_header__init
                      (TraceProcessor__Cluster__ShareHeader         *message)
 {
@@ -637,7 +727,7 @@ const ProtobufCMessageDescriptor trace_processor__cluster__worker_hello__descrip
   (ProtobufCMessageInit) trace_processor__cluster__worker_hello__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor trace_processor__cluster__worker_progress__field_descriptors[5] =
+static const ProtobufCFieldDescriptor trace_processor__cluster__worker_progress__field_descriptors[6] =
 {
   {
     "worker",
@@ -699,10 +789,23 @@ static const ProtobufCFieldDescriptor trace_processor__cluster__worker_progress_
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "closed_window",
+    6,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(TraceProcessor__Cluster__WorkerProgress, closed_window),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned trace_processor__cluster__worker_progress__field_indices_by_name[] = {
   2,   /* field[2] = applied_lsn */
   3,   /* field[3] = checkpoint_lsn */
+  5,   /* field[5] = closed_window */
   1,   /* field[1] = incarnation */
   4,   /* field[4] = returned_credit_bytes */
   0,   /* field[0] = worker */
@@ -710,7 +813,7 @@ static const unsigned trace_processor__cluster__worker_progress__field_indices_b
 static const ProtobufCIntRange trace_processor__cluster__worker_progress__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 5 }
+  { 0, 6 }
 };
 const ProtobufCMessageDescriptor trace_processor__cluster__worker_progress__descriptor =
 {
@@ -720,11 +823,139 @@ const ProtobufCMessageDescriptor trace_processor__cluster__worker_progress__desc
   "TraceProcessor__Cluster__WorkerProgress",
   "TraceProcessor.Cluster",
   sizeof(TraceProcessor__Cluster__WorkerProgress),
-  5,
+  6,
   trace_processor__cluster__worker_progress__field_descriptors,
   trace_processor__cluster__worker_progress__field_indices_by_name,
   1,  trace_processor__cluster__worker_progress__number_ranges,
   (ProtobufCMessageInit) trace_processor__cluster__worker_progress__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor trace_processor__cluster__worker_fenced__field_descriptors[3] =
+{
+  {
+    "worker",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(TraceProcessor__Cluster__WorkerFenced, worker),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "incarnation",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(TraceProcessor__Cluster__WorkerFenced, incarnation),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "reason",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(TraceProcessor__Cluster__WorkerFenced, reason),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned trace_processor__cluster__worker_fenced__field_indices_by_name[] = {
+  1,   /* field[1] = incarnation */
+  2,   /* field[2] = reason */
+  0,   /* field[0] = worker */
+};
+static const ProtobufCIntRange trace_processor__cluster__worker_fenced__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 3 }
+};
+const ProtobufCMessageDescriptor trace_processor__cluster__worker_fenced__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "TraceProcessor.Cluster.WorkerFenced",
+  "WorkerFenced",
+  "TraceProcessor__Cluster__WorkerFenced",
+  "TraceProcessor.Cluster",
+  sizeof(TraceProcessor__Cluster__WorkerFenced),
+  3,
+  trace_processor__cluster__worker_fenced__field_descriptors,
+  trace_processor__cluster__worker_fenced__field_indices_by_name,
+  1,  trace_processor__cluster__worker_fenced__number_ranges,
+  (ProtobufCMessageInit) trace_processor__cluster__worker_fenced__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor trace_processor__cluster__heartbeat__field_descriptors[3] =
+{
+  {
+    "process",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(TraceProcessor__Cluster__Heartbeat, process),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "incarnation",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(TraceProcessor__Cluster__Heartbeat, incarnation),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "pid",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(TraceProcessor__Cluster__Heartbeat, pid),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned trace_processor__cluster__heartbeat__field_indices_by_name[] = {
+  1,   /* field[1] = incarnation */
+  2,   /* field[2] = pid */
+  0,   /* field[0] = process */
+};
+static const ProtobufCIntRange trace_processor__cluster__heartbeat__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 3 }
+};
+const ProtobufCMessageDescriptor trace_processor__cluster__heartbeat__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "TraceProcessor.Cluster.Heartbeat",
+  "Heartbeat",
+  "TraceProcessor__Cluster__Heartbeat",
+  "TraceProcessor.Cluster",
+  sizeof(TraceProcessor__Cluster__Heartbeat),
+  3,
+  trace_processor__cluster__heartbeat__field_descriptors,
+  trace_processor__cluster__heartbeat__field_indices_by_name,
+  1,  trace_processor__cluster__heartbeat__number_ranges,
+  (ProtobufCMessageInit) trace_processor__cluster__heartbeat__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor trace_processor__cluster__share_header__field_descriptors[3] =
@@ -958,7 +1189,7 @@ const ProtobufCMessageDescriptor trace_processor__cluster__segment_file__descrip
   (ProtobufCMessageInit) trace_processor__cluster__segment_file__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor trace_processor__cluster__segments_closed__field_descriptors[8] =
+static const ProtobufCFieldDescriptor trace_processor__cluster__segments_closed__field_descriptors[7] =
 {
   {
     "worker",
@@ -973,20 +1204,8 @@ static const ProtobufCFieldDescriptor trace_processor__cluster__segments_closed_
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
-    "resource",
-    2,
-    PROTOBUF_C_LABEL_NONE,
-    PROTOBUF_C_TYPE_STRING,
-    0,   /* quantifier_offset */
-    offsetof(TraceProcessor__Cluster__SegmentsClosed, resource),
-    NULL,
-    &protobuf_c_empty_string,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-  {
     "window",
-    3,
+    2,
     PROTOBUF_C_LABEL_NONE,
     PROTOBUF_C_TYPE_UINT64,
     0,   /* quantifier_offset */
@@ -998,7 +1217,7 @@ static const ProtobufCFieldDescriptor trace_processor__cluster__segments_closed_
   },
   {
     "barrier_lsn",
-    4,
+    3,
     PROTOBUF_C_LABEL_NONE,
     PROTOBUF_C_TYPE_UINT64,
     0,   /* quantifier_offset */
@@ -1010,7 +1229,7 @@ static const ProtobufCFieldDescriptor trace_processor__cluster__segments_closed_
   },
   {
     "stem",
-    5,
+    4,
     PROTOBUF_C_LABEL_NONE,
     PROTOBUF_C_TYPE_STRING,
     0,   /* quantifier_offset */
@@ -1022,7 +1241,7 @@ static const ProtobufCFieldDescriptor trace_processor__cluster__segments_closed_
   },
   {
     "slots",
-    6,
+    5,
     PROTOBUF_C_LABEL_REPEATED,
     PROTOBUF_C_TYPE_MESSAGE,
     offsetof(TraceProcessor__Cluster__SegmentsClosed, n_slots),
@@ -1034,7 +1253,7 @@ static const ProtobufCFieldDescriptor trace_processor__cluster__segments_closed_
   },
   {
     "files",
-    7,
+    6,
     PROTOBUF_C_LABEL_REPEATED,
     PROTOBUF_C_TYPE_MESSAGE,
     offsetof(TraceProcessor__Cluster__SegmentsClosed, n_files),
@@ -1046,7 +1265,7 @@ static const ProtobufCFieldDescriptor trace_processor__cluster__segments_closed_
   },
   {
     "summary",
-    8,
+    7,
     PROTOBUF_C_LABEL_NONE,
     PROTOBUF_C_TYPE_BYTES,
     0,   /* quantifier_offset */
@@ -1058,19 +1277,18 @@ static const ProtobufCFieldDescriptor trace_processor__cluster__segments_closed_
   },
 };
 static const unsigned trace_processor__cluster__segments_closed__field_indices_by_name[] = {
-  3,   /* field[3] = barrier_lsn */
-  6,   /* field[6] = files */
-  1,   /* field[1] = resource */
-  5,   /* field[5] = slots */
-  4,   /* field[4] = stem */
-  7,   /* field[7] = summary */
-  2,   /* field[2] = window */
+  2,   /* field[2] = barrier_lsn */
+  5,   /* field[5] = files */
+  4,   /* field[4] = slots */
+  3,   /* field[3] = stem */
+  6,   /* field[6] = summary */
+  1,   /* field[1] = window */
   0,   /* field[0] = worker */
 };
 static const ProtobufCIntRange trace_processor__cluster__segments_closed__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 8 }
+  { 0, 7 }
 };
 const ProtobufCMessageDescriptor trace_processor__cluster__segments_closed__descriptor =
 {
@@ -1080,7 +1298,7 @@ const ProtobufCMessageDescriptor trace_processor__cluster__segments_closed__desc
   "TraceProcessor__Cluster__SegmentsClosed",
   "TraceProcessor.Cluster",
   sizeof(TraceProcessor__Cluster__SegmentsClosed),
-  8,
+  7,
   trace_processor__cluster__segments_closed__field_descriptors,
   trace_processor__cluster__segments_closed__field_indices_by_name,
   1,  trace_processor__cluster__segments_closed__number_ranges,
@@ -1726,35 +1944,5 @@ const ProtobufCEnumDescriptor trace_processor__cluster__output_kind__descriptor 
   trace_processor__cluster__output_kind__enum_values_by_name,
   1,
   trace_processor__cluster__output_kind__value_ranges,
-  NULL,NULL,NULL,NULL   /* reserved[1234] */
-};
-static const ProtobufCEnumValue trace_processor__cluster__sample_kind__enum_values_by_number[3] =
-{
-  { "COUNTER", "TRACE_PROCESSOR__CLUSTER__SAMPLE_KIND__COUNTER", 0 },
-  { "GAUGE", "TRACE_PROCESSOR__CLUSTER__SAMPLE_KIND__GAUGE", 1 },
-  { "HISTOGRAM", "TRACE_PROCESSOR__CLUSTER__SAMPLE_KIND__HISTOGRAM", 2 },
-};
-static const ProtobufCIntRange trace_processor__cluster__sample_kind__value_ranges[] = {
-{0, 0},{0, 3}
-};
-static const ProtobufCEnumValueIndex trace_processor__cluster__sample_kind__enum_values_by_name[3] =
-{
-  { "COUNTER", 0 },
-  { "GAUGE", 1 },
-  { "HISTOGRAM", 2 },
-};
-const ProtobufCEnumDescriptor trace_processor__cluster__sample_kind__descriptor =
-{
-  PROTOBUF_C__ENUM_DESCRIPTOR_MAGIC,
-  "TraceProcessor.Cluster.SampleKind",
-  "SampleKind",
-  "TraceProcessor__Cluster__SampleKind",
-  "TraceProcessor.Cluster",
-  3,
-  trace_processor__cluster__sample_kind__enum_values_by_number,
-  3,
-  trace_processor__cluster__sample_kind__enum_values_by_name,
-  1,
-  trace_processor__cluster__sample_kind__value_ranges,
   NULL,NULL,NULL,NULL   /* reserved[1234] */
 };

@@ -49,6 +49,8 @@ package enum Limits {
     package static let fabricFramesMax = 4
     /// Messages that wait for one peer, unless a socket says otherwise.
     package static let fabricQueueMessagesMax = 1_024
+    /// One message between processes, beside the event bytes that follow it.
+    package static let clusterMessageBytesMax = 32 << 20
     package static let fabricHandshakeSeconds = 5
     package static let pollSourcesMax = 16
     package static let heartbeatSeconds = 1
@@ -102,6 +104,7 @@ package enum Limits {
     package static func assertRelations() {
         precondition(messageBytesMax < logRecordBytesMax)
         precondition(logRecordBytesMax < fabricMessageBytesMax)
+        precondition(clusterMessageBytesMax < fabricMessageBytesMax)
         precondition(messageBytesMax < ingestBytesMax)
         precondition(
             dedupClientsMax * (dedupSequencesMax * 8 + clientIDBytesMax + 32)

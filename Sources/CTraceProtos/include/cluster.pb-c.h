@@ -17,6 +17,8 @@ PROTOBUF_C__BEGIN_DECLS
 
 typedef struct TraceProcessor__Cluster__WorkerHello TraceProcessor__Cluster__WorkerHello;
 typedef struct TraceProcessor__Cluster__WorkerProgress TraceProcessor__Cluster__WorkerProgress;
+typedef struct TraceProcessor__Cluster__WorkerFenced TraceProcessor__Cluster__WorkerFenced;
+typedef struct TraceProcessor__Cluster__Heartbeat TraceProcessor__Cluster__Heartbeat;
 typedef struct TraceProcessor__Cluster__ShareHeader TraceProcessor__Cluster__ShareHeader;
 typedef struct TraceProcessor__Cluster__SlotRange TraceProcessor__Cluster__SlotRange;
 typedef struct TraceProcessor__Cluster__SegmentFile TraceProcessor__Cluster__SegmentFile;
@@ -40,12 +42,6 @@ typedef enum _TraceProcessor__Cluster__OutputKind {
   TRACE_PROCESSOR__CLUSTER__OUTPUT_KIND__ANOMALY_CSV = 5
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(TRACE_PROCESSOR__CLUSTER__OUTPUT_KIND)
 } TraceProcessor__Cluster__OutputKind;
-typedef enum _TraceProcessor__Cluster__SampleKind {
-  TRACE_PROCESSOR__CLUSTER__SAMPLE_KIND__COUNTER = 0,
-  TRACE_PROCESSOR__CLUSTER__SAMPLE_KIND__GAUGE = 1,
-  TRACE_PROCESSOR__CLUSTER__SAMPLE_KIND__HISTOGRAM = 2
-    PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(TRACE_PROCESSOR__CLUSTER__SAMPLE_KIND)
-} TraceProcessor__Cluster__SampleKind;
 
 /* --- messages --- */
 
@@ -77,10 +73,51 @@ struct  TraceProcessor__Cluster__WorkerProgress
   uint64_t applied_lsn;
   uint64_t checkpoint_lsn;
   uint64_t returned_credit_bytes;
+  /*
+   * the last window whose segments are closed and checkpointed, durable
+   */
+  uint64_t closed_window;
 };
 #define TRACE_PROCESSOR__CLUSTER__WORKER_PROGRESS__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&trace_processor__cluster__worker_progress__descriptor) \
-    , (char *)protobuf_c_empty_string, 0, 0, 0, 0 }
+    , (char *)protobuf_c_empty_string, 0, 0, 0, 0, 0 }
+
+
+/*
+ * Router → worker: a newer incarnation has said hello; the receiver has to end itself.
+ */
+struct  TraceProcessor__Cluster__WorkerFenced
+{
+  ProtobufCMessage base;
+  char *worker;
+  /*
+   * the one that has to go
+   */
+  uint64_t incarnation;
+  char *reason;
+};
+#define TRACE_PROCESSOR__CLUSTER__WORKER_FENCED__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&trace_processor__cluster__worker_fenced__descriptor) \
+    , (char *)protobuf_c_empty_string, 0, (char *)protobuf_c_empty_string }
+
+
+/*
+ * Any process → any other, once a second where nothing else is said, and as the first message to one
+ * that needs to know its peer.
+ */
+struct  TraceProcessor__Cluster__Heartbeat
+{
+  ProtobufCMessage base;
+  /*
+   * "function.0", "router", "aggregator"
+   */
+  char *process;
+  uint64_t incarnation;
+  uint32_t pid;
+};
+#define TRACE_PROCESSOR__CLUSTER__HEARTBEAT__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&trace_processor__cluster__heartbeat__descriptor) \
+    , (char *)protobuf_c_empty_string, 0, 0 }
 
 
 /*
@@ -139,7 +176,6 @@ struct  TraceProcessor__Cluster__SegmentsClosed
 {
   ProtobufCMessage base;
   char *worker;
-  char *resource;
   uint64_t window;
   uint64_t barrier_lsn;
   /*
@@ -157,7 +193,7 @@ struct  TraceProcessor__Cluster__SegmentsClosed
 };
 #define TRACE_PROCESSOR__CLUSTER__SEGMENTS_CLOSED__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&trace_processor__cluster__segments_closed__descriptor) \
-    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0, 0, (char *)protobuf_c_empty_string, 0,NULL, 0,NULL, {0,NULL} }
+    , (char *)protobuf_c_empty_string, 0, 0, (char *)protobuf_c_empty_string, 0,NULL, 0,NULL, {0,NULL} }
 
 
 /*
@@ -180,6 +216,9 @@ struct  TraceProcessor__Cluster__WindowMerged
     , (char *)protobuf_c_empty_string, 0, 0,NULL, (char *)protobuf_c_empty_string }
 
 
+/*
+ * `family` decides which of the values count.
+ */
 struct  TraceProcessor__Cluster__MetricSample
 {
   ProtobufCMessage base;
@@ -315,6 +354,44 @@ TraceProcessor__Cluster__WorkerProgress *
                       const uint8_t       *data);
 void   trace_processor__cluster__worker_progress__free_unpacked
                      (TraceProcessor__Cluster__WorkerProgress *message,
+                      ProtobufCAllocator *allocator);
+/* TraceProcessor__Cluster__WorkerFenced methods */
+void   trace_processor__cluster__worker_fenced__init
+                     (TraceProcessor__Cluster__WorkerFenced         *message);
+size_t trace_processor__cluster__worker_fenced__get_packed_size
+                     (const TraceProcessor__Cluster__WorkerFenced   *message);
+size_t trace_processor__cluster__worker_fenced__pack
+                     (const TraceProcessor__Cluster__WorkerFenced   *message,
+                      uint8_t             *out);
+size_t trace_processor__cluster__worker_fenced__pack_to_buffer
+                     (const TraceProcessor__Cluster__WorkerFenced   *message,
+                      ProtobufCBuffer     *buffer);
+TraceProcessor__Cluster__WorkerFenced *
+       trace_processor__cluster__worker_fenced__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   trace_processor__cluster__worker_fenced__free_unpacked
+                     (TraceProcessor__Cluster__WorkerFenced *message,
+                      ProtobufCAllocator *allocator);
+/* TraceProcessor__Cluster__Heartbeat methods */
+void   trace_processor__cluster__heartbeat__init
+                     (TraceProcessor__Cluster__Heartbeat         *message);
+size_t trace_processor__cluster__heartbeat__get_packed_size
+                     (const TraceProcessor__Cluster__Heartbeat   *message);
+size_t trace_processor__cluster__heartbeat__pack
+                     (const TraceProcessor__Cluster__Heartbeat   *message,
+                      uint8_t             *out);
+size_t trace_processor__cluster__heartbeat__pack_to_buffer
+                     (const TraceProcessor__Cluster__Heartbeat   *message,
+                      ProtobufCBuffer     *buffer);
+TraceProcessor__Cluster__Heartbeat *
+       trace_processor__cluster__heartbeat__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   trace_processor__cluster__heartbeat__free_unpacked
+                     (TraceProcessor__Cluster__Heartbeat *message,
                       ProtobufCAllocator *allocator);
 /* TraceProcessor__Cluster__ShareHeader methods */
 void   trace_processor__cluster__share_header__init
@@ -514,6 +591,12 @@ typedef void (*TraceProcessor__Cluster__WorkerHello_Closure)
 typedef void (*TraceProcessor__Cluster__WorkerProgress_Closure)
                  (const TraceProcessor__Cluster__WorkerProgress *message,
                   void *closure_data);
+typedef void (*TraceProcessor__Cluster__WorkerFenced_Closure)
+                 (const TraceProcessor__Cluster__WorkerFenced *message,
+                  void *closure_data);
+typedef void (*TraceProcessor__Cluster__Heartbeat_Closure)
+                 (const TraceProcessor__Cluster__Heartbeat *message,
+                  void *closure_data);
 typedef void (*TraceProcessor__Cluster__ShareHeader_Closure)
                  (const TraceProcessor__Cluster__ShareHeader *message,
                   void *closure_data);
@@ -551,9 +634,10 @@ typedef void (*TraceProcessor__Cluster__RouterStatus_Closure)
 /* --- descriptors --- */
 
 extern const ProtobufCEnumDescriptor    trace_processor__cluster__output_kind__descriptor;
-extern const ProtobufCEnumDescriptor    trace_processor__cluster__sample_kind__descriptor;
 extern const ProtobufCMessageDescriptor trace_processor__cluster__worker_hello__descriptor;
 extern const ProtobufCMessageDescriptor trace_processor__cluster__worker_progress__descriptor;
+extern const ProtobufCMessageDescriptor trace_processor__cluster__worker_fenced__descriptor;
+extern const ProtobufCMessageDescriptor trace_processor__cluster__heartbeat__descriptor;
 extern const ProtobufCMessageDescriptor trace_processor__cluster__share_header__descriptor;
 extern const ProtobufCMessageDescriptor trace_processor__cluster__slot_range__descriptor;
 extern const ProtobufCMessageDescriptor trace_processor__cluster__segment_file__descriptor;

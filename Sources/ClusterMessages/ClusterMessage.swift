@@ -1,0 +1,78 @@
+package import TraceMetrics
+package import TraceModel
+
+/// Everything that router, workers and aggregator say to one another: the first frame of each message
+/// on the fabric. One byte says which it is; the rest is protobuf (Protos/cluster.proto).
+package enum ClusterMessage: Sendable, Equatable {
+    case workerHello(WorkerHello)
+    case workerProgress(WorkerProgress)
+    case workerFenced(WorkerFenced)
+    case shareHeader(ShareHeader)
+    case segmentsClosed(SegmentsClosed)
+    case windowMerged(WindowMerged)
+    case metricSnapshot(MetricSnapshot)
+    case routerStatus(RouterStatus)
+    case heartbeat(Heartbeat)
+
+    /// The first byte; values are never given to another message.
+    private enum Kind: UInt8 {
+        case workerHello = 1
+        case workerProgress = 2
+        case workerFenced = 3
+        case shareHeader = 4
+        case segmentsClosed = 5
+        case windowMerged = 6
+        case metricSnapshot = 7
+        case routerStatus = 8
+        case heartbeat = 9
+    }
+
+    /// The frame's bytes. Throws `.exhausted` beyond `Limits.clusterMessageBytesMax`.
+    package func encode() throws(TraceError) -> [UInt8] {
+        switch self {
+        case .workerHello(let message): unsafe try frame(.workerHello, message)
+        case .workerProgress(let message): unsafe try frame(.workerProgress, message)
+        case .workerFenced(let message): unsafe try frame(.workerFenced, message)
+        case .shareHeader(let message): unsafe try frame(.shareHeader, message)
+        case .segmentsClosed(let message): unsafe try frame(.segmentsClosed, message)
+        case .windowMerged(let message): unsafe try frame(.windowMerged, message)
+        case .metricSnapshot(let message): unsafe try frame(.metricSnapshot, message)
+        case .routerStatus(let message): unsafe try frame(.routerStatus, message)
+        case .heartbeat(let message): unsafe try frame(.heartbeat, message)
+        }
+    }
+
+    /// Copies a message out of a frame. Throws `.corrupt` for everything that `encode` doesn't write:
+    /// an unknown kind, too many bytes, broken protobuf, a number that names nothing.
+    package init(decoding bytes: UnsafeRawBufferPointer) throws(TraceError) {
+        // Bound first: protobuf-c may take many times the bytes for what it unpacks.
+        guard bytes.count <= Limits.clusterMessageBytesMax + 1 else {
+            throw TraceError(.corrupt, "a message of \(bytes.count) bytes is too large")
+        }
+        guard let first = unsafe bytes.first, let kind = Kind(rawValue: first) else {
+            throw TraceError(.corrupt, "a message of no known kind")
+        }
+        let body = unsafe UnsafeRawBufferPointer(rebasing: bytes.dropFirst())
+        self =
+            switch kind {
+            case .workerHello: .workerHello(unsafe try .unpacked(body))
+            case .workerProgress: .workerProgress(unsafe try .unpacked(body))
+            case .workerFenced: .workerFenced(unsafe try .unpacked(body))
+            case .shareHeader: .shareHeader(unsafe try .unpacked(body))
+            case .segmentsClosed: .segmentsClosed(unsafe try .unpacked(body))
+            case .windowMerged: .windowMerged(unsafe try .unpacked(body))
+            case .metricSnapshot: .metricSnapshot(unsafe try .unpacked(body))
+            case .routerStatus: .routerStatus(unsafe try .unpacked(body))
+            case .heartbeat: .heartbeat(unsafe try .unpacked(body))
+            }
+    }
+
+    private func frame(
+        _ kind: Kind,
+        _ message: some TopLevelMessage
+    ) throws(TraceError) -> [UInt8] {
+        var bytes = [kind.rawValue]
+        try message.pack(into: &bytes)
+        return bytes
+    }
+}

@@ -1,0 +1,60 @@
+internal import CTraceProtos
+package import TraceModel
+
+/// Worker to router, after each share applied and once a second: progress, credit, sign of life.
+package struct WorkerProgress: Sendable, Equatable {
+    package var worker: WorkerName
+    /// Grows with each start of the process.
+    package var incarnation: UInt64
+    package var appliedLSN: LSN
+    /// Up to here its checkpoint is durable.
+    package var checkpointLSN: LSN
+    /// Bytes applied since the last message: the router may send as many again.
+    package var returnedCreditBytes: UInt64
+    /// The last window whose segments are closed and checkpointed, durable; 0: none yet.
+    package var closedWindow: UInt64
+
+    package init(
+        worker: WorkerName,
+        incarnation: UInt64,
+        appliedLSN: LSN,
+        checkpointLSN: LSN,
+        returnedCreditBytes: UInt64,
+        closedWindow: UInt64
+    ) {
+        self.worker = worker
+        self.incarnation = incarnation
+        self.appliedLSN = appliedLSN
+        self.checkpointLSN = checkpointLSN
+        self.returnedCreditBytes = returnedCreditBytes
+        self.closedWindow = closedWindow
+    }
+}
+
+extension WorkerProgress: @unsafe TopLevelMessage {
+    typealias Wire = TraceProcessor__Cluster__WorkerProgress
+
+    static var unpack: Unpack { unsafe trace_processor__cluster__worker_progress__unpack }
+    static var free: Free { unsafe trace_processor__cluster__worker_progress__free_unpacked }
+
+    init(_ wire: borrowing Wire) throws(TraceError) {
+        worker = unsafe try readWorker(wire.worker)
+        incarnation = unsafe wire.incarnation
+        appliedLSN = unsafe wire.applied_lsn
+        checkpointLSN = unsafe wire.checkpoint_lsn
+        returnedCreditBytes = unsafe wire.returned_credit_bytes
+        closedWindow = unsafe wire.closed_window
+    }
+
+    func wire(in arena: inout WireArena) -> Wire {
+        var wire = unsafe Wire()
+        unsafe trace_processor__cluster__worker_progress__init(&wire)
+        unsafe wire.worker = arena.text(worker.description)
+        unsafe wire.incarnation = incarnation
+        unsafe wire.applied_lsn = appliedLSN
+        unsafe wire.checkpoint_lsn = checkpointLSN
+        unsafe wire.returned_credit_bytes = returnedCreditBytes
+        unsafe wire.closed_window = closedWindow
+        return unsafe wire
+    }
+}

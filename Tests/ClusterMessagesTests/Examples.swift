@@ -1,0 +1,105 @@
+import ClusterMessages
+import TraceMetrics
+import TraceModel
+
+/// One message of each kind, with every field set to something of its own.
+enum Examples {
+    static let worker = WorkerName(resource: .gpu, index: 63)
+
+    static let all: [ClusterMessage] = [
+        .workerHello(
+            WorkerHello(worker: worker, incarnation: 17, pid: 4_242, resumeLSN: 9, checkpointLSN: 8)
+        ),
+        .workerProgress(
+            WorkerProgress(
+                worker: worker,
+                incarnation: .max,
+                appliedLSN: 1 << 63,
+                checkpointLSN: 5,
+                returnedCreditBytes: 65_536,
+                closedWindow: 3
+            )
+        ),
+        .workerFenced(WorkerFenced(worker: worker, incarnation: 16, reason: "17 said hello, ü")),
+        .shareHeader(ShareHeader(fromLSN: 100, toLSN: 200, headLSN: 900)),
+        .segmentsClosed(segments),
+        .windowMerged(WindowMerged(resource: .io, window: 12, files: ["output/json/a", "b"])),
+        .windowMerged(WindowMerged(resource: .cpu, window: 13, files: [], failure: "disk full")),
+        .metricSnapshot(snapshot),
+        .routerStatus(status),
+        .heartbeat(Heartbeat(process: "aggregator", incarnation: 2, pid: 77)),
+    ]
+
+    static let segments = SegmentsClosed(
+        worker: worker,
+        window: 4,
+        barrierLSN: 12_345,
+        stem: "20240102_030405_4",
+        slots: [
+            SlotRange(slots: 0...0, fromLSN: 0, toLSN: 0),
+            SlotRange(slots: 7...255, fromLSN: 10, toLSN: 12_345),
+        ],
+        files: OutputKind.allCases.map { kind in
+            SegmentFile(
+                kind: kind,
+                host: kind == .json ? "" : "10.0.0.\(kind.rawValue)",
+                runs: (0..<Int(kind.rawValue)).map { "segments/gpu.63/\($0)" },
+                rows: UInt64(kind.rawValue) * 3,
+                bytes: UInt64(kind.rawValue) * 1_000
+            )
+        },
+        summary: [0, 1, 255, 0]
+    )
+
+    static let status = RouterStatus(
+        headLSN: 1,
+        receivedEvents: 2,
+        deduplicatedEvents: 3,
+        rejectedEvents: 4,
+        deadLetteredEvents: 5,
+        workers: [
+            WorkerLink(worker: worker, connected: true, lagBytes: 6),
+            WorkerLink(worker: WorkerName(resource: .io, index: 0), connected: false, lagBytes: 0),
+        ],
+        window: 7,
+        draining: true,
+        accepting: false
+    )
+
+    static let snapshot = MetricSnapshot(
+        process: "gpu.63",
+        incarnation: 3,
+        pid: 99,
+        appliedLSN: 10,
+        checkpointLSN: 9,
+        headLSN: 11,
+        slots: [
+            SlotMetrics(slot: 255, lsn: 10, full: true, samples: samples, expired: [samples[0]]),
+            SlotMetrics(slot: 0, lsn: 4, full: false, samples: []),
+        ],
+        own: [samples[0]],
+        router: status
+    )
+
+    /// A sample of every family that is sent, so of every kind and number of labels.
+    static let samples: [MetricSample] = MetricFamily.allCases.compactMap { family in
+        let descriptor = family.descriptor
+        guard descriptor.derivation == nil else { return nil }
+        let number = Double(family.rawValue) + 0.5
+        let value: MetricValue =
+            switch descriptor.kind {
+            case .counter: .counter(number)
+            case .gauge: .gauge(-number)
+            case .histogram:
+                .histogram(
+                    buckets: (0...descriptor.bounds.count).map { UInt64($0) << 32 },
+                    sum: number
+                )
+            }
+        return MetricSample(
+            family: family,
+            labels: descriptor.labels.map { "<\($0)>" },
+            value: value
+        )
+    }
+}
