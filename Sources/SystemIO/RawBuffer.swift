@@ -1,11 +1,13 @@
 /// A growable run of bytes without reference counting: what the hot path writes into.
 /// Owns its memory; a view from `bytes` is valid until the next append.
 @safe
+@usableFromInline
 package struct RawBuffer: ~Copyable {
     @usableFromInline
     package private(set) var base: UnsafeMutableRawPointer
     @usableFromInline
     package private(set) var capacity: Int
+    @usableFromInline
     package private(set) var count: Int = 0
 
     /// `alignment` 4096 where the bytes go to a file opened for direct I/O.
@@ -59,7 +61,8 @@ package struct RawBuffer: ~Copyable {
         unsafe append(UnsafeRawBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
     }
 
-    /// Copies a String's UTF-8; not for the hot path.
+    /// Copies a String's UTF-8; not for the hot path: a literal goes to the one above.
+    @_disfavoredOverload
     package mutating func append(_ text: String) {
         var text = text
         text.withUTF8 { unsafe append(UnsafeRawBufferPointer($0)) }

@@ -1,7 +1,10 @@
 /// Bytes that somebody else owns: valid only as long as the buffer they point into.
 /// Trivial, so that decoded events can lie in raw arrays.
+@usableFromInline
 package struct ByteView {
+    @usableFromInline
     package let start: UnsafeRawPointer?
+    @usableFromInline
     package let count: Int
 
     @inlinable

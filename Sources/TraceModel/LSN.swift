@@ -3,4 +3,5 @@
 package typealias LSN = UInt64
 
 /// Nanoseconds since the Unix epoch, as every time inside the server.
+@usableFromInline
 package typealias EpochNanoseconds = Int64

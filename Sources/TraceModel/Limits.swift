@@ -76,6 +76,10 @@ package enum Limits {
     package static let windowSecondsMax = 300
     package static let openFilesMax = 512
     package static let mergeBufferBytes = 1 << 20
+    /// Runs merged at once, each with a buffer of `mergeBufferBytes`.
+    package static let mergeRunsMax = 64
+    /// Distinct call stacks summed in memory before they are spilled, as text.
+    package static let foldedStacksBytesMax = 32 << 20
 
     // MARK: Metrics
     package static let seriesPerMetricMax = 50_000
@@ -113,6 +117,7 @@ package enum Limits {
         precondition(commitGroupBytesMax <= logFileBytes)
         precondition(nameBytesMax <= stringFieldBytesMax)
         precondition(runFlushBytes <= runBufferBytesMax)
+        precondition(mergeRunsMax < openFilesMax, "runs of one merge are open together")
         precondition(heartbeatSeconds < heartbeatLateSeconds)
         precondition(openCallsPerThreadMax <= 512, "Perfetto nests B and E 512 deep")
         precondition(workersPerResourceMax <= Slot.count)

@@ -1,0 +1,17 @@
+import TraceModel
+
+/// The bounds of one manager or merger; the defaults are `Limits`, tests take smaller ones.
+package struct FileBudget: Sendable {
+    /// A run buffer is written out at this size.
+    package var runFlushBytes = Limits.runFlushBytes
+    /// All run buffers of one worker together.
+    package var runBufferBytesMax = Limits.runBufferBytesMax
+    package var runHoldbackNanoseconds = Limits.runHoldbackNanoseconds
+    package var openFilesMax = Limits.openFilesMax
+    /// Read buffer of one run in a merge, and the write buffer of its output.
+    package var mergeBufferBytes = Limits.mergeBufferBytes
+    /// Runs merged at once; more take several passes.
+    package var mergeRunsMax = Limits.mergeRunsMax
+
+    package init() {}
+}

@@ -1,0 +1,145 @@
+public import SystemIO
+public import TraceModel
+
+extension RawBuffer {
+    /// A quoted JSON string: raw UTF-8 (an escaped surrogate pair fails a whole file in viewers), control
+    /// characters escaped. Invalid UTF-8 becomes U+FFFD, one for each maximal part as Swift's String has
+    /// it; returns how many.
+    @inlinable
+    @discardableResult
+    package mutating func appendJSONString(_ view: ByteView) -> Int {
+        let count = view.count
+        guard let source = view.start, count > 0 else {
+            append("\"\"")
+            return 0
+        }
+        guard Self.isPlainJSON(source, count) else { return appendEscapedJSONString(view) }
+        let target = reserve(count &+ 2)
+        target.storeBytes(of: UInt8(ascii: "\""), as: UInt8.self)
+        (target + 1).copyMemory(from: source, byteCount: count)
+        (target + (count &+ 1)).storeBytes(of: UInt8(ascii: "\""), as: UInt8.self)
+        commit(count &+ 2)
+        return 0
+    }
+
+    /// How each event of a trace begins; mergers read a row's order from this text.
+    @inlinable
+    package mutating func appendEventStart(ts: EpochNanoseconds, pid: UInt32) {
+        append("{\"ts\":")
+        appendMicroseconds(ns: ts)
+        append(",\"pid\":")
+        appendDecimal(pid)
+        append(byte: UInt8(ascii: ","))
+    }
+
+    /// Whether all bytes are printable ASCII other than `"` and `\`: eight at a time.
+    @inlinable
+    static func isPlainJSON(_ source: UnsafeRawPointer, _ count: Int) -> Bool {
+        if count < 8 {
+            for index in 0..<count {
+                let byte = source.load(fromByteOffset: index, as: UInt8.self)
+                if byte < 0x20 || byte >= 0x80 || byte == 0x22 || byte == 0x5C { return false }
+            }
+            return true
+        }
+        var index = 0
+        while index &+ 8 <= count {
+            let word = source.loadUnaligned(fromByteOffset: index, as: UInt64.self)
+            if hasSpecialByte(word) { return false }
+            index &+= 8
+        }
+        // The last word overlaps the one before it.
+        return !hasSpecialByte(source.loadUnaligned(fromByteOffset: count &- 8, as: UInt64.self))
+    }
+
+    /// "Determine if a word has a byte less than n / equal to n", Bit Twiddling Hacks (Anderson).
+    /// Exact as a yes or no for the whole word.
+    @inlinable
+    static func hasSpecialByte(_ word: UInt64) -> Bool {
+        let ones: UInt64 = 0x0101_0101_0101_0101
+        let highs: UInt64 = 0x8080_8080_8080_8080
+        let control = (word &- ones &* 0x20) & ~word
+        let quote = word ^ (ones &* 0x22)
+        let slash = word ^ (ones &* 0x5C)
+        let equal = ((quote &- ones) & ~quote) | ((slash &- ones) & ~slash)
+        return (control | equal | word) & highs != 0
+    }
+
+    @inline(never)
+    @usableFromInline
+    mutating func appendEscapedJSONString(_ view: ByteView) -> Int {
+        append(byte: UInt8(ascii: "\""))
+        var replaced = 0
+        let bytes = view.buffer
+        var index = 0
+        while index < bytes.count {
+            let byte = bytes[index]
+            if byte >= 0x80 {
+                index += appendScalar(bytes, at: index, &replaced)
+                continue
+            }
+            switch byte {
+            case 0x22: append("\\\"")
+            case 0x5C: append("\\\\")
+            case 0x0A: append("\\n")
+            case 0x0D: append("\\r")
+            case 0x09: append("\\t")
+            case 0..<0x20:
+                append(byte < 0x10 ? "\\u000" : "\\u00")
+                appendHex(UInt64(byte))
+            default: append(byte: byte)
+            }
+            index += 1
+        }
+        append(byte: UInt8(ascii: "\""))
+        return replaced
+    }
+
+    /// Copies the scalar at `index` or writes U+FFFD for the longest beginning of one; returns the bytes
+    /// taken. The ranges are Unicode's table 3-7.
+    mutating func appendScalar(
+        _ bytes: UnsafeRawBufferPointer,
+        at index: Int,
+        _ replaced: inout Int
+    ) -> Int {
+        let (length, isValid) = Self.scalarLength(bytes, at: index)
+        if isValid {
+            append(UnsafeRawBufferPointer(rebasing: bytes[index..<(index + length)]))
+        } else {
+            append("\u{FFFD}")
+            replaced += 1
+        }
+        return length
+    }
+
+    /// The length of the UTF-8 sequence at `index`, or of its longest valid beginning (at least 1).
+    static func scalarLength(
+        _ bytes: UnsafeRawBufferPointer,
+        at index: Int
+    ) -> (length: Int, isValid: Bool) {
+        let lead = bytes[index]
+        let need: Int
+        var second: ClosedRange<UInt8> = 0x80...0xBF
+        switch lead {
+        case 0..<0x80: return (1, true)
+        case 0xC2...0xDF: need = 2
+        case 0xE0...0xEF:
+            need = 3
+            if lead == 0xE0 { second = 0xA0...0xBF }
+            if lead == 0xED { second = 0x80...0x9F }
+        case 0xF0...0xF4:
+            need = 4
+            if lead == 0xF0 { second = 0x90...0xBF }
+            if lead == 0xF4 { second = 0x80...0x8F }
+        default: return (1, false)
+        }
+        var length = 1
+        while length < need {
+            guard index + length < bytes.count else { return (length, false) }
+            let allowed = length == 1 ? second : 0x80...0xBF
+            guard allowed.contains(bytes[index + length]) else { return (length, false) }
+            length += 1
+        }
+        return (need, true)
+    }
+}

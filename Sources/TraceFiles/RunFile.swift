@@ -1,0 +1,69 @@
+import SystemIO
+import TraceModel
+
+/// One sorted run on disk: what has been written, and the open file where there is one.
+final class RunFile {
+    /// Owns the descriptor while the run is among the open ones.
+    final class Handle {
+        let file: File
+        init(_ path: String) throws(SystemError) { file = try File(path, .readWrite) }
+    }
+
+    /// Below the data directory.
+    let path: String
+    /// Number of its making, never used twice by a worker.
+    let serial: UInt64
+    /// Runs of several workers that may hold one process's rows are told apart by this (the log position
+    /// from which the worker owned what it owns): lower ones came first.
+    let order: LSN
+
+    var length = 0
+    var rows: UInt64 = 0
+    var firstTs: EpochNanoseconds = 0
+    var last = RunPosition.beginning
+    /// Names for the end of the file, where this run is the last of its epoch.
+    var names = NameTable()
+
+    var handle: Handle?
+    var lastUse: UInt64 = 0
+    /// Written since the last sync.
+    var isDirty = false
+
+    init(path: String, serial: UInt64, order: LSN) {
+        self.path = path
+        self.serial = serial
+        self.order = order
+    }
+}
+
+extension RunFile {
+    func encode(into state: inout RawBuffer) {
+        state.append(counted: path)
+        state.append(integer: serial)
+        state.append(integer: order)
+        state.append(integer: UInt64(length))
+        state.append(integer: rows)
+        state.append(integer: firstTs)
+        state.append(integer: last.ts)
+        state.append(integer: last.pid)
+        state.append(integer: last.host)
+        names.encode(into: &state)
+    }
+
+    convenience init(decoding state: inout StateReader) throws(TraceError) {
+        self.init(
+            path: try state.string(),
+            serial: try state.integer(UInt64.self),
+            order: try state.integer(UInt64.self)
+        )
+        length = Int(clamping: try state.integer(UInt64.self))
+        rows = try state.integer(UInt64.self)
+        firstTs = try state.integer(Int64.self)
+        last = RunPosition(
+            ts: try state.integer(Int64.self),
+            pid: try state.integer(UInt32.self),
+            host: try state.integer(UInt16.self)
+        )
+        names = try NameTable(decoding: &state)
+    }
+}

@@ -1,0 +1,128 @@
+import SystemIO
+import TraceModel
+
+/// The run files of one worker: makes, writes and syncs them, with a bound on how many are open.
+final class RunFileStore {
+    let root: String
+    let worker: WorkerName
+    private let openFilesMax: Int
+    private let csvHeader: StaticString
+
+    var nextSerial: UInt64 = 0
+    /// Label of the runs begun from now on.
+    var order: LSN = 0
+    /// Where rows that are out of order in their arena are put together for a write.
+    var scratch = RawBuffer(capacity: 64 << 10)
+
+    private var open: [RunFile] = []
+    private var dirty: [RunFile] = []
+    private var uses: UInt64 = 0
+    private var hasNewNames = false
+
+    /// Gathered rows are written out in pieces of about this size.
+    static let gatherBytes = 1 << 20
+
+    init(root: String, worker: WorkerName, csvHeader: StaticString, openFilesMax: Int) {
+        self.root = root
+        self.worker = worker
+        self.csvHeader = csvHeader
+        self.openFilesMax = openFilesMax
+    }
+
+    var directory: String { ClusterPaths.segments(of: worker) }
+
+    /// The number of run files open now.
+    var openCount: Int { open.count }
+
+    /// A new run; its file appears with the first write.
+    func begin(_ kind: OutputKind, window: UInt64, host: HostTable.Host?) -> RunFile {
+        var name = "\(worker.resource.name)_trace_w\(window)_r\(nextSerial)"
+        if let host { name += "_" + SafeName.of(host.name) }
+        let path = "\(directory)/\(name)\(kind.segmentSuffix)"
+        let run = RunFile(path: path, serial: nextSerial, order: order)
+        nextSerial += 1
+        return run
+    }
+
+    /// Writes what stands before the rows and returns its length. Blocks.
+    func writeHead(of run: RunFile, kind: OutputKind) throws(SystemError) -> Int {
+        var head = RawBuffer(capacity: 4_096)
+        switch kind {
+        case .json: JSONSegment.appendOpenHeader(to: &head)
+        case .csv:
+            head.append(csvHeader)
+            head.append("\r\n")
+        case .stacks, .anomalies: break
+        }
+        try write(head.bytes, at: 0, to: run)
+        return head.count
+    }
+
+    /// Blocks. A failed write leaves the run as it was, as nobody looks beyond its length.
+    func write(
+        _ bytes: UnsafeRawBufferPointer,
+        at offset: Int,
+        to run: RunFile
+    ) throws(SystemError) {
+        let handle = try opened(run)
+        if !run.isDirty {
+            run.isDirty = true
+            dirty.append(run)
+        }
+        try handle.file.write(bytes, at: offset)
+    }
+
+    func truncate(_ run: RunFile, to length: Int) throws(SystemError) {
+        let handle = try opened(run)
+        if !run.isDirty {
+            run.isDirty = true
+            dirty.append(run)
+        }
+        try handle.file.truncate(to: length)
+    }
+
+    /// Everything written so far is on the disk when this returns. Blocks. A failure is final.
+    func sync() throws(SystemError) {
+        for run in dirty where run.isDirty {
+            try opened(run).file.syncData()
+            run.isDirty = false
+        }
+        dirty.removeAll(keepingCapacity: true)
+        guard hasNewNames else { return }
+        try FileSystem.syncDirectory(absolute(directory))
+        hasNewNames = false
+    }
+
+    func close(_ run: RunFile) {
+        run.handle = nil
+        open.removeAll { $0 === run }
+    }
+
+    func absolute(_ path: String) -> String { root.isEmpty ? path : "\(root)/\(path)" }
+
+    private func opened(_ run: RunFile) throws(SystemError) -> RunFile.Handle {
+        uses += 1
+        run.lastUse = uses
+        if let handle = run.handle { return handle }
+        if open.count >= openFilesMax { try closeLeastRecentlyUsed() }
+        let handle = try RunFile.Handle(absolute(run.path))
+        if run.length == 0 { hasNewNames = true }
+        run.handle = handle
+        open.append(run)
+        return handle
+    }
+
+    /// Syncs before it closes: a write-back error is reported to descriptors that are open.
+    private func closeLeastRecentlyUsed() throws(SystemError) {
+        guard let oldest = open.indices.min(by: { open[$0].lastUse < open[$1].lastUse })
+        else { return }
+        let run = open[oldest]
+        if run.isDirty {
+            try run.handle?.file.syncData()
+            run.isDirty = false
+            dirty.removeAll { $0 === run }
+        }
+        run.handle = nil
+        open.remove(at: oldest)
+    }
+}

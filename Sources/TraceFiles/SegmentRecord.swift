@@ -1,0 +1,30 @@
+import SystemIO
+import TraceModel
+
+/// The binary form of segments that no viewer opens (stacks, anomalies), little-endian:
+/// `u32 bytes that follow | i64 ts | u32 pid | u16 host's length | host | payload`.
+enum SegmentRecord {
+    static let lengthBytes = 4
+    static let fixedBytes = 14
+
+    /// Begins a record; `end` fills in its length.
+    static func begin(
+        ts: EpochNanoseconds,
+        pid: UInt32,
+        host: String,
+        in text: inout RawBuffer
+    ) -> Int {
+        let start = text.count
+        text.append(integer: UInt32(0))
+        text.append(integer: ts)
+        text.append(integer: pid)
+        text.append(integer: UInt16(host.utf8.count))
+        text.append(host)
+        return start
+    }
+
+    static func end(_ start: Int, in text: inout RawBuffer) {
+        let length = UInt32(text.count - start - lengthBytes)
+        text.mutableBytes.storeBytes(of: length.littleEndian, toByteOffset: start, as: UInt32.self)
+    }
+}

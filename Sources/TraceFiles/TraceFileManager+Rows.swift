@@ -1,0 +1,124 @@
+import SystemIO
+package import TraceModel
+
+// What doesn't go through a run buffer's text: names, call stacks, anomalies.
+extension TraceFileManager {
+    /// The process's name for this window's trace of the host. Once a window and process is enough: the caller
+    /// remembers in which `window` it last did so. A later name replaces an earlier one.
+    package func nameProcess(host: HostID, pid: UInt32, name: ByteView) {
+        setName(host, NameTable.Key(pid: pid, tid: 0, isThread: false), name)
+    }
+
+    /// As `nameProcess`, for a thread.
+    package func nameThread(host: HostID, pid: UInt32, tid: UInt32, name: ByteView) {
+        setName(host, NameTable.Key(pid: pid, tid: tid, isThread: true), name)
+    }
+
+    /// One call stack, the innermost frame first, newlines between the frames. Without frames: nothing.
+    package func appendStack(
+        host: HostID,
+        ts: EpochNanoseconds,
+        pid: UInt32,
+        process: ByteView,
+        frames: ByteView
+    ) {
+        guard frames.buffer.contains(where: { $0 != UInt8(ascii: "\n") }) else { return }
+        let buffer = stackBuffer(host)
+        let name = hosts[host].name
+        let start = SegmentRecord.begin(ts: ts, pid: pid, host: name, in: &buffer.text)
+        buffer.text.append(integer: UInt32(process.count))
+        buffer.text.append(process.buffer)
+        buffer.text.append(frames.buffer)
+        SegmentRecord.end(start, in: &buffer.text)
+        buffer.file(ts: ts, pid: pid, host: host.index)
+    }
+
+    package func appendAnomaly(_ row: borrowing AnomalyRow) {
+        let host = hosts[row.host]
+        let start = SegmentRecord.begin(
+            ts: row.ts,
+            pid: row.pid,
+            host: host.name,
+            in: &anomalies.text
+        )
+        let lengthAt = anomalies.text.count
+        anomalies.text.append(integer: UInt32(0))
+        appendJSON(row, host: host, to: &anomalies.text)
+        let length = UInt32(anomalies.text.count - lengthAt - 4)
+        anomalies.text.mutableBytes.storeBytes(
+            of: length.littleEndian,
+            toByteOffset: lengthAt,
+            as: UInt32.self
+        )
+        appendCSV(row, host: host, to: &anomalies.text)
+        SegmentRecord.end(start, in: &anomalies.text)
+        anomalies.file(ts: row.ts, pid: row.pid, host: row.host.index)
+    }
+
+    private func setName(_ host: HostID, _ key: NameTable.Key, _ name: ByteView) {
+        // Viewers take a name event without a name for an error.
+        guard !name.isEmpty else { return }
+        json(host).names.set(key, name.cut(at: Limits.nameBytesMax))
+    }
+
+    private func appendJSON(
+        _ row: borrowing AnomalyRow,
+        host: HostTable.Host,
+        to text: inout RawBuffer
+    ) {
+        text.append("{\"rule\":\"")
+        text.append(row.rule)
+        text.append("\",\"resource\":\"")
+        text.append(worker.resource.name)
+        text.append("\",\"host\":")
+        var name = host.name
+        name.withUTF8 { _ = text.appendJSONString(ByteView(UnsafeRawBufferPointer($0))) }
+        text.append(",\"pid\":")
+        text.appendDecimal(row.pid)
+        text.append(",\"process\":")
+        text.appendJSONString(row.process)
+        text.append(",\"ts\":")
+        text.appendMicroseconds(ns: row.ts)
+        text.append(",\"value\":")
+        text.appendJSONDouble(row.value)
+        text.append(",\"baseline\":")
+        text.appendJSONDouble(row.baseline)
+        text.append(",\"score\":")
+        text.appendJSONDouble(row.score)
+        text.append(",\"severity\":")
+        text.appendJSONDouble(row.severity)
+        text.append(",\"message\":")
+        text.appendJSONString(row.message)
+        text.append("}\n")
+    }
+
+    private func appendCSV(
+        _ row: borrowing AnomalyRow,
+        host: HostTable.Host,
+        to text: inout RawBuffer
+    ) {
+        let comma = UInt8(ascii: ",")
+        text.append(row.rule)
+        text.append(byte: comma)
+        text.append(worker.resource.name)
+        text.append(byte: comma)
+        host.csv.withUnsafeBytes { text.append($0) }
+        text.append(byte: comma)
+        text.appendDecimal(row.pid)
+        text.append(byte: comma)
+        text.appendCSVField(row.process)
+        text.append(byte: comma)
+        text.appendMicroseconds(ns: row.ts)
+        text.append(byte: comma)
+        text.appendCSVDouble(row.value)
+        text.append(byte: comma)
+        text.appendCSVDouble(row.baseline)
+        text.append(byte: comma)
+        text.appendCSVDouble(row.score)
+        text.append(byte: comma)
+        text.appendCSVDouble(row.severity)
+        text.append(byte: comma)
+        text.appendCSVField(row.message)
+        text.append("\r\n")
+    }
+}

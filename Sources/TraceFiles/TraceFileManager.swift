@@ -1,0 +1,252 @@
+package import SystemIO
+package import TraceModel
+
+/// Everything one worker writes. Used by its apply loop only; nothing here is for several threads.
+///
+/// # Windows, runs, files
+/// A window (a number that barriers count) has these outputs: a Chrome trace a host, one CSV file, call
+/// stacks a host, one list of anomalies. Rows of an output are rendered into a `RunBuffer`, sorted by
+/// (ts, pid, host, arrival), and appended to a *run* below `segments/<worker>/`, named
+/// `<resource>_trace_w<window>_r<serial>[_<host>].<kind>`. Rows that come too late for the current run
+/// begin another one. So each run is sorted, rows with equal keys stand in order of arrival, and
+/// `WindowMerger` makes final files of any number of runs of any number of workers.
+///
+/// # On disk
+/// - *Trace* (`.json`): a header of `JSONSegment.headerBytes`, then one event a line,
+///   `{"ts":<µs>,"pid":<n>,…},\n`. In progress the header opens a bare array. At the close the header is
+///   overwritten by the object form, the names (`M` events, by pid and tid) follow the last event, the last
+///   comma goes, and `\n]}\n` ends it.
+/// - *CSV*: RFC 4180 with CRLF. First row: the columns. The second column is the process id, the last two are
+///   `host` and `Timestamp(ns)`, all unquoted except the host.
+/// - *Stacks, anomalies* (`.records`): see `SegmentRecord`. A stack's payload: `u32 length | process |
+///   frames, newline between`. An anomaly's: `u32 length | JSON line | CSV line`.
+///
+/// # Crash
+/// A checkpoint is `flush(.all)`, `sync()`, `saveOffsets`. `restore` cuts every run back to its length there,
+/// removes files the checkpoint doesn't know, and reopens headers that a lost close had overwritten.
+package final class TraceFileManager {
+    package let worker: WorkerName
+    /// The window that rows go to now.
+    package var window: UInt64 = 0
+    /// Closed and not yet merged, oldest first; to be announced until `forgetWindow`.
+    package var closedWindows: [ClosedWindow] = []
+
+    let hosts = HostTable()
+    let store: RunFileStore
+    let ledger: RunLedger
+    let budget: FileBudget
+    let timeZoneName: String
+    var json: [RunBuffer?] = []
+    var stacks: [RunBuffer?] = []
+    package let csv: RunBuffer
+    let anomalies: RunBuffer
+
+    /// Creates the worker's directory where it is missing. `csvHeader` ends in `,host,Timestamp(ns)` and has no
+    /// line's end. Call `restore(from:)` next. `root` is the data directory, empty where it is the
+    /// current one.
+    package init(
+        worker: WorkerName,
+        csvHeader: StaticString,
+        timeZoneName: String,
+        root: String = "",
+        budget: FileBudget = FileBudget()
+    ) throws(SystemError) {
+        self.worker = worker
+        self.timeZoneName = timeZoneName
+        self.budget = budget
+        let store = RunFileStore(
+            root: root,
+            worker: worker,
+            csvHeader: csvHeader,
+            openFilesMax: budget.openFilesMax
+        )
+        let ledger = RunLedger(budget: budget)
+        let hosts = hosts
+        func buffer(_ kind: OutputKind) -> RunBuffer {
+            RunBuffer(
+                kind,
+                host: nil,
+                hosts: hosts,
+                ledger: ledger,
+                store: store,
+                holdbackNanoseconds: budget.runHoldbackNanoseconds
+            )
+        }
+        self.store = store
+        self.ledger = ledger
+        csv = buffer(.csv)
+        anomalies = buffer(.anomalies)
+        try FileSystem.createDirectory(store.absolute(store.directory))
+    }
+
+    // MARK: Hosts and buffers
+
+    /// The number of a host, for as long as this manager lives. Invalid UTF-8 is repaired. Throws
+    /// `exhausted` beyond `Limits.hostsMax`.
+    package func registerHost(_ name: ByteView, isThisMachine: Bool) throws(TraceError) -> HostID {
+        let host = try hosts.register(
+            name.cut(at: Limits.hostBytesMax).string,
+            isThisMachine: isThisMachine
+        )
+        while json.count < hosts.hosts.count {
+            json.append(nil)
+            stacks.append(nil)
+        }
+        return host
+    }
+
+    /// The trace of a host. The buffer stays the same for the manager's life.
+    package func json(_ host: HostID) -> RunBuffer {
+        if let buffer = json[Int(host.index)] { return buffer }
+        let buffer = makeBuffer(.json, host)
+        json[Int(host.index)] = buffer
+        return buffer
+    }
+
+    func stackBuffer(_ host: HostID) -> RunBuffer {
+        if let buffer = stacks[Int(host.index)] { return buffer }
+        let buffer = makeBuffer(.stacks, host)
+        stacks[Int(host.index)] = buffer
+        return buffer
+    }
+
+    var buffers: [RunBuffer] {
+        json.compactMap { $0 } + stacks.compactMap { $0 } + [csv, anomalies]
+    }
+
+    private func makeBuffer(_ kind: OutputKind, _ host: HostID) -> RunBuffer {
+        RunBuffer(
+            kind,
+            host: host,
+            hosts: hosts,
+            ledger: ledger,
+            store: store,
+            holdbackNanoseconds: budget.runHoldbackNanoseconds
+        )
+    }
+
+    // MARK: Writing
+
+    /// Whether a buffer, or all of them together, is full: then `flush(.full)` is due before the next event.
+    package var needsFlush: Bool { ledger.needsFlush }
+
+    /// Writes rows out. Nothing is lost on an error (disk full): the same call may be made again. Blocks.
+    package func flush(_ scope: FlushScope) throws(SystemError) {
+        let isOverBudget = ledger.bytes >= ledger.bytesMax
+        for buffer in buffers {
+            try buffer.flush(isOverBudget ? .all : scope, window: window)
+            if isOverBudget { buffer.shrink() }
+        }
+        ledger.needsFlush = false
+    }
+
+    /// All flushed rows are on the disk when this returns. Blocks. A failure is final: the caller dies.
+    package func sync() throws(SystemError) { try store.sync() }
+
+    // MARK: Windows
+
+    /// The first window of a new worker.
+    package func openWindow(_ window: UInt64) {
+        precondition(buffers.allSatisfy { $0.isEmpty && $0.runs.isEmpty }, "a window is open")
+        self.window = window
+    }
+
+    /// Rows from now on belong to slots owned since `order` (the log position of the transfer): they go to new
+    /// runs, which stand behind those of earlier owners. Blocks.
+    package func beginEpoch(order: LSN) throws(SystemError) {
+        try flush(.all)
+        for buffer in buffers { buffer.endRun() }
+        store.order = order
+    }
+
+    /// Finishes and syncs all runs and opens the next window. An output without rows makes no file. May be called
+    /// again after an error of `write`; an error of `fdatasync` is final. Blocks.
+    package func closeWindow(
+        stem: String,
+        nextWindow: UInt64
+    ) throws(SystemError) -> [ClosedFile] {
+        precondition(stem.utf8.count <= 64 && stem.utf8.allSatisfy(SafeName.isSafe))
+        try flush(.all)
+        var files: [ClosedFile] = []
+        for buffer in buffers {
+            buffer.endRun()
+            guard !buffer.runs.isEmpty else { continue }
+            let host = buffer.host.map { hosts[$0] }
+            var runs: [ClosedRun] = []
+            for run in buffer.runs {
+                let bytes = try finish(run, kind: buffer.kind, host: host?.name, stem: stem)
+                runs.append(closedRun(run, bytes: bytes))
+            }
+            files.append(
+                ClosedFile(
+                    kind: buffer.kind,
+                    worker: worker,
+                    window: window,
+                    host: host?.name ?? "",
+                    isThisMachine: host?.isThisMachine ?? false,
+                    runs: runs
+                )
+            )
+        }
+        try store.sync()
+        for buffer in buffers {
+            for run in buffer.runs { store.close(run) }
+            buffer.runs = []
+            buffer.names = NameTable()
+            buffer.shrink()
+        }
+        if !files.isEmpty {
+            closedWindows.append(ClosedWindow(window: window, stem: stem, files: files))
+        }
+        window = nextWindow
+        return files
+    }
+
+    /// The aggregator has merged the window: it is announced no more.
+    package func forgetWindow(_ window: UInt64) {
+        closedWindows.removeAll { $0.window == window }
+    }
+
+    /// Gives the file its final form; returns its size. May be repeated.
+    private func finish(
+        _ run: RunFile,
+        kind: OutputKind,
+        host: String?,
+        stem: String
+    ) throws(SystemError) -> Int {
+        guard kind == .json else { return run.length }
+        var tail = RawBuffer()
+        tail.append(JSONSegment.separator)
+        run.names.appendLines(to: &tail)
+        tail.truncate(to: tail.count - JSONSegment.separatorBytes)
+        tail.append(JSONSegment.ending)
+        let start = run.length - JSONSegment.separatorBytes
+        try store.write(tail.bytes, at: start, to: run)
+        let summary = JSONSegment.Summary(
+            resource: worker.resource,
+            host: host ?? "",
+            stem: stem,
+            window: window,
+            timeZoneName: timeZoneName,
+            baseTime: run.firstTs,
+            events: run.rows
+        )
+        let end = start + tail.count
+        tail.removeAll()
+        JSONSegment.appendFinalHeader(summary, to: &tail)
+        try store.write(tail.bytes, at: 0, to: run)
+        return end
+    }
+
+    private func closedRun(_ run: RunFile, bytes: Int) -> ClosedRun {
+        ClosedRun(
+            path: run.path,
+            order: run.order,
+            serial: run.serial,
+            rows: run.rows,
+            bytes: UInt64(bytes),
+            firstTs: run.firstTs,
+            lastTs: run.last.ts
+        )
+    }
+}
