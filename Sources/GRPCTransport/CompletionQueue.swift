@@ -1,0 +1,102 @@
+internal import CGRPC
+internal import Synchronization
+internal import SystemIO
+
+/// A completion queue of the C core with its poller threads. Counts its outstanding tags: the core
+/// aborts when an operation starts on a queue that is shut down, so that happens only once the queue
+/// takes no more operations and the last tag has come back.
+@safe
+final class CompletionQueue: @unchecked Sendable {
+    /// The bit of `gauge` that says that nothing more may start; the rest counts tags.
+    private static let closedBit = 1 << 62
+    /// How long a poller waits at most, and so how fine deadlines are kept.
+    private static let tickMilliseconds: Int64 = 250
+
+    let pointer: OpaquePointer
+    private let gauge = Atomic<Int>(0)
+    private let threads = Mutex<[DedicatedThread]>([])
+
+    /// `tick` is called on the first poller about every quarter of a second with the monotonic time.
+    init(name: String, pollers: Int, tick: @escaping @Sendable (Int64) -> Void) {
+        precondition(pollers >= 1)
+        GRPCLibrary.initialize()
+        guard let queue = unsafe grpc_completion_queue_create_for_next(nil) else {
+            preconditionFailure("grpc_completion_queue_create_for_next")
+        }
+        unsafe pointer = queue
+        for index in 0..<pollers {
+            let thread = DedicatedThread("\(name)-\(index)") { [self] in
+                poll(tick: index == 0 ? tick : nil)
+            }
+            threads.withLock { $0.append(thread) }
+        }
+    }
+
+    deinit { unsafe grpc_completion_queue_destroy(pointer) }
+
+    /// Tags whose completion is still to come.
+    var outstandingTags: Int { gauge.load(ordering: .relaxed) & ~Self.closedBit }
+
+    /// Starts an operation with a tag for it. False where the queue is closed or the core refuses;
+    /// then nothing is outstanding and no completion comes.
+    func start(
+        _ owner: any CompletionOwner,
+        _ operation: CompletionTag.Operation,
+        _ body: (UnsafeMutableRawPointer) -> grpc_call_error
+    ) -> Bool {
+        guard begin() else { return false }
+        let tag = unsafe Unmanaged.passRetained(CompletionTag(owner, operation))
+        if unsafe body(tag.toOpaque()) == GRPC_CALL_OK { return true }
+        unsafe tag.release()
+        end()
+        return false
+    }
+
+    /// Takes no more operations, waits for the outstanding ones and joins the pollers. Blocks; not on
+    /// a poller thread, once only.
+    func close() {
+        let previous = gauge.bitwiseOr(Self.closedBit, ordering: .acquiringAndReleasing).oldValue
+        precondition(previous & Self.closedBit == 0, "closed twice")
+        if previous == 0 { unsafe grpc_completion_queue_shutdown(pointer) }
+        for thread in threads.withLock({ $0 }) { thread.join() }
+        precondition(outstandingTags == 0)
+    }
+
+    private func begin() -> Bool {
+        var current = gauge.load(ordering: .relaxed)
+        while current & Self.closedBit == 0 {
+            let (exchanged, original) = gauge.weakCompareExchange(
+                expected: current,
+                desired: current + 1,
+                ordering: .acquiringAndReleasing
+            )
+            if exchanged { return true }
+            current = original
+        }
+        return false
+    }
+
+    private func end() {
+        let left = gauge.subtract(1, ordering: .acquiringAndReleasing).newValue
+        if left == Self.closedBit { unsafe grpc_completion_queue_shutdown(pointer) }
+    }
+
+    private func poll(tick: (@Sendable (Int64) -> Void)?) {
+        var nextTick: Int64 = 0
+        while true {
+            let event = unsafe trace_grpc_next(pointer, Self.tickMilliseconds)
+            if unsafe event.type == GRPC_QUEUE_SHUTDOWN { return }
+            if unsafe event.type == GRPC_OP_COMPLETE, let raw = unsafe event.tag {
+                let tag = unsafe Unmanaged<CompletionTag>.fromOpaque(raw).takeRetainedValue()
+                unsafe tag.owner.completed(tag.operation, success: event.success != 0)
+                end()
+            }
+            guard let tick else { continue }
+            let now = WallClock.monotonic()
+            if now >= nextTick {
+                nextTick = now + Self.tickMilliseconds * 1_000_000
+                tick(now)
+            }
+        }
+    }
+}

@@ -1,0 +1,142 @@
+internal import CGRPC
+internal import Synchronization
+
+/// A connection to a gRPC server, for tools and benchmarks. `close` must be called in every case.
+@safe
+package final class GRPCClient: @unchecked Sendable {
+    private enum Phase {
+        case open([ObjectIdentifier: any ClientCall])
+        case closed
+    }
+
+    private let channel: OpaquePointer
+    private let queue: CompletionQueue
+    private let phase = Mutex(Phase.open([:]))
+
+    /// `target`: `127.0.0.1:50051` or `unix:run/admin.sock`. Connects at the first call.
+    package init(target: String) {
+        queue = CompletionQueue(name: "grpc-client", pollers: 1) { _ in }
+        var arguments = ChannelArguments()
+        arguments.set(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, -1)
+        arguments.set(GRPC_ARG_MAX_SEND_MESSAGE_LENGTH, -1)
+        // What is sent again is decided by who knows what a batch is.
+        arguments.set(GRPC_ARG_ENABLE_RETRIES, 0)
+        arguments.set(GRPC_ARG_ENABLE_HTTP_PROXY, 0)
+        // Two clients of one process have a connection each.
+        arguments.set(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1)
+        arguments.set(GRPC_ARG_SERVICE_CONFIG_DISABLE_RESOLUTION, 1)
+        let credentials = unsafe grpc_insecure_credentials_create()
+        defer { unsafe grpc_channel_credentials_release(credentials) }
+        let created = unsafe arguments.withC { unsafe grpc_channel_create(target, credentials, $0) }
+        guard let created = unsafe created else { preconditionFailure("grpc_channel_create") }
+        unsafe channel = created
+    }
+
+    deinit {
+        phase.withLock { phase in
+            guard case .closed = phase else { preconditionFailure("a client needs its close") }
+        }
+        unsafe grpc_channel_destroy(channel)
+    }
+
+    /// Cancels what is in flight and returns when nothing of the client runs any more. Blocks; not
+    /// within a completion. Again: nothing happens.
+    package func close() {
+        let calls = phase.withLock { phase -> [any ClientCall]? in
+            guard case .open(let calls) = phase else { return nil }
+            phase = .closed
+            return Array(calls.values)
+        }
+        guard let calls else { return }
+        for call in calls { call.cancel() }
+        queue.close()
+    }
+
+    /// Calls a unary method and blocks until its answer. Not within a completion.
+    package func unary(
+        _ path: String,
+        _ request: [UInt8],
+        timeoutSeconds: Double
+    ) throws(GRPCCallError) -> [UInt8] {
+        let answer = Monitor<Result<[UInt8], GRPCCallError>?>(nil)
+        start(path, request, timeoutSeconds: timeoutSeconds) { result in
+            answer.update { $0 = result }
+        }
+        let result = answer.wait(until: { $0 != nil }, then: { $0 })
+        guard let result else { preconditionFailure("an answer was there") }
+        return try result.get()
+    }
+
+    /// Calls a unary method; `completion` gets the answer on the client's thread and must not block.
+    package func start(
+        _ path: String,
+        _ request: [UInt8],
+        timeoutSeconds: Double,
+        completion: @escaping @Sendable (Result<[UInt8], GRPCCallError>) -> Void
+    ) {
+        guard let handle = makeCall(path, timeoutSeconds: timeoutSeconds) else {
+            completion(.failure(Self.closedError))
+            return
+        }
+        let call = ClientUnaryCall(client: self, call: handle, completion: completion)
+        register(call)
+        if call.start(request, on: queue) { return }
+        forget(call)
+        completion(.failure(Self.closedError))
+    }
+
+    /// Opens a stream in both directions. `timeoutSeconds` bounds the whole of it.
+    package func openStream(
+        _ path: String,
+        timeoutSeconds: Double? = nil
+    ) throws(GRPCCallError) -> GRPCClientStream {
+        guard let handle = makeCall(path, timeoutSeconds: timeoutSeconds) else {
+            throw Self.closedError
+        }
+        let stream = GRPCClientStream(client: self, queue: queue, call: handle)
+        register(stream)
+        guard stream.open() else {
+            forget(stream)
+            throw Self.closedError
+        }
+        return stream
+    }
+
+    func forget(_ call: any ClientCall) {
+        phase.withLock { phase in
+            guard case .open(var calls) = phase else { return }
+            phase = .closed
+            calls[ObjectIdentifier(call)] = nil
+            phase = .open(calls)
+        }
+    }
+
+    private static let closedError = GRPCCallError(
+        status: .cancelled,
+        message: "the client is closed"
+    )
+
+    /// A call that begins while the client closes is cancelled at once.
+    private func register(_ call: any ClientCall) {
+        let isOpen = phase.withLock { phase in
+            guard case .open(var calls) = phase else { return false }
+            // Emptied first so that the dictionary is changed in place.
+            phase = .closed
+            calls[ObjectIdentifier(call)] = call
+            phase = .open(calls)
+            return true
+        }
+        if !isOpen { call.cancel() }
+    }
+
+    private func makeCall(_ path: String, timeoutSeconds: Double?) -> CallHandle? {
+        let milliseconds = timeoutSeconds.map { Int64($0 * 1_000) } ?? -1
+        let call = unsafe trace_grpc_call_create(channel, queue.pointer, path, milliseconds)
+        return unsafe call.map { unsafe CallHandle(takingOwnership: $0) }
+    }
+}
+
+/// A call in flight that the client may have to cancel.
+protocol ClientCall: AnyObject, Sendable {
+    func cancel()
+}

@@ -1,0 +1,177 @@
+internal import CGRPC
+internal import Synchronization
+
+/// A unary call on the server, to be answered exactly once, from any thread. One let go without an
+/// answer is cancelled.
+@safe
+package final class GRPCUnaryCall: CompletionOwner, GateEntrant, @unchecked Sendable {
+    private enum Phase: UInt8 {
+        case waiting
+        case receiving
+        /// With the handler, whose answer is due.
+        case handed
+        case answered
+    }
+
+    private let server: GRPCServer
+    private let gate: ReceiveGate
+    private let method: Int
+    private let call: CallHandle
+    private let cells: UnsafeMutablePointer<trace_grpc_cells>
+    private let phase: Atomic<UInt8>
+    /// Set before the hand-over, read by the answer.
+    private var heldBytes = 0
+
+    init(server: GRPCServer, gate: ReceiveGate, method: Int, call: consuming CallHandle) {
+        self.server = server
+        self.gate = gate
+        self.method = method
+        unsafe cells = trace_grpc_cells_create(call.pointer)
+        self.call = call
+        phase = Atomic(Phase.waiting.rawValue)
+    }
+
+    deinit {
+        if phase.load(ordering: .acquiring) == Phase.handed.rawValue { server.giveBack(heldBytes) }
+    }
+
+    /// The other side: `ipv4:127.0.0.1:51234`, `ipv6:[::1]:51234`, `unix:`. Allocates.
+    package var peer: String { call.peer }
+
+    /// True where the client came over a Unix socket, which only this machine's users can.
+    package var isLocalSocket: Bool { PeerAddress.isLocalSocket(peer) }
+
+    /// Answers OK with a message; copies it.
+    package func reply(_ bytes: UnsafeRawBufferPointer) {
+        unsafe answer(from: .handed) { cells, tag in
+            // An empty message is a message too: the address only must not be null.
+            unsafe trace_grpc_answer(
+                call.pointer,
+                bytes.baseAddress ?? UnsafeRawPointer(cells),
+                bytes.count,
+                GRPC_STATUS_OK,
+                nil,
+                0,
+                nil,
+                0,
+                &cells.pointee.cancelled,
+                tag
+            )
+        }
+    }
+
+    /// Answers OK with a message.
+    package func reply(_ bytes: [UInt8]) {
+        unsafe bytes.withUnsafeBytes { unsafe reply($0) }
+    }
+
+    /// Answers with an error.
+    package func fail(_ status: GRPCStatus, _ message: String, trailers: [GRPCTrailer] = []) {
+        precondition(status != .ok)
+        fail(from: .handed, Answer(status: status, message: message, trailers: trailers))
+    }
+
+    // MARK: Before the handler
+
+    /// Ends a call that has asked for nothing the server offers, or more than it can bear.
+    func refuse(_ answer: Answer) { fail(from: .waiting, answer) }
+
+    func arm() -> Bool {
+        guard move(from: .waiting, to: .receiving) else { return false }
+        return unsafe server.queue.start(self, .receive) { tag in
+            unsafe trace_grpc_receive_message(call.pointer, &cells.pointee.message, tag)
+        }
+    }
+
+    func expire(armed: Bool) {
+        if armed {
+            let answer = Answer(
+                status: .deadlineExceeded,
+                message: "the message did not arrive in time",
+                trailers: []
+            )
+            guard fail(from: .receiving, answer) else { return }
+            server.handler.refused(method: method, reason: .receiveTimeout)
+        } else {
+            guard fail(from: .waiting, server.exhausted("too many calls at once")) else { return }
+            server.handler.refused(method: method, reason: .queueTimeout)
+        }
+    }
+
+    func completed(_ operation: CompletionTag.Operation, success: Bool) {
+        guard operation == .receive else { return }
+        let buffer = unsafe cells.pointee.message
+        unsafe cells.pointee.message = nil
+        let count = unsafe buffer.map { unsafe grpc_byte_buffer_length($0) } ?? 0
+        // Counted before the turn goes on, so that both bounds hold at any moment.
+        heldBytes = count
+        server.held.take(count)
+        gate.leave(self)
+        guard let buffer = unsafe buffer else { return receivedNothing(success: success) }
+        let message = unsafe ReceivedMessage(takingOwnership: buffer)
+        guard success, move(from: .receiving, to: .handed) else {
+            server.giveBack(count)
+            return
+        }
+        server.handler.unary(self, method: method, message: message)
+    }
+
+    private func receivedNothing(success: Bool) {
+        let answer = Answer(
+            status: .invalidArgument,
+            message: "the call carries no message",
+            trailers: []
+        )
+        if !success || call.failedBeforeMessage {
+            guard move(from: .receiving, to: .answered) else { return }
+            server.handler.refused(method: method, reason: .notReceived)
+        } else if fail(from: .receiving, answer) {
+            server.handler.refused(method: method, reason: .noMessage)
+        }
+    }
+
+    // MARK: The answer
+
+    @discardableResult
+    private func fail(from expected: Phase, _ reason: Answer) -> Bool {
+        unsafe answer(from: expected) { cells, tag in
+            unsafe reason.withC { text, pairs, pairCount in
+                unsafe trace_grpc_answer(
+                    call.pointer,
+                    nil,
+                    0,
+                    grpc_status_code(reason.status.rawValue),
+                    text.baseAddress?.assumingMemoryBound(to: CChar.self),
+                    text.count,
+                    pairs,
+                    pairCount,
+                    &cells.pointee.cancelled,
+                    tag
+                )
+            }
+        }
+    }
+
+    @discardableResult
+    private func answer(
+        from expected: Phase,
+        _ body: (UnsafeMutablePointer<trace_grpc_cells>, UnsafeMutableRawPointer) -> grpc_call_error
+    ) -> Bool {
+        guard move(from: expected, to: .answered) else {
+            precondition(expected != .handed, "a unary call is answered once")
+            return false
+        }
+        // Where it cannot start, the client or the server is gone, and with them who would read it.
+        _ = unsafe server.queue.start(self, .answer) { unsafe body(cells, $0) }
+        if expected == .handed { server.giveBack(heldBytes) }
+        return true
+    }
+
+    private func move(from: Phase, to: Phase) -> Bool {
+        phase.compareExchange(
+            expected: from.rawValue,
+            desired: to.rawValue,
+            ordering: .acquiringAndReleasing
+        ).exchanged
+    }
+}
