@@ -18,7 +18,7 @@ struct ChannelArguments {
             unsafe argument.value.integer = entry.value
             return unsafe argument
         }
-        defer { for unsafeargument in unsafe arguments { unsafe free(argument.key) } }
+        defer { for index in unsafe arguments.indices { unsafe free(arguments[index].key) } }
         return unsafe arguments.withUnsafeMutableBufferPointer { buffer in
             var list = unsafe grpc_channel_args(num_args: buffer.count, args: buffer.baseAddress)
             return unsafe body(&list)
