@@ -41,6 +41,18 @@ import TraceModel
         )
     }
 
+    @Test func aMisshapenSampleIsLeftToTheReceiver() throws {
+        var snapshot = Examples.snapshot
+        snapshot.own = [
+            MetricSample(family: .functionCallsTotal, labels: ["too few"], value: .counter(-1))
+        ]
+        #expect(!snapshot.own[0].isWellFormed)
+        #expect(
+            try decode(ClusterMessage.metricSnapshot(snapshot).encode())
+                == .metricSnapshot(snapshot)
+        )
+    }
+
     @Test func aMessageBeyondTheBoundIsRefusedByItsSender() {
         var segments = Examples.segments
         segments.summary = [UInt8](repeating: 1, count: Limits.clusterMessageBytesMax)
@@ -85,7 +97,6 @@ import TraceModel
                 closed([0x32, 11, 0x08] + [UInt8](repeating: 0xFF, count: 9) + [1])
             ),
             ("an unknown family", [7, 0x3A, 3, 0x08, 0xE7, 0x07]),
-            ("a sample without its labels", [7, 0x3A, 2, 0x08, 0x01]),
             ("slot metrics of no slot", [7, 0x32, 3, 0x08, 0x80, 0x02]),
         ] as [(String, [UInt8])]
     )
