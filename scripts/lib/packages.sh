@@ -3,9 +3,9 @@
 
 # What the processes are built from and supervised by.
 run_packages=(libgrpc-dev libzmq3-dev libprotobuf-c-dev zlib1g-dev s6)
-# What only the checks need: the generators of the committed C, the linter, a real scraper.
+# What only the checks need: the generators of the committed C, and the linter.
 # shellcheck disable=SC2034 # read by scripts/test
-test_packages=(protobuf-c-compiler protobuf-compiler shellcheck prometheus procps)
+test_packages=(protobuf-c-compiler protobuf-compiler shellcheck)
 
 packages_missing() {
     local package
@@ -32,22 +32,37 @@ packages_install() {
         become=(sudo)
     fi
     step "Installing Debian packages: ${missing[*]}"
-    "${become[@]}" apt-get update -qq >&2 || fail "apt-get update failed"
-    packages_without_services "${missing[@]}" || fail "apt-get install ${missing[*]} failed"
+    packages_quietly "${become[@]}" apt-get update
+    packages_quietly "${become[@]}" env DEBIAN_FRONTEND=noninteractive \
+        apt-get install -y --no-install-recommends "${missing[@]}"
 }
 
-# Some packages start a service when they are installed (prometheus): policy-rc.d forbids it meanwhile.
-packages_without_services() {
-    local policy=/usr/sbin/policy-rc.d written=no status=0
-    if [ ! -e "$policy" ]; then
-        printf '#!/bin/sh\nexit 101\n' | "${become[@]}" tee "$policy" >/dev/null
-        "${become[@]}" chmod 755 "$policy"
-        written=yes
+# Runs an apt command; what it says is shown only when it fails.
+packages_quietly() {
+    local said
+    said=$("$@" 2>&1) && return 0
+    printf '%s\n' "$said" >&2
+    fail "$* failed"
+}
+
+# A real Prometheus server and promtool, unpacked under .build/tools: installing the package would
+# also start a server, now and at every boot. Sets prometheus_dir.
+prometheus_unpack() {
+    prometheus_dir=$root/.build/tools/usr/bin
+    [ -x "$prometheus_dir/prometheus" ] && [ -x "$prometheus_dir/promtool" ] && return 0
+    step "Unpacking Debian's prometheus into .build/tools"
+    local here
+    here=$(mktemp -d)
+    chmod 755 "$here" # apt downloads as a user of its own
+    if ! (cd "$here" && apt-get download -qq prometheus >/dev/null 2>&1); then
+        local become=()
+        [ "$(id -u)" -eq 0 ] || become=(sudo)
+        packages_quietly "${become[@]}" apt-get update
+        (cd "$here" && packages_quietly apt-get download -qq prometheus)
     fi
-    "${become[@]}" env DEBIAN_FRONTEND=noninteractive \
-        apt-get install -y -qq --no-install-recommends "$@" >&2 || status=1
-    [ "$written" = no ] || "${become[@]}" rm -f "$policy"
-    return "$status"
+    mkdir -p "$root/.build/tools"
+    dpkg -x "$here"/prometheus_*.deb "$root/.build/tools" || fail "prometheus cannot be unpacked"
+    rm -rf "$here"
 }
 
 # A private Python with what the end-to-end tests import, in .venv; made anew when the list changes.
