@@ -1,0 +1,146 @@
+"""What was sent stands in the files, once, and viewers take them."""
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from cluster import ROOT, wait_until
+from outputs import assert_holds_exactly, csv_files, json_files, records, rows, trace_events
+from traffic import RESOURCES, Traffic
+
+CONFORMANCE = pathlib.Path(
+    os.environ.get("TRACE_CONFORMANCE", ROOT.parent / "shared/conformance/check_trace.py")
+)
+
+
+def send(cluster, contract, traffic, batches, **fields):
+    stub = contract.services.TracerServiceStub(cluster.channel())
+    for _ in range(batches):
+        answer = stub.SendTraceBatch(traffic.batch(**fields), timeout=30)
+        assert answer.success, answer.message
+
+
+def published(cluster):
+    """Whether a file of each resource stands in both formats."""
+    return len(json_files(cluster.data)) == len(csv_files(cluster.data)) == len(RESOURCES)
+
+
+def test_every_event_of_every_resource_is_written_once(cluster, contract):
+    traffic = Traffic(contract.messages)
+    send(cluster, contract, traffic, batches=20)
+    cluster.run("finalize")
+    assert_holds_exactly(cluster.data, traffic)
+
+    status = cluster.quiet_status(traffic.events)
+    assert status["ready"]
+    assert status["written_events"] == traffic.events
+    assert [worker["name"] for worker in status["workers"]] == [f"{resource}.0" for resource in RESOURCES]
+    assert all(worker["up"] and worker["lag_bytes"] == 0 for worker in status["workers"])
+
+
+def test_fields_arrive_under_the_names_that_readers_know(cluster, contract):
+    traffic = Traffic(contract.messages, processes=(4001,))
+    send(cluster, contract, traffic, batches=1, rounds=1)
+    cluster.run("finalize")
+
+    begin, _, _, end = sorted(records(cluster.data, "function"), key=lambda event: event["ts"])
+    assert (begin["name"], begin["ph"], begin["pid"], begin["tid"]) == ("compute", "B", 4001, 4101)
+    assert begin["args"]["cookie"] == traffic.completed_calls[1]
+    assert (begin["args"]["call_count"], begin["args"]["avg_duration_us"]) == (3, 7)
+    assert end["ph"] == "E" and end["args"]["duration"] == pytest.approx(3.0)  # ms
+
+    expected = {
+        "cpu": {"cpu_id": 1, "utilization": 42.25, "oncpu_time_us": 5000, "offcpu_time_us": 700, "migrations": 2,
+                "numa_migrations": 1, "hotspot_cpu": 1, "hotspot_percentage": 61.5, "ppid": 1},
+        "memory": {"operation": "alloc", "size": 4096, "address": hex(traffic.sent["memory"][0]), "stack_id": 9,
+                   "current_usage": 65536, "peak_usage": 131072, "alloc_size": 10, "free_size": 4},
+        "network": {"op": "send", "bytes": 1500, "src": "10.0.0.1:40000", "dst": "[fe80::2]:443", "protocol": "TCP",
+                    "tx_bytes": 1500, "rx_bytes": 300, "total_tx_packets": 3, "total_rx_packets": 2,
+                    "active_connect": 1},
+        "io": {"operation": "READ", "device": 'sd"a\\1', "bytes": 512, "latency_ms": 0.25, "read_bytes": 512,
+               "read_ops": 1, "read_latency_ms": 0.25, "write_latency_ms": 0.5, "major": 8, "minor": 1},
+    }
+    for resource, args in expected.items():
+        (event,) = records(cluster.data, resource)
+        assert event["ph"] == "i" and event["pid"] == 4001
+        assert {name: event["args"].get(name) for name in args} == args, resource
+
+    (row,) = rows(cluster.data, "cpu")
+    assert float(row["CPU Utilization(%)"]) == 42.25
+    assert [row[name] for name in ("PID", "OnCPU Time(μs)", "Migrations")] == ["4001", "5000", "2"]
+    (row,) = rows(cluster.data, "network")
+    assert [row[name] for name in ("tx_bytes", "rx_bytes", "active_connections")] == ["1500", "300", "1"]
+
+    (stacks,) = cluster.data.glob("output/txt/stackmessage_*.txt")
+    lines = stacks.read_text(encoding="utf-8").splitlines()
+    assert lines[0] == "FORMAT|1.0" and lines[1].startswith("METADATA|")
+    assert lines[2] == "HEADER|timestamp|pid|frame_count|[frames...]"
+    assert lines[3] == "EVENT|0|4001|2|main|step\\u007ctwo"
+
+
+def test_viewers_would_take_every_file(cluster, contract):
+    if not CONFORMANCE.is_file():
+        pytest.skip(f"no conformance checker at {CONFORMANCE}; TRACE_CONFORMANCE names one")
+    send(cluster, contract, Traffic(contract.messages), batches=5)
+    # Late, and from processes known already: must be sorted in.
+    send(cluster, contract, Traffic(contract.messages, clock_us=1_759_999_999_000_000), batches=2)
+    cluster.run("finalize")
+    files = json_files(cluster.data)
+    assert len(files) == len(RESOURCES)
+    done = subprocess.run([sys.executable, CONFORMANCE, *files], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+
+
+def test_hosts_get_files_of_their_own(cluster, contract):
+    near, far = Traffic(contract.messages), Traffic(contract.messages, clock_us=1_761_000_000_000_000)
+    send(cluster, contract, near, batches=2)
+    send(cluster, contract, far, batches=2, host="far/away")
+    cluster.run("finalize")
+    for resource in RESOURCES:
+        files = json_files(cluster.data, resource)
+        assert len(files) == 2, files
+        by_suffix = {"far" in path.name: path for path in files}
+        for is_far, traffic in ((False, near), (True, far)):
+            events = trace_events(by_suffix[is_far])
+            stamps = sorted(
+                round(event["ts"]) for event in events if event.get("cat") == resource and event["ph"] in "BEi"
+            )
+            assert stamps == sorted(traffic.sent[resource])
+        assert len(csv_files(cluster.data, resource)) == 1
+        assert len({row["Host"] if "Host" in row else row["host"] for row in rows(cluster.data, resource)}) == 2
+
+
+@pytest.mark.parametrize("cluster", [["--time-zone", "America/New_York"]], indirect=True)
+def test_timestamps_are_read_in_the_configured_zone(cluster, contract):
+    batch = contract.messages.TraceBatch()
+    batch.cpu_trace_data.add(timestamp="2026-01-15 12:00:00.250", pid=7, comm="winter")
+    batch.cpu_trace_data.add(timestamp="2026-07-15 12:00:00.500125", pid=7, comm="winter")
+    contract.services.TracerServiceStub(cluster.channel()).SendTraceBatch(batch, timeout=30)
+    cluster.run("finalize")
+    events = sorted(records(cluster.data, "cpu"), key=lambda event: event["ts"])
+    assert [event["ts"] for event in events] == [1768496400250000, 1784131200500125]
+    assert [event["args"].get("readable_time", event.get("readable_time")) for event in events] == [
+        "12:00:00.250", "12:00:00.500"
+    ]
+
+
+def test_an_empty_window_writes_no_file(cluster):
+    cluster.run("finalize")
+    assert not json_files(cluster.data) and not csv_files(cluster.data)
+
+
+def test_last_batch_finalizes(cluster, contract):
+    traffic = Traffic(contract.messages)
+    send(cluster, contract, traffic, batches=1, is_last_batch=True)
+    wait_until(lambda: published(cluster), "files of the last batch's window")
+    assert_holds_exactly(cluster.data, traffic)
+
+
+@pytest.mark.parametrize("cluster", [["--inactivity-timeout", "1"]], indirect=True)
+def test_inactivity_finalizes(cluster, contract):
+    traffic = Traffic(contract.messages)
+    send(cluster, contract, traffic, batches=1)
+    wait_until(lambda: published(cluster), "files after a second of silence")
+    assert_holds_exactly(cluster.data, traffic)

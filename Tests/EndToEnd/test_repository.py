@@ -1,0 +1,44 @@
+"""The guards of the repository itself: each must be able to fail."""
+import shutil
+import subprocess
+
+import pytest
+
+from cluster import ROOT
+
+
+def findings(root):
+    done = subprocess.run([ROOT / "scripts/check-imports", root], capture_output=True, text=True)
+    return done.returncode, done.stdout
+
+
+@pytest.fixture
+def copy(tmp_path):
+    shutil.copytree(ROOT / "Sources", tmp_path / "Sources")
+    return tmp_path
+
+
+def test_imports_are_as_the_table_says(copy):
+    assert findings(copy) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("target", "line"),
+    [
+        ("RouterRole", "import WorkerRole"),
+        ("WorkerRole", "internal import CZeroMQ"),
+        ("TraceTime", "import Foundation"),
+        ("TraceMetrics", "package import struct Logging.Logger"),
+    ],
+)
+def test_a_forbidden_import_is_found(copy, target, line):
+    (copy / "Sources" / target / "Intruder.swift").write_text(line + "\n")
+    status, text = findings(copy)
+    assert status == 1
+    assert f"Sources/{target}/Intruder.swift:1" in text
+
+
+def test_a_target_outside_the_table_is_found(copy):
+    (copy / "Sources/Newcomer").mkdir()
+    (copy / "Sources/Newcomer/Newcomer.swift").write_text("")
+    assert "Newcomer" in findings(copy)[1]
