@@ -1,0 +1,108 @@
+internal import CZlib
+package import TraceModel
+
+/// Expands gzip data piece by piece: memory stays at one piece, however large the data or however well
+/// it was compressed. Several members behind one another read as one, as RFC 1952 wants.
+/// Belongs to one thread at a time.
+@safe
+package final class GunzipReader {
+    /// Fills a part of the buffer from the front and returns how much; 0 at the end.
+    package typealias Source = (UnsafeMutableRawBufferPointer) throws(TraceError) -> Int
+
+    private enum State {
+        /// Between members; nothing has to follow.
+        case atBoundary
+        case insideMember
+    }
+
+    private static let inputBytes = 64 << 10
+
+    // Heap memory: zlib keeps a pointer back to the stream.
+    private let stream: UnsafeMutablePointer<z_stream>
+    private let input: UnsafeMutableRawBufferPointer
+    private let source: Source
+    private var state = State.atBoundary
+    private var hasRead = false
+    /// The last output was filled up, so zlib may have more of it without further input.
+    private var holdsMore = false
+
+    /// `source` is called from `read` only.
+    package init(_ source: @escaping Source) throws(TraceError) {
+        unsafe self.source = source
+        unsafe stream = .allocate(capacity: 1)
+        unsafe stream.initialize(to: z_stream())
+        unsafe input = .allocate(byteCount: Self.inputBytes, alignment: 16)
+        guard unsafe trace_inflate_init_gzip(stream) == Z_OK else {
+            throw TraceError(.exhausted, "no memory to expand with")
+        }
+    }
+
+    deinit {
+        unsafe inflateEnd(stream)
+        unsafe stream.deallocate()
+        unsafe input.deallocate()
+    }
+
+    /// Writes up to `output.count` bytes from its front and returns how many; 0 at the end of the data.
+    /// Throws `.corrupt` where the data is no gzip, damaged, or ends early.
+    package func read(into output: inout [UInt8]) throws(TraceError) -> Int {
+        precondition(!output.isEmpty)
+        var thrown: TraceError?
+        let count = unsafe output.withUnsafeMutableBytes { buffer -> Int in
+            do throws(TraceError) {
+                return unsafe try read(into: buffer)
+            } catch {
+                thrown = error
+                return 0
+            }
+        }
+        if let thrown { throw thrown }
+        return count
+    }
+
+    private func read(into output: UnsafeMutableRawBufferPointer) throws(TraceError) -> Int {
+        let size = min(output.count, Int(Int32.max))
+        unsafe stream.pointee.next_out = output.baseAddress?.assumingMemoryBound(to: Bytef.self)
+        unsafe stream.pointee.avail_out = uInt(size)
+        while unsafe stream.pointee.avail_out == uInt(size) {
+            if !holdsMore {
+                guard try hasInput() else {
+                    guard state == .atBoundary, hasRead else {
+                        throw TraceError(.corrupt, "the gzip data ends early")
+                    }
+                    return 0
+                }
+            }
+            try expandMore()
+            holdsMore = unsafe state == .insideMember && stream.pointee.avail_out == 0
+        }
+        return size - Int(unsafe stream.pointee.avail_out)
+    }
+
+    /// True where there are compressed bytes.
+    private func hasInput() throws(TraceError) -> Bool {
+        guard unsafe stream.pointee.avail_in == 0 else { return true }
+        let count = unsafe try source(input)
+        guard count > 0 else { return false }
+        unsafe precondition(count <= input.count)
+        hasRead = true
+        unsafe stream.pointee.next_in = input.baseAddress?.assumingMemoryBound(to: Bytef.self)
+        unsafe stream.pointee.avail_in = uInt(count)
+        return true
+    }
+
+    private func expandMore() throws(TraceError) {
+        if state == .atBoundary {
+            unsafe inflateReset(stream)
+            state = .insideMember
+        }
+        switch unsafe inflate(stream, Z_NO_FLUSH) {
+        case Z_OK, Z_BUF_ERROR: return
+        case Z_STREAM_END: state = .atBoundary
+        case Z_MEM_ERROR: throw TraceError(.exhausted, "no memory to expand with")
+        default:
+            let reason = unsafe stream.pointee.msg.map { unsafe String(cString: $0) }
+            throw TraceError(.corrupt, "not gzip data, or damaged: \(reason ?? "no reason given")")
+        }
+    }
+}
