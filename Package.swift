@@ -186,6 +186,11 @@ let package = Package(
             swiftSettings: strict
         ),
         .testTarget(
+            name: "CompressionTests",
+            dependencies: ["Compression", "TraceModel"],
+            swiftSettings: strict
+        ),
+        .testTarget(
             name: "TraceWireTests",
             dependencies: ["CTraceProtos", "SystemIO", "TraceModel", "TraceWire"],
             swiftSettings: strict
