@@ -56,6 +56,11 @@ package enum Limits {
     package static let heartbeatSeconds = 1
     /// A worker silent for longer is reported as hung.
     package static let heartbeatLateSeconds = 3
+    /// So many failures of one process within so many seconds are a crash loop.
+    package static let crashLoopFailuresMin = 5
+    package static let crashLoopSeconds = 60
+    /// No batch for so long: the open window is finalized.
+    package static let pauseSeconds = 30
 
     // MARK: State
     package static let processesPerSlotMax = 8_192
@@ -119,6 +124,7 @@ package enum Limits {
         precondition(runFlushBytes <= runBufferBytesMax)
         precondition(mergeRunsMax < openFilesMax, "runs of one merge are open together")
         precondition(heartbeatSeconds < heartbeatLateSeconds)
+        precondition(pauseSeconds < windowSecondsMax)
         precondition(openCallsPerThreadMax <= 512, "Perfetto nests B and E 512 deep")
         precondition(workersPerResourceMax <= Slot.count)
         precondition(seriesPerMetricMax <= seriesHeldMax)
