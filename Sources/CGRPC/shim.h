@@ -14,6 +14,7 @@
 #include <grpc/slice.h>
 #include <grpc/status.h>
 #include <grpc/support/alloc.h>
+#include <grpc/support/log.h>
 #include <grpc/support/time.h>
 
 // Out-parameters of a server's call; allocated in the call's arena, so they live as long as the call.

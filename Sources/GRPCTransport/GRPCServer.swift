@@ -92,10 +92,12 @@ package final class GRPCServer: @unchecked Sendable {
         defer { unsafe grpc_server_credentials_release(credentials) }
         let port = unsafe grpc_server_add_http2_port(pointer, address, credentials)
         guard port > 0 else {
+            let reason = GRPCLibrary.lastMessage.withLock { $0 }
+            let isTaken = reason.contains("Address already in use")
             throw TraceError(
                 .configuration,
-                "cannot listen on \(address)",
-                remedy: "Another process may have it, or the address is not this machine's"
+                "cannot listen on \(address): \(isTaken ? "the address is in use" : reason)",
+                remedy: isTaken ? "Stop the process that has it, or choose another port" : nil
             )
         }
         return PeerAddress.isLocalSocket(address) ? 0 : Int(port)
@@ -144,7 +146,10 @@ package final class GRPCServer: @unchecked Sendable {
     func accept(_ call: consuming CallHandle, method: Int?) {
         guard let method else {
             let answer = Answer(status: .unimplemented, message: "unknown method", trailers: [])
-            GRPCUnaryCall(server: self, gate: controlGate, method: -1, call: call).refuse(answer)
+            GRPCUnaryCall(server: self, gate: controlGate, method: -1, call: call).refuse(
+                answer,
+                nil
+            )
             return
         }
         switch methods.methods[method].kind {
@@ -152,8 +157,7 @@ package final class GRPCServer: @unchecked Sendable {
             let gate = methods.methods[method].lane == .ingest ? ingestGate : controlGate
             let call = GRPCUnaryCall(server: self, gate: gate, method: method, call: call)
             if gate.enter(call) { return }
-            call.refuse(exhausted("too many calls at once"))
-            handler.refused(method: method, reason: .queueFull)
+            call.refuse(exhausted("too many calls at once"), .queueFull)
         case .stream:
             accept(stream: call, method: method)
         }
@@ -164,8 +168,7 @@ package final class GRPCServer: @unchecked Sendable {
         guard open <= configuration.openStreamsMax else {
             openStreams.subtract(1, ordering: .relaxed)
             GRPCUnaryCall(server: self, gate: controlGate, method: method, call: call)
-                .refuse(exhausted("too many streams"))
-            handler.refused(method: method, reason: .queueFull)
+                .refuse(exhausted("too many streams"), .queueFull)
             return
         }
         if !GRPCStream(server: self, method: method, call: call).open() { streamClosed() }

@@ -151,8 +151,8 @@ package final class GRPCStream: CompletionOwner, GateEntrant, @unchecked Sendabl
 
     private func turnedAway(_ reason: GRPCRefusal) {
         let answer = server.exhausted("too many streams listen at once")
-        finish(answer.status, answer.message, trailers: answer.trailers)
         server.handler.refused(method: method, reason: reason)
+        finish(answer.status, answer.message, trailers: answer.trailers)
     }
 
     private func received(success: Bool) {

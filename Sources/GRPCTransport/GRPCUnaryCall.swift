@@ -74,7 +74,9 @@ package final class GRPCUnaryCall: CompletionOwner, GateEntrant, @unchecked Send
     // MARK: Before the handler
 
     /// Ends a call that has asked for nothing the server offers, or more than it can bear.
-    func refuse(_ answer: Answer) { fail(from: .waiting, answer) }
+    func refuse(_ answer: Answer, _ reason: GRPCRefusal?) {
+        fail(from: .waiting, answer, refusal: reason)
+    }
 
     func arm() -> Bool {
         guard move(from: .waiting, to: .receiving) else { return false }
@@ -90,11 +92,9 @@ package final class GRPCUnaryCall: CompletionOwner, GateEntrant, @unchecked Send
                 message: "the message did not arrive in time",
                 trailers: []
             )
-            guard fail(from: .receiving, answer) else { return }
-            server.handler.refused(method: method, reason: .receiveTimeout)
+            fail(from: .receiving, answer, refusal: .receiveTimeout)
         } else {
-            guard fail(from: .waiting, server.exhausted("too many calls at once")) else { return }
-            server.handler.refused(method: method, reason: .queueTimeout)
+            refuse(server.exhausted("too many calls at once"), .queueTimeout)
         }
     }
 
@@ -125,16 +125,15 @@ package final class GRPCUnaryCall: CompletionOwner, GateEntrant, @unchecked Send
         if !success || call.failedBeforeMessage {
             guard move(from: .receiving, to: .answered) else { return }
             server.handler.refused(method: method, reason: .notReceived)
-        } else if fail(from: .receiving, answer) {
-            server.handler.refused(method: method, reason: .noMessage)
+        } else {
+            fail(from: .receiving, answer, refusal: .noMessage)
         }
     }
 
     // MARK: The answer
 
-    @discardableResult
-    private func fail(from expected: Phase, _ reason: Answer) -> Bool {
-        unsafe answer(from: expected) { cells, tag in
+    private func fail(from expected: Phase, _ reason: Answer, refusal: GRPCRefusal? = nil) {
+        unsafe answer(from: expected, refusal: refusal) { cells, tag in
             unsafe reason.withC { text, pairs, pairCount in
                 unsafe trace_grpc_answer(
                     call.pointer,
@@ -152,19 +151,21 @@ package final class GRPCUnaryCall: CompletionOwner, GateEntrant, @unchecked Send
         }
     }
 
-    @discardableResult
+    /// Does nothing where the call is past that phase already.
     private func answer(
         from expected: Phase,
+        refusal: GRPCRefusal? = nil,
         _ body: (UnsafeMutablePointer<trace_grpc_cells>, UnsafeMutableRawPointer) -> grpc_call_error
-    ) -> Bool {
+    ) {
         guard move(from: expected, to: .answered) else {
             precondition(expected != .handed, "a unary call is answered once")
-            return false
+            return
         }
+        // Counted first, so that who has the answer finds the counts right.
+        if expected == .handed { server.giveBack(heldBytes) }
+        if let refusal { server.handler.refused(method: method, reason: refusal) }
         // Where it cannot start, the client or the server is gone, and with them who would read it.
         _ = unsafe server.queue.start(self, .answer) { unsafe body(cells, $0) }
-        if expected == .handed { server.giveBack(heldBytes) }
-        return true
     }
 
     private func move(from: Phase, to: Phase) -> Bool {

@@ -157,7 +157,8 @@ import TraceModel
         try LoopbackServer.run { loopback, _, target in
             let second = GRPCServer(configuration: .init(), methods: [], handler: loopback)
             defer { second.shutdown(deadlineSeconds: 1) }
-            #expect(throws: TraceError.self) { try second.bind(target) }
+            let error = #expect(throws: TraceError.self) { try second.bind(target) }
+            #expect(error?.message.contains("in use") == true)
         }
     }
 
