@@ -59,6 +59,7 @@ package final class ZMQSocket {
     }
 
     /// Listens at `ipc://path`. Takes the path from whoever had it, so hold the directory's lock first.
+    /// A socket that closes removes its path a little later: end the old context before a new bind.
     package func bind(_ endpoint: String) throws(ZMQError) {
         checkThread()
         try zmqCall("zmq_bind", endpoint) { unsafe zmq_bind(handle, endpoint) }
