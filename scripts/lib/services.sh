@@ -130,13 +130,12 @@ services_remove() {
     for name; do rm -rf "$(services_dir)/.old.$name"; done
 }
 
-# The s6-supervise processes of a service directory and of its logger.
+# The s6-supervise processes, loggers' included, whose service directory is below DIRECTORY.
 services_supervisor_pids() {
     local directory=$1 link target
-    for link in /proc/[0-9]*/cwd; do
-        target=$(readlink "$link" 2>/dev/null) || continue
-        case $target in
-            "$directory" | "$directory/log") link=${link#/proc/} && echo "${link%/cwd}" ;;
+    find /proc/[0-9]*/cwd -maxdepth 0 -printf '%p %l\n' 2>/dev/null | while read -r link target; do
+        case $target/ in
+            "$directory"/*) link=${link#/proc/} && echo "${link%/cwd}" ;;
         esac
     done
 }

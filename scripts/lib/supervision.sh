@@ -38,15 +38,10 @@ supervision_start() {
 
 # Ends whatever supervises the data directory, with all services, and returns when no process is left.
 supervision_stop() {
-    local pid name
-    local -a pids=()
-    for name in "$(services_dir)"/*/ "$(services_dir)"/.old.*/; do
-        [ -d "$name" ] || continue
-        for pid in $(services_supervisor_pids "${name%/}"); do pids+=("$pid"); done
-    done
-    pid=$(cat "$(supervision_pid_file)" 2>/dev/null) || pid=''
+    local name
+    local -a pids
+    mapfile -t pids < <(services_supervisor_pids "$(services_dir)")
     if supervision_running; then
-        [ -z "$pid" ] || pids+=("$pid")
         s6-svscanctl -t "$(services_dir)"
     fi
     # Also where s6-svscan itself was killed: its supervisors go on without it.
