@@ -7,6 +7,13 @@ struct NameTable {
         let pid: UInt32
         let tid: UInt32
         let isThread: Bool
+
+        /// By process, the process's own name first, then its threads.
+        func precedes(_ other: Key) -> Bool {
+            if pid != other.pid { return pid < other.pid }
+            if isThread != other.isThread { return !isThread }
+            return tid < other.tid
+        }
     }
 
     private(set) var names: [Key: [UInt8]] = [:]
@@ -15,14 +22,7 @@ struct NameTable {
 
     mutating func set(_ key: Key, _ name: ByteView) { names[key] = Array(name.buffer) }
 
-    /// By process, the process's own name first, then its threads.
-    var sortedKeys: [Key] {
-        names.keys.sorted { left, right in
-            if left.pid != right.pid { return left.pid < right.pid }
-            if left.isThread != right.isThread { return !left.isThread }
-            return left.tid < right.tid
-        }
-    }
+    private var sortedKeys: [Key] { names.keys.sorted { $0.precedes($1) } }
 
     /// One `M` event a line, each with the comma after it.
     func appendLines(to text: inout RawBuffer) {

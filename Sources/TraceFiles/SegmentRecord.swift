@@ -2,7 +2,8 @@ import SystemIO
 import TraceModel
 
 /// The binary form of segments that no viewer opens (stacks, anomalies), little-endian:
-/// `u32 bytes that follow | i64 ts | u32 pid | u16 host's length | host | payload`.
+/// `u32 bytes that follow | i64 ts | u32 pid | u16 host's length | host | payload`. Payloads are two parts, the
+/// first behind its 32-bit length.
 enum SegmentRecord {
     static let lengthBytes = 4
     static let fixedBytes = 14
@@ -23,8 +24,23 @@ enum SegmentRecord {
         return start
     }
 
+    /// Fills in the length, standing at `start`, of all that has been appended behind it.
     static func end(_ start: Int, in text: inout RawBuffer) {
         let length = UInt32(text.count - start - lengthBytes)
         text.mutableBytes.storeBytes(of: length.littleEndian, toByteOffset: start, as: UInt32.self)
+    }
+
+    /// The two parts of a payload; nil where they don't fit.
+    static func parts(
+        of payload: UnsafeRawBufferPointer
+    ) -> (UnsafeRawBufferPointer, UnsafeRawBufferPointer)? {
+        guard payload.count >= lengthBytes else { return nil }
+        let first = Int(UInt32(littleEndian: payload.loadUnaligned(as: UInt32.self)))
+        guard first <= payload.count - lengthBytes else { return nil }
+        let middle = lengthBytes + first
+        return (
+            UnsafeRawBufferPointer(rebasing: payload[lengthBytes..<middle]),
+            UnsafeRawBufferPointer(rebasing: payload[middle...])
+        )
     }
 }

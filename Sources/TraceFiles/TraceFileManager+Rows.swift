@@ -26,9 +26,11 @@ extension TraceFileManager {
         let buffer = stackBuffer(host)
         let name = hosts[host].name
         let start = SegmentRecord.begin(ts: ts, pid: pid, host: name, in: &buffer.text)
-        buffer.text.append(integer: UInt32(process.count))
-        buffer.text.append(process.buffer)
-        buffer.text.append(frames.buffer)
+        let lengthAt = buffer.text.count
+        buffer.text.append(integer: UInt32(0))
+        buffer.text.append(repairing: process)
+        SegmentRecord.end(lengthAt, in: &buffer.text)
+        buffer.text.append(repairing: frames)
         SegmentRecord.end(start, in: &buffer.text)
         buffer.file(ts: ts, pid: pid, host: host.index)
     }
@@ -44,12 +46,7 @@ extension TraceFileManager {
         let lengthAt = anomalies.text.count
         anomalies.text.append(integer: UInt32(0))
         appendJSON(row, host: host, to: &anomalies.text)
-        let length = UInt32(anomalies.text.count - lengthAt - 4)
-        anomalies.text.mutableBytes.storeBytes(
-            of: length.littleEndian,
-            toByteOffset: lengthAt,
-            as: UInt32.self
-        )
+        SegmentRecord.end(lengthAt, in: &anomalies.text)
         appendCSV(row, host: host, to: &anomalies.text)
         SegmentRecord.end(start, in: &anomalies.text)
         anomalies.file(ts: row.ts, pid: row.pid, host: row.host.index)

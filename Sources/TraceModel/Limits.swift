@@ -81,6 +81,8 @@ package enum Limits {
     package static let windowSecondsMax = 300
     package static let openFilesMax = 512
     package static let mergeBufferBytes = 1 << 20
+    /// One call stack or anomaly with its names, as a segment holds it: a message bounds it.
+    package static let segmentRecordBytesMax = 128 << 20
     /// Runs merged at once, each with a buffer of `mergeBufferBytes`.
     package static let mergeRunsMax = 64
     /// Distinct call stacks summed in memory before they are spilled, as text.
@@ -122,6 +124,7 @@ package enum Limits {
         precondition(commitGroupBytesMax <= logFileBytes)
         precondition(nameBytesMax <= stringFieldBytesMax)
         precondition(runFlushBytes <= runBufferBytesMax)
+        precondition(stringFieldBytesMax * 6 < segmentRecordBytesMax, "escaped in full")
         precondition(mergeRunsMax < openFilesMax, "runs of one merge are open together")
         precondition(heartbeatSeconds < heartbeatLateSeconds)
         precondition(pauseSeconds < windowSecondsMax)

@@ -1,0 +1,67 @@
+import Glibc
+import SystemIO
+import TraceModel
+
+/// Reads one file from its beginning through a buffer that grows only for a row larger than itself.
+final class BufferedReader {
+    let path: String
+    private let file: File
+    private var buffer: RawBuffer
+    private var position = 0
+    private var fileOffset = 0
+    private let chunkBytes: Int
+
+    init(_ path: String, bufferBytes: Int) throws(SystemError) {
+        self.path = path
+        file = try File(path, .read)
+        chunkBytes = bufferBytes
+        buffer = RawBuffer(capacity: bufferBytes)
+    }
+
+    /// What has been read and not consumed; valid until the next `fill`.
+    var unread: UnsafeRawBufferPointer {
+        UnsafeRawBufferPointer(rebasing: buffer.bytes[position...])
+    }
+
+    /// Where the next unread byte stands in the file.
+    var offset: Int { fileOffset - (buffer.count - position) }
+
+    func consume(_ count: Int) { position += count }
+
+    /// Reads on until at least `count` bytes are unread; false where the file ends before.
+    func fill(atLeast count: Int) throws(SystemError) -> Bool {
+        while buffer.count - position < count {
+            if try !readMore() { return false }
+        }
+        return true
+    }
+
+    /// The distance to the first LF at or after `start` (of the unread bytes); nil where there is none.
+    func findNewline(from start: Int) throws(SystemError) -> Int? {
+        var searched = start
+        while true {
+            let bytes = unread
+            if searched < bytes.count, let base = bytes.baseAddress,
+                let found = memchr(base + searched, 0x0A, bytes.count - searched)
+            {
+                return UnsafeRawPointer(found) - base
+            }
+            searched = max(searched, bytes.count)
+            if try !readMore() { return nil }
+        }
+    }
+
+    /// Reads one more piece; false at the file's end. Blocks.
+    private func readMore() throws(SystemError) -> Bool {
+        buffer.removeFirst(position)
+        position = 0
+        let target = UnsafeMutableRawBufferPointer(
+            start: buffer.reserve(chunkBytes),
+            count: chunkBytes
+        )
+        let count = try file.read(into: target, at: fileOffset)
+        buffer.commit(count)
+        fileOffset += count
+        return count > 0
+    }
+}

@@ -1,0 +1,40 @@
+import TraceModel
+
+/// One output to be made: its runs in the order that decides between equal keys.
+struct MergeInput {
+    struct Run {
+        /// Below the data directory.
+        var path: String
+        var rows: UInt64
+        var bytes: UInt64
+    }
+
+    let kind: OutputKind
+    let host: String
+    var runs: [Run]
+    let rows: UInt64
+    let firstTs: EpochNanoseconds
+
+    /// The runs of several workers, one input for each output, in a fixed order.
+    static func group(_ files: [ClosedFile]) -> [MergeInput] {
+        var groups: [OutputKind: [String: [ClosedFile]]] = [:]
+        for file in files { groups[file.kind, default: [:]][file.host, default: []].append(file) }
+        return OutputKind.allCases.flatMap { kind in
+            let hosts = groups[kind] ?? [:]
+            return hosts.keys.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }.map {
+                MergeInput(kind: kind, host: $0, files: hosts[$0] ?? [])
+            }
+        }
+    }
+
+    private init(kind: OutputKind, host: String, files: [ClosedFile]) {
+        self.kind = kind
+        self.host = host
+        let ordered = files.flatMap { file in file.runs.map { (file.worker.index, $0) } }
+            .sorted { ($0.1.order, $0.0, $0.1.serial) < ($1.1.order, $1.0, $1.1.serial) }
+            .map(\.1)
+        runs = ordered.map { Run(path: $0.path, rows: $0.rows, bytes: $0.bytes) }
+        rows = ordered.reduce(0) { $0 + $1.rows }
+        firstTs = ordered.map(\.firstTs).min() ?? 0
+    }
+}

@@ -1,0 +1,5 @@
+/// How far a merge is, in bytes of segments.
+package struct MergeProgress: Sendable, Equatable {
+    package var bytesDone: UInt64 = 0
+    package var bytesTotal: UInt64
+}

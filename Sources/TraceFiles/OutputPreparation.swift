@@ -1,0 +1,225 @@
+import SystemIO
+import TraceModel
+
+/// Writes one output of a window (a pair for stacks and anomalies) under its temporary name, synced; or
+/// finds that the one segment there is can be renamed.
+struct OutputPreparation {
+    let merger: WindowMerger
+    let names: OutputNames
+    let window: UInt64
+    let input: MergeInput
+
+    func run() throws -> [MergeManifest.Output] {
+        switch input.kind {
+        case .json: [try trace(names.json(host: input.host))]
+        case .csv: [try table(names.csv)]
+        case .stacks: try stacks()
+        case .anomalies: try anomalies()
+        }
+    }
+
+    // MARK: Traces and tables
+
+    private func trace(_ target: String) throws -> MergeManifest.Output {
+        var header = RawBuffer(capacity: JSONSegment.headerBytes)
+        let summary = JSONSegment.Summary(
+            resource: names.resource,
+            host: input.host,
+            stem: names.stem,
+            window: window,
+            timeZoneName: merger.timeZoneName,
+            baseTime: input.firstTs,
+            events: input.rows
+        )
+        JSONSegment.appendFinalHeader(summary, to: &header)
+        if let only = onlyRun {
+            // Its own header may tell of a part of the window (a worker that retired).
+            return try reuse(only, as: target, header: header.bytes)
+        }
+        return try written(target) { writer in
+            writer.text.append(header.bytes)
+            let merge = try forEachRow { row in
+                writer.text.append(row.bytes)
+                writer.text.append(JSONSegment.separator)
+                try writer.rowEnded()
+            }
+            try merge.forEachName { line in
+                writer.text.append(line)
+                writer.text.append(JSONSegment.separator)
+                try writer.rowEnded()
+            }
+            try writer.removeLast(JSONSegment.separatorBytes)
+            writer.text.append(JSONSegment.ending)
+        }
+    }
+
+    private func table(_ target: String) throws -> MergeManifest.Output {
+        if let only = onlyRun { return try reuse(only, as: target, header: nil) }
+        return try written(target) { writer in
+            let first = try RunReader(
+                merger.absolute(input.runs[0].path),
+                kind: .csv,
+                rank: 0,
+                bufferBytes: 4_096
+            )
+            first.csvHeader.withUnsafeBytes { writer.text.append($0) }
+            _ = try forEachRow { row in
+                writer.text.append(row.bytes)
+                try writer.rowEnded()
+            }
+        }
+    }
+
+    private var onlyRun: MergeInput.Run? { input.runs.count == 1 ? input.runs[0] : nil }
+
+    private func reuse(
+        _ run: MergeInput.Run,
+        as target: String,
+        header: UnsafeRawBufferPointer?
+    ) throws -> MergeManifest.Output {
+        let path = merger.absolute(run.path)
+        guard FileSystem.size(path) == Int(run.bytes) else { throw miscounted() }
+        let file = try File(path, .readWrite)
+        if let header { try file.write(header, at: 0) }
+        try file.syncData()
+        merger.advanceProgress(by: run.bytes)
+        return MergeManifest.Output(source: run.path, target: target, bytes: Int(run.bytes))
+    }
+
+    // MARK: Pairs
+
+    private func stacks() throws -> [MergeManifest.Output] {
+        let target = names.stacks(host: input.host)
+        let foldedTarget = names.folded(host: input.host)
+        let folded = FoldedStacks(
+            spillPrefix: merger.absolute(OutputNames.temporary(foldedTarget)) + ".",
+            bytesMax: Limits.foldedStacksBytesMax,
+            bufferBytes: merger.budget.mergeBufferBytes
+        )
+        let lines = try written(target) { writer in
+            appendStackHead(to: &writer.text)
+            _ = try forEachRow { row in
+                guard let (process, text) = SegmentRecord.parts(of: row.payload) else {
+                    throw miscounted()
+                }
+                let frames = text.split(separator: UInt8(ascii: "\n"))
+                    .map { UnsafeRawBufferPointer(rebasing: $0) }
+                appendStack(row, frames, to: &writer.text)
+                try writer.rowEnded()
+                try folded.add(process: process, frames: frames)
+            }
+        }
+        return [lines, try written(foldedTarget) { try folded.write(to: $0) }]
+    }
+
+    private func appendStackHead(to text: inout RawBuffer) {
+        text.append("FORMAT|1.0\nMETADATA|host=")
+        var host = input.host
+        host.withUTF8 { text.append(stackFrame: UnsafeRawBufferPointer($0)) }
+        text.append("|base_time_ns=\(input.firstTs)|events=\(input.rows)|window=\(window)")
+        text.append("|server=trace-processor \(BuildInfo.version)\n")
+        text.append("HEADER|timestamp|pid|frame_count|[frames...]\n")
+    }
+
+    private func appendStack(
+        _ row: RunRow,
+        _ frames: [UnsafeRawBufferPointer],
+        to text: inout RawBuffer
+    ) {
+        text.append("EVENT|")
+        text.appendDecimal(row.ts &- input.firstTs)
+        text.append(byte: UInt8(ascii: "|"))
+        text.appendDecimal(row.pid)
+        text.append(byte: UInt8(ascii: "|"))
+        text.appendDecimal(UInt64(frames.count))
+        for frame in frames {
+            text.append(byte: UInt8(ascii: "|"))
+            text.append(stackFrame: frame)
+        }
+        text.append(byte: UInt8(ascii: "\n"))
+    }
+
+    private func anomalies() throws -> [MergeManifest.Output] {
+        var lines: MergeManifest.Output?
+        let table = try written(names.anomaliesCSV) { table in
+            table.text.append(
+                "rule,resource,host,pid,process,ts,value,baseline,score,severity,message\r\n"
+            )
+            lines = try written(names.anomaliesJSON) { writer in
+                _ = try forEachRow { row in
+                    guard let (json, csv) = SegmentRecord.parts(of: row.payload) else {
+                        throw miscounted()
+                    }
+                    writer.text.append(json)
+                    table.text.append(csv)
+                    try writer.rowEnded()
+                    try table.rowEnded()
+                }
+            }
+        }
+        return [lines, table].compactMap { $0 }
+    }
+
+    // MARK: Rows in order
+
+    /// Calls `body` with every row of all runs in their order; the merge it returns still holds the names.
+    private func forEachRow(_ body: (RunRow) throws -> Void) throws -> RunMerge {
+        let reduction = RunReduction(merger: merger, input: input, window: window)
+        let runs = try reduction.reduced(resource: names.resource)
+        var merge = try RunMerge(
+            runs.enumerated().map { rank, run in
+                try RunReader(
+                    merger.absolute(run.path),
+                    kind: input.kind,
+                    rank: rank,
+                    bufferBytes: merger.budget.mergeBufferBytes
+                )
+            }
+        )
+        // Open files outlive their names: what a pass made leaves nothing behind.
+        for run in runs where run.path.hasPrefix(MergeManifest.directory) {
+            try FileSystem.remove(merger.absolute(run.path))
+        }
+        let bytesPerRow = input.runs.reduce(0) { $0 + $1.bytes } / max(1, input.rows)
+        var rows: UInt64 = 0
+        while let row = merge.current?.row {
+            try body(row)
+            rows += 1
+            if rows % 65_536 == 0 { merger.advanceProgress(by: 65_536 * bytesPerRow) }
+            try merge.advance()
+        }
+        merger.advanceProgress(by: rows % 65_536 * bytesPerRow)
+        guard rows == input.rows else { throw miscounted() }
+        return merge
+    }
+
+    private func written(
+        _ target: String,
+        _ body: (MergeWriter) throws -> Void
+    ) throws -> MergeManifest.Output {
+        let writer = try MergeWriter(
+            merger.absolute(OutputNames.temporary(target)),
+            bufferBytes: merger.budget.mergeBufferBytes
+        )
+        do {
+            try body(writer)
+            try writer.finish()
+        } catch {
+            try? FileSystem.remove(writer.path)
+            throw error
+        }
+        return MergeManifest.Output(
+            source: OutputNames.temporary(target),
+            target: target,
+            bytes: writer.count
+        )
+    }
+
+    private func miscounted() -> TraceError {
+        TraceError(
+            .corrupt,
+            "a segment does not hold what its worker announced: \(input.runs.map(\.path))",
+            remedy: "The segments are kept; restore them from a backup, or move them away"
+        )
+    }
+}

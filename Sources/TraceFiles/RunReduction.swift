@@ -1,0 +1,69 @@
+import SystemIO
+import TraceModel
+
+/// Where an output has more runs than are merged at once: merges neighbours into longer runs until few enough are
+/// left. Neighbours only, so that equal keys keep their order.
+struct RunReduction {
+    let merger: WindowMerger
+    let input: MergeInput
+    let window: UInt64
+
+    /// The runs to merge at last. Blocks.
+    func reduced(resource: Resource) throws -> [MergeInput.Run] {
+        var runs = input.runs
+        var made = 0
+        let together = merger.budget.mergeRunsMax
+        while runs.count > together {
+            var longer: [MergeInput.Run] = []
+            for start in stride(from: 0, to: runs.count, by: together) {
+                let group = Array(runs[start..<min(start + together, runs.count)])
+                let name = "\(MergeManifest.path(resource, window: window)).part\(made)"
+                made += 1
+                longer.append(try merged(group, into: name))
+                // Segments stay until the manifest is there; what a pass made can go.
+                for run in group where run.path.hasPrefix(MergeManifest.directory) {
+                    try FileSystem.remove(merger.absolute(run.path))
+                }
+            }
+            runs = longer
+        }
+        return runs
+    }
+
+    private func merged(_ group: [MergeInput.Run], into path: String) throws -> MergeInput.Run {
+        let bufferBytes = merger.budget.mergeBufferBytes
+        let writer = try MergeWriter(merger.absolute(path), bufferBytes: bufferBytes)
+        var merge = try RunMerge(
+            group.enumerated().map { rank, run in
+                try RunReader(
+                    merger.absolute(run.path),
+                    kind: input.kind,
+                    rank: rank,
+                    bufferBytes: bufferBytes
+                )
+            }
+        )
+        switch input.kind {
+        case .json: JSONSegment.appendOpenHeader(to: &writer.text)
+        case .csv: merge.readers[0].csvHeader.withUnsafeBytes { writer.text.append($0) }
+        case .stacks, .anomalies: break
+        }
+        var rows: UInt64 = 0
+        while let row = merge.current?.row {
+            writer.text.append(row.bytes)
+            if input.kind == .json { writer.text.append(JSONSegment.separator) }
+            try writer.rowEnded()
+            rows += 1
+            try merge.advance()
+        }
+        if input.kind == .json {
+            try merge.forEachName { line in
+                writer.text.append(line)
+                writer.text.append(JSONSegment.separator)
+                try writer.rowEnded()
+            }
+        }
+        try writer.finish()
+        return MergeInput.Run(path: path, rows: rows, bytes: UInt64(writer.count))
+    }
+}

@@ -1,0 +1,163 @@
+package import SystemIO
+package import TraceModel
+
+/// Makes the final files of a closed window out of the segments of all its workers, and removes these. Blocks for
+/// as long as it takes; one merge at a time. Memory: `mergeBufferBytes` for each of up to `mergeRunsMax` runs, two outputs,
+/// and `Limits.foldedStacksBytesMax`.
+///
+/// # Crash
+/// Outputs grow under temporary names. Once all are complete and synced, the manifest
+/// `output/.merge/<resource>_<window>` names each with its source and size. Then: renames, sync of the
+/// directories, the manifest says done, segments are removed. Before the manifest a redo begins anew; from it
+/// on the redo needs nothing else: a source that is gone has been renamed. Where one run is the whole output,
+/// the segment itself is the source.
+package final class WindowMerger {
+    let root: String
+    let localHostName: String
+    let timeZoneName: String
+    let budget: FileBudget
+    /// Called after each step; a test throws here to stop as a crash would.
+    var onStep: ((MergeStep) throws -> Void)?
+    var progress = MergeProgress(bytesTotal: 0)
+    var onProgress: (MergeProgress) -> Void = { _ in }
+
+    /// `root` is the data directory, empty where it is the current one; `localHostName` names this machine's
+    /// stack files.
+    package init(
+        localHostName: String,
+        timeZoneName: String,
+        root: String = "",
+        budget: FileBudget = FileBudget()
+    ) {
+        self.root = root
+        self.localHostName = localHostName
+        self.timeZoneName = timeZoneName
+        self.budget = budget
+    }
+
+    /// Merges one window of one resource; returns the final files' paths below the data directory. A window
+    /// that has been merged (also in part, before a crash) ends up the same. Throws `TraceError` or `SystemError`;
+    /// then the segments are all there, or the manifest is.
+    package func merge(
+        resource: Resource,
+        window: UInt64,
+        stem: String,
+        files: [ClosedFile],
+        onProgress: @escaping (MergeProgress) -> Void = { _ in }
+    ) throws -> [String] {
+        precondition(stem.utf8.count <= 64 && stem.utf8.allSatisfy(SafeName.isSafe))
+        precondition(files.allSatisfy { $0.worker.resource == resource && $0.window == window })
+        self.onProgress = onProgress
+        let path = MergeManifest.path(resource, window: window)
+        var manifest: MergeManifest
+        if let begun = try MergeManifest(contentsOf: absolute(path)) {
+            manifest = begun
+        } else {
+            guard !files.isEmpty else { return [] }
+            manifest = try prepare(resource: resource, window: window, stem: stem, files: files)
+            try manifest.publish(to: absolute(path))
+            try onStep?(.manifestSynced)
+        }
+        if !manifest.isDone {
+            try rename(manifest)
+            manifest.isDone = true
+            try manifest.publish(to: absolute(path))
+            try onStep?(.markedDone)
+        }
+        for segment in manifest.segments where FileSystem.exists(absolute(segment)) {
+            try FileSystem.remove(absolute(segment))
+            try onStep?(.removed(segment: segment))
+        }
+        return manifest.outputs.map(\.target)
+    }
+
+    /// Whether the window's final files are all there: an announcement of it is an echo.
+    package func isMerged(_ resource: Resource, window: UInt64) throws -> Bool {
+        try MergeManifest(contentsOf: absolute(MergeManifest.path(resource, window: window)))?
+            .isDone
+            ?? false
+    }
+
+    /// Removes the record of a merged window, once no worker announces it any more.
+    package func forget(_ resource: Resource, window: UInt64) throws(SystemError) {
+        try FileSystem.remove(absolute(MergeManifest.path(resource, window: window)))
+    }
+
+    // MARK: Steps
+
+    private func prepare(
+        resource: Resource,
+        window: UInt64,
+        stem: String,
+        files: [ClosedFile]
+    ) throws -> MergeManifest {
+        for directory in OutputKind.allCases.map({ "\(ClusterPaths.output)/\($0.directory)" })
+            + [MergeManifest.directory]
+        {
+            try FileSystem.createDirectory(absolute(directory))
+        }
+        progress = MergeProgress(bytesTotal: files.reduce(0) { $0 + $1.bytes })
+        let names = OutputNames(
+            resource: resource,
+            stem: stem,
+            files: files,
+            localHostName: localHostName
+        )
+        var manifest = MergeManifest()
+        manifest.segments = files.flatMap { $0.runs.map(\.path) }
+        for input in MergeInput.group(files) {
+            let preparation = OutputPreparation(
+                merger: self,
+                names: names,
+                window: window,
+                input: input
+            )
+            do {
+                manifest.outputs += try preparation.run()
+            } catch {
+                removeTemporaries(manifest)
+                throw error
+            }
+            try onStep?(.prepared(kind: input.kind, host: input.host))
+        }
+        // A segment that becomes an output is not to be removed under its old name.
+        let renamed = Set(manifest.outputs.map(\.source))
+        manifest.segments.removeAll { renamed.contains($0) }
+        return manifest
+    }
+
+    private func rename(_ manifest: MergeManifest) throws {
+        for output in manifest.outputs {
+            if FileSystem.exists(absolute(output.source)) {
+                try FileSystem.rename(absolute(output.source), to: absolute(output.target))
+                try onStep?(.renamed(target: output.target))
+            } else if FileSystem.size(absolute(output.target)) != output.bytes {
+                throw TraceError(
+                    .corrupt,
+                    "\(output.target) is missing or not \(output.bytes) bytes, and so is its source",
+                    remedy: "Restore \(output.target) from a backup, or remove the merge manifest"
+                )
+            }
+        }
+        for directory in Set(manifest.outputs.map { FileSystem.parent(of: $0.target) }) {
+            try FileSystem.syncDirectory(absolute(directory))
+        }
+        try onStep?(.directoriesSynced)
+    }
+
+    /// Gives the space back where a merge fails, as a full disk needs it.
+    private func removeTemporaries(_ manifest: MergeManifest) {
+        for output in manifest.outputs where output.source == OutputNames.temporary(output.target) {
+            try? FileSystem.remove(absolute(output.source))
+        }
+    }
+
+    // MARK: Shared with the preparation of outputs
+
+    func absolute(_ path: String) -> String { root.isEmpty ? path : "\(root)/\(path)" }
+
+    func advanceProgress(by bytes: UInt64) {
+        progress.bytesDone += bytes
+        onProgress(progress)
+    }
+}
