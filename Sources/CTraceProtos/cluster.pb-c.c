@@ -277,51 +277,6 @@ void   trace_processor__cluster__slot_range__free_unpacked
   assert(message->base.descriptor == &trace_processor__cluster__slot_range__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
-void   trace_processor__cluster__segment_file__init
-                     (TraceProcessor__Cluster__SegmentFile         *message)
-{
-  static const TraceProcessor__Cluster__SegmentFile init_value = TRACE_PROCESSOR__CLUSTER__SEGMENT_FILE__INIT;
-  *message = init_value;
-}
-size_t trace_processor__cluster__segment_file__get_packed_size
-                     (const TraceProcessor__Cluster__SegmentFile *message)
-{
-  assert(message->base.descriptor == &trace_processor__cluster__segment_file__descriptor);
-  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
-}
-size_t trace_processor__cluster__segment_file__pack
-                     (const TraceProcessor__Cluster__SegmentFile *message,
-                      uint8_t       *out)
-{
-  assert(message->base.descriptor == &trace_processor__cluster__segment_file__descriptor);
-  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
-}
-size_t trace_processor__cluster__segment_file__pack_to_buffer
-                     (const TraceProcessor__Cluster__SegmentFile *message,
-                      ProtobufCBuffer *buffer)
-{
-  assert(message->base.descriptor == &trace_processor__cluster__segment_file__descriptor);
-  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
-}
-TraceProcessor__Cluster__SegmentFile *
-       trace_processor__cluster__segment_file__unpack
-                     (ProtobufCAllocator  *allocator,
-                      size_t               len,
-                      const uint8_t       *data)
-{
-  return (TraceProcessor__Cluster__SegmentFile *)
-     protobuf_c_message_unpack (&trace_processor__cluster__segment_file__descriptor,
-                                allocator, len, data);
-}
-void   trace_processor__cluster__segment_file__free_unpacked
-                     (TraceProcessor__Cluster__SegmentFile *message,
-                      ProtobufCAllocator *allocator)
-{
-  if(!message)
-    return;
-  assert(message->base.descriptor == &trace_processor__cluster__segment_file__descriptor);
-  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
-}
 void   trace_processor__cluster__segments_closed__init
                      (TraceProcessor__Cluster__SegmentsClosed         *message)
 {
@@ -1099,96 +1054,6 @@ const ProtobufCMessageDescriptor trace_processor__cluster__slot_range__descripto
   (ProtobufCMessageInit) trace_processor__cluster__slot_range__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor trace_processor__cluster__segment_file__field_descriptors[5] =
-{
-  {
-    "kind",
-    1,
-    PROTOBUF_C_LABEL_NONE,
-    PROTOBUF_C_TYPE_ENUM,
-    0,   /* quantifier_offset */
-    offsetof(TraceProcessor__Cluster__SegmentFile, kind),
-    &trace_processor__cluster__output_kind__descriptor,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-  {
-    "host",
-    2,
-    PROTOBUF_C_LABEL_NONE,
-    PROTOBUF_C_TYPE_STRING,
-    0,   /* quantifier_offset */
-    offsetof(TraceProcessor__Cluster__SegmentFile, host),
-    NULL,
-    &protobuf_c_empty_string,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-  {
-    "runs",
-    3,
-    PROTOBUF_C_LABEL_REPEATED,
-    PROTOBUF_C_TYPE_STRING,
-    offsetof(TraceProcessor__Cluster__SegmentFile, n_runs),
-    offsetof(TraceProcessor__Cluster__SegmentFile, runs),
-    NULL,
-    &protobuf_c_empty_string,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-  {
-    "rows",
-    4,
-    PROTOBUF_C_LABEL_NONE,
-    PROTOBUF_C_TYPE_UINT64,
-    0,   /* quantifier_offset */
-    offsetof(TraceProcessor__Cluster__SegmentFile, rows),
-    NULL,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-  {
-    "bytes",
-    5,
-    PROTOBUF_C_LABEL_NONE,
-    PROTOBUF_C_TYPE_UINT64,
-    0,   /* quantifier_offset */
-    offsetof(TraceProcessor__Cluster__SegmentFile, bytes),
-    NULL,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-};
-static const unsigned trace_processor__cluster__segment_file__field_indices_by_name[] = {
-  4,   /* field[4] = bytes */
-  1,   /* field[1] = host */
-  0,   /* field[0] = kind */
-  3,   /* field[3] = rows */
-  2,   /* field[2] = runs */
-};
-static const ProtobufCIntRange trace_processor__cluster__segment_file__number_ranges[1 + 1] =
-{
-  { 1, 0 },
-  { 0, 5 }
-};
-const ProtobufCMessageDescriptor trace_processor__cluster__segment_file__descriptor =
-{
-  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
-  "TraceProcessor.Cluster.SegmentFile",
-  "SegmentFile",
-  "TraceProcessor__Cluster__SegmentFile",
-  "TraceProcessor.Cluster",
-  sizeof(TraceProcessor__Cluster__SegmentFile),
-  5,
-  trace_processor__cluster__segment_file__field_descriptors,
-  trace_processor__cluster__segment_file__field_indices_by_name,
-  1,  trace_processor__cluster__segment_file__number_ranges,
-  (ProtobufCMessageInit) trace_processor__cluster__segment_file__init,
-  NULL,NULL,NULL    /* reserved[123] */
-};
 static const ProtobufCFieldDescriptor trace_processor__cluster__segments_closed__field_descriptors[7] =
 {
   {
@@ -1254,11 +1119,11 @@ static const ProtobufCFieldDescriptor trace_processor__cluster__segments_closed_
   {
     "files",
     6,
-    PROTOBUF_C_LABEL_REPEATED,
-    PROTOBUF_C_TYPE_MESSAGE,
-    offsetof(TraceProcessor__Cluster__SegmentsClosed, n_files),
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
     offsetof(TraceProcessor__Cluster__SegmentsClosed, files),
-    &trace_processor__cluster__segment_file__descriptor,
+    NULL,
     NULL,
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
@@ -1909,40 +1774,4 @@ const ProtobufCMessageDescriptor trace_processor__cluster__router_status__descri
   1,  trace_processor__cluster__router_status__number_ranges,
   (ProtobufCMessageInit) trace_processor__cluster__router_status__init,
   NULL,NULL,NULL    /* reserved[123] */
-};
-static const ProtobufCEnumValue trace_processor__cluster__output_kind__enum_values_by_number[6] =
-{
-  { "JSON", "TRACE_PROCESSOR__CLUSTER__OUTPUT_KIND__JSON", 0 },
-  { "CSV", "TRACE_PROCESSOR__CLUSTER__OUTPUT_KIND__CSV", 1 },
-  { "STACK_MESSAGE", "TRACE_PROCESSOR__CLUSTER__OUTPUT_KIND__STACK_MESSAGE", 2 },
-  { "FOLDED", "TRACE_PROCESSOR__CLUSTER__OUTPUT_KIND__FOLDED", 3 },
-  { "ANOMALY_JSONL", "TRACE_PROCESSOR__CLUSTER__OUTPUT_KIND__ANOMALY_JSONL", 4 },
-  { "ANOMALY_CSV", "TRACE_PROCESSOR__CLUSTER__OUTPUT_KIND__ANOMALY_CSV", 5 },
-};
-static const ProtobufCIntRange trace_processor__cluster__output_kind__value_ranges[] = {
-{0, 0},{0, 6}
-};
-static const ProtobufCEnumValueIndex trace_processor__cluster__output_kind__enum_values_by_name[6] =
-{
-  { "ANOMALY_CSV", 5 },
-  { "ANOMALY_JSONL", 4 },
-  { "CSV", 1 },
-  { "FOLDED", 3 },
-  { "JSON", 0 },
-  { "STACK_MESSAGE", 2 },
-};
-const ProtobufCEnumDescriptor trace_processor__cluster__output_kind__descriptor =
-{
-  PROTOBUF_C__ENUM_DESCRIPTOR_MAGIC,
-  "TraceProcessor.Cluster.OutputKind",
-  "OutputKind",
-  "TraceProcessor__Cluster__OutputKind",
-  "TraceProcessor.Cluster",
-  6,
-  trace_processor__cluster__output_kind__enum_values_by_number,
-  6,
-  trace_processor__cluster__output_kind__enum_values_by_name,
-  1,
-  trace_processor__cluster__output_kind__value_ranges,
-  NULL,NULL,NULL,NULL   /* reserved[1234] */
 };

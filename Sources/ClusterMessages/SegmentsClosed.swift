@@ -10,7 +10,8 @@ package struct SegmentsClosed: Sendable, Equatable {
     /// The names' common part, from the barrier: `YYYYmmdd_HHMMSS` or `YYYYmmdd_HHMMSS_n`.
     package var stem: String
     package var slots: [SlotRange]
-    package var files: [SegmentFile]
+    /// The list of `ClosedFile`, as TraceFiles encodes it; empty where the window left no rows.
+    package var files: [UInt8]
     /// The window's summary, encoded by the worker.
     package var summary: [UInt8]
 
@@ -20,7 +21,7 @@ package struct SegmentsClosed: Sendable, Equatable {
         barrierLSN: LSN,
         stem: String,
         slots: [SlotRange],
-        files: [SegmentFile],
+        files: [UInt8],
         summary: [UInt8]
     ) {
         self.worker = worker
@@ -45,7 +46,7 @@ extension SegmentsClosed: @unsafe TopLevelMessage {
         barrierLSN = unsafe wire.barrier_lsn
         stem = unsafe try readText(wire.stem)
         slots = unsafe try readMessages(wire.n_slots, wire.slots)
-        files = unsafe try readMessages(wire.n_files, wire.files)
+        files = unsafe Array(UnsafeRawBufferPointer(start: wire.files.data, count: wire.files.len))
         summary = unsafe Array(
             UnsafeRawBufferPointer(start: wire.summary.data, count: wire.summary.len)
         )
@@ -60,8 +61,8 @@ extension SegmentsClosed: @unsafe TopLevelMessage {
         unsafe wire.stem = arena.text(stem)
         unsafe wire.n_slots = slots.count
         unsafe wire.slots = arena.messages(slots)
-        unsafe wire.n_files = files.count
-        unsafe wire.files = arena.messages(files)
+        unsafe wire.files.len = files.count
+        unsafe wire.files.data = arena.array(files)
         unsafe wire.summary.len = summary.count
         unsafe wire.summary.data = arena.array(summary)
         return unsafe wire

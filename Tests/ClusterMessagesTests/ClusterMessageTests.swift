@@ -91,11 +91,6 @@ import TraceModel
             ("a slot beyond the last", closed([0x2A, 3, 0x10, 0x80, 0x02])),
             ("a slot range backwards", closed([0x2A, 2, 0x08, 0x05])),
             ("an LSN range backwards", closed([0x2A, 2, 0x18, 0x05])),
-            ("an unknown kind of output", closed([0x32, 2, 0x08, 0x06])),
-            (
-                "a negative kind of output",
-                closed([0x32, 11, 0x08] + [UInt8](repeating: 0xFF, count: 9) + [1])
-            ),
             ("an unknown family", [7, 0x3A, 3, 0x08, 0xE7, 0x07]),
             ("slot metrics of no slot", [7, 0x32, 3, 0x08, 0x80, 0x02]),
         ] as [(String, [UInt8])]

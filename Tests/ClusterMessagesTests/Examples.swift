@@ -39,15 +39,7 @@ enum Examples {
             SlotRange(slots: 0...0, fromLSN: 0, toLSN: 0),
             SlotRange(slots: 7...255, fromLSN: 10, toLSN: 12_345),
         ],
-        files: OutputKind.allCases.map { kind in
-            SegmentFile(
-                kind: kind,
-                host: kind == .json ? "" : "10.0.0.\(kind.rawValue)",
-                runs: (0..<Int(kind.rawValue)).map { "segments/gpu.63/\($0)" },
-                rows: UInt64(kind.rawValue) * 3,
-                bytes: UInt64(kind.rawValue) * 1_000
-            )
-        },
+        files: [1, 0, 0, 0, 7],
         summary: [0, 1, 255, 0]
     )
 

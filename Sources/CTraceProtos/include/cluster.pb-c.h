@@ -21,7 +21,6 @@ typedef struct TraceProcessor__Cluster__WorkerFenced TraceProcessor__Cluster__Wo
 typedef struct TraceProcessor__Cluster__Heartbeat TraceProcessor__Cluster__Heartbeat;
 typedef struct TraceProcessor__Cluster__ShareHeader TraceProcessor__Cluster__ShareHeader;
 typedef struct TraceProcessor__Cluster__SlotRange TraceProcessor__Cluster__SlotRange;
-typedef struct TraceProcessor__Cluster__SegmentFile TraceProcessor__Cluster__SegmentFile;
 typedef struct TraceProcessor__Cluster__SegmentsClosed TraceProcessor__Cluster__SegmentsClosed;
 typedef struct TraceProcessor__Cluster__WindowMerged TraceProcessor__Cluster__WindowMerged;
 typedef struct TraceProcessor__Cluster__MetricSample TraceProcessor__Cluster__MetricSample;
@@ -33,15 +32,6 @@ typedef struct TraceProcessor__Cluster__RouterStatus TraceProcessor__Cluster__Ro
 
 /* --- enums --- */
 
-typedef enum _TraceProcessor__Cluster__OutputKind {
-  TRACE_PROCESSOR__CLUSTER__OUTPUT_KIND__JSON = 0,
-  TRACE_PROCESSOR__CLUSTER__OUTPUT_KIND__CSV = 1,
-  TRACE_PROCESSOR__CLUSTER__OUTPUT_KIND__STACK_MESSAGE = 2,
-  TRACE_PROCESSOR__CLUSTER__OUTPUT_KIND__FOLDED = 3,
-  TRACE_PROCESSOR__CLUSTER__OUTPUT_KIND__ANOMALY_JSONL = 4,
-  TRACE_PROCESSOR__CLUSTER__OUTPUT_KIND__ANOMALY_CSV = 5
-    PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(TRACE_PROCESSOR__CLUSTER__OUTPUT_KIND)
-} TraceProcessor__Cluster__OutputKind;
 
 /* --- messages --- */
 
@@ -148,27 +138,6 @@ struct  TraceProcessor__Cluster__SlotRange
     , 0, 0, 0, 0 }
 
 
-struct  TraceProcessor__Cluster__SegmentFile
-{
-  ProtobufCMessage base;
-  TraceProcessor__Cluster__OutputKind kind;
-  /*
-   * empty: this machine, or a file that holds all hosts
-   */
-  char *host;
-  /*
-   * sorted runs, relative to the data directory
-   */
-  size_t n_runs;
-  char **runs;
-  uint64_t rows;
-  uint64_t bytes;
-};
-#define TRACE_PROCESSOR__CLUSTER__SEGMENT_FILE__INIT \
- { PROTOBUF_C_MESSAGE_INIT (&trace_processor__cluster__segment_file__descriptor) \
-    , TRACE_PROCESSOR__CLUSTER__OUTPUT_KIND__JSON, (char *)protobuf_c_empty_string, 0,NULL, 0, 0 }
-
-
 /*
  * Worker → aggregator, once its checkpoint at the barrier is durable, and again until merged.
  */
@@ -184,8 +153,10 @@ struct  TraceProcessor__Cluster__SegmentsClosed
   char *stem;
   size_t n_slots;
   TraceProcessor__Cluster__SlotRange **slots;
-  size_t n_files;
-  TraceProcessor__Cluster__SegmentFile **files;
+  /*
+   * the list of ClosedFile, as TraceFiles encodes it
+   */
+  ProtobufCBinaryData files;
   /*
    * the window's WindowSummary
    */
@@ -193,7 +164,7 @@ struct  TraceProcessor__Cluster__SegmentsClosed
 };
 #define TRACE_PROCESSOR__CLUSTER__SEGMENTS_CLOSED__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&trace_processor__cluster__segments_closed__descriptor) \
-    , (char *)protobuf_c_empty_string, 0, 0, (char *)protobuf_c_empty_string, 0,NULL, 0,NULL, {0,NULL} }
+    , (char *)protobuf_c_empty_string, 0, 0, (char *)protobuf_c_empty_string, 0,NULL, {0,NULL}, {0,NULL} }
 
 
 /*
@@ -431,25 +402,6 @@ TraceProcessor__Cluster__SlotRange *
 void   trace_processor__cluster__slot_range__free_unpacked
                      (TraceProcessor__Cluster__SlotRange *message,
                       ProtobufCAllocator *allocator);
-/* TraceProcessor__Cluster__SegmentFile methods */
-void   trace_processor__cluster__segment_file__init
-                     (TraceProcessor__Cluster__SegmentFile         *message);
-size_t trace_processor__cluster__segment_file__get_packed_size
-                     (const TraceProcessor__Cluster__SegmentFile   *message);
-size_t trace_processor__cluster__segment_file__pack
-                     (const TraceProcessor__Cluster__SegmentFile   *message,
-                      uint8_t             *out);
-size_t trace_processor__cluster__segment_file__pack_to_buffer
-                     (const TraceProcessor__Cluster__SegmentFile   *message,
-                      ProtobufCBuffer     *buffer);
-TraceProcessor__Cluster__SegmentFile *
-       trace_processor__cluster__segment_file__unpack
-                     (ProtobufCAllocator  *allocator,
-                      size_t               len,
-                      const uint8_t       *data);
-void   trace_processor__cluster__segment_file__free_unpacked
-                     (TraceProcessor__Cluster__SegmentFile *message,
-                      ProtobufCAllocator *allocator);
 /* TraceProcessor__Cluster__SegmentsClosed methods */
 void   trace_processor__cluster__segments_closed__init
                      (TraceProcessor__Cluster__SegmentsClosed         *message);
@@ -603,9 +555,6 @@ typedef void (*TraceProcessor__Cluster__ShareHeader_Closure)
 typedef void (*TraceProcessor__Cluster__SlotRange_Closure)
                  (const TraceProcessor__Cluster__SlotRange *message,
                   void *closure_data);
-typedef void (*TraceProcessor__Cluster__SegmentFile_Closure)
-                 (const TraceProcessor__Cluster__SegmentFile *message,
-                  void *closure_data);
 typedef void (*TraceProcessor__Cluster__SegmentsClosed_Closure)
                  (const TraceProcessor__Cluster__SegmentsClosed *message,
                   void *closure_data);
@@ -633,14 +582,12 @@ typedef void (*TraceProcessor__Cluster__RouterStatus_Closure)
 
 /* --- descriptors --- */
 
-extern const ProtobufCEnumDescriptor    trace_processor__cluster__output_kind__descriptor;
 extern const ProtobufCMessageDescriptor trace_processor__cluster__worker_hello__descriptor;
 extern const ProtobufCMessageDescriptor trace_processor__cluster__worker_progress__descriptor;
 extern const ProtobufCMessageDescriptor trace_processor__cluster__worker_fenced__descriptor;
 extern const ProtobufCMessageDescriptor trace_processor__cluster__heartbeat__descriptor;
 extern const ProtobufCMessageDescriptor trace_processor__cluster__share_header__descriptor;
 extern const ProtobufCMessageDescriptor trace_processor__cluster__slot_range__descriptor;
-extern const ProtobufCMessageDescriptor trace_processor__cluster__segment_file__descriptor;
 extern const ProtobufCMessageDescriptor trace_processor__cluster__segments_closed__descriptor;
 extern const ProtobufCMessageDescriptor trace_processor__cluster__window_merged__descriptor;
 extern const ProtobufCMessageDescriptor trace_processor__cluster__metric_sample__descriptor;
