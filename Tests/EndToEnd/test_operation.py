@@ -164,8 +164,20 @@ def test_foreground_stops_in_order(programs, contract, tmp_path):
         cluster.stop(check=False)
 
 
+def test_a_process_that_does_not_come_up_is_named(cluster, programs):
+    pid = cluster.supervised_pid("gpu.0")
+    argv = cluster.data / "run/services/gpu.0/argv"
+    argv.write_text("/bin/false\n")
+    os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: "gpu.0 is not up" in cluster.run("status").stdout, "the complaint about gpu.0")
+    assert "exit code 1" in cluster.run("status").stdout
+    argv.write_text(f"{programs / 'trace-worker'}\n--data\n{cluster.data}\n--resource\ngpu\n--index\n0\n")
+    cluster.run("restart", "gpu.0")
+    assert "gpu.0 is not up" not in cluster.run("status").stdout
+
+
 def test_status_for_people_and_logs(cluster):
-    table = cluster.run("status").stdout
+    table = cluster.run("status").stdout.lower()
     for name in ("router", "aggregator", "function.0", "gpu.0"):
         assert name in table
     assert "router: " in cluster.run("logs").stdout

@@ -231,32 +231,23 @@ command_status() {
         echo "No cluster runs in $data_dir."
         return 1
     fi
-    local name pid up ready seconds failures
-    printf '%-16s %8s  %-9s %10s  %s\n' PROCESS PID STATE SECONDS FAILURES
-    for name in aggregator router $(services_workers); do
-        read -r pid up ready seconds < <(
-            s6-svstat -o pid,up,ready,updownfor "$(services_dir)/$name" 2>/dev/null) ||
-            continue
-        failures=$(services_failures "$name")
-        printf '%-16s %8s  %-9s %10s  %s\n' "$name" "${pid/#-1/-}" \
-            "$(status_word "$up" "$ready" "$failures")" "$seconds" \
-            "$(status_failures "$name" "$failures")"
-    done
-    echo
     "$bin_dir/tracectl" status --data "$data_dir"
+    status_complaints
 }
 
-status_word() {
-    case $1:$2:$3 in
-        true:true:*) echo ready ;;
-        true:*:0) echo starting ;;
-        true:*) echo "failing" ;; # in its back-off, or on the way out of it
-        *) echo down ;;
-    esac
-}
-
-status_failures() {
-    [ "$2" -eq 0 ] || echo "$2 in a row, last: $(cat "$(services_dir)/$1/last-end")"
+# What the supervisor knows and the cluster itself can't tell: who does not come up, and why.
+status_complaints() {
+    local name failures
+    for name in aggregator router $(services_workers); do
+        services_ready "$name" && continue
+        failures=$(services_failures "$name")
+        if [ "$failures" -gt 0 ]; then
+            echo "$name is not up: it ended $failures times in a row, by $(services_last_end "$name");" \
+                "see scripts/cluster logs $name"
+        else
+            echo "$name is starting"
+        fi
+    done
 }
 
 command_finalize() {

@@ -70,6 +70,8 @@ services_ready() { [ "$(services_field "$1" ready)" = true ]; }
 
 services_failures() { cat "$(services_dir)/$1/failures" 2>/dev/null || echo 0; }
 
+services_last_end() { cat "$(services_dir)/$1/last-end" 2>/dev/null || echo "an unknown cause"; }
+
 # Returns when all NAMEs are ready; fails, with the reason said, when one keeps ending or SECONDS are over.
 services_wait_ready() {
     local limit=$1 name deadline
@@ -81,8 +83,8 @@ services_wait_ready() {
         [ ${#waiting[@]} -gt 0 ] || return 0
         for name in "${waiting[@]}"; do
             [ "$(services_failures "$name")" -lt "$services_failures_max" ] && continue
-            complain "$name does not start: it ended $(services_failures "$name") times in a row, by $(
-                cat "$(services_dir)/$name/last-end")"
+            complain "$name does not start: it ended $(services_failures "$name") times in a row," \
+                "by $(services_last_end "$name")"
             services_show_log_end "$name"
             return 1
         done
