@@ -1,7 +1,6 @@
 import Testing
 import TraceModel
-
-@testable import TraceWire
+import TraceWire
 
 @Suite("What the scanner finds, and what it says when it refuses")
 struct BatchScannerTests {
