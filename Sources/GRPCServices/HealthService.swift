@@ -1,0 +1,119 @@
+internal import CTraceProtos
+package import GRPCTransport
+internal import Synchronization
+internal import TraceModel
+
+/// `grpc.health.v1.Health`: `Check`, and `Watch`, which tells each change.
+package final class HealthService: GRPCServerHandler {
+    package static let name = "grpc.health.v1.Health"
+
+    package static let methods = [
+        GRPCMethod(path: "/\(name)/Check", kind: .unary, lane: .control),
+        GRPCMethod(path: "/\(name)/Watch", kind: .stream),
+    ]
+
+    private struct State {
+        var isServing = false
+        var isStopped = false
+        var watchers: [ObjectIdentifier: Watcher] = [:]
+    }
+
+    private struct Watcher {
+        let stream: GRPCStream
+        let service: String
+    }
+
+    /// The services whose health is known; the empty name stands for the server as a whole.
+    private let services: Set<String>
+    private let state = Mutex(State())
+
+    /// Not serving at first.
+    package init(services: [String] = [TracerService.name]) {
+        self.services = Set(services).union(["", Self.name])
+    }
+
+    package var isServing: Bool { state.withLock { $0.isServing } }
+
+    /// Sets the health of all services and tells it to who watches.
+    package func setServing(_ isServing: Bool) {
+        state.withLock { state in
+            guard state.isServing != isServing, !state.isStopped else { return }
+            state.isServing = isServing
+            for watcher in state.watchers.values { tell(watcher, isServing: isServing) }
+        }
+    }
+
+    /// Not serving for ever; ends all watches, which would hold up a server's shutdown.
+    package func stop() {
+        setServing(false)
+        let watchers = state.withLock { state in
+            state.isStopped = true
+            return Array(state.watchers.values)
+        }
+        for watcher in watchers { watcher.stream.finish() }
+    }
+
+    package func unary(_ call: GRPCUnaryCall, method: Int, message: consuming ReceivedMessage) {
+        do throws(TraceError) {
+            let service = try Self.service(in: message.bytes())
+            guard services.contains(service) else {
+                return call.fail(.notFound, "unknown service")
+            }
+            call.reply(HealthStatus(isServing: isServing).encoded())
+        } catch {
+            call.fail(.invalidArgument, error.message)
+        }
+    }
+
+    package func streamOpened(_ stream: GRPCStream, method: Int) { stream.receiveNext() }
+
+    package func streamMessage(
+        _ stream: GRPCStream,
+        method: Int,
+        message: consuming ReceivedMessage
+    ) {
+        stream.release(bytes: message.count)
+        do throws(TraceError) {
+            let service = try Self.service(in: message.bytes())
+            state.withLock { state in
+                let watcher = Watcher(stream: stream, service: service)
+                state.watchers[ObjectIdentifier(stream)] = watcher
+                tell(watcher, isServing: state.isServing)
+                if state.isStopped { stream.finish() }
+            }
+        } catch {
+            stream.finish(.invalidArgument, error.message)
+        }
+    }
+
+    package func streamHalfClosed(_ stream: GRPCStream, method: Int) {
+        stream.finish(.invalidArgument, "the call carries no message")
+    }
+
+    package func streamEnded(_ stream: GRPCStream, method: Int, cancelled: Bool) {
+        state.withLock { $0.watchers[ObjectIdentifier(stream)] = nil }
+    }
+
+    package func refused(method: Int, reason: GRPCRefusal) {}
+
+    /// A client that doesn't read loses its watch rather than a change.
+    private func tell(_ watcher: Watcher, isServing: Bool) {
+        let status: HealthStatus =
+            services.contains(watcher.service)
+            ? HealthStatus(isServing: isServing) : .serviceUnknown
+        if !watcher.stream.send(status.encoded()) {
+            watcher.stream.finish(.resourceExhausted, "the client does not read")
+        }
+    }
+
+    private static func service(in bytes: [UInt8]) throws(TraceError) -> String {
+        unsafe try MessageCodec.unpack(
+            bytes,
+            as: "HealthCheckRequest",
+            grpc__health__v1__health_check_request__unpack,
+            free: grpc__health__v1__health_check_request__free_unpacked
+        ) { message in
+            unsafe MessageCodec.text(message.pointee.service)
+        }
+    }
+}
