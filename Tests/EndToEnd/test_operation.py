@@ -171,6 +171,8 @@ def test_a_process_that_does_not_come_up_is_named(cluster, programs):
     os.kill(pid, signal.SIGKILL)
     wait_until(lambda: "gpu.0 is not up" in cluster.run("status").stdout, "the complaint about gpu.0")
     assert "exit code 1" in cluster.run("status").stdout
+    # Each pause twice the one before.
+    wait_until(lambda: "starting again in 2 s" in cluster.run("logs", "gpu.0").stdout, "the second pause")
     argv.write_text(f"{programs / 'trace-worker'}\n--data\n{cluster.data}\n--resource\ngpu\n--index\n0\n")
     cluster.run("restart", "gpu.0")
     assert "gpu.0 is not up" not in cluster.run("status").stdout
