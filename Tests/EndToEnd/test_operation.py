@@ -128,6 +128,19 @@ def test_a_later_start_goes_on_with_the_settings_of_the_first(cluster, contract)
     assert_holds_exactly(cluster.data, traffic)
 
 
+def test_a_later_start_with_other_workers_scales(cluster, contract):
+    traffic = Traffic(contract.messages)
+    contract.services.TracerServiceStub(cluster.channel()).SendTraceBatch(traffic.batch(), timeout=30)
+    for number in (3, 1):
+        cluster.stop()
+        cluster.up("--workers", f"function={number}")
+        names = [worker["name"] for worker in cluster.status()["workers"] if worker["resource"] == "function"]
+        assert names == [f"function.{index}" for index in range(number)]
+        contract.services.TracerServiceStub(cluster.channel()).SendTraceBatch(traffic.batch(), timeout=30)
+    cluster.run("finalize")
+    assert_holds_exactly(cluster.data, traffic)
+
+
 def test_nothing_holds_the_callers_directory_or_streams(cluster):
     for pid in cluster.processes():
         try:

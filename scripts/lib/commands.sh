@@ -16,11 +16,25 @@ command_up() {
         return
     fi
     programs_build
-    cluster_start || return 1
-    settings_save
+    cluster_start_and_scale || return 1
     supervision_unlock
     cluster_describe
     [ -z "${flags[foreground]:-}" ] || cluster_stay_in_front
+}
+
+# The slots of a data directory stay with the workers it was left with until they are moved: it starts
+# with those, and is scaled to what is wanted now.
+cluster_start_and_scale() {
+    local wanted=${settings[workers]}
+    if [ -z "$remembered_workers" ]; then
+        settings_save workers # what the router is about to write down for good
+    else
+        workers_merge "$remembered_workers"
+        settings[workers]=$remembered_workers
+    fi
+    cluster_start || return 1
+    [ "${settings[workers]}" = "$wanted" ] || cluster_scale "$wanted"
+    settings_save
 }
 
 cluster_start() {
@@ -174,6 +188,12 @@ command_scale() {
     supervision_running || fail "the supervisor of $data_dir was killed; run stop, then up"
     settings_load
     programs_locate
+    cluster_scale "$1"
+    echo "Scaled: ${settings[workers]}"
+}
+
+# Starts what is missing for COUNTS, has the slots moved, ends what is left over.
+cluster_scale() {
     local counts=$1 name
     workers_merge "$counts"
     settings[workers]=$(workers_text)
@@ -198,7 +218,6 @@ command_scale() {
     cluster_rewrite_router_command
     services_down "${retired[@]}" && services_remove "${retired[@]}" ||
         fail "the slots moved, but a retired worker does not end: ${retired[*]}"
-    echo "Scaled: ${settings[workers]}"
 }
 
 cluster_scale_undo() {

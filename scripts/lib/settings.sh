@@ -8,6 +8,7 @@ workers_max=64 # a resource; Limits.workersPerResourceMax
 declare -A flags=()    # what the command line said, by setting
 declare -A settings=() # what holds: grpc metrics workers inactivity_timeout time_zone
 declare -A workers=()  # workers by resource
+remembered_workers=''  # as the data directory was last left, empty for a new one
 
 setting_names=(grpc metrics workers inactivity_timeout time_zone)
 
@@ -33,6 +34,7 @@ settings_load() {
     for resource in "${resources[@]}"; do workers[$resource]=1; done
 
     settings_load_file
+    remembered_workers=${settings[workers]}
     [ -z "${SERVICE_PORT:-}" ] || settings[grpc]=${settings[grpc]%:*}:$SERVICE_PORT
     [ -z "${METRICS_PORT:-}" ] || settings[metrics]=${settings[metrics]%:*}:$METRICS_PORT
     [ -z "${INACTIVITY_TIMEOUT:-}" ] || settings[inactivity_timeout]=$INACTIVITY_TIMEOUT
@@ -54,18 +56,23 @@ settings_load_file() {
         name=${line%%=*}
         case $name in
             grpc | metrics | inactivity_timeout | time_zone) settings[$name]=${line#*=} ;;
-            workers) workers_merge "${line#*=}" ;;
+            workers)
+                workers_merge "${line#*=}"
+                settings[workers]=$(workers_text)
+                ;;
             '' | '#'*) ;;
             *) fail "$conf: unknown setting $name" ;;
         esac
     done <"$conf"
 }
 
+# Remembers the NAMEd settings, all when none is named.
 settings_save() {
     local name fresh=$conf.new
+    [ $# -gt 0 ] || set -- "${setting_names[@]}"
     {
         echo "# What scripts/cluster was last started with; flags and the environment win over it."
-        for name in "${setting_names[@]}"; do printf '%s=%s\n' "$name" "${settings[$name]}"; done
+        for name; do printf '%s=%s\n' "$name" "${settings[$name]}"; done
     } >"$fresh"
     mv "$fresh" "$conf"
 }
