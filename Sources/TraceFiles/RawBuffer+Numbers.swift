@@ -113,10 +113,14 @@ extension RawBuffer {
         if value.isFinite { appendFinite(value) }
     }
 
-    /// At most six decimals where these are exact, which agents' values nearly always are: n / 10⁶ is
+    /// An integer, or at most six decimals where these are exact, which agents' values nearly always are: n / 10⁶ is
     /// rounded correctly, so text → double gives `value` again. Else the shortest form, ten times as slow.
     @usableFromInline
     mutating func appendFinite(_ value: Double) {
+        if value.magnitude < 0x1p53, value == value.rounded(.towardZero) {
+            appendDecimal(Int64(value))
+            return
+        }
         let scaled = (value * 1e6).rounded()
         guard scaled.magnitude < 0x1p53, scaled / 1e6 == value else {
             append(value.description)

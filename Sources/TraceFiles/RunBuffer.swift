@@ -101,7 +101,12 @@ package final class RunBuffer {
         if scope == .full && text.count < ledger.runBytesMax { return }
         var order = keys
         if !isSorted { order.sort(by: rowPrecedes) }
-        let count = scope == .all || (scope == .tick && wasQuiet) ? order.count : oldRows(of: order)
+        let count =
+            switch scope {
+            case .all: order.count
+            case .tick: wasQuiet ? order.count : oldRows(of: order, keepingAtMost: .max)
+            case .full: oldRows(of: order, keepingAtMost: text.count / 2)
+            }
         guard count > 0 else { return }
         try write(order[..<count], window: window)
         keep(order[count...])
@@ -133,16 +138,16 @@ package final class RunBuffer {
         return left.offset < right.offset && !precedes(right, left)
     }
 
-    /// How many of the sorted rows are older than the hold-back, but enough that at most half of the
-    /// bytes stay.
-    private func oldRows(of order: [RowKey]) -> Int {
+    /// How many of the sorted rows are older than the hold-back; more where the rest would be above
+    /// `bytesMax`.
+    private func oldRows(of order: [RowKey], keepingAtMost bytesMax: Int) -> Int {
         guard let newest = order.last?.ts else { return 0 }
         let (edge, overflow) = newest.subtractingReportingOverflow(holdbackNanoseconds)
         var count = order.count
         var kept = 0
         while count > 0, overflow || order[count - 1].ts > edge {
             kept += Int(order[count - 1].length)
-            if kept > text.count / 2 { break }
+            if kept > bytesMax { break }
             count -= 1
         }
         return count

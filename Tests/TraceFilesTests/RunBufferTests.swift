@@ -1,0 +1,131 @@
+import Foundation
+import SystemIO
+import Testing
+import TraceModel
+
+@testable import TraceFiles
+
+/// Every row once, in sorted runs, whatever the order of arrival and the flushes.
+struct RunBufferTests {
+    @Test(arguments: 0..<8)
+    func runsAreSortedAndHoldEveryRowOnce(_ seed: UInt64) throws {
+        let group = try WorkerGroup(1)
+        let manager = group.managers[0]
+        let disorder: UInt64 = [0, 10_000, 100_000, 3_000_000][Int(seed % 4)]
+        let events = SyntheticEvent.make(800, seed: seed, disorderNanoseconds: disorder)
+        var random = SeededGenerator(seed: seed)
+        for event in events {
+            try event.apply(to: manager)
+            #expect(manager.ledger.bytes < group.budget.runBufferBytesMax)
+            #expect(manager.store.openCount <= group.budget.openFilesMax)
+            switch random.next() % 200 {
+            case 0: try manager.flush(.tick)
+            case 1: try manager.flush(.all)
+            case 2:
+                // A row begun and given up leaves nothing behind.
+                manager.csv.text.append("half a row")
+                manager.csv.dropRow()
+            default: break
+            }
+        }
+        let files = try group.close()
+        #expect(manager.ledger.bytes == 0)
+        for file in files {
+            var numbers: [UInt64] = []
+            for (rank, run) in file.runs.enumerated() {
+                let reader = try RunReader(
+                    "\(group.directory.path)/\(run.path)",
+                    kind: file.kind,
+                    rank: rank,
+                    bufferBytes: 64
+                )
+                var last: RunRow?
+                var count: UInt64 = 0
+                var lastHost: [UInt8] = []
+                while try reader.next() {
+                    if let last {
+                        #expect((last.ts, last.pid) <= (reader.row.ts, reader.row.pid))
+                    } else {
+                        #expect(reader.row.ts == run.firstTs)
+                    }
+                    count += 1
+                    lastHost = Array(reader.row.host)
+                    last = RunRow(ts: reader.row.ts, pid: reader.row.pid)
+                    numbers.append(UInt64(reader.row.bytes.count))
+                }
+                #expect(last?.ts == run.lastTs)
+                #expect(count == run.rows)
+                #expect(lastHost.isEmpty == (file.kind == .json))
+            }
+            #expect(numbers.count == Int(file.rows))
+        }
+        let json = files.filter { $0.kind == .json }
+        #expect(json.reduce(0) { $0 + $1.rows } == 800)
+        #expect(files.first { $0.kind == .csv }?.rows == 800)
+        if disorder == 3_000_000 { #expect(json.contains { $0.runs.count > 1 }) }
+    }
+
+    @Test func holdbackLetsNeighboursOvertake() throws {
+        var budget = FileBudget()
+        budget.runFlushBytes = 1_000
+        let group = try WorkerGroup(1, budget: budget)
+        let manager = group.managers[0]
+        let host = try manager.host("a")
+        let rows = manager.json(host)
+        // Every other row is 100 ms late: within the hold-back, so one run is enough.
+        for number in 0..<2_000 {
+            let late: Int64 = number % 2 == 0 ? 0 : 100_000_000
+            let ts = SyntheticEvent.baseTime + Int64(number) * 100_000_000 - late
+            rows.text.appendEventStart(ts: ts, pid: 1)
+            rows.text.append("\"ph\":\"i\"}")
+            rows.endRow(ts: ts, pid: 1)
+            if manager.needsFlush { try manager.flush(.full) }
+        }
+        #expect(rows.runs.count == 1)
+        #expect(try group.close()[0].runs.count == 1)
+    }
+
+    @Test func tickWritesWhatIsQuiet() throws {
+        let group = try WorkerGroup(1, budget: FileBudget())
+        let manager = group.managers[0]
+        let host = try manager.host("a")
+        let rows = manager.json(host)
+        for ts in [SyntheticEvent.baseTime, SyntheticEvent.baseTime + 1] {
+            rows.text.appendEventStart(ts: ts, pid: 1)
+            rows.text.append("\"ph\":\"i\"}")
+            rows.endRow(ts: ts, pid: 1)
+        }
+        try manager.flush(.tick)
+        #expect(!rows.isEmpty)
+        try manager.flush(.tick)
+        #expect(rows.isEmpty)
+    }
+
+    @Test func aFailedWriteLosesNothing() throws {
+        let group = try WorkerGroup(1)
+        let manager = group.managers[0]
+        let host = try manager.host("a")
+        // A directory in the way of the run's file stands for a full disk.
+        let path = "\(group.directory.path)/\(manager.store.directory)/gpu_trace_w7_r0_a.json"
+        try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: false)
+        let rows = manager.json(host)
+        for ts in [SyntheticEvent.baseTime + 1, SyntheticEvent.baseTime] {
+            rows.text.appendEventStart(ts: ts, pid: 1)
+            rows.text.append("\"ph\":\"i\"}")
+            rows.endRow(ts: ts, pid: 1)
+        }
+        #expect(throws: SystemError.self) { try manager.flush(.all) }
+        try FileManager.default.removeItem(atPath: path)
+        let files = try group.close()
+        #expect(files.map(\.rows) == [2])
+        #expect(files[0].firstTs == SyntheticEvent.baseTime)
+    }
+}
+
+extension RunRow {
+    init(ts: Int64, pid: UInt32) {
+        self.init()
+        self.ts = ts
+        self.pid = pid
+    }
+}

@@ -1,0 +1,107 @@
+import SystemIO
+import TraceModel
+
+@testable import TraceFiles
+
+/// Events made up for tests: many ties of time and process id, also between hosts.
+struct SyntheticEvent {
+    static let hosts = ["127.0.0.1", "gpu,\"box\" 1", "beta", "beta\u{7}"]
+    static let baseTime: Int64 = 1_760_000_000_000_000_000
+
+    var host: Int
+    var pid: UInt32
+    var tid: UInt32
+    var ts: Int64
+    /// Place in the log; also in the row, so that order shows.
+    var number: Int
+
+    /// `disorderNanoseconds`: how far a row may be behind those before it.
+    static func make(
+        _ count: Int,
+        seed: UInt64,
+        disorderNanoseconds: UInt64
+    ) -> [SyntheticEvent] {
+        var random = SeededGenerator(seed: seed)
+        return (0..<count).map { number in
+            let late = Int64(random.next() % (disorderNanoseconds + 1)) / 1_500 * 1_500
+            return SyntheticEvent(
+                host: Int(random.next() % UInt64(hosts.count)),
+                pid: UInt32(1 + random.next() % 5),
+                tid: UInt32(10 + random.next() % 3),
+                ts: baseTime + Int64(number / 4) * 3_000 - late,
+                number: number
+            )
+        }
+    }
+
+    /// The worker of `count` that owns the event's process.
+    func worker(of count: Int) -> Int {
+        var host = Self.hosts[host]
+        let hash = host.withUTF8 { Slot.hash(host: UnsafeRawBufferPointer($0)) }
+        return Int(Slot.of(hostHash: hash, processID: pid)) % count
+    }
+
+    var process: String { "proc \"\(pid)\", ü" }
+
+    /// Writes the event to every output there is.
+    func apply(to manager: TraceFileManager) throws {
+        let host = try manager.host(Self.hosts[host], isThisMachine: self.host == 0)
+        render(into: &manager.json(host).text)
+        manager.json(host).endRow(ts: ts, pid: pid)
+        let csv = manager.csv
+        csv.text.append("\(ts / 1_000_000),\(pid),")
+        csv.text.append(field: "line \(number)\r\n, \"quoted\"")
+        csv.endRow(ts: ts, pid: pid, host: host)
+        withView(process) { name in
+            manager.nameProcess(host: host, pid: pid, name: name)
+            manager.nameThread(host: host, pid: pid, tid: tid, name: name)
+            if number % 7 == 0 {
+                withView("cuda|launch\n\nrun;step \(number % 3)\nmain") { frames in
+                    manager.appendStack(host: host, ts: ts, pid: pid, process: name, frames: frames)
+                }
+            }
+            guard number % 11 == 0 else { return }
+            withView("event \(number), \"late\"\n") { message in
+                manager.appendAnomaly(
+                    AnomalyRow(
+                        rule: "leak",
+                        host: host,
+                        pid: pid,
+                        process: name,
+                        ts: ts,
+                        value: Double(number) / 4,
+                        baseline: .nan,
+                        score: 1.5,
+                        severity: 0.5,
+                        message: message
+                    )
+                )
+            }
+        }
+        if manager.needsFlush { try manager.flush(.full) }
+    }
+
+    private func render(into text: inout RawBuffer) {
+        text.appendEventStart(ts: ts, pid: pid)
+        text.append("\"tid\":\(tid),\"ph\":\"i\",\"name\":\"event\",\"args\":{\"n\":\(number)}}")
+    }
+}
+
+/// Lends a String's bytes.
+func withView<Result>(_ text: String, _ body: (ByteView) throws -> Result) rethrows -> Result {
+    var text = text
+    return try text.withUTF8 { try body(ByteView(UnsafeRawBufferPointer($0))) }
+}
+
+extension TraceFileManager {
+    func host(_ name: String, isThisMachine: Bool = false) throws -> HostID {
+        try withView(name) { try registerHost($0, isThisMachine: isThisMachine) }
+    }
+}
+
+extension RawBuffer {
+    mutating func append(field: String) {
+        var field = field
+        field.withUTF8 { _ = appendCSVField(ByteView(UnsafeRawBufferPointer($0))) }
+    }
+}

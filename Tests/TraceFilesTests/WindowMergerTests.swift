@@ -1,0 +1,251 @@
+import Foundation
+import SystemIO
+import Testing
+import TraceModel
+
+@testable import TraceFiles
+
+/// Final files depend on the rows alone, and a merge may stop anywhere.
+struct WindowMergerTests {
+    private struct Crash: Error {}
+
+    private func outputs(of group: WorkerGroup) throws -> [String: Data] {
+        try group.directory.files(below: "output").filter { !$0.key.hasPrefix(".merge/") }
+    }
+
+    @Test(arguments: [UInt64(0), 50_000, 4_000_000])
+    func sameBytesHoweverDistributed(_ disorder: UInt64) throws {
+        let events = SyntheticEvent.make(800, seed: disorder + 9, disorderNanoseconds: disorder)
+        var expected: [String: Data]?
+        for workers in [1, 2, 5] {
+            for budget in [FileBudget(), WorkerGroup.smallBudget] {
+                let group = try WorkerGroup(workers, budget: budget)
+                try group.apply(events)
+                let paths = try group.merge(try group.close())
+                let files = try outputs(of: group)
+                #expect(Set(paths) == Set(files.keys.map { "output/\($0)" }))
+                #expect(try group.directory.files(below: "segments").isEmpty)
+                if let expected { #expect(files == expected) } else { expected = files }
+            }
+        }
+        let names = try #require(expected).keys.sorted()
+        let stem = WorkerGroup.stem
+        #expect(names.contains("json/gpu_trace_\(stem).json"))
+        #expect(names.contains("json/gpu_trace_\(stem)_beta.json"))
+        #expect(names.contains("csv/gpu_trace_\(stem).csv"))
+        #expect(names.contains("txt/stackmessage_\(stem)_this-machine.txt"))
+        #expect(names.contains("txt/stackmessage_\(stem)_beta.folded"))
+        #expect(names.contains("anomalies/anomalies_\(stem)_gpu.jsonl"))
+        #expect(names.contains("anomalies/anomalies_\(stem)_gpu.csv"))
+        // Four traces, four pairs of stack files, one table, one pair of anomalies.
+        #expect(names.count == 4 + 8 + 1 + 2)
+    }
+
+    @Test func rowsComeOnceAndInOrder() throws {
+        let events = SyntheticEvent.make(900, seed: 5, disorderNanoseconds: 500_000)
+        let group = try WorkerGroup(3)
+        try group.apply(events)
+        try group.merge(try group.close())
+        for (index, host) in SyntheticEvent.hosts.enumerated() {
+            let suffix = index == 0 ? "" : "_\(SafeName.of(host))"
+            let path =
+                "\(group.directory.path)/output/json/gpu_trace_\(WorkerGroup.stem)\(suffix).json"
+            let data = try Data(contentsOf: URL(fileURLWithPath: path))
+            let document = try #require(
+                try JSONSerialization.jsonObject(with: data) as? [String: Any]
+            )
+            let metadata = try #require(document["metadata"] as? [String: Any])
+            let rows = try #require(document["traceEvents"] as? [[String: Any]])
+            let numbers = rows.compactMap { ($0["args"] as? [String: Any])?["n"] as? Int }
+            let mine = events.filter { $0.host == index }
+            let sorted = mine.sorted { ($0.ts, $0.pid, $0.number) < ($1.ts, $1.pid, $1.number) }
+            #expect(numbers == sorted.map(\.number))
+            #expect(metadata["events"] as? Int == mine.count)
+            #expect(metadata["base_time_ns"] as? Int64 == sorted[0].ts)
+            #expect(metadata["host"] as? String == host)
+            let named = rows.filter { $0["ph"] as? String == "M" }
+            let threads = Set(mine.map { "\($0.pid).\($0.tid)" })
+            #expect(named.count == Set(mine.map(\.pid)).count + threads.count)
+        }
+    }
+
+    @Test func stackFilesAreWhatTheFormatSays() throws {
+        let group = try WorkerGroup(1)
+        let manager = group.managers[0]
+        let host = try manager.host("node", isThisMachine: true)
+        for (ts, frames) in [(1_500, "b|c;d\n\nmain"), (1_000, "a\nmain"), (2_000, "b|c;d\nmain")] {
+            withView("app") { process in
+                withView(frames) {
+                    manager.appendStack(
+                        host: host,
+                        ts: Int64(ts),
+                        pid: 4,
+                        process: process,
+                        frames: $0
+                    )
+                }
+            }
+        }
+        withView("\n\n") { blank in
+            manager.appendStack(host: host, ts: 1, pid: 4, process: .empty, frames: blank)
+        }
+        try group.merge(try group.close())
+        let files = try group.directory.files(below: "output/txt").mapValues {
+            String(decoding: $0, as: UTF8.self)
+        }
+        let name = "stackmessage_\(WorkerGroup.stem)_this-machine"
+        #expect(
+            files["\(name).txt"] == """
+                FORMAT|1.0
+                METADATA|host=node|base_time_ns=1000|events=3|window=7|server=trace-processor \
+                \(BuildInfo.version)
+                HEADER|timestamp|pid|frame_count|[frames...]
+                EVENT|0|4|2|a|main
+                EVENT|500|4|2|b\\u007cc;d|main
+                EVENT|1000|4|2|b\\u007cc;d|main
+
+                """
+        )
+        #expect(files["\(name).folded"] == "app;main;a 1\napp;main;b|c:d 2\n")
+    }
+
+    @Test func foldedStacksSpill() throws {
+        let directory = try TemporaryDirectory()
+        func folded(_ bytesMax: Int) throws -> Data {
+            let stacks = FoldedStacks(
+                spillPrefix: "\(directory.path)/spill.",
+                bytesMax: bytesMax,
+                bufferBytes: 50
+            )
+            var random = SeededGenerator(seed: 1)
+            for _ in 0..<500 {
+                let frame = Array("frame \(random.next() % 60)".utf8)
+                try frame.withUnsafeBytes { try stacks.add(process: $0, frames: [$0, $0]) }
+            }
+            let writer = try MergeWriter("\(directory.path)/out", bufferBytes: 100)
+            try stacks.write(to: writer)
+            try writer.finish()
+            return try Data(contentsOf: URL(fileURLWithPath: "\(directory.path)/out"))
+        }
+        let inMemory = try folded(.max)
+        #expect(try folded(700) == inMemory)
+        #expect(try directory.files(below: "").keys.sorted() == ["out"])
+    }
+
+    @Test func anyCrashEndsInTheSameFiles() throws {
+        let events = SyntheticEvent.make(80, seed: 3, disorderNanoseconds: 0)
+        // One worker: renamed segments among the outputs; two: merged ones.
+        for workers in [1, 2] {
+            let whole = try WorkerGroup(workers)
+            try whole.apply(events)
+            var steps = 0
+            let merger = whole.merger
+            merger.onStep = { _ in steps += 1 }
+            try whole.merge(try whole.close(), with: merger)
+            let expected = try outputs(of: whole)
+            #expect(steps > 20)
+            for crashAt in 1...steps {
+                let group = try WorkerGroup(workers)
+                try group.apply(events)
+                let files = try group.close()
+                let dying = group.merger
+                var step = 0
+                dying.onStep = { _ in
+                    step += 1
+                    if step == crashAt { throw Crash() }
+                }
+                #expect(throws: Crash.self) { try group.merge(files, with: dying) }
+                try group.merge(files)
+                #expect(try outputs(of: group) == expected, "crash at step \(crashAt)")
+                #expect(try group.directory.files(below: "segments").isEmpty)
+                #expect(try group.merger.isMerged(.gpu, window: 7))
+                // An echo of the announcement changes nothing.
+                try group.merge(files)
+                #expect(try outputs(of: group) == expected)
+                try group.merger.forget(.gpu, window: 7)
+                #expect(try !group.merger.isMerged(.gpu, window: 7))
+            }
+        }
+    }
+
+    @Test func damageIsLoudAndKeepsTheSegments() throws {
+        let events = SyntheticEvent.make(300, seed: 3, disorderNanoseconds: 900_000)
+        let group = try WorkerGroup(2)
+        try group.apply(events)
+        let files = try group.close()
+        let before = try group.directory.files(below: "segments")
+        let victim = try #require(files.first { $0.kind == .csv }?.runs.first)
+        let file = try File("\(group.directory.path)/\(victim.path)", .readWrite)
+        try file.truncate(to: Int(victim.bytes) - 3)
+        #expect(throws: TraceError.self) { try group.merge(files) }
+        #expect(try outputs(of: group).isEmpty)
+        #expect(try group.directory.files(below: "segments").count == before.count)
+        #expect(try !group.merger.isMerged(.gpu, window: 7))
+    }
+
+    @Test func aBadByteInTheManifestIsDetected() throws {
+        let group = try WorkerGroup(1)
+        try group.apply(SyntheticEvent.make(20, seed: 3, disorderNanoseconds: 0))
+        let files = try group.close()
+        try group.merge(files)
+        let path = "\(group.directory.path)/output/.merge/gpu_7"
+        let whole = try Data(contentsOf: URL(fileURLWithPath: path))
+        for index in whole.indices {
+            var bad = whole
+            bad[index] ^= 1
+            try bad.write(to: URL(fileURLWithPath: path))
+            #expect(throws: TraceError.self) { try group.merge(files) }
+        }
+    }
+
+    @Test func progressReachesTheTotal() throws {
+        let group = try WorkerGroup(2, budget: FileBudget())
+        try group.apply(SyntheticEvent.make(200, seed: 3, disorderNanoseconds: 0))
+        let files = try group.close()
+        var last: MergeProgress?
+        _ = try group.merger.merge(
+            resource: .gpu,
+            window: 7,
+            stem: WorkerGroup.stem,
+            files: files
+        ) {
+            #expect($0.bytesDone >= last?.bytesDone ?? 0)
+            last = $0
+        }
+        let progress = try #require(last)
+        #expect(progress.bytesTotal == files.reduce(0) { $0 + $1.bytes })
+        #expect(progress.bytesDone <= progress.bytesTotal)
+        #expect(progress.bytesDone > progress.bytesTotal * 9 / 10)
+    }
+
+    @Test func anEmptyWindowMakesNoFile() throws {
+        let group = try WorkerGroup(2)
+        let files = try group.close()
+        #expect(files.isEmpty)
+        #expect(try group.merge(files).isEmpty)
+        #expect(try group.directory.files(below: "").isEmpty)
+    }
+
+    @Test func aMovedProcessKeepsItsOrder() throws {
+        // One process at one instant goes from worker 1 to worker 0 and back.
+        let group = try WorkerGroup(2)
+        let event = { (number: Int) in
+            SyntheticEvent(host: 2, pid: 1, tid: 1, ts: SyntheticEvent.baseTime, number: number)
+        }
+        let (zero, one) = (group.managers[0], group.managers[1])
+        try event(0).apply(to: one)
+        try zero.beginEpoch(order: 100)
+        try event(1).apply(to: zero)
+        try one.beginEpoch(order: 200)
+        try event(2).apply(to: one)
+        try group.merge(try group.close())
+        let path = "\(group.directory.path)/output/json/gpu_trace_\(WorkerGroup.stem)_beta.json"
+        let text = try String(contentsOfFile: path, encoding: .utf8)
+        let order = text.split(separator: "\n").compactMap { line -> Int? in
+            line.firstRange(of: "\"n\":").flatMap {
+                Int(line[$0.upperBound...].prefix { $0.isNumber })
+            }
+        }
+        #expect(order == [0, 1, 2])
+    }
+}
