@@ -27,26 +27,47 @@ package struct LogGroup: ~Copyable {
     package mutating func append(
         _ type: LogRecordType,
         arrival: EpochNanoseconds,
-        host: UnsafeRawBufferPointer,
         bodyBytes: Int
     ) -> UnsafeMutableRawPointer {
-        let payload = host.count + bodyBytes
-        precondition(payload <= Limits.logRecordBytesMax && host.count <= Limits.hostBytesMax)
-        let stride = LogRecord.stride(payloadBytes: payload)
+        precondition(bodyBytes <= Limits.messageBytesMax || type != .batch)
+        let stride = LogRecord.stride(payloadBytes: bodyBytes)
         offsets.append(buffer.count)
         let base = buffer.reserve(stride)
         buffer.commit(stride)
         (base + stride - 8).storeBytes(of: 0, as: UInt64.self)
         base.initializeMemory(as: UInt8.self, repeating: 0, count: LogRecord.headerBytes)
         base.storeBytes(of: LogRecord.magic.littleEndian, as: UInt32.self)
-        base.storeBytes(of: UInt32(payload).littleEndian, toByteOffset: 8, as: UInt32.self)
+        base.storeBytes(of: UInt32(bodyBytes).littleEndian, toByteOffset: 8, as: UInt32.self)
         base.storeBytes(of: type.rawValue, toByteOffset: 12, as: UInt8.self)
         base.storeBytes(of: LogRecord.version, toByteOffset: 13, as: UInt8.self)
-        base.storeBytes(of: UInt16(host.count).littleEndian, toByteOffset: 14, as: UInt16.self)
         base.storeBytes(of: arrival.littleEndian, toByteOffset: 32, as: Int64.self)
-        let body = base + LogRecord.headerBytes
-        if let start = host.baseAddress { body.copyMemory(from: start, byteCount: host.count) }
-        return body + host.count
+        return base + LogRecord.headerBytes
+    }
+
+    /// Puts the host behind the last record's body; once a record, after the body was filled.
+    package mutating func setHost(_ host: UnsafeRawBufferPointer) {
+        guard let last = offsets.last, let start = host.baseAddress else { return }
+        precondition(host.count <= Limits.hostBytesMax)
+        let record = LogRecord(base: buffer.mutableBytes.baseAddress.unsafelyUnwrapped + last)
+        precondition(record.hostBytes == 0)
+        let body = record.payloadBytes
+        let stride = LogRecord.stride(payloadBytes: body + host.count)
+        buffer.truncate(to: last)
+        let base = buffer.reserve(stride)
+        buffer.commit(stride)
+        let end = base + LogRecord.headerBytes + body
+        end.initializeMemory(
+            as: UInt8.self,
+            repeating: 0,
+            count: stride - LogRecord.headerBytes - body
+        )
+        end.copyMemory(from: start, byteCount: host.count)
+        base.storeBytes(
+            of: UInt32(body + host.count).littleEndian,
+            toByteOffset: 8,
+            as: UInt32.self
+        )
+        base.storeBytes(of: UInt16(host.count).littleEndian, toByteOffset: 14, as: UInt16.self)
     }
 
     /// Takes the last record back, as if it had not been appended.

@@ -13,7 +13,7 @@
 //        8    4  length of the payload in bytes, without padding
 //       12    1  type (`LogRecordType`)
 //       13    1  version of this format: 1
-//       14    2  length of the host, the payload's first bytes
+//       14    2  length of the host, the payload's last bytes
 //       16    8  LSN of this record
 //       24    4  CRC of the record before it, 0 for a log's first
 //       28    4  salt: the log's identity, drawn when it was created
@@ -40,7 +40,7 @@ package import TraceModel
 package enum LogRecordType: UInt8, Sendable {
     /// The head of a log file: carries what recovery would otherwise need older files for.
     case fileHead = 1
-    /// One accepted batch: host, then the request's bytes.
+    /// One accepted batch: the request's bytes, then the host.
     case batch = 2
     /// The end of a window (`BarrierPayload`).
     case barrier = 3
@@ -112,13 +112,16 @@ package struct LogRecord {
     }
 
     package var host: UnsafeRawBufferPointer {
-        UnsafeRawBufferPointer(start: base + LogRecord.headerBytes, count: hostBytes)
+        UnsafeRawBufferPointer(
+            start: base + LogRecord.headerBytes + payloadBytes - hostBytes,
+            count: hostBytes
+        )
     }
 
-    /// The payload behind the host: a batch's bytes, a barrier's fields.
+    /// The payload before the host: a batch's bytes, a barrier's fields.
     package var body: UnsafeRawBufferPointer {
         UnsafeRawBufferPointer(
-            start: base + LogRecord.headerBytes + hostBytes,
+            start: base + LogRecord.headerBytes,
             count: payloadBytes - hostBytes
         )
     }

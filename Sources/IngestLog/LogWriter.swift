@@ -85,13 +85,7 @@ package struct LogWriter: ~Copyable {
         var body = RawBuffer()
         fill(&body)
         var group = LogGroup(capacity: body.count + LogRecord.headerBytes + 8)
-        let none = UnsafeRawBufferPointer(start: nil, count: 0)
-        let target = group.append(
-            .fileHead,
-            arrival: WallClock.now(),
-            host: none,
-            bodyBytes: body.count
-        )
+        let target = group.append(.fileHead, arrival: WallClock.now(), bodyBytes: body.count)
         UnsafeMutableRawBufferPointer(start: target, count: body.count).copyMemory(from: body.bytes)
         let totals = counts
         let sealed = group.seal(

@@ -44,6 +44,8 @@ package enum Limits {
     package static let shareBytesMax = 8 << 20
     /// Unapplied bytes the router lets one worker hold.
     package static let workerCreditBytes = 32 << 20
+    /// Durable groups that wait in memory for the fabric; beyond it the log is read instead.
+    package static let fabricInboxBytesMax = 32 << 20
     package static let fabricMessageBytesMax = logRecordBytesMax + (1 << 20)
     /// Frames of one message, the routing id not counted.
     package static let fabricFramesMax = 4

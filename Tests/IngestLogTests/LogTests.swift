@@ -26,20 +26,10 @@ import TraceModel
     }
 
     private func append(_ text: String, host: String = "h", to group: inout LogGroup) {
-        var host = host
         let body = Array(text.utf8)
-        host.withUTF8 { host in
-            let target = group.append(
-                .batch,
-                arrival: 42,
-                host: UnsafeRawBufferPointer(host),
-                bodyBytes: body.count
-            )
-            body.withUnsafeBytes { body in
-                guard let start = body.baseAddress else { return }
-                target.copyMemory(from: start, byteCount: body.count)
-            }
-        }
+        let target = group.append(.batch, arrival: 42, bodyBytes: body.count)
+        UnsafeMutableRawBufferPointer(start: target, count: body.count).copyBytes(from: body)
+        Array(host.utf8).withUnsafeBytes { group.setHost($0) }
     }
 
     private func commit(_ texts: [String], to writer: inout LogWriter) throws {

@@ -1,0 +1,55 @@
+import IngestLog
+import TraceModel
+
+/// The batches that share one write and one `fdatasync`: their log records, where their events lie, and
+/// who waits for them. Owned by one thread at a time: gRPC's while it is filled (under the queue's
+/// lock), the committer's while it is written, the fabric's while it is routed, then used again.
+final class CommitGroup: @unchecked Sendable {
+    /// What the group knows of each of its log records beside the record itself.
+    struct Entry {
+        var firstEvent = 0
+        var eventCount = 0
+        var accepted: InlineArray<6, UInt32> = InlineArray(repeating: 0)
+        /// Bytes of events by resource, as they came.
+        var wireBytes: InlineArray<6, Int> = InlineArray(repeating: 0)
+        var dedupKey: DedupKey?
+    }
+
+    struct DedupKey {
+        let client: [UInt8]
+        let sequence: UInt64
+        let digest: UInt64
+    }
+
+    var log = LogGroup()
+    var events = RoutedEvents()
+    var entries: [Entry] = []
+    var tickets: [AckTicket] = []
+    /// Events refused or found to be duplicates while the group was open.
+    var rejectedEvents: UInt64 = 0
+    var deduplicatedEvents: UInt64 = 0
+    var lastBatchSeen = false
+
+    /// The first record's LSN and where the next group begins; set once durable.
+    var begin: LSN = 0
+    var end: LSN = 0
+    /// The totals once this group is durable.
+    var totals = LogCounts()
+    /// Barriers among the records, with the LSN behind each.
+    var barriers: [(barrier: BarrierPayload, end: LSN)] = []
+
+    var isEmpty: Bool { entries.isEmpty }
+    var byteCount: Int { log.byteCount }
+
+    /// Forgets everything but the memory.
+    func reset() {
+        log.removeAll(keeping: 2 * Limits.commitGroupBytesMax)
+        events.removeAll()
+        entries.removeAll(keepingCapacity: true)
+        tickets.removeAll(keepingCapacity: true)
+        barriers.removeAll()
+        rejectedEvents = 0
+        deduplicatedEvents = 0
+        lastBatchSeen = false
+    }
+}

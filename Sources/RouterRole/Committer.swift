@@ -1,0 +1,217 @@
+import Glibc
+import IngestLog
+import Logging
+import SystemIO
+import TraceModel
+import TraceTime
+
+/// The thread that makes batches durable: takes the open commit group, adds barriers and ticks that are
+/// due, writes and syncs it, pays the tickets, and hands the group on to be routed.
+final class Committer {
+    private let queue: IngestQueue
+    private let fabric: FabricInbox
+    private let logger: Logger
+    private let latency: CommitLatency
+    private var writer: LogWriter
+    private var state: RouterState
+    private var planner = WindowPlanner()
+    private var stems: StemClock
+    private var totals: LogCounts
+    private var lastTick: Int64 = 0
+    private var lastEvents: Int64 = 0
+    private var trimmed: LSN = 0
+
+    private static let second: Int64 = 1_000_000_000
+    /// Ticks go on for this long after the last batch, so that what waits for time to pass sees it.
+    private static let quietNanoseconds: Int64 = 60 * second
+
+    init(
+        queue: IngestQueue,
+        fabric: FabricInbox,
+        writer: consuming LogWriter,
+        state: consuming RouterState,
+        stems: StemClock,
+        latency: CommitLatency,
+        logger: Logger
+    ) {
+        self.queue = queue
+        self.fabric = fabric
+        self.logger = logger
+        self.latency = latency
+        self.stems = stems
+        totals = writer.counts
+        self.writer = writer
+        self.state = state
+    }
+
+    /// Runs until the queue has ended; everything taken is then durable.
+    func run() {
+        lastEvents = WallClock.monotonic()
+        while case .group(let group) = queue.take(deadline: lastTick + Self.second) {
+            let requests = queue.takeRequests()
+            let now = WallClock.monotonic()
+            plan(group, now: now)
+            let barrier = addBarrier(to: group, requests: requests, now: now)
+            addTick(to: group, now: now)
+            if group.isEmpty {
+                pay(group)
+                queue.recycle(group)
+                continue
+            }
+            guard commit(group) else { continue }
+            pay(group)
+            if let barrier { for request in requests { request.done(barrier) } }
+            fabric.publish(group, recycle: queue.recycle)
+            trim()
+        }
+        writer.close()
+    }
+
+    // MARK: What goes into a group
+
+    private func plan(_ group: CommitGroup, now: Int64) {
+        for entry in group.entries {
+            lastEvents = now
+            for resource in Resource.allCases where entry.accepted[Int(resource.rawValue)] > 0 {
+                planner.logged(resource, bytes: entry.wireBytes[Int(resource.rawValue)], now: now)
+            }
+        }
+        if group.lastBatchSeen { planner.lastBatch(now: now) }
+    }
+
+    /// Puts a barrier behind the group's batches where one is due or asked for.
+    private func addBarrier(
+        to group: CommitGroup,
+        requests: [IngestQueue.BarrierRequest],
+        now: Int64
+    ) -> BarrierPayload? {
+        for request in requests { planner.request(request.reason) }
+        guard let reason = planner.due(now: now) else { return nil }
+        let arrival = WallClock.now()
+        let second = stems.text(arrival)
+        let slotMap = requests.compactMap(\.slotMap).last
+        let barrier = BarrierPayload(
+            window: state.window,
+            reason: reason,
+            stem: state.stem(second: second),
+            slotMap: slotMap ?? state.slotMap
+        )
+        var body = RawBuffer()
+        barrier.encode(into: &body)
+        let target = group.log.append(.barrier, arrival: arrival, bodyBytes: body.count)
+        UnsafeMutableRawBufferPointer(start: target, count: body.count).copyMemory(from: body.bytes)
+        group.entries.append(CommitGroup.Entry())
+        // The offset behind the barrier is its end once the group's begin is known.
+        group.barriers.append((barrier, LSN(group.byteCount)))
+        planner.closed()
+        lastTick = now
+        return barrier
+    }
+
+    /// Records the clock once a second while anything may wait for it, and counts that no batch carried.
+    private func addTick(to group: CommitGroup, now: Int64) {
+        guard now - lastTick >= Self.second else { return }
+        lastTick = now
+        let counted = group.rejectedEvents + group.deduplicatedEvents > 0
+        guard counted || !group.isEmpty || now - lastEvents < Self.quietNanoseconds else { return }
+        _ = group.log.append(.tick, arrival: WallClock.now(), bodyBytes: 0)
+        group.entries.append(CommitGroup.Entry())
+    }
+
+    // MARK: Durability
+
+    /// True once the group is durable. False where the disk stayed full: its calls are refused.
+    private func commit(_ group: CommitGroup) -> Bool {
+        let deadline = WallClock.monotonic() + Int64(Limits.callHoldSeconds) * Self.second
+        while true {
+            do throws(SystemError) {
+                try write(group)
+                return true
+            } catch {
+                guard error.isOutOfSpace else { dieOf(error) }
+                guard WallClock.monotonic() < deadline else {
+                    refuse(group, error)
+                    return false
+                }
+                logger.warning(
+                    "The ingest log waits for disk space",
+                    metadata: ["error": "\(error)"]
+                )
+                // The calls of this group are being held; the disk is asked again shortly.
+                usleep(100_000)
+            }
+        }
+    }
+
+    private func write(_ group: CommitGroup) throws(SystemError) {
+        let started = WallClock.monotonic()
+        var running = totals
+        running.rejected += group.rejectedEvents
+        running.deduplicated += group.deduplicatedEvents
+        var steps: [LogCounts] = []
+        steps.reserveCapacity(group.entries.count)
+        for entry in group.entries {
+            for index in entry.accepted.indices {
+                running.accepted[index] += UInt64(entry.accepted[index])
+            }
+            steps.append(running)
+        }
+        try writer.commit(
+            &group.log,
+            countsAt: { steps[$0] },
+            head: { state.encodeHead(into: &$0) }
+        )
+        totals = running
+        group.totals = running
+        group.end = writer.end
+        group.begin = writer.end - LSN(group.byteCount)
+        for case let key? in group.entries.map(\.dedupKey) {
+            state.dedup.insert(client: key.client, sequence: key.sequence, digest: key.digest)
+        }
+        for index in group.barriers.indices {
+            group.barriers[index].end += group.begin
+            let (barrier, end) = group.barriers[index]
+            state.passed(barrier, end: end)
+        }
+        latency.record(nanoseconds: WallClock.monotonic() - started)
+    }
+
+    private func pay(_ group: CommitGroup) {
+        for ticket in group.tickets { ticket.accept() }
+        group.tickets.removeAll(keepingCapacity: true)
+    }
+
+    private func refuse(_ group: CommitGroup, _ error: SystemError) {
+        queue.forget(group)
+        let refusal = TraceError(
+            .exhausted,
+            "The server's disk is full",
+            remedy: "The batch was not stored; send it again later",
+            cause: error
+        )
+        for ticket in group.tickets { ticket.refuse(refusal) }
+        logger.error("Batches refused: the disk is full", metadata: ["error": "\(error)"])
+        queue.recycle(group)
+    }
+
+    /// What the disk holds after a failed write or sync is unknown: nothing may be acked any more, and
+    /// only a new start, which reads the log, can tell.
+    private func dieOf(_ error: SystemError) -> Never {
+        logger.critical(
+            "The ingest log can no longer be trusted; ending so that the next start recovers it",
+            metadata: ["error": "\(error)"]
+        )
+        exit(1)
+    }
+
+    private func trim() {
+        let below = fabric.trimmableLSN
+        guard below > trimmed else { return }
+        trimmed = below
+        do {
+            try writer.trim(below: below)
+        } catch {
+            logger.warning("An old log file could not be removed", metadata: ["error": "\(error)"])
+        }
+    }
+}

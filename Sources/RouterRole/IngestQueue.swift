@@ -1,0 +1,133 @@
+import GRPCTransport
+import IngestLog
+import SystemIO
+import TraceModel
+
+/// Where gRPC's threads hand batches to the committer: one commit group being filled while another is
+/// being written. What is not yet acked is bounded by the gRPC server's budget of held bytes.
+///
+/// Guarded by `condition`: everything but the condition itself.
+final class IngestQueue: @unchecked Sendable {
+    /// What the committer finds when it takes the group.
+    enum Taken {
+        case group(CommitGroup)
+        /// No more batches will come, and the last group has been taken.
+        case ended
+    }
+
+    private let condition = ConditionLock()
+    private var admission = BatchAdmission()
+    private var open = CommitGroup()
+    private var spares: [CommitGroup] = []
+    /// What has been accepted, durable or about to be.
+    private var dedup: DedupWindow
+    private var requests: [BarrierRequest] = []
+    private var isEnded = false
+    private var isCommitterWaiting = false
+
+    /// A barrier that somebody asked for, with the slot map to be in force behind it.
+    struct BarrierRequest {
+        let reason: BarrierPayload.Reason
+        let slotMap: SlotMap?
+        /// Called on the committer's thread once the barrier is durable.
+        let done: @Sendable (BarrierPayload) -> Void
+    }
+
+    init(dedup: DedupWindow) { self.dedup = dedup }
+
+    // MARK: gRPC's side
+
+    /// Takes a batch into the open group; the ticket is paid when that is durable. A refused batch's
+    /// error comes back, and its ticket is the caller's to refuse. While draining nothing is taken: the
+    /// caller holds the call.
+    func submit(
+        _ message: borrowing ReceivedMessage,
+        peerHost: [UInt8],
+        ticket: (_ events: Int, _ sequence: UInt64) -> AckTicket
+    ) -> TraceError? {
+        condition.withLock {
+            let outcome = admission.admit(
+                message,
+                peerHost: peerHost,
+                into: open,
+                dedup: &dedup
+            )
+            switch outcome {
+            case .accepted(let events, let sequence):
+                open.tickets.append(ticket(events, sequence))
+            case .duplicate(let events, let sequence):
+                open.deduplicatedEvents += UInt64(events)
+                open.tickets.append(ticket(events, sequence))
+            case .refused(let error, let events):
+                open.rejectedEvents += UInt64(events)
+                return error
+            }
+            wakeCommitter()
+            return nil
+        }
+    }
+
+    /// Asks for a barrier.
+    func request(_ request: BarrierRequest) {
+        condition.withLock {
+            requests.append(request)
+            wakeCommitter()
+        }
+    }
+
+    /// Lets the committer end once everything taken is durable.
+    func end() {
+        condition.withLock {
+            isEnded = true
+            wakeCommitter()
+        }
+    }
+
+    private func wakeCommitter() {
+        if isCommitterWaiting { condition.signal() }
+    }
+
+    // MARK: The committer's side
+
+    /// Waits until there is something to write or the deadline (monotonic ns) has passed; the group may
+    /// be empty.
+    func take(deadline: Int64) -> Taken {
+        condition.withLock {
+            isCommitterWaiting = true
+            while open.isEmpty, open.tickets.isEmpty, requests.isEmpty, !isEnded,
+                WallClock.monotonic() < deadline
+            {
+                condition.wait(until: deadline)
+            }
+            isCommitterWaiting = false
+            if isEnded, open.isEmpty, open.tickets.isEmpty, requests.isEmpty { return .ended }
+            let taken = open
+            open = spares.popLast() ?? CommitGroup()
+            return .group(taken)
+        }
+    }
+
+    func takeRequests() -> [BarrierRequest] {
+        condition.withLock {
+            defer { requests = [] }
+            return requests
+        }
+    }
+
+    /// A group whose memory can be filled again.
+    func recycle(_ group: CommitGroup) {
+        group.reset()
+        condition.withLock {
+            if spares.count < 4 { spares.append(group) }
+        }
+    }
+
+    /// The group could not be written: its batches may come again as new ones.
+    func forget(_ group: CommitGroup) {
+        condition.withLock {
+            for case let key? in group.entries.map(\.dedupKey) {
+                dedup.remove(client: key.client, sequence: key.sequence)
+            }
+        }
+    }
+}

@@ -1,0 +1,53 @@
+import TraceModel
+
+/// Where each event of a commit group lies and which slot it goes to: 12 bytes an event in one raw
+/// array that the group keeps and fills again.
+struct RoutedEvents: ~Copyable {
+    struct Entry: BitwiseCopyable {
+        /// From the batch's first byte to the tag of the event's field.
+        let offset: UInt32
+        /// Tag, length and payload.
+        let length: UInt32
+        let resource: UInt8
+        let slot: UInt8
+    }
+
+    private var base: UnsafeMutablePointer<Entry>
+    private var capacity = 1_024
+    private(set) var count = 0
+
+    init() { base = .allocate(capacity: capacity) }
+
+    deinit { base.deallocate() }
+
+    subscript(index: Int) -> Entry {
+        precondition(index >= 0 && index < count)
+        return base[index]
+    }
+
+    mutating func append(_ entry: Entry) {
+        if count == capacity {
+            let larger = UnsafeMutablePointer<Entry>.allocate(capacity: capacity * 2)
+            larger.moveInitialize(from: base, count: count)
+            base.deallocate()
+            base = larger
+            capacity *= 2
+        }
+        (base + count).initialize(to: entry)
+        count += 1
+    }
+
+    mutating func truncate(to newCount: Int) {
+        precondition(newCount >= 0 && newCount <= count)
+        count = newCount
+    }
+
+    /// Forgets the entries; memory beyond `keeping` of them goes back.
+    mutating func removeAll(keeping: Int = 65_536) {
+        count = 0
+        guard capacity > keeping else { return }
+        base.deallocate()
+        capacity = keeping
+        base = .allocate(capacity: capacity)
+    }
+}

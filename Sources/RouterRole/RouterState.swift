@@ -1,0 +1,66 @@
+import IngestLog
+import SystemIO
+import TraceModel
+
+/// What the router knows from the log alone: rebuilt by replaying it, carried on in the head of each log
+/// file so that trimming loses nothing.
+struct RouterState: ~Copyable {
+    /// The open window, counted from 0.
+    private(set) var window: UInt64 = 0
+    /// Where the open window begins: behind the last barrier.
+    private(set) var windowBegin: LSN = 0
+    private(set) var slotMap: SlotMap
+    /// Batches that are durable; those on their way are known to the ingest queue alone.
+    var dedup = DedupWindow()
+    private var lastSecond = ""
+    private var lastOrdinal = 0
+
+    /// For a new data directory: the slot map of the workers it begins with.
+    init(slotMap: SlotMap) { self.slotMap = slotMap }
+
+    /// The name that a barrier at this second (`YYYYmmdd_HHMMSS`) gives its files: unique in the log.
+    func stem(second: String) -> String {
+        second == lastSecond ? "\(second)_\(lastOrdinal + 1)" : second
+    }
+
+    /// A barrier went into the log, or was read from it.
+    mutating func passed(_ barrier: BarrierPayload, end: LSN) {
+        window = barrier.window + 1
+        windowBegin = end
+        slotMap = barrier.slotMap
+        let parts = barrier.stem.split(separator: "_")
+        let second = parts.prefix(2).joined(separator: "_")
+        // A stem without ordinal is the second's first.
+        lastOrdinal = parts.count > 2 ? Int(parts[2]) ?? 1 : 1
+        lastSecond = second
+    }
+
+    /// The body of a log file's head: a barrier's layout for window, stem and slot map (of the last window
+    /// closed), where the window begins u64, then the de-duplication window.
+    func encodeHead(into buffer: inout RawBuffer) {
+        buffer.append(byte: window > 0 ? 1 : 0)
+        var barrier = RawBuffer()
+        BarrierPayload(
+            window: window &- 1,
+            reason: .command,
+            stem: lastOrdinal > 1 ? "\(lastSecond)_\(lastOrdinal)" : lastSecond,
+            slotMap: slotMap
+        ).encode(into: &barrier)
+        buffer.append(integer: UInt32(barrier.count))
+        buffer.append(barrier.bytes)
+        buffer.append(integer: windowBegin)
+        dedup.encode(into: &buffer)
+    }
+
+    /// - Throws: `TraceError(.corrupt)` where the head is out of shape.
+    mutating func restoreHead(_ body: UnsafeRawBufferPointer) throws(TraceError) {
+        var reader = StateReader(body)
+        let closedBefore = try reader.integer(UInt8.self) == 1
+        let barrier = try BarrierPayload(
+            decoding: try reader.bytes(Int(try reader.integer(UInt32.self)))
+        )
+        let begin = try reader.integer(UInt64.self)
+        if closedBefore { passed(barrier, end: begin) } else { slotMap = barrier.slotMap }
+        try dedup.restore(from: &reader)
+    }
+}

@@ -1,0 +1,52 @@
+import IngestLog
+import TraceModel
+
+/// Decides when a window ends. A pure state machine over what is logged and the clock.
+struct WindowPlanner {
+    private var wireBytes = InlineArray<6, Int>(repeating: 0)
+    private var hasEvents = false
+    private var openedAt: Int64 = 0
+    private var lastBatchAt: Int64?
+    private var requested: BarrierPayload.Reason?
+
+    /// Seconds between two windows that `is_last_batch` may close.
+    private static let lastBatchNanoseconds: Int64 = 10_000_000_000
+
+    /// Counts what a record added to the open window; `now` is monotonic nanoseconds.
+    mutating func logged(_ resource: Resource, bytes: Int, now: Int64) {
+        if !hasEvents {
+            hasEvents = true
+            openedAt = now
+        }
+        wireBytes[Int(resource.rawValue)] += bytes
+    }
+
+    /// A batch said that it is its client's last.
+    mutating func lastBatch(now: Int64) {
+        if let lastBatchAt, now - lastBatchAt < Self.lastBatchNanoseconds { return }
+        lastBatchAt = now
+        request(.lastBatch)
+    }
+
+    /// Ends the window at the next opportunity, also an empty one.
+    mutating func request(_ reason: BarrierPayload.Reason) {
+        requested = requested ?? reason
+    }
+
+    /// The reason to end the window now, nil to keep it open.
+    func due(now: Int64) -> BarrierPayload.Reason? {
+        if let requested { return requested }
+        guard hasEvents else { return nil }
+        for resource in wireBytes.indices where wireBytes[resource] >= Limits.windowWireBytesMax {
+            return .size
+        }
+        return now - openedAt >= Int64(Limits.windowSecondsMax) * 1_000_000_000 ? .age : nil
+    }
+
+    /// A barrier stands in the log: a new window begins.
+    mutating func closed() {
+        wireBytes = InlineArray(repeating: 0)
+        hasEvents = false
+        requested = nil
+    }
+}

@@ -1,0 +1,35 @@
+package import TraceModel
+
+/// Reads back what `RawBuffer` wrote: little-endian integers and byte runs, every length checked.
+/// The bytes must outlive the reader.
+@safe
+package struct StateReader {
+    private let source: UnsafeRawBufferPointer
+    private var at = 0
+
+    package init(_ source: UnsafeRawBufferPointer) { unsafe self.source = unsafe source }
+
+    package var remaining: Int { source.count - at }
+
+    /// - Throws: `TraceError(.corrupt)` where the bytes end before the integer does.
+    package mutating func integer<Integer: FixedWidthInteger>(
+        _: Integer.Type
+    ) throws(TraceError) -> Integer {
+        let size = MemoryLayout<Integer>.size
+        guard remaining >= size else { throw Self.cutOff }
+        defer { at += size }
+        return unsafe Integer(
+            littleEndian: source.loadUnaligned(fromByteOffset: at, as: Integer.self)
+        )
+    }
+
+    /// The next `count` bytes, in place.
+    /// - Throws: `TraceError(.corrupt)` where there are fewer.
+    package mutating func bytes(_ count: Int) throws(TraceError) -> UnsafeRawBufferPointer {
+        guard count >= 0, remaining >= count else { throw Self.cutOff }
+        defer { at += count }
+        return unsafe UnsafeRawBufferPointer(rebasing: source[at..<at + count])
+    }
+
+    private static let cutOff = TraceError(.corrupt, "Stored state ends too early")
+}
