@@ -2,26 +2,41 @@ import GRPCServices
 import GRPCTransport
 import TraceModel
 
-/// What is owed to the sender of a batch: paid once its commit group is durable, or refused.
-enum AckTicket: Sendable {
-    case unary(GRPCUnaryCall, events: Int)
-    case stream(BatchStream, sequence: UInt64, events: Int)
+/// What is owed to the sender of a batch: paid once its commit group is durable. A refusal is paid there
+/// too, so that a stream's answers keep the order of its batches.
+struct AckTicket: Sendable {
+    enum Sender: Sendable {
+        case unary(GRPCUnaryCall)
+        case stream(BatchStream)
+    }
 
-    func accept() {
-        switch self {
-        case .unary(let call, let events):
+    let sender: Sender
+    let outcome: BatchAdmission.Outcome
+
+    /// The group is durable.
+    func pay() {
+        switch (sender, outcome) {
+        case (.unary(let call), .accepted(let events, _)):
             call.reply(TraceResponse(success: true, message: "\(events) events stored").encoded())
-        case .stream(let stream, let sequence, let events):
+        case (.unary(let call), .duplicate(let events, _)):
+            let message = "\(events) events were stored before"
+            call.reply(TraceResponse(success: true, message: message).encoded())
+        case (.stream(let stream), .accepted(let events, let sequence)),
+            (.stream(let stream), .duplicate(let events, let sequence)):
             stream.acknowledge(sequence: sequence, events: events)
+        case (.unary(let call), .refused(let error, _, _)):
+            call.fail(error.status, error.description, trailers: error.trailers)
+        case (.stream(let stream), .refused(let error, _, let sequence)):
+            stream.refuse(sequence: sequence, error)
         }
     }
 
-    func refuse(_ error: TraceError) {
-        switch self {
-        case .unary(let call, _):
-            call.fail(error)
-        case .stream(let stream, _, _):
-            stream.fail(error)
+    /// The group could not be made durable; what was refused before stays refused for its own reason.
+    func cancel(_ error: TraceError) {
+        if case .refused = outcome { return pay() }
+        switch sender {
+        case .unary(let call): call.fail(error.status, error.description, trailers: error.trailers)
+        case .stream(let stream): stream.fail(error)
         }
     }
 }

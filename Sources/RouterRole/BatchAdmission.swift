@@ -7,12 +7,12 @@ import TraceWire
 /// Takes one received message into the open commit group: copies its bytes once, scans them where they
 /// lie, and finds out whether it is new.
 struct BatchAdmission: ~Copyable {
-    enum Outcome {
+    enum Outcome: Sendable {
         /// In the group: acked when the group is durable.
         case accepted(events: Int, sequence: UInt64)
         /// Came before: acked after what came before it.
         case duplicate(events: Int, sequence: UInt64)
-        case refused(TraceError, events: Int)
+        case refused(TraceError, events: Int, sequence: UInt64)
     }
 
     private var index = EventIndex()
@@ -33,7 +33,7 @@ struct BatchAdmission: ~Copyable {
             summary = try BatchScanner.scan(batch, into: &index)
         } catch {
             group.log.discardLast()
-            return .refused(error.traceError, events: 0)
+            return .refused(error.traceError, events: 0, sequence: 0)
         }
         let outcome = check(summary, batch: batch, dedup: &dedup, group: group)
         guard case .accepted = outcome else {
@@ -54,52 +54,37 @@ struct BatchAdmission: ~Copyable {
         group: CommitGroup
     ) -> Outcome {
         let events = summary.total
+        let sequence = summary.sequence
+        func refused(_ reason: String) -> Outcome {
+            .refused(TraceError(.invalidArgument, reason), events: events, sequence: sequence)
+        }
         guard summary.hasClientID == summary.hasSequence else {
             let missing = summary.hasClientID ? "sequence" : "client_id"
-            return .refused(
-                TraceError(
-                    .invalidArgument,
-                    "\(missing) is unset: client_id and sequence go together, or neither is sent"
-                ),
-                events: events
-            )
+            return refused("\(missing) is unset: send both client_id and sequence, or neither")
         }
         var entry = CommitGroup.Entry()
         if summary.hasSequence {
             let client = Array(summary.clientID.buffer)
-            let digest =
-                UInt64(Checksum.crc32c(batch)) << 32 | UInt64(batch.count & 0x7FFF_FFFF) | 1 << 31
-            switch dedup.check(client: client, sequence: summary.sequence, digest: digest) {
+            let digest = DedupWindow.digest(of: batch)
+            switch dedup.check(client: client, sequence: sequence, digest: digest) {
             case .duplicate:
-                return .duplicate(events: events, sequence: summary.sequence)
+                return .duplicate(events: events, sequence: sequence)
             case .differs:
-                return .refused(
-                    TraceError(
-                        .invalidArgument,
-                        "sequence \(summary.sequence) of client_id came before with other bytes"
-                    ),
-                    events: events
+                return refused(
+                    "sequence \(sequence) of this client_id came before with other bytes"
                 )
             case .belowWindow:
-                return .refused(
-                    TraceError(
-                        .invalidArgument,
-                        "sequence \(summary.sequence) is more than \(Limits.dedupSequencesMax) behind "
-                            + "the greatest of its client_id: too old to tell whether it came before"
-                    ),
-                    events: events
+                return refused(
+                    "sequence \(sequence) is \(Limits.dedupSequencesMax) or more behind the greatest"
+                        + " of its client_id: whether it came before is no longer known"
                 )
             case .new:
-                dedup.insert(client: client, sequence: summary.sequence, digest: digest)
-                entry.dedupKey = .init(
-                    client: client,
-                    sequence: summary.sequence,
-                    digest: digest
-                )
+                dedup.insert(client: client, sequence: sequence, digest: digest)
+                entry.dedupKey = .init(client: client, sequence: sequence, digest: digest)
             }
         }
         group.entries.append(entry)
-        return .accepted(events: events, sequence: summary.sequence)
+        return .accepted(events: events, sequence: sequence)
     }
 
     /// Notes for each event where it lies and which slot it goes to.
@@ -114,14 +99,7 @@ struct BatchAdmission: ~Copyable {
         for position in 0..<index.count {
             let event = index[position]
             entry.wireBytes[Int(event.resource)] += Int(event.length)
-            group.events.append(
-                RoutedEvents.Entry(
-                    offset: event.offset,
-                    length: event.length,
-                    resource: event.resource,
-                    slot: Slot.of(hostHash: hash, processID: event.processID)
-                )
-            )
+            group.events.append(RoutedEvents.Entry(event, hostHash: hash))
         }
         group.entries.append(entry)
         group.lastBatchSeen = group.lastBatchSeen || summary.isLastBatch

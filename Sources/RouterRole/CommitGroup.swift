@@ -30,7 +30,8 @@ final class CommitGroup: @unchecked Sendable {
     var deduplicatedEvents: UInt64 = 0
     var lastBatchSeen = false
 
-    /// The first record's LSN and where the next group begins; set once durable.
+    /// Where the group before ended and where the next begins; set once durable. A file's head may stand
+    /// between `begin` and the first record.
     var begin: LSN = 0
     var end: LSN = 0
     /// The totals once this group is durable.

@@ -11,7 +11,7 @@ final class Committer {
     private let queue: IngestQueue
     private let fabric: FabricInbox
     private let logger: Logger
-    private let latency: CommitLatency
+    private let context: RouterContext
     private var writer: LogWriter
     private var state: RouterState
     private var planner = WindowPlanner()
@@ -31,13 +31,13 @@ final class Committer {
         writer: consuming LogWriter,
         state: consuming RouterState,
         stems: StemClock,
-        latency: CommitLatency,
+        context: RouterContext,
         logger: Logger
     ) {
         self.queue = queue
         self.fabric = fabric
         self.logger = logger
-        self.latency = latency
+        self.context = context
         self.stems = stems
         totals = writer.counts
         self.writer = writer
@@ -156,28 +156,31 @@ final class Committer {
             }
             steps.append(running)
         }
+        let begin = writer.end
         try writer.commit(
             &group.log,
             countsAt: { steps[$0] },
             head: { state.encodeHead(into: &$0) }
         )
         totals = running
+        context.acceptedEvents = running.acceptedTotal
         group.totals = running
+        group.begin = begin
         group.end = writer.end
-        group.begin = writer.end - LSN(group.byteCount)
+        let first = writer.end - LSN(group.byteCount)
         for case let key? in group.entries.map(\.dedupKey) {
             state.dedup.insert(client: key.client, sequence: key.sequence, digest: key.digest)
         }
         for index in group.barriers.indices {
-            group.barriers[index].end += group.begin
+            group.barriers[index].end += first
             let (barrier, end) = group.barriers[index]
             state.passed(barrier, end: end)
         }
-        latency.record(nanoseconds: WallClock.monotonic() - started)
+        context.commitLatency.record(nanoseconds: WallClock.monotonic() - started)
     }
 
     private func pay(_ group: CommitGroup) {
-        for ticket in group.tickets { ticket.accept() }
+        for ticket in group.tickets { ticket.pay() }
         group.tickets.removeAll(keepingCapacity: true)
     }
 
@@ -189,7 +192,7 @@ final class Committer {
             remedy: "The batch was not stored; send it again later",
             cause: error
         )
-        for ticket in group.tickets { ticket.refuse(refusal) }
+        for ticket in group.tickets { ticket.cancel(refusal) }
         logger.error("Batches refused: the disk is full", metadata: ["error": "\(error)"])
         queue.recycle(group)
     }
@@ -210,6 +213,7 @@ final class Committer {
         trimmed = below
         do {
             try writer.trim(below: below)
+            context.logBegin = writer.begin
         } catch {
             logger.warning("An old log file could not be removed", metadata: ["error": "\(error)"])
         }

@@ -1,3 +1,4 @@
+import IngestLog
 import SystemIO
 import TraceModel
 
@@ -29,6 +30,11 @@ struct DedupWindow {
     private(set) var evictions: UInt64 = 0
 
     private static let span = UInt64(Limits.dedupSequencesMax)
+
+    /// Tells batches of one sequence apart: CRC-32C and length. Never 0.
+    static func digest(of batch: UnsafeRawBufferPointer) -> UInt64 {
+        UInt64(Checksum.crc32c(batch)) << 32 | 1 << 31 | UInt64(batch.count & 0x7FFF_FFFF)
+    }
 
     /// What a batch is; nothing is changed.
     func check(client: [UInt8], sequence: UInt64, digest: UInt64) -> Verdict {

@@ -37,33 +37,24 @@ final class IngestQueue: @unchecked Sendable {
 
     // MARK: gRPC's side
 
-    /// Takes a batch into the open group; the ticket is paid when that is durable. A refused batch's
-    /// error comes back, and its ticket is the caller's to refuse. While draining nothing is taken: the
-    /// caller holds the call.
+    /// Takes a batch into the open group; its sender is answered when that is durable. Does not block
+    /// but for other gRPC threads. Returns what became of the batch.
+    @discardableResult
     func submit(
         _ message: borrowing ReceivedMessage,
         peerHost: [UInt8],
-        ticket: (_ events: Int, _ sequence: UInt64) -> AckTicket
-    ) -> TraceError? {
+        from sender: AckTicket.Sender
+    ) -> BatchAdmission.Outcome {
         condition.withLock {
-            let outcome = admission.admit(
-                message,
-                peerHost: peerHost,
-                into: open,
-                dedup: &dedup
-            )
+            let outcome = admission.admit(message, peerHost: peerHost, into: open, dedup: &dedup)
             switch outcome {
-            case .accepted(let events, let sequence):
-                open.tickets.append(ticket(events, sequence))
-            case .duplicate(let events, let sequence):
-                open.deduplicatedEvents += UInt64(events)
-                open.tickets.append(ticket(events, sequence))
-            case .refused(let error, let events):
-                open.rejectedEvents += UInt64(events)
-                return error
+            case .accepted: break
+            case .duplicate(let events, _): open.deduplicatedEvents += UInt64(events)
+            case .refused(_, let events, _): open.rejectedEvents += UInt64(events)
             }
+            open.tickets.append(AckTicket(sender: sender, outcome: outcome))
             wakeCommitter()
-            return nil
+            return outcome
         }
     }
 

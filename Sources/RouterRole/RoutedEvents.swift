@@ -1,4 +1,5 @@
 import TraceModel
+import TraceWire
 
 /// Where each event of a commit group lies and which slot it goes to: 12 bytes an event in one raw
 /// array that the group keeps and fills again.
@@ -10,6 +11,14 @@ struct RoutedEvents: ~Copyable {
         let length: UInt32
         let resource: UInt8
         let slot: UInt8
+
+        /// An event as the scanner found it, in a batch whose host has this hash.
+        init(_ event: EventEntry, hostHash: UInt64) {
+            offset = event.offset
+            length = event.length
+            resource = event.resource
+            slot = Slot.of(hostHash: hostHash, processID: event.processID)
+        }
     }
 
     private var base: UnsafeMutablePointer<Entry>

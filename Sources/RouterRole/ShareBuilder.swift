@@ -3,57 +3,65 @@ import SystemIO
 import TraceModel
 
 /// Narrows log records to what each worker owns. One pass over a record's events whatever the number of
-/// workers; events that lie side by side and go the same way are copied at once.
-final class ShareBuilder {
-    /// A worker's share of the records added so far; sent without copying.
-    final class Share: @unchecked Sendable {
+/// workers; events that lie side by side and go the same way are copied at once. Kept from group to
+/// group as long as workers and slot map stay the same.
+struct ShareBuilder: ~Copyable {
+    private final class Share {
         let worker: WorkerName
-        var buffer: RawBuffer
-        fileprivate var recordBytes = 0
-        fileprivate var target: UnsafeMutableRawPointer?
+        var payload: SharePayload
+        var recordBytes = 0
+        var target: UnsafeMutableRawPointer?
 
         init(worker: WorkerName) {
             self.worker = worker
-            buffer = RawBuffer(capacity: 64 << 10)
+            payload = SharePayload()
         }
     }
 
-    private let wanted: Set<WorkerName>
-    private var shares: [Share] = []
+    private let workers: Set<WorkerName>
+    private var map: SlotMap
+    private var shares: [Share]
     /// By resource and slot, the position in `shares`, or `nobody`.
-    private var table = [UInt16](repeating: ShareBuilder.nobody, count: Resource.count * Slot.count)
+    private var table: [UInt16]
     private static let nobody = UInt16.max
 
     /// Shares only for the workers named.
-    init(for wanted: Set<WorkerName>, map: SlotMap) {
-        self.wanted = wanted
-        use(map)
+    init(for workers: Set<WorkerName>, map: SlotMap) {
+        self.workers = workers
+        self.map = map
+        shares = workers.map { Share(worker: $0) }
+        table = Self.table(shares.map(\.worker), map)
     }
+
+    /// True where this builder can go on for these workers.
+    func serves(_ workers: Set<WorkerName>) -> Bool { self.workers == workers }
 
     /// The slot map for the records that follow.
-    func use(_ map: SlotMap) {
-        for resource in Resource.allCases {
-            for (slot, owner) in map.owners(of: resource).enumerated() {
-                let worker = WorkerName(resource: resource, index: Int(owner))
-                table[Int(resource.rawValue) * Slot.count + slot] =
-                    wanted.contains(worker) ? UInt16(position(of: worker)) : Self.nobody
-            }
-        }
-        // Barriers and ticks go to every worker there is, also to one that owns no slot.
-        for worker in wanted { _ = position(of: worker) }
+    mutating func use(_ map: SlotMap) {
+        guard map != self.map else { return }
+        self.map = map
+        table = Self.table(shares.map(\.worker), map)
     }
 
-    private func position(of worker: WorkerName) -> Int {
-        if let known = shares.firstIndex(where: { $0.worker == worker }) { return known }
-        shares.append(Share(worker: worker))
-        return shares.count - 1
+    private static func table(_ workers: [WorkerName], _ map: SlotMap) -> [UInt16] {
+        var table = [UInt16](repeating: nobody, count: Resource.count * Slot.count)
+        for (position, worker) in workers.enumerated() {
+            for slot in map.slots(of: worker) {
+                table[Int(worker.resource.rawValue) * Slot.count + Int(slot)] = UInt16(position)
+            }
+        }
+        return table
     }
 
     /// Adds a barrier or a tick.
-    func addForAll(_ record: LogRecord) {
+    mutating func addForAll(_ record: LogRecord) {
         let body = record.body
         for share in shares {
-            let target = ShareRecord.append(record, bodyBytes: body.count, to: &share.buffer)
+            let target = ShareRecord.append(
+                record,
+                bodyBytes: body.count,
+                to: &share.payload.buffer
+            )
             if let start = body.baseAddress {
                 target.copyMemory(from: start, byteCount: body.count)
             }
@@ -61,7 +69,7 @@ final class ShareBuilder {
     }
 
     /// Adds a batch's events, which lie in `events` from `first` on.
-    func add(_ record: LogRecord, events: borrowing RoutedEvents, first: Int, count: Int) {
+    mutating func add(_ record: LogRecord, events: borrowing RoutedEvents, first: Int, count: Int) {
         guard let body = record.body.baseAddress else { return }
         for index in first..<first + count {
             let event = events[index]
@@ -72,7 +80,7 @@ final class ShareBuilder {
             share.target = ShareRecord.append(
                 record,
                 bodyBytes: share.recordBytes,
-                to: &share.buffer
+                to: &share.payload.buffer
             )
             share.recordBytes = 0
         }
@@ -97,6 +105,11 @@ final class ShareBuilder {
         }
     }
 
-    /// The shares built, empty ones included.
-    func finish() -> [Share] { shares }
+    /// What was added since the last call, by worker; empty shares are left out.
+    mutating func finish() -> [(worker: WorkerName, payload: SharePayload)] {
+        shares.filter { $0.payload.buffer.count > 0 }.map { share in
+            defer { share.payload = SharePayload() }
+            return (share.worker, share.payload)
+        }
+    }
 }

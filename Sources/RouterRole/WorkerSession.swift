@@ -46,6 +46,12 @@ struct WorkerSession {
         sentBytes += UInt64(bytes)
     }
 
+    /// The log up to `end` held nothing for this worker.
+    mutating func skip(to end: LSN) {
+        precondition(end >= position)
+        position = end
+    }
+
     /// What the worker says of itself. False where it cannot be true.
     mutating func progressed(applied: LSN, checkpoint: LSN, returnedBytes: UInt64) -> Bool {
         guard applied <= position, applied >= appliedLSN, checkpoint <= applied,

@@ -1,7 +1,7 @@
 /// Where everything lies in a data directory. Each process changes into it at start, so all paths are
 /// relative: socket paths stay below the 107 bytes that `sun_path` allows, however deep the directory.
 package enum ClusterPaths {
-    package static let manifest = "manifest.json"
+    package static let manifest = "manifest"
     package static let lock = "run/cluster.lock"
     package static let log = "log"
     package static let segments = "segments"

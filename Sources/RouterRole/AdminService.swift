@@ -1,0 +1,127 @@
+import GRPCServices
+import GRPCTransport
+import IngestLog
+import Logging
+import TraceModel
+
+/// The operator's methods: answered on the Unix socket in the data directory only.
+final class AdminService: Sendable {
+    private enum Endpoint: Int, CaseIterable {
+        case finalize
+        case scale
+        case drain
+
+        var method: GRPCMethod {
+            let name =
+                switch self {
+                case .finalize: "Finalize"
+                case .scale: "Scale"
+                case .drain: "Drain"
+                }
+            return GRPCMethod(
+                path: "/TraceProcessor.TraceAdmin/\(name)",
+                kind: .unary,
+                lane: .control
+            )
+        }
+    }
+
+    static let methods = Endpoint.allCases.map(\.method)
+
+    private let queue: IngestQueue
+    private let context: RouterContext
+    private let slotMap: CurrentSlotMap
+    private let logger: Logger
+
+    init(queue: IngestQueue, context: RouterContext, slotMap: CurrentSlotMap, logger: Logger) {
+        self.queue = queue
+        self.context = context
+        self.slotMap = slotMap
+        self.logger = logger
+    }
+
+    func unary(_ call: GRPCUnaryCall, method: Int, message: borrowing ReceivedMessage) {
+        guard call.isLocalSocket else {
+            return call.fail(
+                .permissionDenied,
+                "The admin service answers on \(ClusterPaths.adminSocket) only"
+            )
+        }
+        switch Endpoint(rawValue: method) {
+        case .finalize: finalize(call, reason: .command)
+        case .drain:
+            context.isDraining = true
+            finalize(call, reason: .stop)
+        case .scale: scale(call, message)
+        case nil: preconditionFailure("no such admin method")
+        }
+    }
+
+    /// Ends the window and answers when its files are final.
+    private func finalize(_ call: GRPCUnaryCall, reason: BarrierPayload.Reason) {
+        let waiters = context.waiters
+        queue.request(
+            IngestQueue.BarrierRequest(reason: reason, slotMap: nil) { barrier in
+                waiters.wait(for: barrier.window) { outcome in
+                    switch outcome {
+                    case .success(let files):
+                        let response = FinalizeResponse(window: barrier.window, files: files)
+                        call.reply(response.encoded())
+                    case .failure(let error):
+                        call.fail(error.status, error.description)
+                    }
+                }
+            }
+        )
+    }
+
+    private func scale(_ call: GRPCUnaryCall, _ message: borrowing ReceivedMessage) {
+        do throws(TraceError) {
+            let request = try ScaleRequest(decoding: message.bytes())
+            let before = slotMap.value
+            let after = try rescaled(before, request)
+            let moved = Resource.allCases.reduce(0) { total, resource in
+                total
+                    + zip(before.owners(of: resource), after.owners(of: resource))
+                    .count { $0 != $1 }
+            }
+            let response = ScaleResponse(counts: request.counts, movedSlots: UInt32(moved))
+            let waiters = context.waiters
+            let slotMap = slotMap
+            queue.request(
+                IngestQueue.BarrierRequest(reason: .scale, slotMap: after) { barrier in
+                    slotMap.value = barrier.slotMap
+                    waiters.waitForHandover { call.reply(response.encoded()) }
+                }
+            )
+        } catch {
+            call.fail(error.status, error.description)
+        }
+    }
+
+    private func rescaled(
+        _ map: SlotMap,
+        _ request: ScaleRequest
+    ) throws(TraceError) -> SlotMap {
+        guard !request.counts.isEmpty else {
+            throw TraceError(.invalidArgument, "counts: name at least one resource")
+        }
+        var map = map
+        for count in request.counts {
+            guard let resource = Resource(name: count.resource) else {
+                throw TraceError(
+                    .invalidArgument,
+                    "counts.resource: no resource “\(count.resource)”"
+                )
+            }
+            guard (1...Limits.workersPerResourceMax).contains(Int(count.workers)) else {
+                throw TraceError(
+                    .invalidArgument,
+                    "counts.workers: \(count.workers), allowed 1 to \(Limits.workersPerResourceMax)"
+                )
+            }
+            map = map.rescaled(resource, to: Int(count.workers))
+        }
+        return map
+    }
+}

@@ -1,0 +1,81 @@
+import GRPCServices
+import GRPCTransport
+import Synchronization
+import TraceModel
+
+/// One open `StreamTraceBatches` call: acknowledges its batches in the order they came and ends once the
+/// client has closed and every batch is answered.
+final class BatchStream: Sendable {
+    private struct State {
+        var unanswered = 0
+        var isHalfClosed = false
+        var isOver = false
+    }
+
+    private let stream: GRPCStream
+    let peerHost: [UInt8]
+    private let state = Mutex(State())
+
+    init(_ stream: GRPCStream, peerHost: [UInt8]) {
+        self.stream = stream
+        self.peerHost = peerHost
+    }
+
+    /// A batch was taken: its answer is owed. Batches of one stream lie in commit groups in their order,
+    /// so answers go out in that order too.
+    func received() {
+        state.withLock { $0.unanswered += 1 }
+    }
+
+    /// A batch is durable.
+    func acknowledge(sequence: UInt64, events: Int) {
+        let ack = BatchAck(
+            sequence: sequence,
+            success: true,
+            message: "",
+            acceptedEvents: UInt64(events)
+        )
+        if !stream.send(ack.encoded()) {
+            stream.finish(.resourceExhausted, "The client does not read its acknowledgements")
+        }
+        answered()
+    }
+
+    /// A batch was refused for good: the stream goes on behind it.
+    func refuse(sequence: UInt64, _ error: TraceError) {
+        let ack = BatchAck(
+            sequence: sequence,
+            success: false,
+            message: error.description,
+            acceptedEvents: 0
+        )
+        if !stream.send(ack.encoded()) {
+            stream.finish(.resourceExhausted, "The client does not read its acknowledgements")
+        }
+        answered()
+    }
+
+    /// The stream cannot go on.
+    func fail(_ error: TraceError) {
+        state.withLock { $0.isOver = true }
+        stream.finish(error.status, error.description, trailers: error.trailers)
+    }
+
+    func release(bytes: Int) { stream.release(bytes: bytes) }
+
+    func halfClosed() {
+        let isDone = state.withLock { state in
+            state.isHalfClosed = true
+            return state.unanswered == 0 && !state.isOver
+        }
+        if isDone { stream.finish() }
+    }
+
+    private func answered() {
+        let isDone = state.withLock { state in
+            state.unanswered -= 1
+            return state.isHalfClosed && state.unanswered == 0 && !state.isOver
+        }
+        if isDone { stream.finish() }
+    }
+}

@@ -1,0 +1,59 @@
+import IngestLog
+import SystemIO
+import TraceModel
+import TraceWire
+
+/// Reads the log for one worker that is behind, a chunk at a time, and narrows it to the worker's share.
+final class CatchUpReader {
+    /// About how much of the log one step reads.
+    static let chunkBytes = 1 << 20
+
+    struct Step {
+        let payload: SharePayload
+        /// Everything below is in the payload, or concerned others.
+        let end: LSN
+    }
+
+    private let worker: WorkerName
+    private var reader: LogReader
+    private var index = EventIndex()
+
+    init(worker: WorkerName, salt: UInt32, from lsn: LSN) {
+        self.worker = worker
+        reader = LogReader(directory: LogDirectory(path: ClusterPaths.log), salt: salt, from: lsn)
+    }
+
+    /// The share of the next records below `limit`. `from` is where the last step's end was accepted.
+    /// - Throws: `TraceError` where the log is damaged or unreadable.
+    func step(from: LSN, limit: LSN, maps: SlotMapHistory) throws -> Step {
+        precondition(reader.position == from, "a step was not delivered")
+        let bytes = try reader.next(budget: Self.chunkBytes, limit: limit)
+        var events = RoutedEvents()
+        var builder = ShareBuilder(for: [worker], map: maps.map(at: from))
+        for record in LogRecords(bytes) {
+            builder.use(maps.map(at: record.lsn))
+            switch record.type {
+            case .batch:
+                events.removeAll()
+                try scan(record, into: &events)
+                builder.add(record, events: events, first: 0, count: events.count)
+            case .barrier, .tick:
+                builder.addForAll(record)
+            case .fileHead, nil:
+                break
+            }
+        }
+        return Step(
+            payload: builder.finish().first?.payload ?? SharePayload(),
+            end: reader.position
+        )
+    }
+
+    private func scan(_ record: LogRecord, into events: inout RoutedEvents) throws {
+        _ = try BatchScanner.scan(record.body, into: &index)
+        let hash = Slot.hash(host: record.host)
+        for position in 0..<index.count {
+            events.append(RoutedEvents.Entry(index[position], hostHash: hash))
+        }
+    }
+}

@@ -1,0 +1,51 @@
+import TraceModel
+
+/// Keeps the new owner of a slot from reading on until the old owner's checkpoint holds the slot's state:
+/// one gate for each change of the slot map. A pure state machine.
+struct HandoverGates {
+    private struct Gate {
+        /// The new map is in force from here on.
+        let lsn: LSN
+        /// Who gains slots, and from whom.
+        var sources: [WorkerName: Set<WorkerName>]
+    }
+
+    private var gates: [Gate] = []
+
+    var isEmpty: Bool { gates.isEmpty }
+
+    /// A new map holds from `lsn` on.
+    mutating func add(from old: SlotMap, to new: SlotMap, at lsn: LSN) {
+        var sources: [WorkerName: Set<WorkerName>] = [:]
+        for resource in Resource.allCases {
+            for (before, after) in zip(old.owners(of: resource), new.owners(of: resource))
+            where before != after {
+                let receiver = WorkerName(resource: resource, index: Int(after))
+                let giver = WorkerName(resource: resource, index: Int(before))
+                sources[receiver, default: []].insert(giver)
+            }
+        }
+        if !sources.isEmpty { gates.append(Gate(lsn: lsn, sources: sources)) }
+    }
+
+    /// True where the worker may not be sent what begins at `lsn`.
+    func blocks(_ worker: WorkerName, at lsn: LSN) -> Bool {
+        gates.contains { $0.lsn <= lsn && $0.sources[worker] != nil }
+    }
+
+    /// How far a worker that stands at `lsn` may read.
+    func limit(for worker: WorkerName, at lsn: LSN, head: LSN) -> LSN {
+        gates.filter { $0.lsn > lsn && $0.sources[worker] != nil }.map(\.lsn).min() ?? head
+    }
+
+    /// A worker's checkpoint holds everything below `lsn`.
+    mutating func checkpointed(_ worker: WorkerName, through lsn: LSN) {
+        for index in gates.indices where gates[index].lsn <= lsn {
+            gates[index].sources = gates[index].sources.compactMapValues { givers in
+                let rest = givers.subtracting([worker])
+                return rest.isEmpty ? nil : rest
+            }
+        }
+        gates.removeAll { $0.sources.isEmpty }
+    }
+}

@@ -1,0 +1,196 @@
+import ActivityMonitoring
+import GRPCServices
+import GRPCTransport
+import Glibc
+import IngestLog
+package import Logging
+import SystemIO
+package import TraceModel
+import TraceTime
+
+/// The router: recovers the log, serves gRPC, and ends in order. One a data directory.
+package final class Router {
+    package struct Configuration: Sendable {
+        /// Where agents connect: `127.0.0.1:50051`.
+        package var address: String
+        /// Workers a resource, for a data directory used for the first time.
+        package var workers: [Resource: Int]
+        package var timeZone: String?
+
+        package init(address: String, workers: [Resource: Int], timeZone: String?) {
+            self.address = address
+            self.workers = workers
+            self.timeZone = timeZone
+        }
+    }
+
+    private let configuration: Configuration
+    private let logger: Logger
+
+    package init(configuration: Configuration, logger: Logger) {
+        self.configuration = configuration
+        self.logger = logger
+    }
+
+    /// Runs in the data directory until SIGTERM or SIGINT, on the calling thread, in which all signals
+    /// have to be blocked. Returns once everything taken is durable.
+    /// - Throws: whatever keeps it from starting, in words for the operator.
+    package func run() throws {
+        Limits.assertRelations()
+        let zone = try TimeZoneRules.configure(configuration.timeZone)
+        let data = try DataDirectory.open()
+        let lock = try File(ClusterPaths.lock, .readWrite)
+        guard try lock.lock() else {
+            throw TraceError(
+                .configuration,
+                "Another router uses this data directory",
+                remedy: "Stop it, or name another directory with --data"
+            )
+        }
+        var recovered = try recover(data)
+        let writer = try LogWriter(
+            directory: LogDirectory(path: ClusterPaths.log),
+            salt: data.salt,
+            recovery: recovered.recovery
+        )
+        let slotMap = CurrentSlotMap(recovered.state.slotMap)
+        let context = RouterContext(
+            incarnation: UInt64(WallClock.now()),
+            logSalt: data.salt,
+            accepted: writer.counts.acceptedTotal
+        )
+        context.logBegin = recovered.recovery.begin
+        let inbox = try FabricInbox(durable: writer.end)
+        let queue = IngestQueue(dedup: recovered.state.dedup)
+        let window = recovered.state.window
+        let counts = writer.counts
+        let maps = recovered.maps
+        let committer = Committer(
+            queue: queue,
+            fabric: inbox,
+            writer: writer,
+            state: recovered.takeState(),
+            stems: StemClock(zone: zone),
+            context: context,
+            logger: logger
+        )
+        let logger = logger
+        let commitThread = DedicatedThread("commit") { committer.run() }
+        let fabricThread = DedicatedThread("fabric") {
+            do {
+                try FabricLoop(
+                    inbox: inbox,
+                    context: context,
+                    maps: maps,
+                    counts: counts,
+                    window: window,
+                    logger: logger
+                ).run()
+            } catch {
+                logger.critical("The fabric cannot start", metadata: ["error": "\(error)"])
+                exit(1)
+            }
+        }
+        try serve(queue: queue, context: context, slotMap: slotMap, machine: data.machine)
+        queue.end()
+        commitThread.join()
+        context.isStopping = true
+        inbox.wakeup.signal()
+        fabricThread.join()
+        withExtendedLifetime(lock) {}
+    }
+
+    // MARK: Start
+
+    private struct Recovered: ~Copyable {
+        let recovery: LogRecovery
+        var state: RouterState
+        let maps: SlotMapHistory
+    }
+
+    /// Replays the log: what it says about windows, slots and batches seen.
+    private func recover(_ data: DataDirectory) throws -> Recovered {
+        var state = RouterState(slotMap: SlotMap(workers: configuration.workers))
+        var maps: SlotMapHistory?
+        var failure: TraceError?
+        var replay = DedupReplay()
+        let recovery = try LogRecovery.run(
+            LogDirectory(path: ClusterPaths.log),
+            salt: data.salt
+        ) { record in
+            do throws(TraceError) {
+                let end = record.lsn + LSN(record.stride)
+                switch record.type {
+                case .fileHead:
+                    // Only the oldest head says what the records behind it do not.
+                    if maps == nil { try state.restoreHead(record.body) }
+                    if maps == nil { maps = SlotMapHistory(state.slotMap, from: record.lsn) }
+                case .barrier:
+                    let barrier = try BarrierPayload(decoding: record.body)
+                    state.passed(barrier, end: end)
+                    maps?.append(barrier.slotMap, from: end)
+                case .batch: replay.apply(record, to: &state.dedup)
+                case .tick, nil: break
+                }
+            } catch {
+                failure = failure ?? error
+            }
+        }
+        if let failure { throw failure }
+        if recovery.end > 0 {
+            logger.info(
+                "Ingest log recovered",
+                metadata: [
+                    "begin": "\(recovery.begin)", "end": "\(recovery.end)",
+                    "torn_bytes": "\(recovery.tornBytes)",
+                    "events": "\(recovery.counts.acceptedTotal)",
+                ]
+            )
+        }
+        return Recovered(
+            recovery: recovery,
+            state: state,
+            maps: maps ?? SlotMapHistory(state.slotMap, from: recovery.end)
+        )
+    }
+
+    // MARK: Serve
+
+    /// Takes calls until a signal comes, then answers what is in flight.
+    private func serve(
+        queue: IngestQueue,
+        context: RouterContext,
+        slotMap: CurrentSlotMap,
+        machine: String
+    ) throws {
+        let admin = AdminService(queue: queue, context: context, slotMap: slotMap, logger: logger)
+        let health = HealthService()
+        let service = IngestService(
+            queue: queue,
+            context: context,
+            admin: admin,
+            health: health,
+            machine: machine
+        )
+        let server = GRPCServer(
+            configuration: GRPCServerConfiguration(),
+            methods: IngestService.methods,
+            handler: service
+        )
+        let port = try server.bind(configuration.address)
+        try FileSystem.remove(ClusterPaths.adminSocket)
+        _ = try server.bind(ClusterPaths.adminAddress)
+        server.start()
+        health.isServing = true
+        logger.info(
+            "Accepting batches",
+            metadata: ["address": "\(configuration.address)", "port": "\(port)"]
+        )
+        Readiness.ready()
+        let signal = SignalReceiver.wait(for: [SIGTERM, SIGINT])
+        Readiness.stopping()
+        logger.info("Ending", metadata: ["signal": "\(signal)"])
+        health.isServing = false
+        server.shutdown(deadlineSeconds: 5)
+    }
+}

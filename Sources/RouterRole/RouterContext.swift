@@ -1,0 +1,74 @@
+import Synchronization
+import SystemIO
+import TraceMetrics
+import TraceModel
+
+/// What the router's threads share beside the queues between them.
+final class RouterContext: Sendable {
+    /// Grows with each start: no two processes of this directory have the same.
+    let incarnation: UInt64
+    let logSalt: UInt32
+    let waiters = WindowWaiters()
+    let refusals = RefusalCounts()
+    let commitLatency = CommitLatency()
+    let startedAt = WallClock.now()
+
+    private let stopping = Atomic<Bool>(false)
+    private let draining = Atomic<Bool>(false)
+    private let lastActivity: Atomic<Int64>
+    private let accepted: Atomic<UInt64>
+    private let begin = Atomic<UInt64>(0)
+
+    init(incarnation: UInt64, logSalt: UInt32, accepted: UInt64) {
+        self.incarnation = incarnation
+        self.logSalt = logSalt
+        self.accepted = Atomic(accepted)
+        lastActivity = Atomic(0)
+    }
+
+    /// Ends the fabric's loop.
+    var isStopping: Bool {
+        get { stopping.load(ordering: .relaxed) }
+        set { stopping.store(newValue, ordering: .relaxed) }
+    }
+
+    /// No batch is taken any more; calls are held.
+    var isDraining: Bool {
+        get { draining.load(ordering: .relaxed) }
+        set { draining.store(newValue, ordering: .relaxed) }
+    }
+
+    /// Events in the log so far, over the life of the data directory.
+    var acceptedEvents: UInt64 {
+        get { accepted.load(ordering: .relaxed) }
+        set { accepted.store(newValue, ordering: .relaxed) }
+    }
+
+    /// The oldest LSN that can still be read.
+    var logBegin: LSN {
+        get { begin.load(ordering: .relaxed) }
+        set { begin.store(newValue, ordering: .relaxed) }
+    }
+
+    /// A batch has come, at this time (ns since the epoch).
+    func active(at time: EpochNanoseconds) {
+        lastActivity.store(time, ordering: .relaxed)
+    }
+
+    /// What the router has to show that does not follow from the log.
+    func ownSamples() -> [MetricSample] {
+        var samples = refusals.samples()
+        samples.append(commitLatency.sample)
+        let last = lastActivity.load(ordering: .relaxed)
+        if last > 0 {
+            samples.append(
+                MetricSample(
+                    family: .lastActivityTimestampSeconds,
+                    labels: [],
+                    value: .gauge(Double(last) / 1e9)
+                )
+            )
+        }
+        return samples
+    }
+}

@@ -1,0 +1,73 @@
+import ClusterMessages
+import Synchronization
+import TraceModel
+
+/// Who waits for a window's files, or for slots to have their new owners.
+final class WindowWaiters: Sendable {
+    /// How a wait ended: the final files, or why there are none.
+    typealias Outcome = Result<[String], TraceError>
+
+    private struct Waiter: Sendable {
+        let window: UInt64
+        var missing: Set<Resource>
+        var files: [String]
+        var failure: String?
+        let done: @Sendable (Outcome) -> Void
+    }
+
+    private struct State: Sendable {
+        var waiters: [Waiter] = []
+        var handovers: [@Sendable () -> Void] = []
+    }
+
+    private let state = Mutex(State())
+
+    /// `done` is called once, when every resource's files of the window stand under their final names.
+    func wait(for window: UInt64, done: @escaping @Sendable (Outcome) -> Void) {
+        state.withLock {
+            $0.waiters.append(
+                Waiter(
+                    window: window,
+                    missing: Set(Resource.allCases),
+                    files: [],
+                    failure: nil,
+                    done: done
+                )
+            )
+        }
+    }
+
+    /// The aggregator has merged a resource's window, or could not.
+    func merged(_ message: WindowMerged) {
+        let finished = state.withLock { state -> [Waiter] in
+            for index in state.waiters.indices where state.waiters[index].window == message.window {
+                state.waiters[index].missing.remove(message.resource)
+                state.waiters[index].files += message.files
+                if !message.failure.isEmpty { state.waiters[index].failure = message.failure }
+            }
+            defer { state.waiters.removeAll { $0.missing.isEmpty } }
+            return state.waiters.filter { $0.missing.isEmpty }
+        }
+        for waiter in finished {
+            if let failure = waiter.failure {
+                waiter.done(.failure(TraceError(.system, "The window was not merged: \(failure)")))
+            } else {
+                waiter.done(.success(waiter.files.sorted()))
+            }
+        }
+    }
+
+    /// `done` is called once all slots have the owner that the current map names.
+    func waitForHandover(done: @escaping @Sendable () -> Void) {
+        state.withLock { $0.handovers.append(done) }
+    }
+
+    func handedOver(isComplete: Bool) {
+        guard isComplete else { return }
+        let finished = state.withLock { state in
+            defer { state.handovers = [] }
+            return state.handovers
+        }
+        for done in finished { done() }
+    }
+}
