@@ -12,6 +12,8 @@ struct AckTicket: Sendable {
 
     let sender: Sender
     let outcome: BatchAdmission.Outcome
+    /// The message's size, given back to the stream's budget with the answer.
+    let bytes: Int
 
     /// The group is durable.
     func pay() {
@@ -23,11 +25,11 @@ struct AckTicket: Sendable {
             call.reply(TraceResponse(success: true, message: message).encoded())
         case (.stream(let stream), .accepted(let events, let sequence)),
             (.stream(let stream), .duplicate(let events, let sequence)):
-            stream.acknowledge(sequence: sequence, events: events)
+            stream.acknowledge(sequence: sequence, events: events, bytes: bytes)
         case (.unary(let call), .refused(let error, _, _)):
             call.fail(error.status, error.description, trailers: error.trailers)
         case (.stream(let stream), .refused(let error, _, let sequence)):
-            stream.refuse(sequence: sequence, error)
+            stream.refuse(sequence: sequence, error, bytes: bytes)
         }
     }
 

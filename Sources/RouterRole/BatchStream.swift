@@ -27,32 +27,42 @@ final class BatchStream: Sendable {
         state.withLock { $0.unanswered += 1 }
     }
 
-    /// A batch is durable.
-    func acknowledge(sequence: UInt64, events: Int) {
-        let ack = BatchAck(
-            sequence: sequence,
-            success: true,
-            message: "",
-            acceptedEvents: UInt64(events)
+    /// A batch of this many wire bytes is durable.
+    func acknowledge(sequence: UInt64, events: Int, bytes: Int) {
+        answer(
+            BatchAck(
+                sequence: sequence,
+                success: true,
+                message: "",
+                acceptedEvents: UInt64(events)
+            ),
+            bytes: bytes
         )
-        if !stream.send(ack.encoded()) {
-            stream.finish(.resourceExhausted, "The client does not read its acknowledgements")
-        }
-        answered()
     }
 
     /// A batch was refused for good: the stream goes on behind it.
-    func refuse(sequence: UInt64, _ error: TraceError) {
-        let ack = BatchAck(
-            sequence: sequence,
-            success: false,
-            message: error.description,
-            acceptedEvents: 0
+    func refuse(sequence: UInt64, _ error: TraceError, bytes: Int) {
+        answer(
+            BatchAck(
+                sequence: sequence,
+                success: false,
+                message: error.description,
+                acceptedEvents: 0
+            ),
+            bytes: bytes
         )
+    }
+
+    private func answer(_ ack: BatchAck, bytes: Int) {
+        stream.release(bytes: bytes)
         if !stream.send(ack.encoded()) {
             stream.finish(.resourceExhausted, "The client does not read its acknowledgements")
         }
-        answered()
+        let isDone = state.withLock { state in
+            state.unanswered -= 1
+            return state.isHalfClosed && state.unanswered == 0 && !state.isOver
+        }
+        if isDone { stream.finish() }
     }
 
     /// The stream cannot go on.
@@ -61,20 +71,10 @@ final class BatchStream: Sendable {
         stream.finish(error.status, error.description, trailers: error.trailers)
     }
 
-    func release(bytes: Int) { stream.release(bytes: bytes) }
-
     func halfClosed() {
         let isDone = state.withLock { state in
             state.isHalfClosed = true
             return state.unanswered == 0 && !state.isOver
-        }
-        if isDone { stream.finish() }
-    }
-
-    private func answered() {
-        let isDone = state.withLock { state in
-            state.unanswered -= 1
-            return state.isHalfClosed && state.unanswered == 0 && !state.isOver
         }
         if isDone { stream.finish() }
     }

@@ -52,7 +52,7 @@ final class IngestQueue: @unchecked Sendable {
             case .duplicate(let events, _): open.deduplicatedEvents += UInt64(events)
             case .refused(_, let events, _): open.rejectedEvents += UInt64(events)
             }
-            open.tickets.append(AckTicket(sender: sender, outcome: outcome))
+            open.tickets.append(AckTicket(sender: sender, outcome: outcome, bytes: message.count))
             wakeCommitter()
             return outcome
         }

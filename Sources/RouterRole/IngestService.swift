@@ -137,8 +137,7 @@ final class IngestService: GRPCServerHandler {
         switch service {
         case 0:
             guard let batches = stream.attachment as? BatchStream else { return }
-            let bytes = message.count
-            batches.received(bytes: bytes)
+            batches.received()
             if context.isDraining { return }
             submit(message, peerHost: batches.peerHost, from: .stream(batches))
             stream.receiveNext()
