@@ -9,7 +9,7 @@ package struct StateReader {
 
     package init(_ source: UnsafeRawBufferPointer) { unsafe self.source = unsafe source }
 
-    package var remaining: Int { source.count - at }
+    package init(_ source: UnsafeRawBufferPointer) { unsafe self.source = source }
 
     /// - Throws: `TraceError(.corrupt)` where the bytes end before the integer does.
     package mutating func integer<Integer: FixedWidthInteger>(

@@ -95,6 +95,10 @@ package final class TraceFileManager {
         return host
     }
 
+    package func hostName(_ host: HostID) -> String { hosts[host].name }
+
+    package func isThisMachine(_ host: HostID) -> Bool { hosts[host].isThisMachine }
+
     /// The trace of a host. The buffer stays the same for the manager's life.
     package func json(_ host: HostID) -> RunBuffer {
         if let buffer = json[Int(host.index)] { return buffer }

@@ -121,7 +121,8 @@ package enum Limits {
         precondition(messageBytesMax < ingestBytesMax)
         precondition(
             dedupClientsMax * (dedupSequencesMax * 8 + clientIDBytesMax + 32)
-                < logFileHeadBytesMax)
+                < logFileHeadBytesMax
+        )
         precondition(shareBytesMax <= workerCreditBytes)
         precondition(commitGroupBytesMax <= logFileBytes)
         precondition(nameBytesMax <= stringFieldBytesMax)

@@ -1,0 +1,34 @@
+import TraceMetrics
+import TraceModel
+
+/// How large shares of batches are and how long they take: not part of what the log determines.
+struct BatchTiming {
+    private var sizes = [UInt64](repeating: 0, count: MetricBounds.batchEvents.count + 1)
+    private var sizeSum = 0.0
+    private var seconds = [UInt64](repeating: 0, count: MetricBounds.latencySeconds.count + 1)
+    private var secondsSum = 0.0
+
+    mutating func record(events: Int, nanoseconds: Int64) {
+        let size = Double(events)
+        let duration = Double(nanoseconds) / 1e9
+        sizes[MetricBounds.batchEvents.firstIndex { size <= $0 } ?? sizes.count - 1] += 1
+        sizeSum += size
+        seconds[MetricBounds.latencySeconds.firstIndex { duration <= $0 } ?? seconds.count - 1] += 1
+        secondsSum += duration
+    }
+
+    func samples(of resource: Resource) -> [MetricSample] {
+        [
+            MetricSample(
+                family: .batchEvents,
+                labels: [resource.name],
+                value: .histogram(buckets: sizes, sum: sizeSum)
+            ),
+            MetricSample(
+                family: .batchProcessingSeconds,
+                labels: [resource.name],
+                value: .histogram(buckets: seconds, sum: secondsSum)
+            ),
+        ]
+    }
+}

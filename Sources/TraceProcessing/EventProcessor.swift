@@ -1,0 +1,267 @@
+import SystemIO
+import TraceFiles
+import TraceMetrics
+import TraceModel
+import TraceTime
+import TraceWire
+
+/// The pipeline that all six processors share, around what a resource's `ProcessModel` does.
+final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
+    let resource: Resource
+    let files: TraceFileManager
+
+    private let category: StaticString
+    @exclusivity(unchecked) private var table = ProcessTable<Model>()
+    @exclusivity(unchecked) private var buffer = EventBuffer<Model.Event>()
+    @exclusivity(unchecked) private var parser: TimestampParser
+    @exclusivity(unchecked) private var clock: ReadableClock
+    private let readable = UnsafeMutableRawPointer.allocate(
+        byteCount: ReadableClock.byteCount,
+        alignment: 8
+    )
+    private let totals = UnsafeMutablePointer<SlotTotals>.allocate(capacity: Slot.count)
+    private var dirty: [ProcessTable<Model>.Entry] = []
+    private var timing = BatchTiming()
+
+    init(files: TraceFileManager, zone: TimeZoneRules, category: StaticString) {
+        resource = Model.Event.resource
+        self.files = files
+        self.category = category
+        parser = TimestampParser(zone: zone)
+        clock = ReadableClock(zone: zone)
+        totals.initialize(repeating: SlotTotals(), count: Slot.count)
+    }
+
+    deinit {
+        totals.deallocate()
+        readable.deallocate()
+    }
+
+    var totalTraces: UInt64 {
+        (0..<Slot.count).reduce(0) { $0 + totals[$1].events }
+    }
+
+    // MARK: Batches
+
+    func processTraces(_ traces: TraceBatchView, isLastBatch: Bool) throws -> Int {
+        let started = WallClock.monotonic()
+        buffer.decode(traces.bytes, arrival: traces.arrival, parser: &parser)
+        var failure: SystemError?
+        for rank in 0..<buffer.count {
+            let position = buffer.position(rank)
+            apply(
+                buffer.event(position),
+                at: buffer.time(position),
+                isTimeInvalid: buffer.isInvalid(position),
+                of: traces
+            )
+            guard files.needsFlush else { continue }
+            do throws(SystemError) {
+                try files.flush(.full)
+            } catch {
+                // The rows stay in memory; the rest of the batch is applied all the same, so that the
+                // batch is never half applied.
+                failure = error
+            }
+        }
+        let count = buffer.count
+        buffer.shrink()
+        timing.record(events: count, nanoseconds: WallClock.monotonic() - started)
+        if let failure { throw failure }
+        return count
+    }
+
+    @inline(__always)
+    private func apply(
+        _ event: UnsafePointer<Model.Event>,
+        at time: EpochNanoseconds,
+        isTimeInvalid: Bool,
+        of traces: TraceBatchView
+    ) {
+        let pid = event.pointee.processID
+        let entry = entry(of: pid, time: time, traces: traces)
+        let slot = totals + Int(entry.pointee.slot)
+        slot.pointee.events += 1
+        slot.pointee.isDirty = true
+        if isTimeInvalid { slot.pointee.timestampsInvalid += 1 }
+        clock.write(time, to: readable)
+        var context = EventContext(
+            files: files,
+            totals: slot,
+            host: traces.host,
+            pid: pid,
+            tid: event.pointee.threadID,
+            time: time,
+            readable: UnsafeRawPointer(readable),
+            json: files.json(traces.host),
+            category: category
+        )
+        let isFirstInWindow = entry.pointee.namedWindow != files.window
+        if isFirstInWindow { entry.pointee.model.windowBegins(&context) }
+        entry.pointee.model.apply(event.pointee, &context)
+        if isFirstInWindow || context.isRenamed { name(entry, context) }
+        entry.pointee.threads.note(
+            context,
+            window: files.window,
+            name: entry.pointee.model.processName()
+        )
+        if time >= entry.pointee.lastTime {
+            entry.pointee.lastTime = time
+            entry.pointee.lastArrival = traces.arrival
+        }
+        if !entry.pointee.isDirty {
+            entry.pointee.isDirty = true
+            dirty.append(entry)
+        }
+    }
+
+    @inline(__always)
+    private func entry(
+        of pid: UInt32,
+        time: EpochNanoseconds,
+        traces: TraceBatchView
+    ) -> ProcessTable<Model>.Entry {
+        if let known = table.find(host: traces.host, pid: pid) { return known }
+        return newEntry(of: pid, time: time, traces: traces)
+    }
+
+    private func newEntry(
+        of pid: UInt32,
+        time: EpochNanoseconds,
+        traces: TraceBatchView
+    ) -> ProcessTable<Model>.Entry {
+        let slot = Slot.of(hostHash: traces.hostHash, processID: pid)
+        if totals[Int(slot)].processes >= UInt32(Limits.processesPerSlotMax) { evict(slot) }
+        totals[Int(slot)].processes += 1
+        return table.insert(
+            ProcessEntry(
+                host: traces.host,
+                pid: pid,
+                slot: slot,
+                model: Model(),
+                time: time,
+                arrival: traces.arrival
+            )
+        )
+    }
+
+    /// Makes room in a slot: the half of its processes heard of longest ago goes. Ties go by process, so
+    /// that a replay evicts the same.
+    private func evict(_ slot: UInt8) {
+        let ages = table.entries.filter { $0.pointee.slot == slot }
+            .map { (arrival: $0.pointee.lastArrival, pid: $0.pointee.pid, entry: $0) }
+            .sorted { ($0.arrival, $0.pid) < ($1.arrival, $1.pid) }
+        let gone = Set(ages.prefix(ages.count / 2).map(\.entry))
+        dirty.removeAll { gone.contains($0) }
+        table.remove { gone.contains($0) }
+        totals[Int(slot)].processes -= UInt32(gone.count)
+        totals[Int(slot)].processesEvicted += UInt64(gone.count)
+    }
+
+    private func name(_ entry: ProcessTable<Model>.Entry, _ context: EventContext) {
+        entry.pointee.namedWindow = files.window
+        let name = entry.pointee.model.processName()
+        guard name.isEmpty else {
+            return files.nameProcess(host: context.host, pid: context.pid, name: name)
+        }
+        var text = "pid-\(context.pid)"
+        text.withUTF8 {
+            files.nameProcess(
+                host: context.host,
+                pid: context.pid,
+                name: ByteView(UnsafeRawBufferPointer($0))
+            )
+        }
+    }
+
+    // MARK: Time and windows
+
+    func tick(arrival: EpochNanoseconds) throws { try files.flush(.tick) }
+
+    func finalize(stem: String, nextWindow: UInt64) throws -> [ClosedFile] {
+        try files.closeWindow(stem: stem, nextWindow: nextWindow)
+    }
+
+    // MARK: Statistics
+
+    func collectStats(full: Bool, lsn: LSN) -> [SlotMetrics] {
+        var bySlot: [UInt8: [MetricSample]] = [:]
+        for entry in full ? table.entries : dirty {
+            var samples = ProcessSamples(
+                host: files.hostName(entry.pointee.host),
+                pid: entry.pointee.pid,
+                name: entry.pointee.model.processName().cut(at: Limits.labelBytesMax).string
+            )
+            entry.pointee.model.collect(&samples, all: full || !entry.pointee.isShown)
+            entry.pointee.isShown = true
+            bySlot[entry.pointee.slot, default: []] += samples.samples
+        }
+        for entry in dirty { entry.pointee.isDirty = false }
+        dirty.removeAll(keepingCapacity: true)
+        return (0..<Slot.count).compactMap { slot in
+            guard totals[slot].isDirty || (full && totals[slot].events > 0) else { return nil }
+            totals[slot].isDirty = false
+            let own = totals[slot].samples(of: resource)
+            return SlotMetrics(
+                slot: UInt8(slot),
+                lsn: lsn,
+                full: full,
+                samples: own + (bySlot[UInt8(slot)] ?? [])
+            )
+        }
+    }
+
+    func ownSamples() -> [MetricSample] { timing.samples(of: resource) }
+
+    // MARK: State
+
+    func saveState(slot: UInt8, into buffer: inout RawBuffer) {
+        totals[Int(slot)].encode(into: &buffer)
+        let entries = table.entries.filter { $0.pointee.slot == slot }
+        buffer.append(integer: UInt32(entries.count))
+        for entry in entries {
+            let host = files.hostName(entry.pointee.host)
+            buffer.append(integer: UInt16(host.utf8.count))
+            buffer.append(host)
+            buffer.append(byte: files.isThisMachine(entry.pointee.host) ? 1 : 0)
+            buffer.append(integer: entry.pointee.pid)
+            buffer.append(integer: entry.pointee.lastTime)
+            buffer.append(integer: entry.pointee.lastArrival)
+            buffer.append(integer: entry.pointee.namedWindow)
+            entry.pointee.model.encode(into: &buffer)
+        }
+    }
+
+    func loadState(slot: UInt8, from reader: inout StateReader) throws {
+        dropState(slot: slot)
+        totals[Int(slot)] = try SlotTotals(decoding: &reader)
+        for _ in 0..<(try reader.integer(UInt32.self)) {
+            let length = Int(try reader.integer(UInt16.self))
+            let name = ByteView(try reader.bytes(length))
+            let isThisMachine = try reader.integer(UInt8.self) == 1
+            let host = try files.registerHost(name, isThisMachine: isThisMachine)
+            let pid = try reader.integer(UInt32.self)
+            let time = try reader.integer(Int64.self)
+            let arrival = try reader.integer(Int64.self)
+            let namedWindow = try reader.integer(UInt64.self)
+            let entry = table.insert(
+                ProcessEntry(
+                    host: host,
+                    pid: pid,
+                    slot: slot,
+                    model: try Model(decoding: &reader),
+                    time: time,
+                    arrival: arrival
+                )
+            )
+            entry.pointee.namedWindow = namedWindow
+            totals[Int(slot)].processes += 1
+        }
+    }
+
+    func dropState(slot: UInt8) {
+        dirty.removeAll { $0.pointee.slot == slot }
+        table.remove { $0.pointee.slot == slot }
+        totals[Int(slot)] = SlotTotals()
+    }
+}

@@ -1,0 +1,134 @@
+import SystemIO
+import TraceFiles
+import TraceMetrics
+import TraceModel
+import TraceWire
+
+/// Function calls of one process: what is open on each thread, and durations by function.
+struct FunctionModel: ProcessModel, ~Copyable {
+    typealias Event = FunctionEvent
+
+    static var csvHeader: StaticString {
+        "Timestamp,PID,Cookie,Call Count,AVG Duration(us),TID,Function,Duration(us),Slow,host,Timestamp(ns)"
+    }
+
+    /// A call longer than this is slow.
+    static var slowNanoseconds: Int64 { 100_000_000 }
+
+    private var functions = FunctionTable()
+    private var threads = OpenCalls()
+
+    init() {}
+
+    mutating func apply(_ event: FunctionEvent, _ context: inout EventContext) {
+        let function = functions.position(of: context.cut(event.functionName), context)
+        if event.eventType == 1 {
+            exit(event, function: function, context)
+        } else {
+            enter(event, function: function, context)
+        }
+        functions.touch(function, event)
+    }
+
+    private mutating func enter(
+        _ event: FunctionEvent,
+        function: Int,
+        _ context: EventContext
+    ) {
+        functions.entered(function)
+        threads.push(
+            OpenCalls.Call(cookie: event.cookie, function: UInt32(function), began: context.time),
+            tid: context.tid,
+            context
+        )
+        context.beginEvent(&context.json.text, "B", name: event.functionName)
+        arguments(event, &context.json.text)
+        // What is neither entry nor exit is kept as an entry, with its type for the reader to see.
+        if event.eventType != 0 {
+            context.json.text.argument("event_type", Int64(event.eventType))
+        }
+        context.endEvent(&context.json.text)
+        context.json.endRow(ts: context.time, pid: context.pid)
+    }
+
+    private mutating func exit(_ event: FunctionEvent, function: Int, _ context: EventContext) {
+        let began = threads.pop(
+            cookie: event.cookie,
+            function: UInt32(function),
+            tid: context.tid
+        )
+        let duration = began.map { max(context.time - $0, 0) }
+        context.beginEvent(&context.json.text, "E", name: event.functionName)
+        if let duration { context.json.text.argument("duration", Double(duration) / 1e6) }
+        arguments(event, &context.json.text)
+        context.endEvent(&context.json.text)
+        context.json.endRow(ts: context.time, pid: context.pid)
+        guard let duration else { return functions.unmatched(function) }
+        let isSlow = duration > Self.slowNanoseconds
+        functions.completed(function, nanoseconds: duration, isSlow: isSlow)
+        row(event, duration: duration, isSlow: isSlow, context)
+    }
+
+    @inline(__always)
+    private func arguments(_ event: FunctionEvent, _ text: inout RawBuffer) {
+        text.argument("cookie", event.cookie)
+        text.argument("call_count", event.callCount)
+        text.argument("avg_duration_us", event.averageDurationMicroseconds)
+    }
+
+    /// The CSV row of a completed call.
+    @inline(__always)
+    private func row(
+        _ event: FunctionEvent,
+        duration: Int64,
+        isSlow: Bool,
+        _ context: EventContext
+    ) {
+        let csv = context.csv
+        csv.text.firstColumns(time: context.time, pid: context.pid)
+        csv.text.append(byte: UInt8(ascii: ","))
+        csv.text.appendDecimal(event.cookie)
+        csv.text.column(event.callCount)
+        csv.text.column(event.averageDurationMicroseconds)
+        csv.text.column(UInt64(context.tid))
+        csv.text.column(event.functionName, context)
+        csv.text.append(byte: UInt8(ascii: ","))
+        csv.text.appendMicroseconds(ns: duration)
+        csv.text.append(isSlow ? ",1" : ",0")
+        csv.endRow(ts: context.time, pid: context.pid, host: context.host)
+    }
+
+    /// Calls open at the rotation begin the new file too, at their own time.
+    mutating func windowBegins(_ context: inout EventContext) {
+        let context = context
+        threads.forEachOpen { tid, call in
+            let text = context.json
+            text.text.appendEventStart(ts: call.began, pid: context.pid)
+            text.text.append("\"tid\":")
+            text.text.appendDecimal(tid)
+            text.text.append(",\"ph\":\"B\",\"cat\":\"continued\",\"name\":")
+            text.text.appendJSONString(functions.name(of: Int(call.function)))
+            text.text.append(",\"args\":{\"cookie\":")
+            text.text.appendDecimal(call.cookie)
+            text.text.append("}}")
+            text.endRow(ts: call.began, pid: context.pid)
+        }
+    }
+
+    borrowing func processName() -> ByteView { .empty }
+
+    mutating func collect(_ samples: inout ProcessSamples, all: Bool) {
+        samples.add(.activeFunctions, .gauge(Double(threads.openCount)))
+        functions.collect(&samples, all: all)
+    }
+
+    borrowing func encode(into buffer: inout RawBuffer) {
+        functions.encode(into: &buffer)
+        threads.encode(into: &buffer)
+    }
+
+    init(decoding reader: inout StateReader) throws(TraceError) {
+        functions = try FunctionTable(decoding: &reader)
+        threads = try OpenCalls(decoding: &reader)
+    }
+}

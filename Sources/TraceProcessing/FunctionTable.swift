@@ -1,0 +1,91 @@
+import SystemIO
+import TraceModel
+import TraceWire
+
+/// The functions of one process by name. A function keeps its position for the process's life.
+struct FunctionTable: ~Copyable {
+    private var statistics: [UnsafeMutablePointer<FunctionStatistics>] = []
+    private var index = IndexTable()
+    private var dirty: [Int] = []
+
+    init() {}
+
+    deinit {
+        for function in statistics {
+            function.deinitialize(count: 1)
+            function.deallocate()
+        }
+    }
+
+    /// The function's position; a new one is remembered. Beyond `Limits.functionsPerProcessMax` the last
+    /// one stands for all others, counted.
+    @inline(__always)
+    mutating func position(of name: ByteView, _ context: EventContext) -> Int {
+        let hash = NameHash.of(name)
+        let statistics = statistics
+        if let known = index.find(hash, { statistics[$0].pointee.name.equals(name) }) {
+            return known
+        }
+        return add(name, hash, context)
+    }
+
+    private mutating func add(_ name: ByteView, _ hash: UInt64, _ context: EventContext) -> Int {
+        guard statistics.count < Limits.functionsPerProcessMax else {
+            context.totals.pointee.functionsEvicted += 1
+            return statistics.count - 1
+        }
+        return append(FunctionStatistics(name: name), hash)
+    }
+
+    private mutating func append(_ function: consuming FunctionStatistics, _ hash: UInt64) -> Int {
+        index.insert(hash, position: statistics.count)
+        let place = UnsafeMutablePointer<FunctionStatistics>.allocate(capacity: 1)
+        place.initialize(to: function)
+        statistics.append(place)
+        return statistics.count - 1
+    }
+
+    func name(of position: Int) -> ByteView { statistics[position].pointee.name.view }
+
+    @inline(__always)
+    func entered(_ position: Int) { statistics[position].pointee.entries += 1 }
+
+    @inline(__always)
+    func unmatched(_ position: Int) { statistics[position].pointee.unmatchedExits += 1 }
+
+    @inline(__always)
+    func completed(_ position: Int, nanoseconds: Int64, isSlow: Bool) {
+        statistics[position].pointee.complete(nanoseconds: nanoseconds, isSlow: isSlow)
+    }
+
+    /// Remembers what the agent says of the function, and that it changed.
+    @inline(__always)
+    mutating func touch(_ position: Int, _ event: FunctionEvent) {
+        statistics[position].pointee.callCount = event.callCount
+        statistics[position].pointee.averageMicroseconds = event.averageDurationMicroseconds
+        guard !statistics[position].pointee.isDirty else { return }
+        statistics[position].pointee.isDirty = true
+        dirty.append(position)
+    }
+
+    mutating func collect(_ samples: inout ProcessSamples, all: Bool) {
+        for position in all ? Array(statistics.indices) : dirty {
+            statistics[position].pointee.collect(&samples)
+        }
+        for position in dirty { statistics[position].pointee.isDirty = false }
+        dirty.removeAll(keepingCapacity: true)
+    }
+
+    borrowing func encode(into buffer: inout RawBuffer) {
+        buffer.append(integer: UInt32(statistics.count))
+        for function in statistics { function.pointee.encode(into: &buffer) }
+    }
+
+    init(decoding reader: inout StateReader) throws(TraceError) {
+        for _ in 0..<(try reader.integer(UInt32.self)) {
+            let function = try FunctionStatistics(decoding: &reader)
+            let hash = NameHash.of(function.name.view)
+            _ = append(function, hash)
+        }
+    }
+}

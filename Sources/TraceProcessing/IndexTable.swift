@@ -1,0 +1,59 @@
+/// An open-addressing hash table of positions into somebody else's array: 16 bytes a cell, linear
+/// probing, at most half full. Keys stay where they are; the caller compares them.
+struct IndexTable: ~Copyable {
+    private struct Cell: BitwiseCopyable {
+        var hash: UInt64
+        /// Position + 1; 0 is an empty cell.
+        var position: Int
+    }
+
+    private var cells: UnsafeMutablePointer<Cell>
+    private var mask: Int
+    private(set) var count = 0
+
+    init(capacity: Int = 4) {
+        var size = 8
+        while size < capacity * 2 { size *= 2 }
+        mask = size - 1
+        cells = .allocate(capacity: size)
+        cells.initialize(repeating: Cell(hash: 0, position: 0), count: size)
+    }
+
+    deinit { cells.deallocate() }
+
+    /// The position filed under this hash for which `matches` holds.
+    @inline(__always)
+    func find(_ hash: UInt64, _ matches: (Int) -> Bool) -> Int? {
+        var at = Int(truncatingIfNeeded: hash) & mask
+        while cells[at].position != 0 {
+            if cells[at].hash == hash, matches(cells[at].position - 1) {
+                return cells[at].position - 1
+            }
+            at = (at + 1) & mask
+        }
+        return nil
+    }
+
+    /// Files a position that `find` does not know yet.
+    mutating func insert(_ hash: UInt64, position: Int) {
+        if (count + 1) * 2 > mask + 1 { grow() }
+        var at = Int(truncatingIfNeeded: hash) & mask
+        while cells[at].position != 0 { at = (at + 1) & mask }
+        cells[at] = Cell(hash: hash, position: position + 1)
+        count += 1
+    }
+
+    private mutating func grow() {
+        let old = UnsafeMutableBufferPointer(start: cells, count: mask + 1)
+        let size = old.count * 2
+        cells = .allocate(capacity: size)
+        cells.initialize(repeating: Cell(hash: 0, position: 0), count: size)
+        mask = size - 1
+        for cell in old where cell.position != 0 {
+            var at = Int(truncatingIfNeeded: cell.hash) & mask
+            while cells[at].position != 0 { at = (at + 1) & mask }
+            cells[at] = cell
+        }
+        old.deallocate()
+    }
+}

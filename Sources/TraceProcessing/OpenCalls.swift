@@ -1,0 +1,105 @@
+import SystemIO
+import TraceModel
+
+/// The calls open on each thread of a process, innermost last.
+struct OpenCalls: ~Copyable {
+    struct Call: BitwiseCopyable {
+        let cookie: Int64
+        let function: UInt32
+        let began: EpochNanoseconds
+    }
+
+    private struct Thread {
+        let tid: UInt32
+        var calls: [Call] = []
+    }
+
+    private var threads: [Thread] = []
+    private var index = IndexTable()
+    private var last = -1
+    private(set) var openCount = 0
+
+    init() {}
+
+    @inline(__always)
+    private mutating func find(_ tid: UInt32) -> Int? {
+        if last >= 0, threads[last].tid == tid { return last }
+        let threads = threads
+        let found = index.find(NameHash.mix(UInt64(tid)), { threads[$0].tid == tid })
+        last = found ?? -1
+        return found
+    }
+
+    /// A call begins. Beyond `Limits.openCallsPerThreadMax` the outermost one is given up and counted.
+    mutating func push(_ call: Call, tid: UInt32, _ context: EventContext) {
+        guard let thread = find(tid) ?? add(tid, context) else { return }
+        if threads[thread].calls.count >= Limits.openCallsPerThreadMax {
+            threads[thread].calls.removeFirst()
+            openCount -= 1
+            context.totals.pointee.openCallsEvicted += 1
+        }
+        threads[thread].calls.append(call)
+        openCount += 1
+    }
+
+    /// A call ends: when it began, nil where no open call matches. The innermost match is taken, so that
+    /// recursion unwinds in order; calls inside it whose exits never came stay open.
+    mutating func pop(cookie: Int64, function: UInt32, tid: UInt32) -> EpochNanoseconds? {
+        guard let thread = find(tid),
+            let position = threads[thread].calls.lastIndex(where: {
+                $0.cookie == cookie && $0.function == function
+            })
+        else { return nil }
+        openCount -= 1
+        return threads[thread].calls.remove(at: position).began
+    }
+
+    func forEachOpen(_ visit: (UInt32, Call) -> Void) {
+        for thread in threads {
+            for call in thread.calls { visit(thread.tid, call) }
+        }
+    }
+
+    /// Nil, and counted, where the process has too many threads.
+    private mutating func add(_ tid: UInt32, _ context: EventContext) -> Int? {
+        guard threads.count < Limits.threadsPerProcessMax else {
+            context.totals.pointee.openCallsEvicted += 1
+            return nil
+        }
+        index.insert(NameHash.mix(UInt64(tid)), position: threads.count)
+        threads.append(Thread(tid: tid))
+        last = threads.count - 1
+        return last
+    }
+
+    borrowing func encode(into buffer: inout RawBuffer) {
+        buffer.append(integer: UInt32(threads.count))
+        for thread in threads {
+            buffer.append(integer: thread.tid)
+            buffer.append(integer: UInt32(thread.calls.count))
+            for call in thread.calls {
+                buffer.append(integer: call.cookie)
+                buffer.append(integer: call.function)
+                buffer.append(integer: call.began)
+            }
+        }
+    }
+
+    init(decoding reader: inout StateReader) throws(TraceError) {
+        for _ in 0..<(try reader.integer(UInt32.self)) {
+            var thread = Thread(tid: try reader.integer(UInt32.self))
+            for _ in 0..<(try reader.integer(UInt32.self)) {
+                thread.calls.append(
+                    Call(
+                        cookie: try reader.integer(Int64.self),
+                        function: try reader.integer(UInt32.self),
+                        began: try reader.integer(Int64.self)
+                    )
+                )
+            }
+            openCount += thread.calls.count
+            index.insert(NameHash.mix(UInt64(thread.tid)), position: threads.count)
+            threads.append(thread)
+        }
+    }
+}

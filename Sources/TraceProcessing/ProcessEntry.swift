@@ -1,0 +1,36 @@
+import TraceFiles
+import TraceModel
+
+/// One traced process in the table: who it is, what the model keeps of it, and what has been shown of it.
+struct ProcessEntry<Model: ProcessModel & ~Copyable>: ~Copyable {
+    let host: HostID
+    let pid: UInt32
+    let slot: UInt8
+    var model: Model
+    /// Greatest event time seen, and the arrival of that event.
+    var lastTime: EpochNanoseconds
+    var lastArrival: EpochNanoseconds
+    /// The window in whose trace the process is named; `.max` for none.
+    var namedWindow = UInt64.max
+    var threads = ThreadNames()
+    /// Whether it changed since the last collection.
+    var isDirty = false
+    /// Whether its series have been sent at least once by this worker.
+    var isShown = false
+
+    init(
+        host: HostID,
+        pid: UInt32,
+        slot: UInt8,
+        model: consuming Model,
+        time: EpochNanoseconds,
+        arrival: EpochNanoseconds
+    ) {
+        self.host = host
+        self.pid = pid
+        self.slot = slot
+        self.model = model
+        lastTime = time
+        lastArrival = arrival
+    }
+}

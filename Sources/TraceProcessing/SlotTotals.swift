@@ -1,0 +1,71 @@
+import SystemIO
+import TraceMetrics
+import TraceModel
+
+/// What is counted for a slot as a whole.
+struct SlotTotals: BitwiseCopyable {
+    var events: UInt64 = 0
+    var timestampsInvalid: UInt64 = 0
+    var agentAnomalies: UInt64 = 0
+    var slowCalls: UInt64 = 0
+    var namesCut: UInt64 = 0
+    var utf8Replaced: UInt64 = 0
+    var framesCut: UInt64 = 0
+    var processesEvicted: UInt64 = 0
+    var openCallsEvicted: UInt64 = 0
+    var functionsEvicted: UInt64 = 0
+    var processes: UInt32 = 0
+    /// Whether anything changed since the last collection.
+    var isDirty = false
+
+    func encode(into buffer: inout RawBuffer) {
+        for count in [
+            events, timestampsInvalid, agentAnomalies, slowCalls, namesCut, utf8Replaced, framesCut,
+            processesEvicted, openCallsEvicted, functionsEvicted,
+        ] {
+            buffer.append(integer: count)
+        }
+    }
+
+    init() {}
+
+    init(decoding reader: inout StateReader) throws(TraceError) {
+        events = try reader.integer(UInt64.self)
+        timestampsInvalid = try reader.integer(UInt64.self)
+        agentAnomalies = try reader.integer(UInt64.self)
+        slowCalls = try reader.integer(UInt64.self)
+        namesCut = try reader.integer(UInt64.self)
+        utf8Replaced = try reader.integer(UInt64.self)
+        framesCut = try reader.integer(UInt64.self)
+        processesEvicted = try reader.integer(UInt64.self)
+        openCallsEvicted = try reader.integer(UInt64.self)
+        functionsEvicted = try reader.integer(UInt64.self)
+        isDirty = true
+    }
+
+    func samples(of resource: Resource) -> [MetricSample] {
+        var samples = [
+            MetricSample(
+                family: .eventsTotal,
+                labels: [resource.name],
+                value: .counter(Double(events))
+            )
+        ]
+        func add(_ family: MetricFamily, _ labels: [String], _ count: UInt64) {
+            guard count > 0 else { return }
+            samples.append(
+                MetricSample(family: family, labels: labels, value: .counter(Double(count)))
+            )
+        }
+        add(.timestampsInvalidTotal, [], timestampsInvalid)
+        add(.anomaliesTotal, [resource.name, "agent"], agentAnomalies)
+        add(.anomaliesTotal, [resource.name, "slow_call"], slowCalls)
+        add(.errorsTotal, [LossKind.nameCut.rawValue], namesCut)
+        add(.errorsTotal, [LossKind.invalidUTF8Replaced.rawValue], utf8Replaced)
+        add(.errorsTotal, [LossKind.stackFramesCut.rawValue], framesCut)
+        add(.errorsTotal, [LossKind.processEvicted.rawValue], processesEvicted)
+        add(.errorsTotal, [LossKind.openCallEvicted.rawValue], openCallsEvicted)
+        add(.errorsTotal, [LossKind.functionEvicted.rawValue], functionsEvicted)
+        return samples
+    }
+}

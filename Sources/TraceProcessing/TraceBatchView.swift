@@ -1,0 +1,26 @@
+package import TraceFiles
+package import TraceModel
+
+/// A worker's share of one batch, borrowed: the events' bytes, from whom, and when they came.
+package struct TraceBatchView {
+    /// A valid `TraceBatch` that holds nothing but the worker's events.
+    package let bytes: UnsafeRawBufferPointer
+    package let host: HostID
+    package let hostHash: UInt64
+    package let arrival: EpochNanoseconds
+    package let lsn: LSN
+
+    package init(
+        bytes: UnsafeRawBufferPointer,
+        host: HostID,
+        hostHash: UInt64,
+        arrival: EpochNanoseconds,
+        lsn: LSN
+    ) {
+        self.bytes = bytes
+        self.host = host
+        self.hostHash = hostHash
+        self.arrival = arrival
+        self.lsn = lsn
+    }
+}

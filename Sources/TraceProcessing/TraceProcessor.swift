@@ -1,0 +1,41 @@
+package import SystemIO
+package import TraceFiles
+package import TraceMetrics
+package import TraceModel
+
+/// What turns one resource's events into files, statistics and metrics. One a worker; belongs to the
+/// worker's apply loop. A deterministic function of the log: the same batches in the same order give the
+/// same bytes, so nothing here reads a clock.
+package protocol TraceProcessor: AnyObject {
+    var resource: Resource { get }
+    var files: TraceFileManager { get }
+    /// Events processed over the life of the slots this worker owns.
+    var totalTraces: UInt64 { get }
+
+    /// Processes a worker's share of one batch, in this order: statistics of the batch, stable sort by
+    /// time, then per event state, rules, JSON and CSV. Returns how many events it processed.
+    /// - Throws: `SystemError` where a full buffer could not be written; the events are processed.
+    func processTraces(_ traces: TraceBatchView, isLastBatch: Bool) throws -> Int
+
+    /// The clock as the log has it: time has passed without events.
+    func tick(arrival: EpochNanoseconds) throws
+
+    /// Ends the window: files closed and synced, state carried over into the next window.
+    func finalize(stem: String, nextWindow: UInt64) throws -> [ClosedFile]
+
+    /// What changed since the last call, by slot; everything where `full`. `lsn` is the position applied.
+    func collectStats(full: Bool, lsn: LSN) -> [SlotMetrics]
+
+    /// What does not follow from the log, cumulative since the process began.
+    func ownSamples() -> [MetricSample]
+
+    /// Appends the state of one slot's processes.
+    func saveState(slot: UInt8, into buffer: inout RawBuffer)
+
+    /// Takes a slot's state in, in place of what is there.
+    /// - Throws: `TraceError(.corrupt)` where the bytes are none.
+    func loadState(slot: UInt8, from reader: inout StateReader) throws
+
+    /// Forgets a slot that has another owner now.
+    func dropState(slot: UInt8)
+}
