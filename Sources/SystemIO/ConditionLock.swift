@@ -41,7 +41,9 @@ package final class ConditionLock: @unchecked Sendable {
     /// Wakes now and then without cause: the caller tests its condition in a loop.
     package func wait(until deadline: Int64) {
         var time = timespec(
-            tv_sec: Int(deadline / 1_000_000_000), tv_nsec: Int(deadline % 1_000_000_000))
+            tv_sec: Int(deadline / 1_000_000_000),
+            tv_nsec: Int(deadline % 1_000_000_000)
+        )
         unsafe pthread_cond_timedwait(condition, mutex, &time)
     }
 

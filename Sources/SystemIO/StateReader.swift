@@ -7,9 +7,9 @@ package struct StateReader {
     private let source: UnsafeRawBufferPointer
     private var at = 0
 
-    package init(_ source: UnsafeRawBufferPointer) { unsafe self.source = unsafe source }
-
     package init(_ source: UnsafeRawBufferPointer) { unsafe self.source = source }
+
+    package var remaining: Int { unsafe source.count - at }
 
     /// - Throws: `TraceError(.corrupt)` where the bytes end before the integer does.
     package mutating func integer<Integer: FixedWidthInteger>(

@@ -1,6 +1,6 @@
 /// A host, by its place in one manager's table.
 package struct HostID: Hashable, Sendable {
-    let index: UInt16
+    package let index: UInt16
 
     init(index: UInt16) { self.index = index }
 }

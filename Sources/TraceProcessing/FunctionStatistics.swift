@@ -86,7 +86,6 @@ struct FunctionStatistics: ~Copyable {
     }
 
     borrowing func encode(into buffer: inout RawBuffer) {
-        name.encode(into: &buffer)
         for count in [
             entries, completed, slow, unmatchedExits, totalNanoseconds,
             UInt64(bitPattern: maxNanoseconds), callCount, averageMicroseconds,
@@ -94,18 +93,23 @@ struct FunctionStatistics: ~Copyable {
             buffer.append(integer: count)
         }
         for index in buckets.indices { buffer.append(integer: buckets[index]) }
+        name.encode(into: &buffer)
     }
 
     init(decoding reader: inout StateReader) throws(TraceError) {
-        name = try OwnedName(decoding: &reader)
-        entries = try reader.integer(UInt64.self)
-        completed = try reader.integer(UInt64.self)
-        slow = try reader.integer(UInt64.self)
-        unmatchedExits = try reader.integer(UInt64.self)
-        totalNanoseconds = try reader.integer(UInt64.self)
-        maxNanoseconds = try reader.integer(Int64.self)
-        callCount = try reader.integer(UInt64.self)
-        averageMicroseconds = try reader.integer(UInt64.self)
+        var counts: [UInt64] = []
+        for _ in 0..<8 { counts.append(try reader.integer(UInt64.self)) }
+        var buckets = InlineArray<11, UInt64>(repeating: 0)
         for index in buckets.indices { buckets[index] = try reader.integer(UInt64.self) }
+        name = try OwnedName(decoding: &reader)
+        entries = counts[0]
+        completed = counts[1]
+        slow = counts[2]
+        unmatchedExits = counts[3]
+        totalNanoseconds = counts[4]
+        maxNanoseconds = Int64(bitPattern: counts[5])
+        callCount = counts[6]
+        averageMicroseconds = counts[7]
+        self.buckets = buckets
     }
 }
