@@ -48,7 +48,7 @@ struct BatchAdmission: ~Copyable {
 
     /// Finds what is wrong with a batch as a whole, and whether it came before.
     private func check(
-        _ summary: borrowing BatchSummary,
+        _ summary: BatchSummary,
         batch: UnsafeRawBufferPointer,
         dedup: inout DedupWindow,
         group: CommitGroup
@@ -88,7 +88,7 @@ struct BatchAdmission: ~Copyable {
     }
 
     /// Notes for each event where it lies and which slot it goes to.
-    private func route(_ summary: borrowing BatchSummary, host: [UInt8], group: CommitGroup) {
+    private func route(_ summary: BatchSummary, host: [UInt8], group: CommitGroup) {
         var entry = group.entries.removeLast()
         entry.firstEvent = group.events.count
         entry.eventCount = index.count
@@ -98,7 +98,7 @@ struct BatchAdmission: ~Copyable {
         let hash = host.withUnsafeBytes { Slot.hash(host: $0) }
         for position in 0..<index.count {
             let event = index[position]
-            entry.wireBytes[Int(event.resource)] += Int(event.length)
+            entry.wireBytes[Int(event.resource.rawValue)] += Int(event.length)
             group.events.append(RoutedEvents.Entry(event, hostHash: hash))
         }
         group.entries.append(entry)

@@ -6,8 +6,9 @@ import TraceModel
 import TraceTime
 
 /// The thread that makes batches durable: takes the open commit group, adds barriers and ticks that are
-/// due, writes and syncs it, pays the tickets, and hands the group on to be routed.
-final class Committer {
+/// due, writes and syncs it, pays the tickets, and hands the group on to be routed. After `init` only
+/// that thread touches it.
+final class Committer: @unchecked Sendable {
     private let queue: IngestQueue
     private let fabric: FabricInbox
     private let logger: Logger
@@ -29,7 +30,7 @@ final class Committer {
         queue: IngestQueue,
         fabric: FabricInbox,
         writer: consuming LogWriter,
-        state: consuming RouterState,
+        state: RouterState,
         stems: StemClock,
         context: RouterContext,
         logger: Logger

@@ -1,6 +1,6 @@
 import Glibc
 import SystemIO
-package import TraceModel
+import TraceModel
 
 /// The data directory's identity: drawn when it is first used, checked at every start.
 package struct DataDirectory: Sendable {

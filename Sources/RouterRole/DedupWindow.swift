@@ -17,7 +17,7 @@ struct DedupWindow {
         case belowWindow
     }
 
-    private struct Client {
+    struct Client {
         var greatest: UInt64
         /// Digest by sequence modulo the window; 0 where that sequence has not come.
         var digests: [UInt64]
@@ -112,7 +112,7 @@ struct DedupWindow {
 }
 
 extension DedupWindow.Client {
-    fileprivate mutating func insert(
+    mutating func insert(
         sequence: UInt64,
         digest: UInt64,
         clock: UInt64,

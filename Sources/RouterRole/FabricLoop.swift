@@ -57,7 +57,7 @@ final class FabricLoop {
         guard let name = RoutingID("router.e\(context.incarnation)") else {
             throw TraceError(.configuration, "The router has no name on the fabric")
         }
-        aggregator = try ZMQSocket(zmq, .dealer(name: name))
+        aggregator = try ZMQSocket(zmq, .dealer(name))
         try aggregator.connect(ClusterPaths.aggregatorFabric)
         routerSource = poller.add(routerSocket)
         aggregatorSource = poller.add(aggregator)
@@ -157,7 +157,7 @@ final class FabricLoop {
             let head = try ClusterMessage.shareHeader(header).encode()
             let result = routerSocket.send(
                 to: session.peer,
-                head,
+                head: head,
                 [.retained(payload.buffer.bytes, owner: payload)]
             )
             switch result {
@@ -277,7 +277,7 @@ final class FabricLoop {
         let header = ShareHeader(fromLSN: lsn, toLSN: lsn, headLSN: inbox.durableLSN)
         do {
             let head = try ClusterMessage.shareHeader(header).encode()
-            if routerSocket.send(to: session.peer, head, []) == .noSuchPeer {
+            if routerSocket.send(to: session.peer, head: head, []) == .noSuchPeer {
                 sessions[worker] = nil
             }
         } catch {
@@ -319,7 +319,7 @@ final class FabricLoop {
 
     private func send(_ fenced: WorkerFenced, to peer: RoutingID) {
         guard let bytes = try? ClusterMessage.workerFenced(fenced).encode() else { return }
-        _ = routerSocket.send(to: peer, bytes, [])
+        _ = routerSocket.send(to: peer, head: bytes)
     }
 
     /// What every worker has in a checkpoint need not be read again.
@@ -367,7 +367,7 @@ final class FabricLoop {
             router: status
         )
         guard let bytes = try? ClusterMessage.metricSnapshot(snapshot).encode() else { return }
-        if aggregator.send(bytes, []) == .sent {
+        if aggregator.send(head: bytes) == .sent {
             reported = status
             lastReport = now
         }

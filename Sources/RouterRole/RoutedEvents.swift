@@ -16,7 +16,7 @@ struct RoutedEvents: ~Copyable {
         init(_ event: EventEntry, hostHash: UInt64) {
             offset = event.offset
             length = event.length
-            resource = event.resource
+            resource = event.resource.rawValue
             slot = Slot.of(hostHash: hostHash, processID: event.processID)
         }
     }

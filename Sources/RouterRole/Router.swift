@@ -15,11 +15,16 @@ package final class Router {
         package var address: String
         /// Workers a resource, for a data directory used for the first time.
         package var workers: [Resource: Int]
+        /// Ends the cluster after this long without batches; nil: never.
+        package var inactivitySeconds: Int?
         package var timeZone: String?
 
-        package init(address: String, workers: [Resource: Int], timeZone: String?) {
+        package init(
+            address: String, workers: [Resource: Int], inactivitySeconds: Int?, timeZone: String?
+        ) {
             self.address = address
             self.workers = workers
+            self.inactivitySeconds = inactivitySeconds
             self.timeZone = timeZone
         }
     }
@@ -47,7 +52,7 @@ package final class Router {
                 remedy: "Stop it, or name another directory with --data"
             )
         }
-        var recovered = try recover(data)
+        let recovered = try recover(data)
         let writer = try LogWriter(
             directory: LogDirectory(path: ClusterPaths.log),
             salt: data.salt,
@@ -69,7 +74,7 @@ package final class Router {
             queue: queue,
             fabric: inbox,
             writer: writer,
-            state: recovered.takeState(),
+            state: recovered.state,
             stems: StemClock(zone: zone),
             context: context,
             logger: logger
@@ -102,7 +107,7 @@ package final class Router {
 
     // MARK: Start
 
-    private struct Recovered: ~Copyable {
+    private struct Recovered {
         let recovery: LogRecovery
         var state: RouterState
         let maps: SlotMapHistory
@@ -163,25 +168,26 @@ package final class Router {
         slotMap: CurrentSlotMap,
         machine: String
     ) throws {
-        let admin = AdminService(queue: queue, context: context, slotMap: slotMap, logger: logger)
         let health = HealthService()
-        let service = IngestService(
-            queue: queue,
-            context: context,
-            admin: admin,
-            health: health,
-            machine: machine
-        )
+        let services = HandlerGroup([
+            (
+                TracerService.methods,
+                TracerHandler(queue: queue, context: context, machine: machine)
+            ),
+            (
+                AdminService.methods,
+                AdminHandler(queue: queue, context: context, slotMap: slotMap, logger: logger)
+            ),
+            (HealthService.methods, health),
+            (ReflectionService.methods, ReflectionService()),
+        ])
         let server = GRPCServer(
-            configuration: GRPCServerConfiguration(),
-            methods: IngestService.methods,
-            handler: service
-        )
+            configuration: GRPCServerConfiguration(), methods: services.methods, handler: services)
         let port = try server.bind(configuration.address)
         try FileSystem.remove(ClusterPaths.adminSocket)
         _ = try server.bind(ClusterPaths.adminAddress)
         server.start()
-        health.isServing = true
+        health.setServing(true)
         logger.info(
             "Accepting batches",
             metadata: ["address": "\(configuration.address)", "port": "\(port)"]
@@ -190,7 +196,7 @@ package final class Router {
         let signal = SignalReceiver.wait(for: [SIGTERM, SIGINT])
         Readiness.stopping()
         logger.info("Ending", metadata: ["signal": "\(signal)"])
-        health.isServing = false
+        health.setServing(false)
         server.shutdown(deadlineSeconds: 5)
     }
 }

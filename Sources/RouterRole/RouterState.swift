@@ -4,7 +4,7 @@ import TraceModel
 
 /// What the router knows from the log alone: rebuilt by replaying it, carried on in the head of each log
 /// file so that trimming loses nothing.
-struct RouterState: ~Copyable {
+struct RouterState {
     /// The open window, counted from 0.
     private(set) var window: UInt64 = 0
     /// Where the open window begins: behind the last barrier.

@@ -17,6 +17,6 @@ extension TraceError {
     /// When to try again, where that can help.
     var trailers: [GRPCTrailer] {
         guard isRetryable else { return [] }
-        return [RetryInfo.trailer(status: status, message: description, retrySeconds: 1)]
+        return [RetryInfo.trailer(status: status, message: description, delaySeconds: 1)]
     }
 }

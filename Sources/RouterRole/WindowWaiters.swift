@@ -43,7 +43,7 @@ final class WindowWaiters: Sendable {
             for index in state.waiters.indices where state.waiters[index].window == message.window {
                 state.waiters[index].missing.remove(message.resource)
                 state.waiters[index].files += message.files
-                if !message.failure.isEmpty { state.waiters[index].failure = message.failure }
+                if let failure = message.failure { state.waiters[index].failure = failure }
             }
             defer { state.waiters.removeAll { $0.missing.isEmpty } }
             return state.waiters.filter { $0.missing.isEmpty }

@@ -5,29 +5,7 @@ import Logging
 import TraceModel
 
 /// The operator's methods: answered on the Unix socket in the data directory only.
-final class AdminService: Sendable {
-    private enum Endpoint: Int, CaseIterable {
-        case finalize
-        case scale
-        case drain
-
-        var method: GRPCMethod {
-            let name =
-                switch self {
-                case .finalize: "Finalize"
-                case .scale: "Scale"
-                case .drain: "Drain"
-                }
-            return GRPCMethod(
-                path: "/TraceProcessor.TraceAdmin/\(name)",
-                kind: .unary,
-                lane: .control
-            )
-        }
-    }
-
-    static let methods = Endpoint.allCases.map(\.method)
-
+final class AdminHandler: GRPCServerHandler {
     private let queue: IngestQueue
     private let context: RouterContext
     private let slotMap: CurrentSlotMap
@@ -40,14 +18,14 @@ final class AdminService: Sendable {
         self.logger = logger
     }
 
-    func unary(_ call: GRPCUnaryCall, method: Int, message: borrowing ReceivedMessage) {
+    func unary(_ call: GRPCUnaryCall, method: Int, message: consuming ReceivedMessage) {
         guard call.isLocalSocket else {
             return call.fail(
                 .permissionDenied,
                 "The admin service answers on \(ClusterPaths.adminSocket) only"
             )
         }
-        switch Endpoint(rawValue: method) {
+        switch AdminService.Method(rawValue: method) {
         case .finalize: finalize(call, reason: .command)
         case .drain:
             context.isDraining = true
@@ -56,6 +34,12 @@ final class AdminService: Sendable {
         case nil: preconditionFailure("no such admin method")
         }
     }
+
+    func streamOpened(_ stream: GRPCStream, method: Int) {}
+    func streamMessage(_ stream: GRPCStream, method: Int, message: consuming ReceivedMessage) {}
+    func streamHalfClosed(_ stream: GRPCStream, method: Int) {}
+    func streamEnded(_ stream: GRPCStream, method: Int, cancelled: Bool) {}
+    func refused(method: Int, reason: GRPCRefusal) {}
 
     /// Ends the window and answers when its files are final.
     private func finalize(_ call: GRPCUnaryCall, reason: BarrierPayload.Reason) {
@@ -85,7 +69,7 @@ final class AdminService: Sendable {
                     + zip(before.owners(of: resource), after.owners(of: resource))
                     .count { $0 != $1 }
             }
-            let response = ScaleResponse(counts: request.counts, movedSlots: UInt32(moved))
+            let response = ScaleResponse(counts: request.counts, movedSlots: moved)
             let waiters = context.waiters
             let slotMap = slotMap
             queue.request(
@@ -114,13 +98,13 @@ final class AdminService: Sendable {
                     "counts.resource: no resource “\(count.resource)”"
                 )
             }
-            guard (1...Limits.workersPerResourceMax).contains(Int(count.workers)) else {
+            guard (1...Limits.workersPerResourceMax).contains(count.workers) else {
                 throw TraceError(
                     .invalidArgument,
                     "counts.workers: \(count.workers), allowed 1 to \(Limits.workersPerResourceMax)"
                 )
             }
-            map = map.rescaled(resource, to: Int(count.workers))
+            map = map.rescaled(resource, to: count.workers)
         }
         return map
     }

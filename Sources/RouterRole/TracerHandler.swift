@@ -1,0 +1,74 @@
+import GRPCServices
+import GRPCTransport
+import Synchronization
+import SystemIO
+import TraceModel
+
+/// What agents call: batches go to the ingest queue. Runs on a poller thread and returns at once.
+final class TracerHandler: GRPCServerHandler {
+    private let queue: IngestQueue
+    private let context: RouterContext
+    /// This machine's name, which stands for a local peer's.
+    private let machine: [UInt8]
+    /// Calls that came while draining: they are held, as no answer fits that keeps agents sending.
+    private let held = Mutex<[GRPCUnaryCall]>([])
+
+    init(queue: IngestQueue, context: RouterContext, machine: String) {
+        self.queue = queue
+        self.context = context
+        self.machine = Array(machine.utf8)
+    }
+
+    func unary(_ call: GRPCUnaryCall, method: Int, message: consuming ReceivedMessage) {
+        switch TracerService.Method(rawValue: method) {
+        case .sendTraceBatch:
+            if context.isDraining { return held.withLock { $0.append(call) } }
+            submit(message, peerHost: host(of: call.peer), from: .unary(call))
+        case .getStatus:
+            let status = StatusResponse(
+                active: !context.isDraining, receivedTraces: Int64(clamping: context.acceptedEvents),
+                serverVersion: BuildInfo.version)
+            call.reply(status.encoded())
+        case .streamTraceBatches, nil:
+            preconditionFailure("not a unary method")
+        }
+    }
+
+    private func submit(
+        _ message: borrowing ReceivedMessage, peerHost: [UInt8], from sender: AckTicket.Sender
+    ) {
+        context.active(at: WallClock.now())
+        if case .refused(let error, _, _) = queue.submit(message, peerHost: peerHost, from: sender) {
+            context.refusals.count(error.code.rawValue)
+        }
+    }
+
+    /// The traced machine where a batch does not name it: this one for a local peer.
+    private func host(of peer: String) -> [UInt8] {
+        let address = PeerAddress.host(of: peer)
+        if address.isEmpty || address == "::1" || address.hasPrefix("127.") { return machine }
+        return Array(address.utf8)
+    }
+
+    func streamOpened(_ stream: GRPCStream, method: Int) {
+        stream.attachment = BatchStream(stream, peerHost: host(of: stream.peer))
+        stream.receiveNext()
+    }
+
+    func streamMessage(_ stream: GRPCStream, method: Int, message: consuming ReceivedMessage) {
+        guard let batches = stream.attachment as? BatchStream, !context.isDraining else { return }
+        batches.received()
+        submit(message, peerHost: batches.peerHost, from: .stream(batches))
+        stream.receiveNext()
+    }
+
+    func streamHalfClosed(_ stream: GRPCStream, method: Int) {
+        (stream.attachment as? BatchStream)?.halfClosed()
+    }
+
+    func streamEnded(_ stream: GRPCStream, method: Int, cancelled: Bool) {}
+
+    func refused(method: Int, reason: GRPCRefusal) {
+        context.refusals.count(reason.rawValue)
+    }
+}

@@ -1,0 +1,61 @@
+import ArgumentParser
+import Logging
+import RouterRole
+import SystemIO
+import TraceModel
+
+/// `trace-router`: parses options, runs the router, ends with an exit code.
+@main
+struct TraceRouter: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "trace-router",
+        abstract: "Takes trace batches over gRPC, makes them durable, and shards them to workers.",
+        discussion: """
+            Usually started by `scripts/cluster up`. Runs in the foreground until SIGTERM or SIGINT, logs to \
+            standard error. Exit codes: 0 ended in order, 1 could not start or could not go on, 64 usage.
+            """,
+        version: BuildInfo.version)
+
+    @Option(help: "The data directory; made where it is missing.")
+    var data = "data"
+
+    @Option(help: "Where agents connect.")
+    var grpc = "127.0.0.1:50051"
+
+    @Option(help: "Workers a resource, for a new data directory: function=2,cpu=1,…")
+    var workers = ""
+
+    @Option(help: "Finalize and end after this many seconds without batches; 0: never.")
+    var inactivityTimeout = 0
+
+    @Option(help: "Time zone of timestamps without one, as in Europe/Berlin. Default: TZ, else the machine's.")
+    var timeZone: String?
+
+    func validate() throws {
+        guard WorkerCounts.parse(workers) != nil else {
+            throw ValidationError(
+                "--workers: \(workers): use RESOURCE=N,… with 1 to \(Limits.workersPerResourceMax) workers")
+        }
+        guard inactivityTimeout >= 0 else {
+            throw ValidationError("--inactivity-timeout: seconds, 0 or more")
+        }
+    }
+
+    func run() throws {
+        SignalReceiver.blockAll()
+        LoggingSystem.bootstrap { StreamLogHandler.standardError(label: $0) }
+        let logger = Logger(label: "trace-router")
+        do {
+            try FileSystem.createDirectory(data)
+            try FileSystem.changeDirectory(to: data)
+            let configuration = Router.Configuration(
+                address: grpc, workers: WorkerCounts.parse(workers) ?? [:],
+                inactivitySeconds: inactivityTimeout > 0 ? inactivityTimeout : nil,
+                timeZone: timeZone)
+            try Router(configuration: configuration, logger: logger).run()
+        } catch {
+            logger.critical("\(error)")
+            throw ExitCode(1)
+        }
+    }
+}
