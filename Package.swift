@@ -133,7 +133,7 @@ let package = Package(
             dependencies: [
                 "ActivityMonitoring", "ClusterMessages", "Compression", "SystemIO", "TraceFiles",
                 "TraceMetrics", "TraceModel", "TraceTime", "ZeroMQ", logging,
-                .product(name: "FlyingFox", package: "FlyingFox"),
+                .product(name: "FlyingSocks", package: "FlyingFox"),
             ],
             swiftSettings: strict
         ),
@@ -241,7 +241,8 @@ let package = Package(
         .testTarget(
             name: "AggregatorRoleTests",
             dependencies: [
-                "AggregatorRole", "ClusterMessages", "SystemIO", "TraceMetrics", "TraceModel",
+                "AggregatorRole", "ClusterMessages", "Compression", "SystemIO", "TraceFiles",
+                "TraceMetrics", "TraceModel", "ZeroMQ", logging,
             ],
             swiftSettings: strict
         ),

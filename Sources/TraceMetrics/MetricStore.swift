@@ -50,6 +50,15 @@ package struct MetricStore: Sendable {
         applyProcess(snapshot)
     }
 
+    /// A sign of life that says nothing else: brings back what `declareDown` took.
+    package mutating func heard(_ process: String, incarnation: UInt64) {
+        guard let state = processes[process], state.incarnation == incarnation, !state.isUp else {
+            return
+        }
+        processes[process]?.isUp = true
+        revision &+= 1
+    }
+
     /// Its gauges and its `up` go; its counters stay. True where it was up.
     @discardableResult
     package mutating func declareDown(_ process: String) -> Bool {

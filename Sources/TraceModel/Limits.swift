@@ -100,6 +100,20 @@ package enum Limits {
     /// Series of processes silent for longer disappear.
     package static let seriesExpirySeconds = 3_600
 
+    // MARK: Aggregator
+    /// Windows of one resource announced and not yet merged; later ones are announced again.
+    package static let pendingWindowsMax = 256
+    package static let mergeRetrySeconds = 5
+    /// The aggregator's saved metrics, expanded.
+    package static let metricArchiveBytesMax = 1 << 30
+    package static let httpConnectionsMax = 64
+    package static let httpHeadBytesMax = 8 << 10
+    /// Time for a request's head to arrive, and for an idle connection.
+    package static let httpHeadSeconds = 15
+    package static let httpReplySeconds = 30
+    /// A page younger than this is served again.
+    package static let pageSecondsMin = 1
+
     // MARK: Operator's tools
     /// Calls of one recording that `tracectl import` holds, 32 bytes each.
     package static let importCallsMax = 16_000_000

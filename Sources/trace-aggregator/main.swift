@@ -1,1 +1,6 @@
-print("not built yet")
+import ArgumentParser
+import SystemIO
+
+// Before any thread starts, so that each of them inherits the mask.
+SignalReceiver.blockAll()
+TraceAggregator.main()

@@ -1,0 +1,134 @@
+import Glibc
+package import Logging
+import Synchronization
+import SystemIO
+import TraceMetrics
+import TraceModel
+import ZeroMQ
+
+/// The aggregator as a whole: merged metrics, final files, pages. The process has changed into the data
+/// directory and blocks all signals.
+package final class Aggregator: Sendable {
+    package struct Configuration: Sendable {
+        package var metricsAddress: MetricsAddress
+        /// IANA name, for the trace files' metadata.
+        package var timeZoneName: String
+
+        package init(metricsAddress: MetricsAddress, timeZoneName: String) {
+            self.metricsAddress = metricsAddress
+            self.timeZoneName = timeZoneName
+        }
+    }
+
+    private let shared: SharedState
+    private let archive: MetricArchive
+    private let listener: HTTPListener
+    private let merges: MergeThread
+    private let pages: PageThread
+    private let fabric: FabricThread
+    private let threads: [DedicatedThread]
+    private let serving: Task<Void, Never>
+    private let lock: Int32
+    private let log: Logger
+
+    /// Starts everything; returns once fabric and pages can be reached. Blocks. Throws where another aggregator has
+    /// the directory, the address is taken, or the directory can't be read.
+    package init(_ configuration: Configuration, log: Logger) throws {
+        self.log = log
+        lock = try Self.takeLock()
+        archive = MetricArchive()
+        let (store, damage) = try archive.load()
+        if let damage {
+            log.error("saved metrics were damaged, counting anew", metadata: ["why": "\(damage)"])
+        }
+        let journal = WindowJournal()
+        let (marks, lost) = try journal.load()
+        if let lost {
+            log.error("the marks of merged windows are lost", metadata: ["why": "\(lost)"])
+        }
+        let previous = store.processes[MetricSnapshot.aggregator]?.incarnation ?? 0
+        // A clock that went back must not make an old incarnation of the new one.
+        let incarnation = max(previous + 1, UInt64(max(WallClock.now(), 0)))
+        shared = SharedState(SharedState.Content(store: store, marks: marks))
+        listener = try HTTPListener(configuration.metricsAddress, log: log)
+
+        let wakeup = try Wakeup()
+        merges = try MergeThread(
+            timeZoneName: configuration.timeZoneName,
+            localHostName: Self.hostName()
+        ) { wakeup.signal() }
+        pages = try PageThread(shared: shared, archive: archive, pid: UInt32(getpid()), log: log)
+        fabric = FabricThread(
+            shared: shared,
+            merges: merges,
+            journal: journal,
+            ledger: WindowLedger(marks: marks, isLost: lost != nil),
+            incarnation: incarnation,
+            wakeup: wakeup,
+            log: log
+        )
+        threads = [try Self.start(fabric), merges.start(), pages.start()]
+        let routes = PageRoutes(pages)
+        let listener = listener
+        serving = Task { await listener.run { await routes.respond(to: $0) } }
+    }
+
+    /// The port of the pages.
+    package var port: UInt16 { listener.port }
+
+    /// Ends: no new messages, the merge under way is finished, the metrics are saved. Blocks; once only.
+    package func stop() {
+        fabric.stop()
+        merges.stop()
+        pages.stop()
+        for thread in threads { thread.join() }
+        serving.cancel()
+        do {
+            try archive.save(shared.withLock { $0.store })
+        } catch {
+            log.error("the metrics could not be saved", metadata: ["why": "\(error)"])
+        }
+        close(lock)
+    }
+
+    // MARK: Parts of the start
+
+    /// A second bind of the fabric's path would steal it without a word, so the lock comes first.
+    private static func takeLock() throws -> Int32 {
+        try FileSystem.createDirectory(ClusterPaths.run, mode: 0o700)
+        let file = try File(AggregatorPaths.lock, .readWrite)
+        guard try file.lock() else {
+            throw TraceError(
+                .configuration,
+                "another aggregator runs in this data directory",
+                remedy: "End it, or choose another directory by --data"
+            )
+        }
+        return dup(file.descriptor)
+    }
+
+    /// Returns once the socket is bound.
+    private static func start(_ fabric: FabricThread) throws -> DedicatedThread {
+        let bound = Mutex<(isKnown: Bool, error: ZMQError?)>((false, nil))
+        let signal = try Wakeup()
+        let poller = ZMQPoller()
+        _ = poller.add(descriptor: signal.descriptor)
+        let thread = fabric.start { error in
+            bound.withLock { $0 = (true, error) }
+            signal.signal()
+        }
+        while !bound.withLock({ $0.isKnown }) { poller.wait(milliseconds: nil) }
+        guard let error = bound.withLock({ $0.error }) else { return thread }
+        thread.join()
+        throw TraceError(.configuration, "the fabric can't be reached", cause: error)
+    }
+
+    private static func hostName() -> String {
+        var buffer = [CChar](repeating: 0, count: 256)
+        guard gethostname(&buffer, buffer.count - 1) == 0 else { return "localhost" }
+        return String(
+            decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) },
+            as: UTF8.self
+        )
+    }
+}

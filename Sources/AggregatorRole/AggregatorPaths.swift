@@ -1,0 +1,12 @@
+import TraceModel
+
+/// What the aggregator keeps for itself in the data directory.
+enum AggregatorPaths {
+    static let lock = "\(ClusterPaths.run)/aggregator.lock"
+    /// The merged metrics, gzip.
+    static let metrics = "\(ClusterPaths.checkpoints)/aggregator.metrics"
+    /// The last merged window of each resource, gzip of JSON.
+    static let windows = "\(ClusterPaths.checkpoints)/aggregator.windows"
+    /// What a damaged file is renamed to, so that the next one can take its place.
+    static func damaged(_ path: String) -> String { "\(path).damaged" }
+}

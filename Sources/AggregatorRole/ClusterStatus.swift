@@ -1,0 +1,104 @@
+import Foundation
+import TraceMetrics
+import TraceModel
+
+/// The object that `/status` and `status --json` print.
+struct ClusterStatus: Encodable, Sendable {
+    struct Router: Encodable, Sendable {
+        let pid: UInt32?
+        let up: Bool
+        let accepting: Bool
+        let draining: Bool
+        let headLsn: UInt64
+        let window: UInt64
+    }
+
+    struct Aggregator: Encodable, Sendable {
+        let pid: UInt32?
+        let version: String
+    }
+
+    struct Worker: Encodable, Sendable {
+        let name: String
+        let resource: String
+        let index: Int
+        let pid: UInt32?
+        let up: Bool
+        let lagBytes: UInt64
+        let appliedLsn: UInt64
+        let checkpointLsn: UInt64
+        let restarts: UInt64
+    }
+
+    struct Merged: Encodable, Sendable {
+        let resource: String
+        let window: UInt64
+        let files: [String]
+    }
+
+    let ready: Bool
+    let router: Router
+    let aggregator: Aggregator
+    let workers: [Worker]
+    let receivedEvents: UInt64
+    let writtenEvents: UInt64
+    let deduplicatedEvents: UInt64
+    let deadLetteredEvents: UInt64
+    let rejectedEvents: UInt64
+    /// The last merged window of each resource.
+    let merged: [Merged]
+
+    init(_ reading: MetricReading, marks: [Resource: MergedMark], pid: UInt32) {
+        let status = reading.router
+        router = Router(
+            pid: reading.routerPID,
+            up: reading.routerPID != nil,
+            accepting: reading.routerPID != nil && status.accepting,
+            draining: status.draining,
+            headLsn: status.headLSN,
+            window: status.window
+        )
+        aggregator = Aggregator(pid: pid, version: BuildInfo.version)
+        workers = reading.workers.map { worker in
+            Worker(
+                name: "\(worker.name)",
+                resource: worker.name.resource.name,
+                index: worker.name.index,
+                pid: worker.pid,
+                up: worker.isUp,
+                lagBytes: worker.lagBytes,
+                appliedLsn: worker.appliedLSN,
+                checkpointLsn: worker.checkpointLSN,
+                restarts: worker.restarts
+            )
+        }
+        ready =
+            reading.routerPID != nil && !reading.workers.isEmpty
+            && reading.workers.allSatisfy(\.isUp)
+        receivedEvents = status.receivedEvents
+        writtenEvents = reading.writtenEvents
+        deduplicatedEvents = status.deduplicatedEvents
+        deadLetteredEvents = status.deadLetteredEvents
+        rejectedEvents = status.rejectedEvents
+        merged = Resource.allCases.compactMap { resource in
+            marks[resource].map {
+                Merged(resource: resource.name, window: $0.window, files: $0.files)
+            }
+        }
+    }
+
+    /// One line of JSON.
+    func json() throws -> Data {
+        let encoder = JSONEncoder()
+        encoder.keyEncodingStrategy = .convertToSnakeCase
+        encoder.outputFormatting = [.withoutEscapingSlashes, .sortedKeys]
+        return try encoder.encode(self) + Data("\n".utf8)
+    }
+}
+
+extension KeyedEncodingContainer {
+    /// A process that is down has a `pid` of null, not none: readers index the key.
+    mutating func encodeIfPresent(_ value: UInt32?, forKey key: Key) throws {
+        try encode(value, forKey: key)
+    }
+}

@@ -1,0 +1,284 @@
+import ActivityMonitoring
+import ClusterMessages
+import Glibc
+import Logging
+import SystemIO
+import TraceMetrics
+import TraceModel
+import ZeroMQ
+
+/// What the fabric thread does with each message and each tick. Belongs to that thread.
+struct FabricDesk {
+    private let socket: ZMQSocket
+    private let shared: SharedState
+    private let merges: MergeThread
+    private let journal: WindowJournal
+    private let incarnation: UInt64
+    private let log: Logger
+
+    private var ledger: WindowLedger
+    private var monitor: ActivityMonitor
+    /// The newest incarnation of each process.
+    private var peers: [String: Peer] = [:]
+    private var expected: Set<WorkerName> = []
+    private var counts = MergeCounts()
+    private var isCountingChanged = true
+    /// Resources whose merge failed, until when (monotonic nanoseconds).
+    private var blocked: [Resource: Int64] = [:]
+    private var obstacles: [Resource: String] = [:]
+
+    init(
+        socket: ZMQSocket,
+        shared: SharedState,
+        merges: MergeThread,
+        journal: WindowJournal,
+        ledger: WindowLedger,
+        incarnation: UInt64,
+        log: Logger
+    ) {
+        self.socket = socket
+        self.shared = shared
+        self.merges = merges
+        self.journal = journal
+        self.ledger = ledger
+        self.incarnation = incarnation
+        self.log = log
+        let now = WallClock.monotonic()
+        monitor = ActivityMonitor(now: now, inactivitySeconds: nil)
+        monitor.expect(.router, now: now)
+    }
+
+    // MARK: Messages
+
+    /// Takes what has come, at most some hundred messages, so that ticks are not kept waiting.
+    mutating func receive() {
+        for _ in 0..<256 {
+            guard let message = socket.receive() else { return }
+            do {
+                try take(message)
+            } catch {
+                shared.withLock { $0.store.count(.fabricMessageRefused) }
+                let sender = message.sender.map { "\($0)" } ?? "nobody"
+                log.warning(
+                    "a message was refused",
+                    metadata: ["from": "\(sender)", "why": "\(error)"]
+                )
+            }
+        }
+    }
+
+    private mutating func take(_ message: borrowing ZMQMessage) throws(TraceError) {
+        guard let sender = message.sender, let peer = Peer(sender), message.frameCount == 1 else {
+            throw TraceError(.invalidArgument, "not a worker or the router, or not one frame")
+        }
+        let content = try ClusterMessage(decoding: message.frame(0))
+        switch content {
+        case .metricSnapshot(let snapshot):
+            guard snapshot.process == peer.process, snapshot.incarnation == peer.incarnation else {
+                throw TraceError(.invalidArgument, "a snapshot of another: \(snapshot.process)")
+            }
+            try shared.withLock { content throws(TraceError) in try content.store.apply(snapshot) }
+            greet(peer)
+            if let status = snapshot.router { expect(status.workers.map(\.worker)) }
+        case .segmentsClosed(let segments):
+            guard segments.worker == peer.worker else {
+                throw TraceError(.invalidArgument, "segments of another: \(segments.worker)")
+            }
+            greet(peer)
+            try take(segments, from: peer)
+        case .heartbeat:
+            greet(peer)
+        case .workerHello, .workerProgress, .workerFenced, .shareHeader, .windowMerged,
+            .routerStatus:
+            throw TraceError(.invalidArgument, "not a message for the aggregator")
+        }
+    }
+
+    /// Notes a sign of life. A new peer is told who this is: a worker then sends all its metrics, as
+    /// what changed before may be lost, and the router learns of merges it may have missed.
+    private mutating func greet(_ peer: Peer) {
+        monitor.heard(from: peer.member, now: WallClock.monotonic())
+        shared.withLock { $0.store.heard(peer.process, incarnation: peer.incarnation) }
+        if let known = peers[peer.process], known.incarnation >= peer.incarnation { return }
+        peers[peer.process] = peer
+        log.info("connected", metadata: ["process": "\(peer.process)"])
+        send(
+            .heartbeat(
+                Heartbeat(
+                    process: MetricSnapshot.aggregator,
+                    incarnation: incarnation,
+                    pid: UInt32(getpid())
+                )
+            ),
+            to: peer
+        )
+        guard peer.process == MetricSnapshot.router else { return }
+        for (resource, mark) in ledger.marks {
+            send(
+                .windowMerged(
+                    WindowMerged(resource: resource, window: mark.window, files: mark.files)
+                ),
+                to: peer
+            )
+        }
+    }
+
+    private mutating func expect(_ workers: [WorkerName]) {
+        let now = WallClock.monotonic()
+        let next = Set(workers)
+        for worker in expected.subtracting(next) {
+            monitor.forget(.worker(worker))
+            peers[worker.description] = nil
+            shared.withLock { _ = $0.store.declareDown(worker.description) }
+        }
+        for worker in next.subtracting(expected) { monitor.expect(.worker(worker), now: now) }
+        expected = next
+    }
+
+    private mutating func take(_ segments: SegmentsClosed, from peer: Peer) throws(TraceError) {
+        switch ledger.announce(segments) {
+        case .accepted: return
+        case .merged(let files):
+            send(
+                .windowMerged(
+                    WindowMerged(
+                        resource: segments.worker.resource,
+                        window: segments.window,
+                        files: files
+                    )
+                ),
+                to: peer
+            )
+        case .refused(let reason): throw TraceError(.invalidArgument, reason)
+        }
+    }
+
+    private func send(_ message: ClusterMessage, to peer: Peer) {
+        // What can't be sent now is asked for again: workers announce until they are answered, and a
+        // router that comes back is told the last windows.
+        guard let bytes = try? message.encode() else { return }
+        _ = socket.send(to: peer.routingID, head: bytes)
+    }
+
+    // MARK: Ticks
+
+    /// Everything that is not an answer to a message. `now` is monotonic nanoseconds.
+    mutating func tick(now: Int64) {
+        for event in monitor.tick(now: now) { notice(event) }
+        for outcome in merges.takeOutcomes() { settle(outcome, now: now) }
+        blocked = blocked.filter { $0.value > now }
+        while let job = ledger.nextJob(except: Set(blocked.keys)) { merges.submit(job) }
+        tellObstacles()
+        publishCounts()
+    }
+
+    private func notice(_ event: ActivityEvent) {
+        switch event {
+        case .late(let member, let seconds):
+            log.warning("silent", metadata: ["process": "\(member)", "seconds": "\(seconds)"])
+            shared.withLock { content in
+                guard content.store.declareDown("\(member)"), member != .router else { return }
+                content.store.count(.workerHung)
+            }
+        case .recovered(let member, let seconds):
+            log.info("heard again", metadata: ["process": "\(member)", "seconds": "\(seconds)"])
+        case .paused, .inactive, .crashLoop: return
+        }
+    }
+
+    private mutating func settle(_ outcome: MergeThread.Outcome, now: Int64) {
+        let job = outcome.job
+        do {
+            let files = try outcome.result.get()
+            var marked = ledger
+            marked.finish(job, files: files)
+            try journal.save(marked.marks)
+            ledger = marked
+            announce(WindowMerged(resource: job.resource, window: job.window, files: files))
+            counts.merged(
+                job.resource,
+                files: files.count,
+                bytes: outcome.bytes,
+                seconds: outcome.seconds
+            )
+            isCountingChanged = true
+            let marks = ledger.marks
+            shared.withLock { $0.marks = marks }
+            log.info(
+                "merged",
+                metadata: [
+                    "resource": "\(job.resource.name)", "window": "\(job.window)",
+                    "files": "\(files.count)", "seconds": "\(outcome.seconds)",
+                ]
+            )
+        } catch {
+            fail(job, error, now: now)
+        }
+    }
+
+    /// The window is tried again; only the router, where somebody may wait, is told.
+    private mutating func fail(_ job: MergeJob, _ error: any Error, now: Int64) {
+        ledger.giveBack(job)
+        blocked[job.resource] = now + Int64(Limits.mergeRetrySeconds) * 1_000_000_000
+        shared.withLock { $0.store.count(.mergeFailed) }
+        log.error(
+            "a window could not be merged; it will be tried again",
+            metadata: [
+                "resource": "\(job.resource.name)", "window": "\(job.window)", "why": "\(error)",
+            ]
+        )
+        guard let router = peers[MetricSnapshot.router] else { return }
+        let message = WindowMerged(
+            resource: job.resource,
+            window: job.window,
+            files: [],
+            failure: "\(error)"
+        )
+        send(.windowMerged(message), to: router)
+    }
+
+    private func announce(_ merged: WindowMerged) {
+        for peer in peers.values {
+            guard peer.worker == nil || peer.worker?.resource == merged.resource else { continue }
+            send(.windowMerged(merged), to: peer)
+        }
+    }
+
+    /// An overlap is a bug somewhere and needs a person; told once.
+    private mutating func tellObstacles() {
+        for resource in Resource.allCases {
+            guard let (window, coverage) = ledger.obstacle(of: resource),
+                case .overlap(let slot, let lsn) = coverage
+            else {
+                obstacles[resource] = nil
+                continue
+            }
+            let text = "window \(window), slot \(slot), LSN \(lsn)"
+            guard obstacles[resource] != text else { continue }
+            obstacles[resource] = text
+            shared.withLock { $0.store.count(.mergeFailed) }
+            log.error(
+                "two workers announced the same records; the window stays unmerged",
+                metadata: ["resource": "\(resource.name)", "where": "\(text)"]
+            )
+        }
+    }
+
+    private mutating func publishCounts() {
+        guard isCountingChanged else { return }
+        isCountingChanged = false
+        let snapshot = MetricSnapshot(
+            process: MetricSnapshot.aggregator,
+            incarnation: incarnation,
+            pid: UInt32(getpid()),
+            own: counts.samples()
+        )
+        shared.withLock { content in
+            do throws(TraceError) {
+                try content.store.apply(snapshot)
+            } catch {
+                preconditionFailure("the aggregator's own metrics were refused: \(error)")
+            }
+        }
+    }
+}

@@ -1,0 +1,81 @@
+import ActivityMonitoring
+import ClusterMessages
+import Logging
+import Synchronization
+import SystemIO
+import TraceMetrics
+import TraceModel
+import ZeroMQ
+
+/// Hears workers and router, and tells them what is merged. Owns the ledger and the peers; shares the
+/// merged metrics with the pages.
+final class FabricThread: Sendable {
+    private let shared: SharedState
+    private let merges: MergeThread
+    private let journal: WindowJournal
+    private let incarnation: UInt64
+    private let ledger: WindowLedger
+    private let wakeup: Wakeup
+    private let isStopping = Atomic(false)
+    private let log: Logger
+
+    init(
+        shared: SharedState,
+        merges: MergeThread,
+        journal: WindowJournal,
+        ledger: WindowLedger,
+        incarnation: UInt64,
+        wakeup: Wakeup,
+        log: Logger
+    ) {
+        self.shared = shared
+        self.merges = merges
+        self.journal = journal
+        self.ledger = ledger
+        self.incarnation = incarnation
+        self.wakeup = wakeup
+        self.log = log
+    }
+
+    /// Starts the thread. `onBound` is called on it once, with the error where the socket can't be bound;
+    /// then the thread ends.
+    func start(_ onBound: @escaping @Sendable (ZMQError?) -> Void) -> DedicatedThread {
+        DedicatedThread("fabric") {
+            do throws(ZMQError) {
+                let socket = try ZMQSocket(ZMQContext(), .router)
+                try socket.bind(ClusterPaths.aggregatorFabric)
+                onBound(nil)
+                self.run(socket)
+            } catch {
+                onBound(error)
+            }
+        }
+    }
+
+    /// The thread ends after the message in hand.
+    func stop() {
+        isStopping.store(true, ordering: .releasing)
+        wakeup.signal()
+    }
+
+    private func run(_ socket: ZMQSocket) {
+        let poller = ZMQPoller()
+        let readable = poller.add(socket)
+        _ = poller.add(descriptor: wakeup.descriptor)
+        var desk = FabricDesk(
+            socket: socket,
+            shared: shared,
+            merges: merges,
+            journal: journal,
+            ledger: ledger,
+            incarnation: incarnation,
+            log: log
+        )
+        while !isStopping.load(ordering: .acquiring) {
+            poller.wait(milliseconds: 250)
+            wakeup.clear()
+            if poller.isReadable(readable) { desk.receive() }
+            desk.tick(now: WallClock.monotonic())
+        }
+    }
+}

@@ -1,0 +1,10 @@
+package import TraceModel
+
+/// The last window of a resource that stands under its final names. Saved; the next window begins at its
+/// barrier.
+package struct MergedMark: Codable, Equatable, Sendable {
+    package var window: UInt64
+    package var barrierLSN: LSN
+    /// The window's final files, relative to the data directory.
+    package var files: [String]
+}

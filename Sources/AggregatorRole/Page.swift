@@ -1,0 +1,25 @@
+import TraceMetrics
+
+/// What can be asked for over HTTP, beside `/healthz`.
+struct Page: Hashable, Sendable {
+    enum Content: Hashable, Sendable {
+        case metrics(Exposition.Format)
+        case neutracer
+        case status
+        case readiness
+        case overview
+
+        var contentType: String {
+            switch self {
+            case .metrics(let format): format.contentType
+            case .neutracer: Exposition.Format.text.contentType
+            case .status: "application/json"
+            case .readiness: "text/plain; charset=utf-8"
+            case .overview: "text/html; charset=utf-8"
+            }
+        }
+    }
+
+    let content: Content
+    let isCompressed: Bool
+}
