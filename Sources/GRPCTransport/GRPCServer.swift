@@ -58,8 +58,9 @@ package final class GRPCServer: @unchecked Sendable {
         let stream = ReceiveGate(
             armedMax: configuration.streamReceivesMax,
             waitingMax: configuration.queuedCallsMax,
-            armedSeconds: nil,
+            armedSeconds: configuration.idleStreamSeconds,
             waitingSeconds: configuration.queueSeconds,
+            yieldsOnlyToOthers: true,
             held: held
         )
         ingestGate = ingest
@@ -131,6 +132,8 @@ package final class GRPCServer: @unchecked Sendable {
             quiet.isGiven.wait(until: { $0 }, then: { _ in })
         }
         queue.close()
+        // What waits there holds this server.
+        for gate in [ingestGate, controlGate, streamGate] { gate.removeAll() }
         phase.withLock { $0 = .stopped }
     }
 

@@ -7,11 +7,13 @@ package struct GRPCServerConfiguration: Sendable {
     /// Accepted up to exactly this; one byte more is `RESOURCE_EXHAUSTED`.
     package var messageBytesMax = Limits.messageBytesMax
     /// Messages of ordinary unary calls arriving at once; others wait in the order they came.
-    package var concurrentReceivesMax = 5
+    package var concurrentReceivesMax = Limits.concurrentReceivesMax
     /// The same for methods of lane `.control`, which therefore get through beside stalled uploads.
     package var controlReceivesMax = 2
-    /// Streams listening for their next message at once.
-    package var streamReceivesMax = 32
+    /// Streams listening for their next message at once; others wait in the order they came.
+    package var streamReceivesMax = Limits.streamReceivesMax
+    /// A stream that has listened in vain for longer ends in `RESOURCE_EXHAUSTED` if another waits.
+    package var idleStreamSeconds = 30.0
     /// Time for a unary message to arrive once its receive is armed; then `DEADLINE_EXCEEDED`.
     package var receiveSeconds = Double(Limits.receiveSeconds)
     package var controlReceiveSeconds = 5.0
@@ -21,7 +23,7 @@ package struct GRPCServerConfiguration: Sendable {
     package var queuedCallsMax = 4_096
     /// Bytes of messages handed to the handler and not yet answered, above which no receive of the
     /// lanes `.ingest` and `.stream` is armed.
-    package var heldBytesMax = Limits.ingestBytesMax / 4
+    package var heldBytesMax = Limits.heldBytesMax
     /// Open streams; one more is `RESOURCE_EXHAUSTED`.
     package var openStreamsMax = 1_024
     /// Unsent bytes of one stream, above which `GRPCStream.send` refuses.

@@ -27,6 +27,8 @@ package enum GRPCRefusal: String, Sendable, CaseIterable {
     case receiveTimeout = "receive_timeout"
     /// No turn to receive within `queueSeconds`.
     case queueTimeout = "queue_timeout"
+    /// A stream without a message for `idleStreamSeconds` made room for others that waited.
+    case idleStream = "idle_stream"
     /// More than `queuedCallsMax` waited already, or `openStreamsMax` were open.
     case queueFull = "queue_full"
 }

@@ -137,7 +137,8 @@ package final class GRPCStream: CompletionOwner, GateEntrant, @unchecked Sendabl
     }
 
     func expire(armed: Bool) {
-        if !armed { turnedAway(.queueTimeout) }
+        guard !state.withLock({ $0.isEnded || $0.finish != nil }) else { return }
+        turnedAway(armed ? .idleStream : .queueTimeout)
     }
 
     func completed(_ operation: CompletionTag.Operation, success: Bool) {

@@ -53,23 +53,27 @@ final class ReceiveGate: Sendable {
 
     private let armedMax: Int
     private let waitingMax: Int
-    private let armedNanoseconds: Int64?
+    private let armedNanoseconds: Int64
+    private let yieldsOnlyToOthers: Bool
     private let waitingNanoseconds: Int64
     private let held: HeldBytes?
     private let state = Mutex(State())
 
-    /// `armedSeconds` nil: an armed receive has no deadline. `held` nil: memory held doesn't matter.
+    /// `yieldsOnlyToOthers`: an armed receive may last longer than `armedSeconds` while nobody waits.
+    /// `held` nil: memory held doesn't matter.
     init(
         armedMax: Int,
         waitingMax: Int,
-        armedSeconds: Double?,
+        armedSeconds: Double,
         waitingSeconds: Double,
+        yieldsOnlyToOthers: Bool = false,
         held: HeldBytes?
     ) {
         precondition(armedMax > 0 && waitingMax > 0)
         self.armedMax = armedMax
         self.waitingMax = waitingMax
-        armedNanoseconds = armedSeconds.map { Int64($0 * 1e9) }
+        armedNanoseconds = Int64(armedSeconds * 1e9)
+        self.yieldsOnlyToOthers = yieldsOnlyToOthers
         waitingNanoseconds = Int64(waitingSeconds * 1e9)
         self.held = held
     }
@@ -107,7 +111,10 @@ final class ReceiveGate: Sendable {
             while state.head < state.waiting.count, state.waiting[state.head].deadline <= now {
                 if let first = state.popFirst() { expired.append((first.entrant, false)) }
             }
+            var yields = yieldsOnlyToOthers ? state.waitingCount : state.armed.count
             for index in state.armed.indices where state.armed[index].deadline <= now {
+                guard yields > 0 else { break }
+                yields -= 1
                 state.armed[index].deadline = .max
                 expired.append((state.armed[index].entrant, true))
             }
@@ -116,12 +123,15 @@ final class ReceiveGate: Sendable {
         for (entrant, armed) in expired { entrant.expire(armed: armed) }
     }
 
+    /// Forgets all entrants, once no call can be armed any more.
+    func removeAll() { state.withLock { $0 = State() } }
+
     private func grant() -> (any GateEntrant)? {
         state.withLock { state in
             guard state.armed.count < armedMax, held?.isBelowLimit ?? true,
                 let next = state.popFirst()
             else { return nil }
-            let deadline = armedNanoseconds.map { WallClock.monotonic() + $0 } ?? .max
+            let deadline = WallClock.monotonic() + armedNanoseconds
             state.armed.append(Armed(entrant: next.entrant, deadline: deadline))
             return next.entrant
         }

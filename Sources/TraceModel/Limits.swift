@@ -19,6 +19,12 @@ package enum Limits {
     package static let streamsPerConnectionMax = 1_024
     /// Messages being received or waiting for their commit, together.
     package static let ingestBytesMax = 512 << 20
+    /// Messages waiting for their commit, above which no further receive is armed.
+    package static let heldBytesMax = ingestBytesMax / 4
+    /// Unary messages arriving at once: what the budget has left for messages of the largest size.
+    package static let concurrentReceivesMax = (ingestBytesMax - heldBytesMax) / messageBytesMax
+    /// Streams listening for a message at once, on top of the budget; others take turns.
+    package static let streamReceivesMax = 8
     /// How long a call is held before `RESOURCE_EXHAUSTED`.
     package static let callHoldSeconds = 5
     /// Time for one message to arrive once its receive is armed.
@@ -133,6 +139,8 @@ package enum Limits {
         precondition(logRecordBytesMax < fabricMessageBytesMax)
         precondition(clusterMessageBytesMax < fabricMessageBytesMax)
         precondition(messageBytesMax < ingestBytesMax)
+        precondition(concurrentReceivesMax >= 2, "one stalled sender must not block the others")
+        precondition(concurrentReceivesMax * messageBytesMax + heldBytesMax <= ingestBytesMax)
         precondition(
             dedupClientsMax * (dedupSequencesMax * 8 + clientIDBytesMax + 32)
                 < logFileHeadBytesMax

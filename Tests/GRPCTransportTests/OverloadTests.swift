@@ -122,6 +122,44 @@ import Testing
         }
     }
 
+    @Test func idleStreamMakesRoom() throws {
+        var configuration = GRPCServerConfiguration()
+        configuration.streamReceivesMax = 1
+        configuration.idleStreamSeconds = 0.3
+        configuration.queueSeconds = 20
+        try LoopbackServer.runWithClient(configuration) { client, loopback in
+            let idle = try client.openStream(LoopbackServer.Method.stream)
+            try idle.send([1])
+            try #expect(idle.receive() == [1])
+            let other = try client.openStream(LoopbackServer.Method.stream)
+            try other.send([2])
+            try #expect(other.receive() == [2])
+            #expect(statusOf(idle) == .resourceExhausted)
+            #expect(loopback.refusals.current == [.idleStream])
+            try other.halfClose()
+            try #expect(other.receive() == nil)
+        }
+    }
+
+    @Test func streamsTakeTurns() throws {
+        var configuration = GRPCServerConfiguration()
+        configuration.streamReceivesMax = 1
+        try LoopbackServer.runWithClient(configuration) { client, loopback in
+            let streams = try (0..<5).map { _ in
+                try client.openStream(LoopbackServer.Method.stream)
+            }
+            for stream in streams {
+                for value in UInt8(0)..<20 { try stream.send([value]) }
+                try stream.halfClose()
+            }
+            for stream in streams {
+                for value in UInt8(0)..<20 { try #expect(stream.receive() == [value]) }
+                try #expect(stream.receive() == nil)
+            }
+            #expect(loopback.refusals.current == [])
+        }
+    }
+
     @Test func emptyCallIsInvalid() throws {
         try LoopbackServer.runWithClient { client, loopback in
             let stream = try client.openStream(Self.path)
