@@ -40,19 +40,25 @@ package struct ChromeTraceReader {
     /// Reads everything. Throws `JSONReadFailure` where the file isn't JSON (an early end is no error),
     /// `TraceError` where it isn't a trace or has more than `Limits` allow.
     package mutating func read() throws -> Recording {
+        let kind = try outermostKind()
         do {
-            switch try json.kind() {
-            case .array: try readEvents()
-            case .object: try readTopLevel()
-            case .string, .number, .literal: throw Self.notATrace
-            }
+            if kind == .array { try readEvents() } else { try readTopLevel() }
         } catch JSONReadFailure.endOfInput {
-            guard json.offset > 0 else { throw TraceError(.invalidArgument, "the file is empty") }
             recording.isUnterminated = true
         }
         recording.unmatchedEnds = try OpenEdge.pair(&edges, into: &recording)
         edges = []
         return recording
+    }
+
+    private func outermostKind() throws -> JSONPullReader.Kind {
+        do {
+            let kind = try json.kind()
+            if kind == .array || kind == .object { return kind }
+        } catch is JSONReadFailure {
+            // Empty, or text of another kind.
+        }
+        throw Self.notATrace
     }
 
     private mutating func readTopLevel() throws {
@@ -70,7 +76,7 @@ package struct ChromeTraceReader {
                 try json.skipValue()
             }
         }
-        guard hasEvents else { throw Self.notATrace }
+        if !hasEvents { throw Self.notATrace }
     }
 
     private mutating func readMetadata() throws {

@@ -7,12 +7,13 @@ package enum TraceClock {
     package static func nanoseconds(microseconds text: [UInt8]) -> Int64? {
         var value: Int64 = 0
         var decimals = -1
+        var overflow = false
         for (index, byte) in text.enumerated() {
             switch byte {
             case UInt8(ascii: "0")...UInt8(ascii: "9"):
-                // A fourth decimal needs rounding, 17 digits might overflow.
-                if decimals == 3 || index > 17 { return rounded(text) }
-                value = value * 10 + Int64(byte - UInt8(ascii: "0"))
+                // A fourth decimal needs rounding.
+                if decimals == 3 { return rounded(text) }
+                append(byte - UInt8(ascii: "0"), to: &value, &overflow)
                 if decimals >= 0 { decimals += 1 }
             case UInt8(ascii: ".") where decimals < 0 && index > 0:
                 decimals = 0
@@ -20,9 +21,15 @@ package enum TraceClock {
                 return rounded(text)
             }
         }
-        guard !text.isEmpty else { return nil }
-        for _ in max(0, decimals)..<3 { value = value.multipliedReportingOverflow(by: 10).0 }
-        return value
+        for _ in max(0, decimals)..<3 { append(0, to: &value, &overflow) }
+        return text.isEmpty || overflow ? nil : value
+    }
+
+    private static func append(_ digit: UInt8, to value: inout Int64, _ overflow: inout Bool) {
+        let (shifted, tooLarge) = value.multipliedReportingOverflow(by: 10)
+        let (sum, tooLargeToo) = shifted.addingReportingOverflow(Int64(digit))
+        value = sum
+        overflow = overflow || tooLarge || tooLargeToo
     }
 
     private static func rounded(_ text: [UInt8]) -> Int64? {
