@@ -2,6 +2,10 @@
 package struct TimeSpan: Equatable, Sendable {
     package let seconds: Double
 
+    package static let second = TimeSpan(seconds: 1)
+
+    private init(seconds: Double) { self.seconds = seconds }
+
     /// Nil where the text is none, or not more than nothing.
     package init?(_ text: String) {
         // The longer unit first: "ms" ends in "s".
@@ -10,6 +14,6 @@ package struct TimeSpan: Equatable, Sendable {
         guard let value = Double(text.dropLast(unit.0.count)), value.isFinite, value > 0 else {
             return nil
         }
-        seconds = value * unit.1
+        self.init(seconds: value * unit.1)
     }
 }

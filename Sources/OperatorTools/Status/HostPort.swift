@@ -1,9 +1,15 @@
-import TraceModel
-
 /// A TCP address as people write it: `127.0.0.1:9091`, `[::1]:9091`, `collector:50051`.
 package struct HostPort: Equatable, Sendable, CustomStringConvertible {
     package let host: String
     package let port: UInt16
+
+    /// Where trace-router listens unless told otherwise.
+    package static let defaultServer = HostPort(host: "127.0.0.1", port: 50051)
+
+    private init(host: String, port: UInt16) {
+        self.host = host
+        self.port = port
+    }
 
     /// Nil where a part is missing or the port is none.
     package init?(_ text: String) {
@@ -17,8 +23,7 @@ package struct HostPort: Equatable, Sendable, CustomStringConvertible {
             return nil
         }
         guard !host.isEmpty, !host.contains(where: \.isWhitespace) else { return nil }
-        self.host = String(host)
-        self.port = port
+        self.init(host: String(host), port: port)
     }
 
     package var description: String {

@@ -1,0 +1,72 @@
+import GRPCServices
+import GRPCTransport
+import SystemIO
+import TraceModel
+
+/// Speaks with the router's admin service on its socket in the data directory.
+///
+/// Each call changes into the data directory, as a socket's path has 107 bytes at most, and blocks
+/// until the router has done what was asked.
+package enum AdminClient {
+    /// A drain ends when every worker has applied the whole log; scripts set their own, shorter bound.
+    private static let timeoutSeconds = 3_600.0
+
+    /// Closes the open window; returns the paths of the files it became.
+    package static func finalize(dataDirectory: String) throws -> [String] {
+        let answer = try call(.finalize, [], dataDirectory: dataDirectory)
+        return paths(try FinalizeResponse(decoding: answer).files, in: dataDirectory)
+    }
+
+    /// As `finalize`; the router accepts nothing more and then ends.
+    package static func drain(dataDirectory: String) throws -> [String] {
+        let answer = try call(.drain, [], dataDirectory: dataDirectory)
+        return paths(try FinalizeResponse(decoding: answer).files, in: dataDirectory)
+    }
+
+    /// Returns when every slot is with its new owner; a line that says what has become of it.
+    package static func scale(_ counts: WorkerCounts, dataDirectory: String) throws -> String {
+        let request = ScaleRequest(
+            counts: counts.counts.map {
+                WorkerCount(resource: $0.resource.name, workers: $0.workers)
+            }
+        )
+        let answer = try call(.scale, request.encoded(), dataDirectory: dataDirectory)
+        let response = try ScaleResponse(decoding: answer)
+        let numbers = response.counts.map { "\($0.resource)=\($0.workers)" }
+        return "\(numbers.joined(separator: ",")) (\(response.movedSlots) slots moved)"
+    }
+
+    private static func call(
+        _ method: AdminService.Method,
+        _ request: [UInt8],
+        dataDirectory: String
+    ) throws -> [UInt8] {
+        do {
+            try FileSystem.changeDirectory(to: dataDirectory)
+        } catch {
+            throw TraceError(.notFound, "no data directory", cause: error)
+        }
+        guard FileSystem.exists(ClusterPaths.adminSocket) else {
+            throw TraceError(
+                .unreachable,
+                "no router runs in \(dataDirectory)",
+                remedy: "Name the data directory of a running cluster with --data"
+            )
+        }
+        let client = GRPCClient(target: ClusterPaths.adminAddress)
+        defer { client.close() }
+        do {
+            return try client.unary(method.path, request, timeoutSeconds: timeoutSeconds)
+        } catch {
+            throw TraceError(
+                error.status == .invalidArgument ? .invalidArgument : .unreachable,
+                "the router answers \(error)"
+            )
+        }
+    }
+
+    /// As the caller, in whose directory `dataDirectory` is named, can open them.
+    private static func paths(_ files: [String], in dataDirectory: String) -> [String] {
+        files.map { $0.hasPrefix("/") ? $0 : "\(dataDirectory)/\($0)" }
+    }
+}

@@ -1,0 +1,38 @@
+import ArgumentParser
+import OperatorTools
+import TraceModel
+
+struct ScaleCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "scale",
+        abstract: "Moves the work of some resources to another number of workers.",
+        discussion: """
+            Returns once every slot is with its new owner. The workers must be running already (or still): \
+            scripts/cluster scale starts new ones before and ends retired ones after. Resources: \
+            \(Resource.allCases.map(\.name).joined(separator: ", ")); 1 to \
+            \(Limits.workersPerResourceMax) workers each.
+
+              tracectl scale function=4
+              tracectl scale function=4,cpu=2 --data /var/lib/trace
+            """
+    )
+
+    @Argument(
+        help: ArgumentHelp("The new numbers of workers.", valueName: "resource=count,…"),
+        transform: { text in
+            do {
+                return try WorkerCounts(text)
+            } catch let error as TraceError {
+                throw ValidationError(error.message)
+            }
+        }
+    )
+    var counts: WorkerCounts
+
+    @OptionGroup var data: DataOptions
+
+    func run() throws {
+        let result = try AdminClient.scale(counts, dataDirectory: data.directory)
+        Terminal.output.line(result)
+    }
+}

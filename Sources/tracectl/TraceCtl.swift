@@ -1,0 +1,29 @@
+import ArgumentParser
+import TraceModel
+
+@main
+struct TraceCtl: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "tracectl",
+        abstract: "Looks after a running Trace Processor, and sends it events.",
+        discussion: """
+            Looking after it (--data names the cluster's data directory):
+              tracectl status --json
+              tracectl finalize
+              tracectl scale function=4,cpu=2
+
+            Sending it events (--server names where trace-router listens):
+              tracectl agent --interval 1s --duration 10s
+              tracectl import recording.json.gz
+              tracectl send batches.pbs
+
+            Exit codes: 0 done; 1 failed, with the reason on standard error; 64 wrong usage; 130 stopped by \
+            Ctrl-C halfway (for agent that is the usual end: 0). A second Ctrl-C ends at once.
+            """,
+        version: BuildInfo.version,
+        subcommands: [
+            StatusCommand.self, FinalizeCommand.self, DrainCommand.self, ScaleCommand.self,
+            SendCommand.self, AgentCommand.self, ImportCommand.self,
+        ]
+    )
+}

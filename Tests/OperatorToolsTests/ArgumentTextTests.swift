@@ -1,0 +1,52 @@
+import OperatorTools
+import Testing
+import TraceModel
+
+struct ArgumentTextTests {
+    @Test func addresses() {
+        #expect(HostPort("127.0.0.1:9091")?.description == "127.0.0.1:9091")
+        #expect(HostPort("[::1]:80")?.host == "::1")
+        #expect(HostPort("[::1]:80")?.description == "[::1]:80")
+        #expect(HostPort("collector:50051")?.port == 50051)
+    }
+
+    @Test(arguments: ["", "host", ":1", "host:", "host:0", "host:65536", "::1:80", "a b:1", "[]:1"])
+    func noAddress(text: String) {
+        #expect(HostPort(text) == nil)
+    }
+
+    @Test(arguments: [("10", 10), ("1.5s", 1.5), ("500ms", 0.5), ("2m", 120), ("1h", 3600)])
+    func spans(text: String, seconds: Double) {
+        #expect(TimeSpan(text)?.seconds == seconds)
+    }
+
+    @Test(arguments: ["", "s", "0", "-1s", "1d", "nan", "inf"])
+    func noSpan(text: String) {
+        #expect(TimeSpan(text) == nil)
+    }
+
+    @Test func startTimes() {
+        #expect(StartTime("1700000000.5")?.nanoseconds == 1_700_000_000_500_000_000)
+        #expect(StartTime("2023-11-14T22:13:20Z")?.nanoseconds == 1_700_000_000_000_000_000)
+        #expect(StartTime("2023-11-14T22:13:20.250Z")?.nanoseconds == 1_700_000_000_250_000_000)
+        #expect(StartTime("2023-11-14T23:13:20+01:00")?.nanoseconds == 1_700_000_000_000_000_000)
+        for wrong in ["", "yesterday", "-1", "nan", "2023-11-14"] {
+            #expect(StartTime(wrong) == nil, "\(wrong)")
+        }
+    }
+
+    @Test func workerCounts() throws {
+        let counts = try WorkerCounts("function=4,io=1").counts
+        #expect(counts.map(\.resource) == [.function, .io])
+        #expect(counts.map(\.workers) == [4, 1])
+    }
+
+    @Test(arguments: [
+        "", "function", "function=", "function=0", "function=65", "disk=1", "cpu=1,", "cpu=1,cpu=2",
+        "cpu=1=2",
+    ])
+    func noWorkerCounts(text: String) {
+        let error = #expect(throws: TraceError.self) { try WorkerCounts(text) }
+        #expect(error?.code == .invalidArgument)
+    }
+}
