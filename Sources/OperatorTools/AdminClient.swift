@@ -1,7 +1,7 @@
 import GRPCServices
 import GRPCTransport
 import SystemIO
-import TraceModel
+package import TraceModel
 
 /// Speaks with the router's admin service on its socket in the data directory.
 ///
@@ -24,11 +24,13 @@ package enum AdminClient {
     }
 
     /// Returns when every slot is with its new owner; a line that says what has become of it.
-    package static func scale(_ counts: WorkerCounts, dataDirectory: String) throws -> String {
+    package static func scale(
+        to counts: [Resource: Int],
+        dataDirectory: String
+    ) throws -> String {
+        let inOrder = counts.sorted { $0.key.rawValue < $1.key.rawValue }
         let request = ScaleRequest(
-            counts: counts.counts.map {
-                WorkerCount(resource: $0.resource.name, workers: $0.workers)
-            }
+            counts: inOrder.map { WorkerCount(resource: $0.key.name, workers: $0.value) }
         )
         let answer = try call(.scale, request.encoded(), dataDirectory: dataDirectory)
         let response = try ScaleResponse(decoding: answer)

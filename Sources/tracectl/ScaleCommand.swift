@@ -3,13 +3,15 @@ import OperatorTools
 import TraceModel
 
 struct ScaleCommand: ParsableCommand {
+    private static let resources = Resource.allCases.map(\.name).joined(separator: ", ")
+
     static let configuration = CommandConfiguration(
         commandName: "scale",
         abstract: "Moves the work of some resources to another number of workers.",
         discussion: """
             Returns once every slot is with its new owner. The workers must be running already (or still): \
             scripts/cluster scale starts new ones before and ends retired ones after. Resources: \
-            \(Resource.allCases.map(\.name).joined(separator: ", ")); 1 to \
+            \(resources); 1 to \
             \(Limits.workersPerResourceMax) workers each.
 
               tracectl scale function=4
@@ -20,19 +22,21 @@ struct ScaleCommand: ParsableCommand {
     @Argument(
         help: ArgumentHelp("The new numbers of workers.", valueName: "resource=count,…"),
         transform: { text in
-            do {
-                return try WorkerCounts(text)
-            } catch let error as TraceError {
-                throw ValidationError(error.message)
+            guard let counts = WorkerCounts.parse(text), !counts.isEmpty else {
+                throw ValidationError(
+                    "not RESOURCE=COUNT[,…] with each resource once: \(resources); counts 1 to "
+                        + "\(Limits.workersPerResourceMax)"
+                )
             }
+            return counts
         }
     )
-    var counts: WorkerCounts
+    var counts: [Resource: Int]
 
     @OptionGroup var data: DataOptions
 
     func run() throws {
-        let result = try AdminClient.scale(counts, dataDirectory: data.directory)
+        let result = try AdminClient.scale(to: counts, dataDirectory: data.directory)
         Terminal.output.line(result)
     }
 }

@@ -1,6 +1,5 @@
 import OperatorTools
 import Testing
-import TraceModel
 
 struct ArgumentTextTests {
     @Test func addresses() {
@@ -33,20 +32,5 @@ struct ArgumentTextTests {
         for wrong in ["", "yesterday", "-1", "nan", "2023-11-14"] {
             #expect(StartTime(wrong) == nil, "\(wrong)")
         }
-    }
-
-    @Test func workerCounts() throws {
-        let counts = try WorkerCounts("function=4,io=1").counts
-        #expect(counts.map(\.resource) == [.function, .io])
-        #expect(counts.map(\.workers) == [4, 1])
-    }
-
-    @Test(arguments: [
-        "", "function", "function=", "function=0", "function=65", "disk=1", "cpu=1,", "cpu=1,cpu=2",
-        "cpu=1=2",
-    ])
-    func noWorkerCounts(text: String) {
-        let error = #expect(throws: TraceError.self) { try WorkerCounts(text) }
-        #expect(error?.code == .invalidArgument)
     }
 }
