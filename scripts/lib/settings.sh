@@ -82,8 +82,8 @@ settings_validate() {
     settings_validate_address --metrics "${settings[metrics]}"
     [ "${settings[grpc]}" != "${settings[metrics]}" ] ||
         misuse "--grpc and --metrics name the same address ${settings[grpc]}"
-    [[ ${settings[inactivity_timeout]} =~ ^[0-9]{0,9}(\.[0-9]+)?$ ]] ||
-        misuse "--inactivity-timeout takes seconds, not \"${settings[inactivity_timeout]}\""
+    [[ ${settings[inactivity_timeout]} =~ ^[0-9]{0,9}$ ]] ||
+        misuse "--inactivity-timeout takes whole seconds, not \"${settings[inactivity_timeout]}\""
     [[ ${settings[time_zone]} =~ ^[A-Za-z0-9_+:,./-]+$ ]] ||
         misuse "--time-zone takes a name as in /usr/share/zoneinfo, not \"${settings[time_zone]}\""
 }
