@@ -76,7 +76,12 @@ package final class TraceFileManager {
         self.ledger = ledger
         csv = buffer(.csv)
         anomalies = buffer(.anomalies)
-        try FileSystem.createDirectory(store.absolute(store.directory))
+        let directory = store.absolute(store.directory)
+        guard !FileSystem.exists(directory) else { return }
+        try FileSystem.createDirectory(directory)
+        let parent = FileSystem.parent(of: directory)
+        try FileSystem.syncDirectory(parent)
+        try FileSystem.syncDirectory(FileSystem.parent(of: parent))
     }
 
     // MARK: Hosts and buffers

@@ -123,6 +123,9 @@ package final class WindowMerger {
         // A segment that becomes an output is not to be removed under its old name.
         let renamed = Set(manifest.outputs.map(\.source))
         manifest.segments.removeAll { renamed.contains($0) }
+        // The manifest must not outlive a power loss that its temporary files do not.
+        try syncDirectories(of: manifest)
+        try FileSystem.syncDirectory(absolute(ClusterPaths.output))
         return manifest
     }
 
@@ -139,10 +142,14 @@ package final class WindowMerger {
                 )
             }
         }
+        try syncDirectories(of: manifest)
+        try onStep?(.directoriesSynced)
+    }
+
+    private func syncDirectories(of manifest: MergeManifest) throws(SystemError) {
         for directory in Set(manifest.outputs.map { FileSystem.parent(of: $0.target) }) {
             try FileSystem.syncDirectory(absolute(directory))
         }
-        try onStep?(.directoriesSynced)
     }
 
     /// Gives the space back where a merge fails, as a full disk needs it.

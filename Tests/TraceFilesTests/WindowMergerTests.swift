@@ -218,6 +218,47 @@ struct WindowMergerTests {
         #expect(progress.bytesDone > progress.bytesTotal * 9 / 10)
     }
 
+    @Test func theHeaderTellsOfTheWindowNotOfTheWorkersClose() throws {
+        // A worker that retires closes before the barrier whose stem the window gets.
+        let events = SyntheticEvent.make(50, seed: 3, disorderNanoseconds: 0)
+        let group = try WorkerGroup(1)
+        try group.apply(events)
+        try group.merge(try group.managers[0].closeWindow(stem: "retired", nextWindow: 8))
+        let usual = try WorkerGroup(1)
+        try usual.apply(events)
+        try usual.merge(try usual.close())
+        #expect(try outputs(of: group) == outputs(of: usual))
+    }
+
+    @Test func localNamesNeverCollide() {
+        func files(_ hosts: [(String, Bool)]) -> [ClosedFile] {
+            hosts.map { name, isThisMachine in
+                ClosedFile(
+                    kind: .stacks,
+                    worker: WorkerName(resource: .gpu, index: 0),
+                    window: 1,
+                    host: name,
+                    isThisMachine: isThisMachine,
+                    runs: []
+                )
+            }
+        }
+        let hosts = [
+            ("::1", true), ("127.0.0.1", true), ("node", false), ("no/de", false), ("no:de", false),
+        ]
+        let names = OutputNames(
+            resource: .gpu,
+            stem: "s",
+            files: files(hosts),
+            localHostName: "node"
+        )
+        #expect(names.json(host: "127.0.0.1") == "output/json/gpu_trace_s.json")
+        #expect(names.stacks(host: "127.0.0.1") == "output/txt/stackmessage_s_node.local.txt")
+        #expect(names.stacks(host: "node") == "output/txt/stackmessage_s_node.txt")
+        #expect(Set(hosts.map { names.json(host: $0.0) }).count == hosts.count)
+        #expect(Set(hosts.map { names.stacks(host: $0.0) }).count == hosts.count)
+    }
+
     @Test func anEmptyWindowMakesNoFile() throws {
         let group = try WorkerGroup(2)
         let files = try group.close()
