@@ -87,6 +87,22 @@ struct CheckpointTests {
         #expect(try group.directory.files(below: "segments") == before)
     }
 
+    @Test func aCloseThatNoCheckpointKnowsIsUndone() throws {
+        let group = try WorkerGroup(1)
+        let manager = group.managers[0]
+        // Without names the close overwrites the last comma, not only the header.
+        let rows = manager.json(try manager.host("a"))
+        rows.text.appendEventStart(ts: SyntheticEvent.baseTime, pid: 1)
+        rows.text.append("\"ph\":\"i\",\"tid\":1}")
+        rows.endRow(ts: SyntheticEvent.baseTime, pid: 1)
+        let state = try save(manager)
+        let open = try group.directory.files(below: "segments")
+        _ = try group.close()
+        #expect(try group.directory.files(below: "segments") != open)
+        _ = try revive(group, from: state)
+        #expect(try group.directory.files(below: "segments") == open)
+    }
+
     @Test func aShortFileIsAnErrorWithARemedy() throws {
         let group = try WorkerGroup(1)
         try group.apply(SyntheticEvent.make(300, seed: 8, disorderNanoseconds: 0))
