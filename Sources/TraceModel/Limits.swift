@@ -121,7 +121,7 @@ package enum Limits {
     package static let pageSecondsMin = 1
 
     // MARK: Operator's tools
-    /// Calls of one recording that `tracectl import` holds, 32 bytes each.
+    /// Calls of one recording that `tracectl import` holds: 32 bytes each, and as much again while the array grows.
     package static let importCallsMax = 16_000_000
     package static let importNameBytesMax = 256 << 20
     package static let importThreadsMax = 65_536

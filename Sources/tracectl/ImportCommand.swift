@@ -10,7 +10,7 @@ struct ImportCommand: ParsableCommand {
             Takes an object with traceEvents or a bare array, plain or gzip, also one that is cut off at \
             its end. B/E pairs and X events become entries and exits, nested by thread, with a cookie a \
             call; call counts and mean durations run along. Events of other phases are skipped and \
-            counted. Holds up to \(Limits.importCallsMax) calls in memory, 32 bytes each.
+            counted. Holds up to \(Limits.importCallsMax) calls in memory, about 100 bytes each.
 
             Where the recording stands in time: times from 10^15 microseconds up are taken as they are; \
             others count from the file's baseTimeNanoseconds where it has one; otherwise the last event is \
