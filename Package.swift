@@ -241,8 +241,8 @@ let package = Package(
         .testTarget(
             name: "AggregatorRoleTests",
             dependencies: [
-                "AggregatorRole", "ClusterMessages", "Compression", "SystemIO", "TraceFiles",
-                "TraceMetrics", "TraceModel", "ZeroMQ", logging,
+                "AggregatorRole", "ClusterMessages", "SystemIO", "TraceMetrics", "TraceModel",
+                "ZeroMQ", "trace-aggregator",
             ],
             swiftSettings: strict
         ),

@@ -73,8 +73,8 @@ package final class Aggregator: Sendable {
         serving = Task { await listener.run { await routes.respond(to: $0) } }
     }
 
-    /// The port of the pages.
-    package var port: UInt16 { listener.port }
+    /// Where the pages are: with the port that was found where 0 was asked for.
+    package var address: MetricsAddress { listener.address }
 
     /// Ends: no new messages, the merge under way is finished, the metrics are saved. Blocks; once only.
     package func stop() {

@@ -194,6 +194,7 @@ struct FabricDesk {
             marked.finish(job, files: files)
             try journal.save(marked.marks)
             ledger = marked
+            merges.settle(job)
             announce(WindowMerged(resource: job.resource, window: job.window, files: files))
             counts.merged(
                 job.resource,

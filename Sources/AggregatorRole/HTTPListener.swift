@@ -9,6 +9,7 @@ import TraceModel
 struct HTTPListener: Sendable {
     typealias Respond = @Sendable (HTTPRequest) async -> HTTPReply
 
+    private let asked: MetricsAddress
     private let socket: Socket
     private let pool: any AsyncSocketPool
     private let log: Logger
@@ -16,6 +17,7 @@ struct HTTPListener: Sendable {
     /// Binds and listens. Throws `.configuration` where the address is not to be had.
     init(_ address: MetricsAddress, log: Logger) throws {
         self.log = log
+        asked = address
         pool = SocketPool(queue: ePoll(maxEvents: Limits.httpConnectionsMax))
         do {
             if address.isIPv6 {
@@ -45,11 +47,11 @@ struct HTTPListener: Sendable {
         try socket.listen()
     }
 
-    /// The port that was bound: the one asked for, or the free one found for 0.
-    var port: UInt16 {
+    /// Where it listens: the address asked for, with the free port found for 0.
+    var address: MetricsAddress {
         switch try? socket.sockname() {
-        case .ip4(_, let port), .ip6(_, let port): port
-        case .unix, nil: 0
+        case .ip4(_, let port), .ip6(_, let port): asked.with(port: port)
+        case .unix, nil: asked
         }
     }
 

@@ -18,6 +18,8 @@ final class MergeThread: Sendable {
     private struct Queue: Sendable {
         var jobs: [MergeJob] = []
         var outcomes: [Outcome] = []
+        /// Merged, and their marks saved: the merger's own record of them can go.
+        var settled: [MergeJob] = []
         var isStopping = false
     }
 
@@ -47,6 +49,12 @@ final class MergeThread: Sendable {
         wakeup.signal()
     }
 
+    /// The window's mark is on the disk.
+    func settle(_ job: MergeJob) {
+        queue.withLock { $0.settled.append(job) }
+        wakeup.signal()
+    }
+
     func takeOutcomes() -> [Outcome] {
         queue.withLock { queue in
             defer { queue.outcomes = [] }
@@ -65,9 +73,13 @@ final class MergeThread: Sendable {
         let poller = ZMQPoller()
         _ = poller.add(descriptor: wakeup.descriptor)
         while true {
-            let (job, isStopping) = queue.withLock { queue in
-                (queue.jobs.isEmpty ? nil : queue.jobs.removeFirst(), queue.isStopping)
+            let (job, settled, isStopping) = queue.withLock { queue in
+                defer { queue.settled = [] }
+                let job = queue.jobs.isEmpty ? nil : queue.jobs.removeFirst()
+                return (job, queue.settled, queue.isStopping)
             }
+            // A record that stays is no harm: it is read again only if its mark were lost.
+            for job in settled { try? merger.forget(job.resource, window: job.window) }
             if isStopping { return }
             guard let job else {
                 poller.wait(milliseconds: nil)

@@ -23,6 +23,13 @@ package struct MetricsAddress: Sendable, Equatable, CustomStringConvertible {
         self.port = port
     }
 
+    private init(host: String, port: UInt16) {
+        self.host = host
+        self.port = port
+    }
+
+    func with(port: UInt16) -> MetricsAddress { MetricsAddress(host: host, port: port) }
+
     package var isIPv6: Bool { host.contains(":") }
 
     package var description: String { isIPv6 ? "[\(host)]:\(port)" : "\(host):\(port)" }

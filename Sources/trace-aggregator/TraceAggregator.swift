@@ -33,7 +33,7 @@ struct TraceAggregator: ParsableCommand {
                 Aggregator.Configuration(metricsAddress: address, timeZoneName: timeZone),
                 log: log
             )
-            log.info("serving", metadata: ["address": "\(address)"])
+            log.info("serving", metadata: ["address": "\(aggregator.address)"])
             Readiness.ready()
             let signal = SignalReceiver.wait(for: [SIGTERM, SIGINT])
             log.info("ending", metadata: ["signal": "\(signal)"])

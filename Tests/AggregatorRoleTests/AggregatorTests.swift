@@ -1,0 +1,237 @@
+import ClusterMessages
+import Foundation
+import SystemIO
+import Testing
+import TraceMetrics
+import TraceModel
+
+/// The real process, talked to over its socket and by HTTP.
+@Suite final class AggregatorTests {
+    private let data: String
+
+    init() throws {
+        // Short, as socket paths are bounded.
+        data = FileManager.default.temporaryDirectory.path + "/agg-\(UUID().uuidString.prefix(8))"
+        try FileSystem.createDirectory(data)
+    }
+
+    deinit { try? FileManager.default.removeItem(atPath: data) }
+
+    /// Asks until the answer is right or the time is over.
+    private func wait(
+        _ what: String,
+        isolation: isolated (any Actor)? = #isolation,
+        until isRight: () async throws -> Bool
+    ) async throws {
+        let end = ContinuousClock.now + .seconds(30)
+        while ContinuousClock.now < end {
+            if try await isRight() { return }
+            try await Task.sleep(for: .milliseconds(50))
+        }
+        Issue.record("never happened: \(what)")
+    }
+
+    private static func workerSnapshot(
+        events: Double,
+        lsn: LSN,
+        incarnation: UInt64 = 7
+    ) -> ClusterMessage {
+        let sample = MetricSample(
+            family: .eventsTotal,
+            labels: ["function"],
+            value: .counter(events)
+        )
+        return .metricSnapshot(
+            MetricSnapshot(
+                process: "function.0",
+                incarnation: incarnation,
+                pid: 4_242,
+                appliedLSN: lsn,
+                slots: [SlotMetrics(slot: 3, lsn: lsn, full: true, samples: [sample])]
+            )
+        )
+    }
+
+    private static func routerSnapshot(received: UInt64) throws -> ClusterMessage {
+        let worker = try #require(WorkerName("function.0"))
+        let status = RouterStatus(
+            headLSN: 900,
+            receivedEvents: received,
+            workers: [WorkerLink(worker: worker, connected: true, lagBytes: 12)],
+            window: 1,
+            accepting: true
+        )
+        return .metricSnapshot(
+            MetricSnapshot(process: "router", incarnation: 5, pid: 99, router: status)
+        )
+    }
+
+    @Test func pagesAndStatusFollowTheMessages() async throws {
+        let aggregator = try AggregatorProcess(data: data)
+        defer { aggregator.end() }
+        #expect(try await aggregator.get("/healthz").status == 200)
+        #expect(try await aggregator.get("/readyz").status == 503)
+        #expect(try await aggregator.get("/nothing").status == 404)
+        #expect(try await aggregator.status().router.pid == nil)
+
+        let worker = try FabricPeer("function.0.e7", in: data)
+        let router = try FabricPeer("router.e5", in: data)
+        defer { for peer in [worker, router] { peer.end() } }
+        try worker.send(Self.workerSnapshot(events: 41, lsn: 800))
+        try router.send(Self.routerSnapshot(received: 41))
+        try await wait("ready") {
+            // Signs of life, as real ones send them.
+            try worker.send(Self.workerSnapshot(events: 41, lsn: 800))
+            try router.send(Self.routerSnapshot(received: 41))
+            return try await aggregator.get("/readyz").status == 200
+        }
+        // A new peer is told who is there, so that it sends all it has.
+        try await wait("a heartbeat") { !worker.received.isEmpty }
+        guard case .heartbeat(let hello)? = worker.received.first else {
+            Issue.record("not a heartbeat: \(worker.received)")
+            return
+        }
+        #expect(hello.process == "aggregator")
+        #expect(Int(hello.pid) == aggregator.pid)
+
+        let status = try await aggregator.status()
+        #expect(status.ready)
+        #expect(status.received_events == 41)
+        #expect(status.written_events == 41)
+        #expect(status.deduplicated_events == 0)
+        #expect(status.dead_lettered_events == 0)
+        #expect(status.rejected_events == 0)
+        #expect(status.router.pid == 99)
+        #expect(status.aggregator.pid == aggregator.pid)
+        #expect(status.workers.map(\.name) == ["function.0"])
+        let only = try #require(status.workers.first)
+        #expect(only.resource == "function" && only.index == 0 && only.up)
+        #expect(only.process.pid == 4_242)
+        #expect(only.lag_bytes == 12)
+
+        let plain = try await aggregator.get("/metrics")
+        #expect(plain.type.hasPrefix("text/plain; version=0.0.4"))
+        let text = String(decoding: plain.body, as: UTF8.self)
+        #expect(text.contains("trace_events_total{resource=\"function\"} 41\n"))
+        let open = try await aggregator.get(
+            "/metrics",
+            accept: "application/openmetrics-text;version=1.0.0"
+        )
+        #expect(open.type.hasPrefix("application/openmetrics-text; version=1.0.0"))
+        #expect(open.body.suffix(6) == Data("# EOF\n".utf8))
+        #expect(try await aggregator.text("/metrics/neutracer").contains("neutracer_traces_total"))
+        #expect(try await aggregator.get("/").type.hasPrefix("text/html"))
+        #expect(aggregator.end() == 0)
+    }
+
+    @Test func countersOutliveAKillAndASilentWorkerIsDown() async throws {
+        var aggregator = try AggregatorProcess(data: data)
+        defer { aggregator.end() }
+        let worker = try FabricPeer("function.0.e7", in: data)
+        let router = try FabricPeer("router.e5", in: data)
+        defer { for peer in [worker, router] { peer.end() } }
+        try worker.send(Self.workerSnapshot(events: 41, lsn: 800))
+        // The worker says no more; the router goes on.
+        try await wait("the worker is down, its events stay") {
+            try router.send(Self.routerSnapshot(received: 41))
+            let status = try await aggregator.status()
+            return status.workers.first?.up == false && status.written_events == 41
+                && !status.ready
+        }
+        aggregator.end(kill: true)
+        aggregator = try AggregatorProcess(data: data)
+        let after = try await aggregator.status()
+        #expect(after.written_events == 41)
+        #expect(after.received_events == 41)
+        // The peers come back by themselves; a worker that replays changes nothing.
+        let successor = try FabricPeer("function.0.e8", in: data)
+        defer { successor.end() }
+        try successor.send(Self.workerSnapshot(events: 5, lsn: 100, incarnation: 8))
+        try router.send(Self.routerSnapshot(received: 41))
+        try await wait("ready again") { try await aggregator.status().ready }
+        #expect(try await aggregator.status().written_events == 41)
+    }
+
+    @Test func anEmptyWindowIsAnsweredToWorkerAndRouterAndAgainToAnEcho() async throws {
+        var aggregator = try AggregatorProcess(data: data)
+        defer { aggregator.end() }
+        let worker = try FabricPeer("function.0.e7", in: data)
+        let router = try FabricPeer("router.e5", in: data)
+        defer { for peer in [worker, router] { peer.end() } }
+        try router.send(Self.routerSnapshot(received: 0))
+        try await wait("the router is known") { !router.received.isEmpty }
+        let closed = ClusterMessage.segmentsClosed(
+            WindowFactory.announcement(
+                window: 1,
+                barrier: 500,
+                WindowFactory.range(0...255, 0, 500)
+            )
+        )
+        let merged = ClusterMessage.windowMerged(
+            WindowMerged(resource: .function, window: 1, files: [])
+        )
+        try worker.send(closed)
+        try await wait("both are told") {
+            worker.received.contains(merged) && router.received.contains(merged)
+        }
+        try worker.send(closed)
+        try await wait("the echo is answered") { worker.received.count { $0 == merged } == 2 }
+        aggregator.end(kill: true)
+        aggregator = try AggregatorProcess(data: data)
+        try worker.send(closed)
+        try await wait("a successor knows") { worker.received.count { $0 == merged } == 3 }
+        // A router that may have missed it is told.
+        try router.send(Self.routerSnapshot(received: 0))
+        try await wait("the router is told") { router.received.count { $0 == merged } == 2 }
+    }
+
+    @Test func twoAggregatorsShareNeitherADirectoryNorAPort() throws {
+        let aggregator = try AggregatorProcess(data: data)
+        defer { aggregator.end() }
+        let sameDirectory = try AggregatorProcess(data: data)
+        #expect(sameDirectory.end() == 1)
+        #expect(sameDirectory.log.contains("another aggregator"))
+        let other = data + "/other"
+        try FileSystem.createDirectory(other)
+        let samePort = try AggregatorProcess(data: other, metrics: aggregator.address)
+        #expect(samePort.end() == 1)
+        #expect(samePort.log.contains("choose another port"))
+    }
+
+    @Test func wrongRequestsAreBoundedAndAnswered() async throws {
+        let aggregator = try AggregatorProcess(data: data)
+        defer { aggregator.end() }
+        // Exactly what the server reads before it gives up, so that nothing unread resets the answer.
+        let long = "GET / HTTP/1.1\r\nx: " + String(repeating: "a", count: 8_173)
+        let cases = [
+            (long, "431"), ("nonsense\r\n\r\n", "400"),
+            ("POST / HTTP/1.1\r\nConnection: close\r\n\r\n", "405"),
+            ("POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\n", "413"),
+            ("HEAD /healthz HTTP/1.1\r\nConnection: close\r\n\r\n", "200"),
+        ]
+        for (request, code) in cases {
+            let answer = try aggregator.exchange(request)
+            #expect(answer.hasPrefix("HTTP/1.1 \(code) "), "\(request.prefix(20)): \(answer)")
+        }
+        // Two requests in one packet are two answers.
+        let two = "GET /healthz HTTP/1.1\r\n\r\nGET /healthz HTTP/1.1\r\nConnection: close\r\n\r\n"
+        let answers = try aggregator.exchange(two)
+        #expect(answers.components(separatedBy: "HTTP/1.1 200 OK").count == 3)
+        #expect(answers.hasSuffix("ok\n"))
+    }
+
+    @Test func damagedMetricsAreSetAsideAndCounted() async throws {
+        var aggregator = try AggregatorProcess(data: data)
+        _ = try await aggregator.status()
+        #expect(aggregator.end() == 0)
+        let path = data + "/checkpoints/aggregator.metrics"
+        var bytes = try FileSystem.contents(path)
+        bytes[bytes.count / 2] ^= 0x40
+        try bytes.withUnsafeBytes { try FileSystem.publish(path, $0) }
+        aggregator = try AggregatorProcess(data: data)
+        defer { aggregator.end() }
+        let text = try await aggregator.text("/metrics")
+        #expect(text.contains("trace_errors_total{kind=\"aggregator_state_damaged\"} 1\n"))
+        #expect(FileSystem.exists(path + ".damaged"))
+    }
+}
