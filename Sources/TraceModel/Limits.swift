@@ -75,6 +75,13 @@ package enum Limits {
     package static let functionsPerProcessMax = 65_536
     package static let openCallsPerThreadMax = 512
     package static let threadsPerProcessMax = 65_536
+    /// Allocations of one process that wait for their release.
+    package static let allocationsPerProcessMax = 65_536
+    package static let connectionsPerProcessMax = 16_384
+    package static let listeningPortsPerProcessMax = 4_096
+    package static let protocolsPerProcessMax = 16
+    /// Of a network address what is kept in the state: the longest textual form of IPv6 has 45, a zone follows.
+    package static let addressBytesMax = 64
     package static let hostsMax = 1_024
 
     // MARK: Files
@@ -148,6 +155,8 @@ package enum Limits {
         precondition(shareBytesMax <= workerCreditBytes)
         precondition(commitGroupBytesMax <= logFileBytes)
         precondition(nameBytesMax <= stringFieldBytesMax)
+        precondition(addressBytesMax + 16 <= nameBytesMax)
+        precondition(protocolsPerProcessMax <= UInt8.max)
         precondition(runFlushBytes <= runBufferBytesMax)
         precondition(stringFieldBytesMax * 6 < segmentRecordBytesMax, "escaped in full")
         precondition(mergeRunsMax < openFilesMax, "runs of one merge are open together")

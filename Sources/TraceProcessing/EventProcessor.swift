@@ -190,7 +190,7 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
             var samples = ProcessSamples(
                 host: files.hostName(entry.pointee.host),
                 pid: entry.pointee.pid,
-                name: entry.pointee.model.processName().cut(at: Limits.labelBytesMax).string
+                name: MetricLabel.text(of: entry.pointee.model.processName())
             )
             entry.pointee.model.collect(&samples, all: full || !entry.pointee.isShown)
             entry.pointee.isShown = true

@@ -43,6 +43,39 @@ struct IndexTable: ~Copyable {
         count += 1
     }
 
+    /// Takes out a position that is filed under this hash.
+    mutating func remove(_ hash: UInt64, position: Int) {
+        guard var hole = cell(hash, position) else { return }
+        // What stands behind the hole moves into it unless it would come before its own home: no
+        // tombstones (Knuth, The Art of Computer Programming, 6.4, algorithm R).
+        var at = (hole + 1) & mask
+        while cells[at].position != 0 {
+            let home = Int(truncatingIfNeeded: cells[at].hash) & mask
+            if (at - home) & mask >= (at - hole) & mask {
+                cells[hole] = cells[at]
+                hole = at
+            }
+            at = (at + 1) & mask
+        }
+        cells[hole].position = 0
+        count -= 1
+    }
+
+    /// What was filed under this hash at one position stands at another one now.
+    mutating func move(_ hash: UInt64, from position: Int, to other: Int) {
+        guard let cell = cell(hash, position) else { return }
+        cells[cell].position = other + 1
+    }
+
+    private func cell(_ hash: UInt64, _ position: Int) -> Int? {
+        var at = Int(truncatingIfNeeded: hash) & mask
+        while cells[at].position != 0 {
+            if cells[at].position == position + 1 { return at }
+            at = (at + 1) & mask
+        }
+        return nil
+    }
+
     private mutating func grow() {
         let old = UnsafeMutableBufferPointer(start: cells, count: mask + 1)
         let size = old.count * 2

@@ -32,4 +32,9 @@ struct ProcessSamples {
     mutating func addOriginal(_ family: MetricFamily, _ value: Double, _ labels: String...) {
         samples.append(MetricSample(family: family, labels: labels, value: .gauge(value)))
     }
+
+    /// A series with the original's labels `pid` and `process`.
+    mutating func addByProcess(_ family: MetricFamily, _ value: Double) {
+        addOriginal(family, value, pid, process)
+    }
 }

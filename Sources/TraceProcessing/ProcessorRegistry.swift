@@ -7,7 +7,10 @@ package enum ProcessorRegistry {
     package static func csvHeader(of resource: Resource) -> StaticString {
         switch resource {
         case .function: FunctionModel.csvHeader
-        case .cpu, .memory, .network, .io, .gpu: FunctionModel.csvHeader
+        case .cpu: CPUModel.csvHeader
+        case .memory: MemoryModel.csvHeader
+        case .network: NetworkModel.csvHeader
+        case .io, .gpu: FunctionModel.csvHeader
         }
     }
 
@@ -19,7 +22,13 @@ package enum ProcessorRegistry {
         switch resource {
         case .function:
             EventProcessor<FunctionModel>(files: files, zone: zone, category: "function")
-        case .cpu, .memory, .network, .io, .gpu:
+        case .cpu:
+            EventProcessor<CPUModel>(files: files, zone: zone, category: "cpu")
+        case .memory:
+            EventProcessor<MemoryModel>(files: files, zone: zone, category: "memory")
+        case .network:
+            EventProcessor<NetworkModel>(files: files, zone: zone, category: "network")
+        case .io, .gpu:
             EventProcessor<FunctionModel>(files: files, zone: zone, category: "function")
         }
     }

@@ -14,6 +14,8 @@ struct SlotTotals: BitwiseCopyable {
     var processesEvicted: UInt64 = 0
     var openCallsEvicted: UInt64 = 0
     var functionsEvicted: UInt64 = 0
+    var allocationsEvicted: UInt64 = 0
+    var connectionsEvicted: UInt64 = 0
     var processes: UInt32 = 0
     /// Whether anything changed since the last collection.
     var isDirty = false
@@ -21,7 +23,8 @@ struct SlotTotals: BitwiseCopyable {
     func encode(into buffer: inout RawBuffer) {
         for count in [
             events, timestampsInvalid, agentAnomalies, slowCalls, namesCut, utf8Replaced, framesCut,
-            processesEvicted, openCallsEvicted, functionsEvicted,
+            processesEvicted, openCallsEvicted, functionsEvicted, allocationsEvicted,
+            connectionsEvicted,
         ] {
             buffer.append(integer: count)
         }
@@ -40,6 +43,8 @@ struct SlotTotals: BitwiseCopyable {
         processesEvicted = try reader.integer(UInt64.self)
         openCallsEvicted = try reader.integer(UInt64.self)
         functionsEvicted = try reader.integer(UInt64.self)
+        allocationsEvicted = try reader.integer(UInt64.self)
+        connectionsEvicted = try reader.integer(UInt64.self)
         isDirty = true
     }
 
@@ -66,6 +71,8 @@ struct SlotTotals: BitwiseCopyable {
         add(.errorsTotal, [LossKind.processEvicted.rawValue], processesEvicted)
         add(.errorsTotal, [LossKind.openCallEvicted.rawValue], openCallsEvicted)
         add(.errorsTotal, [LossKind.functionEvicted.rawValue], functionsEvicted)
+        add(.errorsTotal, [LossKind.allocationEvicted.rawValue], allocationsEvicted)
+        add(.errorsTotal, [LossKind.connectionEvicted.rawValue], connectionsEvicted)
         return samples
     }
 }

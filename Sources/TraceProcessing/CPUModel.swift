@@ -1,0 +1,156 @@
+import SystemIO
+import TraceFiles
+import TraceMetrics
+import TraceModel
+import TraceWire
+
+/// CPU use of one process. Samples out of order leave rows, but say nothing about the state.
+struct CPUModel: ProcessModel, ~Copyable {
+    typealias Event = CPUEvent
+
+    static var csvHeader: StaticString {
+        """
+        Timestamp,PID,CPU Utilization(%),OnCPU Time(μs),OffCPU Time(μs),Migrations,NUMA Migrations,\
+        Hotspot CPU Percentage(%),Process,PPID,CPU,Hotspot CPU,host,Timestamp(ns)
+        """
+    }
+
+    private var identity = ProcessIdentity()
+    private(set) var utilization = CPUUtilization()
+    private(set) var visited = CPUSet()
+    private var onTime = CumulativeCounter()
+    private var offTime = CumulativeCounter()
+    private var migrations = CumulativeCounter()
+    private var numaMigrations = CumulativeCounter()
+    private(set) var migrationRate = CounterRate()
+
+    init() {}
+
+    mutating func apply(_ event: CPUEvent, _ context: inout EventContext) {
+        let comm = context.cut(event.comm)
+        observe(event, comm, &context)
+        record(event, comm, context)
+        row(event, comm, context)
+    }
+
+    // MARK: State
+
+    @inline(__always)
+    private mutating func observe(
+        _ event: CPUEvent,
+        _ comm: ByteView,
+        _ context: inout EventContext
+    ) {
+        let isFalling =
+            onTime.falls(to: event.onCPUMicroseconds)
+            || offTime.falls(to: event.offCPUMicroseconds)
+            || migrations.falls(to: UInt64(event.migrations))
+            || numaMigrations.falls(to: UInt64(event.numaMigrations))
+        let sample = identity.observe(comm, &context, hasFallingCounter: isFalling)
+        if sample.isLate { return }
+        if sample.isRestart { restart() }
+        if sample.isRenamed { beginSeries() }
+        onTime.add(event.onCPUMicroseconds)
+        offTime.add(event.offCPUMicroseconds)
+        migrations.add(UInt64(event.migrations))
+        numaMigrations.add(UInt64(event.numaMigrations))
+        migrationRate.note(migrations.last, at: context.time)
+        utilization.note(event.utilizationPercent)
+        visited.insert(event.cpuID)
+    }
+
+    private mutating func restart() {
+        utilization = CPUUtilization()
+        visited = CPUSet()
+        onTime.restart()
+        offTime.restart()
+        migrations.restart()
+        numaMigrations.restart()
+        migrationRate = CounterRate()
+    }
+
+    private mutating func beginSeries() {
+        onTime.beginSeries()
+        offTime.beginSeries()
+        migrations.beginSeries()
+        numaMigrations.beginSeries()
+    }
+
+    // MARK: Rows
+
+    @inline(__always)
+    private func record(_ event: CPUEvent, _ comm: ByteView, _ context: EventContext) {
+        let json = context.json
+        context.beginEvent(&json.text, "i", name: comm.isEmpty ? ByteView("cpu") : comm)
+        json.text.argument("comm", comm, context)
+        json.text.argument("ppid", event.parentPID)
+        json.text.argument("cpu_id", event.cpuID)
+        json.text.argument("utilization", event.utilizationPercent)
+        json.text.argument("oncpu_time_us", event.onCPUMicroseconds)
+        json.text.argument("offcpu_time_us", event.offCPUMicroseconds)
+        json.text.argument("migrations", event.migrations)
+        json.text.argument("numa_migrations", event.numaMigrations)
+        json.text.argument("hotspot_cpu", event.hotspotCPU)
+        json.text.argument("hotspot_percentage", event.hotspotPercent)
+        context.endInstant()
+        guard event.utilizationPercent.isFinite else { return }
+        context.counter("cpu") { $0.argument("utilization", event.utilizationPercent) }
+    }
+
+    @inline(__always)
+    private func row(_ event: CPUEvent, _ comm: ByteView, _ context: EventContext) {
+        let csv = context.csv
+        csv.text.firstColumns(time: context.time, pid: context.pid)
+        csv.text.column(event.utilizationPercent)
+        csv.text.column(event.onCPUMicroseconds)
+        csv.text.column(event.offCPUMicroseconds)
+        csv.text.column(UInt64(event.migrations))
+        csv.text.column(UInt64(event.numaMigrations))
+        csv.text.column(event.hotspotPercent)
+        csv.text.column(comm, context)
+        csv.text.column(UInt64(event.parentPID))
+        csv.text.column(UInt64(event.cpuID))
+        csv.text.column(UInt64(event.hotspotCPU))
+        csv.endRow(ts: context.time, pid: context.pid, host: context.host)
+    }
+
+    // MARK: Statistics and state
+
+    borrowing func processName() -> ByteView { identity.name.view }
+
+    mutating func collect(_ samples: inout ProcessSamples, all: Bool) {
+        if utilization.count > 0 {
+            samples.add(.cpuUtilizationRatio, .gauge(utilization.last / 100))
+        }
+        samples.add(.cpuMigrationsTotal, migrations.value)
+        samples.add(.cpuNumaMigrationsTotal, numaMigrations.value)
+        samples.add(.cpuTimeSecondsTotal, .counter(Double(onTime.total) / 1e6), "on")
+        samples.add(.cpuTimeSecondsTotal, .counter(Double(offTime.total) / 1e6), "off")
+        samples.addByProcess(.neutracerCPUOnTimeMicroseconds, Double(onTime.last))
+        samples.addByProcess(.neutracerCPUOffTimeMicroseconds, Double(offTime.last))
+        samples.addByProcess(.neutracerCPUMigrationsTotal, Double(migrations.last))
+        samples.addByProcess(.neutracerNumaMigrationsTotal, Double(numaMigrations.last))
+    }
+
+    borrowing func encode(into buffer: inout RawBuffer) {
+        identity.encode(into: &buffer)
+        utilization.encode(into: &buffer)
+        visited.encode(into: &buffer)
+        onTime.encode(into: &buffer)
+        offTime.encode(into: &buffer)
+        migrations.encode(into: &buffer)
+        numaMigrations.encode(into: &buffer)
+        migrationRate.encode(into: &buffer)
+    }
+
+    init(decoding reader: inout StateReader) throws(TraceError) {
+        identity = try ProcessIdentity(decoding: &reader)
+        utilization = try CPUUtilization(decoding: &reader)
+        visited = try CPUSet(decoding: &reader)
+        onTime = try CumulativeCounter(decoding: &reader)
+        offTime = try CumulativeCounter(decoding: &reader)
+        migrations = try CumulativeCounter(decoding: &reader)
+        numaMigrations = try CumulativeCounter(decoding: &reader)
+        migrationRate = try CounterRate(decoding: &reader)
+    }
+}

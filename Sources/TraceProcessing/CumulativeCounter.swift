@@ -1,0 +1,49 @@
+import SystemIO
+import TraceMetrics
+import TraceModel
+
+/// A counter of ours that follows one of the agent's, which counts from the start of the traced process.
+///
+/// Before the first sample and after a restart the agent's stands at 0, so all of the next sample counts:
+/// after an eviction, too, ours is again what the agent's is, and never less than it was. A sample of 0
+/// says nothing: proto3 can't tell it from a field that isn't sent.
+struct CumulativeCounter: BitwiseCopyable {
+    /// The greatest sample since the restart.
+    private(set) var last: UInt64 = 0
+    /// What ours has grown to; stays at its end rather than wrap.
+    private(set) var total: UInt64 = 0
+
+    init() {}
+
+    /// Whether the agent's counter has begun anew.
+    @inline(__always)
+    func falls(to sample: UInt64) -> Bool { sample != 0 && sample < last }
+
+    /// Adds a positive difference.
+    @inline(__always)
+    mutating func add(_ sample: UInt64) {
+        guard sample > last else { return }
+        let (sum, overflow) = total.addingReportingOverflow(sample - last)
+        total = overflow ? .max : sum
+        last = sample
+    }
+
+    /// The traced process is another one; ours goes on, as counters never go back.
+    mutating func restart() { last = 0 }
+
+    /// The series has another name from here on and begins at 0.
+    mutating func beginSeries() { total = 0 }
+
+    /// As a counter's sample has to be: below 2⁶⁴.
+    var value: MetricValue { .counter(min(Double(total), 0x1p64.nextDown)) }
+
+    func encode(into buffer: inout RawBuffer) {
+        buffer.append(integer: last)
+        buffer.append(integer: total)
+    }
+
+    init(decoding reader: inout StateReader) throws(TraceError) {
+        last = try reader.integer(UInt64.self)
+        total = try reader.integer(UInt64.self)
+    }
+}

@@ -1,0 +1,102 @@
+import SystemIO
+import TraceModel
+
+/// The allocations of a process that have not been released, by address. Bounded: at
+/// `Limits.allocationsPerProcessMax` the older half is given up and counted.
+struct MemoryAllocations: ~Copyable {
+    struct Allocation: BitwiseCopyable {
+        let address: UInt64
+        let bytes: UInt64
+        let stackID: UInt64
+        let time: EpochNanoseconds
+    }
+
+    private var allocations: [Allocation] = []
+    private var index = IndexTable()
+    /// Modulo 2⁶⁴, as agents may send sizes that add up to more.
+    private(set) var bytes: UInt64 = 0
+
+    var count: Int { allocations.count }
+
+    init() {}
+
+    @inline(__always)
+    private func hash(_ address: UInt64) -> UInt64 {
+        NameHash.mix(address ^ 0x9E37_79B9_7F4A_7C15)
+    }
+
+    @inline(__always)
+    private func find(_ address: UInt64) -> Int? {
+        let hash = hash(address)
+        return allocations.withUnsafeBufferPointer { known in
+            index.find(hash) { known[$0].address == address }
+        }
+    }
+
+    /// Remembers an allocation. One at the same address whose release was never told is replaced, unless
+    /// it is the newer one.
+    mutating func insert(_ allocation: Allocation, _ context: EventContext) {
+        if let known = find(allocation.address) {
+            guard allocation.time >= allocations[known].time else { return }
+            bytes = bytes &- allocations[known].bytes &+ allocation.bytes
+            allocations[known] = allocation
+            return
+        }
+        if count >= Limits.allocationsPerProcessMax { evictOlderHalf(context) }
+        append(allocation)
+    }
+
+    private mutating func append(_ allocation: Allocation) {
+        index.insert(hash(allocation.address), position: count)
+        allocations.append(allocation)
+        bytes &+= allocation.bytes
+    }
+
+    /// Forgets what was allocated there before `time`.
+    mutating func release(_ address: UInt64, at time: EpochNanoseconds) {
+        guard let position = find(address), allocations[position].time <= time else { return }
+        bytes &-= allocations[position].bytes
+        index.remove(hash(address), position: position)
+        let last = allocations.removeLast()
+        guard position < count else { return }
+        // The last one fills the gap.
+        index.move(hash(last.address), from: count, to: position)
+        allocations[position] = last
+    }
+
+    /// Ties go by position, so that a replay evicts the same. O(n log n), once in n / 2 insertions.
+    private mutating func evictOlderHalf(_ context: EventContext) {
+        let ages = allocations.indices.sorted {
+            (allocations[$0].time, $0) < (allocations[$1].time, $1)
+        }
+        let kept = ages[(count / 2)...].sorted().map { allocations[$0] }
+        context.totals.pointee.allocationsEvicted += UInt64(count - kept.count)
+        allocations.removeAll(keepingCapacity: true)
+        index = IndexTable(capacity: Limits.allocationsPerProcessMax)
+        bytes = 0
+        for allocation in kept { append(allocation) }
+    }
+
+    borrowing func encode(into buffer: inout RawBuffer) {
+        buffer.append(integer: UInt32(count))
+        for allocation in allocations {
+            buffer.append(integer: allocation.address)
+            buffer.append(integer: allocation.bytes)
+            buffer.append(integer: allocation.stackID)
+            buffer.append(integer: allocation.time)
+        }
+    }
+
+    init(decoding reader: inout StateReader) throws(TraceError) {
+        for _ in 0..<(try reader.integer(UInt32.self)) {
+            append(
+                Allocation(
+                    address: try reader.integer(UInt64.self),
+                    bytes: try reader.integer(UInt64.self),
+                    stackID: try reader.integer(UInt64.self),
+                    time: try reader.integer(Int64.self)
+                )
+            )
+        }
+    }
+}

@@ -1,0 +1,142 @@
+import SystemIO
+import TraceMetrics
+import TraceModel
+import TraceWire
+
+/// Memory of one process: what it has allocated and not released, and what its agent counts.
+struct MemoryModel: ProcessModel, ~Copyable {
+    typealias Event = MemoryEvent
+
+    static var csvHeader: StaticString {
+        """
+        Timestamp,PID,Alloc_size,Free_Size,Current Usage,TID,Operation,Size,Address,Stack ID,Peak Usage,\
+        Pattern,Large Allocations,Fragmentation Score,Leak Suspected,Churn Score,Anomalies,Process,host,\
+        Timestamp(ns)
+        """
+    }
+
+    private var identity = ProcessIdentity()
+    private(set) var outstanding = MemoryAllocations()
+    private var sizes = MemorySizes()
+    private var allocations = CumulativeCounter()
+    private var frees = CumulativeCounter()
+    private var allocationRate = CounterRate()
+    private var freeRate = CounterRate()
+    /// As last told, bytes.
+    private var current: UInt64 = 0
+    /// The greatest of all that was told, bytes.
+    private var peak: UInt64 = 0
+
+    init() {}
+
+    mutating func apply(_ event: MemoryEvent, _ context: inout EventContext) {
+        let row = MemoryRow(
+            comm: context.cut(event.comm),
+            operation: context.cut(event.operation)
+        )
+        observe(event, row.comm, &context)
+        note(event, context)
+        row.write(event, context)
+        guard event.anomalyCount > 0 else { return }
+        context.recordFindings(event.anomalies, process: identity.name.view)
+    }
+
+    /// What the agent counts. An event out of order says nothing about that.
+    @inline(__always)
+    private mutating func observe(
+        _ event: MemoryEvent,
+        _ comm: ByteView,
+        _ context: inout EventContext
+    ) {
+        let sample = identity.observe(
+            comm,
+            &context,
+            hasFallingCounter: allocations.falls(to: event.totalAllocations)
+                || frees.falls(to: event.totalFrees)
+        )
+        if sample.isLate { return }
+        if sample.isRestart { restart() }
+        if sample.isRenamed { beginSeries() }
+        allocations.add(event.totalAllocations)
+        frees.add(event.totalFrees)
+        allocationRate.note(allocations.last, at: context.time)
+        freeRate.note(frees.last, at: context.time)
+        current = event.currentMemory
+        peak = max(peak, event.peakMemory, event.currentMemory)
+    }
+
+    /// What this event itself tells, late or not.
+    @inline(__always)
+    private mutating func note(_ event: MemoryEvent, _ context: EventContext) {
+        if event.operation.equals("alloc") {
+            sizes.note(event.size)
+            // No memory begins at 0: an allocation that failed, or an address that wasn't sent.
+            guard event.address != 0 else { return }
+            let allocation = MemoryAllocations.Allocation(
+                address: event.address,
+                bytes: event.size,
+                stackID: event.stackID,
+                time: context.time
+            )
+            outstanding.insert(allocation, context)
+        } else if event.operation.equals("free") {
+            outstanding.release(event.address, at: context.time)
+        }
+    }
+
+    private mutating func restart() {
+        outstanding = MemoryAllocations()
+        allocations.restart()
+        frees.restart()
+        allocationRate = CounterRate()
+        freeRate = CounterRate()
+        peak = 0
+    }
+
+    private mutating func beginSeries() {
+        allocations.beginSeries()
+        frees.beginSeries()
+        sizes = MemorySizes()
+    }
+
+    borrowing func processName() -> ByteView { identity.name.view }
+
+    mutating func collect(_ samples: inout ProcessSamples, all: Bool) {
+        samples.add(.memoryUsageBytes, .gauge(Double(current)))
+        samples.add(.memoryPeakBytes, .gauge(Double(peak)))
+        samples.add(.memoryAllocationsTotal, allocations.value)
+        samples.add(.memoryFreesTotal, frees.value)
+        samples.add(.memoryAllocationSizeBytes, sizes.value)
+        let original: [(MetricFamily, Double)] = [
+            (.neutracerMemoryAllocationsPerSecond, allocationRate.perSecond),
+            (.neutracerMemoryFreesPerSecond, freeRate.perSecond),
+            (.neutracerMemoryTotalAllocations, Double(allocations.last)),
+            (.neutracerMemoryTotalFrees, Double(frees.last)),
+        ]
+        for (family, value) in original { samples.addOriginal(family, value, samples.pid) }
+    }
+
+    borrowing func encode(into buffer: inout RawBuffer) {
+        identity.encode(into: &buffer)
+        outstanding.encode(into: &buffer)
+        sizes.encode(into: &buffer)
+        allocations.encode(into: &buffer)
+        frees.encode(into: &buffer)
+        allocationRate.encode(into: &buffer)
+        freeRate.encode(into: &buffer)
+        buffer.append(integer: current)
+        buffer.append(integer: peak)
+    }
+
+    init(decoding reader: inout StateReader) throws(TraceError) {
+        identity = try ProcessIdentity(decoding: &reader)
+        outstanding = try MemoryAllocations(decoding: &reader)
+        sizes = try MemorySizes(decoding: &reader)
+        allocations = try CumulativeCounter(decoding: &reader)
+        frees = try CumulativeCounter(decoding: &reader)
+        allocationRate = try CounterRate(decoding: &reader)
+        freeRate = try CounterRate(decoding: &reader)
+        current = try reader.integer(UInt64.self)
+        peak = try reader.integer(UInt64.self)
+    }
+}

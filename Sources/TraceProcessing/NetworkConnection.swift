@@ -1,0 +1,107 @@
+import SystemIO
+import TraceModel
+
+/// What passed between two endpoints of one protocol, as the process's agent names them.
+struct NetworkConnection: ~Copyable {
+    /// How events name a connection; borrowed.
+    struct Key {
+        let source: ByteView
+        let destination: ByteView
+        let sourcePort: UInt32
+        let destinationPort: UInt32
+        /// The protocol's number in `NetworkProtocols`.
+        let transport: UInt8
+
+        @inline(__always)
+        var hash: UInt64 {
+            let ports = UInt64(sourcePort) << 32 | UInt64(destinationPort)
+            let ends = NameHash.of(source) ^ NameHash.mix(NameHash.of(destination) &+ 1)
+            return NameHash.mix(ends ^ NameHash.mix(ports ^ UInt64(transport) << 56 ^ 0x5851_F42D))
+        }
+    }
+
+    private let source: OwnedName
+    private let destination: OwnedName
+    let sourcePort: UInt32
+    let destinationPort: UInt32
+    let transport: UInt8
+    private(set) var opened: EpochNanoseconds
+    private(set) var lastSeen: EpochNanoseconds
+    /// Modulo 2⁶⁴.
+    private(set) var txBytes: UInt64 = 0
+    private(set) var rxBytes: UInt64 = 0
+
+    init(_ key: Key, time: EpochNanoseconds) {
+        source = OwnedName(key.source)
+        destination = OwnedName(key.destination)
+        sourcePort = key.sourcePort
+        destinationPort = key.destinationPort
+        transport = key.transport
+        opened = time
+        lastSeen = time
+    }
+
+    /// Valid as long as this lives.
+    var key: Key {
+        Key(
+            source: source.view,
+            destination: destination.view,
+            sourcePort: sourcePort,
+            destinationPort: destinationPort,
+            transport: transport
+        )
+    }
+
+    @inline(__always)
+    borrowing func matches(_ key: Key) -> Bool {
+        sourcePort == key.sourcePort && destinationPort == key.destinationPort
+            && transport == key.transport && source.equals(key.source)
+            && destination.equals(key.destination)
+    }
+
+    @inline(__always)
+    mutating func add(_ bytes: UInt64, isSend: Bool, at time: EpochNanoseconds) {
+        opened = min(opened, time)
+        lastSeen = max(lastSeen, time)
+        if isSend { txBytes &+= bytes } else { rxBytes &+= bytes }
+    }
+
+    borrowing func encode(into buffer: inout RawBuffer) {
+        buffer.append(integer: sourcePort)
+        buffer.append(integer: destinationPort)
+        buffer.append(integer: transport)
+        buffer.append(integer: opened)
+        buffer.append(integer: lastSeen)
+        buffer.append(integer: txBytes)
+        buffer.append(integer: rxBytes)
+        source.encode(into: &buffer)
+        destination.encode(into: &buffer)
+    }
+
+    init(decoding reader: inout StateReader) throws(TraceError) {
+        let sourcePort = try reader.integer(UInt32.self)
+        let destinationPort = try reader.integer(UInt32.self)
+        let transport = try reader.integer(UInt8.self)
+        let opened = try reader.integer(Int64.self)
+        let lastSeen = try reader.integer(Int64.self)
+        let txBytes = try reader.integer(UInt64.self)
+        let rxBytes = try reader.integer(UInt64.self)
+        let sourceCount = Int(try reader.integer(UInt32.self))
+        let source = ByteView(try reader.bytes(sourceCount))
+        let destinationCount = Int(try reader.integer(UInt32.self))
+        let destination = ByteView(try reader.bytes(destinationCount))
+        self.init(
+            Key(
+                source: source,
+                destination: destination,
+                sourcePort: sourcePort,
+                destinationPort: destinationPort,
+                transport: transport
+            ),
+            time: opened
+        )
+        self.lastSeen = lastSeen
+        self.txBytes = txBytes
+        self.rxBytes = rxBytes
+    }
+}

@@ -1,0 +1,131 @@
+import SystemIO
+import TraceMetrics
+import TraceModel
+import TraceWire
+
+/// Network traffic of one process.
+struct NetworkModel: ProcessModel, ~Copyable {
+    typealias Event = NetworkEvent
+
+    static var csvHeader: StaticString {
+        """
+        Timestamp,PID,tx_bytes,rx_bytes,total_tx_packets,total_rx_packets,active_connections,TID,Operation,\
+        Bytes,Source,Destination,Protocol,Pattern,Retransmits,Errors,Bursty,Anomalies,Process,host,\
+        Timestamp(ns)
+        """
+    }
+
+    private var identity = ProcessIdentity()
+    private(set) var connections = NetworkConnections()
+    private(set) var listening = NetworkPorts()
+    private(set) var protocols = NetworkProtocols()
+    private var bytes = NetworkCounters()
+    private var packets = NetworkCounters()
+    /// As last told.
+    private var activeConnections: UInt32 = 0
+
+    init() {}
+
+    mutating func apply(_ event: NetworkEvent, _ context: inout EventContext) {
+        let row = NetworkRow(event, context)
+        observe(event, row.comm, &context)
+        note(event, row.transport, context)
+        row.write(event, context)
+        guard event.anomalyCount > 0 else { return }
+        context.recordFindings(event.anomalies, process: identity.name.view)
+    }
+
+    /// What the agent counts. An event out of order says nothing about that.
+    @inline(__always)
+    private mutating func observe(
+        _ event: NetworkEvent,
+        _ comm: ByteView,
+        _ context: inout EventContext
+    ) {
+        let sample = identity.observe(
+            comm,
+            &context,
+            hasFallingCounter: bytes.fall(toTx: event.txBytes, rx: event.rxBytes)
+                || packets.fall(toTx: event.txPackets, rx: event.rxPackets)
+        )
+        if sample.isLate { return }
+        if sample.isRestart { restart() }
+        if sample.isRenamed {
+            bytes.beginSeries()
+            packets.beginSeries()
+        }
+        bytes.add(tx: event.txBytes, rx: event.rxBytes, at: context.time)
+        packets.add(tx: event.txPackets, rx: event.rxPackets, at: context.time)
+        activeConnections = event.activeConnections
+    }
+
+    /// What this event itself tells, late or not.
+    @inline(__always)
+    private mutating func note(
+        _ event: NetworkEvent,
+        _ transport: ByteView,
+        _ context: EventContext
+    ) {
+        let number = protocols.add(event.byteCount, isSend: event.isSend, of: transport)
+        guard event.destinationPort != 0 else {
+            // Both ports 0: neither a listener nor a connection, as with ICMP.
+            if event.sourcePort != 0 { listening.insert(event.sourcePort, context) }
+            return
+        }
+        let key = NetworkConnection.Key(
+            source: event.sourceAddress.cut(at: Limits.addressBytesMax),
+            destination: event.destinationAddress.cut(at: Limits.addressBytesMax),
+            sourcePort: event.sourcePort,
+            destinationPort: event.destinationPort,
+            transport: number
+        )
+        connections.add(event.byteCount, isSend: event.isSend, of: key, context)
+    }
+
+    private mutating func restart() {
+        connections = NetworkConnections()
+        listening = NetworkPorts()
+        protocols = NetworkProtocols()
+        bytes.restart()
+        packets.restart()
+    }
+
+    borrowing func processName() -> ByteView { identity.name.view }
+
+    mutating func collect(_ samples: inout ProcessSamples, all: Bool) {
+        samples.add(.networkBytesTotal, bytes.tx.value, "tx")
+        samples.add(.networkBytesTotal, bytes.rx.value, "rx")
+        samples.add(.networkPacketsTotal, packets.tx.value, "tx")
+        samples.add(.networkPacketsTotal, packets.rx.value, "rx")
+        samples.add(.networkActiveConnections, .gauge(Double(activeConnections)))
+        samples.add(.networkListeningPorts, .gauge(Double(listening.count)))
+        samples.addByProcess(.neutracerNetworkTxBytesRate, bytes.txRate.perSecond)
+        samples.addByProcess(.neutracerNetworkRxBytesRate, bytes.rxRate.perSecond)
+        samples.addByProcess(.neutracerNetworkTxPacketsRate, packets.txRate.perSecond)
+        samples.addByProcess(.neutracerNetworkRxPacketsRate, packets.rxRate.perSecond)
+        samples.addByProcess(.neutracerNetworkTotalTxBytes, Double(bytes.tx.last))
+        samples.addByProcess(.neutracerNetworkTotalRxBytes, Double(bytes.rx.last))
+        samples.addByProcess(.neutracerNetworkTotalTxPackets, Double(packets.tx.last))
+        samples.addByProcess(.neutracerNetworkTotalRxPackets, Double(packets.rx.last))
+    }
+
+    borrowing func encode(into buffer: inout RawBuffer) {
+        identity.encode(into: &buffer)
+        connections.encode(into: &buffer)
+        listening.encode(into: &buffer)
+        protocols.encode(into: &buffer)
+        bytes.encode(into: &buffer)
+        packets.encode(into: &buffer)
+        buffer.append(integer: activeConnections)
+    }
+
+    init(decoding reader: inout StateReader) throws(TraceError) {
+        identity = try ProcessIdentity(decoding: &reader)
+        connections = try NetworkConnections(decoding: &reader)
+        listening = try NetworkPorts(decoding: &reader)
+        protocols = try NetworkProtocols(decoding: &reader)
+        bytes = try NetworkCounters(decoding: &reader)
+        packets = try NetworkCounters(decoding: &reader)
+        activeConnections = try reader.integer(UInt32.self)
+    }
+}

@@ -1,0 +1,45 @@
+import SystemIO
+import TraceModel
+
+/// The ports that a process listens on, as sent: 70,000 is a port like any other here. Bounded: beyond
+/// `Limits.listeningPortsPerProcessMax` further ones are not taken in, and counted.
+struct NetworkPorts: ~Copyable {
+    private var ports: [UInt32] = []
+    private var index = IndexTable()
+
+    var count: Int { ports.count }
+
+    init() {}
+
+    @inline(__always)
+    mutating func insert(_ port: UInt32, _ context: EventContext) {
+        let known = ports.withUnsafeBufferPointer { ports in
+            index.find(NameHash.mix(UInt64(port))) { ports[$0] == port }
+        }
+        if known == nil { add(port, context) }
+    }
+
+    private mutating func add(_ port: UInt32, _ context: EventContext) {
+        guard count < Limits.listeningPortsPerProcessMax else {
+            context.totals.pointee.connectionsEvicted += 1
+            return
+        }
+        append(port)
+    }
+
+    private mutating func append(_ port: UInt32) {
+        index.insert(NameHash.mix(UInt64(port)), position: count)
+        ports.append(port)
+    }
+
+    borrowing func encode(into buffer: inout RawBuffer) {
+        buffer.append(integer: UInt32(count))
+        for port in ports { buffer.append(integer: port) }
+    }
+
+    init(decoding reader: inout StateReader) throws(TraceError) {
+        for _ in 0..<(try reader.integer(UInt32.self)) {
+            append(try reader.integer(UInt32.self))
+        }
+    }
+}
