@@ -187,6 +187,51 @@ void   trace_processor__cluster__heartbeat__free_unpacked
   assert(message->base.descriptor == &trace_processor__cluster__heartbeat__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   trace_processor__cluster__worker_welcome__init
+                     (TraceProcessor__Cluster__WorkerWelcome         *message)
+{
+  static const TraceProcessor__Cluster__WorkerWelcome init_value = TRACE_PROCESSOR__CLUSTER__WORKER_WELCOME__INIT;
+  *message = init_value;
+}
+size_t trace_processor__cluster__worker_welcome__get_packed_size
+                     (const TraceProcessor__Cluster__WorkerWelcome *message)
+{
+  assert(message->base.descriptor == &trace_processor__cluster__worker_welcome__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t trace_processor__cluster__worker_welcome__pack
+                     (const TraceProcessor__Cluster__WorkerWelcome *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &trace_processor__cluster__worker_welcome__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t trace_processor__cluster__worker_welcome__pack_to_buffer
+                     (const TraceProcessor__Cluster__WorkerWelcome *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &trace_processor__cluster__worker_welcome__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+TraceProcessor__Cluster__WorkerWelcome *
+       trace_processor__cluster__worker_welcome__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (TraceProcessor__Cluster__WorkerWelcome *)
+     protobuf_c_message_unpack (&trace_processor__cluster__worker_welcome__descriptor,
+                                allocator, len, data);
+}
+void   trace_processor__cluster__worker_welcome__free_unpacked
+                     (TraceProcessor__Cluster__WorkerWelcome *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &trace_processor__cluster__worker_welcome__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   trace_processor__cluster__share_header__init
                      (TraceProcessor__Cluster__ShareHeader         *message)
 {
@@ -911,6 +956,83 @@ const ProtobufCMessageDescriptor trace_processor__cluster__heartbeat__descriptor
   trace_processor__cluster__heartbeat__field_indices_by_name,
   1,  trace_processor__cluster__heartbeat__number_ranges,
   (ProtobufCMessageInit) trace_processor__cluster__heartbeat__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor trace_processor__cluster__worker_welcome__field_descriptors[4] =
+{
+  {
+    "lsn",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(TraceProcessor__Cluster__WorkerWelcome, lsn),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "window",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(TraceProcessor__Cluster__WorkerWelcome, window),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "window_begin_lsn",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(TraceProcessor__Cluster__WorkerWelcome, window_begin_lsn),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "owners",
+    4,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_UINT32,
+    offsetof(TraceProcessor__Cluster__WorkerWelcome, n_owners),
+    offsetof(TraceProcessor__Cluster__WorkerWelcome, owners),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned trace_processor__cluster__worker_welcome__field_indices_by_name[] = {
+  0,   /* field[0] = lsn */
+  3,   /* field[3] = owners */
+  1,   /* field[1] = window */
+  2,   /* field[2] = window_begin_lsn */
+};
+static const ProtobufCIntRange trace_processor__cluster__worker_welcome__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 4 }
+};
+const ProtobufCMessageDescriptor trace_processor__cluster__worker_welcome__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "TraceProcessor.Cluster.WorkerWelcome",
+  "WorkerWelcome",
+  "TraceProcessor__Cluster__WorkerWelcome",
+  "TraceProcessor.Cluster",
+  sizeof(TraceProcessor__Cluster__WorkerWelcome),
+  4,
+  trace_processor__cluster__worker_welcome__field_descriptors,
+  trace_processor__cluster__worker_welcome__field_indices_by_name,
+  1,  trace_processor__cluster__worker_welcome__number_ranges,
+  (ProtobufCMessageInit) trace_processor__cluster__worker_welcome__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor trace_processor__cluster__share_header__field_descriptors[3] =

@@ -13,6 +13,7 @@ package enum ClusterMessage: Sendable, Equatable {
     case metricSnapshot(MetricSnapshot)
     case routerStatus(RouterStatus)
     case heartbeat(Heartbeat)
+    case workerWelcome(WorkerWelcome)
 
     /// The first byte; values are never given to another message.
     private enum Kind: UInt8 {
@@ -25,6 +26,7 @@ package enum ClusterMessage: Sendable, Equatable {
         case metricSnapshot = 7
         case routerStatus = 8
         case heartbeat = 9
+        case workerWelcome = 10
     }
 
     /// The frame's bytes. Throws `.exhausted` beyond `Limits.clusterMessageBytesMax`.
@@ -39,6 +41,7 @@ package enum ClusterMessage: Sendable, Equatable {
         case .metricSnapshot(let message): unsafe try frame(.metricSnapshot, message)
         case .routerStatus(let message): unsafe try frame(.routerStatus, message)
         case .heartbeat(let message): unsafe try frame(.heartbeat, message)
+        case .workerWelcome(let message): unsafe try frame(.workerWelcome, message)
         }
     }
 
@@ -64,6 +67,7 @@ package enum ClusterMessage: Sendable, Equatable {
             case .metricSnapshot: .metricSnapshot(unsafe try .unpacked(body))
             case .routerStatus: .routerStatus(unsafe try .unpacked(body))
             case .heartbeat: .heartbeat(unsafe try .unpacked(body))
+            case .workerWelcome: .workerWelcome(unsafe try .unpacked(body))
             }
     }
 

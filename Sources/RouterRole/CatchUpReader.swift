@@ -29,9 +29,9 @@ final class CatchUpReader {
         precondition(reader.position == from, "a step was not delivered")
         let bytes = try reader.next(budget: Self.chunkBytes, limit: limit)
         var events = RoutedEvents()
-        var builder = ShareBuilder(for: [worker], map: maps.map(at: from))
+        var builder = ShareBuilder(for: [worker], map: maps.place(at: from).map)
         for record in LogRecords(bytes) {
-            builder.use(maps.map(at: record.lsn))
+            builder.use(maps.place(at: record.lsn).map)
             switch record.type {
             case .batch:
                 events.removeAll()

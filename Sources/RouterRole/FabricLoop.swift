@@ -126,7 +126,7 @@ final class FabricLoop {
 
     private func passed(_ barrier: BarrierPayload, end: LSN) {
         let before = maps.current
-        maps.append(barrier.slotMap, from: end)
+        maps.append(barrier, end: end)
         gates.add(from: before, to: barrier.slotMap, at: end)
         window = barrier.window + 1
     }
@@ -236,15 +236,15 @@ final class FabricLoop {
     }
 
     private func greet(_ hello: WorkerHello, peer: RoutingID) {
-        var resume = hello.resumeLSN
-        if let old = sessions[hello.worker], old.peer == peer {
-            // The same incarnation again: it has lost what was on its way, and begins where it stands.
-            sessions[hello.worker] = nil
-        } else if let old = sessions[hello.worker] {
+        if let old = sessions[hello.worker], old.peer != peer {
             fence(old, "a newer process of this name has connected")
         }
+        sessions[hello.worker] = nil
         readers[hello.worker] = nil
-        if resume == 0, let first = maps.firstOwned(by: hello.worker) { resume = first }
+        // A worker without a checkpoint begins where it first owned a slot.
+        let resume =
+            hello.resumeLSN > 0
+            ? hello.resumeLSN : maps.firstOwned(by: hello.worker) ?? inbox.durableLSN
         guard resume >= context.logBegin, resume <= inbox.durableLSN else {
             logger.error(
                 "A worker cannot go on from where its checkpoint stands",
@@ -253,7 +253,12 @@ final class FabricLoop {
                     "log": "\(context.logBegin)..<\(inbox.durableLSN)",
                 ]
             )
-            refuse(hello, peer: peer, "the log holds nothing at LSN \(resume)")
+            let gone = WorkerFenced(
+                worker: hello.worker,
+                incarnation: hello.incarnation,
+                reason: "the log holds \(context.logBegin)..<\(inbox.durableLSN), not \(resume)"
+            )
+            send(.workerFenced(gone), to: peer)
             return
         }
         sessions[hello.worker] = WorkerSession(
@@ -262,64 +267,66 @@ final class FabricLoop {
             incarnation: hello.incarnation,
             pid: hello.pid,
             resume: resume,
-            checkpoint: min(hello.checkpointLSN, resume)
+            checkpoint: min(hello.checkpointLSN, resume),
+            now: WallClock.monotonic()
         )
         logger.info(
             "Worker connected",
             metadata: ["worker": "\(hello.worker)", "pid": "\(hello.pid)", "lsn": "\(resume)"]
         )
-        // An empty share tells it where it stands.
-        greetBack(hello.worker, at: resume)
-    }
-
-    private func greetBack(_ worker: WorkerName, at lsn: LSN) {
-        guard let session = sessions[worker] else { return }
-        let header = ShareHeader(fromLSN: lsn, toLSN: lsn, headLSN: inbox.durableLSN)
-        do {
-            let head = try ClusterMessage.shareHeader(header).encode()
-            if routerSocket.send(to: session.peer, head: head, []) == .noSuchPeer {
-                sessions[worker] = nil
-            }
-        } catch {
-            logger.error("A worker could not be greeted", metadata: ["error": "\(error)"])
-        }
+        let place = maps.place(at: resume)
+        send(
+            .workerWelcome(
+                WorkerWelcome(
+                    lsn: resume,
+                    window: place.window,
+                    windowBeginLSN: place.windowBegin,
+                    owners: place.map.owners(of: hello.worker.resource)
+                )
+            ),
+            to: peer
+        )
     }
 
     private func note(_ progress: WorkerProgress, peer: RoutingID) {
-        guard let session = sessions[progress.worker], session.peer == peer else { return }
+        guard let session = sessions[progress.worker], session.peer == peer else {
+            // Somebody this router has not met: it is asked who it is.
+            let question = Heartbeat(
+                process: MetricSnapshot.router,
+                incarnation: context.incarnation,
+                pid: UInt32(getpid())
+            )
+            return send(.heartbeat(question), to: peer)
+        }
+        sessions[progress.worker]?.lastHeard = WallClock.monotonic()
         let isPlausible =
             sessions[progress.worker]?.progressed(
                 applied: progress.appliedLSN,
                 checkpoint: progress.checkpointLSN,
-                returnedBytes: progress.returnedCreditBytes
+                head: inbox.durableLSN
             ) ?? false
         if !isPlausible { fence(session, "its progress makes no sense: \(progress)") }
         trim()
     }
 
     private func fence(_ session: WorkerSession, _ reason: String) {
-        send(
-            WorkerFenced(
-                worker: session.worker,
-                incarnation: session.incarnation,
-                reason: reason
-            ),
-            to: session.peer
+        let fenced = WorkerFenced(
+            worker: session.worker,
+            incarnation: session.incarnation,
+            reason: reason
         )
+        send(.workerFenced(fenced), to: session.peer)
         sessions[session.worker] = nil
         readers[session.worker] = nil
     }
 
-    private func refuse(_ hello: WorkerHello, peer: RoutingID, _ reason: String) {
-        send(
-            WorkerFenced(worker: hello.worker, incarnation: hello.incarnation, reason: reason),
-            to: peer
-        )
-    }
-
-    private func send(_ fenced: WorkerFenced, to peer: RoutingID) {
-        guard let bytes = try? ClusterMessage.workerFenced(fenced).encode() else { return }
-        _ = routerSocket.send(to: peer, head: bytes)
+    private func send(_ message: ClusterMessage, to peer: RoutingID) {
+        do {
+            // A peer that is gone or full will connect and ask again.
+            _ = routerSocket.send(to: peer, head: try message.encode())
+        } catch {
+            logger.error("A fabric message could not be made", metadata: ["error": "\(error)"])
+        }
     }
 
     /// What every worker has in a checkpoint need not be read again.

@@ -20,7 +20,10 @@ package final class Router {
         package var timeZone: String?
 
         package init(
-            address: String, workers: [Resource: Int], inactivitySeconds: Int?, timeZone: String?
+            address: String,
+            workers: [Resource: Int],
+            inactivitySeconds: Int?,
+            timeZone: String?
         ) {
             self.address = address
             self.workers = workers
@@ -129,11 +132,11 @@ package final class Router {
                 case .fileHead:
                     // Only the oldest head says what the records behind it do not.
                     if maps == nil { try state.restoreHead(record.body) }
-                    if maps == nil { maps = SlotMapHistory(state.slotMap, from: record.lsn) }
+                    if maps == nil { maps = state.history }
                 case .barrier:
                     let barrier = try BarrierPayload(decoding: record.body)
                     state.passed(barrier, end: end)
-                    maps?.append(barrier.slotMap, from: end)
+                    maps?.append(barrier, end: end)
                 case .batch: replay.apply(record, to: &state.dedup)
                 case .tick, nil: break
                 }
@@ -155,7 +158,7 @@ package final class Router {
         return Recovered(
             recovery: recovery,
             state: state,
-            maps: maps ?? SlotMapHistory(state.slotMap, from: recovery.end)
+            maps: maps ?? state.history
         )
     }
 
@@ -181,8 +184,19 @@ package final class Router {
             (HealthService.methods, health),
             (ReflectionService.methods, ReflectionService()),
         ])
+        var bounds = GRPCServerConfiguration()
+        bounds.exhaustedTrailers = [
+            RetryInfo.trailer(
+                status: .resourceExhausted,
+                message: "The server is at its limits",
+                delaySeconds: 1
+            )
+        ]
         let server = GRPCServer(
-            configuration: GRPCServerConfiguration(), methods: services.methods, handler: services)
+            configuration: bounds,
+            methods: services.methods,
+            handler: services
+        )
         let port = try server.bind(configuration.address)
         try FileSystem.remove(ClusterPaths.adminSocket)
         _ = try server.bind(ClusterPaths.adminAddress)
@@ -196,7 +210,7 @@ package final class Router {
         let signal = SignalReceiver.wait(for: [SIGTERM, SIGINT])
         Readiness.stopping()
         logger.info("Ending", metadata: ["signal": "\(signal)"])
-        health.setServing(false)
+        health.stop()
         server.shutdown(deadlineSeconds: 5)
     }
 }

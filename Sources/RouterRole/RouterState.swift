@@ -18,6 +18,11 @@ struct RouterState {
     /// For a new data directory: the slot map of the workers it begins with.
     init(slotMap: SlotMap) { self.slotMap = slotMap }
 
+    /// The history of windows and maps from here on.
+    var history: SlotMapHistory {
+        SlotMapHistory(slotMap, window: window, windowBegin: windowBegin)
+    }
+
     /// The name that a barrier at this second (`YYYYmmdd_HHMMSS`) gives its files: unique in the log.
     func stem(second: String) -> String {
         second == lastSecond ? "\(second)_\(lastOrdinal + 1)" : second

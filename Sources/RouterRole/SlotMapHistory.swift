@@ -1,32 +1,45 @@
+import IngestLog
 import TraceModel
 
-/// Which slot map was in force at which part of the log, for as much of the log as may be read again.
+/// Which slot map and which window were in force at which part of the log, for as much of the log as may
+/// be read again.
 struct SlotMapHistory {
-    /// Ascending by LSN; the first holds from the log's begin.
-    private var maps: [(from: LSN, map: SlotMap)]
-
-    init(_ map: SlotMap, from lsn: LSN) { maps = [(lsn, map)] }
-
-    /// A barrier whose record ends at `lsn` brought a map.
-    mutating func append(_ map: SlotMap, from lsn: LSN) {
-        precondition(maps.last.map { $0.from <= lsn } ?? true)
-        if maps.last?.map != map { maps.append((lsn, map)) }
+    struct Place {
+        /// From here on, up to the next place.
+        let windowBegin: LSN
+        let window: UInt64
+        let map: SlotMap
     }
 
-    /// The map for a record that begins at `lsn`.
-    func map(at lsn: LSN) -> SlotMap {
-        (maps.last { $0.from <= lsn } ?? maps[0]).map
+    /// Ascending by LSN, one a window; the first holds from the log's begin.
+    private var places: [Place]
+
+    init(_ map: SlotMap, window: UInt64, windowBegin: LSN) {
+        places = [Place(windowBegin: windowBegin, window: window, map: map)]
     }
 
-    var current: SlotMap { maps[maps.count - 1].map }
+    /// A barrier whose record ends at `end` opened the next window.
+    mutating func append(_ barrier: BarrierPayload, end: LSN) {
+        precondition(places[places.count - 1].windowBegin <= end)
+        places.append(
+            Place(windowBegin: end, window: barrier.window + 1, map: barrier.slotMap)
+        )
+    }
 
-    /// From where on a worker has owned slots, nil where it never has.
+    /// What holds for a record that begins at `lsn`.
+    func place(at lsn: LSN) -> Place { places.last { $0.windowBegin <= lsn } ?? places[0] }
+
+    var current: SlotMap { places[places.count - 1].map }
+
+    /// From where on a worker has owned slots without a break up to now, nil where it owns none.
     func firstOwned(by worker: WorkerName) -> LSN? {
-        maps.first { !$0.map.slots(of: worker).isEmpty }?.from
+        let owned = places.reversed().prefix { !$0.map.slots(of: worker).isEmpty }
+        return owned.last?.windowBegin
     }
 
-    /// Forgets maps that only trimmed records needed.
+    /// Forgets places that only trimmed records needed.
     mutating func trim(below lsn: LSN) {
-        while maps.count >= 2, maps[1].from <= lsn { maps.removeFirst() }
+        let kept = places.lastIndex { $0.windowBegin <= lsn } ?? 0
+        places.removeFirst(kept)
     }
 }

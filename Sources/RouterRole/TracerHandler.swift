@@ -26,8 +26,10 @@ final class TracerHandler: GRPCServerHandler {
             submit(message, peerHost: host(of: call.peer), from: .unary(call))
         case .getStatus:
             let status = StatusResponse(
-                active: !context.isDraining, receivedTraces: Int64(clamping: context.acceptedEvents),
-                serverVersion: BuildInfo.version)
+                active: !context.isDraining,
+                receivedTraces: Int64(clamping: context.acceptedEvents),
+                serverVersion: BuildInfo.version
+            )
             call.reply(status.encoded())
         case .streamTraceBatches, nil:
             preconditionFailure("not a unary method")
@@ -35,10 +37,13 @@ final class TracerHandler: GRPCServerHandler {
     }
 
     private func submit(
-        _ message: borrowing ReceivedMessage, peerHost: [UInt8], from sender: AckTicket.Sender
+        _ message: borrowing ReceivedMessage,
+        peerHost: [UInt8],
+        from sender: AckTicket.Sender
     ) {
         context.active(at: WallClock.now())
-        if case .refused(let error, _, _) = queue.submit(message, peerHost: peerHost, from: sender) {
+        if case .refused(let error, _, _) = queue.submit(message, peerHost: peerHost, from: sender)
+        {
             context.refusals.count(error.code.rawValue)
         }
     }

@@ -12,9 +12,10 @@ struct WorkerSession {
     private(set) var position: LSN
     private(set) var appliedLSN: LSN
     private(set) var checkpointLSN: LSN
-    /// Share bytes sent and applied since the session began.
-    private var sentBytes: UInt64 = 0
-    private var returnedBytes: UInt64 = 0
+    /// Shares on their way or being applied: where each ends, and its bytes. Oldest first.
+    private var outstanding: [(end: LSN, bytes: Int)] = []
+    private var outstandingBytes = 0
+    var lastHeard: Int64
 
     init(
         worker: WorkerName,
@@ -22,7 +23,8 @@ struct WorkerSession {
         incarnation: UInt64,
         pid: UInt32,
         resume: LSN,
-        checkpoint: LSN
+        checkpoint: LSN,
+        now: Int64
     ) {
         self.worker = worker
         self.peer = peer
@@ -31,19 +33,20 @@ struct WorkerSession {
         position = resume
         appliedLSN = resume
         checkpointLSN = checkpoint
+        lastHeard = now
     }
 
     /// Whether another share of this size may be sent: within the credit, or the only one outstanding.
     func maySend(bytes: Int) -> Bool {
-        let outstanding = sentBytes - returnedBytes
-        return outstanding == 0 || outstanding + UInt64(bytes) <= UInt64(Limits.workerCreditBytes)
+        outstandingBytes == 0 || outstandingBytes + bytes <= Limits.workerCreditBytes
     }
 
     /// The log up to `end` has been sent in a share of `bytes`.
     mutating func sent(upTo end: LSN, bytes: Int) {
         precondition(end >= position)
         position = end
-        sentBytes += UInt64(bytes)
+        outstanding.append((end, bytes))
+        outstandingBytes += bytes
     }
 
     /// The log up to `end` held nothing for this worker.
@@ -52,15 +55,19 @@ struct WorkerSession {
         position = end
     }
 
-    /// What the worker says of itself. False where it cannot be true.
-    mutating func progressed(applied: LSN, checkpoint: LSN, returnedBytes: UInt64) -> Bool {
-        guard applied <= position, applied >= appliedLSN, checkpoint <= applied,
-            checkpoint >= checkpointLSN, returnedBytes <= sentBytes,
-            returnedBytes >= self.returnedBytes
+    /// What the worker says of itself; shares applied give their credit back. False where it cannot be
+    /// true: what it claims does not exist yet, or it went back.
+    mutating func progressed(applied: LSN, checkpoint: LSN, head: LSN) -> Bool {
+        guard applied <= head, applied >= appliedLSN, checkpoint <= applied,
+            checkpoint >= checkpointLSN
         else { return false }
         appliedLSN = applied
         checkpointLSN = checkpoint
-        self.returnedBytes = returnedBytes
+        // Shares of an earlier session that were still on their way count too.
+        position = max(position, applied)
+        let done = outstanding.prefix { $0.end <= applied }
+        outstandingBytes -= done.reduce(0) { $0 + $1.bytes }
+        outstanding.removeFirst(done.count)
         return true
     }
 }

@@ -82,6 +82,18 @@ package struct RawBuffer: ~Copyable {
         commit(MemoryLayout<Integer>.size)
     }
 
+    /// Bytes with their length (u32) before them.
+    package mutating func append(counted bytes: [UInt8]) {
+        append(integer: UInt32(bytes.count))
+        unsafe bytes.withUnsafeBytes { unsafe append($0) }
+    }
+
+    /// The same of another buffer's content.
+    package mutating func append(counted other: borrowing RawBuffer) {
+        append(integer: UInt32(other.count))
+        unsafe append(other.bytes)
+    }
+
     /// Forgets the content, keeps the memory.
     @inlinable
     package mutating func removeAll() { count = 0 }

@@ -25,6 +25,16 @@ package enum SignalReceiver {
         return received
     }
 
+    /// Waits for one of the signals, which is then taken; nil where none came in time.
+    package static func poll(for signals: [Int32], seconds: Int) -> Int32? {
+        var set = sigset_t()
+        unsafe sigemptyset(&set)
+        for signal in signals { unsafe sigaddset(&set, signal) }
+        var limit = timespec(tv_sec: seconds, tv_nsec: 0)
+        let received = unsafe sigtimedwait(&set, nil, &limit)
+        return received > 0 ? received : nil
+    }
+
     /// A descriptor that becomes readable when one of the (blocked) signals comes, for a poll loop.
     package static func descriptor(for signals: [Int32]) throws(SystemError) -> Int32 {
         var set = sigset_t()

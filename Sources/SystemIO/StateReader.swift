@@ -31,5 +31,10 @@ package struct StateReader {
         return unsafe UnsafeRawBufferPointer(rebasing: source[at..<at + count])
     }
 
+    /// A run of bytes with its length (u32) before it.
+    package mutating func counted() throws(TraceError) -> UnsafeRawBufferPointer {
+        unsafe try bytes(Int(try integer(UInt32.self)))
+    }
+
     private static let cutOff = TraceError(.corrupt, "Stored state ends too early")
 }

@@ -70,7 +70,12 @@ package enum Limits {
     /// No batch for so long: the open window is finalized.
     package static let pauseSeconds = 30
 
+    /// A worker whose apply loop hangs for longer ends itself.
+    package static let watchdogSeconds = 60
+
     // MARK: State
+    /// Share bytes that a worker applies between two checkpoints: what a restart replays at most.
+    package static let checkpointBytes = 64 << 20
     package static let processesPerSlotMax = 8_192
     package static let functionsPerProcessMax = 65_536
     package static let openCallsPerThreadMax = 512

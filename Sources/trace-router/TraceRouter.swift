@@ -14,7 +14,8 @@ struct TraceRouter: ParsableCommand {
             Usually started by `scripts/cluster up`. Runs in the foreground until SIGTERM or SIGINT, logs to \
             standard error. Exit codes: 0 ended in order, 1 could not start or could not go on, 64 usage.
             """,
-        version: BuildInfo.version)
+        version: BuildInfo.version
+    )
 
     @Option(help: "The data directory; made where it is missing.")
     var data = "data"
@@ -28,13 +29,17 @@ struct TraceRouter: ParsableCommand {
     @Option(help: "Finalize and end after this many seconds without batches; 0: never.")
     var inactivityTimeout = 0
 
-    @Option(help: "Time zone of timestamps without one, as in Europe/Berlin. Default: TZ, else the machine's.")
+    @Option(
+        help:
+            "Time zone of timestamps without one, as in Europe/Berlin. Default: TZ, else the machine's."
+    )
     var timeZone: String?
 
     func validate() throws {
         guard WorkerCounts.parse(workers) != nil else {
             throw ValidationError(
-                "--workers: \(workers): use RESOURCE=N,… with 1 to \(Limits.workersPerResourceMax) workers")
+                "--workers: \(workers): use RESOURCE=N,… with 1 to \(Limits.workersPerResourceMax) workers"
+            )
         }
         guard inactivityTimeout >= 0 else {
             throw ValidationError("--inactivity-timeout: seconds, 0 or more")
@@ -49,9 +54,11 @@ struct TraceRouter: ParsableCommand {
             try FileSystem.createDirectory(data)
             try FileSystem.changeDirectory(to: data)
             let configuration = Router.Configuration(
-                address: grpc, workers: WorkerCounts.parse(workers) ?? [:],
+                address: grpc,
+                workers: WorkerCounts.parse(workers) ?? [:],
                 inactivitySeconds: inactivityTimeout > 0 ? inactivityTimeout : nil,
-                timeZone: timeZone)
+                timeZone: timeZone
+            )
             try Router(configuration: configuration, logger: logger).run()
         } catch {
             logger.critical("\(error)")

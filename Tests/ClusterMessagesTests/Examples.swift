@@ -28,6 +28,14 @@ enum Examples {
         .metricSnapshot(snapshot),
         .routerStatus(status),
         .heartbeat(Heartbeat(process: "aggregator", incarnation: 2, pid: 77)),
+        .workerWelcome(
+            WorkerWelcome(
+                lsn: 5,
+                window: 3,
+                windowBeginLSN: 4,
+                owners: (0..<256).map { UInt16($0 % 64) }
+            )
+        ),
     ]
 
     static let segments = SegmentsClosed(

@@ -19,6 +19,7 @@ typedef struct TraceProcessor__Cluster__WorkerHello TraceProcessor__Cluster__Wor
 typedef struct TraceProcessor__Cluster__WorkerProgress TraceProcessor__Cluster__WorkerProgress;
 typedef struct TraceProcessor__Cluster__WorkerFenced TraceProcessor__Cluster__WorkerFenced;
 typedef struct TraceProcessor__Cluster__Heartbeat TraceProcessor__Cluster__Heartbeat;
+typedef struct TraceProcessor__Cluster__WorkerWelcome TraceProcessor__Cluster__WorkerWelcome;
 typedef struct TraceProcessor__Cluster__ShareHeader TraceProcessor__Cluster__ShareHeader;
 typedef struct TraceProcessor__Cluster__SlotRange TraceProcessor__Cluster__SlotRange;
 typedef struct TraceProcessor__Cluster__SegmentsClosed TraceProcessor__Cluster__SegmentsClosed;
@@ -108,6 +109,29 @@ struct  TraceProcessor__Cluster__Heartbeat
 #define TRACE_PROCESSOR__CLUSTER__HEARTBEAT__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&trace_processor__cluster__heartbeat__descriptor) \
     , (char *)protobuf_c_empty_string, 0, 0 }
+
+
+/*
+ * Router → worker, the answer to its hello: where its records begin, and what holds there.
+ */
+struct  TraceProcessor__Cluster__WorkerWelcome
+{
+  ProtobufCMessage base;
+  uint64_t lsn;
+  /*
+   * the window that a record at `lsn` belongs to
+   */
+  uint64_t window;
+  uint64_t window_begin_lsn;
+  /*
+   * of the worker's resource, by slot
+   */
+  size_t n_owners;
+  uint32_t *owners;
+};
+#define TRACE_PROCESSOR__CLUSTER__WORKER_WELCOME__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&trace_processor__cluster__worker_welcome__descriptor) \
+    , 0, 0, 0, 0,NULL }
 
 
 /*
@@ -364,6 +388,25 @@ TraceProcessor__Cluster__Heartbeat *
 void   trace_processor__cluster__heartbeat__free_unpacked
                      (TraceProcessor__Cluster__Heartbeat *message,
                       ProtobufCAllocator *allocator);
+/* TraceProcessor__Cluster__WorkerWelcome methods */
+void   trace_processor__cluster__worker_welcome__init
+                     (TraceProcessor__Cluster__WorkerWelcome         *message);
+size_t trace_processor__cluster__worker_welcome__get_packed_size
+                     (const TraceProcessor__Cluster__WorkerWelcome   *message);
+size_t trace_processor__cluster__worker_welcome__pack
+                     (const TraceProcessor__Cluster__WorkerWelcome   *message,
+                      uint8_t             *out);
+size_t trace_processor__cluster__worker_welcome__pack_to_buffer
+                     (const TraceProcessor__Cluster__WorkerWelcome   *message,
+                      ProtobufCBuffer     *buffer);
+TraceProcessor__Cluster__WorkerWelcome *
+       trace_processor__cluster__worker_welcome__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   trace_processor__cluster__worker_welcome__free_unpacked
+                     (TraceProcessor__Cluster__WorkerWelcome *message,
+                      ProtobufCAllocator *allocator);
 /* TraceProcessor__Cluster__ShareHeader methods */
 void   trace_processor__cluster__share_header__init
                      (TraceProcessor__Cluster__ShareHeader         *message);
@@ -549,6 +592,9 @@ typedef void (*TraceProcessor__Cluster__WorkerFenced_Closure)
 typedef void (*TraceProcessor__Cluster__Heartbeat_Closure)
                  (const TraceProcessor__Cluster__Heartbeat *message,
                   void *closure_data);
+typedef void (*TraceProcessor__Cluster__WorkerWelcome_Closure)
+                 (const TraceProcessor__Cluster__WorkerWelcome *message,
+                  void *closure_data);
 typedef void (*TraceProcessor__Cluster__ShareHeader_Closure)
                  (const TraceProcessor__Cluster__ShareHeader *message,
                   void *closure_data);
@@ -586,6 +632,7 @@ extern const ProtobufCMessageDescriptor trace_processor__cluster__worker_hello__
 extern const ProtobufCMessageDescriptor trace_processor__cluster__worker_progress__descriptor;
 extern const ProtobufCMessageDescriptor trace_processor__cluster__worker_fenced__descriptor;
 extern const ProtobufCMessageDescriptor trace_processor__cluster__heartbeat__descriptor;
+extern const ProtobufCMessageDescriptor trace_processor__cluster__worker_welcome__descriptor;
 extern const ProtobufCMessageDescriptor trace_processor__cluster__share_header__descriptor;
 extern const ProtobufCMessageDescriptor trace_processor__cluster__slot_range__descriptor;
 extern const ProtobufCMessageDescriptor trace_processor__cluster__segments_closed__descriptor;

@@ -5,7 +5,7 @@ import TraceModel
 /// The data directory's identity: drawn when it is first used, checked at every start.
 package struct DataDirectory: Sendable {
     /// Stands in every log record, so that records of another log are never taken for this one's.
-    let salt: UInt32
+    package let salt: UInt32
     let slotCount: Int
     /// The machine that created it: batches of local peers that name no host carry this name.
     package let machine: String
@@ -14,7 +14,7 @@ package struct DataDirectory: Sendable {
 
     /// Opens the directory the process is in, or makes it this system's. Blocks.
     /// - Throws: `TraceError(.configuration)` where it belongs to something else.
-    static func open() throws -> DataDirectory {
+    package static func open() throws -> DataDirectory {
         for directory in [
             ClusterPaths.run, ClusterPaths.log, ClusterPaths.segments, ClusterPaths.checkpoints,
             ClusterPaths.output,

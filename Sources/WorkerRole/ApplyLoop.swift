@@ -1,0 +1,432 @@
+import ClusterMessages
+import Glibc
+import IngestLog
+import Logging
+import SystemIO
+import TraceFiles
+import TraceMetrics
+import TraceModel
+import TraceProcessing
+import ZeroMQ
+
+/// The worker's one loop: takes shares of the log, applies them in order, checkpoints, and reports. A
+/// deterministic consumer: what it writes depends on nothing but the records.
+final class ApplyLoop {
+    private let worker: WorkerName
+    private let incarnation: UInt64
+    private let machine: [UInt8]
+    private let processor: any TraceProcessor
+    private let watchdog: Watchdog
+    private let logger: Logger
+
+    private let router: ZMQSocket
+    private let aggregator: ZMQSocket
+    private let poller = ZMQPoller()
+    private let signals: Int32
+    private let signalSource: ZMQPoller.Source
+
+    /// Everything below has been applied.
+    private var appliedLSN: LSN = 0
+    private var checkpointLSN: LSN = 0
+    private var window: UInt64 = 0
+    private var windowBegin: LSN = 0
+    private var closedWindow: UInt64 = 0
+    private var gainedAt: LSN?
+    private var owners: [UInt16] = []
+    private var announcements: [SegmentsClosed] = []
+    private var isWelcome = false
+    private var bytesSinceCheckpoint = 0
+    /// The host of the last batch: batches of one host come in runs.
+    private var lastHost: (name: [UInt8], id: HostID, hash: UInt64)?
+
+    private var lastProgress: Int64 = 0
+    private var lastSnapshot: Int64 = 0
+    private var snapshotNanoseconds: Int64 = 0
+    private var lastAnnouncement: Int64 = 0
+    private var snapshotLSN: LSN = .max
+    private var needsFullSnapshot = true
+
+    private static let second: Int64 = 1_000_000_000
+
+    init(
+        worker: WorkerName,
+        machine: String,
+        processor: any TraceProcessor,
+        watchdog: Watchdog,
+        logger: Logger
+    ) throws {
+        self.worker = worker
+        self.machine = Array(machine.utf8)
+        self.processor = processor
+        self.watchdog = watchdog
+        self.logger = logger
+        incarnation = UInt64(WallClock.now())
+        guard let name = RoutingID("\(worker).e\(incarnation)") else {
+            throw TraceError(.configuration, "The worker has no name on the fabric")
+        }
+        let context = try ZMQContext()
+        router = try ZMQSocket(context, .dealer(name))
+        try router.connect(ClusterPaths.routerFabric)
+        aggregator = try ZMQSocket(context, .dealer(name))
+        try aggregator.connect(ClusterPaths.aggregatorFabric)
+        _ = poller.add(router)
+        _ = poller.add(aggregator)
+        signals = try SignalReceiver.descriptor(for: [SIGTERM, SIGINT])
+        signalSource = poller.add(descriptor: signals)
+        try restore()
+    }
+
+    private func restore() throws {
+        guard let checkpoint = try WorkerCheckpoint.restore(for: worker, into: processor) else {
+            try processor.files.discardAll()
+            return
+        }
+        appliedLSN = checkpoint.lsn
+        checkpointLSN = checkpoint.lsn
+        window = checkpoint.window
+        windowBegin = checkpoint.windowBegin
+        gainedAt = checkpoint.gainedAt
+        owners = checkpoint.owners
+        announcements = checkpoint.announcements
+        logger.info(
+            "Checkpoint restored",
+            metadata: ["lsn": "\(appliedLSN)", "window": "\(window)"]
+        )
+    }
+
+    // MARK: The loop
+
+    /// Runs until SIGTERM or SIGINT; everything applied is then in a checkpoint.
+    func run() throws {
+        hello()
+        while true {
+            watchdog.feed()
+            poller.wait(milliseconds: 200)
+            if poller.isReadable(signalSource) { break }
+            try receiveFromRouter()
+            receiveFromAggregator()
+            report()
+        }
+        if isWelcome { try checkpoint() }
+        report(isLast: true)
+    }
+
+    private func receiveFromRouter() throws {
+        // Bounded, so that reports are not kept waiting under load.
+        for _ in 0..<64 {
+            guard let message = router.receive() else { return }
+            switch try ClusterMessage(decoding: message.frame(0)) {
+            case .shareHeader(let header):
+                let empty = UnsafeRawBufferPointer(start: nil, count: 0)
+                try apply(header, message.frameCount > 1 ? message.frame(1) : empty)
+                progress()
+                watchdog.feed()
+            case .workerWelcome(let welcome):
+                try accept(welcome)
+                progress()
+            case .heartbeat:
+                hello()
+            case .workerFenced(let fenced) where fenced.incarnation == incarnation:
+                throw TraceError(.configuration, "The router refuses this worker: \(fenced.reason)")
+            default:
+                break
+            }
+        }
+    }
+
+    private func accept(_ welcome: WorkerWelcome) throws {
+        defer { isWelcome = true }
+        guard appliedLSN == 0, !isWelcome else { return }
+        // Without a checkpoint: what holds where the worker begins.
+        appliedLSN = welcome.lsn
+        window = welcome.window
+        windowBegin = welcome.windowBeginLSN
+        owners = welcome.owners
+        processor.files.openWindow(window)
+        if welcome.lsn > 0, welcome.lsn == welcome.windowBeginLSN { gainedAt = welcome.lsn }
+    }
+
+    // MARK: Applying
+
+    private func apply(_ header: ShareHeader, _ share: UnsafeRawBufferPointer) throws {
+        // Shares of an earlier session come again; a gap can only be a mistake of the router's.
+        guard isWelcome, header.toLSN > appliedLSN else { return }
+        guard header.fromLSN <= appliedLSN else {
+            throw TraceError(
+                .corrupt,
+                "A share begins at LSN \(header.fromLSN), behind \(appliedLSN)"
+            )
+        }
+        try ShareRecord.forEach(in: share) { record in
+            guard record.lsn >= appliedLSN else { return }
+            try takeGainedSlots()
+            switch record.type {
+            case .batch: try applyBatch(record)
+            case .barrier: try applyBarrier(record)
+            case .tick: try patiently { try processor.tick(arrival: record.arrival) }
+            case .fileHead, nil:
+                throw TraceError(.corrupt, "A share holds a record of no known type")
+            }
+        }
+        appliedLSN = header.toLSN
+        bytesSinceCheckpoint += share.count
+        if bytesSinceCheckpoint >= Limits.checkpointBytes { try checkpoint() }
+    }
+
+    private func applyBatch(_ record: ShareRecord) throws {
+        let host = try host(record.host)
+        let view = TraceBatchView(
+            bytes: record.body,
+            host: host.id,
+            hostHash: host.hash,
+            arrival: record.arrival,
+            lsn: record.lsn
+        )
+        do {
+            _ = try processor.processTraces(view, isLastBatch: false)
+        } catch let error as SystemError {
+            // The events are applied; only rows wait to be written.
+            try patiently(after: error) { try processor.files.flush(.full) }
+        }
+    }
+
+    private func host(
+        _ name: UnsafeRawBufferPointer
+    ) throws -> (name: [UInt8], id: HostID, hash: UInt64) {
+        if let lastHost, lastHost.name.elementsEqual(name) { return lastHost }
+        let id = try processor.files.registerHost(
+            ByteView(name),
+            isThisMachine: machine.elementsEqual(name)
+        )
+        let host = (Array(name), id, Slot.hash(host: name))
+        lastHost = host
+        return host
+    }
+
+    /// Ends the window: files, then hand-over, then checkpoint, then the announcement.
+    private func applyBarrier(_ record: ShareRecord) throws {
+        let barrier = try BarrierPayload(decoding: record.body)
+        let end = record.lsn + LSN(LogRecord.stride(payloadBytes: record.body.count))
+        var closed: [ClosedFile] = []
+        try patiently {
+            closed = try processor.finalize(stem: barrier.stem, nextWindow: barrier.window + 1)
+        }
+        announcements.append(announcement(of: barrier, files: closed, end: end))
+        try handOver(to: barrier.slotMap.owners(of: worker.resource), at: end)
+        window = barrier.window + 1
+        windowBegin = end
+        appliedLSN = end
+        try checkpoint()
+        closedWindow = barrier.window
+        announce()
+    }
+
+    private func announcement(
+        of barrier: BarrierPayload,
+        files: [ClosedFile],
+        end: LSN
+    ) -> SegmentsClosed {
+        var encoded = RawBuffer()
+        if !files.isEmpty { ClosedFile.encode(files, into: &encoded) }
+        return SegmentsClosed(
+            worker: worker,
+            window: barrier.window,
+            barrierLSN: end,
+            stem: barrier.stem,
+            slots: ownedRanges().map { SlotRange(slots: $0, fromLSN: windowBegin, toLSN: end) },
+            files: Array(encoded.bytes),
+            summary: []
+        )
+    }
+
+    private func ownedRanges() -> [ClosedRange<UInt8>] {
+        var ranges: [ClosedRange<UInt8>] = []
+        for slot in ownedSlots {
+            if let last = ranges.last, Int(last.upperBound) + 1 == Int(slot) {
+                ranges[ranges.count - 1] = last.lowerBound...slot
+            } else {
+                ranges.append(slot...slot)
+            }
+        }
+        return ranges
+    }
+
+    private var ownedSlots: [UInt8] {
+        (0..<Slot.count).filter { owners[$0] == UInt16(worker.index) }.map { UInt8($0) }
+    }
+
+    /// Takes the new slot map: what this worker loses goes to files for the new owners.
+    private func handOver(to next: [UInt16], at lsn: LSN) throws {
+        let me = UInt16(worker.index)
+        let lost = ownedSlots.filter { next[Int($0)] != me }
+        let handover = Handover(resource: worker.resource, lsn: lsn)
+        for (receiver, slots) in Dictionary(grouping: lost, by: { next[Int($0)] }) {
+            try patiently {
+                try handover.give(
+                    slots,
+                    from: worker.index,
+                    to: Int(receiver),
+                    processor: processor
+                )
+            }
+        }
+        for slot in lost { processor.dropState(slot: slot) }
+        if (0..<Slot.count).contains(where: { owners[$0] != me && next[$0] == me }) {
+            gainedAt = lsn
+        }
+        owners = next
+    }
+
+    /// The router sends nothing behind a change of owners before the old owners' files are durable.
+    private func takeGainedSlots() throws {
+        guard let lsn = gainedAt else { return }
+        let files = try Handover(resource: worker.resource, lsn: lsn).files(for: worker.index)
+        for file in files { try Handover.take(file, into: processor) }
+        gainedAt = nil
+        try checkpoint()
+        for file in files { try FileSystem.remove(file) }
+        needsFullSnapshot = true
+    }
+
+    // MARK: Durability
+
+    private func checkpoint() throws {
+        try patiently {
+            try processor.files.flush(.all)
+            try processor.files.sync()
+            let checkpoint = WorkerCheckpoint(
+                lsn: appliedLSN,
+                windowBegin: windowBegin,
+                window: window,
+                gainedAt: gainedAt,
+                owners: owners,
+                announcements: announcements
+            )
+            try checkpoint.publish(for: worker, processor: processor, slots: ownedSlots)
+        }
+        checkpointLSN = appliedLSN
+        bytesSinceCheckpoint = 0
+    }
+
+    /// Runs `body` again and again while the disk is full, alive all the time; every other error ends the
+    /// process, and the next one starts from the checkpoint.
+    private func patiently(after first: SystemError? = nil, _ body: () throws -> Void) throws {
+        var failure = first
+        while true {
+            if let failure {
+                guard failure.isOutOfSpace else { throw failure }
+                logger.warning("The disk is full; waiting", metadata: ["error": "\(failure)"])
+                progress()
+                watchdog.feed()
+                usleep(200_000)
+            }
+            do {
+                return try body()
+            } catch let error as SystemError {
+                failure = error
+            }
+        }
+    }
+
+    // MARK: Reporting
+
+    private func hello() {
+        send(
+            .workerHello(
+                WorkerHello(
+                    worker: worker,
+                    incarnation: incarnation,
+                    pid: UInt32(getpid()),
+                    resumeLSN: appliedLSN,
+                    checkpointLSN: checkpointLSN
+                )
+            ),
+            on: router
+        )
+    }
+
+    private func progress() {
+        lastProgress = WallClock.monotonic()
+        send(
+            .workerProgress(
+                WorkerProgress(
+                    worker: worker,
+                    incarnation: incarnation,
+                    appliedLSN: appliedLSN,
+                    checkpointLSN: checkpointLSN,
+                    returnedCreditBytes: 0,
+                    closedWindow: closedWindow
+                )
+            ),
+            on: router
+        )
+    }
+
+    private func report(isLast: Bool = false) {
+        let now = WallClock.monotonic()
+        if now - lastProgress >= Self.second {
+            if isWelcome { progress() } else { hello() }
+            lastProgress = now
+            Readiness.alive()
+        }
+        if now - lastAnnouncement >= 2 * Self.second { announce() }
+        let isQuiet = snapshotLSN != appliedLSN && now - lastSnapshot >= Self.second / 5
+        // A snapshot may take a tenth of the loop's time at most.
+        let isDue = now - lastSnapshot >= max(Self.second, 10 * snapshotNanoseconds)
+        if isLast || needsFullSnapshot || isDue
+            || (isQuiet && snapshotNanoseconds < Self.second / 50)
+        {
+            sendSnapshot()
+        }
+    }
+
+    private func announce() {
+        lastAnnouncement = WallClock.monotonic()
+        for announcement in announcements { send(.segmentsClosed(announcement), on: aggregator) }
+    }
+
+    private func sendSnapshot() {
+        let started = WallClock.monotonic()
+        lastSnapshot = started
+        let snapshot = MetricSnapshot(
+            process: worker.description,
+            incarnation: incarnation,
+            pid: UInt32(getpid()),
+            appliedLSN: appliedLSN,
+            checkpointLSN: checkpointLSN,
+            headLSN: 0,
+            slots: processor.collectStats(full: needsFullSnapshot, lsn: appliedLSN),
+            own: processor.ownSamples(),
+            router: nil
+        )
+        // What was not taken is lost to the aggregator, so the next one says everything.
+        needsFullSnapshot = !send(.metricSnapshot(snapshot), on: aggregator)
+        snapshotLSN = appliedLSN
+        snapshotNanoseconds = WallClock.monotonic() - started
+    }
+
+    private func receiveFromAggregator() {
+        while let message = aggregator.receive() {
+            switch try? ClusterMessage(decoding: message.frame(0)) {
+            case .heartbeat:
+                needsFullSnapshot = true
+                announce()
+            case .windowMerged(let merged) where merged.failure == nil:
+                announcements.removeAll { $0.window == merged.window }
+                processor.files.forgetWindow(merged.window)
+            default:
+                break
+            }
+        }
+    }
+
+    @discardableResult
+    private func send(_ message: ClusterMessage, on socket: ZMQSocket) -> Bool {
+        do {
+            return socket.send(head: try message.encode()) == .sent
+        } catch {
+            logger.error("A message could not be made", metadata: ["error": "\(error)"])
+            return false
+        }
+    }
+}

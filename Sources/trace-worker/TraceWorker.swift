@@ -1,0 +1,56 @@
+import ArgumentParser
+import Logging
+import SystemIO
+import TraceModel
+import WorkerRole
+
+/// `trace-worker`: parses options, runs one worker, ends with an exit code.
+@main
+struct TraceWorker: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "trace-worker",
+        abstract: "Processes one resource's share of the events that the router has made durable.",
+        discussion: """
+            Usually started by `scripts/cluster up`. Runs in the foreground until SIGTERM or SIGINT, logs to \
+            standard error. Exit codes: 0 ended in order, 1 could not start or could not go on, 64 usage.
+            """,
+        version: BuildInfo.version
+    )
+
+    @Option(help: "The data directory of the router.")
+    var data = "data"
+
+    @Option(help: "function, cpu, memory, network, io or gpu.")
+    var resource: String
+
+    @Option(help: "Which worker of the resource, from 0.")
+    var index: Int
+
+    @Option(
+        help:
+            "Time zone of timestamps without one, as in Europe/Berlin. Default: TZ, else the machine's."
+    )
+    var timeZone: String?
+
+    func validate() throws {
+        guard WorkerName("\(resource).\(index)") != nil else {
+            throw ValidationError("\(resource).\(index) is no worker's name")
+        }
+    }
+
+    func run() throws {
+        SignalReceiver.blockAll()
+        LoggingSystem.bootstrap { StreamLogHandler.standardError(label: $0) }
+        guard let name = WorkerName("\(resource).\(index)") else { throw ExitCode(64) }
+        let logger = Logger(label: "trace-worker.\(name)")
+        do {
+            try FileSystem.createDirectory(data)
+            try FileSystem.changeDirectory(to: data)
+            try FileSystem.createDirectory(ClusterPaths.run)
+            try Worker(name: name, timeZone: timeZone, logger: logger).run()
+        } catch {
+            logger.critical("\(error)")
+            throw ExitCode(1)
+        }
+    }
+}
