@@ -88,7 +88,8 @@ struct FabricDesk {
             try take(segments, from: peer)
         case .heartbeat:
             greet(peer)
-        case .workerHello, .workerProgress, .workerFenced, .shareHeader, .windowMerged,
+        case .workerHello, .workerProgress, .workerFenced, .workerWelcome, .shareHeader,
+            .windowMerged,
             .routerStatus:
             throw TraceError(.invalidArgument, "not a message for the aggregator")
         }

@@ -18,6 +18,9 @@ final class Committer: @unchecked Sendable {
     private var planner = WindowPlanner()
     private var stems: StemClock
     private var totals: LogCounts
+    /// Events refused and found to be duplicates that no record carries yet.
+    private var rejected: UInt64 = 0
+    private var deduplicated: UInt64 = 0
     private var lastTick: Int64 = 0
     private var lastEvents: Int64 = 0
     private var trimmed: LSN = 0
@@ -51,6 +54,8 @@ final class Committer: @unchecked Sendable {
         while case .group(let group) = queue.take(deadline: lastTick + Self.second) {
             let requests = queue.takeRequests()
             let now = WallClock.monotonic()
+            rejected += group.rejectedEvents
+            deduplicated += group.deduplicatedEvents
             plan(group, now: now)
             let barrier = addBarrier(to: group, requests: requests, now: now)
             addTick(to: group, now: now)
@@ -113,7 +118,7 @@ final class Committer: @unchecked Sendable {
     private func addTick(to group: CommitGroup, now: Int64) {
         guard now - lastTick >= Self.second else { return }
         lastTick = now
-        let counted = group.rejectedEvents + group.deduplicatedEvents > 0
+        let counted = rejected + deduplicated > 0
         guard counted || !group.isEmpty || now - lastEvents < Self.quietNanoseconds else { return }
         _ = group.log.append(.tick, arrival: WallClock.now(), bodyBytes: 0)
         group.entries.append(CommitGroup.Entry())
@@ -147,8 +152,8 @@ final class Committer: @unchecked Sendable {
     private func write(_ group: CommitGroup) throws(SystemError) {
         let started = WallClock.monotonic()
         var running = totals
-        running.rejected += group.rejectedEvents
-        running.deduplicated += group.deduplicatedEvents
+        running.rejected += rejected
+        running.deduplicated += deduplicated
         var steps: [LogCounts] = []
         steps.reserveCapacity(group.entries.count)
         for entry in group.entries {
@@ -164,6 +169,8 @@ final class Committer: @unchecked Sendable {
             head: { state.encodeHead(into: &$0) }
         )
         totals = running
+        rejected = 0
+        deduplicated = 0
         context.acceptedEvents = running.acceptedTotal
         group.totals = running
         group.begin = begin

@@ -149,7 +149,7 @@ final class FabricLoop {
     private func deliver(_ payload: SharePayload, to worker: WorkerName, upTo end: LSN) {
         guard let session = sessions[worker] else { return }
         let header = ShareHeader(
-            fromLSN: session.position,
+            fromLSN: session.toldLSN,
             toLSN: end,
             headLSN: inbox.durableLSN
         )

@@ -10,6 +10,9 @@ struct WorkerSession {
     let pid: UInt32
     /// Everything below has been sent.
     private(set) var position: LSN
+    /// Where the last share ended: from there to `position` the log held nothing for this worker, which
+    /// the next share tells it.
+    private(set) var toldLSN: LSN
     private(set) var appliedLSN: LSN
     private(set) var checkpointLSN: LSN
     /// Shares on their way or being applied: where each ends, and its bytes. Oldest first.
@@ -31,6 +34,7 @@ struct WorkerSession {
         self.incarnation = incarnation
         self.pid = pid
         position = resume
+        toldLSN = resume
         appliedLSN = resume
         checkpointLSN = checkpoint
         lastHeard = now
@@ -45,6 +49,7 @@ struct WorkerSession {
     mutating func sent(upTo end: LSN, bytes: Int) {
         precondition(end >= position)
         position = end
+        toldLSN = end
         outstanding.append((end, bytes))
         outstandingBytes += bytes
     }

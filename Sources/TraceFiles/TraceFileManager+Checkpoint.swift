@@ -118,9 +118,6 @@ extension TraceFileManager {
         }
     }
 
-    /// For a worker without a checkpoint: what an earlier one left is not known to be whole.
-    package func discardAll() throws(SystemError) { try removeUnknownFiles() }
-
     private func removeUnknownFiles() throws(SystemError) {
         let open = buffers.flatMap { $0.runs.map(\.path) }
         let closed = closedWindows.flatMap { $0.files.flatMap { $0.runs.map(\.path) } }

@@ -11,6 +11,8 @@ package enum ClusterPaths {
 
     package static let adminSocket = "run/admin.sock"
     package static let adminAddress = "unix:run/admin.sock"
+    /// Where the aggregator serves its pages: one line, ADDR:PORT.
+    package static let aggregatorAddress = "run/aggregator.addr"
     package static let routerFabric = "ipc://run/router.sock"
     package static let aggregatorFabric = "ipc://run/aggregator.sock"
 

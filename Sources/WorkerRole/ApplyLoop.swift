@@ -78,7 +78,7 @@ final class ApplyLoop {
 
     private func restore() throws {
         guard let checkpoint = try WorkerCheckpoint.restore(for: worker, into: processor) else {
-            try processor.files.discardAll()
+            try processor.files.restore(from: nil)
             return
         }
         appliedLSN = checkpoint.lsn
@@ -281,6 +281,7 @@ final class ApplyLoop {
     private func takeGainedSlots() throws {
         guard let lsn = gainedAt else { return }
         let files = try Handover(resource: worker.resource, lsn: lsn).files(for: worker.index)
+        try processor.files.beginEpoch(order: lsn)
         for file in files { try Handover.take(file, into: processor) }
         gainedAt = nil
         try checkpoint()

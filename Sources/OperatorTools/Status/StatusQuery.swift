@@ -5,7 +5,7 @@ import TraceModel
 /// Asks the aggregator how the cluster stands.
 package struct StatusQuery {
     /// Where the aggregator writes the address it listens on, inside the data directory.
-    package static let addressFile = "run/aggregator.addr"
+    package static let addressFile = ClusterPaths.aggregatorAddress
     private static let timeoutSeconds = 5
 
     package struct Answer: Sendable {
