@@ -33,6 +33,10 @@ struct TraceAggregator: ParsableCommand {
                 Aggregator.Configuration(metricsAddress: address, timeZoneName: timeZone),
                 log: log
             )
+            // For tools that know only the data directory.
+            try Array("\(aggregator.address)\n".utf8).withUnsafeBytes {
+                try FileSystem.publish(ClusterPaths.aggregatorAddress, $0)
+            }
             log.info("serving", metadata: ["address": "\(aggregator.address)"])
             Readiness.ready()
             let signal = SignalReceiver.wait(for: [SIGTERM, SIGINT])
