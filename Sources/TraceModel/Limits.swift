@@ -88,6 +88,12 @@ package enum Limits {
     /// Of a network address what is kept in the state: the longest textual form of IPv6 has 45, a zone follows.
     package static let addressBytesMax = 64
     package static let hostsMax = 1_024
+    /// Names that one process id has had, as its program or its threads change.
+    package static let namesPerProcessMax = 16
+    package static let devicesPerProcessMax = 64
+    package static let kernelsPerProcessMax = 4_096
+    /// Kinds of transfer between host and GPU: there are four.
+    package static let transferKindsMax = 16
 
     // MARK: Files
     /// Rendered rows that wait for their order, for all files of one worker together.

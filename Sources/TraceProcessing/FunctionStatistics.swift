@@ -9,7 +9,7 @@ struct FunctionStatistics: ~Copyable {
     var completed: UInt64 = 0
     var slow: UInt64 = 0
     var unmatchedExits: UInt64 = 0
-    var totalNanoseconds: UInt64 = 0
+    private var total = CounterTotal()
     var maxNanoseconds: Int64 = 0
     /// As the agent last sent them.
     var callCount: UInt64 = 0
@@ -23,7 +23,7 @@ struct FunctionStatistics: ~Copyable {
     @inline(__always)
     mutating func complete(nanoseconds: Int64, isSlow: Bool) {
         completed += 1
-        totalNanoseconds &+= UInt64(nanoseconds)
+        total.add(UInt64(nanoseconds))
         maxNanoseconds = max(maxNanoseconds, nanoseconds)
         if isSlow { slow += 1 }
         buckets[Self.bucket(nanoseconds)] += 1
@@ -48,7 +48,7 @@ struct FunctionStatistics: ~Copyable {
     }
 
     mutating func collect(_ samples: inout ProcessSamples) {
-        let function = name.view.cut(at: Limits.labelBytesMax).string
+        let function = MetricLabel.text(of: name.view)
         samples.add(.functionCallsTotal, .counter(Double(entries)), function)
         if unmatchedExits > 0 {
             samples.add(.functionUnmatchedExitsTotal, .counter(Double(unmatchedExits)), function)
@@ -79,7 +79,7 @@ struct FunctionStatistics: ~Copyable {
             .functionDurationSeconds,
             .histogram(
                 buckets: buckets.indices.map { buckets[$0] },
-                sum: Double(totalNanoseconds) / 1e9
+                sum: Double(total.value) / 1e9
             ),
             function
         )
@@ -87,7 +87,7 @@ struct FunctionStatistics: ~Copyable {
 
     borrowing func encode(into buffer: inout RawBuffer) {
         for count in [
-            entries, completed, slow, unmatchedExits, totalNanoseconds,
+            entries, completed, slow, unmatchedExits, total.value,
             UInt64(bitPattern: maxNanoseconds), callCount, averageMicroseconds,
         ] {
             buffer.append(integer: count)
@@ -106,7 +106,7 @@ struct FunctionStatistics: ~Copyable {
         completed = counts[1]
         slow = counts[2]
         unmatchedExits = counts[3]
-        totalNanoseconds = counts[4]
+        total = CounterTotal(counts[4])
         maxNanoseconds = Int64(bitPattern: counts[5])
         callCount = counts[6]
         averageMicroseconds = counts[7]

@@ -10,7 +10,8 @@ package enum ProcessorRegistry {
         case .cpu: CPUModel.csvHeader
         case .memory: MemoryModel.csvHeader
         case .network: NetworkModel.csvHeader
-        case .io, .gpu: FunctionModel.csvHeader
+        case .io: IOModel.csvHeader
+        case .gpu: GPUModel.csvHeader
         }
     }
 
@@ -28,8 +29,10 @@ package enum ProcessorRegistry {
             EventProcessor<MemoryModel>(files: files, zone: zone, category: "memory")
         case .network:
             EventProcessor<NetworkModel>(files: files, zone: zone, category: "network")
-        case .io, .gpu:
-            EventProcessor<FunctionModel>(files: files, zone: zone, category: "function")
+        case .io:
+            EventProcessor<IOModel>(files: files, zone: zone, category: "io")
+        case .gpu:
+            EventProcessor<GPUModel>(files: files, zone: zone, category: "gpu")
         }
     }
 }

@@ -1,0 +1,18 @@
+import TraceMetrics
+
+/// A sum that never goes back: it stays at the greatest number that a counter can show.
+struct CounterTotal: BitwiseCopyable {
+    private(set) var value: UInt64
+
+    static var valueMax: UInt64 { UInt64(Int64.max) }
+
+    init(_ value: UInt64 = 0) { self.value = min(value, Self.valueMax) }
+
+    @inline(__always)
+    mutating func add(_ amount: UInt64) {
+        let (sum, overflow) = value.addingReportingOverflow(amount)
+        value = overflow ? Self.valueMax : min(sum, Self.valueMax)
+    }
+
+    var sample: MetricValue { .counter(Double(value)) }
+}

@@ -1,0 +1,58 @@
+import SystemIO
+import TraceFiles
+import TraceModel
+
+/// Writes a call stack: as an argument of its event, and to the stack-message file.
+enum GPUStack {
+    /// Appends all frames as an array of strings and a comma; returns how many. Beyond
+    /// `Limits.stackFramesMax` the outermost ones are left out and counted.
+    static func appendArray(
+        _ stack: ByteView,
+        to text: inout RawBuffer,
+        _ context: EventContext
+    ) -> Int {
+        var frames = GPUFrames(stack)
+        var count = 0
+        text.append("[")
+        while let frame = frames.next() {
+            count += 1
+            guard count <= Limits.stackFramesMax else { continue }
+            if count > 1 { text.append(",") }
+            context.count(replaced: text.appendJSONString(context.cut(frame)))
+        }
+        text.append("],")
+        guard count > Limits.stackFramesMax else { return count }
+        context.totals.pointee.framesCut += UInt64(count - Limits.stackFramesMax)
+        return Limits.stackFramesMax
+    }
+
+    /// Appends the frames that are shown, as many as are kept, to the stack-message file: no line
+    /// without one. Between rows only.
+    static func file(_ stack: ByteView, _ context: EventContext) {
+        let scratch = context.json
+        // The end of the rows' memory serves as scratch; what is written there is dropped again.
+        let start = scratch.text.count
+        var frames = GPUFrames(stack)
+        var count = 0
+        while count < Limits.stackFramesMax, let frame = frames.next() {
+            guard GPUFrames.isShown(frame) else { continue }
+            if count > 0 { scratch.text.append("\n") }
+            scratch.text.append(frame.cut(at: Limits.nameBytesMax).buffer)
+            count += 1
+        }
+        let end = scratch.text.count
+        scratch.text.append("pid-")
+        scratch.text.appendDecimal(context.pid)
+        if count > 0 {
+            let bytes = scratch.text.bytes
+            context.files.appendStack(
+                host: context.host,
+                ts: context.time,
+                pid: context.pid,
+                process: ByteView(UnsafeRawBufferPointer(rebasing: bytes[end...])),
+                frames: ByteView(UnsafeRawBufferPointer(rebasing: bytes[start..<end]))
+            )
+        }
+        scratch.dropRow()
+    }
+}

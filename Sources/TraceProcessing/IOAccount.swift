@@ -1,0 +1,67 @@
+import SystemIO
+import TraceMetrics
+import TraceModel
+
+/// What is counted of a process under one name. It stays when the process takes another name, so that
+/// nothing goes back should the name return.
+struct IOAccount: NamedEntry, ~Copyable {
+    private var ownedName = OwnedName(.empty)
+    /// Of operations other than reads and writes.
+    private var bytes = CounterTotal()
+    private var operations = CounterTotal()
+    private var devices = NamedTable<IODevice>()
+    var isDirty = false
+
+    init(name: ByteView) { ownedName = OwnedName(name) }
+
+    var name: ByteView { ownedName.view }
+
+    /// Reads and writes are counted by the agent: of them only the latency is new.
+    @inline(__always)
+    mutating func record(
+        _ name: ByteView,
+        device: ByteView,
+        bytes byteCount: UInt64,
+        milliseconds: Double
+    ) {
+        isDirty = true
+        let operation = IOOperation(name)
+        if operation == .other {
+            bytes.add(byteCount)
+            operations.add(1)
+        }
+        // Names beyond the bound share an entry; sums over devices lose nothing by it.
+        devices.entry(of: device, countMax: Limits.devicesPerProcessMax).place
+            .pointee.record(operation, milliseconds: milliseconds)
+    }
+
+    func collect(_ samples: inout ProcessSamples) {
+        if operations.value > 0 {
+            let label = IOOperation.other.label
+            samples.add(.ioBytesTotal, bytes.sample, label)
+            samples.add(.ioOperationsTotal, operations.sample, label)
+        }
+        for operation in IOOperation.allCases {
+            var latency = IOLatency()
+            for device in devices.entries {
+                latency.add(device.pointee.latencies[operation.rawValue])
+            }
+            guard !latency.isEmpty else { continue }
+            samples.add(.ioLatencySeconds, latency.value, operation.label)
+        }
+    }
+
+    borrowing func encode(into buffer: inout RawBuffer) {
+        buffer.append(integer: bytes.value)
+        buffer.append(integer: operations.value)
+        ownedName.encode(into: &buffer)
+        devices.encode(into: &buffer)
+    }
+
+    init(decoding reader: inout StateReader) throws(TraceError) {
+        bytes = CounterTotal(try reader.integer(UInt64.self))
+        operations = CounterTotal(try reader.integer(UInt64.self))
+        ownedName = try OwnedName(decoding: &reader)
+        devices = try NamedTable<IODevice>(decoding: &reader)
+    }
+}

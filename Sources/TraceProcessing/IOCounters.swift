@@ -1,0 +1,96 @@
+import SystemIO
+import TraceMetrics
+import TraceModel
+import TraceWire
+
+/// What the agent counts of one process's reads and writes, taken in time order.
+struct IOCounters: BitwiseCopyable {
+    private var readBytes = CumulativeCounter()
+    private var writeBytes = CumulativeCounter()
+    private var readOperations = CumulativeCounter()
+    private var writeOperations = CumulativeCounter()
+    private var readRate = CounterRate()
+    private var writeRate = CounterRate()
+    /// As last told, milliseconds.
+    private var readLatency = 0.0
+    private var writeLatency = 0.0
+
+    init() {}
+
+    /// Whether one of the counters has begun anew.
+    @inline(__always)
+    func fall(to event: IOEvent) -> Bool {
+        readBytes.falls(to: event.readBytes) || writeBytes.falls(to: event.writeBytes)
+            || readOperations.falls(to: event.readOperations)
+            || writeOperations.falls(to: event.writeOperations)
+    }
+
+    @inline(__always)
+    mutating func take(_ event: IOEvent, at time: EpochNanoseconds) {
+        readBytes.add(event.readBytes)
+        writeBytes.add(event.writeBytes)
+        readOperations.add(event.readOperations)
+        writeOperations.add(event.writeOperations)
+        readRate.note(readOperations.last, at: time)
+        writeRate.note(writeOperations.last, at: time)
+        readLatency = event.averageReadLatencyMilliseconds
+        writeLatency = event.averageWriteLatencyMilliseconds
+    }
+
+    mutating func restart() {
+        readBytes.restart()
+        writeBytes.restart()
+        readOperations.restart()
+        writeOperations.restart()
+        readRate = CounterRate()
+        writeRate = CounterRate()
+    }
+
+    mutating func beginSeries() {
+        readBytes.beginSeries()
+        writeBytes.beginSeries()
+        readOperations.beginSeries()
+        writeOperations.beginSeries()
+    }
+
+    func collect(_ samples: inout ProcessSamples) {
+        let (read, write) = (IOOperation.read.label, IOOperation.write.label)
+        samples.add(.ioBytesTotal, readBytes.value, read)
+        samples.add(.ioBytesTotal, writeBytes.value, write)
+        samples.add(.ioOperationsTotal, readOperations.value, read)
+        samples.add(.ioOperationsTotal, writeOperations.value, write)
+        let (readTotal, writeTotal) = (Double(readBytes.last), Double(writeBytes.last))
+        let original: [(MetricFamily, Double, Double)] = [
+            (.neutracerIOThroughputBytes, readTotal, writeTotal),
+            (.neutracerIOTotalBytes, readTotal, writeTotal),
+            (.neutracerIOLatencyMilliseconds, readLatency, writeLatency),
+            (.neutracerIOOperationsPerSecond, readRate.perSecond, writeRate.perSecond),
+        ]
+        for (family, readValue, writeValue) in original {
+            samples.addOriginal(family, readValue, samples.pid, read)
+            samples.addOriginal(family, writeValue, samples.pid, write)
+        }
+    }
+
+    func encode(into buffer: inout RawBuffer) {
+        readBytes.encode(into: &buffer)
+        writeBytes.encode(into: &buffer)
+        readOperations.encode(into: &buffer)
+        writeOperations.encode(into: &buffer)
+        readRate.encode(into: &buffer)
+        writeRate.encode(into: &buffer)
+        buffer.append(integer: readLatency.bitPattern)
+        buffer.append(integer: writeLatency.bitPattern)
+    }
+
+    init(decoding reader: inout StateReader) throws(TraceError) {
+        readBytes = try CumulativeCounter(decoding: &reader)
+        writeBytes = try CumulativeCounter(decoding: &reader)
+        readOperations = try CumulativeCounter(decoding: &reader)
+        writeOperations = try CumulativeCounter(decoding: &reader)
+        readRate = try CounterRate(decoding: &reader)
+        writeRate = try CounterRate(decoding: &reader)
+        readLatency = Double(bitPattern: try reader.integer(UInt64.self))
+        writeLatency = Double(bitPattern: try reader.integer(UInt64.self))
+    }
+}

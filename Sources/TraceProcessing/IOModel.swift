@@ -1,0 +1,96 @@
+import SystemIO
+import TraceFiles
+import TraceMetrics
+import TraceModel
+import TraceWire
+
+/// Block device operations of one process: latencies by operation and device, and what its agent counts.
+struct IOModel: ProcessModel, ~Copyable {
+    typealias Event = IOEvent
+
+    static var csvHeader: StaticString {
+        """
+        Timestamp,PID,Read Bytes,Write Bytes,READ Latency (ms),WRITE Latency (ms),Read Ops,Write Ops,\
+        Process,Operation,Device,Bytes,Latency (ms),Major,Minor,host,Timestamp(ns)
+        """
+    }
+
+    private var identity = ProcessIdentity()
+    private var accounts = NamedTable<IOAccount>()
+    /// The account of the name that the process has now; nil before its first event.
+    private var current: NamedTable<IOAccount>.Place?
+    private var counters = IOCounters()
+
+    init() {}
+
+    mutating func apply(_ event: IOEvent, _ context: inout EventContext) {
+        let row = IORow(
+            comm: context.cut(event.comm),
+            operation: context.cut(event.operation),
+            device: context.cut(event.device)
+        )
+        let account = observe(event, row.comm, &context)
+        account.pointee.record(
+            row.operation,
+            device: row.device,
+            bytes: event.byteCount,
+            milliseconds: event.latencyMilliseconds
+        )
+        row.write(event, context)
+    }
+
+    /// The account that the event belongs to, after what the agent counts is taken in. An event out of
+    /// order says nothing about that.
+    @inline(__always)
+    private mutating func observe(
+        _ event: IOEvent,
+        _ comm: ByteView,
+        _ context: inout EventContext
+    ) -> NamedTable<IOAccount>.Place {
+        let sample = identity.observe(
+            comm,
+            &context,
+            hasFallingCounter: counters.fall(to: event)
+        )
+        guard !sample.isLate else { return accounts.find(comm) ?? account() }
+        if sample.isRestart { counters.restart() }
+        if sample.isRenamed {
+            counters.beginSeries()
+            current = nil
+        }
+        counters.take(event, at: context.time)
+        return account()
+    }
+
+    @inline(__always)
+    private mutating func account() -> NamedTable<IOAccount>.Place {
+        if let current { return current }
+        let name = identity.name.view
+        let account = accounts.entry(of: name, countMax: Limits.namesPerProcessMax).place
+        current = account
+        return account
+    }
+
+    borrowing func processName() -> ByteView { identity.name.view }
+
+    mutating func collect(_ samples: inout ProcessSamples, all: Bool) {
+        counters.collect(&samples)
+        for account in accounts.entries where all || account.pointee.isDirty {
+            account.pointee.isDirty = false
+            samples.use(name: account.pointee.name)
+            account.pointee.collect(&samples)
+        }
+    }
+
+    borrowing func encode(into buffer: inout RawBuffer) {
+        identity.encode(into: &buffer)
+        counters.encode(into: &buffer)
+        accounts.encode(into: &buffer)
+    }
+
+    init(decoding reader: inout StateReader) throws(TraceError) {
+        identity = try ProcessIdentity(decoding: &reader)
+        counters = try IOCounters(decoding: &reader)
+        accounts = try NamedTable<IOAccount>(decoding: &reader)
+    }
+}

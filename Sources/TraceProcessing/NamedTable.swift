@@ -1,0 +1,63 @@
+import SystemIO
+import TraceModel
+
+/// Entries by name, in the order in which they came, of which none ever goes: an entry stays where it is
+/// in memory. Who inserts sees to the bound.
+struct NamedTable<Entry: NamedEntry & ~Copyable>: ~Copyable {
+    typealias Place = UnsafeMutablePointer<Entry>
+
+    private(set) var entries: [Place] = []
+    private var index = IndexTable()
+
+    init() {}
+
+    deinit {
+        for entry in entries {
+            entry.deinitialize(count: 1)
+            entry.deallocate()
+        }
+    }
+
+    var count: Int { entries.count }
+
+    /// Nil where the name is not known.
+    @inline(__always)
+    func find(_ name: ByteView) -> Place? {
+        let entries = entries
+        guard
+            let found = index.find(NameHash.of(name), { entries[$0].pointee.isNamed(name) })
+        else { return nil }
+        return entries[found]
+    }
+
+    /// Adds a name that `find` does not know.
+    mutating func insert(_ name: ByteView) -> Place { append(Entry(name: name)) }
+
+    /// The entry of a name. From the last but one on, all new names share an entry called `other`.
+    @inline(__always)
+    mutating func entry(of name: ByteView, countMax: Int) -> (place: Place, isOther: Bool) {
+        if let known = find(name) { return (known, false) }
+        if count < countMax - 1 { return (insert(name), false) }
+        let other = ByteView("other")
+        return (find(other) ?? insert(other), true)
+    }
+
+    private mutating func append(_ entry: consuming Entry) -> Place {
+        let place = Place.allocate(capacity: 1)
+        place.initialize(to: entry)
+        index.insert(NameHash.of(place.pointee.name), position: entries.count)
+        entries.append(place)
+        return place
+    }
+
+    borrowing func encode(into buffer: inout RawBuffer) {
+        buffer.append(integer: UInt32(entries.count))
+        for entry in entries { entry.pointee.encode(into: &buffer) }
+    }
+
+    init(decoding reader: inout StateReader) throws(TraceError) {
+        for _ in 0..<(try reader.integer(UInt32.self)) {
+            _ = append(try Entry(decoding: &reader))
+        }
+    }
+}
