@@ -35,7 +35,6 @@ package struct LogWriter: ~Copyable {
         try preparer.prepareNow()
         file = try preparer.takeSpare(as: directory.file(base: base), bytes: capacity)
         bases = recovery.bases.filter { $0 != recovery.end } + [recovery.end]
-        preparer.prepareInBackground()
     }
 
     /// Seals the group, writes it in one go, and waits for the disk. When it returns the records are
@@ -64,6 +63,8 @@ package struct LogWriter: ~Copyable {
         counts = countsAt(group.offsets.count - 1)
         chain = sealed
         end += LSN(bytes)
+        // Not at once: until half of this file is full a trimmed one may have become the spare.
+        if Int(end - base) * 2 > capacity { preparer.prepareInBackground() }
     }
 
     /// Removes or recycles files that hold nothing at or above `lsn`.
@@ -102,10 +103,15 @@ package struct LogWriter: ~Copyable {
 
     private mutating func roll(toFit bytes: Int) throws(SystemError) {
         let needed = max(Limits.logFileBytes, bytes + Limits.logFileHeadBytesMax)
-        file = try preparer.takeSpare(as: directory.file(base: end), bytes: needed)
+        do throws(SystemError) {
+            file = try preparer.takeSpare(as: directory.file(base: end), bytes: needed)
+        } catch {
+            // A reader takes a file of this base for the one that goes on here.
+            try FileSystem.remove(directory.file(base: end))
+            throw error
+        }
         base = end
         capacity = needed
         bases.append(end)
-        preparer.prepareInBackground()
     }
 }

@@ -6,9 +6,11 @@ import TraceModel
 /// `fdatasync` many times cheaper than extending a file. Zeroing happens on a thread of its own.
 final class SparePreparer: Sendable {
     private enum State: Sendable {
+        /// There may be no spare.
         case idle
+        /// There is one.
+        case ready
         case preparing(DedicatedThread)
-        case stopped
     }
 
     private let directory: LogDirectory
@@ -36,11 +38,14 @@ final class SparePreparer: Sendable {
         try FileSystem.rename(directory.unfinishedSpare, to: directory.spare)
     }
 
-    /// Starts making the spare unless there is one or one is under way.
+    /// Starts making the spare unless there is one or one is under way. Returns at once.
     func prepareInBackground() {
-        join()
         state.withLock { state in
             guard case .idle = state else { return }
+            guard !FileSystem.exists(directory.spare) else {
+                state = .ready
+                return
+            }
             state = .preparing(
                 DedicatedThread("log-spare") { [self] in
                     // Without a spare the next roll makes its file itself, and reports the error.
@@ -73,15 +78,13 @@ final class SparePreparer: Sendable {
         }
     }
 
-    func stop() {
-        join()
-        state.withLock { $0 = .stopped }
-    }
+    func stop() { join() }
 
+    /// Waits for a spare under way; whether there is one is then for the file system to say.
     private func join() {
         let thread = state.withLock { state -> DedicatedThread? in
+            defer { state = .idle }
             guard case .preparing(let thread) = state else { return nil }
-            state = .idle
             return thread
         }
         thread?.join()
