@@ -53,6 +53,7 @@ class Cluster:
             for name, value in os.environ.items()
             if name not in ("SERVICE_PORT", "METRICS_PORT", "INACTIVITY_TIMEOUT", "TZ", "TRACE_BIN_DIR")
         }
+        self.environment["DRAIN_TIMEOUT"] = "60"
         if programs is not None:
             self.environment["TRACE_BIN_DIR"] = str(programs)
         self.channels = []

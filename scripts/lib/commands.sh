@@ -48,13 +48,28 @@ cluster_start() {
     for name in $(workers_names); do services_lay_out_worker "$name"; done
     supervision_start
     # shellcheck disable=SC2046 # names hold no spaces
-    services_wait_ready "$ready_seconds" aggregator router $(workers_names) && started=yes
+    services_wait_ready "$ready_seconds" aggregator router $(workers_names) &&
+        cluster_wait_connected && started=yes
     trap - INT TERM
     if [ "$started" = no ]; then
         supervision_stop || true
         complain "the cluster was not started; all logs are under $data_dir/logs"
         return 1
     fi
+}
+
+# Each process being ready, they still have to find one another.
+cluster_wait_connected() {
+    local deadline=$((SECONDS + ready_seconds)) status
+    while :; do
+        status=$("$bin_dir/tracectl" status --json --data "$data_dir" 2>/dev/null) || status=''
+        [[ ! $status =~ \"ready\":\ *true ]] || return 0
+        if ((SECONDS >= deadline)); then
+            complain "the processes run, but are not connected after $ready_seconds s: $status"
+            return 1
+        fi
+        sleep 0.1
+    done
 }
 
 cluster_report_running() {
