@@ -15,7 +15,7 @@ programs_build() {
         bin_dir=$(cd "$bin_dir" && pwd -P)
         return 0
     fi
-    programs_locate
+    programs_locate_release
     programs_current && return 0
     command -v swift >/dev/null ||
         fail "no Swift toolchain on the PATH; Swift 6.2 or later: https://www.swift.org/install/linux"
@@ -28,17 +28,26 @@ programs_build() {
         rm -f "$began"
         fail "the build failed, see above"
     fi
-    programs_locate
+    programs_locate_release
     # As of the build's start, so that a file saved meanwhile counts as newer.
     touch -r "$began" "$bin_dir/cluster-build.stamp"
     rm -f "$began"
 }
 
-# Sets bin_dir without building; for commands that talk to a running cluster.
+# Sets bin_dir without building: that of the cluster that runs in the data directory, if one does.
 programs_locate() {
+    local argv=$data_dir/run/services/router/argv
     if [ -n "${TRACE_BIN_DIR:-}" ]; then
         bin_dir=$TRACE_BIN_DIR
-    elif [ -e "$root/.build/release" ]; then
+    elif [ -r "$argv" ]; then
+        bin_dir=$(dirname "$(head -n 1 "$argv")")
+    else
+        programs_locate_release
+    fi
+}
+
+programs_locate_release() {
+    if [ -e "$root/.build/release" ]; then
         bin_dir=$(cd "$root/.build/release" && pwd -P)
     elif command -v swift >/dev/null; then
         bin_dir=$(cd "$root" && swift build -c release --show-bin-path) || return 1

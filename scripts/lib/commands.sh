@@ -58,12 +58,16 @@ cluster_start() {
     fi
 }
 
-# Each process being ready, they still have to find one another.
+# Each process being ready, they still have to find one another: returns when the cluster says that it
+# is ready, with the workers that are wanted and no others.
 cluster_wait_connected() {
-    local deadline=$((SECONDS + ready_seconds)) status
+    local deadline=$((SECONDS + ready_seconds)) status wanted
+    wanted=$(workers_names | sort)
     while :; do
         status=$("$bin_dir/tracectl" status --json --data "$data_dir" 2>/dev/null) || status=''
-        [[ ! $status =~ \"ready\":\ *true ]] || return 0
+        if [[ $status =~ \"ready\":\ *true ]] && [ "$(status_workers <<<"$status" | sort)" = "$wanted" ]; then
+            return 0
+        fi
         if ((SECONDS >= deadline)); then
             complain "the processes run, but are not connected after $ready_seconds s: $status"
             return 1
@@ -71,6 +75,9 @@ cluster_wait_connected() {
         sleep 0.1
     done
 }
+
+# The workers' names in a status object.
+status_workers() { grep -oE '"name": *"[a-z]+\.[0-9]+"' | grep -oE '[a-z]+\.[0-9]+'; }
 
 cluster_report_running() {
     local name
@@ -233,6 +240,7 @@ cluster_scale() {
     cluster_rewrite_router_command
     services_down "${retired[@]}" && services_remove "${retired[@]}" ||
         fail "the slots moved, but a retired worker does not end: ${retired[*]}"
+    cluster_wait_connected || exit 1
 }
 
 cluster_scale_undo() {

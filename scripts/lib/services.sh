@@ -85,12 +85,12 @@ services_wait_ready() {
             [ "$(services_failures "$name")" -lt "$services_failures_max" ] && continue
             complain "$name does not start: it ended $(services_failures "$name") times in a row," \
                 "by $(services_last_end "$name")"
-            services_show_log_end "$name"
+            services_show_start "$name"
             return 1
         done
         if ((SECONDS >= deadline)); then
             complain "not ready after $limit s: ${waiting[*]}"
-            for name in "${waiting[@]:0:3}"; do services_show_log_end "$name"; done
+            for name in "${waiting[@]:0:3}"; do services_show_start "$name"; done
             return 1
         fi
         # Fails at once while the supervisor is only starting.
@@ -98,9 +98,12 @@ services_wait_ready() {
     done
 }
 
-services_show_log_end() {
-    note "The end of $data_dir/logs/$1/current:"
-    tail -n 12 "$data_dir/logs/$1/current" 2>/dev/null | sed 's/^/    /' >&2 || true
+# What a process said first after its last start: there stands the cause, before any backtrace.
+services_show_start() {
+    local log=$data_dir/logs/$1/current line
+    note "From $log:"
+    line=$(grep -n ' starting: ' "$log" 2>/dev/null | tail -n 1 | cut -d: -f1) || line=''
+    tail -n +"${line:-1}" "$log" 2>/dev/null | head -n 12 | sed 's/^/    /' >&2 || true
 }
 
 # Orders all NAMEs down and returns when they are; fails where one still is not.
