@@ -1,0 +1,14 @@
+/// Random numbers that a seed repeats: SplitMix64 (public domain, Vigna).
+struct SplitMix {
+    private var state: UInt64
+
+    init(seed: UInt64) { state = seed }
+
+    mutating func below(_ bound: Int) -> Int {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var x = state
+        x = (x ^ (x >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        x = (x ^ (x >> 27)) &* 0x94D0_49BB_1331_11EB
+        return Int((x ^ (x >> 31)) % UInt64(bound))
+    }
+}
