@@ -228,6 +228,7 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
             buffer.append(integer: entry.pointee.lastTime)
             buffer.append(integer: entry.pointee.lastArrival)
             buffer.append(integer: entry.pointee.namedWindow)
+            entry.pointee.threads.encode(into: &buffer)
             entry.pointee.model.encode(into: &buffer)
         }
     }
@@ -244,6 +245,7 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
             let time = try reader.integer(Int64.self)
             let arrival = try reader.integer(Int64.self)
             let namedWindow = try reader.integer(UInt64.self)
+            let threads = try ThreadNames(decoding: &reader)
             let entry = table.insert(
                 ProcessEntry(
                     host: host,
@@ -255,6 +257,7 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
                 )
             )
             entry.pointee.namedWindow = namedWindow
+            entry.pointee.threads = threads
             totals[Int(slot)].processes += 1
         }
     }

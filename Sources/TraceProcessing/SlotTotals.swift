@@ -45,7 +45,7 @@ struct SlotTotals: BitwiseCopyable {
         functionsEvicted = try reader.integer(UInt64.self)
         allocationsEvicted = try reader.integer(UInt64.self)
         connectionsEvicted = try reader.integer(UInt64.self)
-        isDirty = true
+        isDirty = events > 0
     }
 
     func samples(of resource: Resource) -> [MetricSample] {

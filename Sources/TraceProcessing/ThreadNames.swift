@@ -1,3 +1,4 @@
+import SystemIO
 import TraceFiles
 import TraceModel
 
@@ -6,6 +7,8 @@ struct ThreadNames {
     private var window = UInt64.max
     private var last: UInt32?
     private var named: Set<UInt32> = []
+
+    init() {}
 
     /// Names the event's thread once a window: the process's name, or `tid-<n>` where it has none.
     @inline(__always)
@@ -39,6 +42,20 @@ struct ThreadNames {
                 tid: context.tid,
                 name: ByteView(UnsafeRawBufferPointer($0))
             )
+        }
+    }
+
+    /// A thread is named once a window, also across a restart: its process may have another name by then.
+    func encode(into buffer: inout RawBuffer) {
+        buffer.append(integer: window)
+        buffer.append(integer: UInt32(named.count))
+        for tid in named.sorted() { buffer.append(integer: tid) }
+    }
+
+    init(decoding reader: inout StateReader) throws(TraceError) {
+        window = try reader.integer(UInt64.self)
+        for _ in 0..<(try reader.integer(UInt32.self)) {
+            named.insert(try reader.integer(UInt32.self))
         }
     }
 }
