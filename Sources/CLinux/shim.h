@@ -1,6 +1,5 @@
 // Linux interfaces that Swift's Glibc module leaves out, as plain functions.
 #include <stdint.h>
-#include <fcntl.h>
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>

@@ -52,9 +52,11 @@ package struct LogGroup: ~Copyable {
         precondition(record.hostBytes == 0)
         let body = record.payloadBytes
         let stride = LogRecord.stride(payloadBytes: body + host.count)
-        buffer.truncate(to: last)
-        let base = buffer.reserve(stride)
-        buffer.commit(stride)
+        // The record must stay counted here: a buffer that has to grow moves only what counts.
+        let extra = last + stride - buffer.count
+        _ = buffer.reserve(extra)
+        buffer.commit(extra)
+        let base = buffer.mutableBytes.baseAddress.unsafelyUnwrapped + last
         let end = base + LogRecord.headerBytes + body
         end.initializeMemory(
             as: UInt8.self,
