@@ -169,10 +169,15 @@ let package = Package(
         ),
 
         // MARK: Tests
-        .testTarget(name: "TraceModelTests", dependencies: ["TraceModel"], swiftSettings: strict),
+        .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: strict),
+        .testTarget(
+            name: "TraceModelTests",
+            dependencies: ["TestSupport", "TraceModel"],
+            swiftSettings: strict
+        ),
         .testTarget(
             name: "SystemIOTests",
-            dependencies: ["SystemIO", "TraceModel"],
+            dependencies: ["SystemIO", "TestSupport", "TraceModel"],
             swiftSettings: strict
         ),
         .testTarget(
@@ -202,7 +207,7 @@ let package = Package(
         ),
         .testTarget(
             name: "IngestLogTests",
-            dependencies: ["IngestLog", "SystemIO", "TraceModel"],
+            dependencies: ["IngestLog", "SystemIO", "TestSupport", "TraceModel"],
             swiftSettings: strict
         ),
         .testTarget(
@@ -235,7 +240,19 @@ let package = Package(
         ),
         .testTarget(
             name: "RouterRoleTests",
-            dependencies: ["IngestLog", "RouterRole", "SystemIO", "TraceModel", "TraceWire"],
+            dependencies: [
+                "ActivityMonitoring", "ClusterMessages", "GRPCServices", "GRPCTransport",
+                "IngestLog", "RouterRole", "SystemIO", "TestSupport", "TraceModel", "TraceTime",
+                "TraceWire", "ZeroMQ",
+            ],
+            swiftSettings: strict
+        ),
+        .testTarget(
+            name: "WorkerRoleTests",
+            dependencies: [
+                "ClusterMessages", "IngestLog", "SystemIO", "TestSupport", "TraceFiles",
+                "TraceModel", "TraceProcessing", "TraceTime", "TraceWire", "WorkerRole",
+            ],
             swiftSettings: strict
         ),
         .testTarget(

@@ -1,0 +1,178 @@
+import Glibc
+import SystemIO
+import TestSupport
+import Testing
+import TraceModel
+
+@testable import IngestLog
+
+/// What a log does with its files: heads, rolling over, trimming, using them again.
+@Suite struct LogFilesTests {
+    private static let salt: UInt32 = 0x0F11_E500
+
+    private let directory: TemporaryDirectory
+    private let log: LogDirectory
+
+    init() throws {
+        directory = try TemporaryDirectory()
+        log = LogDirectory(path: directory.path)
+    }
+
+    private func open() throws -> LogWriter {
+        let recovery = try LogRecovery.run(log, salt: Self.salt) { _ in }
+        return try LogWriter(directory: log, salt: Self.salt, recovery: recovery)
+    }
+
+    /// Commits one record of `size` bytes that begins with `number`, and a head that names it.
+    private func commit(_ number: UInt32, size: Int, to writer: inout LogWriter) throws {
+        var group = LogGroup()
+        let target = group.append(.batch, arrival: Int64(number), bodyBytes: size)
+        target.initializeMemory(
+            as: UInt8.self,
+            repeating: UInt8(truncatingIfNeeded: number),
+            count: size
+        )
+        target.storeBytes(of: number.littleEndian, as: UInt32.self)
+        var counts = writer.counts
+        counts.accepted[0] += 1
+        try writer.commit(
+            &group,
+            countsAt: { _ in counts },
+            head: { $0.append(integer: number) }
+        )
+    }
+
+    private struct Found: Equatable {
+        var heads: [UInt32] = []
+        var batches: [UInt32] = []
+        var isWhole = true
+    }
+
+    private func note(_ record: LogRecord, in found: inout Found) {
+        guard record.body.count >= 4 else {
+            found.isWhole = false
+            return
+        }
+        let number = UInt32(littleEndian: record.body.loadUnaligned(as: UInt32.self))
+        if record.type == .fileHead { return found.heads.append(number) }
+        found.batches.append(number)
+        let rest = record.body[4...]
+        found.isWhole = found.isWhole && isAll(UInt8(truncatingIfNeeded: number), rest)
+    }
+
+    /// Compares the bytes with themselves one further, as a loop of a debug build takes a minute.
+    private func isAll(_ value: UInt8, _ bytes: Slice<UnsafeRawBufferPointer>) -> Bool {
+        let all = UnsafeRawBufferPointer(rebasing: bytes)
+        guard let start = all.baseAddress, !all.isEmpty else { return true }
+        return all[0] == value && memcmp(start, start + 1, all.count - 1) == 0
+    }
+
+    private func recovered() throws -> Found {
+        var found = Found()
+        _ = try LogRecovery.run(log, salt: Self.salt) { note($0, in: &found) }
+        return found
+    }
+
+    private func read(from lsn: LSN, to limit: LSN) throws -> Found {
+        var found = Found()
+        var reader = LogReader(directory: log, salt: Self.salt, from: lsn)
+        while true {
+            let bytes = try reader.next(budget: 1 << 20, limit: limit)
+            if bytes.isEmpty { break }
+            for record in LogRecords(bytes) { note(record, in: &found) }
+        }
+        #expect(reader.position == limit)
+        return found
+    }
+
+    /// Each file begins with a head of the state at that moment: of what stands before it, not behind.
+    @Test func everyFileBeginsWithAHead() throws {
+        var writer = try open()
+        let size = Limits.logFileBytes / 3
+        for number in UInt32(0)..<7 { try commit(number, size: size, to: &writer) }
+        writer.close()
+        let found = try recovered()
+        // Two records of a third of a file fit behind a head.
+        #expect(found == Found(heads: [0, 2, 4, 6], batches: Array(0..<7)))
+        #expect(try log.bases().count == 4)
+        for base in try log.bases() {
+            var first = LogReader(directory: log, salt: Self.salt, from: base)
+            let bytes = try first.next(budget: 1, limit: writer.end)
+            #expect(LogRecords(bytes).first { _ in true }?.type == .fileHead)
+        }
+    }
+
+    @Test func trimmedFilesAreUsedAgainAndWhatIsLeftReadsRight() throws {
+        var writer = try open()
+        let size = Limits.logFileBytes / 3
+        var kept: LSN = 0
+        for number in UInt32(0)..<20 {
+            let begin = writer.end
+            try commit(number, size: size, to: &writer)
+            if number == 18 { kept = begin }
+            // Everything but the last few records may go, again and again.
+            if number >= 3, number <= 18 { try writer.trim(below: begin) }
+        }
+        #expect(writer.begin > 0 && writer.begin <= kept)
+        #expect(try read(from: kept, to: writer.end).batches == [18, 19])
+        let end = writer.end
+        let begin = writer.begin
+        writer.close()
+        let found = try recovered()
+        #expect(found.isWhole)
+        #expect(found.batches.suffix(2) == [18, 19])
+        #expect(found.batches == Array((20 - UInt32(found.batches.count))..<20))
+        #expect(found.heads.count == (try log.bases().count))
+        let recovery = try LogRecovery.run(log, salt: Self.salt) { _ in }
+        #expect(recovery.begin == begin && recovery.end == end && recovery.tornBytes == 0)
+        #expect(recovery.counts.acceptedTotal == 20)
+        // A handful of files, the spare with them, however much has been written.
+        #expect(try FileSystem.list(directory.path).count <= 4)
+    }
+
+    @Test func trimmingKeepsTheFileThatIsWritten() throws {
+        var writer = try open()
+        try commit(1, size: 100, to: &writer)
+        try writer.trim(below: .max)
+        #expect(try read(from: 0, to: writer.end).batches == [1])
+        writer.close()
+    }
+
+    @Test func aGroupLargerThanAFileHasOneOfItsOwn() throws {
+        var writer = try open()
+        try commit(1, size: 100, to: &writer)
+        try commit(2, size: Limits.messageBytesMax, to: &writer)
+        try commit(3, size: 100, to: &writer)
+        #expect(try read(from: 0, to: writer.end).batches == [1, 2, 3])
+        // It is no size for a spare: it goes when it is trimmed.
+        try writer.trim(below: writer.end)
+        writer.close()
+        let found = try recovered()
+        #expect(found.batches.last == 3 && found.isWhole)
+        for name in try FileSystem.list(directory.path) where name == "spare" {
+            #expect(FileSystem.size("\(directory.path)/\(name)") == Limits.logFileBytes)
+        }
+    }
+
+    /// A process that died while it prepared a file, or after it named one and before it wrote there.
+    @Test func leftOversOfADeadProcessDoNoHarm() throws {
+        var writer = try open()
+        try commit(1, size: 100, to: &writer)
+        let end = writer.end
+        writer.close()
+        do {
+            let unfinished = try File(log.unfinishedSpare, .replace)
+            try [UInt8(1), 2, 3].withUnsafeBytes { try unfinished.write($0, at: 0) }
+            let named = try File(log.file(base: end), .createNew)
+            try [UInt8](repeating: 0xAB, count: 5_000).withUnsafeBytes {
+                try named.write($0, at: 0)
+            }
+        }
+        var second = try open()
+        #expect(second.end == end)
+        try commit(2, size: 100, to: &second)
+        second.close()
+        let found = try recovered()
+        #expect(found == Found(heads: [1, 2], batches: [1, 2]))
+    }
+}
