@@ -16,6 +16,7 @@ struct CPUModel: ProcessModel, ~Copyable {
     }
 
     private var identity = ProcessIdentity()
+    private var accounts = ProcessAccounts<CPUAccount>()
     private(set) var utilization = CPUUtilization()
     private(set) var visited = CPUSet()
     private var onTime = CumulativeCounter()
@@ -49,11 +50,11 @@ struct CPUModel: ProcessModel, ~Copyable {
         let sample = identity.observe(comm, &context, hasFallingCounter: isFalling)
         if sample.isLate { return }
         if sample.isRestart { restart() }
-        if sample.isRenamed { beginSeries() }
-        onTime.add(event.onCPUMicroseconds)
-        offTime.add(event.offCPUMicroseconds)
-        migrations.add(UInt64(event.migrations))
-        numaMigrations.add(UInt64(event.numaMigrations))
+        let account = accounts.account(of: sample, comm: comm, identity)
+        account.pointee.onTime.add(onTime.add(event.onCPUMicroseconds))
+        account.pointee.offTime.add(offTime.add(event.offCPUMicroseconds))
+        account.pointee.migrations.add(migrations.add(UInt64(event.migrations)))
+        account.pointee.numaMigrations.add(numaMigrations.add(UInt64(event.numaMigrations)))
         migrationRate.note(migrations.last, at: context.time)
         utilization.note(event.utilizationPercent)
         visited.insert(event.cpuID)
@@ -67,13 +68,6 @@ struct CPUModel: ProcessModel, ~Copyable {
         migrations.restart()
         numaMigrations.restart()
         migrationRate = CounterRate()
-    }
-
-    private mutating func beginSeries() {
-        onTime.beginSeries()
-        offTime.beginSeries()
-        migrations.beginSeries()
-        numaMigrations.beginSeries()
     }
 
     // MARK: Rows
@@ -122,18 +116,16 @@ struct CPUModel: ProcessModel, ~Copyable {
         if utilization.count > 0 {
             samples.add(.cpuUtilizationRatio, .gauge(utilization.last / 100))
         }
-        samples.add(.cpuMigrationsTotal, migrations.value)
-        samples.add(.cpuNumaMigrationsTotal, numaMigrations.value)
-        samples.add(.cpuTimeSecondsTotal, .counter(Double(onTime.total) / 1e6), "on")
-        samples.add(.cpuTimeSecondsTotal, .counter(Double(offTime.total) / 1e6), "off")
         samples.addByProcess(.neutracerCPUOnTimeMicroseconds, Double(onTime.last))
         samples.addByProcess(.neutracerCPUOffTimeMicroseconds, Double(offTime.last))
         samples.addByProcess(.neutracerCPUMigrationsTotal, Double(migrations.last))
         samples.addByProcess(.neutracerNumaMigrationsTotal, Double(numaMigrations.last))
+        accounts.collect(&samples, all: all)
     }
 
     borrowing func encode(into buffer: inout RawBuffer) {
         identity.encode(into: &buffer)
+        accounts.encode(into: &buffer)
         utilization.encode(into: &buffer)
         visited.encode(into: &buffer)
         onTime.encode(into: &buffer)
@@ -145,6 +137,7 @@ struct CPUModel: ProcessModel, ~Copyable {
 
     init(decoding reader: inout StateReader) throws(TraceError) {
         identity = try ProcessIdentity(decoding: &reader)
+        accounts = try ProcessAccounts<CPUAccount>(decoding: &reader)
         utilization = try CPUUtilization(decoding: &reader)
         visited = try CPUSet(decoding: &reader)
         onTime = try CumulativeCounter(decoding: &reader)

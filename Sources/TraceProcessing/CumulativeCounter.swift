@@ -19,13 +19,16 @@ struct CumulativeCounter: BitwiseCopyable {
     @inline(__always)
     func falls(to sample: UInt64) -> Bool { sample != 0 && sample < last }
 
-    /// Adds a positive difference.
+    /// Adds a positive difference; returns it, 0 where there is none.
     @inline(__always)
-    mutating func add(_ sample: UInt64) {
-        guard sample > last else { return }
-        let (sum, overflow) = total.addingReportingOverflow(sample - last)
+    @discardableResult
+    mutating func add(_ sample: UInt64) -> UInt64 {
+        guard sample > last else { return 0 }
+        let difference = sample - last
+        let (sum, overflow) = total.addingReportingOverflow(difference)
         total = overflow ? .max : sum
         last = sample
+        return difference
     }
 
     /// The traced process is another one; ours goes on, as counters never go back.

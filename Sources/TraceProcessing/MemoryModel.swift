@@ -16,8 +16,8 @@ struct MemoryModel: ProcessModel, ~Copyable {
     }
 
     private var identity = ProcessIdentity()
+    private var accounts = ProcessAccounts<MemoryAccount>()
     private(set) var outstanding = MemoryAllocations()
-    private var sizes = MemorySizes()
     private var allocations = CumulativeCounter()
     private var frees = CumulativeCounter()
     private var allocationRate = CounterRate()
@@ -34,42 +34,47 @@ struct MemoryModel: ProcessModel, ~Copyable {
             comm: context.cut(event.comm),
             operation: context.cut(event.operation)
         )
-        observe(event, row.comm, &context)
-        note(event, context)
+        let account = observe(event, row.comm, &context)
+        note(event, account, context)
         row.write(event, context)
         guard event.anomalyCount > 0 else { return }
         context.recordFindings(event.anomalies, process: identity.name.view)
     }
 
-    /// What the agent counts. An event out of order says nothing about that.
+    /// What the agent counts, about which an event out of order says nothing. Returns the event's account.
     @inline(__always)
     private mutating func observe(
         _ event: MemoryEvent,
         _ comm: ByteView,
         _ context: inout EventContext
-    ) {
+    ) -> NamedTable<MemoryAccount>.Place {
         let sample = identity.observe(
             comm,
             &context,
             hasFallingCounter: allocations.falls(to: event.totalAllocations)
                 || frees.falls(to: event.totalFrees)
         )
-        if sample.isLate { return }
+        let account = accounts.account(of: sample, comm: comm, identity)
+        if sample.isLate { return account }
         if sample.isRestart { restart() }
-        if sample.isRenamed { beginSeries() }
-        allocations.add(event.totalAllocations)
-        frees.add(event.totalFrees)
+        account.pointee.allocations.add(allocations.add(event.totalAllocations))
+        account.pointee.frees.add(frees.add(event.totalFrees))
         allocationRate.note(allocations.last, at: context.time)
         freeRate.note(frees.last, at: context.time)
         current = event.currentMemory
         peak = max(peak, event.peakMemory, event.currentMemory)
+        return account
     }
 
     /// What this event itself tells, late or not.
     @inline(__always)
-    private mutating func note(_ event: MemoryEvent, _ context: EventContext) {
+    private mutating func note(
+        _ event: MemoryEvent,
+        _ account: NamedTable<MemoryAccount>.Place,
+        _ context: EventContext
+    ) {
         if event.operation.equals("alloc") {
-            sizes.note(event.size)
+            account.pointee.sizes.note(event.size)
             // No memory begins at 0: an allocation that failed, or an address that wasn't sent.
             guard event.address != 0 else { return }
             let allocation = MemoryAllocations.Allocation(
@@ -93,20 +98,11 @@ struct MemoryModel: ProcessModel, ~Copyable {
         peak = 0
     }
 
-    private mutating func beginSeries() {
-        allocations.beginSeries()
-        frees.beginSeries()
-        sizes = MemorySizes()
-    }
-
     borrowing func processName() -> ByteView { identity.name.view }
 
     mutating func collect(_ samples: inout ProcessSamples, all: Bool) {
         samples.add(.memoryUsageBytes, .gauge(Double(current)))
         samples.add(.memoryPeakBytes, .gauge(Double(peak)))
-        samples.add(.memoryAllocationsTotal, allocations.value)
-        samples.add(.memoryFreesTotal, frees.value)
-        samples.add(.memoryAllocationSizeBytes, sizes.value)
         let original: [(MetricFamily, Double)] = [
             (.neutracerMemoryAllocationsPerSecond, allocationRate.perSecond),
             (.neutracerMemoryFreesPerSecond, freeRate.perSecond),
@@ -114,12 +110,13 @@ struct MemoryModel: ProcessModel, ~Copyable {
             (.neutracerMemoryTotalFrees, Double(frees.last)),
         ]
         for (family, value) in original { samples.addOriginal(family, value, samples.pid) }
+        accounts.collect(&samples, all: all)
     }
 
     borrowing func encode(into buffer: inout RawBuffer) {
         identity.encode(into: &buffer)
+        accounts.encode(into: &buffer)
         outstanding.encode(into: &buffer)
-        sizes.encode(into: &buffer)
         allocations.encode(into: &buffer)
         frees.encode(into: &buffer)
         allocationRate.encode(into: &buffer)
@@ -130,8 +127,8 @@ struct MemoryModel: ProcessModel, ~Copyable {
 
     init(decoding reader: inout StateReader) throws(TraceError) {
         identity = try ProcessIdentity(decoding: &reader)
+        accounts = try ProcessAccounts<MemoryAccount>(decoding: &reader)
         outstanding = try MemoryAllocations(decoding: &reader)
-        sizes = try MemorySizes(decoding: &reader)
         allocations = try CumulativeCounter(decoding: &reader)
         frees = try CumulativeCounter(decoding: &reader)
         allocationRate = try CounterRate(decoding: &reader)

@@ -15,10 +15,16 @@ struct NetworkCounters: BitwiseCopyable {
         tx.falls(to: txSample) || rx.falls(to: rxSample)
     }
 
+    /// Takes in what the agent counts; what is new goes to `totals`, too.
     @inline(__always)
-    mutating func add(tx txSample: UInt64, rx rxSample: UInt64, at time: EpochNanoseconds) {
-        tx.add(txSample)
-        rx.add(rxSample)
+    mutating func add(
+        tx txSample: UInt64,
+        rx rxSample: UInt64,
+        at time: EpochNanoseconds,
+        to totals: inout NetworkAccount.Totals
+    ) {
+        totals.tx.add(tx.add(txSample))
+        totals.rx.add(rx.add(rxSample))
         txRate.note(tx.last, at: time)
         rxRate.note(rx.last, at: time)
     }
@@ -28,11 +34,6 @@ struct NetworkCounters: BitwiseCopyable {
         rx.restart()
         txRate = CounterRate()
         rxRate = CounterRate()
-    }
-
-    mutating func beginSeries() {
-        tx.beginSeries()
-        rx.beginSeries()
     }
 
     func encode(into buffer: inout RawBuffer) {

@@ -16,6 +16,7 @@ struct NetworkModel: ProcessModel, ~Copyable {
     }
 
     private var identity = ProcessIdentity()
+    private var accounts = ProcessAccounts<NetworkAccount>()
     private(set) var connections = NetworkConnections()
     private(set) var listening = NetworkPorts()
     private(set) var protocols = NetworkProtocols()
@@ -50,12 +51,19 @@ struct NetworkModel: ProcessModel, ~Copyable {
         )
         if sample.isLate { return }
         if sample.isRestart { restart() }
-        if sample.isRenamed {
-            bytes.beginSeries()
-            packets.beginSeries()
-        }
-        bytes.add(tx: event.txBytes, rx: event.rxBytes, at: context.time)
-        packets.add(tx: event.txPackets, rx: event.rxPackets, at: context.time)
+        let account = accounts.account(of: sample, comm: comm, identity)
+        bytes.add(
+            tx: event.txBytes,
+            rx: event.rxBytes,
+            at: context.time,
+            to: &account.pointee.bytes
+        )
+        packets.add(
+            tx: event.txPackets,
+            rx: event.rxPackets,
+            at: context.time,
+            to: &account.pointee.packets
+        )
         activeConnections = event.activeConnections
     }
 
@@ -93,10 +101,6 @@ struct NetworkModel: ProcessModel, ~Copyable {
     borrowing func processName() -> ByteView { identity.name.view }
 
     mutating func collect(_ samples: inout ProcessSamples, all: Bool) {
-        samples.add(.networkBytesTotal, bytes.tx.value, "tx")
-        samples.add(.networkBytesTotal, bytes.rx.value, "rx")
-        samples.add(.networkPacketsTotal, packets.tx.value, "tx")
-        samples.add(.networkPacketsTotal, packets.rx.value, "rx")
         samples.add(.networkActiveConnections, .gauge(Double(activeConnections)))
         samples.add(.networkListeningPorts, .gauge(Double(listening.count)))
         samples.addByProcess(.neutracerNetworkTxBytesRate, bytes.txRate.perSecond)
@@ -107,10 +111,12 @@ struct NetworkModel: ProcessModel, ~Copyable {
         samples.addByProcess(.neutracerNetworkTotalRxBytes, Double(bytes.rx.last))
         samples.addByProcess(.neutracerNetworkTotalTxPackets, Double(packets.tx.last))
         samples.addByProcess(.neutracerNetworkTotalRxPackets, Double(packets.rx.last))
+        accounts.collect(&samples, all: all)
     }
 
     borrowing func encode(into buffer: inout RawBuffer) {
         identity.encode(into: &buffer)
+        accounts.encode(into: &buffer)
         connections.encode(into: &buffer)
         listening.encode(into: &buffer)
         protocols.encode(into: &buffer)
@@ -121,6 +127,7 @@ struct NetworkModel: ProcessModel, ~Copyable {
 
     init(decoding reader: inout StateReader) throws(TraceError) {
         identity = try ProcessIdentity(decoding: &reader)
+        accounts = try ProcessAccounts<NetworkAccount>(decoding: &reader)
         connections = try NetworkConnections(decoding: &reader)
         listening = try NetworkPorts(decoding: &reader)
         protocols = try NetworkProtocols(decoding: &reader)

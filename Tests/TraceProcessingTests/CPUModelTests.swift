@@ -118,6 +118,12 @@ struct CPUModelTests {
         #expect(bench.samples().value(.cpuTimeSecondsTotal, "ls", "on") == 400e-6)
         try bench.send { $0.append(Self.sample(25, comm: "shell", on: 350)) }
         #expect(bench.samples().value(.cpuTimeSecondsTotal, "ls", "on") == 400e-6)
+        // The names it had keep their counters, and go on with them.
+        #expect(bench.samples().value(.cpuTimeSecondsTotal, "pid-77", "on") == 100e-6)
+        #expect(bench.samples().value(.cpuTimeSecondsTotal, "shell", "on") == 200e-6)
+        try bench.send { $0.append(Self.sample(40, comm: "shell", on: 50)) }
+        #expect(bench.samples().value(.cpuTimeSecondsTotal, "shell", "on") == 250e-6)
+        try bench.send { $0.append(Self.sample(50, comm: "ls")) }
         let names = try bench.output().events.filter { $0["name"] as? String == "process_name" }
         #expect(names.map { ($0["args"] as? [String: String])?["name"] } == ["ls"])
     }

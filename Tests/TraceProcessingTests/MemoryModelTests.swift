@@ -150,6 +150,7 @@ struct MemoryModelTests {
         }
         // Counted once, under the name of the time.
         #expect(bench.samples().value(.memoryAllocationsTotal, "java") == 40)
+        #expect(bench.samples().value(.memoryAllocationsTotal, "pool-1") == 120)
     }
 
     @Test

@@ -1,0 +1,45 @@
+import SystemIO
+import TraceMetrics
+import TraceModel
+
+/// What is counted of a process's CPU use under one name.
+struct CPUAccount: ProcessAccount, ~Copyable {
+    private let ownedName: OwnedName
+    /// Microseconds.
+    var onTime = CounterTotal()
+    var offTime = CounterTotal()
+    var migrations = CounterTotal()
+    var numaMigrations = CounterTotal()
+    var isDirty = false
+
+    init(name: ByteView) { ownedName = OwnedName(name) }
+
+    var name: ByteView { ownedName.view }
+
+    func collect(_ samples: inout ProcessSamples) {
+        samples.add(.cpuMigrationsTotal, migrations.sample)
+        samples.add(.cpuNumaMigrationsTotal, numaMigrations.sample)
+        samples.add(.cpuTimeSecondsTotal, .counter(Double(onTime.value) / 1e6), "on")
+        samples.add(.cpuTimeSecondsTotal, .counter(Double(offTime.value) / 1e6), "off")
+    }
+
+    borrowing func encode(into buffer: inout RawBuffer) {
+        buffer.append(integer: onTime.value)
+        buffer.append(integer: offTime.value)
+        buffer.append(integer: migrations.value)
+        buffer.append(integer: numaMigrations.value)
+        ownedName.encode(into: &buffer)
+    }
+
+    init(decoding reader: inout StateReader) throws(TraceError) {
+        let onTime = CounterTotal(try reader.integer(UInt64.self))
+        let offTime = CounterTotal(try reader.integer(UInt64.self))
+        let migrations = CounterTotal(try reader.integer(UInt64.self))
+        let numaMigrations = CounterTotal(try reader.integer(UInt64.self))
+        ownedName = try OwnedName(decoding: &reader)
+        self.onTime = onTime
+        self.offTime = offTime
+        self.migrations = migrations
+        self.numaMigrations = numaMigrations
+    }
+}
