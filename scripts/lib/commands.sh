@@ -18,8 +18,11 @@ command_up() {
     programs_build
     cluster_start_and_scale || return 1
     supervision_unlock
-    cluster_describe
-    [ -z "${flags[foreground]:-}" ] || cluster_stay_in_front
+    if [ -n "${flags[foreground]:-}" ]; then
+        cluster_stay_in_front
+    else
+        cluster_describe
+    fi
 }
 
 # The slots of a data directory stay with the workers it was left with until they are moved: it starts
@@ -114,6 +117,7 @@ cluster_stay_in_front() {
     local signalled='' stop_pid status
     rm -f "$data_dir/run/last-stop"
     trap 'signalled=yes' INT TERM
+    cluster_describe
     while [ -z "$signalled" ] && [ -e "/proc/$supervisor_pid" ]; do
         wait "$supervisor_pid" || true
     done
