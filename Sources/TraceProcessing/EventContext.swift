@@ -62,24 +62,6 @@ struct EventContext {
         text.append("}}")
     }
 
-    /// A counter track's value: one JSON row.
-    func counter(_ name: StaticString, _ values: [(StaticString, UInt64)]) {
-        json.text.appendEventStart(ts: time, pid: pid)
-        json.text.append("\"ph\":\"C\",\"name\":\"")
-        json.text.append(name)
-        json.text.append("\",\"args\":{")
-        for (key, value) in values {
-            json.text.append("\"")
-            json.text.append(key)
-            json.text.append("\":")
-            json.text.appendDecimal(value)
-            json.text.append(",")
-        }
-        json.text.truncate(to: json.text.count - 1)
-        json.text.append("}}")
-        json.endRow(ts: time, pid: pid)
-    }
-
     /// What a name becomes in the output; a longer one is cut and counted.
     @inline(__always)
     func cut(_ name: ByteView) -> ByteView {
