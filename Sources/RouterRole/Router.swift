@@ -32,6 +32,13 @@ package final class Router {
         }
     }
 
+    /// Why it ended.
+    package enum Ending: Sendable {
+        case signal
+        /// No batch came for as long as configured: all is finalized, and the cluster has to end.
+        case inactivity
+    }
+
     private let configuration: Configuration
     private let logger: Logger
 
@@ -43,7 +50,7 @@ package final class Router {
     /// Runs in the data directory until SIGTERM or SIGINT, on the calling thread, in which all signals
     /// have to be blocked. Returns once everything taken is durable.
     /// - Throws: whatever keeps it from starting, in words for the operator.
-    package func run() throws {
+    package func run() throws -> Ending {
         Limits.assertRelations()
         let zone = try TimeZoneRules.configure(configuration.timeZone)
         let data = try DataDirectory.open()
@@ -55,11 +62,15 @@ package final class Router {
                 remedy: "Stop it, or name another directory with --data"
             )
         }
-        let recovered = try recover(data)
+        let recovered = try RouterRecovery.run(
+            salt: data.salt,
+            fresh: RouterState(slotMap: SlotMap(workers: configuration.workers)),
+            logger: logger
+        )
         let writer = try LogWriter(
             directory: LogDirectory(path: ClusterPaths.log),
             salt: data.salt,
-            recovery: recovered.recovery
+            recovery: recovered.log
         )
         let slotMap = CurrentSlotMap(recovered.state.slotMap)
         let context = RouterContext(
@@ -67,7 +78,7 @@ package final class Router {
             logSalt: data.salt,
             accepted: writer.counts.acceptedTotal
         )
-        context.logBegin = recovered.recovery.begin
+        context.logBegin = recovered.log.begin
         let inbox = try FabricInbox(durable: writer.end)
         let queue = IngestQueue(dedup: recovered.state.dedup)
         let window = recovered.state.window
@@ -99,78 +110,30 @@ package final class Router {
                 exit(1)
             }
         }
-        try serve(queue: queue, context: context, slotMap: slotMap, machine: data.machine)
+        let ending = try serve(
+            queue: queue,
+            context: context,
+            slotMap: slotMap,
+            machine: data.machine
+        )
         queue.end()
         commitThread.join()
         context.isStopping = true
         inbox.wakeup.signal()
         fabricThread.join()
         withExtendedLifetime(lock) {}
-    }
-
-    // MARK: Start
-
-    private struct Recovered {
-        let recovery: LogRecovery
-        var state: RouterState
-        let maps: SlotMapHistory
-    }
-
-    /// Replays the log: what it says about windows, slots and batches seen.
-    private func recover(_ data: DataDirectory) throws -> Recovered {
-        var state = RouterState(slotMap: SlotMap(workers: configuration.workers))
-        var maps: SlotMapHistory?
-        var failure: TraceError?
-        var replay = DedupReplay()
-        let recovery = try LogRecovery.run(
-            LogDirectory(path: ClusterPaths.log),
-            salt: data.salt
-        ) { record in
-            do throws(TraceError) {
-                let end = record.lsn + LSN(record.stride)
-                switch record.type {
-                case .fileHead:
-                    // Only the oldest head says what the records behind it do not.
-                    if maps == nil { try state.restoreHead(record.body) }
-                    if maps == nil { maps = state.history }
-                case .barrier:
-                    let barrier = try BarrierPayload(decoding: record.body)
-                    state.passed(barrier, end: end)
-                    maps?.append(barrier, end: end)
-                case .batch: replay.apply(record, to: &state.dedup)
-                case .tick, nil: break
-                }
-            } catch {
-                failure = failure ?? error
-            }
-        }
-        if let failure { throw failure }
-        if recovery.end > 0 {
-            logger.info(
-                "Ingest log recovered",
-                metadata: [
-                    "begin": "\(recovery.begin)", "end": "\(recovery.end)",
-                    "torn_bytes": "\(recovery.tornBytes)",
-                    "events": "\(recovery.counts.acceptedTotal)",
-                ]
-            )
-        }
-        return Recovered(
-            recovery: recovery,
-            state: state,
-            maps: maps ?? state.history
-        )
+        return ending
     }
 
     // MARK: Serve
 
-    /// Takes calls until a signal comes, then answers what is in flight.
+    /// Takes calls until a signal comes or nothing does, then answers what is in flight.
     private func serve(
         queue: IngestQueue,
         context: RouterContext,
         slotMap: CurrentSlotMap,
         machine: String
-    ) throws {
+    ) throws -> Ending {
         let health = HealthService()
         let services = HandlerGroup([
             (
@@ -207,10 +170,16 @@ package final class Router {
             metadata: ["address": "\(configuration.address)", "port": "\(port)"]
         )
         Readiness.ready()
-        let signal = SignalReceiver.wait(for: [SIGTERM, SIGINT])
+        let ending = QuietWatch(
+            queue: queue,
+            context: context,
+            inactivitySeconds: configuration.inactivitySeconds,
+            logger: logger
+        ).wait()
         Readiness.stopping()
-        logger.info("Ending", metadata: ["signal": "\(signal)"])
+        logger.info("Ending", metadata: ["reason": "\(ending)"])
         health.stop()
         server.shutdown(deadlineSeconds: 5)
+        return ending
     }
 }

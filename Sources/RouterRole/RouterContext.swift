@@ -15,7 +15,7 @@ final class RouterContext: Sendable {
 
     private let stopping = Atomic<Bool>(false)
     private let draining = Atomic<Bool>(false)
-    private let lastActivity: Atomic<Int64>
+    private let activity = Atomic<Int64>(0)
     private let accepted: Atomic<UInt64>
     private let begin = Atomic<UInt64>(0)
 
@@ -23,7 +23,6 @@ final class RouterContext: Sendable {
         self.incarnation = incarnation
         self.logSalt = logSalt
         self.accepted = Atomic(accepted)
-        lastActivity = Atomic(0)
     }
 
     /// Ends the fabric's loop.
@@ -52,14 +51,17 @@ final class RouterContext: Sendable {
 
     /// A batch has come, at this time (ns since the epoch).
     func active(at time: EpochNanoseconds) {
-        lastActivity.store(time, ordering: .relaxed)
+        activity.store(time, ordering: .relaxed)
     }
+
+    /// When the last batch came; 0: none yet.
+    var lastActivity: EpochNanoseconds { activity.load(ordering: .relaxed) }
 
     /// What the router has to show that does not follow from the log.
     func ownSamples() -> [MetricSample] {
         var samples = refusals.samples()
         samples.append(commitLatency.sample)
-        let last = lastActivity.load(ordering: .relaxed)
+        let last = lastActivity
         if last > 0 {
             samples.append(
                 MetricSample(

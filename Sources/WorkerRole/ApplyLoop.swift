@@ -121,6 +121,7 @@ final class ApplyLoop {
                 try apply(header, message.frameCount > 1 ? message.frame(1) : empty)
                 progress()
                 watchdog.feed()
+                report()
             case .workerWelcome(let welcome):
                 try accept(welcome)
                 progress()

@@ -12,7 +12,8 @@ struct TraceRouter: ParsableCommand {
         abstract: "Takes trace batches over gRPC, makes them durable, and shards them to workers.",
         discussion: """
             Usually started by `scripts/cluster up`. Runs in the foreground until SIGTERM or SIGINT, logs to \
-            standard error. Exit codes: 0 ended in order, 1 could not start or could not go on, 64 usage.
+            standard error. Exit codes: 0 ended in order, 1 could not start or could not go on, 3 ended and \
+            finalized for inactivity, 64 usage.
             """,
         version: BuildInfo.version
     )
@@ -59,7 +60,10 @@ struct TraceRouter: ParsableCommand {
                 inactivitySeconds: inactivityTimeout > 0 ? inactivityTimeout : nil,
                 timeZone: timeZone
             )
-            try Router(configuration: configuration, logger: logger).run()
+            let ending = try Router(configuration: configuration, logger: logger).run()
+            if case .inactivity = ending { throw ExitCode(3) }
+        } catch let code as ExitCode {
+            throw code
         } catch {
             logger.critical("\(error)")
             throw ExitCode(1)
