@@ -36,15 +36,15 @@ struct FunctionModel: ProcessModel, ~Copyable {
         _ context: EventContext
     ) {
         functions.entered(function)
-        threads.push(
+        let isSlice = threads.push(
             OpenCalls.Call(cookie: event.cookie, function: UInt32(function), began: context.time),
             tid: context.tid,
             context
         )
-        context.beginEvent(&context.json.text, "B", name: event.functionName)
+        context.beginEvent(&context.json.text, isSlice ? "B" : "i", name: event.functionName)
         arguments(event, &context.json.text)
         // What is neither entry nor exit is kept as an entry, with its type for the reader to see.
-        if event.eventType != 0 {
+        if event.eventType != 0 || !isSlice {
             context.json.text.argument("event_type", Int64(event.eventType))
         }
         context.endEvent(&context.json.text)
@@ -52,15 +52,17 @@ struct FunctionModel: ProcessModel, ~Copyable {
     }
 
     private mutating func exit(_ event: FunctionEvent, function: Int, _ context: EventContext) {
-        let began = threads.pop(
+        let call = threads.pop(
             cookie: event.cookie,
             function: UInt32(function),
             tid: context.tid
         )
-        let duration = began.map { max(context.time - $0, 0) }
-        context.beginEvent(&context.json.text, "E", name: event.functionName)
+        let duration = call.map { max(context.time - $0.began, 0) }
+        let isInstant = call?.isInstant ?? false
+        context.beginEvent(&context.json.text, isInstant ? "i" : "E", name: event.functionName)
         if let duration { context.json.text.argument("duration", Double(duration) / 1e6) }
         arguments(event, &context.json.text)
+        if isInstant { context.json.text.argument("event_type", Int64(event.eventType)) }
         context.endEvent(&context.json.text)
         context.json.endRow(ts: context.time, pid: context.pid)
         guard let duration else { return functions.unmatched(function) }
@@ -101,7 +103,7 @@ struct FunctionModel: ProcessModel, ~Copyable {
     /// Calls open at the rotation begin the new file too, at their own time.
     mutating func windowBegins(_ context: inout EventContext) {
         let context = context
-        threads.forEachOpen { tid, call in
+        threads.reopen { tid, call in
             let text = context.json
             text.text.appendEventStart(ts: call.began, pid: context.pid)
             text.text.append("\"tid\":")

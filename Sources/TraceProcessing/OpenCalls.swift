@@ -2,16 +2,30 @@ import SystemIO
 import TraceModel
 
 /// The calls open on each thread of a process, innermost last.
+///
+/// Viewers take no more than `Limits.openCallsPerThreadMax` slices in one another and know only what the
+/// file says: a call that is given up here stays open there. So what would be too deep for them is shown
+/// as instants.
 struct OpenCalls: ~Copyable {
     struct Call: BitwiseCopyable {
         let cookie: Int64
         let function: UInt32
         let began: EpochNanoseconds
+        /// Whether entry and exit are shown as instants.
+        var isInstant = false
     }
 
     private struct Thread {
         let tid: UInt32
         var calls: [Call] = []
+        /// Calls given up in this window that are open slices in its trace.
+        var abandoned = 0
+
+        /// Whether one more slice is too deep. O(open calls), but only where there are many.
+        var isFull: Bool {
+            calls.count + abandoned >= Limits.openCallsPerThreadMax
+                && calls.count { !$0.isInstant } + abandoned >= Limits.openCallsPerThreadMax
+        }
     }
 
     private var threads: [Thread] = []
@@ -30,33 +44,42 @@ struct OpenCalls: ~Copyable {
         return found
     }
 
-    /// A call begins. Beyond `Limits.openCallsPerThreadMax` the outermost one is given up and counted.
-    mutating func push(_ call: Call, tid: UInt32, _ context: EventContext) {
-        guard let thread = find(tid) ?? add(tid, context) else { return }
+    /// A call begins; whether it is to be shown as a slice. Beyond `Limits.openCallsPerThreadMax` the
+    /// outermost one is given up and counted.
+    mutating func push(_ call: Call, tid: UInt32, _ context: EventContext) -> Bool {
+        guard let thread = find(tid) ?? add(tid, context) else { return false }
+        var call = call
+        call.isInstant = threads[thread].isFull
         if threads[thread].calls.count >= Limits.openCallsPerThreadMax {
-            threads[thread].calls.removeFirst()
+            if !threads[thread].calls.removeFirst().isInstant { threads[thread].abandoned += 1 }
             openCount -= 1
             context.totals.pointee.openCallsEvicted += 1
         }
         threads[thread].calls.append(call)
         openCount += 1
+        return !call.isInstant
     }
 
-    /// A call ends: when it began, nil where no open call matches. The innermost match is taken, so that
+    /// A call ends: it, nil where no open call matches. The innermost match is taken, so that
     /// recursion unwinds in order; calls inside it whose exits never came stay open.
-    mutating func pop(cookie: Int64, function: UInt32, tid: UInt32) -> EpochNanoseconds? {
+    mutating func pop(cookie: Int64, function: UInt32, tid: UInt32) -> Call? {
         guard let thread = find(tid),
             let position = threads[thread].calls.lastIndex(where: {
                 $0.cookie == cookie && $0.function == function
             })
         else { return nil }
         openCount -= 1
-        return threads[thread].calls.remove(at: position).began
+        return threads[thread].calls.remove(at: position)
     }
 
-    func forEachOpen(_ visit: (UInt32, Call) -> Void) {
-        for thread in threads {
-            for call in thread.calls { visit(thread.tid, call) }
+    /// Visits all open calls, the outermost of a thread first: in a new window each is a slice again.
+    mutating func reopen(_ visit: (UInt32, Call) -> Void) {
+        for thread in threads.indices {
+            threads[thread].abandoned = 0
+            for position in threads[thread].calls.indices {
+                threads[thread].calls[position].isInstant = false
+                visit(threads[thread].tid, threads[thread].calls[position])
+            }
         }
     }
 
@@ -76,11 +99,13 @@ struct OpenCalls: ~Copyable {
         buffer.append(integer: UInt32(threads.count))
         for thread in threads {
             buffer.append(integer: thread.tid)
+            buffer.append(integer: UInt32(thread.abandoned))
             buffer.append(integer: UInt32(thread.calls.count))
             for call in thread.calls {
                 buffer.append(integer: call.cookie)
                 buffer.append(integer: call.function)
                 buffer.append(integer: call.began)
+                buffer.append(byte: call.isInstant ? 1 : 0)
             }
         }
     }
@@ -88,12 +113,14 @@ struct OpenCalls: ~Copyable {
     init(decoding reader: inout StateReader) throws(TraceError) {
         for _ in 0..<(try reader.integer(UInt32.self)) {
             var thread = Thread(tid: try reader.integer(UInt32.self))
+            thread.abandoned = Int(try reader.integer(UInt32.self))
             for _ in 0..<(try reader.integer(UInt32.self)) {
                 thread.calls.append(
                     Call(
                         cookie: try reader.integer(Int64.self),
                         function: try reader.integer(UInt32.self),
-                        began: try reader.integer(Int64.self)
+                        began: try reader.integer(Int64.self),
+                        isInstant: try reader.integer(UInt8.self) == 1
                     )
                 )
             }

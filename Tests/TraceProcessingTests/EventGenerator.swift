@@ -9,6 +9,8 @@ struct EventGenerator: ~Copyable {
         case ordinary
         /// What the wire lets through.
         case absurd
+        /// The same with names of 1 MB.
+        case huge
     }
 
     static let start: EpochNanoseconds = 1_760_000_000_000_000_000
@@ -66,9 +68,9 @@ struct EventGenerator: ~Copyable {
     /// What UTF-8 does not hold can't stand in a String: `<~>` is for it.
     private static func spoiled(_ bytes: [UInt8]) -> [UInt8] {
         var bytes = bytes
-        for index in bytes.indices.dropLast(2) where bytes[index..<index + 3] == [0x3C, 0x7E, 0x3E]
-        {
-            bytes.replaceSubrange(index..<index + 3, with: [0xFF, 0xC3, 0xED])
+        for index in bytes.indices.dropLast(2) where bytes[index] == 0x3C {
+            guard bytes[index + 1] == 0x7E, bytes[index + 2] == 0x3E else { continue }
+            (bytes[index], bytes[index + 1], bytes[index + 2]) = (0xFF, 0xC3, 0xED)
         }
         return bytes
     }
@@ -78,7 +80,7 @@ struct EventGenerator: ~Copyable {
     private mutating func number() -> UInt64 {
         switch style {
         case .ordinary: random.below(1 << 20)
-        case .absurd: random.pick([0, 1, .max, .max - 1, 1 << 63, random.next()])
+        case .absurd, .huge: random.pick([0, 1, .max, .max - 1, 1 << 63, random.next()])
         }
     }
 
@@ -89,7 +91,7 @@ struct EventGenerator: ~Copyable {
     private mutating func real() -> Double {
         switch style {
         case .ordinary: Double(random.below(300_000)) / 1_000
-        case .absurd:
+        case .absurd, .huge:
             random.pick([
                 .nan, .infinity, -.infinity, -0.0, -1, .greatestFiniteMagnitude,
                 .leastNonzeroMagnitude, 1e300, 0.1,
@@ -98,7 +100,14 @@ struct EventGenerator: ~Copyable {
     }
 
     private mutating func name(_ ordinary: [String]) -> String {
-        guard style == .absurd else { return random.pick(ordinary) }
+        if style == .ordinary { return random.pick(ordinary) }
+        if style == .huge {
+            let letters = random.pick(["x", "\"", "\n", "\u{1}", "ü", "a\n"])
+            return String(
+                repeating: letters,
+                count: Limits.stringFieldBytesMax / letters.utf8.count
+            )
+        }
         return random.pick([
             "", "\u{0}\u{1}\u{1F}", "a\"b\\c\nd\re,f\tg", "\u{7F}\u{2028}💥", "<~>", "é\u{0301}<~>",
             String(repeating: "ü<~>\"", count: 1_000), String(repeating: "<~>", count: 100),

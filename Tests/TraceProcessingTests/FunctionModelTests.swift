@@ -1,0 +1,124 @@
+import Testing
+import TraceMetrics
+import TraceModel
+import TraceWire
+
+@testable import TraceProcessing
+
+/// Calls: pairs, what has no partner, what is open at the end of a window.
+@Suite
+struct FunctionModelTests {
+    private static func event(
+        _ type: Int32,
+        _ name: String,
+        cookie: Int64 = 1,
+        at milliseconds: Int
+    ) -> BatchEncoder.Function {
+        var event = BatchEncoder.Function()
+        event.timestamp = ProcessorBench.timestamp(milliseconds)
+        event.eventType = type
+        event.functionName = name
+        event.cookie = cookie
+        event.tgid = 5
+        event.pid = 6
+        return event
+    }
+
+    /// Sends one batch of events, ends the window.
+    private static func output(
+        _ bench: ProcessorBench,
+        _ events: [BatchEncoder.Function]
+    ) throws -> ProcessorBench.Output {
+        try bench.send { batch in for event in events { batch.append(event) } }
+        return try bench.output()
+    }
+
+    @Test func recursionUnwindsFromTheInside() throws {
+        let bench = try ProcessorBench(.function)
+        let output = try Self.output(
+            bench,
+            [
+                Self.event(0, "f", at: 0), Self.event(0, "f", at: 10),
+                Self.event(1, "f", at: 30), Self.event(1, "f", at: 160),
+            ]
+        )
+        #expect(output.rows.map { $0["Duration(us)"] } == ["20000", "160000"])
+        #expect(output.rows.map { $0["Slow"] } == ["0", "1"])
+        #expect(output.rows.allSatisfy { $0["PID"] == "5" && $0["TID"] == "6" })
+        let ends = output.events.filter { $0["ph"] as? String == "E" }
+        let durations = ends.compactMap { ($0["args"] as? [String: Any])?["duration"] as? Double }
+        #expect(durations == [20, 160])
+        let samples = bench.samples()
+        #expect(samples.value(.functionCallsTotal, "f") == 2)
+        #expect(samples.value(.functionSlowCallsTotal, "f") == 1)
+        #expect(samples.value(.activeFunctions) == 0)
+        #expect(samples.buckets(.functionDurationSeconds) == [0, 0, 0, 0, 0, 1, 0, 1, 0, 0, 0])
+    }
+
+    @Test func anExitWithoutEntryIsKeptAndCounted() throws {
+        let bench = try ProcessorBench(.function)
+        let output = try Self.output(
+            bench,
+            [
+                Self.event(0, "f", cookie: 1, at: 0), Self.event(1, "f", cookie: 2, at: 1),
+                Self.event(1, "g", cookie: 1, at: 2),
+            ]
+        )
+        let phases = output.events.compactMap { $0["ph"] as? String }.filter { $0 != "M" }
+        #expect(phases == ["B", "E", "E"] && output.rows.isEmpty)
+        let samples = bench.samples()
+        #expect(samples.value(.functionUnmatchedExitsTotal, "f") == 1)
+        #expect(samples.value(.functionUnmatchedExitsTotal, "g") == 1)
+        #expect(samples.value(.activeFunctions) == 1)
+    }
+
+    /// An exit that stands before its entry in the batch is sorted behind it.
+    @Test func pairsAreMadeByTime() throws {
+        let bench = try ProcessorBench(.function)
+        let output = try Self.output(
+            bench,
+            [Self.event(1, "f", at: 3), Self.event(0, "f", at: 1)]
+        )
+        #expect(output.rows.map { $0["Duration(us)"] } == ["2000"])
+    }
+
+    @Test func openCallsBeginTheNextFileToo() throws {
+        let bench = try ProcessorBench(.function)
+        let entries = [Self.event(0, "outer", at: 0), Self.event(0, "inner", cookie: 2, at: 10)]
+        _ = try Self.output(bench, entries)
+        let exits = [Self.event(1, "inner", cookie: 2, at: 20), Self.event(1, "outer", at: 30)]
+        let output = try Self.output(bench, exits)
+        let events = output.events.filter { $0["ph"] as? String != "M" }
+        #expect(events.map { $0["ph"] as? String } == ["B", "B", "E", "E"])
+        #expect(
+            events.map { $0["cat"] as? String }
+                == ["continued", "continued", "function", "function"]
+        )
+        #expect(events.map { $0["name"] as? String } == ["outer", "inner", "inner", "outer"])
+        let start = Int(ProcessorBench.start / 1_000)
+        #expect(events.map { $0["ts"] as? Int } == [0, 10, 20, 30].map { start + $0 * 1_000 })
+        #expect(output.rows.map { $0["Duration(us)"] } == ["10000", "30000"])
+        // Nothing is open any more: the third window has what it was sent.
+        let third = try Self.output(bench, [Self.event(0, "f", at: 40)])
+        #expect(third.events.filter { $0["ph"] as? String == "B" }.count == 1)
+    }
+
+    /// Viewers drop what is nested deeper than 512; exits that never come must not cost what follows.
+    @Test func whatIsTooDeepIsAnInstant() throws {
+        let bench = try ProcessorBench(.function)
+        let depth = Limits.openCallsPerThreadMax
+        let leaks = (0..<depth + 40).map { Self.event(0, "leak", cookie: Int64($0), at: $0) }
+        let pair = [Self.event(0, "f", at: 900), Self.event(1, "f", at: 905)]
+        let output = try Self.output(bench, leaks + pair)
+        func count(_ phase: String) -> Int {
+            output.events.filter { $0["ph"] as? String == phase }.count
+        }
+        #expect(count("B") == depth && count("i") == 42 && count("E") == 0)
+        #expect(output.rows.map { $0["Duration(us)"] } == ["5000"])
+        #expect(bench.samples().value(.errorsTotal, "open_call_evicted") == 41)
+        // A new file has room again, for what is still known to be open.
+        let next = try Self.output(bench, [Self.event(0, "g", at: 1_000)])
+        #expect(next.events.filter { $0["ph"] as? String == "B" }.count == depth)
+        #expect(next.records(.function).isEmpty)
+    }
+}
