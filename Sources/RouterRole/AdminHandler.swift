@@ -75,7 +75,13 @@ final class AdminHandler: GRPCServerHandler {
             queue.request(
                 IngestQueue.BarrierRequest(reason: .scale, slotMap: after) { barrier in
                     slotMap.value = barrier.slotMap
-                    waiters.waitForHandover { call.reply(response.encoded()) }
+                    // A retired worker's last segments have to be merged before it may go.
+                    waiters.wait(for: barrier.window) { outcome in
+                        if case .failure(let error) = outcome {
+                            return call.fail(error.status, error.description)
+                        }
+                        waiters.waitForHandover { call.reply(response.encoded()) }
+                    }
                 }
             )
         } catch {

@@ -10,6 +10,7 @@ final class RouterContext: Sendable {
     let logSalt: UInt32
     let waiters = WindowWaiters()
     let refusals = RefusalCounts()
+    let clients = ActiveClients()
     let commitLatency = CommitLatency()
     let startedAt = WallClock.now()
 
@@ -61,6 +62,13 @@ final class RouterContext: Sendable {
     func ownSamples() -> [MetricSample] {
         var samples = refusals.samples()
         samples.append(commitLatency.sample)
+        samples.append(
+            MetricSample(
+                family: .activeClients,
+                labels: [],
+                value: .gauge(Double(clients.count(now: WallClock.monotonic())))
+            )
+        )
         let last = lastActivity
         if last > 0 {
             samples.append(

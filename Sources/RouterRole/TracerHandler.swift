@@ -23,7 +23,9 @@ final class TracerHandler: GRPCServerHandler {
         switch TracerService.Method(rawValue: method) {
         case .sendTraceBatch:
             if context.isDraining { return held.withLock { $0.append(call) } }
-            submit(message, peerHost: host(of: call.peer), from: .unary(call))
+            let peer = call.peer
+            context.clients.note(peer, now: WallClock.monotonic())
+            submit(message, peerHost: host(of: peer), from: .unary(call))
         case .getStatus:
             let status = StatusResponse(
                 active: !context.isDraining,
@@ -56,7 +58,9 @@ final class TracerHandler: GRPCServerHandler {
     }
 
     func streamOpened(_ stream: GRPCStream, method: Int) {
-        stream.attachment = BatchStream(stream, peerHost: host(of: stream.peer))
+        let peer = stream.peer
+        context.clients.note(peer, now: WallClock.monotonic())
+        stream.attachment = BatchStream(stream, peerHost: host(of: peer))
         stream.receiveNext()
     }
 

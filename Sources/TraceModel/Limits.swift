@@ -25,6 +25,8 @@ package enum Limits {
     package static let concurrentReceivesMax = (ingestBytesMax - heldBytesMax) / messageBytesMax
     /// Streams listening for a message at once, on top of the budget; others take turns.
     package static let streamReceivesMax = 8
+    /// Connections counted as active clients.
+    package static let activeClientsMax = 65_536
     /// How long a call is held before `RESOURCE_EXHAUSTED`.
     package static let callHoldSeconds = 5
     /// Time for one message to arrive once its receive is armed.

@@ -31,7 +31,9 @@ final class ApplyLoop {
     private var window: UInt64 = 0
     private var windowBegin: LSN = 0
     private var closedWindow: UInt64 = 0
-    private var gainedAt: LSN?
+    private var gained: GainedSlots?
+    /// When to ask the router again for what could not be applied yet; nil: nothing waits.
+    private var retryAt: Int64?
     private var owners: [UInt16] = []
     private var announcements: [SegmentsClosed] = []
     private var isWelcome = false
@@ -85,7 +87,7 @@ final class ApplyLoop {
         checkpointLSN = checkpoint.lsn
         window = checkpoint.window
         windowBegin = checkpoint.windowBegin
-        gainedAt = checkpoint.gainedAt
+        gained = checkpoint.gained
         owners = checkpoint.owners
         announcements = checkpoint.announcements
         logger.info(
@@ -144,7 +146,8 @@ final class ApplyLoop {
         windowBegin = welcome.windowBeginLSN
         owners = welcome.owners
         processor.files.openWindow(window)
-        if welcome.lsn > 0, welcome.lsn == welcome.windowBeginLSN { gainedAt = welcome.lsn }
+        // A worker that joins later gets all its slots from others.
+        if welcome.lsn > 0 { gained = GainedSlots(lsn: welcome.lsn, slots: ownedSlots) }
     }
 
     // MARK: Applying
@@ -158,9 +161,13 @@ final class ApplyLoop {
                 "A share begins at LSN \(header.fromLSN), behind \(appliedLSN)"
             )
         }
+        guard try takeGainedSlots() else {
+            retryAt = WallClock.monotonic() + Self.second / 5
+            return
+        }
         try ShareRecord.forEach(in: share) { record in
-            guard record.lsn >= appliedLSN else { return }
-            try takeGainedSlots()
+            // Behind a barrier that gave slots nothing is applied before they are taken in.
+            guard record.lsn >= appliedLSN, gained == nil else { return }
             switch record.type {
             case .batch: try applyBatch(record)
             case .barrier: try applyBarrier(record)
@@ -168,6 +175,10 @@ final class ApplyLoop {
             case .fileHead, nil:
                 throw TraceError(.corrupt, "A share holds a record of no known type")
             }
+        }
+        guard gained == nil else {
+            retryAt = WallClock.monotonic()
+            return
         }
         appliedLSN = header.toLSN
         bytesSinceCheckpoint += share.count
@@ -272,22 +283,24 @@ final class ApplyLoop {
             }
         }
         for slot in lost { processor.dropState(slot: slot) }
-        if (0..<Slot.count).contains(where: { owners[$0] != me && next[$0] == me }) {
-            gainedAt = lsn
-        }
+        let new = (0..<Slot.count).filter { owners[$0] != me && next[$0] == me }
+        if !new.isEmpty { gained = GainedSlots(lsn: lsn, slots: new.map { UInt8($0) }) }
         owners = next
     }
 
-    /// The router sends nothing behind a change of owners before the old owners' files are durable.
-    private func takeGainedSlots() throws {
-        guard let lsn = gainedAt else { return }
-        let files = try Handover(resource: worker.resource, lsn: lsn).files(for: worker.index)
-        try processor.files.beginEpoch(order: lsn)
-        for file in files { try Handover.take(file, into: processor) }
-        gainedAt = nil
+    /// Takes in the state of slots gained at the last barrier. False where an old owner's file is not there
+    /// yet; the router waits for those too, but forgets when it restarts.
+    private func takeGainedSlots() throws -> Bool {
+        guard let gained else { return true }
+        let handover = Handover(resource: worker.resource, lsn: gained.lsn)
+        guard try handover.take(gained.slots, by: worker.index, into: processor) else {
+            return false
+        }
+        self.gained = nil
         try checkpoint()
-        for file in files { try FileSystem.remove(file) }
+        try handover.remove(for: worker.index)
         needsFullSnapshot = true
+        return true
     }
 
     // MARK: Durability
@@ -300,7 +313,7 @@ final class ApplyLoop {
                 lsn: appliedLSN,
                 windowBegin: windowBegin,
                 window: window,
-                gainedAt: gainedAt,
+                gained: gained,
                 owners: owners,
                 announcements: announcements
             )
@@ -370,6 +383,10 @@ final class ApplyLoop {
             if isWelcome { progress() } else { hello() }
             lastProgress = now
             Readiness.alive()
+        }
+        if let retryAt, now >= retryAt {
+            self.retryAt = nil
+            hello()
         }
         if now - lastAnnouncement >= 2 * Self.second { announce() }
         let isQuiet = snapshotLSN != appliedLSN && now - lastSnapshot >= Self.second / 5

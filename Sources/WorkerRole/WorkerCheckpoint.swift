@@ -21,8 +21,9 @@ struct WorkerCheckpoint {
     let lsn: LSN
     let windowBegin: LSN
     let window: UInt64
-    /// Where slots were gained whose state has not been taken in yet; nil where there are none.
-    let gainedAt: LSN?
+    /// Slots whose state another worker holds ready and has not been taken in yet; nil where there are
+    /// none.
+    let gained: GainedSlots?
     /// The owners of the resource's slots.
     let owners: [UInt16]
     /// Windows announced and not known to be merged.
@@ -40,7 +41,9 @@ struct WorkerCheckpoint {
         body.append(integer: lsn)
         body.append(integer: windowBegin)
         body.append(integer: window)
-        body.append(integer: gainedAt ?? .max)
+        body.append(integer: gained?.lsn ?? .max)
+        body.append(integer: UInt16(gained?.slots.count ?? 0))
+        for slot in gained?.slots ?? [] { body.append(byte: slot) }
         for owner in owners { body.append(integer: owner) }
         body.append(integer: UInt32(announcements.count))
         for announcement in announcements {
@@ -71,6 +74,10 @@ struct WorkerCheckpoint {
             let windowBegin = try reader.integer(UInt64.self)
             let window = try reader.integer(UInt64.self)
             let gainedAt = try reader.integer(UInt64.self)
+            var gainedSlots: [UInt8] = []
+            for _ in 0..<(try reader.integer(UInt16.self)) {
+                gainedSlots.append(try reader.integer(UInt8.self))
+            }
             var owners: [UInt16] = []
             for _ in 0..<Slot.count { owners.append(try reader.integer(UInt16.self)) }
             var announcements: [SegmentsClosed] = []
@@ -90,7 +97,7 @@ struct WorkerCheckpoint {
                 lsn: lsn,
                 windowBegin: windowBegin,
                 window: window,
-                gainedAt: gainedAt == .max ? nil : gainedAt,
+                gained: gainedAt == .max ? nil : GainedSlots(lsn: gainedAt, slots: gainedSlots),
                 owners: owners,
                 announcements: announcements
             )
