@@ -11,7 +11,7 @@ final class ContractWorker {
     static let stem = "20251009_085320"
 
     /// Configured once: it is the process's.
-    private static let zone = Result { try TimeZoneRules.configure("UTC") }
+    static let zone = Result { try TimeZoneRules.configure("UTC") }
 
     let files: TraceFileManager
     let processor: any TraceProcessor

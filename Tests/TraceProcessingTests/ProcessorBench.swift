@@ -32,7 +32,7 @@ final class ProcessorBench {
             root: root
         )
         self.files = files
-        let zone = try TimeZoneRules.configure("UTC")
+        let zone = try ContractWorker.zone.get()
         processor = ProcessorRegistry.makeProcessor(of: resource, files: files, zone: zone)
         var name = Self.hostName
         (host, hostHash) = try name.withUTF8 {
