@@ -37,7 +37,7 @@ package enum Limits {
     package static let commitGroupBytesMax = 8 << 20
     package static let logFileBytes = 64 << 20
     /// The record at the head of each log file: de-duplication window, slot map, window number.
-    package static let logFileHeadBytesMax = 16 << 20
+    package static let logFileHeadBytesMax = 18 << 20
     package static let logRecordBytesMax = messageBytesMax + 4_096
 
     // MARK: De-duplication
@@ -162,7 +162,7 @@ package enum Limits {
         precondition(concurrentReceivesMax >= 2, "one stalled sender must not block the others")
         precondition(concurrentReceivesMax * messageBytesMax + heldBytesMax <= ingestBytesMax)
         precondition(
-            dedupClientsMax * (dedupSequencesMax * 8 + clientIDBytesMax + 32)
+            dedupClientsMax * (dedupSequencesMax * 16 + clientIDBytesMax + 32)
                 < logFileHeadBytesMax
         )
         precondition(shareBytesMax <= workerCreditBytes)
