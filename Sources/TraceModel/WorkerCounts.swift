@@ -8,6 +8,7 @@ package enum WorkerCounts {
             let sides = part.split(separator: "=", omittingEmptySubsequences: false)
             guard sides.count == 2, let resource = Resource(name: String(sides[0])),
                 let count = Int(sides[1]), (1...Limits.workersPerResourceMax).contains(count),
+                String(count) == sides[1],
                 counts.updateValue(count, forKey: resource) == nil
             else { return nil }
         }

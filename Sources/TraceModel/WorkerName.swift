@@ -15,6 +15,8 @@ package struct WorkerName: Hashable, Sendable, CustomStringConvertible {
             let index = Int(parts[1]), index >= 0, index < Limits.workersPerResourceMax
         else { return nil }
         self.init(resource: resource, index: index)
+        // `function.01` would be a second name of one worker.
+        guard description == text else { return nil }
     }
 
     package var description: String { "\(resource.name).\(index)" }

@@ -1,0 +1,6 @@
+import Testing
+import TraceModel
+
+@Suite struct LimitsTests {
+    @Test func theLimitsFitOneAnother() { Limits.assertRelations() }
+}
