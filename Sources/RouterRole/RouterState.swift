@@ -23,9 +23,10 @@ struct RouterState {
         SlotMapHistory(slotMap, window: window, windowBegin: windowBegin)
     }
 
-    /// The name that a barrier at this second (`YYYYmmdd_HHMMSS`) gives its files: unique in the log.
+    /// The name that a barrier at this second (`YYYYmmdd_HHMMSS`) gives its files: unique in the log. Names
+    /// never go back, as a clock that does would make files that replace older ones.
     func stem(second: String) -> String {
-        second == lastSecond ? "\(second)_\(lastOrdinal + 1)" : second
+        second > lastSecond ? second : "\(lastSecond)_\(lastOrdinal + 1)"
     }
 
     /// A barrier went into the log, or was read from it.
