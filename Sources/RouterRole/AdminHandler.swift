@@ -80,7 +80,9 @@ final class AdminHandler: GRPCServerHandler {
                         if case .failure(let error) = outcome {
                             return call.fail(error.status, error.description)
                         }
-                        waiters.waitForHandover { call.reply(response.encoded()) }
+                        waiters.waitForHandover(behind: barrier.window) {
+                            call.reply(response.encoded())
+                        }
                     }
                 }
             )

@@ -343,7 +343,7 @@ final class FabricLoop {
         for (worker, session) in sessions {
             gates.checkpointed(worker, through: session.checkpointLSN)
         }
-        context.waiters.handedOver(isComplete: gates.isEmpty)
+        context.waiters.handedOver(window: window, isComplete: gates.isEmpty)
     }
 
     // MARK: The aggregator

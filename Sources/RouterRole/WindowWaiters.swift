@@ -15,9 +15,14 @@ final class WindowWaiters: Sendable {
         let done: @Sendable (Outcome) -> Void
     }
 
+    private struct Handover: Sendable {
+        let window: UInt64
+        let done: @Sendable () -> Void
+    }
+
     private struct State: Sendable {
         var waiters: [Waiter] = []
-        var handovers: [@Sendable () -> Void] = []
+        var handovers: [Handover] = []
     }
 
     private let state = Mutex(State())
@@ -57,17 +62,19 @@ final class WindowWaiters: Sendable {
         }
     }
 
-    /// `done` is called once all slots have the owner that the current map names.
-    func waitForHandover(done: @escaping @Sendable () -> Void) {
-        state.withLock { $0.handovers.append(done) }
+    /// `done` is called once all slots have the owner that the map behind this window's barrier names.
+    func waitForHandover(behind window: UInt64, done: @escaping @Sendable () -> Void) {
+        state.withLock { $0.handovers.append(Handover(window: window, done: done)) }
     }
 
-    func handedOver(isComplete: Bool) {
+    /// What the fabric sees, which has come as far as the open window `window`: of later barriers it does
+    /// not know yet whether they move slots.
+    func handedOver(window: UInt64, isComplete: Bool) {
         guard isComplete else { return }
         let finished = state.withLock { state in
-            defer { state.handovers = [] }
-            return state.handovers
+            defer { state.handovers.removeAll { $0.window < window } }
+            return state.handovers.filter { $0.window < window }
         }
-        for done in finished { done() }
+        for handover in finished { handover.done() }
     }
 }
