@@ -15,6 +15,16 @@ struct AckTicket: Sendable {
     /// The message's size, given back to the stream's budget with the answer.
     let bytes: Int
 
+    /// Where this is a duplicate, the same as a refusal.
+    func refusedIfDuplicate(_ error: TraceError) -> AckTicket? {
+        guard case .duplicate(let events, let sequence) = outcome else { return nil }
+        return AckTicket(
+            sender: sender,
+            outcome: .refused(error, events: events, sequence: sequence),
+            bytes: bytes
+        )
+    }
+
     /// The group is durable.
     func pay() {
         switch (sender, outcome) {

@@ -42,6 +42,19 @@ final class CommitGroup: @unchecked Sendable {
     var isEmpty: Bool { entries.isEmpty }
     var byteCount: Int { log.byteCount }
 
+    /// What came as a duplicate is refused; returns how many batches that are.
+    func refuseDuplicates(_ error: TraceError) -> Int {
+        var count = 0
+        for index in tickets.indices {
+            guard let refused = tickets[index].refusedIfDuplicate(error) else { continue }
+            tickets[index] = refused
+            count += 1
+        }
+        rejectedEvents += deduplicatedEvents
+        deduplicatedEvents = 0
+        return count
+    }
+
     /// Forgets everything but the memory.
     func reset() {
         log.removeAll(keeping: 2 * Limits.commitGroupBytesMax)

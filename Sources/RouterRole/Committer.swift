@@ -51,8 +51,7 @@ final class Committer: @unchecked Sendable {
     /// Runs until the queue has ended; everything taken is then durable.
     func run() {
         lastEvents = WallClock.monotonic()
-        while case .group(let group) = queue.take(deadline: lastTick + Self.second) {
-            let requests = queue.takeRequests()
+        while case .group(let group, let requests) = queue.take(deadline: lastTick + Self.second) {
             let now = WallClock.monotonic()
             rejected += group.rejectedEvents
             deduplicated += group.deduplicatedEvents
@@ -64,13 +63,25 @@ final class Committer: @unchecked Sendable {
                 queue.recycle(group)
                 continue
             }
-            guard commit(group) else { continue }
+            if let failure = commit(group) {
+                refuse(group, requests: requests, barrier: barrier, failure)
+                continue
+            }
             pay(group)
             if let barrier { for request in requests { request.done(barrier) } }
             fabric.publish(group, recycle: queue.recycle)
             trim()
         }
+        keepCounts()
         writer.close()
+    }
+
+    /// What was counted since the last record would be forgotten with the process.
+    private func keepCounts() {
+        guard rejected + deduplicated > 0 else { return }
+        let group = CommitGroup()
+        appendTick(to: group)
+        if commit(group) == nil { fabric.publish(group, recycle: queue.recycle) }
     }
 
     // MARK: What goes into a group
@@ -120,25 +131,26 @@ final class Committer: @unchecked Sendable {
         lastTick = now
         let counted = rejected + deduplicated > 0
         guard counted || !group.isEmpty || now - lastEvents < Self.quietNanoseconds else { return }
+        appendTick(to: group)
+    }
+
+    private func appendTick(to group: CommitGroup) {
         _ = group.log.append(.tick, arrival: WallClock.now(), bodyBytes: 0)
         group.entries.append(CommitGroup.Entry())
     }
 
     // MARK: Durability
 
-    /// True once the group is durable. False where the disk stayed full: its calls are refused.
-    private func commit(_ group: CommitGroup) -> Bool {
+    /// Nil once the group is durable; the error where the disk stayed full.
+    private func commit(_ group: CommitGroup) -> SystemError? {
         let deadline = WallClock.monotonic() + Int64(Limits.callHoldSeconds) * Self.second
         while true {
             do throws(SystemError) {
                 try write(group)
-                return true
+                return nil
             } catch {
                 guard error.isOutOfSpace else { dieOf(error) }
-                guard WallClock.monotonic() < deadline else {
-                    refuse(group, error)
-                    return false
-                }
+                guard WallClock.monotonic() < deadline else { return error }
                 logger.warning(
                     "The ingest log waits for disk space",
                     metadata: ["error": "\(error)"]
@@ -192,15 +204,35 @@ final class Committer: @unchecked Sendable {
         group.tickets.removeAll(keepingCapacity: true)
     }
 
-    private func refuse(_ group: CommitGroup, _ error: SystemError) {
-        queue.forget(group)
+    /// Refuses the calls of a group that could not be written; its barrier is asked for again.
+    private func refuse(
+        _ group: CommitGroup,
+        requests: [IngestQueue.BarrierRequest],
+        barrier: BarrierPayload?,
+        _ error: SystemError
+    ) {
         let refusal = TraceError(
             .exhausted,
             "The server's disk is full",
             remedy: "The batch was not stored; send it again later",
             cause: error
         )
-        for ticket in group.tickets { ticket.cancel(refusal) }
+        var refused = queue.forget(group, refusal, requests: requests)
+        for ticket in group.tickets {
+            switch ticket.outcome {
+            case .accepted(let events, _):
+                rejected += UInt64(events)
+                refused += 1
+            case .duplicate(let events, _):
+                deduplicated -= UInt64(events)
+                rejected += UInt64(events)
+                refused += 1
+            case .refused: break
+            }
+            ticket.cancel(refusal)
+        }
+        for _ in 0..<refused { context.refusals.count(refusal.code.rawValue) }
+        if let barrier { planner.request(barrier.reason) }
         logger.error("Batches refused: the disk is full", metadata: ["error": "\(error)"])
         queue.recycle(group)
     }

@@ -62,6 +62,10 @@ struct DedupWindow {
 
     /// Takes back a batch that could not be made durable after all.
     mutating func remove(client: [UInt8], sequence: UInt64) {
+        // Where the window has moved on, its place is another sequence's.
+        guard let greatest = clients[client]?.greatest, sequence <= greatest,
+            greatest - sequence < Self.span
+        else { return }
         clients[client]?.digests[Int(sequence % Self.span)] = 0
     }
 

@@ -10,7 +10,7 @@ import TraceModel
 final class IngestQueue: @unchecked Sendable {
     /// What the committer finds when it takes the group.
     enum Taken {
-        case group(CommitGroup)
+        case group(CommitGroup, requests: [BarrierRequest])
         /// No more batches will come, and the last group has been taken.
         case ended
     }
@@ -92,16 +92,12 @@ final class IngestQueue: @unchecked Sendable {
             }
             isCommitterWaiting = false
             if isEnded, open.isEmpty, open.tickets.isEmpty, requests.isEmpty { return .ended }
-            let taken = open
-            open = spares.popLast() ?? CommitGroup()
-            return .group(taken)
-        }
-    }
-
-    func takeRequests() -> [BarrierRequest] {
-        condition.withLock {
-            defer { requests = [] }
-            return requests
+            // Together: a barrier stands behind everything that came before its request.
+            defer {
+                open = spares.popLast() ?? CommitGroup()
+                requests = []
+            }
+            return .group(open, requests: requests)
         }
     }
 
@@ -113,12 +109,21 @@ final class IngestQueue: @unchecked Sendable {
         }
     }
 
-    /// The group could not be written: its batches may come again as new ones.
-    func forget(_ group: CommitGroup) {
+    /// The group could not be written: its batches may come again as new ones, its barriers are still asked
+    /// for. What came meanwhile as a duplicate may be one of a batch that is lost: it is refused with the
+    /// same error. Returns how many calls that are.
+    func forget(
+        _ group: CommitGroup,
+        _ error: TraceError,
+        requests unmet: [BarrierRequest]
+    ) -> Int {
         condition.withLock {
             for case let key? in group.entries.map(\.dedupKey) {
                 dedup.remove(client: key.client, sequence: key.sequence)
             }
+            // When the queue has ended nobody is left to be answered.
+            if !isEnded { requests = unmet + requests }
+            return open.refuseDuplicates(error)
         }
     }
 }
