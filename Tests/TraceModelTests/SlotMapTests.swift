@@ -10,7 +10,7 @@ import TraceModel
         }
     }
 
-    @Test(arguments: 0..<50 as Range<UInt64>)
+    @Test(arguments: 0..<10 as Range<UInt64>)
     func rescalingIsFairAndMovesAsLittleAsItCan(seed: UInt64) throws {
         var generator = SeededGenerator(seed: seed)
         var map = SlotMap(workers: [.io: Int.random(in: 1...64, using: &generator)])
