@@ -138,9 +138,13 @@ def test_last_batch_finalizes(cluster, contract):
     assert_holds_exactly(cluster.data, traffic)
 
 
-@pytest.mark.parametrize("cluster", [["--inactivity-timeout", "1"]], indirect=True)
-def test_inactivity_finalizes(cluster, contract):
+@pytest.mark.parametrize("cluster", [["--inactivity-timeout", "5"]], indirect=True)
+def test_inactivity_finalizes_and_stops(cluster, contract):
     traffic = Traffic(contract.messages)
     send(cluster, contract, traffic, batches=1)
-    wait_until(lambda: published(cluster), "files after a second of silence")
+    wait_until(lambda: not cluster.processes(), "the end of every process after five seconds of silence")
     assert_holds_exactly(cluster.data, traffic)
+    assert "No cluster runs" in cluster.run("status", check=False).stdout
+    # And it can be started again, as it was.
+    cluster.up("--inactivity-timeout", "0")
+    assert cluster.status()["ready"]
