@@ -182,8 +182,6 @@ command_stop() {
 }
 
 cluster_drain() {
-    # It ended for inactivity, and had drained before.
-    [ "$(services_last_end router)" = "exit code 3" ] && return 0
     if ! services_ready router; then
         complain "the router is not ready, so nothing can be finalized"
         return 1

@@ -33,8 +33,6 @@ services_lay_out_router() {
         inactivity=(--inactivity-timeout "${settings[inactivity_timeout]}")
     services_lay_out router "$bin_dir/trace-router" --data "$data_dir" --grpc "${settings[grpc]}" \
         --workers "${settings[workers]}" "${inactivity[@]}" --time-zone "${settings[time_zone]}"
-    printf '%s\n' "$root/scripts/cluster" stop --data "$data_dir" \
-        >"$(services_dir)/router/on-inactivity"
 }
 
 services_lay_out_worker() {
