@@ -183,8 +183,6 @@ command_stop() {
 
 cluster_drain() {
     if ! services_ready router; then
-        # It ended for inactivity, and had drained before.
-        [ "$(services_last_end router)" = "exit code 3" ] && return 0
         complain "the router is not ready, so nothing can be finalized"
         return 1
     fi
