@@ -241,9 +241,10 @@ let package = Package(
         .testTarget(
             name: "RouterRoleTests",
             dependencies: [
-                "ActivityMonitoring", "ClusterMessages", "GRPCServices", "GRPCTransport",
-                "IngestLog", "RouterRole", "SystemIO", "TestSupport", "TraceModel", "TraceTime",
-                "TraceWire", "ZeroMQ",
+                "CGRPC", "ClusterMessages", "GRPCServices", "GRPCTransport", "IngestLog",
+                "RouterRole",
+                "SystemIO", "TestSupport", "TraceModel", "TraceTime", "TraceWire", "ZeroMQ",
+                logging,
             ],
             swiftSettings: strict
         ),

@@ -1,0 +1,165 @@
+import GRPCTransport
+import IngestLog
+import TestSupport
+import Testing
+import TraceModel
+import TraceWire
+
+@testable import RouterRole
+
+/// What becomes of a message on its way into a commit group.
+@Suite struct BatchAdmissionTests {
+    private static let peer = Array("10.1.2.3".utf8)
+
+    /// A group being filled, and what has come before.
+    private struct Desk: ~Copyable {
+        var admission = BatchAdmission()
+        var dedup = DedupWindow()
+        let group = CommitGroup()
+
+        mutating func admit(_ bytes: [UInt8]) -> BatchAdmission.Outcome {
+            admission.admit(
+                ReceivedMessage(bytes),
+                peerHost: BatchAdmissionTests.peer,
+                into: group,
+                dedup: &dedup
+            )
+        }
+    }
+
+    private func text(_ outcome: BatchAdmission.Outcome) -> String {
+        switch outcome {
+        case .accepted(let events, let sequence): "accepted \(events) \(sequence)"
+        case .duplicate(let events, let sequence): "duplicate \(events) \(sequence)"
+        case .refused(let error, let events, let sequence):
+            "\(error.code) \(events) \(sequence): \(error.message)"
+        }
+    }
+
+    @Test func anAcceptedBatchLiesInTheGroupAsItCame() {
+        var desk = Desk()
+        let bytes = TestBatch.bytes([(.cpu, 5), (.cpu, 6), (.gpu, 5)])
+        #expect(text(desk.admit(bytes)) == "accepted 3 0")
+        let record = desk.group.log.record(at: desk.group.log.offsets[0])
+        #expect(record.type == .batch && Array(record.body) == bytes)
+        #expect(desk.group.entries.count == 1 && desk.group.events.count == 3)
+        let entry = desk.group.entries[0]
+        #expect(entry.firstEvent == 0 && entry.eventCount == 3 && entry.dedupKey == nil)
+        #expect(entry.accepted[Int(Resource.cpu.rawValue)] == 2)
+        #expect(entry.accepted[Int(Resource.gpu.rawValue)] == 1)
+        #expect(entry.accepted[Int(Resource.io.rawValue)] == 0)
+        var bytesByResource = 0
+        for index in entry.wireBytes.indices { bytesByResource += entry.wireBytes[index] }
+        #expect(bytesByResource == bytes.count)
+    }
+
+    /// The host that the batch names, else its peer's, decides the slots and stands in the log.
+    @Test func theHostIsTheBatchsElseThePeers() {
+        for (named, expected) in [("", Self.peer), ("web-1", Array("web-1".utf8))] {
+            var desk = Desk()
+            let bytes = TestBatch.bytes(events: 1, host: named)
+            #expect(text(desk.admit(bytes)) == "accepted 1 0")
+            let record = desk.group.log.record(at: desk.group.log.offsets[0])
+            #expect(Array(record.host) == expected)
+            #expect(Array(record.body) == bytes)
+            let hash = expected.withUnsafeBytes { Slot.hash(host: $0) }
+            #expect(desk.group.events[0].slot == Slot.of(hostHash: hash, processID: 1))
+        }
+    }
+
+    @Test func anEmptyBatchIsAccepted() {
+        var desk = Desk()
+        #expect(text(desk.admit([])) == "accepted 0 0")
+        #expect(
+            text(desk.admit(TestBatch.bytes(events: 0, client: "c", sequence: 1))) == "accepted 0 1"
+        )
+        #expect(desk.group.log.offsets.count == 2 && desk.group.events.count == 0)
+    }
+
+    @Test func aBatchThatCameBeforeIsADuplicate() {
+        var desk = Desk()
+        let bytes = TestBatch.bytes(events: 2, client: "c", sequence: 7)
+        #expect(text(desk.admit(bytes)) == "accepted 2 7")
+        let before = desk.group.byteCount
+        #expect(text(desk.admit(bytes)) == "duplicate 2 7")
+        #expect(desk.group.byteCount == before && desk.group.entries.count == 1)
+        let other = TestBatch.bytes(events: 3, client: "c", sequence: 7)
+        let refused = text(desk.admit(other))
+        #expect(refused.hasPrefix("invalidArgument 3 7: ") && refused.contains("other bytes"))
+        #expect(
+            text(desk.admit(TestBatch.bytes(events: 2, client: "d", sequence: 7))) == "accepted 2 7"
+        )
+    }
+
+    @Test func whatIsTooOldToTellIsRefused() {
+        var desk = Desk()
+        let span = UInt64(Limits.dedupSequencesMax)
+        _ = desk.admit(TestBatch.bytes(events: 1, client: "c", sequence: span + 5))
+        let refused = text(desk.admit(TestBatch.bytes(events: 1, client: "c", sequence: 5)))
+        #expect(refused.hasPrefix("invalidArgument 1 5: ") && refused.contains("\(span)"))
+        #expect(
+            text(desk.admit(TestBatch.bytes(events: 1, client: "c", sequence: 6))) == "accepted 1 6"
+        )
+    }
+
+    @Test func clientAndSequenceGoTogether() {
+        var desk = Desk()
+        let noSequence = text(desk.admit(TestBatch.bytes(events: 1, client: "c")))
+        #expect(noSequence.hasPrefix("invalidArgument 1 0: sequence is unset"))
+        let noClient = text(desk.admit(TestBatch.bytes(events: 1, sequence: 3)))
+        #expect(noClient.hasPrefix("invalidArgument 1 3: client_id is unset"))
+    }
+
+    /// Whatever is refused in between, the group holds the accepted batches and nothing else.
+    @Test(arguments: 0..<10 as Range<UInt64>)
+    func refusalsLeaveTheGroupUntouched(seed: UInt64) {
+        var generator = SeededGenerator(seed: seed)
+        var desk = Desk()
+        var accepted: [[UInt8]] = []
+        var events = 0
+        for step in 0..<300 {
+            let count = Int.random(in: 0..<4, using: &generator)
+            var bytes = TestBatch.bytes(
+                events: count,
+                client: "c",
+                sequence: .random(in: 1...40, using: &generator),
+                host: "h\(step)"
+            )
+            if Int.random(in: 0..<3, using: &generator) == 0, !bytes.isEmpty {
+                let position = Int.random(in: bytes.indices, using: &generator)
+                bytes[position] = UInt8.random(in: 0...255, using: &generator)
+            }
+            if case .accepted(let found, _) = desk.admit(bytes) {
+                accepted.append(bytes)
+                events += found
+            }
+            #expect(desk.group.log.offsets.count == accepted.count)
+            #expect(desk.group.entries.count == accepted.count)
+            #expect(desk.group.events.count == events)
+        }
+        let bodies = desk.group.log.offsets.map { Array(desk.group.log.record(at: $0).body) }
+        #expect(bodies == accepted)
+        #expect(accepted.count > 10 && accepted.count < 300)
+    }
+
+    @Test func onlyAnAcceptedBatchIsAClientsLast() {
+        var desk = Desk()
+        let last = TestBatch.bytes(events: 1, client: "c", isLast: true)
+        _ = desk.admit(last)
+        #expect(!desk.group.lastBatchSeen)
+        _ = desk.admit(TestBatch.bytes(events: 1, client: "c", sequence: 1, isLast: true))
+        #expect(desk.group.lastBatchSeen)
+    }
+
+    @Test func namesBeyondTheirLimitAreRefusedByName() {
+        var desk = Desk()
+        let long = String(repeating: "x", count: 256)
+        let host = text(desk.admit(TestBatch.bytes(events: 1, host: long)))
+        #expect(host.hasPrefix("invalidArgument") && host.contains("host"))
+        let client = text(desk.admit(TestBatch.bytes(events: 1, client: long, sequence: 1)))
+        #expect(client.hasPrefix("invalidArgument") && client.contains("client_id"))
+        #expect(desk.group.isEmpty && desk.group.byteCount == 0)
+        let most = String(repeating: "x", count: 255)
+        #expect(text(desk.admit(TestBatch.bytes(events: 1, host: most))) == "accepted 1 0")
+    }
+}

@@ -1,0 +1,159 @@
+import GRPCServices
+import GRPCTransport
+import IngestLog
+import TestSupport
+import Testing
+import TraceModel
+
+@testable import RouterRole
+
+/// The committer over a real log, fed by real calls.
+@Suite(.serialized) struct CommitterTests {
+    private let directory: TemporaryDirectory
+
+    init() throws { directory = try TemporaryDirectory() }
+
+    private func run(_ body: (RouterHarness) throws -> Void) throws {
+        let router = try RouterHarness(directory)
+        defer { router.end() }
+        try body(router)
+    }
+
+    /// Takes what is delivered to the fabric until the condition holds.
+    private func deliveries(
+        of router: RouterHarness,
+        until isMet: ([CommitGroup]) -> Bool
+    ) -> [CommitGroup] {
+        var groups: [CommitGroup] = []
+        let deadline = ContinuousClock.now + .seconds(30)
+        while !isMet(groups), ContinuousClock.now < deadline {
+            groups += router.inbox.take().map(\.group)
+        }
+        #expect(isMet(groups))
+        return groups
+    }
+
+    @Test func anAckedBatchStandsInTheLog() throws {
+        try run { router in
+            for number in 0..<20 {
+                let answer = try router.send(TestBatch.bytes(events: 2, host: "host-\(number)"))
+                #expect(answer.success && answer.message.contains("2 events"))
+                #expect(try RouterHarness.read(directory).hosts.last == "host-\(number)")
+            }
+            #expect(router.context.acceptedEvents == 40)
+        }
+    }
+
+    /// Whatever shares a commit: each call is answered once, and all that was acked is there.
+    @Test func callsAtOnceShareCommits() throws {
+        let calls = 500
+        let answers = Locked<[Bool]>([])
+        try run { router in
+            for number in 0..<calls {
+                let path = TracerService.Method.sendTraceBatch.path
+                let batch = TestBatch.bytes(events: 1, host: "host-\(number)")
+                router.client.start(path, batch, timeoutSeconds: 30) { result in
+                    let response = (try? result.get()).flatMap { try? TraceResponse(decoding: $0) }
+                    answers.update { $0.append(response?.success ?? false) }
+                }
+            }
+            #expect(answers.wait { $0.count == calls })
+        }
+        #expect(answers.current.allSatisfy { $0 })
+        let found = try RouterHarness.read(directory)
+        #expect(Set(found.hosts) == Set((0..<calls).map { "host-\($0)" }))
+        #expect(found.hosts.count == calls && found.counts.accepted[0] == UInt64(calls))
+    }
+
+    @Test func barriersNumberWindowsAndCarryTheMap() throws {
+        let wider = SlotMap(workers: [:]).rescaled(.gpu, to: 4)
+        var expected: [BarrierPayload] = []
+        try run { router in
+            expected.append(try router.barrier())
+            _ = try router.send(TestBatch.bytes(events: 1))
+            expected.append(try router.barrier(wider))
+            expected.append(try router.barrier())
+            let groups = deliveries(of: router) { $0.flatMap(\.barriers).count == 3 }
+            let delivered = groups.flatMap(\.barriers)
+            #expect(delivered.map(\.barrier) == expected)
+            let logged = try RouterHarness.read(directory).barriers
+            #expect(logged.map(\.barrier) == expected && logged.map(\.end) == delivered.map(\.end))
+            for (before, after) in zip(groups, groups.dropFirst()) {
+                #expect(before.end <= after.begin)
+            }
+        }
+        #expect(expected.map(\.window) == [0, 1, 2])
+        #expect(expected.map(\.slotMap) == [SlotMap(workers: [:]), wider, wider])
+        #expect(Set(expected.map(\.stem)).count == 3)
+    }
+
+    /// A barrier stands behind all batches answered before it was asked for.
+    @Test func aBarrierIsBehindTheBatchesBeforeIt() throws {
+        try run { router in
+            for number in 0..<10 {
+                _ = try router.send(TestBatch.bytes(events: 1, host: "host-\(number)"))
+                let barrier = try router.barrier()
+                let found = try RouterHarness.read(directory)
+                #expect(found.hosts.count == number + 1)
+                #expect(found.barriers.last?.barrier == barrier)
+            }
+        }
+    }
+
+    @Test func aLastBatchEndsTheWindow() throws {
+        try run { router in
+            let last = TestBatch.bytes(events: 1, client: "c", sequence: 1, isLast: true)
+            _ = try router.send(last)
+            let groups = deliveries(of: router) { !$0.flatMap(\.barriers).isEmpty }
+            #expect(groups.flatMap(\.barriers).map(\.barrier.reason) == [.lastBatch])
+        }
+    }
+
+    /// What no batch carries is counted by a tick, so that a restarted router still knows it.
+    @Test func ticksCarryWhatWasRefusedAndDoubled() throws {
+        try run { router in
+            let batch = TestBatch.bytes(events: 3, client: "c", sequence: 1)
+            _ = try router.send(batch)
+            try router.send(batch, expecting: "before")
+            #expect(throws: GRPCCallError.self) {
+                try router.send(TestBatch.bytes(events: 5, client: "c"))
+            }
+            let groups = deliveries(of: router) { ($0.last?.totals.rejected ?? 0) > 0 }
+            let totals = try #require(groups.last?.totals)
+            #expect(totals.acceptedTotal == 3 && totals.deduplicated == 3 && totals.rejected == 5)
+            let counts = try RouterHarness.read(directory).counts
+            #expect(counts == totals)
+        }
+    }
+
+    /// Also when the router ends before a tick is due.
+    @Test func nothingCountedIsForgottenAtTheEnd() throws {
+        for round in UInt64(1)...3 {
+            try run { router in
+                let batch = TestBatch.bytes(events: 2, client: "c", sequence: round)
+                try router.send(batch, expecting: "stored")
+                for _ in 0..<4 { try router.send(batch, expecting: "before") }
+            }
+            let counts = try RouterHarness.read(directory).counts
+            #expect(counts.acceptedTotal == 2 * round && counts.deduplicated == 8 * round)
+        }
+    }
+
+    @Test func everythingTakenIsDurableAtTheEnd() throws {
+        let answers = Locked<[Bool]>([])
+        try run { router in
+            for number in 0..<100 {
+                let path = TracerService.Method.sendTraceBatch.path
+                let batch = TestBatch.bytes(events: 1, host: "host-\(number)")
+                router.client.start(path, batch, timeoutSeconds: 30) { result in
+                    answers.update { $0.append((try? result.get()) != nil) }
+                }
+            }
+            // The end may come before the last of them has arrived, but not before the first.
+            #expect(answers.wait { !$0.isEmpty })
+        }
+        #expect(answers.wait { $0.count == 100 })
+        let hosts = try RouterHarness.read(directory).hosts
+        #expect(hosts.count >= answers.current.count { $0 })
+    }
+}

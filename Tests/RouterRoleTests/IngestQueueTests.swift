@@ -1,0 +1,138 @@
+import GRPCServices
+import GRPCTransport
+import IngestLog
+import TestSupport
+import Testing
+import TraceModel
+
+@testable import RouterRole
+
+/// The queue between calls and the committer, which the test plays.
+@Suite(.serialized) struct IngestQueueTests {
+    /// Calls go to the queue; who answers them is the test's matter.
+    private final class Desk: GRPCServerHandler {
+        let queue: IngestQueue
+        /// Calls that the queue holds, or held.
+        let submitted = Locked(0)
+        init(_ queue: IngestQueue) { self.queue = queue }
+
+        func unary(_ call: GRPCUnaryCall, method: Int, message: consuming ReceivedMessage) {
+            queue.submit(message, peerHost: [1], from: .unary(call))
+            submitted.update { $0 += 1 }
+        }
+
+        func streamOpened(_ stream: GRPCStream, method: Int) {}
+        func streamMessage(_: GRPCStream, method: Int, message: consuming ReceivedMessage) {}
+        func streamHalfClosed(_ stream: GRPCStream, method: Int) {}
+        func streamEnded(_ stream: GRPCStream, method: Int, cancelled: Bool) {}
+        func refused(method: Int, reason: GRPCRefusal) {}
+    }
+
+    private typealias Answers = Locked<[String]>
+
+    private func withQueue(
+        _ body: (Desk, _ send: ([UInt8], Answers) -> Void) throws -> Void
+    ) throws {
+        let directory = try TemporaryDirectory()
+        let desk = Desk(IngestQueue(dedup: DedupWindow()))
+        let server = GRPCServer(
+            configuration: GRPCServerConfiguration(),
+            methods: [GRPCMethod(path: "/test/Send", kind: .unary)],
+            handler: desk
+        )
+        _ = try server.bind("unix:\(directory.path)/queue.sock")
+        server.start()
+        let client = GRPCClient(target: "unix:\(directory.path)/queue.sock")
+        defer {
+            server.shutdown(deadlineSeconds: 1)
+            client.close()
+        }
+        try body(desk) { bytes, answers in
+            client.start("/test/Send", bytes, timeoutSeconds: 30) { result in
+                answers.update { list in
+                    switch result {
+                    case .success(let bytes):
+                        list.append((try? TraceResponse(decoding: bytes))?.message ?? "?")
+                    case .failure(let error): list.append("\(error)")
+                    }
+                }
+            }
+        }
+    }
+
+    /// The next group once something has come.
+    private func take(
+        _ queue: IngestQueue
+    ) throws -> (group: CommitGroup, requests: [IngestQueue.BarrierRequest]) {
+        guard case .group(let group, let requests) = queue.take(deadline: .max) else {
+            throw TraceError(.unreachable, "the queue has ended")
+        }
+        return (group, requests)
+    }
+
+    /// What came as a duplicate of a batch that then could not be written has been stored nowhere.
+    @Test func aDuplicateOfALostBatchIsNotAcked() throws {
+        try withQueue { desk, send in
+            let queue = desk.queue
+            let batch = TestBatch.bytes(events: 3, client: "c", sequence: 1)
+            let answers = Answers([])
+            send(batch, answers)
+            let lost = try take(queue).group
+            send(batch, answers)
+            // The second has come once the queue holds it.
+            let between = try take(queue).group
+            #expect(between.entries.isEmpty && between.deduplicatedEvents == 3)
+            #expect(between.tickets.count == 1)
+            for ticket in between.tickets { ticket.pay() }
+            #expect(answers.wait { $0.count == 1 })
+
+            send(batch, answers)
+            send(TestBatch.bytes(events: 2), answers)
+            let full = TraceError(.exhausted, "disk full")
+            #expect(desk.submitted.wait { $0 == 4 })
+            let refused = queue.forget(lost, full, requests: [])
+            let open = try take(queue).group
+            #expect(refused == 1)
+            for ticket in lost.tickets { ticket.cancel(full) }
+            #expect(open.rejectedEvents == 3 && open.deduplicatedEvents == 0)
+            #expect(open.entries.count == 1)
+            for ticket in open.tickets { ticket.pay() }
+            #expect(answers.wait { $0.count == 4 })
+            #expect(answers.current.count { $0.contains("disk full") } == 2)
+
+            send(batch, answers)
+            let again = try take(queue).group
+            #expect(again.entries.count == 1, "it can be sent again")
+            for ticket in again.tickets { ticket.pay() }
+            #expect(answers.wait { $0.count == 5 })
+        }
+    }
+
+    @Test func aBarrierThatCouldNotBeWrittenIsStillAskedFor() throws {
+        let queue = IngestQueue(dedup: DedupWindow())
+        queue.request(.init(reason: .command, slotMap: nil) { _ in })
+        let (group, requests) = try take(queue)
+        #expect(group.isEmpty && requests.map(\.reason) == [.command])
+        queue.request(.init(reason: .scale, slotMap: nil) { _ in })
+        let full = TraceError(.exhausted, "disk full")
+        #expect(queue.forget(group, full, requests: requests) == 0)
+        let next = try take(queue)
+        #expect(next.requests.map(\.reason) == [.command, .scale])
+        queue.end()
+        // Nobody is left to be answered.
+        #expect(queue.forget(next.group, full, requests: next.requests) == 0)
+        guard case .ended = queue.take(deadline: .max) else {
+            Issue.record("the queue does not end")
+            return
+        }
+    }
+
+    @Test func theDeadlineEndsTheWait() throws {
+        let queue = IngestQueue(dedup: DedupWindow())
+        guard case .group(let group, let requests) = queue.take(deadline: 0) else {
+            Issue.record("the queue has ended")
+            return
+        }
+        #expect(group.isEmpty && requests.isEmpty)
+    }
+}

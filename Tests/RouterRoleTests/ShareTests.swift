@@ -1,0 +1,177 @@
+import IngestLog
+import SystemIO
+import TestSupport
+import Testing
+import TraceModel
+import TraceWire
+
+@testable import RouterRole
+
+/// What workers get: together every event once and in order, and the same bytes whether they are up to date or
+/// read the log later.
+@Suite struct ShareTests {
+    /// A piece of a share, or of the log narrowed naively.
+    private struct Piece: Equatable {
+        let lsn: LSN
+        let type: LogRecordType
+        let arrival: Int64
+        let host: [UInt8]
+        let body: [UInt8]
+    }
+
+    private func randomBatch(_ generator: inout SeededGenerator) -> [UInt8] {
+        let processes = UInt32.random(in: 1...40, using: &generator)
+        let events = (0..<Int.random(in: 0...60, using: &generator)).map { _ in
+            (
+                resource: Resource.allCases.randomElement(using: &generator) ?? .cpu,
+                process: UInt32.random(in: 1...processes, using: &generator)
+            )
+        }
+        var envelope = BatchEncoder.Envelope()
+        if Bool.random(using: &generator) {
+            envelope.host = "host-\(Int.random(in: 0..<5, using: &generator))"
+        }
+        return TestBatch.bytes(events, envelope: envelope)
+    }
+
+    private func randomMap(_ map: SlotMap, _ generator: inout SeededGenerator) -> SlotMap {
+        let resource = Resource.allCases.randomElement(using: &generator) ?? .cpu
+        return map.rescaled(resource, to: Int.random(in: 1...9, using: &generator))
+    }
+
+    /// What a worker's share must be, from the log alone: its slots' events, one after another.
+    private func expected(
+        of worker: WorkerName,
+        maps: SlotMapHistory,
+        until end: LSN
+    ) throws -> (pieces: [Piece], events: Int) {
+        var pieces: [Piece] = []
+        var events = 0
+        var reader = LogReader(
+            directory: LogDirectory(path: ClusterPaths.log),
+            salt: RoutingLog.salt,
+            from: 0
+        )
+        var index = EventIndex()
+        while true {
+            let bytes = try reader.next(budget: 1 << 16, limit: end)
+            if bytes.isEmpty { break }
+            for record in LogRecords(bytes) {
+                guard let type = record.type, type != .fileHead else { continue }
+                var body = Array(record.body)
+                if type == .batch {
+                    let map = maps.place(at: record.lsn).map
+                    let hash = Slot.hash(host: record.host)
+                    _ = try BatchScanner.scan(record.body, into: &index)
+                    body = []
+                    for position in 0..<index.count {
+                        let event = index[position]
+                        let slot = Slot.of(hostHash: hash, processID: event.processID)
+                        guard event.resource == worker.resource,
+                            map.owner(of: slot, resource: event.resource) == worker.index
+                        else { continue }
+                        events += 1
+                        body += record.body[Int(event.offset)..<Int(event.offset + event.length)]
+                    }
+                    if body.isEmpty { continue }
+                }
+                pieces.append(
+                    Piece(
+                        lsn: record.lsn,
+                        type: type,
+                        arrival: record.arrival,
+                        host: Array(record.host),
+                        body: body
+                    )
+                )
+            }
+        }
+        return (pieces, events)
+    }
+
+    private func pieces(_ share: [UInt8]) throws -> [Piece] {
+        var pieces: [Piece] = []
+        try share.withUnsafeBytes { bytes in
+            try ShareRecord.forEach(in: bytes) { record in
+                pieces.append(
+                    Piece(
+                        lsn: record.lsn,
+                        type: try #require(record.type),
+                        arrival: record.arrival,
+                        host: Array(record.host),
+                        body: Array(record.body)
+                    )
+                )
+            }
+        }
+        return pieces
+    }
+
+    /// All a worker gets when it reads the log from `start`, step by step.
+    private func caughtUp(
+        _ worker: WorkerName,
+        from start: LSN,
+        to end: LSN,
+        maps: SlotMapHistory,
+        _ generator: inout SeededGenerator
+    ) throws -> [UInt8] {
+        var bytes: [UInt8] = []
+        var at = start
+        var reader = CatchUpReader(worker: worker, salt: RoutingLog.salt, from: at)
+        while at < end {
+            let step = try reader.step(from: at, limit: end, maps: maps)
+            #expect(step.end > at)
+            // A share that is not taken is read again, by another reader.
+            if Int.random(in: 0..<3, using: &generator) == 0 {
+                reader = CatchUpReader(worker: worker, salt: RoutingLog.salt, from: at)
+                continue
+            }
+            bytes += Array(step.payload.buffer.bytes)
+            at = step.end
+        }
+        return bytes
+    }
+
+    @Test(arguments: 0..<4 as Range<UInt64>)
+    func sharesAreTheLogOnceAndInOrder(seed: UInt64) throws {
+        var generator = SeededGenerator(seed: seed)
+        let directory = try TemporaryDirectory()
+        try directory.asWorkingDirectory {
+            var map = SlotMap(workers: [
+                .function: 3, .gpu: Int.random(in: 1...5, using: &generator),
+            ])
+            var log = try RoutingLog(map: map)
+            defer { log.close() }
+            var events = 0
+            for _ in 0..<25 {
+                let batches = (0..<Int.random(in: 0...4, using: &generator)).map { _ in
+                    randomBatch(&generator)
+                }
+                var index = EventIndex()
+                for batch in batches {
+                    events += try batch.withUnsafeBytes {
+                        try BatchScanner.scan($0, into: &index).total
+                    }
+                }
+                let isScaled = Int.random(in: 0..<4, using: &generator) == 0
+                if isScaled { map = randomMap(map, &generator) }
+                try log.commit(
+                    batches,
+                    newMap: isScaled ? map : nil,
+                    tick: Bool.random(using: &generator)
+                )
+            }
+            var routed = 0
+            let end = log.end
+            let maps = log.maps
+            for worker in RoutingLog.workers {
+                let all = try expected(of: worker, maps: maps, until: end)
+                routed += all.events
+                let later = try caughtUp(worker, from: 0, to: end, maps: maps, &generator)
+                try #require(try pieces(later) == all.pieces, "seed \(seed), \(worker)")
+                try #require(log.live[worker, default: []] == later, "seed \(seed), \(worker)")
+            }
+            #expect(routed == events && events > 500)
+        }
+    }
+}

@@ -1,0 +1,77 @@
+import TraceModel
+import TraceWire
+
+/// Batches as agents send them.
+enum TestBatch {
+    /// Events of the given kinds and processes, each with a text of its own.
+    static func bytes(
+        _ events: [(resource: Resource, process: UInt32)],
+        envelope: BatchEncoder.Envelope = BatchEncoder.Envelope()
+    ) -> [UInt8] {
+        var encoder = BatchEncoder()
+        for (number, event) in events.enumerated() {
+            append("event \(number)", event.resource, event.process, to: &encoder)
+        }
+        encoder.append(envelope)
+        return Array(encoder.bytes)
+    }
+
+    /// Function events of process 1, and who sent them.
+    static func bytes(
+        events: Int,
+        client: String = "",
+        sequence: UInt64 = 0,
+        isLast: Bool = false,
+        host: String = ""
+    ) -> [UInt8] {
+        var envelope = BatchEncoder.Envelope()
+        envelope.clientID = client
+        envelope.sequence = sequence
+        envelope.isLastBatch = isLast
+        envelope.host = host
+        return bytes((0..<events).map { _ in (.function, 1) }, envelope: envelope)
+    }
+
+    private static func append(
+        _ text: String,
+        _ resource: Resource,
+        _ process: UInt32,
+        to encoder: inout BatchEncoder
+    ) {
+        switch resource {
+        case .function:
+            var event = BatchEncoder.Function()
+            event.functionName = text
+            event.tgid = process
+            event.pid = process
+            encoder.append(event)
+        case .cpu:
+            var event = BatchEncoder.CPU()
+            event.comm = text
+            event.pid = process
+            encoder.append(event)
+        case .memory:
+            var event = BatchEncoder.Memory()
+            event.comm = text
+            event.tgid = process
+            event.pid = process
+            encoder.append(event)
+        case .network:
+            var event = BatchEncoder.Network()
+            event.comm = text
+            event.tgid = process
+            event.pid = process
+            encoder.append(event)
+        case .io:
+            var event = BatchEncoder.IO()
+            event.comm = text
+            event.pid = process
+            encoder.append(event)
+        case .gpu:
+            var event = BatchEncoder.GPU()
+            event.timestamp = text
+            event.payload = .memory(pid: process, bytes: 7)
+            encoder.append(event)
+        }
+    }
+}
