@@ -32,8 +32,9 @@ struct BatchAdmission: ~Copyable {
         do throws(WireError) {
             summary = try BatchScanner.scan(batch, into: &index)
         } catch {
+            let events = BatchScanner.countEvents(batch)
             group.log.discardLast()
-            return .refused(error.traceError, events: 0, sequence: 0)
+            return .refused(error.traceError, events: events, sequence: 0)
         }
         let outcome = check(summary, batch: batch, dedup: &dedup, group: group)
         guard case .accepted = outcome else {

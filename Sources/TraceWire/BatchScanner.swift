@@ -51,8 +51,22 @@ package enum BatchScanner {
         return summary
     }
 
-    /// The next event's payload and where its tag stands; the batch's own fields go into `summary`, unknown ones nowhere. Nil
-    /// at the end of the batch.
+    /// How many events a refused batch holds, for its accounting; 0 where its own fields are damaged, as
+    /// they can't be told from one another then. O(fields), looks into no event.
+    package static func countEvents(_ batch: UnsafeRawBufferPointer) -> Int {
+        var summary = BatchSummary()
+        var reader = unsafe FieldReader(ByteView(batch))
+        var count = 0
+        do throws(WireError) {
+            while unsafe try nextEvent(&reader, &summary) != nil { count += 1 }
+            return count
+        } catch {
+            return 0
+        }
+    }
+
+    /// The next event's payload and where its tag stands; the batch's own fields go into `summary`,
+    /// unknown ones nowhere. Nil at the end of the batch.
     @inline(__always)
     private static func nextEvent(
         _ reader: inout FieldReader,

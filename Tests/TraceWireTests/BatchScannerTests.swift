@@ -146,6 +146,19 @@ struct BatchScannerTests {
         )
     }
 
+    /// A batch refused for one bad event still tells how many it holds; one whose own fields are cut off
+    /// does not.
+    @Test func eventsOfRefusedBatchesAreCounted() {
+        let good: [UInt8] = [0x0A, 2, 0x28, 1]
+        let badEvent: [UInt8] = [0x0A, 1, 0x28]
+        let batch = good + badEvent + good
+        #expect(!refusal(batch).isEmpty)
+        #expect(batch.withUnsafeBytes { BatchScanner.countEvents($0) } == 3)
+        let cutOff = good + good + [0x0A, 9, 1]
+        #expect(!refusal(cutOff).isEmpty)
+        #expect(cutOff.withUnsafeBytes { BatchScanner.countEvents($0) } == 0)
+    }
+
     @Test func malformedBytesAreNamed() {
         func event(_ field: UInt32, _ bytes: [UInt8]) -> String {
             refusal(WireBuilder.batch { $0.payload(field, bytes) })
