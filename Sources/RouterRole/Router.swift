@@ -160,9 +160,15 @@ package final class Router {
             methods: services.methods,
             handler: services
         )
-        let port = try server.bind(configuration.address)
-        try FileSystem.remove(ClusterPaths.adminSocket)
-        _ = try server.bind(ClusterPaths.adminAddress)
+        let port: Int
+        do {
+            port = try server.bind(configuration.address)
+            try FileSystem.remove(ClusterPaths.adminSocket)
+            _ = try server.bind(ClusterPaths.adminAddress)
+        } catch {
+            server.shutdown(deadlineSeconds: 0)
+            throw error
+        }
         server.start()
         health.setServing(true)
         logger.info(

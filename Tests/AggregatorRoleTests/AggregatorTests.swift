@@ -23,7 +23,7 @@ import TraceModel
         isolation: isolated (any Actor)? = #isolation,
         until isRight: () async throws -> Bool
     ) async throws {
-        let end = ContinuousClock.now + .seconds(30)
+        let end = ContinuousClock.now + .seconds(120)
         while ContinuousClock.now < end {
             if try await isRight() { return }
             try await Task.sleep(for: .milliseconds(50))
