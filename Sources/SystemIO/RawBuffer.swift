@@ -88,6 +88,12 @@ package struct RawBuffer: ~Copyable {
         unsafe bytes.withUnsafeBytes { unsafe append($0) }
     }
 
+    /// A text with its length in UTF-8 (u32) before it.
+    package mutating func append(counted text: String) {
+        append(integer: UInt32(text.utf8.count))
+        append(text)
+    }
+
     /// The same of another buffer's content.
     package mutating func append(counted other: borrowing RawBuffer) {
         append(integer: UInt32(other.count))

@@ -9,6 +9,10 @@ package struct StateReader {
 
     package init(_ source: UnsafeRawBufferPointer) { unsafe self.source = source }
 
+    package init(_ view: ByteView) { unsafe self.init(view.buffer) }
+
+    package var isAtEnd: Bool { remaining == 0 }
+
     package var remaining: Int { unsafe source.count - at }
 
     /// - Throws: `TraceError(.corrupt)` where the bytes end before the integer does.
@@ -34,6 +38,11 @@ package struct StateReader {
     /// A run of bytes with its length (u32) before it.
     package mutating func counted() throws(TraceError) -> UnsafeRawBufferPointer {
         unsafe try bytes(Int(try integer(UInt32.self)))
+    }
+
+    /// A text with its length (u32) before it; invalid UTF-8 is repaired.
+    package mutating func text() throws(TraceError) -> String {
+        unsafe String(decoding: try counted(), as: UTF8.self)
     }
 
     private static let cutOff = TraceError(.corrupt, "Stored state ends too early")

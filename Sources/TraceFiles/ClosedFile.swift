@@ -66,16 +66,16 @@ package struct ClosedFile: Sendable, Equatable {
         var files: [ClosedFile] = []
         for _ in 0..<(try state.integer(UInt32.self)) {
             guard let kind = OutputKind(rawValue: try state.integer(UInt8.self)),
-                let worker = WorkerName(try state.string())
+                let worker = WorkerName(try state.text())
             else { throw damaged() }
             let window = try state.integer(UInt64.self)
-            let host = try state.string()
+            let host = try state.text()
             let isThisMachine = try state.integer(UInt8.self) != 0
             var runs: [ClosedRun] = []
             for _ in 0..<(try state.integer(UInt32.self)) {
                 runs.append(
                     ClosedRun(
-                        path: try state.string(),
+                        path: try state.text(),
                         order: try state.integer(UInt64.self),
                         serial: try state.integer(UInt64.self),
                         rows: try state.integer(UInt64.self),

@@ -61,7 +61,7 @@ struct NameTable {
             let pid = try state.integer(UInt32.self)
             let tid = try state.integer(UInt32.self)
             let isThread = try state.integer(UInt8.self) != 0
-            names[Key(pid: pid, tid: tid, isThread: isThread)] = Array(try state.bytes().buffer)
+            names[Key(pid: pid, tid: tid, isThread: isThread)] = Array(try state.counted())
         }
     }
 }

@@ -52,7 +52,7 @@ extension RunFile {
 
     convenience init(decoding state: inout StateReader) throws(TraceError) {
         self.init(
-            path: try state.string(),
+            path: try state.text(),
             serial: try state.integer(UInt64.self),
             order: try state.integer(UInt64.self)
         )

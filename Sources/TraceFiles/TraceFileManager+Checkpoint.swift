@@ -59,7 +59,7 @@ extension TraceFileManager {
         store.nextSerial = try state.integer(UInt64.self)
         store.order = try state.integer(UInt64.self)
         for _ in 0..<(try state.integer(UInt32.self)) {
-            let name = try state.bytes()
+            let name = ByteView(try state.counted())
             let isThisMachine = try state.integer(UInt8.self) != 0
             _ = try registerHost(name, isThisMachine: isThisMachine)
         }
@@ -75,7 +75,7 @@ extension TraceFileManager {
         }
         for _ in 0..<(try state.integer(UInt32.self)) {
             let window = try state.integer(UInt64.self)
-            let stem = try state.string()
+            let stem = try state.text()
             let files = try ClosedFile.decode(&state)
             // A merged segment is gone; what is there must be whole.
             for run in files.flatMap(\.runs) {
