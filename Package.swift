@@ -28,6 +28,7 @@ let package = Package(
         .executable(name: "trace-worker", targets: ["trace-worker"]),
         .executable(name: "trace-aggregator", targets: ["trace-aggregator"]),
         .executable(name: "tracectl", targets: ["tracectl"]),
+        .executable(name: "trace-bench", targets: ["trace-bench"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -146,6 +147,16 @@ let package = Package(
             swiftSettings: strict
         ),
 
+        // MARK: Measuring a running cluster from outside
+        .target(
+            name: "TraceBench",
+            dependencies: [
+                "GRPCServices", "GRPCTransport", "OperatorTools", "SystemIO", "TraceModel",
+                "TraceTime", "TraceWire",
+            ],
+            swiftSettings: strict
+        ),
+
         // MARK: Executables: parse options, wire, run, exit code
         .executableTarget(
             name: "trace-router",
@@ -165,6 +176,14 @@ let package = Package(
         .executableTarget(
             name: "tracectl",
             dependencies: ["OperatorTools", "SystemIO", "TraceModel", argumentParser, logging],
+            swiftSettings: strict
+        ),
+        .executableTarget(
+            name: "trace-bench",
+            dependencies: [
+                "OperatorTools", "SystemIO", "TraceBench", "TraceModel", "TraceTime",
+                argumentParser,
+            ],
             swiftSettings: strict
         ),
 
@@ -267,6 +286,14 @@ let package = Package(
         .testTarget(
             name: "OperatorToolsTests",
             dependencies: ["OperatorTools", "SystemIO", "TraceModel", "TraceWire"],
+            swiftSettings: strict
+        ),
+        .testTarget(
+            name: "TraceBenchTests",
+            dependencies: [
+                "GRPCServices", "GRPCTransport", "TestSupport", "TraceBench", "TraceModel",
+                "TraceTime", "TraceWire",
+            ],
             swiftSettings: strict
         ),
     ],

@@ -1,0 +1,96 @@
+import Glibc
+import SystemIO
+import TraceModel
+package import TraceTime
+
+/// Runs loads against a server and, in turn with it, against the do-nothing server.
+package final class Bench {
+    /// Told what happens, a line at a time.
+    package var onProgress: (String) -> Void = { _ in }
+
+    private let server: String
+    private let meter: ClusterMeter?
+    private let probeDirectory: String
+    private let floor: FloorProcess
+    private let zone: TimeZoneRules
+
+    /// `server`: where batches go. `dataDirectory`: absolute, of the cluster behind it; without one its
+    /// processes aren't measured. `program`: a path to `trace-bench`. `close` must be called in every
+    /// case.
+    package init(
+        server: String,
+        dataDirectory: String?,
+        program: String,
+        zone: TimeZoneRules
+    ) throws {
+        self.server = server
+        self.zone = zone
+        meter = try dataDirectory.map { path throws(TraceError) in
+            try ClusterMeter(dataDirectory: path)
+        }
+        probeDirectory = dataDirectory ?? "."
+        floor = try FloorProcess(program: program)
+    }
+
+    package func close() { floor.close() }
+
+    /// Warms up, then runs the load `plan.runs` times. Blocks for minutes.
+    package func measure(_ plan: LoadPlan) throws -> LoadReport {
+        onProgress("\(plan.name): encoding")
+        let traffic = Traffic(plan, zone: zone)
+        let cluster = LoadGenerator(plan, server: server, traffic: traffic)
+        defer { cluster.close() }
+        let idle = LoadGenerator(plan, server: floor.address, traffic: traffic)
+        defer { idle.close() }
+        if plan.warmUpSeconds > 0 {
+            onProgress("\(plan.name): warming up")
+            _ = try runFloor(idle, seconds: plan.warmUpSeconds / 2)
+            _ = try runServer(cluster, seconds: plan.warmUpSeconds)
+        }
+        var serverRuns: [RunFigures] = []
+        var floorRuns: [RunFigures] = []
+        for run in 1...plan.runs {
+            onProgress("\(plan.name): run \(run) of \(plan.runs)")
+            floorRuns.append(try runFloor(idle, seconds: plan.seconds / 2))
+            serverRuns.append(try runServer(cluster, seconds: plan.seconds))
+        }
+        onProgress("\(plan.name): the disk by itself")
+        let group = traffic.batchBytes * min(plan.inFlightMax, 64)
+        return LoadReport(
+            plan: plan,
+            server: ServerFigures(medianOf: serverRuns),
+            floor: ServerFigures(medianOf: floorRuns),
+            disk: try DiskProbe(directory: probeDirectory, groupBytes: group),
+            serverRuns: serverRuns,
+            floorRuns: floorRuns
+        )
+    }
+
+    /// The CPU time of a run is all that its events cause: until they are written and merged.
+    private func runServer(_ load: LoadGenerator, seconds: Double) throws -> RunFigures {
+        guard let meter else { return RunFigures(try load.load(seconds: seconds)) }
+        let received = meter.receivedEvents()
+        let before = try meter.usage()
+        let began = WallClock.monotonic()
+        let outcome = try load.load(seconds: seconds)
+        try meter.waitUntilWritten(received + outcome.events)
+        let processed = Double(WallClock.monotonic() - began) / 1e9
+        try meter.finalize()
+        return RunFigures(
+            outcome,
+            processedSeconds: processed,
+            members: meter.members.map(\.name),
+            before: before,
+            after: try meter.usage()
+        )
+    }
+
+    private func runFloor(_ load: LoadGenerator, seconds: Double) throws -> RunFigures {
+        let before = ProcessUsage(pid: floor.pid)
+        let outcome = try load.load(seconds: seconds)
+        guard let before, let after = ProcessUsage(pid: floor.pid) else {
+            throw TraceError(.notFound, "the do-nothing server has ended")
+        }
+        return RunFigures(outcome, members: ["floor"], before: [before], after: [after])
+    }
+}

@@ -1,0 +1,83 @@
+import OperatorTools
+import SystemIO
+package import TraceModel
+
+/// Watches a running cluster from outside: what its processes use, and whether all is written.
+package struct ClusterMeter: Sendable {
+    /// One process of the cluster, by the name that the status gives it.
+    package struct Member: Sendable {
+        package let name: String
+        package let pid: Int
+    }
+
+    private static let patienceSeconds: Int64 = 300
+    private static let pollNanoseconds: Int64 = 50_000_000
+
+    package let members: [Member]
+    private let dataDirectory: String
+
+    /// `dataDirectory`: absolute. Throws `TraceError` where no cluster is ready in it.
+    package init(dataDirectory: String) throws(TraceError) {
+        self.dataDirectory = dataDirectory
+        let answer = StatusQuery(dataDirectory: dataDirectory, metrics: nil).run()
+        let status = answer.status
+        var members: [Member] = []
+        if let pid = status.router.pid { members.append(Member(name: "router", pid: pid)) }
+        for worker in status.workers {
+            if let pid = worker.pid { members.append(Member(name: worker.name, pid: pid)) }
+        }
+        if let pid = status.aggregator.pid { members.append(Member(name: "aggregator", pid: pid)) }
+        guard status.ready, members.count == status.workers.count + 2 else {
+            throw TraceError(
+                .unreachable,
+                "the cluster in \(dataDirectory) is not ready",
+                remedy: answer.problem
+            )
+        }
+        self.members = members
+    }
+
+    /// By member, in the order of `members`. Throws where a process has ended: its figures are lost.
+    package func usage() throws(TraceError) -> [ProcessUsage] {
+        var all: [ProcessUsage] = []
+        for member in members {
+            guard let usage = ProcessUsage(pid: member.pid) else {
+                throw TraceError(.notFound, "process \(member.name) (\(member.pid)) has ended")
+            }
+            all.append(usage)
+        }
+        return all
+    }
+
+    /// Events received so far.
+    package func receivedEvents() -> Int { status().receivedEvents }
+
+    /// Blocks until everything received is written, `events` at least. Throws where that takes minutes.
+    package func waitUntilWritten(_ events: Int) throws(TraceError) {
+        let deadline = WallClock.monotonic() + Self.patienceSeconds * 1_000_000_000
+        while true {
+            let status = status()
+            let accounted =
+                status.writtenEvents + status.deduplicatedEvents + status.deadLetteredEvents
+                + status.rejectedEvents
+            let isQuiet = status.workers.allSatisfy { $0.lagBytes == 0 }
+            if isQuiet, status.receivedEvents >= events, accounted >= status.receivedEvents {
+                return
+            }
+            guard WallClock.monotonic() < deadline else {
+                throw TraceError(
+                    .exhausted,
+                    "the workers do not catch up: \(accounted) of \(events) events are written"
+                )
+            }
+            Pause.until(WallClock.monotonic() + Self.pollNanoseconds)
+        }
+    }
+
+    /// Closes the open window; returns once its files are final.
+    package func finalize() throws { _ = try AdminClient.finalize(dataDirectory: dataDirectory) }
+
+    private func status() -> ClusterStatus {
+        StatusQuery(dataDirectory: dataDirectory, metrics: nil).run().status
+    }
+}

@@ -1,0 +1,50 @@
+/// Durations in buckets that are exact to 1/32. Fixed memory; recording allocates nothing.
+package struct LatencyHistogram: Sendable {
+    private static let subBits = 5
+    private static let subCount = 1 << subBits
+
+    private var buckets = [Int](repeating: 0, count: 64 * subCount)
+    package private(set) var count = 0
+    /// The longest, ns.
+    package private(set) var maximum: Int64 = 0
+
+    package init() {}
+
+    package mutating func record(_ nanoseconds: Int64) {
+        let value = max(0, nanoseconds)
+        buckets[Self.bucket(of: value)] += 1
+        count += 1
+        maximum = max(maximum, value)
+    }
+
+    package mutating func merge(_ other: LatencyHistogram) {
+        for index in buckets.indices { buckets[index] += other.buckets[index] }
+        count += other.count
+        maximum = max(maximum, other.maximum)
+    }
+
+    /// The duration that a share `quantile` (0–1) of all does not exceed, ns; 0 where there is none.
+    package func quantile(_ quantile: Double) -> Int64 {
+        guard count > 0 else { return 0 }
+        let rank = max(1, Int((quantile * Double(count)).rounded(.up)))
+        var seen = 0
+        for (index, bucket) in buckets.enumerated() {
+            seen += bucket
+            if seen >= rank { return min(Self.upperBound(of: index), maximum) }
+        }
+        return maximum
+    }
+
+    private static func bucket(of value: Int64) -> Int {
+        guard value >= subCount else { return Int(value) }
+        let exponent = 63 - value.leadingZeroBitCount - subBits
+        return (exponent + 1) * subCount + Int(value >> Int64(exponent)) - subCount
+    }
+
+    private static func upperBound(of index: Int) -> Int64 {
+        guard index >= subCount else { return Int64(index) }
+        let exponent = index / subCount - 1
+        let mantissa = Int64(index % subCount + subCount)
+        return ((mantissa + 1) << Int64(exponent)) - 1
+    }
+}

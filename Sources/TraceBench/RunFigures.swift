@@ -1,0 +1,54 @@
+/// What one run of a load measured at one server.
+package struct RunFigures: Sendable, Codable {
+    /// What one process of the server used for it.
+    package struct Share: Sendable, Codable {
+        package let name: String
+        /// CPU time, from the first batch until all is written, over the events acknowledged.
+        package let cpuMicrosecondsPerEvent: Double
+        package let writtenBytesPerEvent: Double
+        package let residentMegabytes: Double
+        package let peakResidentMegabytes: Double
+    }
+
+    package let events: Int
+    package let refusedBatches: Int
+    /// Acknowledged, which means durable.
+    package let eventsPerSecond: Double
+    /// From the first batch until the last event is in its file's segment; nil where it was not watched.
+    package let processedEventsPerSecond: Double?
+    package let wireBytesPerEvent: Double
+    package let ackP50Milliseconds: Double
+    package let ackP99Milliseconds: Double
+    package let ackMaxMilliseconds: Double
+    /// Empty where the server's processes are not known.
+    package let processes: [Share]
+
+    package init(
+        _ outcome: LoadOutcome,
+        processedSeconds: Double? = nil,
+        members: [String] = [],
+        before: [ProcessUsage] = [],
+        after: [ProcessUsage] = []
+    ) {
+        let count = Double(max(1, outcome.events))
+        events = outcome.events
+        refusedBatches = outcome.refused
+        eventsPerSecond = outcome.eventsPerSecond
+        processedEventsPerSecond = processedSeconds.map { count / $0 }
+        wireBytesPerEvent = Double(outcome.bytes) / count
+        ackP50Milliseconds = Double(outcome.latency.quantile(0.5)) / 1e6
+        ackP99Milliseconds = Double(outcome.latency.quantile(0.99)) / 1e6
+        ackMaxMilliseconds = Double(outcome.latency.maximum) / 1e6
+        processes = members.indices.map { index in
+            Share(
+                name: members[index],
+                cpuMicrosecondsPerEvent: (after[index].cpuSeconds - before[index].cpuSeconds) * 1e6
+                    / count,
+                writtenBytesPerEvent:
+                    Double(after[index].writtenBytes - before[index].writtenBytes) / count,
+                residentMegabytes: Double(after[index].residentBytes) / 1e6,
+                peakResidentMegabytes: Double(after[index].peakResidentBytes) / 1e6
+            )
+        }
+    }
+}

@@ -1,0 +1,121 @@
+import GRPCServices
+import GRPCTransport
+import Synchronization
+import SystemIO
+
+/// Sends batches through streams: a thread a stream sends, another takes the acks.
+final class StreamLoad: Sendable {
+    private struct State {
+        var traffic: Traffic
+        var outcome = LoadOutcome()
+        var lastAck: Int64
+    }
+
+    private let plan: LoadPlan
+    private let clients: [GRPCClient]
+    private let start = WallClock.monotonic()
+    private let end: Int64
+    private let state: Mutex<State>
+
+    /// Loads for `seconds`; the clients stay open and are the caller's.
+    init(_ plan: LoadPlan, clients: [GRPCClient], traffic: Traffic, seconds: Double) {
+        self.plan = plan
+        self.clients = clients
+        end = start + Int64(seconds * 1e9)
+        state = Mutex(State(traffic: traffic, lastAck: start))
+    }
+
+    /// Blocks until every batch sent has been acknowledged and every stream has ended.
+    func run() -> LoadOutcome {
+        var threads: [DedicatedThread] = []
+        let streams = clients.count * plan.streams
+        for index in 0..<streams {
+            do throws(GRPCCallError) {
+                let path = TracerService.Method.streamTraceBatches.path
+                let stream = try clients[index % clients.count].openStream(path)
+                let window = AckWindow(limit: windowBatches)
+                threads.append(
+                    DedicatedThread("send-\(index)") { [self] in
+                        send(through: stream, window, index: index, of: streams)
+                    }
+                )
+                threads.append(
+                    DedicatedThread("acks-\(index)") { [self] in receive(from: stream, window) }
+                )
+            } catch {
+                fail("\(error)")
+            }
+        }
+        for thread in threads { thread.join() }
+        return state.withLock { state in
+            var outcome = state.outcome
+            outcome.seconds = Double(state.lastAck - start) / 1e9
+            return outcome
+        }
+    }
+
+    private var windowBatches: Int {
+        switch plan.pace {
+        case .closed(let inFlight): inFlight
+        case .open: LoadPlan.openInFlightMax
+        }
+    }
+
+    private func send(
+        through stream: GRPCClientStream,
+        _ window: AckWindow,
+        index: Int,
+        of streams: Int
+    ) {
+        let interval = plan.intervalNanoseconds
+        var round = 0
+        do throws(GRPCCallError) {
+            while state.withLock({ $0.outcome.failure == nil }) {
+                var due = WallClock.monotonic()
+                if let interval {
+                    due = start + Int64(Double(round * streams + index) * interval)
+                    if due < end { Pause.until(due) }
+                }
+                guard due < end else { break }
+                let batch = state.withLock { $0.traffic.next() }
+                let bytes = batch.bytes.count
+                if interval == nil { due = WallClock.monotonic() }
+                let sent = AckWindow.Sent(due: due, events: batch.events, bytes: bytes)
+                guard window.add(sent) else { break }
+                try stream.send(batch.bytes)
+                round += 1
+            }
+            try stream.halfClose()
+        } catch {
+            fail("\(error)")
+        }
+    }
+
+    private func receive(from stream: GRPCClientStream, _ window: AckWindow) {
+        do {
+            while let bytes = try stream.receive() {
+                let ack = try BatchAck(decoding: bytes)
+                let now = WallClock.monotonic()
+                guard let sent = window.takeOldest() else { break }
+                state.withLock { state in
+                    guard ack.success else {
+                        state.outcome.failure = ack.message
+                        return
+                    }
+                    let latency = now - sent.due
+                    state.outcome.acknowledged(sent.events, bytes: sent.bytes, latency: latency)
+                    state.lastAck = now
+                }
+            }
+        } catch {
+            fail("\(error)")
+        }
+        window.breakOff()
+    }
+
+    private func fail(_ reason: String) {
+        state.withLock { state in
+            if state.outcome.failure == nil { state.outcome.failure = reason }
+        }
+    }
+}
