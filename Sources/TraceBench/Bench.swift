@@ -73,12 +73,11 @@ package final class Bench {
         let before = try meter.usage()
         let began = WallClock.monotonic()
         let outcome = try load.load(seconds: seconds)
-        try meter.waitUntilWritten(received + outcome.events)
-        let processed = Double(WallClock.monotonic() - began) / 1e9
+        let applied = try meter.waitUntilWritten(received + outcome.events)
         try meter.finalize()
         return RunFigures(
             outcome,
-            processedSeconds: processed,
+            processedSeconds: Double(applied - began) / 1e9,
             members: meter.members.map(\.name),
             before: before,
             after: try meter.usage()

@@ -52,19 +52,25 @@ package struct ClusterMeter: Sendable {
     /// Events received so far.
     package func receivedEvents() -> Int { status().receivedEvents }
 
-    /// Blocks until everything received is written, `events` at least. Throws where that takes minutes.
-    package func waitUntilWritten(_ events: Int) throws(TraceError) {
+    /// Blocks until everything received, `events` at least, is written and reported so. Returns when
+    /// the workers had applied it, as the reports come later (monotonic ns). Throws where it takes
+    /// minutes.
+    package func waitUntilWritten(_ events: Int) throws(TraceError) -> Int64 {
         let deadline = WallClock.monotonic() + Self.patienceSeconds * 1_000_000_000
+        var appliedAt: Int64?
         while true {
             let status = status()
+            let now = WallClock.monotonic()
             let accounted =
                 status.writtenEvents + status.deduplicatedEvents + status.deadLetteredEvents
                 + status.rejectedEvents
             let isQuiet = status.workers.allSatisfy { $0.lagBytes == 0 }
-            if isQuiet, status.receivedEvents >= events, accounted >= status.receivedEvents {
-                return
+            if isQuiet, status.receivedEvents >= events {
+                let applied = appliedAt ?? now
+                appliedAt = applied
+                if accounted >= status.receivedEvents { return applied }
             }
-            guard WallClock.monotonic() < deadline else {
+            guard now < deadline else {
                 throw TraceError(
                     .exhausted,
                     "the workers do not catch up: \(accounted) of \(events) events are written"

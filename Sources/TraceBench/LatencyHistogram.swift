@@ -45,6 +45,7 @@ package struct LatencyHistogram: Sendable {
         guard index >= subCount else { return Int64(index) }
         let exponent = index / subCount - 1
         let mantissa = Int64(index % subCount + subCount)
-        return ((mantissa + 1) << Int64(exponent)) - 1
+        // Wraps to the greatest number in the last bucket.
+        return ((mantissa + 1) << Int64(exponent)) &- 1
     }
 }

@@ -21,6 +21,8 @@ package struct LoadPlan: Sendable, Codable, Equatable {
     package var streams = 0
     package var processes = 200
     package var functions = 500
+    /// Events encoded beforehand and sent over and over: enough that each process meets most functions.
+    package var encodedEvents = 200_000
     package var seconds = 5.0
     package var warmUpSeconds = 2.0
     package var runs = 3

@@ -4,7 +4,8 @@ import OperatorTools
 /// What the kernel says of one process.
 package struct ProcessUsage: Sendable {
     package let cpuSeconds: Double
-    /// Bytes that reached the storage layer.
+    /// Bytes given to `write` and its like. (What the kernel counts as going to the disk says too much:
+    /// a large folio counts whole for each write into it.)
     package let writtenBytes: Int
     package let residentBytes: Int
     package let peakResidentBytes: Int
@@ -15,11 +16,20 @@ package struct ProcessUsage: Sendable {
         guard let process = UInt32(exactly: pid),
             let stat = proc.contents(of: process, "stat").flatMap(ProcessStat.init),
             let memory = proc.contents(of: process, "status").flatMap(ProcessMemory.init),
-            let io = proc.contents(of: process, "io").flatMap(ProcessIO.init)
+            let written = proc.contents(of: process, "io").flatMap(Self.writtenBytes)
         else { return nil }
         cpuSeconds = Double(stat.cpuTicks) / Double(sysconf(Int32(_SC_CLK_TCK)))
-        writtenBytes = Int(io.writeBytes)
+        writtenBytes = written
         residentBytes = Int(memory.resident)
         peakResidentBytes = Int(memory.peak)
+    }
+
+    /// The line `wchar: N` of `/proc/PID/io`.
+    private static func writtenBytes(_ io: [UInt8]) -> Int? {
+        for line in io.split(separator: UInt8(ascii: "\n")) where line.starts(with: "wchar: ".utf8)
+        {
+            return Int(String(decoding: line.dropFirst(7), as: UTF8.self))
+        }
+        return nil
     }
 }

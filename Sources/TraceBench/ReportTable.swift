@@ -2,7 +2,7 @@ import OperatorTools
 
 /// Reports for people: one column a load.
 package struct ReportTable {
-    private static let titleWidth = 34
+    private static let titleWidth = 36
     private static let columnWidth = 18
 
     private let reports: [LoadReport]
@@ -16,7 +16,7 @@ package struct ReportTable {
         )
         lines.append(row("  of the floor") { ratio($0.server, to: $0.floor, \.eventsPerSecond) })
         lines.append(
-            row("Written events/s") { report in
+            row("Applied by workers, events/s") { report in
                 report.server.processedEventsPerSecond.map { Report.grouped(Int($0)) } ?? "-"
             }
         )
@@ -25,7 +25,9 @@ package struct ReportTable {
         lines.append(row("Ack latency p99, ms") { number($0.server.ackP99Milliseconds, 2) })
         lines.append(row("  longest, ms") { number($0.server.ackMaxMilliseconds, 1) })
         lines.append(
-            row("CPU without merging, µs/event") { number($0.server.cpuMicrosecondsPerEvent, 3) }
+            row("CPU but the aggregator's, µs/event") {
+                number($0.server.cpuMicrosecondsPerEvent, 3)
+            }
         )
         lines.append(
             row("  times the floor") { ratio($0.server, to: $0.floor, \.cpuMicrosecondsPerEvent) }
@@ -47,7 +49,7 @@ package struct ReportTable {
     private var machineLines: [String] {
         [
             row("Bytes on the wire per event") { number($0.server.wireBytesPerEvent, 0) },
-            row("Bytes to disk per event") { number($0.server.writtenBytesPerEvent, 0) },
+            row("Bytes written per event") { number($0.server.writtenBytesPerEvent, 0) },
             row("Peak memory of all, MB") { number($0.server.peakResidentMegabytes, 0) },
             row("Floor: events/s") { Report.grouped(Int($0.floor.eventsPerSecond)) },
             row("Floor: CPU, µs/event") { number($0.floor.cpuMicrosecondsPerEvent, 3) },

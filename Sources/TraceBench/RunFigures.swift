@@ -14,7 +14,7 @@ package struct RunFigures: Sendable, Codable {
     package let refusedBatches: Int
     /// Acknowledged, which means durable.
     package let eventsPerSecond: Double
-    /// From the first batch until the last event is in its file's segment; nil where it was not watched.
+    /// From the first batch until the workers have applied the last event; nil where not watched.
     package let processedEventsPerSecond: Double?
     package let wireBytesPerEvent: Double
     package let ackP50Milliseconds: Double

@@ -30,13 +30,9 @@ package struct ServerFigures: Sendable, Codable {
         }
     }
 
-    /// Of all processes but the aggregator, whose work, the merging, has a line of its own.
+    /// Of all processes but the aggregator, whose work (merging, metrics) has a line of its own.
     package var cpuMicrosecondsPerEvent: Double {
         sum { $0.name == "aggregator" ? 0 : $0.cpuMicrosecondsPerEvent }
-    }
-
-    package var mergingMicrosecondsPerEvent: Double {
-        sum { $0.name == "aggregator" ? $0.cpuMicrosecondsPerEvent : 0 }
     }
 
     package var writtenBytesPerEvent: Double { sum(\.writtenBytesPerEvent) }

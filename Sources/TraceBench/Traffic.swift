@@ -6,8 +6,6 @@ import TraceWire
 /// An endless row of batches: templates in turn, with timestamps up to now. Encoded once, so that
 /// making one costs a copy.
 package struct Traffic: Sendable {
-    /// Events in all templates together: enough that every process meets most functions.
-    private static let templateEvents = 200_000
     private static let templatesMin = 16
 
     package struct Batch: Sendable {
@@ -22,7 +20,7 @@ package struct Traffic: Sendable {
 
     /// Encodes everything; takes about a second.
     package init(_ plan: LoadPlan, zone: TimeZoneRules) {
-        let count = max(Self.templatesMin, Self.templateEvents / plan.batchEvents)
+        let count = max(Self.templatesMin, plan.encodedEvents / plan.batchEvents)
         var functions = FunctionEvents(processes: plan.processes, functions: plan.functions)
         var mixed = MixedEvents(processes: plan.processes, functions: plan.functions)
         var encoder = BatchEncoder()

@@ -27,6 +27,9 @@ struct ClusterOptions: ParsableArguments {
     @Flag(help: "Print one JSON object at the end, and nothing else, on standard output.")
     var json = false
 
+    @Option(help: ArgumentHelp("Write the JSON object to a file besides.", valueName: "file"))
+    var save: String?
+
     /// The caller closes it.
     func makeBench() throws -> Bench {
         SignalReceiver.blockAll()
@@ -42,7 +45,13 @@ struct ClusterOptions: ParsableArguments {
     }
 
     func show(_ reports: [LoadReport]) throws {
-        Terminal.output.line(json ? try Report.json(reports) : ReportTable(reports).text)
+        let object = try Report.json(reports)
+        if let save {
+            let bytes = Array("\(object)\n".utf8)
+            let file = try File(save, .replace)
+            try bytes.withUnsafeBytes { try file.write($0, at: 0) }
+        }
+        Terminal.output.line(json ? object : ReportTable(reports).text)
     }
 
     private static func absolute(_ path: String) throws -> String {

@@ -10,6 +10,7 @@ import TraceTime
     private func load(_ change: (inout LoadPlan) -> Void) throws -> (LoadOutcome, CountingServer) {
         var plan = LoadPlan()
         plan.batchEvents = 10
+        plan.encodedEvents = 200
         change(&plan)
         let server = try CountingServer()
         defer { server.shutdown() }
@@ -50,7 +51,8 @@ import TraceTime
     }
 
     @Test func aServerThatIsNotThereEndsTheLoad() throws {
-        let plan = LoadPlan()
+        var plan = LoadPlan()
+        plan.encodedEvents = 1_000
         let traffic = Traffic(plan, zone: try TimeZoneRules.configure("UTC"))
         let generator = LoadGenerator(plan, server: "127.0.0.1:1", traffic: traffic)
         defer { generator.close() }

@@ -13,6 +13,7 @@ import TraceWire
         var plan = LoadPlan()
         plan.mix = mix
         plan.batchEvents = batch
+        plan.encodedEvents = 2_000
         return plan
     }
 
