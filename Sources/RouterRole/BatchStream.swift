@@ -13,11 +13,13 @@ final class BatchStream: Sendable {
     }
 
     private let stream: GRPCStream
+    let peer: String
     let peerHost: [UInt8]
     private let state = Mutex(State())
 
-    init(_ stream: GRPCStream, peerHost: [UInt8]) {
+    init(_ stream: GRPCStream, peer: String, peerHost: [UInt8]) {
         self.stream = stream
+        self.peer = peer
         self.peerHost = peerHost
     }
 

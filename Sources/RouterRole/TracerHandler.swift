@@ -59,14 +59,14 @@ final class TracerHandler: GRPCServerHandler {
 
     func streamOpened(_ stream: GRPCStream, method: Int) {
         let peer = stream.peer
-        context.clients.note(peer, now: WallClock.monotonic())
-        stream.attachment = BatchStream(stream, peerHost: host(of: peer))
+        stream.attachment = BatchStream(stream, peer: peer, peerHost: host(of: peer))
         stream.receiveNext()
     }
 
     func streamMessage(_ stream: GRPCStream, method: Int, message: consuming ReceivedMessage) {
         guard let batches = stream.attachment as? BatchStream, !context.isDraining else { return }
         batches.received()
+        context.clients.note(batches.peer, now: WallClock.monotonic())
         submit(message, peerHost: batches.peerHost, from: .stream(batches))
         stream.receiveNext()
     }
