@@ -99,6 +99,11 @@ let package = Package(
         ),
         .target(name: "ActivityMonitoring", dependencies: ["TraceModel"], swiftSettings: strict),
         .target(
+            name: "AnomalyRules",
+            dependencies: ["SystemIO", "TraceModel"],
+            swiftSettings: strict
+        ),
+        .target(
             name: "ClusterMessages",
             dependencies: ["CTraceProtos", "TraceMetrics", "TraceModel"],
             swiftSettings: memoryStrict
@@ -106,7 +111,8 @@ let package = Package(
         .target(
             name: "TraceProcessing",
             dependencies: [
-                "SystemIO", "TraceFiles", "TraceMetrics", "TraceModel", "TraceTime", "TraceWire",
+                "AnomalyRules", "SystemIO", "TraceFiles", "TraceMetrics", "TraceModel", "TraceTime",
+                "TraceWire",
             ],
             swiftSettings: strict
         ),
@@ -124,8 +130,9 @@ let package = Package(
         .target(
             name: "WorkerRole",
             dependencies: [
-                "ClusterMessages", "IngestLog", "SystemIO", "TraceFiles", "TraceMetrics",
-                "TraceModel", "TraceProcessing", "TraceTime", "TraceWire", "ZeroMQ", logging,
+                "AnomalyRules", "ClusterMessages", "IngestLog", "SystemIO", "TraceFiles",
+                "TraceMetrics", "TraceModel", "TraceProcessing", "TraceTime", "TraceWire", "ZeroMQ",
+                logging,
             ],
             swiftSettings: strict
         ),
@@ -240,6 +247,11 @@ let package = Package(
             swiftSettings: strict
         ),
         .testTarget(
+            name: "AnomalyRulesTests",
+            dependencies: ["AnomalyRules", "SystemIO", "TraceModel"],
+            swiftSettings: strict
+        ),
+        .testTarget(
             name: "ActivityMonitoringTests",
             dependencies: ["ActivityMonitoring", "TraceModel"],
             swiftSettings: strict
@@ -252,7 +264,8 @@ let package = Package(
         .testTarget(
             name: "TraceProcessingTests",
             dependencies: [
-                "SystemIO", "TraceFiles", "TraceMetrics", "TraceModel", "TraceProcessing",
+                "AnomalyRules", "SystemIO", "TraceFiles", "TraceMetrics", "TraceModel",
+                "TraceProcessing",
                 "TraceTime", "TraceWire",
             ],
             swiftSettings: strict

@@ -97,6 +97,13 @@ package enum Limits {
     /// Kinds of transfer between host and GPU: there are four.
     package static let transferKindsMax = 16
 
+    // MARK: Anomaly rules
+    package static let rulesFileBytesMax = 1 << 20
+    package static let ruleOverridesMax = 1_024
+    /// Ports, and hosts, of one process that are watched for scans at once.
+    package static let scanKeysPerProcessMax = 32
+    package static let scanValuesPerKeyMax = 256
+
     // MARK: Files
     /// Rendered rows that wait for their order, for all files of one worker together.
     package static let runBufferBytesMax = 64 << 20
@@ -178,5 +185,7 @@ package enum Limits {
         precondition(openCallsPerThreadMax <= 512, "Perfetto nests B and E 512 deep")
         precondition(workersPerResourceMax <= Slot.count)
         precondition(seriesPerMetricMax <= seriesHeldMax)
+        precondition(ruleOverridesMax < UInt16.max)
+        precondition(scanValuesPerKeyMax <= UInt16.max)
     }
 }

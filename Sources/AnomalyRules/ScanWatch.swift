@@ -1,0 +1,105 @@
+package import SystemIO
+package import TraceModel
+
+/// How many distinct values each key has met lately: hosts by port, ports by host. Keys and values are
+/// numbers or hashes. Bounded: the key, and of a key the value, not met for longest gives way.
+package struct ScanWatch {
+    private struct Key {
+        let key: UInt64
+        var last: Int64
+        var values: [UInt64] = []
+        var times: [Int64] = []
+        var alarm = Alarm()
+    }
+
+    private var keys: [Key] = []
+
+    package init() {}
+
+    /// Notes that `key` met `value`. How many it has met within `window` nanoseconds where these are
+    /// `limit` or more and it is worth telling.
+    package mutating func observe(
+        _ value: UInt64,
+        of key: UInt64,
+        at time: Int64,
+        window: Int64,
+        limit: Int,
+        cooldown: Int64
+    ) -> Int? {
+        let at = keys.firstIndex { $0.key == key } ?? add(key, at: time)
+        keys[at].last = max(keys[at].last, time)
+        forget(before: keys[at].last, window: window, at)
+        if let known = keys[at].values.firstIndex(of: value) {
+            keys[at].times[known] = max(keys[at].times[known], time)
+            return nil
+        }
+        if keys[at].values.count >= Limits.scanValuesPerKeyMax { forgetOldest(at) }
+        keys[at].values.append(value)
+        keys[at].times.append(time)
+        let count = keys[at].values.count
+        guard count >= limit, keys[at].alarm.fire(at: time, cooldown: cooldown) else { return nil }
+        return count
+    }
+
+    private mutating func add(_ key: UInt64, at time: Int64) -> Int {
+        if keys.count >= Limits.scanKeysPerProcessMax,
+            let oldest = keys.indices.min(by: { (keys[$0].last, $0) < (keys[$1].last, $1) })
+        {
+            keys[oldest] = Key(key: key, last: time)
+            return oldest
+        }
+        keys.append(Key(key: key, last: time))
+        return keys.count - 1
+    }
+
+    private mutating func forget(before time: Int64, window: Int64, _ at: Int) {
+        let (since, overflow) = time.subtractingReportingOverflow(window)
+        guard !overflow, keys[at].times.contains(where: { $0 <= since }) else { return }
+        var kept = 0
+        for index in keys[at].times.indices where keys[at].times[index] > since {
+            keys[at].times[kept] = keys[at].times[index]
+            keys[at].values[kept] = keys[at].values[index]
+            kept += 1
+        }
+        keys[at].times.removeSubrange(kept...)
+        keys[at].values.removeSubrange(kept...)
+    }
+
+    private mutating func forgetOldest(_ at: Int) {
+        let times = keys[at].times
+        guard let oldest = times.indices.min(by: { (times[$0], $0) < (times[$1], $1) }) else {
+            return
+        }
+        keys[at].times.remove(at: oldest)
+        keys[at].values.remove(at: oldest)
+    }
+
+    package func encode(into buffer: inout RawBuffer) {
+        buffer.append(integer: UInt16(keys.count))
+        for key in keys {
+            buffer.append(integer: key.key)
+            buffer.append(integer: key.last)
+            key.alarm.encode(into: &buffer)
+            buffer.append(integer: UInt16(key.values.count))
+            for index in key.values.indices {
+                buffer.append(integer: key.values[index])
+                buffer.append(integer: key.times[index])
+            }
+        }
+    }
+
+    package init(decoding reader: inout StateReader) throws(TraceError) {
+        for _ in 0..<(try reader.integer(UInt16.self)) {
+            var key = Key(
+                key: try reader.integer(UInt64.self),
+                last: try reader.integer(Int64.self)
+            )
+            key.alarm = try Alarm(decoding: &reader)
+            for _ in 0..<(try reader.integer(UInt16.self)) {
+                key.values.append(try reader.integer(UInt64.self))
+                key.times.append(try reader.integer(Int64.self))
+            }
+            keys.append(key)
+        }
+    }
+}

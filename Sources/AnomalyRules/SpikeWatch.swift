@@ -1,0 +1,35 @@
+package import SystemIO
+package import TraceModel
+
+/// Looks for values of a series far above what is usual.
+package struct SpikeWatch: BitwiseCopyable {
+    package private(set) var usual = Ewma()
+    private var alarm = Alarm()
+
+    package init() {}
+
+    /// The score of a value worth telling, nil for any other one. Values up to `floor` are none.
+    package mutating func observe(
+        _ value: Double,
+        limit: Double,
+        samplesMin: Double,
+        floor: Double = -.infinity,
+        at time: Int64,
+        cooldown: Int64
+    ) -> Double? {
+        let score = usual.observe(value, limit: limit, samplesMin: samplesMin)
+        guard let score, score >= limit, value > floor, alarm.fire(at: time, cooldown: cooldown)
+        else { return nil }
+        return score
+    }
+
+    package func encode(into buffer: inout RawBuffer) {
+        usual.encode(into: &buffer)
+        alarm.encode(into: &buffer)
+    }
+
+    package init(decoding reader: inout StateReader) throws(TraceError) {
+        usual = try Ewma(decoding: &reader)
+        alarm = try Alarm(decoding: &reader)
+    }
+}

@@ -1,0 +1,113 @@
+/// One number that decides whether a rule raises.
+package enum Threshold: UInt8, CaseIterable, Sendable {
+    case slowCallMilliseconds
+    case durationZScore, durationSamplesMin
+    case stuckCallSeconds
+    case utilizationRaisePercent, utilizationClearPercent, utilizationWindowSeconds
+    case migrationsRaisePerSecond, migrationsClearPerSecond
+    case numaRaisePerSecond, numaClearPerSecond
+    case hotspotRaisePercent, hotspotClearPercent, hotspotCPUsMin
+    case leakPercentPerHour, leakSpanSeconds, leakRisingPercent, leakAgeMilliseconds
+    case largeAllocationMebibytes
+    case churnRaisePerSecond, churnClearPerSecond
+    case fragmentationRaiseScore, fragmentationClearScore
+    case rateSpikeZScore, rateSpikeSamplesMin, rateSpikeBytesPerSecond
+    case retransmitsWarnPercent, retransmitsSeverePercent, retransmitsPacketsMin
+    case connectionChurnFactor, connectionChurnMeanMin
+    case hostScanHosts, hostScanWindowSeconds
+    case portScanPorts, portScanWindowSeconds
+    case slowIOMilliseconds
+    case latencyZScore, latencySamplesMin
+    case throughputZScore, throughputSamplesMin, throughputBytesPerSecond
+    case gpuGrowthPercentPerHour, gpuGrowthSpanSeconds, gpuGrowthRisingPercent
+    case transferDropPercent, transferClearPercent, transferSamplesMin
+
+    /// How many there are; an array by raw value is so long.
+    package static var count: Int { 47 }
+
+    /// What a threshold is called in the configuration, and what may stand there.
+    package struct Definition: Sendable {
+        package let rule: RuleID
+        package let name: String
+        package let standard: Double
+        package let range: ClosedRange<Double>
+    }
+
+    package var definition: Definition {
+        func define(
+            _ rule: RuleID,
+            _ name: String,
+            _ standard: Double,
+            _ range: ClosedRange<Double>
+        ) -> Definition {
+            Definition(rule: rule, name: name, standard: standard, range: range)
+        }
+        let percent = 0.0...100_000
+        let rate = 0.0...1e15
+        let samples = Double(Ewma.samplesMin)...1e6
+        let score = 1.0...1_000
+        let day = 1.0...86_400
+        return switch self {
+        case .slowCallMilliseconds: define(.slowCall, "duration_ms", 100, 0...1e9)
+        case .durationZScore: define(.durationOutlier, "z_score", 4, score)
+        case .durationSamplesMin: define(.durationOutlier, "samples_min", 30, samples)
+        case .stuckCallSeconds: define(.stuckCall, "open_s", 30, day)
+        case .utilizationRaisePercent: define(.highUtilization, "raise_percent", 85, percent)
+        case .utilizationClearPercent: define(.highUtilization, "clear_percent", 75, percent)
+        case .utilizationWindowSeconds: define(.highUtilization, "window_s", 600, 10...86_400)
+        case .migrationsRaisePerSecond: define(.migrationStorm, "raise_per_s", 1_000, rate)
+        case .migrationsClearPerSecond: define(.migrationStorm, "clear_per_s", 800, rate)
+        case .numaRaisePerSecond: define(.numaMigration, "raise_per_s", 10, rate)
+        case .numaClearPerSecond: define(.numaMigration, "clear_per_s", 8, rate)
+        case .hotspotRaisePercent: define(.cpuHotspot, "raise_percent", 90, percent)
+        case .hotspotClearPercent: define(.cpuHotspot, "clear_percent", 80, percent)
+        case .hotspotCPUsMin: define(.cpuHotspot, "cpus_min", 4, 1...1_024)
+        case .leakPercentPerHour: define(.leak, "growth_percent_per_h", 10, percent)
+        case .leakSpanSeconds: define(.leak, "span_s", 600, 20...86_400)
+        case .leakRisingPercent: define(.leak, "rising_percent", 80, 0...100)
+        case .leakAgeMilliseconds: define(.leak, "age_ms_min", 500, 0...1e9)
+        case .largeAllocationMebibytes: define(.largeAllocation, "size_mib", 64, 0...1e12)
+        case .churnRaisePerSecond: define(.churn, "raise_per_s", 100_000, rate)
+        case .churnClearPerSecond: define(.churn, "clear_per_s", 80_000, rate)
+        case .fragmentationRaiseScore: define(.fragmentation, "raise_score", 70, percent)
+        case .fragmentationClearScore: define(.fragmentation, "clear_score", 60, percent)
+        case .rateSpikeZScore: define(.rateSpike, "z_score", 4, score)
+        case .rateSpikeSamplesMin: define(.rateSpike, "samples_min", 30, samples)
+        case .rateSpikeBytesPerSecond: define(.rateSpike, "bytes_per_s_min", 1_048_576, rate)
+        case .retransmitsWarnPercent: define(.retransmits, "warn_percent", 1, percent)
+        case .retransmitsSeverePercent: define(.retransmits, "severe_percent", 5, percent)
+        case .retransmitsPacketsMin: define(.retransmits, "packets_min", 100, 1...1e9)
+        case .connectionChurnFactor: define(.connectionChurn, "factor", 10, 1...1e6)
+        case .connectionChurnMeanMin: define(.connectionChurn, "mean_per_s_min", 5, rate)
+        case .hostScanHosts: define(.hostScan, "hosts", 25, 2...256)
+        case .hostScanWindowSeconds: define(.hostScan, "window_s", 300, day)
+        case .portScanPorts: define(.portScan, "ports", 20, 2...256)
+        case .portScanWindowSeconds: define(.portScan, "window_s", 60, day)
+        case .slowIOMilliseconds: define(.slowIO, "latency_ms", 100, 0...1e9)
+        case .latencyZScore: define(.latencyOutlier, "z_score", 4, score)
+        case .latencySamplesMin: define(.latencyOutlier, "samples_min", 30, samples)
+        case .throughputZScore: define(.throughputSpike, "z_score", 4, score)
+        case .throughputSamplesMin: define(.throughputSpike, "samples_min", 30, samples)
+        case .throughputBytesPerSecond:
+            define(.throughputSpike, "bytes_per_s_min", 1_048_576, rate)
+        case .gpuGrowthPercentPerHour: define(.memoryGrowth, "growth_percent_per_h", 10, percent)
+        case .gpuGrowthSpanSeconds: define(.memoryGrowth, "span_s", 600, 20...86_400)
+        case .gpuGrowthRisingPercent: define(.memoryGrowth, "rising_percent", 80, 0...100)
+        case .transferDropPercent: define(.transferDrop, "ratio_percent", 25, 0...100)
+        case .transferClearPercent: define(.transferDrop, "clear_percent", 50, 0...100_000)
+        case .transferSamplesMin: define(.transferDrop, "samples_min", 30, samples)
+        }
+    }
+
+    /// Of each pair the first must not be greater than the second.
+    static let ordered: [(Threshold, Threshold)] = [
+        (.utilizationClearPercent, .utilizationRaisePercent),
+        (.migrationsClearPerSecond, .migrationsRaisePerSecond),
+        (.numaClearPerSecond, .numaRaisePerSecond),
+        (.hotspotClearPercent, .hotspotRaisePercent),
+        (.churnClearPerSecond, .churnRaisePerSecond),
+        (.fragmentationClearScore, .fragmentationRaiseScore),
+        (.retransmitsWarnPercent, .retransmitsSeverePercent),
+        (.transferDropPercent, .transferClearPercent),
+    ]
+}
