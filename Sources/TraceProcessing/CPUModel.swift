@@ -24,6 +24,8 @@ struct CPUModel: ProcessModel, ~Copyable {
     private var migrations = CumulativeCounter()
     private var numaMigrations = CumulativeCounter()
     private(set) var migrationRate = CounterRate()
+    private var numaRate = CounterRate()
+    private var rules = CPURules()
 
     init() {}
 
@@ -55,9 +57,16 @@ struct CPUModel: ProcessModel, ~Copyable {
         account.pointee.offTime.add(offTime.add(event.offCPUMicroseconds))
         account.pointee.migrations.add(migrations.add(UInt64(event.migrations)))
         account.pointee.numaMigrations.add(numaMigrations.add(UInt64(event.numaMigrations)))
-        migrationRate.note(migrations.last, at: context.time)
+        let hasRate = migrationRate.note(migrations.last, at: context.time)
+        let hasNumaRate = numaRate.note(numaMigrations.last, at: context.time)
         utilization.note(event.utilizationPercent)
         visited.insert(event.cpuID)
+        let name = identity.name.view
+        rules.judge(event, cpusSeen: visited.count, of: name, context)
+        if hasRate {
+            rules.judge(migrationsPerSecond: migrationRate.perSecond, of: name, context)
+        }
+        if hasNumaRate { rules.judge(numaPerSecond: numaRate.perSecond, of: name, context) }
     }
 
     private mutating func restart() {
@@ -68,6 +77,8 @@ struct CPUModel: ProcessModel, ~Copyable {
         migrations.restart()
         numaMigrations.restart()
         migrationRate = CounterRate()
+        numaRate = CounterRate()
+        rules = CPURules()
     }
 
     // MARK: Rows
@@ -133,6 +144,8 @@ struct CPUModel: ProcessModel, ~Copyable {
         migrations.encode(into: &buffer)
         numaMigrations.encode(into: &buffer)
         migrationRate.encode(into: &buffer)
+        numaRate.encode(into: &buffer)
+        rules.encode(into: &buffer)
     }
 
     init(decoding reader: inout StateReader) throws(TraceError) {
@@ -145,5 +158,7 @@ struct CPUModel: ProcessModel, ~Copyable {
         migrations = try CumulativeCounter(decoding: &reader)
         numaMigrations = try CumulativeCounter(decoding: &reader)
         migrationRate = try CounterRate(decoding: &reader)
+        numaRate = try CounterRate(decoding: &reader)
+        rules = try CPURules(decoding: &reader)
     }
 }

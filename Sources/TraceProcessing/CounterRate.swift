@@ -13,20 +13,22 @@ struct CounterRate: BitwiseCopyable {
 
     init() {}
 
-    /// Takes a sample that is not below the one before and not earlier.
+    /// Takes a sample that is not below the one before and not earlier; whether it gave a new rate.
     @inline(__always)
-    mutating func note(_ sample: UInt64, at time: EpochNanoseconds) {
+    @discardableResult
+    mutating func note(_ sample: UInt64, at time: EpochNanoseconds) -> Bool {
         guard isStarted else {
             isStarted = true
             since = time
             base = sample
-            return
+            return false
         }
         let (span, overflow) = time.subtractingReportingOverflow(since)
-        guard overflow || span >= Self.spanNanoseconds else { return }
+        guard overflow || span >= Self.spanNanoseconds else { return false }
         perSecond = overflow ? 0 : Double(sample - base) / (Double(span) / 1e9)
         since = time
         base = sample
+        return !overflow
     }
 
     func encode(into buffer: inout RawBuffer) {

@@ -37,45 +37,4 @@ extension EventContext {
         json.text.truncate(to: json.text.count - 1)
         json.text.append("],")
     }
-
-    /// Each of the agent's findings as one of ours: in the trace, in the anomalies file, counted. `name`
-    /// is the process's, empty where it has none.
-    func recordFindings(_ anomalies: AgentAnomalies, process name: ByteView) {
-        guard name.isEmpty else {
-            for anomaly in anomalies { recordFinding(anomaly, process: name) }
-            return
-        }
-        var text = "pid-\(pid)"
-        text.withUTF8 {
-            let name = ByteView(UnsafeRawBufferPointer($0))
-            for anomaly in anomalies { recordFinding(anomaly, process: name) }
-        }
-    }
-
-    private func recordFinding(_ anomaly: AgentAnomaly, process: ByteView) {
-        let message = anomaly.description.cut(at: Limits.nameBytesMax)
-        // By contract 0 to 1; the score has it as sent.
-        let severity = anomaly.severity.isNaN ? 0 : min(max(anomaly.severity, 0), 1)
-        totals.pointee.agentAnomalies += 1
-        files.appendAnomaly(
-            AnomalyRow(
-                rule: "agent",
-                host: host,
-                pid: pid,
-                process: process,
-                ts: time,
-                value: .nan,
-                baseline: .nan,
-                score: anomaly.severity,
-                severity: severity,
-                message: message
-            )
-        )
-        beginEvent(&json.text, "i", name: ByteView("agent"), category: "anomaly")
-        json.text.argument("rule", ByteView("agent"), self)
-        json.text.argument("severity", severity)
-        json.text.argument("score", anomaly.severity)
-        json.text.argument("message", message, self)
-        endInstant()
-    }
 }

@@ -1,3 +1,4 @@
+import AnomalyRules
 import SystemIO
 import TraceFiles
 import TraceModel
@@ -9,17 +10,26 @@ struct EventContext {
     let totals: UnsafeMutablePointer<SlotTotals>
     let host: HostID
     let pid: UInt32
-    let tid: UInt32
+    var tid: UInt32
     /// When it happened.
     let time: EpochNanoseconds
     /// `HH:MM:SS.mmm` of `time` in the configured zone, 12 bytes.
     let readable: UnsafeRawPointer
     let json: RunBuffer
     let category: StaticString
-    /// The model sets it where the event gave the process another name.
-    var isRenamed = false
+    unowned(unsafe) let ruleSet: RuleSet
+    /// What holds for the process.
+    var rules: UnsafePointer<Thresholds>
+    /// Whether the event gave the process another name.
+    private(set) var isRenamed = false
 
     var csv: RunBuffer { files.csv }
+
+    /// The process goes by this name from here on: it may be one that other rules hold for.
+    mutating func rename(_ name: ByteView) {
+        isRenamed = true
+        rules = ruleSet.thresholds(comm: name, host: files.hostName(host), pid: pid)
+    }
 
     /// Begins a JSON event in `text`: everything up to and including `"args":{`. The caller appends the
     /// arguments, then `endEvent`.

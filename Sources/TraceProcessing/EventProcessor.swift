@@ -1,3 +1,4 @@
+import AnomalyRules
 import SystemIO
 import TraceFiles
 import TraceMetrics
@@ -21,6 +22,13 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
     )
     private let totals = UnsafeMutablePointer<SlotTotals>.allocate(capacity: Slot.count)
     private var dirty: [ProcessTable<Model>.Entry] = []
+    /// Processes that ticks visit.
+    private var ticking: [ProcessTable<Model>.Entry] = []
+    var rules = RuleSet() {
+        didSet {
+            for entry in table.entries { entry.pointee.rules = thresholds(of: entry) }
+        }
+    }
     private var timing = BatchTiming()
 
     init(files: TraceFileManager, zone: TimeZoneRules, category: StaticString) {
@@ -94,11 +102,14 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
             time: time,
             readable: UnsafeRawPointer(readable),
             json: files.json(traces.host),
-            category: category
+            category: category,
+            ruleSet: rules,
+            rules: entry.pointee.rules
         )
         let isFirstInWindow = entry.pointee.namedWindow != files.window
         if isFirstInWindow { entry.pointee.model.windowBegins(&context) }
         entry.pointee.model.apply(event.pointee, &context)
+        if context.isRenamed { entry.pointee.rules = context.rules }
         if isFirstInWindow || context.isRenamed { name(entry, context) }
         entry.pointee.threads.note(
             context,
@@ -113,6 +124,7 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
             entry.pointee.isDirty = true
             dirty.append(entry)
         }
+        if entry.pointee.model.needsTicks, !entry.pointee.isTicking { beginTicking(entry) }
     }
 
     @inline(__always)
@@ -138,6 +150,11 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
                 host: traces.host,
                 pid: pid,
                 slot: slot,
+                rules: rules.thresholds(
+                    comm: .empty,
+                    host: files.hostName(traces.host),
+                    pid: pid
+                ),
                 model: Model(),
                 time: time,
                 arrival: traces.arrival
@@ -153,6 +170,7 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
             .sorted { ($0.arrival, $0.pid) < ($1.arrival, $1.pid) }
         let gone = Set(ages.prefix(ages.count / 2).map(\.entry))
         dirty.removeAll { gone.contains($0) }
+        ticking.removeAll { gone.contains($0) }
         table.remove { gone.contains($0) }
         totals[Int(slot)].processes -= UInt32(gone.count)
         totals[Int(slot)].processesEvicted += UInt64(gone.count)
@@ -176,7 +194,55 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
 
     // MARK: Time and windows
 
-    func tick(arrival: EpochNanoseconds) throws { try files.flush(.tick) }
+    func tick(arrival: EpochNanoseconds) throws {
+        for entry in ticking { tick(entry, arrival: arrival) }
+        ticking.removeAll {
+            $0.pointee.isTicking = $0.pointee.model.needsTicks
+            return !$0.pointee.isTicking
+        }
+        try files.flush(.tick)
+    }
+
+    private func beginTicking(_ entry: ProcessTable<Model>.Entry) {
+        entry.pointee.isTicking = true
+        ticking.append(entry)
+    }
+
+    /// What the process's clock would show now: its events' times go on from the newest one, so that what
+    /// is replayed, or old, doesn't look as if it had stood still.
+    private func tick(_ entry: ProcessTable<Model>.Entry, arrival: EpochNanoseconds) {
+        let passed = max(0, arrival &- entry.pointee.lastArrival)
+        let (now, overflow) = entry.pointee.lastTime.addingReportingOverflow(passed)
+        guard !overflow else { return }
+        clock.write(now, to: readable)
+        let host = entry.pointee.host
+        var context = EventContext(
+            files: files,
+            totals: totals + Int(entry.pointee.slot),
+            host: host,
+            pid: entry.pointee.pid,
+            tid: entry.pointee.pid,
+            time: now,
+            readable: UnsafeRawPointer(readable),
+            json: files.json(host),
+            category: category,
+            ruleSet: rules,
+            rules: entry.pointee.rules
+        )
+        guard entry.pointee.model.tick(context), entry.pointee.namedWindow != files.window else {
+            return
+        }
+        entry.pointee.model.windowBegins(&context)
+        name(entry, context)
+    }
+
+    private func thresholds(of entry: ProcessTable<Model>.Entry) -> UnsafePointer<Thresholds> {
+        rules.thresholds(
+            comm: entry.pointee.model.processName(),
+            host: files.hostName(entry.pointee.host),
+            pid: entry.pointee.pid
+        )
+    }
 
     func finalize(stem: String, nextWindow: UInt64) throws -> [ClosedFile] {
         try files.closeWindow(stem: stem, nextWindow: nextWindow)
@@ -251,11 +317,14 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
                     host: host,
                     pid: pid,
                     slot: slot,
+                    rules: rules.thresholds(comm: .empty, host: "", pid: pid),
                     model: try Model(decoding: &reader),
                     time: time,
                     arrival: arrival
                 )
             )
+            entry.pointee.rules = thresholds(of: entry)
+            if entry.pointee.model.needsTicks { beginTicking(entry) }
             entry.pointee.namedWindow = namedWindow
             entry.pointee.threads = threads
             totals[Int(slot)].processes += 1
@@ -264,6 +333,7 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
 
     func dropState(slot: UInt8) {
         dirty.removeAll { $0.pointee.slot == slot }
+        ticking.removeAll { $0.pointee.slot == slot }
         table.remove { $0.pointee.slot == slot }
         totals[Int(slot)] = SlotTotals()
     }

@@ -1,3 +1,4 @@
+import AnomalyRules
 import SystemIO
 import TraceFiles
 import TraceMetrics
@@ -11,9 +12,6 @@ struct FunctionModel: ProcessModel, ~Copyable {
     static var csvHeader: StaticString {
         "Timestamp,PID,Cookie,Call Count,AVG Duration(us),TID,Function,Duration(us),Slow,host,Timestamp(ns)"
     }
-
-    /// A call longer than this is slow.
-    static var slowNanoseconds: Int64 { 100_000_000 }
 
     private var functions = FunctionTable()
     private var threads = OpenCalls()
@@ -66,9 +64,25 @@ struct FunctionModel: ProcessModel, ~Copyable {
         context.endEvent(&context.json.text)
         context.json.endRow(ts: context.time, pid: context.pid)
         guard let duration else { return functions.unmatched(function) }
-        let isSlow = duration > Self.slowNanoseconds
+        let isSlow = Double(duration) / 1e6 > context.threshold(.slowCallMilliseconds)
         functions.completed(function, nanoseconds: duration, isSlow: isSlow)
         row(event, duration: duration, isSlow: isSlow, context)
+        functions.judge(function, nanoseconds: duration, isSlow: isSlow, context)
+    }
+
+    var needsTicks: Bool { threads.openCount > 0 }
+
+    mutating func tick(_ context: EventContext) -> Bool {
+        guard context.isEnabled(.stuckCall) else { return false }
+        let seconds = context.threshold(.stuckCallSeconds)
+        let stuck = threads.takeStuck(until: context.time &- Int64(seconds * 1e9))
+        for (tid, call) in stuck {
+            var context = context
+            context.tid = tid
+            let nanoseconds = context.time &- call.began
+            functions.judgeOpen(Int(call.function), nanoseconds: nanoseconds, context)
+        }
+        return !stuck.isEmpty
     }
 
     @inline(__always)

@@ -16,6 +16,7 @@ struct FunctionStatistics: ~Copyable {
     var averageMicroseconds: UInt64 = 0
     /// One count a bound of `MetricBounds.functionSeconds`, and one beyond.
     var buckets: InlineArray<11, UInt64> = InlineArray(repeating: 0)
+    var rules = FunctionRules()
     var isDirty = false
 
     init(name: ByteView) { self.name = OwnedName(name) }
@@ -93,6 +94,7 @@ struct FunctionStatistics: ~Copyable {
             buffer.append(integer: count)
         }
         for index in buckets.indices { buffer.append(integer: buckets[index]) }
+        rules.encode(into: &buffer)
         name.encode(into: &buffer)
     }
 
@@ -101,7 +103,9 @@ struct FunctionStatistics: ~Copyable {
         for _ in 0..<8 { counts.append(try reader.integer(UInt64.self)) }
         var buckets = InlineArray<11, UInt64>(repeating: 0)
         for index in buckets.indices { buckets[index] = try reader.integer(UInt64.self) }
+        let rules = try FunctionRules(decoding: &reader)
         name = try OwnedName(decoding: &reader)
+        self.rules = rules
         entries = counts[0]
         completed = counts[1]
         slow = counts[2]

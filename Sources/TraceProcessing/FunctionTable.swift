@@ -58,6 +58,27 @@ struct FunctionTable: ~Copyable {
         statistics[position].pointee.complete(nanoseconds: nanoseconds, isSlow: isSlow)
     }
 
+    /// What the rules remember of the function.
+    @inline(__always)
+    func judge(_ position: Int, nanoseconds: Int64, isSlow: Bool, _ context: EventContext) {
+        let function = statistics[position]
+        function.pointee.rules.judge(
+            nanoseconds: nanoseconds,
+            isSlow: isSlow,
+            of: function.pointee.name.view,
+            context
+        )
+    }
+
+    func judgeOpen(_ position: Int, nanoseconds: Int64, _ context: EventContext) {
+        let function = statistics[position]
+        function.pointee.rules.judgeOpen(
+            nanoseconds: nanoseconds,
+            of: function.pointee.name.view,
+            context
+        )
+    }
+
     /// Remembers what the agent says of the function, and that it changed.
     @inline(__always)
     mutating func touch(_ position: Int, _ event: FunctionEvent) {

@@ -1,3 +1,4 @@
+import AnomalyRules
 import SystemIO
 import TraceFiles
 import TraceMetrics
@@ -13,9 +14,19 @@ struct GPUModel: ProcessModel, ~Copyable {
         "Timestamp,PID,Event,Kernel,Calls,Memory Size,Transfer Rate,Kind,Frames,host,Timestamp(ns)"
     }
 
+    private static var growth: GrowthRules.Names {
+        GrowthRules.Names(
+            rule: .memoryGrowth,
+            percentPerHour: .gpuGrowthPercentPerHour,
+            spanSeconds: .gpuGrowthSpanSeconds,
+            risingPercent: .gpuGrowthRisingPercent
+        )
+    }
+
     /// Bytes as last sent; meaningless before `memoryTime` is set.
     private var memory: UInt64 = 0
     private var memoryTime = EpochNanoseconds.min
+    private var growth = GrowthRules()
     private var kernels = NamedTable<GPUSeries>()
     private var kinds = NamedTable<GPUSeries>()
 
@@ -35,6 +46,8 @@ struct GPUModel: ProcessModel, ~Copyable {
 
     private mutating func memory(_ event: GPUEvent, _ context: EventContext) {
         if context.time >= memoryTime {
+            let used = memory
+            growth.judge(Self.growth, of: .empty, context) { _ in Double(used) }
             memory = event.value
             memoryTime = context.time
         }
@@ -78,7 +91,9 @@ struct GPUModel: ProcessModel, ~Copyable {
             of: event.text.cut(at: Limits.nameBytesMax),
             countMax: Limits.transferKindsMax
         ).place
-        kind.pointee.record(event.value, at: context.time)
+        if kind.pointee.record(event.value, at: context.time) {
+            kind.pointee.rules.judge(event.value, kind: kind.pointee.name, context)
+        }
         let json = context.json
         context.beginEvent(&json.text, "i", name: ByteView("transfer"))
         json.text.argument("event_type", Int64(event.eventType))
@@ -175,6 +190,7 @@ struct GPUModel: ProcessModel, ~Copyable {
     borrowing func encode(into buffer: inout RawBuffer) {
         buffer.append(integer: memory)
         buffer.append(integer: memoryTime)
+        growth.encode(into: &buffer)
         kernels.encode(into: &buffer)
         kinds.encode(into: &buffer)
     }
@@ -182,6 +198,7 @@ struct GPUModel: ProcessModel, ~Copyable {
     init(decoding reader: inout StateReader) throws(TraceError) {
         let memory = try reader.integer(UInt64.self)
         let memoryTime = try reader.integer(Int64.self)
+        growth = try GrowthRules(decoding: &reader)
         let kernels = try NamedTable<GPUSeries>(decoding: &reader)
         kinds = try NamedTable<GPUSeries>(decoding: &reader)
         self.kernels = kernels

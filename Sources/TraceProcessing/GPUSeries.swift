@@ -8,25 +8,31 @@ struct GPUSeries: NamedEntry, ~Copyable {
     /// The newest value as sent, and when.
     private(set) var last: UInt64 = 0
     private var lastTime = EpochNanoseconds.min
+    /// Of a kind of transfer.
+    var rules = TransferRules()
     var isDirty = false
 
     init(name: ByteView) { ownedName = OwnedName(name) }
 
     var name: ByteView { ownedName.view }
 
+    /// Whether the value is the newest one.
     @inline(__always)
-    mutating func record(_ value: UInt64, at time: EpochNanoseconds) {
+    @discardableResult
+    mutating func record(_ value: UInt64, at time: EpochNanoseconds) -> Bool {
         isDirty = true
         total.add(value)
-        guard time >= lastTime else { return }
+        guard time >= lastTime else { return false }
         last = value
         lastTime = time
+        return true
     }
 
     borrowing func encode(into buffer: inout RawBuffer) {
         buffer.append(integer: total.value)
         buffer.append(integer: last)
         buffer.append(integer: lastTime)
+        rules.encode(into: &buffer)
         ownedName.encode(into: &buffer)
     }
 
@@ -34,7 +40,9 @@ struct GPUSeries: NamedEntry, ~Copyable {
         let total = CounterTotal(try reader.integer(UInt64.self))
         let last = try reader.integer(UInt64.self)
         let lastTime = try reader.integer(Int64.self)
+        let rules = try TransferRules(decoding: &reader)
         ownedName = try OwnedName(decoding: &reader)
+        self.rules = rules
         self.total = total
         self.last = last
         self.lastTime = lastTime

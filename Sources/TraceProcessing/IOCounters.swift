@@ -17,6 +17,9 @@ struct IOCounters: BitwiseCopyable {
 
     init() {}
 
+    /// Read and written, as the agent counts.
+    var bytes: (UInt64, UInt64) { (readBytes.last, writeBytes.last) }
+
     /// Whether one of the counters has begun anew.
     @inline(__always)
     func fall(to event: IOEvent) -> Bool {

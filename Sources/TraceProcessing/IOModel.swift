@@ -20,6 +20,7 @@ struct IOModel: ProcessModel, ~Copyable {
     /// The account of the name that the process has now; nil before its first event.
     private var current: NamedTable<IOAccount>.Place?
     private var counters = IOCounters()
+    private var rules = IORules()
 
     init() {}
 
@@ -37,6 +38,7 @@ struct IOModel: ProcessModel, ~Copyable {
             milliseconds: event.latencyMilliseconds
         )
         row.write(event, context)
+        rules.judge(event, operation: row.operation, of: identity.name.view, context)
     }
 
     /// The account that the event belongs to, after what the agent counts is taken in. An event out of
@@ -53,12 +55,16 @@ struct IOModel: ProcessModel, ~Copyable {
             hasFallingCounter: counters.fall(to: event)
         )
         guard !sample.isLate else { return accounts.find(comm) ?? account() }
-        if sample.isRestart { counters.restart() }
+        if sample.isRestart {
+            counters.restart()
+            rules.restart()
+        }
         if sample.isRenamed {
             counters.beginSeries()
             current = nil
         }
         counters.take(event, at: context.time)
+        rules.judgeTraffic(event, total: counters.bytes, of: identity.name.view, context)
         return account()
     }
 
@@ -86,11 +92,13 @@ struct IOModel: ProcessModel, ~Copyable {
         identity.encode(into: &buffer)
         counters.encode(into: &buffer)
         accounts.encode(into: &buffer)
+        rules.encode(into: &buffer)
     }
 
     init(decoding reader: inout StateReader) throws(TraceError) {
         identity = try ProcessIdentity(decoding: &reader)
         counters = try IOCounters(decoding: &reader)
         accounts = try NamedTable<IOAccount>(decoding: &reader)
+        rules = try IORules(decoding: &reader)
     }
 }

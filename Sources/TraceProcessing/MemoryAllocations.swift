@@ -15,6 +15,8 @@ struct MemoryAllocations: ~Copyable {
     private var index = IndexTable()
     /// Modulo 2⁶⁴, as agents may send sizes that add up to more.
     private(set) var bytes: UInt64 = 0
+    /// Whether allocations have been given up, so that it isn't all any more.
+    private(set) var isIncomplete = false
 
     var count: Int { allocations.count }
 
@@ -52,16 +54,26 @@ struct MemoryAllocations: ~Copyable {
         bytes &+= allocation.bytes
     }
 
-    /// Forgets what was allocated there before `time`.
-    mutating func release(_ address: UInt64, at time: EpochNanoseconds) {
-        guard let position = find(address), allocations[position].time <= time else { return }
+    /// Of those allocated until `time`. O(all).
+    borrowing func bytes(allocatedUntil time: EpochNanoseconds) -> UInt64 {
+        var sum: UInt64 = 0
+        for allocation in allocations where allocation.time <= time { sum &+= allocation.bytes }
+        return sum
+    }
+
+    /// Forgets what was allocated there before `time`; whether anything was known there.
+    @discardableResult
+    mutating func release(_ address: UInt64, at time: EpochNanoseconds) -> Bool {
+        guard let position = find(address) else { return false }
+        guard allocations[position].time <= time else { return true }
         bytes &-= allocations[position].bytes
         index.remove(hash(address), position: position)
         let last = allocations.removeLast()
-        guard position < count else { return }
+        guard position < count else { return true }
         // The last one fills the gap.
         index.move(hash(last.address), from: count, to: position)
         allocations[position] = last
+        return true
     }
 
     /// Ties go by position, so that a replay evicts the same. O(n log n), once in n / 2 insertions.
@@ -74,10 +86,12 @@ struct MemoryAllocations: ~Copyable {
         allocations.removeAll(keepingCapacity: true)
         index = IndexTable(capacity: Limits.allocationsPerProcessMax)
         bytes = 0
+        isIncomplete = true
         for allocation in kept { append(allocation) }
     }
 
     borrowing func encode(into buffer: inout RawBuffer) {
+        buffer.append(byte: isIncomplete ? 1 : 0)
         buffer.append(integer: UInt32(count))
         for allocation in allocations {
             buffer.append(integer: allocation.address)
@@ -88,6 +102,7 @@ struct MemoryAllocations: ~Copyable {
     }
 
     init(decoding reader: inout StateReader) throws(TraceError) {
+        isIncomplete = try reader.integer(UInt8.self) == 1
         for _ in 0..<(try reader.integer(UInt32.self)) {
             append(
                 Allocation(

@@ -26,6 +26,9 @@ struct MemoryModel: ProcessModel, ~Copyable {
     private var current: UInt64 = 0
     /// The greatest of all that was told, bytes.
     private var peak: UInt64 = 0
+    private var rules = MemoryRules()
+    /// Whether the event at hand is older than another one.
+    private var isLate = false
 
     init() {}
 
@@ -55,12 +58,17 @@ struct MemoryModel: ProcessModel, ~Copyable {
                 || frees.falls(to: event.totalFrees)
         )
         let account = accounts.account(of: sample, comm: comm, identity)
-        if sample.isLate { return account }
+        isLate = sample.isLate
+        if isLate { return account }
         if sample.isRestart { restart() }
+        let name = identity.name.view
+        rules.judgeGrowth(outstanding, current: current, of: name, context)
         account.pointee.allocations.add(allocations.add(event.totalAllocations))
         account.pointee.frees.add(frees.add(event.totalFrees))
-        allocationRate.note(allocations.last, at: context.time)
+        let isMeasured = allocationRate.note(allocations.last, at: context.time)
         freeRate.note(frees.last, at: context.time)
+        let perSecond = allocationRate.perSecond + freeRate.perSecond
+        rules.judgeCounters(event, agentPerSecond: isMeasured ? perSecond : nil, of: name, context)
         current = event.currentMemory
         peak = max(peak, event.peakMemory, event.currentMemory)
         return account
@@ -75,6 +83,7 @@ struct MemoryModel: ProcessModel, ~Copyable {
     ) {
         if event.operation.equals("alloc") {
             account.pointee.sizes.note(event.size)
+            rules.judgeAllocation(event, of: identity.name.view, context)
             // No memory begins at 0: an allocation that failed, or an address that wasn't sent.
             guard event.address != 0 else { return }
             let allocation = MemoryAllocations.Allocation(
@@ -85,7 +94,16 @@ struct MemoryModel: ProcessModel, ~Copyable {
             )
             outstanding.insert(allocation, context)
         } else if event.operation.equals("free") {
-            outstanding.release(event.address, at: context.time)
+            let wasKnown = outstanding.release(event.address, at: context.time)
+            // A late one may have been overtaken by another allocation's release.
+            if isLate { return }
+            rules.judgeRelease(
+                event.address,
+                wasKnown: wasKnown,
+                isComplete: !outstanding.isIncomplete,
+                of: identity.name.view,
+                context
+            )
         }
     }
 
@@ -95,6 +113,7 @@ struct MemoryModel: ProcessModel, ~Copyable {
         frees.restart()
         allocationRate = CounterRate()
         freeRate = CounterRate()
+        rules = MemoryRules()
         peak = 0
     }
 
@@ -123,6 +142,7 @@ struct MemoryModel: ProcessModel, ~Copyable {
         freeRate.encode(into: &buffer)
         buffer.append(integer: current)
         buffer.append(integer: peak)
+        rules.encode(into: &buffer)
     }
 
     init(decoding reader: inout StateReader) throws(TraceError) {
@@ -135,5 +155,6 @@ struct MemoryModel: ProcessModel, ~Copyable {
         freeRate = try CounterRate(decoding: &reader)
         current = try reader.integer(UInt64.self)
         peak = try reader.integer(UInt64.self)
+        rules = try MemoryRules(decoding: &reader)
     }
 }

@@ -17,20 +17,21 @@ struct NetworkConnections: ~Copyable {
         for place in connections { Self.free(place) }
     }
 
-    /// Adds an event's bytes to its connection, a new one where it is not known.
+    /// Adds an event's bytes to its connection, a new one where it is not known; whether it is new.
     @inline(__always)
     mutating func add(
         _ bytes: UInt64,
         isSend: Bool,
         of key: NetworkConnection.Key,
         _ context: EventContext
-    ) {
+    ) -> Bool {
         let hash = key.hash
         let known = connections.withUnsafeBufferPointer { connections in
             index.find(hash) { connections[$0].pointee.matches(key) }
         }
         let position = known ?? insert(key, context)
         connections[position].pointee.add(bytes, isSend: isSend, at: context.time)
+        return known == nil
     }
 
     private mutating func insert(_ key: NetworkConnection.Key, _ context: EventContext) -> Int {

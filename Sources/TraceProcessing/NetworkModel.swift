@@ -24,6 +24,7 @@ struct NetworkModel: ProcessModel, ~Copyable {
     private var packets = NetworkCounters()
     /// As last told.
     private var activeConnections: UInt32 = 0
+    private var rules = NetworkRules()
 
     init() {}
 
@@ -65,6 +66,13 @@ struct NetworkModel: ProcessModel, ~Copyable {
             to: &account.pointee.packets
         )
         activeConnections = event.activeConnections
+        rules.judge(
+            event,
+            bytes: (bytes.tx.last, bytes.rx.last),
+            packetsSent: packets.tx.last,
+            of: identity.name.view,
+            context
+        )
     }
 
     /// What this event itself tells, late or not.
@@ -87,7 +95,11 @@ struct NetworkModel: ProcessModel, ~Copyable {
             destinationPort: event.destinationPort,
             transport: number
         )
-        connections.add(event.byteCount, isSend: event.isSend, of: key, context)
+        guard connections.add(event.byteCount, isSend: event.isSend, of: key, context) else {
+            return
+        }
+        let isServer = listening.contains(event.sourcePort)
+        rules.judgeConnection(event, isServer: isServer, of: identity.name.view, context)
     }
 
     private mutating func restart() {
@@ -96,6 +108,7 @@ struct NetworkModel: ProcessModel, ~Copyable {
         protocols = NetworkProtocols()
         bytes.restart()
         packets.restart()
+        rules = NetworkRules()
     }
 
     borrowing func processName() -> ByteView { identity.name.view }
@@ -123,6 +136,7 @@ struct NetworkModel: ProcessModel, ~Copyable {
         bytes.encode(into: &buffer)
         packets.encode(into: &buffer)
         buffer.append(integer: activeConnections)
+        rules.encode(into: &buffer)
     }
 
     init(decoding reader: inout StateReader) throws(TraceError) {
@@ -134,5 +148,6 @@ struct NetworkModel: ProcessModel, ~Copyable {
         bytes = try NetworkCounters(decoding: &reader)
         packets = try NetworkCounters(decoding: &reader)
         activeConnections = try reader.integer(UInt32.self)
+        rules = try NetworkRules(decoding: &reader)
     }
 }

@@ -13,10 +13,15 @@ struct NetworkPorts: ~Copyable {
 
     @inline(__always)
     mutating func insert(_ port: UInt32, _ context: EventContext) {
+        if !contains(port) { add(port, context) }
+    }
+
+    @inline(__always)
+    func contains(_ port: UInt32) -> Bool {
         let known = ports.withUnsafeBufferPointer { ports in
             index.find(NameHash.mix(UInt64(port))) { ports[$0] == port }
         }
-        if known == nil { add(port, context) }
+        return known != nil
     }
 
     private mutating func add(_ port: UInt32, _ context: EventContext) {

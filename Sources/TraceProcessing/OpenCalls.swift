@@ -13,6 +13,8 @@ struct OpenCalls: ~Copyable {
         let began: EpochNanoseconds
         /// Whether entry and exit are shown as instants.
         var isInstant = false
+        /// Whether it was told that the call is stuck.
+        var isToldStuck = false
     }
 
     private struct Thread {
@@ -31,6 +33,8 @@ struct OpenCalls: ~Copyable {
     private var threads: [Thread] = []
     private var index = IndexTable()
     private var last = -1
+    /// No call of which it wasn't told that it is stuck began earlier.
+    private var untoldSince = EpochNanoseconds.max
     private(set) var openCount = 0
 
     init() {}
@@ -56,6 +60,7 @@ struct OpenCalls: ~Copyable {
             context.totals.pointee.openCallsEvicted += 1
         }
         threads[thread].calls.append(call)
+        untoldSince = min(untoldSince, call.began)
         openCount += 1
         return !call.isInstant
     }
@@ -83,6 +88,27 @@ struct OpenCalls: ~Copyable {
         }
     }
 
+    /// The calls that began until `limit` and were not taken so before, with their threads. O(open calls),
+    /// and O(1) where there can be none.
+    mutating func takeStuck(until limit: EpochNanoseconds) -> [(tid: UInt32, call: Call)] {
+        guard untoldSince <= limit else { return [] }
+        untoldSince = .max
+        var stuck: [(UInt32, Call)] = []
+        for thread in threads.indices {
+            for position in threads[thread].calls.indices {
+                let call = threads[thread].calls[position]
+                if call.isToldStuck { continue }
+                guard call.began <= limit else {
+                    untoldSince = min(untoldSince, call.began)
+                    continue
+                }
+                threads[thread].calls[position].isToldStuck = true
+                stuck.append((threads[thread].tid, call))
+            }
+        }
+        return stuck
+    }
+
     /// Nil, and counted, where the process has too many threads.
     private mutating func add(_ tid: UInt32, _ context: EventContext) -> Int? {
         guard threads.count < Limits.threadsPerProcessMax else {
@@ -106,6 +132,7 @@ struct OpenCalls: ~Copyable {
                 buffer.append(integer: call.function)
                 buffer.append(integer: call.began)
                 buffer.append(byte: call.isInstant ? 1 : 0)
+                buffer.append(byte: call.isToldStuck ? 1 : 0)
             }
         }
     }
@@ -115,14 +142,15 @@ struct OpenCalls: ~Copyable {
             var thread = Thread(tid: try reader.integer(UInt32.self))
             thread.abandoned = Int(try reader.integer(UInt32.self))
             for _ in 0..<(try reader.integer(UInt32.self)) {
-                thread.calls.append(
-                    Call(
-                        cookie: try reader.integer(Int64.self),
-                        function: try reader.integer(UInt32.self),
-                        began: try reader.integer(Int64.self),
-                        isInstant: try reader.integer(UInt8.self) == 1
-                    )
+                let call = Call(
+                    cookie: try reader.integer(Int64.self),
+                    function: try reader.integer(UInt32.self),
+                    began: try reader.integer(Int64.self),
+                    isInstant: try reader.integer(UInt8.self) == 1,
+                    isToldStuck: try reader.integer(UInt8.self) == 1
                 )
+                if !call.isToldStuck { untoldSince = min(untoldSince, call.began) }
+                thread.calls.append(call)
             }
             openCount += thread.calls.count
             index.insert(NameHash.mix(UInt64(thread.tid)), position: threads.count)

@@ -1,3 +1,4 @@
+import AnomalyRules
 import TraceFiles
 import TraceModel
 
@@ -6,6 +7,8 @@ struct ProcessEntry<Model: ProcessModel & ~Copyable>: ~Copyable {
     let host: HostID
     let pid: UInt32
     let slot: UInt8
+    /// What holds for the process in the processor's rule set.
+    var rules: UnsafePointer<Thresholds>
     var model: Model
     /// Greatest event time seen, and the arrival of that event.
     var lastTime: EpochNanoseconds
@@ -17,11 +20,14 @@ struct ProcessEntry<Model: ProcessModel & ~Copyable>: ~Copyable {
     var isDirty = false
     /// Whether its series have been sent at least once by this worker.
     var isShown = false
+    /// Whether it is among those that ticks visit.
+    var isTicking = false
 
     init(
         host: HostID,
         pid: UInt32,
         slot: UInt8,
+        rules: UnsafePointer<Thresholds>,
         model: consuming Model,
         time: EpochNanoseconds,
         arrival: EpochNanoseconds
@@ -29,6 +35,7 @@ struct ProcessEntry<Model: ProcessModel & ~Copyable>: ~Copyable {
         self.host = host
         self.pid = pid
         self.slot = slot
+        self.rules = rules
         self.model = model
         lastTime = time
         lastArrival = arrival

@@ -43,8 +43,8 @@ struct ProcessIdentity: ~Copyable {
         guard name.view.isEmpty || isNaming || isMain || sample.isRestart else { return sample }
         sample.isRestart = sample.isRestart || isNaming
         sample.isRenamed = true
-        context.isRenamed = true
         name = OwnedName(comm)
+        context.rename(name.view)
         namingThread = context.tid
         return sample
     }

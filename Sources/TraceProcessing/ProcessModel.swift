@@ -22,6 +22,12 @@ protocol ProcessModel: ~Copyable {
     /// rotation appears in the new files too.
     mutating func windowBegins(_ context: inout EventContext)
 
+    /// Whether time that passes without events can lead to findings.
+    var needsTicks: Bool { get }
+
+    /// Time has passed: the context's is what the process's clock would show. Whether rows were written.
+    mutating func tick(_ context: EventContext) -> Bool
+
     /// The name the events give the process; empty where they give none.
     borrowing func processName() -> ByteView
 
@@ -37,4 +43,8 @@ protocol ProcessModel: ~Copyable {
 
 extension ProcessModel where Self: ~Copyable {
     mutating func windowBegins(_ context: inout EventContext) {}
+
+    var needsTicks: Bool { false }
+
+    mutating func tick(_ context: EventContext) -> Bool { false }
 }

@@ -1,3 +1,4 @@
+import AnomalyRules
 import SystemIO
 import TraceMetrics
 import TraceModel
@@ -6,8 +7,8 @@ import TraceModel
 struct SlotTotals: BitwiseCopyable {
     var events: UInt64 = 0
     var timestampsInvalid: UInt64 = 0
-    var agentAnomalies: UInt64 = 0
-    var slowCalls: UInt64 = 0
+    /// By rule.
+    var findings = InlineArray<25, UInt64>(repeating: 0)
     var namesCut: UInt64 = 0
     var utf8Replaced: UInt64 = 0
     var framesCut: UInt64 = 0
@@ -22,12 +23,12 @@ struct SlotTotals: BitwiseCopyable {
 
     func encode(into buffer: inout RawBuffer) {
         for count in [
-            events, timestampsInvalid, agentAnomalies, slowCalls, namesCut, utf8Replaced, framesCut,
-            processesEvicted, openCallsEvicted, functionsEvicted, allocationsEvicted,
-            connectionsEvicted,
+            events, timestampsInvalid, namesCut, utf8Replaced, framesCut, processesEvicted,
+            openCallsEvicted, functionsEvicted, allocationsEvicted, connectionsEvicted,
         ] {
             buffer.append(integer: count)
         }
+        for index in findings.indices { buffer.append(integer: findings[index]) }
     }
 
     init() {}
@@ -35,8 +36,6 @@ struct SlotTotals: BitwiseCopyable {
     init(decoding reader: inout StateReader) throws(TraceError) {
         events = try reader.integer(UInt64.self)
         timestampsInvalid = try reader.integer(UInt64.self)
-        agentAnomalies = try reader.integer(UInt64.self)
-        slowCalls = try reader.integer(UInt64.self)
         namesCut = try reader.integer(UInt64.self)
         utf8Replaced = try reader.integer(UInt64.self)
         framesCut = try reader.integer(UInt64.self)
@@ -45,6 +44,7 @@ struct SlotTotals: BitwiseCopyable {
         functionsEvicted = try reader.integer(UInt64.self)
         allocationsEvicted = try reader.integer(UInt64.self)
         connectionsEvicted = try reader.integer(UInt64.self)
+        for index in findings.indices { findings[index] = try reader.integer(UInt64.self) }
         isDirty = events > 0
     }
 
@@ -63,8 +63,13 @@ struct SlotTotals: BitwiseCopyable {
             )
         }
         add(.timestampsInvalidTotal, [], timestampsInvalid)
-        add(.anomaliesTotal, [resource.name, "agent"], agentAnomalies)
-        add(.anomaliesTotal, [resource.name, "slow_call"], slowCalls)
+        for rule in RuleID.allCases {
+            add(
+                .anomaliesTotal,
+                [resource.name, "\(rule.name)"],
+                findings[Int(rule.rawValue)]
+            )
+        }
         add(.errorsTotal, [LossKind.nameCut.rawValue], namesCut)
         add(.errorsTotal, [LossKind.invalidUTF8Replaced.rawValue], utf8Replaced)
         add(.errorsTotal, [LossKind.stackFramesCut.rawValue], framesCut)

@@ -1,3 +1,4 @@
+package import AnomalyRules
 package import SystemIO
 package import TraceFiles
 package import TraceMetrics
@@ -16,6 +17,9 @@ package protocol TraceProcessor: AnyObject {
     /// time, then per event state, rules, JSON and CSV. Returns how many events it processed.
     /// - Throws: `SystemError` where a full buffer could not be written; the events are processed.
     func processTraces(_ traces: TraceBatchView, isLastBatch: Bool) throws -> Int
+
+    /// What is judged by from here on.
+    var rules: RuleSet { get set }
 
     /// The clock as the log has it: time has passed without events.
     func tick(arrival: EpochNanoseconds) throws

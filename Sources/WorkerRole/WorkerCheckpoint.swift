@@ -16,7 +16,7 @@ import TraceProcessing
 /// What a worker needs to go on from where it was.
 struct WorkerCheckpoint {
     private static let magic: UInt32 = 0x4B43_5254
-    private static let version: UInt32 = 1
+    private static let version: UInt32 = 2
 
     let lsn: LSN
     let windowBegin: LSN

@@ -96,15 +96,18 @@ struct MemoryModelTests {
         try bench.send { $0.append(Self.full()) }
         #expect(bench.samples().value(.anomaliesTotal, "memory", "agent") == 2)
         let output = try bench.output()
-        let instants = output.events.filter { $0["cat"] as? String == "anomaly" }
-        #expect(instants.map { $0["name"] as? String } == ["agent", "agent"])
+        let instants = output.events.filter {
+            $0["cat"] as? String == "anomaly" && $0["name"] as? String == "agent"
+        }
+        #expect(instants.count == 2)
         #expect(instants.allSatisfy { $0["ph"] as? String == "i" && $0["tid"] as? Int == 78 })
-        #expect(output.anomalies.count == 2)
-        let first = output.anomalies[0]
+        let findings = output.findings("agent")
+        try #require(findings.count == 2)
+        let first = findings[0]
         #expect(first["rule"] as? String == "agent" && first["process"] as? String == "pool-1")
         #expect(first["message"] as? String == "looks, \"leaky\"")
         #expect(first["severity"] as? Double == 0.75 && first["pid"] as? Int == 77)
-        #expect(output.anomalies[1]["severity"] as? Double == 0)
+        #expect(findings[1]["severity"] as? Double == 0)
     }
 
     @Test
@@ -180,7 +183,7 @@ struct MemoryModelTests {
         let output = try bench.output()
         #expect(output.records(.memory).map { $0["name"] as? String } == ["op\u{FFFD}", "alloc"])
         #expect(output.rows.map { $0["Address"] } == ["0xffffffffffffffff", "0xffffffffffffffff"])
-        #expect(output.anomalies.map { $0["severity"] as? Double } == [1, 1])
+        #expect(output.findings("agent").map { $0["severity"] as? Double } == [1, 1])
         #expect(bench.samples().value(.neutracerMemoryTotalFrees, "77") == Double(UInt64.max))
     }
 }

@@ -81,7 +81,7 @@ struct NetworkModelTests {
                 ]
             ]
         )
-        #expect(output.anomalies.map { $0["message"] as? String } == ["flood"])
+        #expect(output.findings("agent").map { $0["message"] as? String } == ["flood"])
         #expect(bench.samples().value(.anomaliesTotal, "network", "agent") == 1)
     }
 

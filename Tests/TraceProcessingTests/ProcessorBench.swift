@@ -1,3 +1,4 @@
+import AnomalyRules
 import Foundation
 import SystemIO
 import Testing
@@ -77,6 +78,7 @@ final class ProcessorBench {
     /// Lends a context as models get one, for tests of their parts.
     func withContext(_ body: (EventContext) -> Void) {
         var totals = SlotTotals()
+        let rules = RuleSet()
         withUnsafeMutablePointer(to: &totals) { totals in
             body(
                 EventContext(
@@ -88,10 +90,13 @@ final class ProcessorBench {
                     time: Self.start,
                     readable: UnsafeRawPointer(totals),
                     json: files.json(host),
-                    category: "test"
+                    category: "test",
+                    ruleSet: rules,
+                    rules: rules.thresholds(comm: .empty, host: "", pid: 1)
                 )
             )
         }
+        withExtendedLifetime(rules) {}
     }
 
     // MARK: What came out
@@ -106,6 +111,11 @@ final class ProcessorBench {
         /// Events that stand for what was received.
         func records(_ resource: Resource) -> [[String: Any]] {
             events.filter { $0["cat"] as? String == resource.name && $0["ph"] as? String == "i" }
+        }
+
+        /// Findings of one rule.
+        func findings(_ rule: String) -> [[String: Any]] {
+            anomalies.filter { $0["rule"] as? String == rule }
         }
 
         func counters() -> [[String: Any]] { events.filter { $0["ph"] as? String == "C" } }

@@ -1,0 +1,132 @@
+import AnomalyRules
+import SystemIO
+import TraceModel
+import TraceWire
+
+/// What the rules remember of one process's CPU use.
+struct CPURules: BitwiseCopyable {
+    private var utilization = SlidingMean()
+    private var high = Alarm()
+    private var storm = Alarm()
+    private var numa = Alarm()
+    private var hotspot = Alarm()
+
+    init() {}
+
+    /// Judges a sample of the process's own time.
+    @inline(__always)
+    mutating func judge(
+        _ event: CPUEvent,
+        cpusSeen: Int,
+        of process: ByteView,
+        _ context: EventContext
+    ) {
+        judgeUtilization(event.utilizationPercent, process, context)
+        judgeHotspot(event, cpusSeen, process, context)
+    }
+
+    /// Judges a rate of migrations that was just measured.
+    mutating func judge(
+        migrationsPerSecond rate: Double,
+        of process: ByteView,
+        _ context: EventContext
+    ) {
+        guard context.isEnabled(.migrationStorm) else { return }
+        let limit = context.threshold(.migrationsRaisePerSecond)
+        let isTold = storm.observe(
+            isAbove: rate > limit,
+            isClear: rate < context.threshold(.migrationsClearPerSecond),
+            at: context.time,
+            cooldown: context.cooldown(.migrationStorm)
+        )
+        guard isTold else { return }
+        context.raise(
+            .above(.migrationStorm, rate, limit),
+            process: process,
+            "\(EventContext.rounded(rate)) migrations a second"
+        )
+    }
+
+    /// The same for migrations between NUMA nodes.
+    mutating func judge(numaPerSecond rate: Double, of process: ByteView, _ context: EventContext) {
+        guard context.isEnabled(.numaMigration) else { return }
+        let limit = context.threshold(.numaRaisePerSecond)
+        let isTold = numa.observe(
+            isAbove: rate > limit,
+            isClear: rate < context.threshold(.numaClearPerSecond),
+            at: context.time,
+            cooldown: context.cooldown(.numaMigration)
+        )
+        guard isTold else { return }
+        context.raise(
+            .above(.numaMigration, rate, limit),
+            process: process,
+            "\(EventContext.rounded(rate)) migrations between NUMA nodes a second"
+        )
+    }
+
+    @inline(__always)
+    private mutating func judgeUtilization(
+        _ percent: Double,
+        _ process: ByteView,
+        _ context: EventContext
+    ) {
+        guard context.isEnabled(.highUtilization), percent.isFinite else { return }
+        let seconds = context.threshold(.utilizationWindowSeconds)
+        let mean = utilization.note(percent, at: context.time, window: Int64(seconds * 1e9))
+        guard let mean else { return }
+        let limit = context.threshold(.utilizationRaisePercent)
+        let isTold = high.observe(
+            isAbove: mean > limit,
+            isClear: mean < context.threshold(.utilizationClearPercent),
+            at: context.time,
+            cooldown: context.cooldown(.highUtilization)
+        )
+        guard isTold else { return }
+        context.raise(
+            .above(.highUtilization, mean, limit),
+            process: process,
+            "\(EventContext.rounded(mean)) % of a CPU over \(EventContext.rounded(seconds)) s"
+        )
+    }
+
+    @inline(__always)
+    private mutating func judgeHotspot(
+        _ event: CPUEvent,
+        _ cpusSeen: Int,
+        _ process: ByteView,
+        _ context: EventContext
+    ) {
+        guard context.isEnabled(.cpuHotspot), event.hotspotPercent.isFinite else { return }
+        let limit = context.threshold(.hotspotRaisePercent)
+        let isEnough = Double(cpusSeen) >= context.threshold(.hotspotCPUsMin)
+        let isTold = hotspot.observe(
+            isAbove: isEnough && event.hotspotPercent > limit,
+            isClear: event.hotspotPercent < context.threshold(.hotspotClearPercent),
+            at: context.time,
+            cooldown: context.cooldown(.cpuHotspot)
+        )
+        guard isTold else { return }
+        context.raise(
+            .above(.cpuHotspot, event.hotspotPercent, limit),
+            process: process,
+            """
+            \(EventContext.rounded(event.hotspotPercent)) % of the time on CPU \(event.hotspotCPU), \
+            of \(cpusSeen) seen
+            """
+        )
+    }
+
+    func encode(into buffer: inout RawBuffer) {
+        utilization.encode(into: &buffer)
+        for alarm in [high, storm, numa, hotspot] { alarm.encode(into: &buffer) }
+    }
+
+    init(decoding reader: inout StateReader) throws(TraceError) {
+        utilization = try SlidingMean(decoding: &reader)
+        high = try Alarm(decoding: &reader)
+        storm = try Alarm(decoding: &reader)
+        numa = try Alarm(decoding: &reader)
+        hotspot = try Alarm(decoding: &reader)
+    }
+}

@@ -1,0 +1,109 @@
+import AnomalyRules
+import Glibc
+import SystemIO
+import TraceModel
+
+/// What the rules remember of one function of one process.
+struct FunctionRules: BitwiseCopyable {
+    private var durations = SpikeWatch()
+    private var slow = Alarm()
+    private var stuck = Alarm()
+
+    init() {}
+
+    /// Judges a call that has ended. Durations are compared by their logarithm.
+    @inline(__always)
+    mutating func judge(
+        nanoseconds: Int64,
+        isSlow: Bool,
+        of function: ByteView,
+        _ context: EventContext
+    ) {
+        if isSlow, context.isEnabled(.slowCall),
+            slow.fire(at: context.time, cooldown: context.cooldown(.slowCall))
+        {
+            raiseSlow(nanoseconds, function, context)
+        }
+        guard context.isEnabled(.durationOutlier) else { return }
+        let score = durations.observe(
+            log(Double(max(nanoseconds, 1))),
+            limit: context.threshold(.durationZScore),
+            samplesMin: context.threshold(.durationSamplesMin),
+            at: context.time,
+            cooldown: context.cooldown(.durationOutlier)
+        )
+        if let score { raiseOutlier(nanoseconds, score, function, context) }
+    }
+
+    /// Judges a call that is open for so long.
+    mutating func judgeOpen(nanoseconds: Int64, of function: ByteView, _ context: EventContext) {
+        guard stuck.fire(at: context.time, cooldown: context.cooldown(.stuckCall)) else { return }
+        let seconds = Double(nanoseconds) / 1e9
+        let limit = context.threshold(.stuckCallSeconds)
+        context.raise(
+            .init(
+                rule: .stuckCall,
+                value: seconds,
+                baseline: limit,
+                score: seconds / limit,
+                severity: EventContext.severity(ratio: seconds / limit)
+            ),
+            process: .empty,
+            "\(function.string) has been open for \(EventContext.rounded(seconds)) s"
+        )
+    }
+
+    private func raiseSlow(_ nanoseconds: Int64, _ function: ByteView, _ context: EventContext) {
+        let milliseconds = Double(nanoseconds) / 1e6
+        let limit = context.threshold(.slowCallMilliseconds)
+        context.raise(
+            .init(
+                rule: .slowCall,
+                value: milliseconds,
+                baseline: limit,
+                score: milliseconds / max(limit, 1e-6),
+                severity: EventContext.severity(ratio: milliseconds / max(limit, 1e-6))
+            ),
+            process: .empty,
+            "\(function.string) took \(EventContext.rounded(milliseconds)) ms"
+        )
+    }
+
+    private func raiseOutlier(
+        _ nanoseconds: Int64,
+        _ score: Double,
+        _ function: ByteView,
+        _ context: EventContext
+    ) {
+        let milliseconds = Double(nanoseconds) / 1e6
+        let usual = exp(durations.usual.mean) / 1e6
+        context.raise(
+            .init(
+                rule: .durationOutlier,
+                value: milliseconds,
+                baseline: usual,
+                score: score,
+                severity: EventContext.severity(
+                    ratio: score / context.threshold(.durationZScore)
+                )
+            ),
+            process: .empty,
+            """
+            \(function.string) took \(EventContext.rounded(milliseconds)) ms, \
+            usually about \(EventContext.rounded(usual)) ms
+            """
+        )
+    }
+
+    func encode(into buffer: inout RawBuffer) {
+        durations.encode(into: &buffer)
+        slow.encode(into: &buffer)
+        stuck.encode(into: &buffer)
+    }
+
+    init(decoding reader: inout StateReader) throws(TraceError) {
+        durations = try SpikeWatch(decoding: &reader)
+        slow = try Alarm(decoding: &reader)
+        stuck = try Alarm(decoding: &reader)
+    }
+}

@@ -1,0 +1,71 @@
+import AnomalyRules
+import SystemIO
+import TraceModel
+
+/// Judges whether an amount of memory grows and grows.
+struct GrowthRules: BitwiseCopyable {
+    /// Which rule it is, with its thresholds.
+    struct Names {
+        let rule: RuleID
+        let percentPerHour: Threshold
+        let spanSeconds: Threshold
+        let risingPercent: Threshold
+    }
+
+    private var trend = Trend()
+    private var alarm = Alarm()
+
+    init() {}
+
+    /// Moves on to the context's time; `amount` tells what it was until a window's end.
+    @inline(__always)
+    mutating func judge(
+        _ names: Names,
+        of process: ByteView,
+        _ context: EventContext,
+        amount: (_ windowEnd: EpochNanoseconds) -> Double
+    ) {
+        guard context.isEnabled(names.rule) else { return }
+        let span = Int64(context.threshold(names.spanSeconds) * 1e9)
+        guard let growth = trend.advance(to: context.time, span: span, value: amount) else {
+            return
+        }
+        judge(growth, names, process, context)
+    }
+
+    private mutating func judge(
+        _ growth: Trend.Growth,
+        _ names: Names,
+        _ process: ByteView,
+        _ context: EventContext
+    ) {
+        let percent = growth.perHour * 100
+        let limit = context.threshold(names.percentPerHour)
+        let isSteady = growth.rising * 100 >= context.threshold(names.risingPercent)
+        let isTold = alarm.observe(
+            isAbove: isSteady && percent >= limit,
+            isClear: !isSteady || percent < limit / 2,
+            at: context.time,
+            cooldown: context.cooldown(names.rule)
+        )
+        guard isTold else { return }
+        context.raise(
+            .above(names.rule, percent, limit),
+            process: process,
+            """
+            \(EventContext.rounded(growth.mean)) bytes, growing by \(EventContext.rounded(percent)) % \
+            an hour, in \(EventContext.rounded(growth.rising * 100)) % of the windows
+            """
+        )
+    }
+
+    func encode(into buffer: inout RawBuffer) {
+        trend.encode(into: &buffer)
+        alarm.encode(into: &buffer)
+    }
+
+    init(decoding reader: inout StateReader) throws(TraceError) {
+        trend = try Trend(decoding: &reader)
+        alarm = try Alarm(decoding: &reader)
+    }
+}

@@ -1,0 +1,112 @@
+import AnomalyRules
+import Glibc
+import SystemIO
+import TraceModel
+import TraceWire
+
+/// What the rules remember of one process's I/O.
+struct IORules: BitwiseCopyable {
+    private static let spike = TrafficRules.Names(
+        rule: .throughputSpike,
+        zScore: .throughputZScore,
+        samplesMin: .throughputSamplesMin,
+        bytesPerSecond: .throughputBytesPerSecond
+    )
+
+    private var slow = Alarm()
+    /// By operation.
+    private var latencies = InlineArray<3, SpikeWatch>(repeating: SpikeWatch())
+    private var traffic = TrafficRules()
+
+    init() {}
+
+    /// Judges one operation. Latencies are compared by their logarithm; what is no duration is passed over.
+    @inline(__always)
+    mutating func judge(
+        _ event: IOEvent,
+        operation: ByteView,
+        of process: ByteView,
+        _ context: EventContext
+    ) {
+        let milliseconds = event.latencyMilliseconds
+        guard milliseconds.isFinite, milliseconds > 0 else { return }
+        let limit = context.threshold(.slowIOMilliseconds)
+        if milliseconds > limit, context.isEnabled(.slowIO),
+            slow.fire(at: context.time, cooldown: context.cooldown(.slowIO))
+        {
+            context.raise(
+                .above(.slowIO, milliseconds, limit),
+                process: process,
+                "\(operation.string) took \(EventContext.rounded(milliseconds)) ms"
+            )
+        }
+        guard context.isEnabled(.latencyOutlier) else { return }
+        let kind = IOOperation(operation).rawValue
+        let score = latencies[kind].observe(
+            log(max(milliseconds * 1e6, 1)),
+            limit: context.threshold(.latencyZScore),
+            samplesMin: context.threshold(.latencySamplesMin),
+            at: context.time,
+            cooldown: context.cooldown(.latencyOutlier)
+        )
+        guard let score else { return }
+        raiseOutlier(
+            milliseconds,
+            exp(latencies[kind].usual.mean) / 1e6,
+            score,
+            operation,
+            process,
+            context
+        )
+    }
+
+    private func raiseOutlier(
+        _ milliseconds: Double,
+        _ usual: Double,
+        _ score: Double,
+        _ operation: ByteView,
+        _ process: ByteView,
+        _ context: EventContext
+    ) {
+        context.raise(
+            .init(
+                rule: .latencyOutlier,
+                value: milliseconds,
+                baseline: usual,
+                score: score,
+                severity: EventContext.severity(ratio: score / context.threshold(.latencyZScore))
+            ),
+            process: process,
+            """
+            \(operation.string) took \(EventContext.rounded(milliseconds)) ms, \
+            usually about \(EventContext.rounded(usual)) ms
+            """
+        )
+    }
+
+    /// Judges what the agent counts.
+    @inline(__always)
+    mutating func judgeTraffic(
+        _ event: IOEvent,
+        total: (UInt64, UInt64),
+        of process: ByteView,
+        _ context: EventContext
+    ) {
+        traffic.judge(Self.spike, total: total, bytes: event.byteCount, of: process, context)
+    }
+
+    /// The traced process is another one.
+    mutating func restart() { self = IORules() }
+
+    func encode(into buffer: inout RawBuffer) {
+        slow.encode(into: &buffer)
+        for index in latencies.indices { latencies[index].encode(into: &buffer) }
+        traffic.encode(into: &buffer)
+    }
+
+    init(decoding reader: inout StateReader) throws(TraceError) {
+        slow = try Alarm(decoding: &reader)
+        for index in latencies.indices { latencies[index] = try SpikeWatch(decoding: &reader) }
+        traffic = try TrafficRules(decoding: &reader)
+    }
+}

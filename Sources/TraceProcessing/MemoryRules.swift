@@ -1,0 +1,194 @@
+import AnomalyRules
+import SystemIO
+import TraceModel
+import TraceWire
+
+/// What the rules remember of one process's memory.
+struct MemoryRules {
+    private static let leak = GrowthRules.Names(
+        rule: .leak,
+        percentPerHour: .leakPercentPerHour,
+        spanSeconds: .leakSpanSeconds,
+        risingPercent: .leakRisingPercent
+    )
+
+    private var growth = GrowthRules()
+    /// Whether the agent tells of allocations by address, so that what is outstanding is known.
+    private(set) var isTracked = false
+    private var large = Alarm()
+    private var unmatched = Alarm()
+    private var double = Alarm()
+    private var churn = Alarm()
+    private var fragmentation = Alarm()
+    private var freed = FreedAddresses()
+    /// Events of allocation and release.
+    private var operations: UInt64 = 0
+    private var operationRate = CounterRate()
+
+    init() {}
+
+    /// Judges the amount that was in use until now. What younger allocations hold doesn't count.
+    @inline(__always)
+    mutating func judgeGrowth(
+        _ outstanding: borrowing MemoryAllocations,
+        current: UInt64,
+        of process: ByteView,
+        _ context: EventContext
+    ) {
+        let age = Int64(context.threshold(.leakAgeMilliseconds) * 1e6)
+        // Where some have been given up, the agent knows better.
+        guard isTracked, !outstanding.isIncomplete else {
+            return growth.judge(Self.leak, of: process, context) { _ in Double(current) }
+        }
+        growth.judge(Self.leak, of: process, context) {
+            Double(outstanding.bytes(allocatedUntil: $0 &- age))
+        }
+    }
+
+    /// Judges what the agent counts.
+    @inline(__always)
+    mutating func judgeCounters(
+        _ event: MemoryEvent,
+        agentPerSecond: Double?,
+        of process: ByteView,
+        _ context: EventContext
+    ) {
+        operations += 1
+        let isMeasured = operationRate.note(operations, at: context.time)
+        if isMeasured || agentPerSecond != nil {
+            let rate = max(agentPerSecond ?? 0, isMeasured ? operationRate.perSecond : 0)
+            judgeChurn(rate, process, context)
+        }
+        if event.fragmentationScore > 0 {
+            judgeFragmentation(Double(event.fragmentationScore), process, context)
+        }
+    }
+
+    private mutating func judgeChurn(
+        _ rate: Double,
+        _ process: ByteView,
+        _ context: EventContext
+    ) {
+        guard context.isEnabled(.churn) else { return }
+        let limit = context.threshold(.churnRaisePerSecond)
+        let isTold = churn.observe(
+            isAbove: rate > limit,
+            isClear: rate < context.threshold(.churnClearPerSecond),
+            at: context.time,
+            cooldown: context.cooldown(.churn)
+        )
+        guard isTold else { return }
+        context.raise(
+            .above(.churn, rate, limit),
+            process: process,
+            "\(EventContext.rounded(rate)) allocations and releases a second"
+        )
+    }
+
+    private mutating func judgeFragmentation(
+        _ score: Double,
+        _ process: ByteView,
+        _ context: EventContext
+    ) {
+        guard context.isEnabled(.fragmentation) else { return }
+        let limit = context.threshold(.fragmentationRaiseScore)
+        let isTold = fragmentation.observe(
+            isAbove: score >= limit,
+            isClear: score < context.threshold(.fragmentationClearScore),
+            at: context.time,
+            cooldown: context.cooldown(.fragmentation)
+        )
+        guard isTold else { return }
+        context.raise(
+            .above(.fragmentation, score, limit),
+            process: process,
+            "fragmentation score \(EventContext.rounded(score))"
+        )
+    }
+
+    // MARK: Allocations
+
+    @inline(__always)
+    mutating func judgeAllocation(
+        _ event: MemoryEvent,
+        of process: ByteView,
+        _ context: EventContext
+    ) {
+        if event.address != 0 {
+            if !isTracked {
+                // Another amount is looked at from here on.
+                isTracked = true
+                growth = GrowthRules()
+            }
+            freed.remove(event.address)
+        }
+        let limit = context.threshold(.largeAllocationMebibytes) * 1_048_576
+        guard Double(event.size) >= limit, context.isEnabled(.largeAllocation),
+            large.fire(at: context.time, cooldown: context.cooldown(.largeAllocation))
+        else { return }
+        context.raise(
+            .above(.largeAllocation, Double(event.size), limit),
+            process: process,
+            "\(event.size) bytes allocated at once"
+        )
+    }
+
+    /// Judges a release of something that was not known to be allocated, or was.
+    @inline(__always)
+    mutating func judgeRelease(
+        _ address: UInt64,
+        wasKnown: Bool,
+        isComplete: Bool,
+        of process: ByteView,
+        _ context: EventContext
+    ) {
+        if wasKnown { return freed.insert(address) }
+        guard address != 0, isTracked, isComplete else { return }
+        judgeUnknownRelease(address, process, context)
+    }
+
+    private mutating func judgeUnknownRelease(
+        _ address: UInt64,
+        _ process: ByteView,
+        _ context: EventContext
+    ) {
+        let place = "0x\(String(address, radix: 16))"
+        if freed.contains(address) {
+            guard context.isEnabled(.doubleFree),
+                double.fire(at: context.time, cooldown: context.cooldown(.doubleFree))
+            else { return }
+            let finding = EventContext.Finding(rule: .doubleFree, severity: 0.9)
+            context.raise(finding, process: process, "\(place) was released twice")
+        } else if context.isEnabled(.unmatchedFree),
+            unmatched.fire(at: context.time, cooldown: context.cooldown(.unmatchedFree))
+        {
+            let finding = EventContext.Finding(rule: .unmatchedFree, severity: 0.2)
+            let words = "\(place) was released, its allocation was not seen"
+            context.raise(finding, process: process, words)
+        }
+    }
+
+    func encode(into buffer: inout RawBuffer) {
+        growth.encode(into: &buffer)
+        buffer.append(byte: isTracked ? 1 : 0)
+        for alarm in [large, unmatched, double, churn, fragmentation] {
+            alarm.encode(into: &buffer)
+        }
+        freed.encode(into: &buffer)
+        buffer.append(integer: operations)
+        operationRate.encode(into: &buffer)
+    }
+
+    init(decoding reader: inout StateReader) throws(TraceError) {
+        growth = try GrowthRules(decoding: &reader)
+        isTracked = try reader.integer(UInt8.self) == 1
+        large = try Alarm(decoding: &reader)
+        unmatched = try Alarm(decoding: &reader)
+        double = try Alarm(decoding: &reader)
+        churn = try Alarm(decoding: &reader)
+        fragmentation = try Alarm(decoding: &reader)
+        freed = try FreedAddresses(decoding: &reader)
+        operations = try reader.integer(UInt64.self)
+        operationRate = try CounterRate(decoding: &reader)
+    }
+}

@@ -1,0 +1,105 @@
+import AnomalyRules
+import SystemIO
+import TraceModel
+import TraceWire
+
+/// Judges the connections that a process opens: how many in a second, and to how many hosts and ports.
+struct NetworkConnectionRules {
+    /// Where systems begin to give out ports to clients.
+    private static let clientPortMin: UInt32 = 32_768
+
+    private var rate = OccurrenceRate()
+    private var churn = Alarm()
+    /// Hosts by port, ports by host.
+    private var hosts = ScanWatch()
+    private var ports = ScanWatch()
+
+    init() {}
+
+    /// Judges a connection that was not known. `isServer`: the process listens on its source port.
+    mutating func judge(
+        _ event: NetworkEvent,
+        isServer: Bool,
+        of process: ByteView,
+        _ context: EventContext
+    ) {
+        rate.note(at: context.time)
+        judgeChurn(process, context)
+        // What goes from a low port to a client's is an answer: many clients are no scan.
+        let isAnswer =
+            event.sourcePort != 0 && event.sourcePort < Self.clientPortMin
+            && event.sourcePort < event.destinationPort
+        if isServer || isAnswer { return }
+        judgeScans(event, process, context)
+    }
+
+    private mutating func judgeChurn(_ process: ByteView, _ context: EventContext) {
+        guard context.isEnabled(.connectionChurn) else { return }
+        let usual = max(rate.minuteMean, context.threshold(.connectionChurnMeanMin))
+        let limit = usual * context.threshold(.connectionChurnFactor)
+        guard Double(rate.count) > limit,
+            churn.fire(at: context.time, cooldown: context.cooldown(.connectionChurn))
+        else { return }
+        context.raise(
+            .above(.connectionChurn, Double(rate.count), limit),
+            process: process,
+            """
+            \(rate.count) new connections in a second, \
+            \(EventContext.rounded(rate.minuteMean)) a second in the minute before
+            """
+        )
+    }
+
+    private mutating func judgeScans(
+        _ event: NetworkEvent,
+        _ process: ByteView,
+        _ context: EventContext
+    ) {
+        let host = NameHash.of(event.destinationAddress.cut(at: Limits.addressBytesMax))
+        let port = UInt64(event.destinationPort)
+        if context.isEnabled(.hostScan) {
+            let limit = context.threshold(.hostScanHosts)
+            let count = hosts.observe(
+                host,
+                of: port,
+                at: context.time,
+                window: Int64(context.threshold(.hostScanWindowSeconds) * 1e9),
+                limit: Int(limit),
+                cooldown: context.cooldown(.hostScan)
+            )
+            if let count {
+                let words = "\(count) hosts on port \(port)"
+                context.raise(.above(.hostScan, Double(count), limit), process: process, words)
+            }
+        }
+        if context.isEnabled(.portScan) {
+            let limit = context.threshold(.portScanPorts)
+            let count = ports.observe(
+                port,
+                of: host,
+                at: context.time,
+                window: Int64(context.threshold(.portScanWindowSeconds) * 1e9),
+                limit: Int(limit),
+                cooldown: context.cooldown(.portScan)
+            )
+            if let count {
+                let words = "\(count) ports of \(event.destinationAddress.string)"
+                context.raise(.above(.portScan, Double(count), limit), process: process, words)
+            }
+        }
+    }
+
+    func encode(into buffer: inout RawBuffer) {
+        rate.encode(into: &buffer)
+        churn.encode(into: &buffer)
+        hosts.encode(into: &buffer)
+        ports.encode(into: &buffer)
+    }
+
+    init(decoding reader: inout StateReader) throws(TraceError) {
+        rate = try OccurrenceRate(decoding: &reader)
+        churn = try Alarm(decoding: &reader)
+        hosts = try ScanWatch(decoding: &reader)
+        ports = try ScanWatch(decoding: &reader)
+    }
+}

@@ -1,0 +1,55 @@
+import AnomalyRules
+import SystemIO
+import TraceModel
+import TraceWire
+
+/// What the rules remember of one process's network traffic.
+struct NetworkRules {
+    private static let spike = TrafficRules.Names(
+        rule: .rateSpike,
+        zScore: .rateSpikeZScore,
+        samplesMin: .rateSpikeSamplesMin,
+        bytesPerSecond: .rateSpikeBytesPerSecond
+    )
+
+    private var traffic = TrafficRules()
+    private var quality = NetworkQualityRules()
+    private var connections = NetworkConnectionRules()
+
+    init() {}
+
+    /// Judges what the agent counts.
+    @inline(__always)
+    mutating func judge(
+        _ event: NetworkEvent,
+        bytes: (UInt64, UInt64),
+        packetsSent: UInt64,
+        of process: ByteView,
+        _ context: EventContext
+    ) {
+        traffic.judge(Self.spike, total: bytes, bytes: event.byteCount, of: process, context)
+        quality.judge(event, packetsSent: packetsSent, of: process, context)
+    }
+
+    /// Judges a connection that was not known.
+    mutating func judgeConnection(
+        _ event: NetworkEvent,
+        isServer: Bool,
+        of process: ByteView,
+        _ context: EventContext
+    ) {
+        connections.judge(event, isServer: isServer, of: process, context)
+    }
+
+    func encode(into buffer: inout RawBuffer) {
+        traffic.encode(into: &buffer)
+        quality.encode(into: &buffer)
+        connections.encode(into: &buffer)
+    }
+
+    init(decoding reader: inout StateReader) throws(TraceError) {
+        traffic = try TrafficRules(decoding: &reader)
+        quality = try NetworkQualityRules(decoding: &reader)
+        connections = try NetworkConnectionRules(decoding: &reader)
+    }
+}

@@ -1,0 +1,87 @@
+import AnomalyRules
+import SystemIO
+import TraceModel
+
+/// Judges how many bytes a second a process moves: by the agent's counters, or, where it sends none, by
+/// what its events add up to.
+struct TrafficRules: BitwiseCopyable {
+    /// Which rule it is, with its thresholds.
+    struct Names {
+        let rule: RuleID
+        let zScore: Threshold
+        let samplesMin: Threshold
+        let bytesPerSecond: Threshold
+    }
+
+    private var hasTotals = false
+    /// Of the events; stays at its end rather than wrap.
+    private var bytes: UInt64 = 0
+    private var rate = CounterRate()
+    private var spike = SpikeWatch()
+
+    init() {}
+
+    /// Takes in an event's bytes and the sum of the agent's counters.
+    @inline(__always)
+    mutating func judge(
+        _ names: Names,
+        total: (UInt64, UInt64),
+        bytes eventBytes: UInt64,
+        of process: ByteView,
+        _ context: EventContext
+    ) {
+        guard context.isEnabled(names.rule) else { return }
+        let counted = Self.sum(total.0, total.1)
+        if counted > 0, !hasTotals {
+            hasTotals = true
+            rate = CounterRate()
+        }
+        bytes = Self.sum(bytes, eventBytes)
+        guard rate.note(hasTotals ? counted : bytes, at: context.time) else { return }
+        let limit = context.threshold(names.zScore)
+        let usual = spike.usual.mean
+        let score = spike.observe(
+            rate.perSecond,
+            limit: limit,
+            samplesMin: context.threshold(names.samplesMin),
+            floor: context.threshold(names.bytesPerSecond),
+            at: context.time,
+            cooldown: context.cooldown(names.rule)
+        )
+        guard let score else { return }
+        context.raise(
+            .init(
+                rule: names.rule,
+                value: rate.perSecond,
+                baseline: usual,
+                score: score,
+                severity: EventContext.severity(ratio: score / limit)
+            ),
+            process: process,
+            """
+            \(EventContext.rounded(rate.perSecond)) bytes a second, \
+            usually \(EventContext.rounded(usual))
+            """
+        )
+    }
+
+    @inline(__always)
+    private static func sum(_ left: UInt64, _ right: UInt64) -> UInt64 {
+        let (sum, overflow) = left.addingReportingOverflow(right)
+        return overflow ? .max : sum
+    }
+
+    func encode(into buffer: inout RawBuffer) {
+        buffer.append(byte: hasTotals ? 1 : 0)
+        buffer.append(integer: bytes)
+        rate.encode(into: &buffer)
+        spike.encode(into: &buffer)
+    }
+
+    init(decoding reader: inout StateReader) throws(TraceError) {
+        hasTotals = try reader.integer(UInt8.self) == 1
+        bytes = try reader.integer(UInt64.self)
+        rate = try CounterRate(decoding: &reader)
+        spike = try SpikeWatch(decoding: &reader)
+    }
+}
