@@ -97,6 +97,11 @@ let package = Package(
             dependencies: ["SystemIO", "TraceModel"],
             swiftSettings: strict
         ),
+        .target(
+            name: "TraceSummaries",
+            dependencies: ["SystemIO", "TraceFiles", "TraceModel"],
+            swiftSettings: strict
+        ),
         .target(name: "ActivityMonitoring", dependencies: ["TraceModel"], swiftSettings: strict),
         .target(
             name: "AnomalyRules",
@@ -111,8 +116,8 @@ let package = Package(
         .target(
             name: "TraceProcessing",
             dependencies: [
-                "AnomalyRules", "SystemIO", "TraceFiles", "TraceMetrics", "TraceModel", "TraceTime",
-                "TraceWire",
+                "AnomalyRules", "SystemIO", "TraceFiles", "TraceMetrics", "TraceModel",
+                "TraceSummaries", "TraceTime", "TraceWire",
             ],
             swiftSettings: strict
         ),
@@ -140,7 +145,7 @@ let package = Package(
             name: "AggregatorRole",
             dependencies: [
                 "ActivityMonitoring", "ClusterMessages", "Compression", "SystemIO", "TraceFiles",
-                "TraceMetrics", "TraceModel", "TraceTime", "ZeroMQ", logging,
+                "TraceMetrics", "TraceModel", "TraceSummaries", "TraceTime", "ZeroMQ", logging,
                 .product(name: "FlyingSocks", package: "FlyingFox"),
             ],
             swiftSettings: strict
@@ -149,7 +154,7 @@ let package = Package(
             name: "OperatorTools",
             dependencies: [
                 "Compression", "GRPCServices", "GRPCTransport", "IngestLog", "SystemIO",
-                "TraceModel", "TraceTime", "TraceWire",
+                "TraceModel", "TraceSummaries", "TraceTime", "TraceWire",
             ],
             swiftSettings: strict
         ),
@@ -252,6 +257,11 @@ let package = Package(
             swiftSettings: strict
         ),
         .testTarget(
+            name: "TraceSummariesTests",
+            dependencies: ["SystemIO", "TestSupport", "TraceModel", "TraceSummaries"],
+            swiftSettings: strict
+        ),
+        .testTarget(
             name: "ActivityMonitoringTests",
             dependencies: ["ActivityMonitoring", "TraceModel"],
             swiftSettings: strict
@@ -265,8 +275,7 @@ let package = Package(
             name: "TraceProcessingTests",
             dependencies: [
                 "AnomalyRules", "SystemIO", "TraceFiles", "TraceMetrics", "TraceModel",
-                "TraceProcessing",
-                "TraceTime", "TraceWire",
+                "TraceProcessing", "TraceSummaries", "TraceTime", "TraceWire",
             ],
             swiftSettings: strict
         ),
@@ -298,7 +307,10 @@ let package = Package(
         ),
         .testTarget(
             name: "OperatorToolsTests",
-            dependencies: ["OperatorTools", "SystemIO", "TraceModel", "TraceWire"],
+            dependencies: [
+                "Compression", "OperatorTools", "SystemIO", "TraceModel", "TraceSummaries",
+                "TraceWire",
+            ],
             swiftSettings: strict
         ),
         .testTarget(

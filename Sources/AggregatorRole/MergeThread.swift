@@ -3,6 +3,7 @@ import Synchronization
 import SystemIO
 import TraceFiles
 import TraceModel
+import TraceSummaries
 import ZeroMQ
 
 /// Merges windows, one at a time, on a thread of its own: the fabric never waits for a disk.
@@ -102,7 +103,13 @@ final class MergeThread: Sendable {
                     resource: job.resource,
                     window: job.window,
                     stem: job.stem,
-                    files: files
+                    files: files,
+                    document: try SummaryFile.document(
+                        job.resource,
+                        stem: job.stem,
+                        window: job.window,
+                        summaries: job.announcements.map(\.summary)
+                    )
                 )
             )
         } catch let error as TraceError {

@@ -5,6 +5,8 @@ package import TraceModel
 /// as long as it takes; one merge at a time. Memory: `mergeBufferBytes` for each of up to `mergeRunsMax` runs, two outputs,
 /// and `Limits.foldedStacksBytesMax`.
 ///
+/// A document (the window's summary) is published together with the files.
+///
 /// # Crash
 /// Outputs grow under temporary names. Once all are complete and synced, the manifest
 /// `output/.merge/<resource>_<window>` names each with its source and size. Then: renames, sync of the
@@ -43,6 +45,7 @@ package final class WindowMerger {
         window: UInt64,
         stem: String,
         files: [ClosedFile],
+        document: WindowDocument? = nil,
         onProgress: @escaping (MergeProgress) -> Void = { _ in }
     ) throws -> [String] {
         precondition(stem.utf8.count <= 64 && stem.utf8.allSatisfy(SafeName.isSafe))
@@ -54,7 +57,13 @@ package final class WindowMerger {
             manifest = begun
         } else {
             guard !files.isEmpty else { return [] }
-            manifest = try prepare(resource: resource, window: window, stem: stem, files: files)
+            manifest = try prepare(
+                resource: resource,
+                window: window,
+                stem: stem,
+                files: files,
+                document: document
+            )
             try manifest.publish(to: absolute(path))
             try onStep?(.manifestSynced)
         }
@@ -89,7 +98,8 @@ package final class WindowMerger {
         resource: Resource,
         window: UInt64,
         stem: String,
-        files: [ClosedFile]
+        files: [ClosedFile],
+        document: WindowDocument?
     ) throws -> MergeManifest {
         for directory in OutputKind.allCases.map({ "\(ClusterPaths.output)/\($0.directory)" })
             + [MergeManifest.directory]
@@ -120,6 +130,14 @@ package final class WindowMerger {
             }
             try onStep?(.prepared(kind: input.kind, host: input.host))
         }
+        if let document {
+            do {
+                manifest.outputs.append(try write(document))
+            } catch {
+                removeTemporaries(manifest)
+                throw error
+            }
+        }
         // A segment that becomes an output is not to be removed under its old name.
         let renamed = Set(manifest.outputs.map(\.source))
         manifest.segments.removeAll { renamed.contains($0) }
@@ -127,6 +145,24 @@ package final class WindowMerger {
         try syncDirectories(of: manifest)
         try FileSystem.syncDirectory(absolute(ClusterPaths.output))
         return manifest
+    }
+
+    private func write(_ document: WindowDocument) throws -> MergeManifest.Output {
+        try FileSystem.createDirectory(absolute(FileSystem.parent(of: document.path)))
+        let source = OutputNames.temporary(document.path)
+        let file = try File(absolute(source), .replace)
+        do {
+            try document.bytes.withUnsafeBytes { try file.write($0, at: 0) }
+            try file.syncData()
+        } catch {
+            try? FileSystem.remove(absolute(source))
+            throw error
+        }
+        return MergeManifest.Output(
+            source: source,
+            target: document.path,
+            bytes: document.bytes.count
+        )
     }
 
     private func rename(_ manifest: MergeManifest) throws {

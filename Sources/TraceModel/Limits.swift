@@ -104,6 +104,16 @@ package enum Limits {
     package static let scanKeysPerProcessMax = 32
     package static let scanValuesPerKeyMax = 256
 
+    // MARK: Summaries
+    /// Buckets of one quantile sketch: 20 doublings in full.
+    package static let sketchBucketsMax = 1_024
+    /// Of a name what a summary shows.
+    package static let summaryNameBytesMax = 512
+    /// Rows that each top list of a worker's summary holds, and of a window's file for later merging.
+    package static let summaryRowsMax = 100
+    /// Rows that a top list shows.
+    package static let summaryTopRows = 20
+
     // MARK: Files
     /// Rendered rows that wait for their order, for all files of one worker together.
     package static let runBufferBytesMax = 64 << 20
@@ -187,5 +197,12 @@ package enum Limits {
         precondition(seriesPerMetricMax <= seriesHeldMax)
         precondition(ruleOverridesMax < UInt16.max)
         precondition(scanValuesPerKeyMax <= UInt16.max)
+        precondition(sketchBucketsMax <= UInt16.max)
+        precondition(summaryTopRows <= summaryRowsMax)
+        precondition(
+            // Of all resources' lists io has most: eleven.
+            12 * summaryRowsMax * (sketchBucketsMax * 10 + 2 * summaryNameBytesMax + 512)
+                < clusterMessageBytesMax / 2
+        )
     }
 }

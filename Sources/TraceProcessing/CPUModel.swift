@@ -53,10 +53,23 @@ struct CPUModel: ProcessModel, ~Copyable {
         if sample.isLate { return }
         if sample.isRestart { restart() }
         let account = accounts.account(of: sample, comm: comm, identity)
-        account.pointee.onTime.add(onTime.add(event.onCPUMicroseconds))
-        account.pointee.offTime.add(offTime.add(event.offCPUMicroseconds))
-        account.pointee.migrations.add(migrations.add(UInt64(event.migrations)))
-        account.pointee.numaMigrations.add(numaMigrations.add(UInt64(event.numaMigrations)))
+        let onGrowth = onTime.add(event.onCPUMicroseconds)
+        let offGrowth = offTime.add(event.offCPUMicroseconds)
+        let migrationGrowth = migrations.add(UInt64(event.migrations))
+        let numaGrowth = numaMigrations.add(UInt64(event.numaMigrations))
+        account.pointee.onTime.add(onGrowth)
+        account.pointee.offTime.add(offGrowth)
+        account.pointee.migrations.add(migrationGrowth)
+        account.pointee.numaMigrations.add(numaGrowth)
+        context.activity.pointee.utilization(percent: event.utilizationPercent)
+        if !sample.isFirst {
+            context.activity.pointee.cpu(
+                onTime: onGrowth,
+                offTime: offGrowth,
+                migrations: migrationGrowth,
+                numaMigrations: numaGrowth
+            )
+        }
         let hasRate = migrationRate.note(migrations.last, at: context.time)
         let hasNumaRate = numaRate.note(numaMigrations.last, at: context.time)
         utilization.note(event.utilizationPercent)

@@ -16,6 +16,8 @@ struct EventContext {
     /// `HH:MM:SS.mmm` of `time` in the configured zone, 12 bytes.
     let readable: UnsafeRawPointer
     let json: RunBuffer
+    /// What the process did in the open window.
+    let activity: UnsafeMutablePointer<WindowActivity>
     let category: StaticString
     unowned(unsafe) let ruleSet: RuleSet
     /// What holds for the process.

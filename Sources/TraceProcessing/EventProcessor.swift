@@ -3,6 +3,7 @@ import SystemIO
 import TraceFiles
 import TraceMetrics
 import TraceModel
+import TraceSummaries
 import TraceTime
 import TraceWire
 
@@ -29,6 +30,8 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
             for entry in table.entries { entry.pointee.rules = thresholds(of: entry) }
         }
     }
+    /// What processes that had to make room did in the open window, by slot.
+    private var evicted: [UInt8: WindowSummary] = [:]
     private var timing = BatchTiming()
 
     init(files: TraceFileManager, zone: TimeZoneRules, category: StaticString) {
@@ -102,11 +105,13 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
             time: time,
             readable: UnsafeRawPointer(readable),
             json: files.json(traces.host),
+            activity: entry.pointee.activity,
             category: category,
             ruleSet: rules,
             rules: entry.pointee.rules
         )
         let isFirstInWindow = entry.pointee.namedWindow != files.window
+        entry.pointee.activity.pointee.note(time)
         if isFirstInWindow { entry.pointee.model.windowBegins(&context) }
         entry.pointee.model.apply(event.pointee, &context)
         if context.isRenamed { entry.pointee.rules = context.rules }
@@ -169,6 +174,9 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
             .map { (arrival: $0.pointee.lastArrival, pid: $0.pointee.pid, entry: $0) }
             .sorted { ($0.arrival, $0.pid) < ($1.arrival, $1.pid) }
         let gone = Set(ages.prefix(ages.count / 2).map(\.entry))
+        for entry in gone.sorted(by: { $0.pointee.pid < $1.pointee.pid }) {
+            SummaryBuilder.count(entry, in: &evicted[slot, default: WindowSummary(resource)])
+        }
         dirty.removeAll { gone.contains($0) }
         ticking.removeAll { gone.contains($0) }
         table.remove { gone.contains($0) }
@@ -225,6 +233,7 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
             time: now,
             readable: UnsafeRawPointer(readable),
             json: files.json(host),
+            activity: entry.pointee.activity,
             category: category,
             ruleSet: rules,
             rules: entry.pointee.rules
@@ -246,6 +255,19 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
 
     func finalize(stem: String, nextWindow: UInt64) throws -> [ClosedFile] {
         try files.closeWindow(stem: stem, nextWindow: nextWindow)
+    }
+
+    func takeSummary() -> [UInt8] {
+        var summary = WindowSummary(resource)
+        for slot in evicted.keys.sorted() { evicted[slot].map { summary.merge($0) } }
+        evicted.removeAll()
+        for entry in table.entries where !entry.pointee.activity.pointee.isEmpty {
+            SummaryBuilder.add(entry, host: files.hostName(entry.pointee.host), to: &summary)
+            entry.pointee.activity.pointee = WindowActivity()
+        }
+        guard !summary.isEmpty else { return [] }
+        summary.keepTop()
+        return summary.encoded
     }
 
     // MARK: Statistics
@@ -283,6 +305,7 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
 
     func saveState(slot: UInt8, into buffer: inout RawBuffer) {
         totals[Int(slot)].encode(into: &buffer)
+        (evicted[slot] ?? WindowSummary(resource)).encode(into: &buffer)
         let entries = table.entries.filter { $0.pointee.slot == slot }
         buffer.append(integer: UInt32(entries.count))
         for entry in entries {
@@ -295,6 +318,7 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
             buffer.append(integer: entry.pointee.lastArrival)
             buffer.append(integer: entry.pointee.namedWindow)
             entry.pointee.threads.encode(into: &buffer)
+            entry.pointee.activity.pointee.encode(into: &buffer)
             entry.pointee.model.encode(into: &buffer)
         }
     }
@@ -302,6 +326,8 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
     func loadState(slot: UInt8, from reader: inout StateReader) throws {
         dropState(slot: slot)
         totals[Int(slot)] = try SlotTotals(decoding: &reader)
+        let lost = try WindowSummary(decoding: &reader)
+        if !lost.isEmpty { evicted[slot] = lost }
         for _ in 0..<(try reader.integer(UInt32.self)) {
             let length = Int(try reader.integer(UInt16.self))
             let name = ByteView(try reader.bytes(length))
@@ -312,6 +338,7 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
             let arrival = try reader.integer(Int64.self)
             let namedWindow = try reader.integer(UInt64.self)
             let threads = try ThreadNames(decoding: &reader)
+            let activity = try WindowActivity(decoding: &reader)
             let entry = table.insert(
                 ProcessEntry(
                     host: host,
@@ -327,6 +354,7 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
             if entry.pointee.model.needsTicks { beginTicking(entry) }
             entry.pointee.namedWindow = namedWindow
             entry.pointee.threads = threads
+            entry.pointee.activity.pointee = activity
             totals[Int(slot)].processes += 1
         }
     }
@@ -335,6 +363,7 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
         dirty.removeAll { $0.pointee.slot == slot }
         ticking.removeAll { $0.pointee.slot == slot }
         table.remove { $0.pointee.slot == slot }
+        evicted[slot] = nil
         totals[Int(slot)] = SlotTotals()
     }
 }

@@ -34,6 +34,7 @@ struct FunctionModel: ProcessModel, ~Copyable {
         _ context: EventContext
     ) {
         functions.entered(function)
+        context.activity.pointee.entered(function) { functions.name(of: function) }
         let isSlice = threads.push(
             OpenCalls.Call(cookie: event.cookie, function: UInt32(function), began: context.time),
             tid: context.tid,
@@ -63,8 +64,17 @@ struct FunctionModel: ProcessModel, ~Copyable {
         if isInstant { context.json.text.argument("event_type", Int64(event.eventType)) }
         context.endEvent(&context.json.text)
         context.json.endRow(ts: context.time, pid: context.pid)
-        guard let duration else { return functions.unmatched(function) }
+        guard let duration else {
+            context.activity.pointee.unmatchedExit(function) { functions.name(of: function) }
+            return functions.unmatched(function)
+        }
         let isSlow = Double(duration) / 1e6 > context.threshold(.slowCallMilliseconds)
+        context.activity.pointee.completed(
+            function,
+            nanoseconds: UInt64(duration),
+            isSlow: isSlow,
+            name: { functions.name(of: function) }
+        )
         functions.completed(function, nanoseconds: duration, isSlow: isSlow)
         row(event, duration: duration, isSlow: isSlow, context)
         functions.judge(function, nanoseconds: duration, isSlow: isSlow, context)

@@ -45,7 +45,9 @@ struct GPUModel: ProcessModel, ~Copyable {
     // MARK: Kinds of events
 
     private mutating func memory(_ event: GPUEvent, _ context: EventContext) {
-        if context.time >= memoryTime {
+        let isLatest = context.time >= memoryTime
+        context.activity.pointee.gpuMemory(bytes: event.value, isLatest: isLatest)
+        if isLatest {
             let used = memory
             growth.judge(Self.growth, of: .empty, context) { _ in Double(used) }
             memory = event.value
@@ -71,6 +73,7 @@ struct GPUModel: ProcessModel, ~Copyable {
         )
         if isOther { context.totals.pointee.functionsEvicted += 1 }
         kernel.pointee.record(event.value, at: context.time)
+        context.activity.pointee.launched(event.value, kernel: kernel.pointee.name)
         let json = context.json
         let name = event.text.isEmpty ? ByteView("launch") : event.text
         context.beginEvent(&json.text, "i", name: name)
@@ -94,6 +97,10 @@ struct GPUModel: ProcessModel, ~Copyable {
         if kind.pointee.record(event.value, at: context.time) {
             kind.pointee.rules.judge(event.value, kind: kind.pointee.name, context)
         }
+        context.activity.pointee.transferred(
+            bytesPerSecond: event.value,
+            kind: kind.pointee.name
+        )
         let json = context.json
         context.beginEvent(&json.text, "i", name: ByteView("transfer"))
         json.text.argument("event_type", Int64(event.eventType))

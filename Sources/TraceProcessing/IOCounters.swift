@@ -28,12 +28,23 @@ struct IOCounters: BitwiseCopyable {
             || writeOperations.falls(to: event.writeOperations)
     }
 
+    /// `activity` takes what they grew by; nil where that is not of its time.
     @inline(__always)
-    mutating func take(_ event: IOEvent, at time: EpochNanoseconds) {
-        readBytes.add(event.readBytes)
-        writeBytes.add(event.writeBytes)
-        readOperations.add(event.readOperations)
-        writeOperations.add(event.writeOperations)
+    mutating func take(
+        _ event: IOEvent,
+        at time: EpochNanoseconds,
+        _ activity: UnsafeMutablePointer<WindowActivity>?
+    ) {
+        let readGrowth = readBytes.add(event.readBytes)
+        let writeGrowth = writeBytes.add(event.writeBytes)
+        let readOperationGrowth = readOperations.add(event.readOperations)
+        let writeOperationGrowth = writeOperations.add(event.writeOperations)
+        activity?.pointee.io(
+            readBytes: readGrowth,
+            writeBytes: writeGrowth,
+            readOperations: readOperationGrowth,
+            writeOperations: writeOperationGrowth
+        )
         readRate.note(readOperations.last, at: time)
         writeRate.note(writeOperations.last, at: time)
         readLatency = event.averageReadLatencyMilliseconds

@@ -37,6 +37,12 @@ struct IOModel: ProcessModel, ~Copyable {
             bytes: event.byteCount,
             milliseconds: event.latencyMilliseconds
         )
+        context.activity.pointee.operated(
+            IOOperation(row.operation),
+            device: row.device,
+            bytes: event.byteCount,
+            milliseconds: event.latencyMilliseconds
+        )
         row.write(event, context)
         rules.judge(event, operation: row.operation, of: identity.name.view, context)
     }
@@ -63,7 +69,7 @@ struct IOModel: ProcessModel, ~Copyable {
             counters.beginSeries()
             current = nil
         }
-        counters.take(event, at: context.time)
+        counters.take(event, at: context.time, sample.isFirst ? nil : context.activity)
         rules.judgeTraffic(event, total: counters.bytes, of: identity.name.view, context)
         return account()
     }

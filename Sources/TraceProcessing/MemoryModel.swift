@@ -63,8 +63,16 @@ struct MemoryModel: ProcessModel, ~Copyable {
         if sample.isRestart { restart() }
         let name = identity.name.view
         rules.judgeGrowth(outstanding, current: current, of: name, context)
-        account.pointee.allocations.add(allocations.add(event.totalAllocations))
-        account.pointee.frees.add(frees.add(event.totalFrees))
+        let allocationGrowth = allocations.add(event.totalAllocations)
+        let freeGrowth = frees.add(event.totalFrees)
+        account.pointee.allocations.add(allocationGrowth)
+        account.pointee.frees.add(freeGrowth)
+        context.activity.pointee.memory(
+            current: event.currentMemory,
+            peak: event.peakMemory,
+            allocations: sample.isFirst ? 0 : allocationGrowth,
+            frees: sample.isFirst ? 0 : freeGrowth
+        )
         let isMeasured = allocationRate.note(allocations.last, at: context.time)
         freeRate.note(frees.last, at: context.time)
         let perSecond = allocationRate.perSecond + freeRate.perSecond
@@ -83,6 +91,7 @@ struct MemoryModel: ProcessModel, ~Copyable {
     ) {
         if event.operation.equals("alloc") {
             account.pointee.sizes.note(event.size)
+            context.activity.pointee.allocated(bytes: event.size)
             rules.judgeAllocation(event, of: identity.name.view, context)
             // No memory begins at 0: an allocation that failed, or an address that wasn't sent.
             guard event.address != 0 else { return }

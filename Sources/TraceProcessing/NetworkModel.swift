@@ -53,6 +53,7 @@ struct NetworkModel: ProcessModel, ~Copyable {
         if sample.isLate { return }
         if sample.isRestart { restart() }
         let account = accounts.account(of: sample, comm: comm, identity)
+        let before = (bytes.tx.total, bytes.rx.total, packets.tx.total, packets.rx.total)
         bytes.add(
             tx: event.txBytes,
             rx: event.rxBytes,
@@ -73,6 +74,14 @@ struct NetworkModel: ProcessModel, ~Copyable {
             of: identity.name.view,
             context
         )
+        if sample.isFirst { return }
+        context.activity.pointee.network(
+            txBytes: bytes.tx.total - before.0,
+            rxBytes: bytes.rx.total - before.1,
+            txPackets: packets.tx.total - before.2,
+            rxPackets: packets.rx.total - before.3,
+            connections: event.activeConnections
+        )
     }
 
     /// What this event itself tells, late or not.
@@ -82,6 +91,7 @@ struct NetworkModel: ProcessModel, ~Copyable {
         _ transport: ByteView,
         _ context: EventContext
     ) {
+        context.activity.pointee.transferred(bytes: event.byteCount, isSend: event.isSend)
         let number = protocols.add(event.byteCount, isSend: event.isSend, of: transport)
         guard event.destinationPort != 0 else {
             // Both ports 0: neither a listener nor a connection, as with ICMP.

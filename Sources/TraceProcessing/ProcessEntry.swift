@@ -16,6 +16,8 @@ struct ProcessEntry<Model: ProcessModel & ~Copyable>: ~Copyable {
     /// The window in whose trace the process is named; `.max` for none.
     var namedWindow = UInt64.max
     var threads = ThreadNames()
+    /// Of the open window; in a place of its own, as the model writes it while it is being changed itself.
+    let activity: UnsafeMutablePointer<WindowActivity>
     /// Whether it changed since the last collection.
     var isDirty = false
     /// Whether its series have been sent at least once by this worker.
@@ -39,5 +41,12 @@ struct ProcessEntry<Model: ProcessModel & ~Copyable>: ~Copyable {
         self.model = model
         lastTime = time
         lastArrival = arrival
+        activity = .allocate(capacity: 1)
+        activity.initialize(to: WindowActivity())
+    }
+
+    deinit {
+        activity.deinitialize(count: 1)
+        activity.deallocate()
     }
 }

@@ -13,6 +13,8 @@ struct ProcessIdentity: ~Copyable {
         var isLate = false
         /// The state kept so far is another process's.
         var isRestart = false
+        /// The first one of this process id: its counters tell of time before it was seen.
+        var isFirst = false
         /// Series go by another name from here on.
         var isRenamed = false
     }
@@ -31,7 +33,10 @@ struct ProcessIdentity: ~Copyable {
         hasFallingCounter: Bool
     ) -> Sample {
         guard context.time >= lastTime else { return Sample(isLate: true) }
-        var sample = Sample(isRestart: hasFallingCounter && context.time > lastTime)
+        var sample = Sample(
+            isRestart: hasFallingCounter && context.time > lastTime,
+            isFirst: lastTime == .min
+        )
         lastTime = context.time
         let isMain = context.tid == context.pid
         if comm.isEmpty { return sample }

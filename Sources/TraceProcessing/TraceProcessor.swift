@@ -27,6 +27,10 @@ package protocol TraceProcessor: AnyObject {
     /// Ends the window: files closed and synced, state carried over into the next window.
     func finalize(stem: String, nextWindow: UInt64) throws -> [ClosedFile]
 
+    /// What the window was about that `finalize` has just ended, encoded; empty where it had no events. To be
+    /// called once a window, before slots go to others. The next window begins with nothing.
+    func takeSummary() -> [UInt8]
+
     /// What changed since the last call, by slot; everything where `full`. `lsn` is the position applied.
     func collectStats(full: Bool, lsn: LSN) -> [SlotMetrics]
 

@@ -247,7 +247,7 @@ final class ApplyLoop {
             stem: barrier.stem,
             slots: ownedRanges().map { SlotRange(slots: $0, fromLSN: windowBegin, toLSN: end) },
             files: Array(encoded.bytes),
-            summary: []
+            summary: processor.takeSummary()
         )
     }
 

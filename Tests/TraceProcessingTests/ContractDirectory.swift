@@ -1,6 +1,7 @@
 import Foundation
 import TraceFiles
 import TraceModel
+import TraceSummaries
 
 /// A data directory of one test, removed with it.
 final class ContractDirectory {
@@ -17,14 +18,22 @@ final class ContractDirectory {
     func merge(
         _ resource: Resource,
         _ closed: [ClosedFile],
-        window: UInt64 = 7
+        window: UInt64 = 7,
+        summaries: [[UInt8]] = []
     ) throws -> ContractOutput {
         let merger = WindowMerger(localHostName: "here", timeZoneName: "UTC", root: path)
+        let stem = ContractWorker.stem + "_\(window)"
         let paths = try merger.merge(
             resource: resource,
             window: window,
-            stem: ContractWorker.stem + "_\(window)",
-            files: closed
+            stem: stem,
+            files: closed,
+            document: try SummaryFile.document(
+                resource,
+                stem: stem,
+                window: window,
+                summaries: summaries
+            )
         )
         return try ContractOutput(paths, root: path)
     }

@@ -30,7 +30,12 @@ struct ContractOutcome {
     ) throws {
         let closed = try workers.flatMap { try $0.finalize() }
         let resource = workers[0].processor.resource
-        files = try directory.merge(resource, closed, window: window).files
+        files = try directory.merge(
+            resource,
+            closed,
+            window: window,
+            summaries: workers.map(\.summary)
+        ).files
         state = [:]
         for slot in 0...UInt8.max { state[slot] = workers[owner(slot)].state(of: slot) }
         samples = workers.flatMap(\.samples).sorted()

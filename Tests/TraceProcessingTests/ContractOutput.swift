@@ -15,12 +15,12 @@ struct ContractOutput {
 
     /// The traces' paths, absolute.
     var traces: [String] {
-        files.keys.filter { $0.hasSuffix(".json") }.sorted().map { "\(root)/\($0)" }
+        files.keys.filter { $0.hasPrefix("output/json/") }.sorted().map { "\(root)/\($0)" }
     }
 
     /// All events of all traces.
     func events() throws -> [[String: Any]] {
-        try files.sorted { $0.key < $1.key }.filter { $0.key.hasSuffix(".json") }
+        try files.sorted { $0.key < $1.key }.filter { $0.key.hasPrefix("output/json/") }
             .flatMap { _, data in
                 let object = try JSONSerialization.jsonObject(with: data) as? [String: Any]
                 return object?["traceEvents"] as? [[String: Any]] ?? []
@@ -31,6 +31,13 @@ struct ContractOutput {
     func records(_ resource: Resource) throws -> [[String: Any]] {
         try events().filter {
             $0["cat"] as? String == resource.name && ["B", "E", "i"].contains($0["ph"] as? String)
+        }
+    }
+
+    /// The window's summary.
+    func summary() throws -> [String: Any]? {
+        try files.first { $0.key.hasPrefix("output/summary/") }.flatMap {
+            try JSONSerialization.jsonObject(with: $0.value) as? [String: Any]
         }
     }
 

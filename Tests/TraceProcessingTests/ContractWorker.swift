@@ -16,6 +16,8 @@ final class ContractWorker {
     let files: TraceFileManager
     let processor: any TraceProcessor
     private(set) var lsn: LSN = 0
+    /// Of the window last finalized.
+    private(set) var summary: [UInt8] = []
 
     /// A new worker, or what a checkpoint left of one.
     init(
@@ -78,7 +80,9 @@ final class ContractWorker {
     }
 
     func finalize() throws -> [ClosedFile] {
-        try processor.finalize(stem: Self.stem, nextWindow: files.window + 1)
+        let closed = try processor.finalize(stem: Self.stem, nextWindow: files.window + 1)
+        summary = processor.takeSummary()
+        return closed
     }
 
     // MARK: State

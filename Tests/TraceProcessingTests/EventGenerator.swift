@@ -18,6 +18,7 @@ struct EventGenerator: ~Copyable {
 
     private let resource: Resource
     private let style: Style
+    private let processes: UInt64
     private var random: EventRandom
     private var encoder = BatchEncoder()
     private var clock = EventGenerator.start
@@ -25,8 +26,14 @@ struct EventGenerator: ~Copyable {
     private var lsn: LSN = 0
     private var serial: Int64 = 0
 
-    init(_ resource: Resource, seed: UInt64, style: Style = .ordinary) {
+    init(
+        _ resource: Resource,
+        seed: UInt64,
+        style: Style = .ordinary,
+        processes: UInt64 = 4
+    ) {
         self.resource = resource
+        self.processes = processes
         self.style = style
         random = EventRandom(seed: seed)
     }
@@ -58,7 +65,7 @@ struct EventGenerator: ~Copyable {
         time: EpochNanoseconds,
         timestamp: String? = nil
     ) -> ContractEvent {
-        let pid = pid ?? UInt32(1 + random.below(4))
+        let pid = pid ?? UInt32(1 + random.below(processes))
         encoder.removeAll()
         append(pid: pid, timestamp: timestamp ?? ContractEvent.timestamp(time))
         let bytes = Self.spoiled(Array(encoder.bytes))

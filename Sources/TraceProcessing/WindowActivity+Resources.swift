@@ -1,0 +1,162 @@
+import TraceModel
+import TraceSummaries
+import TraceWire
+
+// What the models note, by the columns of `SummarySchema`. Growth of the agent's cumulative counters is
+// given as differences; a process's first sample ever tells of time before the window and is none.
+
+extension WindowActivity {
+    // MARK: Functions
+
+    @inline(__always)
+    mutating func entered(_ function: Int, name: () -> ByteView) {
+        process.add(1, to: 1)
+        add(1, to: 0, ofItem: item(1, number: function, name: name))
+    }
+
+    @inline(__always)
+    mutating func completed(
+        _ function: Int,
+        nanoseconds: UInt64,
+        isSlow: Bool,
+        name: () -> ByteView
+    ) {
+        let position = item(1, number: function, name: name)
+        process.add(nanoseconds, to: 2)
+        add(1, to: 1, ofItem: position)
+        add(nanoseconds, to: 2, ofItem: position)
+        raise(3, to: nanoseconds, ofItem: position)
+        sample(nanoseconds, ofItem: position)
+        guard isSlow else { return }
+        process.add(1, to: 3)
+        add(1, to: 4, ofItem: position)
+    }
+
+    @inline(__always)
+    mutating func unmatchedExit(_ function: Int, name: () -> ByteView) {
+        add(1, to: 5, ofItem: item(1, number: function, name: name))
+    }
+
+    // MARK: CPU
+
+    /// What is no number, or negative, is passed over.
+    @inline(__always)
+    mutating func utilization(percent: Double) {
+        guard percent.isFinite, percent >= 0 else { return }
+        let millionths = UInt64(min((percent * 1e6).rounded(), 1e15))
+        process.add(1, to: 1)
+        process.add(millionths, to: 2)
+        process.raise(3, to: millionths)
+    }
+
+    @inline(__always)
+    mutating func cpu(onTime: UInt64, offTime: UInt64, migrations: UInt64, numaMigrations: UInt64) {
+        process.add(onTime, to: 4)
+        process.add(offTime, to: 5)
+        process.add(migrations, to: 6)
+        process.add(numaMigrations, to: 7)
+    }
+
+    // MARK: Memory
+
+    @inline(__always)
+    mutating func memory(current: UInt64, peak: UInt64, allocations: UInt64, frees: UInt64) {
+        process[1] = current
+        process.raise(2, to: current)
+        process.raise(3, to: max(peak, current))
+        process.add(allocations, to: 4)
+        process.add(frees, to: 5)
+    }
+
+    @inline(__always)
+    mutating func allocated(bytes: UInt64) {
+        process.add(bytes, to: 6)
+        process.raise(7, to: bytes)
+    }
+
+    // MARK: Network
+
+    @inline(__always)
+    mutating func network(
+        txBytes: UInt64,
+        rxBytes: UInt64,
+        txPackets: UInt64,
+        rxPackets: UInt64,
+        connections: UInt32
+    ) {
+        process.add(txBytes, to: 1)
+        process.add(rxBytes, to: 2)
+        process.add(txPackets, to: 3)
+        process.add(rxPackets, to: 4)
+        process.raise(7, to: UInt64(connections))
+    }
+
+    @inline(__always)
+    mutating func transferred(bytes: UInt64, isSend: Bool) {
+        process.add(bytes, to: isSend ? 5 : 6)
+    }
+
+    // MARK: I/O
+
+    @inline(__always)
+    mutating func io(
+        readBytes: UInt64,
+        writeBytes: UInt64,
+        readOperations: UInt64,
+        writeOperations: UInt64
+    ) {
+        process.add(readBytes, to: 1)
+        process.add(writeBytes, to: 2)
+        process.add(readOperations, to: 3)
+        process.add(writeOperations, to: 4)
+    }
+
+    /// One operation on a device; a latency that is no duration is passed over.
+    @inline(__always)
+    mutating func operated(
+        _ operation: IOOperation,
+        device: ByteView,
+        bytes: UInt64,
+        milliseconds: Double
+    ) {
+        let position = ioItem(operation, device)
+        add(1, to: 0, ofItem: position)
+        add(bytes, to: 1, ofItem: position)
+        guard milliseconds >= 0, milliseconds.isFinite else { return }
+        let nanoseconds = UInt64(min((milliseconds * 1e6).rounded(), 1e18))
+        add(1, to: 2, ofItem: position)
+        add(nanoseconds, to: 3, ofItem: position)
+        raise(4, to: nanoseconds, ofItem: position)
+        sample(nanoseconds, ofItem: position)
+    }
+
+    /// Beyond the bound new devices share one item.
+    private mutating func ioItem(_ operation: IOOperation, _ device: ByteView) -> Int {
+        let table = 1 + operation.rawValue
+        let countMax = Limits.devicesPerProcessMax * IOOperation.allCases.count
+        guard items.count >= countMax else { return item(table, named: device) }
+        return known(table, device) ?? item(table, named: ByteView("other"))
+    }
+
+    // MARK: GPU
+
+    /// `isLatest`: no event with a later time has come before.
+    mutating func gpuMemory(bytes: UInt64, isLatest: Bool) {
+        if isLatest { process[1] = bytes }
+        process.raise(2, to: bytes)
+    }
+
+    mutating func launched(_ launches: UInt64, kernel: ByteView) {
+        process.add(launches, to: 3)
+        let position = item(1, named: kernel)
+        add(launches, to: 0, ofItem: position)
+        add(1, to: 1, ofItem: position)
+    }
+
+    mutating func transferred(bytesPerSecond: UInt64, kind: ByteView) {
+        let position = item(2, named: kind)
+        add(1, to: 0, ofItem: position)
+        add(bytesPerSecond, to: 1, ofItem: position)
+        raise(2, to: bytesPerSecond, ofItem: position)
+    }
+}

@@ -1,0 +1,171 @@
+package import SystemIO
+package import TraceModel
+
+// Encoding: u16 number of buckets, then for each, by rising index: u16 index, u64 count; little-endian.
+
+/// Quantiles of whole numbers (nanoseconds, bytes) within 1 %: a DDSketch (Masson, Rim, Lee 2019) with the
+/// linearly interpolated mapping, so that it takes integer arithmetic only and gives the same on every
+/// machine. 50 buckets to each doubling; bucket 0 holds zeros.
+///
+/// Sparse: 8 bytes a bucket that is not empty, nothing while there is none. Beyond
+/// `Limits.sketchBucketsMax` buckets, the lowest ones fall into one, which spoils only quantiles that lie in
+/// it. Merging is associative and commutative, also beyond the bound: the result depends on the values alone.
+package struct QuantileSketch: Sendable, Equatable {
+    /// Relative error of a quantile at most, where its bucket has not fallen into the lowest one.
+    package static let relativeAccuracy = 0.01
+
+    private static let bucketsPerDoubling: UInt64 = 50
+    private static let countBits: UInt64 = 48
+    private static let countMax: UInt64 = 1 << countBits - 1
+
+    /// Index in the high 16 bits, count in the low 48, which stays at its end; sorted.
+    private var cells: [UInt64] = []
+
+    package init() {}
+
+    package var isEmpty: Bool { cells.isEmpty }
+
+    /// How many values it has seen.
+    package var count: UInt64 { cells.reduce(0) { $0 + ($1 & Self.countMax) } }
+
+    package var bucketCount: Int { cells.count }
+
+    /// The buckets that are not empty, by rising index.
+    package var buckets: [(index: Int, count: UInt64)] {
+        cells.map { (Int($0 >> Self.countBits), $0 & Self.countMax) }
+    }
+
+    // MARK: Adding
+
+    /// O(log buckets), and O(buckets) where a bucket is new.
+    package mutating func insert(_ value: UInt64) { add(1, at: Self.index(of: value)) }
+
+    /// Adds what another one has seen. O(buckets of both).
+    package mutating func merge(_ other: QuantileSketch) {
+        if other.cells.isEmpty { return }
+        if cells.isEmpty {
+            cells = other.cells
+            return
+        }
+        var merged: [UInt64] = []
+        merged.reserveCapacity(cells.count + other.cells.count)
+        var (left, right) = (0, 0)
+        while left < cells.count || right < other.cells.count {
+            let mine = left < cells.count ? cells[left] >> Self.countBits : .max
+            let others = right < other.cells.count ? other.cells[right] >> Self.countBits : .max
+            if mine == others {
+                merged.append(Self.grown(cells[left], by: other.cells[right] & Self.countMax))
+                left += 1
+                right += 1
+            } else if mine < others {
+                merged.append(cells[left])
+                left += 1
+            } else {
+                merged.append(other.cells[right])
+                right += 1
+            }
+        }
+        cells = merged
+        collapse()
+    }
+
+    /// Adds values of a bucket, as `buckets` gave it. `index` is below 65,536.
+    package mutating func add(_ count: UInt64, at index: Int) {
+        let key = UInt64(index) << Self.countBits
+        var (low, high) = (0, cells.count)
+        while low < high {
+            let middle = (low + high) / 2
+            if cells[middle] & ~Self.countMax < key { low = middle + 1 } else { high = middle }
+        }
+        if low < cells.count, cells[low] & ~Self.countMax == key {
+            cells[low] = Self.grown(cells[low], by: count)
+        } else {
+            cells.insert(key | min(count, Self.countMax), at: low)
+            collapse()
+        }
+    }
+
+    /// Which of several buckets falls into which does not depend on the order: what is kept apart is always
+    /// the highest of all that were ever filled.
+    private mutating func collapse() {
+        let excess = cells.count - Limits.sketchBucketsMax
+        guard excess > 0 else { return }
+        for position in 0..<excess {
+            cells[excess] = Self.grown(cells[excess], by: cells[position] & Self.countMax)
+        }
+        cells.removeFirst(excess)
+    }
+
+    private static func grown(_ cell: UInt64, by count: UInt64) -> UInt64 {
+        let (sum, overflow) = (cell & countMax).addingReportingOverflow(count)
+        return (cell & ~countMax) | (overflow ? countMax : min(sum, countMax))
+    }
+
+    // MARK: Reading
+
+    /// The value below which a share of all lies, 0 to 1; nil where there are none. O(buckets).
+    package func quantile(_ share: Double) -> UInt64? {
+        let total = count
+        guard total > 0 else { return nil }
+        let rank = UInt64(min(max(share, 0), 1) * Double(total - 1))
+        var seen: UInt64 = 0
+        for cell in cells {
+            seen += cell & Self.countMax
+            if seen > rank { return Self.value(at: cell >> Self.countBits) }
+        }
+        return cells.last.map { Self.value(at: $0 >> Self.countBits) }
+    }
+
+    // MARK: The mapping
+
+    private static func index(of value: UInt64) -> Int {
+        guard value > 0 else { return 0 }
+        let zeros = UInt64(value.leadingZeroBitCount)
+        // The 32 bits behind the leading one.
+        let fraction = ((value << zeros) << 1) >> 32
+        let step = (fraction * bucketsPerDoubling) >> 32
+        return Int(1 + (63 - zeros) * bucketsPerDoubling + step)
+    }
+
+    /// The value with the least relative error in its bucket: the harmonic mean of the bounds, which is
+    /// 1/101 from both at most.
+    private static func value(at index: UInt64) -> UInt64 {
+        guard index > 0 else { return 0 }
+        let (exponent, step) = (index - 1).quotientAndRemainder(dividingBy: bucketsPerDoubling)
+        // Small values have buckets of their own, in which only one whole number lies.
+        if exponent <= 5 {
+            return (((bucketsPerDoubling + step) << exponent) + bucketsPerDoubling - 1)
+                / bucketsPerDoubling
+        }
+        let scale = Double(sign: .plus, exponent: Int(exponent), significand: 1)
+        let lower = scale * (1 + Double(step) / Double(bucketsPerDoubling))
+        let upper = scale * (1 + Double(step + 1) / Double(bucketsPerDoubling))
+        let middle = (2 * lower * upper / (lower + upper)).rounded()
+        return middle < 0x1p64 ? UInt64(middle) : .max
+    }
+
+    // MARK: State
+
+    package func encode(into buffer: inout RawBuffer) {
+        buffer.append(integer: UInt16(cells.count))
+        for cell in cells {
+            buffer.append(integer: UInt16(cell >> Self.countBits))
+            buffer.append(integer: cell & Self.countMax)
+        }
+    }
+
+    /// - Throws: `TraceError(.corrupt)` where the bytes are no sketch.
+    package init(decoding reader: inout StateReader) throws(TraceError) {
+        let count = Int(try reader.integer(UInt16.self))
+        guard count <= Limits.sketchBucketsMax else { throw Self.damaged }
+        for _ in 0..<count {
+            let key = UInt64(try reader.integer(UInt16.self)) << Self.countBits
+            let seen = try reader.integer(UInt64.self)
+            guard seen <= Self.countMax, cells.last.map({ $0 & ~Self.countMax < key }) ?? true
+            else { throw Self.damaged }
+            cells.append(key | seen)
+        }
+    }
+
+    private static let damaged = TraceError(.corrupt, "A stored quantile sketch is damaged")
+}

@@ -1,0 +1,47 @@
+/// One number of a row as it is shown.
+package struct SummaryCell: Sendable, Equatable {
+    package enum Value: Sendable, Equatable {
+        case whole(UInt64)
+        case real(Double)
+        /// There is none: nothing was measured.
+        case none
+    }
+
+    /// With its unit.
+    package let name: String
+    package let value: Value
+}
+
+extension SummaryTableSchema {
+    private static let quantiles = [("p50_ms", 0.5), ("p90_ms", 0.9), ("p99_ms", 0.99)]
+
+    /// A row's numbers as they are shown, in the table's order.
+    package func cells(of values: SummaryValues, _ sketch: QuantileSketch) -> [SummaryCell] {
+        var cells: [SummaryCell] = []
+        for (position, column) in columns.enumerated() where !column.isHidden {
+            cells.append(
+                SummaryCell(
+                    name: column.name + column.unit.suffix,
+                    value: column.unit == .count
+                        ? .whole(values[position])
+                        : .real(Double(values[position]) / column.unit.scale)
+                )
+            )
+        }
+        if let mean {
+            let value = mean.value(of: values).map { $0 / mean.unit.scale }
+            cells.append(
+                SummaryCell(
+                    name: mean.name + mean.unit.suffix,
+                    value: value.map { .real($0) } ?? .none
+                )
+            )
+        }
+        guard hasQuantiles else { return cells }
+        for (name, share) in Self.quantiles {
+            let value = sketch.quantile(share).map { Double($0) / 1e6 }
+            cells.append(SummaryCell(name: name, value: value.map { .real($0) } ?? .none))
+        }
+        return cells
+    }
+}

@@ -1,0 +1,132 @@
+package import SystemIO
+import TraceFiles
+import TraceModel
+
+/// A summary as a JSON object: totals and top lists for people and `jq`, with units in the names; and under
+/// `state` all of it in base64 (`WindowSummary`'s encoding), from which `tracectl summary` merges windows.
+///
+///     {"resource":"function","stem":"20251009_085320","window":7,"events":2,"processes":1,
+///     "first_ts_ns":1760000000000000000,"last_ts_ns":1760000000100000000,"tables":{
+///     "functions":{"rows":1,"totals":{"calls":1,…,"p99_ms":100.1},"top":{"slowest":[
+///     {"host":"beta","pid":3,"process":"pid-3","function":"main","calls":1,…},
+///     …]}}},"state":"AQA…"}
+package struct SummaryDocument {
+    private let summary: WindowSummary
+    private let topRows: Int
+
+    /// `topRows`: how many rows each list shows.
+    package init(_ summary: WindowSummary, topRows: Int = Limits.summaryTopRows) {
+        self.summary = summary
+        self.topRows = topRows
+    }
+
+    /// Appends the object of one window's file, with a line end.
+    package func appendFile(stem: String, window: UInt64, to text: inout RawBuffer) {
+        text.append("{")
+        appendHead(&text)
+        text.append(",\"stem\":\"")
+        text.append(stem)
+        text.append("\",\"window\":")
+        text.appendDecimal(window)
+        text.append(",\n")
+        appendTables(&text)
+        text.append(",\n\"server\":\"trace-processor ")
+        text.append(BuildInfo.version)
+        text.append("\",\"state\":\"")
+        text.append(Base64.encode(summary.encoded))
+        text.append("\"}\n")
+    }
+
+    /// Appends the object without what belongs to one window's file. `windows`: how many it is merged from.
+    package func append(windows: Int, to text: inout RawBuffer) {
+        text.append("{")
+        appendHead(&text)
+        text.append(",\"windows\":")
+        text.appendDecimal(UInt64(windows))
+        text.append(",\n")
+        appendTables(&text)
+        text.append("}")
+    }
+
+    private func appendHead(_ text: inout RawBuffer) {
+        text.append("\"resource\":\"")
+        text.append(summary.resource.name)
+        text.append("\",\"events\":")
+        text.appendDecimal(summary.events)
+        text.append(",\"processes\":")
+        text.appendDecimal(summary.processes)
+        text.append(",\"first_ts_ns\":")
+        text.appendDecimal(summary.isEmpty ? 0 : summary.firstTime)
+        text.append(",\"last_ts_ns\":")
+        text.appendDecimal(summary.isEmpty ? 0 : summary.lastTime)
+    }
+
+    private func appendTables(_ text: inout RawBuffer) {
+        text.append("\"tables\":{")
+        for (position, table) in summary.tables.enumerated() {
+            text.append(position == 0 ? "\n\"" : ",\n\"")
+            text.append(table.schema.name)
+            text.append("\":{\"rows\":")
+            text.appendDecimal(table.rowCount)
+            text.append(",\"totals\":{")
+            appendNumbers(table.totals, table.sketch, table.schema, &text)
+            text.append("},\"top\":{")
+            for (position, list) in table.schema.lists.enumerated() {
+                text.append(position == 0 ? "\n\"" : ",\n\"")
+                text.append(list.name)
+                text.append("\":[")
+                for (position, row) in table.top(list, topRows).enumerated() {
+                    text.append(position == 0 ? "\n" : ",\n")
+                    appendRow(row, table.schema, &text)
+                }
+                text.append("]")
+            }
+            text.append("}}")
+        }
+        text.append("}")
+    }
+
+    private func appendRow(
+        _ row: SummaryRow,
+        _ schema: SummaryTableSchema,
+        _ text: inout RawBuffer
+    ) {
+        text.append("{\"host\":")
+        Self.append(row.key.host, to: &text)
+        text.append(",\"pid\":")
+        text.appendDecimal(row.key.pid)
+        text.append(",\"process\":")
+        Self.append(row.process, to: &text)
+        if let item = schema.item {
+            text.append(",\"")
+            text.append(item)
+            text.append("\":")
+            Self.append(row.key.item, to: &text)
+        }
+        text.append(",")
+        appendNumbers(row.values, row.sketch, schema, &text)
+        text.append("}")
+    }
+
+    private func appendNumbers(
+        _ values: SummaryValues,
+        _ sketch: QuantileSketch,
+        _ schema: SummaryTableSchema,
+        _ text: inout RawBuffer
+    ) {
+        for (position, cell) in schema.cells(of: values, sketch).enumerated() {
+            text.append(position == 0 ? "\"" : ",\"")
+            text.append(cell.name)
+            text.append("\":")
+            switch cell.value {
+            case .whole(let number): text.appendDecimal(number)
+            case .real(let number): text.appendJSONDouble(number)
+            case .none: text.append("null")
+            }
+        }
+    }
+
+    private static func append(_ bytes: [UInt8], to text: inout RawBuffer) {
+        bytes.withUnsafeBytes { _ = text.appendJSONString(ByteView($0)) }
+    }
+}

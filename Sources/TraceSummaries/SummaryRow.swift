@@ -1,0 +1,59 @@
+import SystemIO
+import TraceModel
+
+/// One process, or one item of it, in a summary.
+package struct SummaryRow: Sendable, Equatable {
+    /// By bytes, so that names which only look the same stay apart.
+    package struct Key: Hashable, Comparable, Sendable {
+        package var host: [UInt8]
+        package var pid: UInt32
+        /// Empty where the row is the process.
+        package var item: [UInt8]
+
+        package init(host: [UInt8], pid: UInt32, item: [UInt8]) {
+            self.host = host
+            self.pid = pid
+            self.item = item
+        }
+
+        package static func < (left: Key, right: Key) -> Bool {
+            if left.host != right.host {
+                return left.host.lexicographicallyPrecedes(right.host)
+            }
+            if left.pid != right.pid { return left.pid < right.pid }
+            return left.item.lexicographicallyPrecedes(right.item)
+        }
+    }
+
+    package var key: Key
+    /// The process's name as it was last.
+    package var process: [UInt8]
+    package var values: SummaryValues
+    package var sketch: QuantileSketch
+
+    package init(key: Key, process: [UInt8], values: SummaryValues, sketch: QuantileSketch) {
+        self.key = key
+        self.process = process
+        self.values = values
+        self.sketch = sketch
+    }
+
+    func encode(into buffer: inout RawBuffer) {
+        buffer.append(counted: key.host)
+        buffer.append(integer: key.pid)
+        buffer.append(counted: key.item)
+        buffer.append(counted: process)
+        values.encode(into: &buffer)
+        sketch.encode(into: &buffer)
+    }
+
+    init(decoding reader: inout StateReader) throws(TraceError) {
+        let host = Array(try reader.counted())
+        let pid = try reader.integer(UInt32.self)
+        let item = Array(try reader.counted())
+        key = Key(host: host, pid: pid, item: item)
+        process = Array(try reader.counted())
+        values = try SummaryValues(decoding: &reader)
+        sketch = try QuantileSketch(decoding: &reader)
+    }
+}

@@ -1,0 +1,144 @@
+package import TraceModel
+
+/// What the summary of each resource consists of: the one place to add a column or a list. Positions of
+/// tables and columns stand in checkpoints and announcements.
+package enum SummarySchema {
+    package static func tables(of resource: Resource) -> [SummaryTableSchema] {
+        switch resource {
+        case .function: function
+        case .cpu: cpu
+        case .memory: memory
+        case .network: network
+        case .io: io
+        case .gpu: gpu
+        }
+    }
+
+    private static let function = [
+        SummaryTableSchema(
+            "processes",
+            columns: [
+                .sum("events"), .sum("calls"), .sum("total", .nanoseconds), .sum("slow_calls"),
+            ],
+            lists: [.init("busiest", by: .column(2)), .init("most_calls", by: .column(1))]
+        ),
+        SummaryTableSchema(
+            "functions",
+            item: "function",
+            columns: [
+                .sum("calls"), .sum("completed"), .sum("total", .nanoseconds),
+                .max("max", .nanoseconds), .sum("slow_calls"), .sum("unmatched_exits"),
+            ],
+            mean: .init("mean", of: 2, by: 1, .nanoseconds),
+            hasQuantiles: true,
+            lists: [
+                .init("slowest", by: .p99), .init("busiest", by: .column(2)),
+                .init("most_calls", by: .column(0)),
+            ]
+        ),
+    ]
+
+    private static let cpu = [
+        SummaryTableSchema(
+            "processes",
+            columns: [
+                .sum("events"), .sum("samples"), .hidden("utilization", .millionths),
+                .max("max_utilization", .millionths), .sum("on_cpu", .microseconds),
+                .sum("off_cpu", .microseconds), .sum("migrations"), .sum("numa_migrations"),
+            ],
+            mean: .init("mean_utilization", of: 2, by: 1, .millionths),
+            lists: [
+                .init("busiest", by: .column(4)), .init("highest_utilization", by: .mean),
+                .init("most_migrations", by: .column(6)),
+            ]
+        )
+    ]
+
+    private static let memory = [
+        SummaryTableSchema(
+            "processes",
+            columns: [
+                .sum("events"), .latest("current_bytes"), .max("max_bytes"), .max("peak_bytes"),
+                .sum("allocations"), .sum("frees"), .sum("allocated_bytes"),
+                .max("largest_allocation_bytes"),
+            ],
+            lists: [
+                .init("largest", by: .column(2)), .init("most_allocated", by: .column(6)),
+                .init("most_allocations", by: .column(4)),
+            ]
+        )
+    ]
+
+    private static let network = [
+        SummaryTableSchema(
+            "processes",
+            columns: [
+                .sum("events"), .sum("tx_bytes"), .sum("rx_bytes"), .sum("tx_packets"),
+                .sum("rx_packets"), .sum("sent_bytes"), .sum("received_bytes"),
+                .max("max_connections"),
+            ],
+            lists: [
+                .init("top_talkers", by: .sum(1, 2)), .init("most_packets", by: .sum(3, 4)),
+                .init("most_connections", by: .column(7)),
+            ]
+        )
+    ]
+
+    private static let io =
+        [
+            SummaryTableSchema(
+                "processes",
+                columns: [
+                    .sum("events"), .sum("read_bytes"), .sum("write_bytes"),
+                    .sum("read_operations"), .sum("write_operations"),
+                ],
+                lists: [
+                    .init("busiest", by: .sum(1, 2)), .init("most_operations", by: .sum(3, 4)),
+                ]
+            )
+        ] + ["reads", "writes", "other_operations"].map(operations)
+
+    /// The operations of one kind, by process and device.
+    private static func operations(_ name: String) -> SummaryTableSchema {
+        SummaryTableSchema(
+            name,
+            item: "device",
+            columns: [
+                .sum("operations"), .sum("bytes"), .hidden("timed"), .sum("total", .nanoseconds),
+                .max("max", .nanoseconds),
+            ],
+            mean: .init("mean", of: 3, by: 2, .nanoseconds),
+            hasQuantiles: true,
+            lists: [
+                .init("slowest", by: .p99), .init("busiest", by: .column(1)),
+                .init("most_operations", by: .column(0)),
+            ]
+        )
+    }
+
+    private static let gpu = [
+        SummaryTableSchema(
+            "processes",
+            columns: [
+                .sum("events"), .latest("memory_bytes"), .max("max_memory_bytes"), .sum("launches"),
+            ],
+            lists: [.init("largest", by: .column(2)), .init("most_launches", by: .column(3))]
+        ),
+        SummaryTableSchema(
+            "kernels",
+            item: "kernel",
+            columns: [.sum("launches"), .sum("events")],
+            lists: [.init("most_launches", by: .column(0))]
+        ),
+        SummaryTableSchema(
+            "transfers",
+            item: "kind",
+            columns: [
+                .sum("samples"), .hidden("rate_bytes_per_second"),
+                .max("max_rate_bytes_per_second"),
+            ],
+            mean: .init("mean_rate_bytes_per_second", of: 1, by: 0, .count),
+            lists: [.init("fastest", by: .mean)]
+        ),
+    ]
+}

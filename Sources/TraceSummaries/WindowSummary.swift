@@ -1,0 +1,118 @@
+package import SystemIO
+package import TraceModel
+
+// Encoding, little-endian: u8 version, u8 resource, u64 events, u64 processes, i64 first and i64 last time,
+// then the tables of the schema in their order.
+
+/// What one window of one resource was about: of one worker, of all, or of several windows. What it says
+/// follows from the events alone, however they were spread over workers: totals are sums, and the rows of a
+/// process come from one worker, so that the union of the workers' top lists holds the top list of all.
+package struct WindowSummary: Sendable, Equatable {
+    private static let version: UInt8 = 1
+
+    package let resource: Resource
+    package private(set) var events: UInt64 = 0
+    /// Of several windows, the most in one.
+    package private(set) var processes: UInt64 = 0
+    /// Of the events; meaningless without events.
+    package private(set) var firstTime = EpochNanoseconds.max
+    package private(set) var lastTime = EpochNanoseconds.min
+    package private(set) var tables: [SummaryTable]
+
+    package init(_ resource: Resource) {
+        self.resource = resource
+        tables = SummarySchema.tables(of: resource).map(SummaryTable.init)
+    }
+
+    package var isEmpty: Bool { events == 0 }
+
+    /// Counts a process and its events.
+    package mutating func addProcess(
+        events: UInt64,
+        from first: EpochNanoseconds,
+        to last: EpochNanoseconds
+    ) {
+        self.events += events
+        processes += 1
+        firstTime = min(firstTime, first)
+        lastTime = max(lastTime, last)
+    }
+
+    package mutating func add(_ row: SummaryRow, toTable table: Int) { tables[table].add(row) }
+
+    /// Counts what a row has, but does not keep it.
+    package mutating func count(
+        _ values: SummaryValues,
+        _ sketch: QuantileSketch,
+        inTable table: Int
+    ) {
+        tables[table].count(values, sketch)
+    }
+
+    /// Adds another worker's summary of the same window, or that of a later window.
+    package mutating func merge(_ other: WindowSummary, isLater: Bool = false) {
+        precondition(other.resource == resource)
+        events += other.events
+        processes = isLater ? max(processes, other.processes) : processes + other.processes
+        firstTime = min(firstTime, other.firstTime)
+        lastTime = max(lastTime, other.lastTime)
+        for position in tables.indices {
+            tables[position].merge(other.tables[position], isLater: isLater)
+        }
+    }
+
+    /// Lets go of the rows in no top list.
+    package mutating func keepTop() {
+        for position in tables.indices { tables[position].keepTop() }
+    }
+
+    // MARK: State
+
+    package func encode(into buffer: inout RawBuffer) {
+        buffer.append(byte: Self.version)
+        buffer.append(byte: resource.rawValue)
+        buffer.append(integer: events)
+        buffer.append(integer: processes)
+        buffer.append(integer: firstTime)
+        buffer.append(integer: lastTime)
+        for table in tables { table.encode(into: &buffer) }
+    }
+
+    package var encoded: [UInt8] {
+        var buffer = RawBuffer()
+        encode(into: &buffer)
+        return Array(buffer.bytes)
+    }
+
+    /// - Throws: `TraceError(.corrupt)` where the bytes are no summary.
+    package init(decoding reader: inout StateReader) throws(TraceError) {
+        guard try reader.integer(UInt8.self) == Self.version,
+            let resource = Resource(rawValue: try reader.integer(UInt8.self))
+        else { throw Self.damaged }
+        self.resource = resource
+        let events = try reader.integer(UInt64.self)
+        let processes = try reader.integer(UInt64.self)
+        let firstTime = try reader.integer(Int64.self)
+        let lastTime = try reader.integer(Int64.self)
+        tables = []
+        for schema in SummarySchema.tables(of: resource) {
+            tables.append(try SummaryTable(schema, decoding: &reader))
+        }
+        self.events = events
+        self.processes = processes
+        self.firstTime = firstTime
+        self.lastTime = lastTime
+    }
+
+    /// - Throws: `TraceError(.corrupt)` where the bytes are not one summary.
+    package init(_ bytes: [UInt8]) throws {
+        self = try bytes.withUnsafeBytes {
+            var reader = StateReader($0)
+            let summary = try WindowSummary(decoding: &reader)
+            guard reader.remaining == 0 else { throw Self.damaged }
+            return summary
+        }
+    }
+
+    private static let damaged = TraceError(.corrupt, "A stored summary is damaged")
+}

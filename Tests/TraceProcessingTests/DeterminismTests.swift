@@ -1,0 +1,55 @@
+import Foundation
+import Testing
+import TraceFiles
+import TraceModel
+import TraceProcessing
+
+/// The same log gives the same files, whatever the number of workers that share it.
+@Suite(.serialized)
+struct DeterminismTests {
+    private static func outcome(
+        _ resource: Resource,
+        _ batches: [ContractBatch],
+        workers count: Int
+    ) throws -> ContractOutcome {
+        let directory = try ContractDirectory()
+        let workers = try (0..<count).map {
+            try ContractWorker(resource, index: $0, root: directory.path)
+        }
+        for batch in batches {
+            for (index, worker) in workers.enumerated() {
+                try worker.apply(batch.share { Int($0) % count == index })
+            }
+        }
+        #expect(workers.allSatisfy { $0.processor.totalTraces > 0 })
+        return try ContractOutcome(of: workers, in: directory) { Int($0) % count }
+    }
+
+    @Test(
+        arguments: Resource.allCases,
+        [EventGenerator.Style.ordinary, EventGenerator.Style.absurd]
+    )
+    func theNumberOfWorkersDoesNotShow(
+        _ resource: Resource,
+        _ style: EventGenerator.Style
+    ) throws {
+        var generator = EventGenerator(resource, seed: 21, style: style, processes: 60)
+        let batches = generator.batches(60)
+        let one = try Self.outcome(resource, batches, workers: 1)
+        #expect(one.files.keys.contains { $0.hasPrefix("output/json/") })
+        #expect(one.files.keys.contains { $0.hasPrefix("output/csv/") })
+        #expect(one.files.keys.contains { $0.hasPrefix("output/summary/") })
+        if resource == .memory || resource == .network {
+            #expect(one.files.keys.contains { $0.hasPrefix("output/anomalies/") })
+        }
+        for count in [1, 2, 5] {
+            let other = try Self.outcome(resource, batches, workers: count)
+            let names = Set(one.files.keys).union(other.files.keys)
+            let different = names.filter { one.files[$0] != other.files[$0] }
+            #expect(different.sorted() == [], "\(count) workers")
+        }
+        // The comparison can fail: an event less shows in each of the kinds.
+        let fewer = try Self.outcome(resource, Array(batches.dropLast()), workers: 1)
+        #expect(one.files.keys.filter { fewer.files[$0] == one.files[$0] } == [])
+    }
+}

@@ -1,0 +1,213 @@
+import Foundation
+import Testing
+import TraceFiles
+import TraceModel
+import TraceProcessing
+import TraceSummaries
+import TraceWire
+
+/// What a summary says, against the events that it is about.
+@Suite(.serialized)
+struct SummaryTests {
+    private static let start = EventGenerator.start
+
+    private static func summary(
+        _ resource: Resource,
+        windowsBefore: [[[UInt8]]] = [],
+        _ events: [[UInt8]]
+    ) throws -> [String: Any] {
+        let directory = try ContractDirectory()
+        let worker = try ContractWorker(resource, root: directory.path)
+        var output: ContractOutput?
+        for (number, events) in (windowsBefore + [events]).enumerated() {
+            let batch = ContractBatch(
+                host: "beta",
+                events: events.map {
+                    ContractEvent(host: "beta", pid: 0, time: 0, bytes: $0)
+                },
+                arrival: Self.start,
+                lsn: LSN(number)
+            )
+            try worker.apply(batch)
+            let closed = try worker.finalize()
+            output = try directory.merge(
+                resource,
+                closed,
+                window: 7 + UInt64(number),
+                summaries: [worker.summary]
+            )
+        }
+        return try #require(try output?.summary())
+    }
+
+    private static func encode(_ append: (inout BatchEncoder) -> Void) -> [UInt8] {
+        var encoder = BatchEncoder()
+        append(&encoder)
+        return Array(encoder.bytes)
+    }
+
+    private static func top(
+        _ summary: [String: Any],
+        _ table: String,
+        _ list: String
+    ) throws -> [[String: Any]] {
+        let tables = try #require(summary["tables"] as? [String: [String: Any]])
+        let lists = try #require(tables[table]?["top"] as? [String: [[String: Any]]])
+        return try #require(lists[list])
+    }
+
+    private static func call(
+        _ name: String,
+        pid: UInt32,
+        at time: Int64,
+        milliseconds: Int64
+    ) -> [UInt8] {
+        encode { encoder in
+            for (type, time) in [(0, time), (1, time + milliseconds * 1_000_000)]
+                as [(Int32, Int64)]
+            {
+                var event = BatchEncoder.Function()
+                event.timestamp = ContractEvent.timestamp(time)
+                event.eventType = type
+                event.functionName = name
+                event.tgid = pid
+                event.pid = pid
+                encoder.append(event)
+            }
+        }
+    }
+
+    @Test func slowestAndBusiestFunctions() throws {
+        var events: [[UInt8]] = []
+        var time = Self.start
+        for round in 0..<100 {
+            events.append(Self.call("often", pid: 3, at: time, milliseconds: 10))
+            time += 20_000_000
+            guard round % 50 == 0 else { continue }
+            events.append(Self.call("slow \"one\"", pid: 4, at: time, milliseconds: 300))
+            time += 400_000_000
+        }
+        let summary = try Self.summary(.function, events)
+        #expect(summary["events"] as? Int == 204 && summary["processes"] as? Int == 2)
+        let slowest = try Self.top(summary, "functions", "slowest")
+        #expect(slowest.map { $0["function"] as? String } == ["slow \"one\"", "often"])
+        #expect(slowest[0]["calls"] as? Int == 2 && slowest[0]["slow_calls"] as? Int == 2)
+        #expect(slowest[0]["max_ms"] as? Double == 300 && slowest[0]["host"] as? String == "beta")
+        let busiest = try Self.top(summary, "functions", "busiest")
+        #expect(busiest.map { $0["function"] as? String } == ["often", "slow \"one\""])
+        #expect(
+            busiest[0]["total_ms"] as? Double == 1_000 && busiest[0]["mean_ms"] as? Double == 10
+        )
+        let median = try #require(busiest[0]["p50_ms"] as? Double)
+        #expect(abs(median - 10) <= 0.1)
+    }
+
+    private static func cpu(_ pid: UInt32, second: Int64, on: UInt64, percent: Double) -> [UInt8] {
+        encode { encoder in
+            var event = BatchEncoder.CPU()
+            event.timestamp = ContractEvent.timestamp(start + second * 1_000_000_000)
+            event.pid = pid
+            event.comm = "proc-\(pid)"
+            event.onCPUMicroseconds = on
+            event.utilizationPercent = percent
+            encoder.append(event)
+        }
+    }
+
+    /// A process's first sample tells of its life before; a window of that in the window before.
+    @Test func onlyTheWindowsOwnTimeCounts() throws {
+        let before = [Self.cpu(1, second: 0, on: 50_000_000, percent: 90)]
+        let summary = try Self.summary(
+            .cpu,
+            windowsBefore: [before],
+            [
+                Self.cpu(1, second: 1, on: 50_250_000, percent: 25),
+                Self.cpu(2, second: 1, on: 9_000_000, percent: 10),
+                Self.cpu(2, second: 2, on: 9_750_000, percent: 80),
+            ]
+        )
+        let busiest = try Self.top(summary, "processes", "busiest")
+        #expect(busiest.map { $0["process"] as? String } == ["proc-2", "proc-1"])
+        #expect(busiest.map { $0["on_cpu_ms"] as? Double } == [750, 250])
+        #expect(busiest.map { $0["max_utilization_percent"] as? Double } == [80, 25])
+        #expect(busiest.map { $0["mean_utilization_percent"] as? Double } == [45, 25])
+    }
+
+    @Test func latenciesByDeviceAndOperation() throws {
+        let summary = try Self.summary(
+            .io,
+            (1...100).map { number in
+                Self.encode { encoder in
+                    var event = BatchEncoder.IO()
+                    event.timestamp = ContractEvent.timestamp(Self.start + number * 1_000_000)
+                    event.pid = 9
+                    event.operation = number % 2 == 0 ? "READ" : "write"
+                    event.device = number % 2 == 0 ? "sda" : "nvme0n1"
+                    event.bytes = 4_096
+                    event.latencyMilliseconds = Double(number)
+                    encoder.append(event)
+                }
+            }
+        )
+        let reads = try Self.top(summary, "reads", "slowest")
+        #expect(reads.map { $0["device"] as? String } == ["sda"])
+        #expect(reads[0]["operations"] as? Int == 50 && reads[0]["bytes"] as? Int == 204_800)
+        #expect(reads[0]["max_ms"] as? Double == 100)
+        let p99 = try #require(reads[0]["p99_ms"] as? Double)
+        #expect(abs(p99 - 98) <= 0.98)
+        #expect(try Self.top(summary, "writes", "slowest").count == 1)
+        #expect(try Self.top(summary, "other_operations", "slowest").isEmpty)
+    }
+
+    /// The file holds its summary for merging over windows.
+    @Test func theSummaryComesBackOutOfItsFile() throws {
+        let events = [Self.call("main", pid: 3, at: Self.start, milliseconds: 5)]
+        let summary = try Self.summary(.function, events)
+        let state = try #require(
+            (summary["state"] as? String).flatMap { Data(base64Encoded: $0) }
+        )
+        let decoded = try WindowSummary(Array(state))
+        #expect(decoded.resource == .function && decoded.events == 2 && decoded.processes == 1)
+        #expect(throws: TraceError.self) { try WindowSummary(Array(state.dropLast())) }
+        var twice = decoded
+        twice.merge(decoded, isLater: true)
+        #expect(twice.events == 4 && twice.processes == 1)
+        #expect(twice.tables[1].rows.count == 1 && twice.tables[1].rows[0].values[0] == 2)
+        #expect(twice.tables[1].sketch.count == 2)
+    }
+
+    /// More rows than a list holds: the workers' lists together still hold the list of all.
+    @Test func theTopListIsThatOfAllWorkers() throws {
+        let events = (0..<1_000).map { number in
+            let pid = UInt32(number + 1)
+            return ContractEvent(
+                host: "beta",
+                pid: pid,
+                time: Self.start,
+                bytes: Self.call(
+                    "f",
+                    pid: pid,
+                    at: Self.start,
+                    milliseconds: Int64(number * 7 % 1_000 + 1)
+                )
+            )
+        }
+        let directory = try ContractDirectory()
+        let workers = try (0..<3).map {
+            try ContractWorker(.function, index: $0, root: directory.path)
+        }
+        let batch = ContractBatch(host: "beta", events: events, arrival: Self.start, lsn: 1)
+        for (index, worker) in workers.enumerated() {
+            try worker.apply(batch.share { Int($0) % 3 == index })
+        }
+        let closed = try workers.flatMap { try $0.finalize() }
+        let output = try directory.merge(.function, closed, summaries: workers.map(\.summary))
+        let summary = try #require(try output.summary())
+        let busiest = try Self.top(summary, "functions", "busiest")
+        #expect(
+            busiest.map { $0["total_ms"] as? Double }
+                == (0..<Limits.summaryTopRows).map { Double(1_000 - $0) }
+        )
+        #expect(summary["processes"] as? Int == 1_000)
+    }
+}
