@@ -94,7 +94,7 @@ let package = Package(
         .target(name: "TraceMetrics", dependencies: ["TraceModel"], swiftSettings: strict),
         .target(
             name: "TraceFiles",
-            dependencies: ["SystemIO", "TraceModel"],
+            dependencies: ["Compression", "SystemIO", "TraceModel"],
             swiftSettings: strict
         ),
         .target(
@@ -154,7 +154,7 @@ let package = Package(
             name: "OperatorTools",
             dependencies: [
                 "Compression", "GRPCServices", "GRPCTransport", "IngestLog", "SystemIO",
-                "TraceModel", "TraceSummaries", "TraceTime", "TraceWire",
+                "TraceFiles", "TraceModel", "TraceSummaries", "TraceTime", "TraceWire",
             ],
             swiftSettings: strict
         ),
@@ -187,7 +187,9 @@ let package = Package(
         ),
         .executableTarget(
             name: "tracectl",
-            dependencies: ["OperatorTools", "SystemIO", "TraceModel", argumentParser, logging],
+            dependencies: [
+                "OperatorTools", "SystemIO", "TraceFiles", "TraceModel", argumentParser, logging,
+            ],
             swiftSettings: strict
         ),
         .executableTarget(
@@ -248,7 +250,7 @@ let package = Package(
         ),
         .testTarget(
             name: "TraceFilesTests",
-            dependencies: ["SystemIO", "TraceFiles", "TraceModel"],
+            dependencies: ["Compression", "SystemIO", "TraceFiles", "TraceModel"],
             swiftSettings: strict
         ),
         .testTarget(
@@ -308,8 +310,8 @@ let package = Package(
         .testTarget(
             name: "OperatorToolsTests",
             dependencies: [
-                "Compression", "OperatorTools", "SystemIO", "TraceModel", "TraceSummaries",
-                "TraceWire",
+                "Compression", "OperatorTools", "SystemIO", "TraceFiles", "TraceModel",
+                "TraceSummaries", "TraceWire",
             ],
             swiftSettings: strict
         ),

@@ -15,6 +15,8 @@ package struct SystemError: Error, CustomStringConvertible, Sendable {
     /// True where freeing space lets the same call succeed.
     package var isOutOfSpace: Bool { errno == ENOSPC || errno == EDQUOT }
 
+    package var isNotFound: Bool { errno == ENOENT }
+
     package var description: String {
         let reason = unsafe strerror(errno).map { unsafe String(cString: $0) } ?? "error \(errno)"
         return "\(call) \(subject): \(reason)"

@@ -103,15 +103,16 @@ package struct QuantileSketch: Sendable, Equatable {
 
     // MARK: Reading
 
-    /// The value below which a share of all lies, 0 to 1; nil where there are none. O(buckets).
+    /// The least value that a share of all, 0 to 1, does not exceed; nil where there are none. O(buckets).
     package func quantile(_ share: Double) -> UInt64? {
         let total = count
         guard total > 0 else { return nil }
-        let rank = UInt64(min(max(share, 0), 1) * Double(total - 1))
+        // The least of which at least the share of all is no greater.
+        let rank = max(1, (min(max(share, 0), 1) * Double(total)).rounded(.up))
         var seen: UInt64 = 0
         for cell in cells {
             seen += cell & Self.countMax
-            if seen > rank { return Self.value(at: cell >> Self.countBits) }
+            if Double(seen) >= rank { return Self.value(at: cell >> Self.countBits) }
         }
         return cells.last.map { Self.value(at: $0 >> Self.countBits) }
     }

@@ -1,5 +1,6 @@
 import ArgumentParser
 import OperatorTools
+import TraceModel
 
 extension HostPort: ExpressibleByArgument {
     public init?(argument: String) { self.init(argument) }
@@ -14,3 +15,11 @@ extension TimeSpan: ExpressibleByArgument {
 extension StartTime: ExpressibleByArgument {
     public init?(argument: String) { self.init(argument) }
 }
+
+extension Resource: ExpressibleByArgument {
+    public init?(argument: String) { self.init(name: argument) }
+
+    static var nameList: String { allCases.map(\.name).joined(separator: ", ") }
+}
+
+extension CatRun.Format: ExpressibleByArgument {}

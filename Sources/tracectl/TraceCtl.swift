@@ -12,6 +12,10 @@ struct TraceCtl: ParsableCommand {
               tracectl finalize
               tracectl scale function=4,cpu=2
 
+            What it wrote (--data again; it need not run):
+              tracectl summary --top 5
+              tracectl cat --resource function --pid 4711 > part.json
+
             Sending it events (--server names where trace-router listens):
               tracectl agent --interval 1s --duration 10s
               tracectl import recording.json.gz
@@ -23,7 +27,8 @@ struct TraceCtl: ParsableCommand {
         version: BuildInfo.version,
         subcommands: [
             StatusCommand.self, FinalizeCommand.self, DrainCommand.self, ScaleCommand.self,
-            SendCommand.self, AgentCommand.self, ImportCommand.self,
+            SummaryCommand.self, CatCommand.self, SendCommand.self, AgentCommand.self,
+            ImportCommand.self,
         ]
     )
 }

@@ -79,6 +79,12 @@ final class ProcessorBench {
     func withContext(_ body: (EventContext) -> Void) {
         var totals = SlotTotals()
         let rules = RuleSet()
+        let activity = UnsafeMutablePointer<WindowActivity>.allocate(capacity: 1)
+        activity.initialize(to: WindowActivity())
+        defer {
+            activity.deinitialize(count: 1)
+            activity.deallocate()
+        }
         withUnsafeMutablePointer(to: &totals) { totals in
             body(
                 EventContext(
@@ -90,6 +96,7 @@ final class ProcessorBench {
                     time: Self.start,
                     readable: UnsafeRawPointer(totals),
                     json: files.json(host),
+                    activity: activity,
                     category: "test",
                     ruleSet: rules,
                     rules: rules.thresholds(comm: .empty, host: "", pid: 1)

@@ -1,0 +1,117 @@
+import Foundation
+import SystemIO
+import TraceModel
+import TraceSummaries
+
+/// Merged summaries for people, or as JSON.
+package struct SummaryReport {
+    private let answers: [SummaryQuery.Answer]
+    private let topRows: Int
+    private let terminal: Terminal
+
+    /// `topRows`: rows of each list at most.
+    package init(_ answers: [SummaryQuery.Answer], topRows: Int, terminal: Terminal) {
+        self.answers = answers
+        self.topRows = topRows
+        self.terminal = terminal
+    }
+
+    /// An array of one object a resource.
+    package var json: String {
+        var text = RawBuffer()
+        text.append("[")
+        for (position, answer) in answers.enumerated() {
+            if position > 0 { text.append(",\n") }
+            SummaryDocument(answer.summary, topRows: topRows)
+                .append(windows: answer.windows, to: &text)
+        }
+        text.append("]")
+        return String(decoding: text.bytes, as: UTF8.self)
+    }
+
+    package var text: String {
+        if answers.isEmpty { return "No window has been finalized yet." }
+        return answers.map(section).joined(separator: "\n\n")
+    }
+
+    private func section(_ answer: SummaryQuery.Answer) -> String {
+        let summary = answer.summary
+        var lines = [
+            terminal.paint(summary.resource.name.uppercased(), .bold)
+                + "  \(Report.grouped(Int(clamping: summary.events))) events"
+                + ", processes \(summary.processes), windows \(answer.windows)"
+                + ", \(Self.moment(summary.firstTime)) to \(Self.moment(summary.lastTime))"
+        ]
+        for table in summary.tables {
+            for list in table.schema.lists {
+                let rows = table.top(list, topRows)
+                guard !rows.isEmpty else { continue }
+                let title = "\(table.schema.name), \(list.name)"
+                lines.append("")
+                lines.append("  " + title.replacing("_", with: " "))
+                lines += grid(rows, table.schema).map { "  " + $0 }
+            }
+        }
+        return lines.joined(separator: "\n")
+    }
+
+    // MARK: Tables
+
+    private func grid(_ rows: [SummaryRow], _ schema: SummaryTableSchema) -> [String] {
+        let numbers = schema.cells(of: SummaryValues(), QuantileSketch()).map(\.name)
+        let texts = ["host", "pid", "process"] + (schema.item.map { [$0] } ?? [])
+        let head = (texts + numbers).map { $0.uppercased().replacing("_", with: " ") }
+        let body = rows.map { row in
+            let own = [
+                Self.shown(row.key.host), String(row.key.pid), Self.shown(row.process),
+            ]
+            let item = schema.item == nil ? [] : [Self.shown(row.key.item)]
+            return own + item + schema.cells(of: row.values, row.sketch).map(Self.shown)
+        }
+        let widths = head.indices.map { column in
+            ([head] + body).map { $0[column].count }.max() ?? 0
+        }
+        func line(_ fields: [String]) -> String {
+            fields.indices.map { column in
+                let space = String(repeating: " ", count: widths[column] - fields[column].count)
+                return column < texts.count ? fields[column] + space : space + fields[column]
+            }.joined(separator: "  ")
+        }
+        return [terminal.paint(line(head), .bold)] + body.map(line)
+    }
+
+    private static func shown(_ cell: SummaryCell) -> String {
+        switch cell.value {
+        case .none: "-"
+        case .real(let number): String(format: "%.3f", number)
+        case .whole(let number):
+            cell.name.hasSuffix("bytes") || cell.name.hasSuffix("per_second")
+                ? bytes(number) : Report.grouped(Int(clamping: number))
+        }
+    }
+
+    private static func bytes(_ count: UInt64) -> String {
+        var value = Double(count)
+        for unit in ["B", "KiB", "MiB", "GiB", "TiB"] {
+            if value < 1_024 {
+                return String(format: unit == "B" ? "%.0f " : "%.1f ", value) + unit
+            }
+            value /= 1_024
+        }
+        return String(format: "%.1f PiB", value)
+    }
+
+    /// A name on one line, in printable characters, of a bounded width.
+    private static func shown(_ bytes: [UInt8]) -> String {
+        let text = String(decoding: bytes, as: UTF8.self).map { character in
+            character.unicodeScalars.contains { $0.properties.generalCategory == .control }
+                ? "?" : character
+        }
+        return text.count > 48 ? String(text.prefix(47)) + "…" : String(text)
+    }
+
+    private static func moment(_ time: EpochNanoseconds) -> String {
+        Date(timeIntervalSince1970: Double(time) / 1e9)
+            .formatted(.iso8601.year().month().day().time(includingFractionalSeconds: true))
+    }
+}

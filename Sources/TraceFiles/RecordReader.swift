@@ -1,0 +1,117 @@
+import Compression
+import Glibc
+import SystemIO
+import TraceModel
+
+/// Reads a final file, plain or gzip, line by line or row by row, through a buffer that grows only for a
+/// row larger than itself, up to `Limits.segmentRecordBytesMax`.
+final class RecordReader {
+    private static let gzipMagic: [UInt8] = [0x1F, 0x8B]
+
+    let path: String
+    private let file: FileSource
+    private let gunzip: GunzipReader?
+    private var expanded: [UInt8] = []
+    private var buffer: RawBuffer
+    private var position = 0
+
+    /// The file and how far it has been read, which the expanding reader shares.
+    private final class FileSource {
+        private let file: File
+        private var offset = 0
+
+        init(_ path: String) throws(SystemError) { file = try File(path, .read) }
+
+        func read(into buffer: UnsafeMutableRawBufferPointer) throws(SystemError) -> Int {
+            let count = try file.read(into: buffer, at: offset)
+            offset += count
+            return count
+        }
+
+        func rewind() { offset = 0 }
+    }
+
+    init(_ path: String, bufferBytes: Int = 256 << 10) throws {
+        self.path = path
+        let source = try FileSource(path)
+        file = source
+        var magic: [UInt8] = [0, 0]
+        let count = try magic.withUnsafeMutableBytes { try source.read(into: $0) }
+        source.rewind()
+        buffer = RawBuffer(capacity: bufferBytes)
+        guard count == magic.count, magic == Self.gzipMagic else {
+            gunzip = nil
+            return
+        }
+        expanded = [UInt8](repeating: 0, count: bufferBytes)
+        gunzip = try GunzipReader { (target: UnsafeMutableRawBufferPointer) throws(TraceError) in
+            do {
+                return try source.read(into: target)
+            } catch {
+                throw TraceError(.system, "\(path) can't be read", cause: error)
+            }
+        }
+    }
+
+    /// The next line without its LF, valid until the next call; nil at the end. What follows the last LF is
+    /// a line too. `isQuoting`: a LF between double quotes does not end the line, as in CSV.
+    func next(isQuoting: Bool = false) throws -> UnsafeRawBufferPointer? {
+        var searched = 0
+        var isQuoted = false
+        while true {
+            let bytes = UnsafeRawBufferPointer(rebasing: buffer.bytes[position...])
+            if let end = Self.lineEnd(bytes, from: &searched, isQuoting, &isQuoted) {
+                position += end + 1
+                return UnsafeRawBufferPointer(rebasing: bytes[..<end])
+            }
+            guard bytes.count < Limits.segmentRecordBytesMax else {
+                throw TraceError(.corrupt, "\(path) holds a row beyond all bounds")
+            }
+            if try readMore() { continue }
+            if bytes.isEmpty { return nil }
+            let rest = UnsafeRawBufferPointer(rebasing: buffer.bytes[position...])
+            position = buffer.count
+            return rest
+        }
+    }
+
+    /// Where the first line ends; nil where it does not end yet, with how far it has been searched.
+    private static func lineEnd(
+        _ bytes: UnsafeRawBufferPointer,
+        from searched: inout Int,
+        _ isQuoting: Bool,
+        _ isQuoted: inout Bool
+    ) -> Int? {
+        guard let base = bytes.baseAddress, searched < bytes.count else { return nil }
+        guard isQuoting else {
+            guard let found = memchr(base + searched, 0x0A, bytes.count - searched) else {
+                searched = bytes.count
+                return nil
+            }
+            return UnsafeRawPointer(found) - base
+        }
+        while searched < bytes.count {
+            let byte = bytes[searched]
+            if byte == UInt8(ascii: "\"") { isQuoted.toggle() }
+            if byte == 0x0A && !isQuoted { return searched }
+            searched += 1
+        }
+        return nil
+    }
+
+    /// Reads one more piece; false at the end. Blocks.
+    private func readMore() throws -> Bool {
+        buffer.removeFirst(position)
+        position = 0
+        guard let gunzip else {
+            let count = buffer.capacity
+            let target = UnsafeMutableRawBufferPointer(start: buffer.reserve(count), count: count)
+            let read = try file.read(into: target)
+            buffer.commit(read)
+            return read > 0
+        }
+        let read = try gunzip.read(into: &expanded)
+        expanded.withUnsafeBytes { buffer.append(UnsafeRawBufferPointer(rebasing: $0[..<read])) }
+        return read > 0
+    }
+}

@@ -1,0 +1,121 @@
+import Foundation
+import OperatorTools
+import Testing
+import TraceFiles
+import TraceModel
+import TraceSummaries
+
+/// Summary files, from their writer to the table.
+struct SummaryQueryTests {
+    private final class DataDirectory {
+        let path = NSTemporaryDirectory() + "trace-summary-" + UUID().uuidString
+
+        init() throws { try makeDirectory("output/summary") }
+
+        deinit { try? FileManager.default.removeItem(atPath: path) }
+
+        private func makeDirectory(_ name: String) throws {
+            try FileManager.default.createDirectory(
+                atPath: "\(path)/\(name)",
+                withIntermediateDirectories: true
+            )
+        }
+
+        func add(_ summary: WindowSummary, window: UInt64) throws {
+            let document = try #require(
+                try SummaryFile.document(
+                    summary.resource,
+                    stem: "20251009_08532\(window)",
+                    window: window,
+                    summaries: [[], summary.encoded]
+                )
+            )
+            try Data(document.bytes).write(to: URL(filePath: "\(path)/\(document.path)"))
+        }
+    }
+
+    /// A window in which each function was called once, for so many milliseconds.
+    private static func functions(_ calls: [(name: String, milliseconds: UInt64)]) -> WindowSummary
+    {
+        var summary = WindowSummary(.function)
+        summary.addProcess(
+            events: 2,
+            from: 1_760_000_000_000_000_000,
+            to: 1_760_000_001_000_000_000
+        )
+        for call in calls {
+            var values = SummaryValues()
+            var sketch = QuantileSketch()
+            let nanoseconds = call.milliseconds * 1_000_000
+            values[0] = 1
+            values[1] = 1
+            values[2] = nanoseconds
+            values[3] = nanoseconds
+            sketch.insert(nanoseconds)
+            summary.add(
+                SummaryRow(
+                    key: .init(host: Array("beta".utf8), pid: 3, item: Array(call.name.utf8)),
+                    process: Array("worker".utf8),
+                    values: values,
+                    sketch: sketch
+                ),
+                toTable: 1
+            )
+        }
+        return summary
+    }
+
+    private static func report(
+        _ directory: DataDirectory,
+        isLastWindowOnly: Bool = false
+    ) throws -> SummaryReport {
+        let query = SummaryQuery(
+            dataDirectory: directory.path,
+            resource: nil,
+            isLastWindowOnly: isLastWindowOnly
+        )
+        return SummaryReport(try query.run(), topRows: 2, terminal: .error)
+    }
+
+    private static func slowest(_ report: SummaryReport) throws -> [[String: Any]] {
+        let array =
+            try JSONSerialization.jsonObject(with: Data(report.json.utf8)) as? [[String: Any]]
+        let object = try #require(array?.first)
+        let tables = try #require(object["tables"] as? [String: [String: Any]])
+        return try #require((tables["functions"]?["top"] as? [String: [[String: Any]]])?["slowest"])
+    }
+
+    @Test func windowsAreMerged() throws {
+        let directory = try DataDirectory()
+        try directory.add(Self.functions([("main", 40), ("a\u{1B}[b", 5)]), window: 1)
+        try directory.add(Self.functions([("main", 400), ("late", 70)]), window: 2)
+        let report = try Self.report(directory)
+        let rows = try Self.slowest(report)
+        #expect(rows.map { $0["function"] as? String } == ["main", "late"])
+        #expect(rows[0]["calls"] as? Int == 2 && rows[0]["max_ms"] as? Double == 400)
+        #expect(rows[0]["mean_ms"] as? Double == 220)
+        #expect(report.text.contains("functions, slowest") && report.text.contains("440.000"))
+        #expect(!report.text.contains("\u{1B}[b"))
+
+        let last = try Self.slowest(try Self.report(directory, isLastWindowOnly: true))
+        #expect(last[0]["calls"] as? Int == 1)
+    }
+
+    @Test func damageAndAbsenceAreTold() throws {
+        let directory = try DataDirectory()
+        #expect(try Self.report(directory).text == "No window has been finalized yet.")
+        #expect(try Self.report(directory).json == "[]")
+        try directory.add(Self.functions([("main", 40)]), window: 1)
+        let path = "\(directory.path)/output/summary/summary_20251009_085321_function.json"
+        var text = try String(contentsOfFile: path, encoding: .utf8)
+        text = text.replacing("\"state\":\"AQ", with: "\"state\":\"AA")
+        try Data(text.utf8).write(to: URL(filePath: path))
+        #expect(throws: TraceError.self) { try Self.report(directory) }
+        let nowhere = SummaryQuery(
+            dataDirectory: "/no/such",
+            resource: nil,
+            isLastWindowOnly: false
+        )
+        #expect(throws: TraceError.self) { try nowhere.run() }
+    }
+}

@@ -1,0 +1,152 @@
+import Compression
+import Foundation
+import Testing
+import TraceModel
+
+@testable import TraceFiles
+
+/// Reading final files back, against the events that went into them.
+struct TraceFileReaderTests {
+    /// Two windows of two workers, merged into final files.
+    private struct Archive {
+        let group: WorkerGroup
+        let events: [SyntheticEvent]
+
+        init() throws {
+            events = SyntheticEvent.make(900, seed: 5, disorderNanoseconds: 20_000)
+            group = try WorkerGroup(2)
+            try finish(events[..<450], window: 7)
+            try finish(events[450...], window: 8)
+        }
+
+        private func finish(_ events: ArraySlice<SyntheticEvent>, window: UInt64) throws {
+            try group.apply(Array(events))
+            let stem = "\(WorkerGroup.stem)_\(window)"
+            let files = try group.managers.flatMap {
+                try $0.closeWindow(stem: stem, nextWindow: window + 1)
+            }
+            _ = try group.merger.merge(resource: .gpu, window: window, stem: stem, files: files)
+        }
+
+        /// Replaces each final file by a compressed one.
+        func compress() throws {
+            for directory in ["json", "csv"] {
+                for (name, data) in try group.directory.files(below: "output/\(directory)") {
+                    let path = "\(group.directory.path)/output/\(directory)/\(name)"
+                    try Data(data.withUnsafeBytes { try Gzip.compress($0) }).write(
+                        to: URL(filePath: path + ".gz")
+                    )
+                    try FileManager.default.removeItem(atPath: path)
+                }
+            }
+        }
+
+        func document(
+            _ selection: TraceSelection,
+            _ read: (TraceFileReader) throws -> Void
+        ) throws -> (data: Data, rows: UInt64) {
+            var data = Data()
+            let reader = TraceFileReader(selection, root: group.directory.path) {
+                data.append(contentsOf: $0)
+            }
+            try read(reader)
+            return (data, reader.rowCount)
+        }
+
+        func json(_ selection: TraceSelection) throws -> [[String: Any]] {
+            let (data, rows) = try document(selection) { try $0.writeJSON() }
+            let object = try JSONSerialization.jsonObject(with: data) as? [String: Any]
+            let events = try #require(object?["traceEvents"] as? [[String: Any]])
+            #expect(UInt64(events.filter { $0["ph"] as? String == "i" }.count) == rows)
+            return events
+        }
+
+        /// Numbers of the events in the table, in its order.
+        func csv(_ selection: TraceSelection) throws -> [Int] {
+            let (data, rows) = try document(selection) { try $0.writeCSV() }
+            var lines = String(decoding: data, as: UTF8.self).components(separatedBy: "\"line ")
+            #expect(lines.removeFirst().hasPrefix("Timestamp,PID,Text,host,Timestamp(ns)\r\n"))
+            #expect(lines.count == Int(rows))
+            return lines.compactMap { Int($0.prefix { $0.isNumber }) }
+        }
+
+        func expected(_ selection: TraceSelection) -> [Int] {
+            events.filter { event in
+                (selection.from.map { event.ts >= $0 } ?? true)
+                    && (selection.to.map { event.ts <= $0 } ?? true)
+                    && (selection.pid.map { event.pid == $0 } ?? true)
+            }.map(\.number).sorted()
+        }
+    }
+
+    private static func numbers(_ events: [[String: Any]]) -> [Int] {
+        events.filter { $0["ph"] as? String == "i" }
+            .compactMap { ($0["args"] as? [String: Any])?["n"] as? Int }
+    }
+
+    private static let middle = SyntheticEvent.baseTime + 337_500
+    private static let selections = [
+        TraceSelection(resource: .gpu),
+        TraceSelection(resource: .gpu, pid: 3),
+        TraceSelection(resource: .gpu, from: middle - 100_000, to: middle + 50_000),
+        TraceSelection(resource: .gpu, from: middle, pid: 2),
+        TraceSelection(resource: .gpu, to: middle, pid: 99),
+        TraceSelection(
+            resource: .gpu,
+            from: SyntheticEvent.baseTime + 3_000,
+            to: SyntheticEvent.baseTime + 3_000
+        ),
+    ]
+
+    @Test(arguments: [false, true])
+    func theSelectedEventsComeBack(isCompressed: Bool) throws {
+        let archive = try Archive()
+        if isCompressed { try archive.compress() }
+        for selection in Self.selections {
+            let events = try archive.json(selection)
+            #expect(Self.numbers(events).sorted() == archive.expected(selection))
+            #expect(try archive.csv(selection).sorted() == archive.expected(selection))
+            let names = events.filter { $0["ph"] as? String == "M" }
+            #expect(
+                names.allSatisfy {
+                    selection.pid == nil || $0["pid"] as? Int == selection.pid.map(Int.init)
+                }
+            )
+            #expect(names.isEmpty == (selection.pid == 99))
+        }
+        #expect(archive.expected(Self.selections[2]).count > 10)
+    }
+
+    @Test func eachWindowIsSortedByTime() throws {
+        let archive = try Archive()
+        let numbers = try archive.csv(TraceSelection(resource: .gpu))
+        let times = numbers.map { archive.events[$0].ts }
+        #expect(Array(times.prefix(450)) == times.prefix(450).sorted())
+        #expect(Array(times.dropFirst(450)) == times.dropFirst(450).sorted())
+        #expect(Set(numbers.prefix(450)) == Set(0..<450))
+    }
+
+    @Test func withoutFilesThereIsAnEmptyDocument() throws {
+        let archive = try Archive()
+        #expect(try archive.json(TraceSelection(resource: .cpu)).isEmpty)
+        let (data, rows) = try archive.document(TraceSelection(resource: .cpu)) {
+            try $0.writeCSV()
+        }
+        #expect(data.isEmpty && rows == 0)
+    }
+
+    @Test func damageIsReported() throws {
+        let archive = try Archive()
+        let selection = TraceSelection(resource: .gpu)
+        let json = "\(archive.group.directory.path)/output/json"
+        try Data("{\"displayTimeUnit\":[\n{\"ts\":x}\n]}\n".utf8)
+            .write(to: URL(filePath: json + "/gpu_trace_a.json"))
+        #expect(throws: TraceError.self) { try archive.document(selection) { try $0.writeJSON() } }
+        try archive.compress()
+        let csv =
+            "\(archive.group.directory.path)/output/csv/gpu_trace_\(WorkerGroup.stem)_7.csv.gz"
+        let whole = try Data(contentsOf: URL(filePath: csv))
+        try whole.dropLast(20).write(to: URL(filePath: csv))
+        #expect(throws: TraceError.self) { try archive.document(selection) { try $0.writeCSV() } }
+    }
+}
