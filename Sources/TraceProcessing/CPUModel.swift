@@ -51,25 +51,27 @@ struct CPUModel: ProcessModel, ~Copyable {
             || numaMigrations.falls(to: UInt64(event.numaMigrations))
         let sample = identity.observe(comm, &context, hasFallingCounter: isFalling)
         if sample.isLate { return }
-        if sample.isRestart { restart() }
-        let account = accounts.account(of: sample, comm: comm, identity)
-        let onGrowth = onTime.add(event.onCPUMicroseconds)
-        let offGrowth = offTime.add(event.offCPUMicroseconds)
-        let migrationGrowth = migrations.add(UInt64(event.migrations))
-        let numaGrowth = numaMigrations.add(UInt64(event.numaMigrations))
-        account.pointee.onTime.add(onGrowth)
-        account.pointee.offTime.add(offGrowth)
-        account.pointee.migrations.add(migrationGrowth)
-        account.pointee.numaMigrations.add(numaGrowth)
         context.activity.pointee.utilization(percent: event.utilizationPercent)
         if !sample.isFirst {
             context.activity.pointee.cpu(
-                onTime: onGrowth,
-                offTime: offGrowth,
-                migrations: migrationGrowth,
-                numaMigrations: numaGrowth
+                onTime: onTime.growth(to: event.onCPUMicroseconds, isRestart: sample.isRestart),
+                offTime: offTime.growth(to: event.offCPUMicroseconds, isRestart: sample.isRestart),
+                migrations: migrations.growth(
+                    to: UInt64(event.migrations),
+                    isRestart: sample.isRestart
+                ),
+                numaMigrations: numaMigrations.growth(
+                    to: UInt64(event.numaMigrations),
+                    isRestart: sample.isRestart
+                )
             )
         }
+        if sample.isRestart { restart() }
+        let account = accounts.account(of: sample, comm: comm, identity)
+        account.pointee.onTime.add(onTime.add(event.onCPUMicroseconds))
+        account.pointee.offTime.add(offTime.add(event.offCPUMicroseconds))
+        account.pointee.migrations.add(migrations.add(UInt64(event.migrations)))
+        account.pointee.numaMigrations.add(numaMigrations.add(UInt64(event.numaMigrations)))
         let hasRate = migrationRate.note(migrations.last, at: context.time)
         let hasNumaRate = numaRate.note(numaMigrations.last, at: context.time)
         utilization.note(event.utilizationPercent)

@@ -19,6 +19,14 @@ struct CumulativeCounter: BitwiseCopyable {
     @inline(__always)
     func falls(to sample: UInt64) -> Bool { sample != 0 && sample < last }
 
+    /// What the agent's counter has grown by since the last sample, for a window's summary. Where it has begun
+    /// anew, all of it; where only the process's name is new, not what it counted under the old one.
+    @inline(__always)
+    func growth(to sample: UInt64, isRestart: Bool) -> UInt64 {
+        if sample >= last { return sample - last }
+        return isRestart ? sample : 0
+    }
+
     /// Adds a positive difference; returns it, 0 where there is none.
     @inline(__always)
     @discardableResult

@@ -28,23 +28,24 @@ struct IOCounters: BitwiseCopyable {
             || writeOperations.falls(to: event.writeOperations)
     }
 
-    /// `activity` takes what they grew by; nil where that is not of its time.
+    /// What they are about to grow by, for the window's summary: before `restart` and `take`.
     @inline(__always)
-    mutating func take(
-        _ event: IOEvent,
-        at time: EpochNanoseconds,
-        _ activity: UnsafeMutablePointer<WindowActivity>?
-    ) {
-        let readGrowth = readBytes.add(event.readBytes)
-        let writeGrowth = writeBytes.add(event.writeBytes)
-        let readOperationGrowth = readOperations.add(event.readOperations)
-        let writeOperationGrowth = writeOperations.add(event.writeOperations)
-        activity?.pointee.io(
-            readBytes: readGrowth,
-            writeBytes: writeGrowth,
-            readOperations: readOperationGrowth,
-            writeOperations: writeOperationGrowth
+    func note(_ event: IOEvent, isRestart: Bool, in activity: UnsafeMutablePointer<WindowActivity>)
+    {
+        activity.pointee.io(
+            readBytes: readBytes.growth(to: event.readBytes, isRestart: isRestart),
+            writeBytes: writeBytes.growth(to: event.writeBytes, isRestart: isRestart),
+            readOperations: readOperations.growth(to: event.readOperations, isRestart: isRestart),
+            writeOperations: writeOperations.growth(to: event.writeOperations, isRestart: isRestart)
         )
+    }
+
+    @inline(__always)
+    mutating func take(_ event: IOEvent, at time: EpochNanoseconds) {
+        readBytes.add(event.readBytes)
+        writeBytes.add(event.writeBytes)
+        readOperations.add(event.readOperations)
+        writeOperations.add(event.writeOperations)
         readRate.note(readOperations.last, at: time)
         writeRate.note(writeOperations.last, at: time)
         readLatency = event.averageReadLatencyMilliseconds

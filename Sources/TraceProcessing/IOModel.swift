@@ -61,6 +61,9 @@ struct IOModel: ProcessModel, ~Copyable {
             hasFallingCounter: counters.fall(to: event)
         )
         guard !sample.isLate else { return accounts.find(comm) ?? account() }
+        if !sample.isFirst {
+            counters.note(event, isRestart: sample.isRestart, in: context.activity)
+        }
         if sample.isRestart {
             counters.restart()
             rules.restart()
@@ -69,7 +72,7 @@ struct IOModel: ProcessModel, ~Copyable {
             counters.beginSeries()
             current = nil
         }
-        counters.take(event, at: context.time, sample.isFirst ? nil : context.activity)
+        counters.take(event, at: context.time)
         rules.judgeTraffic(event, total: counters.bytes, of: identity.name.view, context)
         return account()
     }

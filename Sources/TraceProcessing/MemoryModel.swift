@@ -60,19 +60,19 @@ struct MemoryModel: ProcessModel, ~Copyable {
         let account = accounts.account(of: sample, comm: comm, identity)
         isLate = sample.isLate
         if isLate { return account }
-        if sample.isRestart { restart() }
-        let name = identity.name.view
-        rules.judgeGrowth(outstanding, current: current, of: name, context)
-        let allocationGrowth = allocations.add(event.totalAllocations)
-        let freeGrowth = frees.add(event.totalFrees)
-        account.pointee.allocations.add(allocationGrowth)
-        account.pointee.frees.add(freeGrowth)
         context.activity.pointee.memory(
             current: event.currentMemory,
             peak: event.peakMemory,
-            allocations: sample.isFirst ? 0 : allocationGrowth,
-            frees: sample.isFirst ? 0 : freeGrowth
+            allocations: sample.isFirst
+                ? 0 : allocations.growth(to: event.totalAllocations, isRestart: sample.isRestart),
+            frees: sample.isFirst
+                ? 0 : frees.growth(to: event.totalFrees, isRestart: sample.isRestart)
         )
+        if sample.isRestart { restart() }
+        let name = identity.name.view
+        rules.judgeGrowth(outstanding, current: current, of: name, context)
+        account.pointee.allocations.add(allocations.add(event.totalAllocations))
+        account.pointee.frees.add(frees.add(event.totalFrees))
         let isMeasured = allocationRate.note(allocations.last, at: context.time)
         freeRate.note(frees.last, at: context.time)
         let perSecond = allocationRate.perSecond + freeRate.perSecond

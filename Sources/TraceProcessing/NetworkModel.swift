@@ -51,9 +51,17 @@ struct NetworkModel: ProcessModel, ~Copyable {
                 || packets.fall(toTx: event.txPackets, rx: event.rxPackets)
         )
         if sample.isLate { return }
+        context.activity.pointee.network(connections: event.activeConnections)
+        if !sample.isFirst {
+            context.activity.pointee.network(
+                txBytes: bytes.tx.growth(to: event.txBytes, isRestart: sample.isRestart),
+                rxBytes: bytes.rx.growth(to: event.rxBytes, isRestart: sample.isRestart),
+                txPackets: packets.tx.growth(to: event.txPackets, isRestart: sample.isRestart),
+                rxPackets: packets.rx.growth(to: event.rxPackets, isRestart: sample.isRestart)
+            )
+        }
         if sample.isRestart { restart() }
         let account = accounts.account(of: sample, comm: comm, identity)
-        let before = (bytes.tx.total, bytes.rx.total, packets.tx.total, packets.rx.total)
         bytes.add(
             tx: event.txBytes,
             rx: event.rxBytes,
@@ -73,14 +81,6 @@ struct NetworkModel: ProcessModel, ~Copyable {
             packetsSent: packets.tx.last,
             of: identity.name.view,
             context
-        )
-        if sample.isFirst { return }
-        context.activity.pointee.network(
-            txBytes: bytes.tx.total - before.0,
-            rxBytes: bytes.rx.total - before.1,
-            txPackets: packets.tx.total - before.2,
-            rxPackets: packets.rx.total - before.3,
-            connections: event.activeConnections
         )
     }
 

@@ -81,15 +81,16 @@ extension WindowActivity {
         txBytes: UInt64,
         rxBytes: UInt64,
         txPackets: UInt64,
-        rxPackets: UInt64,
-        connections: UInt32
+        rxPackets: UInt64
     ) {
         process.add(txBytes, to: 1)
         process.add(rxBytes, to: 2)
         process.add(txPackets, to: 3)
         process.add(rxPackets, to: 4)
-        process.raise(7, to: UInt64(connections))
     }
+
+    @inline(__always)
+    mutating func network(connections: UInt32) { process.raise(7, to: UInt64(connections)) }
 
     @inline(__always)
     mutating func transferred(bytes: UInt64, isSend: Bool) {
@@ -111,7 +112,8 @@ extension WindowActivity {
         process.add(writeOperations, to: 4)
     }
 
-    /// One operation on a device; a latency that is no duration is passed over.
+    /// One operation on a device. A latency that is no duration is passed over, and so is 0: an agent that
+    /// does not measure it sends that.
     @inline(__always)
     mutating func operated(
         _ operation: IOOperation,
@@ -122,7 +124,7 @@ extension WindowActivity {
         let position = ioItem(operation, device)
         add(1, to: 0, ofItem: position)
         add(bytes, to: 1, ofItem: position)
-        guard milliseconds >= 0, milliseconds.isFinite else { return }
+        guard milliseconds > 0, milliseconds.isFinite else { return }
         let nanoseconds = UInt64(min((milliseconds * 1e6).rounded(), 1e18))
         add(1, to: 2, ofItem: position)
         add(nanoseconds, to: 3, ofItem: position)

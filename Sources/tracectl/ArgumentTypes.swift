@@ -19,6 +19,8 @@ extension StartTime: ExpressibleByArgument {
 extension Resource: ExpressibleByArgument {
     public init?(argument: String) { self.init(name: argument) }
 
+    public static var allValueStrings: [String] { allCases.map(\.name) }
+
     static var nameList: String { allCases.map(\.name).joined(separator: ", ") }
 }
 

@@ -102,12 +102,18 @@ struct SummaryTests {
         #expect(abs(median - 10) <= 0.1)
     }
 
-    private static func cpu(_ pid: UInt32, second: Int64, on: UInt64, percent: Double) -> [UInt8] {
+    private static func cpu(
+        _ pid: UInt32,
+        second: Int64,
+        on: UInt64,
+        percent: Double,
+        comm: String? = nil
+    ) -> [UInt8] {
         encode { encoder in
             var event = BatchEncoder.CPU()
             event.timestamp = ContractEvent.timestamp(start + second * 1_000_000_000)
             event.pid = pid
-            event.comm = "proc-\(pid)"
+            event.comm = comm ?? "proc-\(pid)"
             event.onCPUMicroseconds = on
             event.utilizationPercent = percent
             encoder.append(event)
@@ -131,6 +137,21 @@ struct SummaryTests {
         #expect(busiest.map { $0["on_cpu_ms"] as? Double } == [750, 250])
         #expect(busiest.map { $0["max_utilization_percent"] as? Double } == [80, 25])
         #expect(busiest.map { $0["mean_utilization_percent"] as? Double } == [45, 25])
+    }
+
+    /// Under a new name, a counter that goes on grows by the difference; one that fell begins anew.
+    @Test func aNewNameIsNoNewTime() throws {
+        let summary = try Self.summary(
+            .cpu,
+            [
+                Self.cpu(1, second: 0, on: 9_000_000, percent: 1, comm: "kworker/0:1-events"),
+                Self.cpu(1, second: 1, on: 9_040_000, percent: 4, comm: "kworker/0:1"),
+                Self.cpu(1, second: 2, on: 15_000, percent: 1, comm: "bash"),
+            ]
+        )
+        let busiest = try Self.top(summary, "processes", "busiest")
+        #expect(busiest.map { $0["process"] as? String } == ["bash"])
+        #expect(busiest.map { $0["on_cpu_ms"] as? Double } == [55])
     }
 
     @Test func latenciesByDeviceAndOperation() throws {
