@@ -163,8 +163,8 @@ let package = Package(
         .target(
             name: "TraceBench",
             dependencies: [
-                "GRPCServices", "GRPCTransport", "OperatorTools", "SystemIO", "TraceModel",
-                "TraceTime", "TraceWire",
+                "GRPCServices", "GRPCTransport", "OperatorTools", "SystemIO", "TraceFiles",
+                "TraceModel", "TraceProcessing", "TraceTime", "TraceWire",
             ],
             swiftSettings: strict
         ),

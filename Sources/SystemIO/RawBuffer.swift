@@ -56,9 +56,13 @@ package struct RawBuffer: ~Copyable {
         commit(extra)
     }
 
+    /// In line, so that a literal's length is a constant and its copy a few stores.
     @inlinable
+    @inline(__always)
     package mutating func append(_ text: StaticString) {
-        unsafe append(UnsafeRawBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
+        let extra = text.utf8CodeUnitCount
+        unsafe reserve(extra).copyMemory(from: text.utf8Start, byteCount: extra)
+        commit(extra)
     }
 
     /// Copies a String's UTF-8; not for the hot path: a literal goes to the one above.

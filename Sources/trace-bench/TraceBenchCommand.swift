@@ -16,8 +16,9 @@ struct TraceBenchCommand: ParsableCommand {
               trace-bench run --data data --mix mixed --batch 100 --rate 200000
               trace-bench run --data data --batch 500 --streams 2 --in-flight 32 --json
               trace-bench standard --data data
+              trace-bench stages
             """,
         version: BuildInfo.version,
-        subcommands: [RunCommand.self, StandardCommand.self, FloorCommand.self]
+        subcommands: [RunCommand.self, StandardCommand.self, StagesCommand.self, FloorCommand.self]
     )
 }
