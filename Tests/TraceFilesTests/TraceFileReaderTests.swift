@@ -149,4 +149,30 @@ struct TraceFileReaderTests {
         try whole.dropLast(20).write(to: URL(filePath: csv))
         #expect(throws: TraceError.self) { try archive.document(selection) { try $0.writeCSV() } }
     }
+
+    /// Rows larger than the buffer, also such as a CSV row whose quoted field spans its end.
+    @Test func largeRowsComeBackWhole() throws {
+        let directory = try TemporaryDirectory()
+        let field = String(repeating: "a\r\n,\"\"b", count: 150_000)
+        let row = "1,3,\"\(field)\",beta,1000000"
+        let table = "Timestamp,PID,Text,host,Timestamp(ns)\r\n\(row)\r\n2,4,b,beta,2000000\r\n"
+        let path = "\(directory.path)/output/csv"
+        try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+        try Data(table.utf8).write(to: URL(filePath: path + "/gpu_trace_1.csv"))
+        for pid in [3, 4] as [UInt32] {
+            var data = Data()
+            let selection = TraceSelection(resource: .gpu, pid: pid)
+            let reader = TraceFileReader(selection, root: directory.path) {
+                data.append(contentsOf: $0)
+            }
+            try reader.writeCSV()
+            let expected = pid == 3 ? row : "2,4,b,beta,2000000"
+            let text = String(decoding: data, as: UTF8.self)
+            #expect(
+                text.utf8.elementsEqual(
+                    ("Timestamp,PID,Text,host,Timestamp(ns)\r\n" + expected + "\r\n").utf8
+                )
+            )
+        }
+    }
 }

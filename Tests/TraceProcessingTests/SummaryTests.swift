@@ -231,4 +231,35 @@ struct SummaryTests {
         )
         #expect(summary["processes"] as? Int == 1_000)
     }
+
+    /// A slot holds so many processes: those that make room still count, also after a restart.
+    @Test func processesThatMadeRoomAreInTheTotals() throws {
+        let hash = ContractEvent.hash("beta")
+        let count = Limits.processesPerSlotMax + 10
+        let pids = (UInt32(1)...).lazy.filter { Slot.of(hostHash: hash, processID: $0) == 9 }
+        let events = pids.prefix(count).enumerated().map { number, pid in
+            ContractEvent(
+                host: "beta",
+                pid: pid,
+                time: 0,
+                bytes: Self.cpu(pid, second: Int64(number), on: 5, percent: 50)
+            )
+        }
+        let batch = ContractBatch(host: "beta", events: events, arrival: Self.start, lsn: 1)
+        let directory = try ContractDirectory()
+        let first = try ContractWorker(.cpu, root: directory.path)
+        try first.apply(batch)
+        let worker = try ContractWorker(
+            .cpu,
+            root: directory.path,
+            checkpoint: try first.checkpoint()
+        )
+        _ = try worker.finalize()
+        let summary = try WindowSummary(worker.summary)
+        #expect(summary.events == UInt64(count) && summary.processes == UInt64(count))
+        #expect(summary.tables[0].rowCount == UInt64(count))
+        #expect(summary.tables[0].totals[1] == UInt64(count))
+        #expect(summary.tables[0].rows.count == Limits.summaryRowsMax)
+        #expect(worker.processor.takeSummary().isEmpty)
+    }
 }
