@@ -11,19 +11,19 @@ package enum Threshold: UInt8, CaseIterable, Sendable {
     case largeAllocationMebibytes
     case churnRaisePerSecond, churnClearPerSecond
     case fragmentationRaiseScore, fragmentationClearScore
-    case rateSpikeZScore, rateSpikeSamplesMin, rateSpikeBytesPerSecond
+    case rateSpikeZScore, rateSpikeSamplesMin, rateSpikeBytesPerSecond, rateSpikeFactorMin
     case retransmitsWarnPercent, retransmitsSeverePercent, retransmitsPacketsMin
     case connectionChurnFactor, connectionChurnMeanMin
     case hostScanHosts, hostScanWindowSeconds
     case portScanPorts, portScanWindowSeconds
     case slowIOMilliseconds
     case latencyZScore, latencySamplesMin
-    case throughputZScore, throughputSamplesMin, throughputBytesPerSecond
+    case throughputZScore, throughputSamplesMin, throughputBytesPerSecond, throughputFactorMin
     case gpuGrowthPercentPerHour, gpuGrowthSpanSeconds, gpuGrowthRisingPercent
     case transferDropPercent, transferClearPercent, transferSamplesMin
 
     /// How many there are; an array by raw value is so long.
-    package static var count: Int { 47 }
+    package static var count: Int { 49 }
 
     /// What a threshold is called in the configuration, and what may stand there.
     package struct Definition: Sendable {
@@ -63,7 +63,7 @@ package enum Threshold: UInt8, CaseIterable, Sendable {
         case .hotspotClearPercent: define(.cpuHotspot, "clear_percent", 80, percent)
         case .hotspotCPUsMin: define(.cpuHotspot, "cpus_min", 4, 1...1_024)
         case .leakPercentPerHour: define(.leak, "growth_percent_per_h", 10, percent)
-        case .leakSpanSeconds: define(.leak, "span_s", 600, 20...86_400)
+        case .leakSpanSeconds: define(.leak, "span_s", 600, 40...86_400)
         case .leakRisingPercent: define(.leak, "rising_percent", 80, 0...100)
         case .leakAgeMilliseconds: define(.leak, "age_ms_min", 500, 0...1e9)
         case .largeAllocationMebibytes: define(.largeAllocation, "size_mib", 64, 0...1e12)
@@ -74,6 +74,8 @@ package enum Threshold: UInt8, CaseIterable, Sendable {
         case .rateSpikeZScore: define(.rateSpike, "z_score", 4, score)
         case .rateSpikeSamplesMin: define(.rateSpike, "samples_min", 30, samples)
         case .rateSpikeBytesPerSecond: define(.rateSpike, "bytes_per_s_min", 1_048_576, rate)
+        // Traffic that doubles for a second is nothing unusual, however even it was before.
+        case .rateSpikeFactorMin: define(.rateSpike, "factor_min", 3, score)
         case .retransmitsWarnPercent: define(.retransmits, "warn_percent", 1, percent)
         case .retransmitsSeverePercent: define(.retransmits, "severe_percent", 5, percent)
         case .retransmitsPacketsMin: define(.retransmits, "packets_min", 100, 1...1e9)
@@ -90,8 +92,9 @@ package enum Threshold: UInt8, CaseIterable, Sendable {
         case .throughputSamplesMin: define(.throughputSpike, "samples_min", 30, samples)
         case .throughputBytesPerSecond:
             define(.throughputSpike, "bytes_per_s_min", 1_048_576, rate)
+        case .throughputFactorMin: define(.throughputSpike, "factor_min", 3, score)
         case .gpuGrowthPercentPerHour: define(.memoryGrowth, "growth_percent_per_h", 10, percent)
-        case .gpuGrowthSpanSeconds: define(.memoryGrowth, "span_s", 600, 20...86_400)
+        case .gpuGrowthSpanSeconds: define(.memoryGrowth, "span_s", 600, 40...86_400)
         case .gpuGrowthRisingPercent: define(.memoryGrowth, "rising_percent", 80, 0...100)
         case .transferDropPercent: define(.transferDrop, "ratio_percent", 25, 0...100)
         case .transferClearPercent: define(.transferDrop, "clear_percent", 50, 0...100_000)

@@ -4,7 +4,7 @@ package struct Thresholds: BitwiseCopyable, Sendable {
     /// After a finding its key raises no other one of the rule for so long.
     static let cooldownSeconds = 60.0
 
-    private var values = InlineArray<47, Double>(repeating: 0)
+    private var values = InlineArray<49, Double>(repeating: 0)
     /// Nanoseconds by rule.
     private var cooldowns = InlineArray<25, Int64>(repeating: 0)
     /// One bit a rule.

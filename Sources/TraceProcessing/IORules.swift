@@ -10,7 +10,8 @@ struct IORules: BitwiseCopyable {
         rule: .throughputSpike,
         zScore: .throughputZScore,
         samplesMin: .throughputSamplesMin,
-        bytesPerSecond: .throughputBytesPerSecond
+        bytesPerSecond: .throughputBytesPerSecond,
+        factorMin: .throughputFactorMin
     )
 
     private var slow = Alarm()

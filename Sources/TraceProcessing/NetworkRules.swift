@@ -9,7 +9,8 @@ struct NetworkRules {
         rule: .rateSpike,
         zScore: .rateSpikeZScore,
         samplesMin: .rateSpikeSamplesMin,
-        bytesPerSecond: .rateSpikeBytesPerSecond
+        bytesPerSecond: .rateSpikeBytesPerSecond,
+        factorMin: .rateSpikeFactorMin
     )
 
     private var traffic = TrafficRules()

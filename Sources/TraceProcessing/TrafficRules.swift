@@ -11,6 +11,7 @@ struct TrafficRules: BitwiseCopyable {
         let zScore: Threshold
         let samplesMin: Threshold
         let bytesPerSecond: Threshold
+        let factorMin: Threshold
     }
 
     private var hasTotals = false
@@ -44,7 +45,10 @@ struct TrafficRules: BitwiseCopyable {
             rate.perSecond,
             limit: limit,
             samplesMin: context.threshold(names.samplesMin),
-            floor: context.threshold(names.bytesPerSecond),
+            floor: max(
+                context.threshold(names.bytesPerSecond),
+                usual * context.threshold(names.factorMin)
+            ),
             at: context.time,
             cooldown: context.cooldown(names.rule)
         )

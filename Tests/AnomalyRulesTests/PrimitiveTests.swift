@@ -152,7 +152,7 @@ struct PrimitiveTests {
         for step in 0...700 {
             let value = 1_000 + Double(step)
             let told = trend.advance(to: Int64(step) * second, span: 10 * minute) { _ in value }
-            if step < 630 { #expect(told == nil, "ten minutes are not over") }
+            if step < 615 { #expect(told == nil, "ten minutes are not over") }
             if let told { growth = told }
             if step == 400 { trend = try copied(trend.encode, Trend.init(decoding:)) }
         }
