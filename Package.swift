@@ -153,8 +153,8 @@ let package = Package(
         .target(
             name: "OperatorTools",
             dependencies: [
-                "Compression", "GRPCServices", "GRPCTransport", "IngestLog", "SystemIO",
-                "TraceFiles", "TraceModel", "TraceSummaries", "TraceTime", "TraceWire",
+                "AnomalyRules", "Compression", "GRPCServices", "GRPCTransport", "IngestLog",
+                "SystemIO", "TraceFiles", "TraceModel", "TraceSummaries", "TraceTime", "TraceWire",
             ],
             swiftSettings: strict
         ),

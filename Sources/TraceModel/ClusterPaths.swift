@@ -8,6 +8,8 @@ package enum ClusterPaths {
     package static let checkpoints = "checkpoints"
     package static let output = "output"
     package static let run = "run"
+    /// The operator's anomaly rules; may be missing.
+    package static let rules = "rules.json"
 
     package static let adminSocket = "run/admin.sock"
     package static let adminAddress = "unix:run/admin.sock"

@@ -1,3 +1,4 @@
+import AnomalyRules
 import ClusterMessages
 import Glibc
 import IngestLog
@@ -73,9 +74,10 @@ final class ApplyLoop {
         try aggregator.connect(ClusterPaths.aggregatorFabric)
         _ = poller.add(router)
         _ = poller.add(aggregator)
-        signals = try SignalReceiver.descriptor(for: [SIGTERM, SIGINT])
+        signals = try SignalReceiver.descriptor(for: [SIGTERM, SIGINT, SIGHUP])
         signalSource = poller.add(descriptor: signals)
         try restore()
+        _ = takeRules()
     }
 
     private func restore() throws {
@@ -90,10 +92,50 @@ final class ApplyLoop {
         gained = checkpoint.gained
         owners = checkpoint.owners
         announcements = checkpoint.announcements
+        takeRules(of: checkpoint)
         logger.info(
             "Checkpoint restored",
             metadata: ["lsn": "\(appliedLSN)", "window": "\(window)"]
         )
+    }
+
+    // MARK: Rules
+
+    /// Those that were in force at the checkpoint.
+    private func takeRules(of checkpoint: WorkerCheckpoint) {
+        do {
+            processor.rules = try RuleSet(checkpoint.rules, file: "The checkpoint's rules")
+        } catch {
+            logger.error(
+                "Another version's rules; the defaults hold",
+                metadata: ["error": "\(error)"]
+            )
+        }
+    }
+
+    /// Those of the file, where they are others and can be used. Only where the state applied is that of a
+    /// checkpoint, or is going to be.
+    private func takeRules() -> Bool {
+        do {
+            guard let rules = try RulesFile.load(unless: processor.rules) else { return false }
+            processor.rules = rules
+            logger.info("Rules taken over", metadata: ["bytes": "\(rules.source.count)"])
+            return true
+        } catch {
+            logger.error(
+                "The rules file is refused; the rules in force stay",
+                metadata: ["error": "\(error)"]
+            )
+            return false
+        }
+    }
+
+    /// Whether the worker is to end.
+    private func takeSignals() throws -> Bool {
+        if SignalReceiver.poll(for: [SIGTERM, SIGINT], seconds: 0) != nil { return true }
+        guard SignalReceiver.poll(for: [SIGHUP], seconds: 0) != nil else { return false }
+        if takeRules(), isWelcome { try checkpoint() }
+        return false
     }
 
     // MARK: The loop
@@ -104,7 +146,7 @@ final class ApplyLoop {
         while true {
             watchdog.feed()
             poller.wait(milliseconds: 200)
-            if poller.isReadable(signalSource) { break }
+            if poller.isReadable(signalSource), try takeSignals() { break }
             try receiveFromRouter()
             receiveFromAggregator()
             report()
@@ -315,7 +357,8 @@ final class ApplyLoop {
                 window: window,
                 gained: gained,
                 owners: owners,
-                announcements: announcements
+                announcements: announcements,
+                rules: processor.rules.source
             )
             try checkpoint.publish(for: worker, processor: processor, slots: ownedSlots)
         }

@@ -28,6 +28,8 @@ struct WorkerCheckpoint {
     let owners: [UInt16]
     /// Windows announced and not known to be merged.
     let announcements: [SegmentsClosed]
+    /// The text of the anomaly rules in force; empty for the defaults.
+    let rules: [UInt8]
 
     /// Writes the checkpoint with the state of `slots` and the offsets of the files. Rows must have been
     /// flushed and synced before. Blocks until it is durable.
@@ -49,6 +51,7 @@ struct WorkerCheckpoint {
         for announcement in announcements {
             body.append(counted: try ClusterMessage.segmentsClosed(announcement).encode())
         }
+        body.append(counted: rules)
         var files = RawBuffer()
         processor.files.saveOffsets(into: &files)
         body.append(counted: files)
@@ -88,6 +91,7 @@ struct WorkerCheckpoint {
                 }
                 announcements.append(closed)
             }
+            let rules = Array(try reader.counted())
             try processor.files.restore(from: ByteView(try reader.counted()))
             for _ in 0..<(try reader.integer(UInt16.self)) {
                 let slot = try reader.integer(UInt8.self)
@@ -99,7 +103,8 @@ struct WorkerCheckpoint {
                 window: window,
                 gained: gainedAt == .max ? nil : GainedSlots(lsn: gainedAt, slots: gainedSlots),
                 owners: owners,
-                announcements: announcements
+                announcements: announcements,
+                rules: rules
             )
         }
     }

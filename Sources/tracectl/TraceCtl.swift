@@ -11,6 +11,7 @@ struct TraceCtl: ParsableCommand {
               tracectl status --json
               tracectl finalize
               tracectl scale function=4,cpu=2
+              tracectl reload
 
             What it wrote (--data again; it need not run):
               tracectl summary --top 5
@@ -27,8 +28,8 @@ struct TraceCtl: ParsableCommand {
         version: BuildInfo.version,
         subcommands: [
             StatusCommand.self, FinalizeCommand.self, DrainCommand.self, ScaleCommand.self,
-            SummaryCommand.self, CatCommand.self, SendCommand.self, AgentCommand.self,
-            ImportCommand.self,
+            ReloadCommand.self, SummaryCommand.self, CatCommand.self, SendCommand.self,
+            AgentCommand.self, ImportCommand.self,
         ]
     )
 }
