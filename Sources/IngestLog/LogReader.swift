@@ -1,3 +1,4 @@
+import Glibc
 import SystemIO
 package import TraceModel
 
@@ -12,12 +13,21 @@ package struct LogReader: ~Copyable {
     /// The next record's LSN.
     package private(set) var position: LSN
     private var chunk = RawBuffer(capacity: 1 << 20)
+    private let damaged: [Range<LSN>]
 
-    /// - Parameter salt: the log's identity; records of another log are not read.
-    package init(directory: LogDirectory, salt: UInt32, from position: LSN) {
+    /// - Parameters:
+    ///   - salt: the log's identity; records of another log are not read.
+    ///   - damaged: ranges that recovery has found, which are passed over.
+    package init(
+        directory: LogDirectory,
+        salt: UInt32,
+        from position: LSN,
+        damaged: [Range<LSN>] = []
+    ) {
         self.directory = directory
         self.salt = salt
         self.position = position
+        self.damaged = damaged
     }
 
     /// The next records up to `limit` (an LSN known to be a record's end), about `budget` bytes of
@@ -27,6 +37,9 @@ package struct LogReader: ~Copyable {
     package mutating func next(budget: Int, limit: LSN) throws(TraceError) -> UnsafeRawBufferPointer
     {
         chunk.removeAll()
+        if let range = damaged.first(where: { $0.contains(position) }) {
+            skip(to: range.upperBound)
+        }
         guard position < limit else { return chunk.bytes }
         do throws(SystemError) {
             if try advance(budget: Int(min(LSN(budget), limit - position))) == nil {
@@ -66,6 +79,81 @@ package struct LogReader: ~Copyable {
             }
             wanted = needed
         }
+    }
+
+    /// Goes on somewhere else; what stands there need not follow what was read before.
+    mutating func skip(to lsn: LSN) {
+        position = lsn
+        chain = nil
+        chunk.removeAll()
+    }
+
+    /// Where the log goes on behind a position without a valid record: the next valid record written
+    /// when this position was durable already. Nil where there is none: the log ends here. O(rest).
+    mutating func findGoingOn() throws(SystemError) -> LSN? {
+        let lost = position
+        defer { skip(to: lost) }
+        var next = lost + 8
+        while let end = try endOfFile(holding: next) {
+            while next < end {
+                guard let candidate = try nextCandidate(from: next, to: end) else { break }
+                skip(to: candidate)
+                if try advance(budget: LogRecord.headerBytes) == nil,
+                    let first = LogRecords(records).first(where: { _ in true }),
+                    first.durableLSN > lost
+                {
+                    return candidate
+                }
+                next = candidate + 8
+            }
+            guard let later = try directory.bases().first(where: { $0 >= end }) else { return nil }
+            next = later
+        }
+        return nil
+    }
+
+    /// The LSN behind the file that holds `lsn`; nil where no file does.
+    private func endOfFile(holding lsn: LSN) throws(SystemError) -> LSN? {
+        let bases = try directory.bases()
+        guard let base = bases.last(where: { $0 <= lsn }) else { return nil }
+        let next = bases.first { $0 > lsn } ?? .max
+        let size = FileSystem.size(directory.file(base: base)) ?? 0
+        let end = min(base + LSN(size), next)
+        return end > lsn ? end : nil
+    }
+
+    /// The first place from `start` on that bears a record's magic and its own LSN.
+    private mutating func nextCandidate(from start: LSN, to end: LSN) throws(SystemError) -> LSN? {
+        var at = start
+        while at < end {
+            skip(to: at)
+            try openFile()
+            try fill(1 << 20)
+            let count = min(chunk.count, Int(end - at))
+            var offset = 0
+            while count - offset >= LogRecord.headerBytes {
+                let here = base(at: offset)
+                // Most of a damaged or unused range is anything but the magic's first byte.
+                guard let hit = memchr(here, Int32(LogRecord.magic & 0xFF), count - offset) else {
+                    offset = count
+                    break
+                }
+                // Records begin on multiples of 8.
+                offset = (offset + (UnsafeRawPointer(hit) - here)) & ~7
+                guard count - offset >= LogRecord.headerBytes else { break }
+                let record = LogRecord(base: base(at: offset))
+                if record.hasMagic, record.lsn == at + LSN(offset) { return record.lsn }
+                offset += 8
+            }
+            // A header may reach over the chunk's end.
+            guard offset > 0 else { return nil }
+            at += LSN(offset)
+        }
+        return nil
+    }
+
+    private func base(at offset: Int) -> UnsafeRawPointer {
+        UnsafeRawPointer(chunk.bytes.baseAddress.unsafelyUnwrapped) + offset
     }
 
     private func check(at offset: Int, chain: UInt32?) -> RecordCheck {

@@ -31,6 +31,10 @@
 // looks for a file with base P, then for a valid record at P in the file it reads. After every start
 // the writer begins a new file at the recovered end, so a torn tail is never written over.
 //
+// Damage: where no valid record stands, the log goes on at the next valid record that was written when
+// that place was durable already (its durable LSN is greater). Such a range is set aside and reported; a
+// record that says otherwise is the rest of a write that never finished, and the log ends before it.
+//
 // Invariants: LSNs, accepted counts and arrival order never go back; each record carries its
 // predecessor's CRC, so a missing or replaced record is seen.
 
@@ -46,6 +50,8 @@ package enum LogRecordType: UInt8, Sendable {
     case barrier = 3
     /// The clock's progress while nothing else is logged.
     case tick = 4
+    /// A range of the log that recovery found damaged (`DamagePayload`), counted in the totals.
+    case damage = 5
 }
 
 /// Cumulative event counts, as every record carries them.
@@ -84,6 +90,7 @@ package struct LogRecord {
     package init(base: UnsafeRawPointer) { self.base = base }
 
     package var type: LogRecordType? { LogRecordType(rawValue: load(12, as: UInt8.self)) }
+    var hasMagic: Bool { load(0, as: UInt32.self) == LogRecord.magic }
     package var lsn: LSN { load(16, as: UInt64.self) }
     package var crc: UInt32 { load(4, as: UInt32.self) }
     package var previousCRC: UInt32 { load(24, as: UInt32.self) }

@@ -12,6 +12,8 @@ package struct LogRecovery: Sendable {
     /// Bytes behind the end that belonged to a write that never finished.
     package let tornBytes: Int
     package let bases: [LSN]
+    /// Ranges without valid records that were durable once.
+    package let damaged: [Range<LSN>]
 
     /// Reads the log from its oldest record, hands each to `visit`, and syncs what it has read: after a
     /// crash of the process alone the page cache may hold more than the disk.
@@ -29,20 +31,28 @@ package struct LogRecovery: Sendable {
                 lastCRC: 0,
                 counts: LogCounts(),
                 tornBytes: 0,
-                bases: []
+                bases: [],
+                damaged: []
             )
         }
         var reader = LogReader(directory: directory, salt: salt, from: begin)
         var lastCRC: UInt32 = 0
         var counts = LogCounts()
-        var stop = try reader.advance(budget: 1 << 20)
-        while stop == nil {
+        var damaged: [Range<LSN>] = []
+        var stop: RecordCheck?
+        while true {
+            stop = try reader.advance(budget: 1 << 20)
+            if stop != nil {
+                guard let goesOn = try reader.findGoingOn() else { break }
+                damaged.append(reader.position..<goesOn)
+                reader.skip(to: goesOn)
+                continue
+            }
             for record in LogRecords(reader.records) {
                 lastCRC = record.crc
                 counts = record.counts
                 visit(record)
             }
-            stop = try reader.advance(budget: 1 << 20)
         }
         let file = try File(directory.file(base: newest), .readWrite)
         try file.syncData()
@@ -54,7 +64,8 @@ package struct LogRecovery: Sendable {
             lastCRC: lastCRC,
             counts: counts,
             tornBytes: max(torn, 0),
-            bases: bases
+            bases: bases.filter { $0 <= reader.position },
+            damaged: damaged
         )
     }
 }

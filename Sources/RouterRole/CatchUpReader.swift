@@ -18,9 +18,14 @@ final class CatchUpReader {
     private var reader: LogReader
     private var index = EventIndex()
 
-    init(worker: WorkerName, salt: UInt32, from lsn: LSN) {
+    init(worker: WorkerName, salt: UInt32, from lsn: LSN, damaged: [Range<LSN>]) {
         self.worker = worker
-        reader = LogReader(directory: LogDirectory(path: ClusterPaths.log), salt: salt, from: lsn)
+        reader = LogReader(
+            directory: LogDirectory(path: ClusterPaths.log),
+            salt: salt,
+            from: lsn,
+            damaged: damaged
+        )
     }
 
     /// The share of the next records below `limit`. `from` is where the last step's end was accepted.
@@ -39,7 +44,7 @@ final class CatchUpReader {
                 builder.add(record, events: events, first: 0, count: events.count)
             case .barrier, .tick:
                 builder.addForAll(record)
-            case .fileHead, nil:
+            case .fileHead, .damage, nil:
                 break
             }
         }

@@ -190,7 +190,8 @@ final class FabricLoop {
                     ?? CatchUpReader(
                         worker: worker,
                         salt: context.logSalt,
-                        from: session.position
+                        from: session.position,
+                        damaged: context.damaged
                     )
                 readers[worker] = reader
                 let limit = gates.limit(for: worker, at: session.position, head: routedLSN)

@@ -67,15 +67,17 @@ package final class Router {
             fresh: RouterState(slotMap: SlotMap(workers: configuration.workers)),
             logger: logger
         )
-        let writer = try LogWriter(
+        var writer = try LogWriter(
             directory: LogDirectory(path: ClusterPaths.log),
             salt: data.salt,
             recovery: recovered.log
         )
+        try report(recovered, in: &writer)
         let slotMap = CurrentSlotMap(recovered.state.slotMap)
         let context = RouterContext(
             incarnation: UInt64(WallClock.now()),
             logSalt: data.salt,
+            damaged: recovered.log.damaged,
             accepted: writer.counts.acceptedTotal
         )
         context.logBegin = recovered.log.begin
@@ -123,6 +125,30 @@ package final class Router {
         fabricThread.join()
         withExtendedLifetime(lock) {}
         return ending
+    }
+
+    /// Logs what recovery found damaged: its events count as dead-lettered from then on.
+    private func report(
+        _ recovered: RouterRecovery,
+        in writer: inout LogWriter
+    ) throws(SystemError) {
+        guard !recovered.unreported.isEmpty else { return }
+        var group = LogGroup(capacity: 4_096)
+        var counts = writer.counts
+        for damage in recovered.unreported {
+            var body = RawBuffer()
+            damage.encode(into: &body)
+            let target = group.append(.damage, arrival: WallClock.now(), bodyBytes: body.count)
+            UnsafeMutableRawBufferPointer(start: target, count: body.count)
+                .copyMemory(from: body.bytes)
+            counts.deadLettered += damage.events
+        }
+        let totals = counts
+        try writer.commit(
+            &group,
+            countsAt: { _ in totals },
+            head: { recovered.state.encodeHead(into: &$0) }
+        )
     }
 
     // MARK: Serve

@@ -8,6 +8,8 @@ final class RouterContext: Sendable {
     /// Grows with each start: no two processes of this directory have the same.
     let incarnation: UInt64
     let logSalt: UInt32
+    /// What recovery found damaged, to be passed over by readers.
+    let damaged: [Range<LSN>]
     let waiters = WindowWaiters()
     let refusals = RefusalCounts()
     let clients = ActiveClients()
@@ -20,9 +22,10 @@ final class RouterContext: Sendable {
     private let accepted: Atomic<UInt64>
     private let begin = Atomic<UInt64>(0)
 
-    init(incarnation: UInt64, logSalt: UInt32, accepted: UInt64) {
+    init(incarnation: UInt64, logSalt: UInt32, damaged: [Range<LSN>], accepted: UInt64) {
         self.incarnation = incarnation
         self.logSalt = logSalt
+        self.damaged = damaged
         self.accepted = Atomic(accepted)
     }
 

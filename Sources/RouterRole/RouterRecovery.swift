@@ -8,6 +8,8 @@ struct RouterRecovery {
     let state: RouterState
     /// For as much of the log as workers may read again.
     let maps: SlotMapHistory
+    /// Damaged ranges that no record reports yet.
+    let unreported: [DamagePayload]
 
     /// Replays the whole log. Blocks; O(log). `fresh` is the state for a log without records.
     /// - Throws: `TraceError(.corrupt)` where a record of the router's own is out of shape, `SystemError`
@@ -17,10 +19,12 @@ struct RouterRecovery {
         var maps: SlotMapHistory?
         var failure: TraceError?
         var replay = DedupReplay()
+        var damage = DamageTally()
         let directory = LogDirectory(path: ClusterPaths.log)
         let log = try LogRecovery.run(directory, salt: salt) { record in
             do throws(TraceError) {
                 let end = record.lsn + LSN(record.stride)
+                try damage.pass(record)
                 switch record.type {
                 case .fileHead where maps == nil:
                     // Only the oldest head says what the records behind it do not.
@@ -32,7 +36,7 @@ struct RouterRecovery {
                     maps?.append(barrier, end: end)
                 case .batch:
                     replay.apply(record, to: &state.dedup)
-                case .fileHead, .tick, nil:
+                case .fileHead, .tick, .damage, nil:
                     break
                 }
             } catch {
@@ -49,6 +53,21 @@ struct RouterRecovery {
                 ]
             )
         }
-        return RouterRecovery(log: log, state: state, maps: maps ?? state.history)
+        let unreported = damage.unreported
+        for range in unreported {
+            logger.error(
+                "The ingest log is damaged; the range is set aside",
+                metadata: [
+                    "from_lsn": "\(range.range.lowerBound)", "to_lsn": "\(range.range.upperBound)",
+                    "events": "\(range.events)",
+                ]
+            )
+        }
+        return RouterRecovery(
+            log: log,
+            state: state,
+            maps: maps ?? state.history,
+            unreported: unreported
+        )
     }
 }

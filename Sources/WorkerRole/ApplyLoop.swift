@@ -214,7 +214,7 @@ final class ApplyLoop {
             case .batch: try applyBatch(record)
             case .barrier: try applyBarrier(record)
             case .tick: try patiently { try processor.tick(arrival: record.arrival) }
-            case .fileHead, nil:
+            case .fileHead, .damage, nil:
                 throw TraceError(.corrupt, "A share holds a record of no known type")
             }
         }

@@ -221,6 +221,83 @@ import TraceModel
         }
     }
 
+    /// Flips one byte in each record in turn: what was durable before a later group is set aside by its
+    /// exact range, and the rest goes on; damage of the last group ends the log.
+    @Test func damageIsSetAsideByItsExactRange() throws {
+        try withDirectory { directory in
+            var writer = try open(directory)
+            var starts: [LSN] = []
+            for number in 0..<4 {
+                starts.append(writer.end)
+                try commit(["record \(number)"], to: &writer)
+                if number == 0 { starts[0] = writer.end - 144 }
+            }
+            let end = writer.end
+            writer.close()
+            let path = directory.file(base: 0)
+            let whole = try FileSystem.contents(path)
+            for number in 0..<4 {
+                for place in [0, 16, 40, 130] {
+                    let position = Int(starts[number]) + place
+                    let file = try File(path, .readWrite)
+                    try [whole[position] ^ 0x10].withUnsafeBytes {
+                        try file.write($0, at: position)
+                    }
+                    var seen: [String] = []
+                    let recovery = try LogRecovery.run(directory, salt: Self.salt) { record in
+                        guard record.type == .batch else { return }
+                        seen.append(String(decoding: record.body, as: UTF8.self))
+                    }
+                    let others = (0..<4).filter { $0 != number }.map { "record \($0)" }
+                    let next = number < 3 ? starts[number + 1] : end
+                    #expect(seen == others, "record \(number), byte \(place)")
+                    #expect(recovery.damaged == (number < 3 ? [starts[number]..<next] : []))
+                    #expect(recovery.end == (number < 3 ? end : starts[3]))
+                    try whole[position...position].withUnsafeBytes {
+                        try file.write($0, at: position)
+                    }
+                }
+            }
+        }
+    }
+
+    /// A file whose rest is gone is passed over to the next file.
+    @Test func damageMayReachToTheNextFile() throws {
+        try withDirectory { directory in
+            var writer = try open(directory)
+            try commit(["a"], to: &writer)
+            let lost = writer.end
+            try commit(["b"], to: &writer)
+            let size = Int(writer.end - lost)
+            writer.close()
+            var second = try open(directory)
+            let next = second.end
+            try commit(["c"], to: &second)
+            second.close()
+            let file = try File(directory.file(base: 0), .readWrite)
+            try [UInt8](repeating: 0xAA, count: size).withUnsafeBytes {
+                try file.write($0, at: Int(lost))
+            }
+            let recovery = try LogRecovery.run(directory, salt: Self.salt) { _ in }
+            #expect(recovery.damaged == [lost..<next])
+            var reader = LogReader(
+                directory: directory,
+                salt: Self.salt,
+                from: 0,
+                damaged: recovery.damaged
+            )
+            var seen: [String] = []
+            while true {
+                let bytes = try reader.next(budget: 1 << 20, limit: recovery.end)
+                if bytes.isEmpty { break }
+                for record in LogRecords(bytes) where record.type == .batch {
+                    seen.append(String(decoding: record.body, as: UTF8.self))
+                }
+            }
+            #expect(seen == ["a", "c"])
+        }
+    }
+
     @Test func barriersRoundTrip() throws {
         let map = SlotMap(workers: [.function: 3, .io: 2])
         let barrier = BarrierPayload(

@@ -44,6 +44,7 @@ final class RouterHarness {
         context = RouterContext(
             incarnation: 1,
             logSalt: Self.salt,
+            damaged: [],
             accepted: writer.counts.acceptedTotal
         )
         inbox = try FabricInbox(durable: writer.end)

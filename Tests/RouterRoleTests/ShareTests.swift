@@ -117,13 +117,13 @@ import TraceWire
     ) throws -> [UInt8] {
         var bytes: [UInt8] = []
         var at = start
-        var reader = CatchUpReader(worker: worker, salt: RoutingLog.salt, from: at)
+        var reader = CatchUpReader(worker: worker, salt: RoutingLog.salt, from: at, damaged: [])
         while at < end {
             let step = try reader.step(from: at, limit: end, maps: maps)
             #expect(step.end > at)
             // A share that is not taken is read again, by another reader.
             if Int.random(in: 0..<3, using: &generator) == 0 {
-                reader = CatchUpReader(worker: worker, salt: RoutingLog.salt, from: at)
+                reader = CatchUpReader(worker: worker, salt: RoutingLog.salt, from: at, damaged: [])
                 continue
             }
             bytes += Array(step.payload.buffer.bytes)
