@@ -203,6 +203,12 @@ let package = Package(
 
         // MARK: Tests
         .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: strict),
+        .executableTarget(
+            name: "SystemIOProbe",
+            dependencies: ["SystemIO"],
+            path: "Tests/SystemIOProbe",
+            swiftSettings: strict
+        ),
         .testTarget(
             name: "TraceModelTests",
             dependencies: ["TestSupport", "TraceModel"],
@@ -210,7 +216,7 @@ let package = Package(
         ),
         .testTarget(
             name: "SystemIOTests",
-            dependencies: ["SystemIO", "TestSupport", "TraceModel"],
+            dependencies: ["SystemIO", "SystemIOProbe", "TestSupport", "TraceModel"],
             swiftSettings: strict
         ),
         .testTarget(

@@ -11,7 +11,8 @@ package enum SignalReceiver {
         for fault in [SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS] {
             unsafe sigdelset(&all, fault)
         }
-        _ = unsafe pthread_sigmask(SIG_BLOCK, &all, nil)
+        // Set, not added to: who started this process may have blocked those too.
+        _ = unsafe pthread_sigmask(SIG_SETMASK, &all, nil)
         signal(SIGPIPE, SIG_IGN)
     }
 

@@ -1,0 +1,170 @@
+import Glibc
+import SystemIO
+import TestSupport
+import Testing
+
+/// Files and directories on a real file system.
+@Suite struct FileTests {
+    private let directory: TemporaryDirectory
+    private var root: String { directory.path }
+
+    init() throws { directory = try TemporaryDirectory() }
+
+    private func publish(_ bytes: [UInt8], at path: String) throws {
+        try bytes.withUnsafeBytes { try FileSystem.publish(path, $0) }
+    }
+
+    /// The errno that `body` fails with.
+    private func failure(_ body: () throws -> Void) -> Int32? {
+        do {
+            try body()
+            return nil
+        } catch { return (error as? SystemError)?.errno }
+    }
+
+    @Test func readsWhatWasWrittenWhere() throws {
+        let file = try File("\(root)/a", .readWrite)
+        try [UInt8(1), 2, 3].withUnsafeBytes { try file.write($0, at: 5) }
+        try file.syncData()
+        #expect(try file.size() == 8)
+        var bytes = [UInt8](repeating: 9, count: 6)
+        let count = try bytes.withUnsafeMutableBytes { try file.read(into: $0, at: 4) }
+        #expect(count == 4 && bytes == [0, 1, 2, 3, 9, 9])
+        try file.truncate(to: 6)
+        #expect(try file.size() == 6)
+        #expect(try FileSystem.contents("\(root)/a") == [0, 0, 0, 0, 0, 1])
+    }
+
+    @Test func accessIsWhatItsNameSays() throws {
+        let path = "\(root)/a"
+        #expect(failure { _ = try File(path, .read) } == ENOENT)
+        try publish([1, 2, 3], at: path)
+        #expect(failure { _ = try File(path, .createNew) } == EEXIST)
+        do {
+            let kept = try File(path, .readWrite)
+            #expect(try kept.size() == 3)
+            let emptied = try File(path, .replace)
+            #expect(try emptied.size() == 0)
+        }
+        _ = try File("\(root)/b", .createNew)
+        #expect(FileSystem.size("\(root)/b") == 0)
+    }
+
+    @Test func aFullDiskIsToldFromOtherFailures() throws {
+        let full = try File("/dev/full", .readWrite)
+        do {
+            try [UInt8(1)].withUnsafeBytes { try full.write($0, at: 0) }
+            Issue.record("/dev/full took a byte")
+        } catch let error as SystemError {
+            #expect(error.isOutOfSpace && error.errno == ENOSPC)
+            #expect(error.description.contains("pwrite /dev/full"))
+        }
+        #expect(!SystemError(errno: EIO, call: "x", subject: "y").isOutOfSpace)
+    }
+
+    @Test func directoriesAreMadeAndListed() throws {
+        let deep = "\(root)/a/b/c"
+        try FileSystem.createDirectory(deep)
+        try FileSystem.createDirectory(deep)
+        for name in ["z", "m", "a.b"] { _ = try File("\(deep)/\(name)", .createNew) }
+        #expect(try FileSystem.list(deep) == ["a.b", "m", "z"])
+        #expect(try FileSystem.list("\(root)/nowhere").isEmpty)
+        #expect(failure { _ = try FileSystem.list("\(deep)/m") } == ENOTDIR)
+        #expect(failure { try FileSystem.createDirectory("\(deep)/m/x") } == ENOTDIR)
+        try FileSystem.syncDirectory(deep)
+    }
+
+    @Test func whatIsNotThereIsRemoved() throws {
+        try publish([1], at: "\(root)/a")
+        try FileSystem.remove("\(root)/a")
+        try FileSystem.remove("\(root)/a")
+        #expect(!FileSystem.exists("\(root)/a") && FileSystem.size("\(root)/a") == nil)
+        try FileSystem.createDirectory("\(root)/d/e")
+        #expect(failure { try FileSystem.removeDirectory("\(root)/d") } == ENOTEMPTY)
+        try FileSystem.removeDirectory("\(root)/d/e")
+        try FileSystem.removeDirectory("\(root)/d")
+        try FileSystem.removeDirectory("\(root)/d")
+        #expect(try FileSystem.list(root).isEmpty)
+    }
+
+    @Test func parentsAreWhatStandsBeforeTheLastSlash() {
+        for (path, parent) in [("a/b/c", "a/b"), ("a", "."), ("/a", "/"), ("/a/b", "/a")] {
+            #expect(FileSystem.parent(of: path) == parent)
+        }
+    }
+
+    @Test func publishingReplacesAndLeavesNothingBeside() throws {
+        try publish([1, 2, 3], at: "\(root)/a")
+        try publish([4], at: "\(root)/a")
+        try publish([], at: "\(root)/b")
+        #expect(try FileSystem.contents("\(root)/a") == [4])
+        #expect(try FileSystem.contents("\(root)/b").isEmpty)
+        #expect(try FileSystem.list(root) == ["a", "b"])
+        #expect(failure { try publish([1], at: "\(root)/nowhere/a") } == ENOENT)
+        #expect(try FileSystem.freeBytes(at: root) > 0)
+    }
+
+    /// Killed at any moment: the old content or the new one, whole.
+    @Test func aPublishedFileIsWholeWheneverTheProcessDies() throws {
+        let path = "\(root)/state"
+        for _ in 0..<5 {
+            let probe = try ProbeProcess(["publish", path])
+            #expect(try probe.line() == "published")
+            for _ in 0..<20 { try checkPublished(path) }
+            probe.send(SIGKILL)
+            _ = probe.wait()
+            try checkPublished(path)
+        }
+    }
+
+    private func checkPublished(_ path: String) throws {
+        let bytes = try FileSystem.contents(path)
+        let first = try #require(bytes.first)
+        let isWhole = bytes.withUnsafeBytes { all in
+            guard let start = all.baseAddress else { return false }
+            return memcmp(start, start + 1, all.count - 1) == 0
+        }
+        #expect(isWhole && UInt8(truncatingIfNeeded: bytes.count - 100_000) == first)
+    }
+
+    @Test func aLockHasOneHolder() throws {
+        let path = "\(root)/lock"
+        do {
+            let first = try File(path, .readWrite)
+            let second = try File(path, .readWrite)
+            #expect(try first.lock())
+            #expect(try first.lock())
+            #expect(try !second.lock())
+            let other = try ProbeProcess(["lock", path])
+            #expect(try other.line() == "false")
+            try other.endInput()
+            #expect(other.wait().code == 0)
+        }
+        let other = try ProbeProcess(["lock", path])
+        #expect(try other.line() == "true")
+        let third = try File(path, .readWrite)
+        #expect(try !third.lock())
+        // However the holder ends.
+        other.send(SIGKILL)
+        _ = other.wait()
+        #expect(try third.lock())
+    }
+
+    @Test func anInterruptedCallIsMadeAgain() throws {
+        var calls = 0
+        let result = try systemCall("test", "") { () -> Int in
+            calls += 1
+            errno = EINTR
+            return calls < 4 ? -1 : 42
+        }
+        #expect(result == 42 && calls == 4)
+        #expect(
+            failure {
+                try systemCall("test", "") { () -> Int in
+                    errno = EIO
+                    return -1
+                }
+            } == EIO
+        )
+    }
+}
