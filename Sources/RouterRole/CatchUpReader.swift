@@ -28,10 +28,13 @@ final class CatchUpReader {
         )
     }
 
+    /// Where the next step begins.
+    var position: LSN { reader.position }
+
     /// The share of the next records below `limit`. `from` is where the last step's end was accepted.
     /// - Throws: `TraceError` where the log is damaged or unreadable.
     func step(from: LSN, limit: LSN, maps: SlotMapHistory) throws -> Step {
-        precondition(reader.position == from, "a step was not delivered")
+        precondition(reader.position == from, "the worker stands elsewhere")
         let bytes = try reader.next(budget: Self.chunkBytes, limit: limit)
         var events = RoutedEvents()
         var builder = ShareBuilder(for: [worker], map: maps.place(at: from).map)

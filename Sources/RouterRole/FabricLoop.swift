@@ -185,15 +185,7 @@ final class FabricLoop {
                 !gates.blocks(worker, at: session.position)
             else { continue }
             do {
-                let reader =
-                    readers[worker]
-                    ?? CatchUpReader(
-                        worker: worker,
-                        salt: context.logSalt,
-                        from: session.position,
-                        damaged: context.damaged
-                    )
-                readers[worker] = reader
+                let reader = reader(for: session)
                 let limit = gates.limit(for: worker, at: session.position, head: routedLSN)
                 let step = try reader.step(from: session.position, limit: limit, maps: maps)
                 if step.payload.buffer.count > 0 {
@@ -214,6 +206,20 @@ final class FabricLoop {
             }
         }
         return isBusy
+    }
+
+    /// The worker's reader where that stands where the worker does. It may not: shares of an earlier
+    /// session that were still on their way move a worker on past what this one has read for it.
+    private func reader(for session: WorkerSession) -> CatchUpReader {
+        if let known = readers[session.worker], known.position == session.position { return known }
+        let fresh = CatchUpReader(
+            worker: session.worker,
+            salt: context.logSalt,
+            from: session.position,
+            damaged: context.damaged
+        )
+        readers[session.worker] = fresh
+        return fresh
     }
 
     // MARK: What workers say
