@@ -34,7 +34,8 @@ import TraceProcessing
                     files: [1, 2, 3],
                     summary: []
                 )
-            ]
+            ],
+            rules: Array("{}".utf8)
         )
     }
 
@@ -46,6 +47,7 @@ import TraceProcessing
         #expect(found?.gained?.slots == expected.gained?.slots)
         #expect(found?.owners == expected.owners)
         #expect(found?.announcements == expected.announcements)
+        #expect(found?.rules == expected.rules)
     }
 
     @Test func aWorkerIsRestoredAsItWas() throws {
