@@ -1,7 +1,7 @@
 internal import CTraceProtos
 package import TraceModel
 
-/// Worker to router, after each share applied and once a second: progress, credit, sign of life.
+/// Worker to router, after each share applied and once a second: progress, and with it credit for what is applied, and a sign of life.
 package struct WorkerProgress: Sendable, Equatable {
     package var worker: WorkerName
     /// Grows with each start of the process.
@@ -9,25 +9,17 @@ package struct WorkerProgress: Sendable, Equatable {
     package var appliedLSN: LSN
     /// Up to here its checkpoint is durable.
     package var checkpointLSN: LSN
-    /// Bytes applied since the last message: the router may send as many again.
-    package var returnedCreditBytes: UInt64
-    /// The last window whose segments are closed and checkpointed, durable; 0: none yet.
-    package var closedWindow: UInt64
 
     package init(
         worker: WorkerName,
         incarnation: UInt64,
         appliedLSN: LSN,
-        checkpointLSN: LSN,
-        returnedCreditBytes: UInt64,
-        closedWindow: UInt64
+        checkpointLSN: LSN
     ) {
         self.worker = worker
         self.incarnation = incarnation
         self.appliedLSN = appliedLSN
         self.checkpointLSN = checkpointLSN
-        self.returnedCreditBytes = returnedCreditBytes
-        self.closedWindow = closedWindow
     }
 }
 
@@ -42,8 +34,6 @@ extension WorkerProgress: @unsafe TopLevelMessage {
         incarnation = unsafe wire.incarnation
         appliedLSN = unsafe wire.applied_lsn
         checkpointLSN = unsafe wire.checkpoint_lsn
-        returnedCreditBytes = unsafe wire.returned_credit_bytes
-        closedWindow = unsafe wire.closed_window
     }
 
     func wire(in arena: inout WireArena) -> Wire {
@@ -53,8 +43,6 @@ extension WorkerProgress: @unsafe TopLevelMessage {
         unsafe wire.incarnation = incarnation
         unsafe wire.applied_lsn = appliedLSN
         unsafe wire.checkpoint_lsn = checkpointLSN
-        unsafe wire.returned_credit_bytes = returnedCreditBytes
-        unsafe wire.closed_window = closedWindow
         return unsafe wire
     }
 }

@@ -29,6 +29,7 @@ final class AdminHandler: GRPCServerHandler {
         case .finalize: finalize(call, reason: .command)
         case .drain:
             context.isDraining = true
+            queue.close()
             finalize(call, reason: .stop)
         case .scale: scale(call, message)
         case nil: preconditionFailure("no such admin method")
@@ -62,8 +63,16 @@ final class AdminHandler: GRPCServerHandler {
     private func scale(_ call: GRPCUnaryCall, _ message: borrowing ReceivedMessage) {
         do throws(TraceError) {
             let request = try ScaleRequest(decoding: message.bytes())
-            let before = slotMap.value
-            let after = try rescaled(before, request)
+            guard let before = slotMap.beginChange() else {
+                throw TraceError(.exhausted, "Another scale is under way", remedy: "Try again")
+            }
+            let after: SlotMap
+            do throws(TraceError) {
+                after = try rescaled(before, request)
+            } catch {
+                slotMap.cancelChange()
+                throw error
+            }
             let moved = Resource.allCases.reduce(0) { total, resource in
                 total
                     + zip(before.owners(of: resource), after.owners(of: resource))
@@ -74,7 +83,7 @@ final class AdminHandler: GRPCServerHandler {
             let slotMap = slotMap
             queue.request(
                 IngestQueue.BarrierRequest(reason: .scale, slotMap: after) { barrier in
-                    slotMap.value = barrier.slotMap
+                    slotMap.endChange(barrier.slotMap)
                     // A retired worker's last segments have to be merged before it may go.
                     waiters.wait(for: barrier.window) { outcome in
                         if case .failure(let error) = outcome {

@@ -22,6 +22,7 @@ final class IngestQueue: @unchecked Sendable {
     /// What has been accepted, durable or about to be.
     private var dedup: DedupWindow
     private var requests: [BarrierRequest] = []
+    private var isClosed = false
     private var isEnded = false
     private var isCommitterWaiting = false
 
@@ -38,14 +39,16 @@ final class IngestQueue: @unchecked Sendable {
     // MARK: gRPC's side
 
     /// Takes a batch into the open group; its sender is answered when that is durable. Does not block
-    /// but for other gRPC threads. Returns what became of the batch.
+    /// but for other gRPC threads. Returns what became of the batch; nil where the queue is closed, and
+    /// the call is the caller's to hold.
     @discardableResult
     func submit(
         _ message: borrowing ReceivedMessage,
         peerHost: [UInt8],
         from sender: AckTicket.Sender
-    ) -> BatchAdmission.Outcome {
+    ) -> BatchAdmission.Outcome? {
         condition.withLock {
+            guard !isClosed else { return nil }
             let outcome = admission.admit(message, peerHost: peerHost, into: open, dedup: &dedup)
             switch outcome {
             case .accepted: break
@@ -57,6 +60,9 @@ final class IngestQueue: @unchecked Sendable {
             return outcome
         }
     }
+
+    /// Takes no batch from now on: a barrier asked for next stands behind all there are.
+    func close() { condition.withLock { isClosed = true } }
 
     /// Asks for a barrier.
     func request(_ request: BarrierRequest) {

@@ -50,6 +50,7 @@ struct QuietWatch {
     /// Takes nothing more and waits until the last window's files are final, or a signal ends the wait.
     private func finalize() -> Router.Ending {
         context.isDraining = true
+        queue.close()
         let isDone = FinalizedFlag()
         let waiters = context.waiters
         let logger = logger

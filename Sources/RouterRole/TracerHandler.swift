@@ -22,10 +22,11 @@ final class TracerHandler: GRPCServerHandler {
     func unary(_ call: GRPCUnaryCall, method: Int, message: consuming ReceivedMessage) {
         switch TracerService.Method(rawValue: method) {
         case .sendTraceBatch:
-            if context.isDraining { return held.withLock { $0.append(call) } }
             let peer = call.peer
             context.clients.note(peer, now: WallClock.monotonic())
-            submit(message, peerHost: host(of: peer), from: .unary(call))
+            if !submit(message, peerHost: host(of: peer), from: .unary(call)) {
+                held.withLock { $0.append(call) }
+            }
         case .getStatus:
             let status = StatusResponse(
                 active: !context.isDraining,
@@ -38,16 +39,18 @@ final class TracerHandler: GRPCServerHandler {
         }
     }
 
+    /// False where no batch is taken any more.
     private func submit(
         _ message: borrowing ReceivedMessage,
         peerHost: [UInt8],
         from sender: AckTicket.Sender
-    ) {
+    ) -> Bool {
         context.active(at: WallClock.now())
-        if case .refused(let error, _, _) = queue.submit(message, peerHost: peerHost, from: sender)
-        {
-            context.refusals.count(error.code.rawValue)
+        guard let outcome = queue.submit(message, peerHost: peerHost, from: sender) else {
+            return false
         }
+        if case .refused(let error, _, _) = outcome { context.refusals.count(error.code.rawValue) }
+        return true
     }
 
     /// The traced machine where a batch does not name it: this one for a local peer.
@@ -64,11 +67,13 @@ final class TracerHandler: GRPCServerHandler {
     }
 
     func streamMessage(_ stream: GRPCStream, method: Int, message: consuming ReceivedMessage) {
-        guard let batches = stream.attachment as? BatchStream, !context.isDraining else { return }
+        guard let batches = stream.attachment as? BatchStream else { return }
         batches.received()
         context.clients.note(batches.peer, now: WallClock.monotonic())
-        submit(message, peerHost: batches.peerHost, from: .stream(batches))
-        stream.receiveNext()
+        // Its answer stays owed where no batch is taken any more, so the stream stays open.
+        if submit(message, peerHost: batches.peerHost, from: .stream(batches)) {
+            stream.receiveNext()
+        }
     }
 
     func streamHalfClosed(_ stream: GRPCStream, method: Int) {

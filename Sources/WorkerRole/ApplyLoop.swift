@@ -31,7 +31,6 @@ final class ApplyLoop {
     private var checkpointLSN: LSN = 0
     private var window: UInt64 = 0
     private var windowBegin: LSN = 0
-    private var closedWindow: UInt64 = 0
     private var gained: GainedSlots?
     /// When to ask the router again for what could not be applied yet; nil: nothing waits.
     private var retryAt: Int64?
@@ -271,7 +270,6 @@ final class ApplyLoop {
         windowBegin = end
         appliedLSN = end
         try checkpoint()
-        closedWindow = barrier.window
         announce()
     }
 
@@ -411,9 +409,7 @@ final class ApplyLoop {
                     worker: worker,
                     incarnation: incarnation,
                     appliedLSN: appliedLSN,
-                    checkpointLSN: checkpointLSN,
-                    returnedCreditBytes: 0,
-                    closedWindow: closedWindow
+                    checkpointLSN: checkpointLSN
                 )
             ),
             on: router

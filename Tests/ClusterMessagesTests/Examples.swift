@@ -15,9 +15,7 @@ enum Examples {
                 worker: worker,
                 incarnation: .max,
                 appliedLSN: 1 << 63,
-                checkpointLSN: 5,
-                returnedCreditBytes: 65_536,
-                closedWindow: 3
+                checkpointLSN: 5
             )
         ),
         .workerFenced(WorkerFenced(worker: worker, incarnation: 16, reason: "17 said hello, ü")),

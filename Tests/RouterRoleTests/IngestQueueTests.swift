@@ -108,6 +108,36 @@ import TraceModel
         }
     }
 
+    /// Behind the drain's barrier nothing may come that would be acked and not finalized.
+    @Test func aClosedQueueTakesBarriersButNoBatches() throws {
+        try withQueue { desk, send in
+            let answers = Answers([])
+            send(TestBatch.bytes(events: 1), answers)
+            #expect(desk.submitted.wait { $0 == 1 })
+            desk.queue.close()
+            send(TestBatch.bytes(events: 2), answers)
+            #expect(desk.submitted.wait { $0 == 2 })
+            desk.queue.request(.init(reason: .stop, slotMap: nil) { _ in })
+            let (group, requests) = try take(desk.queue)
+            #expect(group.entries.map(\.eventCount) == [1])
+            #expect(group.tickets.count == 1 && requests.map(\.reason) == [.stop])
+            for ticket in group.tickets { ticket.pay() }
+            #expect(answers.wait { $0.contains("1 events stored") })
+        }
+    }
+
+    /// Two changes planned from one map would undo one another.
+    @Test func slotMapsChangeOneAfterTheOther() {
+        let current = CurrentSlotMap(SlotMap(workers: [:]))
+        let first = current.beginChange()
+        #expect(first != nil && current.beginChange() == nil)
+        let next = SlotMap(workers: [.cpu: 3])
+        current.endChange(next)
+        #expect(current.beginChange() == next)
+        current.cancelChange()
+        #expect(current.beginChange() == next)
+    }
+
     @Test func aBarrierThatCouldNotBeWrittenIsStillAskedFor() throws {
         let queue = IngestQueue(dedup: DedupWindow())
         queue.request(.init(reason: .command, slotMap: nil) { _ in })

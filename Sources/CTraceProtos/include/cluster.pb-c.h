@@ -63,15 +63,10 @@ struct  TraceProcessor__Cluster__WorkerProgress
   uint64_t incarnation;
   uint64_t applied_lsn;
   uint64_t checkpoint_lsn;
-  uint64_t returned_credit_bytes;
-  /*
-   * the last window whose segments are closed and checkpointed, durable
-   */
-  uint64_t closed_window;
 };
 #define TRACE_PROCESSOR__CLUSTER__WORKER_PROGRESS__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&trace_processor__cluster__worker_progress__descriptor) \
-    , (char *)protobuf_c_empty_string, 0, 0, 0, 0, 0 }
+    , (char *)protobuf_c_empty_string, 0, 0, 0 }
 
 
 /*
