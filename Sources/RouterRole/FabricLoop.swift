@@ -274,8 +274,7 @@ final class FabricLoop {
             incarnation: hello.incarnation,
             pid: hello.pid,
             resume: resume,
-            checkpoint: min(hello.checkpointLSN, resume),
-            now: WallClock.monotonic()
+            checkpoint: min(hello.checkpointLSN, resume)
         )
         logger.info(
             "Worker connected",
@@ -305,7 +304,6 @@ final class FabricLoop {
             )
             return send(.heartbeat(question), to: peer)
         }
-        sessions[progress.worker]?.lastHeard = WallClock.monotonic()
         let isPlausible =
             sessions[progress.worker]?.progressed(
                 applied: progress.appliedLSN,

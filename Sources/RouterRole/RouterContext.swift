@@ -14,7 +14,6 @@ final class RouterContext: Sendable {
     let refusals = RefusalCounts()
     let clients = ActiveClients()
     let commitLatency = CommitLatency()
-    let startedAt = WallClock.now()
 
     private let stopping = Atomic<Bool>(false)
     private let draining = Atomic<Bool>(false)

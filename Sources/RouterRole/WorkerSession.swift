@@ -18,7 +18,6 @@ struct WorkerSession {
     /// Shares on their way or being applied: where each ends, and its bytes. Oldest first.
     private var outstanding: [(end: LSN, bytes: Int)] = []
     private var outstandingBytes = 0
-    var lastHeard: Int64
 
     init(
         worker: WorkerName,
@@ -26,8 +25,7 @@ struct WorkerSession {
         incarnation: UInt64,
         pid: UInt32,
         resume: LSN,
-        checkpoint: LSN,
-        now: Int64
+        checkpoint: LSN
     ) {
         self.worker = worker
         self.peer = peer
@@ -37,7 +35,6 @@ struct WorkerSession {
         toldLSN = resume
         appliedLSN = resume
         checkpointLSN = checkpoint
-        lastHeard = now
     }
 
     /// Whether another share of this size may be sent: within the credit, or the only one outstanding.

@@ -140,8 +140,6 @@ package enum Limits {
     /// Series of one process about itself.
     package static let ownSeriesMax = 1_024
     package static let labelBytesMax = 256
-    /// Series of processes silent for longer disappear.
-    package static let seriesExpirySeconds = 3_600
 
     // MARK: Aggregator
     /// Windows of one resource announced and not yet merged; later ones are announced again.

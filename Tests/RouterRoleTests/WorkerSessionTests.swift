@@ -14,8 +14,7 @@ import ZeroMQ
             incarnation: 1,
             pid: 1,
             resume: resume,
-            checkpoint: checkpoint,
-            now: 0
+            checkpoint: checkpoint
         )
     }
 
