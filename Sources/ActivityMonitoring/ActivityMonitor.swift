@@ -4,7 +4,7 @@ internal import TraceModel
 /// without clock or I/O. All times are monotonic nanoseconds and must not go back.
 package struct ActivityMonitor: Sendable {
     private var quiet: QuietWatch
-    private var members = MemberWatch(lateSeconds: Limits.heartbeatLateSeconds)
+    private var members = MemberWatch(lateMilliseconds: Limits.heartbeatLateMilliseconds)
     private var crashLoops = CrashLoopWatch(
         failuresMin: Limits.crashLoopFailuresMin,
         windowSeconds: Limits.crashLoopSeconds

@@ -8,7 +8,7 @@ struct MemberWatch {
     private let lateNanoseconds: Int64
     private var lives: [ClusterMember: Life] = [:]
 
-    init(lateSeconds: Int) { lateNanoseconds = Int64(lateSeconds) * 1_000_000_000 }
+    init(lateMilliseconds: Int) { lateNanoseconds = Int64(lateMilliseconds) * 1_000_000 }
 
     mutating func expect(_ member: ClusterMember, now: Int64) {
         if lives[member] == nil { lives[member] = Life(lastHeard: now) }

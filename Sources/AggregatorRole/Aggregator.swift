@@ -1,3 +1,4 @@
+package import Compression
 import Glibc
 package import Logging
 import Synchronization
@@ -13,10 +14,20 @@ package final class Aggregator: Sendable {
         package var metricsAddress: MetricsAddress
         /// IANA name, for the trace files' metadata.
         package var timeZoneName: String
+        /// Of traces and tables; nil: none.
+        package var compression: FileCompression?
+        package var retention: RetentionPolicy
 
-        package init(metricsAddress: MetricsAddress, timeZoneName: String) {
+        package init(
+            metricsAddress: MetricsAddress,
+            timeZoneName: String,
+            compression: FileCompression?,
+            retention: RetentionPolicy
+        ) {
             self.metricsAddress = metricsAddress
             self.timeZoneName = timeZoneName
+            self.compression = compression
+            self.retention = retention
         }
     }
 
@@ -55,7 +66,11 @@ package final class Aggregator: Sendable {
         let wakeup = try Wakeup()
         merges = try MergeThread(
             timeZoneName: configuration.timeZoneName,
-            localHostName: Self.hostName()
+            localHostName: Self.hostName(),
+            compression: configuration.compression,
+            retention: configuration.retention,
+            marks: marks.mapValues(\.window),
+            log: log
         ) { wakeup.signal() }
         pages = try PageThread(shared: shared, archive: archive, pid: UInt32(getpid()), log: log)
         fabric = FabricThread(
@@ -84,7 +99,7 @@ package final class Aggregator: Sendable {
         for thread in threads { thread.join() }
         serving.cancel()
         do {
-            try archive.save(shared.withLock { $0.store })
+            try archive.save(shared)
         } catch {
             log.error("the metrics could not be saved", metadata: ["why": "\(error)"])
         }

@@ -3,8 +3,9 @@ import TraceModel
 /// What the aggregator keeps for itself in the data directory.
 enum AggregatorPaths {
     static let lock = "\(ClusterPaths.run)/aggregator.lock"
-    /// The merged metrics, gzip.
+    /// The merged metrics, and what was taken in since they were saved.
     static let metrics = "\(ClusterPaths.checkpoints)/aggregator.metrics"
+    static let metricJournal = "\(ClusterPaths.checkpoints)/aggregator.metrics.journal"
     /// The last merged window of each resource, gzip of JSON.
     static let windows = "\(ClusterPaths.checkpoints)/aggregator.windows"
     /// What a damaged file is renamed to, so that the next one can take its place.

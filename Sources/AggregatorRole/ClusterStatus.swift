@@ -1,4 +1,5 @@
 import Foundation
+import TraceFiles
 import TraceMetrics
 import TraceModel
 
@@ -24,16 +25,48 @@ struct ClusterStatus: Encodable, Sendable {
         let index: Int
         let pid: UInt32?
         let up: Bool
+        /// Why starting it again changes nothing, and what does; absent where it is not so.
+        let lost: String?
         let lagBytes: UInt64
         let appliedLsn: UInt64
         let checkpointLsn: UInt64
+        /// Up to where the newest of its slots is in the counts.
+        let countedLsn: UInt64
         let restarts: UInt64
+        /// Left out where the resource is quiet.
+        let skewRatio: Double?
     }
 
     struct Merged: Encodable, Sendable {
         let resource: String
         let window: UInt64
         let files: [String]
+    }
+
+    struct Merging: Encodable, Sendable {
+        struct Current: Encodable, Sendable {
+            let resource: String
+            let window: UInt64
+            /// Of segments.
+            let mergedBytes: UInt64
+            let totalBytes: UInt64
+        }
+
+        let waitingWindows: Int
+        /// Left out where no merge is under way.
+        let current: Current?
+
+        init(_ state: MergeState) {
+            waitingWindows = state.waiting.values.reduce(0, +)
+            current = state.current.map { current in
+                Current(
+                    resource: current.resource.name,
+                    window: current.window,
+                    mergedBytes: current.progress.bytesDone,
+                    totalBytes: current.progress.bytesTotal
+                )
+            }
+        }
     }
 
     let ready: Bool
@@ -47,8 +80,15 @@ struct ClusterStatus: Encodable, Sendable {
     let rejectedEvents: UInt64
     /// The last merged window of each resource.
     let merged: [Merged]
+    let merging: Merging
 
-    init(_ reading: MetricReading, marks: [Resource: MergedMark], pid: UInt32) {
+    init(
+        _ reading: MetricReading,
+        marks: [Resource: MergedMark],
+        merging: MergeState,
+        skew: [WorkerName: Double],
+        pid: UInt32
+    ) {
         let status = reading.router
         router = Router(
             pid: reading.routerPID,
@@ -66,10 +106,13 @@ struct ClusterStatus: Encodable, Sendable {
                 index: worker.name.index,
                 pid: worker.pid,
                 up: worker.isUp,
+                lost: worker.lost,
                 lagBytes: worker.lagBytes,
                 appliedLsn: worker.appliedLSN,
                 checkpointLsn: worker.checkpointLSN,
-                restarts: worker.restarts
+                countedLsn: worker.countedLSN,
+                restarts: worker.restarts,
+                skewRatio: skew[worker.name]
             )
         }
         ready =
@@ -80,6 +123,7 @@ struct ClusterStatus: Encodable, Sendable {
         deduplicatedEvents = status.deduplicatedEvents
         deadLetteredEvents = status.deadLetteredEvents
         rejectedEvents = status.rejectedEvents
+        self.merging = Merging(merging)
         merged = Resource.allCases.compactMap { resource in
             marks[resource].map {
                 Merged(resource: resource.name, window: $0.window, files: $0.files)

@@ -1,5 +1,6 @@
 import ActivityMonitoring
 import ClusterMessages
+import Foundation
 import Glibc
 import Logging
 import SystemIO
@@ -21,11 +22,20 @@ struct FabricDesk {
     /// The newest incarnation of each process.
     private var peers: [String: Peer] = [:]
     private var expected: Set<WorkerName> = []
+    /// Who was asked for everything it has, and when (monotonic nanoseconds).
+    private var asked: [Peer: Int64] = [:]
     private var counts = MergeCounts()
+    private var skew = WorkerSkew()
     private var isCountingChanged = true
+    /// When the router was last given a sign of life (monotonic nanoseconds).
+    private var beatAt: Int64 = .min / 2
+    /// When how far merges are was told last (monotonic nanoseconds).
+    private var mergingToldAt: Int64 = .min / 2
     /// Resources whose merge failed, until when (monotonic nanoseconds).
     private var blocked: [Resource: Int64] = [:]
     private var obstacles: [Resource: String] = [:]
+    /// When workers were last looked at that may be lost (monotonic nanoseconds).
+    private var lostSeen: Int64 = 0
 
     init(
         socket: ZMQSocket,
@@ -57,7 +67,7 @@ struct FabricDesk {
             do {
                 try take(message)
             } catch {
-                shared.withLock { $0.store.count(.fabricMessageRefused) }
+                shared.withLock { $0.count(.fabricMessageRefused) }
                 let sender = message.sender.map { "\($0)" } ?? "nobody"
                 log.warning(
                     "a message was refused",
@@ -77,9 +87,18 @@ struct FabricDesk {
             guard snapshot.process == peer.process, snapshot.incarnation == peer.incarnation else {
                 throw TraceError(.invalidArgument, "a snapshot of another: \(snapshot.process)")
             }
-            try shared.withLock { content throws(TraceError) in try content.store.apply(snapshot) }
+            try shared.withLock { content throws(TraceError) in
+                try content.store.apply(snapshot)
+                content.journal.append(message: message.frame(0))
+            }
             greet(peer)
             if let status = snapshot.router { expect(status.workers.map(\.worker)) }
+        case .metricSeries(let series):
+            guard series.process == peer.process, series.incarnation == peer.incarnation else {
+                throw TraceError(.invalidArgument, "series of another: \(series.process)")
+            }
+            greet(peer)
+            if try !take(series, message.frame(0)) { askForAll(peer) }
         case .segmentsClosed(let segments):
             guard segments.worker == peer.worker else {
                 throw TraceError(.invalidArgument, "segments of another: \(segments.worker)")
@@ -95,14 +114,27 @@ struct FabricDesk {
         }
     }
 
-    /// Notes a sign of life. A new peer is told who this is: a worker then sends all its metrics, as
-    /// what changed before may be lost, and the router learns of merges it may have missed.
-    private mutating func greet(_ peer: Peer) {
-        monitor.heard(from: peer.member, now: WallClock.monotonic())
-        shared.withLock { $0.store.heard(peer.process, incarnation: peer.incarnation) }
-        if let known = peers[peer.process], known.incarnation >= peer.incarnation { return }
-        peers[peer.process] = peer
-        log.info("connected", metadata: ["process": "\(peer.process)"])
+    /// False where the worker has to tell all its series anew.
+    private func take(
+        _ series: MetricSeries,
+        _ frame: UnsafeRawBufferPointer
+    ) throws(TraceError) -> Bool {
+        try shared.withLock { content throws(TraceError) in
+            let isJoined = try content.store.apply(series)
+            content.journal.append(message: frame)
+            return isJoined
+        }
+    }
+
+    /// A worker that is asked who it is begins anew; what it had sent before still comes in.
+    private mutating func askForAll(_ peer: Peer) {
+        let now = WallClock.monotonic()
+        guard now - asked[peer, default: .min / 2] >= 1_000_000_000 else { return }
+        asked = [peer: now].merging(asked.filter { now - $0.value < 1_000_000_000 }) { $1 }
+        sayHello(to: peer)
+    }
+
+    private func sayHello(to peer: Peer) {
         send(
             .heartbeat(
                 Heartbeat(
@@ -113,6 +145,17 @@ struct FabricDesk {
             ),
             to: peer
         )
+    }
+
+    /// Notes a sign of life. A new peer is told who this is: a worker then sends all its metrics, as
+    /// what changed before may be lost, and the router learns of merges it may have missed.
+    private mutating func greet(_ peer: Peer) {
+        monitor.heard(from: peer.member, now: WallClock.monotonic())
+        shared.withLock { $0.store.heard(peer.process, incarnation: peer.incarnation) }
+        if let known = peers[peer.process], known.incarnation >= peer.incarnation { return }
+        peers[peer.process] = peer
+        log.info("connected", metadata: ["process": "\(peer.process)"])
+        askForAll(peer)
         guard peer.process == MetricSnapshot.router else { return }
         for (resource, mark) in ledger.marks {
             send(
@@ -170,7 +213,20 @@ struct FabricDesk {
         blocked = blocked.filter { $0.value > now }
         while let job = ledger.nextJob(except: Set(blocked.keys)) { merges.submit(job) }
         tellObstacles()
+        noteLost(now: now)
+        beat(now: now)
+        countRetention()
+        noteMerging(now: now)
+        noteSkew(now: now)
         publishCounts()
+    }
+
+    /// The router watches this process, as this one watches all others.
+    private mutating func beat(now: Int64) {
+        let interval = Int64(Limits.heartbeatSeconds) * 1_000_000_000
+        guard now - beatAt >= interval, let router = peers[MetricSnapshot.router] else { return }
+        beatAt = now
+        sayHello(to: router)
     }
 
     private func notice(_ event: ActivityEvent) {
@@ -178,8 +234,9 @@ struct FabricDesk {
         case .late(let member, let seconds):
             log.warning("silent", metadata: ["process": "\(member)", "seconds": "\(seconds)"])
             shared.withLock { content in
-                guard content.store.declareDown("\(member)"), member != .router else { return }
-                content.store.count(.workerHung)
+                guard content.store.declareDown("\(member)") else { return }
+                content.silences += 1
+                if member != .router { content.count(.workerHung) }
             }
         case .recovered(let member, let seconds):
             log.info("heard again", metadata: ["process": "\(member)", "seconds": "\(seconds)"])
@@ -197,12 +254,7 @@ struct FabricDesk {
             ledger = marked
             merges.settle(job)
             announce(WindowMerged(resource: job.resource, window: job.window, files: files))
-            counts.merged(
-                job.resource,
-                files: files.count,
-                bytes: outcome.bytes,
-                seconds: outcome.seconds
-            )
+            counts.merged(outcome, files: files.count)
             isCountingChanged = true
             let marks = ledger.marks
             shared.withLock { $0.marks = marks }
@@ -222,7 +274,7 @@ struct FabricDesk {
     private mutating func fail(_ job: MergeJob, _ error: any Error, now: Int64) {
         ledger.giveBack(job)
         blocked[job.resource] = now + Int64(Limits.mergeRetrySeconds) * 1_000_000_000
-        shared.withLock { $0.store.count(.mergeFailed) }
+        shared.withLock { $0.count(.mergeFailed) }
         log.error(
             "a window could not be merged; it will be tried again",
             metadata: [
@@ -258,12 +310,64 @@ struct FabricDesk {
             let text = "window \(window), slot \(slot), LSN \(lsn)"
             guard obstacles[resource] != text else { continue }
             obstacles[resource] = text
-            shared.withLock { $0.store.count(.mergeFailed) }
+            shared.withLock { $0.count(.mergeFailed) }
             log.error(
                 "two workers announced the same records; the window stays unmerged",
                 metadata: ["resource": "\(resource.name)", "where": "\(text)"]
             )
         }
+    }
+
+    /// Looks, once a second, which workers have left word that starting them again changes nothing.
+    private mutating func noteLost(now: Int64) {
+        guard now - lostSeen >= 1_000_000_000 else { return }
+        lostSeen = now
+        var lost: [WorkerName: String] = [:]
+        for worker in expected {
+            guard let text = try? FileSystem.contents(ClusterPaths.lost(of: worker)) else {
+                continue
+            }
+            lost[worker] = String(decoding: text, as: UTF8.self)
+                .trimmingCharacters(in: .whitespacesAndNewlines)
+        }
+        let seen = lost
+        shared.withLock { $0.store.lost = seen }
+    }
+
+    private mutating func countRetention() {
+        let retention = merges.retentionCounts
+        guard retention != counts.retention else { return }
+        for _ in counts.retention.recordsDamaged..<retention.recordsDamaged {
+            shared.withLock { $0.count(.aggregatorStateDamaged) }
+        }
+        counts.retention = retention
+        isCountingChanged = true
+    }
+
+    /// Once a second is enough for those who watch.
+    private mutating func noteMerging(now: Int64) {
+        guard now - mergingToldAt >= 1_000_000_000 else { return }
+        var state = MergeState(current: merges.current)
+        for resource in Resource.allCases {
+            let isCurrent = state.current?.resource == resource
+            state.waiting[resource] = max(ledger.unmerged(of: resource) - (isCurrent ? 1 : 0), 0)
+        }
+        guard state != counts.merging else { return }
+        mergingToldAt = now
+        counts.merging = state
+        isCountingChanged = true
+    }
+
+    private mutating func noteSkew(now: Int64) {
+        guard skew.isDue(now: now) else { return }
+        let workers = expected
+        let applied = shared.withLock { content in
+            workers.map { ($0, content.store.appliedEvents(of: $0)) }
+        }
+        skew.note(Dictionary(uniqueKeysWithValues: applied), now: now)
+        guard skew.ratios != counts.skew else { return }
+        counts.skew = skew.ratios
+        isCountingChanged = true
     }
 
     private mutating func publishCounts() {
@@ -275,9 +379,14 @@ struct FabricDesk {
             pid: UInt32(getpid()),
             own: counts.samples()
         )
+        let (merging, skew) = (counts.merging, counts.skew)
         shared.withLock { content in
+            content.merging = merging
+            content.skew = skew
             do throws(TraceError) {
+                let message = try ClusterMessage.metricSnapshot(snapshot).encode()
                 try content.store.apply(snapshot)
+                message.withUnsafeBytes { content.journal.append(message: $0) }
             } catch {
                 preconditionFailure("the aggregator's own metrics were refused: \(error)")
             }

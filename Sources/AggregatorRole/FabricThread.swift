@@ -76,6 +76,7 @@ final class FabricThread: Sendable {
             wakeup.clear()
             if poller.isReadable(readable) { desk.receive() }
             desk.tick(now: WallClock.monotonic())
+            Readiness.alive()
         }
     }
 }

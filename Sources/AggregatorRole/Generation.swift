@@ -1,5 +1,6 @@
 import Compression
 import Foundation
+import SystemIO
 import TraceMetrics
 import TraceModel
 
@@ -7,12 +8,25 @@ import TraceModel
 struct Generation {
     let reading: MetricReading
     let status: ClusterStatus
+    /// Whether the reading has the families.
+    let hasFamilies: Bool
+    /// As in `SharedState`, when the reading was taken.
+    let silences: Int
     /// Monotonic nanoseconds.
     let builtAt: Int64
+    private let time = WallClock.now()
     private var rendered: [Page: Data] = [:]
 
-    init(reading: MetricReading, status: ClusterStatus, builtAt: Int64) {
+    init(
+        reading: MetricReading,
+        status: ClusterStatus,
+        hasFamilies: Bool,
+        silences: Int,
+        builtAt: Int64
+    ) {
         self.reading = reading
+        self.silences = silences
+        self.hasFamilies = hasFamilies
         self.status = status
         self.builtAt = builtAt
     }
@@ -34,7 +48,7 @@ struct Generation {
     private func render(_ content: Page.Content) throws -> Data {
         switch content {
         case .metrics(let format): Data(Exposition.render(reading, format))
-        case .neutracer: Data(Exposition.renderNeuTracer(reading))
+        case .neutracer: Data(Exposition.renderNeuTracer(reading, now: time))
         case .status: try status.json()
         case .readiness: Data((status.ready ? "ready\n" : "not ready\n").utf8)
         case .overview: Data(OverviewPage.html(status).utf8)

@@ -1,3 +1,4 @@
+import TraceFiles
 import TraceMetrics
 import TraceModel
 
@@ -7,19 +8,25 @@ struct MergeCounts {
         var merges = 0.0
         var files = 0.0
         var bytes = 0.0
+        var segmentBytes = 0.0
         var seconds = 0.0
         var buckets = [UInt64](repeating: 0, count: MetricBounds.mergeSeconds.count + 1)
     }
 
     private var counts: [Resource: Count] = [:]
+    var retention = RetentionCounts()
+    var merging = MergeState()
+    var skew: [WorkerName: Double] = [:]
 
-    mutating func merged(_ resource: Resource, files: Int, bytes: UInt64, seconds: Double) {
+    mutating func merged(_ outcome: MergeThread.Outcome, files: Int) {
+        let resource = outcome.job.resource
         var count = counts[resource] ?? Count()
         count.merges += 1
         count.files += Double(files)
-        count.bytes += Double(bytes)
-        count.seconds += seconds
-        let bucket = MetricBounds.mergeSeconds.firstIndex { seconds <= $0 }
+        count.bytes += Double(outcome.bytes)
+        count.segmentBytes += Double(outcome.segmentBytes)
+        count.seconds += outcome.seconds
+        let bucket = MetricBounds.mergeSeconds.firstIndex { outcome.seconds <= $0 }
         count.buckets[bucket ?? MetricBounds.mergeSeconds.count] += 1
         counts[resource] = count
     }
@@ -28,11 +35,35 @@ struct MergeCounts {
         var samples = [
             MetricSample(family: .buildInfo, labels: [BuildInfo.version], value: .gauge(1))
         ]
+        let progress = merging.current?.progress ?? MergeProgress(bytesTotal: 0)
+        let unlabelled: [(MetricFamily, MetricValue)] = [
+            (.mergeCurrentBytes, .gauge(Double(progress.bytesTotal))),
+            (.mergeCurrentMergedBytes, .gauge(Double(progress.bytesDone))),
+            (.retentionWindows, .gauge(Double(retention.windowsKept))),
+            (.retentionBytes, .gauge(Double(retention.bytesKept))),
+            (.retentionFilesDeletedTotal, .counter(Double(retention.filesDeleted))),
+            (.retentionBytesDeletedTotal, .counter(Double(retention.bytesDeleted))),
+        ]
+        for (family, value) in unlabelled {
+            samples.append(MetricSample(family: family, labels: [], value: value))
+        }
+        for resource in Resource.allCases {
+            let waiting = MetricValue.gauge(Double(merging.waiting[resource] ?? 0))
+            samples.append(
+                MetricSample(family: .mergeWaitingWindows, labels: [resource.name], value: waiting)
+            )
+        }
+        for (worker, ratio) in skew {
+            samples.append(
+                MetricSample(family: .workerSkewRatio, labels: ["\(worker)"], value: .gauge(ratio))
+            )
+        }
         for (resource, count) in counts {
             let values: [(MetricFamily, MetricValue)] = [
                 (.mergesTotal, .counter(count.merges)),
                 (.finalFilesTotal, .counter(count.files)),
                 (.mergeBytesTotal, .counter(count.bytes)),
+                (.mergeSegmentBytesTotal, .counter(count.segmentBytes)),
                 (.mergeSeconds, .histogram(buckets: count.buckets, sum: count.seconds)),
             ]
             for (family, value) in values {

@@ -1,4 +1,6 @@
 import ClusterMessages
+import Compression
+import Logging
 import Synchronization
 import SystemIO
 import TraceFiles
@@ -12,6 +14,8 @@ final class MergeThread: Sendable {
         let job: MergeJob
         let result: Result<[String], TraceError>
         let seconds: Double
+        /// Of the segments together.
+        let segmentBytes: UInt64
         /// Of the final files together.
         let bytes: UInt64
     }
@@ -19,8 +23,10 @@ final class MergeThread: Sendable {
     private struct Queue: Sendable {
         var jobs: [MergeJob] = []
         var outcomes: [Outcome] = []
-        /// Merged, and their marks saved: the merger's own record of them can go.
+        /// Merged, and their marks saved: the merger's manifest becomes their record.
         var settled: [MergeJob] = []
+        var current: MergeState.Current?
+        var retention = RetentionCounts()
         var isStopping = false
     }
 
@@ -29,16 +35,29 @@ final class MergeThread: Sendable {
     private let onOutcome: @Sendable () -> Void
     private let timeZoneName: String
     private let localHostName: String
+    private let compression: FileCompression?
+    private let retention: RetentionPolicy
+    /// The last merged windows when this started.
+    private let marks: [Resource: UInt64]
+    private let log: Logger
 
     /// `onOutcome` is called on the merge thread, once a job.
     init(
         timeZoneName: String,
         localHostName: String,
+        compression: FileCompression?,
+        retention: RetentionPolicy,
+        marks: [Resource: UInt64],
+        log: Logger,
         onOutcome: @escaping @Sendable () -> Void
     ) throws {
         wakeup = try Wakeup()
         self.timeZoneName = timeZoneName
         self.localHostName = localHostName
+        self.compression = compression
+        self.retention = retention
+        self.marks = marks
+        self.log = log
         self.onOutcome = onOutcome
     }
 
@@ -63,6 +82,11 @@ final class MergeThread: Sendable {
         }
     }
 
+    /// The merge under way.
+    var current: MergeState.Current? { queue.withLock { $0.current } }
+
+    var retentionCounts: RetentionCounts { queue.withLock { $0.retention } }
+
     /// The thread ends once the merge under way is done.
     func stop() {
         queue.withLock { $0.isStopping = true }
@@ -70,7 +94,13 @@ final class MergeThread: Sendable {
     }
 
     private func run() {
-        let merger = WindowMerger(localHostName: localHostName, timeZoneName: timeZoneName)
+        let merger = WindowMerger(
+            localHostName: localHostName,
+            timeZoneName: timeZoneName,
+            compression: compression
+        )
+        let records = FinalWindowRecords()
+        var retention = startRetention(records)
         let poller = ZMQPoller()
         _ = poller.add(descriptor: wakeup.descriptor)
         while true {
@@ -79,11 +109,11 @@ final class MergeThread: Sendable {
                 let job = queue.jobs.isEmpty ? nil : queue.jobs.removeFirst()
                 return (job, queue.settled, queue.isStopping)
             }
-            // A record that stays is no harm: it is read again only if its mark were lost.
-            for job in settled { try? merger.forget(job.resource, window: job.window) }
+            for job in settled { record(job, records, &retention) }
             if isStopping { return }
+            retain(&retention)
             guard let job else {
-                poller.wait(milliseconds: nil)
+                poller.wait(milliseconds: retention.map { _ in Limits.retentionSeconds * 1_000 })
                 wakeup.clear()
                 continue
             }
@@ -93,11 +123,75 @@ final class MergeThread: Sendable {
         }
     }
 
+    // MARK: Retention
+
+    /// Makes records of what a crash has left without; nil where all is kept.
+    private func startRetention(_ records: FinalWindowRecords) -> Retention? {
+        do {
+            try records.addMerged(upTo: marks, at: Self.seconds())
+            guard !retention.isKeepingAll else { return nil }
+            var retention = Retention(retention, records, log: log)
+            try retention.load()
+            return retention
+        } catch {
+            log.error(
+                "the records of final files can't be read; nothing is deleted",
+                metadata: ["why": "\(error)"]
+            )
+            return nil
+        }
+    }
+
+    private func record(
+        _ job: MergeJob,
+        _ records: FinalWindowRecords,
+        _ retention: inout Retention?
+    ) {
+        let window = FinalWindow(
+            resource: job.resource,
+            window: job.window,
+            finalAt: Self.seconds()
+        )
+        do {
+            try records.add(window)
+            retention?.add(window)
+        } catch {
+            log.warning(
+                "a window has no record until the next start; its files are kept as long",
+                metadata: ["window": "\(job.window)", "why": "\(error)"]
+            )
+        }
+    }
+
+    private func retain(_ retention: inout Retention?) {
+        guard retention != nil else { return }
+        // What can't be asked is no reason to delete.
+        let free = (try? FileSystem.freeBytes(at: ClusterPaths.output)) ?? .max
+        let total = (try? FileSystem.totalBytes(at: ClusterPaths.output)) ?? 0
+        retention?.pass(
+            now: Self.seconds(),
+            freeBytes: UInt64(free),
+            freeBytesMin: UInt64(
+                min(Limits.retentionFreeBytesMin, total / Limits.retentionFreeDivisor)
+            )
+        )
+        guard let counts = retention?.counts else { return }
+        queue.withLock { $0.retention = counts }
+    }
+
+    private static func seconds() -> Int64 { WallClock.now() / 1_000_000_000 }
+
+    // MARK: Merging
+
     private func merge(_ job: MergeJob, with merger: WindowMerger) -> Outcome {
         let begin = WallClock.monotonic()
+        var segmentBytes: UInt64 = 0
         var result: Result<[String], TraceError>
+        defer { queue.withLock { $0.current = nil } }
         do {
             let files = try job.announcements.flatMap { try Self.files(of: $0.files) }
+            segmentBytes = files.reduce(0) { $0 + $1.bytes }
+            note(MergeProgress(bytesTotal: segmentBytes), of: job)
             result = .success(
                 try merger.merge(
                     resource: job.resource,
@@ -109,7 +203,8 @@ final class MergeThread: Sendable {
                         stem: job.stem,
                         window: job.window,
                         summaries: job.announcements.map(\.summary)
-                    )
+                    ),
+                    onProgress: { self.note($0, of: job) }
                 )
             )
         } catch let error as TraceError {
@@ -120,7 +215,22 @@ final class MergeThread: Sendable {
         var bytes: UInt64 = 0
         for path in (try? result.get()) ?? [] { bytes += UInt64(FileSystem.size(path) ?? 0) }
         let seconds = Double(WallClock.monotonic() - begin) / 1e9
-        return Outcome(job: job, result: result, seconds: seconds, bytes: bytes)
+        return Outcome(
+            job: job,
+            result: result,
+            seconds: seconds,
+            segmentBytes: segmentBytes,
+            bytes: bytes
+        )
+    }
+
+    private func note(_ progress: MergeProgress, of job: MergeJob) {
+        let current = MergeState.Current(
+            resource: job.resource,
+            window: job.window,
+            progress: progress
+        )
+        queue.withLock { $0.current = current }
     }
 
     private static func files(of bytes: [UInt8]) throws -> [ClosedFile] {

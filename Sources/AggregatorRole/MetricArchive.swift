@@ -1,25 +1,129 @@
+import IngestLog
+import Synchronization
 import SystemIO
 import TraceMetrics
 import TraceModel
 
-/// The merged metrics on the disk. They are saved before they are shown, so that no counter shown once
-/// ever falls, whatever dies.
-struct MetricArchive: Sendable {
-    private let file = SavedFile(
-        path: AggregatorPaths.metrics,
-        bytesMax: Limits.metricArchiveBytesMax
-    )
+/// The merged metrics on the disk: the whole store now and then, and a journal of what it took in since. They
+/// are saved before they are shown, so that no counter shown once ever falls, whatever dies.
+///
+/// The store's file: magic "TRMT", CRC-32C of all that follows u32, generation u64, then the store. The
+/// journal's is described in MetricJournal.swift.
+final class MetricArchive: Sendable {
+    private struct State: ~Copyable {
+        var generation: UInt64 = 0
+        /// nil: the whole store is to be saved next.
+        var journal: File?
+        var journalBytes = 0
+        var storeBytes = 0
+    }
 
-    /// Blocks until it is on the disk.
-    func save(_ store: borrowing MetricStore) throws { try file.save(store.encoded()) }
+    private static let magic: UInt32 = 0x544D_5254
+    private static let headBytes = 16
 
-    /// What was saved, or an empty store that has counted the damage.
-    func load() throws -> (store: MetricStore, damage: TraceError?) {
-        let (saved, damage) = try file.load { (bytes) throws(TraceError) in
-            try MetricStore(decoding: bytes)
+    private let store: String
+    private let journal: String
+    private let state = Mutex(State())
+
+    init(store: String = AggregatorPaths.metrics, journal: String = AggregatorPaths.metricJournal) {
+        self.store = store
+        self.journal = journal
+    }
+
+    /// Saves what `content` took in since the last call. Blocks until it is on the disk. Where it throws, the next
+    /// call saves everything.
+    func save(_ shared: SharedState) throws {
+        try state.withLock { state in
+            let isWhole = Self.needsStore(state)
+            let bytes = shared.withLock { content in
+                let records = content.journal.take()
+                guard isWhole else { return records }
+                return content.store.encoded(behind: [UInt8](repeating: 0, count: Self.headBytes))
+            }
+            do {
+                if isWhole {
+                    try begin(with: bytes, &state)
+                } else if !bytes.isEmpty {
+                    try Self.append(bytes, &state)
+                }
+            } catch {
+                state.journal = nil
+                throw error
+            }
         }
-        var store = saved ?? MetricStore()
-        if damage != nil { store.count(.aggregatorStateDamaged) }
-        return (store, damage)
+    }
+
+    private static func needsStore(_ state: borrowing State) -> Bool {
+        guard state.journal != nil else { return true }
+        return state.journalBytes > max(Limits.metricJournalBytesMin, 2 * state.storeBytes)
+    }
+
+    private static func append(_ bytes: [UInt8], _ state: inout State) throws {
+        try bytes.withUnsafeBytes { try state.journal?.write($0, at: state.journalBytes) }
+        try state.journal?.syncData()
+        state.journalBytes += bytes.count
+    }
+
+    /// The store first: a journal that does not belong to it is not read. `saved` begins with room for the head.
+    private func begin(with saved: consuming [UInt8], _ state: inout State) throws {
+        try FileSystem.createDirectory(FileSystem.parent(of: store))
+        state.journal = nil
+        state.generation += 1
+        let generation = state.generation
+        try saved.withUnsafeMutableBytes { bytes in
+            bytes.storeBytes(of: Self.magic.littleEndian, as: UInt32.self)
+            bytes.storeBytes(of: generation.littleEndian, toByteOffset: 8, as: UInt64.self)
+            let sum = Checksum.crc32c(UnsafeRawBufferPointer(rebasing: bytes[8...]))
+            bytes.storeBytes(of: sum.littleEndian, toByteOffset: 4, as: UInt32.self)
+            try FileSystem.publish(store, UnsafeRawBufferPointer(bytes))
+        }
+        state.storeBytes = saved.count
+        let head = MetricJournal(generation: state.generation).bytes
+        let file = try File(journal, .replace)
+        try head.withUnsafeBytes { try file.write($0, at: 0) }
+        try file.syncData()
+        state.journal = consume file
+        state.journalBytes = head.count
+    }
+
+    // MARK: Loading
+
+    /// What was saved, or an empty store that has counted the damage; all processes count as down until they
+    /// are heard. Before the first `save`.
+    func load() throws -> (store: MetricStore, damage: TraceError?) {
+        guard FileSystem.exists(store) else { return (MetricStore(), nil) }
+        let bytes = try FileSystem.contents(store)
+        do {
+            var (metrics, generation) = try bytes.withUnsafeBytes {
+                (bytes) throws(TraceError) in try Self.read(bytes)
+            }
+            if FileSystem.exists(journal) {
+                let records = try FileSystem.contents(journal)
+                records.withUnsafeBytes {
+                    MetricJournal.replay($0, after: generation, into: &metrics)
+                }
+            }
+            for process in metrics.processes.keys { metrics.declareDown(process) }
+            state.withLock { $0.generation = generation }
+            return (metrics, nil)
+        } catch let error as TraceError where error.code == .corrupt {
+            try FileSystem.rename(store, to: AggregatorPaths.damaged(store))
+            var metrics = MetricStore()
+            metrics.count(.aggregatorStateDamaged)
+            return (metrics, error)
+        }
+    }
+
+    private static func read(
+        _ bytes: UnsafeRawBufferPointer
+    ) throws(TraceError) -> (MetricStore, generation: UInt64) {
+        var reader = StateReader(bytes)
+        guard try reader.integer(UInt32.self) == magic,
+            try reader.integer(UInt32.self)
+                == Checksum.crc32c(UnsafeRawBufferPointer(rebasing: bytes.dropFirst(8)))
+        else { throw TraceError(.corrupt, "the saved metrics are damaged") }
+        let generation = try reader.integer(UInt64.self)
+        let store = try MetricStore(decoding: Array(try reader.bytes(reader.remaining)))
+        return (store, generation)
     }
 }

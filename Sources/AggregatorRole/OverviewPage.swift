@@ -18,9 +18,10 @@ enum OverviewPage {
         \(counts(status))</table>
         <h2>Workers</h2>
         <table><tr><th>name</th><th>state</th><th class="n">pid</th><th class="n">lag, bytes</th>\
-        <th class="n">restarts</th></tr>
+        <th class="n">skew</th><th class="n">restarts</th></tr>
         \(status.workers.map(row).joined(separator: "\n"))</table>
         <h2>Last windows</h2>
+        <p>\(merging(status.merging))</p>
         <table><tr><th>resource</th><th class="n">window</th><th>files</th></tr>
         \(status.merged.map(row).joined(separator: "\n"))</table>
         <p><a href="/metrics">metrics</a> · <a href="/metrics/neutracer">metrics by the original's
@@ -50,10 +51,20 @@ enum OverviewPage {
     }
 
     private static func row(_ worker: ClusterStatus.Worker) -> String {
-        let state = worker.up ? "up" : "<span class=\"down\">down</span>"
+        let down = worker.lost.map { "down for good: \(escaped($0))" } ?? "down"
+        let state = worker.up ? "up" : "<span class=\"down\">\(down)</span>"
         let pid = worker.pid.map { "\($0)" } ?? "–"
+        let skew = worker.skewRatio.map { "\($0)" } ?? "–"
         return "<tr><td>\(escaped(worker.name))</td><td>\(state)</td><td class=\"n\">\(pid)</td>"
-            + "<td class=\"n\">\(worker.lagBytes)</td><td class=\"n\">\(worker.restarts)</td></tr>"
+            + "<td class=\"n\">\(worker.lagBytes)</td><td class=\"n\">\(skew)</td>"
+            + "<td class=\"n\">\(worker.restarts)</td></tr>"
+    }
+
+    private static func merging(_ merging: ClusterStatus.Merging) -> String {
+        let waiting = "\(merging.waitingWindows) waiting to be merged."
+        guard let current = merging.current else { return waiting }
+        return "Merging \(escaped(current.resource)) window \(current.window):"
+            + " \(current.mergedBytes) of \(current.totalBytes) bytes; \(waiting)"
     }
 
     private static func row(_ merged: ClusterStatus.Merged) -> String {

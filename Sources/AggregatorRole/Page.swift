@@ -9,6 +9,14 @@ struct Page: Hashable, Sendable {
         case readiness
         case overview
 
+        /// Whether it takes a reading of the families, which costs more.
+        var needsFamilies: Bool {
+            switch self {
+            case .metrics, .neutracer: true
+            case .status, .readiness, .overview: false
+            }
+        }
+
         var contentType: String {
             switch self {
             case .metrics(let format): format.contentType

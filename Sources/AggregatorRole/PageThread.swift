@@ -7,7 +7,8 @@ import TraceModel
 import ZeroMQ
 
 /// Builds pages on a thread of its own, as that may take a tenth of a second and writes to the disk.
-/// A new generation is made at most once a second, and only where something changed.
+/// A new generation is made at most once a second for each kind of page, and only where something changed; but
+/// at once where a process has been found silent.
 final class PageThread: Sendable {
     struct Answer: Sendable {
         let data: Data
@@ -24,14 +25,23 @@ final class PageThread: Sendable {
     private let shared: SharedState
     private let archive: MetricArchive
     private let pid: UInt32
+    private let pageNanoseconds: Int64
     private let log: Logger
     private let queue = Mutex(Queue())
     private let wakeup: Wakeup
 
-    init(shared: SharedState, archive: MetricArchive, pid: UInt32, log: Logger) throws {
+    /// `pageSeconds`: a page younger than this is served again.
+    init(
+        shared: SharedState,
+        archive: MetricArchive,
+        pid: UInt32,
+        pageSeconds: Int = Limits.pageSecondsMin,
+        log: Logger
+    ) throws {
         self.shared = shared
         self.archive = archive
         self.pid = pid
+        pageNanoseconds = Int64(pageSeconds) * 1_000_000_000
         self.log = log
         wakeup = try Wakeup()
     }
@@ -73,11 +83,15 @@ final class PageThread: Sendable {
             }
             if requests.isEmpty {
                 if isStopping { return }
-                poller.wait(milliseconds: nil)
+                poller.wait(milliseconds: 1_000)
                 wakeup.clear()
+                saveHeld()
                 continue
             }
-            var current = successor(of: generation)
+            var current = successor(
+                of: generation,
+                needsFamilies: requests.contains { $0.page.content.needsFamilies }
+            )
             for request in requests {
                 let answer = Result {
                     Answer(data: try current.data(of: request.page), isReady: current.status.ready)
@@ -88,29 +102,57 @@ final class PageThread: Sendable {
         }
     }
 
-    /// The same one where it is fresh or nothing has changed since.
-    private func successor(of generation: Generation?) -> Generation {
-        guard let generation else { return build() }
+    /// The same one where it is fresh or nothing has changed since. One that has no families is not enough for
+    /// a page that shows them; a newer status comes with them, so that the two go together.
+    private func successor(of generation: Generation?, needsFamilies: Bool) -> Generation {
+        guard let generation, generation.hasFamilies || !needsFamilies else {
+            return build(withFamilies: needsFamilies)
+        }
         let age = WallClock.monotonic() - generation.builtAt
-        guard age >= Int64(Limits.pageSecondsMin) * 1_000_000_000,
-            shared.withLock({ $0.store.revision }) != generation.reading.revision
+        let (revision, silences) = shared.withLock { ($0.store.revision, $0.silences) }
+        guard revision != generation.reading.revision,
+            age >= pageNanoseconds || silences != generation.silences
         else { return generation }
-        return build()
+        return build(withFamilies: needsFamilies)
     }
 
-    private func build() -> Generation {
+    private func build(withFamilies: Bool) -> Generation {
         let builtAt = WallClock.monotonic()
-        let (reading, content) = shared.withLock { content in
-            let reading = content.store.reading()
-            return (reading, content)
+        let (reading, marks, merging, skew, silences) = shared.withLock { content in
+            let reading =
+                withFamilies ? content.store.reading() : content.store.statusReading()
+            return (
+                reading, content.marks, content.merging, content.skew, content.silences
+            )
         }
+        save()
+        return Generation(
+            reading: reading,
+            status: ClusterStatus(
+                reading,
+                marks: marks,
+                merging: merging,
+                skew: skew,
+                pid: pid
+            ),
+            hasFamilies: withFamilies,
+            silences: silences,
+            builtAt: builtAt
+        )
+    }
+
+    /// What nobody asks for must not pile up in memory.
+    private func saveHeld() {
+        let held = shared.withLock { $0.journal.bytes.count }
+        if held > Limits.metricJournalHeldBytesMax { save() }
+    }
+
+    private func save() {
         do {
-            try archive.save(content.store)
+            try archive.save(shared)
         } catch {
             // Better shown than hidden: a full disk is when the metrics are needed most.
             log.error("the metrics could not be saved", metadata: ["why": "\(error)"])
         }
-        let status = ClusterStatus(reading, marks: content.marks, pid: pid)
-        return Generation(reading: reading, status: status, builtAt: builtAt)
     }
 }

@@ -7,6 +7,19 @@ final class SharedState: Sendable {
     struct Content: Sendable {
         var store: MetricStore
         var marks: [Resource: MergedMark]
+        var merging = MergeState()
+        /// As `WorkerSkew.ratios`.
+        var skew: [WorkerName: Double] = [:]
+        /// What the store took in since it was saved.
+        var journal = MetricJournal()
+        /// How often a process was found silent. A page of before shows it as well.
+        var silences = 0
+
+        /// Counts something that the aggregator lost.
+        mutating func count(_ loss: LossKind) {
+            store.count(loss)
+            journal.append(loss, 1)
+        }
     }
 
     private let content: Mutex<Content>

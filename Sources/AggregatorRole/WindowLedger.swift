@@ -41,6 +41,9 @@ struct WindowLedger {
 
     var marks: [Resource: MergedMark] { lanes.compactMapValues(\.mark) }
 
+    /// Windows announced and not merged, those being merged too.
+    func unmerged(of resource: Resource) -> Int { lanes[resource]?.windows.count ?? 0 }
+
     mutating func announce(_ segments: SegmentsClosed) -> Answer {
         let resource = segments.worker.resource
         var lane = lanes[resource] ?? Lane()

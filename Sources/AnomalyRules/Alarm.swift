@@ -3,22 +3,14 @@ package import TraceModel
 
 /// Whether a rule has raised for one key, and when it last told so.
 package struct Alarm: BitwiseCopyable {
-    private static let never = Int64.min
-
     private var isRaised = false
-    private var told = never
+    private var told = Cooldown()
 
     package init() {}
 
-    /// A finding that stands for itself: whether to tell it, which is not more often than once in
-    /// `cooldown` nanoseconds of event time, forward or back.
+    /// As `Cooldown.fire`.
     package mutating func fire(at time: Int64, cooldown: Int64) -> Bool {
-        if told != Self.never {
-            let (apart, overflow) = max(time, told).subtractingReportingOverflow(min(time, told))
-            guard overflow || apart >= cooldown else { return false }
-        }
-        told = time
-        return true
+        told.fire(at: time, cooldown: cooldown)
     }
 
     /// A condition that lasts: whether to tell that it has begun. It ends where `isClear`.
@@ -37,13 +29,9 @@ package struct Alarm: BitwiseCopyable {
         return true
     }
 
-    package func encode(into buffer: inout RawBuffer) {
-        buffer.append(byte: isRaised ? 1 : 0)
-        buffer.append(integer: told)
-    }
+    package func encode(into buffer: inout RawBuffer) { told.encode(into: &buffer, isRaised) }
 
     package init(decoding reader: inout StateReader) throws(TraceError) {
-        isRaised = try reader.integer(UInt8.self) == 1
-        told = try reader.integer(Int64.self)
+        (told, isRaised) = try Cooldown.decode(&reader)
     }
 }

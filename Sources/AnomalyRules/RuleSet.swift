@@ -1,3 +1,4 @@
+import ConfigurationText
 package import TraceModel
 
 // The rules file
@@ -23,7 +24,9 @@ package import TraceModel
 // `cooldown_s` (0 to 86,400: for how long of event time a key stays quiet after a finding); its thresholds,
 // with defaults and ranges, stand in Threshold.swift. `overrides`: for the processes that match, these
 // replace what `rules` says; `match` needs one of `comm`, `host` (both with `*` for any characters) and
-// `pid` at least. Of several overrides that match a process, the first one counts.
+// `pid` at least. Of several overrides that match a process, the first one counts. Function and GPU events
+// carry no comm: for their rules only `host` and `pid` match, and an override that has a `comm` and no other
+// resource's rules is an error.
 
 /// The rules as configured: thresholds for all processes, and for those that an override names.
 package final class RuleSet {

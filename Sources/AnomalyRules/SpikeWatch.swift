@@ -4,7 +4,7 @@ package import TraceModel
 /// Looks for values of a series far above what is usual.
 package struct SpikeWatch: BitwiseCopyable {
     package private(set) var usual = Ewma()
-    private var alarm = Alarm()
+    private var alarm = Cooldown()
 
     package init() {}
 
@@ -30,6 +30,6 @@ package struct SpikeWatch: BitwiseCopyable {
 
     package init(decoding reader: inout StateReader) throws(TraceError) {
         usual = try Ewma(decoding: &reader)
-        alarm = try Alarm(decoding: &reader)
+        alarm = try Cooldown(decoding: &reader)
     }
 }

@@ -1,4 +1,5 @@
 /// One number that decides whether a rule raises.
+@usableFromInline
 package enum Threshold: UInt8, CaseIterable, Sendable {
     case slowCallMilliseconds
     case durationZScore, durationSamplesMin

@@ -10,6 +10,7 @@
 #include <grpc/byte_buffer.h>
 #include <grpc/byte_buffer_reader.h>
 #include <grpc/grpc.h>
+#include <grpc/grpc_posix.h>
 #include <grpc/grpc_security.h>
 #include <grpc/slice.h>
 #include <grpc/status.h>
@@ -176,6 +177,40 @@ static inline grpc_call_error trace_grpc_answer(grpc_call *call, const void *byt
   grpc_slice_unref(text);
   trace_grpc_metadata_unref(trailers, trailer_count);
   return error;
+}
+
+// `grpc_core::Server::SendGoaways()`: tells the clients of every connection to open their next calls
+// elsewhere, while the server goes on taking calls; each connection ends with its last one. A call that
+// crosses the announcement is served, where `grpc_server_shutdown_and_notify` drops it. The core has
+// exported it since 1.46 without declaring it in a public header (lib/surface/server.h there); weak, so
+// that with a core that has it no more this still links.
+extern void trace_grpc_core_send_goaways(grpc_server *server)
+    __asm__("_ZN9grpc_core6Server11SendGoawaysEv") __attribute__((weak));
+
+static inline void trace_grpc_in_core_context(void *server) {
+  trace_grpc_core_send_goaways((grpc_server *)server);
+}
+
+// The function above has to run in the core's execution context, which only public functions can make:
+// one of them is the destruction of a byte buffer, and it calls back for the slice in it.
+static inline int trace_grpc_server_send_goaways(grpc_server *server) {
+  if (!trace_grpc_core_send_goaways) return 0;
+  grpc_slice slice = grpc_slice_new_with_user_data((void *)"", 1, trace_grpc_in_core_context, server);
+  grpc_byte_buffer *buffer = grpc_raw_byte_buffer_create(&slice, 1);
+  grpc_slice_unref(slice);
+  grpc_byte_buffer_destroy(buffer);
+  return 1;
+}
+
+// The number in `fd:17`, the core's name for the other side of a connection that it was handed; -1 where
+// it is another name.
+static inline int trace_grpc_peer_descriptor(const char *peer) {
+  if (strncmp(peer, "fd:", 3) != 0) return -1;
+  int number = 0;
+  for (const char *digit = peer + 3; *digit >= '0' && *digit <= '9'; digit++) {
+    number = number * 10 + (*digit - '0');
+  }
+  return number;
 }
 
 // What a client's call receives.

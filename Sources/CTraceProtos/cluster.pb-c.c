@@ -457,49 +457,49 @@ void   trace_processor__cluster__metric_sample__free_unpacked
   assert(message->base.descriptor == &trace_processor__cluster__metric_sample__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
-void   trace_processor__cluster__slot_metrics__init
-                     (TraceProcessor__Cluster__SlotMetrics         *message)
+void   trace_processor__cluster__metric_series__init
+                     (TraceProcessor__Cluster__MetricSeries         *message)
 {
-  static const TraceProcessor__Cluster__SlotMetrics init_value = TRACE_PROCESSOR__CLUSTER__SLOT_METRICS__INIT;
+  static const TraceProcessor__Cluster__MetricSeries init_value = TRACE_PROCESSOR__CLUSTER__METRIC_SERIES__INIT;
   *message = init_value;
 }
-size_t trace_processor__cluster__slot_metrics__get_packed_size
-                     (const TraceProcessor__Cluster__SlotMetrics *message)
+size_t trace_processor__cluster__metric_series__get_packed_size
+                     (const TraceProcessor__Cluster__MetricSeries *message)
 {
-  assert(message->base.descriptor == &trace_processor__cluster__slot_metrics__descriptor);
+  assert(message->base.descriptor == &trace_processor__cluster__metric_series__descriptor);
   return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
 }
-size_t trace_processor__cluster__slot_metrics__pack
-                     (const TraceProcessor__Cluster__SlotMetrics *message,
+size_t trace_processor__cluster__metric_series__pack
+                     (const TraceProcessor__Cluster__MetricSeries *message,
                       uint8_t       *out)
 {
-  assert(message->base.descriptor == &trace_processor__cluster__slot_metrics__descriptor);
+  assert(message->base.descriptor == &trace_processor__cluster__metric_series__descriptor);
   return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
 }
-size_t trace_processor__cluster__slot_metrics__pack_to_buffer
-                     (const TraceProcessor__Cluster__SlotMetrics *message,
+size_t trace_processor__cluster__metric_series__pack_to_buffer
+                     (const TraceProcessor__Cluster__MetricSeries *message,
                       ProtobufCBuffer *buffer)
 {
-  assert(message->base.descriptor == &trace_processor__cluster__slot_metrics__descriptor);
+  assert(message->base.descriptor == &trace_processor__cluster__metric_series__descriptor);
   return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
 }
-TraceProcessor__Cluster__SlotMetrics *
-       trace_processor__cluster__slot_metrics__unpack
+TraceProcessor__Cluster__MetricSeries *
+       trace_processor__cluster__metric_series__unpack
                      (ProtobufCAllocator  *allocator,
                       size_t               len,
                       const uint8_t       *data)
 {
-  return (TraceProcessor__Cluster__SlotMetrics *)
-     protobuf_c_message_unpack (&trace_processor__cluster__slot_metrics__descriptor,
+  return (TraceProcessor__Cluster__MetricSeries *)
+     protobuf_c_message_unpack (&trace_processor__cluster__metric_series__descriptor,
                                 allocator, len, data);
 }
-void   trace_processor__cluster__slot_metrics__free_unpacked
-                     (TraceProcessor__Cluster__SlotMetrics *message,
+void   trace_processor__cluster__metric_series__free_unpacked
+                     (TraceProcessor__Cluster__MetricSeries *message,
                       ProtobufCAllocator *allocator)
 {
   if(!message)
     return;
-  assert(message->base.descriptor == &trace_processor__cluster__slot_metrics__descriptor);
+  assert(message->base.descriptor == &trace_processor__cluster__metric_series__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
 void   trace_processor__cluster__metric_snapshot__init
@@ -637,7 +637,7 @@ void   trace_processor__cluster__router_status__free_unpacked
   assert(message->base.descriptor == &trace_processor__cluster__router_status__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
-static const ProtobufCFieldDescriptor trace_processor__cluster__worker_hello__field_descriptors[5] =
+static const ProtobufCFieldDescriptor trace_processor__cluster__worker_hello__field_descriptors[7] =
 {
   {
     "worker",
@@ -699,9 +699,35 @@ static const ProtobufCFieldDescriptor trace_processor__cluster__worker_hello__fi
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "claim_lsn",
+    6,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(TraceProcessor__Cluster__WorkerHello, claim_lsn),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "claim_reason",
+    7,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(TraceProcessor__Cluster__WorkerHello, claim_reason),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned trace_processor__cluster__worker_hello__field_indices_by_name[] = {
   4,   /* field[4] = checkpoint_lsn */
+  5,   /* field[5] = claim_lsn */
+  6,   /* field[6] = claim_reason */
   1,   /* field[1] = incarnation */
   2,   /* field[2] = pid */
   3,   /* field[3] = resume_lsn */
@@ -710,7 +736,7 @@ static const unsigned trace_processor__cluster__worker_hello__field_indices_by_n
 static const ProtobufCIntRange trace_processor__cluster__worker_hello__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 5 }
+  { 0, 7 }
 };
 const ProtobufCMessageDescriptor trace_processor__cluster__worker_hello__descriptor =
 {
@@ -720,7 +746,7 @@ const ProtobufCMessageDescriptor trace_processor__cluster__worker_hello__descrip
   "TraceProcessor__Cluster__WorkerHello",
   "TraceProcessor.Cluster",
   sizeof(TraceProcessor__Cluster__WorkerHello),
-  5,
+  7,
   trace_processor__cluster__worker_hello__field_descriptors,
   trace_processor__cluster__worker_hello__field_indices_by_name,
   1,  trace_processor__cluster__worker_hello__number_ranges,
@@ -804,7 +830,7 @@ const ProtobufCMessageDescriptor trace_processor__cluster__worker_progress__desc
   (ProtobufCMessageInit) trace_processor__cluster__worker_progress__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor trace_processor__cluster__worker_fenced__field_descriptors[3] =
+static const ProtobufCFieldDescriptor trace_processor__cluster__worker_fenced__field_descriptors[4] =
 {
   {
     "worker",
@@ -842,16 +868,29 @@ static const ProtobufCFieldDescriptor trace_processor__cluster__worker_fenced__f
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "lost",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(TraceProcessor__Cluster__WorkerFenced, lost),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned trace_processor__cluster__worker_fenced__field_indices_by_name[] = {
   1,   /* field[1] = incarnation */
+  3,   /* field[3] = lost */
   2,   /* field[2] = reason */
   0,   /* field[0] = worker */
 };
 static const ProtobufCIntRange trace_processor__cluster__worker_fenced__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 3 }
+  { 0, 4 }
 };
 const ProtobufCMessageDescriptor trace_processor__cluster__worker_fenced__descriptor =
 {
@@ -861,7 +900,7 @@ const ProtobufCMessageDescriptor trace_processor__cluster__worker_fenced__descri
   "TraceProcessor__Cluster__WorkerFenced",
   "TraceProcessor.Cluster",
   sizeof(TraceProcessor__Cluster__WorkerFenced),
-  3,
+  4,
   trace_processor__cluster__worker_fenced__field_descriptors,
   trace_processor__cluster__worker_fenced__field_indices_by_name,
   1,  trace_processor__cluster__worker_fenced__number_ranges,
@@ -1433,97 +1472,97 @@ const ProtobufCMessageDescriptor trace_processor__cluster__metric_sample__descri
   (ProtobufCMessageInit) trace_processor__cluster__metric_sample__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor trace_processor__cluster__slot_metrics__field_descriptors[5] =
+static const ProtobufCFieldDescriptor trace_processor__cluster__metric_series__field_descriptors[5] =
 {
   {
-    "slot",
+    "process",
     1,
     PROTOBUF_C_LABEL_NONE,
-    PROTOBUF_C_TYPE_UINT32,
+    PROTOBUF_C_TYPE_STRING,
     0,   /* quantifier_offset */
-    offsetof(TraceProcessor__Cluster__SlotMetrics, slot),
+    offsetof(TraceProcessor__Cluster__MetricSeries, process),
     NULL,
-    NULL,
+    &protobuf_c_empty_string,
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
-    "lsn",
+    "incarnation",
     2,
     PROTOBUF_C_LABEL_NONE,
     PROTOBUF_C_TYPE_UINT64,
     0,   /* quantifier_offset */
-    offsetof(TraceProcessor__Cluster__SlotMetrics, lsn),
+    offsetof(TraceProcessor__Cluster__MetricSeries, incarnation),
     NULL,
     NULL,
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
-    "full",
+    "begins",
     3,
     PROTOBUF_C_LABEL_NONE,
     PROTOBUF_C_TYPE_BOOL,
     0,   /* quantifier_offset */
-    offsetof(TraceProcessor__Cluster__SlotMetrics, full),
+    offsetof(TraceProcessor__Cluster__MetricSeries, begins),
     NULL,
     NULL,
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
-    "samples",
+    "sections",
     4,
-    PROTOBUF_C_LABEL_REPEATED,
-    PROTOBUF_C_TYPE_MESSAGE,
-    offsetof(TraceProcessor__Cluster__SlotMetrics, n_samples),
-    offsetof(TraceProcessor__Cluster__SlotMetrics, samples),
-    &trace_processor__cluster__metric_sample__descriptor,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(TraceProcessor__Cluster__MetricSeries, sections),
+    NULL,
     NULL,
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
-    "expired",
+    "renewed_lsn",
     5,
-    PROTOBUF_C_LABEL_REPEATED,
-    PROTOBUF_C_TYPE_MESSAGE,
-    offsetof(TraceProcessor__Cluster__SlotMetrics, n_expired),
-    offsetof(TraceProcessor__Cluster__SlotMetrics, expired),
-    &trace_processor__cluster__metric_sample__descriptor,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(TraceProcessor__Cluster__MetricSeries, renewed_lsn),
+    NULL,
     NULL,
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
 };
-static const unsigned trace_processor__cluster__slot_metrics__field_indices_by_name[] = {
-  4,   /* field[4] = expired */
-  2,   /* field[2] = full */
-  1,   /* field[1] = lsn */
-  3,   /* field[3] = samples */
-  0,   /* field[0] = slot */
+static const unsigned trace_processor__cluster__metric_series__field_indices_by_name[] = {
+  2,   /* field[2] = begins */
+  1,   /* field[1] = incarnation */
+  0,   /* field[0] = process */
+  4,   /* field[4] = renewed_lsn */
+  3,   /* field[3] = sections */
 };
-static const ProtobufCIntRange trace_processor__cluster__slot_metrics__number_ranges[1 + 1] =
+static const ProtobufCIntRange trace_processor__cluster__metric_series__number_ranges[1 + 1] =
 {
   { 1, 0 },
   { 0, 5 }
 };
-const ProtobufCMessageDescriptor trace_processor__cluster__slot_metrics__descriptor =
+const ProtobufCMessageDescriptor trace_processor__cluster__metric_series__descriptor =
 {
   PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
-  "TraceProcessor.Cluster.SlotMetrics",
-  "SlotMetrics",
-  "TraceProcessor__Cluster__SlotMetrics",
+  "TraceProcessor.Cluster.MetricSeries",
+  "MetricSeries",
+  "TraceProcessor__Cluster__MetricSeries",
   "TraceProcessor.Cluster",
-  sizeof(TraceProcessor__Cluster__SlotMetrics),
+  sizeof(TraceProcessor__Cluster__MetricSeries),
   5,
-  trace_processor__cluster__slot_metrics__field_descriptors,
-  trace_processor__cluster__slot_metrics__field_indices_by_name,
-  1,  trace_processor__cluster__slot_metrics__number_ranges,
-  (ProtobufCMessageInit) trace_processor__cluster__slot_metrics__init,
+  trace_processor__cluster__metric_series__field_descriptors,
+  trace_processor__cluster__metric_series__field_indices_by_name,
+  1,  trace_processor__cluster__metric_series__number_ranges,
+  (ProtobufCMessageInit) trace_processor__cluster__metric_series__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor trace_processor__cluster__metric_snapshot__field_descriptors[9] =
+static const ProtobufCFieldDescriptor trace_processor__cluster__metric_snapshot__field_descriptors[8] =
 {
   {
     "process",
@@ -1586,18 +1625,6 @@ static const ProtobufCFieldDescriptor trace_processor__cluster__metric_snapshot_
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
-    "slots",
-    6,
-    PROTOBUF_C_LABEL_REPEATED,
-    PROTOBUF_C_TYPE_MESSAGE,
-    offsetof(TraceProcessor__Cluster__MetricSnapshot, n_slots),
-    offsetof(TraceProcessor__Cluster__MetricSnapshot, slots),
-    &trace_processor__cluster__slot_metrics__descriptor,
-    NULL,
-    0,             /* flags */
-    0,NULL,NULL    /* reserved1,reserved2, etc */
-  },
-  {
     "own",
     7,
     PROTOBUF_C_LABEL_REPEATED,
@@ -1637,18 +1664,18 @@ static const ProtobufCFieldDescriptor trace_processor__cluster__metric_snapshot_
 static const unsigned trace_processor__cluster__metric_snapshot__field_indices_by_name[] = {
   3,   /* field[3] = applied_lsn */
   4,   /* field[4] = checkpoint_lsn */
-  8,   /* field[8] = head_lsn */
+  7,   /* field[7] = head_lsn */
   1,   /* field[1] = incarnation */
-  6,   /* field[6] = own */
+  5,   /* field[5] = own */
   2,   /* field[2] = pid */
   0,   /* field[0] = process */
-  7,   /* field[7] = router */
-  5,   /* field[5] = slots */
+  6,   /* field[6] = router */
 };
-static const ProtobufCIntRange trace_processor__cluster__metric_snapshot__number_ranges[1 + 1] =
+static const ProtobufCIntRange trace_processor__cluster__metric_snapshot__number_ranges[2 + 1] =
 {
   { 1, 0 },
-  { 0, 9 }
+  { 7, 5 },
+  { 0, 8 }
 };
 const ProtobufCMessageDescriptor trace_processor__cluster__metric_snapshot__descriptor =
 {
@@ -1658,10 +1685,10 @@ const ProtobufCMessageDescriptor trace_processor__cluster__metric_snapshot__desc
   "TraceProcessor__Cluster__MetricSnapshot",
   "TraceProcessor.Cluster",
   sizeof(TraceProcessor__Cluster__MetricSnapshot),
-  9,
+  8,
   trace_processor__cluster__metric_snapshot__field_descriptors,
   trace_processor__cluster__metric_snapshot__field_indices_by_name,
-  1,  trace_processor__cluster__metric_snapshot__number_ranges,
+  2,  trace_processor__cluster__metric_snapshot__number_ranges,
   (ProtobufCMessageInit) trace_processor__cluster__metric_snapshot__init,
   NULL,NULL,NULL    /* reserved[123] */
 };

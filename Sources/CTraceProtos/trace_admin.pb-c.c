@@ -277,6 +277,231 @@ void   trace_processor__drain_request__free_unpacked
   assert(message->base.descriptor == &trace_processor__drain_request__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   trace_processor__skip_request__init
+                     (TraceProcessor__SkipRequest         *message)
+{
+  static const TraceProcessor__SkipRequest init_value = TRACE_PROCESSOR__SKIP_REQUEST__INIT;
+  *message = init_value;
+}
+size_t trace_processor__skip_request__get_packed_size
+                     (const TraceProcessor__SkipRequest *message)
+{
+  assert(message->base.descriptor == &trace_processor__skip_request__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t trace_processor__skip_request__pack
+                     (const TraceProcessor__SkipRequest *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &trace_processor__skip_request__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t trace_processor__skip_request__pack_to_buffer
+                     (const TraceProcessor__SkipRequest *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &trace_processor__skip_request__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+TraceProcessor__SkipRequest *
+       trace_processor__skip_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (TraceProcessor__SkipRequest *)
+     protobuf_c_message_unpack (&trace_processor__skip_request__descriptor,
+                                allocator, len, data);
+}
+void   trace_processor__skip_request__free_unpacked
+                     (TraceProcessor__SkipRequest *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &trace_processor__skip_request__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   trace_processor__skip_response__init
+                     (TraceProcessor__SkipResponse         *message)
+{
+  static const TraceProcessor__SkipResponse init_value = TRACE_PROCESSOR__SKIP_RESPONSE__INIT;
+  *message = init_value;
+}
+size_t trace_processor__skip_response__get_packed_size
+                     (const TraceProcessor__SkipResponse *message)
+{
+  assert(message->base.descriptor == &trace_processor__skip_response__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t trace_processor__skip_response__pack
+                     (const TraceProcessor__SkipResponse *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &trace_processor__skip_response__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t trace_processor__skip_response__pack_to_buffer
+                     (const TraceProcessor__SkipResponse *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &trace_processor__skip_response__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+TraceProcessor__SkipResponse *
+       trace_processor__skip_response__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (TraceProcessor__SkipResponse *)
+     protobuf_c_message_unpack (&trace_processor__skip_response__descriptor,
+                                allocator, len, data);
+}
+void   trace_processor__skip_response__free_unpacked
+                     (TraceProcessor__SkipResponse *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &trace_processor__skip_response__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   trace_processor__slots_request__init
+                     (TraceProcessor__SlotsRequest         *message)
+{
+  static const TraceProcessor__SlotsRequest init_value = TRACE_PROCESSOR__SLOTS_REQUEST__INIT;
+  *message = init_value;
+}
+size_t trace_processor__slots_request__get_packed_size
+                     (const TraceProcessor__SlotsRequest *message)
+{
+  assert(message->base.descriptor == &trace_processor__slots_request__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t trace_processor__slots_request__pack
+                     (const TraceProcessor__SlotsRequest *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &trace_processor__slots_request__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t trace_processor__slots_request__pack_to_buffer
+                     (const TraceProcessor__SlotsRequest *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &trace_processor__slots_request__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+TraceProcessor__SlotsRequest *
+       trace_processor__slots_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (TraceProcessor__SlotsRequest *)
+     protobuf_c_message_unpack (&trace_processor__slots_request__descriptor,
+                                allocator, len, data);
+}
+void   trace_processor__slots_request__free_unpacked
+                     (TraceProcessor__SlotsRequest *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &trace_processor__slots_request__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   trace_processor__slot_holding__init
+                     (TraceProcessor__SlotHolding         *message)
+{
+  static const TraceProcessor__SlotHolding init_value = TRACE_PROCESSOR__SLOT_HOLDING__INIT;
+  *message = init_value;
+}
+size_t trace_processor__slot_holding__get_packed_size
+                     (const TraceProcessor__SlotHolding *message)
+{
+  assert(message->base.descriptor == &trace_processor__slot_holding__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t trace_processor__slot_holding__pack
+                     (const TraceProcessor__SlotHolding *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &trace_processor__slot_holding__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t trace_processor__slot_holding__pack_to_buffer
+                     (const TraceProcessor__SlotHolding *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &trace_processor__slot_holding__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+TraceProcessor__SlotHolding *
+       trace_processor__slot_holding__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (TraceProcessor__SlotHolding *)
+     protobuf_c_message_unpack (&trace_processor__slot_holding__descriptor,
+                                allocator, len, data);
+}
+void   trace_processor__slot_holding__free_unpacked
+                     (TraceProcessor__SlotHolding *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &trace_processor__slot_holding__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   trace_processor__slots_response__init
+                     (TraceProcessor__SlotsResponse         *message)
+{
+  static const TraceProcessor__SlotsResponse init_value = TRACE_PROCESSOR__SLOTS_RESPONSE__INIT;
+  *message = init_value;
+}
+size_t trace_processor__slots_response__get_packed_size
+                     (const TraceProcessor__SlotsResponse *message)
+{
+  assert(message->base.descriptor == &trace_processor__slots_response__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t trace_processor__slots_response__pack
+                     (const TraceProcessor__SlotsResponse *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &trace_processor__slots_response__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t trace_processor__slots_response__pack_to_buffer
+                     (const TraceProcessor__SlotsResponse *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &trace_processor__slots_response__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+TraceProcessor__SlotsResponse *
+       trace_processor__slots_response__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (TraceProcessor__SlotsResponse *)
+     protobuf_c_message_unpack (&trace_processor__slots_response__descriptor,
+                                allocator, len, data);
+}
+void   trace_processor__slots_response__free_unpacked
+                     (TraceProcessor__SlotsResponse *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &trace_processor__slots_response__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 #define trace_processor__finalize_request__field_descriptors NULL
 #define trace_processor__finalize_request__field_indices_by_name NULL
 #define trace_processor__finalize_request__number_ranges NULL
@@ -504,16 +729,294 @@ const ProtobufCMessageDescriptor trace_processor__drain_request__descriptor =
   (ProtobufCMessageInit) trace_processor__drain_request__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCMethodDescriptor trace_processor__trace_admin__method_descriptors[3] =
+static const ProtobufCFieldDescriptor trace_processor__skip_request__field_descriptors[3] =
+{
+  {
+    "worker",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(TraceProcessor__SkipRequest, worker),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "to_lsn",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(TraceProcessor__SkipRequest, to_lsn),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "counted_lsn",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(TraceProcessor__SkipRequest, counted_lsn),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned trace_processor__skip_request__field_indices_by_name[] = {
+  2,   /* field[2] = counted_lsn */
+  1,   /* field[1] = to_lsn */
+  0,   /* field[0] = worker */
+};
+static const ProtobufCIntRange trace_processor__skip_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 3 }
+};
+const ProtobufCMessageDescriptor trace_processor__skip_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "TraceProcessor.SkipRequest",
+  "SkipRequest",
+  "TraceProcessor__SkipRequest",
+  "TraceProcessor",
+  sizeof(TraceProcessor__SkipRequest),
+  3,
+  trace_processor__skip_request__field_descriptors,
+  trace_processor__skip_request__field_indices_by_name,
+  1,  trace_processor__skip_request__number_ranges,
+  (ProtobufCMessageInit) trace_processor__skip_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor trace_processor__skip_response__field_descriptors[5] =
+{
+  {
+    "from_lsn",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(TraceProcessor__SkipResponse, from_lsn),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "to_lsn",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(TraceProcessor__SkipResponse, to_lsn),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "events",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(TraceProcessor__SkipResponse, events),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "letter",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(TraceProcessor__SkipResponse, letter),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "note",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(TraceProcessor__SkipResponse, note),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned trace_processor__skip_response__field_indices_by_name[] = {
+  2,   /* field[2] = events */
+  0,   /* field[0] = from_lsn */
+  3,   /* field[3] = letter */
+  4,   /* field[4] = note */
+  1,   /* field[1] = to_lsn */
+};
+static const ProtobufCIntRange trace_processor__skip_response__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 5 }
+};
+const ProtobufCMessageDescriptor trace_processor__skip_response__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "TraceProcessor.SkipResponse",
+  "SkipResponse",
+  "TraceProcessor__SkipResponse",
+  "TraceProcessor",
+  sizeof(TraceProcessor__SkipResponse),
+  5,
+  trace_processor__skip_response__field_descriptors,
+  trace_processor__skip_response__field_indices_by_name,
+  1,  trace_processor__skip_response__number_ranges,
+  (ProtobufCMessageInit) trace_processor__skip_response__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+#define trace_processor__slots_request__field_descriptors NULL
+#define trace_processor__slots_request__field_indices_by_name NULL
+#define trace_processor__slots_request__number_ranges NULL
+const ProtobufCMessageDescriptor trace_processor__slots_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "TraceProcessor.SlotsRequest",
+  "SlotsRequest",
+  "TraceProcessor__SlotsRequest",
+  "TraceProcessor",
+  sizeof(TraceProcessor__SlotsRequest),
+  0,
+  trace_processor__slots_request__field_descriptors,
+  trace_processor__slots_request__field_indices_by_name,
+  0,  trace_processor__slots_request__number_ranges,
+  (ProtobufCMessageInit) trace_processor__slots_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor trace_processor__slot_holding__field_descriptors[3] =
+{
+  {
+    "worker",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(TraceProcessor__SlotHolding, worker),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "slots",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(TraceProcessor__SlotHolding, slots),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "since_lsn",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(TraceProcessor__SlotHolding, since_lsn),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned trace_processor__slot_holding__field_indices_by_name[] = {
+  2,   /* field[2] = since_lsn */
+  1,   /* field[1] = slots */
+  0,   /* field[0] = worker */
+};
+static const ProtobufCIntRange trace_processor__slot_holding__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 3 }
+};
+const ProtobufCMessageDescriptor trace_processor__slot_holding__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "TraceProcessor.SlotHolding",
+  "SlotHolding",
+  "TraceProcessor__SlotHolding",
+  "TraceProcessor",
+  sizeof(TraceProcessor__SlotHolding),
+  3,
+  trace_processor__slot_holding__field_descriptors,
+  trace_processor__slot_holding__field_indices_by_name,
+  1,  trace_processor__slot_holding__number_ranges,
+  (ProtobufCMessageInit) trace_processor__slot_holding__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor trace_processor__slots_response__field_descriptors[1] =
+{
+  {
+    "holdings",
+    1,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(TraceProcessor__SlotsResponse, n_holdings),
+    offsetof(TraceProcessor__SlotsResponse, holdings),
+    &trace_processor__slot_holding__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned trace_processor__slots_response__field_indices_by_name[] = {
+  0,   /* field[0] = holdings */
+};
+static const ProtobufCIntRange trace_processor__slots_response__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 1 }
+};
+const ProtobufCMessageDescriptor trace_processor__slots_response__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "TraceProcessor.SlotsResponse",
+  "SlotsResponse",
+  "TraceProcessor__SlotsResponse",
+  "TraceProcessor",
+  sizeof(TraceProcessor__SlotsResponse),
+  1,
+  trace_processor__slots_response__field_descriptors,
+  trace_processor__slots_response__field_indices_by_name,
+  1,  trace_processor__slots_response__number_ranges,
+  (ProtobufCMessageInit) trace_processor__slots_response__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCMethodDescriptor trace_processor__trace_admin__method_descriptors[5] =
 {
   { "Finalize", &trace_processor__finalize_request__descriptor, &trace_processor__finalize_response__descriptor },
   { "Scale", &trace_processor__scale_request__descriptor, &trace_processor__scale_response__descriptor },
   { "Drain", &trace_processor__drain_request__descriptor, &trace_processor__finalize_response__descriptor },
+  { "Skip", &trace_processor__skip_request__descriptor, &trace_processor__skip_response__descriptor },
+  { "Slots", &trace_processor__slots_request__descriptor, &trace_processor__slots_response__descriptor },
 };
 const unsigned trace_processor__trace_admin__method_indices_by_name[] = {
   2,        /* Drain */
   0,        /* Finalize */
-  1         /* Scale */
+  1,        /* Scale */
+  3,        /* Skip */
+  4         /* Slots */
 };
 const ProtobufCServiceDescriptor trace_processor__trace_admin__descriptor =
 {
@@ -522,7 +1025,7 @@ const ProtobufCServiceDescriptor trace_processor__trace_admin__descriptor =
   "TraceAdmin",
   "TraceProcessor__TraceAdmin",
   "TraceProcessor",
-  3,
+  5,
   trace_processor__trace_admin__method_descriptors,
   trace_processor__trace_admin__method_indices_by_name
 };
@@ -549,6 +1052,22 @@ void trace_processor__trace_admin__drain(ProtobufCService *service,
 {
   assert(service->descriptor == &trace_processor__trace_admin__descriptor);
   service->invoke(service, 2, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
+}
+void trace_processor__trace_admin__skip(ProtobufCService *service,
+                                        const TraceProcessor__SkipRequest *input,
+                                        TraceProcessor__SkipResponse_Closure closure,
+                                        void *closure_data)
+{
+  assert(service->descriptor == &trace_processor__trace_admin__descriptor);
+  service->invoke(service, 3, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
+}
+void trace_processor__trace_admin__slots(ProtobufCService *service,
+                                         const TraceProcessor__SlotsRequest *input,
+                                         TraceProcessor__SlotsResponse_Closure closure,
+                                         void *closure_data)
+{
+  assert(service->descriptor == &trace_processor__trace_admin__descriptor);
+  service->invoke(service, 4, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
 }
 void trace_processor__trace_admin__init (TraceProcessor__TraceAdmin_Service *service,
                                          TraceProcessor__TraceAdmin_ServiceDestroy destroy)

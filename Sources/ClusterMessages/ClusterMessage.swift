@@ -14,6 +14,7 @@ package enum ClusterMessage: Sendable, Equatable {
     case routerStatus(RouterStatus)
     case heartbeat(Heartbeat)
     case workerWelcome(WorkerWelcome)
+    case metricSeries(MetricSeries)
 
     /// The first byte; values are never given to another message.
     private enum Kind: UInt8 {
@@ -27,6 +28,7 @@ package enum ClusterMessage: Sendable, Equatable {
         case routerStatus = 8
         case heartbeat = 9
         case workerWelcome = 10
+        case metricSeries = 11
     }
 
     /// The frame's bytes. Throws `.exhausted` beyond `Limits.clusterMessageBytesMax`.
@@ -42,6 +44,7 @@ package enum ClusterMessage: Sendable, Equatable {
         case .routerStatus(let message): unsafe try frame(.routerStatus, message)
         case .heartbeat(let message): unsafe try frame(.heartbeat, message)
         case .workerWelcome(let message): unsafe try frame(.workerWelcome, message)
+        case .metricSeries(let message): unsafe try frame(.metricSeries, message)
         }
     }
 
@@ -68,6 +71,7 @@ package enum ClusterMessage: Sendable, Equatable {
             case .routerStatus: .routerStatus(unsafe try .unpacked(body))
             case .heartbeat: .heartbeat(unsafe try .unpacked(body))
             case .workerWelcome: .workerWelcome(unsafe try .unpacked(body))
+            case .metricSeries: .metricSeries(unsafe try .unpacked(body))
             }
     }
 

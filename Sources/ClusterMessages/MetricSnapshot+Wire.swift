@@ -20,7 +20,6 @@ extension MetricSnapshot: @unsafe TopLevelMessage {
             appliedLSN: wire.applied_lsn,
             checkpointLSN: wire.checkpoint_lsn,
             headLSN: wire.head_lsn,
-            slots: unsafe try readMessages(wire.n_slots, wire.slots),
             own: unsafe try readMessages(wire.n_own, wire.own),
             router: status
         )
@@ -35,8 +34,6 @@ extension MetricSnapshot: @unsafe TopLevelMessage {
         unsafe wire.applied_lsn = appliedLSN
         unsafe wire.checkpoint_lsn = checkpointLSN
         unsafe wire.head_lsn = headLSN
-        unsafe wire.n_slots = slots.count
-        unsafe wire.slots = arena.messages(slots)
         unsafe wire.n_own = own.count
         unsafe wire.own = arena.messages(own)
         if let router { unsafe wire.router = arena.place(router.wire(in: &arena)) }

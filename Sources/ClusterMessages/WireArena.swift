@@ -39,8 +39,9 @@ struct WireArena: ~Copyable {
         guard !elements.isEmpty else { return nil }
         let memory = unsafe reserve(MemoryLayout<Element>.stride * elements.count, alignment: 16)
         let array = unsafe memory.bindMemory(to: Element.self, capacity: elements.count)
-        for (index, element) in elements.enumerated() {
-            unsafe (array + index).initialize(to: element)
+        unsafe elements.withUnsafeBufferPointer { source in
+            guard let start = source.baseAddress else { return }
+            unsafe array.initialize(from: start, count: source.count)
         }
         return unsafe array
     }

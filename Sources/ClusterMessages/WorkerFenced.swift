@@ -1,17 +1,21 @@
 internal import CTraceProtos
 package import TraceModel
 
-/// Router to worker: a newer incarnation has said hello; the receiver has to end itself.
+/// Router to worker: it can't be served, as when a newer incarnation has said hello; the receiver has to end
+/// itself.
 package struct WorkerFenced: Sendable, Equatable {
     package var worker: WorkerName
     /// The one that has to go.
     package var incarnation: UInt64
     package var reason: String
+    /// The log does not hold what it would go on from: another start changes nothing.
+    package var isLost: Bool
 
-    package init(worker: WorkerName, incarnation: UInt64, reason: String) {
+    package init(worker: WorkerName, incarnation: UInt64, reason: String, isLost: Bool = false) {
         self.worker = worker
         self.incarnation = incarnation
         self.reason = reason
+        self.isLost = isLost
     }
 }
 
@@ -25,6 +29,7 @@ extension WorkerFenced: @unsafe TopLevelMessage {
         worker = unsafe try readWorker(wire.worker)
         incarnation = unsafe wire.incarnation
         reason = unsafe try readText(wire.reason)
+        isLost = unsafe wire.lost != 0
     }
 
     func wire(in arena: inout WireArena) -> Wire {
@@ -33,6 +38,7 @@ extension WorkerFenced: @unsafe TopLevelMessage {
         unsafe wire.worker = arena.text(worker.description)
         unsafe wire.incarnation = incarnation
         unsafe wire.reason = arena.text(reason)
+        unsafe wire.lost = isLost ? 1 : 0
         return unsafe wire
     }
 }

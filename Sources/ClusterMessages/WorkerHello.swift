@@ -11,19 +11,35 @@ package struct WorkerHello: Sendable, Equatable {
     package var resumeLSN: LSN
     /// Up to here its checkpoint is durable.
     package var checkpointLSN: LSN
+    /// The record that has ended this worker too often, if one has.
+    package var claim: Claim?
+
+    package struct Claim: Sendable, Equatable {
+        package var lsn: LSN
+        /// How, in words for the operator; not empty.
+        package var reason: String
+
+        package init(lsn: LSN, reason: String) {
+            precondition(!reason.isEmpty)
+            self.lsn = lsn
+            self.reason = reason
+        }
+    }
 
     package init(
         worker: WorkerName,
         incarnation: UInt64,
         pid: UInt32,
         resumeLSN: LSN,
-        checkpointLSN: LSN
+        checkpointLSN: LSN,
+        claim: Claim? = nil
     ) {
         self.worker = worker
         self.incarnation = incarnation
         self.pid = pid
         self.resumeLSN = resumeLSN
         self.checkpointLSN = checkpointLSN
+        self.claim = claim
     }
 }
 
@@ -39,6 +55,8 @@ extension WorkerHello: @unsafe TopLevelMessage {
         pid = unsafe wire.pid
         resumeLSN = unsafe wire.resume_lsn
         checkpointLSN = unsafe wire.checkpoint_lsn
+        let reason = unsafe try readText(wire.claim_reason)
+        claim = reason.isEmpty ? nil : Claim(lsn: unsafe wire.claim_lsn, reason: reason)
     }
 
     func wire(in arena: inout WireArena) -> Wire {
@@ -49,6 +67,10 @@ extension WorkerHello: @unsafe TopLevelMessage {
         unsafe wire.pid = pid
         unsafe wire.resume_lsn = resumeLSN
         unsafe wire.checkpoint_lsn = checkpointLSN
+        if let claim {
+            unsafe wire.claim_lsn = claim.lsn
+            unsafe wire.claim_reason = arena.text(claim.reason)
+        }
         return unsafe wire
     }
 }

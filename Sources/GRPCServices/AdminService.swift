@@ -10,6 +10,8 @@ package enum AdminService {
         case finalize
         case scale
         case drain
+        case skip
+        case slots
 
         package var path: String { AdminService.methods[rawValue].path }
     }
@@ -18,5 +20,7 @@ package enum AdminService {
         GRPCMethod(path: "/\(name)/Finalize", kind: .unary, lane: .control),
         GRPCMethod(path: "/\(name)/Scale", kind: .unary, lane: .control),
         GRPCMethod(path: "/\(name)/Drain", kind: .unary, lane: .control),
+        GRPCMethod(path: "/\(name)/Skip", kind: .unary, lane: .control),
+        GRPCMethod(path: "/\(name)/Slots", kind: .unary, lane: .control),
     ]
 }

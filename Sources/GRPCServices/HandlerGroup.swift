@@ -43,6 +43,11 @@ package final class HandlerGroup: GRPCServerHandler {
         entry.handler.streamHalfClosed(stream, method: entry.method)
     }
 
+    package func streamEnding(_ stream: GRPCStream, method: Int) {
+        let entry = entries[method]
+        entry.handler.streamEnding(stream, method: entry.method)
+    }
+
     package func streamEnded(_ stream: GRPCStream, method: Int, cancelled: Bool) {
         let entry = entries[method]
         entry.handler.streamEnded(stream, method: entry.method, cancelled: cancelled)

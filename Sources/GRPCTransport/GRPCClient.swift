@@ -19,8 +19,8 @@ package final class GRPCClient: @unchecked Sendable {
         var arguments = ChannelArguments()
         arguments.set(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, -1)
         arguments.set(GRPC_ARG_MAX_SEND_MESSAGE_LENGTH, -1)
-        // What is sent again is decided by who knows what a batch is.
-        arguments.set(GRPC_ARG_ENABLE_RETRIES, 0)
+        // What is sent again is decided by who knows what a batch is, so no policy for it is taken from
+        // anywhere. The core still begins a call anew that has not left it when the server went away.
         arguments.set(GRPC_ARG_ENABLE_HTTP_PROXY, 0)
         // Two clients of one process have a connection each.
         arguments.set(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1)

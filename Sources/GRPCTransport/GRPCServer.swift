@@ -1,5 +1,7 @@
 internal import CGRPC
+internal import Glibc
 internal import Synchronization
+package import SystemIO
 package import TraceModel
 
 /// A gRPC server over Debian's C core 1.51. Made, bound to one or more addresses, started, and in the
@@ -16,6 +18,9 @@ package final class GRPCServer: @unchecked Sendable {
     /// Calls the core may hand over before a poller has armed again.
     private static let slotCount = 64
 
+    /// Longer than a client that is busy takes from one call to the next.
+    private static let withholdingMicroseconds: UInt32 = 25_000
+
     let configuration: GRPCServerConfiguration
     let methods: MethodTable
     let handler: any GRPCServerHandler
@@ -25,7 +30,10 @@ package final class GRPCServer: @unchecked Sendable {
     let streamGate: ReceiveGate
     private let ingestGate: ReceiveGate
     private let controlGate: ReceiveGate
-    private let openStreams = Atomic<Int>(0)
+    let peers = PeerTable()
+    let withheld = WithheldAnswers()
+    private let streams = Mutex(OpenStreams())
+    private let acceptor = Mutex<ConnectionAcceptor?>(nil)
     private let phase = Mutex(Phase.configuring)
 
     /// Keeps the handler until it goes itself. `methods` should begin with the one called most.
@@ -88,6 +96,43 @@ package final class GRPCServer: @unchecked Sendable {
     /// Returns the port, 0 for a Unix socket. Throws where the address is taken or wrong.
     @discardableResult
     package func bind(_ address: String) throws(TraceError) -> Int {
+        if PeerAddress.isLocalSocket(address) {
+            try bindLocal(address)
+            return 0
+        }
+        return try listen(on: address).first?.port ?? 0
+    }
+
+    /// Accepts connections on `127.0.0.1:50051`. Before `start`, once only.
+    package func listen(on address: String) throws(TraceError) -> [ListeningSocket] {
+        do throws(SystemError) {
+            let sockets = try ListeningSocket.bind(address)
+            try listen(on: sockets)
+            return sockets
+        } catch {
+            throw Self.cannotListen(on: address, "\(error)", isTaken: error.isAddressTaken)
+        }
+    }
+
+    /// Accepts connections on these sockets. Before `start`, once only.
+    package func listen(on sockets: [ListeningSocket]) throws(SystemError) {
+        phase.withLock { precondition($0 == .configuring, "listen before start") }
+        let created = try ConnectionAcceptor(
+            sockets: sockets,
+            peers: peers,
+            configuration: configuration
+        ) { [unowned self] descriptor in
+            let credentials = unsafe grpc_insecure_server_credentials_create()
+            unsafe grpc_server_add_channel_from_fd(pointer, descriptor, credentials)
+            unsafe grpc_server_credentials_release(credentials)
+        }
+        acceptor.withLock { acceptor in
+            precondition(acceptor == nil, "listens already")
+            acceptor = created
+        }
+    }
+
+    private func bindLocal(_ address: String) throws(TraceError) {
         phase.withLock { precondition($0 == .configuring, "bind before start") }
         let credentials = unsafe grpc_insecure_server_credentials_create()
         defer { unsafe grpc_server_credentials_release(credentials) }
@@ -95,13 +140,20 @@ package final class GRPCServer: @unchecked Sendable {
         guard port > 0 else {
             let reason = GRPCLibrary.lastMessage.withLock { $0 }
             let isTaken = reason.contains("Address already in use")
-            throw TraceError(
-                .configuration,
-                "cannot listen on \(address): \(isTaken ? "the address is in use" : reason)",
-                remedy: isTaken ? "Stop the process that has it, or choose another port" : nil
-            )
+            throw Self.cannotListen(on: address, reason, isTaken: isTaken)
         }
-        return PeerAddress.isLocalSocket(address) ? 0 : Int(port)
+    }
+
+    private static func cannotListen(
+        on address: String,
+        _ reason: String,
+        isTaken: Bool
+    ) -> TraceError {
+        TraceError(
+            .configuration,
+            "cannot listen on \(address): \(isTaken ? "the address is in use" : reason)",
+            remedy: isTaken ? "Stop the process that has it, or choose another port" : nil
+        )
     }
 
     /// Begins to take calls.
@@ -112,14 +164,30 @@ package final class GRPCServer: @unchecked Sendable {
         }
         unsafe grpc_server_start(pointer)
         for _ in 0..<Self.slotCount { _ = RequestSlot(server: self).arm() }
+        acceptor.withLock { $0?.start() }
     }
 
-    /// Takes no more calls, lets those in flight finish for `deadlineSeconds`, cancels the rest, and
-    /// returns when nothing of the server runs any more. Blocks; not on a poller thread, once only.
+    /// Takes no more connections, sends the clients of those it has elsewhere, answers what they still
+    /// send until each has gone, cancels what is left after `deadlineSeconds`, and returns when nothing
+    /// of the server runs any more. Blocks; not on a poller thread, once only.
+    ///
+    /// Every connection that was accepted gets its GOAWAY in two steps (RFC 9113, 6.8), and the server
+    /// takes calls until the second is out: no call fails that arrives before the deadline.
     package func shutdown(deadlineSeconds: Double) {
-        phase.withLock { phase in
+        let deadline = WallClock.monotonic() + Int64(deadlineSeconds * 1e9)
+        let wasServing = phase.withLock { phase in
             precondition(phase == .configuring || phase == .serving, "shut down twice")
-            phase = .stopping
+            defer { phase = .stopping }
+            return phase == .serving
+        }
+        // Taken out, as it holds this server only as long as its thread runs.
+        let accepting = acceptor.withLock { acceptor in
+            defer { acceptor = nil }
+            return acceptor
+        }
+        if wasServing {
+            accepting?.stop()
+            emptyConnections(before: deadline)
         }
         let quiet = ShutdownNotice()
         let isStarted = unsafe queue.start(quiet, .shutdown) { tag in
@@ -127,7 +195,8 @@ package final class GRPCServer: @unchecked Sendable {
             return GRPC_CALL_OK
         }
         precondition(isStarted)
-        if !quiet.isGiven.wait(seconds: deadlineSeconds, until: { $0 }) {
+        let left = Double(deadline - WallClock.monotonic()) / 1e9
+        if !quiet.isGiven.wait(seconds: left, until: { $0 }) {
             unsafe grpc_server_cancel_all_calls(pointer)
             quiet.isGiven.wait(until: { $0 }, then: { _ in })
         }
@@ -135,6 +204,32 @@ package final class GRPCServer: @unchecked Sendable {
         // What waits there holds this server.
         for gate in [ingestGate, controlGate, streamGate] { gate.removeAll() }
         phase.withLock { $0 = .stopped }
+    }
+
+    /// Sends all clients elsewhere and waits until their connections are closed.
+    private func emptyConnections(before deadline: Int64) {
+        withheld.begin()
+        // Who calls all the time waits for an answer then.
+        usleep(Self.withholdingMicroseconds)
+        let isSent = unsafe trace_grpc_server_send_goaways(pointer) != 0
+        // The client's core has taken note when the answer comes.
+        if isSent { usleep(Self.withholdingMicroseconds) }
+        withheld.end()
+        guard isSent else { return }
+        endStreams()
+        while peers.openCount(now: WallClock.monotonic()) > 0, WallClock.monotonic() < deadline {
+            usleep(2_000)
+        }
+    }
+
+    /// After the announcement, so that a client does not open its next stream here again. Apart from the
+    /// waiting, as a connection is not closed as long as anybody holds a call of it.
+    private func endStreams() {
+        let open = streams.withLock { streams in
+            streams.isEnding = true
+            return Array(streams.open.values)
+        }
+        for (stream, method) in open { handler.streamEnding(stream, method: method) }
     }
 
     /// Bytes of messages the handler has and has not yet answered.
@@ -167,17 +262,20 @@ package final class GRPCServer: @unchecked Sendable {
     }
 
     private func accept(stream call: consuming CallHandle, method: Int) {
-        let open = openStreams.add(1, ordering: .relaxed).newValue
-        guard open <= configuration.openStreamsMax else {
-            openStreams.subtract(1, ordering: .relaxed)
+        guard streams.withLock({ $0.open.count < configuration.openStreamsMax }) else {
             GRPCUnaryCall(server: self, gate: controlGate, method: method, call: call)
                 .refuse(exhausted("too many streams"), .queueFull)
             return
         }
-        if !GRPCStream(server: self, method: method, call: call).open() { streamClosed() }
+        let stream = GRPCStream(server: self, method: method, call: call)
+        streams.withLock { $0.open[ObjectIdentifier(stream)] = (stream, method) }
+        guard stream.open() else { return streamClosed(stream) }
+        if streams.withLock({ $0.isEnding }) { handler.streamEnding(stream, method: method) }
     }
 
-    func streamClosed() { openStreams.subtract(1, ordering: .relaxed) }
+    func streamClosed(_ stream: GRPCStream) {
+        streams.withLock { $0.open[ObjectIdentifier(stream)] = nil }
+    }
 
     func exhausted(_ message: String) -> Answer {
         Answer(
@@ -221,6 +319,12 @@ package final class GRPCServer: @unchecked Sendable {
         arguments.set(GRPC_ARG_ENABLE_CHANNELZ, 0)
         return arguments
     }
+}
+
+private struct OpenStreams {
+    var open: [ObjectIdentifier: (stream: GRPCStream, method: Int)] = [:]
+    /// The server ends: a stream that still opens has to end too.
+    var isEnding = false
 }
 
 /// Told when a server has no more calls.

@@ -36,7 +36,10 @@ package struct GRPCServerConfiguration: Sendable {
     package var keepaliveSeconds = 300.0
     /// Long, as ending a connection means `UNAVAILABLE` to an agent that was only stopped for a while.
     package var keepaliveTimeoutSeconds = 300.0
+    /// A connection whose client does not begin to speak HTTP/2 is closed after this.
     package var handshakeSeconds = 10.0
+    /// Open connections; more wait unaccepted.
+    package var connectionsMax = Limits.grpcConnectionsMax
     package var pollers = 1
     /// Go with every `RESOURCE_EXHAUSTED` that the server answers by itself.
     package var exhaustedTrailers: [GRPCTrailer] = []

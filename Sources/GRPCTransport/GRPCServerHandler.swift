@@ -10,11 +10,20 @@ package protocol GRPCServerHandler: AnyObject, Sendable {
     func streamMessage(_ stream: GRPCStream, method: Int, message: consuming ReceivedMessage)
     /// The client sends no more; it still receives.
     func streamHalfClosed(_ stream: GRPCStream, method: Int)
+    /// The server is about to end, and the stream has to be finished soon: at its deadline the server
+    /// cancels what is left. Messages may come until then.
+    func streamEnding(_ stream: GRPCStream, method: Int)
     /// The last call for a stream: its status is out, or (`cancelled`) the client is gone.
     func streamEnded(_ stream: GRPCStream, method: Int, cancelled: Bool)
 
     /// The server has refused or lost a call before its message came.
     func refused(method: Int, reason: GRPCRefusal)
+}
+
+extension GRPCServerHandler {
+    package func streamEnding(_ stream: GRPCStream, method: Int) {
+        stream.finish(.aborted, "the server ends; call again")
+    }
 }
 
 /// Why a call ended before its message reached the handler.

@@ -41,7 +41,7 @@ package final class GRPCStream: CompletionOwner, GateEntrant, @unchecked Sendabl
     }
 
     /// The other side: `ipv4:127.0.0.1:51234`, `ipv6:[::1]:51234`, `unix:`. Allocates.
-    package var peer: String { call.peer }
+    package var peer: String { call.peer(server.peers) }
 
     /// True where the client came over a Unix socket, which only this machine's users can.
     package var isLocalSocket: Bool { PeerAddress.isLocalSocket(peer) }
@@ -195,7 +195,7 @@ package final class GRPCStream: CompletionOwner, GateEntrant, @unchecked Sendabl
             return state.heldBytes
         }
         if held > 0 { server.giveBack(held) }
-        server.streamClosed()
+        server.streamClosed(self)
         server.handler.streamEnded(self, method: method, cancelled: isCancelled)
         attachment = nil
     }

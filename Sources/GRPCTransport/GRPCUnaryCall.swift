@@ -36,13 +36,18 @@ package final class GRPCUnaryCall: CompletionOwner, GateEntrant, @unchecked Send
     }
 
     /// The other side: `ipv4:127.0.0.1:51234`, `ipv6:[::1]:51234`, `unix:`. Allocates.
-    package var peer: String { call.peer }
+    package var peer: String { call.peer(server.peers) }
 
     /// True where the client came over a Unix socket, which only this machine's users can.
     package var isLocalSocket: Bool { PeerAddress.isLocalSocket(peer) }
 
     /// Answers OK with a message; copies it.
     package func reply(_ bytes: UnsafeRawBufferPointer) {
+        let isKept = server.withheld.keep {
+            let copy = unsafe [UInt8](bytes)
+            return { self.reply(copy) }
+        }
+        if isKept { return }
         unsafe answer(from: .handed) { cells, tag in
             // An empty message is a message too: the address only must not be null.
             unsafe trace_grpc_answer(

@@ -2,7 +2,9 @@ import CChecksum
 
 /// CRC-32C of some bytes.
 package enum Checksum {
-    package static func crc32c(_ bytes: UnsafeRawBufferPointer) -> UInt32 {
-        trace_crc32c(0, bytes.baseAddress, bytes.count)
+    /// `before`: the checksum of what stands in front of these bytes.
+    package static func crc32c(_ bytes: UnsafeRawBufferPointer, after before: UInt32 = 0) -> UInt32
+    {
+        trace_crc32c(before, bytes.baseAddress, bytes.count)
     }
 }

@@ -3,6 +3,9 @@ import SystemIO
 import TraceModel
 
 /// The data directory's identity: drawn when it is first used, checked at every start.
+///
+/// The manifest: lines of `name=value` (format, salt, slots, machine), the last one `crc32c` with the CRC-32C
+/// of the bytes before that line, as eight hexadecimal digits.
 package struct DataDirectory: Sendable {
     /// Stands in every log record, so that records of another log are never taken for this one's.
     package let salt: UInt32
@@ -10,19 +13,34 @@ package struct DataDirectory: Sendable {
     /// The machine that created it: batches of local peers that name no host carry this name.
     package let machine: String
 
-    private static let formatVersion = 1
+    private static let formatVersion = 2
 
     /// Opens the directory the process is in, or makes it this system's. Blocks.
     /// - Throws: `TraceError(.configuration)` where it belongs to something else.
     package static func open() throws -> DataDirectory {
         for directory in [
             ClusterPaths.run, ClusterPaths.log, ClusterPaths.segments, ClusterPaths.checkpoints,
-            ClusterPaths.output,
+            ClusterPaths.output, ClusterPaths.deadLetters,
         ] {
             try FileSystem.createDirectory(directory)
         }
-        _ = chmod(ClusterPaths.run, 0o700)
-        if FileSystem.exists(ClusterPaths.manifest) { return try read() }
+        try? FileSystem.setMode(ClusterPaths.run, 0o700)
+        if FileSystem.exists(ClusterPaths.manifest) {
+            let known = try read()
+            // Who made it may have died before this.
+            try FileSystem.syncDirectory(FileSystem.parent(of: ClusterPaths.manifest))
+            return known
+        }
+        // A new salt would make every record there a stranger's, and the log be begun anew.
+        guard try LogDirectory(path: ClusterPaths.log).bases().isEmpty,
+            try FileSystem.list(ClusterPaths.checkpoints).isEmpty
+        else {
+            throw TraceError(
+                .corrupt,
+                "The data directory has a log or checkpoints, but no \(ClusterPaths.manifest)",
+                remedy: "Restore that file from a backup, or use another data directory"
+            )
+        }
         let fresh = DataDirectory(
             salt: UInt32.random(in: 1 ... .max),
             slotCount: Slot.count,
@@ -34,20 +52,29 @@ package struct DataDirectory: Sendable {
 
     /// Reads what `open` of any process of the cluster wrote.
     package static func read() throws -> DataDirectory {
-        let text = String(decoding: try FileSystem.contents(ClusterPaths.manifest), as: UTF8.self)
+        let bytes = try FileSystem.contents(ClusterPaths.manifest)
+        let text = String(decoding: bytes, as: UTF8.self)
         var fields: [String: String] = [:]
         for line in text.split(separator: "\n") {
             let parts = line.split(separator: "=", maxSplits: 1)
             if parts.count == 2 { fields[String(parts[0])] = String(parts[1]) }
         }
-        guard fields["format"] == "\(formatVersion)",
+        if let format = fields["format"].flatMap(Int.init), format != formatVersion {
+            throw TraceError(
+                .configuration,
+                "\(ClusterPaths.manifest) has format \(format), this version reads \(formatVersion)",
+                remedy: "Use another data directory, or the version that wrote this one"
+            )
+        }
+        let end = bytes.count - checksumLine(of: []).utf8.count
+        guard end > 0, checksumLine(of: Array(bytes[..<end])).utf8.elementsEqual(bytes[end...]),
             let salt = fields["salt"].flatMap(UInt32.init),
             let slots = fields["slots"].flatMap(Int.init), let machine = fields["machine"]
         else {
             throw TraceError(
-                .configuration,
-                "\(ClusterPaths.manifest) is not one that this version can read",
-                remedy: "Use another data directory, or the version that wrote this one"
+                .corrupt,
+                "\(ClusterPaths.manifest) is damaged",
+                remedy: "Restore it from a backup: without it the log cannot be read"
             )
         }
         guard slots == Slot.count else {
@@ -68,7 +95,14 @@ package struct DataDirectory: Sendable {
             machine=\(machine)
 
             """
-        try Array(text.utf8).withUnsafeBytes { try FileSystem.publish(ClusterPaths.manifest, $0) }
+        let whole = text + Self.checksumLine(of: Array(text.utf8))
+        try Array(whole.utf8).withUnsafeBytes { try FileSystem.publish(ClusterPaths.manifest, $0) }
+    }
+
+    /// Always of the same length.
+    private static func checksumLine(of bytes: [UInt8]) -> String {
+        let digits = String(bytes.withUnsafeBytes { Checksum.crc32c($0) }, radix: 16)
+        return "crc32c=" + String(repeating: "0", count: 8 - digits.utf8.count) + digits + "\n"
     }
 
     private static func hostName() -> String {

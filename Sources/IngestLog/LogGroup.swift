@@ -112,6 +112,13 @@ package struct LogGroup: ~Copyable {
         return chain
     }
 
+    /// The records and `padding` zeros behind them; valid until the group changes.
+    mutating func bytes(padding: Int) -> UnsafeRawBufferPointer {
+        let zeros = buffer.reserve(padding)
+        zeros.initializeMemory(as: UInt8.self, repeating: 0, count: padding)
+        return UnsafeRawBufferPointer(start: zeros - buffer.count, count: buffer.count + padding)
+    }
+
     /// Forgets the records, keeps memory up to `keeping` bytes.
     package mutating func removeAll(keeping: Int) {
         offsets.removeAll(keepingCapacity: true)

@@ -83,26 +83,42 @@ package struct LogReader: ~Copyable {
 
     /// Goes on somewhere else; what stands there need not follow what was read before.
     mutating func skip(to lsn: LSN) {
+        move(to: lsn)
+        // Another file may hold it.
+        file = nil
+    }
+
+    /// As `skip`, within the file that is open.
+    private mutating func move(to lsn: LSN) {
         position = lsn
         chain = nil
         chunk.removeAll()
     }
 
-    /// Where the log goes on behind a position without a valid record: the next valid record written
-    /// when this position was durable already. Nil where there is none: the log ends here. O(rest).
+    /// Where the log goes on behind a position without a valid record: at the next valid record that was
+    /// durable once, as this position was. A later record tells: all below its durable LSN was. Nil where
+    /// there is none: the log ends here. O(rest).
     mutating func findGoingOn() throws(SystemError) -> LSN? {
         let lost = position
-        defer { skip(to: lost) }
+        let lostChain = chain
+        defer { stay(at: lost, lostChain) }
         var next = lost + 8
+        var first: Range<LSN>?
         while let end = try endOfFile(holding: next) {
+            skip(to: next)
             while next < end {
                 guard let candidate = try nextCandidate(from: next, to: end) else { break }
-                skip(to: candidate)
+                move(to: candidate)
                 if try advance(budget: LogRecord.headerBytes) == nil,
-                    let first = LogRecords(records).first(where: { _ in true }),
-                    first.durableLSN > lost
+                    let record = LogRecords(records).first(where: { _ in true })
                 {
-                    return candidate
+                    if record.durableLSN > lost {
+                        guard let first, first.upperBound <= record.durableLSN else {
+                            return candidate
+                        }
+                        return first.lowerBound
+                    }
+                    first = first ?? candidate..<candidate + LSN(record.stride)
                 }
                 next = candidate + 8
             }
@@ -110,6 +126,38 @@ package struct LogReader: ~Copyable {
             next = later
         }
         return nil
+    }
+
+    /// The end of what a write that never finished, or has not finished yet, left in the file behind a
+    /// position without a valid record: where the last header with its own LSN says that its record ends.
+    /// The position itself where there is none. O(rest of the file).
+    mutating func findUnfinishedEnd() throws(SystemError) -> LSN {
+        let lost = position
+        let lostChain = chain
+        defer { stay(at: lost, lostChain) }
+        guard let end = try endOfFile(holding: lost) else { return lost }
+        var (next, reach) = (lost, lost)
+        skip(to: lost)
+        while next < end, let candidate = try nextCandidate(from: next, to: end) {
+            move(to: candidate)
+            try openFile()
+            try fill(LogRecord.headerBytes)
+            next = candidate + 8
+            guard chunk.count == LogRecord.headerBytes else { break }
+            let record = LogRecord(base: base(at: 0))
+            guard record.salt == salt, record.payloadBytes <= Limits.logRecordBytesMax else {
+                continue
+            }
+            reach = min(candidate + LSN(record.stride), end)
+            next = reach
+        }
+        return reach
+    }
+
+    /// Back to a position from which others were looked at.
+    private mutating func stay(at lsn: LSN, _ lostChain: UInt32?) {
+        skip(to: lsn)
+        chain = lostChain
     }
 
     /// The LSN behind the file that holds `lsn`; nil where no file does.
@@ -122,11 +170,11 @@ package struct LogReader: ~Copyable {
         return end > lsn ? end : nil
     }
 
-    /// The first place from `start` on that bears a record's magic and its own LSN.
+    /// The first place from `start` on that bears a record's magic and its own LSN, in one file.
     private mutating func nextCandidate(from start: LSN, to end: LSN) throws(SystemError) -> LSN? {
         var at = start
         while at < end {
-            skip(to: at)
+            move(to: at)
             try openFile()
             try fill(1 << 20)
             let count = min(chunk.count, Int(end - at))

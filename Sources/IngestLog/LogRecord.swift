@@ -3,40 +3,59 @@
 //
 // An endless sequence of bytes, addressed by LSN (byte offset, first record at 0), stored in files
 // `log/<base, 20 digits>.log`. The file with base B holds the records from LSN B on, at file offset
-// LSN − B; it ends where the file with the next base begins. A record never spans two files.
+// LSN − B; it ends where the file with the next base begins. A record never spans two files. Files are
+// removed from the oldest on, so the log begins at the smallest base there is. Other names in `log/` are
+// no part of it.
 //
 // Record (little-endian, starts on a multiple of 8):
 //
 //   offset size
-//        0    4  magic "TRL1"
-//        4    4  CRC-32C over bytes 8 ..< 128 + length
-//        8    4  length of the payload in bytes, without padding
+//        0    4  magic: the bytes "TRL1"
+//        4    4  CRC-32C (Castagnoli: reflected polynomial 0x82F63B78, begin and final XOR 0xFFFFFFFF)
+//                over bytes 8 ..< 128 + length
+//        8    4  length of the payload in bytes, host included, without padding; at most
+//                `Limits.logRecordBytesMax`
 //       12    1  type (`LogRecordType`)
 //       13    1  version of this format: 1
-//       14    2  length of the host, the payload's last bytes
+//       14    2  length of the host, the payload's last bytes; 0 but in a batch
 //       16    8  LSN of this record
-//       24    4  CRC of the record before it, 0 for a log's first
-//       28    4  salt: the log's identity, drawn when it was created
+//       24    4  CRC of the record before it (its bytes 4 ..< 8), also across files; 0 for a log's first
+//       28    4  salt: the log's identity, drawn when it was created; `salt=` in the data directory's
+//                `manifest`, in decimal
 //       32    8  arrival, ns since the epoch
 //       40    8  durable LSN: everything below was on the disk when this was written
-//       48   48  accepted events so far, this record included, by resource (6 × u64)
+//       48   48  accepted events so far, this record included, by resource in the order function, cpu,
+//                memory, network, io, gpu (6 × u64)
 //       96    8  deduplicated events so far
 //      104    8  rejected events so far
 //      112    8  dead-lettered events so far
 //      120    8  reserved, 0
 //      128    …  payload, then zeros to a multiple of 8
 //
+// Reading: at position P (the smallest base at first) take the file with base P where there is one, else
+// stay in the file being read. A valid record at P has the magic, version 1, a known type, LSN P, the
+// manifest's salt, lengths within bounds, a CRC that fits, and names its predecessor's CRC where that was
+// read. The next one stands at P + (128 + length, rounded up to a multiple of 8).
+//
 // Files are preallocated, zeroed once, and recycled: what stands behind the last record of a file is
-// zeros or an older record, whose LSN does not fit its place. A reader at position P therefore first
-// looks for a file with base P, then for a valid record at P in the file it reads. After every start
-// the writer begins a new file at the recovered end, so a torn tail is never written over.
+// zeros or an older record, whose LSN does not fit its place. After every start the writer begins a new
+// file at the recovered end, so a torn tail is never written over. The first record of each file is a
+// head, and heads stand nowhere else.
 //
-// Damage: where no valid record stands, the log goes on at the next valid record that was written when
-// that place was durable already (its durable LSN is greater). Such a range is set aside and reported; a
-// record that says otherwise is the rest of a write that never finished, and the log ends before it.
+// Damage: where no valid record stands at P, the log goes on at the next valid record R, in this file or a
+// later one, that is known to have been durable: R itself, or a valid record behind it, has a durable LSN
+// that is greater than P, and where it is another's not below R's end. The range before R is set aside and
+// reported. A record that nothing says this of is the rest of a write that never finished. Where no record
+// goes on, the log ends at P.
 //
-// Invariants: LSNs, accepted counts and arrival order never go back; each record carries its
-// predecessor's CRC, so a missing or replaced record is seen.
+// Payloads: a batch is the `TraceBatch` of Protos/tracer_service.proto as it was received, then the host;
+// each occurrence of one of its fields 1 to 6 is one event. Barrier, damage, verdict: `BarrierPayload`,
+// `DamagePayload`, `VerdictPayload`. A tick has none. A head, which only the router reads:
+// `RouterState.encodeHead`.
+//
+// Invariants: LSNs and counts never go back; the accepted counts of a batch are those of the record before
+// it plus its own events, those of any other record are its predecessor's; each record carries its
+// predecessor's CRC, so a missing or replaced record is seen. Arrivals are a clock's, which may be set.
 
 package import TraceModel
 
@@ -52,6 +71,8 @@ package enum LogRecordType: UInt8, Sendable {
     case tick = 4
     /// A range of the log that recovery found damaged (`DamagePayload`), counted in the totals.
     case damage = 5
+    /// Events of one worker that it does not get, as they lie in a dead letter (`VerdictPayload`).
+    case verdict = 6
 }
 
 /// Cumulative event counts, as every record carries them.

@@ -15,8 +15,8 @@ package struct LogRecovery: Sendable {
     /// Ranges without valid records that were durable once.
     package let damaged: [Range<LSN>]
 
-    /// Reads the log from its oldest record, hands each to `visit`, and syncs what it has read: after a
-    /// crash of the process alone the page cache may hold more than the disk.
+    /// Reads the log from its oldest record, hands each to `visit`, and makes durable what it has read: after
+    /// a crash of the process alone the page cache may hold more than the disk.
     /// Blocks; O(log). A record is valid only until `visit` returns.
     package static func run(
         _ directory: LogDirectory,
@@ -24,7 +24,7 @@ package struct LogRecovery: Sendable {
         visit: (LogRecord) -> Void
     ) throws(SystemError) -> LogRecovery {
         let bases = try directory.bases()
-        guard let begin = bases.first, let newest = bases.last else {
+        guard let begin = bases.first else {
             return LogRecovery(
                 end: 0,
                 begin: 0,
@@ -37,12 +37,11 @@ package struct LogRecovery: Sendable {
         }
         var reader = LogReader(directory: directory, salt: salt, from: begin)
         var lastCRC: UInt32 = 0
+        var lastDurable = begin
         var counts = LogCounts()
         var damaged: [Range<LSN>] = []
-        var stop: RecordCheck?
         while true {
-            stop = try reader.advance(budget: 1 << 20)
-            if stop != nil {
+            if try reader.advance(budget: 1 << 20) != nil {
                 guard let goesOn = try reader.findGoingOn() else { break }
                 damaged.append(reader.position..<goesOn)
                 reader.skip(to: goesOn)
@@ -50,22 +49,44 @@ package struct LogRecovery: Sendable {
             }
             for record in LogRecords(reader.records) {
                 lastCRC = record.crc
+                lastDurable = record.durableLSN
                 counts = record.counts
                 visit(record)
             }
         }
-        let file = try File(directory.file(base: newest), .readWrite)
-        try file.syncData()
-        var torn = 0
-        if case .incomplete = stop { torn = try file.size() - Int(reader.position - newest) }
+        try rewrite(directory, bases, from: lastDurable, to: reader.position)
         return LogRecovery(
             end: reader.position,
             begin: begin,
             lastCRC: lastCRC,
             counts: counts,
-            tornBytes: max(torn, 0),
+            tornBytes: Int(try reader.findUnfinishedEnd() - reader.position),
             bases: bases.filter { $0 <= reader.position },
             damaged: damaged
         )
+    }
+
+    /// Writes the last commit again where it stands, and syncs it. Syncing alone is not enough: where a sync
+    /// has failed the kernel takes what it could not write for clean, and the next sync says nothing.
+    private static func rewrite(
+        _ directory: LogDirectory,
+        _ bases: [LSN],
+        from durable: LSN,
+        to end: LSN
+    ) throws(SystemError) {
+        // A commit never spans two files.
+        guard let base = bases.last(where: { $0 < end }) else { return }
+        let file = try File(directory.file(base: base), .readWrite)
+        var buffer = RawBuffer(capacity: 1 << 20)
+        var at = max(durable, base)
+        while at < end {
+            let count = Int(min(end - at, 1 << 20))
+            buffer.removeAll()
+            let target = UnsafeMutableRawBufferPointer(start: buffer.reserve(count), count: count)
+            buffer.commit(try file.read(into: target, at: Int(at - base)))
+            try file.write(buffer.bytes, at: Int(at - base))
+            at += LSN(count)
+        }
+        try file.syncData()
     }
 }

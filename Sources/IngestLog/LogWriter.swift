@@ -1,3 +1,4 @@
+internal import Glibc
 package import SystemIO
 package import TraceModel
 
@@ -12,26 +13,35 @@ package struct LogWriter: ~Copyable {
     /// Every file's base, ascending; the last is the one written.
     private var bases: [LSN]
     private let preparer: SparePreparer
+    /// Size of a log file, unless one group alone is larger.
+    private let fileBytes: Int
 
-    /// Where the next record goes: everything below is durable.
+    /// Where the next record goes: between two commits everything below is durable, but for a file's head
+    /// that waits for the group behind it.
     package private(set) var end: LSN
+    /// What records say is durable: the end as of the last sync.
+    private var durable: LSN
     /// The totals of the last record.
     package private(set) var counts: LogCounts
 
     /// Begins a new file at the recovered end, so that nothing torn is ever written over.
+    /// `fileBytes` is smaller than the default in tests.
     package init(
         directory: LogDirectory,
         salt: UInt32,
-        recovery: LogRecovery
+        recovery: LogRecovery,
+        fileBytes: Int = Limits.logFileBytes
     ) throws(SystemError) {
         self.directory = directory
         self.salt = salt
         end = recovery.end
+        durable = recovery.end
         counts = recovery.counts
         chain = recovery.lastCRC
         base = recovery.end
-        capacity = Limits.logFileBytes
-        preparer = SparePreparer(directory: directory, bytes: Limits.logFileBytes)
+        self.fileBytes = fileBytes
+        capacity = fileBytes
+        preparer = SparePreparer(directory: directory, bytes: fileBytes)
         try preparer.prepareNow()
         file = try preparer.takeSpare(as: directory.file(base: base), bytes: capacity)
         bases = recovery.bases.filter { $0 != recovery.end } + [recovery.end]
@@ -55,23 +65,58 @@ package struct LogWriter: ~Copyable {
             from: end,
             previousCRC: chain,
             salt: salt,
-            durable: end,
+            durable: durable,
             counts: countsAt
         )
-        try file.write(group.buffer.bytes, at: Int(end - base))
-        try file.syncData()
+        do throws(SystemError) {
+            let place = Int(end - base)
+            // A block that is only begun would be read from the disk first.
+            let begun = (place + bytes) % File.blockBytes
+            let room = max(0, capacity - place - bytes)
+            let padding = begun == 0 ? 0 : min(File.blockBytes - begun, room)
+            try file.write(group.bytes(padding: padding), at: place)
+            try file.syncData()
+        } catch {
+            if error.isOutOfSpace { try forgetWritten() }
+            throw error
+        }
         counts = countsAt(group.offsets.count - 1)
         chain = sealed
         end += LSN(bytes)
+        durable = end
         // Not at once: until half of this file is full a trimmed one may have become the spare.
         if Int(end - base) * 2 > capacity { preparer.prepareInBackground() }
     }
 
+    /// What a full disk took of a group must not be found by the next start, as its batches are refused: the first
+    /// record loses its header. A disk that took nothing is left alone, as it won't take this either; where the
+    /// header is there and can't be taken back, only a new start can tell what is in the log.
+    private func forgetWritten() throws(SystemError) {
+        let size = LogRecord.headerBytes
+        let place = Int(end - base)
+        var header = RawBuffer(capacity: size)
+        do throws(SystemError) {
+            let target = UnsafeMutableRawBufferPointer(start: header.reserve(size), count: size)
+            header.commit(try file.read(into: target, at: place))
+            guard header.bytes.contains(where: { $0 != 0 }) else { return }
+            header.removeAll()
+            for _ in 0..<size { header.append(byte: 0) }
+            try file.write(header.bytes, at: place)
+            try file.syncData()
+        } catch {
+            throw SystemError(errno: EIO, call: error.call, subject: error.subject)
+        }
+    }
+
     /// Removes or recycles files that hold nothing at or above `lsn`.
     package mutating func trim(below lsn: LSN) throws(SystemError) {
-        while bases.count >= 2, bases[1] <= lsn {
+        // Without a head in the newest file the one before it has the last.
+        let kept = durable > base ? 1 : 2
+        while bases.count > kept, bases[1] <= lsn {
             try preparer.recycle(directory.file(base: bases[0]))
             bases.removeFirst()
+            // Oldest first on the disk too: a newer one missing would be a gap.
+            try FileSystem.syncDirectory(directory.path)
         }
     }
 
@@ -93,7 +138,7 @@ package struct LogWriter: ~Copyable {
             from: end,
             previousCRC: chain,
             salt: salt,
-            durable: end,
+            durable: durable,
             counts: { _ in totals }
         )
         try file.write(group.buffer.bytes, at: 0)
@@ -102,7 +147,7 @@ package struct LogWriter: ~Copyable {
     }
 
     private mutating func roll(toFit bytes: Int) throws(SystemError) {
-        let needed = max(Limits.logFileBytes, bytes + Limits.logFileHeadBytesMax)
+        let needed = max(fileBytes, bytes + min(Limits.logFileHeadBytesMax, fileBytes / 2))
         do throws(SystemError) {
             file = try preparer.takeSpare(as: directory.file(base: end), bytes: needed)
         } catch {

@@ -26,12 +26,15 @@ final class SparePreparer: Sendable {
     func prepareNow() throws(SystemError) {
         if FileSystem.exists(directory.spare) { return }
         let file = try File(directory.unfinishedSpare, .replace)
-        let block = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 4096)
+        let block = UnsafeMutableRawBufferPointer.allocate(
+            byteCount: min(1 << 20, bytes),
+            alignment: 4096
+        )
         defer { block.deallocate() }
         block.initializeMemory(as: UInt8.self, repeating: 0)
         var offset = 0
         while offset < bytes {
-            try file.write(UnsafeRawBufferPointer(block), at: offset)
+            try file.writeDirectly(UnsafeRawBufferPointer(block), at: offset)
             offset += block.count
         }
         try file.syncData()
@@ -46,6 +49,13 @@ final class SparePreparer: Sendable {
                 state = .ready
                 return
             }
+            #if DEBUG
+            if Simulation.driver != nil {
+                // A simulation has one thread.
+                try? prepareNow()
+                return
+            }
+            #endif
             state = .preparing(
                 DedicatedThread("log-spare") { [self] in
                     // Without a spare the next roll makes its file itself, and reports the error.

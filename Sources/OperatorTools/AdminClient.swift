@@ -38,6 +38,36 @@ package enum AdminClient {
         return "\(numbers.joined(separator: ",")) (\(response.movedSlots) slots moved)"
     }
 
+    /// Sets a worker's events aside up to a position in the log; a line that says what has become of it.
+    package static func skip(
+        _ worker: WorkerName,
+        to lsn: LSN,
+        dataDirectory: String
+    ) throws -> String {
+        let answer = StatusQuery(dataDirectory: dataDirectory, metrics: nil).run()
+        let known = answer.status.workers.first { $0.name == "\(worker)" }
+        let request = SkipRequest(
+            worker: worker.description,
+            to: lsn,
+            counted: answer.problem == nil ? known?.countedLsn ?? 0 : .max
+        )
+        let response = try SkipResponse(
+            decoding: try call(.skip, request.encoded(), dataDirectory: dataDirectory)
+        )
+        let setAside =
+            response.letter.isEmpty
+            ? "nothing is to be set aside"
+            : "\(response.events) events from \(response.from) on are set aside as \(response.letter)"
+        return "\(worker) goes on at LSN \(response.to): \(setAside)"
+            + (response.note.isEmpty ? "" : ". \(response.note)")
+    }
+
+    /// Which worker holds which slots.
+    package static func slots(dataDirectory: String) throws -> [SlotHolding] {
+        let answer = try call(.slots, [], dataDirectory: dataDirectory)
+        return try SlotsResponse(decoding: answer).holdings
+    }
+
     private static func call(
         _ method: AdminService.Method,
         _ request: [UInt8],

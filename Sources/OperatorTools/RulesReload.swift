@@ -1,7 +1,7 @@
 import AnomalyRules
 import Glibc
 import SystemIO
-import TraceModel
+package import TraceModel
 
 /// Has a cluster's workers take over the anomaly rules of its data directory.
 package struct RulesReload {

@@ -14,6 +14,8 @@ struct AckTicket: Sendable {
     let outcome: BatchAdmission.Outcome
     /// The message's size, given back to the stream's budget with the answer.
     let bytes: Int
+    /// When the message was there, on the monotonic clock.
+    let arrival: Int64
 
     /// Where this is a duplicate, the same as a refusal.
     func refusedIfDuplicate(_ error: TraceError) -> AckTicket? {
@@ -21,15 +23,26 @@ struct AckTicket: Sendable {
         return AckTicket(
             sender: sender,
             outcome: .refused(error, events: events, sequence: sequence),
-            bytes: bytes
+            bytes: bytes,
+            arrival: arrival
         )
     }
 
-    /// The group is durable.
+    /// Their group is durable.
+    static func pay(_ tickets: [AckTicket]) {
+        var stored = StoredAnswer()
+        for ticket in tickets { ticket.pay(&stored) }
+    }
+
     func pay() {
+        var stored = StoredAnswer()
+        pay(&stored)
+    }
+
+    private func pay(_ stored: inout StoredAnswer) {
         switch (sender, outcome) {
         case (.unary(let call), .accepted(let events, _)):
-            call.reply(TraceResponse(success: true, message: "\(events) events stored").encoded())
+            call.reply(stored.bytes(events: events))
         case (.unary(let call), .duplicate(let events, _)):
             let message = "\(events) events were stored before"
             call.reply(TraceResponse(success: true, message: message).encoded())
@@ -50,5 +63,19 @@ struct AckTicket: Sendable {
         case .unary(let call): call.fail(error.status, error.description, trailers: error.trailers)
         case .stream(let stream): stream.fail(error)
         }
+    }
+}
+
+/// The answer for so many events, made once for a row of batches of one size, as agents send them.
+private struct StoredAnswer {
+    private var events = -1
+    private var encoded: [UInt8] = []
+
+    mutating func bytes(events: Int) -> [UInt8] {
+        if events != self.events {
+            self.events = events
+            encoded = TraceResponse(success: true, message: "\(events) events stored").encoded()
+        }
+        return encoded
     }
 }

@@ -9,12 +9,20 @@ final class AdminHandler: GRPCServerHandler {
     private let queue: IngestQueue
     private let context: RouterContext
     private let slotMap: CurrentSlotMap
+    private let desk: DeadLetterDesk
     private let logger: Logger
 
-    init(queue: IngestQueue, context: RouterContext, slotMap: CurrentSlotMap, logger: Logger) {
+    init(
+        queue: IngestQueue,
+        context: RouterContext,
+        slotMap: CurrentSlotMap,
+        desk: DeadLetterDesk,
+        logger: Logger
+    ) {
         self.queue = queue
         self.context = context
         self.slotMap = slotMap
+        self.desk = desk
         self.logger = logger
     }
 
@@ -32,6 +40,8 @@ final class AdminHandler: GRPCServerHandler {
             queue.close()
             finalize(call, reason: .stop)
         case .scale: scale(call, message)
+        case .skip: skip(call, message)
+        case .slots: call.reply(SlotsResponse(holdings: context.slotHoldings).encoded())
         case nil: preconditionFailure("no such admin method")
         }
     }
@@ -95,6 +105,35 @@ final class AdminHandler: GRPCServerHandler {
                     }
                 }
             )
+        } catch {
+            call.fail(error.status, error.description)
+        }
+    }
+
+    /// Answers once the worker's events are set aside.
+    private func skip(_ call: GRPCUnaryCall, _ message: borrowing ReceivedMessage) {
+        do throws(TraceError) {
+            let request = try SkipRequest(decoding: message.bytes())
+            guard let worker = WorkerName(request.worker) else {
+                throw TraceError(.invalidArgument, "worker: no worker “\(request.worker)”")
+            }
+            let counted = request.counted == .max ? nil : request.counted
+            let skip = DeadLetterDesk.Skip(worker: worker, to: request.to, counted: counted) {
+                switch $0 {
+                case .success(let outcome):
+                    let response = SkipResponse(
+                        from: outcome.verdict?.range.lowerBound ?? outcome.end,
+                        to: outcome.end,
+                        events: outcome.verdict?.events ?? 0,
+                        letter: outcome.verdict.map { "\(DeadLetterName($0))" } ?? "",
+                        note: outcome.note
+                    )
+                    call.reply(response.encoded())
+                case .failure(let error):
+                    call.fail(error.status, error.description)
+                }
+            }
+            desk.request(skip)
         } catch {
             call.fail(error.status, error.description)
         }

@@ -63,6 +63,10 @@ struct BatchAdmission: ~Copyable {
             let missing = summary.hasClientID ? "sequence" : "client_id"
             return refused("\(missing) is unset: send both client_id and sequence, or neither")
         }
+        // Repaired for the output, two hosts could become one, whose processes lie in slots of both.
+        guard String(validating: summary.host.buffer, as: UTF8.self) != nil else {
+            return refused("host: no valid UTF-8")
+        }
         var entry = CommitGroup.Entry()
         if summary.hasSequence {
             let client = Array(summary.clientID.buffer)

@@ -4,12 +4,27 @@ import Synchronization
 import TraceModel
 
 /// One open `StreamTraceBatches` call: acknowledges its batches in the order they came and ends once the
-/// client has closed and every batch is answered.
+/// client has closed and every batch is answered. Where the router ends first, every batch taken is
+/// answered too, and then the stream ends in `ABORTED`: the client connects again and sends what has no
+/// answer.
 final class BatchStream: Sendable {
     private struct State {
         var unanswered = 0
         var isHalfClosed = false
         var isOver = false
+        /// The router ends: no further batch is taken.
+        var isEnding = false
+
+        /// How to end the stream, once there is nothing left to answer.
+        var ending: Ending? {
+            guard unanswered == 0, !isOver else { return nil }
+            return isHalfClosed ? .complete : isEnding ? .aborted : nil
+        }
+    }
+
+    private enum Ending {
+        case complete
+        case aborted
     }
 
     private let stream: GRPCStream
@@ -22,6 +37,9 @@ final class BatchStream: Sendable {
         self.peer = peer
         self.peerHost = peerHost
     }
+
+    /// Whether another batch may come.
+    var takesMore: Bool { state.withLock { !$0.isEnding } }
 
     /// A batch was taken: its answer is owed. Batches of one stream lie in commit groups in their order,
     /// so answers go out in that order too.
@@ -60,11 +78,11 @@ final class BatchStream: Sendable {
         if !stream.send(ack.encoded()) {
             stream.finish(.resourceExhausted, "The client does not read its acknowledgements")
         }
-        let isDone = state.withLock { state in
+        let ending = state.withLock { state in
             state.unanswered -= 1
-            return state.isHalfClosed && state.unanswered == 0 && !state.isOver
+            return state.ending
         }
-        if isDone { stream.finish() }
+        end(ending)
     }
 
     /// The stream cannot go on.
@@ -74,10 +92,31 @@ final class BatchStream: Sendable {
     }
 
     func halfClosed() {
-        let isDone = state.withLock { state in
+        let ending = state.withLock { state in
             state.isHalfClosed = true
-            return state.unanswered == 0 && !state.isOver
+            return state.ending
         }
-        if isDone { stream.finish() }
+        end(ending)
+    }
+
+    /// The router ends: what was taken is still answered.
+    func routerEnds() {
+        let ending = state.withLock { state in
+            state.isEnding = true
+            return state.ending
+        }
+        end(ending)
+    }
+
+    private func end(_ ending: Ending?) {
+        switch ending {
+        case .complete: stream.finish()
+        case .aborted:
+            stream.finish(
+                .aborted,
+                "The server restarts: connect again and send what was not acknowledged"
+            )
+        case nil: break
+        }
     }
 }

@@ -31,9 +31,14 @@ final class CatchUpReader {
     /// Where the next step begins.
     var position: LSN { reader.position }
 
-    /// The share of the next records below `limit`. `from` is where the last step's end was accepted.
+    /// The share of the next records below `limit`, without what `verdicts` leave out. `from` is where the last step's end was accepted.
     /// - Throws: `TraceError` where the log is damaged or unreadable.
-    func step(from: LSN, limit: LSN, maps: SlotMapHistory) throws -> Step {
+    func step(
+        from: LSN,
+        limit: LSN,
+        maps: SlotMapHistory,
+        verdicts: Verdicts = Verdicts()
+    ) throws -> Step {
         precondition(reader.position == from, "the worker stands elsewhere")
         let bytes = try reader.next(budget: Self.chunkBytes, limit: limit)
         var events = RoutedEvents()
@@ -41,18 +46,20 @@ final class CatchUpReader {
         for record in LogRecords(bytes) {
             builder.use(maps.place(at: record.lsn).map)
             switch record.type {
+            case .batch where verdicts.covers(worker, record.lsn):
+                break
             case .batch:
                 events.removeAll()
                 try scan(record, into: &events)
                 builder.add(record, events: events, first: 0, count: events.count)
             case .barrier, .tick:
                 builder.addForAll(record)
-            case .fileHead, .damage, nil:
+            case .fileHead, .damage, .verdict, nil:
                 break
             }
         }
         return Step(
-            payload: builder.finish().first?.payload ?? SharePayload(),
+            payload: builder.finish().first?.payload ?? SharePayload(capacity: 64),
             end: reader.position
         )
     }

@@ -13,6 +13,8 @@ final class CommitGroup: @unchecked Sendable {
         /// Bytes of events by resource, as they came.
         var wireBytes: InlineArray<6, Int> = InlineArray(repeating: 0)
         var dedupKey: DedupKey?
+        /// Events that a verdict sets aside.
+        var deadLettered: UInt64 = 0
     }
 
     struct DedupKey {
@@ -21,8 +23,8 @@ final class CommitGroup: @unchecked Sendable {
         let digest: UInt64
     }
 
-    var log = LogGroup()
-    var events = RoutedEvents()
+    @exclusivity(unchecked) var log = LogGroup()
+    @exclusivity(unchecked) var events = RoutedEvents()
     var entries: [Entry] = []
     var tickets: [AckTicket] = []
     /// Events refused or found to be duplicates while the group was open.
@@ -39,8 +41,14 @@ final class CommitGroup: @unchecked Sendable {
     /// Barriers among the records, with the LSN behind each.
     var barriers: [(barrier: BarrierPayload, end: LSN)] = []
 
+    var verdicts: [VerdictPayload] = []
+
     var isEmpty: Bool { entries.isEmpty }
+    /// Whether the fabric has to see the group itself, as reading the log later would be too late.
+    var concernsRouting: Bool { !barriers.isEmpty || !verdicts.isEmpty }
     var byteCount: Int { log.byteCount }
+    /// Whether it tells of the time, and of nothing else.
+    var isTick: Bool { log.offsets.count == 1 && log.record(at: log.offsets[0]).type == .tick }
 
     /// What came as a duplicate is refused; returns how many batches that are.
     func refuseDuplicates(_ error: TraceError) -> Int {
@@ -62,6 +70,7 @@ final class CommitGroup: @unchecked Sendable {
         entries.removeAll(keepingCapacity: true)
         tickets.removeAll(keepingCapacity: true)
         barriers.removeAll()
+        verdicts.removeAll()
         rejectedEvents = 0
         deduplicatedEvents = 0
         lastBatchSeen = false

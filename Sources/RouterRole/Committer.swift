@@ -16,6 +16,8 @@ final class Committer: @unchecked Sendable {
     private var writer: LogWriter
     private var state: RouterState
     private var planner = WindowPlanner()
+    private var gate: AdmissionGate
+    private var freeSpace = FreeSpace(ClusterPaths.log)
     private var stems: StemClock
     private var totals: LogCounts
     /// Events refused and found to be duplicates that no record carries yet.
@@ -42,6 +44,7 @@ final class Committer: @unchecked Sendable {
         self.fabric = fabric
         self.logger = logger
         self.context = context
+        gate = AdmissionGate(logBudgetBytes: context.logBudgetBytes)
         self.stems = stems
         totals = writer.counts
         self.writer = writer
@@ -51,25 +54,33 @@ final class Committer: @unchecked Sendable {
     /// Runs until the queue has ended; everything taken is then durable.
     func run() {
         lastEvents = WallClock.monotonic()
-        while case .group(let group, let requests) = queue.take(deadline: lastTick + Self.second) {
+        while case .group(let taken, let requests, let verdicts) = queue.take(
+            deadline: lastTick + Self.second
+        ) {
+            rejected += taken.rejectedEvents
+            deduplicated += taken.deduplicatedEvents
+            let group = admitted(taken)
             let now = WallClock.monotonic()
-            rejected += group.rejectedEvents
-            deduplicated += group.deduplicatedEvents
             plan(group, now: now)
             let barrier = addBarrier(to: group, requests: requests, now: now)
+            for request in verdicts { add(request.verdict, to: group) }
             addTick(to: group, now: now)
             if group.isEmpty {
                 pay(group)
+                for request in verdicts { request.done(true) }
                 queue.recycle(group)
                 continue
             }
             if let failure = commit(group) {
-                refuse(group, requests: requests, barrier: barrier, failure)
+                refuse(group, requests: requests, Self.refusal(for: failure), as: "disk_full")
+                if let barrier { planner.request(barrier.reason) }
+                for request in verdicts { request.done(false) }
                 continue
             }
             pay(group)
             if let barrier { for request in requests { request.done(barrier) } }
             fabric.publish(group, recycle: queue.recycle)
+            for request in verdicts { request.done(true) }
             trim()
         }
         keepCounts()
@@ -84,13 +95,75 @@ final class Committer: @unchecked Sendable {
         if commit(group) == nil { fabric.publish(group, recycle: queue.recycle) }
     }
 
+    // MARK: What stands in the way
+
+    /// The group itself where its batches may be taken; else they are refused, once their calls have been held,
+    /// and what else is to be logged goes into an empty one.
+    private func admitted(_ group: CommitGroup) -> CommitGroup {
+        trim()
+        warnAtHalf()
+        guard !group.isEmpty else {
+            context.obstacle = obstacle()
+            return group
+        }
+        guard let obstacle = waitForRoom() else { return group }
+        let refusal = gate.refusal(
+            for: obstacle,
+            slowest: context.slowest,
+            end: writer.end,
+            freeBytes: freeSpace.bytes()
+        )
+        refuse(group, requests: [], refusal, as: obstacle.rawValue)
+        return CommitGroup()
+    }
+
+    /// Waits until batches may be taken; what stood in the way where that takes too long.
+    private func waitForRoom() -> AdmissionGate.Obstacle? {
+        let deadline = WallClock.monotonic() + Int64(Limits.callHoldSeconds) * Self.second
+        while true {
+            context.obstacle = obstacle()
+            guard context.obstacle != nil, WallClock.monotonic() < deadline else {
+                return context.obstacle
+            }
+            usleep(100_000)
+            trim()
+        }
+    }
+
+    private func obstacle() -> AdmissionGate.Obstacle? {
+        gate.obstacle(logBytes: logBytes, freeBytes: freeSpace.bytes())
+    }
+
+    private var logBytes: Int { Int(writer.end - writer.begin) }
+
+    /// Also ends the window, so that workers checkpoint: that may be all that is missing.
+    private func warnAtHalf() {
+        guard gate.passesHalf(logBytes: logBytes) else { return }
+        let slowest = context.slowest
+        logger.warning(
+            "The ingest log has reached half of its budget",
+            metadata: [
+                "bytes": "\(logBytes)", "budget": "\(gate.logBudgetBytes)",
+                "worker": "\(slowest.map { "\($0.worker)" } ?? "")",
+                "at_lsn": "\(slowest?.lsn ?? writer.begin)",
+            ]
+        )
+        planner.request(.size)
+    }
+
     // MARK: What goes into a group
 
     private func plan(_ group: CommitGroup, now: Int64) {
         for entry in group.entries {
             lastEvents = now
             for resource in Resource.allCases where entry.accepted[Int(resource.rawValue)] > 0 {
-                planner.logged(resource, bytes: entry.wireBytes[Int(resource.rawValue)], now: now)
+                let index = Int(resource.rawValue)
+                planner.logged(
+                    resource,
+                    events: Int(entry.accepted[index]),
+                    bytes: entry.wireBytes[index],
+                    now: now
+                )
             }
         }
         if group.lastBatchSeen { planner.lastBatch(now: now) }
@@ -123,6 +196,21 @@ final class Committer: @unchecked Sendable {
         planner.closed()
         lastTick = now
         return barrier
+    }
+
+    /// Puts a verdict behind the group's batches, unless it is in force already.
+    private func add(_ verdict: VerdictPayload, to group: CommitGroup) {
+        guard !state.verdicts.contains(verdict.worker, from: verdict.range.lowerBound) else {
+            return
+        }
+        var body = RawBuffer()
+        verdict.encode(into: &body)
+        let target = group.log.append(.verdict, arrival: WallClock.now(), bodyBytes: body.count)
+        UnsafeMutableRawBufferPointer(start: target, count: body.count).copyMemory(from: body.bytes)
+        var entry = CommitGroup.Entry()
+        entry.deadLettered = verdict.events
+        group.entries.append(entry)
+        group.verdicts.append(verdict)
     }
 
     /// Records the clock once a second while anything may wait for it, and counts that no batch carried.
@@ -166,12 +254,15 @@ final class Committer: @unchecked Sendable {
         var running = totals
         running.rejected += rejected
         running.deduplicated += deduplicated
+        var wireBytes = 0
         var steps: [LogCounts] = []
         steps.reserveCapacity(group.entries.count)
         for entry in group.entries {
             for index in entry.accepted.indices {
                 running.accepted[index] += UInt64(entry.accepted[index])
             }
+            running.deadLettered += entry.deadLettered
+            wireBytes += entry.wireBytes.indices.reduce(0) { $0 + entry.wireBytes[$1] }
             steps.append(running)
         }
         let begin = writer.end
@@ -196,27 +287,46 @@ final class Committer: @unchecked Sendable {
             let (barrier, end) = group.barriers[index]
             state.passed(barrier, end: end)
         }
-        context.commitLatency.record(nanoseconds: WallClock.monotonic() - started)
+        gate.logged(bytes: wireBytes)
+        if !group.barriers.isEmpty { gate.windowClosed() }
+        for verdict in group.verdicts {
+            state.verdicts.insert(verdict.range, of: verdict.worker)
+        }
+        context.commitLatency.record(
+            nanoseconds: CollectionOfOne(WallClock.monotonic() - started)
+        )
     }
 
     private func pay(_ group: CommitGroup) {
-        for ticket in group.tickets { ticket.pay() }
+        AckTicket.pay(group.tickets)
+        answered(group)
+    }
+
+    /// Nobody waits for the group any more.
+    private func answered(_ group: CommitGroup) {
+        let now = WallClock.monotonic()
+        context.ackLatency.record(nanoseconds: group.tickets.lazy.map { now - $0.arrival })
+        context.waitingChanged(by: -group.tickets.reduce(0) { $0 + $1.bytes })
         group.tickets.removeAll(keepingCapacity: true)
     }
 
-    /// Refuses the calls of a group that could not be written; its barrier is asked for again.
-    private func refuse(
-        _ group: CommitGroup,
-        requests: [IngestQueue.BarrierRequest],
-        barrier: BarrierPayload?,
-        _ error: SystemError
-    ) {
-        let refusal = TraceError(
+    private static func refusal(for error: SystemError) -> TraceError {
+        TraceError(
             .exhausted,
             "The server's disk is full",
             remedy: "The batch was not stored; send it again later",
             cause: error
         )
+    }
+
+    /// Refuses the calls of a group that is not written; its barriers are asked for again. `reason`: what
+    /// they are counted as.
+    private func refuse(
+        _ group: CommitGroup,
+        requests: [IngestQueue.BarrierRequest],
+        _ refusal: TraceError,
+        as reason: String
+    ) {
         var refused = queue.forget(group, refusal, requests: requests)
         for ticket in group.tickets {
             switch ticket.outcome {
@@ -231,9 +341,12 @@ final class Committer: @unchecked Sendable {
             }
             ticket.cancel(refusal)
         }
-        for _ in 0..<refused { context.refusals.count(refusal.code.rawValue) }
-        if let barrier { planner.request(barrier.reason) }
-        logger.error("Batches refused: the disk is full", metadata: ["error": "\(error)"])
+        for _ in 0..<refused { context.refusals.count(reason) }
+        logger.error(
+            "Batches refused",
+            metadata: ["batches": "\(refused)", "reason": "\(refusal)"]
+        )
+        answered(group)
         queue.recycle(group)
     }
 
@@ -254,6 +367,7 @@ final class Committer: @unchecked Sendable {
         do {
             try writer.trim(below: below)
             context.logBegin = writer.begin
+            state.verdicts.trim(below: writer.begin)
         } catch {
             logger.warning("An old log file could not be removed", metadata: ["error": "\(error)"])
         }

@@ -30,6 +30,11 @@ struct DamageTally: ~Copyable {
         return (try? BatchScanner.scan(record.body, into: &index))?.total ?? 0
     }
 
-    /// Gaps that no damage record has told of.
-    var unreported: [DamagePayload] { gaps.filter { !reported.contains($0.range) } }
+    /// Of the ranges that the log's recovery found damaged, those that no damage record has told of.
+    func unreported(of damaged: [Range<LSN>]) -> [DamagePayload] {
+        damaged.filter { !reported.contains($0) }.map { range in
+            // Without a record before it there is nothing to count from.
+            gaps.first { $0.range == range } ?? DamagePayload(range: range, events: 0)
+        }
+    }
 }

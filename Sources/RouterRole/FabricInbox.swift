@@ -19,18 +19,22 @@ final class FabricInbox: Sendable {
     private let state = Mutex(State())
     private let trimmable = Atomic<UInt64>(0)
     private let durable: Atomic<UInt64>
+    private let work: Atomic<UInt64>
 
     init(durable: LSN) throws(SystemError) {
         wakeup = try Wakeup()
         self.durable = Atomic(durable)
+        work = Atomic(durable)
     }
 
-    /// Hands over a durable group; barriers always arrive, as they change the slot map.
+    /// Hands over a durable group; barriers and verdicts always arrive, as they
+    /// change what workers are sent.
     func publish(_ group: CommitGroup, recycle: @escaping @Sendable (CommitGroup) -> Void) {
         durable.store(group.end, ordering: .releasing)
+        if !group.isTick { work.store(group.end, ordering: .releasing) }
         let (fits, wasEmpty) = state.withLock { state in
             let wasEmpty = state.deliveries.isEmpty
-            guard !group.barriers.isEmpty || state.bytes < Limits.fabricInboxBytesMax else {
+            guard group.concernsRouting || state.bytes < Limits.fabricInboxBytesMax else {
                 return (false, wasEmpty)
             }
             state.deliveries.append(Delivery(group: group, recycle: recycle))
@@ -41,16 +45,37 @@ final class FabricInbox: Sendable {
         if wasEmpty { wakeup.signal() }
     }
 
-    /// Everything handed over since the last call.
-    func take() -> [Delivery] {
-        state.withLock { state in
+    /// Everything handed over since the last call, in stretches that can go to the workers together: the groups of one
+    /// follow one another, none but its last changes what workers are sent, and they are not too much for one message.
+    func takeStretches() -> [ArraySlice<Delivery>] {
+        let deliveries = state.withLock { state in
             defer { state = State() }
             return state.deliveries
         }
+        var stretches: [ArraySlice<Delivery>] = []
+        var start = 0
+        var bytes = 0
+        for index in deliveries.indices {
+            let group = deliveries[index].group
+            bytes += group.byteCount
+            let next = index + 1
+            guard
+                next == deliveries.count || group.concernsRouting
+                    || deliveries[next].group.begin != group.end
+                    || bytes + deliveries[next].group.byteCount > Limits.shareStretchBytes
+            else { continue }
+            stretches.append(deliveries[start..<next])
+            start = next
+            bytes = 0
+        }
+        return stretches
     }
 
     /// Everything below is on the disk.
     var durableLSN: LSN { durable.load(ordering: .acquiring) }
+
+    /// Where what workers have to do ends: behind it there are ticks only, which nobody lags behind with.
+    var workLSN: LSN { work.load(ordering: .acquiring) }
 
     /// Everything below is in every worker's checkpoint.
     var trimmableLSN: LSN {

@@ -16,6 +16,7 @@ final class FabricLoop {
     private let logger: Logger
     private let routerSocket: ZMQSocket
     private let aggregator: ZMQSocket
+    private var watch: AggregatorWatch
     private let poller = ZMQPoller()
     private let routerSource: ZMQPoller.Source
     private let aggregatorSource: ZMQPoller.Source
@@ -25,12 +26,23 @@ final class FabricLoop {
     private var readers: [WorkerName: CatchUpReader] = [:]
     private var maps: SlotMapHistory
     private var gates = HandoverGates()
+    private var verdicts: Verdicts
+    /// Workers whose events are being set aside: they are sent nothing meanwhile.
+    private var held: Set<WorkerName> = []
+    /// The incarnation whose claim has been looked into.
+    private var judged: [WorkerName: UInt64] = [:]
+    private let desk: DeadLetterDesk
+    /// The last window that the aggregator has published, by resource; nil before it has been heard.
+    private var published: [Resource: UInt64]?
+    private var pauses = HandoverPauses()
     private var builder: ShareBuilder
     /// Everything below has been offered to the workers that were up to date.
     private var routedLSN: LSN
     private var counts: LogCounts
     private var window: UInt64
     private var reported: RouterStatus?
+    /// When groups were last waited for, monotonic ns.
+    private var lastGathered: Int64 = 0
     private var lastReport: Int64 = 0
 
     private static let second: Int64 = 1_000_000_000
@@ -39,6 +51,8 @@ final class FabricLoop {
         inbox: FabricInbox,
         context: RouterContext,
         maps: SlotMapHistory,
+        verdicts: Verdicts,
+        desk: DeadLetterDesk,
         counts: LogCounts,
         window: UInt64,
         logger: Logger
@@ -46,10 +60,14 @@ final class FabricLoop {
         self.inbox = inbox
         self.context = context
         self.maps = maps
+        self.verdicts = verdicts
+        self.desk = desk
         self.counts = counts
         self.window = window
         self.logger = logger
+        watch = AggregatorWatch(logger: logger)
         routedLSN = inbox.durableLSN
+        context.slotHoldings = maps.holdings
         builder = ShareBuilder(for: [], map: maps.current)
         let zmq = try ZMQContext()
         routerSocket = try ZMQSocket(zmq, .router)
@@ -69,47 +87,84 @@ final class FabricLoop {
         var isBusy = false
         while !context.isStopping {
             poller.wait(milliseconds: isBusy ? 0 : 200)
+            if !isBusy { gather() }
             inbox.wakeup.clear()
             receiveFromWorkers()
             receiveFromAggregator()
-            for delivery in inbox.take() {
-                route(delivery.group)
-                delivery.recycle(delivery.group)
+            // Their verdicts are in the inbox already.
+            let settled = desk.takeSettled()
+            for stretch in inbox.takeStretches() {
+                route(stretch.map(\.group))
+                for delivery in stretch { delivery.recycle(delivery.group) }
             }
+            held.subtract(settled)
+            takeSkips()
             isBusy = catchUp()
             openGates()
             report()
+            watch.tick(now: WallClock.monotonic())
         }
+    }
+
+    /// Lets more groups come where one follows another, so that workers are woken for several at once. Blocks for
+    /// `Limits.fabricSpacingNanoseconds` at most, and not at all where groups are further apart.
+    private func gather() {
+        let end = lastGathered + Limits.fabricSpacingNanoseconds
+        let now = WallClock.monotonic()
+        if now < end { usleep(UInt32((end - now) / 1_000)) }
+        lastGathered = max(now, end)
     }
 
     // MARK: Live groups
 
-    private func route(_ group: CommitGroup) {
-        // A group dropped at the inbox leaves a gap that the log fills.
+    /// `groups`: a stretch of `FabricInbox`.
+    private func route(_ groups: [CommitGroup]) {
+        guard let begin = groups.first?.begin, let end = groups.last?.end else { return }
+        let bytes = groups.reduce(0) { $0 + $1.byteCount }
+        // A group dropped at the inbox leaves a gap that the log fills; so it does for what no message would hold.
         let live = Set(
             sessions.values.filter {
-                $0.position == group.begin && $0.maySend(bytes: group.byteCount)
-                    && !gates.blocks($0.worker, at: group.begin)
+                $0.position == begin && bytes <= Limits.logRecordBytesMax
+                    && $0.maySend(bytes: bytes)
+                    && !gates.blocks($0.worker, at: begin)
             }.map(\.worker)
         )
         if !builder.serves(live) {
             builder = ShareBuilder(for: live, map: maps.current)
         }
-        var partBegin = group.begin
-        var end = group.begin
+        var partBegin = begin
+        for group in groups { add(group, for: live, &partBegin) }
+        send(to: live, from: partBegin, upTo: end)
+        for group in groups {
+            for verdict in group.verdicts { verdicts.insert(verdict.range, of: verdict.worker) }
+            counts = group.totals
+        }
+        routedLSN = end
+    }
+
+    /// Adds a group's records to the shares, and sends those at a barrier; `partBegin` is where what was not sent yet
+    /// begins.
+    private func add(
+        _ group: CommitGroup,
+        for live: Set<WorkerName>,
+        _ partBegin: inout LSN
+    ) {
         for (index, offset) in group.log.offsets.enumerated() {
             let record = group.log.record(at: offset)
             let entry = group.entries[index]
-            end = record.lsn + LSN(record.stride)
-            if record.type == .batch {
+            let end = record.lsn + LSN(record.stride)
+            switch record.type {
+            case .batch:
                 builder.add(
                     record,
                     events: group.events,
                     first: entry.firstEvent,
                     count: entry.eventCount
                 )
-            } else {
+            case .barrier, .tick:
                 builder.addForAll(record)
+            case .fileHead, .damage, .verdict, nil:
+                break
             }
             if let barrier = group.barriers.first(where: { $0.end == end })?.barrier {
                 passed(barrier, end: end)
@@ -119,15 +174,14 @@ final class FabricLoop {
                 builder.use(maps.current)
             }
         }
-        send(to: live, from: partBegin, upTo: group.end)
-        routedLSN = group.end
-        counts = group.totals
     }
 
     private func passed(_ barrier: BarrierPayload, end: LSN) {
         let before = maps.current
         maps.append(barrier, end: end)
         gates.add(from: before, to: barrier.slotMap, at: end)
+        pauses.begin(from: before, to: barrier.slotMap, at: end, now: WallClock.monotonic())
+        if before != barrier.slotMap { context.slotHoldings = maps.holdings }
         window = barrier.window + 1
     }
 
@@ -187,7 +241,12 @@ final class FabricLoop {
             do {
                 let reader = reader(for: session)
                 let limit = gates.limit(for: worker, at: session.position, head: routedLSN)
-                let step = try reader.step(from: session.position, limit: limit, maps: maps)
+                let step = try reader.step(
+                    from: session.position,
+                    limit: limit,
+                    maps: maps,
+                    verdicts: verdicts
+                )
                 if step.payload.buffer.count > 0 {
                     deliver(step.payload, to: worker, upTo: step.end)
                 } else {
@@ -248,10 +307,15 @@ final class FabricLoop {
         }
         sessions[hello.worker] = nil
         readers[hello.worker] = nil
-        // A worker without a checkpoint begins where it first owned a slot.
+        // It says hello again in a second.
+        guard !held.contains(hello.worker), !isToBeJudged(hello) else { return }
+        // A worker without a checkpoint begins where it first owned a slot; before it owns one, where this
+        // loop stands: the log's end may lie behind a barrier that gives it slots and is still to come. So
+        // does one that the log has gone on without: nothing in there was its own.
+        let begin = max(context.logBegin, 1)
         let resume =
-            hello.resumeLSN > 0
-            ? hello.resumeLSN : maps.firstOwned(by: hello.worker) ?? inbox.durableLSN
+            hello.resumeLSN >= begin
+            ? hello.resumeLSN : maps.firstOwned(by: hello.worker) ?? routedLSN
         guard resume >= context.logBegin, resume <= inbox.durableLSN else {
             logger.error(
                 "A worker cannot go on from where its checkpoint stands",
@@ -263,7 +327,8 @@ final class FabricLoop {
             let gone = WorkerFenced(
                 worker: hello.worker,
                 incarnation: hello.incarnation,
-                reason: "the log holds \(context.logBegin)..<\(inbox.durableLSN), not \(resume)"
+                reason: "the log holds \(context.logBegin)..<\(inbox.durableLSN), not \(resume)",
+                isLost: true
             )
             send(.workerFenced(gone), to: peer)
             return
@@ -291,6 +356,86 @@ final class FabricLoop {
                 )
             ),
             to: peer
+        )
+    }
+
+    // MARK: Events set aside
+
+    /// Whether the worker has to wait until what it claims to die of has been set aside. Each incarnation is
+    /// heard once: where its claim does not hold, it goes on as it can.
+    private func isToBeJudged(_ hello: WorkerHello) -> Bool {
+        guard let claim = hello.claim, judged[hello.worker] != hello.incarnation,
+            claim.lsn >= max(hello.resumeLSN, context.logBegin), claim.lsn < inbox.durableLSN,
+            !verdicts.covers(hello.worker, claim.lsn)
+        else { return false }
+        judged[hello.worker] = hello.incarnation
+        let isTaken = desk.submit(
+            DeadLetterCase(
+                worker: hello.worker,
+                ground: .crash(claim.lsn, reason: claim.reason),
+                maps: maps,
+                verdicts: verdicts,
+                answer: { _ in }
+            )
+        )
+        if isTaken { held.insert(hello.worker) }
+        return isTaken
+    }
+
+    /// Begins what operators ask for.
+    private func takeSkips() {
+        for request in desk.takeRequests() {
+            // One that owns nothing any more may come back to what it had saved.
+            let checkpoint = ClusterPaths.checkpoint(of: request.worker)
+            guard
+                maps.current.allWorkers.contains(request.worker) || FileSystem.exists(checkpoint)
+            else {
+                let error = TraceError(.notFound, "There is no worker \(request.worker)")
+                request.answer(.failure(error))
+                continue
+            }
+            let isTaken =
+                !held.contains(request.worker)
+                && desk.submit(
+                    DeadLetterCase(
+                        worker: request.worker,
+                        ground: .skip(
+                            // Behind it the owners of slots are not known yet.
+                            to: min(request.to, routedLSN),
+                            renewal: renewal(of: request.worker, counted: request.counted)
+                        ),
+                        maps: maps,
+                        verdicts: verdicts,
+                        answer: request.answer
+                    )
+                )
+            guard isTaken else {
+                let error = TraceError(
+                    .exhausted,
+                    "Events of \(request.worker) are being set aside already",
+                    remedy: "Try again in a moment"
+                )
+                request.answer(.failure(error))
+                continue
+            }
+            held.insert(request.worker)
+            sessions[request.worker] = nil
+            readers[request.worker] = nil
+        }
+    }
+
+    private func renewal(of worker: WorkerName, counted: LSN?) -> WorkerRenewal {
+        let begin = context.logBegin
+        guard let published else {
+            return WorkerRenewal(begin: nil, isCutOff: false, counted: counted)
+        }
+        let next = published[worker.resource].map { $0 + 1 } ?? 0
+        // What lies before the history has been trimmed with the log.
+        let open = maps.begin(of: next)
+        return WorkerRenewal(
+            begin: max(open ?? begin, begin, maps.firstOwned(by: worker) ?? 0),
+            isCutOff: open.map { $0 < begin } ?? true,
+            counted: counted
         )
     }
 
@@ -336,12 +481,10 @@ final class FabricLoop {
 
     /// What every worker has in a checkpoint need not be read again.
     private func trim() {
-        let expected = maps.current.allWorkers
-        let checkpoints = expected.map { sessions[$0]?.checkpointLSN }
-        guard checkpoints.allSatisfy({ $0 != nil }) else { return }
-        let below = checkpoints.compactMap { $0 }.min() ?? 0
+        guard let below = maps.trimmable({ sessions[$0]?.checkpointLSN }) else { return }
         inbox.trimmableLSN = below
         maps.trim(below: below)
+        verdicts.trim(below: context.logBegin)
     }
 
     private func openGates() {
@@ -349,16 +492,42 @@ final class FabricLoop {
             gates.checkpointed(worker, through: session.checkpointLSN)
         }
         context.waiters.handedOver(window: window, isComplete: gates.isEmpty)
+        measurePauses()
+    }
+
+    private func measurePauses() {
+        for (worker, lsn) in pauses.waiting where !gates.blocks(worker, at: lsn) {
+            guard let session = sessions[worker],
+                session.appliedLSN > lsn
+                    || (session.position >= routedLSN && session.toldLSN <= lsn)
+            else { continue }
+            let slots = pauses.end(worker, now: WallClock.monotonic())
+            context.slotMoves.record(nanoseconds: slots)
+        }
+        guard let report = pauses.report() else { return }
+        logger.info(
+            "Slots moved",
+            metadata: [
+                "slots": "\(report.slots)", "median_ms": "\(report.median / 1_000_000)",
+                "worst_ms": "\(report.worst / 1_000_000)",
+            ]
+        )
     }
 
     // MARK: The aggregator
 
     private func receiveFromAggregator() {
         while let message = aggregator.receive() {
+            watch.heard(now: WallClock.monotonic())
             guard message.frameCount >= 1 else { continue }
-            if case .windowMerged(let merged)? = try? ClusterMessage(decoding: message.frame(0)) {
-                context.waiters.merged(merged)
-            }
+            guard let content = try? ClusterMessage(decoding: message.frame(0)) else { continue }
+            // It says hello first, and then what is published.
+            if published == nil { published = [:] }
+            guard case .windowMerged(let merged) = content else { continue }
+            context.waiters.merged(merged)
+            guard merged.failure == nil else { continue }
+            let known = published?[merged.resource] ?? 0
+            published?[merged.resource] = max(known, merged.window)
         }
     }
 
@@ -367,6 +536,7 @@ final class FabricLoop {
         let status = status()
         guard status != reported || now - lastReport >= Self.second else { return }
         guard now - lastReport >= Self.second / 5 else { return }
+        context.slowest = slowest()
         let snapshot = MetricSnapshot(
             process: MetricSnapshot.router,
             incarnation: context.incarnation,
@@ -374,8 +544,7 @@ final class FabricLoop {
             appliedLSN: routedLSN,
             checkpointLSN: inbox.trimmableLSN,
             headLSN: inbox.durableLSN,
-            slots: [],
-            own: context.ownSamples(),
+            own: context.ownSamples(head: inbox.durableLSN),
             router: status
         )
         guard let bytes = try? ClusterMessage.metricSnapshot(snapshot).encode() else { return }
@@ -383,6 +552,13 @@ final class FabricLoop {
             reported = status
             lastReport = now
         }
+    }
+
+    /// Whose checkpoint keeps the log from being trimmed.
+    private func slowest() -> (worker: WorkerName, lsn: LSN)? {
+        maps.current.allWorkers
+            .map { ($0, sessions[$0]?.checkpointLSN ?? inbox.trimmableLSN) }
+            .min { $0.1 < $1.1 }
     }
 
     private func status() -> RouterStatus {
@@ -394,15 +570,18 @@ final class FabricLoop {
             deadLetteredEvents: counts.deadLettered,
             workers: maps.current.allWorkers.map { worker in
                 let applied = sessions[worker]?.appliedLSN
+                let (lag, isNone) = inbox.workLSN.subtractingReportingOverflow(
+                    applied ?? inbox.trimmableLSN
+                )
                 return WorkerLink(
                     worker: worker,
                     connected: applied != nil,
-                    lagBytes: inbox.durableLSN - (applied ?? inbox.trimmableLSN)
+                    lagBytes: isNone ? 0 : lag
                 )
             },
             window: window,
             draining: context.isDraining,
-            accepting: !context.isDraining
+            accepting: !context.isDraining && context.obstacle == nil
         )
     }
 }

@@ -10,7 +10,7 @@ import TraceModel
 final class IngestQueue: @unchecked Sendable {
     /// What the committer finds when it takes the group.
     enum Taken {
-        case group(CommitGroup, requests: [BarrierRequest])
+        case group(CommitGroup, requests: [BarrierRequest], verdicts: [VerdictRequest])
         /// No more batches will come, and the last group has been taken.
         case ended
     }
@@ -22,9 +22,13 @@ final class IngestQueue: @unchecked Sendable {
     /// What has been accepted, durable or about to be.
     private var dedup: DedupWindow
     private var requests: [BarrierRequest] = []
+    private var verdicts: [VerdictRequest] = []
     private var isClosed = false
     private var isEnded = false
     private var isCommitterWaiting = false
+    /// When the last group was taken (monotonic ns), and how many calls shared it.
+    private var lastTaken: Int64 = 0
+    private var lastShared = 0
 
     /// A barrier that somebody asked for, with the slot map to be in force behind it.
     struct BarrierRequest {
@@ -32,6 +36,14 @@ final class IngestQueue: @unchecked Sendable {
         let slotMap: SlotMap?
         /// Called on the committer's thread once the barrier is durable.
         let done: @Sendable (BarrierPayload) -> Void
+    }
+
+    /// Events to be set aside, whose dead letter is written.
+    struct VerdictRequest {
+        let verdict: VerdictPayload
+        /// Called on the committer's thread: true once the verdict is durable and handed to the fabric,
+        /// false where it could not be written.
+        let done: @Sendable (Bool) -> Void
     }
 
     init(dedup: DedupWindow) { self.dedup = dedup }
@@ -55,7 +67,14 @@ final class IngestQueue: @unchecked Sendable {
             case .duplicate(let events, _): open.deduplicatedEvents += UInt64(events)
             case .refused(_, let events, _): open.rejectedEvents += UInt64(events)
             }
-            open.tickets.append(AckTicket(sender: sender, outcome: outcome, bytes: message.count))
+            open.tickets.append(
+                AckTicket(
+                    sender: sender,
+                    outcome: outcome,
+                    bytes: message.count,
+                    arrival: WallClock.monotonic()
+                )
+            )
             wakeCommitter()
             return outcome
         }
@@ -68,7 +87,15 @@ final class IngestQueue: @unchecked Sendable {
     func request(_ request: BarrierRequest) {
         condition.withLock {
             requests.append(request)
-            wakeCommitter()
+            condition.signal()
+        }
+    }
+
+    /// Asks for a verdict.
+    func request(_ request: VerdictRequest) {
+        condition.withLock {
+            verdicts.append(request)
+            condition.signal()
         }
     }
 
@@ -76,7 +103,7 @@ final class IngestQueue: @unchecked Sendable {
     func end() {
         condition.withLock {
             isEnded = true
-            wakeCommitter()
+            condition.signal()
         }
     }
 
@@ -91,20 +118,37 @@ final class IngestQueue: @unchecked Sendable {
     func take(deadline: Int64) -> Taken {
         condition.withLock {
             isCommitterWaiting = true
-            while open.isEmpty, open.tickets.isEmpty, requests.isEmpty, !isEnded,
-                WallClock.monotonic() < deadline
-            {
+            while isIdle, !isEnded, WallClock.monotonic() < deadline {
                 condition.wait(until: deadline)
             }
             isCommitterWaiting = false
-            if isEnded, open.isEmpty, open.tickets.isEmpty, requests.isEmpty { return .ended }
+            if isEnded, isIdle { return .ended }
+            gather()
             // Together: a barrier stands behind everything that came before its request.
             defer {
                 open = spares.popLast() ?? CommitGroup()
                 requests = []
+                verdicts = []
             }
-            return .group(open, requests: requests)
+            return .group(open, requests: requests, verdicts: verdicts)
         }
+    }
+
+    /// Lets more batches come where many do: what they share costs each of them less. Waits no longer than until
+    /// groups are `Limits.commitSpacingNanoseconds` apart, and not at all where few share one.
+    private func gather() {
+        let end = lastTaken + Limits.commitSpacingNanoseconds
+        while lastShared >= Limits.commitSharedMin, open.byteCount < Limits.commitGroupBytesMax / 2,
+            requests.isEmpty, verdicts.isEmpty, !isEnded, WallClock.monotonic() < end
+        {
+            condition.wait(until: end)
+        }
+        lastTaken = WallClock.monotonic()
+        lastShared = open.tickets.count
+    }
+
+    private var isIdle: Bool {
+        open.isEmpty && open.tickets.isEmpty && requests.isEmpty && verdicts.isEmpty
     }
 
     /// A group whose memory can be filled again.

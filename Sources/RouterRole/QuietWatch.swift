@@ -68,6 +68,7 @@ struct QuietWatch {
             }
         )
         while !isDone.isSet {
+            Readiness.alive()
             if SignalReceiver.poll(for: [SIGTERM, SIGINT], seconds: 1) != nil { return .signal }
         }
         return .inactivity

@@ -1,10 +1,10 @@
 import TraceModel
-import TraceWire
+package import TraceWire
 
 /// Where each event of a commit group lies and which slot it goes to: 12 bytes an event in one raw
 /// array that the group keeps and fills again.
-struct RoutedEvents: ~Copyable {
-    struct Entry: BitwiseCopyable {
+package struct RoutedEvents: ~Copyable {
+    package struct Entry: BitwiseCopyable {
         /// From the batch's first byte to the tag of the event's field.
         let offset: UInt32
         /// Tag, length and payload.
@@ -13,7 +13,7 @@ struct RoutedEvents: ~Copyable {
         let slot: UInt8
 
         /// An event as the scanner found it, in a batch whose host has this hash.
-        init(_ event: EventEntry, hostHash: UInt64) {
+        package init(_ event: EventEntry, hostHash: UInt64) {
             offset = event.offset
             length = event.length
             resource = event.resource.rawValue
@@ -23,9 +23,9 @@ struct RoutedEvents: ~Copyable {
 
     private var base: UnsafeMutablePointer<Entry>
     private var capacity = 1_024
-    private(set) var count = 0
+    package private(set) var count = 0
 
-    init() { base = .allocate(capacity: capacity) }
+    package init() { base = .allocate(capacity: capacity) }
 
     deinit { base.deallocate() }
 
@@ -34,7 +34,7 @@ struct RoutedEvents: ~Copyable {
         return base[index]
     }
 
-    mutating func append(_ entry: Entry) {
+    package mutating func append(_ entry: Entry) {
         if count == capacity {
             let larger = UnsafeMutablePointer<Entry>.allocate(capacity: capacity * 2)
             larger.moveInitialize(from: base, count: count)
@@ -52,7 +52,7 @@ struct RoutedEvents: ~Copyable {
     }
 
     /// Forgets the entries; memory beyond `keeping` of them goes back.
-    mutating func removeAll(keeping: Int = 65_536) {
+    package mutating func removeAll(keeping: Int = 65_536) {
         count = 0
         guard capacity > keeping else { return }
         base.deallocate()

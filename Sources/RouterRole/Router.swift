@@ -18,17 +18,21 @@ package final class Router {
         /// Ends the cluster after this long without batches; nil: never.
         package var inactivitySeconds: Int?
         package var timeZone: String?
+        /// Bytes of ingest log to keep at most; nil: half of the disk.
+        package var logBudgetBytes: Int?
 
         package init(
             address: String,
             workers: [Resource: Int],
             inactivitySeconds: Int?,
-            timeZone: String?
+            timeZone: String?,
+            logBudgetBytes: Int?
         ) {
             self.address = address
             self.workers = workers
             self.inactivitySeconds = inactivitySeconds
             self.timeZone = timeZone
+            self.logBudgetBytes = logBudgetBytes
         }
     }
 
@@ -74,11 +78,18 @@ package final class Router {
         )
         try report(recovered, in: &writer)
         let slotMap = CurrentSlotMap(recovered.state.slotMap)
+        try DeadLetterRecovery.run(
+            recovered.state.verdicts,
+            logBegin: recovered.log.begin,
+            logger: logger
+        )
         let context = RouterContext(
             incarnation: UInt64(WallClock.now()),
             logSalt: data.salt,
             damaged: recovered.log.damaged,
-            accepted: writer.counts.acceptedTotal
+            accepted: writer.counts.acceptedTotal,
+            logBudgetBytes: try configuration.logBudgetBytes
+                ?? FileSystem.totalBytes(at: ClusterPaths.log) / 2
         )
         context.logBegin = recovered.log.begin
         let inbox = try FabricInbox(durable: writer.end)
@@ -86,6 +97,7 @@ package final class Router {
         let window = recovered.state.window
         let counts = writer.counts
         let maps = recovered.maps
+        let verdicts = recovered.state.verdicts
         let committer = Committer(
             queue: queue,
             fabric: inbox,
@@ -96,6 +108,13 @@ package final class Router {
             logger: logger
         )
         let logger = logger
+        let desk = DeadLetterDesk(
+            queue: queue,
+            context: context,
+            wakeup: inbox.wakeup,
+            logger: logger
+        )
+        let deskThread = DedicatedThread("dead-letters") { desk.run() }
         let commitThread = DedicatedThread("commit") { committer.run() }
         let fabricThread = DedicatedThread("fabric") {
             do {
@@ -103,6 +122,8 @@ package final class Router {
                     inbox: inbox,
                     context: context,
                     maps: maps,
+                    verdicts: verdicts,
+                    desk: desk,
                     counts: counts,
                     window: window,
                     logger: logger
@@ -116,8 +137,12 @@ package final class Router {
             queue: queue,
             context: context,
             slotMap: slotMap,
+            desk: desk,
             machine: data.machine
         )
+        // Before the committer, whose answer it may be waiting for.
+        desk.end()
+        deskThread.join()
         queue.end()
         commitThread.join()
         context.isStopping = true
@@ -158,6 +183,7 @@ package final class Router {
         queue: IngestQueue,
         context: RouterContext,
         slotMap: CurrentSlotMap,
+        desk: DeadLetterDesk,
         machine: String
     ) throws -> Ending {
         let health = HealthService()
@@ -168,7 +194,13 @@ package final class Router {
             ),
             (
                 AdminService.methods,
-                AdminHandler(queue: queue, context: context, slotMap: slotMap, logger: logger)
+                AdminHandler(
+                    queue: queue,
+                    context: context,
+                    slotMap: slotMap,
+                    desk: desk,
+                    logger: logger
+                )
             ),
             (HealthService.methods, health),
             (ReflectionService.methods, ReflectionService()),
@@ -186,9 +218,9 @@ package final class Router {
             methods: services.methods,
             handler: services
         )
-        let port: Int
+        let sockets: [ListeningSocket]
         do {
-            port = try server.bind(configuration.address)
+            sockets = try listen(server)
             try FileSystem.remove(ClusterPaths.adminSocket)
             _ = try server.bind(ClusterPaths.adminAddress)
         } catch {
@@ -199,7 +231,7 @@ package final class Router {
         health.setServing(true)
         logger.info(
             "Accepting batches",
-            metadata: ["address": "\(configuration.address)", "port": "\(port)"]
+            metadata: ["address": "\(sockets.map(\.address).joined(separator: ", "))"]
         )
         Readiness.ready()
         let ending = QuietWatch(
@@ -211,7 +243,19 @@ package final class Router {
         Readiness.stopping()
         logger.info("Ending", metadata: ["reason": "\(ending)"])
         health.stop()
-        server.shutdown(deadlineSeconds: 5)
+        // Calls that came after a drain are held, and none of them is going to be answered.
+        server.shutdown(deadlineSeconds: context.isDraining ? 1 : Double(Limits.routerEndSeconds))
         return ending
+    }
+
+    /// Listens on what a supervisor holds open, and goes on holding where the router is started anew;
+    /// else on the configured address.
+    private func listen(_ server: GRPCServer) throws -> [ListeningSocket] {
+        let inherited = try ListeningSocket.inherited()
+        guard inherited.isEmpty else {
+            try server.listen(on: inherited)
+            return inherited
+        }
+        return try server.listen(on: configuration.address)
     }
 }

@@ -13,19 +13,45 @@ final class RouterContext: Sendable {
     let waiters = WindowWaiters()
     let refusals = RefusalCounts()
     let clients = ActiveClients()
-    let commitLatency = CommitLatency()
+    let commitLatency = LatencyHistogram(.routerFsyncSeconds)
+    let ackLatency = LatencyHistogram(.routerAckSeconds)
+    let slotMoves = LatencyHistogram(.routerSlotMoveSeconds)
 
+    /// Bytes of log at which no batch is taken any more.
+    let logBudgetBytes: Int
+
+    private let holdings = Mutex<[SlotHolding]>([])
     private let stopping = Atomic<Bool>(false)
     private let draining = Atomic<Bool>(false)
     private let activity = Atomic<Int64>(0)
     private let accepted: Atomic<UInt64>
     private let begin = Atomic<UInt64>(0)
+    private let admission = Mutex(Admission())
 
-    init(incarnation: UInt64, logSalt: UInt32, damaged: [Range<LSN>], accepted: UInt64) {
+    private struct Admission {
+        var obstacle: AdmissionGate.Obstacle?
+        var slowest: (worker: WorkerName, lsn: LSN)?
+    }
+    private let waiting = Atomic<Int>(0)
+
+    init(
+        incarnation: UInt64,
+        logSalt: UInt32,
+        damaged: [Range<LSN>],
+        accepted: UInt64,
+        logBudgetBytes: Int = .max
+    ) {
         self.incarnation = incarnation
         self.logSalt = logSalt
         self.damaged = damaged
+        self.logBudgetBytes = logBudgetBytes
         self.accepted = Atomic(accepted)
+    }
+
+    /// Who holds which slots, as far as the fabric has come.
+    var slotHoldings: [SlotHolding] {
+        get { holdings.withLock { $0 } }
+        set { holdings.withLock { $0 = newValue } }
     }
 
     /// Ends the fabric's loop.
@@ -52,6 +78,21 @@ final class RouterContext: Sendable {
         set { begin.store(newValue, ordering: .relaxed) }
     }
 
+    /// Bytes of messages that are taken and not yet answered change by so much.
+    func waitingChanged(by bytes: Int) { waiting.wrappingAdd(bytes, ordering: .relaxed) }
+
+    /// Why no batch is taken, for as long as that is so.
+    var obstacle: AdmissionGate.Obstacle? {
+        get { admission.withLock { $0.obstacle } }
+        set { admission.withLock { $0.obstacle = newValue } }
+    }
+
+    /// The worker whose checkpoint keeps the log from being trimmed, and where that stands.
+    var slowest: (worker: WorkerName, lsn: LSN)? {
+        get { admission.withLock { $0.slowest } }
+        set { admission.withLock { $0.slowest = newValue } }
+    }
+
     /// A batch has come, at this time (ns since the epoch).
     func active(at time: EpochNanoseconds) {
         activity.store(time, ordering: .relaxed)
@@ -60,27 +101,20 @@ final class RouterContext: Sendable {
     /// When the last batch came; 0: none yet.
     var lastActivity: EpochNanoseconds { activity.load(ordering: .relaxed) }
 
-    /// What the router has to show that does not follow from the log.
-    func ownSamples() -> [MetricSample] {
-        var samples = refusals.samples()
-        samples.append(commitLatency.sample)
-        samples.append(
-            MetricSample(
-                family: .activeClients,
-                labels: [],
-                value: .gauge(Double(clients.count(now: WallClock.monotonic())))
-            )
-        )
-        let last = lastActivity
-        if last > 0 {
-            samples.append(
-                MetricSample(
-                    family: .lastActivityTimestampSeconds,
-                    labels: [],
-                    value: .gauge(Double(last) / 1e9)
-                )
-            )
+    /// What the router has to show that does not follow from the log alone, which ends at `head`.
+    func ownSamples(head: LSN) -> [MetricSample] {
+        var gauges: [(MetricFamily, Double)] = [
+            (.activeClients, Double(clients.count(now: WallClock.monotonic()))),
+            (.routerQueueBytes, Double(max(waiting.load(ordering: .relaxed), 0))),
+            (.routerLogBudgetBytes, Double(logBudgetBytes)),
+            (.routerLogBytes, Double(head - min(logBegin, head))),
+        ]
+        if let free = try? FileSystem.freeBytes(at: ClusterPaths.log) {
+            gauges.append((.routerDiskFreeBytes, Double(free)))
         }
-        return samples
+        let last = lastActivity
+        if last > 0 { gauges.append((.lastActivityTimestampSeconds, Double(last) / 1e9)) }
+        return refusals.samples() + [commitLatency.sample, ackLatency.sample, slotMoves.sample]
+            + gauges.map { MetricSample(family: $0, labels: [], value: .gauge($1)) }
     }
 }

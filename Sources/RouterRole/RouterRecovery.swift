@@ -36,6 +36,9 @@ struct RouterRecovery {
                     maps?.append(barrier, end: end)
                 case .batch:
                     replay.apply(record, to: &state.dedup)
+                case .verdict:
+                    let verdict = try VerdictPayload(decoding: record.body)
+                    state.verdicts.insert(verdict.range, of: verdict.worker)
                 case .fileHead, .tick, .damage, nil:
                     break
                 }
@@ -53,7 +56,7 @@ struct RouterRecovery {
                 ]
             )
         }
-        let unreported = damage.unreported
+        let unreported = damage.unreported(of: log.damaged)
         for range in unreported {
             logger.error(
                 "The ingest log is damaged; the range is set aside",

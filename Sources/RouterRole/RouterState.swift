@@ -12,6 +12,8 @@ struct RouterState {
     private(set) var slotMap: SlotMap
     /// Batches that are durable; those on their way are known to the ingest queue alone.
     var dedup = DedupWindow()
+    /// On batches that the log still holds.
+    var verdicts = Verdicts()
     private var lastSecond = ""
     private var lastOrdinal = 0
 
@@ -42,7 +44,7 @@ struct RouterState {
     }
 
     /// The body of a log file's head: a barrier's layout for window, stem and slot map (of the last window
-    /// closed), where the window begins u64, then the de-duplication window.
+    /// closed), where the window begins u64, then the de-duplication window, then the verdicts.
     func encodeHead(into buffer: inout RawBuffer) {
         buffer.append(byte: window > 0 ? 1 : 0)
         var barrier = RawBuffer()
@@ -56,6 +58,7 @@ struct RouterState {
         buffer.append(barrier.bytes)
         buffer.append(integer: windowBegin)
         dedup.encode(into: &buffer)
+        verdicts.encode(into: &buffer)
     }
 
     /// - Throws: `TraceError(.corrupt)` where the head is out of shape.
@@ -68,5 +71,7 @@ struct RouterState {
         let begin = try reader.integer(UInt64.self)
         if closedBefore { passed(barrier, end: begin) } else { slotMap = barrier.slotMap }
         try dedup.restore(from: &reader)
+        // Logs of before there were verdicts end here.
+        if !reader.isAtEnd { try verdicts.restore(from: &reader) }
     }
 }

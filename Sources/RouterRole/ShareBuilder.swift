@@ -1,11 +1,11 @@
-import IngestLog
+package import IngestLog
 import SystemIO
-import TraceModel
+package import TraceModel
 
 /// Narrows log records to what each worker owns. One pass over a record's events whatever the number of
 /// workers; events that lie side by side and go the same way are copied at once. Kept from group to
 /// group as long as workers and slot map stay the same.
-struct ShareBuilder: ~Copyable {
+package struct ShareBuilder: ~Copyable {
     private final class Share {
         let worker: WorkerName
         var payload: SharePayload
@@ -14,8 +14,17 @@ struct ShareBuilder: ~Copyable {
 
         init(worker: WorkerName) {
             self.worker = worker
-            payload = SharePayload()
+            payload = SharePayload(capacity: Self.capacityMin)
         }
+
+        /// What was added, and room for as much again.
+        func takePayload() -> SharePayload {
+            let taken = payload
+            payload = SharePayload(capacity: max(Self.capacityMin, taken.buffer.count / 4 * 5))
+            return taken
+        }
+
+        private static let capacityMin = 16 << 10
     }
 
     private let workers: Set<WorkerName>
@@ -26,7 +35,7 @@ struct ShareBuilder: ~Copyable {
     private static let nobody = UInt16.max
 
     /// Shares only for the workers named.
-    init(for workers: Set<WorkerName>, map: SlotMap) {
+    package init(for workers: Set<WorkerName>, map: SlotMap) {
         self.workers = workers
         self.map = map
         shares = workers.map { Share(worker: $0) }
@@ -69,7 +78,12 @@ struct ShareBuilder: ~Copyable {
     }
 
     /// Adds a batch's events, which lie in `events` from `first` on.
-    mutating func add(_ record: LogRecord, events: borrowing RoutedEvents, first: Int, count: Int) {
+    package mutating func add(
+        _ record: LogRecord,
+        events: borrowing RoutedEvents,
+        first: Int,
+        count: Int
+    ) {
         guard let body = record.body.baseAddress else { return }
         for index in first..<first + count {
             let event = events[index]
@@ -106,10 +120,9 @@ struct ShareBuilder: ~Copyable {
     }
 
     /// What was added since the last call, by worker; empty shares are left out.
-    mutating func finish() -> [(worker: WorkerName, payload: SharePayload)] {
+    package mutating func finish() -> [(worker: WorkerName, payload: SharePayload)] {
         shares.filter { $0.payload.buffer.count > 0 }.map { share in
-            defer { share.payload = SharePayload() }
-            return (share.worker, share.payload)
+            (share.worker, share.takePayload())
         }
     }
 }

@@ -1,6 +1,8 @@
-import SystemIO
+package import SystemIO
 
 /// The bytes of one share. Sent from where they lie: nobody changes them once they are handed over.
-final class SharePayload: @unchecked Sendable {
-    var buffer = RawBuffer(capacity: 16 << 10)
+package final class SharePayload: @unchecked Sendable {
+    package internal(set) var buffer: RawBuffer
+
+    init(capacity: Int) { buffer = RawBuffer(capacity: capacity) }
 }

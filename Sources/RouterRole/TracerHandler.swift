@@ -12,6 +12,8 @@ final class TracerHandler: GRPCServerHandler {
     private let machine: [UInt8]
     /// Calls that came while draining: they are held, as no answer fits that keeps agents sending.
     private let held = Mutex<[GRPCUnaryCall]>([])
+    /// The host of the peer that called last, as agents call many times in a row.
+    private let lastHost = Mutex<(peer: String, host: [UInt8])?>(nil)
 
     init(queue: IngestQueue, context: RouterContext, machine: String) {
         self.queue = queue
@@ -46,7 +48,9 @@ final class TracerHandler: GRPCServerHandler {
         from sender: AckTicket.Sender
     ) -> Bool {
         context.active(at: WallClock.now())
+        context.waitingChanged(by: message.count)
         guard let outcome = queue.submit(message, peerHost: peerHost, from: sender) else {
+            context.waitingChanged(by: -message.count)
             return false
         }
         if case .refused(let error, _, _) = outcome { context.refusals.count(error.code.rawValue) }
@@ -55,6 +59,15 @@ final class TracerHandler: GRPCServerHandler {
 
     /// The traced machine where a batch does not name it: this one for a local peer.
     private func host(of peer: String) -> [UInt8] {
+        lastHost.withLock { last in
+            if let last, last.peer == peer { return last.host }
+            let host = hostName(of: peer)
+            last = (peer, host)
+            return host
+        }
+    }
+
+    private func hostName(of peer: String) -> [UInt8] {
         let address = PeerAddress.host(of: peer)
         if address.isEmpty || address == "::1" || address.hasPrefix("127.") { return machine }
         return Array(address.utf8)
@@ -71,13 +84,17 @@ final class TracerHandler: GRPCServerHandler {
         batches.received()
         context.clients.note(batches.peer, now: WallClock.monotonic())
         // Its answer stays owed where no batch is taken any more, so the stream stays open.
-        if submit(message, peerHost: batches.peerHost, from: .stream(batches)) {
+        if submit(message, peerHost: batches.peerHost, from: .stream(batches)), batches.takesMore {
             stream.receiveNext()
         }
     }
 
     func streamHalfClosed(_ stream: GRPCStream, method: Int) {
         (stream.attachment as? BatchStream)?.halfClosed()
+    }
+
+    func streamEnding(_ stream: GRPCStream, method: Int) {
+        (stream.attachment as? BatchStream)?.routerEnds()
     }
 
     func streamEnded(_ stream: GRPCStream, method: Int, cancelled: Bool) {}

@@ -4,6 +4,8 @@ import TraceModel
 /// Decides when a window ends. A pure state machine over what is logged and the clock.
 struct WindowPlanner {
     private var wireBytes = InlineArray<6, Int>(repeating: 0)
+    /// As estimated.
+    private var jsonBytes = InlineArray<6, Int>(repeating: 0)
     private var hasEvents = false
     private var openedAt: Int64 = 0
     private var lastBatchAt: Int64?
@@ -12,13 +14,15 @@ struct WindowPlanner {
     /// Seconds between two windows that `is_last_batch` may close.
     private static let lastBatchNanoseconds: Int64 = 10_000_000_000
 
-    /// Counts what a record added to the open window; `now` is monotonic nanoseconds.
-    mutating func logged(_ resource: Resource, bytes: Int, now: Int64) {
+    /// Counts what a record added to the open window, in wire bytes; `now` is monotonic nanoseconds.
+    mutating func logged(_ resource: Resource, events: Int, bytes: Int, now: Int64) {
         if !hasEvents {
             hasEvents = true
             openedAt = now
         }
-        wireBytes[Int(resource.rawValue)] += bytes
+        let index = Int(resource.rawValue)
+        wireBytes[index] += bytes
+        jsonBytes[index] += bytes + events * Limits.jsonBytesPerEvent(resource)
     }
 
     /// A batch said that it is its client's last.
@@ -37,7 +41,10 @@ struct WindowPlanner {
     func due(now: Int64) -> BarrierPayload.Reason? {
         if let requested { return requested }
         guard hasEvents else { return nil }
-        for resource in wireBytes.indices where wireBytes[resource] >= Limits.windowWireBytesMax {
+        for index in wireBytes.indices
+        where wireBytes[index] >= Limits.windowWireBytesMax
+            || jsonBytes[index] >= Limits.windowJSONBytesMax
+        {
             return .size
         }
         return now - openedAt >= Int64(Limits.windowSecondsMax) * 1_000_000_000 ? .age : nil
@@ -46,6 +53,7 @@ struct WindowPlanner {
     /// A barrier stands in the log: a new window begins.
     mutating func closed() {
         wireBytes = InlineArray(repeating: 0)
+        jsonBytes = InlineArray(repeating: 0)
         hasEvents = false
         requested = nil
     }

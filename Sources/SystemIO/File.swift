@@ -26,18 +26,41 @@ package struct File: ~Copyable {
 
     package init(_ path: String, _ access: Access, mode: mode_t = 0o644) throws(SystemError) {
         self.path = path
+        #if DEBUG
+        if let driver = Simulation.driver {
+            descriptor = try driver.open(path, access)
+            return
+        }
+        #endif
         descriptor = try systemCall("open", path) {
             unsafe open(path, access.flags | O_CLOEXEC, mode)
         }
     }
 
-    deinit { close(descriptor) }
+    deinit {
+        #if DEBUG
+        if let driver = Simulation.driver { return driver.close(descriptor) }
+        #endif
+        close(descriptor)
+    }
 
     /// Size in bytes.
     package func size() throws(SystemError) -> Int {
+        #if DEBUG
+        if let driver = Simulation.driver { return try driver.size(descriptor) }
+        #endif
         var info = stat()
         try systemCall("fstat", path) { unsafe fstat(descriptor, &info) }
         return Int(info.st_size)
+    }
+
+    /// Whether the path still names this very file: it may have been removed or replaced.
+    package var isAtItsPath: Bool {
+        var (own, named) = (stat(), stat())
+        guard unsafe fstat(descriptor, &own) == 0, unsafe stat(path, &named) == 0 else {
+            return false
+        }
+        return own.st_ino == named.st_ino && own.st_dev == named.st_dev
     }
 
     /// Writes all bytes at `offset`. Blocks.
@@ -45,6 +68,11 @@ package struct File: ~Copyable {
         _ bytes: UnsafeRawBufferPointer,
         at offset: Int
     ) throws(SystemError) {
+        #if DEBUG
+        if let driver = Simulation.driver {
+            return unsafe try driver.write(descriptor, bytes, at: offset)
+        }
+        #endif
         guard let base = bytes.baseAddress else { return }
         var done = 0
         while done < bytes.count {
@@ -59,6 +87,11 @@ package struct File: ~Copyable {
         into buffer: UnsafeMutableRawBufferPointer,
         at offset: Int
     ) throws(SystemError) -> Int {
+        #if DEBUG
+        if let driver = Simulation.driver {
+            return unsafe try driver.read(descriptor, into: buffer, at: offset)
+        }
+        #endif
         guard let base = buffer.baseAddress else { return 0 }
         var done = 0
         while done < buffer.count {
@@ -74,15 +107,32 @@ package struct File: ~Copyable {
     /// Blocks until the data is on the disk. A failure must not be retried (the kernel has dropped the
     /// dirty pages): the caller stops trusting the file.
     package borrowing func syncData() throws(SystemError) {
+        #if DEBUG
+        if let driver = Simulation.driver { return try driver.syncData(descriptor) }
+        #endif
         try systemCall("fdatasync", path) { fdatasync(descriptor) }
     }
 
+    /// Makes the file `size` bytes long, in blocks of its own: zeros, where nothing was written. Blocks.
+    package borrowing func preallocate(_ size: Int) throws(SystemError) {
+        let code = posix_fallocate(descriptor, 0, off_t(size))
+        guard code == 0 else {
+            throw SystemError(errno: code, call: "posix_fallocate", subject: path)
+        }
+    }
+
     package borrowing func truncate(to size: Int) throws(SystemError) {
+        #if DEBUG
+        if let driver = Simulation.driver { return try driver.truncate(descriptor, to: size) }
+        #endif
         try systemCall("ftruncate", path) { ftruncate(descriptor, off_t(size)) }
     }
 
     /// Takes an exclusive lock for the life of the process; false where another process holds it.
     package borrowing func lock() throws(SystemError) -> Bool {
+        #if DEBUG
+        if Simulation.driver != nil { return true }
+        #endif
         do throws(SystemError) {
             try systemCall("flock", path) { flock(descriptor, LOCK_EX | LOCK_NB) }
             return true

@@ -3,7 +3,10 @@ package import Glibc
 /// Names and directories: what is done to a file without opening it. Everything blocks.
 package enum FileSystem {
     package static func exists(_ path: String) -> Bool {
-        unsafe access(path, F_OK) == 0
+        #if DEBUG
+        if let driver = Simulation.driver { return driver.exists(path) }
+        #endif
+        return unsafe access(path, F_OK) == 0
     }
 
     /// Creates the directory and its parents.
@@ -13,6 +16,9 @@ package enum FileSystem {
             try createDirectory(String(path[..<slash]), mode: mode)
         }
         do throws(SystemError) {
+            #if DEBUG
+            if let driver = Simulation.driver { return try driver.makeDirectory(path) }
+            #endif
             try systemCall("mkdir", path) { unsafe mkdir(path, mode) }
         } catch {
             if error.errno != EEXIST { throw error }
@@ -21,6 +27,9 @@ package enum FileSystem {
 
     /// The names in a directory, sorted, without `.` and `..`; empty where there is no directory.
     package static func list(_ path: String) throws(SystemError) -> [String] {
+        #if DEBUG
+        if let driver = Simulation.driver { return try driver.list(path) }
+        #endif
         guard let directory = unsafe opendir(path) else {
             if errno == ENOENT { return [] }
             throw SystemError(errno: errno, call: "opendir", subject: path)
@@ -38,12 +47,18 @@ package enum FileSystem {
 
     /// Atomic within one file system; durable only after `syncDirectory`.
     package static func rename(_ from: String, to: String) throws(SystemError) {
+        #if DEBUG
+        if let driver = Simulation.driver { return try driver.rename(from, to: to) }
+        #endif
         try systemCall("rename", "\(from) to \(to)") { unsafe Glibc.rename(from, to) }
     }
 
     /// Removes a file; a missing one is no error.
     package static func remove(_ path: String) throws(SystemError) {
         do throws(SystemError) {
+            #if DEBUG
+            if let driver = Simulation.driver { return try driver.remove(path) }
+            #endif
             try systemCall("unlink", path) { unsafe unlink(path) }
         } catch {
             if error.errno != ENOENT { throw error }
@@ -61,6 +76,9 @@ package enum FileSystem {
 
     /// Makes created, renamed and removed names of a directory durable.
     package static func syncDirectory(_ path: String) throws(SystemError) {
+        #if DEBUG
+        if let driver = Simulation.driver { return try driver.syncDirectory(path) }
+        #endif
         let descriptor = try systemCall("open", path) {
             unsafe open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         }
@@ -70,18 +88,22 @@ package enum FileSystem {
 
     /// Size in bytes, nil where there is no such file.
     package static func size(_ path: String) -> Int? {
+        #if DEBUG
+        if let driver = Simulation.driver { return driver.size(of: path) }
+        #endif
         var info = stat()
         return unsafe stat(path, &info) == 0 ? Int(info.st_size) : nil
     }
 
-    /// Replaces a file's content in one step: temporary file, sync, rename, sync of the directory.
+    /// Replaces a file's content in one step: temporary file, sync, rename, sync of the directory. Large content is written
+    /// directly where it stands at a block's begin.
     package static func publish(
         _ path: String,
         _ bytes: UnsafeRawBufferPointer
     ) throws(SystemError) {
         let temporary = path + ".tmp"
         let file = try File(temporary, .replace)
-        unsafe try file.write(bytes, at: 0)
+        unsafe try file.writeDirectly(bytes, at: 0)
         try file.syncData()
         try rename(temporary, to: path)
         try syncDirectory(parent(of: path))
@@ -106,6 +128,13 @@ package enum FileSystem {
         return bytes
     }
 
+    /// The absolute path without links in it, nil where nothing is there.
+    package static func realPath(_ path: String) -> String? {
+        guard let resolved = unsafe realpath(path, nil) else { return nil }
+        defer { unsafe free(resolved) }
+        return unsafe String(cString: resolved)
+    }
+
     package static func parent(of path: String) -> String {
         guard let slash = path.lastIndex(of: "/") else { return "." }
         return slash == path.startIndex ? "/" : String(path[..<slash])
@@ -113,9 +142,27 @@ package enum FileSystem {
 
     /// Free bytes that this user may fill.
     package static func freeBytes(at path: String) throws(SystemError) -> Int {
+        #if DEBUG
+        if let driver = Simulation.driver { return try driver.freeBytes(at: path) }
+        #endif
         var info = statvfs()
         try systemCall("statvfs", path) { unsafe statvfs(path, &info) }
         return Int(info.f_bavail) * Int(info.f_frsize)
+    }
+
+    /// Bytes of the whole file system.
+    package static func totalBytes(at path: String) throws(SystemError) -> Int {
+        var info = statvfs()
+        try systemCall("statvfs", path) { unsafe statvfs(path, &info) }
+        return Int(info.f_blocks) * Int(info.f_frsize)
+    }
+
+    /// Changes who may use a file or directory.
+    package static func setMode(_ path: String, _ mode: mode_t) throws(SystemError) {
+        #if DEBUG
+        if Simulation.driver != nil { return }
+        #endif
+        try systemCall("chmod", path) { unsafe chmod(path, mode) }
     }
 
     package static func changeDirectory(to path: String) throws(SystemError) {

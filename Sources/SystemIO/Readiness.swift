@@ -1,10 +1,16 @@
 import Glibc
+import Synchronization
 
 /// Tells the supervisor how this process stands: s6 by a newline on a descriptor
 /// (`notification-fd`, number in `TRACE_READY_FD`), systemd by datagrams to `NOTIFY_SOCKET`
 /// (sd_notify(3)). Under neither, nothing happens.
 package enum Readiness {
+    private static let isReady = Atomic<Bool>(false)
+    private static let lastAlive = Atomic<Int64>(0)
+
+    /// What is said again is not sent again.
     package static func ready() {
+        guard !isReady.exchange(true, ordering: .relaxed) else { return }
         if let text = environment("TRACE_READY_FD"), let descriptor = Int32(text) {
             _ = unsafe write(descriptor, "\n", 1)
             close(descriptor)
@@ -14,8 +20,14 @@ package enum Readiness {
 
     package static func stopping() { notify("STOPPING=1") }
 
-    /// To be called by the loop whose health matters, at least twice in `watchdogSeconds`.
-    package static func alive() { notify("WATCHDOG=1") }
+    /// To be called by the one loop whose health matters, as often as it comes round: once a second is
+    /// sent.
+    package static func alive() {
+        let now = WallClock.monotonic()
+        guard now - lastAlive.load(ordering: .relaxed) >= 1_000_000_000 else { return }
+        lastAlive.store(now, ordering: .relaxed)
+        notify("WATCHDOG=1")
+    }
 
     package static func environment(_ name: String) -> String? {
         guard let value = unsafe getenv(name) else { return nil }

@@ -15,7 +15,12 @@ package struct SystemError: Error, CustomStringConvertible, Sendable {
     /// True where freeing space lets the same call succeed.
     package var isOutOfSpace: Bool { errno == ENOSPC || errno == EDQUOT }
 
+    package var isAddressTaken: Bool { errno == EADDRINUSE }
+
     package var isNotFound: Bool { errno == ENOENT }
+
+    /// True where the device could not read or write.
+    package var isIOError: Bool { errno == EIO }
 
     package var description: String {
         let reason = unsafe strerror(errno).map { unsafe String(cString: $0) } ?? "error \(errno)"

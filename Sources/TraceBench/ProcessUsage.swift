@@ -8,7 +8,9 @@ package struct ProcessUsage: Sendable {
     /// a large folio counts whole for each write into it.)
     package let writtenBytes: Int
     package let residentBytes: Int
-    package let peakResidentBytes: Int
+    /// The most it had, of what it shares with others (libraries, as a rule) only its part, as of now: so that the
+    /// sum over processes is what they take together.
+    package let peakBytes: Int
 
     /// Nil where the process is gone or not ours to look at.
     package init?(pid: Int) {
@@ -16,19 +18,23 @@ package struct ProcessUsage: Sendable {
         guard let process = UInt32(exactly: pid),
             let stat = proc.contents(of: process, "stat").flatMap(ProcessStat.init),
             let memory = proc.contents(of: process, "status").flatMap(ProcessMemory.init),
-            let written = proc.contents(of: process, "io").flatMap(Self.writtenBytes)
+            let written = proc.contents(of: process, "io")
+                .flatMap({ Self.number("wchar: ", in: $0) }),
+            let part = proc.contents(of: process, "smaps_rollup")
+                .flatMap({ Self.number("Pss:", in: $0) })
         else { return nil }
         cpuSeconds = Double(stat.cpuTicks) / Double(sysconf(Int32(_SC_CLK_TCK)))
         writtenBytes = written
         residentBytes = Int(memory.resident)
-        peakResidentBytes = Int(memory.peak)
+        peakBytes = Int(memory.peak) - residentBytes + part * 1_024
     }
 
-    /// The line `wchar: N` of `/proc/PID/io`.
-    private static func writtenBytes(_ io: [UInt8]) -> Int? {
-        for line in io.split(separator: UInt8(ascii: "\n")) where line.starts(with: "wchar: ".utf8)
-        {
-            return Int(String(decoding: line.dropFirst(7), as: UTF8.self))
+    /// The number in the line that begins with `name`.
+    private static func number(_ name: String, in text: [UInt8]) -> Int? {
+        for line in text.split(separator: UInt8(ascii: "\n")) where line.starts(with: name.utf8) {
+            let digits = line.dropFirst(name.utf8.count).drop { $0 == UInt8(ascii: " ") }
+                .prefix { $0 != UInt8(ascii: " ") }
+            return Int(String(decoding: digits, as: UTF8.self))
         }
         return nil
     }

@@ -50,7 +50,7 @@ package struct ReportTable {
         [
             row("Bytes on the wire per event") { number($0.server.wireBytesPerEvent, 0) },
             row("Bytes written per event") { number($0.server.writtenBytesPerEvent, 0) },
-            row("Peak memory of all, MB") { number($0.server.peakResidentMegabytes, 0) },
+            row("Peak memory of all, MB") { number($0.server.peakMegabytes, 0) },
             row("Floor: events/s") { Report.grouped(Int($0.floor.eventsPerSecond)) },
             row("Floor: CPU, µs/event") { number($0.floor.cpuMicrosecondsPerEvent, 3) },
             row("Floor: latency p50, ms") { number($0.floor.ackP50Milliseconds, 2) },

@@ -7,7 +7,7 @@ package struct RunFigures: Sendable, Codable {
         package let cpuMicrosecondsPerEvent: Double
         package let writtenBytesPerEvent: Double
         package let residentMegabytes: Double
-        package let peakResidentMegabytes: Double
+        package let peakMegabytes: Double
     }
 
     package let events: Int
@@ -47,7 +47,7 @@ package struct RunFigures: Sendable, Codable {
                 writtenBytesPerEvent:
                     Double(after[index].writtenBytes - before[index].writtenBytes) / count,
                 residentMegabytes: Double(after[index].residentBytes) / 1e6,
-                peakResidentMegabytes: Double(after[index].peakResidentBytes) / 1e6
+                peakMegabytes: Double(after[index].peakBytes) / 1e6
             )
         }
     }

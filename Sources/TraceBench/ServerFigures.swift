@@ -25,7 +25,7 @@ package struct ServerFigures: Sendable, Codable {
                 cpuMicrosecondsPerEvent: middle { $0.processes[index].cpuMicrosecondsPerEvent },
                 writtenBytesPerEvent: middle { $0.processes[index].writtenBytesPerEvent },
                 residentMegabytes: middle { $0.processes[index].residentMegabytes },
-                peakResidentMegabytes: middle { $0.processes[index].peakResidentMegabytes }
+                peakMegabytes: middle { $0.processes[index].peakMegabytes }
             )
         }
     }
@@ -37,7 +37,7 @@ package struct ServerFigures: Sendable, Codable {
 
     package var writtenBytesPerEvent: Double { sum(\.writtenBytesPerEvent) }
 
-    package var peakResidentMegabytes: Double { sum(\.peakResidentMegabytes) }
+    package var peakMegabytes: Double { sum(\.peakMegabytes) }
 
     private func sum(_ value: (RunFigures.Share) -> Double) -> Double {
         processes.reduce(0) { $0 + value($1) }

@@ -6,15 +6,15 @@ package import TraceTime
 import TraceWire
 
 /// Runs the stages of an event's way by themselves, in this process, without network or fabric: the
-/// router's scan, and each resource's worker loop with its files.
+/// router's (scan, log, split by worker), the parts of a worker's loop and each resource's whole loop with its
+/// files, the merge of what two workers wrote, and a scrape's page.
 package struct StageBench {
-    private static let hostName = "bench"
     private static let batchEvents = 600
 
-    private let zone: TimeZoneRules
-    private let directory: String
+    let zone: TimeZoneRules
+    let directory: String
     private let rounds: Int
-    private let events: Int
+    let events: Int
 
     /// `directory`: where the worker loops write; what they wrote is removed. `events`: in one round.
     package init(zone: TimeZoneRules, directory: String, rounds: Int, events: Int = 200_000) {
@@ -24,11 +24,32 @@ package struct StageBench {
         self.events = events
     }
 
-    /// Blocks for some seconds a stage.
-    package func run() throws -> [StageFigure] {
-        var figures = [try scan(.function), try scan(.mixed)]
-        for resource in Resource.allCases { figures.append(try worker(resource)) }
-        return figures
+    /// Runs the stages named, all where none is. Blocks for some seconds a stage.
+    /// - Throws: `.configuration` where there is no such stage.
+    package func run(only chosen: [String] = []) throws -> [StageFigure] {
+        if let unknown = chosen.first(where: { name in !stages.contains { $0.name == name } }) {
+            throw TraceError(
+                .configuration,
+                "there is no stage \(unknown)",
+                remedy: "Name one of: \(stages.map(\.name).joined(separator: ", "))."
+            )
+        }
+        return try stages.filter { chosen.isEmpty || chosen.contains($0.name) }.map { try $0.run() }
+    }
+
+    private var stages: [(name: String, run: () throws -> StageFigure)] {
+        EventMix.allCases.map { mix in ("scan \(mix.rawValue)", { try scan(mix) }) }
+            + [
+                ("log append", logAppend), ("split function", split),
+                ("decode function", decode), ("timestamp", timestamp), ("sort", sort),
+                ("statistics", statistics), ("anomaly rules", anomalyRules),
+                ("JSON function", { try rows(.json) }), ("CSV function", { try rows(.csv) }),
+            ]
+            + Resource.allCases.map { resource in
+                ("worker \(resource.name)", { try worker(resource) })
+            }
+            + [("merge function", merge)]
+            + [("page of 50,000 series", { try PageStage(rounds: rounds).run() })]
     }
 
     // MARK: Stages
@@ -43,43 +64,105 @@ package struct StageBench {
         }
     }
 
+    private func decode() throws -> StageFigure {
+        var source = source(of: .function)
+        return try measure("decode function") {
+            source.nextRound()
+        } body: { batch in
+            var payloads = EventPayloads(of: .function, in: batch)
+            var events = 0
+            // What nobody reads needn't be decoded.
+            while let payload = payloads.next() {
+                if FunctionEvent(decoding: payload).processID > 0 { events += 1 }
+            }
+            return events
+        }
+    }
+
+    /// Nothing but timestamps, as they follow one another in batches.
+    private func timestamp() throws -> StageFigure {
+        var clock = StampClock(zone: zone)
+        var parser = TimestampParser(zone: zone)
+        let stampBytes = StampClock.byteCount
+        var time = WallClock.now()
+        return try measure("timestamp") {
+            var stamps = [UInt8](repeating: 0, count: events * stampBytes)
+            stamps.withUnsafeMutableBytes { bytes in
+                guard let base = bytes.baseAddress else { return }
+                for index in 0..<events {
+                    time += 2_000
+                    clock.write(time, to: base + index * stampBytes)
+                }
+            }
+            return [stamps]
+        } body: { stamps in
+            var valid = 0
+            for start in stride(from: 0, to: stamps.count, by: stampBytes) {
+                let text = UnsafeRawBufferPointer(rebasing: stamps[start..<(start + stampBytes)])
+                if parser.parse(ByteView(text), arrival: 0).nanoseconds > 0 { valid += 1 }
+            }
+            return valid
+        }
+    }
+
     private func worker(_ resource: Resource) throws -> StageFigure {
         var source = source(of: resource == .function ? .function : .mixed)
         let root = "\(directory)/trace-bench-\(resource.name)"
         try FileSystem.createDirectory(root)
-        defer { Self.removeTree(root) }
-        let files = try TraceFileManager(
-            worker: WorkerName(resource: resource, index: 0),
-            csvHeader: ProcessorRegistry.csvHeader(of: resource),
-            timeZoneName: zone.name,
+        defer { FileSystem.removeTree(root) }
+        let worker = try StageWorker(
+            WorkerName(resource: resource, index: 0),
+            zone: zone,
             root: root
         )
-        let processor = ProcessorRegistry.makeProcessor(of: resource, files: files, zone: zone)
-        var name = Self.hostName
-        let (host, hostHash) = try name.withUTF8 { text in
-            let bytes = UnsafeRawBufferPointer(text)
-            return (
-                try files.registerHost(ByteView(bytes), isThisMachine: true),
-                Slot.hash(host: bytes)
-            )
-        }
-        var lsn: LSN = 0
         return try measure("worker \(resource.name)") {
-            try source.nextRound().map { try share(of: resource, in: $0) }
+            try source.nextRound().map { try StageWorker.share(of: resource, in: $0) }
         } body: { share in
-            lsn += LSN(share.count)
-            let view = TraceBatchView(
-                bytes: share,
-                host: host,
-                hostHash: hostHash,
-                arrival: WallClock.now(),
-                lsn: lsn
-            )
-            return try processor.processTraces(view, isLastBatch: false)
+            try worker.apply(share)
         }
     }
 
-    private func source(of mix: EventMix) -> StageTraffic {
+    /// A window's files of two workers, each of which had every other process.
+    private func merge() throws -> StageFigure {
+        var source = source(of: .function)
+        let root = "\(directory)/trace-bench-merge"
+        try FileSystem.createDirectory(root)
+        defer { FileSystem.removeTree(root) }
+        let workers = try (0..<2).map { index in
+            try StageWorker(WorkerName(resource: .function, index: index), zone: zone, root: root)
+        }
+        let merger = WindowMerger(localHostName: "bench", timeZoneName: zone.name, root: root)
+        var closed: [ClosedFile] = []
+        var window: UInt64 = 0
+        var figure = try measure("merge function") {
+            for batch in source.nextRound() {
+                for worker in workers {
+                    let share = try StageWorker.share(of: .function, in: batch) {
+                        Int($0) % workers.count == worker.index
+                    }
+                    _ = try share.withUnsafeBytes { try worker.apply($0) }
+                }
+            }
+            closed = try workers.flatMap { try $0.closeWindow(window) }
+            window += 1
+            return [[]]
+        } body: { _ in
+            _ = try merger.merge(
+                resource: .function,
+                window: window - 1,
+                stem: "bench\(window - 1)",
+                files: closed
+            )
+            return closed.filter { $0.kind == .json }.reduce(0) { $0 + Int($1.rows) }
+        }
+        let rows = closed.filter { $0.kind == .json }.reduce(0) { $0 + $1.rows }
+        let bytes = closed.reduce(0) { $0 + $1.bytes }
+        figure.megabytesPerSecond =
+            Double(bytes) / Double(max(1, rows)) / figure.nanosecondsPerEvent * 1_000
+        return figure
+    }
+
+    func source(of mix: EventMix) -> StageTraffic {
         var plan = LoadPlan()
         plan.mix = mix
         plan.batchEvents = Self.batchEvents
@@ -87,23 +170,9 @@ package struct StageBench {
         return StageTraffic(plan, zone: zone)
     }
 
-    /// The resource's events of a batch, as the router would send them to its worker.
-    private func share(of resource: Resource, in batch: [UInt8]) throws -> [UInt8] {
-        var index = EventIndex()
-        return try batch.withUnsafeBytes { bytes in
-            _ = try BatchScanner.scan(bytes, into: &index)
-            var share: [UInt8] = []
-            for position in 0..<index.count where index[position].resource == resource {
-                let start = Int(index[position].offset)
-                share += bytes[start..<(start + Int(index[position].length))]
-            }
-            return share
-        }
-    }
-
     /// One round to warm up, then `rounds` that count. `body` gets one batch after the other and returns
     /// the number of its events; what `prepare` does isn't measured.
-    private func measure(
+    func measure(
         _ name: String,
         prepare: () throws -> [[UInt8]],
         body: (UnsafeRawBufferPointer) throws -> Int
@@ -112,11 +181,10 @@ package struct StageBench {
         var total = 0
         for round in 0...rounds {
             let batches = try prepare()
-            var events = 0
-            let began = WallClock.monotonic()
-            for batch in batches { events += try batch.withUnsafeBytes(body) }
+            let began = WallClock.threadTime()
+            let events = try measured(batches, body)
             guard round > 0 else { continue }
-            costs.append(Double(WallClock.monotonic() - began) / Double(max(1, events)))
+            costs.append(Double(WallClock.threadTime() - began) / Double(max(1, events)))
             total += events
         }
         return StageFigure(
@@ -127,12 +195,25 @@ package struct StageBench {
         )
     }
 
+    /// What is measured and nothing else: scripts/bench --instructions finds it by its name.
+    @inline(never)
+    private func measured(
+        _ batches: [[UInt8]],
+        _ body: (UnsafeRawBufferPointer) throws -> Int
+    ) rethrows -> Int {
+        var events = 0
+        for batch in batches { events += try batch.withUnsafeBytes(body) }
+        return events
+    }
+}
+
+extension FileSystem {
     /// What cannot be removed stays: it is a temporary directory.
-    private static func removeTree(_ path: String) {
-        for name in (try? FileSystem.list(path)) ?? [] {
+    static func removeTree(_ path: String) {
+        for name in (try? list(path)) ?? [] {
             let entry = "\(path)/\(name)"
-            if (try? FileSystem.remove(entry)) == nil { removeTree(entry) }
+            if (try? remove(entry)) == nil { removeTree(entry) }
         }
-        try? FileSystem.removeDirectory(path)
+        try? removeDirectory(path)
     }
 }

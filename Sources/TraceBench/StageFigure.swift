@@ -1,4 +1,4 @@
-/// What one stage of an event's way costs on one thread.
+/// What one stage of an event's way costs: CPU time of one thread.
 package struct StageFigure: Sendable, Codable {
     package let name: String
     /// The median of several rounds.
@@ -6,4 +6,6 @@ package struct StageFigure: Sendable, Codable {
     /// The fastest round: the least disturbed one.
     package let fastestNanosecondsPerEvent: Double
     package let events: Int
+    /// How fast bytes go through it, where that is what counts.
+    package var megabytesPerSecond: Double?
 }

@@ -14,10 +14,12 @@ package struct StageTable {
                 figure.name,
                 String(Int(figure.nanosecondsPerEvent.rounded())),
                 String(Int(figure.fastestNanosecondsPerEvent.rounded())),
-                Report.grouped(figure.events)
+                Report.grouped(figure.events),
+                figure.megabytesPerSecond.map { String(Int($0.rounded())) } ?? ""
             )
         }
-        return ([row("STAGE", "NS/EVENT", "FASTEST", "EVENTS")] + lines).joined(separator: "\n")
+        let head = row("STAGE", "NS/EVENT", "FASTEST", "EVENTS", "MB/S")
+        return ([head] + lines).joined(separator: "\n")
     }
 
     private func row(_ name: String, _ values: String...) -> String {

@@ -3,8 +3,8 @@ package import TraceModel
 package import TraceTime
 import TraceWire
 
-/// An endless row of batches: templates in turn, with timestamps up to now. Encoded once, so that
-/// making one costs a copy.
+/// An endless row of batches: templates in turn, with timestamps up to now and counters that go on growing.
+/// Encoded once, so that making one costs little more than a copy.
 package struct Traffic: Sendable {
     private static let templatesMin = 16
 
@@ -14,7 +14,10 @@ package struct Traffic: Sendable {
     }
 
     private let templates: [BatchTemplate]
+    /// What a pass over all templates adds to each counter.
+    private let growth: [UInt64]
     private var index = 0
+    private var pass: UInt64 = 0
     private var clock: StampClock
     private var sentUntil: EpochNanoseconds?
 
@@ -30,8 +33,9 @@ package struct Traffic: Sendable {
             case .function: functions.append(plan.batchEvents, to: &encoder)
             case .mixed: mixed.append(plan.batchEvents, to: &encoder)
             }
-            return BatchTemplate(encoder)
+            return BatchTemplate(encoder, marks: mixed.counters.takeMarks())
         }
+        growth = mixed.counters.growth
         clock = StampClock(zone: zone)
     }
 
@@ -44,10 +48,19 @@ package struct Traffic: Sendable {
     package mutating func next(at now: EpochNanoseconds) -> Batch {
         let template = templates[index]
         index += 1
-        if index == templates.count { index = 0 }
         let start = min(sentUntil ?? now, now)
         sentUntil = max(sentUntil ?? now, now)
-        let bytes = template.stamped(from: start, to: now, clock: &clock)
+        let bytes = template.stamped(
+            from: start,
+            to: now,
+            clock: &clock,
+            pass: pass,
+            growth: growth
+        )
+        if index == templates.count {
+            index = 0
+            pass += 1
+        }
         return Batch(bytes: bytes, events: template.events)
     }
 

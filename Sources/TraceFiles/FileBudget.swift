@@ -12,6 +12,8 @@ package struct FileBudget: Sendable {
     package var mergeBufferBytes = Limits.mergeBufferBytes
     /// Runs merged at once; more take several passes.
     package var mergeRunsMax = Limits.mergeRunsMax
+    /// One final trace or table, before it is compressed; what is larger becomes several files.
+    package var finalFileBytesMax = Limits.finalFileBytesMax
 
     package init() {}
 }

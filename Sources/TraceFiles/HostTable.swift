@@ -10,10 +10,27 @@ final class HostTable {
         let isThisMachine: Bool
         /// The name as a CSV field.
         let csv: [UInt8]
+        /// That field without its quotes: what tables are ordered by.
+        let cell: [UInt8]
     }
 
-    private(set) var hosts: [Host] = []
+    /// Whether fields of text are kept from being run as formulas.
+    let guardsFormulas: Bool
+    @exclusivity(unchecked) private(set) var hosts: [Host] = []
+    /// Each host's CSV field once more, where rows copy it from; never freed before the table.
+    @exclusivity(unchecked) private var fields: [UnsafeMutableRawBufferPointer] = []
     private var indexes: [String: UInt16] = [:]
+
+    init(guardsFormulas: Bool) { self.guardsFormulas = guardsFormulas }
+
+    deinit {
+        for field in fields { field.deallocate() }
+    }
+
+    /// The host's CSV field; valid as long as the table lives.
+    func field(_ host: HostID) -> ByteView {
+        ByteView(UnsafeRawBufferPointer(fields[Int(host.index)]))
+    }
 
     /// The host's number, the same for the same name. Throws `exhausted` beyond `Limits.hostsMax`.
     func register(_ name: String, isThisMachine: Bool) throws(TraceError) -> HostID {
@@ -22,19 +39,36 @@ final class HostTable {
             throw TraceError(.exhausted, "more than \(Limits.hostsMax) hosts have sent events")
         }
         var field = RawBuffer(capacity: 64)
-        var copy = name
-        copy.withUTF8 { _ = field.appendCSVField(ByteView(UnsafeRawBufferPointer($0))) }
+        var text = name
+        text.withUTF8 {
+            let name = ByteView(UnsafeRawBufferPointer($0))
+            _ = field.appendCSVField(name, guardsFormulas: guardsFormulas)
+        }
         let index = UInt16(hosts.count)
-        hosts.append(Host(name: name, isThisMachine: isThisMachine, csv: Array(field.bytes)))
+        let copy = UnsafeMutableRawBufferPointer.allocate(byteCount: field.count, alignment: 8)
+        copy.copyMemory(from: field.bytes)
+        fields.append(copy)
+        hosts.append(
+            Host(
+                name: name,
+                isThisMachine: isThisMachine,
+                csv: Array(field.bytes),
+                cell: RunRow.unquoted(field.bytes)
+            )
+        )
         indexes[name] = index
         return HostID(index: index)
     }
 
     subscript(host: HostID) -> Host { hosts[Int(host.index)] }
 
-    /// Whether `left`'s name comes first, bytewise as mergers compare the text.
-    func precedes(_ left: UInt16, _ right: UInt16) -> Bool {
-        left != right
-            && hosts[Int(left)].name.utf8.lexicographicallyPrecedes(hosts[Int(right)].name.utf8)
+    /// Whether `left` comes first, bytewise as mergers compare the text: in a table by its cell, elsewhere
+    /// by its name.
+    func precedes(_ left: UInt16, _ right: UInt16, inTable: Bool) -> Bool {
+        guard left != right else { return false }
+        let (left, right) = (hosts[Int(left)], hosts[Int(right)])
+        return inTable
+            ? left.cell.lexicographicallyPrecedes(right.cell)
+            : left.name.utf8.lexicographicallyPrecedes(right.name.utf8)
     }
 }

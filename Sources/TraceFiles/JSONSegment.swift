@@ -14,13 +14,19 @@ enum JSONSegment {
     /// What a finished file says about itself. Comes from the rows alone, never from how they were
     /// distributed over workers and runs.
     struct Summary {
+        enum Extent {
+            case whole(events: UInt64)
+            /// Of a window that is too large for one file, from 1; its events are counted by none.
+            case part(Int)
+        }
+
         var resource: Resource
         var host: String
         var stem: String
         var window: UInt64
         var timeZoneName: String
         var baseTime: EpochNanoseconds
-        var events: UInt64
+        var extent: Extent
     }
 
     /// Before the events of an unfinished file: a bare array, which viewers open without its end.
@@ -45,8 +51,14 @@ enum JSONSegment {
         text.appendDecimal(summary.window)
         text.append(",\"base_time_ns\":")
         text.appendDecimal(summary.baseTime)
-        text.append(",\"events\":")
-        text.appendDecimal(summary.events)
+        switch summary.extent {
+        case .whole(let events):
+            text.append(",\"events\":")
+            text.appendDecimal(events)
+        case .part(let number):
+            text.append(",\"part\":")
+            text.appendDecimal(UInt64(number))
+        }
         text.append(",\"time_zone\":")
         append(summary.timeZoneName, bytesMax: 64, to: &text)
         text.append(",\"server\":\"trace-processor ")

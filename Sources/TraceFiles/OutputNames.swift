@@ -1,3 +1,4 @@
+import Compression
 import TraceModel
 
 /// The final names of a window's outputs. They depend only on the set of hosts in the window.
@@ -19,12 +20,22 @@ struct OutputNames {
         localName = isTaken ? "\(safe).local" : safe
     }
 
-    func json(host: String) -> String {
+    /// `part`: of a trace or table that is too large for one file, from 1.
+    func json(host: String, part: Int = 1) -> String {
         let suffix = host == localHost ? "" : "_\(SafeName.of(host))"
-        return path(.json, "\(resource.name)_trace_\(stem)\(suffix).json")
+        return path(.json, "\(resource.name)_trace_\(stem)\(suffix)\(Self.ending(part)).json")
     }
 
-    var csv: String { path(.csv, "\(resource.name)_trace_\(stem).csv") }
+    func csv(part: Int = 1) -> String {
+        path(.csv, "\(resource.name)_trace_\(stem)\(Self.ending(part)).csv")
+    }
+
+    /// `~002`: no stem or host has the mark, and names sort by part.
+    private static func ending(_ part: Int) -> String {
+        guard part > 1 else { return "" }
+        let digits = String(part)
+        return "~" + String(repeating: "0", count: max(0, 3 - digits.count)) + digits
+    }
 
     func stacks(host: String) -> String {
         let name = host == localHost ? localName : SafeName.of(host)
@@ -36,8 +47,11 @@ struct OutputNames {
     var anomaliesJSON: String { path(.anomalies, "anomalies_\(stem)_\(resource.name).jsonl") }
     var anomaliesCSV: String { path(.anomalies, "anomalies_\(stem)_\(resource.name).csv") }
 
-    /// Where an output grows: beside its final place, hidden.
+    /// Where an output grows: beside its final place, hidden. The same compressed or not, so that a redo under
+    /// another setting leaves nothing behind.
     static func temporary(_ target: String) -> String {
+        let suffix = FileCompression(ofPath: target)?.suffix ?? ""
+        let target = target.dropLast(suffix.count)
         guard let slash = target.lastIndex(of: "/") else { return ".tmp-\(target)" }
         return "\(target[...slash]).tmp-\(target[target.index(after: slash)...])"
     }

@@ -1,3 +1,4 @@
+import Compression
 import SystemIO
 import TraceModel
 
@@ -11,8 +12,8 @@ struct OutputPreparation {
 
     func run() throws -> [MergeManifest.Output] {
         switch input.kind {
-        case .json: [try trace(names.json(host: input.host))]
-        case .csv: [try table(names.csv)]
+        case .json: try trace { names.json(host: input.host, part: $0) + suffix }
+        case .csv: try table { names.csv(part: $0) + suffix }
         case .stacks: try stacks()
         case .anomalies: try anomalies()
         }
@@ -20,57 +21,112 @@ struct OutputPreparation {
 
     // MARK: Traces and tables
 
-    private func trace(_ target: String) throws -> MergeManifest.Output {
-        var header = RawBuffer(capacity: JSONSegment.headerBytes)
-        let summary = JSONSegment.Summary(
+    private var suffix: String { merger.compression?.suffix ?? "" }
+
+    private func trace(_ target: @escaping (Int) -> String) throws -> [MergeManifest.Output] {
+        var summary = JSONSegment.Summary(
             resource: names.resource,
             host: input.host,
             stem: names.stem,
             window: window,
             timeZoneName: merger.timeZoneName,
             baseTime: input.firstTs,
-            events: input.rows
+            extent: .whole(events: input.rows)
         )
+        var header = RawBuffer(capacity: JSONSegment.headerBytes)
         JSONSegment.appendFinalHeader(summary, to: &header)
         if let only = onlyRun {
             // Its own header may tell of a part of the window (a worker that retired).
-            return try reuse(only, as: target, header: header.bytes)
+            return [try reuse(only, as: target(1), header: header.bytes)]
         }
-        return try written(target) { writer in
+        let runs = try reducedRuns()
+        if let names = try namesWhereTooLarge(runs) {
+            summary.extent = .part(1)
+            return try parts(target, runs, summary, names)
+        }
+        let whole = try written(target(1)) { writer in
             writer.text.append(header.bytes)
-            let merge = try forEachRow { row in
+            var isFirst = true
+            let merge = try forEachRow(of: runs) { row in
+                if !isFirst { writer.text.append(JSONSegment.separator) }
+                isFirst = false
                 writer.text.append(row.bytes)
-                writer.text.append(JSONSegment.separator)
                 try writer.rowEnded()
             }
-            try merge.forEachName { line in
+            // There is no output without a row.
+            try merge.forEachName { _, line in
+                writer.text.append(JSONSegment.separator)
                 writer.text.append(line)
-                writer.text.append(JSONSegment.separator)
                 try writer.rowEnded()
             }
-            try writer.removeLast(JSONSegment.separatorBytes)
             writer.text.append(JSONSegment.ending)
         }
+        return [whole]
     }
 
-    private func table(_ target: String) throws -> MergeManifest.Output {
-        if let only = onlyRun { return try reuse(only, as: target, header: nil) }
-        return try written(target) { writer in
-            let first = try RunReader(
-                merger.absolute(input.runs[0].path),
-                kind: .csv,
-                rank: 0,
-                bufferBytes: 4_096
-            )
-            first.csvHeader.withUnsafeBytes { writer.text.append($0) }
-            _ = try forEachRow { row in
-                writer.text.append(row.bytes)
-                try writer.rowEnded()
+    /// The names of a trace that does not fit into one file; nil where it does. What the runs hold together
+    /// tells in most cases; else the trace has to be measured, as each run has a head and names of its own.
+    private func namesWhereTooLarge(_ runs: [MergeInput.Run]) throws -> PartNames? {
+        guard !fitsOneFile else { return nil }
+        let readers = try open(runs)
+        let rowBytes = try readers.reduce(0) { try $0 + $1.skipRows() }
+        let names = try PartNames(
+            RunMerge(names: readers),
+            bytesMax: TraceParts.shareMax(of: merger.budget)
+        )
+        let bytes =
+            JSONSegment.headerBytes + rowBytes - JSONSegment.separatorBytes + names.bytes
+            + JSONSegment.ending.utf8CodeUnitCount
+        return bytes > merger.budget.finalFileBytesMax ? names : nil
+    }
+
+    private func parts(
+        _ target: @escaping (Int) -> String,
+        _ runs: [MergeInput.Run],
+        _ summary: JSONSegment.Summary,
+        _ names: PartNames
+    ) throws -> [MergeManifest.Output] {
+        let files = try OutputParts(merger, target: target)
+        return try files.written {
+            var parts = TraceParts(files, summary: summary, names: names, budget: merger.budget)
+            _ = try forEachRow(of: runs) { try parts.append($0) }
+            try parts.end()
+        }
+    }
+
+    private func table(_ target: @escaping (Int) -> String) throws -> [MergeManifest.Output] {
+        if let only = onlyRun { return [try reuse(only, as: target(1), header: nil)] }
+        let first = try RunReader(
+            merger.absolute(input.runs[0].path),
+            kind: .csv,
+            rank: 0,
+            bufferBytes: 4_096
+        )
+        let files = try OutputParts(merger, target: target)
+        return try files.written {
+            first.csvHeader.withUnsafeBytes { files.writer.text.append($0) }
+            var hasRow = false
+            _ = try forEachRow(of: try reducedRuns()) { row in
+                if hasRow, !files.holds(row.bytes.count) {
+                    try files.next()
+                    first.csvHeader.withUnsafeBytes { files.writer.text.append($0) }
+                }
+                hasRow = true
+                files.writer.text.append(row.bytes)
+                try files.writer.rowEnded()
             }
         }
     }
 
-    private var onlyRun: MergeInput.Run? { input.runs.count == 1 ? input.runs[0] : nil }
+    /// The run that can become the output by a rename.
+    private var onlyRun: MergeInput.Run? {
+        input.runs.count == 1 && merger.compression == nil && fitsOneFile ? input.runs[0] : nil
+    }
+
+    /// Whether the output fits into one file for sure: it is no larger than its runs together.
+    private var fitsOneFile: Bool {
+        input.runs.reduce(0) { $0 + $1.bytes } <= merger.budget.finalFileBytesMax
+    }
 
     private func reuse(
         _ run: MergeInput.Run,
@@ -98,7 +154,7 @@ struct OutputPreparation {
         )
         let lines = try written(target) { writer in
             appendStackHead(to: &writer.text)
-            _ = try forEachRow { row in
+            _ = try forEachRow(of: try reducedRuns()) { row in
                 guard let (process, text) = SegmentRecord.parts(of: row.payload) else {
                     throw miscounted()
                 }
@@ -146,7 +202,7 @@ struct OutputPreparation {
                 "rule,resource,host,pid,process,ts,value,baseline,score,severity,message\r\n"
             )
             lines = try written(names.anomaliesJSON) { writer in
-                _ = try forEachRow { row in
+                _ = try forEachRow(of: try reducedRuns()) { row in
                     guard let (json, csv) = SegmentRecord.parts(of: row.payload) else {
                         throw miscounted()
                     }
@@ -162,20 +218,29 @@ struct OutputPreparation {
 
     // MARK: Rows in order
 
+    /// Runs that are few enough to be read together.
+    private func reducedRuns() throws -> [MergeInput.Run] {
+        try RunReduction(merger: merger, input: input, window: window)
+            .reduced(resource: names.resource)
+    }
+
+    private func open(_ runs: [MergeInput.Run]) throws -> [RunReader] {
+        try runs.enumerated().map { rank, run in
+            try RunReader(
+                merger.absolute(run.path),
+                kind: input.kind,
+                rank: rank,
+                bufferBytes: merger.budget.mergeBufferBytes
+            )
+        }
+    }
+
     /// Calls `body` with every row of all runs in their order; the merge it returns still holds the names.
-    private func forEachRow(_ body: (RunRow) throws -> Void) throws -> RunMerge {
-        let reduction = RunReduction(merger: merger, input: input, window: window)
-        let runs = try reduction.reduced(resource: names.resource)
-        var merge = try RunMerge(
-            runs.enumerated().map { rank, run in
-                try RunReader(
-                    merger.absolute(run.path),
-                    kind: input.kind,
-                    rank: rank,
-                    bufferBytes: merger.budget.mergeBufferBytes
-                )
-            }
-        )
+    private func forEachRow(
+        of runs: [MergeInput.Run],
+        _ body: (RunRow) throws -> Void
+    ) throws -> RunMerge {
+        var merge = try RunMerge(try open(runs))
         // Open files outlive their names: what a pass made leaves nothing behind.
         for run in runs where run.path.hasPrefix(MergeManifest.directory) {
             try FileSystem.remove(merger.absolute(run.path))
@@ -197,10 +262,7 @@ struct OutputPreparation {
         _ target: String,
         _ body: (MergeWriter) throws -> Void
     ) throws -> MergeManifest.Output {
-        let writer = try MergeWriter(
-            merger.absolute(OutputNames.temporary(target)),
-            bufferBytes: merger.budget.mergeBufferBytes
-        )
+        let writer = try merger.writer(of: target)
         do {
             try body(writer)
             try writer.finish()

@@ -32,6 +32,24 @@ extension RawBuffer {
         append(byte: UInt8(ascii: ","))
     }
 
+    /// A call that goes on from an earlier file: its opening, at its own time. `name` appends its JSON text.
+    package mutating func appendContinuedCall(
+        ts: EpochNanoseconds,
+        pid: UInt32,
+        tid: UInt32,
+        cookie: Int64,
+        name: (inout RawBuffer) -> Void
+    ) {
+        appendEventStart(ts: ts, pid: pid)
+        append("\"tid\":")
+        appendDecimal(tid)
+        append(",\"ph\":\"B\",\"cat\":\"continued\",\"name\":")
+        name(&self)
+        append(",\"args\":{\"cookie\":")
+        appendDecimal(cookie)
+        append("}}")
+    }
+
     /// Whether all bytes are printable ASCII other than `"` and `\`: eight at a time.
     @inlinable
     static func isPlainJSON(_ source: UnsafeRawPointer, _ count: Int) -> Bool {

@@ -3,14 +3,12 @@ import Glibc
 import SystemIO
 import TraceModel
 
-/// Reads a final file, plain or gzip, line by line or row by row, through a buffer that grows only for a
+/// Reads a final file, plain or compressed, line by line or row by row, through a buffer that grows only for a
 /// row larger than itself, up to `Limits.segmentRecordBytesMax`.
 final class RecordReader {
-    private static let gzipMagic: [UInt8] = [0x1F, 0x8B]
-
     let path: String
     private let file: FileSource
-    private let gunzip: GunzipReader?
+    private let expander: ExpandingReader?
     private var expanded: [UInt8] = []
     private var buffer: RawBuffer
     private var position = 0
@@ -35,16 +33,17 @@ final class RecordReader {
         self.path = path
         let source = try FileSource(path)
         file = source
-        var magic: [UInt8] = [0, 0]
+        var magic = [UInt8](repeating: 0, count: FileCompression.magicBytes)
         let count = try magic.withUnsafeMutableBytes { try source.read(into: $0) }
         source.rewind()
         buffer = RawBuffer(capacity: bufferBytes)
-        guard count == magic.count, magic == Self.gzipMagic else {
-            gunzip = nil
+        guard let compression = FileCompression(magic: magic.prefix(count)) else {
+            expander = nil
             return
         }
         expanded = [UInt8](repeating: 0, count: bufferBytes)
-        gunzip = try GunzipReader { (target: UnsafeMutableRawBufferPointer) throws(TraceError) in
+        expander = try ExpandingReader(compression) {
+            (target: UnsafeMutableRawBufferPointer) throws(TraceError) in
             do {
                 return try source.read(into: target)
             } catch {
@@ -103,14 +102,14 @@ final class RecordReader {
     private func readMore() throws -> Bool {
         buffer.removeFirst(position)
         position = 0
-        guard let gunzip else {
+        guard let expander else {
             let count = buffer.capacity
             let target = UnsafeMutableRawBufferPointer(start: buffer.reserve(count), count: count)
             let read = try file.read(into: target)
             buffer.commit(read)
             return read > 0
         }
-        let read = try gunzip.read(into: &expanded)
+        let read = try expander.read(into: &expanded)
         expanded.withUnsafeBytes { buffer.append(UnsafeRawBufferPointer(rebasing: $0[..<read])) }
         return read > 0
     }

@@ -1,19 +1,45 @@
-import TraceModel
+public import TraceModel
 
 /// Where a rendered row stands in its buffer, and what it is sorted by.
-struct RowKey {
+@usableFromInline
+struct RowKey: BitwiseCopyable {
+    @usableFromInline
     let ts: EpochNanoseconds
+    @usableFromInline
     let pid: UInt32
+    @usableFromInline
     let host: UInt16
-    /// Byte offset in the arena. Rows are appended, so it is also the order of arrival.
+    /// Byte offset in the arena.
+    @usableFromInline
     var offset: UInt32
+    @usableFromInline
     let length: UInt32
 
+    @inlinable
+    @inline(__always)
     init(ts: EpochNanoseconds, pid: UInt32, host: UInt16, offset: UInt32, length: UInt32) {
         self.ts = ts
         self.pid = pid
         self.host = host
         self.offset = offset
         self.length = length
+    }
+
+    /// Visits the places of rows in their arena, those that lie one behind the other together.
+    @inline(__always)
+    static func forEachStretch<Failure: Error>(
+        of rows: UnsafeBufferPointer<RowKey>,
+        _ visit: (Range<Int>) throws(Failure) -> Void
+    ) throws(Failure) {
+        var stretch = 0..<0
+        for row in rows {
+            let start = Int(row.offset)
+            if start != stretch.upperBound {
+                if !stretch.isEmpty { try visit(stretch) }
+                stretch = start..<start
+            }
+            stretch = stretch.lowerBound..<(start + Int(row.length))
+        }
+        if !stretch.isEmpty { try visit(stretch) }
     }
 }

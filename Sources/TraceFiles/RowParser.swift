@@ -55,5 +55,23 @@ struct RowParser {
         return Int64(exactly: magnitude).map { isNegative ? -$0 : $0 }
     }
 
+    /// Passes over a JSON number, whatever it is.
+    mutating func skipNumber() {
+        while position < bytes.count, "+-.0123456789Ee".utf8.contains(bytes[position]) {
+            position += 1
+        }
+    }
+
+    /// A JSON text with its quotes, as it stands there.
+    mutating func text() -> UnsafeRawBufferPointer? {
+        let start = position
+        guard skip("\"") else { return nil }
+        while position < bytes.count, bytes[position] != UInt8(ascii: "\"") {
+            position += bytes[position] == UInt8(ascii: "\\") ? 2 : 1
+        }
+        guard skip("\"") else { return nil }
+        return UnsafeRawBufferPointer(rebasing: bytes[start..<position])
+    }
+
     mutating func processID() -> UInt32? { number().flatMap { UInt32(exactly: $0) } }
 }

@@ -1,12 +1,14 @@
-package import SystemIO
-package import TraceModel
+public import SystemIO
+public import TraceModel
 
 /// Rendered rows of one output that wait for their order. A row's bytes go to `text`, then `endRow`
 /// files it under its key; `flush` writes them sorted to a run file, and begins another run where they
 /// would not continue the last one.
 ///
-/// Render a row through one access (`render(event, into: &rows.text)`) where it is hot.
+/// Where rows are hot, `target` writes them.
+@usableFromInline
 package final class RunBuffer {
+    @usableFromInline
     @exclusivity(unchecked) package var text = RawBuffer(capacity: 4_096)
 
     let kind: OutputKind
@@ -17,16 +19,30 @@ package final class RunBuffer {
     var continuesRun = false
     var names = NameTable()
 
-    private let hosts: HostTable
+    let hosts: HostTable
     private let ledger: RunLedger
     private let store: RunFileStore
     private let holdbackNanoseconds: Int64
 
-    @exclusivity(unchecked) private var keys: [RowKey] = []
-    @exclusivity(unchecked) private var rowStart = 0
-    /// Whether the rows lie in the arena in their final order.
-    @exclusivity(unchecked) private var isSorted = true
-    private var hasNewRows = false
+    @usableFromInline
+    @exclusivity(unchecked) var keys = RawArray<RowKey>()
+    @usableFromInline
+    @exclusivity(unchecked) var rowStart = 0
+    /// Whether the keys stand in their final order, wherever the rows lie in the arena.
+    @usableFromInline
+    @exclusivity(unchecked) var isSorted = true
+    /// Rows that end behind this are told to the ledger.
+    @usableFromInline
+    @exclusivity(unchecked) var unnotedEnd = 0
+    /// What the ledger knows of.
+    private var notedBytes = 0
+    /// Rows that stayed when the buffer was last flushed.
+    private var keptCount = 0
+    /// Whether it has been full since it last gave memory back.
+    private var wasFull = false
+    /// Rows of so many bytes stay back where the buffer is full, as older ones may come: twice as many once one
+    /// came too late for its run, so that agents that lag behind one another cost memory and no merge.
+    private var keptBytesMax: Int
 
     init(
         _ kind: OutputKind,
@@ -42,9 +58,13 @@ package final class RunBuffer {
         self.ledger = ledger
         self.store = store
         self.holdbackNanoseconds = holdbackNanoseconds
+        keptBytesMax = ledger.runBytesMax / 4
     }
 
-    var isEmpty: Bool { keys.isEmpty }
+    var isEmpty: Bool { keys.count == 0 }
+
+    /// Rows of so many bytes fill the buffer.
+    private var fullBytes: Int { max(ledger.runBytesMax, 2 * keptBytesMax) }
 
     // MARK: Rows
 
@@ -55,39 +75,66 @@ package final class RunBuffer {
         file(ts: ts, pid: pid, host: 0)
     }
 
-    /// Ends a CSV row: adds the last two columns (host, time in nanoseconds) and the line's end. The
-    /// second column must be `pid`.
-    package func endRow(ts: EpochNanoseconds, pid: UInt32, host: HostID) {
-        assert(kind == .csv)
-        text.append(byte: UInt8(ascii: ","))
-        hosts[host].csv.withUnsafeBytes { text.append($0) }
-        text.append(byte: UInt8(ascii: ","))
-        text.appendDecimal(ts)
-        text.append("\r\n")
-        file(ts: ts, pid: pid, host: host.index)
+    /// For rows that are written by a cursor.
+    package var target: RowTarget { RowTarget(self) }
+
+    /// Counts what a row's cursor has written until `at`, if any, and returns room for `count` bytes and more.
+    func room(_ at: UnsafeMutableRawPointer?, _ count: Int) -> UnsafeMutableRawBufferPointer {
+        if let at { commit(at) }
+        let start = text.reserve(count + RowWriter.slackBytes)
+        return UnsafeMutableRawBufferPointer(start: start, count: text.capacity - text.count)
+    }
+
+    /// Lets `body` append behind what a row's cursor has written until `at`.
+    func append<Result>(
+        _ at: UnsafeMutableRawPointer,
+        _ body: (inout RawBuffer) -> Result
+    ) -> Result {
+        commit(at)
+        return body(&text)
+    }
+
+    @inlinable
+    @inline(__always)
+    func commit(_ at: UnsafeMutableRawPointer) {
+        text.commit(at - (text.base + text.count))
     }
 
     /// Forgets what stands in `text` since the last row's end.
     package func dropRow() { text.truncate(to: rowStart) }
 
     /// Files the bytes since the last row's end under their key.
+    @inlinable
+    @inline(__always)
     func file(ts: EpochNanoseconds, pid: UInt32, host: UInt16) {
         let key = RowKey(
             ts: ts,
             pid: pid,
             host: host,
-            offset: UInt32(rowStart),
-            length: UInt32(text.count - rowStart)
+            offset: UInt32(truncatingIfNeeded: rowStart),
+            length: UInt32(truncatingIfNeeded: text.count &- rowStart)
         )
-        if isSorted, let last = keys.last, precedes(key, last) { isSorted = false }
+        if isSorted, keys.count > 0, precedes(key, keys[keys.count - 1]) { isSorted = false }
         keys.append(key)
         rowStart = text.count
-        hasNewRows = true
-        ledger.bytes += Int(key.length) + MemoryLayout<RowKey>.stride
-        if rowStart >= ledger.runBytesMax || ledger.bytes >= ledger.bytesMax {
-            ledger.needsFlush = true
-        }
+        if rowStart >= unnotedEnd { note() }
     }
+
+    /// Tells the ledger, every few rows, how much there is, and that there is too much.
+    @inline(never)
+    @usableFromInline
+    func note() {
+        precondition(rowStart <= UInt32.max, "offsets in a run buffer are 32 bits wide")
+        let bytes = rowStart + keys.count * MemoryLayout<RowKey>.stride
+        ledger.bytes += bytes - notedBytes
+        notedBytes = bytes
+        if rowStart >= fullBytes { wasFull = true }
+        if rowStart >= fullBytes || ledger.bytes >= ledger.bytesMax { ledger.needsFlush = true }
+        let step = min(Self.notedStep, ledger.bytesMax / 64)
+        unnotedEnd = rowStart < fullBytes ? min(rowStart + step, fullBytes) : rowStart + step
+    }
+
+    private static let notedStep = 4_096
 
     // MARK: Writing
 
@@ -95,28 +142,35 @@ package final class RunBuffer {
     /// Only between rows. Blocks.
     func flush(_ scope: FlushScope, window: UInt64) throws(SystemError) {
         precondition(text.count == rowStart, "flush within a row")
-        let wasQuiet = !hasNewRows
-        hasNewRows = false
-        guard !keys.isEmpty else { return }
-        if scope == .full && text.count < ledger.runBytesMax { return }
-        var order = keys
-        if !isSorted { order.sort(by: rowPrecedes) }
+        let wasQuiet = keys.count == keptCount
+        keptCount = keys.count
+        guard !isEmpty else { return }
+        if scope == .full && text.count < fullBytes { return }
+        if !isSorted {
+            store.sorter.sort(keys.elements, by: precedes)
+            isSorted = true
+        }
         let count =
             switch scope {
-            case .all: order.count
-            case .tick: wasQuiet ? order.count : oldRows(of: order, keepingAtMost: .max)
-            case .full: oldRows(of: order, keepingAtMost: text.count / 2)
+            case .all: keys.count
+            case .tick: wasQuiet ? keys.count : oldRows(keepingAtMost: .max)
+            case .full: oldRows(keepingAtMost: keptBytesMax)
             }
         guard count > 0 else { return }
-        try write(order[..<count], window: window)
-        keep(order[count...])
+        try write(count, window: window)
+        drop(count)
+        keptCount = keys.count
     }
 
-    /// Gives an emptied buffer's memory back.
-    func shrink() {
-        guard keys.isEmpty, text.count == 0 else { return }
-        text.shrink(keeping: 4_096)
-        keys = []
+    /// Gives an emptied buffer's memory back: all of it where memory is `scarce`, else what it has not needed since it
+    /// last did.
+    func shrink(isScarce: Bool) {
+        guard isEmpty, text.count == 0 else { return }
+        if isScarce || !wasFull {
+            text.shrink(keeping: 4_096)
+            keys.shrink(keeping: 64)
+        }
+        wasFull = false
     }
 
     /// No later row continues a run written so far: its names go with it.
@@ -127,56 +181,48 @@ package final class RunBuffer {
         names = NameTable()
     }
 
-    private func precedes(_ left: RowKey, _ right: RowKey) -> Bool {
+    @inlinable
+    @inline(__always)
+    func precedes(_ left: RowKey, _ right: RowKey) -> Bool {
         if left.ts != right.ts { return left.ts < right.ts }
         if left.pid != right.pid { return left.pid < right.pid }
-        return left.host != right.host && hosts.precedes(left.host, right.host)
+        return left.host != right.host && precedes(host: left.host, right.host)
     }
 
-    private func rowPrecedes(_ left: RowKey, _ right: RowKey) -> Bool {
-        if precedes(left, right) { return true }
-        return left.offset < right.offset && !precedes(right, left)
+    @inline(never)
+    @usableFromInline
+    func precedes(host left: UInt16, _ right: UInt16) -> Bool {
+        hosts.precedes(left, right, inTable: kind == .csv)
     }
 
     /// How many of the sorted rows are older than the hold-back; more where the rest would be above
     /// `bytesMax`.
-    private func oldRows(of order: [RowKey], keepingAtMost bytesMax: Int) -> Int {
-        guard let newest = order.last?.ts else { return 0 }
+    private func oldRows(keepingAtMost bytesMax: Int) -> Int {
+        guard !isEmpty else { return 0 }
+        let newest = keys[keys.count - 1].ts
         let (edge, overflow) = newest.subtractingReportingOverflow(holdbackNanoseconds)
-        var count = order.count
+        var count = keys.count
         var kept = 0
-        while count > 0, overflow || order[count - 1].ts > edge {
-            kept += Int(order[count - 1].length)
+        while count > 0, overflow || keys[count - 1].ts > edge {
+            kept += Int(keys[count - 1].length)
             if kept > bytesMax { break }
             count -= 1
         }
         return count
     }
 
-    private func write(_ rows: ArraySlice<RowKey>, window: UInt64) throws(SystemError) {
-        guard let first = rows.first, let last = rows.last else { return }
+    /// Writes the first `count` rows.
+    private func write(_ count: Int, window: UInt64) throws(SystemError) {
+        let rows = UnsafeBufferPointer(rebasing: keys.elements[..<count])
+        let (first, last) = (rows[0], rows[count - 1])
         let run = run(for: first, window: window)
         var end = run.length
         if end == 0 { end = try store.writeHead(of: run, kind: kind) }
-        if isSorted {
-            let count = Int(last.offset + last.length)
-            try store.write(
-                UnsafeRawBufferPointer(rebasing: text.bytes[..<count]),
-                at: end,
-                to: run
-            )
-            end += count
-        } else {
-            var next = rows.startIndex
-            while next < rows.endIndex {
-                gather(rows, from: &next, bytesMax: RunFileStore.gatherBytes)
-                try store.write(store.scratch.bytes, at: end, to: run)
-                end += store.scratch.count
-            }
-        }
-        run.length = end
+        let bytes = rows.reduce(0) { $0 + Int($1.length) }
+        try store.append(rows, of: text.bytes, bytes: bytes, at: end, to: run)
+        run.length = end + bytes
         if run.rows == 0 { run.firstTs = first.ts }
-        run.rows += UInt64(rows.count)
+        run.rows += UInt64(count)
         run.last = RunPosition(ts: last.ts, pid: last.pid, host: last.host)
     }
 
@@ -191,6 +237,7 @@ package final class RunBuffer {
                 length: 0
             )
             if run.rows == 0 || !precedes(first, last) { return run }
+            keptBytesMax = min(2 * keptBytesMax, 2 * ledger.runBytesMax)
         }
         let run = store.begin(kind, window: window, host: host.map { hosts[$0] })
         runs.append(run)
@@ -198,42 +245,22 @@ package final class RunBuffer {
         return run
     }
 
-    /// Copies rows to the scratch buffer until it holds `bytesMax`, at least one.
-    private func gather(_ rows: ArraySlice<RowKey>, from next: inout Int, bytesMax: Int) {
+    /// Forgets the first `count` rows, which are written; the others move together, in their order.
+    private func drop(_ count: Int) {
+        let kept = UnsafeBufferPointer(rebasing: keys.elements[count...])
         store.scratch.removeAll()
-        let bytes = text.bytes
-        repeat {
-            let key = rows[next]
-            let start = Int(key.offset)
-            store.scratch.append(
-                UnsafeRawBufferPointer(rebasing: bytes[start..<(start + Int(key.length))])
-            )
-            next += 1
-        } while next < rows.endIndex && store.scratch.count < bytesMax
-    }
-
-    /// Keeps only these (sorted) rows, laid out in their order.
-    private func keep(_ rest: ArraySlice<RowKey>) {
-        let before = text.count + keys.count * MemoryLayout<RowKey>.stride
-        if rest.isEmpty {
-            text.removeAll()
-        } else if isSorted, let first = rest.first {
-            text.removeFirst(Int(first.offset))
-        } else {
-            var next = rest.startIndex
-            gather(rest, from: &next, bytesMax: .max)
-            text.removeAll()
-            text.append(store.scratch.bytes)
+        RowKey.forEachStretch(of: kept) { stretch in
+            store.scratch.append(UnsafeRawBufferPointer(rebasing: text.bytes[stretch]))
         }
-        keys.removeAll(keepingCapacity: true)
-        var offset: UInt32 = 0
-        for var key in rest {
-            key.offset = offset
-            offset += key.length
-            keys.append(key)
+        text.removeAll()
+        text.append(store.scratch.bytes)
+        keys.removeFirst(count)
+        var end: UInt32 = 0
+        for at in 0..<keys.count {
+            keys.base[at].offset = end
+            end += keys.base[at].length
         }
         rowStart = text.count
-        isSorted = true
-        ledger.bytes -= before - text.count - keys.count * MemoryLayout<RowKey>.stride
+        note()
     }
 }

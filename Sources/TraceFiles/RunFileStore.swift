@@ -11,16 +11,15 @@ final class RunFileStore {
     var nextSerial: UInt64 = 0
     /// Label of the runs begun from now on.
     var order: LSN = 0
-    /// Where rows that are out of order in their arena are put together for a write.
-    var scratch = RawBuffer(capacity: 64 << 10)
+    /// Where rows that stay are put together, and what finds the order of all.
+    @exclusivity(unchecked) var scratch = RawBuffer(capacity: 4_096)
+    @exclusivity(unchecked) var sorter = StretchSort<RowKey>()
+    @exclusivity(unchecked) private var appender = RunAppender()
 
     private var open: [RunFile] = []
     private var dirty: [RunFile] = []
     private var uses: UInt64 = 0
     private var hasNewNames = false
-
-    /// Gathered rows are written out in pieces of about this size.
-    static let gatherBytes = 1 << 20
 
     init(root: String, worker: WorkerName, csvHeader: StaticString, openFilesMax: Int) {
         self.root = root
@@ -65,19 +64,31 @@ final class RunFileStore {
         to run: RunFile
     ) throws(SystemError) {
         let handle = try opened(run)
-        if !run.isDirty {
-            run.isDirty = true
-            dirty.append(run)
-        }
+        markDirty(run)
         try handle.file.write(bytes, at: offset)
+    }
+
+    /// Appends rows of `text` behind `end`, in the order of their keys; `bytes` is what they take together. Blocks. A
+    /// failed one leaves the run as it was, as nobody looks beyond its length.
+    func append(
+        _ rows: UnsafeBufferPointer<RowKey>,
+        of text: UnsafeRawBufferPointer,
+        bytes: Int,
+        at end: Int,
+        to run: RunFile
+    ) throws(SystemError) {
+        let handle = try opened(run)
+        markDirty(run)
+        try appender.begin(handle.file, at: end, bytes: bytes)
+        try RowKey.forEachStretch(of: rows) { stretch throws(SystemError) in
+            try appender.append(UnsafeRawBufferPointer(rebasing: text[stretch]), to: handle.file)
+        }
+        try appender.end(handle.file)
     }
 
     func truncate(_ run: RunFile, to length: Int) throws(SystemError) {
         let handle = try opened(run)
-        if !run.isDirty {
-            run.isDirty = true
-            dirty.append(run)
-        }
+        markDirty(run)
         try handle.file.truncate(to: length)
     }
 
@@ -99,6 +110,12 @@ final class RunFileStore {
     }
 
     func absolute(_ path: String) -> String { root.isEmpty ? path : "\(root)/\(path)" }
+
+    private func markDirty(_ run: RunFile) {
+        guard !run.isDirty else { return }
+        run.isDirty = true
+        dirty.append(run)
+    }
 
     private func opened(_ run: RunFile) throws(SystemError) -> RunFile.Handle {
         uses += 1

@@ -12,6 +12,9 @@ struct RunMerge {
         }
     }
 
+    /// Of the names alone: readers that have passed over their rows.
+    init(names readers: [RunReader]) { self.readers = readers }
+
     /// The reader that stands at the next row; nil after the last.
     var current: RunReader? { heap.first }
 
@@ -26,7 +29,9 @@ struct RunMerge {
     }
 
     /// Calls `body` with each name's line, by process and thread, once each: the last run's where they differ.
-    func forEachName(_ body: (UnsafeRawBufferPointer) throws -> Void) throws {
+    func forEachName(
+        _ body: (NameTable.Key, UnsafeRawBufferPointer) throws -> Void
+    ) throws {
         for reader in readers { _ = try reader.nextName() }
         while true {
             var best: RunReader?
@@ -39,7 +44,7 @@ struct RunMerge {
                 if !least.precedes(key) { best = reader }
             }
             guard let name = best?.name else { return }
-            try body(name.line)
+            try body(name.key, name.line)
             for reader in readers where reader.name?.key == name.key { _ = try reader.nextName() }
         }
     }

@@ -61,6 +61,21 @@ final class RunReader {
         return true
     }
 
+    /// Passes over all rows of a trace, to its names; the bytes that they take in a file, each with what
+    /// separates it from the next one. Blocks.
+    func skipRows() throws -> Int {
+        reader.consume(consumedBefore)
+        consumedBefore = 0
+        var bytes = 0
+        while let line = try nextLine() {
+            var parser = RowParser(line)
+            guard parser.skip("{\"ts\":") else { break }
+            bytes += line.count + JSONSegment.separatorBytes
+            reader.consume(lineBytes)
+        }
+        return bytes
+    }
+
     /// Moves to the next name, in the order of the file; false after the last. Only after the rows.
     func nextName() throws -> Bool {
         reader.consume(consumedBefore)

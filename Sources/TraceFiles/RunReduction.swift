@@ -57,7 +57,7 @@ struct RunReduction {
             try merge.advance()
         }
         if input.kind == .json {
-            try merge.forEachName { line in
+            try merge.forEachName { _, line in
                 writer.text.append(line)
                 writer.text.append(JSONSegment.separator)
                 try writer.rowEnded()

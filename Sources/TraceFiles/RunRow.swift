@@ -92,7 +92,8 @@ struct RunRow {
         return nil
     }
 
-    private static func unquoted(_ field: UnsafeRawBufferPointer) -> [UInt8] {
+    /// A CSV field's text.
+    static func unquoted(_ field: UnsafeRawBufferPointer) -> [UInt8] {
         let quote = UInt8(ascii: "\"")
         guard field.first == quote, field.count >= 2 else { return Array(field) }
         var result: [UInt8] = []

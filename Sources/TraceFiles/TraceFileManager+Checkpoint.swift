@@ -79,7 +79,7 @@ extension TraceFileManager {
             let files = try ClosedFile.decode(&state)
             // A merged segment is gone; what is there must be whole.
             for run in files.flatMap(\.runs) {
-                try check(run.path, atLeast: Int(run.bytes), isNeeded: false)
+                try check(run.path, atLeast: Int(clamping: run.bytes), isNeeded: false)
             }
             closedWindows.append(ClosedWindow(window: window, stem: stem, files: files))
         }
@@ -112,8 +112,8 @@ extension TraceFileManager {
                 "segment \(path) has \(size.map { "\($0)" } ?? "no") bytes where the checkpoint of "
                     + "\(worker) says \(length)",
                 remedy:
-                    "Restore the file from a backup, or remove the checkpoint to replay the log "
-                    + "as far back as it reaches"
+                    "Put the file back, or `tracectl skip \(worker) --to LSN` sets aside what is not"
+                    + " published and lets the worker begin anew"
             )
         }
     }

@@ -103,7 +103,7 @@ extension TraceFileManager {
         text.append(byte: comma)
         text.appendDecimal(row.pid)
         text.append(byte: comma)
-        text.appendCSVField(row.process)
+        text.appendCSVField(row.process, guardsFormulas: guardsFormulas)
         text.append(byte: comma)
         text.appendMicroseconds(ns: row.ts)
         text.append(byte: comma)
@@ -115,7 +115,7 @@ extension TraceFileManager {
         text.append(byte: comma)
         text.appendCSVDouble(row.severity)
         text.append(byte: comma)
-        text.appendCSVField(row.message)
+        text.appendCSVField(row.message, guardsFormulas: guardsFormulas)
         text.append("\r\n")
     }
 }

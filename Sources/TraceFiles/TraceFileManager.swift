@@ -31,7 +31,10 @@ package final class TraceFileManager {
     /// Closed and not yet merged, oldest first; to be announced until `forgetWindow`.
     package var closedWindows: [ClosedWindow] = []
 
-    let hosts = HostTable()
+    /// Whether tables keep text from being run as a formula by a spreadsheet; see `appendCSVField`.
+    package let guardsFormulas: Bool
+
+    let hosts: HostTable
     let store: RunFileStore
     let ledger: RunLedger
     let budget: FileBudget
@@ -48,6 +51,7 @@ package final class TraceFileManager {
         worker: WorkerName,
         csvHeader: StaticString,
         timeZoneName: String,
+        guardsFormulas: Bool = false,
         root: String = "",
         budget: FileBudget = FileBudget()
     ) throws(SystemError) {
@@ -61,7 +65,7 @@ package final class TraceFileManager {
             openFilesMax: budget.openFilesMax
         )
         let ledger = RunLedger(budget: budget)
-        let hosts = hosts
+        let hosts = HostTable(guardsFormulas: guardsFormulas)
         func buffer(_ kind: OutputKind) -> RunBuffer {
             RunBuffer(
                 kind,
@@ -72,13 +76,15 @@ package final class TraceFileManager {
                 holdbackNanoseconds: budget.runHoldbackNanoseconds
             )
         }
+        self.guardsFormulas = guardsFormulas
+        self.hosts = hosts
         self.store = store
         self.ledger = ledger
         csv = buffer(.csv)
         anomalies = buffer(.anomalies)
         let directory = store.absolute(store.directory)
-        guard !FileSystem.exists(directory) else { return }
         try FileSystem.createDirectory(directory)
+        // Also where it is there: who made it may have died before this.
         let parent = FileSystem.parent(of: directory)
         try FileSystem.syncDirectory(parent)
         try FileSystem.syncDirectory(FileSystem.parent(of: parent))
@@ -101,6 +107,9 @@ package final class TraceFileManager {
     }
 
     package func hostName(_ host: HostID) -> String { hosts[host].name }
+
+    /// The name as a field of a table. Valid as long as the manager lives.
+    package func hostField(_ host: HostID) -> ByteView { hosts.field(host) }
 
     package func isThisMachine(_ host: HostID) -> Bool { hosts[host].isThisMachine }
 
@@ -144,7 +153,7 @@ package final class TraceFileManager {
         let isOverBudget = ledger.bytes >= ledger.bytesMax
         for buffer in buffers {
             try buffer.flush(isOverBudget ? .all : scope, window: window)
-            if isOverBudget { buffer.shrink() }
+            if isOverBudget { buffer.shrink(isScarce: true) }
         }
         ledger.needsFlush = false
     }
@@ -202,7 +211,7 @@ package final class TraceFileManager {
             for run in buffer.runs { store.close(run) }
             buffer.runs = []
             buffer.names = NameTable()
-            buffer.shrink()
+            buffer.shrink(isScarce: false)
         }
         if !files.isEmpty {
             closedWindows.append(ClosedWindow(window: window, stem: stem, files: files))
@@ -238,7 +247,7 @@ package final class TraceFileManager {
             window: window,
             timeZoneName: timeZoneName,
             baseTime: run.firstTs,
-            events: run.rows
+            extent: .whole(events: run.rows)
         )
         let end = start + tail.count
         tail.removeAll()

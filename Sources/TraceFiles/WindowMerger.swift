@@ -1,9 +1,13 @@
-package import SystemIO
+package import Compression
+import SystemIO
 package import TraceModel
 
 /// Makes the final files of a closed window out of the segments of all its workers, and removes these. Blocks for
 /// as long as it takes; one merge at a time. Memory: `mergeBufferBytes` for each of up to `mergeRunsMax` runs, two outputs,
-/// and `Limits.foldedStacksBytesMax`.
+/// and `Limits.foldedStacksBytesMax`, or half of `finalFileBytesMax` where a trace is larger than that.
+///
+/// A trace of one host or a table beyond `finalFileBytesMax` becomes several files (`TraceParts`, `OutputParts`). Where it
+/// is cut depends on its rows alone.
 ///
 /// A document (the window's summary) is published together with the files.
 ///
@@ -11,12 +15,14 @@ package import TraceModel
 /// Outputs grow under temporary names. Once all are complete and synced, the manifest
 /// `output/.merge/<resource>_<window>` names each with its source and size. Then: renames, sync of the
 /// directories, the manifest says done, segments are removed. Before the manifest a redo begins anew; from it
-/// on the redo needs nothing else: a source that is gone has been renamed. Where one run is the whole output,
-/// the segment itself is the source.
+/// on the redo needs nothing else: a source that is gone has been renamed, and where its target is gone too, a
+/// reader has taken that already. Where one run is the whole output,
+/// the segment itself is the source. What becomes of the manifest then: `FinalWindowRecords`.
 package final class WindowMerger {
     let root: String
     let localHostName: String
     let timeZoneName: String
+    let compression: FileCompression?
     let budget: FileBudget
     /// Called after each step; a test throws here to stop as a crash would.
     var onStep: ((MergeStep) throws -> Void)?
@@ -24,16 +30,18 @@ package final class WindowMerger {
     var onProgress: (MergeProgress) -> Void = { _ in }
 
     /// `root` is the data directory, empty where it is the current one; `localHostName` names this machine's
-    /// stack files.
+    /// stack files; `compression`: of traces and tables, nil for none; its suffix stands behind their names.
     package init(
         localHostName: String,
         timeZoneName: String,
         root: String = "",
+        compression: FileCompression? = nil,
         budget: FileBudget = FileBudget()
     ) {
         self.root = root
         self.localHostName = localHostName
         self.timeZoneName = timeZoneName
+        self.compression = compression
         self.budget = budget
     }
 
@@ -53,8 +61,10 @@ package final class WindowMerger {
         self.onProgress = onProgress
         let path = MergeManifest.path(resource, window: window)
         var manifest: MergeManifest
+        var isRedo = false
         if let begun = try MergeManifest(contentsOf: absolute(path)) {
             manifest = begun
+            isRedo = true
         } else {
             guard !files.isEmpty else { return [] }
             manifest = try prepare(
@@ -68,7 +78,7 @@ package final class WindowMerger {
             try onStep?(.manifestSynced)
         }
         if !manifest.isDone {
-            try rename(manifest)
+            try rename(manifest, isRedo: isRedo)
             manifest.isDone = true
             try manifest.publish(to: absolute(path))
             try onStep?(.markedDone)
@@ -85,11 +95,6 @@ package final class WindowMerger {
         try MergeManifest(contentsOf: absolute(MergeManifest.path(resource, window: window)))?
             .isDone
             ?? false
-    }
-
-    /// Removes the record of a merged window, once no worker announces it any more.
-    package func forget(_ resource: Resource, window: UInt64) throws(SystemError) {
-        try FileSystem.remove(absolute(MergeManifest.path(resource, window: window)))
     }
 
     // MARK: Steps
@@ -125,7 +130,7 @@ package final class WindowMerger {
             do {
                 manifest.outputs += try preparation.run()
             } catch {
-                removeTemporaries(manifest)
+                removeTemporaries(manifest.outputs)
                 throw error
             }
             try onStep?(.prepared(kind: input.kind, host: input.host))
@@ -134,7 +139,7 @@ package final class WindowMerger {
             do {
                 manifest.outputs.append(try write(document))
             } catch {
-                removeTemporaries(manifest)
+                removeTemporaries(manifest.outputs)
                 throw error
             }
         }
@@ -165,12 +170,15 @@ package final class WindowMerger {
         )
     }
 
-    private func rename(_ manifest: MergeManifest) throws {
+    private func rename(_ manifest: MergeManifest, isRedo: Bool) throws {
         for output in manifest.outputs {
             if FileSystem.exists(absolute(output.source)) {
                 try FileSystem.rename(absolute(output.source), to: absolute(output.target))
                 try onStep?(.renamed(target: output.target))
-            } else if FileSystem.size(absolute(output.target)) != output.bytes {
+                continue
+            }
+            let size = FileSystem.size(absolute(output.target))
+            guard size == output.bytes || (size == nil && isRedo) else {
                 throw TraceError(
                     .corrupt,
                     "\(output.target) is missing or not \(output.bytes) bytes, and so is its source",
@@ -189,8 +197,8 @@ package final class WindowMerger {
     }
 
     /// Gives the space back where a merge fails, as a full disk needs it.
-    private func removeTemporaries(_ manifest: MergeManifest) {
-        for output in manifest.outputs where output.source == OutputNames.temporary(output.target) {
+    func removeTemporaries(_ outputs: [MergeManifest.Output]) {
+        for output in outputs where output.source == OutputNames.temporary(output.target) {
             try? FileSystem.remove(absolute(output.source))
         }
     }
@@ -198,6 +206,15 @@ package final class WindowMerger {
     // MARK: Shared with the preparation of outputs
 
     func absolute(_ path: String) -> String { root.isEmpty ? path : "\(root)/\(path)" }
+
+    /// Begins a file that is to be an output, under its temporary name.
+    func writer(of target: String) throws -> MergeWriter {
+        try MergeWriter(
+            absolute(OutputNames.temporary(target)),
+            bufferBytes: budget.mergeBufferBytes,
+            compression: FileCompression(ofPath: target)
+        )
+    }
 
     func advanceProgress(by bytes: UInt64) {
         progress.bytesDone += bytes

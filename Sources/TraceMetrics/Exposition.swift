@@ -1,3 +1,5 @@
+package import TraceModel
+
 /// Renders a reading as a page that Prometheus reads.
 package struct Exposition {
     package enum Format: Sendable {
@@ -28,11 +30,13 @@ package struct Exposition {
 
     /// The page `/metrics/neutracer`: the original's families, in the text format only, as its names
     /// break the rules of OpenMetrics.
-    package static func renderNeuTracer(_ reading: MetricReading) -> [UInt8] {
-        render(NeuTracerFamilies.families(of: reading), .text)
+    /// `now`: the time of the reading, which some of them are relative to.
+    package static func renderNeuTracer(_ reading: MetricReading, now: EpochNanoseconds) -> [UInt8]
+    {
+        render(NeuTracerFamilies.families(of: reading, now: now), .text)
     }
 
-    static func render(_ families: [MetricReading.Family], _ format: Format) -> [UInt8] {
+    private static func render(_ families: [FamilyReading], _ format: Format) -> [UInt8] {
         var page = Exposition(format)
         page.bytes.reserveCapacity(1 << 16)
         for family in families { page.append(family) }
@@ -42,15 +46,15 @@ package struct Exposition {
 
     // MARK: A family
 
-    private mutating func append(_ family: MetricReading.Family) {
+    private mutating func append(_ family: FamilyReading) {
         let descriptor = family.descriptor
         appendHead(of: descriptor)
         switch descriptor.kind {
         case .counter, .gauge:
-            for series in family.series { appendLine(descriptor, series) }
+            for series in 0..<family.count { appendLine(family, series) }
         case .histogram:
             let bounds = descriptor.bounds.map { Array(NumberText.bound($0).utf8) }
-            for series in family.series { appendHistogram(descriptor, bounds, series) }
+            for series in 0..<family.count { appendHistogram(family, series, bounds) }
         }
     }
 
@@ -80,14 +84,9 @@ package struct Exposition {
 
     // MARK: A series
 
-    private mutating func appendLine(_ descriptor: MetricDescriptor, _ series: MetricReading.Series)
-    {
-        let value: Double
-        switch series.value {
-        case .counter(let number), .gauge(let number): value = number
-        case .histogram: return
-        }
-        setLabelBlock(descriptor.labels, series.labels)
+    private mutating func appendLine(_ family: FamilyReading, _ series: Int) {
+        let descriptor = family.descriptor
+        setLabelBlock(family, series)
         append(descriptor.name)
         if !labelBlock.isEmpty {
             append(byte: "{")
@@ -95,25 +94,24 @@ package struct Exposition {
             append(byte: "}")
         }
         append(byte: " ")
-        NumberText.append(value, to: &bytes)
+        NumberText.append(double(family.numbers(of: series)), to: &bytes)
         append(byte: "\n")
     }
 
     private mutating func appendHistogram(
-        _ descriptor: MetricDescriptor,
-        _ bounds: [[UInt8]],
-        _ series: MetricReading.Series
+        _ family: FamilyReading,
+        _ series: Int,
+        _ bounds: [[UInt8]]
     ) {
-        guard case .histogram(let buckets, let sum) = series.value,
-            buckets.count == bounds.count + 1
-        else { return }
-        setLabelBlock(descriptor.labels, series.labels)
+        let descriptor = family.descriptor
+        let numbers = family.numbers(of: series)
+        setLabelBlock(family, series)
         var start = Array("\(descriptor.name)_bucket{".utf8)
         start.append(contentsOf: labelBlock)
         if !labelBlock.isEmpty { start.append(UInt8(ascii: ",")) }
         start.append(contentsOf: "le=\"".utf8)
         var cumulative: UInt64 = 0
-        for (index, count) in buckets.enumerated() {
+        for (index, count) in numbers.dropLast().enumerated() {
             cumulative &+= count
             bytes.append(contentsOf: start)
             if index < bounds.count {
@@ -126,7 +124,7 @@ package struct Exposition {
             append(byte: "\n")
         }
         appendTail(descriptor, "_sum")
-        NumberText.append(sum, to: &bytes)
+        NumberText.append(double(numbers), to: &bytes)
         append(byte: "\n")
         appendTail(descriptor, "_count")
         NumberText.append(cumulative, to: &bytes)
@@ -144,15 +142,21 @@ package struct Exposition {
         append(byte: " ")
     }
 
-    private mutating func setLabelBlock(_ names: [String], _ values: [String]) {
+    private mutating func setLabelBlock(_ family: FamilyReading, _ series: Int) {
         labelBlock.removeAll(keepingCapacity: true)
-        for (name, value) in zip(names, values) {
-            if !labelBlock.isEmpty { labelBlock.append(UInt8(ascii: ",")) }
+        for (position, name) in family.descriptor.labels.enumerated() {
+            if position > 0 { labelBlock.append(UInt8(ascii: ",")) }
             labelBlock.append(contentsOf: name.utf8)
             labelBlock.append(contentsOf: "=\"".utf8)
+            let value = family.text(of: family.labelNumber(series, position))
             Self.appendEscaped(value, quotes: true, to: &labelBlock)
             labelBlock.append(UInt8(ascii: "\""))
         }
+    }
+
+    /// The last number of a value: its one, or a histogram's sum.
+    private func double(_ numbers: ArraySlice<UInt64>) -> Double {
+        Double(bitPattern: numbers.last ?? 0)
     }
 
     // MARK: Bytes

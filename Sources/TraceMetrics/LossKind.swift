@@ -2,7 +2,9 @@
 /// `trace_errors_total`. One table, so that no loss goes without a number.
 package enum LossKind: String, CaseIterable, Sendable {
     // MARK: What an event lost on its way
+    /// Text fields of events, each once however often it is written; of a call stack each frame.
     case nameCut = "name_cut"
+    /// Counted as `nameCut`.
     case invalidUTF8Replaced = "invalid_utf8_replaced"
     case timestampInvalid = "timestamp_invalid"
     case stackFramesCut = "stack_frames_cut"

@@ -83,6 +83,13 @@ extension MetricCatalog {
             unit: "bytes"
         ),
         MetricDescriptor(
+            .routerLogBudgetBytes,
+            "trace_router_log_budget_bytes",
+            .gauge,
+            "Bytes of ingest log at which batches are refused.",
+            unit: "bytes"
+        ),
+        MetricDescriptor(
             .routerQueueBytes,
             "trace_router_queue_bytes",
             .gauge,
@@ -102,6 +109,14 @@ extension MetricCatalog {
             "trace_router_ack_seconds",
             .histogram,
             "Time from a call's arrival to its answer.",
+            unit: "seconds",
+            bounds: MetricBounds.latencySeconds
+        ),
+        MetricDescriptor(
+            .routerSlotMoveSeconds,
+            "trace_router_slot_move_seconds",
+            .histogram,
+            "Time for which a slot stands still while it changes its worker.",
             unit: "seconds",
             bounds: MetricBounds.latencySeconds
         ),
@@ -126,6 +141,13 @@ extension MetricCatalog {
             "trace_worker_up",
             .gauge,
             "1 while the worker is heard from.",
+            labels: ["worker"]
+        ),
+        MetricDescriptor(
+            .workerLost,
+            "trace_worker_lost",
+            .gauge,
+            "1 while what the worker has saved is of no use, so that starting it again changes nothing.",
             labels: ["worker"]
         ),
         MetricDescriptor(
@@ -157,6 +179,28 @@ extension MetricCatalog {
             "Starts of a worker after its first.",
             labels: ["worker"]
         ),
+        MetricDescriptor(
+            .workerAppliedEventsTotal,
+            "trace_worker_applied_events_total",
+            .counter,
+            "Events that the worker has applied, those repeated after a restart too.",
+            labels: ["worker"]
+        ),
+        MetricDescriptor(
+            .workerBusySecondsTotal,
+            "trace_worker_busy_seconds_total",
+            .counter,
+            "Time that the worker spent on events; its rate is 1 where it does nothing else.",
+            labels: ["worker"],
+            unit: "seconds"
+        ),
+        MetricDescriptor(
+            .workerSkewRatio,
+            "trace_worker_skew_ratio",
+            .gauge,
+            "Events that the worker applied in the last minute over the mean of its resource's workers.",
+            labels: ["worker"]
+        ),
     ]
 
     private static let outputs: [MetricDescriptor] = [
@@ -176,6 +220,35 @@ extension MetricCatalog {
             unit: "bytes"
         ),
         MetricDescriptor(
+            .mergeSegmentBytesTotal,
+            "trace_merge_segment_bytes_total",
+            .counter,
+            "Bytes of segments merged; over the sum of trace_merge_seconds it is the throughput.",
+            labels: ["resource"],
+            unit: "bytes"
+        ),
+        MetricDescriptor(
+            .mergeWaitingWindows,
+            "trace_merge_waiting_windows",
+            .gauge,
+            "Windows that a worker has closed and that are neither merged nor being merged.",
+            labels: ["resource"]
+        ),
+        MetricDescriptor(
+            .mergeCurrentBytes,
+            "trace_merge_current_bytes",
+            .gauge,
+            "Bytes of segments of the merge under way; 0 where there is none.",
+            unit: "bytes"
+        ),
+        MetricDescriptor(
+            .mergeCurrentMergedBytes,
+            "trace_merge_current_merged_bytes",
+            .gauge,
+            "Of these, bytes merged so far.",
+            unit: "bytes"
+        ),
+        MetricDescriptor(
             .mergeSeconds,
             "trace_merge_seconds",
             .histogram,
@@ -190,6 +263,32 @@ extension MetricCatalog {
             .counter,
             "Final files published.",
             labels: ["resource"]
+        ),
+        MetricDescriptor(
+            .retentionWindows,
+            "trace_retention_windows",
+            .gauge,
+            "Windows of final files under retention; 0 where all are kept for ever."
+        ),
+        MetricDescriptor(
+            .retentionBytes,
+            "trace_retention_bytes",
+            .gauge,
+            "Bytes of final files under retention.",
+            unit: "bytes"
+        ),
+        MetricDescriptor(
+            .retentionFilesDeletedTotal,
+            "trace_retention_files_deleted_total",
+            .counter,
+            "Final files deleted by age, total size, or for want of disk space."
+        ),
+        MetricDescriptor(
+            .retentionBytesDeletedTotal,
+            "trace_retention_deleted_bytes_total",
+            .counter,
+            "Bytes of the final files deleted.",
+            unit: "bytes"
         ),
     ]
 }

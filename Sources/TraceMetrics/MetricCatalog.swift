@@ -17,6 +17,25 @@ package enum MetricCatalog {
         return table
     }()
 
+    /// How many numbers a value of a family has, by the family's place in the catalog.
+    static let widths: [UInt8] = all.map { valueCount(of: $0) }
+
+    /// By the family's place in the catalog.
+    static let families: [MetricFamily] = all.map(\.family)
+    static let kinds: [MetricKind] = all.map(\.kind)
+
+    /// A family's place in the catalog, by raw value.
+    static let places: [UInt8] = byRawValue.map { descriptor in
+        UInt8(all.firstIndex { $0.family == descriptor.family } ?? 0)
+    }
+
+    private static func valueCount(of descriptor: MetricDescriptor) -> UInt8 {
+        descriptor.kind == .histogram ? UInt8(descriptor.bounds.count + 2) : 1
+    }
+
+    /// How many numbers a value of a family has, by raw value: one a bucket and the sum, or one.
+    static let valueCounts: [UInt8] = byRawValue.map { valueCount(of: $0) }
+
     /// The labels of every series that belongs to one process.
     static let processLabels = ["host", "pid", "process"]
 }

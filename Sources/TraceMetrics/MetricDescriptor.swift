@@ -25,6 +25,8 @@ package struct MetricDescriptor: Sendable {
     /// Upper bounds of a histogram's buckets, ascending, without +Inf, in the unit.
     package let bounds: [Double]
     package let derivation: Derivation?
+    /// Where a worker's series take the labels from.
+    let sources: [LabelSource]
 
     init(
         _ family: MetricFamily,
@@ -48,5 +50,6 @@ package struct MetricDescriptor: Sendable {
         self.labels = labels
         self.bounds = bounds
         self.derivation = derivation
+        sources = LabelSource.sources(of: family, labels: labels)
     }
 }

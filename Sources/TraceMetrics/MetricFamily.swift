@@ -43,6 +43,7 @@ package enum MetricFamily: UInt16, CaseIterable, Sendable, Hashable {
     case deduplicatedEventsTotal = 104
     case deadLetteredEventsTotal = 105
     case rejectedEventsTotal = 106
+    case routerLogBudgetBytes = 109
     case routerUp = 110
     case routerAccepting = 111
     case routerHeadLSN = 112
@@ -52,16 +53,29 @@ package enum MetricFamily: UInt16, CaseIterable, Sendable, Hashable {
     case routerAckSeconds = 116
     case routerDiskFreeBytes = 117
     case routerWindow = 118
+    case routerSlotMoveSeconds = 119
     case workerUp = 120
     case workerLagBytes = 121
     case workerAppliedLSN = 122
     case workerCheckpointLSN = 123
     case workerRestartsTotal = 124
+    case workerAppliedEventsTotal = 125
+    case workerBusySecondsTotal = 126
+    case workerSkewRatio = 127
+    case workerLost = 128
     case mergesTotal = 130
     case mergeBytesTotal = 131
     case mergeSeconds = 132
     case finalFilesTotal = 133
+    case retentionWindows = 134
+    case retentionBytes = 135
+    case retentionFilesDeletedTotal = 136
+    case retentionBytesDeletedTotal = 137
+    case mergeWaitingWindows = 138
+    case mergeCurrentBytes = 139
     case metricSeries = 140
+    case mergeCurrentMergedBytes = 141
+    case mergeSegmentBytesTotal = 142
 
     // MARK: The original's names
     case neutracerTracesTotal = 200

@@ -5,12 +5,13 @@ package enum MetricLabel {
     /// The value of every label of the series that others are folded into beyond a limit.
     package static let other = "other"
 
-    /// Text of at most `Limits.labelBytesMax` bytes; invalid UTF-8 becomes U+FFFD. A longer name keeps its
-    /// beginning and gets the hash of the whole after a `~`, so that two long names never become one
-    /// series. Not for the hot path: once a name, at its interning.
+    /// Text of at most `Limits.labelBytesMax` bytes; invalid UTF-8 becomes U+FFFD. A name that is longer, or
+    /// had to be repaired, keeps its beginning and gets the hash of the whole after a `~`, so that two names
+    /// never become one series. Not for the hot path: once a name, at its interning.
     package static func text(of bytes: ByteView) -> String {
-        let whole = bytes.cut(at: Limits.labelBytesMax + 4).string
-        guard bytes.count > Limits.labelBytesMax || whole.utf8.count > Limits.labelBytesMax else {
+        let kept = bytes.cut(at: Limits.labelBytesMax + 4)
+        let whole = kept.string
+        if bytes.count <= Limits.labelBytesMax, whole.utf8.elementsEqual(kept.buffer) {
             return whole
         }
         let hash = String(Slot.hash(host: bytes.buffer), radix: 16)

@@ -1,38 +1,26 @@
 package import TraceModel
 
-/// Everything there is to expose, of one revision of the store: metrics and status are built from the
-/// same reading, so they can't contradict each other.
+/// What there is to expose, of one revision of the store: metrics and status are built from the same
+/// reading, so they can't contradict each other.
 package struct MetricReading: Sendable {
-    package struct Series: Sendable, Equatable {
-        package let labels: [String]
-        package let value: MetricValue
-
-        package init(labels: [String], value: MetricValue) {
-            self.labels = labels
-            self.value = value
-        }
-    }
-
-    /// A family's series, by labels.
-    package struct Family: Sendable {
-        package let descriptor: MetricDescriptor
-        package let series: [Series]
-    }
-
     package struct Worker: Sendable, Equatable {
         package let name: WorkerName
         /// nil while it is down.
         package let pid: UInt32?
         package let isUp: Bool
+        /// Why starting it again changes nothing, and what does; nil where it is not so.
+        package let lost: String?
         package let lagBytes: UInt64
         package let appliedLSN: LSN
         package let checkpointLSN: LSN
+        /// Up to where the newest of its slots is counted.
+        package let countedLSN: LSN
         package let restarts: UInt64
     }
 
     package let revision: UInt64
-    /// Families that are not derived and have series, in the catalog's order.
-    package let families: [Family]
+    /// Families that are not derived and have series, in the catalog's order; none in a reading of the status.
+    package let families: [FamilyReading]
     package let router: RouterStatus
     /// nil while the router is down.
     package let routerPID: UInt32?
@@ -40,7 +28,7 @@ package struct MetricReading: Sendable {
     package let workers: [Worker]
     package let writtenEvents: UInt64
 
-    package func family(_ family: MetricFamily) -> Family? {
+    package func family(_ family: MetricFamily) -> FamilyReading? {
         families.first { $0.descriptor.family == family }
     }
 }

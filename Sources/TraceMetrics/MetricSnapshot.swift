@@ -1,6 +1,7 @@
 package import TraceModel
 
-/// What a worker or the router tells the aggregator, once a second and when it falls quiet.
+/// What a worker or the router tells the aggregator of itself, once a second and when it falls quiet: a sign of
+/// life, so it is small and waits for nothing. What a worker counts of the log comes as `MetricSeries`.
 package struct MetricSnapshot: Sendable, Equatable {
     /// The process name the router goes by; workers go by their `WorkerName`.
     package static let router = "router"
@@ -15,8 +16,6 @@ package struct MetricSnapshot: Sendable, Equatable {
     package var appliedLSN: LSN
     package var checkpointLSN: LSN
     package var headLSN: LSN
-    /// A worker's slots that changed since its last snapshot.
-    package var slots: [SlotMetrics]
     /// What does not follow from the log (times, restarts): cumulative since this incarnation began.
     package var own: [MetricSample]
     /// Of the router only.
@@ -29,7 +28,6 @@ package struct MetricSnapshot: Sendable, Equatable {
         appliedLSN: LSN = 0,
         checkpointLSN: LSN = 0,
         headLSN: LSN = 0,
-        slots: [SlotMetrics] = [],
         own: [MetricSample] = [],
         router: RouterStatus? = nil
     ) {
@@ -39,7 +37,6 @@ package struct MetricSnapshot: Sendable, Equatable {
         self.appliedLSN = appliedLSN
         self.checkpointLSN = checkpointLSN
         self.headLSN = headLSN
-        self.slots = slots
         self.own = own
         self.router = router
     }

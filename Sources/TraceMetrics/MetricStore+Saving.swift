@@ -2,12 +2,12 @@ package import TraceModel
 
 extension MetricStore {
     /// Names the format and its version. A change of a family's labels or bounds needs a new one.
-    private static let magic = Array("TRACEMS1".utf8)
+    private static let magic = Array("TRACEMS2".utf8)
 
-    /// The whole store as bytes, for a later run of the aggregator. Without a checksum: the file
+    /// The whole store as bytes behind `head`, for a later run of the aggregator. Without a checksum: the file
     /// around it has one.
-    package func encoded() -> [UInt8] {
-        var writer = StateWriter()
+    package func encoded(behind head: [UInt8] = []) -> [UInt8] {
+        var writer = StateWriter(head + Self.magic)
         writer.write(revision)
         writer.write(losses.count)
         for (kind, count) in losses.sorted(by: { $0.key.rawValue < $1.key.rawValue }) {
@@ -21,9 +21,10 @@ extension MetricStore {
             writer.write(name)
             write(state, to: &writer)
         }
-        writer.write(sections.count)
-        for (key, section) in sections { write(key, section, to: &writer) }
-        return writer.finish(magic: Self.magic)
+        write(sectionsTo: &writer)
+        let saved = write(rowsTo: &writer)
+        write(sources: saved, to: &writer)
+        return writer.bytes
     }
 
     /// The store that `encoded` saved. All processes count as down until they are heard.
@@ -49,50 +50,127 @@ extension MetricStore {
             let name = try reader.readText()
             processes[name] = try Self.readProcess(from: &reader)
         }
-        for _ in 0..<(try reader.readCount()) { try readSection(from: &reader) }
+        try readSections(from: &reader)
+        let rows = try readRows(from: &reader)
+        try readSources(of: rows, from: &reader)
         try reader.expectEnd()
     }
 
-    // MARK: Sections
+    // MARK: Series
 
-    private func write(
-        _ key: SlotSection.Key,
-        _ section: SlotSection,
-        to writer: inout StateWriter
-    ) {
-        writer.write(UInt64(key.resource.rawValue))
-        writer.write(UInt64(key.slot))
-        writer.write(section.lsn)
-        writer.write(section.source.process)
-        writer.write(section.source.incarnation)
-        writer.write(section.values.count)
-        for (number, value) in section.values {
-            writer.write(table.isFolded(number))
-            writer.write(table.key(of: number))
-            writer.write(value)
+    private func write(sectionsTo writer: inout StateWriter) {
+        writer.write(sections.count)
+        for (owner, section) in sections.sorted(by: { $0.key < $1.key }) {
+            writer.write(UInt64(owner))
+            writer.write(section.lsn)
+            writer.write(section.source.process)
+            writer.write(section.source.incarnation)
+            writer.write(section.isWhole)
         }
     }
 
-    private mutating func readSection(from reader: inout StateReader) throws(TraceError) {
-        let rawResource = try reader.readNumber()
-        let rawSlot = try reader.readNumber()
-        guard let resource = UInt8(exactly: rawResource).flatMap(Resource.init(rawValue:)),
-            let slot = UInt8(exactly: rawSlot)
-        else { throw StateReader.damaged("there is no slot \(rawSlot) of \(rawResource)") }
-        let lsn = try reader.readNumber()
-        let source = SlotSection.Source(
-            process: try reader.readText(),
-            incarnation: try reader.readNumber()
-        )
-        var section = SlotSection(lsn: lsn, source: source, values: [:])
+    private mutating func readSections(from reader: inout StateReader) throws(TraceError) {
         for _ in 0..<(try reader.readCount()) {
-            let folded = try reader.readBool()
-            let (key, value) = try reader.readSample()
-            guard let (number, _) = table.hold(key, folded: folded),
-                section.values.updateValue(value, forKey: number) == nil
-            else { throw StateReader.damaged("a series stands twice") }
+            let raw = try reader.readNumber()
+            guard let owner = UInt16(exactly: raw), Resource(rawValue: UInt8(owner >> 8)) != nil
+            else { throw StateReader.damaged("there is no slot \(raw)") }
+            let lsn = try reader.readNumber()
+            let source = SlotSection.Source(
+                process: try reader.readText(),
+                incarnation: try reader.readNumber()
+            )
+            sections[owner] = SlotSection(lsn: lsn, source: source, isWhole: try reader.readBool())
         }
-        sections[SlotSection.Key(resource: resource, slot: slot)] = section
+    }
+
+    /// Returns where each row stands among those saved.
+    private func write(rowsTo writer: inout StateWriter) -> [UInt32] {
+        var saved = [UInt32](repeating: SeriesSource.unknown, count: table.rows.count)
+        var next: UInt32 = 0
+        let texts = table.texts.texts
+        var textNumbers = [Int?](repeating: nil, count: texts.count)
+        writer.write(table.count)
+        for (number, row) in table.rows.enumerated() where row.state.contains(.isAlive) {
+            saved[number] = next
+            next += 1
+            let family = MetricCatalog.all[Int(row.family)]
+            writer.write(UInt64(family.family.rawValue))
+            writer.write(UInt64(row.owner))
+            writer.write(UInt64(row.state.intersection([.isFolded, .isValued]).rawValue))
+            for position in family.labels.indices {
+                let text = Int(row.labels[position])
+                if let number = textNumbers[text] {
+                    writer.write(number)
+                } else {
+                    textNumbers[text] = writer.write(texts[text])
+                }
+            }
+            writer.write(numbers: table.numbers(of: row))
+        }
+        return saved
+    }
+
+    /// Returns the rows in the order in which they were saved.
+    private mutating func readRows(from reader: inout StateReader) throws(TraceError) -> [UInt32] {
+        var rows: [UInt32] = []
+        for _ in 0..<(try reader.readCount()) {
+            let family = try reader.readFamily()
+            let raw = try reader.readNumber()
+            guard let owner = UInt16(exactly: raw), Resource(rawValue: UInt8(owner >> 8)) != nil
+            else { throw StateReader.damaged("there is no slot \(raw)") }
+            let state = SeriesTable.State(
+                rawValue: UInt8(truncatingIfNeeded: try reader.readNumber())
+            )
+            let (labels, value) = try reader.readLabelsAndValue(of: family)
+            guard
+                let (row, _) = table.row(
+                    MetricCatalog.places[Int(family.rawValue)],
+                    labels,
+                    owner: owner,
+                    isFolded: state.contains(.isFolded)
+                ), Int(row) == rows.count
+            else { throw StateReader.damaged("a series stands twice") }
+            if state.contains(.isValued) { table.set(row, value) }
+            rows.append(row)
+        }
+        return rows
+    }
+
+    private func write(sources saved: [UInt32], to writer: inout StateWriter) {
+        writer.write(sources.count)
+        for (process, source) in sources.sorted(by: { $0.key < $1.key }) {
+            writer.write(process)
+            writer.write(source.incarnation)
+            writer.write(source.rows.count)
+            for row in source.rows {
+                let isRow = row < SeriesSource.refused
+                // What is unknown becomes 0.
+                writer.write(UInt64((isRow ? saved[Int(row)] : row) &+ 1))
+            }
+        }
+    }
+
+    private mutating func readSources(
+        of rows: [UInt32],
+        from reader: inout StateReader
+    ) throws(TraceError) {
+        for _ in 0..<(try reader.readCount()) {
+            let process = try reader.readText()
+            var source = SeriesSource(incarnation: try reader.readNumber())
+            let count = try reader.readCount()
+            source.rows.reserveCapacity(count)
+            for _ in 0..<count {
+                let raw = try reader.readNumber()
+                guard raw <= UInt64(UInt32.max) else { throw StateReader.damaged("an id") }
+                let id = UInt32(raw) &- 1
+                guard id >= SeriesSource.refused || Int(id) < rows.count,
+                    id == SeriesSource.unknown || id < SeriesSource.refused
+                        || Int(id & 0xFF) < MetricCatalog.all.count
+                else { throw StateReader.damaged("an id") }
+                source.rows.append(id < SeriesSource.refused ? rows[Int(id)] : id)
+            }
+            sources[process] = source
+        }
     }
 
     // MARK: Processes

@@ -10,14 +10,21 @@ package import TraceModel
 /// - Gauges show only while the incarnation that sent them is up.
 /// - Series beyond a family's limit are folded into the labels `other` for their life.
 package struct MetricStore: Sendable {
-    var sections: [SlotSection.Key: SlotSection] = [:]
+    /// By `SlotSection.owner`.
+    var sections: [UInt16: SlotSection] = [:]
     var table: SeriesTable
+    /// By process.
+    var sources: [String: SeriesSource] = [:]
     package internal(set) var processes: [String: ProcessState] = [:]
     /// Counters and histograms of incarnations that ended, and of folded series that expired.
     var retired: [SeriesKey: MetricValue] = [:]
     /// What the store itself gave up.
     var losses: [LossKind: UInt64] = [:]
     package internal(set) var router = RouterStatus()
+    /// Workers that can't be started again as they are: why, and what helps. Not saved.
+    package var lost: [WorkerName: String] = [:] {
+        didSet { if lost != oldValue { revision &+= 1 } }
+    }
     /// Grows with every change of what would be exposed.
     package internal(set) var revision: UInt64 = 0
 
@@ -35,18 +42,13 @@ package struct MetricStore: Sendable {
 
     /// Takes one message in. A process that is neither router, aggregator nor a worker is refused.
     package mutating func apply(_ snapshot: MetricSnapshot) throws(TraceError) {
-        let worker = WorkerName(snapshot.process)
-        guard worker != nil || MetricSnapshot.singletons.contains(snapshot.process) else {
+        guard
+            WorkerName(snapshot.process) != nil
+                || MetricSnapshot.singletons.contains(snapshot.process)
+        else {
             throw TraceError(.invalidArgument, "no such process: \(snapshot.process)")
         }
         revision &+= 1
-        if let worker {
-            let source = SlotSection.Source(
-                process: snapshot.process,
-                incarnation: snapshot.incarnation
-            )
-            for slot in snapshot.slots { apply(slot, of: worker.resource, from: source) }
-        }
         applyProcess(snapshot)
     }
 
@@ -74,66 +76,76 @@ package struct MetricStore: Sendable {
         revision &+= 1
     }
 
-    // MARK: Slots
+    // MARK: Series
 
-    private mutating func apply(
-        _ slot: SlotMetrics,
-        of resource: Resource,
-        from source: SlotSection.Source
-    ) {
-        let key = SlotSection.Key(resource: resource, slot: slot.slot)
-        var section =
-            sections.removeValue(forKey: key)
-            ?? SlotSection(lsn: 0, source: source, values: [:])
-        defer { sections[key] = section }
-        guard slot.lsn >= section.lsn else { return }
-        section.lsn = slot.lsn
-        section.source = source
-        var replaced: [Int: MetricValue] = [:]
-        if slot.full { swap(&replaced, &section.values) }
-        for sample in slot.samples { take(sample, into: &section, held: &replaced) }
-        // What a full message no longer names has expired without a word.
-        for (number, value) in replaced { letGo(number, value) }
-        for sample in slot.expired {
-            guard let number = table.number(of: SeriesKey(sample)),
-                let value = section.values.removeValue(forKey: number)
-            else { continue }
-            letGo(number, value)
+    /// Takes a worker's series in. False where the sender has to tell all of them anew: ids were lost on the way,
+    /// or this store is not the one that it told them.
+    /// - Throws: `TraceError(.corrupt)` where the bytes are damaged; what stood before is taken.
+    package mutating func apply(_ series: MetricSeries) throws(TraceError) -> Bool {
+        guard let worker = WorkerName(series.process) else {
+            throw TraceError(.invalidArgument, "no such worker: \(series.process)")
+        }
+        let known = sources[series.process]?.incarnation
+        if let known, known > series.incarnation { return true }
+        guard series.begins || known == series.incarnation else { return false }
+        revision &+= 1
+        if series.begins, series.renewedLSN > 0 { retireFormerLife(of: series) }
+        // Out of the dictionary, so that there is one copy, which is changed in place.
+        var source = sources.removeValue(forKey: series.process)
+        if series.begins { source = nil }
+        var intake = SeriesIntake(
+            resource: worker.resource,
+            sender: .init(process: series.process, incarnation: series.incarnation),
+            table: table,
+            sections: sections,
+            source: source ?? SeriesSource(incarnation: series.incarnation)
+        )
+        source = nil
+        table = SeriesTable(perFamilyMax: 0, heldMax: 0)
+        sections = [:]
+        defer { take(intake, of: series.process) }
+        let isKnown = try SeriesDecoder.decode(series.sections, into: &intake)
+        intake.releaseUnnamed()
+        return isKnown && !intake.needsAll
+    }
+
+    private mutating func take(_ intake: SeriesIntake, of process: String) {
+        table = intake.table
+        sections = intake.sections
+        sources[process] = intake.source
+        for (loss, count) in intake.losses { losses[loss, default: 0] += count }
+        for (family, value, isFolded) in intake.gone {
+            losses[.seriesExpired, default: 0] += 1
+            // The series `other` outlives those folded into it, so it keeps what they counted.
+            if isFolded, value.kind != .gauge { retire(.overflow(of: family), value) }
         }
     }
 
-    /// `held` are the series that the slot held before a full message and that it has not named again.
-    private mutating func take(
-        _ sample: MetricSample,
-        into section: inout SlotSection,
-        held: inout [Int: MetricValue]
-    ) {
-        guard sample.isWellFormed else {
-            losses[.sampleRefused, default: 0] &+= 1
-            return
+    /// The worker has begun without state behind `renewedLSN`: what it told of its slots before is not going to be
+    /// told again, and stays as it is. O(rows), once for each incarnation that has not told anything newer yet.
+    private mutating func retireFormerLife(of series: MetricSeries) {
+        let now = SlotSection.Source(process: series.process, incarnation: series.incarnation)
+        let former = sections.filter {
+            $1.source.process == series.process && $1.source != now && $1.lsn <= series.renewedLSN
         }
-        let key = SeriesKey(sample)
-        if let number = table.number(of: key),
-            section.values[number] != nil || held.removeValue(forKey: number) != nil
-        {
-            section.values[number] = sample.value
-            return
+        guard !former.isEmpty else { return }
+        for (number, row) in table.rows.enumerated()
+        where row.state.contains(.isAlive) && former[row.owner] != nil {
+            let value = table.value(of: UInt32(number))
+            if row.state.contains(.isValued), value.kind != .gauge { retire(key(of: row), value) }
+            table.release(UInt32(number))
         }
-        guard let (number, wasFolded) = table.hold(key) else {
-            losses[.sampleRefused, default: 0] &+= 1
-            return
+        for owner in former.keys {
+            sections[owner]?.source = now
+            sections[owner]?.isWhole = true
         }
-        if wasFolded { losses[.seriesOverflow, default: 0] += 1 }
-        section.values[number] = sample.value
     }
 
-    private mutating func letGo(_ number: Int, _ value: MetricValue) {
-        losses[.seriesExpired, default: 0] += 1
-        // The series `other` outlives those folded into it, so it keeps what they counted.
-        if table.isFolded(number), value.kind != .gauge {
-            retire(.overflow(of: table.key(of: number).family), value)
-        }
-        table.release(number)
+    private func key(of row: SeriesTable.Row) -> SeriesKey {
+        let descriptor = MetricCatalog.all[Int(row.family)]
+        if row.state.contains(.isFolded) { return .overflow(of: descriptor.family) }
+        let labels = descriptor.labels.indices.map { table.texts.texts[Int(row.labels[$0])] }
+        return SeriesKey(family: descriptor.family, labels: labels)
     }
 
     // MARK: Processes
@@ -192,6 +204,7 @@ package struct MetricStore: Sendable {
             retireOwn(of: &state)
             state.isRetired = true
             processes[name] = state
+            sources[name] = nil
         }
     }
 

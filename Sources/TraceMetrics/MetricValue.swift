@@ -6,6 +6,25 @@ package enum MetricValue: Sendable, Equatable {
     /// is in the family's unit.
     case histogram(buckets: [UInt64], sum: Double)
 
+    /// Out of the numbers of a value: the bit pattern of a double, or buckets and the pattern of the sum.
+    init(_ kind: MetricKind, _ numbers: ArraySlice<UInt64>) {
+        let last = Double(bitPattern: numbers.last ?? 0)
+        self =
+            switch kind {
+            case .counter: .counter(last)
+            case .gauge: .gauge(last)
+            case .histogram: .histogram(buckets: Array(numbers.dropLast()), sum: last)
+            }
+    }
+
+    /// The numbers that `init` takes.
+    var numbers: [UInt64] {
+        switch self {
+        case .counter(let value), .gauge(let value): [value.bitPattern]
+        case .histogram(let buckets, let sum): buckets + [sum.bitPattern]
+        }
+    }
+
     package var kind: MetricKind {
         switch self {
         case .counter: .counter

@@ -1,8 +1,14 @@
+import TraceModel
+
 /// The original's families out of a reading: those that were sent, and those that follow from ours.
 enum NeuTracerFamilies {
-    static func families(of reading: MetricReading) -> [MetricReading.Family] {
+    /// `now`: the time of the reading.
+    static func families(of reading: MetricReading, now: EpochNanoseconds) -> [FamilyReading] {
         MetricCatalog.all.compactMap { descriptor in
             guard descriptor.family.isNeuTracer else { return nil }
+            if descriptor.family == .neutracerInactivityTimeSeconds {
+                return inactivity(descriptor, of: reading, now: now)
+            }
             guard let derivation = descriptor.derivation else {
                 return reading.family(descriptor.family)
             }
@@ -11,31 +17,48 @@ enum NeuTracerFamilies {
         }
     }
 
+    /// Since the last batch; nothing before the first one.
+    private static func inactivity(
+        _ descriptor: MetricDescriptor,
+        of reading: MetricReading,
+        now: EpochNanoseconds
+    ) -> FamilyReading? {
+        guard let last = reading.family(.lastActivityTimestampSeconds), last.count == 1,
+            case .gauge(let seconds) = last.value(of: 0), seconds > 0
+        else { return nil }
+        var family = FamilyReading(descriptor)
+        family.merge([], .gauge(max(0, Double(now) / 1e9 - seconds)))
+        return family
+    }
+
     /// Series that fall together for want of a label add up; of gauges the last one stays.
     private static func derive(
         _ descriptor: MetricDescriptor,
         _ derivation: MetricDescriptor.Derivation,
-        from source: MetricReading.Family
-    ) -> MetricReading.Family {
-        var positions: [[String]: Int] = [:]
-        var keys: [[String]] = []
-        var values: [MetricValue] = []
-        for series in source.series {
-            let labels = derivation.labels.map { label -> String in
+        from source: FamilyReading
+    ) -> FamilyReading {
+        var family = source.emptied(for: descriptor)
+        var positions: [SeriesLabels: Int] = [:]
+        var pidTexts: [UInt32: UInt32] = [:]
+        for series in 0..<source.count {
+            var labels = SeriesLabels()
+            for (position, label) in derivation.labels.enumerated() {
                 switch label {
-                case .copy(let index): series.labels[index]
-                case .processOfPID(let index): "pid-" + series.labels[index]
+                case .copy(let index): labels[position] = source.labelNumber(series, index)
+                case .processOfPID(let index):
+                    let pid = source.labelNumber(series, index)
+                    let text = pidTexts[pid] ?? family.add(text: "pid-" + source.text(of: pid))
+                    pidTexts[pid] = text
+                    labels[position] = text
                 }
             }
             if let position = positions[labels] {
-                values[position].add(series.value)
+                family.add(source.value(of: series), to: position)
             } else {
-                positions[labels] = values.count
-                keys.append(labels)
-                values.append(series.value)
+                positions[labels] = family.count
+                family.append(labels, source.numbers(of: series))
             }
         }
-        let series = zip(keys, values).map { MetricReading.Series(labels: $0, value: $1) }
-        return MetricReading.Family(descriptor: descriptor, series: series)
+        return family
     }
 }

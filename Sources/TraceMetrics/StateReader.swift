@@ -10,14 +10,6 @@ struct StateReader {
         self.bytes = bytes
         guard bytes.starts(with: magic) else { throw Self.damaged("its header") }
         position = magic.count
-        let count = try readCount()
-        texts.reserveCapacity(count)
-        for _ in 0..<count {
-            let length = try readCount()
-            let text = bytes[position..<position + length]
-            texts.append(String(decoding: text, as: UTF8.self))
-            position += length
-        }
     }
 
     static func damaged(_ what: String) -> TraceError {
@@ -50,56 +42,51 @@ struct StateReader {
         return value == 1
     }
 
-    mutating func readDouble() throws(TraceError) -> Double {
-        guard bytes.count - position >= 8 else { throw Self.damaged("they end early") }
-        var pattern: UInt64 = 0
-        for index in 0..<8 { pattern |= UInt64(bytes[position + index]) << UInt64(index * 8) }
-        position += 8
-        return Double(bitPattern: pattern)
-    }
-
     mutating func readText() throws(TraceError) -> String {
         let number = try readNumber()
-        guard number < UInt64(texts.count) else { throw Self.damaged("a text") }
-        return texts[Int(number)]
+        if number < UInt64(texts.count) { return texts[Int(number)] }
+        guard number == UInt64(texts.count) else { throw Self.damaged("a text") }
+        let length = try readCount()
+        texts.append(String(decoding: bytes[position..<position + length], as: UTF8.self))
+        position += length
+        return texts[texts.count - 1]
     }
 
-    private mutating func readKey() throws(TraceError) -> SeriesKey {
+    mutating func readFamily() throws(TraceError) -> MetricFamily {
         let raw = try readNumber()
         guard let family = UInt16(exactly: raw).flatMap(MetricFamily.init(rawValue:)) else {
             throw Self.damaged("there is no metric family \(raw)")
         }
-        var labels: [String] = []
-        for _ in family.descriptor.labels { labels.append(try readText()) }
-        return SeriesKey(family: family, labels: labels)
+        return family
     }
 
-    /// A series and its value, well-formed.
-    mutating func readSample() throws(TraceError) -> (key: SeriesKey, value: MetricValue) {
-        let key = try readKey()
-        let value = try readValue(of: key.family)
-        let sample = MetricSample(family: key.family, labels: key.labels, value: value)
-        guard sample.isWellFormed else { throw Self.damaged("a value of \(key.family)") }
-        return (key, value)
+    /// Labels and value of a series, well-formed.
+    mutating func readLabelsAndValue(
+        of family: MetricFamily
+    ) throws(TraceError) -> (labels: [String], value: MetricValue) {
+        var labels: [String] = []
+        for _ in family.descriptor.labels { labels.append(try readText()) }
+        let value = try readValue(of: family)
+        let sample = MetricSample(family: family, labels: labels, value: value)
+        guard sample.isWellFormed else { throw Self.damaged("a value of \(family)") }
+        return (labels, value)
     }
 
     private mutating func readValue(of family: MetricFamily) throws(TraceError) -> MetricValue {
-        let descriptor = family.descriptor
-        switch descriptor.kind {
-        case .counter: return .counter(try readDouble())
-        case .gauge: return .gauge(try readDouble())
-        case .histogram:
-            var buckets: [UInt64] = []
-            for _ in 0...descriptor.bounds.count { buckets.append(try readNumber()) }
-            return .histogram(buckets: buckets, sum: try readDouble())
+        var numbers: [UInt64] = []
+        for _ in 1..<MetricCatalog.valueCounts[Int(family.rawValue)] {
+            numbers.append(try readNumber())
         }
+        numbers.append(try readNumber().byteSwapped)
+        return MetricValue(family.descriptor.kind, numbers[...])
     }
 
     mutating func readValues() throws(TraceError) -> [SeriesKey: MetricValue] {
         var values: [SeriesKey: MetricValue] = [:]
         for _ in 0..<(try readCount()) {
-            let (key, value) = try readSample()
-            values[key] = value
+            let family = try readFamily()
+            let (labels, value) = try readLabelsAndValue(of: family)
+            values[SeriesKey(family: family, labels: labels)] = value
         }
         return values
     }

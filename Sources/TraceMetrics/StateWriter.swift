@@ -1,30 +1,47 @@
-/// Writes the store's saved form: little-endian base-128 numbers, eight-byte doubles, and each distinct text
-/// once, by its number.
+/// Writes the store's saved form: little-endian base-128 numbers, and each distinct text by its number, which
+/// it follows where it is new.
 struct StateWriter {
-    private var body: [UInt8] = []
-    private var texts: [UInt8] = []
+    private(set) var bytes: [UInt8]
     private var numbers: [String: Int] = [:]
 
-    mutating func write(_ value: UInt64) { Self.append(value, to: &body) }
+    /// Behind `head`.
+    init(_ head: [UInt8]) { bytes = head }
+
+    mutating func write(_ value: UInt64) {
+        var rest = value
+        while rest >= 0x80 {
+            bytes.append(UInt8(truncatingIfNeeded: rest) | 0x80)
+            rest >>= 7
+        }
+        bytes.append(UInt8(rest))
+    }
 
     mutating func write(_ value: Int) { write(UInt64(value)) }
 
     mutating func write(_ value: Bool) { write(value ? UInt64(1) : 0) }
 
-    mutating func write(_ value: Double) {
-        withUnsafeBytes(of: value.bitPattern.littleEndian) { body.append(contentsOf: $0) }
+    /// A double's bit pattern, its end first: those of whole numbers end in zeros.
+    private mutating func write(bits value: UInt64) { write(value.byteSwapped) }
+
+    /// The numbers of a value: the last one is a double's pattern.
+    mutating func write(numbers: ArraySlice<UInt64>) {
+        for number in numbers.dropLast() { write(number) }
+        if let last = numbers.last { write(bits: last) }
     }
 
-    mutating func write(_ text: String) {
+    /// Returns the text's number, which may be written in its place from then on.
+    @discardableResult
+    mutating func write(_ text: String) -> Int {
         if let number = numbers[text] {
             write(number)
-            return
+            return number
         }
         let number = numbers.count
         numbers[text] = number
         write(number)
-        Self.append(UInt64(text.utf8.count), to: &texts)
-        texts.append(contentsOf: text.utf8)
+        write(text.utf8.count)
+        bytes.append(contentsOf: text.utf8)
+        return number
     }
 
     mutating func write(_ key: SeriesKey) {
@@ -34,13 +51,7 @@ struct StateWriter {
 
     /// The family's kind and number of buckets need not be written.
     mutating func write(_ value: MetricValue) {
-        switch value {
-        case .counter(let number), .gauge(let number):
-            write(number)
-        case .histogram(let buckets, let sum):
-            for bucket in buckets { write(bucket) }
-            write(sum)
-        }
+        write(numbers: value.numbers[...])
     }
 
     mutating func write(_ values: [SeriesKey: MetricValue]) {
@@ -49,23 +60,5 @@ struct StateWriter {
             write(key)
             write(value)
         }
-    }
-
-    /// The texts first, so that they can be read before they are referred to.
-    consuming func finish(magic: [UInt8]) -> [UInt8] {
-        var bytes = magic
-        Self.append(UInt64(numbers.count), to: &bytes)
-        bytes.append(contentsOf: texts)
-        bytes.append(contentsOf: body)
-        return bytes
-    }
-
-    private static func append(_ value: UInt64, to bytes: inout [UInt8]) {
-        var rest = value
-        while rest >= 0x80 {
-            bytes.append(UInt8(truncatingIfNeeded: rest) | 0x80)
-            rest >>= 7
-        }
-        bytes.append(UInt8(rest))
     }
 }

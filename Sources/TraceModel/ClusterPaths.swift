@@ -8,8 +8,14 @@ package enum ClusterPaths {
     package static let checkpoints = "checkpoints"
     package static let output = "output"
     package static let run = "run"
+    /// Events that were set aside (`DeadLetterName`).
+    package static let deadLetters = "deadletters"
     /// The operator's anomaly rules; may be missing.
     package static let rules = "rules.json"
+    /// The operator's settings of the cluster; may be missing.
+    package static let configuration = "cluster.json"
+    /// What `scripts/cluster` remembers from one start to the next.
+    package static let remembered = "run/cluster.conf"
 
     package static let adminSocket = "run/admin.sock"
     package static let adminAddress = "unix:run/admin.sock"
@@ -18,8 +24,18 @@ package enum ClusterPaths {
     package static let routerFabric = "ipc://run/router.sock"
     package static let aggregatorFabric = "ipc://run/aggregator.sock"
 
+    /// Locked by the worker's process, which writes its process id into it.
+    package static func lock(of worker: WorkerName) -> String { "\(run)/\(worker).lock" }
+    /// What the worker's process was at when it ended; outlives it.
+    package static func crashCell(of worker: WorkerName) -> String { "\(run)/\(worker).cell" }
+    /// Why the worker can't be started again as it is; there only while that is so.
+    package static func lost(of worker: WorkerName) -> String { "\(run)/\(worker).lost" }
     package static func segments(of worker: WorkerName) -> String { "\(segments)/\(worker)" }
     package static func checkpoint(of worker: WorkerName) -> String {
         "\(checkpoints)/\(worker).checkpoint"
+    }
+    /// Space held for a checkpoint on a full disk.
+    package static func checkpointReserve(of worker: WorkerName) -> String {
+        "\(checkpoints)/\(worker).reserve"
     }
 }

@@ -1,4 +1,6 @@
 /// Every bound of the system, units last in the names. `assertRelations()` runs at start and in a test.
+/// Those that every event meets are inlinable: a stored one would be a call into this module.
+@usableFromInline
 package enum Limits {
     // MARK: Ingest
     /// One `TraceBatch`: accepted up to exactly this, as the original accepts.
@@ -6,15 +8,18 @@ package enum Limits {
     /// Events in one batch; one of an empty event is 2 bytes.
     package static let batchEventsMax = 4_000_000
     /// A string field of an event as sent; what is written is cut at `nameBytesMax`.
-    package static let stringFieldBytesMax = 1 << 20
+    @inlinable
+    package static var stringFieldBytesMax: Int { 1 << 20 }
     /// Names (functions, comm, kernels, devices) beyond this are cut and counted.
-    package static let nameBytesMax = 4_096
+    @inlinable
+    package static var nameBytesMax: Int { 4_096 }
     package static let hostBytesMax = 255
     package static let clientIDBytesMax = 255
     /// `Anomaly` messages in one event.
     package static let eventAnomaliesMax = 64
     /// Frames kept of one call stack.
-    package static let stackFramesMax = 512
+    @inlinable
+    package static var stackFramesMax: Int { 512 }
     package static let metadataBytesMax = 16 << 10
     package static let streamsPerConnectionMax = 1_024
     /// Messages being received or waiting for their commit, together.
@@ -27,18 +32,50 @@ package enum Limits {
     package static let streamReceivesMax = 8
     /// Connections counted as active clients.
     package static let activeClientsMax = 65_536
+    /// Open connections of agents; more wait in the listening socket's queue.
+    package static let grpcConnectionsMax = 4_096
+    /// How long a router that ends goes on with the calls it has; longer than a call is held, and with
+    /// the next start shorter than the 20 s for which a client waits for a server's first word.
+    package static let routerEndSeconds = 10
     /// How long a call is held before `RESOURCE_EXHAUSTED`.
     package static let callHoldSeconds = 5
     /// Time for one message to arrive once its receive is armed.
     package static let receiveSeconds = 60
 
     // MARK: Log
+    /// Groups that many calls share are written no more often than this: a write, its sync and its way to the workers
+    /// cost the same for few.
+    package static let commitSpacingNanoseconds: Int64 = 2_000_000
+    /// Fewer calls that share a group do not wait for more.
+    package static let commitSharedMin = 4
     /// One commit group: what shares a write and an `fdatasync`, unless one record alone is larger.
     package static let commitGroupBytesMax = 8 << 20
     package static let logFileBytes = 64 << 20
     /// The record at the head of each log file: de-duplication window, slot map, window number.
     package static let logFileHeadBytesMax = 18 << 20
     package static let logRecordBytesMax = messageBytesMax + 4_096
+
+    // MARK: Disk
+    /// The least budget of the ingest log: a file being written and its spare, and as much that waits.
+    package static let logBudgetBytesMin = 4 * logFileBytes
+    /// Bytes of JSON and CSV that one byte of events becomes at most; function events take 3.2.
+    package static let outputBytesPerWireByteMax = 4
+    /// Left free for checkpoints when no batch is taken any more.
+    package static let checkpointReserveBytes = 32 << 20
+    /// Held on disk by each worker, beside a checkpoint's size, for rows that wait to be written.
+    package static let workerReserveBytes = 2 * runFlushBytes
+
+    // MARK: Dead letters
+    /// A record that has ended its worker so often is set aside.
+    package static let recordDeathsMax = 3
+    /// Verdicts in force: on records that the log still holds.
+    package static let verdictsMax = 4_096
+    /// Workers whose events wait to be set aside.
+    package static let deadLetterCasesMax = 512
+    /// Batches of a dead letter are cut at this size, unless one event alone is larger.
+    package static let letterBatchBytesMax = 4 << 20
+    /// Hosts that a letter's description names.
+    package static let letterHostsMax = 16
 
     // MARK: De-duplication
     /// Clients remembered; beyond it the one silent for longest is forgotten.
@@ -48,8 +85,10 @@ package enum Limits {
 
     // MARK: Fabric
     package static let workersPerResourceMax = 64
-    /// One share, unless one event alone is larger.
-    package static let shareBytesMax = 8 << 20
+    /// Groups that go to the workers in one message; one alone may be larger.
+    package static let shareStretchBytes = 1 << 20
+    /// Groups go to the workers no more often than this.
+    package static let fabricSpacingNanoseconds: Int64 = 5_000_000
     /// Unapplied bytes the router lets one worker hold.
     package static let workerCreditBytes = 32 << 20
     /// Durable groups that wait in memory for the fabric; beyond it the log is read instead.
@@ -64,8 +103,9 @@ package enum Limits {
     package static let fabricHandshakeSeconds = 5
     package static let pollSourcesMax = 16
     package static let heartbeatSeconds = 1
-    /// A worker silent for longer is reported as hung.
-    package static let heartbeatLateSeconds = 3
+    /// A process silent for longer is reported as hung: so that status, metrics and log say so within 3 s, with
+    /// what it takes to notice and to make a page anew.
+    package static let heartbeatLateMilliseconds = 2_250
     /// So many failures of one process within so many seconds are a crash loop.
     package static let crashLoopFailuresMin = 5
     package static let crashLoopSeconds = 60
@@ -79,16 +119,23 @@ package enum Limits {
     /// Share bytes that a worker applies between two checkpoints: what a restart replays at most.
     package static let checkpointBytes = 64 << 20
     package static let processesPerSlotMax = 8_192
-    package static let functionsPerProcessMax = 65_536
-    package static let openCallsPerThreadMax = 512
-    package static let threadsPerProcessMax = 65_536
+    @inlinable
+    package static var functionsPerProcessMax: Int { 65_536 }
+    @inlinable
+    package static var openCallsPerThreadMax: Int { 512 }
+    @inlinable
+    package static var threadsPerProcessMax: Int { 65_536 }
     /// Allocations of one process that wait for their release.
     package static let allocationsPerProcessMax = 65_536
+    /// Of all processes of a slot together: per slot, so that it doesn't matter which worker has it.
+    package static let allocationsPerSlotMax = 2 * allocationsPerProcessMax
     package static let connectionsPerProcessMax = 16_384
+    package static let connectionsPerSlotMax = 2 * connectionsPerProcessMax
     package static let listeningPortsPerProcessMax = 4_096
     package static let protocolsPerProcessMax = 16
     /// Of a network address what is kept in the state: the longest textual form of IPv6 has 45, a zone follows.
-    package static let addressBytesMax = 64
+    @inlinable
+    package static var addressBytesMax: Int { 64 }
     package static let hostsMax = 1_024
     /// Names that one process id has had, as its program or its threads change.
     package static let namesPerProcessMax = 16
@@ -97,8 +144,12 @@ package enum Limits {
     /// Kinds of transfer between host and GPU: there are four.
     package static let transferKindsMax = 16
 
+    // MARK: What operators write
+    /// `rules.json`, and the cluster's configuration.
+    package static let configurationBytesMax = 1 << 20
+    package static let inactivitySecondsMax = 999_999_999
+
     // MARK: Anomaly rules
-    package static let rulesFileBytesMax = 1 << 20
     package static let ruleOverridesMax = 1_024
     /// Ports, and hosts, of one process that are watched for scans at once.
     package static let scanKeysPerProcessMax = 32
@@ -106,24 +157,43 @@ package enum Limits {
 
     // MARK: Summaries
     /// Buckets of one quantile sketch: 20 doublings in full.
-    package static let sketchBucketsMax = 1_024
+    @inlinable
+    package static var sketchBucketsMax: Int { 1_024 }
     /// Of a name what a summary shows.
-    package static let summaryNameBytesMax = 512
+    @inlinable
+    package static var summaryNameBytesMax: Int { 512 }
     /// Rows that each top list of a worker's summary holds, and of a window's file for later merging.
     package static let summaryRowsMax = 100
+    /// Rows of one table that add up others over processes; beyond it some names are let go.
+    package static let summaryOverallBytesMax = 3 << 20
     /// Rows that a top list shows.
     package static let summaryTopRows = 20
 
     // MARK: Files
     /// Rendered rows that wait for their order, for all files of one worker together.
     package static let runBufferBytesMax = 64 << 20
-    /// A run buffer of one file is written out at this size.
+    /// A run buffer of one file is written out at this size; at four times as much where rows come out of order.
     package static let runFlushBytes = 4 << 20
     /// Rows younger than this (event time) stay back at a flush so that neighbours can overtake.
     package static let runHoldbackNanoseconds: Int64 = 500_000_000
-    /// Wire bytes of one resource after which the router closes a window: about 100 MB of JSON.
+    /// Wire bytes of one resource after which the router closes a window.
     package static let windowWireBytesMax = 40 << 20
+    /// JSON of one resource, as estimated from what was received, after which the router closes a window.
+    package static let windowJSONBytesMax = 100_000_000
+    /// What the JSON of one event takes beyond the bytes that it came in, with what agents usually send: measured.
+    package static func jsonBytesPerEvent(_ resource: Resource) -> Int {
+        switch resource {
+        case .function: 150
+        case .gpu: 215
+        case .cpu: 330
+        case .io: 345
+        case .network: 410
+        case .memory: 425
+        }
+    }
     package static let windowSecondsMax = 300
+    /// One final trace or table, before it is compressed, unless one row alone is larger: viewers choke on more.
+    package static let finalFileBytesMax = 110_000_000
     package static let openFilesMax = 512
     package static let mergeBufferBytes = 1 << 20
     /// One call stack or anomaly with its names, as a segment holds it: a message bounds it.
@@ -137,6 +207,14 @@ package enum Limits {
     package static let seriesPerMetricMax = 50_000
     /// Series that the aggregator holds in all, folded ones included; samples of further ones are refused.
     package static let seriesHeldMax = 1_000_000
+    /// Ids that a worker gives its series before it begins anew.
+    package static let seriesIDsMax = 2_000_000
+    /// Definitions of series in one slot's section; what is beyond waits for the slot's next one.
+    package static let sectionDefinitionBytesMax = 4 << 20
+    /// A process quiet for so long is forgotten, and its series with it.
+    package static let processQuietSeconds: Int64 = 3_600
+    /// How often processes are looked through for quiet ones.
+    package static let quietCheckSeconds: Int64 = 60
     /// Series of one process about itself.
     package static let ownSeriesMax = 1_024
     package static let labelBytesMax = 256
@@ -145,8 +223,21 @@ package enum Limits {
     /// Windows of one resource announced and not yet merged; later ones are announced again.
     package static let pendingWindowsMax = 256
     package static let mergeRetrySeconds = 5
-    /// The aggregator's saved metrics, expanded.
-    package static let metricArchiveBytesMax = 1 << 30
+    /// How often retention looks at ages, sizes and the disk.
+    package static let retentionSeconds = 5
+    /// Windows that retention deletes between two merges.
+    package static let retentionWindowsPerPass = 64
+    /// Free bytes below which retention, where it is configured, deletes the oldest final files: what two
+    /// windows of each resource become, which is where no batch is taken any more.
+    package static let retentionFreeBytesMin =
+        2 * Resource.allCases.count * windowWireBytesMax * outputBytesPerWireByteMax
+        + checkpointReserveBytes
+    /// Of a small disk one part in so many is free enough.
+    package static let retentionFreeDivisor = 20
+    /// The journal of the metrics, below which the whole of them is not saved anew; above, at twice their size.
+    package static let metricJournalBytesMin = 16 << 20
+    /// Of the journal what waits in memory until somebody asks for a page.
+    package static let metricJournalHeldBytesMax = 4 << 20
     package static let httpConnectionsMax = 64
     package static let httpHeadBytesMax = 8 << 10
     /// Time for a request's head to arrive, and for an idle connection.
@@ -161,6 +252,13 @@ package enum Limits {
     package static let importNameBytesMax = 256 << 20
     package static let importThreadsMax = 65_536
     package static let jsonDepthMax = 512
+    /// Final files that overlap in time and are read side by side by `tracectl cat`, each with a buffer.
+    package static let catFilesMax = 256
+    package static let catBufferBytes = 64 << 10
+    /// Openings of calls that went on over rotations, held to be told once.
+    package static let catContinuedBytesMax = 64 << 20
+    /// Calls opened at one time that are remembered to be told once.
+    package static let catOpeningsMax = 65_536
     /// Events in one batch of the tools.
     package static let toolBatchEvents = 500
     /// Processes that `tracectl agent` follows; those beyond are counted, not sampled.
@@ -178,29 +276,46 @@ package enum Limits {
         precondition(concurrentReceivesMax * messageBytesMax + heldBytesMax <= ingestBytesMax)
         precondition(
             dedupClientsMax * (dedupSequencesMax * 16 + clientIDBytesMax + 32)
-                < logFileHeadBytesMax
+                + verdictsMax * 32 < logFileHeadBytesMax
         )
-        precondition(shareBytesMax <= workerCreditBytes)
+        precondition(shareStretchBytes <= workerCreditBytes)
         precondition(commitGroupBytesMax <= logFileBytes)
         precondition(nameBytesMax <= stringFieldBytesMax)
         precondition(addressBytesMax + 16 <= nameBytesMax)
         precondition(protocolsPerProcessMax <= UInt8.max)
-        precondition(runFlushBytes <= runBufferBytesMax)
+        precondition(allocationsPerProcessMax < allocationsPerSlotMax)
+        precondition(connectionsPerProcessMax < connectionsPerSlotMax)
+        precondition(
+            // One of each process at least stays when all forget the half of what they remember.
+            2 * processesPerSlotMax <= min(allocationsPerSlotMax, connectionsPerSlotMax)
+        )
+        precondition(4 * runFlushBytes <= runBufferBytesMax)
         precondition(stringFieldBytesMax * 6 < segmentRecordBytesMax, "escaped in full")
         precondition(mergeRunsMax < openFilesMax, "runs of one merge are open together")
-        precondition(heartbeatSeconds < heartbeatLateSeconds)
+        precondition(catFilesMax < openFilesMax)
+        precondition(2_000 * heartbeatSeconds < heartbeatLateMilliseconds, "one may come late")
         precondition(pauseSeconds < windowSecondsMax)
+        precondition(windowWireBytesMax < finalFileBytesMax)
+        precondition(windowJSONBytesMax < finalFileBytesMax, "a window usually is one file")
+        precondition(callHoldSeconds < routerEndSeconds)
         precondition(openCallsPerThreadMax <= 512, "Perfetto nests B and E 512 deep")
         precondition(workersPerResourceMax <= Slot.count)
         precondition(seriesPerMetricMax <= seriesHeldMax)
+        precondition(seriesHeldMax <= seriesIDsMax)
+        precondition(
+            seriesIDsMax * 12 + 2 * sectionDefinitionBytesMax < clusterMessageBytesMax,
+            "a slot's section is one message"
+        )
+        precondition(metricJournalHeldBytesMax < metricJournalBytesMin)
+        precondition(quietCheckSeconds < processQuietSeconds)
         precondition(ruleOverridesMax < UInt16.max)
         precondition(scanValuesPerKeyMax <= UInt16.max)
         precondition(sketchBucketsMax <= UInt16.max)
         precondition(summaryTopRows <= summaryRowsMax)
         precondition(
-            // Of all resources' lists io has most: eleven.
+            // Of all resources io has most: eleven lists, and three tables that add up others.
             12 * summaryRowsMax * (sketchBucketsMax * 10 + 2 * summaryNameBytesMax + 512)
-                < clusterMessageBytesMax / 2
+                + 3 * summaryOverallBytesMax < clusterMessageBytesMax / 4 * 3
         )
     }
 }

@@ -17,16 +17,26 @@ struct BatchTiming {
         secondsSum += duration
     }
 
-    func samples(of resource: Resource) -> [MetricSample] {
+    func samples(of worker: WorkerName) -> [MetricSample] {
         [
             MetricSample(
+                family: .workerAppliedEventsTotal,
+                labels: ["\(worker)"],
+                value: .counter(sizeSum)
+            ),
+            MetricSample(
+                family: .workerBusySecondsTotal,
+                labels: ["\(worker)"],
+                value: .counter(secondsSum)
+            ),
+            MetricSample(
                 family: .batchEvents,
-                labels: [resource.name],
+                labels: [worker.resource.name],
                 value: .histogram(buckets: sizes, sum: sizeSum)
             ),
             MetricSample(
                 family: .batchProcessingSeconds,
-                labels: [resource.name],
+                labels: [worker.resource.name],
                 value: .histogram(buckets: seconds, sum: secondsSum)
             ),
         ]

@@ -32,8 +32,9 @@ struct CPUModel: ProcessModel, ~Copyable {
     mutating func apply(_ event: CPUEvent, _ context: inout EventContext) {
         let comm = context.cut(event.comm)
         observe(event, comm, &context)
-        record(event, comm, context)
-        row(event, comm, context)
+        let numbers = CPUNumbers(event)
+        record(event, comm, numbers, context)
+        row(event, comm, numbers, context)
     }
 
     // MARK: State
@@ -99,54 +100,63 @@ struct CPUModel: ProcessModel, ~Copyable {
     // MARK: Rows
 
     @inline(__always)
-    private func record(_ event: CPUEvent, _ comm: ByteView, _ context: EventContext) {
-        let json = context.json
-        context.beginEvent(&json.text, "i", name: comm.isEmpty ? ByteView("cpu") : comm)
-        json.text.argument("comm", comm, context)
-        json.text.argument("ppid", event.parentPID)
-        json.text.argument("cpu_id", event.cpuID)
-        json.text.argument("utilization", event.utilizationPercent)
-        json.text.argument("oncpu_time_us", event.onCPUMicroseconds)
-        json.text.argument("offcpu_time_us", event.offCPUMicroseconds)
-        json.text.argument("migrations", event.migrations)
-        json.text.argument("numa_migrations", event.numaMigrations)
-        json.text.argument("hotspot_cpu", event.hotspotCPU)
-        json.text.argument("hotspot_percentage", event.hotspotPercent)
-        context.endInstant()
+    private func record(
+        _ event: CPUEvent,
+        _ comm: ByteView,
+        _ numbers: CPUNumbers,
+        _ context: EventContext
+    ) {
+        var text = context.beginEvent(.instant, "cpu", name: comm.isEmpty ? ByteView("cpu") : comm)
+        text.argument("comm", comm, context)
+        text.argument("ppid", event.parentPID)
+        text.argument("cpu_id", event.cpuID)
+        text.argument("utilization", numbers.utilization)
+        text.argument("oncpu_time_us", numbers.onCPU)
+        text.argument("offcpu_time_us", numbers.offCPU)
+        text.argument("migrations", event.migrations)
+        text.argument("numa_migrations", event.numaMigrations)
+        text.argument("hotspot_cpu", event.hotspotCPU)
+        text.argument("hotspot_percentage", numbers.hotspot)
+        context.endInstant(text)
         guard event.utilizationPercent.isFinite else { return }
-        context.counter("cpu") { $0.argument("utilization", event.utilizationPercent) }
+        context.counter("cpu") { $0.argument("utilization", numbers.utilization) }
     }
 
     @inline(__always)
-    private func row(_ event: CPUEvent, _ comm: ByteView, _ context: EventContext) {
-        let csv = context.csv
-        csv.text.firstColumns(time: context.time, pid: context.pid)
-        csv.text.column(event.utilizationPercent)
-        csv.text.column(event.onCPUMicroseconds)
-        csv.text.column(event.offCPUMicroseconds)
-        csv.text.column(UInt64(event.migrations))
-        csv.text.column(UInt64(event.numaMigrations))
-        csv.text.column(event.hotspotPercent)
-        csv.text.column(comm, context)
-        csv.text.column(UInt64(event.parentPID))
-        csv.text.column(UInt64(event.cpuID))
-        csv.text.column(UInt64(event.hotspotCPU))
-        csv.endRow(ts: context.time, pid: context.pid, host: context.host)
+    private func row(
+        _ event: CPUEvent,
+        _ comm: ByteView,
+        _ numbers: CPUNumbers,
+        _ context: EventContext
+    ) {
+        var text = context.beginRow()
+        text.column(numbers.utilization)
+        text.column(numbers.onCPU)
+        text.column(numbers.offCPU)
+        text.column(UInt64(event.migrations))
+        text.column(UInt64(event.numaMigrations))
+        text.column(numbers.hotspot)
+        text.column(comm, context)
+        text.column(UInt64(event.parentPID))
+        text.column(UInt64(event.cpuID))
+        text.column(UInt64(event.hotspotCPU))
+        context.endRow(text)
     }
 
     // MARK: Statistics and state
 
     borrowing func processName() -> ByteView { identity.name.view }
 
-    mutating func collect(_ samples: inout ProcessSamples, all: Bool) {
-        if utilization.count > 0 {
-            samples.add(.cpuUtilizationRatio, .gauge(utilization.last / 100))
-        }
-        samples.addByProcess(.neutracerCPUOnTimeMicroseconds, Double(onTime.last))
-        samples.addByProcess(.neutracerCPUOffTimeMicroseconds, Double(offTime.last))
-        samples.addByProcess(.neutracerCPUMigrationsTotal, Double(migrations.last))
-        samples.addByProcess(.neutracerNumaMigrationsTotal, Double(numaMigrations.last))
-        accounts.collect(&samples, all: all)
+    func collect(_ series: inout SeriesWriter) {
+        series.add(.cpuUtilizationRatio, utilization.last / 100, if: utilization.count > 0)
+        series.add(.neutracerCPUOnTimeMicroseconds, Double(onTime.last))
+        series.add(.neutracerCPUOffTimeMicroseconds, Double(offTime.last))
+        series.add(.neutracerCPUMigrationsTotal, Double(migrations.last))
+        series.add(.neutracerNumaMigrationsTotal, Double(numaMigrations.last))
+    }
+
+    mutating func collectParts(_ series: inout SeriesWriter, all: Bool) {
+        accounts.collect(&series, all: all)
     }
 
     borrowing func encode(into buffer: inout RawBuffer) {

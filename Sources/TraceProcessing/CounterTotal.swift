@@ -1,5 +1,3 @@
-import TraceMetrics
-
 /// A sum that never goes back: it stays at the greatest number that a counter can show.
 struct CounterTotal: BitwiseCopyable {
     private(set) var value: UInt64
@@ -14,5 +12,5 @@ struct CounterTotal: BitwiseCopyable {
         value = overflow ? Self.valueMax : min(sum, Self.valueMax)
     }
 
-    var sample: MetricValue { .counter(Double(value)) }
+    var sample: Double { Double(value) }
 }

@@ -1,5 +1,4 @@
 import SystemIO
-import TraceMetrics
 import TraceModel
 
 /// A counter of ours that follows one of the agent's, which counts from the start of the traced process.
@@ -46,7 +45,7 @@ struct CumulativeCounter: BitwiseCopyable {
     mutating func beginSeries() { total = 0 }
 
     /// As a counter's sample has to be: below 2⁶⁴.
-    var value: MetricValue { .counter(min(Double(total), 0x1p64.nextDown)) }
+    var value: Double { min(Double(total), 0x1p64.nextDown) }
 
     func encode(into buffer: inout RawBuffer) {
         buffer.append(integer: last)

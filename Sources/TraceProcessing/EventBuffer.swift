@@ -1,101 +1,98 @@
+import SystemIO
+import TraceFiles
 import TraceModel
 import TraceTime
 import TraceWire
 
-/// A batch's events decoded side by side, with their times, and the order of those times. Memory is kept
-/// from batch to batch.
-struct EventBuffer<Event: WireEvent>: ~Copyable {
+/// A batch's events decoded side by side, and their order: by time and process, as files have it. Memory is
+/// kept from batch to batch.
+struct EventBuffer<Event: ProcessEvent>: ~Copyable {
+    /// Where an event stands in the order.
+    struct Rank: BitwiseCopyable {
+        let time: EpochNanoseconds
+        let pid: UInt32
+        /// Place in the batch; its complement where the event's timestamp was no valid one.
+        private let mark: Int32
+
+        @inline(__always)
+        fileprivate init(_ time: ParsedTimestamp, pid: UInt32, position: Int32) {
+            self.time = time.nanoseconds
+            self.pid = pid
+            if case .invalid = time.kind { mark = ~position } else { mark = position }
+        }
+
+        @inline(__always)
+        var isTimeInvalid: Bool { mark < 0 }
+
+        @inline(__always)
+        fileprivate var position: Int { Int(mark < 0 ? ~mark : mark) }
+
+        @inline(__always)
+        fileprivate func precedes(_ other: Rank) -> Bool {
+            time != other.time ? time < other.time : pid < other.pid
+        }
+    }
+
     private var events: UnsafeMutablePointer<Event>
-    private var times: UnsafeMutablePointer<EpochNanoseconds>
-    private var invalid: UnsafeMutablePointer<Bool>
-    private var order: [Int32] = []
     private var capacity = 512
-    private(set) var count = 0
-    private var isSorted = true
+    private var ranks = RawArray<Rank>(capacity: 512)
+    private var sorter = StretchSort<Rank>()
 
-    init() {
-        events = .allocate(capacity: capacity)
-        times = .allocate(capacity: capacity)
-        invalid = .allocate(capacity: capacity)
-    }
+    init() { events = .allocate(capacity: capacity) }
 
-    deinit {
-        events.deallocate()
-        times.deallocate()
-        invalid.deallocate()
-    }
+    deinit { events.deallocate() }
 
-    /// Decodes all events of the resource in a share. O(n), O(n log n) where their times are not in order.
+    var count: Int { ranks.count }
+
+    /// Decodes all events of the resource in a share and finds their order. Events of one process at one time
+    /// keep the order in which they were sent. O(n), O(n log n) where they were sent in another order.
+    @inline(__always)
     mutating func decode(
         _ share: UnsafeRawBufferPointer,
         arrival: EpochNanoseconds,
         parser: inout TimestampParser
     ) {
-        count = 0
-        isSorted = true
+        ranks.removeAll()
         var payloads = EventPayloads(of: Event.resource, in: share)
-        var last = EpochNanoseconds.min
         while let payload = payloads.next() {
-            if count == capacity { grow() }
-            let event = Event(decoding: payload)
-            let time = parser.parse(event.timestamp, arrival: arrival)
-            (events + count).initialize(to: event)
-            times[count] = time.nanoseconds
-            invalid[count] = time.kind == .invalid
-            if time.nanoseconds < last { isSorted = false }
-            last = time.nanoseconds
-            count += 1
+            let position = ranks.count
+            if position == capacity { grow() }
+            let event = events + position
+            event.initialize(to: Event(decoding: payload))
+            ranks.append(
+                Rank(
+                    parser.parse(event.pointee.timestamp, arrival: arrival),
+                    pid: event.pointee.processID,
+                    position: Int32(position)
+                )
+            )
         }
-        guard !isSorted else { return }
-        order.removeAll(keepingCapacity: true)
-        order.append(contentsOf: (0..<Int32(count)))
-        let times = times
-        // Equal times keep the order in which they were sent.
-        order.sort { left, right in
-            let (a, b) = (times[Int(left)], times[Int(right)])
-            return a < b || (a == b && left < right)
-        }
+        sorter.sort(ranks.elements) { $0.precedes($1) }
     }
 
-    /// The event at this place of the order of times.
     @inline(__always)
-    func position(_ rank: Int) -> Int { isSorted ? rank : Int(order[rank]) }
+    subscript(place: Int) -> Rank { ranks[place] }
 
     @inline(__always)
-    func event(_ position: Int) -> UnsafePointer<Event> { UnsafePointer(events + position) }
+    func event(_ rank: Rank) -> UnsafePointer<Event> { UnsafePointer(events + rank.position) }
 
-    @inline(__always)
-    func time(_ position: Int) -> EpochNanoseconds { times[position] }
-
-    @inline(__always)
-    func isInvalid(_ position: Int) -> Bool { invalid[position] }
-
+    @inline(never)
     private mutating func grow() {
-        func moved<Element>(
-            _ old: UnsafeMutablePointer<Element>
-        ) -> UnsafeMutablePointer<Element> {
-            let new = UnsafeMutablePointer<Element>.allocate(capacity: capacity * 2)
-            new.moveInitialize(from: old, count: count)
-            old.deallocate()
-            return new
-        }
-        events = moved(events)
-        times = moved(times)
-        invalid = moved(invalid)
+        let larger = UnsafeMutablePointer<Event>.allocate(capacity: capacity * 2)
+        larger.moveInitialize(from: events, count: count)
+        events.deallocate()
+        events = larger
         capacity *= 2
     }
 
     /// Gives back memory that only a very large batch needed.
     mutating func shrink(keeping: Int = 65_536) {
-        count = 0
+        ranks.removeAll()
         guard capacity > keeping else { return }
+        ranks.shrink(keeping: keeping)
+        sorter.shrink(keeping: keeping)
         events.deallocate()
-        times.deallocate()
-        invalid.deallocate()
-        order = []
         capacity = keeping
         events = .allocate(capacity: capacity)
-        times = .allocate(capacity: capacity)
-        invalid = .allocate(capacity: capacity)
     }
 }

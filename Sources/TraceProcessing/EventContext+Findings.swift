@@ -96,17 +96,17 @@ extension EventContext {
             )
         )
         let rule = ByteView(finding.rule.name)
-        beginEvent(&json.text, "i", name: rule, category: "anomaly")
-        json.text.argument("rule", rule, self)
-        json.text.argument("severity", finding.severity)
+        var text = beginEvent(.instant, "anomaly", name: rule)
+        text.argument("rule", uncounted: rule)
+        text.argument("severity", finding.severity)
         if finding.rule == .agent {
-            json.text.argument("score", finding.score)
+            text.argument("score", finding.score)
         } else {
-            json.text.argument("value", finding.value)
-            json.text.argument("baseline", finding.baseline)
-            json.text.argument("score", finding.score)
+            text.argument("value", finding.value)
+            text.argument("baseline", finding.baseline)
+            text.argument("score", finding.score)
         }
-        json.text.argument("message", message, self)
-        endInstant()
+        text.argument("message", uncounted: message)
+        endInstant(text)
     }
 }

@@ -6,35 +6,35 @@ import TraceWire
 extension EventContext {
     /// Closes the arguments and an event of phase `i`, and ends its row.
     @inline(__always)
-    func endInstant() {
-        if json.text.lastByte == UInt8(ascii: ",") { json.text.truncate(to: json.text.count - 1) }
-        json.text.append("},\"s\":\"t\"}")
-        json.endRow(ts: time, pid: pid)
+    func endInstant(_ text: RowWriter) {
+        var text = text
+        text.dropComma()
+        text.append("},\"s\":\"t\"}")
+        json.endRow(text, ts: time, pid: pid)
     }
 
     /// A counter track's values, one JSON row: `arguments` appends finite numbers only, at least one.
     @inline(__always)
-    func counter(_ name: StaticString, _ arguments: (inout RawBuffer) -> Void) {
-        json.text.appendEventStart(ts: time, pid: pid)
-        json.text.append("\"ph\":\"C\",\"name\":\"")
-        json.text.append(name)
-        json.text.append("\",\"args\":{")
-        arguments(&json.text)
-        endEvent(&json.text)
-        json.endRow(ts: time, pid: pid)
+    func counter(_ name: StaticString, _ arguments: (inout RowWriter) -> Void) {
+        var text = beginEvent()
+        text.append("\"ph\":\"C\",\"name\":\"")
+        text.append(name)
+        text.append("\",\"args\":{")
+        arguments(&text)
+        endEvent(text)
     }
 
     /// The agent's findings as an argument of the event that brought them.
-    func argument(_ anomalies: AgentAnomalies) {
-        json.text.append("\"anomalies\":[")
+    func argument(_ anomalies: AgentAnomalies, _ text: inout RowWriter) {
+        text.append("\"anomalies\":[")
         for anomaly in anomalies {
-            json.text.append("{\"description\":")
-            count(replaced: json.text.appendJSONString(cut(anomaly.description)))
-            json.text.append(",\"severity\":")
-            json.text.appendJSONDouble(anomaly.severity)
-            json.text.append("},")
+            text.append("{\"description\":")
+            count(replaced: text.appendJSONString(cut(anomaly.description)))
+            text.append(",\"severity\":")
+            text.appendJSONDouble(anomaly.severity)
+            text.append("},")
         }
-        json.text.truncate(to: json.text.count - 1)
-        json.text.append("],")
+        text.dropComma()
+        text.append("],")
     }
 }

@@ -4,28 +4,48 @@ import TraceFiles
 import TraceModel
 import TraceTime
 
-/// Where and when the event being applied happened, and where its rows go.
+/// Where and when the event being applied happened, and where its rows go. Holds nothing: it lives within a call
+/// of its processor, which does.
 struct EventContext {
-    let files: TraceFileManager
-    let totals: UnsafeMutablePointer<SlotTotals>
+    unowned(unsafe) let files: TraceFileManager
+    private(set) var totals: UnsafeMutablePointer<SlotTotals>
     let host: HostID
-    let pid: UInt32
+    private(set) var pid: UInt32
     var tid: UInt32
     /// When it happened.
-    let time: EpochNanoseconds
-    /// `HH:MM:SS.mmm` of `time` in the configured zone, 12 bytes.
-    let readable: UnsafeRawPointer
-    let json: RunBuffer
+    private(set) var time: EpochNanoseconds
+    /// The same as text.
+    let times: TimeText
+    let json: RowTarget
+    let csv: RowTarget
+    /// The host's field in the table.
+    let hostField: ByteView
     /// What the process did in the open window.
-    let activity: UnsafeMutablePointer<WindowActivity>
-    let category: StaticString
+    private(set) var activity: UnsafeMutablePointer<WindowActivity>
     unowned(unsafe) let ruleSet: RuleSet
     /// What holds for the process.
-    var rules: UnsafePointer<Thresholds>
+    private(set) var rules: UnsafePointer<Thresholds>
     /// Whether the event gave the process another name.
     private(set) var isRenamed = false
 
-    var csv: RunBuffer { files.csv }
+    /// Another event's turn, of the same host.
+    @inline(__always)
+    mutating func move(
+        to pid: UInt32,
+        tid: UInt32,
+        time: EpochNanoseconds,
+        totals: UnsafeMutablePointer<SlotTotals>,
+        activity: UnsafeMutablePointer<WindowActivity>,
+        rules: UnsafePointer<Thresholds>
+    ) {
+        self.pid = pid
+        self.tid = tid
+        self.time = time
+        self.totals = totals
+        self.activity = activity
+        self.rules = rules
+        isRenamed = false
+    }
 
     /// The process goes by this name from here on: it may be one that other rules hold for.
     mutating func rename(_ name: ByteView) {
@@ -33,48 +53,72 @@ struct EventContext {
         rules = ruleSet.thresholds(comm: name, host: files.hostName(host), pid: pid)
     }
 
-    /// Begins a JSON event in `text`: everything up to and including `"args":{`. The caller appends the
-    /// arguments, then `endEvent`.
+    /// Begins a row of the trace: everything up to and including `"args":{`. The caller appends the arguments,
+    /// then `endEvent`, `endInstant`. `countsName`: what of the name has to be replaced is counted, as it is
+    /// written nowhere else.
     @inline(__always)
     func beginEvent(
-        _ text: inout RawBuffer,
-        _ phase: StaticString,
+        _ phase: EventPhase,
+        _ category: StaticString,
         name: ByteView,
-        category: StaticString? = nil
-    ) {
-        beginEvent(&text, phase, name: name, category: category ?? self.category, at: time)
-    }
-
-    @inline(__always)
-    func beginEvent(
-        _ text: inout RawBuffer,
-        _ phase: StaticString,
-        name: ByteView,
-        category: StaticString,
-        at time: EpochNanoseconds
-    ) {
-        text.appendEventStart(ts: time, pid: pid)
+        countsName: Bool = false
+    ) -> RowWriter {
+        var text = beginEvent()
         text.append("\"tid\":")
         text.appendDecimal(tid)
         text.append(",\"ph\":\"")
-        text.append(phase)
+        text.append(byte: phase.rawValue)
         text.append("\",\"cat\":\"")
         text.append(category)
         text.append("\",\"name\":")
-        count(replaced: text.appendJSONString(cut(name)))
+        let replaced = text.appendJSONString(name.cut(at: Limits.nameBytesMax))
+        if countsName { count(replaced: replaced) }
         text.append(",\"readable_time\":\"")
-        text.append(UnsafeRawBufferPointer(start: readable, count: ReadableClock.byteCount))
+        text.append(ReadableClock.byteCount, of24: times.readable)
         text.append("\",\"args\":{")
+        return text
     }
 
-    /// Closes the arguments and the event. The row ends with `json.endRow`.
+    /// Begins a row of the trace: time and process.
     @inline(__always)
-    func endEvent(_ text: inout RawBuffer) {
-        if text.lastByte == UInt8(ascii: ",") { text.truncate(to: text.count - 1) }
-        text.append("}}")
+    func beginEvent() -> RowWriter {
+        var text = json.beginRow()
+        text.append("{\"ts\":")
+        times.appendMicroseconds(to: &text)
+        text.append(",\"pid\":")
+        text.appendDecimal(pid)
+        text.append(byte: UInt8(ascii: ","))
+        return text
     }
 
-    /// What a name becomes in the output; a longer one is cut and counted.
+    /// Closes the arguments and the event, and ends the row.
+    @inline(__always)
+    func endEvent(_ text: RowWriter) {
+        var text = text
+        text.dropComma()
+        text.append("}}")
+        json.endRow(text, ts: time, pid: pid)
+    }
+
+    /// Begins a row of the table: `Timestamp` (epoch milliseconds) and `PID`.
+    @inline(__always)
+    func beginRow() -> RowWriter {
+        var text = csv.beginRow()
+        times.appendMilliseconds(to: &text)
+        text.append(byte: UInt8(ascii: ","))
+        text.appendDecimal(pid)
+        return text
+    }
+
+    @inline(__always)
+    func endRow(_ text: RowWriter) {
+        csv.endRow(text, ts: time, pid: pid, host: host, field: hostField) {
+            times.appendNanoseconds(to: &$0)
+        }
+    }
+
+    /// What a field of an event becomes in the output; a longer one is cut and counted. To be called once a
+    /// field, however often it is written.
     @inline(__always)
     func cut(_ name: ByteView) -> ByteView {
         guard name.count > Limits.nameBytesMax else { return name }
@@ -82,8 +126,9 @@ struct EventContext {
         return name.cut(at: Limits.nameBytesMax)
     }
 
+    /// Counts a field of an event of which something had to be replaced: once, as `cut`.
     @inline(__always)
     func count(replaced: Int) {
-        if replaced > 0 { totals.pointee.utf8Replaced += UInt64(replaced) }
+        if replaced > 0 { totals.pointee.utf8Replaced += 1 }
     }
 }

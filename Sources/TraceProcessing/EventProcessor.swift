@@ -12,19 +12,21 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
     let resource: Resource
     let files: TraceFileManager
 
-    private let category: StaticString
     @exclusivity(unchecked) private var table = ProcessTable<Model>()
     @exclusivity(unchecked) private var buffer = EventBuffer<Model.Event>()
     @exclusivity(unchecked) private var parser: TimestampParser
     @exclusivity(unchecked) private var clock: ReadableClock
-    private let readable = UnsafeMutableRawPointer.allocate(
-        byteCount: ReadableClock.byteCount,
-        alignment: 8
-    )
+    private let times = TimeText.allocate()
     private let totals = UnsafeMutablePointer<SlotTotals>.allocate(capacity: Slot.count)
-    private var dirty: [ProcessTable<Model>.Entry] = []
+    /// Processes that changed since they were last collected, by slot.
+    @exclusivity(unchecked) private var dirty = [[ProcessTable<Model>.Entry]](
+        repeating: [],
+        count: Slot.count
+    )
+    /// Of the series of slots as a whole.
+    private var slotsTold = [SeriesSet](repeating: SeriesSet(), count: Slot.count)
     /// Processes that ticks visit.
-    private var ticking: [ProcessTable<Model>.Entry] = []
+    @exclusivity(unchecked) private var ticking: [ProcessTable<Model>.Entry] = []
     var rules = RuleSet() {
         didSet {
             for entry in table.entries { entry.pointee.rules = thresholds(of: entry) }
@@ -33,11 +35,14 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
     /// What processes that had to make room did in the open window, by slot.
     private var evicted: [UInt8: WindowSummary] = [:]
     private var timing = BatchTiming()
+    private(set) var processesGone = 0
 
-    init(files: TraceFileManager, zone: TimeZoneRules, category: StaticString) {
+    /// More series than a model collects of a process as a whole.
+    private static var processSeriesMax: Int { 16 }
+
+    init(files: TraceFileManager, zone: TimeZoneRules) {
         resource = Model.Event.resource
         self.files = files
-        self.category = category
         parser = TimestampParser(zone: zone)
         clock = ReadableClock(zone: zone)
         totals.initialize(repeating: SlotTotals(), count: Slot.count)
@@ -45,7 +50,7 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
 
     deinit {
         totals.deallocate()
-        readable.deallocate()
+        times.deallocate()
     }
 
     var totalTraces: UInt64 {
@@ -54,18 +59,41 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
 
     // MARK: Batches
 
+    // Called through a protocol, which the compiler makes one body for all models of.
+    @_specialize(where Model == FunctionModel)
+    @_specialize(where Model == CPUModel)
+    @_specialize(where Model == MemoryModel)
+    @_specialize(where Model == NetworkModel)
+    @_specialize(where Model == IOModel)
+    @_specialize(where Model == GPUModel)
     func processTraces(_ traces: TraceBatchView, isLastBatch: Bool) throws -> Int {
         let started = WallClock.monotonic()
         buffer.decode(traces.bytes, arrival: traces.arrival, parser: &parser)
+        let count = buffer.count
+        let failure = applyAll(of: traces)
+        buffer.shrink()
+        timing.record(events: count, nanoseconds: WallClock.monotonic() - started)
+        if let failure { throw failure }
+        return count
+    }
+
+    /// Applies the decoded events in their order; the error of a full buffer that could not be written.
+    @inline(__always)
+    private func applyAll(of traces: TraceBatchView) -> SystemError? {
+        guard buffer.count > 0 else { return nil }
         var failure: SystemError?
-        for rank in 0..<buffer.count {
-            let position = buffer.position(rank)
-            apply(
-                buffer.event(position),
-                at: buffer.time(position),
-                isTimeInvalid: buffer.isInvalid(position),
-                of: traces
-            )
+        let first = buffer[0]
+        var context = context(
+            of: entry(of: first.pid, time: first.time, traces: traces),
+            tid: first.pid,
+            time: first.time
+        )
+        for place in 0..<buffer.count {
+            if Model.looks > 0, place % Self.eventsAhead == 0 {
+                lookAhead(from: place, traces.host)
+            }
+            let rank = buffer[place]
+            apply(buffer.event(rank), rank, of: traces, &context)
             guard files.needsFlush else { continue }
             do throws(SystemError) {
                 try files.flush(.full)
@@ -75,61 +103,131 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
                 failure = error
             }
         }
-        let count = buffer.count
-        buffer.shrink()
-        timing.record(events: count, nanoseconds: WallClock.monotonic() - started)
-        if let failure { throw failure }
-        return count
+        return failure
     }
+
+    /// State lies all over the memory: what the next events need is sent for together, one link of each chain
+    /// of pointers at a time, instead of being waited for event by event.
+    @inline(__always)
+    private func lookAhead(from place: Int, _ host: HostID) {
+        let end = min(place + Self.eventsAhead, buffer.count)
+        var entries = InlineArray<16, ProcessTable<Model>.Entry?>(repeating: nil)
+        var found = InlineArray<16, Int>(repeating: 0)
+        for next in place..<end {
+            entries[next - place] = table.find(host: host, pid: buffer[next].pid)
+        }
+        for look in 0..<Model.looks {
+            for next in place..<end {
+                guard let entry = entries[next - place] else { continue }
+                found[next - place] = entry.pointee.model.lookAhead(
+                    look,
+                    at: buffer.event(buffer[next]),
+                    found[next - place],
+                    entry.pointee.activity
+                )
+            }
+        }
+    }
+
+    private static var eventsAhead: Int { 16 }
 
     @inline(__always)
     private func apply(
         _ event: UnsafePointer<Model.Event>,
-        at time: EpochNanoseconds,
-        isTimeInvalid: Bool,
-        of traces: TraceBatchView
+        _ rank: EventBuffer<Model.Event>.Rank,
+        of traces: TraceBatchView,
+        _ context: inout EventContext
     ) {
-        let pid = event.pointee.processID
-        let entry = entry(of: pid, time: time, traces: traces)
-        let slot = totals + Int(entry.pointee.slot)
-        slot.pointee.events += 1
-        slot.pointee.isDirty = true
-        if isTimeInvalid { slot.pointee.timestampsInvalid += 1 }
-        clock.write(time, to: readable)
-        var context = EventContext(
-            files: files,
-            totals: slot,
-            host: traces.host,
-            pid: pid,
-            tid: event.pointee.threadID,
-            time: time,
-            readable: UnsafeRawPointer(readable),
-            json: files.json(traces.host),
-            activity: entry.pointee.activity,
-            category: category,
-            ruleSet: rules,
-            rules: entry.pointee.rules
-        )
+        let time = rank.time
+        let entry = entry(of: rank.pid, time: time, traces: traces)
+        move(&context, to: entry, tid: event.pointee.threadID, time: time)
+        context.totals.pointee.events += 1
+        context.totals.pointee.isDirty = true
+        if rank.isTimeInvalid { context.totals.pointee.timestampsInvalid += 1 }
         let isFirstInWindow = entry.pointee.namedWindow != files.window
         entry.pointee.activity.pointee.note(time)
         if isFirstInWindow { entry.pointee.model.windowBegins(&context) }
+        let remembered = entry.pointee.model.rememberedCount
         entry.pointee.model.apply(event.pointee, &context)
-        if context.isRenamed { entry.pointee.rules = context.rules }
+        context.totals.pointee.remembered += entry.pointee.model.rememberedCount - remembered
+        if context.totals.pointee.remembered > Model.rememberedPerSlotMax {
+            relieve(entry.pointee.slot)
+        }
+        if context.isRenamed { takeName(entry, context) }
         if isFirstInWindow || context.isRenamed { name(entry, context) }
         entry.pointee.threads.note(
             context,
             window: files.window,
             name: entry.pointee.model.processName()
         )
+        entry.pointee.lastHeard = traces.arrival
         if time >= entry.pointee.lastTime {
             entry.pointee.lastTime = time
             entry.pointee.lastArrival = traces.arrival
         }
-        if !entry.pointee.isDirty {
-            entry.pointee.isDirty = true
-            dirty.append(entry)
-        }
+        if !entry.pointee.isDirty { beginChanges(entry) }
         if entry.pointee.model.needsTicks, !entry.pointee.isTicking { beginTicking(entry) }
+    }
+
+    private func context(
+        of entry: ProcessTable<Model>.Entry,
+        tid: UInt32,
+        time: EpochNanoseconds
+    ) -> EventContext {
+        times.set(time, &clock)
+        return EventContext(
+            files: files,
+            totals: totals + Int(entry.pointee.slot),
+            host: entry.pointee.host,
+            pid: entry.pointee.pid,
+            tid: tid,
+            time: time,
+            times: times,
+            json: files.json(entry.pointee.host).target,
+            csv: files.csv.target,
+            hostField: files.hostField(entry.pointee.host),
+            activity: entry.pointee.activity,
+            ruleSet: rules,
+            rules: entry.pointee.rules
+        )
+    }
+
+    /// Makes the context of one event that of another one of the same batch.
+    @inline(__always)
+    private func move(
+        _ context: inout EventContext,
+        to entry: ProcessTable<Model>.Entry,
+        tid: UInt32,
+        time: EpochNanoseconds
+    ) {
+        if time != context.time { times.set(time, &clock) }
+        context.move(
+            to: entry.pointee.pid,
+            tid: tid,
+            time: time,
+            totals: totals + Int(entry.pointee.slot),
+            activity: entry.pointee.activity,
+            rules: entry.pointee.rules
+        )
+    }
+
+    private func beginChanges(_ entry: ProcessTable<Model>.Entry) {
+        entry.pointee.isDirty = true
+        dirty[Int(entry.pointee.slot)].append(entry)
+        guard entry.pointee.isExpired else { return }
+        entry.pointee.isExpired = false
+        entry.pointee.isShown = false
+    }
+
+    /// The process goes by another name: what it showed as a whole under the old one is gone.
+    private func takeName(
+        _ entry: ProcessTable<Model>.Entry,
+        _ context: EventContext
+    ) {
+        entry.pointee.rules = context.rules
+        guard entry.pointee.isShown else { return }
+        entry.pointee.isShown = false
+        totals[Int(entry.pointee.slot)].isFullNeeded = true
     }
 
     @inline(__always)
@@ -170,18 +268,65 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
     /// Makes room in a slot: the half of its processes heard of longest ago goes. Ties go by process, so
     /// that a replay evicts the same.
     private func evict(_ slot: UInt8) {
-        let ages = table.entries.filter { $0.pointee.slot == slot }
+        let ages = table.entries(of: slot)
             .map { (arrival: $0.pointee.lastArrival, pid: $0.pointee.pid, entry: $0) }
             .sorted { ($0.arrival, $0.pid) < ($1.arrival, $1.pid) }
         let gone = Set(ages.prefix(ages.count / 2).map(\.entry))
-        for entry in gone.sorted(by: { $0.pointee.pid < $1.pointee.pid }) {
-            SummaryBuilder.count(entry, in: &evicted[slot, default: WindowSummary(resource)])
+        forget(gone)
+        totals[Int(slot)].processesEvicted += UInt64(gone.count)
+    }
+
+    /// Takes processes out of the table, and their series out of what is shown.
+    private func forget(_ gone: Set<ProcessTable<Model>.Entry>) {
+        let inOrder = gone.sorted { left, right in
+            if left.pointee.slot != right.pointee.slot {
+                return left.pointee.slot < right.pointee.slot
+            }
+            if left.pointee.pid != right.pointee.pid { return left.pointee.pid < right.pointee.pid }
+            return files.hostName(left.pointee.host).utf8
+                .lexicographicallyPrecedes(files.hostName(right.pointee.host).utf8)
         }
-        dirty.removeAll { gone.contains($0) }
+        for entry in inOrder {
+            let slot = entry.pointee.slot
+            let host = files.hostName(entry.pointee.host)
+            SummaryBuilder.count(
+                entry,
+                host: host,
+                in: &evicted[slot, default: WindowSummary(resource)]
+            )
+            totals[Int(slot)].remembered -= entry.pointee.model.rememberedCount
+            totals[Int(slot)].processes -= 1
+            totals[Int(slot)].isFullNeeded = true
+            totals[Int(slot)].isDirty = true
+        }
+        for slot in Set(inOrder.map { $0.pointee.slot }) {
+            dirty[Int(slot)].removeAll { gone.contains($0) }
+        }
         ticking.removeAll { gone.contains($0) }
         table.remove { gone.contains($0) }
-        totals[Int(slot)].processes -= UInt32(gone.count)
-        totals[Int(slot)].processesEvicted += UInt64(gone.count)
+        processesGone += gone.count
+    }
+
+    /// Makes room in a slot whose processes remember too much together: one after the other, beginning with
+    /// the one that remembers most, they forget the older half, until a quarter of the bound is free. Ties go
+    /// by process, so that a replay forgets the same.
+    @inline(never)
+    private func relieve(_ slot: UInt8) {
+        let ranked = table.entries(of: slot)
+            .map { ($0.pointee.model.rememberedCount, $0.pointee.pid, $0) }
+            .sorted { left, right in
+                if left.0 != right.0 { return left.0 > right.0 }
+                if left.1 != right.1 { return left.1 < right.1 }
+                let (host, other) = (left.2.pointee.host, right.2.pointee.host)
+                return files.hostName(host).utf8
+                    .lexicographicallyPrecedes(files.hostName(other).utf8)
+            }
+        let totals = totals + Int(slot)
+        for (count, _, entry) in ranked where count > 1 {
+            guard totals.pointee.remembered > Model.rememberedPerSlotMax / 4 * 3 else { return }
+            entry.pointee.model.forgetOlderHalf(totals, entry.pointee.activity)
+            totals.pointee.remembered -= count - entry.pointee.model.rememberedCount
+        }
     }
 
     private func name(_ entry: ProcessTable<Model>.Entry, _ context: EventContext) {
@@ -208,7 +353,36 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
             $0.pointee.isTicking = $0.pointee.model.needsTicks
             return !$0.pointee.isTicking
         }
+        forgetQuiet(arrival: arrival)
         try files.flush(.tick)
+    }
+
+    /// Processes of which nothing has come for long go. One with calls open stays, for their ends; only its
+    /// series go. When is in the slots' state, so that a replay forgets at the same ticks.
+    private func forgetQuiet(arrival: EpochNanoseconds) {
+        let interval = Limits.quietCheckSeconds * 1_000_000_000
+        let limit = arrival &- Limits.processQuietSeconds * 1_000_000_000
+        var gone: Set<ProcessTable<Model>.Entry> = []
+        for slot in 0..<Slot.count
+        where totals[slot].processes > 0 && totals[slot].quietCheck <= arrival &- interval {
+            totals[slot].quietCheck = arrival
+            for entry in table.entries(of: UInt8(slot)) where entry.pointee.lastHeard < limit {
+                if entry.pointee.model.needsTicks {
+                    expire(entry)
+                } else {
+                    gone.insert(entry)
+                }
+            }
+        }
+        if !gone.isEmpty { forget(gone) }
+    }
+
+    private func expire(_ entry: ProcessTable<Model>.Entry) {
+        guard !entry.pointee.isExpired else { return }
+        entry.pointee.isExpired = true
+        let slot = totals + Int(entry.pointee.slot)
+        slot.pointee.isFullNeeded = true
+        slot.pointee.isDirty = true
     }
 
     private func beginTicking(_ entry: ProcessTable<Model>.Entry) {
@@ -222,22 +396,7 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
         let passed = max(0, arrival &- entry.pointee.lastArrival)
         let (now, overflow) = entry.pointee.lastTime.addingReportingOverflow(passed)
         guard !overflow else { return }
-        clock.write(now, to: readable)
-        let host = entry.pointee.host
-        var context = EventContext(
-            files: files,
-            totals: totals + Int(entry.pointee.slot),
-            host: host,
-            pid: entry.pointee.pid,
-            tid: entry.pointee.pid,
-            time: now,
-            readable: UnsafeRawPointer(readable),
-            json: files.json(host),
-            activity: entry.pointee.activity,
-            category: category,
-            ruleSet: rules,
-            rules: entry.pointee.rules
-        )
+        var context = context(of: entry, tid: entry.pointee.pid, time: now)
         guard entry.pointee.model.tick(context), entry.pointee.namedWindow != files.window else {
             return
         }
@@ -263,7 +422,7 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
         evicted.removeAll()
         for entry in table.entries where !entry.pointee.activity.pointee.isEmpty {
             SummaryBuilder.add(entry, host: files.hostName(entry.pointee.host), to: &summary)
-            entry.pointee.activity.pointee = WindowActivity()
+            entry.pointee.activity.pointee.beginWindow()
         }
         guard !summary.isEmpty else { return [] }
         summary.keepTop()
@@ -272,41 +431,59 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
 
     // MARK: Statistics
 
-    func collectStats(full: Bool, lsn: LSN) -> [SlotMetrics] {
-        var bySlot: [UInt8: [MetricSample]] = [:]
-        for entry in full ? table.entries : dirty {
-            var samples = ProcessSamples(
-                host: files.hostName(entry.pointee.host),
-                pid: entry.pointee.pid,
-                name: MetricLabel.text(of: entry.pointee.model.processName())
-            )
-            entry.pointee.model.collect(&samples, all: full || !entry.pointee.isShown)
-            entry.pointee.isShown = true
-            bySlot[entry.pointee.slot, default: []] += samples.samples
-        }
-        for entry in dirty { entry.pointee.isDirty = false }
-        dirty.removeAll(keepingCapacity: true)
-        return (0..<Slot.count).compactMap { slot in
-            guard totals[slot].isDirty || (full && totals[slot].events > 0) else { return nil }
-            totals[slot].isDirty = false
-            let own = totals[slot].samples(of: resource)
-            return SlotMetrics(
-                slot: UInt8(slot),
-                lsn: lsn,
-                full: full,
-                samples: own + (bySlot[UInt8(slot)] ?? [])
-            )
-        }
+    func slotsToCollect(all: Bool) -> [UInt8] {
+        (0..<Slot.count).filter { slot in
+            totals[slot].isDirty || (all && totals[slot].events > 0)
+        }.map { UInt8($0) }
     }
 
-    func ownSamples() -> [MetricSample] { timing.samples(of: resource) }
+    func collectStats(slot: UInt8, isFull: Bool, lsn: LSN, into series: inout SeriesWriter) -> Bool
+    {
+        let own = totals + Int(slot)
+        let isFull = isFull || own.pointee.isFullNeeded
+        series.beginSection(slot: slot, lsn: lsn, isFull: isFull)
+        series.begin(slotsTold[Int(slot)], count: SlotTotals.seriesMax)
+        own.pointee.collect(&series, of: resource)
+        slotsTold[Int(slot)] = series.end()
+        for entry in isFull ? table.entries(of: slot) : dirty[Int(slot)]
+        where !entry.pointee.isExpired {
+            collect(entry, isFull: isFull, into: &series)
+        }
+        for entry in dirty[Int(slot)] { entry.pointee.isDirty = false }
+        dirty[Int(slot)].removeAll(keepingCapacity: true)
+        let isComplete = series.endSection()
+        own.pointee.isFullNeeded = !isComplete
+        own.pointee.isDirty = !isComplete
+        return isComplete
+    }
+
+    private func collect(
+        _ entry: ProcessTable<Model>.Entry,
+        isFull: Bool,
+        into series: inout SeriesWriter
+    ) {
+        let isNew = !entry.pointee.isShown
+        series.use(
+            host: files.hostName(entry.pointee.host),
+            pid: entry.pointee.pid,
+            name: entry.pointee.model.processName(),
+            isNew: isNew
+        )
+        series.begin(entry.pointee.told, count: Self.processSeriesMax)
+        entry.pointee.model.collect(&series)
+        entry.pointee.told = series.end()
+        entry.pointee.model.collectParts(&series, all: isFull || isNew)
+        entry.pointee.isShown = true
+    }
+
+    func ownSamples() -> [MetricSample] { timing.samples(of: files.worker) }
 
     // MARK: State
 
     func saveState(slot: UInt8, into buffer: inout RawBuffer) {
         totals[Int(slot)].encode(into: &buffer)
         (evicted[slot] ?? WindowSummary(resource)).encode(into: &buffer)
-        let entries = table.entries.filter { $0.pointee.slot == slot }
+        let entries = table.entries(of: slot)
         buffer.append(integer: UInt32(entries.count))
         for entry in entries {
             let host = files.hostName(entry.pointee.host)
@@ -316,6 +493,7 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
             buffer.append(integer: entry.pointee.pid)
             buffer.append(integer: entry.pointee.lastTime)
             buffer.append(integer: entry.pointee.lastArrival)
+            buffer.append(integer: entry.pointee.lastHeard)
             buffer.append(integer: entry.pointee.namedWindow)
             entry.pointee.threads.encode(into: &buffer)
             entry.pointee.activity.pointee.encode(into: &buffer)
@@ -336,6 +514,7 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
             let pid = try reader.integer(UInt32.self)
             let time = try reader.integer(Int64.self)
             let arrival = try reader.integer(Int64.self)
+            let heard = try reader.integer(Int64.self)
             let namedWindow = try reader.integer(UInt64.self)
             let threads = try ThreadNames(decoding: &reader)
             let activity = try WindowActivity(decoding: &reader)
@@ -352,18 +531,21 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
             )
             entry.pointee.rules = thresholds(of: entry)
             if entry.pointee.model.needsTicks { beginTicking(entry) }
+            entry.pointee.lastHeard = heard
             entry.pointee.namedWindow = namedWindow
             entry.pointee.threads = threads
             entry.pointee.activity.pointee = activity
             totals[Int(slot)].processes += 1
+            totals[Int(slot)].remembered += entry.pointee.model.rememberedCount
         }
     }
 
     func dropState(slot: UInt8) {
-        dirty.removeAll { $0.pointee.slot == slot }
+        dirty[Int(slot)].removeAll()
         ticking.removeAll { $0.pointee.slot == slot }
         table.remove { $0.pointee.slot == slot }
         evicted[slot] = nil
         totals[Int(slot)] = SlotTotals()
+        slotsTold[Int(slot)] = SeriesSet()
     }
 }

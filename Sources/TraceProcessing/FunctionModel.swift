@@ -18,6 +18,35 @@ struct FunctionModel: ProcessModel, ~Copyable {
 
     init() {}
 
+    static var looks: Int { 4 }
+
+    @inline(__always)
+    borrowing func lookAhead(
+        _ look: Int,
+        at event: UnsafePointer<FunctionEvent>,
+        _ found: Int,
+        _ activity: UnsafePointer<WindowActivity>
+    ) -> Int {
+        if look == 0 {
+            return functions.prefetchIndex(event.pointee.functionName.cut(at: Limits.nameBytesMax))
+        }
+        if look == 1 {
+            let found = functions.prefetchPlace(found)
+            if found >= 0 { activity.pointee.prefetchPlace(number: found) }
+            return found
+        }
+        guard found >= 0 else { return found }
+        let isExit = event.pointee.eventType == 1
+        if look == 2 {
+            functions.prefetchStatistics(found, isExit: isExit)
+            activity.pointee.prefetchItem(number: found)
+        } else {
+            functions.prefetchName(found)
+            if isExit { activity.pointee.prefetchSketch(number: found) }
+        }
+        return found
+    }
+
     mutating func apply(_ event: FunctionEvent, _ context: inout EventContext) {
         let function = functions.position(of: context.cut(event.functionName), context)
         if event.eventType == 1 {
@@ -40,14 +69,18 @@ struct FunctionModel: ProcessModel, ~Copyable {
             tid: context.tid,
             context
         )
-        context.beginEvent(&context.json.text, isSlice ? "B" : "i", name: event.functionName)
-        arguments(event, &context.json.text)
+        var text = context.beginEvent(
+            isSlice ? .begin : .instant,
+            "function",
+            name: event.functionName,
+            countsName: true
+        )
+        arguments(event, &text)
         // What is neither entry nor exit is kept as an entry, with its type for the reader to see.
         if event.eventType != 0 || !isSlice {
-            context.json.text.argument("event_type", Int64(event.eventType))
+            text.argument("event_type", Int64(event.eventType))
         }
-        context.endEvent(&context.json.text)
-        context.json.endRow(ts: context.time, pid: context.pid)
+        context.endEvent(text)
     }
 
     private mutating func exit(_ event: FunctionEvent, function: Int, _ context: EventContext) {
@@ -58,12 +91,16 @@ struct FunctionModel: ProcessModel, ~Copyable {
         )
         let duration = call.map { max(context.time - $0.began, 0) }
         let isInstant = call?.isInstant ?? false
-        context.beginEvent(&context.json.text, isInstant ? "i" : "E", name: event.functionName)
-        if let duration { context.json.text.argument("duration", Double(duration) / 1e6) }
-        arguments(event, &context.json.text)
-        if isInstant { context.json.text.argument("event_type", Int64(event.eventType)) }
-        context.endEvent(&context.json.text)
-        context.json.endRow(ts: context.time, pid: context.pid)
+        var text = context.beginEvent(
+            isInstant ? .instant : .end,
+            "function",
+            name: event.functionName,
+            countsName: true
+        )
+        if let duration { text.argument("duration", Double(duration) / 1e6) }
+        arguments(event, &text)
+        if isInstant { text.argument("event_type", Int64(event.eventType)) }
+        context.endEvent(text)
         guard let duration else {
             context.activity.pointee.unmatchedExit(function) { functions.name(of: function) }
             return functions.unmatched(function)
@@ -96,7 +133,7 @@ struct FunctionModel: ProcessModel, ~Copyable {
     }
 
     @inline(__always)
-    private func arguments(_ event: FunctionEvent, _ text: inout RawBuffer) {
+    private func arguments(_ event: FunctionEvent, _ text: inout RowWriter) {
         text.argument("cookie", event.cookie)
         text.argument("call_count", event.callCount)
         text.argument("avg_duration_us", event.averageDurationMicroseconds)
@@ -110,42 +147,43 @@ struct FunctionModel: ProcessModel, ~Copyable {
         isSlow: Bool,
         _ context: EventContext
     ) {
-        let csv = context.csv
-        csv.text.firstColumns(time: context.time, pid: context.pid)
-        csv.text.append(byte: UInt8(ascii: ","))
-        csv.text.appendDecimal(event.cookie)
-        csv.text.column(event.callCount)
-        csv.text.column(event.averageDurationMicroseconds)
-        csv.text.column(UInt64(context.tid))
-        csv.text.column(event.functionName, context)
-        csv.text.append(byte: UInt8(ascii: ","))
-        csv.text.appendMicroseconds(ns: duration)
-        csv.text.append(isSlow ? ",1" : ",0")
-        csv.endRow(ts: context.time, pid: context.pid, host: context.host)
+        var text = context.beginRow()
+        text.append(byte: UInt8(ascii: ","))
+        text.appendDecimal(event.cookie)
+        text.column(event.callCount)
+        text.column(event.averageDurationMicroseconds)
+        text.column(UInt64(context.tid))
+        text.column(event.functionName, context)
+        text.append(byte: UInt8(ascii: ","))
+        text.appendMicroseconds(ns: duration)
+        text.append(isSlow ? ",1" : ",0")
+        context.endRow(text)
     }
 
     /// Calls open at the rotation begin the new file too, at their own time.
     mutating func windowBegins(_ context: inout EventContext) {
         let context = context
         threads.reopen { tid, call in
-            let text = context.json
-            text.text.appendEventStart(ts: call.began, pid: context.pid)
-            text.text.append("\"tid\":")
-            text.text.appendDecimal(tid)
-            text.text.append(",\"ph\":\"B\",\"cat\":\"continued\",\"name\":")
-            text.text.appendJSONString(functions.name(of: Int(call.function)))
-            text.text.append(",\"args\":{\"cookie\":")
-            text.text.appendDecimal(call.cookie)
-            text.text.append("}}")
+            let text = context.json.buffer
+            let name = functions.name(of: Int(call.function))
+            text.text.appendContinuedCall(
+                ts: call.began,
+                pid: context.pid,
+                tid: tid,
+                cookie: call.cookie
+            ) { $0.appendJSONString(name) }
             text.endRow(ts: call.began, pid: context.pid)
         }
     }
 
     borrowing func processName() -> ByteView { .empty }
 
-    mutating func collect(_ samples: inout ProcessSamples, all: Bool) {
-        samples.add(.activeFunctions, .gauge(Double(threads.openCount)))
-        functions.collect(&samples, all: all)
+    func collect(_ series: inout SeriesWriter) {
+        series.add(.activeFunctions, Double(threads.openCount))
+    }
+
+    mutating func collectParts(_ series: inout SeriesWriter, all: Bool) {
+        functions.collect(&series, all: all)
     }
 
     borrowing func encode(into buffer: inout RawBuffer) {

@@ -6,8 +6,8 @@ import TraceModel
 /// What the rules remember of one function of one process.
 struct FunctionRules: BitwiseCopyable {
     private var durations = SpikeWatch()
-    private var slow = Alarm()
-    private var stuck = Alarm()
+    private var slow = Cooldown()
+    private var stuck = Cooldown()
 
     init() {}
 
@@ -103,7 +103,7 @@ struct FunctionRules: BitwiseCopyable {
 
     init(decoding reader: inout StateReader) throws(TraceError) {
         durations = try SpikeWatch(decoding: &reader)
-        slow = try Alarm(decoding: &reader)
-        stuck = try Alarm(decoding: &reader)
+        slow = try Cooldown(decoding: &reader)
+        stuck = try Cooldown(decoding: &reader)
     }
 }

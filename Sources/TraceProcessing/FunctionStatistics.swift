@@ -2,22 +2,29 @@ import SystemIO
 import TraceMetrics
 import TraceModel
 
-/// Calls and durations of one function of one process.
+/// Calls and durations of one function of one process. There are many, all over the memory: what every event needs stands
+/// in the first cache line, what the end of a call needs behind it.
 struct FunctionStatistics: ~Copyable {
     let name: OwnedName
     var entries: UInt64 = 0
-    var completed: UInt64 = 0
-    var slow: UInt64 = 0
-    var unmatchedExits: UInt64 = 0
-    private var total = CounterTotal()
-    var maxNanoseconds: Int64 = 0
     /// As the agent last sent them.
     var callCount: UInt64 = 0
     var averageMicroseconds: UInt64 = 0
+    var completed: UInt64 = 0
+    var slow: UInt64 = 0
+    var isDirty = false
+    private var total = CounterTotal()
+    var maxNanoseconds: Int64 = 0
+    var unmatchedExits: UInt64 = 0
+    var rules = FunctionRules()
     /// One count a bound of `MetricBounds.functionSeconds`, and one beyond.
     var buckets: InlineArray<11, UInt64> = InlineArray(repeating: 0)
-    var rules = FunctionRules()
-    var isDirty = false
+    private var told = SeriesSet()
+
+    /// Of what an event needs, and of what the end of a call needs too: that no bucket but those of very long calls
+    /// lies behind it.
+    static var eventBytes: Int { 64 }
+    static var exitBytes: Int { 192 }
 
     init(name: ByteView) { self.name = OwnedName(name) }
 
@@ -48,51 +55,42 @@ struct FunctionStatistics: ~Copyable {
         }
     }
 
-    mutating func collect(_ samples: inout ProcessSamples) {
-        let function = MetricLabel.text(of: name.view)
-        samples.add(.functionCallsTotal, .counter(Double(entries)), function)
-        if unmatchedExits > 0 {
-            samples.add(.functionUnmatchedExitsTotal, .counter(Double(unmatchedExits)), function)
-        }
-        samples.addOriginal(
-            .neutracerFunctionCallsTotal,
-            Double(callCount),
-            function,
-            samples.original
+    mutating func collect(_ series: inout SeriesWriter) {
+        let isTimed = completed > 0
+        series.begin(told, count: 7, name: name.view)
+        series.add(.functionCallsTotal, Double(entries))
+        series.add(
+            .functionUnmatchedExitsTotal,
+            Double(unmatchedExits),
+            if: unmatchedExits > 0
         )
-        samples.addOriginal(
-            .neutracerFunctionStats,
-            Double(averageMicroseconds),
-            function,
-            samples.original,
-            "avg_duration_us"
-        )
-        guard completed > 0 else { return }
-        samples.addOriginal(
+        series.add(.neutracerFunctionCallsTotal, Double(callCount))
+        series.add(.neutracerFunctionStats, Double(averageMicroseconds), ["avg_duration_us"])
+        series.add(
             .neutracerFunctionStats,
             Double(maxNanoseconds) / 1e9,
-            function,
-            samples.original,
-            "max_duration_seconds"
+            if: isTimed,
+            ["max_duration_seconds"]
         )
-        samples.add(.functionSlowCallsTotal, .counter(Double(slow)), function)
-        samples.add(
+        series.add(.functionSlowCallsTotal, Double(slow), if: isTimed)
+        series.add(
             .functionDurationSeconds,
-            .histogram(
-                buckets: buckets.indices.map { buckets[$0] },
-                sum: Double(total.value) / 1e9
-            ),
-            function
+            buckets,
+            sum: Double(total.value) / 1e9,
+            if: isTimed
         )
+        told = series.end()
     }
 
     borrowing func encode(into buffer: inout RawBuffer) {
-        for count in [
-            entries, completed, slow, unmatchedExits, total.value,
-            UInt64(bitPattern: maxNanoseconds), callCount, averageMicroseconds,
-        ] {
-            buffer.append(integer: count)
-        }
+        buffer.append(integer: entries)
+        buffer.append(integer: completed)
+        buffer.append(integer: slow)
+        buffer.append(integer: unmatchedExits)
+        buffer.append(integer: total.value)
+        buffer.append(integer: maxNanoseconds)
+        buffer.append(integer: callCount)
+        buffer.append(integer: averageMicroseconds)
         for index in buckets.indices { buffer.append(integer: buckets[index]) }
         rules.encode(into: &buffer)
         name.encode(into: &buffer)

@@ -1,33 +1,59 @@
 import SystemIO
+import TraceMetrics
 import TraceModel
 import TraceWire
 
 /// The functions of one process by name. A function keeps its position for the process's life.
 struct FunctionTable: ~Copyable {
-    private var statistics: [UnsafeMutablePointer<FunctionStatistics>] = []
+    private var statistics = FunctionStore()
     private var index = IndexTable()
     private var dirty: [Int] = []
 
     init() {}
-
-    deinit {
-        for function in statistics {
-            function.deinitialize(count: 1)
-            function.deallocate()
-        }
-    }
 
     /// The function's position; a new one is remembered. Beyond `Limits.functionsPerProcessMax` the last
     /// one stands for all others, counted.
     @inline(__always)
     mutating func position(of name: ByteView, _ context: EventContext) -> Int {
         let hash = NameHash.of(name)
-        let statistics = statistics
         if let known = index.find(hash, { statistics[$0].pointee.name.equals(name) }) {
             return known
         }
         return add(name, hash, context)
     }
+
+    // MARK: Looking ahead
+
+    /// Sends for the name's cell; returns its hash.
+    @inline(__always)
+    func prefetchIndex(_ name: ByteView) -> Int {
+        let hash = NameHash.of(name)
+        index.prefetchCell(hash)
+        return Int(truncatingIfNeeded: hash)
+    }
+
+    /// What the name's function probably is, -1 for none: equal hashes are enough here. Sends for where it lies.
+    @inline(__always)
+    func prefetchPlace(_ hash: Int) -> Int {
+        let position = index.probable(hash)
+        if position >= 0 { statistics.prefetchPlace(position) }
+        return position
+    }
+
+    @inline(__always)
+    func prefetchStatistics(_ position: Int, isExit: Bool) {
+        prefetch(
+            statistics[position],
+            byteCount: isExit ? FunctionStatistics.exitBytes : FunctionStatistics.eventBytes
+        )
+    }
+
+    @inline(__always)
+    func prefetchName(_ position: Int) {
+        if let start = name(of: position).start { prefetch(start) }
+    }
+
+    // MARK: Functions
 
     private mutating func add(_ name: ByteView, _ hash: UInt64, _ context: EventContext) -> Int {
         guard statistics.count < Limits.functionsPerProcessMax else {
@@ -39,10 +65,7 @@ struct FunctionTable: ~Copyable {
 
     private mutating func append(_ function: consuming FunctionStatistics, _ hash: UInt64) -> Int {
         index.insert(hash, position: statistics.count)
-        let place = UnsafeMutablePointer<FunctionStatistics>.allocate(capacity: 1)
-        place.initialize(to: function)
-        statistics.append(place)
-        return statistics.count - 1
+        return statistics.append(function)
     }
 
     func name(of position: Int) -> ByteView { statistics[position].pointee.name.view }
@@ -89,9 +112,11 @@ struct FunctionTable: ~Copyable {
         dirty.append(position)
     }
 
-    mutating func collect(_ samples: inout ProcessSamples, all: Bool) {
-        for position in all ? Array(statistics.indices) : dirty {
-            statistics[position].pointee.collect(&samples)
+    mutating func collect(_ series: inout SeriesWriter, all: Bool) {
+        if all {
+            for position in 0..<statistics.count { statistics[position].pointee.collect(&series) }
+        } else {
+            for position in dirty { statistics[position].pointee.collect(&series) }
         }
         for position in dirty { statistics[position].pointee.isDirty = false }
         dirty.removeAll(keepingCapacity: true)
@@ -99,7 +124,11 @@ struct FunctionTable: ~Copyable {
 
     borrowing func encode(into buffer: inout RawBuffer) {
         buffer.append(integer: UInt32(statistics.count))
-        for function in statistics { function.pointee.encode(into: &buffer) }
+        let namesAhead = 8
+        for position in 0..<statistics.count {
+            if position + namesAhead < statistics.count { prefetchName(position + namesAhead) }
+            statistics[position].pointee.encode(into: &buffer)
+        }
     }
 
     init(decoding reader: inout StateReader) throws(TraceError) {

@@ -53,47 +53,44 @@ struct GPUModel: ProcessModel, ~Copyable {
             memory = event.value
             memoryTime = context.time
         }
-        let json = context.json
-        context.beginEvent(&json.text, "i", name: ByteView("memory"))
-        json.text.argument("event_type", Int64(event.eventType))
-        json.text.argument("mem_size", event.value)
-        context.endInstant()
+        var text = context.beginEvent(.instant, "gpu", name: ByteView("memory"))
+        text.argument("event_type", Int64(event.eventType))
+        text.argument("mem_size", event.value)
+        context.endInstant(text)
         context.counter("GPU memory") { $0.argument("bytes", event.value) }
-        beginRow("memory", context)
-        context.csv.text.append(",,,")
-        context.csv.text.appendDecimal(event.value)
-        context.csv.text.append(",,,")
-        endRow(context)
+        var row = beginRow("memory", context)
+        row.append(",,,")
+        row.appendDecimal(event.value)
+        row.append(",,,")
+        context.endRow(row)
     }
 
     private mutating func launch(_ event: GPUEvent, _ context: EventContext) {
+        let kernelName = context.cut(event.text)
         let (kernel, isOther) = kernels.entry(
-            of: event.text.cut(at: Limits.nameBytesMax),
+            of: kernelName,
             countMax: Limits.kernelsPerProcessMax
         )
         if isOther { context.totals.pointee.functionsEvicted += 1 }
         kernel.pointee.record(event.value, at: context.time)
         context.activity.pointee.launched(event.value, kernel: kernel.pointee.name)
-        let json = context.json
-        let name = event.text.isEmpty ? ByteView("launch") : event.text
-        context.beginEvent(&json.text, "i", name: name)
-        json.text.argument("event_type", Int64(event.eventType))
-        json.text.argument("kernel_name", event.text, context)
-        json.text.argument("num_calls", event.value)
-        context.endInstant()
+        let name = kernelName.isEmpty ? ByteView("launch") : kernelName
+        var text = context.beginEvent(.instant, "gpu", name: name)
+        text.argument("event_type", Int64(event.eventType))
+        text.argument("kernel_name", kernelName, context)
+        text.argument("num_calls", event.value)
+        context.endInstant(text)
         track("GPU launches", kernel, value: kernel.pointee.total.value, context)
-        beginRow("launch", context)
-        context.csv.text.column(event.text, context)
-        context.csv.text.column(event.value)
-        context.csv.text.append(",,,,")
-        endRow(context)
+        var row = beginRow("launch", context)
+        row.column(kernelName, context)
+        row.column(event.value)
+        row.append(",,,,")
+        context.endRow(row)
     }
 
     private mutating func transfer(_ event: GPUEvent, _ context: EventContext) {
-        let kind = kinds.entry(
-            of: event.text.cut(at: Limits.nameBytesMax),
-            countMax: Limits.transferKindsMax
-        ).place
+        let kindName = context.cut(event.text)
+        let kind = kinds.entry(of: kindName, countMax: Limits.transferKindsMax).place
         if kind.pointee.record(event.value, at: context.time) {
             kind.pointee.rules.judge(event.value, kind: kind.pointee.name, context)
         }
@@ -101,43 +98,40 @@ struct GPUModel: ProcessModel, ~Copyable {
             bytesPerSecond: event.value,
             kind: kind.pointee.name
         )
-        let json = context.json
-        context.beginEvent(&json.text, "i", name: ByteView("transfer"))
-        json.text.argument("event_type", Int64(event.eventType))
-        json.text.argument("mem_trans_rate", event.value)
-        json.text.argument("kind_str", event.text, context)
-        context.endInstant()
+        var text = context.beginEvent(.instant, "gpu", name: ByteView("transfer"))
+        text.argument("event_type", Int64(event.eventType))
+        text.argument("mem_trans_rate", event.value)
+        text.argument("kind_str", kindName, context)
+        context.endInstant(text)
         track("GPU transfer rate", kind, value: event.value, context)
-        beginRow("transfer", context)
-        context.csv.text.append(",,,,")
-        context.csv.text.appendDecimal(event.value)
-        context.csv.text.column(event.text, context)
-        context.csv.text.append(",")
-        endRow(context)
+        var row = beginRow("transfer", context)
+        row.append(",,,,")
+        row.appendDecimal(event.value)
+        row.column(kindName, context)
+        row.append(",")
+        context.endRow(row)
     }
 
     private func callStack(_ event: GPUEvent, _ context: EventContext) {
-        let json = context.json
-        context.beginEvent(&json.text, "i", name: ByteView("callstack"))
-        json.text.argument("event_type", Int64(event.eventType))
-        json.text.key("stack")
-        let frames = GPUStack.appendArray(event.text, to: &json.text, context)
-        context.endInstant()
-        GPUStack.file(event.text, context)
-        beginRow("callstack", context)
-        context.csv.text.append(",,,,,,")
-        context.csv.text.appendDecimal(UInt64(frames))
-        endRow(context)
+        var text = context.beginEvent(.instant, "gpu", name: ByteView("callstack"))
+        text.argument("event_type", Int64(event.eventType))
+        text.key("stack")
+        GPUStack.appendArray(event.text, to: &text, context)
+        context.endInstant(text)
+        let frames = GPUStack.file(event.text, context)
+        var row = beginRow("callstack", context)
+        row.append(",,,,,,")
+        row.appendDecimal(UInt64(frames))
+        context.endRow(row)
     }
 
     private func unknown(_ event: GPUEvent, _ context: EventContext) {
-        let json = context.json
-        context.beginEvent(&json.text, "i", name: ByteView("unknown"))
-        json.text.argument("event_type", Int64(event.eventType))
-        context.endInstant()
-        beginRow("unknown", context)
-        context.csv.text.append(",,,,,,")
-        endRow(context)
+        var text = context.beginEvent(.instant, "gpu", name: ByteView("unknown"))
+        text.argument("event_type", Int64(event.eventType))
+        context.endInstant(text)
+        var row = beginRow("unknown", context)
+        row.append(",,,,,,")
+        context.endRow(row)
     }
 
     // MARK: Rows
@@ -157,40 +151,27 @@ struct GPUModel: ProcessModel, ~Copyable {
         }
     }
 
-    private func beginRow(_ event: StaticString, _ context: EventContext) {
-        context.csv.text.firstColumns(time: context.time, pid: context.pid)
-        context.csv.text.append(",")
-        context.csv.text.append(event)
-    }
-
-    private func endRow(_ context: EventContext) {
-        context.csv.endRow(ts: context.time, pid: context.pid, host: context.host)
+    private func beginRow(_ event: StaticString, _ context: EventContext) -> RowWriter {
+        var row = context.beginRow()
+        row.append(",")
+        row.append(event)
+        return row
     }
 
     borrowing func processName() -> ByteView { .empty }
 
     // MARK: Metrics and state
 
-    mutating func collect(_ samples: inout ProcessSamples, all: Bool) {
-        if memoryTime > .min { samples.addUnnamed(.gpuMemoryBytes, .gauge(Double(memory))) }
+    func collect(_ series: inout SeriesWriter) {
+        series.add(.gpuMemoryBytes, Double(memory), if: memoryTime > .min)
+    }
+
+    mutating func collectParts(_ series: inout SeriesWriter, all: Bool) {
         for kernel in kernels.entries where all || kernel.pointee.isDirty {
-            kernel.pointee.isDirty = false
-            let name = MetricLabel.text(of: kernel.pointee.name)
-            let last = Double(kernel.pointee.last)
-            samples.addUnnamed(.gpuKernelLaunchesTotal, kernel.pointee.total.sample, name)
-            samples.addOriginal(.neutracerGPUKernelFunctionCount, last, samples.pid, name)
+            kernel.pointee.collectLaunches(&series)
         }
         for kind in kinds.entries where all || kind.pointee.isDirty {
-            kind.pointee.isDirty = false
-            let name = MetricLabel.text(of: kind.pointee.name)
-            let rate = Double(kind.pointee.last)
-            samples.addUnnamed(.gpuTransferRateBytesPerSecond, .gauge(rate), name)
-            samples.addOriginal(
-                .neutracerGPUMemoryTransferRateMegabytesPerSecond,
-                rate / 1e6,
-                samples.pid,
-                name
-            )
+            kind.pointee.collectRate(&series)
         }
     }
 

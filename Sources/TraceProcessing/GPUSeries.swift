@@ -1,4 +1,5 @@
 import SystemIO
+import TraceMetrics
 import TraceModel
 
 /// One kernel's launches, or the rate of one kind of transfer, of one process.
@@ -10,7 +11,8 @@ struct GPUSeries: NamedEntry, ~Copyable {
     private var lastTime = EpochNanoseconds.min
     /// Of a kind of transfer.
     var rules = TransferRules()
-    var isDirty = false
+    private(set) var isDirty = false
+    private var told = SeriesSet()
 
     init(name: ByteView) { ownedName = OwnedName(name) }
 
@@ -26,6 +28,24 @@ struct GPUSeries: NamedEntry, ~Copyable {
         last = value
         lastTime = time
         return true
+    }
+
+    /// Of a kernel.
+    mutating func collectLaunches(_ series: inout SeriesWriter) {
+        isDirty = false
+        series.begin(told, count: 2, name: name)
+        series.add(.gpuKernelLaunchesTotal, total.sample)
+        series.add(.neutracerGPUKernelFunctionCount, Double(last))
+        told = series.end()
+    }
+
+    /// Of a kind of transfer.
+    mutating func collectRate(_ series: inout SeriesWriter) {
+        isDirty = false
+        series.begin(told, count: 2, name: name)
+        series.add(.gpuTransferRateBytesPerSecond, Double(last))
+        series.add(.neutracerGPUMemoryTransferRateMegabytesPerSecond, Double(last) / 1e6)
+        told = series.end()
     }
 
     borrowing func encode(into buffer: inout RawBuffer) {

@@ -4,13 +4,13 @@ import TraceModel
 
 /// Writes a call stack: as an argument of its event, and to the stack-message file.
 enum GPUStack {
-    /// Appends all frames as an array of strings and a comma; returns how many. Beyond
-    /// `Limits.stackFramesMax` the outermost ones are left out and counted.
+    /// Appends all frames as an array of strings and a comma. Beyond `Limits.stackFramesMax` the outermost
+    /// ones are left out and counted.
     static func appendArray(
         _ stack: ByteView,
-        to text: inout RawBuffer,
+        to text: inout RowWriter,
         _ context: EventContext
-    ) -> Int {
+    ) {
         var frames = GPUFrames(stack)
         var count = 0
         text.append("[")
@@ -21,15 +21,14 @@ enum GPUStack {
             context.count(replaced: text.appendJSONString(context.cut(frame)))
         }
         text.append("],")
-        guard count > Limits.stackFramesMax else { return count }
+        guard count > Limits.stackFramesMax else { return }
         context.totals.pointee.framesCut += UInt64(count - Limits.stackFramesMax)
-        return Limits.stackFramesMax
     }
 
-    /// Appends the frames that are shown, as many as are kept, to the stack-message file: no line
-    /// without one. Between rows only.
-    static func file(_ stack: ByteView, _ context: EventContext) {
-        let scratch = context.json
+    /// Appends the frames that are shown, as many as are kept, to the stack-message file, and returns how
+    /// many: no line without one. Between rows only.
+    static func file(_ stack: ByteView, _ context: EventContext) -> Int {
+        let scratch = context.json.buffer
         // The end of the rows' memory serves as scratch; what is written there is dropped again.
         let start = scratch.text.count
         var frames = GPUFrames(stack)
@@ -54,5 +53,6 @@ enum GPUStack {
             )
         }
         scratch.dropRow()
+        return count
     }
 }

@@ -11,6 +11,7 @@ struct IOAccount: NamedEntry, ~Copyable {
     private var operations = CounterTotal()
     private var devices = NamedTable<IODevice>()
     var isDirty = false
+    private var told = SeriesSet()
 
     init(name: ByteView) { ownedName = OwnedName(name) }
 
@@ -35,20 +36,26 @@ struct IOAccount: NamedEntry, ~Copyable {
             .pointee.record(operation, milliseconds: milliseconds)
     }
 
-    func collect(_ samples: inout ProcessSamples) {
-        if operations.value > 0 {
-            let label = IOOperation.other.label
-            samples.add(.ioBytesTotal, bytes.sample, label)
-            samples.add(.ioOperationsTotal, operations.sample, label)
-        }
+    mutating func collect(_ series: inout SeriesWriter) {
+        let other = IOOperation.other.label
+        let hasOthers = operations.value > 0
+        series.begin(told, count: 2 + IOOperation.allCases.count)
+        series.add(.ioBytesTotal, bytes.sample, if: hasOthers, [other])
+        series.add(.ioOperationsTotal, operations.sample, if: hasOthers, [other])
         for operation in IOOperation.allCases {
             var latency = IOLatency()
             for device in devices.entries {
                 latency.add(device.pointee.latencies[operation.rawValue])
             }
-            guard !latency.isEmpty else { continue }
-            samples.add(.ioLatencySeconds, latency.value, operation.label)
+            series.add(
+                .ioLatencySeconds,
+                latency.buckets,
+                sum: latency.seconds,
+                if: !latency.isEmpty,
+                [operation.label]
+            )
         }
+        told = series.end()
     }
 
     borrowing func encode(into buffer: inout RawBuffer) {

@@ -68,23 +68,20 @@ struct IOCounters: BitwiseCopyable {
         writeOperations.beginSeries()
     }
 
-    func collect(_ samples: inout ProcessSamples) {
+    func collect(_ series: inout SeriesWriter) {
         let (read, write) = (IOOperation.read.label, IOOperation.write.label)
-        samples.add(.ioBytesTotal, readBytes.value, read)
-        samples.add(.ioBytesTotal, writeBytes.value, write)
-        samples.add(.ioOperationsTotal, readOperations.value, read)
-        samples.add(.ioOperationsTotal, writeOperations.value, write)
-        let (readTotal, writeTotal) = (Double(readBytes.last), Double(writeBytes.last))
-        let original: [(MetricFamily, Double, Double)] = [
-            (.neutracerIOThroughputBytes, readTotal, writeTotal),
-            (.neutracerIOTotalBytes, readTotal, writeTotal),
-            (.neutracerIOLatencyMilliseconds, readLatency, writeLatency),
-            (.neutracerIOOperationsPerSecond, readRate.perSecond, writeRate.perSecond),
-        ]
-        for (family, readValue, writeValue) in original {
-            samples.addOriginal(family, readValue, samples.pid, read)
-            samples.addOriginal(family, writeValue, samples.pid, write)
-        }
+        series.add(.ioBytesTotal, readBytes.value, [read])
+        series.add(.ioBytesTotal, writeBytes.value, [write])
+        series.add(.ioOperationsTotal, readOperations.value, [read])
+        series.add(.ioOperationsTotal, writeOperations.value, [write])
+        series.add(.neutracerIOThroughputBytes, Double(readBytes.last), [read])
+        series.add(.neutracerIOThroughputBytes, Double(writeBytes.last), [write])
+        series.add(.neutracerIOTotalBytes, Double(readBytes.last), [read])
+        series.add(.neutracerIOTotalBytes, Double(writeBytes.last), [write])
+        series.add(.neutracerIOLatencyMilliseconds, readLatency, [read])
+        series.add(.neutracerIOLatencyMilliseconds, writeLatency, [write])
+        series.add(.neutracerIOOperationsPerSecond, readRate.perSecond, [read])
+        series.add(.neutracerIOOperationsPerSecond, writeRate.perSecond, [write])
     }
 
     func encode(into buffer: inout RawBuffer) {

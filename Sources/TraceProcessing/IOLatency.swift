@@ -1,5 +1,4 @@
 import SystemIO
-import TraceMetrics
 import TraceModel
 
 /// A histogram of latencies. Sums are integers, so that they don't depend on the order of adding.
@@ -48,12 +47,7 @@ struct IOLatency: BitwiseCopyable {
 
     var isEmpty: Bool { buckets.indices.allSatisfy { buckets[$0] == 0 } }
 
-    var value: MetricValue {
-        .histogram(
-            buckets: buckets.indices.map { buckets[$0] },
-            sum: Double(nanoseconds.value) / 1e9
-        )
-    }
+    var seconds: Double { Double(nanoseconds.value) / 1e9 }
 
     func encode(into buffer: inout RawBuffer) {
         for index in buckets.indices { buffer.append(integer: buckets[index]) }

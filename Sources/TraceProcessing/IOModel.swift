@@ -88,12 +88,13 @@ struct IOModel: ProcessModel, ~Copyable {
 
     borrowing func processName() -> ByteView { identity.name.view }
 
-    mutating func collect(_ samples: inout ProcessSamples, all: Bool) {
-        counters.collect(&samples)
+    func collect(_ series: inout SeriesWriter) { counters.collect(&series) }
+
+    mutating func collectParts(_ series: inout SeriesWriter, all: Bool) {
         for account in accounts.entries where all || account.pointee.isDirty {
             account.pointee.isDirty = false
-            samples.use(name: account.pointee.name)
-            account.pointee.collect(&samples)
+            series.use(processName: account.pointee.name)
+            account.pointee.collect(&series)
         }
     }
 

@@ -9,53 +9,76 @@ struct IORow {
     let operation: ByteView
     let device: ByteView
 
-    @inline(__always)
-    func write(_ event: IOEvent, _ context: EventContext) {
-        record(event, context)
-        row(event, context)
-    }
+    /// The large ones of an event's numbers, and those with decimals.
+    private struct Numbers {
+        let bytes: NumberText
+        let readBytes: NumberText
+        let writeBytes: NumberText
+        let readOperations: NumberText
+        let writeOperations: NumberText
+        let latency: DoubleText
+        let readLatency: DoubleText
+        let writeLatency: DoubleText
 
-    @inline(__always)
-    private func record(_ event: IOEvent, _ context: EventContext) {
-        let json = context.json
-        context.beginEvent(&json.text, "i", name: comm.isEmpty ? ByteView("io") : comm)
-        json.text.argument("comm", comm, context)
-        json.text.argument("operation", operation, context)
-        json.text.argument("device", device, context)
-        json.text.argument("bytes", event.byteCount)
-        json.text.argument("latency_ms", event.latencyMilliseconds)
-        json.text.argument("read_bytes", event.readBytes)
-        json.text.argument("write_bytes", event.writeBytes)
-        json.text.argument("read_ops", event.readOperations)
-        json.text.argument("write_ops", event.writeOperations)
-        json.text.argument("read_latency_ms", event.averageReadLatencyMilliseconds)
-        json.text.argument("write_latency_ms", event.averageWriteLatencyMilliseconds)
-        json.text.argument("major", event.major)
-        json.text.argument("minor", event.minor)
-        context.endInstant()
-        context.counter("io") {
-            $0.argument("read", event.readBytes)
-            $0.argument("write", event.writeBytes)
+        @inline(__always)
+        init(_ event: IOEvent) {
+            bytes = NumberText(event.byteCount)
+            readBytes = NumberText(event.readBytes)
+            writeBytes = NumberText(event.writeBytes)
+            readOperations = NumberText(event.readOperations)
+            writeOperations = NumberText(event.writeOperations)
+            latency = DoubleText(event.latencyMilliseconds)
+            readLatency = DoubleText(event.averageReadLatencyMilliseconds)
+            writeLatency = DoubleText(event.averageWriteLatencyMilliseconds)
         }
     }
 
     @inline(__always)
-    private func row(_ event: IOEvent, _ context: EventContext) {
-        let csv = context.csv
-        csv.text.firstColumns(time: context.time, pid: context.pid)
-        csv.text.column(event.readBytes)
-        csv.text.column(event.writeBytes)
-        csv.text.column(event.averageReadLatencyMilliseconds)
-        csv.text.column(event.averageWriteLatencyMilliseconds)
-        csv.text.column(event.readOperations)
-        csv.text.column(event.writeOperations)
-        csv.text.column(comm, context)
-        csv.text.column(operation, context)
-        csv.text.column(device, context)
-        csv.text.column(event.byteCount)
-        csv.text.column(event.latencyMilliseconds)
-        csv.text.column(UInt64(event.major))
-        csv.text.column(UInt64(event.minor))
-        csv.endRow(ts: context.time, pid: context.pid, host: context.host)
+    func write(_ event: IOEvent, _ context: EventContext) {
+        let numbers = Numbers(event)
+        record(event, numbers, context)
+        row(event, numbers, context)
+    }
+
+    @inline(__always)
+    private func record(_ event: IOEvent, _ numbers: Numbers, _ context: EventContext) {
+        var text = context.beginEvent(.instant, "io", name: comm.isEmpty ? ByteView("io") : comm)
+        text.argument("comm", comm, context)
+        text.argument("operation", operation, context)
+        text.argument("device", device, context)
+        text.argument("bytes", numbers.bytes)
+        text.argument("latency_ms", numbers.latency)
+        text.argument("read_bytes", numbers.readBytes)
+        text.argument("write_bytes", numbers.writeBytes)
+        text.argument("read_ops", numbers.readOperations)
+        text.argument("write_ops", numbers.writeOperations)
+        text.argument("read_latency_ms", numbers.readLatency)
+        text.argument("write_latency_ms", numbers.writeLatency)
+        text.argument("major", event.major)
+        text.argument("minor", event.minor)
+        context.endInstant(text)
+        context.counter("io") {
+            $0.argument("read", numbers.readBytes)
+            $0.argument("write", numbers.writeBytes)
+        }
+    }
+
+    @inline(__always)
+    private func row(_ event: IOEvent, _ numbers: Numbers, _ context: EventContext) {
+        var text = context.beginRow()
+        text.column(numbers.readBytes)
+        text.column(numbers.writeBytes)
+        text.column(numbers.readLatency)
+        text.column(numbers.writeLatency)
+        text.column(numbers.readOperations)
+        text.column(numbers.writeOperations)
+        text.column(comm, context)
+        text.column(operation, context)
+        text.column(device, context)
+        text.column(numbers.bytes)
+        text.column(numbers.latency)
+        text.column(UInt64(event.major))
+        text.column(UInt64(event.minor))
+        context.endRow(text)
     }
 }

@@ -1,3 +1,5 @@
+import SystemIO
+
 /// An open-addressing hash table of positions into somebody else's array: 16 bytes a cell, linear
 /// probing, at most half full. Keys stay where they are; the caller compares them.
 struct IndexTable: ~Copyable {
@@ -32,6 +34,18 @@ struct IndexTable: ~Copyable {
             at = (at + 1) & mask
         }
         return nil
+    }
+
+    /// The position probably filed under this hash, -1 for none: equal hashes are enough for looking ahead.
+    @inline(__always)
+    func probable(_ hash: Int) -> Int {
+        find(UInt64(truncatingIfNeeded: hash), { _ in true }) ?? -1
+    }
+
+    /// Sends for the cell where the search for a hash begins.
+    @inline(__always)
+    func prefetchCell(_ hash: UInt64) {
+        SystemIO.prefetch(cells + (Int(truncatingIfNeeded: hash) & mask))
     }
 
     /// Files a position that `find` does not know yet.

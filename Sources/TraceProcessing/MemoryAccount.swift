@@ -9,15 +9,18 @@ struct MemoryAccount: ProcessAccount, ~Copyable {
     var frees = CounterTotal()
     var sizes = MemorySizes()
     var isDirty = false
+    private var told = SeriesSet()
 
     init(name: ByteView) { ownedName = OwnedName(name) }
 
     var name: ByteView { ownedName.view }
 
-    func collect(_ samples: inout ProcessSamples) {
-        samples.add(.memoryAllocationsTotal, allocations.sample)
-        samples.add(.memoryFreesTotal, frees.sample)
-        samples.add(.memoryAllocationSizeBytes, sizes.value)
+    mutating func collect(_ series: inout SeriesWriter) {
+        series.begin(told, count: 3)
+        series.add(.memoryAllocationsTotal, allocations.sample)
+        series.add(.memoryFreesTotal, frees.sample)
+        series.add(.memoryAllocationSizeBytes, sizes.value)
+        told = series.end()
     }
 
     borrowing func encode(into buffer: inout RawBuffer) {

@@ -44,7 +44,7 @@ struct MemoryAllocations: ~Copyable {
             allocations[known] = allocation
             return
         }
-        if count >= Limits.allocationsPerProcessMax { evictOlderHalf(context) }
+        if count >= Limits.allocationsPerProcessMax { evictOlderHalf(context.totals) }
         append(allocation)
     }
 
@@ -76,15 +76,15 @@ struct MemoryAllocations: ~Copyable {
         return true
     }
 
-    /// Ties go by position, so that a replay evicts the same. O(n log n), once in n / 2 insertions.
-    private mutating func evictOlderHalf(_ context: EventContext) {
+    /// Gives up the older half. Ties go by position, so that a replay evicts the same. O(n log n), once in n / 2 insertions.
+    mutating func evictOlderHalf(_ totals: UnsafeMutablePointer<SlotTotals>) {
         let ages = allocations.indices.sorted {
             (allocations[$0].time, $0) < (allocations[$1].time, $1)
         }
         let kept = ages[(count / 2)...].sorted().map { allocations[$0] }
-        context.totals.pointee.allocationsEvicted += UInt64(count - kept.count)
+        totals.pointee.allocationsEvicted += UInt64(count - kept.count)
         allocations.removeAll(keepingCapacity: true)
-        index = IndexTable(capacity: Limits.allocationsPerProcessMax)
+        index = IndexTable(capacity: kept.count)
         bytes = 0
         isIncomplete = true
         for allocation in kept { append(allocation) }

@@ -126,19 +126,30 @@ struct MemoryModel: ProcessModel, ~Copyable {
         peak = 0
     }
 
+    static var rememberedPerSlotMax: Int { Limits.allocationsPerSlotMax }
+
+    var rememberedCount: Int { outstanding.count }
+
+    mutating func forgetOlderHalf(
+        _ totals: UnsafeMutablePointer<SlotTotals>,
+        _ activity: UnsafeMutablePointer<WindowActivity>
+    ) {
+        outstanding.evictOlderHalf(totals)
+    }
+
     borrowing func processName() -> ByteView { identity.name.view }
 
-    mutating func collect(_ samples: inout ProcessSamples, all: Bool) {
-        samples.add(.memoryUsageBytes, .gauge(Double(current)))
-        samples.add(.memoryPeakBytes, .gauge(Double(peak)))
-        let original: [(MetricFamily, Double)] = [
-            (.neutracerMemoryAllocationsPerSecond, allocationRate.perSecond),
-            (.neutracerMemoryFreesPerSecond, freeRate.perSecond),
-            (.neutracerMemoryTotalAllocations, Double(allocations.last)),
-            (.neutracerMemoryTotalFrees, Double(frees.last)),
-        ]
-        for (family, value) in original { samples.addOriginal(family, value, samples.pid) }
-        accounts.collect(&samples, all: all)
+    func collect(_ series: inout SeriesWriter) {
+        series.add(.memoryUsageBytes, Double(current))
+        series.add(.memoryPeakBytes, Double(peak))
+        series.add(.neutracerMemoryAllocationsPerSecond, allocationRate.perSecond)
+        series.add(.neutracerMemoryFreesPerSecond, freeRate.perSecond)
+        series.add(.neutracerMemoryTotalAllocations, Double(allocations.last))
+        series.add(.neutracerMemoryTotalFrees, Double(frees.last))
+    }
+
+    mutating func collectParts(_ series: inout SeriesWriter, all: Bool) {
+        accounts.collect(&series, all: all)
     }
 
     borrowing func encode(into buffer: inout RawBuffer) {

@@ -8,15 +8,34 @@ struct MemoryRow {
     let comm: ByteView
     let operation: ByteView
 
+    /// The large ones of an event's numbers.
+    private struct Numbers {
+        let size: NumberText
+        let current: NumberText
+        let peak: NumberText
+        let allocations: NumberText
+        let frees: NumberText
+
+        @inline(__always)
+        init(_ event: MemoryEvent) {
+            size = NumberText(event.size)
+            current = NumberText(event.currentMemory)
+            peak = NumberText(event.peakMemory)
+            allocations = NumberText(event.totalAllocations)
+            frees = NumberText(event.totalFrees)
+        }
+    }
+
     /// The event in the trace, its counters there, and its CSV row.
     @inline(__always)
     func write(_ event: MemoryEvent, _ context: EventContext) {
-        record(event, context)
+        let numbers = Numbers(event)
+        record(event, numbers, context)
         context.counter("memory") {
-            $0.argument("current", event.currentMemory)
-            $0.argument("peak", event.peakMemory)
+            $0.argument("current", numbers.current)
+            $0.argument("peak", numbers.peak)
         }
-        row(event, context)
+        row(event, numbers, context)
     }
 
     private var name: ByteView {
@@ -25,51 +44,49 @@ struct MemoryRow {
     }
 
     @inline(__always)
-    private func record(_ event: MemoryEvent, _ context: EventContext) {
-        let json = context.json
-        context.beginEvent(&json.text, "i", name: name)
-        json.text.argument("comm", comm, context)
-        json.text.argument("operation", operation, context)
-        json.text.argument("size", event.size)
-        json.text.append("\"address\":\"0x")
-        json.text.appendHex(event.address)
-        json.text.append("\",")
-        json.text.argument("stack_id", event.stackID)
-        json.text.argument("current_usage", event.currentMemory)
-        json.text.argument("peak_usage", event.peakMemory)
-        json.text.argument("alloc_size", event.totalAllocations)
-        json.text.argument("free_size", event.totalFrees)
-        json.text.argument("mem_pattern", Int64(event.pattern))
-        json.text.argument("large_allocs", event.largeAllocations)
-        json.text.argument("fragmentation_score", event.fragmentationScore)
-        json.text.argument("leak_suspected", event.leakSuspected)
-        json.text.argument("churn_score", event.churnScore)
-        if event.anomalyCount > 0 { context.argument(event.anomalies) }
-        context.endInstant()
+    private func record(_ event: MemoryEvent, _ numbers: Numbers, _ context: EventContext) {
+        var text = context.beginEvent(.instant, "memory", name: name)
+        text.argument("comm", comm, context)
+        text.argument("operation", operation, context)
+        text.argument("size", numbers.size)
+        text.append("\"address\":\"0x")
+        text.appendHex(event.address)
+        text.append("\",")
+        text.argument("stack_id", event.stackID)
+        text.argument("current_usage", numbers.current)
+        text.argument("peak_usage", numbers.peak)
+        text.argument("alloc_size", numbers.allocations)
+        text.argument("free_size", numbers.frees)
+        text.argument("mem_pattern", Int64(event.pattern))
+        text.argument("large_allocs", event.largeAllocations)
+        text.argument("fragmentation_score", event.fragmentationScore)
+        text.argument("leak_suspected", event.leakSuspected)
+        text.argument("churn_score", event.churnScore)
+        if event.anomalyCount > 0 { context.argument(event.anomalies, &text) }
+        context.endInstant(text)
     }
 
     @inline(__always)
-    private func row(_ event: MemoryEvent, _ context: EventContext) {
-        let csv = context.csv
-        csv.text.firstColumns(time: context.time, pid: context.pid)
-        csv.text.column(event.totalAllocations)
-        csv.text.column(event.totalFrees)
-        csv.text.column(event.currentMemory)
-        csv.text.column(UInt64(context.tid))
-        csv.text.column(operation, context)
-        csv.text.column(event.size)
-        csv.text.append(",0x")
-        csv.text.appendHex(event.address)
-        csv.text.column(event.stackID)
-        csv.text.column(event.peakMemory)
-        csv.text.append(byte: UInt8(ascii: ","))
-        csv.text.appendDecimal(Int64(event.pattern))
-        csv.text.column(UInt64(event.largeAllocations))
-        csv.text.column(UInt64(event.fragmentationScore))
-        csv.text.append(event.leakSuspected ? ",1" : ",0")
-        csv.text.column(UInt64(event.churnScore))
-        csv.text.column(UInt64(event.anomalyCount))
-        csv.text.column(comm, context)
-        csv.endRow(ts: context.time, pid: context.pid, host: context.host)
+    private func row(_ event: MemoryEvent, _ numbers: Numbers, _ context: EventContext) {
+        var text = context.beginRow()
+        text.column(numbers.allocations)
+        text.column(numbers.frees)
+        text.column(numbers.current)
+        text.column(UInt64(context.tid))
+        text.column(operation, context)
+        text.column(numbers.size)
+        text.append(",0x")
+        text.appendHex(event.address)
+        text.column(event.stackID)
+        text.column(numbers.peak)
+        text.append(byte: UInt8(ascii: ","))
+        text.appendDecimal(Int64(event.pattern))
+        text.column(UInt64(event.largeAllocations))
+        text.column(UInt64(event.fragmentationScore))
+        text.append(event.leakSuspected ? ",1" : ",0")
+        text.column(UInt64(event.churnScore))
+        text.column(UInt64(event.anomalyCount))
+        text.column(comm, context)
+        context.endRow(text)
     }
 }

@@ -14,16 +14,19 @@ struct NetworkAccount: ProcessAccount, ~Copyable {
     var bytes = Totals()
     var packets = Totals()
     var isDirty = false
+    private var told = SeriesSet()
 
     init(name: ByteView) { ownedName = OwnedName(name) }
 
     var name: ByteView { ownedName.view }
 
-    func collect(_ samples: inout ProcessSamples) {
-        samples.add(.networkBytesTotal, bytes.tx.sample, "tx")
-        samples.add(.networkBytesTotal, bytes.rx.sample, "rx")
-        samples.add(.networkPacketsTotal, packets.tx.sample, "tx")
-        samples.add(.networkPacketsTotal, packets.rx.sample, "rx")
+    mutating func collect(_ series: inout SeriesWriter) {
+        series.begin(told, count: 4)
+        series.add(.networkBytesTotal, bytes.tx.sample, ["tx"])
+        series.add(.networkBytesTotal, bytes.rx.sample, ["rx"])
+        series.add(.networkPacketsTotal, packets.tx.sample, ["tx"])
+        series.add(.networkPacketsTotal, packets.rx.sample, ["rx"])
+        told = series.end()
     }
 
     borrowing func encode(into buffer: inout RawBuffer) {

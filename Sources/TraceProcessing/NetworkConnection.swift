@@ -1,5 +1,7 @@
 import SystemIO
+import TraceFiles
 import TraceModel
+import TraceSummaries
 
 /// What passed between two endpoints of one protocol, as the process's agent names them.
 struct NetworkConnection: ~Copyable {
@@ -20,6 +22,13 @@ struct NetworkConnection: ~Copyable {
         }
     }
 
+    /// What passed in the open window.
+    struct Traffic: BitwiseCopyable {
+        var events: UInt64 = 0
+        var txBytes: UInt64 = 0
+        var rxBytes: UInt64 = 0
+    }
+
     private let source: OwnedName
     private let destination: OwnedName
     let sourcePort: UInt32
@@ -30,6 +39,7 @@ struct NetworkConnection: ~Copyable {
     /// Modulo 2⁶⁴.
     private(set) var txBytes: UInt64 = 0
     private(set) var rxBytes: UInt64 = 0
+    private var window = Traffic()
 
     init(_ key: Key, time: EpochNanoseconds) {
         source = OwnedName(key.source)
@@ -63,8 +73,46 @@ struct NetworkConnection: ~Copyable {
     mutating func add(_ bytes: UInt64, isSend: Bool, at time: EpochNanoseconds) {
         opened = min(opened, time)
         lastSeen = max(lastSeen, time)
-        if isSend { txBytes &+= bytes } else { rxBytes &+= bytes }
+        window.events += 1
+        if isSend {
+            txBytes &+= bytes
+            window.txBytes = SummaryValues.sum(window.txBytes, bytes)
+        } else {
+            rxBytes &+= bytes
+            window.rxBytes = SummaryValues.sum(window.rxBytes, bytes)
+        }
     }
+
+    // MARK: The open window
+
+    var hasWindow: Bool { window.events > 0 }
+
+    /// What passed in it, which begins anew.
+    mutating func takeWindow() -> Traffic {
+        defer { window = Traffic() }
+        return window
+    }
+
+    /// Appends `10.0.0.1:40000 -> [fe80::2]:443 TCP`.
+    borrowing func appendName(transport: ByteView, to text: inout RawBuffer) {
+        Self.append(source.view, sourcePort, to: &text)
+        text.append(" -> ")
+        Self.append(destination.view, destinationPort, to: &text)
+        guard !transport.isEmpty else { return }
+        text.append(" ")
+        text.append(transport.buffer)
+    }
+
+    private static func append(_ address: ByteView, _ port: UInt32, to text: inout RawBuffer) {
+        let bytes = address.buffer
+        let isBracketed = bytes.first != UInt8(ascii: "[") && bytes.contains(UInt8(ascii: ":"))
+        if isBracketed { text.append("[") }
+        text.append(bytes)
+        text.append(isBracketed ? "]:" : ":")
+        text.appendDecimal(port)
+    }
+
+    // MARK: State
 
     borrowing func encode(into buffer: inout RawBuffer) {
         buffer.append(integer: sourcePort)
@@ -74,6 +122,9 @@ struct NetworkConnection: ~Copyable {
         buffer.append(integer: lastSeen)
         buffer.append(integer: txBytes)
         buffer.append(integer: rxBytes)
+        for count in [window.events, window.txBytes, window.rxBytes] {
+            buffer.append(integer: count)
+        }
         source.encode(into: &buffer)
         destination.encode(into: &buffer)
     }
@@ -86,6 +137,11 @@ struct NetworkConnection: ~Copyable {
         let lastSeen = try reader.integer(Int64.self)
         let txBytes = try reader.integer(UInt64.self)
         let rxBytes = try reader.integer(UInt64.self)
+        let window = Traffic(
+            events: try reader.integer(UInt64.self),
+            txBytes: try reader.integer(UInt64.self),
+            rxBytes: try reader.integer(UInt64.self)
+        )
         let sourceCount = Int(try reader.integer(UInt32.self))
         let source = ByteView(try reader.bytes(sourceCount))
         let destinationCount = Int(try reader.integer(UInt32.self))
@@ -103,5 +159,6 @@ struct NetworkConnection: ~Copyable {
         self.lastSeen = lastSeen
         self.txBytes = txBytes
         self.rxBytes = rxBytes
+        self.window = window
     }
 }

@@ -28,6 +28,31 @@ struct NetworkModel: ProcessModel, ~Copyable {
 
     init() {}
 
+    static var looks: Int { 4 }
+
+    @inline(__always)
+    borrowing func lookAhead(
+        _ look: Int,
+        at event: UnsafePointer<NetworkEvent>,
+        _ found: Int,
+        _ activity: UnsafePointer<WindowActivity>
+    ) -> Int {
+        if look == 0 {
+            guard event.pointee.destinationPort != 0,
+                let number = protocols.known(event.pointee.transport)
+            else { return 0 }
+            return connections.prefetchIndex(key(of: event.pointee, UInt8(number)))
+        }
+        if look == 1 { return connections.prefetchPlace(found) }
+        guard found >= 0 else { return found }
+        if look == 2 {
+            connections.prefetchConnection(found)
+        } else {
+            connections.prefetchEnds(found)
+        }
+        return found
+    }
+
     mutating func apply(_ event: NetworkEvent, _ context: inout EventContext) {
         let row = NetworkRow(event, context)
         observe(event, row.comm, &context)
@@ -60,7 +85,7 @@ struct NetworkModel: ProcessModel, ~Copyable {
                 rxPackets: packets.rx.growth(to: event.rxPackets, isRestart: sample.isRestart)
             )
         }
-        if sample.isRestart { restart() }
+        if sample.isRestart { restart(context.activity) }
         let account = accounts.account(of: sample, comm: comm, identity)
         bytes.add(
             tx: event.txBytes,
@@ -98,13 +123,7 @@ struct NetworkModel: ProcessModel, ~Copyable {
             if event.sourcePort != 0 { listening.insert(event.sourcePort, context) }
             return
         }
-        let key = NetworkConnection.Key(
-            source: event.sourceAddress.cut(at: Limits.addressBytesMax),
-            destination: event.destinationAddress.cut(at: Limits.addressBytesMax),
-            sourcePort: event.sourcePort,
-            destinationPort: event.destinationPort,
-            transport: number
-        )
+        let key = key(of: event, number)
         guard connections.add(event.byteCount, isSend: event.isSend, of: key, context) else {
             return
         }
@@ -112,7 +131,19 @@ struct NetworkModel: ProcessModel, ~Copyable {
         rules.judgeConnection(event, isServer: isServer, of: identity.name.view, context)
     }
 
-    private mutating func restart() {
+    @inline(__always)
+    private func key(of event: NetworkEvent, _ transport: UInt8) -> NetworkConnection.Key {
+        NetworkConnection.Key(
+            source: event.sourceAddress.cut(at: Limits.addressBytesMax),
+            destination: event.destinationAddress.cut(at: Limits.addressBytesMax),
+            sourcePort: event.sourcePort,
+            destinationPort: event.destinationPort,
+            transport: transport
+        )
+    }
+
+    private mutating func restart(_ activity: UnsafeMutablePointer<WindowActivity>) {
+        tellWindow(to: activity)
         connections = NetworkConnections()
         listening = NetworkPorts()
         protocols = NetworkProtocols()
@@ -121,20 +152,38 @@ struct NetworkModel: ProcessModel, ~Copyable {
         rules = NetworkRules()
     }
 
+    static var rememberedPerSlotMax: Int { Limits.connectionsPerSlotMax }
+
+    var rememberedCount: Int { connections.count }
+
+    mutating func forgetOlderHalf(
+        _ totals: UnsafeMutablePointer<SlotTotals>,
+        _ activity: UnsafeMutablePointer<WindowActivity>
+    ) {
+        connections.evictOlderHalf(totals, activity)
+    }
+
+    mutating func tellWindow(to activity: UnsafeMutablePointer<WindowActivity>) {
+        connections.tellWindow(protocols, to: activity)
+    }
+
     borrowing func processName() -> ByteView { identity.name.view }
 
-    mutating func collect(_ samples: inout ProcessSamples, all: Bool) {
-        samples.add(.networkActiveConnections, .gauge(Double(activeConnections)))
-        samples.add(.networkListeningPorts, .gauge(Double(listening.count)))
-        samples.addByProcess(.neutracerNetworkTxBytesRate, bytes.txRate.perSecond)
-        samples.addByProcess(.neutracerNetworkRxBytesRate, bytes.rxRate.perSecond)
-        samples.addByProcess(.neutracerNetworkTxPacketsRate, packets.txRate.perSecond)
-        samples.addByProcess(.neutracerNetworkRxPacketsRate, packets.rxRate.perSecond)
-        samples.addByProcess(.neutracerNetworkTotalTxBytes, Double(bytes.tx.last))
-        samples.addByProcess(.neutracerNetworkTotalRxBytes, Double(bytes.rx.last))
-        samples.addByProcess(.neutracerNetworkTotalTxPackets, Double(packets.tx.last))
-        samples.addByProcess(.neutracerNetworkTotalRxPackets, Double(packets.rx.last))
-        accounts.collect(&samples, all: all)
+    func collect(_ series: inout SeriesWriter) {
+        series.add(.networkActiveConnections, Double(activeConnections))
+        series.add(.networkListeningPorts, Double(listening.count))
+        series.add(.neutracerNetworkTxBytesRate, bytes.txRate.perSecond)
+        series.add(.neutracerNetworkRxBytesRate, bytes.rxRate.perSecond)
+        series.add(.neutracerNetworkTxPacketsRate, packets.txRate.perSecond)
+        series.add(.neutracerNetworkRxPacketsRate, packets.rxRate.perSecond)
+        series.add(.neutracerNetworkTotalTxBytes, Double(bytes.tx.last))
+        series.add(.neutracerNetworkTotalRxBytes, Double(bytes.rx.last))
+        series.add(.neutracerNetworkTotalTxPackets, Double(packets.tx.last))
+        series.add(.neutracerNetworkTotalRxPackets, Double(packets.rx.last))
+    }
+
+    mutating func collectParts(_ series: inout SeriesWriter, all: Bool) {
+        accounts.collect(&series, all: all)
     }
 
     borrowing func encode(into buffer: inout RawBuffer) {

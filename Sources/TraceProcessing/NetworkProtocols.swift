@@ -38,12 +38,19 @@ struct NetworkProtocols: ~Copyable {
         return UInt8(position)
     }
 
+    /// Nil where it is not known.
     @inline(__always)
-    private mutating func position(of name: ByteView) -> Int {
+    func known(_ name: ByteView) -> Int? {
         // A process has one or two.
         for position in 0..<count where protocols[position].pointee.name.equals(name) {
             return position
         }
+        return nil
+    }
+
+    @inline(__always)
+    private mutating func position(of name: ByteView) -> Int {
+        if let known = known(name) { return known }
         guard count < Limits.protocolsPerProcessMax - 1 else {
             if count < Limits.protocolsPerProcessMax { append(Traffic(name: ByteView("other"))) }
             return count - 1
@@ -57,6 +64,9 @@ struct NetworkProtocols: ~Copyable {
         place.initialize(to: traffic)
         protocols.append(place)
     }
+
+    /// The protocol of a number that `add` returned; valid as long as this lives.
+    func name(of number: UInt8) -> ByteView { protocols[Int(number)].pointee.name.view }
 
     borrowing func forEach(_ visit: (borrowing Traffic) -> Void) {
         for place in protocols { visit(place.pointee) }

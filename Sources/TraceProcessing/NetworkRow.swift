@@ -24,62 +24,79 @@ struct NetworkRow {
         operation = event.isSend ? ByteView("send") : ByteView("receive")
     }
 
+    /// The large ones of an event's numbers.
+    private struct Numbers {
+        let bytes: NumberText
+        let txBytes: NumberText
+        let rxBytes: NumberText
+        let txPackets: NumberText
+        let rxPackets: NumberText
+
+        @inline(__always)
+        init(_ event: NetworkEvent) {
+            bytes = NumberText(event.byteCount)
+            txBytes = NumberText(event.txBytes)
+            rxBytes = NumberText(event.rxBytes)
+            txPackets = NumberText(event.txPackets)
+            rxPackets = NumberText(event.rxPackets)
+        }
+    }
+
     /// The event in the trace, its counters there, and its CSV row.
     @inline(__always)
     func write(_ event: NetworkEvent, _ context: EventContext) {
-        record(event, context)
+        let numbers = Numbers(event)
+        record(event, numbers, context)
         context.counter("network") {
-            $0.argument("tx_bytes", event.txBytes)
-            $0.argument("rx_bytes", event.rxBytes)
+            $0.argument("tx_bytes", numbers.txBytes)
+            $0.argument("rx_bytes", numbers.rxBytes)
         }
-        row(event, context)
+        row(event, numbers, context)
     }
 
     @inline(__always)
-    private func record(_ event: NetworkEvent, _ context: EventContext) {
-        let json = context.json
-        context.beginEvent(&json.text, "i", name: operation)
-        json.text.argument("comm", comm, context)
-        json.text.argument("op", operation, context)
-        json.text.argument("bytes", event.byteCount)
-        source.withText { json.text.argument("src", $0, context) }
-        destination.withText { json.text.argument("dst", $0, context) }
-        json.text.argument("protocol", transport, context)
-        json.text.argument("tx_bytes", event.txBytes)
-        json.text.argument("rx_bytes", event.rxBytes)
-        json.text.argument("total_tx_packets", event.txPackets)
-        json.text.argument("total_rx_packets", event.rxPackets)
-        json.text.argument("net_pattern", Int64(event.pattern))
-        json.text.argument("retransmits", event.retransmits)
-        json.text.argument("errors", event.errors)
-        json.text.argument("is_bursty", event.isBursty)
-        json.text.argument("active_connect", event.activeConnections)
-        if event.anomalyCount > 0 { context.argument(event.anomalies) }
-        context.endInstant()
+    private func record(_ event: NetworkEvent, _ numbers: Numbers, _ context: EventContext) {
+        var text = context.beginEvent(.instant, "network", name: operation)
+        text.argument("comm", comm, context)
+        text.argument("op", uncounted: operation)
+        text.argument("bytes", numbers.bytes)
+        source.withText { text.argument("src", $0, context) }
+        destination.withText { text.argument("dst", $0, context) }
+        text.argument("protocol", transport, context)
+        text.argument("tx_bytes", numbers.txBytes)
+        text.argument("rx_bytes", numbers.rxBytes)
+        text.argument("total_tx_packets", numbers.txPackets)
+        text.argument("total_rx_packets", numbers.rxPackets)
+        text.argument("net_pattern", Int64(event.pattern))
+        text.argument("retransmits", event.retransmits)
+        text.argument("errors", event.errors)
+        text.argument("is_bursty", event.isBursty)
+        text.argument("active_connect", event.activeConnections)
+        if event.anomalyCount > 0 { context.argument(event.anomalies, &text) }
+        context.endInstant(text)
     }
 
     @inline(__always)
-    private func row(_ event: NetworkEvent, _ context: EventContext) {
-        let csv = context.csv
-        csv.text.firstColumns(time: context.time, pid: context.pid)
-        csv.text.column(event.txBytes)
-        csv.text.column(event.rxBytes)
-        csv.text.column(event.txPackets)
-        csv.text.column(event.rxPackets)
-        csv.text.column(UInt64(event.activeConnections))
-        csv.text.column(UInt64(context.tid))
-        csv.text.column(operation, context)
-        csv.text.column(event.byteCount)
-        source.withText { csv.text.column($0, context) }
-        destination.withText { csv.text.column($0, context) }
-        csv.text.column(transport, context)
-        csv.text.append(byte: UInt8(ascii: ","))
-        csv.text.appendDecimal(Int64(event.pattern))
-        csv.text.column(UInt64(event.retransmits))
-        csv.text.column(UInt64(event.errors))
-        csv.text.append(event.isBursty ? ",1" : ",0")
-        csv.text.column(UInt64(event.anomalyCount))
-        csv.text.column(comm, context)
-        csv.endRow(ts: context.time, pid: context.pid, host: context.host)
+    private func row(_ event: NetworkEvent, _ numbers: Numbers, _ context: EventContext) {
+        var text = context.beginRow()
+        text.column(numbers.txBytes)
+        text.column(numbers.rxBytes)
+        text.column(numbers.txPackets)
+        text.column(numbers.rxPackets)
+        text.column(UInt64(event.activeConnections))
+        text.column(UInt64(context.tid))
+        text.column(operation, context)
+        text.column(numbers.bytes)
+        source.withText { text.column($0, context) }
+        destination.withText { text.column($0, context) }
+        text.column(transport, context)
+        text.append(byte: UInt8(ascii: ","))
+        text.appendDecimal(Int64(event.pattern))
+        text.column(UInt64(event.retransmits))
+        text.column(UInt64(event.errors))
+        text.append(event.isBursty ? ",1" : ",0")
+        text.column(UInt64(event.anomalyCount))
+        text.column(comm, context)
+        context.endRow(text)
     }
 }

@@ -1,4 +1,5 @@
 import SystemIO
+import TraceMetrics
 import TraceModel
 
 /// What is counted of a process under one of its names.
@@ -6,7 +7,8 @@ protocol ProcessAccount: NamedEntry, ~Copyable {
     /// Whether it changed since the last collection.
     var isDirty: Bool { get set }
 
-    func collect(_ samples: inout ProcessSamples)
+    /// One group of series.
+    mutating func collect(_ series: inout SeriesWriter)
 }
 
 /// What is counted of one process id, by the names that it had: an account stays when the process takes
@@ -40,12 +42,12 @@ struct ProcessAccounts<Account: ProcessAccount & ~Copyable>: ~Copyable {
         return account
     }
 
-    /// Leaves `samples` under one of the names: last of what a model collects.
-    mutating func collect(_ samples: inout ProcessSamples, all: Bool) {
+    /// Leaves the series under one of the names: last of what a model collects.
+    mutating func collect(_ series: inout SeriesWriter, all: Bool) {
         for account in table.entries where all || account.pointee.isDirty {
             account.pointee.isDirty = false
-            samples.use(name: account.pointee.name)
-            account.pointee.collect(&samples)
+            series.use(processName: account.pointee.name)
+            account.pointee.collect(&series)
         }
     }
 

@@ -1,5 +1,6 @@
 import AnomalyRules
 import TraceFiles
+import TraceMetrics
 import TraceModel
 
 /// One traced process in the table: who it is, what the model keeps of it, and what has been shown of it.
@@ -13,6 +14,8 @@ struct ProcessEntry<Model: ProcessModel & ~Copyable>: ~Copyable {
     /// Greatest event time seen, and the arrival of that event.
     var lastTime: EpochNanoseconds
     var lastArrival: EpochNanoseconds
+    /// The arrival of its last event, whatever its time.
+    var lastHeard: EpochNanoseconds
     /// The window in whose trace the process is named; `.max` for none.
     var namedWindow = UInt64.max
     var threads = ThreadNames()
@@ -20,8 +23,12 @@ struct ProcessEntry<Model: ProcessModel & ~Copyable>: ~Copyable {
     let activity: UnsafeMutablePointer<WindowActivity>
     /// Whether it changed since the last collection.
     var isDirty = false
-    /// Whether its series have been sent at least once by this worker.
+    /// Whether all of its series have been told, under the name that it has.
     var isShown = false
+    /// Whether its series are gone, as it has been quiet for long; it is kept for what is open in it.
+    var isExpired = false
+    /// Of the series of the process as a whole.
+    var told = SeriesSet()
     /// Whether it is among those that ticks visit.
     var isTicking = false
 
@@ -41,8 +48,15 @@ struct ProcessEntry<Model: ProcessModel & ~Copyable>: ~Copyable {
         self.model = model
         lastTime = time
         lastArrival = arrival
+        lastHeard = arrival
         activity = .allocate(capacity: 1)
         activity.initialize(to: WindowActivity())
+    }
+
+    /// By numbers: comparing hosts would be a call into their module.
+    @inline(__always)
+    func isProcess(_ host: HostID, _ pid: UInt32) -> Bool {
+        self.pid == pid && self.host.index == host.index
     }
 
     deinit {

@@ -6,7 +6,7 @@ import TraceWire
 /// What one traced process looks like to one resource's processor: its state, and what an event does to
 /// it and writes. `EventProcessor` does everything that is the same for all resources.
 protocol ProcessModel: ~Copyable {
-    associatedtype Event: WireEvent
+    associatedtype Event: ProcessEvent
 
     /// The resource's CSV columns, the original's first, ending in `,host,Timestamp(ns)`.
     static var csvHeader: StaticString { get }
@@ -18,9 +18,37 @@ protocol ProcessModel: ~Copyable {
     /// a batch. No allocation but where something new is remembered.
     mutating func apply(_ event: Event, _ context: inout EventContext)
 
+    /// How many times `lookAhead` is called for an event before `apply`.
+    static var looks: Int { get }
+
+    /// Sends for the memory that an event applied soon will need: what one look has sent for is there at the
+    /// next one. Changes nothing. Takes and returns what the looks at one event have found so far, 0 at first.
+    borrowing func lookAhead(
+        _ look: Int,
+        at event: UnsafePointer<Event>,
+        _ found: Int,
+        _ activity: UnsafePointer<WindowActivity>
+    ) -> Int
+
     /// The process's first event in a new window is about to be applied: what was going on at the
     /// rotation appears in the new files too.
     mutating func windowBegins(_ context: inout EventContext)
+
+    /// How much all processes of a slot may remember together of what `rememberedCount` counts.
+    static var rememberedPerSlotMax: Int { get }
+
+    /// Entries of what can grow most with a process: what it has allocated, whom it talks to.
+    var rememberedCount: Int { get }
+
+    /// Forgets the older half of those, counted.
+    mutating func forgetOlderHalf(
+        _ totals: UnsafeMutablePointer<SlotTotals>,
+        _ activity: UnsafeMutablePointer<WindowActivity>
+    )
+
+    /// The open window is about to be summed up: what the model counts of it in its own state goes to where
+    /// all else is, and begins anew.
+    mutating func tellWindow(to activity: UnsafeMutablePointer<WindowActivity>)
 
     /// Whether time that passes without events can lead to findings.
     var needsTicks: Bool { get }
@@ -31,8 +59,12 @@ protocol ProcessModel: ~Copyable {
     /// The name the events give the process; empty where they give none.
     borrowing func processName() -> ByteView
 
-    /// The process's series that changed since the last call, or all.
-    mutating func collect(_ samples: inout ProcessSamples, all: Bool)
+    /// The series of the process as a whole, always the same in the same order.
+    func collect(_ series: inout SeriesWriter)
+
+    /// Groups of series of the process's parts (functions, kernels, names that it had) that changed since the
+    /// last call, or all.
+    mutating func collectParts(_ series: inout SeriesWriter, all: Bool)
 
     /// Appends the state; `init(decoding:)` takes it back.
     borrowing func encode(into buffer: inout RawBuffer)
@@ -42,9 +74,31 @@ protocol ProcessModel: ~Copyable {
 }
 
 extension ProcessModel where Self: ~Copyable {
+    static var looks: Int { 0 }
+
+    borrowing func lookAhead(
+        _ look: Int,
+        at event: UnsafePointer<Event>,
+        _ found: Int,
+        _ activity: UnsafePointer<WindowActivity>
+    ) -> Int { 0 }
+
     mutating func windowBegins(_ context: inout EventContext) {}
+
+    static var rememberedPerSlotMax: Int { .max }
+
+    var rememberedCount: Int { 0 }
+
+    mutating func forgetOlderHalf(
+        _ totals: UnsafeMutablePointer<SlotTotals>,
+        _ activity: UnsafeMutablePointer<WindowActivity>
+    ) {}
+
+    mutating func tellWindow(to activity: UnsafeMutablePointer<WindowActivity>) {}
 
     var needsTicks: Bool { false }
 
     mutating func tick(_ context: EventContext) -> Bool { false }
+
+    mutating func collectParts(_ series: inout SeriesWriter, all: Bool) {}
 }

@@ -1,3 +1,4 @@
+import SystemIO
 import TraceFiles
 import TraceModel
 
@@ -6,7 +7,8 @@ import TraceModel
 struct ProcessTable<Model: ProcessModel & ~Copyable>: ~Copyable {
     typealias Entry = UnsafeMutablePointer<ProcessEntry<Model>>
 
-    private(set) var entries: [Entry] = []
+    private var places = RawArray<Entry>()
+    private var bySlot = [[Entry]](repeating: [], count: Slot.count)
     private var index = IndexTable()
     private var last: Entry?
 
@@ -25,32 +27,40 @@ struct ProcessTable<Model: ProcessModel & ~Copyable>: ~Copyable {
     @inline(__always)
     mutating func find(host: HostID, pid: UInt32) -> Entry? {
         // Events of one process come in runs.
-        if let last, last.pointee.pid == pid, last.pointee.host == host { return last }
-        let entries = entries
+        if let last, last.pointee.isProcess(host, pid) { return last }
+        let entries = places.base
         guard
             let position = index.find(
                 hash(host, pid),
-                { entries[$0].pointee.pid == pid && entries[$0].pointee.host == host }
+                { entries[$0].pointee.isProcess(host, pid) }
             )
         else { return nil }
         last = entries[position]
-        return entries[position]
+        return last
     }
 
     /// Adds a process that `find` does not know.
     mutating func insert(_ entry: consuming ProcessEntry<Model>) -> Entry {
         let place = Entry.allocate(capacity: 1)
-        index.insert(hash(entry.host, entry.pid), position: entries.count)
+        index.insert(hash(entry.host, entry.pid), position: places.count)
         place.initialize(to: entry)
-        entries.append(place)
+        places.append(place)
+        bySlot[Int(place.pointee.slot)].append(place)
         last = place
         return place
     }
 
+    /// All processes, in the order in which they came; valid until the next one comes or goes.
+    var entries: UnsafeMutableBufferPointer<Entry> { places.elements }
+
+    /// A slot's processes, in the order in which they came.
+    func entries(of slot: UInt8) -> [Entry] { bySlot[Int(slot)] }
+
     /// Removes the processes for which it holds. O(all).
     mutating func remove(where isGone: (Entry) -> Bool) {
-        var kept: [Entry] = []
+        var kept = RawArray<Entry>(capacity: max(64, places.count))
         var index = IndexTable(capacity: entries.count)
+        for slot in bySlot.indices { bySlot[slot].removeAll(where: isGone) }
         for entry in entries {
             if isGone(entry) {
                 free(entry)
@@ -62,7 +72,7 @@ struct ProcessTable<Model: ProcessModel & ~Copyable>: ~Copyable {
                 kept.append(entry)
             }
         }
-        entries = kept
+        places = kept
         self.index = index
         last = nil
     }

@@ -22,17 +22,17 @@ package enum ProcessorRegistry {
     ) -> any TraceProcessor {
         switch resource {
         case .function:
-            EventProcessor<FunctionModel>(files: files, zone: zone, category: "function")
+            EventProcessor<FunctionModel>(files: files, zone: zone)
         case .cpu:
-            EventProcessor<CPUModel>(files: files, zone: zone, category: "cpu")
+            EventProcessor<CPUModel>(files: files, zone: zone)
         case .memory:
-            EventProcessor<MemoryModel>(files: files, zone: zone, category: "memory")
+            EventProcessor<MemoryModel>(files: files, zone: zone)
         case .network:
-            EventProcessor<NetworkModel>(files: files, zone: zone, category: "network")
+            EventProcessor<NetworkModel>(files: files, zone: zone)
         case .io:
-            EventProcessor<IOModel>(files: files, zone: zone, category: "io")
+            EventProcessor<IOModel>(files: files, zone: zone)
         case .gpu:
-            EventProcessor<GPUModel>(files: files, zone: zone, category: "gpu")
+            EventProcessor<GPUModel>(files: files, zone: zone)
         }
     }
 }

@@ -18,8 +18,14 @@ struct SlotTotals: BitwiseCopyable {
     var allocationsEvicted: UInt64 = 0
     var connectionsEvicted: UInt64 = 0
     var processes: UInt32 = 0
+    /// What its processes' models remember, together.
+    var remembered = 0
+    /// When the slot was last looked through for quiet processes: a tick's arrival.
+    var quietCheck = EpochNanoseconds.min
     /// Whether anything changed since the last collection.
     var isDirty = false
+    /// Whether the next collection has to name everything, as series went.
+    var isFullNeeded = false
 
     func encode(into buffer: inout RawBuffer) {
         for count in [
@@ -29,6 +35,7 @@ struct SlotTotals: BitwiseCopyable {
             buffer.append(integer: count)
         }
         for index in findings.indices { buffer.append(integer: findings[index]) }
+        buffer.append(integer: quietCheck)
     }
 
     init() {}
@@ -45,39 +52,38 @@ struct SlotTotals: BitwiseCopyable {
         allocationsEvicted = try reader.integer(UInt64.self)
         connectionsEvicted = try reader.integer(UInt64.self)
         for index in findings.indices { findings[index] = try reader.integer(UInt64.self) }
+        quietCheck = try reader.integer(Int64.self)
         isDirty = events > 0
+        isFullNeeded = isDirty
     }
 
-    func samples(of resource: Resource) -> [MetricSample] {
-        var samples = [
-            MetricSample(
-                family: .eventsTotal,
-                labels: [resource.name],
-                value: .counter(Double(events))
-            )
-        ]
-        func add(_ family: MetricFamily, _ labels: [String], _ count: UInt64) {
-            guard count > 0 else { return }
-            samples.append(
-                MetricSample(family: family, labels: labels, value: .counter(Double(count)))
-            )
-        }
-        add(.timestampsInvalidTotal, [], timestampsInvalid)
+    /// More series than `collect` adds.
+    static let seriesMax = 48
+
+    /// A group of series.
+    func collect(_ series: inout SeriesWriter, of resource: Resource) {
+        series.add(.eventsTotal, Double(events), [resource.name])
+        series.add(.timestampsInvalidTotal, Double(timestampsInvalid), if: timestampsInvalid > 0)
         for rule in RuleID.allCases {
-            add(
+            let count = findings[Int(rule.rawValue)]
+            series.add(
                 .anomaliesTotal,
-                [resource.name, "\(rule.name)"],
-                findings[Int(rule.rawValue)]
+                Double(count),
+                if: count > 0,
+                [resource.name, "\(rule.name)"]
             )
         }
-        add(.errorsTotal, [LossKind.nameCut.rawValue], namesCut)
-        add(.errorsTotal, [LossKind.invalidUTF8Replaced.rawValue], utf8Replaced)
-        add(.errorsTotal, [LossKind.stackFramesCut.rawValue], framesCut)
-        add(.errorsTotal, [LossKind.processEvicted.rawValue], processesEvicted)
-        add(.errorsTotal, [LossKind.openCallEvicted.rawValue], openCallsEvicted)
-        add(.errorsTotal, [LossKind.functionEvicted.rawValue], functionsEvicted)
-        add(.errorsTotal, [LossKind.allocationEvicted.rawValue], allocationsEvicted)
-        add(.errorsTotal, [LossKind.connectionEvicted.rawValue], connectionsEvicted)
-        return samples
+        add(.nameCut, namesCut, &series)
+        add(.invalidUTF8Replaced, utf8Replaced, &series)
+        add(.stackFramesCut, framesCut, &series)
+        add(.processEvicted, processesEvicted, &series)
+        add(.openCallEvicted, openCallsEvicted, &series)
+        add(.functionEvicted, functionsEvicted, &series)
+        add(.allocationEvicted, allocationsEvicted, &series)
+        add(.connectionEvicted, connectionsEvicted, &series)
+    }
+
+    private func add(_ loss: LossKind, _ count: UInt64, _ series: inout SeriesWriter) {
+        series.add(.errorsTotal, Double(count), if: count > 0, [loss.rawValue])
     }
 }

@@ -9,47 +9,48 @@ enum SummaryBuilder {
         host: String,
         to summary: inout WindowSummary
     ) {
+        addProcess(entry.pointee.activity, to: &summary)
+        forEachRow(of: entry, host: host) { summary.add($0, toTable: $1, place: &$2) }
+    }
+
+    /// Counts what a process did whose own rows can't be kept.
+    static func count<Model: ProcessModel & ~Copyable>(
+        _ entry: ProcessTable<Model>.Entry,
+        host: String,
+        in summary: inout WindowSummary
+    ) {
+        if entry.pointee.activity.pointee.isEmpty { return }
+        addProcess(entry.pointee.activity, to: &summary)
+        forEachRow(of: entry, host: host) { row, table, _ in summary.count(row, inTable: table) }
+    }
+
+    /// Visits the process's rows with the tables they belong to, and their last places in what adds them up.
+    private static func forEachRow<Model: ProcessModel & ~Copyable>(
+        of entry: ProcessTable<Model>.Entry,
+        host: String,
+        _ visit: (SummaryRow, Int, inout UInt32) -> Void
+    ) {
         let activity = entry.pointee.activity
+        entry.pointee.model.tellWindow(to: activity)
         let host = Array(host.utf8)
         let name = entry.pointee.model.processName().cut(at: Limits.summaryNameBytesMax)
         let process = name.isEmpty ? Array("pid-\(entry.pointee.pid)".utf8) : Array(name.buffer)
-        func key(_ item: [UInt8]) -> SummaryRow.Key {
-            SummaryRow.Key(host: host, pid: entry.pointee.pid, item: item)
+        func row(
+            _ item: [UInt8],
+            _ values: SummaryValues,
+            _ sketch: QuantileSketch = QuantileSketch()
+        ) -> SummaryRow {
+            let key = SummaryRow.Key(host: host, pid: entry.pointee.pid, item: item)
+            return SummaryRow(key: key, process: process, values: values, sketch: sketch)
         }
-        addProcess(activity, to: &summary)
-        summary.add(
-            SummaryRow(
-                key: key([]),
-                process: process,
-                values: activity.pointee.process,
-                sketch: QuantileSketch()
-            ),
-            toTable: 0
-        )
-        for item in activity.pointee.items {
-            summary.add(
-                SummaryRow(
-                    key: key(item.name),
-                    process: process,
-                    values: item.values,
-                    sketch: item.sketch
-                ),
-                toTable: item.table
+        var place = UInt32.max
+        visit(row([], activity.pointee.process), 0, &place)
+        activity.pointee.forEachUsedItem { item in
+            visit(
+                row(item.pointee.name, item.pointee.values, item.pointee.sketch),
+                item.pointee.table,
+                &item.pointee.place
             )
-        }
-    }
-
-    /// Counts what a process did whose rows can't be kept.
-    static func count<Model: ProcessModel & ~Copyable>(
-        _ entry: ProcessTable<Model>.Entry,
-        in summary: inout WindowSummary
-    ) {
-        let activity = entry.pointee.activity
-        guard !activity.pointee.isEmpty else { return }
-        addProcess(activity, to: &summary)
-        summary.count(activity.pointee.process, QuantileSketch(), inTable: 0)
-        for item in activity.pointee.items {
-            summary.count(item.values, item.sketch, inTable: item.table)
         }
     }
 

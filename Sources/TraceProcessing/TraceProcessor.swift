@@ -31,8 +31,15 @@ package protocol TraceProcessor: AnyObject {
     /// called once a window, before slots go to others. The next window begins with nothing.
     func takeSummary() -> [UInt8]
 
-    /// What changed since the last call, by slot; everything where `full`. `lsn` is the position applied.
-    func collectStats(full: Bool, lsn: LSN) -> [SlotMetrics]
+    /// Slots of which something changed since they were last collected, or all that have had events.
+    func slotsToCollect(all: Bool) -> [UInt8]
+
+    /// Writes a slot's section: what changed since its last one, or all where `isFull`. `lsn` is the position
+    /// applied. False where the definitions were too many for one section: the slot has to be collected again.
+    func collectStats(slot: UInt8, isFull: Bool, lsn: LSN, into series: inout SeriesWriter) -> Bool
+
+    /// Processes that have gone since the process began, so that ids of their series are of no use any more.
+    var processesGone: Int { get }
 
     /// What does not follow from the log, cumulative since the process began.
     func ownSamples() -> [MetricSample]

@@ -97,6 +97,18 @@ extension WindowActivity {
         process.add(bytes, to: isSend ? 5 : 6)
     }
 
+    /// What passed over a connection. Beyond the bound new ones share one item.
+    mutating func talked(over connection: ByteView, _ traffic: NetworkConnection.Traffic) {
+        guard traffic.events > 0 else { return }
+        let position =
+            itemCount < Limits.connectionsPerProcessMax
+            ? item(1, named: connection)
+            : known(1, connection) ?? item(1, named: ByteView("other"))
+        add(traffic.events, to: 0, ofItem: position)
+        add(traffic.txBytes, to: 1, ofItem: position)
+        add(traffic.rxBytes, to: 2, ofItem: position)
+    }
+
     // MARK: I/O
 
     @inline(__always)
@@ -136,7 +148,7 @@ extension WindowActivity {
     private mutating func ioItem(_ operation: IOOperation, _ device: ByteView) -> Int {
         let table = 1 + operation.rawValue
         let countMax = Limits.devicesPerProcessMax * IOOperation.allCases.count
-        guard items.count >= countMax else { return item(table, named: device) }
+        guard itemCount >= countMax else { return item(table, named: device) }
         return known(table, device) ?? item(table, named: ByteView("other"))
     }
 

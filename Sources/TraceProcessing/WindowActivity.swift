@@ -9,18 +9,40 @@ struct WindowActivity: ~Copyable {
     /// An item of the process: a function, a device's operation, a kernel.
     struct Item {
         let table: Int
-        let name: [UInt8]
+        private(set) var name: [UInt8]
         var values = SummaryValues()
         var sketch = QuantileSketch()
+        /// Where the summary of the last window had its name.
+        var place = UInt32.max
+
+        @inline(__always)
+        mutating func prefetchSketch() {
+            withUnsafePointer(to: &sketch) { QuantileSketch.prefetch($0) }
+        }
+
+        /// As `QuantileSketch.prefetch`.
+        @inline(__always)
+        mutating func prefetchName() {
+            withUnsafePointer(to: &name) {
+                prefetch(UnsafeRawPointer($0).load(as: UnsafeRawPointer.self))
+            }
+        }
+
+        /// Whether the window has seen anything of it. By its address, as the compiler would copy it.
+        @inline(__always)
+        static func isUsed(_ item: UnsafePointer<Item>) -> Bool {
+            item.pointee.values != SummaryValues() || !item.pointee.sketch.isEmpty
+        }
     }
 
     private(set) var firstTime = EpochNanoseconds.max
     private(set) var lastTime = EpochNanoseconds.min
     var process = SummaryValues()
-    private(set) var items: [Item] = []
+    /// Those of the open window, and some that were of earlier ones.
+    private var items = ActivityItems()
     private var index = IndexTable(capacity: 0)
     /// By the caller's own numbers of items: position in `items` + 1, 0 for none.
-    private var numbered: [UInt32] = []
+    private var numbered = RawArray<UInt32>(capacity: 8)
 
     init() {}
 
@@ -34,7 +56,44 @@ struct WindowActivity: ~Copyable {
         lastTime = max(lastTime, time)
     }
 
+    /// Forgets the window. A process goes on with what it did before, as a rule: its items keep their places
+    /// and memory, unless many of them were not used.
+    mutating func beginWindow() {
+        guard (items.count - usedItemCount) * 4 <= items.count else {
+            self = WindowActivity()
+            return
+        }
+        process = SummaryValues()
+        firstTime = .max
+        lastTime = .min
+        for position in 0..<items.count {
+            items[position].pointee.values = SummaryValues()
+            items[position].pointee.sketch.removeAll()
+        }
+    }
+
     // MARK: Items
+
+    var itemCount: Int { items.count }
+
+    private var usedItemCount: Int {
+        var count = 0
+        forEachUsedItem { _ in count += 1 }
+        return count
+    }
+
+    /// Visits what the window has seen something of.
+    @inline(__always)
+    func forEachUsedItem(_ visit: (UnsafeMutablePointer<Item>) -> Void) {
+        let itemsAhead = 8
+        for position in 0..<items.count {
+            if position + itemsAhead < items.count {
+                items[position + itemsAhead].pointee.prefetchName()
+                items[position + itemsAhead].pointee.prefetchSketch()
+            }
+            if Item.isUsed(items[position]) { visit(items[position]) }
+        }
+    }
 
     /// The position in `items` of an item that the model keeps under a number of its own; `name` is asked
     /// for once.
@@ -59,11 +118,28 @@ struct WindowActivity: ~Copyable {
     @inline(__always)
     func known(_ table: Int, _ name: ByteView) -> Int? {
         let name = name.cut(at: Limits.summaryNameBytesMax)
-        return items.withUnsafeBufferPointer { items in
-            index.find(Self.hash(table, name)) {
-                items[$0].table == table && items[$0].name.elementsEqual(name.buffer)
-            }
+        return index.find(Self.hash(table, name)) {
+            let item = items[$0]
+            return item.pointee.table == table && item.pointee.name.elementsEqual(name.buffer)
         }
+    }
+
+    /// Sends for where the caller's number is noted.
+    @inline(__always)
+    func prefetchPlace(number: Int) { prefetch(numbered.base + number) }
+
+    /// Sends for an item by the caller's number for it, where there is one already.
+    @inline(__always)
+    func prefetchItem(number: Int) {
+        guard number < numbered.count, numbered[number] > 0 else { return }
+        prefetch(items[Int(numbered[number]) - 1], byteCount: MemoryLayout<Item>.size)
+    }
+
+    /// Sends for what the item has sampled.
+    @inline(__always)
+    func prefetchSketch(number: Int) {
+        guard number < numbered.count, numbered[number] > 0 else { return }
+        items[Int(numbered[number]) - 1].pointee.prefetchSketch()
     }
 
     private mutating func insert(_ item: Item, _ hash: UInt64) -> Int {
@@ -78,17 +154,17 @@ struct WindowActivity: ~Copyable {
 
     @inline(__always)
     mutating func add(_ amount: UInt64, to column: Int, ofItem position: Int) {
-        items[position].values.add(amount, to: column)
+        items[position].pointee.values.add(amount, to: column)
     }
 
     @inline(__always)
     mutating func raise(_ column: Int, to value: UInt64, ofItem position: Int) {
-        items[position].values.raise(column, to: value)
+        items[position].pointee.values.raise(column, to: value)
     }
 
     @inline(__always)
     mutating func sample(_ value: UInt64, ofItem position: Int) {
-        items[position].sketch.insert(value)
+        items[position].pointee.sketch.insert(value)
     }
 
     // MARK: State
@@ -98,12 +174,14 @@ struct WindowActivity: ~Copyable {
         if isEmpty { return }
         buffer.append(integer: firstTime)
         buffer.append(integer: lastTime)
-        buffer.append(integer: UInt32(items.count))
-        for item in items {
-            buffer.append(byte: UInt8(item.table))
-            buffer.append(counted: item.name)
-            item.values.encode(into: &buffer)
-            item.sketch.encode(into: &buffer)
+        buffer.append(integer: UInt32(usedItemCount))
+        for position in 0..<items.count {
+            let item = UnsafePointer(items[position])
+            guard Item.isUsed(item) else { continue }
+            buffer.append(byte: UInt8(item.pointee.table))
+            buffer.append(counted: item.pointee.name)
+            item.pointee.values.encode(into: &buffer)
+            item.pointee.sketch.encode(into: &buffer)
         }
     }
 
@@ -119,8 +197,8 @@ struct WindowActivity: ~Copyable {
                 Item(table: table, name: Array(name.buffer)),
                 Self.hash(table, name)
             )
-            items[position].values = try SummaryValues(decoding: &reader)
-            items[position].sketch = try QuantileSketch(decoding: &reader)
+            items[position].pointee.values = try SummaryValues(decoding: &reader)
+            items[position].pointee.sketch = try QuantileSketch(decoding: &reader)
         }
     }
 }

@@ -1,4 +1,4 @@
-package import SystemIO
+public import SystemIO
 package import TraceModel
 
 // Encoding: u16 number of buckets, then for each, by rising index: u16 index, u64 count; little-endian.
@@ -10,6 +10,7 @@ package import TraceModel
 /// Sparse: 8 bytes a bucket that is not empty, nothing while there is none. Beyond
 /// `Limits.sketchBucketsMax` buckets, the lowest ones fall into one, which spoils only quantiles that lie in
 /// it. Merging is associative and commutative, also beyond the bound: the result depends on the values alone.
+@usableFromInline
 package struct QuantileSketch: Sendable, Equatable {
     /// Relative error of a quantile at most, where its bucket has not fallen into the lowest one.
     package static let relativeAccuracy = 0.01
@@ -19,7 +20,8 @@ package struct QuantileSketch: Sendable, Equatable {
     private static let countMax: UInt64 = 1 << countBits - 1
 
     /// Index in the high 16 bits, count in the low 48, which stays at its end; sorted.
-    private var cells: [UInt64] = []
+    @usableFromInline
+    var cells: [UInt64] = []
 
     package init() {}
 
@@ -37,14 +39,36 @@ package struct QuantileSketch: Sendable, Equatable {
 
     // MARK: Adding
 
+    /// Sends for the memory that `insert` will need. By the sketch's address, and the array's as it stands there: to borrow
+    /// the cells would count a reference in them, and so wait for what is only to be sent for. 128 bytes hold as many
+    /// cells as most have.
+    @inlinable
+    @inline(__always)
+    package static func prefetch(_ sketch: UnsafePointer<QuantileSketch>) {
+        SystemIO.prefetch(
+            UnsafeRawPointer(sketch).load(as: UnsafeRawPointer.self),
+            byteCount: 128
+        )
+    }
+
     /// O(log buckets), and O(buckets) where a bucket is new.
     package mutating func insert(_ value: UInt64) { add(1, at: Self.index(of: value)) }
+
+    /// Forgets what it has seen, and keeps the memory.
+    package mutating func removeAll() { cells.removeAll(keepingCapacity: true) }
 
     /// Adds what another one has seen. O(buckets of both).
     package mutating func merge(_ other: QuantileSketch) {
         if other.cells.isEmpty { return }
         if cells.isEmpty {
             cells = other.cells
+            return
+        }
+        // Few into many, most of them known: in place.
+        if other.cells.count * 8 <= cells.count {
+            for cell in other.cells {
+                add(cell & Self.countMax, at: Int(cell >> Self.countBits))
+            }
             return
         }
         var merged: [UInt64] = []

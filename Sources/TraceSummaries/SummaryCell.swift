@@ -38,8 +38,10 @@ extension SummaryTableSchema {
             )
         }
         guard hasQuantiles else { return cells }
+        // A sketch knows values within 1 %, the column exactly.
+        let greatest = columns.firstIndex { $0.kind == .max }.map { values[$0] } ?? .max
         for (name, share) in Self.quantiles {
-            let value = sketch.quantile(share).map { Double($0) / 1e6 }
+            let value = sketch.quantile(share).map { Double(min($0, greatest)) / 1e6 }
             cells.append(SummaryCell(name: name, value: value.map { .real($0) } ?? .none))
         }
         return cells

@@ -9,7 +9,10 @@ import TraceModel
 ///     "first_ts_ns":1760000000000000000,"last_ts_ns":1760000000100000000,"tables":{
 ///     "functions":{"rows":1,"totals":{"calls":1,…,"p99_ms":100.1},"top":{"slowest":[
 ///     {"host":"beta","pid":3,"process":"pid-3","function":"main","calls":1,…},
-///     …]}}},"state":"AQA…"}
+///     …]}}},"state":"AgA…"}
+///
+/// Tables whose names end in `_overall` add up the rows of one name: of all processes, of devices those of one
+/// host. `complete` is false where there were more names than `Limits.summaryOverallBytesMax` has room for.
 package struct SummaryDocument {
     private let summary: WindowSummary
     private let topRows: Int
@@ -68,6 +71,9 @@ package struct SummaryDocument {
             text.append(table.schema.name)
             text.append("\":{\"rows\":")
             text.appendDecimal(table.rowCount)
+            if table.schema.source != nil {
+                text.append(table.isComplete ? ",\"complete\":true" : ",\"complete\":false")
+            }
             text.append(",\"totals\":{")
             appendNumbers(table.totals, table.sketch, table.schema, &text)
             text.append("},\"top\":{")
@@ -91,19 +97,26 @@ package struct SummaryDocument {
         _ schema: SummaryTableSchema,
         _ text: inout RawBuffer
     ) {
-        text.append("{\"host\":")
-        Self.append(row.key.host, to: &text)
-        text.append(",\"pid\":")
-        text.appendDecimal(row.key.pid)
-        text.append(",\"process\":")
-        Self.append(row.process, to: &text)
+        text.append("{")
+        if schema.scope != .everywhere {
+            text.append("\"host\":")
+            Self.append(row.key.host, to: &text)
+            text.append(",")
+        }
+        if schema.scope == .process {
+            text.append("\"pid\":")
+            text.appendDecimal(row.key.pid)
+            text.append(",\"process\":")
+            Self.append(row.process, to: &text)
+            text.append(",")
+        }
         if let item = schema.item {
-            text.append(",\"")
+            text.append("\"")
             text.append(item)
             text.append("\":")
             Self.append(row.key.item, to: &text)
+            text.append(",")
         }
-        text.append(",")
         appendNumbers(row.values, row.sketch, schema, &text)
         text.append("}")
     }

@@ -16,6 +16,14 @@ package struct SummaryRow: Sendable, Equatable {
             self.item = item
         }
 
+        /// Whole names at once, where arrays would hash byte by byte.
+        package func hash(into hasher: inout Hasher) {
+            hasher.combine(pid)
+            hasher.combine(host.count)
+            host.withUnsafeBytes { hasher.combine(bytes: $0) }
+            item.withUnsafeBytes { hasher.combine(bytes: $0) }
+        }
+
         package static func < (left: Key, right: Key) -> Bool {
             if left.host != right.host {
                 return left.host.lexicographicallyPrecedes(right.host)
@@ -37,6 +45,15 @@ package struct SummaryRow: Sendable, Equatable {
         self.values = values
         self.sketch = sketch
     }
+
+    /// What it takes of the budget of rows that add up others: never less when more is added to it.
+    var cost: Int {
+        Self.fixedCost + key.host.count + key.item.count + Self.bucketCost * sketch.bucketCount
+    }
+
+    /// Of an encoded row all but its names and its sketch; of the sketch one bucket.
+    private static let fixedCost = 128
+    private static let bucketCost = 10
 
     func encode(into buffer: inout RawBuffer) {
         buffer.append(counted: key.host)

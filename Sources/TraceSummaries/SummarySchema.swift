@@ -14,29 +14,42 @@ package enum SummarySchema {
         }
     }
 
-    private static let function = [
-        SummaryTableSchema(
-            "processes",
-            columns: [
-                .sum("events"), .sum("calls"), .sum("total", .nanoseconds), .sum("slow_calls"),
-            ],
-            lists: [.init("busiest", by: .column(2)), .init("most_calls", by: .column(1))]
-        ),
-        SummaryTableSchema(
-            "functions",
-            item: "function",
-            columns: [
-                .sum("calls"), .sum("completed"), .sum("total", .nanoseconds),
-                .max("max", .nanoseconds), .sum("slow_calls"), .sum("unmatched_exits"),
-            ],
-            mean: .init("mean", of: 2, by: 1, .nanoseconds),
-            hasQuantiles: true,
-            lists: [
-                .init("slowest", by: .p99), .init("busiest", by: .column(2)),
-                .init("most_calls", by: .column(0)),
-            ]
-        ),
-    ]
+    /// Tables by process, and behind them what the rows of some add up to over processes.
+    private static func adding(
+        _ scope: SummaryTableSchema.Scope,
+        of positions: [Int],
+        to tables: [SummaryTableSchema]
+    ) -> [SummaryTableSchema] {
+        tables + positions.map { tables[$0].overall(scope, of: $0) }
+    }
+
+    private static let function = adding(
+        .everywhere,
+        of: [1],
+        to: [
+            SummaryTableSchema(
+                "processes",
+                columns: [
+                    .sum("events"), .sum("calls"), .sum("total", .nanoseconds), .sum("slow_calls"),
+                ],
+                lists: [.init("busiest", by: .column(2)), .init("most_calls", by: .column(1))]
+            ),
+            SummaryTableSchema(
+                "functions",
+                item: "function",
+                columns: [
+                    .sum("calls"), .sum("completed"), .sum("total", .nanoseconds),
+                    .max("max", .nanoseconds), .sum("slow_calls"), .sum("unmatched_exits"),
+                ],
+                mean: .init("mean", of: 2, by: 1, .nanoseconds),
+                hasQuantiles: true,
+                lists: [
+                    .init("slowest", by: .p99), .init("busiest", by: .column(2)),
+                    .init("most_calls", by: .column(0)),
+                ]
+            ),
+        ]
+    )
 
     private static let cpu = [
         SummaryTableSchema(
@@ -81,22 +94,32 @@ package enum SummarySchema {
                 .init("top_talkers", by: .sum(1, 2)), .init("most_packets", by: .sum(3, 4)),
                 .init("most_connections", by: .column(7)),
             ]
-        )
+        ),
+        SummaryTableSchema(
+            "connections",
+            item: "connection",
+            columns: [.sum("events"), .sum("sent_bytes"), .sum("received_bytes")],
+            lists: [.init("top_talkers", by: .sum(1, 2))]
+        ),
     ]
 
-    private static let io =
-        [
+    /// A device of one host is not that of another one, whatever they are called.
+    private static let io = adding(
+        .host,
+        of: [1, 2, 3],
+        to: [
             SummaryTableSchema(
                 "processes",
                 columns: [
                     .sum("events"), .sum("read_bytes"), .sum("write_bytes"),
-                    .sum("read_operations"), .sum("write_operations"),
+                    .sum("read_operations"),
+                    .sum("write_operations"),
                 ],
-                lists: [
-                    .init("busiest", by: .sum(1, 2)), .init("most_operations", by: .sum(3, 4)),
-                ]
-            )
-        ] + ["reads", "writes", "other_operations"].map(operations)
+                lists: [.init("busiest", by: .sum(1, 2)), .init("most_operations", by: .sum(3, 4))]
+            ),
+            operations("reads"), operations("writes"), operations("other_operations"),
+        ]
+    )
 
     /// The operations of one kind, by process and device.
     private static func operations(_ name: String) -> SummaryTableSchema {
@@ -116,29 +139,34 @@ package enum SummarySchema {
         )
     }
 
-    private static let gpu = [
-        SummaryTableSchema(
-            "processes",
-            columns: [
-                .sum("events"), .latest("memory_bytes"), .max("max_memory_bytes"), .sum("launches"),
-            ],
-            lists: [.init("largest", by: .column(2)), .init("most_launches", by: .column(3))]
-        ),
-        SummaryTableSchema(
-            "kernels",
-            item: "kernel",
-            columns: [.sum("launches"), .sum("events")],
-            lists: [.init("most_launches", by: .column(0))]
-        ),
-        SummaryTableSchema(
-            "transfers",
-            item: "kind",
-            columns: [
-                .sum("samples"), .hidden("rate_bytes_per_second"),
-                .max("max_rate_bytes_per_second"),
-            ],
-            mean: .init("mean_rate_bytes_per_second", of: 1, by: 0, .count),
-            lists: [.init("fastest", by: .mean)]
-        ),
-    ]
+    private static let gpu = adding(
+        .everywhere,
+        of: [1],
+        to: [
+            SummaryTableSchema(
+                "processes",
+                columns: [
+                    .sum("events"), .latest("memory_bytes"), .max("max_memory_bytes"),
+                    .sum("launches"),
+                ],
+                lists: [.init("largest", by: .column(2)), .init("most_launches", by: .column(3))]
+            ),
+            SummaryTableSchema(
+                "kernels",
+                item: "kernel",
+                columns: [.sum("launches"), .sum("events")],
+                lists: [.init("most_launches", by: .column(0))]
+            ),
+            SummaryTableSchema(
+                "transfers",
+                item: "kind",
+                columns: [
+                    .sum("samples"), .hidden("rate_bytes_per_second"),
+                    .max("max_rate_bytes_per_second"),
+                ],
+                mean: .init("mean_rate_bytes_per_second", of: 1, by: 0, .count),
+                lists: [.init("fastest", by: .mean)]
+            ),
+        ]
+    )
 }

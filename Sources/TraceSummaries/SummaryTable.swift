@@ -9,6 +9,13 @@ package struct SummaryTable: Sendable, Equatable {
     package private(set) var totals = SummaryValues()
     package private(set) var sketch = QuantileSketch()
     package private(set) var rows: [SummaryRow] = []
+    /// Of rows that add up others: those whose names have this hash or a greater one are let go.
+    private var hashEnd = UInt64.max
+    private var cost = 0
+    /// Of each list that is full, the least weight in it when rows were let go last: what is below it in all
+    /// lists will stand in none.
+    private var floors: [Double] = []
+    private var positions: [SummaryRow.Key: Int] = [:]
 
     /// Rows kept before those in no top list are let go: it bounds the memory, and changes nothing.
     private static let pendingRowsMax = 4_096
@@ -16,15 +23,25 @@ package struct SummaryTable: Sendable, Equatable {
     package init(_ schema: SummaryTableSchema) { self.schema = schema }
 
     package static func == (left: SummaryTable, right: SummaryTable) -> Bool {
-        left.rowCount == right.rowCount && left.totals == right.totals
+        left.rowCount == right.rowCount && left.hashEnd == right.hashEnd
+            && left.totals == right.totals
             && left.sketch == right.sketch && left.rows == right.rows
     }
+
+    /// Whether all names have their row; of tables by process, whether lists hold whom they should: always.
+    package var isComplete: Bool { hashEnd == .max }
 
     /// Adds a row that is not there yet.
     package mutating func add(_ row: SummaryRow) {
         count(row.values, row.sketch)
+        guard mayStandInList(row) else { return }
         rows.append(row)
         if rows.count >= Self.pendingRowsMax { keepTop() }
+    }
+
+    private func mayStandInList(_ row: SummaryRow) -> Bool {
+        floors.isEmpty
+            || floors.indices.contains { schema.weight(of: row, inList: $0) >= floors[$0] }
     }
 
     /// Adds a row to the totals only: its process is not known any more.
@@ -39,6 +56,12 @@ package struct SummaryTable: Sendable, Equatable {
         rowCount = isLater ? max(rowCount, other.rowCount) : rowCount + other.rowCount
         schema.combine(other.totals, into: &totals, isLater: isLater)
         sketch.merge(other.sketch)
+        guard schema.source == nil else {
+            hashEnd = min(hashEnd, other.hashEnd)
+            for row in other.rows { addUp(row, isLater: isLater) }
+            return keepWithinBudget()
+        }
+        floors = []
         var positions: [SummaryRow.Key: Int] = [:]
         for (position, row) in rows.enumerated() { positions[row.key] = position }
         for row in other.rows {
@@ -54,10 +77,100 @@ package struct SummaryTable: Sendable, Equatable {
         if rows.count >= Self.pendingRowsMax { keepTop() }
     }
 
+    // MARK: Rows that add up others
+
+    // A row of one name may come in parts from any number of workers, so that no part can be let go for being
+    // small. Rows are kept in the order of their names' hashes for as long as they fit into a budget of bytes:
+    // as no part costs more than the whole, who has only parts keeps at least those that are kept in the end,
+    // so that these are exact, and the same however many workers there were.
+
+    /// Adds what a process's row adds to its own row here, which is at `place` as a rule. The totals are those of the
+    /// table that it came from.
+    mutating func addUp(_ row: SummaryRow, _ place: inout UInt32) {
+        guard !isComplete || place >= rows.count || !schema.addsUp(row, in: rows[Int(place)]) else {
+            combine(row, into: Int(place), isLater: false)
+            return keepWithinMemory()
+        }
+        var row = row
+        row.key = schema.key(of: row)
+        row.process = []
+        addUp(row, isLater: false)
+        place = positions[row.key].map { UInt32($0) } ?? .max
+    }
+
+    private mutating func combine(_ row: SummaryRow, into position: Int, isLater: Bool) {
+        cost -= rows[position].cost
+        schema.combine(row.values, into: &rows[position].values, isLater: isLater)
+        rows[position].sketch.merge(row.sketch)
+        cost += rows[position].cost
+    }
+
+    private mutating func keepWithinMemory() {
+        if cost > 2 * Limits.summaryOverallBytesMax { keepWithinBudget() }
+    }
+
+    mutating func takeTotals(of source: SummaryTable) {
+        totals = source.totals
+        sketch = source.sketch
+    }
+
+    private mutating func addUp(_ row: SummaryRow, isLater: Bool) {
+        guard isComplete || Self.hash(row) < hashEnd else { return }
+        if let position = positions[row.key] {
+            combine(row, into: position, isLater: isLater)
+        } else {
+            positions[row.key] = rows.count
+            rows.append(row)
+            cost += row.cost
+        }
+        keepWithinMemory()
+    }
+
+    private mutating func keepWithinBudget() {
+        if cost > Limits.summaryOverallBytesMax {
+            var left = Limits.summaryOverallBytesMax
+            let order = rows.map { (hash: Self.hash($0), cost: $0.cost) }.sorted { $0 < $1 }
+            let first = order.first { row in
+                left -= row.cost
+                return left < 0
+            }
+            hashEnd = min(hashEnd, first?.hash ?? .max)
+        }
+        rows = rows.filter { Self.hash($0) < hashEnd }.sorted { $0.key < $1.key }
+        rowCount = UInt64(rows.count)
+        noteRows()
+    }
+
+    private mutating func noteRows() {
+        positions = [:]
+        cost = 0
+        for (position, row) in rows.enumerated() {
+            positions[row.key] = position
+            cost += row.cost
+        }
+    }
+
+    private static func hash(_ row: SummaryRow) -> UInt64 {
+        // The greatest is for none let go.
+        min(row.key.item.withUnsafeBytes { Slot.hash(host: $0) }, .max - 1)
+    }
+
+    // MARK: Top lists
+
     /// Lets go of the rows in no top list, and orders the others by their keys.
     package mutating func keepTop() {
+        guard schema.source == nil else { return keepWithinBudget() }
         var kept = Set<Int>()
-        for list in schema.lists { kept.formUnion(positions(of: list, Limits.summaryRowsMax)) }
+        floors = []
+        for list in schema.lists {
+            let top = positions(of: list, Limits.summaryRowsMax)
+            kept.formUnion(top)
+            if let last = top.last, top.count == Limits.summaryRowsMax {
+                floors.append(schema.weight(of: rows[last], in: list))
+            } else {
+                floors.append(.leastNonzeroMagnitude)
+            }
+        }
         rows = kept.map { rows[$0] }.sorted { $0.key < $1.key }
     }
 
@@ -80,6 +193,7 @@ package struct SummaryTable: Sendable, Equatable {
 
     package func encode(into buffer: inout RawBuffer) {
         buffer.append(integer: rowCount)
+        buffer.append(integer: hashEnd)
         totals.encode(into: &buffer)
         sketch.encode(into: &buffer)
         buffer.append(integer: UInt32(rows.count))
@@ -93,10 +207,12 @@ package struct SummaryTable: Sendable, Equatable {
     ) throws(TraceError) {
         self.schema = schema
         rowCount = try reader.integer(UInt64.self)
+        hashEnd = try reader.integer(UInt64.self)
         totals = try SummaryValues(decoding: &reader)
         sketch = try QuantileSketch(decoding: &reader)
         for _ in 0..<(try reader.integer(UInt32.self)) {
             rows.append(try SummaryRow(decoding: &reader))
         }
+        if schema.source != nil { noteRows() }
     }
 }

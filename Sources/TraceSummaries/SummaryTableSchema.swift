@@ -1,4 +1,5 @@
-/// The columns and top lists of one table of a summary. A row is a process, or an item of a process.
+/// The columns and top lists of one table of a summary. A row is a process, or an item of a process, or what
+/// the items of one name of several processes add up to.
 package struct SummaryTableSchema: Sendable {
     package struct Column: Sendable {
         package enum Kind: Sendable {
@@ -70,10 +71,26 @@ package struct SummaryTableSchema: Sendable {
         }
     }
 
+    /// Whose numbers a row adds up.
+    package enum Scope: Sendable {
+        case process
+        /// All processes of a host.
+        case host
+        /// All processes of all hosts.
+        case everywhere
+    }
+
     package let name: String
     /// What a row is of its process; nil where it is the process.
     package let item: String?
+    package let scope: Scope
+    /// Where rows are not a process's: position of the table by process that they add up.
+    package let source: Int?
     package let columns: [Column]
+    /// The columns' kinds, as rows are added up by them very often.
+    private let kinds: [Column.Kind]
+    /// The lists' orders, likewise.
+    private let orders: [List.Order]
     package let mean: Mean?
     /// Rows have quantiles of durations, in nanoseconds.
     package let hasQuantiles: Bool
@@ -82,6 +99,8 @@ package struct SummaryTableSchema: Sendable {
     init(
         _ name: String,
         item: String? = nil,
+        scope: Scope = .process,
+        source: Int? = nil,
         columns: [Column],
         mean: Mean? = nil,
         hasQuantiles: Bool = false,
@@ -90,17 +109,44 @@ package struct SummaryTableSchema: Sendable {
         precondition(columns.count <= SummaryValues.count)
         self.name = name
         self.item = item
+        self.scope = scope
+        self.source = source
         self.columns = columns
+        kinds = columns.map(\.kind)
+        orders = lists.map(\.order)
         self.mean = mean
         self.hasQuantiles = hasQuantiles
         self.lists = lists
     }
 
+    /// The table that adds up the rows of this one, which stands at `position`.
+    func overall(_ scope: Scope, of position: Int) -> SummaryTableSchema {
+        SummaryTableSchema(
+            "\(name)_overall",
+            item: item,
+            scope: scope,
+            source: position,
+            columns: columns,
+            mean: mean,
+            hasQuantiles: hasQuantiles,
+            lists: lists
+        )
+    }
+
+    /// What the row that adds it up goes by.
+    func key(of row: SummaryRow) -> SummaryRow.Key {
+        switch scope {
+        case .process: row.key
+        case .host: SummaryRow.Key(host: row.key.host, pid: 0, item: row.key.item)
+        case .everywhere: SummaryRow.Key(host: [], pid: 0, item: row.key.item)
+        }
+    }
+
     /// Takes a row's numbers into those of the same row, or of all rows together. `isLater`: of a later
     /// window, so that what is latest is replaced rather than added.
     package func combine(_ other: SummaryValues, into values: inout SummaryValues, isLater: Bool) {
-        for (position, column) in columns.enumerated() {
-            switch column.kind {
+        for position in kinds.indices {
+            switch kinds[position] {
             case .sum: values.add(other[position], to: position)
             case .max: values.raise(position, to: other[position])
             case .latest where isLater: values[position] = other[position]
@@ -109,9 +155,23 @@ package struct SummaryTableSchema: Sendable {
         }
     }
 
+    /// Whether `overall` is the row that adds up the other one.
+    func addsUp(_ row: SummaryRow, in overall: SummaryRow) -> Bool {
+        overall.key.item == row.key.item
+            && (scope == .everywhere || (scope == .host && overall.key.host == row.key.host))
+    }
+
     /// What a list is ordered by.
     package func weight(of row: SummaryRow, in list: List) -> Double {
-        switch list.order {
+        weight(of: row, by: list.order)
+    }
+
+    func weight(of row: SummaryRow, inList position: Int) -> Double {
+        weight(of: row, by: orders[position])
+    }
+
+    private func weight(of row: SummaryRow, by order: List.Order) -> Double {
+        switch order {
         case .column(let column): Double(row.values[column])
         case .sum(let left, let right):
             Double(SummaryValues.sum(row.values[left], row.values[right]))

@@ -6,9 +6,10 @@ package import TraceModel
 
 /// What one window of one resource was about: of one worker, of all, or of several windows. What it says
 /// follows from the events alone, however they were spread over workers: totals are sums, and the rows of a
-/// process come from one worker, so that the union of the workers' top lists holds the top list of all.
+/// process come from one worker, so that the union of the workers' top lists holds the top list of all. What
+/// adds up over processes is kept by other means (`SummaryTable`).
 package struct WindowSummary: Sendable, Equatable {
-    private static let version: UInt8 = 1
+    private static let version: UInt8 = 2
 
     package let resource: Resource
     package private(set) var events: UInt64 = 0
@@ -38,15 +39,24 @@ package struct WindowSummary: Sendable, Equatable {
         lastTime = max(lastTime, last)
     }
 
-    package mutating func add(_ row: SummaryRow, toTable table: Int) { tables[table].add(row) }
+    /// Adds a row to a table by process, and to the one that adds such rows up. `place` is where that one had the row's
+    /// name last, as far as the caller knows, and is kept up to date.
+    package mutating func add(_ row: SummaryRow, toTable table: Int, place: inout UInt32) {
+        tables[table].add(row)
+        addUp(row, ofTable: table, &place)
+    }
 
-    /// Counts what a row has, but does not keep it.
-    package mutating func count(
-        _ values: SummaryValues,
-        _ sketch: QuantileSketch,
-        inTable table: Int
-    ) {
-        tables[table].count(values, sketch)
+    /// The same, but does not keep the process's own row.
+    package mutating func count(_ row: SummaryRow, inTable table: Int) {
+        tables[table].count(row.values, row.sketch)
+        var place = UInt32.max
+        addUp(row, ofTable: table, &place)
+    }
+
+    private mutating func addUp(_ row: SummaryRow, ofTable table: Int, _ place: inout UInt32) {
+        for position in tables.indices where tables[position].schema.source == table {
+            tables[position].addUp(row, &place)
+        }
     }
 
     /// Adds another worker's summary of the same window, or that of a later window.
@@ -63,7 +73,12 @@ package struct WindowSummary: Sendable, Equatable {
 
     /// Lets go of the rows in no top list.
     package mutating func keepTop() {
-        for position in tables.indices { tables[position].keepTop() }
+        for position in tables.indices {
+            tables[position].keepTop()
+            if let source = tables[position].schema.source {
+                tables[position].takeTotals(of: tables[source])
+            }
+        }
     }
 
     // MARK: State
@@ -75,7 +90,10 @@ package struct WindowSummary: Sendable, Equatable {
         buffer.append(integer: processes)
         buffer.append(integer: firstTime)
         buffer.append(integer: lastTime)
-        for table in tables { table.encode(into: &buffer) }
+        for var table in tables {
+            if let source = table.schema.source { table.takeTotals(of: tables[source]) }
+            table.encode(into: &buffer)
+        }
     }
 
     package var encoded: [UInt8] {

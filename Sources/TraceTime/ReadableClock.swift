@@ -1,8 +1,10 @@
 package import TraceModel
 
 /// Writes `HH:MM:SS.mmm` in the configured zone: what people read beside each event.
+@usableFromInline
 package struct ReadableClock {
-    package static let byteCount = 12
+    @inlinable
+    package static var byteCount: Int { 12 }
 
     private let zone: TimeZoneRules
     /// Minutes since the epoch whose offset is known.

@@ -18,7 +18,7 @@ package struct TimeZoneRules: Sendable {
             tzset()
             return TimeZoneRules(name: "localtime")
         }
-        guard chosen == "UTC" || hasZoneFile(chosen) || PosixZone.isValid(chosen) else {
+        guard isKnown(chosen) else {
             throw TraceError(
                 .configuration,
                 "time zone \(chosen): unknown",
@@ -28,6 +28,11 @@ package struct TimeZoneRules: Sendable {
         setenv("TZ", chosen, 1)
         tzset()
         return TimeZoneRules(name: chosen)
+    }
+
+    /// Whether there is such a zone. Blocks on the file system.
+    package static func isKnown(_ name: String) -> Bool {
+        name == "UTC" || hasZoneFile(name) || PosixZone.isValid(name)
     }
 
     /// Seconds that local time is ahead of UTC at an instant.

@@ -32,9 +32,16 @@ struct FieldReader {
     mutating func varint() throws(WireProblem) -> UInt64 {
         guard unsafe cursor < end else { throw .truncated }
         let byte = unsafe cursor.load(as: UInt8.self)
-        guard byte < 0x80 else { return try longVarint() }
-        unsafe cursor += 1
-        return UInt64(byte)
+        guard byte >= 0x80 else {
+            unsafe cursor += 1
+            return UInt64(byte)
+        }
+        // Process ids and the like, which often are the last field of an event.
+        guard remaining > 1 else { throw .truncated }
+        let second = unsafe cursor.load(fromByteOffset: 1, as: UInt8.self)
+        guard second < 0x80 else { return try longVarint() }
+        unsafe cursor += 2
+        return UInt64(second) &<< 7 | UInt64(byte & 0x7F)
     }
 
     @inline(__always)

@@ -14,10 +14,14 @@ import ZeroMQ
 /// deterministic consumer: what it writes depends on nothing but the records.
 final class ApplyLoop {
     private let worker: WorkerName
+    private let lock: WorkerLock
     private let incarnation: UInt64
     private let machine: [UInt8]
     private let processor: any TraceProcessor
     private let watchdog: Watchdog
+    /// Says of a crash at which record it happened.
+    private let cell: CrashCell?
+    private let reserve: CheckpointReserve
     private let logger: Logger
 
     private let router: ZMQSocket
@@ -35,32 +39,47 @@ final class ApplyLoop {
     /// When to ask the router again for what could not be applied yet; nil: nothing waits.
     private var retryAt: Int64?
     private var owners: [UInt16] = []
+    /// Up to here events were set aside, as what had been saved was of no use any more; 0: never.
+    private var renewed: LSN = 0
     private var announcements: [SegmentsClosed] = []
+    private var deaths = RecordDeaths()
     private var isWelcome = false
     private var bytesSinceCheckpoint = 0
     /// The host of the last batch: batches of one host come in runs.
     private var lastHost: (name: [UInt8], id: HostID, hash: UInt64)?
 
     private var lastProgress: Int64 = 0
-    private var lastSnapshot: Int64 = 0
-    private var snapshotNanoseconds: Int64 = 0
+    private var lastStatus: Int64 = 0
+    private var statusLSN: LSN = .max
     private var lastAnnouncement: Int64 = 0
-    private var snapshotLSN: LSN = .max
-    private var needsFullSnapshot = true
+    private var metrics = MetricRounds()
+    private let routerSource: ZMQPoller.Source
+    /// Rules files that could not be used.
+    private var refusedRules = 0
+    /// Copies of checkpoints and hand-over files that were damaged.
+    private var damagedCopies = 0
 
     private static let second: Int64 = 1_000_000_000
+    #if DEBUG
+    private let faults = FaultInjection()
+    #endif
 
     init(
         worker: WorkerName,
+        lock: consuming WorkerLock,
         machine: String,
         processor: any TraceProcessor,
         watchdog: Watchdog,
+        cell: CrashCell?,
         logger: Logger
     ) throws {
         self.worker = worker
+        self.lock = lock
         self.machine = Array(machine.utf8)
         self.processor = processor
         self.watchdog = watchdog
+        self.cell = cell
+        reserve = CheckpointReserve(for: worker)
         self.logger = logger
         incarnation = UInt64(WallClock.now())
         guard let name = RoutingID("\(worker).e\(incarnation)") else {
@@ -71,16 +90,28 @@ final class ApplyLoop {
         try router.connect(ClusterPaths.routerFabric)
         aggregator = try ZMQSocket(context, .dealer(name))
         try aggregator.connect(ClusterPaths.aggregatorFabric)
-        _ = poller.add(router)
+        routerSource = poller.add(router)
         _ = poller.add(aggregator)
         signals = try SignalReceiver.descriptor(for: [SIGTERM, SIGINT, SIGHUP])
         signalSource = poller.add(descriptor: signals)
         try restore()
+        reserve.hold()
         _ = takeRules()
+        try watchCrashes()
     }
 
+    /// - Throws: `WorkerLost` where what was saved is of no use.
     private func restore() throws {
-        guard let checkpoint = try WorkerCheckpoint.restore(for: worker, into: processor) else {
+        let saved: WorkerCheckpoint?
+        do {
+            saved = try WorkerCheckpoint.restore(for: worker, into: processor) { damage, write in
+                if let damage { note(damage) }
+                try patiently(using: reserve, write)
+            }
+        } catch let error as TraceError where error.code == .corrupt {
+            throw WorkerLost(cause: error)
+        }
+        guard let checkpoint = saved else {
             try processor.files.restore(from: nil)
             return
         }
@@ -91,10 +122,34 @@ final class ApplyLoop {
         gained = checkpoint.gained
         owners = checkpoint.owners
         announcements = checkpoint.announcements
+        renewed = checkpoint.renewed
         takeRules(of: checkpoint)
+        try Handover.removeTaken(by: worker, through: appliedLSN, except: gained?.lsn)
         logger.info(
             "Checkpoint restored",
             metadata: ["lsn": "\(appliedLSN)", "window": "\(window)"]
+        )
+    }
+
+    /// One copy of something saved was damaged, and the other one serves.
+    private func note(_ damage: String) {
+        damagedCopies += 1
+        logger.error("A damaged file; its other copy serves", metadata: ["file": "\(damage)"])
+    }
+
+    /// Looks at how the process before this one ended, and has the end of this one noted.
+    private func watchCrashes() throws {
+        guard let cell else { return }
+        deaths = RecordDeaths(lsn: cell.tally.position, count: cell.tally.deaths)
+        deaths.ended(at: cell.position, by: cell.cause, checkpoint: checkpointLSN)
+        cell.tally = (deaths.lsn, deaths.count)
+        cell.position = nil
+        cell.cause = nil
+        try cell.watch()
+        guard deaths.count > 0 else { return }
+        logger.error(
+            "This worker has ended itself at a record",
+            metadata: ["lsn": "\(deaths.lsn)", "times": "\(deaths.count)"]
         )
     }
 
@@ -121,6 +176,7 @@ final class ApplyLoop {
             logger.info("Rules taken over", metadata: ["bytes": "\(rules.source.count)"])
             return true
         } catch {
+            refusedRules += 1
             logger.error(
                 "The rules file is refused; the rules in force stay",
                 metadata: ["error": "\(error)"]
@@ -144,14 +200,21 @@ final class ApplyLoop {
         hello()
         while true {
             watchdog.feed()
-            poller.wait(milliseconds: 200)
+            poller.wait(milliseconds: metrics.isUnderWay ? 0 : 200)
             if poller.isReadable(signalSource), try takeSignals() { break }
+            let isIdle = !poller.isReadable(routerSource)
             try receiveFromRouter()
             receiveFromAggregator()
-            report()
+            report(isIdle: isIdle)
         }
-        if isWelcome { try checkpoint() }
-        report(isLast: true)
+        Readiness.stopping()
+        if isWelcome {
+            try checkpoint()
+            // Nobody may come back to a name without slots.
+            if ownedSlots.isEmpty { _ = reserve.giveUp() }
+        }
+        sendStatus()
+        repeat { sendMetrics(.all) } while metrics.isUnderWay
     }
 
     private func receiveFromRouter() throws {
@@ -171,31 +234,47 @@ final class ApplyLoop {
             case .heartbeat:
                 hello()
             case .workerFenced(let fenced) where fenced.incarnation == incarnation:
-                throw TraceError(.configuration, "The router refuses this worker: \(fenced.reason)")
+                throw refusal(fenced)
             default:
                 break
             }
         }
     }
 
+    private func refusal(_ fenced: WorkerFenced) -> any Error {
+        let message = "The router refuses this worker: \(fenced.reason)"
+        guard fenced.isLost else { return TraceError(.configuration, message) }
+        let remedy = CheckpointPosition.remedy(for: worker)
+        return WorkerLost(cause: TraceError(.corrupt, message, remedy: remedy))
+    }
+
     private func accept(_ welcome: WorkerWelcome) throws {
         defer { isWelcome = true }
-        guard appliedLSN == 0, !isWelcome else { return }
-        // Without a checkpoint: what holds where the worker begins.
+        guard welcome.lsn > appliedLSN || owners.isEmpty else { return }
+        // Without a checkpoint, or with one from before the log's begin of a worker that had no slots left:
+        // what holds where the worker begins.
+        guard welcome.lsn == appliedLSN || (ownedSlots.isEmpty && gained == nil) else {
+            throw TraceError(
+                .configuration,
+                "The log begins at LSN \(welcome.lsn), behind the checkpoint at \(appliedLSN)"
+            )
+        }
         appliedLSN = welcome.lsn
         window = welcome.window
         windowBegin = welcome.windowBeginLSN
         owners = welcome.owners
         processor.files.openWindow(window)
         // A worker that joins later gets all its slots from others.
-        if welcome.lsn > 0 { gained = GainedSlots(lsn: welcome.lsn, slots: ownedSlots) }
+        if welcome.lsn > renewed { gained = GainedSlots(lsn: welcome.lsn, slots: ownedSlots) }
     }
 
     // MARK: Applying
 
     private func apply(_ header: ShareHeader, _ share: UnsafeRawBufferPointer) throws {
         // Shares of an earlier session come again; a gap can only be a mistake of the router's.
-        guard isWelcome, header.toLSN > appliedLSN else { return }
+        // Those behind one that could not be applied have to come again with it.
+        guard isWelcome, retryAt == nil, header.toLSN > appliedLSN else { return }
+        try lock.check()
         guard header.fromLSN <= appliedLSN else {
             throw TraceError(
                 .corrupt,
@@ -210,10 +289,13 @@ final class ApplyLoop {
             // Behind a barrier that gave slots nothing is applied before they are taken in.
             guard record.lsn >= appliedLSN, gained == nil else { return }
             switch record.type {
-            case .batch: try applyBatch(record)
+            case .batch:
+                cell?.position = record.lsn
+                try applyBatch(record)
+                cell?.position = nil
             case .barrier: try applyBarrier(record)
             case .tick: try patiently { try processor.tick(arrival: record.arrival) }
-            case .fileHead, .damage, nil:
+            case .fileHead, .damage, .verdict, nil:
                 throw TraceError(.corrupt, "A share holds a record of no known type")
             }
         }
@@ -227,6 +309,9 @@ final class ApplyLoop {
     }
 
     private func applyBatch(_ record: ShareRecord) throws {
+        #if DEBUG
+        faults.strike(record.body)
+        #endif
         let host = try host(record.host)
         let view = TraceBatchView(
             bytes: record.body,
@@ -285,26 +370,16 @@ final class ApplyLoop {
             window: barrier.window,
             barrierLSN: end,
             stem: barrier.stem,
-            slots: ownedRanges().map { SlotRange(slots: $0, fromLSN: windowBegin, toLSN: end) },
+            slots: SlotHolding.ranges(of: ownedSlots).map {
+                SlotRange(slots: $0, fromLSN: windowBegin, toLSN: end)
+            },
             files: Array(encoded.bytes),
             summary: processor.takeSummary()
         )
     }
 
-    private func ownedRanges() -> [ClosedRange<UInt8>] {
-        var ranges: [ClosedRange<UInt8>] = []
-        for slot in ownedSlots {
-            if let last = ranges.last, Int(last.upperBound) + 1 == Int(slot) {
-                ranges[ranges.count - 1] = last.lowerBound...slot
-            } else {
-                ranges.append(slot...slot)
-            }
-        }
-        return ranges
-    }
-
     private var ownedSlots: [UInt8] {
-        (0..<Slot.count).filter { owners[$0] == UInt16(worker.index) }.map { UInt8($0) }
+        owners.indices.filter { owners[$0] == UInt16(worker.index) }.map { UInt8($0) }
     }
 
     /// Takes the new slot map: what this worker loses goes to files for the new owners.
@@ -324,7 +399,10 @@ final class ApplyLoop {
         }
         for slot in lost { processor.dropState(slot: slot) }
         let new = (0..<Slot.count).filter { owners[$0] != me && next[$0] == me }
-        if !new.isEmpty { gained = GainedSlots(lsn: lsn, slots: new.map { UInt8($0) }) }
+        // What came with them before the worker began anew is lost with the rest.
+        if !new.isEmpty, lsn > renewed {
+            gained = GainedSlots(lsn: lsn, slots: new.map { UInt8($0) })
+        }
         owners = next
     }
 
@@ -333,20 +411,23 @@ final class ApplyLoop {
     private func takeGainedSlots() throws -> Bool {
         guard let gained else { return true }
         let handover = Handover(resource: worker.resource, lsn: gained.lsn)
-        guard try handover.take(gained.slots, by: worker.index, into: processor) else {
-            return false
+        do {
+            guard
+                try handover.take(gained.slots, by: worker.index, into: processor, report: note)
+            else { return false }
+        } catch let error as TraceError where error.code == .corrupt {
+            throw WorkerLost(cause: error)
         }
         self.gained = nil
         try checkpoint()
         try handover.remove(for: worker.index)
-        needsFullSnapshot = true
         return true
     }
 
     // MARK: Durability
 
     private func checkpoint() throws {
-        try patiently {
+        try patiently(using: reserve) {
             try processor.files.flush(.all)
             try processor.files.sync()
             let checkpoint = WorkerCheckpoint(
@@ -356,21 +437,29 @@ final class ApplyLoop {
                 gained: gained,
                 owners: owners,
                 announcements: announcements,
-                rules: processor.rules.source
+                rules: processor.rules.source,
+                renewed: renewed
             )
             try checkpoint.publish(for: worker, processor: processor, slots: ownedSlots)
         }
         checkpointLSN = appliedLSN
         bytesSinceCheckpoint = 0
+        reserve.hold()
     }
 
-    /// Runs `body` again and again while the disk is full, alive all the time; every other error ends the
-    /// process, and the next one starts from the checkpoint.
-    private func patiently(after first: SystemError? = nil, _ body: () throws -> Void) throws {
+    /// Runs `body` again and again while the disk is full, at once where `reserve` could be given up for it,
+    /// alive all the time; every other error ends the process, and the next one starts from the checkpoint.
+    private func patiently(
+        after first: SystemError? = nil,
+        using reserve: CheckpointReserve? = nil,
+        _ body: () throws -> Void
+    ) throws {
         var failure = first
         while true {
             if let failure {
                 guard failure.isOutOfSpace else { throw failure }
+            }
+            if let failure, reserve?.giveUp() != true {
                 logger.warning("The disk is full; waiting", metadata: ["error": "\(failure)"])
                 progress()
                 watchdog.feed()
@@ -394,7 +483,8 @@ final class ApplyLoop {
                     incarnation: incarnation,
                     pid: UInt32(getpid()),
                     resumeLSN: appliedLSN,
-                    checkpointLSN: checkpointLSN
+                    checkpointLSN: checkpointLSN,
+                    claim: deaths.claim
                 )
             ),
             on: router
@@ -416,26 +506,23 @@ final class ApplyLoop {
         )
     }
 
-    private func report(isLast: Bool = false) {
+    /// `isIdle`: no share waits.
+    private func report(isIdle: Bool = false) {
         let now = WallClock.monotonic()
         if now - lastProgress >= Self.second {
             if isWelcome { progress() } else { hello() }
             lastProgress = now
-            Readiness.alive()
         }
         if let retryAt, now >= retryAt {
             self.retryAt = nil
+            // Until the answer comes, so do shares that were on their way.
+            isWelcome = false
             hello()
         }
         if now - lastAnnouncement >= 2 * Self.second { announce() }
-        let isQuiet = snapshotLSN != appliedLSN && now - lastSnapshot >= Self.second / 5
-        // A snapshot may take a tenth of the loop's time at most.
-        let isDue = now - lastSnapshot >= max(Self.second, 10 * snapshotNanoseconds)
-        if isLast || needsFullSnapshot || isDue
-            || (isQuiet && snapshotNanoseconds < Self.second / 50)
-        {
-            sendSnapshot()
-        }
+        if now - lastStatus >= Self.second { sendStatus() }
+        // What the router has not agreed to go on from is not to be counted.
+        if isWelcome { sendMetrics(isIdle ? .idle : .loaded) }
     }
 
     private func announce() {
@@ -443,31 +530,58 @@ final class ApplyLoop {
         for announcement in announcements { send(.segmentsClosed(announcement), on: aggregator) }
     }
 
-    private func sendSnapshot() {
-        let started = WallClock.monotonic()
-        lastSnapshot = started
+    /// A sign of life, and what does not follow from the log.
+    private func sendStatus() {
+        lastStatus = WallClock.monotonic()
+        statusLSN = appliedLSN
         let snapshot = MetricSnapshot(
             process: worker.description,
             incarnation: incarnation,
             pid: UInt32(getpid()),
             appliedLSN: appliedLSN,
             checkpointLSN: checkpointLSN,
-            headLSN: 0,
-            slots: processor.collectStats(full: needsFullSnapshot, lsn: appliedLSN),
-            own: processor.ownSamples(),
-            router: nil
+            own: ownSamples()
         )
-        // What was not taken is lost to the aggregator, so the next one says everything.
-        needsFullSnapshot = !send(.metricSnapshot(snapshot), on: aggregator)
-        snapshotLSN = appliedLSN
-        snapshotNanoseconds = WallClock.monotonic() - started
+        send(.metricSnapshot(snapshot), on: aggregator)
+    }
+
+    private func sendMetrics(_ load: MetricRounds.Load) {
+        let now = WallClock.monotonic()
+        guard let message = metrics.next(of: processor, at: appliedLSN, load: load, now: now)
+        else { return }
+        defer { metrics.count(cost: WallClock.monotonic() - now) }
+        // Who sees the events of a slot counted sees all of what is said of them.
+        if statusLSN != appliedLSN { sendStatus() }
+        let series = MetricSeries(
+            process: worker.description,
+            incarnation: incarnation,
+            begins: message.begins,
+            sections: message.sections,
+            renewedLSN: renewed
+        )
+        // What was not taken is lost to the aggregator, so all is told anew.
+        if !send(.metricSeries(series), on: aggregator) { metrics.beginAnew() }
+    }
+
+    private func ownSamples() -> [MetricSample] {
+        let counted: [(LossKind, Int)] = [
+            (.configurationRefused, refusedRules), (.checkpointDamaged, damagedCopies),
+        ]
+        return processor.ownSamples() + metrics.ownSamples()
+            + counted.filter { $0.1 > 0 }.map { kind, count in
+                MetricSample(
+                    family: .errorsTotal,
+                    labels: [kind.rawValue],
+                    value: .counter(Double(count))
+                )
+            }
     }
 
     private func receiveFromAggregator() {
         while let message = aggregator.receive() {
             switch try? ClusterMessage(decoding: message.frame(0)) {
             case .heartbeat:
-                needsFullSnapshot = true
+                metrics.beginAnew()
                 announce()
             case .windowMerged(let merged) where merged.failure == nil:
                 announcements.removeAll { $0.window == merged.window }

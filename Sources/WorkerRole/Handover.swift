@@ -1,10 +1,11 @@
+import IngestLog
 import SystemIO
 import TraceFiles
 import TraceModel
 import TraceProcessing
 
-/// The state of slots on its way from one worker to another: a file for each pair of them, written by the
-/// old owner before its checkpoint at the barrier, removed by the new one after its next checkpoint.
+/// The state of slots on its way from one worker to another: a mirrored file for each pair of them, written by
+/// the old owner before its checkpoint at the barrier, removed by the new one after its next checkpoint.
 struct Handover {
     let resource: Resource
     /// The end of the barrier that moved the slots.
@@ -24,46 +25,75 @@ struct Handover {
         processor: any TraceProcessor
     ) throws {
         try FileSystem.createDirectory(Self.directory)
-        var body = RawBuffer(capacity: 64 << 10)
+        var body = MirroredFile.newBody(capacity: 64 << 10)
         body.append(integer: UInt16(slots.count))
         for slot in slots { body.append(byte: slot) }
         for slot in slots { processor.saveState(slot: slot, into: &body) }
-        try WorkerCheckpoint.publish(body, at: path(from: old, to: new))
+        try MirroredFile(path(from: old, to: new)).publish(&body)
     }
 
     /// The files that hold slots for `new`.
-    private func files(for new: Int) throws -> [String] {
-        try FileSystem.list(Self.directory)
+    private func files(for new: Int) throws -> [MirroredFile] {
+        Set(try FileSystem.list(Self.directory).map(MirroredFile.name(of:)))
             .filter { $0.hasPrefix("\(resource.name).\(lsn).") && $0.hasSuffix("-\(new)") }
-            .map { "\(Self.directory)/\($0)" }
+            .sorted()
+            .map { MirroredFile("\(Self.directory)/\($0)") }
     }
 
     /// Takes in all the slots that `new` has gained; their files stay until `remove`. False, and nothing
-    /// is taken, where an old owner has not written its file yet.
-    func take(_ slots: [UInt8], by new: Int, into processor: any TraceProcessor) throws -> Bool {
-        let files = try files(for: new)
+    /// is taken, where an old owner has not written its file yet. `report` is told of damaged copies.
+    /// - Throws: `TraceError(.corrupt)` where both copies of a file are damaged; nothing is taken then.
+    func take(
+        _ slots: [UInt8],
+        by new: Int,
+        into processor: any TraceProcessor,
+        report: (_ damage: String) -> Void
+    ) throws -> Bool {
+        let worker = WorkerName(resource: resource, index: new)
+        var contents: [MirroredFile.Content] = []
         var present: Set<UInt8> = []
-        for file in files {
-            try WorkerCheckpoint.withBody(of: file) { reader in
-                for _ in 0..<(try reader.integer(UInt16.self)) {
-                    present.insert(try reader.integer(UInt8.self))
-                }
-            }
+        for file in try files(for: new) {
+            let remedy = CheckpointPosition.remedy(for: worker)
+            guard let content = try file.read(remedy: remedy) else { continue }
+            if let damage = content.damage { report(damage) }
+            present.formUnion(try content.withBody { try Self.slots(from: &$0) })
+            contents.append(content)
         }
         guard present.isSuperset(of: slots) else { return false }
         try processor.files.beginEpoch(order: lsn)
-        for file in files {
-            try WorkerCheckpoint.withBody(of: file) { reader in
-                let count = Int(try reader.integer(UInt16.self))
-                let slots = try (0..<count).map { _ in try reader.integer(UInt8.self) }
-                for slot in slots { try processor.loadState(slot: slot, from: &reader) }
+        for content in contents {
+            try content.withBody { reader in
+                for slot in try Self.slots(from: &reader) {
+                    try processor.loadState(slot: slot, from: &reader)
+                }
             }
         }
         return true
     }
 
+    private static func slots(from reader: inout StateReader) throws -> [UInt8] {
+        try (0..<(try reader.integer(UInt16.self))).map { _ in try reader.integer(UInt8.self) }
+    }
+
+    /// Removes files that `worker` has taken in long ago, and that an old owner that repeated itself has written
+    /// again: all up to its checkpoint at `lsn`, but those of the barrier at `waiting`. Blocks.
+    static func removeTaken(
+        by worker: WorkerName,
+        through lsn: LSN,
+        except waiting: LSN?
+    ) throws(SystemError) {
+        for entry in try FileSystem.list(directory) {
+            let parts = entry.split(separator: ".")
+            guard parts.count >= 3, parts[0] == worker.resource.name,
+                let moved = LSN(parts[1]), moved <= lsn, moved != waiting,
+                parts[2].hasSuffix("-\(worker.index)")
+            else { continue }
+            try FileSystem.remove("\(directory)/\(entry)")
+        }
+    }
+
     /// Removes what `take` has read, once a checkpoint holds it.
     func remove(for new: Int) throws {
-        for file in try files(for: new) { try FileSystem.remove(file) }
+        for file in try files(for: new) { try file.remove() }
     }
 }

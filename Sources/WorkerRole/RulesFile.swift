@@ -21,10 +21,10 @@ enum RulesFile {
         let path = ClusterPaths.rules
         var source: [UInt8] = []
         if FileSystem.exists(path) {
-            guard let size = FileSystem.size(path), size <= Limits.rulesFileBytesMax else {
+            guard let size = FileSystem.size(path), size <= Limits.configurationBytesMax else {
                 throw TraceError(
                     .configuration,
-                    "\(path) has more than \(Limits.rulesFileBytesMax) bytes"
+                    "\(path) has more than \(Limits.configurationBytesMax) bytes"
                 )
             }
             source = try FileSystem.contents(path)

@@ -11,57 +11,106 @@ import TraceTime
 package struct Worker {
     private let name: WorkerName
     private let timeZone: String?
+    private let guardsFormulas: Bool
     private let logger: Logger
 
-    package init(name: WorkerName, timeZone: String?, logger: Logger) {
+    /// `guardsFormulas`: text in tables is kept from being run as a formula by a spreadsheet.
+    package init(name: WorkerName, timeZone: String?, guardsFormulas: Bool, logger: Logger) {
         self.name = name
         self.timeZone = timeZone
+        self.guardsFormulas = guardsFormulas
         self.logger = logger
     }
 
     /// Runs in the data directory until SIGTERM or SIGINT, on the calling thread, in which all signals
     /// have to be blocked.
-    /// - Throws: whatever keeps it from starting or going on, in words for the operator.
+    /// - Throws: `WorkerLost` where starting it again changes nothing, which `ClusterPaths.lost` says too from
+    ///   then on; else whatever keeps it from starting or going on, in words for the operator.
     package func run() throws {
         Limits.assertRelations()
         let zone = try TimeZoneRules.configure(timeZone)
         let machine = try awaitManifest()
-        let lock = try File("\(ClusterPaths.run)/\(name).lock", .readWrite)
-        guard try lock.lock() else {
-            throw TraceError(
-                .configuration,
-                "Another process is \(name) in this data directory",
-                remedy: "Stop it, or name another directory with --data"
-            )
-        }
+        let lock = try WorkerLock(name)
+        let cell = crashCell()
         let files = try TraceFileManager(
             worker: name,
             csvHeader: ProcessorRegistry.csvHeader(of: name.resource),
-            timeZoneName: zone.name
+            timeZoneName: zone.name,
+            guardsFormulas: guardsFormulas
         )
         let processor = ProcessorRegistry.makeProcessor(
             of: name.resource,
             files: files,
             zone: zone
         )
-        let watchdog = Watchdog()
-        let loop = try ApplyLoop(
-            worker: name,
-            machine: machine,
-            processor: processor,
-            watchdog: watchdog,
-            logger: logger
-        )
-        watchdog.start()
-        Readiness.ready()
-        try loop.run()
-        Readiness.stopping()
-        withExtendedLifetime(lock) {}
+        let watchdog = Watchdog(seconds: Self.watchdogSeconds, cell: cell)
+        do {
+            let loop = try ApplyLoop(
+                worker: name,
+                lock: lock,
+                machine: machine,
+                processor: processor,
+                watchdog: watchdog,
+                cell: cell,
+                logger: logger
+            )
+            watchdog.start()
+            try FileSystem.remove(ClusterPaths.lost(of: name))
+            Readiness.ready()
+            try run(loop, cell)
+        } catch let lost as WorkerLost {
+            leaveWord(lost)
+            throw lost
+        }
     }
 
-    /// The machine's name from the manifest, which the router writes when the directory is new.
+    private func run(_ loop: ApplyLoop, _ cell: CrashCell?) throws {
+        do {
+            try loop.run()
+        } catch let lost as WorkerLost {
+            // No record's fault either.
+            throw lost
+        } catch {
+            // What the operating system refuses is no record's fault.
+            if !(error is SystemError) { cell?.cause = .failed }
+            throw error
+        }
+    }
+
+    /// For those who show how the cluster stands. Blocks.
+    private func leaveWord(_ lost: WorkerLost) {
+        do {
+            try Array("\(lost)\n".utf8).withUnsafeBytes {
+                try FileSystem.publish(ClusterPaths.lost(of: name), $0)
+            }
+        } catch {
+            logger.warning("Only this log will say why", metadata: ["error": "\(error)"])
+        }
+    }
+
+    /// Without one the worker runs all the same: only deaths at a record go uncounted.
+    private func crashCell() -> CrashCell? {
+        do {
+            return try CrashCell(ClusterPaths.crashCell(of: name))
+        } catch {
+            logger.warning("Crashes will not be counted", metadata: ["error": "\(error)"])
+            return nil
+        }
+    }
+
+    private static var watchdogSeconds: Int {
+        #if DEBUG
+        if let seconds = FaultInjection.watchdogSeconds { return seconds }
+        #endif
+        return Limits.watchdogSeconds
+    }
+
+    /// The machine's name from the manifest, which the router writes when the directory is new. Until then
+    /// the worker counts as ready: a supervisor may start the router only behind it.
     private func awaitManifest() throws -> String {
+        if !FileSystem.exists(ClusterPaths.manifest) { Readiness.ready() }
         while !FileSystem.exists(ClusterPaths.manifest) {
+            Readiness.alive()
             if SignalReceiver.poll(for: [SIGTERM, SIGINT], seconds: 1) != nil {
                 throw TraceError(.configuration, "Stopped before the router had made the directory")
             }

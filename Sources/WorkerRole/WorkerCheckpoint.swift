@@ -8,15 +8,18 @@ import TraceProcessing
 // Checkpoint file
 // ===============
 //
-// `checkpoints/<worker>.checkpoint`, replaced as a whole (temporary file, sync, rename, sync of the
-// directory). Little-endian: magic "TRCK", CRC-32C of all that follows u32, version u32, then the fields of
-// `WorkerCheckpoint` in their order. It describes the worker as of `lsn`: every record below is applied, its
-// rows lie in the segments up to the recorded lengths, and those bytes are on the disk.
+// `checkpoints/<worker>.checkpoint`, a `MirroredFile`. Its body, little-endian: version u32, then the fields of
+// `WorkerCheckpoint` in their order (the LSN first, which `CheckpointPosition` reads), `renewed` last (version 4
+// ends without it). It describes the worker as of `lsn`: every record below is applied, its rows lie in the
+// segments up to the recorded lengths, and those bytes are on the disk.
+//
+// Nobody is told of a checkpoint (the router trims, the aggregator merges) before both copies are durable. So
+// one that is a checkpoint older than the other still fits: segments only grow, and are cut back to it.
 
 /// What a worker needs to go on from where it was.
 struct WorkerCheckpoint {
-    private static let magic: UInt32 = 0x4B43_5254
-    private static let version: UInt32 = 2
+    private static let version: UInt32 = 5
+    private static let versionBeforeRenewal: UInt32 = 4
 
     let lsn: LSN
     let windowBegin: LSN
@@ -30,15 +33,19 @@ struct WorkerCheckpoint {
     let announcements: [SegmentsClosed]
     /// The text of the anomaly rules in force; empty for the defaults.
     let rules: [UInt8]
+    /// Up to here the worker's events were set aside, as what it had saved was of no use any more; 0: never.
+    var renewed: LSN = 0
 
     /// Writes the checkpoint with the state of `slots` and the offsets of the files. Rows must have been
-    /// flushed and synced before. Blocks until it is durable.
+    /// flushed and synced before. Blocks until it is durable, in both copies.
     func publish(
         for worker: WorkerName,
         processor: any TraceProcessor,
         slots: [UInt8]
     ) throws {
-        var body = RawBuffer(capacity: 64 << 10)
+        let path = ClusterPaths.checkpoint(of: worker)
+        let lastBytes = FileSystem.size(path) ?? 0
+        var body = MirroredFile.newBody(capacity: (64 << 10) + lastBytes / 8 * 9)
         body.append(integer: Self.version)
         body.append(integer: lsn)
         body.append(integer: windowBegin)
@@ -60,89 +67,108 @@ struct WorkerCheckpoint {
             body.append(byte: slot)
             processor.saveState(slot: slot, into: &body)
         }
-        try Self.publish(body, at: ClusterPaths.checkpoint(of: worker))
+        body.append(integer: renewed)
+        try CheckpointPosition.file(of: worker).publish(&body)
     }
 
-    /// Reads the worker's checkpoint and puts its state into the processor; nil where there is none.
-    /// - Throws: `TraceError(.corrupt)` where it is damaged or the segments don't fit it.
+    /// Reads the worker's checkpoint and puts its state into the processor; nil where there is none. `repair` is
+    /// called where one of the copies has to be written anew, with what was wrong with it (nil: it was only
+    /// older), and has to let it be written. Blocks.
+    /// - Throws: `TraceError(.corrupt)` where both copies are damaged or the segments don't fit it.
     static func restore(
         for worker: WorkerName,
-        into processor: any TraceProcessor
+        into processor: any TraceProcessor,
+        repair: (_ damage: String?, _ write: () throws -> Void) throws -> Void
     ) throws -> WorkerCheckpoint? {
-        let path = ClusterPaths.checkpoint(of: worker)
-        guard FileSystem.exists(path) else { return nil }
-        return try withBody(of: path) { reader in
-            guard try reader.integer(UInt32.self) == version else { throw damaged(path) }
-            let lsn = try reader.integer(UInt64.self)
-            let windowBegin = try reader.integer(UInt64.self)
-            let window = try reader.integer(UInt64.self)
-            let gainedAt = try reader.integer(UInt64.self)
-            var gainedSlots: [UInt8] = []
-            for _ in 0..<(try reader.integer(UInt16.self)) {
-                gainedSlots.append(try reader.integer(UInt8.self))
+        let file = CheckpointPosition.file(of: worker)
+        guard let content = try file.read(remedy: CheckpointPosition.remedy(for: worker)) else {
+            return nil
+        }
+        if content.needsRepair {
+            try repair(content.damage) { try file.repair(content) }
+        } else {
+            // Whoever wrote them may have been killed before their names were durable.
+            try FileSystem.syncDirectory(ClusterPaths.checkpoints)
+        }
+        return try content.withBody { reader in
+            let version = try reader.integer(UInt32.self)
+            switch version {
+            case CheckpointPosition.blankVersion:
+                return try blank(from: &reader, processor)
+            case versionBeforeRenewal, Self.version:
+                var checkpoint = try state(from: &reader, processor, damaged: damaged(worker))
+                if version == Self.version { checkpoint.renewed = try reader.integer(UInt64.self) }
+                return checkpoint
+            default:
+                throw damaged(worker)
             }
-            var owners: [UInt16] = []
-            for _ in 0..<Slot.count { owners.append(try reader.integer(UInt16.self)) }
-            var announcements: [SegmentsClosed] = []
-            for _ in 0..<(try reader.integer(UInt32.self)) {
-                let bytes = try reader.counted()
-                guard case .segmentsClosed(let closed) = try ClusterMessage(decoding: bytes) else {
-                    throw damaged(path)
-                }
-                announcements.append(closed)
-            }
-            let rules = Array(try reader.counted())
-            try processor.files.restore(from: ByteView(try reader.counted()))
-            for _ in 0..<(try reader.integer(UInt16.self)) {
-                let slot = try reader.integer(UInt8.self)
-                try processor.loadState(slot: slot, from: &reader)
-            }
-            return WorkerCheckpoint(
-                lsn: lsn,
-                windowBegin: windowBegin,
-                window: window,
-                gained: gainedAt == .max ? nil : GainedSlots(lsn: gainedAt, slots: gainedSlots),
-                owners: owners,
-                announcements: announcements,
-                rules: rules
-            )
         }
     }
 
-    // MARK: The envelope, which hand-over files share
-
-    static func publish(_ body: borrowing RawBuffer, at path: String) throws {
-        var file = RawBuffer(capacity: body.count + 16)
-        file.append(integer: magic)
-        file.append(integer: Checksum.crc32c(body.bytes))
-        file.append(body.bytes)
-        try FileSystem.publish(path, file.bytes)
+    private static func blank(
+        from reader: inout StateReader,
+        _ processor: any TraceProcessor
+    ) throws -> WorkerCheckpoint {
+        let lsn = try reader.integer(UInt64.self)
+        let renewed = try reader.integer(UInt64.self)
+        try processor.files.restore(from: nil)
+        return WorkerCheckpoint(
+            lsn: lsn,
+            windowBegin: 0,
+            window: 0,
+            gained: nil,
+            owners: [],
+            announcements: [],
+            rules: [],
+            renewed: renewed
+        )
     }
 
-    static func withBody<Result>(
-        of path: String,
-        _ read: (inout StateReader) throws -> Result
-    ) throws -> Result {
-        let bytes = try FileSystem.contents(path)
-        return try bytes.withUnsafeBytes { bytes in
-            var head = StateReader(bytes)
-            guard bytes.count >= 8, try head.integer(UInt32.self) == magic else {
-                throw damaged(path)
-            }
-            let body = UnsafeRawBufferPointer(rebasing: bytes[8...])
-            guard try head.integer(UInt32.self) == Checksum.crc32c(body) else {
-                throw damaged(path)
-            }
-            var reader = StateReader(body)
-            return try read(&reader)
+    private static func state(
+        from reader: inout StateReader,
+        _ processor: any TraceProcessor,
+        damaged: TraceError
+    ) throws -> WorkerCheckpoint {
+        let lsn = try reader.integer(UInt64.self)
+        let windowBegin = try reader.integer(UInt64.self)
+        let window = try reader.integer(UInt64.self)
+        let gainedAt = try reader.integer(UInt64.self)
+        var gainedSlots: [UInt8] = []
+        for _ in 0..<(try reader.integer(UInt16.self)) {
+            gainedSlots.append(try reader.integer(UInt8.self))
         }
+        var owners: [UInt16] = []
+        for _ in 0..<Slot.count { owners.append(try reader.integer(UInt16.self)) }
+        var announcements: [SegmentsClosed] = []
+        for _ in 0..<(try reader.integer(UInt32.self)) {
+            let bytes = try reader.counted()
+            guard case .segmentsClosed(let closed) = try ClusterMessage(decoding: bytes) else {
+                throw damaged
+            }
+            announcements.append(closed)
+        }
+        let rules = Array(try reader.counted())
+        try processor.files.restore(from: ByteView(try reader.counted()))
+        for _ in 0..<(try reader.integer(UInt16.self)) {
+            let slot = try reader.integer(UInt8.self)
+            try processor.loadState(slot: slot, from: &reader)
+        }
+        return WorkerCheckpoint(
+            lsn: lsn,
+            windowBegin: windowBegin,
+            window: window,
+            gained: gainedAt == .max ? nil : GainedSlots(lsn: gainedAt, slots: gainedSlots),
+            owners: owners,
+            announcements: announcements,
+            rules: rules
+        )
     }
 
-    static func damaged(_ path: String) -> TraceError {
+    private static func damaged(_ worker: WorkerName) -> TraceError {
         TraceError(
             .corrupt,
-            "\(path) is damaged",
-            remedy: "Remove it to replay the log as far back as it reaches"
+            "\(ClusterPaths.checkpoint(of: worker)) is damaged, or another version's",
+            remedy: CheckpointPosition.remedy(for: worker)
         )
     }
 }

@@ -1,5 +1,7 @@
 import AggregatorRole
 import ArgumentParser
+import ClusterConfiguration
+import Compression
 import Glibc
 import Logging
 import SystemIO
@@ -16,11 +18,20 @@ struct TraceAggregator: ParsableCommand {
     @Option(help: "The data directory.")
     var data = "./data"
 
-    @Option(help: "Where to serve the pages.")
-    var metrics = "127.0.0.1:9091"
+    @Option(help: "\(Setting["metrics"].help)")
+    var metrics = Setting["metrics"].standard
 
-    @Option(help: "IANA name of the zone that agents' times are in.")
+    @Option(help: "\(Setting["time_zone"].help)")
     var timeZone = "UTC"
+
+    @Option(help: "How to compress final JSON and CSV files; default: not.")
+    var compress: FileCompression?
+
+    @Option(help: "\(Setting["retain_age"].help) Default: never.")
+    var retainAge: String?
+
+    @Option(help: "\(Setting["retain_bytes"].help) Default: never.")
+    var retainBytes: String?
 
     func run() throws {
         LoggingSystem.bootstrap(StreamLogHandler.standardError)
@@ -30,7 +41,12 @@ struct TraceAggregator: ParsableCommand {
             let address = try MetricsAddress(metrics)
             try FileSystem.changeDirectory(to: data)
             let aggregator = try Aggregator(
-                Aggregator.Configuration(metricsAddress: address, timeZoneName: timeZone),
+                Aggregator.Configuration(
+                    metricsAddress: address,
+                    timeZoneName: timeZone,
+                    compression: compress,
+                    retention: try RetentionPolicy(age: retainAge, bytes: retainBytes)
+                ),
                 log: log
             )
             // For tools that know only the data directory.
@@ -49,3 +65,5 @@ struct TraceAggregator: ParsableCommand {
         }
     }
 }
+
+extension FileCompression: ExpressibleByArgument {}

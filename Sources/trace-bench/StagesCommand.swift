@@ -9,14 +9,15 @@ struct StagesCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "stages",
         abstract:
-            "Measures single stages in this process: the scan, and each worker's loop with files.",
+            "Measures single stages in this process: the router's, each worker's loop and its parts, a scrape.",
         discussion: """
-            Nanoseconds an event on one thread. Where the machine is too noisy to tell two versions apart, \
-            count instructions:
-
-              valgrind --tool=callgrind trace-bench stages --rounds 1
+            Nanoseconds of CPU time an event, or a series of the page, on one thread. Where the machine is too noisy to tell two versions apart, \
+            scripts/bench --instructions counts instructions instead.
             """
     )
+
+    @Argument(help: ArgumentHelp("Stages to run; all where none is named.", valueName: "stage"))
+    var stages: [String] = []
 
     @Option(help: "Rounds that the median is of.")
     var rounds = 7
@@ -35,7 +36,7 @@ struct StagesCommand: ParsableCommand {
         SignalReceiver.blockAll()
         let zone = try TimeZoneRules.configure("UTC")
         let bench = StageBench(zone: zone, directory: directory, rounds: rounds)
-        let figures = try bench.run()
+        let figures = try bench.run(only: stages)
         Terminal.output.line(json ? try Report.json(figures) : StageTable(figures).text)
     }
 }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import ClusterConfiguration
 import Logging
 import RouterRole
 import SystemIO
@@ -21,26 +22,29 @@ struct TraceRouter: ParsableCommand {
     @Option(help: "The data directory; made where it is missing.")
     var data = "data"
 
-    @Option(help: "Where agents connect.")
-    var grpc = "127.0.0.1:50051"
+    @Option(help: "\(Setting["grpc"].help)")
+    var grpc = Setting["grpc"].standard
 
     @Option(help: "Workers a resource, for a new data directory: function=2,cpu=1,…")
     var workers = ""
 
-    @Option(help: "Finalize and end after this many seconds without batches; 0: never.")
+    @Option(help: "\(Setting["inactivity_timeout"].help) In seconds; 0: never.")
     var inactivityTimeout = 0
 
-    @Option(
-        help:
-            "Time zone of timestamps without one, as in Europe/Berlin. Default: TZ, else the machine's."
-    )
+    @Option(help: "\(Setting["time_zone"].help) Default: TZ, else the machine's.")
     var timeZone: String?
+
+    @Option(help: "\(Setting["log_budget"].help) In bytes; 0: half of the disk.")
+    var logBudget = 0
 
     func validate() throws {
         guard WorkerCounts.parse(workers) != nil else {
             throw ValidationError(
                 "--workers: \(workers): use RESOURCE=N,… with 1 to \(Limits.workersPerResourceMax) workers"
             )
+        }
+        guard logBudget == 0 || logBudget >= Limits.logBudgetBytesMin else {
+            throw ValidationError("--log-budget: bytes, \(Limits.logBudgetBytesMin) or more")
         }
         guard inactivityTimeout >= 0 else {
             throw ValidationError("--inactivity-timeout: seconds, 0 or more")
@@ -58,7 +62,8 @@ struct TraceRouter: ParsableCommand {
                 address: grpc,
                 workers: WorkerCounts.parse(workers) ?? [:],
                 inactivitySeconds: inactivityTimeout > 0 ? inactivityTimeout : nil,
-                timeZone: timeZone
+                timeZone: timeZone,
+                logBudgetBytes: logBudget > 0 ? logBudget : nil
             )
             let ending = try Router(configuration: configuration, logger: logger).run()
             if case .inactivity = ending { throw ExitCode(3) }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import ClusterConfiguration
 import Logging
 import SystemIO
 import TraceModel
@@ -12,7 +13,9 @@ struct TraceWorker: ParsableCommand {
         abstract: "Processes one resource's share of the events that the router has made durable.",
         discussion: """
             Usually started by `scripts/cluster up`. Runs in the foreground until SIGTERM or SIGINT, logs to \
-            standard error. Exit codes: 0 ended in order, 1 could not start or could not go on, 64 usage.
+            standard error. Exit codes: 0 ended in order, 1 could not start or could not go on, 64 usage, \
+            65 what it has saved is of no use: starting it again changes nothing before somebody has done what \
+            it says.
             """,
         version: BuildInfo.version
     )
@@ -26,11 +29,11 @@ struct TraceWorker: ParsableCommand {
     @Option(help: "Which worker of the resource, from 0.")
     var index: Int
 
-    @Option(
-        help:
-            "Time zone of timestamps without one, as in Europe/Berlin. Default: TZ, else the machine's."
-    )
+    @Option(help: "\(Setting["time_zone"].help) Default: TZ, else the machine's.")
     var timeZone: String?
+
+    @Flag(help: "\(Setting["csv_formula_guard"].help)")
+    var csvFormulaGuard = false
 
     func validate() throws {
         guard WorkerName("\(resource).\(index)") != nil else {
@@ -47,7 +50,15 @@ struct TraceWorker: ParsableCommand {
             try FileSystem.createDirectory(data)
             try FileSystem.changeDirectory(to: data)
             try FileSystem.createDirectory(ClusterPaths.run)
-            try Worker(name: name, timeZone: timeZone, logger: logger).run()
+            try Worker(
+                name: name,
+                timeZone: timeZone,
+                guardsFormulas: csvFormulaGuard,
+                logger: logger
+            ).run()
+        } catch let lost as WorkerLost {
+            logger.critical("\(lost)")
+            throw ExitCode(65)
         } catch {
             logger.critical("\(error)")
             throw ExitCode(1)

@@ -9,8 +9,9 @@ struct CatCommand: ParsableCommand {
         abstract: "Writes the events of finalized windows to standard output, as one document.",
         discussion: """
             Reads the final files in the data directory, plain or gzip, in bounded memory; the cluster need \
-            not run. Windows come in their order, each sorted by time and, in JSON, by host. Times are \
-            inclusive: seconds since the epoch, or ISO 8601 with a zone.
+            not run. Events of all windows and hosts come in order of time, and a call that went on over \
+            several windows is opened once. Times are inclusive: seconds since the epoch, or ISO 8601 with a \
+            zone.
 
               tracectl cat --resource cpu --format csv --pid 4711
               tracectl cat --resource function --from 2026-05-01T12:00:00Z --to 1777636860.5 > part.json

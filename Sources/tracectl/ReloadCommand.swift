@@ -1,5 +1,6 @@
 import ArgumentParser
 import OperatorTools
+import TraceModel
 
 struct ReloadCommand: ParsableCommand {
     static let configuration = CommandConfiguration(

@@ -1,5 +1,6 @@
 import ArgumentParser
 import OperatorTools
+import TraceModel
 
 /// Where to send, and how to tell about it.
 struct ServerOptions: ParsableArguments {

@@ -1,4 +1,5 @@
 import ArgumentParser
+import OperatorTools
 import TraceModel
 
 @main
@@ -12,24 +13,41 @@ struct TraceCtl: ParsableCommand {
               tracectl finalize
               tracectl scale function=4,cpu=2
               tracectl reload
+              tracectl config show
+              tracectl deadletter list
+              tracectl skip function.0 --to 73400320
 
             What it wrote (--data again; it need not run):
               tracectl summary --top 5
               tracectl cat --resource function --pid 4711 > part.json
+              tracectl log verify
 
             Sending it events (--server names where trace-router listens):
               tracectl agent --interval 1s --duration 10s
               tracectl import recording.json.gz
               tracectl send batches.pbs
 
-            Exit codes: 0 done; 1 failed, with the reason on standard error; 64 wrong usage; 130 stopped by \
+            Exit codes: 0 done; 1 failed, with the reason on standard error; 2 wrong usage; 130 stopped by \
             Ctrl-C halfway (for agent that is the usual end: 0). A second Ctrl-C ends at once.
             """,
         version: BuildInfo.version,
         subcommands: [
             StatusCommand.self, FinalizeCommand.self, DrainCommand.self, ScaleCommand.self,
-            ReloadCommand.self, SummaryCommand.self, CatCommand.self, SendCommand.self,
-            AgentCommand.self, ImportCommand.self,
+            SlotsCommand.self, ReloadCommand.self, DeadLetterCommand.self, SkipCommand.self,
+            SummaryCommand.self, CatCommand.self, LogCommand.self, SendCommand.self,
+            AgentCommand.self, ImportCommand.self, ListenCommand.self, ConfigCommand.self,
         ]
     )
+
+    /// As every command of the project: 2 for a command line that makes no sense.
+    static func main() {
+        do {
+            var command = try parseAsRoot()
+            try command.run()
+        } catch {
+            guard exitCode(for: error) == .validationFailure else { exit(withError: error) }
+            Terminal.error.line(fullMessage(for: error))
+            exit(withError: ExitCode(2))
+        }
+    }
 }

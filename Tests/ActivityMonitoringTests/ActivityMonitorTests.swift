@@ -7,7 +7,7 @@ private let worker = ClusterMember.worker(WorkerName(resource: .function, index:
 
 @Suite struct ActivityMonitorTests {
     private let pause = Int64(Limits.pauseSeconds)
-    private let late = Int64(Limits.heartbeatLateSeconds)
+    private let late = Int64(Limits.heartbeatLateMilliseconds) * 1_000_000
 
     @Test func aPauseIsToldOnceAfterTheLastBatch() {
         var monitor = ActivityMonitor(now: 0, inactivitySeconds: nil)
@@ -48,10 +48,10 @@ private let worker = ClusterMember.worker(WorkerName(resource: .function, index:
         monitor.expect(worker, now: 0)
         monitor.heard(from: worker, now: second)
         monitor.expect(worker, now: 2 * second)
-        #expect(monitor.nextDeadline(now: 0) == (1 + late) * second)
-        #expect(monitor.tick(now: (1 + late) * second - 1).isEmpty)
+        #expect(monitor.nextDeadline(now: 0) == second + late)
+        #expect(monitor.tick(now: second + late - 1).isEmpty)
         #expect(
-            monitor.tick(now: (1 + late) * second) == [.late(worker, silentSeconds: Int(late))]
+            monitor.tick(now: second + late) == [.late(worker, silentSeconds: Int(late / second))]
         )
         #expect(monitor.tick(now: 50 * second).isEmpty)
         #expect(monitor.nextDeadline(now: 50 * second) == nil)

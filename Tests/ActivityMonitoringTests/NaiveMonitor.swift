@@ -76,7 +76,9 @@ struct NaiveMonitor {
             case .tick:
                 guard let last = heard, !isLate else { continue }
                 let silent = time - last
-                guard silent >= Int64(Limits.heartbeatLateSeconds) * 1_000_000_000 else { continue }
+                guard silent >= Int64(Limits.heartbeatLateMilliseconds) * 1_000_000 else {
+                    continue
+                }
                 isLate = true
                 if index == history.count - 1 {
                     late = [.late(member, silentSeconds: Int(silent / 1_000_000_000))]

@@ -31,25 +31,31 @@ import TraceModel
         Issue.record("never happened: \(what)")
     }
 
-    private static func workerSnapshot(
+    /// A worker's sign of life, and how many events it counted in one slot.
+    private static func workerMessages(
         events: Double,
         lsn: LSN,
         incarnation: UInt64 = 7
-    ) -> ClusterMessage {
-        let sample = MetricSample(
-            family: .eventsTotal,
-            labels: ["function"],
-            value: .counter(events)
+    ) -> [ClusterMessage] {
+        var writer = SeriesWriter()
+        writer.begin()
+        writer.beginSection(slot: 3, lsn: lsn, isFull: true)
+        writer.begin(SeriesSet(), count: 1)
+        writer.add(.eventsTotal, events, ["function"])
+        _ = writer.endSection()
+        let snapshot = MetricSnapshot(
+            process: "function.0",
+            incarnation: incarnation,
+            pid: 4_242,
+            appliedLSN: lsn
         )
-        return .metricSnapshot(
-            MetricSnapshot(
-                process: "function.0",
-                incarnation: incarnation,
-                pid: 4_242,
-                appliedLSN: lsn,
-                slots: [SlotMetrics(slot: 3, lsn: lsn, full: true, samples: [sample])]
-            )
+        let series = MetricSeries(
+            process: "function.0",
+            incarnation: incarnation,
+            begins: true,
+            sections: writer.take()
         )
+        return [.metricSnapshot(snapshot), .metricSeries(series)]
     }
 
     private static func routerSnapshot(received: UInt64) throws -> ClusterMessage {
@@ -77,11 +83,11 @@ import TraceModel
         let worker = try FabricPeer("function.0.e7", in: data)
         let router = try FabricPeer("router.e5", in: data)
         defer { for peer in [worker, router] { peer.end() } }
-        try worker.send(Self.workerSnapshot(events: 41, lsn: 800))
+        for message in Self.workerMessages(events: 41, lsn: 800) { try worker.send(message) }
         try router.send(Self.routerSnapshot(received: 41))
         try await wait("ready") {
             // Signs of life, as real ones send them.
-            try worker.send(Self.workerSnapshot(events: 41, lsn: 800))
+            for message in Self.workerMessages(events: 41, lsn: 800) { try worker.send(message) }
             try router.send(Self.routerSnapshot(received: 41))
             return try await aggregator.get("/readyz").status == 200
         }
@@ -130,7 +136,7 @@ import TraceModel
         let worker = try FabricPeer("function.0.e7", in: data)
         let router = try FabricPeer("router.e5", in: data)
         defer { for peer in [worker, router] { peer.end() } }
-        try worker.send(Self.workerSnapshot(events: 41, lsn: 800))
+        for message in Self.workerMessages(events: 41, lsn: 800) { try worker.send(message) }
         // The worker says no more; the router goes on.
         try await wait("the worker is down, its events stay") {
             try router.send(Self.routerSnapshot(received: 41))
@@ -146,7 +152,9 @@ import TraceModel
         // The peers come back by themselves; a worker that replays changes nothing.
         let successor = try FabricPeer("function.0.e8", in: data)
         defer { successor.end() }
-        try successor.send(Self.workerSnapshot(events: 5, lsn: 100, incarnation: 8))
+        for message in Self.workerMessages(events: 5, lsn: 100, incarnation: 8) {
+            try successor.send(message)
+        }
         try router.send(Self.routerSnapshot(received: 41))
         try await wait("ready again") { try await aggregator.status().ready }
         #expect(try await aggregator.status().written_events == 41)
@@ -183,6 +191,30 @@ import TraceModel
         // A router that may have missed it is told.
         try router.send(Self.routerSnapshot(received: 0))
         try await wait("the router is told") { router.received.count { $0 == merged } == 2 }
+    }
+
+    @Test func windowsThatWaitAreShownUntilTheyAreMerged() async throws {
+        let aggregator = try AggregatorProcess(data: data)
+        defer { aggregator.end() }
+        let worker = try FabricPeer("function.0.e7", in: data)
+        defer { worker.end() }
+        func announce(_ window: UInt64, from: LSN, to: LSN) throws {
+            let slots = WindowFactory.range(0...255, from, to)
+            let closed = WindowFactory.announcement(window: window, barrier: to, slots)
+            try worker.send(.segmentsClosed(closed))
+        }
+        let series = "trace_merge_waiting_windows{resource=\"function\"}"
+        // The first window is missing.
+        try announce(2, from: 500, to: 900)
+        try await wait("one window waits") {
+            try await aggregator.text("/metrics").contains("\(series) 1\n")
+        }
+        #expect(try await aggregator.status().merging.waiting_windows == 1)
+        try announce(1, from: 0, to: 500)
+        try await wait("none waits") {
+            try await aggregator.text("/metrics").contains("\(series) 0\n")
+        }
+        #expect(try await aggregator.status().merging.waiting_windows == 0)
     }
 
     @Test func twoAggregatorsShareNeitherADirectoryNorAPort() throws {

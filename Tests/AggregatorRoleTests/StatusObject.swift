@@ -41,6 +41,11 @@ struct StatusObject: Decodable {
         }
     }
 
+    struct Merging: Decodable {
+        let waiting_windows: Int
+    }
+
+    let merging: Merging
     let ready: Bool
     let router: Process
     let aggregator: Process

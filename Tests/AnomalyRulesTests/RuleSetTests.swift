@@ -81,26 +81,35 @@ struct RuleSetTests {
             {
               "overrides": [
                 {"match": {"comm": "java*", "host": "db-*-eu"},
-                 "rules": {"function": {"slow_call": {"duration_ms": 7}}}},
+                 "rules": {"io": {"slow_io": {"latency_ms": 7}}}},
                 {"match": {"comm": "java"}, "rules": {"memory": {"leak": {"enabled": false}}}},
                 {"match": {"pid": 17}, "rules": {}}
               ],
-              "rules": {"function": {"slow_call": {"duration_ms": 50, "cooldown_s": 0}}}
+              "rules": {"io": {"slow_io": {"latency_ms": 50, "cooldown_s": 0}}}
             }
             """
         let set = try RuleSet(Array(text.utf8), file: "f")
         #expect(set.source == Array(text.utf8))
         let all = thresholds(set, comm: "go")
-        #expect(all[.slowCallMilliseconds] == 50 && all.cooldown(of: .slowCall) == 0)
+        #expect(all[.slowIOMilliseconds] == 50 && all.cooldown(of: .slowIO) == 0)
         let first = thresholds(set, comm: "java-9", host: "db-1-eu")
-        #expect(first[.slowCallMilliseconds] == 7 && first.cooldown(of: .slowCall) == 0)
+        #expect(first[.slowIOMilliseconds] == 7 && first.cooldown(of: .slowIO) == 0)
         #expect(thresholds(set, comm: "java", host: "db-1-eu").isEnabled(.leak))
         let second = thresholds(set, comm: "java", host: "db-1-us")
-        #expect(!second.isEnabled(.leak) && second[.slowCallMilliseconds] == 50)
+        #expect(!second.isEnabled(.leak) && second[.slowIOMilliseconds] == 50)
         #expect(thresholds(set, comm: "java-9").isEnabled(.leak))
         let standard = thresholds(RuleSet(), comm: "x")
-        #expect(standard[.slowCallMilliseconds] == 100)
+        #expect(standard[.slowIOMilliseconds] == 100)
         #expect(try RuleSet([], file: "f").source.isEmpty)
+    }
+
+    /// Function and GPU events carry no comm: where it could match something, it is taken.
+    @Test(arguments: [
+        (#"{"comm": "a"}"#, #"{"function": {}, "io": {}}"#), (#"{"comm": "*"}"#, #"{"gpu": {}}"#),
+        (#"{"pid": 7, "host": "a"}"#, #"{"function": {}}"#), (#"{"comm": "a"}"#, "{}"),
+    ])
+    func anOverrideThatCanMatchIsTaken(match: String, rules: String) {
+        #expect(problem(#"{"overrides": [{"match": \#(match), "rules": \#(rules)}]}"#) == nil)
     }
 
     @Test(arguments: [
@@ -159,6 +168,11 @@ struct RuleSetTests {
             "1: overrides[0].match.comm must be a text"
         ),
         ("{\"overrides\": [{\"match\": {\"tid\": 1}}]}", "1: overrides[0].match.tid is not known"),
+        (
+            "{\"overrides\": [{\"rules\": {\"gpu\": {}, \"function\": {}},\n\"match\":\n{\"comm\": \"a\"}}]}",
+            "3: overrides[0].match.comm never matches: function and gpu events carry no comm; "
+                + "match host or pid"
+        ),
         ("{\"overrides\": [{\"when\": 1}]}", "1: overrides[0].when is not known"),
     ])
     func aBadConfigurationIsRefused(text: String, expected: String) {
@@ -187,7 +201,7 @@ struct RuleSetTests {
         #expect(thresholds(matching, comm: "a").isEnabled(.slowIO))
         let deep = String(repeating: "[", count: 100)
         #expect(problem("{\"a\": \(deep)")?.contains("nested too deep") == true)
-        let long = String(repeating: " ", count: Limits.rulesFileBytesMax + 1)
+        let long = String(repeating: " ", count: Limits.configurationBytesMax + 1)
         #expect(problem(long)?.contains("bytes") == true)
         #expect(throws: TraceError.self) { try RuleSet([0x22, 0xFF, 0x22], file: "f") }
     }

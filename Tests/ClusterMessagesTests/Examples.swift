@@ -10,6 +10,16 @@ enum Examples {
         .workerHello(
             WorkerHello(worker: worker, incarnation: 17, pid: 4_242, resumeLSN: 9, checkpointLSN: 8)
         ),
+        .workerHello(
+            WorkerHello(
+                worker: worker,
+                incarnation: 18,
+                pid: 4_243,
+                resumeLSN: 9,
+                checkpointLSN: 8,
+                claim: WorkerHello.Claim(lsn: 10, reason: "ended 3 times here")
+            )
+        ),
         .workerProgress(
             WorkerProgress(
                 worker: worker,
@@ -18,7 +28,9 @@ enum Examples {
                 checkpointLSN: 5
             )
         ),
-        .workerFenced(WorkerFenced(worker: worker, incarnation: 16, reason: "17 said hello, ü")),
+        .workerFenced(
+            WorkerFenced(worker: worker, incarnation: 16, reason: "17 said hello, ü", isLost: true)
+        ),
         .shareHeader(ShareHeader(fromLSN: 100, toLSN: 200, headLSN: 900)),
         .segmentsClosed(segments),
         .windowMerged(WindowMerged(resource: .io, window: 12, files: ["output/json/a", "b"])),
@@ -32,6 +44,15 @@ enum Examples {
                 window: 3,
                 windowBeginLSN: 4,
                 owners: (0..<256).map { UInt16($0 % 64) }
+            )
+        ),
+        .metricSeries(
+            MetricSeries(
+                process: "io.1",
+                incarnation: 4,
+                begins: true,
+                sections: [0, 7, 255],
+                renewedLSN: 1 << 40
             )
         ),
     ]
@@ -71,11 +92,7 @@ enum Examples {
         appliedLSN: 10,
         checkpointLSN: 9,
         headLSN: 11,
-        slots: [
-            SlotMetrics(slot: 255, lsn: 10, full: true, samples: samples, expired: [samples[0]]),
-            SlotMetrics(slot: 0, lsn: 4, full: false, samples: []),
-        ],
-        own: [samples[0]],
+        own: samples,
         router: status
     )
 

@@ -57,6 +57,22 @@ import TraceModel
         #expect(try reader.read(into: &chunk) == 0)
     }
 
+    @Test(arguments: [0, 1, 1_000, 65_536, 300_000], [1, 777, 65_536, 1 << 20])
+    func whatIsCompressedInPiecesExpandsAgain(count: Int, pieceBytes: Int) throws {
+        let bytes = Self.sample(pieceBytes == 1 ? count / 100 : count)
+        let writer = try GzipWriter()
+        var compressed: [UInt8] = []
+        for start in stride(from: 0, to: bytes.count, by: pieceBytes) {
+            bytes[start..<min(start + pieceBytes, bytes.count)].withUnsafeBytes {
+                writer.compress($0, isLast: false) { compressed.append(contentsOf: $0) }
+            }
+        }
+        writer.compress(UnsafeRawBufferPointer(start: nil, count: 0), isLast: true) {
+            compressed.append(contentsOf: $0)
+        }
+        #expect(try Self.expand(compressed) == bytes)
+    }
+
     @Test func membersBehindOneAnotherReadAsOne() throws {
         let first = Self.sample(300_000)
         let second = Self.sample(17)

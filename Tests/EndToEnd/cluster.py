@@ -2,6 +2,7 @@
 import json
 import os
 import pathlib
+import re
 import socket
 import subprocess
 import time
@@ -21,6 +22,8 @@ CHANNEL_OPTIONS = [
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 500),
 ]
+# Of the settings (scripts/cluster --help): what stands in the environment of the tests is not for their clusters.
+SETTING_VARIABLES = re.findall(r";\s+env\s+(\w+)\)", (ROOT / "scripts/lib/options.txt").read_text(encoding="utf-8"))
 
 
 def free_port():
@@ -51,9 +54,10 @@ class Cluster:
         self.environment = {
             name: value
             for name, value in os.environ.items()
-            if name not in ("SERVICE_PORT", "METRICS_PORT", "INACTIVITY_TIMEOUT", "TZ", "TRACE_BIN_DIR")
+            if name not in ("TRACE_BIN_DIR", *SETTING_VARIABLES)
         }
         self.environment["DRAIN_TIMEOUT"] = "60"
+        self.programs = ROOT / ".build/release" if programs is None else pathlib.Path(programs)
         if programs is not None:
             self.environment["TRACE_BIN_DIR"] = str(programs)
         self.channels = []
@@ -73,9 +77,8 @@ class Cluster:
         return self.run("up", "--grpc", self.grpc, "--metrics", self.http, *arguments, seconds=seconds)
 
     def tracectl(self, *arguments, check=True, seconds=120):
-        programs = pathlib.Path(self.environment.get("TRACE_BIN_DIR", ROOT / ".build/release"))
         done = subprocess.run(
-            [programs / "tracectl", *arguments], capture_output=True, text=True, timeout=seconds,
+            [self.programs / "tracectl", *arguments], capture_output=True, text=True, timeout=seconds,
             stdin=subprocess.DEVNULL,
         )
         if check and done.returncode != 0:
@@ -108,6 +111,55 @@ class Cluster:
             return wait_until(settled, f"{received} events received and accounted for", 60)
         except AssertionError as error:
             raise AssertionError(f"{error}; status: {self.status()}") from None
+
+    def settled_status(self, seconds=60):
+        """The status once no worker lags and every event received is accounted for, on /metrics too."""
+
+        def settled():
+            # What is shown may be a second old, and have been settled before the last batch.
+            accepted = self.accepted_events()
+            status = self.status()
+            if not status["ready"] or any(worker["lag_bytes"] for worker in status["workers"]):
+                return None
+            if accepted is None or status["received_events"] < accepted:
+                return None
+            return status if self.imbalance(status) is None else None
+
+        try:
+            return wait_until(settled, "received = written + deduplicated + dead-lettered + rejected", seconds)
+        except AssertionError as error:
+            raise AssertionError(f"{error}; status: {self.status()}") from None
+
+    def accepted_events(self):
+        """As the router counts them at this moment; None where it does not answer."""
+        try:
+            with grpc.insecure_channel(self.grpc, options=CHANNEL_OPTIONS) as channel:
+                answer = channel.unary_unary("/NeuTracer.TracerService/GetStatus")(b"", timeout=10)
+        except grpc.RpcError:
+            return None
+        # Field 2 of StatusResponse, behind the bool that is field 1; 0 is not sent.
+        rest = answer[2:] if answer[:1] == b"\x08" else answer
+        if rest[:1] != b"\x10":
+            return 0
+        value = 0
+        for place, byte in enumerate(rest[1:]):
+            value |= (byte & 0x7F) << (7 * place)
+            if byte < 0x80:
+                break
+        return value
+
+    def imbalance(self, status):
+        """What of the accounting does not add up, in the status or on /metrics; None where all does."""
+        accounted = sum(
+            status[name]
+            for name in ("written_events", "deduplicated_events", "dead_lettered_events", "rejected_events")
+        )
+        if status["received_events"] != accounted:
+            return f"received {status['received_events']}, accounted for {accounted}"
+        counted = sum(self.metrics().get("trace_events_total", {}).values())
+        if counted != status["written_events"]:
+            return f"written {status['written_events']}, trace_events_total {counted}"
+        return None
 
     def get(self, path, accept=None):
         request = urllib.request.Request(f"http://{self.http}{path}", headers={"Accept": accept} if accept else {})

@@ -1,6 +1,7 @@
 import importlib
 import os
 import pathlib
+import signal
 import sys
 from types import SimpleNamespace
 
@@ -10,6 +11,16 @@ from grpc_tools import protoc
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 from cluster import ROOT, Cluster  # noqa: E402
+
+# A shell starts what it puts in the background with SIGINT ignored, programs inherit that, and bash can't
+# undo it: then no Ctrl-C would reach what the tests start. A handler of our own is the default for them.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_addoption(parser):
+    parser.addoption("--kills", type=int, default=12, help="kills in test_kills.py")
+    parser.addoption("--soak-seconds", type=int, default=20, help="how long test_soak.py goes on")
+    parser.addoption("--seed", type=int, help="seed of test_kills.py; printed otherwise")
 
 
 @pytest.fixture(scope="session")
@@ -42,6 +53,8 @@ def _running(directory, programs, *options):
     try:
         cluster.up(*options)
         yield cluster
+        if cluster.status()["ready"]:
+            cluster.settled_status()
     except BaseException:
         print(cluster.logs())
         raise

@@ -2,7 +2,9 @@
 import collections
 import csv
 import gzip
+import io
 import json
+import subprocess
 
 # The columns that the original server's analysis tools read by name, in its order.
 CSV_COLUMNS = {
@@ -28,12 +30,19 @@ def json_files(data, resource="*"):
 
 
 def csv_files(data, resource="*"):
-    return sorted(data.glob(f"output/csv/{resource}_trace_*.csv"))
+    return sorted(data.glob(f"output/csv/{resource}_trace_*.csv*"))
+
+
+def opened(path):
+    """A final file's text, its line ends as they are."""
+    if path.suffix == ".zst":
+        done = subprocess.run(["zstd", "-dc", path], capture_output=True, check=True)
+        return io.StringIO(done.stdout.decode("utf-8"), newline="")
+    return (gzip.open if path.suffix == ".gz" else open)(path, "rt", newline="", encoding="utf-8")
 
 
 def trace_events(path):
-    opened = gzip.open if path.suffix == ".gz" else open
-    with opened(path, "rt", encoding="utf-8") as file:
+    with opened(path) as file:
         return json.load(file)["traceEvents"]
 
 
@@ -50,7 +59,7 @@ def records(data, resource):
 def rows(data, resource):
     found = []
     for path in csv_files(data, resource):
-        with open(path, newline="", encoding="utf-8") as file:
+        with opened(path) as file:
             reader = csv.DictReader(file)
             expected = CSV_COLUMNS[resource]
             assert list(reader.fieldnames[: len(expected)]) == expected, path.name

@@ -1,21 +1,15 @@
 """/metrics, as promtool and a real Prometheus server read it."""
+import gzip
 import json
-import shutil
 import subprocess
-import urllib.parse
 import urllib.request
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
-from cluster import free_port, wait_until
+from cluster import wait_until
+from monitoring import Prometheus, tool
 from traffic import RESOURCES, Traffic
-
-
-def tool(name):
-    path = shutil.which(name)
-    if path is None:
-        pytest.skip(f"{name} is not on the PATH; scripts/test brings it")
-    return path
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +53,99 @@ def test_the_originals_names_are_served(shared_cluster, traffic):
     assert counted == {resource: len(traffic.sent[resource]) for resource in RESOURCES}
 
 
+# The original's metrics: their labels, and the value after the module's traffic where it is the same for all
+# series (the last one sent, as in the original).
+ORIGINALS = {
+    "neutracer_traces_total": ("type", None),
+    "neutracer_batch_size_bucket": ("type le", None),
+    "neutracer_active_clients": ("", None),
+    "neutracer_processing_time_seconds_bucket": ("le", None),
+    "neutracer_inactivity_time_seconds": ("", None),
+    "neutracer_function_calls_total": ("function process", 3),
+    "neutracer_function_duration_seconds_bucket": ("function process le", None),
+    "neutracer_function_stats": ("function process metric", None),
+    "neutracer_active_functions": ("process", 0),
+    "neutracer_cpu_utilization_percent": ("pid process", 0.4225),
+    "neutracer_cpu_on_time_microseconds": ("pid process", 5000),
+    "neutracer_cpu_off_time_microseconds": ("pid process", 700),
+    "neutracer_cpu_migrations_total": ("pid process", 2),
+    "neutracer_numa_migrations_total": ("pid process", 1),
+    "neutracer_io_throughput_bytes": ("pid operation", None),
+    "neutracer_io_latency_ms": ("pid operation", None),
+    "neutracer_io_ops_per_second": ("pid operation", 0),
+    "neutracer_io_total_bytes": ("pid operation", None),
+    "neutracer_memory_usage_bytes": ("pid", 65536),
+    "neutracer_memory_peak_bytes": ("pid", 131072),
+    "neutracer_memory_allocations_per_second": ("pid", 0),
+    "neutracer_memory_frees_per_second": ("pid", 0),
+    "neutracer_memory_total_allocations": ("pid", 10),
+    "neutracer_memory_total_frees": ("pid", 4),
+    "neutracer_memory_allocation_size_bytes_bucket": ("pid le", None),
+    "neutracer_network_tx_bytes_rate": ("pid process", 0),
+    "neutracer_network_rx_bytes_rate": ("pid process", 0),
+    "neutracer_network_tx_packets_rate": ("pid process", 0),
+    "neutracer_network_rx_packets_rate": ("pid process", 0),
+    "neutracer_network_total_tx_bytes": ("pid process", 1500),
+    "neutracer_network_total_rx_bytes": ("pid process", 300),
+    "neutracer_network_total_tx_packets": ("pid process", 3),
+    "neutracer_network_total_rx_packets": ("pid process", 2),
+    "neutracer_network_active_connections": ("pid process", 1),
+    "neutracer_network_listening_ports": ("pid process", 0),
+    "neutracer_gpu_memory_size_bytes": ("pid", 1 << 20),
+    "neutracer_gpu_memory_transfer_rate_Mbytes_per_second": ("pid kind_str", 1),
+    "neutracer_gpu_kernel_function_count": ("pid kernel_name", 5),
+}
+
+
+@pytest.mark.parametrize("name", ORIGINALS)
+def test_the_originals_metrics_keep_their_labels_and_meaning(shared_cluster, traffic, name):
+    labels, value = ORIGINALS[name]
+    series = shared_cluster.metrics("/metrics/neutracer")[name]
+    assert series
+    for found in series:
+        assert {label for label, _ in found} == set(labels.split())
+    if value is not None:
+        assert set(series.values()) == {value}
+
+
+def test_nothing_else_is_served_by_the_originals_names(shared_cluster, traffic):
+    ours = {name.removesuffix("_bucket") for name in ORIGINALS}
+    served = {
+        family.name + ("_total" if family.type == "counter" else "")
+        for family in text_string_to_metric_families(shared_cluster.get("/metrics/neutracer"))
+    }
+    assert served == ours
+
+
+def test_the_originals_values_by_operation_and_metric(shared_cluster, traffic):
+    metrics = shared_cluster.metrics("/metrics/neutracer")
+    for name, expected in {
+        "neutracer_io_throughput_bytes": {"read": 512, "write": 0},
+        "neutracer_io_total_bytes": {"read": 512, "write": 0},
+        "neutracer_io_latency_ms": {"read": 0.25, "write": 0.5},
+    }.items():
+        assert {(dict(labels)["operation"], value) for labels, value in metrics[name].items()} == set(expected.items())
+    averages = {
+        value for labels, value in metrics["neutracer_function_stats"].items()
+        if dict(labels)["metric"] == "avg_duration_us"
+    }
+    assert averages == {7}
+    assert {dict(labels)["metric"] for labels in metrics["neutracer_function_stats"]} == {
+        "avg_duration_us", "max_duration_seconds"
+    }
+    processes = {dict(labels)["process"] for labels in metrics["neutracer_active_functions"]}
+    assert processes == {"pid-4001", "pid-4002", "pid-4003"}
+
+
+def test_inactivity_is_the_time_since_the_last_batch(shared_cluster, traffic):
+    def inactivity():
+        return shared_cluster.metrics("/metrics/neutracer")["neutracer_inactivity_time_seconds"][()]
+
+    first = inactivity()
+    assert 0 <= first < 600
+    wait_until(lambda: inactivity() > first, "time goes on")
+
+
 @pytest.mark.parametrize("path", ["/metrics", "/metrics/neutracer"])
 def test_promtool_finds_nothing(shared_cluster, traffic, path):
     done = subprocess.run(
@@ -82,32 +169,17 @@ def test_openmetrics_is_served_to_those_who_ask(shared_cluster, traffic):
 
 
 def test_a_prometheus_server_scrapes_it(shared_cluster, traffic, tmp_path):
-    address = f"127.0.0.1:{free_port()}"
-    configuration = tmp_path / "prometheus.yml"
-    configuration.write_text(json.dumps({
+    (tmp_path / "prometheus.yml").write_text(json.dumps({
         "global": {"scrape_interval": "1s"},
         "scrape_configs": [{"job_name": "trace", "static_configs": [{"targets": [shared_cluster.http]}]}],
     }))  # YAML takes JSON
-    server = subprocess.Popen(
-        [tool("prometheus"), f"--config.file={configuration}", f"--storage.tsdb.path={tmp_path / 'tsdb'}",
-         f"--web.listen-address={address}"],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )
-    try:
-        def query(expression):
-            url = f"http://{address}/api/v1/query?query={urllib.parse.quote(expression)}"
-            try:
-                with urllib.request.urlopen(url, timeout=5) as response:
-                    result = json.load(response)["data"]["result"]
-            except OSError:
-                return None  # not up yet
-            return float(result[0]["value"][1]) if result else None
+    with Prometheus(tmp_path) as prometheus:
 
-        wait_until(lambda: query('up{job="trace"}') == 1, "a successful scrape")
-        wait_until(lambda: query("sum(trace_events_total)") == traffic.events, "every event in Prometheus")
-    finally:
-        server.terminate()
-        server.wait(30)
+        def value(expression):
+            return next((number for _, number in prometheus.query(expression)), None)
+
+        wait_until(lambda: value('up{job="trace"}') == 1, "a successful scrape")
+        wait_until(lambda: value("sum(trace_events_total)") == traffic.events, "every event in Prometheus")
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/"])
@@ -119,3 +191,67 @@ def test_status_is_served_too(shared_cluster, traffic):
     served, printed = json.loads(shared_cluster.get("/status")), shared_cluster.status()
     assert served.keys() == printed.keys()
     assert served["received_events"] == printed["received_events"] == traffic.events
+
+
+# A page of many series
+
+
+FUNCTIONS = 50_500  # more than a metric shows: 500 of each go into "other"
+
+
+@pytest.fixture(scope="module")
+def crowded(shared_cluster, traffic, contract):
+    """The module's cluster once it has more series of a metric than are shown."""
+    before = shared_cluster.status()["received_events"]
+    stub = contract.services.TracerServiceStub(shared_cluster.channel())
+    for start in range(0, FUNCTIONS, 5_050):
+        batch = contract.messages.TraceBatch()
+        for number in range(start, start + 5_050):
+            batch.trace_data.add(
+                timestamp=f"1760000100.{number:06d}", event_type=0, cookie=1_000_000 + number,
+                function_name=f"crowd::function_{number}", pid=777, tgid=777 + number % 50,
+            )
+        assert stub.SendTraceBatch(batch, timeout=60).success
+    shared_cluster.quiet_status(before + FUNCTIONS)
+    return before + FUNCTIONS
+
+
+def fetch(cluster, **headers):
+    request = urllib.request.Request(f"http://{cluster.http}/metrics", headers=headers)
+    with urllib.request.urlopen(request, timeout=60) as response:
+        return response.headers, response.read()
+
+
+def test_more_series_than_are_shown_fold_into_other(shared_cluster, traffic, crowded):
+    metrics = shared_cluster.metrics()
+    calls = metrics["trace_function_calls_total"]
+    assert len(calls) == 50_001
+    assert sum(calls.values()) == FUNCTIONS + len(traffic.completed_calls)
+    others = tuple((label, "other") for label in ("function", "host", "pid", "process"))
+    known = sum(dict(labels)["function"] in ("compute", "helper<int>") for labels in calls)
+    assert calls[others] == FUNCTIONS + known - 50_000, "each of them was called once"
+    overflow = by_label(metrics["trace_errors_total"], "kind")["series_overflow"]
+    assert overflow >= FUNCTIONS - 50_000
+    assert metrics["trace_metric_series"][(("metric", "trace_function_calls_total"),)] == 50_001
+
+
+def test_promtool_reads_a_large_page(shared_cluster, crowded):
+    done = subprocess.run(
+        [tool("promtool"), "check", "metrics"], input=shared_cluster.get("/metrics"), capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_large_page_comes_in_every_form(shared_cluster, crowded):
+    plain = fetch(shared_cluster)[1]
+    headers, packed = fetch(shared_cluster, **{"Accept-Encoding": "gzip"})
+    assert headers["Content-Encoding"] == "gzip" and len(packed) < len(plain) / 4
+    names = [
+        {line.split("{")[0].split(" ")[0] for line in page.decode().splitlines() if not line.startswith("#")}
+        for page in (plain, gzip.decompress(packed))
+    ]
+    assert names[0] == names[1]
+    headers, page = fetch(shared_cluster, Accept="application/openmetrics-text; version=1.0.0")
+    assert headers["Content-Type"].startswith("application/openmetrics-text")
+    assert page.decode().endswith("# EOF\n")
+    assert page.count(b"\ntrace_function_calls_total{") == 50_001

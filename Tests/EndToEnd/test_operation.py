@@ -201,14 +201,20 @@ def test_status_for_people_and_logs(cluster):
 
 @pytest.mark.parametrize(
     "arguments",
-    [["frobnicate"], ["up", "--workers", "function=0"], ["up", "--grpc", "nowhere"], ["scale"], ["stop", "--json"]],
+    [
+        ["frobnicate"], ["up", "--workers", "function=0"], ["up", "--grpc", "nowhere"], ["up", "--log-budget", "1"],
+        ["scale"], ["stop", "--json"],
+        ["up", "--csv-formula-guard=maybe"], ["up", "--retain-age", "0d"], ["up", "--retain-bytes", "1.5G"], ["up", "--compress", "rar"],
+        ["reload", "now"], ["up", "--frobnicate"], ["up", "now"], ["up", "--workers"], ["up", "--grpc", ""],
+        ["up", "--config", "/nowhere.json"], ["stop", "--grpc", "127.0.0.1:1"],
+    ],
 )
-def test_nonsense_is_refused(tmp_path, arguments):
-    done = subprocess.run(
-        [ROOT / "scripts/cluster", *arguments, "--data", tmp_path / "data"], capture_output=True, text=True
-    )
+def test_nonsense_is_refused(tmp_path, programs, arguments):
+    cluster = Cluster(tmp_path / "data", programs)
+    done = cluster.run(*arguments, check=False)
     assert done.returncode == 2
     assert done.stderr.startswith("error: ")
+    assert not cluster.processes()
 
 
 # Scaling

@@ -1,6 +1,8 @@
 """What was sent stands in the files, once, and viewers take them."""
+import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -126,6 +128,45 @@ def test_timestamps_are_read_in_the_configured_zone(cluster, contract):
     ]
 
 
+def test_a_window_too_large_for_viewers_becomes_several_files(cluster, contract):
+    limits = (ROOT / "Sources/TraceModel/Limits.swift").read_text(encoding="utf-8")
+    limit = int(re.search(r"finalFileBytesMax = ([\d_]+)", limits)[1].replace("_", ""))
+    # A byte of such a name is six in JSON, which the bytes received say nothing of.
+    name = "\x01" * 4096
+    stamps = [1_760_000_000_000_000 + 1000 * number for number in range(4_800)]
+    stub = contract.services.TracerServiceStub(cluster.channel())
+    for start in range(0, len(stamps), 800):
+        batch = contract.messages.TraceBatch()
+        for number in range(start, start + 800):
+            # The first call goes on to the end, around all others.
+            is_outer = number in (0, len(stamps) - 1)
+            batch.trace_data.add(
+                timestamp=f"{stamps[number] // 1_000_000}.{stamps[number] % 1_000_000:06d}",
+                event_type=int(number > 0) if is_outer else 1 - number % 2,
+                cookie=0 if is_outer else (number + 1) // 2, function_name="outer" if is_outer else name,
+                pid=4101, tgid=4001,
+            )
+        assert stub.SendTraceBatch(batch, timeout=60).success
+    cluster.run("finalize")
+
+    files = json_files(cluster.data, "function")
+    assert sum(path.stat().st_size for path in files) > limit
+    assert all(path.stat().st_size <= limit for path in files), [path.stat().st_size for path in files]
+    assert len(files) == 2 and files[1].name == files[0].stem + "~002.json"
+    parts = [trace_events(path) for path in files]
+    assert [round(event["ts"]) for part in parts for event in part if event.get("cat") == "function"] == stamps
+    again = [event for event in parts[1] if event.get("cat") == "continued"]
+    assert (again[0]["name"], again[0]["ph"], round(again[0]["ts"])) == ("outer", "B", stamps[0])
+    if CONFORMANCE.is_file():
+        done = subprocess.run([sys.executable, CONFORMANCE, *files], capture_output=True, text=True)
+        assert done.returncode == 0 and "E without B" not in done.stdout, done.stdout
+
+    published = cluster.metrics()["trace_final_files_total"][("resource", "function"),]
+    assert published == len(list(cluster.data.glob("output/[a-z]*/*function*")))
+    read = json.loads(cluster.tracectl("cat", "--data", str(cluster.data), "--resource", "function").stdout)
+    assert [round(event["ts"]) for event in read["traceEvents"] if event["ph"] in "BE"] == stamps
+
+
 def test_an_empty_window_writes_no_file(cluster):
     cluster.run("finalize")
     assert not json_files(cluster.data) and not csv_files(cluster.data)
@@ -148,3 +189,43 @@ def test_inactivity_finalizes_and_stops(cluster, contract):
     # And it can be started again, as it was.
     cluster.up("--inactivity-timeout", "0")
     assert cluster.status()["ready"]
+
+
+@pytest.mark.parametrize("cluster", [["--retain-bytes", "1K"]], indirect=True)
+def test_retention_deletes_the_oldest_windows_whole_and_nothing_else(cluster, contract):
+    foreign = cluster.data / "output/json/function_trace_mine.json"
+    foreign.parent.mkdir(exist_ok=True)
+    foreign.write_text("mine")
+
+    def finals():
+        return set(cluster.data.glob("output/[a-z]*/*"))
+
+    traffic = Traffic(contract.messages)
+    windows = []
+    for _ in range(2):
+        before = finals()
+        send(cluster, contract, traffic, batches=1)
+        cluster.run("finalize")
+        windows.append(finals() - before - {foreign})
+        assert len(windows[-1]) >= 3 * len(RESOURCES)
+    wait_until(lambda: finals() == windows[1] | {foreign}, "the first window to go as a whole")
+    # What it keeps survives a restart, and the newest windows go only by their age.
+    cluster.stop()
+    cluster.up("--retain-bytes", "off", "--retain-age", "1s")
+    wait_until(lambda: finals() == {foreign}, "all windows to go by their age")
+    deleted = cluster.metrics()["trace_retention_files_deleted_total"][()]
+    assert deleted == len(windows[0] | windows[1])
+
+
+@pytest.mark.parametrize(
+    ("cluster", "suffix"), [(["--compress", "gzip"], ".gz"), (["--compress", "zstd"], ".zst")], indirect=["cluster"]
+)
+def test_compressed_files_hold_the_same_and_are_read_back(cluster, contract, suffix):
+    traffic = Traffic(contract.messages)
+    send(cluster, contract, traffic, batches=5)
+    cluster.run("finalize")
+    files = json_files(cluster.data) + csv_files(cluster.data)
+    assert len(files) >= 2 * len(RESOURCES) and {path.suffix for path in files} == {suffix}
+    assert_holds_exactly(cluster.data, traffic)
+    text = cluster.tracectl("cat", "--data", str(cluster.data), "--resource", "io", "--format", "csv").stdout
+    assert len(text.splitlines()) == 1 + len(rows(cluster.data, "io"))

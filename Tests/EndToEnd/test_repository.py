@@ -38,6 +38,19 @@ def test_a_forbidden_import_is_found(copy, target, line):
     assert f"Sources/{target}/Intruder.swift:1" in text
 
 
+@pytest.mark.parametrize(
+    ("form", "file"),
+    [
+        ("page", "deploy/CONFIGURATION.md"), ("options", "scripts/lib/options.txt"),
+        ("environment", "deploy/systemd/cluster.env"),
+    ],
+)
+def test_what_is_told_about_settings_is_current(programs, form, file):
+    """Written by scripts/generate-reference."""
+    told = subprocess.run([programs / "tracectl", "config", "reference", "--format", form], capture_output=True)
+    assert told.stdout == (ROOT / file).read_bytes()
+
+
 def test_a_target_outside_the_table_is_found(copy):
     (copy / "Sources/Newcomer").mkdir()
     (copy / "Sources/Newcomer/Newcomer.swift").write_text("")

@@ -1,4 +1,6 @@
 """tracectl as a source of events: the agent that samples this machine, and recordings of real programs."""
+import csv
+import io
 import json
 import subprocess
 import sys
@@ -42,6 +44,44 @@ def test_a_recording_of_a_real_program_is_imported(cluster, tmp_path):
     assert len(events) == 2 * len(calls)
     leaves = [event for event in events if event["ph"] == "B" and "leaf" in event["name"]]
     assert len(leaves) == sum("leaf" in call["name"] for call in calls)
+
+
+def test_windows_and_hosts_are_read_back_as_one(cluster, contract):
+    """A call that outlasts a window is opened once, and all stands in order of time."""
+    start = 1_760_000_000
+
+    def send(host, *events):
+        batch = contract.messages.TraceBatch(host=host)
+        for second, event_type, cookie in events:
+            batch.trace_data.add(
+                timestamp=f"{start + second}.5", event_type=event_type, cookie=cookie, function_name="f", pid=7, tgid=7
+            )
+        assert contract.services.TracerServiceStub(cluster.channel()).SendTraceBatch(batch, timeout=30).success
+
+    send("one", (0, 0, 1), (1, 0, 2), (4, 1, 2))
+    send("two", (2, 0, 3), (3, 1, 3))
+    cluster.run("finalize")
+    send("one", (5, 0, 4), (7, 1, 4), (9, 1, 1))
+    send("two", (6, 0, 5), (8, 1, 5))
+    cluster.run("finalize")
+
+    def cat(*arguments):
+        return cluster.tracectl("cat", "--data", str(cluster.data), "--resource", "function", *arguments).stdout
+
+    events = [event for event in json.loads(cat())["traceEvents"] if event["ph"] in "BE"]
+    seen = [(event["ts"] // 1_000_000 - start, event["ph"], event["args"]["cookie"]) for event in events]
+    assert seen == [
+        (0, "B", 1), (1, "B", 2), (2, "B", 3), (3, "E", 3), (4, "E", 2),
+        (5, "B", 4), (6, "B", 5), (7, "E", 4), (8, "E", 5), (9, "E", 1),
+    ]
+    rows = list(csv.DictReader(io.StringIO(cat("--format", "csv"), newline="")))
+    assert [(row["host"], row["Cookie"]) for row in rows] == [
+        ("two", "3"), ("one", "2"), ("one", "4"), ("two", "5"), ("one", "1"),
+    ]
+
+    (summary,) = json.loads(cluster.tracectl("summary", "--data", str(cluster.data), "--json").stdout)
+    (overall,) = summary["tables"]["functions_overall"]["top"]["busiest"]
+    assert overall["function"] == "f" and overall["calls"] == 5 and overall["total_ms"] == 17_000
 
 
 def test_batches_from_files_are_sent(cluster, contract, tmp_path):

@@ -44,6 +44,20 @@ import TraceModel
         try #expect(ScaleRequest(decoding: []).counts == [])
         let scaled = ScaleResponse(counts: counts, movedSlots: 128)
         try #expect(ScaleResponse(decoding: scaled.encoded()) == scaled)
+        let slots = SlotsResponse(holdings: [
+            SlotHolding(
+                worker: WorkerName(resource: .function, index: 1),
+                slots: [0...3, 9...9],
+                since: 7
+            ),
+            SlotHolding(
+                worker: WorkerName(resource: .gpu, index: 0),
+                slots: [0...255],
+                since: 1 << 40
+            ),
+        ])
+        try #expect(SlotsResponse(decoding: slots.encoded()) == slots)
+        try #expect(SlotsResponse(decoding: []).holdings == [])
     }
 
     @Test func damagedAndOversizedRequestsAreRefused() {

@@ -1,5 +1,6 @@
 import OperatorTools
 import Testing
+import TraceModel
 
 struct ArgumentTextTests {
     @Test func addresses() {

@@ -6,7 +6,8 @@ import TraceModel
 struct StatusTests {
     private static let body = """
         {"ready":true,"router":{"pid":11,"lsn":5},"aggregator":{"pid":12},"workers":[
-        {"name":"function.0","resource":"function","index":0,"pid":13,"up":true,"lag_bytes":1234567},
+        {"name":"function.0","resource":"function","index":0,"pid":13,"up":true,"lag_bytes":1234567,
+        "skew_ratio":1.256},
         {"name":"cpu.0","resource":"cpu","index":0,"pid":null,"up":false,"lag_bytes":0}],
         "received_events":10,"written_events":7,"deduplicated_events":1,"dead_lettered_events":1,
         "rejected_events":1,"of_a_later_version":[1]}
@@ -32,8 +33,27 @@ struct StatusTests {
         let status = try StatusQuery.answer(Array(Self.body.utf8)).status
         let lines = StatusTable(status, terminal: .output).text.split(separator: "\n")
         #expect(lines.contains { $0.contains("function.0") && $0.contains("1,234,567") })
+        #expect(lines.contains { $0.contains("function.0") && $0.hasSuffix("   1.26") })
         #expect(lines.contains { $0.contains("cpu.0") && $0.contains("down") })
         #expect(lines.contains { $0.contains("Events written") && $0.hasSuffix(" 7") })
+    }
+
+    @Test func theTableSaysWhatIsBeingMerged() throws {
+        func line(_ merging: String) throws -> String? {
+            let body = Self.body.replacing("\"of_a_later_version\":[1]", with: merging)
+            let status = try StatusQuery.answer(Array(body.utf8)).status
+            return StatusTable(status, terminal: .output).text.split(separator: "\n")
+                .first { $0.hasPrefix("Merging") }.map(String.init)
+        }
+        let current =
+            #""current":{"resource":"io","window":12,"merged_bytes":1000,"total_bytes":25000}"#
+        #expect(
+            try line(#""merging":{"waiting_windows":3,\#(current)}"#)
+                == "Merging     io window 12, 1,000 of 25,000 bytes; 3 windows wait"
+        )
+        #expect(try line(#""merging":{"waiting_windows":1}"#) == "Merging     1 window waits")
+        #expect(try line(#""merging":{"waiting_windows":0}"#) == "Merging     nothing waits")
+        #expect(try line(#""older":1"#) == nil)
     }
 
     @Test func nobodyThereIsStillAnObject() throws {

@@ -43,6 +43,7 @@ struct SummaryQueryTests {
             from: 1_760_000_000_000_000_000,
             to: 1_760_000_001_000_000_000
         )
+        var place = UInt32.max
         for call in calls {
             var values = SummaryValues()
             var sketch = QuantileSketch()
@@ -59,7 +60,8 @@ struct SummaryQueryTests {
                     values: values,
                     sketch: sketch
                 ),
-                toTable: 1
+                toTable: 1,
+                place: &place
             )
         }
         return summary
@@ -96,6 +98,11 @@ struct SummaryQueryTests {
         #expect(rows[0]["mean_ms"] as? Double == 220)
         #expect(report.text.contains("functions, slowest") && report.text.contains("440.000"))
         #expect(!report.text.contains("\u{1B}[b"))
+        // Over all processes, without columns that say which.
+        let lines = report.text.split(separator: "\n", omittingEmptySubsequences: false)
+        let title = try #require(lines.firstIndex { $0 == "  functions overall, busiest" })
+        #expect(lines[title + 1].hasPrefix("  FUNCTION  CALLS"))
+        #expect(lines[title + 2].hasPrefix("  main          2"))
 
         let last = try Self.slowest(try Self.report(directory, isLastWindowOnly: true))
         #expect(last[0]["calls"] as? Int == 1)
@@ -108,7 +115,7 @@ struct SummaryQueryTests {
         try directory.add(Self.functions([("main", 40)]), window: 1)
         let path = "\(directory.path)/output/summary/summary_20251009_085321_function.json"
         var text = try String(contentsOfFile: path, encoding: .utf8)
-        text = text.replacing("\"state\":\"AQ", with: "\"state\":\"AA")
+        text = text.replacing("\"state\":\"Ag", with: "\"state\":\"AA")
         try Data(text.utf8).write(to: URL(filePath: path))
         #expect(throws: TraceError.self) { try Self.report(directory) }
         let nowhere = SummaryQuery(

@@ -158,6 +158,9 @@ import TraceWire
         #expect(host.hasPrefix("invalidArgument") && host.contains("host"))
         let client = text(desk.admit(TestBatch.bytes(events: 1, client: long, sequence: 1)))
         #expect(client.hasPrefix("invalidArgument") && client.contains("client_id"))
+        let hostField: [UInt8] = [0xBA, 0x06, 2, 0x61, 0xFF]
+        let unreadable = text(desk.admit(TestBatch.bytes(events: 1) + hostField))
+        #expect(unreadable == "invalidArgument 1 0: host: no valid UTF-8")
         #expect(desk.group.isEmpty && desk.group.byteCount == 0)
         let most = String(repeating: "x", count: 255)
         #expect(text(desk.admit(TestBatch.bytes(events: 1, host: most))) == "accepted 1 0")

@@ -3,6 +3,7 @@ import GRPCTransport
 import IngestLog
 import TestSupport
 import Testing
+import TraceMetrics
 import TraceModel
 
 @testable import RouterRole
@@ -27,7 +28,7 @@ import TraceModel
         var groups: [CommitGroup] = []
         let deadline = ContinuousClock.now + .seconds(30)
         while !isMet(groups), ContinuousClock.now < deadline {
-            groups += router.inbox.take().map(\.group)
+            groups += router.inbox.takeStretches().joined().map(\.group)
         }
         #expect(isMet(groups))
         return groups
@@ -42,6 +43,24 @@ import TraceModel
             }
             #expect(router.context.acceptedEvents == 40)
         }
+    }
+
+    @Test func answersAreTimedAndNothingIsLeftWaiting() throws {
+        var own: [MetricSample] = []
+        try run { router in
+            for _ in 0..<5 { _ = try router.send(TestBatch.bytes(events: 2)) }
+            // The last answer may be out before it is counted.
+            _ = try router.barrier()
+            own = router.context.ownSamples(head: router.recovery.log.end)
+        }
+        let acks = try #require(own.first { $0.family == .routerAckSeconds })
+        guard case .histogram(let buckets, let sum) = acks.value else {
+            Issue.record("\(acks)")
+            return
+        }
+        #expect(buckets.reduce(0, +) == 5 && sum > 0)
+        let waiting = try #require(own.first { $0.family == .routerQueueBytes })
+        #expect(waiting.value == .gauge(0))
     }
 
     /// Whatever shares a commit: each call is answered once, and all that was acked is there.

@@ -1,6 +1,7 @@
 import GRPCServices
 import GRPCTransport
 import IngestLog
+import SystemIO
 import TestSupport
 import Testing
 import TraceModel
@@ -64,7 +65,7 @@ import TraceModel
     private func take(
         _ queue: IngestQueue
     ) throws -> (group: CommitGroup, requests: [IngestQueue.BarrierRequest]) {
-        guard case .group(let group, let requests) = queue.take(deadline: .max) else {
+        guard case .group(let group, let requests, _) = queue.take(deadline: .max) else {
             throw TraceError(.unreachable, "the queue has ended")
         }
         return (group, requests)
@@ -105,6 +106,24 @@ import TraceModel
             #expect(again.entries.count == 1, "it can be sent again")
             for ticket in again.tickets { ticket.pay() }
             #expect(answers.wait { $0.count == 5 })
+        }
+    }
+
+    /// Where many calls share a group, the next one waits for more.
+    @Test func groupsThatManyCallsShareAreNotTakenAtOnce() throws {
+        try withQueue { desk, send in
+            let answers = Answers([])
+            for _ in 0..<Limits.commitSharedMin { send(TestBatch.bytes(events: 1), answers) }
+            #expect(desk.submitted.wait { $0 == Limits.commitSharedMin })
+            let began = WallClock.monotonic()
+            let shared = try take(desk.queue).group
+            #expect(shared.tickets.count == Limits.commitSharedMin)
+            send(TestBatch.bytes(events: 1), answers)
+            let next = try take(desk.queue).group
+            #expect(WallClock.monotonic() - began >= Limits.commitSpacingNanoseconds)
+            #expect(next.tickets.count == 1)
+            for ticket in shared.tickets + next.tickets { ticket.pay() }
+            #expect(answers.wait { $0.count == Limits.commitSharedMin + 1 })
         }
     }
 
@@ -159,7 +178,7 @@ import TraceModel
 
     @Test func theDeadlineEndsTheWait() throws {
         let queue = IngestQueue(dedup: DedupWindow())
-        guard case .group(let group, let requests) = queue.take(deadline: 0) else {
+        guard case .group(let group, let requests, _) = queue.take(deadline: 0) else {
             Issue.record("the queue has ended")
             return
         }

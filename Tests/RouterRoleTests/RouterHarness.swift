@@ -24,7 +24,11 @@ final class RouterHarness {
     private let committer: DedicatedThread
 
     /// Opens the directory's log as a router does at its start.
-    init(_ directory: TemporaryDirectory, workers: [Resource: Int] = [:]) throws {
+    init(
+        _ directory: TemporaryDirectory,
+        workers: [Resource: Int] = [:],
+        logBudgetBytes: Int = .max
+    ) throws {
         self.directory = directory
         let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
         let path = "\(directory.path)/\(ClusterPaths.log)"
@@ -45,7 +49,8 @@ final class RouterHarness {
             incarnation: 1,
             logSalt: Self.salt,
             damaged: [],
-            accepted: writer.counts.acceptedTotal
+            accepted: writer.counts.acceptedTotal,
+            logBudgetBytes: logBudgetBytes
         )
         inbox = try FabricInbox(durable: writer.end)
         queue = IngestQueue(dedup: recovery.state.dedup)

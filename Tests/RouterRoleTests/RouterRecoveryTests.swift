@@ -11,17 +11,6 @@ import TraceModel
 
     init() throws { directory = try TemporaryDirectory() }
 
-    /// An unknown field of this size: bytes for the log, no event.
-    private func padding(_ count: Int) -> [UInt8] {
-        var bytes: [UInt8] = [0xC2, 0x0C]  // field 200, length-delimited
-        var length = UInt64(count)
-        while length >= 0x80 {
-            bytes.append(UInt8(truncatingIfNeeded: length) | 0x80)
-            length >>= 7
-        }
-        return bytes + [UInt8(length)] + [UInt8](repeating: 0, count: count)
-    }
-
     @Test func windowsMapAndBatchesSeenOutliveARestart() throws {
         let wider = SlotMap(workers: [.cpu: 3]).rescaled(.io, to: 6)
         let batch = TestBatch.bytes(events: 2, client: "c", sequence: 9)
@@ -64,7 +53,7 @@ import TraceModel
             _ = try first.barrier(wider)
             last = try first.barrier()
             let end = try RouterHarness.read(directory).end
-            for _ in 0..<3 { _ = try first.send(padding(Limits.logFileBytes / 2)) }
+            for _ in 0..<3 { _ = try first.send(TestBatch.padding(Limits.logFileBytes / 2)) }
             first.inbox.trimmableLSN = end + LSN(Limits.logFileBytes)
             // The commit behind which files go.
             _ = try first.send(TestBatch.bytes(events: 1))

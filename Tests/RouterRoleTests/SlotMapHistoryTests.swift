@@ -25,6 +25,17 @@ import TraceModel
         return history
     }
 
+    @Test func slotsAreHeldSinceTheBarrierThatMovedThem() {
+        let holdings = history([Self.one, Self.two, Self.two, Self.one]).holdings
+        let first = holdings.filter { $0.worker == WorkerName(resource: .function, index: 0) }
+        #expect(first.map(\.since) == [0, 300])
+        #expect(first.map(\.count) == [128, 128])
+        #expect(holdings.count == Resource.count + 1)
+        let others = holdings.filter { $0.worker.resource != .function }
+        #expect(others.allSatisfy { $0.since == 0 && $0.slotText == "0-255" })
+        #expect(!holdings.contains { $0.worker == Self.second })
+    }
+
     @Test func aRecordBelongsToTheWindowItBeginsIn() {
         let history = history([Self.one, Self.two, Self.two])
         for (lsn, window, map) in [
@@ -38,16 +49,44 @@ import TraceModel
         #expect(history.current == Self.two)
     }
 
-    @Test func aWorkerBeginsWhereItOwnsSlotsWithoutABreak() {
+    @Test func aWorkerBeginsWhereItFirstOwnedSlots() {
         let name = Self.second
         #expect(history([Self.one]).firstOwned(by: name) == nil)
         #expect(history([Self.one, Self.two, Self.two]).firstOwned(by: name) == 100)
         #expect(history([Self.two, Self.two]).firstOwned(by: name) == 0)
-        #expect(history([Self.one, Self.two, Self.one]).firstOwned(by: name) == nil)
+        // What it has lost again it must still hand over.
+        #expect(history([Self.one, Self.two, Self.one]).firstOwned(by: name) == 100)
         let again = history([Self.two, Self.one, Self.two, Self.two])
-        #expect(again.firstOwned(by: name) == 200)
+        #expect(again.firstOwned(by: name) == 0)
         let first = WorkerName(resource: .function, index: 0)
         #expect(again.firstOwned(by: first) == 0)
+    }
+
+    /// By checkpoints of the second worker and of all others.
+    private func trimmable(_ maps: [SlotMap], second: LSN?, others: LSN?) -> LSN? {
+        history(maps).trimmable { $0 == Self.second ? second : others }
+    }
+
+    @Test func theLogIsTrimmedBelowTheOldestCheckpoint() {
+        #expect(trimmable([Self.two], second: 30, others: 50) == 30)
+        #expect(trimmable([Self.two], second: 50, others: 30) == 30)
+        #expect(trimmable([Self.two], second: nil, others: 30) == nil)
+        #expect(trimmable([Self.one], second: nil, others: 30) == 30)
+    }
+
+    /// Who is to give slots away, and owns none any more, may still have to read the log up to there.
+    @Test func theLogIsKeptForAWorkerThatHasNotHandedOver() {
+        let maps = [Self.two, Self.one]
+        #expect(trimmable(maps, second: 20, others: 100) == 20)
+        #expect(trimmable(maps, second: nil, others: 100) == nil)
+        // Behind the barrier nobody is without having taken what was given.
+        #expect(trimmable(maps, second: 20, others: 101) == 101)
+        #expect(trimmable(maps, second: nil, others: 101) == 101)
+        // One that was given slots, and lost them again, before it had begun.
+        let there = [Self.one, Self.two, Self.one]
+        #expect(trimmable(there, second: 0, others: 200) == 0)
+        #expect(trimmable(there, second: nil, others: 200) == nil)
+        #expect(trimmable(there, second: nil, others: 201) == 201)
     }
 
     @Test func trimmingKeepsWhatTheRestOfTheLogNeeds() {

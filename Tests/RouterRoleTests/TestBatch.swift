@@ -32,6 +32,17 @@ enum TestBatch {
         return bytes((0..<events).map { _ in (.function, 1) }, envelope: envelope)
     }
 
+    /// An unknown field of this size: bytes for the log, no event.
+    static func padding(_ count: Int) -> [UInt8] {
+        var bytes: [UInt8] = [0xC2, 0x0C]  // field 200, length-delimited
+        var length = UInt64(count)
+        while length >= 0x80 {
+            bytes.append(UInt8(truncatingIfNeeded: length) | 0x80)
+            length >>= 7
+        }
+        return bytes + [UInt8(length)] + [UInt8](repeating: 0, count: count)
+    }
+
     private static func append(
         _ text: String,
         _ resource: Resource,

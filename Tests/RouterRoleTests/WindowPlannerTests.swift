@@ -18,27 +18,42 @@ import TraceModel
     @Test func sizeIsCountedByResource() {
         var planner = WindowPlanner()
         for resource in Resource.allCases {
-            planner.logged(resource, bytes: Limits.windowWireBytesMax - 1, now: Self.start)
+            let bytes = Limits.windowWireBytesMax - 1
+            planner.logged(resource, events: 0, bytes: bytes, now: Self.start)
         }
         #expect(planner.due(now: Self.start) == nil)
-        planner.logged(.io, bytes: 1, now: Self.start)
+        planner.logged(.io, events: 0, bytes: 1, now: Self.start)
         #expect(planner.due(now: Self.start) == .size)
         planner.closed()
         #expect(planner.due(now: Self.start) == nil)
-        planner.logged(.io, bytes: Limits.windowWireBytesMax - 1, now: Self.start)
+        planner.logged(.io, events: 0, bytes: Limits.windowWireBytesMax - 1, now: Self.start)
+        #expect(planner.due(now: Self.start) == nil)
+    }
+
+    /// Small events become much more than they came in.
+    @Test func sizeIsAlsoThatOfTheEstimatedJSON() {
+        var planner = WindowPlanner()
+        let perEvent = 30 + Limits.jsonBytesPerEvent(.memory)
+        let events = Limits.windowJSONBytesMax / perEvent
+        planner.logged(.memory, events: events, bytes: 30 * events, now: Self.start)
+        #expect(planner.due(now: Self.start) == nil)
+        planner.logged(.memory, events: 1, bytes: perEvent, now: Self.start)
+        #expect(planner.due(now: Self.start) == .size)
+        planner.closed()
+        planner.logged(.memory, events: 1, bytes: 30, now: Self.start)
         #expect(planner.due(now: Self.start) == nil)
     }
 
     /// Age counts from the first event of a window, not from the barrier before it.
     @Test func ageCountsFromTheFirstEvent() {
         var planner = WindowPlanner()
-        planner.logged(.cpu, bytes: 1, now: Self.start)
-        planner.logged(.cpu, bytes: 1, now: Self.start + Self.age - 1)
+        planner.logged(.cpu, events: 0, bytes: 1, now: Self.start)
+        planner.logged(.cpu, events: 0, bytes: 1, now: Self.start + Self.age - 1)
         #expect(planner.due(now: Self.start + Self.age - 1) == nil)
         #expect(planner.due(now: Self.start + Self.age) == .age)
         planner.closed()
         let later = Self.start + 10 * Self.age
-        planner.logged(.cpu, bytes: 1, now: later)
+        planner.logged(.cpu, events: 0, bytes: 1, now: later)
         #expect(planner.due(now: later + Self.age - 1) == nil)
         #expect(planner.due(now: later + Self.age) == .age)
     }
@@ -48,7 +63,7 @@ import TraceModel
         planner.request(.command)
         planner.request(.stop)
         #expect(planner.due(now: Self.start) == .command)
-        planner.logged(.cpu, bytes: Limits.windowWireBytesMax, now: Self.start)
+        planner.logged(.cpu, events: 0, bytes: Limits.windowWireBytesMax, now: Self.start)
         #expect(planner.due(now: Self.start) == .command)
         planner.closed()
         #expect(planner.due(now: Self.start) == nil)

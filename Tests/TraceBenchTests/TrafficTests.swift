@@ -76,6 +76,35 @@ import TraceWire
         #expect(open.isEmpty)
     }
 
+    /// A counter that fell would be a restart of its process, with each pass over the templates.
+    @Test func countersGrowFromPassToPass() throws {
+        var traffic = Traffic(plan(.mixed, batch: 100), zone: try zone())
+        var last: [UInt32: (tx: UInt64, reads: UInt64, migrations: UInt32)] = [:]
+        var sent: UInt64 = 0
+        // The plan makes 20 templates.
+        for batch in 0..<100 {
+            if batch == 20 { sent = last.values.reduce(0) { $0 + $1.tx } }
+            try Self.forEachEvent(of: traffic.next(at: Self.now).bytes) { resource, payload in
+                switch resource {
+                case .network:
+                    let event = NetworkEvent(decoding: payload)
+                    #expect(event.txBytes >= last[event.processID]?.tx ?? 0)
+                    last[event.processID, default: (0, 0, 0)].tx = event.txBytes
+                case .io:
+                    let event = IOEvent(decoding: payload)
+                    #expect(event.readOperations >= last[event.processID]?.reads ?? 0)
+                    last[event.processID, default: (0, 0, 0)].reads = event.readOperations
+                case .cpu:
+                    let event = CPUEvent(decoding: payload)
+                    #expect(event.migrations >= last[event.processID]?.migrations ?? 0)
+                    last[event.processID, default: (0, 0, 0)].migrations = event.migrations
+                case .function, .memory, .gpu: break
+                }
+            }
+        }
+        #expect(last.values.reduce(0) { $0 + $1.tx } > sent && sent > 0)
+    }
+
     // MARK: Reading a batch
 
     private static func events(of batch: [UInt8]) throws -> [Resource] {

@@ -85,6 +85,27 @@ struct RunBufferTests {
         #expect(try group.close()[0].runs.count == 1)
     }
 
+    /// Ten rows each of two agents in turn, the one always behind the other by more than is kept at first.
+    @Test func whoLagsBehindOthersCostsFewRuns() throws {
+        var budget = FileBudget()
+        budget.runFlushBytes = 1_000
+        let group = try WorkerGroup(1, budget: budget)
+        let manager = group.managers[0]
+        let rows = manager.json(try manager.host("a"))
+        for block in 0..<200 {
+            for row in 0..<10 {
+                let ts = SyntheticEvent.baseTime + Int64((block ^ 1) * 10 + row) * 1_000
+                rows.text.appendEventStart(ts: ts, pid: 1)
+                rows.text.append("\"ph\":\"i\"}")
+                rows.endRow(ts: ts, pid: 1)
+                if manager.needsFlush { try manager.flush(.full) }
+            }
+        }
+        let file = try group.close()[0]
+        #expect(file.rows == 2_000)
+        #expect((2...4).contains(file.runs.count))
+    }
+
     @Test func tickWritesWhatIsQuiet() throws {
         let group = try WorkerGroup(1, budget: FileBudget())
         let manager = group.managers[0]

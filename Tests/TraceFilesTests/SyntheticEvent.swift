@@ -48,10 +48,18 @@ struct SyntheticEvent {
         let host = try manager.host(Self.hosts[host], isThisMachine: self.host == 0)
         render(into: &manager.json(host).text)
         manager.json(host).endRow(ts: ts, pid: pid)
-        let csv = manager.csv
-        csv.text.append("\(ts / 1_000_000),\(pid),")
-        csv.text.append(field: "line \(number)\r\n, \"quoted\"")
-        csv.endRow(ts: ts, pid: pid, host: host)
+        var row = manager.csv.target.beginRow()
+        row.appendDecimal(ts / 1_000_000)
+        row.append(byte: UInt8(ascii: ","))
+        row.appendDecimal(pid)
+        row.append(byte: UInt8(ascii: ","))
+        withView("line \(number)\r\n, \"quoted\"") {
+            row.appendCSVField($0, guardsFormulas: false)
+        }
+        let field = manager.hostField(host)
+        manager.csv.target.endRow(row, ts: ts, pid: pid, host: host, field: field) {
+            $0.appendDecimal(ts)
+        }
         withView(process) { name in
             manager.nameProcess(host: host, pid: pid, name: name)
             manager.nameThread(host: host, pid: pid, tid: tid, name: name)

@@ -1,3 +1,4 @@
+import Compression
 import Foundation
 import SystemIO
 import Testing
@@ -132,11 +133,14 @@ struct WindowMergerTests {
         #expect(try directory.files(below: "").keys.sorted() == ["out"])
     }
 
-    @Test func anyCrashEndsInTheSameFiles() throws {
+    /// Also of traces and tables in several files each.
+    @Test(arguments: [([1, 2], Limits.finalFileBytesMax), ([2], 3_500)])
+    func anyCrashEndsInTheSameFiles(_ groups: [Int], _ fileBytesMax: Int) throws {
+        let budget = WorkerGroup.smallFiles(fileBytesMax)
         let events = SyntheticEvent.make(80, seed: 3, disorderNanoseconds: 0)
         // One worker: renamed segments among the outputs; two: merged ones.
-        for workers in [1, 2] {
-            let whole = try WorkerGroup(workers)
+        for workers in groups {
+            let whole = try WorkerGroup(workers, budget: budget)
             try whole.apply(events)
             var steps = 0
             let merger = whole.merger
@@ -145,7 +149,7 @@ struct WindowMergerTests {
             let expected = try outputs(of: whole)
             #expect(steps > 20)
             for crashAt in 1...steps {
-                let group = try WorkerGroup(workers)
+                let group = try WorkerGroup(workers, budget: budget)
                 try group.apply(events)
                 let files = try group.close()
                 let dying = group.merger
@@ -162,9 +166,86 @@ struct WindowMergerTests {
                 // An echo of the announcement changes nothing.
                 try group.merge(files)
                 #expect(try outputs(of: group) == expected)
-                try group.merger.forget(.gpu, window: 7)
+                try FinalWindowRecords(root: group.directory.path).add(
+                    FinalWindow(resource: .gpu, window: 7, finalAt: 1)
+                )
                 #expect(try !group.merger.isMerged(.gpu, window: 7))
             }
+        }
+    }
+
+    @Test func whatAReaderTookBeforeACrashIsNotMissed() throws {
+        let events = SyntheticEvent.make(80, seed: 3, disorderNanoseconds: 0)
+        let group = try WorkerGroup(2)
+        try group.apply(events)
+        let files = try group.close()
+        let root = group.directory.path
+        let dying = group.merger
+        var taken: [String] = []
+        dying.onStep = { step in
+            if case .renamed(let target) = step {
+                try FileManager.default.removeItem(atPath: "\(root)/\(target)")
+                taken.append(target)
+            }
+            if taken.count == 2 { throw Crash() }
+        }
+        #expect(throws: Crash.self) { try group.merge(files, with: dying) }
+        try group.merge(files)
+        #expect(try group.merger.isMerged(.gpu, window: 7))
+        #expect(try !outputs(of: group).isEmpty)
+        for target in taken {
+            #expect(!FileManager.default.fileExists(atPath: "\(root)/\(target)"))
+        }
+    }
+
+    /// A temporary file that somebody else removed was never a final one.
+    @Test func aSourceThatIsGoneAtOnceIsAnError() throws {
+        let group = try WorkerGroup(2)
+        try group.apply(SyntheticEvent.make(80, seed: 3, disorderNanoseconds: 0))
+        let files = try group.close()
+        let root = group.directory.path
+        let merger = group.merger
+        merger.onStep = { step in
+            guard case .manifestSynced = step else { return }
+            let directory = "\(root)/output/json"
+            for name in try FileManager.default.contentsOfDirectory(atPath: directory) {
+                try FileManager.default.removeItem(atPath: "\(directory)/\(name)")
+            }
+        }
+        #expect(throws: TraceError.self) { try group.merge(files, with: merger) }
+        #expect(try !group.merger.isMerged(.gpu, window: 7))
+    }
+
+    @Test(arguments: [1, 3])
+    func compressedFilesHoldTheSame(_ workers: Int) throws {
+        let events = SyntheticEvent.make(700, seed: 3, disorderNanoseconds: 50_000)
+        func merged(_ compression: FileCompression?) throws -> [String: Data] {
+            let group = try WorkerGroup(workers)
+            try group.apply(events)
+            let merger = WindowMerger(
+                localHostName: "this-machine",
+                timeZoneName: "Europe/Berlin",
+                root: group.directory.path,
+                compression: compression,
+                budget: group.budget
+            )
+            let paths = try group.merge(try group.close(), with: merger)
+            let files = try outputs(of: group)
+            #expect(Set(paths) == Set(files.keys.map { "output/\($0)" }))
+            #expect(try group.directory.files(below: "segments").isEmpty)
+            return files
+        }
+        let plain = try merged(nil)
+        let compressed = try merged(.gzip)
+        #expect(compressed.count == plain.count)
+        for (name, data) in plain {
+            guard name.hasPrefix("json/") || name.hasPrefix("csv/") else {
+                #expect(compressed[name] == data)
+                continue
+            }
+            let gzip = try #require(compressed["\(name).gz"])
+            let expanded = try gzip.withUnsafeBytes { try Gzip.expand($0, limit: 1 << 24) }
+            #expect(Data(expanded) == data, "\(name)")
         }
     }
 
@@ -193,8 +274,10 @@ struct WindowMergerTests {
         for index in whole.indices {
             var bad = whole
             bad[index] ^= 1
-            try bad.write(to: URL(fileURLWithPath: path))
-            #expect(throws: TraceError.self) { try group.merge(files) }
+            for damaged in [bad, whole[..<index]] {
+                try damaged.write(to: URL(fileURLWithPath: path))
+                #expect(throws: TraceError.self, "byte \(index)") { try group.merge(files) }
+            }
         }
     }
 
@@ -256,6 +339,10 @@ struct WindowMergerTests {
         #expect(names.stacks(host: "127.0.0.1") == "output/txt/stackmessage_s_node.local.txt")
         #expect(names.stacks(host: "node") == "output/txt/stackmessage_s_node.txt")
         #expect(Set(hosts.map { names.json(host: $0.0) }).count == hosts.count)
+        let parts = (1...12).flatMap { part in hosts.map { names.json(host: $0.0, part: part) } }
+        #expect(Set(parts).count == parts.count)
+        let ofOne = (1...12).map { names.json(host: "node", part: $0) }
+        #expect(ofOne == ofOne.sorted())
         #expect(Set(hosts.map { names.stacks(host: $0.0) }).count == hosts.count)
     }
 

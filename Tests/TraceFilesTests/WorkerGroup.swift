@@ -22,6 +22,13 @@ struct WorkerGroup {
         return budget
     }
 
+    /// As `smallBudget`, and final files of so many bytes.
+    static func smallFiles(_ bytesMax: Int) -> FileBudget {
+        var budget = smallBudget
+        budget.finalFileBytesMax = bytesMax
+        return budget
+    }
+
     init(_ count: Int, budget: FileBudget = smallBudget) throws {
         let directory = try TemporaryDirectory()
         self.directory = directory

@@ -21,7 +21,7 @@ import TraceModel
         var store = MetricStore()
         let odd = MetricSample(
             family: .functionCallsTotal,
-            labels: ["h", "1", "a \"b\" \\ c\nd", "std::vector<int>"],
+            labels: ["h", "1", "a \"b\" \\ c\nd 🦊", "std::vector<int>"],
             value: .counter(2.5)
         )
         let duration = MetricSample(
@@ -45,7 +45,7 @@ import TraceModel
         let expectedCalls = """
             # HELP trace_function_calls_total Calls, counted at entry.
             # TYPE trace_function_calls_total counter
-            trace_function_calls_total{host="h",pid="1",process="a \\"b\\" \\\\ c\\nd",function="std::vector<int>"} 2.5
+            trace_function_calls_total{host="h",pid="1",process="a \\"b\\" \\\\ c\\nd 🦊",function="std::vector<int>"} 2.5
             """
         #expect(Self.lines(page, about: "trace_function_calls_total") == expectedCalls)
         let labels = #"host="h",pid="1",process="java",function="main""#
@@ -70,6 +70,43 @@ import TraceModel
         #expect(!page.contains("# EOF"))
     }
 
+    /// Names that look the same, or are told by several slots and workers: no series stands twice.
+    @Test func noSeriesStandsTwice() throws {
+        let names: [[UInt8]] = [[0x66, 0xFF], [0x66, 0xFE], Array("f\u{FFFD}".utf8)]
+        let samples = names.flatMap { name in
+            let function = name.withUnsafeBytes { MetricLabel.text(of: ByteView($0)) }
+            return [Make.calls(1, pid: 1, function: function), Make.active(3, pid: 1)]
+        }
+        // The original's names have no host.
+        let elsewhere = MetricSample(
+            family: .activeFunctions,
+            labels: ["other host", "1", "pid-1"],
+            value: .gauge(2)
+        )
+        var store = MetricStore()
+        let workers = ["function.0", "function.1"]
+        try store.apply(Make.routerSnapshot(workers: workers))
+        for (slot, worker) in workers.enumerated() {
+            let own = [Make.slot(UInt8(slot), lsn: 1, samples + [elsewhere])]
+            try store.apply(Make.snapshot(worker, slots: own))
+        }
+        let reading = store.reading()
+        let text = Exposition.render(reading, .text)
+        let pages = [
+            text, Exposition.render(reading, .openMetrics),
+            Exposition.renderNeuTracer(reading, now: 0),
+        ].map(Self.text)
+        for page in pages {
+            let series = page.split(separator: "\n").filter { !$0.hasPrefix("#") }
+                .map { String($0[..<($0.lastIndex(of: " ") ?? $0.endIndex)]) }
+            #expect(Set(series).count == series.count)
+        }
+        let calls = pages[0].split(separator: "\n").filter {
+            $0.hasPrefix("trace_function_calls_total{")
+        }
+        #expect(calls.count == 3 && calls.allSatisfy { $0.hasSuffix("} 2") })
+    }
+
     @Test func openMetricsFormat() throws {
         var store = try Self.store()
         let page = Self.text(Exposition.render(store.reading(), .openMetrics))
@@ -92,7 +129,7 @@ import TraceModel
                 Make.slot(0, lsn: 2, full: false, [sent, Make.active(4, pid: 1)])
             ])
         )
-        let page = Self.text(Exposition.renderNeuTracer(store.reading()))
+        let page = Self.text(Exposition.renderNeuTracer(store.reading(), now: 1_000))
         #expect(page.contains("\nneutracer_traces_total{type=\"function\"} 12\n"))
         #expect(page.contains("neutracer_active_functions{process=\"pid-1\"} 4\n"))
         #expect(

@@ -21,6 +21,15 @@ import TraceModel
         #expect(one != other)
     }
 
+    @Test func repairedNamesStayDifferent() {
+        // Three bytes that become one character of three bytes.
+        let names: [[UInt8]] = [[0xFF], [0xFE], [0xF0, 0x9F, 0x92], [0xEF, 0xBF, 0xBD]]
+        let labels = names.map { text(Array("f".utf8) + $0) }
+        #expect(labels.allSatisfy { $0.hasPrefix("f\u{FFFD}") })
+        #expect(Set(labels).count == 4)
+        #expect(labels[3] == "f\u{FFFD}", "which is no repair")
+    }
+
     @Test(arguments: [UInt8(0xFF), 0x80, 0xC3, 0xF0])
     func invalidTextIsReplacedAndBounded(byte: UInt8) {
         for count in [1, 85, 86, 87, 255, 256, 257, 3_000] {

@@ -7,7 +7,7 @@ import TraceModel
     typealias Make = SampleFactory
 
     /// What a slot's state says at an LSN: a pure function, as workers are deterministic.
-    private static func slot(_ slot: UInt8, lsn: LSN) -> SlotMetrics {
+    private static func slot(_ slot: UInt8, lsn: LSN) -> SlotSamples {
         let weight = Double(lsn * UInt64(slot + 1))
         return Make.slot(
             slot,
@@ -19,7 +19,7 @@ import TraceModel
         )
     }
 
-    private static func history(seed: UInt64) -> [MetricSnapshot] {
+    private static func history(seed: UInt64) -> [Told] {
         var random = SeededGenerator(seed: seed)
         return (0..<60).map { _ in
             let slots = (0..<3).map { _ in
@@ -30,7 +30,7 @@ import TraceModel
         }
     }
 
-    private static func page(_ history: [MetricSnapshot]) throws -> [UInt8] {
+    private static func page(_ history: [Told]) throws -> [UInt8] {
         var store = MetricStore()
         for snapshot in history { try store.apply(snapshot) }
         return Exposition.render(store.reading(), .text)
@@ -52,7 +52,7 @@ import TraceModel
         var last: [SeriesKey: Double] = [:]
         for (index, snapshot) in Self.history(seed: seed).enumerated() {
             var snapshot = snapshot
-            snapshot.incarnation = UInt64(index / 10)
+            snapshot.snapshot.incarnation = UInt64(index / 10)
             try store.apply(snapshot)
             if index % 7 == 0 { store.declareDown("function.0") }
             if Bool.random(using: &random) { store = try MetricStore(decoding: store.encoded()) }

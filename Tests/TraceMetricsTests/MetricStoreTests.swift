@@ -35,6 +35,62 @@ import TraceModel
         #expect(store.reading().writtenEvents == 10)
     }
 
+    /// A worker that began without state counts from 0, beside what it told before; however often it says so, and
+    /// whatever it has told again of what lies below.
+    @Test func aWorkerThatBeganAnewAddsToWhatItHadTold() throws {
+        var store = MetricStore()
+        let calls = Make.calls(5, pid: 3)
+        try store.apply(
+            Make.snapshot(slots: [
+                Make.slot(1, lsn: 90, [Make.events(9), calls]),
+                Make.slot(2, lsn: 70, [Make.events(2)]),
+            ])
+        )
+        try store.apply(
+            Make.snapshot("function.1", slots: [Make.slot(3, lsn: 90, [Make.events(30)])])
+        )
+        func expect(_ events: UInt64, _ count: Double) {
+            let reading = store.reading()
+            #expect(reading.writtenEvents == events)
+            #expect(reading.value(.eventsTotal, ["function"]) == .counter(Double(events)))
+            #expect(reading.value(.functionCallsTotal, calls.labels) == .counter(count))
+        }
+        expect(41, 5)
+        for (incarnation, lsn, events) in [(2, 50, 0.0), (3, 80, 0), (3, 95, 0), (4, 120, 4)] {
+            var told = Make.snapshot(
+                incarnation: UInt64(incarnation),
+                slots: [
+                    Make.slot(1, lsn: LSN(lsn), [Make.events(events), Make.calls(events, pid: 3)]),
+                    Make.slot(2, lsn: LSN(lsn), []),
+                ]
+            )
+            told.renewedLSN = 100
+            try store.apply(told)
+            store = try MetricStore(decoding: store.encoded())
+            expect(41 + UInt64(events), 5 + events)
+        }
+    }
+
+    @Test func aLostWorkerIsShownUntilItIsUp() throws {
+        var store = MetricStore()
+        let worker = WorkerName(resource: .function, index: 0)
+        let link = WorkerLink(worker: worker, connected: false, lagBytes: 8)
+        try store.apply(
+            MetricSnapshot(
+                process: MetricSnapshot.router,
+                incarnation: 1,
+                pid: 1,
+                router: RouterStatus(workers: [link])
+            )
+        )
+        #expect(store.reading().value(.workerLost, ["function.0"]) == .gauge(0))
+        store.lost = [worker: "damaged"]
+        #expect(store.reading().value(.workerLost, ["function.0"]) == .gauge(1))
+        #expect(store.statusReading().workers.map(\.lost) == ["damaged"])
+        try store.apply(Make.snapshot())
+        #expect(store.statusReading().workers.map(\.lost) == [nil])
+    }
+
     @Test func aDeltaKeepsWhatItDoesNotName() throws {
         var store = MetricStore()
         try store.apply(
@@ -50,22 +106,34 @@ import TraceModel
         )
     }
 
-    @Test func expiredSeriesGoAndAreCounted() throws {
+    @Test func whatAFullSectionDoesNotNameIsGoneAndCounted() throws {
         var store = MetricStore()
         let gone = Make.calls(5, pid: 3)
+        let stays = Make.calls(6, pid: 4)
+        let elsewhere = Make.calls(7, pid: 5)
         try store.apply(
-            Make.snapshot(slots: [Make.slot(1, lsn: 1, [gone, Make.calls(6, pid: 4)])])
+            Make.snapshot(slots: [
+                Make.slot(1, lsn: 1, [gone, stays]), Make.slot(2, lsn: 1, [elsewhere]),
+            ])
         )
-        try store.apply(
-            Make.snapshot(slots: [Make.slot(1, lsn: 2, full: false, [], expired: [gone])])
-        )
+        try store.apply(Make.snapshot(slots: [Make.slot(1, lsn: 2, [stays])]))
         var reading = store.reading()
         #expect(reading.value(.functionCallsTotal, gone.labels) == nil)
-        #expect(reading.family(.functionCallsTotal)?.series.count == 1)
+        #expect(reading.value(.functionCallsTotal, elsewhere.labels) == .counter(7))
+        #expect(reading.family(.functionCallsTotal)?.count == 2)
         #expect(reading.value(.errorsTotal, ["series_expired"]) == .counter(1))
-        try store.apply(Make.snapshot(slots: [Make.slot(1, lsn: 3, [Make.events(1)])]))
+        // One that replays has nothing to say about what is gone.
+        try store.apply(
+            Make.snapshot(incarnation: 2, slots: [Make.slot(1, lsn: 1, [gone, stays])])
+        )
+        #expect(store.reading().family(.functionCallsTotal)?.count == 2)
+        // It may come back, and begins where the worker says.
+        try store.apply(
+            Make.snapshot(incarnation: 2, slots: [Make.slot(1, lsn: 3, [Make.calls(1, pid: 3)])])
+        )
         reading = store.reading()
-        #expect(reading.family(.functionCallsTotal) == nil)
+        #expect(reading.value(.functionCallsTotal, gone.labels) == .counter(1))
+        #expect(reading.value(.functionCallsTotal, stays.labels) == nil)
         #expect(reading.value(.errorsTotal, ["series_expired"]) == .counter(2))
     }
 
@@ -143,9 +211,7 @@ import TraceModel
         #expect(reading.value(.errorsTotal, ["series_overflow"]) == .counter(2))
         // A folded series that expires leaves its count; an exposed one makes room for a new one only.
         try store.apply(
-            Make.snapshot(
-                slots: [Make.slot(1, lsn: 2, full: false, [], expired: [samples[0], samples[3]])]
-            )
+            Make.snapshot(slots: [Make.slot(1, lsn: 2, [samples[1], samples[2]])])
         )
         try store.apply(
             Make.snapshot(slots: [Make.slot(1, lsn: 3, full: false, [Make.calls(8, pid: 8)])])
@@ -155,31 +221,31 @@ import TraceModel
         #expect(
             reading.value(.functionCallsTotal, ["h", "8", "pid-8", "f"]) == .counter(8)
         )
+        #expect(reading.value(.functionCallsTotal, samples[0].labels) == nil)
     }
 
-    @Test func samplesThatDoNotFitTheirFamilyAreRefused() throws {
-        var store = MetricStore(seriesHeldMax: 1)
-        let wrong = [
-            MetricSample(family: .eventsTotal, labels: [], value: .counter(1)),
-            MetricSample(family: .eventsTotal, labels: ["cpu"], value: .gauge(1)),
+    @Test func samplesThatDoNotFitAreRefused() throws {
+        var store = MetricStore(seriesHeldMax: 2)
+        let samples = [
             MetricSample(family: .eventsTotal, labels: ["cpu"], value: .counter(.nan)),
-            MetricSample(
-                family: .eventsTotal,
-                labels: [String(repeating: "x", count: 257)],
-                value: .counter(1)
-            ),
-            MetricSample(family: .neutracerTracesTotal, labels: ["cpu"], value: .counter(1)),
-            MetricSample(
-                family: .ioLatencySeconds,
-                labels: ["h", "1", "p", "read"],
-                value: .histogram(buckets: [1], sum: 1)
-            ),
+            Make.events(1), Make.calls(1, pid: 1), Make.calls(1, pid: 2),
         ]
-        let fitting = [Make.events(1), Make.events(1, resource: "cpu")]
-        try store.apply(Make.snapshot(slots: [Make.slot(1, lsn: 1, wrong + fitting)]))
+        try store.apply(Make.snapshot(slots: [Make.slot(1, lsn: 1, samples)]))
         let reading = store.reading()
-        #expect(reading.family(.eventsTotal)?.series.count == 1)
-        #expect(reading.value(.errorsTotal, ["sample_refused"]) == .counter(7))
+        #expect(reading.family(.eventsTotal)?.series.map(\.labels) == [["function"]])
+        #expect(reading.family(.functionCallsTotal) == nil)
+        #expect(reading.value(.errorsTotal, ["sample_refused"]) == .counter(3))
         #expect(throws: TraceError.self) { try store.apply(Make.snapshot("nobody")) }
+        let derived = MetricSample(
+            family: .neutracerTracesTotal,
+            labels: ["cpu"],
+            value: .counter(1)
+        )
+        let long = Make.events(1, resource: String(repeating: "x", count: 257))
+        for wrong in [derived, long] {
+            #expect(throws: TraceError.self) {
+                try store.apply(Make.snapshot(slots: [Make.slot(1, lsn: 2, [wrong])]))
+            }
+        }
     }
 }

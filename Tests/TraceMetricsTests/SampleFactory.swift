@@ -36,26 +36,25 @@ enum SampleFactory {
     static func snapshot(
         _ process: String = "function.0",
         incarnation: UInt64 = 1,
-        slots: [SlotMetrics] = [],
+        slots: [SlotSamples] = [],
         own: [MetricSample] = []
-    ) -> MetricSnapshot {
-        MetricSnapshot(
+    ) -> Told {
+        let snapshot = MetricSnapshot(
             process: process,
             incarnation: incarnation,
             pid: 100,
-            slots: slots,
             own: own
         )
+        return Told(snapshot: snapshot, slots: slots)
     }
 
     static func slot(
         _ slot: UInt8,
         lsn: LSN,
         full: Bool = true,
-        _ samples: [MetricSample],
-        expired: [MetricSample] = []
-    ) -> SlotMetrics {
-        SlotMetrics(slot: slot, lsn: lsn, full: full, samples: samples, expired: expired)
+        _ samples: [MetricSample]
+    ) -> SlotSamples {
+        SlotSamples(slot: slot, lsn: lsn, isFull: full, samples: samples)
     }
 
     static func routerSnapshot(workers: [String], received: UInt64 = 0) -> MetricSnapshot {

@@ -30,7 +30,7 @@ struct ContractHostileTests {
         let checkpoint = try worker.checkpoint()
         let again = try ContractWorker(resource, root: directory.path, checkpoint: checkpoint)
         #expect(again.state == worker.state)
-        for sample in worker.processor.collectStats(full: true, lsn: 1).flatMap(\.samples) {
+        for sample in worker.processor.allSamples(lsn: 1).flatMap(\.samples) {
             #expect(sample.isWellFormed, "\(sample)")
         }
         let output = try directory.merge(resource, try again.finalize())

@@ -12,22 +12,24 @@ struct ContractMetricsTests {
         var generator = EventGenerator(resource, seed: 31)
         let directory = try ContractDirectory()
         let worker = try ContractWorker(resource, root: directory.path)
+        let listener = SeriesListener()
         var known: [UInt8: [SeriesKey: MetricValue]] = [:]
         for batch in generator.batches(30) {
             try worker.apply(batch)
-            for slot in worker.processor.collectStats(full: false, lsn: batch.lsn) {
-                #expect(!slot.full && slot.lsn == batch.lsn)
+            for slot in try listener.collect(worker.processor, all: false, lsn: batch.lsn) {
+                #expect(slot.lsn == batch.lsn)
+                if slot.isFull { known[slot.slot] = [:] }
                 for sample in slot.samples {
                     #expect(sample.isWellFormed, "\(sample)")
                     let key = SeriesKey(family: sample.family, labels: sample.labels)
                     known[slot.slot, default: [:]][key] = sample.value
                 }
             }
-            #expect(worker.processor.collectStats(full: false, lsn: batch.lsn).isEmpty)
+            #expect(worker.processor.slotsToCollect(all: false).isEmpty)
         }
         var count = 0
-        for slot in worker.processor.collectStats(full: true, lsn: worker.lsn) {
-            #expect(slot.full)
+        for slot in worker.processor.allSamples(lsn: worker.lsn) {
+            #expect(slot.isFull)
             let keys = slot.samples.map { SeriesKey(family: $0.family, labels: $0.labels) }
             #expect(Set(keys).count == keys.count, "a series is told twice")
             for (key, sample) in zip(keys, slot.samples) {
@@ -45,7 +47,7 @@ struct ContractMetricsTests {
         let worker = try ContractWorker(resource, root: directory.path)
         let batches = generator.batches(10)
         try worker.apply(batches)
-        let counted = worker.processor.collectStats(full: true, lsn: 1).flatMap(\.samples)
+        let counted = worker.processor.allSamples(lsn: 1).flatMap(\.samples)
             .filter { $0.family == .eventsTotal }
             .reduce(0) { sum, sample in
                 guard case .counter(let value) = sample.value else { return sum }
@@ -70,7 +72,7 @@ struct ContractMetricsTests {
         let events = texts.map { generator.event(pid: 9, time: arrival, timestamp: $0) }
         let host = EventGenerator.hosts[0]
         try worker.apply(ContractBatch(host: host, events: events, arrival: arrival, lsn: 1))
-        let counted = worker.processor.collectStats(full: true, lsn: 1).flatMap(\.samples)
+        let counted = worker.processor.allSamples(lsn: 1).flatMap(\.samples)
             .first { $0.family == .timestampsInvalidTotal }
         #expect(counted?.value == .counter(3))
         let output = try directory.merge(resource, try worker.finalize())

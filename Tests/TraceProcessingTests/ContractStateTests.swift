@@ -126,6 +126,6 @@ struct ContractStateTests {
         for slot in 0...UInt8.max { worker.processor.dropState(slot: slot) }
         #expect(worker.state == untouched)
         #expect(worker.processor.totalTraces == 0 && worker.samples.isEmpty)
-        #expect(worker.processor.collectStats(full: false, lsn: 1).isEmpty)
+        #expect(worker.processor.slotsToCollect(all: false).isEmpty)
     }
 }

@@ -54,7 +54,7 @@ struct ContractTests {
         let empty = ContractBatch(host: "beta", events: [], arrival: 1, lsn: 1)
         #expect(try worker.apply(empty) == 0)
         #expect(worker.processor.totalTraces == 0)
-        #expect(worker.processor.collectStats(full: true, lsn: 1).isEmpty)
+        #expect(worker.processor.allSamples(lsn: 1).isEmpty)
         #expect(try worker.finalize().isEmpty)
     }
 

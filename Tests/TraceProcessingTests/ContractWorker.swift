@@ -25,12 +25,14 @@ final class ContractWorker {
         index: Int = 0,
         root: String,
         checkpoint: ContractCheckpoint? = nil,
+        guardsFormulas: Bool = false,
         budget: FileBudget = FileBudget()
     ) throws {
         files = try TraceFileManager(
             worker: WorkerName(resource: resource, index: index),
             csvHeader: ProcessorRegistry.csvHeader(of: resource),
             timeZoneName: "UTC",
+            guardsFormulas: guardsFormulas,
             root: root,
             budget: budget
         )
@@ -118,6 +120,6 @@ final class ContractWorker {
 
     /// All samples that follow from the log.
     var samples: [String] {
-        processor.collectStats(full: true, lsn: lsn).flatMap(\.samples).map { "\($0)" }.sorted()
+        processor.allSamples(lsn: lsn).flatMap(\.samples).map { "\($0)" }.sorted()
     }
 }

@@ -73,7 +73,7 @@ struct EventGenerator: ~Copyable {
     }
 
     /// What UTF-8 does not hold can't stand in a String: `<~>` is for it.
-    private static func spoiled(_ bytes: [UInt8]) -> [UInt8] {
+    static func spoiled(_ bytes: [UInt8]) -> [UInt8] {
         var bytes = bytes
         for index in bytes.indices.dropLast(2) where bytes[index] == 0x3C {
             guard bytes[index + 1] == 0x7E, bytes[index + 2] == 0x3E else { continue }

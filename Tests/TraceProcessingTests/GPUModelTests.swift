@@ -35,7 +35,7 @@ struct GPUModelTests {
     }
 
     private var samples: Samples {
-        Samples(worker.processor.collectStats(full: true, lsn: 1))
+        Samples(worker.processor.allSamples(lsn: 1))
     }
 
     private func output() throws -> ContractOutput {
@@ -126,6 +126,7 @@ struct GPUModelTests {
         let lines = try #require(output.text(suffix: ".txt")).split(separator: "\n")
         #expect(lines.filter { $0.hasPrefix("EVENT") } == ["EVENT|0|5|2|run()|main\\u007cx"])
         #expect(output.text(suffix: ".folded") == "pid-5;main|x;run() 1\n")
+        #expect(output.rows().map { $0["Frames"] } == ["2", "0", "0"], "those in the file")
     }
 
     @Test func theOutermostFramesOfADeepStackAreCut() throws {

@@ -81,7 +81,9 @@ final class ProcessorBench {
         let rules = RuleSet()
         let activity = UnsafeMutablePointer<WindowActivity>.allocate(capacity: 1)
         activity.initialize(to: WindowActivity())
+        let times = TimeText.allocate()
         defer {
+            times.deallocate()
             activity.deinitialize(count: 1)
             activity.deallocate()
         }
@@ -94,10 +96,11 @@ final class ProcessorBench {
                     pid: 1,
                     tid: 1,
                     time: Self.start,
-                    readable: UnsafeRawPointer(totals),
-                    json: files.json(host),
+                    times: times,
+                    json: files.json(host).target,
+                    csv: files.csv.target,
+                    hostField: files.hostField(host),
                     activity: activity,
-                    category: "test",
                     ruleSet: rules,
                     rules: rules.thresholds(comm: .empty, host: "", pid: 1)
                 )
@@ -141,7 +144,7 @@ final class ProcessorBench {
     }
 
     func samples() -> Samples {
-        Samples(processor.collectStats(full: true, lsn: lsn))
+        Samples(processor.allSamples(lsn: lsn))
     }
 
     func slot(of pid: UInt32) -> UInt8 { Slot.of(hostHash: hostHash, processID: pid) }
@@ -230,7 +233,7 @@ struct Samples {
 
     private(set) var series: [Key: MetricValue] = [:]
 
-    init(_ slots: [SlotMetrics]) {
+    init(_ slots: [SlotSamples]) {
         for slot in slots {
             var told: Set<Key> = []
             for sample in slot.samples {

@@ -85,8 +85,18 @@ extension BatchEncoder {
         event.timestamp = RuleBench.time(seconds)
         append(event)
         guard let milliseconds else { return }
+        exit(name, entered: seconds, at: seconds + milliseconds / 1_000, pid: pid)
+    }
+
+    /// The end of a call that `call` has begun.
+    mutating func exit(_ name: String, entered: Double, at seconds: Double, pid: UInt32 = 7) {
+        var event = Function()
         event.eventType = 1
-        event.timestamp = RuleBench.time(seconds + milliseconds / 1_000)
+        event.functionName = name
+        event.pid = pid
+        event.tgid = pid
+        event.cookie = Int64(entered * 1_000)
+        event.timestamp = RuleBench.time(seconds)
         append(event)
     }
 
@@ -119,6 +129,7 @@ extension BatchEncoder {
         operations: Double = 0,
         score: UInt32 = 0,
         current: Double = 0,
+        anomalies: [Anomaly] = [],
         pid: UInt32 = 7
     ) {
         var event = Memory()
@@ -133,6 +144,7 @@ extension BatchEncoder {
         event.totalFrees = UInt64(operations / 2)
         event.fragmentationScore = score
         event.currentMemory = UInt64(current)
+        event.anomalies = anomalies
         append(event)
     }
 

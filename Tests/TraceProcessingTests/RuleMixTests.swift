@@ -1,7 +1,9 @@
+import AnomalyRules
 import Foundation
 import SystemIO
 import Testing
 import TraceModel
+import TraceProcessing
 import TraceWire
 
 /// An hour of twenty processes a resource, of which a few misbehave: exactly these are found.
@@ -12,6 +14,41 @@ struct RuleMixTests {
     private static let seconds = 3_600
     private static let pids: ClosedRange<UInt32> = 101...120
 
+    /// What is to be found: by each rule something, and nothing else in all that the others do.
+    private static let planted: [Resource: Set<Finding>] = [
+        .function: [
+            Finding("slow_call", 103), Finding("duration_outlier", 103),
+            Finding("duration_outlier", 109), Finding("stuck_call", 115), Finding("slow_call", 116),
+        ],
+        .cpu: [
+            Finding("high_utilization", 102), Finding("migration_storm", 105),
+            Finding("numa_migration", 107), Finding("cpu_hotspot", 111),
+        ],
+        .memory: [
+            Finding("leak", 104), Finding("large_allocation", 106), Finding("double_free", 108),
+            Finding("unmatched_free", 110), Finding("fragmentation", 112), Finding("churn", 114),
+            Finding("agent", 118),
+        ],
+        .network: [
+            Finding("rate_spike", 101), Finding("retransmits", 103), Finding("errors", 105),
+            Finding("connection_churn", 107), Finding("host_scan", 109), Finding("port_scan", 111),
+        ],
+        .io: [
+            Finding("slow_io", 102), Finding("latency_outlier", 102),
+            Finding("latency_outlier", 106), Finding("throughput_spike", 110),
+        ],
+        .gpu: [Finding("memory_growth", 104), Finding("transfer_drop", 108)],
+    ]
+
+    @Test
+    func everyRuleIsPlanted() {
+        for rule in RuleID.allCases {
+            let resources = rule.resource.map { [$0] } ?? Resource.allCases
+            let findings = resources.flatMap { Self.planted[$0] ?? [] }
+            #expect(findings.contains { $0.rule == "\(rule.name)" }, "\(rule.name)")
+        }
+    }
+
     /// Adds one process's events of one moment; most processes behave.
     private typealias Moment = (inout BatchEncoder, UInt32, Int, inout EventRandom) -> Void
 
@@ -19,9 +56,9 @@ struct RuleMixTests {
         _ resource: Resource,
         seed: UInt64,
         each step: Int,
-        planted: Set<Finding>,
         _ moment: Moment
     ) throws {
+        let planted = Self.planted[resource] ?? []
         var random = EventRandom(seed: seed)
         let bench = try ProcessorBench(resource)
         for minute in stride(from: 0, to: Self.seconds, by: 60) {
@@ -30,6 +67,8 @@ struct RuleMixTests {
                     for pid in Self.pids { moment(&batch, pid, second, &random) }
                 }
             }
+            // All batches arrive together: each process's clock shows its newest event's time.
+            try bench.processor.tick(arrival: ProcessorBench.start)
         }
         let found = Set(try RuleBench.findings(of: bench))
         for rule in Set(planted.union(found).map(\.rule)).sorted() {
@@ -54,26 +93,25 @@ struct RuleMixTests {
 
     @Test(arguments: [1, 2] as [UInt64])
     func functions(seed: UInt64) throws {
-        let planted: Set = [
-            Finding("slow_call", 103), Finding("duration_outlier", 103),
-            Finding("duration_outlier", 109),
-        ]
-        try check(.function, seed: seed, each: 2, planted: planted) { batch, pid, second, random in
+        try check(.function, seed: seed, each: 2) { batch, pid, second, random in
             var milliseconds = Self.skewed(Double(pid % 7 + 1) * 3, &random)
             if pid == 103, second == 1_800 { milliseconds = 700 }
             if pid == 109, second == 2_400 { milliseconds = 99 }
             batch.call("f\(second % 3)", at: Double(second), milliseconds: milliseconds, pid: pid)
+            if pid == 115, second == 1_200 {
+                batch.call("wait", at: 1_200, milliseconds: nil, pid: pid)
+            }
+            // Open for 28 s at one tick, and over at the next one.
+            guard pid == 116 else { return }
+            if second == 630 { batch.call("wait", at: 630, milliseconds: nil, pid: pid) }
+            if second == 662 { batch.exit("wait", entered: 630, at: 662, pid: pid) }
         }
     }
 
     @Test(arguments: [1, 2] as [UInt64])
     func cpus(seed: UInt64) throws {
-        let planted: Set = [
-            Finding("high_utilization", 102), Finding("migration_storm", 105),
-            Finding("numa_migration", 107), Finding("cpu_hotspot", 111),
-        ]
         var counts: [UInt32: (all: Double, numa: Double)] = [:]
-        try check(.cpu, seed: seed, each: 5, planted: planted) { batch, pid, second, random in
+        try check(.cpu, seed: seed, each: 5) { batch, pid, second, random in
             let isBusy = pid == 102 && second > 1_200
             let percent = isBusy ? 92 : 10 + Double(random.below(60))
             let isMoving = (2_000..<2_030).contains(second)
@@ -95,13 +133,15 @@ struct RuleMixTests {
 
     @Test(arguments: [1, 2] as [UInt64])
     func memory(seed: UInt64) throws {
-        let planted: Set = [
-            Finding("leak", 104), Finding("large_allocation", 106), Finding("double_free", 108),
-            Finding("unmatched_free", 110), Finding("fragmentation", 112),
-        ]
         var held: [UInt32: [UInt64]] = [:]
         var next: UInt64 = 0x1000
-        try check(.memory, seed: seed, each: 5, planted: planted) { batch, pid, second, random in
+        try check(.memory, seed: seed, each: 5) { batch, pid, second, random in
+            func operations(_ offset: Double) -> Double {
+                let time = Double(second) + offset
+                let busy = min(max(time - 2_000, 0), 60)
+                // The other one works as hard as it may.
+                return time * 20_000 + busy * (pid == 114 ? 130_000 : pid == 117 ? 75_000 : 0)
+            }
             var size = 1_000 + random.below(100_000)
             if pid == 106, second == 900 { size = 100 << 20 }
             let score = pid == 112 && second > 3_000 ? 75 : UInt32(random.below(50))
@@ -113,10 +153,20 @@ struct RuleMixTests {
                     "alloc",
                     address: next,
                     size: size,
+                    operations: operations(0),
                     score: score,
                     pid: pid
                 )
                 size = 1_000 + random.below(100_000)
+            }
+            func release(_ address: UInt64, after offset: Double) {
+                batch.memory(
+                    at: Double(second) + offset,
+                    "free",
+                    address: address,
+                    operations: operations(offset),
+                    pid: pid
+                )
             }
             // A hundred blocks are held from the start, more and more by the process that leaks.
             let count = held[pid]?.count ?? 0
@@ -124,25 +174,26 @@ struct RuleMixTests {
             if count > 100, !keeps {
                 let at = Int(random.below(UInt64(count)))
                 let address = held[pid]?.remove(at: at) ?? 0
-                batch.memory(at: Double(second) + 1, "free", address: address, pid: pid)
-                if pid == 108, second == 2_000 {
-                    batch.memory(at: Double(second) + 2, "free", address: address, pid: pid)
-                }
+                release(address, after: 1)
+                if pid == 108, second == 2_000 { release(address, after: 2) }
             }
-            if pid == 110, second == 2_500 {
-                batch.memory(at: Double(second) + 2, "free", address: 0xDEAD_0000, pid: pid)
-            }
+            if pid == 110, second == 2_500 { release(0xDEAD_0000, after: 2) }
+            guard pid == 118, second == 1_000 else { return }
+            let told = BatchEncoder.Anomaly(description: "as the agent sees it", severity: 0.5)
+            batch.memory(
+                at: Double(second) + 3,
+                "",
+                operations: operations(3),
+                anomalies: [told],
+                pid: pid
+            )
         }
     }
 
     @Test(arguments: [1, 2] as [UInt64])
     func networks(seed: UInt64) throws {
-        let planted: Set = [
-            Finding("rate_spike", 101), Finding("retransmits", 103), Finding("errors", 105),
-            Finding("connection_churn", 107), Finding("host_scan", 109), Finding("port_scan", 111),
-        ]
         var counts: [UInt32: (bytes: Double, packets: Double, lost: Double)] = [:]
-        try check(.network, seed: seed, each: 5, planted: planted) { batch, pid, second, random in
+        try check(.network, seed: seed, each: 5) { batch, pid, second, random in
             var count = counts[pid] ?? (0, 0, 0)
             let isSpike = pid == 101 && (1_500..<1_510).contains(second)
             count.bytes += isSpike ? 5e8 : Self.skewed(Double(pid - 100) * 1e6, &random)
@@ -179,12 +230,8 @@ struct RuleMixTests {
 
     @Test(arguments: [1, 2] as [UInt64])
     func disks(seed: UInt64) throws {
-        let planted: Set = [
-            Finding("slow_io", 102), Finding("latency_outlier", 102),
-            Finding("latency_outlier", 106), Finding("throughput_spike", 110),
-        ]
         var bytes: [UInt32: Double] = [:]
-        try check(.io, seed: seed, each: 2, planted: planted) { batch, pid, second, random in
+        try check(.io, seed: seed, each: 2) { batch, pid, second, random in
             var milliseconds = Self.skewed(Double(pid % 5 + 1), &random)
             if pid == 102, second == 1_600 { milliseconds = 400 }
             if pid == 106, second == 1_800 { milliseconds = 60 }
@@ -202,8 +249,7 @@ struct RuleMixTests {
 
     @Test(arguments: [1, 2] as [UInt64])
     func gpus(seed: UInt64) throws {
-        let planted: Set = [Finding("memory_growth", 104), Finding("transfer_drop", 108)]
-        try check(.gpu, seed: seed, each: 10, planted: planted) { batch, pid, second, random in
+        try check(.gpu, seed: seed, each: 10) { batch, pid, second, random in
             var used = 1e9 + Double(random.below(200)) * 1e6
             if pid == 104 { used = 1e9 + Double(second) * 1e5 + Double(random.below(1_000)) }
             let at = Double(second)

@@ -102,6 +102,112 @@ struct SummaryTests {
         #expect(abs(median - 10) <= 0.1)
     }
 
+    /// What one name adds up to over processes, whoever of them is in the lists by process.
+    @Test func functionsOfAllProcesses() throws {
+        var events: [[UInt8]] = []
+        for pid in UInt32(1)...300 {
+            let time = Self.start + Int64(pid) * 1_000_000_000
+            events.append(Self.call("common", pid: pid, at: time, milliseconds: Int64(pid)))
+            events.append(Self.call("own \(pid)", pid: pid, at: time, milliseconds: 400))
+        }
+        let summary = try Self.summary(.function, events)
+        let busiest = try Self.top(summary, "functions_overall", "busiest")
+        #expect(busiest[0]["function"] as? String == "common")
+        #expect(busiest[0]["calls"] as? Int == 300 && busiest[0]["total_ms"] as? Double == 45_150)
+        #expect(busiest[0]["host"] == nil && busiest[0]["pid"] == nil)
+        for (quantile, expected) in [("p50_ms", 150.0), ("p90_ms", 270.0), ("p99_ms", 297.0)] {
+            let value = try #require(busiest[0][quantile] as? Double)
+            #expect(abs(value - expected) <= expected / 100, "\(quantile)")
+        }
+        let tables = try #require(summary["tables"] as? [String: [String: Any]])
+        #expect(tables["functions_overall"]?["rows"] as? Int == 301)
+        #expect(tables["functions_overall"]?["complete"] as? Bool == true)
+        #expect(tables["functions"]?["rows"] as? Int == 600)
+    }
+
+    @Test func kernelsOfAllProcessesAndDevicesOfAHost() throws {
+        let launches = (UInt32(1)...5).map { pid in
+            Self.encode { encoder in
+                var event = BatchEncoder.GPU()
+                event.timestamp = ContractEvent.timestamp(Self.start)
+                event.payload = .launch(pid: pid, kernelName: "gemm", calls: UInt64(pid))
+                encoder.append(event)
+            }
+        }
+        let gpu = try Self.summary(.gpu, launches)
+        let kernels = try Self.top(gpu, "kernels_overall", "most_launches")
+        #expect(kernels.count == 1 && kernels[0]["launches"] as? Int == 15)
+
+        let reads = (UInt32(1)...5).map { pid in
+            Self.encode { encoder in
+                var event = BatchEncoder.IO()
+                event.timestamp = ContractEvent.timestamp(Self.start)
+                (event.pid, event.operation, event.device) = (pid, "READ", "sda")
+                (event.bytes, event.latencyMilliseconds) = (512, Double(pid))
+                encoder.append(event)
+            }
+        }
+        let io = try Self.summary(.io, reads)
+        let devices = try Self.top(io, "reads_overall", "slowest")
+        #expect(devices.count == 1 && devices[0]["operations"] as? Int == 5)
+        #expect(devices[0]["host"] as? String == "beta" && devices[0]["device"] as? String == "sda")
+        #expect(devices[0]["mean_ms"] as? Double == 3 && devices[0]["bytes"] as? Int == 2_560)
+        #expect(try Self.top(io, "writes_overall", "slowest").isEmpty)
+    }
+
+    private static func packet(
+        _ port: UInt32,
+        isSend: Bool,
+        bytes: UInt64,
+        to address: String = "10.0.0.2"
+    ) -> [UInt8] {
+        encode { encoder in
+            var event = BatchEncoder.Network()
+            event.timestamp = ContractEvent.timestamp(start)
+            (event.tgid, event.pid, event.comm) = (7, 7, "web")
+            (event.sourceAddress, event.sourcePort) = ("10.0.0.1", port)
+            (event.destinationAddress, event.destinationPort) = (address, 443)
+            (event.transport, event.isSend, event.bytes) = ("TCP", isSend, bytes)
+            encoder.append(event)
+        }
+    }
+
+    @Test func talkersByConnection() throws {
+        let before = [Self.packet(1, isSend: true, bytes: 1 << 40)]
+        let summary = try Self.summary(
+            .network,
+            windowsBefore: [before],
+            [
+                Self.packet(1, isSend: true, bytes: 10), Self.packet(2, isSend: true, bytes: 30),
+                Self.packet(2, isSend: false, bytes: 5),
+                Self.packet(3, isSend: false, bytes: 34, to: "fe80::2"),
+            ]
+        )
+        let talkers = try Self.top(summary, "connections", "top_talkers")
+        #expect(
+            talkers.map { $0["connection"] as? String } == [
+                "10.0.0.1:2 -> 10.0.0.2:443 TCP", "10.0.0.1:3 -> [fe80::2]:443 TCP",
+                "10.0.0.1:1 -> 10.0.0.2:443 TCP",
+            ]
+        )
+        #expect(talkers.map { $0["sent_bytes"] as? Int } == [30, 0, 10])
+        #expect(talkers.map { $0["received_bytes"] as? Int } == [5, 34, 0])
+        #expect(talkers.map { $0["process"] as? String } == ["web", "web", "web"])
+    }
+
+    /// Beyond the bound the ones given up are in the totals.
+    @Test func connectionsGivenUpStillCount() throws {
+        let count = Limits.connectionsPerProcessMax + 1
+        let events = (1...count).map { Self.packet(UInt32($0), isSend: true, bytes: 2) }
+        let summary = try Self.summary(.network, events)
+        let tables = try #require(summary["tables"] as? [String: [String: Any]])
+        let totals = try #require(tables["connections"]?["totals"] as? [String: Any])
+        #expect(totals["sent_bytes"] as? Int == 2 * count && totals["events"] as? Int == count)
+        let talkers = try Self.top(summary, "connections", "top_talkers")
+        #expect(talkers[0]["connection"] as? String == "other")
+        #expect(talkers[0]["sent_bytes"] as? Int == Limits.connectionsPerProcessMax)
+    }
+
     private static func cpu(
         _ pid: UInt32,
         second: Int64,

@@ -1,3 +1,4 @@
+import IngestLog
 import SystemIO
 import TestSupport
 import Testing
@@ -15,6 +16,8 @@ import TraceProcessing
 
     private static let slots = (UInt8.min ... .max).filter { $0 % 4 != 0 }
 
+    private func unexpected(_ damage: String) { Issue.record("\(damage)") }
+
     @Test func whatOneGivesAnotherTakes() throws {
         try directory.asWorkingDirectory {
             let old = try TestWorker(0)
@@ -25,7 +28,7 @@ import TraceProcessing
                 try handover.give(slots, from: 0, to: Int(owner), processor: old.processor)
             }
             let mine = try #require(given[1])
-            #expect(try handover.take(mine, by: 1, into: new.processor))
+            #expect(try handover.take(mine, by: 1, into: new.processor, report: unexpected))
             for slot in UInt8.min ... .max {
                 let expected = mine.contains(slot) ? old.state(of: slot) : nil
                 if let expected { #expect(new.state(of: slot) == expected, "slot \(slot)") }
@@ -33,7 +36,7 @@ import TraceProcessing
             let events = (UInt32(1)...300).count { mine.contains(TestWorker.slot(of: $0)) }
             #expect(new.processor.totalTraces == UInt64(events))
             try handover.remove(for: 1)
-            let left = try FileSystem.list("checkpoints/handover")
+            let left = Set(try FileSystem.list("checkpoints/handover").map(MirroredFile.name))
             #expect(left == ["function.4096.0-2", "function.4096.0-3"])
             try handover.remove(for: 1)
         }
@@ -48,10 +51,10 @@ import TraceProcessing
             try first.apply(1...100, at: 8)
             try second.apply(200...300, at: 8)
             let slots: [UInt8] = Array(0..<100)
-            #expect(try !handover.take(slots, by: 2, into: new.processor))
+            #expect(try !handover.take(slots, by: 2, into: new.processor, report: unexpected))
             let half = Array(slots.prefix(50))
             try handover.give(half, from: 0, to: 2, processor: first.processor)
-            #expect(try !handover.take(slots, by: 2, into: new.processor))
+            #expect(try !handover.take(slots, by: 2, into: new.processor, report: unexpected))
             #expect(new.processor.totalTraces == 0)
             let rest = Array(slots.suffix(50))
             try handover.give(rest, from: 1, to: 2, processor: second.processor)
@@ -59,38 +62,93 @@ import TraceProcessing
             let others = Handover(resource: .function, lsn: 40_960)
             try others.give(slots, from: 0, to: 2, processor: first.processor)
             try handover.give(slots, from: 0, to: 12, processor: first.processor)
-            #expect(try handover.take(slots, by: 2, into: new.processor))
+            #expect(try handover.take(slots, by: 2, into: new.processor, report: unexpected))
             #expect(half.map { new.state(of: $0) } == half.map { first.state(of: $0) })
             #expect(rest.map { new.state(of: $0) } == rest.map { second.state(of: $0) })
             // Taken again, as after a crash before the next checkpoint: the same.
-            #expect(try handover.take(slots, by: 2, into: new.processor))
+            #expect(try handover.take(slots, by: 2, into: new.processor, report: unexpected))
             #expect(half.map { new.state(of: $0) } == half.map { first.state(of: $0) })
             try handover.remove(for: 2)
-            let left = try FileSystem.list("checkpoints/handover")
+            let left = Set(try FileSystem.list("checkpoints/handover").map(MirroredFile.name))
             #expect(left == ["function.4096.0-12", "function.40960.0-2"])
         }
     }
 
-    @Test func aDamagedFileIsRefused() throws {
+    private func give() throws -> (old: TestWorker, copies: [String], whole: [UInt8]) {
+        let old = try TestWorker(0)
+        try old.apply(1...20, at: 8)
+        try handover.give([1, 2, 3], from: 0, to: 1, processor: old.processor)
+        let path = "checkpoints/handover/function.4096.0-1"
+        let copies = [path, path + ".mirror"]
+        return (old, copies, try FileSystem.contents(path))
+    }
+
+    /// Whichever copy is damaged, the other one serves.
+    @Test func oneDamagedCopyIsReportedAndTheOtherTaken() throws {
+        try directory.asWorkingDirectory {
+            let (old, copies, whole) = try give()
+            for copy in copies {
+                for position in stride(from: 0, to: whole.count, by: 7) {
+                    var changed = whole
+                    changed[position] ^= 0x10
+                    for damaged in [changed, Array(whole[..<position])] {
+                        try damaged.withUnsafeBytes { try FileSystem.publish(copy, $0) }
+                        let new = try TestWorker(1)
+                        var reports: [String] = []
+                        let isTaken = try handover.take(
+                            [1, 2, 3],
+                            by: 1,
+                            into: new.processor,
+                            report: { reports.append($0) }
+                        )
+                        #expect(isTaken && reports.count == 1, "byte \(position) of \(copy)")
+                        #expect(reports.first?.hasPrefix(copy) == true)
+                        for slot: UInt8 in 1...3 {
+                            #expect(new.state(of: slot) == old.state(of: slot))
+                        }
+                    }
+                }
+                try whole.withUnsafeBytes { try FileSystem.publish(copy, $0) }
+            }
+            try handover.remove(for: 1)
+            #expect(try FileSystem.list("checkpoints/handover").isEmpty)
+        }
+    }
+
+    /// An old owner that repeats a barrier writes again what has been taken in.
+    @Test func whatWasTakenLongAgoIsRemoved() throws {
         try directory.asWorkingDirectory {
             let old = try TestWorker(0)
-            let new = try TestWorker(1)
-            try old.apply(1...20, at: 8)
-            try handover.give([1, 2, 3], from: 0, to: 1, processor: old.processor)
-            let path = "checkpoints/handover/function.4096.0-1"
-            let whole = try FileSystem.contents(path)
-            for position in whole.indices {
-                do {
-                    let file = try File(path, .readWrite)
-                    var damaged = whole
-                    damaged[position] ^= 0x10
-                    try damaged.withUnsafeBytes { try file.write($0, at: 0) }
+            for lsn: LSN in [4_096, 8_192, 12_288] {
+                for new in [1, 11] {
+                    try Handover(resource: .function, lsn: lsn)
+                        .give([7], from: 0, to: new, processor: old.processor)
                 }
-                let error = #expect(throws: TraceError.self, "byte \(position)") {
-                    _ = try handover.take([1, 2, 3], by: 1, into: new.processor)
-                }
-                #expect(error?.code == .corrupt)
             }
+            let worker = WorkerName(resource: .function, index: 1)
+            func left() throws -> Set<String> {
+                Set(try FileSystem.list("checkpoints/handover").map(MirroredFile.name))
+                    .filter { $0.hasSuffix("-1") }
+            }
+            try Handover.removeTaken(by: worker, through: 8_192, except: 8_192)
+            #expect(try left() == ["function.8192.0-1", "function.12288.0-1"])
+            try Handover.removeTaken(by: worker, through: 8_192, except: nil)
+            #expect(try left() == ["function.12288.0-1"])
+            #expect(try FileSystem.list("checkpoints/handover").count == 2 + 6)
+        }
+    }
+
+    @Test func twoDamagedCopiesAreRefusedAndNothingIsTaken() throws {
+        try directory.asWorkingDirectory {
+            let (_, copies, whole) = try give()
+            let new = try TestWorker(1)
+            for copy in copies {
+                try whole.dropLast().withUnsafeBytes { try FileSystem.publish(copy, $0) }
+            }
+            let error = #expect(throws: TraceError.self) {
+                _ = try handover.take([1, 2, 3], by: 1, into: new.processor, report: unexpected)
+            }
+            #expect(error?.code == .corrupt && error?.remedy?.contains("function.1") == true)
             #expect(new.processor.totalTraces == 0)
         }
     }

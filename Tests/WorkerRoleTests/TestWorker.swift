@@ -13,6 +13,8 @@ struct TestWorker {
     let processor: any TraceProcessor
     /// What it was restored from; nil for a new one.
     let checkpoint: WorkerCheckpoint?
+    /// What was wrong with a copy of it.
+    let damage: String?
 
     static let host = Array("host-1".utf8)
 
@@ -30,7 +32,12 @@ struct TestWorker {
             zone: TimeZoneRules(name: "UTC")
         )
         try FileSystem.createDirectory(ClusterPaths.checkpoints)
-        checkpoint = try WorkerCheckpoint.restore(for: name, into: processor)
+        var found: String?
+        checkpoint = try WorkerCheckpoint.restore(for: name, into: processor) { damage, write in
+            found = damage
+            try write()
+        }
+        damage = found
         guard checkpoint == nil else { return }
         try processor.files.restore(from: nil)
         processor.files.openWindow(3)

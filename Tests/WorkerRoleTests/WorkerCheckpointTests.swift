@@ -1,5 +1,6 @@
 import ClusterMessages
 import Glibc
+import IngestLog
 import SystemIO
 import TestSupport
 import Testing
@@ -35,7 +36,8 @@ import TraceProcessing
                     summary: []
                 )
             ],
-            rules: Array("{}".utf8)
+            rules: Array("{}".utf8),
+            renewed: 17
         )
     }
 
@@ -48,6 +50,7 @@ import TraceProcessing
         #expect(found?.owners == expected.owners)
         #expect(found?.announcements == expected.announcements)
         #expect(found?.rules == expected.rules)
+        #expect(found?.renewed == expected.renewed)
     }
 
     @Test func aWorkerIsRestoredAsItWas() throws {
@@ -101,33 +104,121 @@ import TraceProcessing
         }
     }
 
-    @Test func everyChangedOrMissingByteIsRefused() throws {
+    private struct Copies {
+        let paths: [String]
+        let whole: [UInt8]
+
+        init(of worker: TestWorker) throws {
+            let path = ClusterPaths.checkpoint(of: worker.name)
+            paths = [path, path + ".mirror"]
+            whole = try FileSystem.contents(path)
+        }
+
+        /// Changes of every so many bytes, and the file cut off there.
+        func damaged(every step: Int) -> some Sequence<[UInt8]> {
+            let whole = whole
+            return stride(from: 0, to: whole.count, by: step).lazy.flatMap { position in
+                var changed = whole
+                changed[position] ^= UInt8(1 << (position % 8))
+                return [changed, Array(whole[..<position])]
+            }
+        }
+
+        func replace(_ index: Int, by bytes: [UInt8]) throws {
+            let file = try File(paths[index], .replace)
+            try bytes.withUnsafeBytes { try file.write($0, at: 0) }
+        }
+    }
+
+    private func publishedWorker() throws -> TestWorker {
+        let worker = try TestWorker()
+        try worker.apply(1...3, at: 8)
+        try worker.publish(example(), slots: [1, 2, 3])
+        return worker
+    }
+
+    /// Whichever copy is damaged, wherever (`MirroredFileTests` take every byte), the worker is what it was, says so, and writes it anew.
+    @Test func oneDamagedCopyCostsNothing() throws {
+        try directory.asWorkingDirectory {
+            let worker = try publishedWorker()
+            let copies = try Copies(of: worker)
+            for index in copies.paths.indices {
+                for damaged in copies.damaged(every: 13) {
+                    try copies.replace(index, by: damaged)
+                    let after = try TestWorker()
+                    expectSame(after.checkpoint, example())
+                    #expect(after.damage?.hasPrefix("\(copies.paths[index]) is damaged") == true)
+                    let mended = try FileSystem.contents(copies.paths[index])
+                    try #require(mended == copies.whole)
+                }
+                try FileSystem.remove(copies.paths[index])
+                let after = try TestWorker()
+                expectSame(after.checkpoint, example())
+                // That of a first start may be missing without anybody's fault.
+                #expect((after.damage == nil) == (index == 1))
+                #expect(try FileSystem.contents(copies.paths[index]) == copies.whole)
+            }
+            let sound = try TestWorker()
+            #expect(sound.damage == nil)
+        }
+    }
+
+    @Test func twoDamagedCopiesAreRefused() throws {
+        try directory.asWorkingDirectory {
+            let worker = try publishedWorker()
+            let copies = try Copies(of: worker)
+            func expectRefused() throws {
+                let error = #expect(throws: TraceError.self) { _ = try TestWorker() }
+                #expect(error?.code == .corrupt)
+                #expect(error?.remedy?.contains("tracectl skip function.0 --to LSN") == true)
+                #expect(error?.message.contains(copies.paths[0]) == true)
+            }
+            for damaged in copies.damaged(every: 1) {
+                for index in copies.paths.indices { try copies.replace(index, by: damaged) }
+                try expectRefused()
+            }
+            try FileSystem.remove(copies.paths[0])
+            try expectRefused()
+            for index in copies.paths.indices { try copies.replace(index, by: copies.whole + [0]) }
+            try expectRefused()
+        }
+    }
+
+    /// Killed between the two: the newer one holds. Damaged then: the older one, and segments are cut back to it.
+    @Test func theNewerCopyHoldsAndTheOlderOneFits() throws {
         try directory.asWorkingDirectory {
             let worker = try TestWorker()
-            try worker.apply(1...3, at: 8)
-            let path = ClusterPaths.checkpoint(of: worker.name)
-            try worker.publish(example(), slots: [1, 2, 3])
-            let whole = try FileSystem.contents(path)
-            func expectRefused(_ bytes: [UInt8], _ what: String) throws {
-                do {
-                    let file = try File(path, .replace)
-                    try bytes.withUnsafeBytes { try file.write($0, at: 0) }
-                }
-                let error = #expect(throws: TraceError.self, "\(what)") {
-                    _ = try WorkerCheckpoint.restore(for: worker.name, into: worker.processor)
-                }
-                #expect(error?.code == .corrupt && error?.remedy != nil)
-                #expect(error?.message.contains(path) == true)
-            }
-            for position in whole.indices {
-                var damaged = whole
-                damaged[position] ^= UInt8(1 << (position % 8))
-                try expectRefused(damaged, "byte \(position)")
-            }
-            for length in stride(from: 0, to: whole.count, by: 3) {
-                try expectRefused(Array(whole[..<length]), "cut at \(length)")
-            }
-            try expectRefused(whole + [0], "a byte more")
+            try worker.apply(1...30, at: 8)
+            try worker.publish(example(), slots: Self.all)
+            let older = try Copies(of: worker)
+            let states = Self.all.map { worker.state(of: $0) }
+            try worker.apply(40...90, at: 4_096)
+            try worker.publish(example(lsn: 8_192), slots: Self.all)
+            let newer = try Copies(of: worker)
+            try newer.replace(1, by: older.whole)
+            #expect(try TestWorker().checkpoint?.lsn == 8_192)
+            #expect(try FileSystem.contents(newer.paths[1]) == newer.whole)
+
+            try newer.replace(1, by: older.whole)
+            try newer.replace(0, by: newer.whole.dropLast())
+            let after = try TestWorker()
+            expectSame(after.checkpoint, example())
+            #expect(Self.all.map { after.state(of: $0) } == states)
+            #expect(after.processor.totalTraces == 30)
+        }
+    }
+
+    /// What the router writes for a worker that is to begin anew; what lies in the segments is of no use.
+    @Test func aBlankCheckpointIsOneWithoutState() throws {
+        try directory.asWorkingDirectory {
+            let before = try publishedWorker()
+            try CheckpointPosition.publishBlank(of: before.name, at: 512, renewed: 9_000)
+            #expect(try CheckpointPosition.read(of: before.name) == 512)
+            let after = try TestWorker()
+            #expect(after.checkpoint?.lsn == 512 && after.checkpoint?.renewed == 9_000)
+            #expect(after.checkpoint?.owners.isEmpty == true)
+            #expect(after.processor.totalTraces == 0)
+            #expect(try FileSystem.list(ClusterPaths.segments(of: before.name)).isEmpty)
         }
     }
 

@@ -8,10 +8,7 @@ programs=(trace-router trace-worker trace-aggregator tracectl)
 programs_build() {
     if [ -n "${TRACE_BIN_DIR:-}" ]; then
         bin_dir=$TRACE_BIN_DIR
-        local program
-        for program in "${programs[@]}"; do
-            [ -x "$bin_dir/$program" ] || fail "TRACE_BIN_DIR: $bin_dir has no program $program"
-        done
+        programs_check
         bin_dir=$(cd "$bin_dir" && pwd -P)
         return 0
     fi
@@ -38,12 +35,19 @@ programs_build() {
 programs_locate() {
     local argv=$data_dir/run/services/router/argv
     if [ -n "${TRACE_BIN_DIR:-}" ]; then
-        bin_dir=$TRACE_BIN_DIR
+        bin_dir=$(realpath -- "$TRACE_BIN_DIR")
     elif [ -r "$argv" ]; then
         bin_dir=$(dirname "$(head -n 1 "$argv")")
     else
         programs_locate_release
     fi
+}
+
+programs_check() {
+    local program
+    for program in "${programs[@]}"; do
+        [ -x "$bin_dir/$program" ] || fail "$bin_dir has no program $program"
+    done
 }
 
 programs_locate_release() {

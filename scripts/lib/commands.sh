@@ -2,7 +2,10 @@
 # What scripts/cluster can be told to do; one function a command.
 
 ready_seconds=60
+catch_up_seconds=600
 drain_seconds=${DRAIN_TIMEOUT:-600}
+# A drain that cannot be completed, as a worker is lost, gives the others so long.
+lost_drain_seconds=30
 
 # MARK: up
 
@@ -10,12 +13,13 @@ command_up() {
     packages_install "${run_packages[@]}"
     settings_make_data_dir
     supervision_lock
-    settings_load
+    settings_load_remembered
     if [ -n "$(services_supervised)" ]; then
         cluster_report_running
         return
     fi
     programs_build
+    settings_resolve "$@"
     cluster_start_and_scale || return 1
     supervision_unlock
     if [ -n "${flags[foreground]:-}" ]; then
@@ -30,14 +34,20 @@ command_up() {
 cluster_start_and_scale() {
     local wanted=${settings[workers]}
     if [ -z "$remembered_workers" ]; then
-        settings_save workers # what the router is about to write down for good
+        remembered='' settings_save "$wanted" # what the router is about to write down for good
     else
         workers_merge "$remembered_workers"
         settings[workers]=$remembered_workers
     fi
     cluster_start || return 1
-    [ "${settings[workers]}" = "$wanted" ] || cluster_scale "$wanted"
-    settings_save
+    if [ "${settings[workers]}" != "$wanted" ] || [ -n "$interrupted_scale" ]; then
+        if [ -n "$(workers_lost)" ]; then
+            complain "not scaled to $wanted, as no slot of $(workers_lost) can move"
+            return 0
+        fi
+        cluster_scale "$wanted"
+    fi
+    settings_save "${settings[workers]}"
 }
 
 cluster_start() {
@@ -49,10 +59,9 @@ cluster_start() {
     services_lay_out_aggregator
     services_lay_out_router
     for name in $(workers_names); do services_lay_out_worker "$name"; done
-    supervision_start
     # shellcheck disable=SC2046 # names hold no spaces
-    services_wait_ready "$ready_seconds" aggregator router $(workers_names) &&
-        cluster_wait_connected && started=yes
+    supervision_start && services_wait_ready "$ready_seconds" aggregator router $(workers_names) &&
+        { [ -n "$interrupted_scale" ] || cluster_wait_connected; } && started=yes
     trap - INT TERM
     if [ "$started" = no ]; then
         supervision_stop || true
@@ -62,13 +71,13 @@ cluster_start() {
 }
 
 # Each process being ready, they still have to find one another: returns when the cluster says that it
-# is ready, with the workers that are wanted and no others.
+# is ready, with the workers that are wanted and no others, but for those that are lost.
 cluster_wait_connected() {
     local deadline=$((SECONDS + ready_seconds)) status wanted
     wanted=$(workers_names | sort)
     while :; do
         status=$("$bin_dir/tracectl" status --json --data "$data_dir" 2>/dev/null) || status=''
-        if [[ $status =~ \"ready\":\ *true ]] && [ "$(status_workers <<<"$status" | sort)" = "$wanted" ]; then
+        if status_well "$status" && [ "$(status_workers <<<"$status" | sort)" = "$wanted" ]; then
             return 0
         fi
         if ((SECONDS >= deadline)); then
@@ -79,6 +88,19 @@ cluster_wait_connected() {
     done
 }
 
+# Whether a status object says that all are there, but for workers that are lost.
+status_well() {
+    local status=$1 name
+    [[ $status =~ \"ready\":\ *true ]] && return 0
+    [[ $status =~ \"accepting\":\ *true ]] || return 1
+    for name in $(status_workers <<<"$status"); do
+        [[ $status =~ \"name\":\ *\"$name\"[^}]*\"up\":\ *true ]] || services_lost "$name" || return 1
+    done
+}
+
+# A status object without the workers that are lost.
+status_without_lost() { sed 's/{[^{}]*"lost":[^{}]*}//g'; }
+
 # The workers' names in a status object.
 status_workers() { grep -oE '"name": *"[a-z]+\.[0-9]+"' | grep -oE '[a-z]+\.[0-9]+'; }
 
@@ -88,6 +110,7 @@ cluster_report_running() {
     for name in aggregator router $(workers_names); do services_ready "$name" || ill+=("$name"); done
     if [ ${#ill[@]} -gt 0 ]; then
         complain "a cluster runs in $data_dir already, but is not well; not ready: ${ill[*]}"
+        lost_complaints
         note "See scripts/cluster logs ${ill[0]}, or end it with scripts/cluster stop."
         return 1
     fi
@@ -110,6 +133,7 @@ ${bold}The cluster is ready.${plain}
   status    scripts/cluster status$here
   stop      scripts/cluster stop$here
 END
+    lost_complaints
 }
 
 # For containers: waits for the cluster's end; Ctrl-C or SIGTERM stops it in order, a second one at once.
@@ -161,7 +185,7 @@ command_stop() {
         echo "No cluster runs in $data_dir."
         return 0
     fi
-    supervision_lock
+    supervision_lock_to_stop
     if [ -z "$(services_supervised)" ]; then
         supervision_stop || return 1
         echo "No cluster runs in $data_dir."
@@ -186,10 +210,15 @@ cluster_drain() {
         complain "the router is not ready, so nothing can be finalized"
         return 1
     fi
+    local limit=$drain_seconds
+    if [ -n "$(workers_lost)" ]; then
+        lost_complaints
+        limit=$((limit < lost_drain_seconds ? limit : lost_drain_seconds))
+    fi
     step "Writing out everything received"
     # It ends when it has drained, and must not be started again.
     s6-svc -O "$(services_dir)/router"
-    timeout --foreground "$drain_seconds" "$bin_dir/tracectl" drain --data "$data_dir" >&2 && return 0
+    timeout --foreground "$limit" "$bin_dir/tracectl" drain --data "$data_dir" >&2 && return 0
     complain "the cluster could not be drained"
     return 1
 }
@@ -212,17 +241,29 @@ command_scale() {
     cluster_require_running
     supervision_lock
     supervision_running || fail "the supervisor of $data_dir was killed; run stop, then up"
-    settings_load
+    settings_load_remembered
     programs_locate
+    [ -z "$(workers_lost)" ] || fail "not scaled, as no slot of $(workers_lost) can move: see status"
     cluster_scale "$1"
     echo "Scaled: ${settings[workers]}"
+    scale_warn
 }
 
-# Starts what is missing for COUNTS, has the slots moved, ends what is left over.
+# A configuration file that names other numbers wins at the next start.
+scale_warn() {
+    local next
+    next=$("$bin_dir/tracectl" config export --data "$data_dir" 2>/dev/null | sed -n 's/^workers=//p') || return 0
+    [ "$next" = "${settings[workers]}" ] ||
+        note "The next up goes to $next: the configuration file says so (tracectl config show)."
+}
+
+# Starts what is missing for COUNTS, has the slots moved, ends what is left over. Ended at any point, this
+# leaves the slots where they were or where they go, and all workers of both running; again, it goes on.
 cluster_scale() {
     local counts=$1 name
     workers_merge "$counts"
     settings[workers]=$(workers_text)
+    settings_save "$remembered_workers" "${settings[workers]}"
 
     local -a wanted new=() retired=()
     mapfile -t wanted < <(workers_names)
@@ -231,27 +272,63 @@ cluster_scale() {
         [[ " ${wanted[*]} " == *" $name "* ]] || retired+=("$name")
     done
 
-    for name in "${new[@]}"; do services_lay_out_worker "$name"; done
+    for name in "${new[@]}"; do services_lay_out_further_worker "$name"; done
     if [ ${#new[@]} -gt 0 ]; then
         step "Starting ${new[*]}"
         s6-svscanctl -a "$(services_dir)"
         services_wait_ready "$ready_seconds" "${new[@]}" || cluster_scale_undo "${new[@]}"
+        if [ -n "$(workers_lost)" ]; then
+            lost_complaints
+            cluster_scale_undo "${new[@]}"
+        fi
     fi
     step "Moving slots"
-    "$bin_dir/tracectl" scale "$counts" --data "$data_dir" >&2 || cluster_scale_undo "${new[@]}"
+    cluster_move_slots ||
+        fail "the slots may have moved or not, and all workers run; the same scale again goes on"
     # From here on a start of the router, or of the cluster, is with the new numbers.
-    settings_save
+    settings_save "${settings[workers]}"
     cluster_rewrite_router_command
     services_down "${retired[@]}" && services_remove "${retired[@]}" ||
         fail "the slots moved, but a retired worker does not end: ${retired[*]}"
     cluster_wait_connected || exit 1
 }
 
+# The numbers of all resources: what an interrupted scale left is brought to an end with it. A router that
+# is killed meanwhile has the move in its log or knows nothing of it; asked again, it goes on.
+cluster_move_slots() {
+    local _
+    for _ in 1 2 3; do
+        cluster_ask_for_move && return 0
+        supervision_stop_wanted && return 1
+        services_wait_ready "$ready_seconds" router || return 1
+    done
+    return 1
+}
+
+# Returns when the slots have moved, which takes as long as a worker that gives some does not come up; fails where
+# somebody wants to stop the cluster meanwhile.
+cluster_ask_for_move() {
+    local pid status=0
+    "$bin_dir/tracectl" scale "${settings[workers]}" --data "$data_dir" >&2 {lock_fd}>&- &
+    pid=$!
+    trap 'kill "$pid"; exit 130' INT TERM
+    while [ -e "/proc/$pid" ] && ! processes_zombie "$pid"; do
+        if supervision_stop_wanted; then
+            complain "the cluster is to stop, so this scale is given up"
+            kill "$pid" && break
+        fi
+        sleep 0.1
+    done
+    wait "$pid" || status=$?
+    trap - INT TERM
+    return "$status"
+}
+
+# The new workers do not come up, and own nothing yet.
 cluster_scale_undo() {
-    if [ $# -gt 0 ]; then
-        services_down "$@" || true
-        services_remove "$@" || true
-    fi
+    services_down "$@" || true
+    services_remove "$@" || true
+    settings_save "$remembered_workers" "$interrupted_scale"
     fail "not scaled; everything is as before"
 }
 
@@ -284,8 +361,9 @@ command_status() {
 # What the supervisor knows and the cluster itself can't tell: who does not come up, and why.
 status_complaints() {
     local name failures
+    lost_complaints 2>&1
     for name in aggregator router $(services_workers); do
-        services_ready "$name" && continue
+        services_ready "$name" || services_lost "$name" && continue
         failures=$(services_failures "$name")
         if [ "$failures" -gt 0 ]; then
             echo "$name is not up: it ended $failures times in a row, by $(services_last_end "$name");" \
@@ -296,32 +374,86 @@ status_complaints() {
     done
 }
 
+# Who is down for good, why, and what to do.
+lost_complaints() {
+    local name
+    for name in $(workers_lost); do
+        complain "$name is down for good, and the others go on: $(services_lost_reason "$name")"
+    done
+}
+
+workers_lost() {
+    local name
+    for name in $(services_workers); do
+        if services_lost "$name"; then echo "$name"; fi
+    done
+}
+
 command_finalize() {
     cluster_require_running
     programs_locate
     "$bin_dir/tracectl" finalize --data "$data_dir"
 }
 
+command_reload() {
+    cluster_require_running
+    programs_locate
+    "$bin_dir/tracectl" reload --data "$data_dir"
+}
+
+# One after the other, each with the programs as they are now: so this also brings a new build, or
+# TRACE_BIN_DIR's, into a running cluster.
 command_restart() {
     cluster_require_running
     supervision_lock
+    programs_locate
+    programs_check
     local name
     local -a names
     if [ $# -gt 0 ]; then
         services_exist "$1" || misuse "no process \"$1\"; there are: $(services_supervised | xargs)"
         names=("$1")
     else
-        # One after the other; agents keep being served until the router's turn, the last.
-        mapfile -t names < <(echo aggregator && services_workers && echo router)
+        mapfile -t names < <(services_workers && echo aggregator && echo router)
     fi
     for name in "${names[@]}"; do
         step "Restarting $name"
+        services_use_programs "$name"
         echo 0 >"$(services_dir)/$name/failures"
-        if ! s6-svc -wR -T $((ready_seconds * 1000)) -ur "$(services_dir)/$name" >/dev/null 2>&1; then
-            services_wait_ready 1 "$name" || fail "$name did not come back"
+        services_start_anew "$ready_seconds" "$name" || services_wait_ready 1 "$name" ||
+            fail "$name did not come back"
+        cluster_wait_caught_up "$name" ||
+            fail "$name came back, but the cluster is not well; no other was restarted"
+        if [ $# -gt 0 ] && services_lost "$name"; then
+            fail "$name is down for good: $(services_lost_reason "$name")"
         fi
     done
     echo "Restarted: ${names[*]}"
+    lost_complaints
+}
+
+# Returns once all processes, the new one of NAME among them, have found one another and no worker is far
+# behind: then the next one may be missing for a while. Also where NAME turns out to be lost.
+cluster_wait_caught_up() {
+    local name=$1 pid deadline=$((SECONDS + catch_up_seconds)) status
+    pid=$(services_field "$name" pid)
+    while ! services_lost "$name"; do
+        status=$("$bin_dir/tracectl" status --json --data "$data_dir" 2>/dev/null) || status=''
+        # Below a megabyte: under load a worker is never quite up to date.
+        if status_well "$status" && [[ $status =~ \"pid\":\ *${pid}[,}] ]] &&
+            ! [[ $(status_without_lost <<<"$status") =~ \"lag_bytes\":\ *[0-9]{7} ]]; then
+            return 0
+        fi
+        if supervision_stop_wanted; then
+            complain "the cluster is to stop, so this restart is given up"
+            return 1
+        fi
+        if ((SECONDS >= deadline)); then
+            complain "not caught up after $catch_up_seconds s: $status"
+            return 1
+        fi
+        sleep 0.1
+    done
 }
 
 command_logs() {

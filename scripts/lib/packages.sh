@@ -2,10 +2,11 @@
 # Debian packages and what the tests take from PyPI. Everything that is there already costs no network.
 
 # What the processes are built from and supervised by.
-run_packages=(libgrpc-dev libzmq3-dev libprotobuf-c-dev zlib1g-dev s6)
-# What only the checks need: the generators of the committed C, and the linter.
+run_packages=(libgrpc-dev libzmq3-dev libprotobuf-c-dev zlib1g-dev libzstd-dev s6)
+# What only the checks need: the generators of the committed C, the linter, what looks at units and processes,
+# what lets system calls fail, and what reads files that are compressed.
 # shellcheck disable=SC2034 # read by scripts/test
-test_packages=(protobuf-c-compiler protobuf-compiler shellcheck)
+test_packages=(protobuf-c-compiler protobuf-compiler shellcheck systemd procps strace zstd)
 
 packages_missing() {
     local package

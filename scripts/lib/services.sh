@@ -17,28 +17,42 @@ services_lay_out() {
     cp "$root/scripts/service/run" "$root/scripts/service/finish" "$new/"
     cp "$root/scripts/service/log-run" "$new/log/run"
     printf '%s\n' "$@" >"$new/argv"
-    echo 3 >"$new/notification-fd"
+    echo 9 >"$new/notification-fd" # below are the listening sockets
     echo 30000 >"$new/timeout-kill" # ms from the order to end to SIGKILL
     mv "$new" "$target"
 }
 
 services_lay_out_aggregator() {
-    services_lay_out aggregator "$bin_dir/trace-aggregator" --data "$data_dir" \
-        --metrics "${settings[metrics]}" --time-zone "${settings[time_zone]}"
+    local -a options
+    read -r -a options <<<"${settings[aggregator]}"
+    services_lay_out aggregator "$bin_dir/trace-aggregator" --data "$data_dir" "${options[@]}"
 }
 
 services_lay_out_router() {
-    local -a inactivity=()
-    [ -z "${settings[inactivity_timeout]}" ] ||
-        inactivity=(--inactivity-timeout "${settings[inactivity_timeout]}")
-    services_lay_out router "$bin_dir/trace-router" --data "$data_dir" --grpc "${settings[grpc]}" \
-        --workers "${settings[workers]}" "${inactivity[@]}" --time-zone "${settings[time_zone]}"
+    local -a options
+    read -r -a options <<<"${settings[router]}"
+    services_lay_out router "$bin_dir/trace-router" --data "$data_dir" --workers "${settings[workers]}" \
+        "${options[@]}"
 }
 
 services_lay_out_worker() {
     local name=$1
+    local -a options
+    read -r -a options <<<"${settings[worker]}"
+    rm -f "$data_dir/run/$name.lost" # it finds out itself
     services_lay_out "$name" "$bin_dir/trace-worker" --data "$data_dir" \
-        --resource "${name%.*}" --index "${name##*.}" --time-zone "${settings[time_zone]}"
+        --resource "${name%.*}" --index "${name##*.}" "${options[@]}"
+}
+
+# As the first worker of the resource, which runs, is.
+services_lay_out_further_worker() {
+    local name=$1 index
+    local -a command
+    mapfile -t command <"$(services_dir)/${name%.*}.0/argv"
+    for ((index = 0; index + 1 < ${#command[@]}; index++)); do
+        [ "${command[index]}" = --index ] && command[index + 1]=${name##*.}
+    done
+    services_lay_out "$name" "${command[@]}"
 }
 
 # The command of a service that is there already, for its next start.
@@ -48,6 +62,15 @@ services_replace_command() {
     target=$(services_dir)/$name/argv
     printf '%s\n' "$@" >"$target.new"
     mv "$target.new" "$target"
+}
+
+# Has a service take its program from bin_dir at its next start.
+services_use_programs() {
+    local name=$1
+    local -a command
+    mapfile -t command <"$(services_dir)/$name/argv"
+    command[0]=$bin_dir/$(basename "${command[0]}")
+    services_replace_command "$name" "${command[@]}"
 }
 
 # Names of the services that have a supervisor, one a line.
@@ -68,18 +91,25 @@ services_field() { s6-svstat -o "$2" "$(services_dir)/$1" 2>/dev/null || echo un
 
 services_ready() { [ "$(services_field "$1" ready)" = true ]; }
 
+# Whether the worker NAME has ended for good: starting it again changes nothing before somebody has done what
+# services_lost_reason says.
+services_lost() { [ -e "$data_dir/run/$1.lost" ] && [ "$(services_field "$1" up)" = false ]; }
+
+services_lost_reason() { cat "$data_dir/run/$1.lost"; }
+
 services_failures() { cat "$(services_dir)/$1/failures" 2>/dev/null || echo 0; }
 
 services_last_end() { cat "$(services_dir)/$1/last-end" 2>/dev/null || echo "an unknown cause"; }
 
-# Returns when all NAMEs are ready; fails, with the reason said, when one keeps ending or SECONDS are over.
+# Returns when all NAMEs are ready, but for workers that are lost: the others go on without them. Fails, with the
+# reason said, when one keeps ending or SECONDS are over.
 services_wait_ready() {
     local limit=$1 name deadline
     shift
     deadline=$((SECONDS + limit))
     while :; do
         local -a waiting=()
-        for name; do services_ready "$name" || waiting+=("$name"); done
+        for name; do services_ready "$name" || services_lost "$name" || waiting+=("$name"); done
         [ ${#waiting[@]} -gt 0 ] || return 0
         for name in "${waiting[@]}"; do
             [ "$(services_failures "$name")" -lt "$services_failures_max" ] && continue
@@ -104,6 +134,19 @@ services_show_start() {
     note "From $log:"
     line=$(grep -n ' starting: ' "$log" 2>/dev/null | tail -n 1 | cut -d: -f1) || line=''
     tail -n +"${line:-1}" "$log" 2>/dev/null | head -n 12 | sed 's/^/    /' >&2 || true
+}
+
+# Ends a process and starts it again, or starts one that is down; returns when it is ready, fails where it is not
+# within SECONDS.
+services_start_anew() {
+    local limit=$1 directory
+    directory=$(services_dir)/$2
+    rm -f "$data_dir/run/$2.lost" # it finds out itself
+    if [ "$(services_field "$2" up)" = true ]; then
+        s6-svc -wR -T $((limit * 1000)) -ur "$directory" >/dev/null 2>&1
+    else
+        s6-svc -wU -T $((limit * 1000)) -u "$directory" >/dev/null 2>&1
+    fi
 }
 
 # Orders all NAMEs down and returns when they are; fails where one still is not.

@@ -1,16 +1,15 @@
 # shellcheck shell=bash
-# Settings of one cluster. A flag wins over the environment, that over what DIR/run/cluster.conf
-# remembers of the last time, that over the default.
+# What a cluster runs with. `tracectl config` knows all settings, checks them, and puts them together for
+# `up`; here is what DIR/run/cluster.conf remembers, above all which workers own the slots.
 
 resources=(function cpu memory network io gpu)
 workers_max=64 # a resource; Limits.workersPerResourceMax
 
-declare -A flags=()    # what the command line said, by setting
-declare -A settings=() # what holds: grpc metrics workers inactivity_timeout time_zone
+declare -A settings=() # grpc metrics workers, and the options of the programs: router worker aggregator
 declare -A workers=()  # workers by resource
-remembered_workers=''  # as the data directory was last left, empty for a new one
-
-setting_names=(grpc metrics workers inactivity_timeout time_zone)
+remembered=''          # settings for the next up, a line each
+remembered_workers=''  # those that may own slots, as the data directory was last left; empty for a new one
+interrupted_scale=''   # where a scale was to lead that did not end
 
 # Sets data_dir (absolute); `settings_make_data_dir` is what creates it.
 settings_locate_data_dir() {
@@ -25,83 +24,50 @@ settings_make_data_dir() {
     mkdir -p "$data_dir/run" && chmod 700 "$data_dir/run" || fail "cannot create $data_dir/run"
 }
 
-settings_load() {
-    settings=(
-        [grpc]=127.0.0.1:50051 [metrics]=127.0.0.1:9091 [workers]='' [inactivity_timeout]=''
-        [time_zone]=$(settings_machine_time_zone)
-    )
-    local resource
+# Takes what the last start left. `workers` are then those of an interrupted scale, which is completed.
+settings_load_remembered() {
+    local resource line left=''
     for resource in "${resources[@]}"; do workers[$resource]=1; done
-
-    settings_load_file
-    remembered_workers=${settings[workers]}
-    [ -z "${SERVICE_PORT:-}" ] || settings[grpc]=${settings[grpc]%:*}:$SERVICE_PORT
-    [ -z "${METRICS_PORT:-}" ] || settings[metrics]=${settings[metrics]%:*}:$METRICS_PORT
-    [ -z "${INACTIVITY_TIMEOUT:-}" ] || settings[inactivity_timeout]=$INACTIVITY_TIMEOUT
-    [ -z "${TZ:-}" ] || settings[time_zone]=${TZ#:}
-
-    local name
-    for name in grpc metrics inactivity_timeout time_zone; do
-        [ -z "${flags[$name]+set}" ] || settings[$name]=${flags[$name]}
-    done
-    [ -z "${flags[workers]:-}" ] || workers_merge "${flags[workers]}"
-    settings[workers]=$(workers_text)
-    settings_validate
-}
-
-settings_load_file() {
     [ -r "$conf" ] || return 0
-    local line name
     while IFS= read -r line; do
-        name=${line%%=*}
-        case $name in
-            grpc | metrics | inactivity_timeout | time_zone) settings[$name]=${line#*=} ;;
-            workers)
-                workers_merge "${line#*=}"
-                settings[workers]=$(workers_text)
-                ;;
+        case $line in
+            workers=*) left=${line#*=} ;;
+            scaling=*) interrupted_scale=${line#*=} ;;
             '' | '#'*) ;;
-            *) fail "$conf: unknown setting $name" ;;
+            *) remembered+=$line$'\n' ;;
         esac
     done <"$conf"
+    [ -z "$left" ] || workers_merge "$left"
+    remembered_workers=$(workers_most "${left:+$(workers_text)}" "$interrupted_scale")
+    [ -z "$interrupted_scale" ] || workers_merge "$interrupted_scale"
+    settings[workers]=$(workers_text)
 }
 
-# Remembers the NAMEd settings, all when none is named.
+# Puts together what `up` is to run with, of its OPTIONS, the environment and files. What is wrong is said,
+# and ends the script.
+settings_resolve() {
+    local lines line
+    lines=$("$bin_dir/tracectl" config export --data "$data_dir" "$@") || exit $?
+    remembered=''
+    while IFS= read -r line; do
+        case $line in
+            remembered.*) remembered+=${line#remembered.}$'\n' ;;
+            *) settings[${line%%=*}]=${line#*=} ;;
+        esac
+    done <<<"$lines"
+    workers_merge "${settings[workers]}"
+}
+
+# Remembers that the workers of the list WORKERS own the slots; that slots move to those of SCALING, where
+# it is given; and the settings.
 settings_save() {
-    local name fresh=$conf.new
-    [ $# -gt 0 ] || set -- "${setting_names[@]}"
+    local fresh=$conf.new
     {
-        echo "# What scripts/cluster was last started with; flags and the environment win over it."
-        for name; do printf '%s=%s\n' "$name" "${settings[$name]}"; done
+        echo "# What scripts/cluster was last told; flags, the environment and a configuration file win over it."
+        printf '%s' "$remembered"
+        printf 'workers=%s\nscaling=%s\n' "$1" "${2:-}"
     } >"$fresh"
     mv "$fresh" "$conf"
-}
-
-settings_validate() {
-    settings_validate_address --grpc "${settings[grpc]}"
-    settings_validate_address --metrics "${settings[metrics]}"
-    [ "${settings[grpc]}" != "${settings[metrics]}" ] ||
-        misuse "--grpc and --metrics name the same address ${settings[grpc]}"
-    [[ ${settings[inactivity_timeout]} =~ ^[0-9]{0,9}$ ]] ||
-        misuse "--inactivity-timeout takes whole seconds, not \"${settings[inactivity_timeout]}\""
-    [[ ${settings[time_zone]} =~ ^[A-Za-z0-9_+:,./-]+$ ]] ||
-        misuse "--time-zone takes a name as in /usr/share/zoneinfo, not \"${settings[time_zone]}\""
-}
-
-settings_validate_address() {
-    local option=$1 address=$2 port=${2##*:}
-    [[ $address =~ ^(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+):[0-9]{1,5}$ ]] &&
-        ((10#$port >= 1 && 10#$port <= 65535)) ||
-        misuse "$option takes ADDRESS:PORT, for example 127.0.0.1:50051, not \"$address\""
-}
-
-settings_machine_time_zone() {
-    local zone
-    zone=$(readlink -f /etc/localtime 2>/dev/null) || zone=''
-    case $zone in
-        */zoneinfo/*) echo "${zone##*/zoneinfo/}" ;;
-        *) cat /etc/timezone 2>/dev/null || echo UTC ;;
-    esac
 }
 
 # Takes function=2,cpu=1 into `workers`; resources it doesn't name keep their number.
@@ -118,6 +84,26 @@ workers_merge() {
         workers[$resource]=$((10#$count))
     done
 }
+
+# The greater number of two lists for each resource; the first, where the second is empty.
+workers_most() {
+    local first=$1 second=$2
+    [ -n "$second" ] || {
+        echo "$first"
+        return
+    }
+    local resource text=''
+    local -A one two
+    for resource in "${resources[@]}"; do
+        one[$resource]=$(workers_count "$resource" "$first")
+        two[$resource]=$(workers_count "$resource" "$second")
+        text+=,$resource=$((one[$resource] > two[$resource] ? one[$resource] : two[$resource]))
+    done
+    echo "${text#,}"
+}
+
+# The number of a resource's workers in a list.
+workers_count() { [[ ,$2, =~ ,$1=([0-9]+), ]] && echo "${BASH_REMATCH[1]}" || echo 1; }
 
 workers_text() {
     local resource text=''

@@ -6,10 +6,26 @@ supervision_pid_file() { echo "$data_dir/run/supervisor.pid"; }
 # Holds until the script ends. Nothing that is started inherits it.
 supervision_lock() {
     exec {lock_fd}>"$data_dir/run/control.lock"
-    flock -n "$lock_fd" && return 0
-    note "Waiting for another scripts/cluster that works on $data_dir"
-    flock "$lock_fd"
+    if ! flock -n "$lock_fd"; then
+        note "Waiting for another scripts/cluster that works on $data_dir"
+        flock "$lock_fd"
+    fi
+    rm -f "$data_dir/run/stop-wanted" # of a stop that was killed, or that says so again
 }
+
+# As supervision_lock; a scale or a restart that waits for something gives up for it.
+supervision_lock_to_stop() {
+    local wanted=$data_dir/run/stop-wanted
+    exec {lock_fd}>"$data_dir/run/control.lock"
+    if ! flock -n "$lock_fd"; then
+        note "Waiting for another scripts/cluster that works on $data_dir"
+        # Again and again, as whoever gets the lock first takes the wish for an old one.
+        until : >"$wanted" && flock -w 1 "$lock_fd"; do :; done
+    fi
+    rm -f "$wanted"
+}
+
+supervision_stop_wanted() { [ -e "$data_dir/run/stop-wanted" ]; }
 
 supervision_unlock() { exec {lock_fd}>&-; }
 
@@ -19,8 +35,11 @@ supervision_running() {
 }
 
 # Starts s6-svscan in a session of its own, holding nothing of the caller's: no directory, no
-# descriptor, no ignored signal. Sets supervisor_pid.
+# descriptor, no ignored signal. It and what it starts hold the socket that agents connect to, so that
+# they can while the router is started anew. Sets supervisor_pid. Fails, with the reason said, where the
+# address is taken.
 supervision_start() {
+    local log=$data_dir/run/supervisor.log
     (
         cd /
         local fd
@@ -28,12 +47,21 @@ supervision_start() {
             fd=${fd##*/}
             ((fd <= 2)) || eval "exec $fd>&-"
         done
-        # A service and its logger count as one each; -c bounds them.
-        exec env --default-signal setsid s6-svscan -c 1000 "$(services_dir)" \
-            </dev/null >"$data_dir/run/supervisor.log" 2>&1
+        # A service and its logger count as one each; -c bounds them. The workers' state lies all over the memory:
+        # with large pages, where the kernel gives them to who asks, an event costs a tenth less.
+        exec setsid "$bin_dir/tracectl" listen "${settings[grpc]}" \
+            env --default-signal GLIBC_TUNABLES="${GLIBC_TUNABLES:-glibc.malloc.hugetlb=1}" \
+            s6-svscan -c 1000 "$(services_dir)" </dev/null >"$log" 2>&1
     ) &
     supervisor_pid=$!
     echo "$supervisor_pid" >"$(supervision_pid_file)"
+    until supervision_running; do
+        if [ ! -e "/proc/$supervisor_pid" ] || processes_zombie "$supervisor_pid"; then
+            complain "$(sed 's/^Error: //' "$log")"
+            return 1
+        fi
+        sleep 0.02
+    done
 }
 
 # Ends whatever supervises the data directory, with all services, and returns when no process is left.

@@ -25,7 +25,7 @@ typedef struct TraceProcessor__Cluster__SlotRange TraceProcessor__Cluster__SlotR
 typedef struct TraceProcessor__Cluster__SegmentsClosed TraceProcessor__Cluster__SegmentsClosed;
 typedef struct TraceProcessor__Cluster__WindowMerged TraceProcessor__Cluster__WindowMerged;
 typedef struct TraceProcessor__Cluster__MetricSample TraceProcessor__Cluster__MetricSample;
-typedef struct TraceProcessor__Cluster__SlotMetrics TraceProcessor__Cluster__SlotMetrics;
+typedef struct TraceProcessor__Cluster__MetricSeries TraceProcessor__Cluster__MetricSeries;
 typedef struct TraceProcessor__Cluster__MetricSnapshot TraceProcessor__Cluster__MetricSnapshot;
 typedef struct TraceProcessor__Cluster__WorkerLink TraceProcessor__Cluster__WorkerLink;
 typedef struct TraceProcessor__Cluster__RouterStatus TraceProcessor__Cluster__RouterStatus;
@@ -47,10 +47,18 @@ struct  TraceProcessor__Cluster__WorkerHello
   uint32_t pid;
   uint64_t resume_lsn;
   uint64_t checkpoint_lsn;
+  /*
+   * the record that has ended this worker too often
+   */
+  uint64_t claim_lsn;
+  /*
+   * empty: there is none
+   */
+  char *claim_reason;
 };
 #define TRACE_PROCESSOR__CLUSTER__WORKER_HELLO__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&trace_processor__cluster__worker_hello__descriptor) \
-    , (char *)protobuf_c_empty_string, 0, 0, 0, 0 }
+    , (char *)protobuf_c_empty_string, 0, 0, 0, 0, 0, (char *)protobuf_c_empty_string }
 
 
 /*
@@ -70,7 +78,8 @@ struct  TraceProcessor__Cluster__WorkerProgress
 
 
 /*
- * Router → worker: a newer incarnation has said hello; the receiver has to end itself.
+ * Router → worker: it can't be served, as when a newer incarnation has said hello; the receiver has to end
+ * itself.
  */
 struct  TraceProcessor__Cluster__WorkerFenced
 {
@@ -81,10 +90,14 @@ struct  TraceProcessor__Cluster__WorkerFenced
    */
   uint64_t incarnation;
   char *reason;
+  /*
+   * the log does not hold what it would go on from: another start changes nothing
+   */
+  protobuf_c_boolean lost;
 };
 #define TRACE_PROCESSOR__CLUSTER__WORKER_FENCED__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&trace_processor__cluster__worker_fenced__descriptor) \
-    , (char *)protobuf_c_empty_string, 0, (char *)protobuf_c_empty_string }
+    , (char *)protobuf_c_empty_string, 0, (char *)protobuf_c_empty_string, 0 }
 
 
 /*
@@ -226,29 +239,34 @@ struct  TraceProcessor__Cluster__MetricSample
 
 
 /*
- * All that one slot's processes have to show as of `lsn`; replaces what was known of the slot.
+ * Worker → aggregator: values of series as of some slots' states, and the definitions of those that are new.
  */
-struct  TraceProcessor__Cluster__SlotMetrics
+struct  TraceProcessor__Cluster__MetricSeries
 {
   ProtobufCMessage base;
-  uint32_t slot;
-  uint64_t lsn;
+  char *process;
+  uint64_t incarnation;
   /*
-   * else only what changed since the last one
+   * ids begin anew: nothing told before counts
    */
-  protobuf_c_boolean full;
-  size_t n_samples;
-  TraceProcessor__Cluster__MetricSample **samples;
-  size_t n_expired;
-  TraceProcessor__Cluster__MetricSample **expired;
+  protobuf_c_boolean begins;
+  /*
+   * Sources/TraceMetrics/SeriesCode.swift
+   */
+  ProtobufCBinaryData sections;
+  /*
+   * 0, or up to where the worker's events were set aside: it began without state behind, so what others say of
+   * its slots below stays counted beside what it says.
+   */
+  uint64_t renewed_lsn;
 };
-#define TRACE_PROCESSOR__CLUSTER__SLOT_METRICS__INIT \
- { PROTOBUF_C_MESSAGE_INIT (&trace_processor__cluster__slot_metrics__descriptor) \
-    , 0, 0, 0, 0,NULL, 0,NULL }
+#define TRACE_PROCESSOR__CLUSTER__METRIC_SERIES__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&trace_processor__cluster__metric_series__descriptor) \
+    , (char *)protobuf_c_empty_string, 0, 0, {0,NULL}, 0 }
 
 
 /*
- * Worker or router → aggregator, once a second and when quiet.
+ * Worker or router → aggregator, once a second and when quiet: what it says of itself.
  */
 struct  TraceProcessor__Cluster__MetricSnapshot
 {
@@ -261,8 +279,6 @@ struct  TraceProcessor__Cluster__MetricSnapshot
   uint32_t pid;
   uint64_t applied_lsn;
   uint64_t checkpoint_lsn;
-  size_t n_slots;
-  TraceProcessor__Cluster__SlotMetrics **slots;
   /*
    * cumulative since this incarnation began
    */
@@ -273,7 +289,7 @@ struct  TraceProcessor__Cluster__MetricSnapshot
 };
 #define TRACE_PROCESSOR__CLUSTER__METRIC_SNAPSHOT__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&trace_processor__cluster__metric_snapshot__descriptor) \
-    , (char *)protobuf_c_empty_string, 0, 0, 0, 0, 0,NULL, 0,NULL, NULL, 0 }
+    , (char *)protobuf_c_empty_string, 0, 0, 0, 0, 0,NULL, NULL, 0 }
 
 
 struct  TraceProcessor__Cluster__WorkerLink
@@ -497,24 +513,24 @@ TraceProcessor__Cluster__MetricSample *
 void   trace_processor__cluster__metric_sample__free_unpacked
                      (TraceProcessor__Cluster__MetricSample *message,
                       ProtobufCAllocator *allocator);
-/* TraceProcessor__Cluster__SlotMetrics methods */
-void   trace_processor__cluster__slot_metrics__init
-                     (TraceProcessor__Cluster__SlotMetrics         *message);
-size_t trace_processor__cluster__slot_metrics__get_packed_size
-                     (const TraceProcessor__Cluster__SlotMetrics   *message);
-size_t trace_processor__cluster__slot_metrics__pack
-                     (const TraceProcessor__Cluster__SlotMetrics   *message,
+/* TraceProcessor__Cluster__MetricSeries methods */
+void   trace_processor__cluster__metric_series__init
+                     (TraceProcessor__Cluster__MetricSeries         *message);
+size_t trace_processor__cluster__metric_series__get_packed_size
+                     (const TraceProcessor__Cluster__MetricSeries   *message);
+size_t trace_processor__cluster__metric_series__pack
+                     (const TraceProcessor__Cluster__MetricSeries   *message,
                       uint8_t             *out);
-size_t trace_processor__cluster__slot_metrics__pack_to_buffer
-                     (const TraceProcessor__Cluster__SlotMetrics   *message,
+size_t trace_processor__cluster__metric_series__pack_to_buffer
+                     (const TraceProcessor__Cluster__MetricSeries   *message,
                       ProtobufCBuffer     *buffer);
-TraceProcessor__Cluster__SlotMetrics *
-       trace_processor__cluster__slot_metrics__unpack
+TraceProcessor__Cluster__MetricSeries *
+       trace_processor__cluster__metric_series__unpack
                      (ProtobufCAllocator  *allocator,
                       size_t               len,
                       const uint8_t       *data);
-void   trace_processor__cluster__slot_metrics__free_unpacked
-                     (TraceProcessor__Cluster__SlotMetrics *message,
+void   trace_processor__cluster__metric_series__free_unpacked
+                     (TraceProcessor__Cluster__MetricSeries *message,
                       ProtobufCAllocator *allocator);
 /* TraceProcessor__Cluster__MetricSnapshot methods */
 void   trace_processor__cluster__metric_snapshot__init
@@ -605,8 +621,8 @@ typedef void (*TraceProcessor__Cluster__WindowMerged_Closure)
 typedef void (*TraceProcessor__Cluster__MetricSample_Closure)
                  (const TraceProcessor__Cluster__MetricSample *message,
                   void *closure_data);
-typedef void (*TraceProcessor__Cluster__SlotMetrics_Closure)
-                 (const TraceProcessor__Cluster__SlotMetrics *message,
+typedef void (*TraceProcessor__Cluster__MetricSeries_Closure)
+                 (const TraceProcessor__Cluster__MetricSeries *message,
                   void *closure_data);
 typedef void (*TraceProcessor__Cluster__MetricSnapshot_Closure)
                  (const TraceProcessor__Cluster__MetricSnapshot *message,
@@ -633,7 +649,7 @@ extern const ProtobufCMessageDescriptor trace_processor__cluster__slot_range__de
 extern const ProtobufCMessageDescriptor trace_processor__cluster__segments_closed__descriptor;
 extern const ProtobufCMessageDescriptor trace_processor__cluster__window_merged__descriptor;
 extern const ProtobufCMessageDescriptor trace_processor__cluster__metric_sample__descriptor;
-extern const ProtobufCMessageDescriptor trace_processor__cluster__slot_metrics__descriptor;
+extern const ProtobufCMessageDescriptor trace_processor__cluster__metric_series__descriptor;
 extern const ProtobufCMessageDescriptor trace_processor__cluster__metric_snapshot__descriptor;
 extern const ProtobufCMessageDescriptor trace_processor__cluster__worker_link__descriptor;
 extern const ProtobufCMessageDescriptor trace_processor__cluster__router_status__descriptor;

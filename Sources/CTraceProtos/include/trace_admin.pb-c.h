@@ -21,6 +21,11 @@ typedef struct TraceProcessor__WorkerCount TraceProcessor__WorkerCount;
 typedef struct TraceProcessor__ScaleRequest TraceProcessor__ScaleRequest;
 typedef struct TraceProcessor__ScaleResponse TraceProcessor__ScaleResponse;
 typedef struct TraceProcessor__DrainRequest TraceProcessor__DrainRequest;
+typedef struct TraceProcessor__SkipRequest TraceProcessor__SkipRequest;
+typedef struct TraceProcessor__SkipResponse TraceProcessor__SkipResponse;
+typedef struct TraceProcessor__SlotsRequest TraceProcessor__SlotsRequest;
+typedef struct TraceProcessor__SlotHolding TraceProcessor__SlotHolding;
+typedef struct TraceProcessor__SlotsResponse TraceProcessor__SlotsResponse;
 
 
 /* --- enums --- */
@@ -93,6 +98,88 @@ struct  TraceProcessor__DrainRequest
 #define TRACE_PROCESSOR__DRAIN_REQUEST__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&trace_processor__drain_request__descriptor) \
      }
+
+
+struct  TraceProcessor__SkipRequest
+{
+  ProtobufCMessage base;
+  /*
+   * "function.0"
+   */
+  char *worker;
+  uint64_t to_lsn;
+  /*
+   * Up to where the aggregator has counted the worker's events as written; for one that begins anew.
+   */
+  uint64_t counted_lsn;
+};
+#define TRACE_PROCESSOR__SKIP_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&trace_processor__skip_request__descriptor) \
+    , (char *)protobuf_c_empty_string, 0, 0 }
+
+
+struct  TraceProcessor__SkipResponse
+{
+  ProtobufCMessage base;
+  uint64_t from_lsn;
+  uint64_t to_lsn;
+  uint64_t events;
+  /*
+   * the dead letter's name; empty where there was nothing to set aside
+   */
+  char *letter;
+  /*
+   * what else there is to say, in words; may be empty
+   */
+  char *note;
+};
+#define TRACE_PROCESSOR__SKIP_RESPONSE__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&trace_processor__skip_response__descriptor) \
+    , 0, 0, 0, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string }
+
+
+struct  TraceProcessor__SlotsRequest
+{
+  ProtobufCMessage base;
+};
+#define TRACE_PROCESSOR__SLOTS_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&trace_processor__slots_request__descriptor) \
+     }
+
+
+struct  TraceProcessor__SlotHolding
+{
+  ProtobufCMessage base;
+  /*
+   * function.0
+   */
+  char *worker;
+  /*
+   * 0-63,70
+   */
+  char *slots;
+  /*
+   * the end of the barrier that brought them, or where the log began then
+   */
+  uint64_t since_lsn;
+};
+#define TRACE_PROCESSOR__SLOT_HOLDING__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&trace_processor__slot_holding__descriptor) \
+    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0 }
+
+
+struct  TraceProcessor__SlotsResponse
+{
+  ProtobufCMessage base;
+  /*
+   * by resource and worker, then by LSN
+   */
+  size_t n_holdings;
+  TraceProcessor__SlotHolding **holdings;
+};
+#define TRACE_PROCESSOR__SLOTS_RESPONSE__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&trace_processor__slots_response__descriptor) \
+    , 0,NULL }
 
 
 /* TraceProcessor__FinalizeRequest methods */
@@ -209,6 +296,101 @@ TraceProcessor__DrainRequest *
 void   trace_processor__drain_request__free_unpacked
                      (TraceProcessor__DrainRequest *message,
                       ProtobufCAllocator *allocator);
+/* TraceProcessor__SkipRequest methods */
+void   trace_processor__skip_request__init
+                     (TraceProcessor__SkipRequest         *message);
+size_t trace_processor__skip_request__get_packed_size
+                     (const TraceProcessor__SkipRequest   *message);
+size_t trace_processor__skip_request__pack
+                     (const TraceProcessor__SkipRequest   *message,
+                      uint8_t             *out);
+size_t trace_processor__skip_request__pack_to_buffer
+                     (const TraceProcessor__SkipRequest   *message,
+                      ProtobufCBuffer     *buffer);
+TraceProcessor__SkipRequest *
+       trace_processor__skip_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   trace_processor__skip_request__free_unpacked
+                     (TraceProcessor__SkipRequest *message,
+                      ProtobufCAllocator *allocator);
+/* TraceProcessor__SkipResponse methods */
+void   trace_processor__skip_response__init
+                     (TraceProcessor__SkipResponse         *message);
+size_t trace_processor__skip_response__get_packed_size
+                     (const TraceProcessor__SkipResponse   *message);
+size_t trace_processor__skip_response__pack
+                     (const TraceProcessor__SkipResponse   *message,
+                      uint8_t             *out);
+size_t trace_processor__skip_response__pack_to_buffer
+                     (const TraceProcessor__SkipResponse   *message,
+                      ProtobufCBuffer     *buffer);
+TraceProcessor__SkipResponse *
+       trace_processor__skip_response__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   trace_processor__skip_response__free_unpacked
+                     (TraceProcessor__SkipResponse *message,
+                      ProtobufCAllocator *allocator);
+/* TraceProcessor__SlotsRequest methods */
+void   trace_processor__slots_request__init
+                     (TraceProcessor__SlotsRequest         *message);
+size_t trace_processor__slots_request__get_packed_size
+                     (const TraceProcessor__SlotsRequest   *message);
+size_t trace_processor__slots_request__pack
+                     (const TraceProcessor__SlotsRequest   *message,
+                      uint8_t             *out);
+size_t trace_processor__slots_request__pack_to_buffer
+                     (const TraceProcessor__SlotsRequest   *message,
+                      ProtobufCBuffer     *buffer);
+TraceProcessor__SlotsRequest *
+       trace_processor__slots_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   trace_processor__slots_request__free_unpacked
+                     (TraceProcessor__SlotsRequest *message,
+                      ProtobufCAllocator *allocator);
+/* TraceProcessor__SlotHolding methods */
+void   trace_processor__slot_holding__init
+                     (TraceProcessor__SlotHolding         *message);
+size_t trace_processor__slot_holding__get_packed_size
+                     (const TraceProcessor__SlotHolding   *message);
+size_t trace_processor__slot_holding__pack
+                     (const TraceProcessor__SlotHolding   *message,
+                      uint8_t             *out);
+size_t trace_processor__slot_holding__pack_to_buffer
+                     (const TraceProcessor__SlotHolding   *message,
+                      ProtobufCBuffer     *buffer);
+TraceProcessor__SlotHolding *
+       trace_processor__slot_holding__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   trace_processor__slot_holding__free_unpacked
+                     (TraceProcessor__SlotHolding *message,
+                      ProtobufCAllocator *allocator);
+/* TraceProcessor__SlotsResponse methods */
+void   trace_processor__slots_response__init
+                     (TraceProcessor__SlotsResponse         *message);
+size_t trace_processor__slots_response__get_packed_size
+                     (const TraceProcessor__SlotsResponse   *message);
+size_t trace_processor__slots_response__pack
+                     (const TraceProcessor__SlotsResponse   *message,
+                      uint8_t             *out);
+size_t trace_processor__slots_response__pack_to_buffer
+                     (const TraceProcessor__SlotsResponse   *message,
+                      ProtobufCBuffer     *buffer);
+TraceProcessor__SlotsResponse *
+       trace_processor__slots_response__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   trace_processor__slots_response__free_unpacked
+                     (TraceProcessor__SlotsResponse *message,
+                      ProtobufCAllocator *allocator);
 /* --- per-message closures --- */
 
 typedef void (*TraceProcessor__FinalizeRequest_Closure)
@@ -229,6 +411,21 @@ typedef void (*TraceProcessor__ScaleResponse_Closure)
 typedef void (*TraceProcessor__DrainRequest_Closure)
                  (const TraceProcessor__DrainRequest *message,
                   void *closure_data);
+typedef void (*TraceProcessor__SkipRequest_Closure)
+                 (const TraceProcessor__SkipRequest *message,
+                  void *closure_data);
+typedef void (*TraceProcessor__SkipResponse_Closure)
+                 (const TraceProcessor__SkipResponse *message,
+                  void *closure_data);
+typedef void (*TraceProcessor__SlotsRequest_Closure)
+                 (const TraceProcessor__SlotsRequest *message,
+                  void *closure_data);
+typedef void (*TraceProcessor__SlotHolding_Closure)
+                 (const TraceProcessor__SlotHolding *message,
+                  void *closure_data);
+typedef void (*TraceProcessor__SlotsResponse_Closure)
+                 (const TraceProcessor__SlotsResponse *message,
+                  void *closure_data);
 
 /* --- services --- */
 
@@ -248,6 +445,14 @@ struct TraceProcessor__TraceAdmin_Service
                 const TraceProcessor__DrainRequest *input,
                 TraceProcessor__FinalizeResponse_Closure closure,
                 void *closure_data);
+  void (*skip)(TraceProcessor__TraceAdmin_Service *service,
+               const TraceProcessor__SkipRequest *input,
+               TraceProcessor__SkipResponse_Closure closure,
+               void *closure_data);
+  void (*slots)(TraceProcessor__TraceAdmin_Service *service,
+                const TraceProcessor__SlotsRequest *input,
+                TraceProcessor__SlotsResponse_Closure closure,
+                void *closure_data);
 };
 typedef void (*TraceProcessor__TraceAdmin_ServiceDestroy)(TraceProcessor__TraceAdmin_Service *);
 void trace_processor__trace_admin__init (TraceProcessor__TraceAdmin_Service *service,
@@ -258,7 +463,9 @@ void trace_processor__trace_admin__init (TraceProcessor__TraceAdmin_Service *ser
     { TRACE_PROCESSOR__TRACE_ADMIN__BASE_INIT,\
       function_prefix__ ## finalize,\
       function_prefix__ ## scale,\
-      function_prefix__ ## drain  }
+      function_prefix__ ## drain,\
+      function_prefix__ ## skip,\
+      function_prefix__ ## slots  }
 void trace_processor__trace_admin__finalize(ProtobufCService *service,
                                             const TraceProcessor__FinalizeRequest *input,
                                             TraceProcessor__FinalizeResponse_Closure closure,
@@ -271,6 +478,14 @@ void trace_processor__trace_admin__drain(ProtobufCService *service,
                                          const TraceProcessor__DrainRequest *input,
                                          TraceProcessor__FinalizeResponse_Closure closure,
                                          void *closure_data);
+void trace_processor__trace_admin__skip(ProtobufCService *service,
+                                        const TraceProcessor__SkipRequest *input,
+                                        TraceProcessor__SkipResponse_Closure closure,
+                                        void *closure_data);
+void trace_processor__trace_admin__slots(ProtobufCService *service,
+                                         const TraceProcessor__SlotsRequest *input,
+                                         TraceProcessor__SlotsResponse_Closure closure,
+                                         void *closure_data);
 
 /* --- descriptors --- */
 
@@ -280,6 +495,11 @@ extern const ProtobufCMessageDescriptor trace_processor__worker_count__descripto
 extern const ProtobufCMessageDescriptor trace_processor__scale_request__descriptor;
 extern const ProtobufCMessageDescriptor trace_processor__scale_response__descriptor;
 extern const ProtobufCMessageDescriptor trace_processor__drain_request__descriptor;
+extern const ProtobufCMessageDescriptor trace_processor__skip_request__descriptor;
+extern const ProtobufCMessageDescriptor trace_processor__skip_response__descriptor;
+extern const ProtobufCMessageDescriptor trace_processor__slots_request__descriptor;
+extern const ProtobufCMessageDescriptor trace_processor__slot_holding__descriptor;
+extern const ProtobufCMessageDescriptor trace_processor__slots_response__descriptor;
 extern const ProtobufCServiceDescriptor trace_processor__trace_admin__descriptor;
 
 PROTOBUF_C__END_DECLS

@@ -46,7 +46,8 @@ package struct SummaryReport {
             for list in table.schema.lists {
                 let rows = table.top(list, topRows)
                 guard !rows.isEmpty else { continue }
-                let title = "\(table.schema.name), \(list.name)"
+                let title =
+                    "\(table.schema.name), \(list.name)" + (table.isComplete ? "" : " (of some)")
                 lines.append("")
                 lines.append("  " + title.replacing("_", with: " "))
                 lines += grid(rows, table.schema).map { "  " + $0 }
@@ -59,12 +60,19 @@ package struct SummaryReport {
 
     private func grid(_ rows: [SummaryRow], _ schema: SummaryTableSchema) -> [String] {
         let numbers = schema.cells(of: SummaryValues(), QuantileSketch()).map(\.name)
-        let texts = ["host", "pid", "process"] + (schema.item.map { [$0] } ?? [])
+        let names: [String] =
+            switch schema.scope {
+            case .process: ["host", "pid", "process"]
+            case .host: ["host"]
+            case .everywhere: []
+            }
+        let texts = names + (schema.item.map { [$0] } ?? [])
         let head = (texts + numbers).map { $0.uppercased().replacing("_", with: " ") }
         let body = rows.map { row in
-            let own = [
+            let process = [
                 Self.shown(row.key.host), String(row.key.pid), Self.shown(row.process),
             ]
+            let own = Array(process.prefix(names.count))
             let item = schema.item == nil ? [] : [Self.shown(row.key.item)]
             return own + item + schema.cells(of: row.values, row.sketch).map(Self.shown)
         }

@@ -1,5 +1,6 @@
 import GRPCServices
 import GRPCTransport
+package import TraceModel
 
 /// Sends batches by `SendTraceBatch`. C-core reconnects by itself at the next call.
 package final class GRPCBatchTransport: BatchTransport {

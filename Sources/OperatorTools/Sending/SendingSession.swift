@@ -1,5 +1,5 @@
 import SystemIO
-import TraceModel
+package import TraceModel
 
 /// What every sending command needs: the connection, retries, Ctrl-C, and a line that shows progress.
 package final class SendingSession {

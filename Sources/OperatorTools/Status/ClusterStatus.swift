@@ -17,6 +17,23 @@ package struct ClusterStatus: Codable, Equatable, Sendable {
         package var pid: Int?
         package var up: Bool
         package var lagBytes: Int
+        /// Up to where its events are counted as written.
+        package var countedLsn: UInt64?
+        /// Nil where the resource is quiet.
+        package var skewRatio: Double?
+    }
+
+    package struct Merging: Codable, Equatable, Sendable {
+        package struct Current: Codable, Equatable, Sendable {
+            package var resource: String
+            package var window: Int
+            /// Of segments.
+            package var mergedBytes: Int
+            package var totalBytes: Int
+        }
+
+        package var waitingWindows: Int
+        package var current: Current?
     }
 
     package var ready = false
@@ -28,6 +45,8 @@ package struct ClusterStatus: Codable, Equatable, Sendable {
     package var deduplicatedEvents = 0
     package var deadLetteredEvents = 0
     package var rejectedEvents = 0
+    /// Nil where nobody says.
+    package var merging: Merging?
 
     /// Nothing is known: nobody answers.
     package static let unknown = ClusterStatus()

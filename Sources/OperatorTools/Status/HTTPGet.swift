@@ -1,6 +1,6 @@
 import Glibc
 import SystemIO
-import TraceModel
+package import TraceModel
 
 /// One GET over HTTP/1.1 in the clear, on a connection of its own: enough to ask the aggregator.
 package enum HTTPGet {

@@ -1,12 +1,12 @@
 import Foundation
 import SystemIO
-import TraceModel
+package import TraceModel
 
 /// Asks the aggregator how the cluster stands.
 package struct StatusQuery {
     /// Where the aggregator writes the address it listens on, inside the data directory.
     package static let addressFile = ClusterPaths.aggregatorAddress
-    private static let timeoutSeconds = 5
+    private static let timeoutSeconds = 2
 
     package struct Answer: Sendable {
         /// One JSON object on one line.

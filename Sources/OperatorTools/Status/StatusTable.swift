@@ -16,9 +16,10 @@ package struct StatusTable {
         lines.append("Cluster     \(state)")
         lines.append("Router      \(pid(status.router.pid))")
         lines.append("Aggregator  \(pid(status.aggregator.pid))")
+        if let merging = status.merging { lines.append("Merging     \(text(of: merging))") }
         if !status.workers.isEmpty {
             lines.append("")
-            lines.append(terminal.paint(row("WORKER", "STATE", "PID", "LAG BYTES"), .bold))
+            lines.append(terminal.paint(row("WORKER", "STATE", "PID", "LAG BYTES", "SKEW"), .bold))
             lines += status.workers.map(worker)
         }
         lines.append("")
@@ -26,6 +27,18 @@ package struct StatusTable {
             lines.append(title.padded(to: 22) + Report.grouped(count).padded(leftTo: 16))
         }
         return lines.joined(separator: "\n")
+    }
+
+    private func text(of merging: ClusterStatus.Merging) -> String {
+        let waiting =
+            merging.waitingWindows == 1
+            ? "1 window waits" : "\(merging.waitingWindows) windows wait"
+        guard let current = merging.current else {
+            return merging.waitingWindows == 0 ? "nothing waits" : waiting
+        }
+        return "\(current.resource) window \(current.window),"
+            + " \(Report.grouped(current.mergedBytes)) of \(Report.grouped(current.totalBytes)) bytes;"
+            + " \(waiting)"
     }
 
     private var counts: [(String, Int)] {
@@ -43,13 +56,21 @@ package struct StatusTable {
             worker.name,
             worker.up ? "up" : "down",
             worker.pid.map(String.init) ?? "-",
-            Report.grouped(worker.lagBytes)
+            Report.grouped(worker.lagBytes),
+            Report.ratio(worker.skewRatio)
         )
         return worker.up ? line : terminal.paint(line, .red)
     }
 
-    private func row(_ name: String, _ state: String, _ pid: String, _ lag: String) -> String {
+    private func row(
+        _ name: String,
+        _ state: String,
+        _ pid: String,
+        _ lag: String,
+        _ skew: String
+    ) -> String {
         name.padded(to: 14) + state.padded(to: 6) + pid.padded(leftTo: 8) + lag.padded(leftTo: 16)
+            + skew.padded(leftTo: 8)
     }
 
     private func pid(_ pid: Int?) -> String {
@@ -58,11 +79,11 @@ package struct StatusTable {
 }
 
 extension String {
-    fileprivate func padded(to width: Int) -> String {
+    func padded(to width: Int) -> String {
         self + String(repeating: " ", count: max(0, width - count))
     }
 
-    fileprivate func padded(leftTo width: Int) -> String {
+    func padded(leftTo width: Int) -> String {
         String(repeating: " ", count: max(0, width - count)) + self
     }
 }

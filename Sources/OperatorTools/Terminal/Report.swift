@@ -9,6 +9,11 @@ package enum Report {
         return String(decoding: try encoder.encode(summary), as: UTF8.self)
     }
 
+    /// With two decimals; a dash where nothing is known.
+    static func ratio(_ number: Double?) -> String {
+        number.map { String(format: "%.2f", $0) } ?? "-"
+    }
+
     /// `1234567` as `1,234,567`.
     package static func grouped(_ number: Int) -> String {
         let digits = String(number.magnitude)

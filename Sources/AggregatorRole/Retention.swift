@@ -1,0 +1,126 @@
+import Logging
+import SystemIO
+import TraceFiles
+import TraceModel
+
+/// Deletes the oldest final windows, each as a whole, where they are too old, too many bytes, or the disk
+/// runs full. Knows only windows that there is a record of, so nothing that others put under `output/`.
+/// The newest window of each resource goes only by its age. Belongs to the merge thread; everything blocks.
+struct Retention {
+    private struct Kept {
+        let window: FinalWindow
+        var bytes: UInt64
+    }
+
+    private let policy: RetentionPolicy
+    private let records: FinalWindowRecords
+    private let log: Logger
+    /// The oldest first.
+    private var kept: [Kept] = []
+    private(set) var counts = RetentionCounts()
+
+    init(_ policy: RetentionPolicy, _ records: FinalWindowRecords, log: Logger) {
+        self.policy = policy
+        self.records = records
+        self.log = log
+    }
+
+    /// Reads the records of earlier runs.
+    mutating func load() throws {
+        kept = try records.list().map { Kept(window: $0, bytes: 0) }
+        recount()
+    }
+
+    /// The window has a record now.
+    mutating func add(_ window: FinalWindow) {
+        guard let bytes = bytes(of: window) else { return }
+        kept.append(Kept(window: window, bytes: bytes))
+        note()
+    }
+
+    /// Deletes what is due, of a disk with `freeBytes` that should have `freeBytesMin`; at most
+    /// `Limits.retentionWindowsPerPass` windows, so that merges get their turn. `now`: seconds since the epoch.
+    mutating func pass(now: Int64, freeBytes: UInt64, freeBytesMin: UInt64) {
+        let bytesMax = policy.bytesMax ?? .max
+        // Readers may have moved files away: what they took needs no room.
+        if counts.bytesKept > bytesMax { recount() }
+        let newest = Dictionary(
+            kept.map { ($0.window.resource, $0.window) },
+            uniquingKeysWith: { _, later in later }
+        )
+        var rest: [Kept] = []
+        var bytes = counts.bytesKept
+        var free = freeBytes
+        var due = 0
+        for (index, each) in kept.enumerated() {
+            let isOld = policy.ageSeconds.map { now - each.window.finalAt >= $0 } ?? false
+            let isTooMuch = bytes > bytesMax || free < freeBytesMin
+            guard isOld || isTooMuch, due < Limits.retentionWindowsPerPass else {
+                rest += kept[index...]
+                break
+            }
+            guard isOld || newest[each.window.resource] != each.window else {
+                rest.append(each)
+                continue
+            }
+            due += 1
+            delete(each.window, isOld ? "age" : bytes > bytesMax ? "size" : "disk")
+            bytes -= each.bytes
+            free += each.bytes
+        }
+        guard due > 0 else { return }
+        kept = rest
+        note()
+    }
+
+    private mutating func delete(_ window: FinalWindow, _ reason: String) {
+        do {
+            let removal = try records.remove(window)
+            counts.filesDeleted += removal.files
+            counts.bytesDeleted += removal.bytes
+            log.info(
+                "deleted final files",
+                metadata: [
+                    "resource": "\(window.resource.name)", "window": "\(window.window)",
+                    "files": "\(removal.files)", "bytes": "\(removal.bytes)",
+                    "because": "\(reason)",
+                ]
+            )
+        } catch {
+            fail(window, error)
+        }
+    }
+
+    private mutating func recount() {
+        kept = kept.compactMap { each in
+            bytes(of: each.window).map { Kept(window: each.window, bytes: $0) }
+        }
+        note()
+    }
+
+    private mutating func bytes(of window: FinalWindow) -> UInt64? {
+        do {
+            return try records.bytes(of: window)
+        } catch {
+            fail(window, error)
+            return nil
+        }
+    }
+
+    /// The window is left alone until the next start.
+    private mutating func fail(_ window: FinalWindow, _ error: any Error) {
+        counts.recordsDamaged += 1
+        log.error(
+            "final files can't be deleted; they are left until the next start",
+            metadata: [
+                "resource": "\(window.resource.name)", "window": "\(window.window)",
+                "why": "\(error)",
+            ]
+        )
+    }
+
+    private mutating func note() {
+        counts.windowsKept = kept.count
+        counts.bytesKept = kept.reduce(0) { $0 + $1.bytes }
+    }
+}

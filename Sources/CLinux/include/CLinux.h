@@ -1,0 +1,22 @@
+// Linux interfaces that Swift's Glibc module leaves out, and what Swift has no word for, as plain functions.
+//
+// Includes nothing, on purpose: a header of glibc included here would define its types a second time, in this
+// module, and files that import only Glibc would not see them where the compiler met this module first.
+#ifndef TRACE_LINUX_H
+#define TRACE_LINUX_H
+
+// All return what the system call does: -1 and errno where it fails.
+
+int trace_eventfd(void);
+
+// `signals`: a sigset_t.
+int trace_signalfd(const void *signals);
+
+void trace_set_thread_name(const char *name);
+
+// Direct I/O on or off for a descriptor that has no other status flags.
+int trace_set_direct(int descriptor, int on);
+
+static inline void trace_prefetch(const void *address) { __builtin_prefetch(address); }
+
+#endif

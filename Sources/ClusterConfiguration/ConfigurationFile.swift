@@ -1,0 +1,110 @@
+import ConfigurationText
+import SystemIO
+package import TraceModel
+
+// The configuration file
+// ======================
+//
+// JSON, at most 1 MiB: one object with settings by name. Numbers of workers are an object by resource, counts are
+// numbers, switches `true` or `false`, everything else is a string as on the command line.
+//
+//     { "grpc": "0.0.0.0:50051", "workers": { "function": 4 }, "retain_age": "7d" }
+
+/// What a configuration file says, checked as a whole.
+package struct ConfigurationFile {
+    let layer: SettingLayer
+    /// Each names the file, the line and the field.
+    package let problems: [TraceError]
+
+    /// Blocks.
+    /// - Throws: `TraceError(.configuration)` where it can't be read.
+    package init(_ path: String) throws(TraceError) {
+        do throws(SystemError) {
+            self.init(try FileSystem.contents(path), file: path)
+        } catch {
+            throw TraceError(
+                .configuration,
+                "the configuration file can't be read",
+                remedy: "Name one that is there, as with --config FILE",
+                cause: error
+            )
+        }
+    }
+
+    /// `file` names it in what is said about it.
+    init(_ bytes: [UInt8], file: String) {
+        var reading = Reading(file: file)
+        do throws(TraceError) {
+            reading.read(try ConfigurationParser.parse(bytes, file: file))
+        } catch {
+            reading.problems.append(error)
+        }
+        layer = reading.layer
+        problems = reading.problems
+    }
+
+    private struct Reading {
+        let file: String
+        var layer = SettingLayer()
+        var problems: [TraceError] = []
+
+        mutating func read(_ root: ConfigurationNode) {
+            guard case .object(let members) = root.content else {
+                return complain(root.line, "the file", "must be an object")
+            }
+            for member in members { read(member) }
+            checkAddresses()
+        }
+
+        private mutating func read(_ member: ConfigurationNode.Member) {
+            let name = member.key
+            guard let setting = Setting.all.first(where: { $0.name == name }), setting.isInFile
+            else { return complain(member.line, name, "is not known") }
+            if case .workers = setting.kind {
+                readWorkers(member)
+            } else if let value = setting.kind.value(of: member.value.content) {
+                layer.set(name, value, .file(line: member.line))
+            } else {
+                let (form, expectation) = (setting.kind.fileSyntax, setting.kind.expectation)
+                complain(member.line, name, "must be \(form): it takes \(expectation)")
+            }
+        }
+
+        private mutating func readWorkers(_ member: ConfigurationNode.Member) {
+            guard case .object(let counts) = member.value.content else {
+                return complain(member.line, member.key, "must be an object")
+            }
+            for count in counts {
+                let field = "\(member.key).\(count.key)"
+                guard let resource = Resource(name: count.key) else {
+                    complain(count.line, field, "is no resource")
+                    continue
+                }
+                guard case .number(let number) = count.value.content,
+                    let workers = Int(exactly: number),
+                    (1...Limits.workersPerResourceMax).contains(workers)
+                else {
+                    let most = Limits.workersPerResourceMax
+                    complain(count.line, field, "must be a whole number, 1 to \(most)")
+                    continue
+                }
+                layer.set(Setting.key(of: resource), .number(workers), .file(line: count.line))
+            }
+        }
+
+        /// A setting that the file leaves out has its default here.
+        private mutating func checkAddresses() {
+            let (grpc, metrics) = (layer["grpc"], layer["metrics"])
+            let address = grpc?.value ?? Setting["grpc"].standardValue
+            guard address == metrics?.value ?? Setting["metrics"].standardValue,
+                case .file(let line) = (metrics ?? grpc)?.source
+            else { return }
+            let (field, other) = metrics == nil ? ("grpc", "metrics") : ("metrics", "grpc")
+            complain(line, field, "is the address of \(other), \(address)")
+        }
+
+        private mutating func complain(_ line: Int, _ field: String, _ problem: String) {
+            problems.append(TraceError(.configuration, "\(file):\(line): \(field) \(problem)"))
+        }
+    }
+}

@@ -1,0 +1,116 @@
+import SystemIO
+import TraceModel
+
+/// What a cluster is to run with, and where each value comes from. A flag wins over the environment, that over
+/// the configuration file, that over what the last `up` or `scale` left, that over the default.
+package struct EffectiveConfiguration: Sendable {
+    package struct Entry: Sendable {
+        package let setting: Setting
+        /// The setting's name, or `workers.` and a resource.
+        package let key: String
+        package let value: SettingValue
+        package let source: SettingSource
+    }
+
+    /// In the order of `Setting.all`.
+    package let entries: [Entry]
+
+    /// Blocks on the file system.
+    /// - Parameters:
+    ///   - environment: a variable's value, nil where it is not set.
+    ///   - flags: the command line.
+    /// - Throws: `ConfigurationProblems` about the configuration file; `TraceError`, `.invalidArgument` where
+    ///   a flag or a variable is at fault.
+    package init(
+        dataDirectory: String,
+        environment: (String) -> String?,
+        flags words: [String]
+    ) throws {
+        let flags = try SettingFlags.read(words)
+        var layer = Self.standard
+        layer = layer.overlaid(
+            by: try RememberedSettings.read("\(dataDirectory)/\(ClusterPaths.remembered)")
+        )
+        // Where the file is has to be known before what it says.
+        let place = try Self.environment(environment, over: layer).overlaid(by: flags)["config"]
+        let path = try Self.file(place ?? layer["config"], in: dataDirectory, into: &layer)
+        layer = layer.overlaid(by: try Self.environment(environment, over: layer))
+            .overlaid(by: flags)
+        layer.set("config", .text(path), layer["config"]?.source ?? .standard)
+        entries = Self.entries(layer)
+        guard self["grpc"] != self["metrics"] else {
+            throw TraceError(
+                .invalidArgument,
+                "--grpc and --metrics name the same address \(self["grpc"])"
+            )
+        }
+    }
+
+    /// The value of a setting, by its key.
+    package subscript(_ key: String) -> SettingValue {
+        guard let entry = entries.first(where: { $0.key == key }) else {
+            preconditionFailure("no setting \(key)")
+        }
+        return entry.value
+    }
+
+    /// The numbers of workers, as `--workers` takes them.
+    package var workers: String {
+        Resource.allCases.map { "\($0.name)=\(self[Setting.key(of: $0)])" }
+            .joined(separator: ",")
+    }
+
+    // MARK: Layers
+
+    private static var standard: SettingLayer {
+        var layer = SettingLayer()
+        for setting in Setting.all {
+            for key in setting.keys { layer.set(key, setting.standardValue, .standard) }
+        }
+        return layer
+    }
+
+    /// Puts what the file says into `layer`; its path, empty where there is none.
+    private static func file(
+        _ place: SettingLayer.Entry?,
+        in dataDirectory: String,
+        into layer: inout SettingLayer
+    ) throws -> String {
+        var path = place?.value.description ?? ""
+        if path.isEmpty {
+            path = "\(dataDirectory)/\(ClusterPaths.configuration)"
+            guard FileSystem.exists(path) else { return "" }
+        }
+        let file = try ConfigurationFile(path)
+        guard file.problems.isEmpty else { throw ConfigurationProblems(problems: file.problems) }
+        layer = layer.overlaid(by: file.layer)
+        return path
+    }
+
+    private static func environment(
+        _ environment: (String) -> String?,
+        over lower: SettingLayer
+    ) throws(TraceError) -> SettingLayer {
+        var layer = SettingLayer()
+        for setting in Setting.all {
+            guard let name = setting.variable, let text = environment(name), !text.isEmpty else {
+                continue
+            }
+            let word = setting.word(ofVariable: text, over: lower[setting.name]?.value)
+            for (key, value) in try setting.values(of: word, at: name) {
+                layer.set(key, value, .environment(name))
+            }
+        }
+        return layer
+    }
+
+    private static func entries(_ layer: SettingLayer) -> [Entry] {
+        Setting.all.flatMap { setting in
+            setting.keys.compactMap { key in
+                layer[key].map {
+                    Entry(setting: setting, key: key, value: $0.value, source: $0.source)
+                }
+            }
+        }
+    }
+}

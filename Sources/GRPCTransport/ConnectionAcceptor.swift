@@ -1,0 +1,185 @@
+internal import Glibc
+internal import Synchronization
+internal import SystemIO
+
+/// Accepts the connections of a server on a thread of its own, and hands each to the core once the
+/// client has begun to speak HTTP/2. The core could listen by itself, but not on a socket that it was
+/// handed; and only such a one outlives this process, so that clients that come meanwhile wait in it.
+///
+/// Bounded: at most `connectionsMax` connections are open; more wait unaccepted. One whose client says
+/// nothing for `handshakeSeconds` is closed.
+final class ConnectionAcceptor: Sendable {
+    private struct Pending {
+        let connection: ListeningSocket.Connection
+        let deadline: Int64
+    }
+
+    /// `PRI * HTTP/2.0…`, then the header of a SETTINGS frame (RFC 9113, 3.4).
+    private static let preface = Array("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".utf8)
+    private static let greetingBytes = preface.count + 9
+    /// What a connection on its way at the end of accepting has left to greet.
+    private static let lastGreetingNanoseconds: Int64 = 1_000_000_000
+    /// `POLLRDHUP` of poll(2), which Swift's Glibc leaves out.
+    private static let hangUp: Int16 = 0x2000
+    /// How long a thread that can accept nothing waits before it looks again.
+    private static let fullMilliseconds: Int32 = 100
+
+    private let sockets: [ListeningSocket]
+    private let peers: PeerTable
+    private let configuration: GRPCServerConfiguration
+    private let adopt: @Sendable (Int32) -> Void
+    private let wakeup: Wakeup
+    private let isStopping = Atomic<Bool>(false)
+    private let thread = Mutex<DedicatedThread?>(nil)
+
+    /// `adopt` takes over a connection's descriptor; called on the acceptor's thread.
+    init(
+        sockets: [ListeningSocket],
+        peers: PeerTable,
+        configuration: GRPCServerConfiguration,
+        adopt: @escaping @Sendable (Int32) -> Void
+    ) throws(SystemError) {
+        self.sockets = sockets
+        self.peers = peers
+        self.configuration = configuration
+        self.adopt = adopt
+        wakeup = try Wakeup()
+    }
+
+    func start() {
+        thread.withLock { $0 = DedicatedThread("accept") { [self] in run() } }
+    }
+
+    /// Accepts no more and returns once every connection accepted is with the core, or is closed
+    /// because its client says nothing. Blocks.
+    func stop() {
+        isStopping.store(true, ordering: .releasing)
+        wakeup.signal()
+        thread.withLock { thread in
+            thread?.join()
+            thread = nil
+        }
+    }
+
+    // MARK: The thread
+
+    private func run() {
+        var pending: [Pending] = []
+        var lastDeadline: Int64?
+        var isFull = false
+        defer { for entry in pending { close(entry.connection.descriptor) } }
+        while true {
+            var polled = [pollfd(fd: wakeup.descriptor, events: Int16(POLLIN), revents: 0)]
+            if lastDeadline == nil, !isFull {
+                polled += sockets.map {
+                    pollfd(fd: $0.descriptor, events: Int16(POLLIN), revents: 0)
+                }
+            }
+            polled += pending.map {
+                pollfd(
+                    fd: $0.connection.descriptor,
+                    events: Int16(POLLIN) | Self.hangUp,
+                    revents: 0
+                )
+            }
+            let limit: Int32 = isFull ? Self.fullMilliseconds : pending.isEmpty ? -1 : 250
+            _ = unsafe poll(&polled, nfds_t(polled.count), limit)
+            wakeup.clear()
+            let now = WallClock.monotonic()
+            if lastDeadline == nil, isStopping.load(ordering: .acquiring) {
+                lastDeadline = now + Self.lastGreetingNanoseconds
+            }
+            if lastDeadline == nil { isFull = !acceptWaiting(into: &pending, now: now) }
+            pending.removeAll { settle($0, now: now, before: lastDeadline) }
+            if let lastDeadline, pending.isEmpty || now >= lastDeadline { return }
+        }
+    }
+
+    /// Accepts what waits. False where there is no room for more.
+    private func acceptWaiting(into pending: inout [Pending], now: Int64) -> Bool {
+        var open = peers.openCount(now: now) + pending.count
+        let deadline = now + Int64(configuration.handshakeSeconds * 1e9)
+        for socket in sockets {
+            while true {
+                guard open < configuration.connectionsMax else { return false }
+                do throws(SystemError) {
+                    guard let connection = try socket.accept() else { break }
+                    prepare(connection.descriptor)
+                    pending.append(Pending(connection: connection, deadline: deadline))
+                    open += 1
+                } catch { return false }
+            }
+        }
+        return true
+    }
+
+    /// What the core sets on the connections it accepts by itself.
+    private func prepare(_ descriptor: Int32) {
+        let options: [(level: Int32, name: Int32, value: Int32)] = [
+            (Int32(IPPROTO_TCP), TCP_NODELAY, 1),
+            (
+                Int32(IPPROTO_TCP), TCP_USER_TIMEOUT,
+                Int32(configuration.keepaliveTimeoutSeconds * 1_000)
+            ),
+            // Readable means that all of the greeting is there.
+            (SOL_SOCKET, SO_RCVLOWAT, Int32(Self.greetingBytes)),
+        ]
+        for option in options {
+            // One that fails has a connection that is gone already, which its greeting will tell.
+            try? ListeningSocket.setOption(
+                option.level,
+                option.name,
+                option.value,
+                of: descriptor
+            )
+        }
+    }
+
+    /// Whether the connection has left the waiting: handed over, or closed.
+    private func settle(_ entry: Pending, now: Int64, before lastDeadline: Int64?) -> Bool {
+        switch greeting(of: entry.connection.descriptor) {
+        case .complete:
+            try? ListeningSocket.setOption(
+                SOL_SOCKET,
+                SO_RCVLOWAT,
+                1,
+                of: entry.connection.descriptor
+            )
+            if let number = peers.adopt(entry.connection) { adopt(number) }
+            return true
+        case .partial where now < min(entry.deadline, lastDeadline ?? .max):
+            return false
+        case .partial, .wrong:
+            close(entry.connection.descriptor)
+            return true
+        }
+    }
+
+    private enum Greeting {
+        case complete
+        case partial
+        /// Not HTTP/2, or the connection is over.
+        case wrong
+    }
+
+    private func greeting(of descriptor: Int32) -> Greeting {
+        var bytes = [UInt8](repeating: 0, count: Self.greetingBytes)
+        let count = unsafe recv(
+            descriptor,
+            &bytes,
+            bytes.count,
+            Int32(MSG_PEEK) | Int32(MSG_DONTWAIT)
+        )
+        if count < 0 { return errno == EAGAIN || errno == EINTR ? .partial : .wrong }
+        let known = bytes.prefix(min(count, Self.preface.count))
+        guard count > 0, Self.preface.starts(with: known) else { return .wrong }
+        guard count == Self.greetingBytes else { return isOver(descriptor) ? .wrong : .partial }
+        return bytes[Self.preface.count + 3] == 4 ? .complete : .wrong
+    }
+
+    /// Whether the client has closed before it said what it had to.
+    private func isOver(_ descriptor: Int32) -> Bool {
+        var polled = pollfd(fd: descriptor, events: Self.hangUp, revents: 0)
+        return unsafe poll(&polled, 1, 0) > 0
+    }
+}

@@ -1,0 +1,86 @@
+internal import Glibc
+internal import Synchronization
+internal import SystemIO
+
+/// The connections that were given to the core, by descriptor. The core calls the other side of such
+/// a connection `fd:17`, and does not say when it closes one.
+///
+/// Descriptors go round: a number comes back only after all the others, so that a call that outlives
+/// its connection for a while does not find somebody else's address.
+final class PeerTable: Sendable {
+    private struct Entry {
+        let peer: String
+        /// Of the socket: another number there means that the core has closed it.
+        let inode: UInt
+        /// When it was seen to be closed, monotonic nanoseconds.
+        var closed: Int64?
+    }
+
+    private struct State {
+        var entries: [Int32: Entry] = [:]
+        var open = 0
+        var cursor = PeerTable.first
+    }
+
+    /// Above those of log files and the like, which so stay small.
+    private static let first: Int32 = 1_024
+    /// How long a closed connection's address is kept for calls still on their way.
+    private static let keptNanoseconds: Int64 = 60_000_000_000
+
+    /// The end of the numbers in use.
+    private let end: Int32
+    private let state = Mutex(State())
+
+    /// Raises this process's limit of descriptors as far as it may and as is of use.
+    init() { end = Int32(clamping: DescriptorLimit.raise(to: 65_536)) }
+
+    /// Gives the connection a number of its own, which replaces its old one, and notes its address.
+    /// Nil, and the connection is closed: there is no number left.
+    func adopt(_ connection: ListeningSocket.Connection) -> Int32? {
+        defer { close(connection.descriptor) }
+        return state.withLock { state in
+            let number = renumber(connection.descriptor, &state)
+            guard let number, let inode = Self.inode(of: number) else { return nil }
+            if let old = state.entries[number], old.closed == nil { state.open -= 1 }
+            state.entries[number] = Entry(peer: connection.peer, inode: inode)
+            state.open += 1
+            return number
+        }
+    }
+
+    private func renumber(_ descriptor: Int32, _ state: inout State) -> Int32? {
+        for start in [state.cursor, min(Self.first, end / 2)] where start < end {
+            let number = fcntl(descriptor, F_DUPFD_CLOEXEC, start)
+            guard number >= 0 else { continue }
+            state.cursor = number + 1
+            return number
+        }
+        return nil
+    }
+
+    /// The address of the other side; nil for a connection not known.
+    func peer(of descriptor: Int32) -> String? {
+        state.withLock { $0.entries[descriptor]?.peer }
+    }
+
+    /// Connections that the core has not closed yet. O(connections): looks at each.
+    func openCount(now: Int64) -> Int {
+        state.withLock { state in
+            for (number, entry) in state.entries {
+                if let closed = entry.closed {
+                    if closed + Self.keptNanoseconds < now { state.entries[number] = nil }
+                } else if Self.inode(of: number) != entry.inode {
+                    state.entries[number]?.closed = now
+                    state.open -= 1
+                }
+            }
+            return state.open
+        }
+    }
+
+    private static func inode(of descriptor: Int32) -> UInt? {
+        var info = stat()
+        guard unsafe fstat(descriptor, &info) == 0 else { return nil }
+        return UInt(info.st_ino)
+    }
+}

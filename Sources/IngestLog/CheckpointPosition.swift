@@ -1,0 +1,43 @@
+package import SystemIO
+package import TraceModel
+
+// The head of a checkpoint's body: version u32, LSN u64. Version 0 is a blank one, which a router writes for a
+// worker whose own is of no use any more: behind the LSN stands only the one up to which its events are set
+// aside.
+
+/// How far a worker's checkpoint reaches, for those that know no more of it than its head.
+package enum CheckpointPosition {
+    package static let blankVersion: UInt32 = 0
+
+    package static func file(of worker: WorkerName) -> MirroredFile {
+        MirroredFile(ClusterPaths.checkpoint(of: worker))
+    }
+
+    /// What a person can do where a worker cannot go on from what it has saved.
+    package static func remedy(for worker: WorkerName) -> String {
+        "`tracectl skip \(worker) --to LSN` sets aside what it has not published and lets it begin anew;"
+            + " then start it: `scripts/cluster restart \(worker)`"
+    }
+
+    /// Nil where there is no checkpoint. Blocks; O(its size).
+    /// - Throws: `TraceError(.corrupt)` where it is damaged, `SystemError` where it cannot be read.
+    package static func read(of worker: WorkerName) throws -> LSN? {
+        try file(of: worker).read(remedy: remedy(for: worker))?.withBody { reader in
+            _ = try reader.integer(UInt32.self)
+            return try reader.integer(UInt64.self)
+        }
+    }
+
+    /// Has the worker begin without state at `begin`, its events below `renewed` left out. Blocks until durable.
+    package static func publishBlank(
+        of worker: WorkerName,
+        at begin: LSN,
+        renewed: LSN
+    ) throws(SystemError) {
+        var body = MirroredFile.newBody()
+        body.append(integer: blankVersion)
+        body.append(integer: begin)
+        body.append(integer: renewed)
+        try file(of: worker).publish(&body)
+    }
+}

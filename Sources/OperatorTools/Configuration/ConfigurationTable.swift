@@ -1,0 +1,76 @@
+package import ClusterConfiguration
+
+/// A configuration with where its values come from: as a table for people, and as one JSON object.
+package struct ConfigurationTable {
+    private struct Setting: Encodable {
+        let value: Value
+        let source: String
+        let place: String?
+    }
+
+    private enum Value: Encodable {
+        case text(String)
+        case number(Int)
+        case isOn(Bool)
+
+        func encode(to encoder: any Encoder) throws {
+            var container = encoder.singleValueContainer()
+            switch self {
+            case .text(let text): try container.encode(text)
+            case .number(let number): try container.encode(number)
+            case .isOn(let isOn): try container.encode(isOn)
+            }
+        }
+    }
+
+    private let configuration: EffectiveConfiguration
+
+    package init(_ configuration: EffectiveConfiguration) { self.configuration = configuration }
+
+    package func json() throws -> String {
+        let pairs = configuration.entries.map { entry in
+            let value: Value =
+                switch entry.value {
+                case .text(let text): .text(text)
+                case .number(let number): .number(number)
+                case .isOn(let isOn): .isOn(isOn)
+                }
+            let setting = Setting(
+                value: value,
+                source: entry.source.name,
+                place: place(entry.source)
+            )
+            return (entry.key, setting)
+        }
+        return try Report.json(Dictionary(uniqueKeysWithValues: pairs))
+    }
+
+    package func text(terminal: Terminal) -> String {
+        let rows = configuration.entries.map { entry in
+            (entry.key, value(entry), place(entry.source) ?? entry.source.name)
+        }
+        let width = rows.map(\.1.count).max() ?? 0
+        func line(_ key: String, _ value: String, _ place: String) -> String {
+            key.padded(to: 20) + value.padded(to: width + 2) + place
+        }
+        let head = terminal.paint(line("SETTING", "VALUE", "FROM"), .bold)
+        return ([head] + rows.map(line)).joined(separator: "\n")
+    }
+
+    private func value(_ entry: EffectiveConfiguration.Entry) -> String {
+        switch entry.value {
+        case .text(""): "-"
+        case .number(0): "0 (\(entry.setting.defaultText))"
+        default: "\(entry.value)"
+        }
+    }
+
+    /// Where exactly, nil where the source has no places.
+    private func place(_ source: SettingSource) -> String? {
+        switch source {
+        case .standard, .remembered: nil
+        case .file(let line): "\(configuration["config"]):\(line)"
+        case .environment(let name), .flag(let name): name
+        }
+    }
+}

@@ -1,0 +1,96 @@
+import Foundation
+import IngestLog
+import SystemIO
+import TraceModel
+
+/// The dead letters of one data directory. Reads files alone, so the cluster need not run.
+package struct DeadLetterStore {
+    private let directory: String
+
+    /// - Throws: `TraceError(.notFound)` where there is no such directory.
+    package init(dataDirectory: String) throws {
+        guard FileSystem.exists("\(dataDirectory)/\(ClusterPaths.manifest)") else {
+            throw TraceError(
+                .notFound,
+                "\(dataDirectory) is no data directory",
+                remedy: "Name a cluster's with --data"
+            )
+        }
+        directory = dataDirectory
+    }
+
+    /// All that count, by position in the log. Blocks.
+    package func letters() throws -> [DeadLetter] {
+        let names = try FileSystem.list("\(directory)/\(ClusterPaths.deadLetters)")
+            .filter { $0.hasSuffix(DeadLetterName.sidecarSuffix) }
+            .compactMap { DeadLetterName($0.dropLast(DeadLetterName.sidecarSuffix.count)) }
+        return try names.sorted { ($0.from, "\($0)") < ($1.from, "\($1)") }.map(read)
+    }
+
+    /// - Throws: `TraceError(.notFound)` where there is no such letter.
+    package func letter(_ text: String) throws -> DeadLetter {
+        guard let name = DeadLetterName(text), FileSystem.exists(path(name.sidecar)) else {
+            throw TraceError(
+                .notFound,
+                "no dead letter \(text)",
+                remedy: "`tracectl deadletter list` names them"
+            )
+        }
+        return try read(name)
+    }
+
+    private func read(_ name: DeadLetterName) throws -> DeadLetter {
+        let decoder = JSONDecoder()
+        decoder.keyDecodingStrategy = .convertFromSnakeCase
+        let bytes = try FileSystem.contents(path(name.sidecar))
+        do {
+            var letter = try decoder.decode(DeadLetter.self, from: Data(bytes))
+            letter.name = name.description
+            letter.replayed = FileSystem.exists(path(name.replayedMark))
+            return letter
+        } catch {
+            throw TraceError(.corrupt, "\(path(name.sidecar)) is damaged", cause: error)
+        }
+    }
+
+    /// Hands each batch of a letter to `visit`, with its number from 0, once the whole file has been found to
+    /// be as it was written. Holds one batch in memory. Blocks.
+    func forEachBatch(
+        of letter: DeadLetter,
+        _ visit: (_ batch: [UInt8], _ number: Int) throws -> Bool
+    ) throws {
+        guard let name = letter.name.flatMap({ DeadLetterName($0) }) else { return }
+        try check(path(name.batches), against: letter)
+        let file = try BatchFile(path(name.batches))
+        var number = 0
+        while let batch = try file.next(), try visit(batch, number) { number += 1 }
+    }
+
+    private func check(_ path: String, against letter: DeadLetter) throws {
+        let file = try File(path, .read)
+        var buffer = [UInt8](repeating: 0, count: 1 << 20)
+        var checksum: UInt32 = 0
+        var offset = 0
+        while true {
+            let count = try buffer.withUnsafeMutableBytes { bytes in
+                let count = try file.read(into: bytes, at: offset)
+                checksum = Checksum.crc32c(.init(rebasing: bytes[..<count]), after: checksum)
+                return count
+            }
+            if count == 0 { break }
+            offset += count
+        }
+        guard offset == letter.bytes, checksum == letter.crc32c else {
+            throw TraceError(.corrupt, "\(path) is damaged")
+        }
+    }
+
+    /// Notes that all batches of the letter were sent again.
+    func markReplayed(_ letter: DeadLetter) throws {
+        guard let name = letter.name.flatMap({ DeadLetterName($0) }) else { return }
+        let empty = UnsafeRawBufferPointer(start: nil, count: 0)
+        try FileSystem.publish(path(name.replayedMark), empty)
+    }
+
+    private func path(_ relative: String) -> String { "\(directory)/\(relative)" }
+}

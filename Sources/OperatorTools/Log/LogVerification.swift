@@ -1,0 +1,91 @@
+import IngestLog
+package import TraceModel
+
+/// What `tracectl log verify` found.
+package struct LogVerification: Encodable, Sendable {
+    /// A record that is whole, but not what the log's writer would have written there.
+    package struct Fault: Encodable, Sendable {
+        package let lsn: LSN
+        package let problem: String
+    }
+
+    /// Findings of each kind that are told one by one; all are counted.
+    private static let findingsMax = 1_000
+
+    package private(set) var files = 0
+    package private(set) var beginLsn: LSN = 0
+    package private(set) var endLsn: LSN = 0
+    package private(set) var records = 0
+    package private(set) var damagedRanges = 0
+    package private(set) var damagedBytes: LSN = 0
+    package private(set) var damaged: [LogRange] = []
+    package private(set) var faultyRecords = 0
+    package private(set) var faults: [Fault] = []
+    /// Behind the end, of a write that never finished, or has not yet: nothing that was acknowledged.
+    package private(set) var unfinishedBytes = 0
+    /// What a running router removed while it was about to be read.
+    package private(set) var trimmedBytes: LSN = 0
+
+    package var isClean: Bool { damagedRanges == 0 && faultyRecords == 0 }
+
+    /// Reads the whole log. Blocks; bounded memory.
+    /// - Throws: `SystemError` where it cannot be read.
+    package init(_ log: StoredLog) throws {
+        let bases = try log.directory.bases()
+        files = bases.count
+        var walk = try log.walk()
+        beginLsn = walk.position
+        var consistency = LogConsistency(bases: bases)
+        reading: while true {
+            switch try walk.next() {
+            case .records(let bytes):
+                for record in LogRecords(bytes) {
+                    records += 1
+                    if let problem = consistency.findFault(in: record) {
+                        add(Fault(lsn: record.lsn, problem: problem))
+                    }
+                }
+            case .damage(let range):
+                damagedRanges += 1
+                damagedBytes += range.upperBound - range.lowerBound
+                if damaged.count < Self.findingsMax { damaged.append(LogRange(range)) }
+            case .trimmed(let range):
+                trimmedBytes += range.upperBound - range.lowerBound
+            case .end(let unfinished):
+                unfinishedBytes = unfinished
+                break reading
+            }
+        }
+        endLsn = walk.position
+    }
+
+    private mutating func add(_ fault: Fault) {
+        faultyRecords += 1
+        if faults.count < Self.findingsMax { faults.append(fault) }
+    }
+
+    package var text: String {
+        var lines = [
+            "\(files) files, LSN \(beginLsn) to \(endLsn), \(Report.grouped(records)) records: "
+                + (isClean ? "no damage" : "DAMAGED")
+        ]
+        lines += damaged.map { "damaged: \($0.text)" }
+        if damaged.count < damagedRanges {
+            lines.append("damaged: \(damagedRanges - damaged.count) ranges more")
+        }
+        lines += faults.map { "faulty record at LSN \($0.lsn): \($0.problem)" }
+        if faults.count < faultyRecords {
+            lines.append("faulty: \(faultyRecords - faults.count) records more")
+        }
+        if unfinishedBytes > 0 {
+            lines.append(
+                "behind the end: \(Report.grouped(unfinishedBytes)) bytes of a write that did not finish"
+                    + " (torn by a crash, or under way); nothing of it was acknowledged"
+            )
+        }
+        if trimmedBytes > 0 {
+            lines.append("trimmed while reading: \(Report.grouped(Int(trimmedBytes))) bytes")
+        }
+        return lines.joined(separator: "\n")
+    }
+}

@@ -1,0 +1,345 @@
+import Glibc
+import IngestLog
+import Logging
+import Synchronization
+import SystemIO
+import TraceModel
+import TraceWire
+
+/// The thread that sets events aside: reads them from the log, writes the dead letter, then has the verdict
+/// logged. A crash between any two steps leaves a letter that does not count, and the case comes again.
+///
+/// Guarded by `condition`: `cases`, `requests`, `settled`, `isEnded`.
+final class DeadLetterDesk: @unchecked Sendable {
+    /// An operator's `tracectl skip`, on its way to the fabric's thread.
+    struct Skip: Sendable {
+        let worker: WorkerName
+        let to: LSN
+        /// Up to where the aggregator has counted the worker's events as written; nil: not known.
+        let counted: LSN?
+        /// Called once, on some thread of the router's.
+        let answer: @Sendable (Result<DeadLetterCase.Outcome, TraceError>) -> Void
+    }
+
+    private let queue: IngestQueue
+    private let context: RouterContext
+    private let wakeup: Wakeup
+    private let logger: Logger
+
+    private let condition = ConditionLock()
+    private var cases: [DeadLetterCase] = []
+    private var requests: [Skip] = []
+    private var settled: [WorkerName] = []
+    private var isEnded = false
+
+    private var index = EventIndex()
+
+    /// What to set aside, and why.
+    private struct Plan {
+        let from: LSN
+        let to: LSN
+        let cause: VerdictPayload.Cause
+        let reason: String
+        /// Where the worker begins anew, and from where on its events are not counted yet.
+        var renewal: (begin: LSN, counted: LSN)?
+        var note = ""
+    }
+
+    /// `wakeup` is what the fabric's thread listens to.
+    init(queue: IngestQueue, context: RouterContext, wakeup: Wakeup, logger: Logger) {
+        self.queue = queue
+        self.context = context
+        self.wakeup = wakeup
+        self.logger = logger
+    }
+
+    // MARK: Other threads' side
+
+    /// An operator's command; the fabric's thread makes a case of it.
+    func request(_ request: Skip) {
+        condition.withLock { requests.append(request) }
+        wakeup.signal()
+    }
+
+    func takeRequests() -> [Skip] {
+        condition.withLock {
+            defer { requests = [] }
+            return requests
+        }
+    }
+
+    /// The worker is not to be sent anything until `takeSettled` names it. False where there is no room.
+    func submit(_ new: DeadLetterCase) -> Bool {
+        condition.withLock {
+            guard cases.count < Limits.deadLetterCasesMax, !isEnded else { return false }
+            cases.append(new)
+            condition.signal()
+            return true
+        }
+    }
+
+    /// Workers whose case is closed, one way or the other. A verdict has reached the fabric's inbox before.
+    func takeSettled() -> [WorkerName] {
+        condition.withLock {
+            defer { settled = [] }
+            return settled
+        }
+    }
+
+    /// Lets `run` return; a case at hand is given up.
+    func end() {
+        condition.withLock {
+            isEnded = true
+            condition.signal()
+        }
+    }
+
+    private var hasEnded: Bool { condition.withLock { isEnded } }
+
+    // MARK: The thread
+
+    func run() {
+        while let next = take() {
+            let outcome = decide(next)
+            if case .failure(let error) = outcome {
+                logger.error(
+                    "Events could not be set aside",
+                    metadata: ["worker": "\(next.worker)", "error": "\(error)"]
+                )
+            }
+            condition.withLock { settled.append(next.worker) }
+            wakeup.signal()
+            next.answer(outcome)
+        }
+    }
+
+    private func take() -> DeadLetterCase? {
+        condition.withLock {
+            while cases.isEmpty, !isEnded {
+                condition.wait(until: WallClock.monotonic() + 1_000_000_000)
+            }
+            return isEnded ? nil : cases.removeFirst()
+        }
+    }
+
+    private func decide(
+        _ given: DeadLetterCase
+    ) -> Result<DeadLetterCase.Outcome, TraceError> {
+        do {
+            guard given.verdicts.count < Limits.verdictsMax else {
+                throw TraceError(
+                    .exhausted,
+                    "\(Limits.verdictsMax) verdicts are in force",
+                    remedy: "They go as the log is trimmed"
+                )
+            }
+            let plan = try plan(for: given)
+            guard plan.from < plan.to else {
+                guard let renewal = plan.renewal else { throw Self.isPast(given.worker, plan) }
+                // Nothing came since, or it was set aside before.
+                try renew(given.worker, at: renewal.begin, end: plan.from)
+                return .success(.init(verdict: nil, end: plan.from, note: plan.note))
+            }
+            let (verdict, unpublished) = try setAside(given, plan)
+            var outcome = DeadLetterCase.Outcome(verdict: verdict, end: verdict.range.upperBound)
+            if let renewal = plan.renewal {
+                try renew(given.worker, at: renewal.begin, end: outcome.end)
+                outcome.note = plan.note
+                if unpublished > 0 {
+                    outcome.note +=
+                        " \(unpublished) of the letter's events were counted as written before, and are in"
+                        + " no final file."
+                }
+            }
+            return .success(outcome)
+        } catch let error as TraceError {
+            return .failure(error)
+        } catch {
+            return .failure(TraceError(.system, "The dead letter was not written", cause: error))
+        }
+    }
+
+    private static func isPast(_ worker: WorkerName, _ plan: Plan) -> TraceError {
+        TraceError(
+            .invalidArgument,
+            "\(worker) stands at LSN \(plan.from) already, not below \(plan.to)"
+        )
+    }
+
+    /// Has the worker begin without state, its events up to `end` left out.
+    private func renew(_ worker: WorkerName, at begin: LSN, end: LSN) throws(SystemError) {
+        try CheckpointPosition.publishBlank(of: worker, at: begin, renewed: end)
+        try FileSystem.remove(ClusterPaths.lost(of: worker))
+    }
+
+    /// Writes the letter and has the verdict logged; also says how many events are in it that do not count.
+    private func setAside(
+        _ given: DeadLetterCase,
+        _ plan: Plan
+    ) throws -> (VerdictPayload, uncounted: UInt64) {
+        let name = DeadLetterName(worker: given.worker, from: plan.from, cause: plan.cause)
+        var letter = try DeadLetterWriter(name)
+        let end = try copy(given, plan, to: &letter)
+        let verdict = VerdictPayload(
+            worker: given.worker,
+            cause: plan.cause,
+            range: plan.from..<end,
+            events: letter.events - letter.uncounted,
+            reason: plan.reason
+        )
+        guard letter.events > 0 || plan.cause == .skip else {
+            try FileSystem.remove(name.batches)
+            throw TraceError(.notFound, "The record at LSN \(plan.from) holds none of its events")
+        }
+        try letter.finish(as: verdict)
+        try log(verdict)
+        try FileSystem.rename(name.pendingSidecar, to: name.sidecar)
+        try FileSystem.syncDirectory(ClusterPaths.deadLetters)
+        logger.error(
+            "Events set aside",
+            metadata: [
+                "worker": "\(verdict.worker)", "from_lsn": "\(plan.from)", "to_lsn": "\(end)",
+                "events": "\(letter.events)", "reason": "\(plan.reason)",
+                "see": "tracectl deadletter show \(name)",
+            ]
+        )
+        return (verdict, letter.uncounted)
+    }
+
+    private func plan(for given: DeadLetterCase) throws -> Plan {
+        switch given.ground {
+        case .crash(let lsn, let reason):
+            return Plan(from: lsn, to: lsn + 1, cause: .crash, reason: reason)
+        case .skip(let to, let renewal):
+            try WorkerProcess.end(given.worker)
+            var plan: Plan
+            if let checkpoint = try usableCheckpoint(of: given) {
+                plan = Plan(
+                    from: open(for: given, from: max(checkpoint, context.logBegin)),
+                    to: to,
+                    cause: .skip,
+                    reason: "tracectl skip \(given.worker) --to \(to)"
+                )
+            } else {
+                let positions = try renewal.positions(of: given.worker, end: to)
+                plan = Plan(
+                    from: open(for: given, from: positions.begin),
+                    to: to,
+                    cause: .skip,
+                    reason: "tracectl skip \(given.worker) --to \(to), which begins anew"
+                )
+                plan.renewal = positions
+                plan.note = Self.note(given.worker, positions.begin, isCutOff: renewal.isCutOff)
+            }
+            return plan
+        }
+    }
+
+    private func open(for given: DeadLetterCase, from lsn: LSN) -> LSN {
+        given.verdicts.firstOpen(for: given.worker, from: lsn)
+    }
+
+    /// Nil where the worker can't go on from what it has saved: it has left word, or both copies are damaged.
+    private func usableCheckpoint(of given: DeadLetterCase) throws -> LSN? {
+        guard !FileSystem.exists(ClusterPaths.lost(of: given.worker)) else { return nil }
+        do {
+            return try CheckpointPosition.read(of: given.worker)
+                ?? given.maps.firstOwned(by: given.worker) ?? context.logBegin
+        } catch let error as TraceError where error.code == .corrupt {
+            return nil
+        }
+    }
+
+    private static func note(_ worker: WorkerName, _ begin: LSN, isCutOff: Bool) -> String {
+        var note =
+            "\(worker) begins anew, without the statistics it had; `tracectl deadletter replay` brings the"
+            + " events that are set aside in again. Start it: `scripts/cluster restart \(worker)`."
+        if isCutOff {
+            note +=
+                " Anything it had received before LSN \(begin) and not published is lost: the log no longer"
+                + " holds it, it is counted as written, and it is in no final file."
+        }
+        return note
+    }
+
+    /// Copies the worker's events of all records that begin in the range; returns where the last one ends.
+    private func copy(
+        _ given: DeadLetterCase,
+        _ plan: Plan,
+        to letter: inout DeadLetterWriter
+    ) throws -> LSN {
+        var reader = LogReader(
+            directory: LogDirectory(path: ClusterPaths.log),
+            salt: context.logSalt,
+            from: plan.from,
+            damaged: context.damaged
+        )
+        while reader.position < plan.to {
+            guard !hasEnded else { throw TraceError(.exhausted, "The router is ending") }
+            let bytes = try reader.next(budget: 1 << 20, limit: plan.to)
+            for record in LogRecords(bytes)
+            where record.type == .batch && !given.verdicts.covers(given.worker, record.lsn) {
+                let counts = record.lsn >= plan.renewal?.counted ?? 0
+                try copy(record, of: given, counts: counts, to: &letter)
+            }
+        }
+        return reader.position
+    }
+
+    private func copy(
+        _ record: LogRecord,
+        of given: DeadLetterCase,
+        counts: Bool,
+        to letter: inout DeadLetterWriter
+    ) throws {
+        let body = record.body
+        _ = try BatchScanner.scan(body, into: &index)
+        defer { index.shrink() }
+        let owners = given.maps.place(at: record.lsn).map.owners(of: given.worker.resource)
+        let hash = Slot.hash(host: record.host)
+        var isFirst = true
+        for position in 0..<index.count {
+            let event = index[position]
+            let slot = Slot.of(hostHash: hash, processID: event.processID)
+            guard event.resource == given.worker.resource,
+                Int(owners[Int(slot)]) == given.worker.index
+            else { continue }
+            if isFirst { try letter.begin(host: record.host, arrival: record.arrival) }
+            isFirst = false
+            let start = Int(event.offset)
+            let bytes = body[start..<start + Int(event.length)]
+            try letter.add(.init(rebasing: bytes), counts: counts)
+        }
+    }
+
+    /// Returns once the verdict is durable and on its way to the fabric's thread.
+    private func log(_ verdict: VerdictPayload) throws(TraceError) {
+        let answer = Answer()
+        queue.request(IngestQueue.VerdictRequest(verdict: verdict) { answer.give($0) })
+        guard answer.wait() else {
+            throw TraceError(.exhausted, "The log had no room for the verdict")
+        }
+    }
+}
+
+/// One answer from another thread.
+private final class Answer: @unchecked Sendable {
+    private let condition = ConditionLock()
+    private var value: Bool?
+
+    func give(_ answer: Bool) {
+        condition.withLock {
+            value = answer
+            condition.signal()
+        }
+    }
+
+    func wait() -> Bool {
+        condition.withLock {
+            while true {
+                if let value { return value }
+                condition.wait(until: WallClock.monotonic() + 1_000_000_000)
+            }
+        }
+    }
+}

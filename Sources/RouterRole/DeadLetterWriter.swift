@@ -1,0 +1,137 @@
+import IngestLog
+import SystemIO
+import TraceModel
+
+/// Writes one dead letter: gathers events into batches by host, and describes them in the end. Holds one
+/// batch in memory. Blocks on the disk.
+struct DeadLetterWriter: ~Copyable {
+    private let name: DeadLetterName
+    private let file: File
+    private var offset = 0
+    private var checksum: UInt32 = 0
+    private var batch = RawBuffer(capacity: 64 << 10)
+    private var host: [UInt8] = []
+
+    private(set) var events: UInt64 = 0
+    /// Of `events`: counted as written already.
+    private(set) var uncounted: UInt64 = 0
+    private var batches = 0
+    private var hosts: [String] = []
+    private var arrivals: ClosedRange<EpochNanoseconds>?
+
+    /// A file that an earlier try has left is written anew.
+    init(_ name: DeadLetterName) throws(SystemError) {
+        self.name = name
+        try FileSystem.createDirectory(ClusterPaths.deadLetters)
+        file = try File(name.batches, .replace)
+    }
+
+    /// A record follows whose events come from `host`.
+    mutating func begin(
+        host next: UnsafeRawBufferPointer,
+        arrival: EpochNanoseconds
+    ) throws(SystemError) {
+        if !host.elementsEqual(next) {
+            try flush()
+            host = Array(next)
+        }
+        let first = arrivals?.lowerBound ?? arrival
+        arrivals = min(first, arrival)...max(arrivals?.upperBound ?? arrival, arrival)
+        let text = String(decoding: next, as: UTF8.self)
+        if hosts.count < Limits.letterHostsMax, !hosts.contains(text) { hosts.append(text) }
+    }
+
+    /// Adds an event: tag, length and payload, as they came. `counts`: as dead-lettered.
+    mutating func add(_ event: UnsafeRawBufferPointer, counts: Bool) throws(SystemError) {
+        if batch.count + event.count > Limits.letterBatchBytesMax { try flush() }
+        batch.append(event)
+        events += 1
+        if !counts { uncounted += 1 }
+    }
+
+    private mutating func flush() throws(SystemError) {
+        guard batch.count > 0 else { return }
+        // The field `host` of TraceBatch, length-delimited.
+        Self.append(varint: 103 << 3 | 2, to: &batch)
+        Self.append(varint: UInt64(host.count), to: &batch)
+        host.withUnsafeBytes { batch.append($0) }
+        var prefix = RawBuffer(capacity: 16)
+        Self.append(varint: UInt64(batch.count), to: &prefix)
+        try write(prefix.bytes)
+        try write(batch.bytes)
+        batch.removeAll()
+        batches += 1
+    }
+
+    private mutating func write(_ bytes: UnsafeRawBufferPointer) throws(SystemError) {
+        try file.write(bytes, at: offset)
+        offset += bytes.count
+        checksum = Checksum.crc32c(bytes, after: checksum)
+    }
+
+    private static func append(varint value: UInt64, to buffer: inout RawBuffer) {
+        var rest = value
+        while rest >= 0x80 {
+            buffer.append(byte: UInt8(truncatingIfNeeded: rest) | 0x80)
+            rest >>= 7
+        }
+        buffer.append(byte: UInt8(rest))
+    }
+
+    /// Makes the letter durable, with a sidecar that says it does not count yet.
+    mutating func finish(as verdict: VerdictPayload) throws(SystemError) {
+        try flush()
+        try file.syncData()
+        let text = Array(sidecar(of: verdict).utf8)
+        var failure: SystemError?
+        text.withUnsafeBytes { bytes in
+            do throws(SystemError) {
+                try FileSystem.publish(name.pendingSidecar, bytes)
+            } catch {
+                failure = error
+            }
+        }
+        if let failure { throw failure }
+    }
+
+    private func sidecar(of verdict: VerdictPayload) -> String {
+        let names = hosts.map { Self.quoted($0) }.joined(separator: ", ")
+        return """
+            {
+              "format": 1,
+              "worker": "\(verdict.worker)",
+              "resource": "\(verdict.worker.resource.name)",
+              "cause": "\(verdict.cause.name)",
+              "reason": \(Self.quoted(verdict.reason)),
+              "from_lsn": \(verdict.range.lowerBound),
+              "to_lsn": \(verdict.range.upperBound),
+              "events": \(events),
+              "batches": \(batches),
+              "bytes": \(offset),
+              "crc32c": \(checksum),
+              "hosts": [\(names)],
+              "first_arrival_ns": \(arrivals?.lowerBound ?? 0),
+              "last_arrival_ns": \(arrivals?.upperBound ?? 0)
+            }
+
+            """
+    }
+
+    /// A JSON string.
+    private static func quoted(_ text: String) -> String {
+        var quoted = "\""
+        for scalar in text.unicodeScalars {
+            switch scalar {
+            case "\"", "\\":
+                quoted += "\\"
+                quoted.unicodeScalars.append(scalar)
+            case "\u{0}"..<" ":
+                let digits = String(scalar.value, radix: 16)
+                quoted += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
+            default:
+                quoted.unicodeScalars.append(scalar)
+            }
+        }
+        return quoted + "\""
+    }
+}

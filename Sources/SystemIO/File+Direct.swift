@@ -1,0 +1,53 @@
+import CLinux
+import Glibc
+
+extension File {
+    /// What any device takes of direct writes: offset, length and memory are multiples of it.
+    package static var blockBytes: Int { 4_096 }
+
+    /// Less is not worth waiting for the disk.
+    package static var directBytesMin: Int { 64 << 10 }
+
+    /// Writes all bytes at `offset`. Where there are `directBytesMin` or more, and offset and memory stand at a block's
+    /// begin, whole blocks of them go to the disk past the page cache, as what is rarely read again is not worth a copy.
+    /// Blocks.
+    package borrowing func writeDirectly(
+        _ bytes: UnsafeRawBufferPointer,
+        at offset: Int
+    ) throws(SystemError) {
+        let place = Int(bitPattern: bytes.baseAddress) | offset
+        let isDirect = bytes.count >= Self.directBytesMin && place % Self.blockBytes == 0
+        let whole = isDirect ? bytes.count / Self.blockBytes * Self.blockBytes : 0
+        if whole > 0 {
+            unsafe try writeBlocks(UnsafeRawBufferPointer(rebasing: bytes[..<whole]), at: offset)
+        }
+        guard whole < bytes.count else { return }
+        unsafe try write(UnsafeRawBufferPointer(rebasing: bytes[whole...]), at: offset + whole)
+    }
+
+    private borrowing func writeBlocks(
+        _ blocks: UnsafeRawBufferPointer,
+        at offset: Int
+    ) throws(SystemError) {
+        guard setDirect(true) else { return unsafe try write(blocks, at: offset) }
+        do throws(SystemError) {
+            unsafe try write(blocks, at: offset)
+            _ = setDirect(false)
+        } catch {
+            _ = setDirect(false)
+            // A device that wants larger blocks, or a file system that says only now that it has no direct writes.
+            guard error.errno == EINVAL else { throw error }
+            unsafe try write(blocks, at: offset)
+        }
+    }
+
+    /// Whether writes go past the page cache from here on.
+    private borrowing func setDirect(_ isDirect: Bool) -> Bool {
+        #if DEBUG
+        if Simulation.driver != nil { return false }
+        #endif
+        // Not every file system has it.
+        guard trace_set_direct(descriptor, isDirect ? 1 : 0) == 0 else { return false }
+        return isDirect
+    }
+}

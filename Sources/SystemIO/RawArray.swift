@@ -1,0 +1,76 @@
+/// A growable run of trivial elements without reference counting or checks of uniqueness: what the hot
+/// path keeps beside its bytes. Owns its memory.
+@safe
+@usableFromInline
+package struct RawArray<Element: BitwiseCopyable>: ~Copyable {
+    @usableFromInline
+    package private(set) var base: UnsafeMutablePointer<Element>
+    @usableFromInline
+    package private(set) var capacity: Int
+    @usableFromInline
+    package private(set) var count = 0
+
+    @usableFromInline
+    package init(capacity: Int = 64) {
+        precondition(capacity > 0)
+        self.capacity = capacity
+        unsafe base = .allocate(capacity: capacity)
+    }
+
+    deinit { unsafe base.deallocate() }
+
+    /// Not checked in a release build.
+    @inlinable
+    package subscript(position: Int) -> Element {
+        get {
+            assert(position >= 0 && position < count)
+            return unsafe base[position]
+        }
+        nonmutating set {
+            assert(position >= 0 && position < count)
+            unsafe base[position] = newValue
+        }
+    }
+
+    /// Valid until the next append.
+    @inlinable
+    package var elements: UnsafeMutableBufferPointer<Element> {
+        unsafe UnsafeMutableBufferPointer(start: base, count: count)
+    }
+
+    @inlinable
+    package mutating func append(_ element: Element) {
+        if count == capacity { grow() }
+        unsafe (base + count).initialize(to: element)
+        count &+= 1
+    }
+
+    /// Forgets the content, keeps the memory.
+    @inlinable
+    package mutating func removeAll() { count = 0 }
+
+    /// Drops the first `prefix` elements and moves the rest down. O(rest).
+    package mutating func removeFirst(_ prefix: Int) {
+        precondition(prefix >= 0 && prefix <= count)
+        unsafe base.update(from: base + prefix, count: count - prefix)
+        count -= prefix
+    }
+
+    /// Gives memory beyond `keeping` elements back once the content is gone.
+    package mutating func shrink(keeping: Int) {
+        guard count == 0, capacity > keeping else { return }
+        unsafe base.deallocate()
+        capacity = keeping
+        unsafe base = .allocate(capacity: keeping)
+    }
+
+    @inline(never)
+    @usableFromInline
+    mutating func grow() {
+        let larger = UnsafeMutablePointer<Element>.allocate(capacity: capacity * 2)
+        unsafe larger.update(from: base, count: count)
+        unsafe base.deallocate()
+        unsafe base = larger
+        capacity *= 2
+    }
+}

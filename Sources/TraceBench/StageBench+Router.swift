@@ -1,0 +1,85 @@
+import IngestLog
+import RouterRole
+import SystemIO
+import TraceModel
+import TraceWire
+
+// What the router does with a batch besides scanning it.
+extension StageBench {
+    private static let groupBatches = 8
+    private static let workersPerResource = 4
+
+    /// Batches copied into groups of eight, sealed, written and synced; of the waiting only the CPU time counts.
+    func logAppend() throws -> StageFigure {
+        var source = source(of: .function)
+        let root = "\(directory)/trace-bench-log"
+        try FileSystem.createDirectory(root)
+        defer { FileSystem.removeTree(root) }
+        let log = LogDirectory(path: root)
+        var writer = try LogWriter(
+            directory: log,
+            salt: 1,
+            recovery: LogRecovery.run(log, salt: 1) { _ in }
+        )
+        var group = LogGroup()
+        var index = EventIndex()
+        let figure = try measure("log append") {
+            source.nextRound()
+        } body: { batch in
+            let body = group.append(.batch, arrival: WallClock.now(), bodyBytes: batch.count)
+            UnsafeMutableRawBufferPointer(start: body, count: batch.count).copyMemory(from: batch)
+            if group.offsets.count == Self.groupBatches {
+                try writer.commit(&group, countsAt: { _ in LogCounts() }, head: { _ in })
+                group.removeAll(keeping: 64 << 20)
+                try writer.trim(below: writer.end)
+            }
+            return try BatchScanner.scan(batch, into: &index).total
+        }
+        writer.close()
+        return figure
+    }
+
+    /// Groups of eight batches narrowed to four workers by process, from what the scan found.
+    func split() throws -> StageFigure {
+        var source = source(of: .function)
+        let workers = (0..<Self.workersPerResource)
+            .map { WorkerName(resource: .function, index: $0) }
+        let map = SlotMap(workers: [.function: workers.count])
+        var builder = ShareBuilder(for: Set(workers), map: map)
+        var group = LogGroup()
+        var events = RoutedEvents()
+        var firsts: [Int] = []
+        var index = EventIndex()
+        return try measure("split function") {
+            group.removeAll(keeping: 64 << 20)
+            events.removeAll()
+            firsts = []
+            for batch in source.nextRound() {
+                let body = group.append(.batch, arrival: 0, bodyBytes: batch.count)
+                try batch.withUnsafeBytes { batch in
+                    UnsafeMutableRawBufferPointer(start: body, count: batch.count)
+                        .copyMemory(from: batch)
+                    firsts.append(events.count)
+                    _ = try BatchScanner.scan(batch, into: &index)
+                }
+                for position in 0..<index.count {
+                    events.append(RoutedEvents.Entry(index[position], hostHash: 1))
+                }
+            }
+            firsts.append(events.count)
+            return [[]]
+        } body: { _ in
+            for (place, offset) in group.offsets.enumerated() {
+                builder.add(
+                    group.record(at: offset),
+                    events: events,
+                    first: firsts[place],
+                    count: firsts[place + 1] - firsts[place]
+                )
+                if place % Self.groupBatches == 0 { _ = builder.finish() }
+            }
+            _ = builder.finish()
+            return events.count
+        }
+    }
+}

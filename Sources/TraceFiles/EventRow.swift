@@ -1,0 +1,66 @@
+import TraceModel
+
+/// Whose an event is, as its row in a trace says, and what it says of a call. Views are valid as long as the row.
+struct EventRow {
+    /// What begins or ends a call, as far as rows tell calls apart.
+    struct Call {
+        enum Phase {
+            case begin
+            case end
+        }
+
+        let phase: Phase
+        let cookie: Int64
+        /// JSON text with its quotes.
+        let name: UnsafeRawBufferPointer
+        /// Whether it repeats the opening of a call that went on from an earlier file.
+        let isContinued: Bool
+    }
+
+    let ts: EpochNanoseconds
+    let pid: UInt32
+    /// Nil where the event is the whole process's.
+    let tid: UInt32?
+    /// Nil for any other event.
+    let call: Call?
+
+    /// Nil where the row is none of ours.
+    init?(_ row: UnsafeRawBufferPointer) {
+        var parser = RowParser(row)
+        guard parser.skip("{\"ts\":"), let ts = parser.microseconds(), parser.skip(",\"pid\":"),
+            let pid = parser.processID()
+        else { return nil }
+        self.ts = ts
+        self.pid = pid
+        guard parser.skip(",\"tid\":") else {
+            tid = nil
+            call = nil
+            return
+        }
+        guard let tid = parser.processID() else { return nil }
+        self.tid = tid
+        call = Self.call(&parser)
+    }
+
+    private static func call(_ parser: inout RowParser) -> Call? {
+        let isBegin = parser.skip(",\"ph\":\"B\",\"cat\":\"")
+        guard isBegin || parser.skip(",\"ph\":\"E\",\"cat\":\"") else { return nil }
+        let isContinued = parser.skip("continued")
+        guard isContinued || parser.skip("function"), parser.skip("\",\"name\":"),
+            let name = parser.text()
+        else { return nil }
+        if parser.skip(",\"readable_time\":"), parser.text() == nil { return nil }
+        guard parser.skip(",\"args\":{") else { return nil }
+        if parser.skip("\"duration\":") {
+            parser.skipNumber()
+            guard parser.skip(",") else { return nil }
+        }
+        guard parser.skip("\"cookie\":"), let cookie = parser.signed() else { return nil }
+        return Call(
+            phase: isBegin ? .begin : .end,
+            cookie: cookie,
+            name: name,
+            isContinued: isContinued
+        )
+    }
+}

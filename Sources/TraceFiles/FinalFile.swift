@@ -1,0 +1,101 @@
+import SystemIO
+import TraceModel
+
+/// One final file, row by row, with what its rows are ordered by. Views are valid until the next row.
+final class FinalFile {
+    enum Kind {
+        case json
+        case csv
+    }
+
+    enum Content {
+        case event
+        /// The name of a process or thread, behind all events: it has no time.
+        case name
+    }
+
+    let kind: Kind
+    let path: String
+    /// Place among the files: decides between equal times.
+    let rank: Int
+    /// A table's first row.
+    private(set) var columns: [UInt8] = []
+    /// What a trace begins with up to its window: whose it is.
+    private(set) var head: [UInt8] = []
+
+    private(set) var content = Content.event
+    private(set) var row = UnsafeRawBufferPointer(start: nil, count: 0)
+    private(set) var ts: EpochNanoseconds = 0
+    private(set) var pid: UInt32 = 0
+
+    private let reader: RecordReader
+
+    /// Opens the file and reads what stands before its rows. Nil where it is gone, or has nothing.
+    init?(_ path: String, _ kind: Kind, rank: Int) throws {
+        self.path = path
+        self.kind = kind
+        self.rank = rank
+        do {
+            reader = try RecordReader(path, bufferBytes: Limits.catBufferBytes)
+        } catch let error as SystemError where error.isNotFound {
+            return nil
+        }
+        guard let line = try reader.next(isQuoting: kind == .csv) else { return nil }
+        guard kind == .json else {
+            columns = Array(line)
+            return
+        }
+        var parser = RowParser(line)
+        guard parser.skip("{\"displayTimeUnit\"") else { throw damaged() }
+        head = Array(line)
+    }
+
+    /// Moves to the next row; false after the last.
+    func next() throws -> Bool {
+        kind == .json ? try nextEvent() : try nextCells()
+    }
+
+    private func nextEvent() throws -> Bool {
+        guard let line = try reader.next(), line.first == UInt8(ascii: "{") else { return false }
+        let hasComma = line.last == UInt8(ascii: ",")
+        row = hasComma ? UnsafeRawBufferPointer(rebasing: line.dropLast()) : line
+        var parser = RowParser(row)
+        if parser.skip("{\"ph\":\"M\",\"pid\":") {
+            guard let pid = parser.processID() else { throw damaged() }
+            content = .name
+            self.pid = pid
+            return true
+        }
+        guard parser.skip("{\"ts\":"), let ts = parser.microseconds(), parser.skip(",\"pid\":"),
+            let pid = parser.processID()
+        else { throw damaged() }
+        content = .event
+        self.ts = ts
+        self.pid = pid
+        return true
+    }
+
+    /// The time stands in the last column, the process id in the second.
+    private func nextCells() throws -> Bool {
+        repeat {
+            guard let line = try reader.next(isQuoting: true) else { return false }
+            row = line
+        } while row.isEmpty
+        let comma = UInt8(ascii: ",")
+        guard let first = row.firstIndex(of: comma), let last = row.lastIndex(of: comma) else {
+            throw damaged()
+        }
+        var parser = RowParser(row)
+        parser.position = first + 1
+        guard let pid = parser.processID() else { throw damaged() }
+        parser.position = last + 1
+        guard let ts = parser.signed() else { throw damaged() }
+        self.ts = ts
+        self.pid = pid
+        return true
+    }
+
+    func damaged() -> TraceError {
+        TraceError(.corrupt, "\(path) holds a row that is none of ours")
+    }
+}

@@ -1,0 +1,215 @@
+import SystemIO
+import TraceModel
+
+/// The rows of final files in order of time, of equal times by process id and then by the files' order.
+///
+/// Each file is sorted, and most follow one another: only those that overlap are open together, at most
+/// `filesMax`. A call that went on over rotations is opened anew in each later file, at its own time; here
+/// its first opening is enough, and the others are left out. Those at the files' beginnings, which can be as
+/// old as the process, are held in memory, so that they don't make all files overlap.
+final class FinalFileMerge {
+    private struct Waiting {
+        let path: String
+        let rank: Int
+        let firstTs: EpochNanoseconds
+    }
+
+    private struct Continued {
+        let ts: EpochNanoseconds
+        let pid: UInt32
+        let call: OpenedCall
+        let row: [UInt8]
+    }
+
+    private let selection: TraceSelection
+    private let kind: FinalFile.Kind
+    private let filesMax: Int
+    /// By time, the last one first.
+    private var waiting: [Waiting] = []
+    private var continued: [Continued] = []
+    private var known: Set<OpenedCall> = []
+    private var continuedBytes = 0
+    private var open: [FinalFile] = []
+    private var hosts: [Int: UInt64] = [:]
+    /// The file whose row was returned last.
+    private var current: Int?
+    /// Calls opened at `openedAt`.
+    private var opened: Set<OpenedCall> = []
+    private var openedAt = EpochNanoseconds.min
+    private var held = RawBuffer()
+
+    init(
+        _ paths: [String],
+        _ kind: FinalFile.Kind,
+        _ selection: TraceSelection,
+        filesMax: Int
+    ) throws {
+        self.selection = selection
+        self.kind = kind
+        self.filesMax = filesMax
+        for (rank, path) in paths.enumerated() { try look(path, rank) }
+        waiting.sort { ($1.firstTs, $1.rank) < ($0.firstTs, $0.rank) }
+        continued.sort { ($1.ts, $1.pid) < ($0.ts, $0.pid) }
+        known = []
+    }
+
+    /// Notes where a file begins, and the calls that it continues.
+    private func look(_ path: String, _ rank: Int) throws {
+        guard let file = try FinalFile(path, kind, rank: rank) else { return }
+        hosts[rank] = file.head.withUnsafeBytes { Self.host($0) }
+        while try file.next() {
+            if let call = OpenedCall(file, host: hosts[rank] ?? 0), call.isContinued {
+                try hold(file, call)
+                continue
+            }
+            waiting.append(Waiting(path: path, rank: rank, firstTs: file.ts))
+            return
+        }
+    }
+
+    private func hold(_ file: FinalFile, _ call: OpenedCall) throws {
+        guard selection.holds(ts: file.ts, pid: file.pid), known.insert(call).inserted else {
+            return
+        }
+        continuedBytes += file.row.count
+        guard continuedBytes <= Limits.catContinuedBytesMax else {
+            throw TraceError(
+                .exhausted,
+                "The files continue more calls than there is room for",
+                remedy: "Narrow the time with --from and --to, or name a process with --pid"
+            )
+        }
+        continued.append(
+            Continued(ts: file.ts, pid: file.pid, call: call, row: Array(file.row))
+        )
+    }
+
+    /// A number for the host that a trace's head names.
+    private static func host(_ head: UnsafeRawBufferPointer) -> UInt64 {
+        var parser = RowParser(head)
+        guard parser.skip("{\"displayTimeUnit\":\"ms\",\"metadata\":{\"resource\":"),
+            parser.text() != nil, parser.skip(",\"host\":"), let name = parser.text()
+        else { return 0 }
+        return Slot.hash(host: name)
+    }
+
+    // MARK: Rows
+
+    /// The next row that is wanted, valid until the next call; nil after the last.
+    func next() throws -> (row: UnsafeRawBufferPointer, content: FinalFile.Content)? {
+        while true {
+            try moveOn()
+            try openDue()
+            let first = firstOpen
+            if let last = continued.last, isDue(last, before: first) {
+                continued.removeLast()
+                guard isNew(last.call, at: last.ts) else { continue }
+                held.removeAll()
+                last.row.withUnsafeBytes { held.append($0) }
+                return (held.bytes, .event)
+            }
+            guard let first else { return nil }
+            current = first
+            let file = open[first]
+            if file.content == .name {
+                guard selection.holds(pid: file.pid) else { continue }
+                return (file.row, .name)
+            }
+            // Behind a trace's events its names are still to come.
+            if kind == .csv, let to = selection.to, file.ts > to { return nil }
+            guard selection.holds(ts: file.ts, pid: file.pid), isFirstOpening(file) else {
+                continue
+            }
+            return (file.row, .event)
+        }
+    }
+
+    /// Leaves the row returned last behind.
+    private func moveOn() throws {
+        guard let current else { return }
+        self.current = nil
+        if try !open[current].next() { open.remove(at: current) }
+    }
+
+    /// Opens the files that can have the next row.
+    private func openDue() throws {
+        while let next = waiting.last {
+            if let to = selection.to, next.firstTs > to {
+                waiting = []
+                return
+            }
+            if let first = firstOpen.map({ open[$0] }) {
+                if first.content == .name || first.ts < next.firstTs { return }
+            } else if let last = continued.last, last.ts < next.firstTs {
+                return
+            }
+            waiting.removeLast()
+            guard let file = try FinalFile(next.path, kind, rank: next.rank),
+                try skipEarly(file)
+            else { continue }
+            guard open.count < filesMax else {
+                throw TraceError(
+                    .exhausted,
+                    "More than \(filesMax) files overlap in time",
+                    remedy: "Narrow the time with --from and --to"
+                )
+            }
+            open.append(file)
+        }
+    }
+
+    /// Moves to the first row that is not held and not before the time wanted; false where there is none.
+    private func skipEarly(_ file: FinalFile) throws -> Bool {
+        var isLeading = true
+        while try file.next() {
+            if file.content == .name { return true }
+            if isLeading, let call = OpenedCall(file, host: hosts[file.rank] ?? 0),
+                call.isContinued
+            {
+                continue
+            }
+            isLeading = false
+            if selection.from.map({ file.ts >= $0 }) ?? true { return true }
+        }
+        return false
+    }
+
+    /// The open file whose row comes first; a file's names come as soon as its events are through.
+    private var firstOpen: Int? {
+        open.indices.min { left, right in
+            let (left, right) = (open[left], open[right])
+            if left.content != right.content { return left.content == .name }
+            if left.content == .event {
+                if left.ts != right.ts { return left.ts < right.ts }
+                if left.pid != right.pid { return left.pid < right.pid }
+            }
+            return left.rank < right.rank
+        }
+    }
+
+    /// Behind the files' rows of the same time and process, as one of them can be the call's first opening.
+    private func isDue(_ call: Continued, before first: Int?) -> Bool {
+        guard let file = first.map({ open[$0] }) else { return true }
+        guard file.content == .event else { return false }
+        return (call.ts, call.pid) < (file.ts, file.pid)
+    }
+
+    // MARK: Calls
+
+    private func isFirstOpening(_ file: FinalFile) -> Bool {
+        guard let call = OpenedCall(file, host: hosts[file.rank] ?? 0) else { return true }
+        let isNew = isNew(call, at: file.ts)
+        return isNew || !call.isContinued
+    }
+
+    /// Whether the call was not opened before, which can only have been at the same time.
+    private func isNew(_ call: OpenedCall, at ts: EpochNanoseconds) -> Bool {
+        if ts != openedAt {
+            openedAt = ts
+            opened.removeAll(keepingCapacity: true)
+        }
+        // Beyond the bound a call may be opened twice.
+        guard opened.count < Limits.catOpeningsMax else { return true }
+        return opened.insert(call).inserted
+    }
+}

@@ -1,0 +1,210 @@
+package import TraceModel
+
+/// Takes what a `SeriesDecoder` finds.
+package protocol SeriesReceiver {
+    mutating func begin(_ section: SeriesSection)
+
+    /// From here on the id means this series. Labels stand in the order of the family's; they are as many and
+    /// as long as they may be.
+    mutating func define(_ id: UInt32, _ family: MetricFamily, _ labels: [String])
+
+    /// nil where the id is not defined: then nothing more can be read.
+    func family(of id: UInt32) -> MetricFamily?
+
+    mutating func take(_ id: UInt32, _ value: Double)
+
+    /// Buckets as `MetricValue` has them; borrowed.
+    mutating func take(_ id: UInt32, _ buckets: UnsafeBufferPointer<UInt64>, sum: Double)
+
+    mutating func end(_ section: SeriesSection)
+}
+
+/// Reads what `SeriesWriter` wrote.
+package struct SeriesDecoder {
+    private let bytes: UnsafeRawBufferPointer
+    private var at = 0
+    private var end = 0
+
+    private var host = ""
+    private var pid = ""
+    private var process = ""
+    private var name = ""
+    private var group: UInt32 = 0
+    private let buckets: UnsafeMutableBufferPointer<UInt64>
+
+    private init(_ bytes: UnsafeRawBufferPointer, _ buckets: UnsafeMutableBufferPointer<UInt64>) {
+        self.bytes = bytes
+        self.buckets = buckets
+    }
+
+    /// False where a value came for an id that the receiver does not know; it has then got all before it.
+    /// - Throws: `TraceError(.corrupt)` where the bytes are no sections; what stood before is taken.
+    package static func decode(
+        _ sections: [UInt8],
+        into receiver: inout some SeriesReceiver
+    ) throws(TraceError) -> Bool {
+        let bounds = MetricCatalog.all.map(\.bounds.count).max() ?? 0
+        let buckets = UnsafeMutableBufferPointer<UInt64>.allocate(capacity: bounds + 1)
+        defer { buckets.deallocate() }
+        var failure: TraceError?
+        let isKnown = sections.withUnsafeBytes { bytes in
+            var decoder = SeriesDecoder(bytes, buckets)
+            do throws(TraceError) {
+                while decoder.at < bytes.count {
+                    guard try decoder.readSection(into: &receiver) else { return false }
+                }
+            } catch {
+                failure = error
+            }
+            return true
+        }
+        if let failure { throw failure }
+        return isKnown
+    }
+
+    // MARK: Sections
+
+    private mutating func readSection(
+        into receiver: inout some SeriesReceiver
+    ) throws(TraceError) -> Bool {
+        end = bytes.count
+        guard end - at >= SeriesCode.headBytes else { throw Self.damaged("a section's head") }
+        let flags = bytes[at + 1]
+        let section = SeriesSection(
+            slot: bytes[at],
+            lsn: UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: at + 2, as: UInt64.self)),
+            isFull: flags & SeriesCode.isFull != 0,
+            isComplete: flags & SeriesCode.isComplete != 0
+        )
+        let length = UInt32(
+            littleEndian: bytes.loadUnaligned(fromByteOffset: at + 10, as: UInt32.self)
+        )
+        at += SeriesCode.headBytes
+        guard Int(length) <= end - at else { throw Self.damaged("a section's length") }
+        end = at + Int(length)
+        group = 0
+        receiver.begin(section)
+        while at < end {
+            guard try readCode(into: &receiver) else { return false }
+        }
+        receiver.end(section)
+        return true
+    }
+
+    private mutating func readCode(
+        into receiver: inout some SeriesReceiver
+    ) throws(TraceError) -> Bool {
+        let code = try readByte()
+        switch code {
+        case 0..<SeriesCode.definition:
+            return try readValue(of: group &+ UInt32(code), into: &receiver)
+        case SeriesCode.definition..<SeriesCode.group:
+            let id = group &+ UInt32(code & ~SeriesCode.definition)
+            try readDefinition(of: id, into: &receiver)
+            return try readValue(of: id, into: &receiver)
+        case SeriesCode.group:
+            let raw = try readNumber()
+            let step = Int64(bitPattern: raw >> 1) ^ -Int64(bitPattern: raw & 1)
+            guard let first = UInt32(exactly: Int64(group) &+ step),
+                first <= Limits.seriesIDsMax - SeriesSet.countMax
+            else { throw Self.damaged("a group's id") }
+            group = first
+        case SeriesCode.process:
+            host = try readText()
+            pid = "\(try readNumber())"
+        case SeriesCode.processName: process = try readText()
+        case SeriesCode.name: name = try readText()
+        default: throw Self.damaged("the code \(code)")
+        }
+        return true
+    }
+
+    // MARK: Series
+
+    private mutating func readDefinition(
+        of id: UInt32,
+        into receiver: inout some SeriesReceiver
+    ) throws(TraceError) {
+        let raw = UInt16(try readByte()) | UInt16(try readByte()) << 8
+        guard let family = MetricFamily(rawValue: raw), family.descriptor.derivation == nil else {
+            throw Self.damaged("family \(raw)")
+        }
+        var labels: [String] = []
+        labels.reserveCapacity(family.descriptor.sources.count)
+        for source in family.descriptor.sources {
+            switch source {
+            case .host: labels.append(host)
+            case .pid: labels.append(pid)
+            case .process: labels.append(process)
+            case .pidText: labels.append("pid-" + pid)
+            case .name: labels.append(name)
+            case .text: labels.append(try readText())
+            }
+        }
+        receiver.define(id, family, labels)
+    }
+
+    @inline(__always)
+    private mutating func readValue(
+        of id: UInt32,
+        into receiver: inout some SeriesReceiver
+    ) throws(TraceError) -> Bool {
+        guard let family = receiver.family(of: id) else { return false }
+        let width = MetricCatalog.valueCounts[Int(family.rawValue)]
+        if width == 1 {
+            receiver.take(id, try readDouble())
+            return true
+        }
+        for index in 0..<Int(width) - 1 { buckets[index] = try readNumber() }
+        let counts = UnsafeBufferPointer(start: buckets.baseAddress, count: Int(width) - 1)
+        receiver.take(id, counts, sum: try readDouble())
+        return true
+    }
+
+    // MARK: Bytes
+
+    private static func damaged(_ what: String) -> TraceError {
+        TraceError(.corrupt, "a message of series is damaged: \(what)")
+    }
+
+    @inline(__always)
+    private mutating func readByte() throws(TraceError) -> UInt8 {
+        guard at < end else { throw Self.damaged("it ends early") }
+        defer { at += 1 }
+        return bytes[at]
+    }
+
+    @inline(__always)
+    private mutating func readNumber() throws(TraceError) -> UInt64 {
+        let first = try readByte()
+        if first < 0x80 { return UInt64(first) }
+        var value = UInt64(first & 0x7F)
+        for shift in stride(from: UInt64(7), to: 70, by: 7) {
+            let byte = try readByte()
+            guard shift < 63 || byte <= 1 else { break }
+            value |= UInt64(byte & 0x7F) << shift
+            if byte & 0x80 == 0 { return value }
+        }
+        throw Self.damaged("a number")
+    }
+
+    @inline(__always)
+    private mutating func readDouble() throws(TraceError) -> Double {
+        let number = try readNumber()
+        if number & 1 == 0 { return Double(number >> 1) }
+        guard number == 1, end - at >= 8 else { throw Self.damaged("a value") }
+        defer { at += 8 }
+        let pattern = bytes.loadUnaligned(fromByteOffset: at, as: UInt64.self)
+        return Double(bitPattern: UInt64(littleEndian: pattern))
+    }
+
+    private mutating func readText() throws(TraceError) -> String {
+        let length = try readNumber()
+        guard length <= Limits.labelBytesMax, Int(length) <= end - at else {
+            throw Self.damaged("a text of \(length) bytes")
+        }
+        defer { at += Int(length) }
+        let text = UnsafeRawBufferPointer(rebasing: bytes[at..<at + Int(length)])
+        return String(decoding: text, as: UTF8.self)
+    }
+}

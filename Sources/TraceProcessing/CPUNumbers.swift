@@ -1,0 +1,18 @@
+import TraceFiles
+import TraceWire
+
+/// The large ones of a CPU event's numbers, and those with decimals.
+struct CPUNumbers {
+    let utilization: DoubleText
+    let hotspot: DoubleText
+    let onCPU: NumberText
+    let offCPU: NumberText
+
+    @inline(__always)
+    init(_ event: CPUEvent) {
+        utilization = DoubleText(event.utilizationPercent)
+        hotspot = DoubleText(event.hotspotPercent)
+        onCPU = NumberText(event.onCPUMicroseconds)
+        offCPU = NumberText(event.offCPUMicroseconds)
+    }
+}

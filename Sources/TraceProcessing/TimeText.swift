@@ -1,0 +1,96 @@
+import SystemIO
+import TraceFiles
+import TraceModel
+import TraceTime
+
+/// The text of an event's time, made once for all that is written at that time: as people read it, and as
+/// nanoseconds since the epoch, of which microseconds and milliseconds are the beginning.
+struct TimeText {
+    private struct Content: BitwiseCopyable {
+        /// `ReadableClock.byteCount` bytes count.
+        var readable = InlineArray<24, UInt8>(repeating: 0)
+        var digits = InlineArray<24, UInt8>(repeating: 0)
+        /// Of these how many count; 0 where the number is to be written as it is.
+        var digitCount = 0
+        var time = EpochNanoseconds.min
+        /// The second that the digits begin with, and how many digits it has.
+        var second: UInt64 = 0
+        var secondDigits = 0
+    }
+
+    private let content: UnsafeMutablePointer<Content>
+
+    /// Owned by the caller.
+    static func allocate() -> TimeText {
+        let content = UnsafeMutablePointer<Content>.allocate(capacity: 1)
+        content.initialize(to: Content())
+        return TimeText(content: content)
+    }
+
+    func deallocate() { content.deallocate() }
+
+    func set(_ time: EpochNanoseconds, _ clock: inout ReadableClock) {
+        clock.write(time, to: readableBytes)
+        content.pointee.time = time
+        // Before the second second of 1970 there are too few digits.
+        guard time >= 1_000_000_000 else {
+            content.pointee.digitCount = 0
+            return
+        }
+        let second = UInt64(time) / 1_000_000_000
+        if second != content.pointee.second {
+            content.pointee.second = second
+            content.pointee.secondDigits = DecimalText.write(second, at: digits) - digits
+        }
+        let count = content.pointee.secondDigits
+        let below = UInt64(time) - second * 1_000_000_000
+        DecimalText.writeNine(below, at: digits + count)
+        content.pointee.digitCount = count + 9
+    }
+
+    private var readableBytes: UnsafeMutableRawPointer { UnsafeMutableRawPointer(content) }
+
+    /// Behind the readable time's 24 bytes.
+    @inline(__always)
+    private var digits: UnsafeMutableRawPointer { UnsafeMutableRawPointer(content) + 24 }
+
+    /// `HH:MM:SS.mmm` in the configured zone; 24 bytes can be read there.
+    @inline(__always)
+    var readable: UnsafeRawPointer { UnsafeRawPointer(content) }
+
+    /// As `RawBuffer.appendMicroseconds`.
+    @inline(__always)
+    func appendMicroseconds(to text: inout RowWriter) {
+        let count = content.pointee.digitCount
+        guard count > 0, !hasNanoseconds(count) else {
+            return text.appendMicroseconds(ns: content.pointee.time)
+        }
+        text.append(count - 3, of24: digits)
+    }
+
+    /// Milliseconds, rounded down.
+    @inline(__always)
+    func appendMilliseconds(to text: inout RowWriter) {
+        let count = content.pointee.digitCount
+        if count > 0 { return text.append(count - 6, of24: digits) }
+        let time = content.pointee.time
+        text.appendDecimal(time >= 0 ? time / 1_000_000 : (time - 999_999) / 1_000_000)
+    }
+
+    @inline(__always)
+    func appendNanoseconds(to text: inout RowWriter) {
+        let count = content.pointee.digitCount
+        if count > 0 { return text.append(count, of24: digits) }
+        text.appendDecimal(content.pointee.time)
+    }
+
+    /// Whether one of the last three digits is not 0.
+    @inline(__always)
+    private func hasNanoseconds(_ count: Int) -> Bool {
+        let zero = UInt8(ascii: "0")
+        let last = digits + (count - 3)
+        return last.load(as: UInt8.self) != zero
+            || last.load(fromByteOffset: 1, as: UInt8.self) != zero
+            || last.load(fromByteOffset: 2, as: UInt8.self) != zero
+    }
+}

@@ -1,0 +1,119 @@
+import Foundation
+import Logging
+import SystemIO
+import Testing
+import TraceFiles
+import TraceMetrics
+import TraceModel
+
+@testable import AggregatorRole
+
+/// Which pages are made, and which are served again.
+@Suite final class PageThreadTests {
+    private let directory = NSTemporaryDirectory() + "pages-" + UUID().uuidString
+
+    deinit { try? FileManager.default.removeItem(atPath: directory) }
+
+    private static let metrics = Page(content: .metrics(.text), isCompressed: false)
+    private static let status = Page(content: .status, isCompressed: false)
+
+    /// Asks while the thread runs.
+    private func withPages(
+        seconds: Int,
+        _ body: (SharedState, PageThread) async throws -> Void
+    ) async throws {
+        let shared = SharedState(.init(store: MetricStore(), marks: [:]))
+        let pages = try PageThread(
+            shared: shared,
+            archive: MetricArchive(store: directory + "/store", journal: directory + "/journal"),
+            pid: 1,
+            pageSeconds: seconds,
+            log: Logger(label: "test")
+        )
+        let thread = pages.start()
+        defer {
+            pages.stop()
+            thread.join()
+        }
+        try await body(shared, pages)
+    }
+
+    private static func count(_ loss: LossKind, in shared: SharedState) {
+        shared.withLock { $0.count(loss) }
+    }
+
+    private static func failures(_ page: Data) -> Int? {
+        String(decoding: page, as: UTF8.self).split(separator: "\n")
+            .first { $0.hasPrefix("trace_errors_total{kind=\"merge_failed\"}") }
+            .flatMap { Int($0.split(separator: " ")[1]) }
+    }
+
+    @Test func aPageIsServedAgainWithinItsAge() async throws {
+        try await withPages(seconds: 3_600) { shared, pages in
+            let first = try await pages.answer(Self.metrics).data
+            Self.count(.mergeFailed, in: shared)
+            let second = try await pages.answer(Self.metrics).data
+            #expect(Self.failures(first) == 0)
+            #expect(second == first, "what happened since is not in it")
+        }
+    }
+
+    @Test func anOldPageIsMadeAnewWhereSomethingHappened() async throws {
+        try await withPages(seconds: 0) { shared, pages in
+            let first = try await pages.answer(Self.metrics).data
+            Self.count(.mergeFailed, in: shared)
+            let second = try await pages.answer(Self.metrics).data
+            #expect(Self.failures(first) == 0 && Self.failures(second) == 1)
+        }
+    }
+
+    @Test func theStatusSaysHowFarMergesAre() async throws {
+        try await withPages(seconds: 0) { shared, pages in
+            func merging() async throws -> [String: Any]? {
+                // As the desk does with its counts.
+                Self.count(.mergeFailed, in: shared)
+                let page = try await pages.answer(Self.status).data
+                let object = try JSONSerialization.jsonObject(with: page) as? [String: Any]
+                return object?["merging"] as? [String: Any]
+            }
+            let quiet = try #require(try await merging())
+            #expect(quiet["waiting_windows"] as? Int == 0 && quiet["current"] == nil)
+            var progress = MergeProgress(bytesTotal: 500)
+            progress.bytesDone = 200
+            let current = MergeState.Current(resource: .io, window: 7, progress: progress)
+            shared.withLock {
+                $0.merging = MergeState(waiting: [.io: 2, .cpu: 1], current: current)
+            }
+            let busy = try #require(try await merging())
+            #expect(busy["waiting_windows"] as? Int == 3)
+            let object = try #require(busy["current"] as? [String: Any])
+            #expect(object["resource"] as? String == "io" && object["window"] as? Int == 7)
+            #expect(object["merged_bytes"] as? Int == 200 && object["total_bytes"] as? Int == 500)
+        }
+    }
+
+    /// However young a page is that shows it well.
+    @Test func aProcessFoundSilentIsShownAtOnce() async throws {
+        try await withPages(seconds: 3_600) { shared, pages in
+            let first = try await pages.answer(Self.metrics).data
+            shared.withLock { content in
+                content.silences += 1
+                content.count(.mergeFailed)
+            }
+            let second = try await pages.answer(Self.metrics).data
+            #expect(Self.failures(first) == 0 && Self.failures(second) == 1)
+            Self.count(.mergeFailed, in: shared)
+            #expect(try await pages.answer(Self.metrics).data == second)
+        }
+    }
+
+    /// Metrics that are asked for after a status are never older than it.
+    @Test func metricsFollowTheStatus() async throws {
+        try await withPages(seconds: 3_600) { shared, pages in
+            _ = try await pages.answer(Self.status)
+            Self.count(.mergeFailed, in: shared)
+            let page = try await pages.answer(Self.metrics).data
+            #expect(Self.failures(page) == 1)
+        }
+    }
+}

@@ -1,0 +1,152 @@
+import Foundation
+import TestSupport
+import Testing
+import TraceModel
+
+@testable import ClusterConfiguration
+
+struct EffectiveConfigurationTests {
+    private let directory: TemporaryDirectory
+
+    init() throws { directory = try TemporaryDirectory() }
+
+    private func write(_ text: String, to name: String) throws {
+        let path = "\(directory.path)/\(name)"
+        let parent = (path as NSString).deletingLastPathComponent
+        try FileManager.default.createDirectory(atPath: parent, withIntermediateDirectories: true)
+        try Data(text.utf8).write(to: URL(fileURLWithPath: path))
+    }
+
+    private func effective(
+        _ flags: [String] = [],
+        _ environment: [String: String] = [:]
+    ) throws -> EffectiveConfiguration {
+        try EffectiveConfiguration(
+            dataDirectory: directory.path,
+            environment: { environment[$0] },
+            flags: flags
+        )
+    }
+
+    private func source(_ key: String, _ configuration: EffectiveConfiguration) -> SettingSource? {
+        configuration.entries.first { $0.key == key }?.source
+    }
+
+    @Test func defaultsHoldWhereNothingIsSaid() throws {
+        let configuration = try effective()
+        #expect(configuration["grpc"] == .text("127.0.0.1:50051"))
+        #expect(configuration.workers == "function=1,cpu=1,memory=1,network=1,io=1,gpu=1")
+        #expect(configuration.entries.allSatisfy { $0.source == .standard })
+        #expect(configuration.arguments(of: .router).contains("--log-budget") == false)
+        #expect(!configuration.exported.contains("remembered."))
+    }
+
+    @Test func eachSourceWinsOverTheOneBefore() throws {
+        try write("# left\nretain_age=1d\nworkers=function=2,cpu=2\n", to: "run/cluster.conf")
+        #expect(try effective()["retain_age"] == .text("1d"))
+        #expect(source("retain_age", try effective()) == .remembered)
+
+        try write("{\n\"retain_age\": \"2d\",\n\"workers\": { \"cpu\": 3 } }", to: "cluster.json")
+        #expect(try effective()["retain_age"] == .text("2d"))
+        #expect(source("retain_age", try effective()) == .file(line: 2))
+        #expect(try effective().workers.hasPrefix("function=2,cpu=3,memory=1"))
+
+        let environment = ["RETAIN_AGE": "3d"]
+        #expect(try effective([], environment)["retain_age"] == .text("3d"))
+        let flags = ["--retain-age", "4d", "--workers=cpu=4,gpu=2"]
+        let configuration = try effective(flags, environment)
+        #expect(configuration["retain_age"] == .text("4d"))
+        #expect(source("retain_age", configuration) == .flag("--retain-age"))
+        #expect(configuration.workers == "function=2,cpu=4,memory=1,network=1,io=1,gpu=2")
+    }
+
+    @Test func onlyWhatFlagsAndEnvironmentSayIsRemembered() throws {
+        try write("compress=gzip\nretain_age=1d\n", to: "run/cluster.conf")
+        try write("{ \"retain_age\": \"2d\" }", to: "cluster.json")
+        let said = try effective(["--csv-formula-guard"], ["LOG_BUDGET": "268435456"]).exported
+        let remembered = said.split(separator: "\n").filter { $0.hasPrefix("remembered.") }
+        #expect(
+            remembered == [
+                "remembered.log_budget=268435456", "remembered.csv_formula_guard=on",
+                "remembered.compress=gzip",
+            ]
+        )
+    }
+
+    @Test func portsOfTheEnvironmentKeepTheAddress() throws {
+        try write("{ \"grpc\": \"[::1]:7000\" }", to: "cluster.json")
+        let configuration = try effective([], ["SERVICE_PORT": "7001", "TZ": ":UTC"])
+        #expect(configuration["grpc"] == .text("[::1]:7001"))
+        #expect(configuration["time_zone"] == .text("UTC"))
+        #expect(throws: TraceError.self) { try effective([], ["SERVICE_PORT": "many"]) }
+    }
+
+    @Test func theFileIsTheOneThatIsNamed() throws {
+        try write("{ \"compress\": \"gzip\" }", to: "cluster.json")
+        try write("{ \"retain_age\": \"1h\" }", to: "other.json")
+        let other = "\(directory.path)/other.json"
+        let configuration = try effective(["--config", other])
+        #expect(configuration["compress"] == .text("off"))
+        #expect(configuration["retain_age"] == .text("1h"))
+        #expect(try effective([], ["CLUSTER_CONFIG": other])["retain_age"] == .text("1h"))
+
+        try write("config=\(other)\n", to: "run/cluster.conf")
+        #expect(try effective()["retain_age"] == .text("1h"))
+        try write("config=/nowhere.json\n", to: "run/cluster.conf")
+        #expect(throws: TraceError.self) { try effective() }
+        #expect(try effective(["--config", other])["retain_age"] == .text("1h"))
+        #expect(throws: TraceError.self) { try effective(["--config", "/nowhere.json"]) }
+    }
+
+    @Test func aWrongFileIsRefusedWithAllProblems() throws {
+        try write("{\n\"grpc\": 1,\n\"metrics\": 2\n}", to: "cluster.json")
+        let error = #expect(throws: ConfigurationProblems.self) { try effective() }
+        #expect(error?.problems.count == 2)
+    }
+
+    @Test func anInterruptedScaleIsWhereItWasToLead() throws {
+        try write("workers=function=1\nscaling=function=3\n", to: "run/cluster.conf")
+        #expect(try effective().workers.hasPrefix("function=3,"))
+    }
+
+    @Test(arguments: [
+        "colour=red\n", "grpc\n", "retain_age=soon\n",
+    ])
+    func whatIsRememberedIsChecked(text: String) throws {
+        try write("# head\n\(text)", to: "run/cluster.conf")
+        let error = #expect(throws: TraceError.self) { try effective() }
+        #expect(error?.code == .configuration)
+        #expect(error?.message.contains("run/cluster.conf:2: ") == true)
+    }
+
+    @Test(arguments: [
+        ["--colour", "red"], ["red"], ["--grpc"], ["--grpc", ""], ["--grpc=nowhere"],
+        ["--workers", "function=0"], ["--workers", "disk=1"], ["--csv-formula-guard=maybe"],
+        ["--csv-formula-guard", "off"], ["--log-budget", "1"], ["--inactivity-timeout", "+5"],
+        ["--grpc", "127.0.0.1:9091"],
+    ])
+    func wrongFlagsAreRefused(flags: [String]) throws {
+        let error = #expect(throws: TraceError.self) { try effective(flags) }
+        #expect(error?.code == .invalidArgument)
+    }
+
+    @Test func programsGetWhatIsNotOff() throws {
+        let configuration = try effective([
+            "--csv-formula-guard", "--retain-age=7d", "--retain-bytes", "off", "--time-zone", "UTC",
+            "--inactivity-timeout", "60",
+        ])
+        #expect(
+            configuration.arguments(of: .worker) == ["--time-zone", "UTC", "--csv-formula-guard"]
+        )
+        #expect(
+            configuration.arguments(of: .aggregator) == [
+                "--metrics", "127.0.0.1:9091", "--time-zone", "UTC", "--retain-age", "7d",
+            ]
+        )
+        #expect(
+            configuration.arguments(of: .router) == [
+                "--grpc", "127.0.0.1:50051", "--inactivity-timeout", "60", "--time-zone", "UTC",
+            ]
+        )
+    }
+}

@@ -1,0 +1,46 @@
+import IngestLog
+import SystemIO
+import TestSupport
+import Testing
+import TraceModel
+
+/// The data directory's manifest.
+@Suite struct DataDirectoryTests {
+    private let directory: TemporaryDirectory
+
+    init() throws { directory = try TemporaryDirectory() }
+
+    @Test func itsIdentityStays() throws {
+        try directory.asWorkingDirectory {
+            let made = try DataDirectory.open()
+            let again = try DataDirectory.open()
+            let read = try DataDirectory.read()
+            #expect(made.salt != 0 && again.salt == made.salt && read.salt == made.salt)
+            #expect(read.machine == made.machine && !made.machine.isEmpty)
+        }
+    }
+
+    /// Any other salt would make all of the log another log's, to be passed over without a word.
+    @Test func everyChangedOrMissingByteIsRefused() throws {
+        try directory.asWorkingDirectory {
+            _ = try DataDirectory.open()
+            let whole = try FileSystem.contents(ClusterPaths.manifest)
+            func expectRefused(_ bytes: [UInt8], _ what: String) throws {
+                try bytes.withUnsafeBytes { try FileSystem.publish(ClusterPaths.manifest, $0) }
+                let error = #expect(throws: TraceError.self, "\(what)") {
+                    _ = try DataDirectory.open()
+                }
+                #expect(error?.code == .corrupt || error?.code == .configuration)
+                #expect(error?.remedy != nil)
+            }
+            for position in whole.indices {
+                for bit in 0..<8 {
+                    var damaged = whole
+                    damaged[position] ^= 1 << UInt8(bit)
+                    try expectRefused(damaged, "bit \(bit) of byte \(position)")
+                }
+                try expectRefused(Array(whole[..<position]), "cut at \(position)")
+            }
+        }
+    }
+}

@@ -1,0 +1,275 @@
+import IngestLog
+import Logging
+import SystemIO
+import TestSupport
+import Testing
+import TraceModel
+import TraceWire
+
+@testable import RouterRole
+
+/// Events set aside: the letter, the verdict in the log, and what is left of both after a crash in between.
+@Suite(.serialized) struct DeadLetterTests {
+    private let directory: TemporaryDirectory
+    private let worker = WorkerName(resource: .function, index: 0)
+
+    init() throws { directory = try TemporaryDirectory() }
+
+    /// Runs a router in the directory, with a desk, in the directory as the working directory.
+    private func run<Result>(
+        _ body: (RouterHarness, DeadLetterDesk) throws -> Result
+    ) throws -> Result {
+        try directory.asWorkingDirectory {
+            let router = try RouterHarness(directory)
+            defer { router.end() }
+            let desk = DeadLetterDesk(
+                queue: router.queue,
+                context: router.context,
+                wakeup: router.inbox.wakeup,
+                logger: silent
+            )
+            let thread = DedicatedThread("dead-letters") { desk.run() }
+            defer {
+                desk.end()
+                thread.join()
+            }
+            return try body(router, desk)
+        }
+    }
+
+    private var silent: Logger { Logger(label: "test") { _ in SwiftLogNoOpLogHandler() } }
+
+    /// Has a case decided.
+    private func decide(
+        _ ground: DeadLetterCase.Ground,
+        _ router: RouterHarness,
+        _ desk: DeadLetterDesk
+    ) throws -> Result<VerdictPayload, TraceError> {
+        switch try outcome(of: ground, router, desk) {
+        case .success(let outcome): .success(try #require(outcome.verdict))
+        case .failure(let error): .failure(error)
+        }
+    }
+
+    private func outcome(
+        of ground: DeadLetterCase.Ground,
+        _ router: RouterHarness,
+        _ desk: DeadLetterDesk
+    ) throws -> Result<DeadLetterCase.Outcome, TraceError> {
+        let outcome = Locked<Result<DeadLetterCase.Outcome, TraceError>?>(nil)
+        let isTaken = desk.submit(
+            DeadLetterCase(
+                worker: worker,
+                ground: ground,
+                maps: router.recovery.maps,
+                verdicts: router.recovery.state.verdicts,
+                answer: { answer in outcome.update { $0 = answer } }
+            )
+        )
+        #expect(isTaken)
+        _ = outcome.wait { $0 != nil }
+        return try #require(outcome.current)
+    }
+
+    /// Where the batches stand in the log.
+    private func batches() throws -> [LSN] {
+        var found: [LSN] = []
+        let log = LogDirectory(path: "\(directory.path)/\(ClusterPaths.log)")
+        _ = try LogRecovery.run(log, salt: RouterHarness.salt) { record in
+            if record.type == .batch { found.append(record.lsn) }
+        }
+        return found
+    }
+
+    private func files() throws -> [String] {
+        try FileSystem.list("\(directory.path)/\(ClusterPaths.deadLetters)")
+    }
+
+    private let mixed: [(resource: Resource, process: UInt32)] = [
+        (.function, 1), (.cpu, 1), (.function, 2), (.io, 7),
+    ]
+
+    @Test func aLetterHoldsTheWorkersEventsAsTheyCameAndTheLogCountsThem() throws {
+        var envelope = BatchEncoder.Envelope()
+        envelope.host = "traced"
+        envelope.clientID = "c"
+        envelope.sequence = 1
+        let batch = TestBatch.bytes(mixed, envelope: envelope)
+        let verdict = try run { router, desk in
+            _ = try router.send(batch)
+            let lsn = try #require(try batches().first)
+            return try decide(.crash(lsn, reason: "ended \"three\" times"), router, desk).get()
+        }
+        #expect(verdict.events == 2 && verdict.cause == .crash)
+        let found = try RouterHarness.read(directory)
+        #expect(found.counts.deadLettered == 2 && found.counts.acceptedTotal == 4)
+        let name = DeadLetterName(verdict).description
+        #expect(try files() == ["\(name).json", "\(name).pbs"])
+        // One batch: its length, the events as they came, the host.
+        let letter = try FileSystem.contents(
+            "\(directory.path)/\(ClusterPaths.deadLetters)/\(name).pbs"
+        )
+        var index = EventIndex()
+        let events = try batch.withUnsafeBytes { bytes in
+            _ = try BatchScanner.scan(bytes, into: &index)
+            return [0, 2].flatMap { position in
+                let event = index[position]
+                return bytes[Int(event.offset)..<Int(event.offset + event.length)]
+            }
+        }
+        let content = events + [0xBA, 0x06, 6] + Array("traced".utf8)
+        #expect(letter == [UInt8(content.count)] + content)
+        let sidecar = try FileSystem.contents(
+            "\(directory.path)/\(ClusterPaths.deadLetters)/\(name).json"
+        )
+        #expect(String(decoding: sidecar, as: UTF8.self).contains(#"ended \"three\" times"#))
+    }
+
+    @Test func theSameVerdictCountsOnceAndOutlivesARestartAndTrimming() throws {
+        let lsn = try run { router, desk in
+            _ = try router.send(TestBatch.bytes(events: 3))
+            let lsn = try #require(try batches().first)
+            for _ in 0..<2 {
+                #expect(try decide(.crash(lsn, reason: "r"), router, desk).get().events == 3)
+            }
+            return lsn
+        }
+        #expect(try RouterHarness.read(directory).counts.deadLettered == 3)
+        for _ in 0..<2 {
+            let router = try RouterHarness(directory)
+            defer { router.end() }
+            #expect(router.recovery.state.verdicts.covers(worker, lsn))
+            #expect(!router.recovery.state.verdicts.covers(worker, lsn + 1 << 20))
+        }
+        var head = RawBuffer()
+        var state = RouterState(slotMap: SlotMap(workers: [:]))
+        state.verdicts.insert(lsn..<lsn + 8, of: worker)
+        state.encodeHead(into: &head)
+        var read = RouterState(slotMap: SlotMap(workers: [:]))
+        try read.restoreHead(head.bytes)
+        #expect(read.verdicts == state.verdicts)
+        read.verdicts.trim(below: lsn + 8)
+        #expect(read.verdicts.count == 0)
+    }
+
+    @Test func aClaimOnNothingOfItsOwnIsRefused() throws {
+        try run { router, desk in
+            _ = try router.send(TestBatch.bytes([(.cpu, 1)]))
+            let lsn = try #require(try batches().first)
+            #expect(throws: TraceError.self) {
+                try decide(.crash(lsn, reason: "r"), router, desk).get()
+            }
+            // No record begins there.
+            #expect(throws: TraceError.self) {
+                try decide(.crash(lsn + 8, reason: "r"), router, desk).get()
+            }
+            #expect(try files().filter { $0.hasSuffix(".json") }.isEmpty)
+        }
+        #expect(try RouterHarness.read(directory).counts.deadLettered == 0)
+    }
+
+    private func skip(
+        to lsn: LSN,
+        begin: LSN? = 0,
+        isCutOff: Bool = false,
+        counted: LSN? = 0
+    ) -> DeadLetterCase.Ground {
+        let renewal = WorkerRenewal(begin: begin, isCutOff: isCutOff, counted: counted)
+        return .skip(to: lsn, renewal: renewal)
+    }
+
+    @Test func aSkipTakesAllFromTheBeginUpToThePosition() throws {
+        try run { router, desk in
+            for _ in 0..<5 { _ = try router.send(TestBatch.bytes(mixed)) }
+            let found = try batches()
+            let verdict = try decide(skip(to: found[3] - 8), router, desk).get()
+            #expect(verdict.events == 6 && verdict.range.contains(found[2]))
+            #expect(verdict.range.upperBound <= found[3])
+            #expect(throws: TraceError.self) { try decide(skip(to: 0), router, desk).get() }
+        }
+    }
+
+    private func damageCheckpoint() throws {
+        try FileSystem.createDirectory(ClusterPaths.checkpoints)
+        let path = ClusterPaths.checkpoint(of: worker)
+        for copy in [path, path + ".mirror"] { _ = try File(copy, .replace) }
+    }
+
+    /// The letter holds what no final file does; what is counted as written already counts only once.
+    @Test func aWorkerWithoutAUsableCheckpointBeginsAnew() throws {
+        try run { router, desk in
+            for _ in 0..<5 { _ = try router.send(TestBatch.bytes(mixed)) }
+            let found = try batches()
+            try damageCheckpoint()
+            try FileSystem.createDirectory(ClusterPaths.run)
+            _ = try File(ClusterPaths.lost(of: worker), .createNew)
+            let ground = skip(to: found[4], begin: found[1], counted: found[2])
+            let renewed = try outcome(of: ground, router, desk).get()
+            let verdict = try #require(renewed.verdict)
+            #expect(verdict.range == found[1]..<found[4] && verdict.events == 4)
+            #expect(renewed.note.contains("2 of the letter's events"))
+            #expect(renewed.note.contains("restart function.0") && !renewed.note.contains("lost"))
+            #expect(try CheckpointPosition.read(of: worker) == found[1])
+            #expect(!FileSystem.exists(ClusterPaths.lost(of: worker)))
+            let sidecar = "\(ClusterPaths.deadLetters)/\(DeadLetterName(verdict)).json"
+            let text = String(decoding: try FileSystem.contents(sidecar), as: UTF8.self)
+            #expect(text.contains(#""events": 6,"#))
+        }
+        #expect(try RouterHarness.read(directory).counts.deadLettered == 4)
+    }
+
+    @Test func aWorkerBeginsAnewOnlyWhereItIsKnownWhatIsPublished() throws {
+        try run { router, desk in
+            for _ in 0..<3 { _ = try router.send(TestBatch.bytes(mixed)) }
+            let found = try batches()
+            try damageCheckpoint()
+            for (ground, code) in [
+                (skip(to: found[2], begin: nil), TraceError.Code.unreachable),
+                (skip(to: found[2], counted: nil), .unreachable),
+                (skip(to: found[1], counted: found[2]), .invalidArgument),
+            ] {
+                let error = #expect(throws: TraceError.self) {
+                    try outcome(of: ground, router, desk).get()
+                }
+                #expect(error?.code == code && error?.remedy != nil)
+            }
+            #expect(throws: TraceError.self) { _ = try CheckpointPosition.read(of: worker) }
+            let ground = skip(to: found[2], begin: found[2], isCutOff: true)
+            let renewed = try outcome(of: ground, router, desk).get()
+            #expect(renewed.verdict == nil && renewed.end == found[2])
+            #expect(renewed.note.contains("is lost"))
+            #expect(try CheckpointPosition.read(of: worker) == found[2])
+            // From now on it is a worker like others, of which nothing is to be skipped.
+            let error = #expect(throws: TraceError.self) {
+                try outcome(of: ground, router, desk).get()
+            }
+            #expect(error?.message.contains("stands at") == true)
+        }
+    }
+
+    /// A crash before the verdict was durable leaves a letter that never was, one after it a letter that counts.
+    @Test(arguments: [true, false])
+    func aRouterThatStartsFinishesWhatACrashLeft(isInTheLog: Bool) throws {
+        try directory.asWorkingDirectory {
+            let name = DeadLetterName(worker: worker, from: 128, cause: .crash)
+            let orphan = DeadLetterName(worker: worker, from: 256, cause: .skip)
+            var letter = try DeadLetterWriter(name)
+            try letter.finish(
+                as: VerdictPayload(
+                    worker: worker,
+                    cause: .crash,
+                    range: 128..<256,
+                    events: 1,
+                    reason: "r"
+                )
+            )
+            _ = try File(orphan.batches, .createNew)
+            var verdicts = Verdicts()
+            if isInTheLog { verdicts.insert(128..<256, of: worker) }
+            for _ in 0..<2 {
+                try DeadLetterRecovery.run(verdicts, logBegin: 0, logger: silent)
+                #expect(try files() == (isInTheLog ? ["\(name).json", "\(name).pbs"] : []))
+            }
+        }
+    }
+}

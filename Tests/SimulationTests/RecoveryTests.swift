@@ -1,0 +1,160 @@
+import IngestLog
+import Logging
+import SystemIO
+import TestSupport
+import Testing
+import TraceModel
+
+@testable import RouterRole
+
+/// Mistakes that the simulation has found, each in the fewest steps, over many ways that a disk can lose what
+/// was not synced.
+@Suite struct RecoveryTests {
+    private static let logger = Logger(label: "simulation") { _ in SwiftLogNoOpLogHandler() }
+    private static let seeds = UInt64(1)...60
+
+    private func router() throws -> SimulatedRouter {
+        try SimulatedRouter(resource: .io, fileBytes: 8 << 10, bugs: [], logger: Self.logger)
+    }
+
+    /// Runs `body` on a fresh disk for each seed.
+    private func onDisks(
+        _ body: (SimulatedDisk, inout SimulatedClients, inout SeededGenerator) throws -> Void
+    ) throws {
+        for seed in Self.seeds {
+            let disk = SimulatedDisk(seed: seed)
+            var random = SeededGenerator(seed: seed)
+            var clients = SimulatedClients(clients: 1)
+            do {
+                try Simulation.$driver.withValue(disk) { try body(disk, &clients, &random) }
+            } catch {
+                throw SimulationError("disk \(seed): \(error)")
+            }
+        }
+    }
+
+    private func commit(
+        _ batches: [Int],
+        of clients: inout SimulatedClients,
+        to router: SimulatedRouter
+    ) throws {
+        for batch in batches { router.submit(clients.batches[batch].bytes, batch: batch) }
+        for answer in try router.commit(barrier: nil, map: nil) ?? [] {
+            try clients.answered(answer)
+        }
+    }
+
+    /// A group that shares its write with the head of a new file: neither was durable before.
+    @Test func aTornFirstGroupOfAFileIsNoDamage() throws {
+        try onDisks { disk, clients, random in
+            let first = try router()
+            try commit([clients.make(using: &random)], of: &clients, to: first)
+            first.close()
+            let second = try router()
+            let batches = (0..<3).map { _ in clients.make(using: &random) }
+            for batch in batches { second.submit(clients.batches[batch].bytes, batch: batch) }
+            // Both writes are done, the sync is not.
+            disk.callsUntilKill = 2
+            #expect(throws: SystemError.self) { try second.commit(barrier: nil, map: nil) }
+            disk.cutPower()
+            // Throws where the log is damaged.
+            _ = try router()
+        }
+    }
+
+    /// What a failed sync leaves in the page cache is not on the disk, and another sync does not bring it there.
+    @Test func whatAFailedSyncLeftInTheCacheIsWrittenAgain() throws {
+        try onDisks { disk, clients, random in
+            let first = try router()
+            try commit([clients.make(using: &random)], of: &clients, to: first)
+            let batch = clients.make(using: &random)
+            guard clients.batches[batch].isSequenced else { return }
+            disk.syncsUntilFailure = 0
+            #expect(throws: SystemError.self) {
+                try commit([batch], of: &clients, to: first)
+            }
+            let second = try router()
+            try commit([batch], of: &clients, to: second)
+            disk.cutPower()
+            let third = try router()
+            third.submit(clients.batches[batch].bytes, batch: batch)
+            let answers = try third.commit(barrier: nil, map: nil)
+            guard case .duplicate? = answers?.first?.outcome else {
+                throw SimulationError("an acked batch is lost")
+            }
+        }
+    }
+
+    /// A process that dies while it makes the data directory leaves nothing that the next one takes for durable.
+    @Test func aDirectoryHalfMadeIsMadeDurableByTheNextStart() throws {
+        try onDisks { disk, clients, random in
+            disk.callsUntilKill = Int.random(in: 0...12, using: &random)
+            _ = try? router()
+            disk.processEnded()
+            let second = try router()
+            let batch = clients.make(using: &random)
+            guard clients.batches[batch].isSequenced else { return }
+            try commit([batch], of: &clients, to: second)
+            disk.cutPower()
+            let third = try router()
+            third.submit(clients.batches[batch].bytes, batch: batch)
+            guard case .duplicate? = try third.commit(barrier: nil, map: nil)?.first?.outcome else {
+                throw SimulationError("an acked batch is lost")
+            }
+        }
+    }
+
+    /// A file that has no head yet does not say what those before it did.
+    @Test func trimmingKeepsTheLastHead() throws {
+        try onDisks { disk, clients, random in
+            let first = try router()
+            let batch = clients.make(using: &random)
+            guard clients.batches[batch].isSequenced else { return }
+            try commit([batch], of: &clients, to: first)
+            first.close()
+            let second = try router()
+            try second.trim(below: second.durableLSN)
+            disk.cutPower()
+            let third = try router()
+            // Throws where it is taken for a new one.
+            try commit([batch], of: &clients, to: third)
+        }
+    }
+
+    /// Files go from the oldest on, on the disk too.
+    @Test func aPowerCutWhileFilesAreTrimmedLeavesNoGap() throws {
+        try onDisks { disk, clients, random in
+            for _ in 0..<5 {
+                let router = try router()
+                try commit([clients.make(using: &random)], of: &clients, to: router)
+                router.close()
+            }
+            let last = try router()
+            disk.callsUntilKill = Int.random(in: 0...14, using: &random)
+            try? last.trim(below: last.durableLSN)
+            disk.cutPower()
+            _ = try router()
+        }
+    }
+
+    @Test func whatCannotBeReadAtTheLogsBeginIsReported() throws {
+        try onDisks { _, clients, random in
+            let first = try router()
+            for _ in 0..<3 { try commit([clients.make(using: &random)], of: &clients, to: first) }
+            first.close()
+            let path = LogDirectory(path: ClusterPaths.log).file(base: 0)
+            do {
+                let file = try File(path, .readWrite)
+                let junk = [UInt8](repeating: 0xA5, count: 8)
+                try junk.withUnsafeBytes { try file.write($0, at: 40) }
+            }
+            let recovered = try RouterRecovery.run(
+                salt: try DataDirectory.read().salt,
+                fresh: RouterState(slotMap: SlotMap(workers: [:])),
+                logger: Self.logger
+            )
+            #expect(recovered.log.damaged.count == 1)
+            #expect(recovered.unreported.map(\.range) == recovered.log.damaged)
+        }
+    }
+}

@@ -1,0 +1,88 @@
+import ClusterMessages
+import SystemIO
+import TraceFiles
+import TraceModel
+import TraceSummaries
+
+@testable import AggregatorRole
+
+/// An aggregator without sockets and threads: what `FabricDesk` and `MergeThread` do with announcements.
+final class SimulatedAggregator {
+    private let journal = WindowJournal()
+    private let merger: WindowMerger
+    private let records = FinalWindowRecords()
+    private(set) var ledger: WindowLedger
+
+    init(budget: FileBudget) throws {
+        let (marks, damage) = try journal.load()
+        if let damage { throw SimulationError("the window journal is damaged: \(damage)") }
+        ledger = WindowLedger(marks: marks)
+        try records.addMerged(upTo: marks.mapValues(\.window), at: 0)
+        merger = WindowMerger(localHostName: "here", timeZoneName: "UTC", budget: budget)
+    }
+
+    func receive(
+        _ message: Message,
+        from endpoint: Endpoint,
+        _ send: (Message, Endpoint) -> Void
+    ) throws {
+        guard case .segmentsClosed(let segments) = message else { return }
+        switch ledger.announce(segments) {
+        case .accepted: break
+        case .merged(let files):
+            let merged = WindowMerged(
+                resource: segments.worker.resource,
+                window: segments.window,
+                files: files
+            )
+            send(.windowMerged(merged), endpoint)
+        case .refused(let reason): throw SimulationError(reason)
+        }
+    }
+
+    /// Merges the next complete window; returns what workers are to be told.
+    func merge() throws -> Message? {
+        if let (window, coverage) = ledger.obstacle(of: .io), case .overlap = coverage {
+            throw SimulationError("window \(window): \(coverage)")
+        }
+        guard let job = ledger.nextJob() else { return nil }
+        do {
+            let files = try job.announcements.flatMap { announcement in
+                announcement.files.isEmpty
+                    ? []
+                    : try announcement.files.withUnsafeBytes {
+                        try ClosedFile.decode(ByteView($0))
+                    }
+            }
+            let outputs = try merger.merge(
+                resource: job.resource,
+                window: job.window,
+                stem: job.stem,
+                files: files,
+                document: try SummaryFile.document(
+                    job.resource,
+                    stem: job.stem,
+                    window: job.window,
+                    summaries: job.announcements.map(\.summary)
+                )
+            )
+            var marked = ledger
+            marked.finish(job, files: outputs)
+            try journal.save(marked.marks)
+            ledger = marked
+            let window = FinalWindow(resource: job.resource, window: job.window, finalAt: 0)
+            try? records.add(window)
+            return .windowMerged(
+                WindowMerged(resource: job.resource, window: job.window, files: outputs)
+            )
+        } catch let error as SystemError {
+            ledger.giveBack(job)
+            // The real one tries again later.
+            guard error.isOutOfSpace else { throw error }
+            return nil
+        }
+    }
+
+    /// How many windows have been merged.
+    var merged: UInt64 { ledger.marks[.io].map { $0.window + 1 } ?? 0 }
+}

@@ -1,0 +1,117 @@
+import TestSupport
+import TraceModel
+import TraceWire
+
+@testable import RouterRole
+
+/// The agents: what they sent, and what they were told of it. Each event carries a number of its own.
+struct SimulatedClients {
+    struct Batch {
+        let bytes: [UInt8]
+        let events: Range<Int>
+        let isSequenced: Bool
+        var isAcked = false
+        /// Sent and not answered.
+        var isInFlight = false
+    }
+
+    private(set) var batches: [Batch] = []
+    private var eventCount = 0
+    private var sequences: [UInt64]
+    private(set) var duplicates = 0
+
+    init(clients: Int) { sequences = [UInt64](repeating: 0, count: clients) }
+
+    /// A batch that nobody has sent before.
+    mutating func make(using random: inout SeededGenerator) -> Int {
+        var encoder = BatchEncoder()
+        let first = eventCount
+        for _ in 0..<Int.random(in: 1...6, using: &random) {
+            var event = BatchEncoder.IO()
+            event.pid = UInt32.random(in: 1...12, using: &random)
+            event.comm = "agent"
+            event.operation = "READ"
+            event.bytes = UInt64(eventCount + 1)
+            // Not always in order.
+            let second = 1_763_800_000 + eventCount - Int.random(in: 0...20, using: &random)
+            event.timestamp = "\(second).\(Int.random(in: 100...999, using: &random))"
+            encoder.append(event)
+            eventCount += 1
+        }
+        var envelope = BatchEncoder.Envelope()
+        envelope.host = "host-\(Int.random(in: 0...2, using: &random))"
+        let isSequenced = Int.random(in: 0..<8, using: &random) > 0
+        if isSequenced {
+            let client = sequences.indices.randomElement(using: &random) ?? 0
+            sequences[client] += 1
+            envelope.clientID = "client-\(client)"
+            envelope.sequence = sequences[client]
+        }
+        encoder.append(envelope)
+        batches.append(
+            Batch(
+                bytes: Array(encoder.bytes),
+                events: first..<eventCount,
+                isSequenced: isSequenced
+            )
+        )
+        return batches.count - 1
+    }
+
+    mutating func sent(_ batch: Int) { batches[batch].isInFlight = true }
+
+    /// A batch that may be sent again: its client had no answer, or did not hear it.
+    func again(using random: inout SeededGenerator) -> Int? {
+        batches.indices.filter { batches[$0].isSequenced && !batches[$0].isInFlight }
+            .randomElement(using: &random)
+    }
+
+    /// Those whose clients have had no answer and ask again.
+    var unanswered: [Int] {
+        batches.indices.filter {
+            batches[$0].isSequenced && !batches[$0].isInFlight && !batches[$0].isAcked
+        }
+    }
+
+    mutating func answered(_ answer: SimulatedRouter.Answer) throws {
+        batches[answer.batch].isInFlight = false
+        switch answer.outcome {
+        case .accepted:
+            if batches[answer.batch].isAcked {
+                throw SimulationError("batch \(answer.batch) was acked before, and is taken as new")
+            }
+            batches[answer.batch].isAcked = true
+        case .duplicate:
+            duplicates += 1
+            batches[answer.batch].isAcked = true
+        case .refused(let error, _, _):
+            throw SimulationError("batch \(answer.batch) was refused: \(error)")
+        }
+    }
+
+    /// The router is gone, or had to refuse: no answer comes any more.
+    mutating func unansweredAll() {
+        for index in batches.indices { batches[index].isInFlight = false }
+    }
+
+    /// Whether each batch that was acked is in `found` once, each other once or not at all, and nothing else is.
+    func check(_ found: [Int], in place: String) throws {
+        var counts = [Int](repeating: 0, count: eventCount)
+        for event in found {
+            guard counts.indices.contains(event) else {
+                throw SimulationError("\(place) holds event \(event), which nobody sent")
+            }
+            counts[event] += 1
+        }
+        for (number, batch) in batches.enumerated() {
+            let times = Set(counts[batch.events])
+            guard times.count == 1, let count = times.first else {
+                throw SimulationError("\(place) holds a part of batch \(number)")
+            }
+            if count > 1 { throw SimulationError("\(place) holds batch \(number) \(count) times") }
+            if count == 0, batch.isAcked {
+                throw SimulationError("batch \(number) was acked, and \(place) does not hold it")
+            }
+        }
+    }
+}

@@ -1,0 +1,476 @@
+import ClusterMessages
+import IngestLog
+import Logging
+import SystemIO
+import TestSupport
+import TraceFiles
+import TraceModel
+
+@testable import AggregatorRole
+@testable import RouterRole
+
+/// One case: a router, workers and an aggregator of one resource on one disk, in steps that a seed chooses,
+/// with whatever may go wrong. Ends with everything started again and the published files read back.
+final class SimulatedCluster {
+    struct Plan {
+        /// Without workers and aggregator: the log alone, which is read back.
+        var isLogOnly = false
+        var steps = 60
+        /// Faults in 100 steps.
+        var faultPercent = 12
+        var bugs: Set<PlantedBug> = []
+    }
+
+    private enum Process: Hashable {
+        case router
+        case worker(WorkerName)
+        case aggregator
+    }
+
+    private static let workersMax = 3
+    private static let logger = Logger(label: "simulation") { _ in SwiftLogNoOpLogHandler() }
+
+    private let plan: Plan
+    let disk: SimulatedDisk
+    /// Told of each step and call.
+    var tell: ((String) -> Void)? { didSet { disk.onCall = tell } }
+    private var random: SeededGenerator
+    private var clients = SimulatedClients(clients: 2)
+    private var fabric = SimulatedFabric()
+    private var router: SimulatedRouter?
+    private var workers: [WorkerName: SimulatedWorker] = [:]
+    private var aggregator: SimulatedAggregator?
+    private var incarnations: UInt64 = 0
+    /// The workers that are to run: those of the slot map, and those not yet done with what they had.
+    private var wanted: Set<WorkerName> = []
+    private var isPowerCutArmed = false
+    private let fileBytes: Int
+    private let budget: FileBudget
+    /// Of batches acked in a log that has no workers: where their records end.
+    private var ackedEnds: [Int: LSN] = [:]
+    private var trimmed: LSN = 0
+    private var counts = ExpectedCounts()
+
+    init(seed: UInt64, plan: Plan) {
+        self.plan = plan
+        random = SeededGenerator(seed: seed)
+        disk = SimulatedDisk(seed: random.next())
+        fileBytes = [8 << 10, 16 << 10, 32 << 10].randomElement(using: &random) ?? 8 << 10
+        var budget = FileBudget()
+        budget.mergeBufferBytes = 4 << 10
+        budget.openFilesMax = [2, 4, 16].randomElement(using: &random) ?? 4
+        budget.runFlushBytes = [1 << 10, 16 << 10].randomElement(using: &random) ?? 1 << 10
+        budget.mergeRunsMax = [2, 8].randomElement(using: &random) ?? 2
+        self.budget = budget
+        if plan.bugs.contains(.lyingDataSync) { disk.lies.insert(.dataSync) }
+        if plan.bugs.contains(.noDirectorySync) { disk.lies.insert(.directorySync) }
+    }
+
+    /// - Throws: `SimulationError` where a promise is broken.
+    func run() throws {
+        try Simulation.$driver.withValue(disk) {
+            for _ in 0..<plan.steps { try step() }
+            try settle()
+        }
+    }
+
+    // MARK: Steps
+
+    private func chance(_ percent: Int) -> Bool {
+        Int.random(in: 0..<100, using: &random) < percent
+    }
+
+    private func step() throws {
+        if chance(plan.faultPercent) { try plantFault() }
+        if chance(30) || router == nil { try startSomething() }
+        switch Int.random(in: 0..<100, using: &random) {
+        case 0..<20: try submit()
+        case 20..<40: try commit()
+        case 40..<50: try route()
+        case 50..<55: try attempt(.router) { try router?.catchUp(sendFromRouter) }
+        case 55..<80:
+            for _ in 0..<Int.random(in: 1...8, using: &random) { try deliver() }
+        case 80..<88: try report()
+        case 88..<91: try checkpoint()
+        case 91..<95: try merge()
+        case 95..<97: try trim()
+        case 97: try skip()
+        default: try stopSomething()
+        }
+    }
+
+    private func plantFault() throws {
+        let delay = Int.random(in: 0...25, using: &random)
+        switch Int.random(in: 0..<22, using: &random) {
+        case 20...: disk.damageCopy()
+        case 0..<6: disk.callsUntilKill = delay
+        case 6..<13:
+            disk.callsUntilKill = delay
+            isPowerCutArmed = true
+        case 13..<15: disk.syncsUntilFailure = Int.random(in: 0...4, using: &random)
+        case 15..<17: disk.isFull = true
+        default: cutPower()
+        }
+    }
+
+    private func cutPower() {
+        isPowerCutArmed = false
+        router = nil
+        workers = [:]
+        aggregator = nil
+        fabric.powerCut()
+        clients.unansweredAll()
+        disk.cutPower()
+    }
+
+    /// Runs a step of one process and buries it where it died of it.
+    private func attempt(_ process: Process, _ body: () throws -> Void) throws {
+        do {
+            try body()
+        } catch {
+            tell?("\(process): \(error)")
+            if !disk.isKilled, let broken = Self.promiseBroken(by: error) { throw broken }
+            return bury(process)
+        }
+        if disk.isKilled { bury(process) }
+    }
+
+    /// What a process may not end with; nil where it may.
+    private static func promiseBroken(by error: any Error) -> SimulationError? {
+        switch error {
+        case is SystemError: nil
+        case let error as TraceError where error.code == .system || error.code == .configuration:
+            nil
+        default: SimulationError("\(error)")
+        }
+    }
+
+    private func bury(_ process: Process) {
+        tell?("\(process) ends")
+        if isPowerCutArmed, disk.isKilled { return cutPower() }
+        switch process {
+        case .router:
+            router = nil
+            clients.unansweredAll()
+            fabric.processEnded(.router, using: &random)
+        case .worker(let name):
+            if let gone = workers.removeValue(forKey: name) {
+                let endpoint = Endpoint.worker(name, incarnation: gone.incarnation)
+                fabric.processEnded(endpoint, using: &random)
+            }
+        case .aggregator:
+            aggregator = nil
+            fabric.processEnded(.aggregator, using: &random)
+        }
+        disk.processEnded()
+        isPowerCutArmed = false
+    }
+
+    // MARK: Processes
+
+    private func startSomething() throws {
+        if router == nil { try startRouter() }
+        guard !plan.isLogOnly else { return }
+        for name in wanted.sorted(by: { $0.index < $1.index }) where workers[name] == nil {
+            // One that has retired may stay away for long.
+            let isRetired = name.index >= router?.state.slotMap.workerCount(of: .io) ?? 0
+            if chance(isRetired ? 5 : 60) { try startWorker(name) }
+        }
+        if aggregator == nil { try startAggregator() }
+    }
+
+    private func startRouter() throws {
+        try attempt(.router) {
+            router = try SimulatedRouter(
+                resource: .io,
+                fileBytes: fileBytes,
+                bugs: plan.bugs,
+                logger: Self.logger
+            )
+        }
+        guard let router else { return }
+        try counts.recovered(router.totals)
+        want(router.state.slotMap)
+    }
+
+    private func want(_ map: SlotMap) {
+        for index in 0..<map.workerCount(of: .io) {
+            wanted.insert(WorkerName(resource: .io, index: index))
+        }
+    }
+
+    private func startWorker(_ name: WorkerName) throws {
+        incarnations += 1
+        let disk = disk
+        let incarnation = incarnations
+        try attempt(.worker(name)) {
+            let worker = try SimulatedWorker(
+                name,
+                incarnation: incarnation,
+                budget: budget,
+                bugs: plan.bugs
+            ) { disk.isFull = false }
+            workers[name] = worker
+            send(worker.hello, from: worker)
+        }
+    }
+
+    private func startAggregator() throws {
+        try attempt(.aggregator) {
+            aggregator = try SimulatedAggregator(budget: budget)
+        }
+        guard aggregator != nil else { return }
+        for worker in sortedWorkers { announce(worker) }
+    }
+
+    private var sortedWorkers: [SimulatedWorker] {
+        workers.values.sorted { $0.name.index < $1.name.index }
+    }
+
+    private func stopSomething() throws {
+        if chance(50), router != nil {
+            try commit()
+            try attempt(.router) { router?.close() }
+            bury(.router)
+        } else if let worker = sortedWorkers.randomElement(using: &random) {
+            try attempt(.worker(worker.name)) { try worker.checkpoint() }
+            bury(.worker(worker.name))
+        }
+    }
+
+    // MARK: Clients and the log
+
+    private func submit() throws {
+        guard let router else { return }
+        for _ in 0..<Int.random(in: 1...4, using: &random) {
+            let again = chance(20) ? clients.again(using: &random) : nil
+            let batch = again ?? clients.make(using: &random)
+            clients.sent(batch)
+            try attempt(.router) { router.submit(clients.batches[batch].bytes, batch: batch) }
+        }
+    }
+
+    private func commit(barrier: BarrierPayload.Reason? = nil) throws {
+        guard let router else { return }
+        var reason = barrier
+        var map: SlotMap?
+        if reason == nil, !plan.isLogOnly, chance(12) { reason = .command }
+        if barrier == nil, !plan.isLogOnly, chance(5) {
+            let count = Int.random(in: 1...Self.workersMax, using: &random)
+            map = router.state.slotMap.rescaled(.io, to: count)
+            reason = .scale
+        }
+        if let map { want(map) }
+        let isTooEarly = plan.bugs.contains(.ackBeforeCommit)
+        for answer in isTooEarly ? router.answers : [] { try clients.answered(answer) }
+        counts.begin(router.answers, deadLettered: router.pending?.events ?? 0)
+        try attempt(.router) {
+            let answers = try router.commit(barrier: reason, map: map)
+            guard !disk.isKilled else { return }
+            if let answers {
+                try counts.committed(router.totals)
+                for answer in answers {
+                    if !isTooEarly { try clients.answered(answer) }
+                    guard case .accepted = answer.outcome else { continue }
+                    ackedEnds[answer.batch] = router.durableLSN
+                }
+            } else {
+                counts.refused()
+                clients.unansweredAll()
+                if chance(50) { disk.isFull = false }
+            }
+        }
+    }
+
+    private func trim() throws {
+        guard let router else { return }
+        try attempt(.router) {
+            guard plan.isLogOnly else { return try router.trim() }
+            trimmed = max(trimmed, LSN.random(in: 0...router.durableLSN, using: &random))
+            try router.trim(below: trimmed)
+        }
+    }
+
+    /// What an operator does with a worker that is stuck: its process is killed first.
+    private func skip() throws {
+        guard !plan.isLogOnly, let router, router.held == nil else { return }
+        let index = Int.random(in: 0..<router.state.slotMap.workerCount(of: .io), using: &random)
+        let name = WorkerName(resource: .io, index: index)
+        if workers[name] != nil { bury(.worker(name)) }
+        guard self.router != nil else { return }
+        let limit = LSN.random(in: 0...router.routedLSN, using: &random)
+        try attempt(.router) { try router.setAside(name, to: limit) }
+    }
+
+    // MARK: Messages
+
+    private func send(_ message: Message, from worker: SimulatedWorker) {
+        let endpoint = Endpoint.worker(worker.name, incarnation: worker.incarnation)
+        fabric.send(message, from: endpoint, to: .router)
+    }
+
+    private func announce(_ worker: SimulatedWorker) {
+        let endpoint = Endpoint.worker(worker.name, incarnation: worker.incarnation)
+        for message in worker.announced { fabric.send(message, from: endpoint, to: .aggregator) }
+    }
+
+    private func sendFromRouter(_ message: Message, to endpoint: Endpoint) {
+        fabric.send(message, from: .router, to: endpoint)
+    }
+
+    private func route() throws {
+        let drops = chance(20)
+        try attempt(.router) { router?.route(dropping: drops, sendFromRouter) }
+    }
+
+    private func report() throws {
+        guard let worker = sortedWorkers.randomElement(using: &random) else { return }
+        send(worker.isWelcome ? worker.progress : worker.hello, from: worker)
+        if worker.hasGap { send(worker.hello, from: worker) }
+        announce(worker)
+    }
+
+    private func checkpoint() throws {
+        guard let worker = sortedWorkers.randomElement(using: &random) else { return }
+        try attempt(.worker(worker.name)) { try worker.checkpoint() }
+    }
+
+    private func merge() throws {
+        try attempt(.aggregator) {
+            guard let message = try aggregator?.merge() else { return }
+            for worker in sortedWorkers {
+                let endpoint = Endpoint.worker(worker.name, incarnation: worker.incarnation)
+                fabric.send(message, from: .aggregator, to: endpoint)
+            }
+        }
+    }
+
+    @discardableResult
+    private func deliver() throws -> Bool {
+        var ready: Set<Endpoint> = []
+        if router != nil { ready.insert(.router) }
+        if aggregator != nil { ready.insert(.aggregator) }
+        for worker in workers.values {
+            ready.insert(.worker(worker.name, incarnation: worker.incarnation))
+        }
+        guard let (from, to, message) = fabric.deliver(to: ready, using: &random) else {
+            return false
+        }
+        switch to {
+        case .router:
+            tell?("to router: \("\(message)".prefix(300))")
+            try attempt(.router) { try router?.receive(message, from: from, sendFromRouter) }
+        case .aggregator:
+            try attempt(.aggregator) {
+                try aggregator?.receive(message, from: from) { message, endpoint in
+                    fabric.send(message, from: .aggregator, to: endpoint)
+                }
+            }
+        case .worker(let name, _):
+            tell?("to \(name): \("\(message)".prefix(300))")
+            guard let worker = workers[name] else { return true }
+            try attempt(.worker(name)) {
+                try worker.receive(message)
+                switch message {
+                case .share, .welcome: send(worker.progress, from: worker)
+                case .heartbeat: send(worker.hello, from: worker)
+                default: break
+                }
+            }
+        }
+        return true
+    }
+
+    // MARK: The end
+
+    /// Lets everything come to rest without further faults, then reads back what was published.
+    private func settle() throws {
+        disk.callsUntilKill = nil
+        disk.syncsUntilFailure = nil
+        disk.isFull = false
+        isPowerCutArmed = false
+        // What was only in memory counts for nothing.
+        if chance(50) { cutPower() }
+        try startRouter()
+        guard let router else { throw SimulationError("the router does not start") }
+        for batch in clients.unanswered where chance(70) {
+            clients.sent(batch)
+            router.submit(clients.batches[batch].bytes, batch: batch)
+        }
+        if plan.isLogOnly { return try settleLog() }
+        try commit(barrier: .stop)
+        try pump()
+        let setAside = try SetAsideEvents.numbers()
+        try clients.check(PublishedRows.events(.csv) + setAside, in: "the published table")
+        try clients.check(PublishedRows.events(.json) + setAside, in: "the published trace")
+        let written = try PublishedRows.events(.csv).count
+        guard router.totals.deadLettered == UInt64(setAside.count),
+            router.totals.acceptedTotal == UInt64(written + setAside.count)
+        else {
+            throw SimulationError(
+                "\(router.totals.acceptedTotal) events accepted, \(written) written,"
+                    + " \(router.totals.deadLettered) dead-lettered, \(setAside.count) in letters"
+            )
+        }
+        let counted = sortedWorkers.reduce(0) { $0 + $1.events }
+        guard counted == UInt64(written) else {
+            throw SimulationError("\(written) events written, \(counted) in the workers' state")
+        }
+    }
+
+    private func pump() throws {
+        guard let router else { return }
+        for _ in 0..<400 {
+            try startSomething()
+            router.route(dropping: false, sendFromRouter)
+            try router.catchUp(sendFromRouter)
+            while try deliver() {}
+            try merge()
+            for worker in sortedWorkers {
+                send(worker.isWelcome ? worker.progress : worker.hello, from: worker)
+                if worker.hasGap { send(worker.hello, from: worker) }
+                announce(worker)
+            }
+            let isApplied = wanted.allSatisfy { workers[$0]?.appliedLSN == router.durableLSN }
+            if isApplied, aggregator?.merged == router.state.window { return }
+        }
+        throw SimulationError(
+            "windows \(aggregator?.merged ?? 0)..<\(router.state.window) are never merged: "
+                + "\(aggregator?.ledger.obstacle(of: .io).map { "\($0)" } ?? "no obstacle"), "
+                + "workers at \(sortedWorkers.map { "\($0.name) \($0.appliedLSN)" }), "
+                + "the log ends at \(router.durableLSN)"
+        )
+    }
+
+    private func settleLog() throws {
+        try commit()
+        guard let router else { throw SimulationError("the router ended without a fault") }
+        var known: [[UInt8]: Int] = [:]
+        for (number, batch) in clients.batches.enumerated() { known[batch.bytes] = number }
+        var found: [Int] = []
+        var counts = LogCounts()
+        let log = LogDirectory(path: ClusterPaths.log)
+        let recovery = try LogRecovery.run(log, salt: try DataDirectory.read().salt) { record in
+            counts = record.counts
+            guard record.type == .batch else { return }
+            found.append(known[Array(record.body)] ?? -1)
+        }
+        guard recovery.damaged.isEmpty, recovery.end == router.durableLSN else {
+            throw SimulationError("the log ends at \(recovery.end), not \(router.durableLSN)")
+        }
+        for (number, batch) in clients.batches.enumerated() where batch.isAcked {
+            let times = found.count { $0 == number }
+            // Where the ack of its commit was lost, nobody knows where it stands.
+            let isTrimmed = ackedEnds[number].map { $0 <= trimmed } ?? (trimmed > 0)
+            guard times == 1 || (times == 0 && isTrimmed) else {
+                throw SimulationError("batch \(number) was acked and is in the log \(times) times")
+            }
+        }
+        guard Set(found).count == found.count, !found.contains(-1) else {
+            throw SimulationError("the log holds a batch twice, or one that nobody sent")
+        }
+        guard counts.acceptedTotal == router.totals.acceptedTotal else {
+            throw SimulationError("the log's counts are not the router's")
+        }
+    }
+}

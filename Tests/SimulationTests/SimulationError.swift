@@ -1,0 +1,5 @@
+/// A promise was broken: what was found.
+struct SimulationError: Error, CustomStringConvertible {
+    let description: String
+    init(_ description: String) { self.description = description }
+}

@@ -1,0 +1,33 @@
+import SystemIO
+import TestSupport
+import Testing
+
+/// Random faults in random places, from seeds: whatever is killed, cut off or refused, what was acked is
+/// published once, and nothing else is.
+///
+///     TRACE_SIM_SEED=17 SWIFT_DETERMINISTIC_HASHING=1 swift test --filter SimulationTests
+///     TRACE_SIM_CASES=10000 swift test -c release -Xswiftc -DDEBUG --filter SimulationTests
+///
+/// The first runs one case again, and with `TRACE_SIM_CALLS=1` tells each call; the second runs more of them,
+/// fast.
+@Suite struct SimulationTests {
+    @Test func theLogKeepsWhatItAcked() throws {
+        try Cases(count: 800, plan: .init(isLogOnly: true)).run()
+    }
+
+    @Test func publishedFilesHoldEveryAckedEventOnce() throws {
+        try Cases(count: 100, plan: .init()).run()
+    }
+
+    /// A full disk takes a group in part, its batches are refused, and the router dies before it writes again.
+    @Test func aRefusedGroupIsNotFoundByTheNextStart() throws {
+        try Cases(seed: 3_631, plan: .init(isLogOnly: true)).run()
+    }
+
+    /// The canary: a simulation that finds nothing must be one that could have.
+    @Test(arguments: PlantedBug.allCases) func aPlantedBugIsFound(_ bug: PlantedBug) throws {
+        var cases = Cases(count: 200, plan: .init(bugs: [bug]))
+        cases.isQuiet = true
+        #expect(throws: SimulationError.self) { try cases.run() }
+    }
+}

@@ -1,0 +1,79 @@
+import Foundation
+import SystemIO
+import Testing
+
+/// Sockets that this process listens on, or that it was handed.
+@Suite struct ListeningSocketTests {
+    /// A connection to a port of this machine.
+    private func connect(to address: String) throws -> Int32 {
+        let port = try #require(address.split(separator: ":").last.flatMap { UInt16($0) })
+        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        var target = sockaddr_in()
+        target.sin_family = sa_family_t(AF_INET)
+        target.sin_port = port.bigEndian
+        target.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+        let isConnected = withUnsafePointer(to: &target) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                Glibc.connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0
+            }
+        }
+        try #require(isConnected)
+        return descriptor
+    }
+
+    @Test func acceptsWhoConnects() throws {
+        let listener = try #require(ListeningSocket.bind("127.0.0.1:0").first)
+        #expect(try listener.accept() == nil)
+        let client = try connect(to: listener.address)
+        defer { close(client) }
+        let connection = try #require(try listener.accept())
+        defer { close(connection.descriptor) }
+        #expect(connection.peer.hasPrefix("ipv4:127.0.0.1:"))
+        #expect(try listener.accept() == nil)
+    }
+
+    @Test func version4ComesToTheSocketOfBothVersionsUnderItsOwnAddress() throws {
+        let listener = try #require(ListeningSocket.bind("[::]:0").first)
+        #expect(listener.address.hasPrefix("[::]:"))
+        let client = try connect(to: listener.address)
+        defer { close(client) }
+        let connection = try #require(try listener.accept())
+        defer { close(connection.descriptor) }
+        #expect(connection.peer.hasPrefix("ipv4:127.0.0.1:"))
+    }
+
+    @Test func aTakenPortIsRefused() throws {
+        let listener = try #require(ListeningSocket.bind("127.0.0.1:0").first)
+        let error = #expect(throws: SystemError.self) {
+            try ListeningSocket.bind(listener.address)
+        }
+        #expect(error?.isAddressTaken == true)
+    }
+
+    @Test(arguments: ["nowhere", "127.0.0.1:http"])
+    func whatIsNoAddressIsRefused(address: String) {
+        #expect(throws: SystemError.self) { try ListeningSocket.bind(address) }
+    }
+
+    @Test func aProgramInheritsWhatAnotherListensOn() throws {
+        let probe = try ProbeProcess(["listen"])
+        let address = try probe.line()
+        #expect(address.hasPrefix("127.0.0.1:"))
+        let client = try connect(to: address)
+        defer { close(client) }
+        try probe.send("\n")
+        #expect(try probe.line().hasPrefix("ipv4:127.0.0.1:"))
+        try probe.send("\n")
+        #expect(try probe.line() == "nobody")
+        try probe.endInput()
+        #expect(probe.wait() == (0, false))
+    }
+
+    @Test func whatIsMeantForAnotherProcessIsNotTaken() throws {
+        let environment = ["LISTEN_FDS": "1", "LISTEN_PID": "1"]
+        let probe = try ProbeProcess(["inherit"], environment: environment)
+        #expect(try probe.line() == "")
+        try probe.endInput()
+        #expect(probe.wait() == (0, false))
+    }
+}

@@ -1,0 +1,58 @@
+import SystemIO
+import TestSupport
+import Testing
+
+@testable import TraceFiles
+
+/// Appends of any size make the same file, whichever way they are written.
+@Suite struct RunAppenderTests {
+    @Test func appendsFollowOneAnother() throws {
+        let directory = try TemporaryDirectory()
+        let file = try File("\(directory.path)/run", .readWrite)
+        var random = SeededGenerator(seed: 11)
+        var appender = RunAppender()
+        var expected: [UInt8] = []
+        for _ in 0..<40 {
+            var bytes = [UInt8](repeating: 0, count: Int(random.next() % 900_000) + 1)
+            for at in stride(from: 0, to: bytes.count, by: 97) {
+                bytes[at] = UInt8(truncatingIfNeeded: random.next())
+            }
+            // What an append that failed has left behind is written over.
+            let lost = [UInt8](repeating: 0xEE, count: 5_000)
+            try lost.withUnsafeBytes { try file.write($0, at: expected.count) }
+            try append(bytes, at: expected.count, to: file, &appender, &random)
+            expected += bytes
+        }
+        try file.truncate(to: expected.count)
+        let found = try FileSystem.contents("\(directory.path)/run")
+        #expect(found == expected)
+    }
+
+    /// In stretches of any length, as rows come.
+    private func append(
+        _ bytes: [UInt8],
+        at end: Int,
+        to file: borrowing File,
+        _ appender: inout RunAppender,
+        _ random: inout SeededGenerator
+    ) throws {
+        try appender.begin(file, at: end, bytes: bytes.count)
+        var rest = bytes[...]
+        while !rest.isEmpty {
+            let stretch = rest.prefix(Int(random.next() % 300_000) + 1)
+            try Array(stretch).withUnsafeBytes { try appender.append($0, to: file) }
+            rest = rest.dropFirst(stretch.count)
+        }
+        try appender.end(file)
+    }
+
+    @Test func largeContentIsPublishedWhole() throws {
+        let directory = try TemporaryDirectory()
+        for count in [65_535, 65_536, 65_537, 200_000, 1 << 20] {
+            var content = RawBuffer(capacity: count, alignment: File.blockBytes)
+            for at in 0..<count { content.append(byte: UInt8(truncatingIfNeeded: at / 3)) }
+            try FileSystem.publish("\(directory.path)/content", content.bytes)
+            #expect(try FileSystem.contents("\(directory.path)/content") == Array(content.bytes))
+        }
+    }
+}

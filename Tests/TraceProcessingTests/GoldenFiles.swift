@@ -1,0 +1,55 @@
+import Foundation
+import TraceModel
+
+/// The committed files of a script, which lie in `Golden/<resource>/` beside the tests.
+///
+/// Where the output is meant to change, `UPDATE_GOLDEN=1 swift test --filter GoldenTests` writes them anew;
+/// what has changed is then to be read in the difference, as any other change.
+enum GoldenFiles {
+    static let isUpdating = ProcessInfo.processInfo.environment["UPDATE_GOLDEN"] == "1"
+
+    static func directory(_ resource: Resource) -> URL {
+        URL(filePath: #filePath).deletingLastPathComponent().appending(
+            path: "Golden/\(resource.name)"
+        )
+    }
+
+    static func read(_ resource: Resource) throws -> [String: Data] {
+        let directory = directory(resource)
+        var files: [String: Data] = [:]
+        for name in try FileManager.default.contentsOfDirectory(atPath: directory.path) {
+            files[name] = try Data(contentsOf: directory.appending(path: name))
+        }
+        return files
+    }
+
+    static func write(_ files: [String: Data], _ resource: Resource) throws {
+        let directory = directory(resource)
+        try? FileManager.default.removeItem(at: directory)
+        try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
+        for (name, data) in files { try data.write(to: directory.appending(path: name)) }
+    }
+
+    /// What is not the same, with the first line that differs.
+    static func differences(expected: [String: Data], actual: [String: Data]) -> [String] {
+        Set(expected.keys).union(actual.keys).sorted().compactMap { name in
+            guard let old = expected[name] else { return "\(name) is new" }
+            guard let new = actual[name] else { return "\(name) is missing" }
+            guard old != new else { return nil }
+            let (oldLines, newLines) = (lines(old), lines(new))
+            let line = zip(oldLines, newLines).enumerated().first { $1.0 != $1.1 }
+            guard let (number, (before, after)) = line else {
+                return "\(name) has \(newLines.count) lines, not \(oldLines.count)"
+            }
+            return "\(name):\(number + 1):\n  was \(shown(before))\n  is  \(shown(after))"
+        }
+    }
+
+    private static func lines(_ data: Data) -> [Data] {
+        data.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
+    }
+
+    private static func shown(_ line: Data) -> String {
+        String(String(decoding: line, as: UTF8.self).prefix(600))
+    }
+}

@@ -1,0 +1,21 @@
+import Testing
+import TraceModel
+
+@testable import TraceSummaries
+
+struct SummaryCellTests {
+    /// A sketch may answer with a value 1 % above the greatest that there was.
+    @Test func quantilesStayBelowTheGreatestValue() throws {
+        let functions = try #require(SummarySchema.tables(of: .function).first { $0.hasQuantiles })
+        let greatest = try #require(functions.columns.firstIndex { $0.kind == .max })
+        let duration: UInt64 = 4_223_201_904
+        var sketch = QuantileSketch()
+        sketch.insert(duration)
+        #expect(try #require(sketch.quantile(0.5)) > duration)
+        var values = SummaryValues()
+        values.raise(greatest, to: duration)
+        let cells = functions.cells(of: values, sketch).filter { $0.name.hasPrefix("p") }
+        #expect(cells.map(\.name) == ["p50_ms", "p90_ms", "p99_ms"])
+        #expect(cells.allSatisfy { $0.value == .real(4223.201904) })
+    }
+}

@@ -1,0 +1,126 @@
+import SystemIO
+import TestSupport
+import Testing
+import TraceMetrics
+import TraceModel
+
+@testable import WorkerRole
+
+/// When a worker tells what, and that an aggregator can put it together.
+@Suite struct MetricRoundsTests {
+    private static let second: Int64 = 1_000_000_000
+
+    /// An aggregator that hears one worker.
+    private struct Hearer {
+        var store = MetricStore()
+
+        init() throws {
+            try store.apply(MetricSnapshot(process: "function.0", incarnation: 1, pid: 1))
+        }
+
+        mutating func take(_ message: MetricRounds.Message) throws -> Bool {
+            try store.apply(
+                MetricSeries(
+                    process: "function.0",
+                    incarnation: 1,
+                    begins: message.begins,
+                    sections: message.sections
+                )
+            )
+        }
+    }
+
+    /// All messages of the round that is due at `now`.
+    private static func round(
+        _ rounds: inout MetricRounds,
+        _ worker: TestWorker,
+        at lsn: LSN,
+        now: Int64,
+        load: MetricRounds.Load = .idle
+    ) -> [MetricRounds.Message] {
+        var messages: [MetricRounds.Message] = []
+        repeat {
+            let message = rounds.next(of: worker.processor, at: lsn, load: load, now: now)
+            guard let message else { return messages }
+            messages.append(message)
+        } while rounds.isUnderWay
+        return messages
+    }
+
+    @Test func whatIsToldAddsUp() throws {
+        try TemporaryDirectory().asWorkingDirectory {
+            let worker = try TestWorker()
+            var rounds = MetricRounds()
+            var hearer = try Hearer()
+            var events: UInt64 = 0
+            for step in 1...5 {
+                let processes = (0..<200).filter { $0 % step == 0 }.map { UInt32($0 + 1) }
+                try worker.apply(processes, at: LSN(step))
+                events += UInt64(processes.count)
+                let messages = Self.round(
+                    &rounds,
+                    worker,
+                    at: LSN(step),
+                    now: Int64(step) * Self.second
+                )
+                #expect(messages.map(\.begins).contains(true) == (step == 1))
+                for message in messages { #expect(try hearer.take(message)) }
+                #expect(hearer.store.statusReading().writtenEvents == events)
+            }
+            let calls = hearer.store.reading().family(.functionCallsTotal)
+            #expect(calls?.count == 200)
+        }
+    }
+
+    @Test func nothingNewIsNotTold() throws {
+        try TemporaryDirectory().asWorkingDirectory {
+            let worker = try TestWorker()
+            var rounds = MetricRounds()
+            try worker.apply([1, 2, 3], at: 1)
+            #expect(!Self.round(&rounds, worker, at: 1, now: Self.second).isEmpty)
+            #expect(Self.round(&rounds, worker, at: 1, now: 9 * Self.second).isEmpty)
+            try worker.apply([1], at: 2)
+            let soon = Self.second + Self.second / 10
+            #expect(Self.round(&rounds, worker, at: 2, now: soon).isEmpty, "not that often")
+            #expect(Self.round(&rounds, worker, at: 2, now: 2 * Self.second).count == 1)
+        }
+    }
+
+    /// A round that took long is followed by a pause in which the loop works for fifty times as long.
+    @Test func costBoundsHowOftenARoundBegins() throws {
+        try TemporaryDirectory().asWorkingDirectory {
+            let worker = try TestWorker()
+            var rounds = MetricRounds()
+            try worker.apply([1], at: 1)
+            _ = Self.round(&rounds, worker, at: 1, now: 0, load: .loaded)
+            rounds.count(cost: Self.second / 10)
+            try worker.apply([1], at: 2)
+            let early = 4 * Self.second
+            #expect(Self.round(&rounds, worker, at: 2, now: early, load: .loaded).isEmpty)
+            let late = 6 * Self.second
+            #expect(Self.round(&rounds, worker, at: 2, now: late, load: .loaded).count == 1)
+            // Nothing waits for the loop: there is nothing to spare.
+            rounds.count(cost: Self.second / 10)
+            try worker.apply([1], at: 3)
+            #expect(Self.round(&rounds, worker, at: 3, now: late + Self.second).count == 1)
+        }
+    }
+
+    @Test func anAggregatorThatAsksIsToldEverythingAnew() throws {
+        try TemporaryDirectory().asWorkingDirectory {
+            let worker = try TestWorker()
+            var rounds = MetricRounds()
+            try worker.apply(1...100, at: 1)
+            _ = Self.round(&rounds, worker, at: 1, now: 0)
+            var hearer = try Hearer()
+            try worker.apply([7], at: 2)
+            let change = Self.round(&rounds, worker, at: 2, now: Self.second)
+            for message in change { #expect(try !hearer.take(message), "it has no ids") }
+            rounds.beginAnew()
+            let all = Self.round(&rounds, worker, at: 2, now: Self.second)
+            #expect(all.first?.begins == true)
+            for message in all { #expect(try hearer.take(message)) }
+            #expect(hearer.store.statusReading().writtenEvents == 101)
+        }
+    }
+}
