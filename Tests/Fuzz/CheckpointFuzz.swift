@@ -22,7 +22,7 @@ enum CheckpointFuzz {
         guard let choice = bytes.first, let resource = Resource(rawValue: choice) else { return }
         let worker = WorkerName(resource: resource, index: 0)
         try FileSystem.createDirectory(ClusterPaths.checkpoints)
-        var body = RawBuffer()
+        var body = MirroredFile.newBody()
         body.append(UnsafeRawBufferPointer(rebasing: bytes.dropFirst()))
         try CheckpointPosition.file(of: worker).publish(&body)
 
