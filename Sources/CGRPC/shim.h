@@ -18,11 +18,34 @@
 #include <grpc/support/log.h>
 #include <grpc/support/time.h>
 
+// What the core calls at the end of a batch in place of putting a tag into a queue: `grpc_closure` of
+// core 29 (lib/iomgr/closure.h there), the fields behind the two first are the core's.
+typedef struct trace_grpc_closure {
+  uintptr_t next;
+  void (*run)(void *context, void *status);
+  void *context;
+  uintptr_t error;
+} trace_grpc_closure;
+
 // Out-parameters of a server's call; allocated in the call's arena, so they live as long as the call.
 typedef struct trace_grpc_cells {
   grpc_byte_buffer *message;
+  trace_grpc_closure answered;
   int cancelled;
 } trace_grpc_cells;
+
+// `grpc_call_start_batch` for who is in an execution context of the core already
+// (lib/surface/call.h there): batches started in one context, of calls of one connection, go to the socket in
+// one write, and no poller has to wake up for each. Exported, but not declared in a public header.
+extern grpc_call_error trace_grpc_core_start_batch(grpc_call *call, const grpc_op *ops, size_t count,
+                                                   trace_grpc_closure *closure)
+    __asm__("_Z33grpc_call_start_batch_and_executeP9grpc_callPK7grpc_opmP12grpc_closure")
+        __attribute__((weak));
+
+// Whether the core is the one whose closures are as above.
+static inline int trace_grpc_can_start_together(void) {
+  return trace_grpc_core_start_batch && strcmp(grpc_version_string(), "29.0.0") == 0;
+}
 
 // One element of metadata as Swift hands it over; copied.
 typedef struct trace_grpc_pair {
@@ -146,11 +169,13 @@ static inline grpc_call_error trace_grpc_send_status(grpc_call *call, grpc_statu
   return error;
 }
 
-// The whole answer of a unary call in one batch: one completion. No message where `bytes` is NULL.
+// The whole answer of a unary call in one batch: one completion. No message where `bytes` is NULL. `closure`
+// instead of `tag` in an execution context of the core only.
 static inline grpc_call_error trace_grpc_answer(grpc_call *call, const void *bytes, size_t count,
                                                 grpc_status_code status, const char *details,
                                                 size_t details_count, const trace_grpc_pair *pairs,
-                                                size_t pair_count, int *cancelled, void *tag) {
+                                                size_t pair_count, int *cancelled, void *tag,
+                                                trace_grpc_closure *closure) {
   grpc_op ops[4];
   memset(ops, 0, sizeof ops);
   size_t op_count = 0;
@@ -171,7 +196,8 @@ static inline grpc_call_error trace_grpc_answer(grpc_call *call, const void *byt
   ops[op_count++].data.send_status_from_server.trailing_metadata_count = trailer_count;
   ops[op_count].op = GRPC_OP_RECV_CLOSE_ON_SERVER;
   ops[op_count++].data.recv_close_on_server.cancelled = cancelled;
-  grpc_call_error error = grpc_call_start_batch(call, ops, op_count, tag, NULL);
+  grpc_call_error error = closure ? trace_grpc_core_start_batch(call, ops, op_count, closure)
+                                  : grpc_call_start_batch(call, ops, op_count, tag, NULL);
 
   if (buffer) grpc_byte_buffer_destroy(buffer);
   grpc_slice_unref(text);
@@ -179,26 +205,30 @@ static inline grpc_call_error trace_grpc_answer(grpc_call *call, const void *byt
   return error;
 }
 
+// Runs `body` in an execution context of the core, which only public functions can make: one of them is the
+// destruction of a byte buffer, and it calls back for the slice in it.
+static inline void trace_grpc_in_core_context(void (*body)(void *), void *context) {
+  grpc_slice slice = grpc_slice_new_with_user_data((void *)"", 1, body, context);
+  grpc_byte_buffer *buffer = grpc_raw_byte_buffer_create(&slice, 1);
+  grpc_slice_unref(slice);
+  grpc_byte_buffer_destroy(buffer);
+}
+
 // `grpc_core::Server::SendGoaways()`: tells the clients of every connection to open their next calls
 // elsewhere, while the server goes on taking calls; each connection ends with its last one. A call that
 // crosses the announcement is served, where `grpc_server_shutdown_and_notify` drops it. The core has
 // exported it since 1.46 without declaring it in a public header (lib/surface/server.h there); weak, so
-// that with a core that has it no more this still links.
+// that with a core that has it no more this still links. It has to run in the core's execution context.
 extern void trace_grpc_core_send_goaways(grpc_server *server)
     __asm__("_ZN9grpc_core6Server11SendGoawaysEv") __attribute__((weak));
 
-static inline void trace_grpc_in_core_context(void *server) {
+static inline void trace_grpc_send_goaways_body(void *server) {
   trace_grpc_core_send_goaways((grpc_server *)server);
 }
 
-// The function above has to run in the core's execution context, which only public functions can make:
-// one of them is the destruction of a byte buffer, and it calls back for the slice in it.
 static inline int trace_grpc_server_send_goaways(grpc_server *server) {
   if (!trace_grpc_core_send_goaways) return 0;
-  grpc_slice slice = grpc_slice_new_with_user_data((void *)"", 1, trace_grpc_in_core_context, server);
-  grpc_byte_buffer *buffer = grpc_raw_byte_buffer_create(&slice, 1);
-  grpc_slice_unref(slice);
-  grpc_byte_buffer_destroy(buffer);
+  trace_grpc_in_core_context(trace_grpc_send_goaways_body, server);
   return 1;
 }
 

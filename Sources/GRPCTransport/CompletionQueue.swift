@@ -62,7 +62,8 @@ final class CompletionQueue: @unchecked Sendable {
         precondition(outstandingTags == 0)
     }
 
-    private func begin() -> Bool {
+    /// Counts an operation whose end does not come by way of the queue. False where the queue is closed.
+    func begin() -> Bool {
         var current = gauge.load(ordering: .relaxed)
         while current & Self.closedBit == 0 {
             let (exchanged, original) = gauge.weakCompareExchange(
@@ -76,7 +77,8 @@ final class CompletionQueue: @unchecked Sendable {
         return false
     }
 
-    private func end() {
+    /// The other half of `begin`, from any thread.
+    func end() {
         let left = gauge.subtract(1, ordering: .acquiringAndReleasing).newValue
         if left == Self.closedBit { unsafe grpc_completion_queue_shutdown(pointer) }
     }

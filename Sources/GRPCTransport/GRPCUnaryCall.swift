@@ -60,7 +60,8 @@ package final class GRPCUnaryCall: CompletionOwner, GateEntrant, @unchecked Send
                 nil,
                 0,
                 &cells.pointee.cancelled,
-                tag
+                tag,
+                nil
             )
         }
     }
@@ -68,6 +69,40 @@ package final class GRPCUnaryCall: CompletionOwner, GateEntrant, @unchecked Send
     /// Answers OK with a message.
     package func reply(_ bytes: [UInt8]) {
         unsafe bytes.withUnsafeBytes { unsafe reply($0) }
+    }
+
+    /// Answers OK with a message, within the core's context that an `AnswerRow` makes.
+    func reply(inCore bytes: [UInt8]) {
+        if server.withheld.keep({ { self.reply(bytes) } }) { return }
+        guard leave(.handed), server.queue.begin() else { return }
+        unsafe cells.pointee.answered.context = Unmanaged.passRetained(self).toOpaque()
+        unsafe cells.pointee.answered.run = { context, _ in
+            guard let context = unsafe context else { return }
+            unsafe GRPCUnaryCall.answered(Unmanaged.fromOpaque(context))
+        }
+        let error = unsafe bytes.withUnsafeBytes { bytes in
+            unsafe trace_grpc_answer(
+                call.pointer,
+                bytes.baseAddress ?? UnsafeRawPointer(cells),
+                bytes.count,
+                GRPC_STATUS_OK,
+                nil,
+                0,
+                nil,
+                0,
+                &cells.pointee.cancelled,
+                nil,
+                &cells.pointee.answered
+            )
+        }
+        if error != GRPC_CALL_OK { unsafe Self.answered(Unmanaged.passUnretained(self)) }
+    }
+
+    /// On whatever thread the core is then. The call goes first: with the last one the server may go too.
+    private static func answered(_ call: Unmanaged<GRPCUnaryCall>) {
+        let queue = unsafe call._withUnsafeGuaranteedRef { $0.server.queue }
+        unsafe call.release()
+        queue.end()
     }
 
     /// Answers with an error.
@@ -150,7 +185,8 @@ package final class GRPCUnaryCall: CompletionOwner, GateEntrant, @unchecked Send
                     pairs,
                     pairCount,
                     &cells.pointee.cancelled,
-                    tag
+                    tag,
+                    nil
                 )
             }
         }
@@ -162,15 +198,21 @@ package final class GRPCUnaryCall: CompletionOwner, GateEntrant, @unchecked Send
         refusal: GRPCRefusal? = nil,
         _ body: (UnsafeMutablePointer<trace_grpc_cells>, UnsafeMutableRawPointer) -> grpc_call_error
     ) {
-        guard move(from: expected, to: .answered) else {
-            precondition(expected != .handed, "a unary call is answered once")
-            return
-        }
-        // Counted first, so that who has the answer finds the counts right.
-        if expected == .handed { server.giveBack(heldBytes) }
+        guard leave(expected) else { return }
         if let refusal { server.handler.refused(method: method, reason: refusal) }
         // Where it cannot start, the client or the server is gone, and with them who would read it.
         _ = unsafe server.queue.start(self, .answer) { unsafe body(cells, $0) }
+    }
+
+    /// From the phase in which it can be answered to the one behind. False where it is past that already.
+    private func leave(_ expected: Phase) -> Bool {
+        guard move(from: expected, to: .answered) else {
+            precondition(expected != .handed, "a unary call is answered once")
+            return false
+        }
+        // Counted first, so that who has the answer finds the counts right.
+        if expected == .handed { server.giveBack(heldBytes) }
+        return true
     }
 
     private func move(from: Phase, to: Phase) -> Bool {

@@ -30,22 +30,19 @@ struct AckTicket: Sendable {
 
     /// Their group is durable.
     static func pay(_ tickets: [AckTicket]) {
-        var stored = StoredAnswer()
-        for ticket in tickets { ticket.pay(&stored) }
+        AnswerRow.send { row in
+            var stored = StoredAnswer()
+            for ticket in tickets { ticket.pay(&stored, row) }
+        }
     }
 
-    func pay() {
-        var stored = StoredAnswer()
-        pay(&stored)
-    }
-
-    private func pay(_ stored: inout StoredAnswer) {
+    private func pay(_ stored: inout StoredAnswer, _ row: borrowing AnswerRow) {
         switch (sender, outcome) {
         case (.unary(let call), .accepted(let events, _)):
-            call.reply(stored.bytes(events: events))
+            row.reply(to: call, stored.bytes(events: events))
         case (.unary(let call), .duplicate(let events, _)):
             let message = "\(events) events were stored before"
-            call.reply(TraceResponse(success: true, message: message).encoded())
+            row.reply(to: call, TraceResponse(success: true, message: message).encoded())
         case (.stream(let stream), .accepted(let events, let sequence)),
             (.stream(let stream), .duplicate(let events, let sequence)):
             stream.acknowledge(sequence: sequence, events: events, bytes: bytes)
@@ -58,7 +55,7 @@ struct AckTicket: Sendable {
 
     /// The group could not be made durable; what was refused before stays refused for its own reason.
     func cancel(_ error: TraceError) {
-        if case .refused = outcome { return pay() }
+        if case .refused = outcome { return Self.pay([self]) }
         switch sender {
         case .unary(let call): call.fail(error.status, error.description, trailers: error.trailers)
         case .stream(let stream): stream.fail(error)

@@ -84,7 +84,7 @@ import TraceModel
             let between = try take(queue).group
             #expect(between.entries.isEmpty && between.deduplicatedEvents == 3)
             #expect(between.tickets.count == 1)
-            for ticket in between.tickets { ticket.pay() }
+            AckTicket.pay(between.tickets)
             #expect(answers.wait { $0.count == 1 })
 
             send(batch, answers)
@@ -97,14 +97,14 @@ import TraceModel
             for ticket in lost.tickets { ticket.cancel(full) }
             #expect(open.rejectedEvents == 3 && open.deduplicatedEvents == 0)
             #expect(open.entries.count == 1)
-            for ticket in open.tickets { ticket.pay() }
+            AckTicket.pay(open.tickets)
             #expect(answers.wait { $0.count == 4 })
             #expect(answers.current.count { $0.contains("disk full") } == 2)
 
             send(batch, answers)
             let again = try take(queue).group
             #expect(again.entries.count == 1, "it can be sent again")
-            for ticket in again.tickets { ticket.pay() }
+            AckTicket.pay(again.tickets)
             #expect(answers.wait { $0.count == 5 })
         }
     }
@@ -122,7 +122,7 @@ import TraceModel
             let next = try take(desk.queue).group
             #expect(WallClock.monotonic() - began >= Limits.commitSpacingNanoseconds)
             #expect(next.tickets.count == 1)
-            for ticket in shared.tickets + next.tickets { ticket.pay() }
+            AckTicket.pay(shared.tickets + next.tickets)
             #expect(answers.wait { $0.count == Limits.commitSharedMin + 1 })
         }
     }
@@ -140,7 +140,7 @@ import TraceModel
             let (group, requests) = try take(desk.queue)
             #expect(group.entries.map(\.eventCount) == [1])
             #expect(group.tickets.count == 1 && requests.map(\.reason) == [.stop])
-            for ticket in group.tickets { ticket.pay() }
+            AckTicket.pay(group.tickets)
             #expect(answers.wait { $0.contains("1 events stored") })
         }
     }
