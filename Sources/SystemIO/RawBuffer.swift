@@ -86,6 +86,26 @@ package struct RawBuffer: ~Copyable {
         commit(MemoryLayout<Integer>.size)
     }
 
+    /// Seven bits a byte, the lowest first; small numbers take one byte.
+    @inlinable
+    @inline(__always)
+    package mutating func append(varint number: UInt64) {
+        let place = unsafe reserve(10)
+        var rest = number
+        var count = 0
+        while rest >= 0x80 {
+            unsafe place.storeBytes(
+                of: UInt8(truncatingIfNeeded: rest) | 0x80,
+                toByteOffset: count,
+                as: UInt8.self
+            )
+            rest >>= 7
+            count &+= 1
+        }
+        unsafe place.storeBytes(of: UInt8(rest), toByteOffset: count, as: UInt8.self)
+        commit(count + 1)
+    }
+
     /// Bytes with their length (u32) before them.
     package mutating func append(counted bytes: [UInt8]) {
         append(integer: UInt32(bytes.count))

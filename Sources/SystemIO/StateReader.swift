@@ -27,6 +27,23 @@ package struct StateReader {
         )
     }
 
+    /// What `RawBuffer.append(varint:)` wrote.
+    /// - Throws: `TraceError(.corrupt)` where the bytes end before it does, or it is too large.
+    package mutating func varint() throws(TraceError) -> UInt64 {
+        var number: UInt64 = 0
+        for position in 0..<min(remaining, 10) {
+            let byte = unsafe UInt64(source[at + position])
+            // The tenth byte holds the last bit.
+            guard position < 9 || byte <= 1 else { break }
+            number |= (byte & 0x7F) << (7 * UInt64(position))
+            guard byte >= 0x80 else {
+                at += position + 1
+                return number
+            }
+        }
+        throw Self.notANumber
+    }
+
     /// The next `count` bytes, in place.
     /// - Throws: `TraceError(.corrupt)` where there are fewer.
     package mutating func bytes(_ count: Int) throws(TraceError) -> UnsafeRawBufferPointer {
@@ -45,5 +62,9 @@ package struct StateReader {
         unsafe String(decoding: try counted(), as: UTF8.self)
     }
 
+    private static let notANumber = TraceError(
+        .corrupt,
+        "Stored state has no number where one belongs"
+    )
     private static let cutOff = TraceError(.corrupt, "Stored state ends too early")
 }

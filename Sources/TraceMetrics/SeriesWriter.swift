@@ -125,7 +125,7 @@ package struct SeriesWriter: ~Copyable {
         guard !isRefused else { return }
         buffer.append(byte: SeriesCode.group)
         let step = Int64(self.set.first) - Int64(lastFirst)
-        append(number: UInt64(bitPattern: step << 1 ^ step >> 63))
+        buffer.append(varint: UInt64(bitPattern: step << 1 ^ step >> 63))
         lastFirst = self.set.first
     }
 
@@ -172,7 +172,7 @@ package struct SeriesWriter: ~Copyable {
         _ texts: @autoclosure () -> [String] = []
     ) {
         guard isThere, beginSeries(family, texts) else { return skip() }
-        for index in buckets.indices { append(number: buckets[index]) }
+        for index in buckets.indices { buffer.append(varint: buckets[index]) }
         append(sum)
         number += 1
     }
@@ -187,7 +187,7 @@ package struct SeriesWriter: ~Copyable {
         switch value {
         case .counter(let number), .gauge(let number): append(number)
         case .histogram(let buckets, let sum):
-            for bucket in buckets { append(number: bucket) }
+            for bucket in buckets { buffer.append(varint: bucket) }
             append(sum)
         }
         number += 1
@@ -243,7 +243,7 @@ package struct SeriesWriter: ~Copyable {
         buffer.append(byte: SeriesCode.process)
         var host = host
         host.withUTF8 { append(label: ByteView(UnsafeRawBufferPointer($0))) }
-        append(number: UInt64(pid))
+        buffer.append(varint: UInt64(pid))
     }
 
     private mutating func tellProcessName() {
@@ -267,35 +267,17 @@ package struct SeriesWriter: ~Copyable {
     private mutating func append(_ value: Double) {
         // The comparison is false for what is no number.
         if value >= 0, value < SeriesCode.wholeMax, value == value.rounded(.down) {
-            append(number: UInt64(value) << 1)
+            buffer.append(varint: UInt64(value) << 1)
         } else {
             buffer.append(byte: 1)
             buffer.append(integer: value.bitPattern)
         }
     }
 
-    @inline(__always)
-    private mutating func append(number: UInt64) {
-        let place = buffer.reserve(10)
-        var rest = number
-        var count = 0
-        while rest >= 0x80 {
-            place.storeBytes(
-                of: UInt8(truncatingIfNeeded: rest) | 0x80,
-                toByteOffset: count,
-                as: UInt8.self
-            )
-            rest >>= 7
-            count += 1
-        }
-        place.storeBytes(of: UInt8(rest), toByteOffset: count, as: UInt8.self)
-        buffer.commit(count + 1)
-    }
-
     private mutating func append(label: ByteView) { append(text: MetricLabel.text(of: label)) }
 
     private mutating func append(text: String) {
-        append(number: UInt64(text.utf8.count))
+        buffer.append(varint: UInt64(text.utf8.count))
         buffer.append(text)
     }
 }

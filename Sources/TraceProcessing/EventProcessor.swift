@@ -88,10 +88,12 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
             tid: first.pid,
             time: first.time
         )
-        for place in 0..<buffer.count {
-            if Model.looks > 0, place % Self.eventsAhead == 0 {
-                lookAhead(from: place, traces.host)
+        var ahead = LookAhead<Model>(host: traces.host, processesGone: processesGone)
+        for place in -LookAhead<Model>.lead..<buffer.count {
+            if Model.looks > 0 {
+                ahead.step(to: place, in: buffer, table, totals, processesGone: processesGone)
             }
+            guard place >= 0 else { continue }
             let rank = buffer[place]
             apply(buffer.event(rank), rank, of: traces, &context)
             guard files.needsFlush else { continue }
@@ -105,31 +107,6 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
         }
         return failure
     }
-
-    /// State lies all over the memory: what the next events need is sent for together, one link of each chain
-    /// of pointers at a time, instead of being waited for event by event.
-    @inline(__always)
-    private func lookAhead(from place: Int, _ host: HostID) {
-        let end = min(place + Self.eventsAhead, buffer.count)
-        var entries = InlineArray<16, ProcessTable<Model>.Entry?>(repeating: nil)
-        var found = InlineArray<16, Int>(repeating: 0)
-        for next in place..<end {
-            entries[next - place] = table.find(host: host, pid: buffer[next].pid)
-        }
-        for look in 0..<Model.looks {
-            for next in place..<end {
-                guard let entry = entries[next - place] else { continue }
-                found[next - place] = entry.pointee.model.lookAhead(
-                    look,
-                    at: buffer.event(buffer[next]),
-                    found[next - place],
-                    entry.pointee.activity
-                )
-            }
-        }
-    }
-
-    private static var eventsAhead: Int { 16 }
 
     @inline(__always)
     private func apply(
@@ -422,7 +399,6 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
         evicted.removeAll()
         for entry in table.entries where !entry.pointee.activity.pointee.isEmpty {
             SummaryBuilder.add(entry, host: files.hostName(entry.pointee.host), to: &summary)
-            entry.pointee.activity.pointee.beginWindow()
         }
         guard !summary.isEmpty else { return [] }
         summary.keepTop()

@@ -3,6 +3,7 @@ import SystemIO
 import TraceFiles
 import TraceMetrics
 import TraceModel
+import TraceSummaries
 import TraceWire
 
 /// Function calls of one process: what is open on each thread, and durations by function.
@@ -24,25 +25,19 @@ struct FunctionModel: ProcessModel, ~Copyable {
     borrowing func lookAhead(
         _ look: Int,
         at event: UnsafePointer<FunctionEvent>,
-        _ found: Int,
-        _ activity: UnsafePointer<WindowActivity>
+        _ found: Int
     ) -> Int {
         if look == 0 {
             return functions.prefetchIndex(event.pointee.functionName.cut(at: Limits.nameBytesMax))
         }
-        if look == 1 {
-            let found = functions.prefetchPlace(found)
-            if found >= 0 { activity.pointee.prefetchPlace(number: found) }
-            return found
-        }
+        if look == 1 { return functions.prefetchPlace(found) }
         guard found >= 0 else { return found }
         let isExit = event.pointee.eventType == 1
         if look == 2 {
             functions.prefetchStatistics(found, isExit: isExit)
-            activity.pointee.prefetchItem(number: found)
         } else {
             functions.prefetchName(found)
-            if isExit { activity.pointee.prefetchSketch(number: found) }
+            if isExit { functions.prefetchSketch(found) }
         }
         return found
     }
@@ -63,7 +58,7 @@ struct FunctionModel: ProcessModel, ~Copyable {
         _ context: EventContext
     ) {
         functions.entered(function)
-        context.activity.pointee.entered(function) { functions.name(of: function) }
+        context.activity.pointee.entered()
         let isSlice = threads.push(
             OpenCalls.Call(cookie: event.cookie, function: UInt32(function), began: context.time),
             tid: context.tid,
@@ -102,16 +97,10 @@ struct FunctionModel: ProcessModel, ~Copyable {
         if isInstant { text.argument("event_type", Int64(event.eventType)) }
         context.endEvent(text)
         guard let duration else {
-            context.activity.pointee.unmatchedExit(function) { functions.name(of: function) }
             return functions.unmatched(function)
         }
         let isSlow = Double(duration) / 1e6 > context.threshold(.slowCallMilliseconds)
-        context.activity.pointee.completed(
-            function,
-            nanoseconds: UInt64(duration),
-            isSlow: isSlow,
-            name: { functions.name(of: function) }
-        )
+        context.activity.pointee.completed(nanoseconds: UInt64(duration), isSlow: isSlow)
         functions.completed(function, nanoseconds: duration, isSlow: isSlow)
         row(event, duration: duration, isSlow: isSlow, context)
         functions.judge(function, nanoseconds: duration, isSlow: isSlow, context)
@@ -174,6 +163,13 @@ struct FunctionModel: ProcessModel, ~Copyable {
             ) { $0.appendJSONString(name) }
             text.endRow(ts: call.began, pid: context.pid)
         }
+    }
+
+    mutating func takeWindow(
+        _ activity: UnsafeMutablePointer<WindowActivity>,
+        _ visit: (SummaryPart, _ table: Int, _ place: inout UInt32) -> Void
+    ) {
+        functions.takeWindow(activity, visit)
     }
 
     borrowing func processName() -> ByteView { .empty }

@@ -1,6 +1,7 @@
 import SystemIO
 import TraceMetrics
 import TraceModel
+import TraceSummaries
 
 /// Calls and durations of one function of one process. There are many, all over the memory: what every event needs stands
 /// in the first cache line, what the end of a call needs behind it.
@@ -15,11 +16,15 @@ struct FunctionStatistics: ~Copyable {
     var isDirty = false
     private var total = CounterTotal()
     var maxNanoseconds: Int64 = 0
-    var unmatchedExits: UInt64 = 0
+    private var window = FunctionWindow()
     var rules = FunctionRules()
     /// One count a bound of `MetricBounds.functionSeconds`, and one beyond.
     var buckets: InlineArray<11, UInt64> = InlineArray(repeating: 0)
+    var unmatchedExits: UInt64 = 0
     private var told = SeriesSet()
+    private var mark = FunctionMark()
+    /// Where the summary of the last window had the function's name.
+    private var place = UInt32.max
 
     /// Of what an event needs, and of what the end of a call needs too: that no bucket but those of very long calls
     /// lies behind it.
@@ -33,9 +38,51 @@ struct FunctionStatistics: ~Copyable {
         completed += 1
         total.add(UInt64(nanoseconds))
         maxNanoseconds = max(maxNanoseconds, nanoseconds)
+        window.complete(nanoseconds: UInt64(nanoseconds))
         if isSlow { slow += 1 }
         buckets[Self.bucket(nanoseconds)] += 1
     }
+
+    // MARK: The open window
+
+    @inline(__always)
+    mutating func prefetchSketch() { window.prefetchSketch() }
+
+    private var isInWindow: Bool {
+        entries != mark.entries || completed != mark.completed
+            || unmatchedExits != mark.unmatchedExits
+    }
+
+    /// Visits the function where the window has seen anything of it, with its place in what adds up rows by name; then a new
+    /// window begins. The columns are those of `SummarySchema`.
+    @inline(__always)
+    mutating func takeWindow(_ visit: (SummaryPart, inout UInt32) -> Void) {
+        guard isInWindow else { return }
+        var values = SummaryValues()
+        values[0] = entries &- mark.entries
+        values[1] = completed &- mark.completed
+        values[2] = window.totalNanoseconds
+        values[3] = window.maxNanoseconds
+        values[4] = slow &- mark.slow
+        values[5] = unmatchedExits &- mark.unmatchedExits
+        let item = name.view
+        window.withSketch { sketch in
+            visit(SummaryPart(item: item, values: values, sketch: sketch), &place)
+        }
+        window.removeAll()
+        mark = currentMark
+    }
+
+    private var currentMark: FunctionMark {
+        FunctionMark(
+            entries: entries,
+            completed: completed,
+            slow: slow,
+            unmatchedExits: unmatchedExits
+        )
+    }
+
+    // MARK: Metrics
 
     /// The bucket of a duration; the bounds are those of `MetricBounds.functionSeconds`.
     @inline(__always)
@@ -82,28 +129,58 @@ struct FunctionStatistics: ~Copyable {
         told = series.end()
     }
 
+    // MARK: State
+
     borrowing func encode(into buffer: inout RawBuffer) {
-        buffer.append(integer: entries)
-        buffer.append(integer: completed)
-        buffer.append(integer: slow)
-        buffer.append(integer: unmatchedExits)
-        buffer.append(integer: total.value)
-        buffer.append(integer: maxNanoseconds)
-        buffer.append(integer: callCount)
-        buffer.append(integer: averageMicroseconds)
-        for index in buckets.indices { buffer.append(integer: buckets[index]) }
+        buffer.append(varint: entries)
+        buffer.append(varint: completed)
+        buffer.append(varint: slow)
+        buffer.append(varint: unmatchedExits)
+        buffer.append(varint: total.value)
+        buffer.append(varint: UInt64(bitPattern: maxNanoseconds))
+        buffer.append(varint: callCount)
+        buffer.append(varint: averageMicroseconds)
+        for index in buckets.indices { buffer.append(varint: buckets[index]) }
         rules.encode(into: &buffer)
         name.encode(into: &buffer)
+        buffer.append(byte: isInWindow ? 1 : 0)
+        guard isInWindow else { return }
+        buffer.append(varint: entries &- mark.entries)
+        buffer.append(varint: completed &- mark.completed)
+        buffer.append(varint: slow &- mark.slow)
+        buffer.append(varint: unmatchedExits &- mark.unmatchedExits)
+        window.encode(into: &buffer)
     }
 
-    init(decoding reader: inout StateReader) throws(TraceError) {
+    /// `isFixed`: in the form of versions before, whose numbers all had eight bytes, and whose window stood elsewhere.
+    init(decoding reader: inout StateReader, isFixed: Bool) throws(TraceError) {
+        func number() throws(TraceError) -> UInt64 {
+            isFixed ? try reader.integer(UInt64.self) : try reader.varint()
+        }
         var counts: [UInt64] = []
-        for _ in 0..<8 { counts.append(try reader.integer(UInt64.self)) }
+        for _ in 0..<8 { counts.append(try number()) }
         var buckets = InlineArray<11, UInt64>(repeating: 0)
-        for index in buckets.indices { buckets[index] = try reader.integer(UInt64.self) }
+        for index in buckets.indices { buckets[index] = try number() }
         let rules = try FunctionRules(decoding: &reader)
-        name = try OwnedName(decoding: &reader)
+        let name = try OwnedName(decoding: &reader)
+        var mark = FunctionMark(
+            entries: counts[0],
+            completed: counts[1],
+            slow: counts[2],
+            unmatchedExits: counts[3]
+        )
+        var window = FunctionWindow()
+        if !isFixed, try reader.integer(UInt8.self) == 1 {
+            mark.entries &-= try reader.varint()
+            mark.completed &-= try reader.varint()
+            mark.slow &-= try reader.varint()
+            mark.unmatchedExits &-= try reader.varint()
+            window = try FunctionWindow(decoding: &reader)
+        }
+        self.name = name
         self.rules = rules
+        self.mark = mark
+        self.window = window
         entries = counts[0]
         completed = counts[1]
         slow = counts[2]

@@ -1,6 +1,7 @@
 import SystemIO
 import TraceMetrics
 import TraceModel
+import TraceSummaries
 import TraceWire
 
 /// The functions of one process by name. A function keeps its position for the process's life.
@@ -47,6 +48,9 @@ struct FunctionTable: ~Copyable {
             byteCount: isExit ? FunctionStatistics.exitBytes : FunctionStatistics.eventBytes
         )
     }
+
+    @inline(__always)
+    func prefetchSketch(_ position: Int) { statistics[position].pointee.prefetchSketch() }
 
     @inline(__always)
     func prefetchName(_ position: Int) {
@@ -122,8 +126,41 @@ struct FunctionTable: ~Copyable {
         dirty.removeAll(keepingCapacity: true)
     }
 
+    /// Visits the functions that the open window has seen, and begins a new one. Those whose names summaries cut may be
+    /// several of one name there: `activity` puts them together.
+    func takeWindow(
+        _ activity: UnsafeMutablePointer<WindowActivity>,
+        _ visit: (SummaryPart, _ table: Int, _ place: inout UInt32) -> Void
+    ) {
+        let (ahead, sketchAhead) = (8, 4)
+        for position in 0..<statistics.count {
+            if position + ahead < statistics.count {
+                prefetch(
+                    statistics[position + ahead],
+                    byteCount: MemoryLayout<FunctionStatistics>.size
+                )
+            }
+            if position + sketchAhead < statistics.count {
+                prefetchName(position + sketchAhead)
+                prefetchSketch(position + sketchAhead)
+            }
+            statistics[position].pointee.takeWindow { part, place in
+                if part.item.count < Limits.summaryNameBytesMax {
+                    visit(part, 1, &place)
+                } else {
+                    activity.pointee.called(part)
+                }
+            }
+        }
+    }
+
+    // MARK: State
+
+    /// Set in the number of functions where they are not in the form of versions before.
+    private static let packed: UInt32 = 1 << 31
+
     borrowing func encode(into buffer: inout RawBuffer) {
-        buffer.append(integer: UInt32(statistics.count))
+        buffer.append(integer: UInt32(statistics.count) | Self.packed)
         let namesAhead = 8
         for position in 0..<statistics.count {
             if position + namesAhead < statistics.count { prefetchName(position + namesAhead) }
@@ -132,8 +169,12 @@ struct FunctionTable: ~Copyable {
     }
 
     init(decoding reader: inout StateReader) throws(TraceError) {
-        for _ in 0..<(try reader.integer(UInt32.self)) {
-            let function = try FunctionStatistics(decoding: &reader)
+        let count = try reader.integer(UInt32.self)
+        for _ in 0..<(count & ~Self.packed) {
+            let function = try FunctionStatistics(
+                decoding: &reader,
+                isFixed: count & Self.packed == 0
+            )
             let hash = NameHash.of(function.name.view)
             _ = append(function, hash)
         }

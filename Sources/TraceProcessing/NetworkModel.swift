@@ -1,6 +1,7 @@
 import SystemIO
 import TraceMetrics
 import TraceModel
+import TraceSummaries
 import TraceWire
 
 /// Network traffic of one process.
@@ -34,8 +35,7 @@ struct NetworkModel: ProcessModel, ~Copyable {
     borrowing func lookAhead(
         _ look: Int,
         at event: UnsafePointer<NetworkEvent>,
-        _ found: Int,
-        _ activity: UnsafePointer<WindowActivity>
+        _ found: Int
     ) -> Int {
         if look == 0 {
             guard event.pointee.destinationPort != 0,
@@ -44,7 +44,7 @@ struct NetworkModel: ProcessModel, ~Copyable {
             return connections.prefetchIndex(key(of: event.pointee, UInt8(number)))
         }
         if look == 1 { return connections.prefetchPlace(found) }
-        guard found >= 0 else { return found }
+        guard found >= 0, found < connections.count else { return -1 }
         if look == 2 {
             connections.prefetchConnection(found)
         } else {
@@ -163,7 +163,14 @@ struct NetworkModel: ProcessModel, ~Copyable {
         connections.evictOlderHalf(totals, activity)
     }
 
-    mutating func tellWindow(to activity: UnsafeMutablePointer<WindowActivity>) {
+    mutating func takeWindow(
+        _ activity: UnsafeMutablePointer<WindowActivity>,
+        _ visit: (SummaryPart, _ table: Int, _ place: inout UInt32) -> Void
+    ) {
+        tellWindow(to: activity)
+    }
+
+    private mutating func tellWindow(to activity: UnsafeMutablePointer<WindowActivity>) {
         connections.tellWindow(protocols, to: activity)
     }
 

@@ -1,6 +1,7 @@
 import SystemIO
 import TraceMetrics
 import TraceModel
+import TraceSummaries
 import TraceWire
 
 /// What one traced process looks like to one resource's processor: its state, and what an event does to
@@ -22,13 +23,9 @@ protocol ProcessModel: ~Copyable {
     static var looks: Int { get }
 
     /// Sends for the memory that an event applied soon will need: what one look has sent for is there at the
-    /// next one. Changes nothing. Takes and returns what the looks at one event have found so far, 0 at first.
-    borrowing func lookAhead(
-        _ look: Int,
-        at event: UnsafePointer<Event>,
-        _ found: Int,
-        _ activity: UnsafePointer<WindowActivity>
-    ) -> Int
+    /// next one. Changes nothing. Takes and returns what the looks at one event have found so far, 0 at first; other
+    /// events are applied between two looks, so that what was found may have gone.
+    borrowing func lookAhead(_ look: Int, at event: UnsafePointer<Event>, _ found: Int) -> Int
 
     /// The process's first event in a new window is about to be applied: what was going on at the
     /// rotation appears in the new files too.
@@ -46,9 +43,12 @@ protocol ProcessModel: ~Copyable {
         _ activity: UnsafeMutablePointer<WindowActivity>
     )
 
-    /// The open window is about to be summed up: what the model counts of it in its own state goes to where
-    /// all else is, and begins anew.
-    mutating func tellWindow(to activity: UnsafeMutablePointer<WindowActivity>)
+    /// The open window is being summed up: what the model counts of it in its own state is visited, or goes to where all
+    /// else is, and begins anew.
+    mutating func takeWindow(
+        _ activity: UnsafeMutablePointer<WindowActivity>,
+        _ visit: (SummaryPart, _ table: Int, _ place: inout UInt32) -> Void
+    )
 
     /// Whether time that passes without events can lead to findings.
     var needsTicks: Bool { get }
@@ -76,12 +76,7 @@ protocol ProcessModel: ~Copyable {
 extension ProcessModel where Self: ~Copyable {
     static var looks: Int { 0 }
 
-    borrowing func lookAhead(
-        _ look: Int,
-        at event: UnsafePointer<Event>,
-        _ found: Int,
-        _ activity: UnsafePointer<WindowActivity>
-    ) -> Int { 0 }
+    borrowing func lookAhead(_ look: Int, at event: UnsafePointer<Event>, _ found: Int) -> Int { 0 }
 
     mutating func windowBegins(_ context: inout EventContext) {}
 
@@ -94,7 +89,10 @@ extension ProcessModel where Self: ~Copyable {
         _ activity: UnsafeMutablePointer<WindowActivity>
     ) {}
 
-    mutating func tellWindow(to activity: UnsafeMutablePointer<WindowActivity>) {}
+    mutating func takeWindow(
+        _ activity: UnsafeMutablePointer<WindowActivity>,
+        _ visit: (SummaryPart, _ table: Int, _ place: inout UInt32) -> Void
+    ) {}
 
     var needsTicks: Bool { false }
 

@@ -39,6 +39,13 @@ struct ProcessTable<Model: ProcessModel & ~Copyable>: ~Copyable {
         return last
     }
 
+    /// The process that is probably meant, for looking ahead: equal hashes are enough. Its memory is not touched.
+    @inline(__always)
+    func probable(host: HostID, pid: UInt32) -> Entry? {
+        let position = index.probable(Int(truncatingIfNeeded: hash(host, pid)))
+        return position < 0 ? nil : places[position]
+    }
+
     /// Adds a process that `find` does not know.
     mutating func insert(_ entry: consuming ProcessEntry<Model>) -> Entry {
         let place = Entry.allocate(capacity: 1)

@@ -7,6 +7,13 @@ import TraceModel
 struct SlotTotals: BitwiseCopyable {
     var events: UInt64 = 0
     var timestampsInvalid: UInt64 = 0
+    /// What its processes' models remember, together.
+    var remembered = 0
+    /// Whether anything changed since the last collection.
+    var isDirty = false
+    /// Whether the next collection has to name everything, as series went.
+    var isFullNeeded = false
+    // What every event needs stands above, in one cache line.
     /// By rule.
     var findings = InlineArray<25, UInt64>(repeating: 0)
     var namesCut: UInt64 = 0
@@ -18,14 +25,8 @@ struct SlotTotals: BitwiseCopyable {
     var allocationsEvicted: UInt64 = 0
     var connectionsEvicted: UInt64 = 0
     var processes: UInt32 = 0
-    /// What its processes' models remember, together.
-    var remembered = 0
     /// When the slot was last looked through for quiet processes: a tick's arrival.
     var quietCheck = EpochNanoseconds.min
-    /// Whether anything changed since the last collection.
-    var isDirty = false
-    /// Whether the next collection has to name everything, as series went.
-    var isFullNeeded = false
 
     func encode(into buffer: inout RawBuffer) {
         for count in [

@@ -1,7 +1,7 @@
 import TraceModel
 import TraceSummaries
 
-/// Turns what processes did in a window into rows of its summary.
+/// Turns what processes did in a window into rows of its summary; a new window of theirs begins with it.
 enum SummaryBuilder {
     /// Adds the rows of a process.
     static func add<Model: ProcessModel & ~Copyable>(
@@ -10,7 +10,8 @@ enum SummaryBuilder {
         to summary: inout WindowSummary
     ) {
         addProcess(entry.pointee.activity, to: &summary)
-        forEachRow(of: entry, host: host) { summary.add($0, toTable: $1, place: &$2) }
+        let owner = owner(of: entry, host: host)
+        takeParts(of: entry) { summary.add($0, of: owner, toTable: $1, place: &$2) }
     }
 
     /// Counts what a process did whose own rows can't be kept.
@@ -21,37 +22,35 @@ enum SummaryBuilder {
     ) {
         if entry.pointee.activity.pointee.isEmpty { return }
         addProcess(entry.pointee.activity, to: &summary)
-        forEachRow(of: entry, host: host) { row, table, _ in summary.count(row, inTable: table) }
+        let owner = owner(of: entry, host: host)
+        takeParts(of: entry) { part, table, _ in summary.count(part, of: owner, inTable: table) }
     }
 
-    /// Visits the process's rows with the tables they belong to, and their last places in what adds them up.
-    private static func forEachRow<Model: ProcessModel & ~Copyable>(
+    /// Visits the process's parts with the tables they belong to, and their last places in what adds them up.
+    private static func takeParts<Model: ProcessModel & ~Copyable>(
         of entry: ProcessTable<Model>.Entry,
-        host: String,
-        _ visit: (SummaryRow, Int, inout UInt32) -> Void
+        _ visit: (SummaryPart, Int, inout UInt32) -> Void
     ) {
         let activity = entry.pointee.activity
-        entry.pointee.model.tellWindow(to: activity)
-        let host = Array(host.utf8)
-        let name = entry.pointee.model.processName().cut(at: Limits.summaryNameBytesMax)
-        let process = name.isEmpty ? Array("pid-\(entry.pointee.pid)".utf8) : Array(name.buffer)
-        func row(
-            _ item: [UInt8],
-            _ values: SummaryValues,
-            _ sketch: QuantileSketch = QuantileSketch()
-        ) -> SummaryRow {
-            let key = SummaryRow.Key(host: host, pid: entry.pointee.pid, item: item)
-            return SummaryRow(key: key, process: process, values: values, sketch: sketch)
-        }
         var place = UInt32.max
-        visit(row([], activity.pointee.process), 0, &place)
-        activity.pointee.forEachUsedItem { item in
-            visit(
-                row(item.pointee.name, item.pointee.values, item.pointee.sketch),
-                item.pointee.table,
-                &item.pointee.place
-            )
+        withUnsafePointer(to: QuantileSketch()) { none in
+            let process = activity.pointee.process
+            visit(SummaryPart(item: .empty, values: process, sketch: none), 0, &place)
         }
+        entry.pointee.model.takeWindow(activity, visit)
+        activity.pointee.takeWindow(visit)
+    }
+
+    private static func owner<Model: ProcessModel & ~Copyable>(
+        of entry: ProcessTable<Model>.Entry,
+        host: String
+    ) -> SummaryOwner {
+        let name = entry.pointee.model.processName().cut(at: Limits.summaryNameBytesMax)
+        return SummaryOwner(
+            host: Array(host.utf8),
+            pid: entry.pointee.pid,
+            process: name.isEmpty ? Array("pid-\(entry.pointee.pid)".utf8) : Array(name.buffer)
+        )
     }
 
     private static func addProcess(

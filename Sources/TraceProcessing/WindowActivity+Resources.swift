@@ -9,32 +9,22 @@ extension WindowActivity {
     // MARK: Functions
 
     @inline(__always)
-    mutating func entered(_ function: Int, name: () -> ByteView) {
-        process.add(1, to: 1)
-        add(1, to: 0, ofItem: item(1, number: function, name: name))
-    }
+    mutating func entered() { process.add(1, to: 1) }
 
     @inline(__always)
-    mutating func completed(
-        _ function: Int,
-        nanoseconds: UInt64,
-        isSlow: Bool,
-        name: () -> ByteView
-    ) {
-        let position = item(1, number: function, name: name)
+    mutating func completed(nanoseconds: UInt64, isSlow: Bool) {
         process.add(nanoseconds, to: 2)
-        add(1, to: 1, ofItem: position)
-        add(nanoseconds, to: 2, ofItem: position)
-        raise(3, to: nanoseconds, ofItem: position)
-        sample(nanoseconds, ofItem: position)
-        guard isSlow else { return }
-        process.add(1, to: 3)
-        add(1, to: 4, ofItem: position)
+        if isSlow { process.add(1, to: 3) }
     }
 
-    @inline(__always)
-    mutating func unmatchedExit(_ function: Int, name: () -> ByteView) {
-        add(1, to: 5, ofItem: item(1, number: function, name: name))
+    /// What a function adds to the item of its name, which is cut.
+    mutating func called(_ function: SummaryPart) {
+        let position = item(1, named: function.item)
+        for column in [0, 1, 2, 4, 5] {
+            add(function.values[column], to: column, ofItem: position)
+        }
+        raise(3, to: function.values[3], ofItem: position)
+        merge(function.sketch, intoItem: position)
     }
 
     // MARK: CPU

@@ -28,6 +28,18 @@ struct WindowActivity: ~Copyable {
             }
         }
 
+        /// Visits it, then forgets what it has seen.
+        mutating func take(_ visit: (SummaryPart, _ table: Int, _ place: inout UInt32) -> Void) {
+            name.withUnsafeBytes { name in
+                withUnsafePointer(to: &sketch) { sketch in
+                    let part = SummaryPart(item: ByteView(name), values: values, sketch: sketch)
+                    visit(part, table, &place)
+                }
+            }
+            values = SummaryValues()
+            sketch.removeAll()
+        }
+
         /// Whether the window has seen anything of it. By its address, as the compiler would copy it.
         @inline(__always)
         static func isUsed(_ item: UnsafePointer<Item>) -> Bool {
@@ -41,8 +53,6 @@ struct WindowActivity: ~Copyable {
     /// Those of the open window, and some that were of earlier ones.
     private var items = ActivityItems()
     private var index = IndexTable(capacity: 0)
-    /// By the caller's own numbers of items: position in `items` + 1, 0 for none.
-    private var numbered = RawArray<UInt32>(capacity: 8)
 
     init() {}
 
@@ -56,20 +66,29 @@ struct WindowActivity: ~Copyable {
         lastTime = max(lastTime, time)
     }
 
-    /// Forgets the window. A process goes on with what it did before, as a rule: its items keep their places
-    /// and memory, unless many of them were not used.
-    mutating func beginWindow() {
-        guard (items.count - usedItemCount) * 4 <= items.count else {
+    /// Visits the items of which the window has seen something, with their tables and their places in what adds up rows by
+    /// name; then a new window begins. A process goes on with what it did before, as a rule: its items keep
+    /// their places and memory, unless many of them were not used.
+    mutating func takeWindow(_ visit: (SummaryPart, _ table: Int, _ place: inout UInt32) -> Void) {
+        var used = 0
+        let itemsAhead = 8
+        for position in 0..<items.count {
+            if position + itemsAhead < items.count {
+                items[position + itemsAhead].pointee.prefetchName()
+                items[position + itemsAhead].pointee.prefetchSketch()
+            }
+            let item = items[position]
+            guard Item.isUsed(item) else { continue }
+            used += 1
+            item.pointee.take(visit)
+        }
+        guard (items.count - used) * 4 <= items.count else {
             self = WindowActivity()
             return
         }
         process = SummaryValues()
         firstTime = .max
         lastTime = .min
-        for position in 0..<items.count {
-            items[position].pointee.values = SummaryValues()
-            items[position].pointee.sketch.removeAll()
-        }
     }
 
     // MARK: Items
@@ -78,32 +97,8 @@ struct WindowActivity: ~Copyable {
 
     private var usedItemCount: Int {
         var count = 0
-        forEachUsedItem { _ in count += 1 }
+        for position in 0..<items.count where Item.isUsed(items[position]) { count += 1 }
         return count
-    }
-
-    /// Visits what the window has seen something of.
-    @inline(__always)
-    func forEachUsedItem(_ visit: (UnsafeMutablePointer<Item>) -> Void) {
-        let itemsAhead = 8
-        for position in 0..<items.count {
-            if position + itemsAhead < items.count {
-                items[position + itemsAhead].pointee.prefetchName()
-                items[position + itemsAhead].pointee.prefetchSketch()
-            }
-            if Item.isUsed(items[position]) { visit(items[position]) }
-        }
-    }
-
-    /// The position in `items` of an item that the model keeps under a number of its own; `name` is asked
-    /// for once.
-    @inline(__always)
-    mutating func item(_ table: Int, number: Int, name: () -> ByteView) -> Int {
-        if number < numbered.count, numbered[number] > 0 { return Int(numbered[number]) - 1 }
-        let position = item(table, named: name())
-        while numbered.count <= number { numbered.append(0) }
-        numbered[number] = UInt32(position + 1)
-        return position
     }
 
     /// The position in `items` of the item of this name, which is cut.
@@ -122,24 +117,6 @@ struct WindowActivity: ~Copyable {
             let item = items[$0]
             return item.pointee.table == table && item.pointee.name.elementsEqual(name.buffer)
         }
-    }
-
-    /// Sends for where the caller's number is noted.
-    @inline(__always)
-    func prefetchPlace(number: Int) { prefetch(numbered.base + number) }
-
-    /// Sends for an item by the caller's number for it, where there is one already.
-    @inline(__always)
-    func prefetchItem(number: Int) {
-        guard number < numbered.count, numbered[number] > 0 else { return }
-        prefetch(items[Int(numbered[number]) - 1], byteCount: MemoryLayout<Item>.size)
-    }
-
-    /// Sends for what the item has sampled.
-    @inline(__always)
-    func prefetchSketch(number: Int) {
-        guard number < numbered.count, numbered[number] > 0 else { return }
-        items[Int(numbered[number]) - 1].pointee.prefetchSketch()
     }
 
     private mutating func insert(_ item: Item, _ hash: UInt64) -> Int {
@@ -165,6 +142,10 @@ struct WindowActivity: ~Copyable {
     @inline(__always)
     mutating func sample(_ value: UInt64, ofItem position: Int) {
         items[position].pointee.sketch.insert(value)
+    }
+
+    mutating func merge(_ sketch: UnsafePointer<QuantileSketch>, intoItem position: Int) {
+        items[position].pointee.sketch.merge(sketch.pointee)
     }
 
     // MARK: State

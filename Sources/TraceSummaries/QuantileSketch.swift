@@ -58,7 +58,7 @@ package struct QuantileSketch: Sendable, Equatable {
     package mutating func removeAll() { cells.removeAll(keepingCapacity: true) }
 
     /// Adds what another one has seen. O(buckets of both).
-    package mutating func merge(_ other: QuantileSketch) {
+    package mutating func merge(_ other: borrowing QuantileSketch) {
         if other.cells.isEmpty { return }
         if cells.isEmpty {
             cells = other.cells
@@ -71,26 +71,36 @@ package struct QuantileSketch: Sendable, Equatable {
             }
             return
         }
-        var merged: [UInt64] = []
-        merged.reserveCapacity(cells.count + other.cells.count)
-        var (left, right) = (0, 0)
-        while left < cells.count || right < other.cells.count {
-            let mine = left < cells.count ? cells[left] >> Self.countBits : .max
-            let others = right < other.cells.count ? other.cells[right] >> Self.countBits : .max
-            if mine == others {
-                merged.append(Self.grown(cells[left], by: other.cells[right] & Self.countMax))
-                left += 1
-                right += 1
-            } else if mine < others {
-                merged.append(cells[left])
-                left += 1
+        let known = cells.count
+        cells.append(contentsOf: repeatElement(0, count: missing(other)))
+        // From the greatest down, so that what is moved up makes room for itself.
+        var (mine, others, free) = (known - 1, other.cells.count - 1, cells.count - 1)
+        while others >= 0 {
+            let key = other.cells[others] & ~Self.countMax
+            if mine >= 0, cells[mine] & ~Self.countMax > key {
+                cells[free] = cells[mine]
+                mine -= 1
+            } else if mine >= 0, cells[mine] & ~Self.countMax == key {
+                cells[free] = Self.grown(cells[mine], by: other.cells[others] & Self.countMax)
+                (mine, others) = (mine - 1, others - 1)
             } else {
-                merged.append(other.cells[right])
-                right += 1
+                cells[free] = other.cells[others]
+                others -= 1
             }
+            free -= 1
         }
-        cells = merged
         collapse()
+    }
+
+    /// How many buckets of the other one are not among these.
+    private func missing(_ other: borrowing QuantileSketch) -> Int {
+        var (count, mine) = (0, 0)
+        for cell in other.cells {
+            let key = cell & ~Self.countMax
+            while mine < cells.count, cells[mine] & ~Self.countMax < key { mine += 1 }
+            if mine == cells.count || cells[mine] & ~Self.countMax != key { count += 1 }
+        }
+        return count
     }
 
     /// Adds values of a bucket, as `buckets` gave it. `index` is below 65,536.

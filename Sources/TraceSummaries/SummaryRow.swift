@@ -48,8 +48,10 @@ package struct SummaryRow: Sendable, Equatable {
 
     /// What it takes of the budget of rows that add up others: never less when more is added to it.
     var cost: Int {
-        Self.fixedCost + key.host.count + key.item.count + Self.bucketCost * sketch.bucketCount
+        Self.fixedCost + key.host.count + key.item.count + Self.cost(ofBuckets: sketch.bucketCount)
     }
+
+    static func cost(ofBuckets count: Int) -> Int { bucketCost * count }
 
     /// Of an encoded row all but its names and its sketch; of the sketch one bucket.
     private static let fixedCost = 128

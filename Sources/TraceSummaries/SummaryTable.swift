@@ -32,23 +32,25 @@ package struct SummaryTable: Sendable, Equatable {
     package var isComplete: Bool { hashEnd == .max }
 
     /// Adds a row that is not there yet.
-    package mutating func add(_ row: SummaryRow) {
-        count(row.values, row.sketch)
-        guard mayStandInList(row) else { return }
-        rows.append(row)
+    mutating func add(_ part: SummaryPart, of owner: SummaryOwner) {
+        count(part)
+        guard mayStandInList(part) else { return }
+        rows.append(part.row(of: owner))
         if rows.count >= Self.pendingRowsMax { keepTop() }
     }
 
-    private func mayStandInList(_ row: SummaryRow) -> Bool {
+    private func mayStandInList(_ part: SummaryPart) -> Bool {
         floors.isEmpty
-            || floors.indices.contains { schema.weight(of: row, inList: $0) >= floors[$0] }
+            || floors.indices.contains {
+                schema.weight(of: part.values, part.sketch.pointee, inList: $0) >= floors[$0]
+            }
     }
 
     /// Adds a row to the totals only: its process is not known any more.
-    package mutating func count(_ values: SummaryValues, _ sketch: QuantileSketch) {
+    mutating func count(_ part: SummaryPart) {
         rowCount += 1
-        schema.combine(values, into: &totals, isLater: false)
-        self.sketch.merge(sketch)
+        schema.combine(part.values, into: &totals, isLater: false)
+        sketch.merge(part.sketch.pointee)
     }
 
     /// Adds another worker's table of the same window, or one of a later window.
@@ -86,23 +88,38 @@ package struct SummaryTable: Sendable, Equatable {
 
     /// Adds what a process's row adds to its own row here, which is at `place` as a rule. The totals are those of the
     /// table that it came from.
-    mutating func addUp(_ row: SummaryRow, _ place: inout UInt32) {
-        guard !isComplete || place >= rows.count || !schema.addsUp(row, in: rows[Int(place)]) else {
-            combine(row, into: Int(place), isLater: false)
-            return keepWithinMemory()
-        }
-        var row = row
-        row.key = schema.key(of: row)
-        row.process = []
+    mutating func addUp(_ part: SummaryPart, of owner: SummaryOwner, _ place: inout UInt32) {
+        if isComplete, combine(part, of: owner, intoRowAt: Int(place)) { return keepWithinMemory() }
+        let key = schema.key(of: part, of: owner)
+        let row = SummaryRow(
+            key: key,
+            process: [],
+            values: part.values,
+            sketch: part.sketch.pointee
+        )
         addUp(row, isLater: false)
-        place = positions[row.key].map { UInt32($0) } ?? .max
+        place = positions[key].map { UInt32($0) } ?? .max
     }
 
-    private mutating func combine(_ row: SummaryRow, into position: Int, isLater: Bool) {
-        cost -= rows[position].cost
-        schema.combine(row.values, into: &rows[position].values, isLater: isLater)
-        rows[position].sketch.merge(row.sketch)
-        cost += rows[position].cost
+    /// False, and nothing done, where the row of that place is another one's.
+    private mutating func combine(
+        _ part: SummaryPart,
+        of owner: SummaryOwner,
+        intoRowAt place: Int
+    ) -> Bool {
+        let (schema, before) = (schema, cost)
+        cost = rows.withUnsafeMutableBufferPointer { rows in
+            guard place < rows.count, let row = rows.baseAddress.map({ $0 + place }),
+                schema.addsUp(part, of: owner, in: row)
+            else { return -1 }
+            let buckets = row.pointee.sketch.bucketCount
+            schema.combine(part.values, into: &row.pointee.values, isLater: false)
+            row.pointee.sketch.merge(part.sketch.pointee)
+            return before + SummaryRow.cost(ofBuckets: row.pointee.sketch.bucketCount - buckets)
+        }
+        guard cost < 0 else { return true }
+        cost = before
+        return false
     }
 
     private mutating func keepWithinMemory() {
@@ -117,7 +134,10 @@ package struct SummaryTable: Sendable, Equatable {
     private mutating func addUp(_ row: SummaryRow, isLater: Bool) {
         guard isComplete || Self.hash(row) < hashEnd else { return }
         if let position = positions[row.key] {
-            combine(row, into: position, isLater: isLater)
+            cost -= rows[position].cost
+            schema.combine(row.values, into: &rows[position].values, isLater: isLater)
+            rows[position].sketch.merge(row.sketch)
+            cost += rows[position].cost
         } else {
             positions[row.key] = rows.count
             rows.append(row)

@@ -1,3 +1,6 @@
+import Glibc
+import TraceModel
+
 /// The columns and top lists of one table of a summary. A row is a process, or an item of a process, or what
 /// the items of one name of several processes add up to.
 package struct SummaryTableSchema: Sendable {
@@ -134,12 +137,12 @@ package struct SummaryTableSchema: Sendable {
     }
 
     /// What the row that adds it up goes by.
-    func key(of row: SummaryRow) -> SummaryRow.Key {
-        switch scope {
-        case .process: row.key
-        case .host: SummaryRow.Key(host: row.key.host, pid: 0, item: row.key.item)
-        case .everywhere: SummaryRow.Key(host: [], pid: 0, item: row.key.item)
-        }
+    func key(of part: SummaryPart, of owner: SummaryOwner) -> SummaryRow.Key {
+        SummaryRow.Key(
+            host: scope == .everywhere ? [] : owner.host,
+            pid: scope == .process ? owner.pid : 0,
+            item: Array(part.item.buffer)
+        )
     }
 
     /// Takes a row's numbers into those of the same row, or of all rows together. `isLater`: of a later
@@ -155,28 +158,45 @@ package struct SummaryTableSchema: Sendable {
         }
     }
 
-    /// Whether `overall` is the row that adds up the other one.
-    func addsUp(_ row: SummaryRow, in overall: SummaryRow) -> Bool {
-        overall.key.item == row.key.item
-            && (scope == .everywhere || (scope == .host && overall.key.host == row.key.host))
+    /// Whether `overall` is the row that adds up the part. By its address, as the compiler would copy it.
+    func addsUp(
+        _ part: SummaryPart,
+        of owner: SummaryOwner,
+        in overall: UnsafePointer<SummaryRow>
+    ) -> Bool {
+        let isSame = overall.pointee.key.item.withUnsafeBytes { item in
+            guard item.count == part.item.count else { return false }
+            guard let left = item.baseAddress, let right = part.item.start else { return true }
+            return memcmp(left, right, item.count) == 0
+        }
+        return isSame
+            && (scope == .everywhere
+                || (scope == .host && overall.pointee.key.host == owner.host))
     }
 
     /// What a list is ordered by.
     package func weight(of row: SummaryRow, in list: List) -> Double {
-        weight(of: row, by: list.order)
+        weight(of: row.values, row.sketch, by: list.order)
     }
 
-    func weight(of row: SummaryRow, inList position: Int) -> Double {
-        weight(of: row, by: orders[position])
+    func weight(
+        of values: SummaryValues,
+        _ sketch: borrowing QuantileSketch,
+        inList position: Int
+    ) -> Double {
+        weight(of: values, sketch, by: orders[position])
     }
 
-    private func weight(of row: SummaryRow, by order: List.Order) -> Double {
+    private func weight(
+        of values: SummaryValues,
+        _ sketch: borrowing QuantileSketch,
+        by order: List.Order
+    ) -> Double {
         switch order {
-        case .column(let column): Double(row.values[column])
-        case .sum(let left, let right):
-            Double(SummaryValues.sum(row.values[left], row.values[right]))
-        case .mean: mean?.value(of: row.values) ?? 0
-        case .p99: Double(row.sketch.quantile(0.99) ?? 0)
+        case .column(let column): Double(values[column])
+        case .sum(let left, let right): Double(SummaryValues.sum(values[left], values[right]))
+        case .mean: mean?.value(of: values) ?? 0
+        case .p99: Double(sketch.quantile(0.99) ?? 0)
         }
     }
 }

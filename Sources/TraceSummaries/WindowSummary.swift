@@ -41,21 +41,31 @@ package struct WindowSummary: Sendable, Equatable {
 
     /// Adds a row to a table by process, and to the one that adds such rows up. `place` is where that one had the row's
     /// name last, as far as the caller knows, and is kept up to date.
-    package mutating func add(_ row: SummaryRow, toTable table: Int, place: inout UInt32) {
-        tables[table].add(row)
-        addUp(row, ofTable: table, &place)
+    package mutating func add(
+        _ part: SummaryPart,
+        of owner: SummaryOwner,
+        toTable table: Int,
+        place: inout UInt32
+    ) {
+        tables[table].add(part, of: owner)
+        addUp(part, of: owner, table, &place)
     }
 
     /// The same, but does not keep the process's own row.
-    package mutating func count(_ row: SummaryRow, inTable table: Int) {
-        tables[table].count(row.values, row.sketch)
+    package mutating func count(_ part: SummaryPart, of owner: SummaryOwner, inTable table: Int) {
+        tables[table].count(part)
         var place = UInt32.max
-        addUp(row, ofTable: table, &place)
+        addUp(part, of: owner, table, &place)
     }
 
-    private mutating func addUp(_ row: SummaryRow, ofTable table: Int, _ place: inout UInt32) {
+    private mutating func addUp(
+        _ part: SummaryPart,
+        of owner: SummaryOwner,
+        _ table: Int,
+        _ place: inout UInt32
+    ) {
         for position in tables.indices where tables[position].schema.source == table {
-            tables[position].addUp(row, &place)
+            tables[position].addUp(part, of: owner, &place)
         }
     }
 

@@ -10,7 +10,7 @@ import TraceProcessing
 //
 // `checkpoints/<worker>.checkpoint`, a `MirroredFile`. Its body, little-endian: version u32, then the fields of
 // `WorkerCheckpoint` in their order (the LSN first, which `CheckpointPosition` reads), `renewed` last (version 4
-// ends without it). It describes the worker as of `lsn`: every record below is applied, its rows lie in the
+// ends without it; up to version 5 the numbers of functions stood in eight bytes each). It describes the worker as of `lsn`: every record below is applied, its rows lie in the
 // segments up to the recorded lengths, and those bytes are on the disk.
 //
 // Nobody is told of a checkpoint (the router trims, the aggregator merges) before both copies are durable. So
@@ -18,7 +18,8 @@ import TraceProcessing
 
 /// What a worker needs to go on from where it was.
 struct WorkerCheckpoint {
-    private static let version: UInt32 = 5
+    private static let version: UInt32 = 6
+    private static let versionBeforePacking: UInt32 = 5
     private static let versionBeforeRenewal: UInt32 = 4
 
     let lsn: LSN
@@ -95,9 +96,11 @@ struct WorkerCheckpoint {
             switch version {
             case CheckpointPosition.blankVersion:
                 return try blank(from: &reader, processor)
-            case versionBeforeRenewal, Self.version:
+            case versionBeforeRenewal, versionBeforePacking, Self.version:
                 var checkpoint = try state(from: &reader, processor, damaged: damaged(worker))
-                if version == Self.version { checkpoint.renewed = try reader.integer(UInt64.self) }
+                if version > versionBeforeRenewal {
+                    checkpoint.renewed = try reader.integer(UInt64.self)
+                }
                 return checkpoint
             default:
                 throw damaged(worker)

@@ -53,16 +53,25 @@ struct SummaryQueryTests {
             values[2] = nanoseconds
             values[3] = nanoseconds
             sketch.insert(nanoseconds)
-            summary.add(
-                SummaryRow(
-                    key: .init(host: Array("beta".utf8), pid: 3, item: Array(call.name.utf8)),
-                    process: Array("worker".utf8),
-                    values: values,
-                    sketch: sketch
-                ),
-                toTable: 1,
-                place: &place
-            )
+            var name = call.name
+            name.withUTF8 { name in
+                withUnsafePointer(to: sketch) { sketch in
+                    summary.add(
+                        SummaryPart(
+                            item: ByteView(UnsafeRawBufferPointer(name)),
+                            values: values,
+                            sketch: sketch
+                        ),
+                        of: SummaryOwner(
+                            host: Array("beta".utf8),
+                            pid: 3,
+                            process: Array("worker".utf8)
+                        ),
+                        toTable: 1,
+                        place: &place
+                    )
+                }
+            }
         }
         return summary
     }

@@ -69,4 +69,27 @@ import TraceModel
             #expect(byte == 9)
         }
     }
+
+    @Test func numbersOfAnyLengthComeBack() throws {
+        let numbers = (UInt64(0)..<64).flatMap { bit -> [UInt64] in
+            [1 << bit, (1 << bit) - 1, UInt64.max << bit]
+        }
+        var buffer = RawBuffer()
+        for number in numbers { buffer.append(varint: number) }
+        var reader = StateReader(buffer.bytes)
+        for number in numbers { try #expect(reader.varint() == number) }
+        #expect(reader.isAtEnd)
+    }
+
+    /// Too short, and more than 64 bits.
+    @Test(arguments: [
+        [], [0x80], [UInt8](repeating: 0xFF, count: 9), [UInt8](repeating: 0xFF, count: 12),
+    ])
+    func whatIsNoNumberIsRefused(_ bytes: [UInt8]) {
+        bytes.withUnsafeBytes { bytes in
+            var reader = StateReader(bytes)
+            let error = #expect(throws: TraceError.self) { try reader.varint() }
+            #expect(error?.code == .corrupt && reader.remaining == bytes.count)
+        }
+    }
 }

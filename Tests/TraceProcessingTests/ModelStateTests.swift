@@ -9,7 +9,7 @@ import TraceWire
 /// What a checkpoint holds is all there is to a processor.
 @Suite
 struct ModelStateTests {
-    @Test(arguments: [Resource.cpu, .memory, .network], [1, 2, 3] as [UInt64])
+    @Test(arguments: [Resource.function, .cpu, .memory, .network], [1, 2, 3] as [UInt64])
     func aLoadedProcessorGoesOnLikeTheOriginal(resource: Resource, seed: UInt64) throws {
         var random = SplitMix(seed: seed)
         let original = try ProcessorBench(resource)
@@ -31,7 +31,7 @@ struct ModelStateTests {
         #expect(loaded.samples().series == original.samples().series, "seed \(seed)")
     }
 
-    @Test(arguments: [Resource.cpu, .memory, .network])
+    @Test(arguments: [Resource.function, .cpu, .memory, .network])
     func aStateThatEndsEarlyIsRefused(resource: Resource) throws {
         var random = SplitMix(seed: 9)
         let bench = try ProcessorBench(resource)
@@ -41,6 +41,34 @@ struct ModelStateTests {
         for length in 0..<state.count {
             #expect(throws: TraceError.self) { try bench.load(state[..<length], of: slot) }
         }
+    }
+
+    /// Checkpoints up to version 5 had eight bytes for each of a function's numbers, and its window elsewhere.
+    @Test func aFunctionsStateOfBeforeComesBack() throws {
+        var old = RawBuffer()
+        old.append(integer: UInt32(1))
+        let numbers = [9, 7, 2, 1, 123_456_789, 99_000_000, 41, 17] as [UInt64]
+        for number in numbers { old.append(integer: number) }
+        for bucket in 0..<11 { old.append(integer: UInt64(bucket)) }
+        FunctionRules().encode(into: &old)
+        old.append(counted: Array("main".utf8))
+        var reader = StateReader(old.bytes)
+        let table = try FunctionTable(decoding: &reader)
+        #expect(reader.isAtEnd)
+        let activity = UnsafeMutablePointer<WindowActivity>.allocate(capacity: 1)
+        activity.initialize(to: WindowActivity())
+        defer {
+            activity.deinitialize(count: 1)
+            activity.deallocate()
+        }
+        table.takeWindow(activity) { _, _, _ in Issue.record("nothing was called in the window") }
+        var new = RawBuffer()
+        table.encode(into: &new)
+        #expect(new.count < old.count)
+        reader = StateReader(new.bytes)
+        _ = try reader.integer(UInt32.self)
+        for number in numbers { try #expect(reader.varint() == number) }
+        for bucket in 0..<11 { try #expect(reader.varint() == UInt64(bucket)) }
     }
 
     private static func fill(
@@ -53,6 +81,15 @@ struct ModelStateTests {
             let pid = UInt32(random.below(3) + 1)
             let comm = ["a", "b", ""][random.below(3)]
             switch resource {
+            case .function:
+                var event = BatchEncoder.Function()
+                (event.timestamp, event.tgid) = (time, pid)
+                event.pid = pid + UInt32(random.below(2))
+                event.eventType = Int32(random.below(2))
+                event.functionName = "f\(random.below(4))"
+                event.cookie = Int64(random.below(3))
+                event.callCount = UInt64(random.below(900))
+                batch.append(event)
             case .cpu:
                 var event = BatchEncoder.CPU()
                 (event.timestamp, event.pid, event.comm) = (time, pid, comm)

@@ -125,6 +125,47 @@ struct SummaryTests {
         #expect(tables["functions"]?["rows"] as? Int == 600)
     }
 
+    /// A function known from a window before begins anew in this one, and is left out where it was not called.
+    @Test func onlyTheWindowsOwnCallsCount() throws {
+        let before = [
+            Self.call("often", pid: 3, at: Self.start, milliseconds: 700),
+            Self.call("before", pid: 3, at: Self.start + 800_000_000, milliseconds: 1),
+        ]
+        let summary = try Self.summary(
+            .function,
+            windowsBefore: [before],
+            [
+                Self.call("often", pid: 3, at: Self.start + 1_000_000_000, milliseconds: 20),
+                Self.call("often", pid: 3, at: Self.start + 1_100_000_000, milliseconds: 40),
+            ]
+        )
+        let busiest = try Self.top(summary, "functions", "busiest")
+        #expect(busiest.map { $0["function"] as? String } == ["often"])
+        #expect(busiest[0]["calls"] as? Int == 2 && busiest[0]["completed"] as? Int == 2)
+        #expect(busiest[0]["total_ms"] as? Double == 60 && busiest[0]["max_ms"] as? Double == 40)
+        #expect(busiest[0]["slow_calls"] as? Int == 0)
+        let p99 = try #require(busiest[0]["p99_ms"] as? Double)
+        #expect(abs(p99 - 40) <= 0.4)
+        let tables = try #require(summary["tables"] as? [String: [String: Any]])
+        #expect(tables["functions"]?["rows"] as? Int == 1)
+    }
+
+    /// Names that are the same once they are cut have one row together.
+    @Test func longNamesThatAreCutAlike() throws {
+        let name = String(repeating: "n", count: Limits.summaryNameBytesMax)
+        let events = [name, name + "a", name + "b"].enumerated().map { number, name in
+            let time = Self.start + Int64(number) * 1_000_000_000
+            return Self.call(name, pid: 3, at: time, milliseconds: Int64(10 + number))
+        }
+        let summary = try Self.summary(.function, windowsBefore: [events], events)
+        for table in ["functions", "functions_overall"] {
+            let busiest = try Self.top(summary, table, "busiest")
+            #expect(busiest.map { $0["function"] as? String } == [name])
+            #expect(busiest[0]["calls"] as? Int == 3 && busiest[0]["total_ms"] as? Double == 33)
+            #expect(busiest[0]["max_ms"] as? Double == 12)
+        }
+    }
+
     @Test func kernelsOfAllProcessesAndDevicesOfAHost() throws {
         let launches = (UInt32(1)...5).map { pid in
             Self.encode { encoder in

@@ -29,7 +29,18 @@ struct OverallTableTests {
     private static func summary(_ rows: some Sequence<SummaryRow>) -> WindowSummary {
         var summary = WindowSummary(.function)
         var place = UInt32.max
-        for row in rows { summary.add(row, toTable: table, place: &place) }
+        for row in rows {
+            row.key.item.withUnsafeBytes { item in
+                withUnsafePointer(to: row.sketch) { sketch in
+                    summary.add(
+                        SummaryPart(item: ByteView(item), values: row.values, sketch: sketch),
+                        of: SummaryOwner(host: row.key.host, pid: row.key.pid, process: []),
+                        toTable: table,
+                        place: &place
+                    )
+                }
+            }
+        }
         summary.keepTop()
         return summary
     }
