@@ -19,13 +19,22 @@
 #include <grpc/support/time.h>
 
 // What the core calls at the end of a batch in place of putting a tag into a queue: `grpc_closure` of
-// core 29 (lib/iomgr/closure.h there), the fields behind the two first are the core's.
+// core 29 (lib/iomgr/closure.h there). All but `run` and `context` is the core's, and zero at first. What is
+// behind `error` a core built with NDEBUG does not have; Debian's has it, and writes to it.
 typedef struct trace_grpc_closure {
   uintptr_t next;
   void (*run)(void *context, void *status);
   void *context;
   uintptr_t error;
+  uint8_t is_scheduled;
+  uint8_t has_trace;
+  const char *created_in;
+  int32_t created_at;
+  const char *started_in;
+  int32_t started_at;
 } trace_grpc_closure;
+
+_Static_assert(sizeof(trace_grpc_closure) == 72, "as large as the core's own");
 
 // Out-parameters of a server's call; allocated in the call's arena, so they live as long as the call.
 typedef struct trace_grpc_cells {

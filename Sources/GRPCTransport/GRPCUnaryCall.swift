@@ -43,11 +43,7 @@ package final class GRPCUnaryCall: CompletionOwner, GateEntrant, @unchecked Send
 
     /// Answers OK with a message; copies it.
     package func reply(_ bytes: UnsafeRawBufferPointer) {
-        let isKept = server.withheld.keep {
-            let copy = unsafe [UInt8](bytes)
-            return { self.reply(copy) }
-        }
-        if isKept { return }
+        if unsafe server.withheld.keep(self, bytes) { return }
         unsafe answer(from: .handed) { cells, tag in
             // An empty message is a message too: the address only must not be null.
             unsafe trace_grpc_answer(
@@ -73,7 +69,7 @@ package final class GRPCUnaryCall: CompletionOwner, GateEntrant, @unchecked Send
 
     /// Answers OK with a message, within the core's context that an `AnswerRow` makes.
     func reply(inCore bytes: [UInt8]) {
-        if server.withheld.keep({ { self.reply(bytes) } }) { return }
+        if unsafe bytes.withUnsafeBytes({ unsafe server.withheld.keep(self, $0) }) { return }
         guard leave(.handed), server.queue.begin() else { return }
         unsafe cells.pointee.answered.context = Unmanaged.passRetained(self).toOpaque()
         unsafe cells.pointee.answered.run = { context, _ in

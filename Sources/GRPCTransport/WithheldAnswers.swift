@@ -1,13 +1,17 @@
 internal import Synchronization
 
-/// Answers kept back for the moment in which a server tells its clients to go elsewhere.
+/// Answers to unary calls kept back for the moment in which a server tells its clients to go elsewhere.
 ///
 /// A client that begins a call while its core takes note of that may see the call fail, where it is told
 /// not to begin such a call anew by itself (or is too old to). One that waits for an answer begins none.
+///
+/// They go out as one row. With the last of them the core closes the connection at once, and a socket closed
+/// while something unread lies in it (a client pings when answers come) is reset: what TCP's congestion
+/// window had kept back by then, as it does with many small segments, is lost, and with it those answers.
 final class WithheldAnswers: Sendable {
     private struct State {
         var isActive = false
-        var answers: [@Sendable () -> Void] = []
+        var answers: [(call: GRPCUnaryCall, message: [UInt8])] = []
     }
 
     /// Read before each answer; the lock is only taken while it is set.
@@ -27,15 +31,17 @@ final class WithheldAnswers: Sendable {
             defer { state = State() }
             return state.answers
         }
-        for answer in answers { answer() }
+        AnswerRow.send { row in
+            for (call, message) in answers { row.reply(to: call, message) }
+        }
     }
 
-    /// True: the answer is given later. `answer` makes what is to be done then.
-    func keep(_ answer: () -> @Sendable () -> Void) -> Bool {
+    /// True: the answer is given later. Copies `message` then.
+    func keep(_ call: GRPCUnaryCall, _ message: UnsafeRawBufferPointer) -> Bool {
         guard isActive.load(ordering: .acquiring) else { return false }
         return state.withLock { state in
             guard state.isActive else { return false }
-            state.answers.append(answer())
+            unsafe state.answers.append((call, [UInt8](message)))
             return true
         }
     }
