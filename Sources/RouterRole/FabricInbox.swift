@@ -45,6 +45,9 @@ final class FabricInbox: Sendable {
         if wasEmpty { wakeup.signal() }
     }
 
+    /// What was handed over since the stretches were last taken, in bytes.
+    var byteCount: Int { state.withLock { $0.bytes } }
+
     /// Everything handed over since the last call, in stretches that can go to the workers together: the groups of one
     /// follow one another, none but its last changes what workers are sent, and they are not too much for one message.
     func takeStretches() -> [ArraySlice<Delivery>] {

@@ -106,13 +106,17 @@ final class FabricLoop {
         }
     }
 
-    /// Lets more groups come where one follows another, so that workers are woken for several at once. Blocks for
-    /// `Limits.fabricSpacingNanoseconds` at most, and not at all where groups are further apart.
+    /// Lets more groups come where one follows another, so that a worker that is woken has what it needs at hand for
+    /// many events. Blocks for `Limits.fabricSpacingNanoseconds` at most, and not at all where groups are
+    /// further apart or many bytes wait.
     private func gather() {
         let end = lastGathered + Limits.fabricSpacingNanoseconds
-        let now = WallClock.monotonic()
-        if now < end { usleep(UInt32((end - now) / 1_000)) }
-        lastGathered = max(now, end)
+        var now = WallClock.monotonic()
+        while now < end, inbox.byteCount < Limits.shareStretchBytes {
+            usleep(UInt32(min(end - now, Limits.fabricLookNanoseconds) / 1_000))
+            now = WallClock.monotonic()
+        }
+        lastGathered = now
     }
 
     // MARK: Live groups

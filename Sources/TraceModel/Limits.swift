@@ -86,9 +86,11 @@ package enum Limits {
     // MARK: Fabric
     package static let workersPerResourceMax = 64
     /// Groups that go to the workers in one message; one alone may be larger.
-    package static let shareStretchBytes = 1 << 20
-    /// Groups go to the workers no more often than this.
-    package static let fabricSpacingNanoseconds: Int64 = 5_000_000
+    package static let shareStretchBytes = 4 << 20
+    /// Groups go to the workers no more often than this, unless there are `shareStretchBytes` of them.
+    package static let fabricSpacingNanoseconds: Int64 = 50_000_000
+    /// How often it is looked whether there are.
+    package static let fabricLookNanoseconds: Int64 = 5_000_000
     /// Unapplied bytes the router lets one worker hold.
     package static let workerCreditBytes = 32 << 20
     /// Durable groups that wait in memory for the fabric; beyond it the log is read instead.
@@ -278,7 +280,9 @@ package enum Limits {
             dedupClientsMax * (dedupSequencesMax * 16 + clientIDBytesMax + 32)
                 + verdictsMax * 32 < logFileHeadBytesMax
         )
-        precondition(shareStretchBytes <= workerCreditBytes)
+        precondition(shareStretchBytes <= min(workerCreditBytes, logRecordBytesMax))
+        precondition(2 * shareStretchBytes <= fabricInboxBytesMax)
+        precondition(fabricLookNanoseconds < fabricSpacingNanoseconds)
         precondition(commitGroupBytesMax <= logFileBytes)
         precondition(nameBytesMax <= stringFieldBytesMax)
         precondition(addressBytesMax + 16 <= nameBytesMax)

@@ -29,6 +29,16 @@ import TraceModel
         #expect(inbox.workLSN == 384 && inbox.durableLSN == 384)
     }
 
+    @Test func whatWaitsIsCounted() throws {
+        let inbox = try FabricInbox(durable: 0)
+        #expect(inbox.byteCount == 0)
+        let group = group(.batch, end: 128, bodyBytes: 1_000)
+        inbox.publish(group) { _ in }
+        #expect(inbox.byteCount == group.byteCount && inbox.byteCount >= 1_000)
+        _ = inbox.takeStretches()
+        #expect(inbox.byteCount == 0)
+    }
+
     private func stretches(_ groups: [CommitGroup]) throws -> [[LSN]] {
         let inbox = try FabricInbox(durable: 0)
         for group in groups { inbox.publish(group) { _ in } }
