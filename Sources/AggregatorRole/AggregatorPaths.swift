@@ -4,10 +4,10 @@ import TraceModel
 enum AggregatorPaths {
     static let lock = "\(ClusterPaths.run)/aggregator.lock"
     /// The merged metrics, and what was taken in since they were saved.
-    static let metrics = "\(ClusterPaths.checkpoints)/aggregator.metrics"
-    static let metricJournal = "\(ClusterPaths.checkpoints)/aggregator.metrics.journal"
+    static let metrics = "\(ClusterPaths.aggregatorCheckpoints)metrics"
+    static let metricJournal = "\(ClusterPaths.aggregatorCheckpoints)metrics.journal"
     /// The last merged window of each resource, gzip of JSON.
-    static let windows = "\(ClusterPaths.checkpoints)/aggregator.windows"
+    static let windows = "\(ClusterPaths.aggregatorCheckpoints)windows"
     /// What a damaged file is renamed to, so that the next one can take its place.
     static func damaged(_ path: String) -> String { "\(path).damaged" }
 }

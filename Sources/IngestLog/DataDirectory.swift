@@ -31,10 +31,13 @@ package struct DataDirectory: Sendable {
             try FileSystem.syncDirectory(FileSystem.parent(of: ClusterPaths.manifest))
             return known
         }
-        // A new salt would make every record there a stranger's, and the log be begun anew.
-        guard try LogDirectory(path: ClusterPaths.log).bases().isEmpty,
-            try FileSystem.list(ClusterPaths.checkpoints).isEmpty
-        else {
+        // A new salt would make every record there a stranger's, and the log be begun anew. The aggregator may have
+        // begun before this process: it needs no manifest.
+        let saved = try FileSystem.list(ClusterPaths.checkpoints)
+            .filter {
+                !"\(ClusterPaths.checkpoints)/\($0)".hasPrefix(ClusterPaths.aggregatorCheckpoints)
+            }
+        guard saved.isEmpty, try LogDirectory(path: ClusterPaths.log).bases().isEmpty else {
             throw TraceError(
                 .corrupt,
                 "The data directory has a log or checkpoints, but no \(ClusterPaths.manifest)",

@@ -6,6 +6,8 @@ package enum ClusterPaths {
     package static let log = "log"
     package static let segments = "segments"
     package static let checkpoints = "checkpoints"
+    /// What the aggregator saves begins so; it goes by no log.
+    package static let aggregatorCheckpoints = "\(checkpoints)/aggregator."
     package static let output = "output"
     package static let run = "run"
     /// Events that were set aside (`DeadLetterName`).

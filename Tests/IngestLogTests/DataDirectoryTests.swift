@@ -20,6 +20,31 @@ import TraceModel
         }
     }
 
+    /// The aggregator may save its first metrics before the router has looked.
+    @Test func whatTheAggregatorHasSavedIsNobodysLog() throws {
+        try directory.asWorkingDirectory {
+            try FileSystem.createDirectory(ClusterPaths.checkpoints)
+            for name in ["metrics", "metrics.journal", "windows"] {
+                try [1].withUnsafeBytes {
+                    try FileSystem.publish(ClusterPaths.aggregatorCheckpoints + name, $0)
+                }
+            }
+            #expect(try DataDirectory.open().salt != 0)
+        }
+    }
+
+    @Test func checkpointsWithoutAManifestAreRefused() throws {
+        try directory.asWorkingDirectory {
+            try FileSystem.createDirectory(ClusterPaths.checkpoints)
+            let worker = WorkerName(resource: .cpu, index: 0)
+            try [1].withUnsafeBytes {
+                try FileSystem.publish(ClusterPaths.checkpoint(of: worker), $0)
+            }
+            let error = #expect(throws: TraceError.self) { _ = try DataDirectory.open() }
+            #expect(error?.code == .corrupt)
+        }
+    }
+
     /// Any other salt would make all of the log another log's, to be passed over without a word.
     @Test func everyChangedOrMissingByteIsRefused() throws {
         try directory.asWorkingDirectory {
