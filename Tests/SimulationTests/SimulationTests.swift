@@ -12,11 +12,11 @@ import Testing
 /// fast.
 @Suite struct SimulationTests {
     @Test func theLogKeepsWhatItAcked() throws {
-        try Cases(count: 800, plan: .init(isLogOnly: true)).run()
+        try Cases(count: 1_600, plan: .init(isLogOnly: true)).run()
     }
 
     @Test func publishedFilesHoldEveryAckedEventOnce() throws {
-        try Cases(count: 100, plan: .init()).run()
+        try Cases(count: 400, plan: .init()).run()
     }
 
     /// A full disk takes a group in part, its batches are refused, and the router dies before it writes again.
