@@ -1,3 +1,4 @@
+import Glibc
 import SystemIO
 import TraceModel
 
@@ -25,11 +26,23 @@ package struct SummaryRow: Sendable, Equatable {
         }
 
         package static func < (left: Key, right: Key) -> Bool {
-            if left.host != right.host {
-                return left.host.lexicographicallyPrecedes(right.host)
-            }
+            let host = Self.order(left.host, right.host)
+            if host != 0 { return host < 0 }
             if left.pid != right.pid { return left.pid < right.pid }
-            return left.item.lexicographicallyPrecedes(right.item)
+            return Self.order(left.item, right.item) < 0
+        }
+
+        /// Below 0 where `left` comes first by its bytes, above 0 where `right` does.
+        private static func order(_ left: [UInt8], _ right: [UInt8]) -> Int {
+            let common = left.withUnsafeBytes { left in
+                right.withUnsafeBytes { right -> Int32 in
+                    guard let start = left.baseAddress, let other = right.baseAddress else {
+                        return 0
+                    }
+                    return memcmp(start, other, min(left.count, right.count))
+                }
+            }
+            return common != 0 ? Int(common) : left.count - right.count
         }
     }
 

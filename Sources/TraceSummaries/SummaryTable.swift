@@ -200,13 +200,20 @@ package struct SummaryTable: Sendable, Equatable {
     }
 
     private func positions(of list: SummaryTableSchema.List, _ count: Int) -> ArraySlice<Int> {
-        rows.indices.map { (weight: schema.weight(of: rows[$0], in: list), position: $0) }
-            .filter { $0.weight > 0 }
-            .sorted {
-                if $0.weight != $1.weight { return $0.weight > $1.weight }
-                return rows[$0.position].key < rows[$1.position].key
-            }
-            .map(\.position).prefix(count)
+        var weights = rows.indices.map {
+            (weight: schema.weight(of: rows[$0], in: list), position: $0)
+        }
+        weights.removeAll { !($0.weight > 0) }
+        // Weights are often alike, and comparing keys takes long: only rows that may get a place are put in order.
+        if weights.count > count {
+            let last = weights.map(\.weight).sorted(by: >)[max(count, 1) - 1]
+            weights.removeAll { $0.weight < last }
+        }
+        return weights.sorted {
+            if $0.weight != $1.weight { return $0.weight > $1.weight }
+            return rows[$0.position].key < rows[$1.position].key
+        }
+        .map(\.position).prefix(count)
     }
 
     // MARK: State
