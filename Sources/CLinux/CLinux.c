@@ -2,6 +2,7 @@
 #include "CLinux.h"
 
 #include <fcntl.h>
+#include <malloc.h>
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
@@ -13,3 +14,5 @@ int trace_signalfd(const void *signals) { return signalfd(-1, signals, SFD_NONBL
 void trace_set_thread_name(const char *name) { prctl(PR_SET_NAME, name, 0, 0, 0); }
 
 int trace_set_direct(int descriptor, int on) { return fcntl(descriptor, F_SETFL, on ? O_DIRECT : 0); }
+
+int trace_use_one_arena(void) { return mallopt(M_ARENA_MAX, 1); }

@@ -53,6 +53,7 @@ struct TraceRouter: ParsableCommand {
 
     func run() throws {
         SignalReceiver.blockAll()
+        Heap.useOneArena()
         LoggingSystem.bootstrap { StreamLogHandler.standardError(label: $0) }
         let logger = Logger(label: "trace-router")
         do {

@@ -17,6 +17,9 @@ void trace_set_thread_name(const char *name);
 // Direct I/O on or off for a descriptor that has no other status flags.
 int trace_set_direct(int descriptor, int on);
 
+// All threads take memory from one arena. Returns 1, or 0 where the allocator knows no arenas.
+int trace_use_one_arena(void);
+
 static inline void trace_prefetch(const void *address) { __builtin_prefetch(address); }
 
 #endif
