@@ -17,6 +17,7 @@ final class CatchUpReader {
     private let worker: WorkerName
     private var reader: LogReader
     private var index = EventIndex()
+    private var events = RoutedEvents()
 
     init(worker: WorkerName, salt: UInt32, from lsn: LSN, damaged: [Range<LSN>]) {
         self.worker = worker
@@ -41,16 +42,19 @@ final class CatchUpReader {
     ) throws -> Step {
         precondition(reader.position == from, "the worker stands elsewhere")
         let bytes = try reader.next(budget: Self.chunkBytes, limit: limit)
-        var events = RoutedEvents()
-        var builder = ShareBuilder(for: [worker], map: maps.place(at: from).map)
+        // Room for all of it, as it may all be this worker's.
+        var builder = ShareBuilder(
+            for: [worker],
+            map: maps.place(at: from).map,
+            shareBytes: bytes.count
+        )
         for record in LogRecords(bytes) {
             builder.use(maps.place(at: record.lsn).map)
             switch record.type {
             case .batch where verdicts.covers(worker, record.lsn):
                 break
             case .batch:
-                events.removeAll()
-                try scan(record, into: &events)
+                try scan(record)
                 builder.add(record, events: events, first: 0, count: events.count)
             case .barrier, .tick:
                 builder.addForAll(record)
@@ -64,7 +68,8 @@ final class CatchUpReader {
         )
     }
 
-    private func scan(_ record: LogRecord, into events: inout RoutedEvents) throws {
+    private func scan(_ record: LogRecord) throws {
+        events.removeAll()
         _ = try BatchScanner.scan(record.body, into: &index)
         let hash = Slot.hash(host: record.host)
         for position in 0..<index.count {

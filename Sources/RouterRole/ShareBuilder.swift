@@ -12,9 +12,9 @@ package struct ShareBuilder: ~Copyable {
         var recordBytes = 0
         var target: UnsafeMutableRawPointer?
 
-        init(worker: WorkerName) {
+        init(worker: WorkerName, capacity: Int) {
             self.worker = worker
-            payload = SharePayload(capacity: Self.capacityMin)
+            payload = SharePayload(capacity: max(Self.capacityMin, capacity))
         }
 
         /// What was added, and room for as much again.
@@ -34,11 +34,11 @@ package struct ShareBuilder: ~Copyable {
     private var table: [UInt16]
     private static let nobody = UInt16.max
 
-    /// Shares only for the workers named.
-    package init(for workers: Set<WorkerName>, map: SlotMap) {
+    /// Shares only for the workers named. `shareBytes`: of the first share of each, where that is known.
+    package init(for workers: Set<WorkerName>, map: SlotMap, shareBytes: Int = 0) {
         self.workers = workers
         self.map = map
-        shares = workers.map { Share(worker: $0) }
+        shares = workers.map { Share(worker: $0, capacity: shareBytes) }
         table = Self.table(shares.map(\.worker), map)
     }
 

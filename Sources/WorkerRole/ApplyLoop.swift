@@ -509,7 +509,8 @@ final class ApplyLoop {
     /// `isIdle`: no share waits.
     private func report(isIdle: Bool = false) {
         let now = WallClock.monotonic()
-        if now - lastProgress >= Self.second {
+        // What was said before the router was there is lost: a start should not wait a second for the next word.
+        if now - lastProgress >= (isWelcome ? Self.second : Self.second / 5) {
             if isWelcome { progress() } else { hello() }
             lastProgress = now
         }
