@@ -311,7 +311,7 @@ final class FabricLoop {
         }
         sessions[hello.worker] = nil
         readers[hello.worker] = nil
-        // It says hello again soon.
+        // It says hello again in a second.
         guard !held.contains(hello.worker), !isToBeJudged(hello) else { return }
         // A worker without a checkpoint begins where it first owned a slot; before it owns one, where this
         // loop stands: the log's end may lie behind a barrier that gives it slots and is still to come. So

@@ -22,7 +22,7 @@ struct QuietWatch {
         )
         var seen = context.lastActivity
         while true {
-            if let signal = SignalReceiver.poll(for: [SIGTERM, SIGINT], seconds: 1) {
+            if let signal = SignalReceiver.poll(for: [SIGTERM, SIGINT], milliseconds: 1_000) {
                 logger.info("Signal", metadata: ["number": "\(signal)"])
                 return .signal
             }
@@ -69,7 +69,9 @@ struct QuietWatch {
         )
         while !isDone.isSet {
             Readiness.alive()
-            if SignalReceiver.poll(for: [SIGTERM, SIGINT], seconds: 1) != nil { return .signal }
+            if SignalReceiver.poll(for: [SIGTERM, SIGINT], milliseconds: 1_000) != nil {
+                return .signal
+            }
         }
         return .inactivity
     }

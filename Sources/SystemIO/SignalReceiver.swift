@@ -27,11 +27,14 @@ package enum SignalReceiver {
     }
 
     /// Waits for one of the signals, which is then taken; nil where none came in time.
-    package static func poll(for signals: [Int32], seconds: Int) -> Int32? {
+    package static func poll(for signals: [Int32], milliseconds: Int) -> Int32? {
         var set = sigset_t()
         unsafe sigemptyset(&set)
         for signal in signals { unsafe sigaddset(&set, signal) }
-        var limit = timespec(tv_sec: seconds, tv_nsec: 0)
+        var limit = timespec(
+            tv_sec: milliseconds / 1_000,
+            tv_nsec: milliseconds % 1_000 * 1_000_000
+        )
         let received = unsafe sigtimedwait(&set, nil, &limit)
         return received > 0 ? received : nil
     }

@@ -187,8 +187,8 @@ final class ApplyLoop {
 
     /// Whether the worker is to end.
     private func takeSignals() throws -> Bool {
-        if SignalReceiver.poll(for: [SIGTERM, SIGINT], seconds: 0) != nil { return true }
-        guard SignalReceiver.poll(for: [SIGHUP], seconds: 0) != nil else { return false }
+        if SignalReceiver.poll(for: [SIGTERM, SIGINT], milliseconds: 0) != nil { return true }
+        guard SignalReceiver.poll(for: [SIGHUP], milliseconds: 0) != nil else { return false }
         if takeRules(), isWelcome { try checkpoint() }
         return false
     }
@@ -509,8 +509,7 @@ final class ApplyLoop {
     /// `isIdle`: no share waits.
     private func report(isIdle: Bool = false) {
         let now = WallClock.monotonic()
-        // What was said before the router was there is lost: a start should not wait a second for the next word.
-        if now - lastProgress >= (isWelcome ? Self.second : Self.second / 5) {
+        if now - lastProgress >= Self.second {
             if isWelcome { progress() } else { hello() }
             lastProgress = now
         }

@@ -111,7 +111,7 @@ package struct Worker {
         if !FileSystem.exists(ClusterPaths.manifest) { Readiness.ready() }
         while !FileSystem.exists(ClusterPaths.manifest) {
             Readiness.alive()
-            if SignalReceiver.poll(for: [SIGTERM, SIGINT], seconds: 1) != nil {
+            if SignalReceiver.poll(for: [SIGTERM, SIGINT], milliseconds: 50) != nil {
                 throw TraceError(.configuration, "Stopped before the router had made the directory")
             }
         }
