@@ -18,6 +18,9 @@ final class CatchUpReader {
     private var reader: LogReader
     private var index = EventIndex()
     private var events = RoutedEvents()
+    /// What the last share took and a quarter more: the next one's room. Of a chunk it may be a small part, and shares on
+    /// their way are bounded by what they hold, not by their room.
+    private var shareBytes = 0
 
     init(worker: WorkerName, salt: UInt32, from lsn: LSN, damaged: [Range<LSN>]) {
         self.worker = worker
@@ -42,11 +45,10 @@ final class CatchUpReader {
     ) throws -> Step {
         precondition(reader.position == from, "the worker stands elsewhere")
         let bytes = try reader.next(budget: Self.chunkBytes, limit: limit)
-        // Room for all of it, as it may all be this worker's.
         var builder = ShareBuilder(
             for: [worker],
             map: maps.place(at: from).map,
-            shareBytes: bytes.count
+            shareBytes: shareBytes
         )
         for record in LogRecords(bytes) {
             builder.use(maps.place(at: record.lsn).map)
@@ -62,10 +64,9 @@ final class CatchUpReader {
                 break
             }
         }
-        return Step(
-            payload: builder.finish().first?.payload ?? SharePayload(capacity: 64),
-            end: reader.position
-        )
+        let payload = builder.finish().first?.payload ?? SharePayload(capacity: 64)
+        shareBytes = payload.buffer.count / 4 * 5
+        return Step(payload: payload, end: reader.position)
     }
 
     private func scan(_ record: LogRecord) throws {
