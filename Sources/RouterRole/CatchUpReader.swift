@@ -1,7 +1,6 @@
 import IngestLog
 import SystemIO
 import TraceModel
-import TraceWire
 
 /// Reads the log for one worker that is behind, a chunk at a time, and narrows it to the worker's share.
 final class CatchUpReader {
@@ -16,14 +15,14 @@ final class CatchUpReader {
 
     private let worker: WorkerName
     private var reader: LogReader
-    private var index = EventIndex()
-    private var events = RoutedEvents()
+    private var owned: OwnedEvents
     /// What the last share took and a quarter more: the next one's room. Of a chunk it may be a small part, and shares on
     /// their way are bounded by what they hold, not by their room.
     private var shareBytes = 0
 
     init(worker: WorkerName, salt: UInt32, from lsn: LSN, damaged: [Range<LSN>]) {
         self.worker = worker
+        owned = OwnedEvents(of: worker)
         reader = LogReader(
             directory: LogDirectory(path: ClusterPaths.log),
             salt: salt,
@@ -51,13 +50,14 @@ final class CatchUpReader {
             shareBytes: shareBytes
         )
         for record in LogRecords(bytes) {
-            builder.use(maps.place(at: record.lsn).map)
+            let map = maps.place(at: record.lsn).map
+            builder.use(map)
             switch record.type {
             case .batch where verdicts.covers(worker, record.lsn):
                 break
             case .batch:
-                try scan(record)
-                builder.add(record, events: events, first: 0, count: events.count)
+                owned.find(in: record, map)
+                builder.add(record, events: owned.events, first: 0, count: owned.events.count)
             case .barrier, .tick:
                 builder.addForAll(record)
             case .fileHead, .damage, .verdict, nil:
@@ -67,14 +67,5 @@ final class CatchUpReader {
         let payload = builder.finish().first?.payload ?? SharePayload(capacity: 64)
         shareBytes = payload.buffer.count / 4 * 5
         return Step(payload: payload, end: reader.position)
-    }
-
-    private func scan(_ record: LogRecord) throws {
-        events.removeAll()
-        _ = try BatchScanner.scan(record.body, into: &index)
-        let hash = Slot.hash(host: record.host)
-        for position in 0..<index.count {
-            events.append(RoutedEvents.Entry(index[position], hostHash: hash))
-        }
     }
 }

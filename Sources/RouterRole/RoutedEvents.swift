@@ -19,6 +19,14 @@ package struct RoutedEvents: ~Copyable {
             resource = event.resource.rawValue
             slot = Slot.of(hostHash: hostHash, processID: event.processID)
         }
+
+        /// Events of one slot, side by side.
+        init(_ range: Range<Int>, resource: Resource, slot: UInt8) {
+            offset = UInt32(range.lowerBound)
+            length = UInt32(range.count)
+            self.resource = resource.rawValue
+            self.slot = slot
+        }
     }
 
     private var base: UnsafeMutablePointer<Entry>

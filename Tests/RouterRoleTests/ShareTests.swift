@@ -31,7 +31,11 @@ import TraceWire
         if Bool.random(using: &generator) {
             envelope.host = "host-\(Int.random(in: 0..<5, using: &generator))"
         }
-        return TestBatch.bytes(events, envelope: envelope)
+        let bytes = TestBatch.bytes(events, envelope: envelope)
+        // Fields of one message may come in any order, and unknown ones between them.
+        guard Bool.random(using: &generator) else { return bytes }
+        let more = TestBatch.bytes(Array(events.shuffled(using: &generator).prefix(20)))
+        return bytes + TestBatch.padding(Int.random(in: 0...200, using: &generator)) + more
     }
 
     private func randomMap(_ map: SlotMap, _ generator: inout SeededGenerator) -> SlotMap {

@@ -1,0 +1,37 @@
+import IngestLog
+import TraceModel
+import TraceWire
+
+/// Finds again what of a batch in the log may be one worker's. No more than that: the scanner has accepted all of it, so
+/// other resources' events are passed over, and processes are looked for only where the worker does not own all of them.
+struct OwnedEvents: ~Copyable {
+    private let worker: WorkerName
+    private var map: SlotMap?
+    private var isSoleOwner = false
+    /// Of the last batch looked into: an entry an event, or, of a sole owner, one for all that lie side by side.
+    private(set) var events = RoutedEvents()
+
+    init(of worker: WorkerName) { self.worker = worker }
+
+    /// Looks into another batch. `map`: what is in force there.
+    mutating func find(in record: LogRecord, _ map: SlotMap) {
+        if map != self.map {
+            self.map = map
+            isSoleOwner = map.slots(of: worker).count == Slot.count
+        }
+        events.removeAll()
+        var fields = EventFields(of: worker.resource, in: record.body)
+        if isSoleOwner {
+            while let stretch = fields.nextStretch() { append(stretch, slot: 0) }
+            return
+        }
+        let hash = Slot.hash(host: record.host)
+        while let (range, process) = fields.nextWithProcess() {
+            append(range, slot: Slot.of(hostHash: hash, processID: process))
+        }
+    }
+
+    private mutating func append(_ range: Range<Int>, slot: UInt8) {
+        events.append(RoutedEvents.Entry(range, resource: worker.resource, slot: slot))
+    }
+}

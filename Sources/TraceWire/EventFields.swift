@@ -1,0 +1,70 @@
+package import TraceModel
+
+/// Where the events of one resource stand in a batch that `BatchScanner` accepted, or in a worker's share of one;
+/// passes over all else without a look into it. It ends early at bytes that are no fields.
+@safe
+package struct EventFields: IteratorProtocol {
+    package struct Field {
+        /// Of the tag and of what follows the event, from the batch's first byte.
+        package let range: Range<Int>
+        package let payload: ByteView
+    }
+
+    private var reader: FieldReader
+    private let start: UnsafeRawPointer
+    private let resource: Resource
+    private let tag: UInt32
+
+    package init(of resource: Resource, in batch: UnsafeRawBufferPointer) {
+        reader = unsafe FieldReader(ByteView(batch))
+        unsafe start = reader.cursor
+        self.resource = resource
+        tag = resource.batchField << 3 | WireType.bytes
+    }
+
+    /// The next event, in the order of the batch.
+    @inline(__always)
+    package mutating func next() -> Field? {
+        do throws(WireProblem) {
+            while true {
+                let begin = unsafe reader.cursor
+                let found = try reader.nextTag()
+                if found == tag {
+                    let payload = try reader.bytes()
+                    let range = unsafe (begin - start)..<(reader.cursor - start)
+                    return Field(range: range, payload: payload)
+                }
+                if found == 0 { return nil }
+                try reader.skip(found)
+            }
+        } catch {
+            return nil
+        }
+    }
+
+    /// The next events that lie one behind the other, with nothing between them.
+    package mutating func nextStretch() -> Range<Int>? {
+        guard let first = next() else { return nil }
+        var end = first.range.upperBound
+        while true {
+            let before = reader
+            guard let event = next() else { break }
+            guard event.range.lowerBound == end else {
+                reader = before
+                break
+            }
+            end = event.range.upperBound
+        }
+        return first.range.lowerBound..<end
+    }
+
+    /// The next event and whose it is, which takes a walk over all its fields.
+    package mutating func nextWithProcess() -> (range: Range<Int>, processID: UInt32)? {
+        guard let event = next() else { return nil }
+        var walk = EventWalk(resource)
+        let shape = MessageShape.events[Int(resource.rawValue)]
+        // What the scanner accepted is walked to its end.
+        guard let process = try? walk.processID(of: event.payload, shape: shape) else { return nil }
+        return (event.range, process)
+    }
+}
