@@ -15,4 +15,7 @@ void trace_set_thread_name(const char *name) { prctl(PR_SET_NAME, name, 0, 0, 0)
 
 int trace_set_direct(int descriptor, int on) { return fcntl(descriptor, F_SETFL, on ? O_DIRECT : 0); }
 
-int trace_use_one_arena(void) { return mallopt(M_ARENA_MAX, 1); }
+int trace_set_up_heap(int mapped_bytes_min, int spare_bytes_max) {
+  return mallopt(M_ARENA_MAX, 1) == 1 && mallopt(M_MMAP_THRESHOLD, mapped_bytes_min) == 1 &&
+         mallopt(M_TRIM_THRESHOLD, spare_bytes_max) == 1;
+}

@@ -8,12 +8,12 @@ package struct LogGroup: ~Copyable {
     /// Where each record begins in `buffer`.
     package private(set) var offsets: [Int] = []
 
-    package init(capacity: Int = 1 << 20) {
-        buffer = RawBuffer(capacity: capacity, alignment: 4096)
-    }
+    package init(capacity: Int = 256 << 10) { buffer = RawBuffer(capacity: capacity) }
 
     package var isEmpty: Bool { offsets.isEmpty }
     package var byteCount: Int { buffer.count }
+    /// Memory that the group holds, however many records there are.
+    package var capacity: Int { buffer.capacity }
 
     package func record(at offset: Int) -> LogRecord {
         precondition(offset >= 0 && offset + LogRecord.headerBytes <= buffer.count)

@@ -14,14 +14,22 @@ final class CatchUpReader {
     }
 
     private let worker: WorkerName
+    private let pool: SharePool
     private var reader: LogReader
     private var owned: OwnedEvents
     /// What the last share took and a quarter more: the next one's room. Of a chunk it may be a small part, and shares on
     /// their way are bounded by what they hold, not by their room.
     private var shareBytes = 0
 
-    init(worker: WorkerName, salt: UInt32, from lsn: LSN, damaged: [Range<LSN>]) {
+    init(
+        worker: WorkerName,
+        salt: UInt32,
+        from lsn: LSN,
+        damaged: [Range<LSN>],
+        pool: SharePool
+    ) {
         self.worker = worker
+        self.pool = pool
         owned = OwnedEvents(of: worker)
         reader = LogReader(
             directory: LogDirectory(path: ClusterPaths.log),
@@ -47,6 +55,7 @@ final class CatchUpReader {
         var builder = ShareBuilder(
             for: [worker],
             map: maps.place(at: from).map,
+            pool: pool,
             shareBytes: shareBytes
         )
         for record in LogRecords(bytes) {
@@ -64,7 +73,7 @@ final class CatchUpReader {
                 break
             }
         }
-        let payload = builder.finish().first?.payload ?? SharePayload(capacity: 64)
+        let payload = builder.finish().first?.payload ?? SharePayload(capacity: 0, from: pool)
         shareBytes = payload.buffer.count / 4 * 5
         return Step(payload: payload, end: reader.position)
     }

@@ -36,6 +36,7 @@ final class FabricLoop {
     private var published: [Resource: UInt64]?
     private var pauses = HandoverPauses()
     private var builder: ShareBuilder
+    private let pool = SharePool()
     /// Everything below has been offered to the workers that were up to date.
     private var routedLSN: LSN
     private var counts: LogCounts
@@ -68,7 +69,7 @@ final class FabricLoop {
         watch = AggregatorWatch(logger: logger)
         routedLSN = inbox.durableLSN
         context.slotHoldings = maps.holdings
-        builder = ShareBuilder(for: [], map: maps.current)
+        builder = ShareBuilder(for: [], map: maps.current, pool: pool)
         let zmq = try ZMQContext()
         routerSocket = try ZMQSocket(zmq, .router)
         try routerSocket.bind(ClusterPaths.routerFabric)
@@ -134,7 +135,7 @@ final class FabricLoop {
             }.map(\.worker)
         )
         if !builder.serves(live) {
-            builder = ShareBuilder(for: live, map: maps.current)
+            builder = ShareBuilder(for: live, map: maps.current, pool: pool)
         }
         var partBegin = begin
         for group in groups { add(group, for: live, &partBegin) }
@@ -279,7 +280,8 @@ final class FabricLoop {
             worker: session.worker,
             salt: context.logSalt,
             from: session.position,
-            damaged: context.damaged
+            damaged: context.damaged,
+            pool: pool
         )
         readers[session.worker] = fresh
         return fresh

@@ -19,6 +19,8 @@ final class IngestQueue: @unchecked Sendable {
     private var admission = BatchAdmission()
     private var open = CommitGroup()
     private var spares: [CommitGroup] = []
+    /// What the spares hold, in bytes.
+    private var spareBytes = 0
     /// What has been accepted, durable or about to be.
     private var dedup: DedupWindow
     private var requests: [BarrierRequest] = []
@@ -126,7 +128,7 @@ final class IngestQueue: @unchecked Sendable {
             gather()
             // Together: a barrier stands behind everything that came before its request.
             defer {
-                open = spares.popLast() ?? CommitGroup()
+                open = takeSpare() ?? CommitGroup()
                 requests = []
                 verdicts = []
             }
@@ -151,11 +153,20 @@ final class IngestQueue: @unchecked Sendable {
         open.isEmpty && open.tickets.isEmpty && requests.isEmpty && verdicts.isEmpty
     }
 
+    private func takeSpare() -> CommitGroup? {
+        guard let spare = spares.popLast() else { return nil }
+        spareBytes -= spare.log.capacity
+        return spare
+    }
+
     /// A group whose memory can be filled again.
     func recycle(_ group: CommitGroup) {
         group.reset()
         condition.withLock {
-            if spares.count < 4 { spares.append(group) }
+            let bytes = spareBytes + group.log.capacity
+            guard bytes <= Limits.spareGroupsBytesMax else { return }
+            spareBytes = bytes
+            spares.append(group)
         }
     }
 

@@ -8,19 +8,22 @@ package import TraceModel
 package struct ShareBuilder: ~Copyable {
     private final class Share {
         let worker: WorkerName
+        private let pool: SharePool
         var payload: SharePayload
         var recordBytes = 0
         var target: UnsafeMutableRawPointer?
 
-        init(worker: WorkerName, capacity: Int) {
+        init(worker: WorkerName, capacity: Int, pool: SharePool) {
             self.worker = worker
-            payload = SharePayload(capacity: max(Self.capacityMin, capacity))
+            self.pool = pool
+            payload = SharePayload(capacity: max(Self.capacityMin, capacity), from: pool)
         }
 
         /// What was added, and room for as much again.
         func takePayload() -> SharePayload {
             let taken = payload
-            payload = SharePayload(capacity: max(Self.capacityMin, taken.buffer.count / 4 * 5))
+            let capacity = max(Self.capacityMin, taken.buffer.count / 4 * 5)
+            payload = SharePayload(capacity: capacity, from: pool)
             return taken
         }
 
@@ -35,10 +38,15 @@ package struct ShareBuilder: ~Copyable {
     private static let nobody = UInt16.max
 
     /// Shares only for the workers named. `shareBytes`: of the first share of each, where that is known.
-    package init(for workers: Set<WorkerName>, map: SlotMap, shareBytes: Int = 0) {
+    package init(
+        for workers: Set<WorkerName>,
+        map: SlotMap,
+        pool: SharePool,
+        shareBytes: Int = 0
+    ) {
         self.workers = workers
         self.map = map
-        shares = workers.map { Share(worker: $0, capacity: shareBytes) }
+        shares = workers.map { Share(worker: $0, capacity: shareBytes, pool: pool) }
         table = Self.table(shares.map(\.worker), map)
     }
 

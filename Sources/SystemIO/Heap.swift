@@ -2,11 +2,18 @@ import CLinux
 
 /// The C library's allocator, which Swift's and the C libraries' memory comes from.
 package enum Heap {
-    /// Lets what one thread gave back serve the others. Each thread would have an arena of its own else, and keep in it
-    /// what it needed at its busiest: of the router's memory, whose batches are taken by one thread and given back by
-    /// another, that was up to a half. To be called before any thread starts.
-    package static func useOneArena() {
-        let isKnown = trace_use_one_arena() == 1
-        assert(isKnown, "glibc has arenas")
+    /// More than what is freed and taken again all the time: the system zeroes what it gives.
+    private static let spareBytesMax: Int32 = 32 << 20
+
+    /// Bounds what the heap keeps of what was once needed. To be called before any thread starts.
+    ///
+    /// Each thread would have an arena of its own else, and keep in it what it needed at its busiest: of the router's memory,
+    /// whose batches are taken by one thread and given back by another, that was up to a half.
+    ///
+    /// `mappedBytesMin`: blocks of this size have pages of their own, which go back to the system with them, and grow by
+    /// moving instead of copying. The system zeroes each: not for what comes and goes all the time.
+    package static func setUp(mappedBytesMin: Int) {
+        let isKnown = trace_set_up_heap(Int32(mappedBytesMin), spareBytesMax) == 1
+        assert(isKnown, "glibc has these settings")
     }
 }

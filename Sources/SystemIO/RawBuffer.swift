@@ -1,3 +1,5 @@
+import Glibc
+
 /// A growable run of bytes without reference counting: what the hot path writes into.
 /// Owns its memory; a view from `bytes` is valid until the next append.
 @safe
@@ -11,16 +13,28 @@ package struct RawBuffer: ~Copyable {
     package private(set) var count: Int = 0
 
     /// `alignment` 4096 where the bytes go to a file opened for direct I/O.
-    package init(capacity: Int = 4096, alignment: Int = 64) {
+    package init(capacity: Int = 4096, alignment: Int = heapAlignment) {
         precondition(capacity > 0)
         self.capacity = capacity
         self.alignment = alignment
-        unsafe base = .allocate(byteCount: capacity, alignment: alignment)
+        unsafe base = Self.allocate(capacity, alignment: alignment)
     }
 
     private let alignment: Int
+    /// What `malloc` gives.
+    @usableFromInline
+    static var heapAlignment: Int { 16 }
 
-    deinit { unsafe base.deallocate() }
+    deinit { unsafe free(base) }
+
+    private static func allocate(_ count: Int, alignment: Int) -> UnsafeMutableRawPointer {
+        let memory =
+            alignment <= heapAlignment
+            ? unsafe malloc(count)
+            : unsafe aligned_alloc(alignment, (count + alignment - 1) / alignment * alignment)
+        guard let memory = unsafe memory else { fatalError("no memory for \(count) bytes") }
+        return unsafe memory
+    }
 
     /// What has been written so far.
     @inlinable
@@ -145,9 +159,9 @@ package struct RawBuffer: ~Copyable {
     /// Gives memory beyond `keeping` bytes back once the content is gone.
     package mutating func shrink(keeping: Int) {
         guard count == 0, capacity > keeping else { return }
-        unsafe base.deallocate()
+        unsafe free(base)
         capacity = keeping
-        unsafe base = .allocate(byteCount: keeping, alignment: alignment)
+        unsafe base = Self.allocate(keeping, alignment: alignment)
     }
 
     @inline(never)
@@ -155,10 +169,18 @@ package struct RawBuffer: ~Copyable {
     mutating func grow(toFit needed: Int) {
         var larger = capacity
         while larger < needed { larger *= 2 }
-        let moved = UnsafeMutableRawPointer.allocate(byteCount: larger, alignment: alignment)
-        unsafe moved.copyMemory(from: base, byteCount: count)
-        unsafe base.deallocate()
-        unsafe base = moved
         capacity = larger
+        if alignment <= Self.heapAlignment {
+            // Large blocks grow without a copy.
+            guard let moved = unsafe realloc(base, larger) else {
+                fatalError("no memory for \(larger) bytes")
+            }
+            unsafe base = moved
+            return
+        }
+        let moved = unsafe Self.allocate(larger, alignment: alignment)
+        unsafe moved.copyMemory(from: base, byteCount: count)
+        unsafe free(base)
+        unsafe base = moved
     }
 }

@@ -45,7 +45,7 @@ extension StageBench {
         let workers = (0..<Self.workersPerResource)
             .map { WorkerName(resource: .function, index: $0) }
         let map = SlotMap(workers: [.function: workers.count])
-        var builder = ShareBuilder(for: Set(workers), map: map)
+        var builder = ShareBuilder(for: Set(workers), map: map, pool: SharePool())
         var group = LogGroup()
         var events = RoutedEvents()
         var firsts: [Int] = []

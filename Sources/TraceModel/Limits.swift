@@ -50,6 +50,8 @@ package enum Limits {
     package static let commitSharedMin = 4
     /// One commit group: what shares a write and an `fdatasync`, unless one record alone is larger.
     package static let commitGroupBytesMax = 8 << 20
+    /// Memory of routed commit groups that the router keeps for the next ones: those of the fabric's stretch, and more.
+    package static let spareGroupsBytesMax = 16 << 20
     package static let logFileBytes = 64 << 20
     /// The record at the head of each log file: de-duplication window, slot map, window number.
     package static let logFileHeadBytesMax = 18 << 20
@@ -91,10 +93,12 @@ package enum Limits {
     package static let fabricSpacingNanoseconds: Int64 = 50_000_000
     /// How often it is looked whether there are.
     package static let fabricLookNanoseconds: Int64 = 5_000_000
+    /// Memory of sent shares that the router keeps for the next ones.
+    package static let sharePoolBytesMax = 12 << 20
     /// Unapplied bytes the router lets one worker hold.
-    package static let workerCreditBytes = 32 << 20
+    package static let workerCreditBytes = 16 << 20
     /// Durable groups that wait in memory for the fabric; beyond it the log is read instead.
-    package static let fabricInboxBytesMax = 32 << 20
+    package static let fabricInboxBytesMax = 12 << 20
     package static let fabricMessageBytesMax = logRecordBytesMax + (1 << 20)
     /// Frames of one message, the routing id not counted.
     package static let fabricFramesMax = 4
@@ -281,9 +285,10 @@ package enum Limits {
                 + verdictsMax * 32 < logFileHeadBytesMax
         )
         precondition(shareStretchBytes <= min(workerCreditBytes, logRecordBytesMax))
-        precondition(2 * shareStretchBytes <= fabricInboxBytesMax)
+        precondition(2 * shareStretchBytes <= min(fabricInboxBytesMax, sharePoolBytesMax))
         precondition(fabricLookNanoseconds < fabricSpacingNanoseconds)
         precondition(commitGroupBytesMax <= logFileBytes)
+        precondition(2 * commitGroupBytesMax <= spareGroupsBytesMax, "any group may be kept")
         precondition(nameBytesMax <= stringFieldBytesMax)
         precondition(addressBytesMax + 16 <= nameBytesMax)
         precondition(protocolsPerProcessMax <= UInt8.max)

@@ -3,5 +3,5 @@ import SystemIO
 
 // Before any thread starts, so that each of them inherits the mask.
 SignalReceiver.blockAll()
-Heap.useOneArena()
+Heap.setUp(mappedBytesMin: 8 << 20)
 TraceAggregator.main()

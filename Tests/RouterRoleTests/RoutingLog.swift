@@ -23,6 +23,7 @@ struct RoutingLog: ~Copyable {
     private(set) var maps: SlotMapHistory
     private(set) var live: [WorkerName: [UInt8]] = [:]
     private var window: UInt64 = 0
+    let pool = SharePool()
 
     init(map: SlotMap) throws {
         try FileSystem.createDirectory(ClusterPaths.log)
@@ -70,7 +71,7 @@ struct RoutingLog: ~Copyable {
 
     /// What `FabricLoop.route` does with a group, for all workers at once.
     private mutating func route(_ group: CommitGroup, _ barrier: BarrierPayload?) {
-        var builder = ShareBuilder(for: Self.workers, map: maps.current)
+        var builder = ShareBuilder(for: Self.workers, map: maps.current, pool: pool)
         for (index, offset) in group.log.offsets.enumerated() {
             let record = group.log.record(at: offset)
             let entry = group.entries[index]

@@ -121,13 +121,23 @@ import TraceWire
     ) throws -> [UInt8] {
         var bytes: [UInt8] = []
         var at = start
-        var reader = CatchUpReader(worker: worker, salt: RoutingLog.salt, from: at, damaged: [])
+        let pool = SharePool()
+        func reader(from lsn: LSN) -> CatchUpReader {
+            CatchUpReader(
+                worker: worker,
+                salt: RoutingLog.salt,
+                from: lsn,
+                damaged: [],
+                pool: pool
+            )
+        }
+        var current = reader(from: at)
         while at < end {
-            let step = try reader.step(from: at, limit: end, maps: maps)
+            let step = try current.step(from: at, limit: end, maps: maps)
             #expect(step.end > at)
             // A share that is not taken is read again, by another reader.
             if Int.random(in: 0..<3, using: &generator) == 0 {
-                reader = CatchUpReader(worker: worker, salt: RoutingLog.salt, from: at, damaged: [])
+                current = reader(from: at)
                 continue
             }
             bytes += Array(step.payload.buffer.bytes)

@@ -15,7 +15,13 @@ import TraceModel
         _ log: borrowing RoutingLog,
         _ verdicts: Verdicts
     ) throws -> [LSN] {
-        let reader = CatchUpReader(worker: worker, salt: RoutingLog.salt, from: 0, damaged: [])
+        let reader = CatchUpReader(
+            worker: worker,
+            salt: RoutingLog.salt,
+            from: 0,
+            damaged: [],
+            pool: SharePool()
+        )
         var found: [LSN] = []
         while reader.position < log.end {
             let step = try reader.step(

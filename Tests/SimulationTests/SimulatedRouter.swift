@@ -39,6 +39,7 @@ final class SimulatedRouter {
     private var deliveries: [CommitGroup] = []
     private var sessions: [WorkerName: (session: WorkerSession, endpoint: Endpoint)] = [:]
     private var readers: [WorkerName: CatchUpReader] = [:]
+    private let pool = SharePool()
     private var maps: SlotMapHistory
     private var gates = HandoverGates()
     private var verdicts: Verdicts
@@ -249,7 +250,7 @@ final class SimulatedRouter {
                     && !blocks($0.worker, at: group.begin)
             }.map(\.worker)
         )
-        var builder = ShareBuilder(for: live, map: maps.current)
+        var builder = ShareBuilder(for: live, map: maps.current, pool: pool)
         var partBegin = group.begin
         for (index, offset) in group.log.offsets.enumerated() {
             let record = group.log.record(at: offset)
@@ -353,7 +354,8 @@ final class SimulatedRouter {
             worker: session.worker,
             salt: salt,
             from: session.position,
-            damaged: damaged
+            damaged: damaged,
+            pool: pool
         )
         readers[session.worker] = fresh
         return fresh

@@ -17,8 +17,10 @@ void trace_set_thread_name(const char *name);
 // Direct I/O on or off for a descriptor that has no other status flags.
 int trace_set_direct(int descriptor, int on);
 
-// All threads take memory from one arena. Returns 1, or 0 where the allocator knows no arenas.
-int trace_use_one_arena(void);
+// All threads take memory from one arena; blocks of `mapped_bytes_min` or more are mapped, and go back to the system when
+// they are freed; of the others, what is free at the heap's end goes back beyond `spare_bytes_max`. Returns 1, or 0 where the
+// allocator knows none of this.
+int trace_set_up_heap(int mapped_bytes_min, int spare_bytes_max);
 
 static inline void trace_prefetch(const void *address) { __builtin_prefetch(address); }
 
