@@ -6,8 +6,8 @@ import TraceModel
 final class BufferedReader {
     let path: String
     private let file: File
-    private var buffer: RawBuffer
-    private var position = 0
+    @exclusivity(unchecked) private var buffer: RawBuffer
+    @exclusivity(unchecked) private var position = 0
     private var fileOffset = 0
     private let chunkBytes: Int
 

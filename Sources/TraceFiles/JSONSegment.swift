@@ -8,7 +8,7 @@ enum JSONSegment {
     static let headerBytes = 2_560
     static let ending: StaticString = "\n]}\n"
     /// Between two events; what the last one leaves behind is cut at the close.
-    static let separator: StaticString = ",\n"
+    static var separator: StaticString { ",\n" }
     static let separatorBytes = 2
 
     /// What a finished file says about itself. Comes from the rows alone, never from how they were

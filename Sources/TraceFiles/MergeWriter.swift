@@ -2,12 +2,13 @@ import Compression
 import SystemIO
 import TraceModel
 
-/// Writes one file from its beginning through a buffer, plain or compressed.
+/// Writes one file from its beginning through a buffer, plain or compressed. Plain text goes past the page cache, as what
+/// is finalized is not read again soon.
 final class MergeWriter {
     let path: String
     private let file: File
     /// Append here, then `rowEnded`.
-    var text: RawBuffer
+    @exclusivity(unchecked) var text: RawBuffer
     private var written = 0
     private var drained = 0
     private let bufferBytes: Int
@@ -18,7 +19,7 @@ final class MergeWriter {
         self.bufferBytes = bufferBytes
         compressor = try compression.map { (kind) throws(TraceError) in try CompressedWriter(kind) }
         file = try File(path, .replace)
-        text = RawBuffer(capacity: bufferBytes)
+        text = RawBuffer(capacity: bufferBytes, alignment: File.blockBytes)
     }
 
     /// Bytes of the file, once `finish` has returned.
@@ -39,19 +40,20 @@ final class MergeWriter {
     }
 
     private func drain(isLast: Bool) throws(SystemError) {
+        var count = text.count
         if let compressor {
             try compressor.compress(text.bytes, isLast: isLast) { piece throws(SystemError) in
-                try write(piece)
+                try file.write(piece, at: written)
+                written += piece.count
             }
         } else {
-            try write(text.bytes)
+            // Only whole blocks can go past the cache: what is behind them waits for more.
+            if !isLast { count -= count % File.blockBytes }
+            let whole = UnsafeRawBufferPointer(rebasing: text.bytes[..<count])
+            try file.writeDirectly(whole, at: written)
+            written += count
         }
-        drained += text.count
-        text.removeAll()
-    }
-
-    private func write(_ bytes: UnsafeRawBufferPointer) throws(SystemError) {
-        try file.write(bytes, at: written)
-        written += bytes.count
+        drained += count
+        text.removeFirst(count)
     }
 }

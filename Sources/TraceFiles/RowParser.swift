@@ -21,6 +21,12 @@ struct RowParser {
     mutating func number() -> UInt64? {
         let start = position
         var value: UInt64 = 0
+        // So few cannot overflow.
+        let end = min(bytes.count, start + 18)
+        while position < end, case let digit = bytes[position] &- 0x30, digit < 10 {
+            value = value &* 10 &+ UInt64(digit)
+            position += 1
+        }
         while position < bytes.count, case let digit = bytes[position] &- 0x30, digit < 10 {
             let (product, overflow) = value.multipliedReportingOverflow(by: 10)
             let (sum, carry) = product.addingReportingOverflow(UInt64(digit))

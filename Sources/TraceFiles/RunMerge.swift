@@ -1,13 +1,29 @@
+import TraceModel
+
 /// Rows of several sorted runs in one order: a binary heap of readers. O(log runs) a row.
 struct RunMerge {
-    private var heap: [RunReader] = []
+    /// The row that a reader stands at, as far as it decides in most cases.
+    private struct Head {
+        let ts: EpochNanoseconds
+        let pid: UInt32
+        let rank: Int
+
+        init(_ reader: RunReader) {
+            ts = reader.row.ts
+            pid = reader.row.pid
+            rank = reader.rank
+        }
+    }
+
+    private var heap: [Head] = []
     /// All readers, by rank: their names are read once the rows are through.
     let readers: [RunReader]
 
     init(_ readers: [RunReader]) throws {
+        precondition(readers.indices.allSatisfy { readers[$0].rank == $0 })
         self.readers = readers
         for reader in readers where try reader.next() {
-            heap.append(reader)
+            heap.append(Head(reader))
             siftUp(heap.count - 1)
         }
     }
@@ -16,13 +32,15 @@ struct RunMerge {
     init(names readers: [RunReader]) { self.readers = readers }
 
     /// The reader that stands at the next row; nil after the last.
-    var current: RunReader? { heap.first }
+    var current: RunReader? { heap.first.map { readers[$0.rank] } }
 
     /// Moves on; the current row's bytes are gone then.
     mutating func advance() throws {
-        guard let top = heap.first else { return }
-        if try !top.next() {
-            heap.swapAt(0, heap.count - 1)
+        guard let reader = current else { return }
+        if try reader.next() {
+            heap[0] = Head(reader)
+        } else {
+            heap[0] = heap[heap.count - 1]
             heap.removeLast()
         }
         siftDown()
@@ -50,7 +68,10 @@ struct RunMerge {
     }
 
     private func precedes(_ left: Int, _ right: Int) -> Bool {
-        heap[left].row.precedes(heap[right].row) ?? (heap[left].rank < heap[right].rank)
+        let (left, right) = (heap[left], heap[right])
+        if left.ts != right.ts { return left.ts < right.ts }
+        if left.pid != right.pid { return left.pid < right.pid }
+        return readers[left.rank].row.precedes(readers[right.rank].row) ?? (left.rank < right.rank)
     }
 
     private mutating func siftUp(_ start: Int) {
@@ -64,12 +85,10 @@ struct RunMerge {
     private mutating func siftDown() {
         var parent = 0
         while true {
-            var least = parent
-            for child in [2 * parent + 1, 2 * parent + 2]
-            where child < heap.count && precedes(child, least) {
-                least = child
-            }
-            if least == parent { return }
+            var least = 2 * parent + 1
+            guard least < heap.count else { return }
+            if least + 1 < heap.count, precedes(least + 1, least) { least += 1 }
+            guard precedes(least, parent) else { return }
             heap.swapAt(parent, least)
             parent = least
         }

@@ -5,16 +5,16 @@ import TraceModel
 final class RunReader {
     /// Place among the runs of a merge: decides between equal keys.
     let rank: Int
-    private(set) var row: RunRow
+    @exclusivity(unchecked) private(set) var row: RunRow
     /// Of a trace, once the rows are through: the current name's line without its comma, and its key.
     private(set) var name: (key: NameTable.Key, line: UnsafeRawBufferPointer)?
     /// Columns of a CSV run with the line's end.
     private(set) var csvHeader: [UInt8] = []
-    private(set) var rowsRead: UInt64 = 0
+    @exclusivity(unchecked) private(set) var rowsRead: UInt64 = 0
 
     private let kind: OutputKind
     private let reader: BufferedReader
-    private var consumedBefore = 0
+    @exclusivity(unchecked) private var consumedBefore = 0
 
     init(_ path: String, kind: OutputKind, rank: Int, bufferBytes: Int) throws {
         self.kind = kind
@@ -99,7 +99,7 @@ final class RunReader {
         return true
     }
 
-    private var lineBytes = 0
+    @exclusivity(unchecked) private var lineBytes = 0
 
     /// The next line without its comma and LF, not yet consumed.
     private func nextLine() throws -> UnsafeRawBufferPointer? {
