@@ -40,6 +40,8 @@ package final class RunBuffer {
     private var keptCount = 0
     /// Whether it has been full since it last gave memory back.
     private var wasFull = false
+    /// The most rows it has held since then, in bytes.
+    private var peakBytes = 0
     /// Rows of so many bytes stay back where the buffer is full, as older ones may come: twice as many once one
     /// came too late for its run, so that agents that lag behind one another cost memory and no merge.
     private var keptBytesMax: Int
@@ -144,6 +146,7 @@ package final class RunBuffer {
         precondition(text.count == rowStart, "flush within a row")
         let wasQuiet = keys.count == keptCount
         keptCount = keys.count
+        peakBytes = max(peakBytes, text.count)
         guard !isEmpty else { return }
         if scope == .full && text.count < fullBytes { return }
         if !isSorted {
@@ -162,15 +165,25 @@ package final class RunBuffer {
         keptCount = keys.count
     }
 
-    /// Gives an emptied buffer's memory back: all of it where memory is `scarce`, else what it has not needed since it
-    /// last did.
-    func shrink(isScarce: Bool) {
+    /// Gives an emptied buffer's memory back.
+    func giveBack() {
         guard isEmpty, text.count == 0 else { return }
-        if isScarce || !wasFull {
-            text.shrink(keeping: 4_096)
-            keys.shrink(keeping: 64)
+        text.shrink(keeping: 4_096)
+        keys.shrink(keeping: 64)
+        wasFull = false
+        peakBytes = 0
+    }
+
+    /// Gives an emptied buffer's memory back where it was not needed since it last did, or is more than the `spare` bytes that
+    /// buffers which were never full may keep together.
+    func giveBackUnneeded(_ spare: inout Int) {
+        guard isEmpty, text.count == 0 else { return }
+        if !wasFull {
+            guard peakBytes >= text.capacity / 4, text.capacity <= spare else { return giveBack() }
+            spare -= text.capacity
         }
         wasFull = false
+        peakBytes = 0
     }
 
     /// No later row continues a run written so far: its names go with it.

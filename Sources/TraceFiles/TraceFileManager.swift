@@ -153,7 +153,7 @@ package final class TraceFileManager {
         let isOverBudget = ledger.bytes >= ledger.bytesMax
         for buffer in buffers {
             try buffer.flush(isOverBudget ? .all : scope, window: window)
-            if isOverBudget { buffer.shrink(isScarce: true) }
+            if isOverBudget { buffer.giveBack() }
         }
         ledger.needsFlush = false
     }
@@ -207,11 +207,12 @@ package final class TraceFileManager {
             )
         }
         try store.sync()
+        var spare = 4 * budget.runFlushBytes
         for buffer in buffers {
             for run in buffer.runs { store.close(run) }
             buffer.runs = []
             buffer.names = NameTable()
-            buffer.shrink(isScarce: false)
+            buffer.giveBackUnneeded(&spare)
         }
         if !files.isEmpty {
             closedWindows.append(ClosedWindow(window: window, stem: stem, files: files))

@@ -15,7 +15,8 @@ package struct SummaryTable: Sendable, Equatable {
     /// Of each list that is full, the least weight in it when rows were let go last: what is below it in all
     /// lists will stand in none.
     private var floors: [Double] = []
-    private var positions: [SummaryRow.Key: Int] = [:]
+    /// Of rows that add up others; nil while nobody has asked since they were put in order.
+    private var positions: [SummaryRow.Key: Int]? = [:]
 
     /// Rows kept before those in no top list are let go: it bounds the memory, and changes nothing.
     private static let pendingRowsMax = 4_096
@@ -98,7 +99,7 @@ package struct SummaryTable: Sendable, Equatable {
             sketch: part.sketch.pointee
         )
         addUp(row, isLater: false)
-        place = positions[key].map { UInt32($0) } ?? .max
+        place = positions?[key].map { UInt32($0) } ?? .max
     }
 
     /// False, and nothing done, where the row of that place is another one's.
@@ -133,13 +134,14 @@ package struct SummaryTable: Sendable, Equatable {
 
     private mutating func addUp(_ row: SummaryRow, isLater: Bool) {
         guard isComplete || Self.hash(row) < hashEnd else { return }
-        if let position = positions[row.key] {
+        if positions == nil { notePositions() }
+        if let position = positions?[row.key] {
             cost -= rows[position].cost
             schema.combine(row.values, into: &rows[position].values, isLater: isLater)
             rows[position].sketch.merge(row.sketch)
             cost += rows[position].cost
         } else {
-            positions[row.key] = rows.count
+            positions?[row.key] = rows.count
             rows.append(row)
             cost += row.cost
         }
@@ -156,18 +158,30 @@ package struct SummaryTable: Sendable, Equatable {
             }
             hashEnd = min(hashEnd, first?.hash ?? .max)
         }
-        rows = rows.filter { Self.hash($0) < hashEnd }.sorted { $0.key < $1.key }
+        let kept = rows.indices.filter { isComplete || Self.hash(rows[$0]) < hashEnd }
+        keep(kept)
         rowCount = UInt64(rows.count)
         noteRows()
     }
 
+    /// Lets go of all rows but those at these positions, and puts these in the order of their keys. Positions are sorted
+    /// instead of rows, which are large and hold memory.
+    private mutating func keep(_ kept: [Int]) {
+        let order = kept.sorted { rows[$0].key < rows[$1].key }
+        rows = order.map { rows[$0] }
+    }
+
+    /// The rows are others now, or in another order.
     private mutating func noteRows() {
-        positions = [:]
-        cost = 0
-        for (position, row) in rows.enumerated() {
-            positions[row.key] = position
-            cost += row.cost
-        }
+        positions = nil
+        cost = rows.reduce(0) { $0 + $1.cost }
+    }
+
+    private mutating func notePositions() {
+        var positions: [SummaryRow.Key: Int] = [:]
+        positions.reserveCapacity(rows.count)
+        for (position, row) in rows.enumerated() { positions[row.key] = position }
+        self.positions = positions
     }
 
     private static func hash(_ row: SummaryRow) -> UInt64 {
@@ -191,7 +205,7 @@ package struct SummaryTable: Sendable, Equatable {
                 floors.append(.leastNonzeroMagnitude)
             }
         }
-        rows = kept.map { rows[$0] }.sorted { $0.key < $1.key }
+        keep(Array(kept))
     }
 
     /// The first `count` rows of a list.
