@@ -65,7 +65,7 @@ final class CatchUpReader {
             case .batch where verdicts.covers(worker, record.lsn):
                 break
             case .batch:
-                owned.find(in: record, map)
+                try owned.find(in: record, map)
                 builder.add(record, events: owned.events, first: 0, count: owned.events.count)
             case .barrier, .tick:
                 builder.addForAll(record)

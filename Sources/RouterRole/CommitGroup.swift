@@ -47,6 +47,8 @@ final class CommitGroup: @unchecked Sendable {
     /// Whether the fabric has to see the group itself, as reading the log later would be too late.
     var concernsRouting: Bool { !barriers.isEmpty || !verdicts.isEmpty }
     var byteCount: Int { log.byteCount }
+    /// What it holds whatever is in it: the most of it.
+    var memoryBytes: Int { log.capacity + events.memoryBytes }
     /// Whether it tells of the time, and of nothing else.
     var isTick: Bool { log.offsets.count == 1 && log.record(at: log.offsets[0]).type == .tick }
 

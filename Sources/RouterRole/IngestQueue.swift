@@ -155,7 +155,7 @@ final class IngestQueue: @unchecked Sendable {
 
     private func takeSpare() -> CommitGroup? {
         guard let spare = spares.popLast() else { return nil }
-        spareBytes -= spare.log.capacity
+        spareBytes -= spare.memoryBytes
         return spare
     }
 
@@ -163,7 +163,7 @@ final class IngestQueue: @unchecked Sendable {
     func recycle(_ group: CommitGroup) {
         group.reset()
         condition.withLock {
-            let bytes = spareBytes + group.log.capacity
+            let bytes = spareBytes + group.memoryBytes
             guard bytes <= Limits.spareGroupsBytesMax else { return }
             spareBytes = bytes
             spares.append(group)

@@ -14,7 +14,8 @@ struct OwnedEvents: ~Copyable {
     init(of worker: WorkerName) { self.worker = worker }
 
     /// Looks into another batch. `map`: what is in force there.
-    mutating func find(in record: LogRecord, _ map: SlotMap) {
+    /// - Throws: `TraceError(.corrupt)` where the batch is none that the scanner accepted: its events must not be passed over.
+    mutating func find(in record: LogRecord, _ map: SlotMap) throws(TraceError) {
         if map != self.map {
             self.map = map
             isSoleOwner = map.slots(of: worker).count == Slot.count
@@ -23,11 +24,14 @@ struct OwnedEvents: ~Copyable {
         var fields = EventFields(of: worker.resource, in: record.body)
         if isSoleOwner {
             while let stretch = fields.nextStretch() { append(stretch, slot: 0) }
-            return
+        } else {
+            let hash = Slot.hash(host: record.host)
+            while let (range, process) = fields.nextWithProcess() {
+                append(range, slot: Slot.of(hostHash: hash, processID: process))
+            }
         }
-        let hash = Slot.hash(host: record.host)
-        while let (range, process) = fields.nextWithProcess() {
-            append(range, slot: Slot.of(hostHash: hash, processID: process))
+        guard !fields.isDamaged else {
+            throw TraceError(.corrupt, "The batch at LSN \(record.lsn) is damaged")
         }
     }
 

@@ -32,6 +32,8 @@ package struct RoutedEvents: ~Copyable {
     private var base: UnsafeMutablePointer<Entry>
     private var capacity = 1_024
     package private(set) var count = 0
+    /// Memory, in bytes.
+    var memoryBytes: Int { capacity * MemoryLayout<Entry>.stride }
 
     package init() { base = .allocate(capacity: capacity) }
 

@@ -21,7 +21,7 @@ package final class SharePool: Sendable {
     private let state = Mutex(State())
 
     /// Smaller ones are the allocator's.
-    static let blockBytesMin = 256 << 10
+    static let blockBytesMin = Limits.routerMappedBytesMin
 
     package init() {}
 

@@ -28,11 +28,16 @@ package struct RawBuffer: ~Copyable {
     deinit { unsafe free(base) }
 
     private static func allocate(_ count: Int, alignment: Int) -> UnsafeMutableRawPointer {
-        let memory =
+        unsafe held(
             alignment <= heapAlignment
-            ? unsafe malloc(count)
-            : unsafe aligned_alloc(alignment, (count + alignment - 1) / alignment * alignment)
-        guard let memory = unsafe memory else { fatalError("no memory for \(count) bytes") }
+                ? malloc(count)
+                : aligned_alloc(alignment, (count + alignment - 1) / alignment * alignment)
+        )
+    }
+
+    /// As with Swift's own allocations: nobody goes on without memory.
+    private static func held(_ memory: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer {
+        guard let memory = unsafe memory else { preconditionFailure("out of memory") }
         return unsafe memory
     }
 
@@ -172,10 +177,7 @@ package struct RawBuffer: ~Copyable {
         capacity = larger
         if alignment <= Self.heapAlignment {
             // Large blocks grow without a copy.
-            guard let moved = unsafe realloc(base, larger) else {
-                fatalError("no memory for \(larger) bytes")
-            }
-            unsafe base = moved
+            unsafe base = Self.held(realloc(base, larger))
             return
         }
         let moved = unsafe Self.allocate(larger, alignment: alignment)

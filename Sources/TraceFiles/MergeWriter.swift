@@ -2,8 +2,8 @@ import Compression
 import SystemIO
 import TraceModel
 
-/// Writes one file from its beginning through a buffer, plain or compressed. Plain text goes past the page cache, as what
-/// is finalized is not read again soon.
+/// Writes one file from its beginning through a buffer, plain or compressed. Plain text goes past the page cache: what is
+/// finalized is rarely read soon, and what a pass of a merge leaves for the next is read once.
 final class MergeWriter {
     let path: String
     private let file: File
@@ -49,6 +49,7 @@ final class MergeWriter {
         } else {
             // Only whole blocks can go past the cache: what is behind them waits for more.
             if !isLast { count -= count % File.blockBytes }
+            guard count > 0 else { return }
             let whole = UnsafeRawBufferPointer(rebasing: text.bytes[..<count])
             try file.writeDirectly(whole, at: written)
             written += count

@@ -51,7 +51,7 @@ package enum Limits {
     /// One commit group: what shares a write and an `fdatasync`, unless one record alone is larger.
     package static let commitGroupBytesMax = 8 << 20
     /// Memory of routed commit groups that the router keeps for the next ones: those of the fabric's stretch, and more.
-    package static let spareGroupsBytesMax = 16 << 20
+    package static let spareGroupsBytesMax = 20 << 20
     package static let logFileBytes = 64 << 20
     /// The record at the head of each log file: de-duplication window, slot map, window number.
     package static let logFileHeadBytesMax = 18 << 20
@@ -84,6 +84,14 @@ package enum Limits {
     package static let dedupClientsMax = 4_096
     /// Sequences of one client remembered below its greatest.
     package static let dedupSequencesMax = 256
+
+    // MARK: Memory
+    /// In the router what is as large has pages of its own, and is handed on (`SharePool`, `IngestQueue.recycle`).
+    package static let routerMappedBytesMin = 256 << 10
+    /// The same in the other processes, where messages and rows come and go below that.
+    package static let mappedBytesMin = 8 << 20
+    /// Free memory that a process keeps at its heap's end.
+    package static let heapSpareBytesMax = 32 << 20
 
     // MARK: Fabric
     package static let workersPerResourceMax = 64
@@ -286,9 +294,10 @@ package enum Limits {
         )
         precondition(shareStretchBytes <= min(workerCreditBytes, logRecordBytesMax))
         precondition(2 * shareStretchBytes <= min(fabricInboxBytesMax, sharePoolBytesMax))
+        precondition(routerMappedBytesMin < sharePoolBytesMax)
         precondition(fabricLookNanoseconds < fabricSpacingNanoseconds)
         precondition(commitGroupBytesMax <= logFileBytes)
-        precondition(2 * commitGroupBytesMax <= spareGroupsBytesMax, "any group may be kept")
+        precondition(2 * commitGroupBytesMax < spareGroupsBytesMax, "a full group may be kept")
         precondition(nameBytesMax <= stringFieldBytesMax)
         precondition(addressBytesMax + 16 <= nameBytesMax)
         precondition(protocolsPerProcessMax <= UInt8.max)

@@ -1,7 +1,7 @@
 package import TraceModel
 
 /// Where the events of one resource stand in a batch that `BatchScanner` accepted, or in a worker's share of one;
-/// passes over all else without a look into it. It ends early at bytes that are no fields.
+/// passes over all else without a look into it. It ends early, and says so, at bytes that are no fields.
 @safe
 package struct EventFields: IteratorProtocol {
     package struct Field {
@@ -14,6 +14,8 @@ package struct EventFields: IteratorProtocol {
     private let start: UnsafeRawPointer
     private let resource: Resource
     private let tag: UInt32
+    /// Whether it ended at bytes that the scanner does not accept: events may stand behind them.
+    package private(set) var isDamaged = false
 
     package init(of resource: Resource, in batch: UnsafeRawBufferPointer) {
         reader = unsafe FieldReader(ByteView(batch))
@@ -38,6 +40,7 @@ package struct EventFields: IteratorProtocol {
                 try reader.skip(found)
             }
         } catch {
+            isDamaged = true
             return nil
         }
     }
@@ -63,8 +66,11 @@ package struct EventFields: IteratorProtocol {
         guard let event = next() else { return nil }
         var walk = EventWalk(resource)
         let shape = MessageShape.events[Int(resource.rawValue)]
-        // What the scanner accepted is walked to its end.
-        guard let process = try? walk.processID(of: event.payload, shape: shape) else { return nil }
-        return (event.range, process)
+        do throws(WireProblem) {
+            return (event.range, try walk.processID(of: event.payload, shape: shape))
+        } catch {
+            isDamaged = true
+            return nil
+        }
     }
 }

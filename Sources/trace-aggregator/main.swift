@@ -1,7 +1,8 @@
 import ArgumentParser
 import SystemIO
+import TraceModel
 
 // Before any thread starts, so that each of them inherits the mask.
 SignalReceiver.blockAll()
-Heap.setUp(mappedBytesMin: 8 << 20)
+Heap.setUp(mappedBytesMin: Limits.mappedBytesMin)
 TraceAggregator.main()

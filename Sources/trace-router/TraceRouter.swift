@@ -53,7 +53,7 @@ struct TraceRouter: ParsableCommand {
 
     func run() throws {
         SignalReceiver.blockAll()
-        Heap.setUp(mappedBytesMin: 256 << 10)
+        Heap.setUp(mappedBytesMin: Limits.routerMappedBytesMin)
         LoggingSystem.bootstrap { StreamLogHandler.standardError(label: $0) }
         let logger = Logger(label: "trace-router")
         do {

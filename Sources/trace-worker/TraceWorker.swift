@@ -43,7 +43,7 @@ struct TraceWorker: ParsableCommand {
 
     func run() throws {
         SignalReceiver.blockAll()
-        Heap.setUp(mappedBytesMin: 8 << 20)
+        Heap.setUp(mappedBytesMin: Limits.mappedBytesMin)
         LoggingSystem.bootstrap { StreamLogHandler.standardError(label: $0) }
         guard let name = WorkerName("\(resource).\(index)") else { throw ExitCode(64) }
         let logger = Logger(label: "trace-worker.\(name)")

@@ -127,6 +127,29 @@ import TraceModel
         }
     }
 
+    /// As many groups wait for a turn of the workers as come between two, small ones, and each is used again.
+    @Test func memoryOfGroupsIsUsedAgainWithinABound() throws {
+        let queue = IngestQueue(dedup: DedupWindow())
+        func reused(bytes: Int, count: Int) throws -> Int {
+            let groups = (0..<count).map { _ in CommitGroup() }
+            for group in groups {
+                _ = group.log.append(.batch, arrival: 0, bodyBytes: bytes)
+                queue.recycle(group)
+            }
+            let known = Set(groups.map(ObjectIdentifier.init))
+            var found = 0
+            for _ in 0...count {
+                guard case .group(let group, _, _) = queue.take(deadline: 0) else { break }
+                if known.contains(ObjectIdentifier(group)) { found += 1 }
+            }
+            return found
+        }
+        #expect(try reused(bytes: 100_000, count: 30) == 30)
+        let large = 4 << 20
+        let fitting = try reused(bytes: large - 4_096, count: 30)
+        #expect(fitting > 2 && fitting <= Limits.spareGroupsBytesMax / large)
+    }
+
     /// Behind the drain's barrier nothing may come that would be acked and not finalized.
     @Test func aClosedQueueTakesBarriersButNoBatches() throws {
         try withQueue { desk, send in

@@ -188,4 +188,28 @@ import TraceWire
             #expect(routed == events && events > 500)
         }
     }
+
+    /// What the scanner once accepted and does not any more must not be passed over: it was acknowledged.
+    @Test func aBatchThatIsNoneIsNotPassedOver() throws {
+        let whole = TestBatch.bytes([(.function, 1), (.function, 2)])
+        for bytes in [Array(whole.dropLast()), whole + [0x0A, 0x02, 0x0A, 0x05]] {
+            var group = LogGroup()
+            let body = group.append(.batch, arrival: 0, bodyBytes: bytes.count)
+            bytes.withUnsafeBytes { body.copyMemory(from: $0.baseAddress!, byteCount: $0.count) }
+            let record = group.record(at: 0)
+            let worker = WorkerName(resource: .function, index: 0)
+            var owned = OwnedEvents(of: worker)
+            let isCut = bytes.count < whole.count
+            // Into the events of a sole owner nobody looks.
+            for (workers, isFound) in [(1, isCut), (2, true)] {
+                var error: TraceError?
+                do throws(TraceError) {
+                    try owned.find(in: record, SlotMap(workers: [.function: workers]))
+                } catch let thrown {
+                    error = thrown
+                }
+                #expect((error?.code == .corrupt) == isFound, "\(workers) workers, cut: \(isCut)")
+            }
+        }
+    }
 }

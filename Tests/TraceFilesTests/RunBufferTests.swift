@@ -149,4 +149,52 @@ extension RunRow {
         self.ts = ts
         self.pid = pid
     }
+
+    /// Memory that a window needed is there for the next one, and goes where that did not need it.
+    @Test func memoryStaysForOneWindow() throws {
+        var budget = FileBudget()
+        budget.runFlushBytes = 100_000
+        let group = try WorkerGroup(1, budget: budget)
+        let manager = group.managers[0]
+        let host = try manager.host("a")
+        func fill(_ rows: Int) {
+            let buffer = manager.json(host)
+            for number in 0..<rows {
+                let ts = SyntheticEvent.baseTime + Int64(number)
+                buffer.text.appendEventStart(ts: ts, pid: 1)
+                buffer.text.append("\"ph\":\"i\"}")
+                buffer.endRow(ts: ts, pid: 1)
+            }
+        }
+        fill(1_000)
+        #expect(!manager.needsFlush)
+        let needed = manager.json(host).text.capacity
+        #expect(needed > 32_000)
+        _ = try manager.closeWindow(stem: "w1", nextWindow: 8)
+        #expect(manager.json(host).text.capacity == needed)
+        fill(10)
+        _ = try manager.closeWindow(stem: "w2", nextWindow: 9)
+        #expect(manager.json(host).text.capacity == 4_096)
+    }
+
+    /// So many buffers may keep memory, however many there are.
+    @Test func memoryThatStaysIsBounded() throws {
+        var budget = FileBudget()
+        budget.runFlushBytes = 20_000
+        let group = try WorkerGroup(1, budget: budget)
+        let manager = group.managers[0]
+        let hosts = try (0..<40).map { try manager.host("host\($0)") }
+        for host in hosts {
+            let buffer = manager.json(host)
+            for number in 0..<250 {
+                let ts = SyntheticEvent.baseTime + Int64(number)
+                buffer.text.appendEventStart(ts: ts, pid: 1)
+                buffer.text.append("\"ph\":\"i\"}")
+                buffer.endRow(ts: ts, pid: 1)
+            }
+        }
+        _ = try manager.closeWindow(stem: "w1", nextWindow: 8)
+        let kept = hosts.map { manager.json($0).text.capacity }.filter { $0 > 4_096 }
+        #expect(!kept.isEmpty && kept.reduce(0, +) <= 4 * budget.runFlushBytes)
+    }
 }
