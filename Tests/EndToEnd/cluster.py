@@ -2,6 +2,7 @@
 import json
 import os
 import pathlib
+import random
 import re
 import socket
 import subprocess
@@ -26,10 +27,20 @@ CHANNEL_OPTIONS = [
 SETTING_VARIABLES = re.findall(r";\s+env\s+(\w+)\)", (ROOT / "scripts/lib/options.txt").read_text(encoding="utf-8"))
 
 
+# Below the range from which the kernel gives ports to connections, which could take one before its server listens.
+PORTS = iter(random.sample(range(10_000, 32_768), k=22_768))
+
+
 def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
+    """A port that nothing listens on; none is handed out twice."""
+    for port in PORTS:
+        with socket.socket() as listener:
+            try:
+                listener.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                pass
+    raise AssertionError("no free port left")
 
 
 def wait_until(condition, what, seconds=30):
