@@ -1,11 +1,14 @@
-package import TraceModel
+public import TraceModel
 
 /// Reads back what `RawBuffer` wrote: little-endian integers and byte runs, every length checked.
 /// The bytes must outlive the reader.
 @safe
+@usableFromInline
 package struct StateReader {
-    private let source: UnsafeRawBufferPointer
-    private var at = 0
+    @usableFromInline
+    let source: UnsafeRawBufferPointer
+    @usableFromInline
+    var at = 0
 
     package init(_ source: UnsafeRawBufferPointer) { unsafe self.source = source }
 
@@ -13,9 +16,11 @@ package struct StateReader {
 
     package var isAtEnd: Bool { remaining == 0 }
 
+    @inlinable
     package var remaining: Int { unsafe source.count - at }
 
     /// - Throws: `TraceError(.corrupt)` where the bytes end before the integer does.
+    @inlinable
     package mutating func integer<Integer: FixedWidthInteger>(
         _: Integer.Type
     ) throws(TraceError) -> Integer {
@@ -66,5 +71,6 @@ package struct StateReader {
         .corrupt,
         "Stored state has no number where one belongs"
     )
-    private static let cutOff = TraceError(.corrupt, "Stored state ends too early")
+    @usableFromInline
+    static var cutOff: TraceError { TraceError(.corrupt, "Stored state ends too early") }
 }

@@ -55,10 +55,10 @@ final class BufferedReader {
     private func readMore() throws(SystemError) -> Bool {
         buffer.removeFirst(position)
         position = 0
-        let target = UnsafeMutableRawBufferPointer(
-            start: buffer.reserve(chunkBytes),
-            count: chunkBytes
-        )
+        // What is left of a row must not make the buffer twice as large.
+        let free = buffer.capacity - buffer.count
+        let size = free >= chunkBytes / 2 ? free : chunkBytes
+        let target = UnsafeMutableRawBufferPointer(start: buffer.reserve(size), count: size)
         let count = try file.read(into: target, at: fileOffset)
         buffer.commit(count)
         fileOffset += count

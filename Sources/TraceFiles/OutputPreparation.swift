@@ -247,11 +247,11 @@ struct OutputPreparation {
         }
         let bytesPerRow = input.runs.reduce(0) { $0 + $1.bytes } / max(1, input.rows)
         var rows: UInt64 = 0
-        while let row = merge.current?.row {
-            try body(row)
+        while let reader = merge.current {
+            try body(reader.row)
             rows += 1
             if rows % 65_536 == 0 { merger.advanceProgress(by: 65_536 * bytesPerRow) }
-            try merge.advance()
+            try merge.advance(reader)
         }
         merger.advanceProgress(by: rows % 65_536 * bytesPerRow)
         guard rows == input.rows else { throw miscounted() }

@@ -34,9 +34,8 @@ struct RunMerge {
     /// The reader that stands at the next row; nil after the last.
     var current: RunReader? { heap.first.map { readers[$0.rank] } }
 
-    /// Moves on; the current row's bytes are gone then.
-    mutating func advance() throws {
-        guard let reader = current else { return }
+    /// Moves on from the row of `reader`, the current one, whose bytes are gone then.
+    mutating func advance(_ reader: RunReader) throws {
         if try reader.next() {
             heap[0] = Head(reader)
         } else {

@@ -49,12 +49,12 @@ struct RunReduction {
         case .stacks, .anomalies: break
         }
         var rows: UInt64 = 0
-        while let row = merge.current?.row {
-            writer.text.append(row.bytes)
+        while let reader = merge.current {
+            writer.text.append(reader.row.bytes)
             if input.kind == .json { writer.text.append(JSONSegment.separator) }
             try writer.rowEnded()
             rows += 1
-            try merge.advance()
+            try merge.advance(reader)
         }
         if input.kind == .json {
             try merge.forEachName { _, line in

@@ -1,4 +1,5 @@
 /// An error that reaches a person or a client: what happened, whether trying again can help, and what to do.
+@usableFromInline
 package struct TraceError: Error, CustomStringConvertible, Sendable {
     package enum Code: String, Sendable {
         /// The sender's data is at fault; the same bytes will be refused again.
@@ -38,6 +39,7 @@ package struct TraceError: Error, CustomStringConvertible, Sendable {
         }
     }
 
+    @usableFromInline
     package var description: String {
         var text = message
         if let cause { text += ": \(cause)" }

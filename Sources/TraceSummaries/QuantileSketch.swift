@@ -193,6 +193,7 @@ package struct QuantileSketch: Sendable, Equatable {
     package init(decoding reader: inout StateReader) throws(TraceError) {
         let count = Int(try reader.integer(UInt16.self))
         guard count <= Limits.sketchBucketsMax else { throw Self.damaged }
+        cells.reserveCapacity(count)
         for _ in 0..<count {
             let key = UInt64(try reader.integer(UInt16.self)) << Self.countBits
             let seen = try reader.integer(UInt64.self)

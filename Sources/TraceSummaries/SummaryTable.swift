@@ -18,8 +18,9 @@ package struct SummaryTable: Sendable, Equatable {
     /// Of rows that add up others; nil while nobody has asked since they were put in order.
     private var positions: [SummaryRow.Key: Int]? = [:]
 
-    /// Rows kept before those in no top list are let go: it bounds the memory, and changes nothing.
-    private static let pendingRowsMax = 4_096
+    /// Rows kept before those in no top list are let go: it bounds the memory and, as later rows are measured by what
+    /// is kept, the work; and changes nothing.
+    private var pendingRowsMax: Int { 2 * schema.lists.count * Limits.summaryRowsMax }
 
     package init(_ schema: SummaryTableSchema) { self.schema = schema }
 
@@ -37,7 +38,7 @@ package struct SummaryTable: Sendable, Equatable {
         count(part)
         guard mayStandInList(part) else { return }
         rows.append(part.row(of: owner))
-        if rows.count >= Self.pendingRowsMax { keepTop() }
+        if rows.count >= pendingRowsMax { keepTop() }
     }
 
     private func mayStandInList(_ part: SummaryPart) -> Bool {
@@ -66,6 +67,7 @@ package struct SummaryTable: Sendable, Equatable {
         }
         floors = []
         var positions: [SummaryRow.Key: Int] = [:]
+        positions.reserveCapacity(rows.count + other.rows.count)
         for (position, row) in rows.enumerated() { positions[row.key] = position }
         for row in other.rows {
             guard let position = positions[row.key] else {
@@ -77,7 +79,7 @@ package struct SummaryTable: Sendable, Equatable {
             rows[position].sketch.merge(row.sketch)
             rows[position].process = row.process
         }
-        if rows.count >= Self.pendingRowsMax { keepTop() }
+        if rows.count >= pendingRowsMax { keepTop() }
     }
 
     // MARK: Rows that add up others
