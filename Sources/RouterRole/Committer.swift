@@ -15,7 +15,7 @@ final class Committer: @unchecked Sendable {
     private let context: RouterContext
     private var writer: LogWriter
     private var state: RouterState
-    private var planner = WindowPlanner()
+    private var planner: WindowPlanner
     private var gate: AdmissionGate
     private var freeSpace = FreeSpace(ClusterPaths.log)
     private var stems: StemClock
@@ -44,6 +44,7 @@ final class Committer: @unchecked Sendable {
         self.fabric = fabric
         self.logger = logger
         self.context = context
+        planner = WindowPlanner(state.slotMap)
         gate = AdmissionGate(logBudgetBytes: context.logBudgetBytes)
         self.stems = stems
         totals = writer.counts
@@ -193,7 +194,7 @@ final class Committer: @unchecked Sendable {
         group.entries.append(CommitGroup.Entry())
         // The offset behind the barrier is its end once the group's begin is known.
         group.barriers.append((barrier, LSN(group.byteCount)))
-        planner.closed()
+        planner.closed(next: barrier.slotMap)
         lastTick = now
         return barrier
     }

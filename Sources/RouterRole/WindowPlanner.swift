@@ -10,9 +10,14 @@ struct WindowPlanner {
     private var openedAt: Int64 = 0
     private var lastBatchAt: Int64?
     private var requested: BarrierPayload.Reason?
+    /// What the window may take of `Limits`, by resource: as many times as it has workers.
+    private var growth = InlineArray<6, Int>(repeating: 1)
 
     /// Seconds between two windows that `is_last_batch` may close.
     private static let lastBatchNanoseconds: Int64 = 10_000_000_000
+
+    /// The first window's workers are those of `slotMap`.
+    init(_ slotMap: SlotMap) { take(slotMap) }
 
     /// Counts what a record added to the open window, in wire bytes; `now` is monotonic nanoseconds.
     mutating func logged(_ resource: Resource, events: Int, bytes: Int, now: Int64) {
@@ -42,19 +47,29 @@ struct WindowPlanner {
         if let requested { return requested }
         guard hasEvents else { return nil }
         for index in wireBytes.indices
-        where wireBytes[index] >= Limits.windowWireBytesMax
-            || jsonBytes[index] >= Limits.windowJSONBytesMax
+        where wireBytes[index] >= Limits.windowWireBytesMax * growth[index]
+            || jsonBytes[index] >= Limits.windowJSONBytesMax * growth[index]
         {
             return .size
         }
         return now - openedAt >= Int64(Limits.windowSecondsMax) * 1_000_000_000 ? .age : nil
     }
 
-    /// A barrier stands in the log: a new window begins.
-    mutating func closed() {
+    /// A barrier stands in the log: a new window begins, whose workers are those of `slotMap`.
+    mutating func closed(next slotMap: SlotMap) {
         wireBytes = InlineArray(repeating: 0)
         jsonBytes = InlineArray(repeating: 0)
         hasEvents = false
         requested = nil
+        take(slotMap)
+    }
+
+    private mutating func take(_ slotMap: SlotMap) {
+        for resource in Resource.allCases {
+            growth[Int(resource.rawValue)] = min(
+                slotMap.workerCount(of: resource),
+                Limits.windowGrowthMax
+            )
+        }
     }
 }

@@ -9,7 +9,8 @@ final class BufferedReader {
     @exclusivity(unchecked) private var buffer: RawBuffer
     @exclusivity(unchecked) private var position = 0
     private var fileOffset = 0
-    private let chunkBytes: Int
+    /// Read at once.
+    let chunkBytes: Int
 
     init(_ path: String, bufferBytes: Int) throws(SystemError) {
         self.path = path
@@ -25,6 +26,16 @@ final class BufferedReader {
 
     /// Where the next unread byte stands in the file.
     var offset: Int { fileOffset - (buffer.count - position) }
+
+    /// Of the whole file. Blocks.
+    var size: Int { get throws(SystemError) { try file.size() } }
+
+    /// Goes on reading there..
+    func seek(to offset: Int) {
+        buffer.removeAll()
+        position = 0
+        fileOffset = offset
+    }
 
     func consume(_ count: Int) { position += count }
 

@@ -24,14 +24,18 @@ struct EventRow {
     /// Nil for any other event.
     let call: Call?
 
-    /// Nil where the row is none of ours.
-    init?(_ row: UnsafeRawBufferPointer) {
-        var parser = RowParser(row)
-        guard parser.skip("{\"ts\":"), let ts = parser.microseconds(), parser.skip(",\"pid\":"),
-            let pid = parser.processID()
-        else { return nil }
-        self.ts = ts
-        self.pid = pid
+    /// Nil where the bytes are no row of ours.
+    init?(_ bytes: UnsafeRawBufferPointer) {
+        guard let row = RunRow(json: bytes) else { return nil }
+        self.init(row)
+    }
+
+    /// Nil where the row of a trace is none of ours.
+    init?(_ row: RunRow) {
+        ts = row.ts
+        pid = row.pid
+        var parser = RowParser(row.bytes)
+        parser.position = row.keyEnd
         guard parser.skip(",\"tid\":") else {
             tid = nil
             call = nil

@@ -1,66 +1,77 @@
+import Glibc
 import TraceModel
 
-/// The calls that the rows of a trace have begun and not ended: what the next file begins with where the trace is
-/// cut. Calls are paired as the worker pairs them: an end closes the innermost one of its cookie and name.
+/// The calls of one thread that the rows of a trace have begun and not ended. Calls are paired as the worker pairs them:
+/// an end closes the innermost one of its cookie and name.
 struct OpenSlices {
     struct Slice {
-        /// Among all calls begun.
+        /// Among all calls begun in the trace.
         let order: UInt64
         let ts: EpochNanoseconds
-        let pid: UInt32
-        let tid: UInt32
         let cookie: Int64
-        /// JSON text with its quotes.
-        let name: [UInt8]
+        /// JSON text with its quotes, in `names`.
+        fileprivate let nameStart: Int
+        fileprivate let nameEnd: Int
     }
 
-    private struct Thread: Hashable {
-        let pid: UInt32
-        let tid: UInt32
-    }
+    /// The innermost last; its name stands at the end of `names`.
+    private(set) var slices: [Slice] = []
+    /// In one array, so that a call takes no memory of its own.
+    private var names: [UInt8] = []
 
-    /// The innermost call last.
-    private var threads: [Thread: [Slice]] = [:]
-    private var begun: UInt64 = 0
-    private var bytes = 0
-    private let bytesMax: Int
+    func name(of slice: Slice) -> ArraySlice<UInt8> { names[slice.nameStart..<slice.nameEnd] }
 
-    /// Of a row what is not the name, and of memory as much.
-    private static let fixedBytes = 160
-
-    /// Calls that would make the rows of all open ones larger than `bytesMax` are not remembered.
-    init(bytesMax: Int) { self.bytesMax = bytesMax }
-
-    mutating func take(_ row: EventRow) {
-        guard let tid = row.tid, let call = row.call else { return }
-        let thread = Thread(pid: row.pid, tid: tid)
-        switch call.phase {
-        case .begin:
-            let cost = call.name.count + Self.fixedBytes
-            guard bytes + cost <= bytesMax else { return }
-            bytes += cost
-            begun += 1
-            let slice = Slice(
-                order: begun,
-                ts: row.ts,
-                pid: row.pid,
-                tid: tid,
+    mutating func begin(_ call: EventRow.Call, ts: EpochNanoseconds, order: UInt64) {
+        let start = names.count
+        names.append(contentsOf: call.name)
+        slices.append(
+            Slice(
+                order: order,
+                ts: ts,
                 cookie: call.cookie,
-                name: Array(call.name)
+                nameStart: start,
+                nameEnd: names.count
             )
-            threads[thread, default: []].append(slice)
-        case .end:
-            guard
-                let position = threads[thread]?.lastIndex(where: {
-                    $0.cookie == call.cookie && $0.name.elementsEqual(call.name)
-                })
-            else { return }
-            bytes -= call.name.count + Self.fixedBytes
-            threads[thread]?.remove(at: position)
-            if threads[thread]?.isEmpty == true { threads[thread] = nil }
+        )
+    }
+
+    private func isNamed(_ slice: Slice, _ name: UnsafeRawBufferPointer) -> Bool {
+        guard slice.nameEnd - slice.nameStart == name.count, let start = name.baseAddress else {
+            return false
+        }
+        return names.withUnsafeBytes { names in
+            names.baseAddress.map { memcmp($0 + slice.nameStart, start, name.count) == 0 } ?? false
         }
     }
 
-    /// In the order of their rows.
-    var inOrder: [Slice] { threads.values.joined().sorted { $0.order < $1.order } }
+    /// False where no such call is open.
+    mutating func end(_ call: EventRow.Call) -> Bool {
+        guard
+            let position = slices.lastIndex(where: {
+                $0.cookie == call.cookie && isNamed($0, call.name)
+            })
+        else { return false }
+        if position == slices.count - 1 {
+            names.removeLast(call.name.count)
+            slices.removeLast()
+            return true
+        }
+        let inner = slices[(position + 1)...].map { ($0, Array(name(of: $0))) }
+        names.removeSubrange(slices[position].nameStart...)
+        slices.removeSubrange(position...)
+        for (slice, name) in inner {
+            let start = names.count
+            names += name
+            slices.append(
+                Slice(
+                    order: slice.order,
+                    ts: slice.ts,
+                    cookie: slice.cookie,
+                    nameStart: start,
+                    nameEnd: names.count
+                )
+            )
+        }
+        return true
+    }
 }

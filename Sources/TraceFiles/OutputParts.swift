@@ -6,7 +6,7 @@ final class OutputParts {
     private let target: (Int) -> String
     private var finished: [MergeManifest.Output] = []
     /// Of the open file.
-    private(set) var writer: MergeWriter
+    @exclusivity(unchecked) private(set) var writer: MergeWriter
 
     /// `target`: the final path of a part, from 1.
     init(_ merger: WindowMerger, target: @escaping (Int) -> String) throws {

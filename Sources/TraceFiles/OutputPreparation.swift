@@ -69,7 +69,7 @@ struct OutputPreparation {
     private func namesWhereTooLarge(_ runs: [MergeInput.Run]) throws -> PartNames? {
         guard !fitsOneFile else { return nil }
         let readers = try open(runs)
-        let rowBytes = try readers.reduce(0) { try $0 + $1.skipRows() }
+        let rowBytes = try readers.reduce(0) { try $0 + $1.seekNames() }
         let names = try PartNames(
             RunMerge(names: readers),
             bytesMax: TraceParts.shareMax(of: merger.budget)

@@ -13,7 +13,7 @@ struct PartNames {
     /// What the names due take in the file.
     private(set) var dueBytes = 0
 
-    /// Reads the names of runs whose rows have been passed over. Beyond `bytesMax` of them the rest, by process id,
+    /// Reads the names of runs that stand at theirs. Beyond `bytesMax` of them the rest, by process id,
     /// stay without.
     init(_ merge: RunMerge, bytesMax: Int) throws {
         var bytes = 0

@@ -28,7 +28,7 @@ struct RunMerge {
         }
     }
 
-    /// Of the names alone: readers that have passed over their rows.
+    /// Of the names alone: readers that stand at theirs.
     init(names readers: [RunReader]) { self.readers = readers }
 
     /// The reader that stands at the next row; nil after the last.

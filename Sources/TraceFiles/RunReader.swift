@@ -61,11 +61,30 @@ final class RunReader {
         return true
     }
 
-    /// Passes over all rows of a trace, to its names; the bytes that they take in a file, each with what
-    /// separates it from the next one. Blocks.
-    func skipRows() throws -> Int {
-        reader.consume(consumedBefore)
+    /// Goes to the names of a trace, which stand behind its rows; the bytes that these take in a file, each with what
+    /// separates it from the next one. The few names are looked for from the end. Blocks.
+    func seekNames() throws -> Int {
         consumedBefore = 0
+        let size = try reader.size
+        var tailBytes = min(reader.chunkBytes, Self.tailBytes)
+        while true {
+            let start = max(JSONSegment.headerBytes, size - tailBytes)
+            reader.seek(to: start)
+            if start > JSONSegment.headerBytes, let end = try reader.findNewline(from: 0) {
+                reader.consume(end + 1)
+            }
+            let before = reader.offset - JSONSegment.headerBytes
+            let bytes = try skipRows()
+            if bytes > 0 || start == JSONSegment.headerBytes { return before + bytes }
+            tailBytes *= 4
+        }
+    }
+
+    /// Names of most runs take less.
+    private static let tailBytes = 64 << 10
+
+    /// Passes over rows; the bytes that they take in a file, likewise.
+    private func skipRows() throws -> Int {
         var bytes = 0
         while let line = try nextLine() {
             var parser = RowParser(line)

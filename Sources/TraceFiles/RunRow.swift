@@ -8,6 +8,8 @@ struct RunRow {
     var host = UnsafeRawBufferPointer(start: nil, count: 0)
     /// The row as it stands in a segment, without the comma and LF of JSON.
     var bytes = UnsafeRawBufferPointer(start: nil, count: 0)
+    /// Of an event: where its text goes on behind time and process.
+    private(set) var keyEnd = 0
     /// Of binary records: what follows the key.
     var payload = UnsafeRawBufferPointer(start: nil, count: 0)
 
@@ -22,6 +24,7 @@ struct RunRow {
         self.ts = ts
         self.pid = pid
         self.bytes = bytes
+        keyEnd = parser.position
     }
 
     /// A CSV row with its line's end: the process id is column 2, the host and the time are the last two.

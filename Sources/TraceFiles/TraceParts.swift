@@ -9,7 +9,9 @@ struct TraceParts {
     private let files: OutputParts
     private var summary: JSONSegment.Summary
     private var names: PartNames
-    private var calls: OpenSlices
+    private var threads: PartThreads
+    /// The open file, from 1.
+    private var part = 0
     /// In the open file, those of continued calls not counted.
     private var rows = 0
     private var hasRow = false
@@ -26,24 +28,25 @@ struct TraceParts {
         self.files = files
         self.summary = summary
         self.names = names
-        calls = OpenSlices(bytesMax: Self.shareMax(of: budget))
+        threads = PartThreads(openBytesMax: Self.shareMax(of: budget))
     }
 
     /// The next row of the trace. Blocks where a buffer is full, or a file has to be ended.
     mutating func append(_ row: RunRow) throws {
-        guard let event = EventRow(row.bytes) else {
+        guard let event = EventRow(row) else {
             throw TraceError(.corrupt, "a segment holds an event that is none of ours")
         }
+        let thread = threads.position(of: event)
         if rows == 0 {
             try begin(at: event.ts)
-        } else if !holds(row.bytes, event) {
+        } else if !holds(row.bytes, event, thread) {
             try end()
             try files.next()
             try begin(at: event.ts)
         }
-        try write(row.bytes, event)
+        try write(row.bytes, event, thread)
         rows += 1
-        calls.take(event)
+        threads.take(event, at: thread)
     }
 
     /// No row follows.
@@ -56,39 +59,49 @@ struct TraceParts {
         files.writer.text.append(JSONSegment.ending)
     }
 
-    private func holds(_ bytes: UnsafeRawBufferPointer, _ event: EventRow) -> Bool {
-        files.holds(
+    private func holds(_ bytes: UnsafeRawBufferPointer, _ event: EventRow, _ thread: Int) -> Bool {
+        let isNamed = threads.isNamed(thread, inPart: part)
+        return files.holds(
             JSONSegment.separatorBytes + bytes.count + names.dueBytes
-                + names.bytesAdded(by: event) + JSONSegment.ending.utf8CodeUnitCount
+                + (isNamed ? 0 : names.bytesAdded(by: event))
+                + JSONSegment.ending.utf8CodeUnitCount
         )
     }
 
     private mutating func begin(at ts: EpochNanoseconds) throws {
         rows = 0
         hasRow = false
-        let open = calls.inOrder
-        summary.extent = .part(files.number)
-        summary.baseTime = open.first?.ts ?? ts
+        part = files.number
+        let open = threads.openCalls
+        summary.extent = .part(part)
+        summary.baseTime = open.first?.slice.ts ?? ts
         JSONSegment.appendFinalHeader(summary, to: &files.writer.text)
         var text = RawBuffer()
-        for slice in open {
+        for call in open {
             text.removeAll()
             text.appendContinuedCall(
-                ts: slice.ts,
-                pid: slice.pid,
-                tid: slice.tid,
-                cookie: slice.cookie
-            ) { text in slice.name.withUnsafeBytes { text.append($0) } }
+                ts: call.slice.ts,
+                pid: call.pid,
+                tid: call.tid,
+                cookie: call.slice.cookie
+            ) { text in call.name.withUnsafeBytes { text.append($0) } }
             guard let event = EventRow(text.bytes) else { continue }
-            try write(text.bytes, event)
+            try write(text.bytes, event, threads.position(of: event))
         }
     }
 
-    private mutating func write(_ bytes: UnsafeRawBufferPointer, _ event: EventRow) throws {
+    private mutating func write(
+        _ bytes: UnsafeRawBufferPointer,
+        _ event: EventRow,
+        _ thread: Int
+    ) throws {
         if hasRow { files.writer.text.append(JSONSegment.separator) }
         hasRow = true
         files.writer.text.append(bytes)
-        names.add(event)
+        if !threads.isNamed(thread, inPart: part) {
+            names.add(event)
+            threads.setNamed(thread, inPart: part)
+        }
         try files.writer.rowEnded()
     }
 }

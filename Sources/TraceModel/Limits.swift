@@ -190,10 +190,13 @@ package enum Limits {
     package static let runFlushBytes = 4 << 20
     /// Rows younger than this (event time) stay back at a flush so that neighbours can overtake.
     package static let runHoldbackNanoseconds: Int64 = 500_000_000
-    /// Wire bytes of one resource after which the router closes a window.
+    /// Wire bytes of one resource after which the router closes a window; so many times as it has workers.
     package static let windowWireBytesMax = 40 << 20
-    /// JSON of one resource, as estimated from what was received, after which the router closes a window.
+    /// JSON of one resource, as estimated from what was received, after which the router closes a window; likewise.
     package static let windowJSONBytesMax = 100_000_000
+    /// Of several workers a window is so many times as large at most: the end of one costs each worker the same, however few
+    /// of its events were the worker's own.
+    package static let windowGrowthMax = 4
     /// What the JSON of one event takes beyond the bytes that it came in, with what agents usually send: measured.
     package static func jsonBytesPerEvent(_ resource: Resource) -> Int {
         switch resource {
@@ -244,7 +247,8 @@ package enum Limits {
     /// Free bytes below which retention, where it is configured, deletes the oldest final files: what two
     /// windows of each resource become, which is where no batch is taken any more.
     package static let retentionFreeBytesMin =
-        2 * Resource.allCases.count * windowWireBytesMax * outputBytesPerWireByteMax
+        2 * Resource.allCases.count * windowWireBytesMax * windowGrowthMax
+        * outputBytesPerWireByteMax
         + checkpointReserveBytes
     /// Of a small disk one part in so many is free enough.
     package static let retentionFreeDivisor = 20
@@ -314,7 +318,10 @@ package enum Limits {
         precondition(2_000 * heartbeatSeconds < heartbeatLateMilliseconds, "one may come late")
         precondition(pauseSeconds < windowSecondsMax)
         precondition(windowWireBytesMax < finalFileBytesMax)
-        precondition(windowJSONBytesMax < finalFileBytesMax, "a window usually is one file")
+        precondition(
+            windowJSONBytesMax < finalFileBytesMax,
+            "one worker's window usually is one file"
+        )
         precondition(callHoldSeconds < routerEndSeconds)
         precondition(openCallsPerThreadMax <= 512, "Perfetto nests B and E 512 deep")
         precondition(workersPerResourceMax <= Slot.count)

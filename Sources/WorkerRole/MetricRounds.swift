@@ -103,9 +103,9 @@ struct MetricRounds: ~Copyable {
         if needsWhole || load == .all { return true }
         guard lsn != beganLSN || hasMore else { return false }
         let passed = now - began
-        // What costs little goes soon; so does what keeps nothing waiting.
-        let isCheap = load == .idle || cost < Self.stepNanoseconds
-        return passed >= max(isCheap ? Self.second / 5 : Self.second, load == .idle ? 0 : 50 * cost)
+        guard load != .idle else { return passed >= Self.second / 5 }
+        // What costs little goes soon; what costs more takes no larger part of the time for it, as many workers may each do it.
+        return passed >= max(Self.second / 5, min(2 * Self.second, 500 * cost), 50 * cost)
     }
 
     private mutating func begin(_ processor: any TraceProcessor, at lsn: LSN, now: Int64) {

@@ -26,6 +26,44 @@ struct RowTextTests {
         #expect(text { $0.appendHex(0) } == "0")
     }
 
+    @Test func numbersAreReadBack() {
+        var random = SeededGenerator(seed: 3)
+        for round in 0..<2_000 {
+            let value =
+                round < 3 ? UInt64.max - UInt64(round) : random.next() >> (random.next() % 64)
+            // What stands behind a number ends it, also the neighbours of the digits.
+            for end in ["", "/", ":", ",1234567890", "\u{10}", "p"] {
+                let read = parsed("\(value)\(end)") { ($0.number(), $0.position) }
+                #expect(read.0 == value)
+                #expect(read.1 == "\(value)".utf8.count)
+            }
+        }
+        #expect(parsed("18446744073709551616") { $0.number() } == nil)
+        #expect(parsed("00000000000000000000000012") { $0.number() } == 12)
+        #expect(parsed("") { $0.number() } == nil)
+        #expect(parsed("x") { $0.number() } == nil)
+    }
+
+    @Test(arguments: [
+        (#""""#, true), (#""a""#, true), (#""a\"b""#, true), (#""a\\""#, true), (#""\\\"""#, true),
+        (#""a"#, false), (#""a\""#, false), (#""a\\\""#, false), ("a", false), ("", false),
+    ])
+    func textsAreReadUpToTheirQuote(_ text: String, isWhole: Bool) {
+        let rest = isWhole ? ",\"next\"" : ""
+        let read = parsed(text + rest) {
+            ($0.text().map { String(decoding: $0, as: UTF8.self) }, $0.position)
+        }
+        #expect(read.0 == (isWhole ? text : nil))
+        if isWhole { #expect(read.1 == text.utf8.count) }
+    }
+
+    private func parsed<Result>(_ text: String, _ body: (inout RowParser) -> Result) -> Result {
+        Array(text.utf8).withUnsafeBytes {
+            var parser = RowParser($0)
+            return body(&parser)
+        }
+    }
+
     @Test(arguments: [
         (0, "0"), (1, "0.001"), (1_000, "1"), (1_010, "1.010"), (999_999, "999.999"),
         (1_760_000_000_123_456_000, "1760000000123456"),

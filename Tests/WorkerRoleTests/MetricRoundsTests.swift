@@ -106,6 +106,22 @@ import TraceModel
         }
     }
 
+    /// Many workers with little to tell each must not tell it all the time.
+    @Test(arguments: [(0, 200), (1, 500), (3, 1_500), (10, 2_000)])
+    func whatCostsLittleGoesSooner(costMilliseconds: Int, pauseMilliseconds: Int) throws {
+        try TemporaryDirectory().asWorkingDirectory {
+            let worker = try TestWorker()
+            var rounds = MetricRounds()
+            try worker.apply([1], at: 1)
+            _ = Self.round(&rounds, worker, at: 1, now: 0, load: .loaded)
+            rounds.count(cost: Int64(costMilliseconds) * 1_000_000)
+            try worker.apply([1], at: 2)
+            let due = Int64(pauseMilliseconds) * 1_000_000
+            #expect(Self.round(&rounds, worker, at: 2, now: due - 1, load: .loaded).isEmpty)
+            #expect(Self.round(&rounds, worker, at: 2, now: due, load: .loaded).count == 1)
+        }
+    }
+
     @Test func anAggregatorThatAsksIsToldEverythingAnew() throws {
         try TemporaryDirectory().asWorkingDirectory {
             let worker = try TestWorker()
