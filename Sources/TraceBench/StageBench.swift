@@ -7,7 +7,7 @@ import TraceWire
 
 /// Runs the stages of an event's way by themselves, in this process, without network or fabric: the
 /// router's (scan, log, split by worker), the parts of a worker's loop and each resource's whole loop with its
-/// files, the merge of what two workers wrote, and a scrape's page.
+/// files, the merge of what two workers wrote, also into several files, and a scrape's page.
 package struct StageBench {
     private static let batchEvents = 600
 
@@ -48,7 +48,10 @@ package struct StageBench {
             + Resource.allCases.map { resource in
                 ("worker \(resource.name)", { try worker(resource) })
             }
-            + [("merge function", merge)]
+            + [
+                ("merge function", { try merge("merge function", FileBudget()) }),
+                ("cut function", cut),
+            ]
             + [("page of 50,000 series", { try PageStage(rounds: rounds).run() })]
     }
 
@@ -122,8 +125,15 @@ package struct StageBench {
         }
     }
 
+    /// The same merge, of a window that is too large for one file.
+    private func cut() throws -> StageFigure {
+        var budget = FileBudget()
+        budget.finalFileBytesMax = 16_000_000
+        return try merge("cut function", budget)
+    }
+
     /// A window's files of two workers, each of which had every other process.
-    private func merge() throws -> StageFigure {
+    private func merge(_ name: String, _ budget: FileBudget) throws -> StageFigure {
         var source = source(of: .function)
         let root = "\(directory)/trace-bench-merge"
         try FileSystem.createDirectory(root)
@@ -131,10 +141,15 @@ package struct StageBench {
         let workers = try (0..<2).map { index in
             try StageWorker(WorkerName(resource: .function, index: index), zone: zone, root: root)
         }
-        let merger = WindowMerger(localHostName: "bench", timeZoneName: zone.name, root: root)
+        let merger = WindowMerger(
+            localHostName: "bench",
+            timeZoneName: zone.name,
+            root: root,
+            budget: budget
+        )
         var closed: [ClosedFile] = []
         var window: UInt64 = 0
-        var figure = try measure("merge function") {
+        var figure = try measure(name) {
             for batch in source.nextRound() {
                 for worker in workers {
                     let share = try StageWorker.share(of: .function, in: batch) {

@@ -4,6 +4,7 @@ import SystemIO
 final class OutputParts {
     private let merger: WindowMerger
     private let target: (Int) -> String
+    private let bytesMax: Int
     private var finished: [MergeManifest.Output] = []
     /// Of the open file.
     @exclusivity(unchecked) private(set) var writer: MergeWriter
@@ -12,6 +13,7 @@ final class OutputParts {
     init(_ merger: WindowMerger, target: @escaping (Int) -> String) throws {
         self.merger = merger
         self.target = target
+        bytesMax = merger.budget.finalFileBytesMax
         writer = try merger.writer(of: target(1))
     }
 
@@ -20,7 +22,7 @@ final class OutputParts {
 
     /// Whether the open file has room for so many bytes more.
     func holds(_ count: Int) -> Bool {
-        writer.textCount + count <= merger.budget.finalFileBytesMax
+        writer.textCount + count <= bytesMax
     }
 
     /// Ends the open file and begins the next one. Blocks.

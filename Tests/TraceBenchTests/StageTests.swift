@@ -20,7 +20,7 @@ import TraceTime
                 "scan function", "scan mixed", "log append", "split function", "decode function",
                 "timestamp", "sort", "statistics", "anomaly rules", "JSON function", "CSV function",
             ] + Resource.allCases.map { "worker \($0.name)" } + [
-                "merge function", "page of 50,000 series",
+                "merge function", "cut function", "page of 50,000 series",
             ]
         #expect(figures.map(\.name) == names)
         #expect(figures.last.map { $0.events >= 2 * 50_000 } == true)
