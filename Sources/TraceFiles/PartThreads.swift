@@ -27,18 +27,23 @@ struct PartThreads {
     private var begun: UInt64 = 0
     private var openBytes = 0
     private let openBytesMax: Int
+    private let threadsMax: Int
 
     /// Of a row what is not the name, and of memory as much.
     private static let fixedBytes = 160
 
     /// Calls that would make the rows of all open ones larger than `openBytesMax` are not remembered.
-    init(openBytesMax: Int) { self.openBytesMax = openBytesMax }
+    init(openBytesMax: Int) {
+        self.openBytesMax = openBytesMax
+        // Of so many at most half have an open call.
+        threadsMax = 2 * (openBytesMax / Self.fixedBytes + 1)
+    }
 
-    /// Where the row's thread, or its process where it has none, stands here.
+    /// Where the row's thread, or its process where it has none, stands here: until the next position of one that was not known.
     mutating func position(of row: EventRow) -> Int {
         let known =
             if let tid = row.tid {
-                positions[UInt64(row.pid) << 32 | UInt64(tid)]
+                positions[Self.key(row.pid, tid)]
             } else {
                 processPositions[row.pid]
             }
@@ -46,14 +51,29 @@ struct PartThreads {
     }
 
     private mutating func add(_ row: EventRow) -> Int {
+        if threads.count >= threadsMax { forgetIdle() }
         let position = threads.count
         threads.append(Thread(pid: row.pid, tid: row.tid ?? 0))
         if let tid = row.tid {
-            positions[UInt64(row.pid) << 32 | UInt64(tid)] = position
+            positions[Self.key(row.pid, tid)] = position
         } else {
             processPositions[row.pid] = position
         }
         return position
+    }
+
+    /// Forgets all without an open call: the names of who comes again are looked up again.
+    private mutating func forgetIdle() {
+        threads.removeAll { $0.calls.slices.isEmpty }
+        processPositions = [:]
+        positions = [:]
+        for (position, thread) in threads.enumerated() {
+            positions[Self.key(thread.pid, thread.tid)] = position
+        }
+    }
+
+    private static func key(_ pid: UInt32, _ tid: UInt32) -> UInt64 {
+        UInt64(pid) << 32 | UInt64(tid)
     }
 
     // MARK: Names

@@ -104,7 +104,7 @@ struct MetricRounds: ~Copyable {
         guard lsn != beganLSN || hasMore else { return false }
         let passed = now - began
         guard load != .idle else { return passed >= Self.second / 5 }
-        // What costs little goes soon; what costs more takes no larger part of the time for it, as many workers may each do it.
+        // What costs little goes soon; what costs more takes no larger part of the time, as each of many workers does it.
         return passed >= max(Self.second / 5, min(2 * Self.second, 500 * cost), 50 * cost)
     }
 
