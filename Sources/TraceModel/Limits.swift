@@ -98,7 +98,7 @@ package enum Limits {
     /// Groups that go to the workers in one message; one alone may be larger.
     package static let shareStretchBytes = 4 << 20
     /// Groups go to the workers no more often than this, unless there are `shareStretchBytes` of them.
-    package static let fabricSpacingNanoseconds: Int64 = 50_000_000
+    package static let fabricSpacingNanoseconds: Int64 = 150_000_000
     /// How often it is looked whether there are.
     package static let fabricLookNanoseconds: Int64 = 5_000_000
     /// Memory of sent shares that the router keeps for the next ones.
