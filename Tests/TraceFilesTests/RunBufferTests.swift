@@ -76,9 +76,7 @@ struct RunBufferTests {
         for number in 0..<2_000 {
             let late: Int64 = number % 2 == 0 ? 0 : 100_000_000
             let ts = SyntheticEvent.baseTime + Int64(number) * 100_000_000 - late
-            rows.text.appendEventStart(ts: ts, pid: 1)
-            rows.text.append("\"ph\":\"i\"}")
-            rows.endRow(ts: ts, pid: 1)
+            rows.appendShortRow(ts: ts)
             if manager.needsFlush { try manager.flush(.full) }
         }
         #expect(rows.runs.count == 1)
@@ -95,9 +93,7 @@ struct RunBufferTests {
         for block in 0..<200 {
             for row in 0..<10 {
                 let ts = SyntheticEvent.baseTime + Int64((block ^ 1) * 10 + row) * 1_000
-                rows.text.appendEventStart(ts: ts, pid: 1)
-                rows.text.append("\"ph\":\"i\"}")
-                rows.endRow(ts: ts, pid: 1)
+                rows.appendShortRow(ts: ts)
                 if manager.needsFlush { try manager.flush(.full) }
             }
         }
@@ -112,9 +108,7 @@ struct RunBufferTests {
         let host = try manager.host("a")
         let rows = manager.json(host)
         for ts in [SyntheticEvent.baseTime, SyntheticEvent.baseTime + 1] {
-            rows.text.appendEventStart(ts: ts, pid: 1)
-            rows.text.append("\"ph\":\"i\"}")
-            rows.endRow(ts: ts, pid: 1)
+            rows.appendShortRow(ts: ts)
         }
         try manager.flush(.tick)
         #expect(!rows.isEmpty)
@@ -131,23 +125,13 @@ struct RunBufferTests {
         try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: false)
         let rows = manager.json(host)
         for ts in [SyntheticEvent.baseTime + 1, SyntheticEvent.baseTime] {
-            rows.text.appendEventStart(ts: ts, pid: 1)
-            rows.text.append("\"ph\":\"i\"}")
-            rows.endRow(ts: ts, pid: 1)
+            rows.appendShortRow(ts: ts)
         }
         #expect(throws: SystemError.self) { try manager.flush(.all) }
         try FileManager.default.removeItem(atPath: path)
         let files = try group.close()
         #expect(files.map(\.rows) == [2])
         #expect(files[0].firstTs == SyntheticEvent.baseTime)
-    }
-}
-
-extension RunRow {
-    init(ts: Int64, pid: UInt32) {
-        self.init()
-        self.ts = ts
-        self.pid = pid
     }
 
     /// Memory that a window needed is there for the next one, and goes where that did not need it.
@@ -161,9 +145,7 @@ extension RunRow {
             let buffer = manager.json(host)
             for number in 0..<rows {
                 let ts = SyntheticEvent.baseTime + Int64(number)
-                buffer.text.appendEventStart(ts: ts, pid: 1)
-                buffer.text.append("\"ph\":\"i\"}")
-                buffer.endRow(ts: ts, pid: 1)
+                buffer.appendShortRow(ts: ts)
             }
         }
         fill(1_000)
@@ -188,13 +170,28 @@ extension RunRow {
             let buffer = manager.json(host)
             for number in 0..<250 {
                 let ts = SyntheticEvent.baseTime + Int64(number)
-                buffer.text.appendEventStart(ts: ts, pid: 1)
-                buffer.text.append("\"ph\":\"i\"}")
-                buffer.endRow(ts: ts, pid: 1)
+                buffer.appendShortRow(ts: ts)
             }
         }
         _ = try manager.closeWindow(stem: "w1", nextWindow: 8)
         let kept = hosts.map { manager.json($0).text.capacity }.filter { $0 > 4_096 }
         #expect(!kept.isEmpty && kept.reduce(0, +) <= 4 * budget.runFlushBytes)
+    }
+}
+
+extension RunRow {
+    init(ts: Int64, pid: UInt32) {
+        self.init()
+        self.ts = ts
+        self.pid = pid
+    }
+}
+
+extension RunBuffer {
+    /// The shortest event of process 1.
+    fileprivate func appendShortRow(ts: Int64) {
+        text.appendEventStart(ts: ts, pid: 1)
+        text.append("\"ph\":\"i\"}")
+        endRow(ts: ts, pid: 1)
     }
 }
