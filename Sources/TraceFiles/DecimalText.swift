@@ -1,9 +1,9 @@
 /// Writes numbers as decimal digits at an address that has room for them, and returns where they end.
 @usableFromInline
 package enum DecimalText {
-    /// The room that `write` needs, of which at most 20 bytes count.
+    /// The room that `write` needs.
     @inlinable
-    static var bytesMax: Int { 24 }
+    static var bytesMax: Int { 20 }
 
     @inlinable
     static var pairs: StaticString {
@@ -16,7 +16,7 @@ package enum DecimalText {
         """
     }
 
-    /// Without leading zeros. Up to 24 bytes behind `target` may be written to, whatever the number is.
+    /// Without leading zeros. Eight bytes behind `target` may be written to, or as many as the number has digits.
     @inlinable
     package static func write(
         _ value: UInt64,
@@ -30,6 +30,7 @@ package enum DecimalText {
             pair(value, target)
             return target + 2
         }
+        if value < 10_000 { return writeShort(UInt32(truncatingIfNeeded: value), at: target) }
         if value < 100_000_000 { return writeFirst(value, at: target) }
         let upper = value / 100_000_000
         let place =
@@ -37,6 +38,22 @@ package enum DecimalText {
             ? writeFirst(upper, at: target)
             : writeEight(upper % 100_000_000, at: writeFirst(upper / 100_000_000, at: target))
         return writeEight(value &- upper &* 100_000_000, at: place)
+    }
+
+    /// Without leading zeros; `value` is from 1 to 10⁴ - 1. Four bytes are written. As `eightDigits`, with half of the lanes.
+    @inlinable
+    @inline(__always)
+    static func writeShort(
+        _ value: UInt32,
+        at target: UnsafeMutableRawPointer
+    ) -> UnsafeMutableRawPointer {
+        let hundreds = (value &* 10_486) &>> 20
+        let twos = hundreds | (value &- hundreds &* 100) &<< 16
+        let tens = ((twos &* 103) &>> 10) & 0x000F_000F
+        let digits = tens | (twos &- tens &* 10) &<< 8
+        let zeros = UInt32(truncatingIfNeeded: digits.trailingZeroBitCount & ~7)
+        target.storeBytes(of: (digits | 0x3030_3030) &>> zeros, as: UInt32.self)
+        return target + (4 &- Int(zeros &>> 3))
     }
 
     /// Without leading zeros; `value` is from 1 to 10⁸ - 1. Eight bytes are written.

@@ -5,15 +5,17 @@ package struct DoubleText {
     @usableFromInline
     let value: Double
     @usableFromInline
-    var digits = InlineArray<32, UInt8>(repeating: 0)
+    var digits: InlineArray<32, UInt8>
     /// How many bytes of them count, 24 at most; 0 where the number is to be written as it is.
     @usableFromInline
-    var count = 0
+    var count: Int
 
     @inlinable
     @inline(__always)
     package init(_ value: Double) {
         self.value = value
+        digits = InlineArray(repeating: 0)
+        count = 0
         guard value.isFinite else { return }
         count = withUnsafeMutableBytes(of: &digits) { bytes in
             let start = bytes.baseAddress.unsafelyUnwrapped

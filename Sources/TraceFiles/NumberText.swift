@@ -2,17 +2,28 @@
 @usableFromInline
 package struct NumberText {
     @usableFromInline
-    var digits = InlineArray<24, UInt8>(repeating: 0)
+    var digits: InlineArray<24, UInt8>
     @usableFromInline
-    var count = 0
+    var count: Int
 
     @inlinable
     @inline(__always)
     package init(_ value: UInt64) {
-        // `DecimalText.write` may write this many, of which at most 20 count.
+        digits = InlineArray(repeating: 0)
         count = withUnsafeMutableBytes(of: &digits) { bytes in
             let start = bytes.baseAddress.unsafelyUnwrapped
             return DecimalText.write(value, at: start) - start
+        }
+    }
+
+    @inlinable
+    @inline(__always)
+    package init(_ value: Int64) {
+        digits = InlineArray(repeating: 0)
+        count = withUnsafeMutableBytes(of: &digits) { bytes in
+            let start = bytes.baseAddress.unsafelyUnwrapped
+            start.storeBytes(of: UInt8(ascii: "-"), as: UInt8.self)
+            return DecimalText.write(value.magnitude, at: value < 0 ? start + 1 : start) - start
         }
     }
 }

@@ -1,7 +1,15 @@
-import SystemIO
-import TraceModel
+package import SystemIO
+package import TraceModel
 
 extension RawBuffer {
+    /// Whether a text can be written as it is, between quotes in JSON and without them in CSV, formulas guarded
+    /// against or not. Nothing is written of no text.
+    package static func isPlainText(_ view: ByteView) -> Bool {
+        guard let start = view.start, view.count > 0 else { return false }
+        return isPlainJSON(start, view.count) && isPlainCSV(start, view.count)
+            && !beginsFormula(start)
+    }
+
     /// Text as it is; invalid UTF-8 becomes U+FFFD.
     mutating func append(repairing view: ByteView) {
         let bytes = view.buffer

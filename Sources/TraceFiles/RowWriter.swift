@@ -179,7 +179,7 @@ package struct RowWriter {
         copy(source, view.count)
     }
 
-    /// Names are short: two copies of a fixed size that overlap are faster than a call.
+    /// Names are short: copies of a fixed size that overlap are faster than a call.
     @inlinable
     @inline(__always)
     mutating func copy(_ source: UnsafeRawPointer, _ count: Int) {
@@ -189,6 +189,9 @@ package struct RowWriter {
         } else if count >= 8, count < 16 {
             at.copyMemory(from: source, byteCount: 8)
             (at + (count &- 8)).copyMemory(from: source + (count &- 8), byteCount: 8)
+        } else if count > 32, count <= 64 {
+            at.copyMemory(from: source, byteCount: 32)
+            (at + (count &- 32)).copyMemory(from: source + (count &- 32), byteCount: 32)
         } else {
             at.copyMemory(from: source, byteCount: count)
         }

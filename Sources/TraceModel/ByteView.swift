@@ -30,8 +30,16 @@ package struct ByteView {
     }
 
     /// The first `limit` bytes, cut at a boundary of a UTF-8 scalar.
+    @inlinable
+    @inline(__always)
     package func cut(at limit: Int) -> ByteView {
-        guard count > limit, let start else { return self }
+        count > limit ? beginning(limit) : self
+    }
+
+    @inline(never)
+    @usableFromInline
+    func beginning(_ limit: Int) -> ByteView {
+        guard let start else { return self }
         var end = limit
         while end > 0, start.load(fromByteOffset: end, as: UInt8.self) & 0xC0 == 0x80 { end -= 1 }
         return ByteView(start: start, count: end)

@@ -38,6 +38,7 @@ package enum Resource: UInt8, CaseIterable, Sendable, Hashable {
 
     /// The resource by its field number in `TraceBatch`, nil for every other field.
     @inlinable
+    @inline(__always)
     package init?(batchField: UInt32) {
         switch batchField {
         case 1: self = .function

@@ -11,7 +11,10 @@ struct EventContext {
     private(set) var totals: UnsafeMutablePointer<SlotTotals>
     let host: HostID
     private(set) var pid: UInt32
-    var tid: UInt32
+    private(set) var tid: UInt32
+    /// Both as text, for all rows of the event.
+    private var pidText: NumberText
+    private(set) var tidText: NumberText
     /// When it happened.
     private(set) var time: EpochNanoseconds
     /// The same as text.
@@ -27,24 +30,66 @@ struct EventContext {
     private(set) var rules: UnsafePointer<Thresholds>
     /// Whether the event gave the process another name.
     private(set) var isRenamed = false
+    /// What the model's looks ahead at the event have found, -1 for nothing: another process's perhaps, or gone.
+    private(set) var found = -1
 
-    /// Another event's turn, of the same host.
+    init(
+        files: TraceFileManager,
+        totals: UnsafeMutablePointer<SlotTotals>,
+        host: HostID,
+        pid: UInt32,
+        tid: UInt32,
+        time: EpochNanoseconds,
+        times: TimeText,
+        activity: UnsafeMutablePointer<WindowActivity>,
+        ruleSet: RuleSet,
+        rules: UnsafePointer<Thresholds>
+    ) {
+        self.files = files
+        self.totals = totals
+        self.host = host
+        self.pid = pid
+        self.tid = tid
+        pidText = NumberText(UInt64(pid))
+        tidText = NumberText(UInt64(tid))
+        self.time = time
+        self.times = times
+        json = files.json(host).target
+        csv = files.csv.target
+        hostField = files.hostField(host)
+        self.activity = activity
+        self.ruleSet = ruleSet
+        self.rules = rules
+    }
+
+    /// Another event's turn, of the same host. `pidText`: the process's id.
     @inline(__always)
     mutating func move(
         to pid: UInt32,
+        pidText: NumberText,
         tid: UInt32,
         time: EpochNanoseconds,
         totals: UnsafeMutablePointer<SlotTotals>,
         activity: UnsafeMutablePointer<WindowActivity>,
-        rules: UnsafePointer<Thresholds>
+        rules: UnsafePointer<Thresholds>,
+        found: Int
     ) {
         self.pid = pid
+        self.pidText = pidText
         self.tid = tid
+        tidText = tid == pid ? pidText : NumberText(UInt64(tid))
         self.time = time
         self.totals = totals
         self.activity = activity
         self.rules = rules
+        self.found = found
         isRenamed = false
+    }
+
+    /// Another thread's turn.
+    mutating func move(toThread tid: UInt32) {
+        self.tid = tid
+        tidText = NumberText(UInt64(tid))
     }
 
     /// The process goes by this name from here on: it may be one that other rules hold for.
@@ -54,25 +99,32 @@ struct EventContext {
     }
 
     /// Begins a row of the trace: everything up to and including `"args":{`. The caller appends the arguments,
-    /// then `endEvent`, `endInstant`. `countsName`: what of the name has to be replaced is counted, as it is
-    /// written nowhere else.
+    /// then `endEvent`, `endInstant`. `isPlain`: of the name `RawBuffer.isPlainText` holds, and it is not to be cut.
+    /// `countsName`: what of the name has to be replaced is counted, as it is written nowhere else.
     @inline(__always)
     func beginEvent(
         _ phase: EventPhase,
         _ category: StaticString,
         name: ByteView,
+        isPlain: Bool = false,
         countsName: Bool = false
     ) -> RowWriter {
         var text = beginEvent()
         text.append("\"tid\":")
-        text.appendDecimal(tid)
+        text.append(tidText)
         text.append(",\"ph\":\"")
         text.append(byte: phase.rawValue)
         text.append("\",\"cat\":\"")
         text.append(category)
         text.append("\",\"name\":")
-        let replaced = text.appendJSONString(name.cut(at: Limits.nameBytesMax))
-        if countsName { count(replaced: replaced) }
+        if isPlain {
+            text.append(byte: UInt8(ascii: "\""))
+            text.append(name)
+            text.append(byte: UInt8(ascii: "\""))
+        } else {
+            let replaced = text.appendJSONString(name.cut(at: Limits.nameBytesMax))
+            if countsName { count(replaced: replaced) }
+        }
         text.append(",\"readable_time\":\"")
         text.append(ReadableClock.byteCount, of24: times.readable)
         text.append("\",\"args\":{")
@@ -86,7 +138,7 @@ struct EventContext {
         text.append("{\"ts\":")
         times.appendMicroseconds(to: &text)
         text.append(",\"pid\":")
-        text.appendDecimal(pid)
+        text.append(pidText)
         text.append(byte: UInt8(ascii: ","))
         return text
     }
@@ -106,7 +158,7 @@ struct EventContext {
         var text = csv.beginRow()
         times.appendMilliseconds(to: &text)
         text.append(byte: UInt8(ascii: ","))
-        text.appendDecimal(pid)
+        text.append(pidText)
         return text
     }
 

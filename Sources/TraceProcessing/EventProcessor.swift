@@ -95,7 +95,7 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
             }
             guard place >= 0 else { continue }
             let rank = buffer[place]
-            apply(buffer.event(rank), rank, of: traces, &context)
+            apply(buffer.event(rank), rank, found: ahead.result(place), of: traces, &context)
             guard files.needsFlush else { continue }
             do throws(SystemError) {
                 try files.flush(.full)
@@ -112,12 +112,13 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
     private func apply(
         _ event: UnsafePointer<Model.Event>,
         _ rank: EventBuffer<Model.Event>.Rank,
+        found: Int,
         of traces: TraceBatchView,
         _ context: inout EventContext
     ) {
         let time = rank.time
         let entry = entry(of: rank.pid, time: time, traces: traces)
-        move(&context, to: entry, tid: event.pointee.threadID, time: time)
+        move(&context, to: entry, tid: event.pointee.threadID, time: time, found: found)
         context.totals.pointee.events += 1
         context.totals.pointee.isDirty = true
         if rank.isTimeInvalid { context.totals.pointee.timestampsInvalid += 1 }
@@ -160,9 +161,6 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
             tid: tid,
             time: time,
             times: times,
-            json: files.json(entry.pointee.host).target,
-            csv: files.csv.target,
-            hostField: files.hostField(entry.pointee.host),
             activity: entry.pointee.activity,
             ruleSet: rules,
             rules: entry.pointee.rules
@@ -175,16 +173,19 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
         _ context: inout EventContext,
         to entry: ProcessTable<Model>.Entry,
         tid: UInt32,
-        time: EpochNanoseconds
+        time: EpochNanoseconds,
+        found: Int
     ) {
         if time != context.time { times.set(time, &clock) }
         context.move(
             to: entry.pointee.pid,
+            pidText: entry.pointee.pidText,
             tid: tid,
             time: time,
             totals: totals + Int(entry.pointee.slot),
             activity: entry.pointee.activity,
-            rules: entry.pointee.rules
+            rules: entry.pointee.rules,
+            found: found
         )
     }
 

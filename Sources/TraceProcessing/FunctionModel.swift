@@ -43,42 +43,47 @@ struct FunctionModel: ProcessModel, ~Copyable {
     }
 
     mutating func apply(_ event: FunctionEvent, _ context: inout EventContext) {
-        let function = functions.position(of: context.cut(event.functionName), context)
+        let name = context.cut(event.functionName)
+        let (function, isPlain) = functions.position(of: name, context)
+        let row = FunctionRow(event, name: name, isPlain: isPlain)
         if event.eventType == 1 {
-            exit(event, function: function, context)
+            exit(event, row, function: function, &context)
         } else {
-            enter(event, function: function, context)
+            enter(event, row, function: function, &context)
         }
         functions.touch(function, event)
     }
 
+    @inline(__always)
     private mutating func enter(
         _ event: FunctionEvent,
+        _ row: FunctionRow,
         function: Int,
-        _ context: EventContext
+        _ context: inout EventContext
     ) {
         functions.entered(function)
         context.activity.pointee.entered()
         let isSlice = threads.push(
             OpenCalls.Call(cookie: event.cookie, function: UInt32(function), began: context.time),
             tid: context.tid,
+            context.totals
+        )
+        // What is neither entry nor exit is kept as an entry, with its type for the reader to see.
+        row.writeEvent(
+            isSlice ? .begin : .instant,
+            duration: nil,
+            eventType: event.eventType != 0 || !isSlice ? event.eventType : nil,
             context
         )
-        var text = context.beginEvent(
-            isSlice ? .begin : .instant,
-            "function",
-            name: event.functionName,
-            countsName: true
-        )
-        arguments(event, &text)
-        // What is neither entry nor exit is kept as an entry, with its type for the reader to see.
-        if event.eventType != 0 || !isSlice {
-            text.argument("event_type", Int64(event.eventType))
-        }
-        context.endEvent(text)
     }
 
-    private mutating func exit(_ event: FunctionEvent, function: Int, _ context: EventContext) {
+    @inline(__always)
+    private mutating func exit(
+        _ event: FunctionEvent,
+        _ row: FunctionRow,
+        function: Int,
+        _ context: inout EventContext
+    ) {
         let call = threads.pop(
             cookie: event.cookie,
             function: UInt32(function),
@@ -86,23 +91,19 @@ struct FunctionModel: ProcessModel, ~Copyable {
         )
         let duration = call.map { max(context.time - $0.began, 0) }
         let isInstant = call?.isInstant ?? false
-        var text = context.beginEvent(
+        row.writeEvent(
             isInstant ? .instant : .end,
-            "function",
-            name: event.functionName,
-            countsName: true
+            duration: duration,
+            eventType: isInstant ? event.eventType : nil,
+            context
         )
-        if let duration { text.argument("duration", Double(duration) / 1e6) }
-        arguments(event, &text)
-        if isInstant { text.argument("event_type", Int64(event.eventType)) }
-        context.endEvent(text)
         guard let duration else {
             return functions.unmatched(function)
         }
         let isSlow = Double(duration) / 1e6 > context.threshold(.slowCallMilliseconds)
         context.activity.pointee.completed(nanoseconds: UInt64(duration), isSlow: isSlow)
         functions.completed(function, nanoseconds: duration, isSlow: isSlow)
-        row(event, duration: duration, isSlow: isSlow, context)
+        row.writeCall(duration: duration, isSlow: isSlow, context)
         functions.judge(function, nanoseconds: duration, isSlow: isSlow, context)
     }
 
@@ -114,39 +115,11 @@ struct FunctionModel: ProcessModel, ~Copyable {
         let stuck = threads.takeStuck(until: context.time &- Int64(seconds * 1e9))
         for (tid, call) in stuck {
             var context = context
-            context.tid = tid
+            context.move(toThread: tid)
             let nanoseconds = context.time &- call.began
             functions.judgeOpen(Int(call.function), nanoseconds: nanoseconds, context)
         }
         return !stuck.isEmpty
-    }
-
-    @inline(__always)
-    private func arguments(_ event: FunctionEvent, _ text: inout RowWriter) {
-        text.argument("cookie", event.cookie)
-        text.argument("call_count", event.callCount)
-        text.argument("avg_duration_us", event.averageDurationMicroseconds)
-    }
-
-    /// The CSV row of a completed call.
-    @inline(__always)
-    private func row(
-        _ event: FunctionEvent,
-        duration: Int64,
-        isSlow: Bool,
-        _ context: EventContext
-    ) {
-        var text = context.beginRow()
-        text.append(byte: UInt8(ascii: ","))
-        text.appendDecimal(event.cookie)
-        text.column(event.callCount)
-        text.column(event.averageDurationMicroseconds)
-        text.column(UInt64(context.tid))
-        text.column(event.functionName, context)
-        text.append(byte: UInt8(ascii: ","))
-        text.appendMicroseconds(ns: duration)
-        text.append(isSlow ? ",1" : ",0")
-        context.endRow(text)
     }
 
     /// Calls open at the rotation begin the new file too, at their own time.

@@ -12,16 +12,35 @@ struct FunctionTable: ~Copyable {
 
     init() {}
 
-    /// The function's position; a new one is remembered. Beyond `Limits.functionsPerProcessMax` the last
-    /// one stands for all others, counted.
+    /// The function's position, and whether its name is text as `RawBuffer.isPlainText` has it; a new one is
+    /// remembered. Beyond `Limits.functionsPerProcessMax` the last one stands for all others, counted.
     @inline(__always)
-    mutating func position(of name: ByteView, _ context: EventContext) -> Int {
-        let hash = NameHash.of(name)
-        if let known = index.find(hash, { statistics[$0].pointee.name.equals(name) }) {
-            return known
+    mutating func position(
+        of name: ByteView,
+        _ context: EventContext
+    ) -> (position: Int, isPlain: Bool) {
+        // Where looking ahead found it: mostly, as it may have been another process's.
+        let found = context.found
+        if found >= 0, found < statistics.count, isNamed(found, name) {
+            return (found, isPlain(found))
         }
-        return add(name, hash, context)
+        let hash = NameHash.of(name)
+        if let known = index.find(hash, { isNamed($0, name) }) { return (known, isPlain(known)) }
+        guard statistics.count < Limits.functionsPerProcessMax else {
+            context.totals.pointee.functionsEvicted += 1
+            return (statistics.count - 1, false)
+        }
+        let new = append(FunctionStatistics(name: name), hash)
+        return (new, isPlain(new))
     }
+
+    @inline(__always)
+    private func isNamed(_ position: Int, _ name: ByteView) -> Bool {
+        statistics[position].pointee.name.equals(name)
+    }
+
+    @inline(__always)
+    private func isPlain(_ position: Int) -> Bool { statistics[position].pointee.name.isPlain }
 
     // MARK: Looking ahead
 
@@ -58,14 +77,6 @@ struct FunctionTable: ~Copyable {
     }
 
     // MARK: Functions
-
-    private mutating func add(_ name: ByteView, _ hash: UInt64, _ context: EventContext) -> Int {
-        guard statistics.count < Limits.functionsPerProcessMax else {
-            context.totals.pointee.functionsEvicted += 1
-            return statistics.count - 1
-        }
-        return append(FunctionStatistics(name: name), hash)
-    }
 
     private mutating func append(_ function: consuming FunctionStatistics, _ hash: UInt64) -> Int {
         index.insert(hash, position: statistics.count)

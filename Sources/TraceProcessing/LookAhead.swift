@@ -15,9 +15,11 @@ struct LookAhead<Model: ProcessModel & ~Copyable>: ~Copyable {
     /// How many events the first look is ahead of `apply`.
     static var lead: Int { Model.looks > 0 ? (Model.looks + 1) * distance : 0 }
     private static var distance: Int { 4 }
+    /// More than `lead`, a power of two.
+    private static var ringCount: Int { 32 }
 
-    /// Of the events being looked at, by their places; more than `lead`, a power of two.
-    private var ring = InlineArray<32, Found>(repeating: Found())
+    /// Of the events being looked at, by their places.
+    private let ring = UnsafeMutablePointer<Found>.allocate(capacity: Self.ringCount)
     private let host: HostID
     /// How many processes had gone when the ring was filled: their entries are not there any more.
     private var processesGone: Int
@@ -25,6 +27,14 @@ struct LookAhead<Model: ProcessModel & ~Copyable>: ~Copyable {
     init(host: HostID, processesGone: Int) {
         self.host = host
         self.processesGone = processesGone
+        ring.initialize(repeating: Found(), count: Self.ringCount)
+    }
+
+    deinit { ring.deallocate() }
+
+    @inline(__always)
+    private func found(at place: Int) -> UnsafeMutablePointer<Found> {
+        ring + (place & (Self.ringCount - 1))
     }
 
     /// One step for each look: the last one is at the event in `place` + `distance`, the first at the one in `place` +
@@ -39,25 +49,32 @@ struct LookAhead<Model: ProcessModel & ~Copyable>: ~Copyable {
     ) {
         if processesGone != self.processesGone {
             self.processesGone = processesGone
-            ring = InlineArray(repeating: Found())
+            ring.update(repeating: Found(), count: Self.ringCount)
         }
         let first = place + Self.lead
         if first < buffer.count { begin(first, buffer[first].pid, table) }
         for look in 0..<Model.looks {
             let next = first - (look + 1) * Self.distance
-            guard next >= 0, next < buffer.count, let entry = ring[next & 31].entry else {
-                continue
-            }
+            guard next >= 0, next < buffer.count else { continue }
+            let found = found(at: next)
+            guard let entry = found.pointee.entry else { continue }
             if look == 0 {
                 prefetch(entry.pointee.activity)
                 prefetch(totals + Int(entry.pointee.slot))
             }
-            ring[next & 31].state = entry.pointee.model.lookAhead(
+            found.pointee.state = entry.pointee.model.lookAhead(
                 look,
                 at: buffer.event(buffer[next]),
-                ring[next & 31].state
+                found.pointee.state
             )
         }
+    }
+
+    /// What the looks at the event in `place` have found; -1 where there were none.
+    @inline(__always)
+    func result(_ place: Int) -> Int {
+        guard Model.looks > 0, found(at: place).pointee.entry != nil else { return -1 }
+        return found(at: place).pointee.state
     }
 
     @inline(__always)
@@ -67,7 +84,7 @@ struct LookAhead<Model: ProcessModel & ~Copyable>: ~Copyable {
         _ table: borrowing ProcessTable<Model>
     ) {
         let entry = table.probable(host: host, pid: pid)
-        ring[place & 31] = Found(entry: entry)
+        found(at: place).pointee = Found(entry: entry)
         if let entry { prefetch(entry, byteCount: MemoryLayout<ProcessEntry<Model>>.size) }
     }
 }

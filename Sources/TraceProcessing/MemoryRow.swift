@@ -72,7 +72,7 @@ struct MemoryRow {
         text.column(numbers.allocations)
         text.column(numbers.frees)
         text.column(numbers.current)
-        text.column(UInt64(context.tid))
+        text.column(context.tidText)
         text.column(operation, context)
         text.column(numbers.size)
         text.append(",0x")

@@ -84,7 +84,7 @@ struct NetworkRow {
         text.column(numbers.txPackets)
         text.column(numbers.rxPackets)
         text.column(UInt64(event.activeConnections))
-        text.column(UInt64(context.tid))
+        text.column(context.tidText)
         text.column(operation, context)
         text.column(numbers.bytes)
         source.withText { text.column($0, context) }

@@ -50,14 +50,18 @@ struct OpenCalls: ~Copyable {
 
     /// A call begins; whether it is to be shown as a slice. Beyond `Limits.openCallsPerThreadMax` the
     /// outermost one is given up and counted.
-    mutating func push(_ call: Call, tid: UInt32, _ context: EventContext) -> Bool {
-        guard let thread = find(tid) ?? add(tid, context) else { return false }
+    mutating func push(
+        _ call: Call,
+        tid: UInt32,
+        _ totals: UnsafeMutablePointer<SlotTotals>
+    ) -> Bool {
+        guard let thread = find(tid) ?? add(tid, totals) else { return false }
         var call = call
         call.isInstant = threads[thread].isFull
         if threads[thread].calls.count >= Limits.openCallsPerThreadMax {
             if !threads[thread].calls.removeFirst().isInstant { threads[thread].abandoned += 1 }
             openCount -= 1
-            context.totals.pointee.openCallsEvicted += 1
+            totals.pointee.openCallsEvicted += 1
         }
         threads[thread].calls.append(call)
         untoldSince = min(untoldSince, call.began)
@@ -74,6 +78,8 @@ struct OpenCalls: ~Copyable {
             })
         else { return nil }
         openCount -= 1
+        // Mostly the innermost one.
+        if position == threads[thread].calls.count - 1 { return threads[thread].calls.removeLast() }
         return threads[thread].calls.remove(at: position)
     }
 
@@ -110,9 +116,9 @@ struct OpenCalls: ~Copyable {
     }
 
     /// Nil, and counted, where the process has too many threads.
-    private mutating func add(_ tid: UInt32, _ context: EventContext) -> Int? {
+    private mutating func add(_ tid: UInt32, _ totals: UnsafeMutablePointer<SlotTotals>) -> Int? {
         guard threads.count < Limits.threadsPerProcessMax else {
-            context.totals.pointee.openCallsEvicted += 1
+            totals.pointee.openCallsEvicted += 1
             return nil
         }
         index.insert(NameHash.mix(UInt64(tid)), position: threads.count)

@@ -1,20 +1,27 @@
 import SystemIO
+import TraceFiles
 import TraceModel
 
 /// A name kept beyond the batch it came in. Owns its bytes.
 struct OwnedName: ~Copyable {
     private let start: UnsafeMutableRawPointer?
-    private let count: Int
+    private let length: Int32
+    /// As `RawBuffer.isPlainText`: found out once for all rows it will stand in.
+    let isPlain: Bool
+
+    @inline(__always)
+    private var count: Int { Int(length) }
 
     /// Copies the name.
     init(_ name: ByteView) {
-        count = name.count
-        guard let source = name.start, count > 0 else {
+        length = Int32(name.count)
+        isPlain = RawBuffer.isPlainText(name)
+        guard let source = name.start, name.count > 0 else {
             start = nil
             return
         }
-        let copy = UnsafeMutableRawPointer.allocate(byteCount: count, alignment: 8)
-        copy.copyMemory(from: source, byteCount: count)
+        let copy = UnsafeMutableRawPointer.allocate(byteCount: name.count, alignment: 8)
+        copy.copyMemory(from: source, byteCount: name.count)
         start = copy
     }
 

@@ -8,6 +8,7 @@ struct ProcessEntry<Model: ProcessModel & ~Copyable>: ~Copyable {
     let host: HostID
     let pid: UInt32
     let slot: UInt8
+    let pidText: NumberText
     /// What holds for the process in the processor's rule set.
     var rules: UnsafePointer<Thresholds>
     var model: Model
@@ -44,6 +45,7 @@ struct ProcessEntry<Model: ProcessModel & ~Copyable>: ~Copyable {
         self.host = host
         self.pid = pid
         self.slot = slot
+        pidText = NumberText(UInt64(pid))
         self.rules = rules
         self.model = model
         lastTime = time

@@ -19,31 +19,33 @@ package enum BatchScanner {
             throw WireError(.limit, "batch: \(byteCount) bytes, limit \(Limits.messageBytesMax)")
         }
         guard let start = batch.baseAddress else { return summary }
-        let shapes = MessageShape.events
+        let eventsMax = Limits.batchEventsMax
         var reader = unsafe FieldReader(ByteView(batch))
+        var kind = EventKind(.function)
         while true {
-            guard let (resource, payload, tagCursor) = unsafe try nextEvent(&reader, &summary)
-            else {
+            guard let (payload, tagCursor) = unsafe try nextEvent(&reader, &kind, &summary) else {
                 break
             }
-            guard summary.total < Limits.batchEventsMax else {
-                throw WireError(.limit, "batch: too many events, limit \(Limits.batchEventsMax)")
+            guard summary.total < eventsMax else {
+                throw WireError(.limit, "batch: too many events, limit \(eventsMax)")
             }
-            var walk = EventWalk(resource)
-            let processID: UInt32
-            do throws(WireProblem) {
-                let shape = shapes[Int(resource.rawValue)]
-                processID = try walk.processID(of: payload, shape: shape)
-            } catch {
-                throw WireError(error, in: walk, index: summary.count(of: resource))
-            }
-            summary.add(resource)
+            let processID =
+                if let usual = unsafe UsualWalk.processID(
+                    of: payload,
+                    shape: kind.shape,
+                    readableUntil: start + byteCount
+                ) {
+                    usual
+                } else {
+                    try walk(payload, of: kind, index: summary.count(of: kind.resource))
+                }
+            summary.add(kind.place)
             index.append(
                 EventEntry(
                     offset: unsafe UInt32(truncatingIfNeeded: tagCursor - start),
                     length: unsafe UInt32(truncatingIfNeeded: reader.cursor - tagCursor),
                     processID: processID,
-                    resource: resource
+                    resource: kind.resource
                 )
             )
         }
@@ -51,27 +53,44 @@ package enum BatchScanner {
         return summary
     }
 
+    /// Walks one event with care for what is wrong with it.
+    @inline(never)
+    private static func walk(
+        _ payload: ByteView,
+        of kind: EventKind,
+        index: Int
+    ) throws(WireError) -> UInt32 {
+        var walk = EventWalk(kind.resource)
+        do throws(WireProblem) {
+            return try walk.processID(of: payload, shape: kind.shape)
+        } catch {
+            throw WireError(error, in: walk, index: index)
+        }
+    }
+
     /// How many events a refused batch holds, for its accounting; 0 where its own fields are damaged, as
     /// they can't be told from one another then. O(fields), looks into no event.
     package static func countEvents(_ batch: UnsafeRawBufferPointer) -> Int {
         var summary = BatchSummary()
         var reader = unsafe FieldReader(ByteView(batch))
+        var kind = EventKind(.function)
         var count = 0
         do throws(WireError) {
-            while unsafe try nextEvent(&reader, &summary) != nil { count += 1 }
+            while unsafe try nextEvent(&reader, &kind, &summary) != nil { count += 1 }
             return count
         } catch {
             return 0
         }
     }
 
-    /// The next event's payload and where its tag stands; the batch's own fields go into `summary`,
-    /// unknown ones nowhere. Nil at the end of the batch.
+    /// The next event's payload and where its tag stands; `kind` becomes that of the event, the batch's own
+    /// fields go into `summary`, unknown ones nowhere. Nil at the end of the batch.
     @inline(__always)
     private static func nextEvent(
         _ reader: inout FieldReader,
+        _ kind: inout EventKind,
         _ summary: inout BatchSummary
-    ) throws(WireError) -> (Resource, ByteView, UnsafeRawPointer)? {
+    ) throws(WireError) -> (ByteView, UnsafeRawPointer)? {
         var tag: UInt32 = 0
         do throws(WireProblem) {
             while true {
@@ -79,9 +98,12 @@ package enum BatchScanner {
                 tag = 0
                 tag = try reader.nextTag()
                 if tag == 0 { return nil }
+                // Events of one kind come in runs.
+                if tag == kind.tag { return unsafe (try reader.bytes(), tagCursor) }
                 if let resource = Resource(batchField: tag >> 3) {
                     guard tag & 7 == WireType.bytes else { throw .wireTypeMismatch }
-                    return unsafe (resource, try reader.bytes(), tagCursor)
+                    kind = EventKind(resource)
+                    return unsafe (try reader.bytes(), tagCursor)
                 }
                 try readOwnField(tag, &reader, &summary)
             }

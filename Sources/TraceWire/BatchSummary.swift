@@ -19,9 +19,10 @@ package struct BatchSummary {
     /// Events of one resource.
     package func count(of resource: Resource) -> Int { Int(counts[Int(resource.rawValue)]) }
 
+    /// Counts an event of the resource with this raw value.
     @inline(__always)
-    mutating func add(_ resource: Resource) {
-        counts[Int(resource.rawValue)] &+= 1
+    mutating func add(_ place: Int) {
+        counts[place] &+= 1
         total &+= 1
     }
 }

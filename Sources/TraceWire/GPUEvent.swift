@@ -1,8 +1,10 @@
-package import TraceModel
+public import TraceModel
 
 /// `GPUTraceData`: one of four kinds, their fields side by side; those of the other kinds are empty.
+@usableFromInline
 package struct GPUEvent: WireEvent {
     /// Which member of the oneof is set; the raw value is its field number.
+    @usableFromInline
     package enum Kind: UInt8, Sendable {
         case none = 0
         case callstack = 3
@@ -13,17 +15,25 @@ package struct GPUEvent: WireEvent {
 
     package static var resource: Resource { .gpu }
 
+    @usableFromInline
     package private(set) var timestamp = ByteView.empty
     /// As sent; `kind` is what counts.
+    @usableFromInline
     package private(set) var eventType: Int32 = 0
+    @usableFromInline
     package private(set) var kind = Kind.none
+    @usableFromInline
     package private(set) var pid: UInt32 = 0
     /// Call stack: frames split by newline. Launch: the kernel's name. Transfer: D2D, D2H, H2D, H2H.
+    @usableFromInline
     package private(set) var text = ByteView.empty
     /// Memory: bytes. Launch: number of calls. Transfer: bytes a second.
+    @usableFromInline
     package private(set) var value: UInt64 = 0
 
+    @inlinable
     package var processID: UInt32 { pid }
+    @inlinable
     package var threadID: UInt32 { pid }
 
     package init(decoding payload: ByteView) {

@@ -1,32 +1,50 @@
-package import TraceModel
+public import TraceModel
 
 /// `IOTraceData`: an operation on a block device.
+@usableFromInline
 package struct IOEvent: WireEvent {
     package static var resource: Resource { .io }
 
+    @usableFromInline
     package private(set) var timestamp = ByteView.empty
+    @usableFromInline
     package private(set) var pid: UInt32 = 0
+    @usableFromInline
     package private(set) var comm = ByteView.empty
     /// `READ`, `WRITE`, `SYNC`…
+    @usableFromInline
     package private(set) var operation = ByteView.empty
+    @usableFromInline
     package private(set) var byteCount: UInt64 = 0
     /// As sent, NaN and infinity included.
+    @usableFromInline
     package private(set) var latencyMilliseconds: Double = 0
+    @usableFromInline
     package private(set) var device = ByteView.empty
+    @usableFromInline
     package private(set) var major: UInt32 = 0
+    @usableFromInline
     package private(set) var minor: UInt32 = 0
     /// Cumulative.
+    @usableFromInline
     package private(set) var readBytes: UInt64 = 0
     /// Cumulative.
+    @usableFromInline
     package private(set) var writeBytes: UInt64 = 0
     /// Cumulative.
+    @usableFromInline
     package private(set) var readOperations: UInt64 = 0
     /// Cumulative.
+    @usableFromInline
     package private(set) var writeOperations: UInt64 = 0
+    @usableFromInline
     package private(set) var averageReadLatencyMilliseconds: Double = 0
+    @usableFromInline
     package private(set) var averageWriteLatencyMilliseconds: Double = 0
 
+    @inlinable
     package var processID: UInt32 { pid }
+    @inlinable
     package var threadID: UInt32 { pid }
 
     package init(decoding payload: ByteView) {

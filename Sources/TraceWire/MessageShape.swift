@@ -23,7 +23,7 @@ struct MessageShape {
     @inline(__always)
     func isMessage(_ field: UInt32) -> Bool { messages &>> field & 1 != 0 }
 
-    /// By `Resource.rawValue`; a scan copies them once, so that an event pays no lazy global.
+    /// By `Resource.rawValue`.
     static let events: InlineArray<6, MessageShape> = [
         MessageShape(wireTypes: types("svvsvvvv"), processField: 8, threadField: 5),
         MessageShape(wireTypes: types("svvsvvvd-vvvd"), processField: 2),

@@ -97,9 +97,6 @@ final class ProcessorBench {
                     tid: 1,
                     time: Self.start,
                     times: times,
-                    json: files.json(host).target,
-                    csv: files.csv.target,
-                    hostField: files.hostField(host),
                     activity: activity,
                     ruleSet: rules,
                     rules: rules.thresholds(comm: .empty, host: "", pid: 1)

@@ -1,0 +1,66 @@
+import TraceFiles
+import TraceModel
+import TraceWire
+
+/// A function event as text: what stands in its rows of the trace and of the table is made once.
+struct FunctionRow {
+    /// Cut already.
+    private let name: ByteView
+    /// Of the name `RawBuffer.isPlainText` holds.
+    private let isPlain: Bool
+    private let cookie: NumberText
+    private let callCount: NumberText
+    private let averageMicroseconds: NumberText
+
+    @inline(__always)
+    init(_ event: FunctionEvent, name: ByteView, isPlain: Bool) {
+        self.name = name
+        self.isPlain = isPlain
+        cookie = NumberText(event.cookie)
+        callCount = NumberText(event.callCount)
+        averageMicroseconds = NumberText(event.averageDurationMicroseconds)
+    }
+
+    /// `duration`: nanoseconds, of a call that has ended. `eventType`: where the phase doesn't say what it was.
+    @inline(__always)
+    func writeEvent(
+        _ phase: EventPhase,
+        duration: Int64?,
+        eventType: Int32?,
+        _ context: EventContext
+    ) {
+        var text = context.beginEvent(
+            phase,
+            "function",
+            name: name,
+            isPlain: isPlain,
+            countsName: true
+        )
+        if let duration { text.argument("duration", Double(duration) / 1e6) }
+        text.argument("cookie", cookie)
+        text.argument("call_count", callCount)
+        text.argument("avg_duration_us", averageMicroseconds)
+        if let eventType { text.argument("event_type", Int64(eventType)) }
+        context.endEvent(text)
+    }
+
+    /// The table's row of a completed call.
+    @inline(__always)
+    func writeCall(duration: Int64, isSlow: Bool, _ context: EventContext) {
+        var text = context.beginRow()
+        text.column(cookie)
+        text.column(callCount)
+        text.column(averageMicroseconds)
+        text.column(context.tidText)
+        if isPlain {
+            text.append(byte: UInt8(ascii: ","))
+            text.append(name)
+        } else {
+            text.column(name, context)
+        }
+        text.append(byte: UInt8(ascii: ","))
+        text.appendMicroseconds(ns: duration)
+        text.append(isSlow ? ",1" : ",0")
+        context.endRow(text)
+    }
+}
