@@ -22,15 +22,6 @@ package enum DecimalText {
         _ value: UInt64,
         at target: UnsafeMutableRawPointer
     ) -> UnsafeMutableRawPointer {
-        if value < 10 {
-            digit(value, target)
-            return target + 1
-        }
-        if value < 100 {
-            pair(value, target)
-            return target + 2
-        }
-        if value < 10_000 { return writeShort(UInt32(truncatingIfNeeded: value), at: target) }
         if value < 100_000_000 { return writeFirst(value, at: target) }
         let upper = value / 100_000_000
         let place =
@@ -40,33 +31,40 @@ package enum DecimalText {
         return writeEight(value &- upper &* 100_000_000, at: place)
     }
 
-    /// Without leading zeros; `value` is from 1 to 10⁴ - 1. Four bytes are written. As `eightDigits`, with half of the lanes.
+    /// The digits of a value below 10⁸ as text, without leading zeros, and how many they are.
     @inlinable
     @inline(__always)
-    static func writeShort(
-        _ value: UInt32,
-        at target: UnsafeMutableRawPointer
-    ) -> UnsafeMutableRawPointer {
-        let hundreds = (value &* 10_486) &>> 20
-        let twos = hundreds | (value &- hundreds &* 100) &<< 16
-        let tens = ((twos &* 103) &>> 10) & 0x000F_000F
-        let digits = tens | (twos &- tens &* 10) &<< 8
-        let zeros = UInt32(truncatingIfNeeded: digits.trailingZeroBitCount & ~7)
-        target.storeBytes(of: (digits | 0x3030_3030) &>> zeros, as: UInt32.self)
-        return target + (4 &- Int(zeros &>> 3))
+    static func firstText(_ value: UInt64) -> (UInt64, UInt8) {
+        if value < 10 { return (0x30 &+ value, 1) }
+        if value < 10_000 {
+            let digits = fourDigits(UInt32(truncatingIfNeeded: value))
+            let zeros = UInt32(truncatingIfNeeded: digits.trailingZeroBitCount & ~7)
+            let text = (digits | 0x3030_3030) &>> zeros
+            return (UInt64(text), UInt8(truncatingIfNeeded: 4 &- zeros &>> 3))
+        }
+        let digits = eightDigits(value)
+        let zeros = UInt64(truncatingIfNeeded: digits.trailingZeroBitCount & ~7)
+        let text = (digits | 0x3030_3030_3030_3030) &>> zeros
+        return (text, UInt8(truncatingIfNeeded: 8 &- zeros &>> 3))
     }
 
-    /// Without leading zeros; `value` is from 1 to 10⁸ - 1. Eight bytes are written.
+    /// Exactly eight digits of a value below 10⁸ as text, with leading zeros.
+    @inlinable
+    @inline(__always)
+    static func eightText(_ value: UInt64) -> UInt64 {
+        eightDigits(value) | 0x3030_3030_3030_3030
+    }
+
+    /// Without leading zeros; `value` is below 10⁸. Eight bytes are written.
     @inlinable
     @inline(__always)
     static func writeFirst(
         _ value: UInt64,
         at target: UnsafeMutableRawPointer
     ) -> UnsafeMutableRawPointer {
-        let digits = eightDigits(value)
-        let zeros = digits.trailingZeroBitCount & ~7
-        target.storeBytes(of: (digits | 0x3030_3030_3030_3030) &>> zeros, as: UInt64.self)
-        return target + (8 &- zeros &>> 3)
+        let (text, count) = firstText(value)
+        target.storeBytes(of: text, as: UInt64.self)
+        return target + Int(count)
     }
 
     /// Exactly eight digits, with leading zeros; `value` is below 10⁸.
@@ -76,8 +74,18 @@ package enum DecimalText {
         _ value: UInt64,
         at target: UnsafeMutableRawPointer
     ) -> UnsafeMutableRawPointer {
-        target.storeBytes(of: eightDigits(value) | 0x3030_3030_3030_3030, as: UInt64.self)
+        target.storeBytes(of: eightText(value), as: UInt64.self)
         return target + 8
+    }
+
+    /// As `eightDigits`, of a value below 10⁴.
+    @inlinable
+    @inline(__always)
+    static func fourDigits(_ value: UInt32) -> UInt32 {
+        let hundreds = (value &* 10_486) &>> 20
+        let twos = hundreds | (value &- hundreds &* 100) &<< 16
+        let tens = ((twos &* 103) &>> 10) & 0x000F_000F
+        return tens | (twos &- tens &* 10) &<< 8
     }
 
     /// The digits of a value below 10⁸, one a byte, the first in the lowest: the value is halved into lanes of
@@ -102,30 +110,46 @@ package enum DecimalText {
     }
 
     /// A finite number that is whole or has at most six decimals, without zeros at the end; nil, and nothing that
-    /// counts is written, where it takes more. n / 10⁶ is rounded correctly, so text → double gives `value` again.
-    /// Needs `bytesMax` + 8 bytes of room.
+    /// counts is written, where it takes more. Needs `bytesMax` + 8 bytes of room.
     @inlinable
     static func write(
         _ value: Double,
         at target: UnsafeMutableRawPointer
     ) -> UnsafeMutableRawPointer? {
-        let magnitude = value.magnitude
-        guard magnitude < 0x1p53 else { return nil }
+        guard let (whole, decimals) = split(value.magnitude) else { return nil }
         target.storeBytes(of: UInt8(ascii: "-"), as: UInt8.self)
-        let place = value < 0 ? target + 1 : target
+        let point = write(whole, at: value < 0 ? target + 1 : target)
+        guard decimals > 0 else { return point }
+        point.storeBytes(of: UInt8(ascii: "."), as: UInt8.self)
+        let (text, count) = decimalsText(decimals)
+        (point + 1).storeBytes(of: text, as: UInt64.self)
+        return point + 1 + Int(count)
+    }
+
+    /// A number as a whole one and millionths; nil where it takes more. n / 10⁶ is rounded correctly, so
+    /// text → double gives it again.
+    @inlinable
+    @inline(__always)
+    static func split(_ magnitude: Double) -> (whole: UInt64, millionths: UInt64)? {
+        guard magnitude < 0x1p53 else { return nil }
         let whole = UInt64(magnitude)
-        if Double(whole) == magnitude { return write(whole, at: place) }
+        if Double(whole) == magnitude { return (whole, 0) }
         let scaled = magnitude * 1e6
         guard scaled < 0x1p53 else { return nil }
         // Verified below, so it may round as is fastest.
         let millionths = UInt64(scaled + 0.5)
         guard Double(millionths) / 1e6 == magnitude else { return nil }
         let above = millionths / 1_000_000
-        let point = write(above, at: place)
-        point.storeBytes(of: UInt8(ascii: "."), as: UInt8.self)
-        let digits = eightDigits((millionths &- above &* 1_000_000) &* 100)
-        (point + 1).storeBytes(of: digits | 0x3030_3030_3030_3030, as: UInt64.self)
-        return point + (9 &- digits.leadingZeroBitCount &>> 3)
+        return (above, millionths &- above &* 1_000_000)
+    }
+
+    /// The decimals of some millionths as text, without zeros at the end, and how many they are.
+    @inlinable
+    @inline(__always)
+    static func decimalsText(_ millionths: UInt64) -> (UInt64, UInt8) {
+        let digits = eightDigits(millionths &* 100)
+        let count = 8 &- digits.leadingZeroBitCount &>> 3
+        return (digits | 0x3030_3030_3030_3030, UInt8(truncatingIfNeeded: count))
     }
 
     /// Lower-case hexadecimal digits, without leading zeros.

@@ -5,22 +5,30 @@ package struct DoubleText {
     @usableFromInline
     let value: Double
     @usableFromInline
-    var digits: InlineArray<32, UInt8>
-    /// How many bytes of them count, 24 at most; 0 where the number is to be written as it is.
+    let whole: NumberText
+    /// Up to eight bytes, of which `decimalCount` count.
     @usableFromInline
-    var count: Int
+    let decimals: UInt64
+    @usableFromInline
+    let decimalCount: UInt8
+    /// Whether the number is to be written as it is.
+    @usableFromInline
+    let isLong: Bool
 
     @inlinable
     @inline(__always)
     package init(_ value: Double) {
         self.value = value
-        digits = InlineArray(repeating: 0)
-        count = 0
-        guard value.isFinite else { return }
-        count = withUnsafeMutableBytes(of: &digits) { bytes in
-            let start = bytes.baseAddress.unsafelyUnwrapped
-            return DecimalText.write(value, at: start).map { $0 - start } ?? 0
+        // No number is not below anything either.
+        guard let (whole, millionths) = DecimalText.split(value.magnitude) else {
+            self.whole = NumberText(UInt64(0))
+            (decimals, decimalCount) = (0, 0)
+            isLong = true
+            return
         }
+        self.whole = NumberText(magnitude: whole, isNegative: value < 0)
+        (decimals, decimalCount) = millionths > 0 ? DecimalText.decimalsText(millionths) : (0, 0)
+        isLong = false
     }
 }
 
@@ -29,7 +37,7 @@ extension RowWriter {
     @inlinable
     @inline(__always)
     package mutating func appendJSONDouble(_ number: borrowing DoubleText) {
-        guard number.count > 0 else { return appendJSONDouble(number.value) }
+        if number.isLong { return appendJSONDouble(number.value) }
         appendDigits(number)
     }
 
@@ -37,14 +45,17 @@ extension RowWriter {
     @inlinable
     @inline(__always)
     package mutating func appendCSVDouble(_ number: borrowing DoubleText) {
-        guard number.count > 0 else { return appendCSVDouble(number.value) }
+        if number.isLong { return appendCSVDouble(number.value) }
         appendDigits(number)
     }
 
     @inlinable
     @inline(__always)
     mutating func appendDigits(_ number: borrowing DoubleText) {
-        let count = number.count
-        withUnsafeBytes(of: number.digits) { append(count, of24: $0.baseAddress.unsafelyUnwrapped) }
+        append(number.whole)
+        guard number.decimalCount > 0 else { return }
+        append(byte: UInt8(ascii: "."))
+        at.storeBytes(of: number.decimals, as: UInt64.self)
+        advance(Int(number.decimalCount))
     }
 }

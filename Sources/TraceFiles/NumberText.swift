@@ -1,30 +1,53 @@
-/// The digits of a number that stands in several rows of an event, made once for all of them.
+/// The digits of a number that stands in several rows of an event, made once for all of them. In words, so that what
+/// was just made can be read at once: a load over several stores would have to wait for them.
 @usableFromInline
-package struct NumberText {
+package struct NumberText: BitwiseCopyable {
+    /// One to eight digits, the first in the lowest byte.
     @usableFromInline
-    var digits: InlineArray<24, UInt8>
+    let first: UInt64
+    /// Eight digits each, where `groups` is 1, and where it is 2.
     @usableFromInline
-    var count: Int
+    let second: UInt64
+    @usableFromInline
+    let third: UInt64
+    @usableFromInline
+    let firstCount: UInt8
+    @usableFromInline
+    let groups: UInt8
+    /// 1 where there is a minus.
+    @usableFromInline
+    let sign: UInt8
 
     @inlinable
     @inline(__always)
-    package init(_ value: UInt64) {
-        digits = InlineArray(repeating: 0)
-        count = withUnsafeMutableBytes(of: &digits) { bytes in
-            let start = bytes.baseAddress.unsafelyUnwrapped
-            return DecimalText.write(value, at: start) - start
-        }
-    }
+    package init(_ value: UInt64) { self.init(magnitude: value, isNegative: false) }
 
     @inlinable
     @inline(__always)
-    package init(_ value: Int64) {
-        digits = InlineArray(repeating: 0)
-        count = withUnsafeMutableBytes(of: &digits) { bytes in
-            let start = bytes.baseAddress.unsafelyUnwrapped
-            start.storeBytes(of: UInt8(ascii: "-"), as: UInt8.self)
-            return DecimalText.write(value.magnitude, at: value < 0 ? start + 1 : start) - start
+    package init(_ value: Int64) { self.init(magnitude: value.magnitude, isNegative: value < 0) }
+
+    @inlinable
+    @inline(__always)
+    init(magnitude: UInt64, isNegative: Bool) {
+        sign = isNegative ? 1 : 0
+        var upper = magnitude
+        var (second, third, groups): (UInt64, UInt64, UInt8) = (0, 0, 0)
+        if magnitude >= 100_000_000 {
+            upper = magnitude / 100_000_000
+            second = DecimalText.eightText(magnitude &- upper &* 100_000_000)
+            groups = 1
+            if upper >= 100_000_000 {
+                third = second
+                let highest = upper / 100_000_000
+                second = DecimalText.eightText(upper &- highest &* 100_000_000)
+                upper = highest
+                groups = 2
+            }
         }
+        (first, firstCount) = DecimalText.firstText(upper)
+        self.second = second
+        self.third = third
+        self.groups = groups
     }
 }
 
@@ -32,7 +55,15 @@ extension RowWriter {
     @inlinable
     @inline(__always)
     package mutating func append(_ number: borrowing NumberText) {
-        let count = number.count
-        withUnsafeBytes(of: number.digits) { append(count, of24: $0.baseAddress.unsafelyUnwrapped) }
+        at.storeBytes(of: UInt8(ascii: "-"), as: UInt8.self)
+        advance(Int(number.sign))
+        at.storeBytes(of: number.first, as: UInt64.self)
+        advance(Int(number.firstCount))
+        guard number.groups > 0 else { return }
+        at.storeBytes(of: number.second, as: UInt64.self)
+        advance(8)
+        guard number.groups > 1 else { return }
+        at.storeBytes(of: number.third, as: UInt64.self)
+        advance(8)
     }
 }

@@ -12,7 +12,7 @@ package struct RowWriter {
     static var slackBytes: Int { 2_048 }
 
     @usableFromInline
-    private(set) var at: UnsafeMutableRawPointer
+    var at: UnsafeMutableRawPointer
     /// Where the room ends.
     @usableFromInline
     private(set) var end: UnsafeMutableRawPointer

@@ -30,8 +30,8 @@ struct CPUModel: ProcessModel, ~Copyable {
     init() {}
 
     mutating func apply(_ event: CPUEvent, _ context: inout EventContext) {
-        let comm = context.cut(event.comm)
-        observe(event, comm, &context)
+        let comm = EventText(context.cut(event.comm))
+        observe(event, comm.view, &context)
         let numbers = CPUNumbers(event)
         record(event, comm, numbers, context)
         row(event, comm, numbers, context)
@@ -102,11 +102,11 @@ struct CPUModel: ProcessModel, ~Copyable {
     @inline(__always)
     private func record(
         _ event: CPUEvent,
-        _ comm: ByteView,
-        _ numbers: CPUNumbers,
+        _ comm: EventText,
+        _ numbers: borrowing CPUNumbers,
         _ context: EventContext
     ) {
-        var text = context.beginEvent(.instant, "cpu", name: comm.isEmpty ? ByteView("cpu") : comm)
+        var text = context.beginEvent(.instant, "cpu", name: comm.isEmpty ? EventText("cpu") : comm)
         text.argument("comm", comm, context)
         text.argument("ppid", event.parentPID)
         text.argument("cpu_id", event.cpuID)
@@ -125,8 +125,8 @@ struct CPUModel: ProcessModel, ~Copyable {
     @inline(__always)
     private func row(
         _ event: CPUEvent,
-        _ comm: ByteView,
-        _ numbers: CPUNumbers,
+        _ comm: EventText,
+        _ numbers: borrowing CPUNumbers,
         _ context: EventContext
     ) {
         var text = context.beginRow()

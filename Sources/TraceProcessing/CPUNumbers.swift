@@ -2,7 +2,7 @@ import TraceFiles
 import TraceWire
 
 /// The large ones of a CPU event's numbers, and those with decimals.
-struct CPUNumbers {
+struct CPUNumbers: ~Copyable {
     let utilization: DoubleText
     let hotspot: DoubleText
     let onCPU: NumberText

@@ -96,7 +96,7 @@ extension EventContext {
             )
         )
         let rule = ByteView(finding.rule.name)
-        var text = beginEvent(.instant, "anomaly", name: rule)
+        var text = beginEvent(.instant, "anomaly", name: EventText(rule))
         text.argument("rule", uncounted: rule)
         text.argument("severity", finding.severity)
         if finding.rule == .agent {

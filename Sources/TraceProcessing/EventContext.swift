@@ -12,13 +12,10 @@ struct EventContext {
     let host: HostID
     private(set) var pid: UInt32
     private(set) var tid: UInt32
-    /// Both as text, for all rows of the event.
-    private var pidText: NumberText
-    private(set) var tidText: NumberText
     /// When it happened.
     private(set) var time: EpochNanoseconds
-    /// The same as text.
-    let times: TimeText
+    /// Time, process and thread as text.
+    let texts: EventTexts
     let json: RowTarget
     let csv: RowTarget
     /// The host's field in the table.
@@ -40,7 +37,7 @@ struct EventContext {
         pid: UInt32,
         tid: UInt32,
         time: EpochNanoseconds,
-        times: TimeText,
+        texts: EventTexts,
         activity: UnsafeMutablePointer<WindowActivity>,
         ruleSet: RuleSet,
         rules: UnsafePointer<Thresholds>
@@ -50,19 +47,19 @@ struct EventContext {
         self.host = host
         self.pid = pid
         self.tid = tid
-        pidText = NumberText(UInt64(pid))
-        tidText = NumberText(UInt64(tid))
         self.time = time
-        self.times = times
+        self.texts = texts
         json = files.json(host).target
         csv = files.csv.target
         hostField = files.hostField(host)
         self.activity = activity
         self.ruleSet = ruleSet
         self.rules = rules
+        texts.set(pid: NumberText(UInt64(pid)))
+        texts.set(tid: NumberText(UInt64(tid)))
     }
 
-    /// Another event's turn, of the same host. `pidText`: the process's id.
+    /// Another event's turn, of the same host.
     @inline(__always)
     mutating func move(
         to pid: UInt32,
@@ -75,9 +72,9 @@ struct EventContext {
         found: Int
     ) {
         self.pid = pid
-        self.pidText = pidText
         self.tid = tid
-        tidText = tid == pid ? pidText : NumberText(UInt64(tid))
+        texts.set(pid: pidText)
+        texts.set(tid: tid == pid ? pidText : NumberText(UInt64(tid)))
         self.time = time
         self.totals = totals
         self.activity = activity
@@ -89,7 +86,7 @@ struct EventContext {
     /// Another thread's turn.
     mutating func move(toThread tid: UInt32) {
         self.tid = tid
-        tidText = NumberText(UInt64(tid))
+        texts.set(tid: NumberText(UInt64(tid)))
     }
 
     /// The process goes by this name from here on: it may be one that other rules hold for.
@@ -99,34 +96,27 @@ struct EventContext {
     }
 
     /// Begins a row of the trace: everything up to and including `"args":{`. The caller appends the arguments,
-    /// then `endEvent`, `endInstant`. `isPlain`: of the name `RawBuffer.isPlainText` holds, and it is not to be cut.
-    /// `countsName`: what of the name has to be replaced is counted, as it is written nowhere else.
+    /// then `endEvent`, `endInstant`. `countsName`: what of the name has to be replaced is counted, as it is
+    /// written nowhere else.
     @inline(__always)
     func beginEvent(
         _ phase: EventPhase,
         _ category: StaticString,
-        name: ByteView,
-        isPlain: Bool = false,
+        name: EventText,
         countsName: Bool = false
     ) -> RowWriter {
         var text = beginEvent()
         text.append("\"tid\":")
-        text.append(tidText)
+        texts.appendTID(to: &text)
         text.append(",\"ph\":\"")
         text.append(byte: phase.rawValue)
         text.append("\",\"cat\":\"")
         text.append(category)
         text.append("\",\"name\":")
-        if isPlain {
-            text.append(byte: UInt8(ascii: "\""))
-            text.append(name)
-            text.append(byte: UInt8(ascii: "\""))
-        } else {
-            let replaced = text.appendJSONString(name.cut(at: Limits.nameBytesMax))
-            if countsName { count(replaced: replaced) }
-        }
+        let replaced = text.appendJSONString(name)
+        if countsName { count(replaced: replaced) }
         text.append(",\"readable_time\":\"")
-        text.append(ReadableClock.byteCount, of24: times.readable)
+        text.append(ReadableClock.byteCount, of24: texts.readable)
         text.append("\",\"args\":{")
         return text
     }
@@ -136,9 +126,9 @@ struct EventContext {
     func beginEvent() -> RowWriter {
         var text = json.beginRow()
         text.append("{\"ts\":")
-        times.appendMicroseconds(to: &text)
+        texts.appendMicroseconds(to: &text)
         text.append(",\"pid\":")
-        text.append(pidText)
+        texts.appendPID(to: &text)
         text.append(byte: UInt8(ascii: ","))
         return text
     }
@@ -156,16 +146,16 @@ struct EventContext {
     @inline(__always)
     func beginRow() -> RowWriter {
         var text = csv.beginRow()
-        times.appendMilliseconds(to: &text)
+        texts.appendMilliseconds(to: &text)
         text.append(byte: UInt8(ascii: ","))
-        text.append(pidText)
+        texts.appendPID(to: &text)
         return text
     }
 
     @inline(__always)
     func endRow(_ text: RowWriter) {
         csv.endRow(text, ts: time, pid: pid, host: host, field: hostField) {
-            times.appendNanoseconds(to: &$0)
+            texts.appendNanoseconds(to: &$0)
         }
     }
 

@@ -16,7 +16,7 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
     @exclusivity(unchecked) private var buffer = EventBuffer<Model.Event>()
     @exclusivity(unchecked) private var parser: TimestampParser
     @exclusivity(unchecked) private var clock: ReadableClock
-    private let times = TimeText.allocate()
+    private let texts = EventTexts.allocate()
     private let totals = UnsafeMutablePointer<SlotTotals>.allocate(capacity: Slot.count)
     /// Processes that changed since they were last collected, by slot.
     @exclusivity(unchecked) private var dirty = [[ProcessTable<Model>.Entry]](
@@ -50,7 +50,7 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
 
     deinit {
         totals.deallocate()
-        times.deallocate()
+        texts.deallocate()
     }
 
     var totalTraces: UInt64 {
@@ -152,7 +152,7 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
         tid: UInt32,
         time: EpochNanoseconds
     ) -> EventContext {
-        times.set(time, &clock)
+        texts.set(time, &clock)
         return EventContext(
             files: files,
             totals: totals + Int(entry.pointee.slot),
@@ -160,7 +160,7 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
             pid: entry.pointee.pid,
             tid: tid,
             time: time,
-            times: times,
+            texts: texts,
             activity: entry.pointee.activity,
             ruleSet: rules,
             rules: entry.pointee.rules
@@ -176,7 +176,7 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
         time: EpochNanoseconds,
         found: Int
     ) {
-        if time != context.time { times.set(time, &clock) }
+        if time != context.time { texts.set(time, &clock) }
         context.move(
             to: entry.pointee.pid,
             pidText: entry.pointee.pidText,

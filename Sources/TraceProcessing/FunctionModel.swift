@@ -45,7 +45,7 @@ struct FunctionModel: ProcessModel, ~Copyable {
     mutating func apply(_ event: FunctionEvent, _ context: inout EventContext) {
         let name = context.cut(event.functionName)
         let (function, isPlain) = functions.position(of: name, context)
-        let row = FunctionRow(event, name: name, isPlain: isPlain)
+        let row = FunctionRow(event, name: EventText(name, isPlain: isPlain))
         if event.eventType == 1 {
             exit(event, row, function: function, &context)
         } else {

@@ -4,18 +4,14 @@ import TraceWire
 
 /// A function event as text: what stands in its rows of the trace and of the table is made once.
 struct FunctionRow {
-    /// Cut already.
-    private let name: ByteView
-    /// Of the name `RawBuffer.isPlainText` holds.
-    private let isPlain: Bool
+    private let name: EventText
     private let cookie: NumberText
     private let callCount: NumberText
     private let averageMicroseconds: NumberText
 
     @inline(__always)
-    init(_ event: FunctionEvent, name: ByteView, isPlain: Bool) {
+    init(_ event: FunctionEvent, name: EventText) {
         self.name = name
-        self.isPlain = isPlain
         cookie = NumberText(event.cookie)
         callCount = NumberText(event.callCount)
         averageMicroseconds = NumberText(event.averageDurationMicroseconds)
@@ -29,13 +25,7 @@ struct FunctionRow {
         eventType: Int32?,
         _ context: EventContext
     ) {
-        var text = context.beginEvent(
-            phase,
-            "function",
-            name: name,
-            isPlain: isPlain,
-            countsName: true
-        )
+        var text = context.beginEvent(phase, "function", name: name, countsName: true)
         if let duration { text.argument("duration", Double(duration) / 1e6) }
         text.argument("cookie", cookie)
         text.argument("call_count", callCount)
@@ -51,13 +41,8 @@ struct FunctionRow {
         text.column(cookie)
         text.column(callCount)
         text.column(averageMicroseconds)
-        text.column(context.tidText)
-        if isPlain {
-            text.append(byte: UInt8(ascii: ","))
-            text.append(name)
-        } else {
-            text.column(name, context)
-        }
+        text.column(thread: context)
+        text.column(name, context)
         text.append(byte: UInt8(ascii: ","))
         text.appendMicroseconds(ns: duration)
         text.append(isSlow ? ",1" : ",0")

@@ -53,7 +53,7 @@ struct GPUModel: ProcessModel, ~Copyable {
             memory = event.value
             memoryTime = context.time
         }
-        var text = context.beginEvent(.instant, "gpu", name: ByteView("memory"))
+        var text = context.beginEvent(.instant, "gpu", name: EventText("memory"))
         text.argument("event_type", Int64(event.eventType))
         text.argument("mem_size", event.value)
         context.endInstant(text)
@@ -66,15 +66,15 @@ struct GPUModel: ProcessModel, ~Copyable {
     }
 
     private mutating func launch(_ event: GPUEvent, _ context: EventContext) {
-        let kernelName = context.cut(event.text)
+        let kernelName = EventText(context.cut(event.text))
         let (kernel, isOther) = kernels.entry(
-            of: kernelName,
+            of: kernelName.view,
             countMax: Limits.kernelsPerProcessMax
         )
         if isOther { context.totals.pointee.functionsEvicted += 1 }
         kernel.pointee.record(event.value, at: context.time)
         context.activity.pointee.launched(event.value, kernel: kernel.pointee.name)
-        let name = kernelName.isEmpty ? ByteView("launch") : kernelName
+        let name = kernelName.isEmpty ? EventText("launch") : kernelName
         var text = context.beginEvent(.instant, "gpu", name: name)
         text.argument("event_type", Int64(event.eventType))
         text.argument("kernel_name", kernelName, context)
@@ -89,8 +89,8 @@ struct GPUModel: ProcessModel, ~Copyable {
     }
 
     private mutating func transfer(_ event: GPUEvent, _ context: EventContext) {
-        let kindName = context.cut(event.text)
-        let kind = kinds.entry(of: kindName, countMax: Limits.transferKindsMax).place
+        let kindName = EventText(context.cut(event.text))
+        let kind = kinds.entry(of: kindName.view, countMax: Limits.transferKindsMax).place
         if kind.pointee.record(event.value, at: context.time) {
             kind.pointee.rules.judge(event.value, kind: kind.pointee.name, context)
         }
@@ -98,7 +98,7 @@ struct GPUModel: ProcessModel, ~Copyable {
             bytesPerSecond: event.value,
             kind: kind.pointee.name
         )
-        var text = context.beginEvent(.instant, "gpu", name: ByteView("transfer"))
+        var text = context.beginEvent(.instant, "gpu", name: EventText("transfer"))
         text.argument("event_type", Int64(event.eventType))
         text.argument("mem_trans_rate", event.value)
         text.argument("kind_str", kindName, context)
@@ -113,7 +113,7 @@ struct GPUModel: ProcessModel, ~Copyable {
     }
 
     private func callStack(_ event: GPUEvent, _ context: EventContext) {
-        var text = context.beginEvent(.instant, "gpu", name: ByteView("callstack"))
+        var text = context.beginEvent(.instant, "gpu", name: EventText("callstack"))
         text.argument("event_type", Int64(event.eventType))
         text.key("stack")
         GPUStack.appendArray(event.text, to: &text, context)
@@ -126,7 +126,7 @@ struct GPUModel: ProcessModel, ~Copyable {
     }
 
     private func unknown(_ event: GPUEvent, _ context: EventContext) {
-        var text = context.beginEvent(.instant, "gpu", name: ByteView("unknown"))
+        var text = context.beginEvent(.instant, "gpu", name: EventText("unknown"))
         text.argument("event_type", Int64(event.eventType))
         context.endInstant(text)
         var row = beginRow("unknown", context)

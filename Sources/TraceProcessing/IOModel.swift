@@ -26,25 +26,25 @@ struct IOModel: ProcessModel, ~Copyable {
 
     mutating func apply(_ event: IOEvent, _ context: inout EventContext) {
         let row = IORow(
-            comm: context.cut(event.comm),
-            operation: context.cut(event.operation),
-            device: context.cut(event.device)
+            comm: EventText(context.cut(event.comm)),
+            operation: EventText(context.cut(event.operation)),
+            device: EventText(context.cut(event.device))
         )
-        let account = observe(event, row.comm, &context)
+        let account = observe(event, row.comm.view, &context)
         account.pointee.record(
-            row.operation,
-            device: row.device,
+            row.operation.view,
+            device: row.device.view,
             bytes: event.byteCount,
             milliseconds: event.latencyMilliseconds
         )
         context.activity.pointee.operated(
-            IOOperation(row.operation),
-            device: row.device,
+            IOOperation(row.operation.view),
+            device: row.device.view,
             bytes: event.byteCount,
             milliseconds: event.latencyMilliseconds
         )
         row.write(event, context)
-        rules.judge(event, operation: row.operation, of: identity.name.view, context)
+        rules.judge(event, operation: row.operation.view, of: identity.name.view, context)
     }
 
     /// The account that the event belongs to, after what the agent counts is taken in. An event out of

@@ -5,12 +5,12 @@ import TraceWire
 
 /// What an event leaves in the trace and in the table, with its texts as they are written.
 struct IORow {
-    let comm: ByteView
-    let operation: ByteView
-    let device: ByteView
+    let comm: EventText
+    let operation: EventText
+    let device: EventText
 
     /// The large ones of an event's numbers, and those with decimals.
-    private struct Numbers {
+    private struct Numbers: ~Copyable {
         let bytes: NumberText
         let readBytes: NumberText
         let writeBytes: NumberText
@@ -41,8 +41,8 @@ struct IORow {
     }
 
     @inline(__always)
-    private func record(_ event: IOEvent, _ numbers: Numbers, _ context: EventContext) {
-        var text = context.beginEvent(.instant, "io", name: comm.isEmpty ? ByteView("io") : comm)
+    private func record(_ event: IOEvent, _ numbers: borrowing Numbers, _ context: EventContext) {
+        var text = context.beginEvent(.instant, "io", name: comm.isEmpty ? EventText("io") : comm)
         text.argument("comm", comm, context)
         text.argument("operation", operation, context)
         text.argument("device", device, context)
@@ -64,7 +64,7 @@ struct IORow {
     }
 
     @inline(__always)
-    private func row(_ event: IOEvent, _ numbers: Numbers, _ context: EventContext) {
+    private func row(_ event: IOEvent, _ numbers: borrowing Numbers, _ context: EventContext) {
         var text = context.beginRow()
         text.column(numbers.readBytes)
         text.column(numbers.writeBytes)

@@ -34,10 +34,10 @@ struct MemoryModel: ProcessModel, ~Copyable {
 
     mutating func apply(_ event: MemoryEvent, _ context: inout EventContext) {
         let row = MemoryRow(
-            comm: context.cut(event.comm),
-            operation: context.cut(event.operation)
+            comm: EventText(context.cut(event.comm)),
+            operation: EventText(context.cut(event.operation))
         )
-        let account = observe(event, row.comm, &context)
+        let account = observe(event, row.comm.view, &context)
         note(event, account, context)
         row.write(event, context)
         guard event.anomalyCount > 0 else { return }

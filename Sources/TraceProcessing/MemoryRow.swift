@@ -5,11 +5,11 @@ import TraceWire
 
 /// A memory event as text; its names are cut already.
 struct MemoryRow {
-    let comm: ByteView
-    let operation: ByteView
+    let comm: EventText
+    let operation: EventText
 
     /// The large ones of an event's numbers.
-    private struct Numbers {
+    private struct Numbers: ~Copyable {
         let size: NumberText
         let current: NumberText
         let peak: NumberText
@@ -38,13 +38,14 @@ struct MemoryRow {
         row(event, numbers, context)
     }
 
-    private var name: ByteView {
+    private var name: EventText {
         if !operation.isEmpty { return operation }
-        return comm.isEmpty ? ByteView("memory") : comm
+        return comm.isEmpty ? EventText("memory") : comm
     }
 
     @inline(__always)
-    private func record(_ event: MemoryEvent, _ numbers: Numbers, _ context: EventContext) {
+    private func record(_ event: MemoryEvent, _ numbers: borrowing Numbers, _ context: EventContext)
+    {
         var text = context.beginEvent(.instant, "memory", name: name)
         text.argument("comm", comm, context)
         text.argument("operation", operation, context)
@@ -67,12 +68,12 @@ struct MemoryRow {
     }
 
     @inline(__always)
-    private func row(_ event: MemoryEvent, _ numbers: Numbers, _ context: EventContext) {
+    private func row(_ event: MemoryEvent, _ numbers: borrowing Numbers, _ context: EventContext) {
         var text = context.beginRow()
         text.column(numbers.allocations)
         text.column(numbers.frees)
         text.column(numbers.current)
-        text.column(context.tidText)
+        text.column(thread: context)
         text.column(operation, context)
         text.column(numbers.size)
         text.append(",0x")

@@ -1,3 +1,6 @@
+import Glibc
+import SystemIO
+import TraceFiles
 import TraceModel
 
 /// An address with its port as people write them: `10.0.0.1:443`, `[fe80::2]:443`.
@@ -5,41 +8,72 @@ struct NetworkEndpoint {
     private static let portBytesMax = 10
 
     /// Cut to what fits into a name together with the port.
-    private let address: ByteView
+    private let address: EventText
     private let port: UInt32
     private let isBracketed: Bool
 
+    @inline(__always)
     init(_ address: ByteView, port: UInt32, _ context: EventContext) {
         let bytesMax = Limits.nameBytesMax - Self.portBytesMax - 3
         if address.count > bytesMax { context.totals.pointee.namesCut += 1 }
-        self.address = address.cut(at: bytesMax)
+        self.address = EventText(address.cut(at: bytesMax))
         self.port = port
-        let bytes = self.address.buffer
-        isBracketed = bytes.first != UInt8(ascii: "[") && bytes.contains(UInt8(ascii: ":"))
+        guard let start = address.start, !address.isEmpty else {
+            isBracketed = false
+            return
+        }
+        isBracketed =
+            start.load(as: UInt8.self) != UInt8(ascii: "[")
+            && memchr(start, Int32(UInt8(ascii: ":")), self.address.view.count) != nil
+    }
+
+    /// Whether nothing was sent.
+    private var isEmpty: Bool { address.isEmpty && port == 0 }
+
+    /// What stands around a plain address is plain too.
+    private var isPlain: Bool { address.isPlain || address.isEmpty }
+
+    /// The endpoint as an argument of its event; left out where nothing was sent.
+    @inline(__always)
+    func argument(_ name: StaticString, _ text: inout RowWriter, _ context: EventContext) {
+        if isEmpty { return }
+        guard isPlain else {
+            return withText { text.argument(name, EventText($0, isPlain: false), context) }
+        }
+        text.key(name)
+        text.append(byte: UInt8(ascii: "\""))
+        append(to: &text)
+        text.append("\",")
+    }
+
+    /// The endpoint as a column.
+    @inline(__always)
+    func column(_ text: inout RowWriter, _ context: EventContext) {
+        guard isPlain, !isEmpty else {
+            return withText { text.column(EventText($0, isPlain: false), context) }
+        }
+        text.append(byte: UInt8(ascii: ","))
+        append(to: &text)
+    }
+
+    @inline(__always)
+    private func append(to text: inout RowWriter) {
+        if isBracketed { text.append(byte: UInt8(ascii: "[")) }
+        text.append(address.view)
+        if isBracketed { text.append(byte: UInt8(ascii: "]")) }
+        text.append(byte: UInt8(ascii: ":"))
+        text.appendDecimal(port)
     }
 
     /// Lends the text; empty where nothing was sent.
-    @inline(__always)
-    func withText(_ body: (ByteView) -> Void) {
-        guard !address.isEmpty || port != 0 else { return body(.empty) }
-        let bytesMax = address.count + Self.portBytesMax + 3
-        withUnsafeTemporaryAllocation(byteCount: bytesMax, alignment: 1) { text in
-            var count = 0
-            func put(_ byte: UInt8) {
-                text[count] = byte
-                count += 1
-            }
-            if isBracketed { put(UInt8(ascii: "[")) }
-            for byte in address.buffer { put(byte) }
-            if isBracketed { put(UInt8(ascii: "]")) }
-            put(UInt8(ascii: ":"))
-            var unit: UInt32 = 1
-            while port / unit >= 10 { unit *= 10 }
-            while unit > 0 {
-                put(UInt8(ascii: "0") + UInt8(port / unit % 10))
-                unit /= 10
-            }
-            body(ByteView(UnsafeRawBufferPointer(rebasing: text[..<count])))
-        }
+    private func withText(_ body: (ByteView) -> Void) {
+        if isEmpty { return body(.empty) }
+        var text = RawBuffer(capacity: address.view.count + Self.portBytesMax + 3)
+        if isBracketed { text.append(byte: UInt8(ascii: "[")) }
+        text.append(address.view.buffer)
+        if isBracketed { text.append(byte: UInt8(ascii: "]")) }
+        text.append(byte: UInt8(ascii: ":"))
+        text.append(String(port))
+        body(ByteView(text.bytes))
     }
 }

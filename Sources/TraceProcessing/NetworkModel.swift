@@ -55,8 +55,8 @@ struct NetworkModel: ProcessModel, ~Copyable {
 
     mutating func apply(_ event: NetworkEvent, _ context: inout EventContext) {
         let row = NetworkRow(event, context)
-        observe(event, row.comm, &context)
-        note(event, row.transport, context)
+        observe(event, row.comm.view, &context)
+        note(event, row.transport.view, context)
         row.write(event, context)
         guard event.anomalyCount > 0 else { return }
         context.recordFindings(event.anomalies, process: identity.name.view)

@@ -5,27 +5,27 @@ import TraceWire
 
 /// A network event as text; its names are cut already.
 struct NetworkRow {
-    let comm: ByteView
-    let transport: ByteView
+    let comm: EventText
+    let transport: EventText
     private let source: NetworkEndpoint
     private let destination: NetworkEndpoint
-    private let operation: ByteView
+    private let operation: EventText
 
     @inline(__always)
     init(_ event: NetworkEvent, _ context: EventContext) {
-        comm = context.cut(event.comm)
-        transport = context.cut(event.transport)
+        comm = EventText(context.cut(event.comm))
+        transport = EventText(context.cut(event.transport))
         source = NetworkEndpoint(event.sourceAddress, port: event.sourcePort, context)
         destination = NetworkEndpoint(
             event.destinationAddress,
             port: event.destinationPort,
             context
         )
-        operation = event.isSend ? ByteView("send") : ByteView("receive")
+        operation = event.isSend ? EventText("send") : EventText("receive")
     }
 
     /// The large ones of an event's numbers.
-    private struct Numbers {
+    private struct Numbers: ~Copyable {
         let bytes: NumberText
         let txBytes: NumberText
         let rxBytes: NumberText
@@ -55,13 +55,17 @@ struct NetworkRow {
     }
 
     @inline(__always)
-    private func record(_ event: NetworkEvent, _ numbers: Numbers, _ context: EventContext) {
+    private func record(
+        _ event: NetworkEvent,
+        _ numbers: borrowing Numbers,
+        _ context: EventContext
+    ) {
         var text = context.beginEvent(.instant, "network", name: operation)
         text.argument("comm", comm, context)
-        text.argument("op", uncounted: operation)
+        text.argument("op", operation, context)
         text.argument("bytes", numbers.bytes)
-        source.withText { text.argument("src", $0, context) }
-        destination.withText { text.argument("dst", $0, context) }
+        source.argument("src", &text, context)
+        destination.argument("dst", &text, context)
         text.argument("protocol", transport, context)
         text.argument("tx_bytes", numbers.txBytes)
         text.argument("rx_bytes", numbers.rxBytes)
@@ -77,18 +81,18 @@ struct NetworkRow {
     }
 
     @inline(__always)
-    private func row(_ event: NetworkEvent, _ numbers: Numbers, _ context: EventContext) {
+    private func row(_ event: NetworkEvent, _ numbers: borrowing Numbers, _ context: EventContext) {
         var text = context.beginRow()
         text.column(numbers.txBytes)
         text.column(numbers.rxBytes)
         text.column(numbers.txPackets)
         text.column(numbers.rxPackets)
         text.column(UInt64(event.activeConnections))
-        text.column(context.tidText)
+        text.column(thread: context)
         text.column(operation, context)
         text.column(numbers.bytes)
-        source.withText { text.column($0, context) }
-        destination.withText { text.column($0, context) }
+        source.column(&text, context)
+        destination.column(&text, context)
         text.column(transport, context)
         text.append(byte: UInt8(ascii: ","))
         text.appendDecimal(Int64(event.pattern))

@@ -56,13 +56,13 @@ extension RowWriter {
         append(value ? "true," : "false,")
     }
 
-    /// A text that an event brought, of which `EventContext.cut` knows; empty text is left out, which a
-    /// reader can tell from any text sent. Each has one such place in the trace, where its repair is counted.
+    /// A text that an event brought; empty text is left out, which a reader can tell from any text sent. Each has one such
+    /// place in the trace, where its repair is counted.
     @inline(__always)
-    mutating func argument(_ name: StaticString, _ value: ByteView, _ context: EventContext) {
+    mutating func argument(_ name: StaticString, _ value: EventText, _ context: EventContext) {
         guard !value.isEmpty else { return }
         key(name)
-        context.count(replaced: appendJSONString(value.cut(at: Limits.nameBytesMax)))
+        context.count(replaced: appendJSONString(value))
         append(byte: UInt8(ascii: ","))
     }
 
@@ -94,18 +94,25 @@ extension RowWriter {
     }
 
     @inline(__always)
+    mutating func column(thread context: EventContext) {
+        append(byte: UInt8(ascii: ","))
+        context.texts.appendTID(to: &self)
+    }
+
+    @inline(__always)
     mutating func column(_ value: borrowing DoubleText) {
         append(byte: UInt8(ascii: ","))
         appendCSVDouble(value)
     }
 
-    /// What is cut or replaced is counted where the trace gets the text.
+    /// What is replaced is counted where the trace gets the text.
     @inline(__always)
-    mutating func column(_ value: ByteView, _ context: EventContext) {
+    mutating func column(_ value: EventText, _ context: EventContext) {
         append(byte: UInt8(ascii: ","))
-        appendCSVField(
-            value.cut(at: Limits.nameBytesMax),
-            guardsFormulas: context.files.guardsFormulas
-        )
+        if value.isPlain {
+            append(value.view)
+        } else {
+            appendCSVField(value.view, guardsFormulas: context.files.guardsFormulas)
+        }
     }
 }

@@ -13,6 +13,7 @@ struct RowTextTests {
             UInt64(UInt32.max), UInt64.max - 1, UInt64.max,
         ]
         for value in values { #expect(text { $0.appendDecimal(value) } == "\(value)") }
+        for value in UInt64(0)...10_100 { #expect(text { $0.appendDecimal(value) } == "\(value)") }
         var random = SeededGenerator(seed: 1)
         for _ in 0..<2_000 {
             let value = random.next() >> UInt64(random.next() % 64)
@@ -24,6 +25,23 @@ struct RowTextTests {
         #expect(text { $0.appendDecimal(Int64.min) } == "-9223372036854775808")
         #expect(text { $0.appendDecimal(UInt32(70_000)) } == "70000")
         #expect(text { $0.appendHex(0) } == "0")
+    }
+
+    /// Every byte, at every place of texts of every length that is looked through in another way.
+    @Test func plainTextStandsInBothOutputsAsItIs() {
+        for length in 1...20 {
+            for place in 0..<length {
+                for byte in UInt8.min...UInt8.max {
+                    var bytes = [UInt8](repeating: UInt8(ascii: "a"), count: length)
+                    bytes[place] = byte
+                    let isPlain = bytes.withUnsafeBytes { RawBuffer.isPlainText(ByteView($0)) }
+                    let isFormula = place == 0 && "=+-@\t\r".utf8.contains(byte)
+                    let isBreak = byte < 0x20 || byte >= 0x80 || "\"\\,".utf8.contains(byte)
+                    #expect(isPlain == !(isFormula || isBreak), "\(bytes)")
+                }
+            }
+        }
+        #expect(!RawBuffer.isPlainText(.empty))
     }
 
     @Test func numbersAreReadBack() {

@@ -9,7 +9,8 @@ struct RowWriterTests {
     private static let names = [
         "", "f", "seven77", "eight888", "fifteen 15 1515", "sixteen 16 16161", "=1+1",
         "a,b\r\n\"c\"", "tab\tand \u{1}", "Grüße, 世界", String(repeating: "n", count: 32),
-        String(repeating: "n", count: 33), String(repeating: "long ", count: 5_000),
+        String(repeating: "n", count: 33), String(repeating: "n", count: 64),
+        String(repeating: "n", count: 65), String(repeating: "long ", count: 5_000),
     ]
 
     private func bytes(_ text: borrowing RawBuffer) -> [UInt8] { Array(text.bytes) }
@@ -37,6 +38,8 @@ struct RowWriterTests {
             row.appendJSONDouble(double)
             row.appendCSVDouble(1 / double)
             row.append(NumberText(number))
+            row.append(NumberText(signed))
+            row.append(NumberText(-(signed >> 1)))
             row.appendJSONDouble(DoubleText(double))
             row.appendCSVDouble(DoubleText(1 / double))
             expected.appendDecimal(number)
@@ -46,6 +49,8 @@ struct RowWriterTests {
             expected.appendJSONDouble(double)
             expected.appendCSVDouble(1 / double)
             expected.appendDecimal(number)
+            expected.appendDecimal(signed)
+            expected.appendDecimal(-(signed >> 1))
             expected.appendJSONDouble(double)
             expected.appendCSVDouble(1 / double)
             // Makes room for the next numbers too.

@@ -55,6 +55,34 @@ struct FunctionModelTests {
         #expect(samples.buckets(.functionDurationSeconds) == [0, 0, 0, 0, 0, 1, 0, 1, 0, 0, 0])
     }
 
+    /// What looking ahead found counts only where it is the name: processes have their functions in other orders, and
+    /// some begin to exist while events behind are looked at already.
+    @Test func functionsAreFoundInTheirOwnProcess() throws {
+        let bench = try ProcessorBench(.function)
+        let names = (0..<40).map { "function_\($0)" }
+        var events: [BatchEncoder.Function] = []
+        for (step, name) in (names + names.reversed() + names).enumerated() {
+            for process in 0..<3 {
+                // Each process begins with another function.
+                let own = names[(step + process * 13) % names.count]
+                var event = Self.event(0, step % 2 == 0 ? own : name, at: step)
+                event.tgid = UInt32(100 + process)
+                event.pid = event.tgid
+                event.cookie = Int64(step)
+                events.append(event)
+            }
+        }
+        _ = try Self.output(bench, events)
+        let samples = bench.samples()
+        for process in 100..<103 {
+            for name in names {
+                let sent = events.count { $0.tgid == UInt32(process) && $0.functionName == name }
+                let counted = samples.value(.functionCallsTotal, "pid-\(process)", name) ?? 0
+                #expect(Int(counted) == sent, "\(process) \(name)")
+            }
+        }
+    }
+
     @Test func anExitWithoutEntryIsKeptAndCounted() throws {
         let bench = try ProcessorBench(.function)
         let output = try Self.output(

@@ -85,6 +85,32 @@ struct NetworkModelTests {
         #expect(bench.samples().value(.anomaliesTotal, "network", "agent") == 1)
     }
 
+    /// An address is the agent's text: whatever it is, both files have it with its port, and can be read.
+    @Test(
+        arguments: [
+            ("10.0.0.1", UInt32(0), "10.0.0.1:0"), ("", 443, ":443"), ("", 0, ""),
+            ("::1", 80, "[::1]:80"), ("[::1]", 80, "[::1]:80"), ("a,b\"c", 7, "a,b\"c:7"),
+            ("host\n", 4_294_967_295, "host\n:4294967295"), ("größe", 5, "größe:5"),
+            ("-1", 9, "-1:9"), (String(repeating: "long.", count: 20), 1, nil),
+        ] as [(String, UInt32, String?)]
+    )
+    func endpointsAreWrittenAsPeopleWriteThem(
+        address: String,
+        port: UInt32,
+        text: String?
+    ) throws {
+        let bench = try ProcessorBench(.network)
+        var event = Self.event(1)
+        event.sourceAddress = address
+        event.sourcePort = port
+        try bench.send { $0.append(event) }
+        let output = try bench.output()
+        let expected = text ?? "\(address):\(port)"
+        let arguments = try #require(output.records(.network).first?["args"] as? [String: Any])
+        #expect(arguments["src"] as? String == (expected.isEmpty ? nil : expected))
+        #expect(output.rows.map { $0["Source"] } == [expected])
+    }
+
     @Test
     func metricsFollowTheEvents() throws {
         let bench = try ProcessorBench(.network)

@@ -81,9 +81,9 @@ final class ProcessorBench {
         let rules = RuleSet()
         let activity = UnsafeMutablePointer<WindowActivity>.allocate(capacity: 1)
         activity.initialize(to: WindowActivity())
-        let times = TimeText.allocate()
+        let texts = EventTexts.allocate()
         defer {
-            times.deallocate()
+            texts.deallocate()
             activity.deinitialize(count: 1)
             activity.deallocate()
         }
@@ -96,7 +96,7 @@ final class ProcessorBench {
                     pid: 1,
                     tid: 1,
                     time: Self.start,
-                    times: times,
+                    texts: texts,
                     activity: activity,
                     ruleSet: rules,
                     rules: rules.thresholds(comm: .empty, host: "", pid: 1)

@@ -3,9 +3,9 @@ import TraceFiles
 import TraceModel
 import TraceTime
 
-/// The text of an event's time, made once for all that is written at that time: as people read it, and as
-/// nanoseconds since the epoch, of which microseconds and milliseconds are the beginning.
-struct TimeText {
+/// What stands in all rows of an event, made once: its time, as people read it, and as nanoseconds since the epoch, of
+/// which microseconds and milliseconds are the beginning; its process and its thread.
+struct EventTexts {
     private struct Content: BitwiseCopyable {
         /// `ReadableClock.byteCount` bytes count.
         var readable = InlineArray<24, UInt8>(repeating: 0)
@@ -16,18 +16,32 @@ struct TimeText {
         /// The second that the digits begin with, and how many digits it has.
         var second: UInt64 = 0
         var secondDigits = 0
+        var pid = NumberText(UInt64(0))
+        var tid = NumberText(UInt64(0))
     }
 
     private let content: UnsafeMutablePointer<Content>
 
     /// Owned by the caller.
-    static func allocate() -> TimeText {
+    static func allocate() -> EventTexts {
         let content = UnsafeMutablePointer<Content>.allocate(capacity: 1)
         content.initialize(to: Content())
-        return TimeText(content: content)
+        return EventTexts(content: content)
     }
 
     func deallocate() { content.deallocate() }
+
+    @inline(__always)
+    func set(pid: NumberText) { content.pointee.pid = pid }
+
+    @inline(__always)
+    func set(tid: NumberText) { content.pointee.tid = tid }
+
+    @inline(__always)
+    func appendPID(to text: inout RowWriter) { text.append(content.pointee.pid) }
+
+    @inline(__always)
+    func appendTID(to text: inout RowWriter) { text.append(content.pointee.tid) }
 
     func set(_ time: EpochNanoseconds, _ clock: inout ReadableClock) {
         clock.write(time, to: readableBytes)
