@@ -1,4 +1,5 @@
 import Testing
+import TraceFiles
 import TraceMetrics
 import TraceModel
 import TraceWire
@@ -55,30 +56,27 @@ struct FunctionModelTests {
         #expect(samples.buckets(.functionDurationSeconds) == [0, 0, 0, 0, 0, 1, 0, 1, 0, 0, 0])
     }
 
-    /// What looking ahead found counts only where it is the name: processes have their functions in other orders, and
-    /// some begin to exist while events behind are looked at already.
-    @Test func functionsAreFoundInTheirOwnProcess() throws {
-        let bench = try ProcessorBench(.function)
-        let names = (0..<40).map { "function_\($0)" }
-        var events: [BatchEncoder.Function] = []
-        for (step, name) in (names + names.reversed() + names).enumerated() {
-            for process in 0..<3 {
-                // Each process begins with another function.
-                let own = names[(step + process * 13) % names.count]
-                var event = Self.event(0, step % 2 == 0 ? own : name, at: step)
-                event.tgid = UInt32(100 + process)
-                event.pid = event.tgid
-                event.cookie = Int64(step)
-                events.append(event)
-            }
-        }
-        _ = try Self.output(bench, events)
-        let samples = bench.samples()
-        for process in 100..<103 {
-            for name in names {
-                let sent = events.count { $0.tgid == UInt32(process) && $0.functionName == name }
-                let counted = samples.value(.functionCallsTotal, "pid-\(process)", name) ?? 0
-                #expect(Int(counted) == sent, "\(process) \(name)")
+    /// What looking ahead found counts only where it is the name's: it may be another process's, or nothing.
+    @Test func whatWasFoundIsCheckedAgainstTheName() throws {
+        let names: [StaticString] = ["first", "second", "third\""]
+        try ProcessorBench(.function).withContext { context in
+            var context = context
+            var table = FunctionTable()
+            for found in -1...4 {
+                context.move(
+                    to: 1,
+                    pidText: NumberText(UInt64(1)),
+                    tid: 1,
+                    time: context.time,
+                    totals: context.totals,
+                    activity: context.activity,
+                    rules: context.rules,
+                    found: found
+                )
+                for (place, name) in names.enumerated() {
+                    let (position, isPlain) = table.position(of: ByteView(name), context)
+                    #expect(position == place && isPlain == (place < 2))
+                }
             }
         }
     }
