@@ -83,7 +83,7 @@ struct EventContext {
         isRenamed = false
     }
 
-    /// Another thread's turn.
+    /// Another thread's turn, also for other contexts of the processor: they share `texts`.
     mutating func move(toThread tid: UInt32) {
         self.tid = tid
         texts.set(tid: NumberText(UInt64(tid)))

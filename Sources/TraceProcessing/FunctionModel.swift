@@ -54,6 +54,7 @@ struct FunctionModel: ProcessModel, ~Copyable {
         functions.touch(function, event)
     }
 
+    // The context by reference, as in `exit`: of a value the compiler would make a copy for each.
     @inline(__always)
     private mutating func enter(
         _ event: FunctionEvent,

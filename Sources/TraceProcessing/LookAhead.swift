@@ -16,7 +16,7 @@ struct LookAhead<Model: ProcessModel & ~Copyable>: ~Copyable {
     static var lead: Int { Model.looks > 0 ? (Model.looks + 1) * distance : 0 }
     private static var distance: Int { 4 }
     /// More than `lead`, a power of two.
-    private static var ringCount: Int { 32 }
+    private static var ringCount: Int { Model.looks > 0 ? 32 : 1 }
 
     /// Of the events being looked at, by their places.
     private let ring = UnsafeMutablePointer<Found>.allocate(capacity: Self.ringCount)

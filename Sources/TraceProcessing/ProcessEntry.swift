@@ -8,6 +8,7 @@ struct ProcessEntry<Model: ProcessModel & ~Copyable>: ~Copyable {
     let host: HostID
     let pid: UInt32
     let slot: UInt8
+    /// `pid` as its rows have it.
     let pidText: NumberText
     /// What holds for the process in the processor's rule set.
     var rules: UnsafePointer<Thresholds>
