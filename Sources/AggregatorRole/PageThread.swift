@@ -8,7 +8,7 @@ import ZeroMQ
 
 /// Builds pages on a thread of its own, as that may take a tenth of a second and writes to the disk.
 /// A new generation is made at most once a second for each kind of page, and only where something changed; but
-/// at once where a process has been found silent.
+/// at once where a process has been found silent, and soon where the cluster was not ready.
 final class PageThread: Sendable {
     struct Answer: Sendable {
         let data: Data
@@ -29,6 +29,9 @@ final class PageThread: Sendable {
     private let log: Logger
     private let queue = Mutex(Queue())
     private let wakeup: Wakeup
+
+    /// For which a status that says "not ready" is served.
+    private static let unreadyNanoseconds: Int64 = 50_000_000
 
     /// `pageSeconds`: a page younger than this is served again.
     init(
@@ -111,9 +114,15 @@ final class PageThread: Sendable {
         let age = WallClock.monotonic() - generation.builtAt
         let (revision, silences) = shared.withLock { ($0.store.revision, $0.silences) }
         guard revision != generation.reading.revision,
-            age >= pageNanoseconds || silences != generation.silences
+            age >= lifetime(of: generation) || silences != generation.silences
         else { return generation }
         return build(withFamilies: needsFamilies)
+    }
+
+    /// Nanoseconds. Whoever sees that the cluster is not ready waits until it is.
+    private func lifetime(of generation: Generation) -> Int64 {
+        generation.status.ready || generation.hasFamilies
+            ? pageNanoseconds : min(pageNanoseconds, Self.unreadyNanoseconds)
     }
 
     private func build(withFamilies: Bool) -> Generation {

@@ -107,6 +107,21 @@ import TraceModel
         }
     }
 
+    /// Whoever waits until the cluster is ready doesn't wait for a page to grow old.
+    @Test(.timeLimit(.minutes(1))) func aStatusThatIsNotReadyIsSoonMadeAnew() async throws {
+        try await withPages(seconds: 3_600) { shared, pages in
+            let first = try await pages.answer(Self.status)
+            #expect(!first.isReady)
+            let progress = MergeProgress(bytesTotal: 500)
+            let current = MergeState.Current(resource: .io, window: 7, progress: progress)
+            shared.withLock {
+                $0.merging = MergeState(waiting: [:], current: current)
+                $0.count(.mergeFailed)
+            }
+            while try await pages.answer(Self.status).data == first.data {}
+        }
+    }
+
     /// Metrics that are asked for after a status are never older than it.
     @Test func metricsFollowTheStatus() async throws {
         try await withPages(seconds: 3_600) { shared, pages in

@@ -9,12 +9,10 @@ run_packages=(libgrpc-dev libzmq3-dev libprotobuf-c-dev zlib1g-dev libzstd-dev s
 test_packages=(protobuf-c-compiler protobuf-compiler shellcheck systemd procps strace zstd)
 
 packages_missing() {
-    local package
+    local package installed
+    installed=$(dpkg-query -W -f '${Package} ${db:Status-Status}\n' "$@" 2>/dev/null) || true # some are not known
     for package; do
-        case $(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null) in
-            installed) ;;
-            *) printf '%s\n' "$package" ;;
-        esac
+        [[ $'\n'$installed$'\n' == *$'\n'"$package installed"$'\n'* ]] || printf '%s\n' "$package"
     done
 }
 
