@@ -76,7 +76,11 @@ package struct StageBench {
             var events = 0
             // What nobody reads needn't be decoded.
             while let payload = payloads.next() {
-                if FunctionEvent(decoding: payload).processID > 0 { events += 1 }
+                let event = unsafe FunctionEvent(
+                    decoding: payload,
+                    readableUntil: payloads.limit
+                )
+                if event.processID > 0 { events += 1 }
             }
             return events
         }

@@ -29,7 +29,8 @@ struct CPUModel: ProcessModel, ~Copyable {
 
     init() {}
 
-    mutating func apply(_ event: CPUEvent, _ context: inout EventContext) {
+    mutating func apply(_ event: UnsafePointer<CPUEvent>, _ context: inout EventContext) {
+        let event = event.pointee
         let comm = EventText(context.cut(event.comm))
         observe(event, comm.view, &context)
         let numbers = CPUNumbers(event)

@@ -58,7 +58,7 @@ struct EventBuffer<Event: ProcessEvent>: ~Copyable {
             let position = ranks.count
             if position == capacity { grow() }
             let event = events + position
-            event.initialize(to: Event(decoding: payload))
+            event.initialize(to: Event(decoding: payload, readableUntil: payloads.limit))
             ranks.append(
                 Rank(
                     parser.parse(event.pointee.timestamp, arrival: arrival),

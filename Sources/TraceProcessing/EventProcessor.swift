@@ -126,7 +126,7 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
         entry.pointee.activity.pointee.note(time)
         if isFirstInWindow { entry.pointee.model.windowBegins(&context) }
         let remembered = entry.pointee.model.rememberedCount
-        entry.pointee.model.apply(event.pointee, &context)
+        entry.pointee.model.apply(event, &context)
         context.totals.pointee.remembered += entry.pointee.model.rememberedCount - remembered
         if context.totals.pointee.remembered > Model.rememberedPerSlotMax {
             relieve(entry.pointee.slot)

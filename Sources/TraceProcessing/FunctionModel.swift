@@ -42,11 +42,11 @@ struct FunctionModel: ProcessModel, ~Copyable {
         return found
     }
 
-    mutating func apply(_ event: FunctionEvent, _ context: inout EventContext) {
-        let name = context.cut(event.functionName)
+    mutating func apply(_ event: UnsafePointer<FunctionEvent>, _ context: inout EventContext) {
+        let name = context.cut(event.pointee.functionName)
         let (function, isPlain) = functions.position(of: name, context)
         let row = FunctionRow(event, name: EventText(name, isPlain: isPlain))
-        if event.eventType == 1 {
+        if event.pointee.eventType == 1 {
             exit(event, row, function: function, &context)
         } else {
             enter(event, row, function: function, &context)
@@ -57,7 +57,7 @@ struct FunctionModel: ProcessModel, ~Copyable {
     // The context by reference, as in `exit`: of a value the compiler would make a copy for each.
     @inline(__always)
     private mutating func enter(
-        _ event: FunctionEvent,
+        _ event: UnsafePointer<FunctionEvent>,
         _ row: FunctionRow,
         function: Int,
         _ context: inout EventContext
@@ -65,7 +65,11 @@ struct FunctionModel: ProcessModel, ~Copyable {
         functions.entered(function)
         context.activity.pointee.entered()
         let isSlice = threads.push(
-            OpenCalls.Call(cookie: event.cookie, function: UInt32(function), began: context.time),
+            OpenCalls.Call(
+                cookie: event.pointee.cookie,
+                function: UInt32(function),
+                began: context.time
+            ),
             tid: context.tid,
             context.totals
         )
@@ -73,20 +77,20 @@ struct FunctionModel: ProcessModel, ~Copyable {
         row.writeEvent(
             isSlice ? .begin : .instant,
             duration: nil,
-            eventType: event.eventType != 0 || !isSlice ? event.eventType : nil,
+            eventType: event.pointee.eventType != 0 || !isSlice ? event.pointee.eventType : nil,
             context
         )
     }
 
     @inline(__always)
     private mutating func exit(
-        _ event: FunctionEvent,
+        _ event: UnsafePointer<FunctionEvent>,
         _ row: FunctionRow,
         function: Int,
         _ context: inout EventContext
     ) {
         let call = threads.pop(
-            cookie: event.cookie,
+            cookie: event.pointee.cookie,
             function: UInt32(function),
             tid: context.tid
         )
@@ -95,7 +99,7 @@ struct FunctionModel: ProcessModel, ~Copyable {
         row.writeEvent(
             isInstant ? .instant : .end,
             duration: duration,
-            eventType: isInstant ? event.eventType : nil,
+            eventType: isInstant ? event.pointee.eventType : nil,
             context
         )
         guard let duration else {

@@ -10,11 +10,11 @@ struct FunctionRow {
     private let averageMicroseconds: NumberText
 
     @inline(__always)
-    init(_ event: FunctionEvent, name: EventText) {
+    init(_ event: UnsafePointer<FunctionEvent>, name: EventText) {
         self.name = name
-        cookie = NumberText(event.cookie)
-        callCount = NumberText(event.callCount)
-        averageMicroseconds = NumberText(event.averageDurationMicroseconds)
+        cookie = NumberText(event.pointee.cookie)
+        callCount = NumberText(event.pointee.callCount)
+        averageMicroseconds = NumberText(event.pointee.averageDurationMicroseconds)
     }
 
     /// `duration`: nanoseconds, of a call that has ended. `eventType`: where the phase doesn't say what it was.

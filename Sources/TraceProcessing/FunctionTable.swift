@@ -119,9 +119,9 @@ struct FunctionTable: ~Copyable {
 
     /// Remembers what the agent says of the function, and that it changed.
     @inline(__always)
-    mutating func touch(_ position: Int, _ event: FunctionEvent) {
-        statistics[position].pointee.callCount = event.callCount
-        statistics[position].pointee.averageMicroseconds = event.averageDurationMicroseconds
+    mutating func touch(_ position: Int, _ event: UnsafePointer<FunctionEvent>) {
+        statistics[position].pointee.callCount = event.pointee.callCount
+        statistics[position].pointee.averageMicroseconds = event.pointee.averageDurationMicroseconds
         guard !statistics[position].pointee.isDirty else { return }
         statistics[position].pointee.isDirty = true
         dirty.append(position)

@@ -32,7 +32,8 @@ struct GPUModel: ProcessModel, ~Copyable {
 
     init() {}
 
-    mutating func apply(_ event: GPUEvent, _ context: inout EventContext) {
+    mutating func apply(_ event: UnsafePointer<GPUEvent>, _ context: inout EventContext) {
+        let event = event.pointee
         switch event.kind {
         case .callstack: callStack(event, context)
         case .memory: memory(event, context)

@@ -24,7 +24,8 @@ struct IOModel: ProcessModel, ~Copyable {
 
     init() {}
 
-    mutating func apply(_ event: IOEvent, _ context: inout EventContext) {
+    mutating func apply(_ event: UnsafePointer<IOEvent>, _ context: inout EventContext) {
+        let event = event.pointee
         let row = IORow(
             comm: EventText(context.cut(event.comm)),
             operation: EventText(context.cut(event.operation)),

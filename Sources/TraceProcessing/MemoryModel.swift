@@ -32,7 +32,8 @@ struct MemoryModel: ProcessModel, ~Copyable {
 
     init() {}
 
-    mutating func apply(_ event: MemoryEvent, _ context: inout EventContext) {
+    mutating func apply(_ event: UnsafePointer<MemoryEvent>, _ context: inout EventContext) {
+        let event = event.pointee
         let row = MemoryRow(
             comm: EventText(context.cut(event.comm)),
             operation: EventText(context.cut(event.operation))

@@ -53,7 +53,8 @@ struct NetworkModel: ProcessModel, ~Copyable {
         return found
     }
 
-    mutating func apply(_ event: NetworkEvent, _ context: inout EventContext) {
+    mutating func apply(_ event: UnsafePointer<NetworkEvent>, _ context: inout EventContext) {
+        let event = event.pointee
         let row = NetworkRow(event, context)
         observe(event, row.comm.view, &context)
         note(event, row.transport.view, context)

@@ -10,7 +10,7 @@ protocol ProcessEvent {
     var processID: UInt32 { get }
     var threadID: UInt32 { get }
 
-    init(decoding payload: ByteView)
+    init(decoding payload: ByteView, readableUntil limit: UnsafeRawPointer?)
 }
 
 extension FunctionEvent: ProcessEvent {}

@@ -17,7 +17,7 @@ protocol ProcessModel: ~Copyable {
 
     /// Applies one event: state, then the rows it gives. Events of one process come in time order within
     /// a batch. No allocation but where something new is remembered.
-    mutating func apply(_ event: Event, _ context: inout EventContext)
+    mutating func apply(_ event: UnsafePointer<Event>, _ context: inout EventContext)
 
     /// How many times `lookAhead` is called for an event before `apply`.
     static var looks: Int { get }

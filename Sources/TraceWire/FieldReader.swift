@@ -6,12 +6,26 @@ import TraceModel
 struct FieldReader {
     private(set) var cursor: UnsafeRawPointer
     private let end: UnsafeRawPointer
+    /// Up to where bytes can be read: at least the end.
+    private let limit: UnsafeRawPointer
 
     @inline(__always)
-    init(_ view: ByteView) {
+    init(_ view: ByteView) { unsafe self.init(view, readableUntil: nil) }
+
+    /// `limit`: up to where the memory that the bytes lie in can be read, at least their end. Numbers near the end
+    /// are then taken in one load, as others are.
+    @inline(__always)
+    init(_ view: ByteView, readableUntil limit: UnsafeRawPointer?) {
         // Of no bytes nothing is read, so any address will do for a view without one.
         unsafe cursor = view.start ?? UnsafeRawPointer(bitPattern: 1).unsafelyUnwrapped
         unsafe end = cursor + view.count
+        unsafe self.limit = limit ?? end
+    }
+
+    private init(_ cursor: UnsafeRawPointer, _ end: UnsafeRawPointer) {
+        unsafe self.cursor = cursor
+        unsafe self.end = end
+        unsafe limit = end
     }
 
     @inline(__always)
@@ -22,26 +36,52 @@ struct FieldReader {
     mutating func nextTag() throws(WireProblem) -> UInt32 {
         guard unsafe cursor < end else { return 0 }
         let byte = unsafe cursor.load(as: UInt8.self)
-        guard byte < 0x80 else { return try longTag() }
-        guard byte >= 8 else { throw .fieldNumberInvalid }
-        unsafe cursor += 1
-        return UInt32(byte)
+        if byte < 0x80 {
+            guard byte >= 8 else { throw .fieldNumberInvalid }
+            unsafe cursor += 1
+            return UInt32(byte)
+        }
+        if remaining > 1 {
+            // Fields from the sixteenth on.
+            let second = unsafe cursor.load(fromByteOffset: 1, as: UInt8.self)
+            if second < 0x80, second > 0 {
+                unsafe cursor += 2
+                return UInt32(second) &<< 7 | UInt32(byte & 0x7F)
+            }
+        }
+        let tag = unsafe try Self.longTag(cursor, end)
+        unsafe cursor = tag.next
+        return UInt32(truncatingIfNeeded: tag.value)
+    }
+
+    /// Most are of one to three bytes, all of which one load takes.
+    @inline(__always)
+    mutating func varint() throws(WireProblem) -> UInt64 {
+        guard unsafe limit - cursor >= 8 else { return try anyVarint() }
+        let word = UInt64(littleEndian: unsafe cursor.loadUnaligned(as: UInt64.self))
+        let length: Int
+        var value = word & 0x7F
+        if word & 0x80 == 0 {
+            length = 1
+        } else if word & 0x8000 == 0 {
+            length = 2
+            value |= (word &>> 1) & 0x3F80
+        } else if word & 0x80_0000 == 0 {
+            length = 3
+            value |= (word &>> 1) & 0x3F80 | (word &>> 2) & 0x1F_C000
+        } else {
+            return try anyVarint()
+        }
+        guard remaining >= length else { throw .truncated }
+        unsafe cursor += length
+        return value
     }
 
     @inline(__always)
-    mutating func varint() throws(WireProblem) -> UInt64 {
-        guard unsafe cursor < end else { throw .truncated }
-        let byte = unsafe cursor.load(as: UInt8.self)
-        guard byte >= 0x80 else {
-            unsafe cursor += 1
-            return UInt64(byte)
-        }
-        // Process ids and the like, which often are the last field of an event.
-        guard remaining > 1 else { throw .truncated }
-        let second = unsafe cursor.load(fromByteOffset: 1, as: UInt8.self)
-        guard second < 0x80 else { return try longVarint() }
-        unsafe cursor += 2
-        return UInt64(second) &<< 7 | UInt64(byte & 0x7F)
+    private mutating func anyVarint() throws(WireProblem) -> UInt64 {
+        let number = unsafe try Self.anyVarint(cursor, end, readableUntil: limit)
+        unsafe cursor = number.next
+        return number.value
     }
 
     @inline(__always)
@@ -73,7 +113,9 @@ struct FieldReader {
         if length < 0x80 {
             unsafe cursor += 1
         } else {
-            length = Int(try shortVarint(lastByteMax: 0x0F))
+            let number = unsafe try Self.shortVarint(cursor, end, lastByteMax: 0x0F)
+            unsafe cursor = number.next
+            length = Int(number.value)
         }
         guard length <= remaining else { throw .truncated }
         let view = unsafe ByteView(start: cursor, count: length)
@@ -82,14 +124,9 @@ struct FieldReader {
     }
 
     /// Passes over the value of a field that nobody knows.
+    @inline(__always)
     mutating func skip(_ tag: UInt32) throws(WireProblem) {
-        switch tag & 7 {
-        case WireType.varint: _ = try varint()
-        case WireType.fixed64: try skip(bytes: 8)
-        case WireType.bytes: _ = try bytes()
-        case WireType.fixed32: try skip(bytes: 4)
-        default: throw .wireTypeUnsupported
-        }
+        unsafe cursor = try Self.end(of: tag, cursor, end)
     }
 
     @inline(__always)
@@ -98,64 +135,100 @@ struct FieldReader {
         unsafe cursor += count
     }
 
+    // MARK: What is unusual
+
+    // By value and not as parts of the reader, so that a reader can stay in registers.
+
+    @safe
+    private struct Number {
+        let value: UInt64
+        let next: UnsafeRawPointer
+    }
+
+    /// Where the value of a field ends.
     @inline(never)
-    private mutating func longTag() throws(WireProblem) -> UInt32 {
-        let tag: UInt64
+    private static func end(
+        of tag: UInt32,
+        _ cursor: UnsafeRawPointer,
+        _ end: UnsafeRawPointer
+    ) throws(WireProblem) -> UnsafeRawPointer {
+        var reader = unsafe FieldReader(cursor, end)
+        switch tag & 7 {
+        case WireType.varint: _ = try reader.varint()
+        case WireType.fixed64: try reader.skip(bytes: 8)
+        case WireType.bytes: _ = try reader.bytes()
+        case WireType.fixed32: try reader.skip(bytes: 4)
+        default: throw .wireTypeUnsupported
+        }
+        return unsafe reader.cursor
+    }
+
+    @inline(never)
+    private static func longTag(
+        _ cursor: UnsafeRawPointer,
+        _ end: UnsafeRawPointer
+    ) throws(WireProblem) -> Number {
+        let tag: Number
         do throws(WireProblem) {
-            tag = try shortVarint(lastByteMax: 0x0F)
+            tag = unsafe try shortVarint(cursor, end, lastByteMax: 0x0F)
         } catch {
             throw error == .varintTooLong ? .fieldNumberInvalid : error
         }
-        guard tag >= 8 else { throw .fieldNumberInvalid }
-        return UInt32(truncatingIfNeeded: tag)
+        guard tag.value >= 8 else { throw .fieldNumberInvalid }
+        return tag
     }
 
     /// A varint of at most 5 bytes and 32 bits: a tag or a length.
     @inline(never)
-    private mutating func shortVarint(lastByteMax: UInt8) throws(WireProblem) -> UInt64 {
-        var value: UInt64 = 0
-        let count = min(remaining, 5)
-        for index in 0..<count {
-            let byte = unsafe cursor.load(fromByteOffset: index, as: UInt8.self)
-            value |= UInt64(byte & 0x7F) << UInt64(7 * index)
-            if byte < 0x80 {
-                guard index < 4 || byte <= lastByteMax else { throw .varintTooLong }
-                unsafe cursor += index + 1
-                return value
-            }
-        }
-        throw count == 5 ? .varintTooLong : .truncated
+    private static func shortVarint(
+        _ cursor: UnsafeRawPointer,
+        _ end: UnsafeRawPointer,
+        lastByteMax: UInt8
+    ) throws(WireProblem) -> Number {
+        unsafe try bytewiseVarint(cursor, end, lengthMax: 5, lastByteMax: lastByteMax)
     }
 
-    /// A varint of two bytes or more. Up to 8 bytes are taken in one load: the continuation bits
-    /// say how many, and three steps squeeze them out.
+    /// A varint of up to 8 bytes is taken in one load where that can be: the continuation bits say how many, and three
+    /// steps squeeze them out.
     @inline(never)
-    private mutating func longVarint() throws(WireProblem) -> UInt64 {
-        guard remaining >= 8 else { return try bytewiseVarint() }
-        let word = UInt64(littleEndian: unsafe cursor.loadUnaligned(as: UInt64.self))
-        let stops = ~word & 0x8080_8080_8080_8080
-        guard stops != 0 else { return try bytewiseVarint() }
-        unsafe cursor += (stops.trailingZeroBitCount &+ 1) &>> 3
-        // All bits up to and with the first stop bit.
-        var value = word & (stops ^ (stops &- 1)) & 0x7F7F_7F7F_7F7F_7F7F
-        value = (value & 0x007F_007F_007F_007F) | ((value & 0x7F00_7F00_7F00_7F00) &>> 1)
-        value = (value & 0x0000_3FFF_0000_3FFF) | ((value & 0x3FFF_0000_3FFF_0000) &>> 2)
-        return (value & 0x0FFF_FFFF) | ((value & 0x0FFF_FFFF_0000_0000) &>> 4)
+    private static func anyVarint(
+        _ cursor: UnsafeRawPointer,
+        _ end: UnsafeRawPointer,
+        readableUntil limit: UnsafeRawPointer
+    ) throws(WireProblem) -> Number {
+        if unsafe limit - cursor >= 8 {
+            let word = UInt64(littleEndian: unsafe cursor.loadUnaligned(as: UInt64.self))
+            let stops = ~word & 0x8080_8080_8080_8080
+            let next = unsafe cursor + (stops.trailingZeroBitCount &+ 1) &>> 3
+            if stops != 0, unsafe next <= end {
+                // All bits up to and with the first stop bit.
+                var value = word & (stops ^ (stops &- 1)) & 0x7F7F_7F7F_7F7F_7F7F
+                value = (value & 0x007F_007F_007F_007F) | ((value & 0x7F00_7F00_7F00_7F00) &>> 1)
+                value = (value & 0x0000_3FFF_0000_3FFF) | ((value & 0x3FFF_0000_3FFF_0000) &>> 2)
+                value = (value & 0x0FFF_FFFF) | ((value & 0x0FFF_FFFF_0000_0000) &>> 4)
+                return unsafe Number(value: value, next: next)
+            }
+        }
+        // The tenth byte has room for one bit.
+        return unsafe try bytewiseVarint(cursor, end, lengthMax: 10, lastByteMax: 1)
     }
 
-    private mutating func bytewiseVarint() throws(WireProblem) -> UInt64 {
+    private static func bytewiseVarint(
+        _ cursor: UnsafeRawPointer,
+        _ end: UnsafeRawPointer,
+        lengthMax: Int,
+        lastByteMax: UInt8
+    ) throws(WireProblem) -> Number {
         var value: UInt64 = 0
-        let count = min(remaining, 10)
+        let count = unsafe min(end - cursor, lengthMax)
         for index in 0..<count {
             let byte = unsafe cursor.load(fromByteOffset: index, as: UInt8.self)
             value |= UInt64(byte & 0x7F) << UInt64(7 * index)
             if byte < 0x80 {
-                // The tenth byte has room for one bit.
-                guard index < 9 || byte <= 1 else { throw .varintTooLong }
-                unsafe cursor += index + 1
-                return value
+                guard index < lengthMax - 1 || byte <= lastByteMax else { throw .varintTooLong }
+                return unsafe Number(value: value, next: cursor + index + 1)
             }
         }
-        throw count == 10 ? .varintTooLong : .truncated
+        throw count == lengthMax ? .varintTooLong : .truncated
     }
 }

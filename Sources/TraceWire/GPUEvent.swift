@@ -36,8 +36,8 @@ package struct GPUEvent: WireEvent {
     @inlinable
     package var threadID: UInt32 { pid }
 
-    package init(decoding payload: ByteView) {
-        var reader = FieldReader(payload)
+    package init(decoding payload: ByteView, readableUntil limit: UnsafeRawPointer?) {
+        var reader = unsafe FieldReader(payload, readableUntil: limit)
         do throws(WireProblem) {
             while true {
                 let tag = try reader.nextTag()
@@ -45,10 +45,10 @@ package struct GPUEvent: WireEvent {
                 case 0: return
                 case 1 << 3 | WireType.bytes: timestamp = try reader.bytes()
                 case 2 << 3 | WireType.varint: eventType = try reader.int32()
-                case 3 << 3 | WireType.bytes: decode(.callstack, try reader.bytes())
-                case 4 << 3 | WireType.bytes: decode(.memory, try reader.bytes())
-                case 5 << 3 | WireType.bytes: decode(.launch, try reader.bytes())
-                case 6 << 3 | WireType.bytes: decode(.transfer, try reader.bytes())
+                case 3 << 3 | WireType.bytes: unsafe decode(.callstack, try reader.bytes(), limit)
+                case 4 << 3 | WireType.bytes: unsafe decode(.memory, try reader.bytes(), limit)
+                case 5 << 3 | WireType.bytes: unsafe decode(.launch, try reader.bytes(), limit)
+                case 6 << 3 | WireType.bytes: unsafe decode(.transfer, try reader.bytes(), limit)
                 default: try reader.skip(tag)
                 }
             }
@@ -58,12 +58,16 @@ package struct GPUEvent: WireEvent {
     }
 
     /// The member set last replaces all before it, its own kind too, as protobuf-c has it.
-    private mutating func decode(_ kind: Kind, _ payload: ByteView) {
+    private mutating func decode(
+        _ kind: Kind,
+        _ payload: ByteView,
+        _ limit: UnsafeRawPointer?
+    ) {
         self.kind = kind
         pid = 0
         text = .empty
         value = 0
-        var reader = FieldReader(payload)
+        var reader = unsafe FieldReader(payload, readableUntil: limit)
         do throws(WireProblem) {
             while true {
                 let tag = try reader.nextTag()

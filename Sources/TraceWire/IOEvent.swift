@@ -47,8 +47,8 @@ package struct IOEvent: WireEvent {
     @inlinable
     package var threadID: UInt32 { pid }
 
-    package init(decoding payload: ByteView) {
-        var reader = FieldReader(payload)
+    package init(decoding payload: ByteView, readableUntil limit: UnsafeRawPointer?) {
+        var reader = unsafe FieldReader(payload, readableUntil: limit)
         do throws(WireProblem) {
             while true {
                 let tag = try reader.nextTag()

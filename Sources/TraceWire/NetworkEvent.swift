@@ -66,9 +66,9 @@ package struct NetworkEvent: WireEvent {
     /// What the agent itself found. Walks the event again, so look at `anomalyCount` first.
     package var anomalies: AgentAnomalies { AgentAnomalies(in: payload, field: 21) }
 
-    package init(decoding payload: ByteView) {
+    package init(decoding payload: ByteView, readableUntil limit: UnsafeRawPointer?) {
         self.payload = payload
-        var reader = FieldReader(payload)
+        var reader = unsafe FieldReader(payload, readableUntil: limit)
         do throws(WireProblem) {
             while true {
                 let tag = try reader.nextTag()

@@ -10,6 +10,13 @@ package protocol WireEvent {
     var processID: UInt32 { get }
     var threadID: UInt32 { get }
 
-    /// Decodes what `BatchScanner` accepted; from anything else it takes what stands before the damage.
-    init(decoding payload: ByteView)
+    /// Decodes what `BatchScanner` accepted; from anything else it takes what stands before the damage. `limit`: up
+    /// to where bytes can be read, beyond the payload's end as a rule; nil where that is unknown.
+    init(decoding payload: ByteView, readableUntil limit: UnsafeRawPointer?)
+}
+
+extension WireEvent {
+    package init(decoding payload: ByteView) {
+        unsafe self.init(decoding: payload, readableUntil: nil)
+    }
 }

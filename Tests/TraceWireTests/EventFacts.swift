@@ -35,6 +35,20 @@ struct EventFacts: Equatable {
 }
 
 extension EventFacts {
+    /// `limit`: as `WireEvent` has it.
+    init(_ resource: Resource, decoding payload: ByteView, readableUntil limit: UnsafeRawPointer?) {
+        switch resource {
+        case .function: self.init(FunctionEvent(decoding: payload, readableUntil: limit))
+        case .cpu: self.init(CPUEvent(decoding: payload, readableUntil: limit))
+        case .memory: self.init(MemoryEvent(decoding: payload, readableUntil: limit))
+        case .network: self.init(NetworkEvent(decoding: payload, readableUntil: limit))
+        case .io: self.init(IOEvent(decoding: payload, readableUntil: limit))
+        case .gpu: self.init(GPUEvent(decoding: payload, readableUntil: limit))
+        }
+    }
+}
+
+extension EventFacts {
     init(_ event: FunctionEvent) {
         add(event.timestamp)
         add(event.eventType)

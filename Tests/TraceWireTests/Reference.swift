@@ -107,14 +107,7 @@ enum Reference {
         var payloads = EventPayloads(of: resource, in: batch)
         var facts: [EventFacts] = []
         while let payload = payloads.next() {
-            switch resource {
-            case .function: facts.append(EventFacts(FunctionEvent(decoding: payload)))
-            case .cpu: facts.append(EventFacts(CPUEvent(decoding: payload)))
-            case .memory: facts.append(EventFacts(MemoryEvent(decoding: payload)))
-            case .network: facts.append(EventFacts(NetworkEvent(decoding: payload)))
-            case .io: facts.append(EventFacts(IOEvent(decoding: payload)))
-            case .gpu: facts.append(EventFacts(GPUEvent(decoding: payload)))
-            }
+            facts.append(EventFacts(resource, decoding: payload, readableUntil: payloads.limit))
         }
         return facts
     }
