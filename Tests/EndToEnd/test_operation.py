@@ -1,6 +1,7 @@
 """The cluster as its operator meets it: starting, scaling, stopping, and processes that die."""
 import json
 import os
+import pathlib
 import signal
 import subprocess
 import threading
@@ -151,6 +152,20 @@ def test_nothing_holds_the_callers_directory_or_streams(cluster):
         assert directory.startswith(str(cluster.data)), (pid, directory)
         for stream in streams:
             assert stream == "/dev/null" or stream.startswith(("pipe:", str(cluster.data))), (pid, stream)
+
+
+def test_only_workers_ask_for_large_pages(cluster):
+    status = cluster.status()
+
+    def tunables(pid):
+        lines = pathlib.Path(f"/proc/{pid}/environ").read_text().split("\0")
+        return [line for line in lines if line.startswith("GLIBC_TUNABLES=")]
+
+    for worker in status["workers"]:
+        assert tunables(worker["pid"]) == ["GLIBC_TUNABLES=glibc.malloc.hugetlb=1"]
+    # They hold large pieces of memory for a moment each, which would stay whole.
+    for process in (status["router"], status["aggregator"]):
+        assert tunables(process["pid"]) == []
 
 
 def test_foreground_stops_in_order(programs, contract, tmp_path):

@@ -47,10 +47,8 @@ supervision_start() {
             fd=${fd##*/}
             ((fd <= 2)) || eval "exec $fd>&-"
         done
-        # A service and its logger count as one each; -c bounds them. The workers' state lies all over the memory:
-        # with large pages, where the kernel gives them to who asks, an event costs a tenth less.
-        exec setsid "$bin_dir/tracectl" listen "${settings[grpc]}" \
-            env --default-signal GLIBC_TUNABLES="${GLIBC_TUNABLES:-glibc.malloc.hugetlb=1}" \
+        # A service and its logger count as one each; -c bounds them.
+        exec setsid "$bin_dir/tracectl" listen "${settings[grpc]}" env --default-signal \
             s6-svscan -c 1000 "$(services_dir)" </dev/null >"$log" 2>&1
     ) &
     supervisor_pid=$!
