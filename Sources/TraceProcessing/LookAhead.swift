@@ -51,23 +51,35 @@ struct LookAhead<Model: ProcessModel & ~Copyable>: ~Copyable {
             self.processesGone = processesGone
             ring.update(repeating: Found(), count: Self.ringCount)
         }
-        let first = place + Self.lead
+        let first = place &+ Self.lead
         if first < buffer.count { begin(first, buffer[first].pid, table) }
-        for look in 0..<Model.looks {
-            let next = first - (look + 1) * Self.distance
-            guard next >= 0, next < buffer.count else { continue }
-            let found = found(at: next)
-            guard let entry = found.pointee.entry else { continue }
-            if look == 0 {
-                prefetch(entry.pointee.activity)
-                prefetch(totals + Int(entry.pointee.slot))
-            }
-            found.pointee.state = entry.pointee.model.lookAhead(
-                look,
-                at: buffer.event(buffer[next]),
-                found.pointee.state
-            )
+        // One by one, so that each is compiled for itself.
+        if Model.looks > 0 { look(0, from: first, in: buffer, totals) }
+        if Model.looks > 1 { look(1, from: first, in: buffer, totals) }
+        if Model.looks > 2 { look(2, from: first, in: buffer, totals) }
+        if Model.looks > 3 { look(3, from: first, in: buffer, totals) }
+    }
+
+    @inline(__always)
+    private func look(
+        _ look: Int,
+        from first: Int,
+        in buffer: borrowing EventBuffer<Model.Event>,
+        _ totals: UnsafeMutablePointer<SlotTotals>
+    ) {
+        let place = first &- (look &+ 1) &* Self.distance
+        guard place >= 0, place < buffer.count else { return }
+        let found = found(at: place)
+        guard let entry = found.pointee.entry else { return }
+        if look == 0 {
+            prefetch(entry.pointee.activity)
+            prefetch(totals + Int(entry.pointee.slot))
         }
+        found.pointee.state = entry.pointee.model.lookAhead(
+            look,
+            at: buffer.event(buffer[place]),
+            found.pointee.state
+        )
     }
 
     /// What the looks at the event in `place` have found; -1 where there were none.

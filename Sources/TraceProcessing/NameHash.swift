@@ -1,6 +1,6 @@
 import TraceModel
 
-/// A hash of short byte strings for tables inside one process: never stored, never sent.
+/// A hash of short byte strings for tables inside one process. Checkpoints hold some (`ScanWatch`), so it stays as it is.
 enum NameHash {
     /// Eight bytes a step, mixed by a wide multiplication.
     @inline(__always)
@@ -8,16 +8,33 @@ enum NameHash {
         guard let start = name.start else { return 0x9E37_79B9_7F4A_7C15 }
         var hash = UInt64(truncatingIfNeeded: name.count) &* 0x9E37_79B9_7F4A_7C15
         var at = 0
-        while name.count - at >= 8 {
+        while name.count &- at >= 8 {
             hash = mix(hash ^ start.loadUnaligned(fromByteOffset: at, as: UInt64.self))
-            at += 8
+            at &+= 8
         }
-        var rest: UInt64 = 0
-        while at < name.count {
-            rest = rest << 8 | UInt64(start.load(fromByteOffset: at, as: UInt8.self))
-            at += 1
-        }
+        let rest = tail(start, name.count)
         return mix(hash ^ rest ^ 0xD6E8_FEB8_6659_FD93)
+    }
+
+    /// The bytes behind the last whole eight, the first one highest.
+    @inline(__always)
+    private static func tail(_ start: UnsafeRawPointer, _ count: Int) -> UInt64 {
+        let left = count & 7
+        if count >= 8 {
+            let last = start.loadUnaligned(fromByteOffset: count &- 8, as: UInt64.self)
+            return UInt64(bigEndian: last) & ((1 &<< UInt64(8 &* left)) &- 1)
+        }
+        if left >= 4 {
+            // The two overlap.
+            let first = UInt32(bigEndian: start.loadUnaligned(as: UInt32.self))
+            let last = start.loadUnaligned(fromByteOffset: left &- 4, as: UInt32.self)
+            return UInt64(first) &<< UInt64(8 &* (left &- 4)) | UInt64(UInt32(bigEndian: last))
+        }
+        var tail: UInt64 = 0
+        for at in 0..<left {
+            tail = tail << 8 | UInt64(start.load(fromByteOffset: at, as: UInt8.self))
+        }
+        return tail
     }
 
     @inline(__always)

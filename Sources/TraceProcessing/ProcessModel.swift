@@ -19,7 +19,7 @@ protocol ProcessModel: ~Copyable {
     /// a batch. No allocation but where something new is remembered.
     mutating func apply(_ event: UnsafePointer<Event>, _ context: inout EventContext)
 
-    /// How many times `lookAhead` is called for an event before `apply`.
+    /// How many times `lookAhead` is called for an event before `apply`: up to four.
     static var looks: Int { get }
 
     /// Sends for the memory that an event applied soon will need: what one look has sent for is there at the
