@@ -45,6 +45,15 @@ package struct RawArray<Element: BitwiseCopyable>: ~Copyable {
         count &+= 1
     }
 
+    /// Copies elements of other memory.
+    @inlinable
+    package mutating func append(contentsOf source: UnsafeBufferPointer<Element>) {
+        guard let first = source.baseAddress else { return }
+        while capacity &- count < source.count { grow() }
+        unsafe (base + count).update(from: first, count: source.count)
+        count &+= source.count
+    }
+
     /// Forgets the content, keeps the memory.
     @inlinable
     package mutating func removeAll() { count = 0 }

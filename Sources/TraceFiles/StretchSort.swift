@@ -53,22 +53,43 @@ package struct StretchSort<Element: BitwiseCopyable>: ~Copyable {
         _ end: Int,
         by precedes: (Element, Element) -> Bool
     ) {
-        var place = middle
-        while place > start, precedes(elements[middle], elements[place - 1]) { place -= 1 }
+        var place = overlap(elements, start, middle, by: precedes)
         spare.removeAll()
-        for at in place..<middle { spare.append(elements[at]) }
+        spare.append(contentsOf: UnsafeBufferPointer(rebasing: elements[place..<middle]))
         var aside = 0
         var next = middle
-        while aside < spare.count {
-            if next < end, precedes(elements[next], spare[aside]) {
+        while aside < spare.count, next < end {
+            if precedes(elements[next], spare.base[aside]) {
                 elements[place] = elements[next]
-                next += 1
+                next &+= 1
             } else {
-                elements[place] = spare[aside]
-                aside += 1
+                elements[place] = spare.base[aside]
+                aside &+= 1
             }
-            place += 1
+            place &+= 1
         }
+        for at in aside..<spare.count {
+            elements[place] = spare.base[at]
+            place &+= 1
+        }
+    }
+
+    /// Where in the stretch before `middle` the first element stands that the one in `middle` precedes.
+    @inlinable
+    @inline(__always)
+    func overlap(
+        _ elements: UnsafeMutableBufferPointer<Element>,
+        _ start: Int,
+        _ middle: Int,
+        by precedes: (Element, Element) -> Bool
+    ) -> Int {
+        let first = elements[middle]
+        var (low, high) = (start, middle)
+        while low < high {
+            let half = (low &+ high) / 2
+            if precedes(first, elements[half]) { high = half } else { low = half &+ 1 }
+        }
+        return low
     }
 
     /// Gives back memory that only a very large sort needed.
