@@ -63,7 +63,11 @@ func memoryEquals(_ left: UnsafeRawPointer, _ right: UnsafeRawPointer, _ count: 
 
 /// Of up to seven bytes.
 @inline(__always)
-private func shortEquals(_ left: UnsafeRawPointer, _ right: UnsafeRawPointer, _ count: Int) -> Bool {
+private func shortEquals(
+    _ left: UnsafeRawPointer,
+    _ right: UnsafeRawPointer,
+    _ count: Int
+) -> Bool {
     if count >= 4 {
         return isEqual(UInt32.self, left, right, 0) && isEqual(UInt32.self, left, right, count &- 4)
     }
