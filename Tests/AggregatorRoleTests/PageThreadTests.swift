@@ -118,7 +118,9 @@ import TraceModel
                 $0.merging = MergeState(waiting: [:], current: current)
                 $0.count(.mergeFailed)
             }
-            while try await pages.answer(Self.status).data == first.data {}
+            while try await pages.answer(Self.status).data == first.data {
+                try Task.checkCancellation()
+            }
         }
     }
 
