@@ -104,7 +104,7 @@ package enum Limits {
     /// Memory of sent shares that the router keeps for the next ones.
     package static let sharePoolBytesMax = 12 << 20
     /// Unapplied bytes the router lets one worker hold.
-    package static let workerCreditBytes = 16 << 20
+    package static let workerCreditBytes = 10 << 20
     /// Durable groups that wait in memory for the fabric; beyond it the log is read instead.
     package static let fabricInboxBytesMax = 12 << 20
     package static let fabricMessageBytesMax = logRecordBytesMax + (1 << 20)
