@@ -16,7 +16,8 @@ protocol ProcessModel: ~Copyable {
     init()
 
     /// Applies one event: state, then the rows it gives. Events of one process come in time order within
-    /// a batch. No allocation but where something new is remembered.
+    /// a batch. No allocation but where something new is remembered. The event comes by address, as values of its
+    /// size are copied from call to call.
     mutating func apply(_ event: UnsafePointer<Event>, _ context: inout EventContext)
 
     /// How many times `lookAhead` is called for an event before `apply`: up to four.

@@ -1,7 +1,8 @@
 import TraceModel
 
-/// Reads protobuf fields from borrowed bytes and never past their end. Accepts what protobuf-c
-/// accepts, except overlong varints and invalid field numbers, which it lets pass.
+/// Reads protobuf fields from borrowed bytes. What lies behind their end may be loaded, where the caller says that it
+/// can be, but never counts. Accepts what protobuf-c accepts, except overlong varints and invalid field numbers,
+/// which it lets pass.
 @safe
 struct FieldReader {
     private(set) var cursor: UnsafeRawPointer
@@ -113,7 +114,7 @@ struct FieldReader {
         if length < 0x80 {
             unsafe cursor += 1
         } else {
-            let number = unsafe try Self.shortVarint(cursor, end, lastByteMax: 0x0F)
+            let number = unsafe try Self.shortVarint(cursor, end)
             unsafe cursor = number.next
             length = Int(number.value)
         }
@@ -170,7 +171,7 @@ struct FieldReader {
     ) throws(WireProblem) -> Number {
         let tag: Number
         do throws(WireProblem) {
-            tag = unsafe try shortVarint(cursor, end, lastByteMax: 0x0F)
+            tag = unsafe try shortVarint(cursor, end)
         } catch {
             throw error == .varintTooLong ? .fieldNumberInvalid : error
         }
@@ -182,10 +183,9 @@ struct FieldReader {
     @inline(never)
     private static func shortVarint(
         _ cursor: UnsafeRawPointer,
-        _ end: UnsafeRawPointer,
-        lastByteMax: UInt8
+        _ end: UnsafeRawPointer
     ) throws(WireProblem) -> Number {
-        unsafe try bytewiseVarint(cursor, end, lengthMax: 5, lastByteMax: lastByteMax)
+        unsafe try bytewiseVarint(cursor, end, lengthMax: 5, lastByteMax: 0x0F)
     }
 
     /// A varint of up to 8 bytes is taken in one load where that can be: the continuation bits say how many, and three
