@@ -60,7 +60,7 @@ package final class RunBuffer {
         self.ledger = ledger
         self.store = store
         self.holdbackNanoseconds = holdbackNanoseconds
-        keptBytesMax = ledger.runBytesMax / 4
+        keptBytesMax = ledger.runBytesMax / 8
     }
 
     var isEmpty: Bool { keys.count == 0 }
@@ -250,7 +250,7 @@ package final class RunBuffer {
                 length: 0
             )
             if run.rows == 0 || !precedes(first, last) { return run }
-            keptBytesMax = min(2 * keptBytesMax, 2 * ledger.runBytesMax)
+            keptBytesMax = min(2 * keptBytesMax, 4 * ledger.runBytesMax)
         }
         let run = store.begin(kind, window: window, host: host.map { hosts[$0] })
         runs.append(run)

@@ -65,7 +65,7 @@ package enum Limits {
     /// Left free for checkpoints when no batch is taken any more.
     package static let checkpointReserveBytes = 32 << 20
     /// Held on disk by each worker, beside a checkpoint's size, for rows that wait to be written.
-    package static let workerReserveBytes = 2 * runFlushBytes
+    package static let workerReserveBytes = 4 * runFlushBytes
 
     // MARK: Dead letters
     /// A record that has ended its worker so often is set aside.
@@ -186,8 +186,9 @@ package enum Limits {
     // MARK: Files
     /// Rendered rows that wait for their order, for all files of one worker together.
     package static let runBufferBytesMax = 64 << 20
-    /// A run buffer of one file is written out at this size; at four times as much where rows come out of order.
-    package static let runFlushBytes = 4 << 20
+    /// A run buffer of one file is written out at this size; at up to eight times as much where rows come out of order. The
+    /// log's next sync waits for what is written before it, so more costs agents time.
+    package static let runFlushBytes = 2 << 20
     /// Rows younger than this (event time) stay back at a flush so that neighbours can overtake.
     package static let runHoldbackNanoseconds: Int64 = 500_000_000
     /// Wire bytes of one resource after which the router closes a window; so many times as it has workers.
@@ -311,7 +312,7 @@ package enum Limits {
             // One of each process at least stays when all forget the half of what they remember.
             2 * processesPerSlotMax <= min(allocationsPerSlotMax, connectionsPerSlotMax)
         )
-        precondition(4 * runFlushBytes <= runBufferBytesMax)
+        precondition(8 * runFlushBytes <= runBufferBytesMax)
         precondition(stringFieldBytesMax * 6 < segmentRecordBytesMax, "escaped in full")
         precondition(mergeRunsMax < openFilesMax, "runs of one merge are open together")
         precondition(catFilesMax < openFilesMax)
