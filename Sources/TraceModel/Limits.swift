@@ -213,7 +213,7 @@ package enum Limits {
     /// One final trace or table, before it is compressed, unless one row alone is larger: viewers choke on more.
     package static let finalFileBytesMax = 110_000_000
     package static let openFilesMax = 512
-    package static let mergeBufferBytes = 1 << 20
+    package static let mergeBufferBytes = 256 << 10
     /// One call stack or anomaly with its names, as a segment holds it: a message bounds it.
     package static let segmentRecordBytesMax = 128 << 20
     /// Runs merged at once, each with a buffer of `mergeBufferBytes`.
