@@ -27,7 +27,7 @@ final class SparePreparer: Sendable {
         if FileSystem.exists(directory.spare) { return }
         let file = try File(directory.unfinishedSpare, .replace)
         let block = UnsafeMutableRawBufferPointer.allocate(
-            byteCount: min(256 << 10, bytes),
+            byteCount: min(1 << 20, bytes),
             alignment: 4096
         )
         defer { block.deallocate() }
