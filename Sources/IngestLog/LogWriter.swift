@@ -84,8 +84,7 @@ package struct LogWriter: ~Copyable {
         chain = sealed
         end += LSN(bytes)
         durable = end
-        // Not at once: until half of this file is full a trimmed one may have become the spare.
-        if Int(end - base) * 2 > capacity { preparer.prepareInBackground() }
+        preparer.follow(Int(end - base), of: capacity)
     }
 
     /// What a full disk took of a group must not be found by the next start, as its batches are refused: the first

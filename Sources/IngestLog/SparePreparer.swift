@@ -1,11 +1,13 @@
-import Synchronization
 import SystemIO
 import TraceModel
 
-/// Keeps one zeroed file ready to become the next log file: overwriting blocks that exist makes
-/// `fdatasync` many times cheaper than extending a file. Zeroing happens on a thread of its own.
-final class SparePreparer: Sendable {
-    private enum State: Sendable {
+/// Keeps one zeroed file ready to become the next log file: overwriting blocks that exist makes `fdatasync` many times
+/// cheaper than extending a file. A thread of its own writes the zeros, a few times as fast as the log grows: all at once
+/// they would stand before the log's syncs for hundreds of milliseconds.
+///
+/// Guarded by `condition`: everything below it.
+final class SparePreparer: @unchecked Sendable {
+    private enum State {
         /// There may be no spare.
         case idle
         /// There is one.
@@ -15,7 +17,12 @@ final class SparePreparer: Sendable {
 
     private let directory: LogDirectory
     private let bytes: Int
-    private let state = Mutex(State.idle)
+    private let condition = ConditionLock()
+    private var state = State.idle
+    /// The unfinished spare may be so long by now.
+    private var due = 0
+    /// It is not wanted any more.
+    private var isCancelled = false
 
     init(directory: LogDirectory, bytes: Int) {
         self.directory = directory
@@ -23,51 +30,26 @@ final class SparePreparer: Sendable {
     }
 
     /// Makes the spare on the calling thread where there is none. Blocks for the time of `bytes` zeros.
-    func prepareNow() throws(SystemError) {
-        if FileSystem.exists(directory.spare) { return }
-        let file = try File(directory.unfinishedSpare, .replace)
-        let block = UnsafeMutableRawBufferPointer.allocate(
-            byteCount: min(1 << 20, bytes),
-            alignment: 4096
-        )
-        defer { block.deallocate() }
-        block.initializeMemory(as: UInt8.self, repeating: 0)
-        var offset = 0
-        while offset < bytes {
-            try file.writeDirectly(UnsafeRawBufferPointer(block), at: offset)
-            offset += block.count
-        }
-        try file.syncData()
-        try FileSystem.rename(directory.unfinishedSpare, to: directory.spare)
-    }
+    func prepareNow() throws(SystemError) { try prepare { _ in true } }
 
-    /// Starts making the spare unless there is one or one is under way. Returns at once.
-    func prepareInBackground() {
-        state.withLock { state in
-            guard case .idle = state else { return }
-            guard !FileSystem.exists(directory.spare) else {
-                state = .ready
-                return
+    /// The log has come to `filled` bytes of its file's `capacity`: from the half on a spare is made where there is none.
+    /// Not before, as a trimmed file may become it; it is finished when three quarters are full. Returns at once.
+    func follow(_ filled: Int, of capacity: Int) {
+        let behindHalf = filled - capacity / 2
+        guard behindHalf > 0 else { return }
+        condition.withLock {
+            due = 4 * behindHalf
+            switch state {
+            case .ready: break
+            case .preparing: condition.signal()
+            case .idle: begin()
             }
-            #if DEBUG
-            if Simulation.driver != nil {
-                // A simulation has one thread.
-                try? prepareNow()
-                return
-            }
-            #endif
-            state = .preparing(
-                DedicatedThread("log-spare") { [self] in
-                    // Without a spare the next roll makes its file itself, and reports the error.
-                    try? prepareNow()
-                }
-            )
         }
     }
 
     /// Turns the spare, or where there is none a fresh file, into the log file `path`.
     func takeSpare(as path: String, bytes wanted: Int) throws(SystemError) -> File {
-        join()
+        join { due = .max }
         if wanted == bytes, FileSystem.exists(directory.spare) {
             try FileSystem.rename(directory.spare, to: path)
         }
@@ -78,9 +60,9 @@ final class SparePreparer: Sendable {
         return file
     }
 
-    /// Makes an old log file the spare, or removes it where there is one.
+    /// Makes an old log file the spare, instead of one that is under way, or removes it where there is one.
     func recycle(_ path: String) throws(SystemError) {
-        join()
+        join { isCancelled = true }
         if FileSystem.exists(directory.spare) || FileSystem.size(path) != bytes {
             try FileSystem.remove(path)
         } else {
@@ -88,13 +70,67 @@ final class SparePreparer: Sendable {
         }
     }
 
-    func stop() { join() }
+    func stop() { join { isCancelled = true } }
 
-    /// Waits for a spare under way; whether there is one is then for the file system to say.
-    private func join() {
-        let thread = state.withLock { state -> DedicatedThread? in
+    /// Under the lock.
+    private func begin() {
+        guard !FileSystem.exists(directory.spare) else {
+            state = .ready
+            return
+        }
+        #if DEBUG
+        if Simulation.driver != nil {
+            // A simulation has one thread.
+            try? prepareNow()
+            return
+        }
+        #endif
+        isCancelled = false
+        state = .preparing(
+            DedicatedThread("log-spare") { [self] in
+                // Without a spare the next roll makes its file itself, and reports the error.
+                try? prepare { end in waitUntilDue(end) }
+            }
+        )
+    }
+
+    /// Asks `mayReach` before the unfinished spare becomes so long; false ends it.
+    private func prepare(_ mayReach: (Int) -> Bool) throws(SystemError) {
+        if FileSystem.exists(directory.spare) { return }
+        let file = try File(directory.unfinishedSpare, .replace)
+        let block = UnsafeMutableRawBufferPointer.allocate(
+            byteCount: min(1 << 20, bytes),
+            alignment: 4096
+        )
+        defer { block.deallocate() }
+        block.initializeMemory(as: UInt8.self, repeating: 0)
+        var offset = 0
+        while offset < bytes {
+            guard mayReach(min(offset + block.count, bytes)) else {
+                return try FileSystem.remove(directory.unfinishedSpare)
+            }
+            try file.writeDirectly(UnsafeRawBufferPointer(block), at: offset)
+            offset += block.count
+        }
+        try file.syncData()
+        try FileSystem.rename(directory.unfinishedSpare, to: directory.spare)
+    }
+
+    /// False where the spare is not wanted any more.
+    private func waitUntilDue(_ end: Int) -> Bool {
+        condition.withLock {
+            while due < end, !isCancelled { condition.wait(until: .max) }
+            return !isCancelled
+        }
+    }
+
+    /// Waits for a spare under way once `hasten` has made it end; whether there is one is then for the file system to say.
+    private func join(_ hasten: () -> Void) {
+        let thread = condition.withLock { () -> DedicatedThread? in
             defer { state = .idle }
             guard case .preparing(let thread) = state else { return nil }
+            hasten()
+            condition.signal()
             return thread
         }
         thread?.join()

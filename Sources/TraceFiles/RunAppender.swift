@@ -7,7 +7,7 @@ import SystemIO
 /// written again by the next append. One append at a time.
 struct RunAppender: ~Copyable {
     /// Written at once: enough that waiting for the disk costs little, and little enough that the log's sync gets in between.
-    private static let stageBytes = 256 << 10
+    private static let stageBytes = 512 << 10
 
     private var stage = RawBuffer(capacity: stageBytes, alignment: File.blockBytes)
     /// Where the stage's first byte goes: at a block's begin where there are enough bytes for a direct write.

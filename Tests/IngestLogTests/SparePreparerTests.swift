@@ -1,0 +1,82 @@
+import Foundation
+import SystemIO
+import TestSupport
+import Testing
+
+@testable import IngestLog
+
+/// The spare log file: made as fast as the log needs it, and no faster.
+@Suite struct SparePreparerTests {
+    private static let bytes = 8 << 20
+
+    private let directory: TemporaryDirectory
+    private let log: LogDirectory
+    private let preparer: SparePreparer
+
+    init() throws {
+        directory = try TemporaryDirectory()
+        log = LogDirectory(path: directory.path)
+        preparer = SparePreparer(directory: log, bytes: Self.bytes)
+    }
+
+    private var unfinished: Int { FileSystem.size(log.unfinishedSpare) ?? -1 }
+
+    private func wait(_ isMet: () -> Bool) -> Bool {
+        let deadline = Date(timeIntervalSinceNow: 30)
+        while !isMet() {
+            guard Date() < deadline else { return false }
+            usleep(1_000)
+        }
+        return true
+    }
+
+    /// Lets the log come to 1/16 of its file behind the half: a quarter of the spare is due then.
+    private func begin() {
+        preparer.follow(Self.bytes * 9 / 16, of: Self.bytes)
+        #expect(wait { unfinished == Self.bytes / 4 })
+    }
+
+    @Test func nothingIsMadeBeforeTheHalf() {
+        preparer.follow(Self.bytes / 2, of: Self.bytes)
+        preparer.stop()
+        #expect(unfinished == -1 && !FileSystem.exists(log.spare))
+    }
+
+    @Test func theSpareGrowsWithTheLog() {
+        begin()
+        preparer.follow(Self.bytes * 10 / 16, of: Self.bytes)
+        #expect(wait { unfinished == Self.bytes / 2 })
+        preparer.follow(Self.bytes * 12 / 16, of: Self.bytes)
+        #expect(wait { FileSystem.exists(log.spare) })
+        #expect(FileSystem.size(log.spare) == Self.bytes && unfinished == -1)
+        preparer.stop()
+    }
+
+    @Test func aRollFinishesIt() throws {
+        begin()
+        let path = log.file(base: 7)
+        let file = try preparer.takeSpare(as: path, bytes: Self.bytes)
+        #expect(try file.size() == Self.bytes)
+        #expect(unfinished == -1 && !FileSystem.exists(log.spare))
+        // The next one is made in its turn.
+        begin()
+        preparer.stop()
+    }
+
+    /// A trimmed file costs nothing, so nobody waits for zeros instead.
+    @Test func aTrimmedFileTakesItsPlace() throws {
+        begin()
+        let old = log.file(base: 7)
+        try Data(repeating: 1, count: Self.bytes).write(to: URL(fileURLWithPath: old))
+        try preparer.recycle(old)
+        #expect(!FileSystem.exists(old) && unfinished == -1)
+        let spare = try Data(contentsOf: URL(fileURLWithPath: log.spare))
+        #expect(spare.count == Self.bytes && spare.first == 1)
+    }
+
+    @Test func stoppingLeavesNothingUnfinished() {
+        begin()
+        preparer.stop()
+        #expect(unfinished == -1 && !FileSystem.exists(log.spare))
+    }
+}
