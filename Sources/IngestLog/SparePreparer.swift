@@ -32,13 +32,13 @@ final class SparePreparer: @unchecked Sendable {
     /// Makes the spare on the calling thread where there is none. Blocks for the time of `bytes` zeros.
     func prepareNow() throws(SystemError) { try prepare { _ in true } }
 
-    /// The log has come to `filled` bytes of its file's `capacity`: from the half on a spare is made where there is none.
+    /// The log has come to `filled` bytes of its file's `capacity`: from a quarter on a spare is made where there is none.
     /// Not before, as a trimmed file may become it; it is finished when three quarters are full. Returns at once.
     func follow(_ filled: Int, of capacity: Int) {
-        let behindHalf = filled - capacity / 2
-        guard behindHalf > 0 else { return }
+        let behindQuarter = filled - capacity / 4
+        guard behindQuarter > 0 else { return }
         condition.withLock {
-            due = 4 * behindHalf
+            due = 2 * behindQuarter
             switch state {
             case .ready: break
             case .preparing: condition.signal()

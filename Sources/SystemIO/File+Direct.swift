@@ -8,6 +8,9 @@ extension File {
     /// Less is not worth waiting for the disk.
     package static var directBytesMin: Int { 64 << 10 }
 
+    /// Enough at once that waiting for the disk costs little, and little enough that another process's sync gets in between.
+    package static var directBytesUsual: Int { 512 << 10 }
+
     /// Writes all bytes at `offset`. Where there are `directBytesMin` or more, and offset and memory stand at a block's
     /// begin, whole blocks of them go to the disk past the page cache, as what is rarely read again is not worth a copy.
     /// Blocks.

@@ -96,14 +96,18 @@ package enum FileSystem {
     }
 
     /// Replaces a file's content in one step: temporary file, sync, rename, sync of the directory. Large content is written
-    /// directly where it stands at a block's begin.
+    /// directly where it stands at a block's begin, and in pieces, as another process's sync waits for what is under way.
     package static func publish(
         _ path: String,
         _ bytes: UnsafeRawBufferPointer
     ) throws(SystemError) {
         let temporary = path + ".tmp"
         let file = try File(temporary, .replace)
-        unsafe try file.writeDirectly(bytes, at: 0)
+        for offset in stride(from: 0, to: bytes.count, by: File.directBytesUsual) {
+            let end = min(offset + File.directBytesUsual, bytes.count)
+            let piece = unsafe UnsafeRawBufferPointer(rebasing: bytes[offset..<end])
+            unsafe try file.writeDirectly(piece, at: offset)
+        }
         try file.syncData()
         try rename(temporary, to: path)
         try syncDirectory(parent(of: path))

@@ -6,8 +6,8 @@ import SystemIO
 /// Direct writes take whole blocks only, so the last block of the file is written through the cache, and read back and
 /// written again by the next append. One append at a time.
 struct RunAppender: ~Copyable {
-    /// Written at once: enough that waiting for the disk costs little, and little enough that the log's sync gets in between.
-    private static let stageBytes = 512 << 10
+    /// Put together and written at once.
+    private static let stageBytes = File.directBytesUsual
 
     private var stage = RawBuffer(capacity: stageBytes, alignment: File.blockBytes)
     /// Where the stage's first byte goes: at a block's begin where there are enough bytes for a direct write.

@@ -30,23 +30,23 @@ import Testing
         return true
     }
 
-    /// Lets the log come to 1/16 of its file behind the half: a quarter of the spare is due then.
+    /// Lets the log come to 1/8 of its file behind the quarter: a quarter of the spare is due then.
     private func begin() {
-        preparer.follow(Self.bytes * 9 / 16, of: Self.bytes)
+        preparer.follow(Self.bytes * 3 / 8, of: Self.bytes)
         #expect(wait { unfinished == Self.bytes / 4 })
     }
 
-    @Test func nothingIsMadeBeforeTheHalf() {
-        preparer.follow(Self.bytes / 2, of: Self.bytes)
+    @Test func nothingIsMadeBeforeTheQuarter() {
+        preparer.follow(Self.bytes / 4, of: Self.bytes)
         preparer.stop()
         #expect(unfinished == -1 && !FileSystem.exists(log.spare))
     }
 
     @Test func theSpareGrowsWithTheLog() {
         begin()
-        preparer.follow(Self.bytes * 10 / 16, of: Self.bytes)
+        preparer.follow(Self.bytes / 2, of: Self.bytes)
         #expect(wait { unfinished == Self.bytes / 2 })
-        preparer.follow(Self.bytes * 12 / 16, of: Self.bytes)
+        preparer.follow(Self.bytes * 3 / 4, of: Self.bytes)
         #expect(wait { FileSystem.exists(log.spare) })
         #expect(FileSystem.size(log.spare) == Self.bytes && unfinished == -1)
         preparer.stop()
