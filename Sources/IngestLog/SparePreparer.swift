@@ -30,7 +30,7 @@ final class SparePreparer: @unchecked Sendable {
     }
 
     /// Makes the spare on the calling thread where there is none. Blocks for the time of `bytes` zeros.
-    func prepareNow() throws(SystemError) { try prepare { _ in true } }
+    func prepareNow() throws(SystemError) { try prepare { _ in .max } }
 
     /// The log has come to `filled` bytes of its file's `capacity`: from a quarter on a spare is made where there is none.
     /// Not before, as a trimmed file may become it; it is finished when three quarters are full. Returns at once.
@@ -89,38 +89,44 @@ final class SparePreparer: @unchecked Sendable {
         state = .preparing(
             DedicatedThread("log-spare") { [self] in
                 // Without a spare the next roll makes its file itself, and reports the error.
-                try? prepare { end in waitUntilDue(end) }
+                try? prepare { length in waitUntilDue(behind: length) }
             }
         )
     }
 
-    /// Asks `mayReach` before the unfinished spare becomes so long; false ends it.
-    private func prepare(_ mayReach: (Int) -> Bool) throws(SystemError) {
+    /// Asks `due` how much may be written behind so many bytes; nil ends it.
+    private func prepare(_ due: (Int) -> Int?) throws(SystemError) {
         if FileSystem.exists(directory.spare) { return }
         let file = try File(directory.unfinishedSpare, .replace)
         let block = UnsafeMutableRawBufferPointer.allocate(
-            byteCount: min(1 << 20, bytes),
-            alignment: 4096
+            byteCount: 2 * File.directBytesUsual,
+            alignment: File.blockBytes
         )
         defer { block.deallocate() }
         block.initializeMemory(as: UInt8.self, repeating: 0)
         var offset = 0
         while offset < bytes {
-            guard mayReach(min(offset + block.count, bytes)) else {
+            guard let due = due(offset) else {
                 return try FileSystem.remove(directory.unfinishedSpare)
             }
-            try file.writeDirectly(UnsafeRawBufferPointer(block), at: offset)
-            offset += block.count
+            let count = min(due, block.count, bytes - offset)
+            let zeros = UnsafeRawBufferPointer(rebasing: block[..<count])
+            try file.writeDirectly(zeros, at: offset)
+            offset += count
         }
         try file.syncData()
         try FileSystem.rename(directory.unfinishedSpare, to: directory.spare)
     }
 
-    /// False where the spare is not wanted any more.
-    private func waitUntilDue(_ end: Int) -> Bool {
-        condition.withLock {
-            while due < end, !isCancelled { condition.wait(until: .max) }
-            return !isCancelled
+    /// How much is to be written behind `length`: as little as is worth it, or more where the log is ahead. Nil where the
+    /// spare is not wanted any more.
+    private func waitUntilDue(behind length: Int) -> Int? {
+        let piece = File.directBytesUsual
+        return condition.withLock {
+            while due - length < min(piece, bytes - length), !isCancelled {
+                condition.wait(until: .max)
+            }
+            return isCancelled ? nil : max(piece, (due - length) / piece * piece)
         }
     }
 
