@@ -94,8 +94,8 @@ final class SparePreparer: @unchecked Sendable {
         )
     }
 
-    /// Asks `due` how much may be written behind so many bytes; nil ends it.
-    private func prepare(_ due: (Int) -> Int?) throws(SystemError) {
+    /// Asks `room` how much may be written behind so many bytes; nil ends it.
+    private func prepare(_ room: (Int) -> Int?) throws(SystemError) {
         if FileSystem.exists(directory.spare) { return }
         let file = try File(directory.unfinishedSpare, .replace)
         let block = UnsafeMutableRawBufferPointer.allocate(
@@ -106,10 +106,10 @@ final class SparePreparer: @unchecked Sendable {
         block.initializeMemory(as: UInt8.self, repeating: 0)
         var offset = 0
         while offset < bytes {
-            guard let due = due(offset) else {
+            guard let room = room(offset) else {
                 return try FileSystem.remove(directory.unfinishedSpare)
             }
-            let count = min(due, block.count, bytes - offset)
+            let count = min(room, block.count, bytes - offset)
             let zeros = UnsafeRawBufferPointer(rebasing: block[..<count])
             try file.writeDirectly(zeros, at: offset)
             offset += count
