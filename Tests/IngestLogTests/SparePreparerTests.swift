@@ -1,4 +1,5 @@
 import Foundation
+import Glibc
 import SystemIO
 import TestSupport
 import Testing
@@ -36,10 +37,14 @@ import Testing
         #expect(wait { unfinished == Self.bytes / 4 })
     }
 
-    @Test func nothingIsMadeBeforeTheQuarter() {
+    /// What the roll takes then has no zeros yet.
+    @Test func nothingIsMadeBeforeTheQuarter() throws {
         preparer.follow(Self.bytes / 4, of: Self.bytes)
-        preparer.stop()
-        #expect(unfinished == -1 && !FileSystem.exists(log.spare))
+        let path = log.file(base: 7)
+        let file = try preparer.takeSpare(as: path, bytes: Self.bytes)
+        #expect(try file.size() == Self.bytes)
+        var info = stat()
+        #expect(stat(path, &info) == 0 && info.st_blocks == 0)
     }
 
     @Test func theSpareGrowsWithTheLog() {
