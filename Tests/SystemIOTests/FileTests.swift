@@ -93,6 +93,15 @@ import Testing
         }
     }
 
+    /// Content is written in pieces: whole ones, the last one cut short, and what ends beside a block.
+    @Test(arguments: [0, 1, 1_024, 1_025])
+    func publishingWritesEveryByte(kilobytes: Int) throws {
+        let bytes = (0..<(kilobytes << 10) + 7).map { UInt8(truncatingIfNeeded: $0 % 251) }
+        let path = "\(root)/large"
+        try publish(bytes, at: path)
+        #expect(try FileSystem.contents(path) == bytes)
+    }
+
     @Test func publishingReplacesAndLeavesNothingBeside() throws {
         try publish([1, 2, 3], at: "\(root)/a")
         try publish([4], at: "\(root)/a")
