@@ -72,12 +72,16 @@ package final class Bench {
         let received = meter.receivedEvents()
         let before = try meter.usage()
         let began = WallClock.monotonic()
-        let outcome = try load.load(seconds: seconds)
+        let watch = DiskWatch(directory: probeDirectory)
+        let sent = Result { () throws(TraceError) in try load.load(seconds: seconds) }
+        let silence = watch?.stop()
+        let outcome = try sent.get()
         let applied = try meter.waitUntilWritten(received + outcome.events)
         try meter.finalize()
         return RunFigures(
             outcome,
             processedSeconds: Double(applied - began) / 1e9,
+            diskSilenceMilliseconds: silence,
             members: meter.members.map(\.name),
             before: before,
             after: try meter.usage()

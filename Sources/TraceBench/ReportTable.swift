@@ -25,6 +25,11 @@ package struct ReportTable {
         lines.append(row("Ack latency p99, ms") { number($0.server.ackP99Milliseconds, 2) })
         lines.append(row("  longest, ms") { number($0.server.ackMaxMilliseconds, 1) })
         lines.append(
+            row("  the disk's longest silence, ms") { report in
+                report.server.diskSilenceMilliseconds.map { number($0, 1) } ?? "-"
+            }
+        )
+        lines.append(
             row("CPU but the aggregator's, µs/event") {
                 number($0.server.cpuMicrosecondsPerEvent, 3)
             }

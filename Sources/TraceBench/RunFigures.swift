@@ -20,12 +20,16 @@ package struct RunFigures: Sendable, Codable {
     package let ackP50Milliseconds: Double
     package let ackP99Milliseconds: Double
     package let ackMaxMilliseconds: Double
+    /// The longest time in which the disk finished nothing although something lay with it, while batches were sent; nil
+    /// where nobody looked.
+    package let diskSilenceMilliseconds: Double?
     /// Empty where the server's processes are not known.
     package let processes: [Share]
 
     package init(
         _ outcome: LoadOutcome,
         processedSeconds: Double? = nil,
+        diskSilenceMilliseconds: Double? = nil,
         members: [String] = [],
         before: [ProcessUsage] = [],
         after: [ProcessUsage] = []
@@ -39,6 +43,7 @@ package struct RunFigures: Sendable, Codable {
         ackP50Milliseconds = Double(outcome.latency.quantile(0.5)) / 1e6
         ackP99Milliseconds = Double(outcome.latency.quantile(0.99)) / 1e6
         ackMaxMilliseconds = Double(outcome.latency.maximum) / 1e6
+        self.diskSilenceMilliseconds = diskSilenceMilliseconds
         processes = members.indices.map { index in
             Share(
                 name: members[index],

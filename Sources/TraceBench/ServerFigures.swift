@@ -6,6 +6,7 @@ package struct ServerFigures: Sendable, Codable {
     package let ackP50Milliseconds: Double
     package let ackP99Milliseconds: Double
     package let ackMaxMilliseconds: Double
+    package let diskSilenceMilliseconds: Double?
     /// By process; the peaks are those of the process's whole life.
     package let processes: [RunFigures.Share]
 
@@ -18,6 +19,8 @@ package struct ServerFigures: Sendable, Codable {
         ackP50Milliseconds = middle(\.ackP50Milliseconds)
         ackP99Milliseconds = middle(\.ackP99Milliseconds)
         ackMaxMilliseconds = middle(\.ackMaxMilliseconds)
+        let silences = runs.compactMap(\.diskSilenceMilliseconds)
+        diskSilenceMilliseconds = silences.isEmpty ? nil : median(silences)
         let names = runs.first?.processes.map(\.name) ?? []
         processes = names.indices.map { index in
             RunFigures.Share(
