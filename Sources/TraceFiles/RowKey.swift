@@ -9,11 +9,13 @@ struct RowKey: BitwiseCopyable {
     let pid: UInt32
     @usableFromInline
     let host: UInt16
-    /// Byte offset in the arena.
+    /// Where its bytes begin; from `keptBase` on in the arena of the rows that stayed at the last flush.
     @usableFromInline
     var offset: UInt32
     @usableFromInline
     let length: UInt32
+
+    static var keptBase: UInt32 { 1 << 31 }
 
     @inlinable
     @inline(__always)
@@ -25,7 +27,11 @@ struct RowKey: BitwiseCopyable {
         self.length = length
     }
 
-    /// Visits the places of rows in their arena, those that lie one behind the other together.
+    var isKept: Bool { offset >= Self.keptBase }
+
+    var place: Range<Int> { Int(offset)..<Int(offset) + Int(length) }
+
+    /// Visits the places of rows, those that lie one behind the other together.
     @inline(__always)
     static func forEachStretch<Failure: Error>(
         of rows: UnsafeBufferPointer<RowKey>,

@@ -5,11 +5,17 @@ public import TraceModel
 /// files it under its key; `flush` writes them sorted to a run file, and begins another run where they
 /// would not continue the last one.
 ///
+/// Rows that stay at a flush, as older ones may come, stay where they lie: the next ones go to another arena, and
+/// both change places at the next flush.
+///
 /// Where rows are hot, `target` writes them.
 @usableFromInline
 package final class RunBuffer {
     @usableFromInline
     @exclusivity(unchecked) package var text = RawBuffer(capacity: 4_096)
+
+    /// Where rows lie that stayed at the last flush, among others that were written.
+    @exclusivity(unchecked) private var kept = RawBuffer(capacity: 64)
 
     let kind: OutputKind
     /// The host whose rows these are; nil where the output holds many hosts.
@@ -28,7 +34,7 @@ package final class RunBuffer {
     @exclusivity(unchecked) var keys = RawArray<RowKey>()
     @usableFromInline
     @exclusivity(unchecked) var rowStart = 0
-    /// Whether the keys stand in their final order, wherever the rows lie in the arena.
+    /// Whether the keys stand in their final order, wherever the rows lie.
     @usableFromInline
     @exclusivity(unchecked) var isSorted = true
     /// Rows that end behind this are told to the ledger.
@@ -40,7 +46,7 @@ package final class RunBuffer {
     private var keptCount = 0
     /// Whether it has been full since it last gave memory back.
     private var wasFull = false
-    /// The most rows it has held since then, in bytes.
+    /// The most it has held since then, in bytes.
     private var peakBytes = 0
     /// Rows of so many bytes stay back where the buffer is full, as older ones may come: twice as many once one
     /// came too late for its run, so that agents that lag behind one another cost memory and no merge.
@@ -65,8 +71,11 @@ package final class RunBuffer {
 
     var isEmpty: Bool { keys.count == 0 }
 
-    /// Rows of so many bytes fill the buffer.
-    private var fullBytes: Int { max(ledger.runBytesMax, 2 * keptBytesMax) }
+    /// New rows of so many bytes fill the buffer: what stays of them fits half of what it may hold.
+    private var fullBytes: Int { max(ledger.runBytesMax / 2, keptBytesMax) }
+
+    /// What its arenas take of memory.
+    var capacity: Int { text.capacity + kept.capacity }
 
     // MARK: Rows
 
@@ -126,8 +135,8 @@ package final class RunBuffer {
     @inline(never)
     @usableFromInline
     func note() {
-        precondition(rowStart <= UInt32.max, "offsets in a run buffer are 32 bits wide")
-        let bytes = rowStart + keys.count * MemoryLayout<RowKey>.stride
+        precondition(rowStart < RowKey.keptBase, "offsets in an arena are 31 bits wide")
+        let bytes = kept.count + rowStart + keys.count * MemoryLayout<RowKey>.stride
         ledger.bytes += bytes - notedBytes
         notedBytes = bytes
         if rowStart >= fullBytes { wasFull = true }
@@ -146,7 +155,7 @@ package final class RunBuffer {
         precondition(text.count == rowStart, "flush within a row")
         let wasQuiet = keys.count == keptCount
         keptCount = keys.count
-        peakBytes = max(peakBytes, text.count)
+        peakBytes = max(peakBytes, kept.count + text.count)
         guard !isEmpty else { return }
         if scope == .full && text.count < fullBytes { return }
         if !isSorted {
@@ -169,6 +178,7 @@ package final class RunBuffer {
     func giveBack() {
         guard isEmpty, text.count == 0 else { return }
         text.shrink(keeping: 4_096)
+        kept.shrink(keeping: 64)
         keys.shrink(keeping: 64)
         wasFull = false
         peakBytes = 0
@@ -179,8 +189,8 @@ package final class RunBuffer {
     func giveBackUnneeded(_ spare: inout Int) {
         guard isEmpty, text.count == 0 else { return }
         if !wasFull {
-            guard peakBytes >= text.capacity / 4, text.capacity <= spare else { return giveBack() }
-            spare -= text.capacity
+            guard peakBytes >= capacity / 4, capacity <= spare else { return giveBack() }
+            spare -= capacity
         }
         wasFull = false
         peakBytes = 0
@@ -232,7 +242,8 @@ package final class RunBuffer {
         var end = run.length
         if end == 0 { end = try store.writeHead(of: run, kind: kind) }
         let bytes = rows.reduce(0) { $0 + Int($1.length) }
-        try store.append(rows, of: text.bytes, bytes: bytes, at: end, to: run)
+        let arenas = RowArenas(text: text.bytes, kept: kept.bytes)
+        try store.append(rows, of: arenas, bytes: bytes, at: end, to: run)
         run.length = end + bytes
         if run.rows == 0 { run.firstTs = first.ts }
         run.rows += UInt64(count)
@@ -258,22 +269,25 @@ package final class RunBuffer {
         return run
     }
 
-    /// Forgets the first `count` rows, which are written; the others move together, in their order.
+    /// Forgets the first `count` rows, which are written. The others stay where they lie, but for those that stay a second
+    /// time: few, as newer rows are written later.
     private func drop(_ count: Int) {
-        let kept = UnsafeBufferPointer(rebasing: keys.elements[count...])
-        store.scratch.removeAll()
-        RowKey.forEachStretch(of: kept) { stretch in
-            store.scratch.append(UnsafeRawBufferPointer(rebasing: text.bytes[stretch]))
-        }
-        text.removeAll()
-        text.append(store.scratch.bytes)
         keys.removeFirst(count)
-        var end: UInt32 = 0
-        for at in 0..<keys.count {
-            keys.base[at].offset = end
-            end += keys.base[at].length
-        }
-        rowStart = text.count
+        if isEmpty { kept.removeAll() } else { keepRows() }
+        text.removeAll()
+        rowStart = 0
         note()
+    }
+
+    private func keepRows() {
+        for at in 0..<keys.count {
+            let key = keys.base[at]
+            if key.isKept {
+                keys.base[at].offset = UInt32(text.count)
+                text.append(RowArenas(text: text.bytes, kept: kept.bytes)[key.place])
+            }
+            keys.base[at].offset += RowKey.keptBase
+        }
+        swap(&text, &kept)
     }
 }

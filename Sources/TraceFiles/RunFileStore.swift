@@ -11,8 +11,7 @@ final class RunFileStore {
     var nextSerial: UInt64 = 0
     /// Label of the runs begun from now on.
     var order: LSN = 0
-    /// Where rows that stay are put together, and what finds the order of all.
-    @exclusivity(unchecked) var scratch = RawBuffer(capacity: 4_096)
+    /// Finds the order of rows.
     @exclusivity(unchecked) var sorter = StretchSort<RowKey>()
     @exclusivity(unchecked) private var appender = RunAppender()
 
@@ -68,11 +67,11 @@ final class RunFileStore {
         try handle.file.write(bytes, at: offset)
     }
 
-    /// Appends rows of `text` behind `end`, in the order of their keys; `bytes` is what they take together. Blocks. A
+    /// Appends rows of `arenas` behind `end`, in the order of their keys; `bytes` is what they take together. Blocks. A
     /// failed one leaves the run as it was, as nobody looks beyond its length.
     func append(
         _ rows: UnsafeBufferPointer<RowKey>,
-        of text: UnsafeRawBufferPointer,
+        of arenas: RowArenas,
         bytes: Int,
         at end: Int,
         to run: RunFile
@@ -81,7 +80,7 @@ final class RunFileStore {
         markDirty(run)
         try appender.begin(handle.file, at: end, bytes: bytes)
         try RowKey.forEachStretch(of: rows) { stretch throws(SystemError) in
-            try appender.append(UnsafeRawBufferPointer(rebasing: text[stretch]), to: handle.file)
+            try appender.append(arenas[stretch], to: handle.file)
         }
         try appender.end(handle.file)
     }

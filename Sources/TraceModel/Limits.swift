@@ -186,8 +186,9 @@ package enum Limits {
     // MARK: Files
     /// Rendered rows that wait for their order, for all files of one worker together.
     package static let runBufferBytesMax = 64 << 20
-    /// A run buffer of one file is written out at this size; at up to eight times as much where rows come out of order. The
-    /// log's next sync waits for what is written before it, so more costs agents time.
+    /// A run buffer of one file holds so much: half of it new rows, which are written out then, half of it those that stayed
+    /// before. Up to eight times as much where rows come out of order. The log's next sync waits for what is written
+    /// before it, so more costs agents time.
     package static let runFlushBytes = 2 << 20
     /// Rows younger than this (event time) stay back at a flush so that neighbours can overtake.
     package static let runHoldbackNanoseconds: Int64 = 500_000_000
