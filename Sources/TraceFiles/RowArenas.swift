@@ -18,4 +18,11 @@ struct RowArenas {
             )
         }
     }
+
+    /// Asks for the memory of a row.
+    @inline(__always)
+    func prefetch(_ place: Range<Int>) {
+        let bytes = self[place]
+        if let start = bytes.baseAddress { SystemIO.prefetch(start, byteCount: bytes.count) }
+    }
 }

@@ -31,21 +31,27 @@ struct RowKey: BitwiseCopyable {
 
     var place: Range<Int> { Int(offset)..<Int(offset) + Int(length) }
 
-    /// Visits the places of rows, those that lie one behind the other together.
+    /// Visits the places of rows, those that lie one behind the other together; `lookAhead` is shown each place some rows
+    /// before.
     @inline(__always)
     static func forEachStretch<Failure: Error>(
         of rows: UnsafeBufferPointer<RowKey>,
+        lookAhead: (Range<Int>) -> Void,
         _ visit: (Range<Int>) throws(Failure) -> Void
     ) throws(Failure) {
         var stretch = 0..<0
-        for row in rows {
-            let start = Int(row.offset)
-            if start != stretch.upperBound {
+        for at in rows.indices {
+            if at + lead < rows.count { lookAhead(rows[at + lead].place) }
+            let place = rows[at].place
+            if place.lowerBound != stretch.upperBound {
                 if !stretch.isEmpty { try visit(stretch) }
-                stretch = start..<start
+                stretch = place
             }
-            stretch = stretch.lowerBound..<(start + Int(row.length))
+            stretch = stretch.lowerBound..<place.upperBound
         }
         if !stretch.isEmpty { try visit(stretch) }
     }
+
+    /// How many rows `lookAhead` is ahead.
+    private static var lead: Int { 8 }
 }

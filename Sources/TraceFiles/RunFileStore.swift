@@ -79,7 +79,8 @@ final class RunFileStore {
         let handle = try opened(run)
         markDirty(run)
         try appender.begin(handle.file, at: end, bytes: bytes)
-        try RowKey.forEachStretch(of: rows) { stretch throws(SystemError) in
+        try RowKey.forEachStretch(of: rows, lookAhead: arenas.prefetch) {
+            stretch throws(SystemError) in
             try appender.append(arenas[stretch], to: handle.file)
         }
         try appender.end(handle.file)
