@@ -137,6 +137,7 @@ final class FabricLoop {
         if !builder.serves(live) {
             builder = ShareBuilder(for: live, map: maps.current, pool: pool)
         }
+        builder.expect(bytes)
         var partBegin = begin
         for group in groups { add(group, for: live, &partBegin) }
         send(to: live, from: partBegin, upTo: end)

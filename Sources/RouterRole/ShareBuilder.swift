@@ -9,22 +9,32 @@ package struct ShareBuilder: ~Copyable {
     private final class Share {
         let worker: WorkerName
         private let pool: SharePool
-        var payload: SharePayload
+        /// Of the next payload, as far as that is known.
+        var expectedBytes: Int
+        /// What the last stretch of the log came to, of each of its bytes.
+        var portion = 0.0
+        private var begun: SharePayload?
         var recordBytes = 0
         var target: UnsafeMutableRawPointer?
 
-        init(worker: WorkerName, capacity: Int, pool: SharePool) {
+        init(worker: WorkerName, expectedBytes: Int, pool: SharePool) {
             self.worker = worker
             self.pool = pool
-            payload = SharePayload(capacity: max(Self.capacityMin, capacity), from: pool)
+            self.expectedBytes = expectedBytes
         }
 
-        /// What was added, and room for as much again.
-        func takePayload() -> SharePayload {
-            let taken = payload
-            let capacity = max(Self.capacityMin, taken.buffer.count / 4 * 5)
-            payload = SharePayload(capacity: capacity, from: pool)
-            return taken
+        /// What records are added to.
+        var payload: SharePayload {
+            if let begun { return begun }
+            let fresh = SharePayload(capacity: max(Self.capacityMin, expectedBytes), from: pool)
+            begun = fresh
+            return fresh
+        }
+
+        /// What was added since the last call, if anything.
+        func takePayload() -> SharePayload? {
+            defer { begun = nil }
+            return begun
         }
 
         private static let capacityMin = 16 << 10
@@ -36,6 +46,8 @@ package struct ShareBuilder: ~Copyable {
     /// By resource and slot, the position in `shares`, or `nobody`.
     private var table: [UInt16]
     private static let nobody = UInt16.max
+    /// Of the stretch that is being added; 0 where that is not known.
+    private var stretchBytes = 0
 
     /// Shares only for the workers named. `shareBytes`: of the first share of each, where that is known.
     package init(
@@ -46,7 +58,7 @@ package struct ShareBuilder: ~Copyable {
     ) {
         self.workers = workers
         self.map = map
-        shares = workers.map { Share(worker: $0, capacity: shareBytes, pool: pool) }
+        shares = workers.map { Share(worker: $0, expectedBytes: shareBytes, pool: pool) }
         table = Self.table(shares.map(\.worker), map)
     }
 
@@ -58,6 +70,15 @@ package struct ShareBuilder: ~Copyable {
         guard map != self.map else { return }
         self.map = map
         table = Self.table(shares.map(\.worker), map)
+    }
+
+    /// So many bytes of the log follow until the next `finish`: shares take memory for what they will be if they have the same
+    /// portion as last time, and a bit.
+    mutating func expect(_ logBytes: Int) {
+        stretchBytes = logBytes
+        for share in shares {
+            share.expectedBytes = Int(share.portion * Double(logBytes) * 1.125)
+        }
     }
 
     private static func table(_ workers: [WorkerName], _ map: SlotMap) -> [UInt16] {
@@ -129,8 +150,13 @@ package struct ShareBuilder: ~Copyable {
 
     /// What was added since the last call, by worker; empty shares are left out.
     package mutating func finish() -> [(worker: WorkerName, payload: SharePayload)] {
-        shares.filter { $0.payload.buffer.count > 0 }.map { share in
-            (share.worker, share.takePayload())
+        defer { stretchBytes = 0 }
+        return shares.compactMap { share in
+            let payload = share.takePayload()
+            if stretchBytes > 0 {
+                share.portion = Double(payload?.buffer.count ?? 0) / Double(stretchBytes)
+            }
+            return payload.map { (share.worker, $0) }
         }
     }
 }

@@ -189,6 +189,32 @@ import TraceWire
         }
     }
 
+    /// A small stretch of the log between large ones costs those no memory: they need not grow again.
+    @Test func sharesTakeTheMemoryThatOnesLikeThemHad() throws {
+        let worker = WorkerName(resource: .function, index: 0)
+        var builder = ShareBuilder(
+            for: [worker],
+            map: SlotMap(workers: [.function: 1]),
+            pool: SharePool()
+        )
+        var group = LogGroup()
+        _ = group.append(.tick, arrival: 0, bodyBytes: 700_000)
+        let small = group.byteCount
+        _ = group.append(.tick, arrival: 0, bodyBytes: 100)
+        let large = (record: group.record(at: 0), bytes: small)
+        let little = (record: group.record(at: small), bytes: group.byteCount - small)
+        func memory(_ stretch: (record: LogRecord, bytes: Int)) -> UnsafeMutableRawPointer? {
+            builder.expect(stretch.bytes)
+            builder.addForAll(stretch.record)
+            return builder.finish().first?.payload.buffer.base
+        }
+        let first = try #require(memory(large))
+        for _ in 0..<3 {
+            #expect(memory(little) != first)
+            #expect(memory(large) == first)
+        }
+    }
+
     /// What the scanner once accepted and does not any more must not be passed over: it was acknowledged.
     @Test func aBatchThatIsNoneIsNotPassedOver() throws {
         let whole = TestBatch.bytes([(.function, 1), (.function, 2)])
