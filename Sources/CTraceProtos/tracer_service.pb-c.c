@@ -187,6 +187,51 @@ void   neu_tracer__trace_batch__free_unpacked
   assert(message->base.descriptor == &neu_tracer__trace_batch__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   neu_tracer__name__init
+                     (NeuTracer__Name         *message)
+{
+  static const NeuTracer__Name init_value = NEU_TRACER__NAME__INIT;
+  *message = init_value;
+}
+size_t neu_tracer__name__get_packed_size
+                     (const NeuTracer__Name *message)
+{
+  assert(message->base.descriptor == &neu_tracer__name__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t neu_tracer__name__pack
+                     (const NeuTracer__Name *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &neu_tracer__name__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t neu_tracer__name__pack_to_buffer
+                     (const NeuTracer__Name *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &neu_tracer__name__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+NeuTracer__Name *
+       neu_tracer__name__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (NeuTracer__Name *)
+     protobuf_c_message_unpack (&neu_tracer__name__descriptor,
+                                allocator, len, data);
+}
+void   neu_tracer__name__free_unpacked
+                     (NeuTracer__Name *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &neu_tracer__name__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   neu_tracer__batch_ack__init
                      (NeuTracer__BatchAck         *message)
 {
@@ -880,7 +925,7 @@ const ProtobufCMessageDescriptor neu_tracer__status_response__descriptor =
   (ProtobufCMessageInit) neu_tracer__status_response__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor neu_tracer__trace_batch__field_descriptors[10] =
+static const ProtobufCFieldDescriptor neu_tracer__trace_batch__field_descriptors[12] =
 {
   {
     "trace_data",
@@ -1002,6 +1047,30 @@ static const ProtobufCFieldDescriptor neu_tracer__trace_batch__field_descriptors
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "semantics",
+    104,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_ENUM,
+    0,   /* quantifier_offset */
+    offsetof(NeuTracer__TraceBatch, semantics),
+    &neu_tracer__semantics__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "names",
+    105,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(NeuTracer__TraceBatch, n_names),
+    offsetof(NeuTracer__TraceBatch, names),
+    &neu_tracer__name__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned neu_tracer__trace_batch__field_indices_by_name[] = {
   6,   /* field[6] = client_id */
@@ -1011,7 +1080,9 @@ static const unsigned neu_tracer__trace_batch__field_indices_by_name[] = {
   5,   /* field[5] = io_trace_data */
   8,   /* field[8] = is_last_batch */
   3,   /* field[3] = memory_trace_data */
+  11,   /* field[11] = names */
   4,   /* field[4] = network_trace_data */
+  10,   /* field[10] = semantics */
   7,   /* field[7] = sequence */
   0,   /* field[0] = trace_data */
 };
@@ -1019,7 +1090,7 @@ static const ProtobufCIntRange neu_tracer__trace_batch__number_ranges[2 + 1] =
 {
   { 1, 0 },
   { 100, 6 },
-  { 0, 10 }
+  { 0, 12 }
 };
 const ProtobufCMessageDescriptor neu_tracer__trace_batch__descriptor =
 {
@@ -1029,11 +1100,88 @@ const ProtobufCMessageDescriptor neu_tracer__trace_batch__descriptor =
   "NeuTracer__TraceBatch",
   "NeuTracer",
   sizeof(NeuTracer__TraceBatch),
-  10,
+  12,
   neu_tracer__trace_batch__field_descriptors,
   neu_tracer__trace_batch__field_indices_by_name,
   2,  neu_tracer__trace_batch__number_ranges,
   (ProtobufCMessageInit) neu_tracer__trace_batch__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor neu_tracer__name__field_descriptors[4] =
+{
+  {
+    "pid",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(NeuTracer__Name, pid),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "tid",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(NeuTracer__Name, tid),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "name",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_STRING,
+    0,   /* quantifier_offset */
+    offsetof(NeuTracer__Name, name),
+    NULL,
+    &protobuf_c_empty_string,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "sort_index",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_INT32,
+    0,   /* quantifier_offset */
+    offsetof(NeuTracer__Name, sort_index),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned neu_tracer__name__field_indices_by_name[] = {
+  2,   /* field[2] = name */
+  0,   /* field[0] = pid */
+  3,   /* field[3] = sort_index */
+  1,   /* field[1] = tid */
+};
+static const ProtobufCIntRange neu_tracer__name__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 4 }
+};
+const ProtobufCMessageDescriptor neu_tracer__name__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "NeuTracer.Name",
+  "Name",
+  "NeuTracer__Name",
+  "NeuTracer",
+  sizeof(NeuTracer__Name),
+  4,
+  neu_tracer__name__field_descriptors,
+  neu_tracer__name__field_indices_by_name,
+  1,  neu_tracer__name__number_ranges,
+  (ProtobufCMessageInit) neu_tracer__name__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor neu_tracer__batch_ack__field_descriptors[4] =
@@ -2618,6 +2766,36 @@ const ProtobufCMessageDescriptor neu_tracer__iotrace_data__descriptor =
   1,  neu_tracer__iotrace_data__number_ranges,
   (ProtobufCMessageInit) neu_tracer__iotrace_data__init,
   NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCEnumValue neu_tracer__semantics__enum_values_by_number[3] =
+{
+  { "UNSPECIFIED", "NEU_TRACER__SEMANTICS__UNSPECIFIED", 0 },
+  { "NEUTRACER", "NEU_TRACER__SEMANTICS__NEUTRACER", 1 },
+  { "CUMULATIVE", "NEU_TRACER__SEMANTICS__CUMULATIVE", 2 },
+};
+static const ProtobufCIntRange neu_tracer__semantics__value_ranges[] = {
+{0, 0},{0, 3}
+};
+static const ProtobufCEnumValueIndex neu_tracer__semantics__enum_values_by_name[3] =
+{
+  { "CUMULATIVE", 2 },
+  { "NEUTRACER", 1 },
+  { "UNSPECIFIED", 0 },
+};
+const ProtobufCEnumDescriptor neu_tracer__semantics__descriptor =
+{
+  PROTOBUF_C__ENUM_DESCRIPTOR_MAGIC,
+  "NeuTracer.Semantics",
+  "Semantics",
+  "NeuTracer__Semantics",
+  "NeuTracer",
+  3,
+  neu_tracer__semantics__enum_values_by_number,
+  3,
+  neu_tracer__semantics__enum_values_by_name,
+  1,
+  neu_tracer__semantics__value_ranges,
+  NULL,NULL,NULL,NULL   /* reserved[1234] */
 };
 static const ProtobufCMethodDescriptor neu_tracer__tracer_service__method_descriptors[3] =
 {

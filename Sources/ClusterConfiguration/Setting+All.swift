@@ -66,6 +66,28 @@ extension Setting {
             "Zone of the agents' timestamps, and of the times in output names."
         ),
         Setting(
+            "default_semantics",
+            .word(["neutracer", "cumulative"]),
+            standard: "neutracer",
+            variable: "DEFAULT_SEMANTICS",
+            readers: [.router],
+            """
+            What the fields of batches mean that do not say so (`semantics` in tracer_service.proto): \
+            neutracer for the NeuTracer agent, cumulative for agents that send every event and running totals.
+            """
+        ),
+        Setting(
+            "csv_columns",
+            .word(["all", "original"]),
+            standard: "all",
+            variable: "CSV_COLUMNS",
+            readers: [.worker],
+            """
+            Columns of CSV files: all, or only those of the original server, all numbers, as its detectors \
+            read them.
+            """
+        ),
+        Setting(
             "csv_formula_guard",
             .onOff,
             standard: "off",

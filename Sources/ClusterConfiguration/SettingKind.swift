@@ -16,6 +16,8 @@ package enum SettingKind: Sendable {
     case onOff
     /// One of these words, or `off`.
     case choice([String])
+    /// One of these words.
+    case word([String])
     /// A time as `7d`, or `off`.
     case age
     /// A size as `20G`, or `off`.
@@ -33,6 +35,7 @@ package enum SettingKind: Sendable {
         case .timeZone: "a name in /usr/share/zoneinfo, as Europe/Berlin"
         case .onOff: "on or off"
         case .choice(let words): (words + ["off"]).joined(separator: " or ")
+        case .word(let words): words.joined(separator: " or ")
         case .age: "a time as 90m, 36h or 7d, or off"
         case .size: "a size as 500M or 20G, or off"
         case .file: "a file that is there"
@@ -48,6 +51,7 @@ package enum SettingKind: Sendable {
         case .timeZone: "ZONE"
         case .onOff: "on|off"
         case .choice(let words): (words + ["off"]).joined(separator: "|")
+        case .word(let words): words.joined(separator: "|")
         case .age: "AGE|off"
         case .size: "SIZE|off"
         case .file: "FILE"
@@ -72,6 +76,7 @@ package enum SettingKind: Sendable {
             let isName = !word.contains(where: \.isWhitespace) && TimeZoneRules.isKnown(word)
             return isName ? .text(word) : nil
         case .choice(let words): return (words + ["off"]).contains(word) ? .text(word) : nil
+        case .word(let words): return words.contains(word) ? .text(word) : nil
         case .age: return word == "off" || UnitNumber.seconds(word) != nil ? .text(word) : nil
         case .size: return word == "off" || UnitNumber.bytes(word) != nil ? .text(word) : nil
         case .file: return FileSystem.realPath(word).map { .text($0) }

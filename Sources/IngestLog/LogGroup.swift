@@ -72,6 +72,13 @@ package struct LogGroup: ~Copyable {
         base.storeBytes(of: UInt16(host.count).littleEndian, toByteOffset: 14, as: UInt16.self)
     }
 
+    /// Says what the fields of the last record's batch mean.
+    package mutating func setSemantics(_ semantics: Semantics) {
+        guard let last = offsets.last else { return }
+        let base = buffer.mutableBytes.baseAddress.unsafelyUnwrapped + last
+        base.storeBytes(of: semantics.rawValue, toByteOffset: 120, as: UInt8.self)
+    }
+
     /// Takes the last record back, as if it had not been appended.
     package mutating func discardLast() {
         guard let last = offsets.popLast() else { return }

@@ -29,7 +29,9 @@
 //       96    8  deduplicated events so far
 //      104    8  rejected events so far
 //      112    8  dead-lettered events so far
-//      120    8  reserved, 0
+//      120    1  of a batch what its fields mean (`Semantics`); 0 in records of versions before 0.2, which took
+//                every batch for CUMULATIVE
+//      121    7  reserved, 0
 //      128    …  payload, then zeros to a multiple of 8
 //
 // Reading: at position P (the smallest base at first) take the file with base P where there is one, else
@@ -120,6 +122,10 @@ package struct LogRecord {
     package var durableLSN: LSN { load(40, as: UInt64.self) }
     package var payloadBytes: Int { Int(load(8, as: UInt32.self)) }
     package var hostBytes: Int { Int(load(14, as: UInt16.self)) }
+    /// What a batch's fields mean.
+    package var semantics: Semantics {
+        Semantics(rawValue: load(120, as: UInt8.self)) ?? .cumulative
+    }
 
     /// Bytes from this record's LSN to the next one's.
     package var stride: Int { LogRecord.stride(payloadBytes: payloadBytes) }

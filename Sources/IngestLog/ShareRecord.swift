@@ -4,9 +4,9 @@ package import TraceModel
 /// One log record as a worker gets it: narrowed to the events whose slots it owns. A share is a run of
 /// these; a worker that reads them in LSN order reads its part of the log.
 ///
-/// Layout, little-endian: LSN u64, arrival i64, body bytes u32, type u8, 0 u8, host bytes u16, host,
+/// Layout, little-endian: LSN u64, arrival i64, body bytes u32, type u8, semantics u8, host bytes u16, host,
 /// body, zeros to a multiple of 8. The body of a batch is a valid `TraceBatch`: the fields of the
-/// events, tag and length kept, as they came.
+/// events and names, tag and length kept, as they came.
 package struct ShareRecord {
     package static let headerBytes = 24
 
@@ -15,6 +15,10 @@ package struct ShareRecord {
     package var lsn: LSN { load(0, as: UInt64.self) }
     package var arrival: EpochNanoseconds { load(8, as: Int64.self) }
     package var type: LogRecordType? { LogRecordType(rawValue: load(20, as: UInt8.self)) }
+    /// What a batch's fields mean.
+    package var semantics: Semantics {
+        Semantics(rawValue: load(21, as: UInt8.self)) ?? .cumulative
+    }
     private var bodyBytes: Int { Int(load(16, as: UInt32.self)) }
     private var hostBytes: Int { Int(load(22, as: UInt16.self)) }
 
@@ -48,7 +52,7 @@ package struct ShareRecord {
         base.storeBytes(of: record.arrival.littleEndian, toByteOffset: 8, as: Int64.self)
         base.storeBytes(of: UInt32(bodyBytes).littleEndian, toByteOffset: 16, as: UInt32.self)
         base.storeBytes(of: record.type?.rawValue ?? 0, toByteOffset: 20, as: UInt8.self)
-        base.storeBytes(of: 0, toByteOffset: 21, as: UInt8.self)
+        base.storeBytes(of: record.semantics.rawValue, toByteOffset: 21, as: UInt8.self)
         base.storeBytes(of: UInt16(host.count).littleEndian, toByteOffset: 22, as: UInt16.self)
         let body = base + headerBytes + host.count
         if let start = host.baseAddress {

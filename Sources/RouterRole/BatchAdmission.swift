@@ -16,6 +16,10 @@ struct BatchAdmission: ~Copyable {
     }
 
     private var index = EventIndex()
+    /// What the fields of a batch mean that does not say so itself.
+    private let defaultSemantics: Semantics
+
+    init(defaultSemantics: Semantics = .neutracer) { self.defaultSemantics = defaultSemantics }
 
     /// `peerHost` stands for the host where the batch names none. Does not block.
     mutating func admit(
@@ -44,6 +48,7 @@ struct BatchAdmission: ~Copyable {
         let host = summary.host.isEmpty ? peerHost : Array(summary.host.buffer)
         route(summary, host: host, group: group)
         host.withUnsafeBytes { group.log.setHost($0) }
+        group.log.setSemantics(summary.semantics ?? defaultSemantics)
         return outcome
     }
 
@@ -92,11 +97,11 @@ struct BatchAdmission: ~Copyable {
         return .accepted(events: events, sequence: sequence)
     }
 
-    /// Notes for each event where it lies and which slot it goes to.
+    /// Notes for each event, and for each name, where it lies and which slot it goes to.
     private func route(_ summary: BatchSummary, host: [UInt8], group: CommitGroup) {
         var entry = group.entries.removeLast()
         entry.firstEvent = group.events.count
-        entry.eventCount = index.count
+        entry.eventCount = index.count + summary.names.count * Resource.namedByAgents.count
         for resource in Resource.allCases {
             entry.accepted[Int(resource.rawValue)] = UInt32(summary.count(of: resource))
         }
@@ -105,6 +110,13 @@ struct BatchAdmission: ~Copyable {
             let event = index[position]
             entry.wireBytes[Int(event.resource.rawValue)] += Int(event.length)
             group.events.append(RoutedEvents.Entry(event, hostHash: hash))
+        }
+        for name in summary.names {
+            for resource in Resource.namedByAgents {
+                group.events.append(
+                    RoutedEvents.Entry(name, resource: resource, hostHash: hash)
+                )
+            }
         }
         group.entries.append(entry)
         group.lastBatchSeen = group.lastBatchSeen || summary.isLastBatch

@@ -8,6 +8,7 @@ final class CommitGroup: @unchecked Sendable {
     /// What the group knows of each of its log records beside the record itself.
     struct Entry {
         var firstEvent = 0
+        /// Entries of `events` that are the record's: its events and its names.
         var eventCount = 0
         var accepted: InlineArray<6, UInt32> = InlineArray(repeating: 0)
         /// Bytes of events by resource, as they came.

@@ -293,7 +293,7 @@ final class DeadLetterDesk: @unchecked Sendable {
         to letter: inout DeadLetterWriter
     ) throws {
         let body = record.body
-        _ = try BatchScanner.scan(body, into: &index)
+        let summary = try BatchScanner.scan(body, into: &index)
         defer { index.shrink() }
         let owners = given.maps.place(at: record.lsn).map.owners(of: given.worker.resource)
         let hash = Slot.hash(host: record.host)
@@ -304,11 +304,25 @@ final class DeadLetterDesk: @unchecked Sendable {
             guard event.resource == given.worker.resource,
                 Int(owners[Int(slot)]) == given.worker.index
             else { continue }
-            if isFirst { try letter.begin(host: record.host, arrival: record.arrival) }
+            if isFirst {
+                try letter.begin(
+                    host: record.host,
+                    semantics: record.semantics,
+                    arrival: record.arrival
+                )
+            }
             isFirst = false
             let start = Int(event.offset)
             let bytes = body[start..<start + Int(event.length)]
             try letter.add(.init(rebasing: bytes), counts: counts)
+        }
+        guard !isFirst, Resource.namedByAgents.contains(given.worker.resource) else { return }
+        for name in summary.names
+        where owners[Int(Slot.of(hostHash: hash, processID: name.processID))]
+            == given.worker.index
+        {
+            let start = Int(name.offset)
+            try letter.add(name: .init(rebasing: body[start..<start + Int(name.length)]))
         }
     }
 

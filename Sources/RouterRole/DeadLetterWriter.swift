@@ -11,6 +11,7 @@ struct DeadLetterWriter: ~Copyable {
     private var checksum: UInt32 = 0
     private var batch = RawBuffer(capacity: 64 << 10)
     private var host: [UInt8] = []
+    private var semantics = Semantics.cumulative
 
     private(set) var events: UInt64 = 0
     /// Of `events`: counted as written already.
@@ -26,14 +27,16 @@ struct DeadLetterWriter: ~Copyable {
         file = try File(name.batches, .replace)
     }
 
-    /// A record follows whose events come from `host`.
+    /// A record follows whose events come from `host`, with fields that mean what `semantics` says.
     mutating func begin(
         host next: UnsafeRawBufferPointer,
+        semantics nextSemantics: Semantics,
         arrival: EpochNanoseconds
     ) throws(SystemError) {
-        if !host.elementsEqual(next) {
+        if !host.elementsEqual(next) || semantics != nextSemantics {
             try flush()
             host = Array(next)
+            semantics = nextSemantics
         }
         let first = arrivals?.lowerBound ?? arrival
         arrivals = min(first, arrival)...max(arrivals?.upperBound ?? arrival, arrival)
@@ -49,12 +52,21 @@ struct DeadLetterWriter: ~Copyable {
         if !counts { uncounted += 1 }
     }
 
+    /// Adds a name that stood beside the events; it is not counted.
+    mutating func add(name: UnsafeRawBufferPointer) throws(SystemError) {
+        if batch.count + name.count > Limits.letterBatchBytesMax { try flush() }
+        batch.append(name)
+    }
+
     private mutating func flush() throws(SystemError) {
         guard batch.count > 0 else { return }
         // The field `host` of TraceBatch, length-delimited.
         Self.append(varint: 103 << 3 | 2, to: &batch)
         Self.append(varint: UInt64(host.count), to: &batch)
         host.withUnsafeBytes { batch.append($0) }
+        // The field `semantics`.
+        Self.append(varint: 104 << 3, to: &batch)
+        Self.append(varint: UInt64(semantics.rawValue), to: &batch)
         var prefix = RawBuffer(capacity: 16)
         Self.append(varint: UInt64(batch.count), to: &prefix)
         try write(prefix.bytes)

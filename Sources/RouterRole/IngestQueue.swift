@@ -16,7 +16,7 @@ final class IngestQueue: @unchecked Sendable {
     }
 
     private let condition = ConditionLock()
-    private var admission = BatchAdmission()
+    private var admission: BatchAdmission
     private var open = CommitGroup()
     private var spares: [CommitGroup] = []
     /// What the spares hold, in bytes.
@@ -48,7 +48,11 @@ final class IngestQueue: @unchecked Sendable {
         let done: @Sendable (Bool) -> Void
     }
 
-    init(dedup: DedupWindow) { self.dedup = dedup }
+    /// `defaultSemantics`: what the fields of batches mean that do not say so themselves.
+    init(dedup: DedupWindow, defaultSemantics: Semantics = .neutracer) {
+        self.dedup = dedup
+        admission = BatchAdmission(defaultSemantics: defaultSemantics)
+    }
 
     // MARK: gRPC's side
 

@@ -33,6 +33,17 @@ struct OwnedEvents: ~Copyable {
         guard !fields.isDamaged else {
             throw TraceError(.corrupt, "The batch at LSN \(record.lsn) is damaged")
         }
+        if fields.hasNames, Resource.namedByAgents.contains(worker.resource) { findNames(record) }
+    }
+
+    private mutating func findNames(_ record: LogRecord) {
+        let hash = Slot.hash(host: record.host)
+        var names = NameFields(in: record.body)
+        while let (name, _) = names.next() {
+            events.append(
+                RoutedEvents.Entry(name, resource: worker.resource, hostHash: hash)
+            )
+        }
     }
 
     private mutating func append(_ range: Range<Int>, slot: UInt8) {

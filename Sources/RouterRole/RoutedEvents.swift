@@ -1,8 +1,8 @@
-import TraceModel
+package import TraceModel
 package import TraceWire
 
-/// Where each event of a commit group lies and which slot it goes to: 12 bytes an event in one raw
-/// array that the group keeps and fills again.
+/// Where each event, and each name, of a commit group lies and which slot it goes to: 12 bytes each in one
+/// raw array that the group keeps and fills again.
 package struct RoutedEvents: ~Copyable {
     package struct Entry: BitwiseCopyable {
         /// From the batch's first byte to the tag of the event's field.
@@ -18,6 +18,14 @@ package struct RoutedEvents: ~Copyable {
             length = event.length
             resource = event.resource.rawValue
             slot = Slot.of(hostHash: hostHash, processID: event.processID)
+        }
+
+        /// A name of a process or a thread, for one of the resources that show it.
+        package init(_ name: NameEntry, resource: Resource, hostHash: UInt64) {
+            offset = name.offset
+            length = name.length
+            self.resource = resource.rawValue
+            slot = Slot.of(hostHash: hostHash, processID: name.processID)
         }
 
         /// Events of one slot, side by side.

@@ -20,19 +20,23 @@ package final class Router {
         package var timeZone: String?
         /// Bytes of ingest log to keep at most; nil: half of the disk.
         package var logBudgetBytes: Int?
+        /// What the fields of batches mean that do not say so themselves.
+        package var defaultSemantics: Semantics
 
         package init(
             address: String,
             workers: [Resource: Int],
             inactivitySeconds: Int?,
             timeZone: String?,
-            logBudgetBytes: Int?
+            logBudgetBytes: Int?,
+            defaultSemantics: Semantics
         ) {
             self.address = address
             self.workers = workers
             self.inactivitySeconds = inactivitySeconds
             self.timeZone = timeZone
             self.logBudgetBytes = logBudgetBytes
+            self.defaultSemantics = defaultSemantics
         }
     }
 
@@ -93,7 +97,10 @@ package final class Router {
         )
         context.logBegin = recovered.log.begin
         let inbox = try FabricInbox(durable: writer.end)
-        let queue = IngestQueue(dedup: recovered.state.dedup)
+        let queue = IngestQueue(
+            dedup: recovered.state.dedup,
+            defaultSemantics: configuration.defaultSemantics
+        )
         let window = recovered.state.window
         let counts = writer.counts
         let maps = recovered.maps

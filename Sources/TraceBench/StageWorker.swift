@@ -45,7 +45,8 @@ final class StageWorker {
             host: host,
             hostHash: hostHash,
             arrival: WallClock.now(),
-            lsn: lsn
+            lsn: lsn,
+            semantics: .cumulative
         )
         return try processor.processTraces(view, isLastBatch: false)
     }

@@ -7,6 +7,8 @@ package enum Limits {
     package static let messageBytesMax = 100 * 1_000 * 1_000
     /// Events in one batch; one of an empty event is 2 bytes.
     package static let batchEventsMax = 4_000_000
+    /// Names of processes and threads in one batch.
+    package static let batchNamesMax = 65_536
     /// A string field of an event as sent; what is written is cut at `nameBytesMax`.
     @inlinable
     package static var stringFieldBytesMax: Int { 1 << 20 }

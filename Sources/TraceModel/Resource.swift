@@ -51,6 +51,9 @@ package enum Resource: UInt8, CaseIterable, Sendable, Hashable {
         }
     }
 
+    /// Those whose events carry no name of their process, so that agents send names beside them.
+    package static let namedByAgents: [Resource] = [.function, .gpu]
+
     /// How many resources there are.
     package static let count = 6
 }

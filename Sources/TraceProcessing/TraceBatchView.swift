@@ -9,18 +9,22 @@ package struct TraceBatchView {
     package let hostHash: UInt64
     package let arrival: EpochNanoseconds
     package let lsn: LSN
+    /// What the events' fields mean.
+    package let semantics: Semantics
 
     package init(
         bytes: UnsafeRawBufferPointer,
         host: HostID,
         hostHash: UInt64,
         arrival: EpochNanoseconds,
-        lsn: LSN
+        lsn: LSN,
+        semantics: Semantics
     ) {
         self.bytes = bytes
         self.host = host
         self.hostHash = hostHash
         self.arrival = arrival
         self.lsn = lsn
+        self.semantics = semantics
     }
 }

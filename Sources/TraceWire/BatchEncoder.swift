@@ -1,4 +1,5 @@
 import SystemIO
+package import TraceModel
 
 /// Writes the wire bytes of one `TraceBatch` (Protos/tracer_service.proto): what `tracectl` sends.
 ///
@@ -32,6 +33,18 @@ package struct BatchEncoder: ~Copyable {
         event.varint(101, envelope.sequence)
         event.bool(102, envelope.isLastBatch)
         event.text(103, envelope.host)
+        event.varint(104, UInt64(envelope.semantics?.rawValue ?? 0))
+        unsafe batch.append(event.bytes)
+        event.removeAll()
+    }
+
+    /// Names a process or a thread; no event.
+    package mutating func append(_ name: Name) {
+        event.varint(1, UInt64(name.pid))
+        event.varint(2, UInt64(name.tid))
+        event.text(3, name.name)
+        event.signed(4, Int64(name.sortIndex))
+        FieldWriter.lengthDelimited(NameEvent.batchField, count: event.count, into: &batch)
         unsafe batch.append(event.bytes)
         event.removeAll()
     }
@@ -191,6 +204,20 @@ extension BatchEncoder {
         package var sequence: UInt64 = 0
         package var isLastBatch = false
         package var host = ""
+        /// What the events' fields mean; nil leaves it to the server's setting.
+        package var semantics: Semantics?
+
+        package init() {}
+    }
+
+    package struct Name: Sendable {
+        /// The process id.
+        package var pid: UInt32 = 0
+        /// The thread id; 0 where the name is the process's.
+        package var tid: UInt32 = 0
+        package var name = ""
+        /// Where viewers put the process; 0 for nowhere in particular.
+        package var sortIndex: Int32 = 0
 
         package init() {}
     }

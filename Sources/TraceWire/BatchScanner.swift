@@ -23,7 +23,8 @@ package enum BatchScanner {
         var reader = unsafe FieldReader(ByteView(batch))
         var kind = EventKind(.function)
         while true {
-            guard let (payload, tagCursor) = unsafe try nextEvent(&reader, &kind, &summary) else {
+            guard let (payload, tagCursor) = unsafe try nextEvent(&reader, &kind, &summary, start)
+            else {
                 break
             }
             guard summary.total < eventsMax else {
@@ -71,12 +72,13 @@ package enum BatchScanner {
     /// How many events a refused batch holds, for its accounting; 0 where its own fields are damaged, as
     /// they can't be told from one another then. O(fields), looks into no event.
     package static func countEvents(_ batch: UnsafeRawBufferPointer) -> Int {
+        guard let start = batch.baseAddress else { return 0 }
         var summary = BatchSummary()
         var reader = unsafe FieldReader(ByteView(batch))
         var kind = EventKind(.function)
         var count = 0
         do throws(WireError) {
-            while unsafe try nextEvent(&reader, &kind, &summary) != nil { count += 1 }
+            while unsafe try nextEvent(&reader, &kind, &summary, start) != nil { count += 1 }
             return count
         } catch {
             return 0
@@ -89,7 +91,8 @@ package enum BatchScanner {
     private static func nextEvent(
         _ reader: inout FieldReader,
         _ kind: inout EventKind,
-        _ summary: inout BatchSummary
+        _ summary: inout BatchSummary,
+        _ start: UnsafeRawPointer
     ) throws(WireError) -> (ByteView, UnsafeRawPointer)? {
         var tag: UInt32 = 0
         do throws(WireProblem) {
@@ -104,6 +107,18 @@ package enum BatchScanner {
                     guard tag & 7 == WireType.bytes else { throw .wireTypeMismatch }
                     kind = EventKind(resource)
                     return unsafe (try reader.bytes(), tagCursor)
+                }
+                if tag == NameEvent.tag {
+                    let name = try NameEvent(checking: try reader.bytes())
+                    guard summary.names.count < Limits.batchNamesMax else { throw .tooManyNames }
+                    summary.names.append(
+                        NameEntry(
+                            offset: unsafe UInt32(truncatingIfNeeded: tagCursor - start),
+                            length: unsafe UInt32(truncatingIfNeeded: reader.cursor - tagCursor),
+                            processID: name.processID
+                        )
+                    )
+                    continue
                 }
                 try readOwnField(tag, &reader, &summary)
             }
@@ -123,8 +138,12 @@ package enum BatchScanner {
         case 101 << 3 | WireType.varint: summary.sequence = try reader.varint()
         case 102 << 3 | WireType.varint: summary.isLastBatch = try reader.bool()
         case 103 << 3 | WireType.bytes: summary.host = try reader.bytes()
+        case 104 << 3 | WireType.varint:
+            let value = try reader.int32()
+            summary.semantics = UInt8(exactly: value).flatMap { Semantics(rawValue: $0) }
+            if value != 0, summary.semantics == nil { throw .valueUnknown }
         default:
-            guard !(100...103).contains(tag >> 3) else { throw .wireTypeMismatch }
+            guard !(100...105).contains(tag >> 3) else { throw .wireTypeMismatch }
             try reader.skip(tag)
         }
     }

@@ -12,6 +12,10 @@ package struct BatchSummary {
     package internal(set) var isLastBatch = false
     /// The traced machine; empty where the peer's address stands in.
     package internal(set) var host = ByteView.empty
+    /// What the events' fields mean; nil where the batch does not say.
+    package internal(set) var semantics: Semantics?
+    /// Where names of processes and threads stand, in the order of the batch. Empty, and without memory, in most.
+    package internal(set) var names: [NameEntry] = []
 
     package var hasClientID: Bool { !clientID.isEmpty }
     package var hasSequence: Bool { sequence != 0 }

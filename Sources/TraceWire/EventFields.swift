@@ -16,6 +16,8 @@ package struct EventFields: IteratorProtocol {
     private let tag: UInt32
     /// Whether it ended at bytes that the scanner does not accept: events may stand behind them.
     package private(set) var isDamaged = false
+    /// Whether it has passed over names of processes or threads.
+    package private(set) var hasNames = false
 
     package init(of resource: Resource, in batch: UnsafeRawBufferPointer) {
         reader = unsafe FieldReader(ByteView(batch))
@@ -37,6 +39,7 @@ package struct EventFields: IteratorProtocol {
                     return Field(range: range, payload: payload)
                 }
                 if found == 0 { return nil }
+                if found == NameEvent.tag { hasNames = true }
                 try reader.skip(found)
             }
         } catch {

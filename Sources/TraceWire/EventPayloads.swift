@@ -17,6 +17,9 @@ package struct EventPayloads: IteratorProtocol {
         unsafe limit = batch.baseAddress.map { unsafe $0 + batch.count }
     }
 
+    /// Whether names of processes or threads stand beside the events met so far.
+    package var hasNames: Bool { fields.hasNames }
+
     /// The next event's payload, in the order of the batch.
     package mutating func next() -> ByteView? { fields.next()?.payload }
 }

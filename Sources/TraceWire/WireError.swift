@@ -37,6 +37,10 @@ package struct WireError: Error, CustomStringConvertible, Sendable {
             self.init(.limit, "\(path): \(value) bytes, limit \(limit)")
         case .tooManyAnomalies:
             self.init(.limit, "\(path): \(value) messages, limit \(limit)")
+        case .tooManyNames:
+            self.init(.limit, "\(path): too many messages, limit \(Limits.batchNamesMax)")
+        case .valueUnknown:
+            self.init(.malformed, "\(path): no known value")
         }
     }
 

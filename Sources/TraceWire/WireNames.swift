@@ -21,6 +21,8 @@ enum WireNames {
         case 101: "sequence"
         case 102: "is_last_batch"
         case 103: "host"
+        case 104: "semantics"
+        case 105: "names"
         default: "field \(number)"
         }
     }

@@ -16,4 +16,8 @@ package enum WireProblem: Error, Sendable {
     case stringTooLong
     /// More `Anomaly` messages in one event than `Limits.eventAnomaliesMax`.
     case tooManyAnomalies
+    /// More `Name` messages in one batch than `Limits.batchNamesMax`.
+    case tooManyNames
+    /// An enum's value that this server does not know, where it must.
+    case valueUnknown
 }

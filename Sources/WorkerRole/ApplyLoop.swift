@@ -318,7 +318,8 @@ final class ApplyLoop {
             host: host.id,
             hostHash: host.hash,
             arrival: record.arrival,
-            lsn: record.lsn
+            lsn: record.lsn,
+            semantics: record.semantics
         )
         do {
             _ = try processor.processTraces(view, isLastBatch: false)

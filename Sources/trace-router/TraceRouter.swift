@@ -37,7 +37,13 @@ struct TraceRouter: ParsableCommand {
     @Option(help: "\(Setting["log_budget"].help) In bytes; 0: half of the disk.")
     var logBudget = 0
 
+    @Option(help: "\(Setting["default_semantics"].help)")
+    var defaultSemantics = Setting["default_semantics"].standard
+
     func validate() throws {
+        guard Semantics(name: defaultSemantics) != nil else {
+            throw ValidationError("--default-semantics: neutracer or cumulative")
+        }
         guard WorkerCounts.parse(workers) != nil else {
             throw ValidationError(
                 "--workers: \(workers): use RESOURCE=N,… with 1 to \(Limits.workersPerResourceMax) workers"
@@ -64,7 +70,8 @@ struct TraceRouter: ParsableCommand {
                 workers: WorkerCounts.parse(workers) ?? [:],
                 inactivitySeconds: inactivityTimeout > 0 ? inactivityTimeout : nil,
                 timeZone: timeZone,
-                logBudgetBytes: logBudget > 0 ? logBudget : nil
+                logBudgetBytes: logBudget > 0 ? logBudget : nil,
+                defaultSemantics: Semantics(name: defaultSemantics) ?? .neutracer
             )
             let ending = try Router(configuration: configuration, logger: logger).run()
             if case .inactivity = ending { throw ExitCode(3) }

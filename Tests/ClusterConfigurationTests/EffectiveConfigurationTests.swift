@@ -136,7 +136,9 @@ struct EffectiveConfigurationTests {
             "--inactivity-timeout", "60",
         ])
         #expect(
-            configuration.arguments(of: .worker) == ["--time-zone", "UTC", "--csv-formula-guard"]
+            configuration.arguments(of: .worker) == [
+                "--time-zone", "UTC", "--csv-columns", "all", "--csv-formula-guard",
+            ]
         )
         #expect(
             configuration.arguments(of: .aggregator) == [
@@ -146,6 +148,7 @@ struct EffectiveConfigurationTests {
         #expect(
             configuration.arguments(of: .router) == [
                 "--grpc", "127.0.0.1:50051", "--inactivity-timeout", "60", "--time-zone", "UTC",
+                "--default-semantics", "neutracer",
             ]
         )
     }

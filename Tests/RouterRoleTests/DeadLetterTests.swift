@@ -105,7 +105,7 @@ import TraceWire
         #expect(found.counts.deadLettered == 2 && found.counts.acceptedTotal == 4)
         let name = DeadLetterName(verdict).description
         #expect(try files() == ["\(name).json", "\(name).pbs"])
-        // One batch: its length, the events as they came, the host.
+        // One batch: its length, the events as they came, the host, what the fields mean.
         let letter = try FileSystem.contents(
             "\(directory.path)/\(ClusterPaths.deadLetters)/\(name).pbs"
         )
@@ -117,7 +117,7 @@ import TraceWire
                 return bytes[Int(event.offset)..<Int(event.offset + event.length)]
             }
         }
-        let content = events + [0xBA, 0x06, 6] + Array("traced".utf8)
+        let content = events + [0xBA, 0x06, 6] + Array("traced".utf8) + [0xC0, 0x06, 1]
         #expect(letter == [UInt8(content.count)] + content)
         let sidecar = try FileSystem.contents(
             "\(directory.path)/\(ClusterPaths.deadLetters)/\(name).json"

@@ -500,7 +500,11 @@ final class SimulatedRouter {
                 _ = try BatchScanner.scan(record.body, into: &index)
                 let owners = maps.place(at: record.lsn).map.owners(of: resource)
                 let hash = Slot.hash(host: record.host)
-                try letter.begin(host: record.host, arrival: record.arrival)
+                try letter.begin(
+                    host: record.host,
+                    semantics: record.semantics,
+                    arrival: record.arrival
+                )
                 for position in 0..<index.count {
                     let event = index[position]
                     let slot = Slot.of(hostHash: hash, processID: event.processID)

@@ -171,7 +171,8 @@ final class SimulatedWorker {
             host: host,
             hostHash: Slot.hash(host: record.host),
             arrival: record.arrival,
-            lsn: record.lsn
+            lsn: record.lsn,
+            semantics: record.semantics
         )
         do {
             _ = try processor.processTraces(view, isLastBatch: false)

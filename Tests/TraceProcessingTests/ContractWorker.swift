@@ -70,7 +70,8 @@ final class ContractWorker {
                     host: host,
                     hostHash: ContractEvent.hash(batch.host),
                     arrival: batch.arrival,
-                    lsn: batch.lsn
+                    lsn: batch.lsn,
+                    semantics: .cumulative
                 ),
                 isLastBatch: false
             )

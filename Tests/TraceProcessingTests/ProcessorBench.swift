@@ -67,7 +67,8 @@ final class ProcessorBench {
                     host: host,
                     hostHash: hostHash,
                     arrival: Self.start,
-                    lsn: lsn
+                    lsn: lsn,
+                    semantics: .cumulative
                 ),
                 isLastBatch: false
             )

@@ -78,7 +78,7 @@ struct BatchGenerator {
     }
 
     private mutating func appendUnknown(_ builder: inout WireBuilder) {
-        let field = [22, 31, 32, 40, 99, 104, 1_000, 536_870_911][below(8)]
+        let field = [22, 31, 32, 40, 99, 106, 1_000, 536_870_911][below(8)]
         switch below(4) {
         case 0: builder.integer(UInt32(field), number())
         case 1:

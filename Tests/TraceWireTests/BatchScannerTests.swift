@@ -186,3 +186,62 @@ struct BatchScannerTests {
         #expect(refusal([0xFF, 0xFF, 0xFF, 0xFF, 0x1F]) == "batch: invalid field number")
     }
 }
+
+/// What a batch says of its dialect and of names.
+struct BatchEnvelopeTests {
+    private func scan(_ bytes: [UInt8]) throws -> (BatchSummary, Int) {
+        var index = EventIndex()
+        return try bytes.withUnsafeBytes { buffer in
+            let summary = try BatchScanner.scan(buffer, into: &index)
+            return (summary, index.count)
+        }
+    }
+
+    @Test func semanticsAreReadAndUnknownOnesRefused() throws {
+        #expect(try scan([]).0.semantics == nil)
+        #expect(try scan([0xC0, 0x06, 1]).0.semantics == .neutracer)
+        #expect(try scan([0xC0, 0x06, 2]).0.semantics == .cumulative)
+        #expect(try scan([0xC0, 0x06, 0]).0.semantics == nil)
+        let error = #expect(throws: WireError.self) { try scan([0xC0, 0x06, 3]) }
+        #expect(error?.description == "semantics: no known value")
+    }
+
+    @Test func namesAreFoundWhereTheyStandAndAreNoEvents() throws {
+        var encoder = BatchEncoder()
+        var function = BatchEncoder.Function()
+        function.pid = 7
+        encoder.append(function)
+        var name = BatchEncoder.Name()
+        name.pid = 7
+        name.tid = 9
+        name.name = "worker"
+        name.sortIndex = -2
+        encoder.append(name)
+        encoder.append(function)
+        let bytes = Array(encoder.bytes)
+        let (summary, events) = try scan(bytes)
+        #expect(events == 2 && summary.total == 2)
+        #expect(summary.names.map(\.processID) == [7])
+        bytes.withUnsafeBytes { buffer in
+            var fields = NameFields(in: buffer)
+            guard let (entry, read) = fields.next() else {
+                Issue.record("there is no name")
+                return
+            }
+            #expect(entry.offset == summary.names[0].offset)
+            #expect(entry.length == summary.names[0].length)
+            #expect(read.processID == 7 && read.threadID == 9 && read.sortIndex == -2)
+            #expect(read.name.string == "worker")
+            #expect(fields.next() == nil)
+            var payloads = EventPayloads(of: .function, in: buffer)
+            while payloads.next() != nil {}
+            #expect(payloads.hasNames)
+        }
+    }
+
+    @Test func aNameWithAFieldOfAnotherTypeIsRefused() {
+        // names { pid as a string }
+        let error = #expect(throws: WireError.self) { try scan([0xCA, 0x06, 2, 0x0A, 0]) }
+        #expect(error?.description == "names: wrong wire type")
+    }
+}

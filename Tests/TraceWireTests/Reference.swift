@@ -27,6 +27,7 @@ enum Reference {
             guard unpacked != nil else { return .refused }
             let isAllowed =
                 error.reason == .limit || error.description.hasSuffix("invalid field number")
+                || error.description == "semantics: no known value"
                 || error.description.hasSuffix("overlong varint") || isBool(error.description)
             let text = error.description
             return isAllowed ? .stricter(text) : .different("refused by us alone: \(text)")
@@ -60,6 +61,22 @@ enum Reference {
         theirs.add(reference.sequence)
         theirs.add(reference.is_last_batch != 0)
         theirs.add(reference.host)
+        own.add(summary.semantics.map { Int64($0.rawValue) } ?? 0)
+        theirs.add(Int64(reference.semantics.rawValue))
+        var names = NameFields(in: batch)
+        while let (entry, name) = names.next() {
+            own.add(UInt64(entry.processID))
+            own.add(UInt64(name.threadID))
+            own.add(name.name)
+            own.add(Int64(name.sortIndex))
+        }
+        for name in list(reference.names, reference.n_names) {
+            theirs.add(UInt64(name.pid))
+            theirs.add(UInt64(name.tid))
+            theirs.add(name.name)
+            theirs.add(Int64(name.sort_index))
+        }
+        guard summary.names.count == reference.n_names else { return "number of names" }
         if own != theirs { return "the batch's own fields" }
         let expected = facts(reference)
         for resource in Resource.allCases {

@@ -15,7 +15,11 @@ struct ReferenceTests {
         for round in 0..<2_000 {
             let batch = generator.batch(fields: 12)
             let verdict = judge(batch)
-            if case .stricter(let reason) = verdict, reason.contains("limit") { continue }
+            if case .stricter(let reason) = verdict,
+                reason.contains("limit") || reason.contains("no known value")
+            {
+                continue
+            }
             #expect(verdict == .accepted, "seed \(seed), round \(round): \(batch)")
         }
     }

@@ -67,7 +67,8 @@ struct TestWorker {
             host: id,
             hostHash: Self.host.withUnsafeBytes { Slot.hash(host: $0) },
             arrival: 1_760_000_000_000_000_000 + Int64(lsn),
-            lsn: lsn
+            lsn: lsn,
+            semantics: .cumulative
         )
         _ = try processor.processTraces(view, isLastBatch: false)
     }

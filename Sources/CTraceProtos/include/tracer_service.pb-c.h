@@ -19,6 +19,7 @@ typedef struct NeuTracer__TraceResponse NeuTracer__TraceResponse;
 typedef struct NeuTracer__StatusRequest NeuTracer__StatusRequest;
 typedef struct NeuTracer__StatusResponse NeuTracer__StatusResponse;
 typedef struct NeuTracer__TraceBatch NeuTracer__TraceBatch;
+typedef struct NeuTracer__Name NeuTracer__Name;
 typedef struct NeuTracer__BatchAck NeuTracer__BatchAck;
 typedef struct NeuTracer__TraceData NeuTracer__TraceData;
 typedef struct NeuTracer__CallstackEvent NeuTracer__CallstackEvent;
@@ -43,6 +44,18 @@ typedef enum _NeuTracer__GPUTraceData__EventType {
   NEU_TRACER__GPUTRACE_DATA__EVENT_TYPE__MEMTRANSEVENT = 4
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(NEU_TRACER__GPUTRACE_DATA__EVENT_TYPE)
 } NeuTracer__GPUTraceData__EventType;
+typedef enum _NeuTracer__Semantics {
+  NEU_TRACER__SEMANTICS__UNSPECIFIED = 0,
+  /*
+   * As the NeuTracer C++ agent sends; see the fields' comments.
+   */
+  NEU_TRACER__SEMANTICS__NEUTRACER = 1,
+  /*
+   * Every event is sent, totals are running totals since the process began.
+   */
+  NEU_TRACER__SEMANTICS__CUMULATIVE = 2
+    PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(NEU_TRACER__SEMANTICS)
+} NeuTracer__Semantics;
 
 /* --- messages --- */
 
@@ -110,10 +123,44 @@ struct  NeuTracer__TraceBatch
    * The traced machine's name; empty: the peer's address.
    */
   char *host;
+  /*
+   * What the events' fields mean; unset: the server's setting default-semantics. Whoever writes an agent
+   * says CUMULATIVE.
+   */
+  NeuTracer__Semantics semantics;
+  /*
+   * Names of processes and threads, by which function and GPU events are shown. They hold for the events of
+   * this batch and of later ones; the last name given stays. Send them again now and then: the server forgets
+   * a process of which nothing has come for an hour.
+   */
+  size_t n_names;
+  NeuTracer__Name **names;
 };
 #define NEU_TRACER__TRACE_BATCH__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&neu_tracer__trace_batch__descriptor) \
-    , 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0,NULL, (char *)protobuf_c_empty_string, 0, 0, (char *)protobuf_c_empty_string }
+    , 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0,NULL, 0,NULL, (char *)protobuf_c_empty_string, 0, 0, (char *)protobuf_c_empty_string, NEU_TRACER__SEMANTICS__UNSPECIFIED, 0,NULL }
+
+
+struct  NeuTracer__Name
+{
+  ProtobufCMessage base;
+  /*
+   * the process id
+   */
+  uint32_t pid;
+  /*
+   * 0: the name is the process's
+   */
+  uint32_t tid;
+  char *name;
+  /*
+   * of the process in viewers, lowest first; 0: none
+   */
+  int32_t sort_index;
+};
+#define NEU_TRACER__NAME__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&neu_tracer__name__descriptor) \
+    , 0, 0, (char *)protobuf_c_empty_string, 0 }
 
 
 struct  NeuTracer__BatchAck
@@ -485,6 +532,25 @@ NeuTracer__TraceBatch *
 void   neu_tracer__trace_batch__free_unpacked
                      (NeuTracer__TraceBatch *message,
                       ProtobufCAllocator *allocator);
+/* NeuTracer__Name methods */
+void   neu_tracer__name__init
+                     (NeuTracer__Name         *message);
+size_t neu_tracer__name__get_packed_size
+                     (const NeuTracer__Name   *message);
+size_t neu_tracer__name__pack
+                     (const NeuTracer__Name   *message,
+                      uint8_t             *out);
+size_t neu_tracer__name__pack_to_buffer
+                     (const NeuTracer__Name   *message,
+                      ProtobufCBuffer     *buffer);
+NeuTracer__Name *
+       neu_tracer__name__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   neu_tracer__name__free_unpacked
+                     (NeuTracer__Name *message,
+                      ProtobufCAllocator *allocator);
 /* NeuTracer__BatchAck methods */
 void   neu_tracer__batch_ack__init
                      (NeuTracer__BatchAck         *message);
@@ -727,6 +793,9 @@ typedef void (*NeuTracer__StatusResponse_Closure)
 typedef void (*NeuTracer__TraceBatch_Closure)
                  (const NeuTracer__TraceBatch *message,
                   void *closure_data);
+typedef void (*NeuTracer__Name_Closure)
+                 (const NeuTracer__Name *message,
+                  void *closure_data);
 typedef void (*NeuTracer__BatchAck_Closure)
                  (const NeuTracer__BatchAck *message,
                   void *closure_data);
@@ -808,10 +877,12 @@ void neu_tracer__tracer_service__stream_trace_batches(ProtobufCService *service,
 
 /* --- descriptors --- */
 
+extern const ProtobufCEnumDescriptor    neu_tracer__semantics__descriptor;
 extern const ProtobufCMessageDescriptor neu_tracer__trace_response__descriptor;
 extern const ProtobufCMessageDescriptor neu_tracer__status_request__descriptor;
 extern const ProtobufCMessageDescriptor neu_tracer__status_response__descriptor;
 extern const ProtobufCMessageDescriptor neu_tracer__trace_batch__descriptor;
+extern const ProtobufCMessageDescriptor neu_tracer__name__descriptor;
 extern const ProtobufCMessageDescriptor neu_tracer__batch_ack__descriptor;
 extern const ProtobufCMessageDescriptor neu_tracer__trace_data__descriptor;
 extern const ProtobufCMessageDescriptor neu_tracer__callstack_event__descriptor;

@@ -14,6 +14,8 @@ struct LogLine: Encodable {
     private var clientId: String?
     private var sequence: UInt64?
     private var isLastBatch: Bool?
+    private var semantics: String?
+    private var names: Int?
     private var window: UInt64?
     private var reason: String?
     private var stem: String?
@@ -75,6 +77,8 @@ struct LogLine: Encodable {
         if summary.hasClientID { clientId = summary.clientID.string }
         if summary.hasSequence { sequence = summary.sequence }
         if summary.isLastBatch { isLastBatch = true }
+        semantics = record.semantics.name
+        if !summary.names.isEmpty { names = summary.names.count }
     }
 
     private mutating func describe(_ barrier: BarrierPayload) {
@@ -107,6 +111,8 @@ struct LogLine: Encodable {
         add("client_id", clientId)
         add("sequence", sequence)
         add("is_last_batch", isLastBatch)
+        add("semantics", semantics)
+        add("names", names)
         add("window", window)
         add("reason", reason)
         add("stem", stem)
