@@ -1,5 +1,12 @@
 public import TraceModel
 
+/// Versions of the state that workers save, as checkpoints and hand-over files name them.
+package enum StateVersion {
+    /// Of 0.1.0: before dialects, names and self time.
+    package static let beforeDialects: UInt32 = 6
+    package static let current: UInt32 = 7
+}
+
 /// Reads back what `RawBuffer` wrote: little-endian integers and byte runs, every length checked.
 /// The bytes must outlive the reader.
 @safe
@@ -9,6 +16,9 @@ package struct StateReader {
     let source: UnsafeRawBufferPointer
     @usableFromInline
     var at = 0
+    /// The version of the state that is read: decoders of what has changed since look at it. Whoever knows better
+    /// than that it is this program's own says so first.
+    package var version = StateVersion.current
 
     package init(_ source: UnsafeRawBufferPointer) { unsafe self.source = source }
 

@@ -57,8 +57,8 @@ struct PartNames {
     private static func cost(_ lineBytes: Int) -> Int { JSONSegment.separatorBytes + lineBytes }
 
     private static func keys(of row: EventRow) -> [NameTable.Key] {
-        let process = NameTable.Key(pid: row.pid, tid: 0, isThread: false)
-        guard let tid = row.tid else { return [process] }
-        return [process, NameTable.Key(pid: row.pid, tid: tid, isThread: true)]
+        let process = [NameTable.Key.process(row.pid), .sortIndex(row.pid)]
+        guard let tid = row.tid else { return process }
+        return process + [.thread(row.pid, tid)]
     }
 }

@@ -107,13 +107,14 @@ final class RunReader {
             return false
         }
         guard let pid = parser.processID() else { throw damaged() }
-        var tid: UInt32 = 0
-        let isThread = parser.skip(",\"tid\":")
-        if isThread {
-            guard let number = parser.processID() else { throw damaged() }
-            tid = number
+        var key = NameTable.Key.process(pid)
+        if parser.skip(",\"tid\":") {
+            guard let tid = parser.processID() else { throw damaged() }
+            key = .thread(pid, tid)
+        } else if parser.skip(",\"name\":\"process_sort_index\"") {
+            key = .sortIndex(pid)
         }
-        name = (NameTable.Key(pid: pid, tid: tid, isThread: isThread), line)
+        name = (key, line)
         consumedBefore = lineBytes
         return true
     }

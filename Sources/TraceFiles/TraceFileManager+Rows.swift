@@ -6,12 +6,17 @@ extension TraceFileManager {
     /// The process's name for this window's trace of the host. Once a window and process is enough: the caller
     /// remembers in which `window` it last did so. A later name replaces an earlier one.
     package func nameProcess(host: HostID, pid: UInt32, name: ByteView) {
-        setName(host, NameTable.Key(pid: pid, tid: 0, isThread: false), name)
+        setName(host, .process(pid), name)
+    }
+
+    /// Where viewers put the process, lowest first, in this window's trace of the host.
+    package func sortProcess(host: HostID, pid: UInt32, index: Int32) {
+        json(host).names.sort(pid, index)
     }
 
     /// As `nameProcess`, for a thread.
     package func nameThread(host: HostID, pid: UInt32, tid: UInt32, name: ByteView) {
-        setName(host, NameTable.Key(pid: pid, tid: tid, isThread: true), name)
+        setName(host, .thread(pid, tid), name)
     }
 
     /// One call stack, the innermost frame first, newlines between the frames. Without frames: nothing.

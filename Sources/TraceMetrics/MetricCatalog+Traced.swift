@@ -47,6 +47,13 @@ extension MetricCatalog {
             "Events whose timestamp could not be read and was replaced by the time of arrival."
         ),
         MetricDescriptor(
+            .valuesInvalidTotal,
+            "trace_values_invalid_total",
+            .counter,
+            "Values of agents that can't be right, as a difference that has wrapped, and are left out of sums.",
+            labels: ["resource", "field"]
+        ),
+        MetricDescriptor(
             .batchesRefusedTotal,
             "trace_batches_refused_total",
             .counter,
@@ -67,7 +74,7 @@ extension MetricCatalog {
             .functionCallsTotal,
             "trace_function_calls_total",
             .counter,
-            "Calls, counted at entry.",
+            "Calls: entries, or where an agent sends some events only, as many as it has counted.",
             labels: processLabels + ["function"]
         ),
         MetricDescriptor(
@@ -81,16 +88,24 @@ extension MetricCatalog {
             .functionDurationSeconds,
             "trace_function_duration_seconds",
             .histogram,
-            "Duration of completed calls.",
+            "Duration of the calls of which entry and exit came.",
             labels: processLabels + ["function"],
             unit: "seconds",
             bounds: MetricBounds.functionSeconds
         ),
         MetricDescriptor(
+            .functionMeanDurationSeconds,
+            "trace_function_mean_duration_seconds",
+            .gauge,
+            "Mean duration of all calls so far; the agent's own where it sends some events only.",
+            labels: processLabels + ["function"],
+            unit: "seconds"
+        ),
+        MetricDescriptor(
             .functionUnmatchedExitsTotal,
             "trace_function_unmatched_exits_total",
             .counter,
-            "Exits without an entry.",
+            "Exits whose entry did not come.",
             labels: processLabels + ["function"]
         ),
         MetricDescriptor(
@@ -156,14 +171,30 @@ extension MetricCatalog {
             .memoryAllocationsTotal,
             "trace_memory_allocations_total",
             .counter,
-            "Allocations.",
+            "Allocations, where agents count them.",
             labels: processLabels
+        ),
+        MetricDescriptor(
+            .memoryAllocatedBytesTotal,
+            "trace_memory_allocated_bytes_total",
+            .counter,
+            "Bytes allocated.",
+            labels: processLabels,
+            unit: "bytes"
+        ),
+        MetricDescriptor(
+            .memoryFreedBytesTotal,
+            "trace_memory_freed_bytes_total",
+            .counter,
+            "Bytes freed.",
+            labels: processLabels,
+            unit: "bytes"
         ),
         MetricDescriptor(
             .memoryFreesTotal,
             "trace_memory_frees_total",
             .counter,
-            "Frees.",
+            "Frees, where agents count them.",
             labels: processLabels
         ),
         MetricDescriptor(
@@ -185,6 +216,13 @@ extension MetricCatalog {
             "Bytes sent and received.",
             labels: processLabels + ["direction"],
             unit: "bytes"
+        ),
+        MetricDescriptor(
+            .networkBytesSampled,
+            "trace_network_bytes_sampled",
+            .gauge,
+            "1 where the bytes are those of the events that came, as the agent's counters are of no use.",
+            labels: processLabels
         ),
         MetricDescriptor(
             .networkPacketsTotal,

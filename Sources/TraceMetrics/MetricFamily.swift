@@ -34,6 +34,11 @@ package enum MetricFamily: UInt16, CaseIterable, Sendable, Hashable {
     case gpuKernelLaunchesTotal = 30
     case gpuTransferRateBytesPerSecond = 31
     case anomaliesTotal = 32
+    case valuesInvalidTotal = 33
+    case memoryAllocatedBytesTotal = 34
+    case memoryFreedBytesTotal = 35
+    case networkBytesSampled = 36
+    case functionMeanDurationSeconds = 37
 
     // MARK: About this server
     case buildInfo = 100

@@ -19,10 +19,10 @@ struct CPUModel: ProcessModel, ~Copyable {
     private var accounts = ProcessAccounts<CPUAccount>()
     private(set) var utilization = CPUUtilization()
     private(set) var visited = CPUSet()
-    private var onTime = CumulativeCounter()
-    private var offTime = CumulativeCounter()
-    private var migrations = CumulativeCounter()
-    private var numaMigrations = CumulativeCounter()
+    private var normaliser = CPUNormaliser()
+    /// As last sent, microseconds.
+    private var sentOnTime: UInt64 = 0
+    private var sentOffTime: UInt64 = 0
     private(set) var migrationRate = CounterRate()
     private var numaRate = CounterRate()
     private var rules = CPURules()
@@ -46,40 +46,34 @@ struct CPUModel: ProcessModel, ~Copyable {
         _ comm: ByteView,
         _ context: inout EventContext
     ) {
-        let isFalling =
-            onTime.falls(to: event.onCPUMicroseconds)
-            || offTime.falls(to: event.offCPUMicroseconds)
-            || migrations.falls(to: UInt64(event.migrations))
-            || numaMigrations.falls(to: UInt64(event.numaMigrations))
-        let sample = identity.observe(comm, &context, hasFallingCounter: isFalling)
-        if sample.isLate { return }
-        context.activity.pointee.utilization(percent: event.utilizationPercent)
-        if !sample.isFirst {
-            context.activity.pointee.cpu(
-                onTime: onTime.growth(to: event.onCPUMicroseconds, isRestart: sample.isRestart),
-                offTime: offTime.growth(to: event.offCPUMicroseconds, isRestart: sample.isRestart),
-                migrations: migrations.growth(
-                    to: UInt64(event.migrations),
-                    isRestart: sample.isRestart
-                ),
-                numaMigrations: numaMigrations.growth(
-                    to: UInt64(event.numaMigrations),
-                    isRestart: sample.isRestart
-                )
-            )
-        }
-        if sample.isRestart { restart() }
-        let account = accounts.account(of: sample, comm: comm, identity)
-        account.pointee.onTime.add(onTime.add(event.onCPUMicroseconds))
-        account.pointee.offTime.add(offTime.add(event.offCPUMicroseconds))
-        account.pointee.migrations.add(migrations.add(UInt64(event.migrations)))
-        account.pointee.numaMigrations.add(numaMigrations.add(UInt64(event.numaMigrations)))
-        let hasRate = migrationRate.note(migrations.last, at: context.time)
-        let hasNumaRate = numaRate.note(numaMigrations.last, at: context.time)
-        utilization.note(event.utilizationPercent)
+        let process = identity.observe(
+            comm,
+            &context,
+            hasFallingCounter: normaliser.isFalling(event, context.semantics)
+        )
+        if process.isLate { return }
+        if process.isRestart { restart() }
+        let sample = normaliser.take(event, process, context)
+        sentOnTime = event.onCPUMicroseconds
+        sentOffTime = event.offCPUMicroseconds
+        context.activity.pointee.utilization(percent: sample.utilizationPercent)
+        context.activity.pointee.cpu(
+            onTime: sample.onTime.inWindow,
+            offTime: sample.offTime.inWindow,
+            migrations: sample.migrations.inWindow,
+            numaMigrations: sample.numaMigrations.inWindow
+        )
+        let account = accounts.account(of: process, comm: comm, identity)
+        account.pointee.onTime.add(sample.onTime.counted)
+        account.pointee.offTime.add(sample.offTime.counted)
+        account.pointee.migrations.add(sample.migrations.counted)
+        account.pointee.numaMigrations.add(sample.numaMigrations.counted)
+        let hasRate = migrationRate.note(normaliser.migrations.total, at: context.time)
+        let hasNumaRate = numaRate.note(normaliser.numaMigrations.total, at: context.time)
+        utilization.note(sample.utilizationPercent)
         visited.insert(event.cpuID)
         let name = identity.name.view
-        rules.judge(event, cpusSeen: visited.count, of: name, context)
+        rules.judge(sample, event, cpusSeen: visited.count, of: name, context)
         if hasRate {
             rules.judge(migrationsPerSecond: migrationRate.perSecond, of: name, context)
         }
@@ -89,10 +83,6 @@ struct CPUModel: ProcessModel, ~Copyable {
     private mutating func restart() {
         utilization = CPUUtilization()
         visited = CPUSet()
-        onTime.restart()
-        offTime.restart()
-        migrations.restart()
-        numaMigrations.restart()
         migrationRate = CounterRate()
         numaRate = CounterRate()
         rules = CPURules()
@@ -150,10 +140,10 @@ struct CPUModel: ProcessModel, ~Copyable {
 
     func collect(_ series: inout SeriesWriter) {
         series.add(.cpuUtilizationRatio, utilization.last / 100, if: utilization.count > 0)
-        series.add(.neutracerCPUOnTimeMicroseconds, Double(onTime.last))
-        series.add(.neutracerCPUOffTimeMicroseconds, Double(offTime.last))
-        series.add(.neutracerCPUMigrationsTotal, Double(migrations.last))
-        series.add(.neutracerNumaMigrationsTotal, Double(numaMigrations.last))
+        series.add(.neutracerCPUOnTimeMicroseconds, Double(sentOnTime))
+        series.add(.neutracerCPUOffTimeMicroseconds, Double(sentOffTime))
+        series.add(.neutracerCPUMigrationsTotal, Double(normaliser.migrations.last))
+        series.add(.neutracerNumaMigrationsTotal, Double(normaliser.numaMigrations.last))
     }
 
     mutating func collectParts(_ series: inout SeriesWriter, all: Bool) {
@@ -165,10 +155,9 @@ struct CPUModel: ProcessModel, ~Copyable {
         accounts.encode(into: &buffer)
         utilization.encode(into: &buffer)
         visited.encode(into: &buffer)
-        onTime.encode(into: &buffer)
-        offTime.encode(into: &buffer)
-        migrations.encode(into: &buffer)
-        numaMigrations.encode(into: &buffer)
+        normaliser.encode(into: &buffer)
+        buffer.append(integer: sentOnTime)
+        buffer.append(integer: sentOffTime)
         migrationRate.encode(into: &buffer)
         numaRate.encode(into: &buffer)
         rules.encode(into: &buffer)
@@ -179,10 +168,14 @@ struct CPUModel: ProcessModel, ~Copyable {
         accounts = try ProcessAccounts<CPUAccount>(decoding: &reader)
         utilization = try CPUUtilization(decoding: &reader)
         visited = try CPUSet(decoding: &reader)
-        onTime = try CumulativeCounter(decoding: &reader)
-        offTime = try CumulativeCounter(decoding: &reader)
-        migrations = try CumulativeCounter(decoding: &reader)
-        numaMigrations = try CumulativeCounter(decoding: &reader)
+        normaliser = try CPUNormaliser(decoding: &reader)
+        if reader.version > StateVersion.beforeDialects {
+            sentOnTime = try reader.integer(UInt64.self)
+            sentOffTime = try reader.integer(UInt64.self)
+        } else {
+            sentOnTime = normaliser.onTime.last
+            sentOffTime = normaliser.offTime.last
+        }
         migrationRate = try CounterRate(decoding: &reader)
         numaRate = try CounterRate(decoding: &reader)
         rules = try CPURules(decoding: &reader)

@@ -16,13 +16,14 @@ struct CPURules: BitwiseCopyable {
     /// Judges a sample of the process's own time.
     @inline(__always)
     mutating func judge(
+        _ sample: CPUNormaliser.Sample,
         _ event: CPUEvent,
         cpusSeen: Int,
         of process: ByteView,
         _ context: EventContext
     ) {
-        judgeUtilization(event.utilizationPercent, process, context)
-        judgeHotspot(event, cpusSeen, process, context)
+        judgeUtilization(sample.utilizationPercent, process, context)
+        judgeHotspot(sample.hotspotPercent, event.hotspotCPU, cpusSeen, process, context)
     }
 
     /// Judges a rate of migrations that was just measured.
@@ -92,26 +93,27 @@ struct CPURules: BitwiseCopyable {
 
     @inline(__always)
     private mutating func judgeHotspot(
-        _ event: CPUEvent,
+        _ percent: Double,
+        _ cpu: UInt32,
         _ cpusSeen: Int,
         _ process: ByteView,
         _ context: EventContext
     ) {
-        guard context.isEnabled(.cpuHotspot), event.hotspotPercent.isFinite else { return }
+        guard context.isEnabled(.cpuHotspot), percent.isFinite else { return }
         let limit = context.threshold(.hotspotRaisePercent)
         let isEnough = Double(cpusSeen) >= context.threshold(.hotspotCPUsMin)
         let isTold = hotspot.observe(
-            isAbove: isEnough && event.hotspotPercent > limit,
-            isClear: event.hotspotPercent < context.threshold(.hotspotClearPercent),
+            isAbove: isEnough && percent > limit,
+            isClear: percent < context.threshold(.hotspotClearPercent),
             at: context.time,
             cooldown: context.cooldown(.cpuHotspot)
         )
         guard isTold else { return }
         context.raise(
-            .above(.cpuHotspot, event.hotspotPercent, limit),
+            .above(.cpuHotspot, percent, limit),
             process: process,
             """
-            \(EventContext.rounded(event.hotspotPercent)) % of the time on CPU \(event.hotspotCPU), \
+            \(EventContext.rounded(percent)) % of the time on CPU \(cpu), \
             of \(cpusSeen) seen
             """
         )

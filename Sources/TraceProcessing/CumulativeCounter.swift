@@ -32,10 +32,26 @@ struct CumulativeCounter: BitwiseCopyable {
     mutating func add(_ sample: UInt64) -> UInt64 {
         guard sample > last else { return 0 }
         let difference = sample - last
-        let (sum, overflow) = total.addingReportingOverflow(difference)
-        total = overflow ? .max : sum
+        grow(by: difference)
         last = sample
         return difference
+    }
+
+    /// Follows a counter that the agent may set back to 0 at any time: what it has grown by. A sample below the last
+    /// one is all new.
+    @inline(__always)
+    mutating func follow(_ sample: UInt64) -> UInt64 {
+        let growth = sample >= last ? sample - last : sample
+        last = sample
+        grow(by: growth)
+        return growth
+    }
+
+    /// Adds what the agent says that its counter has grown by.
+    @inline(__always)
+    mutating func grow(by difference: UInt64) {
+        let (sum, overflow) = total.addingReportingOverflow(difference)
+        total = overflow ? .max : sum
     }
 
     /// The traced process is another one; ours goes on, as counters never go back.

@@ -44,14 +44,15 @@ struct EventBuffer<Event: ProcessEvent>: ~Copyable {
 
     var count: Int { ranks.count }
 
-    /// Decodes all events of the resource in a share and finds their order. Events of one process at one time
+    /// Decodes all events of the resource in a share and finds their order; whether names of processes stand beside
+    /// them. Events of one process at one time
     /// keep the order in which they were sent. O(n), O(n log n) where they were sent in another order.
     @inline(__always)
     mutating func decode(
         _ share: UnsafeRawBufferPointer,
         arrival: EpochNanoseconds,
         parser: inout TimestampParser
-    ) {
+    ) -> Bool {
         ranks.removeAll()
         var payloads = EventPayloads(of: Event.resource, in: share)
         while let payload = payloads.next() {
@@ -68,6 +69,7 @@ struct EventBuffer<Event: ProcessEvent>: ~Copyable {
             )
         }
         sorter.sort(ranks.elements) { $0.precedes($1) }
+        return payloads.hasNames
     }
 
     @inline(__always)

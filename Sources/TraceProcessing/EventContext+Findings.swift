@@ -74,6 +74,7 @@ extension EventContext {
 
     private func withName(_ name: ByteView, _ body: (ByteView) -> Void) {
         guard name.isEmpty else { return body(name) }
+        guard givenName.isEmpty else { return body(givenName.view) }
         var text = "pid-\(pid)"
         text.withUTF8 { body(ByteView(UnsafeRawBufferPointer($0))) }
     }
@@ -87,7 +88,7 @@ extension EventContext {
                 host: host,
                 pid: pid,
                 process: process,
-                ts: time,
+                ts: stamp,
                 value: finding.value,
                 baseline: finding.baseline,
                 score: finding.score,

@@ -10,7 +10,7 @@ extension EventContext {
         var text = text
         text.dropComma()
         text.append("},\"s\":\"t\"}")
-        json.endRow(text, ts: time, pid: pid)
+        json.endRow(text, ts: stamp, pid: pid)
     }
 
     /// A counter track's values, one JSON row: `arguments` appends finite numbers only, at least one.

@@ -12,8 +12,15 @@ struct EventContext {
     let host: HostID
     private(set) var pid: UInt32
     private(set) var tid: UInt32
-    /// When it happened.
+    /// When it happened, for state and rules: never later than `arrival`, so that one stamp far ahead does not
+    /// make everything after it look late.
     private(set) var time: EpochNanoseconds
+    /// When it happened, as it says itself: for rows, and for how long a call took.
+    private(set) var stamp: EpochNanoseconds
+    /// When its batch came.
+    let arrival: EpochNanoseconds
+    /// What the fields of its batch mean; for normalisers only.
+    let semantics: Semantics
     /// Time, process and thread as text.
     let texts: EventTexts
     let json: RowTarget
@@ -27,6 +34,8 @@ struct EventContext {
     private(set) var rules: UnsafePointer<Thresholds>
     /// Whether the event gave the process another name.
     private(set) var isRenamed = false
+    /// The name that agents have given the process beside its events; empty for none.
+    private(set) var givenName = EventText(ByteView.empty, isPlain: true)
     /// What the model's looks ahead at the event have found, -1 for nothing: another process's perhaps, or gone.
     private(set) var found = -1
 
@@ -36,9 +45,12 @@ struct EventContext {
         host: HostID,
         pid: UInt32,
         tid: UInt32,
-        time: EpochNanoseconds,
+        stamp: EpochNanoseconds,
+        arrival: EpochNanoseconds,
+        semantics: Semantics,
         texts: EventTexts,
         activity: UnsafeMutablePointer<WindowActivity>,
+        givenName: EventText,
         ruleSet: RuleSet,
         rules: UnsafePointer<Thresholds>
     ) {
@@ -47,7 +59,11 @@ struct EventContext {
         self.host = host
         self.pid = pid
         self.tid = tid
-        self.time = time
+        time = min(stamp, arrival)
+        self.stamp = stamp
+        self.arrival = arrival
+        self.semantics = semantics
+        self.givenName = givenName
         self.texts = texts
         json = files.json(host).target
         csv = files.csv.target
@@ -65,9 +81,10 @@ struct EventContext {
         to pid: UInt32,
         pidText: NumberText,
         tid: UInt32,
-        time: EpochNanoseconds,
+        stamp: EpochNanoseconds,
         totals: UnsafeMutablePointer<SlotTotals>,
         activity: UnsafeMutablePointer<WindowActivity>,
+        givenName: EventText,
         rules: UnsafePointer<Thresholds>,
         found: Int
     ) {
@@ -75,9 +92,11 @@ struct EventContext {
         self.tid = tid
         texts.set(pid: pidText)
         texts.set(tid: tid == pid ? pidText : NumberText(UInt64(tid)))
-        self.time = time
+        time = min(stamp, arrival)
+        self.stamp = stamp
         self.totals = totals
         self.activity = activity
+        self.givenName = givenName
         self.rules = rules
         self.found = found
         isRenamed = false
@@ -87,6 +106,13 @@ struct EventContext {
     mutating func move(toThread tid: UInt32) {
         self.tid = tid
         texts.set(tid: NumberText(UInt64(tid)))
+    }
+
+    /// Another moment of the same process and thread, for a row that had to wait: `clock` writes its text.
+    mutating func move(toStamp stamp: EpochNanoseconds, _ clock: inout ReadableClock) {
+        self.stamp = stamp
+        time = min(stamp, arrival)
+        texts.set(stamp, &clock)
     }
 
     /// The process goes by this name from here on: it may be one that other rules hold for.
@@ -139,7 +165,7 @@ struct EventContext {
         var text = text
         text.dropComma()
         text.append("}}")
-        json.endRow(text, ts: time, pid: pid)
+        json.endRow(text, ts: stamp, pid: pid)
     }
 
     /// Begins a row of the table: `Timestamp` (epoch milliseconds) and `PID`.
@@ -154,7 +180,7 @@ struct EventContext {
 
     @inline(__always)
     func endRow(_ text: RowWriter) {
-        csv.endRow(text, ts: time, pid: pid, host: host, field: hostField) {
+        csv.endRow(text, ts: stamp, pid: pid, host: host, field: hostField) {
             texts.appendNanoseconds(to: &$0)
         }
     }

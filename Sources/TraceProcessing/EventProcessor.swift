@@ -68,7 +68,8 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
     @_specialize(where Model == GPUModel)
     func processTraces(_ traces: TraceBatchView, isLastBatch: Bool) throws -> Int {
         let started = WallClock.monotonic()
-        buffer.decode(traces.bytes, arrival: traces.arrival, parser: &parser)
+        let hasNames = buffer.decode(traces.bytes, arrival: traces.arrival, parser: &parser)
+        if hasNames { takeNames(of: traces) }
         let count = buffer.count
         let failure = applyAll(of: traces)
         buffer.shrink()
@@ -86,7 +87,9 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
         var context = context(
             of: entry(of: first.pid, time: first.time, traces: traces),
             tid: first.pid,
-            time: first.time
+            stamp: first.time,
+            arrival: traces.arrival,
+            semantics: traces.semantics
         )
         var ahead = LookAhead<Model>(host: traces.host, processesGone: processesGone)
         for place in -LookAhead<Model>.lead..<buffer.count {
@@ -118,7 +121,7 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
     ) {
         let time = rank.time
         let entry = entry(of: rank.pid, time: time, traces: traces)
-        move(&context, to: entry, tid: event.pointee.threadID, time: time, found: found)
+        move(&context, to: entry, tid: event.pointee.threadID, stamp: time, found: found)
         context.totals.pointee.events += 1
         context.totals.pointee.isDirty = true
         if rank.isTimeInvalid { context.totals.pointee.timestampsInvalid += 1 }
@@ -136,11 +139,12 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
         entry.pointee.threads.note(
             context,
             window: files.window,
-            name: entry.pointee.model.processName()
+            name: entry.pointee.name,
+            given: entry.pointee.given
         )
         entry.pointee.lastHeard = traces.arrival
-        if time >= entry.pointee.lastTime {
-            entry.pointee.lastTime = time
+        if context.time >= entry.pointee.lastTime {
+            entry.pointee.lastTime = context.time
             entry.pointee.lastArrival = traces.arrival
         }
         if !entry.pointee.isDirty { beginChanges(entry) }
@@ -150,18 +154,23 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
     private func context(
         of entry: ProcessTable<Model>.Entry,
         tid: UInt32,
-        time: EpochNanoseconds
+        stamp: EpochNanoseconds,
+        arrival: EpochNanoseconds,
+        semantics: Semantics = .cumulative
     ) -> EventContext {
-        texts.set(time, &clock)
+        texts.set(stamp, &clock)
         return EventContext(
             files: files,
             totals: totals + Int(entry.pointee.slot),
             host: entry.pointee.host,
             pid: entry.pointee.pid,
             tid: tid,
-            time: time,
+            stamp: stamp,
+            arrival: arrival,
+            semantics: semantics,
             texts: texts,
             activity: entry.pointee.activity,
+            givenName: entry.pointee.given.processText,
             ruleSet: rules,
             rules: entry.pointee.rules
         )
@@ -173,17 +182,18 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
         _ context: inout EventContext,
         to entry: ProcessTable<Model>.Entry,
         tid: UInt32,
-        time: EpochNanoseconds,
+        stamp: EpochNanoseconds,
         found: Int
     ) {
-        if time != context.time { texts.set(time, &clock) }
+        if stamp != texts.time { texts.set(stamp, &clock) }
         context.move(
             to: entry.pointee.pid,
             pidText: entry.pointee.pidText,
             tid: tid,
-            time: time,
+            stamp: stamp,
             totals: totals + Int(entry.pointee.slot),
             activity: entry.pointee.activity,
+            givenName: entry.pointee.given.processText,
             rules: entry.pointee.rules,
             found: found
         )
@@ -309,7 +319,14 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
 
     private func name(_ entry: ProcessTable<Model>.Entry, _ context: EventContext) {
         entry.pointee.namedWindow = files.window
-        let name = entry.pointee.model.processName()
+        if entry.pointee.given.sortIndex != 0 {
+            files.sortProcess(
+                host: context.host,
+                pid: context.pid,
+                index: entry.pointee.given.sortIndex
+            )
+        }
+        let name = entry.pointee.name
         guard name.isEmpty else {
             return files.nameProcess(host: context.host, pid: context.pid, name: name)
         }
@@ -321,6 +338,54 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
                 name: ByteView(UnsafeRawBufferPointer($0))
             )
         }
+    }
+
+    // MARK: Names
+
+    /// Takes in what agents call processes and their threads. A process that is not known yet is remembered for its
+    /// name; one that is shown already goes by the new name from here on.
+    @inline(never)
+    private func takeNames(of traces: TraceBatchView) {
+        var names = NameFields(in: traces.bytes)
+        while let (_, name) = names.next() {
+            let entry =
+                table.find(host: traces.host, pid: name.processID)
+                ?? newEntry(of: name.processID, time: .min, traces: traces)
+            entry.pointee.lastHeard = traces.arrival
+            if name.threadID == 0 {
+                rename(entry, to: name)
+            } else {
+                entry.pointee.given.name(thread: name.threadID, name.name)
+                guard entry.pointee.threads.isNamed(name.threadID, window: files.window) else {
+                    continue
+                }
+                files.nameThread(
+                    host: entry.pointee.host,
+                    pid: entry.pointee.pid,
+                    tid: name.threadID,
+                    name: name.name
+                )
+            }
+        }
+    }
+
+    private func rename(_ entry: ProcessTable<Model>.Entry, to name: NameEvent) {
+        guard entry.pointee.given.name(process: name.name, sortIndex: name.sortIndex) else {
+            return
+        }
+        entry.pointee.rules = thresholds(of: entry)
+        guard entry.pointee.model.processName().isEmpty else { return }
+        if entry.pointee.namedWindow == files.window {
+            files.nameProcess(
+                host: entry.pointee.host,
+                pid: entry.pointee.pid,
+                name: entry.pointee.name
+            )
+        }
+        guard entry.pointee.isShown else { return }
+        entry.pointee.isShown = false
+        totals[Int(entry.pointee.slot)].isFullNeeded = true
+        totals[Int(entry.pointee.slot)].isDirty = true
     }
 
     // MARK: Time and windows
@@ -374,7 +439,7 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
         let passed = max(0, arrival &- entry.pointee.lastArrival)
         let (now, overflow) = entry.pointee.lastTime.addingReportingOverflow(passed)
         guard !overflow else { return }
-        var context = context(of: entry, tid: entry.pointee.pid, time: now)
+        var context = context(of: entry, tid: entry.pointee.pid, stamp: now, arrival: arrival)
         guard entry.pointee.model.tick(context), entry.pointee.namedWindow != files.window else {
             return
         }
@@ -384,7 +449,7 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
 
     private func thresholds(of entry: ProcessTable<Model>.Entry) -> UnsafePointer<Thresholds> {
         rules.thresholds(
-            comm: entry.pointee.model.processName(),
+            comm: entry.pointee.name,
             host: files.hostName(entry.pointee.host),
             pid: entry.pointee.pid
         )
@@ -443,7 +508,7 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
         series.use(
             host: files.hostName(entry.pointee.host),
             pid: entry.pointee.pid,
-            name: entry.pointee.model.processName(),
+            name: entry.pointee.name,
             isNew: isNew
         )
         series.begin(entry.pointee.told, count: Self.processSeriesMax)
@@ -473,6 +538,7 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
             buffer.append(integer: entry.pointee.lastHeard)
             buffer.append(integer: entry.pointee.namedWindow)
             entry.pointee.threads.encode(into: &buffer)
+            entry.pointee.given.encode(into: &buffer)
             entry.pointee.activity.pointee.encode(into: &buffer)
             entry.pointee.model.encode(into: &buffer)
         }
@@ -494,6 +560,9 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
             let heard = try reader.integer(Int64.self)
             let namedWindow = try reader.integer(UInt64.self)
             let threads = try ThreadNames(decoding: &reader)
+            let given =
+                reader.version > StateVersion.beforeDialects
+                ? try GivenNames(decoding: &reader) : GivenNames()
             let activity = try WindowActivity(decoding: &reader)
             let entry = table.insert(
                 ProcessEntry(
@@ -506,6 +575,7 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
                     arrival: arrival
                 )
             )
+            entry.pointee.given = given
             entry.pointee.rules = thresholds(of: entry)
             if entry.pointee.model.needsTicks { beginTicking(entry) }
             entry.pointee.lastHeard = heard

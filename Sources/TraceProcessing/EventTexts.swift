@@ -43,6 +43,10 @@ struct EventTexts {
     @inline(__always)
     func appendTID(to text: inout RowWriter) { text.append(content.pointee.tid) }
 
+    /// The time that the texts are of.
+    @inline(__always)
+    var time: EpochNanoseconds { content.pointee.time }
+
     func set(_ time: EpochNanoseconds, _ clock: inout ReadableClock) {
         clock.write(time, to: readableBytes)
         content.pointee.time = time

@@ -73,8 +73,8 @@ struct GPUModel: ProcessModel, ~Copyable {
             countMax: Limits.kernelsPerProcessMax
         )
         if isOther { context.totals.pointee.functionsEvicted += 1 }
-        kernel.pointee.record(event.value, at: context.time)
-        context.activity.pointee.launched(event.value, kernel: kernel.pointee.name)
+        let launches = kernel.pointee.launch(event.value, context)
+        context.activity.pointee.launched(launches, kernel: kernel.pointee.name)
         let name = kernelName.isEmpty ? EventText("launch") : kernelName
         var text = context.beginEvent(.instant, "gpu", name: name)
         text.argument("event_type", Int64(event.eventType))
@@ -92,11 +92,12 @@ struct GPUModel: ProcessModel, ~Copyable {
     private mutating func transfer(_ event: GPUEvent, _ context: EventContext) {
         let kindName = EventText(context.cut(event.text))
         let kind = kinds.entry(of: kindName.view, countMax: Limits.transferKindsMax).place
-        if kind.pointee.record(event.value, at: context.time) {
-            kind.pointee.rules.judge(event.value, kind: kind.pointee.name, context)
+        let rate = GPUNormaliser.bytesPerSecond(event.value, context.semantics)
+        if kind.pointee.record(rate, at: context.time) {
+            kind.pointee.rules.judge(rate, kind: kind.pointee.name, context)
         }
         context.activity.pointee.transferred(
-            bytesPerSecond: event.value,
+            bytesPerSecond: rate,
             kind: kind.pointee.name
         )
         var text = context.beginEvent(.instant, "gpu", name: EventText("transfer"))
@@ -104,7 +105,7 @@ struct GPUModel: ProcessModel, ~Copyable {
         text.argument("mem_trans_rate", event.value)
         text.argument("kind_str", kindName, context)
         context.endInstant(text)
-        track("GPU transfer rate", kind, value: event.value, context)
+        track("GPU transfer rate", kind, value: rate, context)
         var row = beginRow("transfer", context)
         row.append(",,,,")
         row.appendDecimal(event.value)

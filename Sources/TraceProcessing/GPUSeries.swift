@@ -6,7 +6,7 @@ import TraceModel
 struct GPUSeries: NamedEntry, ~Copyable {
     private let ownedName: OwnedName
     private(set) var total = CounterTotal()
-    /// The newest value as sent, and when.
+    /// Of a kernel the count as last sent; of a kind of transfer the newest rate in bytes a second. And when.
     private(set) var last: UInt64 = 0
     private var lastTime = EpochNanoseconds.min
     /// Of a kind of transfer.
@@ -18,12 +18,28 @@ struct GPUSeries: NamedEntry, ~Copyable {
 
     var name: ByteView { ownedName.view }
 
-    /// Whether the value is the newest one.
+    /// Takes in an event of a kernel; how many launches it brings.
     @inline(__always)
-    @discardableResult
+    mutating func launch(_ sent: UInt64, _ context: EventContext) -> UInt64 {
+        isDirty = true
+        let isNewest = context.time >= lastTime
+        let launches = GPUNormaliser.launches(
+            sent,
+            last: isNewest ? last : nil,
+            context.semantics
+        )
+        total.add(launches)
+        if isNewest {
+            last = RunningCount.next(after: last, sent)
+            lastTime = context.time
+        }
+        return launches
+    }
+
+    /// Takes in the rate of a kind of transfer; whether it is the newest one.
+    @inline(__always)
     mutating func record(_ value: UInt64, at time: EpochNanoseconds) -> Bool {
         isDirty = true
-        total.add(value)
         guard time >= lastTime else { return false }
         last = value
         lastTime = time
@@ -35,7 +51,7 @@ struct GPUSeries: NamedEntry, ~Copyable {
         isDirty = false
         series.begin(told, count: 2, name: name)
         series.add(.gpuKernelLaunchesTotal, total.sample)
-        series.add(.neutracerGPUKernelFunctionCount, Double(last))
+        series.add(.neutracerGPUKernelFunctionCount, total.sample)
         told = series.end()
     }
 
@@ -44,7 +60,7 @@ struct GPUSeries: NamedEntry, ~Copyable {
         isDirty = false
         series.begin(told, count: 2, name: name)
         series.add(.gpuTransferRateBytesPerSecond, Double(last))
-        series.add(.neutracerGPUMemoryTransferRateMegabytesPerSecond, Double(last) / 1e6)
+        series.add(.neutracerGPUMemoryTransferRateMegabytesPerSecond, Double(last) / 1_048_576)
         told = series.end()
     }
 

@@ -20,13 +20,12 @@ struct IOAccount: NamedEntry, ~Copyable {
     /// Reads and writes are counted by the agent: of them only the latency is new.
     @inline(__always)
     mutating func record(
-        _ name: ByteView,
+        _ operation: IOOperation,
         device: ByteView,
         bytes byteCount: UInt64,
         milliseconds: Double
     ) {
         isDirty = true
-        let operation = IOOperation(name)
         if operation == .other {
             bytes.add(byteCount)
             operations.add(1)

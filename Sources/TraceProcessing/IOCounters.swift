@@ -3,81 +3,64 @@ import TraceMetrics
 import TraceModel
 import TraceWire
 
-/// What the agent counts of one process's reads and writes, taken in time order.
+/// What is shown of a process's reads and writes: how much so far, how fast, and what its agent said last.
 struct IOCounters: BitwiseCopyable {
-    private var readBytes = CumulativeCounter()
-    private var writeBytes = CumulativeCounter()
-    private var readOperations = CumulativeCounter()
-    private var writeOperations = CumulativeCounter()
+    var normaliser = IONormaliser()
+    /// Bytes since the process was last another one, whatever its name.
+    private(set) var traffic: (UInt64, UInt64) = (0, 0)
     private var readRate = CounterRate()
     private var writeRate = CounterRate()
-    /// As last told, milliseconds.
+    /// Operations, as `traffic`.
+    private var operations: (UInt64, UInt64) = (0, 0)
+    /// As last sent: bytes, and mean latencies in the agent's unit.
+    private var sentBytes: (UInt64, UInt64) = (0, 0)
     private var readLatency = 0.0
     private var writeLatency = 0.0
 
     init() {}
 
-    /// Read and written, as the agent counts.
-    var bytes: (UInt64, UInt64) { (readBytes.last, writeBytes.last) }
-
-    /// Whether one of the counters has begun anew.
+    /// Takes in an event that is not late, of which `sample` was made.
     @inline(__always)
-    func fall(to event: IOEvent) -> Bool {
-        readBytes.falls(to: event.readBytes) || writeBytes.falls(to: event.writeBytes)
-            || readOperations.falls(to: event.readOperations)
-            || writeOperations.falls(to: event.writeOperations)
-    }
-
-    /// What they are about to grow by, for the window's summary: before `restart` and `take`.
-    @inline(__always)
-    func note(_ event: IOEvent, isRestart: Bool, in activity: UnsafeMutablePointer<WindowActivity>)
-    {
-        activity.pointee.io(
-            readBytes: readBytes.growth(to: event.readBytes, isRestart: isRestart),
-            writeBytes: writeBytes.growth(to: event.writeBytes, isRestart: isRestart),
-            readOperations: readOperations.growth(to: event.readOperations, isRestart: isRestart),
-            writeOperations: writeOperations.growth(to: event.writeOperations, isRestart: isRestart)
-        )
-    }
-
-    @inline(__always)
-    mutating func take(_ event: IOEvent, at time: EpochNanoseconds) {
-        readBytes.add(event.readBytes)
-        writeBytes.add(event.writeBytes)
-        readOperations.add(event.readOperations)
-        writeOperations.add(event.writeOperations)
-        readRate.note(readOperations.last, at: time)
-        writeRate.note(writeOperations.last, at: time)
+    mutating func take(
+        _ event: IOEvent,
+        _ sample: IONormaliser.Sample,
+        at time: EpochNanoseconds
+    ) {
+        add(sample)
+        readRate.note(operations.0, at: time)
+        writeRate.note(operations.1, at: time)
+        sentBytes = (event.readBytes, event.writeBytes)
         readLatency = event.averageReadLatencyMilliseconds
         writeLatency = event.averageWriteLatencyMilliseconds
     }
 
+    /// Takes in what an event's counters have grown by.
+    @inline(__always)
+    mutating func add(_ sample: IONormaliser.Sample) {
+        traffic.0 = CounterTotal.sum(traffic.0, sample.readBytes.counted)
+        traffic.1 = CounterTotal.sum(traffic.1, sample.writeBytes.counted)
+        operations.0 = CounterTotal.sum(operations.0, sample.readOperations.counted)
+        operations.1 = CounterTotal.sum(operations.1, sample.writeOperations.counted)
+    }
+
+    /// The process is another one.
     mutating func restart() {
-        readBytes.restart()
-        writeBytes.restart()
-        readOperations.restart()
-        writeOperations.restart()
+        traffic = (0, 0)
+        operations = (0, 0)
         readRate = CounterRate()
         writeRate = CounterRate()
     }
 
-    mutating func beginSeries() {
-        readBytes.beginSeries()
-        writeBytes.beginSeries()
-        readOperations.beginSeries()
-        writeOperations.beginSeries()
-    }
-
     func collect(_ series: inout SeriesWriter) {
         let (read, write) = (IOOperation.read.label, IOOperation.write.label)
-        series.add(.ioBytesTotal, readBytes.value, [read])
-        series.add(.ioBytesTotal, writeBytes.value, [write])
-        series.add(.ioOperationsTotal, readOperations.value, [read])
-        series.add(.ioOperationsTotal, writeOperations.value, [write])
-        series.add(.neutracerIOThroughputBytes, Double(readBytes.last), [read])
-        series.add(.neutracerIOThroughputBytes, Double(writeBytes.last), [write])
-        series.add(.neutracerIOTotalBytes, Double(readBytes.last), [read])
-        series.add(.neutracerIOTotalBytes, Double(writeBytes.last), [write])
+        series.add(.ioBytesTotal, normaliser.readBytes.value, [read])
+        series.add(.ioBytesTotal, normaliser.writeBytes.value, [write])
+        series.add(.ioOperationsTotal, normaliser.readOperations.value, [read])
+        series.add(.ioOperationsTotal, normaliser.writeOperations.value, [write])
+        series.add(.neutracerIOThroughputBytes, Double(sentBytes.0), [read])
+        series.add(.neutracerIOThroughputBytes, Double(sentBytes.1), [write])
+        series.add(.neutracerIOTotalBytes, Double(traffic.0), [read])
+        series.add(.neutracerIOTotalBytes, Double(traffic.1), [write])
         series.add(.neutracerIOLatencyMilliseconds, readLatency, [read])
         series.add(.neutracerIOLatencyMilliseconds, writeLatency, [write])
         series.add(.neutracerIOOperationsPerSecond, readRate.perSecond, [read])
@@ -85,24 +68,32 @@ struct IOCounters: BitwiseCopyable {
     }
 
     func encode(into buffer: inout RawBuffer) {
-        readBytes.encode(into: &buffer)
-        writeBytes.encode(into: &buffer)
-        readOperations.encode(into: &buffer)
-        writeOperations.encode(into: &buffer)
+        normaliser.encode(into: &buffer)
         readRate.encode(into: &buffer)
         writeRate.encode(into: &buffer)
         buffer.append(integer: readLatency.bitPattern)
         buffer.append(integer: writeLatency.bitPattern)
+        for number in [
+            traffic.0, traffic.1, operations.0, operations.1, sentBytes.0, sentBytes.1,
+        ] {
+            buffer.append(varint: number)
+        }
     }
 
     init(decoding reader: inout StateReader) throws(TraceError) {
-        readBytes = try CumulativeCounter(decoding: &reader)
-        writeBytes = try CumulativeCounter(decoding: &reader)
-        readOperations = try CumulativeCounter(decoding: &reader)
-        writeOperations = try CumulativeCounter(decoding: &reader)
+        normaliser = try IONormaliser(decoding: &reader)
         readRate = try CounterRate(decoding: &reader)
         writeRate = try CounterRate(decoding: &reader)
         readLatency = Double(bitPattern: try reader.integer(UInt64.self))
         writeLatency = Double(bitPattern: try reader.integer(UInt64.self))
+        guard reader.version > StateVersion.beforeDialects else {
+            sentBytes = (normaliser.readBytes.last, normaliser.writeBytes.last)
+            traffic = sentBytes
+            operations = (normaliser.readOperations.last, normaliser.writeOperations.last)
+            return
+        }
+        traffic = (try reader.varint(), try reader.varint())
+        operations = (try reader.varint(), try reader.varint())
+        sentBytes = (try reader.varint(), try reader.varint())
     }
 }

@@ -31,20 +31,21 @@ struct IOModel: ProcessModel, ~Copyable {
             operation: EventText(context.cut(event.operation)),
             device: EventText(context.cut(event.device))
         )
-        let account = observe(event, row.comm.view, &context)
+        let operation = IOOperation(row.operation.view)
+        let account = observe(event, operation, row.comm.view, &context)
         account.pointee.record(
-            row.operation.view,
+            operation,
             device: row.device.view,
             bytes: event.byteCount,
             milliseconds: event.latencyMilliseconds
         )
         context.activity.pointee.operated(
-            IOOperation(row.operation.view),
+            operation,
             device: row.device.view,
             bytes: event.byteCount,
             milliseconds: event.latencyMilliseconds
         )
-        row.write(event, context)
+        row.write(event, bytes: counters.traffic, context)
         rules.judge(event, operation: row.operation.view, of: identity.name.view, context)
     }
 
@@ -53,28 +54,36 @@ struct IOModel: ProcessModel, ~Copyable {
     @inline(__always)
     private mutating func observe(
         _ event: IOEvent,
+        _ operation: IOOperation,
         _ comm: ByteView,
         _ context: inout EventContext
     ) -> NamedTable<IOAccount>.Place {
-        let sample = identity.observe(
+        let process = identity.observe(
             comm,
             &context,
-            hasFallingCounter: counters.fall(to: event)
+            hasFallingCounter: counters.normaliser.isFalling(event, context.semantics)
         )
-        guard !sample.isLate else { return accounts.find(comm) ?? account() }
-        if !sample.isFirst {
-            counters.note(event, isRestart: sample.isRestart, in: context.activity)
-        }
-        if sample.isRestart {
+        if process.isRestart {
             counters.restart()
             rules.restart()
         }
-        if sample.isRenamed {
-            counters.beginSeries()
+        if process.isRenamed {
+            counters.normaliser.beginSeries()
             current = nil
         }
-        counters.take(event, at: context.time)
-        rules.judgeTraffic(event, total: counters.bytes, of: identity.name.view, context)
+        let sample = counters.normaliser.take(event, operation: operation, process, context)
+        context.activity.pointee.io(
+            readBytes: sample.readBytes.inWindow,
+            writeBytes: sample.writeBytes.inWindow,
+            readOperations: sample.readOperations.inWindow,
+            writeOperations: sample.writeOperations.inWindow
+        )
+        guard !process.isLate else {
+            counters.add(sample)
+            return accounts.find(comm) ?? account()
+        }
+        counters.take(event, sample, at: context.time)
+        rules.judgeTraffic(event, total: counters.traffic, of: identity.name.view, context)
         return account()
     }
 

@@ -33,10 +33,15 @@ struct IORow {
         }
     }
 
+    /// `bytes`: read and written so far, which the trace shows as a counter.
     @inline(__always)
-    func write(_ event: IOEvent, _ context: EventContext) {
+    func write(_ event: IOEvent, bytes: (UInt64, UInt64), _ context: EventContext) {
         let numbers = Numbers(event)
         record(event, numbers, context)
+        context.counter("io") {
+            $0.argument("read", bytes.0)
+            $0.argument("write", bytes.1)
+        }
         row(event, numbers, context)
     }
 
@@ -57,10 +62,6 @@ struct IORow {
         text.argument("major", event.major)
         text.argument("minor", event.minor)
         context.endInstant(text)
-        context.counter("io") {
-            $0.argument("read", numbers.readBytes)
-            $0.argument("write", numbers.writeBytes)
-        }
     }
 
     @inline(__always)

@@ -7,6 +7,10 @@ struct MemoryAccount: ProcessAccount, ~Copyable {
     private let ownedName: OwnedName
     var allocations = CounterTotal()
     var frees = CounterTotal()
+    var allocatedBytes = CounterTotal()
+    var freedBytes = CounterTotal()
+    /// Whether the agent counts operations.
+    var countsOperations = true
     var sizes = MemorySizes()
     var isDirty = false
     private var told = SeriesSet()
@@ -16,9 +20,11 @@ struct MemoryAccount: ProcessAccount, ~Copyable {
     var name: ByteView { ownedName.view }
 
     mutating func collect(_ series: inout SeriesWriter) {
-        series.begin(told, count: 3)
-        series.add(.memoryAllocationsTotal, allocations.sample)
-        series.add(.memoryFreesTotal, frees.sample)
+        series.begin(told, count: 5)
+        series.add(.memoryAllocationsTotal, allocations.sample, if: countsOperations)
+        series.add(.memoryFreesTotal, frees.sample, if: countsOperations)
+        series.add(.memoryAllocatedBytesTotal, allocatedBytes.sample)
+        series.add(.memoryFreedBytesTotal, freedBytes.sample)
         series.add(.memoryAllocationSizeBytes, sizes.value)
         told = series.end()
     }
@@ -26,6 +32,9 @@ struct MemoryAccount: ProcessAccount, ~Copyable {
     borrowing func encode(into buffer: inout RawBuffer) {
         buffer.append(integer: allocations.value)
         buffer.append(integer: frees.value)
+        buffer.append(integer: allocatedBytes.value)
+        buffer.append(integer: freedBytes.value)
+        buffer.append(byte: countsOperations ? 1 : 0)
         sizes.encode(into: &buffer)
         ownedName.encode(into: &buffer)
     }
@@ -33,6 +42,11 @@ struct MemoryAccount: ProcessAccount, ~Copyable {
     init(decoding reader: inout StateReader) throws(TraceError) {
         let allocations = CounterTotal(try reader.integer(UInt64.self))
         let frees = CounterTotal(try reader.integer(UInt64.self))
+        if reader.version > StateVersion.beforeDialects {
+            allocatedBytes = CounterTotal(try reader.integer(UInt64.self))
+            freedBytes = CounterTotal(try reader.integer(UInt64.self))
+            countsOperations = try reader.integer(UInt8.self) == 1
+        }
         let sizes = try MemorySizes(decoding: &reader)
         ownedName = try OwnedName(decoding: &reader)
         self.allocations = allocations

@@ -61,19 +61,20 @@ struct MemoryAllocations: ~Copyable {
         return sum
     }
 
-    /// Forgets what was allocated there before `time`; whether anything was known there.
+    /// Forgets what was allocated there before `time`; what was known there, nil for nothing.
     @discardableResult
-    mutating func release(_ address: UInt64, at time: EpochNanoseconds) -> Bool {
-        guard let position = find(address) else { return false }
-        guard allocations[position].time <= time else { return true }
+    mutating func release(_ address: UInt64, at time: EpochNanoseconds) -> Allocation? {
+        guard let position = find(address) else { return nil }
+        let released = allocations[position]
+        guard released.time <= time else { return released }
         bytes &-= allocations[position].bytes
         index.remove(hash(address), position: position)
         let last = allocations.removeLast()
-        guard position < count else { return true }
+        guard position < count else { return released }
         // The last one fills the gap.
         index.move(hash(last.address), from: count, to: position)
         allocations[position] = last
-        return true
+        return released
     }
 
     /// Gives up the older half. Ties go by position, so that a replay evicts the same. O(n log n), once in n / 2 insertions.

@@ -18,13 +18,12 @@ struct MemoryModel: ProcessModel, ~Copyable {
     private var identity = ProcessIdentity()
     private var accounts = ProcessAccounts<MemoryAccount>()
     private(set) var outstanding = MemoryAllocations()
-    private var allocations = CumulativeCounter()
-    private var frees = CumulativeCounter()
+    private var normaliser = MemoryNormaliser()
     private var allocationRate = CounterRate()
     private var freeRate = CounterRate()
-    /// As last told, bytes.
+    /// In use, bytes.
     private var current: UInt64 = 0
-    /// The greatest of all that was told, bytes.
+    /// The most that was in use, bytes.
     private var peak: UInt64 = 0
     private var rules = MemoryRules()
     /// Whether the event at hand is older than another one.
@@ -45,41 +44,53 @@ struct MemoryModel: ProcessModel, ~Copyable {
         context.recordFindings(event.anomalies, process: identity.name.view)
     }
 
-    /// What the agent counts, about which an event out of order says nothing. Returns the event's account.
+    /// What the agent counts, about which an event out of order says little. Returns the event's account.
     @inline(__always)
     private mutating func observe(
         _ event: MemoryEvent,
         _ comm: ByteView,
         _ context: inout EventContext
     ) -> NamedTable<MemoryAccount>.Place {
-        let sample = identity.observe(
+        let process = identity.observe(
             comm,
             &context,
-            hasFallingCounter: allocations.falls(to: event.totalAllocations)
-                || frees.falls(to: event.totalFrees)
+            hasFallingCounter: normaliser.isFalling(event, context.semantics)
         )
-        let account = accounts.account(of: sample, comm: comm, identity)
-        isLate = sample.isLate
+        let account = accounts.account(of: process, comm: comm, identity)
+        isLate = process.isLate
+        if process.isRestart { restart() }
+        let hadGaps = normaliser.hasGaps
+        let sample = normaliser.take(event, process, context)
+        if sample.allocatedBytes > 0 || sample.freedBytes > 0 {
+            account.pointee.allocatedBytes.add(sample.allocatedBytes)
+            account.pointee.freedBytes.add(sample.freedBytes)
+            context.activity.pointee.allocated(bytes: sample.allocatedBytes)
+            context.activity.pointee.freed(bytes: sample.freedBytes)
+        }
+        if sample.hasSkipped {
+            if !hadGaps { rules.hasGaps() }
+            rules.skipped()
+        }
         if isLate { return account }
         context.activity.pointee.memory(
-            current: event.currentMemory,
-            peak: event.peakMemory,
-            allocations: sample.isFirst
-                ? 0 : allocations.growth(to: event.totalAllocations, isRestart: sample.isRestart),
-            frees: sample.isFirst
-                ? 0 : frees.growth(to: event.totalFrees, isRestart: sample.isRestart)
+            current: sample.current,
+            peak: sample.peak,
+            allocations: sample.allocations.inWindow,
+            frees: sample.frees.inWindow
         )
-        if sample.isRestart { restart() }
         let name = identity.name.view
         rules.judgeGrowth(outstanding, current: current, of: name, context)
-        account.pointee.allocations.add(allocations.add(event.totalAllocations))
-        account.pointee.frees.add(frees.add(event.totalFrees))
-        let isMeasured = allocationRate.note(allocations.last, at: context.time)
-        freeRate.note(frees.last, at: context.time)
-        let perSecond = allocationRate.perSecond + freeRate.perSecond
-        rules.judgeCounters(event, agentPerSecond: isMeasured ? perSecond : nil, of: name, context)
-        current = event.currentMemory
-        peak = max(peak, event.peakMemory, event.currentMemory)
+        account.pointee.countsOperations = normaliser.countsOperations
+        account.pointee.allocations.add(sample.allocations.counted)
+        account.pointee.frees.add(sample.frees.counted)
+        let isMeasured = allocationRate.note(normaliser.allocations.total, at: context.time)
+        freeRate.note(normaliser.frees.total, at: context.time)
+        let perSecond =
+            isMeasured && normaliser.countsOperations
+            ? allocationRate.perSecond + freeRate.perSecond : nil
+        rules.judgeCounters(event, agentPerSecond: perSecond, of: name, context)
+        current = sample.current
+        peak = max(peak, sample.peak, sample.current)
         return account
     }
 
@@ -92,7 +103,11 @@ struct MemoryModel: ProcessModel, ~Copyable {
     ) {
         if event.operation.equals("alloc") {
             account.pointee.sizes.note(event.size)
-            context.activity.pointee.allocated(bytes: event.size)
+            context.activity.pointee.allocated(atOnce: event.size)
+            if normaliser.countsOperations {
+                account.pointee.allocatedBytes.add(event.size)
+                context.activity.pointee.allocated(bytes: event.size)
+            }
             rules.judgeAllocation(event, of: identity.name.view, context)
             // No memory begins at 0: an allocation that failed, or an address that wasn't sent.
             guard event.address != 0 else { return }
@@ -104,12 +119,17 @@ struct MemoryModel: ProcessModel, ~Copyable {
             )
             outstanding.insert(allocation, context)
         } else if event.operation.equals("free") {
-            let wasKnown = outstanding.release(event.address, at: context.time)
+            let released = outstanding.release(event.address, at: context.time)
+            if normaliser.countsOperations {
+                let bytes = released?.bytes ?? event.size
+                account.pointee.freedBytes.add(bytes)
+                context.activity.pointee.freed(bytes: bytes)
+            }
             // A late one may have been overtaken by another allocation's release.
             if isLate { return }
             rules.judgeRelease(
                 event.address,
-                wasKnown: wasKnown,
+                wasKnown: released != nil,
                 isComplete: !outstanding.isIncomplete,
                 of: identity.name.view,
                 context
@@ -119,8 +139,6 @@ struct MemoryModel: ProcessModel, ~Copyable {
 
     private mutating func restart() {
         outstanding = MemoryAllocations()
-        allocations.restart()
-        frees.restart()
         allocationRate = CounterRate()
         freeRate = CounterRate()
         rules = MemoryRules()
@@ -145,8 +163,8 @@ struct MemoryModel: ProcessModel, ~Copyable {
         series.add(.memoryPeakBytes, Double(peak))
         series.add(.neutracerMemoryAllocationsPerSecond, allocationRate.perSecond)
         series.add(.neutracerMemoryFreesPerSecond, freeRate.perSecond)
-        series.add(.neutracerMemoryTotalAllocations, Double(allocations.last))
-        series.add(.neutracerMemoryTotalFrees, Double(frees.last))
+        series.add(.neutracerMemoryTotalAllocations, Double(normaliser.allocations.total))
+        series.add(.neutracerMemoryTotalFrees, Double(normaliser.frees.total))
     }
 
     mutating func collectParts(_ series: inout SeriesWriter, all: Bool) {
@@ -157,8 +175,7 @@ struct MemoryModel: ProcessModel, ~Copyable {
         identity.encode(into: &buffer)
         accounts.encode(into: &buffer)
         outstanding.encode(into: &buffer)
-        allocations.encode(into: &buffer)
-        frees.encode(into: &buffer)
+        normaliser.encode(into: &buffer)
         allocationRate.encode(into: &buffer)
         freeRate.encode(into: &buffer)
         buffer.append(integer: current)
@@ -170,8 +187,7 @@ struct MemoryModel: ProcessModel, ~Copyable {
         identity = try ProcessIdentity(decoding: &reader)
         accounts = try ProcessAccounts<MemoryAccount>(decoding: &reader)
         outstanding = try MemoryAllocations(decoding: &reader)
-        allocations = try CumulativeCounter(decoding: &reader)
-        frees = try CumulativeCounter(decoding: &reader)
+        normaliser = try MemoryNormaliser(decoding: &reader)
         allocationRate = try CounterRate(decoding: &reader)
         freeRate = try CounterRate(decoding: &reader)
         current = try reader.integer(UInt64.self)

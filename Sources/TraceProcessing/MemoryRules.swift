@@ -15,6 +15,8 @@ struct MemoryRules {
     private var growth = GrowthRules()
     /// Whether the agent tells of allocations by address, so that what is outstanding is known.
     private(set) var isTracked = false
+    /// Whether every allocation and release came.
+    private var knowsAll = true
     private var large = Alarm()
     private var unmatched = Alarm()
     private var double = Alarm()
@@ -27,6 +29,16 @@ struct MemoryRules {
 
     init() {}
 
+    /// Operations have been skipped: what is known of allocations isn't all, so the agent's view of what is in use
+    /// counts from here on.
+    mutating func hasGaps() {
+        knowsAll = false
+        growth = GrowthRules()
+    }
+
+    /// Allocations may have been skipped: what was freed lately may be in use again.
+    mutating func skipped() { freed = FreedAddresses() }
+
     /// Judges the amount that was in use until now. What younger allocations hold doesn't count.
     @inline(__always)
     mutating func judgeGrowth(
@@ -37,7 +49,7 @@ struct MemoryRules {
     ) {
         let age = Int64(context.threshold(.leakAgeMilliseconds) * 1e6)
         // Where some have been given up, the agent knows better.
-        guard isTracked, !outstanding.isIncomplete else {
+        guard isTracked, knowsAll, !outstanding.isIncomplete else {
             return growth.judge(Self.leak, of: process, context) { _ in Double(current) }
         }
         growth.judge(Self.leak, of: process, context) {
@@ -118,7 +130,7 @@ struct MemoryRules {
             if !isTracked {
                 // Another amount is looked at from here on.
                 isTracked = true
-                growth = GrowthRules()
+                if knowsAll { growth = GrowthRules() }
             }
             freed.remove(event.address)
         }
@@ -147,6 +159,8 @@ struct MemoryRules {
         judgeUnknownRelease(address, process, context)
     }
 
+    /// That it was freed already is known where no allocation was skipped since; that it was never allocated only where
+    /// none was ever.
     private mutating func judgeUnknownRelease(
         _ address: UInt64,
         _ process: ByteView,
@@ -159,7 +173,7 @@ struct MemoryRules {
             else { return }
             let finding = EventContext.Finding(rule: .doubleFree, severity: 0.9)
             context.raise(finding, process: process, "\(place) was released twice")
-        } else if context.isEnabled(.unmatchedFree),
+        } else if knowsAll, context.isEnabled(.unmatchedFree),
             unmatched.fire(at: context.time, cooldown: context.cooldown(.unmatchedFree))
         {
             let finding = EventContext.Finding(rule: .unmatchedFree, severity: 0.2)
@@ -171,6 +185,7 @@ struct MemoryRules {
     func encode(into buffer: inout RawBuffer) {
         growth.encode(into: &buffer)
         buffer.append(byte: isTracked ? 1 : 0)
+        buffer.append(byte: knowsAll ? 1 : 0)
         for alarm in [large, unmatched, double, churn, fragmentation] {
             alarm.encode(into: &buffer)
         }
@@ -182,6 +197,9 @@ struct MemoryRules {
     init(decoding reader: inout StateReader) throws(TraceError) {
         growth = try GrowthRules(decoding: &reader)
         isTracked = try reader.integer(UInt8.self) == 1
+        if reader.version > StateVersion.beforeDialects {
+            knowsAll = try reader.integer(UInt8.self) == 1
+        }
         large = try Alarm(decoding: &reader)
         unmatched = try Alarm(decoding: &reader)
         double = try Alarm(decoding: &reader)

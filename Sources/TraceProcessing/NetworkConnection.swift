@@ -3,22 +3,23 @@ import TraceFiles
 import TraceModel
 import TraceSummaries
 
-/// What passed between two endpoints of one protocol, as the process's agent names them.
+/// What passed between two ends over one protocol, in both directions.
 struct NetworkConnection: ~Copyable {
-    /// How events name a connection; borrowed.
+    /// How events name a connection; borrowed. Which end comes first makes no difference.
     struct Key {
-        let source: ByteView
-        let destination: ByteView
-        let sourcePort: UInt32
-        let destinationPort: UInt32
+        let local: NetworkEnd
+        let remote: NetworkEnd
         /// The protocol's number in `NetworkProtocols`.
         let transport: UInt8
 
         @inline(__always)
         var hash: UInt64 {
-            let ports = UInt64(sourcePort) << 32 | UInt64(destinationPort)
-            let ends = NameHash.of(source) ^ NameHash.mix(NameHash.of(destination) &+ 1)
-            return NameHash.mix(ends ^ NameHash.mix(ports ^ UInt64(transport) << 56 ^ 0x5851_F42D))
+            NameHash.mix((Self.hash(local) &+ Self.hash(remote)) ^ UInt64(transport) << 56)
+        }
+
+        @inline(__always)
+        private static func hash(_ end: NetworkEnd) -> UInt64 {
+            NameHash.mix(NameHash.of(end.address) ^ UInt64(end.port) << 32 ^ 0x5851_F42D)
         }
     }
 
@@ -29,10 +30,11 @@ struct NetworkConnection: ~Copyable {
         var rxBytes: UInt64 = 0
     }
 
-    private let source: OwnedName
-    private let destination: OwnedName
-    let sourcePort: UInt32
-    let destinationPort: UInt32
+    /// The process's end.
+    private let local: OwnedName
+    private let remote: OwnedName
+    private let localPort: UInt32
+    private let remotePort: UInt32
     let transport: UInt8
     private(set) var opened: EpochNanoseconds
     private(set) var lastSeen: EpochNanoseconds
@@ -42,10 +44,10 @@ struct NetworkConnection: ~Copyable {
     private var window = Traffic()
 
     init(_ key: Key, time: EpochNanoseconds) {
-        source = OwnedName(key.source)
-        destination = OwnedName(key.destination)
-        sourcePort = key.sourcePort
-        destinationPort = key.destinationPort
+        local = OwnedName(key.local.address)
+        remote = OwnedName(key.remote.address)
+        localPort = key.local.port
+        remotePort = key.remote.port
         transport = key.transport
         opened = time
         lastSeen = time
@@ -54,19 +56,22 @@ struct NetworkConnection: ~Copyable {
     /// Valid as long as this lives.
     var key: Key {
         Key(
-            source: source.view,
-            destination: destination.view,
-            sourcePort: sourcePort,
-            destinationPort: destinationPort,
+            local: NetworkEnd(address: local.view, port: localPort),
+            remote: NetworkEnd(address: remote.view, port: remotePort),
             transport: transport
         )
     }
 
     @inline(__always)
     borrowing func matches(_ key: Key) -> Bool {
-        sourcePort == key.sourcePort && destinationPort == key.destinationPort
-            && transport == key.transport && source.equals(key.source)
-            && destination.equals(key.destination)
+        transport == key.transport
+            && (isBetween(key.local, key.remote) || isBetween(key.remote, key.local))
+    }
+
+    @inline(__always)
+    private borrowing func isBetween(_ one: NetworkEnd, _ other: NetworkEnd) -> Bool {
+        localPort == one.port && remotePort == other.port && local.equals(one.address)
+            && remote.equals(other.address)
     }
 
     @inline(__always)
@@ -95,9 +100,9 @@ struct NetworkConnection: ~Copyable {
 
     /// Appends `10.0.0.1:40000 -> [fe80::2]:443 TCP`.
     borrowing func appendName(transport: ByteView, to text: inout RawBuffer) {
-        Self.append(source.view, sourcePort, to: &text)
+        Self.append(local.view, localPort, to: &text)
         text.append(" -> ")
-        Self.append(destination.view, destinationPort, to: &text)
+        Self.append(remote.view, remotePort, to: &text)
         guard !transport.isEmpty else { return }
         text.append(" ")
         text.append(transport.buffer)
@@ -115,8 +120,8 @@ struct NetworkConnection: ~Copyable {
     // MARK: State
 
     borrowing func encode(into buffer: inout RawBuffer) {
-        buffer.append(integer: sourcePort)
-        buffer.append(integer: destinationPort)
+        buffer.append(integer: localPort)
+        buffer.append(integer: remotePort)
         buffer.append(integer: transport)
         buffer.append(integer: opened)
         buffer.append(integer: lastSeen)
@@ -125,13 +130,13 @@ struct NetworkConnection: ~Copyable {
         for count in [window.events, window.txBytes, window.rxBytes] {
             buffer.append(integer: count)
         }
-        source.encode(into: &buffer)
-        destination.encode(into: &buffer)
+        local.encode(into: &buffer)
+        remote.encode(into: &buffer)
     }
 
     init(decoding reader: inout StateReader) throws(TraceError) {
-        let sourcePort = try reader.integer(UInt32.self)
-        let destinationPort = try reader.integer(UInt32.self)
+        let localPort = try reader.integer(UInt32.self)
+        let remotePort = try reader.integer(UInt32.self)
         let transport = try reader.integer(UInt8.self)
         let opened = try reader.integer(Int64.self)
         let lastSeen = try reader.integer(Int64.self)
@@ -142,16 +147,12 @@ struct NetworkConnection: ~Copyable {
             txBytes: try reader.integer(UInt64.self),
             rxBytes: try reader.integer(UInt64.self)
         )
-        let sourceCount = Int(try reader.integer(UInt32.self))
-        let source = ByteView(try reader.bytes(sourceCount))
-        let destinationCount = Int(try reader.integer(UInt32.self))
-        let destination = ByteView(try reader.bytes(destinationCount))
+        let local = ByteView(try reader.counted())
+        let remote = ByteView(try reader.counted())
         self.init(
             Key(
-                source: source,
-                destination: destination,
-                sourcePort: sourcePort,
-                destinationPort: destinationPort,
+                local: NetworkEnd(address: local, port: localPort),
+                remote: NetworkEnd(address: remote, port: remotePort),
                 transport: transport
             ),
             time: opened

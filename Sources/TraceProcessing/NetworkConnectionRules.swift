@@ -1,7 +1,6 @@
 import AnomalyRules
 import SystemIO
 import TraceModel
-import TraceWire
 
 /// Judges the connections that a process opens: how many in a second, and to how many hosts and ports.
 struct NetworkConnectionRules {
@@ -16,9 +15,10 @@ struct NetworkConnectionRules {
 
     init() {}
 
-    /// Judges a connection that was not known. `isServer`: the process listens on its source port.
+    /// Judges a connection that was not known. `isServer`: the process listens on its port.
     mutating func judge(
-        _ event: NetworkEvent,
+        from local: NetworkEnd,
+        to remote: NetworkEnd,
         isServer: Bool,
         of process: ByteView,
         _ context: EventContext
@@ -27,10 +27,9 @@ struct NetworkConnectionRules {
         judgeChurn(process, context)
         // What goes from a low port to a client's is an answer: many clients are no scan.
         let isAnswer =
-            event.sourcePort != 0 && event.sourcePort < Self.clientPortMin
-            && event.sourcePort < event.destinationPort
+            local.port != 0 && local.port < Self.clientPortMin && local.port < remote.port
         if isServer || isAnswer { return }
-        judgeScans(event, process, context)
+        judgeScans(of: remote, process, context)
     }
 
     private mutating func judgeChurn(_ process: ByteView, _ context: EventContext) {
@@ -51,12 +50,12 @@ struct NetworkConnectionRules {
     }
 
     private mutating func judgeScans(
-        _ event: NetworkEvent,
+        of remote: NetworkEnd,
         _ process: ByteView,
         _ context: EventContext
     ) {
-        let host = NameHash.of(event.destinationAddress.cut(at: Limits.addressBytesMax))
-        let port = UInt64(event.destinationPort)
+        let host = NameHash.of(remote.address)
+        let port = UInt64(remote.port)
         if context.isEnabled(.hostScan) {
             let limit = context.threshold(.hostScanHosts)
             let count = hosts.observe(
@@ -83,7 +82,7 @@ struct NetworkConnectionRules {
                 cooldown: context.cooldown(.portScan)
             )
             if let count {
-                let words = "\(count) ports of \(event.destinationAddress.string)"
+                let words = "\(count) ports of \(remote.address.string)"
                 context.raise(.above(.portScan, Double(count), limit), process: process, words)
             }
         }

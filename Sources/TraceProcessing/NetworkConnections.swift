@@ -58,8 +58,8 @@ struct NetworkConnections: ~Copyable {
     @inline(__always)
     func prefetchEnds(_ position: Int) {
         let key = connections[position].pointee.key
-        if let start = key.source.start { prefetch(start) }
-        if let start = key.destination.start { prefetch(start) }
+        if let start = key.local.address.start { prefetch(start) }
+        if let start = key.remote.address.start { prefetch(start) }
     }
 
     // MARK: Connections

@@ -21,9 +21,9 @@ struct NetworkModel: ProcessModel, ~Copyable {
     private(set) var connections = NetworkConnections()
     private(set) var listening = NetworkPorts()
     private(set) var protocols = NetworkProtocols()
-    private var bytes = NetworkCounters()
-    private var packets = NetworkCounters()
-    /// As last told.
+    private var normaliser = NetworkNormaliser()
+    private var rates = NetworkRates()
+    /// As last told; where the agent doesn't know, those that are known here.
     private var activeConnections: UInt32 = 0
     private var rules = NetworkRules()
 
@@ -41,7 +41,19 @@ struct NetworkModel: ProcessModel, ~Copyable {
             guard event.pointee.destinationPort != 0,
                 let number = protocols.known(event.pointee.transport)
             else { return 0 }
-            return connections.prefetchIndex(key(of: event.pointee, UInt8(number)))
+            return connections.prefetchIndex(
+                NetworkConnection.Key(
+                    local: NetworkEnd(
+                        address: event.pointee.sourceAddress,
+                        port: event.pointee.sourcePort
+                    ),
+                    remote: NetworkEnd(
+                        address: event.pointee.destinationAddress,
+                        port: event.pointee.destinationPort
+                    ),
+                    transport: UInt8(number)
+                )
+            )
         }
         if look == 1 { return connections.prefetchPlace(found) }
         guard found >= 0, found < connections.count else { return -1 }
@@ -56,90 +68,89 @@ struct NetworkModel: ProcessModel, ~Copyable {
     mutating func apply(_ event: UnsafePointer<NetworkEvent>, _ context: inout EventContext) {
         let event = event.pointee
         let row = NetworkRow(event, context)
-        observe(event, row.comm.view, &context)
-        note(event, row.transport.view, context)
-        row.write(event, context)
+        let sample = observe(event, row.comm.view, &context)
+        note(event, sample, row.transport.view, context)
+        row.write(event, bytes: normaliser.bytes, context)
         guard event.anomalyCount > 0 else { return }
         context.recordFindings(event.anomalies, process: identity.name.view)
     }
 
-    /// What the agent counts. An event out of order says nothing about that.
+    /// What the agent counts. An event out of order says little about that.
     @inline(__always)
     private mutating func observe(
         _ event: NetworkEvent,
         _ comm: ByteView,
         _ context: inout EventContext
-    ) {
-        let sample = identity.observe(
+    ) -> NetworkNormaliser.Sample {
+        let process = identity.observe(
             comm,
             &context,
-            hasFallingCounter: bytes.fall(toTx: event.txBytes, rx: event.rxBytes)
-                || packets.fall(toTx: event.txPackets, rx: event.rxPackets)
+            hasFallingCounter: normaliser.isFalling(event, context.semantics)
         )
-        if sample.isLate { return }
-        context.activity.pointee.network(connections: event.activeConnections)
-        if !sample.isFirst {
-            context.activity.pointee.network(
-                txBytes: bytes.tx.growth(to: event.txBytes, isRestart: sample.isRestart),
-                rxBytes: bytes.rx.growth(to: event.rxBytes, isRestart: sample.isRestart),
-                txPackets: packets.tx.growth(to: event.txPackets, isRestart: sample.isRestart),
-                rxPackets: packets.rx.growth(to: event.rxPackets, isRestart: sample.isRestart)
-            )
-        }
-        if sample.isRestart { restart(context.activity) }
-        let account = accounts.account(of: sample, comm: comm, identity)
-        bytes.add(
-            tx: event.txBytes,
-            rx: event.rxBytes,
-            at: context.time,
-            to: &account.pointee.bytes
+        if process.isRestart { restart(context.activity) }
+        let sample = normaliser.take(event, process, context)
+        context.activity.pointee.network(
+            txBytes: sample.txBytes.inWindow,
+            rxBytes: sample.rxBytes.inWindow,
+            txPackets: sample.txPackets.inWindow,
+            rxPackets: sample.rxPackets.inWindow
         )
-        packets.add(
-            tx: event.txPackets,
-            rx: event.rxPackets,
-            at: context.time,
-            to: &account.pointee.packets
-        )
-        activeConnections = event.activeConnections
+        let account = accounts.account(of: process, comm: comm, identity)
+        account.pointee.bytes.tx.add(sample.txBytes.counted)
+        account.pointee.bytes.rx.add(sample.rxBytes.counted)
+        account.pointee.packets.tx.add(sample.txPackets.counted)
+        account.pointee.packets.rx.add(sample.rxPackets.counted)
+        if process.isLate { return sample }
+        rates.note(normaliser, at: context.time)
         rules.judge(
             event,
-            bytes: (bytes.tx.last, bytes.rx.last),
-            packetsSent: packets.tx.last,
+            bytes: (normaliser.bytes.tx.total, normaliser.bytes.rx.total),
+            packetsSent: normaliser.packets.tx.total,
             of: identity.name.view,
             context
         )
+        return sample
     }
 
     /// What this event itself tells, late or not.
     @inline(__always)
     private mutating func note(
         _ event: NetworkEvent,
+        _ sample: NetworkNormaliser.Sample,
         _ transport: ByteView,
         _ context: EventContext
     ) {
         context.activity.pointee.transferred(bytes: event.byteCount, isSend: event.isSend)
         let number = protocols.add(event.byteCount, isSend: event.isSend, of: transport)
+        defer {
+            if !sample.isLate {
+                activeConnections = normaliser.activeConnections(
+                    event,
+                    known: connections.count,
+                    context.semantics
+                )
+                context.activity.pointee.network(connections: activeConnections)
+            }
+        }
         guard event.destinationPort != 0 else {
             // Both ports 0: neither a listener nor a connection, as with ICMP.
             if event.sourcePort != 0 { listening.insert(event.sourcePort, context) }
             return
         }
-        let key = key(of: event, number)
+        let key = NetworkConnection.Key(
+            local: sample.local,
+            remote: sample.remote,
+            transport: number
+        )
         guard connections.add(event.byteCount, isSend: event.isSend, of: key, context) else {
             return
         }
-        let isServer = listening.contains(event.sourcePort)
-        rules.judgeConnection(event, isServer: isServer, of: identity.name.view, context)
-    }
-
-    @inline(__always)
-    private func key(of event: NetworkEvent, _ transport: UInt8) -> NetworkConnection.Key {
-        NetworkConnection.Key(
-            source: event.sourceAddress.cut(at: Limits.addressBytesMax),
-            destination: event.destinationAddress.cut(at: Limits.addressBytesMax),
-            sourcePort: event.sourcePort,
-            destinationPort: event.destinationPort,
-            transport: transport
+        rules.judgeConnection(
+            from: sample.local,
+            to: sample.remote,
+            isServer: listening.contains(sample.local.port),
+            of: identity.name.view,
+            context
         )
     }
 
@@ -148,8 +159,7 @@ struct NetworkModel: ProcessModel, ~Copyable {
         connections = NetworkConnections()
         listening = NetworkPorts()
         protocols = NetworkProtocols()
-        bytes.restart()
-        packets.restart()
+        rates = NetworkRates()
         rules = NetworkRules()
     }
 
@@ -180,14 +190,15 @@ struct NetworkModel: ProcessModel, ~Copyable {
     func collect(_ series: inout SeriesWriter) {
         series.add(.networkActiveConnections, Double(activeConnections))
         series.add(.networkListeningPorts, Double(listening.count))
-        series.add(.neutracerNetworkTxBytesRate, bytes.txRate.perSecond)
-        series.add(.neutracerNetworkRxBytesRate, bytes.rxRate.perSecond)
-        series.add(.neutracerNetworkTxPacketsRate, packets.txRate.perSecond)
-        series.add(.neutracerNetworkRxPacketsRate, packets.rxRate.perSecond)
-        series.add(.neutracerNetworkTotalTxBytes, Double(bytes.tx.last))
-        series.add(.neutracerNetworkTotalRxBytes, Double(bytes.rx.last))
-        series.add(.neutracerNetworkTotalTxPackets, Double(packets.tx.last))
-        series.add(.neutracerNetworkTotalRxPackets, Double(packets.rx.last))
+        series.add(.networkBytesSampled, 1, if: normaliser.isSampled)
+        series.add(.neutracerNetworkTxBytesRate, rates.txBytes.perSecond)
+        series.add(.neutracerNetworkRxBytesRate, rates.rxBytes.perSecond)
+        series.add(.neutracerNetworkTxPacketsRate, rates.txPackets.perSecond)
+        series.add(.neutracerNetworkRxPacketsRate, rates.rxPackets.perSecond)
+        series.add(.neutracerNetworkTotalTxBytes, Double(normaliser.bytes.tx.total))
+        series.add(.neutracerNetworkTotalRxBytes, Double(normaliser.bytes.rx.total))
+        series.add(.neutracerNetworkTotalTxPackets, Double(normaliser.packets.tx.total))
+        series.add(.neutracerNetworkTotalRxPackets, Double(normaliser.packets.rx.total))
     }
 
     mutating func collectParts(_ series: inout SeriesWriter, all: Bool) {
@@ -200,8 +211,8 @@ struct NetworkModel: ProcessModel, ~Copyable {
         connections.encode(into: &buffer)
         listening.encode(into: &buffer)
         protocols.encode(into: &buffer)
-        bytes.encode(into: &buffer)
-        packets.encode(into: &buffer)
+        normaliser.encode(into: &buffer)
+        rates.encode(into: &buffer)
         buffer.append(integer: activeConnections)
         rules.encode(into: &buffer)
     }
@@ -212,8 +223,12 @@ struct NetworkModel: ProcessModel, ~Copyable {
         connections = try NetworkConnections(decoding: &reader)
         listening = try NetworkPorts(decoding: &reader)
         protocols = try NetworkProtocols(decoding: &reader)
-        bytes = try NetworkCounters(decoding: &reader)
-        packets = try NetworkCounters(decoding: &reader)
+        if reader.version > StateVersion.beforeDialects {
+            normaliser = try NetworkNormaliser(decoding: &reader)
+            rates = try NetworkRates(decoding: &reader)
+        } else {
+            rates = try NetworkRates(beforeDialects: &reader, &normaliser)
+        }
         activeConnections = try reader.integer(UInt32.self)
         rules = try NetworkRules(decoding: &reader)
     }

@@ -42,14 +42,18 @@ struct NetworkRow {
         }
     }
 
-    /// The event in the trace, its counters there, and its CSV row.
+    /// The event in the trace, what has passed so far as a counter there, and its CSV row.
     @inline(__always)
-    func write(_ event: NetworkEvent, _ context: EventContext) {
+    func write(
+        _ event: NetworkEvent,
+        bytes: NetworkNormaliser.Counters,
+        _ context: EventContext
+    ) {
         let numbers = Numbers(event)
         record(event, numbers, context)
         context.counter("network") {
-            $0.argument("tx_bytes", numbers.txBytes)
-            $0.argument("rx_bytes", numbers.rxBytes)
+            $0.argument("tx_bytes", bytes.tx.total)
+            $0.argument("rx_bytes", bytes.rx.total)
         }
         row(event, numbers, context)
     }

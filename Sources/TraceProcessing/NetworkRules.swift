@@ -34,12 +34,13 @@ struct NetworkRules {
 
     /// Judges a connection that was not known.
     mutating func judgeConnection(
-        _ event: NetworkEvent,
+        from local: NetworkEnd,
+        to remote: NetworkEnd,
         isServer: Bool,
         of process: ByteView,
         _ context: EventContext
     ) {
-        connections.judge(event, isServer: isServer, of: process, context)
+        connections.judge(from: local, to: remote, isServer: isServer, of: process, context)
     }
 
     func encode(into buffer: inout RawBuffer) {

@@ -21,6 +21,8 @@ struct ProcessEntry<Model: ProcessModel & ~Copyable>: ~Copyable {
     /// The window in whose trace the process is named; `.max` for none.
     var namedWindow = UInt64.max
     var threads = ThreadNames()
+    /// What agents call it and its threads.
+    var given = GivenNames()
     /// Of the open window; in a place of its own, as the model writes it while it is being changed itself.
     let activity: UnsafeMutablePointer<WindowActivity>
     /// Whether it changed since the last collection.
@@ -54,6 +56,13 @@ struct ProcessEntry<Model: ProcessModel & ~Copyable>: ~Copyable {
         lastHeard = arrival
         activity = .allocate(capacity: 1)
         activity.initialize(to: WindowActivity())
+    }
+
+    /// What it is called: as its events say, else as agents say beside them; empty where neither does. Valid as long
+    /// as the entry is not changed.
+    var name: ByteView {
+        let own = model.processName()
+        return own.isEmpty ? given.processText.view : own
     }
 
     /// By numbers: comparing hosts would be a call into their module.

@@ -24,6 +24,7 @@ struct SlotTotals: BitwiseCopyable {
     var functionsEvicted: UInt64 = 0
     var allocationsEvicted: UInt64 = 0
     var connectionsEvicted: UInt64 = 0
+    var invalid = InvalidValues()
     var processes: UInt32 = 0
     /// When the slot was last looked through for quiet processes: a tick's arrival.
     var quietCheck = EpochNanoseconds.min
@@ -37,6 +38,7 @@ struct SlotTotals: BitwiseCopyable {
         }
         for index in findings.indices { buffer.append(integer: findings[index]) }
         buffer.append(integer: quietCheck)
+        invalid.encode(into: &buffer)
     }
 
     init() {}
@@ -54,12 +56,15 @@ struct SlotTotals: BitwiseCopyable {
         connectionsEvicted = try reader.integer(UInt64.self)
         for index in findings.indices { findings[index] = try reader.integer(UInt64.self) }
         quietCheck = try reader.integer(Int64.self)
+        if reader.version > StateVersion.beforeDialects {
+            invalid = try InvalidValues(decoding: &reader)
+        }
         isDirty = events > 0
         isFullNeeded = isDirty
     }
 
     /// More series than `collect` adds.
-    static let seriesMax = 48
+    static let seriesMax = 56
 
     /// A group of series.
     func collect(_ series: inout SeriesWriter, of resource: Resource) {
@@ -74,6 +79,7 @@ struct SlotTotals: BitwiseCopyable {
                 [resource.name, "\(rule.name)"]
             )
         }
+        invalid.collect(&series, of: resource)
         add(.nameCut, namesCut, &series)
         add(.invalidUTF8Replaced, utf8Replaced, &series)
         add(.stackFramesCut, framesCut, &series)

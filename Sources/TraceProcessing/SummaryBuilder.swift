@@ -45,7 +45,7 @@ enum SummaryBuilder {
         of entry: ProcessTable<Model>.Entry,
         host: String
     ) -> SummaryOwner {
-        let name = entry.pointee.model.processName().cut(at: Limits.summaryNameBytesMax)
+        let name = entry.pointee.name.cut(at: Limits.summaryNameBytesMax)
         return SummaryOwner(
             host: Array(host.utf8),
             pid: entry.pointee.pid,

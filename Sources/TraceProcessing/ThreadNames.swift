@@ -10,11 +10,24 @@ struct ThreadNames {
 
     init() {}
 
-    /// Names the event's thread once a window: the process's name, or `tid-<n>` where it has none.
+    /// Names the event's thread once a window: its own name where agents have given it one, else the process's, or
+    /// `tid-<n>` where that has none.
     @inline(__always)
-    mutating func note(_ context: EventContext, window: UInt64, name: ByteView) {
+    mutating func note(
+        _ context: EventContext,
+        window: UInt64,
+        name: ByteView,
+        given: borrowing GivenNames
+    ) {
         if self.window == window, last == context.tid { return }
-        add(context, window: window, name: name)
+        given.withName(ofThread: context.tid) {
+            add(context, window: window, name: $0.isEmpty ? name : $0)
+        }
+    }
+
+    /// Whether the thread has been named in this window's trace.
+    func isNamed(_ tid: UInt32, window: UInt64) -> Bool {
+        self.window == window && named.contains(tid)
     }
 
     private mutating func add(_ context: EventContext, window: UInt64, name: ByteView) {

@@ -59,10 +59,13 @@ extension WindowActivity {
     }
 
     @inline(__always)
-    mutating func allocated(bytes: UInt64) {
-        process.add(bytes, to: 6)
-        process.raise(7, to: bytes)
-    }
+    mutating func allocated(bytes: UInt64) { process.add(bytes, to: 6) }
+
+    @inline(__always)
+    mutating func allocated(atOnce bytes: UInt64) { process.raise(7, to: bytes) }
+
+    @inline(__always)
+    mutating func freed(bytes: UInt64) {}
 
     // MARK: Network
 

@@ -26,6 +26,8 @@ struct Handover {
     ) throws {
         try FileSystem.createDirectory(Self.directory)
         var body = MirroredFile.newBody(capacity: 64 << 10)
+        body.append(integer: Self.versionMark)
+        body.append(integer: StateVersion.current)
         body.append(integer: UInt16(slots.count))
         for slot in slots { body.append(byte: slot) }
         for slot in slots { processor.saveState(slot: slot, into: &body) }
@@ -71,8 +73,18 @@ struct Handover {
         return true
     }
 
+    /// Stands before the version of the state. Files of 0.1.0 begin with the number of slots, which is less.
+    private static let versionMark = UInt16.max
+
+    /// The slots that a file holds, at its begin; from here on `reader` knows the state's version.
     private static func slots(from reader: inout StateReader) throws -> [UInt8] {
-        try (0..<(try reader.integer(UInt16.self))).map { _ in try reader.integer(UInt8.self) }
+        var count = try reader.integer(UInt16.self)
+        reader.version = StateVersion.beforeDialects
+        if count == versionMark {
+            reader.version = try reader.integer(UInt32.self)
+            count = try reader.integer(UInt16.self)
+        }
+        return try (0..<count).map { _ in try reader.integer(UInt8.self) }
     }
 
     /// Removes files that `worker` has taken in long ago, and that an old owner that repeated itself has written

@@ -18,7 +18,7 @@ import TraceProcessing
 
 /// What a worker needs to go on from where it was.
 struct WorkerCheckpoint {
-    private static let version: UInt32 = 6
+    private static let version = StateVersion.current
     private static let versionBeforePacking: UInt32 = 5
     private static let versionBeforeRenewal: UInt32 = 4
 
@@ -96,7 +96,8 @@ struct WorkerCheckpoint {
             switch version {
             case CheckpointPosition.blankVersion:
                 return try blank(from: &reader, processor)
-            case versionBeforeRenewal, versionBeforePacking, Self.version:
+            case versionBeforeRenewal, versionBeforePacking, StateVersion.beforeDialects, Self.version:
+                reader.version = max(version, StateVersion.beforeDialects)
                 var checkpoint = try state(from: &reader, processor, damaged: damaged(worker))
                 if version > versionBeforeRenewal {
                     checkpoint.renewed = try reader.integer(UInt64.self)

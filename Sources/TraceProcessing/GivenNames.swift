@@ -1,0 +1,58 @@
+import SystemIO
+import TraceFiles
+import TraceModel
+
+/// What agents call a process and its threads, beside its events. The last name given stays. Bounded: beyond
+/// `Limits.threadsPerProcessMax` further threads get no name.
+struct GivenNames: ~Copyable {
+    private var process = OwnedName(.empty)
+    private var threads: [UInt32: [UInt8]] = [:]
+    /// Where viewers put the process; 0 for nowhere in particular.
+    private(set) var sortIndex: Int32 = 0
+
+    init() {}
+
+    /// The process's name, cut; valid until another one is given.
+    var processText: EventText { EventText(process.view, isPlain: process.isPlain) }
+
+    /// Whether the name is another one than before.
+    mutating func name(process name: ByteView, sortIndex: Int32) -> Bool {
+        if sortIndex != 0 { self.sortIndex = sortIndex }
+        let name = name.cut(at: Limits.nameBytesMax)
+        guard !name.isEmpty, !process.equals(name) else { return false }
+        process = OwnedName(name)
+        return true
+    }
+
+    mutating func name(thread tid: UInt32, _ name: ByteView) {
+        guard !name.isEmpty,
+            threads[tid] != nil || threads.count < Limits.threadsPerProcessMax
+        else { return }
+        threads[tid] = Array(name.cut(at: Limits.nameBytesMax).buffer)
+    }
+
+    /// Lends the thread's name; empty where it has none.
+    borrowing func withName(ofThread tid: UInt32, _ body: (ByteView) -> Void) {
+        guard !threads.isEmpty, let name = threads[tid] else { return body(.empty) }
+        name.withUnsafeBytes { body(ByteView($0)) }
+    }
+
+    borrowing func encode(into buffer: inout RawBuffer) {
+        process.encode(into: &buffer)
+        buffer.append(integer: sortIndex)
+        buffer.append(integer: UInt32(threads.count))
+        for (tid, name) in threads.sorted(by: { $0.key < $1.key }) {
+            buffer.append(integer: tid)
+            buffer.append(counted: name)
+        }
+    }
+
+    init(decoding reader: inout StateReader) throws(TraceError) {
+        process = try OwnedName(decoding: &reader)
+        sortIndex = try reader.integer(Int32.self)
+        for _ in 0..<(try reader.integer(UInt32.self)) {
+            let tid = try reader.integer(UInt32.self)
+            threads[tid] = Array(try reader.counted())
+        }
+    }
+}

@@ -1,0 +1,50 @@
+import SystemIO
+import TraceMetrics
+import TraceModel
+
+/// Values of agents that can't be what they claim, by field: left out of sums, and counted.
+struct InvalidValues: BitwiseCopyable {
+    /// Fields whose differences may have wrapped below zero. Raw values stand in stored state.
+    enum Field: Int, CaseIterable {
+        case totalAllocations, totalFrees, currentMemory, txBytes, rxBytes, readBytes, writeBytes
+
+        /// The field's name in the proto file.
+        var name: String {
+            switch self {
+            case .totalAllocations: "total_allocs"
+            case .totalFrees: "total_frees"
+            case .currentMemory: "current_memory"
+            case .txBytes: "tx_bytes"
+            case .rxBytes: "rx_bytes"
+            case .readBytes: "read_bytes"
+            case .writeBytes: "write_bytes"
+            }
+        }
+    }
+
+    private var counts = InlineArray<7, UInt64>(repeating: 0)
+
+    init() {}
+
+    mutating func count(_ field: Field) { counts[field.rawValue] += 1 }
+
+    func collect(_ series: inout SeriesWriter, of resource: Resource) {
+        for field in Field.allCases {
+            let count = counts[field.rawValue]
+            series.add(
+                .valuesInvalidTotal,
+                Double(count),
+                if: count > 0,
+                [resource.name, field.name]
+            )
+        }
+    }
+
+    func encode(into buffer: inout RawBuffer) {
+        for index in counts.indices { buffer.append(varint: counts[index]) }
+    }
+
+    init(decoding reader: inout StateReader) throws(TraceError) {
+        for index in counts.indices { counts[index] = try reader.varint() }
+    }
+}

@@ -1,0 +1,70 @@
+import SystemIO
+import TraceModel
+
+/// What a NEUTRACER agent counts of each thread of a process. Bounded: threads beyond `countMax` share the last place.
+struct NetworkThreads: ~Copyable {
+    struct Thread: BitwiseCopyable {
+        let tid: UInt32
+        var txPackets: UInt64 = 0
+        var rxPackets: UInt64 = 0
+        /// The agent's counter of the thread as it stood at its last event, as far as differences tell.
+        var txBytes: UInt64 = 0
+        var rxBytes: UInt64 = 0
+    }
+
+    static var countMax: Int { 4_096 }
+
+    private var threads: [Thread] = []
+    private var index = IndexTable(capacity: 0)
+
+    var count: Int { threads.count }
+
+    init() {}
+
+    /// The thread's position, a new one where it is not known.
+    @inline(__always)
+    mutating func position(of tid: UInt32) -> Int {
+        let hash = NameHash.mix(UInt64(tid))
+        let threads = threads
+        if let known = index.find(hash, { threads[$0].tid == tid }) { return known }
+        guard threads.count < Self.countMax else { return threads.count - 1 }
+        append(Thread(tid: tid))
+        return threads.count
+    }
+
+    private mutating func append(_ thread: Thread) {
+        index.insert(NameHash.mix(UInt64(thread.tid)), position: threads.count)
+        threads.append(thread)
+    }
+
+    subscript(position: Int) -> Thread {
+        get { threads[position] }
+        set { threads[position] = newValue }
+    }
+
+    /// The agent counts anew from 0.
+    mutating func beginAnew() {
+        for position in threads.indices { threads[position] = Thread(tid: threads[position].tid) }
+    }
+
+    borrowing func encode(into buffer: inout RawBuffer) {
+        buffer.append(integer: UInt32(threads.count))
+        for thread in threads {
+            buffer.append(integer: thread.tid)
+            for count in [thread.txPackets, thread.rxPackets, thread.txBytes, thread.rxBytes] {
+                buffer.append(varint: count)
+            }
+        }
+    }
+
+    init(decoding reader: inout StateReader) throws(TraceError) {
+        for _ in 0..<(try reader.integer(UInt32.self)) {
+            var thread = Thread(tid: try reader.integer(UInt32.self))
+            thread.txPackets = try reader.varint()
+            thread.rxPackets = try reader.varint()
+            thread.txBytes = try reader.varint()
+            thread.rxBytes = try reader.varint()
+            append(thread)
+        }
+    }
+}
