@@ -8,17 +8,18 @@ package struct SpikeWatch: BitwiseCopyable {
 
     package init() {}
 
-    /// The score of a value worth telling, nil for any other one. Values up to `floor` are none.
+    /// The score of a value worth telling, nil for any other one. Values up to `floor` are none; it is
+    /// asked for only where the score is high enough.
     package mutating func observe(
         _ value: Double,
         limit: Double,
         samplesMin: Double,
-        floor: Double = -.infinity,
+        floor: @autoclosure () -> Double = -.infinity,
         at time: Int64,
         cooldown: Int64
     ) -> Double? {
         let score = usual.observe(value, limit: limit, samplesMin: samplesMin)
-        guard let score, score >= limit, value > floor, alarm.fire(at: time, cooldown: cooldown)
+        guard let score, score >= limit, value > floor(), alarm.fire(at: time, cooldown: cooldown)
         else { return nil }
         return score
     }

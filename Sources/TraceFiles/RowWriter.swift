@@ -98,6 +98,19 @@ package struct RowWriter {
         advance(3)
     }
 
+    /// Microseconds with three decimals, whatever they are.
+    @inlinable
+    @inline(__always)
+    package mutating func appendMicroseconds(withDecimals ns: Int64) {
+        if ns < 0 { append(byte: UInt8(ascii: "-")) }
+        let magnitude = ns.magnitude
+        let whole = magnitude / 1_000
+        appendDecimal(whole)
+        append(byte: UInt8(ascii: "."))
+        DecimalText.writeThree(magnitude &- whole &* 1_000, at: at)
+        advance(3)
+    }
+
     @inlinable
     @inline(__always)
     package mutating func appendHex(_ value: UInt64) {

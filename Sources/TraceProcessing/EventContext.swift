@@ -12,8 +12,8 @@ struct EventContext {
     let host: HostID
     private(set) var pid: UInt32
     private(set) var tid: UInt32
-    /// When it happened, for state and rules: never later than `arrival`, so that one stamp far ahead does not
-    /// make everything after it look late.
+    /// When it happened, for state and rules: the time of arrival where the stamp is far ahead of that, so that one stamp
+    /// in the future does not make everything after it look late.
     private(set) var time: EpochNanoseconds
     /// When it happened, as it says itself: for rows, and for how long a call took.
     private(set) var stamp: EpochNanoseconds
@@ -59,7 +59,7 @@ struct EventContext {
         self.host = host
         self.pid = pid
         self.tid = tid
-        time = min(stamp, arrival)
+        time = Self.time(of: stamp, arrival: arrival)
         self.stamp = stamp
         self.arrival = arrival
         self.semantics = semantics
@@ -92,7 +92,7 @@ struct EventContext {
         self.tid = tid
         texts.set(pid: pidText)
         texts.set(tid: tid == pid ? pidText : NumberText(UInt64(tid)))
-        time = min(stamp, arrival)
+        time = Self.time(of: stamp, arrival: arrival)
         self.stamp = stamp
         self.totals = totals
         self.activity = activity
@@ -102,17 +102,27 @@ struct EventContext {
         isRenamed = false
     }
 
+    @inline(__always)
+    private static func time(
+        of stamp: EpochNanoseconds,
+        arrival: EpochNanoseconds
+    ) -> EpochNanoseconds {
+        stamp <= arrival &+ Limits.stampAheadNanosecondsMax ? stamp : arrival
+    }
+
     /// Another thread's turn, also for other contexts of the processor: they share `texts`.
     mutating func move(toThread tid: UInt32) {
         self.tid = tid
         texts.set(tid: NumberText(UInt64(tid)))
     }
 
-    /// Another moment of the same process and thread, for a row that had to wait: `clock` writes its text.
-    mutating func move(toStamp stamp: EpochNanoseconds, _ clock: inout ReadableClock) {
+    /// Another moment of the same process, and the thread, of a row that had to wait; also for other contexts of the
+    /// processor, as they share `texts`.
+    mutating func move(to stamp: EpochNanoseconds, thread tid: UInt32) {
         self.stamp = stamp
-        time = min(stamp, arrival)
-        texts.set(stamp, &clock)
+        time = Self.time(of: stamp, arrival: arrival)
+        if stamp != texts.time { texts.set(stamp) }
+        move(toThread: tid)
     }
 
     /// The process goes by this name from here on: it may be one that other rules hold for.
@@ -157,6 +167,19 @@ struct EventContext {
         texts.appendPID(to: &text)
         text.append(byte: UInt8(ascii: ","))
         return text
+    }
+
+    /// Ends a slice of the thread whose exit did not come: viewers would leave it open. No event stands for it, so it
+    /// has no category.
+    func closeSlice(name: EventText, cookie: Int64) {
+        var text = beginEvent()
+        text.append("\"tid\":")
+        texts.appendTID(to: &text)
+        text.append(",\"ph\":\"E\",\"name\":")
+        text.appendJSONString(name)
+        text.append(",\"args\":{")
+        text.argument("cookie", cookie)
+        endEvent(text)
     }
 
     /// Closes the arguments and the event, and ends the row.

@@ -15,8 +15,7 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
     @exclusivity(unchecked) private var table = ProcessTable<Model>()
     @exclusivity(unchecked) private var buffer = EventBuffer<Model.Event>()
     @exclusivity(unchecked) private var parser: TimestampParser
-    @exclusivity(unchecked) private var clock: ReadableClock
-    private let texts = EventTexts.allocate()
+    private let texts: EventTexts
     private let totals = UnsafeMutablePointer<SlotTotals>.allocate(capacity: Slot.count)
     /// Processes that changed since they were last collected, by slot.
     @exclusivity(unchecked) private var dirty = [[ProcessTable<Model>.Entry]](
@@ -44,7 +43,7 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
         resource = Model.Event.resource
         self.files = files
         parser = TimestampParser(zone: zone)
-        clock = ReadableClock(zone: zone)
+        texts = EventTexts.allocate(zone: zone)
         totals.initialize(repeating: SlotTotals(), count: Slot.count)
     }
 
@@ -143,8 +142,10 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
             given: entry.pointee.given
         )
         entry.pointee.lastHeard = traces.arrival
-        if context.time >= entry.pointee.lastTime {
-            entry.pointee.lastTime = context.time
+        // The process's clock can't show more than ours did.
+        let clock = min(context.time, traces.arrival)
+        if clock >= entry.pointee.lastTime {
+            entry.pointee.lastTime = clock
             entry.pointee.lastArrival = traces.arrival
         }
         if !entry.pointee.isDirty { beginChanges(entry) }
@@ -158,7 +159,7 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
         arrival: EpochNanoseconds,
         semantics: Semantics = .cumulative
     ) -> EventContext {
-        texts.set(stamp, &clock)
+        texts.set(stamp)
         return EventContext(
             files: files,
             totals: totals + Int(entry.pointee.slot),
@@ -185,7 +186,7 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
         stamp: EpochNanoseconds,
         found: Int
     ) {
-        if stamp != texts.time { texts.set(stamp, &clock) }
+        if stamp != texts.time { texts.set(stamp) }
         context.move(
             to: entry.pointee.pid,
             pidText: entry.pointee.pidText,
@@ -266,6 +267,7 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
 
     /// Takes processes out of the table, and their series out of what is shown.
     private func forget(_ gone: Set<ProcessTable<Model>.Entry>) {
+        for entry in gone { writeWaiting(entry) }
         let inOrder = gone.sorted { left, right in
             if left.pointee.slot != right.pointee.slot {
                 return left.pointee.slot < right.pointee.slot
@@ -410,7 +412,7 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
         where totals[slot].processes > 0 && totals[slot].quietCheck <= arrival &- interval {
             totals[slot].quietCheck = arrival
             for entry in table.entries(of: UInt8(slot)) where entry.pointee.lastHeard < limit {
-                if entry.pointee.model.needsTicks {
+                if entry.pointee.model.staysWhenQuiet {
                     expire(entry)
                 } else {
                     gone.insert(entry)
@@ -456,7 +458,20 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
     }
 
     func finalize(stem: String, nextWindow: UInt64) throws -> [ClosedFile] {
-        try files.closeWindow(stem: stem, nextWindow: nextWindow)
+        for entry in table.entries { writeWaiting(entry) }
+        return try files.closeWindow(stem: stem, nextWindow: nextWindow)
+    }
+
+    /// Rows that wait for what else comes of the process have to be written now.
+    private func writeWaiting(_ entry: ProcessTable<Model>.Entry) {
+        guard entry.pointee.model.hasRowsWaiting else { return }
+        let context = context(
+            of: entry,
+            tid: entry.pointee.pid,
+            stamp: entry.pointee.lastTime,
+            arrival: entry.pointee.lastArrival
+        )
+        entry.pointee.model.windowEnds(context)
     }
 
     func takeSummary() -> [UInt8] {

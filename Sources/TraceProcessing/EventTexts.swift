@@ -21,15 +21,22 @@ struct EventTexts {
     }
 
     private let content: UnsafeMutablePointer<Content>
+    private let clock: UnsafeMutablePointer<ReadableClock>
 
     /// Owned by the caller.
-    static func allocate() -> EventTexts {
+    static func allocate(zone: TimeZoneRules) -> EventTexts {
         let content = UnsafeMutablePointer<Content>.allocate(capacity: 1)
         content.initialize(to: Content())
-        return EventTexts(content: content)
+        let clock = UnsafeMutablePointer<ReadableClock>.allocate(capacity: 1)
+        clock.initialize(to: ReadableClock(zone: zone))
+        return EventTexts(content: content, clock: clock)
     }
 
-    func deallocate() { content.deallocate() }
+    func deallocate() {
+        content.deallocate()
+        clock.deinitialize(count: 1)
+        clock.deallocate()
+    }
 
     @inline(__always)
     func set(pid: NumberText) { content.pointee.pid = pid }
@@ -47,8 +54,8 @@ struct EventTexts {
     @inline(__always)
     var time: EpochNanoseconds { content.pointee.time }
 
-    func set(_ time: EpochNanoseconds, _ clock: inout ReadableClock) {
-        clock.write(time, to: readableBytes)
+    func set(_ time: EpochNanoseconds) {
+        clock.pointee.write(time, to: readableBytes)
         content.pointee.time = time
         // Before the second second of 1970 there are too few digits.
         guard time >= 1_000_000_000 else {

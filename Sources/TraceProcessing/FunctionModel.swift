@@ -11,11 +11,14 @@ struct FunctionModel: ProcessModel, ~Copyable {
     typealias Event = FunctionEvent
 
     static var csvHeader: StaticString {
-        "Timestamp,PID,Cookie,Call Count,AVG Duration(us),TID,Function,Duration(us),Slow,host,Timestamp(ns)"
+        "Timestamp,PID,Cookie,Call Count,AVG Duration(us),TID,Function,Duration(us),Slow,Process,host,Timestamp(ns)"
     }
 
     private var functions = FunctionTable()
     private var threads = OpenCalls()
+    private var sampled = SampledCalls()
+    /// The least difference between two time stamps, as far as those that came tell.
+    private var resolution: Int64 = 1_000_000_000
 
     init() {}
 
@@ -43,9 +46,13 @@ struct FunctionModel: ProcessModel, ~Copyable {
     }
 
     mutating func apply(_ event: UnsafePointer<FunctionEvent>, _ context: inout EventContext) {
-        let name = context.cut(event.pointee.functionName)
+        let name = FunctionNormaliser.name(of: event, context)
         let (function, isPlain) = functions.position(of: name, context)
         let row = FunctionRow(event, name: EventText(name, isPlain: isPlain))
+        if FunctionNormaliser.isSampled(context) {
+            context.activity.pointee.called(functions.count(function, event))
+            return applySampled(event, row, function: function, context)
+        }
         if event.pointee.eventType == 1 {
             exit(event, row, function: function, &context)
         } else {
@@ -53,6 +60,8 @@ struct FunctionModel: ProcessModel, ~Copyable {
         }
         functions.touch(function, event)
     }
+
+    // MARK: Every event comes
 
     // The context by reference, as in `exit`: of a value the compiler would make a copy for each.
     @inline(__always)
@@ -63,12 +72,12 @@ struct FunctionModel: ProcessModel, ~Copyable {
         _ context: inout EventContext
     ) {
         functions.entered(function)
-        context.activity.pointee.entered()
+        context.activity.pointee.called(1)
         let isSlice = threads.push(
             OpenCalls.Call(
                 cookie: event.pointee.cookie,
                 function: UInt32(function),
-                began: context.time
+                began: context.stamp
             ),
             tid: context.tid,
             context.totals
@@ -89,40 +98,173 @@ struct FunctionModel: ProcessModel, ~Copyable {
         function: Int,
         _ context: inout EventContext
     ) {
-        let call = threads.pop(
+        let ended = threads.pop(
             cookie: event.pointee.cookie,
             function: UInt32(function),
-            tid: context.tid
-        )
-        let duration = call.map { max(context.time - $0.began, 0) }
-        let isInstant = call?.isInstant ?? false
+            tid: context.tid,
+            at: context.stamp
+        ) {
+            context.closeSlice(name: functions.text(of: Int($0.function)), cookie: $0.cookie)
+        }
+        let isInstant = ended?.call.isInstant ?? false
         row.writeEvent(
             isInstant ? .instant : .end,
-            duration: duration,
+            duration: ended?.nanoseconds,
             eventType: isInstant ? event.pointee.eventType : nil,
             context
         )
-        guard let duration else {
-            return functions.unmatched(function)
+        guard let ended, isPossible(from: ended.call.began, context) else {
+            functions.unmatched(function)
+            return row.writeExit(duration: ended?.nanoseconds, isSlow: false, context)
         }
-        let isSlow = Double(duration) / 1e6 > context.threshold(.slowCallMilliseconds)
-        context.activity.pointee.completed(nanoseconds: UInt64(duration), isSlow: isSlow)
-        functions.completed(function, nanoseconds: duration, isSlow: isSlow)
-        row.writeCall(duration: duration, isSlow: isSlow, context)
-        functions.judge(function, nanoseconds: duration, isSlow: isSlow, context)
+        if ended.isOutermost {
+            context.activity.pointee.wasOpen(nanoseconds: UInt64(ended.nanoseconds))
+        }
+        complete(
+            row,
+            function: function,
+            nanoseconds: ended.nanoseconds,
+            selfNanoseconds: ended.selfNanoseconds,
+            context
+        )
     }
 
-    var needsTicks: Bool { threads.openCount > 0 }
+    // MARK: Some events come
+
+    private mutating func applySampled(
+        _ event: UnsafePointer<FunctionEvent>,
+        _ row: FunctionRow,
+        function: Int,
+        _ context: EventContext
+    ) {
+        let isExit = event.pointee.eventType == 1
+        let record = SampledCalls.Record(
+            cookie: event.pointee.cookie,
+            callCount: event.pointee.callCount,
+            averageMicroseconds: event.pointee.averageDurationMicroseconds,
+            time: context.stamp,
+            function: UInt32(function),
+            tid: context.tid,
+            eventType: event.pointee.eventType,
+            kind: isExit ? .instant : .open
+        )
+        if isExit {
+            exitSampled(sampled.exit(record), row, function: function, context)
+        } else {
+            sampled.enter(record, context.totals)
+        }
+        context.activity.pointee.wasOpen(nanoseconds: sampled.takeSettled())
+        writeReady(context)
+    }
+
+    private mutating func exitSampled(
+        _ call: SampledCalls.Call?,
+        _ row: FunctionRow,
+        function: Int,
+        _ context: EventContext
+    ) {
+        guard let call, isPossible(from: call.began, context) else {
+            functions.unmatched(function)
+            return row.writeExit(duration: call?.nanoseconds, isSlow: false, context)
+        }
+        complete(
+            row,
+            function: function,
+            nanoseconds: call.nanoseconds,
+            selfNanoseconds: call.selfNanoseconds,
+            context
+        )
+    }
+
+    /// Writes the events that need not wait any more, in their order.
+    private mutating func writeReady(_ context: EventContext) {
+        guard sampled.ready.count > 0 else { return }
+        var context = context
+        let (stamp, tid) = (context.stamp, context.tid)
+        for record in sampled.ready.elements {
+            context.move(to: record.time, thread: record.tid)
+            write(record, context)
+        }
+        sampled.removeReady()
+        // Texts are the processor's, whose event this is.
+        context.move(to: stamp, thread: tid)
+    }
+
+    private func write(_ record: SampledCalls.Record, _ context: EventContext) {
+        let name = functions.text(of: Int(record.function))
+        if record.kind == .begin, record.isShown {
+            return Self.writeContinued(record.cookie, name, tid: record.tid, at: record.time, context)
+        }
+        let row = FunctionRow(record, name: name)
+        switch record.kind {
+        case .begin: row.writeEvent(.begin, duration: nil, eventType: nil, context)
+        case .end:
+            row.writeEvent(.end, duration: record.nanoseconds, eventType: nil, context)
+        case .instant, .open:
+            row.writeEvent(.instant, duration: nil, eventType: record.eventType, context)
+        }
+    }
+
+    var hasRowsWaiting: Bool { sampled.unshownCount > 0 }
+
+    mutating func windowEnds(_ context: EventContext) {
+        sampled.showAll()
+        writeReady(context)
+    }
+
+    // MARK: Calls
+
+    /// A call of which entry and exit came.
+    @inline(__always)
+    private mutating func complete(
+        _ row: FunctionRow,
+        function: Int,
+        nanoseconds: Int64,
+        selfNanoseconds: Int64,
+        _ context: EventContext
+    ) {
+        while context.stamp % resolution != 0 { resolution /= 10 }
+        let isSlow = Double(nanoseconds) / 1e6 > context.threshold(.slowCallMilliseconds)
+        if isSlow { context.activity.pointee.calledSlowly() }
+        functions.completed(
+            function,
+            nanoseconds: nanoseconds,
+            selfNanoseconds: selfNanoseconds,
+            isSlow: isSlow
+        )
+        row.writeExit(duration: nanoseconds, isSlow: isSlow, context)
+        functions.judge(
+            function,
+            nanoseconds: nanoseconds,
+            resolution: resolution,
+            isSlow: isSlow,
+            context
+        )
+    }
+
+    /// Whether a call that began then can have ended at the event's time: one that began before its end came can't
+    /// have ended much later than that, however far ahead the exit's time stamp is.
+    @inline(__always)
+    private func isPossible(from began: EpochNanoseconds, _ context: EventContext) -> Bool {
+        context.stamp <= context.arrival || began > context.arrival
+            || context.stamp &- context.arrival <= Limits.clockAheadNanosecondsMax
+    }
+
+    var needsTicks: Bool { threads.openCount > 0 || sampled.openCount > 0 }
+
+    var staysWhenQuiet: Bool { threads.openCount > 0 }
 
     mutating func tick(_ context: EventContext) -> Bool {
         guard context.isEnabled(.stuckCall) else { return false }
         let seconds = context.threshold(.stuckCallSeconds)
-        let stuck = threads.takeStuck(until: context.time &- Int64(seconds * 1e9))
-        for (tid, call) in stuck {
+        let limit = context.time &- Int64(seconds * 1e9)
+        let stuck =
+            threads.takeStuck(until: limit).map { ($0.tid, $0.call.function, $0.call.began) }
+            + sampled.takeStuck(until: limit).map { ($0.tid, $0.function, $0.time) }
+        for (tid, function, began) in stuck {
             var context = context
             context.move(toThread: tid)
-            let nanoseconds = context.time &- call.began
-            functions.judgeOpen(Int(call.function), nanoseconds: nanoseconds, context)
+            functions.judgeOpen(Int(function), nanoseconds: context.time &- began, context)
         }
         return !stuck.isEmpty
     }
@@ -131,16 +273,23 @@ struct FunctionModel: ProcessModel, ~Copyable {
     mutating func windowBegins(_ context: inout EventContext) {
         let context = context
         threads.reopen { tid, call in
-            let text = context.json.buffer
-            let name = functions.name(of: Int(call.function))
-            text.text.appendContinuedCall(
-                ts: call.began,
-                pid: context.pid,
-                tid: tid,
-                cookie: call.cookie
-            ) { $0.appendJSONString(name) }
-            text.endRow(ts: call.began, pid: context.pid)
+            let name = functions.text(of: Int(call.function))
+            Self.writeContinued(call.cookie, name, tid: tid, at: call.began, context)
         }
+    }
+
+    private static func writeContinued(
+        _ cookie: Int64,
+        _ name: EventText,
+        tid: UInt32,
+        at began: EpochNanoseconds,
+        _ context: EventContext
+    ) {
+        let text = context.json.buffer
+        text.text.appendContinuedCall(ts: began, pid: context.pid, tid: tid, cookie: cookie) {
+            $0.appendJSONString(name.view)
+        }
+        text.endRow(ts: began, pid: context.pid)
     }
 
     mutating func takeWindow(
@@ -163,10 +312,18 @@ struct FunctionModel: ProcessModel, ~Copyable {
     borrowing func encode(into buffer: inout RawBuffer) {
         functions.encode(into: &buffer)
         threads.encode(into: &buffer)
+        sampled.encode(into: &buffer)
+        buffer.append(integer: resolution)
     }
 
     init(decoding reader: inout StateReader) throws(TraceError) {
         functions = try FunctionTable(decoding: &reader)
         threads = try OpenCalls(decoding: &reader)
+        guard reader.version > StateVersion.beforeDialects else { return }
+        sampled = try SampledCalls(decoding: &reader)
+        resolution = try reader.integer(Int64.self)
+        guard resolution > 0 else {
+            throw TraceError(.corrupt, "Stored state has no resolution of time stamps")
+        }
     }
 }

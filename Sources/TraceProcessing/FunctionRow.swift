@@ -17,6 +17,14 @@ struct FunctionRow {
         averageMicroseconds = NumberText(event.pointee.averageDurationMicroseconds)
     }
 
+    /// Of an event that had to wait.
+    init(_ record: SampledCalls.Record, name: EventText) {
+        self.name = name
+        cookie = NumberText(record.cookie)
+        callCount = NumberText(record.callCount)
+        averageMicroseconds = NumberText(record.averageMicroseconds)
+    }
+
     /// `duration`: nanoseconds, of a call that has ended. `eventType`: where the phase doesn't say what it was.
     @inline(__always)
     func writeEvent(
@@ -34,9 +42,10 @@ struct FunctionRow {
         context.endEvent(text)
     }
 
-    /// The table's row of a completed call.
+    /// The table's row of an exit. `duration`: nanoseconds, nil where its entry did not come. Microseconds always have
+    /// decimals, so that the column is of one type in every file.
     @inline(__always)
-    func writeCall(duration: Int64, isSlow: Bool, _ context: EventContext) {
+    func writeExit(duration: Int64?, isSlow: Bool, _ context: EventContext) {
         var text = context.beginRow()
         text.column(cookie)
         text.column(callCount)
@@ -44,8 +53,9 @@ struct FunctionRow {
         text.column(thread: context)
         text.column(name, context)
         text.append(byte: UInt8(ascii: ","))
-        text.appendMicroseconds(ns: duration)
+        if let duration { text.appendMicroseconds(withDecimals: duration) }
         text.append(isSlow ? ",1" : ",0")
+        text.column(context.givenName, context)
         context.endRow(text)
     }
 }

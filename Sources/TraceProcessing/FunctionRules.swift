@@ -11,10 +11,12 @@ struct FunctionRules: BitwiseCopyable {
 
     init() {}
 
-    /// Judges a call that has ended. Durations are compared by their logarithm.
+    /// Judges a call that has ended. Durations are compared by their logarithm, as far as time stamps tell them apart:
+    /// `resolution` is the least difference between two stamps.
     @inline(__always)
     mutating func judge(
         nanoseconds: Int64,
+        resolution: Int64,
         isSlow: Bool,
         of function: ByteView,
         _ context: EventContext
@@ -25,10 +27,12 @@ struct FunctionRules: BitwiseCopyable {
             raiseSlow(nanoseconds, function, context)
         }
         guard context.isEnabled(.durationOutlier) else { return }
+        let usual = durations.usual.mean
         let score = durations.observe(
-            log(Double(max(nanoseconds, 1))),
+            log(Double(max(nanoseconds, resolution))),
             limit: context.threshold(.durationZScore),
             samplesMin: context.threshold(.durationSamplesMin),
+            floor: log(exp(usual) + Double(resolution)),
             at: context.time,
             cooldown: context.cooldown(.durationOutlier)
         )

@@ -7,6 +7,7 @@ import TraceSummaries
 /// in the first cache line, what the end of a call needs behind it.
 struct FunctionStatistics: ~Copyable {
     let name: OwnedName
+    /// Calls: entries, or as many as the agent counts where it sends some events only.
     var entries: UInt64 = 0
     /// As the agent last sent them.
     var callCount: UInt64 = 0
@@ -14,6 +15,8 @@ struct FunctionStatistics: ~Copyable {
     var completed: UInt64 = 0
     var slow: UInt64 = 0
     var isDirty = false
+    /// Whether some events only come, so that the agent's mean is that of all calls.
+    private(set) var isSampled = false
     private var total = CounterTotal()
     var maxNanoseconds: Int64 = 0
     private var window = FunctionWindow()
@@ -34,13 +37,28 @@ struct FunctionStatistics: ~Copyable {
     init(name: ByteView) { self.name = OwnedName(name) }
 
     @inline(__always)
-    mutating func complete(nanoseconds: Int64, isSlow: Bool) {
+    mutating func complete(nanoseconds: Int64, selfNanoseconds: Int64, isSlow: Bool) {
         completed += 1
         total.add(UInt64(nanoseconds))
         maxNanoseconds = max(maxNanoseconds, nanoseconds)
-        window.complete(nanoseconds: UInt64(nanoseconds))
+        window.complete(
+            nanoseconds: UInt64(nanoseconds),
+            selfNanoseconds: UInt64(selfNanoseconds)
+        )
         if isSlow { slow += 1 }
         buckets[Self.bucket(nanoseconds)] += 1
+    }
+
+    /// Takes in what an agent that sends some events only counts; how many calls there were since.
+    @inline(__always)
+    mutating func count(_ callCount: UInt64, averageMicroseconds: UInt64) -> UInt64 {
+        isSampled = true
+        let calls = RunningCount.growth(from: self.callCount, to: callCount)
+        entries &+= calls
+        let next = RunningCount.next(after: self.callCount, callCount)
+        if next == callCount { self.averageMicroseconds = averageMicroseconds }
+        self.callCount = next
+        return calls
     }
 
     // MARK: The open window
@@ -59,12 +77,21 @@ struct FunctionStatistics: ~Copyable {
     mutating func takeWindow(_ visit: (SummaryPart, inout UInt32) -> Void) {
         guard isInWindow else { return }
         var values = SummaryValues()
-        values[0] = entries &- mark.entries
-        values[1] = completed &- mark.completed
-        values[2] = window.totalNanoseconds
+        let calls = entries &- mark.entries
+        let pairs = completed &- mark.completed
+        // Where calls did not come, the agent's mean says how long they took.
+        let isEstimated = isSampled && pairs < calls
+        let total =
+            isEstimated
+            ? SummaryValues.product(calls, averageMicroseconds, 1_000) : window.totalNanoseconds
+        values[0] = calls
+        values[1] = pairs
+        values[2] = total
         values[3] = window.maxNanoseconds
         values[4] = slow &- mark.slow
         values[5] = unmatchedExits &- mark.unmatchedExits
+        values[6] = window.selfNanoseconds
+        values[7] = isEstimated ? calls : pairs
         let item = name.view
         window.withSketch { sketch in
             visit(SummaryPart(item: item, values: values, sketch: sketch), &place)
@@ -104,7 +131,7 @@ struct FunctionStatistics: ~Copyable {
 
     mutating func collect(_ series: inout SeriesWriter) {
         let isTimed = completed > 0
-        series.begin(told, count: 7, name: name.view)
+        series.begin(told, count: 8, name: name.view)
         series.add(.functionCallsTotal, Double(entries))
         series.add(
             .functionUnmatchedExitsTotal,
@@ -119,6 +146,7 @@ struct FunctionStatistics: ~Copyable {
             if: isTimed,
             ["max_duration_seconds"]
         )
+        series.add(.functionMeanDurationSeconds, meanSeconds, if: isTimed || isSampled)
         series.add(.functionSlowCallsTotal, Double(slow), if: isTimed)
         series.add(
             .functionDurationSeconds,
@@ -127,6 +155,11 @@ struct FunctionStatistics: ~Copyable {
             if: isTimed
         )
         told = series.end()
+    }
+
+    private var meanSeconds: Double {
+        if isSampled { return Double(averageMicroseconds) / 1e6 }
+        return completed > 0 ? Double(total.value) / 1e9 / Double(completed) : 0
     }
 
     // MARK: State
@@ -143,7 +176,7 @@ struct FunctionStatistics: ~Copyable {
         for index in buckets.indices { buffer.append(varint: buckets[index]) }
         rules.encode(into: &buffer)
         name.encode(into: &buffer)
-        buffer.append(byte: isInWindow ? 1 : 0)
+        buffer.append(byte: (isInWindow ? 1 : 0) | (isSampled ? 2 : 0))
         guard isInWindow else { return }
         buffer.append(varint: entries &- mark.entries)
         buffer.append(varint: completed &- mark.completed)
@@ -170,7 +203,8 @@ struct FunctionStatistics: ~Copyable {
             unmatchedExits: counts[3]
         )
         var window = FunctionWindow()
-        if !isFixed, try reader.integer(UInt8.self) == 1 {
+        let marks = isFixed ? 0 : try reader.integer(UInt8.self)
+        if marks & 1 != 0 {
             mark.entries &-= try reader.varint()
             mark.completed &-= try reader.varint()
             mark.slow &-= try reader.varint()
@@ -190,5 +224,6 @@ struct FunctionStatistics: ~Copyable {
         callCount = counts[6]
         averageMicroseconds = counts[7]
         self.buckets = buckets
+        isSampled = marks & 2 != 0
     }
 }

@@ -85,6 +85,8 @@ struct FunctionTable: ~Copyable {
 
     func name(of position: Int) -> ByteView { statistics[position].pointee.name.view }
 
+    func text(of position: Int) -> EventText { EventText(name(of: position), isPlain: isPlain(position)) }
+
     @inline(__always)
     func entered(_ position: Int) { statistics[position].pointee.entries += 1 }
 
@@ -92,16 +94,37 @@ struct FunctionTable: ~Copyable {
     func unmatched(_ position: Int) { statistics[position].pointee.unmatchedExits += 1 }
 
     @inline(__always)
-    func completed(_ position: Int, nanoseconds: Int64, isSlow: Bool) {
-        statistics[position].pointee.complete(nanoseconds: nanoseconds, isSlow: isSlow)
+    func completed(_ position: Int, nanoseconds: Int64, selfNanoseconds: Int64, isSlow: Bool) {
+        statistics[position].pointee.complete(
+            nanoseconds: nanoseconds,
+            selfNanoseconds: selfNanoseconds,
+            isSlow: isSlow
+        )
+    }
+
+    /// As `FunctionStatistics.count`.
+    @inline(__always)
+    mutating func count(_ position: Int, _ event: UnsafePointer<FunctionEvent>) -> UInt64 {
+        change(position)
+        return statistics[position].pointee.count(
+            event.pointee.callCount,
+            averageMicroseconds: event.pointee.averageDurationMicroseconds
+        )
     }
 
     /// What the rules remember of the function.
     @inline(__always)
-    func judge(_ position: Int, nanoseconds: Int64, isSlow: Bool, _ context: EventContext) {
+    func judge(
+        _ position: Int,
+        nanoseconds: Int64,
+        resolution: Int64,
+        isSlow: Bool,
+        _ context: EventContext
+    ) {
         let function = statistics[position]
         function.pointee.rules.judge(
             nanoseconds: nanoseconds,
+            resolution: resolution,
             isSlow: isSlow,
             of: function.pointee.name.view,
             context
@@ -122,6 +145,11 @@ struct FunctionTable: ~Copyable {
     mutating func touch(_ position: Int, _ event: UnsafePointer<FunctionEvent>) {
         statistics[position].pointee.callCount = event.pointee.callCount
         statistics[position].pointee.averageMicroseconds = event.pointee.averageDurationMicroseconds
+        change(position)
+    }
+
+    @inline(__always)
+    private mutating func change(_ position: Int) {
         guard !statistics[position].pointee.isDirty else { return }
         statistics[position].pointee.isDirty = true
         dirty.append(position)

@@ -6,14 +6,17 @@ import TraceSummaries
 /// how far its counters have come since the window began (`FunctionMark`): an event has nothing to note for it.
 struct FunctionWindow {
     private(set) var totalNanoseconds: UInt64 = 0
+    /// Less what calls inside took.
+    private(set) var selfNanoseconds: UInt64 = 0
     private(set) var maxNanoseconds: UInt64 = 0
     private var sketch = QuantileSketch()
 
     init() {}
 
     @inline(__always)
-    mutating func complete(nanoseconds: UInt64) {
+    mutating func complete(nanoseconds: UInt64, selfNanoseconds: UInt64) {
         totalNanoseconds = SummaryValues.sum(totalNanoseconds, nanoseconds)
+        self.selfNanoseconds = SummaryValues.sum(self.selfNanoseconds, selfNanoseconds)
         maxNanoseconds = max(maxNanoseconds, nanoseconds)
         sketch.insert(nanoseconds)
     }
@@ -32,18 +35,21 @@ struct FunctionWindow {
     /// Begins anew, and keeps the memory.
     mutating func removeAll() {
         totalNanoseconds = 0
+        selfNanoseconds = 0
         maxNanoseconds = 0
         sketch.removeAll()
     }
 
     borrowing func encode(into buffer: inout RawBuffer) {
         buffer.append(varint: totalNanoseconds)
+        buffer.append(varint: selfNanoseconds)
         buffer.append(varint: maxNanoseconds)
         sketch.encode(into: &buffer)
     }
 
     init(decoding reader: inout StateReader) throws(TraceError) {
         totalNanoseconds = try reader.varint()
+        if reader.version > StateVersion.beforeDialects { selfNanoseconds = try reader.varint() }
         maxNanoseconds = try reader.varint()
         sketch = try QuantileSketch(decoding: &reader)
     }

@@ -11,7 +11,7 @@ struct GPUModel: ProcessModel, ~Copyable {
     typealias Event = GPUEvent
 
     static var csvHeader: StaticString {
-        "Timestamp,PID,Event,Kernel,Calls,Memory Size,Transfer Rate,Kind,Frames,host,Timestamp(ns)"
+        "Timestamp,PID,Event,Kernel,Calls,Memory Size,Transfer Rate,Kind,Frames,Process,host,Timestamp(ns)"
     }
 
     private static var growth: GrowthRules.Names {
@@ -63,7 +63,7 @@ struct GPUModel: ProcessModel, ~Copyable {
         row.append(",,,")
         row.appendDecimal(event.value)
         row.append(",,,")
-        context.endRow(row)
+        endRow(row, context)
     }
 
     private mutating func launch(_ event: GPUEvent, _ context: EventContext) {
@@ -86,7 +86,7 @@ struct GPUModel: ProcessModel, ~Copyable {
         row.column(kernelName, context)
         row.column(event.value)
         row.append(",,,,")
-        context.endRow(row)
+        endRow(row, context)
     }
 
     private mutating func transfer(_ event: GPUEvent, _ context: EventContext) {
@@ -111,7 +111,7 @@ struct GPUModel: ProcessModel, ~Copyable {
         row.appendDecimal(event.value)
         row.column(kindName, context)
         row.append(",")
-        context.endRow(row)
+        endRow(row, context)
     }
 
     private func callStack(_ event: GPUEvent, _ context: EventContext) {
@@ -124,7 +124,7 @@ struct GPUModel: ProcessModel, ~Copyable {
         var row = beginRow("callstack", context)
         row.append(",,,,,,")
         row.appendDecimal(UInt64(frames))
-        context.endRow(row)
+        endRow(row, context)
     }
 
     private func unknown(_ event: GPUEvent, _ context: EventContext) {
@@ -133,7 +133,7 @@ struct GPUModel: ProcessModel, ~Copyable {
         context.endInstant(text)
         var row = beginRow("unknown", context)
         row.append(",,,,,,")
-        context.endRow(row)
+        endRow(row, context)
     }
 
     // MARK: Rows
@@ -158,6 +158,12 @@ struct GPUModel: ProcessModel, ~Copyable {
         row.append(",")
         row.append(event)
         return row
+    }
+
+    private func endRow(_ row: RowWriter, _ context: EventContext) {
+        var row = row
+        row.column(context.givenName, context)
+        context.endRow(row)
     }
 
     borrowing func processName() -> ByteView { .empty }

@@ -51,7 +51,7 @@ struct GPUSeries: NamedEntry, ~Copyable {
         isDirty = false
         series.begin(told, count: 2, name: name)
         series.add(.gpuKernelLaunchesTotal, total.sample)
-        series.add(.neutracerGPUKernelFunctionCount, total.sample)
+        series.add(.neutracerGPUKernelFunctionCount, Double(last))
         told = series.end()
     }
 

@@ -40,8 +40,12 @@ enum GPUStack {
             count += 1
         }
         let end = scratch.text.count
-        scratch.text.append("pid-")
-        scratch.text.appendDecimal(context.pid)
+        if context.givenName.isEmpty {
+            scratch.text.append("pid-")
+            scratch.text.appendDecimal(context.pid)
+        } else {
+            scratch.text.append(context.givenName.view.buffer)
+        }
         if count > 0 {
             let bytes = scratch.text.bytes
             context.files.appendStack(

@@ -163,8 +163,8 @@ struct MemoryModel: ProcessModel, ~Copyable {
         series.add(.memoryPeakBytes, Double(peak))
         series.add(.neutracerMemoryAllocationsPerSecond, allocationRate.perSecond)
         series.add(.neutracerMemoryFreesPerSecond, freeRate.perSecond)
-        series.add(.neutracerMemoryTotalAllocations, Double(normaliser.allocations.total))
-        series.add(.neutracerMemoryTotalFrees, Double(normaliser.frees.total))
+        series.add(.neutracerMemoryTotalAllocations, Double(normaliser.agentAllocations))
+        series.add(.neutracerMemoryTotalFrees, Double(normaliser.agentFrees))
     }
 
     mutating func collectParts(_ series: inout SeriesWriter, all: Bool) {

@@ -37,6 +37,10 @@ struct MemoryNormaliser: BitwiseCopyable {
 
     init() {}
 
+    /// So far, as the agent counts them.
+    var agentAllocations: UInt64 { countsOperations ? allocations.last : allocations.total }
+    var agentFrees: UInt64 { countsOperations ? frees.last : frees.total }
+
     /// Whether a counter says that the state kept so far is another process's.
     @inline(__always)
     func isFalling(_ event: MemoryEvent, _ semantics: Semantics) -> Bool {

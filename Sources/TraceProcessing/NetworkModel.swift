@@ -195,10 +195,10 @@ struct NetworkModel: ProcessModel, ~Copyable {
         series.add(.neutracerNetworkRxBytesRate, rates.rxBytes.perSecond)
         series.add(.neutracerNetworkTxPacketsRate, rates.txPackets.perSecond)
         series.add(.neutracerNetworkRxPacketsRate, rates.rxPackets.perSecond)
-        series.add(.neutracerNetworkTotalTxBytes, Double(normaliser.bytes.tx.total))
-        series.add(.neutracerNetworkTotalRxBytes, Double(normaliser.bytes.rx.total))
-        series.add(.neutracerNetworkTotalTxPackets, Double(normaliser.packets.tx.total))
-        series.add(.neutracerNetworkTotalRxPackets, Double(normaliser.packets.rx.total))
+        series.add(.neutracerNetworkTotalTxBytes, Double(normaliser.bytes.agentTx))
+        series.add(.neutracerNetworkTotalRxBytes, Double(normaliser.bytes.agentRx))
+        series.add(.neutracerNetworkTotalTxPackets, Double(normaliser.packets.agentTx))
+        series.add(.neutracerNetworkTotalRxPackets, Double(normaliser.packets.agentRx))
     }
 
     mutating func collectParts(_ series: inout SeriesWriter, all: Bool) {

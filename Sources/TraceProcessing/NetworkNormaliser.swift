@@ -26,6 +26,10 @@ struct NetworkNormaliser: ~Copyable {
         var tx = CumulativeCounter()
         var rx = CumulativeCounter()
 
+        /// So far, as the agent counts: as last sent, or the sum of differences.
+        var agentTx: UInt64 { tx.last != 0 ? tx.last : tx.total }
+        var agentRx: UInt64 { rx.last != 0 ? rx.last : rx.total }
+
         @inline(__always)
         func fall(toTx txSample: UInt64, rx rxSample: UInt64) -> Bool {
             tx.falls(to: txSample) || rx.falls(to: rxSample)

@@ -11,15 +11,29 @@ struct OpenCalls: ~Copyable {
         let cookie: Int64
         let function: UInt32
         let began: EpochNanoseconds
+        /// What calls inside it took so far.
+        var insideNanoseconds: Int64 = 0
         /// Whether entry and exit are shown as instants.
         var isInstant = false
         /// Whether it was told that the call is stuck.
         var isToldStuck = false
     }
 
+    /// A call that has ended.
+    struct Ended {
+        let call: Call
+        let nanoseconds: Int64
+        /// Less what calls inside it took.
+        let selfNanoseconds: Int64
+        /// Whether it was in no other call.
+        let isOutermost: Bool
+    }
+
     private struct Thread {
         let tid: UInt32
         var calls: [Call] = []
+        /// Whether nothing has come of the thread since the innermost of them began.
+        var endsWithEntry = false
         /// Calls given up in this window that are open slices in its trace.
         var abandoned = 0
 
@@ -64,23 +78,47 @@ struct OpenCalls: ~Copyable {
             totals.pointee.openCallsEvicted += 1
         }
         threads[thread].calls.append(call)
+        threads[thread].endsWithEntry = true
         untoldSince = min(untoldSince, call.began)
         openCount += 1
         return !call.isInstant
     }
 
-    /// A call ends: it, nil where no open call matches. The innermost match is taken, so that
-    /// recursion unwinds in order; calls inside it whose exits never came stay open.
-    mutating func pop(cookie: Int64, function: UInt32, tid: UInt32) -> Call? {
-        guard let thread = find(tid),
+    /// A call ends at `time`: it, nil where no open call matches. The innermost match is taken, so that recursion unwinds
+    /// in order. Calls inside it whose exits never came are over too: `giveUp` gets those that are slices, the innermost
+    /// first.
+    @inline(__always)
+    mutating func pop(
+        cookie: Int64,
+        function: UInt32,
+        tid: UInt32,
+        at time: EpochNanoseconds,
+        giveUp: (Call) -> Void
+    ) -> Ended? {
+        guard let thread = find(tid) else { return nil }
+        threads[thread].endsWithEntry = false
+        guard
             let position = threads[thread].calls.lastIndex(where: {
                 $0.cookie == cookie && $0.function == function
             })
         else { return nil }
+        while position < threads[thread].calls.count - 1 {
+            let inner = threads[thread].calls.removeLast()
+            openCount -= 1
+            threads[thread].calls[threads[thread].calls.count - 1].insideNanoseconds &+=
+                inner.insideNanoseconds
+            if !inner.isInstant { giveUp(inner) }
+        }
+        let call = threads[thread].calls.removeLast()
         openCount -= 1
-        // Mostly the innermost one.
-        if position == threads[thread].calls.count - 1 { return threads[thread].calls.removeLast() }
-        return threads[thread].calls.remove(at: position)
+        let nanoseconds = max(time &- call.began, 0)
+        if position > 0 { threads[thread].calls[position - 1].insideNanoseconds &+= nanoseconds }
+        return Ended(
+            call: call,
+            nanoseconds: nanoseconds,
+            selfNanoseconds: max(nanoseconds &- call.insideNanoseconds, 0),
+            isOutermost: position == 0
+        )
     }
 
     /// Visits all open calls, the outermost of a thread first: in a new window each is a slice again.
@@ -94,23 +132,22 @@ struct OpenCalls: ~Copyable {
         }
     }
 
-    /// The calls that began until `limit` and were not taken so before, with their threads. O(open calls),
-    /// and O(1) where there can be none.
+    /// The innermost calls that began until `limit`, since which nothing has come of their threads, and that were not
+    /// taken so before, with their threads. O(threads), and O(1) where there can be none.
     mutating func takeStuck(until limit: EpochNanoseconds) -> [(tid: UInt32, call: Call)] {
         guard untoldSince <= limit else { return [] }
         untoldSince = .max
         var stuck: [(UInt32, Call)] = []
         for thread in threads.indices {
-            for position in threads[thread].calls.indices {
-                let call = threads[thread].calls[position]
-                if call.isToldStuck { continue }
-                guard call.began <= limit else {
-                    untoldSince = min(untoldSince, call.began)
-                    continue
-                }
-                threads[thread].calls[position].isToldStuck = true
-                stuck.append((threads[thread].tid, call))
+            for call in threads[thread].calls where !call.isToldStuck && call.began > limit {
+                untoldSince = min(untoldSince, call.began)
             }
+            let position = threads[thread].calls.count - 1
+            guard position >= 0, threads[thread].endsWithEntry else { continue }
+            let call = threads[thread].calls[position]
+            guard !call.isToldStuck, call.began <= limit else { continue }
+            threads[thread].calls[position].isToldStuck = true
+            stuck.append((threads[thread].tid, call))
         }
         return stuck
     }
@@ -132,11 +169,13 @@ struct OpenCalls: ~Copyable {
         for thread in threads {
             buffer.append(integer: thread.tid)
             buffer.append(integer: UInt32(thread.abandoned))
+            buffer.append(byte: thread.endsWithEntry ? 1 : 0)
             buffer.append(integer: UInt32(thread.calls.count))
             for call in thread.calls {
                 buffer.append(integer: call.cookie)
                 buffer.append(integer: call.function)
                 buffer.append(integer: call.began)
+                buffer.append(integer: call.insideNanoseconds)
                 buffer.append(byte: call.isInstant ? 1 : 0)
                 buffer.append(byte: call.isToldStuck ? 1 : 0)
             }
@@ -147,11 +186,14 @@ struct OpenCalls: ~Copyable {
         for _ in 0..<(try reader.integer(UInt32.self)) {
             var thread = Thread(tid: try reader.integer(UInt32.self))
             thread.abandoned = Int(try reader.integer(UInt32.self))
+            let isOld = reader.version <= StateVersion.beforeDialects
+            thread.endsWithEntry = isOld ? false : try reader.integer(UInt8.self) == 1
             for _ in 0..<(try reader.integer(UInt32.self)) {
                 let call = Call(
                     cookie: try reader.integer(Int64.self),
                     function: try reader.integer(UInt32.self),
                     began: try reader.integer(Int64.self),
+                    insideNanoseconds: isOld ? 0 : try reader.integer(Int64.self),
                     isInstant: try reader.integer(UInt8.self) == 1,
                     isToldStuck: try reader.integer(UInt8.self) == 1
                 )

@@ -57,6 +57,15 @@ protocol ProcessModel: ~Copyable {
     /// Time has passed: the context's is what the process's clock would show. Whether rows were written.
     mutating func tick(_ context: EventContext) -> Bool
 
+    /// Whether rows wait for what else comes of the process.
+    var hasRowsWaiting: Bool { get }
+
+    /// Writes the rows that wait, as nothing that comes later can belong into the open window's files.
+    mutating func windowEnds(_ context: EventContext)
+
+    /// Whether the process has to be remembered however long nothing comes of it.
+    var staysWhenQuiet: Bool { get }
+
     /// The name the events give the process; empty where they give none.
     borrowing func processName() -> ByteView
 
@@ -98,6 +107,12 @@ extension ProcessModel where Self: ~Copyable {
     var needsTicks: Bool { false }
 
     mutating func tick(_ context: EventContext) -> Bool { false }
+
+    var hasRowsWaiting: Bool { false }
+
+    mutating func windowEnds(_ context: EventContext) {}
+
+    var staysWhenQuiet: Bool { false }
 
     mutating func collectParts(_ series: inout SeriesWriter, all: Bool) {}
 }

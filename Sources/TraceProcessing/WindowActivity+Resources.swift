@@ -9,18 +9,19 @@ extension WindowActivity {
     // MARK: Functions
 
     @inline(__always)
-    mutating func entered() { process.add(1, to: 1) }
+    mutating func called(_ calls: UInt64) { process.add(calls, to: 1) }
+
+    /// Threads of the process have had a call open for so long.
+    @inline(__always)
+    mutating func wasOpen(nanoseconds: UInt64) { process.add(nanoseconds, to: 2) }
 
     @inline(__always)
-    mutating func completed(nanoseconds: UInt64, isSlow: Bool) {
-        process.add(nanoseconds, to: 2)
-        if isSlow { process.add(1, to: 3) }
-    }
+    mutating func calledSlowly() { process.add(1, to: 3) }
 
     /// What a function adds to the item of its name, which is cut.
     mutating func called(_ function: SummaryPart) {
         let position = item(1, named: function.item)
-        for column in [0, 1, 2, 4, 5] {
+        for column in [0, 1, 2, 4, 5, 6, 7] {
             add(function.values[column], to: column, ofItem: position)
         }
         raise(3, to: function.values[3], ofItem: position)

@@ -40,11 +40,12 @@ package enum SummarySchema {
                 columns: [
                     .sum("calls"), .sum("completed"), .sum("total", .nanoseconds),
                     .max("max", .nanoseconds), .sum("slow_calls"), .sum("unmatched_exits"),
+                    .sum("self", .nanoseconds), .hidden("timed_calls"),
                 ],
-                mean: .init("mean", of: 2, by: 1, .nanoseconds),
+                mean: .init("mean", of: 2, by: 7, .nanoseconds),
                 hasQuantiles: true,
                 lists: [
-                    .init("slowest", by: .p99), .init("busiest", by: .column(2)),
+                    .init("slowest", by: .p99), .init("busiest", by: .column(6)),
                     .init("most_calls", by: .column(0)),
                 ]
             ),

@@ -36,6 +36,14 @@ package struct SummaryValues: BitwiseCopyable, Sendable, Equatable {
         return overflow ? .max : sum
     }
 
+    /// Stays at its end rather than wrap.
+    package static func product(_ factors: UInt64...) -> UInt64 {
+        factors.reduce(1) { product, factor in
+            let (next, overflow) = product.multipliedReportingOverflow(by: factor)
+            return overflow ? .max : next
+        }
+    }
+
     @inlinable
     package static func == (left: SummaryValues, right: SummaryValues) -> Bool {
         (0..<count).allSatisfy { left[$0] == right[$0] }

@@ -67,9 +67,10 @@ struct FunctionModelTests {
                     to: 1,
                     pidText: NumberText(UInt64(1)),
                     tid: 1,
-                    time: context.time,
+                    stamp: context.time,
                     totals: context.totals,
                     activity: context.activity,
+                    givenName: context.givenName,
                     rules: context.rules,
                     found: found
                 )

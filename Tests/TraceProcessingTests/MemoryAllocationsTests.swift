@@ -43,7 +43,7 @@ struct MemoryAllocationsTests {
                 let address = UInt64(random.below(200) + 1)
                 if random.below(2) == 0 {
                     let size = UInt64(random.below(9_999))
-                    bench.withContext { context in
+                    try bench.withContext { context in
                         table.insert(
                             .init(address: address, bytes: size, stackID: 1, time: Int64(step)),
                             context
@@ -63,7 +63,7 @@ struct MemoryAllocationsTests {
     func whatComesLateNeitherReplacesNorReleasesTheNewer() throws {
         let bench = try ProcessorBench(.memory)
         var table = MemoryAllocations()
-        bench.withContext { context in
+        try bench.withContext { context in
             table.insert(.init(address: 1, bytes: 10, stackID: 0, time: 100), context)
             table.insert(.init(address: 1, bytes: 99, stackID: 0, time: 50), context)
         }

@@ -77,12 +77,13 @@ final class ProcessorBench {
     }
 
     /// Lends a context as models get one, for tests of their parts.
-    func withContext(_ body: (EventContext) -> Void) {
+    func withContext(_ body: (EventContext) -> Void) throws {
+        let zone = try ContractWorker.zone.get()
         var totals = SlotTotals()
         let rules = RuleSet()
         let activity = UnsafeMutablePointer<WindowActivity>.allocate(capacity: 1)
         activity.initialize(to: WindowActivity())
-        let texts = EventTexts.allocate()
+        let texts = EventTexts.allocate(zone: zone)
         defer {
             texts.deallocate()
             activity.deinitialize(count: 1)
@@ -96,9 +97,12 @@ final class ProcessorBench {
                     host: host,
                     pid: 1,
                     tid: 1,
-                    time: Self.start,
+                    stamp: Self.start,
+                    arrival: Self.start,
+                    semantics: .cumulative,
                     texts: texts,
                     activity: activity,
+                    givenName: EventText(ByteView.empty, isPlain: true),
                     ruleSet: rules,
                     rules: rules.thresholds(comm: .empty, host: "", pid: 1)
                 )
