@@ -20,8 +20,8 @@ final class FinalFile {
     let rank: Int
     /// A table's first row.
     private(set) var columns: [UInt8] = []
-    /// What a trace begins with up to its window: whose it is.
-    private(set) var head: [UInt8] = []
+    /// The host of a trace: JSON text with its quotes; empty where the file says none.
+    private(set) var host: [UInt8] = []
 
     private(set) var content = Content.event
     private(set) var row = UnsafeRawBufferPointer(start: nil, count: 0)
@@ -47,7 +47,11 @@ final class FinalFile {
         }
         var parser = RowParser(line)
         guard parser.skip("{\"displayTimeUnit\"") else { throw damaged() }
-        head = Array(line)
+        if parser.skip(":\"ms\",\"metadata\":{\"resource\":"), parser.text() != nil,
+            parser.skip(",\"host\":"), let name = parser.text()
+        {
+            host = Array(name)
+        }
     }
 
     /// Moves to the next row; false after the last.
@@ -73,6 +77,22 @@ final class FinalFile {
         self.ts = ts
         self.pid = pid
         return true
+    }
+
+    /// The row, where it repeats the opening of a call that went on from an earlier file.
+    var continuedCall: EventRow? {
+        guard kind == .json, content == .event, let event = EventRow(row),
+            event.call?.isContinued == true
+        else { return nil }
+        return event
+    }
+
+    /// The host column of a table's row, as it stands there; nil where the row has none.
+    var hostField: UnsafeRawBufferPointer? {
+        guard kind == .csv, let end = row.lastIndex(of: UInt8(ascii: ",")),
+            let start = RunRow.fieldStart(row, endingAt: end)
+        else { return nil }
+        return UnsafeRawBufferPointer(rebasing: row[start..<end])
     }
 
     /// The time stands in the last column, the process id in the second.

@@ -7,16 +7,14 @@ import TraceModel
 /// `filesMax`. A call that went on over rotations is opened anew in each later file, at its own time; here
 /// its first opening is enough, and the others are left out. Those at the files' beginnings, which can be as
 /// old as the process, are held in memory, so that they don't make all files overlap.
+///
+/// Calls in traces are clipped at the ends of the selected span: one that is open where the span begins
+/// begins there once more, and one that is still open where the span ends has an end there.
 final class FinalFileMerge {
-    private struct Waiting {
-        let path: String
-        let rank: Int
-        let firstTs: EpochNanoseconds
-    }
-
     private struct Continued {
         let ts: EpochNanoseconds
         let pid: UInt32
+        let host: UInt64
         let call: OpenedCall
         let row: [UInt8]
     }
@@ -24,15 +22,19 @@ final class FinalFileMerge {
     private let selection: TraceSelection
     private let kind: FinalFile.Kind
     private let filesMax: Int
+    /// Of the host that is wanted; nil: of all.
+    private let hostTexts: [[UInt8]]?
     /// By time, the last one first.
-    private var waiting: [Waiting] = []
+    private var waiting: [EarlyRows.Waiting] = []
     private var continued: [Continued] = []
     private var known: Set<OpenedCall> = []
     private var continuedBytes = 0
     private var open: [FinalFile] = []
     private var hosts: [Int: UInt64] = [:]
-    /// The file whose row was returned last.
+    /// The file whose row was returned last, and the host of that row.
     private var current: Int?
+    private var currentHost: UInt64 = 0
+    private var calls = SpanCalls()
     /// Calls opened at `openedAt`.
     private var opened: Set<OpenedCall> = []
     private var openedAt = EpochNanoseconds.min
@@ -47,6 +49,7 @@ final class FinalFileMerge {
         self.selection = selection
         self.kind = kind
         self.filesMax = filesMax
+        hostTexts = selection.hostTexts(kind)
         for (rank, path) in paths.enumerated() { try look(path, rank) }
         waiting.sort { ($1.firstTs, $1.rank) < ($0.firstTs, $0.rank) }
         continued.sort { ($1.ts, $1.pid) < ($0.ts, $0.pid) }
@@ -56,13 +59,16 @@ final class FinalFileMerge {
     /// Notes where a file begins, and the calls that it continues.
     private func look(_ path: String, _ rank: Int) throws {
         guard let file = try FinalFile(path, kind, rank: rank) else { return }
-        hosts[rank] = file.head.withUnsafeBytes { Self.host($0) }
+        if kind == .json, let hostTexts, !hostTexts.contains(file.host) { return }
+        hosts[rank] = file.host.withUnsafeBytes { Slot.hash(host: $0) }
         while try file.next() {
             if let call = OpenedCall(file, host: hosts[rank] ?? 0), call.isContinued {
                 try hold(file, call)
                 continue
             }
-            waiting.append(Waiting(path: path, rank: rank, firstTs: file.ts))
+            waiting.append(
+                EarlyRows.Waiting(path: path, rank: rank, firstTs: file.ts, due: file.ts)
+            )
             return
         }
     }
@@ -80,23 +86,72 @@ final class FinalFileMerge {
             )
         }
         continued.append(
-            Continued(ts: file.ts, pid: file.pid, call: call, row: Array(file.row))
+            Continued(
+                ts: file.ts,
+                pid: file.pid,
+                host: hosts[file.rank] ?? 0,
+                call: call,
+                row: Array(file.row)
+            )
         )
-    }
-
-    /// A number for the host that a trace's head names.
-    private static func host(_ head: UnsafeRawBufferPointer) -> UInt64 {
-        var parser = RowParser(head)
-        guard parser.skip("{\"displayTimeUnit\":\"ms\",\"metadata\":{\"resource\":"),
-            parser.text() != nil, parser.skip(",\"host\":"), let name = parser.text()
-        else { return 0 }
-        return Slot.hash(host: name)
     }
 
     // MARK: Rows
 
+    /// Calls `body` with every row that is wanted, valid during the call. To be called once. Blocks on the
+    /// disk.
+    /// - Throws: `TraceError` where a file is damaged or too many overlap; what `body` throws.
+    func forEachRow(
+        _ body: (_ row: UnsafeRawBufferPointer, _ content: FinalFile.Content) throws -> Void
+    ) throws {
+        let hasCalls = kind == .json && selection.resource == .function
+        if hasCalls, let from = selection.from {
+            try readEarlyRows(before: from) { try body($0, .name) }
+            try calls.forEachOpening(at: from) { try body($0, .event) }
+        }
+        let end = hasCalls ? selection.to : nil
+        while let (row, content) = try next() {
+            if end != nil, content == .event, let event = EventRow(row) {
+                try calls.take(event, host: currentHost)
+            }
+            try body(row, content)
+        }
+        if let end { try calls.forEachClosing(at: end) { try body($0, .event) } }
+    }
+
+    /// Finds the calls that are open where the span begins, host by host.
+    private func readEarlyRows(
+        before from: EpochNanoseconds,
+        name: (UnsafeRawBufferPointer) throws -> Void
+    ) throws {
+        let files = Dictionary(grouping: waiting) { hosts[$0.rank] ?? 0 }
+        waiting = []
+        for (host, files) in files.sorted(by: { $0.key < $1.key }) {
+            var early = EarlyRows(
+                files.sorted { $0.rank < $1.rank },
+                host: host,
+                before: from,
+                selection,
+                filesMax: filesMax
+            )
+            try early.run(into: &calls, name: name)
+            open += early.open
+            guard open.count <= filesMax else { throw Self.tooManyFiles(filesMax) }
+            waiting += early.waiting
+        }
+        waiting.sort { ($1.firstTs, $1.rank) < ($0.firstTs, $0.rank) }
+    }
+
+    static func tooManyFiles(_ filesMax: Int) -> TraceError {
+        TraceError(
+            .exhausted,
+            "More than \(filesMax) files overlap in time",
+            remedy: "Narrow the time with --from and --to, or name a host with --host"
+        )
+    }
+
     /// The next row that is wanted, valid until the next call; nil after the last.
-    func next() throws -> (row: UnsafeRawBufferPointer, content: FinalFile.Content)? {
+    private func next() throws -> (row: UnsafeRawBufferPointer, content: FinalFile.Content)? {
         while true {
             try moveOn()
             try openDue()
@@ -104,6 +159,7 @@ final class FinalFileMerge {
             if let last = continued.last, isDue(last, before: first) {
                 continued.removeLast()
                 guard isNew(last.call, at: last.ts) else { continue }
+                currentHost = last.host
                 held.removeAll()
                 last.row.withUnsafeBytes { held.append($0) }
                 return (held.bytes, .event)
@@ -117,9 +173,10 @@ final class FinalFileMerge {
             }
             // Behind a trace's events its names are still to come.
             if kind == .csv, let to = selection.to, file.ts > to { return nil }
-            guard selection.holds(ts: file.ts, pid: file.pid), isFirstOpening(file) else {
-                continue
-            }
+            guard selection.holds(ts: file.ts, pid: file.pid), isOfHost(file),
+                isFirstOpening(file)
+            else { continue }
+            currentHost = hosts[file.rank] ?? 0
             return (file.row, .event)
         }
     }
@@ -147,13 +204,7 @@ final class FinalFileMerge {
             guard let file = try FinalFile(next.path, kind, rank: next.rank),
                 try skipEarly(file)
             else { continue }
-            guard open.count < filesMax else {
-                throw TraceError(
-                    .exhausted,
-                    "More than \(filesMax) files overlap in time",
-                    remedy: "Narrow the time with --from and --to"
-                )
-            }
+            guard open.count < filesMax else { throw Self.tooManyFiles(filesMax) }
             open.append(file)
         }
     }
@@ -172,6 +223,13 @@ final class FinalFileMerge {
             if selection.from.map({ file.ts >= $0 }) ?? true { return true }
         }
         return false
+    }
+
+    /// Whether the row is of the host that is wanted; traces of others are not even opened.
+    private func isOfHost(_ file: FinalFile) -> Bool {
+        guard kind == .csv, let hostTexts else { return true }
+        guard let field = file.hostField else { return false }
+        return hostTexts.contains { field.elementsEqual($0) }
     }
 
     /// The open file whose row comes first; a file's names come as soon as its events are through.

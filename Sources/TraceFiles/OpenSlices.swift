@@ -35,6 +35,13 @@ struct OpenSlices {
         )
     }
 
+    /// Whether a call of that cookie and name is open that began at `ts`.
+    func isOpen(_ call: EventRow.Call, ts: EpochNanoseconds) -> Bool {
+        slices.contains {
+            $0.ts == ts && $0.cookie == call.cookie && isNamed($0, call.name)
+        }
+    }
+
     private func isNamed(_ slice: Slice, _ name: UnsafeRawBufferPointer) -> Bool {
         guard slice.nameEnd - slice.nameStart == name.count, let start = name.baseAddress else {
             return false

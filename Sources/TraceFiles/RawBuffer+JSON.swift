@@ -50,6 +50,22 @@ extension RawBuffer {
         append("}}")
     }
 
+    /// The end of a call that goes on beyond a document: where the document ends. It has no category, as no
+    /// event says so. `name` appends its JSON text.
+    package mutating func appendClippedEnd(
+        ts: EpochNanoseconds,
+        pid: UInt32,
+        tid: UInt32,
+        name: (inout RawBuffer) -> Void
+    ) {
+        appendEventStart(ts: ts, pid: pid)
+        append("\"tid\":")
+        appendDecimal(tid)
+        append(",\"ph\":\"E\",\"name\":")
+        name(&self)
+        append("}")
+    }
+
     /// Whether all bytes are printable ASCII other than `"` and `\`: eight at a time.
     @inlinable
     static func isPlainJSON(_ source: UnsafeRawPointer, _ count: Int) -> Bool {

@@ -74,7 +74,7 @@ struct RunRow {
     }
 
     /// Where the field that ends before `end` begins. Quotes within a quoted field come in pairs.
-    private static func fieldStart(_ bytes: UnsafeRawBufferPointer, endingAt end: Int) -> Int? {
+    static func fieldStart(_ bytes: UnsafeRawBufferPointer, endingAt end: Int) -> Int? {
         let quote = UInt8(ascii: "\"")
         var start = end
         guard end > 0 else { return nil }

@@ -2,8 +2,8 @@ import Compression
 import SystemIO
 import TraceModel
 
-/// Reads final files back, of all windows and hosts in order of time: filtered by time and process, joined into
-/// one document. Streams: memory is bounded by the largest row and the number of files that overlap in time.
+/// Reads final files back, of all windows and hosts in order of time: filtered by time, process and host, joined
+/// into one document. Streams: memory is bounded by the largest row and the number of files that overlap in time.
 /// Plain and compressed files.
 ///
 /// A file that retention removes meanwhile is passed over. Not thread-safe; blocks on the disk and in `write`.
@@ -38,7 +38,8 @@ package final class TraceFileReader {
     // MARK: Documents
 
     /// Writes one Chrome trace, of the selected events and the names of their processes. Names stand behind
-    /// each file's events; viewers take them wherever they stand.
+    /// each file's events; viewers take them wherever they stand. Calls that are open at an end of the
+    /// selected span are clipped there.
     /// - Throws: `TraceError` where a file is damaged, or too many overlap; what `write` throws.
     package func writeJSON() throws {
         piece.append("{\"displayTimeUnit\":\"ms\",\"metadata\":{\"resource\":\"")
@@ -48,7 +49,7 @@ package final class TraceFileReader {
         piece.append("\"},\"traceEvents\":[")
         let merge = try FinalFileMerge(try paths(of: .json), .json, selection, filesMax: filesMax)
         var isFirst = true
-        while let (row, content) = try merge.next() {
+        try merge.forEachRow { row, content in
             piece.append(isFirst ? "\n" : ",\n")
             isFirst = false
             if content == .event { rowCount += 1 }
@@ -66,7 +67,7 @@ package final class TraceFileReader {
         columns.withUnsafeBytes { piece.append($0) }
         piece.append(byte: 0x0A)
         let merge = try FinalFileMerge(paths, .csv, selection, filesMax: filesMax)
-        while let (row, _) = try merge.next() {
+        try merge.forEachRow { row, _ in
             rowCount += 1
             try append(row)
             piece.append(byte: 0x0A)

@@ -1,3 +1,4 @@
+import SystemIO
 package import TraceModel
 
 /// Which events of a resource's final files are wanted.
@@ -7,17 +8,21 @@ package struct TraceSelection: Sendable, Equatable {
     package var from: EpochNanoseconds?
     package var to: EpochNanoseconds?
     package var pid: UInt32?
+    /// The host's name as its agents sent it; nil: of all hosts.
+    package var host: String?
 
     package init(
         resource: Resource,
         from: EpochNanoseconds? = nil,
         to: EpochNanoseconds? = nil,
-        pid: UInt32? = nil
+        pid: UInt32? = nil,
+        host: String? = nil
     ) {
         self.resource = resource
         self.from = from
         self.to = to
         self.pid = pid
+        self.host = host
     }
 
     func holds(ts: EpochNanoseconds, pid: UInt32) -> Bool {
@@ -27,4 +32,23 @@ package struct TraceSelection: Sendable, Equatable {
     }
 
     func holds(pid: UInt32) -> Bool { self.pid.map { $0 == pid } ?? true }
+
+    /// The texts that stand for the host in files of that kind; nil where all hosts are wanted.
+    func hostTexts(_ kind: FinalFile.Kind) -> [[UInt8]]? {
+        guard var name = host else { return nil }
+        return name.withUTF8 { bytes in
+            let view = ByteView(UnsafeRawBufferPointer(bytes))
+            var text = RawBuffer()
+            guard kind == .csv else {
+                text.appendJSONString(view)
+                return [Array(text.bytes)]
+            }
+            // Whether the table guards against formulas is not said in it.
+            return [false, true].map { isGuarded in
+                text.removeAll()
+                text.appendCSVField(view, guardsFormulas: isGuarded)
+                return Array(text.bytes)
+            }
+        }
+    }
 }

@@ -53,16 +53,10 @@ struct FinalFileMergeTests {
             to: EpochNanoseconds? = nil,
             filesMax: Int = 8
         ) throws -> [String] {
-            var data = Data()
-            let reader = TraceFileReader(
+            try events(
                 TraceSelection(resource: .function, from: from, to: to),
-                root: directory.path,
                 filesMax: filesMax
-            ) { data.append(contentsOf: $0) }
-            try reader.writeJSON()
-            let object = try JSONSerialization.jsonObject(with: data) as? [String: Any]
-            let events = try #require(object?["traceEvents"] as? [[String: Any]])
-            return events.map { event in
+            ).map { event in
                 let phase = event["ph"] as? String ?? "?"
                 let arguments = event["args"] as? [String: Any] ?? [:]
                 if phase == "M" { return "M\(arguments["name"] ?? "")" }
@@ -70,25 +64,55 @@ struct FinalFileMergeTests {
                 return "\(phase)\(time) \(arguments["cookie"] ?? "")"
             }
         }
+
+        func events(
+            _ selection: TraceSelection,
+            filesMax: Int = 8
+        ) throws -> [[String: Any]] {
+            var data = Data()
+            let reader = TraceFileReader(
+                selection,
+                root: directory.path,
+                filesMax: filesMax
+            ) { data.append(contentsOf: $0) }
+            try reader.writeJSON()
+            let object = try JSONSerialization.jsonObject(with: data) as? [String: Any]
+            return try #require(object?["traceEvents"] as? [[String: Any]])
+        }
     }
 
-    private static func entry(_ time: Int, _ cookie: Int, name: String = "f") -> String {
+    private static func entry(
+        _ time: Int,
+        _ cookie: Int,
+        name: String = "f",
+        tid: Int = 7
+    ) -> String {
         """
-        {"ts":\(start + time),"pid":7,"tid":7,"ph":"B","cat":"function","name":"\(name)",\
+        {"ts":\(start + time),"pid":7,"tid":\(tid),"ph":"B","cat":"function","name":"\(name)",\
         "readable_time":"00:00:00.000","args":{"cookie":\(cookie),"call_count":1}}
         """
     }
 
-    private static func exit(_ time: Int, _ cookie: Int) -> String {
+    private static func exit(
+        _ time: Int,
+        _ cookie: Int,
+        name: String = "f",
+        tid: Int = 7
+    ) -> String {
         """
-        {"ts":\(start + time),"pid":7,"tid":7,"ph":"E","cat":"function","name":"f",\
+        {"ts":\(start + time),"pid":7,"tid":\(tid),"ph":"E","cat":"function","name":"\(name)",\
         "readable_time":"00:00:00.000","args":{"cookie":\(cookie)}}
         """
     }
 
-    private static func continued(_ time: Int, _ cookie: Int, name: String = "f") -> String {
+    private static func continued(
+        _ time: Int,
+        _ cookie: Int,
+        name: String = "f",
+        tid: Int = 7
+    ) -> String {
         """
-        {"ts":\(start + time),"pid":7,"tid":7,"ph":"B","cat":"continued","name":"\(name)",\
+        {"ts":\(start + time),"pid":7,"tid":\(tid),"ph":"B","cat":"continued","name":"\(name)",\
         "args":{"cookie":\(cookie)}}
         """
     }
@@ -101,7 +125,7 @@ struct FinalFileMergeTests {
         let archive = try Archive()
         try archive.add(1, [Self.entry(10, 1), Self.exit(30, 1)])
         try archive.add(1, host: "b", [Self.entry(5, 2), Self.exit(20, 2)], isCompressed: true)
-        try archive.add(2, [Self.entry(25, 3), Self.exit(40, 3)])
+        try archive.add(2, host: "c", [Self.entry(25, 3), Self.exit(40, 3)])
         let all = ["B5 2", "B10 1", "E20 2", "M1", "B25 3", "E30 1", "M1", "E40 3", "M2"]
         #expect(try archive.read() == all)
         #expect(try archive.read(filesMax: 2) == all)
@@ -142,5 +166,187 @@ struct FinalFileMergeTests {
         }
         let events = try archive.read(filesMax: 2).filter { !$0.hasPrefix("M") }
         #expect(events == ["B0 1", "E1 5"] + (1...40).map { "E\($0 * 10) 5" })
+    }
+
+    // MARK: Clipping
+
+    private static let outer = "\\\"outer\\\" <1>"
+
+    /// Two windows: call 1 goes on from the first into the second, call 3 never ends, call 6 is of another
+    /// thread, call 7 of another host.
+    private func clippable() throws -> Archive {
+        let archive = try Archive()
+        try archive.add(
+            1,
+            [
+                Self.entry(10, 1, name: Self.outer), Self.entry(11, 2), Self.exit(14, 2),
+                Self.entry(15, 3), Self.entry(16, 6, tid: 8), Self.exit(18, 6, tid: 8),
+            ]
+        )
+        try archive.add(
+            2,
+            [
+                Self.continued(10, 1, name: Self.outer), Self.continued(15, 3), Self.entry(30, 4),
+                Self.exit(32, 4), Self.exit(40, 1, name: Self.outer),
+            ]
+        )
+        try archive.add(2, host: "b", [Self.entry(12, 7), Self.exit(35, 7)])
+        return archive
+    }
+
+    private func clipped(
+        _ archive: Archive,
+        from: Int?,
+        to: Int?,
+        filesMax: Int = 8
+    ) throws -> [String] {
+        try archive.read(from: from.map(Self.at), to: to.map(Self.at), filesMax: filesMax)
+            .filter { !$0.hasPrefix("M") }
+    }
+
+    @Test func callsOpenWhereTheSpanBeginsBeginThere() throws {
+        let archive = try clippable()
+        let rest = ["B30 4", "E32 4", "E35 7", "E40 1"]
+        #expect(
+            try clipped(archive, from: 20, to: nil) == ["B20 1", "B20 7", "B20 3"] + rest
+        )
+        // One file a host is open at a time.
+        #expect(
+            try clipped(archive, from: 20, to: nil, filesMax: 2)
+                == ["B20 1", "B20 7", "B20 3"] + rest
+        )
+        // In a window that has nothing but what goes on.
+        #expect(try clipped(archive, from: 19, to: 19).prefix(3) == ["B19 1", "B19 7", "B19 3"])
+        // An event at the beginning itself is in the span, not before it.
+        #expect(
+            try clipped(archive, from: 14, to: nil).prefix(4)
+                == ["B14 1", "B14 2", "B14 7", "E14 2"]
+        )
+        #expect(try clipped(archive, from: 10, to: nil).prefix(2) == ["B10 1", "B11 2"])
+        // An end that has passed.
+        #expect(try clipped(archive, from: 41, to: nil) == ["B41 3"])
+    }
+
+    @Test func callsOpenWhereTheSpanEndsEndThere() throws {
+        let archive = try clippable()
+        #expect(
+            try clipped(archive, from: nil, to: 15)
+                == ["B10 1", "B11 2", "B12 7", "E14 2", "B15 3", "E15 ", "E15 ", "E15 "]
+        )
+        #expect(
+            try clipped(archive, from: 20, to: 31)
+                == ["B20 1", "B20 7", "B20 3", "B30 4", "E31 ", "E31 ", "E31 ", "E31 "]
+        )
+        // What ends at the end has ended by itself.
+        #expect(
+            try clipped(archive, from: 31, to: 40)
+                == [
+                    "B31 1", "B31 7", "B31 3", "B31 4", "E32 4", "E35 7", "E40 1", "E40 ",
+                ]
+        )
+        #expect(try clipped(archive, from: nil, to: 9).isEmpty)
+    }
+
+    @Test func clippedEventsLookAsInWindows() throws {
+        let archive = try clippable()
+        let events = try archive.events(
+            TraceSelection(resource: .function, from: Self.at(20), to: Self.at(21), host: "a")
+        )
+        .filter { $0["ph"] as? String != "M" }
+        let name = "\"outer\" <1>"
+        #expect(events.map { $0["name"] as? String } == [name, "f", "f", name])
+        #expect(events.map { $0["ph"] as? String } == ["B", "B", "E", "E"])
+        #expect(events.map { $0["cat"] as? String } == ["continued", "continued", nil, nil])
+        #expect(
+            events.map { ($0["args"] as? [String: Int]) }
+                == [["cookie": 1], ["cookie": 3], nil, nil]
+        )
+        #expect(events.allSatisfy { $0["pid"] as? Int == 7 && $0["tid"] as? Int == 7 })
+    }
+
+    @Test func selectionAppliesToCallsThatAreClipped() throws {
+        let archive = try clippable()
+        func cookies(_ pid: UInt32?, _ host: String?) throws -> [Int] {
+            try archive.events(
+                TraceSelection(
+                    resource: .function,
+                    from: Self.at(20),
+                    to: Self.at(20),
+                    pid: pid,
+                    host: host
+                )
+            ).compactMap { ($0["args"] as? [String: Any])?["cookie"] as? Int }
+        }
+        #expect(try cookies(nil, nil) == [1, 7, 3])
+        #expect(try cookies(7, "b") == [7])
+        #expect(try cookies(nil, "a") == [1, 3])
+        #expect(try cookies(8, nil).isEmpty)
+        #expect(try cookies(nil, "c").isEmpty)
+    }
+
+    /// A row that came late makes a later window begin before an earlier one.
+    @Test func windowsThatOverlapAreClippedAsOne() throws {
+        let archive = try Archive()
+        try archive.add(1, [Self.entry(10, 1), Self.exit(50, 9)])
+        try archive.add(2, [Self.continued(10, 1), Self.exit(60, 9)])
+        try archive.add(
+            3,
+            [Self.entry(8, 5), Self.exit(9, 5), Self.continued(10, 1), Self.exit(55, 1)]
+        )
+        #expect(try clipped(archive, from: 54, to: 54) == ["B54 1", "E54 "])
+        #expect(try clipped(archive, from: 9, to: 9) == ["B9 5", "E9 5"])
+        #expect(try clipped(archive, from: 57, to: 60) == ["E60 9"])
+        // The window in which it began is gone.
+        try archive.remove(1)
+        #expect(try clipped(archive, from: 54, to: 54) == ["B54 1", "E54 "])
+        #expect(try clipped(archive, from: 57, to: 60) == ["E60 9"])
+    }
+
+    /// Whatever the span, the document is what the whole one shows in it.
+    @Test func anySpanShowsWhatTheWholeShowsInIt() throws {
+        var random = SeededGenerator(seed: 11)
+        let archive = try Archive()
+        var open: [(began: Int, cookie: Int, tid: Int)] = []
+        var next = 0
+        for window in 0..<6 {
+            var rows = open.map { Self.continued($0.began, $0.cookie, tid: $0.tid) }
+            for time in stride(from: window * 50, to: window * 50 + 50, by: 2) {
+                let tid = Int.random(in: 7...9, using: &random)
+                let last = open.lastIndex { $0.tid == tid }
+                if let last, Bool.random(using: &random) {
+                    rows.append(Self.exit(time, open.remove(at: last).cookie, tid: tid))
+                } else {
+                    next += 1
+                    open.append((time, next, tid))
+                    rows.append(Self.entry(time, next, tid: tid))
+                }
+            }
+            try archive.add(window, rows, isCompressed: window == 3)
+        }
+        let whole = try clipped(archive, from: nil, to: nil)
+        #expect(whole.count == 150)
+        for from in stride(from: -1, to: 300, by: 7) {
+            for to in [from, from + 1, from + 30, 400] {
+                let parts = try clipped(archive, from: from, to: to)
+                #expect(parts == Self.clip(whole, from: from, to: to), "\(from) to \(to)")
+            }
+        }
+    }
+
+    private static func clip(_ rows: [String], from: Int, to: Int) -> [String] {
+        var open: [String] = []
+        var before: [String] = []
+        var inside: [String] = []
+        for row in rows {
+            let parts = row.dropFirst().split(separator: " ").map { Int($0) ?? 0 }
+            guard parts[0] <= to else { break }
+            if row.hasPrefix("B") {
+                open.append("\(parts[1])")
+            } else {
+                open.removeAll { $0 == "\(parts[1])" }
+            }
+            if parts[0] < from { before = open } else { inside.append(row) }
+        }
+        return before.map { "B\(from) \($0)" } + inside + open.map { _ in "E\(to) " }
     }
 }
