@@ -213,7 +213,7 @@ let package = Package(
             name: "tracectl",
             dependencies: [
                 "ClusterConfiguration", "OperatorTools", "SystemIO", "TraceFiles", "TraceModel",
-                argumentParser, logging,
+                "TraceTime", argumentParser, logging,
             ],
             swiftSettings: strict
         ),
@@ -350,7 +350,7 @@ let package = Package(
             name: "OperatorToolsTests",
             dependencies: [
                 "Compression", "IngestLog", "OperatorTools", "SystemIO", "TestSupport",
-                "TraceFiles", "TraceModel", "TraceSummaries", "TraceWire",
+                "TraceFiles", "TraceModel", "TraceSummaries", "TraceTime", "TraceWire",
             ],
             swiftSettings: strict
         ),

@@ -16,6 +16,10 @@ extension StartTime: ExpressibleByArgument {
     public init?(argument: String) { self.init(argument) }
 }
 
+extension TimeBound: ExpressibleByArgument {
+    public init?(argument: String) { self.init(argument) }
+}
+
 extension Resource: ExpressibleByArgument {
     public init?(argument: String) { self.init(name: argument) }
 

@@ -8,13 +8,17 @@ struct CatCommand: ParsableCommand {
         commandName: "cat",
         abstract: "Writes the events of finalized windows to standard output, as one document.",
         discussion: """
-            Reads the final files in the data directory, plain or gzip, in bounded memory; the cluster need \
-            not run. Events of all windows and hosts come in order of time, and a call that went on over \
-            several windows is opened once. Times are inclusive: seconds since the epoch, or ISO 8601 with a \
-            zone.
+            Reads the final files in the data directory, plain or compressed, in bounded memory; the cluster \
+            need not run. Events of all windows and hosts come in order of time, and a call that went on over \
+            several windows is opened once. In JSON a call that is open at --from begins there (category \
+            continued), and one that is still open at --to ends there; CSV holds the calls that ended in \
+            between.
+
+            \(SpanOptions.help)
 
               tracectl cat --resource cpu --format csv --pid 4711
-              tracectl cat --resource function --from 2026-05-01T12:00:00Z --to 1777636860.5 > part.json
+              tracectl cat --resource function --from '2026-05-01 14:00:00.5'
+              tracectl cat --resource io --host web-1 --to 2026-05-01T12:00:00Z
             """
     )
 
@@ -23,30 +27,26 @@ struct CatCommand: ParsableCommand {
     @Option(help: ArgumentHelp("One of \(Resource.nameList).", valueName: "resource"))
     var resource: Resource
 
-    @Option(help: ArgumentHelp("Nothing before.", valueName: "time"))
-    var from: StartTime?
-
-    @Option(help: ArgumentHelp("Nothing after.", valueName: "time"))
-    var to: StartTime?
+    @OptionGroup var span: SpanOptions
 
     @Option(help: ArgumentHelp("Of one process only.", valueName: "pid"))
     var pid: UInt32?
 
+    @Option(help: ArgumentHelp("Of one host only, as its agents name it.", valueName: "name"))
+    var host: String?
+
     @Option(help: ArgumentHelp("json (a Chrome trace) or csv.", valueName: "format"))
     var format = CatRun.Format.json
 
-    func validate() throws {
-        if let from, let to, from.nanoseconds > to.nanoseconds {
-            throw ValidationError("--from is after --to")
-        }
-    }
-
     func run() throws {
+        let zone = LazyTimeZone(data)
+        let (from, to) = try span.resolved { try zone.rules() }
         let selection = TraceSelection(
             resource: resource,
-            from: from?.nanoseconds,
-            to: to?.nanoseconds,
-            pid: pid
+            from: from,
+            to: to,
+            pid: pid,
+            host: host
         )
         try CatRun(dataDirectory: data.directory, selection: selection, format: format).run()
     }

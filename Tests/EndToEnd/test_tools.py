@@ -5,6 +5,8 @@ import json
 import subprocess
 import sys
 
+import pytest
+
 from outputs import records
 from traffic import RESOURCES, Traffic
 
@@ -82,6 +84,58 @@ def test_windows_and_hosts_are_read_back_as_one(cluster, contract):
     (summary,) = json.loads(cluster.tracectl("summary", "--data", str(cluster.data), "--json").stdout)
     (overall,) = summary["tables"]["functions_overall"]["top"]["busiest"]
     assert overall["function"] == "f" and overall["calls"] == 5 and overall["total_ms"] == 17_000
+
+
+@pytest.mark.parametrize("cluster", [["--time-zone", "America/New_York"]], indirect=True)
+def test_a_span_is_cut_out_of_what_was_recorded(cluster, contract):
+    """Its ends are in the cluster's zone; calls that go on beyond it are clipped."""
+    def send(*events):
+        batch = contract.messages.TraceBatch(host="one")
+        for second, event_type, cookie in events:
+            batch.trace_data.add(
+                timestamp=f"2026-01-15 12:00:{second:02}.250", event_type=event_type, cookie=cookie,
+                function_name=f"f{cookie}", pid=7, tgid=7,
+            )
+        assert contract.services.TracerServiceStub(cluster.channel()).SendTraceBatch(batch, timeout=30).success
+
+    # 1 and 3 go on into the second window, 3 without an end.
+    send((0, 0, 1), (1, 0, 2), (2, 1, 2), (3, 0, 3))
+    cluster.run("finalize")
+    send((20, 0, 4), (25, 1, 4), (30, 1, 1))
+    cluster.run("finalize")
+    # Noon in New York.
+    start = 1_768_496_400_250_000
+
+    def cat(*arguments):
+        text = cluster.tracectl("cat", "--data", str(cluster.data), "--resource", "function", *arguments).stdout
+        return [
+            ((event["ts"] - start) / 1e6, event["ph"], event["name"], event.get("cat"))
+            for event in json.loads(text)["traceEvents"] if event["ph"] in "BE"
+        ]
+
+    expected = [
+        (10, "B", "f1", "continued"), (10, "B", "f3", "continued"), (20, "B", "f4", "function"),
+        (22, "E", "f4", None), (22, "E", "f3", None), (22, "E", "f1", None),
+    ]
+    assert cat("--from", "2026-01-15 12:00:10.25", "--to", "2026-01-15 12:00:22.250000000") == expected
+    assert cat("--from", "2026-01-15T17:00:10.250Z", "--to", "1768496422.25") == expected
+    assert cat("--from", "2026-01-15 12:00:26")[:2] == [
+        (25.75, "B", "f1", "continued"), (25.75, "B", "f3", "continued"),
+    ]
+    assert cat("--from", "2026-01-15 12:00:10", "--host", "two") == []
+    # Also of a stopped cluster.
+    cluster.stop()
+    assert cat("--to", "2026-01-15 12:00:00.25") == [(0, "B", "f1", "function"), (0, "E", "f1", None)]
+
+    for wrong, reason in (
+        (["--from", "2026-13-15 12:00:00"], "--from names no time"),
+        (["--from", "noon"], "invalid"),
+        (["--from", "2026-01-15 12:00:01", "--to", "2026-01-15 12:00:00"], "--from is after --to"),
+    ):
+        refused = cluster.tracectl(
+            "cat", "--data", str(cluster.data), "--resource", "function", *wrong, check=False
+        )
+        assert refused.returncode == 2 and reason in refused.stderr, refused.stderr
 
 
 def test_batches_from_files_are_sent(cluster, contract, tmp_path):
