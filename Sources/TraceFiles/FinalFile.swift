@@ -1,3 +1,4 @@
+import Compression
 import SystemIO
 import TraceModel
 
@@ -6,6 +7,8 @@ final class FinalFile {
     enum Kind {
         case json
         case csv
+        /// Lines of JSON, one a finding.
+        case anomalies
     }
 
     enum Content {
@@ -30,6 +33,27 @@ final class FinalFile {
 
     private let reader: RecordReader
 
+    // MARK: Names
+
+    /// How names of files may end that end with `plain` before they are compressed.
+    static func endings(_ plain: String) -> [String] {
+        [plain] + FileCompression.allCases.map { plain + $0.suffix }
+    }
+
+    /// The paths of final files whose names are wanted, sorted. `root` is the data directory, empty where it is
+    /// the current one. Blocks on the disk.
+    static func paths(
+        of kind: OutputKind,
+        root: String,
+        where isWanted: (String) -> Bool
+    ) throws -> [String] {
+        let directory = "\(ClusterPaths.output)/\(kind.directory)"
+        let path = root.isEmpty ? directory : "\(root)/\(directory)"
+        return try FileSystem.list(path).filter(isWanted).map { "\(path)/\($0)" }
+    }
+
+    // MARK: Rows
+
     /// Opens the file and reads what stands before its rows. Nil where it is gone, or has nothing.
     init?(_ path: String, _ kind: Kind, rank: Int) throws {
         self.path = path
@@ -40,6 +64,7 @@ final class FinalFile {
         } catch let error as SystemError where error.isNotFound {
             return nil
         }
+        if kind == .anomalies { return }
         guard let line = try reader.next(isQuoting: kind == .csv) else { return nil }
         guard kind == .json else {
             columns = Array(line)
@@ -56,7 +81,22 @@ final class FinalFile {
 
     /// Moves to the next row; false after the last.
     func next() throws -> Bool {
-        kind == .json ? try nextEvent() : try nextCells()
+        switch kind {
+        case .json: try nextEvent()
+        case .csv: try nextCells()
+        case .anomalies: try nextFinding()
+        }
+    }
+
+    private func nextFinding() throws -> Bool {
+        repeat {
+            guard let line = try reader.next() else { return false }
+            row = line
+        } while row.isEmpty
+        guard let finding = AnomalyLine(row) else { throw damaged() }
+        ts = finding.ts
+        pid = finding.pid
+        return true
     }
 
     private func nextEvent() throws -> Bool {
@@ -87,8 +127,9 @@ final class FinalFile {
         return event
     }
 
-    /// The host column of a table's row, as it stands there; nil where the row has none.
+    /// The host of a table's row or a finding, as it stands there; nil where there is none.
     var hostField: UnsafeRawBufferPointer? {
+        if kind == .anomalies { return AnomalyLine(row)?.host }
         guard kind == .csv, let end = row.lastIndex(of: UInt8(ascii: ",")),
             let start = RunRow.fieldStart(row, endingAt: end)
         else { return nil }

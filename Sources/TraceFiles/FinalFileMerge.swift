@@ -19,8 +19,9 @@ final class FinalFileMerge {
         let row: [UInt8]
     }
 
-    private let selection: TraceSelection
+    private let selection: RowSelection
     private let kind: FinalFile.Kind
+    private let clipsCalls: Bool
     private let filesMax: Int
     /// Of the host that is wanted; nil: of all.
     private let hostTexts: [[UInt8]]?
@@ -40,13 +41,17 @@ final class FinalFileMerge {
     private var openedAt = EpochNanoseconds.min
     private var held = RawBuffer()
 
+    /// `clipsCalls`: whether the files are traces of calls. `filesMax`: files that overlap in time.
+    /// - Throws: `TraceError` where a file is damaged; `SystemError`.
     init(
         _ paths: [String],
         _ kind: FinalFile.Kind,
-        _ selection: TraceSelection,
+        _ selection: RowSelection,
+        clipsCalls: Bool,
         filesMax: Int
     ) throws {
         self.selection = selection
+        self.clipsCalls = clipsCalls
         self.kind = kind
         self.filesMax = filesMax
         hostTexts = selection.hostTexts(kind)
@@ -104,12 +109,11 @@ final class FinalFileMerge {
     func forEachRow(
         _ body: (_ row: UnsafeRawBufferPointer, _ content: FinalFile.Content) throws -> Void
     ) throws {
-        let hasCalls = kind == .json && selection.resource == .function
-        if hasCalls, let from = selection.from {
+        if clipsCalls, let from = selection.from {
             try readEarlyRows(before: from) { try body($0, .name) }
             try calls.forEachOpening(at: from) { try body($0, .event) }
         }
-        let end = hasCalls ? selection.to : nil
+        let end = clipsCalls ? selection.to : nil
         while let (row, content) = try next() {
             if end != nil, content == .event, let event = EventRow(row) {
                 try calls.take(event, host: currentHost)
@@ -172,7 +176,7 @@ final class FinalFileMerge {
                 return (file.row, .name)
             }
             // Behind a trace's events its names are still to come.
-            if kind == .csv, let to = selection.to, file.ts > to { return nil }
+            if kind != .json, let to = selection.to, file.ts > to { return nil }
             guard selection.holds(ts: file.ts, pid: file.pid), isOfHost(file),
                 isFirstOpening(file)
             else { continue }
@@ -227,7 +231,7 @@ final class FinalFileMerge {
 
     /// Whether the row is of the host that is wanted; traces of others are not even opened.
     private func isOfHost(_ file: FinalFile) -> Bool {
-        guard kind == .csv, let hostTexts else { return true }
+        guard kind != .json, let hostTexts else { return true }
         guard let field = file.hostField else { return false }
         return hostTexts.contains { field.elementsEqual($0) }
     }

@@ -132,7 +132,7 @@ struct EarlyRows {
 
     private let host: UInt64
     private let end: EpochNanoseconds
-    private let selection: TraceSelection
+    private let selection: RowSelection
     private let filesMax: Int
     /// By due time, the earliest last.
     private(set) var waiting: [Waiting]
@@ -146,7 +146,7 @@ struct EarlyRows {
         _ files: [Waiting],
         host: UInt64,
         before end: EpochNanoseconds,
-        _ selection: TraceSelection,
+        _ selection: RowSelection,
         filesMax: Int
     ) {
         self.host = host

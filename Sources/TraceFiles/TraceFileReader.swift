@@ -1,4 +1,3 @@
-import Compression
 import SystemIO
 import TraceModel
 
@@ -47,7 +46,13 @@ package final class TraceFileReader {
         piece.append("\",\"server\":\"trace-processor ")
         piece.append(BuildInfo.version)
         piece.append("\"},\"traceEvents\":[")
-        let merge = try FinalFileMerge(try paths(of: .json), .json, selection, filesMax: filesMax)
+        let merge = try FinalFileMerge(
+            try paths(of: .json),
+            .json,
+            selection.rows,
+            clipsCalls: selection.resource == .function,
+            filesMax: filesMax
+        )
         var isFirst = true
         try merge.forEachRow { row, content in
             piece.append(isFirst ? "\n" : ",\n")
@@ -66,7 +71,13 @@ package final class TraceFileReader {
         guard let columns = try columns(of: paths) else { return }
         columns.withUnsafeBytes { piece.append($0) }
         piece.append(byte: 0x0A)
-        let merge = try FinalFileMerge(paths, .csv, selection, filesMax: filesMax)
+        let merge = try FinalFileMerge(
+            paths,
+            .csv,
+            selection.rows,
+            clipsCalls: false,
+            filesMax: filesMax
+        )
         try merge.forEachRow { row, _ in
             rowCount += 1
             try append(row)
@@ -78,15 +89,11 @@ package final class TraceFileReader {
     // MARK: Files
 
     private func paths(of kind: OutputKind) throws -> [String] {
-        let directory = "\(ClusterPaths.output)/\(kind.directory)"
-        let path = root.isEmpty ? directory : "\(root)/\(directory)"
         let prefix = "\(selection.resource.name)_trace_"
-        let endings = [".json", ".csv"].flatMap { plain in
-            [plain] + FileCompression.allCases.map { plain + $0.suffix }
-        }
-        return try FileSystem.list(path).filter { name in
+        let endings = FinalFile.endings(".json") + FinalFile.endings(".csv")
+        return try FinalFile.paths(of: kind, root: root) { name in
             name.hasPrefix(prefix) && endings.contains { name.hasSuffix($0) }
-        }.map { "\(path)/\($0)" }
+        }
     }
 
     /// The columns that all tables have; nil where there are no tables.

@@ -25,6 +25,19 @@ package struct TraceSelection: Sendable, Equatable {
         self.host = host
     }
 
+    /// What of it a row decides by itself.
+    var rows: RowSelection { RowSelection(from: from, to: to, pid: pid, host: host) }
+}
+
+/// Which rows of some final files are wanted.
+struct RowSelection {
+    /// Inclusive, nanoseconds since the epoch; nil: without a bound.
+    let from: EpochNanoseconds?
+    let to: EpochNanoseconds?
+    let pid: UInt32?
+    /// The host's name as its agents sent it; nil: of all hosts.
+    let host: String?
+
     func holds(ts: EpochNanoseconds, pid: UInt32) -> Bool {
         if let from, ts < from { return false }
         if let to, ts > to { return false }

@@ -20,6 +20,7 @@ struct TraceCtl: ParsableCommand {
             What it wrote (--data again; it need not run):
               tracectl summary --top 5
               tracectl cat --resource function --pid 4711 > part.json
+              tracectl anomalies --rule slow_call
               tracectl log verify
 
             Sending it events (--server names where trace-router listens):
@@ -34,8 +35,9 @@ struct TraceCtl: ParsableCommand {
         subcommands: [
             StatusCommand.self, FinalizeCommand.self, DrainCommand.self, ScaleCommand.self,
             SlotsCommand.self, ReloadCommand.self, DeadLetterCommand.self, SkipCommand.self,
-            SummaryCommand.self, CatCommand.self, LogCommand.self, SendCommand.self,
-            AgentCommand.self, ImportCommand.self, ListenCommand.self, ConfigCommand.self,
+            SummaryCommand.self, CatCommand.self, AnomaliesCommand.self, LogCommand.self,
+            SendCommand.self, AgentCommand.self, ImportCommand.self, ListenCommand.self,
+            ConfigCommand.self,
         ]
     )
 

@@ -138,6 +138,42 @@ def test_a_span_is_cut_out_of_what_was_recorded(cluster, contract):
         assert refused.returncode == 2 and reason in refused.stderr, refused.stderr
 
 
+@pytest.mark.parametrize("cluster", [["--time-zone", "America/New_York"]], indirect=True)
+def test_anomalies_are_shown(cluster, contract):
+    def anomalies(*arguments, check=True):
+        return cluster.tracectl("anomalies", "--data", str(cluster.data), *arguments, check=check)
+
+    def send(host, second, pid):
+        batch = contract.messages.TraceBatch(host=host)
+        for offset, event_type in ((0, 0), (30, 1)):
+            batch.trace_data.add(
+                timestamp=f"2026-01-15 12:{second:02}:{offset:02}.250", event_type=event_type, cookie=1,
+                function_name="f", pid=pid, tgid=pid,
+            )
+        assert contract.services.TracerServiceStub(cluster.channel()).SendTraceBatch(batch, timeout=30).success
+
+    nothing = anomalies()
+    assert nothing.stdout == "" and "There are no anomalies" in nothing.stderr
+    send("one", 20, 7)
+    cluster.run("finalize")
+    send("two", 10, 8)
+    cluster.run("finalize")
+
+    found = [json.loads(line) for line in anomalies("--json").stdout.splitlines()]
+    assert [(one["rule"], one["host"], one["pid"]) for one in found] == [("slow_call", "two", 8), ("slow_call", "one", 7)]
+    head, first, second = anomalies().stdout.splitlines()
+    assert head.split()[:3] == ["TIME", "RESOURCE", "RULE"]
+    assert first.split()[:5] == ["2026-01-15", "12:10:30.250", "function", "slow_call", "two"]
+    assert anomalies("--from", "2026-01-15 12:11:00").stdout.splitlines()[1:] == [second]
+    assert anomalies("--host", "one", "--rule", "slow_call", "--resource", "function").stdout.splitlines()[1:] == [second]
+    none = anomalies("--rule", "stuck_call")
+    assert none.stdout == "" and "of that kind" in none.stderr
+    refused = anomalies("--rule", "slow", check=False)
+    assert refused.returncode == 2 and "no rule slow" in refused.stderr and "stuck_call" in refused.stderr
+    missing = cluster.tracectl("anomalies", "--data", str(cluster.data / "none"), check=False)
+    assert missing.returncode == 1 and "--data" in missing.stderr
+
+
 def test_batches_from_files_are_sent(cluster, contract, tmp_path):
     traffic = Traffic(contract.messages)
     files = []

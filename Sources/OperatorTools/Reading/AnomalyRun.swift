@@ -1,0 +1,153 @@
+import AnomalyRules
+import Foundation
+import SystemIO
+package import TraceFiles
+import TraceModel
+package import TraceTime
+
+/// `tracectl anomalies`: the findings of the final files in order of time, as a table or as JSON.
+package struct AnomalyRun {
+    package enum Format: Sendable {
+        /// A line a finding, padded for people; times in that zone.
+        case table(TimeZoneRules)
+        /// The findings' own JSON objects, one a line.
+        case json
+    }
+
+    /// The names of all rules, in the order of their resources.
+    package static var ruleNames: [String] { RuleID.allCases.map { "\($0.name)" } }
+
+    private let dataDirectory: String
+    private let selection: AnomalySelection
+    private let format: Format
+
+    package init(dataDirectory: String, selection: AnomalySelection, format: Format) {
+        self.dataDirectory = dataDirectory
+        self.selection = selection
+        self.format = format
+    }
+
+    /// Blocks until everything is written to standard output, or the reader is gone, which is no error.
+    /// - Returns: how many findings there were.
+    /// - Throws: `TraceError` where there is no such directory or a file is damaged.
+    @discardableResult
+    package func run() throws -> Int {
+        try StandardOutput.checkHasOutput(dataDirectory)
+        var count = 0
+        try StandardOutput.streaming {
+            try write(counting: &count) { try StandardOutput.write($0) }
+        }
+        return count
+    }
+
+    /// Hands the text to `write` in pieces, and adds to `count` how many findings it has.
+    func write(
+        counting count: inout Int,
+        _ write: (UnsafeRawBufferPointer) throws -> Void
+    ) throws {
+        var text = RawBuffer()
+        var table: AnomalyTable?
+        if case .table(let zone) = format { table = AnomalyTable(zone: zone, terminal: .output) }
+        try AnomalyReader(selection, root: dataDirectory).forEachFinding { line in
+            if table == nil {
+                text.append(line.bytes)
+            } else {
+                if count == 0, let head = table?.head {
+                    text.append(head)
+                    text.append("\n")
+                }
+                if let row = table?.row(line) { text.append(row) }
+            }
+            text.append("\n")
+            count += 1
+            guard text.count >= Self.pieceBytes else { return }
+            try write(text.bytes)
+            text.removeAll()
+        }
+        if text.count > 0 { try write(text.bytes) }
+    }
+
+    private static let pieceBytes = 64 << 10
+}
+
+/// Findings as lines for people. Columns have fixed widths, so that lines can be written one by one; longer
+/// texts push the rest of their line to the right.
+package struct AnomalyTable {
+    private var clock: ReadableClock
+    private let dates: StemClock
+    private let terminal: Terminal
+
+    /// `zone`: of the times.
+    package init(zone: TimeZoneRules, terminal: Terminal) {
+        clock = ReadableClock(zone: zone)
+        dates = StemClock(zone: zone)
+        self.terminal = terminal
+    }
+
+    /// The names of the columns.
+    package var head: String {
+        terminal.paint(
+            Self.line("TIME", "RESOURCE", "RULE", "HOST", "PROCESS", "PID", "SEVERITY", "MESSAGE"),
+            .bold
+        )
+    }
+
+    /// One finding. What would move the cursor is replaced.
+    package mutating func row(_ finding: AnomalyLine) -> String {
+        Self.line(
+            time(finding.ts),
+            Self.text(finding.resource),
+            Self.text(finding.rule),
+            Self.text(finding.host),
+            Self.text(finding.process),
+            String(finding.pid),
+            Self.severity(finding.severity),
+            Self.text(finding.message)
+        )
+    }
+
+    private static func line(
+        _ time: String,
+        _ resource: String,
+        _ rule: String,
+        _ host: String,
+        _ process: String,
+        _ pid: String,
+        _ severity: String,
+        _ message: String
+    ) -> String {
+        [
+            time.padded(to: 23), resource.padded(to: 8), rule.padded(to: 16), host.padded(to: 16),
+            process.padded(to: 16), pid.padded(leftTo: 7), severity.padded(leftTo: 8), message,
+        ].joined(separator: "  ")
+    }
+
+    /// `YYYY-MM-DD HH:MM:SS.mmm`, which `--from` and `--to` take.
+    private mutating func time(_ ts: EpochNanoseconds) -> String {
+        let stem = Array(dates.text(ts).utf8)
+        let date = [stem[..<4], stem[4..<6], stem[6..<8]]
+            .map { String(decoding: $0, as: UTF8.self) }.joined(separator: "-")
+        var bytes = [UInt8](repeating: 0, count: ReadableClock.byteCount)
+        bytes.withUnsafeMutableBytes { bytes in
+            if let start = bytes.baseAddress { clock.write(ts, to: start) }
+        }
+        return "\(date) \(String(decoding: bytes, as: UTF8.self))"
+    }
+
+    private static func severity(_ number: UnsafeRawBufferPointer) -> String {
+        Double(String(decoding: number, as: UTF8.self)).map { String(format: "%.2f", $0) } ?? "-"
+    }
+
+    /// A dash where there is none.
+    private static func text(_ json: UnsafeRawBufferPointer) -> String {
+        let decoded = try? JSONDecoder().decode(String.self, from: Data(json))
+        let text = decoded ?? String(decoding: json, as: UTF8.self)
+        guard !text.isEmpty else { return "-" }
+        let isPlain = text.unicodeScalars.allSatisfy { $0.properties.generalCategory != .control }
+        if isPlain { return text }
+        let scalars = text.unicodeScalars.map {
+            $0.properties.generalCategory == .control ? "\u{FFFD}" : $0
+        }
+        return String(String.UnicodeScalarView(scalars))
+    }
+}
