@@ -28,4 +28,12 @@ extension Resource: ExpressibleByArgument {
     static var nameList: String { allCases.map(\.name).joined(separator: ", ") }
 }
 
+extension Semantics: ExpressibleByArgument {
+    public init?(argument: String) { self.init(name: argument) }
+
+    public static var allValueStrings: [String] { allCases.map(\.name) }
+
+    public var defaultValueDescription: String { name }
+}
+
 extension CatRun.Format: ExpressibleByArgument {}

@@ -27,7 +27,7 @@ import TraceWire
         try Data(bytes).write(to: URL(fileURLWithPath: "\(directory.path)/\(path)"))
     }
 
-    private func batch(_ comm: String) -> [UInt8] {
+    private func batch(_ comm: String, _ semantics: Semantics? = nil) -> [UInt8] {
         var encoder = BatchEncoder()
         var event = BatchEncoder.CPU()
         event.comm = comm
@@ -35,6 +35,7 @@ import TraceWire
         encoder.append(event)
         var envelope = BatchEncoder.Envelope()
         envelope.host = "traced"
+        envelope.semantics = semantics
         encoder.append(envelope)
         return Array(encoder.bytes)
     }
@@ -87,6 +88,17 @@ import TraceWire
         #expect(sent[0] == sent[1] && sent[0].count == 2)
         #expect(sent[0][0].starts(with: batch("first")))
         #expect(try store.letter("\(name)").isReplayed)
+    }
+
+    /// What fields mean is what the letter's batches say; the replay adds nothing to it.
+    @Test func aReplayKeepsTheDialect() throws {
+        let dialects: [Semantics?] = [.neutracer, .cumulative, nil]
+        let (store, letter) = try letter(dialects.map { batch("c", $0) })
+        let transport = ScriptedTransport()
+        let stop = try StopSignal()
+        let sender = RetryingSender(transport: transport, stop: stop, giveUpAfterSeconds: 1)
+        try DeadLetterReplay(store: store, sender: sender, stop: stop).send(letter)
+        #expect(try transport.attempts.map { try BatchNames.semantics($0) } == dialects)
     }
 
     /// A client's sequences stay within what the server remembers of one.

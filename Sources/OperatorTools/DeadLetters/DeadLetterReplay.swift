@@ -1,8 +1,9 @@
 import TraceModel
 import TraceWire
 
-/// `tracectl deadletter replay`: sends a letter's events as new batches, with the host they came from. The
-/// batches' `client_id` and `sequence` follow from the letter, so that sending them again counts for nothing.
+/// `tracectl deadletter replay`: sends a letter's events as new batches. Host, semantics and names are those of
+/// the letter's batches. The batches' `client_id` and `sequence` follow from the letter, so that sending them
+/// again counts for nothing.
 package struct DeadLetterReplay {
     private let store: DeadLetterStore
     private let sender: RetryingSender

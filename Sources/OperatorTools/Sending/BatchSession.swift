@@ -2,7 +2,8 @@ package import TraceModel
 package import TraceWire
 
 /// Gathers events into batches of a fixed size and sends each as it fills. Holds at most one batch,
-/// so memory stays bounded while the server makes it wait.
+/// so memory stays bounded while the server makes it wait. Every batch says that its fields mean what
+/// `Semantics.cumulative` says.
 package final class BatchSession: EventSink {
     private let sender: RetryingSender
     private var identity: ClientIdentity
@@ -12,6 +13,7 @@ package final class BatchSession: EventSink {
     /// Acknowledged events by resource.
     package private(set) var acknowledged: [Resource: Int] = [:]
     private var pending: [Resource: Int] = [:]
+    private var pendingNames = 0
 
     /// `host`: the traced machine's name in every batch; empty: the server takes the peer's address.
     package init(
@@ -57,16 +59,24 @@ package final class BatchSession: EventSink {
         try added(.io)
     }
 
+    package func append(_ name: BatchEncoder.Name) throws {
+        if pendingNames >= Limits.batchNamesMax { try flush() }
+        encoder.append(name)
+        pendingNames += 1
+    }
+
     /// Sends what has been gathered. Blocks until acknowledged.
     package func flush() throws {
-        guard encoder.eventCount > 0 else { return }
+        guard encoder.eventCount > 0 || pendingNames > 0 else { return }
         var envelope = BatchEncoder.Envelope()
         envelope.clientID = identity.clientID
         envelope.sequence = identity.nextSequence()
         envelope.host = host
+        envelope.semantics = .cumulative
         encoder.append(envelope)
         try sender.send([UInt8](encoder.bytes))
         encoder.removeAll()
+        pendingNames = 0
         acknowledged.merge(pending, uniquingKeysWith: +)
         pending.removeAll(keepingCapacity: true)
     }

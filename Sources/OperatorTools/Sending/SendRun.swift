@@ -1,19 +1,26 @@
 import SystemIO
-import TraceModel
+package import TraceModel
 import TraceWire
 
 /// `tracectl send`: every batch of some files, in order, each until acknowledged.
 package final class SendRun {
     private let sender: RetryingSender
     private var identity: ClientIdentity
+    private let semantics: Semantics
     private var index = EventIndex()
     /// Told bytes done and bytes in all after each batch.
     package var onProgress: ((_ done: Int, _ total: Int) -> Void)?
     package private(set) var events = 0
 
-    package init(sender: RetryingSender, identity: ClientIdentity) {
+    /// `semantics`: what the fields mean of a batch that does not say so itself.
+    package init(
+        sender: RetryingSender,
+        identity: ClientIdentity,
+        semantics: Semantics = .cumulative
+    ) {
         self.sender = sender
         self.identity = identity
+        self.semantics = semantics
     }
 
     /// Throws at the first batch that can't be read or is refused, naming file and batch.
@@ -35,21 +42,31 @@ package final class SendRun {
 
     private func send(_ batch: [UInt8], name: String) throws {
         do {
-            let (count, isAnonymous) = try inspect(batch)
-            try sender.send(isAnonymous ? named(batch) : batch)
+            let (count, missing) = try inspect(batch)
+            try sender.send(completed(batch, missing))
             events += count
         } catch let error as TraceError {
             throw TraceError(error.code, "\(name): \(error.message)", remedy: error.remedy)
         }
     }
 
-    /// The server's own check, so that a file which is no batch fails here, by its name. Anonymous: the
-    /// server would not recognize a second copy, and the sender may name it.
-    private func inspect(_ batch: [UInt8]) throws -> (events: Int, isAnonymous: Bool) {
+    /// What a batch does not say itself.
+    private struct Missing {
+        /// Both client_id and sequence: the server would not recognize a second copy.
+        let identity: Bool
+        let semantics: Bool
+    }
+
+    /// The server's own check, so that a file which is no batch fails here, by its name.
+    private func inspect(_ batch: [UInt8]) throws -> (events: Int, missing: Missing) {
         try batch.withUnsafeBytes { bytes in
             do throws(WireError) {
                 let summary = try BatchScanner.scan(bytes, into: &index)
-                return (summary.total, !summary.hasClientID && !summary.hasSequence)
+                let missing = Missing(
+                    identity: !summary.hasClientID && !summary.hasSequence,
+                    semantics: summary.semantics == nil
+                )
+                return (summary.total, missing)
             } catch {
                 throw TraceError(
                     .invalidArgument,
@@ -60,11 +77,16 @@ package final class SendRun {
         }
     }
 
-    /// The batch with our client_id and the next sequence after its own fields.
-    private func named(_ batch: [UInt8]) -> [UInt8] {
+    /// The batch with what it does not say behind its own fields: our client_id and the next sequence, and what
+    /// the fields mean.
+    private func completed(_ batch: [UInt8], _ missing: Missing) -> [UInt8] {
+        guard missing.identity || missing.semantics else { return batch }
         var envelope = BatchEncoder.Envelope()
-        envelope.clientID = identity.clientID
-        envelope.sequence = identity.nextSequence()
+        if missing.identity {
+            envelope.clientID = identity.clientID
+            envelope.sequence = identity.nextSequence()
+        }
+        if missing.semantics { envelope.semantics = semantics }
         var encoder = BatchEncoder(capacity: 512)
         encoder.append(envelope)
         return batch + encoder.bytes
