@@ -9,8 +9,9 @@ struct ImportCommand: ParsableCommand {
         discussion: """
             Takes an object with traceEvents or a bare array, plain or gzip, also one that is cut off at \
             its end. B/E pairs and X events become entries and exits, nested by thread, with a cookie a \
-            call; call counts and mean durations run along. Events of other phases are skipped and \
-            counted. Holds up to \(Limits.importCallsMax) calls in memory, about 100 bytes each.
+            call; call counts and mean durations run along. Names and order of processes and names of threads \
+            (M events process_name, process_sort_index, thread_name) are sent along. Other events are skipped \
+            and counted. Holds up to \(Limits.importCallsMax) calls in memory, about 100 bytes each.
 
             Where the recording stands in time: times from 10^15 microseconds up are taken as they are; \
             others count from the file's baseTimeNanoseconds where it has one; otherwise the last event is \
@@ -64,6 +65,7 @@ struct ImportCommand: ParsableCommand {
         summary.eventsSent = batches.acknowledgedEvents
         summary.batches = session.sender.batches
         summary.retries = session.sender.retries
+        summary.namesSent = run.namesSent
         summary.truncatedCalls = run.truncatedCalls
         Terminal.output.line(server.json ? try Report.json(summary) : summary.text)
         if !summary.completed { throw ExitCode(130) }

@@ -126,7 +126,7 @@ struct ChromeTraceReaderTests {
 
     @Test func otherPhasesAndUselessEventsAreCounted() throws {
         let json = """
-            [{"ph":"M","name":"process_name","pid":9,"args":{"name":"p"}},{"ph":"C","ts":1,"pid":9},
+            [{"ph":"M","name":"process_labels","pid":9,"args":{"labels":"p"}},{"ph":"C","ts":1,"pid":9},
             {"ph":"C","ts":2,"pid":9},7,{"name":"no phase"},{"ph":"X","name":"n","ts":"x","pid":1},
             {"ph":"X","name":"n","ts":1,"pid":"main"},{"ph":"X","name":"n","ts":1,"dur":-1,"pid":1}]
             """
@@ -135,6 +135,31 @@ struct ChromeTraceReaderTests {
         #expect(recording.malformed == 5)
         #expect(recording.calls.isEmpty)
         #expect(recording.span == nil)
+    }
+
+    @Test func namesOfProcessesAndThreadsAreRead() throws {
+        let json = """
+            [{"args":{"x":[{"name":"no"}],"name":"first"},"ph":"M","name":"process_name","pid":701},
+            {"ph":"M","name":"process_name","pid":701,"tid":0,"args":{"name":"/device:\\u00b5"}},
+            {"ph":"M","name":"process_sort_index","pid":701,"args":{"sort_index":5000000000}},
+            {"ph":"M","name":"process_sort_index","pid":9,"args":{"sort_index":-3}},
+            {"ph":"M","name":"thread_name","pid":701,"tid":12,"args":{"name":"XLA Ops"}},
+            {"ph":"M","name":"thread_sort_index","pid":701,"tid":12,"args":{"sort_index":1}},
+            {"ph":"M","name":"process_name","pid":"Spans","args":{"name":"n"}},
+            {"ph":"M","name":"process_name","pid":8,"args":{}},
+            {"ph":"X","name":"f","ts":1,"dur":1,"pid":8,"args":{"name":"not p","sort_index":1}}]
+            """
+        let recording = try read(json)
+        #expect(recording.processNames == [701: "/device:µ"])
+        #expect(recording.threadNames == [RecordedThread(pid: 701, tid: 12): "XLA Ops"])
+        #expect(recording.processSortIndexes == [701: Int32.max, 9: -3])
+        #expect(recording.skippedByPhase == ["M": 3])
+        #expect(recording.names == ["f"])
+        let long = String(repeating: "n", count: Limits.nameBytesMax + 1)
+        let cut = try read(
+            #"[{"ph":"M","name":"process_name","pid":1,"args":{"name":"\#(long)"}}]"#
+        )
+        #expect(cut.processNames[1]?.utf8.count == Limits.nameBytesMax)
     }
 
     @Test(arguments: ["", "  ", "17", "{\"a\":1}", "\"text\""])

@@ -10,8 +10,17 @@ struct ImportRunTests {
         var counts: [UInt64]
     }
 
-    /// Imports and decodes what went over the wire.
+    /// Imports and decodes the events that went over the wire.
     private func imported(_ recording: Recording, shift: Int64, batch: Int) throws -> [[Sent]] {
+        try batches(recording, shift: shift, batch: batch).map(events)
+    }
+
+    /// Imports; returns the batches that were sent.
+    private func batches(
+        _ recording: Recording,
+        shift: Int64 = 0,
+        batch: Int
+    ) throws -> [[UInt8]] {
         let transport = ScriptedTransport()
         let stop = try StopSignal()
         let sender = RetryingSender(transport: transport, stop: stop, giveUpAfterSeconds: nil)
@@ -23,23 +32,48 @@ struct ImportRunTests {
         )
         var run = ImportRun(recording, session: session, stop: stop)
         try run.run(shift: shift)
-        return transport.attempts.map { bytes in
-            bytes.withUnsafeBytes { buffer in
-                var payloads = EventPayloads(of: .function, in: buffer)
-                var found: [Sent] = []
-                while let payload = payloads.next() {
-                    let event = FunctionEvent(decoding: payload)
-                    found.append(
-                        Sent(
-                            text: "\(event.timestamp.string) \(event.eventType) \(event.cookie) "
-                                + "\(event.functionName.string) \(event.pid) \(event.tgid)",
-                            counts: [event.callCount, event.averageDurationMicroseconds]
-                        )
+        return transport.attempts
+    }
+
+    private func events(_ batch: [UInt8]) -> [Sent] {
+        batch.withUnsafeBytes { buffer in
+            var payloads = EventPayloads(of: .function, in: buffer)
+            var found: [Sent] = []
+            while let payload = payloads.next() {
+                let event = FunctionEvent(decoding: payload)
+                found.append(
+                    Sent(
+                        text: "\(event.timestamp.string) \(event.eventType) \(event.cookie) "
+                            + "\(event.functionName.string) \(event.pid) \(event.tgid)",
+                        counts: [event.callCount, event.averageDurationMicroseconds]
                     )
-                }
-                return found
+                )
             }
+            return found
         }
+    }
+
+    @Test func namesGoOnceBeforeTheFirstEventOfTheirs() throws {
+        let json = """
+            {"traceEvents":[{"ph":"X","name":"f","ts":1,"dur":9,"pid":9,"tid":0},
+            {"ph":"X","name":"g","ts":2,"dur":1,"pid":9,"tid":6},
+            {"ph":"X","name":"g","ts":4,"dur":1,"pid":9,"tid":6},
+            {"ph":"X","name":"h","ts":5,"dur":1,"pid":8,"tid":8},
+            {"ph":"M","name":"process_name","pid":9,"args":{"name":"gpu"}},
+            {"ph":"M","name":"process_sort_index","pid":9,"args":{"sort_index":4}},
+            {"ph":"M","name":"thread_name","pid":9,"tid":6,"args":{"name":"stream 6"}},
+            {"ph":"M","name":"thread_name","pid":9,"tid":0,"args":{"name":"stream 0"}},
+            {"ph":"M","name":"process_name","pid":7,"args":{"name":"without a call"}}]}
+            """
+        var reader = ChromeTraceReader(BytesInPieces(json, piece: 11))
+        let sent = try batches(try reader.read(), batch: 1)
+        #expect(sent.count == 8)
+        let names = try sent.map { try BatchNames.read($0) }
+        #expect(names[0] == ["9 0 gpu 4"])
+        #expect(names[1] == ["9 6 stream 6 0"])
+        #expect(names[2...].allSatisfy { $0.isEmpty })
+        let semantics = try sent.map { try BatchNames.semantics($0) }
+        #expect(semantics.allSatisfy { $0 == .cumulative })
     }
 
     @Test func golden() throws {

@@ -20,6 +20,10 @@ package struct ChromeTraceReader {
         var duration: Int64?
         var pid: UInt32?
         var tid: UInt32?
+        /// Of `args`: what a metadata event says.
+        var named: [UInt8] = []
+        var hasNamed = false
+        var sortIndex: Int64?
 
         mutating func clear() {
             phase = 0
@@ -29,6 +33,8 @@ package struct ChromeTraceReader {
             duration = nil
             pid = nil
             tid = nil
+            hasNamed = false
+            sortIndex = nil
         }
     }
 
@@ -126,6 +132,26 @@ package struct ChromeTraceReader {
                 fields.pid = try identifier()
             } else if json.textEquals("tid") {
                 fields.tid = try identifier()
+            } else if json.textEquals("args"), try json.kind() == .object {
+                try readArguments()
+            } else {
+                try json.skipValue()
+            }
+        }
+    }
+
+    private mutating func readArguments() throws {
+        try json.enterObject()
+        while try json.nextKey() {
+            if json.textEquals("name") {
+                fields.hasNamed = try json.readText()
+                guard fields.hasNamed else { continue }
+                fields.named.removeAll(keepingCapacity: true)
+                fields.named.append(contentsOf: json.text)
+            } else if json.textEquals("sort_index") {
+                if try json.readText() {
+                    fields.sortIndex = Int64(String(decoding: json.text, as: UTF8.self))
+                }
             } else {
                 try json.skipValue()
             }
@@ -149,6 +175,7 @@ package struct ChromeTraceReader {
         case 0:
             recording.malformed += 1
         default:
+            if try fields.phase == UInt8(ascii: "M") && takeName() { return }
             let phase = String(decoding: [fields.phase], as: UTF8.self)
             recording.skippedByPhase[phase, default: 0] += 1
         }
@@ -183,8 +210,28 @@ package struct ChromeTraceReader {
         }
     }
 
-    private func cutName() -> String {
-        fields.name.withUnsafeBytes { ByteView($0).cut(at: Limits.nameBytesMax).string }
+    /// False where the metadata event is none that is sent on.
+    private mutating func takeName() throws -> Bool {
+        guard fields.hasName, let pid = fields.pid ?? fields.tid else { return false }
+        switch String(decoding: fields.name, as: UTF8.self) {
+        case "process_name" where fields.hasNamed:
+            try recording.setName(ofProcess: pid, Self.cut(fields.named))
+        case "thread_name" where fields.hasNamed:
+            let thread = RecordedThread(pid: pid, tid: fields.tid ?? pid)
+            try recording.setName(of: thread, Self.cut(fields.named))
+        case "process_sort_index":
+            guard let index = fields.sortIndex else { return false }
+            try recording.setSortIndex(ofProcess: pid, Int32(clamping: index))
+        default:
+            return false
+        }
+        return true
+    }
+
+    private func cutName() -> String { Self.cut(fields.name) }
+
+    private static func cut(_ name: [UInt8]) -> String {
+        name.withUnsafeBytes { ByteView($0).cut(at: Limits.nameBytesMax).string }
     }
 
     private static var notATrace: TraceError {

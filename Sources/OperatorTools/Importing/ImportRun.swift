@@ -1,7 +1,8 @@
 import TraceModel
 import TraceWire
 
-/// Sends a recording's calls as function events.
+/// Sends a recording's calls as function events, and the names of their processes and threads once, before the
+/// first event of each.
 package struct ImportRun {
     private var recording: Recording
     private let session: BatchSession
@@ -11,6 +12,10 @@ package struct ImportRun {
     package var onProgress: ((_ done: Int, _ total: Int) -> Void)?
     package private(set) var callsBegun = 0
     package private(set) var truncatedCalls = 0
+    /// Names of processes and threads sent so far.
+    package private(set) var namesSent = 0
+    private var namedProcesses: Set<UInt32> = []
+    private var namedThreads: Set<UInt32> = []
 
     package init(_ recording: consuming Recording, session: BatchSession, stop: StopSignal) {
         self.recording = recording
@@ -24,6 +29,7 @@ package struct ImportRun {
         let total = recording.calls.count
         var timeline = CallTimeline(&recording)
         while let edge = timeline.next() {
+            if namedThreads.insert(edge.thread).inserted { try sendNames(of: edge.thread) }
             try session.append(event(edge, shift: shift))
             guard edge.isEntry else { continue }
             callsBegun += 1
@@ -34,6 +40,32 @@ package struct ImportRun {
         try session.flush()
         truncatedCalls = timeline.truncatedCalls
         onProgress?(total, total)
+    }
+
+    /// `index`: of the thread in the recording. Its process's name goes with the first of its threads.
+    private mutating func sendNames(of index: UInt32) throws {
+        let thread = recording.threads[Int(index)]
+        if namedProcesses.insert(thread.pid).inserted,
+            let text = recording.processNames[thread.pid]
+        {
+            let sortIndex = recording.processSortIndexes[thread.pid] ?? 0
+            try send(text, pid: thread.pid, tid: 0, sortIndex: sortIndex)
+        }
+        // Thread 0 stands for the whole process on the wire.
+        if thread.tid != 0, let text = recording.threadNames[thread] {
+            try send(text, pid: thread.pid, tid: thread.tid, sortIndex: 0)
+        }
+    }
+
+    private mutating func send(_ text: String, pid: UInt32, tid: UInt32, sortIndex: Int32) throws {
+        guard !text.isEmpty else { return }
+        var name = BatchEncoder.Name()
+        name.pid = pid
+        name.tid = tid
+        name.name = text
+        name.sortIndex = sortIndex
+        try session.append(name)
+        namesSent += 1
     }
 
     private mutating func event(_ edge: CallEdge, shift: Int64) -> BatchEncoder.Function {

@@ -7,6 +7,8 @@ package struct ImportSummary: Encodable, Sendable {
     package var threads: Int
     package var functions: Int
     package var eventsSent = 0
+    /// Names of processes and threads sent.
+    package var namesSent = 0
     package var batches = 0
     package var retries = 0
     package var skippedByPhase: [String: Int]
@@ -45,6 +47,9 @@ package struct ImportSummary: Encodable, Sendable {
             "  \(Report.grouped(eventsSent)) events sent in \(batches) batches, \(retries) retries",
             "  \(placement)",
         ]
+        if namesSent > 0 {
+            lines.append("  \(Report.grouped(namesSent)) names of processes and threads sent")
+        }
         let phases = skippedByPhase.sorted { $0.key < $1.key }
         if !phases.isEmpty {
             let list = phases.map { "\($0.key) \($0.value)" }.joined(separator: ", ")

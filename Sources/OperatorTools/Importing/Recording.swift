@@ -5,6 +5,11 @@ package struct Recording {
     package internal(set) var calls: [RecordedCall] = []
     package internal(set) var names: [String] = []
     package internal(set) var threads: [RecordedThread] = []
+    /// What the recording calls processes and threads, by their ids; the last name given stays.
+    package private(set) var processNames: [UInt32: String] = [:]
+    package private(set) var threadNames: [RecordedThread: String] = [:]
+    /// Where viewers put the processes, lowest first; 0 is left out.
+    package private(set) var processSortIndexes: [UInt32: Int32] = [:]
     /// Epoch nanoseconds of the recording's zero, where the file says it (`baseTimeNanoseconds`).
     package internal(set) var base: EpochNanoseconds?
     /// Events that are no calls, by phase.
@@ -51,6 +56,32 @@ package struct Recording {
         threads.append(thread)
         threadIndexes[thread] = index
         return index
+    }
+
+    /// - Throws: `TraceError(.exhausted)` where the recording names more than `Limits` allow.
+    mutating func setName(ofProcess pid: UInt32, _ name: String) throws {
+        try checkNames(name)
+        processNames[pid] = name
+    }
+
+    /// As `setName(ofProcess:_:)`.
+    mutating func setName(of thread: RecordedThread, _ name: String) throws {
+        try checkNames(name)
+        threadNames[thread] = name
+    }
+
+    /// As `setName(ofProcess:_:)`.
+    mutating func setSortIndex(ofProcess pid: UInt32, _ index: Int32) throws {
+        try checkNames("")
+        processSortIndexes[pid] = index
+    }
+
+    private mutating func checkNames(_ name: String) throws {
+        let count = max(processNames.count, threadNames.count, processSortIndexes.count)
+        nameBytes += name.utf8.count
+        guard count < Limits.importThreadsMax, nameBytes <= Limits.importNameBytesMax else {
+            throw Self.tooLarge("names of processes and threads")
+        }
     }
 
     static func tooLarge(_ what: String) -> TraceError {
