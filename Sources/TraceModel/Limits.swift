@@ -292,6 +292,10 @@ package enum Limits {
     package static let toolBatchEvents = 500
     /// Processes that `tracectl agent` follows; those beyond are counted, not sampled.
     package static let agentProcessesMax = 32_768
+    /// Names of processes and threads that `tracectl agent` remembers; those beyond are counted, not sent.
+    package static let agentNamesMax = 65_536
+    /// After so long `tracectl agent` sends all names again, since the server forgets quiet processes.
+    package static let agentNamesSeconds = 300
     /// Sockets in one sample.
     package static let agentSocketsMax = 16_384
 

@@ -9,7 +9,8 @@ struct AgentCommand: ParsableCommand {
         discussion: """
             Every interval: CPU time and utilization of each process; memory, when the resident size \
             changed (alloc when it grew, free when it shrank); reads and writes, when there were some; \
-            and each process's sockets. Without root it sees I/O and sockets of your own processes only. \
+            each process's sockets; and the names of processes and threads, by which function and GPU events of \
+            the same host are shown. Without root it sees I/O and sockets of your own processes only. \
             The kernel tells neither latency nor device of I/O here, nor the bytes of a single socket: \
             those fields stay empty.
 

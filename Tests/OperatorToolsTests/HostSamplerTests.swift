@@ -64,8 +64,11 @@ struct HostSamplerTests {
         #expect(cpu.hotspotCPU == 3)
         #expect(cpu.hotspotPercent == 100)
         let memory = try #require(events.memory.first)
-        #expect(memory.operation == "alloc")
-        #expect(memory.size == 102_400)
+        // It may have had that for days.
+        #expect(memory.operation == "sample")
+        #expect(memory.size == 0)
+        #expect(memory.totalAllocs == 0)
+        #expect(memory.currentMemory == 102_400)
         #expect(memory.peakMemory == 512_000)
         #expect(events.io.isEmpty)
     }
@@ -85,7 +88,7 @@ struct HostSamplerTests {
         let memory = try #require(second.memory.first)
         #expect(memory.operation == "free")
         #expect(memory.size == 40_960)
-        #expect(memory.totalAllocs == 1)
+        #expect(memory.totalAllocs == 0)
         #expect(memory.totalFrees == 1)
         #expect(second.io.map(\.operation) == ["READ", "WRITE"])
         #expect(second.io.map(\.bytes) == [4096, 0])
@@ -93,6 +96,50 @@ struct HostSamplerTests {
         #expect(third.cpu.map(\.utilizationPercent) == [0])
         #expect(third.memory.isEmpty)
         #expect(third.io.isEmpty)
+        try writeProcess(ticks: 525, cpu: 1, resident: 70, readBytes: 4096, writeCalls: 2)
+        let growth = try #require(try sample(&sampler, at: 23).memory.first)
+        #expect(growth.operation == "alloc")
+        #expect(growth.size == 10_240)
+        #expect(growth.totalAllocs == 1)
+    }
+
+    private func names(_ events: CollectedEvents) -> [String] {
+        events.names.map { "\($0.pid) \($0.tid) \($0.name) \($0.sortIndex)" }
+    }
+
+    @Test func namesAreSentWhereTheyAreNew() throws {
+        defer { try? FileManager.default.removeItem(at: root) }
+        try writeProcess(ticks: 0, cpu: 0, resident: 1)
+        try write("42/task/42/comm", "a b\n")
+        try write("42/task/43/comm", "worker\n")
+        var sampler = HostSampler(proc: ProcDirectory(root: root.path), ticksPerSecond: 100)
+        #expect(
+            names(try sample(&sampler, at: 20)) == ["42 0 a b 0", "42 42 a b 0", "42 43 worker 0"]
+        )
+        #expect(names(try sample(&sampler, at: 21)).isEmpty)
+        try write("42/task/43/comm", "idle\n")
+        try write("42/task/44/comm", "worker\n")
+        #expect(names(try sample(&sampler, at: 22)) == ["42 43 idle 0", "42 44 worker 0"])
+        // A thread that is gone is forgotten; one that takes its id is a new one.
+        try FileManager.default.removeItem(at: root.appendingPathComponent("42/task/44"))
+        #expect(names(try sample(&sampler, at: 23)).isEmpty)
+        try write("42/task/44/comm", "worker\n")
+        #expect(names(try sample(&sampler, at: 24)) == ["42 44 worker 0"])
+        // Another process with the same id.
+        try writeProcess(ticks: 0, start: 2400, cpu: 0, resident: 1)
+        #expect(names(try sample(&sampler, at: 25)).count == 4)
+        #expect(sampler.namesLeftOut == 0)
+    }
+
+    @Test func allNamesAreSentAgainNowAndThen() throws {
+        defer { try? FileManager.default.removeItem(at: root) }
+        try writeProcess(ticks: 0, cpu: 0, resident: 1)
+        try write("42/task/42/comm", "a b\n")
+        var sampler = HostSampler(proc: ProcDirectory(root: root.path), ticksPerSecond: 100)
+        let counts = try [20, 21, 319, 320, 321, 619, 620].map {
+            try sample(&sampler, at: $0).names.count
+        }
+        #expect(counts == [2, 0, 0, 2, 0, 0, 2])
     }
 
     /// Several threads use more than one CPU's time; the cumulative value must not fall for that.
@@ -115,7 +162,7 @@ struct HostSamplerTests {
         try writeProcess(ticks: 10, start: 2000, cpu: 0, resident: 100)
         let events = try sample(&sampler, at: 21)
         #expect(events.cpu.map(\.utilizationPercent) == [10])
-        #expect(events.memory.map(\.operation) == ["alloc"])
+        #expect(events.memory.map(\.operation) == ["sample"])
         #expect(events.io.isEmpty)
     }
 
@@ -154,5 +201,7 @@ struct HostSamplerTests {
         let own = UInt32(ProcessInfo.processInfo.processIdentifier)
         #expect(events.cpu.contains { $0.pid == own && $0.onCPUMicroseconds > 0 })
         #expect(events.memory.contains { $0.pid == own && $0.currentMemory > 1 << 20 })
+        #expect(events.names.contains { $0.pid == own && $0.tid == 0 && !$0.name.isEmpty })
+        #expect(events.names.contains { $0.pid == own && $0.tid == own })
     }
 }

@@ -20,6 +20,7 @@ package struct AgentRun {
 
     package var processesLeftOut: Int { sampler.processesLeftOut }
     package var socketsLeftOut: Int { sampler.socketsLeftOut }
+    package var namesLeftOut: Int { sampler.namesLeftOut }
 
     /// Blocks. Samples at the start and then at every whole interval, for `durationSeconds` (nil: until
     /// stopped). Returns at the end of its time or at the stop signal; throws what sending throws.

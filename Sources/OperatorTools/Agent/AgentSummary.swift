@@ -10,6 +10,7 @@ package struct AgentSummary: Encodable, Sendable {
     package var unacknowledgedEvents: Int
     package var processesLeftOut: Int
     package var socketsLeftOut: Int
+    package var namesLeftOut: Int
     package var batches: Int
     package var retries: Int
 
@@ -25,6 +26,7 @@ package struct AgentSummary: Encodable, Sendable {
         unacknowledgedEvents = session.pendingEvents
         processesLeftOut = run.processesLeftOut
         socketsLeftOut = run.socketsLeftOut
+        namesLeftOut = run.namesLeftOut
         batches = sender.batches
         retries = sender.retries
     }
@@ -41,6 +43,7 @@ package struct AgentSummary: Encodable, Sendable {
             (unacknowledgedEvents, "events not acknowledged"),
             (processesLeftOut, "samples of processes beyond the limit left out"),
             (socketsLeftOut, "samples of sockets beyond the limit left out"),
+            (namesLeftOut, "names of processes and threads beyond the limit left out"),
         ] where count > 0 {
             lines.append("\(count) \(what)")
         }

@@ -8,11 +8,14 @@ import TraceWire
 ///   began (the off-CPU time of several threads that overlap counts as none); utilization is since the
 ///   sample before, or since the process began where it is seen for the first time.
 /// - Memory: an event where the resident size changed; `alloc` when it grew, `free` when it shrank, with
-///   the difference as size; `total_allocs` and `total_frees` count these.
+///   the difference as size; `total_allocs` and `total_frees` count these. The first sight of a process is
+///   `sample`, without a size: when it allocated what it has is not known.
 /// - I/O: an event an operation whose bytes or calls changed. The kernel tells neither latency nor
 ///   device here, so they stay empty.
 /// - Network: an event a socket and sample, of this network namespace. The kernel counts bytes by
 ///   interface, not by socket, so the byte fields stay 0.
+/// - Names of processes and of their threads, where they are new or have changed, and all of them every
+///   `Limits.agentNamesSeconds`.
 package struct HostSampler {
     private let proc: ProcDirectory
     private let ticksPerSecond: Double
@@ -21,6 +24,12 @@ package struct HostSampler {
     /// Processes that the sample left out because there were too many.
     package private(set) var processesLeftOut = 0
     package private(set) var socketsLeftOut = 0
+    /// Names that samples left out because there were too many.
+    package private(set) var namesLeftOut = 0
+    /// Seconds since boot at which all names were sent last.
+    private var namesSentAt: Double?
+    /// Remembered in this sample so far.
+    private var nameCount = 0
 
     /// Who the events are about, and when.
     private struct Subject {
@@ -45,6 +54,8 @@ package struct HostSampler {
         processesLeftOut += max(0, processIDs.count - Limits.agentProcessesMax)
         let sockets = readSockets()
         var socketsSent = 0
+        let sendsAllNames = isTimeForAllNames()
+        nameCount = 0
         for pid in processIDs.prefix(Limits.agentProcessesMax) {
             guard let stat = proc.contents(of: pid, "stat").flatMap(ProcessStat.init),
                 let uptime = proc.uptime()
@@ -55,6 +66,7 @@ package struct HostSampler {
                 timestamp: TraceClock.epochSeconds(now() / 1000 * 1000)
             )
             var history = history(of: pid, stat, uptime: uptime)
+            try sendNames(subject, &history, all: sendsAllNames, into: sink)
             try sink.append(cpuEvent(subject, stat, uptime: uptime, &history))
             try sampleMemory(subject, &history, into: sink)
             try sampleIO(subject, &history, into: sink)
@@ -79,6 +91,57 @@ package struct HostSampler {
             seenOnCPU: [],
             generation: generation
         )
+    }
+
+    // MARK: Names
+
+    /// True once every `Limits.agentNamesSeconds`, at first too.
+    private mutating func isTimeForAllNames() -> Bool {
+        guard let uptime = proc.uptime() else { return false }
+        if let namesSentAt, uptime - namesSentAt < Double(Limits.agentNamesSeconds) { return false }
+        namesSentAt = uptime
+        return true
+    }
+
+    /// Sends the names of a process and its threads that are new or have changed, or all of them.
+    private mutating func sendNames(
+        _ subject: Subject,
+        _ history: inout ProcessHistory,
+        all: Bool,
+        into sink: any EventSink
+    ) throws {
+        let known = all ? [:] : history.names
+        history.names = [:]
+        try sendName(subject.comm, of: subject.pid, thread: 0, known, &history, into: sink)
+        for tid in proc.threadIDs(of: subject.pid) {
+            guard let bytes = proc.contents(of: subject.pid, "task/\(tid)/comm") else { continue }
+            let line = bytes.prefix { $0 != UInt8(ascii: "\n") }
+            let name = String(decoding: line, as: UTF8.self)
+            try sendName(name, of: subject.pid, thread: tid, known, &history, into: sink)
+        }
+    }
+
+    private mutating func sendName(
+        _ text: String,
+        of pid: UInt32,
+        thread: UInt32,
+        _ known: [UInt32: String],
+        _ history: inout ProcessHistory,
+        into sink: any EventSink
+    ) throws {
+        guard !text.isEmpty else { return }
+        guard nameCount < Limits.agentNamesMax else {
+            namesLeftOut += 1
+            return
+        }
+        nameCount += 1
+        history.names[thread] = text
+        guard known[thread] != text else { return }
+        var name = BatchEncoder.Name()
+        name.pid = pid
+        name.tid = thread
+        name.name = text
+        try sink.append(name)
     }
 
     // MARK: CPU
@@ -130,17 +193,24 @@ package struct HostSampler {
         guard let memory = proc.contents(of: subject.pid, "status").flatMap(ProcessMemory.init),
             memory.resident != history.resident
         else { return }
-        let before = history.resident ?? 0
-        let grew = memory.resident >= before
+        let before = history.resident
         history.resident = memory.resident
-        if grew { history.growths += 1 } else { history.shrinkages += 1 }
         var event = BatchEncoder.Memory()
         event.timestamp = subject.timestamp
         event.pid = subject.pid
         event.tgid = subject.pid
         event.comm = subject.comm
-        event.operation = grew ? "alloc" : "free"
-        event.size = grew ? memory.resident - before : before - memory.resident
+        if let before, memory.resident > before {
+            history.growths += 1
+            event.operation = "alloc"
+            event.size = memory.resident - before
+        } else if let before {
+            history.shrinkages += 1
+            event.operation = "free"
+            event.size = before - memory.resident
+        } else {
+            event.operation = "sample"
+        }
         event.totalAllocs = history.growths
         event.totalFrees = history.shrinkages
         event.currentMemory = memory.resident

@@ -18,6 +18,11 @@ package struct ProcDirectory: Sendable {
         try FileSystem.list(root).compactMap { UInt32($0) }.sorted()
     }
 
+    /// The threads of a process, ascending; empty where it is gone.
+    package func threadIDs(of process: UInt32) -> [UInt32] {
+        ((try? FileSystem.list("\(root)/\(process)/task")) ?? []).compactMap { UInt32($0) }.sorted()
+    }
+
     package func contents(of process: UInt32, _ name: String) -> [UInt8]? {
         contents("\(process)/\(name)")
     }

@@ -11,6 +11,8 @@ struct ProcessHistory {
     var growths: UInt64 = 0
     var shrinkages: UInt64 = 0
     var io: ProcessIO?
+    /// The names sent last, by thread id; the process's own at 0.
+    var names: [UInt32: String] = [:]
     /// The number of the last sample it was in.
     var generation: UInt64
 
