@@ -2,6 +2,7 @@
 import csv
 import io
 import json
+import os
 import subprocess
 import sys
 
@@ -21,12 +22,28 @@ print(sum(branch(n) for n in range(40)))
 """
 
 
+def logged_batches(cluster):
+    lines = cluster.tracectl("log", "dump", "--json", "--data", str(cluster.data)).stdout.splitlines()
+    return [record for record in map(json.loads, lines) if record["type"] == "batch"]
+
+
 def test_the_agent_samples_this_machine(cluster):
     cluster.tracectl("agent", "--server", cluster.grpc, "--duration", "3s")
     cluster.run("finalize")
     cpu = records(cluster.data, "cpu")
     assert cpu and any(event["args"].get("utilization", 0) > 0 for event in cpu)
-    assert records(cluster.data, "memory")
+    # What a process had when the agent first saw it is no allocation.
+    memory = sorted(records(cluster.data, "memory"), key=lambda event: event["ts"])
+    firsts = {}
+    for event in memory:
+        firsts.setdefault(event["pid"], event["args"])
+    assert firsts and all(first["operation"] == "sample" and not first["size"] for first in firsts.values())
+    (own,) = {event["pid"] for event in cpu if event["pid"] == os.getpid()}
+    assert own in firsts and firsts[own]["current_usage"] > 1 << 20
+    batches = logged_batches(cluster)
+    assert batches and all(batch["semantics"] == "cumulative" for batch in batches)
+    # At first all names, then only new ones.
+    assert batches[0]["names"] > 1 and sum(batch.get("names", 0) for batch in batches[-1:]) < batches[0]["names"]
     written = sum(len(records(cluster.data, resource)) for resource in RESOURCES)
     assert cluster.quiet_status(written)["written_events"] == written
 
@@ -46,6 +63,10 @@ def test_a_recording_of_a_real_program_is_imported(cluster, tmp_path):
     assert len(events) == 2 * len(calls)
     leaves = [event for event in events if event["ph"] == "B" and "leaf" in event["name"]]
     assert len(leaves) == sum("leaf" in call["name"] for call in calls)
+    batches = logged_batches(cluster)
+    assert all(batch["semantics"] == "cumulative" for batch in batches)
+    # Its process and its thread.
+    assert [batch.get("names", 0) for batch in batches] == [2] + [0] * (len(batches) - 1)
 
 
 def test_windows_and_hosts_are_read_back_as_one(cluster, contract):
@@ -183,3 +204,14 @@ def test_batches_from_files_are_sent(cluster, contract, tmp_path):
     cluster.tracectl("send", "--server", cluster.grpc, *map(str, files))
     cluster.run("finalize")
     assert cluster.quiet_status(traffic.events)["written_events"] == traffic.events
+
+    files[0].write_bytes(traffic.batch().SerializeToString())
+    told = traffic.batch()
+    told.semantics = contract.messages.Semantics.CUMULATIVE
+    files[1].write_bytes(told.SerializeToString())
+    cluster.tracectl("send", "--server", cluster.grpc, "--semantics", "neutracer", *map(str, files[:2]))
+    cluster.quiet_status(traffic.events)
+    # From the second window on the log may have been trimmed of the first.
+    assert [batch["semantics"] for batch in logged_batches(cluster)][-2:] == ["neutracer", "cumulative"]
+    refused = cluster.tracectl("send", "--semantics", "other", str(files[0]), check=False)
+    assert refused.returncode == 2 and "neutracer" in refused.stderr
