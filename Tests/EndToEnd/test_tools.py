@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from outputs import records
+from outputs import json_files, records, trace_events
 from traffic import RESOURCES, Traffic
 
 PROGRAM = """
@@ -67,6 +67,27 @@ def test_a_recording_of_a_real_program_is_imported(cluster, tmp_path):
     assert all(batch["semantics"] == "cumulative" for batch in batches)
     # Its process and its thread.
     assert [batch.get("names", 0) for batch in batches] == [2] + [0] * (len(batches) - 1)
+
+
+def test_processes_of_a_profile_keep_their_names(cluster, tmp_path):
+    def metadata(kind, tid, **arguments):
+        return {"ph": "M", "pid": 701, "tid": tid, "name": kind, "args": arguments}
+
+    recording = tmp_path / "profile.json"
+    recording.write_text(json.dumps({"traceEvents": [
+        metadata("process_name", 0, name="/device:GPU:0"), metadata("process_sort_index", 0, sort_index=5),
+        metadata("thread_name", 12, name="XLA Ops"),
+        {"ph": "X", "pid": 701, "tid": 12, "name": "fusion.1", "ts": 1_760_000_000_000_000, "dur": 5},
+    ]}))
+    cluster.tracectl("import", str(recording), "--server", cluster.grpc)
+    cluster.run("finalize")
+    (path,) = json_files(cluster.data, "function")
+    named = {
+        (event["name"], event.get("tid", 0)): event["args"] for event in trace_events(path) if event["ph"] == "M"
+    }
+    assert named["process_name", 0] == {"name": "/device:GPU:0"}, named
+    assert named["thread_name", 12] == {"name": "XLA Ops"}, named
+    assert named["process_sort_index", 0] == {"sort_index": 5}, named
 
 
 def test_windows_and_hosts_are_read_back_as_one(cluster, contract):
