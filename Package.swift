@@ -234,6 +234,23 @@ let package = Package(
             path: "Tests/SystemIOProbe",
             swiftSettings: strict
         ),
+        .target(
+            name: "AgentEmulator",
+            dependencies: ["TestSupport", "TraceModel", "TraceWire"],
+            path: "Tests/AgentEmulator",
+            swiftSettings: strict
+        ),
+        .executableTarget(
+            name: "agent-emulator",
+            dependencies: ["AgentEmulator", "TraceModel", argumentParser],
+            path: "Tests/AgentEmulatorTool",
+            swiftSettings: strict
+        ),
+        .testTarget(
+            name: "AgentEmulatorTests",
+            dependencies: ["AgentEmulator", "TraceModel", "TraceWire"],
+            swiftSettings: strict
+        ),
         .testTarget(
             name: "TraceModelTests",
             dependencies: ["TestSupport", "TraceModel"],
