@@ -143,9 +143,6 @@ package enum Limits {
     /// nothing about when something happened.
     @inlinable
     package static var stampAheadNanosecondsMax: Int64 { 86_400_000_000_000 }
-    /// How far a time stamp may be ahead of its arrival and still say when something ended that began before.
-    @inlinable
-    package static var clockAheadNanosecondsMax: Int64 { 60_000_000_000 }
     @inlinable
     package static var threadsPerProcessMax: Int { 65_536 }
     /// Allocations of one process that wait for their release.

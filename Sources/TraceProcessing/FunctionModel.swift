@@ -106,7 +106,8 @@ struct FunctionModel: ProcessModel, ~Copyable {
         ) {
             context.closeSlice(name: functions.text(of: Int($0.function)), cookie: $0.cookie)
         }
-        let isInstant = ended?.call.isInstant ?? false
+        // An end without a begin would close another call of the name.
+        let isInstant = ended?.call.isInstant ?? true
         row.writeEvent(
             isInstant ? .instant : .end,
             duration: ended?.nanoseconds,
@@ -117,9 +118,7 @@ struct FunctionModel: ProcessModel, ~Copyable {
             functions.unmatched(function)
             return row.writeExit(duration: ended?.nanoseconds, isSlow: false, context)
         }
-        if ended.isOutermost {
-            context.activity.pointee.wasOpen(nanoseconds: UInt64(ended.nanoseconds))
-        }
+        context.activity.pointee.wasOpen(nanoseconds: UInt64(ended.openNanoseconds))
         complete(
             row,
             function: function,
@@ -193,7 +192,13 @@ struct FunctionModel: ProcessModel, ~Copyable {
     private func write(_ record: SampledCalls.Record, _ context: EventContext) {
         let name = functions.text(of: Int(record.function))
         if record.kind == .begin, record.isShown {
-            return Self.writeContinued(record.cookie, name, tid: record.tid, at: record.time, context)
+            return Self.writeContinued(
+                record.cookie,
+                name,
+                tid: record.tid,
+                at: record.time,
+                context
+            )
         }
         let row = FunctionRow(record, name: name)
         switch record.kind {
@@ -242,12 +247,12 @@ struct FunctionModel: ProcessModel, ~Copyable {
         )
     }
 
-    /// Whether a call that began then can have ended at the event's time: one that began before its end came can't
+    /// Whether a call that began then can have ended at the event's time: one that began before its exit came can't
     /// have ended much later than that, however far ahead the exit's time stamp is.
     @inline(__always)
     private func isPossible(from began: EpochNanoseconds, _ context: EventContext) -> Bool {
         context.stamp <= context.arrival || began > context.arrival
-            || context.stamp &- context.arrival <= Limits.clockAheadNanosecondsMax
+            || context.stamp &- context.arrival <= Limits.stampAheadNanosecondsMax
     }
 
     var needsTicks: Bool { threads.openCount > 0 || sampled.openCount > 0 }
@@ -296,6 +301,7 @@ struct FunctionModel: ProcessModel, ~Copyable {
         _ activity: UnsafeMutablePointer<WindowActivity>,
         _ visit: (SummaryPart, _ table: Int, _ place: inout UInt32) -> Void
     ) {
+        activity.pointee.wasOpen(nanoseconds: threads.takeOpenTime())
         functions.takeWindow(activity, visit)
     }
 

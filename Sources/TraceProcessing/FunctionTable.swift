@@ -85,7 +85,9 @@ struct FunctionTable: ~Copyable {
 
     func name(of position: Int) -> ByteView { statistics[position].pointee.name.view }
 
-    func text(of position: Int) -> EventText { EventText(name(of: position), isPlain: isPlain(position)) }
+    func text(of position: Int) -> EventText {
+        EventText(name(of: position), isPlain: isPlain(position))
+    }
 
     @inline(__always)
     func entered(_ position: Int) { statistics[position].pointee.entries += 1 }

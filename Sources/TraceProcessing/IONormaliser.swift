@@ -4,8 +4,9 @@ import TraceWire
 
 /// Makes of a process's I/O events, in either dialect, what statistics and rules work with.
 ///
-/// NEUTRACER: bytes are those since the last event that was sent; operations are running counts, which go back to 0
-/// once an hour.
+/// NEUTRACER: bytes are those since the last event that was sent; operations are running counts. All of them go back to
+/// 0 once an hour, which shows by a count that has not grown with an operation of its own; the difference of bytes is
+/// cut at 0 then, and the event's own bytes count.
 struct IONormaliser: BitwiseCopyable {
     struct Sample {
         var readBytes = Growth()
@@ -65,8 +66,28 @@ struct IONormaliser: BitwiseCopyable {
                 own: write
             )
         case .neutracer:
-            sample.readBytes = Self.take(event.readBytes, of: &readBytes, .readBytes, context)
-            sample.writeBytes = Self.take(event.writeBytes, of: &writeBytes, .writeBytes, context)
+            let isReset =
+                !process.isLate
+                && (event.readOperations < readOperations.last &+ read
+                    || event.writeOperations < writeOperations.last &+ write)
+            if isReset {
+                readOperations.restart()
+                writeOperations.restart()
+            }
+            sample.readBytes = Self.take(
+                event.readBytes,
+                atLeast: isReset ? read &* event.byteCount : 0,
+                of: &readBytes,
+                .readBytes,
+                context
+            )
+            sample.writeBytes = Self.take(
+                event.writeBytes,
+                atLeast: isReset ? write &* event.byteCount : 0,
+                of: &writeBytes,
+                .writeBytes,
+                context
+            )
             guard !process.isLate else { return sample }
             sample.readOperations = readOperations.take(
                 running: event.readOperations,
@@ -83,15 +104,17 @@ struct IONormaliser: BitwiseCopyable {
     }
 
     private static func take(
-        _ difference: UInt64,
+        _ sent: UInt64,
+        atLeast own: UInt64,
         of counter: inout CumulativeCounter,
         _ field: InvalidValues.Field,
         _ context: EventContext
     ) -> Growth {
-        guard !WrappedDifference.isWrapped(difference) else {
+        guard !WrappedDifference.isWrapped(sent) else {
             context.totals.pointee.invalid.count(field)
             return Growth()
         }
+        let difference = max(sent, own)
         counter.grow(by: difference)
         return Growth(difference)
     }

@@ -25,8 +25,9 @@ struct OpenCalls: ~Copyable {
         let nanoseconds: Int64
         /// Less what calls inside it took.
         let selfNanoseconds: Int64
-        /// Whether it was in no other call.
-        let isOutermost: Bool
+        /// How long the thread had a call open that is over now, as far as `takeOpenTime` has not told of it: nothing
+        /// where it was in another call.
+        let openNanoseconds: Int64
     }
 
     private struct Thread {
@@ -34,6 +35,10 @@ struct OpenCalls: ~Copyable {
         var calls: [Call] = []
         /// Whether nothing has come of the thread since the innermost of them began.
         var endsWithEntry = false
+        /// The time of the thread's last event.
+        var lastTime = EpochNanoseconds.min
+        /// Up to here it has been told how long the thread had a call open.
+        var toldUntil = EpochNanoseconds.min
         /// Calls given up in this window that are open slices in its trace.
         var abandoned = 0
 
@@ -79,6 +84,7 @@ struct OpenCalls: ~Copyable {
         }
         threads[thread].calls.append(call)
         threads[thread].endsWithEntry = true
+        threads[thread].lastTime = call.began
         untoldSince = min(untoldSince, call.began)
         openCount += 1
         return !call.isInstant
@@ -97,6 +103,7 @@ struct OpenCalls: ~Copyable {
     ) -> Ended? {
         guard let thread = find(tid) else { return nil }
         threads[thread].endsWithEntry = false
+        threads[thread].lastTime = time
         guard
             let position = threads[thread].calls.lastIndex(where: {
                 $0.cookie == cookie && $0.function == function
@@ -117,8 +124,23 @@ struct OpenCalls: ~Copyable {
             call: call,
             nanoseconds: nanoseconds,
             selfNanoseconds: max(nanoseconds &- call.insideNanoseconds, 0),
-            isOutermost: position == 0
+            openNanoseconds: position == 0
+                ? max(time &- max(call.began, threads[thread].toldUntil), 0) : 0
         )
+    }
+
+    /// How long threads have had calls open that are open still, since this was last asked for: a thread's time goes on
+    /// to its last event. O(threads).
+    mutating func takeOpenTime() -> UInt64 {
+        var sum: UInt64 = 0
+        for thread in threads.indices {
+            guard let outermost = threads[thread].calls.first else { continue }
+            let begin = max(outermost.began, threads[thread].toldUntil)
+            guard threads[thread].lastTime > begin else { continue }
+            sum &+= UInt64(threads[thread].lastTime &- begin)
+            threads[thread].toldUntil = threads[thread].lastTime
+        }
+        return sum
     }
 
     /// Visits all open calls, the outermost of a thread first: in a new window each is a slice again.
@@ -170,6 +192,8 @@ struct OpenCalls: ~Copyable {
             buffer.append(integer: thread.tid)
             buffer.append(integer: UInt32(thread.abandoned))
             buffer.append(byte: thread.endsWithEntry ? 1 : 0)
+            buffer.append(integer: thread.lastTime)
+            buffer.append(integer: thread.toldUntil)
             buffer.append(integer: UInt32(thread.calls.count))
             for call in thread.calls {
                 buffer.append(integer: call.cookie)
@@ -187,7 +211,11 @@ struct OpenCalls: ~Copyable {
             var thread = Thread(tid: try reader.integer(UInt32.self))
             thread.abandoned = Int(try reader.integer(UInt32.self))
             let isOld = reader.version <= StateVersion.beforeDialects
-            thread.endsWithEntry = isOld ? false : try reader.integer(UInt8.self) == 1
+            if !isOld {
+                thread.endsWithEntry = try reader.integer(UInt8.self) == 1
+                thread.lastTime = try reader.integer(Int64.self)
+                thread.toldUntil = try reader.integer(Int64.self)
+            }
             for _ in 0..<(try reader.integer(UInt32.self)) {
                 let call = Call(
                     cookie: try reader.integer(Int64.self),

@@ -179,7 +179,8 @@ struct SampledCalls: ~Copyable {
         _ totals: UnsafeMutablePointer<SlotTotals>
     ) {
         let half = threads[thread].records.count / 2
-        for position in (0..<half).reversed() where threads[thread].records[position].kind == .open {
+        for position in (0..<half).reversed() where threads[thread].records[position].kind == .open
+        {
             giveUp(position, of: thread)
             totals.pointee.openCallsEvicted += 1
         }

@@ -32,12 +32,13 @@ enum SummaryBuilder {
         _ visit: (SummaryPart, Int, inout UInt32) -> Void
     ) {
         let activity = entry.pointee.activity
+        // What the model knows of the process as a whole goes to its own row.
+        entry.pointee.model.takeWindow(activity, visit)
         var place = UInt32.max
         withUnsafePointer(to: QuantileSketch()) { none in
             let process = activity.pointee.process
             visit(SummaryPart(item: .empty, values: process, sketch: none), 0, &place)
         }
-        entry.pointee.model.takeWindow(activity, visit)
         activity.pointee.takeWindow(visit)
     }
 

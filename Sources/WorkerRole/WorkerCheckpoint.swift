@@ -96,7 +96,8 @@ struct WorkerCheckpoint {
             switch version {
             case CheckpointPosition.blankVersion:
                 return try blank(from: &reader, processor)
-            case versionBeforeRenewal, versionBeforePacking, StateVersion.beforeDialects, Self.version:
+            case versionBeforeRenewal, versionBeforePacking, StateVersion.beforeDialects,
+                Self.version:
                 reader.version = max(version, StateVersion.beforeDialects)
                 var checkpoint = try state(from: &reader, processor, damaged: damaged(worker))
                 if version > versionBeforeRenewal {

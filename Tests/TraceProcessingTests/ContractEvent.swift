@@ -10,6 +10,14 @@ struct ContractEvent {
     /// A field of a `TraceBatch`: such fields one after another are a batch.
     var bytes: [UInt8]
 
+    /// Whether it is a function's exit; of no other resource.
+    var isFunctionExit: Bool {
+        bytes.withUnsafeBytes { bytes in
+            var payloads = EventPayloads(of: .function, in: bytes)
+            return payloads.next().map { FunctionEvent(decoding: $0).eventType == 1 } ?? false
+        }
+    }
+
     var slot: UInt8 { Slot.of(hostHash: Self.hash(host), processID: pid) }
 
     static func hash(_ host: String) -> UInt64 {

@@ -33,8 +33,8 @@ struct ContractTests {
 
         let rows = output.rows()
         if resource == .function {
-            let completed = records.filter { ($0["args"] as? [String: Any])?["duration"] != nil }
-            #expect(rows.count == completed.count && !rows.isEmpty)
+            let exits = sent.filter(\.isFunctionExit)
+            #expect(rows.count == exits.count && !rows.isEmpty, "a row an exit")
         } else {
             let keys = rows.map { "\($0["Timestamp(ns)"] ?? "") \($0["PID"] ?? "")" }
             #expect(keys.sorted() == sent.map { "\($0.time) \($0.pid)" }.sorted())

@@ -55,7 +55,12 @@ final class ProcessorBench {
     }
 
     /// Sends one batch. Where `spoiled`, bytes of `~` become 0xFF, which no UTF-8 holds.
-    func send(spoiled: Bool = false, _ fill: (inout BatchEncoder) -> Void) throws {
+    func send(
+        spoiled: Bool = false,
+        arrival: EpochNanoseconds = ProcessorBench.start,
+        semantics: Semantics = .cumulative,
+        _ fill: (inout BatchEncoder) -> Void
+    ) throws {
         var batch = BatchEncoder()
         fill(&batch)
         let bytes = batch.bytes.map { spoiled && $0 == UInt8(ascii: "~") ? 0xFF : $0 }
@@ -66,9 +71,9 @@ final class ProcessorBench {
                     bytes: $0,
                     host: host,
                     hostHash: hostHash,
-                    arrival: Self.start,
+                    arrival: arrival,
                     lsn: lsn,
-                    semantics: .cumulative
+                    semantics: semantics
                 ),
                 isLastBatch: false
             )
