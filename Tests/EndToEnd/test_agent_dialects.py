@@ -222,7 +222,7 @@ def test_an_exit_is_a_row_and_a_proved_call_has_a_duration(busy):
     rows = busy.rows("function")
     functions = [function for truth in busy.truth["processes"].values() for function in truth["functions"].values()]
     assert len(rows) == sum(function["exits_sent"] for function in functions)
-    durations = [int(row["Duration(us)"]) for row in rows if row["Duration(us)"]]
+    durations = [float(row["Duration(us)"]) for row in rows if row["Duration(us)"]]
     assert len(durations) == sum(function["pairs"] for function in functions)
     assert sum(durations) == 1000 * sum(function["pair_milliseconds_sum"] for function in functions)
     for resource in set(RESOURCES) - {"function"}:
