@@ -332,7 +332,7 @@ let package = Package(
                 "AnomalyRules", "SystemIO", "TraceFiles", "TraceMetrics", "TraceModel",
                 "TraceProcessing", "TraceSummaries", "TraceTime", "TraceWire",
             ],
-            exclude: ["Golden"],
+            exclude: ["Golden", "Stored"],
             swiftSettings: strict
         ),
         .testTarget(

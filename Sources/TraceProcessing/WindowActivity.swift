@@ -140,6 +140,11 @@ struct WindowActivity: ~Copyable {
     }
 
     @inline(__always)
+    mutating func lower(_ column: Int, to value: UInt64, ofItem position: Int) {
+        items[position].pointee.values.lower(column, to: value)
+    }
+
+    @inline(__always)
     mutating func sample(_ value: UInt64, ofItem position: Int) {
         items[position].pointee.sketch.insert(value)
     }
@@ -167,7 +172,8 @@ struct WindowActivity: ~Copyable {
     }
 
     init(decoding reader: inout StateReader) throws(TraceError) {
-        process = try SummaryValues(decoding: &reader)
+        let isFixed = reader.version <= StateVersion.beforeDialects
+        process = try SummaryValues(decoding: &reader, isFixed: isFixed)
         if isEmpty { return }
         firstTime = try reader.integer(Int64.self)
         lastTime = try reader.integer(Int64.self)
@@ -178,7 +184,10 @@ struct WindowActivity: ~Copyable {
                 Item(table: table, name: Array(name.buffer)),
                 Self.hash(table, name)
             )
-            items[position].pointee.values = try SummaryValues(decoding: &reader)
+            items[position].pointee.values = try SummaryValues(
+                decoding: &reader,
+                isFixed: isFixed
+            )
             items[position].pointee.sketch = try QuantileSketch(decoding: &reader)
         }
     }

@@ -66,8 +66,8 @@ package struct SummaryRow: Sendable, Equatable {
 
     static func cost(ofBuckets count: Int) -> Int { bucketCost * count }
 
-    /// Of an encoded row all but its names and its sketch; of the sketch one bucket.
-    private static let fixedCost = 128
+    /// Bytes of an encoded row without its names and the buckets of its sketch, and those of one bucket.
+    private static let fixedCost = 16 + SummaryValues.encodedBytesMax + 2
     private static let bucketCost = 10
 
     func encode(into buffer: inout RawBuffer) {
@@ -79,13 +79,13 @@ package struct SummaryRow: Sendable, Equatable {
         sketch.encode(into: &buffer)
     }
 
-    init(decoding reader: inout StateReader) throws(TraceError) {
+    init(decoding reader: inout StateReader, isFixed: Bool) throws(TraceError) {
         let host = Array(try reader.counted())
         let pid = try reader.integer(UInt32.self)
         let item = Array(try reader.counted())
         key = Key(host: host, pid: pid, item: item)
         process = Array(try reader.counted())
-        values = try SummaryValues(decoding: &reader)
+        values = try SummaryValues(decoding: &reader, isFixed: isFixed)
         sketch = try QuantileSketch(decoding: &reader)
     }
 }

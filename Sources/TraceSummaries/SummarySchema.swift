@@ -1,7 +1,7 @@
 package import TraceModel
 
 /// What the summary of each resource consists of: the one place to add a column or a list. Positions of
-/// tables and columns stand in checkpoints and announcements.
+/// tables and columns stand in checkpoints, announcements and files: new ones come behind those that are there.
 package enum SummarySchema {
     package static func tables(of resource: Resource) -> [SummaryTableSchema] {
         switch resource {
@@ -11,6 +11,17 @@ package enum SummarySchema {
         case .network: network
         case .io: io
         case .gpu: gpu
+        }
+    }
+
+    /// How many tables a summary in the form of 0.1.0 has: the first ones of today's.
+    static func fixedTableCount(of resource: Resource) -> Int {
+        switch resource {
+        case .cpu, .memory: 1
+        case .network: 2
+        case .function: 3
+        case .gpu: 4
+        case .io: 7
         }
     }
 

@@ -243,18 +243,20 @@ package struct SummaryTable: Sendable, Equatable {
         for row in rows { row.encode(into: &buffer) }
     }
 
+    /// - Parameter isFixed: whether rows have their numbers in the form of 0.1.0.
     /// - Throws: `TraceError(.corrupt)` where the bytes are no table.
     package init(
         _ schema: SummaryTableSchema,
-        decoding reader: inout StateReader
+        decoding reader: inout StateReader,
+        isFixed: Bool
     ) throws(TraceError) {
         self.schema = schema
         rowCount = try reader.integer(UInt64.self)
         hashEnd = try reader.integer(UInt64.self)
-        totals = try SummaryValues(decoding: &reader)
+        totals = try SummaryValues(decoding: &reader, isFixed: isFixed)
         sketch = try QuantileSketch(decoding: &reader)
         for _ in 0..<(try reader.integer(UInt32.self)) {
-            rows.append(try SummaryRow(decoding: &reader))
+            rows.append(try SummaryRow(decoding: &reader, isFixed: isFixed))
         }
         if schema.source != nil { noteRows() }
     }

@@ -1,15 +1,18 @@
 package import SystemIO
 package import TraceModel
 
+// Encoding: u8 number of columns up to the last one that is not 0, then each of these as a varint. In the form of
+// 0.1.0: eight u64, little-endian.
+
 /// The numbers of one row of a summary, by the positions of its table's columns. All are whole, so that a
 /// sum is the same in any order; one that would wrap stays at its end.
 @usableFromInline
 package struct SummaryValues: BitwiseCopyable, Sendable, Equatable {
     @inlinable
-    package static var count: Int { 8 }
+    package static var count: Int { 12 }
 
     @usableFromInline
-    var numbers = InlineArray<8, UInt64>(repeating: 0)
+    var numbers = InlineArray<12, UInt64>(repeating: 0)
 
     @inlinable
     package init() {}
@@ -28,6 +31,12 @@ package struct SummaryValues: BitwiseCopyable, Sendable, Equatable {
     @inlinable
     package mutating func raise(_ column: Int, to value: UInt64) {
         if value > self[column] { self[column] = value }
+    }
+
+    /// Keeps the least number; 0 stands for none.
+    @inlinable
+    package mutating func lower(_ column: Int, to value: UInt64) {
+        if value != 0, self[column] == 0 || value < self[column] { self[column] = value }
     }
 
     @inlinable
@@ -49,11 +58,30 @@ package struct SummaryValues: BitwiseCopyable, Sendable, Equatable {
         (0..<count).allSatisfy { left[$0] == right[$0] }
     }
 
+    // MARK: State
+
+    /// Columns of the form of 0.1.0.
+    private static let fixedCount = 8
+    static let encodedBytesMax = 1 + 10 * count
+
     package func encode(into buffer: inout RawBuffer) {
-        for column in 0..<Self.count { buffer.append(integer: numbers[column]) }
+        var used = Self.count
+        while used > 0, numbers[used - 1] == 0 { used -= 1 }
+        buffer.append(byte: UInt8(used))
+        for column in 0..<used { buffer.append(varint: numbers[column]) }
     }
 
-    package init(decoding reader: inout StateReader) throws(TraceError) {
-        for column in 0..<Self.count { numbers[column] = try reader.integer(UInt64.self) }
+    /// - Parameter isFixed: whether the numbers are in the form of 0.1.0.
+    /// - Throws: `TraceError(.corrupt)` where the bytes are no row's numbers.
+    package init(decoding reader: inout StateReader, isFixed: Bool) throws(TraceError) {
+        if isFixed {
+            for column in 0..<Self.fixedCount { numbers[column] = try reader.integer(UInt64.self) }
+            return
+        }
+        let used = Int(try reader.integer(UInt8.self))
+        guard used <= Self.count else { throw Self.damaged }
+        for column in 0..<used { numbers[column] = try reader.varint() }
     }
+
+    private static let damaged = TraceError(.corrupt, "A stored row of a summary is damaged")
 }

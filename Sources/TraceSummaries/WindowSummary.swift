@@ -2,14 +2,17 @@ package import SystemIO
 package import TraceModel
 
 // Encoding, little-endian: u8 version, u8 resource, u64 events, u64 processes, i64 first and i64 last time,
-// then the tables of the schema in their order.
+// u8 number of tables, then the first so many tables of the schema in their order. Version 2, that of 0.1.0, does not say
+// how many tables there are (`SummarySchema.fixedTableCount`), and has the numbers of rows in another form
+// (`SummaryValues`).
 
 /// What one window of one resource was about: of one worker, of all, or of several windows. What it says
 /// follows from the events alone, however they were spread over workers: totals are sums, and the rows of a
 /// process come from one worker, so that the union of the workers' top lists holds the top list of all. What
 /// adds up over processes is kept by other means (`SummaryTable`).
 package struct WindowSummary: Sendable, Equatable {
-    private static let version: UInt8 = 2
+    private static let version: UInt8 = 3
+    private static let fixedVersion: UInt8 = 2
 
     package let resource: Resource
     package private(set) var events: UInt64 = 0
@@ -100,6 +103,7 @@ package struct WindowSummary: Sendable, Equatable {
         buffer.append(integer: processes)
         buffer.append(integer: firstTime)
         buffer.append(integer: lastTime)
+        buffer.append(byte: UInt8(tables.count))
         for var table in tables {
             if let source = table.schema.source { table.takeTotals(of: tables[source]) }
             table.encode(into: &buffer)
@@ -114,7 +118,9 @@ package struct WindowSummary: Sendable, Equatable {
 
     /// - Throws: `TraceError(.corrupt)` where the bytes are no summary.
     package init(decoding reader: inout StateReader) throws(TraceError) {
-        guard try reader.integer(UInt8.self) == Self.version,
+        let version = try reader.integer(UInt8.self)
+        let isFixed = version == Self.fixedVersion
+        guard isFixed || version == Self.version,
             let resource = Resource(rawValue: try reader.integer(UInt8.self))
         else { throw Self.damaged }
         self.resource = resource
@@ -122,10 +128,17 @@ package struct WindowSummary: Sendable, Equatable {
         let processes = try reader.integer(UInt64.self)
         let firstTime = try reader.integer(Int64.self)
         let lastTime = try reader.integer(Int64.self)
+        let schemas = SummarySchema.tables(of: resource)
+        let tableCount =
+            isFixed
+            ? SummarySchema.fixedTableCount(of: resource) : Int(try reader.integer(UInt8.self))
+        guard tableCount <= schemas.count else { throw Self.damaged }
         tables = []
-        for schema in SummarySchema.tables(of: resource) {
-            tables.append(try SummaryTable(schema, decoding: &reader))
+        for schema in schemas.prefix(tableCount) {
+            tables.append(try SummaryTable(schema, decoding: &reader, isFixed: isFixed))
         }
+        // Tables that the writer did not know yet are empty.
+        tables += schemas.dropFirst(tableCount).map { SummaryTable($0) }
         self.events = events
         self.processes = processes
         self.firstTime = firstTime

@@ -124,7 +124,7 @@ struct SummaryQueryTests {
         try directory.add(Self.functions([("main", 40)]), window: 1)
         let path = "\(directory.path)/output/summary/summary_20251009_085321_function.json"
         var text = try String(contentsOfFile: path, encoding: .utf8)
-        text = text.replacing("\"state\":\"Ag", with: "\"state\":\"AA")
+        text = text.replacing("\"state\":\"Aw", with: "\"state\":\"AA")
         try Data(text.utf8).write(to: URL(filePath: path))
         #expect(throws: TraceError.self) { try Self.report(directory) }
         let nowhere = SummaryQuery(

@@ -106,9 +106,10 @@ final class ContractWorker {
         return Array(buffer.bytes)
     }
 
-    func load(_ state: [UInt8], slot: UInt8) throws {
+    func load(_ state: [UInt8], slot: UInt8, version: UInt32 = StateVersion.current) throws {
         try state.withUnsafeBytes {
             var reader = StateReader($0)
+            reader.version = version
             try processor.loadState(slot: slot, from: &reader)
             guard reader.remaining == 0 else {
                 throw TraceError(.corrupt, "slot \(slot): \(reader.remaining) bytes left")
