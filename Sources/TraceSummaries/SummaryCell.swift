@@ -3,6 +3,8 @@ package struct SummaryCell: Sendable, Equatable {
     package enum Value: Sendable, Equatable {
         case whole(UInt64)
         case real(Double)
+        /// Nanoseconds since the epoch.
+        case time(UInt64)
         /// There is none: nothing was measured.
         case none
     }
@@ -15,20 +17,22 @@ package struct SummaryCell: Sendable, Equatable {
 extension SummaryTableSchema {
     private static let quantiles = [("p50_ms", 0.5), ("p90_ms", 0.9), ("p99_ms", 0.99)]
 
-    /// A row's numbers as they are shown, in the table's order.
-    package func cells(of values: SummaryValues, _ sketch: QuantileSketch) -> [SummaryCell] {
+    /// The numbers of a row, or of all rows together, as they are shown, in the table's order.
+    package func cells(
+        of values: SummaryValues,
+        _ sketch: QuantileSketch,
+        isTotal: Bool = false
+    ) -> [SummaryCell] {
         var cells: [SummaryCell] = []
         for (position, column) in columns.enumerated() where !column.isHidden {
             cells.append(
                 SummaryCell(
                     name: column.name + column.unit.suffix,
-                    value: column.unit == .count
-                        ? .whole(values[position])
-                        : .real(Double(values[position]) / column.unit.scale)
+                    value: Self.value(values[position], column.unit)
                 )
             )
         }
-        if let mean {
+        if let mean, !(isTotal && mean.isShare) {
             let value = mean.value(of: values).map { $0 / mean.unit.scale }
             cells.append(
                 SummaryCell(
@@ -45,5 +49,14 @@ extension SummaryTableSchema {
             cells.append(SummaryCell(name: name, value: value.map { .real($0) } ?? .none))
         }
         return cells
+    }
+
+    private static func value(_ number: UInt64, _ unit: SummaryUnit) -> SummaryCell.Value {
+        switch unit {
+        case .count: .whole(number)
+        case .time: number == 0 ? .none : .time(number)
+        case .nanoseconds, .microseconds, .millionths, .percent:
+            .real(Double(number) / unit.scale)
+        }
     }
 }

@@ -12,7 +12,8 @@ import TraceModel
 ///     …]}}},"state":"AgA…"}
 ///
 /// Tables whose names end in `_overall` add up the rows of one name: of all processes, of devices those of one
-/// host. `complete` is false where there were more names than `Limits.summaryOverallBytesMax` has room for.
+/// host. A time is in nanoseconds since the epoch (`_ts_ns`), null for none. `share_percent` of a CPU is its share of the
+/// process's samples in the window; of several windows, in those in which the process was found there. `complete` is false where there were more names than `Limits.summaryOverallBytesMax` has room for.
 package struct SummaryDocument {
     private let summary: WindowSummary
     private let topRows: Int
@@ -75,7 +76,7 @@ package struct SummaryDocument {
                 text.append(table.isComplete ? ",\"complete\":true" : ",\"complete\":false")
             }
             text.append(",\"totals\":{")
-            appendNumbers(table.totals, table.sketch, table.schema, &text)
+            appendNumbers(table.schema.cells(of: table.totals, table.sketch, isTotal: true), &text)
             text.append("},\"top\":{")
             for (position, list) in table.schema.lists.enumerated() {
                 text.append(position == 0 ? "\n\"" : ",\n\"")
@@ -117,22 +118,17 @@ package struct SummaryDocument {
             Self.append(row.key.item, to: &text)
             text.append(",")
         }
-        appendNumbers(row.values, row.sketch, schema, &text)
+        appendNumbers(schema.cells(of: row.values, row.sketch), &text)
         text.append("}")
     }
 
-    private func appendNumbers(
-        _ values: SummaryValues,
-        _ sketch: QuantileSketch,
-        _ schema: SummaryTableSchema,
-        _ text: inout RawBuffer
-    ) {
-        for (position, cell) in schema.cells(of: values, sketch).enumerated() {
+    private func appendNumbers(_ cells: [SummaryCell], _ text: inout RawBuffer) {
+        for (position, cell) in cells.enumerated() {
             text.append(position == 0 ? "\"" : ",\"")
             text.append(cell.name)
             text.append("\":")
             switch cell.value {
-            case .whole(let number): text.appendDecimal(number)
+            case .whole(let number), .time(let number): text.appendDecimal(number)
             case .real(let number): text.appendJSONDouble(number)
             case .none: text.append("null")
             }

@@ -8,6 +8,8 @@ package struct SummaryTableSchema: Sendable {
         package enum Kind: Sendable {
             case sum
             case max
+            /// The least one that is not 0, which stands for none.
+            case min
             /// As it stood last.
             case latest
         }
@@ -30,6 +32,10 @@ package struct SummaryTableSchema: Sendable {
             Column(name: name, kind: .max, unit: unit)
         }
 
+        static func min(_ name: String, _ unit: SummaryUnit = .count) -> Column {
+            Column(name: name, kind: .min, unit: unit)
+        }
+
         static func latest(_ name: String, _ unit: SummaryUnit = .count) -> Column {
             Column(name: name, kind: .latest, unit: unit)
         }
@@ -41,18 +47,22 @@ package struct SummaryTableSchema: Sendable {
         package let unit: SummaryUnit
         let dividend: Int
         let divisor: Int
+        /// Whether it is a share, in percent, of what the row's process did: of all rows together it says nothing.
+        let isShare: Bool
 
         init(_ name: String, of dividend: Int, by divisor: Int, _ unit: SummaryUnit) {
             self.name = name
             self.unit = unit
             self.dividend = dividend
             self.divisor = divisor
+            isShare = unit == .percent
         }
 
         /// Nil where there is nothing to divide by.
         package func value(of values: SummaryValues) -> Double? {
             guard values[divisor] > 0 else { return nil }
-            return Double(values[dividend]) / Double(values[divisor])
+            let factor = isShare ? 100.0 : 1
+            return Double(values[dividend]) * factor / Double(values[divisor])
         }
     }
 
@@ -97,6 +107,8 @@ package struct SummaryTableSchema: Sendable {
     package let mean: Mean?
     /// Rows have quantiles of durations, in nanoseconds.
     package let hasQuantiles: Bool
+    /// The table says what there is at the end of a window, of all processes: that of a later window takes its place.
+    let isStanding: Bool
     package let lists: [List]
 
     init(
@@ -107,6 +119,7 @@ package struct SummaryTableSchema: Sendable {
         columns: [Column],
         mean: Mean? = nil,
         hasQuantiles: Bool = false,
+        isStanding: Bool = false,
         lists: [List]
     ) {
         precondition(columns.count <= SummaryValues.count)
@@ -119,6 +132,7 @@ package struct SummaryTableSchema: Sendable {
         orders = lists.map(\.order)
         self.mean = mean
         self.hasQuantiles = hasQuantiles
+        self.isStanding = isStanding
         self.lists = lists
     }
 
@@ -152,6 +166,7 @@ package struct SummaryTableSchema: Sendable {
             switch kinds[position] {
             case .sum: values.add(other[position], to: position)
             case .max: values.raise(position, to: other[position])
+            case .min: values.lower(position, to: other[position])
             case .latest where isLater: values[position] = other[position]
             case .latest: values.add(other[position], to: position)
             }

@@ -8,20 +8,25 @@ package enum SummaryUnit: Sendable {
     case microseconds
     /// Millionths of a percent, shown in percent.
     case millionths
+    /// Shown as it is.
+    case percent
+    /// Nanoseconds since the epoch, 0 for none. People see a date and time.
+    case time
 
     /// Behind a column's name in files.
     package var suffix: String {
         switch self {
         case .count: ""
         case .nanoseconds, .microseconds: "_ms"
-        case .millionths: "_percent"
+        case .millionths, .percent: "_percent"
+        case .time: "_ts_ns"
         }
     }
 
     /// Of one shown.
     package var scale: Double {
         switch self {
-        case .count: 1
+        case .count, .percent, .time: 1
         case .nanoseconds, .millionths: 1e6
         case .microseconds: 1e3
         }

@@ -67,7 +67,7 @@ package struct SummaryReport {
             case .everywhere: []
             }
         let texts = names + (schema.item.map { [$0] } ?? [])
-        let head = (texts + numbers).map { $0.uppercased().replacing("_", with: " ") }
+        let head = (texts + numbers).map(Self.title)
         let body = rows.map { row in
             let process = [
                 Self.shown(row.key.host), String(row.key.pid), Self.shown(row.process),
@@ -88,9 +88,17 @@ package struct SummaryReport {
         return [terminal.paint(line(head), .bold)] + body.map(line)
     }
 
+    /// The head of a column: its name, without the unit where that is for programs.
+    private static func title(_ name: String) -> String {
+        let suffix = SummaryUnit.time.suffix
+        let shown = name.hasSuffix(suffix) ? String(name.dropLast(suffix.count)) : name
+        return shown.uppercased().replacing("_", with: " ")
+    }
+
     private static func shown(_ cell: SummaryCell) -> String {
         switch cell.value {
         case .none: "-"
+        case .time(let nanoseconds): moment(EpochNanoseconds(clamping: nanoseconds))
         case .real(let number): String(format: "%.3f", number)
         case .whole(let number):
             cell.name.hasSuffix("bytes") || cell.name.hasSuffix("per_second")
