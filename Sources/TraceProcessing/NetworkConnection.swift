@@ -30,6 +30,12 @@ struct NetworkConnection: ~Copyable {
         var rxBytes: UInt64 = 0
     }
 
+    /// When it was opened and last seen, also before the open window.
+    struct Life: BitwiseCopyable {
+        let opened: EpochNanoseconds
+        let lastSeen: EpochNanoseconds
+    }
+
     /// The process's end.
     private let local: OwnedName
     private let remote: OwnedName
@@ -89,6 +95,8 @@ struct NetworkConnection: ~Copyable {
     }
 
     // MARK: The open window
+
+    var life: Life { Life(opened: opened, lastSeen: lastSeen) }
 
     var hasWindow: Bool { window.events > 0 }
 

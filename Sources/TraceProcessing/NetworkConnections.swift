@@ -91,7 +91,11 @@ struct NetworkConnections: ~Copyable {
         let kept = ages[(count / 2)...].sorted().map { connections[$0] }
         for position in ages[..<(count / 2)] {
             let traffic = connections[position].pointee.takeWindow()
-            activity.pointee.talked(over: ByteView("other"), traffic)
+            activity.pointee.talked(
+                over: ByteView("other"),
+                traffic,
+                connections[position].pointee.life
+            )
             Self.free(connections[position])
         }
         totals.pointee.connectionsEvicted += UInt64(count - kept.count)
@@ -115,7 +119,11 @@ struct NetworkConnections: ~Copyable {
                 transport: protocols.name(of: place.pointee.transport),
                 to: &text
             )
-            activity.pointee.talked(over: ByteView(text.bytes), place.pointee.takeWindow())
+            activity.pointee.talked(
+                over: ByteView(text.bytes),
+                place.pointee.takeWindow(),
+                place.pointee.life
+            )
         }
     }
 

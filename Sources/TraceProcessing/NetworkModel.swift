@@ -121,7 +121,16 @@ struct NetworkModel: ProcessModel, ~Copyable {
         _ context: EventContext
     ) {
         context.activity.pointee.transferred(bytes: event.byteCount, isSend: event.isSend)
-        let number = protocols.add(event.byteCount, isSend: event.isSend, of: transport)
+        let packets = NetworkProtocols.Packets(
+            tx: sample.txPackets.inWindow,
+            rx: sample.rxPackets.inWindow
+        )
+        let number = protocols.add(
+            event.byteCount,
+            packets,
+            isSend: event.isSend,
+            of: transport
+        )
         defer {
             if !sample.isLate {
                 activeConnections = normaliser.activeConnections(
@@ -183,6 +192,7 @@ struct NetworkModel: ProcessModel, ~Copyable {
 
     private mutating func tellWindow(to activity: UnsafeMutablePointer<WindowActivity>) {
         connections.tellWindow(protocols, to: activity)
+        protocols.tellWindow(to: activity)
     }
 
     borrowing func processName() -> ByteView { identity.name.view }

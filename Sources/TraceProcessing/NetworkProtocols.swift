@@ -1,16 +1,45 @@
 import SystemIO
 import TraceModel
+import TraceSummaries
 
-/// Bytes both ways by protocol of one process. Bounded: the last one of `Limits.protocolsPerProcessMax`
+/// Bytes and packets both ways by protocol of one process. Bounded: the last one of `Limits.protocolsPerProcessMax`
 /// stands for all others.
 struct NetworkProtocols: ~Copyable {
+    struct Packets: BitwiseCopyable {
+        var tx: UInt64 = 0
+        var rx: UInt64 = 0
+    }
+
+    /// What passed in the open window.
+    struct Window: BitwiseCopyable {
+        var events: UInt64 = 0
+        var txBytes: UInt64 = 0
+        var rxBytes: UInt64 = 0
+        var packets = Packets()
+    }
+
     struct Traffic: ~Copyable {
         let name: OwnedName
+        fileprivate(set) var window = Window()
         /// Modulo 2⁶⁴.
         var txBytes: UInt64 = 0
         var rxBytes: UInt64 = 0
 
         init(name: ByteView) { self.name = OwnedName(name) }
+
+        @inline(__always)
+        fileprivate mutating func add(_ bytes: UInt64, _ packets: Packets, isSend: Bool) {
+            window.events += 1
+            if isSend {
+                txBytes &+= bytes
+                window.txBytes = SummaryValues.sum(window.txBytes, bytes)
+            } else {
+                rxBytes &+= bytes
+                window.rxBytes = SummaryValues.sum(window.rxBytes, bytes)
+            }
+            window.packets.tx = SummaryValues.sum(window.packets.tx, packets.tx)
+            window.packets.rx = SummaryValues.sum(window.packets.rx, packets.rx)
+        }
     }
 
     private var protocols: [UnsafeMutablePointer<Traffic>] = []
@@ -26,16 +55,26 @@ struct NetworkProtocols: ~Copyable {
         }
     }
 
-    /// Adds to a protocol's bytes; returns its number, which stays the same.
+    /// Adds an event's bytes, and the packets that its process's counters have grown by, to its protocol; returns the
+    /// protocol's number, which stays the same.
     @inline(__always)
-    mutating func add(_ bytes: UInt64, isSend: Bool, of name: ByteView) -> UInt8 {
+    mutating func add(
+        _ bytes: UInt64,
+        _ packets: Packets,
+        isSend: Bool,
+        of name: ByteView
+    ) -> UInt8 {
         let position = position(of: name)
-        if isSend {
-            protocols[position].pointee.txBytes &+= bytes
-        } else {
-            protocols[position].pointee.rxBytes &+= bytes
-        }
+        protocols[position].pointee.add(bytes, packets, isSend: isSend)
         return UInt8(position)
+    }
+
+    /// Adds what each carried in the open window to the process's activity, which begins anew.
+    func tellWindow(to activity: UnsafeMutablePointer<WindowActivity>) {
+        for place in protocols where place.pointee.window.events > 0 {
+            activity.pointee.talked(by: place.pointee.name.view, place.pointee.window)
+            place.pointee.window = Window()
+        }
     }
 
     /// Nil where it is not known.
@@ -78,6 +117,12 @@ struct NetworkProtocols: ~Copyable {
             buffer.append(integer: place.pointee.txBytes)
             buffer.append(integer: place.pointee.rxBytes)
             place.pointee.name.encode(into: &buffer)
+            let window = place.pointee.window
+            buffer.append(varint: window.events)
+            buffer.append(varint: window.txBytes)
+            buffer.append(varint: window.rxBytes)
+            buffer.append(varint: window.packets.tx)
+            buffer.append(varint: window.packets.rx)
         }
     }
 
@@ -89,6 +134,13 @@ struct NetworkProtocols: ~Copyable {
             var traffic = Traffic(name: ByteView(try reader.bytes(length)))
             traffic.txBytes = txBytes
             traffic.rxBytes = rxBytes
+            if reader.version > StateVersion.beforeDialects {
+                traffic.window.events = try reader.varint()
+                traffic.window.txBytes = try reader.varint()
+                traffic.window.rxBytes = try reader.varint()
+                traffic.window.packets.tx = try reader.varint()
+                traffic.window.packets.rx = try reader.varint()
+            }
             append(traffic)
         }
     }

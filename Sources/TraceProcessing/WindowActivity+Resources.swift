@@ -92,7 +92,11 @@ extension WindowActivity {
     }
 
     /// What passed over a connection. Beyond the bound new ones share one item.
-    mutating func talked(over connection: ByteView, _ traffic: NetworkConnection.Traffic) {
+    mutating func talked(
+        over connection: ByteView,
+        _ traffic: NetworkConnection.Traffic,
+        _ life: NetworkConnection.Life
+    ) {
         guard traffic.events > 0 else { return }
         let position =
             itemCount < Limits.connectionsPerProcessMax
@@ -101,6 +105,22 @@ extension WindowActivity {
         add(traffic.events, to: 0, ofItem: position)
         add(traffic.txBytes, to: 1, ofItem: position)
         add(traffic.rxBytes, to: 2, ofItem: position)
+        lower(3, to: UInt64(clamping: life.opened), ofItem: position)
+        raise(4, to: UInt64(clamping: life.lastSeen), ofItem: position)
+    }
+
+    /// Notes what passed by a protocol. Beyond the bound new ones share one item.
+    mutating func talked(by transport: ByteView, _ traffic: NetworkProtocols.Window) {
+        let itemsMax = Limits.connectionsPerProcessMax + Limits.protocolsPerProcessMax
+        let name = transport.isEmpty ? ByteView("unknown") : transport
+        let position =
+            itemCount < itemsMax
+            ? item(2, named: name) : known(2, name) ?? item(2, named: ByteView("other"))
+        add(traffic.events, to: 0, ofItem: position)
+        add(traffic.txBytes, to: 1, ofItem: position)
+        add(traffic.rxBytes, to: 2, ofItem: position)
+        add(traffic.packets.tx, to: 3, ofItem: position)
+        add(traffic.packets.rx, to: 4, ofItem: position)
     }
 
     // MARK: I/O

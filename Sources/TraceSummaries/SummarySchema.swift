@@ -94,26 +94,45 @@ package enum SummarySchema {
         )
     ]
 
-    private static let network = [
-        SummaryTableSchema(
-            "processes",
-            columns: [
-                .sum("events"), .sum("tx_bytes"), .sum("rx_bytes"), .sum("tx_packets"),
-                .sum("rx_packets"), .sum("sent_bytes"), .sum("received_bytes"),
-                .max("max_connections"),
-            ],
-            lists: [
-                .init("top_talkers", by: .sum(1, 2)), .init("most_packets", by: .sum(3, 4)),
-                .init("most_connections", by: .column(7)),
-            ]
-        ),
-        SummaryTableSchema(
-            "connections",
-            item: "connection",
-            columns: [.sum("events"), .sum("sent_bytes"), .sum("received_bytes")],
-            lists: [.init("top_talkers", by: .sum(1, 2))]
-        ),
-    ]
+    private static let network = adding(
+        .host,
+        of: [2],
+        to: [
+            SummaryTableSchema(
+                "processes",
+                columns: [
+                    .sum("events"), .sum("tx_bytes"), .sum("rx_bytes"), .sum("tx_packets"),
+                    .sum("rx_packets"), .sum("sent_bytes"), .sum("received_bytes"),
+                    .max("max_connections"),
+                ],
+                lists: [
+                    .init("top_talkers", by: .sum(1, 2)), .init("most_packets", by: .sum(3, 4)),
+                    .init("most_connections", by: .column(7)),
+                ]
+            ),
+            // When a connection was opened and last seen is of its whole life, also before the window.
+            SummaryTableSchema(
+                "connections",
+                item: "connection",
+                columns: [
+                    .sum("events"), .sum("sent_bytes"), .sum("received_bytes"),
+                    .min("opened", .time), .max("last_seen", .time),
+                ],
+                lists: [.init("top_talkers", by: .sum(1, 2))]
+            ),
+            SummaryTableSchema(
+                "protocols",
+                item: "protocol",
+                columns: [
+                    .sum("events"), .sum("sent_bytes"), .sum("received_bytes"),
+                    .sum("tx_packets"), .sum("rx_packets"),
+                ],
+                lists: [
+                    .init("top_talkers", by: .sum(1, 2)), .init("most_packets", by: .sum(3, 4)),
+                ]
+            ),
+        ]
+    )
 
     /// A device of one host is not that of another one, whatever they are called.
     private static let io = adding(

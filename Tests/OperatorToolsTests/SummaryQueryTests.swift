@@ -117,6 +117,38 @@ struct SummaryQueryTests {
         #expect(last[0]["calls"] as? Int == 1)
     }
 
+    /// Times of connections over all windows, as dates in the table.
+    @Test func connectionsShowTheirTimes() throws {
+        let directory = try DataDirectory()
+        let start: UInt64 = 1_760_000_000_000_000_000
+        for (window, times) in [(start, start + 5), (start - 20, 0)].enumerated() {
+            var summary = WindowSummary(.network)
+            summary.addProcess(events: 1, from: 1, to: 2)
+            var values = SummaryValues()
+            (values[0], values[1], values[3], values[4]) = (1, 10, times.0, times.1)
+            var place = UInt32.max
+            Array("a -> b TCP".utf8).withUnsafeBytes { name in
+                withUnsafePointer(to: QuantileSketch()) { sketch in
+                    summary.add(
+                        SummaryPart(item: ByteView(name), values: values, sketch: sketch),
+                        of: SummaryOwner(host: Array("beta".utf8), pid: 3, process: []),
+                        toTable: 1,
+                        place: &place
+                    )
+                }
+            }
+            try directory.add(summary, window: UInt64(window))
+        }
+        let report = try Self.report(directory)
+        let opened = "\"opened_ts_ns\":\(start - 20),\"last_seen_ts_ns\":\(start + 5)}"
+        #expect(report.json.contains(opened))
+        let lines = report.text.split(separator: "\n").map(String.init)
+        let title = try #require(lines.firstIndex { $0 == "  connections, top talkers" })
+        #expect(lines[title + 1].contains("RECEIVED BYTES") && lines[title + 1].contains(" OPENED"))
+        #expect(lines[title + 1].hasSuffix("LAST SEEN"))
+        #expect(lines[title + 2].hasSuffix("2025-10-09T08:53:20.000"))
+    }
+
     @Test func damageAndAbsenceAreTold() throws {
         let directory = try DataDirectory()
         #expect(try Self.report(directory).text == "No window has been finalized yet.")

@@ -196,21 +196,108 @@ struct SummaryTests {
         #expect(try Self.top(io, "writes_overall", "slowest").isEmpty)
     }
 
+    /// A field of a row: what is not there is `-`.
+    private static func text(_ field: Any?) -> String { field.map { "\($0)" } ?? "-" }
+
     private static func packet(
         _ port: UInt32,
         isSend: Bool,
         bytes: UInt64,
-        to address: String = "10.0.0.2"
+        to address: String = "10.0.0.2",
+        second: Int64 = 0,
+        pid: UInt32 = 7,
+        transport: String = "TCP",
+        packets: (tx: UInt64, rx: UInt64) = (0, 0)
     ) -> [UInt8] {
         encode { encoder in
             var event = BatchEncoder.Network()
-            event.timestamp = ContractEvent.timestamp(start)
-            (event.tgid, event.pid, event.comm) = (7, 7, "web")
+            event.timestamp = ContractEvent.timestamp(start + second * 1_000_000_000)
+            (event.tgid, event.pid, event.comm) = (pid, pid, "web")
             (event.sourceAddress, event.sourcePort) = ("10.0.0.1", port)
             (event.destinationAddress, event.destinationPort) = (address, 443)
-            (event.transport, event.isSend, event.bytes) = ("TCP", isSend, bytes)
+            (event.transport, event.isSend, event.bytes) = (transport, isSend, bytes)
+            (event.txPackets, event.rxPackets) = packets
             encoder.append(event)
         }
+    }
+
+    /// Of the connection's whole life, not of the window alone; and of all windows once they are merged.
+    @Test func connectionsSayWhenTheyWereOpenedAndLastSeen() throws {
+        let before = [Self.packet(1, isSend: true, bytes: 9, second: 3)]
+        let summary = try Self.summary(
+            .network,
+            windowsBefore: [before],
+            [
+                Self.packet(1, isSend: true, bytes: 9, second: 70),
+                Self.packet(1, isSend: true, bytes: 9, second: 65),
+                Self.packet(2, isSend: false, bytes: 5, second: 66),
+            ]
+        )
+        let talkers = try Self.top(summary, "connections", "top_talkers")
+        func seconds(_ column: String) -> [Int64] {
+            talkers.map { (($0[column] as? Int64 ?? 0) - Self.start) / 1_000_000_000 }
+        }
+        #expect(seconds("opened_ts_ns") == [3, 66] && seconds("last_seen_ts_ns") == [70, 66])
+        let tables = try #require(summary["tables"] as? [String: [String: Any]])
+        let totals = try #require(tables["connections"]?["totals"] as? [String: Any])
+        #expect(totals["opened_ts_ns"] as? Int64 == Self.start + 3_000_000_000)
+        #expect(totals["last_seen_ts_ns"] as? Int64 == Self.start + 70_000_000_000)
+    }
+
+    /// Packets are what the process's counters grow by, counted for the protocol of the event that says so;
+    /// of those before the first event only its own.
+    @Test func protocolsByProcessAndHost() throws {
+        let before = [Self.packet(1, isSend: true, bytes: 1 << 40, packets: (5_000, 900))]
+        let summary = try Self.summary(
+            .network,
+            windowsBefore: [before],
+            [
+                Self.packet(1, isSend: true, bytes: 10, second: 1, packets: (5_003, 900)),
+                Self.packet(
+                    2,
+                    isSend: false,
+                    bytes: 700,
+                    second: 2,
+                    transport: "UDP",
+                    packets: (5_003, 950)
+                ),
+                Self.packet(1, isSend: false, bytes: 20, second: 3, packets: (5_004, 952)),
+                Self.packet(3, isSend: true, bytes: 40, second: 4, pid: 8, packets: (7, 7)),
+                Self.packet(3, isSend: true, bytes: 2, second: 4, pid: 8, transport: ""),
+            ]
+        )
+        let numbers = ["events", "sent_bytes", "received_bytes", "tx_packets", "rx_packets"]
+        func rows(_ table: String, _ list: String) throws -> [String] {
+            try Self.top(summary, table, list).map { row in
+                let texts = [Self.text(row["pid"]), Self.text(row["protocol"])]
+                return (texts + numbers.map { Self.text(row[$0]) }).joined(separator: " ")
+            }
+        }
+        let byProcess = [
+            "7 UDP 1 0 700 0 50", "8 TCP 1 40 0 1 0", "7 TCP 2 10 20 4 2", "8 unknown 1 2 0 0 0",
+        ]
+        #expect(try rows("protocols", "top_talkers") == byProcess)
+        #expect(
+            try rows("protocols", "most_packets") == [byProcess[0], byProcess[2], byProcess[1]]
+        )
+        let byHost = ["- UDP 1 0 700 0 50", "- TCP 3 50 20 5 2", "- unknown 1 2 0 0 0"]
+        #expect(try rows("protocols_overall", "top_talkers") == byHost)
+        let overall = try Self.top(summary, "protocols_overall", "top_talkers")
+        #expect(overall.allSatisfy { $0["host"] as? String == "beta" })
+    }
+
+    /// The traffic of a process that makes room for another one under its id still counts.
+    @Test func protocolsOfAnEarlierProcessCount() throws {
+        let summary = try Self.summary(
+            .network,
+            [
+                Self.packet(1, isSend: true, bytes: 10, second: 1, packets: (100, 0)),
+                Self.packet(1, isSend: true, bytes: 10, second: 2, packets: (3, 0)),
+            ]
+        )
+        let rows = try Self.top(summary, "protocols", "top_talkers")
+        #expect(rows.count == 1 && rows[0]["events"] as? Int == 2)
+        #expect(rows[0]["sent_bytes"] as? Int == 20 && rows[0]["tx_packets"] as? Int == 4)
     }
 
     @Test func talkersByConnection() throws {

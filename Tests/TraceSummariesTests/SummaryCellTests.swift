@@ -18,4 +18,13 @@ struct SummaryCellTests {
         #expect(cells.map(\.name) == ["p50_ms", "p90_ms", "p99_ms"])
         #expect(cells.allSatisfy { $0.value == .real(4223.201904) })
     }
+
+    @Test func times() throws {
+        let connections = SummarySchema.tables(of: .network)[1]
+        var values = SummaryValues()
+        values[4] = 1_760_000_000_000_000_000
+        let times = connections.cells(of: values, QuantileSketch()).suffix(2)
+        #expect(times.map(\.name) == ["opened_ts_ns", "last_seen_ts_ns"])
+        #expect(times.map(\.value) == [.none, .time(1_760_000_000_000_000_000)])
+    }
 }

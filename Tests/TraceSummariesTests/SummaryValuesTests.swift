@@ -44,4 +44,16 @@ struct SummaryValuesTests {
             #expect(values[column] == expected)
         }
     }
+
+    @Test func theLeastNumberThatIsThere() throws {
+        let connections = SummarySchema.tables(of: .network)[1]
+        let opened = try #require(connections.columns.firstIndex { $0.kind == .min })
+        var values = SummaryValues()
+        for (number, expected) in [(0, 0), (9, 9), (0, 9), (12, 9), (4, 4)] as [(UInt64, UInt64)] {
+            var other = SummaryValues()
+            other[opened] = number
+            connections.combine(other, into: &values, isLater: number == 0)
+            #expect(values[opened] == expected)
+        }
+    }
 }
