@@ -482,6 +482,12 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
             SummaryBuilder.add(entry, host: files.hostName(entry.pointee.host), to: &summary)
         }
         guard !summary.isEmpty else { return [] }
+        if Model.hasStanding {
+            for entry in table.entries {
+                let host = files.hostName(entry.pointee.host)
+                SummaryBuilder.addStanding(entry, host: host, to: &summary)
+            }
+        }
         summary.keepTop()
         return summary.encoded
     }

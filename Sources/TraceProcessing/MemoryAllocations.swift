@@ -54,6 +54,10 @@ struct MemoryAllocations: ~Copyable {
         bytes &+= allocation.bytes
     }
 
+    borrowing func visit(_ body: (Allocation) -> Void) {
+        for allocation in allocations { body(allocation) }
+    }
+
     /// Of those allocated until `time`. O(all).
     borrowing func bytes(allocatedUntil time: EpochNanoseconds) -> UInt64 {
         var sum: UInt64 = 0

@@ -1,6 +1,7 @@
 import SystemIO
 import TraceMetrics
 import TraceModel
+import TraceSummaries
 import TraceWire
 
 /// Memory of one process: what it has allocated and not released, and what its agent counts.
@@ -154,6 +155,17 @@ struct MemoryModel: ProcessModel, ~Copyable {
         _ activity: UnsafeMutablePointer<WindowActivity>
     ) {
         outstanding.evictOlderHalf(totals)
+    }
+
+    static var hasStanding: Bool { true }
+
+    borrowing func visitStanding(_ visit: (SummaryPart, _ table: Int) -> Void) {
+        if outstanding.count == 0 { return }
+        withUnsafePointer(to: QuantileSketch()) { none in
+            MemoryStacks(outstanding).visit { name, values in
+                visit(SummaryPart(item: name, values: values, sketch: none), 1)
+            }
+        }
     }
 
     borrowing func processName() -> ByteView { identity.name.view }

@@ -50,11 +50,15 @@ struct MemoryRules {
         let age = Int64(context.threshold(.leakAgeMilliseconds) * 1e6)
         // Where some have been given up, the agent knows better.
         guard isTracked, knowsAll, !outstanding.isIncomplete else {
-            return growth.judge(Self.leak, of: process, context) { _ in Double(current) }
+            return growth.judge(Self.leak, of: process, context, amount: { _ in Double(current) })
         }
-        growth.judge(Self.leak, of: process, context) {
-            Double(outstanding.bytes(allocatedUntil: $0 &- age))
-        }
+        growth.judge(
+            Self.leak,
+            of: process,
+            context,
+            amount: { Double(outstanding.bytes(allocatedUntil: $0 &- age)) },
+            detail: { MemoryStacks(outstanding, until: context.time &- age).sentence }
+        )
     }
 
     /// Judges what the agent counts.

@@ -51,6 +51,12 @@ protocol ProcessModel: ~Copyable {
         _ visit: (SummaryPart, _ table: Int, _ place: inout UInt32) -> Void
     )
 
+    /// Whether summaries have tables of what there is at the end of a window, with events in it or without.
+    static var hasStanding: Bool { get }
+
+    /// Visits the rows of those tables.
+    borrowing func visitStanding(_ visit: (SummaryPart, _ table: Int) -> Void)
+
     /// Whether time that passes without events can lead to findings.
     var needsTicks: Bool { get }
 
@@ -103,6 +109,10 @@ extension ProcessModel where Self: ~Copyable {
         _ activity: UnsafeMutablePointer<WindowActivity>,
         _ visit: (SummaryPart, _ table: Int, _ place: inout UInt32) -> Void
     ) {}
+
+    static var hasStanding: Bool { false }
+
+    borrowing func visitStanding(_ visit: (SummaryPart, _ table: Int) -> Void) {}
 
     var needsTicks: Bool { false }
 

@@ -14,6 +14,19 @@ enum SummaryBuilder {
         takeParts(of: entry) { summary.add($0, of: owner, toTable: $1, place: &$2) }
     }
 
+    /// Adds what there is of a process at the end of the window, whether it had events in it or not.
+    static func addStanding<Model: ProcessModel & ~Copyable>(
+        _ entry: ProcessTable<Model>.Entry,
+        host: String,
+        to summary: inout WindowSummary
+    ) {
+        let owner = owner(of: entry, host: host)
+        var place = UInt32.max
+        entry.pointee.model.visitStanding { part, table in
+            summary.add(part, of: owner, toTable: table, place: &place)
+        }
+    }
+
     /// Counts what a process did whose own rows can't be kept.
     static func count<Model: ProcessModel & ~Copyable>(
         _ entry: ProcessTable<Model>.Entry,

@@ -66,7 +66,7 @@ extension WindowActivity {
     mutating func allocated(atOnce bytes: UInt64) { process.raise(7, to: bytes) }
 
     @inline(__always)
-    mutating func freed(bytes: UInt64) {}
+    mutating func freed(bytes: UInt64) { process.add(bytes, to: 8) }
 
     // MARK: Network
 

@@ -85,13 +85,21 @@ package enum SummarySchema {
             columns: [
                 .sum("events"), .latest("current_bytes"), .max("max_bytes"), .max("peak_bytes"),
                 .sum("allocations"), .sum("frees"), .sum("allocated_bytes"),
-                .max("largest_allocation_bytes"),
+                .max("largest_allocation_bytes"), .sum("freed_bytes"),
             ],
             lists: [
                 .init("largest", by: .column(2)), .init("most_allocated", by: .column(6)),
                 .init("most_allocations", by: .column(4)),
             ]
-        )
+        ),
+        // What is allocated and not released at the end of the window, by the call stack that allocated it.
+        SummaryTableSchema(
+            "stacks",
+            item: "stack",
+            columns: [.latest("outstanding_bytes"), .latest("outstanding")],
+            isStanding: true,
+            lists: [.init("largest", by: .column(0))]
+        ),
     ]
 
     private static let network = adding(

@@ -57,6 +57,10 @@ package struct SummaryTable: Sendable, Equatable {
 
     /// Adds another worker's table of the same window, or one of a later window.
     package mutating func merge(_ other: SummaryTable, isLater: Bool) {
+        if isLater, schema.isStanding {
+            self = other
+            return
+        }
         rowCount = isLater ? max(rowCount, other.rowCount) : rowCount + other.rowCount
         schema.combine(other.totals, into: &totals, isLater: isLater)
         sketch.merge(other.sketch)

@@ -129,10 +129,12 @@ extension BatchEncoder {
         operations: Double = 0,
         score: UInt32 = 0,
         current: Double = 0,
+        stack: UInt64 = 0,
         anomalies: [Anomaly] = [],
         pid: UInt32 = 7
     ) {
         var event = Memory()
+        event.stackID = stack
         event.timestamp = RuleBench.time(seconds)
         event.pid = pid
         event.tgid = pid

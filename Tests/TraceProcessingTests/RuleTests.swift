@@ -160,6 +160,35 @@ struct RuleTests {
         #expect(try allocations(minutes: 40) { $0 > 3 } == [], "a start is no leak")
     }
 
+    /// A leak's message says which stacks hold most.
+    @Test(arguments: [true, false])
+    func aLeakNamesItsStacks(_ hasStacks: Bool) throws {
+        let bench = try ProcessorBench(.memory)
+        try bench.send { batch in
+            for step in 0..<144 {
+                batch.memory(
+                    at: Double(step) * 5,
+                    "alloc",
+                    address: UInt64(step + 1),
+                    size: [1 << 20, 1_536, 8, 1 << 19, 8, 8][step % 6],
+                    stack: hasStacks ? [17, 99, 0, 4, 99, 99][step % 6] : 0
+                )
+            }
+        }
+        let leak = try #require(
+            try bench.output().anomalies.first { $0["rule"] as? String == "leak" }
+        )
+        let message = try #require(leak["message"] as? String)
+        if hasStacks {
+            let named = try #require(message.split(separator: ". ").last)
+            #expect(named.hasPrefix("Most is held by stack 17 ("))
+            #expect(named.contains(" MiB), 4 (") && named.contains(" MiB), 99 ("))
+            #expect(named.hasSuffix(" KiB)"))
+        } else {
+            #expect(message.hasSuffix(" % of the windows"))
+        }
+    }
+
     @Test
     func aLeakShowsInWhatTheAgentTells() throws {
         func samples(_ bytes: @escaping (Int) -> Double) throws -> [String] {

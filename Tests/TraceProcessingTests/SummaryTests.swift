@@ -300,6 +300,94 @@ struct SummaryTests {
         #expect(rows[0]["sent_bytes"] as? Int == 20 && rows[0]["tx_packets"] as? Int == 4)
     }
 
+    private static func memory(
+        _ operation: String,
+        _ address: UInt64,
+        bytes: UInt64 = 0,
+        stack: UInt64 = 0,
+        pid: UInt32 = 7,
+        second: Int64 = 0
+    ) -> [UInt8] {
+        encode { encoder in
+            var event = BatchEncoder.Memory()
+            event.timestamp = ContractEvent.timestamp(start + second * 1_000_000_000)
+            (event.tgid, event.pid, event.comm) = (pid, pid, "server")
+            (event.operation, event.address, event.size) = (operation, address, bytes)
+            event.stackID = stack
+            encoder.append(event)
+        }
+    }
+
+    private static func stacks(_ summary: [String: Any]) throws -> [String] {
+        try top(summary, "stacks", "largest").map { row in
+            let names = ["stack", "pid", "outstanding_bytes", "outstanding"]
+            return names.map { text(row[$0]) }.joined(separator: " ")
+        }
+    }
+
+    /// What is not released at the end of the window, whenever it was allocated and by whomever.
+    @Test func stacksThatHoldMemory() throws {
+        let before = [
+            Self.memory("alloc", 1, bytes: 100, stack: 17), Self.memory("alloc", 2, bytes: 70),
+            Self.memory("alloc", 3, bytes: 900, stack: .max, pid: 8),
+        ]
+        let summary = try Self.summary(
+            .memory,
+            windowsBefore: [before],
+            [
+                Self.memory("alloc", 4, bytes: 60, stack: 17, second: 1),
+                Self.memory("alloc", 5, bytes: 800, stack: 99, second: 1),
+                Self.memory("free", 5, second: 2),
+                Self.memory("alloc", 6, bytes: 160, stack: 4, second: 3),
+            ]
+        )
+        #expect(
+            try Self.stacks(summary) == [
+                "\(UInt64.max) 8 900 1", "17 7 160 2", "4 7 160 1", "0 7 70 1",
+            ]
+        )
+        let tables = try #require(summary["tables"] as? [String: [String: Any]])
+        let totals = try #require(tables["stacks"]?["totals"] as? [String: Any])
+        #expect(totals["outstanding_bytes"] as? Int == 1_290 && totals["outstanding"] as? Int == 5)
+        #expect(summary["processes"] as? Int == 1)
+    }
+
+    /// Beyond the rows of a list a process's stacks are one, so that the totals are those of all.
+    @Test func manyStacksAreShownByTheLargest() throws {
+        let count = Limits.summaryRowsMax + 20
+        let events = (1...count).map {
+            Self.memory("alloc", UInt64($0), bytes: UInt64($0), stack: UInt64($0))
+        }
+        let summary = try Self.summary(.memory, events)
+        let rows = try Self.stacks(summary)
+        #expect(rows[0] == "other 7 210 20" && rows[1] == "120 7 120 1")
+        let tables = try #require(summary["tables"] as? [String: [String: Any]])
+        let totals = try #require(tables["stacks"]?["totals"] as? [String: Any])
+        #expect(totals["outstanding_bytes"] as? Int == count * (count + 1) / 2)
+        #expect(totals["outstanding"] as? Int == count)
+    }
+
+    /// Over windows merged, a stack that has released all it held is not shown any more.
+    @Test func theStacksOfTheLastWindowStand() throws {
+        let first = try Self.summary(.memory, [Self.memory("alloc", 1, bytes: 100, stack: 17)])
+        let second = try Self.summary(
+            .memory,
+            windowsBefore: [[Self.memory("alloc", 1, bytes: 100, stack: 17)]],
+            [Self.memory("free", 1, second: 5), Self.memory("alloc", 2, bytes: 8, stack: 3)]
+        )
+        var merged = WindowSummary(.memory)
+        for summary in [first, second] {
+            let state = try #require(
+                (summary["state"] as? String).flatMap { Data(base64Encoded: $0) }
+            )
+            merged.merge(try WindowSummary(Array(state)), isLater: true)
+        }
+        let table = try #require(merged.tables.first { $0.schema.name == "stacks" })
+        let shown = table.top(table.schema.lists[0], 9)
+        #expect(shown.map { String(decoding: $0.key.item, as: UTF8.self) } == ["3"])
+        #expect(table.totals[0] == 8 && merged.events == 3)
+    }
+
     @Test func talkersByConnection() throws {
         let before = [Self.packet(1, isSend: true, bytes: 1 << 40)]
         let summary = try Self.summary(
