@@ -2,6 +2,7 @@ import SystemIO
 import TraceFiles
 import TraceMetrics
 import TraceModel
+import TraceSummaries
 import TraceWire
 
 /// CPU use of one process. Samples out of order leave rows, but say nothing about the state.
@@ -19,6 +20,7 @@ struct CPUModel: ProcessModel, ~Copyable {
     private var accounts = ProcessAccounts<CPUAccount>()
     private(set) var utilization = CPUUtilization()
     private(set) var visited = CPUSet()
+    private var visits = CPUVisits()
     private var normaliser = CPUNormaliser()
     /// As last sent, microseconds.
     private var sentOnTime: UInt64 = 0
@@ -72,6 +74,7 @@ struct CPUModel: ProcessModel, ~Copyable {
         let hasNumaRate = numaRate.note(normaliser.numaMigrations.total, at: context.time)
         utilization.note(sample.utilizationPercent)
         visited.insert(event.cpuID)
+        if visits.note(event.cpuID) { context.activity.pointee.moved() }
         let name = identity.name.view
         rules.judge(sample, event, cpusSeen: visited.count, of: name, context)
         if hasRate {
@@ -83,6 +86,7 @@ struct CPUModel: ProcessModel, ~Copyable {
     private mutating func restart() {
         utilization = CPUUtilization()
         visited = CPUSet()
+        visits.restart()
         migrationRate = CounterRate()
         numaRate = CounterRate()
         rules = CPURules()
@@ -136,6 +140,30 @@ struct CPUModel: ProcessModel, ~Copyable {
 
     // MARK: Statistics and state
 
+    mutating func takeWindow(
+        _ activity: UnsafeMutablePointer<WindowActivity>,
+        _ visit: (SummaryPart, _ table: Int, _ place: inout UInt32) -> Void
+    ) {
+        var text = RawBuffer(capacity: 32)
+        var place = UInt32.max
+        withUnsafePointer(to: QuantileSketch()) { none in
+            visits.takeWindow { number, counts, samples in
+                var values = SummaryValues()
+                values[0] = counts.samples
+                values[1] = counts.moves
+                values[2] = samples
+                text.removeAll()
+                text.appendDecimal(UInt64(number))
+                if number == CPUSet.numberMax { text.append("+") }
+                visit(
+                    SummaryPart(item: ByteView(text.bytes), values: values, sketch: none),
+                    1,
+                    &place
+                )
+            }
+        }
+    }
+
     borrowing func processName() -> ByteView { identity.name.view }
 
     func collect(_ series: inout SeriesWriter) {
@@ -161,6 +189,7 @@ struct CPUModel: ProcessModel, ~Copyable {
         migrationRate.encode(into: &buffer)
         numaRate.encode(into: &buffer)
         rules.encode(into: &buffer)
+        visits.encode(into: &buffer)
     }
 
     init(decoding reader: inout StateReader) throws(TraceError) {
@@ -179,5 +208,8 @@ struct CPUModel: ProcessModel, ~Copyable {
         migrationRate = try CounterRate(decoding: &reader)
         numaRate = try CounterRate(decoding: &reader)
         rules = try CPURules(decoding: &reader)
+        if reader.version > StateVersion.beforeDialects {
+            visits = try CPUVisits(decoding: &reader)
+        }
     }
 }

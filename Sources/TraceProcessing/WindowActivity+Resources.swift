@@ -48,6 +48,10 @@ extension WindowActivity {
         process.add(numaMigrations, to: 7)
     }
 
+    /// The process was found on another CPU than before.
+    @inline(__always)
+    mutating func moved() { process.add(1, to: 8) }
+
     // MARK: Memory
 
     @inline(__always)

@@ -70,13 +70,22 @@ package enum SummarySchema {
                 .sum("events"), .sum("samples"), .hidden("utilization", .millionths),
                 .max("max_utilization", .millionths), .sum("on_cpu", .microseconds),
                 .sum("off_cpu", .microseconds), .sum("migrations"), .sum("numa_migrations"),
+                .sum("moves"),
             ],
             mean: .init("mean_utilization", of: 2, by: 1, .millionths),
             lists: [
                 .init("busiest", by: .column(4)), .init("highest_utilization", by: .mean),
                 .init("most_migrations", by: .column(6)),
             ]
-        )
+        ),
+        // The CPUs on which samples found a process, with their share of its samples in the window.
+        SummaryTableSchema(
+            "cpus",
+            item: "cpu",
+            columns: [.sum("samples"), .sum("moves"), .hidden("process_samples")],
+            mean: .init("share", of: 0, by: 2, .percent),
+            lists: [.init("most_samples", by: .column(0))]
+        ),
     ]
 
     private static let memory = [

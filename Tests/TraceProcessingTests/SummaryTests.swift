@@ -429,10 +429,12 @@ struct SummaryTests {
         second: Int64,
         on: UInt64,
         percent: Double,
-        comm: String? = nil
+        comm: String? = nil,
+        cpu: UInt32 = 0
     ) -> [UInt8] {
         encode { encoder in
             var event = BatchEncoder.CPU()
+            event.cpuID = cpu
             event.timestamp = ContractEvent.timestamp(start + second * 1_000_000_000)
             event.pid = pid
             event.comm = comm ?? "proc-\(pid)"
@@ -474,6 +476,48 @@ struct SummaryTests {
         let busiest = try Self.top(summary, "processes", "busiest")
         #expect(busiest.map { $0["process"] as? String } == ["bash"])
         #expect(busiest.map { $0["on_cpu_ms"] as? Double } == [55])
+    }
+
+    /// A process found on another CPU than in its last sample has moved, in whatever window that was.
+    @Test func cpusWithMovesAndShares() throws {
+        func samples(_ cpus: [UInt32], from second: Int64, pid: UInt32 = 1) -> [[UInt8]] {
+            cpus.enumerated().map {
+                Self.cpu(pid, second: second + Int64($0.offset), on: 5, percent: 1, cpu: $0.element)
+            }
+        }
+        let summary = try Self.summary(
+            .cpu,
+            windowsBefore: [samples([3, 3, 9], from: 0)],
+            // The last one is late: it says nothing of where the process went.
+            samples([2, 2, 9, 2, 2_000, 1_023, 2, 2], from: 10) + samples([5], from: 1)
+                + samples([70], from: 10, pid: 2)
+        )
+        let rows = try Self.top(summary, "cpus", "most_samples").map { row in
+            let names = ["pid", "cpu", "samples", "moves", "share_percent"]
+            return names.map { Self.text(row[$0]) }.joined(separator: " ")
+        }
+        #expect(rows == ["1 2 5 3 62.5", "1 1023+ 2 1 25", "1 9 1 1 12.5", "2 70 1 0 100"])
+        let tables = try #require(summary["tables"] as? [String: [String: Any]])
+        let totals = try #require(tables["cpus"]?["totals"] as? [String: Any])
+        #expect(totals["samples"] as? Int == 9 && totals["moves"] as? Int == 5)
+        #expect(totals["share_percent"] == nil, "of several processes there is no share")
+        let processes = try Self.top(summary, "processes", "highest_utilization")
+        #expect(processes.map { $0["moves"] as? Int } == [5, 0])
+    }
+
+    /// A process that begins anew has not moved.
+    @Test func whereAnotherProcessBeginsIsNoMove() throws {
+        let summary = try Self.summary(
+            .cpu,
+            [
+                Self.cpu(1, second: 0, on: 9_000, percent: 1, comm: "a", cpu: 1),
+                Self.cpu(1, second: 1, on: 10, percent: 1, comm: "b", cpu: 2),
+                Self.cpu(1, second: 2, on: 20, percent: 1, comm: "b", cpu: 1),
+            ]
+        )
+        let rows = try Self.top(summary, "cpus", "most_samples")
+        #expect(rows.map { $0["cpu"] as? String } == ["1", "2"])
+        #expect(rows.map { $0["moves"] as? Int } == [1, 0])
     }
 
     @Test func latenciesByDeviceAndOperation() throws {

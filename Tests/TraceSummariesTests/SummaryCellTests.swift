@@ -19,12 +19,20 @@ struct SummaryCellTests {
         #expect(cells.allSatisfy { $0.value == .real(4223.201904) })
     }
 
-    @Test func times() throws {
+    @Test func timesAndShares() throws {
         let connections = SummarySchema.tables(of: .network)[1]
         var values = SummaryValues()
         values[4] = 1_760_000_000_000_000_000
         let times = connections.cells(of: values, QuantileSketch()).suffix(2)
         #expect(times.map(\.name) == ["opened_ts_ns", "last_seen_ts_ns"])
         #expect(times.map(\.value) == [.none, .time(1_760_000_000_000_000_000)])
+
+        let cpus = SummarySchema.tables(of: .cpu)[1]
+        values = SummaryValues()
+        (values[0], values[2]) = (29, 100)
+        let share = try #require(cpus.cells(of: values, QuantileSketch()).last)
+        #expect(share.name == "share_percent" && share.value == .real(29))
+        let totals = cpus.cells(of: values, QuantileSketch(), isTotal: true)
+        #expect(totals.map(\.name) == ["samples", "moves"])
     }
 }
