@@ -47,8 +47,8 @@ struct Generation {
 
     private func render(_ content: Page.Content) throws -> Data {
         switch content {
-        case .metrics(let format): Data(Exposition.render(reading, format))
-        case .neutracer: Data(Exposition.renderNeuTracer(reading, now: time))
+        case .metrics(let names, let format):
+            Data(Exposition.render(reading, names, format, now: time))
         case .status: try status.json()
         case .readiness: Data((status.ready ? "ready\n" : "not ready\n").utf8)
         case .overview: Data(OverviewPage.html(status).utf8)

@@ -1,3 +1,5 @@
+import Foundation
+
 /// The head of a request: what the pages need of it.
 struct HTTPRequest: Equatable, Sendable {
     enum Method: Equatable, Sendable {
@@ -9,6 +11,8 @@ struct HTTPRequest: Equatable, Sendable {
     let method: Method
     /// Without the query.
     let path: String
+    /// What follows the first `?`, as it came; empty where there is none.
+    let query: String
     let accept: String
     let acceptEncoding: String
     /// Whether the connection stays open behind the answer.
@@ -29,6 +33,7 @@ struct HTTPRequest: Equatable, Sendable {
         default: method = .other
         }
         path = String(words[1].prefix { $0 != "?" })
+        query = String(words[1].dropFirst(path.count + 1))
         var fields: [String: String] = [:]
         for line in lines {
             guard let colon = line.firstIndex(of: ":"), colon != line.startIndex,
@@ -46,6 +51,25 @@ struct HTTPRequest: Equatable, Sendable {
             minor == 0 ? connection.contains("keep-alive") : !connection.contains("close")
         hasBody =
             fields["transfer-encoding"] != nil || (fields["content-length"] ?? "0") != "0"
+    }
+
+    /// Returns all values of a parameter of the query, in their order, as forms encode them.
+    func values(of parameter: String) -> [String] {
+        query.split(separator: "&").compactMap { pair in
+            let parts = pair.split(
+                separator: "=",
+                maxSplits: 1,
+                omittingEmptySubsequences: false
+            ).map(Self.decoded)
+            guard parts[0] == parameter else { return nil }
+            return parts.count > 1 ? parts[1] : ""
+        }
+    }
+
+    /// Without its percent encoding; as it came where that is broken.
+    private static func decoded(_ text: Substring) -> String {
+        let spaced = text.replacing("+", with: " ")
+        return spaced.removingPercentEncoding ?? String(spaced)
     }
 
     private static func minorVersion(_ word: Substring) -> Int? {

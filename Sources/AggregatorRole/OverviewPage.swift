@@ -24,8 +24,8 @@ enum OverviewPage {
         <p>\(merging(status.merging))</p>
         <table><tr><th>resource</th><th class="n">window</th><th>files</th></tr>
         \(status.merged.map(row).joined(separator: "\n"))</table>
-        <p><a href="/metrics">metrics</a> · <a href="/metrics/neutracer">metrics by the original's
-        names</a> · <a href="/status">status</a> · <a href="/readyz">readiness</a></p>
+        <p><a href="/metrics">metrics</a> (<a href="/metrics?names=trace">trace</a>, \
+        <a href="/metrics?names=neutracer">neutracer</a>) · <a href="/status">status</a> · <a href="/readyz">readiness</a></p>
         </body></html>
 
         """

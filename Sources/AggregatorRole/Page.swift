@@ -3,8 +3,7 @@ import TraceMetrics
 /// What can be asked for over HTTP, beside `/healthz`.
 struct Page: Hashable, Sendable {
     enum Content: Hashable, Sendable {
-        case metrics(Exposition.Format)
-        case neutracer
+        case metrics(MetricNames, Exposition.Format)
         case status
         case readiness
         case overview
@@ -12,15 +11,14 @@ struct Page: Hashable, Sendable {
         /// Whether it takes a reading of the families, which costs more.
         var needsFamilies: Bool {
             switch self {
-            case .metrics, .neutracer: true
+            case .metrics: true
             case .status, .readiness, .overview: false
             }
         }
 
         var contentType: String {
             switch self {
-            case .metrics(let format): format.contentType
-            case .neutracer: Exposition.Format.text.contentType
+            case .metrics(_, let format): format.contentType
             case .status: "application/json"
             case .readiness: "text/plain; charset=utf-8"
             case .overview: "text/html; charset=utf-8"

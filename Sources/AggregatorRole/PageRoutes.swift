@@ -10,8 +10,17 @@ struct PageRoutes: Sendable {
     func respond(to request: HTTPRequest) async -> HTTPReply {
         // Alive means that this process answers; how the others do is for readiness to say.
         if request.path == "/healthz" { return .text(.ok, "ok") }
-        guard let content = Self.content(request) else {
-            return .text(.notFound, "no such page; there are / /metrics /status /healthz /readyz")
+        let content: Page.Content
+        do {
+            guard let known = try Self.content(request) else {
+                return .text(
+                    .notFound,
+                    "no such page; there are / /metrics /status /healthz /readyz"
+                )
+            }
+            content = known
+        } catch {
+            return .text(.badRequest, "\(error)")
         }
         let isCompressed = QualityList(request.acceptEncoding).weight(of: "gzip") > 0
         do {
@@ -31,15 +40,36 @@ struct PageRoutes: Sendable {
         }
     }
 
-    static func content(_ request: HTTPRequest) -> Page.Content? {
+    /// Returns what a request asks for, nil where there is no such page. Throws `invalidArgument` where a parameter of the
+    /// query has a value that the page does not know.
+    static func content(_ request: HTTPRequest) throws(TraceError) -> Page.Content? {
         switch request.path {
-        case "/metrics": .metrics(format(request.accept))
-        case "/metrics/neutracer": .neutracer
+        case "/metrics": .metrics(try names(request), format(request.accept))
+        case "/metrics/neutracer": .metrics(.neutracer, .text)
         case "/status": .status
         case "/readyz": .readiness
         case "/": .overview
         default: nil
         }
+    }
+
+    /// The sets of families that `names` asks for, which may stand in the query once for each; both where it is not
+    /// there.
+    private static func names(_ request: HTTPRequest) throws(TraceError) -> MetricNames {
+        var names: MetricNames = []
+        for value in request.values(of: "names") {
+            switch value {
+            case "trace": names.insert(.trace)
+            case "neutracer": names.insert(.neutracer)
+            default:
+                throw TraceError(
+                    .invalidArgument,
+                    "names=\(value.prefix(64)) is unknown; there are names=trace and names=neutracer; "
+                        + "without either, /metrics has both"
+                )
+            }
+        }
+        return names.isEmpty ? .all : names
     }
 
     /// OpenMetrics for those who name it and don't prefer the plain text.

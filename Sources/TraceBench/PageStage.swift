@@ -20,7 +20,7 @@ struct PageStage {
             try store.apply(MetricSnapshot(process: "function.0", incarnation: 1, pid: 1))
             let began = WallClock.monotonic()
             let reading = store.reading()
-            let page = Exposition.render(reading, .text)
+            let page = Exposition.render(reading, .all, .text, now: 0)
             _ = try page.withUnsafeBytes { try Gzip.compress($0) }
             let passed = WallClock.monotonic() - began
             let count = reading.families.reduce(0) { $0 + $1.count }

@@ -1,5 +1,18 @@
 package import TraceModel
 
+/// Which families a page shows: the two sets share no name, so a page may hold either or both.
+package struct MetricNames: OptionSet, Hashable, Sendable {
+    /// The server's own families, which begin with `trace_`.
+    package static let trace = MetricNames(rawValue: 1)
+    /// The families of the original server, which begin with `neutracer_`.
+    package static let neutracer = MetricNames(rawValue: 2)
+    package static let all: MetricNames = [.trace, .neutracer]
+
+    package let rawValue: UInt8
+
+    package init(rawValue: UInt8) { self.rawValue = rawValue }
+}
+
 /// Renders a reading as a page that Prometheus reads.
 package struct Exposition {
     package enum Format: Sendable {
@@ -23,23 +36,28 @@ package struct Exposition {
 
     private init(_ format: Format) { self.format = format }
 
-    /// The page `/metrics`: all families but the original's. O(lines), some 100 ns each.
-    package static func render(_ reading: MetricReading, _ format: Format) -> [UInt8] {
-        render(reading.families.filter { !$0.descriptor.family.isNeuTracer }, format)
-    }
-
-    /// The page `/metrics/neutracer`: the original's families, in the text format only, as its names
-    /// break the rules of OpenMetrics.
-    /// `now`: the time of the reading, which some of them are relative to.
-    package static func renderNeuTracer(_ reading: MetricReading, now: EpochNanoseconds) -> [UInt8]
-    {
-        render(NeuTracerFamilies.families(of: reading, now: now), .text)
-    }
-
-    private static func render(_ families: [FamilyReading], _ format: Format) -> [UInt8] {
+    /// Renders the families of `names`, those of the server first. O(lines), some 100 ns each.
+    /// `now`: the time of the reading, to which the original's time of inactivity is relative.
+    package static func render(
+        _ reading: MetricReading,
+        _ names: MetricNames,
+        _ format: Format,
+        now: EpochNanoseconds
+    ) -> [UInt8] {
         var page = Exposition(format)
         page.bytes.reserveCapacity(1 << 16)
-        for family in families { page.append(family) }
+        if names.contains(.trace) {
+            for family in reading.families where !family.descriptor.family.isNeuTracer {
+                page.append(family)
+            }
+        }
+        if names.contains(.neutracer) {
+            // One after another, so that no more than one derived family is in memory.
+            for descriptor in MetricCatalog.all where descriptor.family.isNeuTracer {
+                let family = NeuTracerFamilies.family(descriptor, of: reading, now: now)
+                if let family { page.append(family) }
+            }
+        }
         if format == .openMetrics { page.append("# EOF\n") }
         return page.bytes
     }

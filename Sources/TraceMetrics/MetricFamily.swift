@@ -124,6 +124,6 @@ package enum MetricFamily: UInt16, CaseIterable, Sendable, Hashable {
 
     package var descriptor: MetricDescriptor { MetricCatalog.byRawValue[Int(rawValue)] }
 
-    /// True for what `/metrics/neutracer` serves, false for `/metrics`.
+    /// True for the original's families (`MetricNames.neutracer`), false for the server's own.
     package var isNeuTracer: Bool { rawValue >= MetricFamily.neutracerTracesTotal.rawValue }
 }

@@ -2,19 +2,20 @@ import TraceModel
 
 /// The original's families out of a reading: those that were sent, and those that follow from ours.
 enum NeuTracerFamilies {
-    /// `now`: the time of the reading.
-    static func families(of reading: MetricReading, now: EpochNanoseconds) -> [FamilyReading] {
-        MetricCatalog.all.compactMap { descriptor in
-            guard descriptor.family.isNeuTracer else { return nil }
-            if descriptor.family == .neutracerInactivityTimeSeconds {
-                return inactivity(descriptor, of: reading, now: now)
-            }
-            guard let derivation = descriptor.derivation else {
-                return reading.family(descriptor.family)
-            }
-            guard let source = reading.family(derivation.source) else { return nil }
-            return derive(descriptor, derivation, from: source)
+    /// Returns a family's series, nil where it has none. O(series). `now`: the time of the reading.
+    static func family(
+        _ descriptor: MetricDescriptor,
+        of reading: MetricReading,
+        now: EpochNanoseconds
+    ) -> FamilyReading? {
+        if descriptor.family == .neutracerInactivityTimeSeconds {
+            return inactivity(descriptor, of: reading, now: now)
         }
+        guard let derivation = descriptor.derivation else {
+            return reading.family(descriptor.family)
+        }
+        guard let source = reading.family(derivation.source) else { return nil }
+        return derive(descriptor, derivation, from: source)
     }
 
     /// Since the last batch; nothing before the first one.

@@ -118,13 +118,24 @@ import TraceModel
         let plain = try await aggregator.get("/metrics")
         #expect(plain.type.hasPrefix("text/plain; version=0.0.4"))
         let text = String(decoding: plain.body, as: UTF8.self)
-        #expect(text.contains("trace_events_total{resource=\"function\"} 41\n"))
+        let ours = "\ntrace_events_total{resource=\"function\"} 41\n"
+        let original = "\nneutracer_traces_total{type=\"function\"} 41\n"
+        #expect(text.contains(ours) && text.contains(original))
+        let oursOnly = try await aggregator.text("/metrics?names=trace")
+        #expect(oursOnly.contains(ours) && !oursOnly.contains("neutracer_traces_total"))
+        let originalOnly = try await aggregator.text("/metrics?names=neutracer")
+        #expect(originalOnly.contains(original) && !originalOnly.contains("trace_events_total"))
+        let refused = try await aggregator.get("/metrics?names=else")
+        #expect(refused.status == 400)
+        let why = String(decoding: refused.body, as: UTF8.self)
+        #expect(why.contains("names=trace") && why.contains("names=neutracer"))
         let open = try await aggregator.get(
             "/metrics",
             accept: "application/openmetrics-text;version=1.0.0"
         )
         #expect(open.type.hasPrefix("application/openmetrics-text; version=1.0.0"))
         #expect(open.body.suffix(6) == Data("# EOF\n".utf8))
+        #expect(String(decoding: open.body, as: UTF8.self).contains(original))
         #expect(try await aggregator.text("/metrics/neutracer").contains("neutracer_traces_total"))
         #expect(try await aggregator.get("/").type.hasPrefix("text/html"))
         #expect(aggregator.end() == 0)

@@ -16,6 +16,7 @@ import TraceModel
         let request = try #require(HTTPRequest(head: head))
         #expect(request.method == .get)
         #expect(request.path == "/metrics")
+        #expect(request.query == "x=1")
         #expect(request.accept == "text/plain, */*")
         #expect(request.acceptEncoding == "gzip")
         #expect(request.keepsAlive)
@@ -79,7 +80,39 @@ import TraceModel
     func theFormatFollowsTheAcceptHeader(_ accept: String, _ format: Exposition.Format) throws {
         let head = "GET /metrics HTTP/1.1\r\nAccept: \(accept)"
         let request = try #require(HTTPRequest(head: head))
-        #expect(PageRoutes.content(request) == .metrics(format))
+        #expect(try PageRoutes.content(request) == .metrics(.all, format))
+    }
+
+    @Test(
+        arguments: [
+            ("", []), ("?", []), ("?names", [""]), ("?names=", [""]), ("?names=a", ["a"]),
+            ("?x=1&names=a&names=b=c?d&nam=e", ["a", "b=c?d"]), ("?name%73=%61+b%2", ["%61 b%2"]),
+            ("?name%73=%61+b%26", ["a b&"]), ("?&&names=%FF", ["%FF"]),
+        ]
+    )
+    func valuesOfAQueryAreRead(_ query: String, _ values: [String]) throws {
+        let request = try #require(HTTPRequest(head: "GET /metrics\(query) HTTP/1.1"))
+        #expect(request.path == "/metrics")
+        #expect(request.values(of: "names") == values)
+    }
+
+    @Test(
+        arguments: [
+            ("/metrics", MetricNames.all), ("/metrics?names=trace", .trace),
+            ("/metrics?names=neutracer", .neutracer),
+            ("/metrics?names=neutracer&names=trace", .all), ("/metrics?other=1", .all),
+            ("/metrics/neutracer", .neutracer), ("/metrics/neutracer?names=trace", .neutracer),
+        ]
+    )
+    func theSetsOfFamiliesFollowTheQuery(_ target: String, _ names: MetricNames) throws {
+        let request = try #require(HTTPRequest(head: "GET \(target) HTTP/1.1"))
+        #expect(try PageRoutes.content(request) == .metrics(names, .text))
+    }
+
+    @Test(arguments: ["", "Trace", "all", "trace,neutracer", "trace&names=else"])
+    func anUnknownSetIsRefused(_ value: String) throws {
+        let request = try #require(HTTPRequest(head: "GET /metrics?names=\(value) HTTP/1.1"))
+        #expect(throws: TraceError.self) { try PageRoutes.content(request) }
     }
 
     @Test func addressesAreRead() throws {

@@ -14,7 +14,7 @@ import TraceModel
 
     deinit { try? FileManager.default.removeItem(atPath: directory) }
 
-    private static let metrics = Page(content: .metrics(.text), isCompressed: false)
+    private static let metrics = Page(content: .metrics(.trace, .text), isCompressed: false)
     private static let status = Page(content: .status, isCompressed: false)
 
     /// Asks while the thread runs.

@@ -116,6 +116,11 @@ def test_every_rule_is_evaluated_over_metrics_that_are_served(monitored):
     assert not {name: metrics for name, metrics in missing.items() if metrics}
 
 
+def test_nothing_is_stored_twice(monitored):
+    for name, job in {"trace_events_total": "trace", "neutracer_traces_total": "neutracer"}.items():
+        assert {labels["job"] for labels, _ in monitored.prometheus.query(name)} == {job}
+
+
 def test_recorded_series_come(monitored):
     for name in re.findall(r"record: (\S+)", rules_text()):
         wait_until(lambda: monitored.prometheus.query(name), f"a series of {name}")

@@ -41,7 +41,7 @@ import TraceModel
 
     @Test func textFormat() throws {
         var store = try Self.store()
-        let page = Self.text(Exposition.render(store.reading(), .text))
+        let page = Self.text(Exposition.render(store.reading(), .trace, .text, now: 0))
         let expectedCalls = """
             # HELP trace_function_calls_total Calls, counted at entry.
             # TYPE trace_function_calls_total counter
@@ -91,12 +91,15 @@ import TraceModel
             try store.apply(Make.snapshot(worker, slots: own))
         }
         let reading = store.reading()
-        let text = Exposition.render(reading, .text)
-        let pages = [
-            text, Exposition.render(reading, .openMetrics),
-            Exposition.renderNeuTracer(reading, now: 0),
-        ].map(Self.text)
+        let pages = [MetricNames.trace, .neutracer, .all].flatMap { names in
+            [Exposition.Format.text, .openMetrics].map {
+                Self.text(Exposition.render(reading, names, $0, now: 0))
+            }
+        }
         for page in pages {
+            let heads = page.split(separator: "\n").filter { $0.hasPrefix("# TYPE ") }
+                .map { $0.split(separator: " ")[2] }
+            #expect(Set(heads).count == heads.count)
             let series = page.split(separator: "\n").filter { !$0.hasPrefix("#") }
                 .map { String($0[..<($0.lastIndex(of: " ") ?? $0.endIndex)]) }
             #expect(Set(series).count == series.count)
@@ -109,7 +112,7 @@ import TraceModel
 
     @Test func openMetricsFormat() throws {
         var store = try Self.store()
-        let page = Self.text(Exposition.render(store.reading(), .openMetrics))
+        let page = Self.text(Exposition.render(store.reading(), .trace, .openMetrics, now: 0))
         #expect(page.hasSuffix("\n# EOF\n"))
         #expect(page.contains("# TYPE trace_function_calls counter\n"))
         #expect(page.contains("\ntrace_function_calls_total{"))
@@ -129,7 +132,7 @@ import TraceModel
                 Make.slot(0, lsn: 2, full: false, [sent, Make.active(4, pid: 1)])
             ])
         )
-        let page = Self.text(Exposition.renderNeuTracer(store.reading(), now: 1_000))
+        let page = Self.text(Exposition.render(store.reading(), .neutracer, .text, now: 1_000))
         #expect(page.contains("\nneutracer_traces_total{type=\"function\"} 12\n"))
         #expect(page.contains("neutracer_active_functions{process=\"pid-1\"} 4\n"))
         #expect(
@@ -143,11 +146,31 @@ import TraceModel
         #expect(!page.contains("trace_function_calls_total{host"))
     }
 
+    /// A page of both sets is the page of the one and behind it that of the other.
+    @Test func bothSetsStandOnOnePage() throws {
+        var store = try Self.store()
+        let reading = store.reading()
+        for format in [Exposition.Format.text, .openMetrics] {
+            let ending = format == .openMetrics ? "# EOF\n" : ""
+            let pages = [MetricNames.trace, .neutracer, .all].map { names in
+                Self.text(Exposition.render(reading, names, format, now: 0))
+            }
+            #expect(pages.allSatisfy { $0.hasSuffix(ending) })
+            #expect(pages[0].contains("\ntrace_events_total{resource=\"function\"} 12\n"))
+            #expect(pages[1].contains("\nneutracer_traces_total{type=\"function\"} 12\n"))
+            #expect(pages[2] == pages[0].dropLast(ending.count) + pages[1])
+        }
+    }
+
+    /// The names of the original break the naming rules, so of those promtool says what it thinks of names.
     @Test(.enabled(if: PromTool.isInstalled, "promtool is not installed"))
     func promtoolFindsNothingToSay() throws {
         var store = try Self.store()
-        let complaint = try PromTool.check(Exposition.render(store.reading(), .text))
+        let reading = store.reading()
+        let complaint = try PromTool.check(Exposition.render(reading, .trace, .text, now: 0))
         #expect(complaint.isEmpty)
+        let both = try PromTool.check(Exposition.render(reading, .all, .text, now: 0))
+        #expect(both.split(separator: "\n").allSatisfy { $0.hasPrefix("neutracer_") }, "\(both)")
         let broken = try PromTool.check(Array("a{b=c} 1\n".utf8))
         #expect(!broken.isEmpty)
     }
@@ -163,7 +186,7 @@ import TraceModel
         }
         try store.apply(Make.snapshot(slots: slots))
         let start = ContinuousClock.now
-        let page = Exposition.render(store.reading(), .text)
+        let page = Exposition.render(store.reading(), .trace, .text, now: 0)
         let duration = ContinuousClock.now - start
         let lines = page.count { $0 == UInt8(ascii: "\n") }
         #expect(lines > 50_000)

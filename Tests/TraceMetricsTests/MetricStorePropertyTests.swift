@@ -33,7 +33,7 @@ import TraceModel
     private static func page(_ history: [Told]) throws -> [UInt8] {
         var store = MetricStore()
         for snapshot in history { try store.apply(snapshot) }
-        return Exposition.render(store.reading(), .text)
+        return Exposition.render(store.reading(), .trace, .text, now: 0)
     }
 
     @Test(arguments: UInt64(1)...20)

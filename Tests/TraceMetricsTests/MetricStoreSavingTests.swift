@@ -24,7 +24,8 @@ import TraceModel
         var copy = try MetricStore(decoding: store.encoded(), seriesPerFamilyMax: 2)
         for process in ["router", "function.0"] { store.declareDown(process) }
         #expect(
-            Exposition.render(copy.reading(), .text) == Exposition.render(store.reading(), .text)
+            Exposition.render(copy.reading(), .all, .text, now: 0)
+                == Exposition.render(store.reading(), .all, .text, now: 0)
         )
         #expect(copy.reading().router.receivedEvents == 300)
         // What follows is taken as before: the limit, the LSNs and the incarnations are known.
@@ -42,7 +43,8 @@ import TraceModel
             try copy.apply(snapshot)
         }
         #expect(
-            Exposition.render(copy.reading(), .text) == Exposition.render(store.reading(), .text)
+            Exposition.render(copy.reading(), .all, .text, now: 0)
+                == Exposition.render(store.reading(), .all, .text, now: 0)
         )
     }
 

@@ -126,8 +126,8 @@ import TraceModel
             store.declareDown(process)
             copy.declareDown(process)
         }
-        let page = Exposition.render(store.reading(), .text)
-        #expect(Exposition.render(copy.reading(), .text) == page)
+        let page = Exposition.render(store.reading(), .trace, .text, now: 0)
+        #expect(Exposition.render(copy.reading(), .trace, .text, now: 0) == page)
         let text = String(decoding: page, as: UTF8.self)
         #expect(text.contains("process=\"other\",function=\"other\"} 7\n"))
         #expect(text.contains("kind=\"sample_refused\"} 1\n"))
@@ -165,7 +165,7 @@ import TraceModel
         } catch {
             #expect(error.code == .corrupt)
         }
-        let page = Exposition.render(store.reading(), .text)
+        let page = Exposition.render(store.reading(), .trace, .text, now: 0)
         _ = try MetricStore(decoding: store.encoded())
         #expect(!page.isEmpty)
     }
