@@ -4,7 +4,7 @@ package import Logging
 import Synchronization
 import SystemIO
 import TraceMetrics
-import TraceModel
+package import TraceModel
 import ZeroMQ
 
 /// The aggregator as a whole: merged metrics, final files, pages. The process has changed into the data
@@ -16,17 +16,21 @@ package final class Aggregator: Sendable {
         package var timeZoneName: String
         /// Of traces and tables; nil: none.
         package var compression: FileCompression?
+        /// Of tables.
+        package var csvColumns: CSVColumns
         package var retention: RetentionPolicy
 
         package init(
             metricsAddress: MetricsAddress,
             timeZoneName: String,
             compression: FileCompression?,
+            csvColumns: CSVColumns,
             retention: RetentionPolicy
         ) {
             self.metricsAddress = metricsAddress
             self.timeZoneName = timeZoneName
             self.compression = compression
+            self.csvColumns = csvColumns
             self.retention = retention
         }
     }
@@ -68,6 +72,7 @@ package final class Aggregator: Sendable {
             timeZoneName: configuration.timeZoneName,
             localHostName: Self.hostName(),
             compression: configuration.compression,
+            csvColumns: configuration.csvColumns,
             retention: configuration.retention,
             marks: marks.mapValues(\.window),
             log: log

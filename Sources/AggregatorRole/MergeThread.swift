@@ -36,6 +36,7 @@ final class MergeThread: Sendable {
     private let timeZoneName: String
     private let localHostName: String
     private let compression: FileCompression?
+    private let csvColumns: CSVColumns
     private let retention: RetentionPolicy
     /// The last merged windows when this started.
     private let marks: [Resource: UInt64]
@@ -46,6 +47,7 @@ final class MergeThread: Sendable {
         timeZoneName: String,
         localHostName: String,
         compression: FileCompression?,
+        csvColumns: CSVColumns,
         retention: RetentionPolicy,
         marks: [Resource: UInt64],
         log: Logger,
@@ -55,6 +57,7 @@ final class MergeThread: Sendable {
         self.timeZoneName = timeZoneName
         self.localHostName = localHostName
         self.compression = compression
+        self.csvColumns = csvColumns
         self.retention = retention
         self.marks = marks
         self.log = log
@@ -97,7 +100,8 @@ final class MergeThread: Sendable {
         let merger = WindowMerger(
             localHostName: localHostName,
             timeZoneName: timeZoneName,
-            compression: compression
+            compression: compression,
+            csvColumns: csvColumns
         )
         let records = FinalWindowRecords()
         var retention = startRetention(records)

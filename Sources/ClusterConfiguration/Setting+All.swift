@@ -81,10 +81,10 @@ extension Setting {
             .word(["all", "original"]),
             standard: "all",
             variable: "CSV_COLUMNS",
-            readers: [.worker],
+            readers: [.aggregator],
             """
             Columns of CSV files: all, or only those of the original server, all numbers, as its detectors \
-            read them.
+            read them (there are none of gpu then).
             """
         ),
         Setting(

@@ -32,6 +32,9 @@ final class FinalFile {
     private(set) var pid: UInt32 = 0
 
     private let reader: RecordReader
+    /// Whether a table has all columns, of which the last ones are the host and the time in nanoseconds. Else there are just
+    /// the original's, and of the time the milliseconds in the first one.
+    private(set) var hasAllColumns = true
 
     // MARK: Names
 
@@ -68,6 +71,8 @@ final class FinalFile {
         guard let line = try reader.next(isQuoting: kind == .csv) else { return nil }
         guard kind == .json else {
             columns = Array(line)
+            let last = line.lastIndex(of: UInt8(ascii: ",")).map { $0 + 1 } ?? 0
+            hasAllColumns = line[last...].starts(with: "Timestamp(ns)".utf8)
             return
         }
         var parser = RowParser(line)
@@ -136,7 +141,7 @@ final class FinalFile {
         return UnsafeRawBufferPointer(rebasing: row[start..<end])
     }
 
-    /// The time stands in the last column, the process id in the second.
+    /// The process id stands in the second column.
     private func nextCells() throws -> Bool {
         repeat {
             guard let line = try reader.next(isQuoting: true) else { return false }
@@ -149,8 +154,10 @@ final class FinalFile {
         var parser = RowParser(row)
         parser.position = first + 1
         guard let pid = parser.processID() else { throw damaged() }
-        parser.position = last + 1
-        guard let ts = parser.signed() else { throw damaged() }
+        parser.position = hasAllColumns ? last + 1 : 0
+        guard let number = parser.signed() else { throw damaged() }
+        let (ts, overflow) = number.multipliedReportingOverflow(by: hasAllColumns ? 1 : 1_000_000)
+        if overflow { throw damaged() }
         self.ts = ts
         self.pid = pid
         return true

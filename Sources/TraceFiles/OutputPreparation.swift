@@ -95,24 +95,50 @@ struct OutputPreparation {
     }
 
     private func table(_ target: @escaping (Int) -> String) throws -> [MergeManifest.Output] {
-        if let only = onlyRun { return [try reuse(only, as: target(1), header: nil)] }
+        switch merger.csvColumns {
+        case .all:
+            if let only = onlyRun { return [try reuse(only, as: target(1), header: nil)] }
+            return try table(target, columns: nil)
+        case .original:
+            if let columns = OriginalColumns(of: names.resource) {
+                return try table(target, columns: columns)
+            }
+            merger.advanceProgress(by: input.runs.reduce(0) { $0 + $1.bytes })
+            return []
+        }
+    }
+
+    /// Writes all rows, of each only `columns` where these are given.
+    private func table(
+        _ target: @escaping (Int) -> String,
+        columns: OriginalColumns?
+    ) throws -> [MergeManifest.Output] {
+        var reduced = RawBuffer()
+        func shown(_ row: UnsafeRawBufferPointer) throws -> UnsafeRawBufferPointer {
+            guard let columns else { return row }
+            reduced.removeAll()
+            guard columns.append(row, to: &reduced) else { throw miscounted() }
+            return reduced.bytes
+        }
         let first = try RunReader(
             merger.absolute(input.runs[0].path),
             kind: .csv,
             rank: 0,
             bufferBytes: 4_096
         )
+        let header = try first.csvHeader.withUnsafeBytes { Array(try shown($0)) }
         let files = try OutputParts(merger, target: target)
         return try files.written {
-            first.csvHeader.withUnsafeBytes { files.writer.text.append($0) }
+            header.withUnsafeBytes { files.writer.text.append($0) }
             var hasRow = false
             _ = try forEachRow(of: try reducedRuns()) { row in
-                if hasRow, !files.holds(row.bytes.count) {
+                let bytes = try shown(row.bytes)
+                if hasRow, !files.holds(bytes.count) {
                     try files.next()
-                    first.csvHeader.withUnsafeBytes { files.writer.text.append($0) }
+                    header.withUnsafeBytes { files.writer.text.append($0) }
                 }
                 hasRow = true
-                files.writer.text.append(row.bytes)
+                files.writer.text.append(bytes)
                 try files.writer.rowEnded()
             }
         }

@@ -1,5 +1,5 @@
 import SystemIO
-import TraceModel
+package import TraceModel
 
 /// Reads final files back, of all windows and hosts in order of time: filtered by time, process and host, joined
 /// into one document. Streams: memory is bounded by the largest row and the number of files that overlap in time.
@@ -64,13 +64,40 @@ package final class TraceFileReader {
         try flush()
     }
 
-    /// Writes one table with one header; nothing where there is no file.
-    /// - Throws: `TraceError` where a file is damaged, or too many overlap; what `write` throws.
-    package func writeCSV() throws {
+    /// Writes one table with one header; nothing where there is no file. `columns`: with `original` also files that have all
+    /// columns are reduced to the original's.
+    /// - Throws: `TraceError` where a file is damaged, too many overlap, files have different columns or none of the host that
+    ///   is asked for, or the original server has no table of the resource; what `write` throws.
+    package func writeCSV(_ columns: CSVColumns = .all) throws {
         let paths = try paths(of: .csv)
-        guard let columns = try columns(of: paths) else { return }
-        columns.withUnsafeBytes { piece.append($0) }
-        piece.append(byte: 0x0A)
+        guard columns == .original else {
+            guard let header = try commonHeader(of: paths) else { return }
+            header.withUnsafeBytes { piece.append($0) }
+            piece.append(byte: 0x0A)
+            return try writeRows(of: paths) { row in
+                piece.append(row)
+                piece.append(byte: 0x0A)
+            }
+        }
+        guard let original = OriginalColumns(of: selection.resource) else {
+            throw TraceError(
+                .invalidArgument,
+                "The original server has no table of \(selection.resource.name) events"
+            )
+        }
+        guard let header = try commonHeader(of: paths, original) else { return }
+        header.withUnsafeBytes { piece.append($0) }
+        try writeRows(of: paths) { row in
+            guard original.append(row, to: &piece) else {
+                throw TraceError(.corrupt, "a table holds a row that is none of ours")
+            }
+        }
+    }
+
+    private func writeRows(
+        of paths: [String],
+        _ append: (UnsafeRawBufferPointer) throws -> Void
+    ) throws {
         let merge = try FinalFileMerge(
             paths,
             .csv,
@@ -81,7 +108,7 @@ package final class TraceFileReader {
         try merge.forEachRow { row, _ in
             rowCount += 1
             try append(row)
-            piece.append(byte: 0x0A)
+            if piece.count >= Self.pieceBytes { try flush() }
         }
         try flush()
     }
@@ -96,22 +123,45 @@ package final class TraceFileReader {
         }
     }
 
-    /// The columns that all tables have; nil where there are no tables.
-    private func columns(of paths: [String]) throws -> [UInt8]? {
-        var columns: [UInt8]?
+    /// Returns the first row that all tables have, reduced to `original` (then with its line's end) where these are given;
+    /// nil where there are no tables.
+    private func commonHeader(
+        of paths: [String],
+        _ original: OriginalColumns? = nil
+    ) throws -> [UInt8]? {
+        var common: [UInt8]?
         for path in paths {
             guard let file = try FinalFile(path, .csv, rank: 0) else { continue }
-            if columns == nil { columns = file.columns }
-            guard columns == file.columns else {
-                // Files of another version may have other columns: a table can hold only one kind.
+            guard file.hasAllColumns || selection.host == nil else {
+                throw TraceError(
+                    .configuration,
+                    "\(path) does not say hosts: it was written with csv_columns = original",
+                    remedy: "Leave --host out, or read the traces with --format json"
+                )
+            }
+            var header = file.columns
+            if let original {
+                var reduced = RawBuffer()
+                let isTable = header.withUnsafeBytes { original.append($0, to: &reduced) }
+                guard isTable else { throw file.damaged() }
+                header = Array(reduced.bytes)
+            }
+            if common == nil { common = header }
+            guard common == header else {
+                // Files of another version may have other columns too: a table can hold only one kind.
                 throw TraceError(
                     .configuration,
                     "\(path) has other columns than the files before it",
-                    remedy: "Move the files of one kind away, and read them separately"
+                    remedy: original == nil
+                        ? """
+                        Where the setting csv_columns was changed, --columns original reads files of both kinds; else move \
+                        the files of one kind away, and read them separately
+                        """
+                        : "Move the files of one kind away, and read them separately"
                 )
             }
         }
-        return columns
+        return common
     }
 
     // MARK: Pieces

@@ -9,6 +9,9 @@ package import TraceModel
 /// A trace of one host or a table beyond `finalFileBytesMax` becomes several files (`TraceParts`, `OutputParts`). Where it
 /// is cut depends on its rows alone.
 ///
+/// Segments always have all columns. With `CSVColumns.original` the merge reduces a table to the original's columns
+/// when it writes the final files, so those of a window are all of one form, whenever the setting is changed.
+///
 /// A document (the window's summary) is published together with the files.
 ///
 /// # Crash
@@ -23,6 +26,7 @@ package final class WindowMerger {
     let localHostName: String
     let timeZoneName: String
     let compression: FileCompression?
+    let csvColumns: CSVColumns
     let budget: FileBudget
     /// Called after each step; a test throws here to stop as a crash would.
     var onStep: ((MergeStep) throws -> Void)?
@@ -30,18 +34,21 @@ package final class WindowMerger {
     var onProgress: (MergeProgress) -> Void = { _ in }
 
     /// `root` is the data directory, empty where it is the current one; `localHostName` names this machine's
-    /// stack files; `compression`: of traces and tables, nil for none; its suffix stands behind their names.
+    /// stack files; `compression`: of traces and tables, nil for none; its suffix stands behind their names;
+    /// `csvColumns`: of tables; a resource without a table in the original server has none with `original`.
     package init(
         localHostName: String,
         timeZoneName: String,
         root: String = "",
         compression: FileCompression? = nil,
+        csvColumns: CSVColumns = .all,
         budget: FileBudget = FileBudget()
     ) {
         self.root = root
         self.localHostName = localHostName
         self.timeZoneName = timeZoneName
         self.compression = compression
+        self.csvColumns = csvColumns
         self.budget = budget
     }
 

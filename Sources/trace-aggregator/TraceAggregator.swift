@@ -24,6 +24,9 @@ struct TraceAggregator: ParsableCommand {
     @Option(help: "\(Setting["time_zone"].help)")
     var timeZone = "UTC"
 
+    @Option(help: "\(Setting["csv_columns"].help)")
+    var csvColumns = CSVColumns.all
+
     @Option(help: "How to compress final JSON and CSV files; default: not.")
     var compress: FileCompression?
 
@@ -45,6 +48,7 @@ struct TraceAggregator: ParsableCommand {
                     metricsAddress: address,
                     timeZoneName: timeZone,
                     compression: compress,
+                    csvColumns: csvColumns,
                     retention: try RetentionPolicy(age: retainAge, bytes: retainBytes)
                 ),
                 log: log
@@ -66,4 +70,5 @@ struct TraceAggregator: ParsableCommand {
     }
 }
 
+extension CSVColumns: ExpressibleByArgument {}
 extension FileCompression: ExpressibleByArgument {}

@@ -35,13 +35,7 @@ struct TraceWorker: ParsableCommand {
     @Flag(help: "\(Setting["csv_formula_guard"].help)")
     var csvFormulaGuard = false
 
-    @Option(help: "\(Setting["csv_columns"].help)")
-    var csvColumns = Setting["csv_columns"].standard
-
     func validate() throws {
-        guard ["all", "original"].contains(csvColumns) else {
-            throw ValidationError("--csv-columns: all or original")
-        }
         guard WorkerName("\(resource).\(index)") != nil else {
             throw ValidationError("\(resource).\(index) is no worker's name")
         }

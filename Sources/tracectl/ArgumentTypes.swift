@@ -37,3 +37,4 @@ extension Semantics: ExpressibleByArgument {
 }
 
 extension CatRun.Format: ExpressibleByArgument {}
+extension CSVColumns: ExpressibleByArgument {}

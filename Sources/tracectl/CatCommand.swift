@@ -19,6 +19,9 @@ struct CatCommand: ParsableCommand {
               tracectl cat --resource cpu --format csv --pid 4711
               tracectl cat --resource function --from '2026-05-01 14:00:00.5'
               tracectl cat --resource io --host web-1 --to 2026-05-01T12:00:00Z
+
+            Tables that were written with the setting csv_columns = original have times in milliseconds and no \
+            hosts. --columns original makes such a table of any files, also of files of both kinds.
             """
     )
 
@@ -38,6 +41,20 @@ struct CatCommand: ParsableCommand {
     @Option(help: ArgumentHelp("json (a Chrome trace) or csv.", valueName: "format"))
     var format = CatRun.Format.json
 
+    @Option(
+        help: ArgumentHelp(
+            "Of csv: all that the files have, or only the original server's, which are numbers.",
+            valueName: "all|original"
+        )
+    )
+    var columns = CSVColumns.all
+
+    func validate() throws {
+        if columns == .original, format != .csv {
+            throw ValidationError("--columns goes with --format csv")
+        }
+    }
+
     func run() throws {
         let zone = LazyTimeZone(data)
         let (from, to) = try span.resolved { try zone.rules() }
@@ -48,6 +65,11 @@ struct CatCommand: ParsableCommand {
             pid: pid,
             host: host
         )
-        try CatRun(dataDirectory: data.directory, selection: selection, format: format).run()
+        try CatRun(
+            dataDirectory: data.directory,
+            selection: selection,
+            format: format,
+            columns: columns
+        ).run()
     }
 }

@@ -137,12 +137,13 @@ struct EffectiveConfigurationTests {
         ])
         #expect(
             configuration.arguments(of: .worker) == [
-                "--time-zone", "UTC", "--csv-columns", "all", "--csv-formula-guard",
+                "--time-zone", "UTC", "--csv-formula-guard",
             ]
         )
         #expect(
             configuration.arguments(of: .aggregator) == [
-                "--metrics", "127.0.0.1:9091", "--time-zone", "UTC", "--retain-age", "7d",
+                "--metrics", "127.0.0.1:9091", "--time-zone", "UTC", "--csv-columns", "all",
+                "--retain-age", "7d",
             ]
         )
         #expect(

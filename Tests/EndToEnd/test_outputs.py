@@ -1,5 +1,7 @@
 """What was sent stands in the files, once, and viewers take them."""
+import csv
 import json
+import math
 import os
 import pathlib
 import re
@@ -9,7 +11,7 @@ import sys
 import pytest
 
 from cluster import ROOT, wait_until
-from outputs import assert_holds_exactly, csv_files, json_files, records, rows, trace_events
+from outputs import CSV_COLUMNS, assert_holds_exactly, csv_files, json_files, opened, records, rows, trace_events
 from traffic import RESOURCES, Traffic
 
 CONFORMANCE = pathlib.Path(
@@ -229,3 +231,46 @@ def test_compressed_files_hold_the_same_and_are_read_back(cluster, contract, suf
     assert_holds_exactly(cluster.data, traffic)
     text = cluster.tracectl("cat", "--data", str(cluster.data), "--resource", "io", "--format", "csv").stdout
     assert len(text.splitlines()) == 1 + len(rows(cluster.data, "io"))
+
+
+@pytest.mark.parametrize("cluster", [["--csv-columns", "original"]], indirect=True)
+def test_tables_of_the_originals_columns_hold_numbers_alone(cluster, contract):
+    traffic = Traffic(contract.messages)
+    send(cluster, contract, traffic, batches=3)
+    cluster.run("finalize")
+    assert len(json_files(cluster.data)) == len(RESOURCES)
+    assert {path.name.split("_")[0] for path in csv_files(cluster.data)} == set(RESOURCES) - {"gpu"}
+    first = {}
+    for resource in RESOURCES[:5]:
+        (path,) = csv_files(cluster.data, resource)
+        with opened(path) as file:
+            header, *first[resource] = csv.reader(file)
+        assert header == CSV_COLUMNS[resource]
+        sent = traffic.sent[resource] if resource != "function" else traffic.completed_calls
+        assert len(first[resource]) == len(sent)
+        # As the original's detectors do.
+        assert all(math.isfinite(float(field)) for row in first[resource] for field in row)
+
+    def cat(resource, *arguments, check=True):
+        return cluster.tracectl(
+            "cat", "--data", str(cluster.data), "--resource", resource, "--format", "csv", *arguments, check=check
+        )
+
+    for resource in RESOURCES[:5]:
+        assert list(csv.reader(cat(resource).stdout.splitlines())) == [CSV_COLUMNS[resource], *first[resource]]
+    half = traffic.sent["io"][len(traffic.sent["io"]) // 2]
+    late = list(csv.DictReader(cat("io", "--from", f"{half / 1e6:.6f}").stdout.splitlines()))
+    assert len(late) == sum(ts >= half for ts in traffic.sent["io"])
+
+    # Each window is of one form, whatever was set for those before it.
+    cluster.stop()
+    cluster.up("--csv-columns", "all")
+    send(cluster, contract, traffic, batches=1)
+    cluster.run("finalize")
+    with opened(csv_files(cluster.data, "io")[-1]) as file:
+        header, *second = csv.reader(file)
+    assert header[-2:] == ["host", "Timestamp(ns)"]
+    refused = cat("io", check=False)
+    assert refused.returncode != 0 and not refused.stdout and "--columns original" in refused.stderr
+    both = list(csv.reader(cat("io", "--columns", "original").stdout.splitlines()))
+    assert both == [CSV_COLUMNS["io"], *first["io"], *(row[:8] for row in second)]

@@ -19,9 +19,17 @@ final class ContractDirectory {
         _ resource: Resource,
         _ closed: [ClosedFile],
         window: UInt64 = 7,
-        summaries: [[UInt8]] = []
+        summaries: [[UInt8]] = [],
+        csvColumns: CSVColumns = .all,
+        budget: FileBudget = FileBudget()
     ) throws -> ContractOutput {
-        let merger = WindowMerger(localHostName: "here", timeZoneName: "UTC", root: path)
+        let merger = WindowMerger(
+            localHostName: "here",
+            timeZoneName: "UTC",
+            root: path,
+            csvColumns: csvColumns,
+            budget: budget
+        )
         let stem = ContractWorker.stem + "_\(window)"
         let paths = try merger.merge(
             resource: resource,

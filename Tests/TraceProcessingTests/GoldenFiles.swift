@@ -1,5 +1,7 @@
 import Foundation
+import TraceFiles
 import TraceModel
+import TraceProcessing
 
 /// The committed files of a script, which lie in `Golden/<resource>/` beside the tests.
 ///
@@ -28,6 +30,43 @@ enum GoldenFiles {
         try? FileManager.default.removeItem(at: directory)
         try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
         for (name, data) in files { try data.write(to: directory.appending(path: name)) }
+    }
+
+    /// Returns the final files of a script's windows by name, written by workers that share the slots.
+    static func made(
+        of resource: Resource,
+        workers count: Int = 2,
+        csvColumns: CSVColumns = .all,
+        budget: FileBudget = FileBudget()
+    ) throws -> [String: Data] {
+        let directory = try ContractDirectory()
+        let workers = try (0..<count).map {
+            try ContractWorker(resource, index: $0, root: directory.path)
+        }
+        var files: [String: Data] = [:]
+        for (number, steps) in GoldenScript.of(resource).windows.enumerated() {
+            for step in steps {
+                for (index, worker) in workers.enumerated() {
+                    switch step {
+                    case .batch(let batch):
+                        try worker.apply(batch.share { Int($0) % count == index })
+                    case .tick(let arrival): try worker.processor.tick(arrival: arrival)
+                    }
+                }
+            }
+            let output = try directory.merge(
+                resource,
+                try workers.flatMap { try $0.finalize() },
+                window: 7 + UInt64(number),
+                summaries: workers.map(\.summary),
+                csvColumns: csvColumns,
+                budget: budget
+            )
+            for (path, data) in output.files {
+                files[URL(filePath: path).lastPathComponent] = data
+            }
+        }
+        return files
     }
 
     /// What is not the same, with the first line that differs.

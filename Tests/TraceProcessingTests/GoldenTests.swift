@@ -7,39 +7,9 @@ import TraceProcessing
 /// Batches as they come in, files as they go out: byte for byte those that are committed.
 @Suite(.serialized)
 struct GoldenTests {
-    /// The final files of a script's windows by name, written by two workers that share the slots.
-    private func files(of resource: Resource) throws -> [String: Data] {
-        let directory = try ContractDirectory()
-        let workers = try (0..<2).map {
-            try ContractWorker(resource, index: $0, root: directory.path)
-        }
-        var files: [String: Data] = [:]
-        for (number, steps) in GoldenScript.of(resource).windows.enumerated() {
-            for step in steps {
-                for (index, worker) in workers.enumerated() {
-                    switch step {
-                    case .batch(let batch):
-                        try worker.apply(batch.share { Int($0) % 2 == index })
-                    case .tick(let arrival): try worker.processor.tick(arrival: arrival)
-                    }
-                }
-            }
-            let output = try directory.merge(
-                resource,
-                try workers.flatMap { try $0.finalize() },
-                window: 7 + UInt64(number),
-                summaries: workers.map(\.summary)
-            )
-            for (path, data) in output.files {
-                files[URL(filePath: path).lastPathComponent] = data
-            }
-        }
-        return files
-    }
-
     @Test(arguments: Resource.allCases)
     func filesAreThoseCommitted(_ resource: Resource) throws {
-        let actual = try files(of: resource)
+        let actual = try GoldenFiles.made(of: resource)
         for ending in [".json", ".csv", ".jsonl"] + (resource == .gpu ? [".txt", ".folded"] : [])
         where resource != .gpu || ending != ".jsonl" {
             #expect(actual.keys.contains { $0.hasSuffix(ending) }, "no \(ending)")

@@ -1,4 +1,5 @@
 package import TraceFiles
+package import TraceModel
 
 /// Streams final files to standard output.
 package struct CatRun {
@@ -10,11 +11,19 @@ package struct CatRun {
     private let dataDirectory: String
     private let selection: TraceSelection
     private let format: Format
+    private let columns: CSVColumns
 
-    package init(dataDirectory: String, selection: TraceSelection, format: Format) {
+    /// `columns`: of a table.
+    package init(
+        dataDirectory: String,
+        selection: TraceSelection,
+        format: Format,
+        columns: CSVColumns = .all
+    ) {
         self.dataDirectory = dataDirectory
         self.selection = selection
         self.format = format
+        self.columns = columns
     }
 
     /// Blocks until everything is written, or the reader is gone, which is no error.
@@ -27,7 +36,7 @@ package struct CatRun {
             }
             switch format {
             case .json: try reader.writeJSON()
-            case .csv: try reader.writeCSV()
+            case .csv: try reader.writeCSV(columns)
             }
         }
     }
