@@ -110,16 +110,18 @@ package enum DecimalText {
     }
 
     /// A finite number that is whole or has at most six decimals, without zeros at the end; nil, and nothing that
-    /// counts is written, where it takes more. Needs `bytesMax` + 8 bytes of room.
+    /// counts is written, where it takes more. `hasDecimals`: a whole one has a decimal too, which is 0. Needs
+    /// `bytesMax` + 8 bytes of room.
     @inlinable
     static func write(
         _ value: Double,
+        hasDecimals: Bool,
         at target: UnsafeMutableRawPointer
     ) -> UnsafeMutableRawPointer? {
         guard let (whole, decimals) = split(value.magnitude) else { return nil }
         target.storeBytes(of: UInt8(ascii: "-"), as: UInt8.self)
         let point = write(whole, at: value < 0 ? target + 1 : target)
-        guard decimals > 0 else { return point }
+        guard decimals > 0 || hasDecimals else { return point }
         point.storeBytes(of: UInt8(ascii: "."), as: UInt8.self)
         let (text, count) = decimalsText(decimals)
         (point + 1).storeBytes(of: text, as: UInt64.self)
@@ -143,12 +145,12 @@ package enum DecimalText {
         return (above, millionths &- above &* 1_000_000)
     }
 
-    /// The decimals of some millionths as text, without zeros at the end, and how many they are.
+    /// The decimals of some millionths as text, without zeros at the end, and how many they are: at least one.
     @inlinable
     @inline(__always)
     static func decimalsText(_ millionths: UInt64) -> (UInt64, UInt8) {
         let digits = eightDigits(millionths &* 100)
-        let count = 8 &- digits.leadingZeroBitCount &>> 3
+        let count = max(1, 8 &- digits.leadingZeroBitCount &>> 3)
         return (digits | 0x3030_3030_3030_3030, UInt8(truncatingIfNeeded: count))
     }
 

@@ -6,11 +6,13 @@ package struct DoubleText {
     let value: Double
     @usableFromInline
     let whole: NumberText
-    /// Up to eight bytes, of which `decimalCount` count.
+    /// Up to eight bytes, of which `decimalCount` count: at least one, which is 0 where the number is whole.
     @usableFromInline
     let decimals: UInt64
     @usableFromInline
     let decimalCount: UInt8
+    @usableFromInline
+    let isWhole: Bool
     /// Whether the number is to be written as it is.
     @usableFromInline
     let isLong: Bool
@@ -23,11 +25,13 @@ package struct DoubleText {
         guard let (whole, millionths) = DecimalText.split(value.magnitude) else {
             self.whole = NumberText(UInt64(0))
             (decimals, decimalCount) = (0, 0)
+            isWhole = false
             isLong = true
             return
         }
         self.whole = NumberText(magnitude: whole, isNegative: value < 0)
-        (decimals, decimalCount) = millionths > 0 ? DecimalText.decimalsText(millionths) : (0, 0)
+        (decimals, decimalCount) = DecimalText.decimalsText(millionths)
+        isWhole = millionths == 0
         isLong = false
     }
 }
@@ -38,7 +42,8 @@ extension RowWriter {
     @inline(__always)
     package mutating func appendJSONDouble(_ number: borrowing DoubleText) {
         if number.isLong { return appendJSONDouble(number.value) }
-        appendDigits(number)
+        append(number.whole)
+        if !number.isWhole { appendDecimals(number) }
     }
 
     /// As `appendCSVDouble`.
@@ -46,14 +51,13 @@ extension RowWriter {
     @inline(__always)
     package mutating func appendCSVDouble(_ number: borrowing DoubleText) {
         if number.isLong { return appendCSVDouble(number.value) }
-        appendDigits(number)
+        append(number.whole)
+        appendDecimals(number)
     }
 
     @inlinable
     @inline(__always)
-    mutating func appendDigits(_ number: borrowing DoubleText) {
-        append(number.whole)
-        guard number.decimalCount > 0 else { return }
+    mutating func appendDecimals(_ number: borrowing DoubleText) {
         append(byte: UInt8(ascii: "."))
         at.storeBytes(of: number.decimals, as: UInt64.self)
         advance(Int(number.decimalCount))

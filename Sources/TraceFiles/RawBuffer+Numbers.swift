@@ -59,21 +59,22 @@ extension RawBuffer {
     /// A number that reads back as the same double; `null` where JSON has no number for it.
     @inlinable
     package mutating func appendJSONDouble(_ value: Double) {
-        if value.isFinite { appendFinite(value) } else { append("null") }
+        if value.isFinite { appendFinite(value, hasDecimals: false) } else { append("null") }
     }
 
-    /// A number that reads back as the same double; nothing for NaN and the infinities.
+    /// A number that reads back as the same double; nothing for NaN and the infinities. Always with a point or an exponent:
+    /// tools that read many tables see one type in a column, whatever values a table has.
     @inlinable
     package mutating func appendCSVDouble(_ value: Double) {
-        if value.isFinite { appendFinite(value) }
+        if value.isFinite { appendFinite(value, hasDecimals: true) }
     }
 
     /// An integer, or at most six decimals where these are exact, which agents' values nearly always are. Else the
-    /// shortest form, ten times as slow.
+    /// shortest form, ten times as slow, which has a point or an exponent.
     @usableFromInline
-    mutating func appendFinite(_ value: Double) {
+    mutating func appendFinite(_ value: Double, hasDecimals: Bool) {
         let target = reserve(DecimalText.bytesMax + 8)
-        guard let end = DecimalText.write(value, at: target) else {
+        guard let end = DecimalText.write(value, hasDecimals: hasDecimals, at: target) else {
             return append(value.description)
         }
         commit(end - target)

@@ -122,20 +122,20 @@ package struct RowWriter {
     @inlinable
     @inline(__always)
     package mutating func appendJSONDouble(_ value: Double) {
-        if value.isFinite { appendFinite(value) } else { append("null") }
+        if value.isFinite { appendFinite(value, hasDecimals: false) } else { append("null") }
     }
 
     /// As `RawBuffer.appendCSVDouble`.
     @inlinable
     @inline(__always)
     package mutating func appendCSVDouble(_ value: Double) {
-        if value.isFinite { appendFinite(value) }
+        if value.isFinite { appendFinite(value, hasDecimals: true) }
     }
 
     @usableFromInline
-    mutating func appendFinite(_ value: Double) {
-        guard let end = DecimalText.write(value, at: at) else {
-            return slowly { $0.appendFinite(value) }
+    mutating func appendFinite(_ value: Double, hasDecimals: Bool) {
+        guard let end = DecimalText.write(value, hasDecimals: hasDecimals, at: at) else {
+            return slowly { $0.appendFinite(value, hasDecimals: hasDecimals) }
         }
         at = end
         advance(0)

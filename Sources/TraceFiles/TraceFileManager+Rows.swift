@@ -110,7 +110,8 @@ extension TraceFileManager {
         text.append(byte: comma)
         text.appendCSVField(row.process, guardsFormulas: guardsFormulas)
         text.append(byte: comma)
-        text.appendMicroseconds(ns: row.ts)
+        // Whole microseconds, rounded down: the column is one of integers whatever a table has in it.
+        text.appendDecimal(row.ts >= 0 ? row.ts / 1_000 : (row.ts + 1) / 1_000 - 1)
         text.append(byte: comma)
         text.appendCSVDouble(row.value)
         text.append(byte: comma)

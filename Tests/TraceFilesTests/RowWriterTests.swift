@@ -42,6 +42,7 @@ struct RowWriterTests {
             row.append(NumberText(-(signed >> 1)))
             row.appendJSONDouble(DoubleText(double))
             row.appendCSVDouble(DoubleText(1 / double))
+            row.appendCSVDouble(DoubleText(Double(signed)))
             expected.appendDecimal(number)
             expected.appendDecimal(signed)
             expected.appendMicroseconds(ns: signed)
@@ -53,6 +54,7 @@ struct RowWriterTests {
             expected.appendDecimal(-(signed >> 1))
             expected.appendJSONDouble(double)
             expected.appendCSVDouble(1 / double)
+            expected.appendCSVDouble(Double(signed))
             // Makes room for the next numbers too.
             for name in Self.names {
                 view(name) {

@@ -82,4 +82,47 @@ struct CSVColumnsTests {
             }
         }
     }
+
+    // MARK: Types
+
+    /// As tools that guess types from a file see a field.
+    private enum FieldType: Hashable {
+        case integer
+        case decimal
+        case text
+
+        init(_ field: String) {
+            if field.utf8.allSatisfy({ "-0123456789".utf8.contains($0) }), Int128(field) != nil {
+                self = .integer
+            } else {
+                self = Double(field) == nil ? .text : .decimal
+            }
+        }
+    }
+
+    /// Of all files of a kind together, as tools read them by a pattern: where a column is of integers in one file and of
+    /// decimals in another, they take it for different things or fail. Fields may be empty.
+    @Test func aColumnIsOfOneTypeInAllFiles() throws {
+        var types: [String: [String: Set<FieldType>]] = [:]
+        for resource in Resource.allCases {
+            for (name, data) in try GoldenFiles.read(resource) where name.hasSuffix(".csv") {
+                let table = try #require(CSVTable(data), "\(name)")
+                let kind = name.hasPrefix("anomalies_") ? "anomalies" : resource.name
+                for row in table.rows {
+                    for (column, field) in zip(table.columns, row) where !field.isEmpty {
+                        types[kind, default: [:]][column, default: []].insert(FieldType(field))
+                    }
+                }
+            }
+        }
+        #expect(types.count == Resource.allCases.count + 1)
+        for (kind, columns) in types {
+            for (column, types) in columns {
+                #expect(types.count == 1, "\(kind): \(column) is of \(types)")
+            }
+        }
+        #expect(types["io"]?["READ Latency (ms)"] == [.decimal])
+        #expect(types["anomalies"]?["value"] == [.decimal])
+        #expect(types["anomalies"]?["ts"] == [.integer])
+    }
 }
