@@ -47,11 +47,11 @@ typedef enum _NeuTracer__GPUTraceData__EventType {
 typedef enum _NeuTracer__Semantics {
   NEU_TRACER__SEMANTICS__UNSPECIFIED = 0,
   /*
-   * As the NeuTracer C++ agent sends; see the fields' comments.
+   * What the NeuTracer C++ agent sends: some of the events, and differences or counts of its own.
    */
   NEU_TRACER__SEMANTICS__NEUTRACER = 1,
   /*
-   * Every event is sent, totals are running totals since the process began.
+   * Every event is sent, and totals are running totals since the traced process began.
    */
   NEU_TRACER__SEMANTICS__CUMULATIVE = 2
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(NEU_TRACER__SEMANTICS)
@@ -176,6 +176,10 @@ struct  NeuTracer__BatchAck
     , 0, 0, (char *)protobuf_c_empty_string, 0 }
 
 
+/*
+ * A function is entered or left. An exit ends the innermost open call of its thread with the same cookie.
+ * NEUTRACER: entry and exit are of one call only where thread, cookie and call_count agree.
+ */
 struct  NeuTracer__TraceData
 {
   ProtobufCMessage base;
@@ -184,16 +188,25 @@ struct  NeuTracer__TraceData
    * 0 entry, 1 exit
    */
   int32_t event_type;
+  /*
+   * the same at entry and exit of a call. NEUTRACER: the function's id, of all its calls
+   */
   int64_t cookie;
   char *function_name;
   /*
    * the thread id
    */
   uint32_t pid;
+  /*
+   * entries of the function so far, this one included; 0: not counted
+   */
   uint64_t call_count;
+  /*
+   * mean of the finished calls so far. NEUTRACER: their time over call_count
+   */
   uint64_t avg_duration_us;
   /*
-   * the process id
+   * the process id; 0: as pid
    */
   uint32_t tgid;
 };
@@ -221,7 +234,7 @@ struct  NeuTracer__MemEvent
   ProtobufCMessage base;
   uint32_t pid;
   /*
-   * bytes
+   * bytes of the process on the device now
    */
   uint64_t mem_size;
 };
@@ -235,6 +248,9 @@ struct  NeuTracer__CudaLaunchEvent
   ProtobufCMessage base;
   char *kernel_name;
   uint32_t pid;
+  /*
+   * launches that this event stands for. NEUTRACER: of the kernel so far, this one included
+   */
   uint64_t num_calls;
 };
 #define NEU_TRACER__CUDA_LAUNCH_EVENT__INIT \
@@ -247,11 +263,11 @@ struct  NeuTracer__MemTransEvent
   ProtobufCMessage base;
   uint32_t pid;
   /*
-   * bytes/s
+   * bytes/s. NEUTRACER: MiB/s, cut to an integer
    */
   uint64_t mem_trans_rate;
   /*
-   * D2D, D2H, H2D, H2H
+   * D2D, D2H, H2D, H2H. NEUTRACER: also DEFAULT
    */
   char *kind_str;
 };
@@ -291,25 +307,40 @@ struct  NeuTracer__CPUTraceData
 {
   ProtobufCMessage base;
   char *timestamp;
+  /*
+   * the process id
+   */
   uint32_t pid;
   uint32_t ppid;
   char *comm;
   uint32_t cpu_id;
   /*
-   * µs
+   * µs so far. NEUTRACER: worthless as a time; utilization counts instead
    */
   uint64_t oncpu_time;
   /*
-   * µs
+   * likewise
    */
   uint64_t offcpu_time;
   /*
-   * percent
+   * percent, 0–100, of the time since the last sample
    */
   double utilization;
+  /*
+   * so far. NEUTRACER: back to 0 once an hour
+   */
   uint32_t migrations_count;
+  /*
+   * likewise
+   */
   uint32_t numa_migrations;
+  /*
+   * where it ran most
+   */
   uint32_t hotspot_cpu;
+  /*
+   * of its time there, 0–100. NEUTRACER: a fraction, 0–1
+   */
   double hotspot_percentage;
 };
 #define NEU_TRACER__CPUTRACE_DATA__INIT \
@@ -349,19 +380,25 @@ struct  NeuTracer__MemoryTraceData
    */
   char *operation;
   /*
-   * bytes
+   * bytes of this operation
    */
   uint64_t size;
   uint64_t addr;
   uint64_t stack_id;
+  /*
+   * operations so far. NEUTRACER: bytes since the last event sent
+   */
   uint64_t total_allocs;
+  /*
+   * likewise
+   */
   uint64_t total_frees;
   /*
-   * bytes
+   * bytes in use. NEUTRACER: as the agent sees it, from 0 again once an hour
    */
   uint64_t current_memory;
   /*
-   * bytes
+   * the most so far. NEUTRACER: likewise
    */
   uint64_t peak_memory;
   /*
@@ -400,20 +437,53 @@ struct  NeuTracer__NetworkTraceData
   uint32_t tgid;
   char *comm;
   protobuf_c_boolean is_send;
+  /*
+   * of this event
+   */
   uint64_t bytes;
+  /*
+   * the traced process's end. NEUTRACER: the sender's
+   */
   char *src_addr;
+  /*
+   * the other end
+   */
   char *dst_addr;
   uint32_t src_port;
+  /*
+   * 0: the process listens on src_port
+   */
   uint32_t dst_port;
   char *protocol;
+  /*
+   * of the process so far. NEUTRACER: since the last event sent, of any thread
+   */
   uint64_t tx_bytes;
+  /*
+   * likewise
+   */
   uint64_t rx_bytes;
+  /*
+   * of the process so far. NEUTRACER: of the thread so far, back to 0 once an hour
+   */
   uint64_t tx_packets;
+  /*
+   * likewise
+   */
   uint64_t rx_packets;
   int32_t net_pattern;
+  /*
+   * so far
+   */
   uint32_t retransmits;
+  /*
+   * so far
+   */
   uint32_t errors;
   protobuf_c_boolean is_bursty;
+  /*
+   * open now. NEUTRACER: all that the thread has seen, each direction by itself
+   */
   uint32_t active_connections;
   size_t n_anomalies;
   NeuTracer__Anomaly **anomalies;
@@ -427,27 +497,48 @@ struct  NeuTracer__IOTraceData
 {
   ProtobufCMessage base;
   char *timestamp;
+  /*
+   * the process id
+   */
   uint32_t pid;
   char *comm;
   /*
    * READ, WRITE, SYNC…
    */
   char *operation;
+  /*
+   * of this operation
+   */
   uint64_t bytes;
+  /*
+   * of this operation
+   */
   double latency_ms;
   char *device;
   uint32_t major;
   uint32_t minor;
+  /*
+   * of the process so far. NEUTRACER: since the last event sent
+   */
   uint64_t read_bytes;
+  /*
+   * likewise
+   */
   uint64_t write_bytes;
+  /*
+   * of the process so far. NEUTRACER: back to 0 once an hour
+   */
   uint64_t read_ops;
+  /*
+   * likewise
+   */
   uint64_t write_ops;
   /*
-   * ms
+   * ms. NEUTRACER: µs
    */
   double avg_read_latency;
   /*
-   * ms
+   * likewise
    */
   double avg_write_latency;
 };
