@@ -147,13 +147,15 @@ struct FunctionModel: ProcessModel, ~Copyable {
             eventType: event.pointee.eventType,
             kind: isExit ? .instant : .open
         )
-        if isExit {
-            exitSampled(sampled.exit(record), row, function: function, context)
-        } else {
+        guard isExit else {
             sampled.enter(record, context.totals)
+            return writeReady(context)
         }
+        let call = sampled.exit(record)
         context.activity.pointee.wasOpen(nanoseconds: sampled.takeSettled())
+        // Before what the rules find in the call.
         writeReady(context)
+        exitSampled(call, row, function: function, context)
     }
 
     private mutating func exitSampled(

@@ -79,19 +79,17 @@ struct FunctionStatistics: ~Copyable {
         var values = SummaryValues()
         let calls = entries &- mark.entries
         let pairs = completed &- mark.completed
-        // Where calls did not come, the agent's mean says how long they took.
-        let isEstimated = isSampled && pairs < calls
-        let total =
-            isEstimated
-            ? SummaryValues.product(calls, averageMicroseconds, 1_000) : window.totalNanoseconds
         values[0] = calls
         values[1] = pairs
-        values[2] = total
+        // Where some events only come, the agent knows how long calls took in the mean.
+        let estimate = SummaryValues.product(calls, averageMicroseconds, 1_000)
+        values[2] = isSampled && pairs < calls ? estimate : window.totalNanoseconds
         values[3] = window.maxNanoseconds
         values[4] = slow &- mark.slow
         values[5] = unmatchedExits &- mark.unmatchedExits
         values[6] = window.selfNanoseconds
-        values[7] = isEstimated ? calls : pairs
+        values[7] = isSampled ? estimate : window.totalNanoseconds
+        values[8] = isSampled ? calls : pairs
         let item = name.view
         window.withSketch { sketch in
             visit(SummaryPart(item: item, values: values, sketch: sketch), &place)

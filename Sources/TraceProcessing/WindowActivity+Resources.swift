@@ -21,7 +21,7 @@ extension WindowActivity {
     /// What a function adds to the item of its name, which is cut.
     mutating func called(_ function: SummaryPart) {
         let position = item(1, named: function.item)
-        for column in [0, 1, 2, 4, 5, 6, 7] {
+        for column in [0, 1, 2, 4, 5, 6, 7, 8] {
             add(function.values[column], to: column, ofItem: position)
         }
         raise(3, to: function.values[3], ofItem: position)

@@ -51,9 +51,10 @@ package enum SummarySchema {
                 columns: [
                     .sum("calls"), .sum("completed"), .sum("total", .nanoseconds),
                     .max("max", .nanoseconds), .sum("slow_calls"), .sum("unmatched_exits"),
-                    .sum("self", .nanoseconds), .hidden("timed_calls"),
+                    .sum("self", .nanoseconds), .hidden("timed", .nanoseconds),
+                    .hidden("timed_calls"),
                 ],
-                mean: .init("mean", of: 2, by: 7, .nanoseconds),
+                mean: .init("mean", of: 7, by: 8, .nanoseconds),
                 hasQuantiles: true,
                 lists: [
                     .init("slowest", by: .p99), .init("busiest", by: .column(6)),
