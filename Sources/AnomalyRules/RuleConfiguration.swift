@@ -42,45 +42,22 @@ struct RuleConfiguration {
     ) throws(TraceError) -> Override {
         var thresholds = standard
         var pattern: ProcessPattern?
-        var match: ConfigurationNode?
-        var rules: ConfigurationNode?
+        var hasRules = false
         for member in try object(node, path) {
             switch member.key {
             case "match":
-                match = member.value
                 pattern = try self.pattern(member.value, "\(path).match")
             case "rules":
-                rules = member.value
+                hasRules = true
                 try apply(member.value, "\(path).rules", to: &thresholds)
             default: throw unknown(member, in: path)
             }
         }
-        guard let pattern, let match else {
+        guard let pattern else {
             throw error(node.line, "\(path).match", "is missing")
         }
-        guard let rules else { throw error(node.line, "\(path).rules", "is missing") }
-        try checkComm(pattern, match, rules: rules, path)
+        guard hasRules else { throw error(node.line, "\(path).rules", "is missing") }
         return (pattern, thresholds)
-    }
-
-    /// Refuses a `comm` for rules of none but resources whose events name no process: it never matches.
-    private func checkComm(
-        _ pattern: ProcessPattern,
-        _ match: ConfigurationNode,
-        rules: ConfigurationNode,
-        _ path: String
-    ) throws(TraceError) {
-        guard let comm = pattern.comm, !ProcessPattern.matches(comm, "") else { return }
-        let resources = try object(rules, "\(path).rules").compactMap { Resource(name: $0.key) }
-        guard !resources.isEmpty, resources.allSatisfy({ $0 == .function || $0 == .gpu }) else {
-            return
-        }
-        let members = try object(match, "\(path).match")
-        throw error(
-            members.first { $0.key == "comm" }?.line ?? match.line,
-            "\(path).match.comm",
-            "never matches: function and gpu events carry no comm; match host or pid"
-        )
     }
 
     private func pattern(

@@ -25,8 +25,7 @@ package import TraceModel
 // with defaults and ranges, stand in Threshold.swift. `overrides`: for the processes that match, these
 // replace what `rules` says; `match` needs one of `comm`, `host` (both with `*` for any characters) and
 // `pid` at least. Of several overrides that match a process, the first one counts. Function and GPU events
-// carry no comm: for their rules only `host` and `pid` match, and an override that has a `comm` and no other
-// resource's rules is an error.
+// carry no comm: for their rules it is the name that agents give the process beside them, where they do.
 
 /// The rules as configured: thresholds for all processes, and for those that an override names.
 package final class RuleSet {

@@ -27,12 +27,15 @@ package struct Traffic: Sendable {
         var functions = FunctionEvents(processes: plan.processes, functions: plan.functions)
         var mixed = MixedEvents(processes: plan.processes, functions: plan.functions)
         var encoder = BatchEncoder()
+        var envelope = BatchEncoder.Envelope()
+        envelope.semantics = .cumulative
         templates = (0..<count).map { _ in
             encoder.removeAll()
             switch plan.mix {
             case .function: functions.append(plan.batchEvents, to: &encoder)
             case .mixed: mixed.append(plan.batchEvents, to: &encoder)
             }
+            encoder.append(envelope)
             return BatchTemplate(encoder, marks: mixed.counters.takeMarks())
         }
         growth = mixed.counters.growth

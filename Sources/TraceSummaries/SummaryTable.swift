@@ -258,9 +258,11 @@ package struct SummaryTable: Sendable, Equatable {
         rowCount = try reader.integer(UInt64.self)
         hashEnd = try reader.integer(UInt64.self)
         totals = try SummaryValues(decoding: &reader, isFixed: isFixed)
+        if isFixed { schema.complete(&totals) }
         sketch = try QuantileSketch(decoding: &reader)
         for _ in 0..<(try reader.integer(UInt32.self)) {
             rows.append(try SummaryRow(decoding: &reader, isFixed: isFixed))
+            if isFixed { schema.complete(&rows[rows.count - 1].values) }
         }
         if schema.source != nil { noteRows() }
     }

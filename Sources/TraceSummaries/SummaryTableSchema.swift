@@ -159,6 +159,11 @@ package struct SummaryTableSchema: Sendable {
         )
     }
 
+    /// Fills the columns of a row that 0.1.0 did not have.
+    func complete(_ values: inout SummaryValues) {
+        if item == "function" { SummarySchema.completeFunction(&values) }
+    }
+
     /// Takes a row's numbers into those of the same row, or of all rows together. `isLater`: of a later
     /// window, so that what is latest is replaced rather than added.
     package func combine(_ other: SummaryValues, into values: inout SummaryValues, isLater: Bool) {

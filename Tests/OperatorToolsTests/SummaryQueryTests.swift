@@ -52,6 +52,9 @@ struct SummaryQueryTests {
             values[1] = 1
             values[2] = nanoseconds
             values[3] = nanoseconds
+            values[6] = nanoseconds
+            values[7] = nanoseconds
+            values[8] = 1
             sketch.insert(nanoseconds)
             var name = call.name
             name.withUTF8 { name in

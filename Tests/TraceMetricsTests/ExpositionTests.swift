@@ -43,7 +43,8 @@ import TraceModel
         var store = try Self.store()
         let page = Self.text(Exposition.render(store.reading(), .trace, .text, now: 0))
         let expectedCalls = """
-            # HELP trace_function_calls_total Calls, counted at entry.
+            # HELP trace_function_calls_total Calls: entries, or where an agent sends some events only, as many as it \
+            has counted.
             # TYPE trace_function_calls_total counter
             trace_function_calls_total{host="h",pid="1",process="a \\"b\\" \\\\ c\\nd 🦊",function="std::vector<int>"} 2.5
             """
@@ -56,7 +57,7 @@ import TraceModel
         ]
         let expectedDuration =
             [
-                "# HELP \(name) Duration of completed calls.",
+                "# HELP \(name) Duration of the calls of which entry and exit came.",
                 "# TYPE \(name) histogram",
             ] + bounds.map { "\(name)_bucket{\(labels),le=\"\($0)\"} \($1)" } + [
                 "\(name)_sum{\(labels)} 30.25",
