@@ -14,8 +14,8 @@ struct IORules: BitwiseCopyable {
         factorMin: .throughputFactorMin
     )
 
-    private var slow = Alarm()
     /// By operation.
+    private var slow = InlineArray<3, Cooldown>(repeating: Cooldown())
     private var latencies = InlineArray<3, SpikeWatch>(repeating: SpikeWatch())
     private var traffic = TrafficRules()
 
@@ -31,9 +31,10 @@ struct IORules: BitwiseCopyable {
     ) {
         let milliseconds = event.latencyMilliseconds
         guard milliseconds.isFinite, milliseconds > 0 else { return }
+        let kind = IOOperation(operation).rawValue
         let limit = context.threshold(.slowIOMilliseconds)
         if milliseconds > limit, context.isEnabled(.slowIO),
-            slow.fire(at: context.time, cooldown: context.cooldown(.slowIO))
+            slow[kind].fire(at: context.time, cooldown: context.cooldown(.slowIO))
         {
             context.raise(
                 .above(.slowIO, milliseconds, limit),
@@ -42,7 +43,6 @@ struct IORules: BitwiseCopyable {
             )
         }
         guard context.isEnabled(.latencyOutlier) else { return }
-        let kind = IOOperation(operation).rawValue
         let score = latencies[kind].observe(
             log(max(milliseconds * 1e6, 1)),
             limit: context.threshold(.latencyZScore),
@@ -100,13 +100,18 @@ struct IORules: BitwiseCopyable {
     mutating func restart() { self = IORules() }
 
     func encode(into buffer: inout RawBuffer) {
-        slow.encode(into: &buffer)
+        for index in slow.indices { slow[index].encode(into: &buffer) }
         for index in latencies.indices { latencies[index].encode(into: &buffer) }
         traffic.encode(into: &buffer)
     }
 
     init(decoding reader: inout StateReader) throws(TraceError) {
-        slow = try Alarm(decoding: &reader)
+        if reader.version <= StateVersion.beforeDialects {
+            // All operations had one.
+            slow = InlineArray(repeating: try Cooldown(decoding: &reader))
+        } else {
+            for index in slow.indices { slow[index] = try Cooldown(decoding: &reader) }
+        }
         for index in latencies.indices { latencies[index] = try SpikeWatch(decoding: &reader) }
         traffic = try TrafficRules(decoding: &reader)
     }
