@@ -1,7 +1,7 @@
 package import SystemIO
 package import TraceModel
 
-/// When findings that stand for themselves were last told of one key, so that they are not told too often.
+/// When a finding of one key was last raised, so that the findings after it are not raised too often.
 package struct Cooldown: BitwiseCopyable {
     private static let never = Int64.min
 
@@ -9,35 +9,34 @@ package struct Cooldown: BitwiseCopyable {
 
     package init() {}
 
-    /// Whether to tell a finding, which is not more often than once in `cooldown` nanoseconds of event time, forward or
-    /// back.
-    package mutating func fire(at time: Int64, cooldown: Int64) -> Bool {
+    /// Decides about a finding: one is raised at most once in `cooldown` nanoseconds of event time, forward or back.
+    package mutating func fire(at time: Int64, cooldown: Int64) -> FindingVerdict {
         if told != Self.never {
             let (apart, overflow) = max(time, told).subtractingReportingOverflow(min(time, told))
-            guard overflow || apart >= cooldown else { return false }
+            guard overflow || apart >= cooldown else { return .suppressed(since: told) }
         }
         told = time
-        return true
+        return .raised
     }
 
-    package func encode(into buffer: inout RawBuffer) { encode(into: &buffer, false) }
+    package func encode(into buffer: inout RawBuffer) { encode(into: &buffer, flags: 0) }
 
     package init(decoding reader: inout StateReader) throws(TraceError) {
         self = try Self.decode(&reader).told
     }
 
-    /// In checkpoints the time stands behind whether an `Alarm` is raised.
-    func encode(into buffer: inout RawBuffer, _ isRaised: Bool) {
-        buffer.append(byte: isRaised ? 1 : 0)
+    /// In checkpoints the time stands behind the flags of an `Alarm`.
+    func encode(into buffer: inout RawBuffer, flags: UInt8) {
+        buffer.append(byte: flags)
         buffer.append(integer: told)
     }
 
     static func decode(
         _ reader: inout StateReader
-    ) throws(TraceError) -> (told: Cooldown, isRaised: Bool) {
-        let isRaised = try reader.integer(UInt8.self) == 1
+    ) throws(TraceError) -> (told: Cooldown, flags: UInt8) {
+        let flags = try reader.integer(UInt8.self)
         var cooldown = Cooldown()
         cooldown.told = try reader.integer(Int64.self)
-        return (cooldown, isRaised)
+        return (cooldown, flags)
     }
 }

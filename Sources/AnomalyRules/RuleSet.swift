@@ -21,8 +21,9 @@ package import TraceModel
 //     }
 //
 // `rules`: by resource, by rule; what isn't given keeps its default. Every rule has `enabled` and
-// `cooldown_s` (0 to 86,400: for how long of event time a key stays quiet after a finding); its thresholds,
-// with defaults and ranges, stand in Threshold.swift. `overrides`: for the processes that match, these
+// `cooldown_s` (0 to 86,400: for how long of event time a key stays quiet after a finding; what it suppressed is
+// then raised as one record, with the worst of it); its thresholds, with defaults and ranges, stand in
+// Threshold.swift. `overrides`: for the processes that match, these
 // replace what `rules` says; `match` needs one of `comm`, `host` (both with `*` for any characters) and
 // `pid` at least. Of several overrides that match a process, the first one counts. Function and GPU events
 // carry no comm: for their rules it is the name that agents give the process beside them, where they do.

@@ -16,8 +16,8 @@ package struct ScanWatch {
 
     package init() {}
 
-    /// Notes that `key` met `value`. How many it has met within `window` nanoseconds where these are
-    /// `limit` or more and it is worth telling.
+    /// Notes that `key` met `value`. How many it has met within `window` nanoseconds where it had not met this one and
+    /// these are `limit` or more, and whether that is raised.
     package mutating func observe(
         _ value: UInt64,
         of key: UInt64,
@@ -25,7 +25,7 @@ package struct ScanWatch {
         window: Int64,
         limit: Int,
         cooldown: Int64
-    ) -> Int? {
+    ) -> (count: Int, verdict: FindingVerdict)? {
         let at = keys.firstIndex { $0.key == key } ?? add(key, at: time)
         keys[at].last = max(keys[at].last, time)
         forget(before: keys[at].last, window: window, at)
@@ -37,8 +37,8 @@ package struct ScanWatch {
         keys[at].values.append(value)
         keys[at].times.append(time)
         let count = keys[at].values.count
-        guard count >= limit, keys[at].alarm.fire(at: time, cooldown: cooldown) else { return nil }
-        return count
+        guard count >= limit else { return nil }
+        return (count, keys[at].alarm.fire(at: time, cooldown: cooldown))
     }
 
     private mutating func add(_ key: UInt64, at time: Int64) -> Int {

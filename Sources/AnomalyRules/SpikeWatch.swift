@@ -8,8 +8,8 @@ package struct SpikeWatch: BitwiseCopyable {
 
     package init() {}
 
-    /// The score of a value worth telling, nil for any other one. Values up to `floor` are none; it is
-    /// asked for only where the score is high enough.
+    /// The score of a value far above what is usual, and whether it is raised; nil for any other value. Values up to
+    /// `floor` are none; it is asked for only where the score is high enough.
     package mutating func observe(
         _ value: Double,
         limit: Double,
@@ -17,11 +17,10 @@ package struct SpikeWatch: BitwiseCopyable {
         floor: @autoclosure () -> Double = -.infinity,
         at time: Int64,
         cooldown: Int64
-    ) -> Double? {
+    ) -> (score: Double, verdict: FindingVerdict)? {
         let score = usual.observe(value, limit: limit, samplesMin: samplesMin)
-        guard let score, score >= limit, value > floor(), alarm.fire(at: time, cooldown: cooldown)
-        else { return nil }
-        return score
+        guard let score, score >= limit, value > floor() else { return nil }
+        return (score, alarm.fire(at: time, cooldown: cooldown))
     }
 
     package func encode(into buffer: inout RawBuffer) {

@@ -2,7 +2,7 @@ public import TraceModel
 
 /// Versions of the state that workers save, as checkpoints and hand-over files name them.
 package enum StateVersion {
-    /// Of 0.1.0: before dialects, names and self time.
+    /// Of 0.1.0: before dialects, names, self time and suppressed findings.
     package static let beforeDialects: UInt32 = 6
     package static let current: UInt32 = 7
 }

@@ -67,14 +67,14 @@ extension StageBench {
             [[]]
         } body: { _ in
             for event in 0..<events {
-                let score = watches[random.below(Self.functions)].observe(
+                let found = watches[random.below(Self.functions)].observe(
                     10 + Double(random.below(1_000)) / 1_000,
                     limit: 4,
                     samplesMin: 30,
                     at: Int64(event),
                     cooldown: 60_000_000_000
                 )
-                if score != nil { findings += 1 }
+                if found?.verdict == .raised { findings += 1 }
             }
             return events
         }

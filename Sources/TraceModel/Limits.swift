@@ -174,6 +174,11 @@ package enum Limits {
     /// Ports, and hosts, of one process that are watched for scans at once.
     package static let scanKeysPerProcessMax = 32
     package static let scanValuesPerKeyMax = 256
+    /// Rules and keys of one process whose suppressed findings are counted apart; beyond it those of a rule are counted
+    /// together.
+    package static let suppressedKeysPerProcessMax = 32
+    /// Of the worst suppressed finding's message what is kept.
+    package static let suppressedMessageBytesMax = 512
 
     // MARK: Summaries
     /// Buckets of one quantile sketch: 20 doublings in full.
@@ -347,6 +352,11 @@ package enum Limits {
         precondition(quietCheckSeconds < processQuietSeconds)
         precondition(ruleOverridesMax < UInt16.max)
         precondition(scanValuesPerKeyMax <= UInt16.max)
+        precondition(suppressedKeysPerProcessMax <= 128, "and one a rule: a byte counts them")
+        precondition(
+            suppressedMessageBytesMax + 128 <= nameBytesMax,
+            "the words before it are not cut off it"
+        )
         precondition(sketchBucketsMax <= UInt16.max)
         precondition(summaryTopRows <= summaryRowsMax)
         precondition(

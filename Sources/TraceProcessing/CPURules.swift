@@ -34,15 +34,16 @@ struct CPURules: BitwiseCopyable {
     ) {
         guard context.isEnabled(.migrationStorm) else { return }
         let limit = context.threshold(.migrationsRaisePerSecond)
-        let isTold = storm.observe(
+        let verdict = storm.observe(
             isAbove: rate > limit,
             isClear: rate < context.threshold(.migrationsClearPerSecond),
             at: context.time,
             cooldown: context.cooldown(.migrationStorm)
         )
-        guard isTold else { return }
+        guard let verdict else { return }
         context.raise(
             .above(.migrationStorm, rate, limit),
+            verdict,
             process: process,
             "\(EventContext.rounded(rate)) migrations a second"
         )
@@ -52,15 +53,16 @@ struct CPURules: BitwiseCopyable {
     mutating func judge(numaPerSecond rate: Double, of process: ByteView, _ context: EventContext) {
         guard context.isEnabled(.numaMigration) else { return }
         let limit = context.threshold(.numaRaisePerSecond)
-        let isTold = numa.observe(
+        let verdict = numa.observe(
             isAbove: rate > limit,
             isClear: rate < context.threshold(.numaClearPerSecond),
             at: context.time,
             cooldown: context.cooldown(.numaMigration)
         )
-        guard isTold else { return }
+        guard let verdict else { return }
         context.raise(
             .above(.numaMigration, rate, limit),
+            verdict,
             process: process,
             "\(EventContext.rounded(rate)) migrations between NUMA nodes a second"
         )
@@ -77,15 +79,16 @@ struct CPURules: BitwiseCopyable {
         let mean = utilization.note(percent, at: context.time, window: Int64(seconds * 1e9))
         guard let mean else { return }
         let limit = context.threshold(.utilizationRaisePercent)
-        let isTold = high.observe(
+        let verdict = high.observe(
             isAbove: mean > limit,
             isClear: mean < context.threshold(.utilizationClearPercent),
             at: context.time,
             cooldown: context.cooldown(.highUtilization)
         )
-        guard isTold else { return }
+        guard let verdict else { return }
         context.raise(
             .above(.highUtilization, mean, limit),
+            verdict,
             process: process,
             "\(EventContext.rounded(mean)) % of a CPU over \(EventContext.rounded(seconds)) s"
         )
@@ -102,15 +105,16 @@ struct CPURules: BitwiseCopyable {
         guard context.isEnabled(.cpuHotspot), percent.isFinite else { return }
         let limit = context.threshold(.hotspotRaisePercent)
         let isEnough = Double(cpusSeen) >= context.threshold(.hotspotCPUsMin)
-        let isTold = hotspot.observe(
+        let verdict = hotspot.observe(
             isAbove: isEnough && percent > limit,
             isClear: percent < context.threshold(.hotspotClearPercent),
             at: context.time,
             cooldown: context.cooldown(.cpuHotspot)
         )
-        guard isTold else { return }
+        guard let verdict else { return }
         context.raise(
             .above(.cpuHotspot, percent, limit),
+            verdict,
             process: process,
             """
             \(EventContext.rounded(percent)) % of the time on CPU \(cpu), \

@@ -15,6 +15,11 @@ extension EventContext {
         /// 0 to 1.
         var severity: Double
 
+        /// Whether it is more severe than another one of its rule, or as severe and its value is greater.
+        func isWorse(than other: Finding) -> Bool {
+            severity != other.severity ? severity > other.severity : value > other.value
+        }
+
         /// Of a value above its limit.
         static func above(_ rule: RuleID, _ value: Double, _ limit: Double) -> Finding {
             // A limit of 0 is met by anything.
@@ -47,15 +52,69 @@ extension EventContext {
     /// One decimal is enough for people to read.
     static func rounded(_ value: Double) -> String { "\((value * 10).rounded() / 10)" }
 
-    /// Records a finding of ours: counted, in the trace, in the anomalies file. `name` is the process's,
-    /// empty where it has none. Findings are rare, so that a text may be made for each.
-    func raise(_ finding: Finding, process name: ByteView, _ message: String) {
-        var message = message
-        message.withUTF8 {
-            let message = ByteView(UnsafeRawBufferPointer($0)).cut(at: Limits.nameBytesMax)
-            withName(name) { record(finding, process: $0, message: message) }
+    /// Records a finding of ours: counted, in the trace, in the anomalies file. What the cool-down before it suppressed
+    /// is recorded first; a finding that is suppressed itself waits for the end of its cool-down. `key` is what the rule
+    /// tells apart within the process, as its cool-downs do; `name` is the process's, empty where it has none. Findings
+    /// that are recorded are rare, so that a text may be made for each.
+    @inline(never)
+    func raise(
+        _ finding: Finding,
+        _ verdict: FindingVerdict,
+        key: UInt64 = 0,
+        process name: ByteView,
+        _ message: @autoclosure () -> String
+    ) {
+        switch verdict {
+        case .raised:
+            if !suppressed.pointee.isEmpty,
+                let group = suppressed.pointee.take(finding.rule, key: key)
+            {
+                record(group, process: name)
+            }
+            var message = message()
+            message.withUTF8 {
+                let message = ByteView(UnsafeRawBufferPointer($0)).cut(at: Limits.nameBytesMax)
+                withName(name) { record(finding, process: $0, message: message) }
+            }
+        case .suppressed(let since):
+            let (until, overflow) = since.addingReportingOverflow(cooldown(finding.rule))
+            suppressed.pointee.add(
+                finding,
+                key: key,
+                since: since,
+                until: overflow ? .max : until,
+                message: message
+            )
+            totals.pointee.hasSuppressed = true
         }
     }
+
+    // MARK: Suppressed findings
+
+    /// Raises what was suppressed by cool-downs that are over at the context's time; false where there is none.
+    func raiseEnded(process name: ByteView) -> Bool {
+        let ended = suppressed.pointee.takeEnded(at: time)
+        for group in ended { record(group, process: name) }
+        return !ended.isEmpty
+    }
+
+    /// Raises all that is suppressed, as the process ends and its cool-downs with it; false where there is none.
+    @discardableResult
+    func raiseSuppressed(process name: ByteView) -> Bool {
+        let groups = suppressed.pointee.takeAll()
+        for group in groups { record(group, process: name) }
+        return !groups.isEmpty
+    }
+
+    private func record(_ group: SuppressedFindings.Group, process name: ByteView) {
+        // The rules may have been changed since.
+        guard isEnabled(group.worst.rule) else { return }
+        group.summary.withUnsafeBytes { message in
+            withName(name) { record(group.worst, process: $0, message: ByteView(message)) }
+        }
+    }
+
+    // MARK: Records
 
     /// Each of the agent's findings as one of ours.
     func recordFindings(_ anomalies: AgentAnomalies, process name: ByteView) {

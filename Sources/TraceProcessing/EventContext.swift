@@ -29,6 +29,8 @@ struct EventContext {
     let hostField: ByteView
     /// What the process did in the open window.
     private(set) var activity: UnsafeMutablePointer<WindowActivity>
+    /// What cool-downs suppress of the process.
+    private(set) var suppressed: UnsafeMutablePointer<SuppressedFindings>
     unowned(unsafe) let ruleSet: RuleSet
     /// What holds for the process.
     private(set) var rules: UnsafePointer<Thresholds>
@@ -51,6 +53,7 @@ struct EventContext {
         texts: EventTexts,
         activity: UnsafeMutablePointer<WindowActivity>,
         givenName: EventText,
+        suppressed: UnsafeMutablePointer<SuppressedFindings>,
         ruleSet: RuleSet,
         rules: UnsafePointer<Thresholds>
     ) {
@@ -69,6 +72,7 @@ struct EventContext {
         csv = files.csv.target
         hostField = files.hostField(host)
         self.activity = activity
+        self.suppressed = suppressed
         self.ruleSet = ruleSet
         self.rules = rules
         texts.set(pid: NumberText(UInt64(pid)))
@@ -85,6 +89,7 @@ struct EventContext {
         totals: UnsafeMutablePointer<SlotTotals>,
         activity: UnsafeMutablePointer<WindowActivity>,
         givenName: EventText,
+        suppressed: UnsafeMutablePointer<SuppressedFindings>,
         rules: UnsafePointer<Thresholds>,
         found: Int
     ) {
@@ -97,6 +102,7 @@ struct EventContext {
         self.totals = totals
         self.activity = activity
         self.givenName = givenName
+        self.suppressed = suppressed
         self.rules = rules
         self.found = found
         isRenamed = false

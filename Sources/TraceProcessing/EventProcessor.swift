@@ -150,6 +150,14 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
         }
         if !entry.pointee.isDirty { beginChanges(entry) }
         if entry.pointee.model.needsTicks, !entry.pointee.isTicking { beginTicking(entry) }
+        if context.totals.pointee.hasSuppressed { awaitCooldowns(entry) }
+    }
+
+    /// Findings of the process may have been suppressed: ticks visit it until they are raised.
+    @inline(never)
+    private func awaitCooldowns(_ entry: ProcessTable<Model>.Entry) {
+        totals[Int(entry.pointee.slot)].hasSuppressed = false
+        if entry.pointee.needsTicks, !entry.pointee.isTicking { beginTicking(entry) }
     }
 
     private func context(
@@ -172,6 +180,7 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
             texts: texts,
             activity: entry.pointee.activity,
             givenName: entry.pointee.given.processText,
+            suppressed: entry.pointee.suppressed,
             ruleSet: rules,
             rules: entry.pointee.rules
         )
@@ -195,6 +204,7 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
             totals: totals + Int(entry.pointee.slot),
             activity: entry.pointee.activity,
             givenName: entry.pointee.given.processText,
+            suppressed: entry.pointee.suppressed,
             rules: entry.pointee.rules,
             found: found
         )
@@ -395,15 +405,15 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
     func tick(arrival: EpochNanoseconds) throws {
         for entry in ticking { tick(entry, arrival: arrival) }
         ticking.removeAll {
-            $0.pointee.isTicking = $0.pointee.model.needsTicks
+            $0.pointee.isTicking = $0.pointee.needsTicks
             return !$0.pointee.isTicking
         }
         forgetQuiet(arrival: arrival)
         try files.flush(.tick)
     }
 
-    /// Processes of which nothing has come for long go. One with calls open stays, for their ends; only its
-    /// series go. When is in the slots' state, so that a replay forgets at the same ticks.
+    /// Processes of which nothing has come for long go, after what is suppressed of them is raised. One with calls open
+    /// stays, for their ends; only its series go. When is in the slots' state, so that a replay forgets at the same ticks.
     private func forgetQuiet(arrival: EpochNanoseconds) {
         let interval = Limits.quietCheckSeconds * 1_000_000_000
         let limit = arrival &- Limits.processQuietSeconds * 1_000_000_000
@@ -415,6 +425,7 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
                 if entry.pointee.model.staysWhenQuiet {
                     expire(entry)
                 } else {
+                    tick(entry, arrival: arrival, isLast: true)
                     gone.insert(entry)
                 }
             }
@@ -437,14 +448,22 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
 
     /// What the process's clock would show now: its events' times go on from the newest one, so that what
     /// is replayed, or old, doesn't look as if it had stood still.
-    private func tick(_ entry: ProcessTable<Model>.Entry, arrival: EpochNanoseconds) {
+    private func tick(
+        _ entry: ProcessTable<Model>.Entry,
+        arrival: EpochNanoseconds,
+        isLast: Bool = false
+    ) {
+        if isLast, entry.pointee.suppressed.pointee.isEmpty { return }
         let passed = max(0, arrival &- entry.pointee.lastArrival)
         let (now, overflow) = entry.pointee.lastTime.addingReportingOverflow(passed)
         guard !overflow else { return }
         var context = context(of: entry, tid: entry.pointee.pid, stamp: now, arrival: arrival)
-        guard entry.pointee.model.tick(context), entry.pointee.namedWindow != files.window else {
-            return
-        }
+        let process = entry.pointee.model.processName()
+        let hasEnded =
+            isLast
+            ? context.raiseSuppressed(process: process) : context.raiseEnded(process: process)
+        let hasFound = entry.pointee.model.tick(context)
+        guard hasEnded || hasFound, entry.pointee.namedWindow != files.window else { return }
         entry.pointee.model.windowBegins(&context)
         name(entry, context)
     }
@@ -561,6 +580,7 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
             entry.pointee.threads.encode(into: &buffer)
             entry.pointee.given.encode(into: &buffer)
             entry.pointee.activity.pointee.encode(into: &buffer)
+            entry.pointee.suppressed.pointee.encode(into: &buffer)
             entry.pointee.model.encode(into: &buffer)
         }
     }
@@ -585,6 +605,9 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
                 reader.version > StateVersion.beforeDialects
                 ? try GivenNames(decoding: &reader) : GivenNames()
             let activity = try WindowActivity(decoding: &reader)
+            let suppressed =
+                reader.version <= StateVersion.beforeDialects
+                ? SuppressedFindings() : try SuppressedFindings(decoding: &reader)
             let entry = table.insert(
                 ProcessEntry(
                     host: host,
@@ -598,7 +621,8 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
             )
             entry.pointee.given = given
             entry.pointee.rules = thresholds(of: entry)
-            if entry.pointee.model.needsTicks { beginTicking(entry) }
+            entry.pointee.suppressed.pointee = suppressed
+            if entry.pointee.needsTicks { beginTicking(entry) }
             entry.pointee.lastHeard = heard
             entry.pointee.namedWindow = namedWindow
             entry.pointee.threads = threads

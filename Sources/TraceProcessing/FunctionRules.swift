@@ -12,23 +12,24 @@ struct FunctionRules: BitwiseCopyable {
     init() {}
 
     /// Judges a call that has ended. Durations are compared by their logarithm, as far as time stamps tell them apart:
-    /// `resolution` is the least difference between two stamps.
+    /// `resolution` is the least difference between two stamps. `key` is the function's
+    /// among those of the process.
     @inline(__always)
     mutating func judge(
         nanoseconds: Int64,
         resolution: Int64,
         isSlow: Bool,
         of function: ByteView,
+        key: UInt64,
         _ context: EventContext
     ) {
-        if isSlow, context.isEnabled(.slowCall),
-            slow.fire(at: context.time, cooldown: context.cooldown(.slowCall))
-        {
-            raiseSlow(nanoseconds, function, context)
+        if isSlow, context.isEnabled(.slowCall) {
+            let verdict = slow.fire(at: context.time, cooldown: context.cooldown(.slowCall))
+            raiseSlow(nanoseconds, verdict, function, key, context)
         }
         guard context.isEnabled(.durationOutlier) else { return }
         let usual = durations.usual.mean
-        let score = durations.observe(
+        let found = durations.observe(
             log(Double(max(nanoseconds, resolution))),
             limit: context.threshold(.durationZScore),
             samplesMin: context.threshold(.durationSamplesMin),
@@ -36,12 +37,18 @@ struct FunctionRules: BitwiseCopyable {
             at: context.time,
             cooldown: context.cooldown(.durationOutlier)
         )
-        if let score { raiseOutlier(nanoseconds, score, function, context) }
+        guard let (score, verdict) = found else { return }
+        raiseOutlier(nanoseconds, score, verdict, function, key, context)
     }
 
     /// Judges a call that is open for so long.
-    mutating func judgeOpen(nanoseconds: Int64, of function: ByteView, _ context: EventContext) {
-        guard stuck.fire(at: context.time, cooldown: context.cooldown(.stuckCall)) else { return }
+    mutating func judgeOpen(
+        nanoseconds: Int64,
+        of function: ByteView,
+        key: UInt64,
+        _ context: EventContext
+    ) {
+        let verdict = stuck.fire(at: context.time, cooldown: context.cooldown(.stuckCall))
         let seconds = Double(nanoseconds) / 1e9
         let limit = context.threshold(.stuckCallSeconds)
         context.raise(
@@ -52,12 +59,20 @@ struct FunctionRules: BitwiseCopyable {
                 score: seconds / limit,
                 severity: EventContext.severity(ratio: seconds / limit)
             ),
+            verdict,
+            key: key,
             process: .empty,
             "\(function.string) has been open for \(EventContext.rounded(seconds)) s"
         )
     }
 
-    private func raiseSlow(_ nanoseconds: Int64, _ function: ByteView, _ context: EventContext) {
+    private func raiseSlow(
+        _ nanoseconds: Int64,
+        _ verdict: FindingVerdict,
+        _ function: ByteView,
+        _ key: UInt64,
+        _ context: EventContext
+    ) {
         let milliseconds = Double(nanoseconds) / 1e6
         let limit = context.threshold(.slowCallMilliseconds)
         context.raise(
@@ -68,6 +83,8 @@ struct FunctionRules: BitwiseCopyable {
                 score: milliseconds / max(limit, 1e-6),
                 severity: EventContext.severity(ratio: milliseconds / max(limit, 1e-6))
             ),
+            verdict,
+            key: key,
             process: .empty,
             "\(function.string) took \(EventContext.rounded(milliseconds)) ms"
         )
@@ -76,7 +93,9 @@ struct FunctionRules: BitwiseCopyable {
     private func raiseOutlier(
         _ nanoseconds: Int64,
         _ score: Double,
+        _ verdict: FindingVerdict,
         _ function: ByteView,
+        _ key: UInt64,
         _ context: EventContext
     ) {
         let milliseconds = Double(nanoseconds) / 1e6
@@ -91,6 +110,8 @@ struct FunctionRules: BitwiseCopyable {
                     ratio: score / context.threshold(.durationZScore)
                 )
             ),
+            verdict,
+            key: key,
             process: .empty,
             """
             \(function.string) took \(EventContext.rounded(milliseconds)) ms, \

@@ -129,6 +129,7 @@ struct FunctionTable: ~Copyable {
             resolution: resolution,
             isSlow: isSlow,
             of: function.pointee.name.view,
+            key: UInt64(position),
             context
         )
     }
@@ -138,6 +139,7 @@ struct FunctionTable: ~Copyable {
         function.pointee.rules.judgeOpen(
             nanoseconds: nanoseconds,
             of: function.pointee.name.view,
+            key: UInt64(position),
             context
         )
     }

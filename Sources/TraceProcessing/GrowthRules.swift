@@ -45,15 +45,16 @@ struct GrowthRules: BitwiseCopyable {
         let percent = growth.perHour * 100
         let limit = context.threshold(names.percentPerHour)
         let isSteady = growth.rising * 100 >= context.threshold(names.risingPercent)
-        let isTold = alarm.observe(
+        let verdict = alarm.observe(
             isAbove: isSteady && percent >= limit,
             isClear: !isSteady || percent < limit / 2,
             at: context.time,
             cooldown: context.cooldown(names.rule)
         )
-        guard isTold else { return }
+        guard let verdict else { return }
         context.raise(
             .above(names.rule, percent, limit),
+            verdict,
             process: process,
             """
             \(EventContext.rounded(growth.mean)) bytes, growing by \(EventContext.rounded(percent)) % \

@@ -33,42 +33,37 @@ struct IORules: BitwiseCopyable {
         guard milliseconds.isFinite, milliseconds > 0 else { return }
         let kind = IOOperation(operation).rawValue
         let limit = context.threshold(.slowIOMilliseconds)
-        if milliseconds > limit, context.isEnabled(.slowIO),
-            slow[kind].fire(at: context.time, cooldown: context.cooldown(.slowIO))
-        {
+        if milliseconds > limit, context.isEnabled(.slowIO) {
             context.raise(
                 .above(.slowIO, milliseconds, limit),
+                slow[kind].fire(at: context.time, cooldown: context.cooldown(.slowIO)),
+                key: UInt64(kind),
                 process: process,
                 "\(operation.string) took \(EventContext.rounded(milliseconds)) ms"
             )
         }
         guard context.isEnabled(.latencyOutlier) else { return }
-        let score = latencies[kind].observe(
+        let found = latencies[kind].observe(
             log(max(milliseconds * 1e6, 1)),
             limit: context.threshold(.latencyZScore),
             samplesMin: context.threshold(.latencySamplesMin),
             at: context.time,
             cooldown: context.cooldown(.latencyOutlier)
         )
-        guard let score else { return }
-        raiseOutlier(
-            milliseconds,
-            exp(latencies[kind].usual.mean) / 1e6,
-            score,
-            operation,
-            process,
-            context
-        )
+        guard let (score, verdict) = found else { return }
+        raiseOutlier(milliseconds, score, verdict, kind, operation, process, context)
     }
 
     private func raiseOutlier(
         _ milliseconds: Double,
-        _ usual: Double,
         _ score: Double,
+        _ verdict: FindingVerdict,
+        _ kind: Int,
         _ operation: ByteView,
         _ process: ByteView,
         _ context: EventContext
     ) {
+        let usual = exp(latencies[kind].usual.mean) / 1e6
         context.raise(
             .init(
                 rule: .latencyOutlier,
@@ -77,6 +72,8 @@ struct IORules: BitwiseCopyable {
                 score: score,
                 severity: EventContext.severity(ratio: score / context.threshold(.latencyZScore))
             ),
+            verdict,
+            key: UInt64(kind),
             process: process,
             """
             \(operation.string) took \(EventContext.rounded(milliseconds)) ms, \

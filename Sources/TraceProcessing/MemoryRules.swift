@@ -87,15 +87,16 @@ struct MemoryRules {
     ) {
         guard context.isEnabled(.churn) else { return }
         let limit = context.threshold(.churnRaisePerSecond)
-        let isTold = churn.observe(
+        let verdict = churn.observe(
             isAbove: rate > limit,
             isClear: rate < context.threshold(.churnClearPerSecond),
             at: context.time,
             cooldown: context.cooldown(.churn)
         )
-        guard isTold else { return }
+        guard let verdict else { return }
         context.raise(
             .above(.churn, rate, limit),
+            verdict,
             process: process,
             "\(EventContext.rounded(rate)) allocations and releases a second"
         )
@@ -108,15 +109,16 @@ struct MemoryRules {
     ) {
         guard context.isEnabled(.fragmentation) else { return }
         let limit = context.threshold(.fragmentationRaiseScore)
-        let isTold = fragmentation.observe(
+        let verdict = fragmentation.observe(
             isAbove: score >= limit,
             isClear: score < context.threshold(.fragmentationClearScore),
             at: context.time,
             cooldown: context.cooldown(.fragmentation)
         )
-        guard isTold else { return }
+        guard let verdict else { return }
         context.raise(
             .above(.fragmentation, score, limit),
+            verdict,
             process: process,
             "fragmentation score \(EventContext.rounded(score))"
         )
@@ -139,11 +141,12 @@ struct MemoryRules {
             freed.remove(event.address)
         }
         let limit = context.threshold(.largeAllocationMebibytes) * 1_048_576
-        guard Double(event.size) >= limit, context.isEnabled(.largeAllocation),
-            large.fire(at: context.time, cooldown: context.cooldown(.largeAllocation))
-        else { return }
+        guard Double(event.size) >= limit, context.isEnabled(.largeAllocation) else { return }
+        let cooldown = context.cooldown(.largeAllocation)
+        let verdict = large.fire(at: context.time, cooldown: cooldown)
         context.raise(
             .above(.largeAllocation, Double(event.size), limit),
+            verdict,
             process: process,
             "\(event.size) bytes allocated at once"
         )
@@ -170,21 +173,25 @@ struct MemoryRules {
         _ process: ByteView,
         _ context: EventContext
     ) {
-        let place = "0x\(String(address, radix: 16))"
         if freed.contains(address) {
-            guard context.isEnabled(.doubleFree),
-                double.fire(at: context.time, cooldown: context.cooldown(.doubleFree))
-            else { return }
-            let finding = EventContext.Finding(rule: .doubleFree, severity: 0.9)
-            context.raise(finding, process: process, "\(place) was released twice")
-        } else if knowsAll, context.isEnabled(.unmatchedFree),
-            unmatched.fire(at: context.time, cooldown: context.cooldown(.unmatchedFree))
-        {
-            let finding = EventContext.Finding(rule: .unmatchedFree, severity: 0.2)
-            let words = "\(place) was released, its allocation was not seen"
-            context.raise(finding, process: process, words)
+            guard context.isEnabled(.doubleFree) else { return }
+            context.raise(
+                EventContext.Finding(rule: .doubleFree, severity: 0.9),
+                double.fire(at: context.time, cooldown: context.cooldown(.doubleFree)),
+                process: process,
+                "\(Self.text(address)) was released twice"
+            )
+        } else if knowsAll, context.isEnabled(.unmatchedFree) {
+            context.raise(
+                EventContext.Finding(rule: .unmatchedFree, severity: 0.2),
+                unmatched.fire(at: context.time, cooldown: context.cooldown(.unmatchedFree)),
+                process: process,
+                "\(Self.text(address)) was released, its allocation was not seen"
+            )
         }
     }
+
+    private static func text(_ address: UInt64) -> String { "0x\(String(address, radix: 16))" }
 
     func encode(into buffer: inout RawBuffer) {
         growth.encode(into: &buffer)

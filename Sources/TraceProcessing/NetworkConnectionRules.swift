@@ -36,11 +36,10 @@ struct NetworkConnectionRules {
         guard context.isEnabled(.connectionChurn) else { return }
         let usual = max(rate.minuteMean, context.threshold(.connectionChurnMeanMin))
         let limit = usual * context.threshold(.connectionChurnFactor)
-        guard Double(rate.count) > limit,
-            churn.fire(at: context.time, cooldown: context.cooldown(.connectionChurn))
-        else { return }
+        guard Double(rate.count) > limit else { return }
         context.raise(
             .above(.connectionChurn, Double(rate.count), limit),
+            churn.fire(at: context.time, cooldown: context.cooldown(.connectionChurn)),
             process: process,
             """
             \(rate.count) new connections in a second, \
@@ -58,7 +57,7 @@ struct NetworkConnectionRules {
         let port = UInt64(remote.port)
         if context.isEnabled(.hostScan) {
             let limit = context.threshold(.hostScanHosts)
-            let count = hosts.observe(
+            let found = hosts.observe(
                 host,
                 of: port,
                 at: context.time,
@@ -66,14 +65,19 @@ struct NetworkConnectionRules {
                 limit: Int(limit),
                 cooldown: context.cooldown(.hostScan)
             )
-            if let count {
-                let words = "\(count) hosts on port \(port)"
-                context.raise(.above(.hostScan, Double(count), limit), process: process, words)
+            if let (count, verdict) = found {
+                context.raise(
+                    .above(.hostScan, Double(count), limit),
+                    verdict,
+                    key: port,
+                    process: process,
+                    "\(count) hosts on port \(port)"
+                )
             }
         }
         if context.isEnabled(.portScan) {
             let limit = context.threshold(.portScanPorts)
-            let count = ports.observe(
+            let found = ports.observe(
                 port,
                 of: host,
                 at: context.time,
@@ -81,9 +85,14 @@ struct NetworkConnectionRules {
                 limit: Int(limit),
                 cooldown: context.cooldown(.portScan)
             )
-            if let count {
-                let words = "\(count) ports of \(remote.address.string)"
-                context.raise(.above(.portScan, Double(count), limit), process: process, words)
+            if let (count, verdict) = found {
+                context.raise(
+                    .above(.portScan, Double(count), limit),
+                    verdict,
+                    key: host,
+                    process: process,
+                    "\(count) ports of \(remote.address.string)"
+                )
             }
         }
     }

@@ -53,23 +53,28 @@ struct NetworkQualityRules: BitwiseCopyable {
         let cooldown = context.cooldown(.retransmits)
         let low = context.threshold(.retransmitsWarnPercent)
         let high = context.threshold(.retransmitsSeverePercent)
-        let isSevere = severe.observe(
+        let severeVerdict = severe.observe(
             isAbove: percent > high,
             isClear: percent <= low,
             at: context.time,
             cooldown: cooldown
         )
-        let isWarning = warning.observe(
+        let warningVerdict = warning.observe(
             isAbove: percent > low,
             isClear: percent <= low / 2,
             at: context.time,
             cooldown: cooldown
         )
-        guard isSevere || isWarning else { return }
+        // Both may find the same; a warning that is raised counts more than a severe finding that is suppressed.
+        let isSevere =
+            severeVerdict == .raised || severeVerdict != nil && warningVerdict != .raised
+        guard let verdict = isSevere ? severeVerdict : warningVerdict else { return }
         var finding = EventContext.Finding.above(.retransmits, percent, isSevere ? high : low)
         finding.severity = isSevere ? 0.9 : 0.4
         context.raise(
             finding,
+            verdict,
+            key: isSevere ? 1 : 0,
             process: process,
             "\(EventContext.rounded(percent)) % of the packets sent were retransmits"
         )
@@ -81,9 +86,8 @@ struct NetworkQualityRules: BitwiseCopyable {
         _ process: ByteView,
         _ context: EventContext
     ) {
-        guard context.isEnabled(.errors),
-            errors.fire(at: context.time, cooldown: context.cooldown(.errors))
-        else { return }
+        guard context.isEnabled(.errors) else { return }
+        let verdict = errors.fire(at: context.time, cooldown: context.cooldown(.errors))
         let finding = EventContext.Finding(
             rule: .errors,
             value: Double(count),
@@ -91,7 +95,12 @@ struct NetworkQualityRules: BitwiseCopyable {
             score: Double(grown),
             severity: 0.5
         )
-        context.raise(finding, process: process, "\(grown) more errors, \(count) in all")
+        context.raise(
+            finding,
+            verdict,
+            process: process,
+            "\(grown) more errors, \(count) in all"
+        )
     }
 
     func encode(into buffer: inout RawBuffer) {

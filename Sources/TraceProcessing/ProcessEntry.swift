@@ -25,6 +25,8 @@ struct ProcessEntry<Model: ProcessModel & ~Copyable>: ~Copyable {
     var given = GivenNames()
     /// Of the open window; in a place of its own, as the model writes it while it is being changed itself.
     let activity: UnsafeMutablePointer<WindowActivity>
+    /// What cool-downs have suppressed; in a place of its own, likewise.
+    let suppressed: UnsafeMutablePointer<SuppressedFindings>
     /// Whether it changed since the last collection.
     var isDirty = false
     /// Whether all of its series have been told, under the name that it has.
@@ -56,6 +58,8 @@ struct ProcessEntry<Model: ProcessModel & ~Copyable>: ~Copyable {
         lastHeard = arrival
         activity = .allocate(capacity: 1)
         activity.initialize(to: WindowActivity())
+        suppressed = .allocate(capacity: 1)
+        suppressed.initialize(to: SuppressedFindings())
     }
 
     /// What it is called: as its events say, else as agents say beside them; empty where neither does. Valid as long
@@ -64,6 +68,9 @@ struct ProcessEntry<Model: ProcessModel & ~Copyable>: ~Copyable {
         let own = model.processName()
         return own.isEmpty ? given.processText.view : own
     }
+
+    /// Whether time that passes without events can lead to findings, or to records of suppressed ones.
+    var needsTicks: Bool { model.needsTicks || !suppressed.pointee.isEmpty }
 
     /// By numbers: comparing hosts would be a call into their module.
     @inline(__always)
@@ -74,5 +81,7 @@ struct ProcessEntry<Model: ProcessModel & ~Copyable>: ~Copyable {
     deinit {
         activity.deinitialize(count: 1)
         activity.deallocate()
+        suppressed.deinitialize(count: 1)
+        suppressed.deallocate()
     }
 }

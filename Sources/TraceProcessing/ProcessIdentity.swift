@@ -38,6 +38,7 @@ struct ProcessIdentity: ~Copyable {
             isFirst: lastTime == .min
         )
         lastTime = context.time
+        if sample.isRestart { context.raiseSuppressed(process: name.view) }
         let isMain = context.tid == context.pid
         if comm.isEmpty { return sample }
         if name.equals(comm) {
@@ -46,7 +47,10 @@ struct ProcessIdentity: ~Copyable {
         }
         let isNaming = context.tid == namingThread && !name.view.isEmpty
         guard name.view.isEmpty || isNaming || isMain || sample.isRestart else { return sample }
-        sample.isRestart = sample.isRestart || isNaming
+        if isNaming, !sample.isRestart {
+            sample.isRestart = true
+            context.raiseSuppressed(process: name.view)
+        }
         sample.isRenamed = true
         name = OwnedName(comm)
         context.rename(name.view)

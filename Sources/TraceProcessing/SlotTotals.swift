@@ -13,6 +13,8 @@ struct SlotTotals: BitwiseCopyable {
     var isDirty = false
     /// Whether the next collection has to name everything, as series went.
     var isFullNeeded = false
+    /// Whether findings of the process at hand were suppressed.
+    var hasSuppressed = false
     // What every event needs stands above, in one cache line.
     /// By rule.
     var findings = InlineArray<25, UInt64>(repeating: 0)

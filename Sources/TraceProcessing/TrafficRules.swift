@@ -41,7 +41,7 @@ struct TrafficRules: BitwiseCopyable {
         guard rate.note(hasTotals ? counted : bytes, at: context.time) else { return }
         let limit = context.threshold(names.zScore)
         let usual = spike.usual.mean
-        let score = spike.observe(
+        let found = spike.observe(
             rate.perSecond,
             limit: limit,
             samplesMin: context.threshold(names.samplesMin),
@@ -52,7 +52,7 @@ struct TrafficRules: BitwiseCopyable {
             at: context.time,
             cooldown: context.cooldown(names.rule)
         )
-        guard let score else { return }
+        guard let (score, verdict) = found else { return }
         context.raise(
             .init(
                 rule: names.rule,
@@ -61,6 +61,7 @@ struct TrafficRules: BitwiseCopyable {
                 score: score,
                 severity: EventContext.severity(ratio: score / limit)
             ),
+            verdict,
             process: process,
             """
             \(EventContext.rounded(rate.perSecond)) bytes a second, \

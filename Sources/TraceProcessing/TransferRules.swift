@@ -19,13 +19,13 @@ struct TransferRules: BitwiseCopyable {
         usual.note(rate)
         guard isJudged else { return }
         let limit = mean * context.threshold(.transferDropPercent) / 100
-        let isTold = alarm.observe(
+        let verdict = alarm.observe(
             isAbove: rate < limit,
             isClear: rate >= mean * context.threshold(.transferClearPercent) / 100,
             at: context.time,
             cooldown: context.cooldown(.transferDrop)
         )
-        guard isTold else { return }
+        guard let verdict else { return }
         context.raise(
             .init(
                 rule: .transferDrop,
@@ -34,6 +34,8 @@ struct TransferRules: BitwiseCopyable {
                 score: rate / mean,
                 severity: EventContext.severity(ratio: limit / max(rate, 1))
             ),
+            verdict,
+            key: NameHash.of(kind),
             process: .empty,
             """
             \(kind.string): \(EventContext.rounded(rate)) bytes a second, \

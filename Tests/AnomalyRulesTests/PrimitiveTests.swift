@@ -69,9 +69,10 @@ struct PrimitiveTests {
     @Test
     func aLastingConditionIsToldOnce() throws {
         var alarm = Alarm()
-        func observe(_ value: Int, _ time: Int64) -> Bool {
+        func judge(_ value: Int, _ time: Int64) -> FindingVerdict? {
             alarm.observe(isAbove: value > 85, isClear: value < 75, at: time, cooldown: 60)
         }
+        func observe(_ value: Int, _ time: Int64) -> Bool { judge(value, time) == .raised }
         #expect(!observe(85, 0))
         #expect(observe(86, 1))
         #expect(!observe(99, 1_000))
@@ -87,14 +88,39 @@ struct PrimitiveTests {
     @Test
     func findingsKeepApart() {
         var alarm = Alarm()
-        let told = [100, 109, 91, 110, 0, Int64.max, -5].map { alarm.fire(at: $0, cooldown: 10) }
-        #expect(told == [true, false, false, true, true, true, true])
+        let verdicts = [100, 109, 91, 110, 0, Int64.max, -5].map {
+            alarm.fire(at: $0, cooldown: 10)
+        }
+        let within = FindingVerdict.suppressed(since: 100)
+        #expect(verdicts == [.raised, within, within, .raised, .raised, .raised, .raised])
+    }
+
+    @Test
+    func aConditionIsSuppressedOnceForEachTimeItBegins() throws {
+        var alarm = Alarm()
+        func judge(_ value: Int, _ time: Int64) -> FindingVerdict? {
+            alarm.observe(isAbove: value > 85, isClear: value < 75, at: time, cooldown: 60)
+        }
+        let within = FindingVerdict.suppressed(since: 0)
+        #expect(judge(90, 0) == .raised)
+        #expect(judge(95, 1) == nil, "it lasts")
+        #expect(judge(70, 2) == nil && judge(90, 3) == within)
+        #expect(judge(99, 4) == nil && judge(80, 5) == nil && judge(90, 6) == nil)
+        alarm = try copied(alarm.encode, Alarm.init(decoding:))
+        #expect(judge(90, 7) == nil, "it has not cleared")
+        #expect(judge(70, 8) == nil && judge(90, 9) == within)
+        #expect(judge(90, 60) == .raised, "it lasts beyond the cool-down")
+        #expect(judge(70, 61) == nil && judge(90, 62) == .suppressed(since: 60))
     }
 
     @Test
     func aSpikeIsAboveTheFloor() throws {
         var watch = SpikeWatch()
-        func observe(_ value: Double, _ time: Int64, floor: Double) -> Double? {
+        func judge(
+            _ value: Double,
+            _ time: Int64,
+            floor: Double
+        ) -> (score: Double, verdict: FindingVerdict)? {
             watch.observe(
                 value,
                 limit: 4,
@@ -104,11 +130,16 @@ struct PrimitiveTests {
                 cooldown: 60
             )
         }
+        func observe(_ value: Double, _ time: Int64, floor: Double) -> Double? {
+            judge(value, time, floor: floor).flatMap { $0.verdict == .raised ? $0.score : nil }
+        }
         for time in 0..<60 { #expect(observe(1_000, Int64(time), floor: 0) == nil) }
         #expect(observe(9_000, 60, floor: 10_000) == nil)
         let told = try #require(observe(20_000, 61, floor: 10_000))
         #expect(told >= 4)
-        #expect(observe(900_000, 62, floor: 10_000) == nil, "within the cool-down")
+        let suppressed = try #require(judge(900_000, 62, floor: 10_000))
+        #expect(suppressed.verdict == .suppressed(since: 61), "within the cool-down")
+        #expect(suppressed.score >= told)
         watch = try copied(watch.encode, SpikeWatch.init(decoding:))
         #expect(observe(900_000, 130, floor: 10_000) != nil)
         #expect(observe(-900_000, 300, floor: -.infinity) == nil, "a fall is no spike")
@@ -183,7 +214,11 @@ struct PrimitiveTests {
     @Test
     func aScanIsManyValuesOfOneKey() throws {
         var watch = ScanWatch()
-        func meet(_ value: UInt64, _ key: UInt64, _ seconds: Int64) -> Int? {
+        func judge(
+            _ value: UInt64,
+            _ key: UInt64,
+            _ seconds: Int64
+        ) -> (count: Int, verdict: FindingVerdict)? {
             watch.observe(
                 value,
                 of: key,
@@ -193,17 +228,22 @@ struct PrimitiveTests {
                 cooldown: minute
             )
         }
+        func meet(_ value: UInt64, _ key: UInt64, _ seconds: Int64) -> Int? {
+            judge(value, key, seconds).flatMap { $0.verdict == .raised ? $0.count : nil }
+        }
         for value in 0..<19 { #expect(meet(UInt64(value), 1, 0) == nil) }
         for value in 0..<19 { #expect(meet(UInt64(value), 1, 1) == nil, "met before") }
         for value in 0..<19 { #expect(meet(UInt64(value), 2, 1) == nil, "another key") }
         watch = try copied(watch.encode, ScanWatch.init(decoding:))
         #expect(meet(19, 1, 2) == 20)
-        #expect(meet(20, 1, 3) == nil, "told already")
+        let further = try #require(judge(20, 1, 3))
+        #expect(further.count == 21 && further.verdict == .suppressed(since: 2 * second))
+        #expect(judge(20, 1, 3) == nil, "met before")
         #expect(meet(19, 2, 70) == nil, "too late")
         // Other keys push key 1 out, and values beyond the limit the oldest ones.
         for key in 0..<UInt64(Limits.scanKeysPerProcessMax) { _ = meet(0, 100 + key, 80) }
         for value in 0..<UInt64(Limits.scanValuesPerKeyMax) { _ = meet(value, 100, 81) }
-        let count = watch.observe(
+        let last = watch.observe(
             9_999,
             of: 100,
             at: 200 * second,
@@ -211,6 +251,6 @@ struct PrimitiveTests {
             limit: 2,
             cooldown: 0
         )
-        #expect(count == Limits.scanValuesPerKeyMax)
+        #expect(last?.count == Limits.scanValuesPerKeyMax && last?.verdict == .raised)
     }
 }

@@ -71,6 +71,7 @@ struct FunctionModelTests {
                     totals: context.totals,
                     activity: context.activity,
                     givenName: context.givenName,
+                    suppressed: context.suppressed,
                     rules: context.rules,
                     found: found
                 )

@@ -88,11 +88,15 @@ final class ProcessorBench {
         let rules = RuleSet()
         let activity = UnsafeMutablePointer<WindowActivity>.allocate(capacity: 1)
         activity.initialize(to: WindowActivity())
+        let suppressed = UnsafeMutablePointer<SuppressedFindings>.allocate(capacity: 1)
+        suppressed.initialize(to: SuppressedFindings())
         let texts = EventTexts.allocate(zone: zone)
         defer {
             texts.deallocate()
             activity.deinitialize(count: 1)
             activity.deallocate()
+            suppressed.deinitialize(count: 1)
+            suppressed.deallocate()
         }
         withUnsafeMutablePointer(to: &totals) { totals in
             body(
@@ -108,6 +112,7 @@ final class ProcessorBench {
                     texts: texts,
                     activity: activity,
                     givenName: EventText(ByteView.empty, isPlain: true),
+                    suppressed: suppressed,
                     ruleSet: rules,
                     rules: rules.thresholds(comm: .empty, host: "", pid: 1)
                 )

@@ -29,7 +29,7 @@ struct RuleTests {
             $0.call("g", at: 11, milliseconds: 101)
             $0.call("f", at: 61, milliseconds: 101)
         }
-        #expect(found == ["slow_call", "slow_call", "slow_call"], "one is within f's cool-down")
+        #expect(found.count == 4, "one is within f's cool-down, and comes as a record of its own")
         #expect(try rules(.function) { $0.call("f", at: 0, milliseconds: 100) } == [])
     }
 
