@@ -114,7 +114,7 @@ struct FunctionModel: ProcessModel, ~Copyable {
             eventType: isInstant ? event.pointee.eventType : nil,
             context
         )
-        guard let ended, isPossible(from: ended.call.began, context) else {
+        guard let ended, Self.isPossible(from: ended.call.began, context) else {
             functions.unmatched(function)
             return row.writeExit(duration: ended?.nanoseconds, isSlow: false, context)
         }
@@ -145,13 +145,15 @@ struct FunctionModel: ProcessModel, ~Copyable {
             function: UInt32(function),
             tid: context.tid,
             eventType: event.pointee.eventType,
-            kind: isExit ? .instant : .open
+            kind: isExit ? .instant : .open,
+            // After a slice that is far ahead nothing more could be shown as one.
+            isSlice: context.stamp == context.time
         )
         guard isExit else {
             sampled.enter(record, context.totals)
             return writeReady(context)
         }
-        let call = sampled.exit(record)
+        let call = sampled.exit(record) { Self.isPossible(from: $0, context) }
         context.activity.pointee.wasOpen(nanoseconds: sampled.takeSettled())
         // Before what the rules find in the call.
         writeReady(context)
@@ -164,9 +166,9 @@ struct FunctionModel: ProcessModel, ~Copyable {
         function: Int,
         _ context: EventContext
     ) {
-        guard let call, isPossible(from: call.began, context) else {
+        guard let call else {
             functions.unmatched(function)
-            return row.writeExit(duration: call?.nanoseconds, isSlow: false, context)
+            return row.writeExit(duration: nil, isSlow: false, context)
         }
         complete(
             row,
@@ -212,7 +214,7 @@ struct FunctionModel: ProcessModel, ~Copyable {
         }
     }
 
-    var hasRowsWaiting: Bool { sampled.unshownCount > 0 }
+    var hasRowsWaiting: Bool { sampled.waitingCount > 0 }
 
     mutating func windowEnds(_ context: EventContext) {
         sampled.showAll()
@@ -252,7 +254,10 @@ struct FunctionModel: ProcessModel, ~Copyable {
     /// Whether a call that began then can have ended at the event's time: one that began before its exit came can't
     /// have ended much later than that, however far ahead the exit's time stamp is.
     @inline(__always)
-    private func isPossible(from began: EpochNanoseconds, _ context: EventContext) -> Bool {
+    private static func isPossible(
+        from began: EpochNanoseconds,
+        _ context: EventContext
+    ) -> Bool {
         context.stamp <= context.arrival || began > context.arrival
             || context.stamp &- context.arrival <= Limits.stampAheadNanosecondsMax
     }

@@ -8,6 +8,9 @@ import TraceModel
 /// entered again since (exits carry the count of calls so far), as there are too many, or as the window ends. A row that
 /// belongs behind one that waits, at the same time of the same thread, waits with it, so that viewers nest them right.
 ///
+/// Times of a thread may go back, as a batch comes late or a clock is set. Calls are proved all the same; one that would
+/// cross another one in the trace is shown as instants.
+///
 /// A pure value: events go in, and what can be written is left in `ready`.
 struct SampledCalls: ~Copyable {
     struct Record: BitwiseCopyable {
@@ -34,6 +37,8 @@ struct SampledCalls: ~Copyable {
         let tid: UInt32
         let eventType: Int32
         var kind: Kind
+        /// Whether the call may be shown as a slice.
+        var isSlice = true
         /// Whether an earlier window shows the entry as an instant.
         var isShown = false
         /// Whether it was told that the call is stuck.
@@ -53,9 +58,11 @@ struct SampledCalls: ~Copyable {
         var records: [Record] = []
         /// Whether nothing has come of the thread since the last of `records`, an entry.
         var endsWithEntry = false
+        /// The end of the last slice shown: none that begins or ends before it could nest with it.
+        var shownUntil = EpochNanoseconds.min
     }
 
-    /// Records of one thread that wait; beyond it the older half is given up.
+    /// Entries of one thread that wait, with rows behind them; beyond it the older half is given up.
     private static var waitingPerThreadMax: Int { Limits.openCallsPerThreadMax }
 
     private var threads: [Thread] = []
@@ -69,8 +76,10 @@ struct SampledCalls: ~Copyable {
     private var settledNanoseconds: UInt64 = 0
     /// Entries that wait.
     private(set) var openCount = 0
-    /// Entries that wait and that no window shows.
-    private(set) var unshownCount = 0
+    /// Rows that wait: entries that no window shows yet, and what stands behind entries.
+    private(set) var waitingCount = 0
+    /// Threads of which something waits.
+    private var busyCount = 0
 
     init() {}
 
@@ -92,6 +101,7 @@ struct SampledCalls: ~Copyable {
             ready.append(record)
             return
         }
+        let wasIdle = threads[thread].records.isEmpty
         while let innermost = threads[thread].records.last, innermost.kind == .open,
             isPast(innermost)
         {
@@ -100,15 +110,30 @@ struct SampledCalls: ~Copyable {
         if threads[thread].records.count >= Self.waitingPerThreadMax {
             giveUpOlderHalf(of: thread, totals)
         }
+        var record = record
+        record.isSlice = record.isSlice && record.time >= threads[thread].shownUntil
+        if record.isSlice { hideEntries(after: record.time, of: thread) }
         threads[thread].records.append(record)
         threads[thread].endsWithEntry = true
         openCount += 1
-        unshownCount += 1
+        waitingCount += 1
+        if wasIdle { busyCount += 1 }
     }
 
-    /// An exit; `record` is one by itself. The call that it ends; nil where none is proved. `judge`: whether an entry of
-    /// that time can be its own.
-    mutating func exit(_ record: Record) -> Call? {
+    /// Entries that wait and are later than one inside them are none of slices.
+    private mutating func hideEntries(after time: EpochNanoseconds, of thread: Int) {
+        for position in threads[thread].records.indices.reversed()
+        where threads[thread].records[position].kind == .open
+            && threads[thread].records[position].isSlice
+        {
+            guard threads[thread].records[position].time > time else { return }
+            threads[thread].records[position].isSlice = false
+        }
+    }
+
+    /// An exit; `record` is one by itself. The call that it ends; nil where none is proved. `isPossible`: whether a call
+    /// that began then can have ended with it; if not, both are shown by themselves.
+    mutating func exit(_ record: Record, isPossible: (EpochNanoseconds) -> Bool) -> Call? {
         note(record)
         guard let thread = find(record.tid) else {
             ready.append(record)
@@ -129,27 +154,47 @@ struct SampledCalls: ~Copyable {
         where threads[thread].records[inner].kind == .open {
             giveUp(inner, of: thread)
         }
-        return end(position, of: thread, record)
+        let entry = threads[thread].records[position]
+        var call: Call?
+        if isPossible(entry.time) {
+            call = end(position, of: thread, record)
+        } else {
+            giveUp(position, of: thread)
+            ready.append(record)
+        }
+        release(from: position, of: thread)
+        if threads[thread].records.isEmpty { busyCount -= 1 }
+        return call
     }
 
     private mutating func end(_ position: Int, of thread: Int, _ record: Record) -> Call {
-        let began = threads[thread].records[position].time
-        let nanoseconds = max(record.time &- began, 0)
-        let inside = threads[thread].records[position].nanoseconds
+        let entry = threads[thread].records[position]
+        let nanoseconds = max(record.time &- entry.time, 0)
+        let call = Call(
+            began: entry.time,
+            nanoseconds: nanoseconds,
+            selfNanoseconds: max(nanoseconds &- entry.nanoseconds, 0)
+        )
+        guard entry.isSlice, record.isSlice,
+            record.time >= max(entry.time, threads[thread].shownUntil)
+        else {
+            // What calls inside it took is part of what it took.
+            threads[thread].records[position].nanoseconds = nanoseconds
+            giveUp(position, of: thread)
+            ready.append(record)
+            return call
+        }
         threads[thread].records[position].kind = .begin
         openCount -= 1
-        if !threads[thread].records[position].isShown { unshownCount -= 1 }
+        if entry.isShown { waitingCount += 1 }
         passOn(nanoseconds, from: position, of: thread)
         var record = record
         record.kind = .end
         record.nanoseconds = nanoseconds
         threads[thread].records.append(record)
-        release(from: position, of: thread)
-        return Call(
-            began: began,
-            nanoseconds: nanoseconds,
-            selfNanoseconds: max(nanoseconds &- inside, 0)
-        )
+        threads[thread].shownUntil = record.time
+        waitingCount += 1
+        return call
     }
 
     /// What a call took counts for the entry around it that waits, or is settled where there is none.
@@ -169,7 +214,7 @@ struct SampledCalls: ~Copyable {
         passOn(record.nanoseconds, from: position, of: thread)
         openCount -= 1
         guard !record.isShown else { return }
-        unshownCount -= 1
+        waitingCount -= 1
         record.kind = .instant
         ready.append(record)
     }
@@ -194,16 +239,22 @@ struct SampledCalls: ~Copyable {
         guard position < count else { return }
         let time = threads[thread].records[position].time
         var at = position
-        while at > 0, threads[thread].records[at - 1].time == time { at -= 1 }
+        while at > 0,
+            threads[thread].records[at - 1].time == time
+                || !threads[thread].records[at - 1].isSlice
+        {
+            at -= 1
+        }
         var kept = at
         var waiting: EpochNanoseconds?
         while at < count {
             let record = threads[thread].records[at]
             at += 1
             if record.kind == .open {
-                waiting = record.time
+                if record.isSlice { waiting = record.time }
             } else if record.time != waiting {
                 ready.append(record)
+                waitingCount -= 1
                 continue
             }
             threads[thread].records[kept] = record
@@ -234,7 +285,7 @@ struct SampledCalls: ~Copyable {
             }
             threads[thread].records = kept
         }
-        unshownCount = 0
+        waitingCount = 0
     }
 
     /// The entries until `limit` since which nothing has come of their threads and that were not taken so before.
@@ -276,6 +327,10 @@ struct SampledCalls: ~Copyable {
 
     /// Nil, and counted, where the process has too many threads.
     private mutating func add(_ tid: UInt32, _ totals: UnsafeMutablePointer<SlotTotals>) -> Int? {
+        // Only where many go at once, so that the time for it is spread over as many that come.
+        if threads.count >= Limits.threadsPerProcessMax, busyCount <= threads.count / 4 * 3 {
+            forgetIdleThreads()
+        }
         guard threads.count < Limits.threadsPerProcessMax else {
             totals.pointee.openCallsEvicted += 1
             return nil
@@ -283,6 +338,13 @@ struct SampledCalls: ~Copyable {
         append(Thread(tid: tid))
         last = threads.count - 1
         return last
+    }
+
+    private mutating func forgetIdleThreads() {
+        let busy = threads.filter { !$0.records.isEmpty }
+        threads = []
+        index = IndexTable(capacity: busy.count)
+        for thread in busy { append(thread) }
     }
 
     private mutating func append(_ thread: Thread) {
@@ -296,10 +358,11 @@ struct SampledCalls: ~Copyable {
         buffer.append(integer: UInt32(counts.count))
         for count in counts.elements { buffer.append(varint: count) }
         buffer.append(varint: settledNanoseconds)
-        buffer.append(integer: UInt32(threads.count { !$0.records.isEmpty }))
-        for thread in threads where !thread.records.isEmpty {
+        buffer.append(integer: UInt32(threads.count))
+        for thread in threads {
             buffer.append(integer: thread.tid)
             buffer.append(byte: thread.endsWithEntry ? 1 : 0)
+            buffer.append(integer: thread.shownUntil)
             buffer.append(integer: UInt32(thread.records.count))
             for record in thread.records { Self.encode(record, into: &buffer) }
         }
@@ -314,7 +377,10 @@ struct SampledCalls: ~Copyable {
         buffer.append(integer: record.function)
         buffer.append(integer: record.eventType)
         buffer.append(byte: record.kind.rawValue)
-        buffer.append(byte: (record.isShown ? 1 : 0) | (record.isToldStuck ? 2 : 0))
+        buffer.append(
+            byte: (record.isShown ? 1 : 0) | (record.isToldStuck ? 2 : 0)
+                | (record.isSlice ? 4 : 0)
+        )
     }
 
     init(decoding reader: inout StateReader) throws(TraceError) {
@@ -323,14 +389,15 @@ struct SampledCalls: ~Copyable {
         for _ in 0..<(try reader.integer(UInt32.self)) {
             var thread = Thread(tid: try reader.integer(UInt32.self))
             thread.endsWithEntry = try reader.integer(UInt8.self) == 1
+            thread.shownUntil = try reader.integer(Int64.self)
             for _ in 0..<(try reader.integer(UInt32.self)) {
                 let record = try Self.record(of: thread.tid, decoding: &reader)
                 guard Int(record.function) < counts.count else { throw Self.damaged }
                 thread.records.append(record)
-                guard record.kind == .open else { continue }
-                openCount += 1
-                if !record.isShown { unshownCount += 1 }
+                if record.kind == .open { openCount += 1 }
+                if record.kind != .open || !record.isShown { waitingCount += 1 }
             }
+            if !thread.records.isEmpty { busyCount += 1 }
             append(thread)
         }
     }
@@ -360,6 +427,7 @@ struct SampledCalls: ~Copyable {
             tid: tid,
             eventType: eventType,
             kind: kind,
+            isSlice: marks & 4 != 0,
             isShown: marks & 1 != 0,
             isToldStuck: marks & 2 != 0
         )
