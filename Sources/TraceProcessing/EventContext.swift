@@ -15,29 +15,17 @@ struct EventContext {
     /// When it happened, for state and rules: the time of arrival where the stamp is far ahead of that, so that one stamp
     /// in the future does not make everything after it look late.
     private(set) var time: EpochNanoseconds
-    /// When it happened, as it says itself: for rows, and for how long a call took.
-    private(set) var stamp: EpochNanoseconds
-    /// When its batch came.
-    let arrival: EpochNanoseconds
-    /// What the fields of its batch mean; for normalisers only.
-    let semantics: Semantics
-    /// Time, process and thread as text.
+    /// Time, process and thread as text, and what else of the event would be copied from call to call for nothing.
     let texts: EventTexts
     let json: RowTarget
     let csv: RowTarget
-    /// The host's field in the table.
-    let hostField: ByteView
     /// What the process did in the open window.
     private(set) var activity: UnsafeMutablePointer<WindowActivity>
-    /// What cool-downs suppress of the process.
-    private(set) var suppressed: UnsafeMutablePointer<SuppressedFindings>
     unowned(unsafe) let ruleSet: RuleSet
     /// What holds for the process.
     private(set) var rules: UnsafePointer<Thresholds>
     /// Whether the event gave the process another name.
     private(set) var isRenamed = false
-    /// The name that agents have given the process beside its events; empty for none.
-    private(set) var givenName = EventText(ByteView.empty, isPlain: true)
     /// What the model's looks ahead at the event have found, -1 for nothing: another process's perhaps, or gone.
     private(set) var found = -1
 
@@ -63,21 +51,38 @@ struct EventContext {
         self.pid = pid
         self.tid = tid
         time = Self.time(of: stamp, arrival: arrival)
-        self.stamp = stamp
-        self.arrival = arrival
-        self.semantics = semantics
-        self.givenName = givenName
         self.texts = texts
         json = files.json(host).target
         csv = files.csv.target
-        hostField = files.hostField(host)
         self.activity = activity
-        self.suppressed = suppressed
         self.ruleSet = ruleSet
         self.rules = rules
+        texts.set(stamp)
         texts.set(pid: NumberText(UInt64(pid)))
         texts.set(tid: NumberText(UInt64(tid)))
+        texts.setBatch(arrival: arrival, semantics: semantics, hostField: files.hostField(host))
+        texts.setProcess(givenName: givenName, suppressed: suppressed)
     }
+
+    /// When it happened, as it says itself: for rows, and for how long a call took.
+    @inline(__always)
+    var stamp: EpochNanoseconds { texts.time }
+
+    /// When its batch came.
+    @inline(__always)
+    var arrival: EpochNanoseconds { texts.arrival }
+
+    /// What the fields of its batch mean; for normalisers only.
+    @inline(__always)
+    var semantics: Semantics { texts.semantics }
+
+    /// The name that agents have given the process beside its events; empty for none.
+    @inline(__always)
+    var givenName: EventText { texts.givenName }
+
+    /// What cool-downs suppress of the process.
+    @inline(__always)
+    var suppressed: UnsafeMutablePointer<SuppressedFindings> { texts.suppressed }
 
     /// Another event's turn, of the same host.
     @inline(__always)
@@ -97,12 +102,11 @@ struct EventContext {
         self.tid = tid
         texts.set(pid: pidText)
         texts.set(tid: tid == pid ? pidText : NumberText(UInt64(tid)))
+        if stamp != texts.time { texts.set(stamp) }
         time = Self.time(of: stamp, arrival: arrival)
-        self.stamp = stamp
         self.totals = totals
         self.activity = activity
-        self.givenName = givenName
-        self.suppressed = suppressed
+        texts.setProcess(givenName: givenName, suppressed: suppressed)
         self.rules = rules
         self.found = found
         isRenamed = false
@@ -125,9 +129,8 @@ struct EventContext {
     /// Another moment of the same process, and the thread, of a row that had to wait; also for other contexts of the
     /// processor, as they share `texts`.
     mutating func move(to stamp: EpochNanoseconds, thread tid: UInt32) {
-        self.stamp = stamp
-        time = Self.time(of: stamp, arrival: arrival)
         if stamp != texts.time { texts.set(stamp) }
+        time = Self.time(of: stamp, arrival: arrival)
         move(toThread: tid)
     }
 
@@ -209,7 +212,7 @@ struct EventContext {
 
     @inline(__always)
     func endRow(_ text: RowWriter) {
-        csv.endRow(text, ts: stamp, pid: pid, host: host, field: hostField) {
+        csv.endRow(text, ts: stamp, pid: pid, host: host, field: texts.hostField) {
             texts.appendNanoseconds(to: &$0)
         }
     }

@@ -167,8 +167,7 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
         arrival: EpochNanoseconds,
         semantics: Semantics = .cumulative
     ) -> EventContext {
-        texts.set(stamp)
-        return EventContext(
+        EventContext(
             files: files,
             totals: totals + Int(entry.pointee.slot),
             host: entry.pointee.host,
@@ -195,7 +194,6 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
         stamp: EpochNanoseconds,
         found: Int
     ) {
-        if stamp != texts.time { texts.set(stamp) }
         context.move(
             to: entry.pointee.pid,
             pidText: entry.pointee.pidText,
@@ -277,7 +275,6 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
 
     /// Takes processes out of the table, and their series out of what is shown.
     private func forget(_ gone: Set<ProcessTable<Model>.Entry>) {
-        for entry in gone { writeWaiting(entry) }
         let inOrder = gone.sorted { left, right in
             if left.pointee.slot != right.pointee.slot {
                 return left.pointee.slot < right.pointee.slot
@@ -287,6 +284,7 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
                 .lexicographicallyPrecedes(files.hostName(right.pointee.host).utf8)
         }
         for entry in inOrder {
+            writeWaiting(entry)
             let slot = entry.pointee.slot
             let host = files.hostName(entry.pointee.host)
             SummaryBuilder.count(
@@ -484,6 +482,9 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
     /// Rows that wait for what else comes of the process have to be written now.
     private func writeWaiting(_ entry: ProcessTable<Model>.Entry) {
         guard entry.pointee.model.hasRowsWaiting else { return }
+        // A batch may be under way.
+        let saved = texts.saved
+        defer { texts.saved = saved }
         let context = context(
             of: entry,
             tid: entry.pointee.pid,

@@ -4,12 +4,13 @@ import TraceModel
 import TraceTime
 
 /// What stands in all rows of an event, made once: its time, as people read it, and as nanoseconds since the epoch, of
-/// which microseconds and milliseconds are the beginning; its process and its thread.
+/// which microseconds and milliseconds are the beginning; its process and its thread. Beside them stands what is the same
+/// for a batch or a process.
 struct EventTexts {
-    private struct Content: BitwiseCopyable {
+    struct Content {
         /// `ReadableClock.byteCount` bytes count.
-        var readable = InlineArray<24, UInt8>(repeating: 0)
-        var digits = InlineArray<24, UInt8>(repeating: 0)
+        fileprivate var readable = InlineArray<24, UInt8>(repeating: 0)
+        fileprivate var digits = InlineArray<24, UInt8>(repeating: 0)
         /// Of these how many count; 0 where the number is to be written as it is.
         var digitCount = 0
         var time = EpochNanoseconds.min
@@ -18,24 +19,71 @@ struct EventTexts {
         var secondDigits = 0
         var pid = NumberText(UInt64(0))
         var tid = NumberText(UInt64(0))
+        var arrival: EpochNanoseconds = 0
+        var semantics = Semantics.cumulative
+        var hostField = ByteView.empty
+        var givenName = EventText(ByteView.empty, isPlain: true)
+        fileprivate var suppressed: UnsafeMutablePointer<SuppressedFindings>?
+        fileprivate let clock: UnsafeMutablePointer<ReadableClock>
+
+        fileprivate init(clock: UnsafeMutablePointer<ReadableClock>) { self.clock = clock }
     }
 
     private let content: UnsafeMutablePointer<Content>
-    private let clock: UnsafeMutablePointer<ReadableClock>
 
     /// Owned by the caller.
     static func allocate(zone: TimeZoneRules) -> EventTexts {
-        let content = UnsafeMutablePointer<Content>.allocate(capacity: 1)
-        content.initialize(to: Content())
         let clock = UnsafeMutablePointer<ReadableClock>.allocate(capacity: 1)
         clock.initialize(to: ReadableClock(zone: zone))
-        return EventTexts(content: content, clock: clock)
+        let content = UnsafeMutablePointer<Content>.allocate(capacity: 1)
+        content.initialize(to: Content(clock: clock))
+        return EventTexts(content: content)
     }
 
     func deallocate() {
+        let clock = content.pointee.clock
+        content.deinitialize(count: 1)
         content.deallocate()
         clock.deinitialize(count: 1)
         clock.deallocate()
+    }
+
+    /// All of it, for who makes another context in the middle of an event, and puts it back afterwards.
+    var saved: Content {
+        get { content.pointee }
+        nonmutating set { content.pointee = newValue }
+    }
+
+    @inline(__always)
+    var arrival: EpochNanoseconds { content.pointee.arrival }
+
+    @inline(__always)
+    var semantics: Semantics { content.pointee.semantics }
+
+    @inline(__always)
+    var hostField: ByteView { content.pointee.hostField }
+
+    @inline(__always)
+    var givenName: EventText { content.pointee.givenName }
+
+    @inline(__always)
+    var suppressed: UnsafeMutablePointer<SuppressedFindings> {
+        content.pointee.suppressed.unsafelyUnwrapped
+    }
+
+    func setBatch(arrival: EpochNanoseconds, semantics: Semantics, hostField: ByteView) {
+        content.pointee.arrival = arrival
+        content.pointee.semantics = semantics
+        content.pointee.hostField = hostField
+    }
+
+    @inline(__always)
+    func setProcess(
+        givenName: EventText,
+        suppressed: UnsafeMutablePointer<SuppressedFindings>
+    ) {
+        content.pointee.givenName = givenName
+        content.pointee.suppressed = suppressed
     }
 
     @inline(__always)
@@ -55,7 +103,7 @@ struct EventTexts {
     var time: EpochNanoseconds { content.pointee.time }
 
     func set(_ time: EpochNanoseconds) {
-        clock.pointee.write(time, to: readableBytes)
+        content.pointee.clock.pointee.write(time, to: readableBytes)
         content.pointee.time = time
         // Before the second second of 1970 there are too few digits.
         guard time >= 1_000_000_000 else {

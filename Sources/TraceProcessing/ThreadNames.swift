@@ -16,12 +16,13 @@ struct ThreadNames {
     mutating func note(
         _ context: EventContext,
         window: UInt64,
-        name: ByteView,
+        name: @autoclosure () -> ByteView,
         given: borrowing GivenNames
     ) {
         if self.window == window, last == context.tid { return }
+        let processName = name()
         given.withName(ofThread: context.tid) {
-            add(context, window: window, name: $0.isEmpty ? name : $0)
+            add(context, window: window, name: $0.isEmpty ? processName : $0)
         }
     }
 
