@@ -93,7 +93,8 @@ struct GPUModel: ProcessModel, ~Copyable {
         let kindName = EventText(context.cut(event.text))
         let kind = kinds.entry(of: kindName.view, countMax: Limits.transferKindsMax).place
         let rate = GPUNormaliser.bytesPerSecond(event.value, context.semantics)
-        if kind.pointee.record(rate, at: context.time) {
+        let megabyte = GPUNormaliser.megabyte(context.semantics)
+        if kind.pointee.record(rate, megabyte: megabyte, at: context.time) {
             kind.pointee.rules.judge(rate, kind: kind.pointee.name, context)
         }
         context.activity.pointee.transferred(

@@ -21,6 +21,12 @@ enum GPUNormaliser {
         let (bytes, overflow) = sent.multipliedReportingOverflow(by: 1 << 20)
         return overflow ? .max : bytes
     }
+
+    /// How many bytes the original's metric counts as one of its megabytes, which shows the value as sent where that is
+    /// one.
+    static func megabyte(_ semantics: Semantics) -> UInt32 {
+        semantics == .neutracer ? 1 << 20 : 1_000_000
+    }
 }
 
 /// A count that an agent keeps for as long as it runs.

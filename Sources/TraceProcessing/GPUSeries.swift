@@ -9,6 +9,8 @@ struct GPUSeries: NamedEntry, ~Copyable {
     /// Of a kernel the count as last sent; of a kind of transfer the newest rate in bytes a second. And when.
     private(set) var last: UInt64 = 0
     private var lastTime = EpochNanoseconds.min
+    /// Of a kind of transfer: bytes in one of the original's megabytes.
+    private var megabyte: UInt32 = 1_000_000
     /// Of a kind of transfer.
     var rules = TransferRules()
     private(set) var isDirty = false
@@ -38,9 +40,10 @@ struct GPUSeries: NamedEntry, ~Copyable {
 
     /// Takes in the rate of a kind of transfer; whether it is the newest one.
     @inline(__always)
-    mutating func record(_ value: UInt64, at time: EpochNanoseconds) -> Bool {
+    mutating func record(_ value: UInt64, megabyte: UInt32, at time: EpochNanoseconds) -> Bool {
         isDirty = true
         guard time >= lastTime else { return false }
+        self.megabyte = megabyte
         last = value
         lastTime = time
         return true
@@ -60,7 +63,7 @@ struct GPUSeries: NamedEntry, ~Copyable {
         isDirty = false
         series.begin(told, count: 2, name: name)
         series.add(.gpuTransferRateBytesPerSecond, Double(last))
-        series.add(.neutracerGPUMemoryTransferRateMegabytesPerSecond, Double(last) / 1_048_576)
+        series.add(.neutracerGPUMemoryTransferRateMegabytesPerSecond, Double(last) / Double(megabyte))
         told = series.end()
     }
 
@@ -68,6 +71,7 @@ struct GPUSeries: NamedEntry, ~Copyable {
         buffer.append(integer: total.value)
         buffer.append(integer: last)
         buffer.append(integer: lastTime)
+        buffer.append(integer: megabyte)
         rules.encode(into: &buffer)
         ownedName.encode(into: &buffer)
     }
@@ -76,6 +80,9 @@ struct GPUSeries: NamedEntry, ~Copyable {
         let total = CounterTotal(try reader.integer(UInt64.self))
         let last = try reader.integer(UInt64.self)
         let lastTime = try reader.integer(Int64.self)
+        if reader.version > StateVersion.beforeDialects {
+            megabyte = max(try reader.integer(UInt32.self), 1)
+        }
         let rules = try TransferRules(decoding: &reader)
         ownedName = try OwnedName(decoding: &reader)
         self.rules = rules

@@ -250,9 +250,9 @@ def test_summaries_tell_the_calls_and_means_of_the_agent(busy):
     for row in (row for rows in table["top"].values() for row in rows):
         function = functions[row["pid"], row["function"]]
         assert row["calls"] == function["calls_last_sent"], row
-        # Of all pairs where all came, by stamps of whole milliseconds; else the agent's own.
-        exactness = 1e-6 if busy.emulation.dialect == "neutracer" else 1e-3
-        assert row["mean_ms"] == pytest.approx(function["mean_microseconds_last_sent"] / 1000, rel=exactness), row
+        # Of all pairs where all came, by stamps cut to whole milliseconds; else the agent's own.
+        rounding = 0 if busy.emulation.dialect == "neutracer" else 0.1
+        assert row["mean_ms"] == pytest.approx(function["mean_microseconds_last_sent"] / 1000, abs=rounding), row
 
 
 def test_both_directions_of_a_connection_are_one(busy):

@@ -46,7 +46,7 @@ def test_a_disk_that_fills_up_refuses_batches_until_there_is_room(small_disk, pr
         cluster.quiet_status(traffic.events)
 
         fill(small_disk / "ballast", left=8 << 20)
-        batch = contract.messages.TraceBatch(host="late")
+        batch = contract.messages.TraceBatch(host="late", semantics=contract.messages.CUMULATIVE)
         batch.cpu_trace_data.add(pid=1)
         with pytest.raises(grpc.RpcError) as answer:
             stub.SendTraceBatch(batch, timeout=30)

@@ -232,7 +232,7 @@ def crowded(shared_cluster, traffic, contract):
     before = shared_cluster.status()["received_events"]
     stub = contract.services.TracerServiceStub(shared_cluster.channel())
     for start in range(0, FUNCTIONS, 5_050):
-        batch = contract.messages.TraceBatch()
+        batch = contract.messages.TraceBatch(semantics=contract.messages.CUMULATIVE)
         for number in range(start, start + 5_050):
             batch.trace_data.add(
                 timestamp=f"1760000100.{number:06d}", event_type=0, cookie=1_000_000 + number,

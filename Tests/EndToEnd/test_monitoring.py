@@ -43,7 +43,7 @@ def metric_names(expression):
 
 def anomalous(messages, clock_us=1_760_500_000_000_000):
     """A batch in which each of a few rules finds something, and an exit lacks its entry."""
-    batch = messages.TraceBatch(host="elsewhere")
+    batch = messages.TraceBatch(host="elsewhere", semantics=messages.CUMULATIVE)
 
     def stamp(offset_ms):
         at = clock_us + offset_ms * 1000
@@ -71,7 +71,7 @@ def monitored(shared_cluster, contract, tmp_path_factory):
         assert stub.SendTraceBatch(traffic.batch(client_id="agent", sequence=number), timeout=30).success
     assert stub.SendTraceBatch(anomalous(contract.messages), timeout=30).success
     with pytest.raises(grpc.RpcError):
-        stub.SendTraceBatch(contract.messages.TraceBatch(client_id="sequence is missing"), timeout=30)
+        stub.SendTraceBatch(contract.messages.TraceBatch(client_id="sequence is missing", semantics=contract.messages.CUMULATIVE), timeout=30)
     shared_cluster.run("finalize")
 
     directory = tmp_path_factory.mktemp("prometheus")

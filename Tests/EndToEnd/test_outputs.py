@@ -118,7 +118,7 @@ def test_hosts_get_files_of_their_own(cluster, contract):
 
 @pytest.mark.parametrize("cluster", [["--time-zone", "America/New_York"]], indirect=True)
 def test_timestamps_are_read_in_the_configured_zone(cluster, contract):
-    batch = contract.messages.TraceBatch()
+    batch = contract.messages.TraceBatch(semantics=contract.messages.CUMULATIVE)
     batch.cpu_trace_data.add(timestamp="2026-01-15 12:00:00.250", pid=7, comm="winter")
     batch.cpu_trace_data.add(timestamp="2026-07-15 12:00:00.500125", pid=7, comm="winter")
     contract.services.TracerServiceStub(cluster.channel()).SendTraceBatch(batch, timeout=30)
@@ -138,7 +138,7 @@ def test_a_window_too_large_for_viewers_becomes_several_files(cluster, contract)
     stamps = [1_760_000_000_000_000 + 1000 * number for number in range(4_800)]
     stub = contract.services.TracerServiceStub(cluster.channel())
     for start in range(0, len(stamps), 800):
-        batch = contract.messages.TraceBatch()
+        batch = contract.messages.TraceBatch(semantics=contract.messages.CUMULATIVE)
         for number in range(start, start + 800):
             # The first call goes on to the end, around all others.
             is_outer = number in (0, len(stamps) - 1)

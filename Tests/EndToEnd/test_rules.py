@@ -15,7 +15,7 @@ START_S = 1_760_000_000
 
 def io_batch(contract, pid, latency_ms):
     """One operation of a process of its own, so that no cool-down of another one holds."""
-    batch = contract.messages.TraceBatch()
+    batch = contract.messages.TraceBatch(semantics=contract.messages.CUMULATIVE)
     batch.io_trace_data.add(
         timestamp=f"{START_S + pid}.5", pid=pid, comm="crunch", operation="READ", device="sda", latency_ms=latency_ms
     )
@@ -83,7 +83,7 @@ def test_reload_needs_a_cluster(tmp_path, programs):
 @pytest.mark.parametrize("cluster", [["--csv-formula-guard"]], indirect=True)
 def test_guarded_tables_hold_no_formula(cluster, contract):
     name = '=HYPERLINK("http://192.0.2.1","x")'
-    batch = contract.messages.TraceBatch()
+    batch = contract.messages.TraceBatch(semantics=contract.messages.CUMULATIVE)
     for event_type in (0, 1):
         batch.trace_data.add(
             timestamp=f"{START_S}.{event_type}", event_type=event_type, cookie=-5, function_name=name, pid=7, tgid=7

@@ -95,7 +95,7 @@ def test_windows_and_hosts_are_read_back_as_one(cluster, contract):
     start = 1_760_000_000
 
     def send(host, *events):
-        batch = contract.messages.TraceBatch(host=host)
+        batch = contract.messages.TraceBatch(host=host, semantics=contract.messages.CUMULATIVE)
         for second, event_type, cookie in events:
             batch.trace_data.add(
                 timestamp=f"{start + second}.5", event_type=event_type, cookie=cookie, function_name="f", pid=7, tgid=7
@@ -132,7 +132,7 @@ def test_windows_and_hosts_are_read_back_as_one(cluster, contract):
 def test_a_span_is_cut_out_of_what_was_recorded(cluster, contract):
     """Its ends are in the cluster's zone; calls that go on beyond it are clipped."""
     def send(*events):
-        batch = contract.messages.TraceBatch(host="one")
+        batch = contract.messages.TraceBatch(host="one", semantics=contract.messages.CUMULATIVE)
         for second, event_type, cookie in events:
             batch.trace_data.add(
                 timestamp=f"2026-01-15 12:00:{second:02}.250", event_type=event_type, cookie=cookie,
@@ -186,7 +186,7 @@ def test_anomalies_are_shown(cluster, contract):
         return cluster.tracectl("anomalies", "--data", str(cluster.data), *arguments, check=check)
 
     def send(host, second, pid):
-        batch = contract.messages.TraceBatch(host=host)
+        batch = contract.messages.TraceBatch(host=host, semantics=contract.messages.CUMULATIVE)
         for offset, event_type in ((0, 0), (30, 1)):
             batch.trace_data.add(
                 timestamp=f"2026-01-15 12:{second:02}:{offset:02}.250", event_type=event_type, cookie=1,

@@ -25,7 +25,7 @@ class Traffic:
 
     def batch(self, rounds=10, resources=RESOURCES, **fields):
         """One batch: `rounds` times a step of each resource (four function events, four of gpu, one of the others)."""
-        batch = self.messages.TraceBatch(**fields)
+        batch = self.messages.TraceBatch(**{"semantics": self.messages.CUMULATIVE, **fields})
         for _ in range(rounds):
             process = next(self.processes)
             for resource in resources:
