@@ -5,7 +5,8 @@ enum NameHash {
     /// Eight bytes a step, mixed by a wide multiplication.
     @inline(__always)
     static func of(_ name: ByteView) -> UInt64 {
-        guard let start = name.start else { return 0x9E37_79B9_7F4A_7C15 }
+        // Wherever no bytes are, they are the same: a name that is loaded again has an address.
+        guard let start = name.start, name.count > 0 else { return 0x9E37_79B9_7F4A_7C15 }
         var hash = UInt64(truncatingIfNeeded: name.count) &* 0x9E37_79B9_7F4A_7C15
         var at = 0
         while name.count &- at >= 8 {
