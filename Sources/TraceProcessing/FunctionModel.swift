@@ -80,6 +80,7 @@ struct FunctionModel: ProcessModel, ~Copyable {
                 began: context.stamp
             ),
             tid: context.tid,
+            clock: context.time,
             context.totals
         )
         // What is neither entry nor exit is kept as an entry, with its type for the reader to see.
@@ -102,7 +103,8 @@ struct FunctionModel: ProcessModel, ~Copyable {
             cookie: event.pointee.cookie,
             function: UInt32(function),
             tid: context.tid,
-            at: context.stamp
+            at: context.stamp,
+            clock: context.time
         ) {
             context.closeSlice(name: functions.text(of: Int($0.function)), cookie: $0.cookie)
         }

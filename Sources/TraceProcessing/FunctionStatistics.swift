@@ -54,7 +54,7 @@ struct FunctionStatistics: ~Copyable {
     mutating func count(_ callCount: UInt64, averageMicroseconds: UInt64) -> UInt64 {
         isSampled = true
         let calls = RunningCount.growth(from: self.callCount, to: callCount)
-        entries &+= calls
+        entries = CounterTotal.sum(entries, calls)
         let next = RunningCount.next(after: self.callCount, callCount)
         if next == callCount { self.averageMicroseconds = averageMicroseconds }
         self.callCount = next

@@ -68,10 +68,12 @@ struct OpenCalls: ~Copyable {
     }
 
     /// A call begins; whether it is to be shown as a slice. Beyond `Limits.openCallsPerThreadMax` the
-    /// outermost one is given up and counted.
+    /// outermost one is given up and counted. `clock`: what the process's clock showed, which no time stamp far ahead
+    /// moves.
     mutating func push(
         _ call: Call,
         tid: UInt32,
+        clock: EpochNanoseconds,
         _ totals: UnsafeMutablePointer<SlotTotals>
     ) -> Bool {
         guard let thread = find(tid) ?? add(tid, totals) else { return false }
@@ -84,7 +86,7 @@ struct OpenCalls: ~Copyable {
         }
         threads[thread].calls.append(call)
         threads[thread].endsWithEntry = true
-        threads[thread].lastTime = call.began
+        threads[thread].lastTime = clock
         untoldSince = min(untoldSince, call.began)
         openCount += 1
         return !call.isInstant
@@ -92,18 +94,19 @@ struct OpenCalls: ~Copyable {
 
     /// A call ends at `time`: it, nil where no open call matches. The innermost match is taken, so that recursion unwinds
     /// in order. Calls inside it whose exits never came are over too: `giveUp` gets those that are slices, the innermost
-    /// first.
+    /// first. `clock` as in `push`.
     @inline(__always)
     mutating func pop(
         cookie: Int64,
         function: UInt32,
         tid: UInt32,
         at time: EpochNanoseconds,
+        clock: EpochNanoseconds,
         giveUp: (Call) -> Void
     ) -> Ended? {
         guard let thread = find(tid) else { return nil }
         threads[thread].endsWithEntry = false
-        threads[thread].lastTime = time
+        threads[thread].lastTime = clock
         guard
             let position = threads[thread].calls.lastIndex(where: {
                 $0.cookie == cookie && $0.function == function
