@@ -329,7 +329,8 @@ let package = Package(
         .testTarget(
             name: "TraceProcessingTests",
             dependencies: [
-                "AnomalyRules", "SystemIO", "TraceFiles", "TraceMetrics", "TraceModel",
+                "AgentEmulator", "AnomalyRules", "SystemIO", "TraceFiles", "TraceMetrics",
+                "TraceModel",
                 "TraceProcessing", "TraceSummaries", "TraceTime", "TraceWire",
             ],
             exclude: ["Golden", "Stored"],
