@@ -6,6 +6,7 @@ struct ContractBatch {
     var events: [ContractEvent]
     var arrival: EpochNanoseconds
     var lsn: LSN
+    var semantics = Semantics.cumulative
 
     var bytes: [UInt8] { events.flatMap(\.bytes) }
 

@@ -71,7 +71,7 @@ final class ContractWorker {
                     hostHash: ContractEvent.hash(batch.host),
                     arrival: batch.arrival,
                     lsn: batch.lsn,
-                    semantics: .cumulative
+                    semantics: batch.semantics
                 ),
                 isLastBatch: false
             )

@@ -3,21 +3,21 @@ import TraceFiles
 import TraceModel
 import TraceProcessing
 
-/// The committed files of a script, which lie in `Golden/<resource>/` beside the tests.
+/// The committed files of a script, which lie in a directory of `Golden/` beside the tests, named as its resource.
 ///
 /// Where the output is meant to change, `UPDATE_GOLDEN=1 swift test --filter GoldenTests` writes them anew;
 /// what has changed is then to be read in the difference, as any other change.
 enum GoldenFiles {
     static let isUpdating = ProcessInfo.processInfo.environment["UPDATE_GOLDEN"] == "1"
 
-    static func directory(_ resource: Resource) -> URL {
-        URL(filePath: #filePath).deletingLastPathComponent().appending(
-            path: "Golden/\(resource.name)"
-        )
+    static func directory(_ resource: Resource) -> URL { directory(resource.name) }
+
+    static func directory(_ name: String) -> URL {
+        URL(filePath: #filePath).deletingLastPathComponent().appending(path: "Golden/\(name)")
     }
 
-    static func read(_ resource: Resource) throws -> [String: Data] {
-        let directory = directory(resource)
+    static func read(_ name: String) throws -> [String: Data] {
+        let directory = directory(name)
         var files: [String: Data] = [:]
         for name in try FileManager.default.contentsOfDirectory(atPath: directory.path) {
             files[name] = try Data(contentsOf: directory.appending(path: name))
@@ -25,8 +25,8 @@ enum GoldenFiles {
         return files
     }
 
-    static func write(_ files: [String: Data], _ resource: Resource) throws {
-        let directory = directory(resource)
+    static func write(_ files: [String: Data], _ name: String) throws {
+        let directory = directory(name)
         try? FileManager.default.removeItem(at: directory)
         try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
         for (name, data) in files { try data.write(to: directory.appending(path: name)) }

@@ -14,8 +14,8 @@ struct GoldenTests {
         where resource != .gpu || ending != ".jsonl" {
             #expect(actual.keys.contains { $0.hasSuffix(ending) }, "no \(ending)")
         }
-        if GoldenFiles.isUpdating { try GoldenFiles.write(actual, resource) }
-        let expected = try GoldenFiles.read(resource)
+        if GoldenFiles.isUpdating { try GoldenFiles.write(actual, resource.name) }
+        let expected = try GoldenFiles.read(resource.name)
         let differences = GoldenFiles.differences(expected: expected, actual: actual)
         #expect(
             differences.isEmpty,
@@ -28,7 +28,7 @@ struct GoldenTests {
         arguments: Resource.allCases
     )
     func viewersTakeTheTraces(_ resource: Resource) throws {
-        let traces = try GoldenFiles.read(resource).keys.filter {
+        let traces = try GoldenFiles.read(resource.name).keys.filter {
             $0.hasPrefix("\(resource.name)_trace_") && $0.hasSuffix(".json")
         }
         #expect(traces.count == 4, "two windows of two hosts")
