@@ -63,7 +63,8 @@ struct GPUSeries: NamedEntry, ~Copyable {
         isDirty = false
         series.begin(told, count: 2, name: name)
         series.add(.gpuTransferRateBytesPerSecond, Double(last))
-        series.add(.neutracerGPUMemoryTransferRateMegabytesPerSecond, Double(last) / Double(megabyte))
+        let megabytes = Double(last) / Double(megabyte)
+        series.add(.neutracerGPUMemoryTransferRateMegabytesPerSecond, megabytes)
         told = series.end()
     }
 
