@@ -529,7 +529,7 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
         own.pointee.collect(&series, of: resource)
         slotsTold[Int(slot)] = series.end()
         for entry in isFull ? table.entries(of: slot) : dirty[Int(slot)]
-        where !entry.pointee.isExpired {
+        where !entry.pointee.isExpired && entry.pointee.hasEvents {
             collect(entry, isFull: isFull, into: &series)
         }
         for entry in dirty[Int(slot)] { entry.pointee.isDirty = false }

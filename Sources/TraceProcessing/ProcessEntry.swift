@@ -72,6 +72,9 @@ struct ProcessEntry<Model: ProcessModel & ~Copyable>: ~Copyable {
     /// Whether time that passes without events can lead to findings, or to records of suppressed ones.
     var needsTicks: Bool { model.needsTicks || !suppressed.pointee.isEmpty }
 
+    /// Whether anything but a name has come of it: without, there is nothing to show.
+    var hasEvents: Bool { lastTime != .min }
+
     /// By numbers: comparing hosts would be a call into their module.
     @inline(__always)
     func isProcess(_ host: HostID, _ pid: UInt32) -> Bool {

@@ -88,6 +88,21 @@ struct GivenNamesTests {
         #expect(output.rows.map { $0["Process"] } == ["early"])
     }
 
+    /// An agent may name every process of its machine.
+    @Test func aNameAloneShowsNothing() throws {
+        let bench = try ProcessorBench(.function)
+        try bench.send { batch in
+            batch.append(Self.name("idle"))
+            var event = BatchEncoder.Function()
+            (event.functionName, event.tgid, event.pid) = ("f", 8, 8)
+            event.timestamp = ProcessorBench.timestamp(1)
+            batch.append(event)
+        }
+        let samples = bench.samples()
+        #expect(samples.value(.activeFunctions, "pid-8") == 1)
+        #expect(samples.value(.activeFunctions, "idle") == nil)
+    }
+
     @Test func whatEventsSayOfThemselvesGoesFirst() throws {
         let bench = try ProcessorBench(.cpu)
         try bench.send {
