@@ -47,12 +47,17 @@ struct EventRow {
     }
 
     private static func call(_ parser: inout RowParser) -> Call? {
-        let isBegin = parser.skip(",\"ph\":\"B\",\"cat\":\"")
-        guard isBegin || parser.skip(",\"ph\":\"E\",\"cat\":\"") else { return nil }
-        let isContinued = parser.skip("continued")
-        guard isContinued || parser.skip("function"), parser.skip("\",\"name\":"),
-            let name = parser.text()
-        else { return nil }
+        let isBegin = parser.skip(",\"ph\":\"B\"")
+        guard isBegin || parser.skip(",\"ph\":\"E\"") else { return nil }
+        var isContinued = false
+        // The end of a call whose exit did not come has no category.
+        if parser.skip(",\"cat\":\"") {
+            isContinued = parser.skip("continued")
+            guard isContinued || parser.skip("function"), parser.skip("\"") else { return nil }
+        } else if isBegin {
+            return nil
+        }
+        guard parser.skip(",\"name\":"), let name = parser.text() else { return nil }
         if parser.skip(",\"readable_time\":"), parser.text() == nil { return nil }
         guard parser.skip(",\"args\":{") else { return nil }
         if parser.skip("\"duration\":") {

@@ -8,6 +8,9 @@ import TraceModel
 /// entered again since (exits carry the count of calls so far), as there are too many, or as the window ends. A row that
 /// belongs behind one that waits, at the same time of the same thread, waits with it, so that viewers nest them right.
 ///
+/// One kind of pair can't be told apart: a function that calls itself and whose inner exit did not come leaves with the
+/// count of the inner call, so the pair is taken for that one, with the outer one's end.
+///
 /// Times of a thread may go back, as a batch comes late or a clock is set. Calls are proved all the same; one that would
 /// cross another one in the trace is shown as instants.
 ///

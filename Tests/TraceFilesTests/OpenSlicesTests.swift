@@ -49,4 +49,17 @@ struct OpenSlicesTests {
         }
         #expect(open(slices).isEmpty)
     }
+
+    /// The end that closes a call whose exit did not come has no category, and ends it for readers, too.
+    @Test func anEndWithoutCategoryIsOne() throws {
+        let row = #"{"ts":1,"pid":1,"tid":2,"ph":"E","name":"lost","args":{"cookie":3}}"#
+        try Array(row.utf8).withUnsafeBytes { row in
+            let event = try #require(EventRow(row))
+            let call = try #require(event.call)
+            #expect(call.phase == .end && call.cookie == 3 && !call.isContinued && event.tid == 2)
+            #expect(String(decoding: call.name, as: UTF8.self) == "\"lost\"")
+        }
+        let begin = #"{"ts":1,"pid":1,"tid":2,"ph":"B","name":"lost","args":{"cookie":3}}"#
+        Array(begin.utf8).withUnsafeBytes { #expect(EventRow($0)?.call == nil) }
+    }
 }
