@@ -430,6 +430,19 @@ struct NormaliserTests {
         }
     }
 
+    /// How long a thread has had a call open goes by the clock, not by what a stamp far ahead says.
+    @Test func aStampFarAheadAddsNoOpenTime() {
+        var calls = OpenCalls()
+        var totals = SlotTotals()
+        let call = OpenCalls.Call(cookie: 1, function: 0, began: 10)
+        let isSlice = calls.push(call, tid: 7, clock: 10, &totals)
+        let none = calls.pop(cookie: 2, function: 0, tid: 7, at: 4_000_000, clock: 20) { _ in }
+        #expect(isSlice && none == nil)
+        let openUntilNow = calls.takeOpenTime()
+        let ended = calls.pop(cookie: 1, function: 0, tid: 7, at: 40, clock: 40) { _ in }
+        #expect(openUntilNow == 10 && ended?.openNanoseconds == 20)
+    }
+
     // MARK: State of 0.1.0
 
     @Test func countersOfTheVersionBeforeComeBack() throws {
