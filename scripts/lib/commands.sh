@@ -414,7 +414,8 @@ command_restart() {
         services_exist "$1" || misuse "no process \"$1\"; there are: $(services_supervised | xargs)"
         names=("$1")
     else
-        mapfile -t names < <(services_workers && echo aggregator && echo router)
+        # The aggregator first: it reads what workers of the version before announce, and not the other way round.
+        mapfile -t names < <(echo aggregator && services_workers && echo router)
     fi
     for name in "${names[@]}"; do
         step "Restarting $name"
