@@ -218,17 +218,17 @@ def test_anomalies_are_shown(cluster, contract):
 
 def test_batches_from_files_are_sent(cluster, contract, tmp_path):
     traffic = Traffic(contract.messages)
+    untold = {"semantics": contract.messages.UNSPECIFIED}
     files = []
     for number in range(3):
         files.append(tmp_path / f"{number}.pb")
-        files[-1].write_bytes(traffic.batch().SerializeToString())
+        files[-1].write_bytes(traffic.batch(**untold).SerializeToString())
     cluster.tracectl("send", "--server", cluster.grpc, *map(str, files))
     cluster.run("finalize")
     assert cluster.quiet_status(traffic.events)["written_events"] == traffic.events
 
-    files[0].write_bytes(traffic.batch().SerializeToString())
-    told = traffic.batch()
-    told.semantics = contract.messages.Semantics.CUMULATIVE
+    files[0].write_bytes(traffic.batch(**untold).SerializeToString())
+    told = traffic.batch()  # as cumulative
     files[1].write_bytes(told.SerializeToString())
     cluster.tracectl("send", "--server", cluster.grpc, "--semantics", "neutracer", *map(str, files[:2]))
     cluster.quiet_status(traffic.events)
