@@ -16,8 +16,8 @@ package struct StateReader {
     let source: UnsafeRawBufferPointer
     @usableFromInline
     var at = 0
-    /// The version of the state that is read: decoders of what has changed since look at it. Whoever knows better
-    /// than that it is this program's own says so first.
+    /// The version of the state being read. Decoders branch on it where a field was added or changed. Whoever opens a
+    /// checkpoint or a hand-over file of an earlier version sets it before decoding slots.
     package var version = StateVersion.current
 
     package init(_ source: UnsafeRawBufferPointer) { unsafe self.source = source }

@@ -1,7 +1,7 @@
 import SystemIO
 import TraceModel
 
-/// CPUs by number; those from `numberMax` on are not told apart.
+/// A set of CPU numbers. Numbers from `numberMax` on share one bit.
 struct CPUSet: BitwiseCopyable {
     private var words: InlineArray<16, UInt64> = InlineArray(repeating: 0)
     private(set) var count = 0

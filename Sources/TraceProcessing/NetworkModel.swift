@@ -23,7 +23,7 @@ struct NetworkModel: ProcessModel, ~Copyable {
     private(set) var protocols = NetworkProtocols()
     private var normaliser = NetworkNormaliser()
     private var rates = NetworkRates()
-    /// As last told; where the agent doesn't know, those that are known here.
+    /// The agent's last value in CUMULATIVE; in NEUTRACER the size of `connections`, as the agent's count never falls.
     private var activeConnections: UInt32 = 0
     private var rules = NetworkRules()
 

@@ -25,8 +25,8 @@ struct OpenCalls: ~Copyable {
         let nanoseconds: Int64
         /// Less what calls inside it took.
         let selfNanoseconds: Int64
-        /// How long the thread had a call open that is over now, as far as `takeOpenTime` has not told of it: nothing
-        /// where it was in another call.
+        /// Nanoseconds for which the thread had this outermost call open, without the part that `takeOpenTime` has already
+        /// returned. 0 for a call inside another one.
         let openNanoseconds: Int64
     }
 
@@ -37,7 +37,7 @@ struct OpenCalls: ~Copyable {
         var endsWithEntry = false
         /// The time of the thread's last event.
         var lastTime = EpochNanoseconds.min
-        /// Up to here it has been told how long the thread had a call open.
+        /// `takeOpenTime` has returned the open time of the thread up to here.
         var toldUntil = EpochNanoseconds.min
         /// Calls given up in this window that are open slices in its trace.
         var abandoned = 0
