@@ -58,6 +58,13 @@ package struct RawArray<Element: BitwiseCopyable>: ~Copyable {
     @inlinable
     package mutating func removeAll() { count = 0 }
 
+    /// Drops the last elements.
+    @inlinable
+    package mutating func removeLast(_ dropped: Int = 1) {
+        assert(dropped >= 0 && dropped <= count)
+        count &-= dropped
+    }
+
     /// Drops the first `prefix` elements and moves the rest down. O(rest).
     package mutating func removeFirst(_ prefix: Int) {
         precondition(prefix >= 0 && prefix <= count)

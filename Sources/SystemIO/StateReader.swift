@@ -4,7 +4,8 @@ public import TraceModel
 package enum StateVersion {
     /// Of 0.1.0: before dialects, names, self time and suppressed findings.
     package static let beforeDialects: UInt32 = 6
-    package static let current: UInt32 = 7
+    /// 7 was never released, and is not read.
+    package static let current: UInt32 = 8
 }
 
 /// Reads back what `RawBuffer` wrote: little-endian integers and byte runs, every length checked.

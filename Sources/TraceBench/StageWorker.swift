@@ -51,6 +51,21 @@ final class StageWorker {
         return try processor.processTraces(view, isLastBatch: false)
     }
 
+    /// What the state takes, as budgets are charged.
+    var stateBytes: Int { processor.stateBytes }
+
+    /// Encodes the state as a checkpoint does; how many bytes it takes.
+    func encodedStateBytes() -> Int {
+        var bytes = 0
+        var buffer = RawBuffer()
+        for slot in 0..<Slot.count {
+            buffer.removeAll()
+            processor.saveState(slot: UInt8(slot), into: &buffer)
+            bytes += buffer.count
+        }
+        return bytes
+    }
+
     /// Ends the open window, the first of which is 0; what it was about is forgotten.
     func closeWindow(_ window: UInt64) throws -> [ClosedFile] {
         let closed = try processor.finalize(stem: "bench\(window)", nextWindow: window + 1)

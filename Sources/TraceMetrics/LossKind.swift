@@ -18,6 +18,8 @@ package enum LossKind: String, CaseIterable, Sendable {
     case openCallEvicted = "open_call_evicted"
     case allocationEvicted = "allocation_evicted"
     case connectionEvicted = "connection_evicted"
+    /// Of all kinds, as a worker's slots took too much together.
+    case stateOverflow = "state_overflow"
     case hostOverflow = "host_overflow"
 
     // MARK: Metrics
@@ -57,8 +59,8 @@ package enum LossKind: String, CaseIterable, Sendable {
             .notice
         case .nameCut, .invalidUTF8Replaced, .timestampInvalid, .stackFramesCut, .anomaliesCut,
             .recordDeadLettered, .processEvicted, .functionEvicted, .threadEvicted,
-            .openCallEvicted, .allocationEvicted, .connectionEvicted, .hostOverflow,
-            .sampleRefused:
+            .openCallEvicted, .allocationEvicted, .connectionEvicted, .stateOverflow,
+            .hostOverflow, .sampleRefused:
             .loss
         case .fabricMessageRefused, .workerRestart, .workerHung, .logDamaged, .checkpointDamaged,
             .diskFull, .segmentDamaged, .mergeFailed, .aggregatorStateDamaged,

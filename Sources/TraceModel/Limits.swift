@@ -134,23 +134,25 @@ package enum Limits {
     // MARK: State
     /// Share bytes that a worker applies between two checkpoints: what a restart replays at most.
     package static let checkpointBytes = 64 << 20
-    package static let processesPerSlotMax = 8_192
-    @inlinable
-    package static var functionsPerProcessMax: Int { 65_536 }
+    /// What the state of all slots of a worker takes, unless `state_limit` says otherwise.
+    package static let stateBytesMax = 512 << 20
+    /// The least `state_limit`.
+    package static let stateBytesMin = 64 << 20
+    /// The state of one slot takes one part in so many of that at most.
+    package static let stateSlotDivisor = 8
+    /// Names of the threads of one process that agents give beside events.
+    package static let threadNamesBytesPerProcessMax = 1 << 20
     @inlinable
     package static var openCallsPerThreadMax: Int { 512 }
     /// How far a time stamp may be ahead of its arrival: zones set wrong, and recordings made ahead. Beyond that it says
     /// nothing about when something happened.
     @inlinable
     package static var stampAheadNanosecondsMax: Int64 { 86_400_000_000_000 }
-    @inlinable
-    package static var threadsPerProcessMax: Int { 65_536 }
-    /// Allocations of one process that wait for their release.
-    package static let allocationsPerProcessMax = 65_536
-    /// Of all processes of a slot together: per slot, so that it doesn't matter which worker has it.
-    package static let allocationsPerSlotMax = 2 * allocationsPerProcessMax
-    package static let connectionsPerProcessMax = 16_384
-    package static let connectionsPerSlotMax = 2 * connectionsPerProcessMax
+    /// Threads of one process that are named in one window's trace; viewers show further ones by their numbers.
+    package static let namedThreadsPerProcessMax = 8_192
+    /// Connections of one process that a window's summary holds beside those that are known: of processes that began
+    /// anew in the window.
+    package static let connectionItemsPerProcessMax = 4_096
     package static let listeningPortsPerProcessMax = 4_096
     package static let protocolsPerProcessMax = 16
     /// Of a network address what is kept in the state: the longest textual form of IPv6 has 45, a zone follows.
@@ -160,7 +162,6 @@ package enum Limits {
     /// Names that one process id has had, as its program or its threads change.
     package static let namesPerProcessMax = 16
     package static let devicesPerProcessMax = 64
-    package static let kernelsPerProcessMax = 4_096
     /// Kinds of transfer between host and GPU: there are four.
     package static let transferKindsMax = 16
 
@@ -191,6 +192,8 @@ package enum Limits {
     package static let summaryRowsMax = 100
     /// Rows of one table that add up others over processes; beyond it some names are let go.
     package static let summaryOverallBytesMax = 3 << 20
+    /// The same of what one slot's processes did that have given way.
+    package static let summaryEvictedBytesMax = 128 << 10
     /// Rows that a top list shows.
     package static let summaryTopRows = 20
 
@@ -322,11 +325,13 @@ package enum Limits {
         precondition(nameBytesMax <= stringFieldBytesMax)
         precondition(addressBytesMax + 16 <= nameBytesMax)
         precondition(protocolsPerProcessMax <= UInt8.max)
-        precondition(allocationsPerProcessMax < allocationsPerSlotMax)
-        precondition(connectionsPerProcessMax < connectionsPerSlotMax)
+        precondition(stateBytesMin <= stateBytesMax)
         precondition(
-            // One of each process at least stays when all forget the half of what they remember.
-            2 * processesPerSlotMax <= min(allocationsPerSlotMax, connectionsPerSlotMax)
+            // What one process may hold that gives way only with the process itself: then other entries always can.
+            namedThreadsPerProcessMax * 160 + threadNamesBytesPerProcessMax
+                + connectionItemsPerProcessMax * 600 + (listeningPortsPerProcessMax + 4_096) * 128
+                < stateBytesMin / stateSlotDivisor,
+            "a process at all its bounds fits into a slot"
         )
         precondition(8 * runFlushBytes <= runBufferBytesMax)
         precondition(stringFieldBytesMax * 6 < segmentRecordBytesMax, "escaped in full")

@@ -27,6 +27,28 @@ struct ActivityItems: ~Copyable {
         count += 1
     }
 
+    /// Takes out those that are marked as gone; the others keep their order. O(all).
+    mutating func removeGone() {
+        guard let base else { return }
+        var kept = 0
+        for position in 0..<count {
+            let item = base + position
+            guard !item.pointee.isGone else {
+                item.deinitialize(count: 1)
+                continue
+            }
+            if kept != position { (base + kept).moveInitialize(from: item, count: 1) }
+            kept += 1
+        }
+        count = kept
+        guard kept * 4 <= capacity else { return }
+        let smaller = UnsafeMutablePointer<WindowActivity.Item>.allocate(capacity: max(2, kept))
+        smaller.moveInitialize(from: base, count: kept)
+        base.deallocate()
+        self.base = smaller
+        capacity = max(2, kept)
+    }
+
     private mutating func grow() {
         let larger = max(2, capacity * 2)
         let moved = UnsafeMutablePointer<WindowActivity.Item>.allocate(capacity: larger)

@@ -164,6 +164,10 @@ struct CPUModel: ProcessModel, ~Copyable {
         }
     }
 
+    /// Nothing of it gives way but the process as a whole.
+    @inline(__always)
+    var stateBytes: Int { accounts.stateBytes &+ visited.count &* CPUVisits.bytesPerCPU }
+
     borrowing func processName() -> ByteView { identity.name.view }
 
     func collect(_ series: inout SeriesWriter) {

@@ -19,6 +19,9 @@ struct CPUVisits {
     /// nothing to look up.
     private var current = Counts()
 
+    /// What a CPU that was visited takes at most.
+    static var bytesPerCPU: Int { 2 * MemoryLayout<Counts>.stride }
+
     init() {}
 
     /// Notes a sample; whether the process was on another CPU before.

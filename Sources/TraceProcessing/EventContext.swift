@@ -72,6 +72,10 @@ struct EventContext {
     @inline(__always)
     var arrival: EpochNanoseconds { texts.arrival }
 
+    /// What entries of the state are marked with that the event uses.
+    @inline(__always)
+    var used: StateSweep.Stamp { texts.used }
+
     /// What the fields of its batch mean; for normalisers only.
     @inline(__always)
     var semantics: Semantics { texts.semantics }

@@ -24,8 +24,15 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
     )
     /// Of the series of slots as a whole.
     private var slotsTold = [SeriesSet](repeating: SeriesSet(), count: Slot.count)
-    /// Processes that ticks visit.
-    @exclusivity(unchecked) private var ticking: [ProcessTable<Model>.Entry] = []
+    /// Processes that ticks visit, by slot.
+    @exclusivity(unchecked) private var ticking = [[ProcessTable<Model>.Entry]](
+        repeating: [],
+        count: Slot.count
+    )
+    /// What the state may take.
+    private let budget: StateBudget
+    /// What the state of all slots takes.
+    @exclusivity(unchecked) private(set) var stateBytes = 0
     var rules = RuleSet() {
         didSet {
             for entry in table.entries { entry.pointee.rules = thresholds(of: entry) }
@@ -39,8 +46,9 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
     /// More series than a model collects of a process as a whole.
     private static var processSeriesMax: Int { 16 }
 
-    init(files: TraceFileManager, zone: TimeZoneRules) {
+    init(files: TraceFileManager, zone: TimeZoneRules, budget: StateBudget) {
         resource = Model.Event.resource
+        self.budget = budget
         self.files = files
         parser = TimestampParser(zone: zone)
         texts = EventTexts.allocate(zone: zone)
@@ -127,12 +135,7 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
         let isFirstInWindow = entry.pointee.namedWindow != files.window
         entry.pointee.activity.pointee.note(time)
         if isFirstInWindow { entry.pointee.model.windowBegins(&context) }
-        let remembered = entry.pointee.model.rememberedCount
         entry.pointee.model.apply(event, &context)
-        context.totals.pointee.remembered += entry.pointee.model.rememberedCount - remembered
-        if context.totals.pointee.remembered > Model.rememberedPerSlotMax {
-            relieve(entry.pointee.slot)
-        }
         if context.isRenamed { takeName(entry, context) }
         if isFirstInWindow || context.isRenamed { name(entry, context) }
         entry.pointee.threads.note(
@@ -151,6 +154,7 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
         if !entry.pointee.isDirty { beginChanges(entry) }
         if entry.pointee.model.needsTicks, !entry.pointee.isTicking { beginTicking(entry) }
         if context.totals.pointee.hasSuppressed { awaitCooldowns(entry) }
+        charge(entry, at: traces.arrival)
     }
 
     /// Findings of the process may have been suppressed: ticks visit it until they are raised.
@@ -243,7 +247,6 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
         traces: TraceBatchView
     ) -> ProcessTable<Model>.Entry {
         let slot = Slot.of(hostHash: traces.hostHash, processID: pid)
-        if totals[Int(slot)].processes >= UInt32(Limits.processesPerSlotMax) { evict(slot) }
         totals[Int(slot)].processes += 1
         return table.insert(
             ProcessEntry(
@@ -262,69 +265,159 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
         )
     }
 
-    /// Makes room in a slot: the half of its processes heard of longest ago goes. Ties go by process, so
-    /// that a replay evicts the same.
-    private func evict(_ slot: UInt8) {
-        let ages = table.entries(of: slot)
-            .map { (arrival: $0.pointee.lastArrival, pid: $0.pointee.pid, entry: $0) }
-            .sorted { ($0.arrival, $0.pid) < ($1.arrival, $1.pid) }
-        let gone = Set(ages.prefix(ages.count / 2).map(\.entry))
-        forget(gone)
-        totals[Int(slot)].processesEvicted += UInt64(gone.count)
+    // MARK: Bounds
+
+    /// Charges the process's slot with what the process takes now. Where that is too much, entries give way, but never the
+    /// process itself. The last thing that is done of an event.
+    @inline(__always)
+    private func charge(_ entry: ProcessTable<Model>.Entry, at arrival: EpochNanoseconds) {
+        let bytes = entry.pointee.stateBytes
+        let growth = bytes &- entry.pointee.chargedBytes
+        guard growth != 0 else { return }
+        entry.pointee.chargedBytes = bytes
+        let slot = entry.pointee.slot
+        totals[Int(slot)].stateBytes &+= growth
+        stateBytes &+= growth
+        if totals[Int(slot)].stateBytes > budget.slotBytesMax || stateBytes > budget.bytesMax {
+            relieve(slot, sparing: entry, at: arrival)
+        }
     }
 
-    /// Takes processes out of the table, and their series out of what is shown.
-    private func forget(_ gone: Set<ProcessTable<Model>.Entry>) {
-        let inOrder = gone.sorted { left, right in
-            if left.pointee.slot != right.pointee.slot {
-                return left.pointee.slot < right.pointee.slot
-            }
-            if left.pointee.pid != right.pointee.pid { return left.pointee.pid < right.pointee.pid }
-            return files.hostName(left.pointee.host).utf8
-                .lexicographicallyPrecedes(files.hostName(right.pointee.host).utf8)
+    /// Makes room: in the slot where it takes too much, and then, where all slots together do, in the largest ones.
+    @inline(never)
+    private func relieve(
+        _ slot: UInt8,
+        sparing entry: ProcessTable<Model>.Entry,
+        at arrival: EpochNanoseconds
+    ) {
+        if totals[Int(slot)].stateBytes > budget.slotBytesMax {
+            sweep(slot, freeing: budget.slotBytesMax / 4, sparing: entry, at: arrival)
         }
-        for entry in inOrder {
+        while stateBytes > budget.bytesMax {
+            let largest = (0..<Slot.count).max { totals[$0].stateBytes < totals[$1].stateBytes }
+            guard let largest, totals[largest].stateBytes > budget.slotBytesMin else { return }
+            let before = totals[largest]
+            sweep(
+                UInt8(largest),
+                freeing: before.stateBytes / 4,
+                sparing: entry,
+                at: arrival
+            )
+            totals[largest].bookEvictions(since: before)
+            guard totals[largest].stateBytes < before.stateBytes else { return }
+        }
+    }
+
+    /// Gives up what was used least recently, so many bytes of it: of the process that takes more than half of the slot
+    /// where there is one, so that it costs no other one anything, else of all. What is used at the moment may keep much of
+    /// it from going; then all goes that can.
+    private func sweep(
+        _ slot: UInt8,
+        freeing bytes: Int,
+        sparing current: ProcessTable<Model>.Entry,
+        at arrival: EpochNanoseconds
+    ) {
+        let before = totals[Int(slot)].stateBytes
+        sweepOnce(slot, freeing: bytes, sparing: current, at: arrival)
+        guard before - totals[Int(slot)].stateBytes < bytes / 4 else { return }
+        sweepOnce(slot, freeing: .max, sparing: current, at: arrival)
+    }
+
+    private func sweepOnce(
+        _ slot: UInt8,
+        freeing bytes: Int,
+        sparing current: ProcessTable<Model>.Entry,
+        at arrival: EpochNanoseconds
+    ) {
+        // Its events' rows are being written.
+        let saved = texts.saved
+        defer { texts.saved = saved }
+        let all = table.entries(of: slot)
+        let largest = all.first {
+            $0.pointee.chargedBytes > totals[Int(slot)].stateBytes / 2
+        }
+        let entries = largest.map { [$0] } ?? all
+        var sweep = StateSweep(at: arrival)
+        for entry in entries {
+            if largest == nil, entry != current {
+                sweep.note(StateSweep.stamp(entry.pointee.lastHeard), bytes: entry.pointee.ownBytes)
+            }
+            entry.pointee.model.noteEntries(&sweep)
+        }
+        sweep.decide(freeing: bytes)
+        for entry in entries {
+            if largest == nil, entry != current,
+                sweep.takes(
+                    StateSweep.stamp(entry.pointee.lastHeard),
+                    bytes: entry.pointee.chargedBytes
+                )
+            {
+                entry.pointee.isGone = true
+            } else {
+                giveUp(entry, &sweep, arrival)
+            }
+        }
+        totals[Int(slot)].processesEvicted += forgetGone(of: slot)
+        totals[Int(slot)].isFullNeeded = true
+        totals[Int(slot)].isDirty = true
+    }
+
+    private func giveUp(
+        _ entry: ProcessTable<Model>.Entry,
+        _ sweep: inout StateSweep,
+        _ arrival: EpochNanoseconds
+    ) {
+        let owner = StateOwner(
+            totals: totals + Int(entry.pointee.slot),
+            activity: entry.pointee.activity,
+            suppressed: entry.pointee.suppressed
+        )
+        entry.pointee.model.giveUp(&sweep, owner) {
+            context(
+                of: entry,
+                tid: entry.pointee.pid,
+                stamp: entry.pointee.lastTime,
+                arrival: arrival
+            )
+        }
+        let bytes = entry.pointee.stateBytes
+        let growth = bytes - entry.pointee.chargedBytes
+        entry.pointee.chargedBytes = bytes
+        totals[Int(entry.pointee.slot)].stateBytes += growth
+        stateBytes += growth
+        if growth < 0, !entry.pointee.isDirty { beginChanges(entry) }
+    }
+
+    private var noneEvicted: WindowSummary {
+        var summary = WindowSummary(resource)
+        summary.hold(overallWithin: Limits.summaryEvictedBytesMax)
+        return summary
+    }
+
+    /// Takes the processes of a slot that are marked as gone out of the table, and their series out of what is shown; how
+    /// many they were. O(processes of the slot).
+    private func forgetGone(of slot: UInt8) -> UInt64 {
+        let gone = table.entries(of: slot).filter { $0.pointee.isGone }
+        guard !gone.isEmpty else { return 0 }
+        for entry in gone {
             writeWaiting(entry)
-            let slot = entry.pointee.slot
             let host = files.hostName(entry.pointee.host)
             SummaryBuilder.count(
                 entry,
                 host: host,
-                in: &evicted[slot, default: WindowSummary(resource)]
+                in: &evicted[slot, default: noneEvicted]
             )
-            totals[Int(slot)].remembered -= entry.pointee.model.rememberedCount
+            totals[Int(slot)].stateBytes -= entry.pointee.chargedBytes
+            stateBytes -= entry.pointee.chargedBytes
             totals[Int(slot)].processes -= 1
-            totals[Int(slot)].isFullNeeded = true
-            totals[Int(slot)].isDirty = true
         }
-        for slot in Set(inOrder.map { $0.pointee.slot }) {
-            dirty[Int(slot)].removeAll { gone.contains($0) }
-        }
-        ticking.removeAll { gone.contains($0) }
-        table.remove { gone.contains($0) }
+        totals[Int(slot)].isFullNeeded = true
+        totals[Int(slot)].isDirty = true
+        dirty[Int(slot)].removeAll { $0.pointee.isGone }
+        ticking[Int(slot)].removeAll { $0.pointee.isGone }
+        table.removeGone(of: slot)
         processesGone += gone.count
-    }
-
-    /// Makes room in a slot whose processes remember too much together: one after the other, beginning with
-    /// the one that remembers most, they forget the older half, until a quarter of the bound is free. Ties go
-    /// by process, so that a replay forgets the same.
-    @inline(never)
-    private func relieve(_ slot: UInt8) {
-        let ranked = table.entries(of: slot)
-            .map { ($0.pointee.model.rememberedCount, $0.pointee.pid, $0) }
-            .sorted { left, right in
-                if left.0 != right.0 { return left.0 > right.0 }
-                if left.1 != right.1 { return left.1 < right.1 }
-                let (host, other) = (left.2.pointee.host, right.2.pointee.host)
-                return files.hostName(host).utf8
-                    .lexicographicallyPrecedes(files.hostName(other).utf8)
-            }
-        let totals = totals + Int(slot)
-        for (count, _, entry) in ranked where count > 1 {
-            guard totals.pointee.remembered > Model.rememberedPerSlotMax / 4 * 3 else { return }
-            entry.pointee.model.forgetOlderHalf(totals, entry.pointee.activity)
-            totals.pointee.remembered -= count - entry.pointee.model.rememberedCount
-        }
+        return UInt64(gone.count)
     }
 
     private func name(_ entry: ProcessTable<Model>.Entry, _ context: EventContext) {
@@ -365,18 +458,21 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
             if name.threadID == 0 {
                 rename(entry, to: name)
             } else {
-                entry.pointee.given.name(thread: name.threadID, name.name)
-                guard entry.pointee.threads.isNamed(name.threadID, window: files.window) else {
-                    continue
-                }
-                files.nameThread(
-                    host: entry.pointee.host,
-                    pid: entry.pointee.pid,
-                    tid: name.threadID,
-                    name: name.name
-                )
+                renameThread(of: entry, to: name)
             }
+            charge(entry, at: traces.arrival)
         }
+    }
+
+    private func renameThread(of entry: ProcessTable<Model>.Entry, to name: NameEvent) {
+        entry.pointee.given.name(thread: name.threadID, name.name)
+        guard entry.pointee.threads.isNamed(name.threadID, window: files.window) else { return }
+        files.nameThread(
+            host: entry.pointee.host,
+            pid: entry.pointee.pid,
+            tid: name.threadID,
+            name: name.name
+        )
     }
 
     private func rename(_ entry: ProcessTable<Model>.Entry, to name: NameEvent) {
@@ -401,10 +497,12 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
     // MARK: Time and windows
 
     func tick(arrival: EpochNanoseconds) throws {
-        for entry in ticking { tick(entry, arrival: arrival) }
-        ticking.removeAll {
-            $0.pointee.isTicking = $0.pointee.needsTicks
-            return !$0.pointee.isTicking
+        for slot in ticking.indices where !ticking[slot].isEmpty {
+            for entry in ticking[slot] { tick(entry, arrival: arrival) }
+            ticking[slot].removeAll {
+                $0.pointee.isTicking = $0.pointee.needsTicks
+                return !$0.pointee.isTicking
+            }
         }
         forgetQuiet(arrival: arrival)
         try files.flush(.tick)
@@ -415,7 +513,6 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
     private func forgetQuiet(arrival: EpochNanoseconds) {
         let interval = Limits.quietCheckSeconds * 1_000_000_000
         let limit = arrival &- Limits.processQuietSeconds * 1_000_000_000
-        var gone: Set<ProcessTable<Model>.Entry> = []
         for slot in 0..<Slot.count
         where totals[slot].processes > 0 && totals[slot].quietCheck <= arrival &- interval {
             totals[slot].quietCheck = arrival
@@ -424,11 +521,11 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
                     expire(entry)
                 } else {
                     tick(entry, arrival: arrival, isLast: true)
-                    gone.insert(entry)
+                    entry.pointee.isGone = true
                 }
             }
+            _ = forgetGone(of: UInt8(slot))
         }
-        if !gone.isEmpty { forget(gone) }
     }
 
     private func expire(_ entry: ProcessTable<Model>.Entry) {
@@ -441,7 +538,7 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
 
     private func beginTicking(_ entry: ProcessTable<Model>.Entry) {
         entry.pointee.isTicking = true
-        ticking.append(entry)
+        ticking[Int(entry.pointee.slot)].append(entry)
     }
 
     /// What the process's clock would show now: its events' times go on from the newest one, so that what
@@ -582,6 +679,7 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
             entry.pointee.given.encode(into: &buffer)
             entry.pointee.activity.pointee.encode(into: &buffer)
             entry.pointee.suppressed.pointee.encode(into: &buffer)
+            buffer.append(integer: UInt64(entry.pointee.chargedBytes))
             entry.pointee.model.encode(into: &buffer)
         }
     }
@@ -589,7 +687,8 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
     func loadState(slot: UInt8, from reader: inout StateReader) throws {
         dropState(slot: slot)
         totals[Int(slot)] = try SlotTotals(decoding: &reader)
-        let lost = try WindowSummary(decoding: &reader)
+        var lost = try WindowSummary(decoding: &reader)
+        lost.hold(overallWithin: Limits.summaryEvictedBytesMax)
         if !lost.isEmpty { evicted[slot] = lost }
         for _ in 0..<(try reader.integer(UInt32.self)) {
             let length = Int(try reader.integer(UInt16.self))
@@ -609,6 +708,9 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
             let suppressed =
                 reader.version <= StateVersion.beforeDialects
                 ? SuppressedFindings() : try SuppressedFindings(decoding: &reader)
+            let charged =
+                reader.version <= StateVersion.beforeDialects
+                ? nil : Int(exactly: try reader.integer(UInt64.self))
             let entry = table.insert(
                 ProcessEntry(
                     host: host,
@@ -629,14 +731,18 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
             entry.pointee.threads = threads
             entry.pointee.activity.pointee = activity
             totals[Int(slot)].processes += 1
-            totals[Int(slot)].remembered += entry.pointee.model.rememberedCount
+            entry.pointee.chargedBytes = charged ?? entry.pointee.stateBytes
+            totals[Int(slot)].stateBytes += entry.pointee.chargedBytes
+            stateBytes += entry.pointee.chargedBytes
         }
     }
 
     func dropState(slot: UInt8) {
         dirty[Int(slot)].removeAll()
-        ticking.removeAll { $0.pointee.slot == slot }
-        table.remove { $0.pointee.slot == slot }
+        ticking[Int(slot)].removeAll()
+        stateBytes -= totals[Int(slot)].stateBytes
+        for entry in table.entries(of: slot) { entry.pointee.isGone = true }
+        table.removeGone(of: slot)
         evicted[slot] = nil
         totals[Int(slot)] = SlotTotals()
         slotsTold[Int(slot)] = SeriesSet()

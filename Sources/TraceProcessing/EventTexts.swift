@@ -20,6 +20,7 @@ struct EventTexts {
         var pid = NumberText(UInt64(0))
         var tid = NumberText(UInt64(0))
         var arrival: EpochNanoseconds = 0
+        var used: StateSweep.Stamp = 0
         var semantics = Semantics.cumulative
         var hostField = ByteView.empty
         var givenName = EventText(ByteView.empty, isPlain: true)
@@ -57,6 +58,10 @@ struct EventTexts {
     @inline(__always)
     var arrival: EpochNanoseconds { content.pointee.arrival }
 
+    /// What entries of the state are marked with that the batch uses.
+    @inline(__always)
+    var used: StateSweep.Stamp { content.pointee.used }
+
     @inline(__always)
     var semantics: Semantics { content.pointee.semantics }
 
@@ -73,6 +78,7 @@ struct EventTexts {
 
     func setBatch(arrival: EpochNanoseconds, semantics: Semantics, hostField: ByteView) {
         content.pointee.arrival = arrival
+        content.pointee.used = StateSweep.stamp(arrival)
         content.pointee.semantics = semantics
         content.pointee.hostField = hostField
     }

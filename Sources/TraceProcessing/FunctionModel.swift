@@ -50,7 +50,7 @@ struct FunctionModel: ProcessModel, ~Copyable {
         let (function, isPlain) = functions.position(of: name, context)
         let row = FunctionRow(event, name: EventText(name, isPlain: isPlain))
         if FunctionNormaliser.isSampled(context) {
-            context.activity.pointee.called(functions.count(function, event))
+            context.activity.pointee.called(functions.count(function, event, used: context.used))
             return applySampled(event, row, function: function, context)
         }
         if event.pointee.eventType == 1 {
@@ -58,7 +58,7 @@ struct FunctionModel: ProcessModel, ~Copyable {
         } else {
             enter(event, row, function: function, &context)
         }
-        functions.touch(function, event)
+        functions.touch(function, event, used: context.used)
     }
 
     // MARK: Every event comes
@@ -81,6 +81,7 @@ struct FunctionModel: ProcessModel, ~Copyable {
             ),
             tid: context.tid,
             clock: context.time,
+            used: context.used,
             context.totals
         )
         // What is neither entry nor exit is kept as an entry, with its type for the reader to see.
@@ -104,7 +105,8 @@ struct FunctionModel: ProcessModel, ~Copyable {
             function: UInt32(function),
             tid: context.tid,
             at: context.stamp,
-            clock: context.time
+            clock: context.time,
+            used: context.used
         ) {
             context.closeSlice(name: functions.text(of: Int($0.function)), cookie: $0.cookie)
         }
@@ -152,10 +154,10 @@ struct FunctionModel: ProcessModel, ~Copyable {
             isSlice: context.stamp == context.time
         )
         guard isExit else {
-            sampled.enter(record, context.totals)
+            sampled.enter(record, used: context.used, context.totals)
             return writeReady(context)
         }
-        let call = sampled.exit(record) { Self.isPossible(from: $0, context) }
+        let call = sampled.exit(record, used: context.used) { Self.isPossible(from: $0, context) }
         context.activity.pointee.wasOpen(nanoseconds: sampled.takeSettled())
         // Before what the rules find in the call.
         writeReady(context)
@@ -312,6 +314,41 @@ struct FunctionModel: ProcessModel, ~Copyable {
     ) {
         activity.pointee.wasOpen(nanoseconds: threads.takeOpenTime())
         functions.takeWindow(activity, visit)
+    }
+
+    // MARK: Bounds
+
+    @inline(__always)
+    var stateBytes: Int { functions.stateBytes &+ threads.stateBytes &+ sampled.stateBytes }
+
+    borrowing func noteEntries(_ sweep: inout StateSweep) {
+        threads.noteEntries(&sweep)
+        sampled.noteEntries(&sweep)
+        functions.noteEntries(&sweep)
+    }
+
+    /// Threads go with the calls open on them; functions of calls that are open stay.
+    mutating func giveUp(
+        _ sweep: inout StateSweep,
+        _ owner: StateOwner,
+        context: () -> EventContext
+    ) {
+        threads.giveUp(&sweep, owner.totals)
+        sampled.giveUp(&sweep, owner.totals)
+        if sampled.ready.count > 0 { writeReady(context()) }
+        var isOpen = RawArray<Bool>(capacity: max(functions.count, 1))
+        for _ in 0..<functions.count { isOpen.append(false) }
+        threads.visitFunctions { isOpen[Int($0)] = true }
+        sampled.visitFunctions { isOpen[Int($0)] = true }
+        guard let positions = functions.giveUp(&sweep, isOpen: isOpen, owner.totals) else {
+            return
+        }
+        threads.moveFunctions(positions)
+        sampled.moveFunctions(positions, count: functions.count)
+        owner.suppressed.pointee.moveKeys { key in
+            let position = key < UInt64(positions.count) ? positions[Int(key)] : .max
+            return position == .max ? nil : UInt64(position)
+        }
     }
 
     borrowing func processName() -> ByteView { .empty }

@@ -17,6 +17,11 @@ struct FunctionStatistics: ~Copyable {
     var isDirty = false
     /// Whether some events only come, so that the agent's mean is that of all calls.
     private(set) var isSampled = false
+    /// Whether the function may have been given up before, so that its agent's first count says nothing about how many
+    /// calls are new.
+    var mayReturn = false
+    /// When a batch last had something of it.
+    var lastUsed: StateSweep.Stamp = 0
     private var total = CounterTotal()
     var maxNanoseconds: Int64 = 0
     private var window = FunctionWindow()
@@ -33,6 +38,12 @@ struct FunctionStatistics: ~Copyable {
     /// lies behind it.
     static var eventBytes: Int { 64 }
     static var exitBytes: Int { 192 }
+
+    /// What it takes of its slot's budget, its places in tables included.
+    var stateBytes: Int {
+        FunctionStore.stride + StateCost.index + StateCost.sketch + MemoryLayout<Int>.stride
+            + StateCost.name(name.view.count)
+    }
 
     init(name: ByteView) { self.name = OwnedName(name) }
 
@@ -53,12 +64,53 @@ struct FunctionStatistics: ~Copyable {
     @inline(__always)
     mutating func count(_ callCount: UInt64, averageMicroseconds: UInt64) -> UInt64 {
         isSampled = true
-        let calls = RunningCount.growth(from: self.callCount, to: callCount)
+        let calls =
+            mayReturn ? min(callCount, 1) : RunningCount.growth(from: self.callCount, to: callCount)
+        mayReturn = false
         entries = CounterTotal.sum(entries, calls)
         let next = RunningCount.next(after: self.callCount, callCount)
         if next == callCount { self.averageMicroseconds = averageMicroseconds }
         self.callCount = next
         return calls
+    }
+
+    /// Counts from here on what another function has counted, in the open window too: that one is given up.
+    mutating func absorb(_ other: borrowing FunctionStatistics) {
+        let isEstimated = isSampled || other.isSampled
+        if isEstimated {
+            let calls = max(Double(entries) + Double(other.entries), 1)
+            let sum =
+                Double(averageMicroseconds) * Double(entries)
+                + Double(other.averageMicroseconds) * Double(other.entries)
+            averageMicroseconds = UInt64(sum / calls)
+        }
+        isSampled = isEstimated
+        Self.add(other.entries, of: other.mark.entries, to: &entries, &mark.entries)
+        Self.add(other.completed, of: other.mark.completed, to: &completed, &mark.completed)
+        Self.add(other.slow, of: other.mark.slow, to: &slow, &mark.slow)
+        Self.add(
+            other.unmatchedExits,
+            of: other.mark.unmatchedExits,
+            to: &unmatchedExits,
+            &mark.unmatchedExits
+        )
+        total.add(other.total.value)
+        maxNanoseconds = max(maxNanoseconds, other.maxNanoseconds)
+        for index in buckets.indices { buckets[index] &+= other.buckets[index] }
+        window.merge(other.window)
+        lastUsed = max(lastUsed, other.lastUsed)
+    }
+
+    /// Adds a count and what the open window has of it, which is how far it is beyond its mark.
+    private static func add(
+        _ count: UInt64,
+        of otherMark: UInt64,
+        to own: inout UInt64,
+        _ mark: inout UInt64
+    ) {
+        let inWindow = (own &- mark) &+ (count &- otherMark)
+        own = CounterTotal.sum(own, count)
+        mark = own &- inWindow
     }
 
     // MARK: The open window
@@ -174,7 +226,10 @@ struct FunctionStatistics: ~Copyable {
         for index in buckets.indices { buffer.append(varint: buckets[index]) }
         rules.encode(into: &buffer)
         name.encode(into: &buffer)
-        buffer.append(byte: (isInWindow ? 1 : 0) | (isSampled ? 2 : 0))
+        buffer.append(integer: lastUsed)
+        buffer.append(
+            byte: (isInWindow ? 1 : 0) | (isSampled ? 2 : 0) | (mayReturn ? 4 : 0)
+        )
         guard isInWindow else { return }
         buffer.append(varint: entries &- mark.entries)
         buffer.append(varint: completed &- mark.completed)
@@ -201,6 +256,9 @@ struct FunctionStatistics: ~Copyable {
             unmatchedExits: counts[3]
         )
         var window = FunctionWindow()
+        if reader.version > StateVersion.beforeDialects {
+            lastUsed = try reader.integer(UInt32.self)
+        }
         let marks = isFixed ? 0 : try reader.integer(UInt8.self)
         if marks & 1 != 0 {
             mark.entries &-= try reader.varint()
@@ -223,5 +281,6 @@ struct FunctionStatistics: ~Copyable {
         averageMicroseconds = counts[7]
         self.buckets = buckets
         isSampled = marks & 2 != 0
+        mayReturn = marks & 4 != 0
     }
 }

@@ -1,11 +1,11 @@
 import SystemIO
 
-/// Where the statistics of a process's functions lie: each at the begin of a cache line, and where it is for as long as
-/// the store lives. A few share a piece of memory, so that a process with few functions takes little.
+/// Where the statistics of a process's functions lie: each at the begin of a cache line, and where it is until others
+/// are taken out. A few share a piece of memory, so that a process with few functions takes little.
 struct FunctionStore: ~Copyable {
     private static var pieceCount: Int { 4 }
     private static var lineBytes: Int { 64 }
-    private static var stride: Int {
+    static var stride: Int {
         (MemoryLayout<FunctionStatistics>.size + lineBytes - 1) / lineBytes * lineBytes
     }
 
@@ -33,6 +33,27 @@ struct FunctionStore: ~Copyable {
     private func place(_ position: Int) -> UnsafeMutableRawPointer {
         let (piece, offset) = position.quotientAndRemainder(dividingBy: Self.pieceCount)
         return pieces[piece] + offset &* Self.stride
+    }
+
+    /// Takes out all but those for which it holds, which keep their order. O(all).
+    mutating func keep(where isKept: (Int) -> Bool) {
+        var kept = 0
+        for position in 0..<count {
+            let function = self[position]
+            guard isKept(position) else {
+                function.deinitialize(count: 1)
+                continue
+            }
+            if kept != position {
+                place(kept).initializeMemory(as: FunctionStatistics.self, to: function.move())
+            }
+            kept += 1
+        }
+        count = kept
+        while pieces.count * Self.pieceCount >= count + Self.pieceCount {
+            pieces[pieces.count - 1].deallocate()
+            pieces.removeLast()
+        }
     }
 
     /// Returns its position.

@@ -4,16 +4,23 @@ import TraceModel
 import TraceSummaries
 import TraceWire
 
-/// The functions of one process by name. A function keeps its position for the process's life.
+/// The functions of one process by name. A function keeps its position until others are given up.
 struct FunctionTable: ~Copyable {
+    /// What those are booked on that have been given up.
+    private static var otherName: ByteView { ByteView("other") }
+
     private var statistics = FunctionStore()
     private var index = IndexTable()
     private var dirty: [Int] = []
+    /// What the functions take of their slot's budget.
+    private(set) var stateBytes = 0
+    /// Whether functions have been given up, so that one that seems new may have been known.
+    private var hasGivenUp = false
 
     init() {}
 
     /// The function's position, and whether its name is text as `RawBuffer.isPlainText` has it; a new one is
-    /// remembered. Beyond `Limits.functionsPerProcessMax` the last one stands for all others, counted.
+    /// remembered.
     @inline(__always)
     mutating func position(
         of name: ByteView,
@@ -26,11 +33,8 @@ struct FunctionTable: ~Copyable {
         }
         let hash = NameHash.of(name)
         if let known = index.find(hash, { isNamed($0, name) }) { return (known, isPlain(known)) }
-        guard statistics.count < Limits.functionsPerProcessMax else {
-            context.totals.pointee.functionsEvicted += 1
-            return (statistics.count - 1, false)
-        }
         let new = append(FunctionStatistics(name: name), hash)
+        statistics[new].pointee.mayReturn = hasGivenUp
         return (new, isPlain(new))
     }
 
@@ -62,6 +66,8 @@ struct FunctionTable: ~Copyable {
 
     @inline(__always)
     func prefetchStatistics(_ position: Int, isExit: Bool) {
+        // Functions may have been given up since it was found.
+        guard position < statistics.count else { return }
         prefetch(
             statistics[position],
             byteCount: isExit ? FunctionStatistics.exitBytes : FunctionStatistics.eventBytes
@@ -69,10 +75,14 @@ struct FunctionTable: ~Copyable {
     }
 
     @inline(__always)
-    func prefetchSketch(_ position: Int) { statistics[position].pointee.prefetchSketch() }
+    func prefetchSketch(_ position: Int) {
+        guard position < statistics.count else { return }
+        statistics[position].pointee.prefetchSketch()
+    }
 
     @inline(__always)
     func prefetchName(_ position: Int) {
+        guard position < statistics.count else { return }
         if let start = name(of: position).start { prefetch(start) }
     }
 
@@ -80,8 +90,11 @@ struct FunctionTable: ~Copyable {
 
     private mutating func append(_ function: consuming FunctionStatistics, _ hash: UInt64) -> Int {
         index.insert(hash, position: statistics.count)
+        stateBytes += function.stateBytes
         return statistics.append(function)
     }
+
+    var count: Int { statistics.count }
 
     func name(of position: Int) -> ByteView { statistics[position].pointee.name.view }
 
@@ -106,8 +119,13 @@ struct FunctionTable: ~Copyable {
 
     /// As `FunctionStatistics.count`.
     @inline(__always)
-    mutating func count(_ position: Int, _ event: UnsafePointer<FunctionEvent>) -> UInt64 {
+    mutating func count(
+        _ position: Int,
+        _ event: UnsafePointer<FunctionEvent>,
+        used: StateSweep.Stamp
+    ) -> UInt64 {
         change(position)
+        statistics[position].pointee.lastUsed = used
         return statistics[position].pointee.count(
             event.pointee.callCount,
             averageMicroseconds: event.pointee.averageDurationMicroseconds
@@ -146,7 +164,12 @@ struct FunctionTable: ~Copyable {
 
     /// Remembers what the agent says of the function, and that it changed.
     @inline(__always)
-    mutating func touch(_ position: Int, _ event: UnsafePointer<FunctionEvent>) {
+    mutating func touch(
+        _ position: Int,
+        _ event: UnsafePointer<FunctionEvent>,
+        used: StateSweep.Stamp
+    ) {
+        statistics[position].pointee.lastUsed = used
         statistics[position].pointee.callCount = event.pointee.callCount
         statistics[position].pointee.averageMicroseconds = event.pointee.averageDurationMicroseconds
         change(position)
@@ -197,6 +220,68 @@ struct FunctionTable: ~Copyable {
         }
     }
 
+    // MARK: Bounds
+
+    borrowing func noteEntries(_ sweep: inout StateSweep) {
+        for position in 0..<statistics.count {
+            let function = statistics[position]
+            sweep.note(function.pointee.lastUsed, bytes: function.pointee.stateBytes)
+        }
+    }
+
+    /// Gives up the functions that the sweep takes, but those of calls that are open (`isOpen`, by position). The
+    /// function called `other` counts for them from here on. Returns where each function is now, `.max` for those
+    /// that are gone; nil where all stay. O(functions).
+    mutating func giveUp(
+        _ sweep: inout StateSweep,
+        isOpen: borrowing RawArray<Bool>,
+        _ totals: UnsafeMutablePointer<SlotTotals>
+    ) -> RawArray<UInt32>? {
+        let known = statistics.count
+        var positions = RawArray<UInt32>(capacity: known + 1)
+        var other = index.find(NameHash.of(Self.otherName)) { isNamed($0, Self.otherName) }
+        var kept: UInt32 = 0
+        for position in 0..<known {
+            let function = statistics[position]
+            let bytes = function.pointee.stateBytes
+            guard position != other, !isOpen[position],
+                sweep.takes(function.pointee.lastUsed, bytes: bytes)
+            else {
+                positions.append(kept)
+                kept += 1
+                continue
+            }
+            let into =
+                other
+                ?? append(FunctionStatistics(name: Self.otherName), NameHash.of(Self.otherName))
+            other = into
+            statistics[into].pointee.absorb(function.pointee)
+            change(into)
+            positions.append(.max)
+            stateBytes -= bytes
+        }
+        guard kept < known else { return nil }
+        totals.pointee.functionsEvicted += UInt64(known - Int(kept))
+        hasGivenUp = true
+        if statistics.count > known { positions.append(kept) }
+        move(to: positions)
+        return positions
+    }
+
+    private mutating func move(to positions: borrowing RawArray<UInt32>) {
+        statistics.keep { positions[$0] != .max }
+        index = IndexTable(capacity: statistics.count)
+        for position in 0..<statistics.count {
+            index.insert(NameHash.of(name(of: position)), position: position)
+        }
+        var kept = 0
+        for position in dirty where positions[position] != .max {
+            dirty[kept] = Int(positions[position])
+            kept += 1
+        }
+        dirty.removeLast(dirty.count - kept)
+    }
+
     // MARK: State
 
     /// Set in the number of functions where they are not in the form of versions before.
@@ -204,6 +289,7 @@ struct FunctionTable: ~Copyable {
 
     borrowing func encode(into buffer: inout RawBuffer) {
         buffer.append(integer: UInt32(statistics.count) | Self.packed)
+        buffer.append(byte: hasGivenUp ? 1 : 0)
         let namesAhead = 8
         for position in 0..<statistics.count {
             if position + namesAhead < statistics.count { prefetchName(position + namesAhead) }
@@ -213,6 +299,9 @@ struct FunctionTable: ~Copyable {
 
     init(decoding reader: inout StateReader) throws(TraceError) {
         let count = try reader.integer(UInt32.self)
+        if reader.version > StateVersion.beforeDialects {
+            hasGivenUp = try reader.integer(UInt8.self) == 1
+        }
         for _ in 0..<(count & ~Self.packed) {
             let function = try FunctionStatistics(
                 decoding: &reader,

@@ -32,7 +32,15 @@ struct FunctionWindow {
         withUnsafePointer(to: &sketch) { body($0) }
     }
 
-    /// Begins anew, and keeps the memory.
+    /// Adds what another function's calls have brought the window.
+    mutating func merge(_ other: borrowing FunctionWindow) {
+        totalNanoseconds = SummaryValues.sum(totalNanoseconds, other.totalNanoseconds)
+        selfNanoseconds = SummaryValues.sum(selfNanoseconds, other.selfNanoseconds)
+        maxNanoseconds = max(maxNanoseconds, other.maxNanoseconds)
+        sketch.merge(other.sketch)
+    }
+
+    /// Begins anew, and keeps the memory of few buckets.
     mutating func removeAll() {
         totalNanoseconds = 0
         selfNanoseconds = 0

@@ -29,6 +29,8 @@ struct GPUModel: ProcessModel, ~Copyable {
     private var growth = GrowthRules()
     private var kernels = NamedTable<GPUSeries>()
     private var kinds = NamedTable<GPUSeries>()
+    /// Whether kernels have been given up, so that one that seems new may have been known.
+    private var hasGivenUp = false
 
     init() {}
 
@@ -68,11 +70,7 @@ struct GPUModel: ProcessModel, ~Copyable {
 
     private mutating func launch(_ event: GPUEvent, _ context: EventContext) {
         let kernelName = EventText(context.cut(event.text))
-        let (kernel, isOther) = kernels.entry(
-            of: kernelName.view,
-            countMax: Limits.kernelsPerProcessMax
-        )
-        if isOther { context.totals.pointee.functionsEvicted += 1 }
+        let kernel = kernels.find(kernelName.view) ?? newKernel(kernelName.view)
         let launches = kernel.pointee.launch(event.value, context)
         context.activity.pointee.launched(launches, kernel: kernel.pointee.name)
         let name = kernelName.isEmpty ? EventText("launch") : kernelName
@@ -87,6 +85,12 @@ struct GPUModel: ProcessModel, ~Copyable {
         row.column(event.value)
         row.append(",,,,")
         endRow(row, context)
+    }
+
+    private mutating func newKernel(_ name: ByteView) -> NamedTable<GPUSeries>.Place {
+        let kernel = kernels.insert(name)
+        kernel.pointee.mayReturn = hasGivenUp
+        return kernel
     }
 
     private mutating func transfer(_ event: GPUEvent, _ context: EventContext) {
@@ -167,6 +171,48 @@ struct GPUModel: ProcessModel, ~Copyable {
         context.endRow(row)
     }
 
+    // MARK: Bounds
+
+    @inline(__always)
+    var stateBytes: Int { kernels.stateBytes &+ kinds.stateBytes }
+
+    borrowing func noteEntries(_ sweep: inout StateSweep) {
+        for kernel in kernels.entries {
+            sweep.note(kernel.pointee.lastUsed, bytes: Self.bytes(of: kernel))
+        }
+    }
+
+    /// What a kernel takes, with its item in the window's activity.
+    private static func bytes(of kernel: NamedTable<GPUSeries>.Place) -> Int {
+        2 * NamedTable<GPUSeries>.bytes(of: kernel.pointee)
+    }
+
+    /// The kernel called `other` counts for those that are given up.
+    mutating func giveUp(
+        _ sweep: inout StateSweep,
+        _ owner: StateOwner,
+        context: () -> EventContext
+    ) {
+        let otherName = ByteView("other")
+        var gone: [NamedTable<GPUSeries>.Place] = []
+        for kernel in kernels.entries
+        where !kernel.pointee.isNamed(otherName)
+            && sweep.takes(kernel.pointee.lastUsed, bytes: Self.bytes(of: kernel))
+        {
+            gone.append(kernel)
+        }
+        guard !gone.isEmpty else { return }
+        hasGivenUp = true
+        owner.totals.pointee.functionsEvicted += UInt64(gone.count)
+        let other = kernels.find(otherName) ?? kernels.insert(otherName)
+        for kernel in gone {
+            other.pointee.absorb(kernel.pointee)
+            kernel.pointee.isGone = true
+        }
+        owner.activity.pointee.giveUp(1) { kernels.find($0)?.pointee.isGone ?? false }
+        kernels.remove { $0.isGone }
+    }
+
     borrowing func processName() -> ByteView { .empty }
 
     // MARK: Metrics and state
@@ -190,6 +236,7 @@ struct GPUModel: ProcessModel, ~Copyable {
         growth.encode(into: &buffer)
         kernels.encode(into: &buffer)
         kinds.encode(into: &buffer)
+        buffer.append(byte: hasGivenUp ? 1 : 0)
     }
 
     init(decoding reader: inout StateReader) throws(TraceError) {
@@ -198,6 +245,9 @@ struct GPUModel: ProcessModel, ~Copyable {
         growth = try GrowthRules(decoding: &reader)
         let kernels = try NamedTable<GPUSeries>(decoding: &reader)
         kinds = try NamedTable<GPUSeries>(decoding: &reader)
+        if reader.version > StateVersion.beforeDialects {
+            hasGivenUp = try reader.integer(UInt8.self) == 1
+        }
         self.kernels = kernels
         self.memory = memory
         self.memoryTime = memoryTime

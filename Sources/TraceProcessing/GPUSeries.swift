@@ -13,6 +13,13 @@ struct GPUSeries: NamedEntry, ~Copyable {
     private var megabyte: UInt32 = 1_000_000
     /// Of a kind of transfer.
     var rules = TransferRules()
+    /// When a batch last had something of it.
+    private(set) var lastUsed: StateSweep.Stamp = 0
+    /// Of a kernel whether it may have been given up before, so that its agent's first count says nothing about how many
+    /// launches are new.
+    var mayReturn = false
+    /// Whether it is about to be taken out of its table.
+    var isGone = false
     private(set) var isDirty = false
     private var told = SeriesSet()
 
@@ -24,18 +31,27 @@ struct GPUSeries: NamedEntry, ~Copyable {
     @inline(__always)
     mutating func launch(_ sent: UInt64, _ context: EventContext) -> UInt64 {
         isDirty = true
+        lastUsed = context.used
         let isNewest = context.time >= lastTime
         let launches = GPUNormaliser.launches(
             sent,
-            last: isNewest ? last : nil,
+            last: isNewest && !mayReturn ? last : nil,
             context.semantics
         )
+        mayReturn = false
         total.add(launches)
         if isNewest {
             last = RunningCount.next(after: last, sent)
             lastTime = context.time
         }
         return launches
+    }
+
+    /// Counts from here on what another kernel has counted, which is given up.
+    mutating func absorb(_ other: borrowing GPUSeries) {
+        total.add(other.total.value)
+        lastUsed = max(lastUsed, other.lastUsed)
+        isDirty = true
     }
 
     /// Takes in the rate of a kind of transfer; whether it is the newest one.
@@ -73,6 +89,8 @@ struct GPUSeries: NamedEntry, ~Copyable {
         buffer.append(integer: last)
         buffer.append(integer: lastTime)
         buffer.append(integer: megabyte)
+        buffer.append(integer: lastUsed)
+        buffer.append(byte: mayReturn ? 1 : 0)
         rules.encode(into: &buffer)
         ownedName.encode(into: &buffer)
     }
@@ -83,6 +101,8 @@ struct GPUSeries: NamedEntry, ~Copyable {
         let lastTime = try reader.integer(Int64.self)
         if reader.version > StateVersion.beforeDialects {
             megabyte = max(try reader.integer(UInt32.self), 1)
+            lastUsed = try reader.integer(UInt32.self)
+            mayReturn = try reader.integer(UInt8.self) == 1
         }
         let rules = try TransferRules(decoding: &reader)
         ownedName = try OwnedName(decoding: &reader)

@@ -3,10 +3,11 @@ import TraceFiles
 import TraceModel
 
 /// What agents call a process and its threads, beside its events. The last name given stays. Bounded: beyond
-/// `Limits.threadsPerProcessMax` further threads get no name.
+/// `Limits.threadNamesBytesPerProcessMax` further threads get no name.
 struct GivenNames: ~Copyable {
     private var process = OwnedName(.empty)
     private var threads: [UInt32: [UInt8]] = [:]
+    private var threadBytes = 0
     /// Where viewers put the process; 0 for nowhere in particular.
     private(set) var sortIndex: Int32 = 0
 
@@ -25,11 +26,23 @@ struct GivenNames: ~Copyable {
     }
 
     mutating func name(thread tid: UInt32, _ name: ByteView) {
-        guard !name.isEmpty,
-            threads[tid] != nil || threads.count < Limits.threadsPerProcessMax
-        else { return }
-        threads[tid] = Array(name.cut(at: Limits.nameBytesMax).buffer)
+        if name.isEmpty { return }
+        let name = name.cut(at: Limits.nameBytesMax)
+        let bytes =
+            threadBytes + Self.bytes(of: name.count)
+            - (threads[tid].map { Self.bytes(of: $0.count) } ?? 0)
+        guard bytes <= Limits.threadNamesBytesPerProcessMax else { return }
+        threadBytes = bytes
+        threads[tid] = Array(name.buffer)
     }
+
+    /// Of a thread's name with its place in the table.
+    private static func bytes(of count: Int) -> Int {
+        StateCost.name(count) + StateCost.index + StateCost.allocation
+    }
+
+    @inline(__always)
+    var stateBytes: Int { threadBytes &+ process.view.count }
 
     /// Lends the thread's name; empty where it has none.
     borrowing func withName(ofThread tid: UInt32, _ body: (ByteView) -> Void) {
@@ -52,7 +65,9 @@ struct GivenNames: ~Copyable {
         sortIndex = try reader.integer(Int32.self)
         for _ in 0..<(try reader.integer(UInt32.self)) {
             let tid = try reader.integer(UInt32.self)
-            threads[tid] = Array(try reader.counted())
+            let name = Array(try reader.counted())
+            threadBytes += Self.bytes(of: name.count)
+            threads[tid] = name
         }
     }
 }

@@ -17,6 +17,9 @@ struct IOAccount: NamedEntry, ~Copyable {
 
     var name: ByteView { ownedName.view }
 
+    @inline(__always)
+    var deviceBytes: Int { devices.stateBytes }
+
     /// Reads and writes are counted by the agent: of them only the latency is new.
     @inline(__always)
     mutating func record(

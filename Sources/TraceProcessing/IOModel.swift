@@ -21,6 +21,8 @@ struct IOModel: ProcessModel, ~Copyable {
     private var current: NamedTable<IOAccount>.Place?
     private var counters = IOCounters()
     private var rules = IORules()
+    /// What the accounts' devices take of their slot's budget.
+    private var deviceBytes = 0
 
     init() {}
 
@@ -33,12 +35,14 @@ struct IOModel: ProcessModel, ~Copyable {
         )
         let operation = IOOperation(row.operation.view)
         let account = observe(event, operation, row.comm.view, &context)
+        let known = account.pointee.deviceBytes
         account.pointee.record(
             operation,
             device: row.device.view,
             bytes: event.byteCount,
             milliseconds: event.latencyMilliseconds
         )
+        deviceBytes &+= account.pointee.deviceBytes &- known
         context.activity.pointee.operated(
             operation,
             device: row.device.view,
@@ -96,6 +100,10 @@ struct IOModel: ProcessModel, ~Copyable {
         return account
     }
 
+    /// Nothing of it gives way but the process as a whole.
+    @inline(__always)
+    var stateBytes: Int { accounts.stateBytes &+ deviceBytes }
+
     borrowing func processName() -> ByteView { identity.name.view }
 
     func collect(_ series: inout SeriesWriter) { counters.collect(&series) }
@@ -120,5 +128,6 @@ struct IOModel: ProcessModel, ~Copyable {
         counters = try IOCounters(decoding: &reader)
         accounts = try NamedTable<IOAccount>(decoding: &reader)
         rules = try IORules(decoding: &reader)
+        for account in accounts.entries { deviceBytes += account.pointee.deviceBytes }
     }
 }

@@ -1,8 +1,8 @@
 import SystemIO
 import TraceModel
 
-/// The allocations of a process that have not been released, by address. Bounded: at
-/// `Limits.allocationsPerProcessMax` the older half is given up and counted.
+/// The allocations of a process that have not been released, by address. Bounded by the state's budget: the oldest ones
+/// give way.
 struct MemoryAllocations: ~Copyable {
     struct Allocation: BitwiseCopyable {
         let address: UInt64
@@ -37,14 +37,13 @@ struct MemoryAllocations: ~Copyable {
 
     /// Remembers an allocation. One at the same address whose release was never told is replaced, unless
     /// it is the newer one.
-    mutating func insert(_ allocation: Allocation, _ context: EventContext) {
+    mutating func insert(_ allocation: Allocation) {
         if let known = find(allocation.address) {
             guard allocation.time >= allocations[known].time else { return }
             bytes = bytes &- allocations[known].bytes &+ allocation.bytes
             allocations[known] = allocation
             return
         }
-        if count >= Limits.allocationsPerProcessMax { evictOlderHalf(context.totals) }
         append(allocation)
     }
 
@@ -81,19 +80,40 @@ struct MemoryAllocations: ~Copyable {
         return released
     }
 
-    /// Gives up the older half. Ties go by position, so that a replay evicts the same. O(n log n), once in n / 2 insertions.
-    mutating func evictOlderHalf(_ totals: UnsafeMutablePointer<SlotTotals>) {
-        let ages = allocations.indices.sorted {
-            (allocations[$0].time, $0) < (allocations[$1].time, $1)
-        }
-        let kept = ages[(count / 2)...].sorted().map { allocations[$0] }
-        totals.pointee.allocationsEvicted += UInt64(count - kept.count)
-        allocations.removeAll(keepingCapacity: true)
-        index = IndexTable(capacity: kept.count)
-        bytes = 0
-        isIncomplete = true
-        for allocation in kept { append(allocation) }
+    // MARK: Bounds
+
+    private static var allocationBytes: Int {
+        MemoryLayout<Allocation>.stride * 3 / 2 + StateCost.index
     }
+
+    @inline(__always)
+    var stateBytes: Int { allocations.count &* Self.allocationBytes }
+
+    borrowing func noteEntries(_ sweep: inout StateSweep) {
+        for allocation in allocations {
+            sweep.note(StateSweep.stamp(allocation.time), bytes: Self.allocationBytes)
+        }
+    }
+
+    /// Gives up the allocations that the sweep takes, counted. O(all).
+    mutating func giveUp(
+        _ sweep: inout StateSweep,
+        _ totals: UnsafeMutablePointer<SlotTotals>
+    ) {
+        let all = allocations
+        allocations = []
+        index = IndexTable(capacity: all.count)
+        bytes = 0
+        for allocation in all
+        where !sweep.takes(StateSweep.stamp(allocation.time), bytes: Self.allocationBytes) {
+            append(allocation)
+        }
+        guard count < all.count else { return }
+        totals.pointee.allocationsEvicted += UInt64(all.count - count)
+        isIncomplete = true
+    }
+
+    // MARK: State
 
     borrowing func encode(into buffer: inout RawBuffer) {
         buffer.append(byte: isIncomplete ? 1 : 0)

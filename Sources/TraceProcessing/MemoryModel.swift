@@ -118,7 +118,7 @@ struct MemoryModel: ProcessModel, ~Copyable {
                 stackID: event.stackID,
                 time: context.time
             )
-            outstanding.insert(allocation, context)
+            outstanding.insert(allocation)
         } else if event.operation.equals("free") {
             let released = outstanding.release(event.address, at: context.time)
             if normaliser.countsOperations {
@@ -146,15 +146,17 @@ struct MemoryModel: ProcessModel, ~Copyable {
         peak = 0
     }
 
-    static var rememberedPerSlotMax: Int { Limits.allocationsPerSlotMax }
+    @inline(__always)
+    var stateBytes: Int { accounts.stateBytes &+ outstanding.stateBytes }
 
-    var rememberedCount: Int { outstanding.count }
+    borrowing func noteEntries(_ sweep: inout StateSweep) { outstanding.noteEntries(&sweep) }
 
-    mutating func forgetOlderHalf(
-        _ totals: UnsafeMutablePointer<SlotTotals>,
-        _ activity: UnsafeMutablePointer<WindowActivity>
+    mutating func giveUp(
+        _ sweep: inout StateSweep,
+        _ owner: StateOwner,
+        context: () -> EventContext
     ) {
-        outstanding.evictOlderHalf(totals)
+        outstanding.giveUp(&sweep, owner.totals)
     }
 
     static var hasStanding: Bool { true }

@@ -26,6 +26,11 @@ struct MemoryRules {
     /// Events of allocation and release.
     private var operations: UInt64 = 0
     private var operationRate = CounterRate()
+    /// How many events there had been when the allocations were added up last.
+    private var addedUpAt: UInt64 = 0
+
+    /// So many allocations are added up whenever it is asked what is outstanding.
+    private static let allocationsAddedUpMin = 4_096
 
     init() {}
 
@@ -39,7 +44,8 @@ struct MemoryRules {
     /// Allocations may have been skipped: what was freed lately may be in use again.
     mutating func skipped() { freed = FreedAddresses() }
 
-    /// Judges the amount that was in use until now. What younger allocations hold doesn't count.
+    /// Judges the amount that was in use until now. What younger allocations hold doesn't count, unless adding up the
+    /// others would take longer than the events since the last time: where events are that rare, few are younger.
     @inline(__always)
     mutating func judgeGrowth(
         _ outstanding: borrowing MemoryAllocations,
@@ -52,13 +58,26 @@ struct MemoryRules {
         guard isTracked, knowsAll, !outstanding.isIncomplete else {
             return growth.judge(Self.leak, of: process, context, amount: { _ in Double(current) })
         }
+        let isDue =
+            outstanding.count <= Self.allocationsAddedUpMin
+            || operations &- addedUpAt >= UInt64(outstanding.count / 16)
+        var hasAddedUp = false
         growth.judge(
             Self.leak,
             of: process,
             context,
-            amount: { Double(outstanding.bytes(allocatedUntil: $0 &- age)) },
-            detail: { MemoryStacks(outstanding, until: context.time &- age).sentence }
+            amount: { windowEnd in
+                hasAddedUp = isDue
+                return Double(
+                    isDue
+                        ? outstanding.bytes(allocatedUntil: windowEnd &- age) : outstanding.bytes
+                )
+            },
+            detail: {
+                isDue ? MemoryStacks(outstanding, until: context.time &- age).sentence : ""
+            }
         )
+        if hasAddedUp { addedUpAt = operations }
     }
 
     /// Judges what the agent counts.
@@ -203,6 +222,7 @@ struct MemoryRules {
         freed.encode(into: &buffer)
         buffer.append(integer: operations)
         operationRate.encode(into: &buffer)
+        buffer.append(varint: addedUpAt)
     }
 
     init(decoding reader: inout StateReader) throws(TraceError) {
@@ -219,5 +239,6 @@ struct MemoryRules {
         freed = try FreedAddresses(decoding: &reader)
         operations = try reader.integer(UInt64.self)
         operationRate = try CounterRate(decoding: &reader)
+        if reader.version > StateVersion.beforeDialects { addedUpAt = try reader.varint() }
     }
 }

@@ -1,15 +1,23 @@
 import SystemIO
 import TraceModel
 
-/// Entries by name, in the order in which they came, of which none ever goes: an entry stays where it is
-/// in memory. Who inserts sees to the bound.
+/// Entries by name, in the order in which they came. An entry stays where it is in memory until it is given up. Who
+/// inserts sees to the bound.
 struct NamedTable<Entry: NamedEntry & ~Copyable>: ~Copyable {
     typealias Place = UnsafeMutablePointer<Entry>
 
     private(set) var entries: [Place] = []
     private var index = IndexTable()
+    /// What the entries take of their slot's budget, without what they hold beyond their names.
+    private(set) var stateBytes = 0
 
     init() {}
+
+    /// What an entry takes of its slot's budget.
+    static func bytes(of entry: borrowing Entry) -> Int {
+        MemoryLayout<Entry>.stride + MemoryLayout<Place>.stride + StateCost.index
+            + StateCost.allocation + StateCost.name(entry.name.count)
+    }
 
     deinit {
         for entry in entries {
@@ -47,7 +55,25 @@ struct NamedTable<Entry: NamedEntry & ~Copyable>: ~Copyable {
         place.initialize(to: entry)
         index.insert(NameHash.of(place.pointee.name), position: entries.count)
         entries.append(place)
+        stateBytes += Self.bytes(of: place.pointee)
         return place
+    }
+
+    /// Takes out the entries for which it holds. O(entries).
+    mutating func remove(where isGone: (borrowing Entry) -> Bool) {
+        let all = entries
+        entries = []
+        index = IndexTable(capacity: all.count)
+        for place in all {
+            if isGone(place.pointee) {
+                stateBytes -= Self.bytes(of: place.pointee)
+                place.deinitialize(count: 1)
+                place.deallocate()
+            } else {
+                index.insert(NameHash.of(place.pointee.name), position: entries.count)
+                entries.append(place)
+            }
+        }
     }
 
     borrowing func encode(into buffer: inout RawBuffer) {

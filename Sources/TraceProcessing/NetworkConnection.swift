@@ -59,6 +59,13 @@ struct NetworkConnection: ~Copyable {
         lastSeen = time
     }
 
+    /// What it takes of its slot's budget, its places in tables included.
+    var stateBytes: Int {
+        MemoryLayout<Self>.stride + MemoryLayout<UnsafeRawPointer>.stride + StateCost.index
+            + StateCost.allocation + StateCost.name(local.view.count)
+            + StateCost.name(remote.view.count)
+    }
+
     /// Valid as long as this lives.
     var key: Key {
         Key(

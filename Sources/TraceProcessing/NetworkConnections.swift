@@ -1,13 +1,15 @@
 import SystemIO
 import TraceModel
+import TraceSummaries
 
-/// The connections of a process by their 5-tuple. Bounded: at `Limits.connectionsPerProcessMax` the half
-/// not seen for longest is given up and counted.
+/// The connections of a process by their 5-tuple. Bounded by the state's budget: those not seen for longest give way.
 struct NetworkConnections: ~Copyable {
     private typealias Place = UnsafeMutablePointer<NetworkConnection>
 
     private var connections = RawArray<Place>(capacity: 4)
     private var index = IndexTable()
+    /// What the connections take of their slot's budget.
+    private(set) var stateBytes = 0
 
     var count: Int { connections.count }
 
@@ -65,9 +67,6 @@ struct NetworkConnections: ~Copyable {
     // MARK: Connections
 
     private mutating func insert(_ key: NetworkConnection.Key, _ context: EventContext) -> Int {
-        if count >= Limits.connectionsPerProcessMax {
-            evictOlderHalf(context.totals, context.activity)
-        }
         append(NetworkConnection(key, time: context.time))
         return count - 1
     }
@@ -77,34 +76,82 @@ struct NetworkConnections: ~Copyable {
         let place = Place.allocate(capacity: 1)
         place.initialize(to: connection)
         connections.append(place)
+        stateBytes += place.pointee.stateBytes
     }
 
-    /// Gives up the older half. Ties go by position, so that a replay evicts the same. O(n log n), once in n / 2 insertions.
-    /// What they carried in the window counts there for others.
-    mutating func evictOlderHalf(
+    // MARK: Bounds
+
+    borrowing func noteEntries(_ sweep: inout StateSweep) {
+        for place in connections.elements {
+            sweep.note(
+                StateSweep.stamp(place.pointee.lastSeen),
+                bytes: place.pointee.stateBytes
+            )
+        }
+    }
+
+    /// Gives up the connections that the sweep takes, counted; what they carried in the open window counts there as that
+    /// of `other`. O(connections).
+    mutating func giveUp(
+        _ sweep: inout StateSweep,
         _ totals: UnsafeMutablePointer<SlotTotals>,
         _ activity: UnsafeMutablePointer<WindowActivity>
     ) {
-        let ages = (0..<count).sorted {
-            (connections[$0].pointee.lastSeen, $0) < (connections[$1].pointee.lastSeen, $1)
+        var kept = 0
+        for position in 0..<count {
+            let place = connections[position]
+            let bytes = place.pointee.stateBytes
+            if sweep.takes(StateSweep.stamp(place.pointee.lastSeen), bytes: bytes) {
+                let traffic = place.pointee.takeWindow()
+                activity.pointee.talked(over: ByteView("other"), traffic, place.pointee.life)
+                stateBytes -= bytes
+                Self.free(place)
+            } else {
+                connections[kept] = place
+                kept += 1
+            }
         }
-        let kept = ages[(count / 2)...].sorted().map { connections[$0] }
-        for position in ages[..<(count / 2)] {
-            let traffic = connections[position].pointee.takeWindow()
-            activity.pointee.talked(
-                over: ByteView("other"),
-                traffic,
-                connections[position].pointee.life
-            )
-            Self.free(connections[position])
+        guard kept < count else { return }
+        totals.pointee.connectionsEvicted += UInt64(count - kept)
+        connections.removeLast(count - kept)
+        index = IndexTable(capacity: kept)
+        for position in 0..<kept {
+            index.insert(connections[position].pointee.key.hash, position: position)
         }
-        totals.pointee.connectionsEvicted += UInt64(count - kept.count)
-        index = IndexTable(capacity: kept.count)
-        for (position, place) in kept.enumerated() {
-            index.insert(place.pointee.key.hash, position: position)
+    }
+
+    // MARK: The open window
+
+    /// Visits what each carried in the open window, which begins anew. A connection that the process's activity knows too,
+    /// as the process has begun anew since, adds to it there; so do those whose names summaries cut, as several may be of
+    /// one name.
+    mutating func takeWindow(
+        _ protocols: borrowing NetworkProtocols,
+        _ activity: UnsafeMutablePointer<WindowActivity>,
+        _ visit: (SummaryPart, _ table: Int, _ place: inout UInt32) -> Void
+    ) {
+        var text = RawBuffer(capacity: 256)
+        var row = UInt32.max
+        withUnsafePointer(to: QuantileSketch()) { none in
+            for place in connections.elements where place.pointee.hasWindow {
+                text.removeAll()
+                place.pointee.appendName(
+                    transport: protocols.name(of: place.pointee.transport),
+                    to: &text
+                )
+                let name = ByteView(text.bytes)
+                let traffic = place.pointee.takeWindow()
+                let life = place.pointee.life
+                if name.count >= Limits.summaryNameBytesMax
+                    || activity.pointee.known(1, name) != nil
+                {
+                    activity.pointee.talked(over: name, traffic, life)
+                } else {
+                    let values = WindowActivity.values(of: traffic, life)
+                    visit(SummaryPart(item: name, values: values, sketch: none), 1, &row)
+                }
+            }
         }
-        connections.removeAll()
-        for place in kept { connections.append(place) }
     }
 
     /// Adds what each carried in the open window to the process's activity, which begins anew.

@@ -172,24 +172,31 @@ struct NetworkModel: ProcessModel, ~Copyable {
         rules = NetworkRules()
     }
 
-    static var rememberedPerSlotMax: Int { Limits.connectionsPerSlotMax }
+    @inline(__always)
+    var stateBytes: Int {
+        accounts.stateBytes &+ connections.stateBytes &+ listening.stateBytes
+            &+ protocols.stateBytes &+ normaliser.stateBytes
+    }
 
-    var rememberedCount: Int { connections.count }
+    borrowing func noteEntries(_ sweep: inout StateSweep) { connections.noteEntries(&sweep) }
 
-    mutating func forgetOlderHalf(
-        _ totals: UnsafeMutablePointer<SlotTotals>,
-        _ activity: UnsafeMutablePointer<WindowActivity>
+    mutating func giveUp(
+        _ sweep: inout StateSweep,
+        _ owner: StateOwner,
+        context: () -> EventContext
     ) {
-        connections.evictOlderHalf(totals, activity)
+        connections.giveUp(&sweep, owner.totals, owner.activity)
     }
 
     mutating func takeWindow(
         _ activity: UnsafeMutablePointer<WindowActivity>,
         _ visit: (SummaryPart, _ table: Int, _ place: inout UInt32) -> Void
     ) {
-        tellWindow(to: activity)
+        connections.takeWindow(protocols, activity, visit)
+        protocols.tellWindow(to: activity)
     }
 
+    /// The process begins anew: what it did in the open window so far.
     private mutating func tellWindow(to activity: UnsafeMutablePointer<WindowActivity>) {
         connections.tellWindow(protocols, to: activity)
         protocols.tellWindow(to: activity)

@@ -59,6 +59,9 @@ struct NetworkNormaliser: ~Copyable {
     /// Whether bytes are those of the events that came, as the agent's counters are of no use.
     var isSampled: Bool { threads.count > 1 }
 
+    @inline(__always)
+    var stateBytes: Int { threads.stateBytes }
+
     /// Connections open, where the agent knows; else those that are known here: NEUTRACER counts all that a thread has
     /// ever seen, each direction by itself.
     @inline(__always)

@@ -9,6 +9,9 @@ struct NetworkPorts: ~Copyable {
 
     var count: Int { ports.count }
 
+    @inline(__always)
+    var stateBytes: Int { ports.count &* (StateCost.index + 8) }
+
     init() {}
 
     @inline(__always)

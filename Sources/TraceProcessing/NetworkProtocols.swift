@@ -43,6 +43,8 @@ struct NetworkProtocols: ~Copyable {
     }
 
     private var protocols: [UnsafeMutablePointer<Traffic>] = []
+    /// What the protocols take of their slot's budget.
+    private(set) var stateBytes = 0
 
     var count: Int { protocols.count }
 
@@ -102,6 +104,9 @@ struct NetworkProtocols: ~Copyable {
         let place = UnsafeMutablePointer<Traffic>.allocate(capacity: 1)
         place.initialize(to: traffic)
         protocols.append(place)
+        stateBytes +=
+            MemoryLayout<Traffic>.stride + StateCost.allocation
+            + StateCost.name(place.pointee.name.view.count)
     }
 
     /// The protocol of a number that `add` returned; valid as long as this lives.

@@ -9,7 +9,8 @@ import TraceModel
 struct OpenCalls: ~Copyable {
     struct Call: BitwiseCopyable {
         let cookie: Int64
-        let function: UInt32
+        /// Position in the process's functions.
+        fileprivate(set) var function: UInt32
         let began: EpochNanoseconds
         /// What calls inside it took so far.
         var insideNanoseconds: Int64 = 0
@@ -41,6 +42,15 @@ struct OpenCalls: ~Copyable {
         var toldUntil = EpochNanoseconds.min
         /// Calls given up in this window that are open slices in its trace.
         var abandoned = 0
+        /// When a batch last had something of the thread.
+        var lastUsed: StateSweep.Stamp
+
+        init(tid: UInt32, lastUsed: StateSweep.Stamp) {
+            self.tid = tid
+            self.lastUsed = lastUsed
+        }
+
+        var stateBytes: Int { OpenCalls.threadBytes + calls.count * OpenCalls.callBytes }
 
         /// Whether one more slice is too deep. O(open calls), but only where there are many.
         var isFull: Bool {
@@ -48,6 +58,10 @@ struct OpenCalls: ~Copyable {
                 && calls.count { !$0.isInstant } + abandoned >= Limits.openCallsPerThreadMax
         }
     }
+
+    private static var threadBytes: Int { MemoryLayout<Thread>.stride + StateCost.index + 64 }
+    /// Arrays of calls are half empty at worst.
+    private static var callBytes: Int { 2 * MemoryLayout<Call>.stride }
 
     private var threads: [Thread] = []
     private var index = IndexTable()
@@ -69,14 +83,16 @@ struct OpenCalls: ~Copyable {
 
     /// A call begins; whether it is to be shown as a slice. Beyond `Limits.openCallsPerThreadMax` the
     /// outermost one is given up and counted. `clock`: what the process's clock showed, which no time stamp far ahead
-    /// moves.
+    /// moves. `used`: when the batch came.
     mutating func push(
         _ call: Call,
         tid: UInt32,
         clock: EpochNanoseconds,
+        used: StateSweep.Stamp,
         _ totals: UnsafeMutablePointer<SlotTotals>
     ) -> Bool {
-        guard let thread = find(tid) ?? add(tid, totals) else { return false }
+        let thread = find(tid) ?? add(tid, used)
+        threads[thread].lastUsed = used
         var call = call
         call.isInstant = threads[thread].isFull
         if threads[thread].calls.count >= Limits.openCallsPerThreadMax {
@@ -102,11 +118,13 @@ struct OpenCalls: ~Copyable {
         tid: UInt32,
         at time: EpochNanoseconds,
         clock: EpochNanoseconds,
+        used: StateSweep.Stamp,
         giveUp: (Call) -> Void
     ) -> Ended? {
         guard let thread = find(tid) else { return nil }
         threads[thread].endsWithEntry = false
         threads[thread].lastTime = clock
+        threads[thread].lastUsed = used
         guard
             let position = threads[thread].calls.lastIndex(where: {
                 $0.cookie == cookie && $0.function == function
@@ -177,17 +195,64 @@ struct OpenCalls: ~Copyable {
         return stuck
     }
 
-    /// Nil, and counted, where the process has too many threads.
-    private mutating func add(_ tid: UInt32, _ totals: UnsafeMutablePointer<SlotTotals>) -> Int? {
-        guard threads.count < Limits.threadsPerProcessMax else {
-            totals.pointee.openCallsEvicted += 1
-            return nil
-        }
-        index.insert(NameHash.mix(UInt64(tid)), position: threads.count)
-        threads.append(Thread(tid: tid))
+    private mutating func add(_ tid: UInt32, _ used: StateSweep.Stamp) -> Int {
+        append(Thread(tid: tid, lastUsed: used))
         last = threads.count - 1
         return last
     }
+
+    private mutating func append(_ thread: Thread) {
+        index.insert(NameHash.mix(UInt64(thread.tid)), position: threads.count)
+        threads.append(thread)
+    }
+
+    // MARK: Bounds
+
+    @inline(__always)
+    var stateBytes: Int { threads.count &* Self.threadBytes &+ openCount &* Self.callBytes }
+
+    borrowing func noteEntries(_ sweep: inout StateSweep) {
+        for thread in threads { sweep.note(thread.lastUsed, bytes: thread.stateBytes) }
+    }
+
+    /// Gives up the threads that the sweep takes, with the calls open on them, which are counted. O(threads).
+    mutating func giveUp(
+        _ sweep: inout StateSweep,
+        _ totals: UnsafeMutablePointer<SlotTotals>
+    ) {
+        let all = threads
+        threads = []
+        index = IndexTable(capacity: all.count)
+        last = -1
+        for thread in all {
+            guard sweep.takes(thread.lastUsed, bytes: thread.stateBytes) else {
+                append(thread)
+                continue
+            }
+            openCount -= thread.calls.count
+            totals.pointee.openCallsEvicted += UInt64(thread.calls.count)
+            totals.pointee.threadsEvicted += 1
+        }
+    }
+
+    /// Visits the functions of the open calls.
+    borrowing func visitFunctions(_ visit: (UInt32) -> Void) {
+        for thread in threads {
+            for call in thread.calls { visit(call.function) }
+        }
+    }
+
+    /// Functions have other positions from here on; those of open calls have one.
+    mutating func moveFunctions(_ positions: borrowing RawArray<UInt32>) {
+        for thread in threads.indices {
+            for call in threads[thread].calls.indices {
+                let function = threads[thread].calls[call].function
+                threads[thread].calls[call].function = positions[Int(function)]
+            }
+        }
+    }
+
+    // MARK: State
 
     borrowing func encode(into buffer: inout RawBuffer) {
         buffer.append(integer: UInt32(threads.count))
@@ -197,6 +262,7 @@ struct OpenCalls: ~Copyable {
             buffer.append(byte: thread.endsWithEntry ? 1 : 0)
             buffer.append(integer: thread.lastTime)
             buffer.append(integer: thread.toldUntil)
+            buffer.append(integer: thread.lastUsed)
             buffer.append(integer: UInt32(thread.calls.count))
             for call in thread.calls {
                 buffer.append(integer: call.cookie)
@@ -211,13 +277,14 @@ struct OpenCalls: ~Copyable {
 
     init(decoding reader: inout StateReader) throws(TraceError) {
         for _ in 0..<(try reader.integer(UInt32.self)) {
-            var thread = Thread(tid: try reader.integer(UInt32.self))
+            var thread = Thread(tid: try reader.integer(UInt32.self), lastUsed: 0)
             thread.abandoned = Int(try reader.integer(UInt32.self))
             let isOld = reader.version <= StateVersion.beforeDialects
             if !isOld {
                 thread.endsWithEntry = try reader.integer(UInt8.self) == 1
                 thread.lastTime = try reader.integer(Int64.self)
                 thread.toldUntil = try reader.integer(Int64.self)
+                thread.lastUsed = try reader.integer(UInt32.self)
             }
             for _ in 0..<(try reader.integer(UInt32.self)) {
                 let call = Call(
@@ -232,8 +299,7 @@ struct OpenCalls: ~Copyable {
                 thread.calls.append(call)
             }
             openCount += thread.calls.count
-            index.insert(NameHash.mix(UInt64(thread.tid)), position: threads.count)
-            threads.append(thread)
+            append(thread)
         }
     }
 }

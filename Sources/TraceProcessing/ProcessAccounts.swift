@@ -42,6 +42,9 @@ struct ProcessAccounts<Account: ProcessAccount & ~Copyable>: ~Copyable {
         return account
     }
 
+    @inline(__always)
+    var stateBytes: Int { table.stateBytes }
+
     /// Leaves the series under one of the names: last of what a model collects.
     mutating func collect(_ series: inout SeriesWriter, all: Bool) {
         for account in table.entries where all || account.pointee.isDirty {

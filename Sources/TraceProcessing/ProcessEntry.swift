@@ -37,6 +37,12 @@ struct ProcessEntry<Model: ProcessModel & ~Copyable>: ~Copyable {
     var told = SeriesSet()
     /// Whether it is among those that ticks visit.
     var isTicking = false
+    /// Whether it is about to be taken out of the table.
+    var isGone = false
+    /// Its position in the table.
+    var position = 0
+    /// Bytes that its slot's budget has been charged with for it.
+    var chargedBytes = 0
 
     init(
         host: HostID,
@@ -74,6 +80,23 @@ struct ProcessEntry<Model: ProcessModel & ~Copyable>: ~Copyable {
 
     /// Whether anything but a name has come of it: without, there is nothing to show.
     var hasEvents: Bool { lastTime != .min }
+
+    /// Bytes that the process takes without what its tables hold.
+    @inline(__always)
+    static var fixedBytes: Int {
+        MemoryLayout<Self>.stride + MemoryLayout<WindowActivity>.stride
+            + MemoryLayout<SuppressedFindings>.stride + StateCost.process
+    }
+
+    /// Bytes that go with the process alone: what it takes less what its tables' entries take.
+    var ownBytes: Int { stateBytes - model.stateBytes }
+
+    /// Bytes that the process takes of its slot's budget. Depends on what a checkpoint holds alone. O(1).
+    @inline(__always)
+    var stateBytes: Int {
+        Self.fixedBytes + model.stateBytes + activity.pointee.stateBytes + threads.stateBytes
+            + given.stateBytes + suppressed.pointee.stateBytes
+    }
 
     /// By numbers: comparing hosts would be a call into their module.
     @inline(__always)

@@ -4,6 +4,13 @@ import TraceModel
 import TraceSummaries
 import TraceWire
 
+/// What a process has beside its model, for entries of the model that give way.
+struct StateOwner {
+    let totals: UnsafeMutablePointer<SlotTotals>
+    let activity: UnsafeMutablePointer<WindowActivity>
+    let suppressed: UnsafeMutablePointer<SuppressedFindings>
+}
+
 /// What one traced process looks like to one resource's processor: its state, and what an event does to
 /// it and writes. `EventProcessor` does everything that is the same for all resources.
 protocol ProcessModel: ~Copyable {
@@ -32,16 +39,20 @@ protocol ProcessModel: ~Copyable {
     /// rotation appears in the new files too.
     mutating func windowBegins(_ context: inout EventContext)
 
-    /// How much all processes of a slot may remember together of what `rememberedCount` counts.
-    static var rememberedPerSlotMax: Int { get }
+    /// Bytes that the model's tables take beyond the model itself, as the state's budget is charged with them: the same
+    /// after a restart. O(1).
+    var stateBytes: Int { get }
 
-    /// Entries of what can grow most with a process: what it has allocated, whom it talks to.
-    var rememberedCount: Int { get }
+    /// Notes the entries of the tables that can give way. O(entries).
+    borrowing func noteEntries(_ sweep: inout StateSweep)
 
-    /// Forgets the older half of those, counted.
-    mutating func forgetOlderHalf(
-        _ totals: UnsafeMutablePointer<SlotTotals>,
-        _ activity: UnsafeMutablePointer<WindowActivity>
+    /// Gives up the entries that the sweep takes, in the order in which `noteEntries` has noted them: what they counted
+    /// goes to an entry called `other` where there are counts, and how many go is counted. `context` makes one of the
+    /// process, for rows that waited. O(entries).
+    mutating func giveUp(
+        _ sweep: inout StateSweep,
+        _ owner: StateOwner,
+        context: () -> EventContext
     )
 
     /// The open window is being summed up: what the model counts of it in its own state is visited, or goes to where all
@@ -96,13 +107,14 @@ extension ProcessModel where Self: ~Copyable {
 
     mutating func windowBegins(_ context: inout EventContext) {}
 
-    static var rememberedPerSlotMax: Int { .max }
+    var stateBytes: Int { 0 }
 
-    var rememberedCount: Int { 0 }
+    borrowing func noteEntries(_ sweep: inout StateSweep) {}
 
-    mutating func forgetOlderHalf(
-        _ totals: UnsafeMutablePointer<SlotTotals>,
-        _ activity: UnsafeMutablePointer<WindowActivity>
+    mutating func giveUp(
+        _ sweep: inout StateSweep,
+        _ owner: StateOwner,
+        context: () -> EventContext
     ) {}
 
     mutating func takeWindow(

@@ -51,37 +51,42 @@ struct ProcessTable<Model: ProcessModel & ~Copyable>: ~Copyable {
         let place = Entry.allocate(capacity: 1)
         index.insert(hash(entry.host, entry.pid), position: places.count)
         place.initialize(to: entry)
+        place.pointee.position = places.count
         places.append(place)
         bySlot[Int(place.pointee.slot)].append(place)
         last = place
         return place
     }
 
-    /// All processes, in the order in which they came; valid until the next one comes or goes.
+    /// All processes, in no order that means anything; valid until the next one comes or goes.
     var entries: UnsafeMutableBufferPointer<Entry> { places.elements }
 
     /// A slot's processes, in the order in which they came.
     func entries(of slot: UInt8) -> [Entry] { bySlot[Int(slot)] }
 
-    /// Removes the processes for which it holds. O(all).
-    mutating func remove(where isGone: (Entry) -> Bool) {
-        var kept = RawArray<Entry>(capacity: max(64, places.count))
-        var index = IndexTable(capacity: entries.count)
-        for slot in bySlot.indices { bySlot[slot].removeAll(where: isGone) }
-        for entry in entries {
-            if isGone(entry) {
-                free(entry)
-            } else {
-                index.insert(
-                    hash(entry.pointee.host, entry.pointee.pid),
-                    position: kept.count
-                )
-                kept.append(entry)
-            }
-        }
-        places = kept
-        self.index = index
+    /// Removes the processes of a slot for which `isGone` is set. O(processes of the slot).
+    mutating func removeGone(of slot: UInt8) {
+        let gone = bySlot[Int(slot)].filter { $0.pointee.isGone }
+        bySlot[Int(slot)].removeAll { $0.pointee.isGone }
+        for entry in gone { remove(entry) }
         last = nil
+    }
+
+    private mutating func remove(_ entry: Entry) {
+        let position = entry.pointee.position
+        index.remove(hash(entry.pointee.host, entry.pointee.pid), position: position)
+        let mover = places[places.count - 1]
+        if mover != entry {
+            index.move(
+                hash(mover.pointee.host, mover.pointee.pid),
+                from: places.count - 1,
+                to: position
+            )
+            mover.pointee.position = position
+            places[position] = mover
+        }
+        places.removeLast()
+        free(entry)
     }
 
     private func free(_ entry: Entry) {

@@ -18,21 +18,22 @@ package enum ProcessorRegistry {
     package static func makeProcessor(
         of resource: Resource,
         files: TraceFileManager,
-        zone: TimeZoneRules
+        zone: TimeZoneRules,
+        budget: StateBudget = StateBudget()
     ) -> any TraceProcessor {
         switch resource {
         case .function:
-            EventProcessor<FunctionModel>(files: files, zone: zone)
+            EventProcessor<FunctionModel>(files: files, zone: zone, budget: budget)
         case .cpu:
-            EventProcessor<CPUModel>(files: files, zone: zone)
+            EventProcessor<CPUModel>(files: files, zone: zone, budget: budget)
         case .memory:
-            EventProcessor<MemoryModel>(files: files, zone: zone)
+            EventProcessor<MemoryModel>(files: files, zone: zone, budget: budget)
         case .network:
-            EventProcessor<NetworkModel>(files: files, zone: zone)
+            EventProcessor<NetworkModel>(files: files, zone: zone, budget: budget)
         case .io:
-            EventProcessor<IOModel>(files: files, zone: zone)
+            EventProcessor<IOModel>(files: files, zone: zone, budget: budget)
         case .gpu:
-            EventProcessor<GPUModel>(files: files, zone: zone)
+            EventProcessor<GPUModel>(files: files, zone: zone, budget: budget)
         }
     }
 }

@@ -36,7 +36,7 @@ struct SampledCalls: ~Copyable {
         /// Of an entry what calls inside it took so far, of an exit how long the call took.
         var nanoseconds: Int64 = 0
         /// Position in the process's functions.
-        let function: UInt32
+        var function: UInt32
         let tid: UInt32
         let eventType: Int32
         var kind: Kind
@@ -63,7 +63,22 @@ struct SampledCalls: ~Copyable {
         var endsWithEntry = false
         /// The end of the last slice shown: none that begins or ends before it could nest with it.
         var shownUntil = EpochNanoseconds.min
+        /// When a batch last had something of the thread.
+        var lastUsed: StateSweep.Stamp
+
+        init(tid: UInt32, lastUsed: StateSweep.Stamp) {
+            self.tid = tid
+            self.lastUsed = lastUsed
+        }
+
+        var stateBytes: Int {
+            SampledCalls.threadBytes + records.count * SampledCalls.recordBytes
+        }
     }
+
+    private static var threadBytes: Int { MemoryLayout<Thread>.stride + StateCost.index + 64 }
+    /// Arrays of records are half empty at worst.
+    private static var recordBytes: Int { 2 * MemoryLayout<Record>.stride }
 
     /// Entries of one thread that wait, with rows behind them; beyond it the older half is given up.
     private static var waitingPerThreadMax: Int { Limits.openCallsPerThreadMax }
@@ -81,8 +96,6 @@ struct SampledCalls: ~Copyable {
     private(set) var openCount = 0
     /// Rows that wait: entries that no window shows yet, and what stands behind entries.
     private(set) var waitingCount = 0
-    /// Threads of which something waits.
-    private var busyCount = 0
 
     init() {}
 
@@ -95,16 +108,15 @@ struct SampledCalls: ~Copyable {
 
     // MARK: Events
 
-    /// An entry; `record` is open.
-    mutating func enter(_ record: Record, _ totals: UnsafeMutablePointer<SlotTotals>) {
+    /// An entry; `record` is open. `used`: when its batch came.
+    mutating func enter(
+        _ record: Record,
+        used: StateSweep.Stamp,
+        _ totals: UnsafeMutablePointer<SlotTotals>
+    ) {
         note(record)
-        guard let thread = find(record.tid) ?? add(record.tid, totals) else {
-            var record = record
-            record.kind = .instant
-            ready.append(record)
-            return
-        }
-        let wasIdle = threads[thread].records.isEmpty
+        let thread = find(record.tid) ?? add(record.tid, used)
+        threads[thread].lastUsed = used
         while let innermost = threads[thread].records.last, innermost.kind == .open,
             isPast(innermost)
         {
@@ -120,7 +132,6 @@ struct SampledCalls: ~Copyable {
         threads[thread].endsWithEntry = true
         openCount += 1
         waitingCount += 1
-        if wasIdle { busyCount += 1 }
     }
 
     /// Entries that wait and are later than one inside them are none of slices.
@@ -136,13 +147,18 @@ struct SampledCalls: ~Copyable {
 
     /// An exit; `record` is one by itself. The call that it ends; nil where none is proved. `isPossible`: whether a call
     /// that began then can have ended with it; if not, both are shown by themselves.
-    mutating func exit(_ record: Record, isPossible: (EpochNanoseconds) -> Bool) -> Call? {
+    mutating func exit(
+        _ record: Record,
+        used: StateSweep.Stamp,
+        isPossible: (EpochNanoseconds) -> Bool
+    ) -> Call? {
         note(record)
         guard let thread = find(record.tid) else {
             ready.append(record)
             return nil
         }
         threads[thread].endsWithEntry = false
+        threads[thread].lastUsed = used
         guard
             let position = threads[thread].records.lastIndex(where: {
                 $0.kind == .open && $0.function == record.function && $0.cookie == record.cookie
@@ -166,7 +182,6 @@ struct SampledCalls: ~Copyable {
             ready.append(record)
         }
         release(from: position, of: thread)
-        if threads[thread].records.isEmpty { busyCount -= 1 }
         return call
     }
 
@@ -328,31 +343,89 @@ struct SampledCalls: ~Copyable {
         return found
     }
 
-    /// Nil, and counted, where the process has too many threads.
-    private mutating func add(_ tid: UInt32, _ totals: UnsafeMutablePointer<SlotTotals>) -> Int? {
-        // Only where many go at once, so that the time for it is spread over as many that come.
-        if threads.count >= Limits.threadsPerProcessMax, busyCount <= threads.count / 4 * 3 {
-            forgetIdleThreads()
-        }
-        guard threads.count < Limits.threadsPerProcessMax else {
-            totals.pointee.openCallsEvicted += 1
-            return nil
-        }
-        append(Thread(tid: tid))
+    private mutating func add(_ tid: UInt32, _ used: StateSweep.Stamp) -> Int {
+        append(Thread(tid: tid, lastUsed: used))
         last = threads.count - 1
         return last
-    }
-
-    private mutating func forgetIdleThreads() {
-        let busy = threads.filter { !$0.records.isEmpty }
-        threads = []
-        index = IndexTable(capacity: busy.count)
-        for thread in busy { append(thread) }
     }
 
     private mutating func append(_ thread: Thread) {
         index.insert(NameHash.mix(UInt64(thread.tid)), position: threads.count)
         threads.append(thread)
+    }
+
+    // MARK: Bounds
+
+    /// At most, as an entry that waits counts twice.
+    @inline(__always)
+    var stateBytes: Int {
+        threads.count &* Self.threadBytes &+ (openCount &+ waitingCount) &* Self.recordBytes
+            &+ counts.count &* 2 &* MemoryLayout<UInt64>.stride
+    }
+
+    borrowing func noteEntries(_ sweep: inout StateSweep) {
+        for thread in threads { sweep.note(thread.lastUsed, bytes: thread.stateBytes) }
+    }
+
+    /// Gives up the threads that the sweep takes; what waited of them is left in `ready`, entries as instants.
+    /// O(threads).
+    mutating func giveUp(
+        _ sweep: inout StateSweep,
+        _ totals: UnsafeMutablePointer<SlotTotals>
+    ) {
+        var kept: [Thread] = []
+        for thread in threads.indices {
+            guard sweep.takes(threads[thread].lastUsed, bytes: threads[thread].stateBytes) else {
+                kept.append(threads[thread])
+                continue
+            }
+            giveUpAll(of: thread, totals)
+            totals.pointee.threadsEvicted += 1
+        }
+        threads = []
+        index = IndexTable(capacity: kept.count)
+        last = -1
+        for thread in kept { append(thread) }
+    }
+
+    private mutating func giveUpAll(
+        of thread: Int,
+        _ totals: UnsafeMutablePointer<SlotTotals>
+    ) {
+        guard !threads[thread].records.isEmpty else { return }
+        for position in threads[thread].records.indices.reversed()
+        where threads[thread].records[position].kind == .open {
+            giveUp(position, of: thread)
+            totals.pointee.openCallsEvicted += 1
+        }
+        for record in threads[thread].records { ready.append(record) }
+        waitingCount -= threads[thread].records.count
+        threads[thread].records = []
+    }
+
+    /// Visits the functions of all that waits.
+    borrowing func visitFunctions(_ visit: (UInt32) -> Void) {
+        for thread in threads {
+            for record in thread.records { visit(record.function) }
+        }
+    }
+
+    /// Functions have other positions from here on, `.max` those that are gone. Nothing may be in `ready`.
+    mutating func moveFunctions(_ positions: borrowing RawArray<UInt32>, count: Int) {
+        precondition(ready.count == 0, "rows that are ready name functions")
+        for thread in threads.indices {
+            for record in threads[thread].records.indices {
+                let function = threads[thread].records[record].function
+                threads[thread].records[record].function = positions[Int(function)]
+            }
+        }
+        guard counts.count > 0 else { return }
+        var moved = RawArray<UInt64>(capacity: max(count, 4))
+        for _ in 0..<min(count, counts.count) { moved.append(0) }
+        for old in 0..<counts.count where positions[old] != .max && positions[old] < moved.count {
+            moved[Int(positions[old])] = counts[old]
+        }
+        counts = moved
     }
 
     // MARK: State
@@ -366,6 +439,7 @@ struct SampledCalls: ~Copyable {
             buffer.append(integer: thread.tid)
             buffer.append(byte: thread.endsWithEntry ? 1 : 0)
             buffer.append(integer: thread.shownUntil)
+            buffer.append(integer: thread.lastUsed)
             buffer.append(integer: UInt32(thread.records.count))
             for record in thread.records { Self.encode(record, into: &buffer) }
         }
@@ -390,9 +464,10 @@ struct SampledCalls: ~Copyable {
         for _ in 0..<(try reader.integer(UInt32.self)) { counts.append(try reader.varint()) }
         settledNanoseconds = try reader.varint()
         for _ in 0..<(try reader.integer(UInt32.self)) {
-            var thread = Thread(tid: try reader.integer(UInt32.self))
+            var thread = Thread(tid: try reader.integer(UInt32.self), lastUsed: 0)
             thread.endsWithEntry = try reader.integer(UInt8.self) == 1
             thread.shownUntil = try reader.integer(Int64.self)
+            thread.lastUsed = try reader.integer(UInt32.self)
             for _ in 0..<(try reader.integer(UInt32.self)) {
                 let record = try Self.record(of: thread.tid, decoding: &reader)
                 guard Int(record.function) < counts.count else { throw Self.damaged }
@@ -400,7 +475,6 @@ struct SampledCalls: ~Copyable {
                 if record.kind == .open { openCount += 1 }
                 if record.kind != .open || !record.isShown { waitingCount += 1 }
             }
-            if !thread.records.isEmpty { busyCount += 1 }
             append(thread)
         }
     }

@@ -7,8 +7,8 @@ import TraceModel
 struct SlotTotals: BitwiseCopyable {
     var events: UInt64 = 0
     var timestampsInvalid: UInt64 = 0
-    /// What its processes' models remember, together.
-    var remembered = 0
+    /// What its processes take of its budget, in bytes.
+    var stateBytes = 0
     /// Whether anything changed since the last collection.
     var isDirty = false
     /// Whether the next collection has to name everything, as series went.
@@ -22,10 +22,13 @@ struct SlotTotals: BitwiseCopyable {
     var utf8Replaced: UInt64 = 0
     var framesCut: UInt64 = 0
     var processesEvicted: UInt64 = 0
+    var threadsEvicted: UInt64 = 0
     var openCallsEvicted: UInt64 = 0
     var functionsEvicted: UInt64 = 0
     var allocationsEvicted: UInt64 = 0
     var connectionsEvicted: UInt64 = 0
+    /// Entries of all kinds that gave way as all slots of the worker took too much together; not in the counts above.
+    var evictedByWorker: UInt64 = 0
     var invalid = InvalidValues()
     var processes: UInt32 = 0
     /// When the slot was last looked through for quiet processes: a tick's arrival.
@@ -41,6 +44,26 @@ struct SlotTotals: BitwiseCopyable {
         for index in findings.indices { buffer.append(integer: findings[index]) }
         buffer.append(integer: quietCheck)
         invalid.encode(into: &buffer)
+        buffer.append(integer: threadsEvicted)
+        buffer.append(integer: evictedByWorker)
+    }
+
+    /// Entries that have given way since other counts were noted are counted as the worker's from here on.
+    mutating func bookEvictions(since before: SlotTotals) {
+        let gone =
+            (processesEvicted &- before.processesEvicted)
+            &+ (threadsEvicted &- before.threadsEvicted)
+            &+ (openCallsEvicted &- before.openCallsEvicted)
+            &+ (functionsEvicted &- before.functionsEvicted)
+            &+ (allocationsEvicted &- before.allocationsEvicted)
+            &+ (connectionsEvicted &- before.connectionsEvicted)
+        processesEvicted = before.processesEvicted
+        threadsEvicted = before.threadsEvicted
+        openCallsEvicted = before.openCallsEvicted
+        functionsEvicted = before.functionsEvicted
+        allocationsEvicted = before.allocationsEvicted
+        connectionsEvicted = before.connectionsEvicted
+        evictedByWorker &+= gone
     }
 
     init() {}
@@ -60,6 +83,8 @@ struct SlotTotals: BitwiseCopyable {
         quietCheck = try reader.integer(Int64.self)
         if reader.version > StateVersion.beforeDialects {
             invalid = try InvalidValues(decoding: &reader)
+            threadsEvicted = try reader.integer(UInt64.self)
+            evictedByWorker = try reader.integer(UInt64.self)
         }
         isDirty = events > 0
         isFullNeeded = isDirty
@@ -86,10 +111,12 @@ struct SlotTotals: BitwiseCopyable {
         add(.invalidUTF8Replaced, utf8Replaced, &series)
         add(.stackFramesCut, framesCut, &series)
         add(.processEvicted, processesEvicted, &series)
+        add(.threadEvicted, threadsEvicted, &series)
         add(.openCallEvicted, openCallsEvicted, &series)
         add(.functionEvicted, functionsEvicted, &series)
         add(.allocationEvicted, allocationsEvicted, &series)
         add(.connectionEvicted, connectionsEvicted, &series)
+        add(.stateOverflow, evictedByWorker, &series)
     }
 
     private func add(_ loss: LossKind, _ count: UInt64, _ series: inout SeriesWriter) {

@@ -10,7 +10,7 @@ struct SuppressedFindings {
     /// Those of one rule and key.
     struct Group {
         /// What the rule tells apart within the process; nil for those counted together.
-        let key: UInt64?
+        fileprivate(set) var key: UInt64?
         /// When the cool-down began, and when it ends; of several the first one's.
         let since: EpochNanoseconds
         fileprivate(set) var until: EpochNanoseconds
@@ -70,6 +70,19 @@ struct SuppressedFindings {
             let bytes = ByteView(UnsafeRawBufferPointer($0))
             return Array(bytes.cut(at: Limits.suppressedMessageBytesMax).buffer)
         }
+    }
+
+    /// What rules tell apart has other keys from here on; nil where it is not told apart any more.
+    mutating func moveKeys(_ next: (UInt64) -> UInt64?) {
+        for place in groups.indices { groups[place].key = groups[place].key.flatMap(next) }
+    }
+
+    /// At most: their messages are cut.
+    @inline(__always)
+    var stateBytes: Int { groups.count &* Self.groupBytes }
+
+    private static var groupBytes: Int {
+        MemoryLayout<Group>.stride + Limits.suppressedMessageBytesMax + 2 * StateCost.allocation
     }
 
     // MARK: Ends of cool-downs

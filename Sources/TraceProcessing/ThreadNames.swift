@@ -10,6 +10,10 @@ struct ThreadNames {
 
     init() {}
 
+    /// With the names that wait for the end of the window's trace.
+    @inline(__always)
+    var stateBytes: Int { named.count &* 160 }
+
     /// Names the event's thread once a window: its own name where agents have given it one, else the process's, or
     /// `tid-<n>` where that has none.
     @inline(__always)
@@ -37,9 +41,8 @@ struct ThreadNames {
             named.removeAll(keepingCapacity: true)
         }
         last = context.tid
-        guard named.count < Limits.threadsPerProcessMax, named.insert(context.tid).inserted else {
-            return
-        }
+        guard named.count < Limits.namedThreadsPerProcessMax, named.insert(context.tid).inserted
+        else { return }
         guard name.isEmpty else {
             return context.files.nameThread(
                 host: context.host,

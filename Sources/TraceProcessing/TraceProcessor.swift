@@ -41,6 +41,9 @@ package protocol TraceProcessor: AnyObject {
     /// Processes that have gone since the process began, so that ids of their series are of no use any more.
     var processesGone: Int { get }
 
+    /// What the state of all slots takes, as budgets are charged.
+    var stateBytes: Int { get }
+
     /// What does not follow from the log, cumulative since the process began.
     func ownSamples() -> [MetricSample]
 

@@ -103,7 +103,7 @@ extension WindowActivity {
     ) {
         guard traffic.events > 0 else { return }
         let position =
-            itemCount < Limits.connectionsPerProcessMax
+            itemCount < Limits.connectionItemsPerProcessMax
             ? item(1, named: connection)
             : known(1, connection) ?? item(1, named: ByteView("other"))
         add(traffic.events, to: 0, ofItem: position)
@@ -113,9 +113,23 @@ extension WindowActivity {
         raise(4, to: UInt64(clamping: life.lastSeen), ofItem: position)
     }
 
+    /// The columns of what passed over a connection.
+    static func values(
+        of traffic: NetworkConnection.Traffic,
+        _ life: NetworkConnection.Life
+    ) -> SummaryValues {
+        var values = SummaryValues()
+        values[0] = traffic.events
+        values[1] = traffic.txBytes
+        values[2] = traffic.rxBytes
+        values.lower(3, to: UInt64(clamping: life.opened))
+        values.raise(4, to: UInt64(clamping: life.lastSeen))
+        return values
+    }
+
     /// Notes what passed by a protocol. Beyond the bound new ones share one item.
     mutating func talked(by transport: ByteView, _ traffic: NetworkProtocols.Window) {
-        let itemsMax = Limits.connectionsPerProcessMax + Limits.protocolsPerProcessMax
+        let itemsMax = Limits.connectionItemsPerProcessMax + Limits.protocolsPerProcessMax
         let name = transport.isEmpty ? ByteView("unknown") : transport
         let position =
             itemCount < itemsMax

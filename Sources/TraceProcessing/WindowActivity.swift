@@ -3,8 +3,8 @@ import TraceModel
 import TraceSummaries
 
 /// What one process did in the open window, for its summary. Columns are those of `SummarySchema`; table 0
-/// is the process's own row, whose column 0 counts events. Bounded by the bounds of the model's own tables,
-/// whose items it follows.
+/// is the process's own row, whose column 0 counts events. Bounded by the model's own tables, whose items it follows:
+/// what these give up is counted under `other` here too.
 struct WindowActivity: ~Copyable {
     /// An item of the process: a function, a device's operation, a kernel.
     struct Item {
@@ -14,6 +14,14 @@ struct WindowActivity: ~Copyable {
         var sketch = QuantileSketch()
         /// Where the summary of the last window had its name.
         var place = UInt32.max
+        /// Whether it is about to be taken out.
+        fileprivate(set) var isGone = false
+
+        /// What it takes of its slot's budget.
+        var stateBytes: Int {
+            MemoryLayout<Item>.stride + StateCost.index + StateCost.sketch
+                + StateCost.name(name.count) + StateCost.allocation
+        }
 
         @inline(__always)
         mutating func prefetchSketch() {
@@ -40,6 +48,14 @@ struct WindowActivity: ~Copyable {
             sketch.removeAll()
         }
 
+        /// Adds what the window has seen of another item, which is given up.
+        fileprivate mutating func absorb(_ other: UnsafePointer<Item>) {
+            for column in 0..<SummaryValues.count {
+                values.add(other.pointee.values[column], to: column)
+            }
+            sketch.merge(other.pointee.sketch)
+        }
+
         /// Whether the window has seen anything of it. By its address, as the compiler would copy it.
         @inline(__always)
         static func isUsed(_ item: UnsafePointer<Item>) -> Bool {
@@ -50,8 +66,10 @@ struct WindowActivity: ~Copyable {
     private(set) var firstTime = EpochNanoseconds.max
     private(set) var lastTime = EpochNanoseconds.min
     var process = SummaryValues()
-    /// Those of the open window, and some that were of earlier ones.
+    /// Those of the open window, and of the one before.
     private var items = ActivityItems()
+    /// What the items take of their slot's budget.
+    private(set) var stateBytes = 0
     private var index = IndexTable(capacity: 0)
 
     init() {}
@@ -67,10 +85,10 @@ struct WindowActivity: ~Copyable {
     }
 
     /// Visits the items of which the window has seen something, with their tables and their places in what adds up rows by
-    /// name; then a new window begins. A process goes on with what it did before, as a rule: its items keep
-    /// their places and memory, unless many of them were not used.
+    /// name; then a new window begins. A process goes on with what it did before, as a rule: items that were used keep
+    /// their places and memory.
     mutating func takeWindow(_ visit: (SummaryPart, _ table: Int, _ place: inout UInt32) -> Void) {
-        var used = 0
+        var unused = 0
         let itemsAhead = 8
         for position in 0..<items.count {
             if position + itemsAhead < items.count {
@@ -78,28 +96,54 @@ struct WindowActivity: ~Copyable {
                 items[position + itemsAhead].pointee.prefetchSketch()
             }
             let item = items[position]
-            guard Item.isUsed(item) else { continue }
-            used += 1
+            guard Item.isUsed(item) else {
+                unused += 1
+                item.pointee.isGone = true
+                continue
+            }
             item.pointee.take(visit)
         }
-        guard (items.count - used) * 4 <= items.count else {
-            self = WindowActivity()
-            return
-        }
+        if unused > 0 { removeGone() }
         process = SummaryValues()
         firstTime = .max
         lastTime = .min
     }
 
+    /// Counts what items of a table, all of whose columns are sums, have counted as that of `other`, and forgets them:
+    /// those whose names `isGone` holds for. O(items).
+    mutating func giveUp(_ table: Int, where isGone: (ByteView) -> Bool) {
+        var gone = 0
+        for position in 0..<items.count where items[position].pointee.table == table {
+            let item = items[position]
+            guard item.pointee.name.withUnsafeBytes({ isGone(ByteView($0)) }) else { continue }
+            item.pointee.isGone = true
+            gone += 1
+        }
+        guard gone > 0 else { return }
+        let other = self.item(table, named: ByteView("other"))
+        for position in 0..<items.count where items[position].pointee.isGone && position != other {
+            items[other].pointee.absorb(items[position])
+        }
+        items[other].pointee.isGone = false
+        removeGone()
+    }
+
+    private mutating func removeGone() {
+        items.removeGone()
+        index = IndexTable(capacity: items.count)
+        stateBytes = 0
+        for position in 0..<items.count {
+            let item = items[position]
+            item.pointee.name.withUnsafeBytes {
+                index.insert(Self.hash(item.pointee.table, ByteView($0)), position: position)
+            }
+            stateBytes += item.pointee.stateBytes
+        }
+    }
+
     // MARK: Items
 
     var itemCount: Int { items.count }
-
-    private var usedItemCount: Int {
-        var count = 0
-        for position in 0..<items.count where Item.isUsed(items[position]) { count += 1 }
-        return count
-    }
 
     /// The position in `items` of the item of this name, which is cut.
     @inline(__always)
@@ -121,6 +165,7 @@ struct WindowActivity: ~Copyable {
 
     private mutating func insert(_ item: Item, _ hash: UInt64) -> Int {
         index.insert(hash, position: items.count)
+        stateBytes += item.stateBytes
         items.append(item)
         return items.count - 1
     }
@@ -157,33 +202,38 @@ struct WindowActivity: ~Copyable {
 
     borrowing func encode(into buffer: inout RawBuffer) {
         process.encode(into: &buffer)
-        if isEmpty { return }
         buffer.append(integer: firstTime)
         buffer.append(integer: lastTime)
-        buffer.append(integer: UInt32(usedItemCount))
+        buffer.append(integer: UInt32(items.count))
         for position in 0..<items.count {
             let item = UnsafePointer(items[position])
-            guard Item.isUsed(item) else { continue }
-            buffer.append(byte: UInt8(item.pointee.table))
+            // Also one that was used in the window before only, as it takes memory.
+            let isUsed = Item.isUsed(item)
+            buffer.append(byte: UInt8(item.pointee.table) | (isUsed ? 0 : Self.unusedMark))
             buffer.append(counted: item.pointee.name)
+            guard isUsed else { continue }
             item.pointee.values.encode(into: &buffer)
             item.pointee.sketch.encode(into: &buffer)
         }
     }
 
+    private static let unusedMark: UInt8 = 0x80
+
     init(decoding reader: inout StateReader) throws(TraceError) {
         let isFixed = reader.version <= StateVersion.beforeDialects
         process = try SummaryValues(decoding: &reader, isFixed: isFixed)
-        if isEmpty { return }
+        if isFixed, isEmpty { return }
         firstTime = try reader.integer(Int64.self)
         lastTime = try reader.integer(Int64.self)
         for _ in 0..<(try reader.integer(UInt32.self)) {
-            let table = Int(try reader.integer(UInt8.self))
+            let mark = try reader.integer(UInt8.self)
+            let table = Int(mark & ~Self.unusedMark)
             let name = ByteView(try reader.counted())
             let position = insert(
                 Item(table: table, name: Array(name.buffer)),
                 Self.hash(table, name)
             )
+            guard mark & Self.unusedMark == 0 else { continue }
             items[position].pointee.values = try SummaryValues(
                 decoding: &reader,
                 isFixed: isFixed

@@ -16,6 +16,8 @@ package struct QuantileSketch: Sendable, Equatable {
     package static let relativeAccuracy = 0.01
 
     private static let bucketsPerDoubling: UInt64 = 50
+    /// Buckets whose memory an emptied sketch keeps.
+    private static let keptBucketsMax = 32
     private static let countBits: UInt64 = 48
     private static let countMax: UInt64 = 1 << countBits - 1
 
@@ -54,8 +56,10 @@ package struct QuantileSketch: Sendable, Equatable {
     /// O(log buckets), and O(buckets) where a bucket is new.
     package mutating func insert(_ value: UInt64) { add(1, at: Self.index(of: value)) }
 
-    /// Forgets what it has seen, and keeps the memory.
-    package mutating func removeAll() { cells.removeAll(keepingCapacity: true) }
+    /// Forgets what it has seen, and keeps the memory where that is little.
+    package mutating func removeAll() {
+        cells.removeAll(keepingCapacity: cells.capacity <= Self.keptBucketsMax)
+    }
 
     /// Adds what another one has seen. O(buckets of both).
     package mutating func merge(_ other: borrowing QuantileSketch) {

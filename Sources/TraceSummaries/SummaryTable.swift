@@ -12,6 +12,8 @@ package struct SummaryTable: Sendable, Equatable {
     /// Of rows that add up others: those whose names have this hash or a greater one are let go.
     private var hashEnd = UInt64.max
     private var cost = 0
+    /// What rows that add up others may cost.
+    var overallBytesMax = Limits.summaryOverallBytesMax
     /// Of each list that is full, the least weight in it when rows were let go last: what is below it in all
     /// lists will stand in none.
     private var floors: [Double] = []
@@ -130,7 +132,7 @@ package struct SummaryTable: Sendable, Equatable {
     }
 
     private mutating func keepWithinMemory() {
-        if cost > 2 * Limits.summaryOverallBytesMax { keepWithinBudget() }
+        if cost > 2 * overallBytesMax { keepWithinBudget() }
     }
 
     mutating func takeTotals(of source: SummaryTable) {
@@ -155,8 +157,8 @@ package struct SummaryTable: Sendable, Equatable {
     }
 
     private mutating func keepWithinBudget() {
-        if cost > Limits.summaryOverallBytesMax {
-            var left = Limits.summaryOverallBytesMax
+        if cost > overallBytesMax {
+            var left = overallBytesMax
             let order = rows.map { (hash: Self.hash($0), cost: $0.cost) }.sorted { $0 < $1 }
             let first = order.first { row in
                 left -= row.cost

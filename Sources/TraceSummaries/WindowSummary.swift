@@ -25,7 +25,14 @@ package struct WindowSummary: Sendable, Equatable {
 
     package init(_ resource: Resource) {
         self.resource = resource
-        tables = SummarySchema.tables(of: resource).map(SummaryTable.init)
+        tables = SummarySchema.tables(of: resource).map { SummaryTable($0) }
+    }
+
+    /// What the rows that add up others may cost in each table from here on, in bytes: it is not part of what is saved.
+    package mutating func hold(overallWithin bytes: Int) {
+        for position in tables.indices where tables[position].schema.source != nil {
+            tables[position].overallBytesMax = bytes
+        }
     }
 
     package var isEmpty: Bool { events == 0 }

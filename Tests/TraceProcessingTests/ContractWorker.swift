@@ -26,7 +26,8 @@ final class ContractWorker {
         root: String,
         checkpoint: ContractCheckpoint? = nil,
         guardsFormulas: Bool = false,
-        budget: FileBudget = FileBudget()
+        budget: FileBudget = FileBudget(),
+        state: StateBudget = StateBudget()
     ) throws {
         files = try TraceFileManager(
             worker: WorkerName(resource: resource, index: index),
@@ -39,7 +40,8 @@ final class ContractWorker {
         processor = ProcessorRegistry.makeProcessor(
             of: resource,
             files: files,
-            zone: try Self.zone.get()
+            zone: try Self.zone.get(),
+            budget: state
         )
         guard let checkpoint else {
             try files.restore(from: nil)

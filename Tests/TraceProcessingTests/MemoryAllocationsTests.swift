@@ -33,8 +33,7 @@ struct MemoryAllocationsTests {
     }
 
     @Test
-    func onlyWhatWasNotReleasedIsOutstanding() throws {
-        let bench = try ProcessorBench(.memory)
+    func onlyWhatWasNotReleasedIsOutstanding() {
         for seed in 1...20 as ClosedRange<UInt64> {
             var random = SplitMix(seed: seed)
             var table = MemoryAllocations()
@@ -43,12 +42,9 @@ struct MemoryAllocationsTests {
                 let address = UInt64(random.below(200) + 1)
                 if random.below(2) == 0 {
                     let size = UInt64(random.below(9_999))
-                    try bench.withContext { context in
-                        table.insert(
-                            .init(address: address, bytes: size, stackID: 1, time: Int64(step)),
-                            context
-                        )
-                    }
+                    table.insert(
+                        .init(address: address, bytes: size, stackID: 1, time: Int64(step))
+                    )
                     naive[address] = size
                 } else {
                     table.release(address, at: Int64(step))
@@ -60,13 +56,10 @@ struct MemoryAllocationsTests {
     }
 
     @Test
-    func whatComesLateNeitherReplacesNorReleasesTheNewer() throws {
-        let bench = try ProcessorBench(.memory)
+    func whatComesLateNeitherReplacesNorReleasesTheNewer() {
         var table = MemoryAllocations()
-        try bench.withContext { context in
-            table.insert(.init(address: 1, bytes: 10, stackID: 0, time: 100), context)
-            table.insert(.init(address: 1, bytes: 99, stackID: 0, time: 50), context)
-        }
+        table.insert(.init(address: 1, bytes: 10, stackID: 0, time: 100))
+        table.insert(.init(address: 1, bytes: 99, stackID: 0, time: 50))
         #expect(table.bytes == 10)
         table.release(1, at: 60)
         #expect(table.count == 1)

@@ -157,18 +157,6 @@ struct MemoryModelTests {
     }
 
     @Test
-    func outstandingAllocationsAreBounded() throws {
-        let bench = try ProcessorBench(.memory)
-        let count = Limits.allocationsPerProcessMax + 1
-        try bench.send {
-            for index in 0..<count { $0.append(Self.event(index, address: UInt64(index + 1))) }
-        }
-        let evicted = bench.samples().value(.errorsTotal, "allocation_evicted")
-        #expect(evicted == Double(Limits.allocationsPerProcessMax / 2))
-        #expect(bench.samples().value(.memoryAllocationSizeBytes, "pool-1") == Double(count))
-    }
-
-    @Test
     func extremesAreWritten() throws {
         let bench = try ProcessorBench(.memory)
         var event = Self.event(1, "op~", address: .max, size: .max, allocations: .max, frees: .max)

@@ -165,23 +165,6 @@ struct NetworkModelTests {
     }
 
     @Test
-    func connectionsAreBounded() throws {
-        let bench = try ProcessorBench(.network)
-        var event = Self.event(1)
-        event.destinationPort = 443
-        event.destinationAddress = "10.0.0.2"
-        try bench.send {
-            for port in 0...UInt32(Limits.connectionsPerProcessMax) {
-                event.sourcePort = port
-                $0.append(event)
-                $0.append(event)
-            }
-        }
-        let evicted = bench.samples().value(.errorsTotal, "connection_evicted")
-        #expect(evicted == Double(Limits.connectionsPerProcessMax / 2))
-    }
-
-    @Test
     func extremesAreWritten() throws {
         let bench = try ProcessorBench(.network)
         var event = Self.full()

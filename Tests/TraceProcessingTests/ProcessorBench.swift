@@ -24,7 +24,7 @@ final class ProcessorBench {
     private let hostHash: UInt64
     private var lsn: LSN = 0
 
-    init(_ resource: Resource) throws {
+    init(_ resource: Resource, budget: StateBudget = StateBudget()) throws {
         root = NSTemporaryDirectory() + "bench-" + UUID().uuidString
         try FileManager.default.createDirectory(atPath: root, withIntermediateDirectories: true)
         let files = try TraceFileManager(
@@ -35,7 +35,12 @@ final class ProcessorBench {
         )
         self.files = files
         let zone = try ContractWorker.zone.get()
-        processor = ProcessorRegistry.makeProcessor(of: resource, files: files, zone: zone)
+        processor = ProcessorRegistry.makeProcessor(
+            of: resource,
+            files: files,
+            zone: zone,
+            budget: budget
+        )
         var name = Self.hostName
         (host, hostHash) = try name.withUTF8 {
             let bytes = UnsafeRawBufferPointer($0)

@@ -166,29 +166,22 @@ struct SampledCallsTests {
         #expect(run.waitingCount <= 2 * most)
     }
 
-    /// Threads that come and go are forgotten; the same are whether or not the state was saved in between.
-    @Test func threadsAreBounded() {
-        var run = SampledRun(keepsRows: false)
-        var saved = SampledRun(keepsRows: false)
-        let most = UInt32(Limits.threadsPerProcessMax)
-        for tid in 1...most + 10 {
-            for isSaved in [false, true] {
-                let isCall = tid % 2 == 0
-                if isSaved {
-                    saved.enter(0, count: 0, at: Int64(tid), tid: tid)
-                    if isCall { saved.exit(0, count: 0, at: Int64(tid), tid: tid) }
-                } else {
-                    run.enter(0, count: 0, at: Int64(tid), tid: tid)
-                    if isCall { run.exit(0, count: 0, at: Int64(tid), tid: tid) }
-                }
-            }
-            if tid % 30_000 == 0 { saved.reload() }
+    /// Threads that give way leave nothing behind, and what waited of them is shown.
+    @Test func threadsThatGiveWayLeaveTheirRows() {
+        var run = SampledRun()
+        for tid in 1...100 as ClosedRange<UInt32> {
+            run.enter(0, count: 1, at: Int64(tid), tid: tid)
+            run.enter(1, count: 1, at: Int64(tid), tid: tid)
+            run.exit(1, count: 1, at: Int64(tid), tid: tid)
         }
-        #expect(run.evicted == 0 && run.openCount == Int(most) / 2 + 5)
-        #expect(run.state == saved.state)
-        // Where nearly all of them wait, there is no room.
-        for tid in most + 11...most * 2 { run.enter(0, count: 0, at: Int64(tid), tid: tid) }
-        #expect(run.evicted > 0 && run.openCount <= Int(most))
+        let bytes = run.stateBytes
+        #expect(run.openCount == 100)
+        run.giveUp(all: true)
+        #expect(run.openCount == 0 && run.waitingCount == 0 && run.evicted == 100)
+        #expect(run.stateBytes < bytes / 50)
+        #expect(run.windows[0].count == 300, "every event has its row")
+        run.exit(0, count: 1, at: 200, tid: 5)
+        #expect(run.calls.count == 100, "an exit that comes later has no partner")
     }
 
     // MARK: Random streams
@@ -337,6 +330,15 @@ private struct SampledRun: ~Copyable {
     var openCount: Int { sampled.openCount }
     var waitingCount: Int { sampled.waitingCount }
     var evicted: UInt64 { totals.openCallsEvicted }
+    var stateBytes: Int { sampled.stateBytes }
+
+    mutating func giveUp(all: Bool) {
+        var sweep = StateSweep(at: 0)
+        sampled.noteEntries(&sweep)
+        sweep.decide(freeing: all ? .max : 0)
+        sampled.giveUp(&sweep, &totals)
+        takeReady()
+    }
 
     var state: [UInt8] {
         var buffer = RawBuffer()
@@ -397,8 +399,8 @@ private struct SampledRun: ~Copyable {
         )
         if keepsRows { events.append(event) }
         if event.isEntry {
-            sampled.enter(record, &totals)
-        } else if let call = sampled.exit(record, isPossible: { _ in isPossible }) {
+            sampled.enter(record, used: 0, &totals)
+        } else if let call = sampled.exit(record, used: 0, isPossible: { _ in isPossible }) {
             calls.append(call)
         }
         settled += sampled.takeSettled()

@@ -411,19 +411,6 @@ struct SummaryTests {
         #expect(talkers.map { $0["process"] as? String } == ["web", "web", "web"])
     }
 
-    /// Beyond the bound the ones given up are in the totals.
-    @Test func connectionsGivenUpStillCount() throws {
-        let count = Limits.connectionsPerProcessMax + 1
-        let events = (1...count).map { Self.packet(UInt32($0), isSend: true, bytes: 2) }
-        let summary = try Self.summary(.network, events)
-        let tables = try #require(summary["tables"] as? [String: [String: Any]])
-        let totals = try #require(tables["connections"]?["totals"] as? [String: Any])
-        #expect(totals["sent_bytes"] as? Int == 2 * count && totals["events"] as? Int == count)
-        let talkers = try Self.top(summary, "connections", "top_talkers")
-        #expect(talkers[0]["connection"] as? String == "other")
-        #expect(talkers[0]["sent_bytes"] as? Int == Limits.connectionsPerProcessMax)
-    }
-
     private static func cpu(
         _ pid: UInt32,
         second: Int64,
@@ -598,10 +585,11 @@ struct SummaryTests {
         #expect(summary["processes"] as? Int == 1_000)
     }
 
-    /// A slot holds so many processes: those that make room still count, also after a restart.
+    /// A slot holds so much: processes that make room still count, also after a restart.
     @Test func processesThatMadeRoomAreInTheTotals() throws {
         let hash = ContractEvent.hash("beta")
-        let count = Limits.processesPerSlotMax + 10
+        let count = 300
+        let budget = StateBudget(bytesMax: 16 << 20, slotBytesMax: 512 << 10)
         let pids = (UInt32(1)...).lazy.filter { Slot.of(hostHash: hash, processID: $0) == 9 }
         let events = pids.prefix(count).enumerated().map { number, pid in
             ContractEvent(
@@ -613,12 +601,14 @@ struct SummaryTests {
         }
         let batch = ContractBatch(host: "beta", events: events, arrival: Self.start, lsn: 1)
         let directory = try ContractDirectory()
-        let first = try ContractWorker(.cpu, root: directory.path)
+        let first = try ContractWorker(.cpu, root: directory.path, state: budget)
         try first.apply(batch)
+        #expect(first.samples.contains { $0.contains("process_evicted") })
         let worker = try ContractWorker(
             .cpu,
             root: directory.path,
-            checkpoint: try first.checkpoint()
+            checkpoint: try first.checkpoint(),
+            state: budget
         )
         _ = try worker.finalize()
         let summary = try WindowSummary(worker.summary)
