@@ -57,6 +57,17 @@ extension Setting {
             """
         ),
         Setting(
+            "state_limit",
+            .sizeAtLeast(Limits.stateBytesMin),
+            standard: "\(Limits.stateBytesMax >> 20)M",
+            variable: "STATE_LIMIT",
+            readers: [.worker],
+            """
+            What each worker may remember of processes, functions, connections, allocations and the like (K, M, G), \
+            \(Limits.stateBytesMin >> 20)M or more; beyond it the least recently used go to `other`, counted.
+            """
+        ),
+        Setting(
             "time_zone",
             .timeZone,
             standard: MachineTimeZone.name,

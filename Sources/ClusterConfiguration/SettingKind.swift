@@ -22,6 +22,8 @@ package enum SettingKind: Sendable {
     case age
     /// A size as `20G`, or `off`.
     case size
+    /// A size as `512M`, at least so many bytes.
+    case sizeAtLeast(Int)
     /// A file that is there.
     case file
 
@@ -38,6 +40,7 @@ package enum SettingKind: Sendable {
         case .word(let words): words.joined(separator: " or ")
         case .age: "a time as 90m, 36h or 7d, or off"
         case .size: "a size as 500M or 20G, or off"
+        case .sizeAtLeast(let least): "a size as 512M, \(least >> 20)M or more"
         case .file: "a file that is there"
         }
     }
@@ -54,6 +57,7 @@ package enum SettingKind: Sendable {
         case .word(let words): words.joined(separator: "|")
         case .age: "AGE|off"
         case .size: "SIZE|off"
+        case .sizeAtLeast: "SIZE"
         case .file: "FILE"
         }
     }
@@ -79,6 +83,8 @@ package enum SettingKind: Sendable {
         case .word(let words): return words.contains(word) ? .text(word) : nil
         case .age: return word == "off" || UnitNumber.seconds(word) != nil ? .text(word) : nil
         case .size: return word == "off" || UnitNumber.bytes(word) != nil ? .text(word) : nil
+        case .sizeAtLeast(let least):
+            return (UnitNumber.bytes(word) ?? 0) >= least ? .text(word) : nil
         case .file: return FileSystem.realPath(word).map { .text($0) }
         }
     }

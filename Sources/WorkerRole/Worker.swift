@@ -12,13 +12,22 @@ package struct Worker {
     private let name: WorkerName
     private let timeZone: String?
     private let guardsFormulas: Bool
+    private let stateBytesMax: Int
     private let logger: Logger
 
-    /// `guardsFormulas`: text in tables is kept from being run as a formula by a spreadsheet.
-    package init(name: WorkerName, timeZone: String?, guardsFormulas: Bool, logger: Logger) {
+    /// `guardsFormulas`: text in tables is kept from being run as a formula by a spreadsheet. `stateBytesMax`: what its
+    /// slots' state may take.
+    package init(
+        name: WorkerName,
+        timeZone: String?,
+        guardsFormulas: Bool,
+        stateBytesMax: Int,
+        logger: Logger
+    ) {
         self.name = name
         self.timeZone = timeZone
         self.guardsFormulas = guardsFormulas
+        self.stateBytesMax = stateBytesMax
         self.logger = logger
     }
 
@@ -41,7 +50,8 @@ package struct Worker {
         let processor = ProcessorRegistry.makeProcessor(
             of: name.resource,
             files: files,
-            zone: zone
+            zone: zone,
+            budget: StateBudget(bytesMax: stateBytesMax)
         )
         let watchdog = Watchdog(seconds: Self.watchdogSeconds, cell: cell)
         do {

@@ -19,6 +19,9 @@ struct TraceBenchCommand: ParsableCommand {
               trace-bench stages
             """,
         version: BuildInfo.version,
-        subcommands: [RunCommand.self, StandardCommand.self, StagesCommand.self, FloorCommand.self]
+        subcommands: [
+            RunCommand.self, StandardCommand.self, StagesCommand.self, KeysCommand.self,
+            FloorCommand.self,
+        ]
     )
 }

@@ -32,6 +32,9 @@ struct TraceWorker: ParsableCommand {
     @Option(help: "\(Setting["time_zone"].help) Default: TZ, else the machine's.")
     var timeZone: String?
 
+    @Option(help: "\(Setting["state_limit"].help)")
+    var stateLimit = Setting["state_limit"].standard
+
     @Flag(help: "\(Setting["csv_formula_guard"].help)")
     var csvFormulaGuard = false
 
@@ -39,7 +42,13 @@ struct TraceWorker: ParsableCommand {
         guard WorkerName("\(resource).\(index)") != nil else {
             throw ValidationError("\(resource).\(index) is no worker's name")
         }
+        guard stateBytesMax >= Limits.stateBytesMin else {
+            let kind = Setting["state_limit"].kind
+            throw ValidationError("--state-limit takes \(kind.expectation), not \(stateLimit)")
+        }
     }
+
+    private var stateBytesMax: Int { UnitNumber.bytes(stateLimit).flatMap(Int.init(exactly:)) ?? 0 }
 
     func run() throws {
         SignalReceiver.blockAll()
@@ -55,6 +64,7 @@ struct TraceWorker: ParsableCommand {
                 name: name,
                 timeZone: timeZone,
                 guardsFormulas: csvFormulaGuard,
+                stateBytesMax: stateBytesMax,
                 logger: logger
             ).run()
         } catch let lost as WorkerLost {
