@@ -753,7 +753,7 @@ const ProtobufCMessageDescriptor trace_processor__cluster__worker_hello__descrip
   (ProtobufCMessageInit) trace_processor__cluster__worker_hello__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor trace_processor__cluster__worker_progress__field_descriptors[4] =
+static const ProtobufCFieldDescriptor trace_processor__cluster__worker_progress__field_descriptors[7] =
 {
   {
     "worker",
@@ -803,17 +803,56 @@ static const ProtobufCFieldDescriptor trace_processor__cluster__worker_progress_
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "window",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(TraceProcessor__Cluster__WorkerProgress, window),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "window_bytes",
+    6,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(TraceProcessor__Cluster__WorkerProgress, window_bytes),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "merge_bytes",
+    7,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(TraceProcessor__Cluster__WorkerProgress, merge_bytes),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned trace_processor__cluster__worker_progress__field_indices_by_name[] = {
   2,   /* field[2] = applied_lsn */
   3,   /* field[3] = checkpoint_lsn */
   1,   /* field[1] = incarnation */
+  6,   /* field[6] = merge_bytes */
+  4,   /* field[4] = window */
+  5,   /* field[5] = window_bytes */
   0,   /* field[0] = worker */
 };
 static const ProtobufCIntRange trace_processor__cluster__worker_progress__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 4 }
+  { 0, 7 }
 };
 const ProtobufCMessageDescriptor trace_processor__cluster__worker_progress__descriptor =
 {
@@ -823,7 +862,7 @@ const ProtobufCMessageDescriptor trace_processor__cluster__worker_progress__desc
   "TraceProcessor__Cluster__WorkerProgress",
   "TraceProcessor.Cluster",
   sizeof(TraceProcessor__Cluster__WorkerProgress),
-  4,
+  7,
   trace_processor__cluster__worker_progress__field_descriptors,
   trace_processor__cluster__worker_progress__field_indices_by_name,
   1,  trace_processor__cluster__worker_progress__number_ranges,

@@ -1,7 +1,8 @@
 internal import CTraceProtos
 package import TraceModel
 
-/// Worker to router, after each share applied and once a second: progress, and with it credit for what is applied, and a sign of life.
+/// Worker to router, after each share applied and once a second: progress, and with it credit for what is applied, what the
+/// worker has written, and a sign of life.
 package struct WorkerProgress: Sendable, Equatable {
     package var worker: WorkerName
     /// Grows with each start of the process.
@@ -9,17 +10,29 @@ package struct WorkerProgress: Sendable, Equatable {
     package var appliedLSN: LSN
     /// Up to here its checkpoint is durable.
     package var checkpointLSN: LSN
+    /// That its rows go to.
+    package var window: UInt64
+    /// Bytes of that window's rows, written or waiting.
+    package var windowBytes: UInt64
+    /// Bytes that merging its part of one window can write at most, of those that are not merged.
+    package var mergeBytes: UInt64
 
     package init(
         worker: WorkerName,
         incarnation: UInt64,
         appliedLSN: LSN,
-        checkpointLSN: LSN
+        checkpointLSN: LSN,
+        window: UInt64,
+        windowBytes: UInt64,
+        mergeBytes: UInt64
     ) {
         self.worker = worker
         self.incarnation = incarnation
         self.appliedLSN = appliedLSN
         self.checkpointLSN = checkpointLSN
+        self.window = window
+        self.windowBytes = windowBytes
+        self.mergeBytes = mergeBytes
     }
 }
 
@@ -34,6 +47,9 @@ extension WorkerProgress: @unsafe TopLevelMessage {
         incarnation = unsafe wire.incarnation
         appliedLSN = unsafe wire.applied_lsn
         checkpointLSN = unsafe wire.checkpoint_lsn
+        window = unsafe wire.window
+        windowBytes = unsafe wire.window_bytes
+        mergeBytes = unsafe wire.merge_bytes
     }
 
     func wire(in arena: inout WireArena) -> Wire {
@@ -43,6 +59,9 @@ extension WorkerProgress: @unsafe TopLevelMessage {
         unsafe wire.incarnation = incarnation
         unsafe wire.applied_lsn = appliedLSN
         unsafe wire.checkpoint_lsn = checkpointLSN
+        unsafe wire.window = window
+        unsafe wire.window_bytes = windowBytes
+        unsafe wire.merge_bytes = mergeBytes
         return unsafe wire
     }
 }

@@ -1,5 +1,6 @@
 internal import CGRPC
 internal import Synchronization
+internal import SystemIO
 
 /// A unary call on the server, to be answered exactly once, from any thread. One let go without an
 /// answer is cancelled.
@@ -21,6 +22,10 @@ package final class GRPCUnaryCall: CompletionOwner, GateEntrant, @unchecked Send
     private let phase: Atomic<UInt8>
     /// Set before the hand-over, read by the answer.
     private var heldBytes = 0
+    /// When the call came, monotonic ns.
+    private let opened = WallClock.monotonic()
+    /// How long (ns) it waited for its turn to be received. Set before the receive starts.
+    package private(set) var waitedNanoseconds: Int64 = 0
 
     init(server: GRPCServer, gate: ReceiveGate, method: Int, call: consuming CallHandle) {
         self.server = server
@@ -116,6 +121,7 @@ package final class GRPCUnaryCall: CompletionOwner, GateEntrant, @unchecked Send
 
     func arm() -> Bool {
         guard move(from: .waiting, to: .receiving) else { return false }
+        waitedNanoseconds = WallClock.monotonic() - opened
         return unsafe server.queue.start(self, .receive) { tag in
             unsafe trace_grpc_receive_message(call.pointer, &cells.pointee.message, tag)
         }

@@ -85,6 +85,22 @@ package struct LogGroup: ~Copyable {
         buffer.truncate(to: last)
     }
 
+    /// Takes out the records at these places, as if they had not been appended; the others move together.
+    package mutating func remove(where isRemoved: (Int) -> Bool) {
+        let base = buffer.mutableBytes.baseAddress.unsafelyUnwrapped
+        var kept: [Int] = []
+        kept.reserveCapacity(offsets.count)
+        var end = 0
+        for (index, offset) in offsets.enumerated() where !isRemoved(index) {
+            let next = index + 1 < offsets.count ? offsets[index + 1] : buffer.count
+            (base + end).copyMemory(from: base + offset, byteCount: next - offset)
+            kept.append(end)
+            end += next - offset
+        }
+        offsets = kept
+        buffer.truncate(to: end)
+    }
+
     /// Gives each record its place, its counts, the chain, and its checksum.
     /// `counts(i)` are the totals that hold once record i is in the log.
     mutating func seal(

@@ -8,6 +8,14 @@ struct AckTicket: Sendable {
     enum Sender: Sendable {
         case unary(GRPCUnaryCall)
         case stream(BatchStream)
+
+        /// How long (ns) the call was held before its message was received.
+        var waitedNanoseconds: Int64 {
+            switch self {
+            case .unary(let call): call.waitedNanoseconds
+            case .stream: 0
+            }
+        }
     }
 
     let sender: Sender
@@ -17,15 +25,29 @@ struct AckTicket: Sendable {
     /// When the message was there, on the monotonic clock.
     let arrival: Int64
 
-    /// Where this is a duplicate, the same as a refusal.
-    func refusedIfDuplicate(_ error: TraceError) -> AckTicket? {
-        guard case .duplicate(let events, let sequence) = outcome else { return nil }
+    /// How long its call is held, where its group cannot be made durable.
+    var hold: CallHold { CallHold(arrival: arrival, waited: sender.waitedNanoseconds) }
+
+    /// Where this is a duplicate of a batch of one of these sequences, the same as a refusal.
+    func refusedIfDuplicate(of sequences: Set<UInt64>, _ error: TraceError) -> AckTicket? {
+        guard case .duplicate(let events, let sequence) = outcome, sequences.contains(sequence)
+        else { return nil }
         return AckTicket(
             sender: sender,
             outcome: .refused(error, events: events, sequence: sequence),
             bytes: bytes,
             arrival: arrival
         )
+    }
+
+    /// Whether its batch stands in the group.
+    var isAccepted: Bool { if case .accepted = outcome { true } else { false } }
+
+    /// The stream that ends where this batch is refused for want of room; nil where none does.
+    var endingStream: ObjectIdentifier? {
+        guard case .stream(let stream) = sender else { return nil }
+        if case .refused = outcome { return nil }
+        return ObjectIdentifier(stream)
     }
 
     /// Their group is durable.

@@ -1,7 +1,16 @@
 import TraceModel
 
 /// Decides whether batches may be taken: not while the log has grown to its budget, and not while the disk has
-/// too little left for the files that the windows are merged into. A pure state machine over what is logged.
+/// too little left for what has been taken already. A pure state machine over what is logged and what workers report.
+///
+/// # What the disk has to have room for
+/// - *Rows to come*: the events that workers have not applied yet become at most `PendingOutput` of segments. This is
+///   the worst that any bytes can become, but few events are under way as a rule.
+/// - *One merge*: final files are written before the segments they are made of go, one window of one resource at a time.
+///   How large they can become is what the workers report, which know what they have written; and what is usual of
+///   the open window's bytes where that is more, as right after a start. What is still to come belongs to it as well, as
+///   far as a window goes.
+/// - *The log's next file*, and the checkpoints.
 struct AdmissionGate {
     /// Why no batch is taken. Raw values are labels of `trace_batches_refused_total`.
     enum Obstacle: String, Sendable {
@@ -10,32 +19,73 @@ struct AdmissionGate {
     }
 
     let logBudgetBytes: Int
-    /// Bytes of events in the open window and in the one before, which may be being merged.
-    private var openBytes = 0
-    private var closedBytes = 0
+    /// Bytes of events in the open window, as they came.
+    private var openBytes: InlineArray<6, Int>
+    private var pending: PendingOutput
+    private var reports = OutputReports()
     private var isAboveHalf = false
 
-    init(logBudgetBytes: Int) { self.logBudgetBytes = logBudgetBytes }
+    /// `window`, `pending`: what the log held when the router started.
+    init(
+        logBudgetBytes: Int,
+        window: OpenWindow = OpenWindow(),
+        pending: PendingOutput = PendingOutput()
+    ) {
+        self.logBudgetBytes = logBudgetBytes
+        self.pending = pending
+        openBytes = window.wireBytes
+    }
 
-    /// So many bytes of events went into the log.
-    mutating func logged(bytes: Int) { openBytes += bytes }
+    /// Events went into the log, which ends at `end` now.
+    mutating func logged(_ group: BatchSizes, end: LSN) {
+        for index in openBytes.indices { openBytes[index] += group.wireBytes[index] }
+        pending.logged(group.outputBytesMax, end: end)
+    }
 
     /// A barrier ended the window.
-    mutating func windowClosed() {
-        closedBytes = openBytes
-        openBytes = 0
+    mutating func windowClosed() { openBytes = InlineArray(repeating: 0) }
+
+    /// What the workers said last.
+    mutating func reported(_ reports: OutputReports) { self.reports = reports }
+
+    /// The log begins at `lsn` now.
+    mutating func trim(below lsn: LSN) { pending.trim(below: lsn) }
+
+    /// Free bytes without which batches of these sizes are not taken.
+    func freeBytesMin(adding group: BatchSizes = BatchSizes()) -> Int {
+        var rows = 0
+        var merge = 0
+        for resource in Resource.allCases {
+            let index = Int(resource.rawValue)
+            let toCome =
+                pending.bytes(of: resource, from: reports.appliedLSN[index])
+                + group.outputBytesMax[index]
+            let written = max(
+                reports.mergeBytes[index],
+                openBytes[index] * Limits.outputBytesPerWireByteMax
+            )
+            rows += toCome
+            let window = min(written + toCome, Limits.windowMergeBytesMax)
+            merge = max(merge, written, window)
+        }
+        return rows + merge + Limits.logFileBytes + Limits.checkpointReserveBytes
     }
 
-    /// Free bytes without which nothing is taken: what two windows are merged into, and the checkpoints.
-    var freeBytesMin: Int {
-        (openBytes + closedBytes) * Limits.outputBytesPerWireByteMax
-            + Limits.checkpointReserveBytes
+    /// What the events become at most that are not applied yet.
+    private var rowsToCome: Int {
+        Resource.allCases.reduce(0) {
+            $0 + pending.bytes(of: $1, from: reports.appliedLSN[Int($1.rawValue)])
+        }
     }
 
-    /// What stands in the way of batches; nil: nothing.
-    func obstacle(logBytes: Int, freeBytes: Int) -> Obstacle? {
+    /// What stands in the way of batches of these sizes; nil: nothing.
+    func obstacle(
+        logBytes: Int,
+        freeBytes: Int,
+        adding group: BatchSizes = BatchSizes()
+    ) -> Obstacle? {
         if logBytes >= logBudgetBytes { return .logBudget }
-        return freeBytes < freeBytesMin ? .diskSpace : nil
+        return freeBytes < freeBytesMin(adding: group) ? .diskSpace : nil
     }
 
     /// True once each time the log grows past half of its budget.
@@ -51,10 +101,10 @@ struct AdmissionGate {
         end: LSN,
         freeBytes: Int
     ) -> TraceError {
+        let place = slowest.map { ", as \($0.worker) has not come past LSN \($0.lsn)" } ?? ""
         switch obstacle {
         case .logBudget:
             let worker = slowest.map { "\($0.worker)" } ?? "WORKER"
-            let place = slowest.map { ", as \($0.worker) has not come past LSN \($0.lsn)" } ?? ""
             return TraceError(
                 .exhausted,
                 "The ingest log has reached its budget of \(logBudgetBytes) bytes\(place)",
@@ -63,8 +113,8 @@ struct AdmissionGate {
         case .diskSpace:
             return TraceError(
                 .exhausted,
-                "The server's disk has \(freeBytes) bytes free and needs \(freeBytesMin) to finish"
-                    + " what it holds",
+                "The server's disk has \(freeBytes) bytes free and needs \(freeBytesMin()) to finish"
+                    + " what it holds" + (rowsToCome > 0 ? place : ""),
                 remedy: "Batches are taken again once there is room"
             )
         }

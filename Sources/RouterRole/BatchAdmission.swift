@@ -86,7 +86,7 @@ struct BatchAdmission: ~Copyable {
             case .belowWindow:
                 return refused(
                     "sequence \(sequence) is \(Limits.dedupSequencesMax) or more behind the greatest"
-                        + " of its client_id: whether it came before is no longer known"
+                        + " of its range of this client_id: whether it came before is no longer known"
                 )
             case .new:
                 dedup.insert(client: client, sequence: sequence, digest: digest)
@@ -118,7 +118,7 @@ struct BatchAdmission: ~Copyable {
                 )
             }
         }
+        entry.isLastBatch = summary.isLastBatch
         group.entries.append(entry)
-        group.lastBatchSeen = group.lastBatchSeen || summary.isLastBatch
     }
 }

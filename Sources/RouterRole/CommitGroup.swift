@@ -16,6 +16,8 @@ final class CommitGroup: @unchecked Sendable {
         var dedupKey: DedupKey?
         /// Events that a verdict sets aside.
         var deadLettered: UInt64 = 0
+        /// The batch said that it is its client's last.
+        var isLastBatch = false
     }
 
     struct DedupKey {
@@ -31,7 +33,6 @@ final class CommitGroup: @unchecked Sendable {
     /// Events refused or found to be duplicates while the group was open.
     var rejectedEvents: UInt64 = 0
     var deduplicatedEvents: UInt64 = 0
-    var lastBatchSeen = false
 
     /// Where the group before ended and where the next begins; set once durable. A file's head may stand
     /// between `begin` and the first record.
@@ -53,17 +54,87 @@ final class CommitGroup: @unchecked Sendable {
     /// Whether it tells of the time, and of nothing else.
     var isTick: Bool { log.offsets.count == 1 && log.record(at: log.offsets[0]).type == .tick }
 
-    /// What came as a duplicate is refused; returns how many batches that are.
-    func refuseDuplicates(_ error: TraceError) -> Int {
-        var count = 0
+    /// Batches that wait in the group, taken and not yet durable.
+    var holdsBatches: Bool { tickets.contains { $0.isAccepted } }
+
+    /// What came as a duplicate of a batch of one of these sequences is refused; returns how many batches that are, and
+    /// their events.
+    func refuseDuplicates(
+        of sequences: Set<UInt64>,
+        _ error: TraceError
+    ) -> (batches: Int, events: UInt64) {
+        var refused = (batches: 0, events: UInt64(0))
         for index in tickets.indices {
-            guard let refused = tickets[index].refusedIfDuplicate(error) else { continue }
-            tickets[index] = refused
-            count += 1
+            guard let ticket = tickets[index].refusedIfDuplicate(of: sequences, error) else {
+                continue
+            }
+            if case .refused(_, let events, _) = ticket.outcome { refused.events += UInt64(events) }
+            refused.batches += 1
+            tickets[index] = ticket
         }
-        rejectedEvents += deduplicatedEvents
-        deduplicatedEvents = 0
-        return count
+        return refused
+    }
+
+    /// What was taken out of a group.
+    struct Removed {
+        var tickets: [AckTicket] = []
+        var keys: [DedupKey] = []
+    }
+
+    /// Takes out the batches whose calls have been held for as long as a call is, with their records. A stream that ends so
+    /// takes its later batches with it: its client sends again what has no answer. O(group) where there are any.
+    func takeOverdue(at now: Int64) -> Removed {
+        var ended: Set<ObjectIdentifier> = []
+        var isAny = false
+        for ticket in tickets where ticket.hold.isOver(at: now) {
+            isAny = true
+            if let stream = ticket.endingStream { ended.insert(stream) }
+        }
+        guard isAny else { return Removed() }
+        return remove {
+            $0.hold.isOver(at: now) || $0.endingStream.map { ended.contains($0) } ?? false
+        }
+    }
+
+    /// Takes out batches: their tickets, records, and events. What is no batch stays behind those that are left.
+    private func remove(where isRemoved: (AckTicket) -> Bool) -> Removed {
+        var removed = Removed()
+        var kept: [AckTicket] = []
+        // The batches among the entries come first, in the order of their tickets.
+        var gone: Set<Int> = []
+        var position = 0
+        for ticket in tickets {
+            let isGone = isRemoved(ticket)
+            if isGone { removed.tickets.append(ticket) } else { kept.append(ticket) }
+            guard ticket.isAccepted else { continue }
+            if isGone { gone.insert(position) }
+            position += 1
+        }
+        tickets = kept
+        guard !gone.isEmpty else { return removed }
+        let before = log.byteCount
+        log.remove { gone.contains($0) }
+        var ranges: [Range<Int>] = []
+        var left: [Entry] = []
+        var firstEvent = 0
+        for (index, entry) in entries.enumerated() {
+            if gone.contains(index) {
+                if let key = entry.dedupKey { removed.keys.append(key) }
+                continue
+            }
+            var entry = entry
+            if entry.eventCount > 0 {
+                ranges.append(entry.firstEvent..<entry.firstEvent + entry.eventCount)
+            }
+            entry.firstEvent = firstEvent
+            firstEvent += entry.eventCount
+            left.append(entry)
+        }
+        events.keep(ranges)
+        entries = left
+        let shift = LSN(before - log.byteCount)
+        for index in barriers.indices { barriers[index].end -= shift }
+        return removed
     }
 
     /// Forgets everything but the memory.
@@ -76,6 +147,5 @@ final class CommitGroup: @unchecked Sendable {
         verdicts.removeAll()
         rejectedEvents = 0
         deduplicatedEvents = 0
-        lastBatchSeen = false
     }
 }

@@ -8,6 +8,10 @@ import TraceTime
 /// The thread that makes batches durable: takes the open commit group, adds barriers and ticks that are
 /// due, writes and syncs it, pays the tickets, and hands the group on to be routed. After `init` only
 /// that thread touches it.
+///
+/// Where batches cannot be taken, or not be written, the group in hand waits here and later calls wait in the queue. Each
+/// call waits for as long as `CallHold` says and is then refused alone, whichever group it is in: nothing here lasts
+/// longer than that of the youngest call in the group, and those in the queue are younger.
 final class Committer: @unchecked Sendable {
     private let queue: IngestQueue
     private let fabric: FabricInbox
@@ -28,14 +32,19 @@ final class Committer: @unchecked Sendable {
     private var trimmed: LSN = 0
 
     private static let second: Int64 = 1_000_000_000
+    /// How often it is looked whether there is room again.
+    private static let retryMicroseconds: UInt32 = 100_000
     /// Ticks go on for this long after the last batch, so that what waits for time to pass sees it.
     private static let quietNanoseconds: Int64 = 60 * second
 
+    /// `state`, `window`, `pending`: what recovery found.
     init(
         queue: IngestQueue,
         fabric: FabricInbox,
         writer: consuming LogWriter,
         state: RouterState,
+        window: OpenWindow = OpenWindow(),
+        pending: PendingOutput = PendingOutput(),
         stems: StemClock,
         context: RouterContext,
         logger: Logger
@@ -44,8 +53,18 @@ final class Committer: @unchecked Sendable {
         self.fabric = fabric
         self.logger = logger
         self.context = context
-        planner = WindowPlanner(state.slotMap)
-        gate = AdmissionGate(logBudgetBytes: context.logBudgetBytes)
+        let age = window.firstArrival.map { WallClock.now() - $0 } ?? 0
+        planner = WindowPlanner(
+            state.slotMap,
+            continuing: window,
+            age: age,
+            now: WallClock.monotonic()
+        )
+        gate = AdmissionGate(
+            logBudgetBytes: context.logBudgetBytes,
+            window: window,
+            pending: pending
+        )
         self.stems = stems
         totals = writer.counts
         self.writer = writer
@@ -55,14 +74,14 @@ final class Committer: @unchecked Sendable {
     /// Runs until the queue has ended; everything taken is then durable.
     func run() {
         lastEvents = WallClock.monotonic()
-        while case .group(let taken, let requests, let verdicts) = queue.take(
+        while case .group(let group, let requests, let verdicts) = queue.take(
             deadline: lastTick + Self.second
         ) {
-            rejected += taken.rejectedEvents
-            deduplicated += taken.deduplicatedEvents
-            let group = admitted(taken)
+            let patience = CallHold(arrival: WallClock.monotonic())
+            rejected += group.rejectedEvents
+            deduplicated += group.deduplicatedEvents
+            waitForRoom(group)
             let now = WallClock.monotonic()
-            plan(group, now: now)
             let barrier = addBarrier(to: group, requests: requests, now: now)
             for request in verdicts { add(request.verdict, to: group) }
             addTick(to: group, now: now)
@@ -72,12 +91,14 @@ final class Committer: @unchecked Sendable {
                 queue.recycle(group)
                 continue
             }
-            if let failure = commit(group) {
-                refuse(group, requests: requests, Self.refusal(for: failure), as: "disk_full")
-                if let barrier { planner.request(barrier.reason) }
+            guard commit(group, patience: patience) else {
+                queue.askAgain(requests)
                 for request in verdicts { request.done(false) }
+                pay(group)
+                queue.recycle(group)
                 continue
             }
+            note(group, barrier: barrier, now: now)
             pay(group)
             if let barrier { for request in requests { request.done(barrier) } }
             fabric.publish(group, recycle: queue.recycle)
@@ -93,46 +114,47 @@ final class Committer: @unchecked Sendable {
         guard rejected + deduplicated > 0 else { return }
         let group = CommitGroup()
         appendTick(to: group)
-        if commit(group) == nil { fabric.publish(group, recycle: queue.recycle) }
+        if commit(group, patience: CallHold(arrival: WallClock.monotonic())) {
+            fabric.publish(group, recycle: queue.recycle)
+        }
     }
 
     // MARK: What stands in the way
 
-    /// The group itself where its batches may be taken; else they are refused, once their calls have been held,
-    /// and what else is to be logged goes into an empty one.
-    private func admitted(_ group: CommitGroup) -> CommitGroup {
+    /// Returns once the group's batches may be taken, or none is left in it, as all have been held for too long.
+    private func waitForRoom(_ group: CommitGroup) {
         trim()
         warnAtHalf()
-        guard !group.isEmpty else {
-            context.obstacle = obstacle()
-            return group
-        }
-        guard let obstacle = waitForRoom() else { return group }
-        let refusal = gate.refusal(
-            for: obstacle,
-            slowest: context.slowest,
-            end: writer.end,
-            freeBytes: freeSpace.bytes()
-        )
-        refuse(group, requests: [], refusal, as: obstacle.rawValue)
-        return CommitGroup()
-    }
-
-    /// Waits until batches may be taken; what stood in the way where that takes too long.
-    private func waitForRoom() -> AdmissionGate.Obstacle? {
-        let deadline = WallClock.monotonic() + Int64(Limits.callHoldSeconds) * Self.second
+        takeReports()
+        var refused = RefusedCalls()
         while true {
-            context.obstacle = obstacle()
-            guard context.obstacle != nil, WallClock.monotonic() < deadline else {
-                return context.obstacle
+            let obstacle = obstacle(adding: BatchSizes(group))
+            context.obstacle = obstacle
+            guard let obstacle, group.holdsBatches else { break }
+            refuseOverdue(in: group, as: obstacle.rawValue, &refused) {
+                gate.refusal(
+                    for: obstacle,
+                    slowest: context.slowest,
+                    end: writer.end,
+                    freeBytes: freeSpace.bytes()
+                )
             }
-            usleep(100_000)
+            usleep(Self.retryMicroseconds)
             trim()
+            takeReports()
         }
+        refused.log(to: logger)
     }
 
-    private func obstacle() -> AdmissionGate.Obstacle? {
-        gate.obstacle(logBytes: logBytes, freeBytes: freeSpace.bytes())
+    private func takeReports() {
+        let reports = context.outputs
+        gate.reported(reports)
+        // Of another window the fabric has not heard yet.
+        if reports.window == state.window { planner.reported(reports.windowBytes) }
+    }
+
+    private func obstacle(adding sizes: BatchSizes) -> AdmissionGate.Obstacle? {
+        gate.obstacle(logBytes: logBytes, freeBytes: freeSpace.bytes(), adding: sizes)
     }
 
     private var logBytes: Int { Int(writer.end - writer.begin) }
@@ -154,9 +176,9 @@ final class Committer: @unchecked Sendable {
 
     // MARK: What goes into a group
 
-    private func plan(_ group: CommitGroup, now: Int64) {
+    /// Counts what the group adds to the open window.
+    private func count(_ group: CommitGroup, in planner: inout WindowPlanner, now: Int64) {
         for entry in group.entries {
-            lastEvents = now
             for resource in Resource.allCases where entry.accepted[Int(resource.rawValue)] > 0 {
                 let index = Int(resource.rawValue)
                 planner.logged(
@@ -167,7 +189,7 @@ final class Committer: @unchecked Sendable {
                 )
             }
         }
-        if group.lastBatchSeen { planner.lastBatch(now: now) }
+        if group.entries.contains(where: \.isLastBatch) { planner.lastBatch(now: now) }
     }
 
     /// Puts a barrier behind the group's batches where one is due or asked for.
@@ -176,8 +198,11 @@ final class Committer: @unchecked Sendable {
         requests: [IngestQueue.BarrierRequest],
         now: Int64
     ) -> BarrierPayload? {
-        for request in requests { planner.request(request.reason) }
-        guard let reason = planner.due(now: now) else { return nil }
+        // What the group adds counts once it is durable.
+        var ahead = planner
+        count(group, in: &ahead, now: now)
+        for request in requests { ahead.request(request.reason) }
+        guard let reason = ahead.due(now: now) else { return nil }
         let arrival = WallClock.now()
         let second = stems.text(arrival)
         let slotMap = requests.compactMap(\.slotMap).last
@@ -194,9 +219,15 @@ final class Committer: @unchecked Sendable {
         group.entries.append(CommitGroup.Entry())
         // The offset behind the barrier is its end once the group's begin is known.
         group.barriers.append((barrier, LSN(group.byteCount)))
-        planner.closed(next: barrier.slotMap)
         lastTick = now
         return barrier
+    }
+
+    /// The group is durable.
+    private func note(_ group: CommitGroup, barrier: BarrierPayload?, now: Int64) {
+        if group.holdsBatches { lastEvents = now }
+        count(group, in: &planner, now: now)
+        if let barrier { planner.closed(next: barrier.slotMap, now: now) }
     }
 
     /// Puts a verdict behind the group's batches, unless it is in force already.
@@ -230,22 +261,31 @@ final class Committer: @unchecked Sendable {
 
     // MARK: Durability
 
-    /// Nil once the group is durable; the error where the disk stayed full.
-    private func commit(_ group: CommitGroup) -> SystemError? {
-        let deadline = WallClock.monotonic() + Int64(Limits.callHoldSeconds) * Self.second
+    /// True once the group is durable. False where the disk is full: until none of its batches is left, as all have been
+    /// held for too long, or, where it held none, until `patience` is over.
+    private func commit(_ group: CommitGroup, patience: CallHold) -> Bool {
+        let hadBatches = group.holdsBatches
+        var refused = RefusedCalls()
+        defer { refused.log(to: logger) }
+        var isWaiting = false
         while true {
             do throws(SystemError) {
                 try write(group)
-                return nil
+                return true
             } catch {
                 guard error.isOutOfSpace else { dieOf(error) }
-                guard WallClock.monotonic() < deadline else { return error }
-                logger.warning(
-                    "The ingest log waits for disk space",
-                    metadata: ["error": "\(error)"]
-                )
-                // The calls of this group are being held; the disk is asked again shortly.
-                usleep(100_000)
+                context.obstacle = .diskSpace
+                if !isWaiting {
+                    logger.warning(
+                        "The ingest log waits for disk space",
+                        metadata: ["error": "\(error)"]
+                    )
+                }
+                isWaiting = true
+                usleep(Self.retryMicroseconds)
+                refuseOverdue(in: group, as: "disk_full", &refused) { Self.refusal(for: error) }
+                let isOver = patience.isOver(at: WallClock.monotonic())
+                if hadBatches ? !group.holdsBatches : isOver { return false }
             }
         }
     }
@@ -255,7 +295,6 @@ final class Committer: @unchecked Sendable {
         var running = totals
         running.rejected += rejected
         running.deduplicated += deduplicated
-        var wireBytes = 0
         var steps: [LogCounts] = []
         steps.reserveCapacity(group.entries.count)
         for entry in group.entries {
@@ -263,7 +302,6 @@ final class Committer: @unchecked Sendable {
                 running.accepted[index] += UInt64(entry.accepted[index])
             }
             running.deadLettered += entry.deadLettered
-            wireBytes += entry.wireBytes.indices.reduce(0) { $0 + entry.wireBytes[$1] }
             steps.append(running)
         }
         let begin = writer.end
@@ -288,7 +326,7 @@ final class Committer: @unchecked Sendable {
             let (barrier, end) = group.barriers[index]
             state.passed(barrier, end: end)
         }
-        gate.logged(bytes: wireBytes)
+        gate.logged(BatchSizes(group), end: group.end)
         if !group.barriers.isEmpty { gate.windowClosed() }
         for verdict in group.verdicts {
             state.verdicts.insert(verdict.range, of: verdict.worker)
@@ -300,15 +338,15 @@ final class Committer: @unchecked Sendable {
 
     private func pay(_ group: CommitGroup) {
         AckTicket.pay(group.tickets)
-        answered(group)
+        answered(group.tickets)
+        group.tickets.removeAll(keepingCapacity: true)
     }
 
-    /// Nobody waits for the group any more.
-    private func answered(_ group: CommitGroup) {
+    /// Nobody waits for these any more.
+    private func answered(_ tickets: [AckTicket]) {
         let now = WallClock.monotonic()
-        context.ackLatency.record(nanoseconds: group.tickets.lazy.map { now - $0.arrival })
-        context.waitingChanged(by: -group.tickets.reduce(0) { $0 + $1.bytes })
-        group.tickets.removeAll(keepingCapacity: true)
+        context.ackLatency.record(nanoseconds: tickets.lazy.map { now - $0.arrival })
+        context.waitingChanged(by: -tickets.reduce(0) { $0 + $1.bytes })
     }
 
     private static func refusal(for error: SystemError) -> TraceError {
@@ -320,35 +358,37 @@ final class Committer: @unchecked Sendable {
         )
     }
 
-    /// Refuses the calls of a group that is not written; its barriers are asked for again. `reason`: what
-    /// they are counted as.
-    private func refuse(
-        _ group: CommitGroup,
-        requests: [IngestQueue.BarrierRequest],
-        _ refusal: TraceError,
-        as reason: String
+    /// Refuses the calls of the group that have been held for too long. `reason`: what they are counted as.
+    private func refuseOverdue(
+        in group: CommitGroup,
+        as reason: String,
+        _ refused: inout RefusedCalls,
+        _ refusal: () -> TraceError
     ) {
-        var refused = queue.forget(group, refusal, requests: requests)
-        for ticket in group.tickets {
+        let removed = group.takeOverdue(at: WallClock.monotonic())
+        guard !removed.tickets.isEmpty else { return }
+        let refusal = refusal()
+        var count = queue.forget(removed.keys, refusal)
+        let doubles = group.refuseDuplicates(of: Set(removed.keys.map(\.sequence)), refusal)
+        deduplicated -= doubles.events
+        rejected += doubles.events
+        count += doubles.batches
+        for ticket in removed.tickets {
             switch ticket.outcome {
             case .accepted(let events, _):
                 rejected += UInt64(events)
-                refused += 1
+                count += 1
             case .duplicate(let events, _):
                 deduplicated -= UInt64(events)
                 rejected += UInt64(events)
-                refused += 1
+                count += 1
             case .refused: break
             }
             ticket.cancel(refusal)
         }
-        for _ in 0..<refused { context.refusals.count(reason) }
-        logger.error(
-            "Batches refused",
-            metadata: ["batches": "\(refused)", "reason": "\(refusal)"]
-        )
-        answered(group)
-        queue.recycle(group)
+        for _ in 0..<count { context.refusals.count(reason) }
+        refused.add(count, refusal)
+        answered(removed.tickets)
     }
 
     /// What the disk holds after a failed write or sync is unknown: nothing may be acked any more, and
@@ -369,8 +409,28 @@ final class Committer: @unchecked Sendable {
             try writer.trim(below: below)
             context.logBegin = writer.begin
             state.verdicts.trim(below: writer.begin)
+            gate.trim(below: writer.begin)
         } catch {
             logger.warning("An old log file could not be removed", metadata: ["error": "\(error)"])
         }
+    }
+}
+
+/// Calls refused while one group waited: told together.
+private struct RefusedCalls {
+    private var count = 0
+    private var refusal: TraceError?
+
+    mutating func add(_ count: Int, _ refusal: TraceError) {
+        self.count += count
+        self.refusal = refusal
+    }
+
+    func log(to logger: Logger) {
+        guard let refusal, count > 0 else { return }
+        logger.error(
+            "Batches refused",
+            metadata: ["batches": "\(count)", "reason": "\(refusal)"]
+        )
     }
 }

@@ -4,9 +4,18 @@ import TraceModel
 
 /// Which batches have been accepted, so that a re-sent one counts once.
 ///
-/// A `client_id` names one run of one client. Of each, the last `Limits.dedupSequencesMax` sequences
-/// below its greatest are remembered with a digest of their bytes; of clients, the
-/// `Limits.dedupClientsMax` heard last. A pure state machine: O(1) a batch.
+/// A `client_id` names one run of one client, and its sequences count from 1. What came of them is kept as
+/// *ranges*: of each, the last `Limits.dedupSequencesMax` sequences below its greatest are remembered with a
+/// digest of their bytes; of older ones it is only known that they may have come.
+///
+/// A sequence ahead of all ranges by more than half of that begins a range of its own instead of moving one. So a
+/// stranger who sends the largest sequence under somebody's `client_id` opens a range that its owner never
+/// meets, and a client that has dropped many batches goes on behind the gap. A client has up to
+/// `Limits.dedupRangesPerClientMax` ranges; beyond that the one that remembers the fewest batches goes, of
+/// equal ones the one silent for longest.
+///
+/// Of all ranges the `Limits.dedupRangesMax` heard last are kept. A pure state machine: O(1) a batch. What it
+/// does depends on the batches and their order alone, so a replay of the log makes it again.
 struct DedupWindow {
     enum Verdict: Equatable {
         case new
@@ -17,118 +26,283 @@ struct DedupWindow {
         case belowWindow
     }
 
-    struct Client {
-        var greatest: UInt64
-        /// Digest by sequence modulo the window; 0 where that sequence has not come.
-        var digests: [UInt64]
-        var lastUse: UInt64
+    /// What came of one client between two sequences. Nodes lie in an array and are linked by their places in it: all of
+    /// them by when they were last heard, and those of one client to one another.
+    private struct Range {
+        var client: [UInt8] = []
+        /// Nothing below came in this range.
+        var least: UInt64 = 0
+        var greatest: UInt64 = 0
+        /// Batches remembered, of the last `span` sequences.
+        var count = 0
+        /// Greater than that of all that were last heard before.
+        var lastUse: UInt64 = 0
+        /// Heard before and after this one; `none` at the ends.
+        var older = DedupWindow.none
+        var newer = DedupWindow.none
+        /// Another range of the same client.
+        var sibling = DedupWindow.none
     }
 
-    private var clients: [[UInt8]: Client] = [:]
+    private var ranges: [Range] = []
+    /// For each range `span` digests, by sequence modulo `span`; 0 where that sequence has not come.
+    private var digests: [UInt64] = []
+    private var unused: [Int] = []
+    /// The first range of each client.
+    private var clients: [[UInt8]: Int] = [:]
     private var clock: UInt64 = 0
-    /// Clients forgotten because there were too many.
+    private var oldest = Self.none
+    private var newest = Self.none
+    /// Ranges forgotten because there were too many.
     private(set) var evictions: UInt64 = 0
 
     private static let span = UInt64(Limits.dedupSequencesMax)
+    /// How far ahead of a range a sequence continues it: what came last is still remembered then.
+    private static let reach = span / 2
+    fileprivate static let none = -1
 
     /// Tells batches of one sequence apart: CRC-32C and length. Never 0.
     static func digest(of batch: UnsafeRawBufferPointer) -> UInt64 {
         UInt64(Checksum.crc32c(batch)) << 32 | 1 << 31 | UInt64(batch.count & 0x7FFF_FFFF)
     }
 
+    // MARK: Batches
+
     /// What a batch is; nothing is changed.
     func check(client: [UInt8], sequence: UInt64, digest: UInt64) -> Verdict {
-        guard let known = clients[client], sequence <= known.greatest else { return .new }
-        guard known.greatest - sequence < Self.span else { return .belowWindow }
-        let seen = known.digests[Int(sequence % Self.span)]
-        if seen == 0 { return .new }
-        return seen == digest ? .duplicate : .differs
+        var isBelow = false
+        var place = clients[client] ?? Self.none
+        while place != Self.none {
+            let seen = remembered(sequence, in: place)
+            if seen != 0 { return seen == digest ? .duplicate : .differs }
+            let range = ranges[place]
+            isBelow =
+                isBelow
+                || (sequence >= range.least && sequence <= range.greatest
+                    && range.greatest - sequence >= Self.span)
+            place = range.sibling
+        }
+        return isBelow ? .belowWindow : .new
     }
 
     /// Remembers a batch that `check` called new. `digest` is never 0.
     mutating func insert(client: [UInt8], sequence: UInt64, digest: UInt64) {
         precondition(digest != 0)
-        clock += 1
-        if clients[client] == nil {
-            if clients.count >= Limits.dedupClientsMax { evictOldest() }
-            clients[client] = Client(
-                greatest: sequence,
-                digests: [UInt64](repeating: 0, count: Limits.dedupSequencesMax),
-                lastUse: clock
-            )
-        }
-        clients[client]?.insert(sequence: sequence, digest: digest, clock: clock, span: Self.span)
+        let place = range(of: client, near: sequence) ?? begin(client: client, at: sequence)
+        extend(place, to: sequence)
+        let index = digestIndex(place, sequence)
+        if digests[index] == 0 { ranges[place].count += 1 }
+        digests[index] = digest
+        ranges[place].least = min(ranges[place].least, sequence)
+        unlink(place)
+        linkNewest(place)
     }
 
     /// Takes back a batch that could not be made durable after all.
     mutating func remove(client: [UInt8], sequence: UInt64) {
-        // Where the window has moved on, its place is another sequence's.
-        guard let greatest = clients[client]?.greatest, sequence <= greatest,
-            greatest - sequence < Self.span
-        else { return }
-        clients[client]?.digests[Int(sequence % Self.span)] = 0
+        var place = clients[client] ?? Self.none
+        while place != Self.none {
+            if remembered(sequence, in: place) != 0 {
+                digests[digestIndex(place, sequence)] = 0
+                ranges[place].count -= 1
+                if ranges[place].count == 0 { forget(place) }
+                return
+            }
+            place = ranges[place].sibling
+        }
     }
 
-    private mutating func evictOldest() {
-        guard let oldest = clients.min(by: { $0.value.lastUse < $1.value.lastUse }) else { return }
-        clients[oldest.key] = nil
+    // MARK: Ranges
+
+    /// The digest of a sequence where the range remembers it, else 0.
+    private func remembered(_ sequence: UInt64, in place: Int) -> UInt64 {
+        let greatest = ranges[place].greatest
+        guard sequence <= greatest, greatest - sequence < Self.span else { return 0 }
+        return digests[digestIndex(place, sequence)]
+    }
+
+    private func digestIndex(_ place: Int, _ sequence: UInt64) -> Int {
+        place * Int(Self.span) + Int(sequence % Self.span)
+    }
+
+    /// The client's range whose window holds the sequence; else the nearest one that it continues; nil where there
+    /// is none.
+    private func range(of client: [UInt8], near sequence: UInt64) -> Int? {
+        var nearest: Int?
+        var place = clients[client] ?? Self.none
+        while place != Self.none {
+            let greatest = ranges[place].greatest
+            if sequence <= greatest {
+                if greatest - sequence < Self.span { return place }
+            } else if sequence - greatest <= Self.reach,
+                greatest > nearest.map({ ranges[$0].greatest }) ?? 0
+            {
+                nearest = place
+            }
+            place = ranges[place].sibling
+        }
+        return nearest
+    }
+
+    /// Moves the range's window up to the sequence; what falls out of it makes room.
+    private mutating func extend(_ place: Int, to sequence: UInt64) {
+        let greatest = ranges[place].greatest
+        guard sequence > greatest else { return }
+        for passed in greatest + 1...sequence {
+            let index = digestIndex(place, passed)
+            if digests[index] != 0 { ranges[place].count -= 1 }
+            digests[index] = 0
+        }
+        ranges[place].greatest = sequence
+    }
+
+    /// A new range without batches, for the client's batch of this sequence.
+    private mutating func begin(client: [UInt8], at sequence: UInt64) -> Int {
+        makeRoom(for: client)
+        let place = unused.popLast() ?? ranges.count
+        if place == ranges.count {
+            ranges.append(Range())
+            digests.append(contentsOf: repeatElement(0, count: Int(Self.span)))
+        }
+        ranges[place] = Range(client: client, least: sequence, greatest: sequence)
+        ranges[place].sibling = clients.updateValue(place, forKey: client) ?? Self.none
+        linkNewest(place)
+        return place
+    }
+
+    private mutating func makeRoom(for client: [UInt8]) {
+        func isLess(_ left: Range, _ right: Range) -> Bool {
+            (left.count, left.lastUse) < (right.count, right.lastUse)
+        }
+        var count = 0
+        var least = Self.none
+        var place = clients[client] ?? Self.none
+        while place != Self.none {
+            count += 1
+            if least == Self.none || isLess(ranges[place], ranges[least]) { least = place }
+            place = ranges[place].sibling
+        }
+        if count >= Limits.dedupRangesPerClientMax {
+            evict(least)
+        } else if ranges.count - unused.count >= Limits.dedupRangesMax {
+            evict(oldest)
+        }
+    }
+
+    private mutating func evict(_ place: Int) {
+        forget(place)
         evictions += 1
     }
 
-    /// For the head of a log file: count u32, then per client name length u8, name, greatest u64, number
-    /// of digests u16, (sequence u64, digest u64) each. Oldest client first, so that reading it back
-    /// keeps the order of use.
-    func encode(into buffer: inout RawBuffer) {
-        buffer.append(integer: UInt32(clients.count))
-        for (name, client) in clients.sorted(by: { $0.value.lastUse < $1.value.lastUse }) {
-            buffer.append(byte: UInt8(name.count))
-            name.withUnsafeBytes { buffer.append($0) }
-            buffer.append(integer: client.greatest)
-            let low = client.greatest >= Self.span ? client.greatest - Self.span + 1 : 0
-            let seen = (low...client.greatest).filter {
-                client.digests[Int($0 % Self.span)] != 0
+    private mutating func forget(_ place: Int) {
+        unlink(place)
+        let client = ranges[place].client
+        let next = ranges[place].sibling
+        if clients[client] == place {
+            clients[client] = next == Self.none ? nil : next
+        } else {
+            var before = clients[client] ?? Self.none
+            while before != Self.none, ranges[before].sibling != place {
+                before = ranges[before].sibling
             }
-            buffer.append(integer: UInt16(seen.count))
-            for sequence in seen {
+            if before != Self.none { ranges[before].sibling = next }
+        }
+        ranges[place] = Range()
+        let first = place * Int(Self.span)
+        for index in first..<first + Int(Self.span) { digests[index] = 0 }
+        unused.append(place)
+    }
+
+    private mutating func linkNewest(_ place: Int) {
+        clock += 1
+        ranges[place].lastUse = clock
+        ranges[place].older = newest
+        ranges[place].newer = Self.none
+        if newest == Self.none { oldest = place } else { ranges[newest].newer = place }
+        newest = place
+    }
+
+    private mutating func unlink(_ place: Int) {
+        let (older, newer) = (ranges[place].older, ranges[place].newer)
+        if older == Self.none { oldest = newer } else { ranges[older].newer = newer }
+        if newer == Self.none { newest = older } else { ranges[newer].older = older }
+    }
+
+    /// The places of all ranges, the one silent for longest first.
+    private var places: [Int] {
+        var places: [Int] = []
+        var place = oldest
+        while place != Self.none {
+            places.append(place)
+            place = ranges[place].newer
+        }
+        return places
+    }
+
+    // MARK: In the head of a log file
+
+    /// For the head of a log file: count u32, then per range its client's name length u8, name, greatest u64, number
+    /// of digests u16, (sequence u64, digest u64) each. The range silent for longest first, so that reading it back
+    /// keeps the order of use. Routers from before there were ranges read it as clients.
+    func encode(into buffer: inout RawBuffer) {
+        let places = places
+        buffer.append(integer: UInt32(places.count))
+        for place in places {
+            let range = ranges[place]
+            buffer.append(byte: UInt8(range.client.count))
+            range.client.withUnsafeBytes { buffer.append($0) }
+            buffer.append(integer: range.greatest)
+            buffer.append(integer: UInt16(range.count))
+            let low = range.greatest >= Self.span ? range.greatest - Self.span + 1 : 0
+            for sequence in low...range.greatest {
+                let digest = digests[digestIndex(place, sequence)]
+                guard digest != 0 else { continue }
                 buffer.append(integer: sequence)
-                buffer.append(integer: client.digests[Int(sequence % Self.span)])
+                buffer.append(integer: digest)
             }
         }
     }
 
-    /// Takes in what `encode` wrote.
+    /// What `encode` leaves out: where each range begins, u64, in the same order. It stands at the head's end, where
+    /// routers from before there were ranges read no further.
+    func encodeBegins(into buffer: inout RawBuffer) {
+        for place in places { buffer.append(integer: ranges[place].least) }
+    }
+
+    /// Takes in what `encode` wrote, with ranges that begin at 0; `restoreBegins` follows.
     /// - Throws: `TraceError(.corrupt)` where the bytes are no window.
     mutating func restore(from reader: inout StateReader) throws(TraceError) {
-        clients = [:]
+        self = DedupWindow()
         for _ in 0..<(try reader.integer(UInt32.self)) {
             let name = Array(try reader.bytes(Int(try reader.integer(UInt8.self))))
             let greatest = try reader.integer(UInt64.self)
+            var place: Int?
             for _ in 0..<(try reader.integer(UInt16.self)) {
                 let sequence = try reader.integer(UInt64.self)
                 let digest = try reader.integer(UInt64.self)
-                guard sequence <= greatest, digest != 0 else {
+                guard sequence <= greatest, greatest - sequence < Self.span, digest != 0 else {
                     throw TraceError(.corrupt, "A de-duplication window is out of shape")
                 }
-                insert(client: name, sequence: sequence, digest: digest)
+                let range = place ?? begin(client: name, at: greatest)
+                place = range
+                let index = digestIndex(range, sequence)
+                if digests[index] == 0 { ranges[range].count += 1 }
+                digests[index] = digest
             }
+            // Whatever lies below may have come.
+            if let place { ranges[place].least = 0 }
         }
     }
-}
 
-extension DedupWindow.Client {
-    mutating func insert(
-        sequence: UInt64,
-        digest: UInt64,
-        clock: UInt64,
-        span: UInt64
-    ) {
-        if sequence > greatest {
-            // What falls out of the window makes room; a jump beyond it clears everything.
-            let from = max(greatest + 1, sequence >= span ? sequence - span + 1 : 0)
-            for passed in from...sequence { digests[Int(passed % span)] = 0 }
-            greatest = sequence
+    /// Takes in what `encodeBegins` wrote.
+    /// - Throws: `TraceError(.corrupt)` where the bytes do not fit the ranges.
+    mutating func restoreBegins(from reader: inout StateReader) throws(TraceError) {
+        for place in places {
+            let least = try reader.integer(UInt64.self)
+            guard least <= ranges[place].greatest else {
+                throw TraceError(.corrupt, "A de-duplication window is out of shape")
+            }
+            ranges[place].least = least
         }
-        digests[Int(sequence % span)] = digest
-        lastUse = clock
     }
 }

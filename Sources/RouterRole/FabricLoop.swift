@@ -34,6 +34,10 @@ final class FabricLoop {
     private let desk: DeadLetterDesk
     /// The last window that the aggregator has published, by resource; nil before it has been heard.
     private var published: [Resource: UInt64]?
+    /// What each worker said last of its outputs; kept while it is away.
+    private var outputs: [WorkerName: OutputReports.Worker] = [:]
+    /// Whether it has changed since it was put together.
+    private var hasNewOutputs = true
     private var pauses = HandoverPauses()
     private var builder: ShareBuilder
     private let pool = SharePool()
@@ -102,6 +106,7 @@ final class FabricLoop {
             takeSkips()
             isBusy = catchUp()
             openGates()
+            putOutputsTogether()
             report()
             watch.tick(now: WallClock.monotonic())
         }
@@ -189,6 +194,7 @@ final class FabricLoop {
         pauses.begin(from: before, to: barrier.slotMap, at: end, now: WallClock.monotonic())
         if before != barrier.slotMap { context.slotHoldings = maps.holdings }
         window = barrier.window + 1
+        hasNewOutputs = true
     }
 
     /// Sends what the builder holds; those for whom it holds nothing have come as far without a message.
@@ -228,6 +234,7 @@ final class FabricLoop {
             case .noSuchPeer:
                 sessions[worker] = nil
                 readers[worker] = nil
+                hasNewOutputs = true
             }
         } catch {
             logger.error("A share could not be sent", metadata: ["error": "\(error)"])
@@ -340,6 +347,7 @@ final class FabricLoop {
             send(.workerFenced(gone), to: peer)
             return
         }
+        hasNewOutputs = true
         sessions[hello.worker] = WorkerSession(
             worker: hello.worker,
             peer: peer,
@@ -463,7 +471,26 @@ final class FabricLoop {
                 head: inbox.durableLSN
             ) ?? false
         if !isPlausible { fence(session, "its progress makes no sense: \(progress)") }
+        outputs[progress.worker] = OutputReports.Worker(
+            checkpointLSN: progress.checkpointLSN,
+            window: progress.window,
+            windowBytes: Int(clamping: progress.windowBytes),
+            mergeBytes: Int(clamping: progress.mergeBytes)
+        )
+        hasNewOutputs = true
         trim()
+    }
+
+    /// Tells the committer what the workers have written, and how far each resource has come.
+    private func putOutputsTogether() {
+        guard hasNewOutputs else { return }
+        hasNewOutputs = false
+        let workers = maps.current.allWorkers
+        context.outputs = OutputReports(
+            window: window,
+            begin: inbox.trimmableLSN,
+            workers: workers.map { ($0, outputs[$0], sessions[$0]?.appliedLSN) }
+        )
     }
 
     private func fence(_ session: WorkerSession, _ reason: String) {
@@ -473,6 +500,7 @@ final class FabricLoop {
             reason: reason
         )
         send(.workerFenced(fenced), to: session.peer)
+        hasNewOutputs = true
         sessions[session.worker] = nil
         readers[session.worker] = nil
     }

@@ -174,21 +174,23 @@ final class IngestQueue: @unchecked Sendable {
         }
     }
 
-    /// The group could not be written: its batches may come again as new ones, its barriers are still asked
-    /// for. What came meanwhile as a duplicate may be one of a batch that is lost: it is refused with the
-    /// same error. Returns how many calls that are.
-    func forget(
-        _ group: CommitGroup,
-        _ error: TraceError,
-        requests unmet: [BarrierRequest]
-    ) -> Int {
-        condition.withLock {
-            for case let key? in group.entries.map(\.dedupKey) {
-                dedup.remove(client: key.client, sequence: key.sequence)
-            }
-            // When the queue has ended nobody is left to be answered.
-            if !isEnded { requests = unmet + requests }
-            return open.refuseDuplicates(error)
+    /// Batches could not be written and may come again as new ones. What came meanwhile as a duplicate of one of them
+    /// is refused with the same error. Returns how many calls that are.
+    func forget(_ keys: [CommitGroup.DedupKey], _ error: TraceError) -> Int {
+        guard !keys.isEmpty else { return 0 }
+        return condition.withLock {
+            for key in keys { dedup.remove(client: key.client, sequence: key.sequence) }
+            let refused = open.refuseDuplicates(of: Set(keys.map(\.sequence)), error)
+            open.deduplicatedEvents -= refused.events
+            open.rejectedEvents += refused.events
+            return refused.batches
         }
+    }
+
+    /// Barriers that could not be written are still asked for, before later ones.
+    func askAgain(_ unmet: [BarrierRequest]) {
+        guard !unmet.isEmpty else { return }
+        // When the queue has ended nobody is left to be answered.
+        condition.withLock { if !isEnded { requests = unmet + requests } }
     }
 }

@@ -69,6 +69,19 @@ package struct RoutedEvents: ~Copyable {
         count = newCount
     }
 
+    /// Keeps only the entries of these ranges, which ascend, side by side.
+    mutating func keep(_ ranges: [Range<Int>]) {
+        var end = 0
+        for range in ranges {
+            precondition(range.lowerBound >= end && range.upperBound <= count)
+            if range.lowerBound != end {
+                (base + end).update(from: base + range.lowerBound, count: range.count)
+            }
+            end += range.count
+        }
+        count = end
+    }
+
     /// Forgets the entries; memory beyond `keeping` of them goes back.
     package mutating func removeAll(keeping: Int = 65_536) {
         count = 0

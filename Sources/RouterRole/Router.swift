@@ -110,6 +110,8 @@ package final class Router {
             fabric: inbox,
             writer: writer,
             state: recovered.state,
+            window: recovered.openWindow,
+            pending: recovered.pending,
             stems: StemClock(zone: zone),
             context: context,
             logger: logger

@@ -33,6 +33,7 @@ final class RouterContext: Sendable {
         var slowest: (worker: WorkerName, lsn: LSN)?
     }
     private let waiting = Atomic<Int>(0)
+    private let reports = Mutex(OutputReports())
 
     init(
         incarnation: UInt64,
@@ -91,6 +92,12 @@ final class RouterContext: Sendable {
     var slowest: (worker: WorkerName, lsn: LSN)? {
         get { admission.withLock { $0.slowest } }
         set { admission.withLock { $0.slowest = newValue } }
+    }
+
+    /// What the workers say of their outputs.
+    var outputs: OutputReports {
+        get { reports.withLock { $0 } }
+        set { reports.withLock { $0 = newValue } }
     }
 
     /// A batch has come, at this time (ns since the epoch).

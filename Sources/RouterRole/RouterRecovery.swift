@@ -10,6 +10,10 @@ struct RouterRecovery {
     let maps: SlotMapHistory
     /// Damaged ranges that no record reports yet.
     let unreported: [DamagePayload]
+    /// What the log still says of the open window.
+    let openWindow: OpenWindow
+    /// What its events become at most.
+    let pending: PendingOutput
 
     /// Replays the whole log. Blocks; O(log). `fresh` is the state for a log without records.
     /// - Throws: `TraceError(.corrupt)` where a record of the router's own is out of shape, `SystemError`
@@ -18,7 +22,7 @@ struct RouterRecovery {
         var state = fresh
         var maps: SlotMapHistory?
         var failure: TraceError?
-        var replay = DedupReplay()
+        var replay = BatchReplay()
         var damage = DamageTally()
         let directory = LogDirectory(path: ClusterPaths.log)
         let log = try LogRecovery.run(directory, salt: salt) { record in
@@ -33,6 +37,7 @@ struct RouterRecovery {
                 case .barrier:
                     let barrier = try BarrierPayload(decoding: record.body)
                     state.passed(barrier, end: end)
+                    replay.passedBarrier()
                     maps?.append(barrier, end: end)
                 case .batch:
                     replay.apply(record, to: &state.dedup)
@@ -70,7 +75,9 @@ struct RouterRecovery {
             log: log,
             state: state,
             maps: maps ?? state.history,
-            unreported: unreported
+            unreported: unreported,
+            openWindow: replay.window,
+            pending: replay.pending
         )
     }
 }

@@ -44,7 +44,8 @@ struct RouterState {
     }
 
     /// The body of a log file's head: a barrier's layout for window, stem and slot map (of the last window
-    /// closed), where the window begins u64, then the de-duplication window, then the verdicts.
+    /// closed), where the window begins u64, then the de-duplication window, then the verdicts, then where the
+    /// ranges of the de-duplication window begin. Routers that know of no verdicts, or no ranges, stop before them.
     func encodeHead(into buffer: inout RawBuffer) {
         buffer.append(byte: window > 0 ? 1 : 0)
         var barrier = RawBuffer()
@@ -59,6 +60,7 @@ struct RouterState {
         buffer.append(integer: windowBegin)
         dedup.encode(into: &buffer)
         verdicts.encode(into: &buffer)
+        dedup.encodeBegins(into: &buffer)
     }
 
     /// - Throws: `TraceError(.corrupt)` where the head is out of shape.
@@ -73,5 +75,7 @@ struct RouterState {
         try dedup.restore(from: &reader)
         // Logs of before there were verdicts end here.
         if !reader.isAtEnd { try verdicts.restore(from: &reader) }
+        // Logs of before there were ranges end here.
+        if !reader.isAtEnd { try dedup.restoreBegins(from: &reader) }
     }
 }

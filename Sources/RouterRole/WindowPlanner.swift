@@ -8,16 +8,41 @@ struct WindowPlanner {
     private var jsonBytes = InlineArray<6, Int>(repeating: 0)
     private var hasEvents = false
     private var openedAt: Int64 = 0
+    /// When `is_last_batch` last closed a window, or would have.
     private var lastBatchAt: Int64?
+    /// When it closes the open one, as a batch in it said so too soon after that; nil: none did.
+    private var lastBatchDueAt: Int64?
+    /// Output of the open window, as its workers report.
+    private var reportedBytes = InlineArray<6, Int>(repeating: 0)
     private var requested: BarrierPayload.Reason?
     /// What the window may take of `Limits`, by resource: as many times as it has workers.
     private var growth = InlineArray<6, Int>(repeating: 1)
 
-    /// Seconds between two windows that `is_last_batch` may close.
+    /// Between two windows that `is_last_batch` may close.
     private static let lastBatchNanoseconds: Int64 = 10_000_000_000
 
-    /// The first window's workers are those of `slotMap`.
-    init(_ slotMap: SlotMap) { take(slotMap) }
+    /// The first window's workers are those of `slotMap`. It is `window`, which a router before this one has left open since
+    /// `age` nanoseconds, or a new one.
+    init(
+        _ slotMap: SlotMap,
+        continuing window: OpenWindow = OpenWindow(),
+        age: Int64 = 0,
+        now: Int64 = 0
+    ) {
+        take(slotMap)
+        for resource in Resource.allCases {
+            let index = Int(resource.rawValue)
+            guard window.events[index] > 0 else { continue }
+            logged(
+                resource,
+                events: window.events[index],
+                bytes: window.wireBytes[index],
+                now: now - max(age, 0)
+            )
+        }
+        // When the last one closed a window is not known any more.
+        if window.lastBatchSeen { lastBatch(now: now) }
+    }
 
     /// Counts what a record added to the open window, in wire bytes; `now` is monotonic nanoseconds.
     mutating func logged(_ resource: Resource, events: Int, bytes: Int, now: Int64) {
@@ -30,12 +55,18 @@ struct WindowPlanner {
         jsonBytes[index] += bytes + events * Limits.jsonBytesPerEvent(resource)
     }
 
-    /// A batch said that it is its client's last.
+    /// A batch said that it is its client's last: the window ends now, or 10 s after the last one that ended so. One
+    /// that ends for another reason meanwhile holds the batch too.
     mutating func lastBatch(now: Int64) {
-        if let lastBatchAt, now - lastBatchAt < Self.lastBatchNanoseconds { return }
-        lastBatchAt = now
-        request(.lastBatch)
+        if let lastBatchAt, now - lastBatchAt < Self.lastBatchNanoseconds {
+            lastBatchDueAt = lastBatchAt + Self.lastBatchNanoseconds
+            return
+        }
+        lastBatchDueAt = now
     }
+
+    /// The output that the workers report of the open window, by resource.
+    mutating func reported(_ bytes: InlineArray<6, Int>) { reportedBytes = bytes }
 
     /// Ends the window at the next opportunity, also an empty one.
     mutating func request(_ reason: BarrierPayload.Reason) {
@@ -45,18 +76,23 @@ struct WindowPlanner {
     /// The reason to end the window now, nil to keep it open.
     func due(now: Int64) -> BarrierPayload.Reason? {
         if let requested { return requested }
+        if let lastBatchDueAt, now >= lastBatchDueAt { return .lastBatch }
         guard hasEvents else { return nil }
         for index in wireBytes.indices
         where wireBytes[index] >= Limits.windowWireBytesMax * growth[index]
             || jsonBytes[index] >= Limits.windowJSONBytesMax * growth[index]
+            || reportedBytes[index] >= Limits.windowOutputBytesMax * growth[index]
         {
             return .size
         }
         return now - openedAt >= Int64(Limits.windowSecondsMax) * 1_000_000_000 ? .age : nil
     }
 
-    /// A barrier stands in the log: a new window begins, whose workers are those of `slotMap`.
-    mutating func closed(next slotMap: SlotMap) {
+    /// A barrier stands in the log since `now`: a new window begins, whose workers are those of `slotMap`.
+    mutating func closed(next slotMap: SlotMap, now: Int64) {
+        if let lastBatchDueAt, now >= lastBatchDueAt { lastBatchAt = now }
+        lastBatchDueAt = nil
+        reportedBytes = InlineArray(repeating: 0)
         wireBytes = InlineArray(repeating: 0)
         jsonBytes = InlineArray(repeating: 0)
         hasEvents = false

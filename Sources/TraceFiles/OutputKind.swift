@@ -1,3 +1,5 @@
+import TraceModel
+
 /// What a window of a resource leaves behind. Raw values stand in checkpoints and announcements.
 package enum OutputKind: UInt8, CaseIterable, Sendable {
     /// Chrome trace, one a host.
@@ -27,6 +29,12 @@ package enum OutputKind: UInt8, CaseIterable, Sendable {
         case .stacks: ".stacks.records"
         case .anomalies: ".anomalies.records"
         }
+    }
+
+    /// The most that merging segments of so many bytes can write, of which so many are call stacks: their text is escaped
+    /// when it is merged, other rows stay what they are.
+    static func mergeBytesMax(bytes: Int, stackBytes: Int) -> Int {
+        bytes + stackBytes * (Limits.mergedBytesPerStackByteMax - 1)
     }
 
     /// Whether rows carry their host, which then decides between equal time and process id.

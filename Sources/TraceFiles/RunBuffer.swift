@@ -244,6 +244,7 @@ package final class RunBuffer {
         let bytes = rows.reduce(0) { $0 + Int($1.length) }
         let arenas = RowArenas(text: text.bytes, kept: kept.bytes)
         try store.append(rows, of: arenas, bytes: bytes, at: end, to: run)
+        ledger.wrote(end + bytes - run.length, kind)
         run.length = end + bytes
         if run.rows == 0 { run.firstTs = first.ts }
         run.rows += UInt64(count)

@@ -71,6 +71,7 @@ extension TraceFileManager {
                 let run = try RunFile(decoding: &state)
                 try check(run.path, atLeast: run.length, isNeeded: true)
                 buffer.runs.append(run)
+                ledger.wrote(run.length, buffer.kind)
             }
         }
         for _ in 0..<(try state.integer(UInt32.self)) {

@@ -29,7 +29,11 @@ package final class TraceFileManager {
     /// The window that rows go to now.
     package var window: UInt64 = 0
     /// Closed and not yet merged, oldest first; to be announced until `forgetWindow`.
-    package var closedWindows: [ClosedWindow] = []
+    package var closedWindows: [ClosedWindow] = [] {
+        didSet { closedMergeBytesMax = closedWindows.map(\.mergeBytesMax).max() ?? 0 }
+    }
+    /// The most that merging one of them can write.
+    private var closedMergeBytesMax = 0
 
     /// Whether tables keep text from being run as a formula by a spreadsheet; see `appendCSVField`.
     package let guardsFormulas: Bool
@@ -143,6 +147,21 @@ package final class TraceFileManager {
         )
     }
 
+    // MARK: Sizes
+
+    /// Bytes of the open window's rows, written or waiting.
+    package var openWindowBytes: Int { ledger.writtenBytes + ledger.bytes }
+
+    /// The most that merging one window of those that are not merged can write, the open one among them.
+    package var mergeBytesMax: Int {
+        // What waits may be call stacks as well, but few as a rule, and written soon.
+        let open = OutputKind.mergeBytesMax(
+            bytes: openWindowBytes,
+            stackBytes: ledger.writtenStackBytes
+        )
+        return max(open, closedMergeBytesMax)
+    }
+
     // MARK: Writing
 
     /// Whether a buffer, or all of them together, is full: then `flush(.full)` is due before the next event.
@@ -217,6 +236,7 @@ package final class TraceFileManager {
         if !files.isEmpty {
             closedWindows.append(ClosedWindow(window: window, stem: stem, files: files))
         }
+        ledger.windowClosed()
         window = nextWindow
         return files
     }

@@ -62,8 +62,25 @@ package enum Limits {
     // MARK: Disk
     /// The least budget of the ingest log: a file being written and its spare, and as much that waits.
     package static let logBudgetBytesMin = 4 * logFileBytes
-    /// Bytes of JSON and CSV that one byte of events becomes at most; function events take 3.2.
+    /// Bytes of JSON and CSV that one byte of usual events becomes at most; function events take 3.2.
     package static let outputBytesPerWireByteMax = 4
+    /// The same of the worst events: texts of which each byte is escaped in JSON (6) or in a file of call stacks (6), and
+    /// stand in a table or a folded stack as well; what an event takes whatever it holds not counted.
+    package static let escapedBytesPerWireByteMax = 8
+    /// What one event takes whatever it holds, in JSON and, about half as much, in the table.
+    package static func outputBytesPerEvent(_ resource: Resource) -> Int {
+        jsonBytesPerEvent(resource) * 3 / 2
+    }
+    /// What one window of one resource becomes at most, however bad its events, as its bytes and its estimated JSON end it.
+    package static let windowMergeBytesMax =
+        windowGrowthMax
+        * (windowWireBytesMax * escapedBytesPerWireByteMax + windowJSONBytesMax * 3 / 2)
+    /// Bytes of segments that merging a call stack's can make of one: each byte escaped, and a folded stack.
+    package static let mergedBytesPerStackByteMax = 8
+    /// Places of the log that the router remembers with what their events become at most.
+    package static let pendingMarksMax = 4_096
+    /// Log bytes between two of them, where the log is short.
+    package static let pendingMarkBytes = 64 << 10
     /// Left free for checkpoints when no batch is taken any more.
     package static let checkpointReserveBytes = 32 << 20
     /// Held on disk by each worker, beside a checkpoint's size, for rows that wait to be written.
@@ -82,9 +99,11 @@ package enum Limits {
     package static let letterHostsMax = 16
 
     // MARK: De-duplication
-    /// Clients remembered; beyond it the one silent for longest is forgotten.
-    package static let dedupClientsMax = 4_096
-    /// Sequences of one client remembered below its greatest.
+    /// Ranges of sequences remembered, one a client as a rule; beyond it the one silent for longest is forgotten.
+    package static let dedupRangesMax = 4_096
+    /// Of one client: a sequence far ahead of the others begins another one.
+    package static let dedupRangesPerClientMax = 4
+    /// Sequences of one range remembered below its greatest.
     package static let dedupSequencesMax = 256
 
     // MARK: Memory
@@ -122,9 +141,14 @@ package enum Limits {
     /// A process silent for longer is reported as hung: so that status, metrics and log say so within 3 s, with
     /// what it takes to notice and to make a page anew.
     package static let heartbeatLateMilliseconds = 2_250
-    /// So many failures of one process within so many seconds are a crash loop.
+    /// So many ends of one process within so many seconds, that nobody asked for, are a crash loop; `scripts/service/finish`
+    /// slows its starts down from there on.
     package static let crashLoopFailuresMin = 5
     package static let crashLoopSeconds = 60
+    /// A process that has stayed up for so long has settled; longer than its starts are apart then.
+    package static let crashLoopSettledSeconds = 15
+    /// Ends remembered of each process.
+    package static let processEndsMax = 16
     /// No batch for so long: the open window is finalized.
     package static let pauseSeconds = 30
 
@@ -213,6 +237,8 @@ package enum Limits {
     /// Of several workers a window is so many times as large at most: the end of one costs each worker the same, however few
     /// of its events were the worker's own.
     package static let windowGrowthMax = 4
+    /// Output of one resource that workers report of the open window, after which the router closes it; likewise.
+    package static let windowOutputBytesMax = windowWireBytesMax * outputBytesPerWireByteMax
     /// What the JSON of one event takes beyond the bytes that it came in, with what agents usually send: measured.
     package static func jsonBytesPerEvent(_ resource: Resource) -> Int {
         switch resource {
@@ -313,9 +339,10 @@ package enum Limits {
         precondition(concurrentReceivesMax >= 2, "one stalled sender must not block the others")
         precondition(concurrentReceivesMax * messageBytesMax + heldBytesMax <= ingestBytesMax)
         precondition(
-            dedupClientsMax * (dedupSequencesMax * 16 + clientIDBytesMax + 32)
+            dedupRangesMax * (dedupSequencesMax * 16 + clientIDBytesMax + 40)
                 + verdictsMax * 32 < logFileHeadBytesMax
         )
+        precondition(dedupRangesPerClientMax >= 2 && dedupRangesPerClientMax < dedupRangesMax)
         precondition(shareStretchBytes <= min(workerCreditBytes, logRecordBytesMax))
         precondition(2 * shareStretchBytes <= min(fabricInboxBytesMax, sharePoolBytesMax))
         precondition(routerMappedBytesMin < sharePoolBytesMax)
@@ -338,8 +365,15 @@ package enum Limits {
         precondition(mergeRunsMax < openFilesMax, "runs of one merge are open together")
         precondition(catFilesMax < openFilesMax)
         precondition(2_000 * heartbeatSeconds < heartbeatLateMilliseconds, "one may come late")
+        precondition(crashLoopFailuresMin < processEndsMax)
+        precondition(crashLoopSettledSeconds < crashLoopSeconds)
         precondition(pauseSeconds < windowSecondsMax)
         precondition(windowWireBytesMax < finalFileBytesMax)
+        precondition(outputBytesPerWireByteMax <= escapedBytesPerWireByteMax)
+        precondition(
+            windowJSONBytesMax < windowOutputBytesMax,
+            "usual events end a window by what is estimated"
+        )
         precondition(
             windowJSONBytesMax < finalFileBytesMax,
             "one worker's window usually is one file"

@@ -500,7 +500,10 @@ final class ApplyLoop {
                     worker: worker,
                     incarnation: incarnation,
                     appliedLSN: appliedLSN,
-                    checkpointLSN: checkpointLSN
+                    checkpointLSN: checkpointLSN,
+                    window: processor.files.window,
+                    windowBytes: UInt64(processor.files.openWindowBytes),
+                    mergeBytes: UInt64(processor.files.mergeBytesMax)
                 )
             ),
             on: router

@@ -25,7 +25,10 @@ enum Examples {
                 worker: worker,
                 incarnation: .max,
                 appliedLSN: 1 << 63,
-                checkpointLSN: 5
+                checkpointLSN: 5,
+                window: 6,
+                windowBytes: 7 << 40,
+                mergeBytes: 8 << 40
             )
         ),
         .workerFenced(

@@ -1,6 +1,8 @@
 import GRPCServices
 import GRPCTransport
+import Glibc
 import IngestLog
+import SystemIO
 import TestSupport
 import Testing
 import TraceMetrics
@@ -19,19 +21,69 @@ import TraceModel
         )
     }
 
-    /// Two windows: the open one and the one before it; older ones are merged.
-    @Test func theDiskKeepsRoomForTwoWindowsAndTheCheckpoints() {
+    private static let reserve = Limits.checkpointReserveBytes + Limits.logFileBytes
+
+    /// A group of one batch of events of a resource.
+    private func group(_ resource: Resource, events: Int, bytes: Int) -> BatchSizes {
+        let group = CommitGroup()
+        var entry = CommitGroup.Entry()
+        entry.accepted[Int(resource.rawValue)] = UInt32(events)
+        entry.wireBytes[Int(resource.rawValue)] = bytes
+        group.entries = [entry]
+        return BatchSizes(group)
+    }
+
+    @Test func anEmptyLogNeedsItsNextFileAndTheCheckpoints() {
+        let gate = AdmissionGate(logBudgetBytes: .max)
+        #expect(gate.obstacle(logBytes: 0, freeBytes: Self.reserve - 1) == .diskSpace)
+        #expect(gate.obstacle(logBytes: 0, freeBytes: Self.reserve) == nil)
+        let batch = group(.io, events: 1, bytes: 100)
+        let most = 800 + Limits.outputBytesPerEvent(.io)
+        #expect(gate.freeBytesMin(adding: batch) == Self.reserve + 2 * most)
+    }
+
+    /// Events that no worker has applied may become the worst: rows, and what these are merged into. Once applied, what
+    /// the workers say counts; of all resources the largest one, as one window is merged at a time.
+    @Test func theDiskKeepsRoomForWhatIsToComeAndOneMerge() {
         var gate = AdmissionGate(logBudgetBytes: .max)
-        let reserve = Limits.checkpointReserveBytes
-        #expect(gate.obstacle(logBytes: 0, freeBytes: reserve - 1) == .diskSpace)
-        #expect(gate.obstacle(logBytes: 0, freeBytes: reserve) == nil)
-        gate.logged(bytes: 100)
+        func need(applied: LSN, merge: [Resource: Int]) -> Int {
+            var reports = OutputReports()
+            reports.appliedLSN = InlineArray(repeating: applied)
+            for (resource, bytes) in merge { reports.mergeBytes[Int(resource.rawValue)] = bytes }
+            gate.reported(reports)
+            return gate.freeBytesMin() - Self.reserve
+        }
+        gate.logged(group(.cpu, events: 10, bytes: 1_000), end: 5_000)
+        gate.logged(group(.io, events: 10, bytes: 2_000), end: 10_000)
+        let cpu = 8_000 + 10 * Limits.outputBytesPerEvent(.cpu)
+        let io = 16_000 + 10 * Limits.outputBytesPerEvent(.io)
+        #expect(need(applied: 0, merge: [:]) == cpu + io + io + 8_000)
+        #expect(need(applied: 10_000, merge: [:]) == 8_000)
+        #expect(need(applied: 10_000, merge: [.io: 12_800, .cpu: 6_400]) == 12_800)
         gate.windowClosed()
-        gate.logged(bytes: 10)
-        #expect(gate.freeBytesMin == reserve + 110 * Limits.outputBytesPerWireByteMax)
-        gate.windowClosed()
-        gate.windowClosed()
-        #expect(gate.freeBytesMin == reserve)
+        #expect(need(applied: 10_000, merge: [:]) == 0)
+        #expect(need(applied: 10_000, merge: [.gpu: 77]) == 77)
+    }
+
+    /// A merge of the worst events fits into what was kept free for it.
+    @Test func escapedTextsFit() {
+        var gate = AdmissionGate(logBudgetBytes: .max)
+        let bytes = 1 << 20
+        gate.logged(group(.function, events: bytes / 4_096, bytes: bytes), end: LSN(bytes))
+        // As measured of names full of escapes: segments, and then the files they are merged into.
+        let written = bytes * 64 / 10
+        #expect(gate.freeBytesMin() - Self.reserve >= 2 * written)
+    }
+
+    @Test func aRouterThatStartsGoesOnWithWhatTheLogHolds() {
+        var window = OpenWindow()
+        var pending = PendingOutput()
+        var bytes: InlineArray<6, Int> = InlineArray(repeating: 0)
+        bytes[0] = 1_000
+        window.add(events: bytes, wireBytes: bytes, isLastBatch: false, arrival: 1)
+        pending.logged(bytes, end: 9_000)
+        let gate = AdmissionGate(logBudgetBytes: .max, window: window, pending: pending)
+        #expect(gate.freeBytesMin() == Self.reserve + 1_000 + 1_000 + 4_000)
     }
 
     /// What is refused is counted; barriers go into the log all the same, and trimming helps at once.
@@ -62,5 +114,32 @@ import TraceModel
         _ = try router.barrier()
         let counts = try RouterHarness.read(directory).counts
         #expect(counts.acceptedTotal == 2 && counts.rejected == 7)
+    }
+
+    /// Whenever a call comes while nothing is taken, it is held for 5 s of its own and not for what is left of others'.
+    @Test func eachCallIsHeldForTheSameTime() throws {
+        let directory = try TemporaryDirectory()
+        let router = try RouterHarness(directory, logBudgetBytes: Limits.logFileBytes * 5 / 4)
+        defer { router.end() }
+        for _ in 0..<3 { _ = try router.send(TestBatch.padding(Limits.logFileBytes / 2)) }
+        let held = Locked<[Double]>([])
+        let calls = 6
+        for number in 0..<calls {
+            let sent = WallClock.monotonic()
+            let path = TracerService.Method.sendTraceBatch.path
+            let batch = TestBatch.bytes(events: 1, client: "c\(number)", sequence: 1)
+            router.client.start(path, batch, timeoutSeconds: 60) { _ in
+                let seconds = Double(WallClock.monotonic() - sent) / 1e9
+                held.update { $0.append(seconds) }
+            }
+            // The time between two calls is what this is about.
+            usleep(1_200_000)
+        }
+        #expect(held.wait { $0.count == calls })
+        let hold = Double(Limits.callHoldSeconds)
+        #expect(held.current.allSatisfy { $0 >= hold - 0.2 && $0 < hold + 1 }, "\(held.current)")
+        let refusals = router.context.refusals.samples()
+        let refused = refusals.first { $0.labels == ["log_budget"] }
+        #expect(refused?.value == .counter(Double(calls)))
     }
 }

@@ -146,9 +146,9 @@ import TraceWire
         var desk = Desk()
         let last = TestBatch.bytes(events: 1, client: "c", isLast: true)
         _ = desk.admit(last)
-        #expect(!desk.group.lastBatchSeen)
+        #expect(desk.group.entries.map(\.isLastBatch) == [])
         _ = desk.admit(TestBatch.bytes(events: 1, client: "c", sequence: 1, isLast: true))
-        #expect(desk.group.lastBatchSeen)
+        #expect(desk.group.entries.map(\.isLastBatch) == [true])
     }
 
     @Test func namesBeyondTheirLimitAreRefusedByName() {

@@ -14,22 +14,25 @@ import TraceModel
         window.encode(into: &buffer)
         var copy = DedupWindow()
         copy.insert(client: [0xEE], sequence: 9, digest: 9)
+        window.encodeBegins(into: &buffer)
         var reader = StateReader(buffer.bytes)
         try copy.restore(from: &reader)
+        try copy.restoreBegins(from: &reader)
         #expect(reader.remaining == 0)
         return copy
     }
 
     /// Sequences near the greatest, at the window's lower edge, or far ahead.
     private func sequence(near greatest: UInt64, _ generator: inout SeededGenerator) -> UInt64 {
-        switch Int.random(in: 0..<20, using: &generator) {
+        switch Int.random(in: 0..<21, using: &generator) {
         case 0..<8: return greatest + 1
         case 8..<13: return greatest - min(greatest - 1, .random(in: 0..<8, using: &generator))
         case 13..<17:
             let edge = Self.span - 3 + .random(in: 0..<6, using: &generator)
             return greatest > edge ? greatest - edge : 1
         case 17: return greatest + .random(in: 1...3 * Self.span, using: &generator)
-        case 18: return greatest + Self.span
+        case 18: return greatest + Self.span / 2 + .random(in: 0...1, using: &generator)
+        case 19: return .max - .random(in: 0..<3 * Self.span, using: &generator)
         default: return max(1, .random(in: 0...greatest, using: &generator))
         }
     }
@@ -50,7 +53,10 @@ import TraceModel
             if verdict == .new {
                 window.insert(client: [client], sequence: sequence, digest: digest)
                 naive.insert(client: [client], sequence: sequence, digest: digest)
-                greatest[client] = max(greatest[client, default: 0], sequence)
+                // Its owner goes on where it was, whatever far sequences came.
+                if sequence < .max / 2 {
+                    greatest[client] = max(greatest[client, default: 0], sequence)
+                }
             }
             if step % 1_000 == 500 { window = try restored(window) }
         }
@@ -67,8 +73,9 @@ import TraceModel
         #expect(window.check(client: [2], sequence: 1, digest: 7) == .new)
     }
 
-    @Test func aJumpBeyondTheWindowForgetsAllBelow() throws {
-        for jump in [Self.span - 1, Self.span, Self.span + 1, 1 << 40, UInt64.max - 10] {
+    /// A jump moves the window while what came last stays in it; a farther one leaves it where it is.
+    @Test func aFarJumpBeginsARangeOfItsOwn() throws {
+        for jump in [Self.span / 2, Self.span / 2 + 1, Self.span, 1 << 40, UInt64.max - 10] {
             var window = DedupWindow()
             for sequence in UInt64(1)...10 {
                 window.insert(client: [1], sequence: sequence, digest: 7)
@@ -78,16 +85,98 @@ import TraceModel
             for window in [window, later] {
                 #expect(window.check(client: [1], sequence: 10 + jump, digest: 7) == .duplicate)
                 #expect(window.check(client: [1], sequence: 9 + jump, digest: 7) == .new)
-                let last = window.check(client: [1], sequence: 10, digest: 7)
-                #expect(last == (jump < Self.span ? .duplicate : .belowWindow), "jump \(jump)")
+                #expect(window.check(client: [1], sequence: 10, digest: 7) == .duplicate)
+                #expect(window.check(client: [1], sequence: 11, digest: 7) == .new, "\(jump)")
             }
         }
     }
 
-    @Test func theClientSilentForLongestIsForgotten() throws {
+    /// Who sends the largest sequence under another's name takes nothing from its owner, also after a restart.
+    @Test func aStrangerCannotShutTheOwnerOut() throws {
+        var window = DedupWindow()
+        func send(_ sequence: UInt64, _ digest: UInt64) -> DedupWindow.Verdict {
+            let verdict = window.check(client: [1], sequence: sequence, digest: digest)
+            if verdict == .new { window.insert(client: [1], sequence: sequence, digest: digest) }
+            return verdict
+        }
+        for sequence in UInt64(1)...20 { #expect(send(sequence, 7) == .new) }
+        for stranger in [UInt64.max, 1 << 63, 1 << 40, 5_000, 1 << 50, 1 << 51, 1 << 52, 1 << 53] {
+            #expect(send(stranger, 9) == .new)
+            window = try restored(window)
+        }
+        for sequence in UInt64(1)...20 { #expect(send(sequence, 7) == .duplicate) }
+        for sequence in UInt64(21)...3_000 {
+            #expect(send(sequence, 7) == .new)
+            #expect(send(sequence, 7) == .duplicate)
+        }
+        #expect(send(20, 7) == .belowWindow)
+    }
+
+    /// The head of a log file that a router without ranges has written, and one that it reads.
+    @Test func headsAreReadBothWays() throws {
+        var window = DedupWindow()
+        for sequence in UInt64(300)...302 {
+            window.insert(client: [1], sequence: sequence, digest: 7)
+        }
+        window.insert(client: [2], sequence: 1, digest: 8)
+        var old = RawBuffer()
+        window.encode(into: &old)
+        var expected = RawBuffer()
+        expected.append(integer: UInt32(2))
+        for (name, sequences, digest) in [
+            (UInt8(1), UInt64(300)...302, UInt64(7)), (2, 1...1, 8),
+        ] {
+            expected.append(byte: 1)
+            expected.append(byte: name)
+            expected.append(integer: sequences.upperBound)
+            expected.append(integer: UInt16(sequences.count))
+            for sequence in sequences {
+                expected.append(integer: sequence)
+                expected.append(integer: digest)
+            }
+        }
+        #expect(Array(old.bytes) == Array(expected.bytes))
+        var copy = DedupWindow()
+        var reader = StateReader(expected.bytes)
+        try copy.restore(from: &reader)
+        #expect(reader.remaining == 0)
+        #expect(copy.check(client: [1], sequence: 301, digest: 7) == .duplicate)
+        // What an older router took for below the window still is.
+        #expect(copy.check(client: [1], sequence: 46, digest: 7) == .belowWindow)
+        #expect(copy.check(client: [1], sequence: 47, digest: 7) == .new)
+    }
+
+    /// An eviction costs the same however many ranges there are, and replaying a window's head makes the same one.
+    @Test func aFullWindowStaysTheSameWhetherReplayedOrNot() throws {
+        var generator = SeededGenerator(seed: 4)
+        var window = DedupWindow()
+        var replayed = DedupWindow()
+        for step in 0..<3 * Limits.dedupRangesMax {
+            let client = Array(
+                "\(Int.random(in: 0..<2 * Limits.dedupRangesMax, using: &generator))".utf8
+            )
+            let sequence = UInt64.random(in: 1...1_000, using: &generator)
+            guard window.check(client: client, sequence: sequence, digest: 7) == .new else {
+                continue
+            }
+            window.insert(client: client, sequence: sequence, digest: 7)
+            replayed.insert(client: client, sequence: sequence, digest: 7)
+            if step % 2_048 == 0 { replayed = try restored(replayed) }
+        }
+        #expect(window.evictions > 0)
+        var one = RawBuffer()
+        var other = RawBuffer()
+        window.encode(into: &one)
+        window.encodeBegins(into: &one)
+        replayed.encode(into: &other)
+        replayed.encodeBegins(into: &other)
+        #expect(Array(one.bytes) == Array(other.bytes))
+    }
+
+    @Test func theRangeSilentForLongestIsForgotten() throws {
         var window = DedupWindow()
         func name(_ number: Int) -> [UInt8] { Array("client \(number)".utf8) }
-        for number in 0..<Limits.dedupClientsMax {
+        for number in 0..<Limits.dedupRangesMax {
             window.insert(client: name(number), sequence: 1, digest: 7)
         }
         #expect(window.evictions == 0)
@@ -116,8 +205,9 @@ import TraceModel
         }
         var buffer = RawBuffer()
         window.encode(into: &buffer)
+        window.encodeBegins(into: &buffer)
         let perClient = (buffer.count - 4) / clients
-        #expect(perClient * Limits.dedupClientsMax + 4_096 < Limits.logFileHeadBytesMax)
+        #expect(perClient * Limits.dedupRangesMax + 4_096 < Limits.logFileHeadBytesMax)
     }
 
     @Test func aBatchTakenBackIsNewAgain() {

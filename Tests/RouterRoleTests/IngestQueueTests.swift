@@ -91,7 +91,7 @@ import TraceModel
             send(TestBatch.bytes(events: 2), answers)
             let full = TraceError(.exhausted, "disk full")
             #expect(desk.submitted.wait { $0 == 4 })
-            let refused = queue.forget(lost, full, requests: [])
+            let refused = queue.forget(lost.entries.compactMap(\.dedupKey), full)
             let open = try take(queue).group
             #expect(refused == 1)
             for ticket in lost.tickets { ticket.cancel(full) }
@@ -106,6 +106,83 @@ import TraceModel
             #expect(again.entries.count == 1, "it can be sent again")
             AckTicket.pay(again.tickets)
             #expect(answers.wait { $0.count == 5 })
+        }
+    }
+
+    /// The records of a group's batches, and for each where its events lie and which slots they go to.
+    private func contents(of group: CommitGroup) -> [String] {
+        group.entries.indices.map { index in
+            let record = group.log.record(at: group.log.offsets[index])
+            let entry = group.entries[index]
+            let events = (entry.firstEvent..<entry.firstEvent + entry.eventCount).map { place in
+                let event = group.events[place]
+                return "\(event.offset)+\(event.length) \(event.resource) \(event.slot)"
+            }
+            return
+                "\(record.type, default: "?") \(Array(record.body)) \(record.host.count) \(events)"
+        }
+    }
+
+    /// Batches whose calls have been held for long enough leave the group, the others stay as they are.
+    @Test func overdueBatchesAreTakenOutOfTheirGroup() throws {
+        try withQueue { desk, send in
+            let queue = desk.queue
+            let answers = Answers([])
+            let batches = (1...6).map { number in
+                TestBatch.bytes(
+                    events: number,
+                    client: "c",
+                    sequence: UInt64(number),
+                    host: "h\(number)"
+                )
+            }
+            for (index, batch) in batches.enumerated() {
+                send(batch, answers)
+                #expect(desk.submitted.wait { $0 == index + 1 })
+            }
+            send(batches[0], answers)
+            send(batches[4], answers)
+            #expect(desk.submitted.wait { $0 == 8 })
+            let group = try take(queue).group
+            let before = contents(of: group)
+            let bytes = group.byteCount
+            _ = group.log.append(.barrier, arrival: 1, bodyBytes: 8)
+            group.entries.append(CommitGroup.Entry())
+            let barrierBytes = group.byteCount - bytes
+            let payload = BarrierPayload(
+                window: 1,
+                reason: .size,
+                stem: "s",
+                slotMap: SlotMap(workers: [:])
+            )
+            group.barriers.append((payload, LSN(group.byteCount)))
+
+            let holds = group.tickets.map(\.hold)
+            #expect(group.takeOverdue(at: holds[0].end - 1).tickets.isEmpty)
+            let removed = group.takeOverdue(at: holds[2].end)
+            #expect(removed.tickets.count == 3 && removed.keys.map(\.sequence) == [1, 2, 3])
+            #expect(Array(contents(of: group).dropLast()) == Array(before[3...]))
+            #expect(group.barriers[0].end == LSN(group.byteCount) && group.holdsBatches)
+            #expect(group.log.record(at: group.log.offsets[3]).type == .barrier)
+
+            // Of the two duplicates one was of a batch that is gone.
+            let full = TraceError(.exhausted, "disk full")
+            let doubles = group.refuseDuplicates(of: Set(removed.keys.map(\.sequence)), full)
+            #expect(doubles.batches == 1 && doubles.events == 1)
+            #expect(queue.forget(removed.keys, full) == 0)
+            let rest = group.takeOverdue(at: .max)
+            #expect(!group.holdsBatches && group.tickets.isEmpty)
+            #expect(group.byteCount == barrierBytes && group.events.count == 0)
+            for ticket in removed.tickets + rest.tickets { ticket.cancel(full) }
+            #expect(answers.wait { $0.count == 8 })
+            #expect(answers.current.allSatisfy { $0.contains("disk full") })
+            #expect(queue.forget(rest.keys, full) == 0)
+            send(batches[1], answers)
+            #expect(desk.submitted.wait { $0 == 9 })
+            let again = try take(queue).group
+            #expect(again.entries.count == 1, "it can be sent again")
+            AckTicket.pay(again.tickets)
+            #expect(answers.wait { $0.count == 9 })
         }
     }
 
@@ -186,13 +263,12 @@ import TraceModel
         let (group, requests) = try take(queue)
         #expect(group.isEmpty && requests.map(\.reason) == [.command])
         queue.request(.init(reason: .scale, slotMap: nil) { _ in })
-        let full = TraceError(.exhausted, "disk full")
-        #expect(queue.forget(group, full, requests: requests) == 0)
+        queue.askAgain(requests)
         let next = try take(queue)
         #expect(next.requests.map(\.reason) == [.command, .scale])
         queue.end()
         // Nobody is left to be answered.
-        #expect(queue.forget(next.group, full, requests: next.requests) == 0)
+        queue.askAgain(next.requests)
         guard case .ended = queue.take(deadline: .max) else {
             Issue.record("the queue does not end")
             return

@@ -5,39 +5,75 @@ import TraceModel
 /// What a de-duplication window says, written down as its documentation has it: slow, forgetting nothing but
 /// what it must.
 struct NaiveDedupWindow {
-    private struct Client {
+    private struct Range {
+        let client: [UInt8]
+        let least: UInt64
         var digests: [UInt64: UInt64] = [:]
-        var greatest: UInt64 = 0
+        var greatest: UInt64
+
+        private static let span = UInt64(Limits.dedupSequencesMax)
+
+        func remembers(_ sequence: UInt64) -> Bool {
+            sequence <= greatest && greatest - sequence < Self.span && digests[sequence] != nil
+        }
+
+        /// Whether the sequence goes to this range: 0 where its window holds it, else how far ahead it is.
+        func distance(to sequence: UInt64) -> UInt64? {
+            if sequence > greatest {
+                return sequence - greatest <= Self.span / 2 ? sequence - greatest : nil
+            }
+            return greatest - sequence < Self.span ? 0 : nil
+        }
+
+        /// Sequences of which it is known that they came.
+        var count: Int { digests.keys.count { remembers($0) } }
+
+        func isBelow(_ sequence: UInt64) -> Bool {
+            let lowest = min(least, digests.keys.min() ?? least)
+            return sequence >= lowest && sequence <= greatest && greatest - sequence >= Self.span
+        }
     }
 
-    private var clients: [[UInt8]: Client] = [:]
-    /// Names, the one heard longest ago first.
-    private var order: [[UInt8]] = []
+    /// The one heard longest ago first.
+    private var ranges: [Range] = []
 
     func check(client: [UInt8], sequence: UInt64, digest: UInt64) -> DedupWindow.Verdict {
-        guard let known = clients[client] else { return .new }
-        if sequence <= known.greatest,
-            known.greatest - sequence >= UInt64(Limits.dedupSequencesMax)
-        {
-            return .belowWindow
+        let known = ranges.filter { $0.client == client }
+        if let range = known.first(where: { $0.remembers(sequence) }) {
+            return range.digests[sequence] == digest ? .duplicate : .differs
         }
-        guard let seen = known.digests[sequence] else { return .new }
-        return seen == digest ? .duplicate : .differs
+        return known.contains { $0.isBelow(sequence) } ? .belowWindow : .new
     }
 
     mutating func insert(client: [UInt8], sequence: UInt64, digest: UInt64) {
-        if clients[client] == nil, clients.count == Limits.dedupClientsMax {
-            clients[order.removeFirst()] = nil
+        let near = ranges.indices.filter {
+            ranges[$0].client == client && ranges[$0].distance(to: sequence) != nil
         }
-        order.removeAll { $0 == client }
-        order.append(client)
-        var known = clients[client] ?? Client()
-        known.digests[sequence] = digest
-        known.greatest = max(known.greatest, sequence)
-        clients[client] = known
+        let best = near.min {
+            ranges[$0].distance(to: sequence) ?? 0 < ranges[$1].distance(to: sequence) ?? 0
+        }
+        var range: Range
+        if let best {
+            range = ranges.remove(at: best)
+        } else {
+            makeRoom(for: client)
+            range = Range(client: client, least: sequence, greatest: sequence)
+        }
+        range.digests[sequence] = digest
+        range.greatest = max(range.greatest, sequence)
+        ranges.append(range)
     }
 
-    mutating func remove(client: [UInt8], sequence: UInt64) {
-        clients[client]?.digests[sequence] = nil
+    private mutating func makeRoom(for client: [UInt8]) {
+        let own = ranges.indices.filter { ranges[$0].client == client }
+        if own.count == Limits.dedupRangesPerClientMax {
+            let fewest = own.map { ranges[$0].count }.min()
+            // Of equal ones the one silent for longest.
+            if let gone = own.first(where: { ranges[$0].count == fewest }) {
+                ranges.remove(at: gone)
+            }
+        } else if ranges.count == Limits.dedupRangesMax {
+            ranges.removeFirst()
+        }
     }
 }

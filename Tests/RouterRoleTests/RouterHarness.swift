@@ -59,6 +59,8 @@ final class RouterHarness {
             fabric: inbox,
             writer: writer,
             state: recovery.state,
+            window: recovery.openWindow,
+            pending: recovery.pending,
             stems: StemClock(zone: TimeZoneRules(name: "UTC")),
             context: context,
             logger: logger

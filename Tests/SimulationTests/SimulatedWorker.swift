@@ -93,7 +93,10 @@ final class SimulatedWorker {
                 worker: name,
                 incarnation: incarnation,
                 appliedLSN: appliedLSN,
-                checkpointLSN: checkpointLSN
+                checkpointLSN: checkpointLSN,
+                window: processor.files.window,
+                windowBytes: UInt64(processor.files.openWindowBytes),
+                mergeBytes: UInt64(processor.files.mergeBytesMax)
             )
         )
     }

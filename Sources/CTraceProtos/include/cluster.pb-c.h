@@ -62,7 +62,7 @@ struct  TraceProcessor__Cluster__WorkerHello
 
 
 /*
- * Worker → router, after each share applied and once a second: progress and credit.
+ * Worker → router, after each share applied and once a second: progress, credit, and what it has written.
  */
 struct  TraceProcessor__Cluster__WorkerProgress
 {
@@ -71,10 +71,22 @@ struct  TraceProcessor__Cluster__WorkerProgress
   uint64_t incarnation;
   uint64_t applied_lsn;
   uint64_t checkpoint_lsn;
+  /*
+   * that its rows go to
+   */
+  uint64_t window;
+  /*
+   * of that window's rows, written or waiting
+   */
+  uint64_t window_bytes;
+  /*
+   * what merging its part of one window can write at most, of those not merged
+   */
+  uint64_t merge_bytes;
 };
 #define TRACE_PROCESSOR__CLUSTER__WORKER_PROGRESS__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&trace_processor__cluster__worker_progress__descriptor) \
-    , (char *)protobuf_c_empty_string, 0, 0, 0 }
+    , (char *)protobuf_c_empty_string, 0, 0, 0, 0, 0, 0 }
 
 
 /*

@@ -1,0 +1,50 @@
+import IngestLog
+import TraceModel
+import TraceWire
+
+/// Counts logged batches again, as they were counted when they came: the de-duplication window, the open window, and what
+/// the log's events become at most.
+struct BatchReplay: ~Copyable {
+    private var index = EventIndex()
+    private(set) var window = OpenWindow()
+    private(set) var pending = PendingOutput()
+
+    /// A batch in the log has been scanned before it was logged; one that no longer scans is damaged, which
+    /// its checksum would have told.
+    mutating func apply(_ record: LogRecord, to dedup: inout DedupWindow) {
+        let batch = record.body
+        guard let summary = try? BatchScanner.scan(batch, into: &index) else { return }
+        var events: InlineArray<6, Int> = InlineArray(repeating: 0)
+        var wireBytes: InlineArray<6, Int> = InlineArray(repeating: 0)
+        var output: InlineArray<6, Int> = InlineArray(repeating: 0)
+        for position in 0..<index.count {
+            let event = index[position]
+            wireBytes[Int(event.resource.rawValue)] += Int(event.length)
+        }
+        for resource in Resource.allCases {
+            let place = Int(resource.rawValue)
+            events[place] = summary.count(of: resource)
+            output[place] = PendingOutput.bytesMax(
+                resource,
+                events: events[place],
+                wireBytes: wireBytes[place]
+            )
+        }
+        window.add(
+            events: events,
+            wireBytes: wireBytes,
+            isLastBatch: summary.isLastBatch,
+            arrival: record.arrival
+        )
+        pending.logged(output, end: record.lsn + LSN(record.stride))
+        guard summary.hasSequence else { return }
+        dedup.insert(
+            client: Array(summary.clientID.buffer),
+            sequence: summary.sequence,
+            digest: DedupWindow.digest(of: batch)
+        )
+    }
+
+    /// A barrier ended the window.
+    mutating func passedBarrier() { window = OpenWindow() }
+}
