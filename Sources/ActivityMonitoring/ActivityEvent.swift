@@ -8,6 +8,4 @@ package enum ActivityEvent: Sendable, Equatable {
     case late(ClusterMember, silentSeconds: Int)
     /// A member reported late has been heard again.
     case recovered(ClusterMember, silentSeconds: Int)
-    /// A member fails again and again.
-    case crashLoop(ClusterMember, failures: Int)
 }

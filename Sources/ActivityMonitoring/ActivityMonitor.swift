@@ -1,16 +1,11 @@
 internal import TraceModel
 
-/// Watches batches, members and failures, and says what is worth acting on: a pure state machine
+/// Watches batches and members, and says what is worth acting on: a pure state machine
 /// without clock or I/O. All times are monotonic nanoseconds and must not go back.
 package struct ActivityMonitor: Sendable {
     private var quiet: QuietWatch
     private var members = MemberWatch(lateMilliseconds: Limits.heartbeatLateMilliseconds)
-    private var crashLoops = CrashLoopWatch(
-        failuresMin: Limits.crashLoopFailuresMin,
-        windowSeconds: Limits.crashLoopSeconds
-    )
-    /// What was noticed since the last tick: a recovery and a crash loop a member at most, as long as the
-    /// loop ticks.
+    /// What was noticed since the last tick: a recovery a member at most, as long as the loop ticks.
     private var pending: [ActivityEvent] = []
 
     /// `inactivitySeconds`: after so long without a batch, counted from the start too, comes
@@ -33,11 +28,10 @@ package struct ActivityMonitor: Sendable {
     /// Stops watching a member, and drops what was not yet told of it.
     package mutating func forget(_ member: ClusterMember) {
         members.forget(member)
-        crashLoops.forget(member)
         pending.removeAll { event in
             switch event {
-            case .late(member, _), .recovered(member, _), .crashLoop(member, _): true
-            case .late, .recovered, .crashLoop, .paused, .inactive: false
+            case .late(member, _), .recovered(member, _): true
+            case .late, .recovered, .paused, .inactive: false
             }
         }
     }
@@ -45,11 +39,6 @@ package struct ActivityMonitor: Sendable {
     /// Any message of a member is a sign of life; members not expected are ignored.
     package mutating func heard(from member: ClusterMember, now: Int64) {
         if let event = members.heard(from: member, now: now) { pending.append(event) }
-    }
-
-    /// A member ended by a failure of its own.
-    package mutating func failed(_ member: ClusterMember, now: Int64) {
-        if let event = crashLoops.failed(member, now: now) { pending.append(event) }
     }
 
     /// All that happened since the last tick, each event once: first what was noticed in between, in

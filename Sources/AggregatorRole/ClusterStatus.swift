@@ -12,11 +12,18 @@ struct ClusterStatus: Encodable, Sendable {
         let draining: Bool
         let headLsn: UInt64
         let window: UInt64
+        /// Unasked, within the last minute.
+        let recentEnds: Int
+        /// Left out where there was none.
+        let lastEnd: String?
     }
 
     struct Aggregator: Encodable, Sendable {
         let pid: UInt32?
         let version: String
+        /// As the router's.
+        let recentEnds: Int
+        let lastEnd: String?
     }
 
     struct Worker: Encodable, Sendable {
@@ -33,6 +40,9 @@ struct ClusterStatus: Encodable, Sendable {
         /// Up to where the newest of its slots is in the counts.
         let countedLsn: UInt64
         let restarts: UInt64
+        /// As the router's.
+        let recentEnds: Int
+        let lastEnd: String?
         /// Left out where the resource is quiet.
         let skewRatio: Double?
     }
@@ -70,6 +80,8 @@ struct ClusterStatus: Encodable, Sendable {
     }
 
     let ready: Bool
+    /// What is wrong with processes that run, and what to do; one sentence each. Where there are any it is not ready.
+    let problems: [String]
     let router: Router
     let aggregator: Aggregator
     let workers: [Worker]
@@ -90,15 +102,23 @@ struct ClusterStatus: Encodable, Sendable {
         pid: UInt32
     ) {
         let status = reading.router
+        func ends(_ process: String) -> RecentEnds { reading.recentEnds[process] ?? .none }
         router = Router(
             pid: reading.routerPID,
             up: reading.routerPID != nil,
             accepting: reading.routerPID != nil && status.accepting,
             draining: status.draining,
             headLsn: status.headLSN,
-            window: status.window
+            window: status.window,
+            recentEnds: ends(MetricSnapshot.router).count,
+            lastEnd: ends(MetricSnapshot.router).last
         )
-        aggregator = Aggregator(pid: pid, version: BuildInfo.version)
+        aggregator = Aggregator(
+            pid: pid,
+            version: BuildInfo.version,
+            recentEnds: ends(MetricSnapshot.aggregator).count,
+            lastEnd: ends(MetricSnapshot.aggregator).last
+        )
         workers = reading.workers.map { worker in
             Worker(
                 name: "\(worker.name)",
@@ -112,11 +132,14 @@ struct ClusterStatus: Encodable, Sendable {
                 checkpointLsn: worker.checkpointLSN,
                 countedLsn: worker.countedLSN,
                 restarts: worker.restarts,
+                recentEnds: ends("\(worker.name)").count,
+                lastEnd: ends("\(worker.name)").last,
                 skewRatio: skew[worker.name]
             )
         }
+        problems = reading.recentEnds.sorted { $0.key < $1.key }.compactMap(\.value.problem)
         ready =
-            reading.routerPID != nil && !reading.workers.isEmpty
+            problems.isEmpty && reading.routerPID != nil && !reading.workers.isEmpty
             && reading.workers.allSatisfy(\.isUp)
         receivedEvents = status.receivedEvents
         writtenEvents = reading.writtenEvents

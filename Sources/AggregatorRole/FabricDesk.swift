@@ -34,8 +34,10 @@ struct FabricDesk {
     /// Resources whose merge failed, until when (monotonic nanoseconds).
     private var blocked: [Resource: Int64] = [:]
     private var obstacles: [Resource: String] = [:]
-    /// When workers were last looked at that may be lost (monotonic nanoseconds).
-    private var lostSeen: Int64 = 0
+    /// When what others leave in files was last looked at (monotonic nanoseconds).
+    private var filesSeen: Int64 = 0
+    /// Ends noticed of processes for which no supervisor writes any down, by name.
+    private var ends: [String: ProcessEnds] = [:]
 
     init(
         socket: ZMQSocket,
@@ -152,7 +154,11 @@ struct FabricDesk {
     private mutating func greet(_ peer: Peer) {
         monitor.heard(from: peer.member, now: WallClock.monotonic())
         shared.withLock { $0.store.heard(peer.process, incarnation: peer.incarnation) }
-        if let known = peers[peer.process], known.incarnation >= peer.incarnation { return }
+        if let known = peers[peer.process] {
+            guard known.incarnation < peer.incarnation else { return }
+            let end = ProcessEnds.End(at: Self.seconds(), cause: .unknown)
+            ends[peer.process, default: ProcessEnds()].add(end)
+        }
         peers[peer.process] = peer
         log.info("connected", metadata: ["process": "\(peer.process)"])
         askForAll(peer)
@@ -173,6 +179,7 @@ struct FabricDesk {
         for worker in expected.subtracting(next) {
             monitor.forget(.worker(worker))
             peers[worker.description] = nil
+            ends[worker.description] = nil
             shared.withLock { _ = $0.store.declareDown(worker.description) }
         }
         for worker in next.subtracting(expected) { monitor.expect(.worker(worker), now: now) }
@@ -213,7 +220,7 @@ struct FabricDesk {
         blocked = blocked.filter { $0.value > now }
         while let job = ledger.nextJob(except: Set(blocked.keys)) { merges.submit(job) }
         tellObstacles()
-        noteLost(now: now)
+        noteFiles(now: now)
         beat(now: now)
         countRetention()
         noteMerging(now: now)
@@ -240,7 +247,7 @@ struct FabricDesk {
             }
         case .recovered(let member, let seconds):
             log.info("heard again", metadata: ["process": "\(member)", "seconds": "\(seconds)"])
-        case .paused, .inactive, .crashLoop: return
+        case .paused, .inactive: return
         }
     }
 
@@ -318,10 +325,16 @@ struct FabricDesk {
         }
     }
 
-    /// Looks, once a second, which workers have left word that starting them again changes nothing.
-    private mutating func noteLost(now: Int64) {
-        guard now - lostSeen >= 1_000_000_000 else { return }
-        lostSeen = now
+    /// Looks, once a second, what workers and the supervisor have left in files.
+    private mutating func noteFiles(now: Int64) {
+        guard now - filesSeen >= 1_000_000_000 else { return }
+        filesSeen = now
+        noteLost()
+        noteEnds()
+    }
+
+    /// Workers that have left word that starting them again changes nothing.
+    private func noteLost() {
         var lost: [WorkerName: String] = [:]
         for worker in expected {
             guard let text = try? FileSystem.contents(ClusterPaths.lost(of: worker)) else {
@@ -333,6 +346,42 @@ struct FabricDesk {
         let seen = lost
         shared.withLock { $0.store.lost = seen }
     }
+
+    /// Processes that do not stay up. One that is killed as soon as it has started may never be heard, so the supervisor's
+    /// word counts where there is one.
+    private func noteEnds() {
+        let now = Self.seconds()
+        var recent: [String: RecentEnds] = [:]
+        let processes =
+            [MetricSnapshot.router, MetricSnapshot.aggregator] + expected.map(\.description)
+        for process in processes {
+            let noted = (try? FileSystem.contents(ClusterPaths.ends(of: process))).map {
+                ProcessEnds(parsing: String(decoding: $0, as: UTF8.self))
+            }
+            guard let ends = noted ?? self.ends[process], ends.recent(at: now) > 0 else { continue }
+            recent[process] = RecentEnds(
+                count: ends.recent(at: now),
+                last: ends.last.map { "\($0.cause)" },
+                problem: ends.problem(of: process, at: now)
+            )
+        }
+        let seen = recent
+        let before = shared.withLock { content in
+            defer { content.store.recentEnds = seen }
+            return content.store.recentEnds
+        }
+        for (process, ends) in seen where ends.problem != nil && before[process]?.problem == nil {
+            log.error(
+                "a process does not stay up",
+                metadata: [
+                    "process": "\(process)", "times": "\(ends.count)",
+                    "last": "\(ends.last ?? "")",
+                ]
+            )
+        }
+    }
+
+    private static func seconds() -> Int64 { WallClock.now() / 1_000_000_000 }
 
     private mutating func countRetention() {
         let retention = merges.retentionCounts

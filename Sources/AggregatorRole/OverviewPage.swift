@@ -14,6 +14,7 @@ enum OverviewPage {
         </style></head><body>
         <h1>Trace Processor \(escaped(status.aggregator.version))</h1>
         <p>\(state(status))</p>
+        \(status.problems.map { "<p class=\"down\">\(escaped($0))</p>" }.joined(separator: "\n"))
         <table><tr><th>events</th><th class="n">count</th></tr>
         \(counts(status))</table>
         <h2>Workers</h2>

@@ -28,7 +28,7 @@ struct AggregatorWatch {
                     "Heard again",
                     metadata: ["process": "\(member)", "seconds": "\(seconds)"]
                 )
-            case .paused, .inactive, .crashLoop: break
+            case .paused, .inactive: break
             }
         }
     }

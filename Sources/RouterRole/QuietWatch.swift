@@ -40,7 +40,7 @@ struct QuietWatch {
                 case .inactive(let seconds):
                     logger.info("Ending for inactivity", metadata: ["seconds": "\(seconds)"])
                     return finalize()
-                case .late, .recovered, .crashLoop:
+                case .late, .recovered:
                     break
                 }
             }

@@ -137,6 +137,13 @@ extension MetricCatalog {
 
     private static let workers: [MetricDescriptor] = [
         MetricDescriptor(
+            .processRecentEnds,
+            "trace_process_recent_ends",
+            .gauge,
+            "Ends of a process within the last minute that nobody asked for.",
+            labels: ["process"]
+        ),
+        MetricDescriptor(
             .workerUp,
             "trace_worker_up",
             .gauge,

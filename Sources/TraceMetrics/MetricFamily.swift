@@ -68,6 +68,7 @@ package enum MetricFamily: UInt16, CaseIterable, Sendable, Hashable {
     case workerBusySecondsTotal = 126
     case workerSkewRatio = 127
     case workerLost = 128
+    case processRecentEnds = 129
     case mergesTotal = 130
     case mergeBytesTotal = 131
     case mergeSeconds = 132

@@ -27,6 +27,8 @@ package struct MetricReading: Sendable {
     /// The workers that the router expects, in its order.
     package let workers: [Worker]
     package let writtenEvents: UInt64
+    /// How processes have ended lately, by name.
+    package let recentEnds: [String: RecentEnds]
 
     package func family(_ family: MetricFamily) -> FamilyReading? {
         families.first { $0.descriptor.family == family }

@@ -36,7 +36,8 @@ extension MetricStore {
             router: router,
             routerPID: routerState?.isUp == true ? routerState?.pid : nil,
             workers: workers,
-            writtenEvents: written
+            writtenEvents: written,
+            recentEnds: recentEnds
         )
     }
 
@@ -229,6 +230,11 @@ extension MetricStore {
         add(.routerAccepting, routerUp && router.accepting ? 1 : 0)
         add(.routerHeadLSN, router.headLSN)
         add(.routerWindow, router.window)
+        let processes =
+            [MetricSnapshot.router, MetricSnapshot.aggregator] + workers.map { "\($0.name)" }
+        for process in processes {
+            add(.processRecentEnds, UInt64(recentEnds[process, default: .none].count), [process])
+        }
         for worker in workers {
             let labels = ["\(worker.name)"]
             add(.workerUp, worker.isUp ? 1 : 0, labels)

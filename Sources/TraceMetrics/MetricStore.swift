@@ -25,6 +25,10 @@ package struct MetricStore: Sendable {
     package var lost: [WorkerName: String] = [:] {
         didSet { if lost != oldValue { revision &+= 1 } }
     }
+    /// How processes have ended lately, by name. Not saved.
+    package var recentEnds: [String: RecentEnds] = [:] {
+        didSet { if recentEnds != oldValue { revision &+= 1 } }
+    }
     /// Grows with every change of what would be exposed.
     package internal(set) var revision: UInt64 = 0
 

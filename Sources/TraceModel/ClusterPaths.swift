@@ -18,6 +18,8 @@ package enum ClusterPaths {
     package static let configuration = "cluster.json"
     /// What `scripts/cluster` remembers from one start to the next.
     package static let remembered = "run/cluster.conf"
+    /// A directory for each process that `scripts/cluster` supervises.
+    package static let services = "\(run)/services"
 
     package static let adminSocket = "run/admin.sock"
     package static let adminAddress = "unix:run/admin.sock"
@@ -32,6 +34,8 @@ package enum ClusterPaths {
     package static func crashCell(of worker: WorkerName) -> String { "\(run)/\(worker).cell" }
     /// Why the worker can't be started again as it is; there only while that is so.
     package static func lost(of worker: WorkerName) -> String { "\(run)/\(worker).lost" }
+    /// How the process has ended lately, where `scripts/cluster` supervises it (`scripts/service/finish`).
+    package static func ends(of process: String) -> String { "\(services)/\(process)/ends" }
     package static func segments(of worker: WorkerName) -> String { "\(segments)/\(worker)" }
     package static func checkpoint(of worker: WorkerName) -> String {
         "\(checkpoints)/\(worker).checkpoint"

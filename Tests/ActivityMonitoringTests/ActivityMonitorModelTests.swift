@@ -18,7 +18,7 @@ import TraceModel
         var eventCount = 0
         for step in 0..<250 {
             let member = members[random.below(members.count)]
-            switch random.below(12) {
+            switch random.below(9) {
             case 0:
                 monitor.batchReceived(now: now)
                 model.note(.batch, at: now)
@@ -31,9 +31,6 @@ import TraceModel
             case 4, 5:
                 monitor.heard(from: member, now: now)
                 model.note(.heard(member), at: now)
-            case 6, 7, 8:
-                monitor.failed(member, now: now)
-                model.note(.failed(member), at: now)
             default:
                 let deadline = monitor.nextDeadline(now: now)
                 now = advance(now, toward: deadline, &random)

@@ -84,26 +84,4 @@ private let worker = ClusterMember.worker(WorkerName(resource: .function, index:
         #expect(monitor.tick(now: 100 * second).isEmpty)
         #expect(monitor.nextDeadline(now: 100 * second) == nil)
     }
-
-    @Test func failuresInARowAreACrashLoopOnce() {
-        let count = Limits.crashLoopFailuresMin
-        var monitor = ActivityMonitor(now: 0, inactivitySeconds: nil)
-        for number in 1..<count { monitor.failed(worker, now: Int64(number) * second) }
-        #expect(monitor.tick(now: 10 * second).isEmpty)
-        monitor.failed(worker, now: 10 * second)
-        #expect(monitor.tick(now: 10 * second) == [.crashLoop(worker, failures: count)])
-        // Restarts slowed down to one in half a minute: still the same loop.
-        for number in 1...20 { monitor.failed(worker, now: Int64(10 + number * 30) * second) }
-        #expect(monitor.tick(now: 620 * second).isEmpty)
-        let later: Int64 = 2_000
-        for number in 0..<count { monitor.failed(worker, now: (later + Int64(number)) * second) }
-        #expect(monitor.tick(now: 2_100 * second) == [.crashLoop(worker, failures: count)])
-    }
-
-    @Test func rareFailuresAreNone() {
-        var monitor = ActivityMonitor(now: 0, inactivitySeconds: nil)
-        let apart = Int64(Limits.crashLoopSeconds / (Limits.crashLoopFailuresMin - 1)) * second
-        for number in 1...100 { monitor.failed(worker, now: Int64(number) * apart) }
-        #expect(monitor.tick(now: 101 * apart).isEmpty)
-    }
 }

@@ -8,7 +8,6 @@ struct NaiveMonitor {
         case expect(ClusterMember)
         case forget(ClusterMember)
         case heard(ClusterMember)
-        case failed(ClusterMember)
         case tick
     }
 
@@ -29,7 +28,6 @@ struct NaiveMonitor {
             let life = replayLife(of: member)
             between += life.recovered
             late += life.late
-            between += replayFailures(of: member)
         }
         var events = between.sorted { $0.0 < $1.0 }.map(\.1) + late
         if let event = replayBatches() { events.append(event) }
@@ -38,7 +36,7 @@ struct NaiveMonitor {
 
     private static func member(of what: Occurrence) -> ClusterMember? {
         switch what {
-        case .expect(let member), .forget(let member), .heard(let member), .failed(let member):
+        case .expect(let member), .forget(let member), .heard(let member):
             member
         case .batch, .tick: nil
         }
@@ -87,32 +85,6 @@ struct NaiveMonitor {
             }
         }
         return (recovered, late)
-    }
-
-    private func replayFailures(of member: ClusterMember) -> [(Int, ActivityEvent)] {
-        var times: [Int64] = []
-        var isTold = false
-        var events: [(Int, ActivityEvent)] = []
-        for (index, (time, what)) in history.enumerated() {
-            switch what {
-            case .forget(member):
-                times = []
-                isTold = false
-                events = []
-            case .failed(member):
-                let begin = time - Int64(Limits.crashLoopSeconds) * 1_000_000_000
-                if !times.contains(where: { $0 > begin }) { isTold = false }
-                times.append(time)
-                let count = times.filter { $0 > begin }.count
-                guard count >= Limits.crashLoopFailuresMin, !isTold else { continue }
-                isTold = true
-                if index > lastTickButOne {
-                    events.append((index, .crashLoop(member, failures: count)))
-                }
-            default: continue
-            }
-        }
-        return events
     }
 
     private func replayBatches() -> ActivityEvent? {

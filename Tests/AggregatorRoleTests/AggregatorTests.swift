@@ -174,6 +174,75 @@ import TraceModel
         #expect(try await aggregator.status().written_events == 41)
     }
 
+    /// A worker that lives long enough to be heard between two kills is no sign of a cluster that is well.
+    @Test func aProcessThatDoesNotStayUpMakesTheClusterNotReady() async throws {
+        let service = "\(data)/run/services/function.0"
+        try FileSystem.createDirectory(service)
+        let aggregator = try AggregatorProcess(data: data)
+        let worker = try FabricPeer("function.0.e7", in: data)
+        let router = try FabricPeer("router.e5", in: data)
+        defer {
+            for peer in [worker, router] { peer.end() }
+            aggregator.end()
+        }
+        func signs() throws {
+            for message in Self.workerMessages(events: 1, lsn: 800) { try worker.send(message) }
+            try router.send(Self.routerSnapshot(received: 1))
+        }
+        try await wait("ready") {
+            try signs()
+            return try await aggregator.status().ready
+        }
+        func note(ago: Int64) throws {
+            let now = WallClock.now() / 1_000_000_000
+            let lines = (0..<5).map { "\(now - ago - 4 + $0) signal 9\n" }.joined()
+            try Array(lines.utf8).withUnsafeBytes { try FileSystem.publish("\(service)/ends", $0) }
+        }
+        try note(ago: 0)
+        try await wait("not ready, and why") {
+            try signs()
+            let status = try await aggregator.status()
+            return !status.ready && status.workers.first?.up == true
+                && status.problems.contains { $0.contains("function.0") && $0.contains("SIGKILL") }
+        }
+        #expect(try await aggregator.get("/readyz").status == 503)
+        let sample = #"trace_process_recent_ends{process="function.0"} 5"#
+        try await wait("the metric") { try await aggregator.text("/metrics").contains(sample) }
+        #expect(try await aggregator.text("/").contains("does not stay up"))
+        // It has stayed up since.
+        try note(ago: 30)
+        try await wait("ready again") {
+            try signs()
+            let status = try await aggregator.status()
+            return status.ready && status.problems.isEmpty
+        }
+    }
+
+    /// Where no supervisor writes any down, processes that come back count: systemd's, for one.
+    @Test func aProcessThatComesBackAgainAndAgainIsNoticedWithoutASupervisor() async throws {
+        let aggregator = try AggregatorProcess(data: data)
+        let router = try FabricPeer("router.e5", in: data)
+        defer {
+            router.end()
+            aggregator.end()
+        }
+        for incarnation in UInt64(1)...6 {
+            let worker = try FabricPeer("function.0.e\(incarnation)", in: data)
+            defer { worker.end() }
+            try await wait("incarnation \(incarnation) is heard") {
+                for message in Self.workerMessages(events: 1, lsn: 8, incarnation: incarnation) {
+                    try worker.send(message)
+                }
+                try router.send(Self.routerSnapshot(received: 1))
+                let metrics = try await aggregator.text("/metrics")
+                let sample = "trace_process_recent_ends{process=\"function.0\"} \(incarnation - 1)"
+                return metrics.contains(sample)
+            }
+        }
+        let problems = try await aggregator.status().problems
+        #expect(problems.contains { $0.contains("function.0 does not stay up") })
+    }
+
     @Test func anEmptyWindowIsAnsweredToWorkerAndRouterAndAgainToAnEcho() async throws {
         var aggregator = try AggregatorProcess(data: data)
         defer { aggregator.end() }

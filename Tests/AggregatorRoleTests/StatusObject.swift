@@ -47,6 +47,7 @@ struct StatusObject: Decodable {
 
     let merging: Merging
     let ready: Bool
+    let problems: [String]
     let router: Process
     let aggregator: Process
     let workers: [Worker]
