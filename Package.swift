@@ -166,8 +166,9 @@ let package = Package(
         .target(
             name: "OperatorTools",
             dependencies: [
-                "AnomalyRules", "ClusterConfiguration", "Compression", "GRPCServices",
-                "GRPCTransport", "IngestLog", "SystemIO", "TraceFiles", "TraceModel",
+                "ActivityMonitoring", "AnomalyRules", "ClusterConfiguration", "Compression",
+                "GRPCServices", "GRPCTransport", "IngestLog", "SystemIO", "TraceFiles",
+                "TraceModel",
                 "TraceSummaries", "TraceTime", "TraceWire",
             ],
             swiftSettings: strict
@@ -367,7 +368,8 @@ let package = Package(
         .testTarget(
             name: "OperatorToolsTests",
             dependencies: [
-                "Compression", "IngestLog", "OperatorTools", "SystemIO", "TestSupport",
+                "ActivityMonitoring", "Compression", "IngestLog", "OperatorTools", "SystemIO",
+                "TestSupport",
                 "TraceFiles", "TraceModel", "TraceSummaries", "TraceTime", "TraceWire",
             ],
             swiftSettings: strict

@@ -53,7 +53,7 @@ package enum ConfigurationReference: String, CaseIterable, Sendable {
         | `tracectl config reference` | this page |
 
         A running cluster goes on with what it was started with. `TRACE_BIN_DIR` (programs to use instead of building) and \
-        `DRAIN_TIMEOUT` (seconds that `stop` waits for the writing, 600) are the script's own, of the environment only. Units of \
+        `DRAIN_TIMEOUT` (as `--timeout` of `stop`) are the script's own, of the environment only. Units of \
         systemd take the same options, from `systemd/cluster.env`.
 
         """

@@ -6,10 +6,10 @@ package import TraceModel
 /// Speaks with the router's admin service on its socket in the data directory.
 ///
 /// Each call changes into the data directory, as a socket's path has 107 bytes at most, and blocks
-/// until the router has done what was asked.
+/// until the router has done what was asked; `PatientCall` says meanwhile what it waits for, and bounds it.
 package enum AdminClient {
-    /// A drain ends when every worker has applied the whole log; scripts set their own, shorter bound.
-    private static let timeoutSeconds = 3_600.0
+    /// A drain ends when every worker has applied the whole log; commands have their own, shorter bound.
+    private static let timeoutSeconds = 86_400.0
 
     /// Closes the open window; returns the paths of the files it became.
     package static func finalize(dataDirectory: String) throws -> [String] {

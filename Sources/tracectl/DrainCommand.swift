@@ -15,9 +15,13 @@ struct DrainCommand: ParsableCommand {
     )
 
     @OptionGroup var data: DataOptions
+    @OptionGroup var waiting: WaitOptions
 
     func run() throws {
-        let files = try AdminClient.drain(dataDirectory: data.directory)
+        let directory = data.directory
+        let files = try waiting.run(in: directory) {
+            try AdminClient.drain(dataDirectory: directory)
+        }
         for file in files { Terminal.output.line(file) }
     }
 }

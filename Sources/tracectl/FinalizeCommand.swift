@@ -14,9 +14,13 @@ struct FinalizeCommand: ParsableCommand {
     )
 
     @OptionGroup var data: DataOptions
+    @OptionGroup var waiting: WaitOptions
 
     func run() throws {
-        let files = try AdminClient.finalize(dataDirectory: data.directory)
+        let directory = data.directory
+        let files = try waiting.run(in: directory) {
+            try AdminClient.finalize(dataDirectory: directory)
+        }
         for file in files { Terminal.output.line(file) }
     }
 }

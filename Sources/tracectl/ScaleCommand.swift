@@ -34,9 +34,13 @@ struct ScaleCommand: ParsableCommand {
     var counts: [Resource: Int]
 
     @OptionGroup var data: DataOptions
+    @OptionGroup var waiting: WaitOptions
 
     func run() throws {
-        let result = try AdminClient.scale(to: counts, dataDirectory: data.directory)
+        let (directory, counts) = (data.directory, counts)
+        let result = try waiting.run(in: directory) {
+            try AdminClient.scale(to: counts, dataDirectory: directory)
+        }
         Terminal.output.line(result)
     }
 }

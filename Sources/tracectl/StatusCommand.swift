@@ -9,8 +9,9 @@ struct StatusCommand: ParsableCommand {
             "Shows whether the cluster is ready, its processes, and what became of every event.",
         discussion: """
             Asks the aggregator, which listens where run/aggregator.addr in the data directory says. Where \
-            it can't be reached the answer has the same form and says not ready. Exit code 0 whenever \
-            there was something to print.
+            it can't be reached the answer has the same form and says not ready. It is not ready either while \
+            a process does not stay up; `problems` then says which and what to do. Exit code 0 whenever there \
+            was something to print.
 
             The cluster is quiet when every worker's lag is 0; then received = written + deduplicated + \
             dead-lettered + rejected.
@@ -32,7 +33,13 @@ struct StatusCommand: ParsableCommand {
 
     func run() {
         let answer = StatusQuery(dataDirectory: data.directory, metrics: metrics).run()
-        if let problem = answer.problem { Terminal.error.line("tracectl: \(problem)") }
+        if let problem = answer.problem {
+            Terminal.error.line("tracectl: \(problem)")
+            // What the supervisor says of processes is there also where the aggregator is not.
+            for problem in SupervisedProcesses.problems(in: data.directory) {
+                Terminal.error.line("tracectl: \(problem)")
+            }
+        }
         let terminal = Terminal.output
         terminal.line(json ? answer.json : StatusTable(answer.status, terminal: terminal).text)
     }

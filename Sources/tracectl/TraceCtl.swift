@@ -28,12 +28,14 @@ struct TraceCtl: ParsableCommand {
               tracectl import recording.json.gz
               tracectl send batches.pbs
 
-            Exit codes: 0 done; 1 failed, with the reason on standard error; 2 wrong usage; 130 stopped by \
+            Exit codes: 0 done; 1 failed, with the reason on standard error; 2 wrong usage; 3 not done within \
+            --timeout; 130 stopped by \
             Ctrl-C halfway (for agent that is the usual end: 0). A second Ctrl-C ends at once.
             """,
         version: BuildInfo.version,
         subcommands: [
             StatusCommand.self, FinalizeCommand.self, DrainCommand.self, ScaleCommand.self,
+            WaitCommand.self,
             SlotsCommand.self, ReloadCommand.self, DeadLetterCommand.self, SkipCommand.self,
             SummaryCommand.self, CatCommand.self, AnomaliesCommand.self, LogCommand.self,
             SendCommand.self, AgentCommand.self, ImportCommand.self, ListenCommand.self,

@@ -270,6 +270,38 @@ def test_stop_says_when_not_everything_is_written(cluster, contract):
     assert_holds_exactly(cluster.data, traffic)
 
 
+def test_commands_on_a_wedged_cluster_say_what_they_wait_for(cluster, contract):
+    """A worker stands still: finalize, restart and stop name it every few seconds, and end when they were told to."""
+    traffic = Traffic(contract.messages)
+    pid = cluster.supervised_pid("function.0")
+    os.kill(pid, signal.SIGSTOP)
+    contract.services.TracerServiceStub(cluster.channel()).SendTraceBatch(traffic.batch(), timeout=30)
+    wait_until(lambda: cluster.pid("function.0") is None, "a status without function.0")
+    done = cluster.run("finalize", "--timeout", "7", check=False, seconds=30)
+    said = done.stderr.splitlines()
+    assert done.returncode == 1
+    assert any("Waiting for 5 s" in line and "function.0 gives no sign of life" in line for line in said), said
+    assert any("not done within 7 s" in line and "restart NAME" in line for line in said), said
+    done = cluster.run("restart", "cpu.0", "--timeout", "6", check=False, seconds=60)
+    assert done.returncode == 1 and "function.0 gives no sign of life" in done.stderr, done.stderr
+    started = time.monotonic()
+    done = cluster.run("stop", "--timeout", "6", check=False, seconds=90)
+    assert done.returncode == 1 and "function.0 gives no sign of life" in done.stderr, done.stderr
+    assert "the log keeps it" in done.stderr and not cluster.processes()
+    # The drain's bound, and what s6 gives a process that does not end by itself.
+    assert time.monotonic() - started < 60
+    cluster.up()
+    cluster.run("finalize")
+    assert_holds_exactly(cluster.data, traffic)
+
+
+def test_a_timeout_is_a_number_of_seconds(cluster):
+    for timeout in ("0", "-1", "soon", ""):
+        done = cluster.run("stop", f"--timeout={timeout}", check=False)
+        assert done.returncode == 2, (timeout, done.stderr)
+    assert cluster.status()["ready"]
+
+
 @pytest.fixture
 def front(programs, tmp_path):
     cluster = Cluster(tmp_path / "data", programs)

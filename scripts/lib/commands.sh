@@ -3,6 +3,7 @@
 
 ready_seconds=60
 catch_up_seconds=600
+scale_seconds=600
 drain_seconds=${DRAIN_TIMEOUT:-600}
 # A drain that cannot be completed, as a worker is lost, gives the others so long.
 lost_drain_seconds=30
@@ -97,9 +98,6 @@ status_well() {
         [[ $status =~ \"name\":\ *\"$name\"[^}]*\"up\":\ *true ]] || services_lost "$name" || return 1
     done
 }
-
-# A status object without the workers that are lost.
-status_without_lost() { sed 's/{[^{}]*"lost":[^{}]*}//g'; }
 
 # The workers' names in a status object.
 status_workers() { grep -oE '"name": *"[a-z]+\.[0-9]+"' | grep -oE '[a-z]+\.[0-9]+'; }
@@ -200,7 +198,7 @@ command_stop() {
         echo "Stopped; everything received is under $data_dir/output."
     else
         echo incomplete >"$data_dir/run/last-stop"
-        complain "stopped, but not everything is finalized; the log keeps it for the next start"
+        complain "stopped, but not everything is finalized; the log keeps it for the next start (up, then stop again)"
     fi
     return "$status"
 }
@@ -210,7 +208,7 @@ cluster_drain() {
         complain "the router is not ready, so nothing can be finalized"
         return 1
     fi
-    local limit=$drain_seconds
+    local limit=${flags[timeout]:-$drain_seconds}
     if [ -n "$(workers_lost)" ]; then
         lost_complaints
         limit=$((limit < lost_drain_seconds ? limit : lost_drain_seconds))
@@ -218,7 +216,7 @@ cluster_drain() {
     step "Writing out everything received"
     # It ends when it has drained, and must not be started again.
     s6-svc -O "$(services_dir)/router"
-    timeout --foreground "$limit" "$bin_dir/tracectl" drain --data "$data_dir" >&2 && return 0
+    "$bin_dir/tracectl" drain --data "$data_dir" --timeout "$limit" >&2 && return 0
     complain "the cluster could not be drained"
     return 1
 }
@@ -296,9 +294,13 @@ cluster_scale() {
 # The numbers of all resources: what an interrupted scale left is brought to an end with it. A router that
 # is killed meanwhile has the move in its log or knows nothing of it; asked again, it goes on.
 cluster_move_slots() {
-    local _
+    local _ status
     for _ in 1 2 3; do
-        cluster_ask_for_move && return 0
+        status=0
+        cluster_ask_for_move || status=$?
+        [ "$status" -ne 0 ] || return 0
+        # 3: not within --timeout, and what it waited for has been said.
+        [ "$status" -ne 3 ] || return 1
         supervision_stop_wanted && return 1
         services_wait_ready "$ready_seconds" router || return 1
     done
@@ -308,13 +310,19 @@ cluster_move_slots() {
 # Returns when the slots have moved, which takes as long as a worker that gives some does not come up; fails where
 # somebody wants to stop the cluster meanwhile.
 cluster_ask_for_move() {
-    local pid status=0
-    "$bin_dir/tracectl" scale "${settings[workers]}" --data "$data_dir" >&2 {lock_fd}>&- &
+    cluster_unless_stopping scale scale "${settings[workers]}" --timeout "${flags[timeout]:-$scale_seconds}"
+}
+
+# Runs tracectl with ARGUMENTS for the command WHAT; gives it up where somebody wants to stop the cluster meanwhile.
+cluster_unless_stopping() {
+    local what=$1 pid status=0
+    shift
+    "$bin_dir/tracectl" "$@" --data "$data_dir" >&2 {lock_fd}>&- &
     pid=$!
     trap 'kill "$pid"; exit 130' INT TERM
     while [ -e "/proc/$pid" ] && ! processes_zombie "$pid"; do
         if supervision_stop_wanted; then
-            complain "the cluster is to stop, so this scale is given up"
+            complain "the cluster is to stop, so this $what is given up"
             kill "$pid" && break
         fi
         sleep 0.1
@@ -392,7 +400,7 @@ workers_lost() {
 command_finalize() {
     cluster_require_running
     programs_locate
-    "$bin_dir/tracectl" finalize --data "$data_dir"
+    "$bin_dir/tracectl" finalize --data "$data_dir" ${flags[timeout]:+--timeout "${flags[timeout]}"} || exit 1
 }
 
 command_reload() {
@@ -421,6 +429,7 @@ command_restart() {
         step "Restarting $name"
         services_use_programs "$name"
         echo 0 >"$(services_dir)/$name/failures"
+        echo 0 >"$(services_dir)/$name/delay"
         services_start_anew "$ready_seconds" "$name" || services_wait_ready 1 "$name" ||
             fail "$name did not come back"
         cluster_wait_caught_up "$name" ||
@@ -436,25 +445,11 @@ command_restart() {
 # Returns once all processes, the new one of NAME among them, have found one another and no worker is far
 # behind: then the next one may be missing for a while. Also where NAME turns out to be lost.
 cluster_wait_caught_up() {
-    local name=$1 pid deadline=$((SECONDS + catch_up_seconds)) status
+    local name=$1 pid
     pid=$(services_field "$name" pid)
-    while ! services_lost "$name"; do
-        status=$("$bin_dir/tracectl" status --json --data "$data_dir" 2>/dev/null) || status=''
-        # Below a megabyte: under load a worker is never quite up to date.
-        if status_well "$status" && [[ $status =~ \"pid\":\ *${pid}[,}] ]] &&
-            ! [[ $(status_without_lost <<<"$status") =~ \"lag_bytes\":\ *[0-9]{7} ]]; then
-            return 0
-        fi
-        if supervision_stop_wanted; then
-            complain "the cluster is to stop, so this restart is given up"
-            return 1
-        fi
-        if ((SECONDS >= deadline)); then
-            complain "not caught up after $catch_up_seconds s: $status"
-            return 1
-        fi
-        sleep 0.1
-    done
+    services_lost "$name" && return 0
+    cluster_unless_stopping restart wait --process "$name" --pid="$pid" \
+        --timeout "${flags[timeout]:-$catch_up_seconds}"
 }
 
 command_logs() {

@@ -158,8 +158,18 @@ services_down() {
         directories+=("$(services_dir)/$name")
         s6-svc -d "$(services_dir)/$name" 2>/dev/null || true
     done
-    # A little over timeout-kill.
-    s6-svwait -D -t 40000 "${directories[@]}" >/dev/null 2>&1
+    # A little over timeout-kill, after which s6 kills; who ends is not waited for again.
+    local deadline=$((SECONDS + 40))
+    until s6-svwait -D -t 5000 "${directories[@]}" >/dev/null 2>&1; do
+        local -a left=()
+        for name; do [ "$(services_field "$name" up)" = false ] || left+=("$name"); done
+        [ ${#left[@]} -gt 0 ] || return 0
+        if ((SECONDS >= deadline)); then
+            complain "does not end: ${left[*]}"
+            return 1
+        fi
+        note "Waiting for ${left[*]} to end; killed after 30 s."
+    done
 }
 
 # Takes stopped services out of supervision and removes them.

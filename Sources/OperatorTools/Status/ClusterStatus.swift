@@ -2,6 +2,8 @@
 package struct ClusterStatus: Codable, Equatable, Sendable {
     package struct Process: Codable, Equatable, Sendable {
         package var pid: Int?
+        /// Of the router: whether it takes batches. Nil where nobody says, and of the aggregator.
+        package var accepting: Bool?
 
         /// Written even where it is null: readers may rely on the key.
         package func encode(to encoder: any Encoder) throws {
@@ -16,7 +18,10 @@ package struct ClusterStatus: Codable, Equatable, Sendable {
         package var index: Int
         package var pid: Int?
         package var up: Bool
+        /// Why starting it again changes nothing, and what does; nil where it is not so.
+        package var lost: String?
         package var lagBytes: Int
+        package var appliedLsn: UInt64?
         /// Up to where its events are counted as written.
         package var countedLsn: UInt64?
         /// Nil where the resource is quiet.
@@ -37,6 +42,8 @@ package struct ClusterStatus: Codable, Equatable, Sendable {
     }
 
     package var ready = false
+    /// What is wrong with processes that run, and what to do; nil where nobody says.
+    package var problems: [String]?
     package var router = Process()
     package var aggregator = Process()
     package var workers: [Worker] = []
@@ -47,6 +54,26 @@ package struct ClusterStatus: Codable, Equatable, Sendable {
     package var rejectedEvents = 0
     /// Nil where nobody says.
     package var merging: Merging?
+
+    /// Below a worker is up to date: under load none is quite.
+    private static let lagBytesMin = 1_000_000
+
+    /// Whether all processes have found one another and no worker is far behind, but for workers that are down for good.
+    /// `process`: the one of this name has to have this id, where it is not down for good.
+    package func isCaughtUp(with process: (name: String, pid: Int)? = nil) -> Bool {
+        let rest = workers.filter { $0.lost == nil }
+        guard router.pid != nil, router.accepting ?? ready, problems?.isEmpty ?? true,
+            rest.allSatisfy({ $0.up && $0.lagBytes < Self.lagBytesMin })
+        else { return false }
+        guard let process else { return true }
+        switch process.name {
+        case "router": return router.pid == process.pid
+        case "aggregator": return aggregator.pid == process.pid
+        default:
+            let worker = workers.first { $0.name == process.name }
+            return worker.map { $0.lost != nil || $0.pid == process.pid } ?? false
+        }
+    }
 
     /// Nothing is known: nobody answers.
     package static let unknown = ClusterStatus()

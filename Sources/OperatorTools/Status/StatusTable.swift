@@ -17,6 +17,7 @@ package struct StatusTable {
         lines.append("Router      \(pid(status.router.pid))")
         lines.append("Aggregator  \(pid(status.aggregator.pid))")
         if let merging = status.merging { lines.append("Merging     \(text(of: merging))") }
+        lines += (status.problems ?? []).map { terminal.paint("Problem     \($0)", .red) }
         if !status.workers.isEmpty {
             lines.append("")
             lines.append(terminal.paint(row("WORKER", "STATE", "PID", "LAG BYTES", "SKEW"), .bold))
