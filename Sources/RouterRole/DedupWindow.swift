@@ -10,7 +10,8 @@ import TraceModel
 ///
 /// A sequence ahead of all ranges by more than half of that begins a range of its own instead of moving one. So a
 /// stranger who sends the largest sequence under somebody's `client_id` opens a range that its owner never
-/// meets, and a client that has dropped many batches goes on behind the gap. A client has up to
+/// meets, and a client that has dropped many batches goes on behind the gap. A client's first range reaches down to the
+/// first sequence, unless it begins where nobody can have counted to; further ones begin where they were opened. A client has up to
 /// `Limits.dedupRangesPerClientMax` ranges; beyond that the one that remembers the fewest batches goes, of
 /// equal ones the one silent for longest.
 ///
@@ -125,23 +126,28 @@ struct DedupWindow {
         place * Int(Self.span) + Int(sequence % Self.span)
     }
 
-    /// The client's range whose window holds the sequence; else the nearest one that it continues; nil where there
-    /// is none.
+    /// The client's range whose window holds the sequence, of several the one that ends first; else the nearest one that it
+    /// continues; nil where there is none.
     private func range(of client: [UInt8], near sequence: UInt64) -> Int? {
-        var nearest: Int?
+        var holding: Int?
+        var continued: Int?
         var place = clients[client] ?? Self.none
         while place != Self.none {
             let greatest = ranges[place].greatest
             if sequence <= greatest {
-                if greatest - sequence < Self.span { return place }
+                if greatest - sequence < Self.span,
+                    holding.map({ greatest < ranges[$0].greatest }) ?? true
+                {
+                    holding = place
+                }
             } else if sequence - greatest <= Self.reach,
-                greatest > nearest.map({ ranges[$0].greatest }) ?? 0
+                continued.map({ greatest > ranges[$0].greatest }) ?? true
             {
-                nearest = place
+                continued = place
             }
             place = ranges[place].sibling
         }
-        return nearest
+        return holding ?? continued
     }
 
     /// Moves the range's window up to the sequence; what falls out of it makes room.
@@ -164,8 +170,15 @@ struct DedupWindow {
             ranges.append(Range())
             digests.append(contentsOf: repeatElement(0, count: Int(Self.span)))
         }
-        ranges[place] = Range(client: client, least: sequence, greatest: sequence)
-        ranges[place].sibling = clients.updateValue(place, forKey: client) ?? Self.none
+        let sibling = clients.updateValue(place, forKey: client)
+        // Of a client that was forgotten, or never heard, all below may have come, if it can have counted so far.
+        let isFirst = sibling == nil && sequence < Limits.dedupCountedMax
+        ranges[place] = Range(
+            client: client,
+            least: isFirst ? 0 : sequence,
+            greatest: sequence
+        )
+        ranges[place].sibling = sibling ?? Self.none
         linkNewest(place)
         return place
     }

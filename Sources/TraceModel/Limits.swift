@@ -103,6 +103,8 @@ package enum Limits {
     package static let dedupRangesMax = 4_096
     /// Of one client: a sequence far ahead of the others begins another one.
     package static let dedupRangesPerClientMax = 4
+    /// No client has counted its batches so far: a thousand a second would take 35 years.
+    package static let dedupCountedMax: UInt64 = 1 << 40
     /// Sequences of one range remembered below its greatest.
     package static let dedupSequencesMax = 256
 

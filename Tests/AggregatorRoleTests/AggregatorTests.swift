@@ -195,7 +195,7 @@ import TraceModel
         }
         func note(ago: Int64) throws {
             let now = WallClock.now() / 1_000_000_000
-            let lines = (0..<5).map { "\(now - ago - 4 + $0) signal 9\n" }.joined()
+            let lines = (Int64(0)..<5).map { "\(now - ago - 4 + $0) signal 9\n" }.joined()
             try Array(lines.utf8).withUnsafeBytes { try FileSystem.publish("\(service)/ends", $0) }
         }
         try note(ago: 0)

@@ -112,6 +112,17 @@ import TraceModel
         #expect(send(20, 7) == .belowWindow)
     }
 
+    /// Nor does who sends it before the owner has begun.
+    @Test func aStrangerWhoComesFirstShutsNobodyOutEither() {
+        var window = DedupWindow()
+        window.insert(client: [1], sequence: .max, digest: 9)
+        #expect(window.check(client: [1], sequence: 1, digest: 7) == .new)
+        // Where a client can have counted so far, what is below may have come.
+        window.insert(client: [2], sequence: 1_000, digest: 9)
+        #expect(window.check(client: [2], sequence: 1, digest: 7) == .belowWindow)
+        #expect(window.check(client: [2], sequence: 900, digest: 7) == .new)
+    }
+
     /// The head of a log file that a router without ranges has written, and one that it reads.
     @Test func headsAreReadBothWays() throws {
         var window = DedupWindow()

@@ -49,15 +49,19 @@ struct NaiveDedupWindow {
         let near = ranges.indices.filter {
             ranges[$0].client == client && ranges[$0].distance(to: sequence) != nil
         }
-        let best = near.min {
-            ranges[$0].distance(to: sequence) ?? 0 < ranges[$1].distance(to: sequence) ?? 0
+        // Where several windows hold it, the range that ends first.
+        func rank(_ index: Int) -> (UInt64, UInt64) {
+            (ranges[index].distance(to: sequence) ?? .max, ranges[index].greatest)
         }
+        let best = near.min { rank($0) < rank($1) }
         var range: Range
         if let best {
             range = ranges.remove(at: best)
         } else {
             makeRoom(for: client)
-            range = Range(client: client, least: sequence, greatest: sequence)
+            let isFirst = !ranges.contains { $0.client == client }
+            let least = isFirst && sequence < Limits.dedupCountedMax ? 0 : sequence
+            range = Range(client: client, least: least, greatest: sequence)
         }
         range.digests[sequence] = digest
         range.greatest = max(range.greatest, sequence)
