@@ -33,7 +33,13 @@ let package = Package(
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
-        .package(url: "https://github.com/swhitty/FlyingFox", from: "0.27.1"),
+        .package(
+            url: "https://github.com/hummingbird-project/hummingbird",
+            from: "2.28.1",
+            traits: []
+        ),
+        .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0", traits: []),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
     ],
     targets: [
         // MARK: C libraries (module maps over Debian's headers, generated C, shims)
@@ -79,6 +85,18 @@ let package = Package(
             name: "Compression",
             dependencies: ["CZlib", "CZstd", "TraceModel"],
             swiftSettings: memoryStrict
+        ),
+        .target(
+            name: "HTTPServing",
+            dependencies: [
+                "SystemIO", "TraceModel", logging,
+                .product(name: "HTTPTypes", package: "swift-http-types"),
+                .product(name: "HummingbirdCore", package: "hummingbird"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+            ],
+            swiftSettings: strict
         ),
 
         // MARK: What the project exists for
@@ -156,10 +174,11 @@ let package = Package(
         .target(
             name: "AggregatorRole",
             dependencies: [
-                "ActivityMonitoring", "ClusterMessages", "Compression", "IngestLog", "SystemIO",
-                "TraceFiles", "TraceMetrics", "TraceModel", "TraceSummaries", "TraceTime", "ZeroMQ",
-                logging,
-                .product(name: "FlyingSocks", package: "FlyingFox"),
+                "ActivityMonitoring", "ClusterMessages", "Compression", "HTTPServing", "IngestLog",
+                "SystemIO", "TraceFiles", "TraceMetrics", "TraceModel", "TraceSummaries",
+                "TraceTime", "ZeroMQ", logging,
+                .product(name: "HTTPTypes", package: "swift-http-types"),
+                .product(name: "HummingbirdCore", package: "hummingbird"),
             ],
             swiftSettings: strict
         ),
@@ -278,6 +297,15 @@ let package = Package(
             swiftSettings: strict
         ),
         .testTarget(
+            name: "HTTPServingTests",
+            dependencies: [
+                "HTTPServing", "SystemIO", "TestSupport", "TraceModel", logging,
+                .product(name: "HTTPTypes", package: "swift-http-types"),
+                .product(name: "HummingbirdCore", package: "hummingbird"),
+            ],
+            swiftSettings: strict
+        ),
+        .testTarget(
             name: "TraceWireTests",
             dependencies: ["CTraceProtos", "SystemIO", "TraceModel", "TraceWire"],
             swiftSettings: strict
@@ -360,8 +388,11 @@ let package = Package(
         .testTarget(
             name: "AggregatorRoleTests",
             dependencies: [
-                "AggregatorRole", "ClusterMessages", "SystemIO", "TestSupport", "TraceFiles",
-                "TraceMetrics", "TraceModel", "ZeroMQ", logging, "trace-aggregator",
+                "AggregatorRole", "ClusterMessages", "HTTPServing", "SystemIO", "TestSupport",
+                "TraceFiles", "TraceMetrics", "TraceModel", "ZeroMQ", logging, "trace-aggregator",
+                .product(name: "HTTPTypes", package: "swift-http-types"),
+                .product(name: "HummingbirdCore", package: "hummingbird"),
+                .product(name: "NIOCore", package: "swift-nio"),
             ],
             swiftSettings: strict
         ),

@@ -1,5 +1,6 @@
 package import Compression
 import Glibc
+import HTTPServing
 package import Logging
 import Synchronization
 import SystemIO
@@ -35,14 +36,16 @@ package final class Aggregator: Sendable {
         }
     }
 
+    /// Where the pages are: with the port that was found where 0 was asked for.
+    package let address: MetricsAddress
+
     private let shared: SharedState
     private let archive: MetricArchive
-    private let listener: HTTPListener
     private let merges: MergeThread
     private let pages: PageThread
     private let fabric: FabricThread
     private let threads: [DedicatedThread]
-    private let serving: Task<Void, Never>
+    private let server: HTTPServer
     private let lock: Int32
     private let log: Logger
 
@@ -65,8 +68,10 @@ package final class Aggregator: Sendable {
         // A clock that went back must not make an old incarnation of the new one.
         let incarnation = max(previous + 1, UInt64(max(WallClock.now(), 0)))
         shared = SharedState(SharedState.Content(store: store, marks: marks))
-        listener = try HTTPListener(configuration.metricsAddress, log: log)
+        let socket = try configuration.metricsAddress.listen()
+        address = configuration.metricsAddress.with(port: UInt16(socket.port))
 
+        let http = HTTPTally()
         let wakeup = try Wakeup()
         merges = try MergeThread(
             timeZoneName: configuration.timeZoneName,
@@ -83,18 +88,15 @@ package final class Aggregator: Sendable {
             merges: merges,
             journal: journal,
             ledger: WindowLedger(marks: marks, isLost: lost != nil),
+            http: http,
             incarnation: incarnation,
             wakeup: wakeup,
             log: log
         )
         threads = [try Self.start(fabric), merges.start(), pages.start()]
         let routes = PageRoutes(pages)
-        let listener = listener
-        serving = Task { await listener.run { await routes.respond(to: $0) } }
+        server = try HTTPServer(socket, tally: http, log: log) { await routes.respond(to: $0) }
     }
-
-    /// Where the pages are: with the port that was found where 0 was asked for.
-    package var address: MetricsAddress { listener.address }
 
     /// Ends: no new messages, the merge under way is finished, the metrics are saved. Blocks; once only.
     package func stop() {
@@ -102,7 +104,7 @@ package final class Aggregator: Sendable {
         merges.stop()
         pages.stop()
         for thread in threads { thread.join() }
-        serving.cancel()
+        server.stop()
         do {
             try archive.save(shared)
         } catch {

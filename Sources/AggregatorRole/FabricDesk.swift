@@ -2,6 +2,7 @@ import ActivityMonitoring
 import ClusterMessages
 import Foundation
 import Glibc
+import HTTPServing
 import Logging
 import SystemIO
 import TraceMetrics
@@ -14,6 +15,7 @@ struct FabricDesk {
     private let shared: SharedState
     private let merges: MergeThread
     private let journal: WindowJournal
+    private let http: HTTPTally
     private let incarnation: UInt64
     private let log: Logger
 
@@ -31,6 +33,8 @@ struct FabricDesk {
     private var beatAt: Int64 = .min / 2
     /// When how far merges are was told last (monotonic nanoseconds).
     private var mergingToldAt: Int64 = .min / 2
+    /// When the counts of the pages' server were told last (monotonic nanoseconds).
+    private var httpToldAt: Int64 = .min / 2
     /// Resources whose merge failed, until when (monotonic nanoseconds).
     private var blocked: [Resource: Int64] = [:]
     private var obstacles: [Resource: String] = [:]
@@ -45,6 +49,7 @@ struct FabricDesk {
         merges: MergeThread,
         journal: WindowJournal,
         ledger: WindowLedger,
+        http: HTTPTally,
         incarnation: UInt64,
         log: Logger
     ) {
@@ -52,6 +57,7 @@ struct FabricDesk {
         self.shared = shared
         self.merges = merges
         self.journal = journal
+        self.http = http
         self.ledger = ledger
         self.incarnation = incarnation
         self.log = log
@@ -225,6 +231,7 @@ struct FabricDesk {
         countRetention()
         noteMerging(now: now)
         noteSkew(now: now)
+        noteHTTP(now: now)
         publishCounts()
     }
 
@@ -416,6 +423,16 @@ struct FabricDesk {
         skew.note(Dictionary(uniqueKeysWithValues: applied), now: now)
         guard skew.ratios != counts.skew else { return }
         counts.skew = skew.ratios
+        isCountingChanged = true
+    }
+
+    /// As `noteMerging`.
+    private mutating func noteHTTP(now: Int64) {
+        guard now - httpToldAt >= 1_000_000_000 else { return }
+        let seen = http.counts
+        guard seen != counts.http else { return }
+        httpToldAt = now
+        counts.http = seen
         isCountingChanged = true
     }
 

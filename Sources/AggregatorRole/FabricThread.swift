@@ -1,5 +1,6 @@
 import ActivityMonitoring
 import ClusterMessages
+import HTTPServing
 import Logging
 import Synchronization
 import SystemIO
@@ -15,6 +16,7 @@ final class FabricThread: Sendable {
     private let journal: WindowJournal
     private let incarnation: UInt64
     private let ledger: WindowLedger
+    private let http: HTTPTally
     private let wakeup: Wakeup
     private let isStopping = Atomic(false)
     private let log: Logger
@@ -24,6 +26,7 @@ final class FabricThread: Sendable {
         merges: MergeThread,
         journal: WindowJournal,
         ledger: WindowLedger,
+        http: HTTPTally,
         incarnation: UInt64,
         wakeup: Wakeup,
         log: Logger
@@ -32,6 +35,7 @@ final class FabricThread: Sendable {
         self.merges = merges
         self.journal = journal
         self.ledger = ledger
+        self.http = http
         self.incarnation = incarnation
         self.wakeup = wakeup
         self.log = log
@@ -68,6 +72,7 @@ final class FabricThread: Sendable {
             merges: merges,
             journal: journal,
             ledger: ledger,
+            http: http,
             incarnation: incarnation,
             log: log
         )

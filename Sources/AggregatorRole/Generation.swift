@@ -1,5 +1,5 @@
 import Compression
-import Foundation
+import HTTPServing
 import SystemIO
 import TraceMetrics
 import TraceModel
@@ -15,7 +15,7 @@ struct Generation {
     /// Monotonic nanoseconds.
     let builtAt: Int64
     private let time = WallClock.now()
-    private var rendered: [Page: Data] = [:]
+    private var rendered: [Page: SharedBody] = [:]
 
     init(
         reading: MetricReading,
@@ -32,26 +32,26 @@ struct Generation {
     }
 
     /// The page's bytes; some 100 ms for 50,000 series the first time.
-    mutating func data(of page: Page) throws -> Data {
-        if let data = rendered[page] { return data }
-        let data: Data
+    mutating func body(of page: Page) throws -> SharedBody {
+        if let body = rendered[page] { return body }
+        let body: SharedBody
         if page.isCompressed {
-            let plain = try self.data(of: Page(content: page.content, isCompressed: false))
-            data = Data(try plain.withUnsafeBytes { try Gzip.compress($0) })
+            let plain = try self.body(of: Page(content: page.content, isCompressed: false))
+            body = SharedBody(try plain.withUnsafeBytes { try Gzip.compress($0) })
         } else {
-            data = try render(page.content)
+            body = try render(page.content)
         }
-        rendered[page] = data
-        return data
+        rendered[page] = body
+        return body
     }
 
-    private func render(_ content: Page.Content) throws -> Data {
+    private func render(_ content: Page.Content) throws -> SharedBody {
         switch content {
         case .metrics(let names, let format):
-            Data(Exposition.render(reading, names, format, now: time))
-        case .status: try status.json()
-        case .readiness: Data((status.ready ? "ready\n" : "not ready\n").utf8)
-        case .overview: Data(OverviewPage.html(status).utf8)
+            SharedBody(Exposition.render(reading, names, format, now: time))
+        case .status: SharedBody(try status.json())
+        case .readiness: SharedBody((status.ready ? "ready\n" : "not ready\n").utf8)
+        case .overview: SharedBody(OverviewPage.html(status).utf8)
         }
     }
 }

@@ -1,3 +1,4 @@
+import HTTPServing
 import TraceFiles
 import TraceMetrics
 import TraceModel
@@ -15,6 +16,7 @@ struct MergeCounts {
 
     private var counts: [Resource: Count] = [:]
     var retention = RetentionCounts()
+    var http = HTTPCounts()
     var merging = MergeState()
     var skew: [WorkerName: Double] = [:]
 
@@ -43,6 +45,7 @@ struct MergeCounts {
             (.retentionBytes, .gauge(Double(retention.bytesKept))),
             (.retentionFilesDeletedTotal, .counter(Double(retention.filesDeleted))),
             (.retentionBytesDeletedTotal, .counter(Double(retention.bytesDeleted))),
+            (.httpAcceptErrorsTotal, .counter(Double(http.acceptErrors))),
         ]
         for (family, value) in unlabelled {
             samples.append(MetricSample(family: family, labels: [], value: value))
@@ -51,6 +54,16 @@ struct MergeCounts {
             let waiting = MetricValue.gauge(Double(merging.waiting[resource] ?? 0))
             samples.append(
                 MetricSample(family: .mergeWaitingWindows, labels: [resource.name], value: waiting)
+            )
+        }
+        for reason in HTTPClosure.allCases {
+            let closed = MetricValue.counter(Double(http.closed[reason, default: 0]))
+            samples.append(
+                MetricSample(
+                    family: .httpConnectionsClosedTotal,
+                    labels: [reason.rawValue],
+                    value: closed
+                )
             )
         }
         for (worker, ratio) in skew {

@@ -1,3 +1,5 @@
+import Glibc
+import SystemIO
 package import TraceModel
 
 /// Where the pages are served: `127.0.0.1:9091`, `[::1]:9091`, `localhost:9091`. Port 0 takes a free one.
@@ -30,7 +32,33 @@ package struct MetricsAddress: Sendable, Equatable, CustomStringConvertible {
 
     func with(port: UInt16) -> MetricsAddress { MetricsAddress(host: host, port: port) }
 
+    /// Listens there. Throws `.configuration` where the address is not to be had.
+    func listen() throws(TraceError) -> ListeningSocket {
+        guard isNumeric else { throw TraceError(.configuration, "not an address: \(self)") }
+        do throws(SystemError) {
+            guard let socket = try ListeningSocket.bind(description).first else {
+                throw SystemError(errno: EADDRNOTAVAIL, call: "bind", subject: description)
+            }
+            return socket
+        } catch {
+            throw TraceError(
+                .configuration,
+                "the pages can't be served at \(self)",
+                remedy: error.isAddressTaken
+                    ? "Another program listens there: end it or choose another port by --metrics"
+                    : "Name an address of this machine by --metrics",
+                cause: error
+            )
+        }
+    }
+
     package var isIPv6: Bool { host.contains(":") }
+
+    private var isNumeric: Bool {
+        withUnsafeTemporaryAllocation(of: in6_addr.self, capacity: 1) {
+            inet_pton(isIPv6 ? AF_INET6 : AF_INET, host, $0.baseAddress) == 1
+        }
+    }
 
     package var description: String { isIPv6 ? "[\(host)]:\(port)" : "\(host):\(port)" }
 }

@@ -1,4 +1,4 @@
-import Foundation
+import HTTPServing
 import Logging
 import Synchronization
 import SystemIO
@@ -11,7 +11,7 @@ import ZeroMQ
 /// at once where a process has been found silent, and soon where the cluster was not ready.
 final class PageThread: Sendable {
     struct Answer: Sendable {
-        let data: Data
+        let body: SharedBody
         let isReady: Bool
     }
 
@@ -97,7 +97,7 @@ final class PageThread: Sendable {
             )
             for request in requests {
                 let answer = Result {
-                    Answer(data: try current.data(of: request.page), isReady: current.status.ready)
+                    Answer(body: try current.body(of: request.page), isReady: current.status.ready)
                 }
                 request.done(answer)
             }

@@ -1,6 +1,6 @@
 extension MetricCatalog {
     /// How this server itself is doing.
-    static let ownState: [MetricDescriptor] = accounting + router + workers + outputs
+    static let ownState: [MetricDescriptor] = accounting + router + workers + outputs + http
 
     private static let accounting: [MetricDescriptor] = [
         MetricDescriptor(
@@ -296,6 +296,22 @@ extension MetricCatalog {
             .counter,
             "Bytes of the final files deleted.",
             unit: "bytes"
+        ),
+    ]
+
+    private static let http: [MetricDescriptor] = [
+        MetricDescriptor(
+            .httpConnectionsClosedTotal,
+            "trace_http_connections_closed_total",
+            .counter,
+            "Connections to these pages that the server refused or closed, by reason.",
+            labels: ["reason"]
+        ),
+        MetricDescriptor(
+            .httpAcceptErrorsTotal,
+            "trace_http_accept_errors_total",
+            .counter,
+            "Connections to these pages that could not be accepted at once, for want of descriptors or memory."
         ),
     ]
 }

@@ -82,6 +82,8 @@ package enum MetricFamily: UInt16, CaseIterable, Sendable, Hashable {
     case metricSeries = 140
     case mergeCurrentMergedBytes = 141
     case mergeSegmentBytesTotal = 142
+    case httpConnectionsClosedTotal = 180
+    case httpAcceptErrorsTotal = 181
 
     // MARK: The original's names
     case neutracerTracesTotal = 200

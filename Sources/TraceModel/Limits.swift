@@ -300,11 +300,25 @@ package enum Limits {
     package static let metricJournalBytesMin = 16 << 20
     /// Of the journal what waits in memory until somebody asks for a page.
     package static let metricJournalHeldBytesMax = 4 << 20
-    package static let httpConnectionsMax = 64
-    package static let httpHeadBytesMax = 8 << 10
-    /// Time for a request's head to arrive, and for an idle connection.
-    package static let httpHeadSeconds = 15
-    package static let httpReplySeconds = 30
+    /// Connections to the pages; where all are open, the one that does least gives way to a new one.
+    package static let httpConnectionsMax = 256
+    /// A request's target and header fields. No request may have a body.
+    package static let httpHeadBytesMax = 16 << 10
+    package static let httpHeadFieldsMax = 100
+    /// Time for a request's head to arrive.
+    package static let httpHeadSeconds = 10.0
+    /// Time between a reply and the next request on its connection.
+    package static let httpIdleSeconds = 60.0
+    /// Time in which a reader takes some of its reply.
+    package static let httpProgressSeconds = 30.0
+    /// Time in which a reader takes some of its reply where all connections are open, and another client waits.
+    package static let httpStallSeconds = 1.0
+    /// Time for a whole reply then.
+    package static let httpReplySeconds = 10.0
+    /// Time for a client to close its connection after the last reply.
+    package static let httpLingerSeconds = 1.0
+    /// Old pages that slow readers keep in memory; the newest one comes on top.
+    package static let httpHeldBytesMax = 256 << 20
     /// A page younger than this is served again.
     package static let pageSecondsMin = 1
 
@@ -390,6 +404,8 @@ package enum Limits {
             "a slot's section is one message"
         )
         precondition(metricJournalHeldBytesMax < metricJournalBytesMin)
+        precondition(httpHeadSeconds < httpIdleSeconds)
+        precondition(httpStallSeconds < httpReplySeconds)
         precondition(quietCheckSeconds < processQuietSeconds)
         precondition(ruleOverridesMax < UInt16.max)
         precondition(scanValuesPerKeyMax <= UInt16.max)

@@ -1,4 +1,5 @@
 import Foundation
+import HTTPServing
 import Logging
 import SystemIO
 import Testing
@@ -42,17 +43,17 @@ import TraceModel
         shared.withLock { $0.count(loss) }
     }
 
-    private static func failures(_ page: Data) -> Int? {
-        String(decoding: page, as: UTF8.self).split(separator: "\n")
+    private static func failures(_ page: String) -> Int? {
+        page.split(separator: "\n")
             .first { $0.hasPrefix("trace_errors_total{kind=\"merge_failed\"}") }
             .flatMap { Int($0.split(separator: " ")[1]) }
     }
 
     @Test func aPageIsServedAgainWithinItsAge() async throws {
         try await withPages(seconds: 3_600) { shared, pages in
-            let first = try await pages.answer(Self.metrics).data
+            let first = try await pages.answer(Self.metrics).text
             Self.count(.mergeFailed, in: shared)
-            let second = try await pages.answer(Self.metrics).data
+            let second = try await pages.answer(Self.metrics).text
             #expect(Self.failures(first) == 0)
             #expect(second == first, "what happened since is not in it")
         }
@@ -60,9 +61,9 @@ import TraceModel
 
     @Test func anOldPageIsMadeAnewWhereSomethingHappened() async throws {
         try await withPages(seconds: 0) { shared, pages in
-            let first = try await pages.answer(Self.metrics).data
+            let first = try await pages.answer(Self.metrics).text
             Self.count(.mergeFailed, in: shared)
-            let second = try await pages.answer(Self.metrics).data
+            let second = try await pages.answer(Self.metrics).text
             #expect(Self.failures(first) == 0 && Self.failures(second) == 1)
         }
     }
@@ -72,8 +73,9 @@ import TraceModel
             func merging() async throws -> [String: Any]? {
                 // As the desk does with its counts.
                 Self.count(.mergeFailed, in: shared)
-                let page = try await pages.answer(Self.status).data
-                let object = try JSONSerialization.jsonObject(with: page) as? [String: Any]
+                let page = try await pages.answer(Self.status).text
+                let data = Data(page.utf8)
+                let object = try JSONSerialization.jsonObject(with: data) as? [String: Any]
                 return object?["merging"] as? [String: Any]
             }
             let quiet = try #require(try await merging())
@@ -95,15 +97,15 @@ import TraceModel
     /// However young a page is that shows it well.
     @Test func aProcessFoundSilentIsShownAtOnce() async throws {
         try await withPages(seconds: 3_600) { shared, pages in
-            let first = try await pages.answer(Self.metrics).data
+            let first = try await pages.answer(Self.metrics).text
             shared.withLock { content in
                 content.silences += 1
                 content.count(.mergeFailed)
             }
-            let second = try await pages.answer(Self.metrics).data
+            let second = try await pages.answer(Self.metrics).text
             #expect(Self.failures(first) == 0 && Self.failures(second) == 1)
             Self.count(.mergeFailed, in: shared)
-            #expect(try await pages.answer(Self.metrics).data == second)
+            #expect(try await pages.answer(Self.metrics).text == second)
         }
     }
 
@@ -118,7 +120,7 @@ import TraceModel
                 $0.merging = MergeState(waiting: [:], current: current)
                 $0.count(.mergeFailed)
             }
-            while try await pages.answer(Self.status).data == first.data {
+            while try await pages.answer(Self.status).text == first.text {
                 try Task.checkCancellation()
             }
         }
@@ -129,8 +131,12 @@ import TraceModel
         try await withPages(seconds: 3_600) { shared, pages in
             _ = try await pages.answer(Self.status)
             Self.count(.mergeFailed, in: shared)
-            let page = try await pages.answer(Self.metrics).data
+            let page = try await pages.answer(Self.metrics).text
             #expect(Self.failures(page) == 1)
         }
     }
+}
+
+extension PageThread.Answer {
+    fileprivate var text: String { body.withUnsafeBytes { String(decoding: $0, as: UTF8.self) } }
 }

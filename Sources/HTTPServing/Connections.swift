@@ -1,0 +1,115 @@
+import Glibc
+import NIOCore
+import NIOHTTP1
+import Synchronization
+import SystemIO
+
+/// The open connections of a server: the table that decides over them, and their channels. Any thread may call.
+final class Connections: Sendable {
+    private struct State {
+        var table: ConnectionTable
+        var channels: [ConnectionTable.ID: any Channel] = [:]
+        var last: ConnectionTable.ID = 0
+    }
+
+    private let bounds: HTTPBounds
+    private let tally: HTTPTally
+    private let state: Mutex<State>
+
+    init(_ bounds: HTTPBounds, _ tally: HTTPTally) {
+        self.bounds = bounds
+        self.tally = tally
+        state = Mutex(State(table: ConnectionTable(bounds)))
+    }
+
+    var isEmpty: Bool { state.withLock { $0.table.isEmpty } }
+
+    func hasRoom() -> Bool { state.withLock { $0.table.hasRoom(now: WallClock.monotonic()) } }
+
+    /// Takes in a connection that has been accepted. Where there are too many, another one gives way.
+    func opened() -> ConnectionTable.ID {
+        let now = WallClock.monotonic()
+        let id = state.withLock { state in
+            state.last += 1
+            state.table.opened(state.last, now: now)
+            return state.last
+        }
+        end { $0.makeRoom(now: now).map { [$0] } ?? [] }
+        return id
+    }
+
+    /// From now on the connection can be closed. Throws where it was to be meanwhile.
+    func attach(_ channel: any Channel, to id: ConnectionTable.ID) throws {
+        let isCut = state.withLock { state in
+            state.channels[id] = channel
+            return state.table.isCut(id)
+        }
+        if isCut { throw ChannelError.ioOnClosedChannel }
+    }
+
+    func closed(_ id: ConnectionTable.ID) {
+        state.withLock { state in
+            state.table.closed(id)
+            state.channels[id] = nil
+        }
+    }
+
+    /// Tells the table of something that has just happened.
+    func note(_ change: (inout ConnectionTable, Int64) -> Void) {
+        let now = WallClock.monotonic()
+        state.withLock { change(&$0.table, now) }
+    }
+
+    /// A reply of the connection carries this body. The readers of older ones may be cut for it.
+    func holds(_ id: ConnectionTable.ID, _ body: SharedBody) {
+        note { table, _ in
+            table.holds(id, serial: body.serial, bytes: body.buffer.readableBytes)
+        }
+        end { table in
+            var endings: [ConnectionTable.Ending] = []
+            while let ending = table.freeBodies() { endings.append(ending) }
+            return endings
+        }
+    }
+
+    /// Ends the connections whose time is over.
+    func expire() {
+        let now = WallClock.monotonic()
+        end { $0.expire(now: now) }
+    }
+
+    func closeAll() {
+        for channel in state.withLock({ Array($0.channels.values) }) { channel.close(promise: nil) }
+    }
+
+    private func end(_ decide: (inout ConnectionTable) -> [ConnectionTable.Ending]) {
+        let endings = state.withLock { state in
+            decide(&state.table).map { ($0, state.channels[$0.id]) }
+        }
+        for (ending, channel) in endings {
+            // A refusal is counted where it is sent: a head may have come after all.
+            if let reason = ending.reason, ending.way != .refuse { tally.count(reason) }
+            if let channel { end(channel, ending.way) }
+        }
+    }
+
+    private func end(_ channel: any Channel, _ way: ConnectionTable.Ending.Way) {
+        switch way {
+        case .refuse:
+            channel.pipeline.fireUserInboundEventTriggered(
+                RequestGuard.Refusal(
+                    status: .requestTimeout,
+                    text: "no request within \(Int(bounds.headSeconds)) s",
+                    reason: .slowHead
+                )
+            )
+        case .close:
+            channel.close(promise: nil)
+        case .reset:
+            let options = channel as? any SocketOptionProvider
+            _ = options?.setSoLinger(linger(l_onoff: 1, l_linger: 0))
+            // Behind the option, which is set on the same event loop.
+            channel.close(promise: nil)
+        }
+    }
+}

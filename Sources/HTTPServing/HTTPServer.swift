@@ -1,0 +1,215 @@
+internal import Glibc
+internal import HTTPTypes
+package import HummingbirdCore
+package import Logging
+internal import NIOCore
+internal import NIOHTTP1
+internal import NIOPosix
+internal import Synchronization
+package import SystemIO
+
+/// Serves HTTP/1.1 by Hummingbird over NIO, with a bound on everything that a client can take (`HTTPBounds`): slow
+/// clients cost only their own connections. No request may have a body.
+///
+/// One thread (`http`) accepts connections and ends those whose time is over; NIO's reads and writes on another one,
+/// and `respond` runs on Swift's pool. Connections are accepted here, since NIO spins where accept(2) finds no free
+/// descriptor, and gives the listening socket up on other errors.
+package final class HTTPServer: Sendable {
+    /// Returns the reply to a request. Must not block.
+    package typealias Respond = @Sendable (Request) async -> HTTPReply
+
+    /// A reply is handed to NIO in slices of this size, the next one when the last one is nearly sent.
+    private static let sliceBytes = 128 << 10
+    /// What the kernel holds of a reply, and for how much it doubles that (socket(7)).
+    private static let sendBufferBytes: Int32 = 256 << 10
+    /// Most of what one read takes in, which bounds how many pipelined requests are decoded at once.
+    private static let readBytes = 4 << 10
+    /// How often deadlines are looked at.
+    private static let tickMilliseconds: Int32 = 250
+    /// How long an accept that failed, or has no room, waits.
+    private static let retryMilliseconds: Int32 = 100
+    /// How often the log says that accepts fail.
+    private static let logNanoseconds: Int64 = 60_000_000_000
+
+    private let socket: ListeningSocket
+    private let bounds: HTTPBounds
+    private let tally: HTTPTally
+    private let connections: Connections
+    private let respond: Respond
+    private let log: Logger
+    private let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+    private let wakeup: Wakeup
+    private let isStopping = Atomic(false)
+    private let thread = Mutex<DedicatedThread?>(nil)
+    /// Connections whose requests are being served.
+    private let serving = Atomic(0)
+    /// Signalled where `serving` becomes 0.
+    private let isQuiet = ConditionLock()
+
+    /// Begins to serve on the socket, and counts in `tally`.
+    package init(
+        _ socket: ListeningSocket,
+        bounds: HTTPBounds = HTTPBounds(),
+        tally: HTTPTally,
+        log: Logger,
+        _ respond: @escaping Respond
+    ) throws(SystemError) {
+        self.socket = socket
+        self.bounds = bounds
+        self.tally = tally
+        self.respond = respond
+        self.log = log
+        connections = Connections(bounds, tally)
+        wakeup = try Wakeup()
+        thread.withLock { $0 = DedicatedThread("http") { [self] in run() } }
+    }
+
+    /// Accepts no more and closes all connections. Blocks; once only.
+    package func stop() {
+        isStopping.store(true, ordering: .releasing)
+        wakeup.signal()
+        thread.withLock { thread in
+            thread?.join()
+            thread = nil
+        }
+        // An event loop that has ended must not be told to close a channel.
+        isQuiet.withLock {
+            while !connections.isEmpty || serving.load(ordering: .acquiring) > 0 {
+                connections.closeAll()
+                isQuiet.wait(until: WallClock.monotonic() + 10_000_000)
+            }
+        }
+        try? group.syncShutdownGracefully()
+    }
+
+    // MARK: Accepting
+
+    private func run() {
+        var isFailing = false
+        var loggedAt = Int64.min / 2
+        while !isStopping.load(ordering: .acquiring) {
+            let canAccept = !isFailing && connections.hasRoom()
+            var polled = [pollfd(fd: wakeup.descriptor, events: Int16(POLLIN), revents: 0)]
+            if canAccept {
+                polled.append(
+                    pollfd(fd: socket.descriptor, events: Int16(POLLIN), revents: 0)
+                )
+            }
+            let limit =
+                !canAccept
+                ? Self.retryMilliseconds : connections.isEmpty ? -1 : Self.tickMilliseconds
+            _ = poll(&polled, nfds_t(polled.count), limit)
+            wakeup.clear()
+            connections.expire()
+            do throws(SystemError) {
+                try acceptWaiting()
+                isFailing = false
+            } catch {
+                isFailing = true
+                tally.countAcceptError()
+                let now = WallClock.monotonic()
+                guard now - loggedAt >= Self.logNanoseconds else { continue }
+                loggedAt = now
+                log.error(
+                    "no connection can be accepted; those that come wait",
+                    metadata: ["why": "\(error)"]
+                )
+            }
+        }
+    }
+
+    /// Accepts the connections that wait, as far as there is room.
+    private func acceptWaiting() throws(SystemError) {
+        while connections.hasRoom(), let accepted = try socket.accept() {
+            adopt(accepted.descriptor)
+        }
+    }
+
+    /// Hands an accepted connection to NIO.
+    private func adopt(_ descriptor: Int32) {
+        try? ListeningSocket.setOption(
+            SOL_SOCKET,
+            SO_SNDBUF,
+            Self.sendBufferBytes,
+            of: descriptor
+        )
+        let id = connections.opened()
+        ClientBootstrap(group: group)
+            .channelOption(.allowRemoteHalfClosure, value: true)
+            .channelOption(.maxMessagesPerRead, value: 1)
+            .channelOption(
+                .recvAllocator,
+                value: FixedSizeRecvByteBufferAllocator(capacity: Self.readBytes)
+            )
+            .channelOption(
+                .writeBufferWaterMark,
+                value: .init(low: Self.sliceBytes / 2, high: Self.sliceBytes)
+            )
+            .channelInitializer { channel in self.setUp(channel, id) }
+            .withConnectedSocket(descriptor)
+            .whenFailure { _ in self.connections.closed(id) }
+    }
+
+    /// Puts the handlers of one connection together and starts to serve it.
+    private func setUp(_ channel: any Channel, _ id: ConnectionTable.ID) -> EventLoopFuture<Void> {
+        let http = HTTP1Channel(
+            responder: { request, writer, _ in try await self.reply(to: request, writer, id) },
+            configuration: HTTP1Channel.Configuration(
+                httpDecoderConfiguration: .init(
+                    maxHeaderFieldSize: bounds.headBytes,
+                    maxHeaderListSize: bounds.headBytes,
+                    maxHeaderFieldCount: bounds.headFields
+                )
+            )
+        )
+        let pipeline = channel.pipeline
+        return channel.eventLoop.makeCompletedFuture {
+            try connections.attach(channel, to: id)
+            try pipeline.syncOperations.addHandler(ByteMeter(id, connections))
+        }
+        .flatMap { http.setup(channel: channel, logger: self.log) }
+        .flatMapThrowing { value in
+            let decoder = try pipeline.syncOperations.handler(
+                type: ByteToMessageHandler<HTTPRequestDecoder>.self
+            )
+            try pipeline.syncOperations.addHandler(
+                RequestGuard(id, self.connections, self.bounds, self.tally),
+                position: .after(decoder)
+            )
+            self.serving.add(1, ordering: .relaxed)
+            Task {
+                await http.handle(value: value, logger: self.log)
+                let left = self.serving.subtract(1, ordering: .releasing).newValue
+                if left == 0 { self.isQuiet.withLock { self.isQuiet.signal() } }
+            }
+        }
+    }
+
+    // MARK: Replying
+
+    private func reply(
+        to request: Request,
+        _ writer: consuming ResponseWriter,
+        _ id: ConnectionTable.ID
+    ) async throws {
+        let reply = await respond(request)
+        connections.holds(id, reply.body)
+        let body = reply.body.buffer
+        var head = HTTPResponse(status: reply.status, headerFields: reply.headers)
+        head.headerFields[.contentLength] = "\(body.readableBytes)"
+        if request.method == .head {
+            try await writer.writeResponse(head)
+        } else if body.readableBytes <= Self.sliceBytes {
+            try await writer.write(response: head, body: ResponseBody(byteBuffer: body))
+        } else {
+            var rest = body
+            var output = try await writer.writeHead(head)
+            while let slice = rest.readSlice(length: min(rest.readableBytes, Self.sliceBytes)),
+                slice.readableBytes > 0
+            {
+                try await output.write(slice)
+            }
+            try await output.finish(nil)
+        }
+    }
+}
