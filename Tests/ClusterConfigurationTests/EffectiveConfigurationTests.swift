@@ -122,7 +122,8 @@ struct EffectiveConfigurationTests {
     @Test(arguments: [
         ["--colour", "red"], ["red"], ["--grpc"], ["--grpc", ""], ["--grpc=nowhere"],
         ["--workers", "function=0"], ["--workers", "disk=1"], ["--csv-formula-guard=maybe"],
-        ["--csv-formula-guard", "off"], ["--log-budget", "1"], ["--inactivity-timeout", "+5"],
+        ["--csv-formula-guard", "off"], ["--log-budget", "1"], ["--state-limit", "1M"],
+        ["--inactivity-timeout", "+5"],
         ["--grpc", "127.0.0.1:9091"],
     ])
     func wrongFlagsAreRefused(flags: [String]) throws {
@@ -137,7 +138,7 @@ struct EffectiveConfigurationTests {
         ])
         #expect(
             configuration.arguments(of: .worker) == [
-                "--time-zone", "UTC", "--csv-formula-guard",
+                "--state-limit", "512M", "--time-zone", "UTC", "--csv-formula-guard",
             ]
         )
         #expect(
