@@ -436,7 +436,9 @@ struct NormaliserTests {
         var totals = SlotTotals()
         let call = OpenCalls.Call(cookie: 1, function: 0, began: 10)
         let isSlice = calls.push(call, tid: 7, clock: 10, used: 0, &totals)
-        let none = calls.pop(cookie: 2, function: 0, tid: 7, at: 4_000_000, clock: 20, used: 0) { _ in }
+        let none = calls.pop(cookie: 2, function: 0, tid: 7, at: 4_000_000, clock: 20, used: 0) {
+            _ in
+        }
         #expect(isSlice && none == nil)
         let openUntilNow = calls.takeOpenTime()
         let ended = calls.pop(cookie: 1, function: 0, tid: 7, at: 40, clock: 40, used: 0) { _ in }
@@ -486,7 +488,8 @@ struct NormaliserTests {
         reader.version = StateVersion.beforeDialects
         var calls = try OpenCalls(decoding: &reader)
         #expect(reader.isAtEnd && calls.openCount == 2)
-        let ended = calls.pop(cookie: 1, function: 1, tid: 77, at: 500, clock: 500, used: 0) { _ in }
+        let ended = calls.pop(cookie: 1, function: 1, tid: 77, at: 500, clock: 500, used: 0) { _ in
+        }
         #expect(ended?.nanoseconds == 300 && calls.openCount == 1)
     }
 }
