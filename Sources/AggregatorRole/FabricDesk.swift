@@ -33,7 +33,7 @@ struct FabricDesk {
     private var beatAt: Int64 = .min / 2
     /// When how far merges are was told last (monotonic nanoseconds).
     private var mergingToldAt: Int64 = .min / 2
-    /// When the counts of the pages' server were told last (monotonic nanoseconds).
+    /// When the HTTP server's counts were last taken into the metrics (monotonic nanoseconds).
     private var httpToldAt: Int64 = .min / 2
     /// Resources whose merge failed, until when (monotonic nanoseconds).
     private var blocked: [Resource: Int64] = [:]

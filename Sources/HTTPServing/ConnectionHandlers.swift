@@ -76,7 +76,7 @@ final class RequestGuard: ChannelDuplexHandler {
     typealias OutboundIn = HTTPServerResponsePart
     typealias OutboundOut = HTTPServerResponsePart
 
-    /// What a refused client is told, as an inbound event of the pipeline or from a request.
+    /// Why a request is refused: sent through the pipeline as an inbound event, or found in the request itself.
     struct Refusal: Sendable {
         let status: HTTPResponseStatus
         let text: String
@@ -198,7 +198,7 @@ final class RequestGuard: ChannelDuplexHandler {
         if keepsAlive.isEmpty { send(refusal, context) } else { self.refusal = refusal }
     }
 
-    /// What follows can't be told apart from the request refused, so the connection ends.
+    /// Answers and closes the connection: where the refused request ends among the bytes that follow is not known.
     private func send(_ refusal: Refusal, _ context: ChannelHandlerContext) {
         let text = ByteBuffer(string: refusal.text + "\n")
         let head = HTTPResponseHead(

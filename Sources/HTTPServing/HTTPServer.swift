@@ -72,7 +72,7 @@ package final class HTTPServer: Sendable {
             thread?.join()
             thread = nil
         }
-        // An event loop that has ended must not be told to close a channel.
+        // NIO traps where a channel is closed on an event loop that has shut down.
         isQuiet.withLock {
             while !connections.isEmpty || serving.load(ordering: .acquiring) > 0 {
                 connections.closeAll()

@@ -10,7 +10,7 @@ struct BatchReplay: ~Copyable {
     private(set) var pending = PendingOutput()
 
     /// A batch in the log has been scanned before it was logged; one that no longer scans is damaged, which
-    /// its checksum would have told.
+    /// its checksum would have shown.
     mutating func apply(_ record: LogRecord, to dedup: inout DedupWindow) {
         let batch = record.body
         guard let summary = try? BatchScanner.scan(batch, into: &index) else { return }

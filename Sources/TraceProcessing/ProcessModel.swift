@@ -107,8 +107,6 @@ extension ProcessModel where Self: ~Copyable {
 
     mutating func windowBegins(_ context: inout EventContext) {}
 
-    var stateBytes: Int { 0 }
-
     borrowing func noteEntries(_ sweep: inout StateSweep) {}
 
     mutating func giveUp(
