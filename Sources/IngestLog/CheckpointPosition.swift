@@ -1,4 +1,4 @@
-package import SystemIO
+import SystemIO
 package import TraceModel
 
 // The head of a checkpoint's body: version u32, LSN u64. Version 0 is a blank one, which a router writes for a
@@ -33,11 +33,11 @@ package enum CheckpointPosition {
         of worker: WorkerName,
         at begin: LSN,
         renewed: LSN
-    ) throws(SystemError) {
-        var body = MirroredFile.newBody()
-        body.append(integer: blankVersion)
-        body.append(integer: begin)
-        body.append(integer: renewed)
-        try file(of: worker).publish(&body)
+    ) throws {
+        try file(of: worker).publish { writer in
+            writer.body.append(integer: blankVersion)
+            writer.body.append(integer: begin)
+            writer.body.append(integer: renewed)
+        }
     }
 }

@@ -11,7 +11,7 @@ import TraceModel
 /// A small file kept twice, for state that nothing could make again: damage to one of its copies loses nothing.
 package struct MirroredFile {
     static let magic: UInt32 = 0x4B43_5254  // "TRCK"
-    private static let headBytes = 8
+    static let headBytes = 8
     private static let mirrorSuffix = ".mirror"
 
     /// What was read: the content of the copy that holds.
@@ -32,8 +32,14 @@ package struct MirroredFile {
         }
     }
 
+    /// What tells the contents of two sound copies apart.
+    private struct Head: Equatable {
+        let checksum: UInt32
+        let size: Int
+    }
+
     private enum Copy {
-        case sound([UInt8])
+        case sound(Head)
         case missing
         case damaged(String)
     }
@@ -50,36 +56,21 @@ package struct MirroredFile {
 
     // MARK: Writing
 
-    /// A body to be filled and published: behind the file's head, which stands there already. `capacity`: about what it
-    /// will take.
-    package static func newBody(capacity: Int = 4_096) -> RawBuffer {
-        var file = RawBuffer(capacity: capacity + headBytes, alignment: File.blockBytes)
-        for _ in 0..<headBytes { file.append(byte: 0) }
-        return file
-    }
-
-    /// Replaces both copies by a body of `newBody`. Blocks until both are durable; what hangs on the content may be done
-    /// only then.
-    package func publish(_ file: inout RawBuffer) throws(SystemError) {
-        let bytes = file.mutableBytes
-        let body = UnsafeRawBufferPointer(rebasing: bytes[Self.headBytes...])
-        bytes.storeBytes(of: Self.magic.littleEndian, as: UInt32.self)
-        bytes.storeBytes(
-            of: Checksum.crc32c(body).littleEndian,
-            toByteOffset: 4,
-            as: UInt32.self
-        )
-        try publish(file.bytes)
+    /// Replaces both copies by what `fill` appends to the writer's body; it calls `drain` where that is large. Blocks until
+    /// both are durable; what hangs on the content may be done only then. Where it throws, both copies are what they were,
+    /// or one of them is the new one.
+    package func publish(_ fill: (inout MirroredFileWriter) throws -> Void) throws {
+        var writer = try MirroredFileWriter.begin([path, mirror])
+        try fill(&writer)
+        try writer.publish()
     }
 
     /// Writes both copies anew, also the sound one: whether its name is durable, nobody knows. Blocks.
     package func repair(_ content: Content) throws {
-        try content.file.withUnsafeBytes { try publish($0) }
-    }
-
-    private func publish(_ file: UnsafeRawBufferPointer) throws(SystemError) {
-        try FileSystem.publish(path, file)
-        try FileSystem.publish(mirror, file)
+        try content.file.withUnsafeBytes {
+            try FileSystem.publish(path, $0)
+            try FileSystem.publish(mirror, $0)
+        }
     }
 
     /// Removes both copies, the mirror first: what is left of a removal looks like a new file. Blocks.
@@ -94,21 +85,22 @@ package struct MirroredFile {
     /// - Throws: `TraceError(.corrupt)` with `remedy` where no copy is sound, `SystemError` where the operating
     ///   system refuses.
     package func read(remedy: String) throws -> Content? {
-        switch (try read(path), try read(mirror)) {
+        let (first, second) = (try examine(path), try examine(mirror))
+        switch (first, second) {
         case (.missing, .missing):
             return nil
-        case (.sound(let file), .sound(let other)):
-            return Content(file: file, damage: nil, needsRepair: file != other)
-        case (.sound(let file), .missing):
+        case (.sound(let head), .sound(let other)):
+            return try content(of: path, needsRepair: head != other)
+        case (.sound, .missing):
             // A first start that was cut off, or one with a file of before there were mirrors.
-            return Content(file: file, damage: nil, needsRepair: true)
-        case (.sound(let file), .damaged(let why)):
-            return Content(file: file, damage: "\(mirror) \(why)", needsRepair: true)
-        case (.damaged(let why), .sound(let file)):
-            return Content(file: file, damage: "\(path) \(why)", needsRepair: true)
-        case (.missing, .sound(let file)):
-            return Content(file: file, damage: "\(path) is missing", needsRepair: true)
-        case (let first, let second):
+            return try content(of: path, needsRepair: true)
+        case (.sound, .damaged(let why)):
+            return try content(of: path, damage: "\(mirror) \(why)", needsRepair: true)
+        case (.damaged(let why), .sound):
+            return try content(of: mirror, damage: "\(path) \(why)", needsRepair: true)
+        case (.missing, .sound):
+            return try content(of: mirror, damage: "\(path) is missing", needsRepair: true)
+        case (.missing, .damaged), (.damaged, .missing), (.damaged, .damaged):
             throw TraceError(
                 .corrupt,
                 "\(path) \(Self.words(first)), and its mirror \(Self.words(second))",
@@ -125,28 +117,52 @@ package struct MirroredFile {
         }
     }
 
-    private func read(_ path: String) throws(SystemError) -> Copy {
+    private func content(
+        of path: String,
+        damage: String? = nil,
+        needsRepair: Bool
+    ) throws(SystemError) -> Content {
+        Content(file: try FileSystem.contents(path), damage: damage, needsRepair: needsRepair)
+    }
+
+    private func examine(_ path: String) throws(SystemError) -> Copy {
         guard FileSystem.exists(path) else { return .missing }
-        let bytes: [UInt8]
         do throws(SystemError) {
-            bytes = try FileSystem.contents(path)
+            return try Self.head(of: File(path, .read)).map { .sound($0) } ?? .damaged("is damaged")
         } catch {
             // A bad sector is damage like any other.
             guard error.isIOError else { throw error }
             return .damaged("cannot be read: \(error)")
         }
-        return Self.isSound(bytes) ? .sound(bytes) : .damaged("is damaged")
     }
 
-    private static func isSound(_ bytes: [UInt8]) -> Bool {
-        bytes.withUnsafeBytes { bytes in
-            guard bytes.count >= headBytes else { return false }
-            var reader = StateReader(bytes)
-            guard let found = try? reader.integer(UInt32.self), found == magic,
-                let checksum = try? reader.integer(UInt32.self)
-            else { return false }
-            return checksum
-                == Checksum.crc32c(UnsafeRawBufferPointer(rebasing: bytes[headBytes...]))
+    /// What a sound copy begins with and how long it is; nil where the copy is damaged. Reads all of it, a piece at a time.
+    private static func head(of file: borrowing File) throws(SystemError) -> Head? {
+        let piece = UnsafeMutableRawBufferPointer.allocate(
+            byteCount: File.directBytesUsual,
+            alignment: 16
+        )
+        defer { piece.deallocate() }
+        var stored: UInt32?
+        var checksum: UInt32 = 0
+        var size = 0
+        while true {
+            let count = try file.read(into: piece, at: size)
+            var bytes = UnsafeRawBufferPointer(rebasing: piece[..<count])
+            if stored == nil {
+                guard count >= headBytes else { return nil }
+                guard UInt32(littleEndian: bytes.loadUnaligned(as: UInt32.self)) == magic else {
+                    return nil
+                }
+                stored = UInt32(
+                    littleEndian: bytes.loadUnaligned(fromByteOffset: 4, as: UInt32.self)
+                )
+                bytes = UnsafeRawBufferPointer(rebasing: bytes[headBytes...])
+            }
+            checksum = Checksum.crc32c(bytes, after: checksum)
+            size += count
+            if count < piece.count { break }
         }
+        return checksum == stored ? Head(checksum: checksum, size: size) : nil
     }
 }

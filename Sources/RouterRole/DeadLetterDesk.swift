@@ -167,7 +167,7 @@ final class DeadLetterDesk: @unchecked Sendable {
     }
 
     /// Has the worker begin without state, its events up to `end` left out.
-    private func renew(_ worker: WorkerName, at begin: LSN, end: LSN) throws(SystemError) {
+    private func renew(_ worker: WorkerName, at begin: LSN, end: LSN) throws {
         try CheckpointPosition.publishBlank(of: worker, at: begin, renewed: end)
         try FileSystem.remove(ClusterPaths.lost(of: worker))
     }

@@ -202,6 +202,29 @@ extension MetricCatalog {
             unit: "seconds"
         ),
         MetricDescriptor(
+            .workerCheckpointsTotal,
+            "trace_worker_checkpoints_total",
+            .counter,
+            "Checkpoints that the worker has written.",
+            labels: ["worker"]
+        ),
+        MetricDescriptor(
+            .workerCheckpointSecondsTotal,
+            "trace_worker_checkpoint_seconds_total",
+            .counter,
+            "Time that the worker spent on checkpoints; its rate is a tenth at most.",
+            labels: ["worker"],
+            unit: "seconds"
+        ),
+        MetricDescriptor(
+            .workerCheckpointBytesTotal,
+            "trace_worker_checkpoint_bytes_total",
+            .counter,
+            "Bytes of checkpoints written, both copies.",
+            labels: ["worker"],
+            unit: "bytes"
+        ),
+        MetricDescriptor(
             .workerSkewRatio,
             "trace_worker_skew_ratio",
             .gauge,

@@ -82,6 +82,9 @@ package enum MetricFamily: UInt16, CaseIterable, Sendable, Hashable {
     case metricSeries = 140
     case mergeCurrentMergedBytes = 141
     case mergeSegmentBytesTotal = 142
+    case workerCheckpointsTotal = 143
+    case workerCheckpointSecondsTotal = 144
+    case workerCheckpointBytesTotal = 145
     case httpConnectionsClosedTotal = 180
     case httpAcceptErrorsTotal = 181
 

@@ -158,8 +158,13 @@ package enum Limits {
     package static let watchdogSeconds = 60
 
     // MARK: State
-    /// Share bytes that a worker applies between two checkpoints: what a restart replays at most.
+    /// Share bytes that a worker applies between two checkpoints, and so what a restart replays, as long as they cost
+    /// little.
     package static let checkpointBytes = 64 << 20
+    /// Checkpoints take one part in so many of a worker's time at most.
+    package static let checkpointTimeDivisor: Int64 = 10
+    /// No checkpoint that is due waits longer, whatever the last one took.
+    package static let checkpointSecondsMax: Int64 = 120
     /// What the state of all slots of a worker takes, unless `state_limit` says otherwise.
     package static let stateBytesMax = 512 << 20
     /// The least `state_limit`.

@@ -44,7 +44,8 @@ final class ApplyLoop {
     private var announcements: [SegmentsClosed] = []
     private var deaths = RecordDeaths()
     private var isWelcome = false
-    private var bytesSinceCheckpoint = 0
+    private var checkpoints = CheckpointPlan()
+    private var checkpointBytes: UInt64 = 0
     /// The host of the last batch: batches of one host come in runs.
     private var lastHost: (name: [UInt8], id: HostID, hash: UInt64)?
 
@@ -205,6 +206,7 @@ final class ApplyLoop {
             let isIdle = !poller.isReadable(routerSource)
             try receiveFromRouter()
             receiveFromAggregator()
+            try checkpointIfDue()
             report(isIdle: isIdle)
         }
         Readiness.stopping()
@@ -304,8 +306,8 @@ final class ApplyLoop {
             return
         }
         appliedLSN = header.toLSN
-        bytesSinceCheckpoint += share.count
-        if bytesSinceCheckpoint >= Limits.checkpointBytes { try checkpoint() }
+        checkpoints.applied(share.count)
+        try checkpointIfDue()
     }
 
     private func applyBatch(_ record: ShareRecord) throws {
@@ -342,7 +344,8 @@ final class ApplyLoop {
         return host
     }
 
-    /// Ends the window: files, then hand-over, then checkpoint, then the announcement.
+    /// Ends the window: files, then hand-over, then a checkpoint, then the announcement. Others wait for the checkpoint only
+    /// where slots change their owner.
     private func applyBarrier(_ record: ShareRecord) throws {
         let barrier = try BarrierPayload(decoding: record.body)
         let end = record.lsn + LSN(LogRecord.stride(payloadBytes: record.body.count))
@@ -351,12 +354,14 @@ final class ApplyLoop {
             closed = try processor.finalize(stem: barrier.stem, nextWindow: barrier.window + 1)
         }
         announcements.append(announcement(of: barrier, files: closed, end: end))
-        try handOver(to: barrier.slotMap.owners(of: worker.resource), at: end)
+        let next = barrier.slotMap.owners(of: worker.resource)
+        let isRescaled = next != owners
+        try handOver(to: next, at: end)
         window = barrier.window + 1
         windowBegin = end
         appliedLSN = end
-        try checkpoint()
-        announce()
+        checkpoints.windowEnded()
+        if isRescaled { try checkpoint() }
     }
 
     private func announcement(
@@ -427,8 +432,15 @@ final class ApplyLoop {
 
     // MARK: Durability
 
+    private func checkpointIfDue() throws {
+        if checkpoints.isDue(at: WallClock.monotonic()) { try checkpoint() }
+    }
+
     private func checkpoint() throws {
+        var begin: Int64 = 0
         try patiently(using: reserve) {
+            // What it took the disk to have space is no cost.
+            begin = WallClock.monotonic()
             try processor.files.flush(.all)
             try processor.files.sync()
             let checkpoint = WorkerCheckpoint(
@@ -443,9 +455,12 @@ final class ApplyLoop {
             )
             try checkpoint.publish(for: worker, processor: processor, slots: ownedSlots)
         }
+        let hasNews = announcements.contains { $0.barrierLSN > checkpointLSN }
         checkpointLSN = appliedLSN
-        bytesSinceCheckpoint = 0
         reserve.hold()
+        checkpoints.written(from: begin, to: WallClock.monotonic())
+        checkpointBytes += 2 * UInt64(FileSystem.size(ClusterPaths.checkpoint(of: worker)) ?? 0)
+        if hasNews { announce() }
     }
 
     /// Runs `body` again and again while the disk is full, at once where `reserve` could be given up for it,
@@ -529,9 +544,12 @@ final class ApplyLoop {
         if isWelcome { sendMetrics(isIdle ? .idle : .loaded) }
     }
 
+    /// Announces the windows that a checkpoint holds: segments of others would be cut back after a crash.
     private func announce() {
         lastAnnouncement = WallClock.monotonic()
-        for announcement in announcements { send(.segmentsClosed(announcement), on: aggregator) }
+        for announcement in announcements where announcement.barrierLSN <= checkpointLSN {
+            send(.segmentsClosed(announcement), on: aggregator)
+        }
     }
 
     /// A sign of life, and what does not follow from the log.
@@ -571,7 +589,15 @@ final class ApplyLoop {
         let counted: [(LossKind, Int)] = [
             (.configurationRefused, refusedRules), (.checkpointDamaged, damagedCopies),
         ]
+        let checkpointed: [(MetricFamily, Double)] = [
+            (.workerCheckpointsTotal, Double(checkpoints.count)),
+            (.workerCheckpointSecondsTotal, Double(checkpoints.nanoseconds) / 1e9),
+            (.workerCheckpointBytesTotal, Double(checkpointBytes)),
+        ]
         return processor.ownSamples() + metrics.ownSamples()
+            + checkpointed.map { family, value in
+                MetricSample(family: family, labels: ["\(worker)"], value: .counter(value))
+            }
             + counted.filter { $0.1 > 0 }.map { kind, count in
                 MetricSample(
                     family: .errorsTotal,

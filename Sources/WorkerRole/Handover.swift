@@ -25,13 +25,16 @@ struct Handover {
         processor: any TraceProcessor
     ) throws {
         try FileSystem.createDirectory(Self.directory)
-        var body = MirroredFile.newBody(capacity: 64 << 10)
-        body.append(integer: Self.versionMark)
-        body.append(integer: StateVersion.current)
-        body.append(integer: UInt16(slots.count))
-        for slot in slots { body.append(byte: slot) }
-        for slot in slots { processor.saveState(slot: slot, into: &body) }
-        try MirroredFile(path(from: old, to: new)).publish(&body)
+        try MirroredFile(path(from: old, to: new)).publish { writer in
+            writer.body.append(integer: Self.versionMark)
+            writer.body.append(integer: StateVersion.current)
+            writer.body.append(integer: UInt16(slots.count))
+            for slot in slots { writer.body.append(byte: slot) }
+            for slot in slots {
+                processor.saveState(slot: slot, into: &writer.body)
+                try writer.drain()
+            }
+        }
     }
 
     /// The files that hold slots for `new`.

@@ -44,9 +44,19 @@ struct WorkerCheckpoint {
         processor: any TraceProcessor,
         slots: [UInt8]
     ) throws {
-        let path = ClusterPaths.checkpoint(of: worker)
-        let lastBytes = FileSystem.size(path) ?? 0
-        var body = MirroredFile.newBody(capacity: (64 << 10) + lastBytes / 8 * 9)
+        try CheckpointPosition.file(of: worker).publish { writer in
+            try encodeHead(into: &writer.body, files: processor.files)
+            writer.body.append(integer: UInt16(slots.count))
+            for slot in slots {
+                writer.body.append(byte: slot)
+                processor.saveState(slot: slot, into: &writer.body)
+                try writer.drain()
+            }
+            writer.body.append(integer: renewed)
+        }
+    }
+
+    private func encodeHead(into body: inout RawBuffer, files: TraceFileManager) throws {
         body.append(integer: Self.version)
         body.append(integer: lsn)
         body.append(integer: windowBegin)
@@ -60,16 +70,9 @@ struct WorkerCheckpoint {
             body.append(counted: try ClusterMessage.segmentsClosed(announcement).encode())
         }
         body.append(counted: rules)
-        var files = RawBuffer()
-        processor.files.saveOffsets(into: &files)
-        body.append(counted: files)
-        body.append(integer: UInt16(slots.count))
-        for slot in slots {
-            body.append(byte: slot)
-            processor.saveState(slot: slot, into: &body)
-        }
-        body.append(integer: renewed)
-        try CheckpointPosition.file(of: worker).publish(&body)
+        var offsets = RawBuffer()
+        files.saveOffsets(into: &offsets)
+        body.append(counted: offsets)
     }
 
     /// Reads the worker's checkpoint and puts its state into the processor; nil where there is none. `repair` is

@@ -22,9 +22,9 @@ enum CheckpointFuzz {
         guard let choice = bytes.first, let resource = Resource(rawValue: choice) else { return }
         let worker = WorkerName(resource: resource, index: 0)
         try FileSystem.createDirectory(ClusterPaths.checkpoints)
-        var body = MirroredFile.newBody()
-        body.append(UnsafeRawBufferPointer(rebasing: bytes.dropFirst()))
-        try CheckpointPosition.file(of: worker).publish(&body)
+        try CheckpointPosition.file(of: worker).publish {
+            $0.body.append(UnsafeRawBufferPointer(rebasing: bytes.dropFirst()))
+        }
 
         let processor = try makeProcessor(worker)
         let restored = try? WorkerCheckpoint.restore(for: worker, into: processor) { _, write in

@@ -13,9 +13,7 @@ import TraceModel
     init() throws { directory = try TemporaryDirectory() }
 
     private func publish(_ bytes: [UInt8] = Self.body) throws {
-        var body = MirroredFile.newBody()
-        bytes.withUnsafeBytes { body.append($0) }
-        try file.publish(&body)
+        try file.publish { writer in bytes.withUnsafeBytes { writer.body.append($0) } }
     }
 
     private func body(of content: MirroredFile.Content?) throws -> [UInt8]? {
@@ -40,6 +38,44 @@ import TraceModel
             try file.remove()
             #expect(try FileSystem.list(".").isEmpty)
             #expect(Self.copies.map(MirroredFile.name) == ["state", "state"])
+        }
+    }
+
+    /// Pieces of any size, also such as are written before the rest is there.
+    @Test(arguments: [1, 4_000, 524_280, 524_288, 600_000, 1_100_001])
+    func aLargeBodyIsWrittenInPieces(_ piece: Int) throws {
+        let bytes = (0..<piece * 3).map { UInt8(truncatingIfNeeded: $0 &* 31 >> 3) }
+        try directory.asWorkingDirectory {
+            try file.publish { writer in
+                for part in 0..<3 {
+                    bytes.withUnsafeBytes {
+                        writer.body.append(.init(rebasing: $0[part * piece..<(part + 1) * piece]))
+                    }
+                    try writer.drain()
+                    #expect(writer.body.count < File.directBytesUsual + File.blockBytes)
+                }
+            }
+            let content = try read()
+            #expect(try body(of: content) == bytes)
+            #expect(content?.needsRepair == false)
+            #expect(try FileSystem.list(".") == Self.copies)
+        }
+    }
+
+    /// What could not be finished leaves what was there.
+    @Test func aFailedWriteChangesNothing() throws {
+        struct Failure: Error {}
+        try directory.asWorkingDirectory {
+            try publish([1])
+            #expect(throws: Failure.self) {
+                try file.publish { writer in
+                    writer.body.append(byte: 2)
+                    throw Failure()
+                }
+            }
+            let content = try read()
+            #expect(try body(of: content) == [1])
+            #expect(content?.needsRepair == false)
         }
     }
 

@@ -8,6 +8,8 @@ enum PlantedBug: CaseIterable, Sendable {
     case ackBeforeCommit
     /// A worker's checkpoint is published before the rows that it counts on are synced.
     case checkpointBeforeRows
+    /// A worker announces windows that no checkpoint holds.
+    case announceBeforeCheckpoint
     /// A restarted router does not know which batches it has.
     case forgottenBatches
     /// A restarted router does not know which events have been set aside.

@@ -208,6 +208,7 @@ final class SimulatedCluster {
                 name,
                 incarnation: incarnation,
                 budget: budget,
+                checkpointCost: chance(50) ? 0 : 2_000_000_000,
                 bugs: plan.bugs
             ) { disk.isFull = false }
             workers[name] = worker
@@ -325,6 +326,8 @@ final class SimulatedCluster {
 
     private func report() throws {
         guard let worker = sortedWorkers.randomElement(using: &random) else { return }
+        try attempt(.worker(worker.name)) { try worker.checkpointIfDue() }
+        guard workers[worker.name] != nil else { return }
         send(worker.isWelcome ? worker.progress : worker.hello, from: worker)
         if worker.hasGap { send(worker.hello, from: worker) }
         announce(worker)
@@ -421,12 +424,14 @@ final class SimulatedCluster {
     private func pump() throws {
         guard let router else { return }
         for _ in 0..<400 {
+            disk.pass(seconds: 1)
             try startSomething()
             router.route(dropping: false, sendFromRouter)
             try router.catchUp(sendFromRouter)
             while try deliver() {}
             try merge()
             for worker in sortedWorkers {
+                try worker.checkpointIfDue()
                 send(worker.isWelcome ? worker.progress : worker.hello, from: worker)
                 if worker.hasGap { send(worker.hello, from: worker) }
                 announce(worker)

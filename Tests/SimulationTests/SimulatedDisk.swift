@@ -406,6 +406,8 @@ final class SimulatedDisk: SystemDriver, @unchecked Sendable {
 
     // MARK: Time
 
+    func pass(seconds: Int64) { time += seconds * 1_000_000_000 }
+
     func clock() -> Int64 {
         time += 1_000_000
         return time

@@ -26,6 +26,9 @@ final class SimulatedWorker {
     private var gained: GainedSlots?
     private var owners: [UInt16] = []
     private var announcements: [SegmentsClosed] = []
+    private var checkpoints = CheckpointPlan()
+    /// What a checkpoint takes beyond the calls of the disk, in nanoseconds.
+    private let checkpointCost: Int64
     private(set) var isWelcome = false
     /// Copies of what was saved that were found damaged.
     private(set) var damagedCopies: [String] = []
@@ -37,11 +40,13 @@ final class SimulatedWorker {
         _ name: WorkerName,
         incarnation: UInt64,
         budget: FileBudget,
+        checkpointCost: Int64,
         bugs: Set<PlantedBug>,
         awaitSpace: @escaping () -> Void
     ) throws {
         self.name = name
         self.incarnation = incarnation
+        self.checkpointCost = checkpointCost
         self.bugs = bugs
         self.awaitSpace = awaitSpace
         let files = try TraceFileManager(
@@ -104,7 +109,11 @@ final class SimulatedWorker {
     /// Events in the state of the slots that it owns.
     var events: UInt64 { processor.totalTraces }
 
-    var announced: [Message] { announcements.map { .segmentsClosed($0) } }
+    var announced: [Message] {
+        announcements.filter {
+            $0.barrierLSN <= checkpointLSN || bugs.contains(.announceBeforeCheckpoint)
+        }.map { .segmentsClosed($0) }
+    }
 
     // MARK: What it hears
 
@@ -165,6 +174,8 @@ final class SimulatedWorker {
             return
         }
         appliedLSN = header.toLSN
+        checkpoints.applied(share.count)
+        try checkpointIfDue()
     }
 
     private func applyBatch(_ record: ShareRecord) throws {
@@ -206,11 +217,14 @@ final class SimulatedWorker {
                 summary: processor.takeSummary()
             )
         )
-        try handOver(to: barrier.slotMap.owners(of: name.resource), at: end)
+        let next = barrier.slotMap.owners(of: name.resource)
+        let isRescaled = next != owners
+        try handOver(to: next, at: end)
         window = barrier.window + 1
         windowBegin = end
         appliedLSN = end
-        try checkpoint()
+        checkpoints.windowEnded()
+        if isRescaled { try checkpoint() }
     }
 
     private var ownedSlots: [UInt8] {
@@ -261,8 +275,13 @@ final class SimulatedWorker {
 
     // MARK: Durability
 
+    func checkpointIfDue() throws {
+        if checkpoints.isDue(at: WallClock.monotonic()) { try checkpoint() }
+    }
+
     func checkpoint() throws {
         guard isWelcome else { return }
+        let begin = WallClock.monotonic()
         try patiently {
             try processor.files.flush(.all)
             if !bugs.contains(.checkpointBeforeRows) { try processor.files.sync() }
@@ -278,6 +297,7 @@ final class SimulatedWorker {
             try checkpoint.publish(for: name, processor: processor, slots: ownedSlots)
         }
         checkpointLSN = appliedLSN
+        checkpoints.written(from: begin, to: WallClock.monotonic() + checkpointCost)
     }
 
     private func patiently(after first: SystemError? = nil, _ body: () throws -> Void) throws {

@@ -1,0 +1,37 @@
+import TraceModel
+
+/// Decides when a worker writes its checkpoint. A checkpoint writes the whole state, so its interval follows its cost: it
+/// takes one part in `Limits.checkpointTimeDivisor` of the worker's time at most, however large the state is. Windows that
+/// end meanwhile share the next one. Where one took extremely long (the machine slept), the next one doesn't wait for ever. Times are monotonic nanoseconds.
+struct CheckpointPlan {
+    /// Share bytes applied since the last checkpoint.
+    private var bytes = 0
+    /// Whether a window has ended since, whose segments can't be announced before the next one.
+    private var hasEndedWindow = false
+    private var endedAt: Int64 = .min / 2
+    private var cost: Int64 = 0
+
+    private(set) var count: UInt64 = 0
+    /// What all of them took.
+    private(set) var nanoseconds: Int64 = 0
+
+    /// Counts the bytes of a share.
+    mutating func applied(_ bytes: Int) { self.bytes += bytes }
+
+    mutating func windowEnded() { hasEndedWindow = true }
+
+    func isDue(at now: Int64) -> Bool {
+        guard hasEndedWindow || bytes >= Limits.checkpointBytes else { return false }
+        let interval = (Limits.checkpointTimeDivisor - 1) * cost
+        return now - endedAt >= min(interval, Limits.checkpointSecondsMax * 1_000_000_000)
+    }
+
+    mutating func written(from begin: Int64, to end: Int64) {
+        bytes = 0
+        hasEndedWindow = false
+        endedAt = end
+        cost = end - begin
+        count += 1
+        nanoseconds += cost
+    }
+}
