@@ -38,7 +38,10 @@ struct NameTable {
 
     var isEmpty: Bool { names.isEmpty }
 
-    mutating func set(_ key: Key, _ name: ByteView) { names[key] = Array(name.buffer) }
+    /// A long name is cut: a process shows its name in each window, however little else it does there.
+    mutating func set(_ key: Key, _ name: ByteView) {
+        names[key] = Array(name.cut(at: Limits.shownNameBytesMax).buffer)
+    }
 
     mutating func sort(_ pid: UInt32, _ index: Int32) {
         names[.sortIndex(pid)] = Array(String(index).utf8)

@@ -15,6 +15,8 @@ package enum Limits {
     /// Names (functions, comm, kernels, devices) beyond this are cut and counted.
     @inlinable
     package static var nameBytesMax: Int { 4_096 }
+    /// Of the name of a process or thread what viewers show.
+    package static let shownNameBytesMax = 256
     package static let hostBytesMax = 255
     package static let clientIDBytesMax = 255
     /// `Anomaly` messages in one event.
