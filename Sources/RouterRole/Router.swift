@@ -70,6 +70,7 @@ package final class Router {
                 remedy: "Stop it, or name another directory with --data"
             )
         }
+        try HashSecret.ensure()
         let recovered = try RouterRecovery.run(
             salt: data.salt,
             fresh: RouterState(slotMap: SlotMap(workers: configuration.workers)),

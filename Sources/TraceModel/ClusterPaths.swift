@@ -2,6 +2,8 @@
 /// relative: socket paths stay below the 107 bytes that `sun_path` allows, however deep the directory.
 package enum ClusterPaths {
     package static let manifest = "manifest"
+    /// Keys the workers' hashes (`HashSecret`).
+    package static let secret = "secret"
     package static let lock = "run/cluster.lock"
     package static let log = "log"
     package static let segments = "segments"

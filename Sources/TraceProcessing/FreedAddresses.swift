@@ -12,7 +12,7 @@ struct FreedAddresses {
 
     @inline(__always)
     private func cell(_ address: UInt64) -> Int {
-        Int(NameHash.mix(address ^ 0x9E37_79B9_7F4A_7C15) % UInt64(Self.size))
+        Int(StableHash.mix(address ^ 0x9E37_79B9_7F4A_7C15) % UInt64(Self.size))
     }
 
     @inline(__always)

@@ -1,20 +1,71 @@
 import TraceModel
 
-/// A hash of short byte strings for tables inside one process. Checkpoints hold some (`ScanWatch`), so it stays as it is.
-enum NameHash {
-    /// Eight bytes a step, mixed by a wide multiplication.
+/// Hashes for tables inside one process, keyed by the data directory's secret (`HashSecret`): who sends events can't
+/// choose names, thread ids or addresses that fall together. They differ from one data directory to the next, so nothing
+/// that is written may hold one or depend on an order of theirs; see `StableHash`.
+package enum NameHash {
+    /// Before the process's first table is made, on its only thread; 16 bytes. Tables made before find nothing any more.
+    package static func key(with secret: [UInt8]) {
+        let (first, second) = (word(secret.prefix(8)), word(secret.dropFirst(8)))
+        seed = WordHash.fold(first ^ 0xE703_7ED1_A0B4_28DB, 0x8EBC_6AF0_9C88_C6E3)
+        // Odd: no bit of what is multiplied is lost.
+        multiplier = WordHash.fold(second ^ 0x5899_65CC_7537_4CC3, 0x1D8E_4E27_C47D_124F) | 1
+    }
+
+    private static func word(_ bytes: ArraySlice<UInt8>) -> UInt64 {
+        bytes.reduce(0) { $0 << 8 | UInt64($1) }
+    }
+
+    /// What tests and benchmarks have that name no secret.
+    @exclusivity(unchecked)
+    nonisolated(unsafe) private static var seed: UInt64 = 0x2D35_8DCC_AA6C_78A5
+    @exclusivity(unchecked)
+    nonisolated(unsafe) private static var multiplier: UInt64 = 0x8BB8_4B93_962E_ACC9
+
     @inline(__always)
     static func of(_ name: ByteView) -> UInt64 {
+        WordHash.of(name, seed: seed, multiplier: multiplier)
+    }
+
+    @inline(__always)
+    static func mix(_ value: UInt64) -> UInt64 { WordHash.fold(value ^ seed, multiplier) }
+}
+
+/// The same for every data directory and for ever: for what checkpoints hold, and for tables of one cell a key, which
+/// cost nothing where keys fall together.
+enum StableHash {
+    private static var multiplier: UInt64 { 0xA076_1D64_78BD_642F }
+
+    @inline(__always)
+    static func of(_ name: ByteView) -> UInt64 {
+        WordHash.of(name, seed: 0, multiplier: multiplier)
+    }
+
+    @inline(__always)
+    static func mix(_ value: UInt64) -> UInt64 { WordHash.fold(value, multiplier) }
+}
+
+/// Eight bytes a step, mixed by a wide multiplication.
+enum WordHash {
+    @inline(__always)
+    static func fold(_ value: UInt64, _ multiplier: UInt64) -> UInt64 {
+        let (high, low) = value.multipliedFullWidth(by: multiplier)
+        return high ^ low
+    }
+
+    @inline(__always)
+    static func of(_ name: ByteView, seed: UInt64, multiplier: UInt64) -> UInt64 {
         // Wherever no bytes are, they are the same: a name that is loaded again has an address.
         guard let start = name.start, name.count > 0 else { return 0x9E37_79B9_7F4A_7C15 }
-        var hash = UInt64(truncatingIfNeeded: name.count) &* 0x9E37_79B9_7F4A_7C15
+        var hash = UInt64(truncatingIfNeeded: name.count) &* 0x9E37_79B9_7F4A_7C15 ^ seed
         var at = 0
         while name.count &- at >= 8 {
-            hash = mix(hash ^ start.loadUnaligned(fromByteOffset: at, as: UInt64.self))
+            let word = start.loadUnaligned(fromByteOffset: at, as: UInt64.self)
+            hash = fold(hash ^ word, multiplier)
             at &+= 8
         }
         let rest = tail(start, name.count)
-        return mix(hash ^ rest ^ 0xD6E8_FEB8_6659_FD93)
+        return fold(hash ^ rest ^ 0xD6E8_FEB8_6659_FD93, multiplier)
     }
 
     /// The bytes behind the last whole eight, the first one highest.
@@ -36,11 +87,5 @@ enum NameHash {
             tail = tail << 8 | UInt64(start.load(fromByteOffset: at, as: UInt8.self))
         }
         return tail
-    }
-
-    @inline(__always)
-    static func mix(_ value: UInt64) -> UInt64 {
-        let (high, low) = value.multipliedFullWidth(by: 0xA076_1D64_78BD_642F)
-        return high ^ low
     }
 }

@@ -53,7 +53,7 @@ struct NetworkConnectionRules {
         _ process: ByteView,
         _ context: EventContext
     ) {
-        let host = NameHash.of(remote.address)
+        let host = StableHash.of(remote.address)
         let port = UInt64(remote.port)
         if context.isEnabled(.hostScan) {
             let limit = context.threshold(.hostScanHosts)

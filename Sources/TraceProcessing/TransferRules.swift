@@ -35,7 +35,7 @@ struct TransferRules: BitwiseCopyable {
                 severity: EventContext.severity(ratio: limit / max(rate, 1))
             ),
             verdict,
-            key: NameHash.of(kind),
+            key: StableHash.of(kind),
             process: .empty,
             """
             \(kind.string): \(EventContext.rounded(rate)) bytes a second, \

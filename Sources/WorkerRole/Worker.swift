@@ -38,7 +38,8 @@ package struct Worker {
     package func run() throws {
         Limits.assertRelations()
         let zone = try TimeZoneRules.configure(timeZone)
-        let machine = try awaitManifest()
+        let machine = try awaitDirectory()
+        NameHash.key(with: try HashSecret.read())
         let lock = try WorkerLock(name)
         let cell = crashCell()
         let files = try TraceFileManager(
@@ -115,11 +116,12 @@ package struct Worker {
         return Limits.watchdogSeconds
     }
 
-    /// The machine's name from the manifest, which the router writes when the directory is new. Until then
-    /// the worker counts as ready: a supervisor may start the router only behind it.
-    private func awaitManifest() throws -> String {
-        if !FileSystem.exists(ClusterPaths.manifest) { Readiness.ready() }
-        while !FileSystem.exists(ClusterPaths.manifest) {
+    /// The machine's name from the manifest, which the router writes, with the secret, when the directory is new. Until
+    /// then the worker counts as ready: a supervisor may start the router only behind it.
+    private func awaitDirectory() throws -> String {
+        let needed = [ClusterPaths.manifest, ClusterPaths.secret]
+        if !needed.allSatisfy(FileSystem.exists) { Readiness.ready() }
+        while !needed.allSatisfy(FileSystem.exists) {
             Readiness.alive()
             if SignalReceiver.poll(for: [SIGTERM, SIGINT], milliseconds: 50) != nil {
                 throw TraceError(.configuration, "Stopped before the router had made the directory")

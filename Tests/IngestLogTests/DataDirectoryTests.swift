@@ -1,3 +1,4 @@
+import Foundation
 import IngestLog
 import SystemIO
 import TestSupport
@@ -66,6 +67,39 @@ import TraceModel
                 }
                 try expectRefused(Array(whole[..<position]), "cut at \(position)")
             }
+        }
+    }
+
+    @Test func theSecretIsDrawnOnceAndOnlyItsUsersToRead() throws {
+        try directory.asWorkingDirectory {
+            try HashSecret.ensure()
+            let secret = try HashSecret.read()
+            try HashSecret.ensure()
+            #expect(secret.count == HashSecret.byteCount && Set(secret).count > 1)
+            #expect(try HashSecret.read() == secret)
+            let mode = try FileManager.default.attributesOfItem(atPath: ClusterPaths.secret)[
+                .posixPermissions
+            ]
+            #expect(mode as? Int == 0o600)
+        }
+    }
+
+    @Test(arguments: [[], [1], [UInt8](repeating: 7, count: 17)])
+    func aSecretOfAnotherSizeIsRefusedWithARemedy(_ content: [UInt8]) throws {
+        try directory.asWorkingDirectory {
+            try content.withUnsafeBytes { try FileSystem.publish(ClusterPaths.secret, $0) }
+            let ensured = #expect(throws: TraceError.self) { try HashSecret.ensure() }
+            let read = #expect(throws: TraceError.self) { _ = try HashSecret.read() }
+            #expect(ensured?.code == .configuration && read?.remedy != nil)
+        }
+    }
+
+    @Test func aSecretThatCannotBeReadIsRefusedWithARemedy() throws {
+        try directory.asWorkingDirectory {
+            // A directory can be read by nobody, root included.
+            try FileSystem.createDirectory(ClusterPaths.secret)
+            let error = #expect(throws: TraceError.self) { _ = try HashSecret.read() }
+            #expect(error?.code == .configuration && error?.remedy != nil)
         }
     }
 }

@@ -4,7 +4,7 @@ import TraceModel
 import TraceProcessing
 
 /// What is left of batches once a window is merged: the final files, the state, the metrics.
-struct ContractOutcome {
+struct ContractOutcome: Codable {
     var files: [String: Data]
     var state: [UInt8: [UInt8]]
     var samples: [String]

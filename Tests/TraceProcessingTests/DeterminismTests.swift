@@ -55,4 +55,41 @@ struct DeterminismTests {
             #expect(names.contains { fewer.files[$0] != one.files[$0] })
         }
     }
+
+    private static let styles: [EventGenerator.Style] = [.ordinary, .absurd]
+
+    private static func batches(
+        _ resource: Resource,
+        _ style: EventGenerator.Style
+    ) -> [ContractBatch] {
+        var generator = EventGenerator(resource, seed: 22, style: style, processes: 60)
+        return generator.batches(40)
+    }
+
+    /// Tables are keyed by the data directory's secret; nothing that is written shows which one.
+    @Test func theSecretDoesNotShow() async throws {
+        let directory = try ContractDirectory()
+        await #expect(processExitsWith: .success) { [path = directory.path as String] in
+            NameHash.key(with: Array(101...116))
+            for resource in Resource.allCases {
+                for (index, style) in DeterminismTests.styles.enumerated() {
+                    let batches = DeterminismTests.batches(resource, style)
+                    let outcome = try ContractOutcome(resource, batches)
+                    try JSONEncoder().encode(outcome)
+                        .write(to: URL(filePath: "\(path)/\(resource.name)\(index)"))
+                }
+            }
+        }
+        for resource in Resource.allCases {
+            for (index, style) in Self.styles.enumerated() {
+                let here = try ContractOutcome(resource, Self.batches(resource, style))
+                let data = try Data(
+                    contentsOf: URL(filePath: "\(directory.path)/\(resource.name)\(index)")
+                )
+                let there = try JSONDecoder().decode(ContractOutcome.self, from: data)
+                #expect(!here.files.isEmpty && !here.samples.isEmpty)
+                #expect(here.differences(from: there) == [], "\(resource.name), \(style)")
+            }
+        }
+    }
 }
