@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <malloc.h>
+#include <stdio.h>
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
@@ -18,4 +19,8 @@ int trace_set_direct(int descriptor, int on) { return fcntl(descriptor, F_SETFL,
 int trace_set_up_heap(int mapped_bytes_min, int spare_bytes_max) {
   return mallopt(M_ARENA_MAX, 1) == 1 && mallopt(M_MMAP_THRESHOLD, mapped_bytes_min) == 1 &&
          mallopt(M_TRIM_THRESHOLD, spare_bytes_max) == 1;
+}
+
+int trace_rename_exclusively(const char *from, const char *to) {
+  return renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE);
 }

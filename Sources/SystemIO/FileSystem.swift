@@ -1,3 +1,4 @@
+import CLinux
 package import Glibc
 
 /// Names and directories: what is done to a file without opening it. Everything blocks.
@@ -51,6 +52,42 @@ package enum FileSystem {
         if let driver = Simulation.driver { return try driver.rename(from, to: to) }
         #endif
         try systemCall("rename", "\(from) to \(to)") { unsafe Glibc.rename(from, to) }
+    }
+
+    /// As `rename`, but never in the place of another file: throws an error that `isTaken` where there is one. What a crash
+    /// leaves of it under both names is one file, and the next call ends it.
+    package static func renameExclusively(_ from: String, to: String) throws(SystemError) {
+        #if DEBUG
+        if let driver = Simulation.driver {
+            if driver.exists(to) { throw SystemError(errno: EEXIST, call: "rename", subject: to) }
+            return try driver.rename(from, to: to)
+        }
+        #endif
+        do throws(SystemError) {
+            try systemCall("renameat2", "\(from) to \(to)") {
+                unsafe trace_rename_exclusively(from, to)
+            }
+        } catch {
+            // Some network file systems don't know the flag.
+            guard error.errno == EINVAL || error.errno == ENOSYS else { throw error }
+            try moveByLink(from, to: to)
+        }
+    }
+
+    /// The same in two steps.
+    static func moveByLink(_ from: String, to: String) throws(SystemError) {
+        do throws(SystemError) {
+            try systemCall("link", "\(from) to \(to)") { unsafe link(from, to) }
+        } catch {
+            guard error.isTaken, isSameFile(from, to) else { throw error }
+        }
+        try remove(from)
+    }
+
+    private static func isSameFile(_ left: String, _ right: String) -> Bool {
+        var (first, second) = (stat(), stat())
+        guard unsafe stat(left, &first) == 0, unsafe stat(right, &second) == 0 else { return false }
+        return first.st_dev == second.st_dev && first.st_ino == second.st_ino
     }
 
     /// Removes a file; a missing one is no error.

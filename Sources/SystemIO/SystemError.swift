@@ -17,6 +17,9 @@ package struct SystemError: Error, CustomStringConvertible, Sendable {
 
     package var isAddressTaken: Bool { errno == EADDRINUSE }
 
+    /// True where there is something under the new name.
+    package var isTaken: Bool { errno == EEXIST }
+
     package var isNotFound: Bool { errno == ENOENT }
 
     /// True where the device could not read or write.

@@ -19,7 +19,8 @@ final class HostTable {
     @exclusivity(unchecked) private(set) var hosts: [Host] = []
     /// Each host's CSV field once more, where rows copy it from; never freed before the table.
     @exclusivity(unchecked) private var fields: [UnsafeMutableRawBufferPointer] = []
-    private var indexes: [String: UInt16] = [:]
+    /// By the names' bytes: as text, names that are written differently can be equal.
+    private var indexes: [[UInt8]: UInt16] = [:]
 
     init(guardsFormulas: Bool) { self.guardsFormulas = guardsFormulas }
 
@@ -34,7 +35,8 @@ final class HostTable {
 
     /// The host's number, the same for the same name. Throws `exhausted` beyond `Limits.hostsMax`.
     func register(_ name: String, isThisMachine: Bool) throws(TraceError) -> HostID {
-        if let known = indexes[name] { return HostID(index: known) }
+        let key = Array(name.utf8)
+        if let known = indexes[key] { return HostID(index: known) }
         guard hosts.count < Limits.hostsMax else {
             throw TraceError(.exhausted, "more than \(Limits.hostsMax) hosts have sent events")
         }
@@ -56,7 +58,7 @@ final class HostTable {
                 cell: RunRow.unquoted(field.bytes)
             )
         )
-        indexes[name] = index
+        indexes[key] = index
         return HostID(index: index)
     }
 

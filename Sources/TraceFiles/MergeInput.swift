@@ -17,13 +17,14 @@ struct MergeInput {
 
     /// The runs of several workers, one input for each output, in a fixed order.
     static func group(_ files: [ClosedFile]) -> [MergeInput] {
-        var groups: [OutputKind: [String: [ClosedFile]]] = [:]
-        for file in files { groups[file.kind, default: [:]][file.host, default: []].append(file) }
+        // By the hosts' bytes: as text, names that are written differently can be equal.
+        var groups: [OutputKind: [[UInt8]: [ClosedFile]]] = [:]
+        for file in files {
+            groups[file.kind, default: [:]][Array(file.host.utf8), default: []].append(file)
+        }
         return OutputKind.allCases.flatMap { kind in
-            let hosts = groups[kind] ?? [:]
-            return hosts.keys.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }.map {
-                MergeInput(kind: kind, host: $0, files: hosts[$0] ?? [])
-            }
+            (groups[kind] ?? [:]).sorted { $0.key.lexicographicallyPrecedes($1.key) }
+                .map { MergeInput(kind: kind, host: $0.value[0].host, files: $0.value) }
         }
     }
 

@@ -15,14 +15,22 @@ struct OutputNames {
         localHost = files.filter { $0.isThisMachine && $0.kind != .csv && $0.kind != .anomalies }
             .map(\.host).min { $0.utf8.lexicographicallyPrecedes($1.utf8) }
         let safe = SafeName.of(localHostName)
-        // A remote host that calls itself as this machine keeps its own name.
-        let isTaken = files.contains { !$0.isThisMachine && SafeName.of($0.host) == safe }
-        localName = isTaken ? "\(safe).local" : safe
+        // Another host that calls itself as this machine keeps its own name.
+        let local = localHost ?? ""
+        let isTaken = files.contains {
+            !$0.host.utf8.elementsEqual(local.utf8) && SafeName.of($0.host) == safe
+        }
+        localName = isTaken ? SafeName.ofThisMachine(localHostName) : safe
+    }
+
+    /// By its bytes: as text, names that are written differently can be equal.
+    private func isLocal(_ host: String) -> Bool {
+        localHost.map { $0.utf8.elementsEqual(host.utf8) } ?? false
     }
 
     /// `part`: of a trace or table that is too large for one file, from 1.
     func json(host: String, part: Int = 1) -> String {
-        let suffix = host == localHost ? "" : "_\(SafeName.of(host))"
+        let suffix = isLocal(host) ? "" : "_\(SafeName.of(host))"
         return path(.json, "\(resource.name)_trace_\(stem)\(suffix)\(Self.ending(part)).json")
     }
 
@@ -38,7 +46,7 @@ struct OutputNames {
     }
 
     func stacks(host: String) -> String {
-        let name = host == localHost ? localName : SafeName.of(host)
+        let name = isLocal(host) ? localName : SafeName.of(host)
         return path(.stacks, "stackmessage_\(stem)_\(name).txt")
     }
 
@@ -54,6 +62,14 @@ struct OutputNames {
         let target = target.dropLast(suffix.count)
         guard let slash = target.lastIndex(of: "/") else { return ".tmp-\(target)" }
         return "\(target[...slash]).tmp-\(target[target.index(after: slash)...])"
+    }
+
+    /// Where an output goes whose name somebody else's file has; `number`: from 2.
+    static func beside(_ target: String, _ number: Int) -> String {
+        let suffix = FileCompression(ofPath: target)?.suffix ?? ""
+        let plain = target.dropLast(suffix.count)
+        guard let dot = plain.lastIndex(of: ".") else { return "\(target)~beside\(number)" }
+        return "\(plain[..<dot])~beside\(number)\(plain[dot...])\(suffix)"
     }
 
     private func path(_ kind: OutputKind, _ name: String) -> String {

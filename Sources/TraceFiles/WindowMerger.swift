@@ -19,7 +19,8 @@ package import TraceModel
 /// `output/.merge/<resource>_<window>` names each with its source and size. Then: renames, sync of the
 /// directories, the manifest says done, segments are removed. Before the manifest a redo begins anew; from it
 /// on the redo needs nothing else: a source that is gone has been renamed, and where its target is gone too, a
-/// reader has taken that already. Where one run is the whole output,
+/// reader has taken that already. A rename replaces nothing: what stands under a name while the source is there is not
+/// this merge's, and the output goes beside it. Where one run is the whole output,
 /// the segment itself is the source. What becomes of the manifest then: `FinalWindowRecords`.
 package final class WindowMerger {
     let root: String
@@ -85,7 +86,7 @@ package final class WindowMerger {
             try onStep?(.manifestSynced)
         }
         if !manifest.isDone {
-            try rename(manifest, isRedo: isRedo)
+            try rename(&manifest, at: absolute(path), isRedo: isRedo)
             manifest.isDone = true
             try manifest.publish(to: absolute(path))
             try onStep?(.markedDone)
@@ -177,13 +178,18 @@ package final class WindowMerger {
         )
     }
 
-    private func rename(_ manifest: MergeManifest, isRedo: Bool) throws {
-        for output in manifest.outputs {
-            if FileSystem.exists(absolute(output.source)) {
-                try FileSystem.rename(absolute(output.source), to: absolute(output.target))
-                try onStep?(.renamed(target: output.target))
+    private func rename(
+        _ manifest: inout MergeManifest,
+        at path: String,
+        isRedo: Bool
+    ) throws {
+        for index in manifest.outputs.indices {
+            if FileSystem.exists(absolute(manifest.outputs[index].source)) {
+                try rename(output: index, of: &manifest, at: path)
+                try onStep?(.renamed(target: manifest.outputs[index].target))
                 continue
             }
+            let output = manifest.outputs[index]
             let size = FileSystem.size(absolute(output.target))
             guard size == output.bytes || (size == nil && isRedo) else {
                 throw TraceError(
@@ -195,6 +201,34 @@ package final class WindowMerger {
         }
         try syncDirectories(of: manifest)
         try onStep?(.directoriesSynced)
+    }
+
+    /// A file that stands under the name, while the source is there, is somebody else's: the output gets another name,
+    /// which the manifest says first.
+    private func rename(
+        output index: Int,
+        of manifest: inout MergeManifest,
+        at path: String
+    ) throws {
+        let output = manifest.outputs[index]
+        var target = output.target
+        var number = 1
+        while true {
+            do throws(SystemError) {
+                return try FileSystem.renameExclusively(
+                    absolute(output.source),
+                    to: absolute(target)
+                )
+            } catch {
+                guard error.isTaken else { throw error }
+            }
+            repeat {
+                number += 1
+                target = OutputNames.beside(output.target, number)
+            } while FileSystem.exists(absolute(target))
+            manifest.outputs[index].target = target
+            try manifest.publish(to: path)
+        }
     }
 
     private func syncDirectories(of manifest: MergeManifest) throws(SystemError) {

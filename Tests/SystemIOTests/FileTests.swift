@@ -1,7 +1,8 @@
 import Glibc
-import SystemIO
 import TestSupport
 import Testing
+
+@testable import SystemIO
 
 /// Files and directories on a real file system.
 @Suite struct FileTests {
@@ -33,6 +34,32 @@ import Testing
         try file.truncate(to: 6)
         #expect(try file.size() == 6)
         #expect(try FileSystem.contents("\(root)/a") == [0, 0, 0, 0, 0, 1])
+    }
+
+    @Test func anExclusiveRenameReplacesNothing() throws {
+        let (from, to) = ("\(root)/from", "\(root)/to")
+        func rename(byLink: Bool) throws {
+            try byLink
+                ? FileSystem.moveByLink(from, to: to) : FileSystem.renameExclusively(from, to: to)
+        }
+        for byLink in [false, true] {
+            try publish([1], at: from)
+            try publish([2], at: to)
+            #expect(failure { try rename(byLink: byLink) } == EEXIST)
+            #expect(try FileSystem.contents(from) == [1] && FileSystem.contents(to) == [2])
+            try FileSystem.remove(to)
+            try rename(byLink: byLink)
+            #expect(try !FileSystem.exists(from) && FileSystem.contents(to) == [1])
+            #expect(failure { try rename(byLink: byLink) } == ENOENT)
+            try FileSystem.remove(to)
+        }
+    }
+
+    @Test func aMoveThatACrashLeftUnderBothNamesIsEnded() throws {
+        try publish([1], at: "\(root)/from")
+        #expect(link("\(root)/from", "\(root)/to") == 0)
+        try FileSystem.moveByLink("\(root)/from", to: "\(root)/to")
+        #expect(try !FileSystem.exists("\(root)/from") && FileSystem.contents("\(root)/to") == [1])
     }
 
     @Test func accessIsWhatItsNameSays() throws {

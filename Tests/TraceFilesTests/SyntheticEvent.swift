@@ -46,8 +46,7 @@ struct SyntheticEvent {
     /// Writes the event to every output there is.
     func apply(to manager: TraceFileManager) throws {
         let host = try manager.host(Self.hosts[host], isThisMachine: self.host == 0)
-        render(into: &manager.json(host).text)
-        manager.json(host).endRow(ts: ts, pid: pid)
+        appendJSON(to: manager, host: host)
         var row = manager.csv.target.beginRow()
         row.appendDecimal(ts / 1_000_000)
         row.append(byte: UInt8(ascii: ","))
@@ -87,6 +86,12 @@ struct SyntheticEvent {
             }
         }
         if manager.needsFlush { try manager.flush(.full) }
+    }
+
+    /// Writes the event to the host's trace alone.
+    func appendJSON(to manager: TraceFileManager, host: HostID) {
+        render(into: &manager.json(host).text)
+        manager.json(host).endRow(ts: ts, pid: pid)
     }
 
     private func render(into text: inout RawBuffer) {

@@ -336,7 +336,10 @@ struct WindowMergerTests {
             localHostName: "node"
         )
         #expect(names.json(host: "127.0.0.1") == "output/json/gpu_trace_s.json")
-        #expect(names.stacks(host: "127.0.0.1") == "output/txt/stackmessage_s_node.local.txt")
+        #expect(
+            names.stacks(host: "127.0.0.1")
+                == "output/txt/stackmessage_s_\(SafeName.ofThisMachine("node")).txt"
+        )
         #expect(names.stacks(host: "node") == "output/txt/stackmessage_s_node.txt")
         #expect(Set(hosts.map { names.json(host: $0.0) }).count == hosts.count)
         let parts = (1...12).flatMap { part in hosts.map { names.json(host: $0.0, part: part) } }
