@@ -65,6 +65,8 @@ struct AdmissionGate {
                 openBytes[index] * Limits.outputBytesPerWireByteMax
             )
             rows += toCome
+            // The window that they begin repeats open calls.
+            if resource == .function, toCome > 0 { rows += Limits.repeatedBytesMin }
             let window = min(written + toCome, Limits.windowMergeBytesMax)
             merge = max(merge, written, window)
         }

@@ -1,3 +1,4 @@
+import SystemIO
 import TraceModel
 
 /// Whose an event is, as its row in a trace says, and what it says of a call. Views are valid as long as the row.
@@ -15,6 +16,9 @@ struct EventRow {
         let name: UnsafeRawBufferPointer
         /// Whether it repeats the opening of a call that went on from an earlier file.
         let isContinued: Bool
+        /// Of an exit that is an instant, as its file does not repeat the beginning that an earlier file has of the call:
+        /// when that was. Nil for all others.
+        var began: EpochNanoseconds?
     }
 
     let ts: EpochNanoseconds
@@ -28,6 +32,12 @@ struct EventRow {
     init?(_ bytes: UnsafeRawBufferPointer) {
         guard let row = RunRow(json: bytes) else { return nil }
         self.init(row)
+    }
+
+    /// The event at which a trace's reader stands; nil where it stands at none.
+    init?(_ file: FinalFile) {
+        guard file.kind == .json, file.content == .event else { return nil }
+        self.init(file.row)
     }
 
     /// Nil where the row of a trace is none of ours.
@@ -48,7 +58,8 @@ struct EventRow {
 
     private static func call(_ parser: inout RowParser) -> Call? {
         let isBegin = parser.skip(",\"ph\":\"B\"")
-        guard isBegin || parser.skip(",\"ph\":\"E\"") else { return nil }
+        let isInstant = !isBegin && parser.skip(",\"ph\":\"i\"")
+        guard isBegin || isInstant || parser.skip(",\"ph\":\"E\"") else { return nil }
         var isContinued = false
         // The end of a call whose exit did not come has no category.
         if parser.skip(",\"cat\":\"") {
@@ -65,11 +76,42 @@ struct EventRow {
             guard parser.skip(",") else { return nil }
         }
         guard parser.skip("\"cookie\":"), let cookie = parser.signed() else { return nil }
+        let began = isInstant ? began(&parser) : nil
+        guard !isInstant || began != nil else { return nil }
         return Call(
             phase: isBegin ? .begin : .end,
             cookie: cookie,
             name: name,
-            isContinued: isContinued
+            isContinued: isContinued,
+            began: began
         )
+    }
+
+    /// What stands behind an instant's cookie in `FunctionRow.writeEvent`.
+    private static func began(_ parser: inout RowParser) -> EpochNanoseconds? {
+        guard parser.skip(",\"call_count\":"), parser.number() != nil,
+            parser.skip(",\"avg_duration_us\":"), parser.number() != nil,
+            parser.skip(",\"event_type\":"), parser.signed() != nil,
+            parser.skip(",\"began\":")
+        else { return nil }
+        return parser.microseconds()
+    }
+
+    /// Appends an event with another phase; false where the bytes are no row of a thread of ours.
+    static func append(
+        _ bytes: UnsafeRawBufferPointer,
+        as phase: UInt8,
+        to text: inout RawBuffer
+    ) -> Bool {
+        guard let row = RunRow(json: bytes) else { return false }
+        var parser = RowParser(bytes)
+        parser.position = row.keyEnd
+        guard parser.skip(",\"tid\":"), parser.processID() != nil, parser.skip(",\"ph\":\"")
+        else { return false }
+        let at = parser.position
+        text.append(UnsafeRawBufferPointer(rebasing: bytes[..<at]))
+        text.append(byte: phase)
+        text.append(UnsafeRawBufferPointer(rebasing: bytes[(at + 1)...]))
+        return true
     }
 }

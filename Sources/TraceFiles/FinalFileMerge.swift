@@ -9,7 +9,8 @@ import TraceModel
 /// old as the process, are held in memory, so that they don't make all files overlap.
 ///
 /// Calls in traces are clipped at the ends of the selected span: one that is open where the span begins
-/// begins there once more, and one that is still open where the span ends has an end there.
+/// begins there once more, and one that is still open where the span ends has an end there. Where a file does not repeat a
+/// call, its exit is an instant there; it becomes the end of the slice that an earlier file begins.
 final class FinalFileMerge {
     private struct Continued {
         let ts: EpochNanoseconds
@@ -28,10 +29,13 @@ final class FinalFileMerge {
     /// By time, the last one first.
     private var waiting: [EarlyRows.Waiting] = []
     private var continued: [Continued] = []
+    /// Those that are, or were, in `continued`.
     private var known: Set<OpenedCall> = []
     private var continuedBytes = 0
     private var open: [FinalFile] = []
     private var hosts: [Int: UInt64] = [:]
+    /// The time of the first row in the files of a host, continued calls not counted.
+    private var firstTs: [UInt64: EpochNanoseconds] = [:]
     /// The file whose row was returned last, and the host of that row.
     private var current: Int?
     private var currentHost: UInt64 = 0
@@ -58,7 +62,6 @@ final class FinalFileMerge {
         for (rank, path) in paths.enumerated() { try look(path, rank) }
         waiting.sort { ($1.firstTs, $1.rank) < ($0.firstTs, $0.rank) }
         continued.sort { ($1.ts, $1.pid) < ($0.ts, $0.pid) }
-        known = []
     }
 
     /// Notes where a file begins, and the calls that it continues.
@@ -74,6 +77,8 @@ final class FinalFileMerge {
             waiting.append(
                 EarlyRows.Waiting(path: path, rank: rank, firstTs: file.ts, due: file.ts)
             )
+            let host = hosts[rank] ?? 0
+            firstTs[host] = min(firstTs[host] ?? .max, file.ts)
             return
         }
     }
@@ -177,11 +182,12 @@ final class FinalFileMerge {
             }
             // Behind a trace's events its names are still to come.
             if kind != .json, let to = selection.to, file.ts > to { return nil }
+            let event = EventRow(file)
             guard selection.holds(ts: file.ts, pid: file.pid), isOfHost(file),
-                isFirstOpening(file)
+                isFirstOpening(event, of: file)
             else { continue }
             currentHost = hosts[file.rank] ?? 0
-            return (file.row, .event)
+            return (ending(event, file.row) ?? file.row, .event)
         }
     }
 
@@ -258,10 +264,25 @@ final class FinalFileMerge {
 
     // MARK: Calls
 
-    private func isFirstOpening(_ file: FinalFile) -> Bool {
-        guard let call = OpenedCall(file, host: hosts[file.rank] ?? 0) else { return true }
+    private func isFirstOpening(_ event: EventRow?, of file: FinalFile) -> Bool {
+        guard let event, let call = OpenedCall(event, host: hosts[file.rank] ?? 0) else {
+            return true
+        }
         let isNew = isNew(call, at: file.ts)
         return isNew || !call.isContinued
+    }
+
+    /// The end of a slice, for an exit that is an instant in its file, where an earlier file that is read begins the slice.
+    private func ending(
+        _ event: EventRow?,
+        _ row: UnsafeRawBufferPointer
+    ) -> UnsafeRawBufferPointer? {
+        guard let event, let began = event.call?.began,
+            began >= firstTs[currentHost] ?? .max
+                || OpenedCall(endedBy: event, host: currentHost).map({ known.contains($0) }) == true
+        else { return nil }
+        held.removeAll()
+        return EventRow.append(row, as: UInt8(ascii: "E"), to: &held) ? held.bytes : nil
     }
 
     /// Whether the call was not opened before, which can only have been at the same time.

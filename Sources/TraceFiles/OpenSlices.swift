@@ -2,7 +2,7 @@ import Glibc
 import TraceModel
 
 /// The calls of one thread that the rows of a trace have begun and not ended. Calls are paired as the worker pairs them:
-/// an end closes the innermost one of its cookie and name.
+/// an end closes the innermost one of its cookie and name, and of the time at which it says that its call began.
 struct OpenSlices {
     struct Slice {
         /// Among all calls begun in the trace.
@@ -55,7 +55,8 @@ struct OpenSlices {
     mutating func end(_ call: EventRow.Call) -> Bool {
         guard
             let position = slices.lastIndex(where: {
-                $0.cookie == call.cookie && isNamed($0, call.name)
+                $0.cookie == call.cookie && (call.began ?? $0.ts) == $0.ts
+                    && isNamed($0, call.name)
             })
         else { return false }
         if position == slices.count - 1 {

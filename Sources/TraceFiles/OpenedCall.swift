@@ -14,13 +14,32 @@ struct OpenedCall: Hashable {
 
     /// Nil for any other event. `host` stands for the file's host.
     init?(_ file: FinalFile, host: UInt64) {
-        guard file.kind == .json, file.content == .event else { return nil }
-        guard let row = EventRow(file.row), let tid = row.tid, let call = row.call,
-            call.phase == .begin
-        else { return nil }
+        guard let row = EventRow(file) else { return nil }
+        self.init(row, host: host)
+    }
+
+    /// Nil for any other event.
+    init?(_ row: EventRow, host: UInt64) {
+        guard let tid = row.tid, let call = row.call, call.phase == .begin else { return nil }
+        self.init(call, began: row.ts, pid: row.pid, tid: tid, host: host)
+    }
+
+    /// The call that an exit ends, where the exit says when it began; nil for any other event.
+    init?(endedBy row: EventRow, host: UInt64) {
+        guard let tid = row.tid, let call = row.call, let began = call.began else { return nil }
+        self.init(call, began: began, pid: row.pid, tid: tid, host: host)
+    }
+
+    private init(
+        _ call: EventRow.Call,
+        began: EpochNanoseconds,
+        pid: UInt32,
+        tid: UInt32,
+        host: UInt64
+    ) {
         isContinued = call.isContinued
-        ts = file.ts
-        pid = file.pid
+        ts = began
+        self.pid = pid
         self.tid = tid
         cookie = call.cookie
         name = Slot.hash(host: call.name)

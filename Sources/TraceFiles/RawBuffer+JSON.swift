@@ -66,6 +66,56 @@ extension RawBuffer {
         append("}")
     }
 
+    /// What is shown of a text: as much of its beginning as `Limits.nameBytesMax` and `Limits.escapedSpareBytes` leave. Where
+    /// it is shown once more nothing more is cut.
+    @inlinable
+    package static func shown(_ text: ByteView, bytesMax: Int = Limits.nameBytesMax) -> ByteView {
+        let text = text.cut(at: bytesMax)
+        guard let start = text.start, text.count > Limits.escapedSpareBytes / 5,
+            !isPlainJSON(start, text.count)
+        else { return text }
+        var spare = Limits.escapedSpareBytes
+        return shownEscaped(text, &spare, isFrame: false)
+    }
+
+    /// As `shown`, for a frame of a call stack, whose frames share what is spare: `spare` is what is left of it.
+    package static func shown(frame: ByteView, _ spare: inout Int) -> ByteView {
+        shownEscaped(frame.cut(at: Limits.nameBytesMax), &spare, isFrame: true)
+    }
+
+    /// Each two bytes allow for one more byte of JSON than they have themselves; what is needed beyond that is taken from
+    /// `spare`, and where that is used up the text ends. In a table a text never takes more than in JSON. `isFrame`: `|`
+    /// becomes six bytes in a file of call stacks.
+    @inline(never)
+    @usableFromInline
+    static func shownEscaped(_ text: ByteView, _ spare: inout Int, isFrame: Bool) -> ByteView {
+        let bytes = text.buffer
+        var index = 0
+        // In halves of a byte.
+        var left = 2 * spare
+        while index < bytes.count {
+            let byte = bytes[index]
+            var length = 1
+            let cost: Int
+            switch byte {
+            case 0x22, 0x5C, 0x0A, 0x0D, 0x09: cost = 2
+            case 0..<0x20: cost = 6
+            case UInt8(ascii: "|") where isFrame: cost = 6
+            case 0x80...:
+                let scalar = scalarLength(bytes, at: index)
+                length = scalar.length
+                cost = scalar.isValid ? length : 3
+            default: cost = 1
+            }
+            let next = left + 3 * length - 2 * cost
+            guard next >= 0 else { break }
+            left = next
+            index += length
+        }
+        spare = left / 2
+        return ByteView(start: text.start, count: index)
+    }
+
     /// Whether all bytes are printable ASCII other than `"` and `\`: eight at a time.
     @inlinable
     static func isPlainJSON(_ source: UnsafeRawPointer, _ count: Int) -> Bool {

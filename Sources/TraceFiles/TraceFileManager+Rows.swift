@@ -60,7 +60,7 @@ extension TraceFileManager {
     private func setName(_ host: HostID, _ key: NameTable.Key, _ name: ByteView) {
         // Viewers take a name event without a name for an error.
         guard !name.isEmpty else { return }
-        json(host).names.set(key, name.cut(at: Limits.nameBytesMax))
+        json(host).names.set(key, RawBuffer.shown(name, bytesMax: Limits.shownNameBytesMax))
     }
 
     private func appendJSON(

@@ -8,6 +8,7 @@ package enum LossKind: String, CaseIterable, Sendable {
     case invalidUTF8Replaced = "invalid_utf8_replaced"
     case timestampInvalid = "timestamp_invalid"
     case stackFramesCut = "stack_frames_cut"
+    /// Agents' findings that stand in their event's row only, as an event brought many with hardly any text.
     case anomaliesCut = "anomalies_cut"
     case recordDeadLettered = "record_dead_lettered"
 
@@ -16,6 +17,8 @@ package enum LossKind: String, CaseIterable, Sendable {
     case functionEvicted = "function_evicted"
     case threadEvicted = "thread_evicted"
     case openCallEvicted = "open_call_evicted"
+    /// Open calls that a window's trace does not repeat at its beginning, counted in each such window.
+    case openCallNotRepeated = "open_call_not_repeated"
     case allocationEvicted = "allocation_evicted"
     case connectionEvicted = "connection_evicted"
     /// Of all kinds, as a worker's slots took too much together.
@@ -59,8 +62,8 @@ package enum LossKind: String, CaseIterable, Sendable {
             .notice
         case .nameCut, .invalidUTF8Replaced, .timestampInvalid, .stackFramesCut, .anomaliesCut,
             .recordDeadLettered, .processEvicted, .functionEvicted, .threadEvicted,
-            .openCallEvicted, .allocationEvicted, .connectionEvicted, .stateOverflow,
-            .hostOverflow, .sampleRefused:
+            .openCallEvicted, .openCallNotRepeated, .allocationEvicted, .connectionEvicted,
+            .stateOverflow, .hostOverflow, .sampleRefused:
             .loss
         case .fabricMessageRefused, .workerRestart, .workerHung, .logDamaged, .checkpointDamaged,
             .diskFull, .segmentDamaged, .mergeFailed, .aggregatorStateDamaged,

@@ -15,12 +15,20 @@ package enum Limits {
     /// Names (functions, comm, kernels, devices) beyond this are cut and counted.
     @inlinable
     package static var nameBytesMax: Int { 4_096 }
-    /// Of the name of a process or thread what viewers show.
-    package static let shownNameBytesMax = 256
+    /// A text takes at most half as many bytes more in JSON than it has itself, and so many; where escaping would make more
+    /// of it, its end is cut and counted. Of a call stack all frames together.
+    @inlinable
+    package static var escapedSpareBytes: Int { 32 }
+    /// Of the name of a process or thread what viewers show, and of what agents call them: it stands in rows of events that
+    /// did not bring it, and in each window's trace once more.
+    @inlinable
+    package static var shownNameBytesMax: Int { 128 }
     package static let hostBytesMax = 255
     package static let clientIDBytesMax = 255
     /// `Anomaly` messages in one event.
     package static let eventAnomaliesMax = 64
+    /// Text that an event's findings need for each that is recorded as one of ours, but for the first.
+    package static let findingTextBytesMin = 32
     /// Frames kept of one call stack.
     @inlinable
     package static var stackFramesMax: Int { 512 }
@@ -66,19 +74,28 @@ package enum Limits {
     package static let logBudgetBytesMin = 4 * logFileBytes
     /// Bytes of JSON and CSV that one byte of usual events becomes at most; function events take 3.2.
     package static let outputBytesPerWireByteMax = 4
-    /// The same of the worst events: texts of which each byte is escaped in JSON (6) or in a file of call stacks (6), and
-    /// stand in a table or a folded stack as well; what an event takes whatever it holds not counted.
-    package static let escapedBytesPerWireByteMax = 8
+    /// The same of the worst events: texts that escaping makes half as long again, in up to four places; what an event takes
+    /// whatever it holds not counted.
+    package static let escapedBytesPerWireByteMax = 6
     /// What one event takes whatever it holds, in JSON and, about half as much, in the table.
     package static func outputBytesPerEvent(_ resource: Resource) -> Int {
-        jsonBytesPerEvent(resource) * 3 / 2
+        let rest =
+            switch resource {
+            case .function: repeatedBytesPerEvent
+            case .memory, .network: findingBytes
+            case .cpu, .io, .gpu: 0
+            }
+        return jsonBytesPerEvent(resource) * 3 / 2 + rest
     }
+    /// What the first finding of an event takes beside its text, in the trace and in both files of anomalies.
+    package static let findingBytes = 500
     /// What one window of one resource becomes at most, however bad its events, as its bytes and its estimated JSON end it.
     package static let windowMergeBytesMax =
         windowGrowthMax
         * (windowWireBytesMax * escapedBytesPerWireByteMax + windowJSONBytesMax * 3 / 2)
-    /// Bytes of segments that merging a call stack's can make of one: each byte escaped, and a folded stack.
-    package static let mergedBytesPerStackByteMax = 8
+        + windowGrowthMax * windowRepeatedBytesMax
+    /// Bytes of segments that merging a call stack's can make of one: escaped by half, and a folded stack.
+    package static let mergedBytesPerStackByteMax = 4
     /// Places of the log that the router remembers with what their events become at most.
     package static let pendingMarksMax = 4_096
     /// Log bytes between two of them, where the log is short.
@@ -156,6 +173,9 @@ package enum Limits {
     /// No batch for so long: the open window is finalized.
     package static let pauseSeconds = 30
 
+    /// Events of a batch after which a worker shows that it comes along.
+    @inlinable
+    package static var progressEvents: Int { 4_096 }
     /// A worker whose apply loop hangs for longer ends itself.
     package static let watchdogSeconds = 60
 
@@ -181,6 +201,15 @@ package enum Limits {
     /// nothing about when something happened.
     @inlinable
     package static var stampAheadNanosecondsMax: Int64 { 86_400_000_000_000 }
+    /// Bytes of a window's trace that repeat the calls of a slot that are open at its beginning, for each event of the slot
+    /// in the last window; all others are counted, and their exits are shown as instants.
+    package static let repeatedBytesPerEvent = 64
+    /// The same of a slot with few events.
+    package static let repeatedBytesPerSlotMin = 128 << 10
+    /// What slots have beside what their events earn, of one window.
+    package static let repeatedBytesMin = Slot.count * repeatedBytesPerSlotMin
+    /// Of a repeated call what is not its name.
+    package static let repeatedCallBytes = 144
     /// Threads of one process that are named in one window's trace; viewers show further ones by their numbers.
     package static let namedThreadsPerProcessMax = 8_192
     /// Connections of one process that a window's summary holds beside those that are known: of processes that began
@@ -259,6 +288,10 @@ package enum Limits {
         case .memory: 425
         }
     }
+    /// What repeats open calls in one window, as many events as end the one before it.
+    package static let windowRepeatedBytesMax =
+        repeatedBytesMin
+        + windowJSONBytesMax / jsonBytesPerEvent(.function) * repeatedBytesPerEvent
     package static let windowSecondsMax = 300
     /// One final trace or table, before it is compressed, unless one row alone is larger: viewers choke on more.
     package static let finalFileBytesMax = 110_000_000
@@ -374,6 +407,15 @@ package enum Limits {
         precondition(2 * commitGroupBytesMax < spareGroupsBytesMax, "a full group may be kept")
         precondition(nameBytesMax <= stringFieldBytesMax)
         precondition(addressBytesMax + 16 <= nameBytesMax)
+        precondition(shownNameBytesMax <= nameBytesMax)
+        precondition(
+            4 * 3 <= 2 * escapedBytesPerWireByteMax,
+            "an agent's finding stands in four places, escaped by half"
+        )
+        precondition(
+            mergedBytesPerStackByteMax * 2 >= 3 + 2,
+            "a stack's text, escaped by half, and folded"
+        )
         precondition(protocolsPerProcessMax <= UInt8.max)
         precondition(stateBytesMin <= stateBytesMax)
         precondition(
@@ -400,6 +442,14 @@ package enum Limits {
         precondition(
             windowJSONBytesMax < finalFileBytesMax,
             "one worker's window usually is one file"
+        )
+        precondition(
+            openCallsPerThreadMax * (repeatedCallBytes + 40) * 4 <= repeatedBytesPerSlotMin * 3,
+            "a thread's calls are repeated, whatever their number"
+        )
+        precondition(
+            2 * windowRepeatedBytesMax <= windowOutputBytesMax,
+            "most of a window is its own events, so it is not ended by what it repeats"
         )
         precondition(callHoldSeconds < routerEndSeconds)
         precondition(openCallsPerThreadMax <= 512, "Perfetto nests B and E 512 deep")

@@ -33,7 +33,7 @@ struct CPUModel: ProcessModel, ~Copyable {
 
     mutating func apply(_ event: UnsafePointer<CPUEvent>, _ context: inout EventContext) {
         let event = event.pointee
-        let comm = EventText(context.cut(event.comm))
+        let comm = context.text(event.comm)
         observe(event, comm.view, &context)
         let numbers = CPUNumbers(event)
         record(event, comm, numbers, context)

@@ -73,7 +73,7 @@ extension EventContext {
             }
             var message = message()
             message.withUTF8 {
-                let message = ByteView(UnsafeRawBufferPointer($0)).cut(at: Limits.nameBytesMax)
+                let message = RawBuffer.shown(ByteView(UnsafeRawBufferPointer($0)))
                 withName(name) { record(finding, process: $0, message: message) }
             }
         case .suppressed(let since):
@@ -116,23 +116,34 @@ extension EventContext {
 
     // MARK: Records
 
-    /// Each of the agent's findings as one of ours.
+    /// Each of the agent's findings as one of ours. An event's first is always; each further one needs so much text of all
+    /// up to it that what is written keeps to what was sent. Others stand in the event's own row only, and are counted.
     func recordFindings(_ anomalies: AgentAnomalies, process name: ByteView) {
         withName(name) { name in
+            var textBytes = Limits.findingTextBytesMin
             for anomaly in anomalies {
+                textBytes += anomaly.description.count
+                guard textBytes >= Limits.findingTextBytesMin else {
+                    totals.pointee.findingsUnrecorded += 1
+                    continue
+                }
+                textBytes -= Limits.findingTextBytesMin
                 // By contract 0 to 1; the score has it as sent.
                 let severity = anomaly.severity.isNaN ? 0 : min(max(anomaly.severity, 0), 1)
                 record(
                     Finding(rule: .agent, score: anomaly.severity, severity: severity),
                     process: name,
-                    message: anomaly.description.cut(at: Limits.nameBytesMax)
+                    message: RawBuffer.shown(anomaly.description)
                 )
             }
         }
     }
 
+    /// The process may have got its name long ago.
     private func withName(_ name: ByteView, _ body: (ByteView) -> Void) {
-        guard name.isEmpty else { return body(name) }
+        guard name.isEmpty else {
+            return body(RawBuffer.shown(name, bytesMax: Limits.shownNameBytesMax))
+        }
         guard givenName.isEmpty else { return body(givenName.view) }
         var text = "pid-\(pid)"
         text.withUTF8 { body(ByteView(UnsafeRawBufferPointer($0))) }

@@ -221,13 +221,22 @@ struct EventContext {
         }
     }
 
-    /// What a field of an event becomes in the output; a longer one is cut and counted. To be called once a
-    /// field, however often it is written.
+    /// What a field of an event becomes in the output; one that would take too much is cut and counted. To be called once
+    /// a field, however often it is written.
     @inline(__always)
-    func cut(_ name: ByteView) -> ByteView {
-        guard name.count > Limits.nameBytesMax else { return name }
-        totals.pointee.namesCut += 1
-        return name.cut(at: Limits.nameBytesMax)
+    func text(_ field: ByteView, bytesMax: Int = Limits.nameBytesMax) -> EventText {
+        let isPlain = RawBuffer.isPlainText(field)
+        if field.isEmpty || isPlain && field.count <= bytesMax {
+            return EventText(field, isPlain: isPlain)
+        }
+        return EventText(cut(field, bytesMax: bytesMax))
+    }
+
+    /// As `text`.
+    func cut(_ field: ByteView, bytesMax: Int = Limits.nameBytesMax) -> ByteView {
+        let shown = RawBuffer.shown(field, bytesMax: bytesMax)
+        if shown.count < field.count { totals.pointee.namesCut += 1 }
+        return shown
     }
 
     /// Counts a field of an event of which something had to be replaced: once, as `cut`.

@@ -41,6 +41,8 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
     /// What processes that had to make room did in the open window, by slot.
     private var evicted: [UInt8: WindowSummary] = [:]
     private var timing = BatchTiming()
+    /// Owns this processor, as a rule.
+    weak var observer: (any BatchObserver)?
     private(set) var processesGone = 0
 
     /// More series than a model collects of a process as a whole.
@@ -78,18 +80,16 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
         let hasNames = buffer.decode(traces.bytes, arrival: traces.arrival, parser: &parser)
         if hasNames { takeNames(of: traces) }
         let count = buffer.count
-        let failure = applyAll(of: traces)
-        buffer.shrink()
+        defer { buffer.shrink() }
+        try applyAll(of: traces)
         timing.record(events: count, nanoseconds: WallClock.monotonic() - started)
-        if let failure { throw failure }
         return count
     }
 
-    /// Applies the decoded events in their order; the error of a full buffer that could not be written.
+    /// Applies the decoded events in their order.
     @inline(__always)
-    private func applyAll(of traces: TraceBatchView) -> SystemError? {
-        guard buffer.count > 0 else { return nil }
-        var failure: SystemError?
+    private func applyAll(of traces: TraceBatchView) throws {
+        guard buffer.count > 0 else { return }
         let first = buffer[0]
         var context = context(
             of: entry(of: first.pid, time: first.time, traces: traces),
@@ -106,16 +106,20 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
             guard place >= 0 else { continue }
             let rank = buffer[place]
             apply(buffer.event(rank), rank, found: ahead.result(place), of: traces, &context)
-            guard files.needsFlush else { continue }
-            do throws(SystemError) {
-                try files.flush(.full)
-            } catch {
-                // The rows stay in memory; the rest of the batch is applied all the same, so that the
-                // batch is never half applied.
-                failure = error
-            }
+            if files.needsFlush { try writeRows() }
+            if place % Limits.progressEvents == Limits.progressEvents - 1 { observer?.advanced() }
         }
-        return failure
+    }
+
+    /// Where that fails, nothing more is applied before it has worked: rows in memory stay bounded.
+    @inline(never)
+    private func writeRows() throws {
+        do throws(SystemError) {
+            try files.flush(.full)
+        } catch {
+            guard let observer else { throw error }
+            try observer.writeRows(after: error)
+        }
     }
 
     @inline(__always)
@@ -455,30 +459,41 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
                 table.find(host: traces.host, pid: name.processID)
                 ?? newEntry(of: name.processID, time: .min, traces: traces)
             entry.pointee.lastHeard = traces.arrival
+            let kept = GivenNames.kept(name.name)
+            if kept.count < name.name.count {
+                totals[Int(entry.pointee.slot)].namesCut += 1
+                totals[Int(entry.pointee.slot)].isDirty = true
+            }
             if name.threadID == 0 {
-                rename(entry, to: name)
+                rename(entry, to: kept, sortIndex: name.sortIndex)
             } else {
-                renameThread(of: entry, to: name)
+                rename(thread: name.threadID, of: entry, to: kept)
             }
             charge(entry, at: traces.arrival)
         }
     }
 
-    private func renameThread(of entry: ProcessTable<Model>.Entry, to name: NameEvent) {
-        entry.pointee.given.name(thread: name.threadID, name.name)
-        guard entry.pointee.threads.isNamed(name.threadID, window: files.window) else { return }
+    private func rename(
+        thread tid: UInt32,
+        of entry: ProcessTable<Model>.Entry,
+        to name: ByteView
+    ) {
+        entry.pointee.given.name(thread: tid, name)
+        guard entry.pointee.threads.isNamed(tid, window: files.window) else { return }
         files.nameThread(
             host: entry.pointee.host,
             pid: entry.pointee.pid,
-            tid: name.threadID,
-            name: name.name
+            tid: tid,
+            name: name
         )
     }
 
-    private func rename(_ entry: ProcessTable<Model>.Entry, to name: NameEvent) {
-        guard entry.pointee.given.name(process: name.name, sortIndex: name.sortIndex) else {
-            return
-        }
+    private func rename(
+        _ entry: ProcessTable<Model>.Entry,
+        to name: ByteView,
+        sortIndex: Int32
+    ) {
+        guard entry.pointee.given.name(process: name, sortIndex: sortIndex) else { return }
         entry.pointee.rules = thresholds(of: entry)
         guard entry.pointee.model.processName().isEmpty else { return }
         if entry.pointee.namedWindow == files.window {

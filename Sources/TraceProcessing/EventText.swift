@@ -25,6 +25,13 @@ struct EventText {
     var isEmpty: Bool { view.isEmpty }
 }
 
+extension EventText {
+    /// What the text takes in JSON at most, with its quotes.
+    var jsonBytesMax: Int {
+        isPlain ? view.count + 2 : view.count * 3 / 2 + Limits.escapedSpareBytes + 2
+    }
+}
+
 extension RowWriter {
     /// As the one of a view.
     @inline(__always)

@@ -46,9 +46,14 @@ struct FunctionModel: ProcessModel, ~Copyable {
     }
 
     mutating func apply(_ event: UnsafePointer<FunctionEvent>, _ context: inout EventContext) {
-        let name = FunctionNormaliser.name(of: event, context)
-        let (function, isPlain) = functions.position(of: name, context)
-        let row = FunctionRow(event, name: EventText(name, isPlain: isPlain))
+        let (function, name) = functions.position(
+            of: FunctionNormaliser.name(of: event),
+            context
+        )
+        if name.view.count < event.pointee.functionName.count {
+            context.totals.pointee.namesCut += 1
+        }
+        let row = FunctionRow(event, name: name)
         if FunctionNormaliser.isSampled(context) {
             context.activity.pointee.called(functions.count(function, event, used: context.used))
             return applySampled(event, row, function: function, context)
@@ -116,6 +121,7 @@ struct FunctionModel: ProcessModel, ~Copyable {
             isInstant ? .instant : .end,
             duration: ended?.nanoseconds,
             eventType: isInstant ? event.pointee.eventType : nil,
+            began: isInstant ? ended?.beganElsewhere : nil,
             context
         )
         guard let ended, Self.isPossible(from: ended.call.began, context) else {
@@ -285,13 +291,27 @@ struct FunctionModel: ProcessModel, ~Copyable {
         return !stuck.isEmpty
     }
 
-    /// Calls open at the rotation begin the new file too, at their own time.
+    /// Calls open at the rotation begin the new file too, at their own time, as far as the slot's budget goes.
     mutating func windowBegins(_ context: inout EventContext) {
         let context = context
-        threads.reopen { tid, call in
-            let name = functions.text(of: Int(call.function))
-            Self.writeContinued(call.cookie, name, tid: tid, at: call.began, context)
-        }
+        let totals = context.totals
+        let allowance = totals.pointee.repetition.allowance(
+            in: context.files.window,
+            events: totals.pointee.events
+        )
+        let (bytes, omitted) = threads.reopen(
+            bytesMax: allowance,
+            cost: { call in
+                let name = functions.text(of: Int(call.function))
+                return Limits.repeatedCallBytes + name.jsonBytesMax
+            },
+            visit: { tid, call in
+                let name = functions.text(of: Int(call.function))
+                Self.writeContinued(call.cookie, name, tid: tid, at: call.began, context)
+            }
+        )
+        totals.pointee.repetition.spend(bytes)
+        totals.pointee.callsNotRepeated &+= UInt64(omitted)
     }
 
     private static func writeContinued(

@@ -11,10 +11,10 @@ enum FunctionNormaliser {
     @inline(__always)
     static func isSampled(_ context: EventContext) -> Bool { context.semantics == .neutracer }
 
-    /// The function's name; the original calls one without a name so.
+    /// The function's name, not longer than `Limits.nameBytesMax`; the original calls one without a name so.
     @inline(__always)
-    static func name(of event: UnsafePointer<FunctionEvent>, _ context: EventContext) -> ByteView {
+    static func name(of event: UnsafePointer<FunctionEvent>) -> ByteView {
         let name = event.pointee.functionName
-        return name.isEmpty ? ByteView("unknown") : context.cut(name)
+        return name.isEmpty ? ByteView("unknown") : name.cut(at: Limits.nameBytesMax)
     }
 }

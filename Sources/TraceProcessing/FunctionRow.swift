@@ -25,12 +25,14 @@ struct FunctionRow {
         averageMicroseconds = NumberText(record.averageMicroseconds)
     }
 
-    /// `duration`: nanoseconds, of a call that has ended. `eventType`: where the phase doesn't say what it was.
+    /// `duration`: nanoseconds, of a call that has ended. `eventType`: where the phase doesn't say what it was. `began`: of
+    /// an exit whose call is a slice in an earlier window's trace but not in this one's (see `EventRow.Call.began`).
     @inline(__always)
     func writeEvent(
         _ phase: EventPhase,
         duration: Int64?,
         eventType: Int32?,
+        began: EpochNanoseconds? = nil,
         _ context: EventContext
     ) {
         var text = context.beginEvent(phase, "function", name: name, countsName: true)
@@ -39,6 +41,11 @@ struct FunctionRow {
         text.argument("call_count", callCount)
         text.argument("avg_duration_us", averageMicroseconds)
         if let eventType { text.argument("event_type", Int64(eventType)) }
+        if let began {
+            text.append("\"began\":")
+            text.appendMicroseconds(ns: began)
+            text.append(byte: UInt8(ascii: ","))
+        }
         context.endEvent(text)
     }
 

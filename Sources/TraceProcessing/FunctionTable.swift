@@ -1,4 +1,5 @@
 import SystemIO
+import TraceFiles
 import TraceMetrics
 import TraceModel
 import TraceSummaries
@@ -19,23 +20,37 @@ struct FunctionTable: ~Copyable {
 
     init() {}
 
-    /// The function's position, and whether its name is text as `RawBuffer.isPlainText` has it; a new one is
-    /// remembered.
+    /// The function's position, and what is shown of its name, by which functions are told apart; a new one is remembered.
     @inline(__always)
     mutating func position(
         of name: ByteView,
         _ context: EventContext
-    ) -> (position: Int, isPlain: Bool) {
+    ) -> (position: Int, name: EventText) {
         // Where looking ahead found it: mostly, as it may have been another process's.
         let found = context.found
         if found >= 0, found < statistics.count, isNamed(found, name) {
-            return (found, isPlain(found))
+            return (found, EventText(name, isPlain: isPlain(found)))
         }
         let hash = NameHash.of(name)
-        if let known = index.find(hash, { isNamed($0, name) }) { return (known, isPlain(known)) }
-        let new = append(FunctionStatistics(name: name), hash)
-        statistics[new].pointee.mayReturn = hasGivenUp
-        return (new, isPlain(new))
+        if let known = index.find(hash, { isNamed($0, name) }) {
+            return (known, EventText(name, isPlain: isPlain(known)))
+        }
+        return addShown(name)
+    }
+
+    /// No known name needs to be cut.
+    @inline(never)
+    private mutating func addShown(_ name: ByteView) -> (position: Int, name: EventText) {
+        let shown = RawBuffer.shown(name)
+        let hash = NameHash.of(shown)
+        let position: Int
+        if shown.count < name.count, let known = index.find(hash, { isNamed($0, shown) }) {
+            position = known
+        } else {
+            position = append(FunctionStatistics(name: shown), hash)
+            statistics[position].pointee.mayReturn = hasGivenUp
+        }
+        return (position, EventText(shown, isPlain: isPlain(position)))
     }
 
     @inline(__always)

@@ -69,7 +69,7 @@ struct GPUModel: ProcessModel, ~Copyable {
     }
 
     private mutating func launch(_ event: GPUEvent, _ context: EventContext) {
-        let kernelName = EventText(context.cut(event.text))
+        let kernelName = context.text(event.text)
         let kernel = kernels.find(kernelName.view) ?? newKernel(kernelName.view)
         let launches = kernel.pointee.launch(event.value, context)
         context.activity.pointee.launched(launches, kernel: kernel.pointee.name)
@@ -94,7 +94,7 @@ struct GPUModel: ProcessModel, ~Copyable {
     }
 
     private mutating func transfer(_ event: GPUEvent, _ context: EventContext) {
-        let kindName = EventText(context.cut(event.text))
+        let kindName = context.text(event.text)
         let kind = kinds.entry(of: kindName.view, countMax: Limits.transferKindsMax).place
         let rate = GPUNormaliser.bytesPerSecond(event.value, context.semantics)
         let megabyte = GPUNormaliser.megabyte(context.semantics)

@@ -13,12 +13,15 @@ enum GPUStack {
     ) {
         var frames = GPUFrames(stack)
         var count = 0
+        var spare = Limits.escapedSpareBytes
         text.append("[")
         while let frame = frames.next() {
             count += 1
             guard count <= Limits.stackFramesMax else { continue }
             if count > 1 { text.append(",") }
-            context.count(replaced: text.appendJSONString(context.cut(frame)))
+            let shown = RawBuffer.shown(frame: frame, &spare)
+            if shown.count < frame.count { context.totals.pointee.namesCut += 1 }
+            context.count(replaced: text.appendJSONString(shown))
         }
         text.append("],")
         guard count > Limits.stackFramesMax else { return }
@@ -33,10 +36,12 @@ enum GPUStack {
         let start = scratch.text.count
         var frames = GPUFrames(stack)
         var count = 0
+        var spare = Limits.escapedSpareBytes
         while count < Limits.stackFramesMax, let frame = frames.next() {
-            guard GPUFrames.isShown(frame) else { continue }
+            let shown = RawBuffer.shown(frame: frame, &spare)
+            guard GPUFrames.isShown(shown) else { continue }
             if count > 0 { scratch.text.append("\n") }
-            scratch.text.append(frame.cut(at: Limits.nameBytesMax).buffer)
+            scratch.text.append(shown.buffer)
             count += 1
         }
         let end = scratch.text.count

@@ -16,10 +16,14 @@ struct GivenNames: ~Copyable {
     /// The process's name, cut; valid until another one is given.
     var processText: EventText { EventText(process.view, isPlain: process.isPlain) }
 
-    /// Whether the name is another one than before.
+    /// What is kept of a name.
+    static func kept(_ name: ByteView) -> ByteView {
+        RawBuffer.shown(name, bytesMax: Limits.shownNameBytesMax)
+    }
+
+    /// Whether the name, of which all is kept, is another one than before.
     mutating func name(process name: ByteView, sortIndex: Int32) -> Bool {
         if sortIndex != 0 { self.sortIndex = sortIndex }
-        let name = name.cut(at: Limits.nameBytesMax)
         guard !name.isEmpty, !process.equals(name) else { return false }
         process = OwnedName(name)
         return true
@@ -27,7 +31,6 @@ struct GivenNames: ~Copyable {
 
     mutating func name(thread tid: UInt32, _ name: ByteView) {
         if name.isEmpty { return }
-        let name = name.cut(at: Limits.nameBytesMax)
         let bytes =
             threadBytes + Self.bytes(of: name.count)
             - (threads[tid].map { Self.bytes(of: $0.count) } ?? 0)

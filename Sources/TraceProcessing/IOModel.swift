@@ -29,9 +29,9 @@ struct IOModel: ProcessModel, ~Copyable {
     mutating func apply(_ event: UnsafePointer<IOEvent>, _ context: inout EventContext) {
         let event = event.pointee
         let row = IORow(
-            comm: EventText(context.cut(event.comm)),
-            operation: EventText(context.cut(event.operation)),
-            device: EventText(context.cut(event.device))
+            comm: context.text(event.comm),
+            operation: context.text(event.operation),
+            device: context.text(event.device)
         )
         let operation = IOOperation(row.operation.view)
         let account = observe(event, operation, row.comm.view, &context)

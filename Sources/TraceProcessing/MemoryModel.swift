@@ -35,8 +35,8 @@ struct MemoryModel: ProcessModel, ~Copyable {
     mutating func apply(_ event: UnsafePointer<MemoryEvent>, _ context: inout EventContext) {
         let event = event.pointee
         let row = MemoryRow(
-            comm: EventText(context.cut(event.comm)),
-            operation: EventText(context.cut(event.operation))
+            comm: context.text(event.comm),
+            operation: context.text(event.operation)
         )
         let account = observe(event, row.comm.view, &context)
         note(event, account, context)

@@ -15,8 +15,7 @@ struct NetworkEndpoint {
     @inline(__always)
     init(_ address: ByteView, port: UInt32, _ context: EventContext) {
         let bytesMax = Limits.nameBytesMax - Self.portBytesMax - 3
-        if address.count > bytesMax { context.totals.pointee.namesCut += 1 }
-        self.address = EventText(address.cut(at: bytesMax))
+        self.address = context.text(address, bytesMax: bytesMax)
         self.port = port
         guard let start = address.start, !address.isEmpty else {
             isBracketed = false

@@ -13,8 +13,8 @@ struct NetworkRow {
 
     @inline(__always)
     init(_ event: NetworkEvent, _ context: EventContext) {
-        comm = EventText(context.cut(event.comm))
-        transport = EventText(context.cut(event.transport))
+        comm = context.text(event.comm)
+        transport = context.text(event.transport)
         source = NetworkEndpoint(event.sourceAddress, port: event.sourcePort, context)
         destination = NetworkEndpoint(
             event.destinationAddress,

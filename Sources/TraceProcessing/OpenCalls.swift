@@ -16,6 +16,8 @@ struct OpenCalls: ~Copyable {
         var insideNanoseconds: Int64 = 0
         /// Whether entry and exit are shown as instants.
         var isInstant = false
+        /// Whether an earlier or the open window's trace has its entry as the beginning of a slice.
+        var isSliceSomewhere = false
         /// Whether it was told that the call is stuck.
         var isToldStuck = false
     }
@@ -29,6 +31,12 @@ struct OpenCalls: ~Copyable {
         /// Nanoseconds for which the thread had this outermost call open, without the part that `takeOpenTime` has already
         /// returned. 0 for a call inside another one.
         let openNanoseconds: Int64
+
+        /// When it began, if only an earlier window's trace has its beginning.
+        @inline(__always)
+        var beganElsewhere: EpochNanoseconds? {
+            call.isInstant && call.isSliceSomewhere ? call.began : nil
+        }
     }
 
     private struct Thread {
@@ -95,6 +103,7 @@ struct OpenCalls: ~Copyable {
         threads[thread].lastUsed = used
         var call = call
         call.isInstant = threads[thread].isFull
+        call.isSliceSomewhere = !call.isInstant
         if threads[thread].calls.count >= Limits.openCallsPerThreadMax {
             if !threads[thread].calls.removeFirst().isInstant { threads[thread].abandoned += 1 }
             openCount -= 1
@@ -164,14 +173,44 @@ struct OpenCalls: ~Copyable {
         return sum
     }
 
-    /// Visits all open calls, the outermost of a thread first: in a new window each is a slice again.
-    mutating func reopen(_ visit: (UInt32, Call) -> Void) {
-        for thread in threads.indices {
+    /// Begins a window: visits the open calls that its trace repeats, which are slices there again, the outermost of a thread
+    /// first. Those that would take more than `bytesMax` are not repeated: their exits are shown as instants.
+    /// `cost`: bytes that repeating a call takes at most. Returns the sum of the costs, and how many calls are not repeated.
+    /// O(open calls).
+    mutating func reopen(
+        bytesMax: Int,
+        cost: (Call) -> Int,
+        visit: (UInt32, Call) -> Void
+    ) -> (bytes: Int, omitted: Int) {
+        guard openCount > 0 else {
+            for thread in threads.indices { threads[thread].abandoned = 0 }
+            return (0, 0)
+        }
+        var bytes = 0
+        var omitted = 0
+        for thread in byLastUse {
             threads[thread].abandoned = 0
             for position in threads[thread].calls.indices {
-                threads[thread].calls[position].isInstant = false
+                let needed = cost(threads[thread].calls[position])
+                let fits = omitted == 0 && bytes + needed <= bytesMax
+                threads[thread].calls[position].isInstant = !fits
+                if fits { bytes += needed } else { omitted += 1 }
+            }
+        }
+        for thread in threads.indices {
+            for position in threads[thread].calls.indices
+            where !threads[thread].calls[position].isInstant {
+                threads[thread].calls[position].isSliceSomewhere = true
                 visit(threads[thread].tid, threads[thread].calls[position])
             }
+        }
+        return (bytes, omitted)
+    }
+
+    /// The threads used last come first, as their calls are the likeliest to end.
+    private var byLastUse: [Int] {
+        threads.indices.sorted {
+            (threads[$1].lastUsed, $0) < (threads[$0].lastUsed, $1)
         }
     }
 
@@ -271,6 +310,7 @@ struct OpenCalls: ~Copyable {
                 buffer.append(integer: call.insideNanoseconds)
                 buffer.append(byte: call.isInstant ? 1 : 0)
                 buffer.append(byte: call.isToldStuck ? 1 : 0)
+                buffer.append(byte: call.isSliceSomewhere ? 1 : 0)
             }
         }
     }
@@ -287,7 +327,7 @@ struct OpenCalls: ~Copyable {
                 thread.lastUsed = try reader.integer(UInt32.self)
             }
             for _ in 0..<(try reader.integer(UInt32.self)) {
-                let call = Call(
+                var call = Call(
                     cookie: try reader.integer(Int64.self),
                     function: try reader.integer(UInt32.self),
                     began: try reader.integer(Int64.self),
@@ -295,6 +335,8 @@ struct OpenCalls: ~Copyable {
                     isInstant: try reader.integer(UInt8.self) == 1,
                     isToldStuck: try reader.integer(UInt8.self) == 1
                 )
+                call.isSliceSomewhere =
+                    isOld ? !call.isInstant : try reader.integer(UInt8.self) == 1
                 if !call.isToldStuck { untoldSince = min(untoldSince, call.began) }
                 thread.calls.append(call)
             }

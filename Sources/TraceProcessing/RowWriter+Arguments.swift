@@ -1,3 +1,4 @@
+import SystemIO
 import TraceFiles
 import TraceModel
 
@@ -70,7 +71,7 @@ extension RowWriter {
     mutating func argument(_ name: StaticString, uncounted value: ByteView) {
         guard !value.isEmpty else { return }
         key(name)
-        appendJSONString(value.cut(at: Limits.nameBytesMax))
+        appendJSONString(RawBuffer.shown(value))
         append(byte: UInt8(ascii: ","))
     }
 

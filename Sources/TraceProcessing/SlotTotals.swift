@@ -30,6 +30,11 @@ struct SlotTotals: BitwiseCopyable {
     /// Entries of all kinds that gave way as all slots of the worker took too much together; not in the counts above.
     var evictedByWorker: UInt64 = 0
     var invalid = InvalidValues()
+    /// Open calls that a window's trace does not repeat, once a window.
+    var callsNotRepeated: UInt64 = 0
+    /// Agents' findings that are not recorded as ours.
+    var findingsUnrecorded: UInt64 = 0
+    var repetition = RepetitionBudget()
     var processes: UInt32 = 0
     /// When the slot was last looked through for quiet processes: a tick's arrival.
     var quietCheck = EpochNanoseconds.min
@@ -46,6 +51,9 @@ struct SlotTotals: BitwiseCopyable {
         invalid.encode(into: &buffer)
         buffer.append(integer: threadsEvicted)
         buffer.append(integer: evictedByWorker)
+        buffer.append(integer: callsNotRepeated)
+        buffer.append(integer: findingsUnrecorded)
+        repetition.encode(into: &buffer)
     }
 
     /// Entries that have given way since other counts were noted are counted as the worker's from here on.
@@ -85,13 +93,16 @@ struct SlotTotals: BitwiseCopyable {
             invalid = try InvalidValues(decoding: &reader)
             threadsEvicted = try reader.integer(UInt64.self)
             evictedByWorker = try reader.integer(UInt64.self)
+            callsNotRepeated = try reader.integer(UInt64.self)
+            findingsUnrecorded = try reader.integer(UInt64.self)
+            repetition = try RepetitionBudget(decoding: &reader)
         }
         isDirty = events > 0
         isFullNeeded = isDirty
     }
 
     /// More series than `collect` adds.
-    static let seriesMax = 56
+    static let seriesMax = 58
 
     /// A group of series.
     func collect(_ series: inout SeriesWriter, of resource: Resource) {
@@ -117,6 +128,8 @@ struct SlotTotals: BitwiseCopyable {
         add(.allocationEvicted, allocationsEvicted, &series)
         add(.connectionEvicted, connectionsEvicted, &series)
         add(.stateOverflow, evictedByWorker, &series)
+        add(.openCallNotRepeated, callsNotRepeated, &series)
+        add(.anomaliesCut, findingsUnrecorded, &series)
     }
 
     private func add(_ loss: LossKind, _ count: UInt64, _ series: inout SeriesWriter) {

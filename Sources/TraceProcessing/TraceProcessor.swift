@@ -13,9 +13,13 @@ package protocol TraceProcessor: AnyObject {
     /// Events processed over the life of the slots this worker owns.
     var totalTraces: UInt64 { get }
 
+    /// Asked while a batch is processed. Without one an error of a write ends the batch.
+    var observer: (any BatchObserver)? { get set }
+
     /// Processes a worker's share of one batch, in this order: statistics of the batch, stable sort by
     /// time, then per event state, rules, JSON and CSV. Returns how many events it processed.
-    /// - Throws: `SystemError` where a full buffer could not be written; the events are processed.
+    /// - Throws: what the observer throws, or `SystemError`, where a full buffer could not be written: the batch is half
+    ///   processed then, and the processor of no further use.
     func processTraces(_ traces: TraceBatchView, isLastBatch: Bool) throws -> Int
 
     /// What is judged by from here on.

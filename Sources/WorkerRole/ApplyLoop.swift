@@ -59,6 +59,8 @@ final class ApplyLoop {
     private var refusedRules = 0
     /// Copies of checkpoints and hand-over files that were damaged.
     private var damagedCopies = 0
+    /// How often it had to wait for a full disk.
+    private var diskWaits = 0
 
     private static let second: Int64 = 1_000_000_000
     #if DEBUG
@@ -95,6 +97,7 @@ final class ApplyLoop {
         _ = poller.add(aggregator)
         signals = try SignalReceiver.descriptor(for: [SIGTERM, SIGINT, SIGHUP])
         signalSource = poller.add(descriptor: signals)
+        processor.observer = self
         try restore()
         reserve.hold()
         _ = takeRules()
@@ -196,8 +199,18 @@ final class ApplyLoop {
 
     // MARK: The loop
 
-    /// Runs until SIGTERM or SIGINT; everything applied is then in a checkpoint.
+    /// Runs until SIGTERM or SIGINT; everything applied is then in a checkpoint, unless it waited for a full disk.
     func run() throws {
+        do {
+            try runUntilStopped()
+        } catch is StoppedWhileWaiting {
+            // The next process repeats what is not in the last checkpoint.
+            logger.warning("Stopped while the disk is full", metadata: ["lsn": "\(checkpointLSN)"])
+            cell?.position = nil
+        }
+    }
+
+    private func runUntilStopped() throws {
         hello()
         while true {
             watchdog.feed()
@@ -323,12 +336,7 @@ final class ApplyLoop {
             lsn: record.lsn,
             semantics: record.semantics
         )
-        do {
-            _ = try processor.processTraces(view, isLastBatch: false)
-        } catch let error as SystemError {
-            // The events are applied; only rows wait to be written.
-            try patiently(after: error) { try processor.files.flush(.full) }
-        }
+        _ = try processor.processTraces(view, isLastBatch: false)
     }
 
     private func host(
@@ -465,27 +473,41 @@ final class ApplyLoop {
 
     /// Runs `body` again and again while the disk is full, at once where `reserve` could be given up for it,
     /// alive all the time; every other error ends the process, and the next one starts from the checkpoint.
+    /// - Throws: `StoppedWhileWaiting` on SIGTERM or SIGINT.
     private func patiently(
         after first: SystemError? = nil,
         using reserve: CheckpointReserve? = nil,
         _ body: () throws -> Void
     ) throws {
         var failure = first
+        var waits = 0
         while true {
             if let failure {
                 guard failure.isOutOfSpace else { throw failure }
             }
             if let failure, reserve?.giveUp() != true {
-                logger.warning("The disk is full; waiting", metadata: ["error": "\(failure)"])
-                progress()
-                watchdog.feed()
-                usleep(200_000)
+                if waits == 0 {
+                    diskWaits += 1
+                    logger.warning("The disk is full; waiting", metadata: ["error": "\(failure)"])
+                }
+                waits += 1
+                try waitForDisk()
             }
             do {
                 return try body()
             } catch let error as SystemError {
                 failure = error
             }
+        }
+    }
+
+    /// A fifth of a second, in which everybody hears that the worker is alive.
+    private func waitForDisk() throws {
+        progress()
+        watchdog.feed()
+        if WallClock.monotonic() - lastStatus >= Self.second { sendStatus() }
+        if SignalReceiver.poll(for: [SIGTERM, SIGINT], milliseconds: 200) != nil {
+            throw StoppedWhileWaiting()
         }
     }
 
@@ -588,6 +610,7 @@ final class ApplyLoop {
     private func ownSamples() -> [MetricSample] {
         let counted: [(LossKind, Int)] = [
             (.configurationRefused, refusedRules), (.checkpointDamaged, damagedCopies),
+            (.diskFull, diskWaits),
         ]
         let checkpointed: [(MetricFamily, Double)] = [
             (.workerCheckpointsTotal, Double(checkpoints.count)),
@@ -632,3 +655,16 @@ final class ApplyLoop {
         }
     }
 }
+
+// MARK: Within a batch
+
+extension ApplyLoop: BatchObserver {
+    func advanced() { watchdog.feed() }
+
+    func writeRows(after error: SystemError) throws {
+        try patiently(after: error) { try processor.files.flush(.full) }
+    }
+}
+
+/// The worker was asked to end while it waited for a full disk, perhaps within a batch.
+private struct StoppedWhileWaiting: Error {}

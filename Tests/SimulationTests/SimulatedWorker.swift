@@ -60,6 +60,7 @@ final class SimulatedWorker {
             files: files,
             zone: TimeZoneRules(name: "UTC")
         )
+        processor.observer = self
         let saved = try WorkerCheckpoint.restore(for: name, into: processor) { damage, write in
             if let damage { damagedCopies.append(damage) }
             try patiently(write)
@@ -188,11 +189,7 @@ final class SimulatedWorker {
             lsn: record.lsn,
             semantics: record.semantics
         )
-        do {
-            _ = try processor.processTraces(view, isLastBatch: false)
-        } catch let error as SystemError {
-            try patiently(after: error) { try processor.files.flush(.full) }
-        }
+        _ = try processor.processTraces(view, isLastBatch: false)
     }
 
     private func applyBarrier(_ record: ShareRecord) throws {
@@ -313,5 +310,13 @@ final class SimulatedWorker {
                 failure = error
             }
         }
+    }
+}
+
+extension SimulatedWorker: BatchObserver {
+    func advanced() {}
+
+    func writeRows(after error: SystemError) throws {
+        try patiently(after: error) { try processor.files.flush(.full) }
     }
 }

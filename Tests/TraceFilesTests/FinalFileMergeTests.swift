@@ -117,6 +117,22 @@ struct FinalFileMergeTests {
         """
     }
 
+    /// An exit whose file does not repeat the call that began at `began`.
+    private static func exitAlone(
+        _ time: Int,
+        _ cookie: Int,
+        name: String = "f",
+        began: Int,
+        tid: Int = 7
+    ) -> String {
+        """
+        {"ts":\(start + time),"pid":7,"tid":\(tid),"ph":"i","cat":"function","name":"\(name)",\
+        "readable_time":"00:00:00.000","args":{"duration":\(Double(time - began) / 1e3),\
+        "cookie":\(cookie),"call_count":1,"avg_duration_us":0,"event_type":1,\
+        "began":\(start + began)}}
+        """
+    }
+
     private static func at(_ time: Int) -> EpochNanoseconds {
         EpochNanoseconds(start + time) * 1_000
     }
@@ -166,6 +182,43 @@ struct FinalFileMergeTests {
         }
         let events = try archive.read(filesMax: 2).filter { !$0.hasPrefix("M") }
         #expect(events == ["B0 1", "E1 5"] + (1...40).map { "E\($0 * 10) 5" })
+    }
+
+    /// Where a window does not repeat a call, its exit is an instant there, and its end in the whole.
+    @Test func anExitWhoseCallIsNotRepeatedEndsIt() throws {
+        let archive = try Archive()
+        // Call 9 is recursive: the inner one ends first.
+        try archive.add(
+            1,
+            [Self.entry(10, 1), Self.entry(11, 9), Self.entry(12, 9), Self.entry(13, 2)]
+        )
+        try archive.add(2, [Self.continued(10, 1), Self.exitAlone(20, 2, began: 13)])
+        try archive.add(
+            3,
+            [
+                Self.exitAlone(30, 9, began: 12), Self.exitAlone(31, 9, began: 11),
+                Self.exitAlone(32, 1, began: 10), Self.exitAlone(33, 5, began: 4),
+            ]
+        )
+        func events(from: Int? = nil, to: Int? = nil) throws -> [String] {
+            try archive.read(from: from.map(Self.at), to: to.map(Self.at))
+                .filter { !$0.hasPrefix("M") }
+        }
+        let ends = ["E20 2", "E30 9", "E31 9", "E32 1"]
+        // What began before the first file ends nothing.
+        #expect(try events() == ["B10 1", "B11 9", "B12 9", "B13 2"] + ends + ["i33 5"])
+        #expect(
+            try events(from: 25) == ["B25 1", "B25 9", "B25 9", "E30 9", "E31 9", "E32 1", "i33 5"]
+        )
+        #expect(
+            try events(from: 25, to: 30) == ["B25 1", "B25 9", "B25 9", "E30 9", "E30 ", "E30 "]
+        )
+        #expect(try events(from: 32, to: 33) == ["B32 1", "E32 1", "i33 5"])
+        try archive.remove(1)
+        #expect(
+            try events() == ["B10 1", "i20 2", "i30 9", "i31 9", "E32 1", "i33 5"],
+            "a window's repetition stands for the beginning that is gone"
+        )
     }
 
     // MARK: Clipping

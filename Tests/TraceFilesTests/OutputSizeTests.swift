@@ -54,9 +54,9 @@ struct OutputSizeTests {
         #expect(manager.mergeBytesMax == 0)
     }
 
-    /// Text of call stacks is escaped when it is merged: each byte may become six, and stand in a folded stack as well.
+    /// Text of call stacks is escaped when it is merged: it may become half as long again, and stands in a folded stack as well.
     @Test func callStacksCountAsWhatTheyMayBecome() {
         #expect(OutputKind.mergeBytesMax(bytes: 100, stackBytes: 0) == 100)
-        #expect(OutputKind.mergeBytesMax(bytes: 100, stackBytes: 40) == 60 + 40 * 8)
+        #expect(OutputKind.mergeBytesMax(bytes: 100, stackBytes: 40) == 60 + 40 * 4)
     }
 }

@@ -44,6 +44,49 @@ struct RowTextTests {
         #expect(!RawBuffer.isPlainText(.empty))
     }
 
+    /// Escapes take half as many bytes as the text has and a few more; the text ends where they would take more.
+    @Test func whatEscapingMakesTooLongIsCut() {
+        func shown(_ text: String, spoiled: Bool = false) -> [UInt8] {
+            Array(text.utf8).map { spoiled && $0 == UInt8(ascii: "~") ? 0xFF : $0 }
+                .withUnsafeBytes { Array(RawBuffer.shown(ByteView($0)).buffer) }
+        }
+        let usual = [
+            "", "a", "operator\"\"_km", #"C:\Program Files\a\b\c\d\e"#, "\u{1}\u{2}\u{3}\u{4}\u{5}",
+            #"{"key":"value","n":[1,2,3],"text":"a \"b\" c"}"#, "größe",
+            String(repeating: "ü", count: 2_000),
+            String(repeating: "\"a", count: 2_000), "a\tb\nc",
+        ]
+        for text in usual { #expect(shown(text) == Array(text.utf8), "\(text)") }
+        for (text, spoiled) in [
+            (String(repeating: "\u{1}", count: 4_000), false),
+            (String(repeating: "\"", count: 4_000), false),
+            (String(repeating: "~", count: 4_000), true),
+            (String(repeating: "abc\u{1}\u{2}", count: 800), false),
+            (String(repeating: "ü\u{1}", count: 800), false),
+        ] {
+            let kept = shown(text, spoiled: spoiled)
+            #expect(kept.count >= 7 && kept.count < text.utf8.count)
+            kept.withUnsafeBytes { bytes in
+                let view = ByteView(bytes)
+                #expect(RawBuffer.shown(view).count == kept.count, "shown once more it is the same")
+                var json = RawBuffer()
+                let replaced = json.appendJSONString(view)
+                #expect(spoiled || replaced == 0, "no scalar is cut")
+                let most = kept.count * 3 / 2 + Limits.escapedSpareBytes + 2
+                #expect(json.count <= most && json.count > most - 8)
+                var csv = RawBuffer()
+                csv.appendCSVField(view, guardsFormulas: true)
+                #expect(csv.count <= most + 1)
+            }
+        }
+        // Frames of a stack share what is spare, and a bar takes six bytes.
+        var spare = Limits.escapedSpareBytes
+        let frames = (0..<20).map { _ in
+            Array("|".utf8).withUnsafeBytes { RawBuffer.shown(frame: ByteView($0), &spare).count }
+        }
+        #expect(frames == Array(repeating: 1, count: 7) + Array(repeating: 0, count: 13))
+    }
+
     @Test func numbersAreReadBack() {
         var random = SeededGenerator(seed: 3)
         for round in 0..<2_000 {

@@ -76,8 +76,8 @@ struct FunctionModelTests {
                     found: found
                 )
                 for (place, name) in names.enumerated() {
-                    let (position, isPlain) = table.position(of: ByteView(name), context)
-                    #expect(position == place && isPlain == (place < 2))
+                    let (position, text) = table.position(of: ByteView(name), context)
+                    #expect(position == place && text.isPlain == (place < 2))
                 }
             }
         }
