@@ -27,7 +27,9 @@ package enum Limits {
     package static let clientIDBytesMax = 255
     /// `Anomaly` messages in one event.
     package static let eventAnomaliesMax = 64
-    /// Text that an event's findings need for each that is recorded as one of ours, but for the first.
+    /// Findings of one event that are recorded as ours whatever their text.
+    package static let eventFindingsMin = 2
+    /// Text that an event's findings need for each further one that is.
     package static let findingTextBytesMin = 32
     /// Frames kept of one call stack.
     @inlinable
@@ -82,12 +84,12 @@ package enum Limits {
         let rest =
             switch resource {
             case .function: repeatedBytesPerEvent
-            case .memory, .network: findingBytes
+            case .memory, .network: eventFindingsMin * findingBytes
             case .cpu, .io, .gpu: 0
             }
         return jsonBytesPerEvent(resource) * 3 / 2 + rest
     }
-    /// What the first finding of an event takes beside its text, in the trace and in both files of anomalies.
+    /// What a finding takes beside its text, in the trace and in both files of anomalies.
     package static let findingBytes = 500
     /// What one window of one resource becomes at most, however bad its events, as its bytes and its estimated JSON end it.
     package static let windowMergeBytesMax =

@@ -116,11 +116,11 @@ extension EventContext {
 
     // MARK: Records
 
-    /// Each of the agent's findings as one of ours. An event's first is always; each further one needs so much text of all
-    /// up to it that what is written keeps to what was sent. Others stand in the event's own row only, and are counted.
+    /// Each of the agent's findings as one of ours. An event's first two are always; each further one needs so much text of
+    /// all up to it that what is written keeps to what was sent. Others stand in the event's own row only, and are counted.
     func recordFindings(_ anomalies: AgentAnomalies, process name: ByteView) {
         withName(name) { name in
-            var textBytes = Limits.findingTextBytesMin
+            var textBytes = Limits.eventFindingsMin * Limits.findingTextBytesMin
             for anomaly in anomalies {
                 textBytes += anomaly.description.count
                 guard textBytes >= Limits.findingTextBytesMin else {

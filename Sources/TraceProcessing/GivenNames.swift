@@ -21,9 +21,10 @@ struct GivenNames: ~Copyable {
         RawBuffer.shown(name, bytesMax: Limits.shownNameBytesMax)
     }
 
-    /// Whether the name, of which all is kept, is another one than before.
+    /// Whether the name is another one than before.
     mutating func name(process name: ByteView, sortIndex: Int32) -> Bool {
         if sortIndex != 0 { self.sortIndex = sortIndex }
+        let name = Self.kept(name)
         guard !name.isEmpty, !process.equals(name) else { return false }
         process = OwnedName(name)
         return true
@@ -31,6 +32,7 @@ struct GivenNames: ~Copyable {
 
     mutating func name(thread tid: UInt32, _ name: ByteView) {
         if name.isEmpty { return }
+        let name = Self.kept(name)
         let bytes =
             threadBytes + Self.bytes(of: name.count)
             - (threads[tid].map { Self.bytes(of: $0.count) } ?? 0)

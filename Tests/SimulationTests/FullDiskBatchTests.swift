@@ -4,8 +4,9 @@ import Testing
 import TraceFiles
 import TraceModel
 import TraceProcessing
-import TraceTime
 import TraceWire
+
+@testable import TraceTime
 
 /// A processor in the middle of a batch whose rows cannot be written.
 @Suite struct FullDiskBatchTests {
@@ -45,7 +46,7 @@ import TraceWire
         return ProcessorRegistry.makeProcessor(
             of: .io,
             files: files,
-            zone: try TimeZoneRules(name: "UTC")
+            zone: TimeZoneRules(name: "UTC")
         )
     }
 
@@ -55,7 +56,6 @@ import TraceWire
             var event = BatchEncoder.IO()
             event.timestamp = "1760000\(100 + index / 100).\(100 + index % 100)"
             event.pid = 7
-            event.tid = 7
             event.comm = "writer"
             batch.append(event)
         }

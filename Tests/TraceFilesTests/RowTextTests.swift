@@ -84,7 +84,7 @@ struct RowTextTests {
         let frames = (0..<20).map { _ in
             Array("|".utf8).withUnsafeBytes { RawBuffer.shown(frame: ByteView($0), &spare).count }
         }
-        #expect(frames == Array(repeating: 1, count: 7) + Array(repeating: 0, count: 13))
+        #expect(frames == Array(repeating: 1, count: 6) + Array(repeating: 0, count: 14))
     }
 
     @Test func numbersAreReadBack() {

@@ -177,14 +177,14 @@ struct GivenNamesTests {
             #expect(isNew && !isNewAgain)
             names.name(thread: 1, view)
         }
-        #expect(names.processText.view.count == Limits.nameBytesMax && names.sortIndex == 1)
-        names.withName(ofThread: 1) { #expect($0.count == Limits.nameBytesMax) }
+        #expect(names.processText.view.count == Limits.shownNameBytesMax && names.sortIndex == 1)
+        names.withName(ofThread: 1) { #expect($0.count == Limits.shownNameBytesMax) }
         let isNone = !names.name(process: .empty, sortIndex: 0)
         #expect(isNone)
         for tid in 2...UInt32(40_000) { names.name(thread: tid, ByteView("t")) }
         names.withName(ofThread: 2) { #expect($0.count == 1) }
         names.withName(ofThread: 40_000) { #expect($0.isEmpty) }
-        #expect(names.stateBytes <= Limits.threadNamesBytesPerProcessMax + Limits.nameBytesMax)
+        #expect(names.stateBytes <= Limits.threadNamesBytesPerProcessMax + Limits.shownNameBytesMax)
         // Whoever has a name can get another one of its length.
         names.name(thread: 2, ByteView("u"))
         names.withName(ofThread: 2) { #expect($0.equals("u")) }

@@ -89,7 +89,7 @@ struct RepeatedCallsTests {
     @Test func eventsEarnWhatIsRepeated() throws {
         let bench = try ProcessorBench(.function)
         let entries = (0..<Self.threads).map { Self.event(0, tid: 10 + $0, at: $0) }
-        let pairs = (0..<3_000).flatMap {
+        let pairs = (0..<4_000).flatMap {
             [
                 Self.event(0, tid: 7, cookie: 9, at: 5_000 + 2 * $0),
                 Self.event(1, tid: 7, cookie: 9, at: 5_001 + 2 * $0),
@@ -97,7 +97,7 @@ struct RepeatedCallsTests {
         }
         try Self.send(bench, entries + pairs)
         _ = try bench.output()
-        // Of 8,000 events.
+        // Of 10,000 events.
         try Self.send(bench, [Self.event(0, tid: 7, at: 20_000)])
         let second = try bench.output()
         #expect(Self.omitted(bench) == 0)
