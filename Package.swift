@@ -56,6 +56,7 @@ let package = Package(
         .target(name: "CChecksum", cSettings: [.unsafeFlags(["-msse4.2"])]),
         .target(name: "CCrashCell"),
         .target(name: "CLinux"),
+        .target(name: "CSocketMeter"),
 
         // MARK: Vocabulary and the operating system
         .target(name: "TraceModel", swiftSettings: strict),
@@ -68,7 +69,7 @@ let package = Package(
         // MARK: Thin wrappers: no C type leaves them
         .target(
             name: "GRPCTransport",
-            dependencies: ["CGRPC", "SystemIO", "TraceModel"],
+            dependencies: ["CGRPC", "CSocketMeter", "SystemIO", "TraceModel"],
             swiftSettings: memoryStrict
         ),
         .target(

@@ -57,4 +57,12 @@ package final class HandlerGroup: GRPCServerHandler {
         let entry = entries[method]
         entry.handler.refused(method: entry.method, reason: reason)
     }
+
+    package func closed(_ reason: GRPCClosing) {
+        var told: [any GRPCServerHandler] = []
+        for entry in entries where !told.contains(where: { $0 === entry.handler }) {
+            told.append(entry.handler)
+            entry.handler.closed(reason)
+        }
+    }
 }

@@ -11,12 +11,18 @@ struct CallHandle: ~Copyable, @unchecked Sendable {
 
     deinit { unsafe grpc_call_unref(pointer) }
 
-    /// The other side: `ipv4:127.0.0.1:51234`, `ipv6:[::1]:51234`, `unix:`.
-    func peer(_ peers: PeerTable) -> String {
+    /// The descriptor of its connection, where the server was handed that; else -1.
+    var descriptor: Int32 {
+        guard let text = unsafe grpc_call_get_peer(pointer) else { return -1 }
+        defer { unsafe gpr_free(text) }
+        return unsafe trace_grpc_peer_descriptor(text)
+    }
+
+    /// The other side: `ipv4:127.0.0.1:51234`, `ipv6:[::1]:51234`, `unix:`. `descriptor`: its own.
+    func peer(_ descriptor: Int32, _ peers: PeerTable) -> String {
+        if descriptor >= 0 { return peers.peer(of: descriptor) ?? "" }
         guard let text = unsafe grpc_call_get_peer(pointer) else { return "" }
         defer { unsafe gpr_free(text) }
-        let descriptor = unsafe trace_grpc_peer_descriptor(text)
-        if descriptor >= 0 { return peers.peer(of: descriptor) ?? "" }
         // The core writes addresses as URIs: the brackets of IPv6 come percent-encoded.
         return unsafe PeerAddress.decoded(String(cString: text))
     }

@@ -7,7 +7,7 @@ internal import SystemIO
 /// handed; and only such a one outlives this process, so that clients that come meanwhile wait in it.
 ///
 /// Bounded: at most `connectionsMax` connections are open; more wait unaccepted. One whose client says
-/// nothing for `handshakeSeconds` is closed.
+/// nothing for `handshakeSeconds` is closed; where all places are taken, for a second.
 final class ConnectionAcceptor: Sendable {
     private struct Pending {
         let connection: ListeningSocket.Connection
@@ -21,6 +21,8 @@ final class ConnectionAcceptor: Sendable {
     private static let lastGreetingNanoseconds: Int64 = 1_000_000_000
     /// `POLLRDHUP` of poll(2), which Swift's Glibc leaves out.
     private static let hangUp: Int16 = 0x2000
+    /// How long a client that says nothing keeps its place where there is none left.
+    private static let silentNanoseconds: Int64 = 1_000_000_000
     /// How long a thread that can accept nothing waits before it looks again.
     private static let fullMilliseconds: Int32 = 100
 
@@ -28,21 +30,25 @@ final class ConnectionAcceptor: Sendable {
     private let peers: PeerTable
     private let configuration: GRPCServerConfiguration
     private let adopt: @Sendable (Int32) -> Void
+    private let endedSilent: @Sendable () -> Void
     private let wakeup: Wakeup
     private let isStopping = Atomic<Bool>(false)
     private let thread = Mutex<DedicatedThread?>(nil)
 
-    /// `adopt` takes over a connection's descriptor; called on the acceptor's thread.
+    /// `adopt` takes over a connection's descriptor; `endedSilent` is told that one whose client said
+    /// nothing made room for others. Both called on the acceptor's thread.
     init(
         sockets: [ListeningSocket],
         peers: PeerTable,
         configuration: GRPCServerConfiguration,
-        adopt: @escaping @Sendable (Int32) -> Void
+        adopt: @escaping @Sendable (Int32) -> Void,
+        endedSilent: @escaping @Sendable () -> Void
     ) throws(SystemError) {
         self.sockets = sockets
         self.peers = peers
         self.configuration = configuration
         self.adopt = adopt
+        self.endedSilent = endedSilent
         wakeup = try Wakeup()
     }
 
@@ -89,7 +95,10 @@ final class ConnectionAcceptor: Sendable {
             if lastDeadline == nil, isStopping.load(ordering: .acquiring) {
                 lastDeadline = now + Self.lastGreetingNanoseconds
             }
-            if lastDeadline == nil { isFull = !acceptWaiting(into: &pending, now: now) }
+            if lastDeadline == nil {
+                isFull = !acceptWaiting(into: &pending, now: now)
+                if isFull { endSilent(&pending, now: now) }
+            }
             pending.removeAll { settle($0, now: now, before: lastDeadline) }
             if let lastDeadline, pending.isEmpty || now >= lastDeadline { return }
         }
@@ -111,6 +120,17 @@ final class ConnectionAcceptor: Sendable {
             }
         }
         return true
+    }
+
+    /// Where there is no room, closes those whose clients have been silent for longest.
+    private func endSilent(_ pending: inout [Pending], now: Int64) {
+        let accepted = now + Int64(configuration.handshakeSeconds * 1e9) - Self.silentNanoseconds
+        let silent = pending.prefix { $0.deadline <= accepted }
+        for entry in silent {
+            close(entry.connection.descriptor)
+            endedSilent()
+        }
+        pending.removeFirst(silent.count)
     }
 
     /// What the core sets on the connections it accepts by itself.

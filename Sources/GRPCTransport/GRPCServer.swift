@@ -26,15 +26,16 @@ package final class GRPCServer: @unchecked Sendable {
     let handler: any GRPCServerHandler
     let pointer: OpaquePointer
     let queue: CompletionQueue
-    let held: HeldBytes
-    let streamGate: ReceiveGate
-    private let ingestGate: ReceiveGate
-    private let controlGate: ReceiveGate
-    let peers = PeerTable()
+    let meters: SocketMeters
+    let peers: PeerTable
+    let receiving = ReceivingCalls()
+    let upkeep: Mutex<Upkeep>
     let withheld = WithheldAnswers()
     private let streams = Mutex(OpenStreams())
     private let acceptor = Mutex<ConnectionAcceptor?>(nil)
     private let phase = Mutex(Phase.configuring)
+    /// What the pollers know this server by, from its start to its end.
+    private let server: ServerReference
 
     /// Keeps the handler until it goes itself. `methods` should begin with the one called most.
     package init(
@@ -46,44 +47,19 @@ package final class GRPCServer: @unchecked Sendable {
         self.configuration = configuration
         self.methods = MethodTable(methods)
         self.handler = handler
-        let held = HeldBytes(limit: configuration.heldBytesMax)
-        self.held = held
-        let ingest = ReceiveGate(
-            armedMax: configuration.concurrentReceivesMax,
-            waitingMax: configuration.queuedCallsMax,
-            armedSeconds: configuration.receiveSeconds,
-            waitingSeconds: configuration.queueSeconds,
-            held: held
-        )
-        let control = ReceiveGate(
-            armedMax: configuration.controlReceivesMax,
-            waitingMax: configuration.queuedCallsMax,
-            armedSeconds: configuration.controlReceiveSeconds,
-            waitingSeconds: configuration.queueSeconds,
-            held: nil
-        )
-        // A stream may be silent for long; a client that is gone shows by its missing keepalive.
-        let stream = ReceiveGate(
-            armedMax: configuration.streamReceivesMax,
-            waitingMax: configuration.queuedCallsMax,
-            armedSeconds: configuration.idleStreamSeconds,
-            waitingSeconds: configuration.queueSeconds,
-            yieldsOnlyToOthers: true,
-            held: held
-        )
-        ingestGate = ingest
-        controlGate = control
-        streamGate = stream
+        meters = SocketMeters(configuration)
+        peers = PeerTable(meters)
+        upkeep = Mutex(Upkeep(budget: ReceiveBudget(configuration)))
         let created = unsafe Self.arguments(configuration).withC {
             unsafe grpc_server_create($0, nil)
         }
         guard let created = unsafe created else { preconditionFailure("grpc_server_create") }
         unsafe pointer = created
+        let server = ServerReference()
         queue = CompletionQueue(name: "grpc", pollers: configuration.pollers) { now in
-            ingest.sweep(now: now)
-            control.sweep(now: now)
-            stream.sweep(now: now)
+            server.value.withLock { $0 }?.keepBounds(now: now)
         }
+        self.server = server
         unsafe grpc_server_register_completion_queue(pointer, queue.pointer, nil)
     }
 
@@ -120,12 +96,14 @@ package final class GRPCServer: @unchecked Sendable {
         let created = try ConnectionAcceptor(
             sockets: sockets,
             peers: peers,
-            configuration: configuration
-        ) { [unowned self] descriptor in
-            let credentials = unsafe grpc_insecure_server_credentials_create()
-            unsafe grpc_server_add_channel_from_fd(pointer, descriptor, credentials)
-            unsafe grpc_server_credentials_release(credentials)
-        }
+            configuration: configuration,
+            adopt: { [unowned self] descriptor in
+                let credentials = unsafe grpc_insecure_server_credentials_create()
+                unsafe grpc_server_add_channel_from_fd(pointer, descriptor, credentials)
+                unsafe grpc_server_credentials_release(credentials)
+            },
+            endedSilent: { [unowned self] in handler.closed(.silent) }
+        )
         acceptor.withLock { acceptor in
             precondition(acceptor == nil, "listens already")
             acceptor = created
@@ -162,6 +140,7 @@ package final class GRPCServer: @unchecked Sendable {
             precondition(phase == .configuring, "started twice")
             phase = .serving
         }
+        server.value.withLock { $0 = self }
         unsafe grpc_server_start(pointer)
         for _ in 0..<Self.slotCount { _ = RequestSlot(server: self).arm() }
         acceptor.withLock { $0?.start() }
@@ -201,8 +180,10 @@ package final class GRPCServer: @unchecked Sendable {
             quiet.isGiven.wait(until: { $0 }, then: { _ in })
         }
         queue.close()
-        // What waits there holds this server.
-        for gate in [ingestGate, controlGate, streamGate] { gate.removeAll() }
+        peers.endMetering()
+        // What is left there holds this server.
+        receiving.removeAll()
+        server.value.withLock { $0 = nil }
         phase.withLock { $0 = .stopped }
     }
 
@@ -233,7 +214,7 @@ package final class GRPCServer: @unchecked Sendable {
     }
 
     /// Bytes of messages the handler has and has not yet answered.
-    package var heldBytes: Int { held.current }
+    package var heldBytes: Int { meters.heldBytes }
 
     /// Operations of the core not yet complete; for tests and metrics.
     package var outstandingTags: Int { queue.outstandingTags }
@@ -244,33 +225,59 @@ package final class GRPCServer: @unchecked Sendable {
     func accept(_ call: consuming CallHandle, method: Int?) {
         guard let method else {
             let answer = Answer(status: .unimplemented, message: "unknown method", trailers: [])
-            GRPCUnaryCall(server: self, gate: controlGate, method: -1, call: call).refuse(
-                answer,
-                nil
-            )
+            GRPCUnaryCall(server: self, method: -1, call: call, descriptor: -1).refuse(answer, nil)
             return
         }
+        let descriptor = call.descriptor
+        let isIngest = methods.methods[method].lane == .ingest
+        if isIngest { meters.markIngest(descriptor) }
         switch methods.methods[method].kind {
         case .unary:
-            let gate = methods.methods[method].lane == .ingest ? ingestGate : controlGate
-            let call = GRPCUnaryCall(server: self, gate: gate, method: method, call: call)
-            if gate.enter(call) { return }
-            call.refuse(exhausted("too many calls at once"), .queueFull)
+            let seconds =
+                isIngest ? configuration.receiveSeconds : configuration.controlReceiveSeconds
+            GRPCUnaryCall(server: self, method: method, call: call, descriptor: descriptor)
+                .receive(seconds: seconds, isExtended: isIngest)
         case .stream:
-            accept(stream: call, method: method)
+            accept(stream: call, method: method, descriptor: descriptor)
         }
     }
 
-    private func accept(stream call: consuming CallHandle, method: Int) {
-        guard streams.withLock({ $0.open.count < configuration.openStreamsMax }) else {
-            GRPCUnaryCall(server: self, gate: controlGate, method: method, call: call)
+    private func accept(stream call: consuming CallHandle, method: Int, descriptor: Int32) {
+        guard hasRoomForStream(of: descriptor) else {
+            GRPCUnaryCall(server: self, method: method, call: call, descriptor: descriptor)
                 .refuse(exhausted("too many streams"), .queueFull)
             return
         }
-        let stream = GRPCStream(server: self, method: method, call: call)
+        let stream = GRPCStream(server: self, method: method, call: call, descriptor: descriptor)
         streams.withLock { $0.open[ObjectIdentifier(stream)] = (stream, method) }
         guard stream.open() else { return streamClosed(stream) }
         if streams.withLock({ $0.isEnding }) { handler.streamEnding(stream, method: method) }
+    }
+
+    /// Ends another stream for it, where that has to be.
+    private func hasRoomForStream(of descriptor: Int32) -> Bool {
+        let (count, open) = streams.withLock { streams in
+            let count = streams.open.count
+            return (count, count < configuration.openStreamsMax ? [] : Array(streams.open.values))
+        }
+        if count < configuration.openStreamsMax { return true }
+        // Those that end stay open until their clients have heard of it.
+        guard count < 2 * configuration.openStreamsMax,
+            let victim = streamToEnd(
+                for: descriptor,
+                among: open.map(\.stream),
+                now: WallClock.monotonic()
+            )
+        else { return false }
+        victim.giveWay(exhausted("too many streams, and this one idle for longest"), .idleStream)
+        return true
+    }
+
+    /// The open streams of one connection.
+    func streams(of descriptor: Int32) -> [GRPCStream] {
+        streams.withLock { streams in
+            streams.open.values.filter { $0.stream.descriptor == descriptor }.map(\.stream)
+        }
     }
 
     func streamClosed(_ stream: GRPCStream) {
@@ -285,11 +292,11 @@ package final class GRPCServer: @unchecked Sendable {
         )
     }
 
-    func giveBack(_ bytes: Int) {
-        guard held.giveBack(bytes) else { return }
-        ingestGate.pump()
-        streamGate.pump()
-    }
+    /// The handler gets a message of so many bytes.
+    func take(_ bytes: Int) { meters.take(bytes) }
+
+    /// It has answered one.
+    func giveBack(_ bytes: Int) { if meters.giveBack(bytes) { madeRoom() } }
 
     private static func arguments(_ configuration: GRPCServerConfiguration) -> ChannelArguments {
         var arguments = ChannelArguments()
@@ -319,6 +326,11 @@ package final class GRPCServer: @unchecked Sendable {
         arguments.set(GRPC_ARG_ENABLE_CHANNELZ, 0)
         return arguments
     }
+}
+
+/// Lets go of the server when that ends, which the pollers' closures could not.
+private final class ServerReference: Sendable {
+    let value = Mutex<GRPCServer?>(nil)
 }
 
 private struct OpenStreams {

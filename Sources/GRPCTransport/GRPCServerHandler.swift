@@ -18,12 +18,16 @@ package protocol GRPCServerHandler: AnyObject, Sendable {
 
     /// The server has refused or lost a call before its message came.
     func refused(method: Int, reason: GRPCRefusal)
+    /// The server has closed a connection.
+    func closed(_ reason: GRPCClosing)
 }
 
 extension GRPCServerHandler {
     package func streamEnding(_ stream: GRPCStream, method: Int) {
         stream.finish(.aborted, "the server ends; call again")
     }
+
+    package func closed(_ reason: GRPCClosing) {}
 }
 
 /// Why a call ended before its message reached the handler.
@@ -32,12 +36,30 @@ package enum GRPCRefusal: String, Sendable, CaseIterable {
     case notReceived = "not_received"
     /// The client closed without a message.
     case noMessage = "no_message"
-    /// The message didn't arrive in `receiveSeconds`.
+    /// Nothing of the message arrived for `receiveSeconds`.
     case receiveTimeout = "receive_timeout"
-    /// No turn to receive within `queueSeconds`.
-    case queueTimeout = "queue_timeout"
-    /// A stream without a message for `idleStreamSeconds` made room for others that waited.
+    /// It announced more than `announcedBytesMax`.
+    case tooLarge = "too_large"
+    /// It came too slowly while others waited for room.
+    case slowUpload = "slow_upload"
+    /// Open calls took too much memory, and its connection had the most and oldest.
+    case idleCall = "idle_call"
+    /// A stream that listened in vain made room for another one.
     case idleStream = "idle_stream"
-    /// More than `queuedCallsMax` waited already, or `openStreamsMax` were open.
+    /// `openStreamsMax` were open, and none of them idle.
     case queueFull = "queue_full"
+}
+
+/// Why the server closed a connection.
+package enum GRPCClosing: String, Sendable, CaseIterable {
+    /// Too many frames that carry nothing, too large a header block, or too many calls.
+    case flood
+    /// Nearly `connectionsMax` were open, and it was idle for longest.
+    case idle
+    /// Its client did not begin to speak HTTP/2, and others came.
+    case silent
+    /// Its calls were refused as `slowUpload` or `tooLarge`, and their memory was not freed.
+    case slowUpload = "slow_upload"
+    /// The same as `idleCall`: its client doesn't read.
+    case unreadAnswers = "unread_answers"
 }

@@ -1,12 +1,12 @@
 internal import CGRPC
 internal import Synchronization
+internal import SystemIO
 
 /// A stream on the server. All functions may be called from any thread.
 @safe
-package final class GRPCStream: CompletionOwner, GateEntrant, @unchecked Sendable {
+package final class GRPCStream: CompletionOwner, @unchecked Sendable {
     private enum Receive {
         case idle
-        case waiting
         case armed
         /// The client has half-closed.
         case over
@@ -24,24 +24,29 @@ package final class GRPCStream: CompletionOwner, GateEntrant, @unchecked Sendabl
         /// The call is over: nothing more goes out or comes in.
         var isEnded = false
         var heldBytes = 0
+        /// When it began to listen for the next message, monotonic ns.
+        var listening: Int64 = 0
         var attachment: (any AnyObject & Sendable)?
     }
 
     private let server: GRPCServer
     private let method: Int
     private let call: CallHandle
+    /// Of its connection, where that is metered; else -1.
+    let descriptor: Int32
     private let cells: UnsafeMutablePointer<trace_grpc_cells>
     private let state = Mutex(State())
 
-    init(server: GRPCServer, method: Int, call: consuming CallHandle) {
+    init(server: GRPCServer, method: Int, call: consuming CallHandle, descriptor: Int32) {
         self.server = server
         self.method = method
+        self.descriptor = descriptor
         unsafe cells = trace_grpc_cells_create(call.pointer)
         self.call = call
     }
 
     /// The other side: `ipv4:127.0.0.1:51234`, `ipv6:[::1]:51234`, `unix:`. Allocates.
-    package var peer: String { call.peer(server.peers) }
+    package var peer: String { call.peer(descriptor, server.peers) }
 
     /// True where the client came over a Unix socket, which only this machine's users can.
     package var isLocalSocket: Bool { PeerAddress.isLocalSocket(peer) }
@@ -72,13 +77,22 @@ package final class GRPCStream: CompletionOwner, GateEntrant, @unchecked Sendabl
     /// Asks for the client's next message: one `streamMessage` or `streamHalfClosed` follows, or the
     /// end of the stream. Asking again before that changes nothing.
     package func receiveNext() {
-        let asks = state.withLock { state in
-            guard state.receive == .idle, !state.isEnded, state.finish == nil else { return false }
-            state.receive = .waiting
-            return true
+        state.withLock { state in
+            guard state.receive == .idle, !state.isEnded, state.finish == nil else { return }
+            let starts = unsafe server.queue.start(self, .receive) { tag in
+                unsafe trace_grpc_receive_message(call.pointer, &cells.pointee.message, tag)
+            }
+            state.receive = starts ? .armed : .over
+            state.listening = WallClock.monotonic()
         }
-        guard asks, !server.streamGate.enter(self) else { return }
-        turnedAway(.queueFull)
+    }
+
+    /// Since when it listens for a message that has not come, monotonic ns; nil where it doesn't.
+    var listeningSince: Int64? {
+        state.withLock { state in
+            guard state.receive == .armed, !state.isEnded, state.finish == nil else { return nil }
+            return state.listening
+        }
     }
 
     /// Gives back the budget of a message: its bytes are no longer in memory on the stream's behalf.
@@ -123,22 +137,11 @@ package final class GRPCStream: CompletionOwner, GateEntrant, @unchecked Sendabl
         return true
     }
 
-    func arm() -> Bool {
-        state.withLock { state in
-            guard state.receive == .waiting, !state.isEnded, state.finish == nil else {
-                return false
-            }
-            let starts = unsafe server.queue.start(self, .receive) { tag in
-                unsafe trace_grpc_receive_message(call.pointer, &cells.pointee.message, tag)
-            }
-            state.receive = starts ? .armed : .over
-            return starts
-        }
-    }
-
-    func expire(armed: Bool) {
-        guard !state.withLock({ $0.isEnded || $0.finish != nil }) else { return }
-        turnedAway(armed ? .idleStream : .queueTimeout)
+    /// Ends the stream if it listens: it makes room for others.
+    func giveWay(_ answer: Answer, _ reason: GRPCRefusal) {
+        guard listeningSince != nil else { return }
+        server.handler.refused(method: method, reason: reason)
+        finish(answer.status, answer.message, trailers: answer.trailers)
     }
 
     func completed(_ operation: CompletionTag.Operation, success: Bool) {
@@ -148,12 +151,6 @@ package final class GRPCStream: CompletionOwner, GateEntrant, @unchecked Sendabl
         case .close: closed()
         case .request, .answer, .metadata, .status, .halfClose, .shutdown: break
         }
-    }
-
-    private func turnedAway(_ reason: GRPCRefusal) {
-        let answer = server.exhausted("too many streams listen at once")
-        server.handler.refused(method: method, reason: reason)
-        finish(answer.status, answer.message, trailers: answer.trailers)
     }
 
     private func received(success: Bool) {
@@ -166,12 +163,12 @@ package final class GRPCStream: CompletionOwner, GateEntrant, @unchecked Sendabl
             if isLive { state.heldBytes += count }
             return isLive
         }
-        if isLive { server.held.take(count) }
-        server.streamGate.leave(self)
+        if isLive { server.take(count) }
         if let buffer = unsafe buffer {
             let message = unsafe ReceivedMessage(takingOwnership: buffer)
             guard isLive else { return }
             server.handler.streamMessage(self, method: method, message: message)
+            if count > server.configuration.smallMessageBytesMax { server.madeRoom() }
         } else if isLive, success, !call.failedBeforeMessage {
             server.handler.streamHalfClosed(self, method: method)
         }

@@ -5,7 +5,7 @@ internal import SystemIO
 /// A unary call on the server, to be answered exactly once, from any thread. One let go without an
 /// answer is cancelled.
 @safe
-package final class GRPCUnaryCall: CompletionOwner, GateEntrant, @unchecked Sendable {
+package final class GRPCUnaryCall: CompletionOwner, @unchecked Sendable {
     private enum Phase: UInt8 {
         case waiting
         case receiving
@@ -15,22 +15,21 @@ package final class GRPCUnaryCall: CompletionOwner, GateEntrant, @unchecked Send
     }
 
     private let server: GRPCServer
-    private let gate: ReceiveGate
     private let method: Int
     private let call: CallHandle
+    /// Of its connection, where that is metered; else -1.
+    let descriptor: Int32
     private let cells: UnsafeMutablePointer<trace_grpc_cells>
     private let phase: Atomic<UInt8>
     /// Set before the hand-over, read by the answer.
     private var heldBytes = 0
-    /// When the call came, monotonic ns.
-    private let opened = WallClock.monotonic()
-    /// How long (ns) it waited for its turn to be received. Set before the receive starts.
-    package private(set) var waitedNanoseconds: Int64 = 0
+    /// Among the server's receiving calls. Set before the receive starts, read by its end.
+    private var place = 0
 
-    init(server: GRPCServer, gate: ReceiveGate, method: Int, call: consuming CallHandle) {
+    init(server: GRPCServer, method: Int, call: consuming CallHandle, descriptor: Int32) {
         self.server = server
-        self.gate = gate
         self.method = method
+        self.descriptor = descriptor
         unsafe cells = trace_grpc_cells_create(call.pointer)
         self.call = call
         phase = Atomic(Phase.waiting.rawValue)
@@ -41,7 +40,7 @@ package final class GRPCUnaryCall: CompletionOwner, GateEntrant, @unchecked Send
     }
 
     /// The other side: `ipv4:127.0.0.1:51234`, `ipv6:[::1]:51234`, `unix:`. Allocates.
-    package var peer: String { call.peer(server.peers) }
+    package var peer: String { call.peer(descriptor, server.peers) }
 
     /// True where the client came over a Unix socket, which only this machine's users can.
     package var isLocalSocket: Bool { PeerAddress.isLocalSocket(peer) }
@@ -119,43 +118,53 @@ package final class GRPCUnaryCall: CompletionOwner, GateEntrant, @unchecked Send
         fail(from: .waiting, answer, refusal: reason)
     }
 
-    func arm() -> Bool {
-        guard move(from: .waiting, to: .receiving) else { return false }
-        waitedNanoseconds = WallClock.monotonic() - opened
-        return unsafe server.queue.start(self, .receive) { tag in
+    /// Begins to receive the message, which has `seconds` to arrive; `isExtended`: since its connection last
+    /// brought something. Where the call is over already, nothing more happens.
+    func receive(seconds: Double, isExtended: Bool) {
+        guard move(from: .waiting, to: .receiving) else { return }
+        place = server.receiving.enter(
+            self,
+            now: WallClock.monotonic(),
+            nanoseconds: Int64(seconds * 1e9),
+            isExtended: isExtended
+        )
+        let starts = unsafe server.queue.start(self, .receive) { tag in
             unsafe trace_grpc_receive_message(call.pointer, &cells.pointee.message, tag)
         }
+        if !starts { server.receiving.leave(place) }
     }
 
-    func expire(armed: Bool) {
-        if armed {
-            let answer = Answer(
-                status: .deadlineExceeded,
-                message: "the message did not arrive in time",
-                trailers: []
-            )
-            fail(from: .receiving, answer, refusal: .receiveTimeout)
-        } else {
-            refuse(server.exhausted("too many calls at once"), .queueTimeout)
-        }
+    /// Its message did not arrive in time.
+    func expire() {
+        let answer = Answer(
+            status: .deadlineExceeded,
+            message: "the message did not arrive in time",
+            trailers: []
+        )
+        fail(from: .receiving, answer, refusal: .receiveTimeout)
+    }
+
+    /// Ends the call if its message has not come yet.
+    func giveWay(_ answer: Answer, _ reason: GRPCRefusal) {
+        fail(from: .receiving, answer, refusal: reason)
     }
 
     func completed(_ operation: CompletionTag.Operation, success: Bool) {
         guard operation == .receive else { return }
         let buffer = unsafe cells.pointee.message
         unsafe cells.pointee.message = nil
-        let count = unsafe buffer.map { unsafe grpc_byte_buffer_length($0) } ?? 0
-        // Counted before the turn goes on, so that both bounds hold at any moment.
-        heldBytes = count
-        server.held.take(count)
-        gate.leave(self)
+        server.receiving.leave(place)
         guard let buffer = unsafe buffer else { return receivedNothing(success: success) }
         let message = unsafe ReceivedMessage(takingOwnership: buffer)
+        heldBytes = message.count + server.configuration.callBytes
+        server.take(heldBytes)
         guard success, move(from: .receiving, to: .handed) else {
-            server.giveBack(count)
+            server.giveBack(heldBytes)
             return
         }
+        let isLarge = message.count > server.configuration.smallMessageBytesMax
         server.handler.unary(self, method: method, message: message)
+        if isLarge { server.madeRoom() }
     }
 
     private func receivedNothing(success: Bool) {

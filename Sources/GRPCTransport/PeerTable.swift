@@ -29,18 +29,26 @@ final class PeerTable: Sendable {
 
     /// The end of the numbers in use.
     private let end: Int32
+    private let meters: SocketMeters
     private let state = Mutex(State())
 
     /// Raises this process's limit of descriptors as far as it may and as is of use.
-    init() { end = Int32(clamping: DescriptorLimit.raise(to: 65_536)) }
+    init(_ meters: SocketMeters) {
+        end = Int32(clamping: DescriptorLimit.raise(to: 65_536))
+        self.meters = meters
+    }
 
-    /// Gives the connection a number of its own, which replaces its old one, and notes its address.
-    /// Nil, and the connection is closed: there is no number left.
+    /// Gives the connection a number of its own, which replaces its old one, notes its address, and has
+    /// it metered. Nil, and the connection is closed: there is no number left.
     func adopt(_ connection: ListeningSocket.Connection) -> Int32? {
         defer { close(connection.descriptor) }
         return state.withLock { state in
             let number = renumber(connection.descriptor, &state)
-            guard let number, let inode = Self.inode(of: number) else { return nil }
+            guard let number else { return nil }
+            guard let inode = Self.inode(of: number), meters.begin(number) else {
+                close(number)
+                return nil
+            }
             if let old = state.entries[number], old.closed == nil { state.open -= 1 }
             state.entries[number] = Entry(peer: connection.peer, inode: inode)
             state.open += 1
@@ -72,9 +80,57 @@ final class PeerTable: Sendable {
                 } else if Self.inode(of: number) != entry.inode {
                     state.entries[number]?.closed = now
                     state.open -= 1
+                    meters.end(number)
                 }
             }
             return state.open
+        }
+    }
+
+    /// Open connections, as of the last look at them.
+    var knownCount: Int { state.withLock { $0.open } }
+
+    /// The open connections as they could give way. O(connections).
+    func candidates(now: Int64) -> [IdleConnections.Candidate] {
+        state.withLock { state in
+            state.entries.compactMap { number, entry in
+                guard entry.closed == nil, let seen = meters.look(at: number, now: now) else {
+                    return nil
+                }
+                return IdleConnections.Candidate(
+                    descriptor: number,
+                    host: PeerAddress.host(of: entry.peer),
+                    lastActive: seen.lastActive,
+                    hasCalls: seen.openCalls > 0
+                )
+            }
+        }
+    }
+
+    /// What is known of all open connections. O(connections).
+    func look(now: Int64) -> [MeteredConnection] {
+        state.withLock { state in
+            state.entries.compactMap { number, entry in
+                entry.closed == nil ? meters.look(at: number, now: now) : nil
+            }
+        }
+    }
+
+    /// Ends the connection, unless the core has closed it: to the core it looks as if its client had.
+    /// False where it has.
+    func end(_ descriptor: Int32) -> Bool {
+        state.withLock { state in
+            // Under the lock nobody gets that number meanwhile.
+            guard let entry = state.entries[descriptor], Self.inode(of: descriptor) == entry.inode
+            else { return false }
+            return shutdown(descriptor, Int32(SHUT_RDWR)) == 0
+        }
+    }
+
+    /// Nothing of the connections is metered any more.
+    func endMetering() {
+        state.withLock { state in
+            for number in state.entries.keys { meters.end(number) }
         }
     }
 

@@ -8,14 +8,6 @@ struct AckTicket: Sendable {
     enum Sender: Sendable {
         case unary(GRPCUnaryCall)
         case stream(BatchStream)
-
-        /// How long (ns) the call was held before its message was received.
-        var waitedNanoseconds: Int64 {
-            switch self {
-            case .unary(let call): call.waitedNanoseconds
-            case .stream: 0
-            }
-        }
     }
 
     let sender: Sender
@@ -26,7 +18,7 @@ struct AckTicket: Sendable {
     let arrival: Int64
 
     /// How long its call is held, where its group cannot be made durable.
-    var hold: CallHold { CallHold(arrival: arrival, waited: sender.waitedNanoseconds) }
+    var hold: CallHold { CallHold(arrival: arrival) }
 
     /// Where this is a duplicate of a batch of one of these sequences, the same as a refusal.
     func refusedIfDuplicate(of sequences: Set<UInt64>, _ error: TraceError) -> AckTicket? {

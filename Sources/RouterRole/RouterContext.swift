@@ -11,7 +11,8 @@ final class RouterContext: Sendable {
     /// What recovery found damaged, to be passed over by readers.
     let damaged: [Range<LSN>]
     let waiters = WindowWaiters()
-    let refusals = RefusalCounts()
+    let refusals = ReasonCounts(.batchesRefusedTotal)
+    let closings = ReasonCounts(.grpcConnectionsClosedTotal)
     let clients = ActiveClients()
     let commitLatency = LatencyHistogram(.routerFsyncSeconds)
     let ackLatency = LatencyHistogram(.routerAckSeconds)
@@ -121,7 +122,9 @@ final class RouterContext: Sendable {
         }
         let last = lastActivity
         if last > 0 { gauges.append((.lastActivityTimestampSeconds, Double(last) / 1e9)) }
-        return refusals.samples() + [commitLatency.sample, ackLatency.sample, slotMoves.sample]
+        return refusals.samples() + closings.samples() + [
+            commitLatency.sample, ackLatency.sample, slotMoves.sample,
+        ]
             + gauges.map { MetricSample(family: $0, labels: [], value: .gauge($1)) }
     }
 }

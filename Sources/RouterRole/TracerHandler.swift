@@ -102,4 +102,6 @@ final class TracerHandler: GRPCServerHandler {
     func refused(method: Int, reason: GRPCRefusal) {
         context.refusals.count(reason.rawValue)
     }
+
+    func closed(_ reason: GRPCClosing) { context.closings.count(reason.rawValue) }
 }

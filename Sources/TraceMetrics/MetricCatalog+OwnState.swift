@@ -58,6 +58,13 @@ extension MetricCatalog {
 
     private static let router: [MetricDescriptor] = [
         MetricDescriptor(
+            .grpcConnectionsClosedTotal,
+            "trace_grpc_connections_closed_total",
+            .counter,
+            "Connections of agents that the router closed, or told to go, by reason.",
+            labels: ["reason"]
+        ),
+        MetricDescriptor(
             .routerUp,
             "trace_router_up",
             .gauge,

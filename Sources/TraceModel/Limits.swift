@@ -38,22 +38,43 @@ package enum Limits {
     package static let streamsPerConnectionMax = 1_024
     /// Messages being received or waiting for their commit, together.
     package static let ingestBytesMax = 512 << 20
-    /// Messages waiting for their commit, above which no further receive is armed.
+    /// Messages waiting for their commit, from which on connections that send batches are not read.
     package static let heldBytesMax = ingestBytesMax / 4
-    /// Unary messages arriving at once: what the budget has left for messages of the largest size.
-    package static let concurrentReceivesMax = (ingestBytesMax - heldBytesMax) / messageBytesMax
-    /// Streams listening for a message at once, on top of the budget; others take turns.
-    package static let streamReceivesMax = 8
+    /// The same for connections with much of incomplete messages: what is between is left to small calls.
+    package static let heldLargeBytesMax = heldBytesMax / 2
+    /// A connection with more of incomplete messages counts as large.
+    package static let smallMessageBytesMax = 4 << 20
+    /// Incomplete messages on connections that are not large; at this, those wait unread, but for a few.
+    package static let smallPartialBytesMax = 32 << 20
+    /// So many of those go on all the same, so that the others' turn comes.
+    package static let smallPrivilegedMax = 8
+    /// The same of those that are large, but for one.
+    package static let largePartialBytesMax = 128 << 20
+    /// A message that announces more is refused as soon as it begins; the core refuses one that is a little too large.
+    package static let announcedBytesMax = messageBytesMax + (1 << 20)
+    /// Where others wait for room, who brings less of a message in a second is refused.
+    package static let uploadBytesPerSecondMin = 128 << 10
+    /// What the core keeps of an open call, beside its message.
+    package static let callBytes = 8 << 10
+    /// Open calls together; beyond it, the connections with the most and oldest of them give way.
+    package static let callBytesMax = 128 << 20
+    /// One block of HTTP/2 headers; the core answers what is beyond `metadataBytesMax` and below this.
+    package static let headerBlockBytesMax = 64 << 10
+    /// HTTP/2 frames of one connection that carry nothing (resets, pings, settings…) at once, and a second.
+    package static let idleFramesBurst = 1_000
+    package static let idleFramesPerSecond = 200
     /// Connections counted as active clients.
     package static let activeClientsMax = 65_536
-    /// Open connections of agents; more wait in the listening socket's queue.
+    /// Open connections of agents; near that, those idle for longest give way.
     package static let grpcConnectionsMax = 4_096
+    /// Of one address so many idle ones are no more a reason to give way than those of others.
+    package static let grpcIdlePerHostMax = 64
     /// How long a router that ends goes on with the calls it has; longer than a call is held, and with
     /// the next start shorter than the 20 s for which a client waits for a server's first word.
     package static let routerEndSeconds = 10
     /// How long a call is held before `RESOURCE_EXHAUSTED`.
     package static let callHoldSeconds = 5
-    /// Time for one message to arrive once its receive is armed.
+    /// Time in which a connection has to bring something of the message of a call.
     package static let receiveSeconds = 60
 
     // MARK: Log
@@ -394,8 +415,19 @@ package enum Limits {
         precondition(logRecordBytesMax < fabricMessageBytesMax)
         precondition(clusterMessageBytesMax < fabricMessageBytesMax)
         precondition(messageBytesMax < ingestBytesMax)
-        precondition(concurrentReceivesMax >= 2, "one stalled sender must not block the others")
-        precondition(concurrentReceivesMax * messageBytesMax + heldBytesMax <= ingestBytesMax)
+        precondition(
+            heldBytesMax + largePartialBytesMax + 2 * messageBytesMax + smallPartialBytesMax
+                + smallPrivilegedMax * smallMessageBytesMax <= ingestBytesMax,
+            "what is held, what arrives, and one message more of either"
+        )
+        precondition(heldLargeBytesMax < heldBytesMax, "small calls have a share of their own")
+        precondition(smallMessageBytesMax < smallPartialBytesMax)
+        precondition(
+            messageBytesMax < announcedBytesMax && announcedBytesMax < largePartialBytesMax
+        )
+        precondition(metadataBytesMax < headerBlockBytesMax)
+        precondition(streamsPerConnectionMax * callBytes < callBytesMax)
+        precondition(grpcIdlePerHostMax < grpcConnectionsMax)
         precondition(
             dedupRangesMax * (dedupSequencesMax * 16 + clientIDBytesMax + 40)
                 + verdictsMax * 32 < logFileHeadBytesMax

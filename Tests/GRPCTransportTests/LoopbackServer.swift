@@ -1,4 +1,5 @@
 import GRPCTransport
+import SystemIO
 import Testing
 import TraceModel
 
@@ -23,6 +24,7 @@ final class LoopbackServer: GRPCServerHandler {
 
     let behaviour: Behaviour
     let refusals = Locked<[GRPCRefusal]>([])
+    let closings = Locked<[GRPCClosing]>([])
 
     init(_ behaviour: Behaviour) { self.behaviour = behaviour }
 
@@ -45,11 +47,15 @@ final class LoopbackServer: GRPCServerHandler {
 
     func refused(method: Int, reason: GRPCRefusal) { refusals.update { $0.append(reason) } }
 
-    /// Runs `body` beside a server; the server is shut down in the end, whatever happens.
+    func closed(_ reason: GRPCClosing) { closings.update { $0.append(reason) } }
+
+    /// Runs `body` beside a server; the server is shut down in the end, whatever happens. `isMetered`: it
+    /// accepts its connections by itself, and counts what they bring.
     static func run(
         _ configuration: GRPCServerConfiguration = GRPCServerConfiguration(),
         _ behaviour: Behaviour = Behaviour(),
         deadlineSeconds: Double = 5,
+        isMetered: Bool = false,
         _ body: (_ loopback: LoopbackServer, _ server: GRPCServer, _ target: String) throws -> Void
     ) throws {
         let loopback = LoopbackServer(behaviour)
@@ -67,7 +73,10 @@ final class LoopbackServer: GRPCServerHandler {
             #expect(server.outstandingTags == 0)
             #expect(server.heldBytes == 0)
         }
-        let port = try server.bind("127.0.0.1:0")
+        let port =
+            isMetered
+            ? try server.listen(on: "127.0.0.1:0").first?.port ?? 0
+            : try server.bind("127.0.0.1:0")
         server.start()
         try body(loopback, server, "127.0.0.1:\(port)")
     }
@@ -77,9 +86,15 @@ final class LoopbackServer: GRPCServerHandler {
         _ configuration: GRPCServerConfiguration = GRPCServerConfiguration(),
         _ behaviour: Behaviour = Behaviour(),
         deadlineSeconds: Double = 5,
+        isMetered: Bool = false,
         _ body: (_ client: GRPCClient, _ loopback: LoopbackServer) throws -> Void
     ) throws {
-        try run(configuration, behaviour, deadlineSeconds: deadlineSeconds) { loopback, _, target in
+        try run(
+            configuration,
+            behaviour,
+            deadlineSeconds: deadlineSeconds,
+            isMetered: isMetered
+        ) { loopback, _, target in
             let client = GRPCClient(target: target)
             defer { client.close() }
             try body(client, loopback)

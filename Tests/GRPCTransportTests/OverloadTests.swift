@@ -1,6 +1,8 @@
 import Foundation
-import GRPCTransport
+import SystemIO
 import Testing
+
+@testable import GRPCTransport
 
 /// What clients that stall or crowd can and cannot do to others. A sender that stalls is a client
 /// stream on a unary method that sends nothing.
@@ -17,88 +19,137 @@ import Testing
         #expect(throws: GRPCCallError.self) { _ = try stream.receive() }?.status
     }
 
-    @Test func stalledSendersBelowTheBoundBlockNobody() throws {
-        var configuration = GRPCServerConfiguration()
-        configuration.concurrentReceivesMax = 3
-        try LoopbackServer.runWithClient(configuration) { client, _ in
-            let stalled = try stall(client, 2)
+    @Test func callsThatBringNothingHoldNobody() throws {
+        try LoopbackServer.runWithClient(isMetered: true) { client, loopback in
+            let stalled = try stall(client, 300)
             for value in UInt8(0)..<50 {
                 try #expect(client.unary(Self.path, [value], timeoutSeconds: 5) == [value])
+                try #expect(
+                    client.unary(LoopbackServer.Method.control, [value], timeoutSeconds: 5)
+                        == [value]
+                )
             }
+            #expect(loopback.refusals.current == [])
             for stream in stalled { stream.cancel() }
         }
     }
 
-    @Test func stalledSendersLoseTheirTurn() throws {
+    @Test func callsThatBringNothingEnd() throws {
         var configuration = GRPCServerConfiguration()
-        configuration.concurrentReceivesMax = 2
         configuration.receiveSeconds = 0.5
-        configuration.queueSeconds = 20
-        try LoopbackServer.runWithClient(configuration) { client, loopback in
-            let stalled = try stall(client, 2)
-            // Behind them in the queue, and answered once their time is over.
-            try #expect(client.unary(Self.path, [1], timeoutSeconds: 10) == [1])
-            for stream in stalled { #expect(statusOf(stream) == .deadlineExceeded) }
+        try LoopbackServer.runWithClient(configuration, isMetered: true) { client, loopback in
+            for stream in try stall(client, 2) { #expect(statusOf(stream) == .deadlineExceeded) }
             #expect(loopback.refusals.current == [.receiveTimeout, .receiveTimeout])
         }
     }
 
-    @Test func controlPassesStalledUploads() throws {
+    @Test func aSlowUploadGetsThrough() throws {
         var configuration = GRPCServerConfiguration()
-        configuration.concurrentReceivesMax = 1
-        try LoopbackServer.runWithClient(configuration) { client, _ in
-            let stalled = try stall(client, 2)
-            let answer = try client.unary(LoopbackServer.Method.control, [1], timeoutSeconds: 4)
-            #expect(answer == [1])
-            for stream in stalled { stream.cancel() }
+        configuration.receiveSeconds = 1
+        try LoopbackServer.run(configuration, isMetered: true) { loopback, _, target in
+            let connection = try RawConnection(target)
+            try connection.send(RawConnection.greeting)
+            try connection.send(RawConnection.headers(stream: 1, path: Self.path))
+            try connection.send(RawConnection.message(stream: 1, of: 20, bytes: 0))
+            for number in 0..<20 {
+                usleep(150_000)
+                let flags: UInt8 = number == 19 ? 1 : 0
+                try connection.send(RawConnection.frame(type: 0, flags: flags, stream: 1, [7]))
+            }
+            try #expect(connection.receives(Array("grpc-status".utf8) + [1] + Array("0".utf8)))
+            #expect(loopback.refusals.current == [])
         }
     }
 
-    @Test func waitingEndsInResourceExhausted() throws {
+    /// Two halves of messages fill their room: the one that goes on gets through, the other goes.
+    @Test func whoStallsGivesWay() throws {
         var configuration = GRPCServerConfiguration()
-        configuration.concurrentReceivesMax = 1
-        configuration.queueSeconds = 0.3
-        configuration.exhaustedTrailers = [
-            GRPCTrailer(name: "grpc-status-details-bin", bytes: [1, 2, 3])
-        ]
-        try LoopbackServer.runWithClient(configuration) { client, loopback in
-            let stalled = try stall(client, 1)
-            let error = #expect(throws: GRPCCallError.self) {
-                _ = try client.unary(Self.path, [1], timeoutSeconds: 10)
-            }
-            #expect(error?.status == .resourceExhausted)
-            #expect(error?.details == [1, 2, 3])
-            #expect(loopback.refusals.current == [.queueTimeout])
-            for stream in stalled { stream.cancel() }
-            try #expect(client.unary(Self.path, [2], timeoutSeconds: 10) == [2])
+        configuration.smallPartialBytesMax = 5_000
+        try LoopbackServer.run(configuration, isMetered: true) { loopback, server, target in
+            let stalled = try RawConnection(target)
+            try stalled.send(RawConnection.greeting)
+            try stalled.send(RawConnection.headers(stream: 1, path: Self.path))
+            try stalled.send(RawConnection.message(stream: 1, of: 6_000, bytes: 4_000))
+            #expect(Self.waits { server.meters.totals.smallBytes == 4_000 })
+            let honest = try RawConnection(target)
+            try honest.send(RawConnection.greeting)
+            try honest.send(RawConnection.headers(stream: 1, path: Self.path))
+            try honest.send(RawConnection.message(stream: 1, of: 3_000, bytes: 2_000))
+            #expect(Self.waits { server.meters.totals.smallBytes == 6_000 })
+            let rest = [UInt8](repeating: 7, count: 1_000)
+            try honest.send(RawConnection.frame(type: 0, flags: 1, stream: 1, rest))
+            try #expect(honest.receives(Array("grpc-status".utf8) + [1] + Array("0".utf8)))
+            let more = try RawConnection(target)
+            try more.send(RawConnection.greeting)
+            try more.send(RawConnection.headers(stream: 1, path: Self.path))
+            try more.send(RawConnection.message(stream: 1, of: 3_000, bytes: 2_000))
+            try #expect(stalled.receives(Array("grpc-status".utf8) + [1] + Array("8".utf8)))
+            #expect(loopback.refusals.current.contains(.slowUpload))
+            #expect(Self.waits { server.meters.totals.smallBytes <= 2_000 })
         }
     }
 
-    @Test func fullQueueRefusesAtOnce() throws {
+    @Test func aMessageFarTooLargeIsRefusedAsItBegins() throws {
+        try LoopbackServer.run(isMetered: true) { loopback, server, target in
+            let connection = try RawConnection(target)
+            try connection.send(RawConnection.greeting)
+            try connection.send(RawConnection.headers(stream: 1, path: Self.path))
+            try connection.send(RawConnection.message(stream: 1, of: 2 << 30, bytes: 1_000))
+            try #expect(connection.receives(Array("grpc-status".utf8) + [1] + Array("8".utf8)))
+            #expect(loopback.refusals.current == [.tooLarge])
+            #expect(Self.waits { server.meters.totals == SocketMeters.Totals() })
+        }
+    }
+
+    /// Many large messages at once: all get through, never many of them in memory, and small calls beside.
+    @Test func largeMessagesTakeTurns() throws {
         var configuration = GRPCServerConfiguration()
-        configuration.concurrentReceivesMax = 1
-        configuration.queuedCallsMax = 2
-        configuration.queueSeconds = 60
-        try LoopbackServer.runWithClient(configuration) { client, loopback in
-            let stalled = try stall(client, 3)
-            let error = #expect(throws: GRPCCallError.self) {
-                _ = try client.unary(Self.path, [1], timeoutSeconds: 10)
+        configuration.smallMessageBytesMax = 1 << 20
+        configuration.smallPartialBytesMax = 8 << 20
+        configuration.largePartialBytesMax = 16 << 20
+        configuration.heldLargeBytesMax = 16 << 20
+        configuration.heldBytesMax = 32 << 20
+        var behaviour = LoopbackServer.Behaviour()
+        behaviour.unary = { call, bytes in call.reply([UInt8(bytes.count > 100 ? 1 : 0)]) }
+        try LoopbackServer.run(configuration, behaviour, isMetered: true) {
+            loopback,
+            server,
+            target in
+            let clients = (0..<8).map { _ in GRPCClient(target: target) }
+            let small = GRPCClient(target: target)
+            defer { for client in clients + [small] { client.close() } }
+            let answers = Locked<[[UInt8]]>([])
+            let request = [UInt8](repeating: 1, count: 20 << 20)
+            for client in clients {
+                client.start(Self.path, request, timeoutSeconds: 60) { result in
+                    answers.update { $0.append((try? result.get()) ?? []) }
+                }
             }
-            #expect(error?.status == .resourceExhausted)
-            #expect(loopback.refusals.current == [.queueFull])
-            for stream in stalled { stream.cancel() }
+            var most = 0
+            while answers.current.count < 8 {
+                try #expect(small.unary(Self.path, [1], timeoutSeconds: 20) == [0])
+                most = max(most, server.meters.totals.largeBytes)
+            }
+            #expect(answers.current == [[UInt8]](repeating: [1], count: 8))
+            #expect(loopback.refusals.current == [])
+            // The room, one message beyond, and what each connection reads before it waits.
+            #expect(most <= (16 + 20 + 8 * 4) << 20)
+            #expect(Self.waits { server.meters.totals.largeBytes == 0 })
         }
     }
 
     @Test func heldMessagesHoldBackOthers() throws {
         var configuration = GRPCServerConfiguration()
+        configuration.heldLargeBytesMax = 50
         configuration.heldBytesMax = 100
         let calls = Locked<[GRPCUnaryCall]>([])
         var behaviour = LoopbackServer.Behaviour()
         behaviour.unary = { call, bytes in
             if bytes.count >= 100 { calls.update { $0.append(call) } } else { call.reply(bytes) }
         }
-        try LoopbackServer.runWithClient(configuration, behaviour) { client, _ in
+        try LoopbackServer.run(configuration, behaviour, isMetered: true) { _, server, target in
+            let (client, other) = (GRPCClient(target: target), GRPCClient(target: target))
+            defer { for client in [client, other] { client.close() } }
             let answers = Locked<[Int]>([])
             func send(_ count: Int) {
                 let request = [UInt8](repeating: 1, count: count)
@@ -110,9 +161,9 @@ import Testing
             send(100)
             #expect(calls.wait { $0.count == 1 })
             send(1)
-            // Lanes apart, so this one comes through; the queue is in order, so the other had its chance.
-            _ = try client.unary(LoopbackServer.Method.control, [1], timeoutSeconds: 10)
-            #expect(answers.current == [])
+            #expect(Self.waits { server.meters.totals.pausedConnections == 1 })
+            // Who sends no batches is read all the same.
+            _ = try other.unary(LoopbackServer.Method.control, [1], timeoutSeconds: 10)
             calls.update { calls in
                 for call in calls { call.reply([1, 2]) }
                 calls = []
@@ -124,9 +175,8 @@ import Testing
 
     @Test func idleStreamMakesRoom() throws {
         var configuration = GRPCServerConfiguration()
-        configuration.streamReceivesMax = 1
-        configuration.idleStreamSeconds = 0.3
-        configuration.queueSeconds = 20
+        configuration.openStreamsMax = 1
+        configuration.idleStreamSeconds = 0
         try LoopbackServer.runWithClient(configuration) { client, loopback in
             let idle = try client.openStream(LoopbackServer.Method.stream)
             try idle.send([1])
@@ -141,23 +191,89 @@ import Testing
         }
     }
 
-    @Test func streamsTakeTurns() throws {
-        var configuration = GRPCServerConfiguration()
-        configuration.streamReceivesMax = 1
-        try LoopbackServer.runWithClient(configuration) { client, loopback in
-            let streams = try (0..<5).map { _ in
+    @Test func silentStreamsHoldNobody() throws {
+        try LoopbackServer.runWithClient(isMetered: true) { client, loopback in
+            let streams = try (0..<40).map { _ in
                 try client.openStream(LoopbackServer.Method.stream)
             }
-            for stream in streams {
-                for value in UInt8(0)..<20 { try stream.send([value]) }
-                try stream.halfClose()
+            for round in UInt8(0)..<5 {
+                for stream in streams { try stream.send([round]) }
+                for stream in streams { try #expect(stream.receive() == [round]) }
             }
             for stream in streams {
-                for value in UInt8(0)..<20 { try #expect(stream.receive() == [value]) }
+                try stream.halfClose()
                 try #expect(stream.receive() == nil)
             }
             #expect(loopback.refusals.current == [])
         }
+    }
+
+    @Test func rapidResetsEndTheConnection() throws {
+        try LoopbackServer.run(isMetered: true) { loopback, _, target in
+            let connection = try RawConnection(target)
+            try connection.send(RawConnection.greeting)
+            for number in UInt32(0)..<3_000 {
+                let call = RawConnection.headers(stream: 2 * number + 1, path: Self.path)
+                let reset = RawConnection.frame(
+                    type: 3,
+                    flags: 0,
+                    stream: 2 * number + 1,
+                    [0, 0, 0, 8]
+                )
+                do { try connection.send(call + reset) } catch { break }
+            }
+            // Nothing like this comes, but the end.
+            #expect((try? connection.receives(Array("never".utf8))) != true)
+            #expect(loopback.closings.wait { $0 == [.flood] })
+        }
+    }
+
+    @Test func endlessHeadersEndTheConnection() throws {
+        try LoopbackServer.run(isMetered: true) { loopback, _, target in
+            let connection = try RawConnection(target)
+            try connection.send(RawConnection.greeting)
+            // No END_HEADERS, and a field that goes on in each frame.
+            let field = [UInt8](repeating: 0x41, count: 16_000)
+            var headers: [UInt8] = [0x83, 0x86, 0, 1, 0x78, 0x7F, 0x80, 0x80, 0x80, 0x80, 1]
+            headers += field.prefix(100)
+            try connection.send(RawConnection.frame(type: 1, flags: 0, stream: 1, headers))
+            for _ in 0..<64 {
+                do {
+                    try connection.send(
+                        RawConnection.frame(type: 9, flags: 0, stream: 1, field)
+                    )
+                } catch { break }
+            }
+            #expect((try? connection.receives(Array("never".utf8))) != true)
+            #expect(loopback.closings.wait { $0 == [.flood] })
+        }
+    }
+
+    /// Far more idle connections than there are places: the next client gets one, and those that went connect anew.
+    @Test func idleConnectionsMakeRoom() throws {
+        var configuration = GRPCServerConfiguration()
+        configuration.connectionsMax = 8
+        try LoopbackServer.run(configuration, isMetered: true) { loopback, _, target in
+            let clients = (0..<24).map { _ in GRPCClient(target: target) }
+            defer { for client in clients { client.close() } }
+            for client in clients {
+                try #expect(client.unary(Self.path, [1], timeoutSeconds: 20) == [1])
+            }
+            for client in clients.prefix(4) {
+                try #expect(client.unary(Self.path, [2], timeoutSeconds: 20) == [2])
+            }
+            #expect(loopback.closings.current.allSatisfy { $0 == .idle })
+            #expect(loopback.closings.current.count >= 16)
+        }
+    }
+
+    private static func waits(until isMet: () -> Bool) -> Bool {
+        let deadline = Date(timeIntervalSinceNow: 10)
+        while !isMet() {
+            if Date() > deadline { return false }
+            usleep(1_000)
+        }
+        return true
     }
 
     @Test func emptyCallIsInvalid() throws {

@@ -55,6 +55,18 @@ final class RawConnection {
 
     /// Preface, settings, and one call with a message of three bytes said to be in `encoding`.
     static func request(path: String, encoding: String) -> [UInt8] {
+        let flag: UInt8 = encoding == "identity" ? 0 : 1
+        let message: [UInt8] = [flag, 0, 0, 0, 3, 1, 2, 3]
+        return greeting + headers(stream: 1, path: path, encoding: encoding)
+            + frame(type: 0, flags: 1, stream: 1, message)
+    }
+
+    /// Preface and settings.
+    static let greeting =
+        Array("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".utf8) + frame(type: 4, flags: 0, stream: 0, [])
+
+    /// Opens a call.
+    static func headers(stream: UInt32, path: String, encoding: String = "identity") -> [UInt8] {
         var headers: [UInt8] = [0x83, 0x86]  // :method POST, :scheme http
         func add(_ name: String, _ value: String) {
             headers += [0, UInt8(name.utf8.count)] + Array(name.utf8)
@@ -65,22 +77,29 @@ final class RawConnection {
         add("te", "trailers")
         add("content-type", "application/grpc")
         add("grpc-encoding", encoding)
-        let flag: UInt8 = encoding == "identity" ? 0 : 1
-        let message: [UInt8] = [flag, 0, 0, 0, 3, 1, 2, 3]
-        return Array("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".utf8)
-            + frame(type: 4, flags: 0, stream: 0, [])
-            + frame(type: 1, flags: 4, stream: 1, headers)
-            + frame(type: 0, flags: 1, stream: 1, message)
+        return frame(type: 1, flags: 4, stream: stream, headers)
     }
 
-    private static func frame(
+    /// A message of `count` bytes, of which the frame brings the first `bytes`.
+    static func message(stream: UInt32, of count: Int, bytes: Int, isLast: Bool = false) -> [UInt8]
+    {
+        let length = (0..<4).map { UInt8(truncatingIfNeeded: count >> (24 - 8 * $0)) }
+        return frame(
+            type: 0,
+            flags: isLast ? 1 : 0,
+            stream: stream,
+            [0] + length + [UInt8](repeating: 7, count: bytes)
+        )
+    }
+
+    static func frame(
         type: UInt8,
         flags: UInt8,
-        stream: UInt8,
+        stream: UInt32,
         _ payload: [UInt8]
     ) -> [UInt8] {
         let count = payload.count
         return [UInt8(count >> 16), UInt8(count >> 8 & 255), UInt8(count & 255), type, flags]
-            + [0, 0, 0, stream] + payload
+            + (0..<4).map { UInt8(truncatingIfNeeded: stream >> (24 - 8 * $0)) } + payload
     }
 }

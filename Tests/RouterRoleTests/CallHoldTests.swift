@@ -11,11 +11,4 @@ import TraceModel
         #expect(!hold.isOver(at: 77) && !hold.isOver(at: 77 + Self.span - 1))
         #expect(hold.isOver(at: 77 + Self.span))
     }
-
-    /// What it waited for its turn to be received belongs to it.
-    @Test func whatItWaitedBeforeCounts() {
-        #expect(CallHold(arrival: 1_000, waited: 400).end == 600 + Self.span)
-        #expect(CallHold(arrival: 1_000, waited: 2 * Self.span).end == 1_000)
-        #expect(CallHold(arrival: 1_000, waited: -5).end == 1_000 + Self.span)
-    }
 }

@@ -2,9 +2,12 @@ import Synchronization
 import TraceMetrics
 import TraceModel
 
-/// Refused batches by reason, for `trace_batches_refused_total`.
-final class RefusalCounts: Sendable {
+/// Counts of a metric whose label is a reason. Any thread.
+final class ReasonCounts: Sendable {
+    private let family: MetricFamily
     private let counts = Mutex<[String: UInt64]>([:])
+
+    init(_ family: MetricFamily) { self.family = family }
 
     func count(_ reason: String) {
         counts.withLock { $0[reason, default: 0] += 1 }
@@ -14,7 +17,7 @@ final class RefusalCounts: Sendable {
         counts.withLock { counts in
             counts.sorted { $0.key < $1.key }.map { reason, count in
                 MetricSample(
-                    family: .batchesRefusedTotal,
+                    family: family,
                     labels: [reason],
                     value: .counter(Double(count))
                 )

@@ -1,0 +1,175 @@
+internal import TraceModel
+
+/// Decides who gives way where incomplete messages or open calls take all the room they have. A value:
+/// what the sockets count goes in, what to do comes out.
+///
+/// Messages are charged by what of them has arrived. Connections that hold little of incomplete messages
+/// share one room, those that hold much another, so that large uploads take nothing from small calls. In
+/// a room that is full, whoever brings less than `uploadBytesPerSecondMin` is refused; and a few that wait
+/// are privileged to go on, so that a room filled by halves of messages empties again.
+struct ReceiveBudget {
+    enum Action: Equatable {
+        case setPrivileged(Int32, Bool)
+        /// Refuse all calls of the connection whose messages are incomplete.
+        case refuse(Int32, GRPCRefusal)
+        case close(Int32, GRPCClosing)
+    }
+
+    /// A connection looked at over several decisions.
+    private struct Watch {
+        var since: Int64
+        var dataBytes: Int
+        /// It was refused then.
+        var refused: Int64?
+    }
+
+    private static let second: Int64 = 1_000_000_000
+    /// How long a connection is watched before its speed counts.
+    private static let watchNanoseconds = 2 * second
+    /// How long a refused one has to go; a client that reads nothing never does.
+    private static let refusedNanoseconds = 3 * second
+
+    private let configuration: GRPCServerConfiguration
+    private var watches: [Int32: Watch] = [:]
+
+    init(_ configuration: GRPCServerConfiguration) { self.configuration = configuration }
+
+    /// Whether there is anything to decide: else looking at all connections can be spared.
+    func isNeeded(_ totals: SocketMeters.Totals) -> Bool {
+        totals.pausedConnections > 0 || totals.oversizedConnections > 0
+            || totals.smallBytes >= configuration.smallPartialBytesMax
+            || totals.largeBytes >= configuration.largePartialBytesMax
+            || totals.callBytes > configuration.callBytesMax
+    }
+
+    /// What to do at `now`, monotonic ns. O(connections), and sorts those that matter.
+    mutating func decide(_ connections: [MeteredConnection], now: Int64) -> [Action] {
+        var actions: [Action] = []
+        var next: [Int32: Watch] = [:]
+        var small: [MeteredConnection] = []
+        var large: [MeteredConnection] = []
+        for connection in connections {
+            if connection.isOversized {
+                give(connection, .tooLarge, .slowUpload, &actions, &next, now)
+            } else if connection.partialBytes > configuration.smallMessageBytesMax {
+                large.append(connection)
+            } else if connection.partialBytes > 0 {
+                small.append(connection)
+            } else if connection.isPrivileged {
+                actions.append(.setPrivileged(connection.descriptor, false))
+            }
+        }
+        settle(
+            small,
+            in: configuration.smallPartialBytesMax,
+            Limits.smallPrivilegedMax,
+            &actions,
+            &next,
+            now
+        )
+        settle(large, in: configuration.largePartialBytesMax, 1, &actions, &next, now)
+        endOldCalls(connections, &actions, &next, now)
+        watches = next
+        return actions
+    }
+
+    /// Decides within one room of `bytesMax`, in which `privileged` may go on though it is full.
+    private func settle(
+        _ members: [MeteredConnection],
+        in bytesMax: Int,
+        _ privileged: Int,
+        _ actions: inout [Action],
+        _ next: inout [Int32: Watch],
+        _ now: Int64
+    ) {
+        var total = members.reduce(0) { $0 + $1.partialBytes }
+        guard total >= bytesMax else {
+            for member in members where member.isPrivileged {
+                actions.append(.setPrivileged(member.descriptor, false))
+            }
+            return
+        }
+        // The largest first, as few then have to go.
+        var staying: [MeteredConnection] = []
+        for member in members.sorted(by: { $0.partialBytes > $1.partialBytes }) {
+            if total >= bytesMax, isSlow(member, &next, now) {
+                give(member, .slowUpload, .slowUpload, &actions, &next, now)
+                total -= member.partialBytes
+            } else {
+                staying.append(member)
+            }
+        }
+        var left = privileged - staying.count { $0.isPrivileged }
+        let waiting = staying.filter { $0.pausedSince != nil && !$0.isPrivileged }
+        for member in waiting.sorted(by: { ($0.pausedSince ?? 0) < ($1.pausedSince ?? 0) }) {
+            guard left > 0 else { break }
+            left -= 1
+            actions.append(.setPrivileged(member.descriptor, true))
+        }
+    }
+
+    /// Whether the client brings too little though it may send. Who waits for room is watched anew after.
+    private func isSlow(
+        _ connection: MeteredConnection,
+        _ next: inout [Int32: Watch],
+        _ now: Int64
+    ) -> Bool {
+        let fresh = Watch(since: now, dataBytes: connection.dataBytes)
+        if connection.pausedSince != nil { return false }
+        guard let watch = watches[connection.descriptor], watch.dataBytes <= connection.dataBytes
+        else {
+            next[connection.descriptor] = fresh
+            return false
+        }
+        let elapsed = now - watch.since
+        let least = watch.refused == nil ? Self.watchNanoseconds : Self.refusedNanoseconds
+        guard elapsed >= least else {
+            next[connection.descriptor] = watch
+            return false
+        }
+        next[connection.descriptor] = fresh
+        let seconds = Double(elapsed) / Double(Self.second)
+        let bytes = Double(connection.dataBytes - watch.dataBytes)
+        return bytes < Double(configuration.uploadBytesPerSecondMin) * seconds
+    }
+
+    /// Where open calls take too much memory, the connections with the most and oldest give way.
+    private func endOldCalls(
+        _ connections: [MeteredConnection],
+        _ actions: inout [Action],
+        _ next: inout [Int32: Watch],
+        _ now: Int64
+    ) {
+        var total = connections.reduce(0) { $0 + $1.callBytes }
+        guard total > configuration.callBytesMax else { return }
+        for connection in connections.sorted(by: { $0.callByteSeconds > $1.callByteSeconds }) {
+            guard total > configuration.callBytesMax, connection.callBytes > 0 else { break }
+            total -= connection.callBytes
+            give(connection, .idleCall, .unreadAnswers, &actions, &next, now)
+        }
+    }
+
+    /// Refuses what the connection has under way, and closes it where that has not helped.
+    private func give(
+        _ connection: MeteredConnection,
+        _ refusal: GRPCRefusal,
+        _ closing: GRPCClosing,
+        _ actions: inout [Action],
+        _ next: inout [Int32: Watch],
+        _ now: Int64
+    ) {
+        if let watch = watches[connection.descriptor], let refused = watch.refused {
+            next[connection.descriptor] = watch
+            if now - refused >= Self.refusedNanoseconds {
+                actions.append(.close(connection.descriptor, closing))
+            }
+        } else {
+            next[connection.descriptor] = Watch(
+                since: now,
+                dataBytes: connection.dataBytes,
+                refused: now
+            )
+            actions.append(.refuse(connection.descriptor, refusal))
+        }
+    }
+}
