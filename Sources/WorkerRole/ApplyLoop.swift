@@ -667,4 +667,4 @@ extension ApplyLoop: BatchObserver {
 }
 
 /// The worker was asked to end while it waited for a full disk, perhaps within a batch.
-private struct StoppedWhileWaiting: Error {}
+struct StoppedWhileWaiting: Error {}

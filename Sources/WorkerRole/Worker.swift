@@ -69,6 +69,8 @@ package struct Worker {
             try FileSystem.remove(ClusterPaths.lost(of: name))
             Readiness.ready()
             try run(loop, cell)
+        } catch is StoppedWhileWaiting {
+            logger.warning("Stopped while the disk is full; its checkpoint could not be restored")
         } catch let lost as WorkerLost {
             leaveWord(lost)
             throw lost

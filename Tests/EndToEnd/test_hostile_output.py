@@ -6,6 +6,7 @@ import subprocess
 import threading
 import time
 
+import grpc
 import pytest
 
 from cluster import Cluster, wait_until
@@ -130,7 +131,7 @@ def test_a_long_batch_is_no_hang(tmp_path, programs, contract):
     """It takes a worker of the debug build several times as long as the watchdog waits."""
     cluster = Cluster(tmp_path / "data", programs)
     cluster.environment["TRACE_FAULT_WATCHDOG_SECONDS"] = "2"
-    count = 1_000_000
+    count = 400_000
     try:
         cluster.up()
         worker = cluster.supervised_pid("function.0")
@@ -143,6 +144,31 @@ def test_a_long_batch_is_no_hang(tmp_path, programs, contract):
         wait_until(lambda: cluster.status()["written_events"] == count, "all of it", 240)
         print("applied within", time.monotonic() - begin, "s")
         assert cluster.supervised_pid("function.0") == worker
+    finally:
+        cluster.stop(check=False)
+
+
+@pytest.mark.parametrize("field", [1, 4], ids=["function", "memory"])
+def test_events_of_two_bytes_fit_or_are_refused(small_disk, programs, contract, field):  # noqa: F811
+    """Each becomes hundreds of bytes: what is taken is finished, what would not fit is refused."""
+    cluster = Cluster(small_disk / "data", programs)
+    event = bytes([field << 3 | 2, 0])
+    try:
+        cluster.up()
+        send = cluster.channel().unary_unary("/NeuTracer.TracerService/SendTraceBatch")
+        taken = 0
+        with pytest.raises(grpc.RpcError) as answer:
+            for count in (1_000, 10_000, 40_000, 4_000_000):
+                send(event * count, timeout=60)
+                taken += count
+        assert answer.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert "bytes free" in answer.value.details()
+        assert taken >= 1_000
+        wait_until(lambda: cluster.status()["written_events"] == taken, "what was taken", 60)
+        cluster.run("finalize")
+        send(event, timeout=60)
+        wait_until(lambda: cluster.status()["written_events"] == taken + 1, "one more", 60)
+        assert cluster.status()["dead_lettered_events"] == 0
     finally:
         cluster.stop(check=False)
 
