@@ -3,7 +3,10 @@ import TraceModel
 
 /// The saved marks of merged windows. A window is told as merged only once its mark is on the disk.
 struct WindowJournal: Sendable {
-    private let file = SavedFile(path: AggregatorPaths.windows, bytesMax: 16 << 20)
+    private let file = SavedFile(
+        path: AggregatorPaths.windows,
+        bytesMax: Limits.windowFilesBytesMax
+    )
 
     func save(_ marks: [Resource: MergedMark]) throws {
         let named = Dictionary(uniqueKeysWithValues: marks.map { ($0.key.name, $0.value) })

@@ -16,6 +16,7 @@ package struct FinalizeResponse: Sendable, Equatable {
         self = unsafe try MessageCodec.unpack(
             bytes,
             as: "FinalizeResponse",
+            bytesMax: MessageCodec.fileAnswerBytesMax,
             trace_processor__finalize_response__unpack,
             free: trace_processor__finalize_response__free_unpacked
         ) { message in

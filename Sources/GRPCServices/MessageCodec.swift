@@ -7,6 +7,8 @@ internal import TraceModel
 enum MessageCodec {
     /// Larger than any request of the services here.
     static let requestBytesMax = 64 << 10
+    /// An answer that names files.
+    static let fileAnswerBytesMax = Limits.windowFilesBytesMax
 
     /// Packs a message of `count` bytes that `pack` writes.
     static func pack(_ count: Int, _ pack: (UnsafeMutablePointer<UInt8>) -> Int) -> [UInt8] {
@@ -21,16 +23,17 @@ enum MessageCodec {
     static func unpack<Message, Value>(
         _ bytes: [UInt8],
         as name: StaticString,
+        bytesMax: Int = requestBytesMax,
         _ unpack: (
             UnsafeMutablePointer<ProtobufCAllocator>?, Int, UnsafePointer<UInt8>?
         ) -> UnsafeMutablePointer<Message>?,
         free: (UnsafeMutablePointer<Message>?, UnsafeMutablePointer<ProtobufCAllocator>?) -> Void,
         _ body: (UnsafeMutablePointer<Message>) -> Value
     ) throws(TraceError) -> Value {
-        guard bytes.count <= requestBytesMax else {
+        guard bytes.count <= bytesMax else {
             throw TraceError(
                 .invalidArgument,
-                "\(name) of \(bytes.count) bytes, at most \(requestBytesMax)"
+                "\(name) of \(bytes.count) bytes, at most \(bytesMax)"
             )
         }
         let message = unsafe bytes.withUnsafeBufferPointer {

@@ -97,8 +97,8 @@ extension StageBench {
             root: root
         )
         var name = "bench"
-        let host = try name.withUTF8 {
-            try files.registerHost(ByteView(UnsafeRawBufferPointer($0)), isThisMachine: true)
+        let host = name.withUTF8 {
+            files.registerHost(ByteView(UnsafeRawBufferPointer($0)), isThisMachine: true)
         }
         let (json, csv) = (files.json(host).target, files.csv.target)
         let field = files.hostField(host)

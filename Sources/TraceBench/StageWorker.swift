@@ -28,10 +28,10 @@ final class StageWorker {
         processor = ProcessorRegistry.makeProcessor(of: name.resource, files: files, zone: zone)
         self.files = files
         var text = Self.hostName
-        (host, hostHash) = try text.withUTF8 { text in
+        (host, hostHash) = text.withUTF8 { text in
             let bytes = UnsafeRawBufferPointer(text)
             return (
-                try files.registerHost(ByteView(bytes), isThisMachine: true),
+                files.registerHost(ByteView(bytes), isThisMachine: true),
                 Slot.hash(host: bytes)
             )
         }

@@ -8,6 +8,10 @@ package struct FileBudget: Sendable {
     package var runBufferBytesMax = Limits.runBufferBytesMax
     package var runHoldbackNanoseconds = Limits.runHoldbackNanoseconds
     package var openFilesMax = Limits.openFilesMax
+    /// Hosts heard of that one worker remembers.
+    package var hostsMax = Limits.hostsMax
+    /// Files of single hosts that one worker has in a window.
+    package var hostFilesMax = Limits.hostFilesPerWindowMax
     /// Read buffer of one run in a merge, and the write buffer of its output.
     package var mergeBufferBytes = Limits.mergeBufferBytes
     /// Runs merged at once; more take several passes.

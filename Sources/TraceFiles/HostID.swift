@@ -1,8 +1,8 @@
-/// A host, by its place in one manager's table.
+/// A host, by its place in one manager's table: until the host is given up and the window has ended.
 @usableFromInline
 package struct HostID: Hashable, Sendable {
     @usableFromInline
-    package let index: UInt16
+    package let index: UInt32
 
-    init(index: UInt16) { self.index = index }
+    init(index: UInt32) { self.index = index }
 }

@@ -13,9 +13,17 @@ final class MergeWriter {
     private var drained = 0
     private let bufferBytes: Int
     private let compressor: CompressedWriter?
+    private let syncs: Bool
 
-    init(_ path: String, bufferBytes: Int, compression: FileCompression? = nil) throws {
+    /// `syncs`: not where the caller syncs it later, with others.
+    init(
+        _ path: String,
+        bufferBytes: Int,
+        compression: FileCompression? = nil,
+        syncs: Bool = true
+    ) throws {
         self.path = path
+        self.syncs = syncs
         self.bufferBytes = bufferBytes
         compressor = try compression.map { (kind) throws(TraceError) in try CompressedWriter(kind) }
         file = try File(path, .replace)
@@ -33,10 +41,10 @@ final class MergeWriter {
         if text.count >= bufferBytes { try drain(isLast: false) }
     }
 
-    /// All is on the disk when this returns. Blocks.
+    /// All is on the disk when this returns, where it `syncs`. Blocks.
     func finish() throws(SystemError) {
         try drain(isLast: true)
-        try file.syncData()
+        if syncs { try file.syncData() }
     }
 
     private func drain(isLast: Bool) throws(SystemError) {

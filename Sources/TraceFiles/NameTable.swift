@@ -38,10 +38,7 @@ struct NameTable {
 
     var isEmpty: Bool { names.isEmpty }
 
-    /// A long name is cut: a process shows its name in each window, however little else it does there.
-    mutating func set(_ key: Key, _ name: ByteView) {
-        names[key] = Array(name.cut(at: Limits.shownNameBytesMax).buffer)
-    }
+    mutating func set(_ key: Key, _ name: ByteView) { names[key] = Array(name.buffer) }
 
     mutating func sort(_ pid: UInt32, _ index: Int32) {
         names[.sortIndex(pid)] = Array(String(index).utf8)

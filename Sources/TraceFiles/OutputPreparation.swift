@@ -163,7 +163,7 @@ struct OutputPreparation {
         guard FileSystem.size(path) == Int(run.bytes) else { throw miscounted() }
         let file = try File(path, .readWrite)
         if let header { try file.write(header, at: 0) }
-        try file.syncData()
+        if !merger.syncsTogether { try file.syncData() }
         merger.advanceProgress(by: run.bytes)
         return MergeManifest.Output(source: run.path, target: target, bytes: Int(run.bytes))
     }

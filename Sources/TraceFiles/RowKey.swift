@@ -8,7 +8,7 @@ struct RowKey: BitwiseCopyable {
     @usableFromInline
     let pid: UInt32
     @usableFromInline
-    let host: UInt16
+    let host: UInt32
     /// Where its bytes begin; from `keptBase` on in the arena of the rows that stayed at the last flush.
     @usableFromInline
     var offset: UInt32
@@ -19,7 +19,7 @@ struct RowKey: BitwiseCopyable {
 
     @inlinable
     @inline(__always)
-    init(ts: EpochNanoseconds, pid: UInt32, host: UInt16, offset: UInt32, length: UInt32) {
+    init(ts: EpochNanoseconds, pid: UInt32, host: UInt32, offset: UInt32, length: UInt32) {
         self.ts = ts
         self.pid = pid
         self.host = host

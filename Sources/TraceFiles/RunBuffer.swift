@@ -12,10 +12,10 @@ public import TraceModel
 @usableFromInline
 package final class RunBuffer {
     @usableFromInline
-    @exclusivity(unchecked) package var text = RawBuffer(capacity: 4_096)
+    @exclusivity(unchecked) package var text = RawBuffer(capacity: RunBuffer.idleBytes)
 
     /// Where rows lie that stayed at the last flush, among others that were written.
-    @exclusivity(unchecked) private var kept = RawBuffer(capacity: 64)
+    @exclusivity(unchecked) private var kept = RawBuffer(capacity: RunBuffer.idleBytes)
 
     let kind: OutputKind
     /// The host whose rows these are; nil where the output holds many hosts.
@@ -31,7 +31,7 @@ package final class RunBuffer {
     private let holdbackNanoseconds: Int64
 
     @usableFromInline
-    @exclusivity(unchecked) var keys = RawArray<RowKey>()
+    @exclusivity(unchecked) var keys = RawArray<RowKey>(capacity: RunBuffer.idleRows)
     @usableFromInline
     @exclusivity(unchecked) var rowStart = 0
     /// Whether the keys stand in their final order, wherever the rows lie.
@@ -44,6 +44,8 @@ package final class RunBuffer {
     private var notedBytes = 0
     /// Rows that stayed when the buffer was last flushed.
     private var keptCount = 0
+    /// Whether it is among the ledger's live ones.
+    private(set) var isLive = false
     /// Whether it has been full since it last gave memory back.
     private var wasFull = false
     /// The most it has held since then, in bytes.
@@ -117,7 +119,7 @@ package final class RunBuffer {
     /// Files the bytes since the last row's end under their key.
     @inlinable
     @inline(__always)
-    func file(ts: EpochNanoseconds, pid: UInt32, host: UInt16) {
+    func file(ts: EpochNanoseconds, pid: UInt32, host: UInt32) {
         let key = RowKey(
             ts: ts,
             pid: pid,
@@ -136,6 +138,7 @@ package final class RunBuffer {
     @usableFromInline
     func note() {
         precondition(rowStart < RowKey.keptBase, "offsets in an arena are 31 bits wide")
+        if !isLive { beginWindow() }
         let bytes = kept.count + rowStart + keys.count * MemoryLayout<RowKey>.stride
         ledger.bytes += bytes - notedBytes
         notedBytes = bytes
@@ -146,18 +149,27 @@ package final class RunBuffer {
     }
 
     private static let notedStep = 4_096
+    /// What arenas of a host of which nothing comes keep.
+    private static let idleBytes = 64
+    private static let idleRows = 4
 
     // MARK: Writing
 
     /// Writes rows to the run file(s). On an error no row is lost: the same call may be made again.
     /// Only between rows. Blocks.
-    func flush(_ scope: FlushScope, window: UInt64) throws(SystemError) {
+    /// `isCrowded`: so many outputs grow at once that few rows stay at a tick, as each write means to open a file.
+    func flush(
+        _ scope: FlushScope,
+        window: UInt64,
+        isCrowded: Bool = false
+    ) throws(SystemError) {
         precondition(text.count == rowStart, "flush within a row")
         let wasQuiet = keys.count == keptCount
         keptCount = keys.count
         peakBytes = max(peakBytes, kept.count + text.count)
         guard !isEmpty else { return }
         if scope == .full && text.count < fullBytes { return }
+        if scope == .tick && isCrowded && text.count + kept.count < fullBytes / 8 { return }
         if !isSorted {
             store.sorter.sort(keys.elements, by: precedes)
             isSorted = true
@@ -177,9 +189,9 @@ package final class RunBuffer {
     /// Gives an emptied buffer's memory back.
     func giveBack() {
         guard isEmpty, text.count == 0 else { return }
-        text.shrink(keeping: 4_096)
-        kept.shrink(keeping: 64)
-        keys.shrink(keeping: 64)
+        text.shrink(keeping: Self.idleBytes)
+        kept.shrink(keeping: Self.idleBytes)
+        keys.shrink(keeping: Self.idleRows)
         wasFull = false
         peakBytes = 0
     }
@@ -214,8 +226,26 @@ package final class RunBuffer {
 
     @inline(never)
     @usableFromInline
-    func precedes(host left: UInt16, _ right: UInt16) -> Bool {
+    func precedes(host left: UInt32, _ right: UInt32) -> Bool {
         hosts.precedes(left, right, inTable: kind == .csv)
+    }
+
+    // MARK: Windows
+
+    /// The open window has something of this output: rows, or names. From the first one on.
+    func beginWindow() {
+        guard !isLive else { return }
+        isLive = true
+        ledger.live.append(Unmanaged.passUnretained(self))
+    }
+
+    /// The window's runs are closed.
+    func windowEnded() {
+        runs = []
+        names = NameTable()
+        isLive = false
+        // The next row is noted, whatever its size.
+        unnotedEnd = 0
     }
 
     /// How many of the sorted rows are older than the hold-back; more where the rest would be above

@@ -37,7 +37,8 @@ final class RunFile {
 }
 
 extension RunFile {
-    func encode(into state: inout RawBuffer) {
+    /// `host`: as the checkpoint numbers that of the last row.
+    func encode(into state: inout RawBuffer, host: UInt32) {
         state.append(counted: path)
         state.append(integer: serial)
         state.append(integer: order)
@@ -46,11 +47,15 @@ extension RunFile {
         state.append(integer: firstTs)
         state.append(integer: last.ts)
         state.append(integer: last.pid)
-        state.append(integer: last.host)
+        state.append(integer: host)
         names.encode(into: &state)
     }
 
-    convenience init(decoding state: inout StateReader) throws(TraceError) {
+    /// `isNarrow`: of a version before, whose numbers of hosts took two bytes.
+    convenience init(
+        decoding state: inout StateReader,
+        isNarrow: Bool
+    ) throws(TraceError) {
         self.init(
             path: try state.text(),
             serial: try state.integer(UInt64.self),
@@ -62,7 +67,8 @@ extension RunFile {
         last = RunPosition(
             ts: try state.integer(Int64.self),
             pid: try state.integer(UInt32.self),
-            host: try state.integer(UInt16.self)
+            host: isNarrow
+                ? UInt32(try state.integer(UInt16.self)) : try state.integer(UInt32.self)
         )
         names = try NameTable(decoding: &state)
     }

@@ -19,6 +19,8 @@ final class RunFileStore {
     private var dirty: [RunFile] = []
     private var uses: UInt64 = 0
     private var hasNewNames = false
+    /// There once there have been more files than may be open.
+    private var fileSystem: FileSystemSync?
 
     init(root: String, worker: WorkerName, csvHeader: StaticString, openFilesMax: Int) {
         self.root = root
@@ -94,17 +96,22 @@ final class RunFileStore {
 
     /// Everything written so far is on the disk when this returns. Blocks. A failure is final.
     func sync() throws(SystemError) {
+        if dirty.count > Limits.filesSyncedSinglyMax, fileSystem != nil {
+            try fileSystem?.sync()
+            for run in dirty { run.isDirty = false }
+        }
         for run in dirty where run.isDirty {
             try opened(run).file.syncData()
             run.isDirty = false
         }
-        dirty.removeAll(keepingCapacity: true)
+        dirty.removeAll(keepingCapacity: dirty.count <= openFilesMax)
         guard hasNewNames else { return }
         try FileSystem.syncDirectory(absolute(directory))
         hasNewNames = false
     }
 
     func close(_ run: RunFile) {
+        guard run.handle != nil else { return }
         run.handle = nil
         open.removeAll { $0 === run }
     }
@@ -129,12 +136,16 @@ final class RunFileStore {
         return handle
     }
 
-    /// Syncs before it closes: a write-back error is reported to descriptors that are open.
+    /// Syncs before it closes, as a write-back error is reported to descriptors that are open, unless all files are going to be
+    /// synced together.
     private func closeLeastRecentlyUsed() throws(SystemError) {
         guard let oldest = open.indices.min(by: { open[$0].lastUse < open[$1].lastUse })
         else { return }
         let run = open[oldest]
-        if run.isDirty {
+        if fileSystem == nil {
+            fileSystem = try FileSystemSync(ofDirectory: absolute(directory))
+        }
+        if run.isDirty, fileSystem == nil || dirty.count <= Limits.filesSyncedSinglyMax {
             try run.handle?.file.syncData()
             run.isDirty = false
             dirty.removeAll { $0 === run }

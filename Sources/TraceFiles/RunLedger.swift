@@ -3,6 +3,9 @@ final class RunLedger {
     @exclusivity(unchecked) var bytes = 0
     /// Bytes in the runs of the open window; of these, call stacks.
     private(set) var writtenBytes = 0
+    /// The buffers of which the open window has something, in the order in which they first had. Their owner keeps them for
+    /// as long.
+    @exclusivity(unchecked) var live: [Unmanaged<RunBuffer>] = []
     private(set) var writtenStackBytes = 0
     /// Set where a buffer is full or all of them together are.
     @exclusivity(unchecked) var needsFlush = false
@@ -22,6 +25,7 @@ final class RunLedger {
 
     /// The next window has no runs yet.
     func windowClosed() {
+        live.removeAll(keepingCapacity: live.count <= 64)
         writtenBytes = 0
         writtenStackBytes = 0
     }

@@ -4,7 +4,7 @@ import TraceModel
 struct RunPosition {
     var ts: EpochNanoseconds
     var pid: UInt32
-    var host: UInt16
+    var host: UInt32
 
     static let beginning = RunPosition(ts: .min, pid: 0, host: 0)
 }

@@ -3,29 +3,44 @@ package import TraceModel
 
 // What a checkpoint knows of the files, and how files become what it knows.
 extension TraceFileManager {
-    private static let stateVersion: UInt32 = 1
+    private static let stateVersion: UInt32 = 2
+    /// Numbers of hosts took two bytes, and none had been given up.
+    private static let versionBeforeGivingUp: UInt32 = 1
+    private static let thisMachineFlag: UInt8 = 1
+    private static let givenUpFlag: UInt8 = 2
 
     /// Appends names, lengths and positions of all runs. Only after `flush(.all)` and `sync()`.
     package func saveOffsets(into state: inout RawBuffer) {
-        precondition(buffers.allSatisfy(\.isEmpty), "rows wait that a checkpoint would lose")
+        let live = liveBuffers
+        precondition(live.allSatisfy(\.isEmpty), "rows wait that a checkpoint would lose")
         state.append(integer: Self.stateVersion)
         state.append(integer: window)
         state.append(integer: store.nextSerial)
         state.append(integer: store.order)
-        state.append(integer: UInt32(hosts.hosts.count))
-        for host in hosts.hosts {
-            state.append(counted: host.name)
-            state.append(integer: UInt8(host.isThisMachine ? 1 : 0))
+        let saved = hosts.saved
+        var positions = [UInt32](repeating: .max, count: hosts.indexEnd)
+        state.append(integer: UInt32(saved.count))
+        for (position, host) in saved.enumerated() {
+            positions[Int(host.index)] = UInt32(position)
+            state.append(counted: hosts[host].name)
+            state.append(
+                byte: (hosts[host].isThisMachine ? Self.thisMachineFlag : 0)
+                    | (hosts.isGivenUp(host) ? Self.givenUpFlag : 0)
+            )
         }
-        let open = buffers.filter { !$0.runs.isEmpty || !$0.names.isEmpty }
+        let open = live.filter { !$0.runs.isEmpty || !$0.names.isEmpty }
         state.append(integer: UInt32(open.count))
         for buffer in open {
             state.append(integer: buffer.kind.rawValue)
-            state.append(integer: buffer.host?.index ?? .max)
+            state.append(integer: buffer.host.map { positions[Int($0.index)] } ?? .max)
             state.append(integer: UInt8(buffer.continuesRun ? 1 : 0))
             buffer.names.encode(into: &state)
             state.append(integer: UInt32(buffer.runs.count))
-            for run in buffer.runs { run.encode(into: &state) }
+            for run in buffer.runs {
+                // A trace's rows say no host.
+                let host = buffer.kind == .json ? 0 : positions[Int(run.last.host)]
+                run.encode(into: &state, host: host)
+            }
         }
         state.append(integer: UInt32(closedWindows.count))
         for closed in closedWindows {
@@ -35,15 +50,15 @@ extension TraceFileManager {
         }
     }
 
-    /// Makes the files what they were at the checkpoint (nil: none): cuts runs back, removes unknown files. Host
-    /// numbers are those of the checkpoint. Throws `corrupt` where the state is damaged or a file is shorter
+    /// Makes the files what they were at the checkpoint (nil: none): cuts runs back, removes unknown files. Hosts
+    /// are numbered anew, in the checkpoint's order. Throws `corrupt` where the state is damaged or a file is shorter
     /// than the checkpoint says. Blocks.
     package func restore(from state: ByteView?) throws(TraceError) {
-        precondition(hosts.hosts.isEmpty && closedWindows.isEmpty, "restore comes first")
+        precondition(hosts.indexEnd == 0 && closedWindows.isEmpty, "restore comes first")
         if let state { try decode(state) }
         do throws(SystemError) {
             try removeUnknownFiles()
-            for buffer in buffers {
+            try forEachLive { buffer throws(SystemError) in
                 for run in buffer.runs { try reopen(run, kind: buffer.kind) }
             }
             try store.sync()
@@ -54,21 +69,29 @@ extension TraceFileManager {
 
     private func decode(_ bytes: ByteView) throws(TraceError) {
         var state = StateReader(bytes)
-        guard try state.integer(UInt32.self) == Self.stateVersion else { throw damaged() }
+        let version = try state.integer(UInt32.self)
+        let isNarrow = version == Self.versionBeforeGivingUp
+        guard version == Self.stateVersion || isNarrow else { throw damaged() }
         window = try state.integer(UInt64.self)
         store.nextSerial = try state.integer(UInt64.self)
         store.order = try state.integer(UInt64.self)
         for _ in 0..<(try state.integer(UInt32.self)) {
-            let name = ByteView(try state.counted())
-            let isThisMachine = try state.integer(UInt8.self) != 0
-            _ = try registerHost(name, isThisMachine: isThisMachine)
+            let name = try state.text()
+            let flags = try state.integer(UInt8.self)
+            hosts.restore(
+                name,
+                isThisMachine: flags & Self.thisMachineFlag != 0,
+                isGivenUp: flags & Self.givenUpFlag != 0
+            )
         }
+        makeBufferPlaces()
         for _ in 0..<(try state.integer(UInt32.self)) {
-            let buffer = try buffer(from: &state)
+            let buffer = try buffer(from: &state, isNarrow: isNarrow)
+            buffer.beginWindow()
             buffer.continuesRun = try state.integer(UInt8.self) != 0
             buffer.names = try NameTable(decoding: &state)
             for _ in 0..<(try state.integer(UInt32.self)) {
-                let run = try RunFile(decoding: &state)
+                let run = try RunFile(decoding: &state, isNarrow: isNarrow)
                 try check(run.path, atLeast: run.length, isNeeded: true)
                 buffer.runs.append(run)
                 ledger.wrote(run.length, buffer.kind)
@@ -87,15 +110,22 @@ extension TraceFileManager {
         guard state.isAtEnd else { throw damaged() }
     }
 
-    private func buffer(from state: inout StateReader) throws(TraceError) -> RunBuffer {
+    private func buffer(
+        from state: inout StateReader,
+        isNarrow: Bool
+    ) throws(TraceError) -> RunBuffer {
         let kind = OutputKind(rawValue: try state.integer(UInt8.self))
-        let host = HostID(index: try state.integer(UInt16.self))
-        let isKnown = Int(host.index) < hosts.hosts.count
+        let number =
+            isNarrow ? UInt32(try state.integer(UInt16.self)) : try state.integer(UInt32.self)
+        let host = HostID(index: number)
+        let isKnown = Int(host.index) < hosts.indexEnd
         switch kind {
         case .csv: return csv
         case .anomalies: return anomalies
-        case .json where isKnown: return json(host)
-        case .stacks where isKnown: return stackBuffer(host)
+        case .json where isKnown: return ownJSON(host)
+        case .stacks where isKnown: return ownStacks(host)
+        case .json where number == .max: return otherJSON
+        case .stacks where number == .max: return otherStacks
         default: throw damaged()
         }
     }
@@ -120,7 +150,7 @@ extension TraceFileManager {
     }
 
     private func removeUnknownFiles() throws(SystemError) {
-        let open = buffers.flatMap { $0.runs.map(\.path) }
+        let open = liveBuffers.flatMap { $0.runs.map(\.path) }
         let closed = closedWindows.flatMap { $0.files.flatMap { $0.runs.map(\.path) } }
         let known = Set(open + closed)
         for name in try FileSystem.list(store.absolute(store.directory)) {

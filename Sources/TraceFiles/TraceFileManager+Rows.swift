@@ -11,7 +11,9 @@ extension TraceFileManager {
 
     /// Where viewers put the process, lowest first, in this window's trace of the host.
     package func sortProcess(host: HostID, pid: UInt32, index: Int32) {
-        json(host).names.sort(pid, index)
+        let buffer = json(host)
+        buffer.beginWindow()
+        buffer.names.sort(pid, index)
     }
 
     /// As `nameProcess`, for a thread.
@@ -60,7 +62,9 @@ extension TraceFileManager {
     private func setName(_ host: HostID, _ key: NameTable.Key, _ name: ByteView) {
         // Viewers take a name event without a name for an error.
         guard !name.isEmpty else { return }
-        json(host).names.set(key, RawBuffer.shown(name, bytesMax: Limits.shownNameBytesMax))
+        let buffer = json(host)
+        buffer.beginWindow()
+        buffer.names.set(key, RawBuffer.shown(name, bytesMax: Limits.shownNameBytesMax))
     }
 
     private func appendJSON(

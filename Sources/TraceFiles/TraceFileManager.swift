@@ -47,6 +47,13 @@ package final class TraceFileManager {
     var stacks: [RunBuffer?] = []
     package let csv: RunBuffer
     let anomalies: RunBuffer
+    /// The traces and call stacks of hosts for which the window has no files left.
+    let otherJSON: RunBuffer
+    let otherStacks: RunBuffer
+    /// Their rows, of the windows that this process has ended.
+    package private(set) var rowsWithoutFile: UInt64 = 0
+    /// Called now and then where something takes long; whoever watches this thread hears that it lives.
+    package var onProgress: () -> Void = {}
 
     /// Creates the worker's directory where it is missing. `csvHeader` ends in `,host,Timestamp(ns)` and has no
     /// line's end. Call `restore(from:)` next. `root` is the data directory, empty where it is the
@@ -69,7 +76,7 @@ package final class TraceFileManager {
             openFilesMax: budget.openFilesMax
         )
         let ledger = RunLedger(budget: budget)
-        let hosts = HostTable(guardsFormulas: guardsFormulas)
+        let hosts = HostTable(guardsFormulas: guardsFormulas, countMax: budget.hostsMax)
         func buffer(_ kind: OutputKind) -> RunBuffer {
             RunBuffer(
                 kind,
@@ -86,6 +93,8 @@ package final class TraceFileManager {
         self.ledger = ledger
         csv = buffer(.csv)
         anomalies = buffer(.anomalies)
+        otherJSON = buffer(.json)
+        otherStacks = buffer(.stacks)
         let directory = store.absolute(store.directory)
         try FileSystem.createDirectory(directory)
         // Also where it is there: who made it may have died before this.
@@ -96,45 +105,84 @@ package final class TraceFileManager {
 
     // MARK: Hosts and buffers
 
-    /// The number of a host, for as long as this manager lives. Invalid UTF-8 is repaired. Throws
-    /// `exhausted` beyond `Limits.hostsMax`.
-    package func registerHost(_ name: ByteView, isThisMachine: Bool) throws(TraceError) -> HostID {
-        let host = try hosts.register(
+    /// The number of a host of which something has come, or, not `isHeard`, of which something is known. Invalid UTF-8 is
+    /// repaired. Where there are too many hosts, others are given up: see `hasGivenUpHosts`.
+    package func registerHost(
+        _ name: ByteView,
+        isThisMachine: Bool,
+        isHeard: Bool = true
+    ) -> HostID {
+        let host = hosts.register(
             name.cut(at: Limits.hostBytesMax).string,
-            isThisMachine: isThisMachine
+            isThisMachine: isThisMachine,
+            isHeard: isHeard
         )
-        while json.count < hosts.hosts.count {
-            json.append(nil)
-            stacks.append(nil)
-        }
+        makeBufferPlaces()
         return host
     }
 
+    func makeBufferPlaces() {
+        while json.count < hosts.indexEnd {
+            json.append(nil)
+            stacks.append(nil)
+        }
+    }
+
+    /// Whether hosts have been given up since `noteHostsGivenUp`: whoever keeps anything of them has to forget it before
+    /// the next event. What they left in the open window is written as usual.
+    package var hasGivenUpHosts: Bool { hosts.hasGivenUp }
+
+    package func isGivenUp(_ host: HostID) -> Bool { hosts.isGivenUp(host) }
+
+    package func noteHostsGivenUp() { hosts.noteGivenUp() }
+
     package func hostName(_ host: HostID) -> String { hosts[host].name }
 
-    /// The name as a field of a table. Valid as long as the manager lives.
+    /// The name as a field of a table. Valid as long as the host's number.
     package func hostField(_ host: HostID) -> ByteView { hosts.field(host) }
 
     package func isThisMachine(_ host: HostID) -> Bool { hosts[host].isThisMachine }
 
-    /// The trace of a host. The buffer stays the same for the manager's life.
+    /// The trace of a host; that of all others where the window has no file left for it. Valid until the window ends.
     package func json(_ host: HostID) -> RunBuffer {
+        let buffer = ownJSON(host)
+        return hasFile(buffer) ? buffer : otherJSON
+    }
+
+    func stackBuffer(_ host: HostID) -> RunBuffer {
+        let buffer = ownStacks(host)
+        return hasFile(buffer) ? buffer : otherStacks
+    }
+
+    private func hasFile(_ buffer: RunBuffer) -> Bool {
+        buffer.isLive || ledger.live.count < budget.hostFilesMax
+    }
+
+    func ownJSON(_ host: HostID) -> RunBuffer {
         if let buffer = json[Int(host.index)] { return buffer }
         let buffer = makeBuffer(.json, host)
         json[Int(host.index)] = buffer
         return buffer
     }
 
-    func stackBuffer(_ host: HostID) -> RunBuffer {
+    func ownStacks(_ host: HostID) -> RunBuffer {
         if let buffer = stacks[Int(host.index)] { return buffer }
         let buffer = makeBuffer(.stacks, host)
         stacks[Int(host.index)] = buffer
         return buffer
     }
 
-    var buffers: [RunBuffer] {
-        json.compactMap { $0 } + stacks.compactMap { $0 } + [csv, anomalies]
+    /// Calls `body` with each buffer of which the open window has something.
+    func forEachLive(
+        _ body: (RunBuffer) throws(SystemError) -> Void
+    ) throws(SystemError) {
+        for (index, buffer) in ledger.live.enumerated() {
+            if index % 64 == 63 { onProgress() }
+            try body(buffer.takeUnretainedValue())
+        }
     }
+
+    var liveBuffers: [RunBuffer] { ledger.live.map { $0.takeUnretainedValue() } }
 
     private func makeBuffer(_ kind: OutputKind, _ host: HostID) -> RunBuffer {
         RunBuffer(
@@ -170,8 +218,13 @@ package final class TraceFileManager {
     /// Writes rows out. Nothing is lost on an error (disk full): the same call may be made again. Blocks.
     package func flush(_ scope: FlushScope) throws(SystemError) {
         let isOverBudget = ledger.bytes >= ledger.bytesMax
-        for buffer in buffers {
-            try buffer.flush(isOverBudget ? .all : scope, window: window)
+        let isCrowded = ledger.live.count > budget.openFilesMax / 2
+        try forEachLive { buffer throws(SystemError) in
+            try buffer.flush(
+                isOverBudget ? .all : scope,
+                window: window,
+                isCrowded: isCrowded
+            )
             if isOverBudget { buffer.giveBack() }
         }
         ledger.needsFlush = false
@@ -184,7 +237,7 @@ package final class TraceFileManager {
 
     /// The first window of a new worker.
     package func openWindow(_ window: UInt64) {
-        precondition(buffers.allSatisfy { $0.isEmpty && $0.runs.isEmpty }, "a window is open")
+        precondition(ledger.live.isEmpty, "a window is open")
         self.window = window
     }
 
@@ -192,7 +245,7 @@ package final class TraceFileManager {
     /// runs, which stand behind those of earlier owners. Blocks.
     package func beginEpoch(order: LSN) throws(SystemError) {
         try flush(.all)
-        for buffer in buffers { buffer.endRun() }
+        for buffer in liveBuffers { buffer.endRun() }
         store.order = order
     }
 
@@ -205,9 +258,9 @@ package final class TraceFileManager {
         precondition(stem.utf8.count <= 64 && stem.utf8.allSatisfy(SafeName.isSafe))
         try flush(.all)
         var files: [ClosedFile] = []
-        for buffer in buffers {
+        try forEachLive { buffer throws(SystemError) in
             buffer.endRun()
-            guard !buffer.runs.isEmpty else { continue }
+            guard !buffer.runs.isEmpty else { return }
             let host = buffer.host.map { hosts[$0] }
             var runs: [ClosedRun] = []
             for run in buffer.runs {
@@ -226,17 +279,21 @@ package final class TraceFileManager {
             )
         }
         try store.sync()
+        for run in otherJSON.runs + otherStacks.runs { rowsWithoutFile += run.rows }
         var spare = 4 * budget.runFlushBytes
-        for buffer in buffers {
+        for buffer in liveBuffers {
             for run in buffer.runs { store.close(run) }
-            buffer.runs = []
-            buffer.names = NameTable()
+            buffer.windowEnded()
             buffer.giveBackUnneeded(&spare)
         }
         if !files.isEmpty {
             closedWindows.append(ClosedWindow(window: window, stem: stem, files: files))
         }
         ledger.windowClosed()
+        for host in hosts.windowEnded() {
+            json[Int(host.index)] = nil
+            stacks[Int(host.index)] = nil
+        }
         window = nextWindow
         return files
     }

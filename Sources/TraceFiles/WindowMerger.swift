@@ -33,6 +33,8 @@ package final class WindowMerger {
     var onStep: ((MergeStep) throws -> Void)?
     var progress = MergeProgress(bytesTotal: 0)
     var onProgress: (MergeProgress) -> Void = { _ in }
+    /// Whether outputs are synced together once all are complete.
+    private(set) var syncsTogether = false
 
     /// `root` is the data directory, empty where it is the current one; `localHostName` names this machine's
     /// stack files; `compression`: of traces and tables, nil for none; its suffix stands behind their names;
@@ -128,7 +130,12 @@ package final class WindowMerger {
         )
         var manifest = MergeManifest()
         manifest.segments = files.flatMap { $0.runs.map(\.path) }
-        for input in MergeInput.group(files) {
+        let inputs = MergeInput.group(files)
+        let fileSystem =
+            inputs.count > Limits.filesSyncedSinglyMax
+            ? try FileSystemSync(ofDirectory: absolute(ClusterPaths.output)) : nil
+        syncsTogether = fileSystem != nil
+        for input in inputs {
             let preparation = OutputPreparation(
                 merger: self,
                 names: names,
@@ -154,6 +161,7 @@ package final class WindowMerger {
         // A segment that becomes an output is not to be removed under its old name.
         let renamed = Set(manifest.outputs.map(\.source))
         manifest.segments.removeAll { renamed.contains($0) }
+        try fileSystem?.sync()
         // The manifest must not outlive a power loss that its temporary files do not.
         try syncDirectories(of: manifest)
         try FileSystem.syncDirectory(absolute(ClusterPaths.output))
@@ -253,7 +261,8 @@ package final class WindowMerger {
         try MergeWriter(
             absolute(OutputNames.temporary(target)),
             bufferBytes: budget.mergeBufferBytes,
-            compression: FileCompression(ofPath: target)
+            compression: FileCompression(ofPath: target),
+            syncs: !syncsTogether
         )
     }
 

@@ -14,6 +14,8 @@ package enum LossKind: String, CaseIterable, Sendable {
 
     // MARK: State given up to stay within bounds
     case processEvicted = "process_evicted"
+    /// Hosts whose processes gave way as too many hosts were heard of; the processes are counted too.
+    case hostEvicted = "host_evicted"
     case functionEvicted = "function_evicted"
     case threadEvicted = "thread_evicted"
     case openCallEvicted = "open_call_evicted"
@@ -23,6 +25,7 @@ package enum LossKind: String, CaseIterable, Sendable {
     case connectionEvicted = "connection_evicted"
     /// Of all kinds, as a worker's slots took too much together.
     case stateOverflow = "state_overflow"
+    /// Events and call stacks of hosts that share a file, as the window has none left for them.
     case hostOverflow = "host_overflow"
 
     // MARK: Metrics
@@ -61,7 +64,7 @@ package enum LossKind: String, CaseIterable, Sendable {
         case .seriesExpired, .seriesOverflow, .labelCut, .staleEpochDropped, .logTailCut:
             .notice
         case .nameCut, .invalidUTF8Replaced, .timestampInvalid, .stackFramesCut, .anomaliesCut,
-            .recordDeadLettered, .processEvicted, .functionEvicted, .threadEvicted,
+            .recordDeadLettered, .processEvicted, .hostEvicted, .functionEvicted, .threadEvicted,
             .openCallEvicted, .openCallNotRepeated, .allocationEvicted, .connectionEvicted,
             .stateOverflow, .hostOverflow, .sampleRefused:
             .loss

@@ -178,7 +178,7 @@ package enum Limits {
     /// Messages that wait for one peer, unless a socket says otherwise.
     package static let fabricQueueMessagesMax = 1_024
     /// One message between processes, beside the event bytes that follow it.
-    package static let clusterMessageBytesMax = 32 << 20
+    package static let clusterMessageBytesMax = 64 << 20
     package static let fabricHandshakeSeconds = 5
     package static let pollSourcesMax = 16
     package static let heartbeatSeconds = 1
@@ -243,7 +243,10 @@ package enum Limits {
     /// Of a network address what is kept in the state: the longest textual form of IPv6 has 45, a zone follows.
     @inlinable
     package static var addressBytesMax: Int { 64 }
-    package static let hostsMax = 1_024
+    /// Hosts that a worker remembers; more make those give way that it has not heard of for longest.
+    package static let hostsMax = 16_384
+    /// One part in so many of them gives way at a time.
+    package static let hostsGivenUpDivisor = 16
     /// Names that one process id has had, as its program or its threads change.
     package static let namesPerProcessMax = 16
     package static let devicesPerProcessMax = 64
@@ -319,6 +322,14 @@ package enum Limits {
     /// One final trace or table, before it is compressed, unless one row alone is larger: viewers choke on more.
     package static let finalFileBytesMax = 110_000_000
     package static let openFilesMax = 512
+    /// Traces and call stacks of single hosts that a worker writes in one window; those of further hosts share a file.
+    package static let hostFilesPerWindowMax = 24_576
+    /// What one of them takes at most in the announcement of its window, where its rows come in order.
+    package static let closedFileBytesMax = 1_280
+    /// The paths of the final files of one window of each resource, as the aggregator keeps them and `finalize` names them.
+    package static let windowFilesBytesMax = 96 << 20
+    /// Files that are synced one by one; more are synced with all that is on the disk, which costs a tenth as much.
+    package static let filesSyncedSinglyMax = 64
     package static let mergeBufferBytes = 256 << 10
     /// One call stack or anomaly with its names, as a segment holds it: a message bounds it.
     package static let segmentRecordBytesMax = 128 << 20
@@ -463,6 +474,18 @@ package enum Limits {
         precondition(stringFieldBytesMax * 6 < segmentRecordBytesMax, "escaped in full")
         precondition(mergeRunsMax < openFilesMax, "runs of one merge are open together")
         precondition(catFilesMax < openFilesMax)
+        precondition(filesSyncedSinglyMax < openFilesMax)
+        precondition(hostsMax < hostFilesPerWindowMax && hostsMax / hostsGivenUpDivisor > 0)
+        precondition(
+            // A name of bytes that are no text becomes three times as long.
+            3 * hostBytesMax + 512 <= closedFileBytesMax
+                && hostFilesPerWindowMax * closedFileBytesMax < clusterMessageBytesMax / 2,
+            "what a worker announces of a window is one message, with its summary"
+        )
+        precondition(
+            // Of a host's call stacks come two files.
+            Resource.allCases.count * hostFilesPerWindowMax * 2 * 256 < windowFilesBytesMax
+        )
         precondition(2_000 * heartbeatSeconds < heartbeatLateMilliseconds, "one may come late")
         precondition(crashLoopFailuresMin < processEndsMax)
         precondition(crashLoopSettledSeconds < crashLoopSeconds)
@@ -510,7 +533,7 @@ package enum Limits {
         precondition(
             // Of all resources io has most: eleven lists, and three tables that add up others.
             12 * summaryRowsMax * (sketchBucketsMax * 10 + 2 * summaryNameBytesMax + 512)
-                + 3 * summaryOverallBytesMax < clusterMessageBytesMax / 4 * 3
+                + 3 * summaryOverallBytesMax < clusterMessageBytesMax / 2
         )
     }
 }

@@ -77,6 +77,7 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
     @_specialize(where Model == GPUModel)
     func processTraces(_ traces: TraceBatchView, isLastBatch: Bool) throws -> Int {
         let started = WallClock.monotonic()
+        if files.hasGivenUpHosts { forgetHosts() }
         let hasNames = buffer.decode(traces.bytes, arrival: traces.arrival, parser: &parser)
         if hasNames { takeNames(of: traces) }
         let count = buffer.count
@@ -424,6 +425,23 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
         return UInt64(gone.count)
     }
 
+    /// Gives up the processes of hosts that had to make room for others. O(processes).
+    @inline(never)
+    private func forgetHosts() {
+        files.noteHostsGivenUp()
+        var hosts: Set<UInt32> = []
+        for slot in 0..<Slot.count where totals[slot].processes > 0 {
+            for entry in table.entries(of: UInt8(slot))
+            where files.isGivenUp(entry.pointee.host) {
+                entry.pointee.isGone = true
+                if hosts.insert(entry.pointee.host.index).inserted {
+                    totals[slot].hostsEvicted += 1
+                }
+            }
+            totals[slot].processesEvicted += forgetGone(of: UInt8(slot))
+        }
+    }
+
     private func name(_ entry: ProcessTable<Model>.Entry, _ context: EventContext) {
         entry.pointee.namedWindow = files.window
         if entry.pointee.given.sortIndex != 0 {
@@ -671,7 +689,17 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
         entry.pointee.isShown = true
     }
 
-    func ownSamples() -> [MetricSample] { timing.samples(of: files.worker) }
+    func ownSamples() -> [MetricSample] {
+        let samples = timing.samples(of: files.worker)
+        guard files.rowsWithoutFile > 0 else { return samples }
+        return samples + [
+            MetricSample(
+                family: .errorsTotal,
+                labels: [LossKind.hostOverflow.rawValue],
+                value: .counter(Double(files.rowsWithoutFile))
+            )
+        ]
+    }
 
     // MARK: State
 
@@ -709,7 +737,12 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
             let length = Int(try reader.integer(UInt16.self))
             let name = ByteView(try reader.bytes(length))
             let isThisMachine = try reader.integer(UInt8.self) == 1
-            let host = try files.registerHost(name, isThisMachine: isThisMachine)
+            // What came of it stands in the log: it is not heard of now.
+            let host = files.registerHost(
+                name,
+                isThisMachine: isThisMachine,
+                isHeard: false
+            )
             let pid = try reader.integer(UInt32.self)
             let time = try reader.integer(Int64.self)
             let arrival = try reader.integer(Int64.self)
@@ -750,6 +783,7 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
             totals[Int(slot)].stateBytes += entry.pointee.chargedBytes
             stateBytes += entry.pointee.chargedBytes
         }
+        if files.hasGivenUpHosts { forgetHosts() }
     }
 
     func dropState(slot: UInt8) {

@@ -29,6 +29,8 @@ struct SlotTotals: BitwiseCopyable {
     var connectionsEvicted: UInt64 = 0
     /// Entries of all kinds that gave way as all slots of the worker took too much together; not in the counts above.
     var evictedByWorker: UInt64 = 0
+    /// Hosts that gave way, in the first slot that had processes of theirs.
+    var hostsEvicted: UInt64 = 0
     var invalid = InvalidValues()
     /// Open calls that a window's trace does not repeat, once a window.
     var callsNotRepeated: UInt64 = 0
@@ -54,6 +56,7 @@ struct SlotTotals: BitwiseCopyable {
         buffer.append(integer: callsNotRepeated)
         buffer.append(integer: findingsUnrecorded)
         repetition.encode(into: &buffer)
+        buffer.append(integer: hostsEvicted)
     }
 
     /// Entries that have given way since other counts were noted are counted as the worker's from here on.
@@ -96,13 +99,14 @@ struct SlotTotals: BitwiseCopyable {
             callsNotRepeated = try reader.integer(UInt64.self)
             findingsUnrecorded = try reader.integer(UInt64.self)
             repetition = try RepetitionBudget(decoding: &reader)
+            hostsEvicted = try reader.integer(UInt64.self)
         }
         isDirty = events > 0
         isFullNeeded = isDirty
     }
 
     /// More series than `collect` adds.
-    static let seriesMax = 58
+    static let seriesMax = 59
 
     /// A group of series.
     func collect(_ series: inout SeriesWriter, of resource: Resource) {
@@ -122,6 +126,7 @@ struct SlotTotals: BitwiseCopyable {
         add(.invalidUTF8Replaced, utf8Replaced, &series)
         add(.stackFramesCut, framesCut, &series)
         add(.processEvicted, processesEvicted, &series)
+        add(.hostEvicted, hostsEvicted, &series)
         add(.threadEvicted, threadsEvicted, &series)
         add(.openCallEvicted, openCallsEvicted, &series)
         add(.functionEvicted, functionsEvicted, &series)

@@ -201,6 +201,7 @@ final class ApplyLoop {
 
     /// Runs until SIGTERM or SIGINT; everything applied is then in a checkpoint, unless it waited for a full disk.
     func run() throws {
+        processor.files.onProgress = { [unowned self] in signOfLife() }
         do {
             try runUntilStopped()
         } catch is StoppedWhileWaiting {
@@ -327,7 +328,7 @@ final class ApplyLoop {
         #if DEBUG
         faults.strike(record.body)
         #endif
-        let host = try host(record.host)
+        let host = host(record.host)
         let view = TraceBatchView(
             bytes: record.body,
             host: host.id,
@@ -341,9 +342,9 @@ final class ApplyLoop {
 
     private func host(
         _ name: UnsafeRawBufferPointer
-    ) throws -> (name: [UInt8], id: HostID, hash: UInt64) {
+    ) -> (name: [UInt8], id: HostID, hash: UInt64) {
         if let lastHost, lastHost.name.elementsEqual(name) { return lastHost }
-        let id = try processor.files.registerHost(
+        let id = processor.files.registerHost(
             ByteView(name),
             isThisMachine: machine.elementsEqual(name)
         )
@@ -426,6 +427,8 @@ final class ApplyLoop {
         guard let gained else { return true }
         let handover = Handover(resource: worker.resource, lsn: gained.lsn)
         do {
+            // Hosts come with the slots, and one that has been silent may have to go.
+            lastHost = nil
             guard
                 try handover.take(gained.slots, by: worker.index, into: processor, report: note)
             else { return false }
@@ -512,6 +515,14 @@ final class ApplyLoop {
     }
 
     // MARK: Reporting
+
+    /// While something takes long: a window of thousands of files.
+    private func signOfLife() {
+        watchdog.feed()
+        let now = WallClock.monotonic()
+        if now - lastProgress >= Self.second { progress() }
+        if now - lastStatus >= Self.second { sendStatus() }
+    }
 
     private func hello() {
         send(

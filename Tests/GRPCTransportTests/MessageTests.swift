@@ -34,6 +34,12 @@ import TraceModel
     @Test func adminMessages() throws {
         let final = FinalizeResponse(window: 3, files: ["output/a.json", "output/b.csv"])
         try #expect(FinalizeResponse(decoding: final.encoded()) == final)
+        // A window of many hosts.
+        let many = FinalizeResponse(
+            window: 4,
+            files: (0..<20_000).map { "output/json/function_trace_20251009_085320_host-\($0).json" }
+        )
+        try #expect(FinalizeResponse(decoding: many.encoded()) == many)
         try #expect(
             FinalizeResponse(decoding: []) == FinalizeResponse(window: 0, files: [])
         )

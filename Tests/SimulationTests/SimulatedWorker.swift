@@ -180,7 +180,7 @@ final class SimulatedWorker {
     }
 
     private func applyBatch(_ record: ShareRecord) throws {
-        let host = try processor.files.registerHost(ByteView(record.host), isThisMachine: false)
+        let host = processor.files.registerHost(ByteView(record.host), isThisMachine: false)
         let view = TraceBatchView(
             bytes: record.body,
             host: host,

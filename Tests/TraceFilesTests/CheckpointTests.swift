@@ -130,12 +130,4 @@ struct CheckpointTests {
             _ = try? revive(group, from: bad)
         }
     }
-
-    /// A long name of a process is cut where a letter begins.
-    @Test func shownNamesAreCut() {
-        var table = NameTable()
-        var name = String(repeating: "x", count: Limits.shownNameBytesMax - 1) + "\u{e9}\u{e9}"
-        name.withUTF8 { table.set(.process(7), ByteView(UnsafeRawBufferPointer($0))) }
-        #expect(table.names[.process(7)]?.count == Limits.shownNameBytesMax - 1)
-    }
 }

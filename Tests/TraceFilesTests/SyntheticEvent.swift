@@ -108,7 +108,7 @@ func withView<Result>(_ text: String, _ body: (ByteView) throws -> Result) rethr
 
 extension TraceFileManager {
     func host(_ name: String, isThisMachine: Bool = false) throws -> HostID {
-        try withView(name) { try registerHost($0, isThisMachine: isThisMachine) }
+        withView(name) { registerHost($0, isThisMachine: isThisMachine) }
     }
 }
 

@@ -58,9 +58,9 @@ final class ContractWorker {
     func apply(_ batch: ContractBatch) throws -> Int {
         lsn = batch.lsn
         var name = batch.host
-        let host = try name.withUTF8 {
+        let host = name.withUTF8 {
             let isThisMachine = batch.host == EventGenerator.hosts[0]
-            return try files.registerHost(
+            return files.registerHost(
                 ByteView(UnsafeRawBufferPointer($0)),
                 isThisMachine: isThisMachine
             )

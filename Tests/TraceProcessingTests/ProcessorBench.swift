@@ -42,10 +42,10 @@ final class ProcessorBench {
             budget: budget
         )
         var name = Self.hostName
-        (host, hostHash) = try name.withUTF8 {
+        (host, hostHash) = name.withUTF8 {
             let bytes = UnsafeRawBufferPointer($0)
             return (
-                try files.registerHost(ByteView(bytes), isThisMachine: true),
+                files.registerHost(ByteView(bytes), isThisMachine: true),
                 Slot.hash(host: bytes)
             )
         }

@@ -59,8 +59,8 @@ struct TestWorker {
             event.cookie = Int64(process)
             encoder.append(event)
         }
-        let id = try Self.host.withUnsafeBytes {
-            try processor.files.registerHost(ByteView($0), isThisMachine: true)
+        let id = Self.host.withUnsafeBytes {
+            processor.files.registerHost(ByteView($0), isThisMachine: true)
         }
         let view = TraceBatchView(
             bytes: encoder.bytes,

@@ -20,6 +20,10 @@ int trace_set_direct(int descriptor, int on);
 // Renames a file unless there is one under the new name: EEXIST. EINVAL or ENOSYS where the file system can't tell.
 int trace_rename_exclusively(const char *from, const char *to);
 
+// All that was written to the file system of an open file or directory is on the disk. Reports what could not be written
+// there since it was opened (Linux 5.8).
+int trace_sync_file_system(int descriptor);
+
 // All threads take memory from one arena; blocks of `mapped_bytes_min` or more are mapped, and go back to the system when
 // they are freed; of the others, what is free at the heap's end goes back beyond `spare_bytes_max`. Returns 1, or 0 where the
 // allocator knows none of this.
