@@ -19,6 +19,8 @@ package final class Aggregator: Sendable {
         package var compression: FileCompression?
         /// Of tables.
         package var csvColumns: CSVColumns
+        /// Series of processes that each metric shows.
+        package var seriesLimit: Int
         package var retention: RetentionPolicy
 
         package init(
@@ -26,12 +28,14 @@ package final class Aggregator: Sendable {
             timeZoneName: String,
             compression: FileCompression?,
             csvColumns: CSVColumns,
+            seriesLimit: Int = Limits.seriesPerMetricMax,
             retention: RetentionPolicy
         ) {
             self.metricsAddress = metricsAddress
             self.timeZoneName = timeZoneName
             self.compression = compression
             self.csvColumns = csvColumns
+            self.seriesLimit = seriesLimit
             self.retention = retention
         }
     }
@@ -54,7 +58,7 @@ package final class Aggregator: Sendable {
     package init(_ configuration: Configuration, log: Logger) throws {
         self.log = log
         lock = try Self.takeLock()
-        archive = MetricArchive()
+        archive = MetricArchive(limits: SeriesLimits(perFamily: configuration.seriesLimit))
         let (store, damage) = try archive.load()
         if let damage {
             log.error("saved metrics were damaged, counting anew", metadata: ["why": "\(damage)"])

@@ -21,11 +21,18 @@ final class MetricArchive: Sendable {
     private static let magic: UInt32 = 0x544D_5254
     private static let headBytes = 16
 
+    private let limits: SeriesLimits
     private let store: String
     private let journal: String
     private let state = Mutex(State())
 
-    init(store: String = AggregatorPaths.metrics, journal: String = AggregatorPaths.metricJournal) {
+    /// `limits`: those of the store that `load` returns.
+    init(
+        limits: SeriesLimits = SeriesLimits(),
+        store: String = AggregatorPaths.metrics,
+        journal: String = AggregatorPaths.metricJournal
+    ) {
+        self.limits = limits
         self.store = store
         self.journal = journal
     }
@@ -91,7 +98,7 @@ final class MetricArchive: Sendable {
     /// What was saved, or an empty store that has counted the damage; all processes count as down until they
     /// are heard. Before the first `save`.
     func load() throws -> (store: MetricStore, damage: TraceError?) {
-        guard FileSystem.exists(store) else { return (MetricStore(), nil) }
+        guard FileSystem.exists(store) else { return (MetricStore(limits: limits), nil) }
         let bytes = try FileSystem.contents(store)
         do {
             var (metrics, generation) = try bytes.withUnsafeBytes {
@@ -103,12 +110,14 @@ final class MetricArchive: Sendable {
                     MetricJournal.replay($0, after: generation, into: &metrics)
                 }
             }
+            // Only now, as what the journal holds was taken under the limits before.
+            metrics.adopt(limits)
             for process in metrics.processes.keys { metrics.declareDown(process) }
             state.withLock { $0.generation = generation }
             return (metrics, nil)
         } catch let error as TraceError where error.code == .corrupt {
             try FileSystem.rename(store, to: AggregatorPaths.damaged(store))
-            var metrics = MetricStore()
+            var metrics = MetricStore(limits: limits)
             metrics.count(.aggregatorStateDamaged)
             return (metrics, error)
         }

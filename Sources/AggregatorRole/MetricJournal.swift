@@ -11,6 +11,7 @@ import TraceModel
 //   0  generation u64: the first record; the saved store that the others follow on has the same
 //   1  a message as it came over the fabric
 //   2  a loss that the aggregator counted: how many u64, then its name
+//   3  nothing: the histograms that have counted most were chosen
 //
 // What ends early or has another sum ends the journal: it was never shown.
 
@@ -20,6 +21,7 @@ struct MetricJournal: Sendable {
         case generation = 0
         case message = 1
         case loss = 2
+        case choice = 3
     }
 
     private(set) var bytes: [UInt8] = []
@@ -36,6 +38,9 @@ struct MetricJournal: Sendable {
     mutating func append(_ loss: LossKind, _ count: UInt64) {
         append(.loss, Self.encoded(count) + Array(loss.rawValue.utf8))
     }
+
+    /// The store has chosen other histograms.
+    mutating func appendChoice() { append(.choice, [UInt8]()) }
 
     /// What has been written, which is forgotten here.
     mutating func take() -> [UInt8] {
@@ -89,6 +94,7 @@ struct MetricJournal: Sendable {
                 guard number(body) == generation else { return }
             case .message: apply(body, to: &store)
             case .loss: count(body, in: &store)
+            case .choice: _ = store.chooseHistograms()
             case nil: return
             }
             at += 8 + length

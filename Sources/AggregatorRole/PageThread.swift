@@ -129,7 +129,7 @@ final class PageThread: Sendable {
         let builtAt = WallClock.monotonic()
         let (reading, marks, merging, skew, silences) = shared.withLock { content in
             let reading =
-                withFamilies ? content.store.reading() : content.store.statusReading()
+                withFamilies ? content.reading() : content.store.statusReading()
             return (
                 reading, content.marks, content.merging, content.skew, content.silences
             )

@@ -15,6 +15,12 @@ final class SharedState: Sendable {
         /// How often a process was found silent. A page of before shows it as well.
         var silences = 0
 
+        /// What is to be shown, with the histograms that have counted most by now.
+        mutating func reading() -> MetricReading {
+            if store.chooseHistograms() { journal.appendChoice() }
+            return store.reading()
+        }
+
         /// Counts something that the aggregator lost.
         mutating func count(_ loss: LossKind) {
             store.count(loss)

@@ -68,6 +68,17 @@ extension Setting {
             """
         ),
         Setting(
+            "series_limit",
+            .limit(of: "series", Limits.seriesPerMetricMin...Limits.seriesHeldMax),
+            standard: "\(Limits.seriesPerMetricMax)",
+            variable: "SERIES_LIMIT",
+            readers: [.aggregator],
+            """
+            How many series of processes each metric shows; of histograms a twentieth of that, those \
+            of the functions called most. Further ones add up in `other`, counted.
+            """
+        ),
+        Setting(
             "time_zone",
             .timeZone,
             standard: MachineTimeZone.name,

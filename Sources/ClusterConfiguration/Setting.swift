@@ -45,7 +45,7 @@ package struct Setting: Sendable {
     var standardValue: SettingValue {
         switch kind {
         case .workers: .number(1)
-        case .count: .number(Int(standard) ?? 0)
+        case .count, .limit: .number(Int(standard) ?? 0)
         case .onOff: .isOn(standard == "on")
         default: .text(standard)
         }

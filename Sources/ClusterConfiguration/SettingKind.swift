@@ -11,6 +11,8 @@ package enum SettingKind: Sendable {
     case workers
     /// A whole number, 0 for none.
     case count(of: String, ClosedRange<Int>)
+    /// A whole number.
+    case limit(of: String, ClosedRange<Int>)
     /// A name below /usr/share/zoneinfo, or a POSIX rule.
     case timeZone
     case onOff
@@ -34,6 +36,8 @@ package enum SettingKind: Sendable {
         case .workers: "1 to \(Limits.workersPerResourceMax) for each of \(Self.resources)"
         case .count(let unit, let range):
             "whole \(unit), \(range.lowerBound) to \(range.upperBound), or 0"
+        case .limit(let unit, let range):
+            "whole \(unit), \(range.lowerBound) to \(range.upperBound)"
         case .timeZone: "a name in /usr/share/zoneinfo, as Europe/Berlin"
         case .onOff: "on or off"
         case .choice(let words): (words + ["off"]).joined(separator: " or ")
@@ -50,7 +54,7 @@ package enum SettingKind: Sendable {
         switch self {
         case .address: "ADDR:PORT"
         case .workers: "RESOURCE=N,…"
-        case .count(let unit, _): unit.uppercased()
+        case .count(let unit, _), .limit(let unit, _): unit.uppercased()
         case .timeZone: "ZONE"
         case .onOff: "on|off"
         case .choice(let words): (words + ["off"]).joined(separator: "|")
@@ -70,10 +74,11 @@ package enum SettingKind: Sendable {
         switch self {
         case .workers: return nil
         case .count(_, let range):
-            guard word.utf8.allSatisfy({ (0x30...0x39).contains($0) }), let number = Int(word),
-                number == 0 || range.contains(number)
-            else { return nil }
-            return .number(number)
+            return Self.number(word).flatMap {
+                $0 == 0 || range.contains($0) ? .number($0) : nil
+            }
+        case .limit(_, let range):
+            return Self.number(word).flatMap { range.contains($0) ? .number($0) : nil }
         case .onOff: return ["on": .isOn(true), "off": .isOn(false)][word]
         case .address: return HostPort(word).map { .text("\($0)") }
         case .timeZone:
@@ -89,12 +94,17 @@ package enum SettingKind: Sendable {
         }
     }
 
+    private static func number(_ word: String) -> Int? {
+        word.utf8.allSatisfy({ (0x30...0x39).contains($0) }) ? Int(word) : nil
+    }
+
     /// The value that stands in a configuration file; nil where it is none.
     func value(of content: ConfigurationNode.Content) -> SettingValue? {
         switch (self, content) {
-        case (.count, .number(let number)): Int(exactly: number).flatMap { value(of: String($0)) }
+        case (.count, .number(let number)), (.limit, .number(let number)):
+            Int(exactly: number).flatMap { value(of: String($0)) }
         case (.onOff, .bool(let isOn)): .isOn(isOn)
-        case (.count, _), (.onOff, _): nil
+        case (.count, _), (.limit, _), (.onOff, _): nil
         case (_, .string(let text)): value(of: text)
         default: nil
         }
@@ -104,7 +114,7 @@ package enum SettingKind: Sendable {
     package var fileSyntax: String {
         switch self {
         case .workers: "an object: resource and number"
-        case .count: "a number"
+        case .count, .limit: "a number"
         case .onOff: "true or false"
         default: "a string"
         }

@@ -37,7 +37,7 @@ struct PageStage {
     }
 
     private static func store() throws -> MetricStore {
-        var store = MetricStore()
+        var store = MetricStore(limits: SeriesLimits(perFamily: processes * functions))
         var series = SeriesWriter()
         series.begin()
         for process in 0..<processes {

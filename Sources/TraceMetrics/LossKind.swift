@@ -30,6 +30,8 @@ package enum LossKind: String, CaseIterable, Sendable {
 
     // MARK: Metrics
     case seriesOverflow = "series_overflow"
+    /// Series that are in no sum either, as there was no room for what they count.
+    case seriesDropped = "series_dropped"
     case seriesExpired = "series_expired"
     case sampleRefused = "sample_refused"
     case labelCut = "label_cut"
@@ -66,7 +68,7 @@ package enum LossKind: String, CaseIterable, Sendable {
         case .nameCut, .invalidUTF8Replaced, .timestampInvalid, .stackFramesCut, .anomaliesCut,
             .recordDeadLettered, .processEvicted, .hostEvicted, .functionEvicted, .threadEvicted,
             .openCallEvicted, .openCallNotRepeated, .allocationEvicted, .connectionEvicted,
-            .stateOverflow, .hostOverflow, .sampleRefused:
+            .stateOverflow, .hostOverflow, .sampleRefused, .seriesDropped:
             .loss
         case .fabricMessageRefused, .workerRestart, .workerHung, .logDamaged, .checkpointDamaged,
             .diskFull, .segmentDamaged, .mergeFailed, .aggregatorStateDamaged,

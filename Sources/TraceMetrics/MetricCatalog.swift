@@ -24,6 +24,17 @@ package enum MetricCatalog {
     static let families: [MetricFamily] = all.map(\.family)
     static let kinds: [MetricKind] = all.map(\.kind)
 
+    /// Whether a family's series are those of processes, so that nobody knows how many there will be; by its place.
+    static let areOfProcesses: [Bool] = all.map { descriptor in
+        descriptor.labels.contains("pid") || descriptor.sources.contains(.pidText)
+    }
+    /// Whether the first labels are the process's host and id, by the family's place.
+    static let haveHostAndPID: [Bool] = all.map { $0.labels.starts(with: ["host", "pid"]) }
+    /// Histograms of processes, by their places.
+    static let histogramsOfProcesses: [UInt8] = all.indices
+        .filter { areOfProcesses[$0] && kinds[$0] == .histogram && all[$0].derivation == nil }
+        .map { UInt8($0) }
+
     /// A family's place in the catalog, by raw value.
     static let places: [UInt8] = byRawValue.map { descriptor in
         UInt8(all.firstIndex { $0.family == descriptor.family } ?? 0)

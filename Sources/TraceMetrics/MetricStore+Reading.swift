@@ -14,7 +14,7 @@ extension MetricStore {
         let texts = table.texts.texts
         var gathered = Gathered(repeating: nil, count: MetricCatalog.all.count)
         gatherSlots(texts, into: &gathered)
-        for (key, value) in foldedTotals() { merge(key, value, into: &gathered) }
+        for (key, value) in otherTotals() { merge(key, value, into: &gathered) }
         for (key, value) in ownTotals() { merge(key, value, into: &gathered) }
         let workers = workerReadings()
         let written = writtenEvents()
@@ -80,7 +80,7 @@ extension MetricStore {
         guard row.state.contains(.isValued),
             family.descriptor.kind != .gauge || showsGauges.contains(row.owner)
         else { return }
-        family.append(row.labels, table.numbers(of: row))
+        family.append(row.labels, table.shownNumbers(of: number))
     }
 
     /// One series out of the rows of the slots that hold it. In the order of (LSN, slot), so that sums of
@@ -101,9 +101,9 @@ extension MetricStore {
         }
         guard let first = shown.first else { return }
         let row = table.rows[Int(first)]
-        family.append(row.labels, table.numbers(of: row))
+        family.append(row.labels, table.shownNumbers(of: first))
         for number in shown.dropFirst() {
-            family.add(table.value(of: number), to: family.count - 1)
+            family.add(table.shownValue(of: number), to: family.count - 1)
         }
     }
 
@@ -117,34 +117,36 @@ extension MetricStore {
         )
     }
 
-    /// The series `other`. A gauge of several processes together would mean nothing.
-    private func foldedTotals() -> [SeriesKey: MetricValue] {
-        var folded: [MetricFamily: [UInt32]] = [:]
-        for (number, row) in table.rows.enumerated()
-        where row.state.isSuperset(of: [.isAlive, .isFolded, .isValued]) {
-            guard MetricCatalog.kinds[Int(row.family)] != .gauge else { continue }
-            folded[MetricCatalog.families[Int(row.family)], default: []].append(UInt32(number))
+    /// The series `other`: what folded series count, and what it has kept of others.
+    private mutating func otherTotals() -> [SeriesKey: MetricValue] {
+        var totals = foldedTotals()
+        for (key, value) in retired where key.isOverflow {
+            if totals[key]?.add(value) == nil { totals[key] = value }
         }
-        var totals: [SeriesKey: MetricValue] = [:]
-        for (family, rows) in folded { totals[.overflow(of: family)] = total(rows) }
+        for (key, value) in totals {
+            totals[key] = othersShown[key.family]?.highest(value) ?? value
+        }
+        othersShown = Dictionary(uniqueKeysWithValues: totals.map { ($0.key.family, $0.value) })
         return totals
     }
 
-    private func total(_ numbers: [UInt32]) -> MetricValue? {
-        guard let first = numbers.first else { return nil }
-        let isHistogram = table.value(of: first).kind == .histogram
-        var buckets: [UInt64] = []
-        // Sums of fractions depend on their order, which must not be that in which they came: by size.
-        var parts: [Double] = []
-        parts.reserveCapacity(numbers.count)
-        for number in numbers {
-            let values = table.numbers(of: table.rows[Int(number)])
-            parts.append(Double(bitPattern: values.last ?? 0))
-            if buckets.isEmpty { buckets = [UInt64](repeating: 0, count: values.count - 1) }
-            for (index, count) in values.dropLast().enumerated() { buckets[index] &+= count }
+    /// O(rows) where any series is folded.
+    private func foldedTotals() -> [SeriesKey: MetricValue] {
+        var sums = [FoldedSum?](repeating: nil, count: MetricCatalog.all.count)
+        func add(_ numbers: ArraySlice<UInt64>, of family: UInt8) {
+            if sums[Int(family)] == nil { sums[Int(family)] = FoldedSum(family) }
+            sums[Int(family)]?.add(numbers)
         }
-        let sum = parts.sorted().reduce(0, +)
-        return isHistogram ? .histogram(buckets: buckets, sum: sum) : .counter(sum)
+        if table.folded.contains(where: { $0 > 0 }) {
+            for row in table.rows
+            where row.state.isSuperset(of: [.isAlive, .isFolded, .isValued]) {
+                add(table.numbers(of: row), of: row.family)
+            }
+        }
+        for (number, base) in table.bases { add(base[...], of: table.rows[Int(number)].family) }
+        var totals: [SeriesKey: MetricValue] = [:]
+        for case let sum? in sums { totals[.overflow(of: sum.family)] = sum.value }
+        return totals
     }
 
     private mutating func writtenEvents() -> UInt64 {
@@ -163,7 +165,7 @@ extension MetricStore {
     // MARK: What processes say of themselves
 
     private func ownTotals() -> [SeriesKey: MetricValue] {
-        var totals = retired
+        var totals = retired.filter { !$0.key.isOverflow }
         for (_, state) in processes.sorted(by: { $0.key < $1.key }) {
             for (key, value) in state.own {
                 if value.kind == .gauge, !state.isUp { continue }
@@ -273,5 +275,32 @@ extension MetricStore {
         gathered[place] = nil
         family.merge(key.labels, value)
         gathered[place] = family
+    }
+}
+
+/// What the folded series of one family count together.
+private struct FoldedSum {
+    let family: MetricFamily
+    private var buckets: [UInt64]
+    private var parts: [Double] = []
+    private var areWhole = true
+
+    init(_ place: UInt8) {
+        family = MetricCatalog.families[Int(place)]
+        buckets = [UInt64](repeating: 0, count: Int(MetricCatalog.widths[Int(place)]) - 1)
+    }
+
+    mutating func add(_ numbers: ArraySlice<UInt64>) {
+        let part = Double(bitPattern: numbers[numbers.endIndex - 1])
+        parts.append(part)
+        areWhole = areWhole && part == part.rounded(.down)
+        for index in buckets.indices { buckets[index] &+= numbers[numbers.startIndex + index] }
+    }
+
+    /// Sums of fractions depend on their order, which must not be that in which they came: by size.
+    var value: MetricValue {
+        var sum = areWhole ? parts.reduce(0, +) : 0
+        if !areWhole || sum >= 0x1p53 { sum = parts.sorted().reduce(0, +) }
+        return buckets.isEmpty ? .counter(sum) : .histogram(buckets: buckets, sum: sum)
     }
 }

@@ -2,12 +2,18 @@ package import TraceModel
 
 extension MetricStore {
     /// Names the format and its version. A change of a family's labels or bounds needs a new one.
-    private static let magic = Array("TRACEMS2".utf8)
+    private static let magic = Array("TRACEMS3".utf8)
+    /// The format before, without limits and what `other` counts of series that are exposed.
+    private static let magicWithoutLimits = Array("TRACEMS2".utf8)
+    /// The limits that stores of that format had.
+    private static let limitsBefore = SeriesLimits(perFamily: 50_000)
 
     /// The whole store as bytes behind `head`, for a later run of the aggregator. Without a checksum: the file
     /// around it has one.
     package func encoded(behind head: [UInt8] = []) -> [UInt8] {
         var writer = StateWriter(head + Self.magic)
+        writer.write(table.limits.perFamily)
+        writer.write(table.limits.held)
         writer.write(revision)
         writer.write(losses.count)
         for (kind, count) in losses.sorted(by: { $0.key.rawValue < $1.key.rawValue }) {
@@ -24,17 +30,21 @@ extension MetricStore {
         write(sectionsTo: &writer)
         let saved = write(rowsTo: &writer)
         write(sources: saved, to: &writer)
+        write(basesOf: saved, to: &writer)
+        writer.write(
+            Dictionary(uniqueKeysWithValues: othersShown.map { (.overflow(of: $0), $1) })
+        )
         return writer.bytes
     }
 
-    /// The store that `encoded` saved. All processes count as down until they are heard.
-    package init(
-        decoding bytes: [UInt8],
-        seriesPerFamilyMax: Int = Limits.seriesPerMetricMax,
-        seriesHeldMax: Int = Limits.seriesHeldMax
-    ) throws(TraceError) {
-        self.init(seriesPerFamilyMax: seriesPerFamilyMax, seriesHeldMax: seriesHeldMax)
-        var reader = try StateReader(bytes, magic: Self.magic)
+    /// The store that `encoded` saved, with the limits that it had. All processes count as down until they are heard.
+    package init(decoding bytes: [UInt8]) throws(TraceError) {
+        let hasLimits = !bytes.starts(with: Self.magicWithoutLimits)
+        var reader = try StateReader(
+            bytes,
+            magic: hasLimits ? Self.magic : Self.magicWithoutLimits
+        )
+        self.init(limits: hasLimits ? try Self.readLimits(from: &reader) : Self.limitsBefore)
         revision = try reader.readNumber()
         for _ in 0..<(try reader.readCount()) {
             let name = try reader.readText()
@@ -53,7 +63,21 @@ extension MetricStore {
         try readSections(from: &reader)
         let rows = try readRows(from: &reader)
         try readSources(of: rows, from: &reader)
+        if hasLimits {
+            try readBases(of: rows, from: &reader)
+            for (key, value) in try reader.readValues() { othersShown[key.family] = value }
+        }
         try reader.expectEnd()
+    }
+
+    private static func readLimits(
+        from reader: inout StateReader
+    ) throws(TraceError) -> SeriesLimits {
+        let (perFamily, held) = (try reader.readNumber(), try reader.readNumber())
+        guard perFamily <= UInt64(UInt32.max), held <= UInt64(UInt32.max) else {
+            throw StateReader.damaged("its limits")
+        }
+        return SeriesLimits(perFamily: Int(perFamily), held: Int(held))
     }
 
     // MARK: Series
@@ -110,7 +134,8 @@ extension MetricStore {
         return saved
     }
 
-    /// Returns the rows in the order in which they were saved.
+    /// Returns the rows in the order in which they were saved; for gauges that are not exposed any more what ids of
+    /// such have instead of a row.
     private mutating func readRows(from reader: inout StateReader) throws(TraceError) -> [UInt32] {
         var rows: [UInt32] = []
         for _ in 0..<(try reader.readCount()) {
@@ -122,16 +147,19 @@ extension MetricStore {
                 rawValue: UInt8(truncatingIfNeeded: try reader.readNumber())
             )
             let (labels, value) = try reader.readLabelsAndValue(of: family)
-            guard
-                let (row, _) = table.row(
-                    MetricCatalog.places[Int(family.rawValue)],
-                    labels,
-                    owner: owner,
-                    isFolded: state.contains(.isFolded)
-                ), Int(row) == rows.count
-            else { throw StateReader.damaged("a series stands twice") }
-            if state.contains(.isValued) { table.set(row, value) }
-            rows.append(row)
+            let place = MetricCatalog.places[Int(family.rawValue)]
+            let count = table.count
+            let isFolded = state.contains(.isFolded)
+            switch table.place(of: place, labels, owner: owner, isFolded: isFolded) {
+            case .row(let row, _):
+                guard table.count > count else {
+                    throw StateReader.damaged("a series stands twice")
+                }
+                if state.contains(.isValued) { table.set(row, value) }
+                rows.append(row)
+            case .hidden: rows.append(SeriesSource.refused | UInt32(place))
+            case .none: throw StateReader.damaged("more series than there may be")
+            }
         }
         return rows
     }
@@ -170,6 +198,38 @@ extension MetricStore {
                 source.rows.append(id < SeriesSource.refused ? rows[Int(id)] : id)
             }
             sources[process] = source
+        }
+    }
+
+    private func write(basesOf saved: [UInt32], to writer: inout StateWriter) {
+        writer.write(table.bases.count)
+        for (number, base) in table.bases.sorted(by: { $0.key < $1.key }) {
+            writer.write(UInt64(saved[Int(number)]))
+            writer.write(numbers: base[...])
+        }
+    }
+
+    private mutating func readBases(
+        of rows: [UInt32],
+        from reader: inout StateReader
+    ) throws(TraceError) {
+        for _ in 0..<(try reader.readCount()) {
+            let saved = try reader.readNumber()
+            guard saved < UInt64(rows.count), rows[Int(saved)] < SeriesSource.refused else {
+                throw StateReader.damaged("there is no series \(saved)")
+            }
+            let number = rows[Int(saved)]
+            let row = table.rows[Int(number)]
+            let base = try reader.readNumbers(Int(MetricCatalog.widths[Int(row.family)]))
+            guard row.state.contains(.isValued), Double(bitPattern: base[base.count - 1]).isFinite,
+                table.value(of: number).isAtLeast(
+                    MetricValue(MetricCatalog.kinds[Int(row.family)], base[...])
+                )
+            else { throw StateReader.damaged("what other counts of a series") }
+            guard !row.state.contains(.isFolded) else {
+                throw StateReader.damaged("a folded series")
+            }
+            table.setBase(base, of: number)
         }
     }
 

@@ -8,7 +8,8 @@ package import TraceModel
 /// - What does not derive from the log (`own`) sums over incarnations: the living one's and the
 ///   retired total.
 /// - Gauges show only while the incarnation that sent them is up.
-/// - Series beyond a family's limit are folded into the labels `other` for their life.
+/// - Series of processes beyond a family's limit fold into the labels `other`: those that came last, of histograms
+///   those with the fewest observations. The sum over a family is that of all its series, and `other` never falls.
 package struct MetricStore: Sendable {
     /// By `SlotSection.owner`.
     var sections: [UInt16: SlotSection] = [:]
@@ -18,6 +19,9 @@ package struct MetricStore: Sendable {
     package internal(set) var processes: [String: ProcessState] = [:]
     /// Counters and histograms of incarnations that ended, and of folded series that expired.
     var retired: [SeriesKey: MetricValue] = [:]
+    /// What `other` of each family has shown: sums of fractions that are grouped anew may come out lower in their
+    /// last digits.
+    var othersShown: [MetricFamily: MetricValue] = [:]
     /// What the store itself gave up.
     var losses: [LossKind: UInt64] = [:]
     package internal(set) var router = RouterStatus()
@@ -32,16 +36,8 @@ package struct MetricStore: Sendable {
     /// Grows with every change of what would be exposed.
     package internal(set) var revision: UInt64 = 0
 
-    let seriesPerFamilyMax: Int
-    let seriesHeldMax: Int
-
-    package init(
-        seriesPerFamilyMax: Int = Limits.seriesPerMetricMax,
-        seriesHeldMax: Int = Limits.seriesHeldMax
-    ) {
-        self.seriesPerFamilyMax = seriesPerFamilyMax
-        self.seriesHeldMax = seriesHeldMax
-        table = SeriesTable(perFamilyMax: seriesPerFamilyMax, heldMax: seriesHeldMax)
+    package init(limits: SeriesLimits = SeriesLimits()) {
+        table = SeriesTable(limits: limits)
     }
 
     /// Takes one message in. A process that is neither router, aggregator nor a worker is refused.
@@ -82,6 +78,14 @@ package struct MetricStore: Sendable {
 
     // MARK: Series
 
+    /// Exposes the histograms that have counted most, in the place of others; false where all stay. What it
+    /// decides follows from what the store holds. O(rows) where any histogram is folded.
+    package mutating func chooseHistograms() -> Bool {
+        guard table.chooseHistograms() else { return false }
+        revision &+= 1
+        return true
+    }
+
     /// Takes a worker's series in. False where the sender has to tell all of them anew: ids were lost on the way,
     /// or this store is not the one that it told them.
     /// - Throws: `TraceError(.corrupt)` where the bytes are damaged; what stood before is taken.
@@ -105,7 +109,7 @@ package struct MetricStore: Sendable {
             source: source ?? SeriesSource(incarnation: series.incarnation)
         )
         source = nil
-        table = SeriesTable(perFamilyMax: 0, heldMax: 0)
+        table = SeriesTable(limits: table.limits)
         sections = [:]
         defer { take(intake, of: series.process) }
         let isKnown = try SeriesDecoder.decode(series.sections, into: &intake)
@@ -118,11 +122,7 @@ package struct MetricStore: Sendable {
         sections = intake.sections
         sources[process] = intake.source
         for (loss, count) in intake.losses { losses[loss, default: 0] += count }
-        for (family, value, isFolded) in intake.gone {
-            losses[.seriesExpired, default: 0] += 1
-            // The series `other` outlives those folded into it, so it keeps what they counted.
-            if isFolded, value.kind != .gauge { retire(.overflow(of: family), value) }
-        }
+        for (family, value) in intake.kept { retire(.overflow(of: family), value) }
     }
 
     /// The worker has begun without state behind `renewedLSN`: what it told of its slots before is not going to be
@@ -135,9 +135,16 @@ package struct MetricStore: Sendable {
         guard !former.isEmpty else { return }
         for (number, row) in table.rows.enumerated()
         where row.state.contains(.isAlive) && former[row.owner] != nil {
-            let value = table.value(of: UInt32(number))
-            if row.state.contains(.isValued), value.kind != .gauge { retire(key(of: row), value) }
-            table.release(UInt32(number))
+            let number = UInt32(number)
+            if let value = table.otherValue(of: number) {
+                retire(.overflow(of: MetricCatalog.families[Int(row.family)]), value)
+            }
+            if row.state.contains(.isValued), !row.state.contains(.isFolded),
+                MetricCatalog.kinds[Int(row.family)] != .gauge
+            {
+                retire(key(of: row), table.shownValue(of: number))
+            }
+            table.release(number)
         }
         for owner in former.keys {
             sections[owner]?.source = now
@@ -147,7 +154,6 @@ package struct MetricStore: Sendable {
 
     private func key(of row: SeriesTable.Row) -> SeriesKey {
         let descriptor = MetricCatalog.all[Int(row.family)]
-        if row.state.contains(.isFolded) { return .overflow(of: descriptor.family) }
         let labels = descriptor.labels.indices.map { table.texts.texts[Int(row.labels[$0])] }
         return SeriesKey(family: descriptor.family, labels: labels)
     }

@@ -50,6 +50,26 @@ package enum MetricValue: Sendable, Equatable {
         }
     }
 
+    /// The greater of each number: what a sum has shown that never falls. Gauges take `other`.
+    func highest(_ other: MetricValue) -> MetricValue {
+        switch (self, other) {
+        case (.counter(let mine), .counter(let theirs)): .counter(max(mine, theirs))
+        case (.histogram(let mine, let sum), .histogram(let theirs, let theirSum)):
+            .histogram(buckets: zip(mine, theirs).map(max), sum: max(sum, theirSum))
+        default: other
+        }
+    }
+
+    /// Whether it may have grown out of the other: no count is less.
+    func isAtLeast(_ other: MetricValue) -> Bool {
+        switch (self, other) {
+        case (.counter(let mine), .counter(let theirs)): mine >= theirs
+        case (.histogram(let mine, _), .histogram(let theirs, _)):
+            zip(mine, theirs).allSatisfy { $0 >= $1 }
+        default: false
+        }
+    }
+
     /// The later of two readings of one cumulative value, whichever came first. Gauges take `other`.
     package mutating func advance(to other: MetricValue) {
         switch (self, other) {

@@ -10,6 +10,8 @@
 //   0x81       host (text) and process id (number): labels of the series defined from here on
 //   0x82       name of the process (text)
 //   0x83       name of what the group is about (text)
+//   0x84       host (text) and process id (number) of a process that is quiet: a full section names none of its
+//              series, which come again as they are when the process does
 //
 // A series' id is its group's first id and its number in the group. Numbers are little-endian base 128, a text
 // has its length before it. A value: a whole number below 2⁵² as twice itself, any other as 1 and the
@@ -22,6 +24,7 @@ enum SeriesCode {
     static let process: UInt8 = 0x81
     static let processName: UInt8 = 0x82
     static let name: UInt8 = 0x83
+    static let quietProcess: UInt8 = 0x84
 
     static let isFull: UInt8 = 1
     static let isComplete: UInt8 = 2

@@ -11,6 +11,9 @@ package protocol SeriesReceiver {
     /// nil where the id is not defined: then nothing more can be read.
     func family(of id: UInt32) -> MetricFamily?
 
+    /// The process is quiet: its series are not shown, but will be told again as they are now.
+    mutating func rest(host: String, pid: String)
+
     mutating func take(_ id: UInt32, _ value: Double)
 
     /// Buckets as `MetricValue` has them; borrowed.
@@ -114,6 +117,8 @@ package struct SeriesDecoder {
             pid = "\(try readNumber())"
         case SeriesCode.processName: process = try readText()
         case SeriesCode.name: name = try readText()
+        case SeriesCode.quietProcess:
+            receiver.rest(host: try readText(), pid: "\(try readNumber())")
         default: throw Self.damaged("the code \(code)")
         }
         return true

@@ -9,8 +9,8 @@ struct SeriesIntake: SeriesReceiver {
     var sections: [UInt16: SlotSection]
     var source: SeriesSource
     var losses: [LossKind: UInt64] = [:]
-    /// Series of the table that went, with their last values.
-    private(set) var gone: [(family: MetricFamily, value: MetricValue, isFolded: Bool)] = []
+    /// What `other` goes on counting of series that went or began anew.
+    private(set) var kept: [(family: MetricFamily, value: MetricValue)] = []
     /// The sender has to tell everything anew: what it sends can't be joined to what is held.
     private(set) var needsAll = false
 
@@ -20,6 +20,14 @@ struct SeriesIntake: SeriesReceiver {
     private var wasWhole = true
     /// Slots of which a full section has come, and whether it was taken.
     private var full: [UInt16: Bool] = [:]
+    /// Processes of full sections that are quiet, though their states are kept.
+    private var quiet: Set<Process> = []
+
+    private struct Process: Hashable {
+        let owner: UInt16
+        let host: UInt32
+        let pid: UInt32
+    }
 
     init(
         resource: Resource,
@@ -43,7 +51,8 @@ struct SeriesIntake: SeriesReceiver {
         let held = sections[owner]
         wasWhole = held?.isWhole ?? true
         isTaken = section.lsn >= held?.lsn ?? 0
-        if isTaken, !isFull, !wasWhole, held?.source != sender {
+        // After a part of what there is its sender tells everything.
+        if isTaken, !isFull, section.isComplete, !wasWhole, held?.source != sender {
             isTaken = false
             needsAll = true
         }
@@ -63,33 +72,63 @@ struct SeriesIntake: SeriesReceiver {
         for (owner, isTaken) in full { fullness[Int(owner)] = isTaken ? 2 : 1 }
         for number in table.rows.indices {
             let row = table.rows[number]
-            guard row.state.contains(.isAlive), fullness[Int(row.owner)] > 0 else { continue }
-            if row.state.contains(.isNamed) {
-                table.unmark(UInt32(number))
-            } else if fullness[Int(row.owner)] == 2 || !row.state.contains(.isValued) {
-                release(UInt32(number), row)
-            }
+            guard row.state.contains(.isAlive), !row.state.contains(.isNamed) else { continue }
+            let isTold = fullness[Int(row.owner)]
+            guard isTold == 2 || isTold == 1 && !row.state.contains(.isValued) else { continue }
+            release(UInt32(number), row)
+        }
+        // Those that are gone looked for others that are named.
+        for number in table.rows.indices where table.rows[number].state.contains(.isNamed) {
+            if fullness[Int(table.rows[number].owner)] > 0 { table.unmark(UInt32(number)) }
         }
     }
 
     private mutating func release(_ number: UInt32, _ row: SeriesTable.Row) {
-        if row.state.contains(.isValued) {
-            let family = MetricCatalog.all[Int(row.family)].family
-            gone.append((family, table.value(of: number), row.state.contains(.isFolded)))
+        if row.state.contains(.isFolded), !quiet.isEmpty,
+            MetricCatalog.haveHostAndPID[Int(row.family)],
+            quiet.contains(Process(owner: row.owner, host: row.labels[0], pid: row.labels[1]))
+        {
+            return
+        }
+        if row.state.contains(.isValued) { losses[.seriesExpired, default: 0] += 1 }
+        if let value = table.otherValue(of: number), !table.passOn(value, of: row) {
+            keep(value, of: row)
         }
         table.release(number)
+    }
+
+    private mutating func keep(_ value: MetricValue, of row: SeriesTable.Row) {
+        kept.append((MetricCatalog.families[Int(row.family)], value))
+    }
+
+    /// The series begins anew: what it has counted so far stays counted.
+    private mutating func keepOther(of number: UInt32) {
+        if let value = table.otherValue(of: number) { keep(value, of: table.rows[Int(number)]) }
+        table.setBase(nil, of: number)
     }
 
     // MARK: Series
 
     mutating func define(_ id: UInt32, _ family: MetricFamily, _ labels: [String]) {
         let place = MetricCatalog.places[Int(family.rawValue)]
-        guard let (row, wasFolded) = table.row(place, labels, owner: owner) else {
-            losses[.sampleRefused, default: 0] += 1
-            return source.set(id, SeriesSource.refused | UInt32(place))
+        switch table.place(of: place, labels, owner: owner) {
+        case .row(let row, let wasFolded):
+            if wasFolded { losses[.seriesOverflow, default: 0] += 1 }
+            source.set(id, row)
+        case .hidden:
+            losses[.seriesOverflow, default: 0] += 1
+            source.set(id, SeriesSource.refused | UInt32(place))
+        case .none:
+            losses[.seriesDropped, default: 0] += 1
+            source.set(id, SeriesSource.refused | UInt32(place))
         }
-        if wasFolded { losses[.seriesOverflow, default: 0] += 1 }
-        source.set(id, row)
+    }
+
+    mutating func rest(host: String, pid: String) {
+        guard isTaken, let host = table.texts.number(of: host),
+            let pid = table.texts.number(of: pid)
+        else { return }
+        quiet.insert(Process(owner: owner, host: host, pid: pid))
     }
 
     @inline(__always)
@@ -106,7 +145,10 @@ struct SeriesIntake: SeriesReceiver {
     mutating func take(_ id: UInt32, _ value: Double) {
         let row = source[id]
         guard canTake(row) else { return }
-        if isCounter(row), !(value >= 0 && value < 0x1p64) { return refuse() }
+        if isCounter(row) {
+            guard value >= 0, value < 0x1p64 else { return refuse() }
+            if table.isInOther(row), value < table.number(of: row) { keepOther(of: row) }
+        }
         table.set(row, value)
     }
 
@@ -115,6 +157,7 @@ struct SeriesIntake: SeriesReceiver {
         let row = source[id]
         guard canTake(row) else { return }
         guard sum.isFinite else { return refuse() }
+        if table.isInOther(row), table.hasFallen(row, to: buckets) { keepOther(of: row) }
         table.set(row, buckets, sum: sum)
     }
 

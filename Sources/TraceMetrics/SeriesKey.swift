@@ -18,6 +18,10 @@ package struct SeriesKey: Hashable, Sendable {
         return SeriesKey(family: family, labels: labels)
     }
 
+    var isOverflow: Bool {
+        !labels.isEmpty && labels.allSatisfy { $0 == MetricLabel.other }
+    }
+
     /// By family, then by labels.
     static func areInOrder(_ left: SeriesKey, _ right: SeriesKey) -> Bool {
         if left.family != right.family { return left.family.rawValue < right.family.rawValue }

@@ -1,6 +1,10 @@
 /// The series that slots hold, a row for each slot that holds one, with the decision whether the series is
-/// exposed by its own labels or folded into `other`. The decision holds for the series' life: a series that
-/// moved between the two would make a counter go back.
+/// exposed by its own labels or folded into `other`. The decision holds for the series' life, as a series that
+/// moved with its value would make a counter go back; only histograms move, without what is counted already
+/// (`SeriesTable+Histograms.swift`).
+///
+/// Only series of processes are limited in number. What slots count as a whole always has its row: there are few
+/// of those, and the accounts of events hang on them.
 ///
 /// Rows are small (24 bytes, and 8 for each number of the value), as there may be a million. A row's number is
 /// valid until it is released.
@@ -13,7 +17,7 @@ struct SeriesTable: Sendable {
         var owner: UInt16
         /// The family's place in the catalog.
         var family: UInt8
-        var state: State
+        fileprivate(set) var state: State
     }
 
     struct State: OptionSet, Sendable {
@@ -27,6 +31,17 @@ struct SeriesTable: Sendable {
         static let isNamed = State(rawValue: 8)
     }
 
+    /// Where a series of a slot stands.
+    enum Place: Sendable {
+        /// `wasFolded`: it is new, and beyond its family's limit.
+        case row(UInt32, wasFolded: Bool)
+        /// A gauge beyond its family's limit. Gauges of several processes together would mean nothing, so it has
+        /// no row.
+        case hidden
+        /// There is no room for its row.
+        case none
+    }
+
     private(set) var rows: [Row] = []
     private(set) var texts = TextTable()
     private var values: [UInt64] = []
@@ -37,64 +52,80 @@ struct SeriesTable: Sendable {
     /// Row + 1 by the hash of family and labels; 0 is an empty cell. Linear probing, at most half full.
     private var index = [UInt32](repeating: 0, count: 1_024)
     private(set) var count = 0
+    /// Of these, series of processes.
+    private var limitedCount = 0
 
     /// Distinct exposed series by family.
-    private var exposed: [Int]
+    private(set) var exposed: [Int]
+    /// Rows of folded series by family.
+    private(set) var folded: [Int]
+    /// What `other` counts of exposed series: what histograms had counted before they were exposed, and what series have
+    /// taken over from folded ones. By row; numbers as those of the row.
+    private(set) var bases: [UInt32: [UInt64]] = [:]
     /// By family: rows of exposed series in the order of their labels; nil where some came or went.
     private var orders: [[UInt32]?]
 
-    private let perFamilyMax: Int
-    private let heldMax: Int
+    var limits: SeriesLimits
 
-    init(perFamilyMax: Int, heldMax: Int) {
-        self.perFamilyMax = perFamilyMax
-        self.heldMax = heldMax
+    init(limits: SeriesLimits) {
+        self.limits = limits
         exposed = [Int](repeating: 0, count: MetricCatalog.all.count)
+        folded = [Int](repeating: 0, count: MetricCatalog.all.count)
         orders = [[UInt32]?](repeating: [], count: MetricCatalog.all.count)
     }
 
     // MARK: Coming and going
 
-    /// The row of a series of a slot, which is added without a value where there is none. nil where the table is
-    /// full. `wasFolded` says that the series is new and beyond its family's limit. `isFolded` takes the
-    /// decision over from an earlier run.
-    mutating func row(
-        _ family: UInt8,
+    /// The place of a series of a slot; a row that is added has no value yet. `isFolded` takes the decision over
+    /// from an earlier run.
+    mutating func place(
+        of family: UInt8,
         _ labels: [String],
         owner: UInt16,
         isFolded decided: Bool? = nil
-    ) -> (row: UInt32, wasFolded: Bool)? {
+    ) -> Place {
         var sibling: UInt32?
         if let known = numbers(of: labels) {
             let found = find(family, known, owner: owner)
-            if let row = found.row { return (row, false) }
+            if let row = found.row { return .row(row, wasFolded: false) }
             sibling = found.sibling
         }
-        guard count < heldMax else { return nil }
+        let isLimited = MetricCatalog.areOfProcesses[Int(family)]
+        let isFull = isLimited && exposed[Int(family)] >= limits.exposed(of: family)
+        let isFolded = sibling.map { rows[Int($0)].state.contains(.isFolded) } ?? decided ?? isFull
+        if isFolded, MetricCatalog.kinds[Int(family)] == .gauge { return .hidden }
+        guard !isLimited || limitedCount < limits.held else { return .none }
         var held = SeriesLabels()
         for (position, text) in labels.enumerated() { held[position] = texts.hold(text) }
-        let isFolded =
-            sibling.map { rows[Int($0)].state.contains(.isFolded) } ?? decided
-            ?? (exposed[Int(family)] >= perFamilyMax)
-        if sibling == nil, !isFolded { exposed[Int(family)] += 1 }
-        if !isFolded { orders[Int(family)] = nil }
+        if isLimited { limitedCount += 1 }
+        if isFolded {
+            folded[Int(family)] += 1
+        } else {
+            if sibling == nil { exposed[Int(family)] += 1 }
+            orders[Int(family)] = nil
+        }
         let row = Row(
             labels: held,
-            value: place(for: family),
+            value: room(for: family),
             owner: owner,
             family: family,
             state: isFolded ? [.isAlive, .isFolded] : .isAlive
         )
-        return (insert(row), isFolded && sibling == nil)
+        return .row(insert(row), wasFolded: isFolded && sibling == nil)
     }
 
     mutating func release(_ number: UInt32) {
         let row = rows[Int(number)]
         remove(number)
-        let isFolded = row.state.contains(.isFolded)
-        if !isFolded { orders[Int(row.family)] = nil }
-        if !isFolded, find(row.family, row.labels, owner: row.owner).sibling == nil {
-            exposed[Int(row.family)] -= 1
+        if MetricCatalog.areOfProcesses[Int(row.family)] { limitedCount -= 1 }
+        if row.state.contains(.isFolded) {
+            folded[Int(row.family)] -= 1
+        } else {
+            orders[Int(row.family)] = nil
+            bases[number] = nil
+            if find(row.family, row.labels, owner: row.owner).sibling == nil {
+                exposed[Int(row.family)] -= 1
+            }
         }
         for position in 0..<SeriesLabels.countMax where row.labels[position] != SeriesLabels.none {
             texts.release(row.labels[position])
@@ -105,6 +136,44 @@ struct SeriesTable: Sendable {
         freeRows.append(number)
         count -= 1
     }
+
+    // MARK: Changing sides
+
+    /// Exposes a folded histogram from here on. What it has counted stays in `other`.
+    mutating func expose(_ number: UInt32) {
+        let row = rows[Int(number)]
+        rows[Int(number)].state.remove(.isFolded)
+        bases[number] = Array(numbers(of: row))
+        folded[Int(row.family)] -= 1
+        exposed[Int(row.family)] += 1
+        orders[Int(row.family)] = nil
+    }
+
+    /// Folds an exposed counter or histogram, with all it has counted.
+    mutating func fold(_ number: UInt32) {
+        let row = rows[Int(number)]
+        rows[Int(number)].state.insert(.isFolded)
+        bases[number] = nil
+        folded[Int(row.family)] += 1
+        exposed[Int(row.family)] -= 1
+        orders[Int(row.family)] = nil
+    }
+
+    /// Whether `other` counts anything of the series.
+    @inline(__always)
+    func isInOther(_ number: UInt32) -> Bool {
+        rows[Int(number)].state.contains(.isFolded) || (!bases.isEmpty && bases[number] != nil)
+    }
+
+    /// The row of a series of a slot.
+    func row(_ family: UInt8, _ labels: SeriesLabels, owner: UInt16) -> UInt32? {
+        find(family, labels, owner: owner).row
+    }
+
+    /// From an earlier run, or none.
+    mutating func setBase(_ base: [UInt64]?, of number: UInt32) { bases[number] = base }
+
+    // MARK: Full sections
 
     mutating func mark(_ number: UInt32) { rows[Int(number)].state.insert(.isNamed) }
 
@@ -119,7 +188,7 @@ struct SeriesTable: Sendable {
         return numbers
     }
 
-    private mutating func place(for family: UInt8) -> UInt32 {
+    private mutating func room(for family: UInt8) -> UInt32 {
         let width = MetricCatalog.widths[Int(family)]
         if let free = freeValues[width]?.popLast() {
             for offset in 0..<Int(width) { values[Int(free) + offset] = 0 }
@@ -229,6 +298,19 @@ struct SeriesTable: Sendable {
     @inline(__always)
     func numbers(of row: Row) -> ArraySlice<UInt64> {
         values[Int(row.value)..<Int(row.value) + Int(MetricCatalog.widths[Int(row.family)])]
+    }
+
+    /// Of a counter or gauge.
+    @inline(__always)
+    func number(of row: UInt32) -> Double {
+        Double(bitPattern: values[Int(rows[Int(row)].value)])
+    }
+
+    /// Whether a histogram has less in any bucket than before.
+    @inline(__always)
+    func hasFallen(_ number: UInt32, to buckets: UnsafeBufferPointer<UInt64>) -> Bool {
+        let place = Int(rows[Int(number)].value)
+        return buckets.indices.contains { buckets[$0] < values[place + $0] }
     }
 
     func value(of number: UInt32) -> MetricValue {

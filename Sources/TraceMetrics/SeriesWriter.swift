@@ -32,11 +32,20 @@ package struct SeriesWriter: ~Copyable {
     private var set = SeriesSet()
     private var number: UInt8 = 0
     private var isRefused = false
+    private var countMax = 0
 
     /// Series left out for want of ids since the last `begin`.
     package private(set) var leftOut = 0
+    /// Even what slots count as a whole lacked ids: all has to be told anew.
+    package private(set) var isOutOfIDs = false
 
-    package init() { generation = Self.nextGeneration() }
+    private let idsMax: Int
+
+    /// `idsMax`: as `Limits.seriesIDsMax`, for tests.
+    package init(idsMax: Int = Limits.seriesIDsMax) {
+        self.idsMax = idsMax
+        generation = Self.nextGeneration()
+    }
 
     private static func nextGeneration() -> UInt32 {
         generations.add(1, ordering: .relaxed).newValue
@@ -54,6 +63,7 @@ package struct SeriesWriter: ~Copyable {
         generation = Self.nextGeneration()
         nextID = 0
         leftOut = 0
+        isOutOfIDs = false
     }
 
     /// The sections written since the last call.
@@ -112,16 +122,30 @@ package struct SeriesWriter: ~Copyable {
         isProcessNameTold = false
     }
 
+    /// The process is quiet: full sections name none of its series, which will be told again as they are now.
+    package mutating func rest(host: String, pid: UInt32) {
+        self.host = host
+        self.pid = pid
+        append(processBehind: SeriesCode.quietProcess)
+    }
+
     /// Begins a group of at most `count` series, about something called `name`, which is borrowed until
-    /// `end`. Between the two each series of the group is added, always in the same order.
+    /// `end`. Between the two each series of the group is added, always in the same order. What `isOfSlot`, the slot
+    /// as a whole, has ids of its own, so that it is told however many processes there are.
     @inline(__always)
-    package mutating func begin(_ set: SeriesSet, count: Int, name: ByteView = .empty) {
+    package mutating func begin(
+        _ set: SeriesSet,
+        count: Int,
+        name: ByteView = .empty,
+        isOfSlot: Bool = false
+    ) {
         self.set = set
         self.name = name
         isNameTold = false
         number = 0
         isRefused = false
-        if set.generation != generation || isNew { give(count) }
+        countMax = count
+        if set.generation != generation || isNew { give(count, isOfSlot: isOfSlot) }
         guard !isRefused else { return }
         buffer.append(byte: SeriesCode.group)
         let step = Int64(self.set.first) - Int64(lastFirst)
@@ -131,13 +155,18 @@ package struct SeriesWriter: ~Copyable {
 
     /// What is to be remembered of the group.
     @inline(__always)
-    package mutating func end() -> SeriesSet { set }
+    package mutating func end() -> SeriesSet {
+        assert(number <= countMax, "more series than ids: the next group's would be taken for them")
+        return set
+    }
 
-    private mutating func give(_ count: Int) {
+    private mutating func give(_ count: Int, isOfSlot: Bool) {
         precondition(count <= SeriesSet.countMax)
         if definedBytes >= Limits.sectionDefinitionBytesMax { isComplete = false }
-        guard isComplete, Int(nextID) + count <= Limits.seriesIDsMax else {
+        let idsMax = isOfSlot ? self.idsMax : self.idsMax - Limits.slotSeriesIDs
+        guard isComplete, Int(nextID) + count <= idsMax else {
             if isComplete { leftOut += count }
+            if isOfSlot { isOutOfIDs = true }
             isRefused = true
             return
         }
@@ -240,7 +269,11 @@ package struct SeriesWriter: ~Copyable {
     private mutating func tellProcess() {
         guard !isProcessTold else { return }
         isProcessTold = true
-        buffer.append(byte: SeriesCode.process)
+        append(processBehind: SeriesCode.process)
+    }
+
+    private mutating func append(processBehind code: UInt8) {
+        buffer.append(byte: code)
         var host = host
         host.withUTF8 { append(label: ByteView(UnsafeRawBufferPointer($0))) }
         buffer.append(varint: UInt64(pid))

@@ -73,12 +73,16 @@ struct StateReader {
     }
 
     private mutating func readValue(of family: MetricFamily) throws(TraceError) -> MetricValue {
-        var numbers: [UInt64] = []
-        for _ in 1..<MetricCatalog.valueCounts[Int(family.rawValue)] {
-            numbers.append(try readNumber())
-        }
-        numbers.append(try readNumber().byteSwapped)
+        let numbers = try readNumbers(Int(MetricCatalog.valueCounts[Int(family.rawValue)]))
         return MetricValue(family.descriptor.kind, numbers[...])
+    }
+
+    /// The numbers of a value: the last one is a double's pattern.
+    mutating func readNumbers(_ count: Int) throws(TraceError) -> [UInt64] {
+        var numbers: [UInt64] = []
+        for _ in 1..<count { numbers.append(try readNumber()) }
+        numbers.append(try readNumber().byteSwapped)
+        return numbers
     }
 
     mutating func readValues() throws(TraceError) -> [SeriesKey: MetricValue] {

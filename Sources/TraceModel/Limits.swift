@@ -339,11 +339,18 @@ package enum Limits {
     package static let foldedStacksBytesMax = 32 << 20
 
     // MARK: Metrics
-    package static let seriesPerMetricMax = 50_000
-    /// Series that the aggregator holds in all, folded ones included; samples of further ones are refused.
+    /// Series of processes that a metric shows, unless `series_limit` says otherwise.
+    package static let seriesPerMetricMax = 10_000
+    /// The least `series_limit`.
+    package static let seriesPerMetricMin = 10
+    /// Of histograms one part in so many of that: each makes a line a bucket.
+    package static let histogramSeriesDivisor = 20
+    /// Series of processes that the aggregator holds in all, folded ones included; further ones are dropped.
     package static let seriesHeldMax = 1_000_000
     /// Ids that a worker gives its series before it begins anew.
     package static let seriesIDsMax = 2_000_000
+    /// Of these, ids that only what slots count as a whole gets.
+    package static let slotSeriesIDs = 1 << 14
     /// Definitions of series in one slot's section; what is beyond waits for the slot's next one.
     package static let sectionDefinitionBytesMax = 4 << 20
     /// A process quiet for so long is forgotten, and its series with it.
@@ -511,8 +518,10 @@ package enum Limits {
         precondition(callHoldSeconds < routerEndSeconds)
         precondition(openCallsPerThreadMax <= 512, "Perfetto nests B and E 512 deep")
         precondition(workersPerResourceMax <= Slot.count)
+        precondition(seriesPerMetricMin <= seriesPerMetricMax)
         precondition(seriesPerMetricMax <= seriesHeldMax)
-        precondition(seriesHeldMax <= seriesIDsMax)
+        precondition(seriesHeldMax <= seriesIDsMax - slotSeriesIDs)
+        precondition(Slot.count * 64 <= slotSeriesIDs, "a group of series for each slot")
         precondition(
             seriesIDsMax * 12 + 2 * sectionDefinitionBytesMax < clusterMessageBytesMax,
             "a slot's section is one message"

@@ -170,6 +170,8 @@ struct CPUModel: ProcessModel, ~Copyable {
 
     borrowing func processName() -> ByteView { identity.name.view }
 
+    static var seriesMax: Int { 5 }
+
     func collect(_ series: inout SeriesWriter) {
         series.add(.cpuUtilizationRatio, utilization.last / 100, if: utilization.count > 0)
         series.add(.neutracerCPUOnTimeMicroseconds, Double(sentOnTime))

@@ -45,9 +45,6 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
     weak var observer: (any BatchObserver)?
     private(set) var processesGone = 0
 
-    /// More series than a model collects of a process as a whole.
-    private static var processSeriesMax: Int { 16 }
-
     init(files: TraceFileManager, zone: TimeZoneRules, budget: StateBudget) {
         resource = Model.Event.resource
         self.budget = budget
@@ -655,12 +652,16 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
         let own = totals + Int(slot)
         let isFull = isFull || own.pointee.isFullNeeded
         series.beginSection(slot: slot, lsn: lsn, isFull: isFull)
-        series.begin(slotsTold[Int(slot)], count: SlotTotals.seriesMax)
+        series.begin(slotsTold[Int(slot)], count: SlotTotals.seriesMax, isOfSlot: true)
         own.pointee.collect(&series, of: resource)
         slotsTold[Int(slot)] = series.end()
         for entry in isFull ? table.entries(of: slot) : dirty[Int(slot)]
-        where !entry.pointee.isExpired && entry.pointee.hasEvents {
-            collect(entry, isFull: isFull, into: &series)
+        where entry.pointee.hasEvents {
+            if entry.pointee.isExpired {
+                series.rest(host: files.hostName(entry.pointee.host), pid: entry.pointee.pid)
+            } else {
+                collect(entry, isFull: isFull, into: &series)
+            }
         }
         for entry in dirty[Int(slot)] { entry.pointee.isDirty = false }
         dirty[Int(slot)].removeAll(keepingCapacity: true)
@@ -682,7 +683,7 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
             name: entry.pointee.name,
             isNew: isNew
         )
-        series.begin(entry.pointee.told, count: Self.processSeriesMax)
+        series.begin(entry.pointee.told, count: Model.seriesMax)
         entry.pointee.model.collect(&series)
         entry.pointee.told = series.end()
         entry.pointee.model.collectParts(&series, all: isFull || isNew)

@@ -373,6 +373,8 @@ struct FunctionModel: ProcessModel, ~Copyable {
 
     borrowing func processName() -> ByteView { .empty }
 
+    static var seriesMax: Int { 1 }
+
     func collect(_ series: inout SeriesWriter) {
         series.add(.activeFunctions, Double(threads.openCount))
     }

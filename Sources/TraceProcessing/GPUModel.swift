@@ -217,6 +217,8 @@ struct GPUModel: ProcessModel, ~Copyable {
 
     // MARK: Metrics and state
 
+    static var seriesMax: Int { 1 }
+
     func collect(_ series: inout SeriesWriter) {
         series.add(.gpuMemoryBytes, Double(memory), if: memoryTime > .min)
     }

@@ -106,6 +106,8 @@ struct IOModel: ProcessModel, ~Copyable {
 
     borrowing func processName() -> ByteView { identity.name.view }
 
+    static var seriesMax: Int { 12 }
+
     func collect(_ series: inout SeriesWriter) { counters.collect(&series) }
 
     mutating func collectParts(_ series: inout SeriesWriter, all: Bool) {

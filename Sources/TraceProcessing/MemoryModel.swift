@@ -172,6 +172,8 @@ struct MemoryModel: ProcessModel, ~Copyable {
 
     borrowing func processName() -> ByteView { identity.name.view }
 
+    static var seriesMax: Int { 6 }
+
     func collect(_ series: inout SeriesWriter) {
         series.add(.memoryUsageBytes, Double(current))
         series.add(.memoryPeakBytes, Double(peak))

@@ -204,6 +204,8 @@ struct NetworkModel: ProcessModel, ~Copyable {
 
     borrowing func processName() -> ByteView { identity.name.view }
 
+    static var seriesMax: Int { 11 }
+
     func collect(_ series: inout SeriesWriter) {
         series.add(.networkActiveConnections, Double(activeConnections))
         series.add(.networkListeningPorts, Double(listening.count))

@@ -86,6 +86,9 @@ protocol ProcessModel: ~Copyable {
     /// The name the events give the process; empty where they give none.
     borrowing func processName() -> ByteView
 
+    /// How many series `collect` has places for.
+    static var seriesMax: Int { get }
+
     /// The series of the process as a whole, always the same in the same order.
     func collect(_ series: inout SeriesWriter)
 

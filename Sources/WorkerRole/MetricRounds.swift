@@ -20,7 +20,7 @@ struct MetricRounds: ~Copyable {
         let sections: [UInt8]
     }
 
-    private var series = SeriesWriter()
+    private var series: SeriesWriter
     /// Slots of the round under way, the next one last.
     private var pending: [UInt8] = []
     /// The round names everything.
@@ -44,7 +44,8 @@ struct MetricRounds: ~Copyable {
     private static let stepNanoseconds: Int64 = 2_000_000
     private static let second: Int64 = 1_000_000_000
 
-    init() {}
+    /// `idsMax`: as `Limits.seriesIDsMax`, for tests.
+    init(idsMax: Int = Limits.seriesIDsMax) { series = SeriesWriter(idsMax: idsMax) }
 
     var isUnderWay: Bool { !pending.isEmpty }
 
@@ -93,7 +94,7 @@ struct MetricRounds: ~Copyable {
         [
             MetricSample(
                 family: .errorsTotal,
-                labels: [LossKind.sampleRefused.rawValue],
+                labels: [LossKind.seriesDropped.rawValue],
                 value: .counter(Double(leftOutMax))
             )
         ]
@@ -112,6 +113,7 @@ struct MetricRounds: ~Copyable {
         let isOutgrown =
             series.idCount > 2 * idsInUse + 65_536
             || (series.leftOut > 0 && processor.processesGone != processesGone)
+            || series.isOutOfIDs
         isWhole = needsWhole || isOutgrown
         if isWhole {
             series.begin()

@@ -27,6 +27,9 @@ struct TraceAggregator: ParsableCommand {
     @Option(help: "\(Setting["csv_columns"].help)")
     var csvColumns = CSVColumns.all
 
+    @Option(help: "\(Setting["series_limit"].help)")
+    var seriesLimit = Limits.seriesPerMetricMax
+
     @Option(help: "How to compress final JSON and CSV files; default: not.")
     var compress: FileCompression?
 
@@ -35,6 +38,13 @@ struct TraceAggregator: ParsableCommand {
 
     @Option(help: "\(Setting["retain_bytes"].help) Default: never.")
     var retainBytes: String?
+
+    func validate() throws {
+        guard (Limits.seriesPerMetricMin...Limits.seriesHeldMax).contains(seriesLimit) else {
+            let kind = Setting["series_limit"].kind
+            throw ValidationError("--series-limit takes \(kind.expectation), not \(seriesLimit)")
+        }
+    }
 
     func run() throws {
         LoggingSystem.bootstrap(StreamLogHandler.standardError)
@@ -49,6 +59,7 @@ struct TraceAggregator: ParsableCommand {
                     timeZoneName: timeZone,
                     compression: compress,
                     csvColumns: csvColumns,
+                    seriesLimit: seriesLimit,
                     retention: try RetentionPolicy(age: retainAge, bytes: retainBytes)
                 ),
                 log: log

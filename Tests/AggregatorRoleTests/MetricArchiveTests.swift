@@ -99,6 +99,75 @@ import TraceModel
         #expect(failures(store) == .counter(3))
     }
 
+    // MARK: Limits
+
+    /// The durations of processes: their counts by process id.
+    private func durations(_ counts: [Int: Int], lsn: LSN) -> ClusterMessage {
+        var writer = SeriesWriter()
+        writer.begin()
+        writer.beginSection(slot: 3, lsn: lsn, isFull: true)
+        for (pid, count) in counts.sorted(by: { $0.key < $1.key }) {
+            writer.use(host: "h", pid: UInt32(pid), name: .empty, isNew: false)
+            writer.begin(SeriesSet(), count: 2)
+            var buckets = InlineArray<11, UInt64>(repeating: 0)
+            buckets[2] = UInt64(count)
+            writer.add(.functionDurationSeconds, buckets, sum: Double(count))
+            writer.add(.functionCallsTotal, Double(count))
+            _ = writer.end()
+        }
+        _ = writer.endSection()
+        return .metricSeries(
+            MetricSeries(
+                process: "function.0",
+                incarnation: 1,
+                begins: true,
+                sections: writer.take()
+            )
+        )
+    }
+
+    private func counts(_ reading: MetricReading, _ family: MetricFamily) -> [String: UInt64] {
+        let series = reading.family(family)?.series ?? []
+        return Dictionary(
+            uniqueKeysWithValues: series.map { series in
+                switch series.value {
+                case .counter(let value), .gauge(let value): (series.labels[1], UInt64(value))
+                case .histogram(let buckets, _): (series.labels[1], buckets.reduce(0, +))
+                }
+            }
+        )
+    }
+
+    /// Which histograms are shown, and from which counts on, is the same in a later run; so is what is folded, also where
+    /// the limit is another one.
+    @Test func whatIsFoldedStaysSo() throws {
+        let limits = SeriesLimits(perFamily: Limits.histogramSeriesDivisor)
+        let shared = SharedState(.init(store: MetricStore(limits: limits), marks: [:]))
+        let archive = self.archive()
+        try archive.save(shared)
+        try take(durations([1: 5, 2: 5, 3: 5], lsn: 1), into: shared)
+        _ = shared.withLock { $0.reading() }
+        try archive.save(shared)
+        try take(durations([1: 5, 2: 20, 3: 5], lsn: 2), into: shared)
+        let page = shared.withLock { $0.reading() }
+        #expect(counts(page, .functionDurationSeconds) == ["2": 0, "other": 30])
+        try take(durations([1: 6, 2: 24, 3: 5], lsn: 3), into: shared)
+        try archive.save(shared)
+        for perFamily in [limits.perFamily, 2, 1_000] {
+            let later = MetricArchive(
+                limits: SeriesLimits(perFamily: perFamily),
+                store: directory + "/store",
+                journal: journalPath
+            )
+            var (store, _) = try later.load()
+            let reading = store.reading()
+            #expect(counts(reading, .functionDurationSeconds) == ["2": 4, "other": 31])
+            let calls = counts(reading, .functionCallsTotal)
+            #expect(calls.values.reduce(0, +) == 35)
+            #expect(calls.count == 3)
+        }
+    }
+
     @Test func aTornJournalIsReadAsFarAsItGoes() throws {
         let shared = SharedState(.init(store: MetricStore(), marks: [:]))
         let archive = self.archive()

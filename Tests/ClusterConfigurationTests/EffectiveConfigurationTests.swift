@@ -123,6 +123,7 @@ struct EffectiveConfigurationTests {
         ["--colour", "red"], ["red"], ["--grpc"], ["--grpc", ""], ["--grpc=nowhere"],
         ["--workers", "function=0"], ["--workers", "disk=1"], ["--csv-formula-guard=maybe"],
         ["--csv-formula-guard", "off"], ["--log-budget", "1"], ["--state-limit", "1M"],
+        ["--series-limit", "0"], ["--series-limit", "9"], ["--series-limit", "1k"],
         ["--inactivity-timeout", "+5"],
         ["--grpc", "127.0.0.1:9091"],
     ])
@@ -143,8 +144,8 @@ struct EffectiveConfigurationTests {
         )
         #expect(
             configuration.arguments(of: .aggregator) == [
-                "--metrics", "127.0.0.1:9091", "--time-zone", "UTC", "--csv-columns", "all",
-                "--retain-age", "7d",
+                "--metrics", "127.0.0.1:9091", "--series-limit", "10000", "--time-zone", "UTC",
+                "--csv-columns", "all", "--retain-age", "7d",
             ]
         )
         #expect(

@@ -18,6 +18,15 @@ def tool(name):
     return path
 
 
+def check_metrics(page):
+    """What promtool says about a page, without what it says about the names of the original."""
+    done = subprocess.run([tool("promtool"), "check", "metrics"], input=page, capture_output=True, text=True)
+    complaints = (done.stdout + done.stderr).splitlines()
+    # 3 is what it ends with where nothing but names breaks its rules.
+    assert done.returncode in (0, 3), complaints
+    return [complaint for complaint in complaints if not complaint.startswith("neutracer_")]
+
+
 class Prometheus:
     """Runs in `directory`, where its configuration lies as prometheus.yml, until `end`."""
 

@@ -6,7 +6,7 @@ import TraceModel
     typealias Make = SampleFactory
 
     private static func filledStore() throws -> MetricStore {
-        var store = MetricStore(seriesPerFamilyMax: 2)
+        var store = MetricStore(limits: SeriesLimits(perFamily: 2))
         let samples = (1...4).map { Make.calls(Double($0) + 0.5, pid: $0) }
         try store.apply(Make.routerSnapshot(workers: ["function.0", "cpu.1"], received: 300))
         try store.apply(
@@ -21,7 +21,7 @@ import TraceModel
 
     @Test func aSavedStoreReadsTheSame() throws {
         var store = try Self.filledStore()
-        var copy = try MetricStore(decoding: store.encoded(), seriesPerFamilyMax: 2)
+        var copy = try MetricStore(decoding: store.encoded())
         for process in ["router", "function.0"] { store.declareDown(process) }
         #expect(
             Exposition.render(copy.reading(), .all, .text, now: 0)
@@ -52,7 +52,7 @@ import TraceModel
         let bytes = try Self.filledStore().encoded()
         for length in 0..<bytes.count {
             #expect(throws: TraceError.self) {
-                try MetricStore(decoding: Array(bytes[..<length]), seriesPerFamilyMax: 2)
+                try MetricStore(decoding: Array(bytes[..<length]))
             }
         }
         var refused = 0
@@ -61,7 +61,7 @@ import TraceModel
                 var damaged = bytes
                 damaged[position] ^= 1 << UInt8(bit)
                 do {
-                    var store = try MetricStore(decoding: damaged, seriesPerFamilyMax: 2)
+                    var store = try MetricStore(decoding: damaged)
                     #expect(!store.reading().families.isEmpty)
                 } catch { refused += 1 }
             }

@@ -201,7 +201,7 @@ import TraceModel
     }
 
     @Test func seriesBeyondTheLimitFoldIntoOtherAndStayThere() throws {
-        var store = MetricStore(seriesPerFamilyMax: 2)
+        var store = MetricStore(limits: SeriesLimits(perFamily: 2))
         let samples = (1...4).map { Make.calls(Double($0), pid: $0) }
         try store.apply(Make.snapshot(slots: [Make.slot(1, lsn: 1, samples)]))
         let other = [String](repeating: MetricLabel.other, count: 4)
@@ -225,7 +225,7 @@ import TraceModel
     }
 
     @Test func samplesThatDoNotFitAreRefused() throws {
-        var store = MetricStore(seriesHeldMax: 2)
+        var store = MetricStore(limits: SeriesLimits(held: 0))
         let samples = [
             MetricSample(family: .eventsTotal, labels: ["cpu"], value: .counter(.nan)),
             Make.events(1), Make.calls(1, pid: 1), Make.calls(1, pid: 2),
@@ -234,7 +234,8 @@ import TraceModel
         let reading = store.reading()
         #expect(reading.family(.eventsTotal)?.series.map(\.labels) == [["function"]])
         #expect(reading.family(.functionCallsTotal) == nil)
-        #expect(reading.value(.errorsTotal, ["sample_refused"]) == .counter(3))
+        #expect(reading.value(.errorsTotal, ["sample_refused"]) == .counter(1))
+        #expect(reading.value(.errorsTotal, ["series_dropped"]) == .counter(2))
         #expect(throws: TraceError.self) { try store.apply(Make.snapshot("nobody")) }
         let derived = MetricSample(
             family: .neutracerTracesTotal,

@@ -109,16 +109,12 @@ import TraceModel
 
     /// A store saved between two messages understands the second one.
     @Test func idsAreSavedToo() throws {
-        var store = MetricStore(seriesPerFamilyMax: 1, seriesHeldMax: 4)
+        var store = MetricStore(limits: SeriesLimits(perFamily: 1, held: 3))
         try Self.up(&store)
         var teller = Teller()
         let more = [Make.calls(2, pid: 8), Make.calls(3, pid: 9)]
         #expect(try store.apply(teller.message(lsn: 1, isFull: true, Self.samples(4) + more)))
-        var copy = try MetricStore(
-            decoding: store.encoded(),
-            seriesPerFamilyMax: 1,
-            seriesHeldMax: 4
-        )
+        var copy = try MetricStore(decoding: store.encoded())
         let next = teller.message(lsn: 2, Self.samples(8) + [Make.calls(7, pid: 8), more[1]])
         #expect(try store.apply(next))
         #expect(try copy.apply(next))
@@ -130,7 +126,7 @@ import TraceModel
         #expect(Exposition.render(copy.reading(), .trace, .text, now: 0) == page)
         let text = String(decoding: page, as: UTF8.self)
         #expect(text.contains("process=\"other\",function=\"other\"} 7\n"))
-        #expect(text.contains("kind=\"sample_refused\"} 1\n"))
+        #expect(text.contains("kind=\"series_dropped\"} 1\n"))
     }
 
     /// Wrong bytes are refused; what they say is bounded.

@@ -50,6 +50,8 @@ final class SeriesListener: SeriesReceiver {
         series[id] = (family, labels)
     }
 
+    func rest(host: String, pid: String) {}
+
     func family(of id: UInt32) -> MetricFamily? { series[id]?.family }
 
     func take(_ id: UInt32, _ value: Double) {

@@ -72,6 +72,35 @@ import TraceModel
         }
     }
 
+    /// Where ids run out, events that are written are counted all the same, and rounds end.
+    @Test func eventsAreToldWhereIDsRunOut() throws {
+        try TemporaryDirectory().asWorkingDirectory {
+            let worker = try TestWorker()
+            var rounds = MetricRounds(idsMax: Limits.slotSeriesIDs + 90)
+            var hearer = try Hearer()
+            for step in 1...3 {
+                try worker.apply(1...300, at: LSN(step))
+                if step == 3 { rounds.beginAnew() }
+                let now = Int64(step) * Self.second
+                for message in Self.round(&rounds, worker, at: LSN(step), now: now) {
+                    #expect(try hearer.take(message))
+                }
+                #expect(hearer.store.statusReading().writtenEvents == UInt64(300 * step))
+                #expect(Self.round(&rounds, worker, at: LSN(step), now: now + Self.second).isEmpty)
+            }
+            let shown = hearer.store.reading().family(.functionCallsTotal)?.count ?? 0
+            #expect(shown > 0 && shown < 300)
+            let dropped = rounds.ownSamples().first {
+                $0.labels == [LossKind.seriesDropped.rawValue]
+            }
+            guard case .counter(let count)? = dropped?.value else {
+                Issue.record("nothing is counted as dropped")
+                return
+            }
+            #expect(count > 0)
+        }
+    }
+
     @Test func nothingNewIsNotTold() throws {
         try TemporaryDirectory().asWorkingDirectory {
             let worker = try TestWorker()
