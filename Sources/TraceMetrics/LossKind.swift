@@ -29,6 +29,8 @@ package enum LossKind: String, CaseIterable, Sendable {
     case hostOverflow = "host_overflow"
 
     // MARK: Metrics
+    /// Series beyond the limit of their metric: in the sum `other`, or, as gauges have none, not shown. Gauges are
+    /// counted each time a worker names them.
     case seriesOverflow = "series_overflow"
     /// Series that are in no sum either, as there was no room for what they count.
     case seriesDropped = "series_dropped"

@@ -84,10 +84,10 @@ struct SeriesIntake: SeriesReceiver {
     }
 
     private mutating func release(_ number: UInt32, _ row: SeriesTable.Row) {
-        if row.state.contains(.isFolded), !quiet.isEmpty,
-            MetricCatalog.haveHostAndPID[Int(row.family)],
+        if !quiet.isEmpty, table.isInOther(number), MetricCatalog.haveHostAndPID[Int(row.family)],
             quiet.contains(Process(owner: row.owner, host: row.labels[0], pid: row.labels[1]))
         {
+            if !row.state.contains(.isFolded) { table.fold(number) }
             return
         }
         if row.state.contains(.isValued) { losses[.seriesExpired, default: 0] += 1 }

@@ -2,7 +2,8 @@
 struct SeriesSource: Sendable {
     /// Nothing is known by the id.
     static let unknown = UInt32.max
-    /// From here on: the series was refused; the lowest byte is its family's place in the catalog.
+    /// From here on: the series has no row, as it is a hidden gauge or there was no room for it; the lowest byte is its
+    /// family's place in the catalog.
     static let refused: UInt32 = 0xFFFF_FF00
 
     let incarnation: UInt64

@@ -1,7 +1,7 @@
 /// What of a series is shown by its own labels, and what `other` counts of it. The two add up to its value, and
 /// what `other` counts never falls.
 extension SeriesTable {
-    /// What the series itself shows: a histogram without what `other` keeps of it.
+    /// What the series itself shows: its value without what `other` keeps of it.
     func shownNumbers(of number: UInt32) -> ArraySlice<UInt64> {
         let numbers = numbers(of: rows[Int(number)])
         guard !bases.isEmpty, let base = bases[number] else { return numbers }

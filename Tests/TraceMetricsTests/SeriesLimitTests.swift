@@ -225,19 +225,7 @@ import TraceModel
         try store.apply(
             Make.snapshot(slots: [Make.slot(1, lsn: 1, [shown, Make.calls(3, pid: 2)])])
         )
-        var writer = SeriesWriter()
-        writer.begin()
-        writer.beginSection(slot: 1, lsn: 2, isFull: true)
-        for pid in UInt32(1)...2 { writer.rest(host: "h", pid: pid) }
-        _ = writer.endSection()
-        _ = try store.apply(
-            MetricSeries(
-                process: "function.0",
-                incarnation: 1,
-                begins: true,
-                sections: writer.take()
-            )
-        )
+        _ = try store.apply(Self.resting(1...2, lsn: 2))
         #expect(store.reading().value(.functionCallsTotal, shown.labels) == nil)
         #expect(store.reading().value(.functionCallsTotal, Self.other) == .counter(3))
         try store.apply(
@@ -247,6 +235,37 @@ import TraceModel
         )
         #expect(Self.total(store.reading(), .functionCallsTotal) == 11)
         #expect(store.reading().value(.functionCallsTotal, Self.other) == .counter(4))
+    }
+
+    private static func resting(_ pids: ClosedRange<UInt32>, lsn: LSN) -> MetricSeries {
+        var writer = SeriesWriter()
+        writer.begin()
+        writer.beginSection(slot: 1, lsn: lsn, isFull: true)
+        for pid in pids { writer.rest(host: "h", pid: pid) }
+        _ = writer.endSection()
+        return MetricSeries(
+            process: "function.0",
+            incarnation: 1,
+            begins: true,
+            sections: writer.take()
+        )
+    }
+
+    /// Also where `other` counts a part of what is shown.
+    @Test func aQuietProcessWithAHistogramIsCountedOnce() throws {
+        var store = MetricStore(limits: SeriesLimits(perFamily: Limits.histogramSeriesDivisor))
+        func tell(_ counts: [UInt64], lsn: LSN) throws {
+            let samples = counts.enumerated().map { Self.duration($1, pid: $0 + 1) }
+            try store.apply(Make.snapshot(slots: [Make.slot(1, lsn: lsn, samples)]))
+        }
+        try tell([5, 20], lsn: 1)
+        _ = store.chooseHistograms()
+        try tell([5, 24], lsn: 2)
+        #expect(Self.counts(store.reading())[Self.other] == 25)
+        _ = try store.apply(Self.resting(1...2, lsn: 3))
+        #expect(Self.counts(store.reading()) == [Self.other: 29])
+        try tell([6, 25], lsn: 4)
+        #expect(Self.counts(store.reading()) == [Self.other: 31])
     }
 
     // MARK: Other limits
