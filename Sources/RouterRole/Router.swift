@@ -243,6 +243,12 @@ package final class Router {
             "Accepting batches",
             metadata: ["address": "\(sockets.map(\.address).joined(separator: ", "))"]
         )
+        for socket in sockets where !socket.isLoopback {
+            logger.warning(
+                "Other machines may reach this port, and gRPC 1.51 has known holes: use a firewall, or a proxy with mTLS",
+                metadata: ["address": "\(socket.address)"]
+            )
+        }
         Readiness.ready()
         let ending = QuietWatch(
             queue: queue,

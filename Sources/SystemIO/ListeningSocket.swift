@@ -141,6 +141,9 @@ package final class ListeningSocket: Sendable {
         return name.text
     }
 
+    /// Whether only this machine reaches it.
+    package var isLoopback: Bool { address.hasPrefix("127.") || address.hasPrefix("[::1]") }
+
     /// The port it listens on.
     package var port: Int {
         address.split(separator: ":").last.flatMap { Int($0) } ?? 0

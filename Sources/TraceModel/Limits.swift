@@ -41,7 +41,7 @@ package enum Limits {
     /// Messages waiting for their commit, from which on connections that send batches are not read.
     package static let heldBytesMax = ingestBytesMax / 4
     /// The same for connections with much of incomplete messages: what is between is left to small calls.
-    package static let heldLargeBytesMax = heldBytesMax / 2
+    package static let heldLargeBytesMax = heldBytesMax / 4
     /// A connection with more of incomplete messages counts as large.
     package static let smallMessageBytesMax = 4 << 20
     /// Incomplete messages on connections that are not large; at this, those wait unread, but for a few.

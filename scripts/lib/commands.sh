@@ -131,7 +131,28 @@ ${bold}The cluster is ready.${plain}
   status    scripts/cluster status$here
   stop      scripts/cluster stop$here
 END
+    warn_of_open_networks
     lost_complaints
+}
+
+# Whether only this machine reaches an address.
+is_loopback() {
+    case ${1%:*} in
+        127.* | localhost | '[::1]') return 0 ;;
+        *) return 1 ;;
+    esac
+}
+
+warn_of_open_networks() {
+    if ! is_loopback "${settings[grpc]}"; then
+        warn "other machines may reach ${settings[grpc]}, without TLS or password. Debian's gRPC 1.51 has holes"
+        note "  (CVE-2023-44487, CVE-2023-33953, CVE-2023-4785): who reaches that port can take this machine's memory."
+        note "  Let only your agents' machines reach it (firewall), or listen on 127.0.0.1 behind a proxy with mTLS."
+    fi
+    if ! is_loopback "${settings[metrics]}"; then
+        warn "other machines may reach ${settings[metrics]}, without TLS or password, and read what is shown there."
+        note "  Let only your monitoring reach it (firewall), or listen on 127.0.0.1 behind a proxy with mTLS."
+    fi
 }
 
 # For containers: waits for the cluster's end; Ctrl-C or SIGTERM stops it in order, a second one at once.

@@ -12,6 +12,8 @@ note() { printf '%s\n' "$*" >&2; }
 
 step() { printf '%s==>%s %s\n' "$bold" "$plain" "$*" >&2; }
 
+warn() { printf '%swarning:%s %s\n' "$red" "$plain" "$*" >&2; }
+
 complain() { printf '%serror:%s %s\n' "$red" "$plain" "$*" >&2; }
 
 # Ends the script: 1 for a failure, 2 for a command line that makes no sense.
