@@ -60,8 +60,8 @@ import TraceWire
             batch.append(event)
         }
         let name = Self.host
-        let id = try name.withUnsafeBytes {
-            try processor.files.registerHost(ByteView($0), isThisMachine: true)
+        let id = name.withUnsafeBytes {
+            processor.files.registerHost(ByteView($0), isThisMachine: true)
         }
         let view = TraceBatchView(
             bytes: batch.bytes,
