@@ -62,8 +62,8 @@ struct DeterminismTests {
         _ resource: Resource,
         _ style: EventGenerator.Style
     ) -> [ContractBatch] {
-        var generator = EventGenerator(resource, seed: 22, style: style, processes: 60)
-        return generator.batches(40)
+        var generator = EventGenerator(resource, seed: 22, style: style, processes: 20)
+        return generator.batches(12)
     }
 
     /// Tables are keyed by the data directory's secret; nothing that is written shows which one.

@@ -15,7 +15,7 @@ struct HostEvictionTests {
     /// Of 40 hosts in turn, each some batches.
     private static func batches(_ resource: Resource) -> [ContractBatch] {
         var generator = EventGenerator(resource, seed: 31, processes: 6)
-        return generator.batches(160).enumerated().map { index, batch in
+        return generator.batches(100, eventsMax: 12).enumerated().map { index, batch in
             of("host-\(index * 11 % 80 % hosts)", batch)
         }
     }
@@ -43,7 +43,7 @@ struct HostEvictionTests {
         for loss in [LossKind.hostEvicted, .processEvicted] {
             #expect(undisturbed.samples.contains { $0.contains(loss.rawValue) }, "\(loss)")
         }
-        for step in [1, 7, 50] {
+        for step in [13, 40] {
             let directory = try ContractDirectory()
             var worker = try ContractWorker(resource, root: directory.path, budget: budget)
             for (index, batch) in batches.enumerated() {
