@@ -133,9 +133,10 @@ def test_timestamps_are_read_in_the_configured_zone(cluster, contract):
 def test_a_window_too_large_for_viewers_becomes_several_files(cluster, contract):
     limits = (ROOT / "Sources/TraceModel/Limits.swift").read_text(encoding="utf-8")
     limit = int(re.search(r"finalFileBytesMax = ([\d_]+)", limits)[1].replace("_", ""))
-    # A byte of such a name is six in JSON, which the bytes received say nothing of.
-    name = "\x01" * 4096
-    stamps = [1_760_000_000_000_000 + 1000 * number for number in range(4_800)]
+    # Such a name is half as long again in JSON, which the bytes received say nothing of; two workers may fill twice the window.
+    name = '"x' * 2048
+    stamps = [1_760_000_000_000_000 + 1000 * number for number in range(18_400)]
+    cluster.run("scale", "function=2")
     stub = contract.services.TracerServiceStub(cluster.channel())
     for start in range(0, len(stamps), 800):
         batch = contract.messages.TraceBatch(semantics=contract.messages.CUMULATIVE)
