@@ -284,7 +284,9 @@ let package = Package(
         ),
         .testTarget(
             name: "GRPCTransportTests",
-            dependencies: ["GRPCServices", "GRPCTransport", "SystemIO", "TraceModel"],
+            dependencies: [
+                "GRPCServices", "GRPCTransport", "SystemIO", "TestSupport", "TraceModel",
+            ],
             swiftSettings: strict
         ),
         .testTarget(

@@ -397,6 +397,7 @@ __attribute__((visibility("default"))) ssize_t sendmsg(int descriptor, const str
       walk_out(m, message->msg_iov[i].iov_base, count, now);
       left -= count;
     }
+    if (m->is_flooding) shutdown(descriptor, SHUT_RDWR); // the core's next read finds the end
   }
   pthread_mutex_unlock(&m->lock);
   errno = error;

@@ -106,7 +106,9 @@ final class ConnectionAcceptor: Sendable {
 
     /// Accepts what waits. False where there is no room for more.
     private func acceptWaiting(into pending: inout [Pending], now: Int64) -> Bool {
-        var open = peers.openCount(now: now) + pending.count
+        var open = peers.knownCount + pending.count
+        // Looking at each is for when it matters.
+        if open >= configuration.connectionsMax { open = peers.openCount(now: now) + pending.count }
         let deadline = now + Int64(configuration.handshakeSeconds * 1e9)
         for socket in sockets {
             while true {

@@ -31,6 +31,8 @@ package final class GRPCServer: @unchecked Sendable {
     let receiving = ReceivingCalls()
     let upkeep: Mutex<Upkeep>
     let withheld = WithheldAnswers()
+    /// Memory of messages that streams have to send and the network has not taken.
+    let unsent = Atomic<Int>(0)
     private let streams = Mutex(OpenStreams())
     private let acceptor = Mutex<ConnectionAcceptor?>(nil)
     private let phase = Mutex(Phase.configuring)
@@ -271,6 +273,13 @@ package final class GRPCServer: @unchecked Sendable {
         else { return false }
         victim.giveWay(exhausted("too many streams, and this one idle for longest"), .idleStream)
         return true
+    }
+
+    /// Whether a stream with so many unsent bytes may have more to send.
+    func mayQueue(_ bytes: Int, beside unsentBytes: Int) -> Bool {
+        guard unsentBytes + bytes <= configuration.streamSendBytesMax else { return false }
+        return unsentBytes + bytes <= configuration.streamSendShareBytes
+            || unsent.load(ordering: .relaxed) < configuration.sendBytesMax
     }
 
     /// The open streams of one connection.

@@ -43,6 +43,9 @@ package struct GRPCServerConfiguration: Sendable {
     package var idleStreamSeconds = 30.0
     /// Unsent bytes of one stream, above which `GRPCStream.send` refuses.
     package var streamSendBytesMax = 4 << 20
+    /// The same of all streams, above which one with more than `streamSendShareBytes` is refused.
+    package var sendBytesMax = Limits.streamSendBytesMax
+    package var streamSendShareBytes = Limits.streamSendShareBytes
     package var metadataBytesMax = Limits.metadataBytesMax
     package var streamsPerConnectionMax = Limits.streamsPerConnectionMax
     /// Clients may ping this often; the third ping that comes sooner ends the connection.

@@ -1,6 +1,7 @@
 internal import CGRPC
 internal import Synchronization
 internal import SystemIO
+internal import TraceModel
 
 /// A stream on the server. All functions may be called from any thread.
 @safe
@@ -61,14 +62,16 @@ package final class GRPCStream: CompletionOwner, @unchecked Sendable {
     package var unsentBytes: Int { state.withLock { $0.unsentBytes } }
 
     /// Sends a message after those before it. False, and nothing is sent: the stream is over or
-    /// finishing, or more than `streamSendBytesMax` are unsent as the client doesn't read.
+    /// finishing, or too much is unsent as the client doesn't read: of this stream more than
+    /// `streamSendBytesMax`, or of all more than `sendBytesMax`, and of this one more than its share.
     package func send(_ bytes: [UInt8]) -> Bool {
         state.withLock { state in
             guard !state.isEnded, state.finish == nil,
-                state.unsentBytes + bytes.count <= server.configuration.streamSendBytesMax
+                server.mayQueue(bytes.count, beside: state.unsentBytes)
             else { return false }
             state.sendQueue.append(bytes)
             state.unsentBytes += bytes.count
+            server.unsent.add(Self.memory(of: bytes), ordering: .relaxed)
             proceed(&state)
             return true
         }
@@ -185,6 +188,9 @@ package final class GRPCStream: CompletionOwner, @unchecked Sendable {
         let isCancelled = unsafe cells.pointee.cancelled != 0
         let held = state.withLock { state in
             state.isEnded = true
+            for bytes in state.sendQueue[state.sendHead...] {
+                server.unsent.subtract(Self.memory(of: bytes), ordering: .relaxed)
+            }
             state.sendQueue = []
             state.sendHead = 0
             state.unsentBytes = 0
@@ -221,10 +227,15 @@ package final class GRPCStream: CompletionOwner, @unchecked Sendable {
         }
     }
 
+    private static func memory(of bytes: [UInt8]) -> Int {
+        bytes.count + Limits.streamSendOverheadBytes
+    }
+
     private func sendNext(_ state: inout State) {
         let bytes = state.sendQueue[state.sendHead]
         state.sendHead += 1
         state.unsentBytes -= bytes.count
+        server.unsent.subtract(Self.memory(of: bytes), ordering: .relaxed)
         let hasMore = state.sendHead < state.sendQueue.count
         if !hasMore {
             state.sendQueue.removeAll(keepingCapacity: true)

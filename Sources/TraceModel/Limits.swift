@@ -63,6 +63,11 @@ package enum Limits {
     /// HTTP/2 frames of one connection that carry nothing (resets, pings, settings…) at once, and a second.
     package static let idleFramesBurst = 1_000
     package static let idleFramesPerSecond = 200
+    /// Acknowledgements of all streams that clients have not read; beyond it a stream with more than its share ends.
+    package static let streamSendBytesMax = 32 << 20
+    package static let streamSendShareBytes = 16 << 10
+    /// What one unread message of a stream takes, beside its bytes.
+    package static let streamSendOverheadBytes = 64
     /// Connections counted as active clients.
     package static let activeClientsMax = 65_536
     /// Open connections of agents; near that, those idle for longest give way.
@@ -446,6 +451,7 @@ package enum Limits {
         precondition(metadataBytesMax < headerBlockBytesMax)
         precondition(streamsPerConnectionMax * callBytes < callBytesMax)
         precondition(grpcIdlePerHostMax < grpcConnectionsMax)
+        precondition(1_024 * streamSendShareBytes < streamSendBytesMax)
         precondition(
             dedupRangesMax * (dedupSequencesMax * 16 + clientIDBytesMax + 40)
                 + verdictsMax * 32 < logFileHeadBytesMax

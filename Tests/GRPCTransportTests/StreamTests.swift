@@ -106,6 +106,29 @@ import Testing
         }
     }
 
+    @Test func unreadMessagesOfAllStreamsAreBounded() throws {
+        var configuration = GRPCServerConfiguration()
+        configuration.sendBytesMax = 1 << 20
+        configuration.streamSendShareBytes = 10_000
+        let unsent = Locked<[Int]>([])
+        var behaviour = LoopbackServer.Behaviour()
+        behaviour.opened = { stream in
+            while stream.send([UInt8](repeating: 1, count: 1_000)) {}
+            unsent.update { $0.append(stream.unsentBytes) }
+            stream.finish()
+        }
+        try LoopbackServer.runWithClient(configuration, behaviour) { client, _ in
+            let streams = try (0..<20).map { _ in
+                try client.openStream(LoopbackServer.Method.stream)
+            }
+            #expect(unsent.wait { $0.count == 20 })
+            #expect(unsent.current.reduce(0, +) <= 1 << 20 + 20 * 11_000)
+            // Each has its share.
+            #expect(unsent.current.allSatisfy { $0 > 8_000 })
+            for stream in streams { while try stream.receive() != nil {} }
+        }
+    }
+
     @Test func attachmentLivesWithTheStream() throws {
         final class Note: Sendable {
             let text: String
