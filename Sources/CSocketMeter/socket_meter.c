@@ -65,6 +65,8 @@ typedef struct {
   // By id; `capacity` is kept for the next connection of this number.
   open_call *calls;
   int count, capacity, recent;
+  // Of the open calls, those that the server has not taken.
+  int untaken;
 } meter;
 
 static _Atomic(meter *) meters[DESCRIPTORS];
@@ -126,6 +128,8 @@ static void close_call(meter *m, uint32_t id) {
   int index = (int)(call - m->calls);
   memmove(call, call + 1, sizeof *call * (size_t)(m->count - index - 1));
   m->count--;
+  // One that is over is never taken, or was before.
+  if (m->untaken > m->count) m->untaken = m->count;
 }
 
 static void flood(meter *m) {
@@ -151,6 +155,7 @@ static open_call *open_new_call(meter *m, uint32_t id, int64_t now) {
   call->opened = now;
   m->recent = m->count++;
   m->last_id = id;
+  m->untaken++;
   add_call_bytes(m, call, m->budget->limits.call_bytes);
   return call;
 }
@@ -321,7 +326,7 @@ static void walk_out(meter *m, const uint8_t *bytes, size_t count, int64_t now) 
 
 static int has_to_wait(const meter *m) {
   trace_meter_budget *b = m->budget;
-  if (m->oversized_id) return 1;
+  if (m->oversized_id || m->untaken > b->limits.untaken_calls_max) return 1;
   int64_t held = atomic_load(&b->held_bytes);
   if (atomic_load(&m->is_ingest) && held >= b->limits.held_bytes_max) return 1;
   if (m->partial_bytes > b->limits.small_bytes_max) {
@@ -458,7 +463,7 @@ int trace_meter_begin(trace_meter_budget *budget, int descriptor) {
   m->call_bytes = 0;
   m->opened_sum = 0;
   m->is_privileged = m->is_flooding = 0;
-  m->count = m->recent = 0;
+  m->count = m->recent = m->untaken = 0;
   m->tokens = budget->limits.idle_frames_burst;
   m->tokens_at = m->last_active = now;
   m->paused_since = 0;
@@ -497,9 +502,15 @@ int trace_meter_look(int descriptor, int64_t now, trace_meter_view *view) {
   return is_metered;
 }
 
-void trace_meter_mark_ingest(int descriptor) {
+void trace_meter_take_call(int descriptor, int is_ingest) {
   meter *m = metered(descriptor);
-  if (m && !atomic_load_explicit(&m->is_ingest, memory_order_relaxed)) atomic_store(&m->is_ingest, 1);
+  if (!m) return;
+  pthread_mutex_lock(&m->lock);
+  if (is_ingest) atomic_store(&m->is_ingest, 1);
+  if (m->untaken > 0) m->untaken--;
+  int resumes = m->budget && atomic_load(&m->is_paused) && m->untaken <= m->budget->limits.untaken_calls_max / 2;
+  pthread_mutex_unlock(&m->lock);
+  if (resumes) trace_meter_resume(descriptor);
 }
 
 void trace_meter_set_privileged(int descriptor, int on) {

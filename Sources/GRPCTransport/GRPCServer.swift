@@ -225,14 +225,14 @@ package final class GRPCServer: @unchecked Sendable {
 
     /// Takes a new call; nil stands for a method the server doesn't offer.
     func accept(_ call: consuming CallHandle, method: Int?) {
+        let descriptor = call.descriptor
+        let isIngest = method.map { methods.methods[$0].lane == .ingest } ?? false
+        meters.takeCall(descriptor, isIngest: isIngest)
         guard let method else {
             let answer = Answer(status: .unimplemented, message: "unknown method", trailers: [])
             GRPCUnaryCall(server: self, method: -1, call: call, descriptor: -1).refuse(answer, nil)
             return
         }
-        let descriptor = call.descriptor
-        let isIngest = methods.methods[method].lane == .ingest
-        if isIngest { meters.markIngest(descriptor) }
         switch methods.methods[method].kind {
         case .unary:
             let seconds =

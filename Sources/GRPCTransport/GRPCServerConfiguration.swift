@@ -31,6 +31,8 @@ package struct GRPCServerConfiguration: Sendable {
     package var callBytes = Limits.callBytes
     /// Memory of open calls; beyond it, the connections with the most and oldest of them give way.
     package var callBytesMax = Limits.callBytesMax
+    /// Calls of one connection that the server has not taken from the core; beyond it, it is not read.
+    package var untakenCallsMax = Limits.untakenCallsMax
     /// One header block. Far above what `metadataBytesMax` allows, which the core answers.
     package var headerBlockBytesMax = Limits.headerBlockBytesMax
     /// Frames of one connection that carry nothing (resets, pings, settings…): so many at once, and so

@@ -38,6 +38,7 @@ final class SocketMeters: @unchecked Sendable {
         limits.call_bytes = Int64(configuration.callBytes)
         // A client may open calls before it knows the bound.
         limits.calls_max = Int32(clamping: 2 * configuration.streamsPerConnectionMax)
+        limits.untaken_calls_max = Int32(clamping: configuration.untakenCallsMax)
         limits.idle_frames_burst = Int32(clamping: configuration.idleFramesBurst)
         limits.idle_frames_per_second = Int32(clamping: configuration.idleFramesPerSecond)
         guard let created = unsafe trace_meter_budget_create(&limits) else {
@@ -108,8 +109,11 @@ final class SocketMeters: @unchecked Sendable {
         )
     }
 
-    /// The connection sends batches: it waits while too many messages are held.
-    func markIngest(_ descriptor: Int32) { trace_meter_mark_ingest(descriptor) }
+    /// The server has taken a call of the connection. `isIngest`: it sends batches, so it waits while too
+    /// many messages are held.
+    func takeCall(_ descriptor: Int32, isIngest: Bool) {
+        trace_meter_take_call(descriptor, isIngest ? 1 : 0)
+    }
 
     /// A privileged connection is read even where incomplete messages take all their room.
     func setPrivileged(_ descriptor: Int32, _ on: Bool) {

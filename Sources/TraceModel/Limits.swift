@@ -58,6 +58,8 @@ package enum Limits {
     package static let callBytes = 8 << 10
     /// Open calls together; beyond it, the connections with the most and oldest of them give way.
     package static let callBytesMax = 128 << 20
+    /// Calls of one connection that the router has not looked at yet; beyond it, the connection is not read.
+    package static let untakenCallsMax = 64
     /// One block of HTTP/2 headers; the core answers what is beyond `metadataBytesMax` and below this.
     package static let headerBlockBytesMax = 64 << 10
     /// HTTP/2 frames of one connection that carry nothing (resets, pings, settings…) at once, and a second.
@@ -449,6 +451,7 @@ package enum Limits {
             messageBytesMax < announcedBytesMax && announcedBytesMax < largePartialBytesMax
         )
         precondition(metadataBytesMax < headerBlockBytesMax)
+        precondition(untakenCallsMax < streamsPerConnectionMax)
         precondition(streamsPerConnectionMax * callBytes < callBytesMax)
         precondition(grpcIdlePerHostMax < grpcConnectionsMax)
         precondition(1_024 * streamSendShareBytes < streamSendBytesMax)

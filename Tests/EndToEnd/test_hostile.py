@@ -11,7 +11,7 @@ import pytest
 from cluster import CHANNEL_OPTIONS, Cluster, wait_until
 from hostile import (
     CONTINUATION, END_HEADERS, END_STREAM, HEADERS, PING, RST_STREAM, SEND, SETTINGS, STATUS, STREAM, RawClient,
-    call_headers, frame, message_head,
+    call_headers, frame, literal, message_head,
 )
 from traffic import Traffic
 
@@ -296,3 +296,33 @@ def test_up_warns_of_open_networks(tmp_path, programs):
         wait_until(lambda: "Other machines may reach this port" in cluster.logs(), "the warning in the router's log")
     finally:
         cluster.stop(check=False)
+
+
+def test_headers_are_not_read_faster_than_calls_are_taken(shared_cluster, agent, raw):
+    """Calls with 13 KB of headers each, on connections that come and go for 4 s."""
+    before = router_bytes(shared_cluster)
+    headers = call_headers(SEND) + literal("x" * 100, "y" * 120) * 60
+    end = time.monotonic() + 4
+
+    def crowd():
+        while time.monotonic() < end:
+            client = RawClient(shared_cluster.grpc)
+            client.socket.settimeout(2)
+            with contextlib.suppress(OSError):
+                while time.monotonic() < end:
+                    client.send(b"".join(
+                        frame(HEADERS, END_HEADERS, client.next_stream + 2 * number, headers) for number in range(50)
+                    ))
+                    client.next_stream += 100
+            client.close()
+
+    agent.seconds_max = 3  # a debug build is busy with nothing else
+    crowds = [threading.Thread(target=crowd) for _ in range(6)]
+    for thread in crowds:
+        thread.start()
+    most = 0
+    while any(thread.is_alive() for thread in crowds):
+        most = max(most, router_bytes(shared_cluster))
+        time.sleep(0.02)
+    print(f"router: {most - before >> 20} MiB more")
+    assert most - before < 800 << 20

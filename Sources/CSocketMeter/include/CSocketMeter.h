@@ -32,6 +32,8 @@ typedef struct trace_meter_limits {
   int64_t call_bytes;
   // Open calls of one connection.
   int32_t calls_max;
+  // Calls of one connection that the server has not taken yet, beyond which the connection waits.
+  int32_t untaken_calls_max;
   // Frames that carry nothing (resets, pings, settings, priorities, empty data, continuations): so many at once, and so
   // many a second.
   int32_t idle_frames_burst;
@@ -81,8 +83,8 @@ int trace_meter_begin(trace_meter_budget *budget, int descriptor);
 void trace_meter_end(int descriptor);
 // 0: it is not metered, or is over.
 int trace_meter_look(int descriptor, int64_t now, trace_meter_view *view);
-// It sends batches: it waits while too many messages are held.
-void trace_meter_mark_ingest(int descriptor);
+// The server has taken a call of it. `is_ingest`: it sends batches, so it waits while too many messages are held.
+void trace_meter_take_call(int descriptor, int is_ingest);
 // It is read even where incomplete messages take all their room.
 void trace_meter_set_privileged(int descriptor, int on);
 // Lets it be read again if there is room for it by now.
