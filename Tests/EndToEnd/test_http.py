@@ -223,8 +223,8 @@ def test_without_descriptors_connections_wait(aggregator, clients):
     wait_until(lambda: re.search(errors, get(address, "/metrics?names=trace")), "it is counted")
 
 
-# Many long names make a page of some 10 MB or more.
-FUNCTIONS = 1_500
+# Many long names make a page of some 10 MB.
+FUNCTIONS = 2_400
 
 
 def large_batch(messages, number):
