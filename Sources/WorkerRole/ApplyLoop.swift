@@ -218,9 +218,9 @@ final class ApplyLoop {
             poller.wait(milliseconds: metrics.isUnderWay ? 0 : 200)
             if poller.isReadable(signalSource), try takeSignals() { break }
             let isIdle = !poller.isReadable(routerSource)
-            try receiveFromRouter()
+            let isDrained = try receiveFromRouter()
             receiveFromAggregator()
-            try checkpointIfDue()
+            if isDrained { try checkpointIfDue(.idle) }
             report(isIdle: isIdle)
         }
         Readiness.stopping()
@@ -233,10 +233,11 @@ final class ApplyLoop {
         repeat { sendMetrics(.all) } while metrics.isUnderWay
     }
 
-    private func receiveFromRouter() throws {
+    /// Whether nothing waits any more.
+    private func receiveFromRouter() throws -> Bool {
         // Bounded, so that reports are not kept waiting under load.
         for _ in 0..<64 {
-            guard let message = router.receive() else { return }
+            guard let message = router.receive() else { return true }
             switch try ClusterMessage(decoding: message.frame(0)) {
             case .shareHeader(let header):
                 let empty = UnsafeRawBufferPointer(start: nil, count: 0)
@@ -255,6 +256,7 @@ final class ApplyLoop {
                 break
             }
         }
+        return false
     }
 
     private func refusal(_ fenced: WorkerFenced) -> any Error {
@@ -321,7 +323,7 @@ final class ApplyLoop {
         }
         appliedLSN = header.toLSN
         checkpoints.applied(share.count)
-        try checkpointIfDue()
+        try checkpointIfDue(.share)
     }
 
     private func applyBatch(_ record: ShareRecord) throws {
@@ -370,7 +372,7 @@ final class ApplyLoop {
         windowBegin = end
         appliedLSN = end
         checkpoints.windowEnded()
-        if isRescaled { try checkpoint() }
+        if isRescaled { try checkpoint() } else { try checkpointIfDue(.barrier) }
     }
 
     private func announcement(
@@ -443,8 +445,8 @@ final class ApplyLoop {
 
     // MARK: Durability
 
-    private func checkpointIfDue() throws {
-        if checkpoints.isDue(at: WallClock.monotonic()) { try checkpoint() }
+    private func checkpointIfDue(_ moment: CheckpointPlan.Moment) throws {
+        if checkpoints.isDue(moment, at: WallClock.monotonic()) { try checkpoint() }
     }
 
     private func checkpoint() throws {

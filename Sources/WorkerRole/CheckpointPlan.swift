@@ -4,6 +4,17 @@ import TraceModel
 /// takes one part in `Limits.checkpointTimeDivisor` of the worker's time at most, however large the state is. Windows that
 /// end meanwhile share the next one. Where one took extremely long (the machine slept), the next one doesn't wait for ever. Times are monotonic nanoseconds.
 struct CheckpointPlan {
+    /// Where the worker stands in the log.
+    enum Moment {
+        /// Behind a share. All rows have to be written for a checkpoint, and those that come late then begin another run,
+        /// so that the window's files can't be made by renaming one.
+        case share
+        /// Behind a window's end: its rows are written anyway.
+        case barrier
+        /// Nothing waits to be applied.
+        case idle
+    }
+
     /// Share bytes applied since the last checkpoint.
     private var bytes = 0
     /// Whether a window has ended since, whose segments can't be announced before the next one.
@@ -20,8 +31,9 @@ struct CheckpointPlan {
 
     mutating func windowEnded() { hasEndedWindow = true }
 
-    func isDue(at now: Int64) -> Bool {
-        guard hasEndedWindow || bytes >= Limits.checkpointBytes else { return false }
+    func isDue(_ moment: Moment, at now: Int64) -> Bool {
+        let isWindowDue = hasEndedWindow && moment != .share
+        guard isWindowDue || bytes >= Limits.checkpointBytes else { return false }
         let interval = (Limits.checkpointTimeDivisor - 1) * cost
         return now - endedAt >= min(interval, Limits.checkpointSecondsMax * 1_000_000_000)
     }

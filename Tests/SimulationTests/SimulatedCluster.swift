@@ -326,7 +326,7 @@ final class SimulatedCluster {
 
     private func report() throws {
         guard let worker = sortedWorkers.randomElement(using: &random) else { return }
-        try attempt(.worker(worker.name)) { try worker.checkpointIfDue() }
+        try attempt(.worker(worker.name)) { try worker.checkpointIfDue(.idle) }
         guard workers[worker.name] != nil else { return }
         send(worker.isWelcome ? worker.progress : worker.hello, from: worker)
         if worker.hasGap { send(worker.hello, from: worker) }
@@ -431,7 +431,7 @@ final class SimulatedCluster {
             while try deliver() {}
             try merge()
             for worker in sortedWorkers {
-                try worker.checkpointIfDue()
+                try worker.checkpointIfDue(.idle)
                 send(worker.isWelcome ? worker.progress : worker.hello, from: worker)
                 if worker.hasGap { send(worker.hello, from: worker) }
                 announce(worker)

@@ -176,7 +176,7 @@ final class SimulatedWorker {
         }
         appliedLSN = header.toLSN
         checkpoints.applied(share.count)
-        try checkpointIfDue()
+        try checkpointIfDue(.share)
     }
 
     private func applyBatch(_ record: ShareRecord) throws {
@@ -221,7 +221,7 @@ final class SimulatedWorker {
         windowBegin = end
         appliedLSN = end
         checkpoints.windowEnded()
-        if isRescaled { try checkpoint() }
+        if isRescaled { try checkpoint() } else { try checkpointIfDue(.barrier) }
     }
 
     private var ownedSlots: [UInt8] {
@@ -272,8 +272,8 @@ final class SimulatedWorker {
 
     // MARK: Durability
 
-    func checkpointIfDue() throws {
-        if checkpoints.isDue(at: WallClock.monotonic()) { try checkpoint() }
+    func checkpointIfDue(_ moment: CheckpointPlan.Moment) throws {
+        if checkpoints.isDue(moment, at: WallClock.monotonic()) { try checkpoint() }
     }
 
     func checkpoint() throws {

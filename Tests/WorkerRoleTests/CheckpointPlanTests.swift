@@ -8,15 +8,17 @@ import TraceModel
 
     @Test func aNewWorkerWritesOneWhenThereIsSomethingToSave() {
         var plan = CheckpointPlan()
-        #expect(!plan.isDue(at: 0))
+        #expect(!plan.isDue(.idle, at: 0))
         plan.applied(Limits.checkpointBytes - 1)
-        #expect(!plan.isDue(at: 0))
+        #expect(!plan.isDue(.share, at: 0))
         plan.applied(1)
-        #expect(plan.isDue(at: 0))
+        #expect(plan.isDue(.share, at: 0))
         plan.written(from: 0, to: 1)
-        #expect(!plan.isDue(at: 100 * Self.second))
+        #expect(!plan.isDue(.idle, at: 100 * Self.second))
         plan.windowEnded()
-        #expect(plan.isDue(at: 100 * Self.second))
+        #expect(plan.isDue(.barrier, at: 100 * Self.second))
+        #expect(plan.isDue(.idle, at: 100 * Self.second))
+        #expect(!plan.isDue(.share, at: 100 * Self.second), "it would split a window's run")
     }
 
     /// However much there is to save, and however often windows end.
@@ -28,7 +30,7 @@ import TraceModel
         while now < 1_000 * cost {
             plan.windowEnded()
             plan.applied(Limits.checkpointBytes)
-            if plan.isDue(at: now) {
+            if plan.isDue(.barrier, at: now) {
                 plan.written(from: now, to: now + cost)
                 now += cost
             }
@@ -44,7 +46,7 @@ import TraceModel
         plan.written(from: 0, to: 5_000 * Self.second)
         plan.windowEnded()
         let due = (5_000 + Limits.checkpointSecondsMax) * Self.second
-        #expect(!plan.isDue(at: due - 1))
-        #expect(plan.isDue(at: due))
+        #expect(!plan.isDue(.idle, at: due - 1))
+        #expect(plan.isDue(.idle, at: due))
     }
 }
