@@ -223,6 +223,9 @@ package enum Limits {
     package static let stateBytesMin = 64 << 20
     /// The state of one slot takes one part in so many of that at most.
     package static let stateSlotDivisor = 8
+    /// Beyond so many events of a process in a window its budget is charged at each of so many only.
+    @inlinable
+    package static var chargedEvents: UInt64 { 16 }
     /// Names of the threads of one process that agents give beside events.
     package static let threadNamesBytesPerProcessMax = 1 << 20
     @inlinable

@@ -156,7 +156,11 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
         if !entry.pointee.isDirty { beginChanges(entry) }
         if entry.pointee.model.needsTicks, !entry.pointee.isTicking { beginTicking(entry) }
         if context.totals.pointee.hasSuppressed { awaitCooldowns(entry) }
-        charge(entry, at: traces.arrival)
+        // By the process's own events, so that it does not depend on what others the worker has.
+        let events = entry.pointee.activity.pointee.events
+        if events < Limits.chargedEvents || events % Limits.chargedEvents == 0 {
+            charge(entry, at: traces.arrival)
+        }
     }
 
     /// Findings of the process may have been suppressed: ticks visit it until they are raised.
