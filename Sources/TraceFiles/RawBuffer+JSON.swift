@@ -1,3 +1,4 @@
+import Glibc
 public import SystemIO
 public import TraceModel
 
@@ -80,7 +81,14 @@ extension RawBuffer {
 
     /// As `shown`, for a frame of a call stack, whose frames share what is spare: `spare` is what is left of it.
     package static func shown(frame: ByteView, _ spare: inout Int) -> ByteView {
-        shownEscaped(frame.cut(at: Limits.nameBytesMax), &spare, isFrame: true)
+        let frame = frame.cut(at: Limits.nameBytesMax)
+        if let start = frame.start, isPlainJSON(start, frame.count),
+            memchr(start, Int32(UInt8(ascii: "|")), frame.count) == nil
+        {
+            spare += frame.count / 2
+            return frame
+        }
+        return shownEscaped(frame, &spare, isFrame: true)
     }
 
     /// Each two bytes allow for one more byte of JSON than they have themselves; what is needed beyond that is taken from
