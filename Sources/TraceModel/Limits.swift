@@ -210,8 +210,8 @@ package enum Limits {
     package static let watchdogSeconds = 60
 
     // MARK: State
-    /// Share bytes that a worker applies between two checkpoints, and so what a restart replays, as long as they cost
-    /// little.
+    /// Share bytes that a worker applies between two checkpoints, or twice as many where no window ends, and so what a
+    /// restart replays, as long as they cost little.
     package static let checkpointBytes = 64 << 20
     /// Checkpoints take one part in so many of a worker's time at most.
     package static let checkpointTimeDivisor: Int64 = 10

@@ -32,8 +32,12 @@ struct CheckpointPlan {
     mutating func windowEnded() { hasEndedWindow = true }
 
     func isDue(_ moment: Moment, at now: Int64) -> Bool {
-        let isWindowDue = hasEndedWindow && moment != .share
-        guard isWindowDue || bytes >= Limits.checkpointBytes else { return false }
+        let isDue =
+            switch moment {
+            case .share: bytes >= 2 * Limits.checkpointBytes
+            case .barrier, .idle: hasEndedWindow || bytes >= Limits.checkpointBytes
+            }
+        guard isDue else { return false }
         let interval = (Limits.checkpointTimeDivisor - 1) * cost
         return now - endedAt >= min(interval, Limits.checkpointSecondsMax * 1_000_000_000)
     }
