@@ -8,6 +8,7 @@ import TraceModel
 
 @testable import AggregatorRole
 @testable import RouterRole
+@testable import WorkerRole
 
 /// One case: a router, workers and an aggregator of one resource on one disk, in steps that a seed chooses,
 /// with whatever may go wrong. Ends with everything started again and the published files read back.
