@@ -224,7 +224,7 @@ def test_without_descriptors_connections_wait(aggregator, clients):
 
 
 # Many long names make a page of some 10 MB.
-FUNCTIONS = 2_400
+FUNCTIONS = 3_200
 
 
 def large_batch(messages, number):
@@ -250,7 +250,7 @@ def test_slow_readers_share_pages_and_cost_only_themselves(cluster, contract, cl
     assert size > 8 << 20
     pid = cluster.pid("aggregator")
     before = resident_bytes(pid)
-    rounds = HELD_BYTES_MAX // size + 4
+    rounds = HELD_BYTES_MAX // size + 5
     readers = []
     peak = 0
     for number in range(1, rounds + 1):
@@ -272,7 +272,8 @@ def test_slow_readers_share_pages_and_cost_only_themselves(cluster, contract, cl
     head, _, body = answer.partition(b"\r\n\r\n")
     assert is_whole and int(re.search(rb"Content-Length: (\d+)", head)[1]) == len(body)
     counts = closed(address)
-    assert counts["held_body"] > 0
+    # Too much held together, or, where rounds take long, too slow for too long.
+    assert counts["held_body"] + counts["slow_reader"] > 0
     # Readers take each place, and take nothing.
     for _ in range(300):
         clients(address, receive_bytes=4096).sendall(b"GET /metrics HTTP/1.1\r\n\r\n")
