@@ -384,9 +384,10 @@ final class Committer: @unchecked Sendable {
                 count += 1
             case .refused: break
             }
-            ticket.cancel(refusal)
         }
+        // Whoever has an answer finds it counted.
         for _ in 0..<count { context.refusals.count(reason) }
+        for ticket in removed.tickets { ticket.cancel(refusal) }
         refused.add(count, refusal)
         answered(removed.tickets)
     }
