@@ -35,8 +35,8 @@ final class ConnectionAcceptor: Sendable {
     private let isStopping = Atomic<Bool>(false)
     private let thread = Mutex<DedicatedThread?>(nil)
 
-    /// `adopt` takes over a connection's descriptor; `endedSilent` is told that one whose client said
-    /// nothing made room for others. Both called on the acceptor's thread.
+    /// `adopt` takes ownership of a connection's descriptor; `endedSilent` is called after a connection whose
+    /// client had sent nothing was closed to make room for others. Both are called on the acceptor's thread.
     init(
         sockets: [ListeningSocket],
         peers: PeerTable,

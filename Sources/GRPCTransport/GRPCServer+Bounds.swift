@@ -4,7 +4,7 @@ internal import SystemIO
 /// What the server remembers from one look at its connections to the next.
 struct Upkeep {
     var budget: ReceiveBudget
-    /// Connections told to go elsewhere, and when.
+    /// When each connection, by its descriptor, was sent a GOAWAY (monotonic nanoseconds).
     var sentAway: [Int32: Int64] = [:]
     var flooded = 0
     var nextCount: Int64 = 0

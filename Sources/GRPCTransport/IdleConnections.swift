@@ -19,7 +19,7 @@ enum IdleConnections {
 
     /// Up to `count` of those idle at `now`. First those of an address that has more than `hostMax` idle
     /// ones, from the address with the most, so that one client's do not cost the others theirs; then
-    /// whoever is idle for longest.
+    /// those of all addresses that have been idle for longest.
     static func choose(
         _ count: Int,
         of candidates: [Candidate],

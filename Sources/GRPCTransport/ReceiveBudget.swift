@@ -4,9 +4,9 @@ internal import TraceModel
 /// what the sockets count goes in, what to do comes out.
 ///
 /// Messages are charged by what of them has arrived. Connections that hold little of incomplete messages
-/// share one room, those that hold much another, so that large uploads take nothing from small calls. In
-/// a room that is full, whoever brings less than `uploadBytesPerSecondMin` is refused; and a few that wait
-/// are privileged to go on, so that a room filled by halves of messages empties again.
+/// one budget, those that hold much another, so that large uploads take nothing from small calls. While a
+/// budget is exhausted, calls that receive less than `uploadBytesPerSecondMin` are refused, and a few of the
+/// connections that wait are read all the same, so that a budget taken up by incomplete messages is freed.
 struct ReceiveBudget {
     enum Action: Equatable {
         case setPrivileged(Int32, Bool)

@@ -385,7 +385,7 @@ final class Committer: @unchecked Sendable {
             case .refused: break
             }
         }
-        // Whoever has an answer finds it counted.
+        // Counted before the answer is sent, so that a client that has its answer finds it in the metrics.
         for _ in 0..<count { context.refusals.count(reason) }
         for ticket in removed.tickets { ticket.cancel(refusal) }
         refused.add(count, refusal)

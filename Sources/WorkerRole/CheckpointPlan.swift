@@ -2,7 +2,8 @@ import TraceModel
 
 /// Decides when a worker writes its checkpoint. A checkpoint writes the whole state, so its interval follows its cost: it
 /// takes one part in `Limits.checkpointTimeDivisor` of the worker's time at most, however large the state is. Windows that
-/// end meanwhile share the next one. Where one took extremely long (the machine slept), the next one doesn't wait for ever. Times are monotonic nanoseconds.
+/// end meanwhile share the next one. After one that took extremely long (the machine was suspended) the next one waits for
+/// `Limits.checkpointSecondsMax` at most. Times are monotonic nanoseconds.
 struct CheckpointPlan {
     /// Where the worker stands in the log.
     enum Moment {
@@ -29,6 +30,7 @@ struct CheckpointPlan {
     /// Counts the bytes of a share.
     mutating func applied(_ bytes: Int) { self.bytes += bytes }
 
+    /// A barrier was applied: its window can be announced once a checkpoint holds it.
     mutating func windowEnded() { hasEndedWindow = true }
 
     func isDue(_ moment: Moment, at now: Int64) -> Bool {
@@ -42,6 +44,7 @@ struct CheckpointPlan {
         return now - endedAt >= min(interval, Limits.checkpointSecondsMax * 1_000_000_000)
     }
 
+    /// A checkpoint of all that was applied has become durable.
     mutating func written(from begin: Int64, to end: Int64) {
         bytes = 0
         hasEndedWindow = false
