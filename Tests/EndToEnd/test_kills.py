@@ -211,6 +211,11 @@ class Executioner:
                 except ProcessLookupError:
                     pass  # between two lives
         began = time.monotonic()
+        # A large process takes a while to die, and until then its supervisor calls it alive.
+        wait_until(
+            lambda: all(pid is None or self.cluster.supervised_pid(name) != pid for name, pid in victims.items()),
+            f"the death of {', '.join(names)}", 60,
+        )
         for name in names:
             self.kills[name.split(".")[0]] += 1
 
