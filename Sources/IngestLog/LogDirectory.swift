@@ -24,4 +24,11 @@ package struct LogDirectory: Sendable {
     var spare: String { "\(path)/spare" }
     /// The same while it is being zeroed.
     var unfinishedSpare: String { "\(path)/spare.tmp" }
+
+    private static let aheadPrefix = "ahead."
+
+    /// A file with a large record that is no part of the log yet (`AheadFile`).
+    func ahead(_ number: Int) -> String { "\(path)/\(Self.aheadPrefix)\(number)" }
+
+    func isAhead(_ name: String) -> Bool { name.hasPrefix(Self.aheadPrefix) }
 }

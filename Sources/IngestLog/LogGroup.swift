@@ -8,7 +8,17 @@ package struct LogGroup: ~Copyable {
     /// Where each record begins in `buffer`.
     package private(set) var offsets: [Int] = []
 
-    package init(capacity: Int = 256 << 10) { buffer = RawBuffer(capacity: capacity) }
+    package init(capacity: Int = 256 << 10) {
+        buffer = RawBuffer(capacity: capacity)
+    }
+
+    /// For one record that goes to an `AheadFile`, its memory at a block's begin, and few small ones behind it.
+    package init(aheadRecordBytes: Int) {
+        buffer = RawBuffer(
+            capacity: LogRecord.stride(payloadBytes: aheadRecordBytes) + 2 * File.directBytesMin,
+            alignment: File.blockBytes
+        )
+    }
 
     package var isEmpty: Bool { offsets.isEmpty }
     package var byteCount: Int { buffer.count }

@@ -9,6 +9,8 @@ package struct LogWriter: ~Copyable {
     private var file: File
     private var base: LSN
     private var capacity: Int
+    /// The file's bytes that were full when it became the log's.
+    private var filledAhead = 0
     private var chain: UInt32
     /// Every file's base, ascending; the last is the one written.
     private var bases: [LSN]
@@ -42,6 +44,7 @@ package struct LogWriter: ~Copyable {
         self.fileBytes = fileBytes
         capacity = fileBytes
         preparer = SparePreparer(directory: directory, bytes: fileBytes)
+        try AheadFileWriter.removeLeftovers(in: directory)
         try preparer.prepareNow()
         file = try preparer.takeSpare(as: directory.file(base: base), bytes: capacity)
         bases = recovery.bases.filter { $0 != recovery.end } + [recovery.end]
@@ -81,10 +84,81 @@ package struct LogWriter: ~Copyable {
             throw error
         }
         counts = countsAt(group.offsets.count - 1)
+        committed(group, chain: sealed)
+    }
+
+    /// The same for a group whose first record lies in `ahead`, which becomes the log's next file: the time this takes
+    /// doesn't depend on the record's size, but for its checksum. Where the head outgrows its room there, the group is
+    /// written as any other.
+    package mutating func commit(
+        _ group: inout LogGroup,
+        ahead: consuming AheadFile,
+        countsAt: (Int) -> LogCounts,
+        head: (inout RawBuffer) -> Void
+    ) throws(SystemError) {
+        var body = RawBuffer()
+        head(&body)
+        guard ahead.hasRoom(forHead: body.count),
+            ahead.place + group.byteCount <= ahead.capacity
+        else {
+            ahead.discard()
+            return try commit(&group, countsAt: countsAt, head: head)
+        }
+        var headGroup = headGroup(body.bytes, payloadBytes: ahead.place - LogRecord.headerBytes)
+        let totals = counts
+        let headCRC = headGroup.seal(
+            from: end,
+            previousCRC: chain,
+            salt: salt,
+            durable: durable,
+            counts: { _ in totals }
+        )
+        let sealed = group.seal(
+            from: end + LSN(ahead.place),
+            previousCRC: headCRC,
+            salt: salt,
+            durable: durable,
+            counts: countsAt
+        )
+        do throws(SystemError) {
+            try ahead.complete(head: headGroup.buffer.bytes, &group)
+            // Over a file that has nothing but this name, where the log has only begun one.
+            try FileSystem.rename(ahead.path, to: directory.file(base: end))
+        } catch {
+            ahead.discard()
+            throw error
+        }
+        try adopt(ahead)
+        counts = countsAt(group.offsets.count - 1)
+        committed(group, chain: sealed)
+    }
+
+    /// The log goes on in a file that has its name already.
+    private mutating func adopt(_ ahead: consuming AheadFile) throws(SystemError) {
+        do throws(SystemError) {
+            try FileSystem.syncDirectory(directory.path)
+        } catch {
+            // Whether its name lasts is unknown, and with it whether the group is in the log.
+            throw SystemError(errno: EIO, call: error.call, subject: error.subject)
+        }
+        if end != base {
+            // Nothing is written there any more, and the next file tells where this one ends. Space is all that is lost
+            // where it stays as long as it is.
+            try? file.truncate(to: Int(end - base))
+            bases.append(end)
+        }
+        base = end
+        capacity = ahead.capacity
+        end += LSN(ahead.place)
+        filledAhead = ahead.place + ahead.recordBytes
+        file = ahead.file
+    }
+
+    private mutating func committed(_ group: borrowing LogGroup, chain sealed: UInt32) {
         chain = sealed
-        end += LSN(bytes)
+        end += LSN(group.byteCount)
         durable = end
-        preparer.follow(Int(end - base), of: capacity)
+        preparer.follow(Int(end - base) - filledAhead, of: capacity - filledAhead)
     }
 
     /// What a full disk took of a group must not be found by the next start, as its batches are refused: the first
@@ -129,9 +203,7 @@ package struct LogWriter: ~Copyable {
     private mutating func writeHead(_ fill: (inout RawBuffer) -> Void) throws(SystemError) {
         var body = RawBuffer()
         fill(&body)
-        var group = LogGroup(capacity: body.count + LogRecord.headerBytes + 8)
-        let target = group.append(.fileHead, arrival: WallClock.now(), bodyBytes: body.count)
-        UnsafeMutableRawBufferPointer(start: target, count: body.count).copyMemory(from: body.bytes)
+        var group = headGroup(body.bytes, payloadBytes: body.count)
         let totals = counts
         let sealed = group.seal(
             from: end,
@@ -145,6 +217,17 @@ package struct LogWriter: ~Copyable {
         end += LSN(group.byteCount)
     }
 
+    /// A head with this body and zeros behind it, which its readers leave alone.
+    private func headGroup(_ body: UnsafeRawBufferPointer, payloadBytes: Int) -> LogGroup {
+        var group = LogGroup(capacity: payloadBytes + LogRecord.headerBytes + 8)
+        let target = group.append(.fileHead, arrival: WallClock.now(), bodyBytes: payloadBytes)
+        let payload = UnsafeMutableRawBufferPointer(start: target, count: payloadBytes)
+        payload.copyMemory(from: body)
+        UnsafeMutableRawBufferPointer(rebasing: payload[body.count...])
+            .initializeMemory(as: UInt8.self, repeating: 0)
+        return group
+    }
+
     private mutating func roll(toFit bytes: Int) throws(SystemError) {
         let needed = max(fileBytes, bytes + min(Limits.logFileHeadBytesMax, fileBytes / 2))
         do throws(SystemError) {
@@ -156,6 +239,7 @@ package struct LogWriter: ~Copyable {
         }
         base = end
         capacity = needed
+        filledAhead = 0
         bases.append(end)
     }
 }

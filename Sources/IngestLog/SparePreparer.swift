@@ -39,8 +39,10 @@ final class SparePreparer: @unchecked Sendable {
     func follow(_ filled: Int, of capacity: Int) {
         let behindQuarter = filled - capacity / 4
         guard behindQuarter > 0 else { return }
+        // A file of which less is left to be filled needs its successor as soon.
+        let share = Double(bytes) / Double(capacity)
         condition.withLock {
-            due = 2 * behindQuarter
+            due = Int(2 * Double(behindQuarter) * share)
             switch state {
             case .ready: break
             case .preparing: if due >= awaited { condition.signal() }

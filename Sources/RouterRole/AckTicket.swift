@@ -22,11 +22,17 @@ struct AckTicket: Sendable {
 
     /// Where this is a duplicate of a batch of one of these sequences, the same as a refusal.
     func refusedIfDuplicate(of sequences: Set<UInt64>, _ error: TraceError) -> AckTicket? {
-        guard case .duplicate(let events, let sequence) = outcome, sequences.contains(sequence)
-        else { return nil }
-        return AckTicket(
+        guard case .duplicate(_, let sequence) = outcome, sequences.contains(sequence) else {
+            return nil
+        }
+        return refused(error)
+    }
+
+    /// The same sender, refused.
+    func refused(_ error: TraceError) -> AckTicket {
+        AckTicket(
             sender: sender,
-            outcome: .refused(error, events: events, sequence: sequence),
+            outcome: .refused(error, events: outcome.events, sequence: outcome.sequence),
             bytes: bytes,
             arrival: arrival
         )

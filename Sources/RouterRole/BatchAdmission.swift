@@ -13,6 +13,20 @@ struct BatchAdmission: ~Copyable {
         /// Came before: acked after what came before it.
         case duplicate(events: Int, sequence: UInt64)
         case refused(TraceError, events: Int, sequence: UInt64)
+
+        var events: Int {
+            switch self {
+            case .accepted(let events, _), .duplicate(let events, _), .refused(_, let events, _): events
+            }
+        }
+
+        var sequence: UInt64 {
+            switch self {
+            case .accepted(_, let sequence), .duplicate(_, let sequence),
+                .refused(_, _, let sequence):
+                sequence
+            }
+        }
     }
 
     private var index = EventIndex()
@@ -21,12 +35,13 @@ struct BatchAdmission: ~Copyable {
 
     init(defaultSemantics: Semantics = .neutracer) { self.defaultSemantics = defaultSemantics }
 
-    /// `peerHost` stands for the host where the batch names none. Does not block.
+    /// `peerHost` stands for the host where the batch names none. `verdict`: what the de-duplication window says of a batch
+    /// that has a key, and otherwise could be taken; a new one is remembered there.
     mutating func admit(
         _ message: borrowing ReceivedMessage,
         peerHost: [UInt8],
         into group: CommitGroup,
-        dedup: inout DedupWindow
+        verdict: (CommitGroup.DedupKey) -> DedupWindow.Verdict
     ) -> Outcome {
         let arrival = WallClock.now()
         let body = group.log.append(.batch, arrival: arrival, bodyBytes: message.count)
@@ -40,7 +55,7 @@ struct BatchAdmission: ~Copyable {
             group.log.discardLast()
             return .refused(error.traceError, events: events, sequence: 0)
         }
-        let outcome = check(summary, batch: batch, dedup: &dedup, group: group)
+        let outcome = check(summary, batch: batch, group: group, verdict: verdict)
         guard case .accepted = outcome else {
             group.log.discardLast()
             return outcome
@@ -56,8 +71,8 @@ struct BatchAdmission: ~Copyable {
     private func check(
         _ summary: BatchSummary,
         batch: UnsafeRawBufferPointer,
-        dedup: inout DedupWindow,
-        group: CommitGroup
+        group: CommitGroup,
+        verdict: (CommitGroup.DedupKey) -> DedupWindow.Verdict
     ) -> Outcome {
         let events = summary.total
         let sequence = summary.sequence
@@ -74,9 +89,12 @@ struct BatchAdmission: ~Copyable {
         }
         var entry = CommitGroup.Entry()
         if summary.hasSequence {
-            let client = Array(summary.clientID.buffer)
-            let digest = DedupWindow.digest(of: batch)
-            switch dedup.check(client: client, sequence: sequence, digest: digest) {
+            let key = CommitGroup.DedupKey(
+                client: Array(summary.clientID.buffer),
+                sequence: sequence,
+                digest: DedupWindow.digest(of: batch)
+            )
+            switch verdict(key) {
             case .duplicate:
                 return .duplicate(events: events, sequence: sequence)
             case .differs:
@@ -88,9 +106,7 @@ struct BatchAdmission: ~Copyable {
                     "sequence \(sequence) is \(Limits.dedupSequencesMax) or more behind the greatest"
                         + " of its range of this client_id: whether it came before is no longer known"
                 )
-            case .new:
-                dedup.insert(client: client, sequence: sequence, digest: digest)
-                entry.dedupKey = .init(client: client, sequence: sequence, digest: digest)
+            case .new: entry.dedupKey = key
             }
         }
         group.entries.append(entry)

@@ -39,7 +39,10 @@ final class BatchStream: Sendable {
     }
 
     /// Whether another batch may come.
-    var takesMore: Bool { state.withLock { !$0.isEnding } }
+    private var takesMore: Bool { state.withLock { !$0.isEnding } }
+
+    /// Asks for the client's next batch, unless the router ends.
+    func receiveNext() { if takesMore { stream.receiveNext() } }
 
     /// A batch was taken: its answer is owed. Batches of one stream lie in commit groups in their order,
     /// so answers go out in that order too.

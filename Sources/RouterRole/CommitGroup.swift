@@ -26,7 +26,7 @@ final class CommitGroup: @unchecked Sendable {
         let digest: UInt64
     }
 
-    @exclusivity(unchecked) var log = LogGroup()
+    @exclusivity(unchecked) var log: LogGroup
     @exclusivity(unchecked) var events = RoutedEvents()
     var entries: [Entry] = []
     var tickets: [AckTicket] = []
@@ -44,6 +44,42 @@ final class CommitGroup: @unchecked Sendable {
     var barriers: [(barrier: BarrierPayload, end: LSN)] = []
 
     var verdicts: [VerdictPayload] = []
+
+    /// The log file that the group's only batch lies in already, where that is large.
+    @exclusivity(unchecked) private var ahead: AheadFile?
+
+    init() { log = LogGroup() }
+
+    /// For one large batch of so many bytes.
+    init(largeBatchBytes: Int) {
+        log = LogGroup(aheadRecordBytes: largeBatchBytes + Limits.hostBytesMax)
+    }
+
+    /// The batch lies in this file.
+    func isWritten(to ahead: consuming AheadFile) { self.ahead = consume ahead }
+
+    /// The file of its batch, once; nil where there is none, and where the batch has been taken out.
+    func takeAhead() -> AheadFile? {
+        guard holdsBatches else {
+            discardAhead()
+            return nil
+        }
+        return ahead.take()
+    }
+
+    private func discardAhead() {
+        if let ahead = ahead.take() { ahead.discard() }
+    }
+
+    /// Takes in who waits for one of its batches, and counts what that one comes to.
+    func add(_ ticket: AckTicket) {
+        switch ticket.outcome {
+        case .accepted: break
+        case .duplicate(let events, _): deduplicatedEvents += UInt64(events)
+        case .refused(_, let events, _): rejectedEvents += UInt64(events)
+        }
+        tickets.append(ticket)
+    }
 
     var isEmpty: Bool { entries.isEmpty }
     /// Whether the fabric has to see the group itself, as reading the log later would be too late.
@@ -147,5 +183,6 @@ final class CommitGroup: @unchecked Sendable {
         verdicts.removeAll()
         rejectedEvents = 0
         deduplicatedEvents = 0
+        discardAhead()
     }
 }

@@ -154,7 +154,8 @@ final class Committer: @unchecked Sendable {
     }
 
     private func obstacle(adding sizes: BatchSizes) -> AdmissionGate.Obstacle? {
-        gate.obstacle(logBytes: logBytes, freeBytes: freeSpace.bytes(), adding: sizes)
+        context.freeBytesMin = gate.freeBytesMin(adding: sizes)
+        return gate.obstacle(logBytes: logBytes, freeBytes: freeSpace.bytes(), adding: sizes)
     }
 
     private var logBytes: Int { Int(writer.end - writer.begin) }
@@ -305,11 +306,20 @@ final class Committer: @unchecked Sendable {
             steps.append(running)
         }
         let begin = writer.end
-        try writer.commit(
-            &group.log,
-            countsAt: { steps[$0] },
-            head: { state.encodeHead(into: &$0) }
-        )
+        func encodeHead(into buffer: inout RawBuffer) {
+            state.encodeHead(into: &buffer)
+            context.logHeadBytes = buffer.count
+        }
+        if let ahead = group.takeAhead() {
+            try writer.commit(
+                &group.log,
+                ahead: ahead,
+                countsAt: { steps[$0] },
+                head: encodeHead
+            )
+        } else {
+            try writer.commit(&group.log, countsAt: { steps[$0] }, head: encodeHead)
+        }
         totals = running
         rejected = 0
         deduplicated = 0

@@ -86,6 +86,15 @@ struct DedupWindow {
         return isBelow ? .belowWindow : .new
     }
 
+    /// What a batch is; one that is new is remembered.
+    mutating func admit(_ key: CommitGroup.DedupKey) -> Verdict {
+        let verdict = check(client: key.client, sequence: key.sequence, digest: key.digest)
+        if verdict == .new {
+            insert(client: key.client, sequence: key.sequence, digest: key.digest)
+        }
+        return verdict
+    }
+
     /// Remembers a batch that `check` called new. `digest` is never 0.
     mutating func insert(client: [UInt8], sequence: UInt64, digest: UInt64) {
         precondition(digest != 0)

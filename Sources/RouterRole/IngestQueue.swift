@@ -6,6 +6,9 @@ import TraceModel
 /// Where gRPC's threads hand batches to the committer: one commit group being filled while another is
 /// being written. What is not yet acked is bounded by the gRPC server's budget of held bytes.
 ///
+/// A large batch has a group of its own, which another thread fills (`LargeBatches`) while small ones go on. When it joins,
+/// the open group is closed behind what it has, so that the log's order is the order in which batches were taken.
+///
 /// Guarded by `condition`: everything but the condition itself.
 final class IngestQueue: @unchecked Sendable {
     /// What the committer finds when it takes the group.
@@ -18,12 +21,18 @@ final class IngestQueue: @unchecked Sendable {
     private let condition = ConditionLock()
     private var admission: BatchAdmission
     private var open = CommitGroup()
+    /// Groups before the open one, oldest first.
+    private var closed: [CommitGroup] = []
+    /// Large batches announced, and those of them whose group has joined.
+    private var announced: UInt64 = 0
+    private var joined: UInt64 = 0
     private var spares: [CommitGroup] = []
     /// What the spares hold, in bytes.
     private var spareBytes = 0
     /// What has been accepted, durable or about to be.
     private var dedup: DedupWindow
-    private var requests: [BarrierRequest] = []
+    /// With each the large batches that were announced before it, and have to stand before its barrier.
+    private var requests: [(request: BarrierRequest, behind: UInt64)] = []
     private var verdicts: [VerdictRequest] = []
     private var isClosed = false
     private var isEnded = false
@@ -67,13 +76,10 @@ final class IngestQueue: @unchecked Sendable {
     ) -> BatchAdmission.Outcome? {
         condition.withLock {
             guard !isClosed else { return nil }
-            let outcome = admission.admit(message, peerHost: peerHost, into: open, dedup: &dedup)
-            switch outcome {
-            case .accepted: break
-            case .duplicate(let events, _): open.deduplicatedEvents += UInt64(events)
-            case .refused(_, let events, _): open.rejectedEvents += UInt64(events)
+            let outcome = admission.admit(message, peerHost: peerHost, into: open) { key in
+                dedup.admit(key)
             }
-            open.tickets.append(
+            open.add(
                 AckTicket(
                     sender: sender,
                     outcome: outcome,
@@ -86,13 +92,53 @@ final class IngestQueue: @unchecked Sendable {
         }
     }
 
+    /// A large batch is on its way: `join` follows. False where the queue is closed.
+    func announceLarge() -> Bool {
+        condition.withLock {
+            guard !isClosed else { return false }
+            announced += 1
+            return true
+        }
+    }
+
+    /// What the de-duplication window says of a large batch; it is remembered where it is new.
+    func verdict(on key: CommitGroup.DedupKey) -> DedupWindow.Verdict {
+        condition.withLock { dedup.admit(key) }
+    }
+
+    /// Takes in the group of a large batch that was announced, and whoever waits for it. `key`: the batch's own, if any.
+    func join(_ group: CommitGroup, _ ticket: AckTicket, key: CommitGroup.DedupKey?) {
+        condition.withLock {
+            group.add(isForgotten(ticket, key) ? ticket.refused(Self.originalIsGone) : ticket)
+            if !open.isEmpty || !open.tickets.isEmpty {
+                closed.append(open)
+                open = takeSpare() ?? CommitGroup()
+            }
+            closed.append(group)
+            joined += 1
+            condition.signal()
+        }
+    }
+
+    /// Whether a duplicate's original has been refused since the duplicate was found to be one.
+    private func isForgotten(_ ticket: AckTicket, _ key: CommitGroup.DedupKey?) -> Bool {
+        guard case .duplicate = ticket.outcome, let key else { return false }
+        return dedup.check(client: key.client, sequence: key.sequence, digest: key.digest) == .new
+    }
+
+    private static let originalIsGone = TraceError(
+        .exhausted,
+        "The batch that this one repeats could not be stored",
+        remedy: "Send it again"
+    )
+
     /// Takes no batch from now on: a barrier asked for next stands behind all there are.
     func close() { condition.withLock { isClosed = true } }
 
     /// Asks for a barrier.
     func request(_ request: BarrierRequest) {
         condition.withLock {
-            requests.append(request)
+            requests.append((request, behind: announced))
             condition.signal()
         }
     }
@@ -124,28 +170,35 @@ final class IngestQueue: @unchecked Sendable {
     func take(deadline: Int64) -> Taken {
         condition.withLock {
             isCommitterWaiting = true
-            while isIdle, !isEnded, WallClock.monotonic() < deadline {
+            while isIdle, !isOver, WallClock.monotonic() < deadline {
                 condition.wait(until: deadline)
             }
             isCommitterWaiting = false
-            if isEnded, isIdle { return .ended }
+            if isOver, isIdle { return .ended }
+            if !closed.isEmpty {
+                return .group(closed.removeFirst(), requests: [], verdicts: [])
+            }
             gather()
             // Together: a barrier stands behind everything that came before its request.
+            let due = requests.prefix { $0.behind <= joined }.map(\.request)
+            requests.removeFirst(due.count)
             defer {
                 open = takeSpare() ?? CommitGroup()
-                requests = []
                 verdicts = []
             }
-            return .group(open, requests: requests, verdicts: verdicts)
+            return .group(open, requests: due, verdicts: verdicts)
         }
     }
+
+    /// Nothing comes any more.
+    private var isOver: Bool { isEnded && joined == announced }
 
     /// Lets more batches come where many do: what they share costs each of them less. Waits no longer than until
     /// groups are `Limits.commitSpacingNanoseconds` apart, and not at all where few share one.
     private func gather() {
         let end = lastTaken + Limits.commitSpacingNanoseconds
         while lastShared >= Limits.commitSharedMin, open.byteCount < Limits.commitGroupBytesMax / 2,
-            requests.isEmpty, verdicts.isEmpty, !isEnded, WallClock.monotonic() < end
+            closed.isEmpty, requests.isEmpty, verdicts.isEmpty, !isEnded, WallClock.monotonic() < end
         {
             condition.wait(until: end)
         }
@@ -154,7 +207,8 @@ final class IngestQueue: @unchecked Sendable {
     }
 
     private var isIdle: Bool {
-        open.isEmpty && open.tickets.isEmpty && requests.isEmpty && verdicts.isEmpty
+        closed.isEmpty && open.isEmpty && open.tickets.isEmpty && verdicts.isEmpty
+            && (requests.first.map { $0.behind > joined } ?? true)
     }
 
     private func takeSpare() -> CommitGroup? {
@@ -180,10 +234,15 @@ final class IngestQueue: @unchecked Sendable {
         guard !keys.isEmpty else { return 0 }
         return condition.withLock {
             for key in keys { dedup.remove(client: key.client, sequence: key.sequence) }
-            let refused = open.refuseDuplicates(of: Set(keys.map(\.sequence)), error)
-            open.deduplicatedEvents -= refused.events
-            open.rejectedEvents += refused.events
-            return refused.batches
+            let sequences = Set(keys.map(\.sequence))
+            var count = 0
+            for group in closed + [open] {
+                let refused = group.refuseDuplicates(of: sequences, error)
+                group.deduplicatedEvents -= refused.events
+                group.rejectedEvents += refused.events
+                count += refused.batches
+            }
+            return count
         }
     }
 
@@ -191,6 +250,8 @@ final class IngestQueue: @unchecked Sendable {
     func askAgain(_ unmet: [BarrierRequest]) {
         guard !unmet.isEmpty else { return }
         // When the queue has ended nobody is left to be answered.
-        condition.withLock { if !isEnded { requests = unmet + requests } }
+        condition.withLock {
+            if !isEnded { requests = unmet.map { ($0, behind: 0) } + requests }
+        }
     }
 }

@@ -124,6 +124,14 @@ package final class Router {
             wakeup: inbox.wakeup,
             logger: logger
         )
+        let large = LargeBatches(
+            queue: queue,
+            context: context,
+            log: LogDirectory(path: ClusterPaths.log),
+            defaultSemantics: configuration.defaultSemantics,
+            logger: logger
+        )
+        let largeThread = DedicatedThread("large-batches") { large.run() }
         let deskThread = DedicatedThread("dead-letters") { desk.run() }
         let commitThread = DedicatedThread("commit") { committer.run() }
         let fabricThread = DedicatedThread("fabric") {
@@ -145,6 +153,7 @@ package final class Router {
         }
         let ending = try serve(
             queue: queue,
+            large: large,
             context: context,
             slotMap: slotMap,
             desk: desk,
@@ -153,6 +162,8 @@ package final class Router {
         // Before the committer, whose answer it may be waiting for.
         desk.end()
         deskThread.join()
+        large.end()
+        largeThread.join()
         queue.end()
         commitThread.join()
         context.isStopping = true
@@ -191,6 +202,7 @@ package final class Router {
     /// Takes calls until a signal comes or nothing does, then answers what is in flight.
     private func serve(
         queue: IngestQueue,
+        large: LargeBatches,
         context: RouterContext,
         slotMap: CurrentSlotMap,
         desk: DeadLetterDesk,
@@ -200,7 +212,7 @@ package final class Router {
         let services = HandlerGroup([
             (
                 TracerService.methods,
-                TracerHandler(queue: queue, context: context, machine: machine)
+                TracerHandler(queue: queue, large: large, context: context, machine: machine)
             ),
             (
                 AdminService.methods,

@@ -34,6 +34,8 @@ final class RouterContext: Sendable {
         var slowest: (worker: WorkerName, lsn: LSN)?
     }
     private let waiting = Atomic<Int>(0)
+    private let headBytes = Atomic<Int>(0)
+    private let freeMin = Atomic<Int>(.max)
     private let reports = Mutex(OutputReports())
 
     init(
@@ -78,6 +80,18 @@ final class RouterContext: Sendable {
     var logBegin: LSN {
         get { begin.load(ordering: .relaxed) }
         set { begin.store(newValue, ordering: .relaxed) }
+    }
+
+    /// Bytes of the last head that a log file got.
+    var logHeadBytes: Int {
+        get { headBytes.load(ordering: .relaxed) }
+        set { headBytes.store(newValue, ordering: .relaxed) }
+    }
+
+    /// Free bytes of the disk without which no batch was taken last; nothing is known at first.
+    var freeBytesMin: Int {
+        get { freeMin.load(ordering: .relaxed) }
+        set { freeMin.store(newValue, ordering: .relaxed) }
     }
 
     /// Bytes of messages that are taken and not yet answered change by so much.

@@ -7,6 +7,7 @@ import TraceModel
 /// What agents call: batches go to the ingest queue. Runs on a poller thread and returns at once.
 final class TracerHandler: GRPCServerHandler {
     private let queue: IngestQueue
+    private let large: LargeBatches
     private let context: RouterContext
     /// This machine's name, which stands for a local peer's.
     private let machine: [UInt8]
@@ -15,8 +16,9 @@ final class TracerHandler: GRPCServerHandler {
     /// The host of the peer that called last, as agents call many times in a row.
     private let lastHost = Mutex<(peer: String, host: [UInt8])?>(nil)
 
-    init(queue: IngestQueue, context: RouterContext, machine: String) {
+    init(queue: IngestQueue, large: LargeBatches, context: RouterContext, machine: String) {
         self.queue = queue
+        self.large = large
         self.context = context
         self.machine = Array(machine.utf8)
     }
@@ -43,11 +45,14 @@ final class TracerHandler: GRPCServerHandler {
 
     /// False where no batch is taken any more.
     private func submit(
-        _ message: borrowing ReceivedMessage,
+        _ message: consuming ReceivedMessage,
         peerHost: [UInt8],
         from sender: AckTicket.Sender
     ) -> Bool {
         context.active(at: WallClock.now())
+        if LargeBatches.isLarge(message) {
+            return large.take(message, peerHost: peerHost, from: sender)
+        }
         context.waitingChanged(by: message.count)
         guard let outcome = queue.submit(message, peerHost: peerHost, from: sender) else {
             context.waitingChanged(by: -message.count)
@@ -83,9 +88,11 @@ final class TracerHandler: GRPCServerHandler {
         guard let batches = stream.attachment as? BatchStream else { return }
         batches.received()
         context.clients.note(batches.peer, now: WallClock.monotonic())
+        // Behind a large one the next is asked for once that has its place in the log.
+        let isLarge = LargeBatches.isLarge(message)
         // Its answer stays owed where no batch is taken any more, so the stream stays open.
-        if submit(message, peerHost: batches.peerHost, from: .stream(batches)), batches.takesMore {
-            stream.receiveNext()
+        if submit(message, peerHost: batches.peerHost, from: .stream(batches)), !isLarge {
+            batches.receiveNext()
         }
     }
 

@@ -98,6 +98,8 @@ package enum Limits {
     /// The record at the head of each log file: de-duplication window, slot map, window number.
     package static let logFileHeadBytesMax = 18 << 20
     package static let logRecordBytesMax = messageBytesMax + 4_096
+    /// Behind a record that is written ahead, for what is committed while the log's next file is made.
+    package static let logAheadTailBytes = 16 << 20
 
     // MARK: Disk
     /// The least budget of the ingest log: a file being written and its spare, and as much that waits.
@@ -467,7 +469,7 @@ package enum Limits {
         precondition(2 * shareStretchBytes <= min(fabricInboxBytesMax, sharePoolBytesMax))
         precondition(routerMappedBytesMin < sharePoolBytesMax)
         precondition(fabricLookNanoseconds < fabricSpacingNanoseconds)
-        precondition(commitGroupBytesMax <= logFileBytes)
+        precondition(commitGroupBytesMax <= min(logAheadTailBytes, logFileBytes))
         precondition(2 * commitGroupBytesMax < spareGroupsBytesMax, "a full group may be kept")
         precondition(nameBytesMax <= stringFieldBytesMax)
         precondition(addressBytesMax + 16 <= nameBytesMax)

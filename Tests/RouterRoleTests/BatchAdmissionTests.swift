@@ -21,9 +21,8 @@ import TraceWire
             admission.admit(
                 ReceivedMessage(bytes),
                 peerHost: BatchAdmissionTests.peer,
-                into: group,
-                dedup: &dedup
-            )
+                into: group
+            ) { dedup.admit($0) }
         }
     }
 

@@ -22,6 +22,8 @@ final class RouterHarness {
     let client: GRPCClient
     private let server: GRPCServer
     private let committer: DedicatedThread
+    private let large: LargeBatches
+    private let largeThread: DedicatedThread
 
     /// Opens the directory's log as a router does at its start.
     init(
@@ -66,7 +68,20 @@ final class RouterHarness {
             logger: logger
         )
         self.committer = DedicatedThread("commit") { committer.run() }
-        let handler = TracerHandler(queue: queue, context: context, machine: "this-machine")
+        let large = LargeBatches(
+            queue: queue,
+            context: context,
+            log: LogDirectory(path: path),
+            logger: logger
+        )
+        self.large = large
+        largeThread = DedicatedThread("large-batches") { large.run() }
+        let handler = TracerHandler(
+            queue: queue,
+            large: large,
+            context: context,
+            machine: "this-machine"
+        )
         server = GRPCServer(
             configuration: GRPCServerConfiguration(),
             methods: TracerService.methods,
@@ -80,6 +95,8 @@ final class RouterHarness {
     /// Ends as the router does: calls in flight are answered first.
     func end() {
         server.shutdown(deadlineSeconds: 10)
+        large.end()
+        largeThread.join()
         queue.end()
         committer.join()
         client.close()

@@ -40,7 +40,7 @@ struct RoutingLog: ~Copyable {
         let group = CommitGroup()
         for batch in batches {
             let message = ReceivedMessage(batch)
-            _ = admission.admit(message, peerHost: [0x70], into: group, dedup: &dedup)
+            _ = admission.admit(message, peerHost: [0x70], into: group) { dedup.admit($0) }
         }
         var barrier: BarrierPayload?
         if let newMap {

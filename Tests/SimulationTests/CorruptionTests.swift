@@ -60,7 +60,7 @@ import TraceModel
         )
         for _ in 0..<6 {
             let batch = clients.make(using: &random)
-            router.submit(clients.batches[batch].bytes, batch: batch)
+            try router.submit(clients.batches[batch].bytes, batch: batch)
             #expect(try router.commit(barrier: nil, map: nil) != nil)
         }
         router.close()

@@ -16,11 +16,10 @@ struct ExpectedCounts {
     private var possible = [Counts()]
     /// Refused for want of space, and carried by no record yet: forgotten with the process.
     private var unlogged: UInt64 = 0
-    private var group: [BatchAdmission.Outcome] = []
 
     /// These are about to be committed, and behind them a verdict on so many events.
     mutating func begin(_ answers: [SimulatedRouter.Answer], deadLettered: UInt64) {
-        group = answers.map(\.outcome)
+        let group = answers.map(\.outcome)
         // The first record carries all that was found without being logged.
         var counts = possible[possible.count - 1]
         counts.rejected += unlogged
@@ -41,11 +40,11 @@ struct ExpectedCounts {
         try check(totals, "committed")
     }
 
-    /// The disk is full, and the group's batches were refused.
-    mutating func refused() {
+    /// The disk is full, and these were refused.
+    mutating func refused(_ answers: [SimulatedRouter.Answer]) {
         possible = [possible[0]]
-        for outcome in group {
-            switch outcome {
+        for answer in answers {
+            switch answer.outcome {
             case .accepted(let events, _), .duplicate(let events, _): unlogged += UInt64(events)
             case .refused: break
             }

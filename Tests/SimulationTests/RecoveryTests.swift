@@ -38,7 +38,7 @@ import TraceModel
         of clients: inout SimulatedClients,
         to router: SimulatedRouter
     ) throws {
-        for batch in batches { router.submit(clients.batches[batch].bytes, batch: batch) }
+        for batch in batches { try router.submit(clients.batches[batch].bytes, batch: batch) }
         for answer in try router.commit(barrier: nil, map: nil) ?? [] {
             try clients.answered(answer)
         }
@@ -52,7 +52,7 @@ import TraceModel
             first.close()
             let second = try router()
             let batches = (0..<3).map { _ in clients.make(using: &random) }
-            for batch in batches { second.submit(clients.batches[batch].bytes, batch: batch) }
+            for batch in batches { try second.submit(clients.batches[batch].bytes, batch: batch) }
             // Both writes are done, the sync is not.
             disk.callsUntilKill = 2
             #expect(throws: SystemError.self) { try second.commit(barrier: nil, map: nil) }
@@ -77,7 +77,7 @@ import TraceModel
             try commit([batch], of: &clients, to: second)
             disk.cutPower()
             let third = try router()
-            third.submit(clients.batches[batch].bytes, batch: batch)
+            try third.submit(clients.batches[batch].bytes, batch: batch)
             let answers = try third.commit(barrier: nil, map: nil)
             guard case .duplicate? = answers?.first?.outcome else {
                 throw SimulationError("an acked batch is lost")
@@ -97,7 +97,7 @@ import TraceModel
             try commit([batch], of: &clients, to: second)
             disk.cutPower()
             let third = try router()
-            third.submit(clients.batches[batch].bytes, batch: batch)
+            try third.submit(clients.batches[batch].bytes, batch: batch)
             guard case .duplicate? = try third.commit(barrier: nil, map: nil)?.first?.outcome else {
                 throw SimulationError("an acked batch is lost")
             }

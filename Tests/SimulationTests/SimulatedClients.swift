@@ -22,11 +22,12 @@ struct SimulatedClients {
 
     init(clients: Int) { sequences = [UInt64](repeating: 0, count: clients) }
 
-    /// A batch that nobody has sent before.
-    mutating func make(using random: inout SeededGenerator) -> Int {
+    /// A batch that nobody has sent before, of so many bytes at least.
+    mutating func make(bytesMin: Int = 0, using random: inout SeededGenerator) -> Int {
         var encoder = BatchEncoder()
         let first = eventCount
-        for _ in 0..<Int.random(in: 1...6, using: &random) {
+        let count = Int.random(in: 1...6, using: &random)
+        while eventCount < first + count || encoder.bytes.count < bytesMin {
             var event = BatchEncoder.IO()
             event.pid = UInt32.random(in: 1...12, using: &random)
             event.comm = "agent"

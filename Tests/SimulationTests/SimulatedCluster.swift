@@ -246,9 +246,10 @@ final class SimulatedCluster {
         guard let router else { return }
         for _ in 0..<Int.random(in: 1...4, using: &random) {
             let again = chance(20) ? clients.again(using: &random) : nil
-            let batch = again ?? clients.make(using: &random)
+            let bytesMin = chance(5) ? SimulatedRouter.largeBatchBytes : 0
+            let batch = again ?? clients.make(bytesMin: bytesMin, using: &random)
             clients.sent(batch)
-            try attempt(.router) { router.submit(clients.batches[batch].bytes, batch: batch) }
+            try attempt(.router) { try router.submit(clients.batches[batch].bytes, batch: batch) }
         }
     }
 
@@ -277,7 +278,7 @@ final class SimulatedCluster {
                     ackedEnds[answer.batch] = router.durableLSN
                 }
             } else {
-                counts.refused()
+                counts.refused(router.refused)
                 clients.unansweredAll()
                 if chance(50) { disk.isFull = false }
             }
@@ -399,8 +400,9 @@ final class SimulatedCluster {
         guard let router else { throw SimulationError("the router does not start") }
         for batch in clients.unanswered where chance(70) {
             clients.sent(batch)
-            router.submit(clients.batches[batch].bytes, batch: batch)
+            try router.submit(clients.batches[batch].bytes, batch: batch)
         }
+        while router.hasClosedGroups { try commit() }
         if plan.isLogOnly { return try settleLog() }
         try commit(barrier: .stop)
         try pump()

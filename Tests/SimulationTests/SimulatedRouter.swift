@@ -18,6 +18,15 @@ final class SimulatedRouter {
         let outcome: BatchAdmission.Outcome
     }
 
+    /// A group that is not committed yet, and whoever waits for it.
+    private struct Waiting {
+        var group = CommitGroup()
+        var answers: [Answer] = []
+    }
+
+    /// A batch as large is written ahead.
+    static let largeBatchBytes = File.blockBytes
+
     let resource: Resource
     private let bugs: Set<PlantedBug>
     private let salt: UInt32
@@ -27,8 +36,13 @@ final class SimulatedRouter {
     // Admission and commit.
     private var admission = BatchAdmission()
     private var dedup: DedupWindow
-    private var group = CommitGroup()
-    private(set) var answers: [Answer] = []
+    private var open = Waiting()
+    /// Closed groups before the open one, oldest first.
+    private var closed: [Waiting] = []
+    private var ahead: AheadFileWriter
+    private var headBytes = 0
+    /// Who was refused when the disk was full last.
+    private(set) var refused: [Answer] = []
     private var writer: LogWriter
     private(set) var state: RouterState
     private(set) var totals: LogCounts
@@ -73,6 +87,10 @@ final class SimulatedRouter {
             recovery: recovered.log,
             fileBytes: fileBytes
         )
+        ahead = AheadFileWriter(
+            directory: LogDirectory(path: ClusterPaths.log),
+            tailBytes: fileBytes / 2
+        )
         state = recovered.state
         if bugs.contains(.forgottenBatches) { state.dedup = DedupWindow() }
         dedup = state.dedup
@@ -86,48 +104,75 @@ final class SimulatedRouter {
 
     // MARK: Admission and commit
 
-    var hasWork: Bool { !group.isEmpty || !answers.isEmpty }
+    /// Whether other groups are committed before the open one.
+    var hasClosedGroups: Bool { !closed.isEmpty }
 
-    /// Takes a batch into the open group.
-    func submit(_ bytes: [UInt8], batch: Int) {
-        let message = ReceivedMessage(bytes)
-        let outcome = admission.admit(message, peerHost: [0x70], into: group, dedup: &dedup)
-        switch outcome {
-        case .accepted: break
-        case .duplicate(let events, _): group.deduplicatedEvents += UInt64(events)
-        case .refused(_, let events, _): group.rejectedEvents += UInt64(events)
+    /// Those who wait for the group that is committed next.
+    var answers: [Answer] { (closed.first ?? open).answers }
+
+    /// Takes a batch into the open group, or a large one into a group of its own.
+    func submit(_ bytes: [UInt8], batch: Int) throws {
+        guard bytes.count >= Self.largeBatchBytes else { return admit(bytes, batch, into: &open) }
+        var large = Waiting(group: CommitGroup(largeBatchBytes: bytes.count))
+        admit(bytes, batch, into: &large)
+        if !large.group.isEmpty {
+            do throws(SystemError) {
+                let file = try ahead.write(&large.group.log, headBytes: headBytes)
+                large.group.isWritten(to: file)
+            } catch {
+                guard error.isOutOfSpace else { throw error }
+            }
         }
-        answers.append(Answer(batch: batch, outcome: outcome))
+        if !open.group.isEmpty || !open.answers.isEmpty { closed.append(open) }
+        open = Waiting()
+        closed.append(large)
     }
 
-    /// Writes the open group, with a barrier where one is wanted, and says who is to be answered. Nil where
-    /// the disk is full: the group's batches are refused.
+    private func admit(_ bytes: [UInt8], _ batch: Int, into waiting: inout Waiting) {
+        let message = ReceivedMessage(bytes)
+        let outcome = admission.admit(message, peerHost: [0x70], into: waiting.group) { key in
+            dedup.admit(key)
+        }
+        switch outcome {
+        case .accepted: break
+        case .duplicate(let events, _): waiting.group.deduplicatedEvents += UInt64(events)
+        case .refused(_, let events, _): waiting.group.rejectedEvents += UInt64(events)
+        }
+        waiting.answers.append(Answer(batch: batch, outcome: outcome))
+    }
+
+    /// Writes the oldest group, with a barrier where one is wanted, and says who is to be answered. Nil where
+    /// the disk is full: all batches that wait are refused.
     func commit(barrier reason: BarrierPayload.Reason?, map: SlotMap?) throws -> [Answer]? {
-        rejected += group.rejectedEvents
-        deduplicated += group.deduplicatedEvents
-        if let reason { addBarrier(reason, map: map) }
-        if let pending { add(pending) }
-        if group.isEmpty || WallClock.now() % 3_000_000 == 0 { appendTick() }
-        let group = group
-        let answers = answers
+        let next = closed.first ?? open
+        if closed.isEmpty { open = Waiting() } else { closed.removeFirst() }
+        let (group, answers) = (next.group, next.answers)
+        count(next)
+        if let reason { addBarrier(reason, map: map, to: group) }
+        if let pending { add(pending, to: group) }
+        if group.isEmpty || WallClock.now() % 3_000_000 == 0 { appendTick(to: group) }
         do throws(SystemError) {
             try write(group)
         } catch {
             guard error.isOutOfSpace else { throw error }
-            refuse(group)
+            for later in closed + [open] { count(later) }
+            refuse([next] + closed + [open])
+            (closed, open) = ([], Waiting())
             (held, pending) = (nil, nil)
             return nil
         }
         if let pending { try settle(pending) }
         pending = nil
-        self.group = CommitGroup()
-        self.answers = []
         durableLSN = group.end
         deliveries.append(group)
         return answers
     }
 
-    private func addBarrier(_ reason: BarrierPayload.Reason, map: SlotMap?) {
+    private func addBarrier(
+        _ reason: BarrierPayload.Reason,
+        map: SlotMap?,
+        to group: CommitGroup
+    ) {
         let barrier = BarrierPayload(
             window: state.window,
             reason: reason,
@@ -142,7 +187,7 @@ final class SimulatedRouter {
         group.barriers.append((barrier, LSN(group.byteCount)))
     }
 
-    private func add(_ verdict: VerdictPayload) {
+    private func add(_ verdict: VerdictPayload, to group: CommitGroup) {
         var body = RawBuffer()
         verdict.encode(into: &body)
         let target = group.log.append(.verdict, arrival: WallClock.now(), bodyBytes: body.count)
@@ -160,7 +205,7 @@ final class SimulatedRouter {
         try FileSystem.syncDirectory(ClusterPaths.deadLetters)
     }
 
-    private func appendTick() {
+    private func appendTick(to group: CommitGroup) {
         _ = group.log.append(.tick, arrival: WallClock.now(), bodyBytes: 0)
         group.entries.append(CommitGroup.Entry())
     }
@@ -178,11 +223,20 @@ final class SimulatedRouter {
             steps.append(running)
         }
         let begin = writer.end
-        try writer.commit(
-            &group.log,
-            countsAt: { steps[$0] },
-            head: { state.encodeHead(into: &$0) }
-        )
+        func encodeHead(into buffer: inout RawBuffer) {
+            state.encodeHead(into: &buffer)
+            headBytes = buffer.count
+        }
+        if !group.log.isEmpty, group.log.record(at: 0).type == .batch, let file = group.takeAhead() {
+            try writer.commit(
+                &group.log,
+                ahead: file,
+                countsAt: { steps[$0] },
+                head: encodeHead
+            )
+        } else {
+            try writer.commit(&group.log, countsAt: { steps[$0] }, head: encodeHead)
+        }
         totals = running
         rejected = 0
         deduplicated = 0
@@ -203,11 +257,17 @@ final class SimulatedRouter {
         }
     }
 
-    private func refuse(_ group: CommitGroup) {
-        for case let key? in group.entries.map(\.dedupKey) {
+    private func count(_ waiting: Waiting) {
+        rejected += waiting.group.rejectedEvents
+        deduplicated += waiting.group.deduplicatedEvents
+    }
+
+    private func refuse(_ waiting: [Waiting]) {
+        for case let key? in waiting.flatMap(\.group.entries).map(\.dedupKey) {
             dedup.remove(client: key.client, sequence: key.sequence)
         }
-        for answer in answers {
+        refused = waiting.flatMap(\.answers)
+        for answer in refused {
             switch answer.outcome {
             case .accepted(let events, _): rejected += UInt64(events)
             case .duplicate(let events, _):
@@ -216,8 +276,6 @@ final class SimulatedRouter {
             case .refused: break
             }
         }
-        self.group = CommitGroup()
-        answers = []
     }
 
     /// Removes log files that nobody needs any more.
