@@ -39,6 +39,10 @@
 // manifest's salt, lengths within bounds, a CRC that fits, and names its predecessor's CRC where that was
 // read. The next one stands at P + (128 + length, rounded up to a multiple of 8).
 //
+// A record larger than `Limits.smallMessageBytesMax` comes in a file of its own as a rule (`AheadFile`): the file is
+// written as `log/ahead.<n>` but for its head and the record's header, synced, completed once its base is known, and renamed.
+// Its head ends in zeros up to the place where the record begins. The file before it is cut to its last record's end.
+//
 // Files are preallocated, zeroed once, and recycled: what stands behind the last record of a file is
 // zeros or an older record, whose LSN does not fit its place. After every start the writer begins a new
 // file at the recovered end, so a torn tail is never written over. The first record of each file is a

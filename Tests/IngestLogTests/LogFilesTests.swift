@@ -23,9 +23,8 @@ import TraceModel
         return try LogWriter(directory: log, salt: Self.salt, recovery: recovery)
     }
 
-    /// Commits one record of `size` bytes that begins with `number`, and a head that names it.
-    private func commit(_ number: UInt32, size: Int, to writer: inout LogWriter) throws {
-        var group = LogGroup()
+    /// Appends a record of `size` bytes that begins with `number`.
+    private func append(_ number: UInt32, size: Int, to group: inout LogGroup) {
         let target = group.append(.batch, arrival: Int64(number), bodyBytes: size)
         target.initializeMemory(
             as: UInt8.self,
@@ -33,6 +32,38 @@ import TraceModel
             count: size
         )
         target.storeBytes(of: number.littleEndian, as: UInt32.self)
+    }
+
+    /// Commits a large record that is written ahead, with others behind it, and a head of `headBytes` that names it.
+    private func commitAhead(
+        _ number: UInt32,
+        size: Int,
+        followedBy others: [UInt32] = [],
+        headBytes: Int = 4,
+        with ahead: inout AheadFileWriter,
+        to writer: inout LogWriter
+    ) throws {
+        var group = LogGroup(aheadRecordBytes: size)
+        append(number, size: size, to: &group)
+        let file = try ahead.write(&group, headBytes: 1_000)
+        for other in others { append(other, size: 100, to: &group) }
+        var counts = writer.counts
+        counts.accepted[0] += UInt64(1 + others.count)
+        try writer.commit(
+            &group,
+            ahead: file,
+            countsAt: { _ in counts },
+            head: {
+                $0.append(integer: number)
+                for _ in 4..<headBytes { $0.append(byte: 0) }
+            }
+        )
+    }
+
+    /// Commits one record of `size` bytes that begins with `number`, and a head that names it.
+    private func commit(_ number: UInt32, size: Int, to writer: inout LogWriter) throws {
+        var group = LogGroup()
+        append(number, size: size, to: &group)
         var counts = writer.counts
         counts.accepted[0] += 1
         try writer.commit(
@@ -152,6 +183,77 @@ import TraceModel
         for name in try FileSystem.list(directory.path) where name == "spare" {
             #expect(FileSystem.size("\(directory.path)/\(name)") == Limits.logFileBytes)
         }
+    }
+
+    // MARK: Large records
+
+    @Test func aRecordWrittenAheadIsTheLogsNextFile() throws {
+        var writer = try open()
+        var ahead = AheadFileWriter(directory: log)
+        // Also where the log has not written to its first file yet.
+        try commitAhead(1, size: 5_000_000, with: &ahead, to: &writer)
+        try commit(2, size: 100, to: &writer)
+        let end = writer.end
+        try commitAhead(3, size: 10_000_001, followedBy: [4, 5], with: &ahead, to: &writer)
+        try commit(6, size: 3_000_000, to: &writer)
+        #expect(writer.counts.acceptedTotal == 6)
+        #expect(try log.bases() == [0, end])
+        #expect(try read(from: 0, to: writer.end).batches == [1, 2, 3, 4, 5, 6])
+        #expect(try read(from: end, to: writer.end).batches == [3, 4, 5, 6])
+        // Nothing more comes into the first file.
+        #expect(FileSystem.size(log.file(base: 0)) == Int(end))
+        // Behind the room of an ahead file the log goes on in a usual one.
+        for number in UInt32(7)..<14 { try commit(number, size: 3_000_000, to: &writer) }
+        #expect(try log.bases().count == 3)
+        writer.close()
+        let found = try recovered()
+        #expect(found.batches == Array(1..<14) && found.isWhole)
+        #expect(found.heads == [1, 3, 11])
+        let recovery = try LogRecovery.run(log, salt: Self.salt) { _ in }
+        #expect(recovery.damaged.isEmpty && recovery.tornBytes == 0)
+        #expect(recovery.counts.acceptedTotal == 13)
+    }
+
+    @Test func filesWrittenAheadAreTrimmedAsOthersAre() throws {
+        var writer = try open()
+        var ahead = AheadFileWriter(directory: log)
+        for number in UInt32(0)..<8 {
+            try commitAhead(number, size: 5_000_000, with: &ahead, to: &writer)
+            try commit(100 + number, size: 100, to: &writer)
+            try writer.trim(below: writer.end)
+        }
+        #expect(try log.bases().count == 1)
+        #expect(try read(from: writer.begin, to: writer.end).batches == [7, 107])
+        writer.close()
+        // The file that is written, and a spare.
+        #expect(try FileSystem.list(directory.path).count <= 2)
+    }
+
+    /// A head has outgrown the room that was left for it.
+    @Test func aRecordWhoseHeadHasNoRoomIsWrittenAgain() throws {
+        var writer = try open()
+        var ahead = AheadFileWriter(directory: log)
+        try commit(1, size: 100, to: &writer)
+        try commitAhead(2, size: 5_000_000, headBytes: 10_000, with: &ahead, to: &writer)
+        #expect(try log.bases() == [0])
+        #expect(try read(from: 0, to: writer.end).batches == [1, 2])
+        writer.close()
+        #expect(try FileSystem.list(directory.path).allSatisfy { !log.isAhead($0) })
+    }
+
+    @Test func aRecordWrittenAheadAndNotCommittedIsNotInTheLog() throws {
+        var writer = try open()
+        var ahead = AheadFileWriter(directory: log)
+        try commit(1, size: 100, to: &writer)
+        var group = LogGroup(aheadRecordBytes: 100_000)
+        append(2, size: 100_000, to: &group)
+        _ = try ahead.write(&group, headBytes: 0)
+        writer.close()
+        var second = try open()
+        #expect(try FileSystem.list(directory.path).allSatisfy { !log.isAhead($0) })
+        try commit(3, size: 100, to: &second)
+        second.close()
+        #expect(try recovered().batches == [1, 3])
     }
 
     /// A process that died while it prepared a file, or after it named one and before it wrote there.

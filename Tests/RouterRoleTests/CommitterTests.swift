@@ -45,6 +45,59 @@ import TraceModel
         }
     }
 
+    /// Each has a log file that begins with it; small ones between them stand where they came.
+    @Test func largeBatchesAreStoredAsTheyCame() throws {
+        func large(_ number: Int) -> [UInt8] {
+            TestBatch.bytes(
+                events: number + 1,
+                client: "c",
+                sequence: UInt64(number + 1),
+                host: "large-\(number)"
+            )
+                + TestBatch.padding(Limits.smallMessageBytesMax)
+        }
+        var expected: [String] = []
+        try run { router in
+            // What the committer knows of the disk it learns with its first group.
+            _ = try router.send(TestBatch.bytes(events: 1, host: "first"))
+            expected.append("first")
+            for number in 0..<3 {
+                try router.send(large(number), expecting: "\(number + 1) events stored")
+                try router.send(large(number), expecting: "stored before")
+                _ = try router.send(TestBatch.bytes(events: 1, host: "small-\(number)"))
+                expected += ["large-\(number)", "small-\(number)"]
+            }
+            let groups = deliveries(of: router) { $0.last?.end == router.inbox.durableLSN }
+            #expect(groups.flatMap(\.entries).reduce(0) { $0 + $1.eventCount } >= 6)
+            let log = LogDirectory(path: "\(directory.path)/\(ClusterPaths.log)")
+            #expect(try log.bases().count == 4)
+        }
+        let found = try RouterHarness.read(directory)
+        #expect(found.hosts == expected)
+        #expect(found.counts.acceptedTotal == 10 && found.counts.deduplicated == 6)
+    }
+
+    @Test func aStreamsBatchesKeepTheirOrderAroundLargeOnes() throws {
+        var sequences: [UInt64] = []
+        try run { router in
+            _ = try router.send(TestBatch.bytes(events: 1, host: "first"))
+            let stream = try router.client.stream(TracerService.Method.streamTraceBatches.path)
+            for sequence in UInt64(1)...9 {
+                let padding = sequence % 3 == 2 ? Limits.smallMessageBytesMax : 10
+                try stream.send(
+                    TestBatch.bytes(events: 1, client: "s", sequence: sequence, host: "\(sequence)")
+                        + TestBatch.padding(padding)
+                )
+            }
+            try stream.halfClose()
+            while let bytes = try stream.receive() {
+                sequences.append(try BatchAck(decoding: bytes).sequence)
+            }
+        }
+        #expect(sequences == Array(1...9))
+        #expect(try RouterHarness.read(directory).hosts == ["first"] + (1...9).map(String.init))
+    }
+
     @Test func answersAreTimedAndNothingIsLeftWaiting() throws {
         var own: [MetricSample] = []
         try run { router in

@@ -15,10 +15,19 @@ import TraceModel
         let queue: IngestQueue
         /// Calls that the queue holds, or held.
         let submitted = Locked(0)
+        /// Large batches that are announced; the test lets them join.
+        let announced = Locked<[(call: GRPCUnaryCall, bytes: [UInt8])]>([])
+        static let largeBytes = 100_000
         init(_ queue: IngestQueue) { self.queue = queue }
 
         func unary(_ call: GRPCUnaryCall, method: Int, message: consuming ReceivedMessage) {
-            queue.submit(message, peerHost: [1], from: .unary(call))
+            if message.count >= Self.largeBytes {
+                #expect(queue.announceLarge())
+                let bytes = message.bytes()
+                announced.update { $0.append((call, bytes)) }
+            } else {
+                queue.submit(message, peerHost: [1], from: .unary(call))
+            }
             submitted.update { $0 += 1 }
         }
 
@@ -201,6 +210,126 @@ import TraceModel
             #expect(next.tickets.count == 1)
             AckTicket.pay(shared.tickets + next.tickets)
             #expect(answers.wait { $0.count == Limits.commitSharedMin + 1 })
+        }
+    }
+
+    // MARK: Large batches
+
+    /// Lets the oldest large batch that was announced join.
+    private func join(_ desk: Desk, forgetting isForgotten: Bool = false) throws {
+        let (call, bytes) = desk.announced.update { $0.removeFirst() }
+        var admission = BatchAdmission()
+        let group = CommitGroup(largeBatchBytes: bytes.count)
+        var ownKey: CommitGroup.DedupKey?
+        let message = ReceivedMessage(bytes)
+        let outcome = admission.admit(message, peerHost: [1], into: group) { key in
+            ownKey = key
+            return desk.queue.verdict(on: key)
+        }
+        if isForgotten, let ownKey {
+            _ = desk.queue.forget([ownKey], TraceError(.exhausted, "disk full"))
+        }
+        let ticket = AckTicket(
+            sender: .unary(call),
+            outcome: outcome,
+            bytes: bytes.count,
+            arrival: WallClock.monotonic()
+        )
+        desk.queue.join(group, ticket, key: ownKey)
+    }
+
+    private func largeBatch(_ sequence: UInt64) -> [UInt8] {
+        TestBatch.bytes(events: 1, client: "large", sequence: sequence)
+            + TestBatch.padding(Desk.largeBytes)
+    }
+
+    /// Small batches go on while a large one is being written ahead, and stand before or behind it as they came.
+    @Test func aLargeBatchStandsBehindWhatCameBeforeItJoined() throws {
+        try withQueue { desk, send in
+            let queue = desk.queue
+            let answers = Answers([])
+            func came(_ count: Int) { #expect(desk.submitted.wait { $0 == count }) }
+            send(largeBatch(1), answers)
+            came(1)
+            send(TestBatch.bytes(events: 2), answers)
+            came(2)
+            var groups = [try take(queue).group]
+            #expect(groups[0].entries.map(\.eventCount) == [2])
+            send(TestBatch.bytes(events: 3), answers)
+            came(3)
+            try join(desk)
+            send(TestBatch.bytes(events: 4), answers)
+            came(4)
+            for _ in 0..<3 { groups.append(try take(queue).group) }
+            #expect(groups.map { $0.entries.map(\.eventCount) } == [[2], [3], [1], [4]])
+            for group in groups { AckTicket.pay(group.tickets) }
+            #expect(answers.wait { $0.count == 4 })
+        }
+    }
+
+    @Test func aBarrierStandsBehindTheLargeBatchesThatCameBeforeItsRequest() throws {
+        try withQueue { desk, send in
+            let queue = desk.queue
+            let answers = Answers([])
+            send(largeBatch(1), answers)
+            #expect(desk.submitted.wait { $0 == 1 })
+            queue.request(.init(reason: .command, slotMap: nil) { _ in })
+            send(largeBatch(2), answers)
+            #expect(desk.submitted.wait { $0 == 2 })
+            queue.close()
+            #expect(!queue.announceLarge())
+            queue.end()
+            guard case .group(let none, let early, _) = queue.take(deadline: 0) else {
+                return Issue.record("a queue that waits for large batches has ended")
+            }
+            #expect(none.isEmpty && early.isEmpty)
+            try join(desk)
+            var found: [String] = []
+            for _ in 0..<2 {
+                let (group, requests) = try take(queue)
+                found.append("\(group.entries.count) \(requests.map(\.reason))")
+                AckTicket.pay(group.tickets)
+            }
+            #expect(found == ["1 []", "0 [\(BarrierPayload.Reason.command)]"])
+            try join(desk)
+            AckTicket.pay(try take(queue).group.tickets)
+            #expect(answers.wait { $0.count == 2 })
+            guard case .ended = queue.take(deadline: .max) else {
+                return Issue.record("the queue does not end")
+            }
+        }
+    }
+
+    @Test func aDuplicateOfALargeBatchWaitsForItAndIsRefusedWithIt() throws {
+        try withQueue { desk, send in
+            let queue = desk.queue
+            let answers = Answers([])
+            for _ in 0..<3 { send(largeBatch(1), answers) }
+            #expect(desk.submitted.wait { $0 == 3 })
+            try join(desk)
+            try join(desk)
+            let full = TraceError(.exhausted, "disk full")
+            let lost = try take(queue).group
+            #expect(queue.forget(lost.entries.compactMap(\.dedupKey), full) == 1)
+            for ticket in lost.tickets { ticket.cancel(full) }
+            let double = try take(queue).group
+            #expect(double.deduplicatedEvents == 0 && double.rejectedEvents == 1)
+            AckTicket.pay(double.tickets)
+            #expect(answers.wait { $0.count == 2 })
+            #expect(answers.current.allSatisfy { $0.contains("disk full") })
+            try join(desk)
+            let again = try take(queue).group
+            #expect(again.entries.count == 1, "it can be sent again")
+
+            // Found to be a duplicate, and joined only after the original was refused.
+            send(largeBatch(1), answers)
+            #expect(desk.submitted.wait { $0 == 4 })
+            try join(desk, forgetting: true)
+            let late = try take(queue).group
+            #expect(late.deduplicatedEvents == 0 && late.rejectedEvents == 1)
+            AckTicket.pay(again.tickets + late.tickets)
+            #expect(answers.wait { $0.count == 4 })
+            #expect(answers.current.last?.contains("could not be stored") == true)
         }
     }
 
