@@ -81,7 +81,7 @@ import TraceModel
         var sequences: [UInt64] = []
         try run { router in
             _ = try router.send(TestBatch.bytes(events: 1, host: "first"))
-            let stream = try router.client.stream(TracerService.Method.streamTraceBatches.path)
+            let stream = try router.client.openStream(TracerService.Method.streamTraceBatches.path)
             for sequence in UInt64(1)...9 {
                 let padding = sequence % 3 == 2 ? Limits.smallMessageBytesMax : 10
                 try stream.send(

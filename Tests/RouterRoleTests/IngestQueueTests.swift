@@ -217,7 +217,8 @@ import TraceModel
 
     /// Lets the oldest large batch that was announced join.
     private func join(_ desk: Desk, forgetting isForgotten: Bool = false) throws {
-        let (call, bytes) = desk.announced.update { $0.removeFirst() }
+        let (call, bytes) = try #require(desk.announced.current.first)
+        desk.announced.update { $0.removeFirst() }
         var admission = BatchAdmission()
         let group = CommitGroup(largeBatchBytes: bytes.count)
         var ownKey: CommitGroup.DedupKey?
@@ -280,7 +281,8 @@ import TraceModel
             #expect(!queue.announceLarge())
             queue.end()
             guard case .group(let none, let early, _) = queue.take(deadline: 0) else {
-                return Issue.record("a queue that waits for large batches has ended")
+                Issue.record("a queue that waits for large batches has ended")
+                return
             }
             #expect(none.isEmpty && early.isEmpty)
             try join(desk)
@@ -295,7 +297,8 @@ import TraceModel
             AckTicket.pay(try take(queue).group.tickets)
             #expect(answers.wait { $0.count == 2 })
             guard case .ended = queue.take(deadline: .max) else {
-                return Issue.record("the queue does not end")
+                Issue.record("the queue does not end")
+                return
             }
         }
     }
