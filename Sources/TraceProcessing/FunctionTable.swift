@@ -239,6 +239,7 @@ struct FunctionTable: ~Copyable {
 
     borrowing func noteEntries(_ sweep: inout StateSweep) {
         for position in 0..<statistics.count {
+            statistics.prefetch(position + FunctionStore.ahead)
             let function = statistics[position]
             sweep.note(function.pointee.lastUsed, bytes: function.pointee.stateBytes)
         }
@@ -257,6 +258,7 @@ struct FunctionTable: ~Copyable {
         var other = index.find(NameHash.of(Self.otherName)) { isNamed($0, Self.otherName) }
         var kept: UInt32 = 0
         for position in 0..<known {
+            statistics.prefetch(position + FunctionStore.ahead)
             let function = statistics[position]
             let bytes = function.pointee.stateBytes
             guard position != other, !isOpen[position],
@@ -285,10 +287,7 @@ struct FunctionTable: ~Copyable {
 
     private mutating func move(to positions: borrowing RawArray<UInt32>) {
         statistics.keep { positions[$0] != .max }
-        index = IndexTable(capacity: statistics.count)
-        for position in 0..<statistics.count {
-            index.insert(NameHash.of(name(of: position)), position: position)
-        }
+        index.move(to: positions)
         var kept = 0
         for position in dirty where positions[position] != .max {
             dirty[kept] = Int(positions[position])

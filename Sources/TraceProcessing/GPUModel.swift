@@ -209,7 +209,7 @@ struct GPUModel: ProcessModel, ~Copyable {
             other.pointee.absorb(kernel.pointee)
             kernel.pointee.isGone = true
         }
-        owner.activity.pointee.giveUp(1) { kernels.find($0)?.pointee.isGone ?? false }
+        owner.activity.pointee.giveUp(1, named: gone.lazy.map { $0.pointee.name })
         kernels.remove { $0.isGone }
     }
 

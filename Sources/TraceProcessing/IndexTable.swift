@@ -1,7 +1,7 @@
 import SystemIO
 
 /// An open-addressing hash table of positions into somebody else's array: 16 bytes a cell, linear
-/// probing, at most half full. Keys stay where they are; the caller compares them.
+/// probing, at most half full, no memory while it is empty. Keys stay where they are; the caller compares them.
 struct IndexTable: ~Copyable {
     private struct Cell: BitwiseCopyable {
         var hash: UInt64
@@ -13,15 +13,22 @@ struct IndexTable: ~Copyable {
     private var mask: Int
     private(set) var count = 0
 
-    init(capacity: Int = 4) {
-        var size = 8
-        while size < capacity * 2 { size *= 2 }
-        mask = size - 1
-        cells = .allocate(capacity: size)
-        cells.initialize(repeating: Cell(hash: 0, position: 0), count: size)
+    private static var sizeMin: Int { 8 }
+    /// The only cell of all tables that have none of their own; it stays empty.
+    nonisolated(unsafe) private static let noCell: UnsafeMutablePointer<Cell> = {
+        let cell = UnsafeMutablePointer<Cell>.allocate(capacity: 1)
+        cell.initialize(to: Cell(hash: 0, position: 0))
+        return cell
+    }()
+
+    init() {
+        cells = Self.noCell
+        mask = 0
     }
 
-    deinit { cells.deallocate() }
+    deinit {
+        if mask > 0 { cells.deallocate() }
+    }
 
     /// The position filed under this hash for which `matches` holds.
     @inline(__always)
@@ -50,10 +57,8 @@ struct IndexTable: ~Copyable {
 
     /// Files a position that `find` does not know yet.
     mutating func insert(_ hash: UInt64, position: Int) {
-        if (count + 1) * 2 > mask + 1 { grow() }
-        var at = Int(truncatingIfNeeded: hash) & mask
-        while cells[at].position != 0 { at = (at + 1) & mask }
-        cells[at] = Cell(hash: hash, position: position + 1)
+        if (count + 1) * 2 > mask + 1 { resize(to: max(Self.sizeMin, 2 * (mask + 1))) }
+        file(Cell(hash: hash, position: position + 1))
         count += 1
     }
 
@@ -90,17 +95,41 @@ struct IndexTable: ~Copyable {
         return nil
     }
 
-    private mutating func grow() {
+    /// What was filed at each position stands where `positions` says from here on, `.max` for what is gone. In place, one
+    /// cell after the other: neither keys nor the memory that they would be found in are visited. O(cells).
+    mutating func move(to positions: borrowing RawArray<UInt32>) {
+        guard count > 0 else { return }
+        // Behind an empty cell begins a run whose homes all lie in it: what is filed anew finds room at its own cell at
+        // the latest.
+        var start = 0
+        while cells[start].position != 0 { start += 1 }
+        count = 0
+        for step in 1...mask {
+            let cell = cells[(start + step) & mask]
+            guard cell.position != 0 else { continue }
+            cells[(start + step) & mask].position = 0
+            let position = positions[cell.position - 1]
+            guard position != .max else { continue }
+            file(Cell(hash: cell.hash, position: Int(position) + 1))
+            count += 1
+        }
+        var size = mask + 1
+        while size > Self.sizeMin, size >= 8 * count { size /= 2 }
+        if size <= mask { resize(to: size) }
+    }
+
+    private func file(_ cell: Cell) {
+        var at = Int(truncatingIfNeeded: cell.hash) & mask
+        while cells[at].position != 0 { at = (at + 1) & mask }
+        cells[at] = cell
+    }
+
+    private mutating func resize(to size: Int) {
         let old = UnsafeMutableBufferPointer(start: cells, count: mask + 1)
-        let size = old.count * 2
         cells = .allocate(capacity: size)
         cells.initialize(repeating: Cell(hash: 0, position: 0), count: size)
         mask = size - 1
-        for cell in old where cell.position != 0 {
-            var at = Int(truncatingIfNeeded: cell.hash) & mask
-            while cells[at].position != 0 { at = (at + 1) & mask }
-            cells[at] = cell
-        }
-        old.deallocate()
+        for cell in old where cell.position != 0 { file(cell) }
+        if old.count > 1 { old.deallocate() }
     }
 }

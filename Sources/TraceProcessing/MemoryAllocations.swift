@@ -100,16 +100,24 @@ struct MemoryAllocations: ~Copyable {
         _ sweep: inout StateSweep,
         _ totals: UnsafeMutablePointer<SlotTotals>
     ) {
-        let all = allocations
-        allocations = []
-        index = IndexTable(capacity: all.count)
-        bytes = 0
-        for allocation in all
-        where !sweep.takes(StateSweep.stamp(allocation.time), bytes: Self.allocationBytes) {
-            append(allocation)
+        let known = count
+        var positions = RawArray<UInt32>(capacity: max(known, 1))
+        var kept = 0
+        for position in 0..<known {
+            let allocation = allocations[position]
+            if sweep.takes(StateSweep.stamp(allocation.time), bytes: Self.allocationBytes) {
+                bytes &-= allocation.bytes
+                positions.append(.max)
+            } else {
+                allocations[kept] = allocation
+                positions.append(UInt32(kept))
+                kept += 1
+            }
         }
-        guard count < all.count else { return }
-        totals.pointee.allocationsEvicted += UInt64(all.count - count)
+        guard kept < known else { return }
+        allocations.removeLast(known - kept)
+        index.move(to: positions)
+        totals.pointee.allocationsEvicted += UInt64(known - kept)
         isIncomplete = true
     }
 

@@ -6,7 +6,7 @@ import TraceModel
 struct NamedTable<Entry: NamedEntry & ~Copyable>: ~Copyable {
     typealias Place = UnsafeMutablePointer<Entry>
 
-    private(set) var entries: [Place] = []
+    private var places = RawArray<Place>(capacity: 2)
     private var index = IndexTable()
     /// What the entries take of their slot's budget, without what they hold beyond their names.
     private(set) var stateBytes = 0
@@ -26,16 +26,18 @@ struct NamedTable<Entry: NamedEntry & ~Copyable>: ~Copyable {
         }
     }
 
-    var count: Int { entries.count }
+    var count: Int { places.count }
+
+    /// Valid until the next one comes or goes.
+    var entries: UnsafeMutableBufferPointer<Place> { places.elements }
 
     /// Nil where the name is not known.
     @inline(__always)
     func find(_ name: ByteView) -> Place? {
-        let entries = entries
         guard
-            let found = index.find(NameHash.of(name), { entries[$0].pointee.isNamed(name) })
+            let found = index.find(NameHash.of(name), { places[$0].pointee.isNamed(name) })
         else { return nil }
-        return entries[found]
+        return places[found]
     }
 
     /// Adds a name that `find` does not know.
@@ -53,27 +55,30 @@ struct NamedTable<Entry: NamedEntry & ~Copyable>: ~Copyable {
     private mutating func append(_ entry: consuming Entry) -> Place {
         let place = Place.allocate(capacity: 1)
         place.initialize(to: entry)
-        index.insert(NameHash.of(place.pointee.name), position: entries.count)
-        entries.append(place)
+        index.insert(NameHash.of(place.pointee.name), position: count)
+        places.append(place)
         stateBytes += Self.bytes(of: place.pointee)
         return place
     }
 
     /// Takes out the entries for which it holds. O(entries).
     mutating func remove(where isGone: (borrowing Entry) -> Bool) {
-        let all = entries
-        entries = []
-        index = IndexTable(capacity: all.count)
-        for place in all {
+        var positions = RawArray<UInt32>(capacity: max(count, 1))
+        var kept = 0
+        for place in places.elements {
             if isGone(place.pointee) {
+                positions.append(.max)
                 stateBytes -= Self.bytes(of: place.pointee)
                 place.deinitialize(count: 1)
                 place.deallocate()
             } else {
-                index.insert(NameHash.of(place.pointee.name), position: entries.count)
-                entries.append(place)
+                positions.append(UInt32(kept))
+                places[kept] = place
+                kept += 1
             }
         }
+        places.removeLast(count - kept)
+        index.move(to: positions)
     }
 
     borrowing func encode(into buffer: inout RawBuffer) {

@@ -82,7 +82,9 @@ struct NetworkConnections: ~Copyable {
     // MARK: Bounds
 
     borrowing func noteEntries(_ sweep: inout StateSweep) {
-        for place in connections.elements {
+        for position in 0..<count {
+            prefetchAhead(position)
+            let place = connections[position]
             sweep.note(
                 StateSweep.stamp(place.pointee.lastSeen),
                 bytes: place.pointee.stateBytes
@@ -97,8 +99,10 @@ struct NetworkConnections: ~Copyable {
         _ totals: UnsafeMutablePointer<SlotTotals>,
         _ activity: UnsafeMutablePointer<WindowActivity>
     ) {
+        var positions = RawArray<UInt32>(capacity: max(count, 1))
         var kept = 0
         for position in 0..<count {
+            prefetchAhead(position)
             let place = connections[position]
             let bytes = place.pointee.stateBytes
             if sweep.takes(StateSweep.stamp(place.pointee.lastSeen), bytes: bytes) {
@@ -106,7 +110,9 @@ struct NetworkConnections: ~Copyable {
                 activity.pointee.talked(over: ByteView("other"), traffic, place.pointee.life)
                 stateBytes -= bytes
                 Self.free(place)
+                positions.append(.max)
             } else {
+                positions.append(UInt32(kept))
                 connections[kept] = place
                 kept += 1
             }
@@ -114,10 +120,15 @@ struct NetworkConnections: ~Copyable {
         guard kept < count else { return }
         totals.pointee.connectionsEvicted += UInt64(count - kept)
         connections.removeLast(count - kept)
-        index = IndexTable(capacity: kept)
-        for position in 0..<kept {
-            index.insert(connections[position].pointee.key.hash, position: position)
-        }
+        index.move(to: positions)
+    }
+
+    /// Sends for a connection that is visited soon.
+    @inline(__always)
+    private func prefetchAhead(_ position: Int) {
+        let ahead = 8
+        guard position + ahead < count else { return }
+        prefetch(connections[position + ahead], byteCount: MemoryLayout<NetworkConnection>.size)
     }
 
     // MARK: The open window

@@ -15,7 +15,7 @@ struct NetworkThreads: ~Copyable {
     static var countMax: Int { 4_096 }
 
     private var threads: [Thread] = []
-    private var index = IndexTable(capacity: 0)
+    private var index = IndexTable()
 
     var count: Int { threads.count }
 

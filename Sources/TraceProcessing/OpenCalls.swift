@@ -259,19 +259,28 @@ struct OpenCalls: ~Copyable {
         _ sweep: inout StateSweep,
         _ totals: UnsafeMutablePointer<SlotTotals>
     ) {
-        let all = threads
-        threads = []
-        index = IndexTable(capacity: all.count)
-        last = -1
-        for thread in all {
-            guard sweep.takes(thread.lastUsed, bytes: thread.stateBytes) else {
-                append(thread)
+        let known = threads.count
+        var positions = RawArray<UInt32>(capacity: max(known, 1))
+        var kept = 0
+        for position in 0..<known {
+            guard
+                sweep.takes(threads[position].lastUsed, bytes: threads[position].stateBytes)
+            else {
+                // Swapped, so that no reference is counted.
+                if kept != position { threads.swapAt(kept, position) }
+                positions.append(UInt32(kept))
+                kept += 1
                 continue
             }
-            openCount -= thread.calls.count
-            totals.pointee.openCallsEvicted += UInt64(thread.calls.count)
-            totals.pointee.threadsEvicted += 1
+            openCount -= threads[position].calls.count
+            totals.pointee.openCallsEvicted += UInt64(threads[position].calls.count)
+            positions.append(.max)
         }
+        last = -1
+        guard kept < known else { return }
+        totals.pointee.threadsEvicted += UInt64(known - kept)
+        threads.removeLast(known - kept)
+        index.move(to: positions)
     }
 
     /// Visits the functions of the open calls.

@@ -84,7 +84,7 @@ struct SampledCalls: ~Copyable {
     private static var waitingPerThreadMax: Int { Limits.openCallsPerThreadMax }
 
     private var threads: [Thread] = []
-    private var index = IndexTable(capacity: 0)
+    private var index = IndexTable()
     private var last = -1
     /// The newest count of calls by function.
     private var counts = RawArray<UInt64>(capacity: 4)
@@ -373,19 +373,25 @@ struct SampledCalls: ~Copyable {
         _ sweep: inout StateSweep,
         _ totals: UnsafeMutablePointer<SlotTotals>
     ) {
-        var kept: [Thread] = []
-        for thread in threads.indices {
+        let known = threads.count
+        var positions = RawArray<UInt32>(capacity: max(known, 1))
+        var kept = 0
+        for thread in 0..<known {
             guard sweep.takes(threads[thread].lastUsed, bytes: threads[thread].stateBytes) else {
-                kept.append(threads[thread])
+                // Swapped, so that no reference is counted.
+                if kept != thread { threads.swapAt(kept, thread) }
+                positions.append(UInt32(kept))
+                kept += 1
                 continue
             }
             giveUpAll(of: thread, totals)
-            totals.pointee.threadsEvicted += 1
+            positions.append(.max)
         }
-        threads = []
-        index = IndexTable(capacity: kept.count)
         last = -1
-        for thread in kept { append(thread) }
+        guard kept < known else { return }
+        totals.pointee.threadsEvicted += UInt64(known - kept)
+        threads.removeLast(known - kept)
+        index.move(to: positions)
     }
 
     private mutating func giveUpAll(

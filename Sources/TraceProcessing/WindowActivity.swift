@@ -17,10 +17,22 @@ struct WindowActivity: ~Copyable {
         /// Whether it is about to be taken out.
         fileprivate(set) var isGone = false
 
-        /// What it takes of its slot's budget.
-        var stateBytes: Int {
+        /// What it takes of its slot's budget. By its address, as in `isUsed`.
+        static func stateBytes(_ item: UnsafePointer<Item>) -> Int {
             MemoryLayout<Item>.stride + StateCost.index + StateCost.sketch
-                + StateCost.name(name.count) + StateCost.allocation
+                + StateCost.name(item.pointee.name.count) + StateCost.allocation
+        }
+
+        /// By its address, likewise.
+        @inline(__always)
+        static func isNamed(_ item: UnsafePointer<Item>, _ table: Int, _ name: ByteView) -> Bool {
+            guard item.pointee.table == table, item.pointee.name.count == name.count else {
+                return false
+            }
+            return item.pointee.name.withUnsafeBytes { own in
+                guard let own = own.baseAddress, let other = name.start else { return true }
+                return memoryEquals(own, other, name.count)
+            }
         }
 
         @inline(__always)
@@ -70,7 +82,7 @@ struct WindowActivity: ~Copyable {
     private var items = ActivityItems()
     /// What the items take of their slot's budget.
     private(set) var stateBytes = 0
-    private var index = IndexTable(capacity: 0)
+    private var index = IndexTable()
 
     init() {}
 
@@ -109,14 +121,13 @@ struct WindowActivity: ~Copyable {
         lastTime = .min
     }
 
-    /// Counts what items of a table, all of whose columns are sums, have counted as that of `other`, and forgets them:
-    /// those whose names `isGone` holds for. O(items).
-    mutating func giveUp(_ table: Int, where isGone: (ByteView) -> Bool) {
+    /// Counts what items of a table, all of whose columns are sums, have counted as that of `other`, and forgets them.
+    /// Names that summaries cut stay: several may share an item. O(items).
+    mutating func giveUp(_ table: Int, named names: some Sequence<ByteView>) {
         var gone = 0
-        for position in 0..<items.count where items[position].pointee.table == table {
-            let item = items[position]
-            guard item.pointee.name.withUnsafeBytes({ isGone(ByteView($0)) }) else { continue }
-            item.pointee.isGone = true
+        for name in names where name.count <= Limits.summaryNameBytesMax {
+            guard let position = known(table, name) else { continue }
+            items[position].pointee.isGone = true
             gone += 1
         }
         guard gone > 0 else { return }
@@ -129,16 +140,20 @@ struct WindowActivity: ~Copyable {
     }
 
     private mutating func removeGone() {
-        items.removeGone()
-        index = IndexTable(capacity: items.count)
-        stateBytes = 0
+        var positions = RawArray<UInt32>(capacity: max(items.count, 1))
+        var kept: UInt32 = 0
         for position in 0..<items.count {
-            let item = items[position]
-            item.pointee.name.withUnsafeBytes {
-                index.insert(Self.hash(item.pointee.table, ByteView($0)), position: position)
+            let item = UnsafePointer(items[position])
+            if item.pointee.isGone {
+                positions.append(.max)
+                stateBytes -= Item.stateBytes(item)
+            } else {
+                positions.append(kept)
+                kept += 1
             }
-            stateBytes += item.pointee.stateBytes
         }
+        items.removeGone()
+        index.move(to: positions)
     }
 
     // MARK: Items
@@ -157,16 +172,13 @@ struct WindowActivity: ~Copyable {
     @inline(__always)
     func known(_ table: Int, _ name: ByteView) -> Int? {
         let name = name.cut(at: Limits.summaryNameBytesMax)
-        return index.find(Self.hash(table, name)) {
-            let item = items[$0]
-            return item.pointee.table == table && item.pointee.name.elementsEqual(name.buffer)
-        }
+        return index.find(Self.hash(table, name)) { Item.isNamed(items[$0], table, name) }
     }
 
     private mutating func insert(_ item: Item, _ hash: UInt64) -> Int {
         index.insert(hash, position: items.count)
-        stateBytes += item.stateBytes
         items.append(item)
+        stateBytes += Item.stateBytes(items[items.count - 1])
         return items.count - 1
     }
 
