@@ -33,55 +33,107 @@ struct NameTable {
         }
     }
 
-    /// Of a `sortIndex` the number in decimal.
-    private(set) var names: [Key: [UInt8]] = [:]
-
-    var isEmpty: Bool { names.isEmpty }
-
-    mutating func set(_ key: Key, _ name: ByteView) { names[key] = Array(name.buffer) }
-
-    mutating func sort(_ pid: UInt32, _ index: Int32) {
-        names[.sortIndex(pid)] = Array(String(index).utf8)
+    /// What was given, in its order until `settle` sorts it.
+    private struct Entry {
+        let key: Key
+        /// In `text`; of a `sortIndex` the number in decimal.
+        let start: Int
+        let count: Int
     }
 
-    private var sortedKeys: [Key] { names.keys.sorted { $0.precedes($1) } }
+    /// Entries from which on what was replaced is looked for.
+    private static let settledMin = 1_024
+
+    private var entries: [Entry] = []
+    private var text: [UInt8] = []
+    /// So many entries at the begin are settled: in the order of their keys, each of which is there once.
+    private var settledCount = 0
+
+    var isEmpty: Bool { entries.isEmpty }
+
+    /// A process or thread is named once a window, as a rule: nothing is looked up before there may be much to forget.
+    mutating func set(_ key: Key, _ name: ByteView) {
+        if entries.count >= max(Self.settledMin, 4 * settledCount) { settle() }
+        entries.append(Entry(key: key, start: text.count, count: name.count))
+        text.append(contentsOf: name.buffer)
+    }
+
+    mutating func sort(_ pid: UInt32, _ index: Int32) {
+        var number = String(index)
+        number.withUTF8 { set(.sortIndex(pid), ByteView(UnsafeRawBufferPointer($0))) }
+    }
+
+    /// The entries that stay, in the order of their keys.
+    private var settled: [Entry] {
+        if settledCount == entries.count { return entries }
+        // What was given later stands later in the text.
+        let sorted = entries.sorted { left, right in
+            left.key == right.key ? left.start < right.start : left.key.precedes(right.key)
+        }
+        return sorted.indices.filter {
+            $0 + 1 == sorted.count || sorted[$0].key != sorted[$0 + 1].key
+        }
+        .map { sorted[$0] }
+    }
+
+    /// Forgets what was replaced.
+    private mutating func settle() {
+        let settled = settled
+        if settled.count == entries.count {
+            entries = settled
+        } else {
+            let old = text
+            (entries, text) = ([], [])
+            for entry in settled {
+                entries.append(Entry(key: entry.key, start: text.count, count: entry.count))
+                text += old[entry.start..<(entry.start + entry.count)]
+            }
+        }
+        settledCount = entries.count
+    }
 
     /// One `M` event a line, each with the comma after it.
-    func appendLines(to text: inout RawBuffer) {
-        for key in sortedKeys {
-            guard let name = names[key] else { continue }
-            text.append("{\"ph\":\"M\",\"pid\":")
-            text.appendDecimal(key.pid)
+    func appendLines(to lines: inout RawBuffer) {
+        for entry in settled {
+            let key = entry.key
+            lines.append("{\"ph\":\"M\",\"pid\":")
+            lines.appendDecimal(key.pid)
             switch key.kind {
             case .process:
-                text.append(",\"name\":\"process_name\",\"args\":{\"name\":")
+                lines.append(",\"name\":\"process_name\",\"args\":{\"name\":")
             case .thread:
-                text.append(",\"tid\":")
-                text.appendDecimal(key.tid)
-                text.append(",\"name\":\"thread_name\",\"args\":{\"name\":")
+                lines.append(",\"tid\":")
+                lines.appendDecimal(key.tid)
+                lines.append(",\"name\":\"thread_name\",\"args\":{\"name\":")
             case .sortIndex:
-                text.append(",\"name\":\"process_sort_index\",\"args\":{\"sort_index\":")
+                lines.append(",\"name\":\"process_sort_index\",\"args\":{\"sort_index\":")
             }
-            name.withUnsafeBytes { name in
+            withName(of: entry) { name in
                 if key.kind == .sortIndex {
-                    text.append(name)
+                    lines.append(name)
                 } else {
-                    _ = text.appendJSONString(ByteView(name))
+                    _ = lines.appendJSONString(ByteView(name))
                 }
             }
-            text.append("}},\n")
+            lines.append("}},\n")
+        }
+    }
+
+    private func withName(of entry: Entry, _ body: (UnsafeRawBufferPointer) -> Void) {
+        text.withUnsafeBytes {
+            body(UnsafeRawBufferPointer(rebasing: $0[entry.start..<(entry.start + entry.count)]))
         }
     }
 
     func encode(into state: inout RawBuffer) {
-        state.append(integer: UInt32(names.count))
-        for key in sortedKeys {
-            guard let name = names[key] else { continue }
-            state.append(integer: key.pid)
-            state.append(integer: key.tid)
-            state.append(integer: key.kind.rawValue)
-            state.append(integer: UInt32(name.count))
-            name.withUnsafeBytes { state.append($0) }
+        let settled = settled
+        state.append(integer: UInt32(settled.count))
+        for entry in settled {
+            state.append(integer: entry.key.pid)
+            state.append(integer: entry.key.tid)
+            state.append(integer: entry.key.kind.rawValue)
+            state.append(integer: UInt32(entry.count))
+            withName(of: entry) { state.append($0) }
         }
     }
 
@@ -94,7 +146,7 @@ struct NameTable {
             guard let kind = Key.Kind(rawValue: try state.integer(UInt8.self)) else {
                 throw TraceError(.corrupt, "Stored state names something of no known kind")
             }
-            names[Key(pid: pid, tid: tid, kind: kind)] = Array(try state.counted())
+            set(Key(pid: pid, tid: tid, kind: kind), ByteView(try state.counted()))
         }
     }
 }
