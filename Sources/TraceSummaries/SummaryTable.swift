@@ -106,8 +106,7 @@ package struct SummaryTable: Sendable, Equatable {
             values: part.values,
             sketch: part.sketch.pointee
         )
-        addUp(row, isLater: false)
-        place = positions?[key].map { UInt32($0) } ?? .max
+        place = addUp(row, isLater: false).map { UInt32($0) } ?? .max
     }
 
     /// False, and nothing done, where the row of that place is another one's.
@@ -140,20 +139,25 @@ package struct SummaryTable: Sendable, Equatable {
         sketch = source.sketch
     }
 
-    private mutating func addUp(_ row: SummaryRow, isLater: Bool) {
-        guard isComplete || Self.hash(row) < hashEnd else { return }
+    /// Where the row is; nil where that is not known, as rows were let go, among which it may be.
+    @discardableResult
+    private mutating func addUp(_ row: SummaryRow, isLater: Bool) -> Int? {
+        guard isComplete || Self.hash(row) < hashEnd else { return nil }
         if positions == nil { notePositions() }
-        if let position = positions?[row.key] {
-            cost -= rows[position].cost
-            schema.combine(row.values, into: &rows[position].values, isLater: isLater)
-            rows[position].sketch.merge(row.sketch)
-            cost += rows[position].cost
+        let known = positions?[row.key]
+        if let known {
+            cost -= rows[known].cost
+            schema.combine(row.values, into: &rows[known].values, isLater: isLater)
+            rows[known].sketch.merge(row.sketch)
+            cost += rows[known].cost
         } else {
             positions?[row.key] = rows.count
             rows.append(row)
             cost += row.cost
         }
+        let position = known ?? rows.count - 1
         keepWithinMemory()
+        return positions == nil ? nil : position
     }
 
     private mutating func keepWithinBudget() {
