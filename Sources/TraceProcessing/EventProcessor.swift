@@ -254,21 +254,17 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
     ) -> ProcessTable<Model>.Entry {
         let slot = Slot.of(hostHash: traces.hostHash, processID: pid)
         totals[Int(slot)].processes += 1
-        return table.insert(
-            ProcessEntry(
-                host: traces.host,
-                pid: pid,
-                slot: slot,
-                rules: rules.thresholds(
-                    comm: .empty,
-                    host: files.hostName(traces.host),
-                    pid: pid
-                ),
-                model: Model(),
-                time: time,
-                arrival: traces.arrival
-            )
+        let entry = ProcessEntry.allocate(
+            host: traces.host,
+            pid: pid,
+            slot: slot,
+            rules: rules.thresholds(comm: .empty, host: files.hostName(traces.host), pid: pid),
+            model: Model(),
+            time: time,
+            arrival: traces.arrival
         )
+        table.insert(entry)
+        return entry
     }
 
     // MARK: Bounds
@@ -344,7 +340,9 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
         }
         let entries = largest.map { [$0] } ?? all
         var sweep = StateSweep(at: arrival)
-        for entry in entries {
+        for place in entries.indices {
+            let entry = entries[place]
+            Self.prefetchEntry(of: entries, place + 8)
             if largest == nil, entry != current {
                 sweep.note(StateSweep.stamp(entry.pointee.lastHeard), bytes: entry.pointee.ownBytes)
             }
@@ -366,6 +364,17 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
         totals[Int(slot)].processesEvicted += forgetGone(of: slot)
         totals[Int(slot)].isFullNeeded = true
         totals[Int(slot)].isDirty = true
+    }
+
+    /// Sends for what sweeps and summaries look at of a process that is visited soon; there may be none at that place.
+    @inline(__always)
+    private static func prefetchEntry(
+        of entries: some RandomAccessCollection<ProcessTable<Model>.Entry>,
+        _ place: Int
+    ) {
+        guard place < entries.count else { return }
+        let entry = entries[entries.index(entries.startIndex, offsetBy: place)]
+        prefetch(entry, byteCount: ProcessEntry<Model>.memoryBytes)
     }
 
     private func giveUp(
@@ -421,7 +430,7 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
         totals[Int(slot)].isDirty = true
         dirty[Int(slot)].removeAll { $0.pointee.isGone }
         ticking[Int(slot)].removeAll { $0.pointee.isGone }
-        table.removeGone(of: slot)
+        table.remove(gone, of: slot)
         processesGone += gone.count
         return UInt64(gone.count)
     }
@@ -629,7 +638,11 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
         var summary = WindowSummary(resource)
         for slot in evicted.keys.sorted() { evicted[slot].map { summary.merge($0) } }
         evicted.removeAll()
-        for entry in table.entries where !entry.pointee.activity.pointee.isEmpty {
+        let entries = table.entries
+        for place in entries.indices {
+            Self.prefetchEntry(of: entries, place + 4)
+            let entry = entries[place]
+            guard !entry.pointee.activity.pointee.isEmpty else { continue }
             SummaryBuilder.add(entry, host: files.hostName(entry.pointee.host), to: &summary)
         }
         guard !summary.isEmpty else { return [] }
@@ -764,17 +777,16 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
             let charged =
                 reader.version <= StateVersion.beforeDialects
                 ? nil : Int(exactly: try reader.integer(UInt64.self))
-            let entry = table.insert(
-                ProcessEntry(
-                    host: host,
-                    pid: pid,
-                    slot: slot,
-                    rules: rules.thresholds(comm: .empty, host: "", pid: pid),
-                    model: try Model(decoding: &reader),
-                    time: time,
-                    arrival: arrival
-                )
+            let entry = ProcessEntry.allocate(
+                host: host,
+                pid: pid,
+                slot: slot,
+                rules: rules.thresholds(comm: .empty, host: "", pid: pid),
+                model: try Model(decoding: &reader),
+                time: time,
+                arrival: arrival
             )
+            table.insert(entry)
             entry.pointee.given = given
             entry.pointee.rules = thresholds(of: entry)
             entry.pointee.suppressed.pointee = suppressed
@@ -795,8 +807,9 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
         dirty[Int(slot)].removeAll()
         ticking[Int(slot)].removeAll()
         stateBytes -= totals[Int(slot)].stateBytes
-        for entry in table.entries(of: slot) { entry.pointee.isGone = true }
-        table.removeGone(of: slot)
+        let entries = table.entries(of: slot)
+        for entry in entries { entry.pointee.isGone = true }
+        table.remove(entries, of: slot)
         evicted[slot] = nil
         totals[Int(slot)] = SlotTotals()
         slotsTold[Int(slot)] = SeriesSet()

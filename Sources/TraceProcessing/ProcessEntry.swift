@@ -23,9 +23,9 @@ struct ProcessEntry<Model: ProcessModel & ~Copyable>: ~Copyable {
     var threads = ThreadNames()
     /// What agents call it and its threads.
     var given = GivenNames()
-    /// Of the open window; in a place of its own, as the model writes it while it is being changed itself.
+    /// Of the open window; beside the entry in its memory, as the model writes it while it is being changed itself.
     let activity: UnsafeMutablePointer<WindowActivity>
-    /// What cool-downs have suppressed; in a place of its own, likewise.
+    /// What cool-downs have suppressed; beside the entry, likewise.
     let suppressed: UnsafeMutablePointer<SuppressedFindings>
     /// Whether it changed since the last collection.
     var isDirty = false
@@ -44,7 +44,8 @@ struct ProcessEntry<Model: ProcessModel & ~Copyable>: ~Copyable {
     /// Bytes that its slot's budget has been charged with for it.
     var chargedBytes = 0
 
-    init(
+    /// Makes one in memory of its own, which `free` gives back.
+    static func allocate(
         host: HostID,
         pid: UInt32,
         slot: UInt8,
@@ -52,6 +53,57 @@ struct ProcessEntry<Model: ProcessModel & ~Copyable>: ~Copyable {
         model: consuming Model,
         time: EpochNanoseconds,
         arrival: EpochNanoseconds
+    ) -> UnsafeMutablePointer<Self> {
+        let memory = UnsafeMutableRawPointer.allocate(
+            byteCount: memoryBytes,
+            alignment: 16
+        )
+        let place = memory.bindMemory(to: Self.self, capacity: 1)
+        place.initialize(
+            to: Self(
+                host: host,
+                pid: pid,
+                slot: slot,
+                rules: rules,
+                model: model,
+                time: time,
+                arrival: arrival,
+                activity: (memory + activityOffset).initializeMemory(
+                    as: WindowActivity.self,
+                    to: WindowActivity()
+                ),
+                suppressed: (memory + suppressedOffset).initializeMemory(
+                    as: SuppressedFindings.self,
+                    to: SuppressedFindings()
+                )
+            )
+        )
+        return place
+    }
+
+    static func free(_ place: UnsafeMutablePointer<Self>) {
+        place.deinitialize(count: 1)
+        UnsafeMutableRawPointer(place).deallocate()
+    }
+
+    /// The entry's memory with what lies beside it.
+    static var memoryBytes: Int { suppressedOffset + MemoryLayout<SuppressedFindings>.size }
+
+    private static var activityOffset: Int { MemoryLayout<Self>.stride }
+    private static var suppressedOffset: Int {
+        activityOffset + MemoryLayout<WindowActivity>.stride
+    }
+
+    private init(
+        host: HostID,
+        pid: UInt32,
+        slot: UInt8,
+        rules: UnsafePointer<Thresholds>,
+        model: consuming Model,
+        time: EpochNanoseconds,
+        arrival: EpochNanoseconds,
+        activity: UnsafeMutablePointer<WindowActivity>,
+        suppressed: UnsafeMutablePointer<SuppressedFindings>
     ) {
         self.host = host
         self.pid = pid
@@ -62,10 +114,8 @@ struct ProcessEntry<Model: ProcessModel & ~Copyable>: ~Copyable {
         lastTime = time
         lastArrival = arrival
         lastHeard = arrival
-        activity = .allocate(capacity: 1)
-        activity.initialize(to: WindowActivity())
-        suppressed = .allocate(capacity: 1)
-        suppressed.initialize(to: SuppressedFindings())
+        self.activity = activity
+        self.suppressed = suppressed
     }
 
     /// What it is called: as its events say, else as agents say beside them; empty where neither does. Valid as long
@@ -106,8 +156,6 @@ struct ProcessEntry<Model: ProcessModel & ~Copyable>: ~Copyable {
 
     deinit {
         activity.deinitialize(count: 1)
-        activity.deallocate()
         suppressed.deinitialize(count: 1)
-        suppressed.deallocate()
     }
 }

@@ -15,7 +15,7 @@ struct ProcessTable<Model: ProcessModel & ~Copyable>: ~Copyable {
     init() {}
 
     deinit {
-        for entry in entries { free(entry) }
+        for entry in entries { ProcessEntry.free(entry) }
     }
 
     @inline(__always)
@@ -46,16 +46,13 @@ struct ProcessTable<Model: ProcessModel & ~Copyable>: ~Copyable {
         return position < 0 ? nil : places[position]
     }
 
-    /// Adds a process that `find` does not know.
-    mutating func insert(_ entry: consuming ProcessEntry<Model>) -> Entry {
-        let place = Entry.allocate(capacity: 1)
-        index.insert(hash(entry.host, entry.pid), position: places.count)
-        place.initialize(to: entry)
+    /// Adds a process that `find` does not know, whose memory is the table's from here on.
+    mutating func insert(_ place: Entry) {
+        index.insert(hash(place.pointee.host, place.pointee.pid), position: places.count)
         place.pointee.position = places.count
         places.append(place)
         bySlot[Int(place.pointee.slot)].append(place)
         last = place
-        return place
     }
 
     /// All processes, in no order that means anything; valid until the next one comes or goes.
@@ -64,9 +61,8 @@ struct ProcessTable<Model: ProcessModel & ~Copyable>: ~Copyable {
     /// A slot's processes, in the order in which they came.
     func entries(of slot: UInt8) -> [Entry] { bySlot[Int(slot)] }
 
-    /// Removes the processes of a slot for which `isGone` is set. O(processes of the slot).
-    mutating func removeGone(of slot: UInt8) {
-        let gone = bySlot[Int(slot)].filter { $0.pointee.isGone }
+    /// Removes processes of a slot, for which `isGone` is set. O(processes of the slot).
+    mutating func remove(_ gone: [Entry], of slot: UInt8) {
         bySlot[Int(slot)].removeAll { $0.pointee.isGone }
         for entry in gone { remove(entry) }
         last = nil
@@ -86,11 +82,6 @@ struct ProcessTable<Model: ProcessModel & ~Copyable>: ~Copyable {
             places[position] = mover
         }
         places.removeLast()
-        free(entry)
-    }
-
-    private func free(_ entry: Entry) {
-        entry.deinitialize(count: 1)
-        entry.deallocate()
+        ProcessEntry.free(entry)
     }
 }

@@ -6,13 +6,17 @@ import TraceModel
 struct ThreadNames {
     private var window = UInt64.max
     private var last: UInt32?
+    /// Empty while `last` is the only one: most processes have one thread.
     private var named: Set<UInt32> = []
 
     init() {}
 
     /// With the names that wait for the end of the window's trace.
     @inline(__always)
-    var stateBytes: Int { named.count &* 160 }
+    var stateBytes: Int { count &* 160 }
+
+    @inline(__always)
+    private var count: Int { named.isEmpty && last != nil ? 1 : named.count }
 
     /// Names the event's thread once a window: its own name where agents have given it one, else the process's, or
     /// `tid-<n>` where that has none.
@@ -32,17 +36,26 @@ struct ThreadNames {
 
     /// Whether the thread has been named in this window's trace.
     func isNamed(_ tid: UInt32, window: UInt64) -> Bool {
-        self.window == window && named.contains(tid)
+        self.window == window && isNamed(tid)
+    }
+
+    private func isNamed(_ tid: UInt32) -> Bool {
+        named.isEmpty ? last == tid : named.contains(tid)
     }
 
     private mutating func add(_ context: EventContext, window: UInt64, name: ByteView) {
         if self.window != window {
             self.window = window
             named.removeAll(keepingCapacity: true)
+            last = nil
+        }
+        let (isKnown, count) = (isNamed(context.tid), count)
+        if !isKnown, count > 0, count < Limits.namedThreadsPerProcessMax {
+            if let last, count == 1 { named.insert(last) }
+            named.insert(context.tid)
         }
         last = context.tid
-        guard named.count < Limits.namedThreadsPerProcessMax, named.insert(context.tid).inserted
-        else { return }
+        guard !isKnown, count < Limits.namedThreadsPerProcessMax else { return }
         guard name.isEmpty else {
             return context.files.nameThread(
                 host: context.host,
@@ -65,14 +78,17 @@ struct ThreadNames {
     /// A thread is named once a window, also across a restart: its process may have another name by then.
     func encode(into buffer: inout RawBuffer) {
         buffer.append(integer: window)
-        buffer.append(integer: UInt32(named.count))
+        buffer.append(integer: UInt32(count))
+        if named.isEmpty, let last { buffer.append(integer: last) }
         for tid in named.sorted() { buffer.append(integer: tid) }
     }
 
     init(decoding reader: inout StateReader) throws(TraceError) {
         window = try reader.integer(UInt64.self)
-        for _ in 0..<(try reader.integer(UInt32.self)) {
-            named.insert(try reader.integer(UInt32.self))
+        let count = try reader.integer(UInt32.self)
+        if count == 1 { last = try reader.integer(UInt32.self) }
+        if count > 1 {
+            for _ in 0..<count { named.insert(try reader.integer(UInt32.self)) }
         }
     }
 }
