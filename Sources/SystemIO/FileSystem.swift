@@ -10,7 +10,7 @@ package enum FileSystem {
         return unsafe access(path, F_OK) == 0
     }
 
-    /// Creates the directory and its parents.
+    /// Creates the directory and its parents. A link to a directory is one; a link that leads nowhere is an error.
     package static func createDirectory(_ path: String, mode: mode_t = 0o755) throws(SystemError) {
         if path.isEmpty || exists(path) { return }
         if let slash = path.lastIndex(of: "/"), slash != path.startIndex {
@@ -22,7 +22,8 @@ package enum FileSystem {
             #endif
             try systemCall("mkdir", path) { unsafe mkdir(path, mode) }
         } catch {
-            if error.errno != EEXIST { throw error }
+            // Somebody else may have made it meanwhile.
+            guard error.errno == EEXIST, exists(path) else { throw error }
         }
     }
 
@@ -88,6 +89,42 @@ package enum FileSystem {
         var (first, second) = (stat(), stat())
         guard unsafe stat(left, &first) == 0, unsafe stat(right, &second) == 0 else { return false }
         return first.st_dev == second.st_dev && first.st_ino == second.st_ino
+    }
+
+    /// Copies a file's bytes, in pieces, to a new file or in the place of one, and syncs that. What a failure leaves under
+    /// the new name is removed.
+    package static func copy(_ from: String, to: String) throws(SystemError) {
+        let piece = UnsafeMutableRawBufferPointer.allocate(
+            byteCount: File.directBytesUsual,
+            alignment: File.blockBytes
+        )
+        defer { unsafe piece.deallocate() }
+        do throws(SystemError) {
+            let source = try File(from, .read)
+            let target = try File(to, .replace)
+            var offset = 0
+            while true {
+                let count = unsafe try source.read(into: piece, at: offset)
+                if count == 0 { break }
+                unsafe try target.writeDirectly(
+                    UnsafeRawBufferPointer(rebasing: piece[..<count]),
+                    at: offset
+                )
+                offset += count
+            }
+            try target.syncData()
+        } catch {
+            try? remove(to)
+            throw error
+        }
+    }
+
+    /// Where a symbolic link points, nil where there is none or it may not be read.
+    package static func linkTarget(_ path: String) -> String? {
+        var target = [CChar](repeating: 0, count: Int(PATH_MAX))
+        let count = unsafe readlink(path, &target, target.count)
+        guard count > 0 else { return nil }
+        return String(decoding: target.prefix(count).map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
 
     /// Removes a file; a missing one is no error.

@@ -20,6 +20,9 @@ package struct SystemError: Error, CustomStringConvertible, Sendable {
     /// True where there is something under the new name.
     package var isTaken: Bool { errno == EEXIST }
 
+    /// True where a file can't be renamed as the new name is on another file system, or behind another mount.
+    package var isAcrossFileSystems: Bool { errno == EXDEV }
+
     package var isNotFound: Bool { errno == ENOENT }
 
     /// True where the device could not read or write.

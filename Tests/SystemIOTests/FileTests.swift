@@ -1,3 +1,4 @@
+import Foundation
 import Glibc
 import TestSupport
 import Testing
@@ -202,5 +203,28 @@ import Testing
                 }
             } == EIO
         )
+    }
+
+    @Test func aLinkThatLeadsNowhereIsNoDirectory() throws {
+        let directory = try TemporaryDirectory()
+        let (link, target) = ("\(directory.path)/output", "\(directory.path)/volume")
+        try FileManager.default.createSymbolicLink(atPath: link, withDestinationPath: target)
+        #expect(throws: SystemError.self) { try FileSystem.createDirectory(link) }
+        try FileSystem.createDirectory(target)
+        try FileSystem.createDirectory(link)
+        try FileSystem.createDirectory("\(link)/json")
+        #expect(FileSystem.exists("\(target)/json"))
+    }
+
+    @Test(arguments: [0, 1, 4_096, 600_000, 1_048_576])
+    func aCopyHasTheSameBytes(count: Int) throws {
+        let directory = try TemporaryDirectory()
+        let (from, to) = ("\(directory.path)/from", "\(directory.path)/to")
+        let bytes = (0..<count).map { UInt8(truncatingIfNeeded: $0 &* 31) }
+        try Data(bytes).write(to: URL(fileURLWithPath: from))
+        // In the place of a longer one.
+        try Data(repeating: 7, count: count + 100).write(to: URL(fileURLWithPath: to))
+        try FileSystem.copy(from, to: to)
+        #expect(try FileSystem.contents(to) == bytes)
     }
 }
