@@ -21,7 +21,7 @@ package import TraceModel
 /// on the redo needs nothing else: a source that is gone has been renamed, and where its target is gone too, a
 /// reader has taken that already. A rename replaces nothing: what stands under a name while the source is there is not
 /// this merge's, and the output goes beside it. Where one run is the whole output,
-/// the segment itself is the source. What becomes of the manifest then: `FinalWindowRecords`.
+/// the segment itself is the source; on another file system than the output directory it is copied there first. What becomes of the manifest then: `FinalWindowRecords`.
 package final class WindowMerger {
     let root: String
     let localHostName: String
@@ -228,6 +228,10 @@ package final class WindowMerger {
                     to: absolute(target)
                 )
             } catch {
+                if error.isAcrossFileSystems {
+                    try bringAcross(output: index, of: &manifest, at: path)
+                    return try rename(output: index, of: &manifest, at: path)
+                }
                 guard error.isTaken else { throw error }
             }
             repeat {
@@ -237,6 +241,22 @@ package final class WindowMerger {
             manifest.outputs[index].target = target
             try manifest.publish(to: path)
         }
+    }
+
+    /// Where the output directory is on another file system than the segments, the segment that was to become an output is
+    /// copied beside its final place, and the manifest says so before anything is renamed: a crash leaves one of the two.
+    private func bringAcross(
+        output index: Int,
+        of manifest: inout MergeManifest,
+        at path: String
+    ) throws {
+        let segment = manifest.outputs[index].source
+        let source = OutputNames.temporary(manifest.outputs[index].target)
+        try FileSystem.copy(absolute(segment), to: absolute(source))
+        try FileSystem.syncDirectory(absolute(FileSystem.parent(of: source)))
+        manifest.outputs[index].source = source
+        manifest.segments.append(segment)
+        try manifest.publish(to: path)
     }
 
     private func syncDirectories(of manifest: MergeManifest) throws(SystemError) {

@@ -379,4 +379,44 @@ struct WindowMergerTests {
         }
         #expect(order == [0, 1, 2])
     }
+
+    /// An output directory on another file system, which a rename can't reach.
+    private func group(withOutputOn volume: String) throws -> (WorkerGroup, String) {
+        let group = try WorkerGroup(1)
+        let target = "\(volume)/trace-output-\(UUID().uuidString)"
+        try FileManager.default.createDirectory(atPath: target, withIntermediateDirectories: true)
+        try FileSystem.createDirectory("\(group.directory.path)/segments")
+        try FileManager.default.createSymbolicLink(
+            atPath: "\(group.directory.path)/output",
+            withDestinationPath: target
+        )
+        return (group, target)
+    }
+
+    @Test func finalFilesGoToAnotherFileSystem() throws {
+        let events = SyntheticEvent.make(300, seed: 12, disorderNanoseconds: 0)
+        let here = try WorkerGroup(1)
+        try here.apply(events)
+        try here.merge(try here.close())
+        let expected = try outputs(of: here)
+
+        let (group, target) = try group(withOutputOn: "/dev/shm")
+        defer { try? FileManager.default.removeItem(atPath: target) }
+        try group.apply(events)
+        let closed = try group.close()
+        // As a crash before the first rename would leave it: the redo has only the manifest.
+        let dying = group.merger
+        dying.onStep = { if case .manifestSynced = $0 { throw Crash() } }
+        #expect(throws: Crash.self) { try group.merge(closed, with: dying) }
+        try group.merge(closed)
+        #expect(try group.directory.files(below: "segments").isEmpty)
+        var files: [String: Data] = [:]
+        for name in try FileManager.default.subpathsOfDirectory(atPath: target)
+        where expected[name] != nil {
+            files[name] = try Data(contentsOf: URL(fileURLWithPath: "\(target)/\(name)"))
+        }
+        #expect(files == expected)
+        let left = try FileManager.default.subpathsOfDirectory(atPath: target)
+        #expect(!left.contains { $0.contains(".tmp-") })
+    }
 }
