@@ -14,6 +14,8 @@ package struct EffectiveConfiguration: Sendable {
 
     /// In the order of `Setting.all`.
     package let entries: [Entry]
+    /// What was passed over, in words for the operator.
+    package let warnings: [String]
 
     /// Blocks on the file system.
     /// - Parameters:
@@ -23,10 +25,25 @@ package struct EffectiveConfiguration: Sendable {
     ///   a flag or a variable is at fault.
     package init(
         dataDirectory: String,
-        environment: (String) -> String?,
+        environment variable: (String) -> String?,
         flags words: [String]
     ) throws {
         let flags = try SettingFlags.read(words)
+        // What a flag says is not looked for anywhere else, so nothing that stands there can be wrong.
+        func environment(_ setting: Setting) -> String? {
+            guard let name = setting.variable, flags[setting.name] == nil,
+                let text = variable(name), !text.isEmpty, !Self.isServiceLink(text)
+            else { return nil }
+            return text
+        }
+        warnings = Setting.all.compactMap { setting in
+            guard let name = setting.variable, flags[setting.name] == nil,
+                let text = variable(name), Self.isServiceLink(text)
+            else { return nil }
+            return "\(name)=\(text) is ignored: Kubernetes sets it for a Service of that name"
+                + " (enableServiceLinks: false leaves it out), and it is no port; \(setting.flag)"
+                + " chooses the address"
+        }
         var layer = Self.standard
         layer = layer.overlaid(
             by: try RememberedSettings.read("\(dataDirectory)/\(ClusterPaths.remembered)")
@@ -88,20 +105,23 @@ package struct EffectiveConfiguration: Sendable {
     }
 
     private static func environment(
-        _ environment: (String) -> String?,
+        _ environment: (Setting) -> String?,
         over lower: SettingLayer
     ) throws(TraceError) -> SettingLayer {
         var layer = SettingLayer()
         for setting in Setting.all {
-            guard let name = setting.variable, let text = environment(name), !text.isEmpty else {
-                continue
-            }
+            guard let name = setting.variable, let text = environment(setting) else { continue }
             let word = setting.word(ofVariable: text, over: lower[setting.name]?.value)
             for (key, value) in try setting.values(of: word, at: name) {
                 layer.set(key, value, .environment(name))
             }
         }
         return layer
+    }
+
+    /// Kubernetes tells containers of each Service NAME where it is, as NAME_PORT=tcp://10.96.3.4:9091.
+    private static func isServiceLink(_ text: String) -> Bool {
+        ["tcp://", "udp://", "sctp://"].contains { text.hasPrefix($0) }
     }
 
     private static func entries(_ layer: SettingLayer) -> [Entry] {

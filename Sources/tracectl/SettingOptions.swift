@@ -18,11 +18,13 @@ struct SettingOptions: ParsableArguments {
     /// - Throws: `ExitCode`: 2 for a flag or a variable, 1 for what stands in files.
     func effective() throws -> EffectiveConfiguration {
         do {
-            return try EffectiveConfiguration(
+            let configuration = try EffectiveConfiguration(
                 dataDirectory: data.directory,
                 environment: { getenv($0).map { String(cString: $0) } },
                 flags: flags
             )
+            for warning in configuration.warnings { Terminal.error.line("warning: \(warning)") }
+            return configuration
         } catch let error as ConfigurationProblems {
             for problem in error.problems { Terminal.error.line("error: \(problem)") }
             throw ExitCode(1)

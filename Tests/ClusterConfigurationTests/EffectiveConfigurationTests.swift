@@ -155,4 +155,65 @@ struct EffectiveConfigurationTests {
             ]
         )
     }
+
+    // MARK: What Kubernetes sets
+
+    @Test func whatKubernetesSetsForAServiceIsPassedOver() throws {
+        let links = ["METRICS_PORT": "tcp://10.96.3.4:9091", "SERVICE_PORT": "udp://10.96.3.5:53"]
+        let configuration = try effective([], links)
+        #expect(configuration["metrics"] == .text("127.0.0.1:9091"))
+        #expect(configuration["grpc"] == .text("127.0.0.1:50051"))
+        #expect(source("metrics", configuration) == .standard)
+        #expect(configuration.warnings.count == 2)
+        #expect(configuration.warnings.first?.contains("SERVICE_PORT=udp://10.96.3.5:53") == true)
+        #expect(!configuration.exported.contains("remembered."))
+    }
+
+    @Test func aVariableIsNotReadWhereAFlagIsGiven() throws {
+        let flags = ["--metrics", "127.0.0.1:6001"]
+        for value in ["tcp://10.96.3.4:9091", "nonsense"] {
+            let configuration = try effective(flags, ["METRICS_PORT": value])
+            #expect(configuration["metrics"] == .text("127.0.0.1:6001"))
+            #expect(configuration.warnings.isEmpty)
+        }
+        #expect(throws: TraceError.self) { try effective([], ["METRICS_PORT": "nonsense"]) }
+    }
+
+    // MARK: A running cluster
+
+    private func running(
+        _ router: [String] = ["--grpc", "127.0.0.1:50051", "--time-zone", "UTC"],
+        _ worker: [String] = [],
+        workers: [Resource: Int] = [
+            .function: 1, .cpu: 1, .memory: 1, .network: 1, .io: 1, .gpu: 1,
+        ]
+    ) -> RunningSettings {
+        RunningSettings(commands: [.router: router, .worker: worker], workers: workers)
+    }
+
+    @Test func aClusterThatRunsAsWantedDoesNotDiffer() throws {
+        let wanted = try effective(["--time-zone", "UTC", "--csv-formula-guard"])
+        let command = wanted.arguments(of: .router)
+        let same = running(command, wanted.arguments(of: .worker))
+        #expect(same.differences(from: wanted).isEmpty)
+        #expect(same.scaling(to: wanted) == nil)
+    }
+
+    @Test func whatDiffersIsSaidWithBothValues() throws {
+        let wanted = try effective([
+            "--grpc", "127.0.0.1:6000", "--time-zone", "UTC", "--state-limit", "1G",
+            "--csv-formula-guard", "--workers", "cpu=3",
+        ])
+        let standard = try effective(["--time-zone", "UTC"])
+        let cluster = running(standard.arguments(of: .router), standard.arguments(of: .worker))
+        let texts = cluster.differences(from: wanted).map(\.text)
+        #expect(
+            texts == [
+                "--grpc: it runs with 127.0.0.1:50051, not with 127.0.0.1:6000",
+                "--state-limit: it runs with 512M, not with 1G",
+                "--csv-formula-guard: it runs with off, not with on",
+            ]
+        )
+        #expect(cluster.scaling(to: wanted) == "cpu=3")
+    }
 }
