@@ -14,7 +14,7 @@ struct RuleConfiguration {
         var overrides: [Override] = []
         let members = try object(root, "the file")
         for member in members where member.key != "rules" && member.key != "overrides" {
-            throw unknown(member, in: "")
+            throw unknown(member, in: "", known: ["rules", "overrides"])
         }
         // First what the overrides change, wherever it stands.
         if let rules = members.first(where: { $0.key == "rules" }) {
@@ -50,7 +50,7 @@ struct RuleConfiguration {
             case "rules":
                 hasRules = true
                 try apply(member.value, "\(path).rules", to: &thresholds)
-            default: throw unknown(member, in: path)
+            default: throw unknown(member, in: path, known: ["match", "rules"])
             }
         }
         guard let pattern else {
@@ -78,7 +78,7 @@ struct RuleConfiguration {
             case ("pid", .number(let number)) where UInt32(exactly: number) != nil:
                 pattern.pid = UInt32(exactly: number)
             case ("pid", _): throw error(member.line, field, "must be a process id")
-            default: throw unknown(member, in: path)
+            default: throw unknown(member, in: path, known: ["comm", "host", "pid"])
             }
         }
         return pattern
@@ -94,12 +94,17 @@ struct RuleConfiguration {
         for resourceMember in try object(node, path) {
             let path = "\(path).\(resourceMember.key)"
             guard let resource = Resource(name: resourceMember.key) else {
-                throw error(resourceMember.line, path, "is no resource")
+                let known = Resource.allCases.map(\.name)
+                let hint = Suggestion.hint(for: resourceMember.key, among: known)
+                throw error(resourceMember.line, path, "is no resource\(hint)")
             }
             for member in try object(resourceMember.value, path) {
                 let path = "\(path).\(member.key)"
                 guard let rule = RuleID(resource: resource, name: member.key) else {
-                    throw error(member.line, path, "is no rule")
+                    let known = RuleID.allCases.filter { $0.resource == resource }
+                        .map { "\($0.name)" }
+                    let hint = Suggestion.hint(for: member.key, among: known)
+                    throw error(member.line, path, "is no rule\(hint)")
                 }
                 for setting in try object(member.value, path) {
                     try apply(setting, of: rule, path, to: &thresholds)
@@ -126,10 +131,11 @@ struct RuleConfiguration {
             let seconds = try number(setting, field, in: Self.cooldownRange)
             return thresholds.setCooldown(of: rule, seconds: seconds)
         }
-        let known = Threshold.allCases.first {
-            $0.definition.rule == rule && $0.definition.name == setting.key
+        let ofRule = Threshold.allCases.filter { $0.definition.rule == rule }
+        guard let known = ofRule.first(where: { $0.definition.name == setting.key }) else {
+            let names = ["enabled", "cooldown_s"] + ofRule.map { "\($0.definition.name)" }
+            throw unknown(setting, in: path, known: names)
         }
-        guard let known else { throw unknown(setting, in: path) }
         thresholds[known] = try number(setting, field, in: known.definition.range)
     }
 
@@ -173,9 +179,14 @@ struct RuleConfiguration {
         return number
     }
 
-    private func unknown(_ member: ConfigurationNode.Member, in path: String) -> TraceError {
+    private func unknown(
+        _ member: ConfigurationNode.Member,
+        in path: String,
+        known: [String]
+    ) -> TraceError {
         let field = path.isEmpty ? member.key : "\(path).\(member.key)"
-        return error(member.line, field, "is not known")
+        let hint = Suggestion.hint(for: member.key, among: known)
+        return error(member.line, field, "is not known\(hint)")
     }
 
     private func error(_ line: Int, _ field: String, _ problem: String) -> TraceError {

@@ -59,7 +59,11 @@ package struct ConfigurationFile {
         private mutating func read(_ member: ConfigurationNode.Member) {
             let name = member.key
             guard let setting = Setting.all.first(where: { $0.name == name }), setting.isInFile
-            else { return complain(member.line, name, "is not known") }
+            else {
+                let known = Setting.all.filter(\.isInFile).map(\.name)
+                let hint = Suggestion.hint(for: name, among: known)
+                return complain(member.line, name, "is not known\(hint)")
+            }
             if case .workers = setting.kind {
                 readWorkers(member)
             } else if let value = setting.kind.value(of: member.value.content) {
@@ -77,7 +81,11 @@ package struct ConfigurationFile {
             for count in counts {
                 let field = "\(member.key).\(count.key)"
                 guard let resource = Resource(name: count.key) else {
-                    complain(count.line, field, "is no resource")
+                    let hint = Suggestion.hint(
+                        for: count.key,
+                        among: Resource.allCases.map(\.name)
+                    )
+                    complain(count.line, field, "is no resource\(hint)")
                     continue
                 }
                 guard case .number(let number) = count.value.content,

@@ -12,7 +12,9 @@ enum SettingFlags {
             let flag = String(parts[0])
             guard let setting = Setting.all.first(where: { $0.flag == flag }) else {
                 let problem =
-                    word.hasPrefix("-") ? "unknown option \(flag)" : "\"\(word)\" is no option"
+                    word.hasPrefix("-")
+                    ? "unknown option \(flag)\(Suggestion.hint(for: flag, among: Setting.all.map(\.flag)))"
+                    : "\"\(word)\" is no option"
                 throw TraceError(.invalidArgument, problem)
             }
             let text = parts.count == 2 ? String(parts[1]) : value(of: setting, &rest)

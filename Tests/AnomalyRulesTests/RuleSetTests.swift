@@ -125,7 +125,7 @@ struct RuleSetTests {
 
     @Test(arguments: [
         ("[]", "1: the file must be an object"),
-        ("{\n\"rule\": {}}", "2: rule is not known"),
+        ("{\n\"rule\": {}}", "2: rule is not known; did you mean rules?"),
         ("{\"rules\": 1}", "1: rules must be an object"),
         ("{\"rules\": {\n\"disk\": {}}}", "2: rules.disk is no resource"),
         ("{\"rules\": {\"cpu\": []}}", "1: rules.cpu must be an object"),
@@ -168,7 +168,14 @@ struct RuleSetTests {
             "{\"overrides\": [{\"match\": {\"comm\": 1}}]}",
             "1: overrides[0].match.comm must be a text"
         ),
-        ("{\"overrides\": [{\"match\": {\"tid\": 1}}]}", "1: overrides[0].match.tid is not known"),
+        (
+            "{\"overrides\": [{\"match\": {\"tid\": 1}}]}",
+            "1: overrides[0].match.tid is not known; did you mean pid?"
+        ),
+        (
+            "{\"rules\": {\"io\": {\"slow_oi\": {}}}}",
+            "1: rules.io.slow_oi is no rule; did you mean slow_io?"
+        ),
         ("{\"overrides\": [{\"when\": 1}]}", "1: overrides[0].when is not known"),
     ])
     func aBadConfigurationIsRefused(text: String, expected: String) {

@@ -64,6 +64,16 @@ struct ConfigurationFileTests {
         #expect(problems("{\n\(member)\n}").first?.hasPrefix("c.json:2: ") == true)
     }
 
+    @Test func aMisspelledKeyIsRecognised() {
+        let said = problems("{\n\"retain_agee\": \"7d\",\n\"workers\": { \"memroy\": 2 }\n}")
+        #expect(
+            said == [
+                "c.json:2: retain_agee is not known; did you mean retain_age?",
+                "c.json:3: workers.memroy is no resource; did you mean memory?",
+            ]
+        )
+    }
+
     @Test func whatIsNoJSONIsSaidWithItsLine() {
         #expect(problems("{\n\"grpc\": \"a:1\",\n}") == ["c.json:3: a key in quotes is expected"])
         #expect(problems("[]").first?.hasPrefix("c.json:1: the file must be an object") == true)
