@@ -33,6 +33,7 @@ final class ConnectionAcceptor: Sendable {
     private let endedSilent: @Sendable () -> Void
     private let wakeup: Wakeup
     private let isStopping = Atomic<Bool>(false)
+    private let full = Atomic<Bool>(false)
     private let thread = Mutex<DedicatedThread?>(nil)
 
     /// `adopt` takes ownership of a connection's descriptor; `endedSilent` is called after a connection whose
@@ -67,6 +68,9 @@ final class ConnectionAcceptor: Sendable {
         }
     }
 
+    /// Whether nothing more is accepted for now, as all places are taken.
+    var isFull: Bool { full.load(ordering: .relaxed) }
+
     // MARK: The thread
 
     private func run() {
@@ -97,6 +101,7 @@ final class ConnectionAcceptor: Sendable {
             }
             if lastDeadline == nil {
                 isFull = !acceptWaiting(into: &pending, now: now)
+                full.store(isFull, ordering: .relaxed)
                 if isFull { endSilent(&pending, now: now) }
             }
             pending.removeAll { settle($0, now: now, before: lastDeadline) }

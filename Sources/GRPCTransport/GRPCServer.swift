@@ -46,11 +46,18 @@ package final class GRPCServer: @unchecked Sendable {
         handler: any GRPCServerHandler
     ) {
         GRPCLibrary.initialize()
+        let descriptors = DescriptorLimit.raise(to: 65_536)
+        var configuration = configuration
+        // Who comes beyond waits in the sockets' queues, where it could only be closed otherwise.
+        configuration.connectionsMax = min(
+            configuration.connectionsMax,
+            PeerTable.numbers(descriptors: descriptors).count
+        )
         self.configuration = configuration
         self.methods = MethodTable(methods)
         self.handler = handler
         meters = SocketMeters(configuration)
-        peers = PeerTable(meters)
+        peers = PeerTable(meters, descriptors: descriptors)
         upkeep = Mutex(Upkeep(budget: ReceiveBudget(configuration)))
         let created = unsafe Self.arguments(configuration).withC {
             unsafe grpc_server_create($0, nil)
@@ -112,6 +119,12 @@ package final class GRPCServer: @unchecked Sendable {
         }
     }
 
+    /// Connections that are served at once: fewer than configured where the process may not have enough descriptors.
+    package var connectionsMax: Int { configuration.connectionsMax }
+
+    /// Whether all places are taken, so that who connects has to wait.
+    package var isFull: Bool { acceptor.withLock { $0?.isFull ?? false } }
+
     private func bindLocal(_ address: String) throws(TraceError) {
         phase.withLock { precondition($0 == .configuring, "bind before start") }
         let credentials = unsafe grpc_insecure_server_credentials_create()
@@ -132,8 +145,15 @@ package final class GRPCServer: @unchecked Sendable {
         TraceError(
             .configuration,
             "cannot listen on \(address): \(isTaken ? "the address is in use" : reason)",
-            remedy: isTaken ? "Stop the process that has it, or choose another port" : nil
+            remedy: isTaken ? takenRemedy(address) : nil
         )
+    }
+
+    private static func takenRemedy(_ address: String) -> String {
+        guard let port = address.split(separator: ":").last.flatMap({ UInt16($0) }) else {
+            return "Stop the process that has it"
+        }
+        return PortHolder.remedy(port: port, option: "--grpc")
     }
 
     /// Begins to take calls.

@@ -58,7 +58,8 @@ package struct GRPCServerConfiguration: Sendable {
     package var keepaliveTimeoutSeconds = 300.0
     /// A connection whose client does not begin to speak HTTP/2 is closed after this.
     package var handshakeSeconds = 10.0
-    /// Open connections; near that, those idle for longest give way; more wait unaccepted.
+    /// Open connections, where the process may have so many descriptors; near that, those idle for longest give way; more
+    /// wait unaccepted.
     package var connectionsMax = Limits.grpcConnectionsMax
     /// Idle connections of one address that don't count as many then.
     package var idlePerHostMax = Limits.grpcIdlePerHostMax

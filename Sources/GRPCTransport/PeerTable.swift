@@ -19,23 +19,31 @@ final class PeerTable: Sendable {
     private struct State {
         var entries: [Int32: Entry] = [:]
         var open = 0
-        var cursor = PeerTable.first
+        var cursor: Int32
     }
 
-    /// Above those of log files and the like, which so stay small.
+    /// Descriptors below are for log files and the like; where the process may have few, a quarter of them.
     private static let first: Int32 = 1_024
     /// How long a closed connection's address is kept for calls still on their way.
     private static let keptNanoseconds: Int64 = 60_000_000_000
 
-    /// The end of the numbers in use.
-    private let end: Int32
+    /// The numbers in use.
+    private let numbers: Range<Int32>
     private let meters: SocketMeters
-    private let state = Mutex(State())
+    private let state: Mutex<State>
 
-    /// Raises this process's limit of descriptors as far as it may and as is of use.
-    init(_ meters: SocketMeters) {
-        end = Int32(clamping: DescriptorLimit.raise(to: 65_536))
+    /// For a process that may have `descriptors` open.
+    init(_ meters: SocketMeters, descriptors: UInt) {
+        numbers = Self.numbers(descriptors: descriptors)
+        state = Mutex(State(cursor: numbers.lowerBound))
         self.meters = meters
+    }
+
+    /// The numbers that connections may have, of so many descriptors. There is one for each connection that is open, those
+    /// that only say hello yet included, as long as no more are accepted than there are numbers.
+    static func numbers(descriptors: UInt) -> Range<Int32> {
+        let end = max(Int32(clamping: descriptors), 2)
+        return min(first, max(end / 4, 1))..<end
     }
 
     /// Gives the connection a number of its own, which replaces its old one, notes its address, and has
@@ -57,7 +65,7 @@ final class PeerTable: Sendable {
     }
 
     private func renumber(_ descriptor: Int32, _ state: inout State) -> Int32? {
-        for start in [state.cursor, min(Self.first, end / 2)] where start < end {
+        for start in [state.cursor, numbers.lowerBound] where start < numbers.upperBound {
             let number = fcntl(descriptor, F_DUPFD_CLOEXEC, start)
             guard number >= 0 else { continue }
             state.cursor = number + 1
