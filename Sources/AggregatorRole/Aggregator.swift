@@ -40,6 +40,9 @@ package final class Aggregator: Sendable {
         }
     }
 
+    /// The files by which others find this process.
+    package static let reachedBy = [AggregatorPaths.lock, "\(ClusterPaths.run)/aggregator.sock"]
+
     /// Where the pages are: with the port that was found where 0 was asked for.
     package let address: MetricsAddress
 

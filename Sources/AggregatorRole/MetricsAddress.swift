@@ -45,7 +45,7 @@ package struct MetricsAddress: Sendable, Equatable, CustomStringConvertible {
                 .configuration,
                 "the pages can't be served at \(self)",
                 remedy: error.isAddressTaken
-                    ? "Another program listens there: end it or choose another port by --metrics"
+                    ? PortHolder.remedy(port: port, option: "--metrics")
                     : "Name an address of this machine by --metrics",
                 cause: error
             )

@@ -12,10 +12,29 @@ struct QuietWatch {
     let queue: IngestQueue
     let context: RouterContext
     let inactivitySeconds: Int?
+    /// Whether all places for connections are taken.
+    let isFull: () -> Bool
     let logger: Logger
+    private var reach = ReachWatch([ClusterPaths.lock, ClusterPaths.adminSocket])
+    private var crowd = CrowdWatch()
+
+    init(
+        queue: IngestQueue,
+        context: RouterContext,
+        inactivitySeconds: Int?,
+        logger: Logger,
+        isFull: @escaping () -> Bool
+    ) {
+        self.queue = queue
+        self.context = context
+        self.inactivitySeconds = inactivitySeconds
+        self.isFull = isFull
+        self.logger = logger
+    }
 
     /// Blocks until the router has to end.
-    func wait() -> Router.Ending {
+    /// - Throws: `TraceError` where nobody can reach it any more.
+    mutating func wait() throws(TraceError) -> Router.Ending {
         var monitor = ActivityMonitor(
             now: WallClock.monotonic(),
             inactivitySeconds: inactivitySeconds
@@ -28,6 +47,8 @@ struct QuietWatch {
             }
             Readiness.alive()
             let now = WallClock.monotonic()
+            try reach.check(now: now)
+            noteCrowd(now: now)
             if context.lastActivity != seen {
                 seen = context.lastActivity
                 monitor.batchReceived(now: now)
@@ -39,7 +60,7 @@ struct QuietWatch {
                     queue.request(.init(reason: .inactivity, slotMap: nil) { _ in })
                 case .inactive(let seconds):
                     logger.info("Ending for inactivity", metadata: ["seconds": "\(seconds)"])
-                    return finalize()
+                    return try finalize()
                 case .late, .recovered:
                     break
                 }
@@ -47,8 +68,19 @@ struct QuietWatch {
         }
     }
 
+    private mutating func noteCrowd(now: Int64) {
+        switch crowd.note(isFull: isFull(), now: now) {
+        case .began:
+            logger.warning(
+                "As many agents are connected as can be served at once; further ones wait, and idle ones give way"
+            )
+        case .ended: logger.info("No agent has had to wait for a connection for a minute")
+        case nil: break
+        }
+    }
+
     /// Takes nothing more and waits until the last window's files are final, or a signal ends the wait.
-    private func finalize() -> Router.Ending {
+    private mutating func finalize() throws(TraceError) -> Router.Ending {
         context.isDraining = true
         queue.close()
         let isDone = FinalizedFlag()
@@ -69,11 +101,36 @@ struct QuietWatch {
         )
         while !isDone.isSet {
             Readiness.alive()
+            try reach.check(now: WallClock.monotonic())
             if SignalReceiver.poll(for: [SIGTERM, SIGINT], milliseconds: 1_000) != nil {
                 return .signal
             }
         }
         return .inactivity
+    }
+}
+
+/// Tells in the log when so many agents are connected that others have to wait: when it begins, and when it has not
+/// happened for a minute. A value without a clock; times are monotonic nanoseconds.
+struct CrowdWatch {
+    enum Change: Equatable {
+        case began
+        case ended
+    }
+
+    static let calmNanoseconds: Int64 = 60_000_000_000
+
+    private var lastFull: Int64?
+
+    /// What is to be logged now, where something is.
+    mutating func note(isFull: Bool, now: Int64) -> Change? {
+        if isFull {
+            defer { lastFull = now }
+            return lastFull == nil ? .began : nil
+        }
+        guard let lastFull, now - lastFull >= Self.calmNanoseconds else { return nil }
+        self.lastFull = nil
+        return .ended
     }
 }
 

@@ -63,10 +63,13 @@ package final class Router {
         let zone = try TimeZoneRules.configure(configuration.timeZone)
         let data = try DataDirectory.open()
         let lock = try File(ClusterPaths.lock, .readWrite)
-        guard try lock.lock() else {
+        // Of the directory too: no file whose removal would let a second router in.
+        let directory = try File(".", .read)
+        guard try lock.lock(), try directory.lock() else {
+            let holder = LockHolder.find(of: directory) ?? LockHolder.find(of: lock)
             throw TraceError(
                 .configuration,
-                "Another router uses this data directory",
+                "Another router\(holder.map { " (process \($0))" } ?? "") uses this data directory",
                 remedy: "Stop it, or name another directory with --data"
             )
         }
@@ -170,6 +173,7 @@ package final class Router {
         inbox.wakeup.signal()
         fabricThread.join()
         withExtendedLifetime(lock) {}
+        withExtendedLifetime(directory) {}
         return ending
     }
 
@@ -261,19 +265,37 @@ package final class Router {
                 metadata: ["address": "\(socket.address)"]
             )
         }
+        if server.connectionsMax < bounds.connectionsMax {
+            logger.warning(
+                "This process may have few descriptors open, so few agents are served at once and others wait: raise the hard limit (ulimit -Hn, LimitNOFILE=)",
+                metadata: [
+                    "connections": "\(server.connectionsMax)",
+                    "usual": "\(bounds.connectionsMax)",
+                ]
+            )
+        }
         Readiness.ready()
-        let ending = QuietWatch(
+        var watch = QuietWatch(
             queue: queue,
             context: context,
             inactivitySeconds: configuration.inactivitySeconds,
-            logger: logger
-        ).wait()
+            logger: logger,
+            isFull: { server.isFull }
+        )
+        let ending = Result { () throws(TraceError) in try watch.wait() }
         Readiness.stopping()
-        logger.info("Ending", metadata: ["reason": "\(ending)"])
+        let reason =
+            switch ending {
+            case .success(let ending): "\(ending)"
+            case .failure: "unreachable"
+            }
+        logger.info("Ending", metadata: ["reason": "\(reason)"])
         health.stop()
-        // Calls that came after a drain are held, and none of them is going to be answered.
-        server.shutdown(deadlineSeconds: context.isDraining ? 1 : Double(Limits.routerEndSeconds))
-        return ending
+        // Calls that came after a drain are held, and none of them is going to be answered. Who can't be reached should
+        // take no more.
+        let isShort = context.isDraining || (try? ending.get()) == nil
+        server.shutdown(deadlineSeconds: isShort ? 1 : Double(Limits.routerEndSeconds))
+        return try ending.get()
     }
 
     /// Listens on what a supervisor holds open, and goes on holding where the router is started anew;

@@ -20,6 +20,8 @@ package enum ClusterPaths {
     package static let configuration = "cluster.json"
     /// What `scripts/cluster` remembers from one start to the next.
     package static let remembered = "run/cluster.conf"
+    /// A directory of log files for each process, where `scripts/cluster` supervises it.
+    package static let logs = "logs"
     /// A directory for each process that `scripts/cluster` supervises.
     package static let services = "\(run)/services"
 

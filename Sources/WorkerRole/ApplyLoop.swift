@@ -15,6 +15,7 @@ import ZeroMQ
 final class ApplyLoop {
     private let worker: WorkerName
     private let lock: WorkerLock
+    private var reach: ReachWatch
     private let incarnation: UInt64
     private let machine: [UInt8]
     private let processor: any TraceProcessor
@@ -78,6 +79,7 @@ final class ApplyLoop {
     ) throws {
         self.worker = worker
         self.lock = lock
+        reach = ReachWatch([ClusterPaths.lock(of: worker)])
         self.machine = Array(machine.utf8)
         self.processor = processor
         self.watchdog = watchdog
@@ -215,6 +217,7 @@ final class ApplyLoop {
         hello()
         while true {
             watchdog.feed()
+            try reach.check(now: WallClock.monotonic())
             poller.wait(milliseconds: metrics.isUnderWay ? 0 : 200)
             if poller.isReadable(signalSource), try takeSignals() { break }
             let isIdle = !poller.isReadable(routerSource)

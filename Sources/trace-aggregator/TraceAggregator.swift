@@ -70,13 +70,34 @@ struct TraceAggregator: ParsableCommand {
             }
             log.info("serving", metadata: ["address": "\(aggregator.address)"])
             Readiness.ready()
-            let signal = SignalReceiver.wait(for: [SIGTERM, SIGINT])
+            let signal = try untilSignal(log)
             log.info("ending", metadata: ["signal": "\(signal)"])
             Readiness.stopping()
             aggregator.stop()
         } catch {
             log.critical("\(error)")
+            Supervisor.endIfOrphaned()
             throw ExitCode(1)
+        }
+    }
+
+    /// Blocks until a signal to end comes, and returns it.
+    /// - Throws: `TraceError` where nobody can reach this process any more.
+    private func untilSignal(_ log: Logger) throws(TraceError) -> Int32 {
+        var reach = ReachWatch(Aggregator.reachedBy)
+        var directories = LogDirectories()
+        while true {
+            if let signal = SignalReceiver.poll(for: [SIGTERM, SIGINT], milliseconds: 1_000) {
+                return signal
+            }
+            let now = WallClock.monotonic()
+            try reach.check(now: now)
+            for process in directories.restore(now: now) {
+                log.warning(
+                    "the directory of a log was removed; it is made again",
+                    metadata: ["process": "\(process)"]
+                )
+            }
         }
     }
 }

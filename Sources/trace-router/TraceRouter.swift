@@ -79,6 +79,7 @@ struct TraceRouter: ParsableCommand {
             throw code
         } catch {
             logger.critical("\(error)")
+            Supervisor.endIfOrphaned()
             throw ExitCode(1)
         }
     }

@@ -72,6 +72,7 @@ struct TraceWorker: ParsableCommand {
             throw ExitCode(65)
         } catch {
             logger.critical("\(error)")
+            Supervisor.endIfOrphaned()
             throw ExitCode(1)
         }
     }
