@@ -38,6 +38,8 @@ struct FabricDesk {
     /// Resources whose merge failed, until when (monotonic nanoseconds).
     private var blocked: [Resource: Int64] = [:]
     private var obstacles: [Resource: String] = [:]
+    private var mergeFailures: [Resource: Recurrence] = [:]
+    private var refusedMessage = Recurrence()
     /// When what others leave in files was last looked at (monotonic nanoseconds).
     private var filesSeen: Int64 = 0
     /// Ends noticed of processes for which no supervisor writes any down, by name.
@@ -77,6 +79,7 @@ struct FabricDesk {
             } catch {
                 shared.withLock { $0.count(.fabricMessageRefused) }
                 let sender = message.sender.map { "\($0)" } ?? "nobody"
+                guard refusedMessage.isNew("\(sender): \(error)") else { continue }
                 log.warning(
                     "a message was refused",
                     metadata: ["from": "\(sender)", "why": "\(error)"]
@@ -267,6 +270,7 @@ struct FabricDesk {
             try journal.save(marked.marks)
             ledger = marked
             merges.settle(job)
+            mergeFailures[job.resource] = nil
             announce(WindowMerged(resource: job.resource, window: job.window, files: files))
             counts.merged(outcome, files: files.count)
             isCountingChanged = true
@@ -289,12 +293,15 @@ struct FabricDesk {
         ledger.giveBack(job)
         blocked[job.resource] = now + Int64(Limits.mergeRetrySeconds) * 1_000_000_000
         shared.withLock { $0.count(.mergeFailed) }
-        log.error(
-            "a window could not be merged; it will be tried again",
-            metadata: [
-                "resource": "\(job.resource.name)", "window": "\(job.window)", "why": "\(error)",
-            ]
-        )
+        if mergeFailures[job.resource, default: Recurrence()].isNew("\(job.window): \(error)") {
+            log.error(
+                "a window could not be merged; it is tried again until it is",
+                metadata: [
+                    "resource": "\(job.resource.name)", "window": "\(job.window)",
+                    "why": "\(error)",
+                ]
+            )
+        }
         guard let router = peers[MetricSnapshot.router] else { return }
         let message = WindowMerged(
             resource: job.resource,

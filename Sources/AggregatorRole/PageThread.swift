@@ -1,3 +1,4 @@
+import ActivityMonitoring
 import HTTPServing
 import Logging
 import Synchronization
@@ -29,6 +30,7 @@ final class PageThread: Sendable {
     private let log: Logger
     private let queue = Mutex(Queue())
     private let wakeup: Wakeup
+    private let saving = Mutex(Recurrence())
 
     /// For which a status that says "not ready" is served.
     private static let unreadyNanoseconds: Int64 = 50_000_000
@@ -159,9 +161,15 @@ final class PageThread: Sendable {
     private func save() {
         do {
             try archive.save(shared)
+            guard saving.withLock({ $0.isOver() }) else { return }
+            log.info("the metrics are saved again")
         } catch {
             // Better shown than hidden: a full disk is when the metrics are needed most.
-            log.error("the metrics could not be saved", metadata: ["why": "\(error)"])
+            guard saving.withLock({ $0.isNew("\(error)") }) else { return }
+            log.error(
+                "the metrics could not be saved; it is tried again",
+                metadata: ["why": "\(error)"]
+            )
         }
     }
 }

@@ -1,3 +1,4 @@
+import ActivityMonitoring
 import Glibc
 import IngestLog
 import Logging
@@ -30,6 +31,11 @@ final class Committer: @unchecked Sendable {
     private var lastTick: Int64 = 0
     private var lastEvents: Int64 = 0
     private var trimmed: LSN = 0
+    private var diskWait = Recurrence()
+    private var trimFailure = Recurrence()
+    private var refusing = Recurrence()
+    /// Since they are.
+    private var refusedBatches = 0
 
     private static let second: Int64 = 1_000_000_000
     /// How often it is looked whether there is room again.
@@ -143,7 +149,7 @@ final class Committer: @unchecked Sendable {
             trim()
             takeReports()
         }
-        refused.log(to: logger)
+        tell(refused)
     }
 
     private func takeReports() {
@@ -267,22 +273,21 @@ final class Committer: @unchecked Sendable {
     private func commit(_ group: CommitGroup, patience: CallHold) -> Bool {
         let hadBatches = group.holdsBatches
         var refused = RefusedCalls()
-        defer { refused.log(to: logger) }
-        var isWaiting = false
+        defer { tell(refused) }
         while true {
             do throws(SystemError) {
                 try write(group)
+                if group.holdsBatches { tellTaken() }
                 return true
             } catch {
                 guard error.isOutOfSpace else { dieOf(error) }
                 context.obstacle = .diskSpace
-                if !isWaiting {
+                if diskWait.isNew("full") {
                     logger.warning(
                         "The ingest log waits for disk space",
                         metadata: ["error": "\(error)"]
                     )
                 }
-                isWaiting = true
                 usleep(Self.retryMicroseconds)
                 refuseOverdue(in: group, as: "disk_full", &refused) { Self.refusal(for: error) }
                 let isOver = patience.isOver(at: WallClock.monotonic())
@@ -398,7 +403,7 @@ final class Committer: @unchecked Sendable {
         // Counted before the answer is sent, so that a client that has its answer finds it in the metrics.
         for _ in 0..<count { context.refusals.count(reason) }
         for ticket in removed.tickets { ticket.cancel(refusal) }
-        refused.add(count, refusal)
+        refused.add(count, reason, refusal)
         answered(removed.tickets)
     }
 
@@ -421,27 +426,42 @@ final class Committer: @unchecked Sendable {
             context.logBegin = writer.begin
             state.verdicts.trim(below: writer.begin)
             gate.trim(below: writer.begin)
+            _ = trimFailure.isOver()
         } catch {
+            guard trimFailure.isNew("\(error)") else { return }
             logger.warning("An old log file could not be removed", metadata: ["error": "\(error)"])
         }
+    }
+
+    // MARK: What is said of refusals
+
+    /// Once for each reason, however many groups it meets.
+    private func tell(_ refused: RefusedCalls) {
+        guard let (reason, refusal) = refused.last else { return }
+        refusedBatches += refused.count
+        guard refusing.isNew(reason) else { return }
+        logger.error(
+            "Batches refused",
+            metadata: ["batches": "\(refused.count)", "reason": "\(refusal)"]
+        )
+    }
+
+    private func tellTaken() {
+        _ = diskWait.isOver()
+        guard refusing.isOver() else { return }
+        logger.info("Batches are taken again", metadata: ["refused": "\(refusedBatches)"])
+        refusedBatches = 0
     }
 }
 
 /// Calls refused while one group waited: told together.
 private struct RefusedCalls {
-    private var count = 0
-    private var refusal: TraceError?
+    private(set) var count = 0
+    /// Why the last ones were, in a word and in the words of the refusal.
+    private(set) var last: (reason: String, refusal: TraceError)?
 
-    mutating func add(_ count: Int, _ refusal: TraceError) {
+    mutating func add(_ count: Int, _ reason: String, _ refusal: TraceError) {
         self.count += count
-        self.refusal = refusal
-    }
-
-    func log(to logger: Logger) {
-        guard let refusal, count > 0 else { return }
-        logger.error(
-            "Batches refused",
-            metadata: ["batches": "\(count)", "reason": "\(refusal)"]
-        )
+        last = (reason, refusal)
     }
 }

@@ -1,3 +1,4 @@
+import ActivityMonitoring
 import ClusterMessages
 import Glibc
 import IngestLog
@@ -39,6 +40,7 @@ final class FabricLoop {
     /// Whether it has changed since it was put together.
     private var hasNewOutputs = true
     private var pauses = HandoverPauses()
+    private var refusedMessage = Recurrence()
     private var builder: ShareBuilder
     private let pool = SharePool()
     /// Everything below has been offered to the workers that were up to date.
@@ -307,6 +309,7 @@ final class FabricLoop {
                 default: break
                 }
             } catch {
+                guard refusedMessage.isNew("\(peer): \(error)") else { continue }
                 logger.warning(
                     "A fabric message was refused",
                     metadata: ["peer": "\(peer)", "error": "\(error)"]
