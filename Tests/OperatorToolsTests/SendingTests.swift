@@ -146,6 +146,17 @@ struct SendingTests {
         #expect(sender.batches == 0)
     }
 
+    @Test func whoGivesUpSaysWhatToDo() throws {
+        let sender = RetryingSender(
+            transport: ScriptedTransport([.retry(reason: "nobody listens", after: nil)]),
+            stop: try StopSignal(),
+            giveUpAfterSeconds: 0
+        )
+        let error = #expect(throws: TraceError.self) { try sender.send([]) }
+        #expect(error?.code == .unreachable)
+        #expect(error?.description.contains("scripts/cluster status; --server names") == true)
+    }
+
     @Test func aRefusalIsAnError() throws {
         let transport = ScriptedTransport([.refused(reason: "cpu_trace_data[0].pid")])
         let sender = RetryingSender(

@@ -7,8 +7,12 @@ package final class RetryingSender {
     private let transport: any BatchTransport
     private let stop: StopSignal
     private let giveUpAfterSeconds: Double?
+    /// Called before the first attempt at a batch.
+    package var onBegin: (() -> Void)?
     /// Told the reason and the wait in seconds, before each wait.
     package var onRetry: ((_ reason: String, _ seconds: Double) -> Void)?
+    /// Called once a batch is acknowledged.
+    package var onAcknowledged: (() -> Void)?
 
     package private(set) var batches = 0
     package private(set) var bytes = 0
@@ -25,6 +29,7 @@ package final class RetryingSender {
     package func send(_ batch: [UInt8]) throws {
         var schedule = RetrySchedule(giveUpAfterSeconds: giveUpAfterSeconds)
         let start = WallClock.monotonic()
+        onBegin?()
         while true {
             let outcome = transport.attempt(batch)
             let decision = schedule.next(
@@ -36,10 +41,17 @@ package final class RetryingSender {
             case .done:
                 batches += 1
                 bytes += batch.count
+                onAcknowledged?()
                 return
             case .fail(let reason):
                 if case .refused = outcome { throw TraceError(.invalidArgument, reason) }
-                throw TraceError(.unreachable, reason)
+                throw TraceError(
+                    .unreachable,
+                    reason,
+                    remedy:
+                        "Look whether the cluster runs and is ready, with scripts/cluster status; --server names"
+                        + " another one. Sending the same again counts nothing twice that has a client_id"
+                )
             case .wait(let seconds):
                 retries += 1
                 if case .retry(let reason, _) = outcome { onRetry?(reason, seconds) }

@@ -10,6 +10,8 @@ package final class SendingSession {
     package let sender: RetryingSender
     package let progress = ProgressLine()
     private let transport: GRPCBatchTransport
+    /// Where there is no terminal to show progress.
+    private var teller: WaitTeller?
     private let startedAt = WallClock.monotonic()
 
     /// Before any other thread starts, as it takes over SIGINT and SIGTERM. `close` must be called in
@@ -23,13 +25,22 @@ package final class SendingSession {
             stop: stop,
             giveUpAfterSeconds: giveUpAfterSeconds
         )
-        sender.onRetry = { [progress] reason, seconds in
-            let wait = (seconds * 10).rounded() / 10
-            progress.update("Waiting \(wait) s: \(reason)")
+        if Terminal.error.isTerminal {
+            sender.onRetry = { [progress] reason, seconds in
+                let wait = (seconds * 10).rounded() / 10
+                progress.update("Waiting \(wait) s: \(server): \(reason)")
+            }
+        } else {
+            let teller = WaitTeller(of: "\(server)")
+            sender.onBegin = { teller.begin() }
+            sender.onRetry = { reason, _ in teller.failed(reason) }
+            sender.onAcknowledged = { teller.end() }
+            self.teller = teller
         }
     }
 
     package func close() {
+        teller?.stop()
         progress.clear()
         transport.close()
     }
