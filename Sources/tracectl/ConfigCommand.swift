@@ -15,7 +15,7 @@ struct ConfigCommand: ParsableCommand {
             """,
         subcommands: [
             ConfigCheckCommand.self, ConfigShowCommand.self, ConfigReferenceCommand.self,
-            ConfigExportCommand.self,
+            ConfigExportCommand.self, ConfigCompareCommand.self,
         ]
     )
 }

@@ -39,7 +39,7 @@ struct TraceCtl: ParsableCommand {
             SlotsCommand.self, ReloadCommand.self, DeadLetterCommand.self, SkipCommand.self,
             SummaryCommand.self, CatCommand.self, AnomaliesCommand.self, LogCommand.self,
             SendCommand.self, AgentCommand.self, ImportCommand.self, ListenCommand.self,
-            ConfigCommand.self,
+            ConfigCommand.self, PortsCommand.self,
         ]
     )
 
@@ -50,8 +50,31 @@ struct TraceCtl: ParsableCommand {
             try command.run()
         } catch {
             guard exitCode(for: error) == .validationFailure else { exit(withError: error) }
-            Terminal.error.line(fullMessage(for: error))
+            if let problem = unknownCommand(CommandLine.arguments.dropFirst()) {
+                Terminal.error.line("Error: \(problem). See tracectl --help")
+            } else {
+                Terminal.error.line(fullMessage(for: error))
+            }
             exit(withError: ExitCode(2))
         }
+    }
+
+    /// What to say where the first word, or the second of a command with commands of its own, names none.
+    private static func unknownCommand(_ words: ArraySlice<String>) -> String? {
+        var (command, words): (any ParsableCommand.Type, ArraySlice<String>) = (Self.self, words)
+        while let word = words.popFirst(), !word.hasPrefix("-") {
+            let commands = command.configuration.subcommands
+            guard !commands.isEmpty else { return nil }
+            guard let next = commands.first(where: { name(of: $0) == word }) else {
+                let hint = Suggestion.hint(for: word, among: commands.map(name))
+                return "unknown command \(word)\(hint)"
+            }
+            command = next
+        }
+        return nil
+    }
+
+    private static func name(of command: any ParsableCommand.Type) -> String {
+        command.configuration.commandName ?? "\(command)".lowercased()
     }
 }

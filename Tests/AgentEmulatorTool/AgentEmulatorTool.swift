@@ -12,7 +12,8 @@ struct AgentEmulatorTool: ParsableCommand {
         discussion: """
             The same seed gives the same bytes. The messages stand one behind another in the order in \
             which the agent sends them, each behind its length as four bytes, little endian.
-            """
+            """,
+        version: BuildInfo.version
     )
 
     @Option(help: "What all that is random comes from.")

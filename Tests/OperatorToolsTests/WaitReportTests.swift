@@ -2,6 +2,7 @@ import ActivityMonitoring
 import SystemIO
 import TestSupport
 import Testing
+import TraceModel
 
 @testable import OperatorTools
 
@@ -129,6 +130,21 @@ import Testing
         known.problems = []
         known.workers[0].lagBytes = 1_000_000
         #expect(!known.isCaughtUp())
+    }
+
+    @Test func aClusterIsConnectedWithTheWorkersThatAreWantedAndNoOthers() {
+        var known = status([("io.0", true, 5_000_000, 1), ("io.1", true, 0, 1)])
+        known.ready = true
+        #expect(known.isConnected(workers: [.io: 2]))
+        #expect(!known.isConnected(workers: [.io: 1]) && !known.isConnected(workers: [.io: 3]))
+        known.ready = false
+        known.router.accepting = true
+        #expect(!known.isConnected(workers: [.io: 2]))
+        known.workers[1].up = false
+        known.workers[1].lost = "damaged"
+        #expect(known.isConnected(workers: [.io: 2]))
+        known.workers[0].up = false
+        #expect(!known.isConnected(workers: [.io: 2]))
     }
 
     // MARK: The wait itself

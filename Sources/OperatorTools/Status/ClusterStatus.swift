@@ -1,3 +1,5 @@
+package import TraceModel
+
 /// The object that `tracectl status --json` prints and the aggregator serves as `/status`.
 package struct ClusterStatus: Codable, Equatable, Sendable {
     package struct Process: Codable, Equatable, Sendable {
@@ -73,6 +75,17 @@ package struct ClusterStatus: Codable, Equatable, Sendable {
             let worker = workers.first { $0.name == process.name }
             return worker.map { $0.lost != nil || $0.pid == process.pid } ?? false
         }
+    }
+
+    /// Whether the router takes batches and these workers are there and no others, each up or down for good.
+    package func isConnected(workers wanted: [Resource: Int]) -> Bool {
+        let names = wanted.flatMap { resource, count in
+            (0..<count).map { "\(resource.name).\($0)" }
+        }
+        guard Set(workers.map(\.name)) == Set(names) else { return false }
+        if ready { return true }
+        return router.accepting == true && workers.contains { $0.lost != nil }
+            && workers.allSatisfy { $0.up || $0.lost != nil }
     }
 
     /// Nothing is known: nobody answers.
