@@ -80,12 +80,15 @@ struct ClusterStatus: Encodable, Sendable {
     }
 
     let ready: Bool
+    /// Whether there was ever a router that said how it stands.
+    let known: Bool
     /// What is wrong with processes that run, and what to do; one sentence each. Where there are any it is not ready.
     let problems: [String]
     let router: Router
     let aggregator: Aggregator
     let workers: [Worker]
-    let receivedEvents: UInt64
+    /// -1 where it is not known: that never equals what became of events.
+    let receivedEvents: Int64
     let writtenEvents: UInt64
     let deduplicatedEvents: UInt64
     let deadLetteredEvents: UInt64
@@ -141,7 +144,8 @@ struct ClusterStatus: Encodable, Sendable {
         ready =
             problems.isEmpty && reading.routerPID != nil && !reading.workers.isEmpty
             && reading.workers.allSatisfy(\.isUp)
-        receivedEvents = status.receivedEvents
+        known = reading.routerPID != nil || status.headLSN > 0
+        receivedEvents = known ? Int64(clamping: status.receivedEvents) : -1
         writtenEvents = reading.writtenEvents
         deduplicatedEvents = status.deduplicatedEvents
         deadLetteredEvents = status.deadLetteredEvents

@@ -43,9 +43,11 @@ enum OverviewPage {
 
     private static func counts(_ status: ClusterStatus) -> String {
         [
-            ("received", status.receivedEvents), ("written", status.writtenEvents),
-            ("deduplicated", status.deduplicatedEvents),
-            ("dead-lettered", status.deadLetteredEvents), ("rejected", status.rejectedEvents),
+            ("received", status.known ? "\(status.receivedEvents)" : "not known"),
+            ("written", "\(status.writtenEvents)"),
+            ("deduplicated", "\(status.deduplicatedEvents)"),
+            ("dead-lettered", "\(status.deadLetteredEvents)"),
+            ("rejected", "\(status.rejectedEvents)"),
         ]
         .map { "<tr><td>\($0)</td><td class=\"n\">\($1)</td></tr>" }
         .joined(separator: "\n")

@@ -9,7 +9,8 @@ struct StatusCommand: ParsableCommand {
             "Shows whether the cluster is ready, its processes, and what became of every event.",
         discussion: """
             Asks the aggregator, which listens where run/aggregator.addr in the data directory says. Where \
-            it can't be reached the answer has the same form and says not ready. It is not ready either while \
+            it can't be reached the answer has the same form and says that nothing is known: `known` is false, process \
+            ids are null and `received_events` is -1, which equals no sum of the others. It is not ready either while \
             a process does not stay up; `problems` then says which and what to do. Exit code 0 whenever there \
             was something to print.
 

@@ -63,9 +63,27 @@ struct StatusTests {
         #expect(keys["ready"] as? Bool == false)
         #expect((keys["router"] as? [String: Any])?["pid"] is NSNull)
         #expect((keys["aggregator"] as? [String: Any])?["pid"] is NSNull)
-        #expect(keys["received_events"] as? Int == 0)
+        #expect(keys["known"] as? Bool == false)
+        let counts = ["written", "deduplicated", "dead_lettered", "rejected"].map { "\($0)_events" }
+        #expect(counts.map { keys[$0] as? Int } == [0, 0, 0, 0])
+        // Who waits for received = written + the others must not take this for quiet.
+        #expect(keys["received_events"] as? Int == -1)
         #expect((keys["workers"] as? [Any])?.isEmpty == true)
         #expect(answer.problem?.contains("--data") == true)
+    }
+
+    @Test func theTableSaysWhatIsNotKnownAndWhoIsLost() throws {
+        let unknown = StatusTable(.unknown, terminal: .output).text.split(separator: "\n")
+        #expect(unknown.first?.hasSuffix("not known") == true)
+        #expect(unknown.filter { $0.hasPrefix("Events ") }.allSatisfy { $0.hasSuffix("not known") })
+        let body = Self.body.replacing(
+            #""up":false,"lag_bytes":0"#,
+            with: #""up":false,"lag_bytes":0,"lost":"its checkpoint is damaged""#
+        )
+        let status = try StatusQuery.answer(Array(body.utf8)).status
+        let lines = StatusTable(status, terminal: .output).text.split(separator: "\n")
+        #expect(lines.contains { $0.hasPrefix("cpu.0") && $0.contains(" lost ") })
+        #expect(lines.contains("cpu.0 is down for good: its checkpoint is damaged"))
     }
 
     @Test func theAggregatorIsFoundThroughItsFile() throws {

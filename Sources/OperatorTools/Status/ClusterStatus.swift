@@ -44,12 +44,15 @@ package struct ClusterStatus: Codable, Equatable, Sendable {
     }
 
     package var ready = false
+    /// Whether anything below is known; nil where an aggregator of before 0.2 answers, which then knows.
+    package var known: Bool?
     /// What is wrong with processes that run, and what to do; nil where nobody says.
     package var problems: [String]?
     package var router = Process()
     package var aggregator = Process()
     package var workers: [Worker] = []
-    package var receivedEvents = 0
+    /// -1 where it is not known: that never equals what became of events, so nobody takes it for quiet.
+    package var receivedEvents = -1
     package var writtenEvents = 0
     package var deduplicatedEvents = 0
     package var deadLetteredEvents = 0
@@ -89,5 +92,5 @@ package struct ClusterStatus: Codable, Equatable, Sendable {
     }
 
     /// Nothing is known: nobody answers.
-    package static let unknown = ClusterStatus()
+    package static let unknown = ClusterStatus(known: false)
 }

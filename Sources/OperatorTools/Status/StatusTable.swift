@@ -10,9 +10,6 @@ package struct StatusTable {
 
     package var text: String {
         var lines: [String] = []
-        let state =
-            status.ready
-            ? terminal.paint("ready", .green) : terminal.paint("not ready", .red)
         lines.append("Cluster     \(state)")
         lines.append("Router      \(pid(status.router.pid))")
         lines.append("Aggregator  \(pid(status.aggregator.pid))")
@@ -22,12 +19,23 @@ package struct StatusTable {
             lines.append("")
             lines.append(terminal.paint(row("WORKER", "STATE", "PID", "LAG BYTES", "SKEW"), .bold))
             lines += status.workers.map(worker)
+            for worker in status.workers {
+                guard let lost = worker.lost else { continue }
+                lines.append(terminal.paint("\(worker.name) is down for good: \(lost)", .red))
+            }
         }
         lines.append("")
         for (title, count) in counts {
-            lines.append(title.padded(to: 22) + Report.grouped(count).padded(leftTo: 16))
+            let text = status.known == false ? "not known" : Report.grouped(count)
+            lines.append(title.padded(to: 22) + text.padded(leftTo: 16))
         }
         return lines.joined(separator: "\n")
+    }
+
+    private var state: String {
+        if status.known == false { return terminal.paint("not known", .yellow) }
+        return status.ready
+            ? terminal.paint("ready", .green) : terminal.paint("not ready", .red)
     }
 
     private func text(of merging: ClusterStatus.Merging) -> String {
@@ -55,7 +63,7 @@ package struct StatusTable {
     private func worker(_ worker: ClusterStatus.Worker) -> String {
         let line = row(
             worker.name,
-            worker.up ? "up" : "down",
+            worker.up ? "up" : worker.lost == nil ? "down" : "lost",
             worker.pid.map(String.init) ?? "-",
             Report.grouped(worker.lagBytes),
             Report.ratio(worker.skewRatio)
