@@ -1,6 +1,7 @@
 package import Compression
 import Glibc
 import HTTPServing
+import IngestLog
 package import Logging
 import Synchronization
 import SystemIO
@@ -72,8 +73,7 @@ package final class Aggregator: Sendable {
             log.error("the marks of merged windows are lost", metadata: ["why": "\(lost)"])
         }
         let previous = store.processes[MetricSnapshot.aggregator]?.incarnation ?? 0
-        // A clock that went back must not make an old incarnation of the new one.
-        let incarnation = max(previous + 1, UInt64(max(WallClock.now(), 0)))
+        let incarnation = try Incarnation.take(for: MetricSnapshot.aggregator, after: previous)
         shared = SharedState(SharedState.Content(store: store, marks: marks))
         let socket = try configuration.metricsAddress.listen()
         address = configuration.metricsAddress.with(port: UInt16(socket.port))

@@ -5,6 +5,7 @@ import Glibc
 import IngestLog
 package import Logging
 import SystemIO
+import TraceMetrics
 package import TraceModel
 import TraceTime
 
@@ -92,7 +93,7 @@ package final class Router {
             logger: logger
         )
         let context = RouterContext(
-            incarnation: UInt64(WallClock.now()),
+            incarnation: try Incarnation.take(for: MetricSnapshot.router),
             logSalt: data.salt,
             damaged: recovered.log.damaged,
             accepted: writer.counts.acceptedTotal,

@@ -3,8 +3,27 @@ package import TraceModel
 
 /// The clocks: the calendar's, one that never jumps, and a thread's own.
 package enum WallClock {
-    /// Nanoseconds since the Unix epoch.
-    package static func now() -> EpochNanoseconds { read(CLOCK_REALTIME) }
+    /// The latest time that `now` says, the begin of 2262: 64 bits of nanoseconds end a hundred days later, and sums with what
+    /// is added to an arrival have to fit.
+    package static let latest: EpochNanoseconds = 9_214_646_400_000_000_000
+
+    /// Nanoseconds since the Unix epoch, from 0 to `latest` whatever the clock is set to. It may go back at any time.
+    package static func now() -> EpochNanoseconds {
+        #if DEBUG
+        let (time, isOver) = read(CLOCK_REALTIME).addingReportingOverflow(testOffset)
+        guard !isOver else { return latest }
+        #else
+        let time = read(CLOCK_REALTIME)
+        #endif
+        return min(max(time, 0), latest)
+    }
+
+    #if DEBUG
+    /// How far the calendar's clock is off, in nanoseconds: for tests of the debug build, by the environment variable
+    /// `TRACE_FAULT_CLOCK_OFFSET` in seconds.
+    private static let testOffset: Int64 =
+        clamped(seconds: Readiness.environment("TRACE_FAULT_CLOCK_OFFSET").flatMap { Int64($0) } ?? 0)
+    #endif
 
     /// Nanoseconds that only go forward; for timeouts and durations.
     package static func monotonic() -> Int64 { read(CLOCK_MONOTONIC) }
@@ -18,6 +37,14 @@ package enum WallClock {
         #endif
         var time = timespec()
         unsafe clock_gettime(clock, &time)
-        return Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
+        return clamped(seconds: Int64(time.tv_sec), nanoseconds: Int64(time.tv_nsec))
+    }
+
+    /// As many nanoseconds, or the nearest that there are.
+    static func clamped(seconds: Int64, nanoseconds: Int64 = 0) -> Int64 {
+        let (product, isOver) = seconds.multipliedReportingOverflow(by: 1_000_000_000)
+        let (sum, isBeyond) = product.addingReportingOverflow(nanoseconds)
+        guard isOver || isBeyond else { return sum }
+        return seconds < 0 ? .min : .max
     }
 }

@@ -10,6 +10,11 @@ package enum ClusterPaths {
     package static let checkpoints = "checkpoints"
     /// What the aggregator saves begins so; it goes by no log.
     package static let aggregatorCheckpoints = "\(checkpoints)/aggregator."
+    /// How far the log reached when it was last written to (`LogEnd`).
+    package static let logEnd = "\(checkpoints)/router.end"
+    /// A loss of the log's that waits for the operator's decision, and one that was accepted (`LogLoss`).
+    package static let logLoss = "\(log)/loss"
+    package static let acceptedLogLoss = "\(log)/loss.accepted"
     package static let output = "output"
     package static let run = "run"
     /// Events that were set aside (`DeadLetterName`).
@@ -38,9 +43,15 @@ package enum ClusterPaths {
     package static func crashCell(of worker: WorkerName) -> String { "\(run)/\(worker).cell" }
     /// Why the worker can't be started again as it is; there only while that is so.
     package static func lost(of worker: WorkerName) -> String { "\(run)/\(worker).lost" }
+    /// Why the router does not start; there only while that is so.
+    package static let routerLost = "\(run)/router.lost"
     /// How the process has ended lately, where `scripts/cluster` supervises it (`scripts/service/finish`).
     package static func ends(of process: String) -> String { "\(services)/\(process)/ends" }
     package static func segments(of worker: WorkerName) -> String { "\(segments)/\(worker)" }
+    /// The number of the last process of this name (`Incarnation`).
+    package static func incarnation(of process: String) -> String {
+        "\(checkpoints)/\(process).incarnation"
+    }
     package static func checkpoint(of worker: WorkerName) -> String {
         "\(checkpoints)/\(worker).checkpoint"
     }

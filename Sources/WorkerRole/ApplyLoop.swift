@@ -86,7 +86,7 @@ final class ApplyLoop {
         self.cell = cell
         reserve = CheckpointReserve(for: worker)
         self.logger = logger
-        incarnation = UInt64(WallClock.now())
+        incarnation = try Incarnation.take(for: worker.description)
         guard let name = RoutingID("\(worker).e\(incarnation)") else {
             throw TraceError(.configuration, "The worker has no name on the fabric")
         }
