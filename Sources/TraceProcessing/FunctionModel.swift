@@ -112,8 +112,16 @@ struct FunctionModel: ProcessModel, ~Copyable {
             at: context.stamp,
             clock: context.time,
             used: context.used
-        ) {
-            context.closeSlice(name: functions.text(of: Int($0.function)), cookie: $0.cookie)
+        ) { call in
+            let name = functions.text(of: Int(call.function))
+            let stamp = context.stamp
+            if call.began > stamp { context.move(to: call.began, thread: context.tid) }
+            context.closeSlice(name: name, cookie: call.cookie)
+            if call.began > stamp { context.move(to: stamp, thread: context.tid) }
+        }
+        // A clock was set back meanwhile: the call came first, so it ends when it began, not before.
+        if let began = ended?.call.began, began > context.stamp {
+            context.move(to: began, thread: context.tid)
         }
         // An end without a begin would close another call of the name.
         let isInstant = ended?.call.isInstant ?? true

@@ -83,6 +83,41 @@ struct FunctionModelTests {
         }
     }
 
+    /// As the wall clock was set back between the batches.
+    @Test func aCallDoesNotEndBeforeItBegan() throws {
+        let bench = try ProcessorBench(.function)
+        try bench.send { batch in
+            batch.append(Self.event(0, "outer", cookie: 1, at: 1_000))
+            batch.append(Self.event(0, "given up", cookie: 2, at: 1_100))
+            batch.append(Self.event(0, "inner", cookie: 3, at: 1_200))
+        }
+        try bench.send { batch in batch.append(Self.event(1, "inner", cookie: 3, at: 200)) }
+        try bench.send { batch in batch.append(Self.event(1, "outer", cookie: 1, at: 300)) }
+        try bench.send { batch in
+            batch.append(Self.event(0, "next", cookie: 4, at: 400))
+            batch.append(Self.event(1, "next", cookie: 4, at: 450))
+        }
+        let output = try bench.output()
+        let slices = output.events.compactMap { event -> String? in
+            guard let phase = event["ph"] as? String, phase == "B" || phase == "E",
+                let name = event["name"] as? String, let time = event["ts"] as? Double
+            else { return nil }
+            return "\(phase) \(name) \(Int(time / 1_000) % 10_000)"
+        }
+        let start = Int(ProcessorBench.start / 1_000_000)
+        func at(_ milliseconds: Int) -> Int { (start + milliseconds) % 10_000 }
+        #expect(
+            slices == [
+                "B next \(at(400))", "E next \(at(450))", "B outer \(at(1_000))",
+                "E outer \(at(1_000))", "B given up \(at(1_100))", "E given up \(at(1_100))",
+                "B inner \(at(1_200))", "E inner \(at(1_200))",
+            ]
+        )
+        let durations = output.rows.compactMap { $0["Duration(us)"] }.filter { !$0.isEmpty }
+        #expect(durations == ["50000.000", "0.000", "0.000"])
+        #expect(bench.samples().value(.functionUnmatchedExitsTotal, "inner") == nil)
+    }
+
     @Test func anExitWithoutEntryIsKeptAndCounted() throws {
         let bench = try ProcessorBench(.function)
         let output = try Self.output(
