@@ -7,6 +7,6 @@ struct MergeJob: Sendable, Equatable {
     let window: UInt64
     let barrierLSN: LSN
     let stem: String
-    /// By worker.
+    /// By worker and window: also those of windows before, where their barriers were lost with a part of the log.
     let announcements: [SegmentsClosed]
 }

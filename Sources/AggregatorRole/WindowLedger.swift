@@ -72,20 +72,65 @@ struct WindowLedger {
     /// The next window to merge, which counts as being merged from now on; nil where none is complete.
     mutating func nextJob(except blocked: Set<Resource> = []) -> MergeJob? {
         for resource in Resource.allCases where !blocked.contains(resource) {
-            guard let number = lanes[resource]?.windows.keys.min(),
-                let window = lanes[resource]?.windows[number],
-                !window.isMerging, coverage(of: resource, window) == .complete
+            guard let lane = lanes[resource], let number = lane.windows.keys.min(),
+                let window = lane.windows[number], !window.isMerging
             else { continue }
+            if coverage(of: resource, window) == .complete {
+                return begin(number, of: resource, Array(window.announcements.values))
+            }
+            if let (last, announcements) = Self.joined(lane, from: number) {
+                return begin(last, of: resource, announcements)
+            }
+        }
+        return nil
+    }
+
+    /// The windows up to `last` are being merged as that one.
+    private mutating func begin(
+        _ last: UInt64,
+        of resource: Resource,
+        _ announcements: [SegmentsClosed]
+    ) -> MergeJob? {
+        guard let lane = lanes[resource], let window = lane.windows[last] else { return nil }
+        for number in lane.windows.keys where number <= last {
             lanes[resource]?.windows[number]?.isMerging = true
-            return MergeJob(
-                resource: resource,
-                window: number,
-                barrierLSN: window.barrierLSN,
-                stem: window.stem,
-                announcements: window.announcements.values.sorted {
-                    $0.worker.index < $1.worker.index
+        }
+        return MergeJob(
+            resource: resource,
+            window: last,
+            barrierLSN: window.barrierLSN,
+            stem: window.stem,
+            announcements: announcements.sorted {
+                ($0.worker.index, $0.window) < ($1.worker.index, $1.window)
+            }
+        )
+    }
+
+    /// A later window with all before it, where they are complete together: a barrier that was lost with a part of the log
+    /// ended its window for those workers alone that had passed it, and others go on across it.
+    private static func joined(
+        _ lane: Lane,
+        from number: UInt64
+    ) -> (last: UInt64, [SegmentsClosed])? {
+        guard let first = lane.windows[number] else { return nil }
+        var all = Array(first.announcements.values)
+        var isCrossed = false
+        for (later, window) in lane.windows.sorted(by: { $0.key < $1.key }) where later > number {
+            all += window.announcements.values
+            isCrossed =
+                isCrossed
+                || window.announcements.values.contains { announcement in
+                    first.announcements[announcement.worker] == nil
+                        && announcement.slots.contains {
+                            $0.fromLSN < first.barrierLSN && first.barrierLSN < $0.toLSN
+                        }
                 }
-            )
+            let ranges = all.flatMap(\.slots)
+            if isCrossed,
+                SlotCoverage.of(ranges, from: lane.start, to: window.barrierLSN) == .complete
+            {
+                return (later, all)
+            }
         }
         return nil
     }
@@ -98,12 +143,16 @@ struct WindowLedger {
             files: files
         )
         lanes[job.resource]?.start = job.barrierLSN
-        lanes[job.resource]?.windows[job.window] = nil
+        for window in lanes[job.resource]?.windows.keys.filter({ $0 <= job.window }) ?? [] {
+            lanes[job.resource]?.windows[window] = nil
+        }
     }
 
     /// The merge failed; the window is as before it.
     mutating func giveBack(_ job: MergeJob) {
-        lanes[job.resource]?.windows[job.window]?.isMerging = false
+        for window in lanes[job.resource]?.windows.keys.filter({ $0 <= job.window }) ?? [] {
+            lanes[job.resource]?.windows[window]?.isMerging = false
+        }
     }
 
     /// What keeps a resource's next window from being merged; nil where nothing waits or it is complete.

@@ -59,6 +59,30 @@ import TraceModel
         #expect(ledger.announce(Self.whole(1, 0, 100)) == .merged(files: []))
     }
 
+    /// The barriers at 100 and 200 were lost with a part of the log, after one of two workers had passed them.
+    @Test func aWindowWhoseBarrierWasLostIsMergedWithTheNextOneOfAll() throws {
+        let ledger = LedgerBench()
+        let passed = [
+            Make.announcement(0, window: 1, barrier: 100, Make.range(0...99, 0, 100)),
+            Make.announcement(0, window: 2, barrier: 200, Make.range(0...99, 100, 200)),
+            Make.announcement(0, window: 3, barrier: 900, Make.range(0...99, 200, 900)),
+        ]
+        for announcement in passed { #expect(ledger.announce(announcement) == .accepted) }
+        #expect(ledger.nextJob() == nil)
+        let other = Make.announcement(1, window: 3, barrier: 900, Make.range(100...255, 0, 900))
+        #expect(ledger.announce(other) == .accepted)
+        let job = try #require(ledger.nextJob())
+        #expect(job.window == 3 && job.barrierLSN == 900 && job.announcements == passed + [other])
+        #expect(ledger.nextJob() == nil)
+        ledger.giveBack(job)
+        #expect(ledger.nextJob() == job)
+        ledger.finish(job, files: ["a"])
+        #expect(ledger.announce(passed[0]) == .merged(files: []))
+        #expect(ledger.announce(passed[2]) == .merged(files: ["a"]))
+        #expect(ledger.announce(Self.whole(4, 900, 1_000)) == .accepted)
+        #expect(ledger.nextJob()?.window == 4)
+    }
+
     @Test func resourcesDoNotWaitForOneAnother() throws {
         let ledger = LedgerBench()
         #expect(ledger.announce(Self.whole(1, 0, 100, resource: .gpu)) == .accepted)
