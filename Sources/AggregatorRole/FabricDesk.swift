@@ -28,6 +28,7 @@ struct FabricDesk {
     private var asked: [Peer: Int64] = [:]
     private var counts = MergeCounts()
     private var skew = WorkerSkew()
+    private var account = QuietAccount()
     private var isCountingChanged = true
     /// When the router was last given a sign of life (monotonic nanoseconds).
     private var beatAt: Int64 = .min / 2
@@ -145,13 +146,14 @@ struct FabricDesk {
         sayHello(to: peer)
     }
 
-    private func sayHello(to peer: Peer) {
+    private func sayHello(to peer: Peer, unaccounted: UInt64? = nil) {
         send(
             .heartbeat(
                 Heartbeat(
                     process: MetricSnapshot.aggregator,
                     incarnation: incarnation,
-                    pid: UInt32(getpid())
+                    pid: UInt32(getpid()),
+                    unaccountedEvents: unaccounted
                 )
             ),
             to: peer
@@ -243,7 +245,18 @@ struct FabricDesk {
         let interval = Int64(Limits.heartbeatSeconds) * 1_000_000_000
         guard now - beatAt >= interval, let router = peers[MetricSnapshot.router] else { return }
         beatAt = now
-        sayHello(to: router)
+        let unaccounted = shared.withLock { content -> UInt64? in
+            guard content.store.router.uncertainEvents > 0 else { return nil }
+            let reading = content.store.statusReading()
+            return account.unaccounted(
+                by: reading.router,
+                written: reading.writtenEvents,
+                isUp: reading.routerPID != nil && !reading.workers.isEmpty
+                    && reading.workers.allSatisfy(\.isUp),
+                now: now
+            )
+        }
+        sayHello(to: router, unaccounted: unaccounted)
     }
 
     private func notice(_ event: ActivityEvent) {

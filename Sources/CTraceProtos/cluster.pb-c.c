@@ -946,7 +946,7 @@ const ProtobufCMessageDescriptor trace_processor__cluster__worker_fenced__descri
   (ProtobufCMessageInit) trace_processor__cluster__worker_fenced__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor trace_processor__cluster__heartbeat__field_descriptors[3] =
+static const ProtobufCFieldDescriptor trace_processor__cluster__heartbeat__field_descriptors[4] =
 {
   {
     "process",
@@ -984,16 +984,29 @@ static const ProtobufCFieldDescriptor trace_processor__cluster__heartbeat__field
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "unaccounted_events",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(TraceProcessor__Cluster__Heartbeat, unaccounted_events),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned trace_processor__cluster__heartbeat__field_indices_by_name[] = {
   1,   /* field[1] = incarnation */
   2,   /* field[2] = pid */
   0,   /* field[0] = process */
+  3,   /* field[3] = unaccounted_events */
 };
 static const ProtobufCIntRange trace_processor__cluster__heartbeat__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 3 }
+  { 0, 4 }
 };
 const ProtobufCMessageDescriptor trace_processor__cluster__heartbeat__descriptor =
 {
@@ -1003,7 +1016,7 @@ const ProtobufCMessageDescriptor trace_processor__cluster__heartbeat__descriptor
   "TraceProcessor__Cluster__Heartbeat",
   "TraceProcessor.Cluster",
   sizeof(TraceProcessor__Cluster__Heartbeat),
-  3,
+  4,
   trace_processor__cluster__heartbeat__field_descriptors,
   trace_processor__cluster__heartbeat__field_indices_by_name,
   1,  trace_processor__cluster__heartbeat__number_ranges,
@@ -1795,7 +1808,7 @@ const ProtobufCMessageDescriptor trace_processor__cluster__worker_link__descript
   (ProtobufCMessageInit) trace_processor__cluster__worker_link__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor trace_processor__cluster__router_status__field_descriptors[9] =
+static const ProtobufCFieldDescriptor trace_processor__cluster__router_status__field_descriptors[10] =
 {
   {
     "head_lsn",
@@ -1905,6 +1918,18 @@ static const ProtobufCFieldDescriptor trace_processor__cluster__router_status__f
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "uncertain_events",
+    10,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(TraceProcessor__Cluster__RouterStatus, uncertain_events),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned trace_processor__cluster__router_status__field_indices_by_name[] = {
   8,   /* field[8] = accepting */
@@ -1914,13 +1939,14 @@ static const unsigned trace_processor__cluster__router_status__field_indices_by_
   0,   /* field[0] = head_lsn */
   1,   /* field[1] = received_events */
   3,   /* field[3] = rejected_events */
+  9,   /* field[9] = uncertain_events */
   6,   /* field[6] = window */
   5,   /* field[5] = workers */
 };
 static const ProtobufCIntRange trace_processor__cluster__router_status__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 9 }
+  { 0, 10 }
 };
 const ProtobufCMessageDescriptor trace_processor__cluster__router_status__descriptor =
 {
@@ -1930,7 +1956,7 @@ const ProtobufCMessageDescriptor trace_processor__cluster__router_status__descri
   "TraceProcessor__Cluster__RouterStatus",
   "TraceProcessor.Cluster",
   sizeof(TraceProcessor__Cluster__RouterStatus),
-  9,
+  10,
   trace_processor__cluster__router_status__field_descriptors,
   trace_processor__cluster__router_status__field_indices_by_name,
   1,  trace_processor__cluster__router_status__number_ranges,

@@ -9,11 +9,19 @@ package struct Heartbeat: Sendable, Equatable {
     /// Grows with each start of the process.
     package var incarnation: UInt64
     package var pid: UInt32
+    /// From the aggregator, where all is quiet: the events received that nothing is counted of; nil: not known.
+    package var unaccountedEvents: UInt64?
 
-    package init(process: String, incarnation: UInt64, pid: UInt32) {
+    package init(
+        process: String,
+        incarnation: UInt64,
+        pid: UInt32,
+        unaccountedEvents: UInt64? = nil
+    ) {
         self.process = process
         self.incarnation = incarnation
         self.pid = pid
+        self.unaccountedEvents = unaccountedEvents
     }
 }
 
@@ -27,6 +35,8 @@ extension Heartbeat: @unsafe TopLevelMessage {
         process = unsafe try readText(wire.process)
         incarnation = unsafe wire.incarnation
         pid = unsafe wire.pid
+        let unaccounted = unsafe wire.unaccounted_events
+        unaccountedEvents = unaccounted > 0 ? unaccounted - 1 : nil
     }
 
     func wire(in arena: inout WireArena) -> Wire {
@@ -35,6 +45,7 @@ extension Heartbeat: @unsafe TopLevelMessage {
         unsafe wire.process = arena.text(process)
         unsafe wire.incarnation = incarnation
         unsafe wire.pid = pid
+        unsafe wire.unaccounted_events = unaccountedEvents.map { $0 &+ 1 } ?? 0
         return unsafe wire
     }
 }

@@ -18,7 +18,8 @@ extension RouterStatus: @unsafe TopLevelMessage {
             workers: unsafe try readMessages(wire.n_workers, wire.workers),
             window: wire.window,
             draining: wire.draining != 0,
-            accepting: wire.accepting != 0
+            accepting: wire.accepting != 0,
+            uncertainEvents: wire.uncertain_events
         )
     }
 
@@ -35,6 +36,7 @@ extension RouterStatus: @unsafe TopLevelMessage {
         unsafe wire.window = window
         unsafe wire.draining = draining ? 1 : 0
         unsafe wire.accepting = accepting ? 1 : 0
+        unsafe wire.uncertain_events = uncertainEvents
         return unsafe wire
     }
 }

@@ -10,8 +10,7 @@ import TraceModel
 ///
 /// File: room for the head, `place` bytes; the record, from a block's begin on; zeros for what is committed behind it.
 package struct AheadFile: ~Copyable {
-    let path: String
-    let file: File
+    var file: File
     /// Where the record begins; the file's head fills what is before it.
     let place: Int
     /// Bytes of the record that are written.
@@ -41,7 +40,7 @@ package struct AheadFile: ~Copyable {
     /// Removes the file: its record is not committed, or goes another way.
     package consuming func discard() {
         // What can't be removed is removed at the next start.
-        try? FileSystem.remove(path)
+        try? FileSystem.remove(file.path)
     }
 }
 
@@ -89,7 +88,6 @@ package struct AheadFileWriter {
             try zeros.write(capacity - behind, to: file, at: behind)
             try file.syncData()
             return AheadFile(
-                path: path,
                 file: file,
                 place: place,
                 recordBytes: recordBytes,

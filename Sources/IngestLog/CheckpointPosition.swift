@@ -28,6 +28,18 @@ package enum CheckpointPosition {
         }
     }
 
+    /// As `read`, from the head of one copy alone, which may be damaged. Blocks; O(1).
+    package static func glance(at worker: WorkerName) -> LSN? {
+        var head = [UInt8](repeating: 0, count: MirroredFile.headBytes + 12)
+        guard let file = try? File(ClusterPaths.checkpoint(of: worker), .read),
+            let count = try? head.withUnsafeMutableBytes({ try file.read(into: $0, at: 0) }),
+            count == head.count
+        else { return nil }
+        return head.withUnsafeBytes {
+            LSN(littleEndian: $0.loadUnaligned(fromByteOffset: count - 8, as: LSN.self))
+        }
+    }
+
     /// Has the worker begin without state at `begin`, its events below `renewed` left out. Blocks until durable.
     package static func publishBlank(
         of worker: WorkerName,

@@ -1,6 +1,15 @@
 package import SystemIO
 package import TraceModel
 
+/// A log file that is shorter than it was made.
+package struct LogCut: Sendable, Equatable {
+    package let path: String
+    /// What is left of it.
+    package let bytes: Int
+    /// Where it ended at least.
+    package let end: LSN
+}
+
 /// The files of a log by base LSN, oldest first. A directory is small: one name a 64 MB.
 package struct LogDirectory: Sendable {
     package let path: String
@@ -18,6 +27,37 @@ package struct LogDirectory: Sendable {
     package func file(base: LSN) -> String {
         let digits = String(base)
         return "\(path)/\(String(repeating: "0", count: 20 - digits.utf8.count))\(digits).log"
+    }
+
+    /// What tells that the newest file was cut, where the last valid record ends at `end`; nil where nothing does. Blocks.
+    package func cut(endingAt end: LSN, salt: UInt32) throws(SystemError) -> LogCut? {
+        guard let base = try bases().last else { return nil }
+        let path = file(base: base)
+        let file = try File(path, .read)
+        let size = try file.size()
+        func header(at offset: Int) throws(SystemError) -> (LogRecordType?, Int, Int)? {
+            var buffer = RawBuffer(capacity: LogRecord.headerBytes)
+            let target = UnsafeMutableRawBufferPointer(
+                start: buffer.reserve(LogRecord.headerBytes),
+                count: LogRecord.headerBytes
+            )
+            buffer.commit(try file.read(into: target, at: offset))
+            guard buffer.count == LogRecord.headerBytes else { return nil }
+            let record = LogRecord(base: UnsafeRawPointer(buffer.base))
+            guard record.hasMagic, record.lsn == base + LSN(offset), record.salt == salt,
+                record.payloadBytes <= Limits.logRecordBytesMax
+            else { return nil }
+            return (record.type, record.fileBytes, record.stride)
+        }
+        if size < LogRecord.headerBytes { return LogCut(path: path, bytes: size, end: base) }
+        if let (type, fileBytes, _) = try header(at: 0), type == .fileHead, size < fileBytes {
+            return LogCut(path: path, bytes: size, end: base + LSN(fileBytes))
+        }
+        guard end >= base, end < base + LSN(size) else { return nil }
+        if let (_, _, stride) = try header(at: Int(end - base)), end + LSN(stride) > base + LSN(size) {
+            return LogCut(path: path, bytes: size, end: end + LSN(stride))
+        }
+        return nil
     }
 
     /// A zeroed file that waits to become the next log file.

@@ -89,6 +89,13 @@ package struct LogGroup: ~Copyable {
         base.storeBytes(of: semantics.rawValue, toByteOffset: 120, as: UInt8.self)
     }
 
+    /// Says in the last record, a head, how large its file was made.
+    mutating func setFileBytes(_ count: Int) {
+        guard let last = offsets.last else { return }
+        let base = buffer.mutableBytes.baseAddress.unsafelyUnwrapped + last
+        base.storeBytes(of: UInt32(count).littleEndian, toByteOffset: 124, as: UInt32.self)
+    }
+
     /// Takes the last record back, as if it had not been appended.
     package mutating func discardLast() {
         guard let last = offsets.popLast() else { return }

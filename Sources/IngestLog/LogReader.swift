@@ -104,7 +104,15 @@ package struct LogReader: ~Copyable {
         defer { stay(at: lost, lostChain) }
         var next = lost + 8
         var first: Range<LSN>?
-        while let end = try endOfFile(holding: next) {
+        while true {
+            guard let end = try endOfFile(holding: next) else {
+                // The file may have been cut: then a later one goes on.
+                guard let later = try directory.bases().first(where: { $0 > next }) else {
+                    return nil
+                }
+                next = later
+                continue
+            }
             skip(to: next)
             while next < end {
                 guard let candidate = try nextCandidate(from: next, to: end) else { break }
@@ -125,7 +133,6 @@ package struct LogReader: ~Copyable {
             guard let later = try directory.bases().first(where: { $0 >= end }) else { return nil }
             next = later
         }
-        return nil
     }
 
     /// The end of what a write that never finished, or has not finished yet, left in the file behind a

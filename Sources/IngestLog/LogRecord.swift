@@ -31,7 +31,8 @@
 //      112    8  dead-lettered events so far
 //      120    1  of a batch what its fields mean (`Semantics`); 0 in records of versions before 0.2, which took
 //                every batch for CUMULATIVE
-//      121    7  reserved, 0
+//      121    3  reserved, 0
+//      124    4  of a file's head the size that the file was made with, in bytes; 0 in heads of versions before 0.2
 //      128    …  payload, then zeros to a multiple of 8
 //
 // Reading: at position P (the smallest base at first) take the file with base P where there is one, else
@@ -46,7 +47,13 @@
 // Files are preallocated, zeroed once, and recycled: what stands behind the last record of a file is
 // zeros or an older record, whose LSN does not fit its place. After every start the writer begins a new
 // file at the recovered end, so a torn tail is never written over. The first record of each file is a
-// head, and heads stand nowhere else.
+// head, and heads stand nowhere else. A file has its size before it has its name: one that is shorter than its
+// head says, than its head, or than the record that begins in it was cut, and what it held is lost.
+//
+// Loss: where a file was cut, or the log ends below what `checkpoints/router.end` (`LogEnd`) or a worker's checkpoint
+// says, nothing is written before the operator has accepted it. The log then goes on in a new file, at an LSN beyond
+// all that is known to have been given, and a damage record says what lies between; the counts go on from
+// those that were noted beside the log.
 //
 // Damage: where no valid record stands at P, the log goes on at the next valid record R, in this file or a
 // later one, that is known to have been durable: R itself, or a valid record behind it, has a durable LSN
@@ -126,6 +133,8 @@ package struct LogRecord {
     package var durableLSN: LSN { load(40, as: UInt64.self) }
     package var payloadBytes: Int { Int(load(8, as: UInt32.self)) }
     package var hostBytes: Int { Int(load(14, as: UInt16.self)) }
+    /// Of a file's head: the size that the file was made with; 0 where it doesn't say.
+    var fileBytes: Int { Int(load(124, as: UInt32.self)) }
     /// What a batch's fields mean.
     package var semantics: Semantics {
         Semantics(rawValue: load(120, as: UInt8.self)) ?? .cumulative

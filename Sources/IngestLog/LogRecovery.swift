@@ -14,6 +14,21 @@ package struct LogRecovery: Sendable {
     package let bases: [LSN]
     /// Ranges without valid records that were durable once.
     package let damaged: [Range<LSN>]
+    /// What tells that the newest file was cut.
+    package var cut: LogCut?
+
+    /// The log as it goes on at `lsn`, behind a loss that was accepted, with the totals that are known to have been there.
+    package func continued(at lsn: LSN, counts: LogCounts) -> LogRecovery {
+        LogRecovery(
+            end: lsn,
+            begin: bases.isEmpty ? lsn : begin,
+            lastCRC: lastCRC,
+            counts: counts,
+            tornBytes: tornBytes,
+            bases: bases,
+            damaged: damaged + [end..<lsn]
+        )
+    }
 
     /// Reads the log from its oldest record, hands each to `visit`, and makes durable what it has read: after
     /// a crash of the process alone the page cache may hold more than the disk.
@@ -62,7 +77,8 @@ package struct LogRecovery: Sendable {
             counts: counts,
             tornBytes: Int(try reader.findUnfinishedEnd() - reader.position),
             bases: bases.filter { $0 <= reader.position },
-            damaged: damaged
+            damaged: damaged,
+            cut: try directory.cut(endingAt: reader.position, salt: salt)
         )
     }
 

@@ -79,6 +79,7 @@ package struct LogWriter: ~Copyable {
             let padding = begun == 0 ? 0 : min(File.blockBytes - begun, room)
             try file.write(group.bytes(padding: padding), at: place)
             try file.syncData()
+            try checkFile()
         } catch {
             if error.isOutOfSpace { try forgetWritten() }
             throw error
@@ -92,10 +93,11 @@ package struct LogWriter: ~Copyable {
     /// written as any other.
     package mutating func commit(
         _ group: inout LogGroup,
-        ahead: consuming AheadFile,
+        ahead written: consuming AheadFile,
         countsAt: (Int) -> LogCounts,
         head: (inout RawBuffer) -> Void
     ) throws(SystemError) {
+        var ahead = written
         var body = RawBuffer()
         head(&body)
         guard ahead.hasRoom(forHead: body.count),
@@ -104,7 +106,11 @@ package struct LogWriter: ~Copyable {
             ahead.discard()
             return try commit(&group, countsAt: countsAt, head: head)
         }
-        var headGroup = headGroup(body.bytes, payloadBytes: ahead.place - LogRecord.headerBytes)
+        var headGroup = headGroup(
+            body.bytes,
+            payloadBytes: ahead.place - LogRecord.headerBytes,
+            fileBytes: ahead.capacity
+        )
         let totals = counts
         let headCRC = headGroup.seal(
             from: end,
@@ -123,12 +129,13 @@ package struct LogWriter: ~Copyable {
         do throws(SystemError) {
             try ahead.complete(head: headGroup.buffer.bytes, &group)
             // Over a file that has nothing but this name, where the log has only begun one.
-            try FileSystem.rename(ahead.path, to: directory.file(base: end))
+            try ahead.file.rename(to: directory.file(base: end))
         } catch {
             ahead.discard()
             throw error
         }
         try adopt(ahead)
+        try checkFile()
         counts = countsAt(group.offsets.count - 1)
         committed(group, chain: sealed)
     }
@@ -181,6 +188,49 @@ package struct LogWriter: ~Copyable {
         }
     }
 
+    /// Whether every file is still where it was made, as far as names and the size of the one that is written tell. Blocks
+    /// for some system calls.
+    /// - Throws: `SystemError`, as `commit`, where one is not.
+    package func check() throws(SystemError) {
+        try checkFile()
+        let found = Set(try directory.bases())
+        guard let missing = bases.first(where: { !found.contains($0) }) else { return }
+        throw Self.isGone(directory.file(base: missing))
+    }
+
+    /// What was written to a file that has no name any more, or was cut, is gone with the process.
+    private func checkFile() throws(SystemError) {
+        guard file.isAtItsPath, try file.size() >= capacity else { throw Self.isGone(file.path) }
+    }
+
+    private static func isGone(_ path: String) -> SystemError {
+        SystemError(errno: ESTALE, call: "check", subject: path)
+    }
+
+    /// Writes the newest file anew under its name from what is still open, where that was removed or moved away, and was not
+    /// cut. False where there is nothing to be done. Only before the process ends: this writer goes on in the old one. Blocks.
+    package func restoreFile() throws(SystemError) -> Bool {
+        guard !file.isAtItsPath, try file.size() >= capacity else { return false }
+        let temporary = "\(directory.path)/restored.tmp"
+        let copy = try File(temporary, .replace)
+        try copy.truncate(to: capacity)
+        var buffer = RawBuffer(capacity: 1 << 20)
+        var at = 0
+        while at < capacity {
+            buffer.removeAll()
+            let room = min(capacity - at, 1 << 20)
+            let target = UnsafeMutableRawBufferPointer(start: buffer.reserve(room), count: room)
+            buffer.commit(try file.read(into: target, at: at))
+            try copy.write(buffer.bytes, at: at)
+            at += room
+        }
+        try copy.syncData()
+        try FileSystem.createDirectory(directory.path)
+        try FileSystem.renameExclusively(temporary, to: file.path)
+        try FileSystem.syncDirectory(directory.path)
+        return true
+    }
+
     /// Removes or recycles files that hold nothing at or above `lsn`.
     package mutating func trim(below lsn: LSN) throws(SystemError) {
         // Without a head in the newest file the one before it has the last.
@@ -203,7 +253,7 @@ package struct LogWriter: ~Copyable {
     private mutating func writeHead(_ fill: (inout RawBuffer) -> Void) throws(SystemError) {
         var body = RawBuffer()
         fill(&body)
-        var group = headGroup(body.bytes, payloadBytes: body.count)
+        var group = headGroup(body.bytes, payloadBytes: body.count, fileBytes: capacity)
         let totals = counts
         let sealed = group.seal(
             from: end,
@@ -218,13 +268,18 @@ package struct LogWriter: ~Copyable {
     }
 
     /// A head with this body and zeros behind it, which its readers leave alone.
-    private func headGroup(_ body: UnsafeRawBufferPointer, payloadBytes: Int) -> LogGroup {
+    private func headGroup(
+        _ body: UnsafeRawBufferPointer,
+        payloadBytes: Int,
+        fileBytes: Int
+    ) -> LogGroup {
         var group = LogGroup(capacity: payloadBytes + LogRecord.headerBytes + 8)
         let target = group.append(.fileHead, arrival: WallClock.now(), bodyBytes: payloadBytes)
         let payload = UnsafeMutableRawBufferPointer(start: target, count: payloadBytes)
         payload.copyMemory(from: body)
         UnsafeMutableRawBufferPointer(rebasing: payload[body.count...])
             .initializeMemory(as: UInt8.self, repeating: 0)
+        group.setFileBytes(fileBytes)
         return group
     }
 

@@ -57,6 +57,13 @@ final class SparePreparer: @unchecked Sendable {
         if wanted == bytes, FileSystem.exists(directory.spare) {
             try FileSystem.rename(directory.spare, to: path)
         }
+        if !FileSystem.exists(path) {
+            // Under its name only once it is as long as it has to be: a shorter one was cut.
+            let fresh = try File(directory.unfinishedSpare, .replace)
+            try fresh.truncate(to: wanted)
+            try fresh.syncData()
+            try FileSystem.rename(directory.unfinishedSpare, to: path)
+        }
         let file = try File(path, .readWrite)
         if try file.size() < wanted { try file.truncate(to: wanted) }
         try file.syncData()

@@ -19,6 +19,10 @@ final class Committer: @unchecked Sendable {
     private let logger: Logger
     private let context: RouterContext
     private var writer: LogWriter
+    /// Where the log's end is noted; nil where that can't be.
+    private var endFile: LogEndFile?
+    /// What is noted of windows and slots.
+    private var endState = RawBuffer()
     private var state: RouterState
     private var planner: WindowPlanner
     private var gate: AdmissionGate
@@ -28,6 +32,8 @@ final class Committer: @unchecked Sendable {
     /// Events refused and found to be duplicates that no record carries yet.
     private var rejected: UInt64 = 0
     private var deduplicated: UInt64 = 0
+    /// In the group in hand.
+    private var settlement: DamagePayload?
     private var lastTick: Int64 = 0
     private var lastEvents: Int64 = 0
     private var trimmed: LSN = 0
@@ -36,6 +42,8 @@ final class Committer: @unchecked Sendable {
     private var refusing = Recurrence()
     /// Since they are.
     private var refusedBatches = 0
+    /// When it was last looked whether the log's files are there (monotonic ns).
+    private var lastCheck: Int64 = 0
 
     private static let second: Int64 = 1_000_000_000
     /// How often it is looked whether there is room again.
@@ -53,6 +61,7 @@ final class Committer: @unchecked Sendable {
         pending: PendingOutput = PendingOutput(),
         stems: StemClock,
         context: RouterContext,
+        endFile: consuming LogEndFile? = nil,
         logger: Logger
     ) {
         self.queue = queue
@@ -75,6 +84,10 @@ final class Committer: @unchecked Sendable {
         totals = writer.counts
         self.writer = writer
         self.state = state
+        self.endFile = endFile
+        context.uncertainEvents = state.uncertainEvents
+        self.state.encodeEnd(into: &endState)
+        noteEnd()
     }
 
     /// Runs until the queue has ended; everything taken is then durable.
@@ -84,12 +97,14 @@ final class Committer: @unchecked Sendable {
             deadline: lastTick + Self.second
         ) {
             let patience = CallHold(arrival: WallClock.monotonic())
+            checkFiles()
             rejected += group.rejectedEvents
             deduplicated += group.deduplicatedEvents
             waitForRoom(group)
             let now = WallClock.monotonic()
             let barrier = addBarrier(to: group, requests: requests, now: now)
             for request in verdicts { add(request.verdict, to: group) }
+            addSettlement(to: group)
             addTick(to: group, now: now)
             if group.isEmpty {
                 pay(group)
@@ -252,6 +267,30 @@ final class Committer: @unchecked Sendable {
         group.verdicts.append(verdict)
     }
 
+    /// Says how many of the uncertain events were not applied, where that is known now.
+    private func addSettlement(to group: CommitGroup) {
+        settlement = nil
+        guard let events = context.takeSettlement(), state.uncertainEvents > 0 else { return }
+        guard events <= state.uncertainEvents else {
+            logger.error(
+                "More events are unaccounted for than the log's damage explains",
+                metadata: ["events": "\(events)", "uncertain": "\(state.uncertainEvents)"]
+            )
+            return
+        }
+        let damage = DamagePayload(range: writer.begin..<writer.end, events: events, settles: true)
+        var body = RawBuffer()
+        damage.encode(into: &body)
+        let target = group.log.append(.damage, arrival: WallClock.now(), bodyBytes: body.count)
+        UnsafeMutableRawBufferPointer(start: target, count: body.count).copyMemory(from: body.bytes)
+        var entry = CommitGroup.Entry()
+        entry.deadLettered = events
+        group.entries.append(entry)
+        // So that nobody lags behind with it.
+        appendTick(to: group)
+        settlement = damage
+    }
+
     /// Records the clock once a second while anything may wait for it, and counts that no batch carried.
     private func addTick(to group: CommitGroup, now: Int64) {
         guard now - lastTick >= Self.second else { return }
@@ -342,13 +381,52 @@ final class Committer: @unchecked Sendable {
             state.passed(barrier, end: end)
         }
         gate.logged(BatchSizes(group), end: group.end)
-        if !group.barriers.isEmpty { gate.windowClosed() }
+        if !group.barriers.isEmpty {
+            gate.windowClosed()
+            endState.removeAll()
+            state.encodeEnd(into: &endState)
+        }
+        noteEnd()
+        if let settlement {
+            state.note(settlement)
+            context.uncertainEvents = state.uncertainEvents
+            self.settlement = nil
+            logger.warning(
+                "Of the log's damaged ranges so many events had not been applied",
+                metadata: ["events": "\(settlement.events)"]
+            )
+        }
         for verdict in group.verdicts {
             state.verdicts.insert(verdict.range, of: verdict.worker)
         }
         context.commitLatency.record(
             nanoseconds: CollectionOfOne(WallClock.monotonic() - started)
         )
+    }
+
+    /// Notes beside the log how far it goes: before anybody is answered.
+    private func noteEnd() {
+        do throws(SystemError) {
+            try endFile?.note(writer.end, totals, state: endState.bytes)
+        } catch {
+            endFile = nil
+            logger.warning(
+                "How far the log goes can't be noted beside it any more",
+                metadata: ["error": "\(error)"]
+            )
+        }
+    }
+
+    /// Ends the process, about a second after one of the log's files has been removed or cut.
+    private func checkFiles() {
+        let now = WallClock.monotonic()
+        guard now - lastCheck >= Self.second else { return }
+        lastCheck = now
+        do throws(SystemError) {
+            try writer.check()
+        } catch {
+            dieOf(error)
+        }
     }
 
     private func pay(_ group: CommitGroup) {
@@ -410,11 +488,29 @@ final class Committer: @unchecked Sendable {
     /// What the disk holds after a failed write or sync is unknown: nothing may be acked any more, and
     /// only a new start, which reads the log, can tell.
     private func dieOf(_ error: SystemError) -> Never {
+        if error.errno == ESTALE { restore(error) }
         logger.critical(
             "The ingest log can no longer be trusted; ending so that the next start recovers it",
             metadata: ["error": "\(error)"]
         )
         exit(1)
+    }
+
+    /// A file of the log was removed, moved away or cut while this process wrote to it: what is still open is put back.
+    private func restore(_ error: SystemError) {
+        let outcome: Logger.Message
+        do throws(SystemError) {
+            outcome =
+                try writer.restoreFile()
+                ? "The ingest log's newest file was removed or moved away, and is written anew from what was open"
+                : "A file of the ingest log was removed, moved away or cut"
+        } catch {
+            outcome = "The ingest log's newest file was removed, and can't be written anew"
+        }
+        logger.critical(
+            outcome,
+            metadata: ["file": "\(error.subject)", "end_lsn": "\(writer.end)"]
+        )
     }
 
     private func trim() {

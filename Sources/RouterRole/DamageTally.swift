@@ -4,37 +4,74 @@ import TraceWire
 
 /// Finds gaps in the log while it is replayed, and what stood there by the totals around them.
 struct DamageTally: ~Copyable {
+    /// A range without valid records.
+    struct Gap: Equatable {
+        let range: Range<LSN>
+        /// By resource; none where no record before it tells.
+        let events: [UInt64]
+
+        init(range: Range<LSN>, events: [UInt64] = [UInt64](repeating: 0, count: Resource.count)) {
+            self.range = range
+            self.events = events
+        }
+
+        /// What of it counts as lost, where workers had come so far in their checkpoints: nil where that is not known, none
+        /// where there was no checkpoint.
+        func damage(_ map: SlotMap, _ checkpoints: [WorkerName: LSN?]) -> DamagePayload {
+            var (lost, uncertain): (UInt64, UInt64) = (0, 0)
+            for resource in Resource.allCases {
+                let held = events[Int(resource.rawValue)]
+                let positions = map.allWorkers.filter { $0.resource == resource }
+                    .map { checkpoints[$0] ?? .some(0) }
+                if positions.allSatisfy({ $0.map { $0 <= range.lowerBound } ?? false }) {
+                    lost += held
+                } else if !positions.allSatisfy({ $0.map { $0 >= range.upperBound } ?? false }) {
+                    uncertain += held
+                }
+            }
+            return DamagePayload(range: range, events: lost, uncertain: uncertain)
+        }
+    }
+
     private var index = EventIndex()
-    private var last: (end: LSN, accepted: UInt64)?
-    private var gaps: [DamagePayload] = []
-    private var reported: [Range<LSN>] = []
+    private var last: (end: LSN, accepted: InlineArray<6, UInt64>)?
+    private var gaps: [Gap] = []
+    /// Ranges that damage records tell of.
+    private(set) var reported: [Range<LSN>] = []
 
     init() {}
 
     /// The next record in LSN order.
     /// - Throws: `TraceError(.corrupt)` where a damage record is out of shape.
     mutating func pass(_ record: LogRecord) throws(TraceError) {
-        let accepted = record.counts.acceptedTotal
+        let accepted = record.counts.accepted
         if let last, record.lsn > last.end {
-            let held = accepted - last.accepted - UInt64(events(of: record))
-            gaps.append(DamagePayload(range: last.end..<record.lsn, events: held))
+            let own = events(of: record)
+            let held = Resource.allCases.map { resource -> UInt64 in
+                let place = Int(resource.rawValue)
+                return accepted[place] - min(last.accepted[place] + own[place], accepted[place])
+            }
+            gaps.append(Gap(range: last.end..<record.lsn, events: held))
         }
         if record.type == .damage {
-            reported.append(try DamagePayload(decoding: record.body).range)
+            let damage = try DamagePayload(decoding: record.body)
+            if !damage.settles { reported.append(damage.range) }
         }
         last = (record.lsn + LSN(record.stride), accepted)
     }
 
-    private mutating func events(of record: LogRecord) -> Int {
-        guard record.type == .batch else { return 0 }
-        return (try? BatchScanner.scan(record.body, into: &index))?.total ?? 0
+    private mutating func events(of record: LogRecord) -> [UInt64] {
+        guard record.type == .batch,
+            let summary = try? BatchScanner.scan(record.body, into: &index)
+        else { return [UInt64](repeating: 0, count: Resource.count) }
+        return Resource.allCases.map { UInt64(summary.count(of: $0)) }
     }
 
     /// Of the ranges that the log's recovery found damaged, those that no damage record has told of.
-    func unreported(of damaged: [Range<LSN>]) -> [DamagePayload] {
+    func unreported(of damaged: [Range<LSN>]) -> [Gap] {
         damaged.filter { !reported.contains($0) }.map { range in
             // Without a record before it there is nothing to count from.
-            gaps.first { $0.range == range } ?? DamagePayload(range: range, events: 0)
+            gaps.first { $0.range == range } ?? Gap(range: range)
         }
     }
 }

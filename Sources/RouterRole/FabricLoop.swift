@@ -329,11 +329,12 @@ final class FabricLoop {
         // A worker without a checkpoint begins where it first owned a slot; before it owns one, where this
         // loop stands: the log's end may lie behind a barrier that gives it slots and is still to come. So
         // does one that the log has gone on without: nothing in there was its own.
-        let begin = max(context.logBegin, 1)
+        let isReadable =
+            hello.resumeLSN > 0
+            && (hello.resumeLSN >= context.logBegin || context.isLost(hello.resumeLSN))
         let resume =
-            hello.resumeLSN >= begin
-            ? hello.resumeLSN : maps.firstOwned(by: hello.worker) ?? routedLSN
-        guard resume >= context.logBegin, resume <= inbox.durableLSN else {
+            isReadable ? hello.resumeLSN : maps.firstOwned(by: hello.worker) ?? routedLSN
+        guard resume >= context.logBegin || isReadable, resume <= inbox.durableLSN else {
             logger.error(
                 "A worker cannot go on from where its checkpoint stands",
                 metadata: [
@@ -561,6 +562,9 @@ final class FabricLoop {
             guard let content = try? ClusterMessage(decoding: message.frame(0)) else { continue }
             // It says hello first, and then what is published.
             if published == nil { published = [:] }
+            if case .heartbeat(let beat) = content, let events = beat.unaccountedEvents {
+                context.settle(events)
+            }
             guard case .windowMerged(let merged) = content else { continue }
             context.waiters.merged(merged)
             guard merged.failure == nil else { continue }
@@ -619,7 +623,8 @@ final class FabricLoop {
             },
             window: window,
             draining: context.isDraining,
-            accepting: !context.isDraining && context.obstacle == nil
+            accepting: !context.isDraining && context.obstacle == nil,
+            uncertainEvents: context.uncertainEvents
         )
     }
 }

@@ -75,17 +75,22 @@ package final class Router {
             )
         }
         try HashSecret.ensure()
-        let recovered = try RouterRecovery.run(
-            salt: data.salt,
-            fresh: RouterState(slotMap: SlotMap(workers: configuration.workers)),
-            logger: logger
-        )
+        var recovered: RouterRecovery
+        do {
+            recovered = try recover(data)
+        } catch let lost as RouterLost {
+            try Array("\(lost)\n".utf8).withUnsafeBytes {
+                try FileSystem.publish(ClusterPaths.routerLost, $0)
+            }
+            throw lost
+        }
+        try FileSystem.remove(ClusterPaths.routerLost)
         var writer = try LogWriter(
             directory: LogDirectory(path: ClusterPaths.log),
             salt: data.salt,
             recovery: recovered.log
         )
-        try report(recovered, in: &writer)
+        try report(&recovered, in: &writer)
         let slotMap = CurrentSlotMap(recovered.state.slotMap)
         try DeadLetterRecovery.run(
             recovered.state.verdicts,
@@ -95,12 +100,12 @@ package final class Router {
         let context = RouterContext(
             incarnation: try Incarnation.take(for: MetricSnapshot.router),
             logSalt: data.salt,
-            damaged: recovered.log.damaged,
+            damaged: recovered.damaged,
             accepted: writer.counts.acceptedTotal,
             logBudgetBytes: try configuration.logBudgetBytes
                 ?? FileSystem.totalBytes(at: ClusterPaths.log) / 2
         )
-        context.logBegin = recovered.log.begin
+        context.logBegin = writer.begin
         let inbox = try FabricInbox(durable: writer.end)
         let queue = IngestQueue(
             dedup: recovered.state.dedup,
@@ -119,6 +124,7 @@ package final class Router {
             pending: recovered.pending,
             stems: StemClock(zone: zone),
             context: context,
+            endFile: openEndFile(data),
             logger: logger
         )
         let logger = logger
@@ -178,9 +184,53 @@ package final class Router {
         return ending
     }
 
+    /// Replays the log, and goes on behind a loss that an operator has accepted.
+    /// - Throws: `RouterLost` where the log has lost its end, and that is not accepted.
+    private func recover(_ data: DataDirectory) throws -> RouterRecovery {
+        var recovered = try RouterRecovery.run(
+            salt: data.salt,
+            fresh: RouterState(slotMap: SlotMap(workers: configuration.workers)),
+            logger: logger
+        )
+        let noted = LogEnd.read(salt: data.salt)
+        let loss = LogLoss.find(
+            end: recovered.log.end,
+            isEmpty: recovered.log.bases.isEmpty,
+            cut: recovered.log.cut,
+            evidence: try .gather(noted: noted, end: recovered.log.end)
+        )
+        guard let loss else {
+            try LogLoss.settled()
+            return recovered
+        }
+        try loss.requireAcceptance()
+        let checkpoints = WorkerCheckpoints.positions { _ in true }
+        try recovered.goOn(behind: loss, noted: noted, checkpoints: checkpoints, logger: logger)
+        // One that had no checkpoint yet would wait for others to hand its slots over.
+        for worker in recovered.state.slotMap.allWorkers
+        where recovered.log.begin == loss.range.upperBound && checkpoints[worker] == nil {
+            let begin = loss.range.upperBound
+            try CheckpointPosition.publishBlank(of: worker, at: begin, renewed: begin)
+        }
+        return recovered
+    }
+
+    /// Nil where it can't be written: a loss of the log's end is then not seen in all cases.
+    private func openEndFile(_ data: DataDirectory) -> LogEndFile? {
+        do {
+            return try LogEndFile(salt: data.salt)
+        } catch {
+            logger.warning(
+                "How far the log goes is not noted beside it",
+                metadata: ["error": "\(error)"]
+            )
+            return nil
+        }
+    }
+
     /// Logs what recovery found damaged: its events count as dead-lettered from then on.
     private func report(
-        _ recovered: RouterRecovery,
+        _ recovered: inout RouterRecovery,
         in writer: inout LogWriter
     ) throws(SystemError) {
         guard !recovered.unreported.isEmpty else { return }
@@ -195,11 +245,14 @@ package final class Router {
             counts.deadLettered += damage.events
         }
         let totals = counts
+        let state = recovered.state
         try writer.commit(
             &group,
             countsAt: { _ in totals },
-            head: { recovered.state.encodeHead(into: &$0) }
+            head: { state.encodeHead(into: &$0) }
         )
+        recovered.reported()
+        try LogLoss.settled()
     }
 
     // MARK: Serve

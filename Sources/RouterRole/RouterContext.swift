@@ -36,6 +36,8 @@ final class RouterContext: Sendable {
     private let waiting = Atomic<Int>(0)
     private let headBytes = Atomic<Int>(0)
     private let freeMin = Atomic<Int>(.max)
+    private let uncertain = Atomic<UInt64>(0)
+    private let settlement = Mutex<UInt64?>(nil)
     private let reports = Mutex(OutputReports())
 
     init(
@@ -76,6 +78,26 @@ final class RouterContext: Sendable {
         set { accepted.store(newValue, ordering: .relaxed) }
     }
 
+    /// Events of damaged ranges, of which some may have been applied before.
+    var uncertainEvents: UInt64 {
+        get { uncertain.load(ordering: .relaxed) }
+        set { uncertain.store(newValue, ordering: .relaxed) }
+    }
+
+    /// So many of the uncertain events have not been applied, as the aggregator says.
+    func settle(_ events: UInt64) {
+        guard uncertainEvents > 0 else { return }
+        settlement.withLock { $0 = events }
+    }
+
+    /// What `settle` was last told.
+    func takeSettlement() -> UInt64? {
+        settlement.withLock { events in
+            defer { events = nil }
+            return events
+        }
+    }
+
     /// The oldest LSN that can still be read.
     var logBegin: LSN {
         get { begin.load(ordering: .relaxed) }
@@ -107,6 +129,11 @@ final class RouterContext: Sendable {
     var slowest: (worker: WorkerName, lsn: LSN)? {
         get { admission.withLock { $0.slowest } }
         set { admission.withLock { $0.slowest = newValue } }
+    }
+
+    /// Whether the log has lost all from there to where it begins: who stands there is led on.
+    func isLost(_ lsn: LSN) -> Bool {
+        damaged.contains { $0.contains(lsn) && $0.upperBound >= logBegin }
     }
 
     /// What the workers say of their outputs.

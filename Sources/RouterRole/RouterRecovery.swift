@@ -1,15 +1,18 @@
 import IngestLog
 import Logging
+import SystemIO
 import TraceModel
 
 /// What a router knows once it has replayed its log: windows, slots, and batches seen.
 struct RouterRecovery {
-    let log: LogRecovery
-    let state: RouterState
+    private(set) var log: LogRecovery
+    private(set) var state: RouterState
     /// For as much of the log as workers may read again.
-    let maps: SlotMapHistory
+    private(set) var maps: SlotMapHistory
     /// Damaged ranges that no record reports yet.
-    let unreported: [DamagePayload]
+    private(set) var unreported: [DamagePayload]
+    /// All damaged ranges that workers have to be led over, also where the log begins behind one.
+    private(set) var damaged: [Range<LSN>]
     /// What the log still says of the open window.
     let openWindow: OpenWindow
     /// What its events become at most.
@@ -44,7 +47,9 @@ struct RouterRecovery {
                 case .verdict:
                     let verdict = try VerdictPayload(decoding: record.body)
                     state.verdicts.insert(verdict.range, of: verdict.worker)
-                case .fileHead, .tick, .damage, nil:
+                case .damage:
+                    state.note(try DamagePayload(decoding: record.body))
+                case .fileHead, .tick, nil:
                     break
                 }
             } catch {
@@ -61,23 +66,75 @@ struct RouterRecovery {
                 ]
             )
         }
-        let unreported = damage.unreported(of: log.damaged)
-        for range in unreported {
-            logger.error(
-                "The ingest log is damaged; the range is set aside",
-                metadata: [
-                    "from_lsn": "\(range.range.lowerBound)", "to_lsn": "\(range.range.upperBound)",
-                    "events": "\(range.events)",
-                ]
-            )
+        let gaps = damage.unreported(of: log.damaged)
+        let checkpoints = gaps.isEmpty ? [:] : WorkerCheckpoints.positions { _ in true }
+        let unreported = gaps.map { gap in
+            let map = maps?.place(at: gap.range.lowerBound).map ?? state.slotMap
+            return gap.damage(map, checkpoints)
         }
+        for range in unreported { report(range, "The ingest log is damaged; the range is set aside", logger) }
+        let gone = damage.reported.filter { $0.upperBound == log.begin }
         return RouterRecovery(
             log: log,
             state: state,
             maps: maps ?? state.history,
             unreported: unreported,
+            damaged: log.damaged + gone,
             openWindow: replay.window,
             pending: replay.pending
         )
+    }
+
+    private static func report(_ damage: DamagePayload, _ what: Logger.Message, _ logger: Logger) {
+        logger.error(
+            what,
+            metadata: [
+                "from_lsn": "\(damage.range.lowerBound)", "to_lsn": "\(damage.range.upperBound)",
+                "events": "\(damage.events)", "perhaps_applied": "\(damage.uncertain)",
+            ]
+        )
+    }
+
+    /// Goes on behind a loss that was accepted, with what was noted of the log's end beside it, where that is of use. What
+    /// workers have come to behind the log's end stays theirs.
+    /// - Throws: `TraceError(.corrupt)` where what was noted is out of shape.
+    mutating func goOn(
+        behind loss: LogLoss,
+        noted: LogEnd?,
+        checkpoints: [WorkerName: LSN?],
+        logger: Logger
+    ) throws {
+        var counts = log.counts
+        var gap = DamageTally.Gap(range: loss.range)
+        if let noted, noted.end > loss.range.lowerBound {
+            gap = DamageTally.Gap(
+                range: loss.range.lowerBound..<noted.end,
+                events: counts.accepted.indices.map { noted.counts.accepted[$0] - min(counts.accepted[$0], noted.counts.accepted[$0]) }
+            )
+            counts = noted.counts
+            let last = try noted.state.withUnsafeBytes { bytes in
+                var reader = StateReader(bytes)
+                return try RouterState.lastWindow(from: &reader)
+            }
+            if log.begin == log.end {
+                state = RouterState(slotMap: last.slotMap)
+                if let closed = last.closed { state.passed(closed, end: last.begin) }
+                maps = state.history
+            } else if let closed = last.closed, closed.window >= state.window {
+                state.passed(closed, end: last.begin)
+                maps.append(closed, end: last.begin)
+            }
+        }
+        let lost = gap.damage(state.slotMap, checkpoints)
+        let damage = DamagePayload(range: loss.range, events: lost.events, uncertain: lost.uncertain)
+        Self.report(damage, "The ingest log goes on behind a loss, as the operator has accepted", logger)
+        log = log.continued(at: loss.range.upperBound, counts: counts)
+        unreported.append(damage)
+        damaged.append(loss.range)
+    }
+
+    /// The damaged ranges that no record reported are in the log now.
+    mutating func reported() {
+        for damage in unreported { state.note(damage) }
     }
 }

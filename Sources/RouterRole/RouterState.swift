@@ -14,6 +14,8 @@ struct RouterState {
     var dedup = DedupWindow()
     /// On batches that the log still holds.
     var verdicts = Verdicts()
+    /// Events in damaged ranges of which it is not known whether they were applied before.
+    private(set) var uncertainEvents: UInt64 = 0
     private var lastSecond = ""
     private var lastOrdinal = 0
 
@@ -43,10 +45,24 @@ struct RouterState {
         lastSecond = second
     }
 
-    /// The body of a log file's head: a barrier's layout for window, stem and slot map (of the last window
-    /// closed), where the window begins u64, then the de-duplication window, then the verdicts, then where the
-    /// ranges of the de-duplication window begin. Routers that know of no verdicts, or no ranges, stop before them.
+    /// A damage record went into the log, or was read from it.
+    mutating func note(_ damage: DamagePayload) {
+        uncertainEvents = damage.settles ? 0 : uncertainEvents + damage.uncertain
+    }
+
+    /// The body of a log file's head: the windows (`encodeEnd`), then the de-duplication window, then the verdicts, then where
+    /// the ranges of the de-duplication window begin, then the uncertain events u64. Routers of before any of them stop before it.
     func encodeHead(into buffer: inout RawBuffer) {
+        encodeEnd(into: &buffer)
+        dedup.encode(into: &buffer)
+        verdicts.encode(into: &buffer)
+        dedup.encodeBegins(into: &buffer)
+        buffer.append(integer: uncertainEvents)
+    }
+
+    /// What of it is kept beside the log too (`LogEnd`): whether a window was closed u8, a barrier's layout for window, stem and
+    /// slot map (of the last one closed) as counted bytes, where the window begins u64.
+    func encodeEnd(into buffer: inout RawBuffer) {
         buffer.append(byte: window > 0 ? 1 : 0)
         var barrier = RawBuffer()
         BarrierPayload(
@@ -58,24 +74,31 @@ struct RouterState {
         buffer.append(integer: UInt32(barrier.count))
         buffer.append(barrier.bytes)
         buffer.append(integer: windowBegin)
-        dedup.encode(into: &buffer)
-        verdicts.encode(into: &buffer)
-        dedup.encodeBegins(into: &buffer)
     }
 
     /// - Throws: `TraceError(.corrupt)` where the head is out of shape.
     mutating func restoreHead(_ body: UnsafeRawBufferPointer) throws(TraceError) {
         var reader = StateReader(body)
-        let closedBefore = try reader.integer(UInt8.self) == 1
-        let barrier = try BarrierPayload(
-            decoding: try reader.bytes(Int(try reader.integer(UInt32.self)))
-        )
-        let begin = try reader.integer(UInt64.self)
-        if closedBefore { passed(barrier, end: begin) } else { slotMap = barrier.slotMap }
+        let last = try Self.lastWindow(from: &reader)
+        if let closed = last.closed { passed(closed, end: last.begin) } else { slotMap = last.slotMap }
         try dedup.restore(from: &reader)
         // Logs of before there were verdicts end here.
         if !reader.isAtEnd { try verdicts.restore(from: &reader) }
         // Logs of before there were ranges end here.
         if !reader.isAtEnd { try dedup.restoreBegins(from: &reader) }
+        // Logs of before what is uncertain was counted end here.
+        if !reader.isAtEnd { uncertainEvents = try reader.integer(UInt64.self) }
+    }
+
+    /// Reads what `encodeEnd` wrote: the last barrier, nil where no window was closed yet, and where the window begins
+    /// that is open since.
+    /// - Throws: `TraceError(.corrupt)` where it is out of shape.
+    static func lastWindow(
+        from reader: inout StateReader
+    ) throws(TraceError) -> (closed: BarrierPayload?, slotMap: SlotMap, begin: LSN) {
+        let closedBefore = try reader.integer(UInt8.self) == 1
+        let barrier = try BarrierPayload(decoding: try reader.counted())
+        let begin = try reader.integer(UInt64.self)
+        return (closedBefore ? barrier : nil, barrier.slotMap, begin)
     }
 }

@@ -2,7 +2,7 @@ package import Glibc
 
 /// One open file. Not shared between threads at once; closes when it goes out of scope.
 package struct File: ~Copyable {
-    package let path: String
+    package private(set) var path: String
     package let descriptor: Int32
 
     package enum Access: Sendable {
@@ -54,8 +54,17 @@ package struct File: ~Copyable {
         return Int(info.st_size)
     }
 
+    /// Gives the file another name, in place of whatever has that; durable once the directory is synced. Blocks.
+    package mutating func rename(to newPath: String) throws(SystemError) {
+        try FileSystem.rename(path, to: newPath)
+        path = newPath
+    }
+
     /// Whether the path still names this very file: it may have been removed or replaced.
     package var isAtItsPath: Bool {
+        #if DEBUG
+        if Simulation.driver != nil { return true }
+        #endif
         var (own, named) = (stat(), stat())
         guard unsafe fstat(descriptor, &own) == 0, unsafe stat(path, &named) == 0 else {
             return false

@@ -13,6 +13,8 @@ package struct RouterStatus: Sendable, Equatable {
     package var window: UInt64
     package var draining: Bool
     package var accepting: Bool
+    /// Events of damaged ranges, of which some may have been applied before.
+    package var uncertainEvents: UInt64
 
     package init(
         headLSN: LSN = 0,
@@ -23,7 +25,8 @@ package struct RouterStatus: Sendable, Equatable {
         workers: [WorkerLink] = [],
         window: UInt64 = 0,
         draining: Bool = false,
-        accepting: Bool = false
+        accepting: Bool = false,
+        uncertainEvents: UInt64 = 0
     ) {
         self.headLSN = headLSN
         self.receivedEvents = receivedEvents
@@ -34,5 +37,6 @@ package struct RouterStatus: Sendable, Equatable {
         self.window = window
         self.draining = draining
         self.accepting = accepting
+        self.uncertainEvents = uncertainEvents
     }
 }

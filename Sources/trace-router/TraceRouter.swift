@@ -77,6 +77,9 @@ struct TraceRouter: ParsableCommand {
             if case .inactivity = ending { throw ExitCode(3) }
         } catch let code as ExitCode {
             throw code
+        } catch let lost as RouterLost {
+            logger.critical("\(lost)")
+            throw ExitCode(65)
         } catch {
             logger.critical("\(error)")
             Supervisor.endIfOrphaned()

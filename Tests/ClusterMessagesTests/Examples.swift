@@ -41,6 +41,7 @@ enum Examples {
         .metricSnapshot(snapshot),
         .routerStatus(status),
         .heartbeat(Heartbeat(process: "aggregator", incarnation: 2, pid: 77)),
+        .heartbeat(Heartbeat(process: "aggregator", incarnation: 2, pid: 77, unaccountedEvents: 0)),
         .workerWelcome(
             WorkerWelcome(
                 lsn: 5,
@@ -85,7 +86,8 @@ enum Examples {
         ],
         window: 7,
         draining: true,
-        accepting: false
+        accepting: false,
+        uncertainEvents: 8
     )
 
     static let snapshot = MetricSnapshot(

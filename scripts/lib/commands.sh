@@ -60,8 +60,10 @@ cluster_start() {
     services_lay_out_aggregator
     services_lay_out_router
     for name in $(workers_names); do services_lay_out_worker "$name"; done
+    rm -f "$data_dir/run/last-stop"
     # shellcheck disable=SC2046 # names hold no spaces
     supervision_start && services_wait_ready "$ready_seconds" aggregator router $(workers_names) &&
+        ! router_lost_complaint &&
         { [ -n "$interrupted_scale" ] || cluster_wait_connected; } && started=yes
     trap - INT TERM
     if [ "$started" = no ]; then
@@ -201,14 +203,14 @@ cluster_kill() {
 
 command_stop() {
     if [ ! -d "$(services_dir)" ]; then
-        echo "No cluster runs in $data_dir."
-        return 0
+        cluster_nothing_to_stop
+        return
     fi
     supervision_lock_to_stop
     if [ -z "$(services_supervised)" ]; then
         supervision_stop || return 1
-        echo "No cluster runs in $data_dir."
-        return 0
+        cluster_nothing_to_stop
+        return
     fi
     programs_locate
     local status=0
@@ -222,6 +224,16 @@ command_stop() {
         complain "stopped, but not everything is finalized; the log keeps it for the next start (up, then stop again)"
     fi
     return "$status"
+}
+
+# Fails where the last cluster did not end in order, as when the machine did: it may have left events in the log alone.
+cluster_nothing_to_stop() {
+    if [ -e "$data_dir/manifest" ] && [ "$(cat "$data_dir/run/last-stop" 2>/dev/null)" != complete ]; then
+        complain "no cluster runs in $data_dir, and the last one did not end in order: what it received and did not" \
+            "write out is in the log (up, then stop again)"
+        return 1
+    fi
+    echo "No cluster runs in $data_dir."
 }
 
 cluster_drain() {
@@ -406,9 +418,16 @@ status_complaints() {
 # Who is down for good, why, and what to do.
 lost_complaints() {
     local name
+    router_lost_complaint || true
     for name in $(workers_lost); do
         complain "$name is down for good, and the others go on: $(services_lost_reason "$name")"
     done
+}
+
+# True where the router waits for an operator's decision, which is said.
+router_lost_complaint() {
+    services_lost router || return 1
+    complain "the router does not start: $(services_lost_reason router)"
 }
 
 workers_lost() {

@@ -31,6 +31,7 @@ services_lay_out_aggregator() {
 services_lay_out_router() {
     local -a options
     read -r -a options <<<"${settings[router]}"
+    rm -f "$data_dir/run/router.lost" # it finds out itself
     services_lay_out router "$bin_dir/trace-router" --data "$data_dir" --workers "${settings[workers]}" \
         "${options[@]}"
 }

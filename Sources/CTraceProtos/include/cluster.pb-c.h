@@ -125,10 +125,15 @@ struct  TraceProcessor__Cluster__Heartbeat
   char *process;
   uint64_t incarnation;
   uint32_t pid;
+  /*
+   * Aggregator → router, while that has uncertain events and all is quiet: one more than the events received that nothing is
+   * counted of. 0: not known.
+   */
+  uint64_t unaccounted_events;
 };
 #define TRACE_PROCESSOR__CLUSTER__HEARTBEAT__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&trace_processor__cluster__heartbeat__descriptor) \
-    , (char *)protobuf_c_empty_string, 0, 0 }
+    , (char *)protobuf_c_empty_string, 0, 0, 0 }
 
 
 /*
@@ -329,10 +334,14 @@ struct  TraceProcessor__Cluster__RouterStatus
   uint64_t window;
   protobuf_c_boolean draining;
   protobuf_c_boolean accepting;
+  /*
+   * of damaged ranges, of which some may have been applied before
+   */
+  uint64_t uncertain_events;
 };
 #define TRACE_PROCESSOR__CLUSTER__ROUTER_STATUS__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&trace_processor__cluster__router_status__descriptor) \
-    , 0, 0, 0, 0, 0, 0,NULL, 0, 0, 0 }
+    , 0, 0, 0, 0, 0, 0,NULL, 0, 0, 0, 0 }
 
 
 /* TraceProcessor__Cluster__WorkerHello methods */

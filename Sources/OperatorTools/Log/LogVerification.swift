@@ -32,6 +32,8 @@ package struct LogVerification: Encodable, Sendable {
     /// - Throws: `SystemError` where it cannot be read.
     package init(_ log: StoredLog) throws {
         let bases = try log.directory.bases()
+        // Before the walk: a running router writes on.
+        let noted = log.notedEnd
         files = bases.count
         var walk = try log.walk()
         beginLsn = walk.position
@@ -45,10 +47,7 @@ package struct LogVerification: Encodable, Sendable {
                         add(Fault(lsn: record.lsn, problem: problem))
                     }
                 }
-            case .damage(let range):
-                damagedRanges += 1
-                damagedBytes += range.upperBound - range.lowerBound
-                if damaged.count < Self.findingsMax { damaged.append(LogRange(range)) }
+            case .damage(let range): add(damage: range)
             case .trimmed(let range):
                 trimmedBytes += range.upperBound - range.lowerBound
             case .end(let unfinished):
@@ -57,6 +56,15 @@ package struct LogVerification: Encodable, Sendable {
             }
         }
         endLsn = walk.position
+        let cut = try log.cut(endingAt: endLsn)
+        let lostEnd = max(cut?.end ?? 0, noted ?? 0)
+        if lostEnd > endLsn { add(damage: endLsn..<lostEnd) }
+    }
+
+    private mutating func add(damage range: Range<LSN>) {
+        damagedRanges += 1
+        damagedBytes += range.upperBound - range.lowerBound
+        if damaged.count < Self.findingsMax { damaged.append(LogRange(range)) }
     }
 
     private mutating func add(_ fault: Fault) {

@@ -30,6 +30,15 @@ package struct StoredLog {
         salt = try DataDirectory.read().salt
     }
 
+    /// Where the log ended when a router last wrote to it; nil where that is not known.
+    package var notedEnd: LSN? { LogEnd.read(salt: salt)?.end }
+
+    /// What tells that the newest file was cut, where the last record ends at `end`. Blocks.
+    /// - Throws: `SystemError` where it cannot be read.
+    package func cut(endingAt end: LSN) throws -> LogCut? {
+        try directory.cut(endingAt: end, salt: salt)
+    }
+
     /// Blocks. From the file that holds `start`, or the oldest.
     /// - Throws: `SystemError` where the directory cannot be read.
     package func walk(from start: LSN? = nil) throws -> LogWalk {

@@ -1,0 +1,129 @@
+package import SystemIO
+package import TraceModel
+
+// The log's end
+// =============
+//
+// `checkpoints/router.end`: how far the log reached when the router last wrote to it, so that a log that was cut, emptied or
+// removed since is not taken for one that ends earlier. Written at each commit, behind the sync and before the answers, and
+// not synced: what kills processes leaves it exact, a power failure may leave an older one.
+//
+// Two places of 8,192 bytes, written in turn; the one with the greater end holds. Each, little-endian: magic "TREN" u32,
+// CRC-32C of all that follows u32, bytes that follow the next field u32, salt of the log u32, end u64, counts
+// (accepted 6 × u64, deduplicated, rejected, dead-lettered u64), the machine's boot as counted text, and the
+// router's state (`RouterState.encodeEnd`) as counted bytes. It goes by no other file, and may be missing.
+
+/// How far a log reached, as its writer noted beside it.
+package struct LogEnd: Sendable {
+    package let end: LSN
+    package let counts: LogCounts
+    /// What the router that wrote it knew of windows and slots.
+    package let state: [UInt8]
+    /// Whether it is exact: the machine has run without a break since it was written.
+    package let isOfThisBoot: Bool
+
+    static let magic: UInt32 = 0x4E45_5254  // "TREN"
+    static let placeBytes = 8_192
+    static let headBytes = 12
+
+    /// The newest one that is whole and belongs to this log; nil where there is none. Blocks.
+    package static func read(salt: UInt32) -> LogEnd? {
+        guard let bytes = try? FileSystem.contents(ClusterPaths.logEnd) else { return nil }
+        let boot = currentBoot()
+        return bytes.withUnsafeBytes { whole in
+            stride(from: 0, to: whole.count, by: placeBytes)
+                .compactMap { start -> LogEnd? in
+                    let place = UnsafeRawBufferPointer(rebasing: whole[start...].prefix(placeBytes))
+                    return try? LogEnd(decoding: place, salt: salt, boot: boot)
+                }
+                .max { $0.end < $1.end }
+        }
+    }
+
+    private init(
+        decoding place: UnsafeRawBufferPointer,
+        salt: UInt32,
+        boot: [UInt8]
+    ) throws(TraceError) {
+        var reader = StateReader(place)
+        let damaged = TraceError(.corrupt, "\(ClusterPaths.logEnd) is damaged")
+        guard try reader.integer(UInt32.self) == Self.magic else { throw damaged }
+        let checksum = try reader.integer(UInt32.self)
+        let count = Int(try reader.integer(UInt32.self))
+        guard count <= reader.remaining,
+            Checksum.crc32c(UnsafeRawBufferPointer(rebasing: place[8..<Self.headBytes + count]))
+                == checksum,
+            try reader.integer(UInt32.self) == salt
+        else { throw damaged }
+        end = try reader.integer(UInt64.self)
+        var counts = LogCounts()
+        for index in counts.accepted.indices {
+            counts.accepted[index] = try reader.integer(UInt64.self)
+        }
+        counts.deduplicated = try reader.integer(UInt64.self)
+        counts.rejected = try reader.integer(UInt64.self)
+        counts.deadLettered = try reader.integer(UInt64.self)
+        self.counts = counts
+        let written = try reader.counted()
+        isOfThisBoot = !boot.isEmpty && written.elementsEqual(boot)
+        state = Array(try reader.counted())
+    }
+
+    /// Tells one run of the machine from the next; empty where the kernel doesn't say.
+    fileprivate static func currentBoot() -> [UInt8] {
+        var bytes = [UInt8](repeating: 0, count: 36)
+        guard let file = try? File("/proc/sys/kernel/random/boot_id", .read),
+            let count = try? bytes.withUnsafeMutableBytes({ try file.read(into: $0, at: 0) }),
+            count == bytes.count
+        else { return [] }
+        return bytes
+    }
+}
+
+/// Writes the log's end. Belongs to the thread that writes the log.
+package struct LogEndFile: ~Copyable {
+    private let file: File
+    private let salt: UInt32
+    private let boot: [UInt8]
+    private var isSecond = false
+    private var place = RawBuffer(capacity: LogEnd.placeBytes)
+
+    /// - Throws: `SystemError`, also where the disk has no room for its few blocks.
+    package init(salt: UInt32) throws(SystemError) {
+        self.salt = salt
+        boot = LogEnd.currentBoot()
+        let opened = try File(ClusterPaths.logEnd, .readWrite)
+        // What is written again and again must not fail for want of room.
+        try opened.preallocate(2 * LogEnd.placeBytes)
+        file = opened
+    }
+
+    /// Notes that the log reaches to `end`, with the totals there. Costs about as much as two system calls.
+    /// - Throws: `SystemError`; the file then says what it said before.
+    package mutating func note(
+        _ end: LSN,
+        _ counts: LogCounts,
+        state: UnsafeRawBufferPointer
+    ) throws(SystemError) {
+        place.removeAll()
+        place.append(integer: LogEnd.magic)
+        place.append(integer: UInt32(0))
+        let bytes = 4 + 8 + 8 * (Resource.count + 3) + 4 + boot.count + 4 + state.count
+        precondition(LogEnd.headBytes + bytes <= LogEnd.placeBytes, "the router's state is small")
+        place.append(integer: UInt32(bytes))
+        place.append(integer: salt)
+        place.append(integer: end)
+        for index in counts.accepted.indices { place.append(integer: counts.accepted[index]) }
+        place.append(integer: counts.deduplicated)
+        place.append(integer: counts.rejected)
+        place.append(integer: counts.deadLettered)
+        place.append(integer: UInt32(boot.count))
+        for byte in boot { place.append(byte: byte) }
+        place.append(integer: UInt32(state.count))
+        place.append(state)
+        let checksum = Checksum.crc32c(UnsafeRawBufferPointer(rebasing: place.bytes[8...]))
+        place.mutableBytes.storeBytes(of: checksum.littleEndian, toByteOffset: 4, as: UInt32.self)
+        try file.write(place.bytes, at: isSecond ? LogEnd.placeBytes : 0)
+        isSecond.toggle()
+    }
+}

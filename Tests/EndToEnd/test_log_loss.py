@@ -1,0 +1,223 @@
+"""A log that has lost its end, files of the log that go while a router writes to them, damage below checkpoints."""
+import json
+import os
+import signal
+
+import grpc
+import pytest
+
+from cluster import wait_until
+from traffic import Traffic
+
+RESOURCES = ("function", "cpu", "memory", "network", "io", "gpu")
+
+
+@pytest.fixture
+def traffic(contract):
+    return Traffic(contract.messages)
+
+
+def send(cluster, contract, traffic, batches, **fields):
+    stub = contract.services.TracerServiceStub(cluster.channel())
+    for number in range(1, batches + 1):
+        assert stub.SendTraceBatch(traffic.batch(**fields), timeout=30, wait_for_ready=True).success
+
+
+def kill_all(cluster):
+    """As a machine's end, but for what the kernel has yet to write."""
+    for channel in cluster.channels:
+        channel.close()
+    cluster.channels.clear()
+    wait_until(lambda: [os.kill(pid, signal.SIGKILL) for pid in cluster.processes()] == [], "all are dead")
+
+
+def positions(cluster):
+    return {worker["name"]: worker["checkpoint_lsn"] for worker in cluster.status()["workers"]}
+
+
+def end_of(cluster):
+    return json.loads(cluster.tracectl("log", "stats", "--json", "--data", cluster.data).stdout)["end_lsn"]
+
+
+def newest(cluster):
+    path = max(cluster.data.glob("log/*.log"))
+    return path, int(path.stem)
+
+
+def is_checkpointed(cluster):
+    status = cluster.status()
+    return status["ready"] and all(
+        worker["lag_bytes"] == 0 and worker["checkpoint_lsn"] == worker["applied_lsn"] for worker in status["workers"]
+    )
+
+
+def accept_what_is_said(cluster):
+    """The router does not start, says what is lost and what to do, and goes on once that is done."""
+    refused = cluster.run("up", "--grpc", cluster.grpc, "--metrics", cluster.http, check=False)
+    assert refused.returncode == 1
+    assert "has lost its end: it ends at LSN" in refused.stderr and "tracectl log accept-loss" in refused.stderr, (
+        refused.stderr
+    )
+    # Asked again it says the same again, and nothing is accepted by itself.
+    again = cluster.run("up", "--grpc", cluster.grpc, "--metrics", cluster.http, check=False)
+    assert again.returncode == 1 and "tracectl log accept-loss" in again.stderr
+    assert not cluster.processes()
+    assert cluster.tracectl("log", "verify", "--data", cluster.data, check=False).returncode in (1, 2)
+    accepted = cluster.tracectl("log", "accept-loss", "--data", cluster.data).stdout
+    assert accepted.startswith("Accepted: from=")
+    cluster.up()
+    assert cluster.tracectl("log", "accept-loss", "--data", cluster.data, check=False).returncode != 0
+
+
+def assert_all_goes_on(cluster, contract, traffic, received):
+    """What is received from now on is applied and published, and every event is accounted for."""
+    before = cluster.settled_status()
+    assert before["received_events"] == received
+    late = Traffic(contract.messages, clock_us=traffic.clock_us + 10_000_000)
+    send(cluster, contract, late, 3)
+    status = cluster.settled_status()
+    assert status["received_events"] == received + late.events
+    assert status["written_events"] == before["written_events"] + late.events
+    cluster.run("finalize")
+    for resource in RESOURCES:
+        rows = sum(
+            len(path.read_text().splitlines()) - 1 for path in cluster.data.glob(f"output/csv/{resource}_trace_*.csv")
+        )
+        assert rows >= len(late.sent[resource]), resource
+    # Another start finds nothing left to decide.
+    assert cluster.stop().returncode == 0
+    cluster.up()
+    assert cluster.settled_status()["received_events"] == received + late.events
+
+
+@pytest.mark.parametrize("kept", ["half of the last batches", "nothing", "all but the last byte"])
+def test_a_log_that_was_cut_waits_for_the_operator(cluster, contract, traffic, kept):
+    send(cluster, contract, traffic, 5)
+    wait_until(lambda: is_checkpointed(cluster), "all in checkpoints")
+    begin = end_of(cluster)
+    # One worker has not come as far as the others when all are killed.
+    os.kill(cluster.supervised_pid("cpu.0"), signal.SIGSTOP)
+    send(cluster, contract, traffic, 5)
+    wait_until(
+        lambda: all(lsn > begin for name, lsn in positions(cluster).items() if name != "cpu.0"), "the others' checkpoints"
+    )
+    kill_all(cluster)
+    end = end_of(cluster)
+    path, base = newest(cluster)
+    sizes = {"half of the last batches": (begin + end) // 2 - base, "nothing": 0, "all but the last byte": end - base - 1}
+    os.truncate(path, sizes[kept])
+    accept_what_is_said(cluster)
+    assert_all_goes_on(cluster, contract, traffic, traffic.events)
+    lost, half = cluster.status()["dead_lettered_events"], len(traffic.sent["cpu"]) // 2
+    if kept == "nothing":
+        assert lost == half
+    elif kept == "all but the last byte":
+        assert lost in (0, half // 5)
+    else:
+        assert 0 < lost < half
+
+
+def test_a_log_that_is_gone_waits_for_the_operator(cluster, contract, traffic):
+    send(cluster, contract, traffic, 5)
+    wait_until(lambda: is_checkpointed(cluster), "all in checkpoints")
+    kill_all(cluster)
+    for path in cluster.data.glob("log/*.log"):
+        path.unlink()
+    accept_what_is_said(cluster)
+    assert_all_goes_on(cluster, contract, traffic, traffic.events)
+    assert cluster.status()["dead_lettered_events"] == 0
+
+
+def test_nothing_is_acknowledged_into_a_log_that_was_removed(cluster, contract, traffic):
+    send(cluster, contract, traffic, 3, client_id="before")
+    router = cluster.supervised_pid("router")
+    for path in cluster.data.glob("log/*.log"):
+        path.unlink()
+    stub = contract.services.TracerServiceStub(cluster.channel())
+    batch = traffic.batch(client_id="client", sequence=1)
+    with pytest.raises(grpc.RpcError):
+        stub.SendTraceBatch(batch, timeout=30)
+    # What was open is put back, with the batch whose sender sends it again.
+    wait_until(lambda: cluster.supervised_pid("router") not in (None, router), "another router")
+    assert stub.SendTraceBatch(batch, timeout=30, wait_for_ready=True).success
+    status = cluster.settled_status()
+    assert status["written_events"] == traffic.events and status["dead_lettered_events"] == 0
+    assert "was removed or moved away, and is written anew" in (cluster.data / "logs/router/current").read_text()
+
+
+def test_a_quiet_router_notices_that_its_log_was_removed(cluster, contract, traffic):
+    send(cluster, contract, traffic, 3)
+    cluster.quiet_status(traffic.events)
+    router = cluster.supervised_pid("router")
+    for path in cluster.data.glob("log/*.log"):
+        path.unlink()
+    wait_until(lambda: cluster.supervised_pid("router") not in (None, router), "another router", 10)
+    assert cluster.settled_status()["written_events"] == traffic.events
+
+
+def test_only_what_was_not_applied_counts_as_lost(cluster, contract, traffic):
+    """Damage below the checkpoints of all workers but one, which has applied none of it, and one that has applied a part."""
+    send(cluster, contract, traffic, 3)
+    wait_until(lambda: is_checkpointed(cluster), "all in checkpoints")
+    os.kill(cluster.supervised_pid("cpu.0"), signal.SIGSTOP)
+    send(cluster, contract, traffic, 1)
+    wait_until(lambda: positions(cluster)["io.0"] > positions(cluster)["cpu.0"], "a checkpoint")
+    begin, io = positions(cluster)["cpu.0"], positions(cluster)["io.0"]
+    os.kill(cluster.supervised_pid("io.0"), signal.SIGSTOP)
+    send(cluster, contract, traffic, 2)
+    wait_until(
+        lambda: all(lsn > io for name, lsn in positions(cluster).items() if name not in ("cpu.0", "io.0")), "the others"
+    )
+    send(cluster, contract, traffic, 1, resources=("gpu",))
+    kill_all(cluster)
+    path, base = newest(cluster)
+    whole = path.read_bytes()
+    # All from the first of those batches to the last but one: their magics are all that is changed.
+    content = bytearray(whole)
+    end = whole.rindex(b"TRL1", 0, end_of(cluster) - base)
+    last = whole.rindex(b"TRL1", 0, end)
+    at = begin - base
+    while at <= last:
+        hit = whole.find(b"TRL1", at, last + 4)
+        if hit < 0:
+            break
+        content[hit] ^= 1
+        at = hit + 4
+    path.write_bytes(content)
+    cluster.up()
+    status = cluster.settled_status()
+    assert status["received_events"] == traffic.events
+    cpu, io_ = len(traffic.sent["cpu"]), len(traffic.sent["io"])
+    per_batch = cpu // 6
+    assert per_batch * 3 <= status["dead_lettered_events"] <= per_batch * 3 + io_, status
+    assert status["written_events"] == traffic.events - status["dead_lettered_events"]
+
+
+# Clocks
+
+
+@pytest.mark.parametrize(
+    "offset",
+    [-3_600, -80 * 365 * 86_400, 236 * 365 * 86_400, 400 * 365 * 86_400],
+    ids=["an hour back", "before 1970", "year 2262", "beyond 2262"],
+)
+def test_a_cluster_starts_and_goes_on_whatever_the_clock_is_set_to(cluster, contract, traffic, offset):
+    send(cluster, contract, traffic, 2)
+    cluster.stop()
+    cluster.environment["TRACE_FAULT_CLOCK_OFFSET"] = str(offset)
+    cluster.up()
+    send(cluster, contract, traffic, 2)
+    for name in ("router", "cpu.0", "aggregator"):
+        before = cluster.supervised_pid(name)
+        os.kill(before, signal.SIGKILL)
+        wait_until(lambda: cluster.pid(name) not in (None, before), f"another {name} is seen", 15)
+        send(cluster, contract, traffic, 1)
+    cluster.run("finalize")
+    status = cluster.settled_status()
+    assert status["written_events"] == status["received_events"] == traffic.events
+    # And forward again.
+    cluster.stop()
+    del cluster.environment["TRACE_FAULT_CLOCK_OFFSET"]
+    cluster.up()
+    send(cluster, contract, traffic, 1)
+    assert cluster.settled_status()["written_events"] == traffic.events
