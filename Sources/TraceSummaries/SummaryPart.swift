@@ -32,6 +32,16 @@ package struct SummaryPart {
         self.sketch = sketch
     }
 
+    /// Whether its row would come before the one of that key.
+    func precedes(_ key: SummaryRow.Key, of owner: SummaryOwner) -> Bool {
+        let order = owner.host.withUnsafeBytes { host in
+            key.host.withUnsafeBytes { SummaryRow.Key.order(host, $0) }
+        }
+        if order != 0 { return order < 0 }
+        if owner.pid != key.pid { return owner.pid < key.pid }
+        return key.item.withUnsafeBytes { SummaryRow.Key.order(item.buffer, $0) < 0 }
+    }
+
     func row(of owner: SummaryOwner) -> SummaryRow {
         SummaryRow(
             key: SummaryRow.Key(host: owner.host, pid: owner.pid, item: Array(item.buffer)),

@@ -26,22 +26,22 @@ package struct SummaryRow: Sendable, Equatable {
         }
 
         package static func < (left: Key, right: Key) -> Bool {
-            let host = Self.order(left.host, right.host)
+            let host = order(left.host, right.host)
             if host != 0 { return host < 0 }
             if left.pid != right.pid { return left.pid < right.pid }
-            return Self.order(left.item, right.item) < 0
+            return order(left.item, right.item) < 0
+        }
+
+        private static func order(_ left: [UInt8], _ right: [UInt8]) -> Int {
+            left.withUnsafeBytes { left in right.withUnsafeBytes { order(left, $0) } }
         }
 
         /// Below 0 where `left` comes first by its bytes, above 0 where `right` does.
-        private static func order(_ left: [UInt8], _ right: [UInt8]) -> Int {
-            let common = left.withUnsafeBytes { left in
-                right.withUnsafeBytes { right -> Int32 in
-                    guard let start = left.baseAddress, let other = right.baseAddress else {
-                        return 0
-                    }
-                    return memcmp(start, other, min(left.count, right.count))
-                }
+        static func order(_ left: UnsafeRawBufferPointer, _ right: UnsafeRawBufferPointer) -> Int {
+            guard let start = left.baseAddress, let other = right.baseAddress else {
+                return left.count - right.count
             }
+            let common = memcmp(start, other, min(left.count, right.count))
             return common != 0 ? Int(common) : left.count - right.count
         }
     }

@@ -14,11 +14,17 @@ package struct SummaryTable: Sendable, Equatable {
     private var cost = 0
     /// What rows that add up others may cost.
     var overallBytesMax = Limits.summaryOverallBytesMax
-    /// Of each list that is full, the least weight in it when rows were let go last: what is below it in all
-    /// lists will stand in none.
-    private var floors: [Double] = []
+    /// Of each list its last row when rows were let go last: what comes behind it in all lists will stand in none.
+    private var floors: [Floor] = []
     /// Of rows that add up others; nil while nobody has asked since they were put in order.
     private var positions: [SummaryRow.Key: Int]? = [:]
+
+    /// The last row of a list.
+    private struct Floor {
+        let weight: Double
+        /// Nil where the list is not full: any weight has a place.
+        let key: SummaryRow.Key?
+    }
 
     /// Rows kept before those in no top list are let go: it bounds the memory and, as later rows are measured by what
     /// is kept, the work; and changes nothing.
@@ -38,15 +44,21 @@ package struct SummaryTable: Sendable, Equatable {
     /// Adds a row that is not there yet.
     mutating func add(_ part: SummaryPart, of owner: SummaryOwner) {
         count(part)
-        guard mayStandInList(part) else { return }
+        guard mayStandInList(part, of: owner) else { return }
         rows.append(part.row(of: owner))
-        if rows.count >= pendingRowsMax { keepTop() }
+        if rows.count >= pendingRowsMax { rows = rowsInLists().map { rows[$0] } }
     }
 
-    private func mayStandInList(_ part: SummaryPart) -> Bool {
+    /// Weights are often alike: then keys decide, as in the lists.
+    private func mayStandInList(_ part: SummaryPart, of owner: SummaryOwner) -> Bool {
         floors.isEmpty
-            || floors.indices.contains {
-                schema.weight(of: part.values, part.sketch.pointee, inList: $0) >= floors[$0]
+            || floors.indices.contains { list in
+                let weight = schema.weight(of: part.values, part.sketch.pointee, inList: list)
+                let floor = floors[list]
+                guard weight == floor.weight, let key = floor.key else {
+                    return weight >= floor.weight
+                }
+                return part.precedes(key, of: owner)
             }
     }
 
@@ -206,18 +218,24 @@ package struct SummaryTable: Sendable, Equatable {
     /// Lets go of the rows in no top list, and orders the others by their keys.
     package mutating func keepTop() {
         guard schema.source == nil else { return keepWithinBudget() }
+        keep(rowsInLists())
+    }
+
+    /// The positions of the rows in the top lists, each once, in no order; notes where the lists end.
+    private mutating func rowsInLists() -> [Int] {
         var kept = Set<Int>()
         floors = []
         for list in schema.lists {
             let top = positions(of: list, Limits.summaryRowsMax)
             kept.formUnion(top)
             if let last = top.last, top.count == Limits.summaryRowsMax {
-                floors.append(schema.weight(of: rows[last], in: list))
+                let weight = schema.weight(of: rows[last], in: list)
+                floors.append(Floor(weight: weight, key: rows[last].key))
             } else {
-                floors.append(.leastNonzeroMagnitude)
+                floors.append(Floor(weight: .leastNonzeroMagnitude, key: nil))
             }
         }
-        keep(Array(kept))
+        return Array(kept)
     }
 
     /// The first `count` rows of a list.
