@@ -91,6 +91,35 @@ extension RawBuffer {
         return shownEscaped(frame, &spare, isFrame: true)
     }
 
+    /// Whether `shown(frame:)` would leave all frames of a stack as they are, and nothing of them is escaped: newlines stand
+    /// between them. Eight bytes at a time, as `isPlainJSON`.
+    package static func isPlainStack(_ stack: ByteView) -> Bool {
+        guard let start = stack.start, stack.count >= 8, stack.count <= Limits.nameBytesMax else {
+            return false
+        }
+        var index = 0
+        while index &+ 8 < stack.count {
+            let word = start.loadUnaligned(fromByteOffset: index, as: UInt64.self)
+            if isSpecialInStack(word) { return false }
+            index &+= 8
+        }
+        // The last word overlaps the one before it.
+        let last = start.loadUnaligned(fromByteOffset: stack.count &- 8, as: UInt64.self)
+        return !isSpecialInStack(last)
+    }
+
+    /// As `hasSpecialByte`, of a word whose newlines are made letters before, and of which `|` is special too.
+    private static func isSpecialInStack(_ word: UInt64) -> Bool {
+        let ones: UInt64 = 0x0101_0101_0101_0101
+        let lows: UInt64 = 0x7F7F_7F7F_7F7F_7F7F
+        let newline = word ^ (ones &* 0x0A)
+        // 0x80 for each newline and for nothing else; then 0x40, which makes it `J`.
+        let newlines = ~(((newline & lows) &+ lows) | newline | lows)
+        let pipe = word ^ (ones &* 0x7C)
+        let pipes = (pipe &- ones) & ~pipe & ~lows
+        return pipes != 0 || hasSpecialByte(word | newlines >> 1)
+    }
+
     /// Each two bytes allow for one more byte of JSON than they have themselves; what is needed beyond that is taken from
     /// `spare`, and where that is used up the text ends. In a table a text never takes more than in JSON. `isFrame`: `|`
     /// becomes six bytes in a file of call stacks.

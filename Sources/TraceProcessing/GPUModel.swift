@@ -70,9 +70,12 @@ struct GPUModel: ProcessModel, ~Copyable {
 
     private mutating func launch(_ event: GPUEvent, _ context: EventContext) {
         let kernelName = context.text(event.text)
-        let kernel = kernels.find(kernelName.view) ?? newKernel(kernelName.view)
+        let hash = NameHash.of(kernelName.view)
+        // Both tables' cells at once: there may be many kernels.
+        context.activity.pointee.prefetchItem(1, hash: hash)
+        let kernel = kernels.find(kernelName.view, hash: hash) ?? newKernel(kernelName.view)
         let launches = kernel.pointee.launch(event.value, context)
-        context.activity.pointee.launched(launches, kernel: kernel.pointee.name)
+        context.activity.pointee.launched(launches, kernel: kernel.pointee.name, hash: hash)
         let name = kernelName.isEmpty ? EventText("launch") : kernelName
         var text = context.beginEvent(.instant, "gpu", name: name)
         text.argument("event_type", Int64(event.eventType))
@@ -123,9 +126,10 @@ struct GPUModel: ProcessModel, ~Copyable {
         var text = context.beginEvent(.instant, "gpu", name: EventText("callstack"))
         text.argument("event_type", Int64(event.eventType))
         text.key("stack")
-        GPUStack.appendArray(event.text, to: &text, context)
+        let isPlain = RawBuffer.isPlainStack(event.text)
+        GPUStack.appendArray(event.text, isPlain: isPlain, to: &text, context)
         context.endInstant(text)
-        let frames = GPUStack.file(event.text, context)
+        let frames = GPUStack.file(event.text, isPlain: isPlain, context)
         var row = beginRow("callstack", context)
         row.append(",,,,,,")
         row.appendDecimal(UInt64(frames))

@@ -2,12 +2,14 @@ import SystemIO
 import TraceFiles
 import TraceModel
 
-/// Writes a call stack: as an argument of its event, and to the stack-message file.
+/// Writes a call stack: as an argument of its event, and to the stack-message file. `isPlain` is what
+/// `RawBuffer.isPlainStack` says of it.
 enum GPUStack {
     /// Appends all frames as an array of strings and a comma. Beyond `Limits.stackFramesMax` the outermost
     /// ones are left out and counted.
     static func appendArray(
         _ stack: ByteView,
+        isPlain: Bool,
         to text: inout RowWriter,
         _ context: EventContext
     ) {
@@ -19,6 +21,10 @@ enum GPUStack {
             count += 1
             guard count <= Limits.stackFramesMax else { continue }
             if count > 1 { text.append(",") }
+            if isPlain {
+                text.appendJSONString(EventText(frame, isPlain: true))
+                continue
+            }
             let shown = RawBuffer.shown(frame: frame, &spare)
             if shown.count < frame.count { context.totals.pointee.namesCut += 1 }
             context.count(replaced: text.appendJSONString(shown))
@@ -30,7 +36,7 @@ enum GPUStack {
 
     /// Appends the frames that are shown, as many as are kept, to the stack-message file, and returns how
     /// many: no line without one. Between rows only.
-    static func file(_ stack: ByteView, _ context: EventContext) -> Int {
+    static func file(_ stack: ByteView, isPlain: Bool, _ context: EventContext) -> Int {
         let scratch = context.json.buffer
         // The end of the rows' memory serves as scratch; what is written there is dropped again.
         let start = scratch.text.count
@@ -38,7 +44,7 @@ enum GPUStack {
         var count = 0
         var spare = Limits.escapedSpareBytes
         while count < Limits.stackFramesMax, let frame = frames.next() {
-            let shown = RawBuffer.shown(frame: frame, &spare)
+            let shown = isPlain ? frame : RawBuffer.shown(frame: frame, &spare)
             guard GPUFrames.isShown(shown) else { continue }
             if count > 0 { scratch.text.append("\n") }
             scratch.text.append(shown.buffer)

@@ -33,10 +33,12 @@ struct NamedTable<Entry: NamedEntry & ~Copyable>: ~Copyable {
 
     /// Nil where the name is not known.
     @inline(__always)
-    func find(_ name: ByteView) -> Place? {
-        guard
-            let found = index.find(NameHash.of(name), { places[$0].pointee.isNamed(name) })
-        else { return nil }
+    func find(_ name: ByteView) -> Place? { find(name, hash: NameHash.of(name)) }
+
+    /// The same by the name's hash.
+    @inline(__always)
+    func find(_ name: ByteView, hash: UInt64) -> Place? {
+        guard let found = index.find(hash, { places[$0].pointee.isNamed(name) }) else { return nil }
         return places[found]
     }
 

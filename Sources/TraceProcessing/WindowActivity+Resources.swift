@@ -192,9 +192,11 @@ extension WindowActivity {
         process.raise(2, to: bytes)
     }
 
-    mutating func launched(_ launches: UInt64, kernel: ByteView) {
+    /// `hash`: the name's.
+    @inline(__always)
+    mutating func launched(_ launches: UInt64, kernel: ByteView, hash: UInt64) {
         process.add(launches, to: 3)
-        let position = item(1, named: kernel)
+        let position = item(1, named: kernel, hash: hash)
         add(launches, to: 0, ofItem: position)
         add(1, to: 1, ofItem: position)
     }

@@ -123,10 +123,18 @@ struct WindowActivity: ~Copyable {
 
     /// Counts what items of a table, all of whose columns are sums, have counted as that of `other`, and forgets them.
     /// Names that summaries cut stay: several may share an item. O(items).
-    mutating func giveUp(_ table: Int, named names: some Sequence<ByteView>) {
+    mutating func giveUp(_ table: Int, named names: some RandomAccessCollection<ByteView>) {
         var gone = 0
-        for name in names where name.count <= Limits.summaryNameBytesMax {
-            guard let position = known(table, name) else { continue }
+        let ahead = 8
+        for name in names.prefix(ahead) { prefetchItem(table, hash: NameHash.of(name)) }
+        for (name, place) in zip(names, names.indices) {
+            if let next = names.index(place, offsetBy: ahead, limitedBy: names.endIndex),
+                next < names.endIndex
+            {
+                prefetchItem(table, hash: NameHash.of(names[next]))
+            }
+            guard name.count <= Limits.summaryNameBytesMax, let position = known(table, name)
+            else { continue }
             items[position].pointee.isGone = true
             gone += 1
         }
@@ -167,6 +175,19 @@ struct WindowActivity: ~Copyable {
         return known(table, name)
             ?? insert(Item(table: table, name: Array(name.buffer)), Self.hash(table, name))
     }
+
+    /// The same by the whole name's hash.
+    @inline(__always)
+    mutating func item(_ table: Int, named name: ByteView, hash: UInt64) -> Int {
+        guard name.count <= Limits.summaryNameBytesMax else { return item(table, named: name) }
+        let hash = hash &+ UInt64(table)
+        return index.find(hash) { Item.isNamed(items[$0], table, name) }
+            ?? insert(Item(table: table, name: Array(name.buffer)), hash)
+    }
+
+    /// Sends for the cell of an item, by its name's hash.
+    @inline(__always)
+    func prefetchItem(_ table: Int, hash: UInt64) { index.prefetchCell(hash &+ UInt64(table)) }
 
     /// The same where there is such an item.
     @inline(__always)
