@@ -65,6 +65,12 @@ struct CPUVisits {
     /// Visits the CPUs of the open window by their numbers, with the samples of all of them together; then a new window
     /// begins.
     mutating func takeWindow(_ visit: (_ number: Int, Counts, _ samples: UInt64) -> Void) {
+        // Most processes are on one CPU or have one sample: nothing has to be remembered of that.
+        if counts.isEmpty {
+            if let last, current.samples > 0 { visit(last, current, current.samples) }
+            current = Counts()
+            return
+        }
         settle()
         let samples = counts.reduce(0) { $0 + $1.samples }
         visitCounts { visit($0, $1, samples) }
