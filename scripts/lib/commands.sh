@@ -16,7 +16,7 @@ command_up() {
     supervision_lock
     settings_load_remembered
     if [ -n "$(services_supervised)" ]; then
-        cluster_report_running
+        cluster_report_running "$@"
         return
     fi
     programs_build
@@ -54,6 +54,10 @@ cluster_start_and_scale() {
 cluster_start() {
     step "Starting the cluster in $data_dir"
     supervision_stop || return 1 # what a crash may have left; nothing, as a rule
+    "$bin_dir/tracectl" ports --grpc "${settings[grpc]}" --metrics "${settings[metrics]}" || {
+        complain "the cluster was not started"
+        return 1
+    }
     mkdir -p "$(services_dir)"
     local name started=no
     trap 'supervision_stop; exit 130' INT TERM
@@ -73,39 +77,15 @@ cluster_start() {
     fi
 }
 
-# Each process being ready, they still have to find one another: returns when the cluster says that it
-# is ready, with the workers that are wanted and no others, but for those that are lost.
+# Each process being ready, they still have to find one another: returns when the router takes batches and has the
+# workers that are wanted and no others, each connected but for those that are lost.
 cluster_wait_connected() {
-    local deadline=$((SECONDS + ready_seconds)) status wanted
-    wanted=$(workers_names | sort)
-    while :; do
-        status=$("$bin_dir/tracectl" status --json --data "$data_dir" 2>/dev/null) || status=''
-        if status_well "$status" && [ "$(status_workers <<<"$status" | sort)" = "$wanted" ]; then
-            return 0
-        fi
-        if ((SECONDS >= deadline)); then
-            complain "the processes run, but are not connected after $ready_seconds s: $status"
-            return 1
-        fi
-        sleep 0.1
-    done
+    "$bin_dir/tracectl" wait --data "$data_dir" --workers "$(workers_text)" --timeout "$ready_seconds" >&2
 }
 
-# Whether a status object says that all are there, but for workers that are lost.
-status_well() {
-    local status=$1 name
-    [[ $status =~ \"ready\":\ *true ]] && return 0
-    [[ $status =~ \"accepting\":\ *true ]] || return 1
-    for name in $(status_workers <<<"$status"); do
-        [[ $status =~ \"name\":\ *\"$name\"[^}]*\"up\":\ *true ]] || services_lost "$name" || return 1
-    done
-}
-
-# The workers' names in a status object.
-status_workers() { grep -oE '"name": *"[a-z]+\.[0-9]+"' | grep -oE '[a-z]+\.[0-9]+'; }
-
+# `up` with OPTIONS, where a cluster runs already.
 cluster_report_running() {
-    local name
+    local name status=0
     local -a ill=()
     for name in aggregator router $(workers_names); do services_ready "$name" || ill+=("$name"); done
     if [ ${#ill[@]} -gt 0 ]; then
@@ -119,6 +99,10 @@ cluster_report_running() {
         return 1
     fi
     echo "A cluster runs in $data_dir already, and is ready."
+    programs_locate
+    "$bin_dir/tracectl" config compare --data "$data_dir" "$@" || status=$?
+    [ "$status" -ne 1 ] || complain "the settings above were not applied, as the cluster runs"
+    return "$status"
 }
 
 cluster_describe() {
@@ -168,6 +152,7 @@ cluster_stay_in_front() {
     done
     if [ -z "$signalled" ]; then
         # Somebody else's `stop`, once it is through, left its result; anything else ended it unasked.
+        [ -d "$data_dir/run" ] || fail "$data_dir/run was removed, so all processes ended; the next start goes on from the log"
         supervision_lock
         [ "$(cat "$data_dir/run/last-stop" 2>/dev/null)" = complete ]
         return
@@ -202,6 +187,11 @@ cluster_kill() {
 # MARK: stop
 
 command_stop() {
+    if services_orphaned; then
+        supervision_stop || return 1
+        fail "$data_dir/run was removed under the cluster, so its processes were ended without finalizing;" \
+            "the log keeps everything for the next start (up, then stop again)"
+    fi
     if [ ! -d "$(services_dir)" ]; then
         cluster_nothing_to_stop
         return
@@ -390,6 +380,10 @@ command_status() {
     if [ -n "${flags[json]:-}" ]; then
         "$bin_dir/tracectl" status --json --data "$data_dir"
         return
+    fi
+    if services_orphaned; then
+        fail "$data_dir/run was removed under the cluster, so its processes are ending; start it again with" \
+            "scripts/cluster up, which goes on from the log"
     fi
     if [ ! -d "$(services_dir)" ] || [ -z "$(services_supervised)" ]; then
         echo "No cluster runs in $data_dir."

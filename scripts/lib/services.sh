@@ -107,6 +107,7 @@ services_last_end() { cat "$(services_dir)/$1/last-end" 2>/dev/null || echo "an 
 services_wait_ready() {
     local limit=$1 name deadline
     shift
+    local said=$SECONDS
     deadline=$((SECONDS + limit))
     while :; do
         local -a waiting=()
@@ -123,6 +124,10 @@ services_wait_ready() {
             complain "not ready after $limit s: ${waiting[*]}"
             for name in "${waiting[@]:0:3}"; do services_show_start "$name"; done
             return 1
+        fi
+        if ((SECONDS >= said + 5)); then
+            said=$SECONDS
+            note "Waiting until these are ready: ${waiting[*]}"
         fi
         # Fails at once while the supervisor is only starting.
         s6-svwait -U -t 500 "$(services_dir)/${waiting[0]}" >/dev/null 2>&1 || sleep 0.1
@@ -156,9 +161,10 @@ services_down() {
     local name
     local -a directories=()
     for name; do
-        directories+=("$(services_dir)/$name")
-        s6-svc -d "$(services_dir)/$name" 2>/dev/null || true
+        # One that nobody can speak with any more is left to supervision_stop.
+        s6-svc -d "$(services_dir)/$name" 2>/dev/null && directories+=("$(services_dir)/$name")
     done
+    [ ${#directories[@]} -gt 0 ] || return 0
     # A little over timeout-kill, after which s6 kills; who ends is not waited for again.
     local deadline=$((SECONDS + 40))
     until s6-svwait -D -t 5000 "${directories[@]}" >/dev/null 2>&1; do
@@ -189,12 +195,21 @@ services_remove() {
     for name; do rm -rf "$(services_dir)/.old.$name"; done
 }
 
-# The s6-supervise processes, loggers' included, whose service directory is below DIRECTORY.
+# The processes of s6, loggers' included, that work in DIRECTORY or below, also where it was removed.
 services_supervisor_pids() {
     local directory=$1 link target
     find /proc/[0-9]*/cwd -maxdepth 0 -printf '%p %l\n' 2>/dev/null | while read -r link target; do
-        case $target/ in
+        case ${target% (deleted)}/ in
             "$directory"/*) link=${link#/proc/} && echo "${link%/cwd}" ;;
         esac
     done
+}
+
+# Whether s6 supervises something in a directory that was removed, so that nobody can speak with it any more.
+services_orphaned() {
+    local pid
+    for pid in $(services_supervisor_pids "$(services_dir)"); do
+        [[ $(readlink "/proc/$pid/cwd") != *' (deleted)' ]] || return 0
+    done
+    return 1
 }

@@ -28,6 +28,7 @@ settings_make_data_dir() {
 settings_load_remembered() {
     local resource line left=''
     for resource in "${resources[@]}"; do workers[$resource]=1; done
+    [ -r "$conf" ] || settings_recover_workers
     [ -r "$conf" ] || return 0
     while IFS= read -r line; do
         case $line in
@@ -41,6 +42,24 @@ settings_load_remembered() {
     remembered_workers=$(workers_most "${left:+$(workers_text)}" "$interrupted_scale")
     [ -z "$interrupted_scale" ] || workers_merge "$interrupted_scale"
     settings[workers]=$(workers_text)
+}
+
+# What the last start left is lost, as somebody removed run/. Slots belong to the workers that have something saved; one
+# too many, as of a worker that retired, does no harm.
+settings_recover_workers() {
+    local file name resource found=no
+    for file in "$data_dir"/checkpoints/*; do
+        name=${file##*/}
+        [[ $name =~ ^([a-z]+)\.([0-9]{1,2})\.(reserve|checkpoint) ]] || continue
+        resource=${BASH_REMATCH[1]}
+        [ -n "${workers[$resource]:-}" ] || continue
+        found=yes
+        ((10#${BASH_REMATCH[2]} < workers[$resource])) || workers[$resource]=$((10#${BASH_REMATCH[2]} + 1))
+    done
+    [ "$found" = yes ] || return 0
+    warn "$conf is missing: the workers are those that have saved something, $(workers_text)."
+    note "  Other settings of the last up are forgotten; name them again, or in $data_dir/cluster.json."
+    settings_save "$(workers_text)"
 }
 
 # Puts together what `up` is to run with, of its OPTIONS, the environment and files. What is wrong is said,

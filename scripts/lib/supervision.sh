@@ -70,6 +70,8 @@ supervision_stop() {
     if supervision_running; then
         s6-svscanctl -t "$(services_dir)"
     fi
+    # Also where somebody removed its directory, or a part of that.
+    supervision_signal "${pids[@]}"
     # Also where s6-svscan itself was killed: its supervisors go on without it.
     for name in $(services_supervised); do
         s6-svc -xd "$(services_dir)/$name" 2>/dev/null || true
@@ -77,6 +79,19 @@ supervision_stop() {
     done
     processes_wait_ended 40 "${pids[@]}" || return 1
     rm -rf "$(services_dir)" "$(supervision_pid_file)"
+}
+
+# Tells those of the processes PIDS that are s6's to end with what they run, and their loggers to end after that.
+supervision_signal() {
+    local pid name
+    for pid; do
+        { read -r name <"/proc/$pid/comm"; } 2>/dev/null || continue
+        case $name:$(readlink "/proc/$pid/cwd") in
+            s6-supervise:*/log | s6-supervise:*/log' (deleted)') kill -HUP "$pid" ;;
+            s6-svscan:* | s6-supervise:*) kill -TERM "$pid" ;;
+        esac
+    done 2>/dev/null
+    return 0
 }
 
 # Returns when none of the processes is left; fails after SECONDS.

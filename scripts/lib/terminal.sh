@@ -27,3 +27,39 @@ misuse() {
     note "See $(basename "$0") --help."
     exit 2
 }
+
+# The project's version: as the sources have it, or, where there are none, the programs.
+version() {
+    local source=$root/Sources/TraceModel/BuildInfo.swift
+    if [ -r "$source" ]; then
+        sed -n 's/.*static let version = "\(.*\)"/\1/p' "$source"
+    else
+        "${TRACE_BIN_DIR:-$root/.build/release}/tracectl" --version
+    fi
+}
+
+# `; did you mean NAME?` where one of the NAMEs is a few letters from WORD, or begins with it; else nothing.
+hint() {
+    # The distance is that of optimal string alignment: letters inserted, deleted, replaced, swapped.
+    awk 'function least(a, b) { return a < b ? a : b }
+        function distance(a, b, i, j, same, d) {
+            for (i = 0; i <= length(a); i++) d[i, 0] = i
+            for (j = 0; j <= length(b); j++) d[0, j] = j
+            for (i = 1; i <= length(a); i++) for (j = 1; j <= length(b); j++) {
+                same = substr(a, i, 1) == substr(b, j, 1)
+                d[i, j] = least(least(d[i - 1, j], d[i, j - 1]) + 1, d[i - 1, j - 1] + !same)
+                if (i > 1 && j > 1 && substr(a, i, 1) == substr(b, j - 1, 1) && substr(a, i - 1, 1) == substr(b, j, 1))
+                    d[i, j] = least(d[i, j], d[i - 2, j - 2] + 1)
+            }
+            return d[length(a), length(b)]
+        }
+        BEGIN {
+            word = tolower(ARGV[1])
+            most = int(length(word) / 3); if (most < 1) most = 1
+            for (n = 2; n < ARGC && length(word) < 64; n++) {
+                far = length(word) > 2 && index(ARGV[n], word) == 1 ? 1 : distance(word, ARGV[n])
+                if (far <= most && (name == "" || far < nearest)) { name = ARGV[n]; nearest = far }
+            }
+            if (name != "") printf "; did you mean %s?", name
+        }' "$@"
+}
