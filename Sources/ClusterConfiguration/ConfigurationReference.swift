@@ -31,7 +31,8 @@ package enum ConfigurationReference: String, CaseIterable, Sendable {
 
         Of several sources the first one that says something counts:
         1. a flag of `up`;
-        2. the environment (`SERVICE_PORT` and `METRICS_PORT` change the port only);
+        2. the environment (`SERVICE_PORT` and `METRICS_PORT` change the port only; what Kubernetes sets for Services of such names, \
+        `tcp://…`, is passed over with a warning);
         3. the configuration file;
         4. what the flags and the environment of the last `up` said, and `scale` since, as `DIR/\
         \(ClusterPaths.remembered)` has it;
@@ -50,7 +51,10 @@ package enum ConfigurationReference: String, CaseIterable, Sendable {
         |---|---|
         | `tracectl config check [FILE]` | says all that is wrong with a file, with line and field; exit code 1 where something is |
         | `tracectl config show [--json] [flags of up]` | what the next `up` would run with, and where each value comes from |
+        | `tracectl config compare [flags of up]` | where a running cluster differs from that, and how to apply it; exit code 1 where it does |
         | `tracectl config reference` | this page |
+
+        The machine's time zone is that of `/etc/localtime`, a link or a plain file, whatever `/etc/timezone` says.
 
         A running cluster goes on with what it was started with. `TRACE_BIN_DIR` (programs to use instead of building) and \
         `DRAIN_TIMEOUT` (as `--timeout` of `stop`) are the script's own, of the environment only. Units of \
