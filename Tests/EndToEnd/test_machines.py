@@ -2,7 +2,6 @@
 import contextlib
 import json
 import pathlib
-import re
 import resource
 import select
 import shutil
@@ -13,7 +12,7 @@ import time
 
 import pytest
 
-from cluster import ROOT, Cluster, free_port, wait_until
+from cluster import ROOT, Cluster, wait_until
 from outputs import assert_holds_exactly
 from traffic import Traffic
 
@@ -90,6 +89,29 @@ def test_final_files_go_to_another_volume(stopped, contract, volume):
     assert not list(stopped.data.glob("segments/*/*"))
 
 
+def test_final_files_go_through_a_bind_mount(stopped, contract, tmp_path):
+    """Which is the same file system, and yet no rename leads into it."""
+    traffic = Traffic(contract.messages)
+    batch, volume, seen = tmp_path / "batch.pb", tmp_path / "volume", tmp_path / "seen"
+    batch.write_bytes(traffic.batch().SerializeToString())
+    for directory in (volume, seen, stopped.data / "output"):
+        directory.mkdir(parents=True)
+    script = f"""
+        mount --bind {volume} {stopped.data}/output
+        cluster() {{ {ROOT}/scripts/cluster "$@" --data {stopped.data}; }}
+        cluster up --grpc {stopped.grpc} --metrics {stopped.http}
+        {stopped.programs}/tracectl send {batch} --server {stopped.grpc}
+        cluster finalize --timeout 30 || {{ cluster stop --timeout 1; exit 1; }}
+        cluster stop
+    """
+    done = subprocess.run(
+        ["unshare", "-m", "bash", "-ec", script], env=stopped.environment, capture_output=True, text=True, timeout=180
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    (seen / "output").symlink_to(volume)
+    assert_holds_exactly(seen, traffic)
+
+
 def test_an_output_that_is_not_there_is_said_at_up(stopped, tmp_path):
     stopped.data.mkdir()
     (stopped.data / "output").symlink_to(tmp_path / "not-mounted")
@@ -105,7 +127,7 @@ def test_an_output_that_is_not_there_is_said_at_up(stopped, tmp_path):
 def test_the_time_zone_is_what_the_clock_shows(programs, tmp_path):
     """A plain /etc/localtime beside an /etc/timezone that says something else, in a mount namespace."""
     script = f"""
-        mkdir {tmp_path}/upper {tmp_path}/work
+        mkdir {tmp_path}/work
         mount -t tmpfs tmpfs {tmp_path}/work && mkdir {tmp_path}/work/upper {tmp_path}/work/work
         mount -t overlay overlay -o lowerdir=/etc,upperdir={tmp_path}/work/upper,workdir={tmp_path}/work/work /etc
         rm -f /etc/localtime && cp /usr/share/zoneinfo/Asia/Kolkata /etc/localtime
