@@ -41,7 +41,9 @@ struct DeadLetterWriter: ~Copyable {
         let first = arrivals?.lowerBound ?? arrival
         arrivals = min(first, arrival)...max(arrivals?.upperBound ?? arrival, arrival)
         let text = String(decoding: next, as: UTF8.self)
-        if hosts.count < Limits.letterHostsMax, !hosts.contains(text) { hosts.append(text) }
+        // By their bytes: as text, names that are written differently can be equal.
+        let isNamed = hosts.contains { $0.utf8.elementsEqual(text.utf8) }
+        if hosts.count < Limits.letterHostsMax, !isNamed { hosts.append(text) }
     }
 
     /// Adds an event: tag, length and payload, as they came. `counts`: as dead-lettered.

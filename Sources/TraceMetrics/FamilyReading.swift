@@ -1,3 +1,5 @@
+import TraceModel
+
 /// A family's series by labels, with their values: texts by number, numbers in one array, as there may be a
 /// million of them.
 package struct FamilyReading: Sendable {
@@ -85,13 +87,13 @@ package struct FamilyReading: Sendable {
         var high = count
         while low < high {
             let middle = (low + high) / 2
-            if self.labels(of: middle).lexicographicallyPrecedes(labels) {
+            if self.labels(of: middle).lexicographicallyPrecedes(labels, by: TextKey.areInOrder) {
                 low = middle + 1
             } else {
                 high = middle
             }
         }
-        if low < count, self.labels(of: low) == labels {
+        if low < count, self.labels(of: low).elementsEqual(labels, by: TextKey.areEqual) {
             return add(value, to: low)
         }
         let made = labels.map { add(text: $0) }

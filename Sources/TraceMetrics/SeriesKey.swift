@@ -1,4 +1,6 @@
-/// Which series: the family and its labels' values.
+import TraceModel
+
+/// Which series: the family and its labels' values, which are compared by their bytes.
 package struct SeriesKey: Hashable, Sendable {
     package let family: MetricFamily
     package let labels: [String]
@@ -25,6 +27,16 @@ package struct SeriesKey: Hashable, Sendable {
     /// By family, then by labels.
     static func areInOrder(_ left: SeriesKey, _ right: SeriesKey) -> Bool {
         if left.family != right.family { return left.family.rawValue < right.family.rawValue }
-        return left.labels.lexicographicallyPrecedes(right.labels)
+        return left.labels.lexicographicallyPrecedes(right.labels, by: TextKey.areInOrder)
+    }
+
+    package static func == (left: SeriesKey, right: SeriesKey) -> Bool {
+        left.family == right.family
+            && left.labels.elementsEqual(right.labels, by: TextKey.areEqual)
+    }
+
+    package func hash(into hasher: inout Hasher) {
+        hasher.combine(family)
+        for label in labels { hasher.combine(TextKey(label)) }
     }
 }

@@ -1,8 +1,10 @@
+import TraceModel
+
 /// Writes the store's saved form: little-endian base-128 numbers, and each distinct text by its number, which
 /// it follows where it is new.
 struct StateWriter {
     private(set) var bytes: [UInt8]
-    private var numbers: [String: Int] = [:]
+    private var numbers: [TextKey: Int] = [:]
 
     /// Behind `head`.
     init(_ head: [UInt8]) { bytes = head }
@@ -32,12 +34,13 @@ struct StateWriter {
     /// Returns the text's number, which may be written in its place from then on.
     @discardableResult
     mutating func write(_ text: String) -> Int {
-        if let number = numbers[text] {
+        let key = TextKey(text)
+        if let number = numbers[key] {
             write(number)
             return number
         }
         let number = numbers.count
-        numbers[text] = number
+        numbers[key] = number
         write(number)
         write(text.utf8.count)
         bytes.append(contentsOf: text.utf8)

@@ -1,17 +1,20 @@
+import TraceModel
+
 /// The texts of labels, each once, numbered. A text nobody uses any more goes, and its number is given again.
 struct TextTable: Sendable {
     private(set) var texts: [String] = []
     private var users: [UInt32] = []
-    private var numbers: [String: UInt32] = [:]
+    private var numbers: [TextKey: UInt32] = [:]
     private var free: [UInt32] = []
     private var ranks: [UInt32] = []
     private var areRanksCurrent = true
 
-    func number(of text: String) -> UInt32? { numbers[text] }
+    func number(of text: String) -> UInt32? { numbers[TextKey(text)] }
 
     /// The text's number, with one user more.
     mutating func hold(_ text: String) -> UInt32 {
-        if let known = numbers[text] {
+        let key = TextKey(text)
+        if let known = numbers[key] {
             users[Int(known)] += 1
             return known
         }
@@ -26,14 +29,14 @@ struct TextTable: Sendable {
             texts.append(text)
             users.append(1)
         }
-        numbers[text] = number
+        numbers[key] = number
         return number
     }
 
     mutating func release(_ number: UInt32) {
         users[Int(number)] -= 1
         guard users[Int(number)] == 0 else { return }
-        numbers[texts[Int(number)]] = nil
+        numbers[TextKey(texts[Int(number)])] = nil
         texts[Int(number)] = ""
         free.append(number)
     }
@@ -42,7 +45,7 @@ struct TextTable: Sendable {
     mutating func currentRanks() -> [UInt32] {
         if areRanksCurrent { return ranks }
         let texts = texts
-        let order = texts.indices.sorted { texts[$0] < texts[$1] }
+        let order = texts.indices.sorted { TextKey(texts[$0]) < TextKey(texts[$1]) }
         ranks = [UInt32](repeating: 0, count: texts.count)
         for (rank, number) in order.enumerated() { ranks[number] = UInt32(rank) }
         areRanksCurrent = true

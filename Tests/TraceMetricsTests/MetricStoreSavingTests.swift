@@ -48,6 +48,45 @@ import TraceModel
         )
     }
 
+    /// As `String`s they are equal: their counters are not one series' for that, before and after saving.
+    @Test func canonicallyEquivalentNamesAreSeriesOfTheirOwn() throws {
+        let names = ["e\u{301}", "\u{E9}", "\u{212B}", "\u{C5}"]
+        let samples = names.enumerated().map {
+            Make.calls(Double($0.offset + 1), pid: 1, function: $0.element)
+        }
+        let own = names.enumerated().map {
+            MetricSample(
+                family: .workerAppliedEventsTotal,
+                labels: [$0.element],
+                value: .counter(Double($0.offset + 1))
+            )
+        }
+        func apply(incarnation: UInt64, _ own: [MetricSample]) -> Told {
+            Make.snapshot(
+                incarnation: incarnation,
+                slots: [Make.slot(1, lsn: 300, samples)],
+                own: own
+            )
+        }
+        var store = MetricStore()
+        try store.apply(apply(incarnation: 1, own))
+        // The totals of the first are retired.
+        try store.apply(apply(incarnation: 2, own))
+        var copy = try MetricStore(decoding: store.encoded())
+        for reading in [store.reading(), copy.reading()] {
+            for (family, factor) in [
+                (MetricFamily.functionCallsTotal, 1.0), (.workerAppliedEventsTotal, 2),
+            ] {
+                let found = try #require(reading.families.first { $0.descriptor.family == family })
+                let counted = found.series.map { (Array(($0.labels.last ?? "").utf8), $0.value) }
+                for (position, name) in names.enumerated() {
+                    let own = counted.filter { $0.0 == Array(name.utf8) }.map(\.1)
+                    #expect(own == [.counter(Double(position + 1) * factor)])
+                }
+            }
+        }
+    }
+
     @Test func damageIsAnErrorOrAnotherStoreButNeverACrash() throws {
         let bytes = try Self.filledStore().encoded()
         for length in 0..<bytes.count {

@@ -54,4 +54,20 @@ import TraceModel
         }
         #expect(Resource.allCases.map { Int($0.rawValue) } == Array(0..<Resource.count))
     }
+
+    /// As `String`s the first three, and the next two, are equal.
+    @Test func keysAreTheirBytes() {
+        let texts = [
+            "A\u{30A}", "\u{C5}", "\u{212B}", "e\u{301}", "\u{E9}", "", "e", "K", "\u{212A}",
+        ]
+        #expect(texts[0] == texts[1] && texts[1] == texts[2])
+        #expect(Set(texts.map { TextKey($0) }).count == texts.count)
+        for left in texts {
+            for right in texts {
+                let (first, second) = (Array(left.utf8), Array(right.utf8))
+                #expect(TextKey.areEqual(left, right) == (first == second))
+                #expect(TextKey.areInOrder(left, right) == first.lexicographicallyPrecedes(second))
+            }
+        }
+    }
 }

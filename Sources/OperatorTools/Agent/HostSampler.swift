@@ -136,7 +136,7 @@ package struct HostSampler {
         }
         nameCount += 1
         history.names[thread] = text
-        guard known[thread] != text else { return }
+        if let name = known[thread], TextKey.areEqual(name, text) { return }
         var name = BatchEncoder.Name()
         name.pid = pid
         name.tid = thread
