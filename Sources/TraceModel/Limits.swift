@@ -230,8 +230,12 @@ package enum Limits {
     package static var chargedEvents: UInt64 { 16 }
     /// Names of the threads of one process that agents give beside events.
     package static let threadNamesBytesPerProcessMax = 1 << 20
+    /// Slices in one another that viewers take, and as many entries of a sampling agent that wait for their exits.
     @inlinable
-    package static var openCallsPerThreadMax: Int { 512 }
+    package static var openSlicesPerThreadMax: Int { 512 }
+    /// Calls in one another that are measured; recursion rarely goes so deep.
+    @inlinable
+    package static var openCallsPerThreadMax: Int { 65_536 }
     /// How far a time stamp may be ahead of its arrival: zones set wrong, and recordings made ahead. Beyond that it says
     /// nothing about when something happened.
     @inlinable
@@ -522,7 +526,7 @@ package enum Limits {
             "one worker's window usually is one file"
         )
         precondition(
-            openCallsPerThreadMax * (repeatedCallBytes + 40) * 4 <= repeatedBytesPerSlotMin * 3,
+            openSlicesPerThreadMax * (repeatedCallBytes + 40) * 4 <= repeatedBytesPerSlotMin * 3,
             "a thread's calls are repeated, whatever their number"
         )
         precondition(
@@ -530,7 +534,8 @@ package enum Limits {
             "most of a window is its own events, so it is not ended by what it repeats"
         )
         precondition(callHoldSeconds < routerEndSeconds)
-        precondition(openCallsPerThreadMax <= 512, "Perfetto nests B and E 512 deep")
+        precondition(openSlicesPerThreadMax <= 512, "Perfetto nests B and E 512 deep")
+        precondition(openSlicesPerThreadMax <= openCallsPerThreadMax)
         precondition(workersPerResourceMax <= Slot.count)
         precondition(seriesPerMetricMin <= seriesPerMetricMax)
         precondition(seriesPerMetricMax <= seriesHeldMax)

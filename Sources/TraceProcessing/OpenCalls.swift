@@ -3,9 +3,9 @@ import TraceModel
 
 /// The calls open on each thread of a process, innermost last.
 ///
-/// Viewers take no more than `Limits.openCallsPerThreadMax` slices in one another and know only what the
+/// Viewers take no more than `Limits.openSlicesPerThreadMax` slices in one another and know only what the
 /// file says: a call that is given up here stays open there. So what would be too deep for them is shown
-/// as instants.
+/// as instants. Such calls are measured like all others.
 struct OpenCalls: ~Copyable {
     struct Call: BitwiseCopyable {
         let cookie: Int64
@@ -48,6 +48,8 @@ struct OpenCalls: ~Copyable {
         var lastTime = EpochNanoseconds.min
         /// `takeOpenTime` has returned the open time of the thread up to here.
         var toldUntil = EpochNanoseconds.min
+        /// Those of the open calls that are slices.
+        var slices = 0
         /// Calls given up in this window that are open slices in its trace.
         var abandoned = 0
         /// When a batch last had something of the thread.
@@ -60,11 +62,8 @@ struct OpenCalls: ~Copyable {
 
         var stateBytes: Int { OpenCalls.threadBytes + calls.count * OpenCalls.callBytes }
 
-        /// Whether one more slice is too deep. O(open calls), but only where there are many.
-        var isFull: Bool {
-            calls.count + abandoned >= Limits.openCallsPerThreadMax
-                && calls.count { !$0.isInstant } + abandoned >= Limits.openCallsPerThreadMax
-        }
+        /// Whether one more slice is too deep.
+        var isFull: Bool { slices + abandoned >= Limits.openSlicesPerThreadMax }
     }
 
     private static var threadBytes: Int { MemoryLayout<Thread>.stride + StateCost.index + 64 }
@@ -90,7 +89,7 @@ struct OpenCalls: ~Copyable {
     }
 
     /// A call begins; whether it is to be shown as a slice. Beyond `Limits.openCallsPerThreadMax` the
-    /// outermost one is given up and counted. `clock`: what the process's clock showed, which no time stamp far ahead
+    /// outermost ones, an eighth of all, are given up and counted. `clock`: what the process's clock showed, which no time stamp far ahead
     /// moves. `used`: when the batch came.
     mutating func push(
         _ call: Call,
@@ -105,11 +104,10 @@ struct OpenCalls: ~Copyable {
         call.isInstant = threads[thread].isFull
         call.isSliceSomewhere = !call.isInstant
         if threads[thread].calls.count >= Limits.openCallsPerThreadMax {
-            if !threads[thread].calls.removeFirst().isInstant { threads[thread].abandoned += 1 }
-            openCount -= 1
-            totals.pointee.openCallsEvicted += 1
+            giveUpOutermost(thread, totals)
         }
         threads[thread].calls.append(call)
+        if !call.isInstant { threads[thread].slices += 1 }
         threads[thread].endsWithEntry = true
         threads[thread].lastTime = clock
         untoldSince = min(untoldSince, call.began)
@@ -117,8 +115,23 @@ struct OpenCalls: ~Copyable {
         return !call.isInstant
     }
 
+    /// Some at a time, as those that stay have to be moved.
+    private mutating func giveUpOutermost(
+        _ thread: Int,
+        _ totals: UnsafeMutablePointer<SlotTotals>
+    ) {
+        let count = threads[thread].calls.count / 8
+        let slices = threads[thread].calls[..<count].count { !$0.isInstant }
+        threads[thread].slices -= slices
+        threads[thread].abandoned += slices
+        threads[thread].calls.removeFirst(count)
+        openCount -= count
+        totals.pointee.openCallsEvicted += UInt64(count)
+    }
+
     /// A call ends at `time`: it, nil where no open call matches. The innermost match is taken, so that recursion unwinds
-    /// in order. Calls inside it whose exits never came are over too: `giveUp` gets those that are slices, the innermost
+    /// in order; it is looked for among the innermost `Limits.openSlicesPerThreadMax`, so that exits of calls that are not open
+    /// cost no more than that. Calls inside it whose exits never came are over too: `giveUp` gets those that are slices, the innermost
     /// first. `clock` as in `push`.
     @inline(__always)
     mutating func pop(
@@ -134,19 +147,26 @@ struct OpenCalls: ~Copyable {
         threads[thread].endsWithEntry = false
         threads[thread].lastTime = clock
         threads[thread].lastUsed = used
-        guard
-            let position = threads[thread].calls.lastIndex(where: {
-                $0.cookie == cookie && $0.function == function
-            })
-        else { return nil }
+        let first = max(threads[thread].calls.count - Limits.openSlicesPerThreadMax, 0)
+        var position = threads[thread].calls.count - 1
+        while position >= first {
+            let call = threads[thread].calls[position]
+            if call.cookie == cookie, call.function == function { break }
+            position -= 1
+        }
+        guard position >= first else { return nil }
         while position < threads[thread].calls.count - 1 {
             let inner = threads[thread].calls.removeLast()
             openCount -= 1
             threads[thread].calls[threads[thread].calls.count - 1].insideNanoseconds &+=
                 inner.insideNanoseconds
-            if !inner.isInstant { giveUp(inner) }
+            if !inner.isInstant {
+                threads[thread].slices -= 1
+                giveUp(inner)
+            }
         }
         let call = threads[thread].calls.removeLast()
+        if !call.isInstant { threads[thread].slices -= 1 }
         openCount -= 1
         let nanoseconds = max(time &- call.began, 0)
         if position > 0 { threads[thread].calls[position - 1].insideNanoseconds &+= nanoseconds }
@@ -188,13 +208,23 @@ struct OpenCalls: ~Copyable {
         }
         var bytes = 0
         var omitted = 0
+        var tooDeep = 0
         for thread in byLastUse {
             threads[thread].abandoned = 0
+            threads[thread].slices = 0
             for position in threads[thread].calls.indices {
+                let isTooDeep = threads[thread].slices >= Limits.openSlicesPerThreadMax
                 let needed = cost(threads[thread].calls[position])
-                let fits = omitted == 0 && bytes + needed <= bytesMax
+                let fits = !isTooDeep && omitted == 0 && bytes + needed <= bytesMax
                 threads[thread].calls[position].isInstant = !fits
-                if fits { bytes += needed } else { omitted += 1 }
+                if fits {
+                    bytes += needed
+                    threads[thread].slices += 1
+                } else if !isTooDeep {
+                    omitted += 1
+                } else if threads[thread].calls[position].isSliceSomewhere {
+                    tooDeep += 1
+                }
             }
         }
         for thread in threads.indices {
@@ -204,7 +234,7 @@ struct OpenCalls: ~Copyable {
                 visit(threads[thread].tid, threads[thread].calls[position])
             }
         }
-        return (bytes, omitted)
+        return (bytes, omitted + tooDeep)
     }
 
     /// The threads used last come first, as their calls are the likeliest to end.
@@ -348,6 +378,7 @@ struct OpenCalls: ~Copyable {
                     isOld ? !call.isInstant : try reader.integer(UInt8.self) == 1
                 if !call.isToldStuck { untoldSince = min(untoldSince, call.began) }
                 thread.calls.append(call)
+                if !call.isInstant { thread.slices += 1 }
             }
             openCount += thread.calls.count
             append(thread)

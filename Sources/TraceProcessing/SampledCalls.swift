@@ -81,7 +81,7 @@ struct SampledCalls: ~Copyable {
     private static var recordBytes: Int { 2 * MemoryLayout<Record>.stride }
 
     /// Entries of one thread that wait, with rows behind them; beyond it the older half is given up.
-    private static var waitingPerThreadMax: Int { Limits.openCallsPerThreadMax }
+    private static var waitingPerThreadMax: Int { Limits.openSlicesPerThreadMax }
 
     private var threads: [Thread] = []
     private var index = IndexTable()

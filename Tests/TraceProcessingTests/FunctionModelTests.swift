@@ -170,7 +170,7 @@ struct FunctionModelTests {
     /// Viewers drop what is nested deeper than 512; exits that never come must not cost what follows.
     @Test func whatIsTooDeepIsAnInstant() throws {
         let bench = try ProcessorBench(.function)
-        let depth = Limits.openCallsPerThreadMax
+        let depth = Limits.openSlicesPerThreadMax
         let leaks = (0..<depth + 40).map { Self.event(0, "leak", cookie: Int64($0), at: $0) }
         let pair = [Self.event(0, "f", at: 900), Self.event(1, "f", at: 905)]
         let output = try Self.output(bench, leaks + pair)
@@ -179,10 +179,44 @@ struct FunctionModelTests {
         }
         #expect(count("B") == depth && count("i") == 42 && count("E") == 0)
         #expect(output.rows.map { $0["Duration(us)"] } == ["5000.000"])
-        #expect(bench.samples().value(.errorsTotal, "open_call_evicted") == 41)
-        // A new file has room again, for what is still known to be open.
+        #expect(bench.samples().value(.errorsTotal, "open_call_evicted") ?? 0 == 0)
+        // A new file repeats no more than viewers take.
         let next = try Self.output(bench, [Self.event(0, "g", at: 1_000)])
         #expect(next.events.filter { $0["ph"] as? String == "B" }.count == depth)
-        #expect(next.records(.function).isEmpty)
+        #expect(next.records(.function).map { $0["name"] as? String } == ["g"])
+    }
+
+    /// The limit is the viewers': deeper calls have their durations too, in the order in which they return.
+    @Test func deepRecursionStaysPaired() throws {
+        let bench = try ProcessorBench(.function)
+        let depth = 3 * Limits.openSlicesPerThreadMax
+        let entries = (0..<depth).map { Self.event(0, "f", cookie: Int64($0), at: $0) }
+        let exits = (0..<depth).map {
+            Self.event(1, "f", cookie: Int64(depth - 1 - $0), at: depth + $0)
+        }
+        let output = try Self.output(bench, entries + exits)
+        #expect(
+            output.rows.map { $0["Duration(us)"] } == (0..<depth).map { "\(2 * $0 + 1)000.000" }
+        )
+        func count(_ phase: String) -> Int {
+            output.events.filter { $0["ph"] as? String == phase }.count
+        }
+        let slices = Limits.openSlicesPerThreadMax
+        #expect(count("B") == slices && count("E") == slices)
+        #expect(output.records(.function).count == 2 * (depth - slices))
+        #expect(bench.samples().value(.errorsTotal, "open_call_evicted") ?? 0 == 0)
+    }
+
+    /// A thread whose exits never come costs a bounded part of the state; what is innermost stays.
+    @Test func whatIsFarTooDeepIsGivenUp() throws {
+        let bench = try ProcessorBench(.function)
+        let depth = Limits.openCallsPerThreadMax
+        let leaks = (0...depth).map { Self.event(0, "leak", cookie: Int64($0), at: 0) }
+        let last = Self.event(1, "leak", cookie: Int64(depth), at: 5)
+        let output = try Self.output(bench, leaks + [last])
+        #expect(output.rows.map { $0["Duration(us)"] } == ["5000.000"])
+        #expect(
+            bench.samples().value(.errorsTotal, "open_call_evicted") == Double(depth / 8)
+        )
     }
 }

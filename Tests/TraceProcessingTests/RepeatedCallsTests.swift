@@ -153,8 +153,8 @@ struct RepeatedCallsTests {
     /// A call that was too deep for a slice and is then not repeated has its beginning in no trace.
     @Test func anInstantThatIsNotRepeatedSaysNoBeginning() throws {
         let bench = try ProcessorBench(.function)
-        let depth = Limits.openCallsPerThreadMax
-        // The first is given up for the last, which is too deep.
+        let depth = Limits.openSlicesPerThreadMax
+        // The last is too deep.
         let deep = (0...depth).map { Self.event(0, tid: 7, cookie: $0, at: $0) }
         try Self.send(bench, deep)
         let others = (0..<Self.threads).map { Self.event(0, tid: 10 + $0, at: 1_000 + $0) }

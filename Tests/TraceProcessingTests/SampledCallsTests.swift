@@ -136,7 +136,7 @@ struct SampledCallsTests {
 
     @Test(.timeLimit(.minutes(2)))
     func whatWaitsIsBounded() {
-        let most = Limits.openCallsPerThreadMax
+        let most = Limits.openSlicesPerThreadMax
         var run = SampledRun(keepsRows: false)
         // Entries without exits, exits without entries, all at one time.
         for number in 0..<8_000 {
@@ -228,7 +228,7 @@ struct SampledCallsTests {
         run.endWindow()
         saved.endWindow()
         #expect(saved.rows == run.rows && saved.state == run.state, "seed \(seed)")
-        #expect(run.openCount <= Limits.openCallsPerThreadMax * 3 && run.waitingCount == 0)
+        #expect(run.openCount <= Limits.openSlicesPerThreadMax * 3 && run.waitingCount == 0)
         expectEverythingOnce(run)
         expectNesting(run)
         let actual = run.calls.map {
@@ -305,7 +305,7 @@ struct SampledCallsTests {
                     #expect(row.nanoseconds == row.time - begin.time)
                 }
                 #expect(stack.isEmpty, "left open on \(tid)")
-                #expect(stack.count <= Limits.openCallsPerThreadMax)
+                #expect(stack.count <= Limits.openSlicesPerThreadMax)
             }
         }
     }
