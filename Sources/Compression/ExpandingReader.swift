@@ -24,4 +24,20 @@ package enum ExpandingReader {
         case .zstd(let reader): try reader.read(into: &output)
         }
     }
+
+    /// Whether `read` has thrown because the data ends early: all that could be expanded has been read then.
+    package var isCutOff: Bool {
+        switch self {
+        case .gzip(let reader): reader.isCutOff
+        case .zstd(let reader): reader.isCutOff
+        }
+    }
+
+    /// Where `read` has thrown because bytes follow the data that are none of it: how many of them it has taken from its source.
+    package var strayBytes: Int {
+        switch self {
+        case .gzip(let reader): reader.strayBytes
+        case .zstd(let reader): reader.strayBytes
+        }
+    }
 }

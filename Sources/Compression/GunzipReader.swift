@@ -25,6 +25,11 @@ package final class GunzipReader {
     private var hasRead = false
     /// The last output was filled up, so zlib may have more of it without further input.
     private var holdsMore = false
+    private var hasMember = false
+    /// As `ExpandingReader.isCutOff`.
+    private(set) var isCutOff = false
+    /// As `ExpandingReader.strayBytes`.
+    private(set) var strayBytes = 0
 
     /// `source` is called from `read` only.
     package init(_ source: @escaping Source) throws(TraceError) {
@@ -68,6 +73,7 @@ package final class GunzipReader {
             if !holdsMore {
                 guard try hasInput() else {
                     guard state == .atBoundary, hasRead else {
+                        isCutOff = true
                         throw TraceError(.corrupt, "the gzip data ends early")
                     }
                     return 0
@@ -98,9 +104,14 @@ package final class GunzipReader {
         }
         switch unsafe inflate(stream, Z_NO_FLUSH) {
         case Z_OK, Z_BUF_ERROR: return
-        case Z_STREAM_END: state = .atBoundary
+        case Z_STREAM_END:
+            state = .atBoundary
+            hasMember = true
         case Z_MEM_ERROR: throw TraceError(.exhausted, "no memory to expand with")
         default:
+            if hasMember, unsafe stream.pointee.total_out == 0 {
+                strayBytes = unsafe Int(stream.pointee.total_in) + Int(stream.pointee.avail_in)
+            }
             let reason = unsafe stream.pointee.msg.map { unsafe String(cString: $0) }
             throw TraceError(.corrupt, "not gzip data, or damaged: \(reason ?? "no reason given")")
         }

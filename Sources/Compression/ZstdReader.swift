@@ -18,6 +18,10 @@ package final class ZstdReader {
     private var isAtBoundary = false
     /// The last output was filled up, so zstd may have more of it without further input.
     private var holdsMore = false
+    /// As `ExpandingReader.isCutOff`.
+    private(set) var isCutOff = false
+    /// As `ExpandingReader.strayBytes`.
+    private(set) var strayBytes = 0
 
     /// `source` is called from `read` only.
     /// - Throws: `TraceError(.exhausted)` where there is no memory.
@@ -47,6 +51,7 @@ package final class ZstdReader {
                 position = 0
                 guard filled > 0 else {
                     guard isAtBoundary else {
+                        isCutOff = true
                         throw TraceError(.corrupt, "the zstd data ends early")
                     }
                     return 0
@@ -68,6 +73,7 @@ package final class ZstdReader {
             return left
         }
         guard ZSTD_isError(left) == 0 else {
+            if isAtBoundary { strayBytes = filled - position }
             let reason = unsafe String(cString: ZSTD_getErrorName(left))
             throw TraceError(.corrupt, "not zstd data, or damaged: \(reason)")
         }

@@ -424,7 +424,6 @@ package enum Limits {
     package static let importCallsMax = 16_000_000
     package static let importNameBytesMax = 256 << 20
     package static let importThreadsMax = 65_536
-    package static let jsonDepthMax = 512
     /// Final files that overlap in time and are read side by side by `tracectl cat`, each with a buffer.
     package static let catFilesMax = 256
     package static let catBufferBytes = 64 << 10

@@ -5,25 +5,35 @@ import TraceModel
 struct ImportCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "import",
-        abstract: "Sends the calls of a Chrome trace, as viztracer writes it, as function events.",
+        abstract:
+            "Sends the calls of a Chrome trace, as viztracer, py-spy, JAX, clang or node write it, as function events.",
         discussion: """
-            Takes an object with traceEvents or a bare array, plain or gzip, also one that is cut off at \
-            its end. B/E pairs and X events become entries and exits, nested by thread, with a cookie a \
-            call; call counts and mean durations run along. Names and order of processes and names of threads \
-            (M events process_name, process_sort_index, thread_name) are sent along. Other events are skipped \
-            and counted. Holds up to \(Limits.importCallsMax) calls in memory, about 100 bytes each.
+            Takes an object with traceEvents or a bare array, in UTF-8, plain or compressed (gzip or zstd, told by the \
+            first bytes), from a file or a pipe; also one that is cut off at its end. B/E pairs and X events become \
+            entries and exits, nested by thread, with a cookie a call; call counts and mean durations run along. An E \
+            with a name ends the innermost open call of that name, and calls inside it end with it. Names and order of \
+            processes and names of threads (M events process_name, process_sort_index, thread_name) are sent along. \
+            Holds up to \(Limits.importCallsMax) calls in memory, about 100 bytes each.
+
+            The report accounts for every event: read = imported + skipped, by phase or by reason. Calls more than a \
+            day from nearly all others, as recorders write them for a missing time, are skipped so.
+
+            Ids of processes and threads: what fits into 32 bits is kept; others (64 bits, texts, fractions, negative \
+            ones, process 0) get free numbers from 1, which the report names, and go by what the file calls them. \
+            Hexadecimal texts become their number where that is free. 7, 7.0 and "7" are one id, as in viewers.
 
             Where the recording stands in time: times from 10^15 microseconds up are taken as they are; \
-            others count from the file's baseTimeNanoseconds where it has one; otherwise the last event is \
-            placed at the file's modification time. --start places the first event instead: seconds \
-            since the epoch, or ISO 8601 with a zone.
+            others count from what the file says its zero is (baseTimeNanoseconds, clang's beginningOfTime, bazel's \
+            profile_start_ts); otherwise the last event is placed at the file's modification time, or that of reading \
+            a pipe. --start places the first event instead: seconds since the epoch, or ISO 8601 with a zone.
 
               viztracer -o recording.json.gz program.py && tracectl import recording.json.gz
               tracectl import trace.json --start 2024-05-01T12:00:00Z --host build-7
+              curl -s https://ci/build-7/profile.json.gz | tracectl import -
             """
     )
 
-    @Argument(help: "The recording: .json or .json.gz.")
+    @Argument(help: "The recording; - for standard input.")
     var file: String
 
     @Option(help: ArgumentHelp("The time of the first event.", valueName: "time"))
@@ -47,18 +57,21 @@ struct ImportCommand: ParsableCommand {
             giveUpAfterSeconds: Double(SendingSession.patienceSeconds)
         )
         defer { session.close() }
-        let source = try RecordingFile(file)
-        var reader = ChromeTraceReader(source.bytes)
-        reader.onProgress = { session.progress.update("Reading", done: $0, total: $1) }
-        let recording = try source.naming { try reader.read() }
+        var recording = Recording()
+        guard let source = try read(into: &recording, session) else {
+            Terminal.error.line("Interrupted while reading \(file); nothing was sent")
+            throw ExitCode(130)
+        }
         let placement = RecordingPlacement.choose(
             for: recording,
             start: start?.nanoseconds,
-            modified: source.modified
+            modified: source.modified,
+            isFile: source.isFile
         )
+        let shift = recording.span.map(placement.shift) ?? 0
+        recording.leaveOutCallsThatCannotStand(shiftedBy: shift)
         var summary = ImportSummary(file: file, recording: recording, placement: placement)
         let batches = session.batches(host: host.name, eventsMax: batchEvents)
-        let shift = recording.span.map(placement.shift) ?? 0
         var run = ImportRun(consume recording, session: batches, stop: session.stop)
         run.onProgress = { session.progress.update("Sending", done: $0, total: $1) }
         summary.completed = try session.runInterruptibly { try run.run(shift: shift) }
@@ -69,5 +82,28 @@ struct ImportCommand: ParsableCommand {
         summary.truncatedCalls = run.truncatedCalls
         Terminal.output.line(server.json ? try Report.json(summary) : summary.text)
         if !summary.completed { throw ExitCode(130) }
+    }
+
+    /// Returns where it came from; nil where Ctrl-C ended it.
+    private func read(
+        into recording: inout Recording,
+        _ session: SendingSession
+    ) throws -> RecordingFile? {
+        var source: RecordingFile?
+        let isRead = try session.runInterruptibly {
+            let opened = try RecordingFile(file, stop: session.stop)
+            source = opened
+            var reader = ChromeTraceReader(opened.bytes)
+            reader.onProgress = {
+                if $1 > 0 {
+                    session.progress.update("Reading", done: $0, total: $1)
+                } else {
+                    session.progress.update("Reading, \($0 >> 20) MiB so far")
+                }
+                if session.stop.isRaised { throw Interrupted() }
+            }
+            recording = try opened.naming { try reader.read() }
+        }
+        return isRead ? source : nil
     }
 }

@@ -6,8 +6,10 @@ final class BytesInPieces: ByteSource {
     private let piece: Int
     private var offset = 0
 
-    init(_ text: String, piece: Int = 1) {
-        bytes = Array(text.utf8)
+    convenience init(_ text: String, piece: Int = 1) { self.init(Array(text.utf8), piece: piece) }
+
+    init(_ bytes: [UInt8], piece: Int) {
+        self.bytes = bytes
         self.piece = piece
     }
 

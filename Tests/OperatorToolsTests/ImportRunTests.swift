@@ -1,3 +1,4 @@
+import Compression
 import Foundation
 import OperatorTools
 import Testing
@@ -98,21 +99,137 @@ struct ImportRunTests {
         )
     }
 
-    @Test func gzipIsRecognizedByItsBytes() throws {
-        // gzip -9n of [{"ph":"X","name":"f","ts":1,"dur":2,"pid":3,"tid":4}]
-        let base64 =
-            "H4sIAAAAAAACA4uuVirIULJSilDSUcpLzE0FMtOAzJJiJStDHaWU0iIlKyMdpYLMFCUrY6AwiDapjQUAjrWlDzYAAAA="
-        let bytes = try #require(Data(base64Encoded: base64))
+    @Test func idsThatDoNotFitGoByWhatTheyAreCalled() throws {
+        let json = """
+            [{"ph":"X","name":"f","ts":1,"dur":9,"pid":"CUDA functions","tid":"stream 7"},
+            {"ph":"X","name":"f","ts":2,"dur":9,"pid":5,"tid":140212345678592},
+            {"ph":"M","name":"thread_name","pid":5,"tid":140212345678592,"args":{"name":"given"}}]
+            """
+        var reader = ChromeTraceReader(BytesInPieces(json, piece: 11))
+        let sent = try batches(try reader.read(), batch: 100)
+        #expect(
+            try sent.flatMap { try BatchNames.read($0) } == [
+                "1 0 CUDA functions 0", "1 1 stream 7 0", "5 1 given 0",
+            ]
+        )
+        #expect(sent.flatMap(events).map { $0.text.suffix(3) } == ["1 1", "1 5", "1 1", "1 5"])
+    }
+
+    // MARK: Files
+
+    /// Writes the bytes to a file and reads that.
+    private func read(_ bytes: [UInt8]) throws -> (Recording, RecordingFile) {
         let path = FileManager.default.temporaryDirectory
             .appendingPathComponent("recording-\(UUID().uuidString)")
         defer { try? FileManager.default.removeItem(at: path) }
-        try bytes.write(to: path)
+        try Data(bytes).write(to: path)
         let file = try RecordingFile(path.path)
         var reader = ChromeTraceReader(file.bytes)
-        let recording = try file.naming { try reader.read() }
-        #expect(recording.names == ["f"])
-        #expect(recording.calls.map(\.end) == [3000])
+        return (try file.naming { try reader.read() }, file)
+    }
+
+    private func compressed(_ text: String, _ compression: FileCompression) throws -> [UInt8] {
+        let path = FileManager.default.temporaryDirectory
+            .appendingPathComponent("recording-\(UUID().uuidString)").path
+        defer { try? FileManager.default.removeItem(atPath: path) }
+        try Data(text.utf8).write(to: URL(filePath: path))
+        let tool = Process()
+        tool.executableURL = URL(filePath: "/usr/bin/env")
+        tool.arguments = [compression == .gzip ? "gzip" : "zstd", "-q", "-c", path]
+        let output = Pipe()
+        tool.standardOutput = output
+        try tool.run()
+        let data = try output.fileHandleForReading.readToEnd() ?? Data()
+        tool.waitUntilExit()
+        return Array(data)
+    }
+
+    /// Events of different text, so that little of it compresses away.
+    private static func events(_ count: Int) -> String {
+        (0..<count).map {
+            #"{"ph":"X","name":"f\#(UInt64($0) &* 0x9E37_79B9_7F4A_7C15)","ts":\#($0),"dur":1,"pid":3,"tid":4}"#
+        }.joined(separator: ",\n")
+    }
+
+    @Test(arguments: FileCompression.allCases)
+    func compressionIsRecognizedByTheBytes(compression: FileCompression) throws {
+        let bytes = try compressed("[\(Self.events(5_000))]", compression)
+        let (recording, file) = try read(bytes)
+        #expect(recording.calls.count == 5_000 && !recording.isUnterminated)
         #expect(abs(Double(file.modified) / 1e9 - Date().timeIntervalSince1970) < 60)
-        #expect(file.bytes.progress.done == bytes.count)
+        #expect(file.isFile && file.bytes.progress == (bytes.count, bytes.count))
+        // Two of them behind one another, and bytes that are none of either.
+        let (both, _) = try read(bytes + bytes + Array(repeating: 0, count: 1_000))
+        #expect(both.calls.count == 10_000 && both.strayBytes == 1_000)
+    }
+
+    /// As many events as could be expanded, wherever it is cut.
+    @Test(arguments: FileCompression.allCases)
+    func aCutOffFileYieldsItsWholeEvents(compression: FileCompression) throws {
+        let bytes = try compressed("[\(Self.events(20_000))]", compression)
+        var last = -1
+        for part in 1...8 {
+            let (recording, _) = try read(Array(bytes.prefix(bytes.count * part / 8 - 3)))
+            #expect(recording.isUnterminated)
+            #expect(recording.calls.count > last || compression == .zstd)
+            #expect(
+                recording.calls.map(\.start)
+                    == (0..<recording.calls.count).map { Int64($0) * 1_000 }
+            )
+            last = recording.calls.count
+        }
+        #expect(last > 17_000)
+    }
+
+    @Test func damageWithinACompressedFileIsAnError() throws {
+        var bytes = try compressed("[\(Self.events(5_000))]", .gzip)
+        // Of the checksum.
+        bytes[bytes.count - 6] ^= 0xFF
+        let error = #expect(throws: TraceError.self) { try read(bytes) }
+        #expect(error?.message.contains("damaged") == true)
+    }
+
+    @Test func everyEventIsInTheReport() throws {
+        let json = """
+            [{"ph":"X","name":"f","ts":1,"dur":1,"pid":"p","tid":"t"},{"ph":"i","ts":1},{"ph":"i","ts":1},{"ph":"X"},
+            {"ph":"E","ts":1,"pid":1},{"ph":"B","name":"open","ts":1,"pid":1},5] tail
+            """
+        var reader = ChromeTraceReader(BytesInPieces(json, piece: 11))
+        let recording = try reader.read()
+        let placement = RecordingPlacement.choose(
+            for: recording,
+            start: nil,
+            modified: 1,
+            isFile: false
+        )
+        let summary = ImportSummary(file: "-", recording: recording, placement: placement)
+        #expect(summary.eventsRead == 7 && summary.eventsImported == 2)
+        #expect(summary.skippedByPhase == ["i": 2])
+        #expect(summary.skipped == ["no_time": 1, "end_without_begin": 1, "not_an_object": 1])
+        #expect(
+            summary.malformedEvents == 2 && summary.unmatchedEnds == 1
+                && summary.unfinishedCalls == 1
+        )
+        #expect(
+            summary.strayBytes == 4 && summary.renumberedProcesses == 1
+                && summary.renumberedThreads == 1
+        )
+        for line in [
+            "7 events read: 2 imported, 5 skipped", "skipped, by phase: i 2",
+            "skipped: 1 without a usable time",
+            "1 calls without an end of their own",
+            "4 bytes behind the document's end, which were not read",
+            "process p is 2", "thread t of process p is 1",
+            "last event placed at the time of reading",
+        ] {
+            #expect(summary.text.contains(line), "\(line)")
+        }
+        let object =
+            try JSONSerialization.jsonObject(with: Data(try Report.json(summary).utf8))
+            as? [String: Any]
+        let skipped = try #require(object?["skipped"] as? [String: Int])
+        let phases = try #require(object?["skipped_by_phase"] as? [String: Int])
+        let sum = skipped.values.reduce(0, +) + phases.values.reduce(0, +)
+        #expect(object?["events_read"] as? Int == sum + (object?["events_imported"] as? Int ?? 0))
     }
 }

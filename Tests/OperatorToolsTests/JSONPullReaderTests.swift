@@ -40,15 +40,12 @@ struct JSONPullReaderTests {
         #expect(keys == ["a", "n", "t"])
     }
 
-    @Test func nestingIsBounded() {
-        let reader = JSONPullReader(BytesInPieces(String(repeating: "[", count: 10_000)))
-        #expect(throws: JSONReadFailure.tooDeep(offset: 512)) { try reader.skipValue() }
-    }
-
     @Test(arguments: [
         ("[1 2]", JSONReadFailure.syntax(offset: 3, expected: ", or ]")),
         ("[1", JSONReadFailure.endOfInput),
-        ("[,1]", JSONReadFailure.syntax(offset: 1, expected: "a value")),
+        ("[oops]", JSONReadFailure.syntax(offset: 1, expected: "a value")),
+        ("[1, }", JSONReadFailure.syntax(offset: 4, expected: "a value")),
+        ("[1, nullx]", JSONReadFailure.syntax(offset: 4, expected: "a value")),
         (#"["\q"]"#, JSONReadFailure.syntax(offset: 3, expected: "an escape")),
         (#"["\u12x4"]"#, JSONReadFailure.syntax(offset: 6, expected: "a hexadecimal digit")),
     ])

@@ -4,9 +4,10 @@
 # What the processes are built from and supervised by.
 run_packages=(libgrpc-dev libzmq3-dev libprotobuf-c-dev zlib1g-dev libzstd-dev s6)
 # What only the checks need: the generators of the committed C, the linter, what looks at units and processes,
-# what lets system calls fail, what reads files that are compressed, and what makes other languages' locales.
+# what lets system calls fail, what reads files that are compressed, a program whose recordings are imported, and what makes
+# other languages' locales.
 # shellcheck disable=SC2034 # read by scripts/test
-test_packages=(protobuf-c-compiler protobuf-compiler shellcheck systemd procps strace zstd locales)
+test_packages=(protobuf-c-compiler protobuf-compiler shellcheck systemd procps strace zstd nodejs locales)
 
 packages_missing() {
     local package installed

@@ -42,18 +42,27 @@ package struct ImportRun {
         onProgress?(total, total)
     }
 
-    /// `index`: of the thread in the recording. Its process's name goes with the first of its threads.
+    /// `index`: of the thread in the recording. Its process's name goes with the first of its threads. What has another id on
+    /// the wire than in the recording, and no name there, goes by that.
     private mutating func sendNames(of index: UInt32) throws {
         let thread = recording.threads[Int(index)]
-        if namedProcesses.insert(thread.pid).inserted,
-            let text = recording.processNames[thread.pid]
+        let process = recording.processes[Int(thread.process)]
+        if namedProcesses.insert(thread.process).inserted,
+            let text = process.name ?? (process.isRenumbered ? Self.name(of: process.id) : nil)
         {
-            let sortIndex = recording.processSortIndexes[thread.pid] ?? 0
-            try send(text, pid: thread.pid, tid: 0, sortIndex: sortIndex)
+            try send(text, pid: process.pid, tid: 0, sortIndex: process.sortIndex)
         }
-        // Thread 0 stands for the whole process on the wire.
-        if thread.tid != 0, let text = recording.threadNames[thread] {
-            try send(text, pid: thread.pid, tid: thread.tid, sortIndex: 0)
+        if thread.isNamed,
+            let text = thread.name ?? (thread.isRenumbered ? Self.name(of: thread.id) : nil)
+        {
+            try send(text, pid: process.pid, tid: thread.tid, sortIndex: 0)
+        }
+    }
+
+    private static func name(of id: RecordedID) -> String {
+        var text = id.shown
+        return text.withUTF8 {
+            ByteView(UnsafeRawBufferPointer($0)).cut(at: Limits.nameBytesMax).string
         }
     }
 
@@ -70,14 +79,15 @@ package struct ImportRun {
 
     private mutating func event(_ edge: CallEdge, shift: Int64) -> BatchEncoder.Function {
         let thread = recording.threads[Int(edge.thread)]
-        let (calls, average) = tally.count(edge, pid: thread.pid)
+        let pid = recording.processes[Int(thread.process)].pid
+        let (calls, average) = tally.count(edge, pid: pid)
         var event = BatchEncoder.Function()
         event.timestamp = TraceClock.epochSeconds(edge.time &+ shift)
         event.eventType = edge.isEntry ? 0 : 1
         event.cookie = edge.cookie
         event.functionName = recording.names[Int(edge.name)]
         event.pid = thread.tid
-        event.tgid = thread.pid
+        event.tgid = pid
         event.callCount = calls
         event.averageDurationMicroseconds = average
         return event

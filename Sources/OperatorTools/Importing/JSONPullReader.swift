@@ -5,14 +5,17 @@ import TraceModel
 /// one chunk of input and one text of at most `Limits.stringFieldBytesMax`.
 ///
 /// The caller drives: look at `kind()`, then `enterObject`/`nextKey`, `enterArray`/`nextElement`,
-/// `readText`, or `skipValue`. Lenient where recordings are: a comma before a closing bracket passes.
+/// `readText`, or `skipValue`. Lenient where recorders are: commas too many pass, wherever members are separated; byte order
+/// marks count as white space; and numbers that are not finite pass in all spellings (`isWord`).
 package final class JSONPullReader {
     package enum Kind {
         case object
         case array
         case string
         case number
-        case literal
+        /// `true`, `false`, or a number that is not finite.
+        case word
+        case null
     }
 
     private let source: any ByteSource
@@ -24,6 +27,8 @@ package final class JSONPullReader {
     private var isFirst = false
     /// The last key, string or number, unescaped; what is beyond the limit is cut off.
     package private(set) var text: [UInt8] = []
+    /// A word that was looked at, and stands in `text`.
+    private var isWordRead = false
 
     package init(_ source: any ByteSource) {
         self.source = source
@@ -39,15 +44,91 @@ package final class JSONPullReader {
 
     /// What comes next; nothing is consumed but white space.
     package func kind() throws -> Kind {
+        if isWordRead { return Self.kind(ofWord: text) ?? .word }
         switch try peek() {
         case UInt8(ascii: "{"): return .object
         case UInt8(ascii: "["): return .array
         case UInt8(ascii: "\""): return .string
-        case UInt8(ascii: "-"), UInt8(ascii: "0")...UInt8(ascii: "9"): return .number
-        case UInt8(ascii: "t"), UInt8(ascii: "f"), UInt8(ascii: "n"), UInt8(ascii: "N"),
-            UInt8(ascii: "I"):
-            return .literal
-        default: throw JSONReadFailure.syntax(offset: offset, expected: "a value")
+        case UInt8(ascii: "0")...UInt8(ascii: "9"): return .number
+        case UInt8(ascii: ","), UInt8(ascii: "]"), UInt8(ascii: "}"), UInt8(ascii: ":"):
+            throw JSONReadFailure.syntax(offset: offset, expected: "a value")
+        default: return try kindOfWord()
+        }
+    }
+
+    /// Reads a number with a sign, or a word, into `text`, where it stays until the value is read or skipped.
+    private func kindOfWord() throws -> Kind {
+        let start = offset
+        try readBareWord()
+        guard let kind = Self.kind(ofWord: text) else {
+            throw JSONReadFailure.syntax(offset: start, expected: "a value")
+        }
+        isWordRead = true
+        return kind
+    }
+
+    private static func kind(ofWord text: [UInt8]) -> Kind? {
+        if text.elementsEqual("null".utf8) { return .null }
+        return isNumber(text) ? .number : isWord(text) ? .word : nil
+    }
+
+    /// `true`, `false`, and what printing a number that is not finite makes of it in one language or another, with a sign or
+    /// without, in capitals or not: `NaN`, `nan(ind)`, `Infinity`, `inf`, `1.#INF`, `1.#QNAN`.
+    private static func isWord(_ text: [UInt8]) -> Bool {
+        if text.elementsEqual("true".utf8) || text.elementsEqual("false".utf8) { return true }
+        let isSigned = text.first == UInt8(ascii: "-") || text.first == UInt8(ascii: "+")
+        let word = text.dropFirst(isSigned ? 1 : 0).map {
+            (0x41...0x5A).contains($0) ? $0 | 0x20 : $0
+        }
+        return ["nan", "inf", "infinity"].contains { word.elementsEqual($0.utf8) }
+            || word.starts(with: "nan(".utf8) && word.last == UInt8(ascii: ")")
+            || word.starts(with: "1.#".utf8)
+    }
+
+    /// Whether digits follow the sign, where there is one.
+    private static func isNumber(_ text: [UInt8]) -> Bool {
+        let digits = text.dropFirst(
+            text.first == UInt8(ascii: "-") || text.first == UInt8(ascii: "+") ? 1 : 0
+        )
+        guard let first = digits.first, (0x30...0x39).contains(first) || first == UInt8(ascii: ".")
+        else { return false }
+        return !digits.contains(UInt8(ascii: "#"))
+    }
+
+    /// Up to `count` bytes that come next, not consumed; fewer only where there are no more.
+    package func peek(_ count: Int) throws -> [UInt8] {
+        while filled - position < count {
+            let left = UnsafeRawBufferPointer(rebasing: chunk[position..<filled])
+            chunk.copyBytes(from: left)
+            (chunkOffset, position, filled) = (chunkOffset + position, 0, left.count)
+            let more = try source.read(
+                into: UnsafeMutableRawBufferPointer(rebasing: chunk[filled...])
+            )
+            if more == 0 { break }
+            filled += more
+        }
+        return Array(chunk[position..<min(filled, position + count)])
+    }
+
+    /// Whether something follows that is neither white space nor a comma.
+    package func hasMore() throws -> Bool {
+        do {
+            while try peek() == UInt8(ascii: ",") { position += 1 }
+            return true
+        } catch JSONReadFailure.endOfInput {
+            return false
+        }
+    }
+
+    /// Passes over everything that is left.
+    package func drain() throws {
+        do {
+            while true {
+                position = filled
+                try refill()
+            }
+        } catch JSONReadFailure.endOfInput {
+            return
         }
     }
 
@@ -84,9 +165,10 @@ package final class JSONPullReader {
             try readString()
             return true
         case .number:
-            try readBareWord()
+            if !isWordRead { try readBareWord() }
+            isWordRead = false
             return true
-        case .object, .array, .literal:
+        case .object, .array, .word, .null:
             try skipValue()
             return false
         }
@@ -99,17 +181,18 @@ package final class JSONPullReader {
         }
     }
 
-    /// Passes over one value of any size without keeping it.
+    /// Passes over one value of any size and depth without keeping it.
     package func skipValue() throws {
+        if isWordRead {
+            isWordRead = false
+            return
+        }
         var depth = 0
         repeat {
             let next = try peek()
             switch next {
             case UInt8(ascii: "{"), UInt8(ascii: "["):
                 depth += 1
-                guard depth <= Limits.jsonDepthMax else {
-                    throw JSONReadFailure.tooDeep(offset: offset)
-                }
                 position += 1
             case UInt8(ascii: "}"), UInt8(ascii: "]"):
                 guard depth > 0 else {
@@ -125,8 +208,8 @@ package final class JSONPullReader {
             case UInt8(ascii: "\""):
                 try skipString()
             default:
-                _ = try kind()
-                try readBareWord()
+                if try kind() == .number, !isWordRead { try readBareWord() }
+                isWordRead = false
             }
         } while depth > 0
         isFirst = false
@@ -136,11 +219,12 @@ package final class JSONPullReader {
 
     private func nextMember(closing: UInt8, _ name: String) throws -> Bool {
         var next = try peek()
-        if next == UInt8(ascii: ","), !isFirst {
+        if next != UInt8(ascii: ","), next != closing, !isFirst {
+            throw JSONReadFailure.syntax(offset: offset, expected: ", or \(name)")
+        }
+        while next == UInt8(ascii: ",") {
             position += 1
             next = try peek()
-        } else if next != closing, !isFirst {
-            throw JSONReadFailure.syntax(offset: offset, expected: ", or \(name)")
         }
         isFirst = false
         if next == closing {
@@ -164,6 +248,7 @@ package final class JSONPullReader {
             let byte = chunk[position]
             switch byte {
             case 0x20, 0x0A, 0x0D, 0x09: position += 1
+            case 0xEF where try peek(3) == [0xEF, 0xBB, 0xBF]: position += 3
             default: return byte
             }
         }
@@ -194,7 +279,8 @@ package final class JSONPullReader {
             if position == filled { try refill() }
             let byte = chunk[position]
             switch byte {
-            case UInt8(ascii: ","), UInt8(ascii: "]"), UInt8(ascii: "}"), 0x20, 0x0A, 0x0D, 0x09:
+            case UInt8(ascii: ","), UInt8(ascii: "]"), UInt8(ascii: "}"), UInt8(ascii: "\""), 0x20,
+                0x0A, 0x0D, 0x09:
                 isFirst = false
                 return
             default:
@@ -290,5 +376,19 @@ package final class JSONPullReader {
     private func keep(scalar value: UInt32) {
         let scalar = Unicode.Scalar(value) ?? "\u{FFFD}"
         for byte in UTF8.encode(scalar) ?? UTF8.encodedReplacementCharacter { keep(byte) }
+    }
+}
+
+/// Why JSON couldn't be read on.
+package enum JSONReadFailure: Error, CustomStringConvertible, Equatable {
+    /// The text ends inside a value: a recording cut off, which the trace format allows.
+    case endOfInput
+    case syntax(offset: Int, expected: String)
+
+    package var description: String {
+        switch self {
+        case .endOfInput: "the file ends in the middle"
+        case .syntax(let offset, let expected): "byte \(offset): expected \(expected)"
+        }
     }
 }

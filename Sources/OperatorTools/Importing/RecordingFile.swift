@@ -1,18 +1,30 @@
+import Compression
+import SystemIO
 package import TraceModel
 
-/// A recording on disk, plain or gzip by its first bytes, whatever its name.
+/// A recording in a file, plain or compressed by its first bytes, whatever its name, or that comes through a pipe.
 package struct RecordingFile {
     package let path: String
     package let bytes: any ByteSource
-    /// When it was last written.
-    package let modified: EpochNanoseconds
+    private let file: FileByteSource
 
-    package init(_ path: String) throws {
+    /// `path`: `-` for standard input. Blocks until the first bytes are there, or `stop` is raised.
+    package init(_ path: String, stop: StopSignal? = nil) throws {
         self.path = path
-        let file = try FileByteSource(path)
-        modified = try file.modified()
-        bytes = try GzipByteSource.isGzip(file) ? GzipByteSource(file) : file
+        file = try FileByteSource(path, stop: stop)
+        let first = try file.firstBytes(FileCompression.magicBytes)
+        if let compression = FileCompression(magic: first) {
+            bytes = try ExpandedByteSource(file, compression)
+        } else {
+            bytes = file
+        }
     }
+
+    /// When the file was last written; now, where it is a pipe.
+    package var modified: EpochNanoseconds { file.modified ?? WallClock.now() }
+
+    /// Whether `modified` is a file's time.
+    package var isFile: Bool { file.modified != nil }
 
     /// Runs what reads the file, with its name in the errors about its content.
     package func naming<Result>(_ body: () throws -> Result) throws -> Result {
@@ -21,7 +33,12 @@ package struct RecordingFile {
         } catch let failure as JSONReadFailure {
             throw TraceError(.invalidArgument, "\(path): not valid JSON: \(failure)")
         } catch let error as TraceError {
-            throw TraceError(error.code, "\(path): \(error.message)", remedy: error.remedy)
+            throw TraceError(
+                error.code,
+                "\(path): \(error.message)",
+                remedy: error.remedy,
+                cause: error.cause
+            )
         }
     }
 }

@@ -5,12 +5,14 @@ package import TraceModel
 package enum RecordingPlacement: Equatable, Sendable {
     /// The recording's times are since the epoch already.
     case epoch
-    /// The file says what its zero is.
-    case base(EpochNanoseconds)
+    /// The file says what its zero is, in this field.
+    case base(EpochNanoseconds, field: String)
     /// The first event is to stand at this time, given by a person.
     case start(EpochNanoseconds)
     /// Nothing is known: the last event stands at the file's modification time.
     case end(EpochNanoseconds)
+    /// The same of what came through a pipe: the last event stands where it was read.
+    case read(EpochNanoseconds)
 
     /// Times from here on (September 2001 in microseconds) can only be since the epoch.
     static let epochFrom: Int64 = 1_000_000_000_000_000_000
@@ -18,21 +20,22 @@ package enum RecordingPlacement: Equatable, Sendable {
     package static func choose(
         for recording: Recording,
         start: EpochNanoseconds?,
-        modified: EpochNanoseconds
+        modified: EpochNanoseconds,
+        isFile: Bool = true
     ) -> RecordingPlacement {
         if let start { return .start(start) }
         if let first = recording.span?.first, first >= epochFrom { return .epoch }
-        if let base = recording.base { return .base(base) }
-        return .end(modified)
+        if let base = recording.base { return .base(base.time, field: base.field) }
+        return isFile ? .end(modified) : .read(modified)
     }
 
     /// What to add to every time of a recording that spans `span`.
     package func shift(span: (first: Int64, last: Int64)) -> Int64 {
         switch self {
         case .epoch: 0
-        case .base(let base): base
-        case .start(let start): start - span.first
-        case .end(let end): end - span.last
+        case .base(let base, _): base
+        case .start(let start): start &- span.first
+        case .end(let end), .read(let end): end &- span.last
         }
     }
 
@@ -40,9 +43,10 @@ package enum RecordingPlacement: Equatable, Sendable {
     package var reason: String {
         switch self {
         case .epoch: "times are since the epoch"
-        case .base: "placed by the file's baseTimeNanoseconds"
+        case .base(_, let field): "placed by the file's \(field)"
         case .start: "first event placed at --start"
         case .end: "last event placed at the file's modification time"
+        case .read: "last event placed at the time of reading"
         }
     }
 }

@@ -25,6 +25,20 @@ package enum TraceClock {
         return text.isEmpty || overflow ? nil : value
     }
 
+    /// A decimal number without its fraction; nil where the text is none, or out of range.
+    static func wholePart(of text: [UInt8]) -> Int64? {
+        let parts = text.split(
+            separator: UInt8(ascii: "."),
+            maxSplits: 1,
+            omittingEmptySubsequences: false
+        )
+        let isPlain = parts.count < 2 || parts[1].allSatisfy { (0x30...0x39).contains($0) }
+        if isPlain, let whole = parts.first { return Int64(String(decoding: whole, as: UTF8.self)) }
+        return Double(String(decoding: text, as: UTF8.self)).flatMap {
+            Int64(exactly: $0.rounded(.towardZero))
+        }
+    }
+
     private static func append(_ digit: UInt8, to value: inout Int64, _ overflow: inout Bool) {
         let (shifted, tooLarge) = value.multipliedReportingOverflow(by: 10)
         let (sum, tooLargeToo) = shifted.addingReportingOverflow(Int64(digit))
