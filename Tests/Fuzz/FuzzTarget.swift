@@ -15,6 +15,7 @@ enum FuzzTarget: String {
     case rules
     case messages
     case timestamps
+    case recordings
 
     /// As the environment says; files are written into the working directory.
     static let chosen: FuzzTarget = {
@@ -43,6 +44,7 @@ enum FuzzTarget: String {
             let copied = try copy.encode()
             precondition(copy == message || copied == again, "\(message)")
         case .timestamps: TimestampFuzz.run(bytes)
+        case .recordings: RecordingFuzz.run(bytes)
         }
     }
 }
