@@ -62,7 +62,7 @@ let package = Package(
         .target(name: "TraceModel", swiftSettings: strict),
         .target(
             name: "SystemIO",
-            dependencies: ["CCrashCell", "CLinux", "TraceModel"],
+            dependencies: ["CChecksum", "CCrashCell", "CLinux", "TraceModel"],
             swiftSettings: memoryStrict
         ),
 

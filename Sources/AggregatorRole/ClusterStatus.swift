@@ -93,6 +93,8 @@ struct ClusterStatus: Encodable, Sendable {
     let deduplicatedEvents: UInt64
     let deadLetteredEvents: UInt64
     let rejectedEvents: UInt64
+    /// Rows of segments that were damaged or gone when their window was merged.
+    let lostRows: UInt64
     /// The last merged window of each resource.
     let merged: [Merged]
     let merging: Merging
@@ -150,6 +152,7 @@ struct ClusterStatus: Encodable, Sendable {
         deduplicatedEvents = status.deduplicatedEvents
         deadLetteredEvents = status.deadLetteredEvents
         rejectedEvents = status.rejectedEvents
+        lostRows = reading.lostRows
         self.merging = Merging(merging)
         merged = Resource.allCases.compactMap { resource in
             marks[resource].map {

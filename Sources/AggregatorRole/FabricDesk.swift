@@ -5,6 +5,7 @@ import Glibc
 import HTTPServing
 import Logging
 import SystemIO
+import TraceFiles
 import TraceMetrics
 import TraceModel
 import ZeroMQ
@@ -286,6 +287,7 @@ struct FabricDesk {
             mergeFailures[job.resource] = nil
             announce(WindowMerged(resource: job.resource, window: job.window, files: files))
             counts.merged(outcome, files: files.count)
+            for loss in outcome.losses { tell(loss, of: job) }
             isCountingChanged = true
             let marks = ledger.marks
             shared.withLock { $0.marks = marks }
@@ -299,6 +301,21 @@ struct FabricDesk {
         } catch {
             fail(job, error, now: now)
         }
+    }
+
+    /// Said once, as a window is merged once.
+    private func tell(_ loss: SegmentLoss, of job: MergeJob) {
+        shared.withLock { $0.count(.segmentDamaged) }
+        let begin = job.announcements.flatMap(\.slots).map(\.fromLSN).min() ?? job.barrierLSN
+        log.error(
+            "a segment was damaged or gone; its window is published without its rows",
+            metadata: [
+                "file": "\(loss.path)", "resource": "\(job.resource.name)",
+                "window": "\(job.window)", "lsn": "\(begin)..<\(job.barrierLSN)",
+                "rows_lost": "\(loss.rows)", "bytes": "\(loss.bytes)",
+                "kept_at": "\(loss.keptAt ?? "nowhere")",
+            ]
+        )
     }
 
     /// The window is tried again; only the router, where somebody may wait, is told.

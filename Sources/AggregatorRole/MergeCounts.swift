@@ -10,6 +10,7 @@ struct MergeCounts {
         var files = 0.0
         var bytes = 0.0
         var segmentBytes = 0.0
+        var lostRows = 0.0
         var seconds = 0.0
         var buckets = [UInt64](repeating: 0, count: MetricBounds.mergeSeconds.count + 1)
     }
@@ -27,6 +28,7 @@ struct MergeCounts {
         count.files += Double(files)
         count.bytes += Double(outcome.bytes)
         count.segmentBytes += Double(outcome.segmentBytes)
+        count.lostRows += outcome.losses.reduce(0) { $0 + Double($1.rows) }
         count.seconds += outcome.seconds
         let bucket = MetricBounds.mergeSeconds.firstIndex { outcome.seconds <= $0 }
         count.buckets[bucket ?? MetricBounds.mergeSeconds.count] += 1
@@ -77,6 +79,7 @@ struct MergeCounts {
                 (.finalFilesTotal, .counter(count.files)),
                 (.mergeBytesTotal, .counter(count.bytes)),
                 (.mergeSegmentBytesTotal, .counter(count.segmentBytes)),
+                (.lostRowsTotal, .counter(count.lostRows)),
                 (.mergeSeconds, .histogram(buckets: count.buckets, sum: count.seconds)),
             ]
             for (family, value) in values {

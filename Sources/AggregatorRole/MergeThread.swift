@@ -18,6 +18,8 @@ final class MergeThread: Sendable {
         let segmentBytes: UInt64
         /// Of the final files together.
         let bytes: UInt64
+        /// Damaged segments that the files are without.
+        let losses: [SegmentLoss]
     }
 
     private struct Queue: Sendable {
@@ -191,6 +193,7 @@ final class MergeThread: Sendable {
         let begin = WallClock.monotonic()
         var segmentBytes: UInt64 = 0
         var result: Result<[String], TraceError>
+        var losses: [SegmentLoss] = []
         defer { queue.withLock { $0.current = nil } }
         do {
             let files = try job.announcements.flatMap { try Self.files(of: $0.files) }
@@ -208,7 +211,8 @@ final class MergeThread: Sendable {
                         window: job.window,
                         summaries: job.announcements.map(\.summary)
                     ),
-                    onProgress: { self.note($0, of: job) }
+                    onProgress: { self.note($0, of: job) },
+                    onLoss: { losses.append($0) }
                 )
             )
         } catch let error as TraceError {
@@ -224,7 +228,8 @@ final class MergeThread: Sendable {
             result: result,
             seconds: seconds,
             segmentBytes: segmentBytes,
-            bytes: bytes
+            bytes: bytes,
+            losses: losses
         )
     }
 

@@ -1,5 +1,5 @@
 import ClusterMessages
-import IngestLog
+import SystemIO
 import TraceMetrics
 import TraceModel
 

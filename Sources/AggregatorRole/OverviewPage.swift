@@ -48,6 +48,7 @@ enum OverviewPage {
             ("deduplicated", "\(status.deduplicatedEvents)"),
             ("dead-lettered", "\(status.deadLetteredEvents)"),
             ("rejected", "\(status.rejectedEvents)"),
+            ("rows lost with damaged segments", "\(status.lostRows)"),
         ]
         .map { "<tr><td>\($0)</td><td class=\"n\">\($1)</td></tr>" }
         .joined(separator: "\n")

@@ -11,9 +11,14 @@ final class BufferedReader {
     private var fileOffset = 0
     /// Read at once.
     let chunkBytes: Int
+    /// The checksum takes what stands from here on in the file.
+    private let summedFrom: Int
+    /// CRC-32C of what has been read; of a file that was read from its beginning without `seek`.
+    private(set) var checksum: UInt32 = 0
 
-    init(_ path: String, bufferBytes: Int) throws(SystemError) {
+    init(_ path: String, bufferBytes: Int, summedFrom: Int = 0) throws(SystemError) {
         self.path = path
+        self.summedFrom = summedFrom
         file = try File(path, .read)
         chunkBytes = bufferBytes
         buffer = RawBuffer(capacity: bufferBytes)
@@ -72,7 +77,18 @@ final class BufferedReader {
         let target = UnsafeMutableRawBufferPointer(start: buffer.reserve(size), count: size)
         let count = try file.read(into: target, at: fileOffset)
         buffer.commit(count)
+        let left = min(max(summedFrom - fileOffset, 0), count)
+        checksum = Checksum.crc32c(
+            UnsafeRawBufferPointer(rebasing: target[left..<count]),
+            after: checksum
+        )
         fileOffset += count
         return count > 0
+    }
+
+    /// Reads on to the file's end, and forgets it; the file's size. Blocks.
+    func drain() throws(SystemError) -> Int {
+        repeat { position = buffer.count } while try readMore()
+        return fileOffset
     }
 }

@@ -32,11 +32,14 @@ package struct ClosedFile: Sendable, Equatable {
         self.runs = runs
     }
 
+    /// Set in a file's kind where its runs have checksums; versions before wrote none.
+    private static let summedFlag: UInt8 = 0x80
+
     /// The list as bytes, for announcements and checkpoints.
     package static func encode(_ files: [ClosedFile], into state: inout RawBuffer) {
         state.append(integer: UInt32(files.count))
         for file in files {
-            state.append(integer: file.kind.rawValue)
+            state.append(byte: file.kind.rawValue | summedFlag)
             state.append(counted: file.worker.description)
             state.append(integer: file.window)
             state.append(counted: file.host)
@@ -50,6 +53,7 @@ package struct ClosedFile: Sendable, Equatable {
                 state.append(integer: run.bytes)
                 state.append(integer: run.firstTs)
                 state.append(integer: run.lastTs)
+                state.append(integer: ClosedRun.encoded(run.checksum))
             }
         }
     }
@@ -65,7 +69,9 @@ package struct ClosedFile: Sendable, Equatable {
     static func decode(_ state: inout StateReader) throws(TraceError) -> [ClosedFile] {
         var files: [ClosedFile] = []
         for _ in 0..<(try state.integer(UInt32.self)) {
-            guard let kind = OutputKind(rawValue: try state.integer(UInt8.self)),
+            let code = try state.integer(UInt8.self)
+            let isSummed = code & summedFlag != 0
+            guard let kind = OutputKind(rawValue: code & ~summedFlag),
                 let worker = WorkerName(try state.text())
             else { throw damaged() }
             let window = try state.integer(UInt64.self)
@@ -81,7 +87,9 @@ package struct ClosedFile: Sendable, Equatable {
                         rows: try state.integer(UInt64.self),
                         bytes: try state.integer(UInt64.self),
                         firstTs: try state.integer(Int64.self),
-                        lastTs: try state.integer(Int64.self)
+                        lastTs: try state.integer(Int64.self),
+                        checksum: isSummed
+                            ? ClosedRun.checksum(of: try state.integer(UInt64.self)) : nil
                     )
                 )
             }

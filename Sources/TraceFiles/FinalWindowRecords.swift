@@ -28,6 +28,8 @@ package struct FinalWindowRecords: Sendable {
         let manifest = absolute(MergeManifest.path(window.resource, window: window.window))
         guard FileSystem.exists(manifest) else { return }
         try FileSystem.createDirectory(absolute(Self.directory))
+        // A copy without the other one would be taken for one that is left.
+        try FileSystem.remove(MergeManifest.mirror(of: manifest))
         try FileSystem.rename(manifest, to: path(window))
     }
 
@@ -40,6 +42,11 @@ package struct FinalWindowRecords: Sendable {
             else { continue }
             try add(FinalWindow(resource: resource, window: window, finalAt: seconds))
         }
+    }
+
+    /// The window's final files, relative to the data directory. Throws `corrupt` where the record is damaged.
+    package func files(of window: FinalWindow) throws -> [String] {
+        try MergeManifest(contentsOf: path(window))?.outputs.map(\.target) ?? []
     }
 
     /// Bytes of the window's files that still stand as they were written; others are not ours any more.

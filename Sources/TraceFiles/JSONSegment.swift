@@ -11,6 +11,14 @@ enum JSONSegment {
     static var separator: StaticString { ",\n" }
     static let separatorBytes = 2
 
+    /// A run's checksum, with the separator behind its last row.
+    static func summedSeparator(after checksum: UInt32) -> UInt32 {
+        Checksum.crc32c(
+            UnsafeRawBufferPointer(start: separator.utf8Start, count: separatorBytes),
+            after: checksum
+        )
+    }
+
     /// What a finished file says about itself. Comes from the rows alone, never from how they were
     /// distributed over workers and runs.
     struct Summary {

@@ -7,13 +7,17 @@ struct MergeInput {
         var path: String
         var rows: UInt64
         var bytes: UInt64
+        var firstTs: EpochNanoseconds
+        /// As `ClosedRun`'s.
+        var checksum: UInt32?
     }
 
     let kind: OutputKind
     let host: String
     var runs: [Run]
-    let rows: UInt64
-    let firstTs: EpochNanoseconds
+
+    var rows: UInt64 { runs.reduce(0) { $0 + $1.rows } }
+    var firstTs: EpochNanoseconds { runs.map(\.firstTs).min() ?? 0 }
 
     /// The runs of several workers, one input for each output, in a fixed order.
     static func group(_ files: [ClosedFile]) -> [MergeInput] {
@@ -34,8 +38,14 @@ struct MergeInput {
         let ordered = files.flatMap { file in file.runs.map { (file.worker.index, $0) } }
             .sorted { ($0.1.order, $0.0, $0.1.serial) < ($1.1.order, $1.0, $1.1.serial) }
             .map(\.1)
-        runs = ordered.map { Run(path: $0.path, rows: $0.rows, bytes: $0.bytes) }
-        rows = ordered.reduce(0) { $0 + $1.rows }
-        firstTs = ordered.map(\.firstTs).min() ?? 0
+        runs = ordered.map {
+            Run(
+                path: $0.path,
+                rows: $0.rows,
+                bytes: $0.bytes,
+                firstTs: $0.firstTs,
+                checksum: $0.checksum
+            )
+        }
     }
 }

@@ -2,7 +2,8 @@ import SystemIO
 import TraceModel
 
 /// What a merge is about to rename and remove, synced before the first rename, so that a redo after a crash needs
-/// nothing else. Lines of text; the last one is a checksum of those before (FNV-1a: any one bad byte shows).
+/// nothing else. Lines of text; the last one is a checksum of those before (FNV-1a: any one bad byte shows). Until the
+/// window's mark is saved there are two copies, `PATH` and `PATH.mirror`, replaced in this order.
 struct MergeManifest: Equatable {
     struct Output: Equatable {
         /// A temporary file, or the one segment that becomes the output.
@@ -16,6 +17,8 @@ struct MergeManifest: Equatable {
 
     var outputs: [Output] = []
     var segments: [String] = []
+    /// Damaged segments, which the outputs are without.
+    var losses: [SegmentLoss] = []
     /// Everything has been renamed and synced; only segments may be left to remove.
     var isDone = false
 
@@ -25,22 +28,41 @@ struct MergeManifest: Equatable {
 
     init() {}
 
-    /// Replaces the manifest in one step. Blocks.
+    /// Where a manifest's second copy is.
+    static func mirror(of path: String) -> String { path + ".mirror" }
+
+    /// Replaces both copies of the manifest, each in one step. Blocks.
     func publish(to path: String) throws(SystemError) {
         var text = Self.title + "\n"
         for output in outputs {
             text += "output \(output.source) \(output.target) \(output.bytes)\n"
         }
         for segment in segments { text += "segment \(segment)\n" }
+        for loss in losses {
+            text += "lost \(loss.path) \(loss.rows) \(loss.bytes) \(loss.keptAt ?? "-")\n"
+        }
         text += isDone ? "done\n" : "renaming\n"
         text += "checksum \(Self.checksum(text))\n"
         var buffer = RawBuffer()
         buffer.append(text)
         try FileSystem.publish(path, buffer.bytes)
+        try FileSystem.publish(Self.mirror(of: path), buffer.bytes)
     }
 
-    /// Reads a manifest; nil where there is none. Throws `corrupt` where a byte is bad.
+    /// Reads a manifest, from its second copy where the first is damaged; nil where there is none. Throws `corrupt` where a
+    /// byte is bad and there is no sound copy.
     init?(contentsOf path: String) throws {
+        let mirror = Self.mirror(of: path)
+        do {
+            guard let manifest = try Self(copy: path) ?? Self(copy: mirror) else { return nil }
+            self = manifest
+        } catch let error where RunCheck.isDamage(error) {
+            guard let manifest = try? Self(copy: mirror) else { throw error }
+            self = manifest
+        }
+    }
+
+    private init?(copy path: String) throws {
         guard FileSystem.exists(path) else { return nil }
         let text = String(decoding: try FileSystem.contents(path), as: UTF8.self)
         var lines = text.split(separator: "\n", omittingEmptySubsequences: false)
@@ -56,6 +78,14 @@ struct MergeManifest: Equatable {
                 guard let bytes = Int(words[3]) else { throw Self.damaged(path) }
                 outputs.append(Output(source: words[1], target: words[2], bytes: bytes))
             case ("segment", 2): segments.append(words[1])
+            case ("lost", 5):
+                guard let rows = UInt64(words[2]), let bytes = UInt64(words[3]) else {
+                    throw Self.damaged(path)
+                }
+                let keptAt = words[4] == "-" ? nil : words[4]
+                losses.append(
+                    SegmentLoss(path: words[1], rows: rows, bytes: bytes, keptAt: keptAt)
+                )
             case ("renaming", 1): isDone = false
             case ("done", 1): isDone = true
             default: throw Self.damaged(path)

@@ -59,6 +59,7 @@ struct OutputPreparation {
                 writer.text.append(line)
                 try writer.rowEnded()
             }
+            try merge.verify()
             writer.text.append(JSONSegment.ending)
         }
         return [whole]
@@ -89,7 +90,7 @@ struct OutputPreparation {
         let files = try OutputParts(merger, target: target)
         return try files.written {
             var parts = TraceParts(files, summary: summary, names: names, budget: merger.budget)
-            _ = try forEachRow(of: runs) { try parts.append($0) }
+            try forEachRow(of: runs) { try parts.append($0) }.verify()
             try parts.end()
         }
     }
@@ -131,7 +132,7 @@ struct OutputPreparation {
         return try files.written {
             header.withUnsafeBytes { files.writer.text.append($0) }
             var hasRow = false
-            _ = try forEachRow(of: try reducedRuns()) { row in
+            try forEachRow(of: try reducedRuns()) { row in
                 let bytes = try shown(row.bytes)
                 if hasRow, !files.holds(bytes.count) {
                     try files.next()
@@ -141,6 +142,7 @@ struct OutputPreparation {
                 files.writer.text.append(bytes)
                 try files.writer.rowEnded()
             }
+            .verify()
         }
     }
 
@@ -160,7 +162,7 @@ struct OutputPreparation {
         header: UnsafeRawBufferPointer?
     ) throws -> MergeManifest.Output {
         let path = merger.absolute(run.path)
-        guard FileSystem.size(path) == Int(run.bytes) else { throw miscounted() }
+        guard try RunCheck(merger, input.kind).isWhole(run) else { throw miscounted() }
         let file = try File(path, .readWrite)
         if let header { try file.write(header, at: 0) }
         if !merger.syncsTogether { try file.syncData() }
@@ -180,7 +182,7 @@ struct OutputPreparation {
         )
         let lines = try written(target) { writer in
             appendStackHead(to: &writer.text)
-            _ = try forEachRow(of: try reducedRuns()) { row in
+            try forEachRow(of: try reducedRuns()) { row in
                 guard let (process, text) = SegmentRecord.parts(of: row.payload) else {
                     throw miscounted()
                 }
@@ -190,6 +192,7 @@ struct OutputPreparation {
                 try writer.rowEnded()
                 try folded.add(process: process, frames: frames)
             }
+            .verify()
         }
         return [lines, try written(foldedTarget) { try folded.write(to: $0) }]
     }
@@ -228,7 +231,7 @@ struct OutputPreparation {
                 "rule,resource,host,pid,process,ts,value,baseline,score,severity,message\r\n"
             )
             lines = try written(names.anomaliesJSON) { writer in
-                _ = try forEachRow(of: try reducedRuns()) { row in
+                try forEachRow(of: try reducedRuns()) { row in
                     guard let (json, csv) = SegmentRecord.parts(of: row.payload) else {
                         throw miscounted()
                     }
@@ -237,6 +240,7 @@ struct OutputPreparation {
                     try writer.rowEnded()
                     try table.rowEnded()
                 }
+                .verify()
             }
         }
         return [lines, table].compactMap { $0 }
@@ -256,7 +260,8 @@ struct OutputPreparation {
                 merger.absolute(run.path),
                 kind: input.kind,
                 rank: rank,
-                bufferBytes: merger.budget.mergeBufferBytes
+                bufferBytes: merger.budget.mergeBufferBytes,
+                run: run
             )
         }
     }
@@ -306,8 +311,7 @@ struct OutputPreparation {
     private func miscounted() -> TraceError {
         TraceError(
             .corrupt,
-            "a segment does not hold what its worker announced: \(input.runs.map(\.path))",
-            remedy: "The segments are kept; restore them from a backup, or move them away"
+            "a segment does not hold what its worker announced: \(input.runs.map(\.path))"
         )
     }
 }

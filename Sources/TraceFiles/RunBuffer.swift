@@ -273,9 +273,17 @@ package final class RunBuffer {
         if end == 0 { end = try store.writeHead(of: run, kind: kind) }
         let bytes = rows.reduce(0) { $0 + Int($1.length) }
         let arenas = RowArenas(text: text.bytes, kept: kept.bytes)
-        try store.append(rows, of: arenas, bytes: bytes, at: end, to: run)
+        let checksum = try store.append(
+            rows,
+            of: arenas,
+            kind: kind,
+            bytes: bytes,
+            at: end,
+            to: run
+        )
         ledger.wrote(end + bytes - run.length, kind)
         run.length = end + bytes
+        run.checksum = checksum
         if run.rows == 0 { run.firstTs = first.ts }
         run.rows += UInt64(count)
         run.last = RunPosition(ts: last.ts, pid: last.pid, host: last.host)

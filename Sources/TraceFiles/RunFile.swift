@@ -18,6 +18,11 @@ final class RunFile {
     let order: LSN
 
     var length = 0
+    /// CRC-32C of what has been written, of a trace without its header and the last row's separator, which the close
+    /// writes anew. Nil where a version that knew no checksums began the run.
+    var checksum: UInt32?
+    /// Its file was found shorter than the checkpoint says: nothing more is written to it.
+    var isDamaged = false
     var rows: UInt64 = 0
     var firstTs: EpochNanoseconds = 0
     var last = RunPosition.beginning
@@ -49,19 +54,22 @@ extension RunFile {
         state.append(integer: last.pid)
         state.append(integer: host)
         names.encode(into: &state)
+        state.append(integer: ClosedRun.encoded(checksum))
     }
 
-    /// `isNarrow`: of a version before, whose numbers of hosts took two bytes.
+    /// `isNarrow`: of a version before, whose numbers of hosts took two bytes; `isSummed`: of one that knows checksums.
     convenience init(
         decoding state: inout StateReader,
-        isNarrow: Bool
+        isNarrow: Bool,
+        isSummed: Bool
     ) throws(TraceError) {
         self.init(
             path: try state.text(),
             serial: try state.integer(UInt64.self),
             order: try state.integer(UInt64.self)
         )
-        length = Int(clamping: try state.integer(UInt64.self))
+        // What a damaged state says is bounded by what a disk holds.
+        length = min(Int(clamping: try state.integer(UInt64.self)), 1 << 48)
         rows = try state.integer(UInt64.self)
         firstTs = try state.integer(Int64.self)
         last = RunPosition(
@@ -71,5 +79,6 @@ extension RunFile {
                 ? UInt32(try state.integer(UInt16.self)) : try state.integer(UInt32.self)
         )
         names = try NameTable(decoding: &state)
+        if isSummed { checksum = ClosedRun.checksum(of: try state.integer(UInt64.self)) }
     }
 }

@@ -55,6 +55,7 @@ final class RunFileStore {
         case .stacks, .anomalies: break
         }
         try write(head.bytes, at: 0, to: run)
+        if run.length == 0 { run.checksum = kind == .json ? 0 : Checksum.crc32c(head.bytes) }
         return head.count
     }
 
@@ -69,23 +70,32 @@ final class RunFileStore {
         try handle.file.write(bytes, at: offset)
     }
 
-    /// Appends rows of `arenas` behind `end`, in the order of their keys; `bytes` is what they take together. Blocks. A
-    /// failed one leaves the run as it was, as nobody looks beyond its length.
+    /// Appends rows of `arenas` behind `end`, in the order of their keys; `bytes` is what they take together. Returns the
+    /// run's checksum. Blocks. A failed one leaves the run as it was, as nobody looks beyond its length.
     func append(
         _ rows: UnsafeBufferPointer<RowKey>,
         of arenas: RowArenas,
+        kind: OutputKind,
         bytes: Int,
         at end: Int,
         to run: RunFile
-    ) throws(SystemError) {
+    ) throws(SystemError) -> UInt32? {
         let handle = try opened(run)
         markDirty(run)
-        try appender.begin(handle.file, at: end, bytes: bytes)
+        try appender.begin(
+            handle.file,
+            at: end,
+            bytes: bytes,
+            after: kind == .json && run.rows > 0
+                ? JSONSegment.summedSeparator(after: run.checksum ?? 0) : run.checksum ?? 0,
+            leaving: kind == .json ? JSONSegment.separatorBytes : 0
+        )
         try RowKey.forEachStretch(of: rows, lookAhead: arenas.prefetch) {
             stretch throws(SystemError) in
             try appender.append(arenas[stretch], to: handle.file)
         }
         try appender.end(handle.file)
+        return run.checksum.map { _ in appender.checksum }
     }
 
     func truncate(_ run: RunFile, to length: Int) throws(SystemError) {

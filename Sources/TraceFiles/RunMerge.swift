@@ -66,6 +66,11 @@ struct RunMerge {
         }
     }
 
+    /// Once all rows and names are through, or no names are wanted.
+    func verify() throws {
+        for reader in readers { try reader.verify() }
+    }
+
     private func precedes(_ left: Int, _ right: Int) -> Bool {
         let (left, right) = (heap[left], heap[right])
         if left.ts != right.ts { return left.ts < right.ts }

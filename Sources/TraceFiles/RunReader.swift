@@ -13,14 +13,27 @@ final class RunReader {
     @exclusivity(unchecked) private(set) var rowsRead: UInt64 = 0
 
     private let kind: OutputKind
+    private let run: MergeInput.Run?
     private let reader: BufferedReader
     @exclusivity(unchecked) private var consumedBefore = 0
 
-    init(_ path: String, kind: OutputKind, rank: Int, bufferBytes: Int) throws {
+    /// `run`: what the file must be, for `verify`.
+    init(
+        _ path: String,
+        kind: OutputKind,
+        rank: Int,
+        bufferBytes: Int,
+        run: MergeInput.Run? = nil
+    ) throws {
         self.kind = kind
+        self.run = run
         self.rank = rank
         row = RunRow()
-        reader = try BufferedReader(path, bufferBytes: bufferBytes)
+        reader = try BufferedReader(
+            path,
+            bufferBytes: bufferBytes,
+            summedFrom: kind == .json ? JSONSegment.headerBytes : 0
+        )
         switch kind {
         case .json:
             guard try reader.fill(atLeast: JSONSegment.headerBytes) else { throw damaged() }
@@ -31,6 +44,17 @@ final class RunReader {
             consumedBefore = end + 1
         case .stacks, .anomalies: break
         }
+    }
+
+    /// Once all rows are through: whether the file is the one that its worker announced, to its last byte. Reads what is left
+    /// of it. Blocks.
+    /// - Throws: `TraceError(.corrupt)` where it is not.
+    func verify() throws {
+        guard let run else { return }
+        consumedBefore = 0
+        guard try reader.drain() == Int(clamping: run.bytes), rowsRead == run.rows,
+            run.checksum == nil || run.checksum == reader.checksum
+        else { throw damaged() }
     }
 
     /// Moves to the next row; false after the last. Throws `corrupt` for anything else. Blocks.
@@ -168,9 +192,7 @@ final class RunReader {
     private func damaged() -> TraceError {
         TraceError(
             .corrupt,
-            "segment \(reader.path) is damaged at byte \(reader.offset)",
-            remedy:
-                "The segment is kept; restore it from a backup, or move it away to give its rows up"
+            "segment \(reader.path) is damaged at byte \(reader.offset)"
         )
     }
 }

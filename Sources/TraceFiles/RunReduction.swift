@@ -39,7 +39,8 @@ struct RunReduction {
                     merger.absolute(run.path),
                     kind: input.kind,
                     rank: rank,
-                    bufferBytes: bufferBytes
+                    bufferBytes: bufferBytes,
+                    run: run
                 )
             }
         )
@@ -63,7 +64,13 @@ struct RunReduction {
                 try writer.rowEnded()
             }
         }
+        try merge.verify()
         try writer.finish()
-        return MergeInput.Run(path: path, rows: rows, bytes: UInt64(writer.count))
+        return MergeInput.Run(
+            path: path,
+            rows: rows,
+            bytes: UInt64(writer.count),
+            firstTs: group[0].firstTs
+        )
     }
 }

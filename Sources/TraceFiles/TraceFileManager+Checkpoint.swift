@@ -3,9 +3,11 @@ package import TraceModel
 
 // What a checkpoint knows of the files, and how files become what it knows.
 extension TraceFileManager {
-    private static let stateVersion: UInt32 = 2
+    private static let stateVersion: UInt32 = 3
     /// Numbers of hosts took two bytes, and none had been given up.
     private static let versionBeforeGivingUp: UInt32 = 1
+    /// Runs had no checksums.
+    private static let versionBeforeChecksums: UInt32 = 2
     private static let thisMachineFlag: UInt8 = 1
     private static let givenUpFlag: UInt8 = 2
 
@@ -51,15 +53,15 @@ extension TraceFileManager {
     }
 
     /// Makes the files what they were at the checkpoint (nil: none): cuts runs back, removes unknown files. Hosts
-    /// are numbered anew, in the checkpoint's order. Throws `corrupt` where the state is damaged or a file is shorter
-    /// than the checkpoint says. Blocks.
+    /// are numbered anew, in the checkpoint's order. A file that is gone, or shorter than the checkpoint says, is among
+    /// `damagedSegments`, and its window goes on without it. Throws `corrupt` where the state is damaged. Blocks.
     package func restore(from state: ByteView?) throws(TraceError) {
         precondition(hosts.indexEnd == 0 && closedWindows.isEmpty, "restore comes first")
         if let state { try decode(state) }
         do throws(SystemError) {
             try removeUnknownFiles()
             try forEachLive { buffer throws(SystemError) in
-                for run in buffer.runs { try reopen(run, kind: buffer.kind) }
+                for run in buffer.runs where !run.isDamaged { try reopen(run, kind: buffer.kind) }
             }
             try store.sync()
         } catch {
@@ -71,7 +73,10 @@ extension TraceFileManager {
         var state = StateReader(bytes)
         let version = try state.integer(UInt32.self)
         let isNarrow = version == Self.versionBeforeGivingUp
-        guard version == Self.stateVersion || isNarrow else { throw damaged() }
+        let isSummed = version == Self.stateVersion
+        guard isSummed || isNarrow || version == Self.versionBeforeChecksums else {
+            throw damaged()
+        }
         window = try state.integer(UInt64.self)
         store.nextSerial = try state.integer(UInt64.self)
         store.order = try state.integer(UInt64.self)
@@ -91,20 +96,18 @@ extension TraceFileManager {
             buffer.continuesRun = try state.integer(UInt8.self) != 0
             buffer.names = try NameTable(decoding: &state)
             for _ in 0..<(try state.integer(UInt32.self)) {
-                let run = try RunFile(decoding: &state, isNarrow: isNarrow)
-                try check(run.path, atLeast: run.length, isNeeded: true)
+                let run = try RunFile(decoding: &state, isNarrow: isNarrow, isSummed: isSummed)
+                run.isDamaged = isShort(run.path, run.length)
                 buffer.runs.append(run)
                 ledger.wrote(run.length, buffer.kind)
             }
+            // Rows to come go to a run that is whole.
+            if buffer.runs.last?.isDamaged == true { buffer.continuesRun = false }
         }
         for _ in 0..<(try state.integer(UInt32.self)) {
             let window = try state.integer(UInt64.self)
             let stem = try state.text()
             let files = try ClosedFile.decode(&state)
-            // A merged segment is gone; what is there must be whole.
-            for run in files.flatMap(\.runs) {
-                try check(run.path, atLeast: Int(clamping: run.bytes), isNeeded: false)
-            }
             closedWindows.append(ClosedWindow(window: window, stem: stem, files: files))
         }
         guard state.isAtEnd else { throw damaged() }
@@ -130,23 +133,11 @@ extension TraceFileManager {
         }
     }
 
-    private func check(
-        _ path: String,
-        atLeast length: Int,
-        isNeeded: Bool
-    ) throws(TraceError) {
-        let size = FileSystem.size(store.absolute(path))
-        if size == nil && !isNeeded { return }
-        guard let size, size >= length else {
-            throw TraceError(
-                .corrupt,
-                "segment \(path) has \(size.map { "\($0)" } ?? "no") bytes where the checkpoint of "
-                    + "\(worker) says \(length)",
-                remedy:
-                    "Put the file back, or `tracectl skip \(worker) --to LSN` sets aside what is not"
-                    + " published and lets the worker begin anew"
-            )
-        }
+    /// Whether the file is gone or has less than `length` bytes; it is noted then.
+    private func isShort(_ path: String, _ length: Int) -> Bool {
+        if let size = FileSystem.size(store.absolute(path)), size >= length { return false }
+        damagedSegments.append(path)
+        return true
     }
 
     private func removeUnknownFiles() throws(SystemError) {

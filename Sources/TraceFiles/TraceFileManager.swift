@@ -7,7 +7,8 @@ package import TraceModel
 /// A window (a number that barriers count) has these outputs: a Chrome trace a host, one CSV file, call
 /// stacks a host, one list of anomalies. Rows of an output are rendered into a `RunBuffer`, sorted by
 /// (ts, pid, host, arrival), and appended to a *run* below `segments/<worker>/`, named
-/// `<resource>_trace_w<window>_r<serial>[_<host>].<kind>`. Rows that come too late for the current run
+/// `<resource>_trace_w<window>_r<serial>[_<host>].<kind>`. The checksum of a run stands in the checkpoint and in what
+/// is announced of it, and is compared when it is merged. Rows that come too late for the current run
 /// begin another one. So each run is sorted, rows with equal keys stand in order of arrival, and
 /// `WindowMerger` makes final files of any number of runs of any number of workers.
 ///
@@ -52,6 +53,9 @@ package final class TraceFileManager {
     let otherStacks: RunBuffer
     /// Their rows, of the windows that this process has ended.
     package private(set) var rowsWithoutFile: UInt64 = 0
+    /// Segments that `restore` found shorter than the checkpoint says, or not at all: what they held is lost, which the merge
+    /// of their window counts.
+    package internal(set) var damagedSegments: [String] = []
     /// Called now and then where something takes long; whoever watches this thread hears that it lives.
     package var onProgress: () -> Void = {}
 
@@ -264,8 +268,7 @@ package final class TraceFileManager {
             let host = buffer.host.map { hosts[$0] }
             var runs: [ClosedRun] = []
             for run in buffer.runs {
-                let bytes = try finish(run, kind: buffer.kind, host: host?.name, stem: stem)
-                runs.append(closedRun(run, bytes: bytes))
+                runs.append(try finish(run, kind: buffer.kind, host: host?.name, stem: stem))
             }
             files.append(
                 ClosedFile(
@@ -303,14 +306,16 @@ package final class TraceFileManager {
         closedWindows.removeAll { $0.window == window }
     }
 
-    /// Gives the file its final form; returns its size. May be repeated.
+    /// Gives the file its final form. May be repeated.
     private func finish(
         _ run: RunFile,
         kind: OutputKind,
         host: String?,
         stem: String
-    ) throws(SystemError) -> Int {
-        guard kind == .json else { return run.length }
+    ) throws(SystemError) -> ClosedRun {
+        guard kind == .json, !run.isDamaged else {
+            return closedRun(run, bytes: run.length, checksum: run.checksum)
+        }
         var tail = RawBuffer()
         tail.append(JSONSegment.separator)
         run.names.appendLines(to: &tail)
@@ -318,6 +323,7 @@ package final class TraceFileManager {
         tail.append(JSONSegment.ending)
         let start = run.length - JSONSegment.separatorBytes
         try store.write(tail.bytes, at: start, to: run)
+        let checksum = run.checksum.map { Checksum.crc32c(tail.bytes, after: $0) }
         let summary = JSONSegment.Summary(
             resource: worker.resource,
             host: host ?? "",
@@ -331,10 +337,10 @@ package final class TraceFileManager {
         tail.removeAll()
         JSONSegment.appendFinalHeader(summary, to: &tail)
         try store.write(tail.bytes, at: 0, to: run)
-        return end
+        return closedRun(run, bytes: end, checksum: checksum)
     }
 
-    private func closedRun(_ run: RunFile, bytes: Int) -> ClosedRun {
+    private func closedRun(_ run: RunFile, bytes: Int, checksum: UInt32?) -> ClosedRun {
         ClosedRun(
             path: run.path,
             order: run.order,
@@ -342,7 +348,8 @@ package final class TraceFileManager {
             rows: run.rows,
             bytes: UInt64(bytes),
             firstTs: run.firstTs,
-            lastTs: run.last.ts
+            lastTs: run.last.ts,
+            checksum: checksum
         )
     }
 }

@@ -14,6 +14,9 @@ package import TraceModel
 ///
 /// A document (the window's summary) is published together with the files.
 ///
+/// A run that is not what its worker announced (another checksum, size or number of rows), or is gone, is moved to
+/// `damaged/`, and the window is published without it: the manifest says what was lost.
+///
 /// # Crash
 /// Outputs grow under temporary names. Once all are complete and synced, the manifest
 /// `output/.merge/<resource>_<window>` names each with its source and size. Then: renames, sync of the
@@ -56,7 +59,8 @@ package final class WindowMerger {
     }
 
     /// Merges one window of one resource; returns the final files' paths below the data directory. A window
-    /// that has been merged (also in part, before a crash) ends up the same. Throws `TraceError` or `SystemError`;
+    /// that has been merged (also in part, before a crash) ends up the same. `onLoss` is called for each damaged segment,
+    /// once the files stand, in a redo too. Throws `TraceError` or `SystemError`;
     /// then the segments are all there, or the manifest is.
     package func merge(
         resource: Resource,
@@ -64,7 +68,8 @@ package final class WindowMerger {
         stem: String,
         files: [ClosedFile],
         document: WindowDocument? = nil,
-        onProgress: @escaping (MergeProgress) -> Void = { _ in }
+        onProgress: @escaping (MergeProgress) -> Void = { _ in },
+        onLoss: (SegmentLoss) -> Void = { _ in }
     ) throws -> [String] {
         precondition(stem.utf8.count <= 64 && stem.utf8.allSatisfy(SafeName.isSafe))
         precondition(files.allSatisfy { $0.worker.resource == resource && $0.window == window })
@@ -97,6 +102,7 @@ package final class WindowMerger {
             try FileSystem.remove(absolute(segment))
             try onStep?(.removed(segment: segment))
         }
+        manifest.losses.forEach(onLoss)
         return manifest.outputs.map(\.target)
     }
 
@@ -136,14 +142,8 @@ package final class WindowMerger {
             ? try FileSystemSync(ofDirectory: absolute(ClusterPaths.output)) : nil
         syncsTogether = fileSystem != nil
         for input in inputs {
-            let preparation = OutputPreparation(
-                merger: self,
-                names: names,
-                window: window,
-                input: input
-            )
             do {
-                manifest.outputs += try preparation.run()
+                try prepare(input, names, window: window, into: &manifest)
             } catch {
                 removeTemporaries(manifest.outputs)
                 throw error
@@ -166,6 +166,36 @@ package final class WindowMerger {
         try syncDirectories(of: manifest)
         try FileSystem.syncDirectory(absolute(ClusterPaths.output))
         return manifest
+    }
+
+    /// Makes the outputs of one input, as often as damaged runs are found among its runs.
+    private func prepare(
+        _ whole: MergeInput,
+        _ names: OutputNames,
+        window: UInt64,
+        into manifest: inout MergeManifest
+    ) throws {
+        var input = whole
+        while !input.runs.isEmpty {
+            do {
+                let preparation = OutputPreparation(
+                    merger: self,
+                    names: names,
+                    window: window,
+                    input: input
+                )
+                manifest.outputs += try preparation.run()
+                return
+            } catch let error where RunCheck.isDamage(error) {
+                let check = RunCheck(self, input.kind)
+                let damaged = try input.runs.filter { try !check.isWhole($0) }
+                // Then it is something else that is wrong.
+                guard !damaged.isEmpty else { throw error }
+                manifest.losses += try damaged.map { try check.setAside($0) }
+                let paths = Set(damaged.map(\.path))
+                input.runs.removeAll { paths.contains($0.path) }
+            }
+        }
     }
 
     private func write(_ document: WindowDocument) throws -> MergeManifest.Output {

@@ -249,6 +249,13 @@ extension MetricCatalog {
             labels: ["resource"]
         ),
         MetricDescriptor(
+            .lostRowsTotal,
+            "trace_lost_rows_total",
+            .counter,
+            "Rows of segments that were damaged or gone when their window was merged: no final file has them.",
+            labels: ["resource"]
+        ),
+        MetricDescriptor(
             .mergeBytesTotal,
             "trace_merge_bytes_total",
             .counter,

@@ -85,6 +85,7 @@ package enum MetricFamily: UInt16, CaseIterable, Sendable, Hashable {
     case workerCheckpointsTotal = 143
     case workerCheckpointSecondsTotal = 144
     case workerCheckpointBytesTotal = 145
+    case lostRowsTotal = 146
     case grpcConnectionsClosedTotal = 160
     case httpConnectionsClosedTotal = 180
     case httpAcceptErrorsTotal = 181

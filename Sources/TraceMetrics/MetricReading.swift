@@ -27,6 +27,8 @@ package struct MetricReading: Sendable {
     /// The workers that the router expects, in its order.
     package let workers: [Worker]
     package let writtenEvents: UInt64
+    /// Rows of damaged segments, which no final file has.
+    package let lostRows: UInt64
     /// How processes have ended lately, by name.
     package let recentEnds: [String: RecentEnds]
 

@@ -37,6 +37,7 @@ extension MetricStore {
             routerPID: routerState?.isUp == true ? routerState?.pid : nil,
             workers: workers,
             writtenEvents: written,
+            lostRows: lostRows(),
             recentEnds: recentEnds
         )
     }
@@ -147,6 +148,14 @@ extension MetricStore {
         var totals: [SeriesKey: MetricValue] = [:]
         for case let sum? in sums { totals[.overflow(of: sum.family)] = sum.value }
         return totals
+    }
+
+    private func lostRows() -> UInt64 {
+        var sum = 0.0
+        for case (let key, .counter(let value)) in ownTotals() where key.family == .lostRowsTotal {
+            sum += value
+        }
+        return UInt64(exactly: sum) ?? .max
     }
 
     private mutating func writtenEvents() -> UInt64 {

@@ -16,6 +16,8 @@ package enum ClusterPaths {
     package static let logLoss = "\(log)/loss"
     package static let acceptedLogLoss = "\(log)/loss.accepted"
     package static let output = "output"
+    /// Damaged files that were moved out of the way; nothing reads them.
+    package static let damaged = "damaged"
     package static let run = "run"
     /// Events that were set aside (`DeadLetterName`).
     package static let deadLetters = "deadletters"
@@ -53,8 +55,9 @@ package enum ClusterPaths {
         "\(checkpoints)/\(process).incarnation"
     }
     package static func checkpoint(of worker: WorkerName) -> String {
-        "\(checkpoints)/\(worker).checkpoint"
+        "\(checkpoints)/\(worker)\(checkpointSuffix)"
     }
+    package static let checkpointSuffix = ".checkpoint"
     /// Space held for a checkpoint on a full disk.
     package static func checkpointReserve(of worker: WorkerName) -> String {
         "\(checkpoints)/\(worker).reserve"

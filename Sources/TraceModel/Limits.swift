@@ -381,6 +381,8 @@ package enum Limits {
     /// Windows of one resource announced and not yet merged; later ones are announced again.
     package static let pendingWindowsMax = 256
     package static let mergeRetrySeconds = 5
+    /// Damaged segments that are kept for a look at them.
+    package static let damagedBytesMax = 1 << 30
     /// How often retention looks at ages, sizes and the disk.
     package static let retentionSeconds = 5
     /// Windows that retention deletes between two merges.

@@ -121,6 +121,12 @@ final class ApplyLoop {
             try processor.files.restore(from: nil)
             return
         }
+        for segment in processor.files.damagedSegments {
+            logger.error(
+                "A segment is gone or shorter than the checkpoint says; its rows are lost when its window is merged",
+                metadata: ["file": "\(segment)", "window": "\(checkpoint.window)"]
+            )
+        }
         appliedLSN = checkpoint.lsn
         checkpointLSN = checkpoint.lsn
         window = checkpoint.window

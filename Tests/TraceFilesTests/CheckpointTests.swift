@@ -103,19 +103,6 @@ struct CheckpointTests {
         #expect(try group.directory.files(below: "segments") == open)
     }
 
-    @Test func aShortFileIsAnErrorWithARemedy() throws {
-        let group = try WorkerGroup(1)
-        try group.apply(SyntheticEvent.make(300, seed: 8, disorderNanoseconds: 0))
-        let state = try save(group.managers[0])
-        let path = try #require(group.managers[0].csv.runs.first?.path)
-        let file = try File("\(group.directory.path)/\(path)", .readWrite)
-        try file.truncate(to: try file.size() - 1)
-        let error = #expect(throws: TraceError.self) { try revive(group, from: state) }
-        #expect(error?.code == .corrupt)
-        #expect(error?.remedy != nil)
-        #expect(error?.message.contains(path) == true)
-    }
-
     @Test func aDamagedStateNeverTraps() throws {
         let group = try WorkerGroup(1)
         try group.apply(SyntheticEvent.make(40, seed: 8, disorderNanoseconds: 0))

@@ -57,6 +57,8 @@ package struct ClusterStatus: Codable, Equatable, Sendable {
     package var deduplicatedEvents = 0
     package var deadLetteredEvents = 0
     package var rejectedEvents = 0
+    /// Rows of damaged segments, which no final file has; nil where nobody says.
+    package var lostRows: Int?
     /// Nil where nobody says.
     package var merging: Merging?
 

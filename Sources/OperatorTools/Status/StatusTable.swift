@@ -57,6 +57,7 @@ package struct StatusTable {
             ("Events deduplicated", status.deduplicatedEvents),
             ("Events dead-lettered", status.deadLetteredEvents),
             ("Events rejected", status.rejectedEvents),
+            ("Rows lost with damaged segments", status.lostRows ?? 0),
         ]
     }
 

@@ -1,0 +1,85 @@
+import SystemIO
+import TraceModel
+
+/// Finds the runs of an output that are not what their workers announced, and gives them up, so that the others can be
+/// published. Blocks.
+struct RunCheck {
+    private let merger: WindowMerger
+    private let kind: OutputKind
+
+    init(_ merger: WindowMerger, _ kind: OutputKind) {
+        self.merger = merger
+        self.kind = kind
+    }
+
+    /// Whether the run's file is there, and the announced one in every byte; of a run without a checksum, whether it can be
+    /// read and has as many rows and bytes.
+    func isWhole(_ run: MergeInput.Run) throws -> Bool {
+        let path = merger.absolute(run.path)
+        guard FileSystem.size(path) == Int(clamping: run.bytes) else { return false }
+        do {
+            guard let checksum = run.checksum else {
+                try read(run, at: path)
+                return true
+            }
+            let reader = try BufferedReader(
+                path,
+                bufferBytes: merger.budget.mergeBufferBytes,
+                summedFrom: kind == .json ? JSONSegment.headerBytes : 0
+            )
+            return try reader.drain() == Int(clamping: run.bytes) && reader.checksum == checksum
+        } catch let error where Self.isDamage(error) {
+            return false
+        }
+    }
+
+    private func read(_ run: MergeInput.Run, at path: String) throws {
+        let reader = try RunReader(
+            path,
+            kind: kind,
+            rank: 0,
+            bufferBytes: merger.budget.mergeBufferBytes,
+            run: run
+        )
+        while try reader.next() {}
+        if kind == .json { while try reader.nextName() {} }
+        try reader.verify()
+    }
+
+    /// Whether a merge that failed so may have read damaged bytes, or none.
+    static func isDamage(_ error: any Error) -> Bool {
+        if let error = error as? TraceError { return error.code == .corrupt }
+        guard let error = error as? SystemError else { return false }
+        return error.isNotFound || error.isIOError
+    }
+
+    /// Moves the run's file out of the way, where there is one and room for it among damaged files; else it goes with the
+    /// window's segments.
+    func setAside(_ run: MergeInput.Run) throws -> SegmentLoss {
+        var loss = SegmentLoss(path: run.path, rows: run.rows, bytes: run.bytes)
+        let path = merger.absolute(run.path)
+        let directory = merger.absolute(ClusterPaths.damaged)
+        guard let size = FileSystem.size(path) else { return loss }
+        try FileSystem.createDirectory(directory)
+        let held = try FileSystem.list(directory).reduce(0) {
+            $0 + (FileSystem.size("\(directory)/\($1)") ?? 0)
+        }
+        guard held + size <= Limits.damagedBytesMax else { return loss }
+        // `segments/WORKER/NAME`: workers may give files one name.
+        let name = run.path.split(separator: "/").dropFirst().joined(separator: "_")
+        loss.keptAt = "\(ClusterPaths.damaged)/\(name)"
+        try FileSystem.rename(path, to: merger.absolute("\(ClusterPaths.damaged)/\(name)"))
+        return loss
+    }
+}
+
+/// A segment that was damaged or gone when its window was merged: the window is published without its rows.
+package struct SegmentLoss: Sendable, Equatable {
+    /// Below the data directory.
+    package var path: String
+    /// Rows that it held, as its worker announced them.
+    package var rows: UInt64
+    package var bytes: UInt64
+    /// Where the file is now; nil where it was gone, or there was no room for it.
+    package var keptAt: String?
+}

@@ -1,0 +1,193 @@
+import Foundation
+import SystemIO
+import Testing
+import TraceModel
+
+@testable import TraceFiles
+
+/// What becomes of a window of which a segment is not what its worker announced.
+struct DamagedSegmentTests {
+    /// The rows of each output, by the run that they stand in; the window's runs.
+    private struct Closed {
+        let group: WorkerGroup
+        let files: [ClosedFile]
+
+        /// `workers`: one makes outputs of a single run each, which become them by a rename.
+        init(workers: Int, budget: FileBudget = FileBudget()) throws {
+            group = try WorkerGroup(workers, budget: budget)
+            try group.apply(SyntheticEvent.make(120, seed: 4, disorderNanoseconds: 50_000))
+            files = try group.close()
+        }
+
+        var runs: [(kind: OutputKind, run: ClosedRun)] {
+            files.flatMap { file in file.runs.map { (file.kind, $0) } }
+        }
+
+        func path(_ run: ClosedRun) -> String { "\(group.directory.path)/\(run.path)" }
+
+        /// Merges, and returns what was lost.
+        func merge() throws -> [SegmentLoss] {
+            var losses: [SegmentLoss] = []
+            _ = try group.merger.merge(
+                resource: .gpu,
+                window: 7,
+                stem: WorkerGroup.stem,
+                files: files,
+                onLoss: { losses.append($0) }
+            )
+            return losses
+        }
+
+        /// The outputs without those of the kinds.
+        func outputs() throws -> [String: Data] {
+            try group.directory.files(below: "output").filter { !$0.key.hasPrefix(".merge/") }
+        }
+    }
+
+    private func damage(_ path: String, _ change: (inout [UInt8]) -> Void) throws {
+        var bytes = try FileSystem.contents(path)
+        change(&bytes)
+        try bytes.withUnsafeBytes { try FileSystem.publish(path, $0) }
+    }
+
+    /// Every kind of output, made by a rename and by a merge (in one pass and in several); a byte changed, the end missing,
+    /// no file.
+    @Test(arguments: [1, 2, 3])
+    func aDamagedRunIsSetAsideAndTheOthersArePublished(_ workers: Int) throws {
+        let budgets = [FileBudget(), WorkerGroup.smallBudget, WorkerGroup.smallFiles(3_500)]
+        let budget = budgets[workers - 1]
+        var random = SeededGenerator(seed: UInt64(workers))
+        let count = try Closed(workers: workers, budget: budget).runs.count
+        for number in stride(from: 0, to: count, by: workers == 1 ? 1 : 5) {
+            for way in 0..<3 {
+                let closed = try Closed(workers: workers, budget: budget)
+                let (kind, run) = closed.runs[number]
+                let path = closed.path(run)
+                // A trace's header is written anew by every merge.
+                let begin = kind == .json ? JSONSegment.headerBytes : 0
+                let place = begin + Int(random.next() % UInt64(Int(run.bytes) - begin))
+                switch way {
+                case 0: try damage(path) { $0[place] ^= 1 << UInt8(random.next() % 8) }
+                case 1: try damage(path) { $0.removeLast($0.count - place) }
+                default: try FileSystem.remove(path)
+                }
+                let losses = try closed.merge()
+                let what = "\(run.path), byte \(place) of \(run.bytes), way \(way)"
+                #expect(losses.map(\.path) == [run.path], "\(what)")
+                #expect(losses.map(\.rows) == [run.rows], "\(what)")
+                #expect((losses.first?.keptAt == nil) == (way == 2), "\(what)")
+                if let kept = losses.first?.keptAt {
+                    #expect(FileSystem.exists("\(closed.group.directory.path)/\(kept)"))
+                }
+                #expect(try closed.group.directory.files(below: "segments").isEmpty, "\(what)")
+                for (name, data) in try closed.outputs() where name.hasSuffix(".json") {
+                    #expect(throws: Never.self, "\(what): \(name)") {
+                        _ = try JSONSerialization.jsonObject(with: data)
+                    }
+                }
+                // A redo says the same.
+                #expect(try closed.merge() == losses, "\(what)")
+            }
+        }
+    }
+
+    /// What the other runs hold is published as if there had been no other run.
+    @Test func nothingElseIsMissing() throws {
+        let whole = try Closed(workers: 2)
+        _ = try whole.merge()
+        let expected = try whole.outputs()
+        let damaged = try Closed(workers: 2)
+        let run = try #require(damaged.runs.first { $0.kind == .csv }).run
+        try damage(damaged.path(run)) { $0[$0.count / 2] ^= 4 }
+        #expect(try damaged.merge().count == 1)
+        let found = try damaged.outputs()
+        #expect(found.keys == expected.keys)
+        for (name, data) in found {
+            if name.hasPrefix("csv/") {
+                #expect(lines(data) == lines(expected[name] ?? Data()) - Int(run.rows))
+            } else {
+                #expect(data == expected[name], "\(name)")
+            }
+        }
+    }
+
+    /// A worker whose open runs are damaged starts; the window's other rows are published.
+    @Test(arguments: [true, false])
+    func aWorkerWithoutItsSegmentsGoesOn(_ isRemoved: Bool) throws {
+        let directory = try TemporaryDirectory()
+        var manager = try WorkerGroup.manager(0, in: directory)
+        try manager.restore(from: nil)
+        manager.openWindow(7)
+        let events = SyntheticEvent.make(60, seed: 8, disorderNanoseconds: 0)
+        for event in events[..<30] { try event.apply(to: manager) }
+        try manager.flush(.all)
+        try manager.sync()
+        var state = RawBuffer()
+        manager.saveOffsets(into: &state)
+        for (name, content) in try directory.files(below: "segments") {
+            let path = "\(directory.path)/segments/\(name)"
+            try FileSystem.remove(path)
+            if isRemoved { continue }
+            try Array(content.dropLast()).withUnsafeBytes { try FileSystem.publish(path, $0) }
+        }
+        manager = try WorkerGroup.manager(0, in: directory)
+        try manager.restore(from: ByteView(state.bytes))
+        #expect(!manager.damagedSegments.isEmpty)
+        for event in events[30...] { try event.apply(to: manager) }
+        let files = try manager.closeWindow(stem: WorkerGroup.stem, nextWindow: 8)
+        var losses: [SegmentLoss] = []
+        let merger = WindowMerger(
+            localHostName: "this-machine",
+            timeZoneName: "Europe/Berlin",
+            root: directory.path
+        )
+        _ = try merger.merge(
+            resource: .gpu,
+            window: 7,
+            stem: WorkerGroup.stem,
+            files: files,
+            onLoss: { losses.append($0) }
+        )
+        #expect(Set(losses.map(\.path)) == Set(manager.damagedSegments))
+        let table = try #require(try directory.files(below: "output/csv").first?.value)
+        #expect(lines(table) == 1 + 30)
+    }
+
+    /// Rows of a table and its header: line ends outside of quotes.
+    private func lines(_ table: Data) -> Int {
+        var isQuoted = false
+        var count = 0
+        for byte in table {
+            if byte == UInt8(ascii: "\"") { isQuoted.toggle() }
+            if byte == UInt8(ascii: "\n"), !isQuoted { count += 1 }
+        }
+        return count
+    }
+
+    /// One of the two copies of a merge's manifest is enough, whatever is wrong with the other one.
+    @Test func aDamagedManifestIsReadFromItsOtherCopy() throws {
+        let directory = try TemporaryDirectory()
+        let path = "\(directory.path)/manifest"
+        var manifest = MergeManifest()
+        manifest.outputs = [MergeManifest.Output(source: "a", target: "b", bytes: 3)]
+        manifest.losses = [
+            SegmentLoss(path: "c", rows: 1, bytes: 2, keptAt: nil),
+            SegmentLoss(path: "d", rows: 3, bytes: 4, keptAt: "damaged/d"),
+        ]
+        try manifest.publish(to: path)
+        let whole = try FileSystem.contents(path)
+        for copy in [path, MergeManifest.mirror(of: path)] {
+            for position in whole.indices {
+                var damaged = whole
+                damaged[position] ^= 1 << UInt8(position % 8)
+                for bytes in [damaged, Array(whole[..<position])] {
+                    try bytes.withUnsafeBytes { try FileSystem.publish(copy, $0) }
+                    #expect(try MergeManifest(contentsOf: path) == manifest)
+                }
+            }
+            try FileSystem.remove(copy)
+            #expect(try MergeManifest(contentsOf: path) == manifest)
+            try whole.withUnsafeBytes { try FileSystem.publish(copy, $0) }
+        }
+    }
+}
