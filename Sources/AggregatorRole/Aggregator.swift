@@ -63,15 +63,27 @@ package final class Aggregator: Sendable {
         self.log = log
         lock = try Self.takeLock()
         archive = MetricArchive(limits: SeriesLimits(perFamily: configuration.seriesLimit))
-        let (store, damage) = try archive.load()
+        var (store, damage) = try archive.load()
         if let damage {
-            log.error("saved metrics were damaged, counting anew", metadata: ["why": "\(damage)"])
+            log.error("\(damage.effect)", metadata: ["why": "\(damage.why)"])
         }
         let journal = WindowJournal()
-        let (marks, lost) = try journal.load()
-        if let lost {
-            log.error("the marks of merged windows are lost", metadata: ["why": "\(lost)"])
+        let saved = try journal.load()
+        if let healed = saved.healed {
+            store.count(.aggregatorStateDamaged)
+            log.warning(
+                "a copy of the marks of merged windows was damaged, and is written anew from the other one",
+                metadata: ["why": "\(healed)"]
+            )
         }
+        if let lost = saved.lost {
+            store.count(.aggregatorStateDamaged)
+            log.error(
+                "the marks of merged windows are lost; those that final files prove are used",
+                metadata: ["why": "\(lost)"]
+            )
+        }
+        let marks = saved.marks
         let previous = store.processes[MetricSnapshot.aggregator]?.incarnation ?? 0
         let incarnation = try Incarnation.take(for: MetricSnapshot.aggregator, after: previous)
         shared = SharedState(SharedState.Content(store: store, marks: marks))
@@ -94,7 +106,7 @@ package final class Aggregator: Sendable {
             shared: shared,
             merges: merges,
             journal: journal,
-            ledger: WindowLedger(marks: marks, isLost: lost != nil),
+            ledger: WindowLedger(marks: marks, isLost: saved.lost != nil),
             http: http,
             incarnation: incarnation,
             wakeup: wakeup,

@@ -4,7 +4,8 @@ package import TraceModel
 /// barrier.
 package struct MergedMark: Codable, Equatable, Sendable {
     package var window: UInt64
-    package var barrierLSN: LSN
+    /// Nil where only the records of final files know the window: then the next one begins where its segments do.
+    package var barrierLSN: LSN?
     /// The window's final files, relative to the data directory.
     package var files: [String]
 }

@@ -7,13 +7,24 @@ import TraceModel
 /// The merged metrics on the disk: the whole store now and then, and a journal of what it took in since. They
 /// are saved before they are shown, so that no counter shown once ever falls, whatever dies.
 ///
+/// Store and journal are kept twice: a damaged byte in one of the four files loses nothing. Each file is written before its
+/// mirror, and the journal's after both copies of the store.
+///
 /// The store's file: magic "TRMT", CRC-32C of all that follows u32, generation u64, then the store. The
 /// journal's is described in MetricJournal.swift.
 final class MetricArchive: Sendable {
+    /// What `load` found damaged.
+    struct Damage {
+        /// What it means for the counts.
+        let effect: String
+        let why: String
+    }
+
     private struct State: ~Copyable {
         var generation: UInt64 = 0
         /// nil: the whole store is to be saved next.
         var journal: File?
+        var mirror: File?
         var journalBytes = 0
         var storeBytes = 0
     }
@@ -55,6 +66,7 @@ final class MetricArchive: Sendable {
                 }
             } catch {
                 state.journal = nil
+                state.mirror = nil
                 throw error
             }
         }
@@ -67,7 +79,9 @@ final class MetricArchive: Sendable {
 
     private static func append(_ bytes: [UInt8], _ state: inout State) throws {
         try bytes.withUnsafeBytes { try state.journal?.write($0, at: state.journalBytes) }
+        try bytes.withUnsafeBytes { try state.mirror?.write($0, at: state.journalBytes) }
         try state.journal?.syncData()
+        try state.mirror?.syncData()
         state.journalBytes += bytes.count
     }
 
@@ -75,6 +89,7 @@ final class MetricArchive: Sendable {
     private func begin(with saved: consuming [UInt8], _ state: inout State) throws {
         try FileSystem.createDirectory(FileSystem.parent(of: store))
         state.journal = nil
+        state.mirror = nil
         state.generation += 1
         let generation = state.generation
         try saved.withUnsafeMutableBytes { bytes in
@@ -83,44 +98,87 @@ final class MetricArchive: Sendable {
             let sum = Checksum.crc32c(UnsafeRawBufferPointer(rebasing: bytes[8...]))
             bytes.storeBytes(of: sum.littleEndian, toByteOffset: 4, as: UInt32.self)
             try FileSystem.publish(store, UnsafeRawBufferPointer(bytes))
+            try FileSystem.publish(
+                AggregatorPaths.mirror(of: store),
+                UnsafeRawBufferPointer(bytes)
+            )
         }
         state.storeBytes = saved.count
         let head = MetricJournal(generation: state.generation).bytes
         let file = try File(journal, .replace)
         try head.withUnsafeBytes { try file.write($0, at: 0) }
         try file.syncData()
+        let mirror = try File(AggregatorPaths.mirror(of: journal), .replace)
+        try head.withUnsafeBytes { try mirror.write($0, at: 0) }
+        try mirror.syncData()
         state.journal = consume file
+        state.mirror = consume mirror
         state.journalBytes = head.count
     }
 
     // MARK: Loading
 
-    /// What was saved, or an empty store that has counted the damage; all processes count as down until they
-    /// are heard. Before the first `save`.
-    func load() throws -> (store: MetricStore, damage: TraceError?) {
-        guard FileSystem.exists(store) else { return (MetricStore(limits: limits), nil) }
-        let bytes = try FileSystem.contents(store)
-        do {
-            var (metrics, generation) = try bytes.withUnsafeBytes {
-                (bytes) throws(TraceError) in try Self.read(bytes)
-            }
-            if FileSystem.exists(journal) {
-                let records = try FileSystem.contents(journal)
-                records.withUnsafeBytes {
-                    MetricJournal.replay($0, after: generation, into: &metrics)
+    /// What was saved, or an empty store where no copy is sound; the store has counted the damage. All processes count as
+    /// down until they are heard. Before the first `save`.
+    func load() throws -> (store: MetricStore, damage: Damage?) {
+        var failure: TraceError?
+        var saved: (store: MetricStore, generation: UInt64)?
+        let copies = [store, AggregatorPaths.mirror(of: store)].filter { FileSystem.exists($0) }
+        for copy in copies where saved == nil {
+            do {
+                let bytes = try FileSystem.contents(copy)
+                let (store, generation) = try bytes.withUnsafeBytes {
+                    (bytes) throws(TraceError) in try Self.read(bytes)
                 }
+                saved = (store, generation)
+            } catch let error as TraceError where error.code == .corrupt {
+                failure = error
             }
-            // Only now, as what the journal holds was taken under the limits before.
-            metrics.adopt(limits)
-            for process in metrics.processes.keys { metrics.declareDown(process) }
-            state.withLock { $0.generation = generation }
-            return (metrics, nil)
-        } catch let error as TraceError where error.code == .corrupt {
-            try FileSystem.rename(store, to: AggregatorPaths.damaged(store))
-            var metrics = MetricStore(limits: limits)
-            metrics.count(.aggregatorStateDamaged)
-            return (metrics, error)
         }
+        guard let saved else { return try begunAnew(because: failure) }
+        var metrics = saved.store
+        let records = try [journal, AggregatorPaths.mirror(of: journal)].map {
+            FileSystem.exists($0) ? try FileSystem.contents($0) : []
+        }
+        let replay = records[0].withUnsafeBytes { first in
+            records[1].withUnsafeBytes { second in
+                MetricJournal.replay([first, second], after: saved.generation, into: &metrics)
+            }
+        }
+        // Only now, as what the journal holds was taken under the limits before.
+        metrics.adopt(limits)
+        for process in metrics.processes.keys { metrics.declareDown(process) }
+        state.withLock { $0.generation = saved.generation }
+        if failure != nil || replay != .whole { metrics.count(.aggregatorStateDamaged) }
+        if replay == .lost {
+            return (
+                metrics,
+                Damage(
+                    effect: "the journal of the metrics was damaged; counts may have gone back",
+                    why: "no copy of \(journal) is sound"
+                )
+            )
+        }
+        guard failure != nil || replay == .healed else { return (metrics, nil) }
+        return (
+            metrics,
+            Damage(
+                effect: "a copy of the saved metrics was damaged; the other one was used",
+                why: failure.map { "\($0)" } ?? "a record of \(journal) is damaged"
+            )
+        )
+    }
+
+    private func begunAnew(because failure: TraceError?) throws -> (MetricStore, Damage?) {
+        var metrics = MetricStore(limits: limits)
+        guard let failure else { return (metrics, nil) }
+        if FileSystem.exists(store) {
+            try FileSystem.rename(store, to: AggregatorPaths.damaged(store))
+        }
+        metrics.count(.aggregatorStateDamaged)
+        return (
+            metrics, Damage(effect: "saved metrics were damaged, counting anew", why: "\(failure)")
+        )
     }
 
     private static func read(

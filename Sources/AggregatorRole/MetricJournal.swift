@@ -13,7 +13,8 @@ import TraceModel
 //   2  a loss that the aggregator counted: how many u64, then its name
 //   3  nothing: the histograms that have counted most were chosen
 //
-// What ends early or has another sum ends the journal: it was never shown.
+// Two files hold the same records at the same places; a record that is damaged in one of them is taken from the other one.
+// What ends early in both, or has another sum, ends the journal: it was never shown.
 
 /// What the store has taken in since it was saved, as records to be appended to the journal.
 struct MetricJournal: Sendable {
@@ -72,32 +73,67 @@ struct MetricJournal: Sendable {
 
     // MARK: Reading
 
+    /// What a replay found.
+    enum Replay: Equatable {
+        case whole
+        /// One copy was damaged before its end.
+        case healed
+        /// Records follow on one that is damaged in each copy there is.
+        case lost
+    }
+
     /// Gives the store everything that follows on what it is: the one that was saved as `generation`.
     static func replay(
-        _ bytes: UnsafeRawBufferPointer,
+        _ copies: [UnsafeRawBufferPointer],
         after generation: UInt64,
         into store: inout MetricStore
-    ) {
+    ) -> Replay {
+        // A copy of another generation is one that a crash kept from being begun anew.
+        let copies = copies.filter { copy in
+            guard let first = record(at: 0, in: copy) else { return true }
+            return first[0] == Kind.generation.rawValue
+                && number(UnsafeRawBufferPointer(rebasing: first.dropFirst())) == generation
+        }
         var at = 0
-        var isFirst = true
-        while bytes.count - at > 8 {
-            let head = bytes.loadUnaligned(fromByteOffset: at, as: UInt64.self).littleEndian
-            let length = Int(head & 0xFFFF_FFFF)
-            guard length > 0, length <= bytes.count - at - 8 else { return }
-            let rest = UnsafeRawBufferPointer(rebasing: bytes[(at + 8)..<(at + 8 + length)])
-            guard Checksum.crc32c(rest) == UInt32(head >> 32) else { return }
+        var isHealed = false
+        while true {
+            let found = copies.map { record(at: at, in: $0) }
+            guard let rest = found.lazy.compactMap({ $0 }).first,
+                let kind = Kind(rawValue: rest[0]), at > 0 || kind == .generation
+            else { break }
+            at += 8 + rest.count
+            for (copy, record) in zip(copies, found) where record == nil && copy.count > at {
+                isHealed = true
+            }
             let body = UnsafeRawBufferPointer(rebasing: rest.dropFirst())
-            if isFirst, Kind(rawValue: rest[0]) != .generation { return }
-            isFirst = false
-            switch Kind(rawValue: rest[0]) {
-            case .generation:
-                guard number(body) == generation else { return }
+            switch kind {
+            case .generation: break
             case .message: apply(body, to: &store)
             case .loss: count(body, in: &store)
             case .choice: _ = store.chooseHistograms()
-            case nil: return
             }
-            at += 8 + length
+        }
+        if copies.contains(where: { hasRecord(behind: at, in: $0) }) { return .lost }
+        return isHealed ? .healed : .whole
+    }
+
+    /// The rest of the record that begins at `at`; nil where there is none that is sound.
+    private static func record(at: Int, in bytes: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer?
+    {
+        guard bytes.count - at > 8 else { return nil }
+        let head = bytes.loadUnaligned(fromByteOffset: at, as: UInt64.self).littleEndian
+        let length = Int(head & 0xFFFF_FFFF)
+        guard length > 0, length <= bytes.count - at - 8 else { return nil }
+        let rest = UnsafeRawBufferPointer(rebasing: bytes[(at + 8)..<(at + 8 + length)])
+        return Checksum.crc32c(rest) == UInt32(head >> 32) ? rest : nil
+    }
+
+    /// Whether a sound record begins anywhere behind `at`: then what stands at `at` is no torn end.
+    private static func hasRecord(behind at: Int, in bytes: UnsafeRawBufferPointer) -> Bool {
+        guard bytes.count - at > 9 else { return false }
+        return ((at + 1)..<(bytes.count - 8)).contains { place in
+            // Most places are ruled out by the kind.
+            Kind(rawValue: bytes[place + 8]) != nil && record(at: place, in: bytes) != nil
         }
     }
 

@@ -1,21 +1,85 @@
+import Compression
 import Foundation
+import IngestLog
+import SystemIO
+import TraceFiles
 import TraceModel
 
-/// The saved marks of merged windows. A window is told as merged only once its mark is on the disk.
+/// The saved marks of merged windows. A window is told as merged only once its mark is on the disk. Kept twice
+/// (`MirroredFile`), JSON; a version before kept one copy, gzip of the same.
 struct WindowJournal: Sendable {
-    private let file = SavedFile(
-        path: AggregatorPaths.windows,
-        bytesMax: Limits.windowFilesBytesMax
-    )
-
-    func save(_ marks: [Resource: MergedMark]) throws {
-        let named = Dictionary(uniqueKeysWithValues: marks.map { ($0.key.name, $0.value) })
-        try file.save(Array(JSONEncoder().encode(named)))
+    /// What was saved, and what was wrong with it.
+    struct Loaded {
+        var marks: [Resource: MergedMark]
+        /// One copy was damaged, and the other one is sound.
+        var healed: String?
+        /// No copy is sound: the marks are those that the records of final files prove.
+        var lost: TraceError?
     }
 
-    func load() throws -> (marks: [Resource: MergedMark], damage: TraceError?) {
-        let (marks, damage) = try file.load(Self.parse)
-        return (marks ?? [:], damage)
+    private var file: MirroredFile { MirroredFile(AggregatorPaths.windows) }
+
+    func save(_ marks: [Resource: MergedMark]) throws {
+        try FileSystem.createDirectory(FileSystem.parent(of: AggregatorPaths.windows))
+        let named = Dictionary(uniqueKeysWithValues: marks.map { ($0.key.name, $0.value) })
+        let text = try JSONEncoder().encode(named)
+        try file.publish { writer in
+            text.withUnsafeBytes { writer.body.append($0) }
+        }
+    }
+
+    /// The marks; both copies are sound when this returns. Blocks.
+    func load() throws -> Loaded {
+        do {
+            guard let content = try file.read(remedy: "") else {
+                return try rebuilt(because: nil)
+            }
+            let marks = try content.withBody { body in
+                try Self.parse(Array(try body.bytes(body.remaining)))
+            }
+            if content.needsRepair { try file.repair(content) }
+            return Loaded(marks: marks, healed: content.damage)
+        } catch let error as TraceError where error.code == .corrupt {
+            if let marks = previous() {
+                try save(marks)
+                return Loaded(marks: marks)
+            }
+            return try rebuilt(because: error)
+        }
+    }
+
+    /// What a version before has saved.
+    private func previous() -> [Resource: MergedMark]? {
+        guard let compressed = try? FileSystem.contents(AggregatorPaths.windows),
+            let bytes = try? compressed.withUnsafeBytes({
+                try Gzip.expand($0, limit: Limits.windowFilesBytesMax)
+            })
+        else { return nil }
+        return try? Self.parse(bytes)
+    }
+
+    /// The last window of each resource of which final files stand. Without damage there are such only where the marks were
+    /// removed, but not the workers' checkpoints: in a directory that was emptied, windows count anew.
+    private func rebuilt(because damage: TraceError?) throws -> Loaded {
+        let hasWorkers = try FileSystem.list(ClusterPaths.checkpoints)
+            .contains { $0.hasSuffix(ClusterPaths.checkpointSuffix) }
+        guard damage != nil || hasWorkers else { return Loaded(marks: [:]) }
+        let records = FinalWindowRecords()
+        var last: [Resource: FinalWindow] = [:]
+        for window in try records.list() where window.window >= last[window.resource]?.window ?? 0 {
+            last[window.resource] = window
+        }
+        guard damage != nil || !last.isEmpty else { return Loaded(marks: [:]) }
+        let marks = last.mapValues { window in
+            MergedMark(
+                window: window.window,
+                barrierLSN: nil,
+                files: (try? records.files(of: window)) ?? []
+            )
+        }
+        try save(marks)
+        let lost = damage ?? TraceError(.corrupt, "\(AggregatorPaths.windows) is missing")
+        return Loaded(marks: marks, lost: lost)
     }
 
     private static func parse(_ bytes: [UInt8]) throws(TraceError) -> [Resource: MergedMark] {

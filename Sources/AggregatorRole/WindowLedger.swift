@@ -35,7 +35,8 @@ struct WindowLedger {
     init(marks: [Resource: MergedMark] = [:], isLost: Bool = false) {
         for resource in Resource.allCases {
             let mark = marks[resource]
-            lanes[resource] = Lane(mark: mark, start: mark?.barrierLSN ?? (isLost ? nil : 0))
+            let start = mark == nil && !isLost ? 0 : mark?.barrierLSN
+            lanes[resource] = Lane(mark: mark, start: start)
         }
     }
 

@@ -341,7 +341,9 @@ import TraceModel
         let path = data + "/checkpoints/aggregator.metrics"
         var bytes = try FileSystem.contents(path)
         bytes[bytes.count / 2] ^= 0x40
-        try bytes.withUnsafeBytes { try FileSystem.publish(path, $0) }
+        for copy in [path, path + ".mirror"] {
+            try bytes.withUnsafeBytes { try FileSystem.publish(copy, $0) }
+        }
         aggregator = try AggregatorProcess(data: data)
         defer { aggregator.end() }
         let text = try await aggregator.text("/metrics")

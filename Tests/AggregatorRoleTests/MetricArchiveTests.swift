@@ -71,7 +71,7 @@ import TraceModel
             #expect(written(store) == UInt64(page))
             #expect(failures(store) == .counter(Double(page)))
         }
-        #expect(try FileSystem.list(directory).count == 2)
+        #expect(try FileSystem.list(directory).count == 4)
         // What was not saved was not shown.
         try take(series(6, lsn: 6), into: shared)
         #expect(written(try self.archive().load().store) == 5)
@@ -177,21 +177,71 @@ import TraceModel
             try archive.save(shared)
         }
         let whole = try FileSystem.contents(journalPath)
+        try FileSystem.remove(AggregatorPaths.mirror(of: journalPath))
         var last: UInt64 = 0
         for length in 0..<whole.count {
-            try whole[..<length].withUnsafeBytes {
-                try FileSystem.publish(journalPath, $0)
-            }
-            let events = written(try self.archive().load().store)
-            #expect(events >= last)
+            try publish(Array(whole[..<length]), journalPath)
+            let (store, damage) = try self.archive().load()
+            let events = written(store)
+            #expect(events >= last && damage == nil)
             last = events
         }
         // The very last record is a loss, not a message.
         #expect(last == 3)
         var changed = whole
         changed[whole.count / 2] ^= 1
-        try changed.withUnsafeBytes { try FileSystem.publish(journalPath, $0) }
-        #expect(written(try self.archive().load().store) < 3)
+        try publish(changed, journalPath)
+        let (store, damage) = try self.archive().load()
+        #expect(written(store) < 3 && damage?.effect.contains("gone back") == true)
+        #expect(damages(store) == .counter(1))
+    }
+
+    private func publish(_ bytes: [UInt8], _ path: String) throws {
+        try bytes.withUnsafeBytes { try FileSystem.publish(path, $0) }
+    }
+
+    private func damages(_ store: MetricStore) -> MetricValue? {
+        var store = store
+        return store.reading().family(.errorsTotal)?.series
+            .first { $0.labels == ["aggregator_state_damaged"] }?.value
+    }
+
+    /// No counter goes back, whichever byte of whichever of the four files is changed or missing.
+    @Test func aDamagedFileCostsNothing() throws {
+        let shared = SharedState(.init(store: MetricStore(), marks: [:]))
+        let archive = self.archive()
+        try take(series(1, lsn: 1), into: shared)
+        try archive.save(shared)
+        for page in 2...3 {
+            try take(series(Double(page), lsn: LSN(page)), into: shared)
+            try archive.save(shared)
+        }
+        let store = directory + "/store"
+        for path in [store, journalPath].flatMap({ [$0, AggregatorPaths.mirror(of: $0)] }) {
+            let whole = try FileSystem.contents(path)
+            func expectWhole(_ what: String) throws {
+                let (store, damage) = try self.archive().load()
+                #expect(written(store) == 3, "\(path), \(what)")
+                #expect(failures(store) == .counter(3), "\(path), \(what)")
+                #expect(damages(store) == .counter(damage == nil ? 0 : 1))
+            }
+            for position in whole.indices {
+                var damaged = whole
+                damaged[position] ^= 1 << UInt8(position % 8)
+                try publish(damaged, path)
+                try expectWhole("byte \(position)")
+                try publish(Array(whole[..<position]), path)
+                try expectWhole("cut at \(position)")
+            }
+            try FileSystem.remove(path)
+            try expectWhole("missing")
+            try publish(whole, path)
+        }
+        var damaged = try FileSystem.contents(store)
+        damaged[damaged.count / 2] ^= 1
+        try publish(damaged, store)
+        let damage = try self.archive().load().damage
+        #expect(damage?.effect.contains("the other one was used") == true)
     }
 
     @Test func aJournalThatOutgrowsTheStoreIsReplaced() throws {

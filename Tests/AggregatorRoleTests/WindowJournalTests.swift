@@ -1,9 +1,11 @@
+import Compression
 import SystemIO
 import TestSupport
 import Testing
 import TraceModel
 
 @testable import AggregatorRole
+@testable import TraceFiles
 
 /// The saved marks of merged windows.
 @Suite struct WindowJournalTests {
@@ -20,36 +22,87 @@ import TraceModel
             let journal = WindowJournal()
             #expect(try journal.load().marks.isEmpty)
             try journal.save(Self.marks)
-            let (marks, damage) = try journal.load()
-            #expect(marks == Self.marks && damage == nil)
+            let saved = try journal.load()
+            #expect(saved.marks == Self.marks && saved.healed == nil && saved.lost == nil)
         }
     }
 
-    /// Either the damage is told, or the byte was one that means nothing (gzip has some).
-    @Test func everyChangedOrMissingByteIsToldOrMeansNothing() throws {
+    private func publish(_ bytes: [UInt8], _ path: String = AggregatorPaths.windows) throws {
+        try bytes.withUnsafeBytes { try FileSystem.publish(path, $0) }
+    }
+
+    @Test func everyChangedOrMissingByteOfACopyIsHealed() throws {
         try directory.asWorkingDirectory {
             let journal = WindowJournal()
             try journal.save(Self.marks)
             let whole = try FileSystem.contents(AggregatorPaths.windows)
-            func expectTold(_ bytes: [UInt8], _ what: String) throws {
-                try bytes.withUnsafeBytes { try FileSystem.publish(AggregatorPaths.windows, $0) }
-                let (marks, damage) = try journal.load()
-                if let damage {
-                    #expect(damage.code == .corrupt && marks.isEmpty, "\(what)")
-                    #expect(FileSystem.exists(AggregatorPaths.damaged(AggregatorPaths.windows)))
-                    #expect(!FileSystem.exists(AggregatorPaths.windows))
-                } else {
-                    #expect(marks == Self.marks, "\(what)")
+            for path in [AggregatorPaths.windows, AggregatorPaths.windows + ".mirror"] {
+                func expectHealed(_ bytes: [UInt8], _ what: String) throws {
+                    try publish(bytes, path)
+                    let saved = try journal.load()
+                    #expect(saved.marks == Self.marks && saved.lost == nil, "\(what)")
+                    #expect(saved.healed?.contains(path) == true, "\(what)")
+                    #expect(try FileSystem.contents(path) == whole)
                 }
-            }
-            for position in whole.indices {
-                for bit in 0..<8 {
+                for position in whole.indices {
                     var damaged = whole
-                    damaged[position] ^= 1 << UInt8(bit)
-                    try expectTold(damaged, "bit \(bit) of byte \(position)")
+                    damaged[position] ^= 1 << UInt8(position % 8)
+                    try expectHealed(damaged, "byte \(position)")
+                    try expectHealed(Array(whole[..<position]), "cut at \(position)")
                 }
-                try expectTold(Array(whole[..<position]), "cut at \(position)")
             }
+        }
+    }
+
+    /// One copy, gzip of JSON.
+    @Test func marksOfAVersionBeforeAreRead() throws {
+        try directory.asWorkingDirectory {
+            let text = "{\"io\":{\"window\":7,\"barrierLSN\":4096,\"files\":[\"f\"]}}"
+            try FileSystem.createDirectory(ClusterPaths.checkpoints)
+            try publish(try Array(text.utf8).withUnsafeBytes { try Gzip.compress($0) })
+            for _ in 0..<2 {
+                let saved = try WindowJournal().load()
+                #expect(
+                    saved.marks == [.io: MergedMark(window: 7, barrierLSN: 4_096, files: ["f"])]
+                )
+                #expect(saved.lost == nil)
+            }
+        }
+    }
+
+    /// Where no copy is sound, the records of final files say which windows stand.
+    @Test func lostMarksAreRebuiltFromTheRecordsOfFinalFiles() throws {
+        try directory.asWorkingDirectory {
+            let records = FinalWindowRecords()
+            for window in [UInt64(3), 9, 10] {
+                var manifest = MergeManifest()
+                manifest.isDone = true
+                manifest.outputs = [
+                    MergeManifest.Output(source: "s", target: "output/w\(window)", bytes: 1)
+                ]
+                try FileSystem.createDirectory(MergeManifest.directory)
+                try manifest.publish(to: MergeManifest.path(.cpu, window: window))
+                try records.add(FinalWindow(resource: .cpu, window: window, finalAt: 5))
+            }
+            let journal = WindowJournal()
+            // A directory that was emptied but for its output begins anew.
+            #expect(try journal.load().marks.isEmpty)
+            try journal.save(Self.marks)
+            for path in [AggregatorPaths.windows, AggregatorPaths.windows + ".mirror"] {
+                try publish([1, 2, 3], path)
+            }
+            let proven: [Resource: MergedMark] = [
+                .cpu: MergedMark(window: 10, barrierLSN: nil, files: ["output/w10"])
+            ]
+            let saved = try journal.load()
+            #expect(saved.marks == proven && saved.lost?.code == .corrupt)
+            #expect(try journal.load().marks == proven)
+            // Removed, beside a worker's checkpoint.
+            for path in [AggregatorPaths.windows, AggregatorPaths.windows + ".mirror"] {
+                try FileSystem.remove(path)
+            }
+            try publish([], ClusterPaths.checkpoint(of: WorkerName(resource: .cpu, index: 0)))
+            #expect(try journal.load().marks == proven)
         }
     }
 }

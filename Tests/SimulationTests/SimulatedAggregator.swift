@@ -14,8 +14,9 @@ final class SimulatedAggregator {
     private(set) var ledger: WindowLedger
 
     init(budget: FileBudget) throws {
-        let (marks, damage) = try journal.load()
-        if let damage { throw SimulationError("the window journal is damaged: \(damage)") }
+        let saved = try journal.load()
+        if let lost = saved.lost { throw SimulationError("the window journal is lost: \(lost)") }
+        let marks = saved.marks
         ledger = WindowLedger(marks: marks)
         try records.addMerged(upTo: marks.mapValues(\.window), at: 0)
         merger = WindowMerger(localHostName: "here", timeZoneName: "UTC", budget: budget)
