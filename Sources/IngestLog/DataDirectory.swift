@@ -5,7 +5,7 @@ import TraceModel
 /// The data directory's identity: drawn when it is first used, checked at every start.
 ///
 /// The manifest: lines of `name=value` (format, salt, slots, machine), the last one `crc32c` with the CRC-32C
-/// of the bytes before that line, as eight hexadecimal digits.
+/// of the bytes before that line, as eight hexadecimal digits. There are two copies, `manifest` and `manifest.mirror`.
 package struct DataDirectory: Sendable {
     /// Stands in every log record, so that records of another log are never taken for this one's.
     package let salt: UInt32
@@ -14,19 +14,33 @@ package struct DataDirectory: Sendable {
     package let machine: String
 
     private static let formatVersion = 2
+    private static let mirror = ClusterPaths.manifest + ".mirror"
 
-    /// Opens the directory the process is in, or makes it this system's. Blocks.
+    /// Opens the directory the process is in, or makes it this system's. What is wrong with one copy of the manifest, and
+    /// mended from the other one, is told to `onRepair`. Blocks.
     /// - Throws: `TraceError(.configuration)` where it belongs to something else.
-    package static func open() throws -> DataDirectory {
+    package static func open(onRepair: (String) -> Void = { _ in }) throws -> DataDirectory {
         for directory in [
             ClusterPaths.run, ClusterPaths.log, ClusterPaths.segments, ClusterPaths.checkpoints,
             ClusterPaths.output, ClusterPaths.deadLetters,
         ] {
             try FileSystem.createDirectory(directory)
+            // Made by a version before, others on the machine could read it. Somebody else's stays as it is.
+            try? FileSystem.setMode(directory, directory == ClusterPaths.run ? 0o700 : 0o750)
         }
-        try? FileSystem.setMode(ClusterPaths.run, 0o700)
-        if FileSystem.exists(ClusterPaths.manifest) {
+        if FileSystem.exists(ClusterPaths.manifest) || FileSystem.exists(mirror) {
             let known = try read()
+            for copy in [ClusterPaths.manifest, mirror] {
+                do {
+                    _ = try read(copy)
+                } catch {
+                    // One of a version before has no mirror yet, nor has one whose first writer died.
+                    if FileSystem.exists(copy) || copy != mirror {
+                        onRepair("\(error)")
+                    }
+                    try known.write(to: copy)
+                }
+            }
             // Who made it may have died before this.
             try FileSystem.syncDirectory(FileSystem.parent(of: ClusterPaths.manifest))
             return known
@@ -49,13 +63,23 @@ package struct DataDirectory: Sendable {
             slotCount: Slot.count,
             machine: hostName()
         )
-        try fresh.write()
+        try fresh.write(to: ClusterPaths.manifest)
+        try fresh.write(to: mirror)
         return fresh
     }
 
-    /// Reads what `open` of any process of the cluster wrote.
+    /// Reads what `open` of any process of the cluster wrote, from the copy that is sound.
     package static func read() throws -> DataDirectory {
-        let bytes = try FileSystem.contents(ClusterPaths.manifest)
+        do {
+            return try read(ClusterPaths.manifest)
+        } catch {
+            guard let other = try? read(mirror) else { throw error }
+            return other
+        }
+    }
+
+    private static func read(_ path: String) throws -> DataDirectory {
+        let bytes = try FileSystem.contents(path)
         let text = String(decoding: bytes, as: UTF8.self)
         var fields: [String: String] = [:]
         for line in text.split(separator: "\n") {
@@ -65,7 +89,7 @@ package struct DataDirectory: Sendable {
         if let format = fields["format"].flatMap(Int.init), format != formatVersion {
             throw TraceError(
                 .configuration,
-                "\(ClusterPaths.manifest) has format \(format), this version reads \(formatVersion)",
+                "\(path) has format \(format), this version reads \(formatVersion)",
                 remedy: "Use another data directory, or the version that wrote this one"
             )
         }
@@ -76,7 +100,7 @@ package struct DataDirectory: Sendable {
         else {
             throw TraceError(
                 .corrupt,
-                "\(ClusterPaths.manifest) is damaged",
+                "\(path) is damaged",
                 remedy: "Restore it from a backup: without it the log cannot be read"
             )
         }
@@ -90,7 +114,7 @@ package struct DataDirectory: Sendable {
         return DataDirectory(salt: salt, slotCount: slots, machine: machine)
     }
 
-    private func write() throws {
+    private func write(to path: String) throws {
         let text = """
             format=\(Self.formatVersion)
             salt=\(salt)
@@ -99,7 +123,7 @@ package struct DataDirectory: Sendable {
 
             """
         let whole = text + Self.checksumLine(of: Array(text.utf8))
-        try Array(whole.utf8).withUnsafeBytes { try FileSystem.publish(ClusterPaths.manifest, $0) }
+        try Array(whole.utf8).withUnsafeBytes { try FileSystem.publish(path, $0) }
     }
 
     /// Always of the same length.

@@ -2,39 +2,74 @@ import SystemIO
 import TraceModel
 
 /// The data directory's secret, by which workers key the hashes of what agents send, so that nobody can choose names that
-/// fall together. 16 bytes in `secret`, which only the cluster's user may read. No saved state depends on it: it may be
-/// drawn anew whenever no worker runs.
+/// fall together. `secret` and `secret.mirror`, which only the cluster's user may read: 16 bytes and their CRC-32C u32; a
+/// version before wrote one copy without the checksum.
+///
+/// No saved state depends on it, nor does one process's on another's: it may be drawn anew whenever a router starts.
 package enum HashSecret {
     package static let byteCount = 16
+    private static let checksumBytes = 4
+    private static let mirror = ClusterPaths.secret + ".mirror"
+    private static let copies = [ClusterPaths.secret, mirror]
 
-    /// Draws the secret where there is none; only under the data directory's lock. Durable when it returns. Blocks.
-    /// - Throws: as `read`; `SystemError` where it can't be written.
-    package static func ensure() throws {
-        if FileSystem.exists(ClusterPaths.secret) {
-            _ = try read()
-            // Who drew it may have died before this.
-            return try FileSystem.syncDirectory(FileSystem.parent(of: ClusterPaths.secret))
+    /// Draws the secret where there is none, or no sound copy of it, and writes a damaged copy anew; only under the data
+    /// directory's lock. What was damaged is told to `onRepair`. Durable when it returns. Blocks.
+    /// - Throws: as `read` where a copy can't be read at all; `SystemError` where it can't be written.
+    package static func ensure(onRepair: (String) -> Void = { _ in }) throws {
+        let contents = try copies.map { try content(of: $0) }
+        let sound = contents.map { $0.flatMap(Self.secret) }
+        // Of a version before: a secret like any other.
+        let known = sound.lazy.compactMap { $0 }.first
+        let unsummed =
+            known == nil ? contents.compactMap { $0 }.first { $0.count == byteCount } : nil
+        let secret =
+            known ?? unsummed ?? (0..<byteCount).map { _ in UInt8.random(in: 0 ... .max) }
+        for (copy, (content, found)) in zip(copies, zip(contents, sound)) where found != secret {
+            if let content, content != unsummed {
+                onRepair(
+                    "\(copy) was damaged and is written anew; nothing that is stored depends on it"
+                )
+            }
+            try write(secret, to: copy)
         }
-        let temporary = ClusterPaths.secret + ".new"
-        let file = try File(temporary, .replace)
-        try FileSystem.setMode(temporary, 0o600)
-        let secret = (0..<byteCount).map { _ in UInt8.random(in: 0 ... .max) }
-        try secret.withUnsafeBytes { try file.write($0, at: 0) }
-        try file.syncData()
-        try FileSystem.rename(temporary, to: ClusterPaths.secret)
+        // Who drew it may have died before this.
         try FileSystem.syncDirectory(FileSystem.parent(of: ClusterPaths.secret))
     }
 
     /// The secret's bytes. Blocks.
-    /// - Throws: `TraceError(.configuration)` where the file can't be read or is not of its size.
+    /// - Throws: `TraceError(.configuration)` where no copy can be read, or none is sound.
     package static func read() throws -> [UInt8] {
-        let bytes: [UInt8]
+        let contents = try copies.map { try content(of: $0) }.compactMap { $0 }
+        if let secret = contents.lazy.compactMap(Self.secret).first { return secret }
+        if let unsummed = contents.first(where: { $0.count == byteCount }) { return unsummed }
+        throw TraceError(
+            .configuration,
+            "The data directory's \(ClusterPaths.secret) is \(contents.isEmpty ? "missing" : "damaged")",
+            remedy: "Start the router again: it draws another one"
+        )
+    }
+
+    /// The secret that a file holds; nil where the file is not sound.
+    private static func secret(in content: [UInt8]) -> [UInt8]? {
+        guard content.count == byteCount + checksumBytes else { return nil }
+        let secret = Array(content[..<byteCount])
+        return secret + checksum(of: secret) == content ? secret : nil
+    }
+
+    private static func checksum(of secret: [UInt8]) -> [UInt8] {
+        let sum = secret.withUnsafeBytes { Checksum.crc32c($0) }
+        return withUnsafeBytes(of: sum.littleEndian) { Array($0) }
+    }
+
+    private static func content(of path: String) throws -> [UInt8]? {
+        guard FileSystem.exists(path) else { return nil }
         do throws(SystemError) {
-            bytes = try FileSystem.contents(ClusterPaths.secret)
+            return try FileSystem.contents(path)
         } catch {
+            if error.isIOError { return [] }
             throw TraceError(
                 .configuration,
-                "The data directory's \(ClusterPaths.secret) can't be read",
+                "The data directory's \(path) can't be read",
                 remedy: """
                     Let the cluster's user read it, or remove it while the cluster is stopped: the next start \
                     draws another one
@@ -42,14 +77,14 @@ package enum HashSecret {
                 cause: error
             )
         }
-        guard bytes.count == byteCount else {
-            throw TraceError(
-                .configuration,
-                "The data directory's \(ClusterPaths.secret) has \(bytes.count) bytes and not "
-                    + "\(byteCount)",
-                remedy: "Remove it while the cluster is stopped: the next start draws another one"
-            )
-        }
-        return bytes
+    }
+
+    private static func write(_ secret: [UInt8], to path: String) throws {
+        let temporary = path + ".new"
+        let file = try File(temporary, .replace, mode: 0o600)
+        try FileSystem.setMode(temporary, 0o600)
+        try (secret + checksum(of: secret)).withUnsafeBytes { try file.write($0, at: 0) }
+        try file.syncData()
+        try FileSystem.rename(temporary, to: path)
     }
 }

@@ -62,7 +62,13 @@ package final class Router {
     package func run() throws -> Ending {
         Limits.assertRelations()
         let zone = try TimeZoneRules.configure(configuration.timeZone)
-        let data = try DataDirectory.open()
+        let logger = logger
+        let data = try DataDirectory.open { damage in
+            logger.warning(
+                "A copy of the manifest was damaged, and is written anew from the other one",
+                metadata: ["why": "\(damage)"]
+            )
+        }
         let lock = try File(ClusterPaths.lock, .readWrite)
         // Of the directory too: no file whose removal would let a second router in.
         let directory = try File(".", .read)
@@ -74,7 +80,7 @@ package final class Router {
                 remedy: "Stop it, or name another directory with --data"
             )
         }
-        try HashSecret.ensure()
+        try HashSecret.ensure { logger.warning("\($0)") }
         var recovered: RouterRecovery
         do {
             recovered = try recover(data)
@@ -127,7 +133,6 @@ package final class Router {
             endFile: openEndFile(data),
             logger: logger
         )
-        let logger = logger
         let desk = DeadLetterDesk(
             queue: queue,
             context: context,

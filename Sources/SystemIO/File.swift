@@ -24,7 +24,7 @@ package struct File: ~Copyable {
         }
     }
 
-    package init(_ path: String, _ access: Access, mode: mode_t = 0o644) throws(SystemError) {
+    package init(_ path: String, _ access: Access, mode: mode_t = 0o640) throws(SystemError) {
         self.path = path
         #if DEBUG
         if let driver = Simulation.driver {

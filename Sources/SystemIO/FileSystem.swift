@@ -11,7 +11,7 @@ package enum FileSystem {
     }
 
     /// Creates the directory and its parents. A link to a directory is one; a link that leads nowhere is an error.
-    package static func createDirectory(_ path: String, mode: mode_t = 0o755) throws(SystemError) {
+    package static func createDirectory(_ path: String, mode: mode_t = 0o750) throws(SystemError) {
         if path.isEmpty || exists(path) { return }
         if let slash = path.lastIndex(of: "/"), slash != path.startIndex {
             try createDirectory(String(path[..<slash]), mode: mode)

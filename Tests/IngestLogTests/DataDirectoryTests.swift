@@ -46,13 +46,20 @@ import TraceModel
         }
     }
 
+    private static let mirror = ClusterPaths.manifest + ".mirror"
+
+    private func publish(_ bytes: [UInt8], _ path: String) throws {
+        try bytes.withUnsafeBytes { try FileSystem.publish(path, $0) }
+    }
+
     /// Any other salt would make all of the log another log's, to be passed over without a word.
-    @Test func everyChangedOrMissingByteIsRefused() throws {
+    @Test func everyChangedOrMissingByteOfBothCopiesIsRefused() throws {
         try directory.asWorkingDirectory {
             _ = try DataDirectory.open()
             let whole = try FileSystem.contents(ClusterPaths.manifest)
             func expectRefused(_ bytes: [UInt8], _ what: String) throws {
-                try bytes.withUnsafeBytes { try FileSystem.publish(ClusterPaths.manifest, $0) }
+                try publish(bytes, ClusterPaths.manifest)
+                try publish(bytes, Self.mirror)
                 let error = #expect(throws: TraceError.self, "\(what)") {
                     _ = try DataDirectory.open()
                 }
@@ -66,6 +73,49 @@ import TraceModel
                     try expectRefused(damaged, "bit \(bit) of byte \(position)")
                 }
                 try expectRefused(Array(whole[..<position]), "cut at \(position)")
+            }
+        }
+    }
+
+    @Test func aDamagedCopyOfTheManifestIsHealedAndTold() throws {
+        try directory.asWorkingDirectory {
+            let made = try DataDirectory.open()
+            let whole = try FileSystem.contents(ClusterPaths.manifest)
+            for path in [ClusterPaths.manifest, Self.mirror] {
+                func expectHealed(_ what: String) throws {
+                    #expect(try DataDirectory.read().salt == made.salt, "\(what)")
+                    var told = 0
+                    #expect(try DataDirectory.open { _ in told += 1 }.salt == made.salt, "\(what)")
+                    #expect(told == 1, "\(what)")
+                    #expect(try FileSystem.contents(path) == whole, "\(what)")
+                }
+                for position in whole.indices {
+                    var damaged = whole
+                    damaged[position] ^= 1 << UInt8(position % 8)
+                    try publish(damaged, path)
+                    try expectHealed("byte \(position) of \(path)")
+                    try publish(Array(whole[..<position]), path)
+                    try expectHealed("\(path) cut at \(position)")
+                }
+            }
+            // Of a version before there is one.
+            try FileSystem.remove(Self.mirror)
+            _ = try DataDirectory.open { Issue.record("\($0)") }
+            #expect(try FileSystem.contents(Self.mirror) == whole)
+        }
+    }
+
+    @Test func whatLiesInItIsForItsUserAndGroup() throws {
+        try directory.asWorkingDirectory {
+            // As a version before left it.
+            try FileSystem.createDirectory(ClusterPaths.output, mode: 0o755)
+            _ = try DataDirectory.open()
+            for (path, mode) in [
+                (ClusterPaths.output, 0o750), (ClusterPaths.log, 0o750), (ClusterPaths.run, 0o700),
+                (ClusterPaths.manifest, 0o640), (Self.mirror, 0o640),
+            ] {
+                let found = try FileManager.default.attributesOfItem(atPath: path)
+                #expect(found[.posixPermissions] as? Int == mode, "\(path)")
             }
         }
     }
@@ -84,13 +134,45 @@ import TraceModel
         }
     }
 
-    @Test(arguments: [[], [1], [UInt8](repeating: 7, count: 17)])
-    func aSecretOfAnotherSizeIsRefusedWithARemedy(_ content: [UInt8]) throws {
+    private static let secretMirror = ClusterPaths.secret + ".mirror"
+
+    @Test func aDamagedSecretIsHealedOrDrawnAnew() throws {
         try directory.asWorkingDirectory {
-            try content.withUnsafeBytes { try FileSystem.publish(ClusterPaths.secret, $0) }
-            let ensured = #expect(throws: TraceError.self) { try HashSecret.ensure() }
-            let read = #expect(throws: TraceError.self) { _ = try HashSecret.read() }
-            #expect(ensured?.code == .configuration && read?.remedy != nil)
+            try HashSecret.ensure()
+            let secret = try HashSecret.read()
+            let whole = try FileSystem.contents(ClusterPaths.secret)
+            for path in [ClusterPaths.secret, Self.secretMirror] {
+                for position in whole.indices {
+                    var damaged = whole
+                    damaged[position] ^= 1
+                    for bytes in [damaged, Array(whole[..<position])] {
+                        try publish(bytes, path)
+                        #expect(try HashSecret.read() == secret)
+                        var told = 0
+                        try HashSecret.ensure { _ in told += 1 }
+                        #expect(told == 1)
+                        #expect(try FileSystem.contents(path) == whole)
+                    }
+                }
+            }
+            for path in [ClusterPaths.secret, Self.secretMirror] { try publish([1], path) }
+            let error = #expect(throws: TraceError.self) { _ = try HashSecret.read() }
+            #expect(error?.remedy != nil)
+            try HashSecret.ensure()
+            #expect(try HashSecret.read() != secret)
+        }
+    }
+
+    /// One copy without a checksum.
+    @Test func theSecretOfAVersionBeforeIsKept() throws {
+        try directory.asWorkingDirectory {
+            let secret = [UInt8](repeating: 7, count: HashSecret.byteCount)
+            try publish(secret, ClusterPaths.secret)
+            #expect(try HashSecret.read() == secret)
+            try HashSecret.ensure { Issue.record("\($0)") }
+            #expect(try HashSecret.read() == secret)
+            #expect(try FileSystem.contents(ClusterPaths.secret).count == 20)
+            #expect(FileSystem.exists(Self.secretMirror))
         }
     }
 
