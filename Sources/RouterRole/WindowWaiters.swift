@@ -42,12 +42,18 @@ final class WindowWaiters: Sendable {
         }
     }
 
-    /// The aggregator has merged a resource's window, or could not.
+    /// The aggregator has merged a resource's window, or could not. It merges windows in their order, so a merged one stands
+    /// for those before it too: word of these is lost where the aggregator dies before it is sent, and the next one knows
+    /// the last window only.
     func merged(_ message: WindowMerged) {
         let finished = state.withLock { state -> [Waiter] in
-            for index in state.waiters.indices where state.waiters[index].window == message.window {
-                state.waiters[index].missing.remove(message.resource)
-                state.waiters[index].files += message.files
+            for index in state.waiters.indices {
+                let isMeant = state.waiters[index].window == message.window
+                guard isMeant || message.failure == nil,
+                    state.waiters[index].window <= message.window,
+                    state.waiters[index].missing.remove(message.resource) != nil
+                else { continue }
+                if isMeant { state.waiters[index].files += message.files }
                 if let failure = message.failure { state.waiters[index].failure = failure }
             }
             defer { state.waiters.removeAll { $0.missing.isEmpty } }

@@ -39,13 +39,28 @@ import TraceModel
         waiters.merged(merged(.io, 4, ["a"]))
         // Told again, as after a restart of the aggregator.
         for resource in Resource.allCases where resource != .gpu {
-            waiters.merged(merged(resource, 5))
-            if resource != .cpu, resource != .io { waiters.merged(merged(resource, 4)) }
+            waiters.merged(merged(resource, 4, resource == .io ? ["a"] : []))
+            waiters.merged(merged(resource, 5, ["others"]))
         }
         #expect(answers.all.isEmpty)
         waiters.merged(merged(.gpu, 4))
         waiters.merged(merged(.gpu, 4, ["late"]))
         #expect(answers.all == ["a b c"])
+    }
+
+    /// The aggregator died before it sent that it had merged window 4, and the next one has merged 5 when it finds the router.
+    @Test func aLaterWindowStandsForThoseBeforeIt() {
+        let waiters = WindowWaiters()
+        let answers = Answers()
+        waiters.wait(for: 4) { answers.add($0) }
+        waiters.wait(for: 6) { answers.add($0) }
+        for resource in Resource.allCases where resource != .gpu {
+            waiters.merged(merged(resource, 4, resource == .cpu ? ["file"] : []))
+        }
+        waiters.merged(merged(.gpu, 5, failure: "no disk"))
+        #expect(answers.all.isEmpty)
+        waiters.merged(merged(.gpu, 5, ["of another window"]))
+        #expect(answers.all == ["file"])
     }
 
     @Test func aFailureIsToldOnceAllIsKnown() {
