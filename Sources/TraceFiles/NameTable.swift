@@ -51,6 +51,9 @@ struct NameTable {
 
     var isEmpty: Bool { entries.isEmpty }
 
+    /// With those that were replaced and are not forgotten yet.
+    var keptCount: Int { entries.count }
+
     /// A process or thread is named once a window, as a rule: nothing is looked up before there may be much to forget.
     mutating func set(_ key: Key, _ name: ByteView) {
         if entries.count >= max(Self.settledMin, 4 * settledCount) { settle() }

@@ -243,6 +243,32 @@ struct RowTextTests {
         value.withUTF8 { _ = buffer.appendJSONString(ByteView(UnsafeRawBufferPointer($0))) }
     }
 
+    /// A stack that is plain as a whole has no frame that would be cut or escaped; one of letters is plain.
+    @Test func plainStacks() {
+        func isPlain(_ stack: [UInt8]) -> Bool {
+            stack.withUnsafeBytes { RawBuffer.isPlainStack(ByteView($0)) }
+        }
+        func isUnchanged(_ stack: [UInt8]) -> Bool {
+            stack.split(separator: 0x0A).allSatisfy { frame in
+                frame.allSatisfy { $0 >= 0x20 && $0 < 0x80 && !"\"\\|".utf8.contains($0) }
+            }
+        }
+        var random = SeededGenerator(seed: 3)
+        for length in 8...64 {
+            let letters = (0..<length).map { $0 % 7 == 6 ? UInt8(0x0A) : UInt8(ascii: "a") }
+            #expect(isPlain(letters))
+            for place in letters.indices {
+                for byte in UInt8.min...UInt8.max {
+                    var stack = letters
+                    stack[place] = byte
+                    if place > 0, random.next() % 2 == 0 { stack[place - 1] = 0x0A }
+                    #expect(isPlain(stack) == isUnchanged(stack))
+                }
+            }
+        }
+        #expect(!isPlain([UInt8](repeating: 0x61, count: Limits.nameBytesMax + 1)))
+    }
+
     private func text(_ body: (inout RawBuffer) -> Void) -> String {
         var buffer = RawBuffer(capacity: 1)
         body(&buffer)
