@@ -52,6 +52,7 @@ struct ImportCommand: ParsableCommand {
     }
 
     func run() throws {
+        try RecordingFile.checkStandardInput(file)
         let session = try SendingSession(
             server: server.server,
             giveUpAfterSeconds: Double(SendingSession.patienceSeconds)

@@ -232,3 +232,11 @@ def test_what_is_no_recording_is_refused_by_name(shared_cluster, tmp_path, conte
     done = shared_cluster.tracectl("import", str(path), "--server", shared_cluster.grpc, check=False)
     assert done.returncode == 1 and not done.stdout
     assert str(path) in done.stderr and said in done.stderr, done.stderr
+
+
+def test_without_standard_input_nothing_is_waited_for(shared_cluster):
+    done = subprocess.run(
+        ["bash", "-c", '"$0" import - --server "$1" <&-', shared_cluster.programs / "tracectl", shared_cluster.grpc],
+        capture_output=True, text=True, timeout=10,
+    )
+    assert done.returncode == 1 and "There is no standard input" in done.stderr, done

@@ -56,11 +56,7 @@ final class FileByteSource: ByteSource {
     deinit { close(descriptor) }
 
     private static func duplicateOfStandardInput() throws -> Int32 {
-        let copy = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0)
-        guard copy >= 0 else {
-            throw TraceError(.configuration, "There is no standard input", remedy: "Name a file")
-        }
-        return copy
+        try systemCall("dup", "standard input") { fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0) }
     }
 
     func read(into buffer: UnsafeMutableRawBufferPointer) throws -> Int {

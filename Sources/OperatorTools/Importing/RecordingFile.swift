@@ -1,4 +1,5 @@
 import Compression
+import Glibc
 import SystemIO
 package import TraceModel
 
@@ -18,6 +19,19 @@ package struct RecordingFile {
         } else {
             bytes = file
         }
+    }
+
+    /// Where there is no standard input, a descriptor of the program's own libraries has its place, which is of no kind of file.
+    /// - Throws: `TraceError(.configuration)` where `path` means standard input and that is closed.
+    package static func checkStandardInput(_ path: String) throws {
+        guard path == FileByteSource.standardInput else { return }
+        var info = stat()
+        guard fstat(STDIN_FILENO, &info) < 0 || info.st_mode & S_IFMT == 0 else { return }
+        throw TraceError(
+            .configuration,
+            "There is no standard input",
+            remedy: "Name a file, or pipe the recording in"
+        )
     }
 
     /// When the file was last written; now, where it is a pipe.
