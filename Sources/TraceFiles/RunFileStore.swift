@@ -153,7 +153,7 @@ final class RunFileStore {
         else { return }
         let run = open[oldest]
         if fileSystem == nil {
-            fileSystem = try FileSystemSync(ofDirectory: absolute(directory))
+            fileSystem = try FileSystemSync(ofDirectories: [absolute(directory)])
         }
         if run.isDirty, fileSystem == nil || dirty.count <= Limits.filesSyncedSinglyMax {
             try run.handle?.file.syncData()

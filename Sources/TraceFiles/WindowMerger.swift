@@ -139,7 +139,7 @@ package final class WindowMerger {
         let inputs = MergeInput.group(files)
         let fileSystem =
             inputs.count > Limits.filesSyncedSinglyMax
-            ? try FileSystemSync(ofDirectory: absolute(ClusterPaths.output)) : nil
+            ? try FileSystemSync(ofDirectories: writtenDirectories.map(absolute)) : nil
         syncsTogether = fileSystem != nil
         for input in inputs {
             do {
@@ -196,6 +196,12 @@ package final class WindowMerger {
                 input.runs.removeAll { paths.contains($0.path) }
             }
         }
+    }
+
+    /// Each of them may be a volume of its own. A segment that becomes an output gets another head first.
+    private var writtenDirectories: [String] {
+        [ClusterPaths.segments, MergeManifest.directory]
+            + OutputKind.allCases.map { "\(ClusterPaths.output)/\($0.directory)" }
     }
 
     private func write(_ document: WindowDocument) throws -> MergeManifest.Output {
