@@ -68,8 +68,8 @@ final class ConnectionAcceptor: Sendable {
         }
     }
 
-    /// Whether nothing more is accepted for now, as all places are taken.
-    var isFull: Bool { full.load(ordering: .relaxed) }
+    /// Whether all places were taken at some moment since this was last asked.
+    func takeFull() -> Bool { full.exchange(false, ordering: .relaxed) }
 
     // MARK: The thread
 
@@ -101,8 +101,10 @@ final class ConnectionAcceptor: Sendable {
             }
             if lastDeadline == nil {
                 isFull = !acceptWaiting(into: &pending, now: now)
-                full.store(isFull, ordering: .relaxed)
-                if isFull { endSilent(&pending, now: now) }
+                if isFull {
+                    full.store(true, ordering: .relaxed)
+                    endSilent(&pending, now: now)
+                }
             }
             pending.removeAll { settle($0, now: now, before: lastDeadline) }
             if let lastDeadline, pending.isEmpty || now >= lastDeadline { return }

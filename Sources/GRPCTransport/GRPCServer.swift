@@ -122,8 +122,8 @@ package final class GRPCServer: @unchecked Sendable {
     /// Connections that are served at once: fewer than configured where the process may not have enough descriptors.
     package var connectionsMax: Int { configuration.connectionsMax }
 
-    /// Whether all places are taken, so that who connects has to wait.
-    package var isFull: Bool { acceptor.withLock { $0?.isFull ?? false } }
+    /// Whether all places were taken at some moment since this was last asked, so that who connected had to wait.
+    package func takeFull() -> Bool { acceptor.withLock { $0?.takeFull() ?? false } }
 
     private func bindLocal(_ address: String) throws(TraceError) {
         phase.withLock { precondition($0 == .configuring, "bind before start") }

@@ -12,8 +12,8 @@ struct QuietWatch {
     let queue: IngestQueue
     let context: RouterContext
     let inactivitySeconds: Int?
-    /// Whether all places for connections are taken.
-    let isFull: () -> Bool
+    /// Whether all places for connections were taken at some moment since it was last asked.
+    let takeFull: () -> Bool
     let logger: Logger
     private var reach = ReachWatch([ClusterPaths.lock, ClusterPaths.adminSocket])
     private var crowd = CrowdWatch()
@@ -23,12 +23,12 @@ struct QuietWatch {
         context: RouterContext,
         inactivitySeconds: Int?,
         logger: Logger,
-        isFull: @escaping () -> Bool
+        takeFull: @escaping () -> Bool
     ) {
         self.queue = queue
         self.context = context
         self.inactivitySeconds = inactivitySeconds
-        self.isFull = isFull
+        self.takeFull = takeFull
         self.logger = logger
     }
 
@@ -69,7 +69,7 @@ struct QuietWatch {
     }
 
     private mutating func noteCrowd(now: Int64) {
-        switch crowd.note(isFull: isFull(), now: now) {
+        switch crowd.note(isFull: takeFull(), now: now) {
         case .began:
             logger.warning(
                 "As many agents are connected as can be served at once; further ones wait, and idle ones give way"

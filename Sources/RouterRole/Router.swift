@@ -339,7 +339,7 @@ package final class Router {
             context: context,
             inactivitySeconds: configuration.inactivitySeconds,
             logger: logger,
-            isFull: { server.isFull }
+            takeFull: { server.takeFull() }
         )
         let ending = Result { () throws(TraceError) in try watch.wait() }
         Readiness.stopping()
