@@ -219,10 +219,11 @@ def test_a_damaged_manifest_is_refused_and_nothing_is_touched(cluster, contract,
     whole = manifest.read_text()
     before = {path: path.stat().st_mtime_ns for path in (cluster.data / "log").iterdir()}
     damaged = change(whole)
-    if damaged is None:
-        manifest.unlink()
-    else:
-        manifest.write_text(damaged)
+    for copy in (manifest, cluster.data / "manifest.mirror"):
+        if damaged is None:
+            copy.unlink()
+        else:
+            copy.write_text(damaged)
     done = start(cluster, "trace-router")
     assert done.returncode == 1
     assert "manifest" in done.stderr and "backup" in done.stderr, done.stderr
