@@ -409,6 +409,16 @@ struct FabricDesk {
                 problem: ends.problem(of: process, at: now)
             )
         }
+        // One that waits for an operator has left word.
+        if let text = try? FileSystem.contents(ClusterPaths.routerLost) {
+            let ends = recent[MetricSnapshot.router] ?? .none
+            recent[MetricSnapshot.router] = RecentEnds(
+                count: ends.count,
+                last: ends.last,
+                problem: String(decoding: text, as: UTF8.self)
+                    .trimmingCharacters(in: .whitespacesAndNewlines)
+            )
+        }
         let seen = recent
         let before = shared.withLock { content in
             defer { content.store.recentEnds = seen }

@@ -28,6 +28,17 @@ package enum CheckpointPosition {
         }
     }
 
+    /// The open window of the worker's checkpoint; nil where there is none that can be read, or it is a blank one. Blocks;
+    /// O(its size).
+    package static func window(of worker: WorkerName) -> UInt64? {
+        try? file(of: worker).read(remedy: remedy(for: worker))?.withBody { reader in
+            guard try reader.integer(UInt32.self) != blankVersion else { return nil }
+            // Behind its LSN and the window's begin.
+            _ = try reader.bytes(16)
+            return try reader.integer(UInt64.self)
+        }
+    }
+
     /// As `read`, from the head of one copy alone, which may be damaged. Blocks; O(1).
     package static func glance(at worker: WorkerName) -> LSN? {
         var head = [UInt8](repeating: 0, count: MirroredFile.headBytes + 12)

@@ -54,7 +54,9 @@ package struct LogDirectory: Sendable {
             return LogCut(path: path, bytes: size, end: base + LSN(fileBytes))
         }
         guard end >= base, end < base + LSN(size) else { return nil }
-        if let (_, _, stride) = try header(at: Int(end - base)), end + LSN(stride) > base + LSN(size) {
+        if let (_, _, stride) = try header(at: Int(end - base)),
+            end + LSN(stride) > base + LSN(size)
+        {
             return LogCut(path: path, bytes: size, end: end + LSN(stride))
         }
         return nil

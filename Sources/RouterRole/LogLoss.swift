@@ -43,7 +43,9 @@ struct LogLoss: Equatable, Sendable {
         if let noted = evidence.noted, noted.end > end {
             reasons.append("\(ClusterPaths.logEnd) says that it reached to \(noted.end)")
             to = max(to, noted.end)
-        } else if let (worker, lsn) = evidence.checkpoints.max(by: { $0.value < $1.value }), lsn > end {
+        } else if let (worker, lsn) = evidence.checkpoints.max(by: { $0.value < $1.value }),
+            lsn > end
+        {
             reasons.append("the checkpoint of \(worker) stands at \(lsn)")
             to = max(to, lsn)
         }
@@ -59,7 +61,9 @@ struct LogLoss: Equatable, Sendable {
     /// Returns where the operator has accepted this loss; else leaves word of it.
     /// - Throws: `RouterLost` with what an operator can do.
     func requireAcceptance() throws {
-        if let accepted = try Self.read(ClusterPaths.acceptedLogLoss), accepted.range == range { return }
+        if let accepted = try Self.read(ClusterPaths.acceptedLogLoss), accepted.range == range {
+            return
+        }
         try FileSystem.remove(ClusterPaths.acceptedLogLoss)
         let text = "from=\(range.lowerBound)\nto=\(range.upperBound)\nreason=\(reason)\n"
         try Array(text.utf8).withUnsafeBytes { try FileSystem.publish(ClusterPaths.logLoss, $0) }
@@ -68,7 +72,8 @@ struct LogLoss: Equatable, Sendable {
                 .corrupt,
                 "The ingest log has lost its end: it ends at LSN \(range.lowerBound), and what stood below"
                     + " \(range.upperBound) is gone, as \(reason)",
-                remedy: "Nothing is taken until you have decided. Put the files of \(ClusterPaths.log)/ back, or have"
+                remedy:
+                    "Nothing is taken until you have decided. Put the files of \(ClusterPaths.log)/ back, or have"
                     + " the log go on without them: `tracectl log accept-loss --data DIR`; then"
                     + " `scripts/cluster up` or `restart router`"
             )
@@ -84,11 +89,14 @@ struct LogLoss: Equatable, Sendable {
     private static func read(_ path: String) throws -> LogLoss? {
         guard FileSystem.exists(path) else { return nil }
         var fields: [Substring: Substring] = [:]
-        for line in String(decoding: try FileSystem.contents(path), as: UTF8.self).split(separator: "\n") {
+        for line in String(decoding: try FileSystem.contents(path), as: UTF8.self).split(
+            separator: "\n"
+        ) {
             let parts = line.split(separator: "=", maxSplits: 1)
             if parts.count == 2 { fields[parts[0]] = parts[1] }
         }
-        guard let from = fields["from"].flatMap({ LSN($0) }), let to = fields["to"].flatMap({ LSN($0) }), from < to
+        guard let from = fields["from"].flatMap({ LSN($0) }),
+            let to = fields["to"].flatMap({ LSN($0) }), from < to
         else { return nil }
         return LogLoss(range: from..<to, reason: fields["reason"].map(String.init) ?? "")
     }
@@ -119,7 +127,8 @@ enum WorkerCheckpoints {
         var positions: [WorkerName: LSN?] = [:]
         for entry in (try? FileSystem.list(ClusterPaths.checkpoints)) ?? [] {
             let name = MirroredFile.name(of: entry)
-            guard name.hasSuffix(suffix), let worker = WorkerName(String(name.dropLast(suffix.count))),
+            guard name.hasSuffix(suffix),
+                let worker = WorkerName(String(name.dropLast(suffix.count))),
                 positions[worker] == nil
             else { continue }
             var position = CheckpointPosition.glance(at: worker)

@@ -37,6 +37,14 @@ struct RouterRecovery {
                     // Only the oldest head says what the records behind it do not.
                     try state.restoreHead(record.body)
                     maps = state.history
+                case .fileHead:
+                    // But for a barrier that was lost with what stood before this head.
+                    var reader = StateReader(record.body)
+                    let last = try RouterState.lastWindow(from: &reader)
+                    if let closed = last.closed, closed.window >= state.window {
+                        state.passed(closed, end: last.begin)
+                        maps?.append(closed, end: last.begin)
+                    }
                 case .barrier:
                     let barrier = try BarrierPayload(decoding: record.body)
                     state.passed(barrier, end: end)
@@ -49,7 +57,7 @@ struct RouterRecovery {
                     state.verdicts.insert(verdict.range, of: verdict.worker)
                 case .damage:
                     state.note(try DamagePayload(decoding: record.body))
-                case .fileHead, .tick, nil:
+                case .tick, nil:
                     break
                 }
             } catch {
@@ -72,7 +80,9 @@ struct RouterRecovery {
             let map = maps?.place(at: gap.range.lowerBound).map ?? state.slotMap
             return gap.damage(map, checkpoints)
         }
-        for range in unreported { report(range, "The ingest log is damaged; the range is set aside", logger) }
+        for range in unreported {
+            report(range, "The ingest log is damaged; the range is set aside", logger)
+        }
         let gone = damage.reported.filter { $0.upperBound == log.begin }
         return RouterRecovery(
             log: log,
@@ -109,7 +119,9 @@ struct RouterRecovery {
         if let noted, noted.end > loss.range.lowerBound {
             gap = DamageTally.Gap(
                 range: loss.range.lowerBound..<noted.end,
-                events: counts.accepted.indices.map { noted.counts.accepted[$0] - min(counts.accepted[$0], noted.counts.accepted[$0]) }
+                events: counts.accepted.indices.map {
+                    noted.counts.accepted[$0] - min(counts.accepted[$0], noted.counts.accepted[$0])
+                }
             )
             counts = noted.counts
             let last = try noted.state.withUnsafeBytes { bytes in
@@ -125,9 +137,20 @@ struct RouterRecovery {
                 maps.append(closed, end: last.begin)
             }
         }
+        for worker in checkpoints.keys {
+            state.crossBarriers(to: CheckpointPosition.window(of: worker) ?? 0)
+        }
         let lost = gap.damage(state.slotMap, checkpoints)
-        let damage = DamagePayload(range: loss.range, events: lost.events, uncertain: lost.uncertain)
-        Self.report(damage, "The ingest log goes on behind a loss, as the operator has accepted", logger)
+        let damage = DamagePayload(
+            range: loss.range,
+            events: lost.events,
+            uncertain: lost.uncertain
+        )
+        Self.report(
+            damage,
+            "The ingest log goes on behind a loss, as the operator has accepted",
+            logger
+        )
         log = log.continued(at: loss.range.upperBound, counts: counts)
         unreported.append(damage)
         damaged.append(loss.range)

@@ -45,6 +45,9 @@ struct RouterState {
         lastSecond = second
     }
 
+    /// The barriers of all windows before this one were lost, and what was noted of them too: their numbers are given.
+    mutating func crossBarriers(to window: UInt64) { self.window = max(self.window, window) }
+
     /// A damage record went into the log, or was read from it.
     mutating func note(_ damage: DamagePayload) {
         uncertainEvents = damage.settles ? 0 : uncertainEvents + damage.uncertain
@@ -80,7 +83,11 @@ struct RouterState {
     mutating func restoreHead(_ body: UnsafeRawBufferPointer) throws(TraceError) {
         var reader = StateReader(body)
         let last = try Self.lastWindow(from: &reader)
-        if let closed = last.closed { passed(closed, end: last.begin) } else { slotMap = last.slotMap }
+        if let closed = last.closed {
+            passed(closed, end: last.begin)
+        } else {
+            slotMap = last.slotMap
+        }
         try dedup.restore(from: &reader)
         // Logs of before there were verdicts end here.
         if !reader.isAtEnd { try verdicts.restore(from: &reader) }

@@ -22,7 +22,9 @@ package enum WallClock {
     /// How far the calendar's clock is off, in nanoseconds: for tests of the debug build, by the environment variable
     /// `TRACE_FAULT_CLOCK_OFFSET` in seconds.
     private static let testOffset: Int64 =
-        clamped(seconds: Readiness.environment("TRACE_FAULT_CLOCK_OFFSET").flatMap { Int64($0) } ?? 0)
+        clamped(
+            seconds: Readiness.environment("TRACE_FAULT_CLOCK_OFFSET").flatMap { Int64($0) } ?? 0
+        )
     #endif
 
     /// Nanoseconds that only go forward; for timeouts and durations.

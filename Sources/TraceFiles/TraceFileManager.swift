@@ -245,6 +245,9 @@ package final class TraceFileManager {
         self.window = window
     }
 
+    /// The open window is this one: the barriers of those between were lost with a part of the log, and their rows stand in it.
+    package func crossBarriers(to window: UInt64) { self.window = max(self.window, window) }
+
     /// Rows from now on belong to slots owned since `order` (the log position of the transfer): they go to new
     /// runs, which stand behind those of earlier owners. Blocks.
     package func beginEpoch(order: LSN) throws(SystemError) {

@@ -58,9 +58,9 @@ package final class WindowMerger {
         self.budget = budget
     }
 
-    /// Merges one window of one resource; returns the final files' paths below the data directory. A window
-    /// that has been merged (also in part, before a crash) ends up the same. `onLoss` is called for each damaged segment,
-    /// once the files stand, in a redo too. Throws `TraceError` or `SystemError`;
+    /// Merges one window of one resource, with those before it whose barriers not all workers had; returns the final files'
+    /// paths below the data directory. A window that has been merged (also in part, before a crash) ends up the same.
+    /// `onLoss` is called for each damaged segment, once the files stand, in a redo too. Throws `TraceError` or `SystemError`;
     /// then the segments are all there, or the manifest is.
     package func merge(
         resource: Resource,
@@ -72,7 +72,7 @@ package final class WindowMerger {
         onLoss: (SegmentLoss) -> Void = { _ in }
     ) throws -> [String] {
         precondition(stem.utf8.count <= 64 && stem.utf8.allSatisfy(SafeName.isSafe))
-        precondition(files.allSatisfy { $0.worker.resource == resource && $0.window == window })
+        precondition(files.allSatisfy { $0.worker.resource == resource && $0.window <= window })
         self.onProgress = onProgress
         let path = MergeManifest.path(resource, window: window)
         var manifest: MergeManifest

@@ -370,6 +370,7 @@ final class ApplyLoop {
         let barrier = try BarrierPayload(decoding: record.body)
         let end = record.lsn + LSN(LogRecord.stride(payloadBytes: record.body.count))
         var closed: [ClosedFile] = []
+        processor.files.crossBarriers(to: barrier.window)
         try patiently {
             closed = try processor.finalize(stem: barrier.stem, nextWindow: barrier.window + 1)
         }

@@ -289,10 +289,10 @@ import TraceModel
             var found: [String] = []
             for _ in 0..<2 {
                 let (group, requests) = try take(queue)
-                found.append("\(group.entries.count) \(requests.map(\.reason))")
+                found.append("\(group.entries.count) \(requests.map { "\($0.reason)" })")
                 AckTicket.pay(group.tickets)
             }
-            #expect(found == ["1 []", "0 [\(BarrierPayload.Reason.command)]"])
+            #expect(found == ["1 []", "0 [\"command\"]"])
             try join(desk)
             AckTicket.pay(try take(queue).group.tickets)
             #expect(answers.wait { $0.count == 2 })
@@ -332,7 +332,7 @@ import TraceModel
             #expect(late.deduplicatedEvents == 0 && late.rejectedEvents == 1)
             AckTicket.pay(again.tickets + late.tickets)
             #expect(answers.wait { $0.count == 4 })
-            #expect(answers.current.last?.contains("could not be stored") == true)
+            #expect(answers.current.count { $0.contains("could not be stored") } == 1)
         }
     }
 

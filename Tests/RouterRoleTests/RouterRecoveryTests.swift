@@ -131,7 +131,11 @@ import TraceModel
                 .copyMemory(from: UnsafeRawPointer(body.base), byteCount: body.count)
             let counts = writer.counts
             let head = recovered.state
-            try writer.commit(&group, countsAt: { _ in counts }, head: { head.encodeHead(into: &$0) })
+            try writer.commit(
+                &group,
+                countsAt: { _ in counts },
+                head: { head.encodeHead(into: &$0) }
+            )
             writer.close()
             // The next start leads workers over it too, and reports it no more.
             let next = try recover()

@@ -12,7 +12,8 @@ package enum LogLossDecision {
             throw TraceError(
                 .notFound,
                 isAccepted
-                    ? "The loss is accepted already" : "The router of \(dataDirectory) waits for no such decision",
+                    ? "The loss is accepted already"
+                    : "The router of \(dataDirectory) waits for no such decision",
                 remedy: isAccepted ? "Start it: `scripts/cluster up` or `restart router`" : nil
             )
         }
