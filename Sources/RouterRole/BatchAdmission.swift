@@ -16,7 +16,8 @@ struct BatchAdmission: ~Copyable {
 
         var events: Int {
             switch self {
-            case .accepted(let events, _), .duplicate(let events, _), .refused(_, let events, _): events
+            case .accepted(let events, _), .duplicate(let events, _), .refused(_, let events, _):
+                events
             }
         }
 

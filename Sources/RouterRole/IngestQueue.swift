@@ -198,7 +198,8 @@ final class IngestQueue: @unchecked Sendable {
     private func gather() {
         let end = lastTaken + Limits.commitSpacingNanoseconds
         while lastShared >= Limits.commitSharedMin, open.byteCount < Limits.commitGroupBytesMax / 2,
-            closed.isEmpty, requests.isEmpty, verdicts.isEmpty, !isEnded, WallClock.monotonic() < end
+            closed.isEmpty, requests.isEmpty, verdicts.isEmpty, !isEnded,
+            WallClock.monotonic() < end
         {
             condition.wait(until: end)
         }

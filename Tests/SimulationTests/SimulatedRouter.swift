@@ -227,7 +227,8 @@ final class SimulatedRouter {
             state.encodeHead(into: &buffer)
             headBytes = buffer.count
         }
-        if !group.log.isEmpty, group.log.record(at: 0).type == .batch, let file = group.takeAhead() {
+        if !group.log.isEmpty, group.log.record(at: 0).type == .batch, let file = group.takeAhead()
+        {
             try writer.commit(
                 &group.log,
                 ahead: file,
