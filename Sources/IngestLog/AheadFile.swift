@@ -5,8 +5,8 @@ import TraceModel
 ///
 /// A record of 100 MB takes the disk a fifth of a second, and whatever is committed behind it would wait for as long.
 /// So its bytes are written to a file of their own first, which is none of the log's yet. `LogWriter.commit(_:ahead:…)`
-/// adds the file's head and the record's header, which name its LSN, syncs, and renames it to the log's next file:
-/// before the rename nothing of it is in the log, behind it everything is.
+/// adds the file's head and the record's header, which name its LSN, and syncs: from then on it is the log's next file. It is
+/// renamed accordingly, and where its process or the machine ended before that, recovery does so.
 ///
 /// File: room for the head, `place` bytes; the record, from a block's begin on; zeros for what is committed behind it.
 package struct AheadFile: ~Copyable {
@@ -87,6 +87,8 @@ package struct AheadFileWriter {
             let behind = place + record.count
             try zeros.write(capacity - behind, to: file, at: behind)
             try file.syncData()
+            // The commit won't wait for a name.
+            try FileSystem.syncDirectory(directory.path)
             return AheadFile(
                 file: file,
                 place: place,
@@ -99,10 +101,40 @@ package struct AheadFileWriter {
         }
     }
 
-    /// Removes what a process that died has left.
-    static func removeLeftovers(in directory: LogDirectory) throws(SystemError) {
-        for name in try FileSystem.list(directory.path) where directory.isAhead(name) {
-            try FileSystem.remove("\(directory.path)/\(name)")
+    /// Of what a process that died has left, makes the file that was completed the log's, and removes the others. Blocks
+    /// until that is durable.
+    static func recover(in directory: LogDirectory, salt: UInt32) throws(SystemError) {
+        let names = try FileSystem.list(directory.path).filter(directory.isAhead)
+        guard !names.isEmpty else { return }
+        for name in names {
+            let path = "\(directory.path)/\(name)"
+            if let base = try base(of: path, salt: salt),
+                try self.base(of: directory.file(base: base), salt: salt) == nil
+            {
+                try FileSystem.rename(path, to: directory.file(base: base))
+            } else {
+                try FileSystem.remove(path)
+            }
+        }
+        try FileSystem.syncDirectory(directory.path)
+    }
+
+    /// Where the file stands in the log by its head; nil where there is no file, or no valid head.
+    private static func base(of path: String, salt: UInt32) throws(SystemError) -> LSN? {
+        guard FileSystem.exists(path) else { return nil }
+        let file = try File(path, .read)
+        var wanted = LogRecord.headerBytes
+        while true {
+            var buffer = RawBuffer(capacity: wanted)
+            let target = UnsafeMutableRawBufferPointer(start: buffer.reserve(wanted), count: wanted)
+            buffer.commit(try file.read(into: target, at: 0))
+            guard buffer.count == wanted, let start = buffer.bytes.baseAddress else { return nil }
+            let record = LogRecord(base: start)
+            switch RecordCheck.check(buffer.bytes, at: record.lsn, salt: salt) {
+            case .valid: return record.type == .fileHead ? record.lsn : nil
+            case .incomplete(let needed) where needed > wanted: wanted = needed
+            case .incomplete, .invalid: return nil
+            }
         }
     }
 }

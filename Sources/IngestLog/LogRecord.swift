@@ -41,7 +41,8 @@
 // read. The next one stands at P + (128 + length, rounded up to a multiple of 8).
 //
 // A record larger than `Limits.smallMessageBytesMax` comes in a file of its own as a rule (`AheadFile`): the file is
-// written as `log/ahead.<n>` but for its head and the record's header, synced, completed once its base is known, and renamed.
+// written as `log/ahead.<n>` but for its head and the record's header, synced, completed once its base is known, and renamed. One
+// with a valid head, whose base no other file has, is the log's under this name, too.
 // Its head ends in zeros up to the place where the record begins. The file before it is cut to its last record's end.
 //
 // Files are preallocated, zeroed once, and recycled: what stands behind the last record of a file is

@@ -38,6 +38,7 @@ package struct LogRecovery: Sendable {
         salt: UInt32,
         visit: (LogRecord) -> Void
     ) throws(SystemError) -> LogRecovery {
+        try AheadFileWriter.recover(in: directory, salt: salt)
         let bases = try directory.bases()
         guard let begin = bases.first else {
             return LogRecovery(

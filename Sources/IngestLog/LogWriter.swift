@@ -44,7 +44,6 @@ package struct LogWriter: ~Copyable {
         self.fileBytes = fileBytes
         capacity = fileBytes
         preparer = SparePreparer(directory: directory, bytes: fileBytes)
-        try AheadFileWriter.removeLeftovers(in: directory)
         try preparer.prepareNow()
         file = try preparer.takeSpare(as: directory.file(base: base), bytes: capacity)
         bases = recovery.bases.filter { $0 != recovery.end } + [recovery.end]
@@ -91,6 +90,7 @@ package struct LogWriter: ~Copyable {
     /// The same for a group whose first record lies in `ahead`, which becomes the log's next file: the time this takes
     /// doesn't depend on the record's size, but for its checksum. Where the head outgrows its room there, the group is
     /// written as any other.
+    /// - Throws: `SystemError`, out of space only in that case.
     package mutating func commit(
         _ group: inout LogGroup,
         ahead written: consuming AheadFile,
@@ -128,26 +128,21 @@ package struct LogWriter: ~Copyable {
         )
         do throws(SystemError) {
             try ahead.complete(head: headGroup.buffer.bytes, &group)
-            // Over a file that has nothing but this name, where the log has only begun one.
+            // Over a file that has nothing but this name, where the log has only begun one. That the name lasts need not be
+            // waited for: by its head the file is known under its old one, too.
             try ahead.file.rename(to: directory.file(base: end))
         } catch {
-            ahead.discard()
-            throw error
+            // The file may be whole, and what its record says in the log; its blocks are there, so it is no lack of space.
+            throw SystemError(errno: EIO, call: error.call, subject: error.subject)
         }
-        try adopt(ahead)
+        adopt(ahead)
         try checkFile()
         counts = countsAt(group.offsets.count - 1)
         committed(group, chain: sealed)
     }
 
     /// The log goes on in a file that has its name already.
-    private mutating func adopt(_ ahead: consuming AheadFile) throws(SystemError) {
-        do throws(SystemError) {
-            try FileSystem.syncDirectory(directory.path)
-        } catch {
-            // Whether its name lasts is unknown, and with it whether the group is in the log.
-            throw SystemError(errno: EIO, call: error.call, subject: error.subject)
-        }
+    private mutating func adopt(_ ahead: consuming AheadFile) {
         if end != base {
             // Nothing is written there any more, and the next file tells where this one ends. Space is all that is lost
             // where it stays as long as it is.

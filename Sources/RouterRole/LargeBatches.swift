@@ -11,18 +11,26 @@ import TraceModel
 ///
 /// Guarded by `condition`: `calls` and `isEnding`.
 final class LargeBatches: @unchecked Sendable {
-    private struct Call {
-        let message: Held
+    /// A message that waits.
+    private final class Call: Sendable {
+        let message: ReceivedMessage
         let peerHost: [UInt8]
         let sender: AckTicket.Sender
-        let arrival: Int64
+        let arrival = WallClock.monotonic()
+
+        init(_ message: consuming ReceivedMessage, _ peerHost: [UInt8], _ sender: AckTicket.Sender)
+        {
+            self.message = message
+            self.peerHost = peerHost
+            self.sender = sender
+        }
     }
 
-    /// A message that waits.
-    private final class Held: Sendable {
-        let message: ReceivedMessage
-
-        init(_ message: consuming ReceivedMessage) { self.message = message }
+    /// One that lies in a group of its own.
+    private struct Admitted {
+        let group: CommitGroup
+        let ticket: AckTicket
+        let key: CommitGroup.DedupKey?
     }
 
     private let queue: IngestQueue
@@ -63,12 +71,7 @@ final class LargeBatches: @unchecked Sendable {
     ) -> Bool {
         guard queue.announceLarge() else { return false }
         context.waitingChanged(by: message.count)
-        let call = Call(
-            message: Held(message),
-            peerHost: peerHost,
-            sender: sender,
-            arrival: WallClock.monotonic()
-        )
+        let call = Call(message, peerHost, sender)
         condition.withLock {
             calls.append(call)
             condition.signal()
@@ -86,7 +89,7 @@ final class LargeBatches: @unchecked Sendable {
 
     /// The thread.
     func run() {
-        while let call = next() { admit(call) }
+        while let call = next() { join(admit(consume call)) }
     }
 
     private func next() -> Call? {
@@ -96,32 +99,34 @@ final class LargeBatches: @unchecked Sendable {
         }
     }
 
-    private func admit(_ call: Call) {
-        let bytes = call.message.message.count
+    /// The message is gone when this returns: what follows takes time, and needs only the copy.
+    private func admit(_ call: consuming Call) -> Admitted {
+        let bytes = call.message.count
         let group = CommitGroup(largeBatchBytes: bytes)
         var ownKey: CommitGroup.DedupKey?
         let outcome = admission.admit(
-            call.message.message,
+            call.message,
             peerHost: call.peerHost,
             into: group
         ) { key in
             ownKey = key
             return queue.verdict(on: key)
         }
-        switch outcome {
-        case .accepted: writeAhead(group)
-        case .refused(let error, _, _): context.refusals.count(error.code.rawValue)
-        case .duplicate: break
-        }
+        if case .refused(let error, _, _) = outcome { context.refusals.count(error.code.rawValue) }
         let ticket = AckTicket(
             sender: call.sender,
             outcome: outcome,
             bytes: bytes,
             arrival: call.arrival
         )
-        queue.join(group, ticket, key: ownKey)
+        return Admitted(group: group, ticket: ticket, key: ownKey)
+    }
+
+    private func join(_ batch: Admitted) {
+        if batch.ticket.isAccepted { writeAhead(batch.group) }
+        queue.join(batch.group, batch.ticket, key: batch.key)
         // Only now, as a stream's batches stand in the log in their order.
-        if case .stream(let stream) = call.sender { stream.receiveNext() }
+        if case .stream(let stream) = batch.ticket.sender { stream.receiveNext() }
     }
 
     /// Writes the group's batch ahead where there is room: what is short of it goes through the commit thread,

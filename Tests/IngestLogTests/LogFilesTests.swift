@@ -241,6 +241,28 @@ import TraceModel
         #expect(try FileSystem.list(directory.path).allSatisfy { !log.isAhead($0) })
     }
 
+    /// Its process died before it could rename it, or the machine before the name was durable.
+    @Test func aRecordWrittenAheadAndCommittedIsInTheLogUnderItsOldNameToo() throws {
+        for isFresh in [false, true] {
+            var writer = try open()
+            let begin = writer.end
+            var ahead = AheadFileWriter(directory: log)
+            if !isFresh { try commit(1, size: 100, to: &writer) }
+            let base = writer.end
+            try commitAhead(2, size: 100_000, followedBy: [3], with: &ahead, to: &writer)
+            try commit(4, size: 100, to: &writer)
+            let end = writer.end
+            writer.close()
+            try FileSystem.rename(log.file(base: base), to: log.ahead(7))
+            // The file in whose place it came.
+            if isFresh { _ = try File(log.file(base: base), .createNew) }
+            let recovery = try LogRecovery.run(log, salt: Self.salt) { _ in }
+            #expect(recovery.end == end && recovery.damaged.isEmpty && recovery.tornBytes == 0)
+            let expected: [UInt32] = isFresh ? [2, 3, 4] : [1, 2, 3, 4]
+            #expect(try read(from: begin, to: end).batches == expected)
+        }
+    }
+
     @Test func aRecordWrittenAheadAndNotCommittedIsNotInTheLog() throws {
         var writer = try open()
         var ahead = AheadFileWriter(directory: log)
