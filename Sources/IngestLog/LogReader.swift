@@ -55,6 +55,12 @@ package struct LogReader: ~Copyable {
         )
     }
 
+    /// Gives back what a large record has taken; the bytes of the last `next` are gone.
+    package mutating func releaseMemory() {
+        chunk.removeAll()
+        chunk.shrink(keeping: 1 << 20)
+    }
+
     /// The records of the last `next` or `advance`.
     var records: UnsafeRawBufferPointer { chunk.bytes }
 

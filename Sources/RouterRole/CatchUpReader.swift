@@ -74,7 +74,12 @@ final class CatchUpReader {
             }
         }
         let payload = builder.finish().first?.payload ?? SharePayload(capacity: 0, from: pool)
-        shareBytes = payload.buffer.count / 4 * 5
+        shareBytes = min(payload.buffer.count / 4 * 5, 2 * Self.chunkBytes)
+        if bytes.count > 2 * Self.chunkBytes {
+            // Each worker behind has a reader, and all meet the same large record.
+            reader.releaseMemory()
+            owned = OwnedEvents(of: worker)
+        }
         return Step(payload: payload, end: reader.position)
     }
 }
