@@ -105,6 +105,29 @@ struct RouterRecovery {
         )
     }
 
+    /// Makes up for barriers that were lost with a part of the log: by what was noted beside it, where that knows more, and
+    /// by the windows in which the workers are, as no number of a window may come twice.
+    /// - Throws: `TraceError(.corrupt)` where what was noted is out of shape.
+    mutating func crossLostBarriers(noted: LogEnd?, workers: some Sequence<WorkerName>) throws {
+        if let noted, noted.end > (unreported.first?.range.lowerBound ?? log.end) {
+            let last = try noted.state.withUnsafeBytes { bytes in
+                var reader = StateReader(bytes)
+                return try RouterState.lastWindow(from: &reader)
+            }
+            if log.begin == log.end {
+                state = RouterState(slotMap: last.slotMap)
+                if let closed = last.closed { state.passed(closed, end: last.begin) }
+                maps = state.history
+            } else if let closed = last.closed, closed.window >= state.window {
+                state.passed(closed, end: last.begin)
+                maps.append(closed, end: last.begin)
+            }
+        }
+        for worker in workers {
+            state.crossBarriers(to: CheckpointPosition.window(of: worker) ?? 0)
+        }
+    }
+
     /// Goes on behind a loss that was accepted, with what was noted of the log's end beside it, where that is of use. What
     /// workers have come to behind the log's end stays theirs.
     /// - Throws: `TraceError(.corrupt)` where what was noted is out of shape.
@@ -124,22 +147,8 @@ struct RouterRecovery {
                 }
             )
             counts = noted.counts
-            let last = try noted.state.withUnsafeBytes { bytes in
-                var reader = StateReader(bytes)
-                return try RouterState.lastWindow(from: &reader)
-            }
-            if log.begin == log.end {
-                state = RouterState(slotMap: last.slotMap)
-                if let closed = last.closed { state.passed(closed, end: last.begin) }
-                maps = state.history
-            } else if let closed = last.closed, closed.window >= state.window {
-                state.passed(closed, end: last.begin)
-                maps.append(closed, end: last.begin)
-            }
         }
-        for worker in checkpoints.keys {
-            state.crossBarriers(to: CheckpointPosition.window(of: worker) ?? 0)
-        }
+        try crossLostBarriers(noted: noted, workers: checkpoints.keys)
         let lost = gap.damage(state.slotMap, checkpoints)
         let damage = DamagePayload(
             range: loss.range,

@@ -213,6 +213,8 @@ def test_only_what_was_not_applied_counts_as_lost(cluster, contract, traffic):
     of_one = len(traffic.sent["cpu"]) // 6
     assert status["dead_lettered_events"] == 5 * of_one, status
     assert status["written_events"] == traffic.events - status["dead_lettered_events"]
+    done = cluster.stop(check=False)
+    assert done.returncode == 0, done.stdout + done.stderr + cluster.logs()
 
 
 def test_a_stop_after_the_machine_s_end_is_not_taken_for_done(cluster, contract, traffic):
