@@ -28,6 +28,7 @@ settings_make_data_dir() {
 settings_load_remembered() {
     local resource line left=''
     for resource in "${resources[@]}"; do workers[$resource]=1; done
+    settings_heal
     [ -r "$conf" ] || settings_recover_workers
     [ -r "$conf" ] || return 0
     while IFS= read -r line; do
@@ -42,6 +43,31 @@ settings_load_remembered() {
     remembered_workers=$(workers_most "${left:+$(workers_text)}" "$interrupted_scale")
     [ -z "$interrupted_scale" ] || workers_merge "$interrupted_scale"
     settings[workers]=$(workers_text)
+}
+
+# Whether FILE is as `settings_save` wrote it. Versions before 0.2 wrote no checksum, nor of one.
+settings_is_whole() {
+    [ -r "$1" ] || return 1
+    local first last
+    first=$(head -n 1 "$1") last=$(tail -n 1 "$1")
+    if [[ $first != *checksum* && $last != "# cksum "* ]]; then
+        grep -q '^workers=' "$1"
+    else
+        [ "$last" = "# cksum $(head -n -1 "$1" | cksum)" ]
+    fi
+}
+
+# Takes the copy where the file itself is damaged.
+settings_heal() {
+    [ -e "$conf" ] || [ -e "$conf.mirror" ] || return 0
+    ! settings_is_whole "$conf" || return 0
+    if settings_is_whole "$conf.mirror"; then
+        warn "$conf was damaged; it is written anew from its copy."
+        cp "$conf.mirror" "$conf"
+    elif [ -e "$conf" ]; then
+        warn "$conf is damaged; it is kept as $conf.damaged."
+        mv "$conf" "$conf.damaged"
+    fi
 }
 
 # What the last start left is lost, as somebody removed run/. Slots belong to the workers that have something saved; one
@@ -82,10 +108,12 @@ settings_resolve() {
 settings_save() {
     local fresh=$conf.new
     {
-        echo "# What scripts/cluster was last told; flags, the environment and a configuration file win over it."
+        echo "# What scripts/cluster was last told, a checksum behind it; flags, the environment and a configuration file win over it."
         printf '%s' "$remembered"
         printf 'workers=%s\nscaling=%s\n' "$1" "${2:-}"
     } >"$fresh"
+    printf '# cksum %s\n' "$(cksum <"$fresh")" >>"$fresh"
+    cp "$fresh" "$conf.mirror"
     mv "$fresh" "$conf"
 }
 
