@@ -28,6 +28,51 @@ extension File {
         unsafe try write(UnsafeRawBufferPointer(rebasing: bytes[whole...]), at: offset + whole)
     }
 
+    /// Reads the whole file from its beginning, piece by piece, past the page cache where that can be: what is read once is
+    /// not worth a copy. A piece is valid only during its call. Blocks.
+    package borrowing func forEachPieceDirectly(
+        _ body: (UnsafeRawBufferPointer) -> Void
+    ) throws(SystemError) {
+        let buffer = UnsafeMutableRawBufferPointer.allocate(
+            byteCount: Self.directBytesUsual,
+            alignment: Self.blockBytes
+        )
+        defer { unsafe buffer.deallocate() }
+        var isDirect = setDirect(true)
+        defer { if isDirect { _ = setDirect(false) } }
+        var offset = 0
+        while true {
+            let count: Int
+            do throws(SystemError) {
+                count = unsafe try readOnce(into: buffer, at: offset)
+            } catch {
+                guard error.errno == EINVAL, isDirect else { throw error }
+                _ = setDirect(false)
+                isDirect = false
+                continue
+            }
+            guard count > 0 else { return }
+            unsafe body(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
+            offset += count
+            // A piece that ends within a block is the file's last.
+            guard count % Self.blockBytes == 0 else { return }
+        }
+    }
+
+    private borrowing func readOnce(
+        into buffer: UnsafeMutableRawBufferPointer,
+        at offset: Int
+    ) throws(SystemError) -> Int {
+        #if DEBUG
+        if let driver = Simulation.driver {
+            return unsafe try driver.read(descriptor, into: buffer, at: offset)
+        }
+        #endif
+        return try systemCall("pread", path) {
+            unsafe pread(descriptor, buffer.baseAddress, buffer.count, off_t(offset))
+        }
+    }
+
     private borrowing func writeBlocks(
         _ blocks: UnsafeRawBufferPointer,
         at offset: Int
