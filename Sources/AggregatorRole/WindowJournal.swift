@@ -5,7 +5,7 @@ import SystemIO
 import TraceFiles
 import TraceModel
 
-/// The saved marks of merged windows. A window is told as merged only once its mark is on the disk. Kept twice
+/// The saved marks of merged windows. A window is reported as merged only once its mark is on the disk. Kept twice
 /// (`MirroredFile`), JSON; a version before kept one copy, gzip of the same.
 struct WindowJournal: Sendable {
     /// What was saved, and what was wrong with it.

@@ -16,8 +16,8 @@ package struct DataDirectory: Sendable {
     private static let formatVersion = 2
     private static let mirror = ClusterPaths.manifest + ".mirror"
 
-    /// Opens the directory the process is in, or makes it this system's. What is wrong with one copy of the manifest, and
-    /// mended from the other one, is told to `onRepair`. Blocks.
+    /// Opens the directory the process is in, or makes it this system's. Damage to one copy of the manifest, which
+    /// is repaired from the other one, is reported to `onRepair`. Blocks.
     /// - Throws: `TraceError(.configuration)` where it belongs to something else.
     package static func open(onRepair: (String) -> Void = { _ in }) throws -> DataDirectory {
         for directory in [

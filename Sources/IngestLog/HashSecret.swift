@@ -13,7 +13,7 @@ package enum HashSecret {
     private static let copies = [ClusterPaths.secret, mirror]
 
     /// Draws the secret where there is none, or no sound copy of it, and writes a damaged copy anew; only under the data
-    /// directory's lock. What was damaged is told to `onRepair`. Durable when it returns. Blocks.
+    /// directory's lock. Damage is reported to `onRepair`. Durable when it returns. Blocks.
     /// - Throws: as `read` where a copy can't be read at all; `SystemError` where it can't be written.
     package static func ensure(onRepair: (String) -> Void = { _ in }) throws {
         let contents = try copies.map { try content(of: $0) }

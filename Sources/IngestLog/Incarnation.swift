@@ -1,7 +1,7 @@
 import SystemIO
 import TraceModel
 
-/// The number by which a process of the data directory is told from those before it under the same name: it grows with
+/// The number that distinguishes a process of the data directory from earlier ones of the same name: it grows with
 /// each start, whatever the clock says. Kept in `checkpoints/<process>.incarnation`, a `MirroredFile` whose body is the
 /// last one taken, u64. A clock that is ahead of it is followed, so that a file that is lost harms only where
 /// the clock was set back as well.

@@ -71,6 +71,15 @@ def cluster(tmp_path, programs, request):
     yield from _running(tmp_path / "data", programs, *getattr(request, "param", []))
 
 
+@pytest.fixture
+def stopped(tmp_path, programs):
+    """A cluster that is not started; stopped in the end."""
+    cluster = Cluster(tmp_path / "data", programs)
+    yield cluster
+    cluster.stop(check=False)
+    assert not cluster.processes()
+
+
 @pytest.fixture(scope="module")
 def shared_cluster(tmp_path_factory, programs):
     """A cluster for all tests of a module; they look at differences."""

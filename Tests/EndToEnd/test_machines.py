@@ -12,21 +12,12 @@ import time
 
 import pytest
 
-from cluster import ROOT, Cluster, wait_until
+from cluster import ROOT, wait_until
 from outputs import assert_holds_exactly
 from traffic import Traffic
 
 # What opens an HTTP/2 connection (RFC 9113, 3.4): the preface and an empty SETTINGS frame.
 GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))
-
-
-@pytest.fixture
-def stopped(tmp_path, programs):
-    """A cluster that is not started; stopped in the end."""
-    cluster = Cluster(tmp_path / "data", programs)
-    yield cluster
-    cluster.stop(check=False)
-    assert not cluster.processes()
 
 
 def send(cluster, contract, traffic):

@@ -9,20 +9,11 @@ import time
 
 import pytest
 
-from cluster import ROOT, Cluster, free_port, wait_until
+from cluster import ROOT, free_port, wait_until
 from outputs import assert_holds_exactly
 from traffic import Traffic
 
 PROGRAMS = ("trace-router", "trace-worker", "trace-aggregator", "tracectl", "trace-bench", "agent-emulator")
-
-
-@pytest.fixture
-def stopped(tmp_path, programs):
-    """A cluster that is not started; stopped in the end."""
-    cluster = Cluster(tmp_path / "data", programs)
-    yield cluster
-    cluster.stop(check=False)
-    assert not cluster.processes()
 
 
 def send(cluster, contract, traffic):

@@ -10,7 +10,7 @@ package struct ChromeTraceReader {
     private var fields = EventFields()
     /// The thread of the last call, as most events are of the same one as the one before.
     private var lastThread: (pid: IDField, tid: IDField, index: UInt32)?
-    /// Told bytes done and bytes in all now and then; what it throws ends reading.
+    /// Reports progress: bytes read, and bytes in all. An error that it throws ends reading.
     package var onProgress: ((_ done: Int, _ total: Int) throws -> Void)?
 
     /// A number of an event.
