@@ -204,15 +204,16 @@ package final class Router {
             cut: recovered.log.cut,
             evidence: try .gather(noted: noted, end: recovered.log.end)
         )
-        let checkpoints = WorkerCheckpoints.positions { _ in true }
         guard let loss else {
             try LogLoss.settled()
             if !recovered.unreported.isEmpty {
-                try recovered.crossLostBarriers(noted: noted, workers: checkpoints.keys)
+                let workers = WorkerCheckpoints.positions { _ in true }.keys
+                try recovered.crossLostBarriers(noted: noted, workers: workers)
             }
             return recovered
         }
         try loss.requireAcceptance()
+        let checkpoints = WorkerCheckpoints.positions { _ in true }
         try recovered.goOn(behind: loss, noted: noted, checkpoints: checkpoints, logger: logger)
         // One that had no checkpoint yet would wait for others to hand its slots over.
         for worker in recovered.state.slotMap.allWorkers
