@@ -43,26 +43,32 @@ let package = Package(
     ],
     targets: [
         // MARK: C libraries (module maps over Debian's headers, generated C, shims)
-        .systemLibrary(name: "CGRPC"),
-        .systemLibrary(name: "CZeroMQ"),
-        .systemLibrary(name: "CProtobufC"),
-        .systemLibrary(name: "CZlib"),
-        .systemLibrary(name: "CZstd"),
+        .systemLibrary(name: "CGRPC", path: "Sources/Platform/CGRPC"),
+        .systemLibrary(name: "CZeroMQ", path: "Sources/Platform/CZeroMQ"),
+        .systemLibrary(name: "CProtobufC", path: "Sources/Platform/CProtobufC"),
+        .systemLibrary(name: "CZlib", path: "Sources/Platform/CZlib"),
+        .systemLibrary(name: "CZstd", path: "Sources/Platform/CZstd"),
         .target(
             name: "CTraceProtos",
             dependencies: ["CProtobufC"],
+            path: "Sources/Platform/CTraceProtos",
             linkerSettings: [.linkedLibrary("protobuf-c")]
         ),
-        .target(name: "CChecksum", cSettings: [.unsafeFlags(["-msse4.2"])]),
-        .target(name: "CCrashCell"),
-        .target(name: "CLinux"),
-        .target(name: "CSocketMeter"),
+        .target(
+            name: "CChecksum",
+            path: "Sources/Platform/CChecksum",
+            cSettings: [.unsafeFlags(["-msse4.2"])]
+        ),
+        .target(name: "CCrashCell", path: "Sources/Platform/CCrashCell"),
+        .target(name: "CLinux", path: "Sources/Platform/CLinux"),
+        .target(name: "CSocketMeter", path: "Sources/Platform/CSocketMeter"),
 
         // MARK: Vocabulary and the operating system
-        .target(name: "TraceModel", swiftSettings: strict),
+        .target(name: "TraceModel", path: "Sources/Model/TraceModel", swiftSettings: strict),
         .target(
             name: "SystemIO",
             dependencies: ["CChecksum", "CCrashCell", "CLinux", "TraceModel"],
+            path: "Sources/Platform/SystemIO",
             swiftSettings: memoryStrict
         ),
 
@@ -70,21 +76,25 @@ let package = Package(
         .target(
             name: "GRPCTransport",
             dependencies: ["CGRPC", "CSocketMeter", "SystemIO", "TraceModel"],
+            path: "Sources/Transport/GRPCTransport",
             swiftSettings: memoryStrict
         ),
         .target(
             name: "GRPCServices",
             dependencies: ["CTraceProtos", "GRPCTransport", "TraceModel"],
+            path: "Sources/Transport/GRPCServices",
             swiftSettings: memoryStrict
         ),
         .target(
             name: "ZeroMQ",
             dependencies: ["CZeroMQ", "SystemIO", "TraceModel"],
+            path: "Sources/Transport/ZeroMQ",
             swiftSettings: memoryStrict
         ),
         .target(
             name: "Compression",
             dependencies: ["CZlib", "CZstd", "TraceModel"],
+            path: "Sources/Platform/Compression",
             swiftSettings: memoryStrict
         ),
         .target(
@@ -97,51 +107,75 @@ let package = Package(
                 .product(name: "NIOHTTP1", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
             ],
+            path: "Sources/Transport/HTTPServing",
             swiftSettings: strict
         ),
 
         // MARK: What the project exists for
-        .target(name: "TraceTime", dependencies: ["TraceModel"], swiftSettings: strict),
+        .target(
+            name: "TraceTime",
+            dependencies: ["TraceModel"],
+            path: "Sources/Wire/TraceTime",
+            swiftSettings: strict
+        ),
         .target(
             name: "TraceWire",
             dependencies: ["SystemIO", "TraceModel"],
+            path: "Sources/Wire/TraceWire",
             swiftSettings: memoryStrict
         ),
         .target(
             name: "IngestLog",
             dependencies: ["CChecksum", "SystemIO", "TraceModel"],
+            path: "Sources/Log/IngestLog",
             swiftSettings: strict
         ),
         .target(
             name: "TraceMetrics",
             dependencies: ["SystemIO", "TraceModel"],
+            path: "Sources/Output/TraceMetrics",
             swiftSettings: strict
         ),
         .target(
             name: "TraceFiles",
             dependencies: ["Compression", "SystemIO", "TraceModel"],
+            path: "Sources/Output/TraceFiles",
             swiftSettings: strict
         ),
         .target(
             name: "TraceSummaries",
             dependencies: ["SystemIO", "TraceFiles", "TraceModel"],
+            path: "Sources/Output/TraceSummaries",
             swiftSettings: strict
         ),
-        .target(name: "ConfigurationText", dependencies: ["TraceModel"], swiftSettings: strict),
-        .target(name: "ActivityMonitoring", dependencies: ["TraceModel"], swiftSettings: strict),
+        .target(
+            name: "ConfigurationText",
+            dependencies: ["TraceModel"],
+            path: "Sources/Operation/ConfigurationText",
+            swiftSettings: strict
+        ),
+        .target(
+            name: "ActivityMonitoring",
+            dependencies: ["TraceModel"],
+            path: "Sources/Processing/ActivityMonitoring",
+            swiftSettings: strict
+        ),
         .target(
             name: "AnomalyRules",
             dependencies: ["ConfigurationText", "SystemIO", "TraceModel"],
+            path: "Sources/Processing/AnomalyRules",
             swiftSettings: strict
         ),
         .target(
             name: "ClusterConfiguration",
             dependencies: ["ConfigurationText", "SystemIO", "TraceModel", "TraceTime"],
+            path: "Sources/Operation/ClusterConfiguration",
             swiftSettings: strict
         ),
         .target(
             name: "ClusterMessages",
             dependencies: ["CTraceProtos", "TraceMetrics", "TraceModel"],
+            path: "Sources/Transport/ClusterMessages",
             swiftSettings: memoryStrict
         ),
         .target(
@@ -150,6 +184,7 @@ let package = Package(
                 "AnomalyRules", "SystemIO", "TraceFiles", "TraceMetrics", "TraceModel",
                 "TraceSummaries", "TraceTime", "TraceWire",
             ],
+            path: "Sources/Processing/TraceProcessing",
             swiftSettings: strict
         ),
 
@@ -161,6 +196,7 @@ let package = Package(
                 "IngestLog", "SystemIO", "TraceMetrics", "TraceModel", "TraceTime", "TraceWire",
                 "ZeroMQ", logging,
             ],
+            path: "Sources/Roles/RouterRole",
             swiftSettings: strict
         ),
         .target(
@@ -170,6 +206,7 @@ let package = Package(
                 "TraceMetrics", "TraceModel", "TraceProcessing", "TraceTime", "TraceWire", "ZeroMQ",
                 logging,
             ],
+            path: "Sources/Roles/WorkerRole",
             swiftSettings: strict
         ),
         .target(
@@ -181,6 +218,7 @@ let package = Package(
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "HummingbirdCore", package: "hummingbird"),
             ],
+            path: "Sources/Roles/AggregatorRole",
             swiftSettings: strict
         ),
         .target(
@@ -191,6 +229,7 @@ let package = Package(
                 "TraceModel",
                 "TraceSummaries", "TraceTime", "TraceWire",
             ],
+            path: "Sources/Operation/OperatorTools",
             swiftSettings: strict
         ),
 
@@ -202,6 +241,7 @@ let package = Package(
                 "OperatorTools", "RouterRole", "SystemIO", "TraceFiles", "TraceMetrics",
                 "TraceModel", "TraceProcessing", "TraceSummaries", "TraceTime", "TraceWire",
             ],
+            path: "Sources/Bench/TraceBench",
             swiftSettings: strict
         ),
 
@@ -212,6 +252,7 @@ let package = Package(
                 "ClusterConfiguration", "RouterRole", "SystemIO", "TraceModel", argumentParser,
                 logging,
             ],
+            path: "Sources/Programs/trace-router",
             swiftSettings: strict
         ),
         .executableTarget(
@@ -220,6 +261,7 @@ let package = Package(
                 "ClusterConfiguration", "SystemIO", "TraceModel", "WorkerRole", argumentParser,
                 logging,
             ],
+            path: "Sources/Programs/trace-worker",
             swiftSettings: strict
         ),
         .executableTarget(
@@ -228,6 +270,7 @@ let package = Package(
                 "AggregatorRole", "ClusterConfiguration", "Compression", "SystemIO", "TraceModel",
                 argumentParser, logging,
             ],
+            path: "Sources/Programs/trace-aggregator",
             swiftSettings: strict
         ),
         .executableTarget(
@@ -236,6 +279,7 @@ let package = Package(
                 "ClusterConfiguration", "OperatorTools", "SystemIO", "TraceFiles", "TraceModel",
                 "TraceTime", argumentParser, logging,
             ],
+            path: "Sources/Programs/tracectl",
             swiftSettings: strict
         ),
         .executableTarget(
@@ -244,6 +288,7 @@ let package = Package(
                 "OperatorTools", "SystemIO", "TraceBench", "TraceModel", "TraceTime",
                 argumentParser,
             ],
+            path: "Sources/Programs/trace-bench",
             swiftSettings: strict
         ),
 

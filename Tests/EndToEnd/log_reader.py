@@ -1,4 +1,4 @@
-"""A second reader of the ingest log, written from the text at the head of Sources/IngestLog/LogRecord.swift alone."""
+"""A second reader of the ingest log, written from the text at the head of Sources/Log/IngestLog/LogRecord.swift alone."""
 import collections
 import dataclasses
 import struct

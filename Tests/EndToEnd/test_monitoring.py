@@ -151,10 +151,12 @@ def test_what_rules_single_out_exists(monitored, label, metric):
     else:
         source = {
             "reason": [
-                "Sources/TraceModel/TraceError.swift", "Sources/GRPCTransport/GRPCServerHandler.swift",
-                "Sources/RouterRole/AdmissionGate.swift", "Sources/RouterRole/Committer.swift",
+                "Sources/Model/TraceModel/TraceError.swift",
+                "Sources/Transport/GRPCTransport/GRPCServerHandler.swift",
+                "Sources/Roles/RouterRole/Admission/AdmissionGate.swift",
+                "Sources/Roles/RouterRole/Commit/Committer.swift",
             ],
-            "rule": ["Sources/AnomalyRules/RuleID.swift"],
+            "rule": ["Sources/Processing/AnomalyRules/RuleID.swift"],
         }[label]
         known = set(re.findall(r'(?:case |")(\w+)', "".join((ROOT / path).read_text() for path in source)))
     assert named and not named - known

@@ -171,7 +171,7 @@ def test_tracectl_says_what_was_probably_meant(stopped, arguments, meant):
 
 
 def test_every_program_and_script_says_its_version(programs):
-    version = re.search(r'version = "(.+)"', (ROOT / "Sources/TraceModel/BuildInfo.swift").read_text()).group(1)
+    version = re.search(r'version = "(.+)"', (ROOT / "Sources/Model/TraceModel/BuildInfo.swift").read_text()).group(1)
     scripts = [path for path in (ROOT / "scripts").iterdir() if path.is_file()]
     for command in [programs / name for name in PROGRAMS] + scripts:
         done = subprocess.run([command, "--version"], capture_output=True, text=True, timeout=30)

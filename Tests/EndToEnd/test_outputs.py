@@ -131,7 +131,7 @@ def test_timestamps_are_read_in_the_configured_zone(cluster, contract):
 
 
 def test_a_window_too_large_for_viewers_becomes_several_files(cluster, contract):
-    limits = (ROOT / "Sources/TraceModel/Limits.swift").read_text(encoding="utf-8")
+    limits = (ROOT / "Sources/Model/TraceModel/Limits.swift").read_text(encoding="utf-8")
     limit = int(re.search(r"finalFileBytesMax = ([\d_]+)", limits)[1].replace("_", ""))
     # Such a name is half as long again in JSON, which the bytes received say nothing of; two workers may fill twice the window.
     name = '"x' * 2048

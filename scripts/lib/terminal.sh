@@ -30,7 +30,7 @@ misuse() {
 
 # The project's version: as the sources have it, or, where there are none, the programs.
 version() {
-    local source=$root/Sources/TraceModel/BuildInfo.swift
+    local source=$root/Sources/Model/TraceModel/BuildInfo.swift
     if [ -r "$source" ]; then
         sed -n 's/.*static let version = "\(.*\)"/\1/p' "$source"
     else

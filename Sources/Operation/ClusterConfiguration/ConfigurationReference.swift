@@ -23,7 +23,7 @@ package enum ConfigurationReference: String, CaseIterable, Sendable {
         """
         # Configuration
 
-        <!-- Written by scripts/generate-reference from Sources/ClusterConfiguration/Setting+All.swift. -->
+        <!-- Written by scripts/generate-reference from Sources/Operation/ClusterConfiguration/Setting+All.swift. -->
 
         | in a file | flag of `scripts/cluster up` | environment | default | |
         |---|---|---|---|---|
@@ -128,7 +128,7 @@ package enum ConfigurationReference: String, CaseIterable, Sendable {
         }
         return """
             # /etc/trace/cluster.env: what the units of the trace cluster share.
-            # Written by scripts/generate-reference from Sources/ClusterConfiguration/Setting+All.swift.
+            # Written by scripts/generate-reference from Sources/Operation/ClusterConfiguration/Setting+All.swift.
 
             # \(Setting["grpc"].help) Where trace-router.socket is installed, it has an address of its own.
             TRACE_GRPC=\(Setting["grpc"].standard)
