@@ -1,3 +1,5 @@
+import Glibc
+import Synchronization
 package import SystemIO
 
 /// What the disk itself can do: writes into a preallocated, zeroed file, each followed by `fdatasync`,
@@ -64,5 +66,84 @@ package struct DiskProbe: Sendable, Codable {
             offset += size
         }
         return latency
+    }
+}
+
+/// How long a device has finished nothing although requests lay with it. Where that is long nothing that is durable can
+/// be quick: what stands behind it (a host that others use too, a cloud's limits) makes all wait.
+package struct DiskSilence: Sendable {
+    /// ns.
+    package private(set) var longest: Int64 = 0
+
+    private var finished: UInt64?
+    private var wasIdle = true
+    private var since: Int64 = 0
+
+    package init() {}
+
+    /// `counters`: the text of `/sys/dev/block/…/stat` (the kernel's `Documentation/block/stat.rst`) as of `now`, ns.
+    package mutating func look(at counters: some Sequence<UInt8>, now: Int64) {
+        let fields = counters.split(separator: UInt8(ascii: " "), omittingEmptySubsequences: true)
+            .compactMap { UInt64(String(decoding: $0, as: UTF8.self).filter(\.isNumber)) }
+        guard fields.count > 8 else { return }
+        // Reads and writes; discards (11) and flushes (15) only newer kernels count.
+        let done = [0, 4, 11, 15].reduce(UInt64(0)) { $1 < fields.count ? $0 &+ fields[$1] : $0 }
+        let isIdle = fields[8] == 0
+        if finished != done || wasIdle || isIdle { since = now }
+        longest = max(longest, now - since)
+        finished = done
+        wasIdle = isIdle
+    }
+}
+
+/// Looks at the device under a directory, on a thread of its own, for as long as a load lasts.
+package final class DiskWatch: Sendable {
+    private static let spacing: Int64 = 3_000_000
+
+    private let thread: DedicatedThread
+    private let state: State
+
+    private final class State: Sendable {
+        let isStopping = Atomic<Bool>(false)
+        let silence = Mutex(DiskSilence())
+    }
+
+    /// Nil where the kernel keeps no counters for it (overlays, network file systems). `stop` must be called in every
+    /// case.
+    package init?(directory: String) {
+        var info = stat()
+        guard stat(directory, &info) == 0 else { return nil }
+        let path = "/sys/dev/block/\(Self.number(of: info.st_dev))/stat"
+        guard FileSystem.exists(path) else { return nil }
+        let state = State()
+        self.state = state
+        thread = DedicatedThread("disk-watch") { Self.watch(path, state) }
+    }
+
+    /// The longest time without an answer of the device, ms. Once only.
+    package func stop() -> Double {
+        state.isStopping.store(true, ordering: .relaxed)
+        thread.join()
+        return Double(state.silence.withLock(\.longest)) / 1e6
+    }
+
+    /// `major:minor`, which glibc has as macros only.
+    private static func number(of device: dev_t) -> String {
+        let major = device >> 8 & 0xFFF | device >> 32 & ~0xFFF
+        let minor = device & 0xFF | device >> 12 & ~0xFF
+        return "\(major):\(minor)"
+    }
+
+    private static func watch(_ path: String, _ state: State) {
+        guard let file = try? File(path, .read) else { return }
+        var next = WallClock.monotonic()
+        withUnsafeTemporaryAllocation(byteCount: 512, alignment: 1) { buffer in
+            while !state.isStopping.load(ordering: .relaxed) {
+                guard let count = try? file.read(into: buffer, at: 0) else { return }
+                state.silence.withLock { $0.look(at: buffer[..<count], now: WallClock.monotonic()) }
+                next += spacing
+                Pause.until(next)
+            }
+        }
     }
 }

@@ -1,3 +1,19 @@
+import GRPCTransport
+import Glibc
+package import TraceModel
+
+/// Waiting for a moment of the monotonic clock.
+enum Pause {
+    /// Returns at once where it is past. Blocks the thread.
+    static func until(_ moment: Int64) {
+        var time = timespec(
+            tv_sec: Int(moment / 1_000_000_000),
+            tv_nsec: Int(moment % 1_000_000_000)
+        )
+        while clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &time, nil) == EINTR {}
+    }
+}
+
 /// What is sent, how fast and for how long.
 package struct LoadPlan: Sendable, Codable, Equatable {
     package enum Pace: Sendable, Codable, Equatable {
@@ -41,5 +57,65 @@ package struct LoadPlan: Sendable, Codable, Equatable {
     package var intervalNanoseconds: Double? {
         guard case .open(let rate) = pace else { return nil }
         return Double(batchEvents) / rate * 1e9
+    }
+}
+
+/// What came back from one load.
+package struct LoadOutcome: Sendable {
+    /// Acknowledged.
+    package var events = 0
+    package var batches = 0
+    /// Wire bytes of what was acknowledged.
+    package var bytes = 0
+    /// Batches answered with `RESOURCE_EXHAUSTED`.
+    package var refused = 0
+    /// From the first batch sent to the last ack.
+    package var seconds = 0.0
+    package var latency = LatencyHistogram()
+    /// Why the load broke off, where it did.
+    package var failure: String?
+
+    package init() {}
+
+    package var eventsPerSecond: Double { seconds > 0 ? Double(events) / seconds : 0 }
+
+    mutating func acknowledged(_ events: Int, bytes: Int, latency nanoseconds: Int64) {
+        self.events += events
+        self.bytes += bytes
+        batches += 1
+        latency.record(nanoseconds)
+    }
+}
+
+/// The agents: their connections to one server, and what they send.
+package final class LoadGenerator {
+    private let plan: LoadPlan
+    private let clients: [GRPCClient]
+    private let traffic: Traffic
+
+    /// Connects at the first load. `close` must be called in every case.
+    package init(_ plan: LoadPlan, server: String, traffic: Traffic) {
+        self.plan = plan
+        self.traffic = traffic
+        clients = (0..<plan.agents).map { _ in GRPCClient(target: server) }
+    }
+
+    package func close() {
+        for client in clients { client.close() }
+    }
+
+    /// Sends for `seconds` and blocks until everything sent is answered. Throws `TraceError` where the
+    /// server refuses for another reason than being full, or is not there.
+    package func load(seconds: Double) throws(TraceError) -> LoadOutcome {
+        let outcome =
+            if plan.streams > 0 {
+                StreamLoad(plan, clients: clients, traffic: traffic, seconds: seconds).run()
+            } else {
+                UnaryLoad(plan, clients: clients, traffic: traffic, seconds: seconds).run()
+            }
+        if let failure = outcome.failure {
+            throw TraceError(.unreachable, "the load \(plan.name) broke off: \(failure)")
+        }
+        return outcome
     }
 }

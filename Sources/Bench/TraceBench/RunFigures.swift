@@ -1,3 +1,53 @@
+import Glibc
+import OperatorTools
+
+/// The middle one, the mean of the two in the middle where their number is even; 0 of none.
+func median(_ values: [Double]) -> Double {
+    guard !values.isEmpty else { return 0 }
+    let sorted = values.sorted()
+    let middle = sorted.count / 2
+    return sorted.count % 2 == 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2
+}
+
+/// What the kernel says of one process.
+package struct ProcessUsage: Sendable {
+    package let cpuSeconds: Double
+    /// Bytes given to `write` and its like. (What the kernel counts as going to the disk says too much:
+    /// a large folio counts whole for each write into it.)
+    package let writtenBytes: Int
+    package let residentBytes: Int
+    /// The most it had, of what it shares with others (libraries, as a rule) only its part, as of now: so that the
+    /// sum over processes is what they take together.
+    package let peakBytes: Int
+
+    /// Nil where the process is gone or not ours to look at.
+    package init?(pid: Int) {
+        let proc = ProcDirectory()
+        guard let process = UInt32(exactly: pid),
+            let stat = proc.contents(of: process, "stat").flatMap(ProcessStat.init),
+            let memory = proc.contents(of: process, "status").flatMap(ProcessMemory.init),
+            let written = proc.contents(of: process, "io")
+                .flatMap({ Self.number("wchar: ", in: $0) }),
+            let part = proc.contents(of: process, "smaps_rollup")
+                .flatMap({ Self.number("Pss:", in: $0) })
+        else { return nil }
+        cpuSeconds = Double(stat.cpuTicks) / Double(sysconf(Int32(_SC_CLK_TCK)))
+        writtenBytes = written
+        residentBytes = Int(memory.resident)
+        peakBytes = Int(memory.peak) - residentBytes + part * 1_024
+    }
+
+    /// The number in the line that begins with `name`.
+    private static func number(_ name: String, in text: [UInt8]) -> Int? {
+        for line in text.split(separator: UInt8(ascii: "\n")) where line.starts(with: name.utf8) {
+            let digits = line.dropFirst(name.utf8.count).drop { $0 == UInt8(ascii: " ") }
+                .prefix { $0 != UInt8(ascii: " ") }
+            return Int(String(decoding: digits, as: UTF8.self))
+        }
+        return nil
+    }
+}
+
 /// What one run of a load measured at one server.
 package struct RunFigures: Sendable, Codable {
     /// What one process of the server used for it.
@@ -55,5 +105,82 @@ package struct RunFigures: Sendable, Codable {
                 peakMegabytes: Double(after[index].peakBytes) / 1e6
             )
         }
+    }
+}
+
+/// The medians over the runs of a load at one server.
+package struct ServerFigures: Sendable, Codable {
+    package let eventsPerSecond: Double
+    package let processedEventsPerSecond: Double?
+    package let wireBytesPerEvent: Double
+    package let ackP50Milliseconds: Double
+    package let ackP99Milliseconds: Double
+    package let ackMaxMilliseconds: Double
+    package let diskSilenceMilliseconds: Double?
+    /// By process; the peaks are those of the process's whole life.
+    package let processes: [RunFigures.Share]
+
+    package init(medianOf runs: [RunFigures]) {
+        func middle(_ value: (RunFigures) -> Double) -> Double { median(runs.map(value)) }
+        eventsPerSecond = middle(\.eventsPerSecond)
+        let processed = runs.compactMap(\.processedEventsPerSecond)
+        processedEventsPerSecond = processed.isEmpty ? nil : median(processed)
+        wireBytesPerEvent = middle(\.wireBytesPerEvent)
+        ackP50Milliseconds = middle(\.ackP50Milliseconds)
+        ackP99Milliseconds = middle(\.ackP99Milliseconds)
+        ackMaxMilliseconds = middle(\.ackMaxMilliseconds)
+        let silences = runs.compactMap(\.diskSilenceMilliseconds)
+        diskSilenceMilliseconds = silences.isEmpty ? nil : median(silences)
+        let names = runs.first?.processes.map(\.name) ?? []
+        processes = names.indices.map { index in
+            RunFigures.Share(
+                name: names[index],
+                cpuMicrosecondsPerEvent: middle { $0.processes[index].cpuMicrosecondsPerEvent },
+                writtenBytesPerEvent: middle { $0.processes[index].writtenBytesPerEvent },
+                residentMegabytes: middle { $0.processes[index].residentMegabytes },
+                peakMegabytes: middle { $0.processes[index].peakMegabytes }
+            )
+        }
+    }
+
+    /// Of all processes but the aggregator, whose work (merging, metrics) has a line of its own.
+    package var cpuMicrosecondsPerEvent: Double {
+        sum { $0.name == "aggregator" ? 0 : $0.cpuMicrosecondsPerEvent }
+    }
+
+    package var writtenBytesPerEvent: Double { sum(\.writtenBytesPerEvent) }
+
+    package var peakMegabytes: Double { sum(\.peakMegabytes) }
+
+    private func sum(_ value: (RunFigures.Share) -> Double) -> Double {
+        processes.reduce(0) { $0 + value($1) }
+    }
+}
+
+/// What one load came to, beside what the machine allows in the same minutes.
+package struct LoadReport: Sendable, Codable {
+    package let plan: LoadPlan
+    package let server: ServerFigures
+    /// The do-nothing server under the same load.
+    package let floor: ServerFigures
+    package let disk: DiskProbe
+    /// Each run by itself, in the order they were made.
+    package let serverRuns: [RunFigures]
+    package let floorRuns: [RunFigures]
+
+    package init(
+        plan: LoadPlan,
+        server: ServerFigures,
+        floor: ServerFigures,
+        disk: DiskProbe,
+        serverRuns: [RunFigures],
+        floorRuns: [RunFigures]
+    ) {
+        self.plan = plan
+        self.server = server
+        self.floor = floor
+        self.disk = disk
+        self.serverRuns = serverRuns
+        self.floorRuns = floorRuns
     }
 }

@@ -1,10 +1,102 @@
 import AnomalyRules
+import Compression
 import SystemIO
 import TraceFiles
+import TraceMetrics
 import TraceModel
+import TraceProcessing
 import TraceSummaries
 import TraceTime
 import TraceWire
+
+/// A worker's processor with its files, for stages.
+final class StageWorker {
+    private static let hostName = "bench"
+
+    let index: Int
+    private let files: TraceFileManager
+    private let processor: any TraceProcessor
+    private let host: HostID
+    private let hostHash: UInt64
+    private var lsn: LSN = 0
+
+    /// `root`: its data directory.
+    init(_ name: WorkerName, zone: TimeZoneRules, root: String) throws {
+        index = name.index
+        let files = try TraceFileManager(
+            worker: name,
+            csvHeader: ProcessorRegistry.csvHeader(of: name.resource),
+            timeZoneName: zone.name,
+            root: root
+        )
+        processor = ProcessorRegistry.makeProcessor(of: name.resource, files: files, zone: zone)
+        self.files = files
+        var text = Self.hostName
+        (host, hostHash) = text.withUTF8 { text in
+            let bytes = UnsafeRawBufferPointer(text)
+            return (
+                files.registerHost(ByteView(bytes), isThisMachine: true),
+                Slot.hash(host: bytes)
+            )
+        }
+    }
+
+    /// Applies its share of a batch; returns how many events there were.
+    func apply(_ share: UnsafeRawBufferPointer) throws -> Int {
+        lsn += LSN(share.count)
+        let view = TraceBatchView(
+            bytes: share,
+            host: host,
+            hostHash: hostHash,
+            arrival: WallClock.now(),
+            lsn: lsn,
+            semantics: .cumulative
+        )
+        return try processor.processTraces(view, isLastBatch: false)
+    }
+
+    /// What the state takes, as budgets are charged.
+    var stateBytes: Int { processor.stateBytes }
+
+    /// Encodes the state as a checkpoint does; how many bytes it takes.
+    func encodedStateBytes() -> Int {
+        var bytes = 0
+        var buffer = RawBuffer()
+        for slot in 0..<Slot.count {
+            buffer.removeAll()
+            processor.saveState(slot: UInt8(slot), into: &buffer)
+            bytes += buffer.count
+        }
+        return bytes
+    }
+
+    /// Ends the open window, the first of which is 0; what it was about is forgotten.
+    func closeWindow(_ window: UInt64) throws -> [ClosedFile] {
+        let closed = try processor.finalize(stem: "bench\(window)", nextWindow: window + 1)
+        _ = processor.takeSummary()
+        return closed
+    }
+
+    /// The resource's events of a batch, as the router would send them to the worker of these processes.
+    static func share(
+        of resource: Resource,
+        in batch: [UInt8],
+        where isOwned: (UInt32) -> Bool = { _ in true }
+    ) throws -> [UInt8] {
+        var index = EventIndex()
+        return try batch.withUnsafeBytes { bytes in
+            _ = try BatchScanner.scan(bytes, into: &index)
+            var share: [UInt8] = []
+            for position in 0..<index.count where index[position].resource == resource {
+                let entry = index[position]
+                guard isOwned(entry.processID) else { continue }
+                let start = Int(entry.offset)
+                share += bytes[start..<(start + Int(entry.length))]
+            }
+            return share
+        }
+    }
+}
 
 // Parts of a worker's loop, as many times as there are events.
 extension StageBench {
@@ -169,5 +261,71 @@ extension StageBench {
         rows.endRow(text, ts: time, pid: pid, host: host, field: field) {
             $0.appendDecimal(time)
         }
+    }
+}
+
+/// What a scrape of 50,000 series costs the aggregator: reading the store, rendering the page, packing it. Its
+/// figure is by series.
+struct PageStage {
+    private static let processes = 100
+    private static let functions = 500
+
+    let rounds: Int
+
+    func run() throws -> StageFigure {
+        var store = try Self.store()
+        var costs: [Double] = []
+        var series = 0
+        for round in 0...rounds {
+            // As for a scraper: what is new is in.
+            try store.apply(MetricSnapshot(process: "function.0", incarnation: 1, pid: 1))
+            let began = WallClock.monotonic()
+            let reading = store.reading()
+            let page = Exposition.render(reading, .all, .text, now: 0)
+            _ = try page.withUnsafeBytes { try Gzip.compress($0) }
+            let passed = WallClock.monotonic() - began
+            let count = reading.families.reduce(0) { $0 + $1.count }
+            guard round > 0 else { continue }
+            costs.append(Double(passed) / Double(count))
+            series += count
+        }
+        return StageFigure(
+            name: "page of 50,000 series",
+            nanosecondsPerEvent: median(costs),
+            fastestNanosecondsPerEvent: costs.min() ?? 0,
+            events: series
+        )
+    }
+
+    private static func store() throws -> MetricStore {
+        var store = MetricStore(limits: SeriesLimits(perFamily: processes * functions))
+        var series = SeriesWriter()
+        series.begin()
+        for process in 0..<processes {
+            let pid = UInt32(4_000 + process)
+            series.beginSection(slot: UInt8(process), lsn: 1, isFull: true)
+            series.use(host: "bench", pid: pid, name: .empty, isNew: false)
+            for function in 0..<functions {
+                var name = "bench::function_\(function)"
+                name.withUTF8 {
+                    let name = ByteView(UnsafeRawBufferPointer($0))
+                    series.begin(SeriesSet(), count: 1, name: name)
+                    series.add(.functionCallsTotal, Double(function * process))
+                    _ = series.end()
+                }
+            }
+            guard series.endSection() else {
+                throw TraceError(.exhausted, "a section of \(functions) series")
+            }
+        }
+        _ = try store.apply(
+            MetricSeries(
+                process: "function.0",
+                incarnation: 1,
+                begins: true,
+                sections: series.take()
+            )
+        )
+        return store
     }
 }

@@ -1,9 +1,73 @@
+import OperatorTools
 import SystemIO
 import TraceFiles
 import TraceModel
 import TraceProcessing
 package import TraceTime
 import TraceWire
+
+/// What one stage of an event's way costs: CPU time of one thread.
+package struct StageFigure: Sendable, Codable {
+    package let name: String
+    /// The median of several rounds.
+    package let nanosecondsPerEvent: Double
+    /// The fastest round: the least disturbed one.
+    package let fastestNanosecondsPerEvent: Double
+    package let events: Int
+    /// How fast bytes go through it, where that is what counts.
+    package var megabytesPerSecond: Double?
+}
+
+/// The stages for people.
+package struct StageTable {
+    private static let nameWidth = 24
+
+    private let figures: [StageFigure]
+
+    package init(_ figures: [StageFigure]) { self.figures = figures }
+
+    package var text: String {
+        let lines = figures.map { figure in
+            row(
+                figure.name,
+                String(Int(figure.nanosecondsPerEvent.rounded())),
+                String(Int(figure.fastestNanosecondsPerEvent.rounded())),
+                Report.grouped(figure.events),
+                figure.megabytesPerSecond.map { String(Int($0.rounded())) } ?? ""
+            )
+        }
+        let head = row("STAGE", "NS/EVENT", "FASTEST", "EVENTS", "MB/S")
+        return ([head] + lines).joined(separator: "\n")
+    }
+
+    private func row(_ name: String, _ values: String...) -> String {
+        let start = name + String(repeating: " ", count: max(0, Self.nameWidth - name.count))
+        return values.reduce(start) { line, value in
+            line + String(repeating: " ", count: max(1, 14 - value.count)) + value
+        }
+    }
+}
+
+/// Batches for stages: a round holds every template once, and time goes on from round to round.
+struct StageTraffic {
+    private static let batchNanoseconds: Int64 = 1_000_000
+
+    private var traffic: Traffic
+    private var time = WallClock.now()
+    private let batches: Int
+
+    init(_ plan: LoadPlan, zone: TimeZoneRules) {
+        traffic = Traffic(plan, zone: zone)
+        batches = max(1, plan.encodedEvents / plan.batchEvents)
+    }
+
+    mutating func nextRound() -> [[UInt8]] {
+        (0..<batches).map { _ in
+            time += Self.batchNanoseconds
+            return traffic.next(at: time).bytes
+        }
+    }
+}
 
 /// Runs the stages of an event's way by themselves, in this process, without network or fabric: the
 /// router's (scan, log, split by worker), the parts of a worker's loop and each resource's whole loop with its

@@ -3,6 +3,153 @@ package import TraceModel
 package import TraceTime
 import TraceWire
 
+/// Which events a load is made of.
+package enum EventMix: String, CaseIterable, Sendable, Codable {
+    /// Entries and exits of functions only.
+    case function
+    /// All six kinds, as many of each.
+    case mixed
+}
+
+/// One encoded batch in which only timestamps and cumulative counters change from sending to sending.
+package struct BatchTemplate: Sendable {
+    private struct Counter {
+        let offset: Int
+        let mark: GrowingCounters.Mark
+    }
+
+    package let bytes: [UInt8]
+    package let events: Int
+    /// Where the timestamps stand.
+    private let stamps: [Int]
+    private let counters: [Counter]
+
+    /// The events in `encoder` have `StampClock.placeholder` as timestamp; it keeps them. `marks`: of the
+    /// counters, in the order in which they stand there.
+    init(_ encoder: borrowing BatchEncoder, marks: [GrowingCounters.Mark] = []) {
+        bytes = [UInt8](encoder.bytes)
+        events = encoder.eventCount
+        var search = PlaceSearch(bytes)
+        let placeholder = Array(StampClock.placeholder.utf8)
+        stamps = (0..<events).map { _ in search.next(placeholder) }
+        search = PlaceSearch(bytes)
+        counters = marks.enumerated().map { index, mark in
+            Counter(offset: search.next(Self.text(of: mark, at: index)), mark: mark)
+        }
+    }
+
+    private static func text(of mark: GrowingCounters.Mark, at index: Int) -> [UInt8] {
+        guard let width = GrowingCounters.Width(rawValue: mark.width) else {
+            preconditionFailure("no such width")
+        }
+        var text = [UInt8](repeating: 0, count: mark.width)
+        text.withUnsafeMutableBytes { text in
+            guard let base = text.baseAddress else { return }
+            GrowingCounters.write(
+                GrowingCounters.mark(index, width),
+                width: mark.width,
+                to: base
+            )
+        }
+        return text
+    }
+
+    /// A copy whose events are spread over the time from `start` to `end`, in order, and whose counters have
+    /// grown by `growth` (by key) `pass` times.
+    func stamped(
+        from start: EpochNanoseconds,
+        to end: EpochNanoseconds,
+        clock: inout StampClock,
+        pass: UInt64 = 0,
+        growth: [UInt64] = []
+    ) -> [UInt8] {
+        var batch = bytes
+        let span = max(0, end - start)
+        let count = Int64(stamps.count)
+        batch.withUnsafeMutableBytes { buffer in
+            guard let base = buffer.baseAddress else { return }
+            for (index, offset) in stamps.enumerated() {
+                clock.write(start + span * Int64(index + 1) / count, to: base + offset)
+            }
+            for counter in counters {
+                let mark = counter.mark
+                GrowingCounters.write(
+                    mark.base + pass * growth[mark.key],
+                    width: mark.width,
+                    to: base + counter.offset
+                )
+            }
+        }
+        return batch
+    }
+}
+
+/// Finds one text after the other in bytes.
+private struct PlaceSearch {
+    private let bytes: [UInt8]
+    private var offset = 0
+
+    init(_ bytes: [UInt8]) { self.bytes = bytes }
+
+    /// Where the text stands behind the one found before; it has to stand there.
+    mutating func next(_ text: [UInt8]) -> Int {
+        while offset + text.count <= bytes.count {
+            if bytes[offset] == text[0],
+                bytes[offset..<(offset + text.count)].elementsEqual(text)
+            {
+                defer { offset += text.count }
+                return offset
+            }
+            offset += 1
+        }
+        preconditionFailure("a placeholder is missing")
+    }
+}
+
+/// Writes timestamps as the agents send them: `YYYY-MM-DD HH:MM:SS.fff`, local time.
+package struct StampClock: Sendable {
+    package static let byteCount = 23
+    /// Stands where a timestamp will.
+    package static let placeholder = "0000-00-00 00:00:00.000"
+
+    private let stems: StemClock
+    private var second = Int.min
+    private var millisecond = Int.min
+    private var text = Array(Self.placeholder.utf8)
+
+    package init(zone: TimeZoneRules) { stems = StemClock(zone: zone) }
+
+    /// Writes `byteCount` bytes at `target`. Cheap while the second stays the same.
+    package mutating func write(_ time: EpochNanoseconds, to target: UnsafeMutableRawPointer) {
+        let milliseconds = Int(time) / 1_000_000
+        if milliseconds != millisecond { render(milliseconds) }
+        text.withUnsafeBytes { source in
+            UnsafeMutableRawBufferPointer(start: target, count: Self.byteCount)
+                .copyMemory(from: source)
+        }
+    }
+
+    private mutating func render(_ milliseconds: Int) {
+        millisecond = milliseconds
+        let seconds = milliseconds / 1_000
+        if seconds != second {
+            second = seconds
+            // YYYYmmdd_HHMMSS
+            let stem = Array(stems.text(Int64(seconds) * 1_000_000_000).utf8)
+            for (from, to) in zip(
+                [0, 1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12, 13, 14],
+                [0, 1, 2, 3, 5, 6, 8, 9, 11, 12, 14, 15, 17, 18]
+            ) {
+                text[to] = stem[from]
+            }
+        }
+        let fraction = milliseconds % 1_000
+        text[20] = UInt8(ascii: "0") + UInt8(fraction / 100)
+        text[21] = UInt8(ascii: "0") + UInt8(fraction / 10 % 10)
+        text[22] = UInt8(ascii: "0") + UInt8(fraction % 10)
+    }
+}
+
 /// An endless row of batches: templates in turn, with timestamps up to now and counters that go on growing.
 /// Encoded once, so that making one costs little more than a copy.
 package struct Traffic: Sendable {
@@ -69,4 +216,22 @@ package struct Traffic: Sendable {
 
     /// Forgets when the last batch went out: a pause is not to be filled with events.
     package mutating func restart() { sentUntil = nil }
+}
+
+/// SplitMix64: the same load for the same seed, on every machine.
+struct BenchRandom: RandomNumberGenerator {
+    private var state: UInt64
+
+    init(seed: UInt64) { state = seed }
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var mixed = state
+        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
+        return mixed ^ (mixed >> 31)
+    }
+
+    /// 0 ..< bound.
+    mutating func below(_ bound: Int) -> Int { Int(next() % UInt64(bound)) }
 }

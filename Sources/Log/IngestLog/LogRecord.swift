@@ -1,3 +1,6 @@
+import CChecksum
+package import TraceModel
+
 // The ingest log
 // ==============
 //
@@ -70,8 +73,6 @@
 // Invariants: LSNs and counts never go back; the accepted counts of a batch are those of the record before
 // it plus its own events, those of any other record are its predecessor's; each record carries its
 // predecessor's CRC, so a missing or replaced record is seen. Arrivals are a clock's, which may be set.
-
-package import TraceModel
 
 /// What a record stands for. Raw values are on disk.
 package enum LogRecordType: UInt8, Sendable {
@@ -176,5 +177,57 @@ package struct LogRecord {
 
     private func load<Integer: FixedWidthInteger>(_ offset: Int, as: Integer.Type) -> Integer {
         Integer(littleEndian: base.loadUnaligned(fromByteOffset: offset, as: Integer.self))
+    }
+}
+
+/// The records of a run of bytes known to be whole and valid: a sealed group, or what a reader returned.
+package struct LogRecords: Sequence, IteratorProtocol {
+    private var rest: UnsafeRawBufferPointer
+
+    package init(_ bytes: UnsafeRawBufferPointer) { rest = bytes }
+
+    package mutating func next() -> LogRecord? {
+        guard let base = rest.baseAddress, rest.count >= LogRecord.headerBytes else { return nil }
+        let record = LogRecord(base: base)
+        precondition(record.stride <= rest.count)
+        rest = UnsafeRawBufferPointer(rebasing: rest[record.stride...])
+        return record
+    }
+}
+
+/// What stands at a position where a record is expected.
+package enum RecordCheck: Equatable {
+    /// A valid record of this many bytes.
+    case valid(stride: Int)
+    /// The bytes at hand end before the record does; it claims to need this many.
+    case incomplete(needed: Int)
+    /// No record of this log at this position: zeros, an older record, or damage.
+    case invalid
+
+    /// Checks lengths before it looks at anything behind the header, then the CRC.
+    package static func check(
+        _ bytes: UnsafeRawBufferPointer,
+        at lsn: LSN,
+        salt: UInt32
+    ) -> RecordCheck {
+        guard let base = bytes.baseAddress, bytes.count >= LogRecord.headerBytes else {
+            return .incomplete(needed: LogRecord.headerBytes)
+        }
+        let record = LogRecord(base: base)
+        guard
+            UInt32(littleEndian: base.loadUnaligned(as: UInt32.self)) == LogRecord.magic,
+            base.load(fromByteOffset: 13, as: UInt8.self) == LogRecord.version,
+            record.lsn == lsn, record.salt == salt, record.type != nil,
+            record.payloadBytes <= Limits.logRecordBytesMax,
+            record.hostBytes <= record.payloadBytes
+        else { return .invalid }
+        guard bytes.count >= record.stride else { return .incomplete(needed: record.stride) }
+        guard crc(of: record) == record.crc else { return .invalid }
+        return .valid(stride: record.stride)
+    }
+
+    /// CRC-32C over all of a record but its magic and the CRC itself.
+    static func crc(of record: LogRecord) -> UInt32 {
+        trace_crc32c(0, record.base + 8, LogRecord.headerBytes - 8 + record.payloadBytes)
     }
 }

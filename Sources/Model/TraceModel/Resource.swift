@@ -57,3 +57,48 @@ package enum Resource: UInt8, CaseIterable, Sendable, Hashable {
     /// How many resources there are.
     package static let count = 6
 }
+
+/// What an agent's fields mean: one of two dialects of the wire contract. Raw values are those of the field
+/// `TraceBatch.semantics` and stand in log records.
+///
+/// Only decoding and the normalisers of `TraceProcessing` look at it; everything behind them sees one form.
+package enum Semantics: UInt8, Sendable, CaseIterable {
+    /// As the NeuTracer C++ agent sends: sampled events, differences since the previous event, MiB/s, fractions.
+    case neutracer = 1
+    /// All events, running totals, bytes a second, percentages.
+    case cumulative = 2
+
+    /// As settings and options name it.
+    package var name: String {
+        switch self {
+        case .neutracer: "neutracer"
+        case .cumulative: "cumulative"
+        }
+    }
+
+    /// - Returns: nil where no dialect has this name.
+    package init?(name: String) {
+        guard let match = Self.allCases.first(where: { $0.name == name }) else { return nil }
+        self = match
+    }
+}
+
+/// Which columns the tables of final files have.
+package enum CSVColumns: String, CaseIterable, Sendable {
+    /// Those of the original server, then ours.
+    case all
+    /// Only those of the original server. Each of their fields is a number, as its detectors read them.
+    case original
+
+    /// Returns how many of a table's first columns are those of the original server's table; nil where it has no such table.
+    package static func originalCount(of resource: Resource) -> Int? {
+        switch resource {
+        case .function: 5
+        case .cpu: 8
+        case .memory: 5
+        case .network: 7
+        case .io: 8
+        case .gpu: nil
+        }
+    }
+}

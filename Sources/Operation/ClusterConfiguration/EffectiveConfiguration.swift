@@ -1,5 +1,19 @@
 import SystemIO
-import TraceModel
+package import TraceModel
+
+/// A program that a cluster runs.
+package enum Program: String, CaseIterable, Sendable {
+    case router
+    case worker
+    case aggregator
+
+    package var name: String { "trace-\(rawValue)" }
+}
+
+/// All that is wrong with a configuration.
+package struct ConfigurationProblems: Error, Sendable {
+    package let problems: [TraceError]
+}
 
 /// What a cluster is to run with, and where each value comes from. A flag wins over the environment, that over
 /// the configuration file, that over what the last `up` or `scale` left, that over the default.
@@ -132,5 +146,33 @@ package struct EffectiveConfiguration: Sendable {
                 }
             }
         }
+    }
+}
+
+extension EffectiveConfiguration {
+    /// The options of a program that follow from the settings.
+    package func arguments(of program: Program) -> [String] {
+        entries.filter { $0.setting.readers.contains(program) }.flatMap { entry in
+            switch entry.value {
+            case .isOn(false), .number(0), .text("off"): [] as [String]
+            case .isOn(true): [entry.setting.flag]
+            case .number, .text: [entry.setting.flag, "\(entry.value)"]
+            }
+        }
+    }
+
+    /// For `scripts/cluster`: lines of NAME=VALUE. `grpc`, `metrics`, `workers`; a program's name with its
+    /// options, words without spaces; `remembered.` and a setting's name for what the next start is to go
+    /// on with. The numbers of workers are not among the latter: the script knows where the slots are.
+    package var exported: String {
+        var lines = ["grpc=\(self["grpc"])", "metrics=\(self["metrics"])", "workers=\(workers)"]
+        for program in Program.allCases {
+            let words = arguments(of: program).joined(separator: " ")
+            lines.append("\(program.rawValue)=\(words)")
+        }
+        for entry in entries where entry.key == entry.setting.name && entry.source.isRemembered {
+            lines.append("remembered.\(entry.key)=\(entry.value)")
+        }
+        return lines.joined(separator: "\n")
     }
 }

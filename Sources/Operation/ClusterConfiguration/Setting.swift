@@ -1,5 +1,73 @@
 import TraceModel
 
+/// What a setting is set to.
+package enum SettingValue: Equatable, Sendable, CustomStringConvertible {
+    case text(String)
+    case number(Int)
+    case isOn(Bool)
+
+    /// As on the command line, in the environment, and in what is remembered.
+    package var description: String {
+        switch self {
+        case .text(let text): text
+        case .number(let number): String(number)
+        case .isOn(let isOn): isOn ? "on" : "off"
+        }
+    }
+}
+
+/// Where a setting's value comes from; a later one wins over an earlier one.
+package enum SettingSource: Equatable, Sendable {
+    case standard
+    /// What the last `up`, or a `scale` since, left.
+    case remembered
+    case file(line: Int)
+    case environment(String)
+    case flag(String)
+
+    /// One word for programs.
+    package var name: String {
+        switch self {
+        case .standard: "default"
+        case .remembered: "remembered"
+        case .file: "file"
+        case .environment: "environment"
+        case .flag: "flag"
+        }
+    }
+
+    /// Whether the next start is to have the value too, without being told again.
+    var isRemembered: Bool {
+        switch self {
+        case .standard, .file: false
+        case .remembered, .environment, .flag: true
+        }
+    }
+}
+
+/// Values that one source gives, by key: a setting's name, or `workers.` and a resource.
+struct SettingLayer {
+    struct Entry: Equatable {
+        let value: SettingValue
+        let source: SettingSource
+    }
+
+    private(set) var entries: [String: Entry] = [:]
+
+    subscript(_ key: String) -> Entry? { entries[key] }
+
+    mutating func set(_ key: String, _ value: SettingValue, _ source: SettingSource) {
+        entries[key] = Entry(value: value, source: source)
+    }
+
+    /// This one, with the other's values where it has some.
+    func overlaid(by other: SettingLayer) -> SettingLayer {
+        var result = self
+        result.entries.merge(other.entries) { $1 }
+        return result
+    }
+}
+
 /// One setting of a cluster: its names, what may stand there, who reads it, and what it does. All of
 /// them stand in `Setting.all`, from which checks, help and reference are made.
 package struct Setting: Sendable {

@@ -1,5 +1,26 @@
 package import TraceModel
 
+/// A value of a JSON text with the line it begins in.
+package struct ConfigurationNode: Sendable {
+    package enum Content: Sendable {
+        case object([Member])
+        case array([ConfigurationNode])
+        case string(String)
+        case number(Double)
+        case bool(Bool)
+        case null
+    }
+
+    package struct Member: Sendable {
+        package let key: String
+        package let line: Int
+        package let value: ConfigurationNode
+    }
+
+    package let line: Int
+    package let content: Content
+}
+
 /// Reads JSON (RFC 8259) strictly, and says in which line it isn't. Not for the hot path.
 package struct ConfigurationParser {
     private static let depthMax = 16

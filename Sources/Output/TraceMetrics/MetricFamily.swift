@@ -1,3 +1,153 @@
+package import TraceModel
+
+/// How values of a family behave and merge.
+package enum MetricKind: UInt8, Sendable {
+    /// Only grows; shares of several sources add up.
+    case counter = 0
+    /// The latest value counts.
+    case gauge = 1
+    /// Counts by bucket and a sum; shares of several sources add up.
+    case histogram = 2
+}
+
+/// Label values as they may be sent and exposed.
+package enum MetricLabel {
+    /// The value of every label of the series that others are folded into beyond a limit.
+    package static let other = "other"
+
+    /// Text of at most `Limits.labelBytesMax` bytes; invalid UTF-8 becomes U+FFFD. A name that is longer, or
+    /// had to be repaired, keeps its beginning and gets the hash of the whole after a `~`, so that two names
+    /// never become one series. Not for the hot path: once a name, at its interning.
+    package static func text(of bytes: ByteView) -> String {
+        let kept = bytes.cut(at: Limits.labelBytesMax + 4)
+        let whole = kept.string
+        if bytes.count <= Limits.labelBytesMax, whole.utf8.elementsEqual(kept.buffer) {
+            return whole
+        }
+        let hash = String(Slot.hash(host: bytes.buffer), radix: 16)
+        var start = whole[...]
+        // A scalar at a time: what was replaced may be three bytes long where one was sent.
+        while start.utf8.count > Limits.labelBytesMax - 17 { start.unicodeScalars.removeLast() }
+        return start + "~" + hash
+    }
+}
+
+/// Bucket bounds that several families share, in base units.
+package enum MetricBounds {
+    /// Function durations, seconds.
+    package static let functionSeconds: [Double] = [
+        0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5,
+    ]
+    /// I/O and service latencies, seconds.
+    package static let latencySeconds: [Double] = [
+        0.000_01, 0.000_1, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5,
+    ]
+    /// Merges of a window, seconds.
+    package static let mergeSeconds: [Double] = [0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60]
+    /// Allocation sizes, bytes.
+    package static let allocationBytes: [Double] = [
+        128, 512, 2_048, 8_192, 32_768, 131_072, 524_288, 2_097_152, 4_194_304,
+    ]
+    /// Events in one batch.
+    package static let batchEvents: [Double] = [
+        1, 10, 50, 100, 250, 500, 1_000, 5_000, 10_000, 100_000,
+    ]
+}
+
+/// What a metric family is called, means, and how it is labelled.
+package struct MetricDescriptor: Sendable {
+    /// Where a family's series are worked out from another family instead of being sent.
+    package struct Derivation: Sendable {
+        /// One label of the derived series.
+        package enum Label: Sendable {
+            /// The source's label at this position.
+            case copy(Int)
+            /// `pid-<n>` of the process id at this position.
+            case processOfPID(Int)
+        }
+
+        package let source: MetricFamily
+        package let labels: [Label]
+    }
+
+    package let family: MetricFamily
+    /// The sample's full name; counters end in `_total`, except where the original's name did not.
+    package let name: String
+    package let kind: MetricKind
+    /// `seconds`, `bytes`, `ratio`, or empty. The name (without `_total`) ends in it.
+    package let unit: String
+    package let help: String
+    package let labels: [String]
+    /// Upper bounds of a histogram's buckets, ascending, without +Inf, in the unit.
+    package let bounds: [Double]
+    package let derivation: Derivation?
+    /// Where a worker's series take the labels from.
+    let sources: [LabelSource]
+
+    init(
+        _ family: MetricFamily,
+        _ name: String,
+        _ kind: MetricKind,
+        _ help: String,
+        labels: [String] = [],
+        unit: String = "",
+        bounds: [Double] = [],
+        from derivation: Derivation? = nil
+    ) {
+        precondition(
+            (kind == .histogram) == !bounds.isEmpty,
+            "bounds belong to histograms: \(name)"
+        )
+        self.family = family
+        self.name = name
+        self.kind = kind
+        self.unit = unit
+        self.help = help
+        self.labels = labels
+        self.bounds = bounds
+        self.derivation = derivation
+        sources = LabelSource.sources(of: family, labels: labels)
+    }
+}
+
+/// Where a worker's series take a label from: what several series of one process share is told once.
+enum LabelSource: UInt8, Sendable {
+    case host
+    case pid
+    /// The name of the process.
+    case process
+    /// `pid-<n>`: what the original calls a process of which it knows no name.
+    case pidText
+    /// The function, kernel or kind of transfer that the series is about.
+    case name
+    /// A text of the series' own.
+    case text
+
+    /// The sources of a family's labels.
+    static func sources(of family: MetricFamily, labels: [String]) -> [LabelSource] {
+        labels.map { label in
+            switch label {
+            case "host": .host
+            case "pid": .pid
+            case "process": isFunction(family) ? .pidText : .process
+            case "function", "kernel", "kernel_name", "kind_str": .name
+            case "kind": labels.contains("pid") ? .name : .text
+            default: .text
+            }
+        }
+    }
+
+    /// Events of functions carry no name of their process.
+    private static func isFunction(_ family: MetricFamily) -> Bool {
+        switch family {
+        case .neutracerFunctionCallsTotal, .neutracerFunctionStats, .neutracerActiveFunctions,
+            .neutracerFunctionDurationSeconds:
+            true
+        default: false
+        }
+    }
+}
+
 /// Every metric there is. Raw values travel between processes and stand in the aggregator's saved state:
 /// never reuse one. The catalog holds each family's name, kind and labels.
 package enum MetricFamily: UInt16, CaseIterable, Sendable, Hashable {

@@ -227,3 +227,86 @@ package struct MetricStore: Sendable {
         if retired[key]?.add(value) == nil { retired[key] = value }
     }
 }
+
+/// How many series of processes the aggregator exposes and holds.
+package struct SeriesLimits: Sendable, Equatable {
+    /// Label sets of one family that are exposed; those of further series fold into `other`.
+    package var perFamily: Int
+    /// Rows that are held in all, those of folded series included.
+    package var held: Int
+
+    package init(
+        perFamily: Int = Limits.seriesPerMetricMax,
+        held: Int = Limits.seriesHeldMax
+    ) {
+        self.perFamily = perFamily
+        self.held = held
+    }
+
+    /// Label sets of a histogram that are exposed: fewer, as each makes a line a bucket.
+    package var perHistogram: Int { max(1, perFamily / Limits.histogramSeriesDivisor) }
+
+    /// By the family's place in the catalog.
+    func exposed(of family: UInt8) -> Int {
+        MetricCatalog.kinds[Int(family)] == .histogram ? perHistogram : perFamily
+    }
+}
+
+extension MetricStore {
+    /// Goes by other limits from here on. Series for which a lower one has no room are folded, with what they have
+    /// counted; gauges are not shown any more. What is folded stays so under a higher one. O(rows).
+    package mutating func adopt(_ limits: SeriesLimits) {
+        guard limits != table.limits else { return }
+        table.limits = limits
+        revision &+= 1
+        var hidden: Set<UInt32> = []
+        // The last ones go: those that came first tend to stand first.
+        for number in table.rows.indices.reversed() {
+            let row = table.rows[number]
+            guard row.state.contains(.isAlive), !row.state.contains(.isFolded),
+                MetricCatalog.areOfProcesses[Int(row.family)],
+                table.exposed[Int(row.family)] > limits.exposed(of: row.family)
+            else { continue }
+            if MetricCatalog.kinds[Int(row.family)] == .gauge {
+                hidden.insert(UInt32(number))
+                table.release(UInt32(number))
+            } else {
+                table.fold(UInt32(number))
+            }
+            losses[.seriesOverflow, default: 0] += 1
+        }
+        forget(hidden)
+    }
+
+    /// Ids of rows that are gone mean hidden gauges from here on.
+    private mutating func forget(_ hidden: Set<UInt32>) {
+        guard !hidden.isEmpty else { return }
+        for (process, source) in sources {
+            var source = source
+            for id in source.rows.indices where hidden.contains(source.rows[id]) {
+                let row = table.rows[Int(source.rows[id])]
+                source.rows[id] = SeriesSource.refused | UInt32(row.family)
+            }
+            sources[process] = source
+        }
+    }
+}
+
+/// What the store knows of one slot of one resource, beside its series.
+struct SlotSection: Sendable {
+    /// Who told it last.
+    struct Source: Hashable, Sendable {
+        let process: String
+        let incarnation: UInt64
+    }
+
+    var lsn: LSN
+    var source: Source
+    /// False after a section that was not complete: until a full one, only its source can go on.
+    var isWhole: Bool
+
+    /// The slot's number among those of all resources: what a series' row holds as its owner.
+    static func owner(_ resource: Resource, _ slot: UInt8) -> UInt16 {
+        UInt16(resource.rawValue) << 8 | UInt16(slot)
+    }
+}

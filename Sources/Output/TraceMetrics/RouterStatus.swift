@@ -40,3 +40,56 @@ package struct RouterStatus: Sendable, Equatable {
         self.uncertainEvents = uncertainEvents
     }
 }
+
+/// How the router sees one worker that it expects.
+package struct WorkerLink: Sendable, Equatable {
+    package var worker: WorkerName
+    package var connected: Bool
+    /// Bytes of log between its applied position and the head.
+    package var lagBytes: UInt64
+
+    package init(worker: WorkerName, connected: Bool, lagBytes: UInt64) {
+        self.worker = worker
+        self.connected = connected
+        self.lagBytes = lagBytes
+    }
+}
+
+/// What the store knows of one process.
+package struct ProcessState: Sendable, Equatable {
+    package internal(set) var incarnation: UInt64
+    package internal(set) var pid: UInt32
+    package internal(set) var appliedLSN: LSN = 0
+    package internal(set) var checkpointLSN: LSN = 0
+    package internal(set) var headLSN: LSN = 0
+    /// False from `declareDown` until it is heard again.
+    package internal(set) var isUp = true
+    /// Starts after the first.
+    package internal(set) var restarts: UInt64 = 0
+    /// Its own samples are part of the retired totals: what this incarnation still says is known.
+    var isRetired = false
+    var own: [SeriesKey: MetricValue] = [:]
+
+    init(incarnation: UInt64, pid: UInt32) {
+        self.incarnation = incarnation
+        self.pid = pid
+    }
+}
+
+/// How a process has ended lately without being asked to.
+package struct RecentEnds: Sendable, Equatable {
+    /// Within the last minute.
+    package let count: Int
+    /// By what the last one came; nil where there was none.
+    package let last: String?
+    /// Why the process cannot be relied on, and what to do; nil where it stays up.
+    package let problem: String?
+
+    package init(count: Int, last: String?, problem: String?) {
+        self.count = count
+        self.last = last
+        self.problem = problem
+    }
+
+    package static let none = RecentEnds(count: 0, last: nil, problem: nil)
+}

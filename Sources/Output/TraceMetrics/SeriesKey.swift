@@ -40,3 +40,91 @@ package struct SeriesKey: Hashable, Sendable {
         for label in labels { hasher.combine(TextKey(label)) }
     }
 }
+
+/// A series' labels as numbers of texts, in the order of its family's.
+struct SeriesLabels: Hashable, Sendable, BitwiseCopyable {
+    static let countMax = 4
+    /// Where the family has fewer.
+    static let none = UInt32.max
+
+    private var numbers = InlineArray<4, UInt32>(repeating: SeriesLabels.none)
+
+    init() {}
+
+    subscript(_ index: Int) -> UInt32 {
+        get { numbers[index] }
+        set { numbers[index] = newValue }
+    }
+
+    static func == (left: SeriesLabels, right: SeriesLabels) -> Bool {
+        left.numbers[0] == right.numbers[0] && left.numbers[1] == right.numbers[1]
+            && left.numbers[2] == right.numbers[2] && left.numbers[3] == right.numbers[3]
+    }
+
+    func hash(into hasher: inout Hasher) {
+        for index in 0..<Self.countMax { hasher.combine(numbers[index]) }
+    }
+
+    /// For the table of one process: never stored.
+    func hash(in family: UInt8) -> UInt64 {
+        let low = UInt64(numbers[0]) << 32 | UInt64(numbers[1])
+        let high = UInt64(numbers[2]) << 32 | UInt64(numbers[3])
+        var hash = (low ^ 0x9E37_79B9_7F4A_7C15) &* 0xA076_1D64_78BD_642F
+        hash ^= hash >> 29
+        hash = (hash ^ high ^ UInt64(family) << 40) &* 0xE703_7ED1_A0B4_28DB
+        return hash ^ hash >> 32
+    }
+}
+
+/// The texts of labels, each once, numbered. A text nobody uses any more goes, and its number is given again.
+struct TextTable: Sendable {
+    private(set) var texts: [String] = []
+    private var users: [UInt32] = []
+    private var numbers: [TextKey: UInt32] = [:]
+    private var free: [UInt32] = []
+    private var ranks: [UInt32] = []
+    private var areRanksCurrent = true
+
+    func number(of text: String) -> UInt32? { numbers[TextKey(text)] }
+
+    /// The text's number, with one user more.
+    mutating func hold(_ text: String) -> UInt32 {
+        let key = TextKey(text)
+        if let known = numbers[key] {
+            users[Int(known)] += 1
+            return known
+        }
+        areRanksCurrent = false
+        let number: UInt32
+        if let reused = free.popLast() {
+            number = reused
+            texts[Int(number)] = text
+            users[Int(number)] = 1
+        } else {
+            number = UInt32(texts.count)
+            texts.append(text)
+            users.append(1)
+        }
+        numbers[key] = number
+        return number
+    }
+
+    mutating func release(_ number: UInt32) {
+        users[Int(number)] -= 1
+        guard users[Int(number)] == 0 else { return }
+        numbers[TextKey(texts[Int(number)])] = nil
+        texts[Int(number)] = ""
+        free.append(number)
+    }
+
+    /// By number: the text's place in the order of all texts. O(n log n) after a new text came.
+    mutating func currentRanks() -> [UInt32] {
+        if areRanksCurrent { return ranks }
+        let texts = texts
+        let order = texts.indices.sorted { TextKey(texts[$0]) < TextKey(texts[$1]) }
+        ranks = [UInt32](repeating: 0, count: texts.count)
+        for (rank, number) in order.enumerated() { ranks[number] = UInt32(rank) }
+        areRanksCurrent = true
+        return ranks
+    }
+}

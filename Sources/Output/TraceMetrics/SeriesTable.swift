@@ -355,3 +355,129 @@ struct SeriesTable: Sendable {
         }
     }
 }
+
+/// What of a series is shown by its own labels, and what `other` counts of it. The two add up to its value, and
+/// what `other` counts never falls.
+extension SeriesTable {
+    /// What the series itself shows: its value without what `other` keeps of it.
+    func shownNumbers(of number: UInt32) -> ArraySlice<UInt64> {
+        let numbers = numbers(of: rows[Int(number)])
+        guard !bases.isEmpty, let base = bases[number] else { return numbers }
+        var rest = zip(numbers.dropLast(), base).map { $0 &- $1 }
+        let sum = Double(bitPattern: numbers.last ?? 0) - Double(bitPattern: base.last ?? 0)
+        rest.append(max(0, sum).bitPattern)
+        return rest[...]
+    }
+
+    func shownValue(of number: UInt32) -> MetricValue {
+        MetricValue(MetricCatalog.kinds[Int(rows[Int(number)].family)], shownNumbers(of: number))
+    }
+
+    /// What `other` counts of a series, nil for nothing.
+    func otherValue(of number: UInt32) -> MetricValue? {
+        let row = rows[Int(number)]
+        let kind = MetricCatalog.kinds[Int(row.family)]
+        guard row.state.contains(.isValued), kind != .gauge else { return nil }
+        if row.state.contains(.isFolded) { return MetricValue(kind, numbers(of: row)) }
+        return bases[number].map { MetricValue(kind, $0[...]) }
+    }
+
+    /// Of a function or kernel that is gone: the process's one called `other`, if the section names it, counts for it
+    /// from here on, and `other` of the family goes on counting `value` of that. False where there is none such.
+    mutating func passOn(_ value: MetricValue, of row: Row) -> Bool {
+        guard let position = MetricCatalog.all[Int(row.family)].sources.firstIndex(of: .name),
+            let other = texts.number(of: MetricLabel.other), row.labels[position] != other
+        else { return false }
+        var labels = row.labels
+        labels[position] = other
+        guard let heir = self.row(row.family, labels, owner: row.owner),
+            rows[Int(heir)].state.isSuperset(of: [.isNamed, .isValued])
+        else { return false }
+        if rows[Int(heir)].state.contains(.isFolded) { return true }
+        var base = bases[heir].map { MetricValue(value.kind, $0[...]) }
+        if base?.add(value) == nil { base = value }
+        guard let base, self.value(of: heir).isAtLeast(base) else { return false }
+        setBase(base.numbers, of: heir)
+        return true
+    }
+}
+
+/// Which histograms are exposed: those of the functions (or processes) that were called most. They change as
+/// calls do, without a counter that goes back or counts twice: one that is exposed later begins at nothing, as
+/// `other` keeps what it had counted (`bases`); one that is folded takes all it has counted with it.
+extension SeriesTable {
+    /// A folded histogram takes the place of an exposed one when it has counted so many times as much.
+    static let leadMin: UInt64 = 2
+
+    private struct Candidate {
+        let row: UInt32
+        let calls: UInt64
+    }
+
+    /// Exposes the histograms that have counted most. Depends only on what the table holds, not on the order in
+    /// which it came. False where all stay as they are. O(rows) where any histogram is folded.
+    mutating func chooseHistograms() -> Bool {
+        let families = MetricCatalog.histogramsOfProcesses.filter { self.folded[Int($0)] > 0 }
+        guard !families.isEmpty else { return false }
+        var exposed: [UInt8: [Candidate]] = [:]
+        var folded: [UInt8: [Candidate]] = [:]
+        for (number, row) in rows.enumerated()
+        where row.state.contains(.isAlive) && families.contains(row.family) {
+            let calls = numbers(of: row).dropLast().reduce(0, &+)
+            let candidate = Candidate(row: UInt32(number), calls: calls)
+            if row.state.contains(.isFolded) {
+                folded[row.family, default: []].append(candidate)
+            } else {
+                exposed[row.family, default: []].append(candidate)
+            }
+        }
+        var isChanged = false
+        for family in families {
+            let isMoved = choose(
+                exposed[family] ?? [],
+                against: folded[family] ?? [],
+                limit: limits.exposed(of: family)
+            )
+            isChanged = isChanged || isMoved
+        }
+        return isChanged
+    }
+
+    private mutating func choose(
+        _ exposed: [Candidate],
+        against folded: [Candidate],
+        limit: Int
+    ) -> Bool {
+        var vacant = max(0, limit - exposed.count)
+        let least = exposed.map(\.calls).min() ?? 0
+        let challengers = folded.filter {
+            $0.calls > 0 && (vacant > 0 || $0.calls / Self.leadMin > least)
+        }
+        guard !challengers.isEmpty else { return false }
+        var weakest = exposed.sorted { isBefore($1, $0) }[...]
+        var isChanged = false
+        for challenger in challengers.sorted(by: isBefore) {
+            if vacant > 0 {
+                vacant -= 1
+            } else {
+                guard let loser = weakest.popFirst(),
+                    challenger.calls / Self.leadMin > loser.calls
+                else { break }
+                fold(loser.row)
+            }
+            expose(challenger.row)
+            isChanged = true
+        }
+        return isChanged
+    }
+
+    /// Who has counted more; of equal ones whose labels come first.
+    private func isBefore(_ left: Candidate, _ right: Candidate) -> Bool {
+        if left.calls != right.calls { return left.calls > right.calls }
+        let (a, b) = (rows[Int(left.row)].labels, rows[Int(right.row)].labels)
+        for position in 0..<SeriesLabels.countMax where a[position] != b[position] {
+            return texts.texts[Int(a[position])] < texts.texts[Int(b[position])]
+        }
+        return false
+    }
+}

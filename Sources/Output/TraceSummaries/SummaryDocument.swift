@@ -1,6 +1,6 @@
 package import SystemIO
-import TraceFiles
-import TraceModel
+package import TraceFiles
+package import TraceModel
 
 /// A summary as a JSON object: totals and top lists for people and `jq`, with units in the names; and under
 /// `state` all of it in base64 (`WindowSummary`'s encoding), from which `tracectl summary` merges windows.
@@ -137,5 +137,64 @@ package struct SummaryDocument {
 
     private static func append(_ bytes: [UInt8], to text: inout RawBuffer) {
         bytes.withUnsafeBytes { _ = text.appendJSONString(ByteView($0)) }
+    }
+}
+
+/// A window's summary file: `output/summary/summary_<stem>_<resource>.json`.
+package enum SummaryFile {
+    package static let directory = "\(ClusterPaths.output)/summary"
+
+    package static func name(_ resource: Resource, stem: String) -> String {
+        "summary_\(stem)_\(resource.name).json"
+    }
+
+    /// The file of a window out of its workers' summaries, in any order; nil where the window had no events.
+    /// - Throws: `TraceError(.corrupt)` where one of them is damaged.
+    package static func document(
+        _ resource: Resource,
+        stem: String,
+        window: UInt64,
+        summaries: [[UInt8]]
+    ) throws -> WindowDocument? {
+        var merged = WindowSummary(resource)
+        for bytes in summaries where !bytes.isEmpty {
+            let summary = try WindowSummary(bytes)
+            guard summary.resource == resource else {
+                throw TraceError(.corrupt, "A summary of \(resource.name) is of another resource")
+            }
+            merged.merge(summary)
+        }
+        guard !merged.isEmpty else { return nil }
+        merged.keepTop()
+        var text = RawBuffer(capacity: 64 << 10)
+        SummaryDocument(merged).appendFile(stem: stem, window: window, to: &text)
+        return WindowDocument(
+            path: "\(directory)/\(name(resource, stem: stem))",
+            bytes: Array(text.bytes)
+        )
+    }
+}
+
+/// RFC 4648, section 4, with padding: bytes inside a JSON string.
+package enum Base64 {
+    private static let alphabet = Array(
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8
+    )
+
+    package static func encode(_ bytes: [UInt8]) -> String {
+        var text: [UInt8] = []
+        text.reserveCapacity((bytes.count + 2) / 3 * 4)
+        for start in stride(from: 0, to: bytes.count, by: 3) {
+            let count = min(3, bytes.count - start)
+            var group: UInt32 = 0
+            for offset in 0..<3 {
+                group = group << 8 | (offset < count ? UInt32(bytes[start + offset]) : 0)
+            }
+            for digit in 0..<4 {
+                let value = Int(group >> UInt32(18 - 6 * digit)) & 63
+                text.append(digit <= count ? alphabet[value] : UInt8(ascii: "="))
+            }
+        }
+        return String(decoding: text, as: UTF8.self)
     }
 }

@@ -1,5 +1,157 @@
+import Glibc
 package import SystemIO
 package import TraceModel
+
+/// One number of a row as it is shown.
+package struct SummaryCell: Sendable, Equatable {
+    package enum Value: Sendable, Equatable {
+        case whole(UInt64)
+        case real(Double)
+        /// Nanoseconds since the epoch.
+        case time(UInt64)
+        /// There is none: nothing was measured.
+        case none
+    }
+
+    /// With its unit.
+    package let name: String
+    package let value: Value
+}
+
+extension SummaryTableSchema {
+    private static let quantiles = [("p50_ms", 0.5), ("p90_ms", 0.9), ("p99_ms", 0.99)]
+
+    /// The numbers of a row, or of all rows together, as they are shown, in the table's order.
+    package func cells(
+        of values: SummaryValues,
+        _ sketch: QuantileSketch,
+        isTotal: Bool = false
+    ) -> [SummaryCell] {
+        var cells: [SummaryCell] = []
+        for (position, column) in columns.enumerated() where !column.isHidden {
+            cells.append(
+                SummaryCell(
+                    name: column.name + column.unit.suffix,
+                    value: Self.value(values[position], column.unit)
+                )
+            )
+        }
+        if let mean, !(isTotal && mean.isShare) {
+            let value = mean.value(of: values).map { $0 / mean.unit.scale }
+            cells.append(
+                SummaryCell(
+                    name: mean.name + mean.unit.suffix,
+                    value: value.map { .real($0) } ?? .none
+                )
+            )
+        }
+        guard hasQuantiles else { return cells }
+        // A sketch knows values within 1 %, the column exactly.
+        let greatest = columns.firstIndex { $0.kind == .max }.map { values[$0] } ?? .max
+        for (name, share) in Self.quantiles {
+            let value = sketch.quantile(share).map { Double(min($0, greatest)) / 1e6 }
+            cells.append(SummaryCell(name: name, value: value.map { .real($0) } ?? .none))
+        }
+        return cells
+    }
+
+    private static func value(_ number: UInt64, _ unit: SummaryUnit) -> SummaryCell.Value {
+        switch unit {
+        case .count: .whole(number)
+        case .time: number == 0 ? .none : .time(number)
+        case .nanoseconds, .microseconds, .millionths, .percent:
+            .real(Double(number) / unit.scale)
+        }
+    }
+}
+
+/// One process, or one item of it, in a summary.
+package struct SummaryRow: Sendable, Equatable {
+    /// By bytes, so that names which only look the same stay apart.
+    package struct Key: Hashable, Comparable, Sendable {
+        package var host: [UInt8]
+        package var pid: UInt32
+        /// Empty where the row is the process.
+        package var item: [UInt8]
+
+        package init(host: [UInt8], pid: UInt32, item: [UInt8]) {
+            self.host = host
+            self.pid = pid
+            self.item = item
+        }
+
+        /// Whole names at once, where arrays would hash byte by byte.
+        package func hash(into hasher: inout Hasher) {
+            hasher.combine(pid)
+            hasher.combine(host.count)
+            host.withUnsafeBytes { hasher.combine(bytes: $0) }
+            item.withUnsafeBytes { hasher.combine(bytes: $0) }
+        }
+
+        package static func < (left: Key, right: Key) -> Bool {
+            let host = order(left.host, right.host)
+            if host != 0 { return host < 0 }
+            if left.pid != right.pid { return left.pid < right.pid }
+            return order(left.item, right.item) < 0
+        }
+
+        private static func order(_ left: [UInt8], _ right: [UInt8]) -> Int {
+            left.withUnsafeBytes { left in right.withUnsafeBytes { order(left, $0) } }
+        }
+
+        /// Below 0 where `left` comes first by its bytes, above 0 where `right` does.
+        static func order(_ left: UnsafeRawBufferPointer, _ right: UnsafeRawBufferPointer) -> Int {
+            guard let start = left.baseAddress, let other = right.baseAddress else {
+                return left.count - right.count
+            }
+            let common = memcmp(start, other, min(left.count, right.count))
+            return common != 0 ? Int(common) : left.count - right.count
+        }
+    }
+
+    package var key: Key
+    /// The process's name as it was last.
+    package var process: [UInt8]
+    package var values: SummaryValues
+    package var sketch: QuantileSketch
+
+    package init(key: Key, process: [UInt8], values: SummaryValues, sketch: QuantileSketch) {
+        self.key = key
+        self.process = process
+        self.values = values
+        self.sketch = sketch
+    }
+
+    /// What it takes of the budget of rows that add up others: never less when more is added to it.
+    var cost: Int {
+        Self.fixedCost + key.host.count + key.item.count + Self.cost(ofBuckets: sketch.bucketCount)
+    }
+
+    static func cost(ofBuckets count: Int) -> Int { bucketCost * count }
+
+    /// Bytes of an encoded row without its names and the buckets of its sketch, and those of one bucket.
+    private static let fixedCost = 16 + SummaryValues.encodedBytesMax + 2
+    private static let bucketCost = 10
+
+    func encode(into buffer: inout RawBuffer) {
+        buffer.append(counted: key.host)
+        buffer.append(integer: key.pid)
+        buffer.append(counted: key.item)
+        buffer.append(counted: process)
+        values.encode(into: &buffer)
+        sketch.encode(into: &buffer)
+    }
+
+    init(decoding reader: inout StateReader, isFixed: Bool) throws(TraceError) {
+        let host = Array(try reader.counted())
+        let pid = try reader.integer(UInt32.self)
+        let item = Array(try reader.counted())
+        key = Key(host: host, pid: pid, item: item)
+        process = Array(try reader.counted())
+        values = try SummaryValues(decoding: &reader, isFixed: isFixed)
+        sketch = try QuantileSketch(decoding: &reader)
+    }
+}
 
 /// One table of a summary: totals over all rows, and those rows that stand in a top list.
 package struct SummaryTable: Sendable, Equatable {

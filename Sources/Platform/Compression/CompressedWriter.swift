@@ -1,4 +1,42 @@
+internal import CZlib
+internal import CZstd
 package import TraceModel
+
+/// How a file is compressed.
+package enum FileCompression: String, CaseIterable, Sendable {
+    case gzip
+    case zstd
+
+    /// Ends the names of such files.
+    package var suffix: String {
+        switch self {
+        case .gzip: ".gz"
+        case .zstd: ".zst"
+        }
+    }
+
+    /// Bytes that tell a file's compression.
+    package static let magicBytes = 4
+
+    /// The compression that a path says; nil: none.
+    package init?(ofPath path: String) {
+        guard let found = Self.allCases.first(where: { path.hasSuffix($0.suffix) }) else {
+            return nil
+        }
+        self = found
+    }
+
+    /// The compression that a file's first bytes say; nil: none.
+    package init?(magic: some Collection<UInt8>) {
+        if magic.starts(with: [0x1F, 0x8B]) {
+            self = .gzip
+        } else if magic.starts(with: [0x28, 0xB5, 0x2F, 0xFD]) {
+            self = .zstd
+        } else {
+            return nil
+        }
+    }
+}
 
 /// Compresses one file piece by piece. Belongs to one thread at a time.
 package enum CompressedWriter {
@@ -22,6 +60,173 @@ package enum CompressedWriter {
         switch self {
         case .gzip(let writer): unsafe try writer.compress(input, isLast: isLast, write: write)
         case .zstd(let writer): unsafe try writer.compress(input, isLast: isLast, write: write)
+        }
+    }
+}
+
+/// Gzip of whole buffers (RFC 1952): one member, with the CRC-32 and length that tell damage.
+package enum Gzip {
+    /// zlib's levels that are worth having: the page of a scrape is needed now, a file lasts.
+    package enum Level: Int32, Sendable {
+        case fast = 1
+        case balanced = 6
+    }
+
+    /// The compressed bytes. Takes some 10 ns a byte at `.fast`; needs about the input's size in memory.
+    package static func compress(
+        _ input: UnsafeRawBufferPointer,
+        level: Level = .fast
+    ) throws(TraceError) -> [UInt8] {
+        guard input.count <= Int(UInt32.max) else {
+            throw TraceError(.invalidArgument, "gzip of \(input.count) bytes in one piece")
+        }
+        var stream = unsafe z_stream()
+        guard unsafe trace_deflate_init_gzip(&stream, level.rawValue) == Z_OK else {
+            throw TraceError(.exhausted, "no memory to compress with")
+        }
+        defer { unsafe deflateEnd(&stream) }
+        let bound = Int(unsafe deflateBound(&stream, uLong(input.count)))
+        return unsafe [UInt8](unsafeUninitializedCapacity: bound) { output, count in
+            // zlib.h: next_in is not written to, whatever its type says.
+            let source = unsafe UnsafeMutableRawPointer(mutating: input.baseAddress)
+            unsafe stream.next_in = source?.assumingMemoryBound(to: Bytef.self)
+            unsafe stream.avail_in = uInt(input.count)
+            unsafe stream.next_out = output.baseAddress
+            unsafe stream.avail_out = uInt(bound)
+            let code = unsafe deflate(&stream, Z_FINISH)
+            // zlib.h: with the room that deflateBound asks for, one call does it all.
+            precondition(code == Z_STREAM_END, "deflate: \(code)")
+            count = bound - Int(unsafe stream.avail_out)
+        }
+    }
+
+    /// What a gzip file's bytes expand to. Throws `.corrupt` where they are damaged or end early, and
+    /// `.exhausted` beyond `limit` bytes, before taking memory for more.
+    package static func expand(
+        _ input: UnsafeRawBufferPointer,
+        limit: Int
+    ) throws(TraceError) -> [UInt8] {
+        var rest = unsafe input
+        let reader = unsafe try GunzipReader { chunk in
+            let count = min(chunk.count, rest.count)
+            unsafe chunk.copyMemory(from: UnsafeRawBufferPointer(rebasing: rest.prefix(count)))
+            unsafe rest = UnsafeRawBufferPointer(rebasing: rest.dropFirst(count))
+            return count
+        }
+        var output: [UInt8] = []
+        var chunk = [UInt8](repeating: 0, count: 256 << 10)
+        while true {
+            let count = try reader.read(into: &chunk)
+            if count == 0 { return output }
+            guard output.count + count <= limit else {
+                throw TraceError(.exhausted, "the expanded data is larger than \(limit) bytes")
+            }
+            output.append(contentsOf: chunk[..<count])
+        }
+    }
+}
+
+/// Compresses to one gzip member piece by piece: memory stays at zlib's window (256 KiB) and one piece, however
+/// large the data. Belongs to one thread at a time.
+@safe
+package final class GzipWriter {
+    private static let outputBytes = 64 << 10
+
+    // Heap memory: zlib keeps a pointer back to the stream.
+    private let stream: UnsafeMutablePointer<z_stream>
+    private let output: UnsafeMutableRawBufferPointer
+
+    package init(level: Gzip.Level = .fast) throws(TraceError) {
+        unsafe stream = .allocate(capacity: 1)
+        unsafe stream.initialize(to: z_stream())
+        unsafe output = .allocate(byteCount: Self.outputBytes, alignment: 16)
+        guard unsafe trace_deflate_init_gzip(stream, level.rawValue) == Z_OK else {
+            throw TraceError(.exhausted, "no memory to compress with")
+        }
+    }
+
+    deinit {
+        unsafe deflateEnd(stream)
+        unsafe stream.deallocate()
+        unsafe output.deallocate()
+    }
+
+    /// Compresses `input`, which zlib may hold back in part until `isLast`; nothing can follow that. `write`
+    /// takes each finished piece, valid during the call; after it has thrown this can't be used any more.
+    package func compress<Failure: Error>(
+        _ input: UnsafeRawBufferPointer,
+        isLast: Bool,
+        write: (UnsafeRawBufferPointer) throws(Failure) -> Void
+    ) throws(Failure) {
+        precondition(input.count <= Int(Int32.max))
+        // zlib.h: next_in is not written to, whatever its type says.
+        let source = unsafe UnsafeMutableRawPointer(mutating: input.baseAddress)
+        unsafe stream.pointee.next_in = source?.assumingMemoryBound(to: Bytef.self)
+        unsafe stream.pointee.avail_in = uInt(input.count)
+        var code = Z_OK
+        repeat {
+            unsafe stream.pointee.next_out = output.baseAddress?.assumingMemoryBound(to: Bytef.self)
+            unsafe stream.pointee.avail_out = uInt(output.count)
+            code = unsafe deflate(stream, isLast ? Z_FINISH : Z_NO_FLUSH)
+            // zlib.h: Z_BUF_ERROR only says that there was nothing to do.
+            precondition(code == Z_OK || code == Z_STREAM_END || code == Z_BUF_ERROR, "\(code)")
+            let count = unsafe output.count - Int(stream.pointee.avail_out)
+            if count > 0 {
+                unsafe try write(UnsafeRawBufferPointer(rebasing: output.prefix(count)))
+            }
+        } while unsafe stream.pointee.avail_out == 0 || (isLast && code != Z_STREAM_END)
+    }
+}
+
+/// Compresses to one zstd frame piece by piece, with the checksum that tells damage: memory stays at the window of
+/// zstd's usual level (about 4 MiB) and one piece, however large the data. Belongs to one thread at a time.
+@safe
+package final class ZstdWriter {
+    private static let outputBytes = 64 << 10
+
+    private let context: OpaquePointer
+    private let output: UnsafeMutableRawBufferPointer
+
+    /// - Throws: `TraceError(.exhausted)` where there is no memory.
+    package init() throws(TraceError) {
+        guard let context = unsafe ZSTD_createCCtx() else {
+            throw TraceError(.exhausted, "no memory to compress with")
+        }
+        unsafe self.context = context
+        unsafe output = .allocate(byteCount: Self.outputBytes, alignment: 16)
+        let code = unsafe ZSTD_CCtx_setParameter(context, ZSTD_c_checksumFlag, 1)
+        precondition(ZSTD_isError(code) == 0, "zstd.h: every context takes the flag")
+    }
+
+    deinit {
+        unsafe ZSTD_freeCCtx(context)
+        unsafe output.deallocate()
+    }
+
+    /// Compresses `input`, which zstd may hold back in part until `isLast`; nothing can follow that. `write`
+    /// takes each finished piece, valid during the call; after it has thrown this can't be used any more.
+    package func compress<Failure: Error>(
+        _ input: UnsafeRawBufferPointer,
+        isLast: Bool,
+        write: (UnsafeRawBufferPointer) throws(Failure) -> Void
+    ) throws(Failure) {
+        var source = unsafe ZSTD_inBuffer(src: input.baseAddress, size: input.count, pos: 0)
+        var isDone = false
+        while !isDone {
+            var target = unsafe ZSTD_outBuffer(dst: output.baseAddress, size: output.count, pos: 0)
+            let left = unsafe ZSTD_compressStream2(
+                context,
+                &target,
+                &source,
+                isLast ? ZSTD_e_end : ZSTD_e_continue
+            )
+            // Memory apart, which `init` and the first call take, all failures are wrong use.
+            precondition(ZSTD_isError(left) == 0, unsafe String(cString: ZSTD_getErrorName(left)))
+            if unsafe target.pos > 0 {
+                unsafe try write(UnsafeRawBufferPointer(rebasing: output.prefix(target.pos)))
+            }
+            // zstd.h: at the end 0 says that all is flushed; else all input has to be taken.
+            isDone = unsafe isLast ? left == 0 : source.pos == source.size
         }
     }
 }

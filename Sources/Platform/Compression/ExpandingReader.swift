@@ -1,3 +1,5 @@
+internal import CZlib
+internal import CZstd
 package import TraceModel
 
 /// Expands one file piece by piece. Belongs to one thread at a time.
@@ -39,5 +41,206 @@ package enum ExpandingReader {
         case .gzip(let reader): reader.strayBytes
         case .zstd(let reader): reader.strayBytes
         }
+    }
+}
+
+/// Expands gzip data piece by piece: memory stays at one piece, however large the data or however well
+/// it was compressed. Several members behind one another read as one, as RFC 1952 wants.
+/// Belongs to one thread at a time.
+@safe
+package final class GunzipReader {
+    /// Fills a part of the buffer from the front and returns how much; 0 at the end.
+    package typealias Source = (UnsafeMutableRawBufferPointer) throws(TraceError) -> Int
+
+    private enum State {
+        /// Between members; nothing has to follow.
+        case atBoundary
+        case insideMember
+    }
+
+    private static let inputBytes = 64 << 10
+
+    // Heap memory: zlib keeps a pointer back to the stream.
+    private let stream: UnsafeMutablePointer<z_stream>
+    private let input: UnsafeMutableRawBufferPointer
+    private let source: Source
+    private var state = State.atBoundary
+    private var hasRead = false
+    /// The last output was filled up, so zlib may have more of it without further input.
+    private var holdsMore = false
+    private var hasMember = false
+    /// As `ExpandingReader.isCutOff`.
+    private(set) var isCutOff = false
+    /// As `ExpandingReader.strayBytes`.
+    private(set) var strayBytes = 0
+
+    /// `source` is called from `read` only.
+    package init(_ source: @escaping Source) throws(TraceError) {
+        unsafe self.source = source
+        unsafe stream = .allocate(capacity: 1)
+        unsafe stream.initialize(to: z_stream())
+        unsafe input = .allocate(byteCount: Self.inputBytes, alignment: 16)
+        guard unsafe trace_inflate_init_gzip(stream) == Z_OK else {
+            throw TraceError(.exhausted, "no memory to expand with")
+        }
+    }
+
+    deinit {
+        unsafe inflateEnd(stream)
+        unsafe stream.deallocate()
+        unsafe input.deallocate()
+    }
+
+    /// Writes up to `output.count` bytes from its front and returns how many; 0 at the end of the data.
+    /// Throws `.corrupt` where the data is no gzip, damaged, or ends early.
+    package func read(into output: inout [UInt8]) throws(TraceError) -> Int {
+        precondition(!output.isEmpty)
+        var thrown: TraceError?
+        let count = unsafe output.withUnsafeMutableBytes { buffer -> Int in
+            do throws(TraceError) {
+                return unsafe try read(into: buffer)
+            } catch {
+                thrown = error
+                return 0
+            }
+        }
+        if let thrown { throw thrown }
+        return count
+    }
+
+    private func read(into output: UnsafeMutableRawBufferPointer) throws(TraceError) -> Int {
+        let size = min(output.count, Int(Int32.max))
+        unsafe stream.pointee.next_out = output.baseAddress?.assumingMemoryBound(to: Bytef.self)
+        unsafe stream.pointee.avail_out = uInt(size)
+        while unsafe stream.pointee.avail_out == uInt(size) {
+            if !holdsMore {
+                guard try hasInput() else {
+                    guard state == .atBoundary, hasRead else {
+                        isCutOff = true
+                        throw TraceError(.corrupt, "the gzip data ends early")
+                    }
+                    return 0
+                }
+            }
+            try expandMore()
+            holdsMore = unsafe state == .insideMember && stream.pointee.avail_out == 0
+        }
+        return size - Int(unsafe stream.pointee.avail_out)
+    }
+
+    /// True where there are compressed bytes.
+    private func hasInput() throws(TraceError) -> Bool {
+        guard unsafe stream.pointee.avail_in == 0 else { return true }
+        let count = unsafe try source(input)
+        guard count > 0 else { return false }
+        unsafe precondition(count <= input.count)
+        hasRead = true
+        unsafe stream.pointee.next_in = input.baseAddress?.assumingMemoryBound(to: Bytef.self)
+        unsafe stream.pointee.avail_in = uInt(count)
+        return true
+    }
+
+    private func expandMore() throws(TraceError) {
+        if state == .atBoundary {
+            unsafe inflateReset(stream)
+            state = .insideMember
+        }
+        switch unsafe inflate(stream, Z_NO_FLUSH) {
+        case Z_OK, Z_BUF_ERROR: return
+        case Z_STREAM_END:
+            state = .atBoundary
+            hasMember = true
+        case Z_MEM_ERROR: throw TraceError(.exhausted, "no memory to expand with")
+        default:
+            if hasMember, unsafe stream.pointee.total_out == 0 {
+                strayBytes = unsafe Int(stream.pointee.total_in) + Int(stream.pointee.avail_in)
+            }
+            let reason = unsafe stream.pointee.msg.map { unsafe String(cString: $0) }
+            throw TraceError(.corrupt, "not gzip data, or damaged: \(reason ?? "no reason given")")
+        }
+    }
+}
+
+/// Expands zstd data piece by piece: memory stays at the data's window (refused beyond 8 MiB) and one piece. Several
+/// frames behind one another read as one. Belongs to one thread at a time.
+@safe
+package final class ZstdReader {
+    private static let inputBytes = 64 << 10
+    private static let windowLogMax: Int32 = 23
+
+    private let context: OpaquePointer
+    private let input: UnsafeMutableRawBufferPointer
+    private let source: GunzipReader.Source
+    /// What of `input` is filled, and how far that is read.
+    private var filled = 0
+    private var position = 0
+    /// At the end of a frame nothing has to follow; before the first one something has.
+    private var isAtBoundary = false
+    /// The last output was filled up, so zstd may have more of it without further input.
+    private var holdsMore = false
+    /// As `ExpandingReader.isCutOff`.
+    private(set) var isCutOff = false
+    /// As `ExpandingReader.strayBytes`.
+    private(set) var strayBytes = 0
+
+    /// `source` is called from `read` only.
+    /// - Throws: `TraceError(.exhausted)` where there is no memory.
+    package init(_ source: @escaping GunzipReader.Source) throws(TraceError) {
+        guard let context = unsafe ZSTD_createDCtx() else {
+            throw TraceError(.exhausted, "no memory to expand with")
+        }
+        unsafe self.context = context
+        unsafe self.source = source
+        unsafe input = .allocate(byteCount: Self.inputBytes, alignment: 16)
+        let code = unsafe ZSTD_DCtx_setParameter(context, ZSTD_d_windowLogMax, Self.windowLogMax)
+        precondition(ZSTD_isError(code) == 0, "zstd.h: within the bounds of the parameter")
+    }
+
+    deinit {
+        unsafe ZSTD_freeDCtx(context)
+        unsafe input.deallocate()
+    }
+
+    /// Writes up to `output.count` bytes from its front and returns how many; 0 at the end of the data.
+    /// Throws `.corrupt` where the data is no zstd, damaged, or ends early.
+    package func read(into output: inout [UInt8]) throws(TraceError) -> Int {
+        precondition(!output.isEmpty)
+        while true {
+            if !holdsMore, position == filled {
+                filled = unsafe try source(input)
+                position = 0
+                guard filled > 0 else {
+                    guard isAtBoundary else {
+                        isCutOff = true
+                        throw TraceError(.corrupt, "the zstd data ends early")
+                    }
+                    return 0
+                }
+            }
+            let count = try expand(into: &output)
+            if count > 0 { return count }
+        }
+    }
+
+    private func expand(into output: inout [UInt8]) throws(TraceError) -> Int {
+        let size = output.count
+        var from = unsafe ZSTD_inBuffer(src: input.baseAddress, size: filled, pos: position)
+        var count = 0
+        let left = unsafe output.withUnsafeMutableBytes { buffer in
+            var to = unsafe ZSTD_outBuffer(dst: buffer.baseAddress, size: size, pos: 0)
+            let left = unsafe ZSTD_decompressStream(context, &to, &from)
+            count = unsafe to.pos
+            return left
+        }
+        guard ZSTD_isError(left) == 0 else {
+            if isAtBoundary { strayBytes = filled - position }
+            let reason = unsafe String(cString: ZSTD_getErrorName(left))
+            throw TraceError(.corrupt, "not zstd data, or damaged: \(reason)")
+        }
+        position = unsafe from.pos
+        // zstd.h: 0 says that a frame is complete and fully flushed.
+        isAtBoundary = left == 0
+        holdsMore = !isAtBoundary && count == size
+        return count
     }
 }

@@ -1,3 +1,4 @@
+import CChecksum
 import Glibc
 
 /// A growable run of bytes without reference counting: what the hot path writes into.
@@ -184,5 +185,14 @@ package struct RawBuffer: ~Copyable {
         unsafe moved.copyMemory(from: base, byteCount: count)
         unsafe free(base)
         unsafe base = moved
+    }
+}
+
+/// CRC-32C of some bytes.
+package enum Checksum {
+    /// `before`: the checksum of what stands in front of these bytes.
+    package static func crc32c(_ bytes: UnsafeRawBufferPointer, after before: UInt32 = 0) -> UInt32
+    {
+        unsafe trace_crc32c(before, bytes.baseAddress, bytes.count)
     }
 }

@@ -64,3 +64,165 @@ package struct Ewma: BitwiseCopyable {
         count = try reader.integer(UInt32.self)
     }
 }
+
+/// The mean of the samples of the last so many nanoseconds, in ten parts.
+package struct SlidingMean: BitwiseCopyable {
+    private static let samplesMin: UInt32 = 10
+
+    private var sums = InlineArray<10, Double>(repeating: 0)
+    private var counts = InlineArray<10, UInt32>(repeating: 0)
+    /// Nanoseconds of one part; 0 before the first sample.
+    private var length: Int64 = 0
+    /// The number of the newest part since the epoch.
+    private var newest: Int64 = 0
+    private var first: Int64 = 0
+
+    package init() {}
+
+    /// Takes in a sample; the mean, nil as long as the samples don't span `window` or are too few. Another
+    /// window begins anew. A sample older than the newest part is taken into that one.
+    package mutating func note(_ value: Double, at time: Int64, window: Int64) -> Double? {
+        let length = max(window / 10, 1)
+        let part = time / length
+        if length != self.length {
+            self = SlidingMean()
+            self.length = length
+            newest = part
+            first = time
+        }
+        if part > newest { advance(to: part) }
+        let at = Self.cell(newest)
+        sums[at] += value
+        counts[at] += 1
+        return mean(at: time, window: window)
+    }
+
+    private mutating func advance(to part: Int64) {
+        let (distance, overflow) = part.subtractingReportingOverflow(newest)
+        let steps = overflow ? 10 : min(distance, 10)
+        for step in 0..<steps {
+            sums[Self.cell(part - step)] = 0
+            counts[Self.cell(part - step)] = 0
+        }
+        newest = part
+    }
+
+    private static func cell(_ part: Int64) -> Int { Int((part % 10 + 10) % 10) }
+
+    private func mean(at time: Int64, window: Int64) -> Double? {
+        let (span, overflow) = time.subtractingReportingOverflow(first)
+        var sum = 0.0
+        var count: UInt32 = 0
+        for index in sums.indices {
+            sum += sums[index]
+            count += counts[index]
+        }
+        guard overflow || span >= window, count >= Self.samplesMin else { return nil }
+        return sum / Double(count)
+    }
+
+    package func encode(into buffer: inout RawBuffer) {
+        for index in sums.indices {
+            buffer.append(integer: sums[index].bitPattern)
+            buffer.append(integer: counts[index])
+        }
+        buffer.append(integer: length)
+        buffer.append(integer: newest)
+        buffer.append(integer: first)
+    }
+
+    package init(decoding reader: inout StateReader) throws(TraceError) {
+        for index in sums.indices {
+            sums[index] = Double(bitPattern: try reader.integer(UInt64.self))
+            counts[index] = try reader.integer(UInt32.self)
+        }
+        length = try reader.integer(Int64.self)
+        newest = try reader.integer(Int64.self)
+        first = try reader.integer(Int64.self)
+    }
+}
+
+/// How often something happens: in the second that is running, and in the mean of the minute before it.
+package struct OccurrenceRate: BitwiseCopyable {
+    private static let second: Int64 = 1_000_000_000
+
+    private var counts = InlineArray<60, UInt32>(repeating: 0)
+    private var sum: UInt64 = 0
+    private var running: Int64 = .min
+    /// In the running second.
+    package private(set) var count: UInt32 = 0
+
+    package init() {}
+
+    /// By second, in the 60 seconds before the running one.
+    package var minuteMean: Double { Double(sum) / 60 }
+
+    /// It happened once more. What is older than the running second counts into that.
+    package mutating func note(at time: Int64) {
+        let second = time / Self.second
+        if running == .min { running = second }
+        if second > running { advance(to: second) }
+        if count < .max { count += 1 }
+    }
+
+    private mutating func advance(to second: Int64) {
+        put(count, second: running)
+        for silent in 1..<max(1, min(61, second - running)) { put(0, second: running + silent) }
+        running = second
+        count = 0
+    }
+
+    private mutating func put(_ count: UInt32, second: Int64) {
+        let cell = Int((second % 60 + 60) % 60)
+        sum = sum - UInt64(counts[cell]) + UInt64(count)
+        counts[cell] = count
+    }
+
+    package func encode(into buffer: inout RawBuffer) {
+        for index in counts.indices { buffer.append(integer: counts[index]) }
+        buffer.append(integer: running)
+        buffer.append(integer: count)
+    }
+
+    package init(decoding reader: inout StateReader) throws(TraceError) {
+        for index in counts.indices {
+            counts[index] = try reader.integer(UInt32.self)
+            sum += UInt64(counts[index])
+        }
+        running = try reader.integer(Int64.self)
+        count = try reader.integer(UInt32.self)
+    }
+}
+
+/// Looks for values of a series far above what is usual.
+package struct SpikeWatch: BitwiseCopyable {
+    package private(set) var usual = Ewma()
+    private var alarm = Cooldown()
+
+    package init() {}
+
+    /// The score of a value far above what is usual, and whether it is raised; nil for any other value. Values up to
+    /// `floor` are none; it is asked for only where the score is high enough.
+    package mutating func observe(
+        _ value: Double,
+        limit: Double,
+        samplesMin: Double,
+        floor: @autoclosure () -> Double = -.infinity,
+        at time: Int64,
+        cooldown: Int64
+    ) -> (score: Double, verdict: FindingVerdict)? {
+        let score = usual.observe(value, limit: limit, samplesMin: samplesMin)
+        guard let score, score >= limit, value > floor() else { return nil }
+        return (score, alarm.fire(at: time, cooldown: cooldown))
+    }
+
+    package func encode(into buffer: inout RawBuffer) {
+        usual.encode(into: &buffer)
+        alarm.encode(into: &buffer)
+    }
+
+    package init(decoding reader: inout StateReader) throws(TraceError) {
+        usual = try Ewma(decoding: &reader)
+        alarm = try Cooldown(decoding: &reader)
+    }
+}

@@ -1,4 +1,7 @@
 import ArgumentParser
+import ClusterConfiguration
+import OperatorTools
+import TraceModel
 
 struct ConfigCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -19,3 +22,124 @@ struct ConfigCommand: ParsableCommand {
         ]
     )
 }
+
+struct ConfigCheckCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "check",
+        abstract: "Says all that is wrong with a configuration file.",
+        discussion: """
+            A line for each problem, with the file's line and the field. Exit code 0 where there is none, \
+            else 1. What can be said where: tracectl config reference.
+
+              tracectl config check --data /var/lib/trace
+              tracectl config check /etc/trace/cluster.json
+            """
+    )
+
+    @OptionGroup var data: DataOptions
+
+    @Argument(help: "The file; default: cluster.json in the data directory.")
+    var file: String?
+
+    func run() throws {
+        let path = file ?? "\(data.directory)/\(ClusterPaths.configuration)"
+        let problems = try ConfigurationFile(path).problems
+        for problem in problems { Terminal.error.line("error: \(problem)") }
+        guard problems.isEmpty else { throw ExitCode(1) }
+        Terminal.output.line("\(path) is right.")
+    }
+}
+
+struct ConfigShowCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "show",
+        abstract: "Shows what the next up would run with, and where each value comes from.",
+        discussion: """
+            Takes the flags of scripts/cluster up, and the environment, as that does.
+
+              tracectl config show --data /var/lib/trace
+              SERVICE_PORT=6000 tracectl config show --workers function=4
+              tracectl config show --json | jq .compress.value
+            """
+    )
+
+    @OptionGroup var settings: SettingOptions
+
+    @Flag(help: "Print one JSON object and nothing else.")
+    var json = false
+
+    func run() throws {
+        let table = ConfigurationTable(try settings.effective())
+        let terminal = Terminal.output
+        terminal.line(json ? try table.json() : table.text(terminal: terminal))
+    }
+}
+
+struct ConfigExportCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "export",
+        abstract: "Prints the settings for scripts/cluster, as lines of NAME=VALUE."
+    )
+
+    @OptionGroup var settings: SettingOptions
+
+    func run() throws { Terminal.output.line(try settings.effective().exported) }
+}
+
+struct ConfigCompareCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "compare",
+        abstract: "Says where a running cluster differs from what the next up would run with.",
+        discussion: """
+            Takes the flags of scripts/cluster up, and the environment, as that does. A line for each difference on \
+            standard error, then how to apply them; exit code 0 where there is none, else 1.
+
+              tracectl config compare --data /var/lib/trace
+              tracectl config compare --retain-age 7d
+            """
+    )
+
+    @OptionGroup var settings: SettingOptions
+
+    func run() throws {
+        let wanted = try settings.effective()
+        let running = RunningCluster.settings(in: settings.data.directory)
+        let differences = running.differences(from: wanted)
+        let scaling = running.scaling(to: wanted)
+        guard !differences.isEmpty || scaling != nil else { return }
+        for difference in differences { Terminal.error.line("  \(difference.text)") }
+        let data = settings.data.directory
+        if !differences.isEmpty {
+            Terminal.error.line(
+                "To apply: scripts/cluster stop --data \(data), then the same up again. Agents that retry lose nothing."
+            )
+        }
+        if let scaling {
+            Terminal.error.line(
+                "Other numbers of workers are wanted. To apply, while it runs: scripts/cluster scale \(scaling) --data \(data)"
+            )
+        }
+        throw ExitCode(1)
+    }
+}
+
+struct ConfigReferenceCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "reference",
+        abstract: "Prints what there is to set: every setting with its names, values and default.",
+        discussion: """
+            As a page (Markdown), as the options of scripts/cluster --help, or as the settings of the units \
+            of systemd.
+
+              tracectl config reference
+              tracectl config reference --format environment
+            """
+    )
+
+    @Option(help: "page, options or environment.")
+    var format = ConfigurationReference.page
+
+    func run() { Terminal.output.write(format.text) }
+}
+
+extension ConfigurationReference: ExpressibleByArgument {}

@@ -1,5 +1,6 @@
 import ArgumentParser
 import OperatorTools
+import TraceModel
 
 struct FinalizeCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -22,5 +23,138 @@ struct FinalizeCommand: ParsableCommand {
             try AdminClient.finalize(dataDirectory: directory)
         }
         for file in files { Terminal.output.line(file) }
+    }
+}
+
+struct DrainCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "drain",
+        abstract: "Stops accepting batches, finalizes, and lets the router end.",
+        discussion: """
+            What scripts/cluster does before it stops the processes. Returns once every file is final; \
+            their paths come one a line. A supervisor that restarts the router ends the drain with it, \
+            so tell it first.
+
+              tracectl drain --data /var/lib/trace
+            """
+    )
+
+    @OptionGroup var data: DataOptions
+    @OptionGroup var waiting: WaitOptions
+
+    func run() throws {
+        let directory = data.directory
+        let files = try waiting.run(in: directory) {
+            try AdminClient.drain(dataDirectory: directory)
+        }
+        for file in files { Terminal.output.line(file) }
+    }
+}
+
+struct ScaleCommand: ParsableCommand {
+    private static let resources = Resource.allCases.map(\.name).joined(separator: ", ")
+
+    static let configuration = CommandConfiguration(
+        commandName: "scale",
+        abstract: "Moves the work of some resources to another number of workers.",
+        discussion: """
+            Returns once every slot is with its new owner. The workers must be running already (or still): \
+            scripts/cluster scale starts new ones before and ends retired ones after. Resources: \
+            \(resources); 1 to \
+            \(Limits.workersPerResourceMax) workers each.
+
+              tracectl scale function=4
+              tracectl scale function=4,cpu=2 --data /var/lib/trace
+            """
+    )
+
+    @Argument(
+        help: ArgumentHelp("The new numbers of workers.", valueName: "resource=count,…"),
+        transform: { text in
+            guard let counts = WorkerCounts.parse(text), !counts.isEmpty else {
+                throw ValidationError(
+                    "not RESOURCE=COUNT[,…] with each resource once: \(resources); counts 1 to "
+                        + "\(Limits.workersPerResourceMax)"
+                )
+            }
+            return counts
+        }
+    )
+    var counts: [Resource: Int]
+
+    @OptionGroup var data: DataOptions
+    @OptionGroup var waiting: WaitOptions
+
+    func run() throws {
+        let (directory, counts) = (data.directory, counts)
+        let result = try waiting.run(in: directory) {
+            try AdminClient.scale(to: counts, dataDirectory: directory)
+        }
+        Terminal.output.line(result)
+    }
+}
+
+struct SkipCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "skip",
+        abstract: "Sets aside what a worker has not come past, so that it can go on behind.",
+        discussion: """
+            For a worker that is stuck, or so far behind that the ingest log fills the disk. Its process is \
+            killed first, stopped or not; its supervisor starts another. Its events from its checkpoint up to \
+            the position LSN go to a dead letter and count as dead-lettered; other workers are not touched. \
+            A worker that is down for good, as what it has saved is of no use, begins anew: all of its events that \
+            are in no final file yet are set aside, and it has to be started then. \
+            Positions are those of `trace_router_log_head_lsn` and of error messages; one beyond the log's end \
+            means its end.
+
+              tracectl skip function.0 --to 73400320
+            """
+    )
+
+    @Argument(
+        help: "The worker, as status names it.",
+        transform: { text in
+            guard let worker = WorkerName(text) else {
+                throw ValidationError("\(text) is no worker's name, like function.0")
+            }
+            return worker
+        }
+    )
+    var worker: WorkerName
+
+    @Option(help: ArgumentHelp("The position in the log where it goes on.", valueName: "lsn"))
+    var to: LSN
+
+    @OptionGroup var data: DataOptions
+
+    func run() throws {
+        let result = try AdminClient.skip(worker, to: to, dataDirectory: data.directory)
+        Terminal.output.line(result)
+    }
+}
+
+struct ReloadCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "reload",
+        abstract: "Has the workers take over the anomaly rules in rules.json.",
+        discussion: """
+            Checks rules.json in the data directory first: where it is wrong, the line and the field are \
+            named and nothing is changed. Without the file the defaults come back. What the workers did \
+            stands in their logs; each takes the rules over within a second.
+
+              tracectl reload --data /var/lib/trace
+            """
+    )
+
+    @OptionGroup var data: DataOptions
+
+    @Option(
+        help: ArgumentHelp("The aggregator's address, if not looked up.", valueName: "addr:port")
+    )
+    var metrics: HostPort?
+
+    func run() throws {
+        let told = try RulesReload(dataDirectory: data.directory, metrics: metrics).run()
+        Terminal.output.line("told \(told) workers")
     }
 }

@@ -1,4 +1,6 @@
 import ArgumentParser
+import OperatorTools
+import TraceModel
 
 struct LogCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -17,4 +19,122 @@ struct LogCommand: ParsableCommand {
             LogAcceptLossCommand.self,
         ]
     )
+}
+
+struct LogDumpCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "dump",
+        abstract: "Shows the log, one line a record.",
+        discussion: """
+            LSN, type, bytes to the next record, then by name what the record holds: arrival, host, events \
+            by resource, a barrier's window, a damage record's range, the totals so far. A damaged range \
+            is a line of its own.
+
+              tracectl log dump --from 1048576 --limit 5
+              tracectl log dump --json | jq 'select(.type == "barrier")'
+            """
+    )
+
+    @OptionGroup var data: DataOptions
+
+    @Option(help: ArgumentHelp("The first record: the one here, or the next.", valueName: "lsn"))
+    var from: LSN?
+
+    @Option(help: ArgumentHelp("Nothing that begins here or behind.", valueName: "lsn"))
+    var to: LSN?
+
+    @Option(help: ArgumentHelp("So many lines at most.", valueName: "n"))
+    var limit: Int?
+
+    @Flag(help: "Print one JSON object a line.")
+    var json = false
+
+    func validate() throws {
+        if let limit, limit < 1 { throw ValidationError("--limit is 1 or more") }
+        if let from, let to, from > to { throw ValidationError("--from is behind --to") }
+    }
+
+    func run() throws {
+        let log = try StoredLog(dataDirectory: data.directory)
+        try LogDump(from: from, to: to, limit: limit, isJSON: json).run(log) {
+            Terminal.output.line($0)
+        }
+    }
+}
+
+struct LogStatsCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "stats",
+        abstract: "Counts what the log holds: files, records, batches, events by resource.",
+        discussion: """
+            The log is trimmed as workers checkpoint: what is counted is what is still there. Only the \
+            events ever accepted, deduplicated, rejected and dead-lettered reach back to the first start.
+
+              tracectl log stats --json | jq .events
+            """
+    )
+
+    @OptionGroup var data: DataOptions
+
+    @Flag(help: "Print one JSON object and nothing else.")
+    var json = false
+
+    func run() throws {
+        let statistics = try LogStatistics(StoredLog(dataDirectory: data.directory))
+        Terminal.output.line(json ? try Report.json(statistics) : statistics.text)
+    }
+}
+
+struct LogVerifyCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "verify",
+        abstract: "Reads every record and says exactly which ranges of the log are damaged.",
+        discussion: """
+            Checks of each record: checksum, identity, position, its predecessor's checksum, that its body \
+            decodes and that its counts follow from those before. Bytes behind the end that belong to a \
+            write that never finished are told, and no damage.
+
+            Exit codes: 0 sound, 1 damaged, 2 it could not be read.
+
+              tracectl log verify --data /var/lib/trace
+            """
+    )
+
+    @OptionGroup var data: DataOptions
+
+    @Flag(help: "Print one JSON object and nothing else.")
+    var json = false
+
+    func run() throws {
+        let found: LogVerification
+        do {
+            found = try LogVerification(StoredLog(dataDirectory: data.directory))
+        } catch {
+            Terminal.error.line("Error: \(error)")
+            throw ExitCode(2)
+        }
+        Terminal.output.line(json ? try Report.json(found) : found.text)
+        if !found.isClean { throw ExitCode.failure }
+    }
+}
+
+struct LogAcceptLossCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "accept-loss",
+        abstract: "Decides that the log goes on without its lost end.",
+        discussion: """
+            For a router that does not start, as the end of its log is gone: a file was cut or removed. Try first whether \
+            the files can be put back. Once accepted, the next start of the router begins the log anew behind all \
+            positions that were given before; what is lost and was not applied by workers counts as dead-lettered, and \
+            agents that send again what is lost may be counted twice. Nothing else is changed.
+
+              tracectl log accept-loss --data /var/lib/trace
+            """
+    )
+
+    @OptionGroup var data: DataOptions
+
+    func run() throws {
+        Terminal.output.line(try LogLossDecision.accept(dataDirectory: data.directory))
+    }
 }

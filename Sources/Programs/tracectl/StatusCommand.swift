@@ -1,5 +1,6 @@
 import ArgumentParser
 import OperatorTools
+import SystemIO
 import TraceModel
 
 struct StatusCommand: ParsableCommand {
@@ -43,5 +44,156 @@ struct StatusCommand: ParsableCommand {
         }
         let terminal = Terminal.output
         terminal.line(json ? answer.json : StatusTable(answer.status, terminal: terminal).text)
+    }
+}
+
+struct WaitCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "wait",
+        abstract: "Waits until all processes have found one another and no worker is far behind.",
+        discussion: """
+            Says every few seconds what it waits for. A worker is far behind with a megabyte of log and more: under \
+            load none is quite up to date. Workers that are down for good are not waited for. With --workers it waits until \
+            these have found the router and no others are left, however far behind they are.
+
+              tracectl wait --timeout 60
+              tracectl wait --workers function=2,cpu=1,memory=1,network=1,io=1,gpu=1
+              tracectl wait --process cpu.0 --pid 4711 --data /var/lib/trace
+            """
+    )
+
+    @OptionGroup var data: DataOptions
+    @OptionGroup var waiting: WaitOptions
+
+    @Option(help: ArgumentHelp("Wait also until this one is there again.", valueName: "name"))
+    var process: String?
+
+    @Option(help: ArgumentHelp("The id that it has to have.", valueName: "pid"))
+    var pid: Int?
+
+    @Option(
+        help: ArgumentHelp(
+            "Wait until these workers are connected, and no others.",
+            valueName: "resource=count,…"
+        ),
+        transform: { text in
+            guard let counts = WorkerCounts.parse(text), !counts.isEmpty else {
+                throw ValidationError("not RESOURCE=COUNT[,…]: \(text)")
+            }
+            return counts
+        }
+    )
+    var workers: [Resource: Int]?
+
+    func validate() throws {
+        guard workers == nil || process == nil else {
+            throw ValidationError("--workers and --process don't go together")
+        }
+        guard (process == nil) == (pid == nil) else {
+            throw ValidationError("--process and --pid go together")
+        }
+    }
+
+    func run() throws {
+        let wanted = process.flatMap { name in pid.map { (name: name, pid: $0) } }
+        try waiting.until(in: data.directory) { status in
+            workers.map(status.isConnected) ?? status.isCaughtUp(with: wanted)
+        }
+    }
+}
+
+struct SlotsCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "slots",
+        abstract: "Shows which worker holds which slots.",
+        discussion: """
+            A process of a traced machine always falls into the same one of 256 slots of a resource. A line \
+            for each worker and barrier (by the LSN of its end) that brought it slots. SKEW is what the worker \
+            applied in the last minute over the mean of its resource's workers: more workers help where it is \
+            near 1; far above, few busy processes share the worker's slots, or one is all of its load.
+
+              tracectl slots
+              tracectl slots --json --data /var/lib/trace
+            """
+    )
+
+    @OptionGroup var data: DataOptions
+
+    @Flag(help: "Print one JSON object and nothing else.")
+    var json = false
+
+    func run() throws {
+        let status = StatusQuery(dataDirectory: data.directory, metrics: nil).run().status
+        let table = SlotTable(try AdminClient.slots(dataDirectory: data.directory), status)
+        let terminal = Terminal.output
+        terminal.line(json ? try table.json() : table.text(terminal: terminal))
+    }
+}
+
+struct PortsCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "ports",
+        abstract: "Says who has an address that a cluster is to listen on.",
+        discussion: """
+            Tries each address. Of one that can't be listened on it says why, and which process has it where that can \
+            be known, on standard error; exit code 0 where all are free, else 1.
+
+              tracectl ports --grpc 127.0.0.1:50051 --metrics 127.0.0.1:9091
+            """
+    )
+
+    @Option(help: ArgumentHelp("Where agents are to send.", valueName: "addr:port"))
+    var grpc: HostPort?
+
+    @Option(help: ArgumentHelp("Where metrics are to be served.", valueName: "addr:port"))
+    var metrics: HostPort?
+
+    func run() throws {
+        var isFree = true
+        for (option, address) in [("--grpc", grpc), ("--metrics", metrics)] {
+            guard let address else { continue }
+            do throws(SystemError) {
+                _ = try ListeningSocket.bind("\(address)")
+            } catch {
+                isFree = false
+                let remedy =
+                    error.isAddressTaken
+                    ? PortHolder.remedy(port: address.port, option: option)
+                    : "Name an address of this machine with \(option) ADDR:PORT"
+                Terminal.error.line(
+                    "error: \(address) (\(option)) can't be listened on: \(error). \(remedy)"
+                )
+            }
+        }
+        if !isFree { throw ExitCode(1) }
+    }
+}
+
+struct ListenCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "listen",
+        abstract: "Listens on an address and becomes another program, which inherits the socket.",
+        discussion: """
+            For supervisors: a router that inherits its listening socket can be started anew, and agents \
+            that connect meanwhile wait. The program, and what it starts, has the socket as descriptor 3 \
+            (more for a name with several addresses), with their number in LISTEN_FDS, as with systemd; \
+            whoever uses it sets LISTEN_PID to its own process id.
+
+              tracectl listen 127.0.0.1:50051 s6-svscan run/services
+            """
+    )
+
+    @Argument(help: ArgumentHelp("Where agents connect.", valueName: "address:port"))
+    var address: String
+
+    @Argument(parsing: .captureForPassthrough, help: "The program and its arguments.")
+    var command: [String]
+
+    func validate() throws {
+        guard !command.isEmpty else { throw ValidationError("Name the program to become") }
+    }
+
+    func run() throws {
+        try ListeningSocket.pass(ListeningSocket.bind(address), to: command)
     }
 }

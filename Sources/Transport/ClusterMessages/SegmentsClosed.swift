@@ -68,3 +68,85 @@ extension SegmentsClosed: @unsafe TopLevelMessage {
         return unsafe wire
     }
 }
+
+/// A window's log range that a worker applied to some neighbouring slots.
+package struct SlotRange: Sendable, Equatable {
+    package var slots: ClosedRange<UInt8>
+    package var fromLSN: LSN
+    /// Behind the last record, so that neighbours join where one's end is the other's begin.
+    package var toLSN: LSN
+
+    package init(slots: ClosedRange<UInt8>, fromLSN: LSN, toLSN: LSN) {
+        self.slots = slots
+        self.fromLSN = fromLSN
+        self.toLSN = toLSN
+    }
+}
+
+extension SlotRange: @unsafe WireMessage {
+    typealias Wire = TraceProcessor__Cluster__SlotRange
+
+    init(_ wire: borrowing Wire) throws(TraceError) {
+        let first = unsafe try readSlot(wire.slot_first)
+        let last = unsafe try readSlot(wire.slot_last)
+        guard first <= last, unsafe wire.from_lsn <= wire.to_lsn else {
+            throw TraceError(.corrupt, "a slot range ends before it begins")
+        }
+        slots = first...last
+        fromLSN = unsafe wire.from_lsn
+        toLSN = unsafe wire.to_lsn
+    }
+
+    func wire(in arena: inout WireArena) -> Wire {
+        var wire = unsafe Wire()
+        unsafe trace_processor__cluster__slot_range__init(&wire)
+        unsafe wire.slot_first = UInt32(slots.lowerBound)
+        unsafe wire.slot_last = UInt32(slots.upperBound)
+        unsafe wire.from_lsn = fromLSN
+        unsafe wire.to_lsn = toLSN
+        return unsafe wire
+    }
+}
+
+/// Aggregator to worker and router: a resource's window is in its final files, or can't be.
+package struct WindowMerged: Sendable, Equatable {
+    package var resource: Resource
+    package var window: UInt64
+    /// The final files, relative to the data directory.
+    package var files: [String]
+    /// Why it couldn't be merged; nil where it was.
+    package var failure: String?
+
+    package init(resource: Resource, window: UInt64, files: [String], failure: String? = nil) {
+        self.resource = resource
+        self.window = window
+        self.files = files
+        self.failure = failure
+    }
+}
+
+extension WindowMerged: @unsafe TopLevelMessage {
+    typealias Wire = TraceProcessor__Cluster__WindowMerged
+
+    static var unpack: Unpack { unsafe trace_processor__cluster__window_merged__unpack }
+    static var free: Free { unsafe trace_processor__cluster__window_merged__free_unpacked }
+
+    init(_ wire: borrowing Wire) throws(TraceError) {
+        resource = unsafe try readResource(wire.resource)
+        window = unsafe wire.window
+        files = unsafe try readTexts(wire.n_files, wire.files)
+        let text = unsafe try readText(wire.failure)
+        failure = text.isEmpty ? nil : text
+    }
+
+    func wire(in arena: inout WireArena) -> Wire {
+        var wire = unsafe Wire()
+        unsafe trace_processor__cluster__window_merged__init(&wire)
+        unsafe wire.resource = arena.text(resource.name)
+        unsafe wire.window = window
+        unsafe wire.n_files = files.count
+        unsafe wire.files = arena.texts(files)
+        unsafe wire.failure = arena.text(failure ?? "")
+        return unsafe wire
+    }
+}

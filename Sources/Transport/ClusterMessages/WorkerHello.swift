@@ -74,3 +74,92 @@ extension WorkerHello: @unsafe TopLevelMessage {
         return unsafe wire
     }
 }
+
+/// Router to worker, the answer to its hello: where its records begin, and what holds there.
+package struct WorkerWelcome: Sendable, Equatable {
+    package var lsn: LSN
+    /// The window that a record at `lsn` belongs to, and where it begins.
+    package var window: UInt64
+    package var windowBeginLSN: LSN
+    /// The owners of the worker's resource, by slot.
+    package var owners: [UInt16]
+
+    package init(lsn: LSN, window: UInt64, windowBeginLSN: LSN, owners: [UInt16]) {
+        self.lsn = lsn
+        self.window = window
+        self.windowBeginLSN = windowBeginLSN
+        self.owners = owners
+    }
+}
+
+extension WorkerWelcome: @unsafe TopLevelMessage {
+    typealias Wire = TraceProcessor__Cluster__WorkerWelcome
+
+    static var unpack: Unpack { unsafe trace_processor__cluster__worker_welcome__unpack }
+    static var free: Free { unsafe trace_processor__cluster__worker_welcome__free_unpacked }
+
+    init(_ wire: borrowing Wire) throws(TraceError) {
+        lsn = unsafe wire.lsn
+        window = unsafe wire.window
+        windowBeginLSN = unsafe wire.window_begin_lsn
+        let found = unsafe Array(
+            UnsafeBufferPointer(start: wire.owners, count: wire.n_owners)
+        )
+        guard found.count == Slot.count, found.allSatisfy({ $0 < Limits.workersPerResourceMax })
+        else { throw TraceError(.corrupt, "a slot map is out of shape") }
+        owners = found.map { UInt16($0) }
+    }
+
+    func wire(in arena: inout WireArena) -> Wire {
+        var wire = unsafe Wire()
+        unsafe trace_processor__cluster__worker_welcome__init(&wire)
+        unsafe wire.lsn = lsn
+        unsafe wire.window = window
+        unsafe wire.window_begin_lsn = windowBeginLSN
+        unsafe wire.n_owners = owners.count
+        unsafe wire.owners = arena.array(owners.map { UInt32($0) })
+        return unsafe wire
+    }
+}
+
+/// Router to worker: it can't be served, as when a newer incarnation has said hello; the receiver has to end
+/// itself.
+package struct WorkerFenced: Sendable, Equatable {
+    package var worker: WorkerName
+    /// The one that has to go.
+    package var incarnation: UInt64
+    package var reason: String
+    /// The log does not hold what it would go on from: another start changes nothing.
+    package var isLost: Bool
+
+    package init(worker: WorkerName, incarnation: UInt64, reason: String, isLost: Bool = false) {
+        self.worker = worker
+        self.incarnation = incarnation
+        self.reason = reason
+        self.isLost = isLost
+    }
+}
+
+extension WorkerFenced: @unsafe TopLevelMessage {
+    typealias Wire = TraceProcessor__Cluster__WorkerFenced
+
+    static var unpack: Unpack { unsafe trace_processor__cluster__worker_fenced__unpack }
+    static var free: Free { unsafe trace_processor__cluster__worker_fenced__free_unpacked }
+
+    init(_ wire: borrowing Wire) throws(TraceError) {
+        worker = unsafe try readWorker(wire.worker)
+        incarnation = unsafe wire.incarnation
+        reason = unsafe try readText(wire.reason)
+        isLost = unsafe wire.lost != 0
+    }
+
+    func wire(in arena: inout WireArena) -> Wire {
+        var wire = unsafe Wire()
+        unsafe trace_processor__cluster__worker_fenced__init(&wire)
+        unsafe wire.worker = arena.text(worker.description)
+        unsafe wire.incarnation = incarnation
+        unsafe wire.reason = arena.text(reason)
+        unsafe wire.lost = isLost ? 1 : 0
+        return unsafe wire
+    }
+}

@@ -1,6 +1,81 @@
 internal import CTraceProtos
 package import GRPCTransport
 
+/// `grpc.reflection.v1alpha.ServerReflectionRequest` (Protos/reflection.proto), read by hand: its
+/// answer repeats it byte for byte.
+struct ReflectionRequest {
+    enum Question: Equatable {
+        case listServices
+        case file(String)
+        case symbol(String)
+        case `extension`(type: String)
+        case extensions(type: String)
+        case none
+    }
+
+    let bytes: [UInt8]
+    private(set) var host = ""
+    private(set) var question = Question.none
+
+    init(_ bytes: [UInt8]) {
+        self.bytes = bytes
+        for field in WireFields(bytes[...]) {
+            let text = String(decoding: field.bytes, as: UTF8.self)
+            switch field.number {
+            case 1: host = text
+            case 3: question = .file(text)
+            case 4: question = .symbol(text)
+            case 5:
+                let type = WireFields(field.bytes).first { $0.number == 1 }
+                question = .extension(type: String(decoding: type?.bytes ?? [], as: UTF8.self))
+            case 6: question = .extensions(type: text)
+            case 7: question = .listServices
+            default: break
+            }
+        }
+    }
+}
+
+/// `grpc.reflection.v1alpha.ServerReflectionResponse` (Protos/reflection.proto), written by hand.
+enum ReflectionResponse {
+    /// Serialized FileDescriptorProtos.
+    case files([[UInt8]])
+    case noExtensions(of: String)
+    case services([String])
+    case error(GRPCStatus, String)
+
+    static func notFound(_ what: String) -> ReflectionResponse {
+        .error(.notFound, "not found: \(what)")
+    }
+
+    func encoded(for request: ReflectionRequest) -> [UInt8] {
+        var writer = WireWriter()
+        writer.add(1, bytes: Array(request.host.utf8))
+        writer.add(2, bytes: request.bytes)
+        var payload = WireWriter()
+        switch self {
+        case .files(let files):
+            for file in files { payload.add(1, bytes: file) }
+            writer.add(4, bytes: payload.bytes)
+        case .noExtensions(let type):
+            payload.add(1, bytes: Array(type.utf8))
+            writer.add(5, bytes: payload.bytes)
+        case .services(let names):
+            for name in names {
+                var service = WireWriter()
+                service.add(1, bytes: Array(name.utf8))
+                payload.add(1, bytes: service.bytes)
+            }
+            writer.add(6, bytes: payload.bytes)
+        case .error(let status, let message):
+            payload.add(1, varint: UInt64(status.rawValue))
+            payload.add(2, bytes: Array(message.utf8))
+            writer.add(7, bytes: payload.bytes)
+        }
+        return writer.bytes
+    }
+}
+
 /// Server reflection, so that tools can call a server they have no files of. Answers to both names of
 /// the protocol, which differ in nothing else: newer tools try v1 first.
 package final class ReflectionService: GRPCServerHandler {
@@ -80,5 +155,106 @@ package final class ReflectionService: GRPCServerHandler {
         case .none:
             return .error(.invalidArgument, "the request asks nothing")
         }
+    }
+}
+
+/// Finds the files of descriptor sets (google.protobuf.FileDescriptorSet) by name and by what they
+/// define. Field numbers are those of google/protobuf/descriptor.proto.
+struct DescriptorIndex: Sendable {
+    private struct File {
+        let name: String
+        let bytes: [UInt8]
+        let dependencies: [String]
+    }
+
+    private var files: [File] = []
+    private var fileBySymbol: [String: Int] = [:]
+    private(set) var services: [String] = []
+
+    init(_ sets: [[UInt8]]) {
+        for set in sets {
+            for field in WireFields(set[...]) where field.number == 1 { add(Array(field.bytes)) }
+        }
+        services.sort()
+    }
+
+    /// The file and all it needs, itself first; nil where there is no such file.
+    func file(named name: String) -> [[UInt8]]? {
+        guard let index = files.firstIndex(where: { $0.name == name }) else { return nil }
+        return withDependencies(index)
+    }
+
+    /// The file that defines a message, enum, field, service or method, by its full name.
+    func file(containing symbol: String) -> [[UInt8]]? {
+        fileBySymbol[symbol].map { withDependencies($0) }
+    }
+
+    private func withDependencies(_ first: Int) -> [[UInt8]] {
+        var order = [first]
+        var position = 0
+        while position < order.count {
+            for name in files[order[position]].dependencies {
+                guard let index = files.firstIndex(where: { $0.name == name }) else { continue }
+                if !order.contains(index) { order.append(index) }
+            }
+            position += 1
+        }
+        return order.map { files[$0].bytes }
+    }
+
+    private mutating func add(_ bytes: [UInt8]) {
+        let fields = Array(WireFields(bytes[...]))
+        let name = Self.text(fields, 1)
+        guard !files.contains(where: { $0.name == name }) else { return }
+        let package = Self.text(fields, 2)
+        let dependencies = fields.filter { $0.number == 3 }
+            .map { String(decoding: $0.bytes, as: UTF8.self) }
+        files.append(File(name: name, bytes: bytes, dependencies: dependencies))
+        for field in fields {
+            switch field.number {
+            case 4: addMessage(field.bytes, in: package)
+            case 5: addEnum(field.bytes, in: package)
+            case 6: addService(field.bytes, in: package)
+            case 7: addName(field.bytes, in: package)
+            default: break
+            }
+        }
+    }
+
+    private mutating func addMessage(_ bytes: ArraySlice<UInt8>, in scope: String) {
+        let name = addName(bytes, in: scope)
+        for field in WireFields(bytes) {
+            switch field.number {
+            case 3: addMessage(field.bytes, in: name)
+            case 4: addEnum(field.bytes, in: name)
+            case 2, 6, 8: addName(field.bytes, in: name)
+            default: break
+            }
+        }
+    }
+
+    /// Values of an enum stand beside it, not in it, as in C++.
+    private mutating func addEnum(_ bytes: ArraySlice<UInt8>, in scope: String) {
+        addName(bytes, in: scope)
+        for field in WireFields(bytes) where field.number == 2 { addName(field.bytes, in: scope) }
+    }
+
+    private mutating func addService(_ bytes: ArraySlice<UInt8>, in scope: String) {
+        let name = addName(bytes, in: scope)
+        services.append(name)
+        for field in WireFields(bytes) where field.number == 2 { addName(field.bytes, in: name) }
+    }
+
+    @discardableResult
+    private mutating func addName(_ bytes: ArraySlice<UInt8>, in scope: String) -> String {
+        let own = Self.text(Array(WireFields(bytes)), 1)
+        let name = scope.isEmpty ? own : "\(scope).\(own)"
+        fileBySymbol[name] = files.count - 1
+        return name
+    }
+
+    private static func text(_ fields: [WireFields.Field], _ number: Int) -> String {
+        guard let field = fields.first(where: { $0.number == number }) else { return "" }
+        return String(decoding: field.bytes, as: UTF8.self)
     }
 }

@@ -1,4 +1,6 @@
+internal import CTraceProtos
 package import GRPCTransport
+package import TraceModel
 
 /// `NeuTracer.TracerService` (Protos/tracer_service.proto): names and methods. The router handles it.
 package enum TracerService {
@@ -18,4 +20,86 @@ package enum TracerService {
         GRPCMethod(path: "/\(name)/GetStatus", kind: .unary, lane: .control),
         GRPCMethod(path: "/\(name)/StreamTraceBatches", kind: .stream),
     ]
+}
+
+/// The answer to `SendTraceBatch`.
+package struct TraceResponse: Sendable, Equatable {
+    package var success: Bool
+    package var message: String
+
+    package init(success: Bool, message: String = "") {
+        self.success = success
+        self.message = message
+    }
+
+    package init(decoding bytes: [UInt8]) throws(TraceError) {
+        self = unsafe try MessageCodec.unpack(
+            bytes,
+            as: "TraceResponse",
+            neu_tracer__trace_response__unpack,
+            free: neu_tracer__trace_response__free_unpacked
+        ) { message in
+            unsafe TraceResponse(
+                success: message.pointee.success != 0,
+                message: MessageCodec.text(message.pointee.message)
+            )
+        }
+    }
+
+    package func encoded() -> [UInt8] {
+        unsafe MessageCodec.withCStrings([message]) { strings in
+            var c = unsafe NeuTracer__TraceResponse()
+            unsafe neu_tracer__trace_response__init(&c)
+            unsafe c.success = success ? 1 : 0
+            unsafe c.message = strings[0]
+            let count = unsafe neu_tracer__trace_response__get_packed_size(&c)
+            return unsafe MessageCodec.pack(count) {
+                unsafe neu_tracer__trace_response__pack(&c, $0)
+            }
+        }
+    }
+}
+
+/// One acknowledgement of `StreamTraceBatches`.
+package struct BatchAck: Sendable, Equatable {
+    package var sequence: UInt64
+    package var success: Bool
+    package var message: String
+    package var acceptedEvents: UInt64
+
+    package init(sequence: UInt64, success: Bool, message: String = "", acceptedEvents: UInt64) {
+        self.sequence = sequence
+        self.success = success
+        self.message = message
+        self.acceptedEvents = acceptedEvents
+    }
+
+    package init(decoding bytes: [UInt8]) throws(TraceError) {
+        self = unsafe try MessageCodec.unpack(
+            bytes,
+            as: "BatchAck",
+            neu_tracer__batch_ack__unpack,
+            free: neu_tracer__batch_ack__free_unpacked
+        ) { message in
+            unsafe BatchAck(
+                sequence: message.pointee.sequence,
+                success: message.pointee.success != 0,
+                message: MessageCodec.text(message.pointee.message),
+                acceptedEvents: message.pointee.accepted_events
+            )
+        }
+    }
+
+    package func encoded() -> [UInt8] {
+        unsafe MessageCodec.withCStrings([message]) { strings in
+            var c = unsafe NeuTracer__BatchAck()
+            unsafe neu_tracer__batch_ack__init(&c)
+            unsafe c.sequence = sequence
+            unsafe c.success = success ? 1 : 0
+            unsafe c.message = strings[0]
+            unsafe c.accepted_events = acceptedEvents
+            let count = unsafe neu_tracer__batch_ack__get_packed_size(&c)
+            return unsafe MessageCodec.pack(count) { unsafe neu_tracer__batch_ack__pack(&c, $0) }
+        }
+    }
 }

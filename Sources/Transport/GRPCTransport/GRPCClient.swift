@@ -1,6 +1,113 @@
 internal import CGRPC
 internal import Synchronization
 
+/// A call that a server, or the way to it, has ended with an error.
+package struct GRPCCallError: Error, CustomStringConvertible, Sendable {
+    package let status: GRPCStatus
+    package let message: String
+    /// `grpc-status-details-bin`: a google.rpc.Status; empty where the server sent none.
+    package let details: [UInt8]
+
+    package init(status: GRPCStatus, message: String, details: [UInt8] = []) {
+        self.status = status
+        self.message = message
+        self.details = details
+    }
+
+    package var description: String { "\(status) (\(status.rawValue)): \(message)" }
+}
+
+/// What a client's call receives, at an address that stays.
+@safe
+final class ClientCells: @unchecked Sendable {
+    let pointer = UnsafeMutablePointer<trace_grpc_client_cells>.allocate(capacity: 1)
+
+    init() { unsafe trace_grpc_client_cells_init(pointer) }
+
+    deinit {
+        unsafe trace_grpc_client_cells_destroy(pointer)
+        unsafe pointer.deallocate()
+    }
+
+    /// Takes the message out, nil where none came.
+    func takeMessage() -> [UInt8]? {
+        guard let buffer = unsafe pointer.pointee.message else { return nil }
+        unsafe pointer.pointee.message = nil
+        return unsafe ReceivedMessage(takingOwnership: buffer).bytes()
+    }
+
+    /// The status as an error, nil for OK. Once the status has come.
+    func error() -> GRPCCallError? {
+        let code = unsafe pointer.pointee.status
+        if code == GRPC_STATUS_OK { return nil }
+        let status = GRPCStatus(rawValue: code.rawValue) ?? .unknown
+        let message = unsafe String(decoding: Self.bytes(&pointer.pointee.details), as: UTF8.self)
+        let trailer = unsafe trace_grpc_trailer(pointer, "grpc-status-details-bin")
+        return unsafe GRPCCallError(
+            status: status,
+            message: message,
+            details: trailer.map { unsafe Self.bytes($0) } ?? []
+        )
+    }
+
+    private static func bytes(_ slice: UnsafePointer<grpc_slice>) -> [UInt8] {
+        unsafe Array(
+            UnsafeRawBufferPointer(
+                start: trace_grpc_slice_start(slice),
+                count: trace_grpc_slice_length(slice)
+            )
+        )
+    }
+}
+
+/// One unary call in flight.
+final class ClientUnaryCall: CompletionOwner, ClientCall {
+    private let client: GRPCClient
+    private let call: CallHandle
+    private let cells = ClientCells()
+    private let completion: @Sendable (Result<[UInt8], GRPCCallError>) -> Void
+
+    init(
+        client: GRPCClient,
+        call: consuming CallHandle,
+        completion: @escaping @Sendable (Result<[UInt8], GRPCCallError>) -> Void
+    ) {
+        self.client = client
+        self.call = call
+        self.completion = completion
+    }
+
+    /// False: nothing was sent and no completion comes.
+    func start(_ request: [UInt8], on queue: CompletionQueue) -> Bool {
+        unsafe queue.start(self, .answer) { tag in
+            unsafe request.withUnsafeBytes { bytes in
+                unsafe trace_grpc_client_unary(
+                    call.pointer,
+                    bytes.baseAddress,
+                    bytes.count,
+                    cells.pointer,
+                    tag
+                )
+            }
+        }
+    }
+
+    func cancel() { call.cancel() }
+
+    func completed(_ operation: CompletionTag.Operation, success: Bool) {
+        client.forget(self)
+        if let error = cells.error() {
+            completion(.failure(error))
+        } else if let message = cells.takeMessage() {
+            completion(.success(message))
+        } else {
+            completion(
+                .failure(GRPCCallError(status: .internal, message: "an answer without a message"))
+            )
+        }
+    }
+}
+
 /// A connection to a gRPC server, for tools and benchmarks. `close` must be called in every case.
 @safe
 package final class GRPCClient: @unchecked Sendable {

@@ -1,3 +1,59 @@
+internal import CGRPC
+internal import Glibc
+
+/// One method a server offers.
+package struct GRPCMethod: Sendable, Equatable {
+    package enum Kind: Sendable {
+        case unary
+        /// Any stream: the handler asks for each message of the client with `receiveNext`, and sends
+        /// as many as it likes.
+        case stream
+    }
+
+    /// Which bound on receives a unary call falls under.
+    package enum Lane: Sendable {
+        case ingest
+        /// Small messages of operators and probes.
+        case control
+    }
+
+    /// As on the wire: `/NeuTracer.TracerService/SendTraceBatch`.
+    package let path: String
+    package let kind: Kind
+    package let lane: Lane
+
+    package init(path: String, kind: Kind, lane: Lane = .ingest) {
+        self.path = path
+        self.kind = kind
+        self.lane = lane
+    }
+}
+
+/// Finds a method's index by the path of a call. The first methods are found fastest.
+struct MethodTable: Sendable {
+    let methods: [GRPCMethod]
+    private let paths: [ContiguousArray<UInt8>]
+
+    init(_ methods: [GRPCMethod]) {
+        self.methods = methods
+        paths = methods.map { ContiguousArray($0.path.utf8) }
+    }
+
+    /// Nil for a method that the server doesn't offer. O(methods).
+    func index(of path: UnsafePointer<grpc_slice>) -> Int? {
+        guard let start = unsafe trace_grpc_slice_start(path) else { return nil }
+        let count = unsafe trace_grpc_slice_length(path)
+        for (index, candidate) in paths.enumerated() where candidate.count == count {
+            let equal = unsafe candidate.withUnsafeBytes { bytes in
+                guard let known = bytes.baseAddress else { return count == 0 }
+                return unsafe memcmp(known, start, count) == 0
+            }
+            if equal { return index }
+        }
+        return nil
+    }
+}
+
 /// What a server does with its calls. Everything is called on a poller thread and must not block.
 /// `method` is the index in the server's list of methods.
 package protocol GRPCServerHandler: AnyObject, Sendable {

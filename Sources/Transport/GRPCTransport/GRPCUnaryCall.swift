@@ -2,6 +2,100 @@ internal import CGRPC
 internal import Synchronization
 internal import SystemIO
 
+/// One call of the C core; gives its reference back at the end, which cancels a call still open.
+@safe
+struct CallHandle: ~Copyable, @unchecked Sendable {
+    let pointer: OpaquePointer
+
+    init(takingOwnership pointer: OpaquePointer) {
+        unsafe self.pointer = pointer
+    }
+
+    deinit { unsafe grpc_call_unref(pointer) }
+
+    /// The descriptor of its connection, where the server was handed that; else -1.
+    var descriptor: Int32 {
+        guard let text = unsafe grpc_call_get_peer(pointer) else { return -1 }
+        defer { unsafe gpr_free(text) }
+        return unsafe trace_grpc_peer_descriptor(text)
+    }
+
+    /// The other side: `ipv4:127.0.0.1:51234`, `ipv6:[::1]:51234`, `unix:`. `descriptor`: its own.
+    func peer(_ descriptor: Int32, _ peers: PeerTable) -> String {
+        if descriptor >= 0 { return peers.peer(of: descriptor) ?? "" }
+        guard let text = unsafe grpc_call_get_peer(pointer) else { return "" }
+        defer { unsafe gpr_free(text) }
+        // The core writes addresses as URIs: the brackets of IPv6 come percent-encoded.
+        return unsafe PeerAddress.decoded(String(cString: text))
+    }
+
+    /// From any thread, any number of times.
+    func cancel() { unsafe grpc_call_cancel(pointer, nil) }
+
+    /// True where a receive that brought no message means a broken call, not the end of a stream.
+    var failedBeforeMessage: Bool {
+        unsafe grpc_call_failed_before_recv_message(pointer) != 0
+    }
+}
+
+/// Room for one incoming call, armed again and again. Touched only by the poller that got its event.
+@safe
+final class RequestSlot: CompletionOwner, @unchecked Sendable {
+    @unsafe
+    private struct Cells {
+        var call: OpaquePointer?
+        var details = unsafe grpc_call_details()
+        var metadata = unsafe grpc_metadata_array()
+    }
+
+    private let server: GRPCServer
+    private let cells = UnsafeMutablePointer<Cells>.allocate(capacity: 1)
+
+    init(server: GRPCServer) {
+        self.server = server
+        unsafe cells.initialize(to: Cells())
+        unsafe grpc_call_details_init(&cells.pointee.details)
+        unsafe grpc_metadata_array_init(&cells.pointee.metadata)
+    }
+
+    deinit {
+        unsafe grpc_call_details_destroy(&cells.pointee.details)
+        unsafe grpc_metadata_array_destroy(&cells.pointee.metadata)
+        unsafe cells.deinitialize(count: 1)
+        unsafe cells.deallocate()
+    }
+
+    /// Asks for the next call. False once the server's queue is closed.
+    func arm() -> Bool {
+        let queue = server.queue
+        return unsafe queue.start(self, .request) { tag in
+            unsafe grpc_server_request_call(
+                server.pointer,
+                &cells.pointee.call,
+                &cells.pointee.details,
+                &cells.pointee.metadata,
+                queue.pointer,
+                queue.pointer,
+                tag
+            )
+        }
+    }
+
+    func completed(_ operation: CompletionTag.Operation, success: Bool) {
+        // Without success the server is shutting down; nothing was written to the cells.
+        guard success, let pointer = unsafe cells.pointee.call else { return }
+        let call = unsafe CallHandle(takingOwnership: pointer)
+        let method = unsafe server.methods.index(of: &cells.pointee.details.method)
+        // Elements of the metadata belong to the call, the array stays ours and is filled anew.
+        unsafe cells.pointee.metadata.count = 0
+        unsafe cells.pointee.call = nil
+        unsafe grpc_call_details_destroy(&cells.pointee.details)
+        unsafe grpc_call_details_init(&cells.pointee.details)
+        _ = arm()
+        server.accept(call, method: method)
+    }
+}
+
 /// A unary call on the server, to be answered exactly once, from any thread. One let go without an
 /// answer is cancelled.
 @safe

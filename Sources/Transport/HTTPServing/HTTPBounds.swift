@@ -1,3 +1,4 @@
+import Synchronization
 import TraceModel
 
 /// What the clients of an `HTTPServer` may use. The defaults are the limits of production; tests shorten times.
@@ -23,4 +24,48 @@ package struct HTTPBounds: Sendable {
     package var heldBytes = Limits.httpHeldBytesMax
 
     package init() {}
+}
+
+/// Why the server refused or closed a connection: the label `reason` of `trace_http_connections_closed_total`.
+package enum HTTPClosure: String, CaseIterable, Sendable {
+    /// The head did not arrive in time (408).
+    case slowHead = "slow_head"
+    /// The head has too many bytes or fields (431).
+    case largeHead = "large_head"
+    /// The request has a body (413).
+    case body = "body"
+    /// Not an HTTP/1 request (400).
+    case badRequest = "bad_request"
+    /// No request followed the last one in time.
+    case idle = "idle"
+    /// The client took nothing of its reply for too long.
+    case slowReader = "slow_reader"
+    /// The client was the slowest reader of the oldest body when bodies had to be freed.
+    case heldBody = "held_body"
+    /// All places were taken, and another client came.
+    case displaced = "displaced"
+}
+
+/// How often what happened at an `HTTPServer` since its start.
+package struct HTTPCounts: Sendable, Equatable {
+    package var closed: [HTTPClosure: UInt64] = [:]
+    /// Failed calls of accept(2) for want of descriptors or memory; the connections went on waiting.
+    package var acceptErrors: UInt64 = 0
+
+    package init() {}
+}
+
+/// Where an `HTTPServer` counts. Any thread may call.
+package final class HTTPTally: Sendable {
+    private let state = Mutex(HTTPCounts())
+
+    package init() {}
+
+    package var counts: HTTPCounts { state.withLock { $0 } }
+
+    func count(_ reason: HTTPClosure) {
+        state.withLock { $0.closed[reason, default: 0] += 1 }
+    }
+
+    func countAcceptError() { state.withLock { $0.acceptErrors += 1 } }
 }

@@ -2,6 +2,106 @@ internal import CZeroMQ
 internal import Glibc
 internal import TraceModel
 
+/// A libzmq call that failed: the call, what it was about, and errno (libzmq adds numbers of its own).
+package struct ZMQError: Error, CustomStringConvertible, Sendable {
+    package let errno: Int32
+    package let call: String
+    package let subject: String
+
+    package var description: String {
+        let reason = unsafe zmq_strerror(errno).map { unsafe String(cString: $0) }
+        return "\(call) \(subject): \(reason ?? "error \(errno)")"
+    }
+}
+
+/// Retries EINTR and throws every other failure. Reads errno right behind the call, in one function,
+/// as anything between may overwrite it.
+func zmqCall(
+    _ call: StaticString,
+    _ subject: @autoclosure () -> String,
+    _ body: () -> Int32
+) throws(ZMQError) {
+    while body() < 0 {
+        let code = errno
+        if code == EINTR { continue }
+        throw ZMQError(errno: code, call: "\(call)", subject: subject())
+    }
+}
+
+/// libzmq's I/O thread and all that its sockets share; one a process. Any thread may make sockets of it.
+///
+/// Sockets retain their context, so it goes after the last of them. That blocks until the I/O thread
+/// has let go of every socket, which is prompt, as sockets don't linger.
+@safe
+package final class ZMQContext: @unchecked Sendable {
+    // Unchecked: the handle never changes, and libzmq allows contexts in any thread.
+    let handle: UnsafeMutableRawPointer
+
+    package init() throws(ZMQError) {
+        guard let handle = unsafe zmq_ctx_new() else {
+            throw ZMQError(errno: errno, call: "zmq_ctx_new", subject: "")
+        }
+        unsafe self.handle = handle
+    }
+
+    deinit {
+        // zmq_ctx_term(3): after EINTR, the caller has to try again.
+        while unsafe zmq_ctx_term(handle) != 0 && errno == EINTR {}
+    }
+}
+
+/// The name by which a router socket addresses a peer, chosen by the peer.
+///
+/// libzmq ignores a second peer of the same name without a word, so a name must be one incarnation's
+/// own: `function.3.e17`.
+package struct RoutingID: Hashable, Sendable, CustomStringConvertible {
+    package let bytes: [UInt8]
+
+    /// 1 to 255 bytes that don't begin with NUL (those names are libzmq's); nil otherwise.
+    package init?(_ bytes: some Collection<UInt8>) {
+        guard let first = bytes.first, first != 0, bytes.count <= 255 else { return nil }
+        self.bytes = Array(bytes)
+    }
+
+    /// The UTF-8 of a text, under the same rule.
+    package init?(_ text: String) { self.init(text.utf8) }
+
+    /// What a message says of its sender: always a name, also one that libzmq made.
+    init(ofReceived bytes: UnsafeRawBufferPointer) { unsafe self.bytes = Array(bytes) }
+
+    package var description: String { String(decoding: bytes, as: UTF8.self) }
+}
+
+/// One part of a message to be sent.
+@safe
+package enum ZMQFrame {
+    /// Bytes that are copied before `send` returns.
+    case copied(UnsafeRawBufferPointer)
+    /// Bytes inside memory that `owner` keeps unchanged: sent from where they lie. libzmq holds one
+    /// reference to the owner until they are on their way or given up; the release, and so perhaps
+    /// the owner's deinit, runs on a library thread.
+    case retained(UnsafeRawBufferPointer, owner: any AnyObject & Sendable)
+
+    /// Below this many bytes a copy costs less than the bookkeeping of a shared buffer (measured).
+    static let copyBytesMax = 8 << 10
+
+    var bytes: UnsafeRawBufferPointer {
+        switch self {
+        case .copied(let bytes): unsafe bytes
+        case .retained(let bytes, _): unsafe bytes
+        }
+    }
+}
+
+/// What became of a message. Only `sent` gave anything to libzmq; even that is no more than queued.
+package enum ZMQSendResult: Sendable, Equatable {
+    case sent
+    /// The peer's queue is full, or a dealer is not connected. The socket becomes writable later.
+    case wouldBlock
+    /// A router knows no peer of this name.
+    case noSuchPeer
+}
+
 /// One end of the fabric. Belongs to the thread that made it, its deinit included; every call checks.
 /// No call blocks.
 @safe

@@ -1,5 +1,25 @@
 package import TraceModel
 
+/// The instant of an event.
+package struct ParsedTimestamp: Sendable, Equatable {
+    package enum Kind: UInt8, Sendable {
+        /// As the agent sent it.
+        case valid
+        /// It sent none: the time of arrival.
+        case absent
+        /// It sent something else: the time of arrival, and to be counted.
+        case invalid
+    }
+
+    package let nanoseconds: EpochNanoseconds
+    package let kind: Kind
+
+    package init(nanoseconds: EpochNanoseconds, kind: Kind) {
+        self.nanoseconds = nanoseconds
+        self.kind = kind
+    }
+}
+
 /// Reads the agents' timestamps: `YYYY-MM-DD HH:MM:SS[.f…]` (1 to 9 digits) in the configured zone, or
 /// decimal seconds since the epoch (digits beyond the ninth are dropped). From 1970 to the end of 2200
 /// in either form, no blanks, signs or exponents; all else is invalid. Second 60 (a leap second) is the next

@@ -1,5 +1,13 @@
 import TraceModel
 
+/// How a protobuf field's bytes are delimited.
+enum WireType {
+    static let varint: UInt32 = 0
+    static let fixed64: UInt32 = 1
+    static let bytes: UInt32 = 2
+    static let fixed32: UInt32 = 5
+}
+
 /// Reads protobuf fields from borrowed bytes. What lies behind their end may be loaded, where the caller says that it
 /// can be, but never counts. Accepts what protobuf-c accepts, except overlong varints and invalid field numbers,
 /// which it lets pass.

@@ -1,4 +1,5 @@
 package import TraceModel
+import TraceWire
 
 /// One dead letter as its sidecar describes it.
 package struct DeadLetter: Codable, Sendable {
@@ -38,5 +39,81 @@ package struct DeadLetterList: Encodable, Sendable {
             let events = "\(Report.grouped(letter.events)) events"
             return "\(letter.name ?? "")  \(events), \(state): \(letter.reason)"
         }.joined(separator: "\n")
+    }
+}
+
+/// A dead letter for people: what it is, and its first events field by field.
+package struct DeadLetterText {
+    private let store: DeadLetterStore
+    private let letter: DeadLetter
+
+    /// Bytes of a text field that are shown.
+    private static let textBytesMax = 256
+
+    package init(_ letter: DeadLetter, in store: DeadLetterStore) {
+        self.letter = letter
+        self.store = store
+    }
+
+    /// Writes to `line`, a line at a time; `eventsMax`: how many events are shown. Blocks.
+    package func write(eventsMax: Int, to line: (String) -> Void) throws {
+        line("letter    \(letter.name ?? "")")
+        line("worker    \(letter.worker)")
+        line("reason    \(letter.reason)")
+        line("log       LSN \(letter.fromLsn) up to \(letter.toLsn)")
+        let first = Self.seconds(letter.firstArrivalNs)
+        line("arrived   \(first) to \(Self.seconds(letter.lastArrivalNs))")
+        line("hosts     \(letter.hosts.joined(separator: ", "))")
+        line("events    \(letter.events) in \(letter.batches) batches")
+        line("state     \(letter.isReplayed ? "replayed" : "set aside")")
+        guard let resource = Resource(name: letter.resource) else { return }
+        var shown = 0
+        try store.forEachBatch(of: letter) { batch, _ in
+            batch.withUnsafeBytes { bytes in
+                var payloads = EventPayloads(of: resource, in: bytes)
+                while shown < eventsMax, let payload = payloads.next() {
+                    line(Self.describe(payload, resource))
+                    shown += 1
+                }
+            }
+            return shown < eventsMax
+        }
+        if shown < letter.events { line("… and \(letter.events - shown) more") }
+    }
+
+    private static func seconds(_ nanoseconds: Int64) -> String {
+        let fraction = String(nanoseconds % 1_000_000_000 / 1_000_000)
+        let zeros = String(repeating: "0", count: 3 - fraction.count)
+        return "\(nanoseconds / 1_000_000_000).\(zeros)\(fraction)"
+    }
+
+    private static func describe(_ payload: ByteView, _ resource: Resource) -> String {
+        let event: any WireEvent =
+            switch resource {
+            case .function: FunctionEvent(decoding: payload)
+            case .cpu: CPUEvent(decoding: payload)
+            case .memory: MemoryEvent(decoding: payload)
+            case .network: NetworkEvent(decoding: payload)
+            case .io: IOEvent(decoding: payload)
+            case .gpu: GPUEvent(decoding: payload)
+            }
+        let fields = Mirror(reflecting: event).children.compactMap { field -> String? in
+            guard let name = field.label else { return nil }
+            switch field.value {
+            case let text as ByteView:
+                let cut = text.cut(at: textBytesMax)
+                let dots = cut.count < text.count ? "…" : ""
+                return text.isEmpty ? nil : "\(name)=\(cut.string.debugDescription)\(dots)"
+            case let number as any Numeric & CustomStringConvertible:
+                return number.description == "0" ? nil : "\(name)=\(number)"
+            case let flag as Bool:
+                return flag ? name : nil
+            case let kind as GPUEvent.Kind:
+                return "\(name)=\(kind)"
+            default:
+                return nil
+            }
+        }
+        return "  \(fields.joined(separator: " "))"
     }
 }

@@ -1,5 +1,46 @@
+import Glibc
+import SystemIO
 package import TraceFiles
 package import TraceModel
+
+/// Standard output, as commands use it that write more than a screen.
+enum StandardOutput {
+    /// Runs `body`, whose writing may fail because the reader is gone, which is no error.
+    /// - Throws: what `body` throws otherwise.
+    static func streaming(_ body: () throws -> Void) throws {
+        // A reader that is gone shows as EPIPE.
+        signal(SIGPIPE, SIG_IGN)
+        do {
+            try body()
+        } catch let error as SystemError where error.errno == EPIPE {
+            return
+        }
+    }
+
+    /// Writes all of the bytes. Blocks.
+    static func write(_ bytes: UnsafeRawBufferPointer) throws(SystemError) {
+        var rest = bytes
+        while !rest.isEmpty {
+            let count = Glibc.write(STDOUT_FILENO, rest.baseAddress, rest.count)
+            if count < 0 && errno == EINTR { continue }
+            guard count > 0 else {
+                throw SystemError(errno: errno, call: "write", subject: "standard output")
+            }
+            rest = UnsafeRawBufferPointer(rebasing: rest[count...])
+        }
+    }
+
+    /// - Throws: `TraceError` where the directory has no final files' directory.
+    static func checkHasOutput(_ dataDirectory: String) throws(TraceError) {
+        guard FileSystem.exists("\(dataDirectory)/\(ClusterPaths.output)") else {
+            throw TraceError(
+                .notFound,
+                "There are no final files below \(dataDirectory)",
+                remedy: "Name the cluster's data directory with --data"
+            )
+        }
+    }
+}
 
 /// Streams final files to standard output.
 package struct CatRun {

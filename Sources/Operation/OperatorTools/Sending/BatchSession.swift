@@ -1,5 +1,37 @@
+import Glibc
+import SystemIO
 package import TraceModel
 package import TraceWire
+
+/// One run of one client: the name under which the server keeps this run's sequence numbers apart.
+package struct ClientIdentity: Sendable {
+    package let clientID: String
+    private(set) var lastSequence: UInt64 = 0
+
+    /// A name no other run has: host, process id, and 64 random bits.
+    package init() {
+        let random = String(UInt64.random(in: 1 ... .max), radix: 16)
+        let host = String(Self.hostName.prefix(64))
+        self.init(clientID: "tracectl-\(host)-\(getpid())-\(random)")
+    }
+
+    package init(clientID: String) {
+        precondition(clientID.utf8.count <= Limits.clientIDBytesMax)
+        self.clientID = clientID
+    }
+
+    /// 1, 2, 3…
+    package mutating func nextSequence() -> UInt64 {
+        lastSequence += 1
+        return lastSequence
+    }
+
+    private static var hostName: String {
+        var name = [CChar](repeating: 0, count: 256)
+        guard gethostname(&name, name.count - 1) == 0 else { return "localhost" }
+        return String(decoding: name.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
+    }
+}
 
 /// Gathers events into batches of a fixed size and sends each as it fills. Holds at most one batch,
 /// so memory stays bounded while the server makes it wait. Every batch says that its fields mean what
@@ -84,5 +116,75 @@ package final class BatchSession: EventSink {
     private func added(_ resource: Resource) throws {
         pending[resource, default: 0] += 1
         if encoder.eventCount >= batchEventsMax { try flush() }
+    }
+}
+
+/// What every sending command needs: the connection, retries, Ctrl-C, and a line that shows progress.
+package final class SendingSession {
+    /// How long a command that has an end waits for one batch to be accepted.
+    package static let patienceSeconds = 60
+
+    package let stop: StopSignal
+    package let sender: RetryingSender
+    package let progress = ProgressLine()
+    private let transport: GRPCBatchTransport
+    /// Where there is no terminal to show progress.
+    private var teller: WaitTeller?
+    private let startedAt = WallClock.monotonic()
+
+    /// Before any other thread starts, as it takes over SIGINT and SIGTERM. `close` must be called in
+    /// every case. `giveUpAfterSeconds`: of one batch; nil: never.
+    package init(server: HostPort, giveUpAfterSeconds: Double?) throws {
+        stop = try StopSignal()
+        stop.raiseOnInterrupt()
+        transport = GRPCBatchTransport(server: server)
+        sender = RetryingSender(
+            transport: transport,
+            stop: stop,
+            giveUpAfterSeconds: giveUpAfterSeconds
+        )
+        if Terminal.error.isTerminal {
+            sender.onRetry = { [progress] reason, seconds in
+                let wait = (seconds * 10).rounded() / 10
+                progress.update("Waiting \(wait) s: \(server): \(reason)")
+            }
+        } else {
+            let teller = WaitTeller(of: "\(server)")
+            sender.onBegin = { teller.begin() }
+            sender.onRetry = { reason, _ in teller.failed(reason) }
+            sender.onAcknowledged = { teller.end() }
+            self.teller = teller
+        }
+    }
+
+    package func close() {
+        teller?.stop()
+        progress.clear()
+        transport.close()
+    }
+
+    /// Seconds since the session began.
+    package var elapsedSeconds: Double { Double(WallClock.monotonic() - startedAt) / 1e9 }
+
+    package func batches(host: String, eventsMax: Int) -> BatchSession {
+        BatchSession(
+            sender: sender,
+            identity: ClientIdentity(),
+            host: host,
+            batchEventsMax: eventsMax
+        )
+    }
+
+    /// Runs the work; false where Ctrl-C ended it. Rethrows every other error. The progress line is gone
+    /// afterwards, so that the summary stands alone.
+    @discardableResult
+    package func runInterruptibly(_ work: () throws -> Void) throws -> Bool {
+        defer { progress.clear() }
+        do {
+            try work()
+            return true
+        } catch is Interrupted {
+            return false
+        }
     }
 }

@@ -1,5 +1,71 @@
+import GRPCServices
+import GRPCTransport
 import SystemIO
-import TraceModel
+package import TraceModel
+
+/// What one attempt to send a batch came to.
+package enum AttemptOutcome: Sendable, Equatable {
+    /// The server has it on disk.
+    case accepted
+    /// The same bytes may go through later. `after`: seconds the server asks to wait.
+    case retry(reason: String, after: Double?)
+    /// The same bytes will be refused again.
+    case refused(reason: String)
+}
+
+/// The way to the server, as the sending logic sees it: one attempt, one outcome, no retries.
+package protocol BatchTransport: AnyObject {
+    /// Sends one serialized `TraceBatch` and blocks until the server has answered, at most for the
+    /// transport's own deadline. A lost connection is an outcome; the next attempt reconnects.
+    func attempt(_ batch: [UInt8]) -> AttemptOutcome
+}
+
+/// Decides what follows an attempt to send one batch: no clock, no I/O, no randomness of its own.
+package struct RetrySchedule: Sendable {
+    package enum Decision: Sendable, Equatable {
+        case done
+        case wait(seconds: Double)
+        case fail(reason: String)
+    }
+
+    package static let firstWaitSeconds = 0.1
+    package static let longestWaitSeconds = 5.0
+    /// The most that is waited because a server asks for it.
+    package static let longestAskedWaitSeconds = 60.0
+
+    /// Seconds since the first attempt after which a retryable failure is final; nil: never.
+    package let giveUpAfterSeconds: Double?
+    package private(set) var retries = 0
+
+    package init(giveUpAfterSeconds: Double?) {
+        self.giveUpAfterSeconds = giveUpAfterSeconds
+    }
+
+    /// What to do now. `elapsedSeconds`: since the first attempt at this batch. `jitter` in 0–1
+    /// spreads clients that were refused together over half of the wait.
+    package mutating func next(
+        after outcome: AttemptOutcome,
+        elapsedSeconds: Double,
+        jitter: Double
+    ) -> Decision {
+        switch outcome {
+        case .accepted:
+            return .done
+        case .refused(let reason):
+            return .fail(reason: reason)
+        case .retry(let reason, let asked):
+            let doubled = Self.firstWaitSeconds * Double(1 << min(retries, 10))
+            let ours = min(doubled, Self.longestWaitSeconds) * (0.5 + 0.5 * jitter)
+            // What the server asks for is a floor: it knows when room is expected.
+            let wait = max(ours, min(asked ?? 0, Self.longestAskedWaitSeconds))
+            if let giveUpAfterSeconds, elapsedSeconds + wait > giveUpAfterSeconds {
+                return .fail(reason: "\(reason) (gave up after \(retries + 1) attempts)")
+            }
+            retries += 1
+            return .wait(seconds: wait)
+        }
+    }
+}
 
 /// Sends batches one at a time, each until it is acknowledged, and always the same bytes again: with
 /// `client_id` and `sequence` in them the server counts a batch once, however often it arrives.
@@ -57,6 +123,59 @@ package final class RetryingSender {
                 if case .retry(let reason, _) = outcome { onRetry?(reason, seconds) }
                 if stop.wait(seconds: seconds) { throw Interrupted() }
             }
+        }
+    }
+}
+
+/// Sends batches by `SendTraceBatch`. C-core reconnects by itself at the next call.
+package final class GRPCBatchTransport: BatchTransport {
+    private static let path = TracerService.Method.sendTraceBatch.path
+    /// The server holds a call for 5 s before it refuses; a large message takes time on top.
+    private static let timeoutSeconds = 60.0
+
+    private let client: GRPCClient
+
+    /// `close` must be called in every case.
+    package init(server: HostPort) {
+        client = GRPCClient(target: "\(server)")
+    }
+
+    package func close() { client.close() }
+
+    package func attempt(_ batch: [UInt8]) -> AttemptOutcome {
+        do throws(GRPCCallError) {
+            let response = try client.unary(
+                Self.path,
+                batch,
+                timeoutSeconds: Self.timeoutSeconds
+            )
+            return Self.outcome(of: response)
+        } catch {
+            return Self.outcome(of: error)
+        }
+    }
+
+    /// A server of the original's kind answers OK without success where it failed for now.
+    private static func outcome(of response: [UInt8]) -> AttemptOutcome {
+        do {
+            let answer = try TraceResponse(decoding: response)
+            if answer.success { return .accepted }
+            return .retry(reason: "no success: \(answer.message)", after: nil)
+        } catch {
+            return .retry(reason: "the answer is no TraceResponse", after: nil)
+        }
+    }
+
+    private static func outcome(of error: GRPCCallError) -> AttemptOutcome {
+        switch error.status {
+        case .resourceExhausted:
+            let asked = RetryInfo.delaySeconds(in: error.details)
+            return .retry(reason: error.message, after: asked)
+        case .unavailable, .deadlineExceeded, .aborted, .cancelled, .unknown, .internal:
+            return .retry(reason: error.message, after: nil)
+        case .ok, .invalidArgument, .notFound, .alreadyExists, .permissionDenied,
+            .failedPrecondition, .outOfRange, .unimplemented, .dataLoss, .unauthenticated:
+            return .refused(reason: "\(error)")
         }
     }
 }

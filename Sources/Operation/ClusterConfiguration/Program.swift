@@ -1,8 +1,0 @@
-/// A program that a cluster runs.
-package enum Program: String, CaseIterable, Sendable {
-    case router
-    case worker
-    case aggregator
-
-    package var name: String { "trace-\(rawValue)" }
-}

@@ -1,0 +1,219 @@
+import ArgumentParser
+import ClusterConfiguration
+import Glibc
+import OperatorTools
+import TraceModel
+import TraceTime
+
+extension HostPort: ExpressibleByArgument {
+    public init?(argument: String) { self.init(argument) }
+}
+
+extension TimeSpan: ExpressibleByArgument {
+    public init?(argument: String) { self.init(argument) }
+
+    public var defaultValueDescription: String { "\(seconds)s" }
+}
+
+extension StartTime: ExpressibleByArgument {
+    public init?(argument: String) { self.init(argument) }
+}
+
+extension TimeBound: ExpressibleByArgument {
+    public init?(argument: String) { self.init(argument) }
+}
+
+extension Resource: ExpressibleByArgument {
+    public init?(argument: String) { self.init(name: argument) }
+
+    public static var allValueStrings: [String] { allCases.map(\.name) }
+
+    static var nameList: String { allCases.map(\.name).joined(separator: ", ") }
+}
+
+extension Semantics: ExpressibleByArgument {
+    public init?(argument: String) { self.init(name: argument) }
+
+    public static var allValueStrings: [String] { allCases.map(\.name) }
+
+    public var defaultValueDescription: String { name }
+}
+
+extension CatRun.Format: ExpressibleByArgument {}
+extension CSVColumns: ExpressibleByArgument {}
+
+/// Which cluster on this machine.
+struct DataOptions: ParsableArguments {
+    @Option(name: .customLong("data"), help: "The cluster's data directory.")
+    var directory = "data"
+}
+
+/// The name to send for the traced machine.
+struct HostOptions: ParsableArguments {
+    @Option(
+        name: .customLong("host"),
+        help: ArgumentHelp(
+            "The traced machine's name; otherwise the server goes by the sender's address.",
+            valueName: "name"
+        )
+    )
+    var name = ""
+
+    func validate() throws {
+        guard name.utf8.count <= Limits.hostBytesMax else {
+            throw ValidationError("--host is longer than \(Limits.hostBytesMax) bytes")
+        }
+    }
+}
+
+/// Where to send, and how to tell about it.
+struct ServerOptions: ParsableArguments {
+    @Option(help: ArgumentHelp("Where trace-router listens.", valueName: "addr:port"))
+    var server = HostPort.defaultServer
+
+    @Flag(help: "Print one JSON object at the end, and nothing else, on standard output.")
+    var json = false
+}
+
+/// The settings of a cluster as scripts/cluster up takes them.
+struct SettingOptions: ParsableArguments {
+    @OptionGroup var data: DataOptions
+
+    @Argument(
+        parsing: .allUnrecognized,
+        help: ArgumentHelp("Flags of scripts/cluster up.", valueName: "flags")
+    )
+    var flags: [String] = []
+
+    /// Says what is wrong, where something is.
+    /// - Throws: `ExitCode`: 2 for a flag or a variable, 1 for what stands in files.
+    func effective() throws -> EffectiveConfiguration {
+        do {
+            let configuration = try EffectiveConfiguration(
+                dataDirectory: data.directory,
+                environment: { getenv($0).map { String(cString: $0) } },
+                flags: flags
+            )
+            for warning in configuration.warnings { Terminal.error.line("warning: \(warning)") }
+            return configuration
+        } catch let error as ConfigurationProblems {
+            for problem in error.problems { Terminal.error.line("error: \(problem)") }
+            throw ExitCode(1)
+        } catch let error as TraceError {
+            Terminal.error.line("error: \(error)")
+            throw ExitCode(error.code == .invalidArgument ? 2 : 1)
+        }
+    }
+}
+
+/// A span of time, both ends inclusive.
+struct SpanOptions: ParsableArguments {
+    /// For the discussion of commands that take a span.
+    static let help = """
+        Times are inclusive: YYYY-MM-DD HH:MM:SS[.f...] with 1 to 9 digits of a second, in the cluster's time \
+        zone (tracectl config show); seconds since the epoch; or ISO 8601 with a zone.
+        """
+
+    @Option(help: ArgumentHelp("Nothing before.", valueName: "time"))
+    var from: TimeBound?
+
+    @Option(help: ArgumentHelp("Nothing after.", valueName: "time"))
+    var to: TimeBound?
+
+    /// The span in nanoseconds since the epoch; nil: without that end. `zone` is asked for where one of the
+    /// times needs it.
+    /// - Throws: `ValidationError` where a time does not exist, or the span ends before it begins.
+    func resolved(
+        in zone: () throws -> TimeZoneRules
+    ) throws -> (from: EpochNanoseconds?, to: EpochNanoseconds?) {
+        let from = try from.map { try Self.moment($0, "--from", zone) }
+        let to = try to.map { try Self.moment($0, "--to", zone) }
+        if let from, let to, from > to { throw ValidationError("--from is after --to") }
+        return (from, to)
+    }
+
+    private static func moment(
+        _ bound: TimeBound,
+        _ option: String,
+        _ zone: () throws -> TimeZoneRules
+    ) throws -> EpochNanoseconds {
+        guard let moment = try bound.nanoseconds(in: zone) else {
+            throw ValidationError("\(option) names no time between 1970 and 2200")
+        }
+        return moment
+    }
+}
+
+/// Finds the cluster's time zone at first need.
+final class LazyTimeZone {
+    private let dataDirectory: String
+    private var found: TimeZoneRules?
+
+    init(_ data: DataOptions) { dataDirectory = data.directory }
+
+    /// Says on standard error what is wrong with the configuration, where something is. Blocks on the disk.
+    /// - Throws: `ExitCode(1)` then.
+    func rules() throws -> TimeZoneRules {
+        if let found { return found }
+        do {
+            let rules = try ClusterTimeZone.rules(dataDirectory: dataDirectory)
+            found = rules
+            return rules
+        } catch let error as ConfigurationProblems {
+            for problem in error.problems { Terminal.error.line("error: \(problem)") }
+            throw ExitCode(1)
+        }
+    }
+}
+
+/// How long a command waits for the cluster. What it waits for it says every few seconds on standard error.
+struct WaitOptions: ParsableArguments {
+    /// The wait took too long: the cluster goes on with what was asked, and nothing is lost.
+    static let expired = ExitCode(3)
+
+    @Option(
+        help: ArgumentHelp(
+            "Give up after so long, with exit code 3; as long as it takes, if not given.",
+            valueName: "seconds"
+        )
+    )
+    var timeout: Int?
+
+    func validate() throws {
+        guard let timeout else { return }
+        guard timeout > 0 else { throw ValidationError("--timeout: \(timeout), allowed 1 or more") }
+    }
+
+    /// Runs `call`, which blocks until the cluster in `directory` has done something.
+    func run<Value: Sendable>(
+        in directory: String,
+        _ call: @escaping @Sendable () throws -> Value
+    ) throws -> Value {
+        try expiring { try patience(in: directory).run(call) }
+    }
+
+    /// Waits until the status is as `isMet` wants it.
+    func until(in directory: String, _ isMet: (ClusterStatus) -> Bool) throws {
+        try expiring { try patience(in: directory).until(isMet) }
+    }
+
+    private func patience(in directory: String) -> PatientCall {
+        PatientCall(
+            dataDirectory: directory,
+            timeoutSeconds: timeout,
+            remedy:
+                "Nothing acknowledged is lost: the log keeps it. Look with tracectl status and in the logs of the"
+                + " processes named; start one anew with scripts/cluster restart NAME, or set aside what a worker"
+                + " cannot get past with tracectl skip NAME"
+        )
+    }
+
+    private func expiring<Value>(_ body: () throws -> Value) throws -> Value {
+        do {
+            return try body()
+        } catch let error as WaitExpired {
+            Terminal.error.line("Error: \(error)")
+            throw Self.expired
+        }
+    }
+}

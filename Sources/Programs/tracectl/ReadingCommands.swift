@@ -1,0 +1,198 @@
+import ArgumentParser
+import OperatorTools
+import TraceFiles
+import TraceModel
+
+struct CatCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "cat",
+        abstract: "Writes the events of finalized windows to standard output, as one document.",
+        discussion: """
+            Reads the final files in the data directory, plain or compressed, in bounded memory; the cluster \
+            need not run. Events of all windows and hosts come in order of time, and a call that went on over \
+            several windows is opened once. In JSON a call that is open at --from begins there (category \
+            continued), and one that is still open at --to ends there; CSV holds the calls that ended in \
+            between.
+
+            \(SpanOptions.help)
+
+              tracectl cat --resource cpu --format csv --pid 4711
+              tracectl cat --resource function --from '2026-05-01 14:00:00.5'
+              tracectl cat --resource io --host web-1 --to 2026-05-01T12:00:00Z
+
+            Tables that were written with the setting csv_columns = original have times in milliseconds and no \
+            hosts. --columns original makes such a table of any files, also of files of both kinds.
+            """
+    )
+
+    @OptionGroup var data: DataOptions
+
+    @Option(help: ArgumentHelp("One of \(Resource.nameList).", valueName: "resource"))
+    var resource: Resource
+
+    @OptionGroup var span: SpanOptions
+
+    @Option(help: ArgumentHelp("Of one process only.", valueName: "pid"))
+    var pid: UInt32?
+
+    @Option(help: ArgumentHelp("Of one host only, as its agents name it.", valueName: "name"))
+    var host: String?
+
+    @Option(help: ArgumentHelp("json (a Chrome trace) or csv.", valueName: "format"))
+    var format = CatRun.Format.json
+
+    @Option(
+        help: ArgumentHelp(
+            "Of csv: all that the files have, or only the original server's, which are numbers.",
+            valueName: "all|original"
+        )
+    )
+    var columns = CSVColumns.all
+
+    func validate() throws {
+        if columns == .original, format != .csv {
+            throw ValidationError("--columns goes with --format csv")
+        }
+    }
+
+    func run() throws {
+        let zone = LazyTimeZone(data)
+        let (from, to) = try span.resolved { try zone.rules() }
+        let selection = TraceSelection(
+            resource: resource,
+            from: from,
+            to: to,
+            pid: pid,
+            host: host
+        )
+        try CatRun(
+            dataDirectory: data.directory,
+            selection: selection,
+            format: format,
+            columns: columns
+        ).run()
+    }
+}
+
+struct SummaryCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "summary",
+        abstract: "Shows what the finalized windows were about: totals and top lists by resource.",
+        discussion: """
+            Reads output/summary in the data directory; the cluster need not run. Over several windows, \
+            sums and quantiles (within 1 %) are merged; a row counts in those windows in which it stood \
+            among the first \(Limits.summaryRowsMax) of one of its lists. The open window is not in it: \
+            tracectl finalize ends it.
+
+              tracectl summary --resource function --top 5
+              tracectl summary --last --json | jq '.[].tables'
+            """
+    )
+
+    @OptionGroup var data: DataOptions
+
+    @Option(
+        help: ArgumentHelp("Of one resource only: \(Resource.nameList).", valueName: "resource")
+    )
+    var resource: Resource?
+
+    @Option(help: ArgumentHelp("Rows of each list.", valueName: "n"))
+    var top = 10
+
+    @Flag(help: "Only each resource's newest window.")
+    var last = false
+
+    @Flag(help: "Print an array of one JSON object a resource and nothing else.")
+    var json = false
+
+    func validate() throws {
+        guard (1...Limits.summaryRowsMax).contains(top) else {
+            throw ValidationError("--top is 1 to \(Limits.summaryRowsMax)")
+        }
+    }
+
+    func run() throws {
+        let answers = try SummaryQuery(
+            dataDirectory: data.directory,
+            resource: resource,
+            isLastWindowOnly: last
+        ).run()
+        let terminal = Terminal.output
+        let report = SummaryReport(answers, topRows: top, terminal: terminal)
+        terminal.line(json ? report.json : report.text)
+    }
+}
+
+struct AnomaliesCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "anomalies",
+        abstract: "Shows what the anomaly rules found in finalized windows, in order of time.",
+        discussion: """
+            Reads output/anomalies in the data directory, in bounded memory; the cluster need not run. The open \
+            window is not in it: tracectl finalize ends it. Severity goes from 0 to 1. With --json each line is \
+            one object with the keys rule, resource, host, pid, process, ts (microseconds since the epoch), \
+            value, baseline, score, severity and message.
+
+            \(SpanOptions.help)
+
+              tracectl anomalies --from '2026-05-01 14:00:00'
+              tracectl anomalies --rule slow_call --host web-1
+              tracectl anomalies --resource memory --json | jq .message
+
+            Rules: \(AnomalyRun.ruleNames.joined(separator: ", ")).
+            """
+    )
+
+    @OptionGroup var data: DataOptions
+
+    @OptionGroup var span: SpanOptions
+
+    @Option(help: ArgumentHelp("What one rule found only.", valueName: "rule"))
+    var rule: String?
+
+    @Option(
+        help: ArgumentHelp("Of one resource only: \(Resource.nameList).", valueName: "resource")
+    )
+    var resource: Resource?
+
+    @Option(help: ArgumentHelp("Of one host only, as its agents name it.", valueName: "name"))
+    var host: String?
+
+    @Option(help: ArgumentHelp("Of one process only.", valueName: "pid"))
+    var pid: UInt32?
+
+    @Flag(help: "Print one JSON object a line and nothing else.")
+    var json = false
+
+    func validate() throws {
+        guard let rule, !AnomalyRun.ruleNames.contains(rule) else { return }
+        let rules = AnomalyRun.ruleNames.joined(separator: ", ")
+        throw ValidationError("There is no rule \(rule). The rules are: \(rules)")
+    }
+
+    func run() throws {
+        let zone = LazyTimeZone(data)
+        var selection = AnomalySelection()
+        (selection.from, selection.to) = try span.resolved { try zone.rules() }
+        selection.rule = rule
+        selection.resource = resource
+        selection.host = host
+        selection.pid = pid
+        let run = AnomalyRun(
+            dataDirectory: data.directory,
+            selection: selection,
+            format: json ? .json : .table(try zone.rules())
+        )
+        guard try run.run() == 0, !json else { return }
+        Terminal.error.line(
+            isNarrowed
+                ? "No anomaly in the final files is of that kind."
+                : "There are no anomalies in the final files."
+        )
+    }
+
+    private var isNarrowed: Bool {
+        span.from != nil || span.to != nil || rule != nil || resource != nil || host != nil
+            || pid != nil
+    }
+}
