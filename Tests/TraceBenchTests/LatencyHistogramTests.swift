@@ -5,7 +5,7 @@ import TraceBench
 @Suite struct LatencyHistogramTests {
     @Test func quantilesAreThoseOfTheSortedDurationsWithinAThirtySecond() {
         var generator = SeededGenerator(seed: 7)
-        var histogram = LatencyHistogram()
+        var histogram = LatencyRecorder()
         var all: [Int64] = []
         for _ in 0..<10_000 {
             let bits = Int.random(in: 0...40, using: &generator)
@@ -25,19 +25,19 @@ import TraceBench
     }
 
     @Test func aMergeCountsBoth() {
-        var first = LatencyHistogram()
-        var second = LatencyHistogram()
+        var first = LatencyRecorder()
+        var second = LatencyRecorder()
         for value in 1...10 { first.record(Int64(value)) }
         for value in 11...20 { second.record(Int64(value)) }
         first.merge(second)
         #expect(first.count == 20)
         #expect(first.quantile(0.5) == 10)
         #expect(first.quantile(1) == 20)
-        #expect(LatencyHistogram().quantile(0.5) == 0)
+        #expect(LatencyRecorder().quantile(0.5) == 0)
     }
 
     @Test func theLongestDurationFits() {
-        var histogram = LatencyHistogram()
+        var histogram = LatencyRecorder()
         histogram.record(.max)
         histogram.record(-1)
         #expect(histogram.quantile(1) == .max)

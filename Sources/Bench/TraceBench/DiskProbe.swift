@@ -51,11 +51,11 @@ package struct DiskProbe: Sendable, Codable {
     private static func writeGroups(
         _ file: borrowing File,
         size: Int
-    ) throws(SystemError) -> LatencyHistogram {
+    ) throws(SystemError) -> LatencyRecorder {
         var group = RawBuffer(capacity: size, alignment: alignment)
         group.commit(size)
         group.mutableBytes.initializeMemory(as: UInt8.self, repeating: 0xA5)
-        var latency = LatencyHistogram()
+        var latency = LatencyRecorder()
         var offset = 0
         for _ in 0..<groupsMax {
             if offset + size > fileBytes { offset = 0 }

@@ -71,7 +71,7 @@ package struct LoadOutcome: Sendable {
     package var refused = 0
     /// From the first batch sent to the last ack.
     package var seconds = 0.0
-    package var latency = LatencyHistogram()
+    package var latency = LatencyRecorder()
     /// Why the load broke off, where it did.
     package var failure: String?
 

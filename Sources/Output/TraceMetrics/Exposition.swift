@@ -71,7 +71,7 @@ package struct Exposition {
         case .counter, .gauge:
             for series in 0..<family.count { appendLine(family, series) }
         case .histogram:
-            let bounds = descriptor.bounds.map { Array(NumberText.bound($0).utf8) }
+            let bounds = descriptor.bounds.map { Array(ExpositionNumber.bound($0).utf8) }
             for series in 0..<family.count { appendHistogram(family, series, bounds) }
         }
     }
@@ -112,7 +112,7 @@ package struct Exposition {
             append(byte: "}")
         }
         append(byte: " ")
-        NumberText.append(double(family.numbers(of: series)), to: &bytes)
+        ExpositionNumber.append(double(family.numbers(of: series)), to: &bytes)
         append(byte: "\n")
     }
 
@@ -138,14 +138,14 @@ package struct Exposition {
                 append("+Inf")
             }
             append("\"} ")
-            NumberText.append(cumulative, to: &bytes)
+            ExpositionNumber.append(cumulative, to: &bytes)
             append(byte: "\n")
         }
         appendTail(descriptor, "_sum")
-        NumberText.append(double(numbers), to: &bytes)
+        ExpositionNumber.append(double(numbers), to: &bytes)
         append(byte: "\n")
         appendTail(descriptor, "_count")
-        NumberText.append(cumulative, to: &bytes)
+        ExpositionNumber.append(cumulative, to: &bytes)
         append(byte: "\n")
     }
 

@@ -11,7 +11,7 @@ extension MetricStore {
     /// The whole store as bytes behind `head`, for a later run of the aggregator. Without a checksum: the file
     /// around it has one.
     package func encoded(behind head: [UInt8] = []) -> [UInt8] {
-        var writer = StateWriter(head + Self.magic)
+        var writer = SavedMetricsWriter(head + Self.magic)
         writer.write(table.limits.perFamily)
         writer.write(table.limits.held)
         writer.write(revision)
@@ -40,7 +40,7 @@ extension MetricStore {
     /// The store that `encoded` saved, with the limits that it had. All processes count as down until they are heard.
     package init(decoding bytes: [UInt8]) throws(TraceError) {
         let hasLimits = !bytes.starts(with: Self.magicWithoutLimits)
-        var reader = try StateReader(
+        var reader = try SavedMetricsReader(
             bytes,
             magic: hasLimits ? Self.magic : Self.magicWithoutLimits
         )
@@ -50,7 +50,7 @@ extension MetricStore {
             let name = try reader.readText()
             let count = try reader.readNumber()
             guard let kind = LossKind(rawValue: name) else {
-                throw StateReader.damaged("there is no loss \(name)")
+                throw SavedMetricsReader.damaged("there is no loss \(name)")
             }
             losses[kind] = count
         }
@@ -71,18 +71,18 @@ extension MetricStore {
     }
 
     private static func readLimits(
-        from reader: inout StateReader
+        from reader: inout SavedMetricsReader
     ) throws(TraceError) -> SeriesLimits {
         let (perFamily, held) = (try reader.readNumber(), try reader.readNumber())
         guard perFamily <= UInt64(UInt32.max), held <= UInt64(UInt32.max) else {
-            throw StateReader.damaged("its limits")
+            throw SavedMetricsReader.damaged("its limits")
         }
         return SeriesLimits(perFamily: Int(perFamily), held: Int(held))
     }
 
     // MARK: Series
 
-    private func write(sectionsTo writer: inout StateWriter) {
+    private func write(sectionsTo writer: inout SavedMetricsWriter) {
         writer.write(sections.count)
         for (owner, section) in sections.sorted(by: { $0.key < $1.key }) {
             writer.write(UInt64(owner))
@@ -93,11 +93,11 @@ extension MetricStore {
         }
     }
 
-    private mutating func readSections(from reader: inout StateReader) throws(TraceError) {
+    private mutating func readSections(from reader: inout SavedMetricsReader) throws(TraceError) {
         for _ in 0..<(try reader.readCount()) {
             let raw = try reader.readNumber()
             guard let owner = UInt16(exactly: raw), Resource(rawValue: UInt8(owner >> 8)) != nil
-            else { throw StateReader.damaged("there is no slot \(raw)") }
+            else { throw SavedMetricsReader.damaged("there is no slot \(raw)") }
             let lsn = try reader.readNumber()
             let source = SlotSection.Source(
                 process: try reader.readText(),
@@ -108,7 +108,7 @@ extension MetricStore {
     }
 
     /// Returns where each row stands among those saved.
-    private func write(rowsTo writer: inout StateWriter) -> [UInt32] {
+    private func write(rowsTo writer: inout SavedMetricsWriter) -> [UInt32] {
         var saved = [UInt32](repeating: SeriesSource.unknown, count: table.rows.count)
         var next: UInt32 = 0
         let texts = table.texts.texts
@@ -136,13 +136,15 @@ extension MetricStore {
 
     /// Returns the rows in the order in which they were saved; for gauges that are not exposed any more what ids of
     /// such have instead of a row.
-    private mutating func readRows(from reader: inout StateReader) throws(TraceError) -> [UInt32] {
+    private mutating func readRows(
+        from reader: inout SavedMetricsReader
+    ) throws(TraceError) -> [UInt32] {
         var rows: [UInt32] = []
         for _ in 0..<(try reader.readCount()) {
             let family = try reader.readFamily()
             let raw = try reader.readNumber()
             guard let owner = UInt16(exactly: raw), Resource(rawValue: UInt8(owner >> 8)) != nil
-            else { throw StateReader.damaged("there is no slot \(raw)") }
+            else { throw SavedMetricsReader.damaged("there is no slot \(raw)") }
             let state = SeriesTable.State(
                 rawValue: UInt8(truncatingIfNeeded: try reader.readNumber())
             )
@@ -153,18 +155,18 @@ extension MetricStore {
             switch table.place(of: place, labels, owner: owner, isFolded: isFolded) {
             case .row(let row, _):
                 guard table.count > count else {
-                    throw StateReader.damaged("a series stands twice")
+                    throw SavedMetricsReader.damaged("a series stands twice")
                 }
                 if state.contains(.isValued) { table.set(row, value) }
                 rows.append(row)
             case .hidden: rows.append(SeriesSource.refused | UInt32(place))
-            case .none: throw StateReader.damaged("more series than there may be")
+            case .none: throw SavedMetricsReader.damaged("more series than there may be")
             }
         }
         return rows
     }
 
-    private func write(sources saved: [UInt32], to writer: inout StateWriter) {
+    private func write(sources saved: [UInt32], to writer: inout SavedMetricsWriter) {
         writer.write(sources.count)
         for (process, source) in sources.sorted(by: { $0.key < $1.key }) {
             writer.write(process)
@@ -180,7 +182,7 @@ extension MetricStore {
 
     private mutating func readSources(
         of rows: [UInt32],
-        from reader: inout StateReader
+        from reader: inout SavedMetricsReader
     ) throws(TraceError) {
         for _ in 0..<(try reader.readCount()) {
             let process = try reader.readText()
@@ -189,19 +191,19 @@ extension MetricStore {
             source.rows.reserveCapacity(count)
             for _ in 0..<count {
                 let raw = try reader.readNumber()
-                guard raw <= UInt64(UInt32.max) else { throw StateReader.damaged("an id") }
+                guard raw <= UInt64(UInt32.max) else { throw SavedMetricsReader.damaged("an id") }
                 let id = UInt32(raw) &- 1
                 guard id >= SeriesSource.refused || Int(id) < rows.count,
                     id == SeriesSource.unknown || id < SeriesSource.refused
                         || Int(id & 0xFF) < MetricCatalog.all.count
-                else { throw StateReader.damaged("an id") }
+                else { throw SavedMetricsReader.damaged("an id") }
                 source.rows.append(id < SeriesSource.refused ? rows[Int(id)] : id)
             }
             sources[process] = source
         }
     }
 
-    private func write(basesOf saved: [UInt32], to writer: inout StateWriter) {
+    private func write(basesOf saved: [UInt32], to writer: inout SavedMetricsWriter) {
         writer.write(table.bases.count)
         for (number, base) in table.bases.sorted(by: { $0.key < $1.key }) {
             writer.write(UInt64(saved[Int(number)]))
@@ -211,12 +213,12 @@ extension MetricStore {
 
     private mutating func readBases(
         of rows: [UInt32],
-        from reader: inout StateReader
+        from reader: inout SavedMetricsReader
     ) throws(TraceError) {
         for _ in 0..<(try reader.readCount()) {
             let saved = try reader.readNumber()
             guard saved < UInt64(rows.count), rows[Int(saved)] < SeriesSource.refused else {
-                throw StateReader.damaged("there is no series \(saved)")
+                throw SavedMetricsReader.damaged("there is no series \(saved)")
             }
             let number = rows[Int(saved)]
             let row = table.rows[Int(number)]
@@ -225,9 +227,9 @@ extension MetricStore {
                 table.value(of: number).isAtLeast(
                     MetricValue(MetricCatalog.kinds[Int(row.family)], base[...])
                 )
-            else { throw StateReader.damaged("what other counts of a series") }
+            else { throw SavedMetricsReader.damaged("what other counts of a series") }
             guard !row.state.contains(.isFolded) else {
-                throw StateReader.damaged("a folded series")
+                throw SavedMetricsReader.damaged("a folded series")
             }
             table.setBase(base, of: number)
         }
@@ -235,7 +237,7 @@ extension MetricStore {
 
     // MARK: Processes
 
-    private func write(_ state: ProcessState, to writer: inout StateWriter) {
+    private func write(_ state: ProcessState, to writer: inout SavedMetricsWriter) {
         writer.write(state.incarnation)
         writer.write(UInt64(state.pid))
         writer.write(state.appliedLSN)
@@ -247,7 +249,7 @@ extension MetricStore {
     }
 
     private static func readProcess(
-        from reader: inout StateReader
+        from reader: inout SavedMetricsReader
     ) throws(TraceError) -> ProcessState {
         let incarnation = try reader.readNumber()
         let pid = UInt32(truncatingIfNeeded: try reader.readNumber())
@@ -264,7 +266,7 @@ extension MetricStore {
 
     // MARK: The router's status
 
-    private func write(_ status: RouterStatus, to writer: inout StateWriter) {
+    private func write(_ status: RouterStatus, to writer: inout SavedMetricsWriter) {
         writer.write(status.headLSN)
         writer.write(status.receivedEvents)
         writer.write(status.deduplicatedEvents)
@@ -280,7 +282,7 @@ extension MetricStore {
 
     /// Connections and readiness are not saved: they are the router's to tell anew.
     private static func readRouter(
-        from reader: inout StateReader
+        from reader: inout SavedMetricsReader
     ) throws(TraceError) -> RouterStatus {
         var status = RouterStatus()
         status.headLSN = try reader.readNumber()
@@ -292,7 +294,7 @@ extension MetricStore {
         for _ in 0..<(try reader.readCount()) {
             let name = try reader.readText()
             guard let worker = WorkerName(name) else {
-                throw StateReader.damaged("there is no worker \(name)")
+                throw SavedMetricsReader.damaged("there is no worker \(name)")
             }
             let lag = try reader.readNumber()
             status.workers.append(WorkerLink(worker: worker, connected: false, lagBytes: lag))

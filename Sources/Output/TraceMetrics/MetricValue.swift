@@ -87,7 +87,7 @@ package enum MetricValue: Sendable, Equatable {
 }
 
 /// Numbers as Prometheus writes them.
-enum NumberText {
+enum ExpositionNumber {
     /// A sample's value: whole numbers as such, others with the fewest digits that read back the same.
     static func append(_ value: Double, to bytes: inout [UInt8]) {
         if value.isFinite, value == value.rounded(), abs(value) < 9_007_199_254_740_992 {

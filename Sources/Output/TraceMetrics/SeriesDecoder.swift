@@ -228,16 +228,11 @@ package struct SeriesDecoder {
 
     @inline(__always)
     private mutating func readNumber() throws(TraceError) -> UInt64 {
-        let first = try readByte()
-        if first < 0x80 { return UInt64(first) }
-        var value = UInt64(first & 0x7F)
-        for shift in stride(from: UInt64(7), to: 70, by: 7) {
-            let byte = try readByte()
-            guard shift < 63 || byte <= 1 else { break }
-            value |= UInt64(byte & 0x7F) << shift
-            if byte & 0x80 == 0 { return value }
+        if at < end, bytes[at] < 0x80 { return UInt64(try readByte()) }
+        guard let value = Varint.read(bytes[..<end], at: &at) else {
+            throw Self.damaged("a number")
         }
-        throw Self.damaged("a number")
+        return value
     }
 
     @inline(__always)

@@ -46,18 +46,8 @@ package struct StateReader {
     /// What `RawBuffer.append(varint:)` wrote.
     /// - Throws: `TraceError(.corrupt)` where the bytes end before it does, or it is too large.
     package mutating func varint() throws(TraceError) -> UInt64 {
-        var number: UInt64 = 0
-        for position in 0..<min(remaining, 10) {
-            let byte = unsafe UInt64(source[at + position])
-            // The tenth byte holds the last bit.
-            guard position < 9 || byte <= 1 else { break }
-            number |= (byte & 0x7F) << (7 * UInt64(position))
-            guard byte >= 0x80 else {
-                at += position + 1
-                return number
-            }
-        }
-        throw Self.notANumber
+        guard let number = unsafe Varint.read(source, at: &at) else { throw Self.notANumber }
+        return number
     }
 
     /// The next `count` bytes, in place.

@@ -1,3 +1,5 @@
+import TraceModel
+
 /// Walks the fields of a protobuf message; ends early where the bytes are damaged. For descriptors and
 /// other small messages.
 struct WireFields: Sequence, IteratorProtocol {
@@ -39,13 +41,9 @@ struct WireFields: Sequence, IteratorProtocol {
     }
 
     private mutating func varint() -> UInt64? {
-        var value: UInt64 = 0
-        for shift in stride(from: UInt64(0), to: 70, by: 7) {
-            guard let byte = rest.popFirst() else { return nil }
-            value |= UInt64(byte & 0x7F) << shift
-            if byte < 0x80 { return value }
-        }
-        return nil
+        var position = rest.startIndex
+        defer { rest = rest[position...] }
+        return Varint.read(rest, at: &position)
     }
 }
 
@@ -55,22 +53,13 @@ struct WireWriter {
 
     mutating func add(_ number: Int, varint value: UInt64) {
         guard value != 0 else { return }
-        append(varint: UInt64(number << 3))
-        append(varint: value)
+        Varint.append(UInt64(number << 3), to: &bytes)
+        Varint.append(value, to: &bytes)
     }
 
     mutating func add(_ number: Int, bytes payload: [UInt8]) {
-        append(varint: UInt64(number << 3 | 2))
-        append(varint: UInt64(payload.count))
+        Varint.append(UInt64(number << 3 | 2), to: &bytes)
+        Varint.append(UInt64(payload.count), to: &bytes)
         bytes += payload
-    }
-
-    private mutating func append(varint value: UInt64) {
-        var rest = value
-        while rest >= 0x80 {
-            bytes.append(UInt8(truncatingIfNeeded: rest) | 0x80)
-            rest >>= 7
-        }
-        bytes.append(UInt8(rest))
     }
 }

@@ -365,8 +365,8 @@ private struct FieldWriter: ~Copyable {
 
     mutating func varint(_ field: UInt32, _ value: UInt64) {
         guard value != 0 else { return }
-        Self.append(varint: UInt64(field) << 3, to: &buffer)
-        Self.append(varint: value, to: &buffer)
+        buffer.append(varint: UInt64(field) << 3)
+        buffer.append(varint: value)
     }
 
     /// int32 and int64: negative values as ten bytes of two's complement.
@@ -381,7 +381,7 @@ private struct FieldWriter: ~Copyable {
     mutating func double(_ field: UInt32, _ value: Double) {
         // By bits, so that −0 is written and NaN does no harm.
         guard value.bitPattern != 0 else { return }
-        Self.append(varint: UInt64(field) << 3 | 1, to: &buffer)
+        buffer.append(varint: UInt64(field) << 3 | 1)
         buffer.append(integer: value.bitPattern)
     }
 
@@ -398,16 +398,7 @@ private struct FieldWriter: ~Copyable {
     }
 
     static func lengthDelimited(_ field: UInt32, count: Int, into buffer: inout RawBuffer) {
-        append(varint: UInt64(field) << 3 | 2, to: &buffer)
-        append(varint: UInt64(count), to: &buffer)
-    }
-
-    private static func append(varint value: UInt64, to buffer: inout RawBuffer) {
-        var rest = value
-        while rest >= 0x80 {
-            buffer.append(byte: UInt8(truncatingIfNeeded: rest) | 0x80)
-            rest >>= 7
-        }
-        buffer.append(byte: UInt8(rest))
+        buffer.append(varint: UInt64(field) << 3 | 2)
+        buffer.append(varint: UInt64(count))
     }
 }

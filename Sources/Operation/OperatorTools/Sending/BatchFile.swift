@@ -32,7 +32,7 @@ package final class BatchFile {
         }
         let prefix = try bytes(min(10, size - offset))
         var position = 0
-        guard let length = Self.varint(prefix, &position) else {
+        guard let length = Varint.read(prefix, at: &position) else {
             throw TraceError(.corrupt, "\(path): no length at byte \(offset)")
         }
         offset += position
@@ -61,18 +61,5 @@ package final class BatchFile {
             throw TraceError(.corrupt, "\(path): the file shrank while it was read")
         }
         return bytes
-    }
-
-    private static func varint(_ bytes: [UInt8], _ position: inout Int) -> UInt64? {
-        var value: UInt64 = 0
-        var shift: UInt64 = 0
-        while position < bytes.count {
-            let byte = bytes[position]
-            position += 1
-            value |= UInt64(byte & 0x7F) << shift
-            if byte & 0x80 == 0 { return value }
-            shift += 7
-        }
-        return nil
     }
 }

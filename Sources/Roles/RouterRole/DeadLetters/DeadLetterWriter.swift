@@ -63,14 +63,14 @@ struct DeadLetterWriter: ~Copyable {
     private mutating func flush() throws(SystemError) {
         guard batch.count > 0 else { return }
         // The field `host` of TraceBatch, length-delimited.
-        Self.append(varint: 103 << 3 | 2, to: &batch)
-        Self.append(varint: UInt64(host.count), to: &batch)
+        batch.append(varint: 103 << 3 | 2)
+        batch.append(varint: UInt64(host.count))
         host.withUnsafeBytes { batch.append($0) }
         // The field `semantics`.
-        Self.append(varint: 104 << 3, to: &batch)
-        Self.append(varint: UInt64(semantics.rawValue), to: &batch)
+        batch.append(varint: 104 << 3)
+        batch.append(varint: UInt64(semantics.rawValue))
         var prefix = RawBuffer(capacity: 16)
-        Self.append(varint: UInt64(batch.count), to: &prefix)
+        prefix.append(varint: UInt64(batch.count))
         try write(prefix.bytes)
         try write(batch.bytes)
         batch.removeAll()
@@ -81,15 +81,6 @@ struct DeadLetterWriter: ~Copyable {
         try file.write(bytes, at: offset)
         offset += bytes.count
         checksum = Checksum.crc32c(bytes, after: checksum)
-    }
-
-    private static func append(varint value: UInt64, to buffer: inout RawBuffer) {
-        var rest = value
-        while rest >= 0x80 {
-            buffer.append(byte: UInt8(truncatingIfNeeded: rest) | 0x80)
-            rest >>= 7
-        }
-        buffer.append(byte: UInt8(rest))
     }
 
     /// Makes the letter durable, with a sidecar that says it does not count yet.

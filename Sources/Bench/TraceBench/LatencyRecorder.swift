@@ -1,5 +1,5 @@
 /// Durations in buckets that are exact to 1/32. Fixed memory; recording allocates nothing.
-package struct LatencyHistogram: Sendable {
+package struct LatencyRecorder: Sendable {
     private static let subBits = 5
     private static let subCount = 1 << subBits
 
@@ -17,7 +17,7 @@ package struct LatencyHistogram: Sendable {
         maximum = max(maximum, value)
     }
 
-    package mutating func merge(_ other: LatencyHistogram) {
+    package mutating func merge(_ other: LatencyRecorder) {
         for index in buckets.indices { buckets[index] += other.buckets[index] }
         count += other.count
         maximum = max(maximum, other.maximum)

@@ -1,7 +1,66 @@
 import TraceModel
 
-/// Reads what `StateWriter` wrote. Every wrong length, number or family is a `.corrupt` error.
-struct StateReader {
+/// Writes the store's saved form: little-endian base-128 numbers, and each distinct text by its number, which
+/// it follows where it is new.
+struct SavedMetricsWriter {
+    private(set) var bytes: [UInt8]
+    private var numbers: [TextKey: Int] = [:]
+
+    /// Behind `head`.
+    init(_ head: [UInt8]) { bytes = head }
+
+    mutating func write(_ value: UInt64) { Varint.append(value, to: &bytes) }
+
+    mutating func write(_ value: Int) { write(UInt64(value)) }
+
+    mutating func write(_ value: Bool) { write(value ? UInt64(1) : 0) }
+
+    /// A double's bit pattern, its end first: those of whole numbers end in zeros.
+    private mutating func write(bits value: UInt64) { write(value.byteSwapped) }
+
+    /// The numbers of a value: the last one is a double's pattern.
+    mutating func write(numbers: ArraySlice<UInt64>) {
+        for number in numbers.dropLast() { write(number) }
+        if let last = numbers.last { write(bits: last) }
+    }
+
+    /// Returns the text's number, which may be written in its place from then on.
+    @discardableResult
+    mutating func write(_ text: String) -> Int {
+        let key = TextKey(text)
+        if let number = numbers[key] {
+            write(number)
+            return number
+        }
+        let number = numbers.count
+        numbers[key] = number
+        write(number)
+        write(text.utf8.count)
+        bytes.append(contentsOf: text.utf8)
+        return number
+    }
+
+    mutating func write(_ key: SeriesKey) {
+        write(UInt64(key.family.rawValue))
+        for label in key.labels { write(label) }
+    }
+
+    /// The family's kind and number of buckets need not be written.
+    mutating func write(_ value: MetricValue) {
+        write(numbers: value.numbers[...])
+    }
+
+    mutating func write(_ values: [SeriesKey: MetricValue]) {
+        write(values.count)
+        for (key, value) in values.sorted(by: { SeriesKey.areInOrder($0.key, $1.key) }) {
+            write(key)
+            write(value)
+        }
+    }
+}
+
+/// Reads what `SavedMetricsWriter` wrote. Every wrong length, number or family is a `.corrupt` error.
+struct SavedMetricsReader {
     private let bytes: [UInt8]
     private var position = 0
     private var texts: [String] = []
@@ -17,16 +76,8 @@ struct StateReader {
     }
 
     mutating func readNumber() throws(TraceError) -> UInt64 {
-        var value: UInt64 = 0
-        for shift in stride(from: UInt64(0), to: 70, by: 7) {
-            guard position < bytes.count else { throw Self.damaged("they end early") }
-            let byte = bytes[position]
-            position += 1
-            guard shift < 63 || byte <= 1 else { break }
-            value |= UInt64(byte & 0x7F) << shift
-            if byte & 0x80 == 0 { return value }
-        }
-        throw Self.damaged("a number")
+        guard let value = Varint.read(bytes, at: &position) else { throw Self.damaged("a number") }
+        return value
     }
 
     /// A number of things that follow, of at least one byte each: so a wrong one can't ask for memory.
