@@ -50,9 +50,7 @@ private let worker = ClusterMember.worker(WorkerName(resource: .function, index:
         monitor.expect(worker, now: 2 * second)
         #expect(monitor.nextDeadline(now: 0) == second + late)
         #expect(monitor.tick(now: second + late - 1).isEmpty)
-        #expect(
-            monitor.tick(now: second + late) == [.late(worker, silentSeconds: Int(late / second))]
-        )
+        #expect(monitor.tick(now: second + late) == [.late(worker, silentSeconds: Int(late / second))])
         #expect(monitor.tick(now: 50 * second).isEmpty)
         #expect(monitor.nextDeadline(now: 50 * second) == nil)
         monitor.heard(from: worker, now: 61 * second)
@@ -63,15 +61,12 @@ private let worker = ClusterMember.worker(WorkerName(resource: .function, index:
 
     @Test func lateMembersComeInTheirOrder() {
         let names: [ClusterMember] = [
-            .router, .aggregator, worker,
-            .worker(WorkerName(resource: .function, index: 10)),
+            .router, .aggregator, worker, .worker(WorkerName(resource: .function, index: 10)),
             .worker(WorkerName(resource: .cpu, index: 2)),
         ]
         var monitor = ActivityMonitor(now: 0, inactivitySeconds: nil)
         for name in names.reversed() { monitor.expect(name, now: 0) }
-        #expect(
-            monitor.tick(now: 10 * second) == names.map { .late($0, silentSeconds: 10) }
-        )
+        #expect(monitor.tick(now: 10 * second) == names.map { .late($0, silentSeconds: 10) })
     }
 
     @Test func aForgottenMemberStaysForgotten() {

@@ -36,22 +36,17 @@ struct NaiveMonitor {
 
     private static func member(of what: Occurrence) -> ClusterMember? {
         switch what {
-        case .expect(let member), .forget(let member), .heard(let member):
-            member
+        case .expect(let member), .forget(let member), .heard(let member): member
         case .batch, .tick: nil
         }
     }
 
     private var lastTickButOne: Int {
-        let ticks = history.indices.filter {
-            if case .tick = history[$0].what { true } else { false }
-        }
+        let ticks = history.indices.filter { if case .tick = history[$0].what { true } else { false } }
         return ticks.dropLast().last ?? -1
     }
 
-    private func replayLife(
-        of member: ClusterMember
-    ) -> (recovered: [(Int, ActivityEvent)], late: [ActivityEvent]) {
+    private func replayLife(of member: ClusterMember) -> (recovered: [(Int, ActivityEvent)], late: [ActivityEvent]) {
         var heard: Int64?
         var isLate = false
         var recovered: [(Int, ActivityEvent)] = []
@@ -74,13 +69,9 @@ struct NaiveMonitor {
             case .tick:
                 guard let last = heard, !isLate else { continue }
                 let silent = time - last
-                guard silent >= Int64(Limits.heartbeatLateMilliseconds) * 1_000_000 else {
-                    continue
-                }
+                guard silent >= Int64(Limits.heartbeatLateMilliseconds) * 1_000_000 else { continue }
                 isLate = true
-                if index == history.count - 1 {
-                    late = [.late(member, silentSeconds: Int(silent / 1_000_000_000))]
-                }
+                if index == history.count - 1 { late = [.late(member, silentSeconds: Int(silent / 1_000_000_000))] }
             default: continue
             }
         }

@@ -13,9 +13,7 @@ struct DiskCounters {
         }
 
         /// Microseconds.
-        var averageLatency: Double {
-            operations == 0 ? 0 : Double(latencies) / Double(operations)
-        }
+        var averageLatency: Double { operations == 0 ? 0 : Double(latencies) / Double(operations) }
     }
 
     private(set) var reads = Sum()

@@ -46,9 +46,7 @@ package struct EmulatedRun: Sendable {
             sent.append(SentEvent(happening: happening, event: event))
             if let batch = buffers[place].append(event) { batches.append(batch) }
         }
-        for place in buffers.indices {
-            if let batch = buffers[place].flush() { batches.append(batch) }
-        }
+        for place in buffers.indices { if let batch = buffers[place].flush() { batches.append(batch) } }
         self.program = program
         self.sent = sent
         self.batches = batches
@@ -57,10 +55,8 @@ package struct EmulatedRun: Sendable {
 
     private static func agents(_ options: Options, _ program: ProgramRun) -> [any Agent] {
         switch options.dialect {
-        case .neutracer:
-            program.processes.map { NeutracerAgent(process: $0, start: options.start) }
-        case .cumulative:
-            [CumulativeAgent(processes: program.processes, start: options.start)]
+        case .neutracer: program.processes.map { NeutracerAgent(process: $0, start: options.start) }
+        case .cumulative: [CumulativeAgent(processes: program.processes, start: options.start)]
         }
     }
 

@@ -24,22 +24,15 @@ package struct PairProof {
     package init(_ dialect: Semantics) { matchesCount = dialect == .neutracer }
 
     package mutating func note(_ event: BatchEncoder.Function, _ happening: Happening) {
-        let key = OpenEntries.Key(
-            cookie: event.cookie,
-            count: matchesCount ? event.callCount : 0
-        )
+        let key = OpenEntries.Key(cookie: event.cookie, count: matchesCount ? event.callCount : 0)
         switch happening.action {
-        case .enter:
-            threads[event.pid, default: OpenEntries()].push(key, time: happening.time)
+        case .enter: threads[event.pid, default: OpenEntries()].push(key, time: happening.time)
         case .leave(let function, let began):
             guard let entered = threads[event.pid]?.close(key) else { return }
             pairs.append(
                 Pair(
-                    function: function,
-                    milliseconds: happening.time / 1_000 - entered / 1_000,
-                    isOneCall: entered == began
-                )
-            )
+                    function: function, milliseconds: happening.time / 1_000 - entered / 1_000,
+                    isOneCall: entered == began))
         default: break
         }
     }

@@ -9,8 +9,7 @@ import TraceWire
         .function: 100, .memory: 100, .network: 10, .io: 10, .cpu: 10_000, .gpu: 0,
     ]
 
-    @Test(arguments: [0, 1])
-    func samplingSkipsWhatFollowsTooSoonAndNothingElse(process: Int) {
+    @Test(arguments: [0, 1]) func samplingSkipsWhatFollowsTooSoonAndNothingElse(process: Int) {
         let run = Runs.standard
         var expected: [Resource: [Int64]] = [:]
         for happening in run.program.happenings where happening.process == process {
@@ -21,20 +20,14 @@ import TraceWire
             }
         }
         var sent: [Resource: [Int64]] = [:]
-        for event in run.sent(process: process) {
-            sent[event.event.resource, default: []].append(event.happening.time)
-        }
+        for event in run.sent(process: process) { sent[event.event.resource, default: []].append(event.happening.time) }
         #expect(sent == expected)
     }
 
     @Test func somethingOfEachSampledKindIsSkipped() throws {
-        let (sampled, all) = (
-            Runs.standard.truth.eventsSent, Runs.standardCumulative.truth.eventsSent
-        )
+        let (sampled, all) = (Runs.standard.truth.eventsSent, Runs.standardCumulative.truth.eventsSent)
         for resource in Resource.allCases {
-            let (sent, happened) = (
-                try #require(sampled[resource.name]), try #require(all[resource.name])
-            )
+            let (sent, happened) = (try #require(sampled[resource.name]), try #require(all[resource.name]))
             if resource == .gpu { #expect(sent == happened) } else { #expect(sent < happened) }
         }
         // Half of what happens with functions, so that most calls have no proved pair.
@@ -85,8 +78,7 @@ import TraceWire
         #expect(connections > truth.connections && connections <= 2 * truth.connections)
     }
 
-    @Test(arguments: [0, 1])
-    func differencesOfMemoryAndIOAddUp(process: Int) throws {
+    @Test(arguments: [0, 1]) func differencesOfMemoryAndIOAddUp(process: Int) throws {
         let truth = try Runs.standard.truth(process: process)
         let memory = Runs.standard.memoryEvents(process: process)
         #expect(near(memory.reduce(0) { $0 + $1.totalAllocs }, truth.memory.allocatedBytes))
@@ -137,7 +129,5 @@ import TraceWire
         #expect(falls(Runs.standard.cpuEvents(process: 0).map(\.migrations)) == 0)
     }
 
-    private func falls<T: Comparable>(_ values: [T]) -> Int {
-        zip(values, values.dropFirst()).count { $1 < $0 }
-    }
+    private func falls<T: Comparable>(_ values: [T]) -> Int { zip(values, values.dropFirst()).count { $1 < $0 } }
 }

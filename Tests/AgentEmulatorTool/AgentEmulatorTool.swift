@@ -4,38 +4,28 @@ import Foundation
 import TraceModel
 
 /// Writes a run of the emulated agent for tests that send it with other means.
-@main
-struct AgentEmulatorTool: ParsableCommand {
+@main struct AgentEmulatorTool: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "agent-emulator",
         abstract: "Writes what an agent sends in one emulated run, and what happened in truth.",
         discussion: """
             The same seed gives the same bytes. The messages stand one behind another in the order in \
             which the agent sends them, each behind its length as four bytes, little endian.
-            """,
-        version: BuildInfo.version
-    )
+            """, version: BuildInfo.version)
 
-    @Option(help: "What all that is random comes from.")
-    var seed: UInt64
+    @Option(help: "What all that is random comes from.") var seed: UInt64
 
-    @Option(help: "How the agent fills in the fields.")
-    var dialect: Semantics
+    @Option(help: "How the agent fills in the fields.") var dialect: Semantics
 
-    @Option(help: "What the traced program does.")
-    var scenario: Scenario = .standard
+    @Option(help: "What the traced program does.") var scenario: Scenario = .standard
 
-    @Option(help: "The file for the encoded batches.")
-    var out: String
+    @Option(help: "The file for the encoded batches.") var out: String
 
-    @Option(help: "The file for the truth, as JSON.")
-    var truth: String
+    @Option(help: "The file for the truth, as JSON.") var truth: String
 
-    @Option(help: "When the run starts, in seconds since the epoch.")
-    var start: Int64?
+    @Option(help: "When the run starts, in seconds since the epoch.") var start: Int64?
 
-    @Flag(help: "Send names of processes and threads; only the dialect cumulative has them.")
-    var names = false
+    @Flag(help: "Send names of processes and threads; only the dialect cumulative has them.") var names = false
 
     func run() throws {
         var options = EmulatedRun.Options(seed: seed, dialect: dialect, scenario: scenario)
@@ -52,8 +42,6 @@ struct AgentEmulatorTool: ParsableCommand {
     }
 }
 
-extension Semantics: ExpressibleByArgument {
-    public init?(argument: String) { self.init(name: argument) }
-}
+extension Semantics: ExpressibleByArgument { public init?(argument: String) { self.init(name: argument) } }
 
 extension Scenario: ExpressibleByArgument {}

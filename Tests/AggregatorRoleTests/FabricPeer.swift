@@ -61,8 +61,6 @@ final class FabricPeer: Sendable {
                     state.withLock { $0.received.append(content) }
                 }
             }
-        } catch {
-            Issue.record("the peer \(routingID) ended: \(error)")
-        }
+        } catch { Issue.record("the peer \(routingID) ended: \(error)") }
     }
 }

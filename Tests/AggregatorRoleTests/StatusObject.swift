@@ -4,9 +4,7 @@ struct StatusObject: Decodable {
     struct Process: Decodable {
         let pid: Int?
 
-        enum CodingKeys: CodingKey {
-            case pid
-        }
+        enum CodingKeys: CodingKey { case pid }
 
         init(from decoder: any Decoder) throws {
             // `decode`, as `decodeIfPresent` would let the key be missing.
@@ -41,9 +39,7 @@ struct StatusObject: Decodable {
         }
     }
 
-    struct Merging: Decodable {
-        let waiting_windows: Int
-    }
+    struct Merging: Decodable { let waiting_windows: Int }
 
     let merging: Merging
     let ready: Bool

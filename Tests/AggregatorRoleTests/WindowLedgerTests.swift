@@ -8,17 +8,9 @@ import TraceModel
     typealias Make = WindowFactory
 
     private static func whole(
-        _ window: UInt64,
-        _ from: LSN,
-        _ barrier: LSN,
-        resource: Resource = .function
+        _ window: UInt64, _ from: LSN, _ barrier: LSN, resource: Resource = .function
     ) -> SegmentsClosed {
-        Make.announcement(
-            resource: resource,
-            window: window,
-            barrier: barrier,
-            Make.range(0...255, from, barrier)
-        )
+        Make.announcement(resource: resource, window: window, barrier: barrier, Make.range(0...255, from, barrier))
     }
 
     @Test func aWindowIsMergedOnceAllItsSlotsAreAnnounced() throws {
@@ -38,9 +30,7 @@ import TraceModel
         ledger.finish(job, files: ["a"])
         #expect(ledger.announce(first) == .merged(files: ["a"]))
         #expect(ledger.nextJob() == nil)
-        #expect(
-            ledger.marks == [.function: MergedMark(window: 1, barrierLSN: 100, files: ["a"])]
-        )
+        #expect(ledger.marks == [.function: MergedMark(window: 1, barrierLSN: 100, files: ["a"])])
     }
 
     @Test func windowsOfAResourceAreMergedInOrderEachFromTheLastBarrier() throws {
@@ -98,13 +88,9 @@ import TraceModel
 
     @Test func aWorkersNewAnnouncementReplacesItsOldOne() {
         let ledger = LedgerBench()
-        #expect(
-            ledger.announce(Make.announcement(0, Make.range(0...255, 0, 50))) == .accepted
-        )
+        #expect(ledger.announce(Make.announcement(0, Make.range(0...255, 0, 50))) == .accepted)
         #expect(ledger.nextJob() == nil)
-        #expect(
-            ledger.announce(Make.announcement(0, Make.range(0...255, 0, 100))) == .accepted
-        )
+        #expect(ledger.announce(Make.announcement(0, Make.range(0...255, 0, 100))) == .accepted)
         #expect(ledger.nextJob() != nil)
     }
 
@@ -157,8 +143,7 @@ import TraceModel
         #expect(lost.nextJob()?.window == 5)
     }
 
-    @Test(arguments: UInt64(1)...20)
-    func anyOrderOfAnnouncementsMergesEveryWindowOnce(seed: UInt64) {
+    @Test(arguments: UInt64(1)...20) func anyOrderOfAnnouncementsMergesEveryWindowOnce(seed: UInt64) {
         var announcements: [SegmentsClosed] = []
         for window in UInt64(1)...6 {
             let from = (window - 1) * 100
@@ -167,18 +152,9 @@ import TraceModel
             let handover = from + seed % 100
             announcements += [
                 Make.announcement(
-                    0,
-                    window: window,
-                    barrier: barrier,
-                    Make.range(0...cut, from, barrier),
-                    Make.range((cut + 1)...255, from, handover)
-                ),
-                Make.announcement(
-                    1,
-                    window: window,
-                    barrier: barrier,
-                    Make.range((cut + 1)...255, handover, barrier)
-                ),
+                    0, window: window, barrier: barrier, Make.range(0...cut, from, barrier),
+                    Make.range((cut + 1)...255, from, handover)),
+                Make.announcement(1, window: window, barrier: barrier, Make.range((cut + 1)...255, handover, barrier)),
             ]
         }
         let ledger = LedgerBench()

@@ -10,23 +10,20 @@ final class Box<State> {
     init(_ state: State) { self.state = state }
 }
 
-@Suite
-struct PrimitiveTests {
+@Suite struct PrimitiveTests {
     private let second: Int64 = 1_000_000_000
     private let minute: Int64 = 60_000_000_000
 
     // MARK: Mean and deviation
 
-    @Test
-    func thereIsNoScoreBeforeThirtySamples() {
+    @Test func thereIsNoScoreBeforeThirtySamples() {
         let box = Box(Ewma())
         for _ in 0..<30 { #expect(box.state.observe(10, limit: 4, samplesMin: 30) == nil) }
         #expect(box.state.observe(10, limit: 4, samplesMin: 30) == 0)
         #expect(box.state.score(of: 11, samplesMin: 40) == nil)
     }
 
-    @Test
-    func theVarianceHasAFloor() {
+    @Test func theVarianceHasAFloor() {
         var low = Ewma()
         var high = Ewma()
         for _ in 0..<50 {
@@ -42,8 +39,7 @@ struct PrimitiveTests {
         #expect(zero.score(of: -1, samplesMin: 30) == -1_000)
     }
 
-    @Test
-    func anOutlierIsNotTheMeasureOfTheNext() throws {
+    @Test func anOutlierIsNotTheMeasureOfTheNext() throws {
         var series = Ewma()
         for index in 0..<200 { series.note(index % 2 == 0 ? 9 : 11) }
         #expect(abs(series.mean - 10) < 0.2 && abs(series.variance - 1) < 0.2)
@@ -55,8 +51,7 @@ struct PrimitiveTests {
         #expect(abs(series.mean - 100) < 1)
     }
 
-    @Test
-    func stateComesBack() throws {
+    @Test func stateComesBack() throws {
         var series = Ewma()
         for index in 0..<40 { series.note(Double(index)) }
         let copy = try copied(series.encode, Ewma.init(decoding:))
@@ -66,8 +61,7 @@ struct PrimitiveTests {
 
     // MARK: Raise and clear
 
-    @Test
-    func aLastingConditionIsToldOnce() throws {
+    @Test func aLastingConditionIsToldOnce() throws {
         var alarm = Alarm()
         func judge(_ value: Int, _ time: Int64) -> FindingVerdict? {
             alarm.observe(isAbove: value > 85, isClear: value < 75, at: time, cooldown: 60)
@@ -85,18 +79,14 @@ struct PrimitiveTests {
         #expect(observe(90, 1_064), "it lasts beyond the cool-down")
     }
 
-    @Test
-    func findingsKeepApart() {
+    @Test func findingsKeepApart() {
         var alarm = Alarm()
-        let verdicts = [100, 109, 91, 110, 0, Int64.max, -5].map {
-            alarm.fire(at: $0, cooldown: 10)
-        }
+        let verdicts = [100, 109, 91, 110, 0, Int64.max, -5].map { alarm.fire(at: $0, cooldown: 10) }
         let within = FindingVerdict.suppressed(since: 100)
         #expect(verdicts == [.raised, within, within, .raised, .raised, .raised, .raised])
     }
 
-    @Test
-    func aConditionIsSuppressedOnceForEachTimeItBegins() throws {
+    @Test func aConditionIsSuppressedOnceForEachTimeItBegins() throws {
         var alarm = Alarm()
         func judge(_ value: Int, _ time: Int64) -> FindingVerdict? {
             alarm.observe(isAbove: value > 85, isClear: value < 75, at: time, cooldown: 60)
@@ -113,22 +103,10 @@ struct PrimitiveTests {
         #expect(judge(70, 61) == nil && judge(90, 62) == .suppressed(since: 60))
     }
 
-    @Test
-    func aSpikeIsAboveTheFloor() throws {
+    @Test func aSpikeIsAboveTheFloor() throws {
         var watch = SpikeWatch()
-        func judge(
-            _ value: Double,
-            _ time: Int64,
-            floor: Double
-        ) -> (score: Double, verdict: FindingVerdict)? {
-            watch.observe(
-                value,
-                limit: 4,
-                samplesMin: 30,
-                floor: floor,
-                at: time,
-                cooldown: 60
-            )
+        func judge(_ value: Double, _ time: Int64, floor: Double) -> (score: Double, verdict: FindingVerdict)? {
+            watch.observe(value, limit: 4, samplesMin: 30, floor: floor, at: time, cooldown: 60)
         }
         func observe(_ value: Double, _ time: Int64, floor: Double) -> Double? {
             judge(value, time, floor: floor).flatMap { $0.verdict == .raised ? $0.score : nil }
@@ -147,8 +125,7 @@ struct PrimitiveTests {
 
     // MARK: Windows
 
-    @Test
-    func aSlidingMeanForgets() throws {
+    @Test func aSlidingMeanForgets() throws {
         let box = Box(SlidingMean())
         var last: Double?
         for step in 0..<60 {
@@ -159,24 +136,17 @@ struct PrimitiveTests {
         #expect(last == 10)
         box.state = try copied(box.state.encode, SlidingMean.init(decoding:))
         for step in 1...60 {
-            last = box.state.note(
-                90,
-                at: 10 * minute + Int64(step) * 10 * second,
-                window: 10 * minute
-            )
+            last = box.state.note(90, at: 10 * minute + Int64(step) * 10 * second, window: 10 * minute)
         }
         #expect(last == 90)
         // After a silence there are too few samples again, and never those of before.
         #expect(box.state.note(1, at: 90 * minute, window: 10 * minute) == nil)
-        for step in 1..<9 {
-            _ = box.state.note(1, at: 90 * minute + Int64(step), window: 10 * minute)
-        }
+        for step in 1..<9 { _ = box.state.note(1, at: 90 * minute + Int64(step), window: 10 * minute) }
         #expect(box.state.note(1, at: 91 * minute, window: 10 * minute) == 1)
         #expect(box.state.note(1, at: .max, window: 10 * minute) == nil)
     }
 
-    @Test
-    func aTrendIsByLeastSquares() throws {
+    @Test func aTrendIsByLeastSquares() throws {
         var trend = Trend()
         var growth: Trend.Growth?
         // 1,000 to start with, 1 more a second: 3,600 an hour.
@@ -197,8 +167,7 @@ struct PrimitiveTests {
         #expect(other == nil)
     }
 
-    @Test
-    func occurrencesAreCountedBySecond() throws {
+    @Test func occurrencesAreCountedBySecond() throws {
         var rate = OccurrenceRate()
         for step in 0..<120 { rate.note(at: Int64(step) * second / 2) }
         #expect(rate.count == 2 && rate.minuteMean == 118.0 / 60)
@@ -211,22 +180,10 @@ struct PrimitiveTests {
         #expect(rate.count == 1 && rate.minuteMean == 0)
     }
 
-    @Test
-    func aScanIsManyValuesOfOneKey() throws {
+    @Test func aScanIsManyValuesOfOneKey() throws {
         var watch = ScanWatch()
-        func judge(
-            _ value: UInt64,
-            _ key: UInt64,
-            _ seconds: Int64
-        ) -> (count: Int, verdict: FindingVerdict)? {
-            watch.observe(
-                value,
-                of: key,
-                at: seconds * second,
-                window: minute,
-                limit: 20,
-                cooldown: minute
-            )
+        func judge(_ value: UInt64, _ key: UInt64, _ seconds: Int64) -> (count: Int, verdict: FindingVerdict)? {
+            watch.observe(value, of: key, at: seconds * second, window: minute, limit: 20, cooldown: minute)
         }
         func meet(_ value: UInt64, _ key: UInt64, _ seconds: Int64) -> Int? {
             judge(value, key, seconds).flatMap { $0.verdict == .raised ? $0.count : nil }
@@ -243,14 +200,7 @@ struct PrimitiveTests {
         // Other keys push key 1 out, and values beyond the limit the oldest ones.
         for key in 0..<UInt64(Limits.scanKeysPerProcessMax) { _ = meet(0, 100 + key, 80) }
         for value in 0..<UInt64(Limits.scanValuesPerKeyMax) { _ = meet(value, 100, 81) }
-        let last = watch.observe(
-            9_999,
-            of: 100,
-            at: 200 * second,
-            window: 300 * second,
-            limit: 2,
-            cooldown: 0
-        )
+        let last = watch.observe(9_999, of: 100, at: 200 * second, window: 300 * second, limit: 2, cooldown: 0)
         #expect(last?.count == Limits.scanValuesPerKeyMax && last?.verdict == .raised)
     }
 }

@@ -18,14 +18,9 @@ struct EffectiveConfigurationTests {
     }
 
     private func effective(
-        _ flags: [String] = [],
-        _ environment: [String: String] = [:]
+        _ flags: [String] = [], _ environment: [String: String] = [:]
     ) throws -> EffectiveConfiguration {
-        try EffectiveConfiguration(
-            dataDirectory: directory.path,
-            environment: { environment[$0] },
-            flags: flags
-        )
+        try EffectiveConfiguration(dataDirectory: directory.path, environment: { environment[$0] }, flags: flags)
     }
 
     private func source(_ key: String, _ configuration: EffectiveConfiguration) -> SettingSource? {
@@ -67,10 +62,8 @@ struct EffectiveConfigurationTests {
         let remembered = said.split(separator: "\n").filter { $0.hasPrefix("remembered.") }
         #expect(
             remembered == [
-                "remembered.log_budget=268435456", "remembered.csv_formula_guard=on",
-                "remembered.compress=gzip",
-            ]
-        )
+                "remembered.log_budget=268435456", "remembered.csv_formula_guard=on", "remembered.compress=gzip",
+            ])
     }
 
     @Test func portsOfTheEnvironmentKeepTheAddress() throws {
@@ -109,10 +102,9 @@ struct EffectiveConfigurationTests {
         #expect(try effective().workers.hasPrefix("function=3,"))
     }
 
-    @Test(arguments: [
-        "colour=red\n", "grpc\n", "retain_age=soon\n",
-    ])
-    func whatIsRememberedIsChecked(text: String) throws {
+    @Test(arguments: ["colour=red\n", "grpc\n", "retain_age=soon\n"]) func whatIsRememberedIsChecked(
+        text: String
+    ) throws {
         try write("# head\n\(text)", to: "run/cluster.conf")
         let error = #expect(throws: TraceError.self) { try effective() }
         #expect(error?.code == .configuration)
@@ -120,14 +112,11 @@ struct EffectiveConfigurationTests {
     }
 
     @Test(arguments: [
-        ["--colour", "red"], ["red"], ["--grpc"], ["--grpc", ""], ["--grpc=nowhere"],
-        ["--workers", "function=0"], ["--workers", "disk=1"], ["--csv-formula-guard=maybe"],
-        ["--csv-formula-guard", "off"], ["--log-budget", "1"], ["--state-limit", "1M"],
-        ["--series-limit", "0"], ["--series-limit", "9"], ["--series-limit", "1k"],
-        ["--inactivity-timeout", "+5"],
-        ["--grpc", "127.0.0.1:9091"],
-    ])
-    func wrongFlagsAreRefused(flags: [String]) throws {
+        ["--colour", "red"], ["red"], ["--grpc"], ["--grpc", ""], ["--grpc=nowhere"], ["--workers", "function=0"],
+        ["--workers", "disk=1"], ["--csv-formula-guard=maybe"], ["--csv-formula-guard", "off"], ["--log-budget", "1"],
+        ["--state-limit", "1M"], ["--series-limit", "0"], ["--series-limit", "9"], ["--series-limit", "1k"],
+        ["--inactivity-timeout", "+5"], ["--grpc", "127.0.0.1:9091"],
+    ]) func wrongFlagsAreRefused(flags: [String]) throws {
         let error = #expect(throws: TraceError.self) { try effective(flags) }
         #expect(error?.code == .invalidArgument)
     }
@@ -140,20 +129,17 @@ struct EffectiveConfigurationTests {
         #expect(
             configuration.arguments(of: .worker) == [
                 "--state-limit", "512M", "--time-zone", "UTC", "--csv-formula-guard",
-            ]
-        )
+            ])
         #expect(
             configuration.arguments(of: .aggregator) == [
-                "--metrics", "127.0.0.1:9091", "--series-limit", "10000", "--time-zone", "UTC",
-                "--csv-columns", "all", "--retain-age", "7d",
-            ]
-        )
+                "--metrics", "127.0.0.1:9091", "--series-limit", "10000", "--time-zone", "UTC", "--csv-columns", "all",
+                "--retain-age", "7d",
+            ])
         #expect(
             configuration.arguments(of: .router) == [
-                "--grpc", "127.0.0.1:50051", "--inactivity-timeout", "60", "--time-zone", "UTC",
-                "--default-semantics", "neutracer",
-            ]
-        )
+                "--grpc", "127.0.0.1:50051", "--inactivity-timeout", "60", "--time-zone", "UTC", "--default-semantics",
+                "neutracer",
+            ])
     }
 
     // MARK: What Kubernetes sets
@@ -182,14 +168,9 @@ struct EffectiveConfigurationTests {
     // MARK: A running cluster
 
     private func running(
-        _ router: [String] = ["--grpc", "127.0.0.1:50051", "--time-zone", "UTC"],
-        _ worker: [String] = [],
-        workers: [Resource: Int] = [
-            .function: 1, .cpu: 1, .memory: 1, .network: 1, .io: 1, .gpu: 1,
-        ]
-    ) -> RunningSettings {
-        RunningSettings(commands: [.router: router, .worker: worker], workers: workers)
-    }
+        _ router: [String] = ["--grpc", "127.0.0.1:50051", "--time-zone", "UTC"], _ worker: [String] = [],
+        workers: [Resource: Int] = [.function: 1, .cpu: 1, .memory: 1, .network: 1, .io: 1, .gpu: 1]
+    ) -> RunningSettings { RunningSettings(commands: [.router: router, .worker: worker], workers: workers) }
 
     @Test func aClusterThatRunsAsWantedDoesNotDiffer() throws {
         let wanted = try effective(["--time-zone", "UTC", "--csv-formula-guard"])
@@ -201,8 +182,8 @@ struct EffectiveConfigurationTests {
 
     @Test func whatDiffersIsSaidWithBothValues() throws {
         let wanted = try effective([
-            "--grpc", "127.0.0.1:6000", "--time-zone", "UTC", "--state-limit", "1G",
-            "--csv-formula-guard", "--workers", "cpu=3",
+            "--grpc", "127.0.0.1:6000", "--time-zone", "UTC", "--state-limit", "1G", "--csv-formula-guard", "--workers",
+            "cpu=3",
         ])
         let standard = try effective(["--time-zone", "UTC"])
         let cluster = running(standard.arguments(of: .router), standard.arguments(of: .worker))
@@ -210,10 +191,8 @@ struct EffectiveConfigurationTests {
         #expect(
             texts == [
                 "--grpc: it runs with 127.0.0.1:50051, not with 127.0.0.1:6000",
-                "--state-limit: it runs with 512M, not with 1G",
-                "--csv-formula-guard: it runs with off, not with on",
-            ]
-        )
+                "--state-limit: it runs with 512M, not with 1G", "--csv-formula-guard: it runs with off, not with on",
+            ])
         #expect(cluster.scaling(to: wanted) == "cpu=3")
     }
 }

@@ -24,10 +24,7 @@ struct MachineTimeZoneTests {
     }
 
     @Test func aLinkNamesTheZone() throws {
-        try FileManager.default.createSymbolicLink(
-            atPath: localtime,
-            withDestinationPath: "\(zones)/Europe/Berlin"
-        )
+        try FileManager.default.createSymbolicLink(atPath: localtime, withDestinationPath: "\(zones)/Europe/Berlin")
         #expect(try name(timezone: "Etc/UTC") == "Europe/Berlin")
     }
 
@@ -48,7 +45,5 @@ struct MachineTimeZoneTests {
         #expect(try name(timezone: "Europe/Berlin") == localtime)
     }
 
-    @Test func withoutTheFileTheClockShowsUTC() throws {
-        #expect(try name(timezone: "Europe/Berlin") == "UTC")
-    }
+    @Test func withoutTheFileTheClockShowsUTC() throws { #expect(try name(timezone: "Europe/Berlin") == "UTC") }
 }

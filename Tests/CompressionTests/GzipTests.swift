@@ -12,23 +12,17 @@ import TraceModel
         }
     }
 
-    private static func compress(
-        _ bytes: [UInt8],
-        _ level: Gzip.Level = .fast
-    ) throws -> [UInt8] {
-        try bytes.withUnsafeBytes { (buffer) throws(TraceError) in
-            try Gzip.compress(buffer, level: level)
-        }
+    private static func compress(_ bytes: [UInt8], _ level: Gzip.Level = .fast) throws -> [UInt8] {
+        try bytes.withUnsafeBytes { (buffer) throws(TraceError) in try Gzip.compress(buffer, level: level) }
     }
 
     private static func expand(_ bytes: [UInt8], limit: Int = 1 << 24) throws -> [UInt8] {
-        try bytes.withUnsafeBytes { (buffer) throws(TraceError) in
-            try Gzip.expand(buffer, limit: limit)
-        }
+        try bytes.withUnsafeBytes { (buffer) throws(TraceError) in try Gzip.expand(buffer, limit: limit) }
     }
 
-    @Test(arguments: [0, 1, 1_000, 65_536, 262_144, 262_145, 1_000_003])
-    func whatIsCompressedExpandsAgain(count: Int) throws {
+    @Test(arguments: [0, 1, 1_000, 65_536, 262_144, 262_145, 1_000_003]) func whatIsCompressedExpandsAgain(
+        count: Int
+    ) throws {
         let bytes = Self.sample(count)
         for level in [Gzip.Level.fast, .balanced] {
             let compressed = try Self.compress(bytes, level)
@@ -37,8 +31,9 @@ import TraceModel
         }
     }
 
-    @Test(arguments: [(1, 1), (1, 4_096), (3, 7), (65_536, 1), (65_536, 100)])
-    func piecesOfAnySizeReadTheSame(_ inputBytes: Int, _ outputBytes: Int) throws {
+    @Test(arguments: [(1, 1), (1, 4_096), (3, 7), (65_536, 1), (65_536, 100)]) func piecesOfAnySizeReadTheSame(
+        _ inputBytes: Int, _ outputBytes: Int
+    ) throws {
         let bytes = Self.sample(5_000)
         let compressed = try Self.compress(bytes)
         var position = 0
@@ -50,9 +45,7 @@ import TraceModel
         }
         var output: [UInt8] = []
         var chunk = [UInt8](repeating: 0, count: outputBytes)
-        while case let count = try reader.read(into: &chunk), count > 0 {
-            output.append(contentsOf: chunk[..<count])
-        }
+        while case let count = try reader.read(into: &chunk), count > 0 { output.append(contentsOf: chunk[..<count]) }
         #expect(output == bytes)
         #expect(try reader.read(into: &chunk) == 0)
     }
@@ -108,9 +101,7 @@ import TraceModel
         do {
             _ = try Self.expand(bomb, limit: (4 << 20) - 1)
             Issue.record("the limit did not hold")
-        } catch let error as TraceError {
-            #expect(error.code == .exhausted)
-        }
+        } catch let error as TraceError { #expect(error.code == .exhausted) }
         #expect(try Self.expand(bomb, limit: 4 << 20).count == 4 << 20)
     }
 }

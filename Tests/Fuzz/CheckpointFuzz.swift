@@ -11,11 +11,7 @@ import TraceTime
 /// is saved and loaded again as it is. The input: a byte that chooses the resource, then the body.
 enum CheckpointFuzz {
     private static let zone: TimeZoneRules = {
-        do {
-            return try TimeZoneRules.configure("UTC")
-        } catch {
-            fatalError("\(error)")
-        }
+        do { return try TimeZoneRules.configure("UTC") } catch { fatalError("\(error)") }
     }()
 
     static func run(_ bytes: UnsafeRawBufferPointer) throws {
@@ -27,9 +23,7 @@ enum CheckpointFuzz {
         }
 
         let processor = try makeProcessor(worker)
-        let restored = try? WorkerCheckpoint.restore(for: worker, into: processor) { _, write in
-            try write()
-        }
+        let restored = try? WorkerCheckpoint.restore(for: worker, into: processor) { _, write in try write() }
         guard restored != nil else { return }
         let copy = try makeProcessor(worker)
         try copy.files.restore(from: nil)
@@ -47,10 +41,7 @@ enum CheckpointFuzz {
 
     private static func makeProcessor(_ worker: WorkerName) throws -> any TraceProcessor {
         let files = try TraceFileManager(
-            worker: worker,
-            csvHeader: ProcessorRegistry.csvHeader(of: worker.resource),
-            timeZoneName: "UTC"
-        )
+            worker: worker, csvHeader: ProcessorRegistry.csvHeader(of: worker.resource), timeZoneName: "UTC")
         return ProcessorRegistry.makeProcessor(of: worker.resource, files: files, zone: zone)
     }
 }

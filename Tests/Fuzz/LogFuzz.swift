@@ -29,9 +29,7 @@ enum LogFuzz {
 
     private static func layOut(_ bytes: UnsafeRawBufferPointer) throws {
         try FileSystem.createDirectory(directory.path)
-        for name in try FileSystem.list(directory.path) {
-            try FileSystem.remove("\(directory.path)/\(name)")
-        }
+        for name in try FileSystem.list(directory.path) { try FileSystem.remove("\(directory.path)/\(name)") }
         var log = Array(bytes)
         let bases = log.withUnsafeMutableBytes(repair)
         for (index, base) in bases.enumerated() {
@@ -102,10 +100,8 @@ enum LogFuzz {
                 fatalError("a barrier that can't be read back")
             }
             precondition(copy == barrier)
-        case .damage:
-            _ = try? DamagePayload(decoding: record.body)
-        case .verdict:
-            _ = try? VerdictPayload(decoding: record.body)
+        case .damage: _ = try? DamagePayload(decoding: record.body)
+        case .verdict: _ = try? VerdictPayload(decoding: record.body)
         default: break
         }
     }
@@ -121,12 +117,7 @@ enum LogFuzz {
 
     /// What a worker that is behind gets is what recovery saw.
     private static func checkReader(_ walked: Found) throws {
-        var reader = LogReader(
-            directory: directory,
-            salt: salt,
-            from: 0,
-            damaged: walked.damaged
-        )
+        var reader = LogReader(directory: directory, salt: salt, from: 0, damaged: walked.damaged)
         var records: [LSN] = []
         while true {
             let bytes = try reader.next(budget: 512, limit: walked.end)

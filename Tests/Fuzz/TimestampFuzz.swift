@@ -4,11 +4,7 @@ import TraceTime
 /// A parser that remembers the minute before reads every text as a new one does.
 enum TimestampFuzz {
     private static let zone: TimeZoneRules = {
-        do {
-            return try TimeZoneRules.configure("Europe/Berlin")
-        } catch {
-            fatalError("\(error)")
-        }
+        do { return try TimeZoneRules.configure("Europe/Berlin") } catch { fatalError("\(error)") }
     }()
 
     static func run(_ bytes: UnsafeRawBufferPointer) {

@@ -18,9 +18,7 @@ import Testing
 
     private static func answerAll(_ waiting: Waiting) {
         waiting.update { waiting in
-            AnswerRow.send { row in
-                for (call, bytes) in waiting { row.reply(to: call, bytes) }
-            }
+            AnswerRow.send { row in for (call, bytes) in waiting { row.reply(to: call, bytes) } }
             waiting = []
         }
     }
@@ -93,11 +91,7 @@ import Testing
             let answered = Locked<Int>(0)
             let client = Locked<GRPCClient?>(nil)
             defer { client.current?.close() }
-            try LoopbackServer.run(
-                .init(),
-                Self.collecting(into: waiting),
-                deadlineSeconds: 20
-            ) { _, _, target in
+            try LoopbackServer.run(.init(), Self.collecting(into: waiting), deadlineSeconds: 20) { _, _, target in
                 let connected = GRPCClient(target: target)
                 client.update { $0 = connected }
                 for number in UInt8(0)..<40 {
@@ -117,10 +111,8 @@ import Testing
     @Test func withConnectionsGivenByASocket() throws {
         let waiting = Waiting([])
         let server = GRPCServer(
-            configuration: .init(),
-            methods: [GRPCMethod(path: Self.path, kind: .unary)],
-            handler: LoopbackServer(Self.collecting(into: waiting))
-        )
+            configuration: .init(), methods: [GRPCMethod(path: Self.path, kind: .unary)],
+            handler: LoopbackServer(Self.collecting(into: waiting)))
         let port = try server.listen(on: "127.0.0.1:0").first?.port ?? 0
         server.start()
         let client = GRPCClient(target: "127.0.0.1:\(port)")

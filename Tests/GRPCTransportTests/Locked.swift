@@ -20,9 +20,7 @@ final class Locked<Value>: @unchecked Sendable {
     func wait(seconds: Double = 10, until isMet: (Value) -> Bool) -> Bool {
         let deadline = Date(timeIntervalSinceNow: seconds)
         return condition.withLock {
-            while !isMet(value) {
-                if !condition.wait(until: deadline) { return isMet(value) }
-            }
+            while !isMet(value) { if !condition.wait(until: deadline) { return isMet(value) } }
             return true
         }
     }

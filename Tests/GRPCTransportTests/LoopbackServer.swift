@@ -41,9 +41,7 @@ final class LoopbackServer: GRPCServerHandler {
 
     func streamHalfClosed(_ stream: GRPCStream, method: Int) { behaviour.halfClosed(stream) }
 
-    func streamEnded(_ stream: GRPCStream, method: Int, cancelled: Bool) {
-        behaviour.ended(cancelled)
-    }
+    func streamEnded(_ stream: GRPCStream, method: Int, cancelled: Bool) { behaviour.ended(cancelled) }
 
     func refused(method: Int, reason: GRPCRefusal) { refusals.update { $0.append(reason) } }
 
@@ -52,10 +50,8 @@ final class LoopbackServer: GRPCServerHandler {
     /// Runs `body` beside a server; the server is shut down in the end, whatever happens. `isMetered`: it
     /// accepts its connections by itself, and counts what they bring.
     static func run(
-        _ configuration: GRPCServerConfiguration = GRPCServerConfiguration(),
-        _ behaviour: Behaviour = Behaviour(),
-        deadlineSeconds: Double = 5,
-        isMetered: Bool = false,
+        _ configuration: GRPCServerConfiguration = GRPCServerConfiguration(), _ behaviour: Behaviour = Behaviour(),
+        deadlineSeconds: Double = 5, isMetered: Bool = false,
         _ body: (_ loopback: LoopbackServer, _ server: GRPCServer, _ target: String) throws -> Void
     ) throws {
         let loopback = LoopbackServer(behaviour)
@@ -65,36 +61,25 @@ final class LoopbackServer: GRPCServerHandler {
                 GRPCMethod(path: Method.unary, kind: .unary),
                 GRPCMethod(path: Method.control, kind: .unary, lane: .control),
                 GRPCMethod(path: Method.stream, kind: .stream),
-            ],
-            handler: loopback
-        )
+            ], handler: loopback)
         defer {
             server.shutdown(deadlineSeconds: deadlineSeconds)
             #expect(server.outstandingTags == 0)
             #expect(server.heldBytes == 0)
         }
-        let port =
-            isMetered
-            ? try server.listen(on: "127.0.0.1:0").first?.port ?? 0
-            : try server.bind("127.0.0.1:0")
+        let port = isMetered ? try server.listen(on: "127.0.0.1:0").first?.port ?? 0 : try server.bind("127.0.0.1:0")
         server.start()
         try body(loopback, server, "127.0.0.1:\(port)")
     }
 
     /// The same with a client.
     static func runWithClient(
-        _ configuration: GRPCServerConfiguration = GRPCServerConfiguration(),
-        _ behaviour: Behaviour = Behaviour(),
-        deadlineSeconds: Double = 5,
-        isMetered: Bool = false,
+        _ configuration: GRPCServerConfiguration = GRPCServerConfiguration(), _ behaviour: Behaviour = Behaviour(),
+        deadlineSeconds: Double = 5, isMetered: Bool = false,
         _ body: (_ client: GRPCClient, _ loopback: LoopbackServer) throws -> Void
     ) throws {
-        try run(
-            configuration,
-            behaviour,
-            deadlineSeconds: deadlineSeconds,
-            isMetered: isMetered
-        ) { loopback, _, target in
+        try run(configuration, behaviour, deadlineSeconds: deadlineSeconds, isMetered: isMetered) {
+            loopback, _, target in
             let client = GRPCClient(target: target)
             defer { client.close() }
             try body(client, loopback)

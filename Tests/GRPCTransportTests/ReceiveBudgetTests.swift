@@ -18,27 +18,16 @@ import Testing
 
     private var budget = ReceiveBudget(Self.configuration)
 
-    private mutating func decide(
-        _ connections: [MeteredConnection],
-        at seconds: Double
-    ) -> [ReceiveBudget.Action] {
+    private mutating func decide(_ connections: [MeteredConnection], at seconds: Double) -> [ReceiveBudget.Action] {
         budget.decide(connections, now: 1 + Int64(seconds * Double(Self.second)))
     }
 
     private func connection(
-        _ descriptor: Int32,
-        partial: Int,
-        data: Int = 0,
-        paused: Int64? = nil,
-        isPrivileged: Bool = false
+        _ descriptor: Int32, partial: Int, data: Int = 0, paused: Int64? = nil, isPrivileged: Bool = false
     ) -> MeteredConnection {
         MeteredConnection(
-            descriptor: descriptor,
-            partialBytes: partial,
-            dataBytes: data,
-            pausedSince: paused,
-            isPrivileged: isPrivileged
-        )
+            descriptor: descriptor, partialBytes: partial, dataBytes: data, pausedSince: paused,
+            isPrivileged: isPrivileged)
     }
 
     @Test func nothingIsDoneWhileThereIsRoom() {
@@ -48,26 +37,20 @@ import Testing
     }
 
     @Test mutating func theOneThatWaitsLongestGoesOn() {
-        let waiting = [
-            connection(1, partial: 6_000, paused: 20), connection(2, partial: 5_000, paused: 10),
-        ]
+        let waiting = [connection(1, partial: 6_000, paused: 20), connection(2, partial: 5_000, paused: 10)]
         #expect(decide(waiting, at: 0) == [.setPrivileged(2, true)])
         var going = waiting
         going[1].isPrivileged = true
         going[1].pausedSince = nil
         #expect(decide(going, at: 0.1) == [])
         // Its message is whole: the privilege ends.
-        #expect(
-            decide([connection(2, partial: 0, isPrivileged: true)], at: 0.2)
-                == [.setPrivileged(2, false)]
-        )
+        #expect(decide([connection(2, partial: 0, isPrivileged: true)], at: 0.2) == [.setPrivileged(2, false)])
     }
 
     @Test mutating func whoBringsTooLittleIsRefusedThenClosed() {
         func both(_ data: Int) -> [MeteredConnection] {
             [
-                connection(1, partial: 6_000, data: data),
-                connection(2, partial: 6_000, paused: 10),
+                connection(1, partial: 6_000, data: data), connection(2, partial: 6_000, paused: 10),
                 // Fast enough.
                 connection(3, partial: 200, data: 1_000 * data),
             ]
@@ -75,26 +58,21 @@ import Testing
         #expect(decide(both(1), at: 0) == [.setPrivileged(2, true)])
         #expect(decide(both(2), at: 1) == [.setPrivileged(2, true)])
         // With its 6,000 bytes gone there is room again, for whoever waits.
-        #expect(
-            decide(both(3), at: 2.1) == [.refuse(1, .slowUpload), .setPrivileged(2, true)]
-        )
+        #expect(decide(both(3), at: 2.1) == [.refuse(1, .slowUpload), .setPrivileged(2, true)])
         #expect(!decide(both(3), at: 3).contains(.refuse(1, .slowUpload)))
         #expect(decide(both(3), at: 5.2).contains(.close(1, .slowUpload)))
     }
 
     @Test mutating func whoWaitsIsNotSlow() {
         let members = [
-            connection(1, partial: 6_000, paused: 10, isPrivileged: true),
-            connection(2, partial: 6_000, paused: 20),
+            connection(1, partial: 6_000, paused: 10, isPrivileged: true), connection(2, partial: 6_000, paused: 20),
         ]
         for second in 0..<10 { #expect(decide(members, at: Double(second)) == []) }
     }
 
     @Test mutating func roomsAreApart() {
         // The large room is full, the small one not: nobody small is touched.
-        let members = [
-            connection(1, partial: 12_000, paused: 10), connection(2, partial: 90, data: 90),
-        ]
+        let members = [connection(1, partial: 12_000, paused: 10), connection(2, partial: 90, data: 90)]
         for second in 0..<5 {
             let actions = decide(members, at: Double(second))
             #expect(actions == [.setPrivileged(1, true)])
@@ -111,16 +89,11 @@ import Testing
 
     @Test mutating func theMostAndOldestCallsGiveWay() {
         func calls(_ descriptor: Int32, bytes: Int, age: Int) -> MeteredConnection {
-            MeteredConnection(
-                descriptor: descriptor,
-                callBytes: bytes,
-                callByteSeconds: bytes * age
-            )
+            MeteredConnection(descriptor: descriptor, callBytes: bytes, callByteSeconds: bytes * age)
         }
         let connections = [
             // Many calls, all young; few and old; many and old.
-            calls(1, bytes: 3_000, age: 0), calls(2, bytes: 100, age: 60),
-            calls(3, bytes: 2_500, age: 30),
+            calls(1, bytes: 3_000, age: 0), calls(2, bytes: 100, age: 60), calls(3, bytes: 2_500, age: 30),
         ]
         #expect(decide(connections, at: 0) == [.refuse(3, .idleCall)])
         #expect(decide(connections, at: 4) == [.close(3, .unreadAnswers)])
@@ -132,17 +105,10 @@ import Testing
     private static let now: Int64 = 1_000_000_000_000
 
     private func candidate(
-        _ descriptor: Int32,
-        _ host: String,
-        idle seconds: Double,
-        hasCalls: Bool = false
+        _ descriptor: Int32, _ host: String, idle seconds: Double, hasCalls: Bool = false
     ) -> IdleConnections.Candidate {
         IdleConnections.Candidate(
-            descriptor: descriptor,
-            host: host,
-            lastActive: Self.now - Int64(seconds * 1e9),
-            hasCalls: hasCalls
-        )
+            descriptor: descriptor, host: host, lastActive: Self.now - Int64(seconds * 1e9), hasCalls: hasCalls)
     }
 
     private func choose(_ count: Int, _ candidates: [IdleConnections.Candidate]) -> [Int32] {
@@ -150,9 +116,7 @@ import Testing
     }
 
     @Test func idleForLongestFirst() {
-        let candidates = [
-            candidate(1, "a", idle: 5), candidate(2, "b", idle: 50), candidate(3, "c", idle: 0.5),
-        ]
+        let candidates = [candidate(1, "a", idle: 5), candidate(2, "b", idle: 50), candidate(3, "c", idle: 0.5)]
         #expect(choose(1, candidates) == [2])
         #expect(choose(9, candidates) == [2, 1])
     }

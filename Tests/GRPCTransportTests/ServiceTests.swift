@@ -7,13 +7,9 @@ import Testing
     private static let check = "/grpc.health.v1.Health/Check"
     private static let watch = "/grpc.health.v1.Health/Watch"
 
-    private func run(
-        _ health: HealthService,
-        _ body: (GRPCClient) throws -> Void
-    ) throws {
+    private func run(_ health: HealthService, _ body: (GRPCClient) throws -> Void) throws {
         let group = HandlerGroup([
-            (TracerService.methods, LoopbackServer(.init())),
-            (HealthService.methods, health),
+            (TracerService.methods, LoopbackServer(.init())), (HealthService.methods, health),
             (ReflectionService.methods, ReflectionService()),
         ])
         let server = GRPCServer(configuration: .init(), methods: group.methods, handler: group)
@@ -30,9 +26,7 @@ import Testing
         try body(client)
     }
 
-    private func request(service: String) -> [UInt8] {
-        [10, UInt8(service.utf8.count)] + Array(service.utf8)
-    }
+    private func request(service: String) -> [UInt8] { [10, UInt8(service.utf8.count)] + Array(service.utf8) }
 
     @Test func groupNumbersMethodsFromZero() throws {
         try run(HealthService()) { client in
@@ -70,9 +64,7 @@ import Testing
             let stream = try client.openStream(Self.watch)
             try stream.send(request(service: ""))
             try stream.halfClose()
-            func next() throws -> HealthStatus? {
-                try stream.receive().flatMap { HealthStatus(decoding: $0) }
-            }
+            func next() throws -> HealthStatus? { try stream.receive().flatMap { HealthStatus(decoding: $0) } }
             try #expect(next() == .notServing)
             health.setServing(true)
             health.setServing(true)
@@ -116,8 +108,8 @@ import Testing
             try stream.send(ask(3, "tracer_service.proto"))
             try #expect(holds(stream.receive(), "GPUTraceData"))
             for symbol in [
-                "NeuTracer.TracerService", "NeuTracer.TracerService.SendTraceBatch",
-                "NeuTracer.TraceBatch", "NeuTracer.TraceBatch.client_id",
+                "NeuTracer.TracerService", "NeuTracer.TracerService.SendTraceBatch", "NeuTracer.TraceBatch",
+                "NeuTracer.TraceBatch.client_id",
             ] {
                 try stream.send(ask(4, symbol))
                 try #expect(holds(stream.receive(), "tracer_service.proto"), "\(symbol)")

@@ -48,8 +48,7 @@ import TraceModel
                 Ending(id: 1, way: .refuse, reason: .slowHead),
                 // Who has said nothing is told nothing.
                 Ending(id: 2, way: .close, reason: .slowHead),
-            ]
-        )
+            ])
         #expect(expired(10.9).isEmpty, "each once")
         #expect(expired(11) == [Ending(id: 1, way: .close, reason: nil)])
     }

@@ -16,23 +16,15 @@ import Testing
 
     /// Calls `body` on a thread beside the server, whose reply to a path is its length, or `large`.
     private func withServer(
-        _ bounds: HTTPBounds = HTTPBounds(),
-        _ body: @escaping @Sendable (Int, HTTPTally) throws -> Void
+        _ bounds: HTTPBounds = HTTPBounds(), _ body: @escaping @Sendable (Int, HTTPTally) throws -> Void
     ) async throws {
         let socket = try #require(try ListeningSocket.bind("127.0.0.1:0").first)
         let tally = HTTPTally()
-        let server = try HTTPServer(
-            socket,
-            bounds: bounds,
-            tally: tally,
-            log: Logger(label: "test")
-        ) { request in
+        let server = try HTTPServer(socket, bounds: bounds, tally: tally, log: Logger(label: "test")) { request in
             let path = request.uri.path
             return HTTPReply(
-                status: .ok,
-                headers: [.contentType: "text/plain"],
-                body: path == "/large" ? Self.large : SharedBody("\(path.utf8.count)\n".utf8)
-            )
+                status: .ok, headers: [.contentType: "text/plain"],
+                body: path == "/large" ? Self.large : SharedBody("\(path.utf8.count)\n".utf8))
         }
         let port = socket.port
         let result = try await HTTPClient.onThread { Result { try body(port, tally) } }
@@ -80,12 +72,10 @@ import Testing
     }
 
     @Test(arguments: [
-        ("GET / HTTP/1.1\r\nConnection: Close\r\n\r\n", "2\n"),
-        ("GET / HTTP/1.0\r\n\r\n", "2\n"),
+        ("GET / HTTP/1.1\r\nConnection: Close\r\n\r\n", "2\n"), ("GET / HTTP/1.0\r\n\r\n", "2\n"),
         ("HEAD /abc HTTP/1.1\r\nConnection: close\r\n\r\n", ""),
         ("GET / HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n", "2\n"),
-    ])
-    func theLastReplyEndsTheConnection(_ request: String, _ body: String) async throws {
+    ]) func theLastReplyEndsTheConnection(_ request: String, _ body: String) async throws {
         try await withServer { port, _ in
             let client = try HTTPClient(port: port)
             try client.send(request)
@@ -114,12 +104,7 @@ import Testing
         ("POST / HTTP/1.1\r\nContent-Length: 100000000\r\n\r\nabc", "413", .body),
         ("GET / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n", "413", .body),
         ("nonsense\r\n\r\n", "400", .badRequest), ("GET / HTTP/2.0\r\n\r\n", "400", .badRequest),
-    ])
-    func whatNoRequestIsEndsItsConnection(
-        _ request: String,
-        _ code: String,
-        _ reason: HTTPClosure
-    ) async throws {
+    ]) func whatNoRequestIsEndsItsConnection(_ request: String, _ code: String, _ reason: HTTPClosure) async throws {
         try await withServer(Self.bounds { $0.headBytes = 1_000 }) { port, tally in
             let client = try HTTPClient(port: port)
             // Replies to what came before go before it.

@@ -62,9 +62,7 @@ import TraceModel
         }
     }
 
-    @Test func anEmptyLogHasNothing() throws {
-        #expect(try walk() == Found())
-    }
+    @Test func anEmptyLogHasNothing() throws { #expect(try walk() == Found()) }
 
     @Test func aWalkBeginsInTheFileThatHoldsTheStart() throws {
         for round in 0..<3 {
@@ -91,9 +89,7 @@ import TraceModel
         try overwrite(base, at: base + 129, with: [0xFF])
 
         let damaged = [base..<behind]
-        #expect(
-            try walk() == Found(texts: ["before", "behind", "again"], damaged: damaged)
-        )
+        #expect(try walk() == Found(texts: ["before", "behind", "again"], damaged: damaged))
         var reader = LogReader(directory: directory, salt: Self.salt, from: 0, damaged: damaged)
         var texts: [String] = []
         while true {
@@ -154,9 +150,7 @@ import TraceModel
             try FileSystem.remove(directory.path + "/spare")
             try next.trim(below: next.end)
             let spare = try File(directory.path + "/spare", .readWrite)
-            try [UInt8](repeating: 0, count: Int(base)).withUnsafeBytes {
-                try spare.write($0, at: 0)
-            }
+            try [UInt8](repeating: 0, count: Int(base)).withUnsafeBytes { try spare.write($0, at: 0) }
         }
         #expect(found.texts == ["kept"] && found.damaged.isEmpty)
         #expect(found.trimmed.map(\.upperBound) == [base])

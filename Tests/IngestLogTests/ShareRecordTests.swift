@@ -28,9 +28,7 @@ import TraceModel
             UnsafeMutableRawBufferPointer(start: target, count: body.count).copyBytes(from: body)
             host.withUnsafeBytes { group.setHost($0) }
             let lsn = 1_000 + LSN(group.offsets[index])
-            pieces.append(
-                Piece(lsn: lsn, arrival: Int64(index) - 1, type: type, host: host, body: body)
-            )
+            pieces.append(Piece(lsn: lsn, arrival: Int64(index) - 1, type: type, host: host, body: body))
         }
         _ = group.seal(from: 1_000, previousCRC: 0, salt: 1, durable: 0) { _ in LogCounts() }
         var share = RawBuffer(capacity: 8)
@@ -45,8 +43,7 @@ import TraceModel
 
     /// Walks bytes that lie at the very end of their allocation, so that a sanitizer sees each byte read
     /// behind them; checks that what is handed out lies inside.
-    @discardableResult
-    private func walk(_ share: [UInt8]) throws -> [Piece] {
+    @discardableResult private func walk(_ share: [UInt8]) throws -> [Piece] {
         let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: share.count, alignment: 8)
         defer { memory.deallocate() }
         memory.copyBytes(from: share)
@@ -57,13 +54,8 @@ import TraceModel
             guard let type = record.type else { return }
             pieces.append(
                 Piece(
-                    lsn: record.lsn,
-                    arrival: record.arrival,
-                    type: type,
-                    host: Array(record.host),
-                    body: Array(record.body)
-                )
-            )
+                    lsn: record.lsn, arrival: record.arrival, type: type, host: Array(record.host),
+                    body: Array(record.body)))
         }
         return pieces
     }
@@ -73,16 +65,13 @@ import TraceModel
         return start >= begin && start + part.count <= begin + whole.count
     }
 
-    @Test(arguments: 0..<20 as Range<UInt64>)
-    func recordsComeOutAsTheyWentIn(seed: UInt64) throws {
+    @Test(arguments: 0..<20 as Range<UInt64>) func recordsComeOutAsTheyWentIn(seed: UInt64) throws {
         let (share, pieces) = example(seed: seed, count: 12)
         #expect(try walk(share) == pieces)
         #expect(share.count % 8 == 0)
     }
 
-    @Test func anEmptyShareHoldsNothing() throws {
-        #expect(try walk([]).isEmpty)
-    }
+    @Test func anEmptyShareHoldsNothing() throws { #expect(try walk([]).isEmpty) }
 
     @Test func everyCutInsideARecordIsRefused() throws {
         let (share, pieces) = example(seed: 3, count: 6)
@@ -111,8 +100,7 @@ import TraceModel
     }
 
     /// Whatever the bytes say: an error or records that lie inside, never a read outside.
-    @Test(arguments: 0..<40 as Range<UInt64>)
-    func damageNeverReadsOutside(seed: UInt64) throws {
+    @Test(arguments: 0..<40 as Range<UInt64>) func damageNeverReadsOutside(seed: UInt64) throws {
         let (share, _) = example(seed: seed, count: 8)
         var generator = SeededGenerator(seed: seed &+ 1_000)
         for _ in 0..<200 {
@@ -121,11 +109,7 @@ import TraceModel
                 let position = Int.random(in: damaged.indices, using: &generator)
                 damaged[position] = UInt8.random(in: 0...255, using: &generator)
             }
-            do {
-                try walk(damaged)
-            } catch let error as TraceError {
-                #expect(error.code == .corrupt)
-            }
+            do { try walk(damaged) } catch let error as TraceError { #expect(error.code == .corrupt) }
         }
     }
 

@@ -8,8 +8,7 @@ struct JSONPullReaderTests {
         return String(decoding: reader.text, as: UTF8.self)
     }
 
-    @Test(arguments: [1, 2, 3, 1000])
-    func escapes(piece: Int) throws {
+    @Test(arguments: [1, 2, 3, 1000]) func escapes(piece: Int) throws {
         #expect(try text(of: #""a\"\\\/\b\f\n\r\tz""#, piece: piece) == "a\"\\/\u{8}\u{C}\n\r\tz")
         #expect(try text(of: #""\u00e9\u20AC\uD83D\uDE00é""#, piece: piece) == "é€😀é")
     }
@@ -41,15 +40,13 @@ struct JSONPullReaderTests {
     }
 
     @Test(arguments: [
-        ("[1 2]", JSONReadFailure.syntax(offset: 3, expected: ", or ]")),
-        ("[1", JSONReadFailure.endOfInput),
+        ("[1 2]", JSONReadFailure.syntax(offset: 3, expected: ", or ]")), ("[1", JSONReadFailure.endOfInput),
         ("[oops]", JSONReadFailure.syntax(offset: 1, expected: "a value")),
         ("[1, }", JSONReadFailure.syntax(offset: 4, expected: "a value")),
         ("[1, nullx]", JSONReadFailure.syntax(offset: 4, expected: "a value")),
         (#"["\q"]"#, JSONReadFailure.syntax(offset: 3, expected: "an escape")),
         (#"["\u12x4"]"#, JSONReadFailure.syntax(offset: 6, expected: "a hexadecimal digit")),
-    ])
-    func errorsNameTheByte(json: String, expected: JSONReadFailure) {
+    ]) func errorsNameTheByte(json: String, expected: JSONReadFailure) {
         let reader = JSONPullReader(BytesInPieces(json))
         let failure = #expect(throws: JSONReadFailure.self) {
             try reader.enterArray()

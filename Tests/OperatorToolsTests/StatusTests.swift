@@ -24,8 +24,7 @@ struct StatusTests {
         #expect(answer.json.contains("\"lsn\":5"))
     }
 
-    @Test(arguments: ["", "[]", "{}", "not json"])
-    func whatIsNoStatusIsAnError(body: String) {
+    @Test(arguments: ["", "[]", "{}", "not json"]) func whatIsNoStatusIsAnError(body: String) {
         #expect(throws: TraceError.self) { try StatusQuery.answer(Array(body.utf8)) }
     }
 
@@ -42,15 +41,13 @@ struct StatusTests {
         func line(_ merging: String) throws -> String? {
             let body = Self.body.replacing("\"of_a_later_version\":[1]", with: merging)
             let status = try StatusQuery.answer(Array(body.utf8)).status
-            return StatusTable(status, terminal: .output).text.split(separator: "\n")
-                .first { $0.hasPrefix("Merging") }.map(String.init)
+            return StatusTable(status, terminal: .output).text.split(separator: "\n").first { $0.hasPrefix("Merging") }
+                .map(String.init)
         }
-        let current =
-            #""current":{"resource":"io","window":12,"merged_bytes":1000,"total_bytes":25000}"#
+        let current = #""current":{"resource":"io","window":12,"merged_bytes":1000,"total_bytes":25000}"#
         #expect(
             try line(#""merging":{"waiting_windows":3,\#(current)}"#)
-                == "Merging     io window 12, 1,000 of 25,000 bytes; 3 windows wait"
-        )
+                == "Merging     io window 12, 1,000 of 25,000 bytes; 3 windows wait")
         #expect(try line(#""merging":{"waiting_windows":1}"#) == "Merging     1 window waits")
         #expect(try line(#""merging":{"waiting_windows":0}"#) == "Merging     nothing waits")
         #expect(try line(#""older":1"#) == nil)
@@ -77,9 +74,7 @@ struct StatusTests {
         #expect(unknown.first?.hasSuffix("not known") == true)
         #expect(unknown.filter { $0.hasPrefix("Events ") }.allSatisfy { $0.hasSuffix("not known") })
         let body = Self.body.replacing(
-            #""up":false,"lag_bytes":0"#,
-            with: #""up":false,"lag_bytes":0,"lost":"its checkpoint is damaged""#
-        )
+            #""up":false,"lag_bytes":0"#, with: #""up":false,"lag_bytes":0,"lost":"its checkpoint is damaged""#)
         let status = try StatusQuery.answer(Array(body.utf8)).status
         let lines = StatusTable(status, terminal: .output).text.split(separator: "\n")
         #expect(lines.contains { $0.hasPrefix("cpu.0") && $0.contains(" lost ") })
@@ -89,16 +84,13 @@ struct StatusTests {
     @Test func theAggregatorIsFoundThroughItsFile() throws {
         let server = try CannedHTTPServer(
             "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: "
-                + "\(Self.body.utf8.count)\r\n\r\n\(Self.body)"
-        )
+                + "\(Self.body.utf8.count)\r\n\r\n\(Self.body)")
         defer { server.close() }
-        let data = FileManager.default.temporaryDirectory
-            .appendingPathComponent("status-\(UUID().uuidString)")
+        let data = FileManager.default.temporaryDirectory.appendingPathComponent("status-\(UUID().uuidString)")
         defer { try? FileManager.default.removeItem(at: data) }
         let run = data.appendingPathComponent("run")
         try FileManager.default.createDirectory(at: run, withIntermediateDirectories: true)
-        try Data("127.0.0.1:\(server.port)\n".utf8)
-            .write(to: run.appendingPathComponent("aggregator.addr"))
+        try Data("127.0.0.1:\(server.port)\n".utf8).write(to: run.appendingPathComponent("aggregator.addr"))
         let answer = StatusQuery(dataDirectory: data.path, metrics: nil).run()
         #expect(answer.problem == nil)
         #expect(answer.status.receivedEvents == 10)
@@ -108,10 +100,8 @@ struct StatusTests {
     @Test(arguments: [
         "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n",
         "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{}",
-        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
-        "",
-    ])
-    func otherAnswersAreProblems(response: String) throws {
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n", "",
+    ]) func otherAnswersAreProblems(response: String) throws {
         let server = try CannedHTTPServer(response)
         defer { server.close() }
         let metrics = try #require(HostPort("127.0.0.1:\(server.port)"))

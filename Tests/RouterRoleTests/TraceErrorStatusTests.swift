@@ -11,8 +11,7 @@ import TraceModel
     ]
 
     /// An agent that reads `UNAVAILABLE` stops sending for good.
-    @Test(arguments: codes)
-    func noErrorIsUnavailable(code: TraceError.Code) {
+    @Test(arguments: codes) func noErrorIsUnavailable(code: TraceError.Code) {
         let error = TraceError(code, "text")
         #expect(error.status != .unavailable && error.status != .ok)
         #expect(error.trailers.isEmpty == !error.isRetryable)

@@ -24,9 +24,7 @@ struct Cases {
     /// So many failing cases are told.
     private static let failuresMax = 8
 
-    private static func number(_ name: String) -> UInt64? {
-        Readiness.environment(name).flatMap(UInt64.init)
-    }
+    private static func number(_ name: String) -> UInt64? { Readiness.environment(name).flatMap(UInt64.init) }
 
     /// - Throws: what the first failing case found.
     func run() throws {
@@ -43,9 +41,7 @@ struct Cases {
                 print("seed \(seed)")
                 cluster.tell = { print($0) }
             }
-            do {
-                try cluster.run()
-            } catch {
+            do { try cluster.run() } catch {
                 guard !isQuiet else { throw error }
                 failures.append("TRACE_SIM_SEED=\(seed): \(error)")
                 if failures.count == Self.failuresMax { break }
@@ -57,8 +53,7 @@ struct Cases {
         print(
             "\(seeds.count) cases: \(total.powerCuts) power cuts, \(total.kills) kills,"
                 + " \(total.failedSyncs) failed syncs, \(total.refusedWrites) writes on a full disk,"
-                + " \(total.damagedCopies) damaged copies, \(total.calls) calls"
-        )
+                + " \(total.damagedCopies) damaged copies, \(total.calls) calls")
     }
 }
 

@@ -59,11 +59,8 @@ struct ExpectedCounts {
 
     private mutating func check(_ totals: LogCounts, _ how: String) throws {
         let found = Counts(
-            accepted: totals.acceptedTotal,
-            deduplicated: totals.deduplicated,
-            rejected: totals.rejected,
-            deadLettered: totals.deadLettered
-        )
+            accepted: totals.acceptedTotal, deduplicated: totals.deduplicated, rejected: totals.rejected,
+            deadLettered: totals.deadLettered)
         guard possible.contains(found) else {
             throw SimulationError("\(how): the log counts \(found), and should \(possible)")
         }

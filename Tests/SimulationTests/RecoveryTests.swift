@@ -18,30 +18,20 @@ import TraceModel
     }
 
     /// Runs `body` on a fresh disk for each seed.
-    private func onDisks(
-        _ body: (SimulatedDisk, inout SimulatedClients, inout SeededGenerator) throws -> Void
-    ) throws {
+    private func onDisks(_ body: (SimulatedDisk, inout SimulatedClients, inout SeededGenerator) throws -> Void) throws {
         for seed in Self.seeds {
             let disk = SimulatedDisk(seed: seed)
             var random = SeededGenerator(seed: seed)
             var clients = SimulatedClients(clients: 1)
-            do {
-                try Simulation.$driver.withValue(disk) { try body(disk, &clients, &random) }
-            } catch {
+            do { try Simulation.$driver.withValue(disk) { try body(disk, &clients, &random) } } catch {
                 throw SimulationError("disk \(seed): \(error)")
             }
         }
     }
 
-    private func commit(
-        _ batches: [Int],
-        of clients: inout SimulatedClients,
-        to router: SimulatedRouter
-    ) throws {
+    private func commit(_ batches: [Int], of clients: inout SimulatedClients, to router: SimulatedRouter) throws {
         for batch in batches { try router.submit(clients.batches[batch].bytes, batch: batch) }
-        for answer in try router.commit(barrier: nil, map: nil) ?? [] {
-            try clients.answered(answer)
-        }
+        for answer in try router.commit(barrier: nil, map: nil) ?? [] { try clients.answered(answer) }
     }
 
     /// A group that shares its write with the head of a new file: neither was durable before.
@@ -70,18 +60,14 @@ import TraceModel
             let batch = clients.make(using: &random)
             guard clients.batches[batch].isSequenced else { return }
             disk.syncsUntilFailure = 0
-            #expect(throws: SystemError.self) {
-                try commit([batch], of: &clients, to: first)
-            }
+            #expect(throws: SystemError.self) { try commit([batch], of: &clients, to: first) }
             let second = try router()
             try commit([batch], of: &clients, to: second)
             disk.cutPower()
             let third = try router()
             try third.submit(clients.batches[batch].bytes, batch: batch)
             let answers = try third.commit(barrier: nil, map: nil)
-            guard case .duplicate? = answers?.first?.outcome else {
-                throw SimulationError("an acked batch is lost")
-            }
+            guard case .duplicate? = answers?.first?.outcome else { throw SimulationError("an acked batch is lost") }
         }
     }
 
@@ -149,10 +135,8 @@ import TraceModel
                 try junk.withUnsafeBytes { try file.write($0, at: 40) }
             }
             let recovered = try RouterRecovery.run(
-                salt: try DataDirectory.read().salt,
-                fresh: RouterState(slotMap: SlotMap(workers: [:])),
-                logger: Self.logger
-            )
+                salt: try DataDirectory.read().salt, fresh: RouterState(slotMap: SlotMap(workers: [:])),
+                logger: Self.logger)
             #expect(recovered.log.damaged.count == 1)
             #expect(recovered.unreported.map(\.range) == recovered.log.damaged)
         }

@@ -7,14 +7,12 @@ import TraceWire
 enum SetAsideEvents {
     static func numbers() throws -> [Int] {
         let suffix = DeadLetterName.sidecarSuffix
-        return try FileSystem.list(ClusterPaths.deadLetters)
-            .filter { $0.hasSuffix(suffix) }
-            .flatMap { file in
-                guard let name = DeadLetterName(file.dropLast(suffix.count)) else {
-                    throw SimulationError("\(file) is no dead letter")
-                }
-                return try numbers(in: FileSystem.contents(name.batches))
+        return try FileSystem.list(ClusterPaths.deadLetters).filter { $0.hasSuffix(suffix) }.flatMap { file in
+            guard let name = DeadLetterName(file.dropLast(suffix.count)) else {
+                throw SimulationError("\(file) is no dead letter")
             }
+            return try numbers(in: FileSystem.contents(name.batches))
+        }
     }
 
     private static func numbers(in letter: [UInt8]) throws -> [Int] {

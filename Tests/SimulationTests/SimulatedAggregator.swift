@@ -22,20 +22,12 @@ final class SimulatedAggregator {
         merger = WindowMerger(localHostName: "here", timeZoneName: "UTC", budget: budget)
     }
 
-    func receive(
-        _ message: Message,
-        from endpoint: Endpoint,
-        _ send: (Message, Endpoint) -> Void
-    ) throws {
+    func receive(_ message: Message, from endpoint: Endpoint, _ send: (Message, Endpoint) -> Void) throws {
         guard case .segmentsClosed(let segments) = message else { return }
         switch ledger.announce(segments) {
         case .accepted: break
         case .merged(let files):
-            let merged = WindowMerged(
-                resource: segments.worker.resource,
-                window: segments.window,
-                files: files
-            )
+            let merged = WindowMerged(resource: segments.worker.resource, window: segments.window, files: files)
             send(.windowMerged(merged), endpoint)
         case .refused(let reason): throw SimulationError(reason)
         }
@@ -50,32 +42,19 @@ final class SimulatedAggregator {
         do {
             let files = try job.announcements.flatMap { announcement in
                 announcement.files.isEmpty
-                    ? []
-                    : try announcement.files.withUnsafeBytes {
-                        try ClosedFile.decode(ByteView($0))
-                    }
+                    ? [] : try announcement.files.withUnsafeBytes { try ClosedFile.decode(ByteView($0)) }
             }
             let outputs = try merger.merge(
-                resource: job.resource,
-                window: job.window,
-                stem: job.stem,
-                files: files,
+                resource: job.resource, window: job.window, stem: job.stem, files: files,
                 document: try SummaryFile.document(
-                    job.resource,
-                    stem: job.stem,
-                    window: job.window,
-                    summaries: job.announcements.map(\.summary)
-                )
-            )
+                    job.resource, stem: job.stem, window: job.window, summaries: job.announcements.map(\.summary)))
             var marked = ledger
             marked.finish(job, files: outputs)
             try journal.save(marked.marks)
             ledger = marked
             let window = FinalWindow(resource: job.resource, window: job.window, finalAt: 0)
             try? records.add(window)
-            return .windowMerged(
-                WindowMerged(resource: job.resource, window: job.window, files: outputs)
-            )
+            return .windowMerged(WindowMerged(resource: job.resource, window: job.window, files: outputs))
         } catch let error as SystemError {
             ledger.giveBack(job)
             // The real one tries again later.

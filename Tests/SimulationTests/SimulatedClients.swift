@@ -49,13 +49,7 @@ struct SimulatedClients {
             envelope.sequence = sequences[client]
         }
         encoder.append(envelope)
-        batches.append(
-            Batch(
-                bytes: Array(encoder.bytes),
-                events: first..<eventCount,
-                isSequenced: isSequenced
-            )
-        )
+        batches.append(Batch(bytes: Array(encoder.bytes), events: first..<eventCount, isSequenced: isSequenced))
         return batches.count - 1
     }
 
@@ -63,15 +57,12 @@ struct SimulatedClients {
 
     /// A batch that may be sent again: its client had no answer, or did not hear it.
     func again(using random: inout SeededGenerator) -> Int? {
-        batches.indices.filter { batches[$0].isSequenced && !batches[$0].isInFlight }
-            .randomElement(using: &random)
+        batches.indices.filter { batches[$0].isSequenced && !batches[$0].isInFlight }.randomElement(using: &random)
     }
 
     /// Those whose clients have had no answer and ask again.
     var unanswered: [Int] {
-        batches.indices.filter {
-            batches[$0].isSequenced && !batches[$0].isInFlight && !batches[$0].isAcked
-        }
+        batches.indices.filter { batches[$0].isSequenced && !batches[$0].isInFlight && !batches[$0].isAcked }
     }
 
     mutating func answered(_ answer: SimulatedRouter.Answer) throws {
@@ -85,15 +76,12 @@ struct SimulatedClients {
         case .duplicate:
             duplicates += 1
             batches[answer.batch].isAcked = true
-        case .refused(let error, _, _):
-            throw SimulationError("batch \(answer.batch) was refused: \(error)")
+        case .refused(let error, _, _): throw SimulationError("batch \(answer.batch) was refused: \(error)")
         }
     }
 
     /// The router is gone, or had to refuse: no answer comes any more.
-    mutating func unansweredAll() {
-        for index in batches.indices { batches[index].isInFlight = false }
-    }
+    mutating func unansweredAll() { for index in batches.indices { batches[index].isInFlight = false } }
 
     /// Whether each batch that was acked is in `found` once, each other once or not at all, and nothing else is.
     func check(_ found: [Int], in place: String) throws {

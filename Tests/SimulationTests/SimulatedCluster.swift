@@ -77,9 +77,7 @@ final class SimulatedCluster {
 
     // MARK: Steps
 
-    private func chance(_ percent: Int) -> Bool {
-        Int.random(in: 0..<100, using: &random) < percent
-    }
+    private func chance(_ percent: Int) -> Bool { Int.random(in: 0..<100, using: &random) < percent }
 
     private func step() throws {
         if chance(plan.faultPercent) { try plantFault() }
@@ -89,8 +87,7 @@ final class SimulatedCluster {
         case 20..<40: try commit()
         case 40..<50: try route()
         case 50..<55: try attempt(.router) { try router?.catchUp(sendFromRouter) }
-        case 55..<80:
-            for _ in 0..<Int.random(in: 1...8, using: &random) { try deliver() }
+        case 55..<80: for _ in 0..<Int.random(in: 1...8, using: &random) { try deliver() }
         case 80..<88: try report()
         case 88..<91: try checkpoint()
         case 91..<95: try merge()
@@ -126,9 +123,7 @@ final class SimulatedCluster {
 
     /// Runs a step of one process and buries it where it died of it.
     private func attempt(_ process: Process, _ body: () throws -> Void) throws {
-        do {
-            try body()
-        } catch {
+        do { try body() } catch {
             tell?("\(process): \(error)")
             if !disk.isKilled, let broken = Self.promiseBroken(by: error) { throw broken }
             return bury(process)
@@ -140,8 +135,7 @@ final class SimulatedCluster {
     private static func promiseBroken(by error: any Error) -> SimulationError? {
         switch error {
         case is SystemError: nil
-        case let error as TraceError where error.code == .system || error.code == .configuration:
-            nil
+        case let error as TraceError where error.code == .system || error.code == .configuration: nil
         default: SimulationError("\(error)")
         }
     }
@@ -182,12 +176,7 @@ final class SimulatedCluster {
 
     private func startRouter() throws {
         try attempt(.router) {
-            router = try SimulatedRouter(
-                resource: .io,
-                fileBytes: fileBytes,
-                bugs: plan.bugs,
-                logger: Self.logger
-            )
+            router = try SimulatedRouter(resource: .io, fileBytes: fileBytes, bugs: plan.bugs, logger: Self.logger)
         }
         guard let router else { return }
         try counts.recovered(router.totals)
@@ -195,9 +184,7 @@ final class SimulatedCluster {
     }
 
     private func want(_ map: SlotMap) {
-        for index in 0..<map.workerCount(of: .io) {
-            wanted.insert(WorkerName(resource: .io, index: index))
-        }
+        for index in 0..<map.workerCount(of: .io) { wanted.insert(WorkerName(resource: .io, index: index)) }
     }
 
     private func startWorker(_ name: WorkerName) throws {
@@ -206,10 +193,7 @@ final class SimulatedCluster {
         let incarnation = incarnations
         try attempt(.worker(name)) {
             let worker = try SimulatedWorker(
-                name,
-                incarnation: incarnation,
-                budget: budget,
-                checkpointCost: chance(50) ? 0 : 2_000_000_000,
+                name, incarnation: incarnation, budget: budget, checkpointCost: chance(50) ? 0 : 2_000_000_000,
                 bugs: plan.bugs
             ) { disk.isFull = false }
             workers[name] = worker
@@ -218,16 +202,12 @@ final class SimulatedCluster {
     }
 
     private func startAggregator() throws {
-        try attempt(.aggregator) {
-            aggregator = try SimulatedAggregator(budget: budget)
-        }
+        try attempt(.aggregator) { aggregator = try SimulatedAggregator(budget: budget) }
         guard aggregator != nil else { return }
         for worker in sortedWorkers { announce(worker) }
     }
 
-    private var sortedWorkers: [SimulatedWorker] {
-        workers.values.sorted { $0.name.index < $1.name.index }
-    }
+    private var sortedWorkers: [SimulatedWorker] { workers.values.sorted { $0.name.index < $1.name.index } }
 
     private func stopSomething() throws {
         if chance(50), router != nil {
@@ -350,17 +330,12 @@ final class SimulatedCluster {
         }
     }
 
-    @discardableResult
-    private func deliver() throws -> Bool {
+    @discardableResult private func deliver() throws -> Bool {
         var ready: Set<Endpoint> = []
         if router != nil { ready.insert(.router) }
         if aggregator != nil { ready.insert(.aggregator) }
-        for worker in workers.values {
-            ready.insert(.worker(worker.name, incarnation: worker.incarnation))
-        }
-        guard let (from, to, message) = fabric.deliver(to: ready, using: &random) else {
-            return false
-        }
+        for worker in workers.values { ready.insert(.worker(worker.name, incarnation: worker.incarnation)) }
+        guard let (from, to, message) = fabric.deliver(to: ready, using: &random) else { return false }
         switch to {
         case .router:
             tell?("to router: \("\(message)".prefix(300))")
@@ -415,8 +390,7 @@ final class SimulatedCluster {
         else {
             throw SimulationError(
                 "\(router.totals.acceptedTotal) events accepted, \(written) written,"
-                    + " \(router.totals.deadLettered) dead-lettered, \(setAside.count) in letters"
-            )
+                    + " \(router.totals.deadLettered) dead-lettered, \(setAside.count) in letters")
         }
         let counted = sortedWorkers.reduce(0) { $0 + $1.events }
         guard counted == UInt64(written) else {
@@ -446,8 +420,7 @@ final class SimulatedCluster {
             "windows \(aggregator?.merged ?? 0)..<\(router.state.window) are never merged: "
                 + "\(aggregator?.ledger.obstacle(of: .io).map { "\($0)" } ?? "no obstacle"), "
                 + "workers at \(sortedWorkers.map { "\($0.name) \($0.appliedLSN)" }), "
-                + "the log ends at \(router.durableLSN)"
-        )
+                + "the log ends at \(router.durableLSN)")
     }
 
     private func settleLog() throws {

@@ -72,25 +72,16 @@ final class SimulatedRouter {
         let data = try DataDirectory.open()
         salt = data.salt
         let recovered = try RouterRecovery.run(
-            salt: data.salt,
-            fresh: RouterState(slotMap: SlotMap(workers: [:])),
-            logger: logger
-        )
+            salt: data.salt, fresh: RouterState(slotMap: SlotMap(workers: [:])), logger: logger)
         guard recovered.log.damaged.isEmpty, recovered.unreported.isEmpty else {
             throw SimulationError("the log is damaged: \(recovered.log.damaged)")
         }
         damaged = recovered.log.damaged
         logBegin = recovered.log.begin
         writer = try LogWriter(
-            directory: LogDirectory(path: ClusterPaths.log),
-            salt: data.salt,
-            recovery: recovered.log,
-            fileBytes: fileBytes
-        )
-        ahead = AheadFileWriter(
-            directory: LogDirectory(path: ClusterPaths.log),
-            tailBytes: fileBytes / 2
-        )
+            directory: LogDirectory(path: ClusterPaths.log), salt: data.salt, recovery: recovered.log,
+            fileBytes: fileBytes)
+        ahead = AheadFileWriter(directory: LogDirectory(path: ClusterPaths.log), tailBytes: fileBytes / 2)
         state = recovered.state
         if bugs.contains(.forgottenBatches) { state.dedup = DedupWindow() }
         dedup = state.dedup
@@ -119,9 +110,7 @@ final class SimulatedRouter {
             do throws(SystemError) {
                 let file = try ahead.write(&large.group.log, headBytes: headBytes)
                 large.group.isWritten(to: file)
-            } catch {
-                guard error.isOutOfSpace else { throw error }
-            }
+            } catch { guard error.isOutOfSpace else { throw error } }
         }
         if !open.group.isEmpty || !open.answers.isEmpty { closed.append(open) }
         open = Waiting()
@@ -130,9 +119,7 @@ final class SimulatedRouter {
 
     private func admit(_ bytes: [UInt8], _ batch: Int, into waiting: inout Waiting) {
         let message = ReceivedMessage(bytes)
-        let outcome = admission.admit(message, peerHost: [0x70], into: waiting.group) { key in
-            dedup.admit(key)
-        }
+        let outcome = admission.admit(message, peerHost: [0x70], into: waiting.group) { key in dedup.admit(key) }
         switch outcome {
         case .accepted: break
         case .duplicate(let events, _): waiting.group.deduplicatedEvents += UInt64(events)
@@ -151,9 +138,7 @@ final class SimulatedRouter {
         if let reason { addBarrier(reason, map: map, to: group) }
         if let pending { add(pending, to: group) }
         if group.isEmpty || WallClock.now() % 3_000_000 == 0 { appendTick(to: group) }
-        do throws(SystemError) {
-            try write(group)
-        } catch {
+        do throws(SystemError) { try write(group) } catch {
             guard error.isOutOfSpace else { throw error }
             for later in closed + [open] { count(later) }
             refuse([next] + closed + [open])
@@ -168,17 +153,10 @@ final class SimulatedRouter {
         return answers
     }
 
-    private func addBarrier(
-        _ reason: BarrierPayload.Reason,
-        map: SlotMap?,
-        to group: CommitGroup
-    ) {
+    private func addBarrier(_ reason: BarrierPayload.Reason, map: SlotMap?, to group: CommitGroup) {
         let barrier = BarrierPayload(
-            window: state.window,
-            reason: reason,
-            stem: state.stem(second: "20251123_010203"),
-            slotMap: map ?? state.slotMap
-        )
+            window: state.window, reason: reason, stem: state.stem(second: "20251123_010203"),
+            slotMap: map ?? state.slotMap)
         var body = RawBuffer()
         barrier.encode(into: &body)
         let target = group.log.append(.barrier, arrival: WallClock.now(), bodyBytes: body.count)
@@ -216,9 +194,7 @@ final class SimulatedRouter {
         running.deduplicated += deduplicated
         var steps: [LogCounts] = []
         for entry in group.entries {
-            for index in entry.accepted.indices {
-                running.accepted[index] += UInt64(entry.accepted[index])
-            }
+            for index in entry.accepted.indices { running.accepted[index] += UInt64(entry.accepted[index]) }
             running.deadLettered += entry.deadLettered
             steps.append(running)
         }
@@ -227,14 +203,8 @@ final class SimulatedRouter {
             state.encodeHead(into: &buffer)
             headBytes = buffer.count
         }
-        if !group.log.isEmpty, group.log.record(at: 0).type == .batch, let file = group.takeAhead()
-        {
-            try writer.commit(
-                &group.log,
-                ahead: file,
-                countsAt: { steps[$0] },
-                head: encodeHead
-            )
+        if !group.log.isEmpty, group.log.record(at: 0).type == .batch, let file = group.takeAhead() {
+            try writer.commit(&group.log, ahead: file, countsAt: { steps[$0] }, head: encodeHead)
         } else {
             try writer.commit(&group.log, countsAt: { steps[$0] }, head: encodeHead)
         }
@@ -253,9 +223,7 @@ final class SimulatedRouter {
             let (barrier, end) = group.barriers[index]
             state.passed(barrier, end: end)
         }
-        for verdict in group.verdicts {
-            state.verdicts.insert(verdict.range, of: verdict.worker)
-        }
+        for verdict in group.verdicts { state.verdicts.insert(verdict.range, of: verdict.worker) }
     }
 
     private func count(_ waiting: Waiting) {
@@ -305,10 +273,8 @@ final class SimulatedRouter {
     private func route(_ group: CommitGroup, _ send: (Message, Endpoint) -> Void) {
         let live = Set(
             sessions.values.map(\.session).filter {
-                $0.position == group.begin && $0.maySend(bytes: group.byteCount)
-                    && !blocks($0.worker, at: group.begin)
-            }.map(\.worker)
-        )
+                $0.position == group.begin && $0.maySend(bytes: group.byteCount) && !blocks($0.worker, at: group.begin)
+            }.map(\.worker))
         var builder = ShareBuilder(for: live, map: maps.current, pool: pool)
         var partBegin = group.begin
         for (index, offset) in group.log.offsets.enumerated() {
@@ -316,19 +282,11 @@ final class SimulatedRouter {
             let entry = group.entries[index]
             let end = record.lsn + LSN(record.stride)
             switch record.type {
-            case .batch:
-                builder.add(
-                    record,
-                    events: group.events,
-                    first: entry.firstEvent,
-                    count: entry.eventCount
-                )
+            case .batch: builder.add(record, events: group.events, first: entry.firstEvent, count: entry.eventCount)
             case .barrier, .tick: builder.addForAll(record)
             case .fileHead, .damage, .verdict, nil: break
             }
-            guard let barrier = group.barriers.first(where: { $0.end == end })?.barrier else {
-                continue
-            }
+            guard let barrier = group.barriers.first(where: { $0.end == end })?.barrier else { continue }
             let before = maps.current
             maps.append(barrier, end: end)
             gates.add(from: before, to: barrier.slotMap, at: end)
@@ -349,10 +307,7 @@ final class SimulatedRouter {
     }
 
     private func deliver(
-        _ builder: inout ShareBuilder,
-        to live: Set<WorkerName>,
-        from begin: LSN,
-        upTo end: LSN,
+        _ builder: inout ShareBuilder, to live: Set<WorkerName>, from begin: LSN, upTo end: LSN,
         _ send: (Message, Endpoint) -> Void
     ) {
         var silent = live
@@ -360,9 +315,7 @@ final class SimulatedRouter {
             silent.remove(worker)
             if isReady(worker, at: begin) { deliver(payload, to: worker, upTo: end, send) }
         }
-        for worker in silent where isReady(worker, at: begin) {
-            sessions[worker]?.session.skip(to: end)
-        }
+        for worker in silent where isReady(worker, at: begin) { sessions[worker]?.session.skip(to: end) }
     }
 
     private func isReady(_ worker: WorkerName, at lsn: LSN) -> Bool {
@@ -370,10 +323,7 @@ final class SimulatedRouter {
     }
 
     private func deliver(
-        _ payload: SharePayload,
-        to worker: WorkerName,
-        upTo end: LSN,
-        _ send: (Message, Endpoint) -> Void
+        _ payload: SharePayload, to worker: WorkerName, upTo end: LSN, _ send: (Message, Endpoint) -> Void
     ) {
         guard let (session, endpoint) = sessions[worker] else { return }
         let header = ShareHeader(fromLSN: session.toldLSN, toLSN: end, headLSN: durableLSN)
@@ -385,19 +335,12 @@ final class SimulatedRouter {
     func catchUp(_ send: (Message, Endpoint) -> Void) throws {
         for worker in sessions.keys.sorted(by: { $0.index < $1.index }) {
             guard let session = sessions[worker]?.session, session.position < routedLSN,
-                session.maySend(bytes: CatchUpReader.chunkBytes),
-                !blocks(worker, at: session.position)
+                session.maySend(bytes: CatchUpReader.chunkBytes), !blocks(worker, at: session.position)
             else { continue }
             let reader = reader(for: session)
             let limit =
-                bugs.contains(.openGates)
-                ? routedLSN : gates.limit(for: worker, at: session.position, head: routedLSN)
-            let step = try reader.step(
-                from: session.position,
-                limit: limit,
-                maps: maps,
-                verdicts: verdicts
-            )
+                bugs.contains(.openGates) ? routedLSN : gates.limit(for: worker, at: session.position, head: routedLSN)
+            let step = try reader.step(from: session.position, limit: limit, maps: maps, verdicts: verdicts)
             if step.payload.buffer.count > 0 {
                 deliver(step.payload, to: worker, upTo: step.end, send)
             } else {
@@ -410,21 +353,12 @@ final class SimulatedRouter {
     private func reader(for session: WorkerSession) -> CatchUpReader {
         if let known = readers[session.worker], known.position == session.position { return known }
         let fresh = CatchUpReader(
-            worker: session.worker,
-            salt: salt,
-            from: session.position,
-            damaged: damaged,
-            pool: pool
-        )
+            worker: session.worker, salt: salt, from: session.position, damaged: damaged, pool: pool)
         readers[session.worker] = fresh
         return fresh
     }
 
-    func receive(
-        _ message: Message,
-        from endpoint: Endpoint,
-        _ send: (Message, Endpoint) -> Void
-    ) throws {
+    func receive(_ message: Message, from endpoint: Endpoint, _ send: (Message, Endpoint) -> Void) throws {
         switch message {
         case .hello(let hello): try greet(hello, endpoint, send)
         case .progress(let progress): try note(progress, endpoint, send)
@@ -432,11 +366,7 @@ final class SimulatedRouter {
         }
     }
 
-    private func greet(
-        _ hello: WorkerHello,
-        _ endpoint: Endpoint,
-        _ send: (Message, Endpoint) -> Void
-    ) throws {
+    private func greet(_ hello: WorkerHello, _ endpoint: Endpoint, _ send: (Message, Endpoint) -> Void) throws {
         if let old = sessions[hello.worker], old.endpoint != endpoint {
             fence(hello.worker, "a newer process of this name has connected", send)
         }
@@ -444,67 +374,39 @@ final class SimulatedRouter {
         readers[hello.worker] = nil
         guard held != hello.worker else { return }
         let resume =
-            hello.resumeLSN >= max(logBegin, 1)
-            ? hello.resumeLSN : maps.firstOwned(by: hello.worker) ?? routedLSN
+            hello.resumeLSN >= max(logBegin, 1) ? hello.resumeLSN : maps.firstOwned(by: hello.worker) ?? routedLSN
         guard resume >= logBegin, resume <= durableLSN else {
-            throw SimulationError(
-                "\(hello.worker) stands at \(resume), the log holds \(logBegin)..<\(durableLSN)"
-            )
+            throw SimulationError("\(hello.worker) stands at \(resume), the log holds \(logBegin)..<\(durableLSN)")
         }
         sessions[hello.worker] = (
             WorkerSession(
-                worker: hello.worker,
-                peer: Self.anybody,
-                incarnation: hello.incarnation,
-                pid: hello.pid,
-                resume: resume,
-                checkpoint: min(hello.checkpointLSN, resume)
-            ), endpoint
+                worker: hello.worker, peer: Self.anybody, incarnation: hello.incarnation, pid: hello.pid,
+                resume: resume, checkpoint: min(hello.checkpointLSN, resume)), endpoint
         )
         let place = maps.place(at: resume)
         let welcome = WorkerWelcome(
-            lsn: resume,
-            window: place.window,
-            windowBeginLSN: place.windowBegin,
-            owners: place.map.owners(of: resource)
+            lsn: resume, window: place.window, windowBeginLSN: place.windowBegin, owners: place.map.owners(of: resource)
         )
         send(.welcome(welcome), endpoint)
     }
 
-    private func note(
-        _ progress: WorkerProgress,
-        _ endpoint: Endpoint,
-        _ send: (Message, Endpoint) -> Void
-    ) throws {
-        guard sessions[progress.worker]?.endpoint == endpoint else {
-            return send(.heartbeat, endpoint)
-        }
+    private func note(_ progress: WorkerProgress, _ endpoint: Endpoint, _ send: (Message, Endpoint) -> Void) throws {
+        guard sessions[progress.worker]?.endpoint == endpoint else { return send(.heartbeat, endpoint) }
         let isPlausible =
             sessions[progress.worker]?.session.progressed(
-                applied: progress.appliedLSN,
-                checkpoint: progress.checkpointLSN,
-                head: durableLSN
-            ) ?? false
+                applied: progress.appliedLSN, checkpoint: progress.checkpointLSN, head: durableLSN) ?? false
         if !isPlausible { fence(progress.worker, "its progress makes no sense", send) }
         // Workers of other resources do not run here.
-        let below = maps.trimmable {
-            $0.resource == resource ? sessions[$0]?.session.checkpointLSN : .max
-        }
+        let below = maps.trimmable { $0.resource == resource ? sessions[$0]?.session.checkpointLSN : .max }
         if let below {
             trimmable = below
             maps.trim(below: below)
             verdicts.trim(below: logBegin)
         }
-        for (worker, known) in sessions {
-            gates.checkpointed(worker, through: known.session.checkpointLSN)
-        }
+        for (worker, known) in sessions { gates.checkpointed(worker, through: known.session.checkpointLSN) }
     }
 
-    private func fence(
-        _ worker: WorkerName,
-        _ reason: String,
-        _ send: (Message, Endpoint) -> Void
-    ) {
+    private func fence(_ worker: WorkerName, _ reason: String, _ send: (Message, Endpoint) -> Void) {
         guard let (session, endpoint) = sessions.removeValue(forKey: worker) else { return }
         readers[worker] = nil
         let fenced = WorkerFenced(worker: worker, incarnation: session.incarnation, reason: reason)
@@ -530,40 +432,22 @@ final class SimulatedRouter {
         var letter = try DeadLetterWriter(DeadLetterName(worker: worker, from: from, cause: .skip))
         let end = try copy(worker, from..<limit, to: &letter)
         let verdict = VerdictPayload(
-            worker: worker,
-            cause: .skip,
-            range: from..<end,
-            events: letter.events,
-            reason: "simulated"
-        )
+            worker: worker, cause: .skip, range: from..<end, events: letter.events, reason: "simulated")
         try letter.finish(as: verdict)
         pending = verdict
     }
 
-    private func copy(
-        _ worker: WorkerName,
-        _ range: Range<LSN>,
-        to letter: inout DeadLetterWriter
-    ) throws -> LSN {
+    private func copy(_ worker: WorkerName, _ range: Range<LSN>, to letter: inout DeadLetterWriter) throws -> LSN {
         var index = EventIndex()
         var reader = LogReader(
-            directory: LogDirectory(path: ClusterPaths.log),
-            salt: salt,
-            from: range.lowerBound,
-            damaged: damaged
-        )
+            directory: LogDirectory(path: ClusterPaths.log), salt: salt, from: range.lowerBound, damaged: damaged)
         while reader.position < range.upperBound {
             let bytes = try reader.next(budget: 4 << 10, limit: range.upperBound)
-            for record in LogRecords(bytes)
-            where record.type == .batch && !verdicts.covers(worker, record.lsn) {
+            for record in LogRecords(bytes) where record.type == .batch && !verdicts.covers(worker, record.lsn) {
                 _ = try BatchScanner.scan(record.body, into: &index)
                 let owners = maps.place(at: record.lsn).map.owners(of: resource)
                 let hash = Slot.hash(host: record.host)
-                try letter.begin(
-                    host: record.host,
-                    semantics: record.semantics,
-                    arrival: record.arrival
-                )
+                try letter.begin(host: record.host, semantics: record.semantics, arrival: record.arrival)
                 for position in 0..<index.count {
                     let event = index[position]
                     let slot = Slot.of(hostHash: hash, processID: event.processID)

@@ -11,13 +11,9 @@ import Testing
 /// The first runs one case again, and with `TRACE_SIM_CALLS=1` tells each call; the second runs more of them,
 /// fast.
 @Suite struct SimulationTests {
-    @Test func theLogKeepsWhatItAcked() throws {
-        try Cases(count: 1_600, plan: .init(isLogOnly: true)).run()
-    }
+    @Test func theLogKeepsWhatItAcked() throws { try Cases(count: 1_600, plan: .init(isLogOnly: true)).run() }
 
-    @Test func publishedFilesHoldEveryAckedEventOnce() throws {
-        try Cases(count: 400, plan: .init()).run()
-    }
+    @Test func publishedFilesHoldEveryAckedEventOnce() throws { try Cases(count: 400, plan: .init()).run() }
 
     /// A full disk takes a group in part, its batches are refused, and the router dies before it writes again.
     @Test func aRefusedGroupIsNotFoundByTheNextStart() throws {

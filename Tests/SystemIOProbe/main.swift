@@ -27,8 +27,7 @@ func crash(_ way: String, _ cell: CrashCell) {
 }
 
 /// As deep as the stack goes.
-@inline(never)
-func depth(_ level: Int) -> Int {
+@inline(never) func depth(_ level: Int) -> Int {
     withUnsafeTemporaryAllocation(byteCount: 65_536, alignment: 16) { bytes in
         bytes[0] = UInt8(truncatingIfNeeded: level)
         return depth(level + 1) + Int(bytes[0])
@@ -82,9 +81,6 @@ case "listen":
 case "inherit":
     let sockets = try ListeningSocket.inherited()
     say(sockets.map(\.address).joined(separator: " "))
-    while readLine() != nil {
-        say(try sockets.first?.accept()?.peer ?? "nobody")
-    }
-default:
-    exit(2)
+    while readLine() != nil { say(try sockets.first?.accept()?.peer ?? "nobody") }
+default: exit(2)
 }

@@ -40,8 +40,7 @@ import Testing
     @Test func anExclusiveRenameReplacesNothing() throws {
         let (from, to) = ("\(root)/from", "\(root)/to")
         func rename(byLink: Bool) throws {
-            try byLink
-                ? FileSystem.moveByLink(from, to: to) : FileSystem.renameExclusively(from, to: to)
+            try byLink ? FileSystem.moveByLink(from, to: to) : FileSystem.renameExclusively(from, to: to)
         }
         for byLink in [false, true] {
             try publish([1], at: from)
@@ -122,8 +121,7 @@ import Testing
     }
 
     /// Content is written in pieces: whole ones, the last one cut short, and what ends beside a block.
-    @Test(arguments: [0, 1, 1_024, 1_025])
-    func publishingWritesEveryByte(kilobytes: Int) throws {
+    @Test(arguments: [0, 1, 1_024, 1_025]) func publishingWritesEveryByte(kilobytes: Int) throws {
         let bytes = (0..<(kilobytes << 10) + 7).map { UInt8(truncatingIfNeeded: $0 % 251) }
         let path = "\(root)/large"
         try publish(bytes, at: path)
@@ -201,8 +199,7 @@ import Testing
                     errno = EIO
                     return -1
                 }
-            } == EIO
-        )
+            } == EIO)
     }
 
     @Test func aLinkThatLeadsNowhereIsNoDirectory() throws {
@@ -216,8 +213,7 @@ import Testing
         #expect(FileSystem.exists("\(target)/json"))
     }
 
-    @Test(arguments: [0, 1, 4_096, 600_000, 1_048_576])
-    func aCopyHasTheSameBytes(count: Int) throws {
+    @Test(arguments: [0, 1, 4_096, 600_000, 1_048_576]) func aCopyHasTheSameBytes(count: Int) throws {
         let directory = try TemporaryDirectory()
         let (from, to) = ("\(directory.path)/from", "\(directory.path)/to")
         let bytes = (0..<count).map { UInt8(truncatingIfNeeded: $0 &* 31) }

@@ -44,14 +44,11 @@ import Testing
 
     @Test func aTakenPortIsRefused() throws {
         let listener = try #require(ListeningSocket.bind("127.0.0.1:0").first)
-        let error = #expect(throws: SystemError.self) {
-            try ListeningSocket.bind(listener.address)
-        }
+        let error = #expect(throws: SystemError.self) { try ListeningSocket.bind(listener.address) }
         #expect(error?.isAddressTaken == true)
     }
 
-    @Test(arguments: ["nowhere", "127.0.0.1:http"])
-    func whatIsNoAddressIsRefused(address: String) {
+    @Test(arguments: ["nowhere", "127.0.0.1:http"]) func whatIsNoAddressIsRefused(address: String) {
         #expect(throws: SystemError.self) { try ListeningSocket.bind(address) }
     }
 

@@ -8,8 +8,8 @@ final class ProbeProcess {
 
     init(_ arguments: [String], environment: [String: String] = [:]) throws {
         let tests = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
-        process.executableURL = URL(fileURLWithPath: tests).deletingLastPathComponent()
-            .appendingPathComponent("SystemIOProbe")
+        process.executableURL = URL(fileURLWithPath: tests).deletingLastPathComponent().appendingPathComponent(
+            "SystemIOProbe")
         process.arguments = arguments
         // The runtime's crash report swallows the first signal that another process sends.
         process.environment = environment.merging(["SWIFT_BACKTRACE": "enable=no"]) { $1 }
@@ -33,9 +33,7 @@ final class ProbeProcess {
     func send(_ signal: Int32) { kill(process.processIdentifier, signal) }
 
     /// Writes to its standard input.
-    func send(_ text: String) throws {
-        try input.fileHandleForWriting.write(contentsOf: Data(text.utf8))
-    }
+    func send(_ text: String) throws { try input.fileHandleForWriting.write(contentsOf: Data(text.utf8)) }
 
     /// Closes its standard input.
     func endInput() throws { try input.fileHandleForWriting.close() }

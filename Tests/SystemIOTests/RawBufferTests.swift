@@ -4,8 +4,7 @@ import Testing
 
 /// The growable buffer against an array.
 @Suite struct RawBufferTests {
-    @Test(arguments: 0..<40 as Range<UInt64>)
-    func holdsWhatAnArrayHolds(seed: UInt64) {
+    @Test(arguments: 0..<40 as Range<UInt64>) func holdsWhatAnArrayHolds(seed: UInt64) {
         var generator = SeededGenerator(seed: seed)
         var buffer = RawBuffer(capacity: Int.random(in: 1...64, using: &generator))
         var array: [UInt8] = []
@@ -18,11 +17,7 @@ import Testing
         }
     }
 
-    private func change(
-        _ buffer: inout RawBuffer,
-        _ array: inout [UInt8],
-        _ generator: inout SeededGenerator
-    ) {
+    private func change(_ buffer: inout RawBuffer, _ array: inout [UInt8], _ generator: inout SeededGenerator) {
         switch Int.random(in: 0..<14, using: &generator) {
         case 0..<4:
             let bytes = generator.bytes(0...300)

@@ -42,19 +42,11 @@ import Testing
         let descriptor = socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue), 0)
         let length = socklen_t(MemoryLayout<sa_family_t>.size + bytes.count)
         let isBound = withUnsafePointer(to: &address) { pointer in
-            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                bind(descriptor, $0, length) == 0
-            }
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { bind(descriptor, $0, length) == 0 }
         }
         try #require(isBound)
         var limit = timeval(tv_sec: 30, tv_usec: 0)
-        setsockopt(
-            descriptor,
-            SOL_SOCKET,
-            SO_RCVTIMEO,
-            &limit,
-            socklen_t(MemoryLayout<timeval>.size)
-        )
+        setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
         return descriptor
     }
 
@@ -64,8 +56,7 @@ import Testing
         return String(decoding: bytes.prefix(max(count, 0)), as: UTF8.self)
     }
 
-    @Test(arguments: ["path", "abstract"])
-    func systemdIsTold(kind: String) throws {
+    @Test(arguments: ["path", "abstract"]) func systemdIsTold(kind: String) throws {
         let name = kind == "path" ? "\(directory.path)/notify" : "@\(directory.path)"
         let socket = try listen(at: name)
         defer { close(socket) }
@@ -80,8 +71,7 @@ import Testing
     @Test(arguments: [
         [:], ["NOTIFY_SOCKET": ""], ["NOTIFY_SOCKET": "/nowhere/notify"],
         ["NOTIFY_SOCKET": String(repeating: "x", count: 500)], ["TRACE_READY_FD": "many"],
-    ])
-    func withoutASupervisorNothingHappens(environment: [String: String]) throws {
+    ]) func withoutASupervisorNothingHappens(environment: [String: String]) throws {
         let probe = try ProbeProcess(["ready"], environment: environment)
         #expect(try probe.line() == "")
         #expect(probe.wait() == (0, false))

@@ -20,9 +20,7 @@ package final class Locked<Value>: @unchecked Sendable {
     package func wait(seconds: Double = 30, until isMet: (Value) -> Bool) -> Bool {
         let deadline = Date(timeIntervalSinceNow: seconds)
         return condition.withLock {
-            while !isMet(value) {
-                if !condition.wait(until: deadline) { return isMet(value) }
-            }
+            while !isMet(value) { if !condition.wait(until: deadline) { return isMet(value) } }
             return true
         }
     }

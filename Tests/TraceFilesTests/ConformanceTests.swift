@@ -6,18 +6,16 @@ import TraceModel
 @testable import TraceFiles
 
 /// What viewers would say, by the checker that knows their rules.
-@Suite(.enabled(if: TraceCheck.isThere, "the conformance checker is not in this checkout"))
-struct ConformanceTests {
+@Suite(.enabled(if: TraceCheck.isThere, "the conformance checker is not in this checkout")) struct ConformanceTests {
     @Test func finishedAndUnfinishedFilesPass() throws {
         let events = SyntheticEvent.make(700, seed: 4, disorderNanoseconds: 100_000)
         let group = try WorkerGroup(2)
         try group.apply(events)
         for manager in group.managers { try manager.flush(.all) }
         func traces(_ directory: String) throws -> [String] {
-            try group.directory.files(below: directory).keys
-                .filter { $0.hasSuffix(".json") }.map {
-                    "\(group.directory.path)/\(directory)/\($0)"
-                }
+            try group.directory.files(below: directory).keys.filter { $0.hasSuffix(".json") }.map {
+                "\(group.directory.path)/\(directory)/\($0)"
+            }
         }
         let open = try traces("segments")
         #expect(!open.isEmpty)
@@ -60,8 +58,7 @@ struct ConformanceTests {
                 assert int(a['ts']) == b['ts'] // 1 and float(a['value']) == b['value']
             """
         let result = try TraceCheck.python([
-            "-c", program, "\(output)/csv/gpu_trace_\(stem).csv",
-            "\(output)/anomalies/anomalies_\(stem)_gpu.csv",
+            "-c", program, "\(output)/csv/gpu_trace_\(stem).csv", "\(output)/anomalies/anomalies_\(stem)_gpu.csv",
             "\(output)/anomalies/anomalies_\(stem)_gpu.jsonl",
         ])
         #expect(result.code == 0, "\(result.output)")

@@ -19,9 +19,7 @@ struct DamagedSegmentTests {
             files = try group.close()
         }
 
-        var runs: [(kind: OutputKind, run: ClosedRun)] {
-            files.flatMap { file in file.runs.map { (file.kind, $0) } }
-        }
+        var runs: [(kind: OutputKind, run: ClosedRun)] { files.flatMap { file in file.runs.map { (file.kind, $0) } } }
 
         func path(_ run: ClosedRun) -> String { "\(group.directory.path)/\(run.path)" }
 
@@ -29,12 +27,7 @@ struct DamagedSegmentTests {
         func merge() throws -> [SegmentLoss] {
             var losses: [SegmentLoss] = []
             _ = try group.merger.merge(
-                resource: .gpu,
-                window: 7,
-                stem: WorkerGroup.stem,
-                files: files,
-                onLoss: { losses.append($0) }
-            )
+                resource: .gpu, window: 7, stem: WorkerGroup.stem, files: files, onLoss: { losses.append($0) })
             return losses
         }
 
@@ -52,8 +45,7 @@ struct DamagedSegmentTests {
 
     /// Every kind of output, made by a rename and by a merge (in one pass and in several); a byte changed, the end missing,
     /// no file.
-    @Test(arguments: [1, 2, 3])
-    func aDamagedRunIsSetAsideAndTheOthersArePublished(_ workers: Int) throws {
+    @Test(arguments: [1, 2, 3]) func aDamagedRunIsSetAsideAndTheOthersArePublished(_ workers: Int) throws {
         let budgets = [FileBudget(), WorkerGroup.smallBudget, WorkerGroup.smallFiles(3_500)]
         let budget = budgets[workers - 1]
         var random = SeededGenerator(seed: UInt64(workers))
@@ -81,9 +73,7 @@ struct DamagedSegmentTests {
                 }
                 #expect(try closed.group.directory.files(below: "segments").isEmpty, "\(what)")
                 for (name, data) in try closed.outputs() where name.hasSuffix(".json") {
-                    #expect(throws: Never.self, "\(what): \(name)") {
-                        _ = try JSONSerialization.jsonObject(with: data)
-                    }
+                    #expect(throws: Never.self, "\(what): \(name)") { _ = try JSONSerialization.jsonObject(with: data) }
                 }
                 // A redo says the same.
                 #expect(try closed.merge() == losses, "\(what)")
@@ -112,8 +102,7 @@ struct DamagedSegmentTests {
     }
 
     /// A worker whose open runs are damaged starts; the window's other rows are published.
-    @Test(arguments: [true, false])
-    func aWorkerWithoutItsSegmentsGoesOn(_ isRemoved: Bool) throws {
+    @Test(arguments: [true, false]) func aWorkerWithoutItsSegmentsGoesOn(_ isRemoved: Bool) throws {
         let directory = try TemporaryDirectory()
         var manager = try WorkerGroup.manager(0, in: directory)
         try manager.restore(from: nil)
@@ -136,18 +125,9 @@ struct DamagedSegmentTests {
         for event in events[30...] { try event.apply(to: manager) }
         let files = try manager.closeWindow(stem: WorkerGroup.stem, nextWindow: 8)
         var losses: [SegmentLoss] = []
-        let merger = WindowMerger(
-            localHostName: "this-machine",
-            timeZoneName: "Europe/Berlin",
-            root: directory.path
-        )
+        let merger = WindowMerger(localHostName: "this-machine", timeZoneName: "Europe/Berlin", root: directory.path)
         _ = try merger.merge(
-            resource: .gpu,
-            window: 7,
-            stem: WorkerGroup.stem,
-            files: files,
-            onLoss: { losses.append($0) }
-        )
+            resource: .gpu, window: 7, stem: WorkerGroup.stem, files: files, onLoss: { losses.append($0) })
         #expect(Set(losses.map(\.path)) == Set(manager.damagedSegments))
         let table = try #require(try directory.files(below: "output/csv").first?.value)
         #expect(lines(table) == 1 + 30)

@@ -65,8 +65,7 @@ struct HostTableTests {
     }
 
     /// Against a list that is kept by hand, with checkpoints in between.
-    @Test(arguments: 0..<6)
-    func whoGivesWayDoesNotDependOnRestarts(_ seed: UInt64) {
+    @Test(arguments: 0..<6) func whoGivesWayDoesNotDependOnRestarts(_ seed: UInt64) {
         var random = SeededGenerator(seed: seed)
         var table = HostTable(guardsFormulas: false, countMax: 20)
         var heard: [String] = []
@@ -88,11 +87,7 @@ struct HostTableTests {
             case 1:
                 let again = HostTable(guardsFormulas: false, countMax: 20)
                 for host in table.saved {
-                    again.restore(
-                        table[host].name,
-                        isThisMachine: false,
-                        isGivenUp: table.isGivenUp(host)
-                    )
+                    again.restore(table[host].name, isThisMachine: false, isGivenUp: table.isGivenUp(host))
                 }
                 table = again
             default: break
@@ -114,13 +109,7 @@ struct HostTableTests {
     }
 
     private func event(_ number: Int) -> SyntheticEvent {
-        SyntheticEvent(
-            host: 0,
-            pid: 1,
-            tid: 1,
-            ts: SyntheticEvent.baseTime + Int64(number) * 1_000,
-            number: number
-        )
+        SyntheticEvent(host: 0, pid: 1, tid: 1, ts: SyntheticEvent.baseTime + Int64(number) * 1_000, number: number)
     }
 
     /// Rows of 30 hosts in turn, several rounds, with a worker of so few; every few rows it is made anew from a checkpoint.
@@ -141,9 +130,7 @@ struct HostTableTests {
             row.append(byte: UInt8(ascii: "x"))
             let field = manager.hostField(host)
             // All at one time: the hosts' names decide.
-            manager.csv.target.endRow(row, ts: 1, pid: 1, host: host, field: field) {
-                $0.appendDecimal(Int64(1))
-            }
+            manager.csv.target.endRow(row, ts: 1, pid: 1, host: host, field: field) { $0.appendDecimal(Int64(1)) }
             if manager.needsFlush { try manager.flush(.full) }
             if number % 50 == 0 { try manager.flush(.tick) }
             guard restarts, number % 70 == 69 else { continue }
@@ -157,18 +144,12 @@ struct HostTableTests {
         let closed = try manager.closeWindow(stem: WorkerGroup.stem, nextWindow: 8)
         #expect(manager.hosts.indexEnd <= 30 && manager.json.compactMap { $0 }.count <= hosts)
         let merger = WindowMerger(
-            localHostName: "this-machine",
-            timeZoneName: "UTC",
-            root: directory.path,
-            budget: budget
-        )
+            localHostName: "this-machine", timeZoneName: "UTC", root: directory.path, budget: budget)
         _ = try merger.merge(resource: .gpu, window: 7, stem: WorkerGroup.stem, files: closed)
-        return try directory.files(below: "output")
-            .filter { !$0.key.hasPrefix(".merge/") }
+        return try directory.files(below: "output").filter { !$0.key.hasPrefix(".merge/") }
     }
 
-    @Test(arguments: [1, 3, 17])
-    func filesDoNotShowWhoHasGivenWay(_ hosts: Int) throws {
+    @Test(arguments: [1, 3, 17]) func filesDoNotShowWhoHasGivenWay(_ hosts: Int) throws {
         let usual = try outputs(hosts: 1_000, restarts: false)
         #expect(usual.count == 31)
         #expect(try outputs(hosts: hosts, restarts: false) == usual)
@@ -182,9 +163,7 @@ struct HostTableTests {
         #expect(try outputs(hosts: 1_000, files: 11, restarts: true) == few)
         let group = try WorkerGroup(1, budget: Self.budget(hosts: 10, files: 1))
         let manager = group.managers[0]
-        for number in 0..<5 {
-            event(number).appendJSON(to: manager, host: try manager.host("\(number)"))
-        }
+        for number in 0..<5 { event(number).appendJSON(to: manager, host: try manager.host("\(number)")) }
         let files = try manager.closeWindow(stem: WorkerGroup.stem, nextWindow: 8)
         #expect(files.map(\.host) == ["0", ""] && files.map(\.rows) == [1, 4])
         #expect(manager.rowsWithoutFile == 4)
@@ -216,17 +195,8 @@ struct HostTableTests {
         }
         let closed = try manager.closeWindow(stem: WorkerGroup.stem, nextWindow: 8)
         #expect(closed.count == hosts && closed.allSatisfy { $0.rows == 3 })
-        let merger = WindowMerger(
-            localHostName: "this-machine",
-            timeZoneName: "UTC",
-            root: directory.path
-        )
-        let paths = try merger.merge(
-            resource: .gpu,
-            window: 7,
-            stem: WorkerGroup.stem,
-            files: closed
-        )
+        let merger = WindowMerger(localHostName: "this-machine", timeZoneName: "UTC", root: directory.path)
+        let paths = try merger.merge(resource: .gpu, window: 7, stem: WorkerGroup.stem, files: closed)
         #expect(paths.count == hosts && merger.syncsTogether)
         #expect(try directory.files(below: "segments").isEmpty)
         // An idle host costs little memory.

@@ -6,8 +6,9 @@ import Testing
 
 /// Whole blocks go past the page cache, what is behind them follows: the file is what was appended.
 struct MergeWriterTests {
-    @Test(arguments: [0, 1, 4_095, 4_096, 200_000, 1_234_567, 3 << 20])
-    func theFileIsWhatWasAppended(_ size: Int) throws {
+    @Test(arguments: [0, 1, 4_095, 4_096, 200_000, 1_234_567, 3 << 20]) func theFileIsWhatWasAppended(
+        _ size: Int
+    ) throws {
         let directory = try TemporaryDirectory()
         let path = "\(directory.path)/out"
         let writer = try MergeWriter(path, bufferBytes: 2 * File.directBytesMin)

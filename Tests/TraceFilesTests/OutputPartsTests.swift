@@ -12,26 +12,17 @@ struct OutputPartsTests {
 
     /// Bytes of the files below `json` and `csv`, by name.
     private func files(of group: WorkerGroup) throws -> [String: Data] {
-        try group.directory.files(below: "output").filter {
-            $0.key.hasPrefix("json/") || $0.key.hasPrefix("csv/")
-        }
+        try group.directory.files(below: "output").filter { $0.key.hasPrefix("json/") || $0.key.hasPrefix("csv/") }
     }
 
     private func merged(
-        _ events: [SyntheticEvent],
-        workers: Int,
-        budget: FileBudget,
-        compression: FileCompression? = nil
+        _ events: [SyntheticEvent], workers: Int, budget: FileBudget, compression: FileCompression? = nil
     ) throws -> WorkerGroup {
         let group = try WorkerGroup(workers, budget: budget)
         try group.apply(events)
         let merger = WindowMerger(
-            localHostName: "this-machine",
-            timeZoneName: "Europe/Berlin",
-            root: group.directory.path,
-            compression: compression,
-            budget: budget
-        )
+            localHostName: "this-machine", timeZoneName: "Europe/Berlin", root: group.directory.path,
+            compression: compression, budget: budget)
         let paths = try group.merge(try group.close(), with: merger)
         let all = try group.directory.files(below: "output").keys.filter { !$0.hasPrefix(".merge") }
         #expect(Set(paths) == Set(all.map { "output/\($0)" }))
@@ -42,13 +33,11 @@ struct OutputPartsTests {
     private func document(_ data: Data) throws -> (metadata: [String: Any], rows: [[String: Any]]) {
         let object = try #require(try JSONSerialization.jsonObject(with: data) as? [String: Any])
         return (
-            try #require(object["metadata"] as? [String: Any]),
-            try #require(object["traceEvents"] as? [[String: Any]])
+            try #require(object["metadata"] as? [String: Any]), try #require(object["traceEvents"] as? [[String: Any]])
         )
     }
 
-    @Test(arguments: [UInt64(0), 4_000_000])
-    func sameBytesWithinTheBoundHoweverDistributed(_ disorder: UInt64) throws {
+    @Test(arguments: [UInt64(0), 4_000_000]) func sameBytesWithinTheBoundHoweverDistributed(_ disorder: UInt64) throws {
         let events = SyntheticEvent.make(900, seed: disorder + 2, disorderNanoseconds: disorder)
         var expected: [String: Data]?
         for workers in [1, 2, 5] {
@@ -95,9 +84,7 @@ struct OutputPartsTests {
             #expect(numbers == sorted.map(\.number))
         }
         if TraceCheck.isThere {
-            let traces = files.keys.filter { $0.hasPrefix("json/") }.map {
-                "\(group.directory.path)/output/\($0)"
-            }
+            let traces = files.keys.filter { $0.hasPrefix("json/") }.map { "\(group.directory.path)/output/\($0)" }
             let check = try TraceCheck.run(traces)
             #expect(check.code == 0, "\(check.output)")
         }
@@ -113,9 +100,7 @@ struct OutputPartsTests {
         }
         var expanded = Data()
         var chunk = [UInt8](repeating: 0, count: 4_096)
-        while case let count = try reader.read(into: &chunk), count > 0 {
-            expanded.append(contentsOf: chunk[..<count])
-        }
+        while case let count = try reader.read(into: &chunk), count > 0 { expanded.append(contentsOf: chunk[..<count]) }
         return expanded
     }
 
@@ -129,8 +114,7 @@ struct OutputPartsTests {
         return data
     }
 
-    @Test(arguments: FileCompression.allCases)
-    func compressedPartsHoldTheSame(_ compression: FileCompression) throws {
+    @Test(arguments: FileCompression.allCases) func compressedPartsHoldTheSame(_ compression: FileCompression) throws {
         let events = SyntheticEvent.make(500, seed: 6, disorderNanoseconds: 50_000)
         let budget = WorkerGroup.smallFiles(Self.bytesMax)
         let plain = try merged(events, workers: 2, budget: budget)
@@ -153,17 +137,9 @@ struct OutputPartsTests {
         for name in ["json/\(stem).json", "csv/\(stem).csv"] {
             let data = try #require(whole[name])
             for workers in [1, 3] {
-                let exact = try merged(
-                    events,
-                    workers: workers,
-                    budget: WorkerGroup.smallFiles(data.count)
-                )
+                let exact = try merged(events, workers: workers, budget: WorkerGroup.smallFiles(data.count))
                 #expect(try files(of: exact)[name] == data)
-                let tight = try merged(
-                    events,
-                    workers: workers,
-                    budget: WorkerGroup.smallFiles(data.count - 1)
-                )
+                let tight = try merged(events, workers: workers, budget: WorkerGroup.smallFiles(data.count - 1))
                 let second = name.replacing(/\.(json|csv)$/) { "~002.\($0.1)" }
                 #expect(try files(of: exact)[second] == nil, "\(name)")
                 #expect(try files(of: tight)[second] != nil, "\(name)")
@@ -200,8 +176,7 @@ struct OutputPartsTests {
                 "tid":\(thread),"ph":"\(ends == nil ? "B" : "E")","cat":"function",\
                 "name":"call \\"\((ends ?? number) % 5)\\"","readable_time":"10:00:00.000",\
                 "args":{\(ends == nil ? "" : "\"duration\":0.25,")"cookie":\(ends ?? number)}}
-                """
-            )
+                """)
             rows.endRow(ts: ts, pid: pid)
             if ends == nil, number % 32 != 0 { open[thread, default: []].append(number) }
             if manager.needsFlush { try manager.flush(.full) }
@@ -248,9 +223,7 @@ struct OutputPartsTests {
         let alone = try merged(calls: 700, bytesMax: 30_000, workers: 1)
         #expect(try files(of: alone) == files(of: group))
         if TraceCheck.isThere {
-            let check = try TraceCheck.run(
-                parts.map { "\(group.directory.path)/output/\($0.key)" }
-            )
+            let check = try TraceCheck.run(parts.map { "\(group.directory.path)/output/\($0.key)" })
             #expect(check.code == 0, "\(check.output)")
             #expect(!check.output.contains("E without B"))
         }

@@ -5,10 +5,7 @@ import Testing
 /// Whose names stand in a file, and which calls are open, of more threads than are remembered.
 struct PartThreadsTests {
     private func row<Result>(
-        _ pid: Int,
-        _ tid: Int?,
-        _ phase: String = "i",
-        _ body: (EventRow) throws -> Result
+        _ pid: Int, _ tid: Int?, _ phase: String = "i", _ body: (EventRow) throws -> Result
     ) throws -> Result {
         let thread = tid.map { "\"tid\":\($0)," } ?? ""
         let text = """

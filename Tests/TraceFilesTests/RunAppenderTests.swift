@@ -16,24 +16,18 @@ import Testing
         var left = 0
         for _ in 0..<40 {
             var bytes = [UInt8](repeating: 0, count: Int(random.next() % 900_000) + 1)
-            for at in stride(from: 0, to: bytes.count, by: 97) {
-                bytes[at] = UInt8(truncatingIfNeeded: random.next())
-            }
+            for at in stride(from: 0, to: bytes.count, by: 97) { bytes[at] = UInt8(truncatingIfNeeded: random.next()) }
             // What an append that failed has left behind is written over.
             let lost = [UInt8](repeating: 0xEE, count: 5_000)
             try lost.withUnsafeBytes { try file.write($0, at: expected.count) }
             // As a trace's, whose last separator the next append's checksum takes.
             let end = expected.count
-            checksum = expected[(end - left)...].withUnsafeBytes {
-                Checksum.crc32c($0, after: checksum)
-            }
+            checksum = expected[(end - left)...].withUnsafeBytes { Checksum.crc32c($0, after: checksum) }
             left = min(2, bytes.count)
             try append(bytes, at: end, after: checksum, leaving: left, to: file, &appender, &random)
             expected += bytes
             checksum = appender.checksum
-            #expect(
-                checksum == expected.dropLast(left).withUnsafeBytes { Checksum.crc32c($0) }
-            )
+            #expect(checksum == expected.dropLast(left).withUnsafeBytes { Checksum.crc32c($0) })
         }
         try file.truncate(to: expected.count)
         let found = try FileSystem.contents("\(directory.path)/run")
@@ -42,21 +36,10 @@ import Testing
 
     /// In stretches of any length, as rows come.
     private func append(
-        _ bytes: [UInt8],
-        at end: Int,
-        after checksum: UInt32,
-        leaving: Int,
-        to file: borrowing File,
-        _ appender: inout RunAppender,
-        _ random: inout SeededGenerator
+        _ bytes: [UInt8], at end: Int, after checksum: UInt32, leaving: Int, to file: borrowing File,
+        _ appender: inout RunAppender, _ random: inout SeededGenerator
     ) throws {
-        try appender.begin(
-            file,
-            at: end,
-            bytes: bytes.count,
-            after: checksum,
-            leaving: leaving
-        )
+        try appender.begin(file, at: end, bytes: bytes.count, after: checksum, leaving: leaving)
         var rest = bytes[...]
         while !rest.isEmpty {
             let stretch = rest.prefix(Int(random.next() % 300_000) + 1)

@@ -15,9 +15,7 @@ struct StretchSortTests {
         var sorter = StretchSort<Item>()
         // Twice: what is in order stays, and the sorter's memory is used again.
         for _ in 0..<2 {
-            items.withUnsafeMutableBufferPointer { items in
-                sorter.sort(items) { $0.key < $1.key }
-            }
+            items.withUnsafeMutableBufferPointer { items in sorter.sort(items) { $0.key < $1.key } }
             #expect(items == expected)
         }
     }
@@ -32,8 +30,7 @@ struct StretchSortTests {
     }
 
     /// The batches of several senders, one after the other, each in order.
-    @Test(arguments: 0..<6)
-    func interleavedStretches(_ seed: UInt64) {
+    @Test(arguments: 0..<6) func interleavedStretches(_ seed: UInt64) {
         var random = SeededGenerator(seed: seed)
         var keys: [UInt32] = []
         for stretch in 0..<UInt32(1 + seed * 5) {
@@ -42,8 +39,7 @@ struct StretchSortTests {
         check(keys)
     }
 
-    @Test(arguments: 0..<6)
-    func noOrderAtAll(_ seed: UInt64) {
+    @Test(arguments: 0..<6) func noOrderAtAll(_ seed: UInt64) {
         var random = SeededGenerator(seed: seed)
         check((0..<777).map { _ in UInt32(truncatingIfNeeded: random.next() % 50) })
     }

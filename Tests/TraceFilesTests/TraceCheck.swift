@@ -4,11 +4,10 @@ import Foundation
 enum TraceCheck {
     /// Beside the package, or beside what holds several checkouts of it.
     static let script: String = {
-        let package = URL(fileURLWithPath: #filePath)
-            .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+        let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+            .deletingLastPathComponent()
         let candidates = ["..", "../.."].map {
-            package.appending(path: "\($0)/shared/conformance/check_trace.py").standardizedFileURL
-                .path
+            package.appending(path: "\($0)/shared/conformance/check_trace.py").standardizedFileURL.path
         }
         return candidates.first { FileManager.default.fileExists(atPath: $0) } ?? candidates[0]
     }()
@@ -16,9 +15,7 @@ enum TraceCheck {
     static var isThere: Bool { FileManager.default.fileExists(atPath: script) }
 
     /// Exit code and what the checker printed.
-    static func run(_ arguments: [String]) throws -> (code: Int32, output: String) {
-        try python([script] + arguments)
-    }
+    static func run(_ arguments: [String]) throws -> (code: Int32, output: String) { try python([script] + arguments) }
 
     static func python(_ arguments: [String]) throws -> (code: Int32, output: String) {
         let process = Process()

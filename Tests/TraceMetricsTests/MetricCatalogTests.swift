@@ -9,8 +9,9 @@ import TraceMetrics
         for family in MetricFamily.allCases { #expect(family.descriptor.family == family) }
     }
 
-    @Test(arguments: MetricCatalog.all.filter { !$0.family.isNeuTracer })
-    func namesFollowTheRules(_ descriptor: MetricDescriptor) {
+    @Test(arguments: MetricCatalog.all.filter { !$0.family.isNeuTracer }) func namesFollowTheRules(
+        _ descriptor: MetricDescriptor
+    ) {
         #expect(descriptor.name.hasPrefix("trace_"))
         #expect((descriptor.kind == .counter) == descriptor.name.hasSuffix("_total"))
         if !descriptor.unit.isEmpty {
@@ -21,14 +22,14 @@ import TraceMetrics
         #expect(descriptor.derivation == nil)
     }
 
-    @Test(arguments: MetricCatalog.all)
-    func boundsAscendAndLabelsDiffer(_ descriptor: MetricDescriptor) {
+    @Test(arguments: MetricCatalog.all) func boundsAscendAndLabelsDiffer(_ descriptor: MetricDescriptor) {
         #expect(descriptor.bounds == Set(descriptor.bounds).sorted())
         #expect(Set(descriptor.labels).count == descriptor.labels.count)
     }
 
-    @Test(arguments: MetricCatalog.all.filter { $0.derivation != nil })
-    func derivationsFitTheirSource(_ descriptor: MetricDescriptor) throws {
+    @Test(arguments: MetricCatalog.all.filter { $0.derivation != nil }) func derivationsFitTheirSource(
+        _ descriptor: MetricDescriptor
+    ) throws {
         let derivation = try #require(descriptor.derivation)
         let source = derivation.source.descriptor
         #expect(source.kind == descriptor.kind)

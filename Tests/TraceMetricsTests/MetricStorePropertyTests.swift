@@ -10,13 +10,8 @@ import TraceModel
     private static func slot(_ slot: UInt8, lsn: LSN) -> SlotSamples {
         let weight = Double(lsn * UInt64(slot + 1))
         return Make.slot(
-            slot,
-            lsn: lsn,
-            [
-                Make.events(weight), Make.calls(weight / 7, pid: Int(slot)),
-                Make.active(Double(lsn % 5), pid: Int(slot)),
-            ]
-        )
+            slot, lsn: lsn,
+            [Make.events(weight), Make.calls(weight / 7, pid: Int(slot)), Make.active(Double(lsn % 5), pid: Int(slot))])
     }
 
     private static func history(seed: UInt64) -> [Told] {
@@ -36,8 +31,7 @@ import TraceModel
         return Exposition.render(store.reading(), .trace, .text, now: 0)
     }
 
-    @Test(arguments: UInt64(1)...20)
-    func theOrderOfMessagesDoesNotMatter(seed: UInt64) throws {
+    @Test(arguments: UInt64(1)...20) func theOrderOfMessagesDoesNotMatter(seed: UInt64) throws {
         let history = Self.history(seed: seed)
         var random = SeededGenerator(seed: seed &+ 1_000)
         let expected = try Self.page(history)
@@ -45,8 +39,7 @@ import TraceModel
         #expect(try Self.page(history + history.shuffled(using: &random)) == expected)
     }
 
-    @Test(arguments: UInt64(1)...10)
-    func noCounterEverFalls(seed: UInt64) throws {
+    @Test(arguments: UInt64(1)...10) func noCounterEverFalls(seed: UInt64) throws {
         var random = SeededGenerator(seed: seed)
         var store = MetricStore()
         var last: [SeriesKey: Double] = [:]

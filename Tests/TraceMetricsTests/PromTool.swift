@@ -2,10 +2,9 @@ import Foundation
 
 /// Prometheus' own checker, where it is installed.
 enum PromTool {
-    private static let path = (ProcessInfo.processInfo.environment["PATH"] ?? "")
-        .split(separator: ":")
-        .map { "\($0)/promtool" }
-        .first { FileManager.default.isExecutableFile(atPath: $0) }
+    private static let path = (ProcessInfo.processInfo.environment["PATH"] ?? "").split(separator: ":").map {
+        "\($0)/promtool"
+    }.first { FileManager.default.isExecutableFile(atPath: $0) }
 
     static var isInstalled: Bool { path != nil }
 

@@ -19,10 +19,7 @@ import TraceModel
         }
 
         mutating func message(
-            slot: UInt8 = 1,
-            lsn: LSN,
-            isFull: Bool = false,
-            _ samples: [MetricSample]
+            slot: UInt8 = 1, lsn: LSN, isFull: Bool = false, _ samples: [MetricSample]
         ) -> MetricSeries {
             writer.beginSection(slot: slot, lsn: lsn, isFull: isFull)
             for sample in samples {
@@ -32,11 +29,7 @@ import TraceModel
             _ = writer.endSection()
             defer { begins = false }
             return MetricSeries(
-                process: "function.0",
-                incarnation: incarnation,
-                begins: begins,
-                sections: writer.take()
-            )
+                process: "function.0", incarnation: incarnation, begins: begins, sections: writer.take())
         }
     }
 
@@ -45,9 +38,7 @@ import TraceModel
     }
 
     private static func up(_ store: inout MetricStore, incarnation: UInt64 = 1) throws {
-        try store.apply(
-            MetricSnapshot(process: "function.0", incarnation: incarnation, pid: 1)
-        )
+        try store.apply(MetricSnapshot(process: "function.0", incarnation: incarnation, pid: 1))
     }
 
     @Test func aValueFollowsItsDefinition() throws {
@@ -98,10 +89,7 @@ import TraceModel
         let late = Make.calls(3, pid: 9)
         #expect(try store.apply(after.message(lsn: 10, isFull: true, Self.samples(1) + [late])))
         #expect(store.reading().writtenEvents == 5)
-        #expect(
-            store.reading().value(.functionCallsTotal, late.labels) == nil,
-            "not known to be there at LSN 50"
-        )
+        #expect(store.reading().value(.functionCallsTotal, late.labels) == nil, "not known to be there at LSN 50")
         #expect(try store.apply(after.message(lsn: 60, Self.samples(6) + [late])))
         #expect(store.reading().writtenEvents == 6)
         #expect(store.reading().value(.functionCallsTotal, late.labels) == .counter(3))
@@ -133,10 +121,8 @@ import TraceModel
     @Test func damagedMessagesDoNoHarm() throws {
         var teller = Teller()
         let duration = MetricSample(
-            family: .functionDurationSeconds,
-            labels: ["h", "7", "pid-7", "f"],
-            value: .histogram(buckets: [UInt64](repeating: 3, count: 11), sum: 0.5)
-        )
+            family: .functionDurationSeconds, labels: ["h", "7", "pid-7", "f"],
+            value: .histogram(buckets: [UInt64](repeating: 3, count: 11), sum: 0.5))
         let good = teller.message(lsn: 1, isFull: true, Self.samples(4) + [duration])
         var random = SeededGenerator(seed: 7)
         for length in good.sections.indices {
@@ -156,11 +142,7 @@ import TraceModel
 
     private static func expectHarmless(_ series: MetricSeries) throws {
         var store = MetricStore()
-        do {
-            _ = try store.apply(series)
-        } catch {
-            #expect(error.code == .corrupt)
-        }
+        do { _ = try store.apply(series) } catch { #expect(error.code == .corrupt) }
         let page = Exposition.render(store.reading(), .trace, .text, now: 0)
         _ = try MetricStore(decoding: store.encoded())
         #expect(!page.isEmpty)

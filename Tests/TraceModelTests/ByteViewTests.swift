@@ -29,8 +29,7 @@ import TraceModel
     }
 
     /// Bytes that are no UTF-8 are cut too, and never read outside.
-    @Test(arguments: 0..<10 as Range<UInt64>)
-    func cutsAnythingToTheLimit(seed: UInt64) {
+    @Test(arguments: 0..<10 as Range<UInt64>) func cutsAnythingToTheLimit(seed: UInt64) {
         var generator = SeededGenerator(seed: seed)
         for _ in 0..<500 {
             let bytes = generator.bytes(0...40)

@@ -1,6 +1,4 @@
 import Testing
 import TraceModel
 
-@Suite struct LimitsTests {
-    @Test func theLimitsFitOneAnother() { Limits.assertRelations() }
-}
+@Suite struct LimitsTests { @Test func theLimitsFitOneAnother() { Limits.assertRelations() } }

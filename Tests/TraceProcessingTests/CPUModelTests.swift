@@ -4,13 +4,9 @@ import TraceMetrics
 import TraceModel
 import TraceWire
 
-@Suite
-struct CPUModelTests {
+@Suite struct CPUModelTests {
     private static func sample(
-        _ milliseconds: Int,
-        comm: String = "crunch",
-        on: UInt64 = 0,
-        migrations: UInt32 = 0
+        _ milliseconds: Int, comm: String = "crunch", on: UInt64 = 0, migrations: UInt32 = 0
     ) -> BatchEncoder.CPU {
         var event = BatchEncoder.CPU()
         event.timestamp = ProcessorBench.timestamp(milliseconds)
@@ -22,8 +18,7 @@ struct CPUModelTests {
         return event
     }
 
-    @Test
-    func everyFieldIsWritten() throws {
+    @Test func everyFieldIsWritten() throws {
         let bench = try ProcessorBench(.cpu)
         var event = Self.sample(1, on: 5_000, migrations: 2)
         event.ppid = 4
@@ -45,9 +40,8 @@ struct CPUModelTests {
         #expect(record["readable_time"] as? String == "08:53:20.001")
         let arguments = try #require(record["args"] as? [String: Any])
         let expected: [String: Double] = [
-            "ppid": 4, "cpu_id": 9, "utilization": 42.25, "oncpu_time_us": 5_000,
-            "offcpu_time_us": 700, "migrations": 2, "numa_migrations": 1, "hotspot_cpu": 8,
-            "hotspot_percentage": 61.5,
+            "ppid": 4, "cpu_id": 9, "utilization": 42.25, "oncpu_time_us": 5_000, "offcpu_time_us": 700,
+            "migrations": 2, "numa_migrations": 1, "hotspot_cpu": 8, "hotspot_percentage": 61.5,
         ]
         for (name, value) in expected { #expect(arguments[name] as? Double == value, "\(name)") }
         #expect(arguments["comm"] as? String == "crunch")
@@ -57,21 +51,18 @@ struct CPUModelTests {
 
         #expect(
             output.columns.prefix(8) == [
-                "Timestamp", "PID", "CPU Utilization(%)", "OnCPU Time(μs)", "OffCPU Time(μs)",
-                "Migrations", "NUMA Migrations", "Hotspot CPU Percentage(%)",
-            ]
-        )
+                "Timestamp", "PID", "CPU Utilization(%)", "OnCPU Time(μs)", "OffCPU Time(μs)", "Migrations",
+                "NUMA Migrations", "Hotspot CPU Percentage(%)",
+            ])
         #expect(
             output.rows == [
                 [
-                    "Timestamp": "1760000000001", "PID": "77", "CPU Utilization(%)": "42.25",
-                    "OnCPU Time(μs)": "5000", "OffCPU Time(μs)": "700", "Migrations": "2",
-                    "NUMA Migrations": "1", "Hotspot CPU Percentage(%)": "61.5",
-                    "Process": "crunch", "PPID": "4", "CPU": "9", "Hotspot CPU": "8",
-                    "host": "bench", "Timestamp(ns)": "1760000000001000000",
+                    "Timestamp": "1760000000001", "PID": "77", "CPU Utilization(%)": "42.25", "OnCPU Time(μs)": "5000",
+                    "OffCPU Time(μs)": "700", "Migrations": "2", "NUMA Migrations": "1",
+                    "Hotspot CPU Percentage(%)": "61.5", "Process": "crunch", "PPID": "4", "CPU": "9",
+                    "Hotspot CPU": "8", "host": "bench", "Timestamp(ns)": "1760000000001000000",
                 ]
-            ]
-        )
+            ])
         let samples = bench.samples()
         #expect(samples.value(.cpuUtilizationRatio, "bench", "77", "crunch") == 0.4225)
         #expect(samples.value(.cpuTimeSecondsTotal, "on") == 0.005)
@@ -80,8 +71,7 @@ struct CPUModelTests {
         #expect(samples.value(.neutracerCPUOffTimeMicroseconds, "77", "crunch") == 700)
     }
 
-    @Test
-    func countersAddPositiveDifferences() throws {
+    @Test func countersAddPositiveDifferences() throws {
         let bench = try ProcessorBench(.cpu)
         // Sent out of order in one batch: sorted before they count.
         try bench.send {
@@ -105,8 +95,7 @@ struct CPUModelTests {
         #expect(try bench.output().records(.cpu).count == 6)
     }
 
-    @Test
-    func aNewNameIsANewProcess() throws {
+    @Test func aNewNameIsANewProcess() throws {
         let bench = try ProcessorBench(.cpu)
         try bench.send {
             $0.append(Self.sample(10, comm: "", on: 100))
@@ -128,8 +117,7 @@ struct CPUModelTests {
         #expect(names.map { ($0["args"] as? [String: String])?["name"] } == ["ls"])
     }
 
-    @Test
-    func extremesAreWritten() throws {
+    @Test func extremesAreWritten() throws {
         let bench = try ProcessorBench(.cpu)
         var event = Self.sample(1, comm: String(repeating: "n", count: 64 << 10), on: .max)
         event.offCPUMicroseconds = .max

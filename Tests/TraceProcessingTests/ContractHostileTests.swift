@@ -6,16 +6,15 @@ import TraceModel
 import TraceProcessing
 
 /// Whatever agents send, the files open and the metrics are taken.
-@Suite(.serialized)
-struct ContractHostileTests {
-    @Test(arguments: Resource.allCases, [21, 22, 23] as [UInt64])
-    func absurdValuesSpoilNothing(_ resource: Resource, seed: UInt64) throws {
+@Suite(.serialized) struct ContractHostileTests {
+    @Test(arguments: Resource.allCases, [21, 22, 23] as [UInt64]) func absurdValuesSpoilNothing(
+        _ resource: Resource, seed: UInt64
+    ) throws {
         var generator = EventGenerator(resource, seed: seed, style: .absurd)
         try expectWhole(resource, generator.batches(10))
     }
 
-    @Test(arguments: Resource.allCases)
-    func namesOfAMegabyteAreCut(_ resource: Resource) throws {
+    @Test(arguments: Resource.allCases) func namesOfAMegabyteAreCut(_ resource: Resource) throws {
         var generator = EventGenerator(resource, seed: 24, style: .huge)
         let batches = generator.batches(3, eventsMax: 3)
         #expect(batches.contains { $0.bytes.count > Limits.stringFieldBytesMax })
@@ -51,9 +50,8 @@ struct ContractHostileTests {
 
     @Test(
         .enabled(if: ContractTraceCheck.isThere, "the conformance checker is not in this checkout"),
-        arguments: Resource.allCases
-    )
-    func viewersTakeEveryTrace(_ resource: Resource) throws {
+        arguments: Resource.allCases) func viewersTakeEveryTrace(_ resource: Resource) throws
+    {
         var generator = EventGenerator(resource, seed: 25)
         let directory = try ContractDirectory()
         let worker = try ContractWorker(resource, root: directory.path)

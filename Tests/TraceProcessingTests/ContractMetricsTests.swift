@@ -4,11 +4,9 @@ import TraceModel
 import TraceProcessing
 
 /// What every processor says about what it has seen.
-@Suite
-struct ContractMetricsTests {
+@Suite struct ContractMetricsTests {
     /// Changes put together are what a full account says.
-    @Test(arguments: Resource.allCases)
-    func changesAddUpToTheWhole(_ resource: Resource) throws {
+    @Test(arguments: Resource.allCases) func changesAddUpToTheWhole(_ resource: Resource) throws {
         var generator = EventGenerator(resource, seed: 31)
         let directory = try ContractDirectory()
         let worker = try ContractWorker(resource, root: directory.path)
@@ -40,15 +38,13 @@ struct ContractMetricsTests {
         #expect(count > 20)
     }
 
-    @Test(arguments: Resource.allCases)
-    func eventsAreCountedByResource(_ resource: Resource) throws {
+    @Test(arguments: Resource.allCases) func eventsAreCountedByResource(_ resource: Resource) throws {
         var generator = EventGenerator(resource, seed: 32)
         let directory = try ContractDirectory()
         let worker = try ContractWorker(resource, root: directory.path)
         let batches = generator.batches(10)
         try worker.apply(batches)
-        let counted = worker.processor.allSamples(lsn: 1).flatMap(\.samples)
-            .filter { $0.family == .eventsTotal }
+        let counted = worker.processor.allSamples(lsn: 1).flatMap(\.samples).filter { $0.family == .eventsTotal }
             .reduce(0) { sum, sample in
                 guard case .counter(let value) = sample.value else { return sum }
                 return sum + value
@@ -62,8 +58,7 @@ struct ContractMetricsTests {
         }
     }
 
-    @Test(arguments: Resource.allCases)
-    func timestampsThatSayNothingAreCounted(_ resource: Resource) throws {
+    @Test(arguments: Resource.allCases) func timestampsThatSayNothingAreCounted(_ resource: Resource) throws {
         var generator = EventGenerator(resource, seed: 33)
         let directory = try ContractDirectory()
         let worker = try ContractWorker(resource, root: directory.path)
@@ -72,8 +67,9 @@ struct ContractMetricsTests {
         let events = texts.map { generator.event(pid: 9, time: arrival, timestamp: $0) }
         let host = EventGenerator.hosts[0]
         try worker.apply(ContractBatch(host: host, events: events, arrival: arrival, lsn: 1))
-        let counted = worker.processor.allSamples(lsn: 1).flatMap(\.samples)
-            .first { $0.family == .timestampsInvalidTotal }
+        let counted = worker.processor.allSamples(lsn: 1).flatMap(\.samples).first {
+            $0.family == .timestampsInvalidTotal
+        }
         #expect(counted?.value == .counter(3))
         let output = try directory.merge(resource, try worker.finalize())
         let times = try output.records(resource).compactMap { $0["ts"] as? Int }.sorted()

@@ -6,10 +6,8 @@ import TraceModel
 import TraceProcessing
 
 /// What every processor has to do, whatever its resource.
-@Suite(.serialized)
-struct ContractTests {
-    @Test(arguments: Resource.allCases)
-    func everyEventIsCountedAndWrittenOnce(_ resource: Resource) throws {
+@Suite(.serialized) struct ContractTests {
+    @Test(arguments: Resource.allCases) func everyEventIsCountedAndWrittenOnce(_ resource: Resource) throws {
         var generator = EventGenerator(resource, seed: 1)
         let batches = generator.batches(30)
         let directory = try ContractDirectory()
@@ -40,15 +38,10 @@ struct ContractTests {
             #expect(keys.sorted() == sent.map { "\($0.time) \($0.pid)" }.sorted())
         }
         let columns = Self.columns(of: resource)
-        for row in rows {
-            #expect(
-                Set(row.keys) == Set(columns) && EventGenerator.hosts.contains(row["host"] ?? "")
-            )
-        }
+        for row in rows { #expect(Set(row.keys) == Set(columns) && EventGenerator.hosts.contains(row["host"] ?? "")) }
     }
 
-    @Test(arguments: Resource.allCases)
-    func anEmptyBatchLeavesNothing(_ resource: Resource) throws {
+    @Test(arguments: Resource.allCases) func anEmptyBatchLeavesNothing(_ resource: Resource) throws {
         let directory = try ContractDirectory()
         let worker = try ContractWorker(resource, root: directory.path)
         let empty = ContractBatch(host: "beta", events: [], arrival: 1, lsn: 1)
@@ -58,8 +51,7 @@ struct ContractTests {
         #expect(try worker.finalize().isEmpty)
     }
 
-    @Test(arguments: Resource.allCases)
-    func anotherResourcesEventsAreNotTouched(_ resource: Resource) throws {
+    @Test(arguments: Resource.allCases) func anotherResourcesEventsAreNotTouched(_ resource: Resource) throws {
         let other = try #require(Resource.allCases.first { $0 != resource })
         var generator = EventGenerator(other, seed: 1)
         let directory = try ContractDirectory()
@@ -69,8 +61,9 @@ struct ContractTests {
     }
 
     /// Within a batch events may come in any order of time.
-    @Test(arguments: Resource.allCases, [3, 4] as [UInt64])
-    func aBatchIsSortedByTime(_ resource: Resource, seed: UInt64) throws {
+    @Test(arguments: Resource.allCases, [3, 4] as [UInt64]) func aBatchIsSortedByTime(
+        _ resource: Resource, seed: UInt64
+    ) throws {
         var generator = EventGenerator(resource, seed: seed)
         let batches = generator.batches(12)
         let sorted = batches.map { $0.reordered { $0.sort { $0.time < $1.time } } }
@@ -79,33 +72,25 @@ struct ContractTests {
         let expected = try ContractOutcome(resource, sorted)
         #expect(expected.differences(from: try ContractOutcome(resource, shuffled)) == [])
         // The comparison can fail: without batches there is nothing to sort.
-        let apart = shuffled.flatMap { batch in
-            batch.events.map { event in batch.reordered { $0 = [event] } }
-        }
+        let apart = shuffled.flatMap { batch in batch.events.map { event in batch.reordered { $0 = [event] } } }
         #expect(expected.differences(from: try ContractOutcome(resource, apart)) != [])
     }
 
     /// Events of one time keep the order in which they were sent.
-    @Test(arguments: Resource.allCases)
-    func theSortIsStable(_ resource: Resource) throws {
+    @Test(arguments: Resource.allCases) func theSortIsStable(_ resource: Resource) throws {
         var generator = EventGenerator(resource, seed: 5)
         let time = EventGenerator.start
         let events = (0..<60).map { _ in generator.event(pid: 3, time: time) }
         let host = EventGenerator.hosts[0]
         // Unsorted, so that the batch really is sorted.
         let first = generator.event(pid: 3, time: time - 5_000_000)
-        let together = [
-            ContractBatch(host: host, events: events + [first], arrival: time, lsn: 1)
-        ]
-        let apart = ([first] + events).map {
-            ContractBatch(host: host, events: [$0], arrival: time, lsn: 1)
-        }
+        let together = [ContractBatch(host: host, events: events + [first], arrival: time, lsn: 1)]
+        let apart = ([first] + events).map { ContractBatch(host: host, events: [$0], arrival: time, lsn: 1) }
         let expected = try ContractOutcome(resource, apart)
         #expect(expected.differences(from: try ContractOutcome(resource, together)) == [])
     }
 
-    @Test(arguments: Resource.allCases)
-    func theSameBatchesGiveTheSameBytes(_ resource: Resource) throws {
+    @Test(arguments: Resource.allCases) func theSameBatchesGiveTheSameBytes(_ resource: Resource) throws {
         func segments() throws -> [String: Data] {
             var generator = EventGenerator(resource, seed: 6)
             let directory = try ContractDirectory()
@@ -119,8 +104,7 @@ struct ContractTests {
         #expect(try segments() == first)
     }
 
-    @Test(arguments: Resource.allCases)
-    func aSmallBufferChangesNothing(_ resource: Resource) throws {
+    @Test(arguments: Resource.allCases) func aSmallBufferChangesNothing(_ resource: Resource) throws {
         var generator = EventGenerator(resource, seed: 7)
         let batches = generator.batches(20)
         var small = FileBudget()

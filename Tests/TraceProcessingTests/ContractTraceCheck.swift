@@ -4,11 +4,10 @@ import Foundation
 enum ContractTraceCheck {
     /// Beside the package, or beside what holds several checkouts of it.
     private static let script: String? = {
-        let package = URL(filePath: #filePath)
-            .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+        let package = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+            .deletingLastPathComponent()
         return ["..", "../.."].map {
-            package.appending(path: "\($0)/shared/conformance/check_trace.py").standardizedFileURL
-                .path
+            package.appending(path: "\($0)/shared/conformance/check_trace.py").standardizedFileURL.path
         }.first { FileManager.default.fileExists(atPath: $0) }
     }()
 

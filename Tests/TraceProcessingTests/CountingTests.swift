@@ -4,16 +4,11 @@ import TraceModel
 import TraceWire
 
 /// A field of an event that is cut or repaired counts once, in how many places ever it is written.
-@Suite
-struct CountingTests {
+@Suite struct CountingTests {
     /// Too long, and `~` becomes a byte that is no UTF-8.
     private static let name = "~" + String(repeating: "x", count: Limits.nameBytesMax)
 
-    private func expect(
-        _ count: Double,
-        _ resource: Resource,
-        _ fill: (inout BatchEncoder) -> Void
-    ) throws {
+    private func expect(_ count: Double, _ resource: Resource, _ fill: (inout BatchEncoder) -> Void) throws {
         let bench = try ProcessorBench(resource)
         try bench.send(spoiled: true, fill)
         let samples = bench.samples()
@@ -21,8 +16,7 @@ struct CountingTests {
         #expect(samples.value(.errorsTotal, "invalid_utf8_replaced") == count, "\(resource.name)")
     }
 
-    @Test
-    func eachFieldOnce() throws {
+    @Test func eachFieldOnce() throws {
         let anomalies = [BatchEncoder.Anomaly(description: Self.name, severity: 1)]
         try expect(2, .function) { $0.call(Self.name, at: 0, milliseconds: 1) }
         try expect(1, .cpu) {

@@ -26,12 +26,7 @@ struct EventGenerator: ~Copyable {
     private var lsn: LSN = 0
     private var serial: Int64 = 0
 
-    init(
-        _ resource: Resource,
-        seed: UInt64,
-        style: Style = .ordinary,
-        processes: UInt64 = 4
-    ) {
+    init(_ resource: Resource, seed: UInt64, style: Style = .ordinary, processes: UInt64 = 4) {
         self.resource = resource
         self.processes = processes
         self.style = style
@@ -39,11 +34,7 @@ struct EventGenerator: ~Copyable {
     }
 
     /// Batches of up to `eventsMax` events, late by up to `disorderMilliseconds`, no two at one time.
-    mutating func batches(
-        _ count: Int,
-        eventsMax: UInt64 = 40,
-        disorderMilliseconds: UInt64 = 8
-    ) -> [ContractBatch] {
+    mutating func batches(_ count: Int, eventsMax: UInt64 = 40, disorderMilliseconds: UInt64 = 8) -> [ContractBatch] {
         (0..<count).map { _ in
             let host = random.pick(Self.hosts)
             lsn += 100
@@ -60,10 +51,7 @@ struct EventGenerator: ~Copyable {
 
     /// One event at this time; `timestamp` in its place where given.
     mutating func event(
-        host: String = EventGenerator.hosts[0],
-        pid: UInt32? = nil,
-        time: EpochNanoseconds,
-        timestamp: String? = nil
+        host: String = EventGenerator.hosts[0], pid: UInt32? = nil, time: EpochNanoseconds, timestamp: String? = nil
     ) -> ContractEvent {
         let pid = pid ?? UInt32(1 + random.below(processes))
         encoder.removeAll()
@@ -100,8 +88,7 @@ struct EventGenerator: ~Copyable {
         case .ordinary: Double(random.below(300_000)) / 1_000
         case .absurd, .huge:
             random.pick([
-                .nan, .infinity, -.infinity, -0.0, -1, .greatestFiniteMagnitude,
-                .leastNonzeroMagnitude, 1e300, 0.1,
+                .nan, .infinity, -.infinity, -0.0, -1, .greatestFiniteMagnitude, .leastNonzeroMagnitude, 1e300, 0.1,
             ])
         }
     }
@@ -110,15 +97,12 @@ struct EventGenerator: ~Copyable {
         if style == .ordinary { return random.pick(ordinary) }
         if style == .huge {
             let letters = random.pick(["x", "\"", "\n", "\u{1}", "ü", "a\n"])
-            return String(
-                repeating: letters,
-                count: Limits.stringFieldBytesMax / letters.utf8.count
-            )
+            return String(repeating: letters, count: Limits.stringFieldBytesMax / letters.utf8.count)
         }
         return random.pick([
             "", "\u{0}\u{1}\u{1F}", "a\"b\\c\nd\re,f\tg", "\u{7F}\u{2028}💥", "<~>", "é\u{0301}<~>",
-            String(repeating: "ü<~>\"", count: 1_000), String(repeating: "<~>", count: 100),
-            "other", "cudaLaunchKernel", "\n\n \n",
+            String(repeating: "ü<~>\"", count: 1_000), String(repeating: "<~>", count: 100), "other",
+            "cudaLaunchKernel", "\n\n \n",
         ])
     }
 

@@ -7,8 +7,7 @@ import TraceWire
 @testable import TraceProcessing
 
 /// The four kinds of GPU events, and the one that is none.
-@Suite
-struct GPUModelTests {
+@Suite struct GPUModelTests {
     private let directory: ContractDirectory
     private let worker: ContractWorker
 
@@ -17,9 +16,7 @@ struct GPUModelTests {
         worker = try ContractWorker(.gpu, root: directory.path)
     }
 
-    private func send(_ payloads: BatchEncoder.GPU.Payload...) throws {
-        try send(payloads, at: EventGenerator.start)
-    }
+    private func send(_ payloads: BatchEncoder.GPU.Payload...) throws { try send(payloads, at: EventGenerator.start) }
 
     private func send(_ payloads: [BatchEncoder.GPU.Payload], at time: EpochNanoseconds) throws {
         var encoder = BatchEncoder()
@@ -34,21 +31,14 @@ struct GPUModelTests {
         try worker.apply(ContractBatch(host: host, events: [event], arrival: time, lsn: 1))
     }
 
-    private var samples: Samples {
-        Samples(worker.processor.allSamples(lsn: 1))
-    }
+    private var samples: Samples { Samples(worker.processor.allSamples(lsn: 1)) }
 
-    private func output() throws -> ContractOutput {
-        try directory.merge(.gpu, try worker.finalize())
-    }
+    private func output() throws -> ContractOutput { try directory.merge(.gpu, try worker.finalize()) }
 
     @Test func everyKindHasItsFields() throws {
         try send(
-            .memory(pid: 5, bytes: 4_096),
-            .launch(pid: 5, kernelName: "add", calls: 3),
-            .transfer(pid: 5, bytesPerSecond: 2_500_000, kind: "D2H"),
-            .none
-        )
+            .memory(pid: 5, bytes: 4_096), .launch(pid: 5, kernelName: "add", calls: 3),
+            .transfer(pid: 5, bytesPerSecond: 2_500_000, kind: "D2H"), .none)
         let output = try output()
         let records = try output.records(.gpu)
         let arguments = records.compactMap { $0["args"] as? [String: Any] }
@@ -60,36 +50,27 @@ struct GPUModelTests {
         #expect(arguments[1]["num_calls"] as? Int == 3)
         #expect(arguments[2]["mem_trans_rate"] as? Int == 2_500_000)
         #expect(arguments[2]["kind_str"] as? String == "D2H")
-        let counters = try output.events().filter { $0["ph"] as? String == "C" }
-            .compactMap { $0["args"] as? [String: Int] }
+        let counters = try output.events().filter { $0["ph"] as? String == "C" }.compactMap {
+            $0["args"] as? [String: Int]
+        }
         #expect(counters == [["bytes": 4_096], ["add": 3], ["D2H": 2_500_000]])
         let rows = output.rows().map { row in
-            ["Event", "Kernel", "Calls", "Memory Size", "Transfer Rate", "Kind", "Frames"]
-                .map { row[$0] ?? "none" }.joined(separator: ",")
+            ["Event", "Kernel", "Calls", "Memory Size", "Transfer Rate", "Kind", "Frames"].map { row[$0] ?? "none" }
+                .joined(separator: ",")
         }
-        #expect(
-            rows == [
-                "memory,,,4096,,,", "launch,add,3,,,,", "transfer,,,,2500000,D2H,", "unknown,,,,,,",
-            ]
-        )
+        #expect(rows == ["memory,,,4096,,,", "launch,add,3,,,,", "transfer,,,,2500000,D2H,", "unknown,,,,,,"])
     }
 
     @Test func metricsHaveTheNewestValues() throws {
         try send(
-            .memory(pid: 5, bytes: 10),
-            .memory(pid: 5, bytes: 20),
-            .launch(pid: 5, kernelName: "add", calls: 3),
-            .launch(pid: 5, kernelName: "add", calls: 4),
-            .transfer(pid: 5, bytesPerSecond: 2_500_000, kind: "D2H")
-        )
+            .memory(pid: 5, bytes: 10), .memory(pid: 5, bytes: 20), .launch(pid: 5, kernelName: "add", calls: 3),
+            .launch(pid: 5, kernelName: "add", calls: 4), .transfer(pid: 5, bytesPerSecond: 2_500_000, kind: "D2H"))
         // Older: counts, but is not the newest.
         try send(
             [
                 .memory(pid: 5, bytes: 99), .launch(pid: 5, kernelName: "add", calls: 1),
                 .transfer(pid: 5, bytesPerSecond: 1, kind: "D2H"),
-            ],
-            at: EventGenerator.start - 1_000_000_000
-        )
+            ], at: EventGenerator.start - 1_000_000_000)
         let samples = samples
         #expect(samples.value(.gpuMemoryBytes, "127.0.0.1", "5") == 20)
         #expect(samples.value(.gpuKernelLaunchesTotal, "5", "add") == 8)
@@ -101,10 +82,7 @@ struct GPUModelTests {
 
     @Test func kindsBeyondTheBoundAreOne() throws {
         let kinds = (0..<Limits.transferKindsMax + 5).map { "kind \($0)" }
-        try send(
-            kinds.map { .transfer(pid: 5, bytesPerSecond: 7, kind: $0) },
-            at: EventGenerator.start
-        )
+        try send(kinds.map { .transfer(pid: 5, bytesPerSecond: 7, kind: $0) }, at: EventGenerator.start)
         let samples = samples
         #expect(samples.value(.gpuTransferRateBytesPerSecond, "5", "kind 0") == 7)
         #expect(samples.value(.gpuTransferRateBytesPerSecond, "5", "other") == 7)
@@ -115,9 +93,7 @@ struct GPUModelTests {
     @Test func stacksGoToTheStackMessageFile() throws {
         try send(
             .callStack(pid: 5, frames: ["cudaLaunchKernel", "run()", " ", "", "main|x"]),
-            .callStack(pid: 5, frames: ["  cudaLaunchKernel_v2", "\t"]),
-            .callStack(pid: 5, frames: [])
-        )
+            .callStack(pid: 5, frames: ["  cudaLaunchKernel_v2", "\t"]), .callStack(pid: 5, frames: []))
         let output = try output()
         let stacks = try output.records(.gpu).map { ($0["args"] as? [String: Any])?["stack"] }
         #expect(stacks.count == 3)

@@ -8,13 +8,8 @@ import TraceWire
 @testable import TraceProcessing
 
 /// What agents call processes and threads beside their events.
-@Suite
-struct GivenNamesTests {
-    private static func name(
-        _ text: String,
-        thread: UInt32 = 0,
-        sortIndex: Int32 = 0
-    ) -> BatchEncoder.Name {
+@Suite struct GivenNamesTests {
+    private static func name(_ text: String, thread: UInt32 = 0, sortIndex: Int32 = 0) -> BatchEncoder.Name {
         var name = BatchEncoder.Name()
         (name.pid, name.tid, name.name, name.sortIndex) = (7, thread, text, sortIndex)
         return name
@@ -49,8 +44,9 @@ struct GivenNamesTests {
         return try #require(lists["busiest"]).compactMap { $0["process"] as? String }
     }
 
-    @Test(arguments: [Semantics.neutracer, .cumulative])
-    func namesStandWhereverProcessesAreNamed(semantics: Semantics) throws {
+    @Test(arguments: [Semantics.neutracer, .cumulative]) func namesStandWhereverProcessesAreNamed(
+        semantics: Semantics
+    ) throws {
         let bench = try ProcessorBench(.function)
         try bench.send(semantics: semantics) { batch in
             Self.call(&batch, at: 0)
@@ -64,10 +60,9 @@ struct GivenNamesTests {
         let output = try bench.output()
         #expect(
             Self.metadata(output) == [
-                "process_name": "train \"1\"", "process_sort_index": "-3",
-                "thread_name 7": "train \"1\"", "thread_name 8": "loader",
-            ]
-        )
+                "process_name": "train \"1\"", "process_sort_index": "-3", "thread_name 7": "train \"1\"",
+                "thread_name 8": "loader",
+            ])
         #expect(output.rows.map { $0["Process"] } == ["train \"1\"", "train \"1\""])
         #expect(try Self.summaryNames(bench) == ["train \"1\""])
     }
@@ -133,15 +128,12 @@ struct GivenNamesTests {
         #expect(samples.value(.functionCallsTotal, "7", "second", "f") == 11)
         #expect(samples.value(.functionCallsTotal, "7", "first", "f") == nil)
         let output = try bench.output()
-        #expect(
-            Self.metadata(output) == ["process_name": "second", "thread_name 8": "worker 1"]
-        )
+        #expect(Self.metadata(output) == ["process_name": "second", "thread_name 8": "worker 1"])
         #expect(output.rows.map { $0["Process"] } == ["first", "second"])
         #expect(try Self.summaryNames(bench) == ["second"])
     }
 
-    @Test(arguments: [false, true])
-    func namesAreRememberedOverWindowsAndCheckpoints(isSaved: Bool) throws {
+    @Test(arguments: [false, true]) func namesAreRememberedOverWindowsAndCheckpoints(isSaved: Bool) throws {
         let first = try ProcessorBench(.function)
         try first.send { batch in
             batch.append(Self.name("lasting", sortIndex: 5))
@@ -159,10 +151,7 @@ struct GivenNamesTests {
         #expect(bench.samples().value(.functionCallsTotal, "7", "lasting", "f") == 2)
         let output = try bench.output()
         #expect(
-            Self.metadata(output) == [
-                "process_name": "lasting", "process_sort_index": "5", "thread_name 8": "loader",
-            ]
-        )
+            Self.metadata(output) == ["process_name": "lasting", "process_sort_index": "5", "thread_name 8": "loader"])
         #expect(output.rows.map { $0["Process"] } == ["lasting"])
     }
 

@@ -5,10 +5,8 @@ import TraceModel
 import TraceProcessing
 
 /// Batches as they come in, files as they go out: byte for byte those that are committed.
-@Suite(.serialized)
-struct GoldenTests {
-    @Test(arguments: Resource.allCases)
-    func filesAreThoseCommitted(_ resource: Resource) throws {
+@Suite(.serialized) struct GoldenTests {
+    @Test(arguments: Resource.allCases) func filesAreThoseCommitted(_ resource: Resource) throws {
         let actual = try GoldenFiles.made(of: resource)
         for ending in [".json", ".csv", ".jsonl"] + (resource == .gpu ? [".txt", ".folded"] : [])
         where resource != .gpu || ending != ".jsonl" {
@@ -17,17 +15,13 @@ struct GoldenTests {
         if GoldenFiles.isUpdating { try GoldenFiles.write(actual, resource.name) }
         let expected = try GoldenFiles.read(resource.name)
         let differences = GoldenFiles.differences(expected: expected, actual: actual)
-        #expect(
-            differences.isEmpty,
-            "\(differences.joined(separator: "\n"))\nIf it is meant so: UPDATE_GOLDEN=1"
-        )
+        #expect(differences.isEmpty, "\(differences.joined(separator: "\n"))\nIf it is meant so: UPDATE_GOLDEN=1")
     }
 
     @Test(
         .enabled(if: ContractTraceCheck.isThere, "the conformance checker is not in this checkout"),
-        arguments: Resource.allCases
-    )
-    func viewersTakeTheTraces(_ resource: Resource) throws {
+        arguments: Resource.allCases) func viewersTakeTheTraces(_ resource: Resource) throws
+    {
         let traces = try GoldenFiles.read(resource.name).keys.filter {
             $0.hasPrefix("\(resource.name)_trace_") && $0.hasSuffix(".json")
         }
@@ -37,8 +31,7 @@ struct GoldenTests {
         #expect(problems == nil)
     }
 
-    @Test
-    func aDifferenceIsTold() throws {
+    @Test func aDifferenceIsTold() throws {
         let files = ["a": Data("1\n2\n".utf8), "b": Data("3\n".utf8)]
         #expect(GoldenFiles.differences(expected: files, actual: files) == [])
         let others = ["a": Data("1\n4\n".utf8), "c": Data()]

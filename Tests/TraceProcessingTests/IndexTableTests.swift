@@ -15,10 +15,8 @@ import TraceModel
             var hashes: [UInt64] = []
             for _ in 0..<400 {
                 switch random.below(8) {
-                case 0:
-                    renumber(&table, &hashes) { _ in random.below(4) == 0 }
-                case 1 where seed % 4 == 0:
-                    renumber(&table, &hashes) { _ in random.below(10) > 0 }
+                case 0: renumber(&table, &hashes) { _ in random.below(4) == 0 }
+                case 1 where seed % 4 == 0: renumber(&table, &hashes) { _ in random.below(10) > 0 }
                 case 2, 3:
                     guard let last = hashes.popLast() else { continue }
                     table.remove(last, position: hashes.count)
@@ -31,19 +29,13 @@ import TraceModel
                     }
                 }
                 #expect(table.count == hashes.count)
-                for (position, hash) in hashes.enumerated() {
-                    #expect(table.find(hash) { $0 == position } == position)
-                }
+                for (position, hash) in hashes.enumerated() { #expect(table.find(hash) { $0 == position } == position) }
                 #expect(table.find(3) { $0 >= hashes.count } == nil)
             }
         }
     }
 
-    private func renumber(
-        _ table: inout IndexTable,
-        _ hashes: inout [UInt64],
-        _ isGone: (UInt64) -> Bool
-    ) {
+    private func renumber(_ table: inout IndexTable, _ hashes: inout [UInt64], _ isGone: (UInt64) -> Bool) {
         var positions = RawArray<UInt32>(capacity: max(hashes.count, 1))
         var kept: [UInt64] = []
         for hash in hashes {

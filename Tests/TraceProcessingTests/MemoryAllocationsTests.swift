@@ -5,10 +5,8 @@ import TraceWire
 
 @testable import TraceProcessing
 
-@Suite
-struct MemoryAllocationsTests {
-    @Test
-    func indexFindsWhatIsThereAfterRemovals() {
+@Suite struct MemoryAllocationsTests {
+    @Test func indexFindsWhatIsThereAfterRemovals() {
         // Few hashes, so that chains run into one another and around the end.
         for seed in 1...200 as ClosedRange<UInt64> {
             var random = SplitMix(seed: seed)
@@ -26,14 +24,11 @@ struct MemoryAllocationsTests {
                 }
                 #expect(index.count == filed.count)
             }
-            for (position, hash) in filed {
-                #expect(index.find(hash, { $0 == position }) == position, "seed \(seed)")
-            }
+            for (position, hash) in filed { #expect(index.find(hash, { $0 == position }) == position, "seed \(seed)") }
         }
     }
 
-    @Test
-    func onlyWhatWasNotReleasedIsOutstanding() {
+    @Test func onlyWhatWasNotReleasedIsOutstanding() {
         for seed in 1...20 as ClosedRange<UInt64> {
             var random = SplitMix(seed: seed)
             var table = MemoryAllocations()
@@ -42,9 +37,7 @@ struct MemoryAllocationsTests {
                 let address = UInt64(random.below(200) + 1)
                 if random.below(2) == 0 {
                     let size = UInt64(random.below(9_999))
-                    table.insert(
-                        .init(address: address, bytes: size, stackID: 1, time: Int64(step))
-                    )
+                    table.insert(.init(address: address, bytes: size, stackID: 1, time: Int64(step)))
                     naive[address] = size
                 } else {
                     table.release(address, at: Int64(step))
@@ -55,8 +48,7 @@ struct MemoryAllocationsTests {
         }
     }
 
-    @Test
-    func whatComesLateNeitherReplacesNorReleasesTheNewer() {
+    @Test func whatComesLateNeitherReplacesNorReleasesTheNewer() {
         var table = MemoryAllocations()
         table.insert(.init(address: 1, bytes: 10, stackID: 0, time: 100))
         table.insert(.init(address: 1, bytes: 99, stackID: 0, time: 50))

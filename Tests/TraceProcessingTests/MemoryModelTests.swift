@@ -3,15 +3,10 @@ import TraceMetrics
 import TraceModel
 import TraceWire
 
-@Suite
-struct MemoryModelTests {
+@Suite struct MemoryModelTests {
     private static func event(
-        _ milliseconds: Int,
-        _ operation: String = "alloc",
-        address: UInt64 = 0,
-        size: UInt64 = 0,
-        allocations: UInt64 = 0,
-        frees: UInt64 = 0
+        _ milliseconds: Int, _ operation: String = "alloc", address: UInt64 = 0, size: UInt64 = 0,
+        allocations: UInt64 = 0, frees: UInt64 = 0
     ) -> BatchEncoder.Memory {
         var event = BatchEncoder.Memory()
         event.timestamp = ProcessorBench.timestamp(milliseconds)
@@ -37,14 +32,12 @@ struct MemoryModelTests {
         event.leakSuspected = true
         event.churnScore = 12
         event.anomalies = [
-            .init(description: "looks, \"leaky\"", severity: 0.75),
-            .init(description: "", severity: .nan),
+            .init(description: "looks, \"leaky\"", severity: 0.75), .init(description: "", severity: .nan),
         ]
         return event
     }
 
-    @Test
-    func everyFieldIsWritten() throws {
+    @Test func everyFieldIsWritten() throws {
         let bench = try ProcessorBench(.memory)
         try bench.send { $0.append(Self.full()) }
         let output = try bench.output()
@@ -54,9 +47,8 @@ struct MemoryModelTests {
         #expect(record["pid"] as? Int == 77 && record["tid"] as? Int == 78)
         let arguments = try #require(record["args"] as? [String: Any])
         let numbers: [String: Double] = [
-            "size": 4_096, "stack_id": 9, "current_usage": 65_536, "peak_usage": 131_072,
-            "alloc_size": 10, "free_size": 4, "mem_pattern": -2, "large_allocs": 3,
-            "fragmentation_score": 71, "churn_score": 12,
+            "size": 4_096, "stack_id": 9, "current_usage": 65_536, "peak_usage": 131_072, "alloc_size": 10,
+            "free_size": 4, "mem_pattern": -2, "large_allocs": 3, "fragmentation_score": 71, "churn_score": 12,
         ]
         for (name, value) in numbers { #expect(arguments[name] as? Double == value, "\(name)") }
         #expect(arguments["comm"] as? String == "pool-1")
@@ -69,36 +61,25 @@ struct MemoryModelTests {
         #expect(arguments.count == numbers.count + 5)
         let counter = try #require(output.counters().first?["args"] as? [String: Any])
         #expect(counter["current"] as? Int == 65_536 && counter["peak"] as? Int == 131_072)
-        #expect(
-            output.columns.prefix(5) == [
-                "Timestamp", "PID", "Alloc_size", "Free_Size", "Current Usage",
-            ]
-        )
+        #expect(output.columns.prefix(5) == ["Timestamp", "PID", "Alloc_size", "Free_Size", "Current Usage"])
         #expect(
             output.rows == [
                 [
-                    "Timestamp": "1760000000001", "PID": "77", "Alloc_size": "10",
-                    "Free_Size": "4", "Current Usage": "65536", "TID": "78",
-                    "Operation": "alloc", "Size": "4096", "Address": "0x7f00abcd",
-                    "Stack ID": "9", "Peak Usage": "131072", "Pattern": "-2",
-                    "Large Allocations": "3", "Fragmentation Score": "71",
-                    "Leak Suspected": "1", "Churn Score": "12", "Anomalies": "2",
-                    "Process": "pool-1", "host": "bench",
-                    "Timestamp(ns)": "1760000000001000000",
+                    "Timestamp": "1760000000001", "PID": "77", "Alloc_size": "10", "Free_Size": "4",
+                    "Current Usage": "65536", "TID": "78", "Operation": "alloc", "Size": "4096",
+                    "Address": "0x7f00abcd", "Stack ID": "9", "Peak Usage": "131072", "Pattern": "-2",
+                    "Large Allocations": "3", "Fragmentation Score": "71", "Leak Suspected": "1", "Churn Score": "12",
+                    "Anomalies": "2", "Process": "pool-1", "host": "bench", "Timestamp(ns)": "1760000000001000000",
                 ]
-            ]
-        )
+            ])
     }
 
-    @Test
-    func theAgentsFindingsAreRecorded() throws {
+    @Test func theAgentsFindingsAreRecorded() throws {
         let bench = try ProcessorBench(.memory)
         try bench.send { $0.append(Self.full()) }
         #expect(bench.samples().value(.anomaliesTotal, "memory", "agent") == 2)
         let output = try bench.output()
-        let instants = output.events.filter {
-            $0["cat"] as? String == "anomaly" && $0["name"] as? String == "agent"
-        }
+        let instants = output.events.filter { $0["cat"] as? String == "anomaly" && $0["name"] as? String == "agent" }
         #expect(instants.count == 2)
         #expect(instants.allSatisfy { $0["ph"] as? String == "i" && $0["tid"] as? Int == 78 })
         let findings = output.findings("agent")
@@ -110,8 +91,7 @@ struct MemoryModelTests {
         #expect(findings[1]["severity"] as? Double == 0)
     }
 
-    @Test
-    func metricsFollowTheEvents() throws {
+    @Test func metricsFollowTheEvents() throws {
         let bench = try ProcessorBench(.memory)
         try bench.send {
             $0.append(Self.event(0, address: 1, size: 128, allocations: 10, frees: 1))
@@ -133,8 +113,7 @@ struct MemoryModelTests {
         #expect(samples.value(.memoryAllocationSizeBytes, "pool-1") == 3)
     }
 
-    @Test
-    func threadsOfOneProcessMayHaveNamesOfTheirOwn() throws {
+    @Test func threadsOfOneProcessMayHaveNamesOfTheirOwn() throws {
         let bench = try ProcessorBench(.memory)
         var other = Self.event(20, allocations: 120)
         other.pid = 79
@@ -156,8 +135,7 @@ struct MemoryModelTests {
         #expect(bench.samples().value(.memoryAllocationsTotal, "pool-1") == 120)
     }
 
-    @Test
-    func extremesAreWritten() throws {
+    @Test func extremesAreWritten() throws {
         let bench = try ProcessorBench(.memory)
         var event = Self.event(1, "op~", address: .max, size: .max, allocations: .max, frees: .max)
         event.currentMemory = .max

@@ -7,8 +7,7 @@ import TraceWire
 @testable import TraceProcessing
 
 /// What a checkpoint holds is all there is to a processor.
-@Suite
-struct ModelStateTests {
+@Suite struct ModelStateTests {
     @Test(arguments: [Resource.function, .cpu, .memory, .network], [1, 2, 3] as [UInt64])
     func aLoadedProcessorGoesOnLikeTheOriginal(resource: Resource, seed: UInt64) throws {
         var random = SplitMix(seed: seed)
@@ -31,8 +30,9 @@ struct ModelStateTests {
         #expect(loaded.samples().series == original.samples().series, "seed \(seed)")
     }
 
-    @Test(arguments: [Resource.function, .cpu, .memory, .network])
-    func aStateThatEndsEarlyIsRefused(resource: Resource) throws {
+    @Test(arguments: [Resource.function, .cpu, .memory, .network]) func aStateThatEndsEarlyIsRefused(
+        resource: Resource
+    ) throws {
         var random = SplitMix(seed: 9)
         let bench = try ProcessorBench(resource)
         try bench.send { Self.fill(&$0, resource, &random) }
@@ -73,11 +73,7 @@ struct ModelStateTests {
         for bucket in 0..<11 { try #expect(reader.varint() == UInt64(bucket)) }
     }
 
-    private static func fill(
-        _ batch: inout BatchEncoder,
-        _ resource: Resource,
-        _ random: inout SplitMix
-    ) {
+    private static func fill(_ batch: inout BatchEncoder, _ resource: Resource, _ random: inout SplitMix) {
         for _ in 0..<40 {
             let time = ProcessorBench.timestamp(random.below(20_000))
             let pid = UInt32(random.below(3) + 1)

@@ -6,8 +6,7 @@ import TraceWire
 @testable import TraceProcessing
 
 /// Names that are made to fall together cost no more than others.
-@Suite(.serialized)
-struct NameHashTests {
+@Suite(.serialized) struct NameHashTests {
     private static let count = 60_000
 
     /// Names of 16 bytes with one and the same `StableHash`: the second word makes up for what the first one did.
@@ -19,16 +18,12 @@ struct NameHashTests {
         return withUnsafeBytes(of: (first.littleEndian, second.littleEndian)) { Array($0) }
     }
 
-    private static let ordinary: [[UInt8]] = (0..<count).map { number in
-        Array("service::f\(100_000 + number)".utf8)
-    }
+    private static let ordinary: [[UInt8]] = (0..<count).map { number in Array("service::f\(100_000 + number)".utf8) }
 
     @Test func namesMadeForOneHashFallApartUnderAnother() {
         let stable = Set(Self.colliding.map { Self.stable($0) })
         #expect(stable.count == 1)
-        let keyed = Self.colliding.map { name in
-            name.withUnsafeBytes { NameHash.of(ByteView($0)) }
-        }
+        let keyed = Self.colliding.map { name in name.withUnsafeBytes { NameHash.of(ByteView($0)) } }
         #expect(Set(keyed).count == Self.count)
         #expect(Self.longestProbe(keyed) < 128)
     }
@@ -61,9 +56,7 @@ struct NameHashTests {
         #expect(hostile <= 5 * usual, "\(hostile) ns for \(usual) ns")
     }
 
-    private static func stable(_ name: [UInt8]) -> UInt64 {
-        name.withUnsafeBytes { StableHash.of(ByteView($0)) }
-    }
+    private static func stable(_ name: [UInt8]) -> UInt64 { name.withUnsafeBytes { StableHash.of(ByteView($0)) } }
 
     /// How far a search goes at most in a table of them that is half full.
     private static func longestProbe(_ hashes: [UInt64]) -> Int {
@@ -111,9 +104,7 @@ struct NameHashTests {
         var encoder = BatchEncoder()
         encoder.append(function)
         var bytes = Array(encoder.bytes)
-        if let range = bytes.firstRange(of: Array(stand.utf8)) {
-            bytes.replaceSubrange(range, with: name)
-        }
+        if let range = bytes.firstRange(of: Array(stand.utf8)) { bytes.replaceSubrange(range, with: name) }
         return ContractEvent(host: "web", pid: 7, time: time, bytes: bytes)
     }
 }

@@ -3,8 +3,7 @@ import TraceMetrics
 import TraceModel
 import TraceWire
 
-@Suite
-struct NetworkModelTests {
+@Suite struct NetworkModelTests {
     private static func event(_ milliseconds: Int) -> BatchEncoder.Network {
         var event = BatchEncoder.Network()
         event.timestamp = ProcessorBench.timestamp(milliseconds)
@@ -36,8 +35,7 @@ struct NetworkModelTests {
         return event
     }
 
-    @Test
-    func everyFieldIsWritten() throws {
+    @Test func everyFieldIsWritten() throws {
         let bench = try ProcessorBench(.network)
         try bench.send { $0.append(Self.full()) }
         let output = try bench.output()
@@ -47,15 +45,11 @@ struct NetworkModelTests {
         #expect(record["pid"] as? Int == 77 && record["tid"] as? Int == 78)
         let arguments = try #require(record["args"] as? [String: Any])
         let numbers: [String: Int] = [
-            "bytes": 1_500, "tx_bytes": 1_501, "rx_bytes": 300, "total_tx_packets": 3,
-            "total_rx_packets": 2, "net_pattern": 4, "retransmits": 5, "errors": 6,
-            "active_connect": 7,
+            "bytes": 1_500, "tx_bytes": 1_501, "rx_bytes": 300, "total_tx_packets": 3, "total_rx_packets": 2,
+            "net_pattern": 4, "retransmits": 5, "errors": 6, "active_connect": 7,
         ]
         for (name, value) in numbers { #expect(arguments[name] as? Int == value, "\(name)") }
-        let texts = [
-            "comm": "web", "op": "send", "src": "10.0.0.1:40000", "dst": "[fe80::2]:443",
-            "protocol": "TCP",
-        ]
+        let texts = ["comm": "web", "op": "send", "src": "10.0.0.1:40000", "dst": "[fe80::2]:443", "protocol": "TCP"]
         for (name, text) in texts { #expect(arguments[name] as? String == text, "\(name)") }
         #expect(arguments["is_bursty"] as? Bool == true)
         #expect((arguments["anomalies"] as? [[String: Any]])?.count == 1)
@@ -64,23 +58,19 @@ struct NetworkModelTests {
         #expect(counter["tx_bytes"] as? Int == 1_501 && counter["rx_bytes"] as? Int == 300)
         #expect(
             output.columns.prefix(7) == [
-                "Timestamp", "PID", "tx_bytes", "rx_bytes", "total_tx_packets",
-                "total_rx_packets", "active_connections",
-            ]
-        )
+                "Timestamp", "PID", "tx_bytes", "rx_bytes", "total_tx_packets", "total_rx_packets",
+                "active_connections",
+            ])
         #expect(
             output.rows == [
                 [
-                    "Timestamp": "1760000000001", "PID": "77", "tx_bytes": "1501",
-                    "rx_bytes": "300", "total_tx_packets": "3", "total_rx_packets": "2",
-                    "active_connections": "7", "TID": "78", "Operation": "send",
-                    "Bytes": "1500", "Source": "10.0.0.1:40000", "Destination": "[fe80::2]:443",
-                    "Protocol": "TCP", "Pattern": "4", "Retransmits": "5", "Errors": "6",
-                    "Bursty": "1", "Anomalies": "1", "Process": "web", "host": "bench",
-                    "Timestamp(ns)": "1760000000001000000",
+                    "Timestamp": "1760000000001", "PID": "77", "tx_bytes": "1501", "rx_bytes": "300",
+                    "total_tx_packets": "3", "total_rx_packets": "2", "active_connections": "7", "TID": "78",
+                    "Operation": "send", "Bytes": "1500", "Source": "10.0.0.1:40000", "Destination": "[fe80::2]:443",
+                    "Protocol": "TCP", "Pattern": "4", "Retransmits": "5", "Errors": "6", "Bursty": "1",
+                    "Anomalies": "1", "Process": "web", "host": "bench", "Timestamp(ns)": "1760000000001000000",
                 ]
-            ]
-        )
+            ])
         #expect(output.findings("agent").map { $0["message"] as? String } == ["flood"])
         #expect(bench.samples().value(.anomaliesTotal, "network", "agent") == 1)
     }
@@ -88,17 +78,13 @@ struct NetworkModelTests {
     /// An address is the agent's text: whatever it is, both files have it with its port, and can be read.
     @Test(
         arguments: [
-            ("10.0.0.1", UInt32(0), "10.0.0.1:0"), ("", 443, ":443"), ("", 0, ""),
-            ("::1", 80, "[::1]:80"), ("[::1]", 80, "[::1]:80"), ("a,b\"c", 7, "a,b\"c:7"),
-            ("host\n", 4_294_967_295, "host\n:4294967295"), ("größe", 5, "größe:5"),
-            ("-1", 9, "-1:9"), (String(repeating: "long.", count: 20), 1, nil),
-        ] as [(String, UInt32, String?)]
-    )
-    func endpointsAreWrittenAsPeopleWriteThem(
-        address: String,
-        port: UInt32,
-        text: String?
-    ) throws {
+            ("10.0.0.1", UInt32(0), "10.0.0.1:0"), ("", 443, ":443"), ("", 0, ""), ("::1", 80, "[::1]:80"),
+            ("[::1]", 80, "[::1]:80"), ("a,b\"c", 7, "a,b\"c:7"), ("host\n", 4_294_967_295, "host\n:4294967295"),
+            ("größe", 5, "größe:5"), ("-1", 9, "-1:9"), (String(repeating: "long.", count: 20), 1, nil),
+        ] as [(String, UInt32, String?)]) func endpointsAreWrittenAsPeopleWriteThem(
+            address: String, port: UInt32, text: String?
+        ) throws
+    {
         let bench = try ProcessorBench(.network)
         var event = Self.event(1)
         event.sourceAddress = address
@@ -111,8 +97,7 @@ struct NetworkModelTests {
         #expect(output.rows.map { $0["Source"] } == [expected])
     }
 
-    @Test
-    func metricsFollowTheEvents() throws {
+    @Test func metricsFollowTheEvents() throws {
         let bench = try ProcessorBench(.network)
         try bench.send {
             var event = Self.full()
@@ -148,8 +133,7 @@ struct NetworkModelTests {
         #expect(samples.value(.neutracerNetworkTotalTxBytes, "77", "web") == 5_501)
     }
 
-    @Test
-    func aRestartForgetsWhatTheOldProcessListenedOn() throws {
+    @Test func aRestartForgetsWhatTheOldProcessListenedOn() throws {
         let bench = try ProcessorBench(.network)
         var event = Self.event(1)
         event.sourcePort = 80
@@ -164,8 +148,7 @@ struct NetworkModelTests {
         #expect(samples.value(.networkBytesTotal, "tx") == 1_010)
     }
 
-    @Test
-    func extremesAreWritten() throws {
+    @Test func extremesAreWritten() throws {
         let bench = try ProcessorBench(.network)
         var event = Self.full()
         event.comm = String(repeating: "c", count: 64 << 10)

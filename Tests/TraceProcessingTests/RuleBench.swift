@@ -10,9 +10,7 @@ import TraceWire
 enum RuleBench {
     /// The rule and process of each finding, sorted; the files, the trace and the metrics have to agree.
     static func findings(
-        _ resource: Resource,
-        ticks: [Int] = [],
-        _ fill: (inout BatchEncoder) -> Void
+        _ resource: Resource, ticks: [Int] = [], _ fill: (inout BatchEncoder) -> Void
     ) throws -> [Finding] {
         let bench = try ProcessorBench(resource)
         try bench.send(fill)
@@ -43,9 +41,7 @@ enum RuleBench {
         return filed
     }
 
-    static func time(_ seconds: Double) -> String {
-        ProcessorBench.timestamp(Int((seconds * 1_000).rounded()))
-    }
+    static func time(_ seconds: Double) -> String { ProcessorBench.timestamp(Int((seconds * 1_000).rounded())) }
 
     struct Finding: Hashable, Comparable {
         let rule: String
@@ -57,26 +53,17 @@ enum RuleBench {
         }
 
         init?(_ line: [String: Any]) {
-            guard let rule = line["rule"] as? String, let pid = line["pid"] as? Int else {
-                return nil
-            }
+            guard let rule = line["rule"] as? String, let pid = line["pid"] as? Int else { return nil }
             self.init(rule, pid)
         }
 
-        static func < (left: Finding, right: Finding) -> Bool {
-            (left.rule, left.pid) < (right.rule, right.pid)
-        }
+        static func < (left: Finding, right: Finding) -> Bool { (left.rule, left.pid) < (right.rule, right.pid) }
     }
 }
 
 extension BatchEncoder {
     /// A call of process 7 by its entry and, where it ends, its exit.
-    mutating func call(
-        _ name: String,
-        at seconds: Double,
-        milliseconds: Double?,
-        pid: UInt32 = 7
-    ) {
+    mutating func call(_ name: String, at seconds: Double, milliseconds: Double?, pid: UInt32 = 7) {
         var event = Function()
         event.functionName = name
         event.pid = pid
@@ -101,13 +88,8 @@ extension BatchEncoder {
     }
 
     mutating func cpu(
-        at seconds: Double,
-        percent: Double = 20,
-        migrations: Double = 0,
-        numa: Double = 0,
-        hotspot: Double = 10,
-        cpu: UInt32 = 0,
-        pid: UInt32 = 7
+        at seconds: Double, percent: Double = 20, migrations: Double = 0, numa: Double = 0, hotspot: Double = 10,
+        cpu: UInt32 = 0, pid: UInt32 = 7
     ) {
         var event = CPU()
         event.timestamp = RuleBench.time(seconds)
@@ -122,16 +104,8 @@ extension BatchEncoder {
     }
 
     mutating func memory(
-        at seconds: Double,
-        _ operation: String,
-        address: UInt64 = 0,
-        size: UInt64 = 0,
-        operations: Double = 0,
-        score: UInt32 = 0,
-        current: Double = 0,
-        stack: UInt64 = 0,
-        anomalies: [Anomaly] = [],
-        pid: UInt32 = 7
+        at seconds: Double, _ operation: String, address: UInt64 = 0, size: UInt64 = 0, operations: Double = 0,
+        score: UInt32 = 0, current: Double = 0, stack: UInt64 = 0, anomalies: [Anomaly] = [], pid: UInt32 = 7
     ) {
         var event = Memory()
         event.stackID = stack
@@ -151,14 +125,8 @@ extension BatchEncoder {
     }
 
     mutating func network(
-        at seconds: Double,
-        bytes: Double = 0,
-        packets: Double = 0,
-        retransmits: Double = 0,
-        errors: UInt32 = 0,
-        from: UInt32 = 40_000,
-        to: (host: String, port: UInt32) = ("192.0.2.1", 443),
-        pid: UInt32 = 7
+        at seconds: Double, bytes: Double = 0, packets: Double = 0, retransmits: Double = 0, errors: UInt32 = 0,
+        from: UInt32 = 40_000, to: (host: String, port: UInt32) = ("192.0.2.1", 443), pid: UInt32 = 7
     ) {
         var event = Network()
         event.timestamp = RuleBench.time(seconds)
@@ -179,11 +147,7 @@ extension BatchEncoder {
     }
 
     mutating func io(
-        at seconds: Double,
-        milliseconds: Double = 1,
-        operation: String = "READ",
-        bytes: Double = 0,
-        pid: UInt32 = 7
+        at seconds: Double, milliseconds: Double = 1, operation: String = "READ", bytes: Double = 0, pid: UInt32 = 7
     ) {
         var event = IO()
         event.timestamp = RuleBench.time(seconds)

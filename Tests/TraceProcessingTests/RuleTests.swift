@@ -7,22 +7,15 @@ import TraceProcessing
 import TraceWire
 
 /// For each rule events that it must raise on, and events as near to them that it must not.
-@Suite
-struct RuleTests {
+@Suite struct RuleTests {
     private typealias Found = RuleBench.Finding
 
-    private func rules(
-        _ resource: Resource,
-        ticks: [Int] = [],
-        _ fill: (inout BatchEncoder) -> Void
-    ) throws -> [String] {
-        try RuleBench.findings(resource, ticks: ticks, fill).map(\.rule)
-    }
+    private func rules(_ resource: Resource, ticks: [Int] = [], _ fill: (inout BatchEncoder) -> Void) throws -> [String]
+    { try RuleBench.findings(resource, ticks: ticks, fill).map(\.rule) }
 
     // MARK: Functions
 
-    @Test
-    func slowCalls() throws {
+    @Test func slowCalls() throws {
         let found = try rules(.function) {
             $0.call("f", at: 0, milliseconds: 101)
             $0.call("f", at: 10, milliseconds: 500)
@@ -33,13 +26,10 @@ struct RuleTests {
         #expect(try rules(.function) { $0.call("f", at: 0, milliseconds: 100) } == [])
     }
 
-    @Test
-    func durationOutliers() throws {
+    @Test func durationOutliers() throws {
         func calls(_ count: Int, last: Double) throws -> [String] {
             try rules(.function) {
-                for index in 0..<count {
-                    $0.call("f", at: Double(index), milliseconds: 4 + Double(index % 3))
-                }
+                for index in 0..<count { $0.call("f", at: Double(index), milliseconds: 4 + Double(index % 3)) }
                 $0.call("f", at: Double(count), milliseconds: last)
             }
         }
@@ -49,8 +39,7 @@ struct RuleTests {
         #expect(try calls(29, last: 60) == [], "too few samples")
     }
 
-    @Test
-    func stuckCalls() throws {
+    @Test func stuckCalls() throws {
         let open: (inout BatchEncoder) -> Void = {
             $0.call("f", at: 0, milliseconds: nil)
             $0.call("g", at: 5, milliseconds: nil)
@@ -61,8 +50,7 @@ struct RuleTests {
         #expect(try rules(.function, ticks: [40]) { $0.call("f", at: 0, milliseconds: 1) } == [])
     }
 
-    @Test
-    func aStuckCallIsToldOnceWhereverItsSlotIs() throws {
+    @Test func aStuckCallIsToldOnceWhereverItsSlotIs() throws {
         let bench = try ProcessorBench(.function)
         try bench.send { $0.call("f", at: 0, milliseconds: nil) }
         let before = ProcessorBench.start + 29_000_000_000
@@ -85,13 +73,10 @@ struct RuleTests {
 
     // MARK: CPU
 
-    @Test
-    func highUtilization() throws {
+    @Test func highUtilization() throws {
         func samples(minutes: Double, _ percent: @escaping (Double) -> Double) throws -> [String] {
             try rules(.cpu) {
-                for step in 0...Int(minutes * 6) {
-                    $0.cpu(at: Double(step) * 10, percent: percent(Double(step) / 6))
-                }
+                for step in 0...Int(minutes * 6) { $0.cpu(at: Double(step) * 10, percent: percent(Double(step) / 6)) }
             }
         }
         #expect(try samples(minutes: 30) { _ in 90 } == ["high_utilization"])
@@ -105,8 +90,7 @@ struct RuleTests {
         #expect(cleared == ["high_utilization", "high_utilization"])
     }
 
-    @Test
-    func migrations() throws {
+    @Test func migrations() throws {
         func samples(_ all: Double, numa: Double) throws -> [String] {
             try rules(.cpu) {
                 for step in 0..<20 {
@@ -120,13 +104,10 @@ struct RuleTests {
         #expect(try samples(0, numa: 11) == ["numa_migration"])
     }
 
-    @Test
-    func hotspots() throws {
+    @Test func hotspots() throws {
         func samples(cpus: UInt32, percent: Double) throws -> [String] {
             try rules(.cpu) {
-                for step in 0..<40 {
-                    $0.cpu(at: Double(step), hotspot: percent, cpu: UInt32(step) % cpus)
-                }
+                for step in 0..<40 { $0.cpu(at: Double(step), hotspot: percent, cpu: UInt32(step) % cpus) }
             }
         }
         #expect(try samples(cpus: 4, percent: 95) == ["cpu_hotspot"])
@@ -137,13 +118,10 @@ struct RuleTests {
 
     // MARK: Memory
 
-    @Test
-    func leaks() throws {
+    @Test func leaks() throws {
         func allocations(minutes: Int, isReleased: @escaping (Int) -> Bool) throws -> [String] {
             try rules(.memory) {
-                for index in 0..<100 {
-                    $0.memory(at: 0, "alloc", address: UInt64(index + 1), size: 1 << 20)
-                }
+                for index in 0..<100 { $0.memory(at: 0, "alloc", address: UInt64(index + 1), size: 1 << 20) }
                 for step in 0..<(minutes * 12) {
                     let address = UInt64(1_000 + step)
                     let seconds = Double(step) * 5 + 1
@@ -161,23 +139,17 @@ struct RuleTests {
     }
 
     /// A leak's message says which stacks hold most.
-    @Test(arguments: [true, false])
-    func aLeakNamesItsStacks(_ hasStacks: Bool) throws {
+    @Test(arguments: [true, false]) func aLeakNamesItsStacks(_ hasStacks: Bool) throws {
         let bench = try ProcessorBench(.memory)
         try bench.send { batch in
             for step in 0..<144 {
                 batch.memory(
-                    at: Double(step) * 5,
-                    "alloc",
-                    address: UInt64(step + 1),
+                    at: Double(step) * 5, "alloc", address: UInt64(step + 1),
                     size: [1 << 20, 1_536, 8, 1 << 19, 8, 8][step % 6],
-                    stack: hasStacks ? [17, 99, 0, 4, 99, 99][step % 6] : 0
-                )
+                    stack: hasStacks ? [17, 99, 0, 4, 99, 99][step % 6] : 0)
             }
         }
-        let leak = try #require(
-            try bench.output().anomalies.first { $0["rule"] as? String == "leak" }
-        )
+        let leak = try #require(try bench.output().anomalies.first { $0["rule"] as? String == "leak" })
         let message = try #require(leak["message"] as? String)
         if hasStacks {
             let named = try #require(message.split(separator: ". ").last)
@@ -189,33 +161,27 @@ struct RuleTests {
         }
     }
 
-    @Test
-    func aLeakShowsInWhatTheAgentTells() throws {
+    @Test func aLeakShowsInWhatTheAgentTells() throws {
         func samples(_ bytes: @escaping (Int) -> Double) throws -> [String] {
-            try rules(.memory) {
-                for step in 0..<90 { $0.memory(at: Double(step) * 10, "", current: bytes(step)) }
-            }
+            try rules(.memory) { for step in 0..<90 { $0.memory(at: Double(step) * 10, "", current: bytes(step)) } }
         }
         #expect(try samples { 1e9 + Double($0) * 1e6 } == ["leak"])
         #expect(try samples { 1e9 + Double($0) * 1e4 } == [], "0.36 % an hour")
         #expect(try samples { 1e9 + Double(($0 / 3) % 2) * 1e8 } == [])
     }
 
-    @Test
-    func largeAllocations() throws {
+    @Test func largeAllocations() throws {
         let large: UInt64 = 64 << 20
         #expect(
             try rules(.memory) {
                 $0.memory(at: 0, "alloc", address: 1, size: large)
                 $0.memory(at: 1, "alloc", address: 2, size: large)
-            } == ["large_allocation"]
-        )
+            } == ["large_allocation"])
         #expect(try rules(.memory) { $0.memory(at: 0, "alloc", address: 1, size: large - 1) } == [])
         #expect(try rules(.memory) { $0.memory(at: 0, "free", address: 0, size: large) } == [])
     }
 
-    @Test
-    func releasesWithoutAllocation() throws {
+    @Test func releasesWithoutAllocation() throws {
         func releases(_ addresses: [UInt64]) throws -> [String] {
             try rules(.memory) {
                 $0.memory(at: 0, "alloc", address: 1, size: 8)
@@ -229,33 +195,25 @@ struct RuleTests {
         #expect(try releases([2]) == ["unmatched_free"])
         #expect(try releases([0, 0]) == [], "what is nothing may be released")
         let again = try rules(.memory) {
-            for step in 0..<4 {
-                $0.memory(at: Double(step), step % 2 == 0 ? "alloc" : "free", address: 1, size: 8)
-            }
+            for step in 0..<4 { $0.memory(at: Double(step), step % 2 == 0 ? "alloc" : "free", address: 1, size: 8) }
         }
         #expect(again == [])
     }
 
-    @Test
-    func churn() throws {
+    @Test func churn() throws {
         func samples(_ perSecond: Double) throws -> [String] {
             try rules(.memory) {
-                for step in 0..<20 {
-                    $0.memory(at: Double(step), "", operations: perSecond * Double(step + 1))
-                }
+                for step in 0..<20 { $0.memory(at: Double(step), "", operations: perSecond * Double(step + 1)) }
             }
         }
         #expect(try samples(110_000) == ["churn"])
         #expect(try samples(100_000) == [])
     }
 
-    @Test
-    func fragmentation() throws {
+    @Test func fragmentation() throws {
         func samples(_ scores: [UInt32]) throws -> [String] {
             try rules(.memory) {
-                for (step, score) in scores.enumerated() {
-                    $0.memory(at: Double(step) * 100, "", score: score)
-                }
+                for (step, score) in scores.enumerated() { $0.memory(at: Double(step) * 100, "", score: score) }
             }
         }
         #expect(try samples([70, 65, 80]) == ["fragmentation"])
@@ -265,8 +223,7 @@ struct RuleTests {
 
     // MARK: Network
 
-    @Test
-    func rateSpikes() throws {
+    @Test func rateSpikes() throws {
         func samples(_ usual: Double, last: Double, count: Int = 60) throws -> [String] {
             try rules(.network) {
                 var bytes = 1.0
@@ -285,18 +242,13 @@ struct RuleTests {
         #expect(try samples(1e6, last: 2e7, count: 25) == [], "too few samples")
     }
 
-    @Test
-    func retransmits() throws {
+    @Test func retransmits() throws {
         func samples(_ percent: [Double]) throws -> [String] {
             try rules(.network) {
                 var retransmits = 0.0
                 for (step, percent) in percent.enumerated() {
                     retransmits += percent * 10
-                    $0.network(
-                        at: Double(step) * 100,
-                        packets: Double(step + 1) * 1_000,
-                        retransmits: retransmits
-                    )
+                    $0.network(at: Double(step) * 100, packets: Double(step + 1) * 1_000, retransmits: retransmits)
                 }
             }
         }
@@ -307,13 +259,10 @@ struct RuleTests {
         #expect(few == [])
     }
 
-    @Test
-    func errors() throws {
+    @Test func errors() throws {
         func samples(_ errors: [UInt32]) throws -> [String] {
             try rules(.network) {
-                for (step, errors) in errors.enumerated() {
-                    $0.network(at: Double(step) * 100, errors: errors)
-                }
+                for (step, errors) in errors.enumerated() { $0.network(at: Double(step) * 100, errors: errors) }
             }
         }
         #expect(try samples([0, 0, 0]) == [])
@@ -321,13 +270,10 @@ struct RuleTests {
         #expect(try samples([1, 2]) == ["errors", "errors"])
     }
 
-    @Test
-    func connectionChurn() throws {
+    @Test func connectionChurn() throws {
         func connections(_ count: Int, each step: Double) throws -> [String] {
             try rules(.network) {
-                for index in 0..<count {
-                    $0.network(at: Double(index) * step, from: UInt32(40_000 + index))
-                }
+                for index in 0..<count { $0.network(at: Double(index) * step, from: UInt32(40_000 + index)) }
             }
         }
         #expect(try connections(51, each: 0.01) == ["connection_churn"])
@@ -335,18 +281,13 @@ struct RuleTests {
         #expect(try connections(500, each: 0.1) == [])
     }
 
-    @Test
-    func scans() throws {
+    @Test func scans() throws {
         func contacts(
-            _ count: Int,
-            each step: Double,
-            from: UInt32 = 45_000,
+            _ count: Int, each step: Double, from: UInt32 = 45_000,
             _ target: @escaping (Int) -> (host: String, port: UInt32)
         ) throws -> [String] {
             try rules(.network) {
-                for index in 0..<count {
-                    $0.network(at: Double(index) * step, from: from, to: target(index))
-                }
+                for index in 0..<count { $0.network(at: Double(index) * step, from: from, to: target(index)) }
             }
         }
         #expect(try contacts(25, each: 10) { ("192.0.2.\($0)", 22) } == ["host_scan"])
@@ -356,22 +297,16 @@ struct RuleTests {
         #expect(try contacts(19, each: 2) { ("192.0.2.1", 1 + UInt32($0)) } == [])
         #expect(try contacts(60, each: 4) { ("192.0.2.1", 1 + UInt32($0)) } == [], "too slow")
         // A server answers its clients.
-        let answers = try contacts(200, each: 1, from: 8_080) {
-            ("192.0.2.\($0 % 50)", UInt32(40_000 + $0))
-        }
+        let answers = try contacts(200, each: 1, from: 8_080) { ("192.0.2.\($0 % 50)", UInt32(40_000 + $0)) }
         #expect(answers == [])
     }
 
     // MARK: I/O
 
-    @Test
-    func latencies() throws {
-        func operations(_ count: Int, last: Double, _ operation: String = "READ") throws -> [String]
-        {
+    @Test func latencies() throws {
+        func operations(_ count: Int, last: Double, _ operation: String = "READ") throws -> [String] {
             try rules(.io) {
-                for index in 0..<count {
-                    $0.io(at: Double(index), milliseconds: 1 + Double(index % 4) / 10)
-                }
+                for index in 0..<count { $0.io(at: Double(index), milliseconds: 1 + Double(index % 4) / 10) }
                 $0.io(at: Double(count), milliseconds: last, operation: operation)
             }
         }
@@ -385,8 +320,7 @@ struct RuleTests {
         #expect(try operations(0, last: .nan) == [])
     }
 
-    @Test
-    func throughputSpikes() throws {
+    @Test func throughputSpikes() throws {
         func samples(_ last: Double) throws -> [String] {
             try rules(.io) {
                 for step in 0..<60 { $0.io(at: Double(step), bytes: Double(step + 1) * 1e6) }
@@ -399,8 +333,7 @@ struct RuleTests {
 
     // MARK: GPU
 
-    @Test
-    func gpuMemoryGrowth() throws {
+    @Test func gpuMemoryGrowth() throws {
         func samples(_ bytes: @escaping (Int) -> Double) throws -> [String] {
             try rules(.gpu) {
                 for step in 0..<90 {
@@ -413,8 +346,7 @@ struct RuleTests {
         #expect(try samples { 1e9 + Double($0 % 7) * 1e7 } == [])
     }
 
-    @Test
-    func transferDrops() throws {
+    @Test func transferDrops() throws {
         func samples(_ count: Int, last: UInt64) throws -> [String] {
             try rules(.gpu) {
                 for step in 0..<count {
@@ -433,8 +365,7 @@ struct RuleTests {
 
     // MARK: Overrides
 
-    @Test
-    func otherRulesHoldForAProcessOfAnotherName() throws {
+    @Test func otherRulesHoldForAProcessOfAnotherName() throws {
         let text = """
             {"overrides": [{"match": {"comm": "work-7"},
               "rules": {"io": {"slow_io": {"latency_ms": 5, "cooldown_s": 0}}}}]}

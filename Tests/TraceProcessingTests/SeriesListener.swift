@@ -24,12 +24,7 @@ final class SeriesListener: SeriesReceiver {
             series = [:]
         }
         for slot in processor.slotsToCollect(all: all) {
-            let isComplete = processor.collectStats(
-                slot: slot,
-                isFull: all,
-                lsn: lsn,
-                into: &writer
-            )
+            let isComplete = processor.collectStats(slot: slot, isFull: all, lsn: lsn, into: &writer)
             #expect(isComplete)
         }
         heard = []
@@ -41,14 +36,10 @@ final class SeriesListener: SeriesReceiver {
 
     func begin(_ section: SeriesSection) {
         #expect(section.isComplete)
-        heard.append(
-            SlotSamples(slot: section.slot, lsn: section.lsn, isFull: section.isFull)
-        )
+        heard.append(SlotSamples(slot: section.slot, lsn: section.lsn, isFull: section.isFull))
     }
 
-    func define(_ id: UInt32, _ family: MetricFamily, _ labels: [String]) {
-        series[id] = (family, labels)
-    }
+    func define(_ id: UInt32, _ family: MetricFamily, _ labels: [String]) { series[id] = (family, labels) }
 
     func rest(host: String, pid: String) {}
 
@@ -75,9 +66,7 @@ final class SeriesListener: SeriesReceiver {
 extension TraceProcessor {
     /// Everything there is to tell.
     func allSamples(lsn: LSN) -> [SlotSamples] {
-        do {
-            return try SeriesListener().collect(self, all: true, lsn: lsn)
-        } catch {
+        do { return try SeriesListener().collect(self, all: true, lsn: lsn) } catch {
             Issue.record("\(error)")
             return []
         }

@@ -9,8 +9,7 @@ import TraceWire
 
 /// A state that would grow without end: it stays within its budget, what was used least recently gives way, and nothing
 /// that was counted is lost.
-@Suite(.serialized)
-struct StateBudgetTests {
+@Suite(.serialized) struct StateBudgetTests {
     /// Kinds of keys of which an agent can send ever new ones.
     enum Key: String, CaseIterable {
         case functions, longFunctions, sampledFunctions, openCalls, threads, sampledThreads
@@ -20,8 +19,8 @@ struct StateBudgetTests {
 
         var resource: Resource {
             switch self {
-            case .functions, .longFunctions, .sampledFunctions, .openCalls, .threads,
-                .sampledThreads, .functionProcesses:
+            case .functions, .longFunctions, .sampledFunctions, .openCalls, .threads, .sampledThreads,
+                .functionProcesses:
                 .function
             case .cpuProcesses: .cpu
             case .allocations, .memoryProcesses: .memory
@@ -118,12 +117,7 @@ struct StateBudgetTests {
 
     private static let budget = StateBudget(bytesMax: 1 << 20, slotBytesMax: 256 << 10)
 
-    private func send(
-        _ key: Key,
-        _ range: Range<Int>,
-        second: Int,
-        to bench: ProcessorBench
-    ) throws {
+    private func send(_ key: Key, _ range: Range<Int>, second: Int, to bench: ProcessorBench) throws {
         let arrival = ProcessorBench.start + EpochNanoseconds(second) * 1_000_000_000
         try bench.send(arrival: arrival, semantics: key.semantics) {
             for number in range { key.append(number, at: second, to: &$0) }
@@ -141,16 +135,15 @@ struct StateBudgetTests {
     }
 
     private static let evictions = [
-        "process_evicted", "function_evicted", "thread_evicted", "open_call_evicted",
-        "allocation_evicted", "connection_evicted", "state_overflow",
+        "process_evicted", "function_evicted", "thread_evicted", "open_call_evicted", "allocation_evicted",
+        "connection_evicted", "state_overflow",
     ]
 
     private func evicted(_ samples: Samples) -> Double {
         Self.evictions.reduce(0) { $0 + (samples.value(.errorsTotal, $1) ?? 0) }
     }
 
-    @Test(arguments: Key.allCases)
-    func theStateStaysWithinItsBudget(_ key: Key) throws {
+    @Test(arguments: Key.allCases) func theStateStaysWithinItsBudget(_ key: Key) throws {
         let bench = try ProcessorBench(key.resource, budget: Self.budget)
         var most = 0
         for second in 0..<key.count / 100 {
@@ -164,21 +157,16 @@ struct StateBudgetTests {
             #expect(most > Self.budget.slotBytesMax / 2, "the budget is what bounds it")
         }
         // What a checkpoint holds is less than what the budget was charged with.
-        #expect(
-            Self.encodedBytes(bench) <= most + Self.encodedBytes(try ProcessorBench(key.resource))
-        )
+        #expect(Self.encodedBytes(bench) <= most + Self.encodedBytes(try ProcessorBench(key.resource)))
         #expect(try bench.output().events.count >= key.count)
     }
 
     /// A worker that was restarted in the middle gives up the same.
-    @Test(arguments: Key.allCases)
-    func aRestartGivesUpTheSame(_ key: Key) throws {
+    @Test(arguments: Key.allCases) func aRestartGivesUpTheSame(_ key: Key) throws {
         let bench = try ProcessorBench(key.resource, budget: Self.budget)
         let other = try ProcessorBench(key.resource, budget: Self.budget)
         let middle = key.count / 200 * 100
-        for second in 0..<middle / 100 {
-            try send(key, second * 100..<(second + 1) * 100, second: second, to: bench)
-        }
+        for second in 0..<middle / 100 { try send(key, second * 100..<(second + 1) * 100, second: second, to: bench) }
         // Both are in the same window.
         _ = try bench.output()
         _ = try other.output()
@@ -186,9 +174,7 @@ struct StateBudgetTests {
         #expect(other.processor.stateBytes == bench.processor.stateBytes)
         try flood(key, bench, from: middle)
         try flood(key, other, from: middle)
-        for slot in 0...UInt8.max {
-            if bench.state(of: slot) != other.state(of: slot) { Issue.record("slot \(slot)") }
-        }
+        for slot in 0...UInt8.max { if bench.state(of: slot) != other.state(of: slot) { Issue.record("slot \(slot)") } }
         #expect(bench.processor.stateBytes == other.processor.stateBytes)
     }
 
@@ -207,13 +193,11 @@ struct StateBudgetTests {
     }
 
     /// What is given up is counted as `other`: sums over functions and kernels stay exact.
-    @Test(arguments: [Key.functions, .longFunctions, .kernels])
-    func sumsStayExact(_ key: Key) throws {
+    @Test(arguments: [Key.functions, .longFunctions, .kernels]) func sumsStayExact(_ key: Key) throws {
         let bench = try ProcessorBench(key.resource, budget: Self.budget)
         try flood(key, bench)
         let samples = bench.samples()
-        let family: MetricFamily =
-            key == .kernels ? .gpuKernelLaunchesTotal : .functionCallsTotal
+        let family: MetricFamily = key == .kernels ? .gpuKernelLaunchesTotal : .functionCallsTotal
         var (sum, other) = (0.0, 0.0)
         for (series, value) in samples.series where series.family == family {
             guard case .counter(let value) = value else { continue }
@@ -272,9 +256,7 @@ struct StateBudgetTests {
         let neighbours = (UInt32(8)...).lazy.filter { bench.slot(of: $0) == slot }.prefix(5)
         try bench.send {
             for pid in neighbours {
-                for number in 0..<5 {
-                    $0.call("quiet\(number)", at: 0, milliseconds: 1, pid: pid)
-                }
+                for number in 0..<5 { $0.call("quiet\(number)", at: 0, milliseconds: 1, pid: pid) }
             }
         }
         try flood(.functions, bench)
@@ -292,19 +274,14 @@ struct StateBudgetTests {
     @Test func openCallsKeepTheirFunctions() throws {
         let bench = try ProcessorBench(.function, budget: Self.budget)
         try bench.send { $0.call("outer", at: 0, milliseconds: nil, pid: 7) }
-        for second in 0..<50 {
-            try send(.functions, second * 100..<(second + 1) * 100, second: second, to: bench)
-        }
+        for second in 0..<50 { try send(.functions, second * 100..<(second + 1) * 100, second: second, to: bench) }
         #expect((bench.samples().value(.errorsTotal, "function_evicted") ?? 0) > 0)
-        try bench.send(arrival: ProcessorBench.start + 60_000_000_000) {
-            $0.exit("outer", entered: 0, at: 60, pid: 7)
-        }
+        try bench.send(arrival: ProcessorBench.start + 60_000_000_000) { $0.exit("outer", entered: 0, at: 60, pid: 7) }
         #expect(bench.samples().value(.functionDurationSeconds, "outer") == 1)
     }
 
     /// Slots have budgets of their own: the number of workers doesn't show, whatever is given up.
-    @Test(arguments: Resource.allCases)
-    func theNumberOfWorkersDoesNotShow(_ resource: Resource) throws {
+    @Test(arguments: Resource.allCases) func theNumberOfWorkersDoesNotShow(_ resource: Resource) throws {
         var generator = EventGenerator(resource, seed: 77, processes: 6_000)
         let batches = generator.batches(80)
         let budget = StateBudget(bytesMax: 1 << 30, slotBytesMax: 24 << 10)
@@ -348,9 +325,7 @@ struct StateBudgetTests {
         #expect(evicted(bench.samples()) == 0)
         for key in Key.allCases where key.isProcess {
             let bench = try ProcessorBench(key.resource)
-            for second in 0..<10 {
-                try send(key, second * 1_000..<(second + 1) * 1_000, second: second, to: bench)
-            }
+            for second in 0..<10 { try send(key, second * 1_000..<(second + 1) * 1_000, second: second, to: bench) }
             let samples = bench.samples()
             #expect(evicted(samples) == 0, "\(key)")
             #expect(bench.processor.stateBytes < Limits.stateBytesMax / 2, "\(key)")

@@ -3,8 +3,7 @@ import TraceModel
 import TraceTime
 
 /// All tests that choose a zone: the zone is the process's, so they run one after the other.
-@Suite("Times in zones", .serialized)
-struct ZoneTests {}
+@Suite("Times in zones", .serialized) struct ZoneTests {}
 
 /// Parses with an arrival no text can name.
 func parse(_ text: String, _ parser: inout TimestampParser) -> ParsedTimestamp {

@@ -2,8 +2,7 @@ import Testing
 import TraceModel
 import TraceWire
 
-@Suite("Scanner and decoders against protobuf-c")
-struct ReferenceTests {
+@Suite("Scanner and decoders against protobuf-c") struct ReferenceTests {
     private func judge(_ batch: [UInt8]) -> Reference.Verdict {
         // In memory of exactly this size, so that a sanitizer sees one byte too far.
         batch.withUnsafeBytes { Reference.judge($0) }
@@ -15,9 +14,7 @@ struct ReferenceTests {
         for round in 0..<2_000 {
             let batch = generator.batch(fields: 12)
             let verdict = judge(batch)
-            if case .stricter(let reason) = verdict,
-                reason.contains("limit") || reason.contains("no known value")
-            {
+            if case .stricter(let reason) = verdict, reason.contains("limit") || reason.contains("no known value") {
                 continue
             }
             #expect(verdict == .accepted, "seed \(seed), round \(round): \(batch)")
@@ -34,8 +31,7 @@ struct ReferenceTests {
             switch judge(batch) {
             case .accepted: accepted += 1
             case .refused, .stricter: refused += 1
-            case .different(let what):
-                Issue.record("\(what): seed \(seed), round \(round): \(batch)")
+            case .different(let what): Issue.record("\(what): seed \(seed), round \(round): \(batch)")
             }
         }
         // Both must occur, or the generator tests nothing.

@@ -3,17 +3,14 @@ import TraceModel
 
 @testable import TraceWire
 
-@Suite("The short walk over usual events against the careful one")
-struct UsualWalkTests {
+@Suite("The short walk over usual events against the careful one") struct UsualWalkTests {
     /// What the short walk says of an event that stands in `bytes`, with `following` bytes behind it.
     private func usual(_ event: [UInt8], of resource: Resource, following: [UInt8]) -> UInt32? {
         (event + following).withUnsafeBytes { bytes in
             guard let start = bytes.baseAddress else { return nil }
             return UsualWalk.processID(
-                of: ByteView(start: start, count: event.count),
-                shape: MessageShape.events[Int(resource.rawValue)],
-                readableUntil: start + bytes.count
-            )
+                of: ByteView(start: start, count: event.count), shape: MessageShape.events[Int(resource.rawValue)],
+                readableUntil: start + bytes.count)
         }
     }
 
@@ -42,14 +39,11 @@ struct UsualWalkTests {
                 var event = Array(whole.drop { $0 >= 0x80 }.dropFirst())
                 if round % 2 == 1 { event = generator.damaged(event) }
                 let following = [UInt8](repeating: UInt8(generator.below(256)), count: 16)
-                guard let process = usual(event, of: entry.resource, following: following) else {
-                    continue
-                }
+                guard let process = usual(event, of: entry.resource, following: following) else { continue }
                 told += 1
                 #expect(
                     process == careful(event, of: entry.resource),
-                    "seed \(seed), round \(round): \(entry.resource) \(event)"
-                )
+                    "seed \(seed), round \(round): \(entry.resource) \(event)")
             }
         }
         #expect(told > 500)

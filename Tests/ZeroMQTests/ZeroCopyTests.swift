@@ -2,8 +2,7 @@ import Testing
 import ZeroMQ
 
 @Suite struct ZeroCopyTests {
-    @Test(arguments: [1, 8_191, 8_192, 1 << 16, 20 << 20])
-    func bytesArriveAndTheirOwnerGoesOnce(_ count: Int) throws {
+    @Test(arguments: [1, 8_191, 8_192, 1 << 16, 20 << 20]) func bytesArriveAndTheirOwnerGoesOnce(_ count: Int) throws {
         let releases = SharedBytes.Releases()
         try {
             let fabric = try Fabric()

@@ -25,17 +25,12 @@ package enum StandardSet {
                 plan.batchEvents = 500
                 plan.streams = 2
                 plan.pace = .closed(inFlight: 32)
-            },
-            plan("mixed-100") { $0.mix = .mixed },
+            }, plan("mixed-100") { $0.mix = .mixed },
         ]
     }
 
     /// Ack latency at half of what `function-100` reached.
-    package static func latencyPlan(
-        after full: LoadReport,
-        seconds: Double,
-        runs: Int
-    ) -> LoadPlan {
+    package static func latencyPlan(after full: LoadReport, seconds: Double, runs: Int) -> LoadPlan {
         var plan = full.plan
         plan.name = "\(full.plan.name)-half"
         plan.pace = .open(eventsPerSecond: full.server.eventsPerSecond / 2)
@@ -59,17 +54,10 @@ package final class Bench {
     /// `server`: where batches go. `dataDirectory`: absolute, of the cluster behind it; without one its
     /// processes aren't measured. `program`: a path to `trace-bench`. `close` must be called in every
     /// case.
-    package init(
-        server: String,
-        dataDirectory: String?,
-        program: String,
-        zone: TimeZoneRules
-    ) throws {
+    package init(server: String, dataDirectory: String?, program: String, zone: TimeZoneRules) throws {
         self.server = server
         self.zone = zone
-        meter = try dataDirectory.map { path throws(TraceError) in
-            try ClusterMeter(dataDirectory: path)
-        }
+        meter = try dataDirectory.map { path throws(TraceError) in try ClusterMeter(dataDirectory: path) }
         probeDirectory = dataDirectory ?? "."
         floor = try FloorProcess(program: program)
     }
@@ -99,13 +87,9 @@ package final class Bench {
         onProgress("\(plan.name): the disk by itself")
         let group = traffic.batchBytes * min(plan.inFlightMax, 64)
         return LoadReport(
-            plan: plan,
-            server: ServerFigures(medianOf: serverRuns),
-            floor: ServerFigures(medianOf: floorRuns),
-            disk: try DiskProbe(directory: probeDirectory, groupBytes: group),
-            serverRuns: serverRuns,
-            floorRuns: floorRuns
-        )
+            plan: plan, server: ServerFigures(medianOf: serverRuns), floor: ServerFigures(medianOf: floorRuns),
+            disk: try DiskProbe(directory: probeDirectory, groupBytes: group), serverRuns: serverRuns,
+            floorRuns: floorRuns)
     }
 
     /// The CPU time of a run is all that its events cause: until they are written and merged.
@@ -121,13 +105,8 @@ package final class Bench {
         let applied = try meter.waitUntilWritten(received + outcome.events)
         try meter.finalize()
         return RunFigures(
-            outcome,
-            processedSeconds: Double(applied - began) / 1e9,
-            diskSilenceMilliseconds: silence,
-            members: meter.members.map(\.name),
-            before: before,
-            after: try meter.usage()
-        )
+            outcome, processedSeconds: Double(applied - began) / 1e9, diskSilenceMilliseconds: silence,
+            members: meter.members.map(\.name), before: before, after: try meter.usage())
     }
 
     private func runFloor(_ load: LoadGenerator, seconds: Double) throws -> RunFigures {

@@ -80,11 +80,7 @@ package struct KeyBench {
         return figure
     }
 
-    private func batch(
-        _ kind: Kind,
-        _ range: Range<Int>,
-        _ keys: Int
-    ) -> [UInt8] {
+    private func batch(_ kind: Kind, _ range: Range<Int>, _ keys: Int) -> [UInt8] {
         var batch = BatchEncoder()
         let timestamp = Self.timestamp(WallClock.now())
         for number in range { append(kind, number % keys, timestamp, to: &batch) }
@@ -97,12 +93,7 @@ package struct KeyBench {
         return "\(time / 1_000_000_000).\(below)"
     }
 
-    private func append(
-        _ kind: Kind,
-        _ key: Int,
-        _ timestamp: String,
-        to batch: inout BatchEncoder
-    ) {
+    private func append(_ kind: Kind, _ key: Int, _ timestamp: String, to batch: inout BatchEncoder) {
         switch kind.resource {
         case .function:
             var event = BatchEncoder.Function()
@@ -112,9 +103,7 @@ package struct KeyBench {
             event.cookie = kind == .openCalls ? Int64(key) : 0
             event.eventType = kind == .openCalls || kind == .threads ? 0 : 1
             event.functionName = kind == .threads || kind == .openCalls ? "main" : "f\(key)"
-            if kind == .longNames {
-                event.functionName += String(repeating: "n", count: Limits.nameBytesMax - 10)
-            }
+            if kind == .longNames { event.functionName += String(repeating: "n", count: Limits.nameBytesMax - 10) }
             batch.append(event)
         case .network:
             var event = BatchEncoder.Network()
@@ -181,11 +170,10 @@ package struct KeyFigure: Sendable, Codable {
     /// A line for people, below `head`.
     package var line: String {
         let columns: [(String, Int)] = [
-            ("\(keys)", 20 - kind.count), ("\(events)", 12),
-            ("\(applyNanoseconds / Int64(max(events, 1)))", 10),
+            ("\(keys)", 20 - kind.count), ("\(events)", 12), ("\(applyNanoseconds / Int64(max(events, 1)))", 10),
             ("\((Double(writtenBytes) / Double(max(wireBytes, 1)) * 10).rounded() / 10)", 14),
-            ("\(stateBytes >> 20)", 10), ("\(checkpointBytes >> 20)", 15),
-            ("\(checkpointNanoseconds / 1_000_000)", 8), ("\(peakBytes >> 20)", 11),
+            ("\(stateBytes >> 20)", 10), ("\(checkpointBytes >> 20)", 15), ("\(checkpointNanoseconds / 1_000_000)", 8),
+            ("\(peakBytes >> 20)", 11),
         ]
         return columns.reduce(kind) { line, column in
             line + String(repeating: " ", count: max(1, column.1 - column.0.count)) + column.0

@@ -6,10 +6,7 @@ package import TraceModel
 enum Pause {
     /// Returns at once where it is past. Blocks the thread.
     static func until(_ moment: Int64) {
-        var time = timespec(
-            tv_sec: Int(moment / 1_000_000_000),
-            tv_nsec: Int(moment % 1_000_000_000)
-        )
+        var time = timespec(tv_sec: Int(moment / 1_000_000_000), tv_nsec: Int(moment % 1_000_000_000))
         while clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &time, nil) == EINTR {}
     }
 }
@@ -100,17 +97,13 @@ package final class LoadGenerator {
         clients = (0..<plan.agents).map { _ in GRPCClient(target: server) }
     }
 
-    package func close() {
-        for client in clients { client.close() }
-    }
+    package func close() { for client in clients { client.close() } }
 
     /// Sends for `seconds` and blocks until everything sent is answered. Throws `TraceError` where the
     /// server refuses for another reason than being full, or is not there.
     package func load(seconds: Double) throws(TraceError) -> LoadOutcome {
         let outcome =
-            if plan.streams > 0 {
-                StreamLoad(plan, clients: clients, traffic: traffic, seconds: seconds).run()
-            } else {
+            if plan.streams > 0 { StreamLoad(plan, clients: clients, traffic: traffic, seconds: seconds).run() } else {
                 UnaryLoad(plan, clients: clients, traffic: traffic, seconds: seconds).run()
             }
         if let failure = outcome.failure {

@@ -16,11 +16,7 @@ extension StageBench {
         try FileSystem.createDirectory(root)
         defer { FileSystem.removeTree(root) }
         let log = LogDirectory(path: root)
-        var writer = try LogWriter(
-            directory: log,
-            salt: 1,
-            recovery: LogRecovery.run(log, salt: 1) { _ in }
-        )
+        var writer = try LogWriter(directory: log, salt: 1, recovery: LogRecovery.run(log, salt: 1) { _ in })
         var group = LogGroup()
         var index = EventIndex()
         let figure = try measure("log append") {
@@ -42,8 +38,7 @@ extension StageBench {
     /// Groups of eight batches narrowed to four workers by process, from what the scan found.
     func split() throws -> StageFigure {
         var source = source(of: .function)
-        let workers = (0..<Self.workersPerResource)
-            .map { WorkerName(resource: .function, index: $0) }
+        let workers = (0..<Self.workersPerResource).map { WorkerName(resource: .function, index: $0) }
         let map = SlotMap(workers: [.function: workers.count])
         var builder = ShareBuilder(for: Set(workers), map: map, pool: SharePool())
         var group = LogGroup()
@@ -57,25 +52,19 @@ extension StageBench {
             for batch in source.nextRound() {
                 let body = group.append(.batch, arrival: 0, bodyBytes: batch.count)
                 try batch.withUnsafeBytes { batch in
-                    UnsafeMutableRawBufferPointer(start: body, count: batch.count)
-                        .copyMemory(from: batch)
+                    UnsafeMutableRawBufferPointer(start: body, count: batch.count).copyMemory(from: batch)
                     firsts.append(events.count)
                     _ = try BatchScanner.scan(batch, into: &index)
                 }
-                for position in 0..<index.count {
-                    events.append(RoutedEvents.Entry(index[position], hostHash: 1))
-                }
+                for position in 0..<index.count { events.append(RoutedEvents.Entry(index[position], hostHash: 1)) }
             }
             firsts.append(events.count)
             return [[]]
         } body: { _ in
             for (place, offset) in group.offsets.enumerated() {
                 builder.add(
-                    group.record(at: offset),
-                    events: events,
-                    first: firsts[place],
-                    count: firsts[place + 1] - firsts[place]
-                )
+                    group.record(at: offset), events: events, first: firsts[place],
+                    count: firsts[place + 1] - firsts[place])
                 if place % Self.groupBatches == 0 { _ = builder.finish() }
             }
             _ = builder.finish()

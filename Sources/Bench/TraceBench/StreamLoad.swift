@@ -24,9 +24,7 @@ final class AckWindow: @unchecked Sendable {
     /// Blocks while the window is full; false where the stream is over.
     func add(_ sent: Sent) -> Bool {
         lock.withLock {
-            while waiting.count - head >= limit, !isBroken {
-                lock.wait(until: WallClock.monotonic() + 1_000_000_000)
-            }
+            while waiting.count - head >= limit, !isBroken { lock.wait(until: WallClock.monotonic() + 1_000_000_000) }
             guard !isBroken else { return false }
             waiting.append(sent)
             return true
@@ -91,14 +89,9 @@ final class StreamLoad: Sendable {
                 threads.append(
                     DedicatedThread("send-\(index)") { [self] in
                         send(through: stream, window, index: index, of: streams)
-                    }
-                )
-                threads.append(
-                    DedicatedThread("acks-\(index)") { [self] in receive(from: stream, window) }
-                )
-            } catch {
-                fail("\(error)")
-            }
+                    })
+                threads.append(DedicatedThread("acks-\(index)") { [self] in receive(from: stream, window) })
+            } catch { fail("\(error)") }
         }
         for thread in threads { thread.join() }
         return state.withLock { state in
@@ -115,12 +108,7 @@ final class StreamLoad: Sendable {
         }
     }
 
-    private func send(
-        through stream: GRPCClientStream,
-        _ window: AckWindow,
-        index: Int,
-        of streams: Int
-    ) {
+    private func send(through stream: GRPCClientStream, _ window: AckWindow, index: Int, of streams: Int) {
         let interval = plan.intervalNanoseconds
         var round = 0
         do throws(GRPCCallError) {
@@ -140,9 +128,7 @@ final class StreamLoad: Sendable {
                 round += 1
             }
             try stream.halfClose()
-        } catch {
-            fail("\(error)")
-        }
+        } catch { fail("\(error)") }
     }
 
     private func receive(from stream: GRPCClientStream, _ window: AckWindow) {
@@ -161,15 +147,11 @@ final class StreamLoad: Sendable {
                     state.lastAck = now
                 }
             }
-        } catch {
-            fail("\(error)")
-        }
+        } catch { fail("\(error)") }
         window.breakOff()
     }
 
     private func fail(_ reason: String) {
-        state.withLock { state in
-            if state.outcome.failure == nil { state.outcome.failure = reason }
-        }
+        state.withLock { state in if state.outcome.failure == nil { state.outcome.failure = reason } }
     }
 }

@@ -39,17 +39,11 @@ package struct BatchTemplate: Sendable {
     }
 
     private static func text(of mark: GrowingCounters.Mark, at index: Int) -> [UInt8] {
-        guard let width = GrowingCounters.Width(rawValue: mark.width) else {
-            preconditionFailure("no such width")
-        }
+        guard let width = GrowingCounters.Width(rawValue: mark.width) else { preconditionFailure("no such width") }
         var text = [UInt8](repeating: 0, count: mark.width)
         text.withUnsafeMutableBytes { text in
             guard let base = text.baseAddress else { return }
-            GrowingCounters.write(
-                GrowingCounters.mark(index, width),
-                width: mark.width,
-                to: base
-            )
+            GrowingCounters.write(GrowingCounters.mark(index, width), width: mark.width, to: base)
         }
         return text
     }
@@ -57,10 +51,7 @@ package struct BatchTemplate: Sendable {
     /// A copy whose events are spread over the time from `start` to `end`, in order, and whose counters have
     /// grown by `growth` (by key) `pass` times.
     func stamped(
-        from start: EpochNanoseconds,
-        to end: EpochNanoseconds,
-        clock: inout StampClock,
-        pass: UInt64 = 0,
+        from start: EpochNanoseconds, to end: EpochNanoseconds, clock: inout StampClock, pass: UInt64 = 0,
         growth: [UInt64] = []
     ) -> [UInt8] {
         var batch = bytes
@@ -73,11 +64,7 @@ package struct BatchTemplate: Sendable {
             }
             for counter in counters {
                 let mark = counter.mark
-                GrowingCounters.write(
-                    mark.base + pass * growth[mark.key],
-                    width: mark.width,
-                    to: base + counter.offset
-                )
+                GrowingCounters.write(mark.base + pass * growth[mark.key], width: mark.width, to: base + counter.offset)
             }
         }
         return batch
@@ -94,9 +81,7 @@ private struct PlaceSearch {
     /// Where the text stands behind the one found before; it has to stand there.
     mutating func next(_ text: [UInt8]) -> Int {
         while offset + text.count <= bytes.count {
-            if bytes[offset] == text[0],
-                bytes[offset..<(offset + text.count)].elementsEqual(text)
-            {
+            if bytes[offset] == text[0], bytes[offset..<(offset + text.count)].elementsEqual(text) {
                 defer { offset += text.count }
                 return offset
             }
@@ -124,8 +109,7 @@ package struct StampClock: Sendable {
         let milliseconds = Int(time) / 1_000_000
         if milliseconds != millisecond { render(milliseconds) }
         text.withUnsafeBytes { source in
-            UnsafeMutableRawBufferPointer(start: target, count: Self.byteCount)
-                .copyMemory(from: source)
+            UnsafeMutableRawBufferPointer(start: target, count: Self.byteCount).copyMemory(from: source)
         }
     }
 
@@ -137,11 +121,8 @@ package struct StampClock: Sendable {
             // YYYYmmdd_HHMMSS
             let stem = Array(stems.text(Int64(seconds) * 1_000_000_000).utf8)
             for (from, to) in zip(
-                [0, 1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12, 13, 14],
-                [0, 1, 2, 3, 5, 6, 8, 9, 11, 12, 14, 15, 17, 18]
-            ) {
-                text[to] = stem[from]
-            }
+                [0, 1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12, 13, 14], [0, 1, 2, 3, 5, 6, 8, 9, 11, 12, 14, 15, 17, 18])
+            { text[to] = stem[from] }
         }
         let fraction = milliseconds % 1_000
         text[20] = UInt8(ascii: "0") + UInt8(fraction / 100)
@@ -200,13 +181,7 @@ package struct Traffic: Sendable {
         index += 1
         let start = min(sentUntil ?? now, now)
         sentUntil = max(sentUntil ?? now, now)
-        let bytes = template.stamped(
-            from: start,
-            to: now,
-            clock: &clock,
-            pass: pass,
-            growth: growth
-        )
+        let bytes = template.stamped(from: start, to: now, clock: &clock, pass: pass, growth: growth)
         if index == templates.count {
             index = 0
             pass += 1

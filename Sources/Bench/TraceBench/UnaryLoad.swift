@@ -35,11 +35,8 @@ final class UnaryLoad: Sendable {
     func run() -> LoadOutcome {
         switch plan.pace {
         case .closed(let inFlight):
-            for index in 0..<(inFlight * clients.count) {
-                send(by: clients[index % clients.count], due: nil)
-            }
-        case .open:
-            paceUntilEnd()
+            for index in 0..<(inFlight * clients.count) { send(by: clients[index % clients.count], due: nil) }
+        case .open: paceUntilEnd()
         }
         wait { $0.inFlight == 0 }
         return state.withLock { state in
@@ -80,12 +77,7 @@ final class UnaryLoad: Sendable {
         }
     }
 
-    private func answered(
-        _ result: Result<[UInt8], GRPCCallError>,
-        events: Int,
-        bytes: Int,
-        began: Int64
-    ) {
+    private func answered(_ result: Result<[UInt8], GRPCCallError>, events: Int, bytes: Int, began: Int64) {
         let now = WallClock.monotonic()
         let inFlight = state.withLock { state in
             state.inFlight -= 1
@@ -93,19 +85,14 @@ final class UnaryLoad: Sendable {
             case .success(let answer) where Self.isSuccess(answer):
                 state.outcome.acknowledged(events, bytes: bytes, latency: now - began)
                 state.lastAck = now
-            case .success:
-                state.outcome.failure = "the server answered without success"
-            case .failure(let error) where error.status == .resourceExhausted:
-                state.outcome.refused += 1
-            case .failure(let error):
-                state.outcome.failure = "\(error)"
+            case .success: state.outcome.failure = "the server answered without success"
+            case .failure(let error) where error.status == .resourceExhausted: state.outcome.refused += 1
+            case .failure(let error): state.outcome.failure = "\(error)"
             }
             return state.inFlight
         }
         // Only where somebody may wait for it: waking a thread costs as much as the call.
-        if inFlight == 0 || inFlight == LoadPlan.openInFlightMax - 1 {
-            progress.withLock { progress.signal() }
-        }
+        if inFlight == 0 || inFlight == LoadPlan.openInFlightMax - 1 { progress.withLock { progress.signal() } }
     }
 
     /// `TraceResponse` with `success` in front, as every serializer writes it.
@@ -113,9 +100,7 @@ final class UnaryLoad: Sendable {
 
     private func wait(until isMet: (borrowing State) -> Bool) {
         progress.withLock {
-            while !state.withLock({ isMet($0) }) {
-                progress.wait(until: WallClock.monotonic() + 1_000_000_000)
-            }
+            while !state.withLock({ isMet($0) }) { progress.wait(until: WallClock.monotonic() + 1_000_000_000) }
         }
     }
 }

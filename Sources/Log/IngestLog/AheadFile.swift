@@ -68,10 +68,7 @@ package struct AheadFileWriter {
     /// Writes the only record of a group to a file, all but what depends on its LSN, and makes it durable: in pieces, so that
     /// other syncs get in between. `headBytes`: the most that the file's head may have.
     /// - Throws: `SystemError`; the file is gone then.
-    package mutating func write(
-        _ group: inout LogGroup,
-        headBytes: Int
-    ) throws(SystemError) -> AheadFile {
+    package mutating func write(_ group: inout LogGroup, headBytes: Int) throws(SystemError) -> AheadFile {
         precondition(group.offsets.count == 1, "an ahead file is made for one record")
         number += 1
         let path = directory.ahead(number)
@@ -89,12 +86,7 @@ package struct AheadFileWriter {
             try file.syncData()
             // The commit won't wait for a name.
             try FileSystem.syncDirectory(directory.path)
-            return AheadFile(
-                file: file,
-                place: place,
-                recordBytes: recordBytes,
-                capacity: capacity
-            )
+            return AheadFile(file: file, place: place, recordBytes: recordBytes, capacity: capacity)
         } catch {
             try? FileSystem.remove(path)
             throw error
@@ -142,9 +134,7 @@ package struct AheadFileWriter {
 /// A block of zeros to be written again and again.
 private struct Zeros: ~Copyable {
     private let block = UnsafeMutableRawBufferPointer.allocate(
-        byteCount: File.directBytesUsual,
-        alignment: File.blockBytes
-    )
+        byteCount: File.directBytesUsual, alignment: File.blockBytes)
 
     init() { block.initializeMemory(as: UInt8.self, repeating: 0) }
 
@@ -166,14 +156,9 @@ extension File {
     fileprivate static func whole(_ bytes: Int) -> Int { bytes + padding(behind: bytes) }
 
     /// What is missing behind so many bytes to a block's end.
-    fileprivate static func padding(behind bytes: Int) -> Int {
-        (blockBytes - bytes % blockBytes) % blockBytes
-    }
+    fileprivate static func padding(behind bytes: Int) -> Int { (blockBytes - bytes % blockBytes) % blockBytes }
 
-    fileprivate borrowing func writeInPieces(
-        _ bytes: UnsafeRawBufferPointer,
-        at offset: Int
-    ) throws(SystemError) {
+    fileprivate borrowing func writeInPieces(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(SystemError) {
         var written = 0
         while written < bytes.count {
             let piece = min(Self.directBytesUsual, bytes.count - written)

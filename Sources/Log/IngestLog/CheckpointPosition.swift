@@ -43,20 +43,13 @@ package enum CheckpointPosition {
     package static func glance(at worker: WorkerName) -> LSN? {
         var head = [UInt8](repeating: 0, count: MirroredFile.headBytes + 12)
         guard let file = try? File(ClusterPaths.checkpoint(of: worker), .read),
-            let count = try? head.withUnsafeMutableBytes({ try file.read(into: $0, at: 0) }),
-            count == head.count
+            let count = try? head.withUnsafeMutableBytes({ try file.read(into: $0, at: 0) }), count == head.count
         else { return nil }
-        return head.withUnsafeBytes {
-            LSN(littleEndian: $0.loadUnaligned(fromByteOffset: count - 8, as: LSN.self))
-        }
+        return head.withUnsafeBytes { LSN(littleEndian: $0.loadUnaligned(fromByteOffset: count - 8, as: LSN.self)) }
     }
 
     /// Has the worker begin without state at `begin`, its events below `renewed` left out. Blocks until durable.
-    package static func publishBlank(
-        of worker: WorkerName,
-        at begin: LSN,
-        renewed: LSN
-    ) throws {
+    package static func publishBlank(of worker: WorkerName, at begin: LSN, renewed: LSN) throws {
         try file(of: worker).publish { writer in
             writer.body.append(integer: blankVersion)
             writer.body.append(integer: begin)
@@ -93,8 +86,6 @@ package enum Incarnation {
         do {
             let content = try file.read(remedy: "It is drawn anew")
             return try content?.withBody { min(try $0.integer(UInt64.self), latest) } ?? 0
-        } catch let error as TraceError where error.code == .corrupt {
-            return 0
-        }
+        } catch let error as TraceError where error.code == .corrupt { return 0 }
     }
 }

@@ -21,8 +21,8 @@ package struct DataDirectory: Sendable {
     /// - Throws: `TraceError(.configuration)` where it belongs to something else.
     package static func open(onRepair: (String) -> Void = { _ in }) throws -> DataDirectory {
         for directory in [
-            ClusterPaths.run, ClusterPaths.log, ClusterPaths.segments, ClusterPaths.checkpoints,
-            ClusterPaths.output, ClusterPaths.deadLetters,
+            ClusterPaths.run, ClusterPaths.log, ClusterPaths.segments, ClusterPaths.checkpoints, ClusterPaths.output,
+            ClusterPaths.deadLetters,
         ] {
             try FileSystem.createDirectory(directory)
             // Made by a version before, others on the machine could read it. Somebody else's stays as it is.
@@ -31,13 +31,9 @@ package struct DataDirectory: Sendable {
         if FileSystem.exists(ClusterPaths.manifest) || FileSystem.exists(mirror) {
             let known = try read()
             for copy in [ClusterPaths.manifest, mirror] {
-                do {
-                    _ = try read(copy)
-                } catch {
+                do { _ = try read(copy) } catch {
                     // One of a version before has no mirror yet, nor has one whose first writer died.
-                    if FileSystem.exists(copy) || copy != mirror {
-                        onRepair("\(error)")
-                    }
+                    if FileSystem.exists(copy) || copy != mirror { onRepair("\(error)") }
                     try known.write(to: copy)
                 }
             }
@@ -47,22 +43,15 @@ package struct DataDirectory: Sendable {
         }
         // A new salt would make every record there a stranger's, and the log be begun anew. The aggregator may have
         // begun before this process: it needs no manifest.
-        let saved = try FileSystem.list(ClusterPaths.checkpoints)
-            .filter {
-                !"\(ClusterPaths.checkpoints)/\($0)".hasPrefix(ClusterPaths.aggregatorCheckpoints)
-            }
+        let saved = try FileSystem.list(ClusterPaths.checkpoints).filter {
+            !"\(ClusterPaths.checkpoints)/\($0)".hasPrefix(ClusterPaths.aggregatorCheckpoints)
+        }
         guard saved.isEmpty, try LogDirectory(path: ClusterPaths.log).bases().isEmpty else {
             throw TraceError(
-                .corrupt,
-                "The data directory has a log or checkpoints, but no \(ClusterPaths.manifest)",
-                remedy: "Restore that file from a backup, or use another data directory"
-            )
+                .corrupt, "The data directory has a log or checkpoints, but no \(ClusterPaths.manifest)",
+                remedy: "Restore that file from a backup, or use another data directory")
         }
-        let fresh = DataDirectory(
-            salt: UInt32.random(in: 1 ... .max),
-            slotCount: Slot.count,
-            machine: hostName()
-        )
+        let fresh = DataDirectory(salt: UInt32.random(in: 1 ... .max), slotCount: Slot.count, machine: hostName())
         try fresh.write(to: ClusterPaths.manifest)
         try fresh.write(to: mirror)
         return fresh
@@ -70,9 +59,7 @@ package struct DataDirectory: Sendable {
 
     /// Reads what `open` of any process of the cluster wrote, from the copy that is sound.
     package static func read() throws -> DataDirectory {
-        do {
-            return try read(ClusterPaths.manifest)
-        } catch {
+        do { return try read(ClusterPaths.manifest) } catch {
             guard let other = try? read(mirror) else { throw error }
             return other
         }
@@ -88,28 +75,21 @@ package struct DataDirectory: Sendable {
         }
         if let format = fields["format"].flatMap(Int.init), format != formatVersion {
             throw TraceError(
-                .configuration,
-                "\(path) has format \(format), this version reads \(formatVersion)",
-                remedy: "Use another data directory, or the version that wrote this one"
-            )
+                .configuration, "\(path) has format \(format), this version reads \(formatVersion)",
+                remedy: "Use another data directory, or the version that wrote this one")
         }
         let end = bytes.count - checksumLine(of: []).utf8.count
         guard end > 0, checksumLine(of: Array(bytes[..<end])).utf8.elementsEqual(bytes[end...]),
-            let salt = fields["salt"].flatMap(UInt32.init),
-            let slots = fields["slots"].flatMap(Int.init), let machine = fields["machine"]
+            let salt = fields["salt"].flatMap(UInt32.init), let slots = fields["slots"].flatMap(Int.init),
+            let machine = fields["machine"]
         else {
             throw TraceError(
-                .corrupt,
-                "\(path) is damaged",
-                remedy: "Restore it from a backup: without it the log cannot be read"
-            )
+                .corrupt, "\(path) is damaged", remedy: "Restore it from a backup: without it the log cannot be read")
         }
         guard slots == Slot.count else {
             throw TraceError(
-                .configuration,
-                "The data directory has \(slots) slots a resource, this version \(Slot.count)",
-                remedy: "Use another data directory"
-            )
+                .configuration, "The data directory has \(slots) slots a resource, this version \(Slot.count)",
+                remedy: "Use another data directory")
         }
         return DataDirectory(salt: salt, slotCount: slots, machine: machine)
     }
@@ -135,9 +115,6 @@ package struct DataDirectory: Sendable {
     private static func hostName() -> String {
         var buffer = [CChar](repeating: 0, count: 256)
         guard gethostname(&buffer, buffer.count - 1) == 0 else { return "localhost" }
-        return String(
-            decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) },
-            as: UTF8.self
-        )
+        return String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
 }

@@ -20,15 +20,11 @@ package enum HashSecret {
         let sound = contents.map { $0.flatMap(Self.secret) }
         // Of a version before: a secret like any other.
         let known = sound.lazy.compactMap { $0 }.first
-        let unsummed =
-            known == nil ? contents.compactMap { $0 }.first { $0.count == byteCount } : nil
-        let secret =
-            known ?? unsummed ?? (0..<byteCount).map { _ in UInt8.random(in: 0 ... .max) }
+        let unsummed = known == nil ? contents.compactMap { $0 }.first { $0.count == byteCount } : nil
+        let secret = known ?? unsummed ?? (0..<byteCount).map { _ in UInt8.random(in: 0 ... .max) }
         for (copy, (content, found)) in zip(copies, zip(contents, sound)) where found != secret {
             if let content, content != unsummed {
-                onRepair(
-                    "\(copy) was damaged and is written anew; nothing that is stored depends on it"
-                )
+                onRepair("\(copy) was damaged and is written anew; nothing that is stored depends on it")
             }
             try write(secret, to: copy)
         }
@@ -45,8 +41,7 @@ package enum HashSecret {
         throw TraceError(
             .configuration,
             "The data directory's \(ClusterPaths.secret) is \(contents.isEmpty ? "missing" : "damaged")",
-            remedy: "Start the router again: it draws another one"
-        )
+            remedy: "Start the router again: it draws another one")
     }
 
     /// The secret that a file holds; nil where the file is not sound.
@@ -63,19 +58,14 @@ package enum HashSecret {
 
     private static func content(of path: String) throws -> [UInt8]? {
         guard FileSystem.exists(path) else { return nil }
-        do throws(SystemError) {
-            return try FileSystem.contents(path)
-        } catch {
+        do throws(SystemError) { return try FileSystem.contents(path) } catch {
             if error.isIOError { return [] }
             throw TraceError(
-                .configuration,
-                "The data directory's \(path) can't be read",
+                .configuration, "The data directory's \(path) can't be read",
                 remedy: """
                     Let the cluster's user read it, or remove it while the cluster is stopped: the next start \
                     draws another one
-                    """,
-                cause: error
-            )
+                    """, cause: error)
         }
     }
 

@@ -24,11 +24,7 @@ package struct LogWalk: ~Copyable {
     private let limit: LSN
 
     /// From the file that holds `start`, or where that is trimmed the oldest; nil for the oldest.
-    package init(
-        _ directory: LogDirectory,
-        salt: UInt32,
-        from start: LSN? = nil
-    ) throws(SystemError) {
+    package init(_ directory: LogDirectory, salt: UInt32, from start: LSN? = nil) throws(SystemError) {
         let bases = try directory.bases()
         let oldest = bases.first ?? 0
         let begin = bases.last { $0 <= start ?? oldest } ?? oldest
@@ -44,9 +40,7 @@ package struct LogWalk: ~Copyable {
     /// - Throws: `SystemError` where a file cannot be read.
     package mutating func next() throws(SystemError) -> Step {
         guard position < limit else { return .end(unfinishedBytes: 0) }
-        do throws(SystemError) {
-            return try step()
-        } catch {
+        do throws(SystemError) { return try step() } catch {
             // A file may be trimmed between being listed and being opened.
             guard error.isNotFound, let trimmed = try skipTrimmed() else { throw error }
             return .trimmed(trimmed)
@@ -60,9 +54,7 @@ package struct LogWalk: ~Copyable {
         if try reader.advance(budget: Self.chunkBytes) == nil { return .records(reader.records) }
         if let trimmed = try skipTrimmed() { return .trimmed(trimmed) }
         let lost = position
-        guard let goesOn else {
-            return .end(unfinishedBytes: Int(try reader.findUnfinishedEnd() - lost))
-        }
+        guard let goesOn else { return .end(unfinishedBytes: Int(try reader.findUnfinishedEnd() - lost)) }
         reader.skip(to: goesOn)
         return .damage(lost..<goesOn)
     }

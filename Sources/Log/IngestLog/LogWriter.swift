@@ -29,10 +29,7 @@ package struct LogWriter: ~Copyable {
     /// Begins a new file at the recovered end, so that nothing torn is ever written over.
     /// `fileBytes` is smaller than the default in tests.
     package init(
-        directory: LogDirectory,
-        salt: UInt32,
-        recovery: LogRecovery,
-        fileBytes: Int = Limits.logFileBytes
+        directory: LogDirectory, salt: UInt32, recovery: LogRecovery, fileBytes: Int = Limits.logFileBytes
     ) throws(SystemError) {
         self.directory = directory
         self.salt = salt
@@ -55,21 +52,13 @@ package struct LogWriter: ~Copyable {
     /// - Throws: `SystemError`; out of space leaves the log as it was, so that the caller may try again
     ///   later. After any other error the log must be reopened: the disk's state is unknown.
     package mutating func commit(
-        _ group: inout LogGroup,
-        countsAt: (Int) -> LogCounts,
-        head: (inout RawBuffer) -> Void
+        _ group: inout LogGroup, countsAt: (Int) -> LogCounts, head: (inout RawBuffer) -> Void
     ) throws(SystemError) {
         precondition(!group.isEmpty, "an empty group is not written")
         let bytes = group.byteCount
         if end != base, Int(end - base) + bytes > capacity { try roll(toFit: bytes) }
         if end == base { try writeHead(head) }
-        let sealed = group.seal(
-            from: end,
-            previousCRC: chain,
-            salt: salt,
-            durable: durable,
-            counts: countsAt
-        )
+        let sealed = group.seal(from: end, previousCRC: chain, salt: salt, durable: durable, counts: countsAt)
         do throws(SystemError) {
             let place = Int(end - base)
             // A block that is only begun would be read from the disk first.
@@ -92,40 +81,23 @@ package struct LogWriter: ~Copyable {
     /// written as any other.
     /// - Throws: `SystemError`, out of space only in that case.
     package mutating func commit(
-        _ group: inout LogGroup,
-        ahead written: consuming AheadFile,
-        countsAt: (Int) -> LogCounts,
+        _ group: inout LogGroup, ahead written: consuming AheadFile, countsAt: (Int) -> LogCounts,
         head: (inout RawBuffer) -> Void
     ) throws(SystemError) {
         var ahead = written
         var body = RawBuffer()
         head(&body)
-        guard ahead.hasRoom(forHead: body.count),
-            ahead.place + group.byteCount <= ahead.capacity
-        else {
+        guard ahead.hasRoom(forHead: body.count), ahead.place + group.byteCount <= ahead.capacity else {
             ahead.discard()
             return try commit(&group, countsAt: countsAt, head: head)
         }
         var headGroup = headGroup(
-            body.bytes,
-            payloadBytes: ahead.place - LogRecord.headerBytes,
-            fileBytes: ahead.capacity
-        )
+            body.bytes, payloadBytes: ahead.place - LogRecord.headerBytes, fileBytes: ahead.capacity)
         let totals = counts
         let headCRC = headGroup.seal(
-            from: end,
-            previousCRC: chain,
-            salt: salt,
-            durable: durable,
-            counts: { _ in totals }
-        )
+            from: end, previousCRC: chain, salt: salt, durable: durable, counts: { _ in totals })
         let sealed = group.seal(
-            from: end + LSN(ahead.place),
-            previousCRC: headCRC,
-            salt: salt,
-            durable: durable,
-            counts: countsAt
-        )
+            from: end + LSN(ahead.place), previousCRC: headCRC, salt: salt, durable: durable, counts: countsAt)
         do throws(SystemError) {
             try ahead.complete(head: headGroup.buffer.bytes, &group)
             // Over a file that has nothing but this name, where the log has only begun one. That the name lasts need not be
@@ -178,9 +150,7 @@ package struct LogWriter: ~Copyable {
             for _ in 0..<size { header.append(byte: 0) }
             try file.write(header.bytes, at: place)
             try file.syncData()
-        } catch {
-            throw SystemError(errno: EIO, call: error.call, subject: error.subject)
-        }
+        } catch { throw SystemError(errno: EIO, call: error.call, subject: error.subject) }
     }
 
     /// Whether every file is still where it was made, as far as names and the size of the one that is written tell. Blocks
@@ -250,39 +220,26 @@ package struct LogWriter: ~Copyable {
         fill(&body)
         var group = headGroup(body.bytes, payloadBytes: body.count, fileBytes: capacity)
         let totals = counts
-        let sealed = group.seal(
-            from: end,
-            previousCRC: chain,
-            salt: salt,
-            durable: durable,
-            counts: { _ in totals }
-        )
+        let sealed = group.seal(from: end, previousCRC: chain, salt: salt, durable: durable, counts: { _ in totals })
         try file.write(group.buffer.bytes, at: 0)
         chain = sealed
         end += LSN(group.byteCount)
     }
 
     /// A head with this body and zeros behind it, which its readers leave alone.
-    private func headGroup(
-        _ body: UnsafeRawBufferPointer,
-        payloadBytes: Int,
-        fileBytes: Int
-    ) -> LogGroup {
+    private func headGroup(_ body: UnsafeRawBufferPointer, payloadBytes: Int, fileBytes: Int) -> LogGroup {
         var group = LogGroup(capacity: payloadBytes + LogRecord.headerBytes + 8)
         let target = group.append(.fileHead, arrival: WallClock.now(), bodyBytes: payloadBytes)
         let payload = UnsafeMutableRawBufferPointer(start: target, count: payloadBytes)
         payload.copyMemory(from: body)
-        UnsafeMutableRawBufferPointer(rebasing: payload[body.count...])
-            .initializeMemory(as: UInt8.self, repeating: 0)
+        UnsafeMutableRawBufferPointer(rebasing: payload[body.count...]).initializeMemory(as: UInt8.self, repeating: 0)
         group.setFileBytes(fileBytes)
         return group
     }
 
     private mutating func roll(toFit bytes: Int) throws(SystemError) {
         let needed = max(fileBytes, bytes + min(Limits.logFileHeadBytesMax, fileBytes / 2))
-        do throws(SystemError) {
-            file = try preparer.takeSpare(as: directory.file(base: end), bytes: needed)
-        } catch {
+        do throws(SystemError) { file = try preparer.takeSpare(as: directory.file(base: end), bytes: needed) } catch {
             // A reader takes a file of this base for the one that goes on here.
             try FileSystem.remove(directory.file(base: end))
             throw error

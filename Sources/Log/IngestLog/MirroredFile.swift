@@ -23,8 +23,7 @@ package struct MirroredFile {
         package let needsRepair: Bool
 
         /// Lends the body.
-        package func withBody<Result>(_ read: (inout StateReader) throws -> Result) throws -> Result
-        {
+        package func withBody<Result>(_ read: (inout StateReader) throws -> Result) throws -> Result {
             try file.withUnsafeBytes { bytes in
                 var reader = StateReader(UnsafeRawBufferPointer(rebasing: bytes[headBytes...]))
                 return try read(&reader)
@@ -87,25 +86,17 @@ package struct MirroredFile {
     package func read(remedy: String) throws -> Content? {
         let (first, second) = (try examine(path), try examine(mirror))
         switch (first, second) {
-        case (.missing, .missing):
-            return nil
-        case (.sound(let head), .sound(let other)):
-            return try content(of: path, needsRepair: head != other)
+        case (.missing, .missing): return nil
+        case (.sound(let head), .sound(let other)): return try content(of: path, needsRepair: head != other)
         case (.sound, .missing):
             // A first start that was cut off, or one with a file of before there were mirrors.
             return try content(of: path, needsRepair: true)
-        case (.sound, .damaged(let why)):
-            return try content(of: path, damage: "\(mirror) \(why)", needsRepair: true)
-        case (.damaged(let why), .sound):
-            return try content(of: mirror, damage: "\(path) \(why)", needsRepair: true)
-        case (.missing, .sound):
-            return try content(of: mirror, damage: "\(path) is missing", needsRepair: true)
+        case (.sound, .damaged(let why)): return try content(of: path, damage: "\(mirror) \(why)", needsRepair: true)
+        case (.damaged(let why), .sound): return try content(of: mirror, damage: "\(path) \(why)", needsRepair: true)
+        case (.missing, .sound): return try content(of: mirror, damage: "\(path) is missing", needsRepair: true)
         case (.missing, .damaged), (.damaged, .missing), (.damaged, .damaged):
             throw TraceError(
-                .corrupt,
-                "\(path) \(Self.words(first)), and its mirror \(Self.words(second))",
-                remedy: remedy
-            )
+                .corrupt, "\(path) \(Self.words(first)), and its mirror \(Self.words(second))", remedy: remedy)
         }
     }
 
@@ -117,11 +108,7 @@ package struct MirroredFile {
         }
     }
 
-    private func content(
-        of path: String,
-        damage: String? = nil,
-        needsRepair: Bool
-    ) throws(SystemError) -> Content {
+    private func content(of path: String, damage: String? = nil, needsRepair: Bool) throws(SystemError) -> Content {
         Content(file: try FileSystem.contents(path), damage: damage, needsRepair: needsRepair)
     }
 
@@ -138,10 +125,7 @@ package struct MirroredFile {
 
     /// What a sound copy begins with and how long it is; nil where the copy is damaged. Reads all of it, a piece at a time.
     private static func head(of file: borrowing File) throws(SystemError) -> Head? {
-        let piece = UnsafeMutableRawBufferPointer.allocate(
-            byteCount: File.directBytesUsual,
-            alignment: 16
-        )
+        let piece = UnsafeMutableRawBufferPointer.allocate(byteCount: File.directBytesUsual, alignment: 16)
         defer { piece.deallocate() }
         var stored: UInt32?
         var checksum: UInt32 = 0
@@ -151,12 +135,8 @@ package struct MirroredFile {
             var bytes = UnsafeRawBufferPointer(rebasing: piece[..<count])
             if stored == nil {
                 guard count >= headBytes else { return nil }
-                guard UInt32(littleEndian: bytes.loadUnaligned(as: UInt32.self)) == magic else {
-                    return nil
-                }
-                stored = UInt32(
-                    littleEndian: bytes.loadUnaligned(fromByteOffset: 4, as: UInt32.self)
-                )
+                guard UInt32(littleEndian: bytes.loadUnaligned(as: UInt32.self)) == magic else { return nil }
+                stored = UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: 4, as: UInt32.self))
                 bytes = UnsafeRawBufferPointer(rebasing: bytes[headBytes...])
             }
             checksum = Checksum.crc32c(bytes, after: checksum)
@@ -206,10 +186,7 @@ package struct MirroredFileWriter: ~Copyable {
     private mutating func write(_ count: Int) throws(SystemError) {
         let bytes = UnsafeRawBufferPointer(rebasing: body.bytes[..<count])
         let head = written == 0 ? MirroredFile.headBytes : 0
-        checksum = Checksum.crc32c(
-            UnsafeRawBufferPointer(rebasing: bytes[head...]),
-            after: checksum
-        )
+        checksum = Checksum.crc32c(UnsafeRawBufferPointer(rebasing: bytes[head...]), after: checksum)
         // In pieces, as another process's sync waits for what is under way.
         for offset in stride(from: 0, to: count, by: File.directBytesUsual) {
             let end = min(offset + File.directBytesUsual, count)

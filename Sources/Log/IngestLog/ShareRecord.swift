@@ -16,9 +16,7 @@ package struct ShareRecord {
     package var arrival: EpochNanoseconds { load(8, as: Int64.self) }
     package var type: LogRecordType? { LogRecordType(rawValue: load(20, as: UInt8.self)) }
     /// What a batch's fields mean.
-    package var semantics: Semantics {
-        Semantics(rawValue: load(21, as: UInt8.self)) ?? .cumulative
-    }
+    package var semantics: Semantics { Semantics(rawValue: load(21, as: UInt8.self)) ?? .cumulative }
     private var bodyBytes: Int { Int(load(16, as: UInt32.self)) }
     private var hostBytes: Int { Int(load(22, as: UInt16.self)) }
 
@@ -39,9 +37,7 @@ package struct ShareRecord {
     /// Appends the head of a record for `bodyBytes` of body and returns where those go; valid until
     /// the next append to `buffer`.
     package static func append(
-        _ record: LogRecord,
-        bodyBytes: Int,
-        to buffer: inout RawBuffer
+        _ record: LogRecord, bodyBytes: Int, to buffer: inout RawBuffer
     ) -> UnsafeMutableRawPointer {
         let host = record.host
         let stride = stride(host: host.count, body: bodyBytes)
@@ -55,18 +51,13 @@ package struct ShareRecord {
         base.storeBytes(of: record.semantics.rawValue, toByteOffset: 21, as: UInt8.self)
         base.storeBytes(of: UInt16(host.count).littleEndian, toByteOffset: 22, as: UInt16.self)
         let body = base + headerBytes + host.count
-        if let start = host.baseAddress {
-            (base + headerBytes).copyMemory(from: start, byteCount: host.count)
-        }
+        if let start = host.baseAddress { (base + headerBytes).copyMemory(from: start, byteCount: host.count) }
         return body
     }
 
     /// Walks a share. Every length is checked: a share comes from another process.
     /// - Throws: `TraceError(.corrupt)` where it is cut off or LSNs do not ascend.
-    package static func forEach(
-        in share: UnsafeRawBufferPointer,
-        _ visit: (ShareRecord) throws -> Void
-    ) throws {
+    package static func forEach(in share: UnsafeRawBufferPointer, _ visit: (ShareRecord) throws -> Void) throws {
         var at = 0
         var last: LSN?
         while at < share.count {

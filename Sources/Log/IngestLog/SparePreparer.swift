@@ -54,9 +54,7 @@ final class SparePreparer: @unchecked Sendable {
     /// Turns the spare, or where there is none a fresh file, into the log file `path`.
     func takeSpare(as path: String, bytes wanted: Int) throws(SystemError) -> File {
         join { due = .max }
-        if wanted == bytes, FileSystem.exists(directory.spare) {
-            try FileSystem.rename(directory.spare, to: path)
-        }
+        if wanted == bytes, FileSystem.exists(directory.spare) { try FileSystem.rename(directory.spare, to: path) }
         if !FileSystem.exists(path) {
             // Under its name only once it is as long as it has to be: a shorter one was cut.
             let fresh = try File(directory.unfinishedSpare, .replace)
@@ -101,8 +99,7 @@ final class SparePreparer: @unchecked Sendable {
             DedicatedThread("log-spare") { [self] in
                 // Without a spare the next roll makes its file itself, and reports the error.
                 try? prepare { length in waitUntilDue(behind: length) }
-            }
-        )
+            })
     }
 
     /// Asks `room` how much may be written behind so many bytes; nil ends it.
@@ -110,16 +107,12 @@ final class SparePreparer: @unchecked Sendable {
         if FileSystem.exists(directory.spare) { return }
         let file = try File(directory.unfinishedSpare, .replace)
         let block = UnsafeMutableRawBufferPointer.allocate(
-            byteCount: 2 * File.directBytesUsual,
-            alignment: File.blockBytes
-        )
+            byteCount: 2 * File.directBytesUsual, alignment: File.blockBytes)
         defer { block.deallocate() }
         block.initializeMemory(as: UInt8.self, repeating: 0)
         var offset = 0
         while offset < bytes {
-            guard let room = room(offset) else {
-                return try FileSystem.remove(directory.unfinishedSpare)
-            }
+            guard let room = room(offset) else { return try FileSystem.remove(directory.unfinishedSpare) }
             let count = min(room, block.count, bytes - offset)
             let zeros = UnsafeRawBufferPointer(rebasing: block[..<count])
             try file.writeDirectly(zeros, at: offset)

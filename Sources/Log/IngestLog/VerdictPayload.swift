@@ -39,13 +39,7 @@ package struct VerdictPayload: Equatable, Sendable {
     /// In words for the operator.
     package let reason: String
 
-    package init(
-        worker: WorkerName,
-        cause: Cause,
-        range: Range<LSN>,
-        events: UInt64,
-        reason: String
-    ) {
+    package init(worker: WorkerName, cause: Cause, range: Range<LSN>, events: UInt64, reason: String) {
         self.worker = worker
         self.cause = cause
         self.range = range
@@ -101,18 +95,14 @@ package struct DeadLetterName: Hashable, Sendable, CustomStringConvertible {
 
     /// The letter behind a verdict.
     package init(_ verdict: VerdictPayload) {
-        self.init(
-            worker: verdict.worker,
-            from: verdict.range.lowerBound,
-            cause: verdict.cause
-        )
+        self.init(worker: verdict.worker, from: verdict.range.lowerBound, cause: verdict.cause)
     }
 
     /// Reads `function.0-4711-crash`; nil where the text is no letter's name.
     package init?(_ text: some StringProtocol) {
         let parts = text.split(separator: "-", omittingEmptySubsequences: false)
-        guard parts.count == 3, let worker = WorkerName(String(parts[0])),
-            let from = LSN(parts[1]), let cause = VerdictPayload.Cause(name: parts[2])
+        guard parts.count == 3, let worker = WorkerName(String(parts[0])), let from = LSN(parts[1]),
+            let cause = VerdictPayload.Cause(name: parts[2])
         else { return nil }
         self.init(worker: worker, from: from, cause: cause)
         // Another way to write the number would be a second name of one letter.
@@ -127,8 +117,6 @@ package struct DeadLetterName: Hashable, Sendable, CustomStringConvertible {
     package var batches: String { "\(ClusterPaths.deadLetters)/\(self).pbs" }
     package var sidecar: String { "\(ClusterPaths.deadLetters)/\(self)\(Self.sidecarSuffix)" }
     /// The sidecar while no verdict says that the letter counts.
-    package var pendingSidecar: String {
-        "\(ClusterPaths.deadLetters)/\(self)\(Self.pendingSuffix)"
-    }
+    package var pendingSidecar: String { "\(ClusterPaths.deadLetters)/\(self)\(Self.pendingSuffix)" }
     package var replayedMark: String { "\(ClusterPaths.deadLetters)/\(self).replayed" }
 }

@@ -51,15 +51,9 @@ package enum ClusterPaths {
     package static func ends(of process: String) -> String { "\(services)/\(process)/ends" }
     package static func segments(of worker: WorkerName) -> String { "\(segments)/\(worker)" }
     /// The number of the last process of this name (`Incarnation`).
-    package static func incarnation(of process: String) -> String {
-        "\(checkpoints)/\(process).incarnation"
-    }
-    package static func checkpoint(of worker: WorkerName) -> String {
-        "\(checkpoints)/\(worker)\(checkpointSuffix)"
-    }
+    package static func incarnation(of process: String) -> String { "\(checkpoints)/\(process).incarnation" }
+    package static func checkpoint(of worker: WorkerName) -> String { "\(checkpoints)/\(worker)\(checkpointSuffix)" }
     package static let checkpointSuffix = ".checkpoint"
     /// Space held for a checkpoint on a full disk.
-    package static func checkpointReserve(of worker: WorkerName) -> String {
-        "\(checkpoints)/\(worker).reserve"
-    }
+    package static func checkpointReserve(of worker: WorkerName) -> String { "\(checkpoints)/\(worker).reserve" }
 }

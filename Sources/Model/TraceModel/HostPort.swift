@@ -13,9 +13,9 @@ package struct HostPort: Equatable, Sendable, CustomStringConvertible {
 
     /// Nil where a part is missing or the port is none.
     package init?(_ text: String) {
-        guard let colon = text.lastIndex(of: ":"),
-            let port = UInt16(text[text.index(after: colon)...]), port > 0
-        else { return nil }
+        guard let colon = text.lastIndex(of: ":"), let port = UInt16(text[text.index(after: colon)...]), port > 0 else {
+            return nil
+        }
         var host = text[..<colon]
         if host.hasPrefix("["), host.hasSuffix("]") {
             host = host.dropFirst().dropLast()
@@ -26,9 +26,7 @@ package struct HostPort: Equatable, Sendable, CustomStringConvertible {
         self.init(host: String(host), port: port)
     }
 
-    package var description: String {
-        host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
-    }
+    package var description: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
 }
 
 /// A whole number above 0 with or without a unit, as people write it: `90m`, `20G`.
@@ -46,9 +44,9 @@ package enum UnitNumber {
     private static func number(_ text: String, units: [Character: Int64]) -> Int64? {
         let unit = text.last.flatMap { units[$0] }
         let digits = unit == nil ? text[...] : text.dropLast()
-        guard digits.utf8.allSatisfy({ (0x30...0x39).contains($0) }), let value = Int64(digits),
-            value > 0
-        else { return nil }
+        guard digits.utf8.allSatisfy({ (0x30...0x39).contains($0) }), let value = Int64(digits), value > 0 else {
+            return nil
+        }
         let (product, isOver) = value.multipliedReportingOverflow(by: unit ?? 1)
         return isOver ? nil : product
     }

@@ -3,5 +3,4 @@
 package typealias LSN = UInt64
 
 /// Nanoseconds since the Unix epoch, as every time inside the server.
-@usableFromInline
-package typealias EpochNanoseconds = Int64
+@usableFromInline package typealias EpochNanoseconds = Int64

@@ -1,7 +1,6 @@
 /// Every bound of the system, units last in the names. `assertRelations()` runs at start and in a test.
 /// Those that every event meets are inlinable: a stored one would be a call into this module.
-@usableFromInline
-package enum Limits {
+@usableFromInline package enum Limits {
     // MARK: Ingest
     /// One `TraceBatch`: accepted up to exactly this, as the original accepts.
     package static let messageBytesMax = 100 * 1_000 * 1_000
@@ -10,19 +9,15 @@ package enum Limits {
     /// Names of processes and threads in one batch.
     package static let batchNamesMax = 65_536
     /// A string field of an event as sent; what is written is cut at `nameBytesMax`.
-    @inlinable
-    package static var stringFieldBytesMax: Int { 1 << 20 }
+    @inlinable package static var stringFieldBytesMax: Int { 1 << 20 }
     /// Names (functions, comm, kernels, devices) beyond this are cut and counted.
-    @inlinable
-    package static var nameBytesMax: Int { 4_096 }
+    @inlinable package static var nameBytesMax: Int { 4_096 }
     /// A text takes at most half as many bytes more in JSON than it has itself, and so many; where escaping would make more
     /// of it, its end is cut and counted. Of a call stack all frames together.
-    @inlinable
-    package static var escapedSpareBytes: Int { 32 }
+    @inlinable package static var escapedSpareBytes: Int { 32 }
     /// Of the name of a process or thread what viewers show, and of what agents call them: it stands in rows of events that
     /// did not bring it, and in each window's trace once more.
-    @inlinable
-    package static var shownNameBytesMax: Int { 128 }
+    @inlinable package static var shownNameBytesMax: Int { 128 }
     package static let hostBytesMax = 255
     package static let clientIDBytesMax = 255
     /// `Anomaly` messages in one event.
@@ -32,8 +27,7 @@ package enum Limits {
     /// Text that an event's findings need for each further one that is.
     package static let findingTextBytesMin = 32
     /// Frames kept of one call stack.
-    @inlinable
-    package static var stackFramesMax: Int { 512 }
+    @inlinable package static var stackFramesMax: Int { 512 }
     package static let metadataBytesMax = 16 << 10
     package static let streamsPerConnectionMax = 1_024
     /// Messages being received or waiting for their commit, together.
@@ -123,8 +117,7 @@ package enum Limits {
     package static let findingBytes = 500
     /// What one window of one resource becomes at most, however bad its events, as its bytes and its estimated JSON end it.
     package static let windowMergeBytesMax =
-        windowGrowthMax
-        * (windowWireBytesMax * escapedBytesPerWireByteMax + windowJSONBytesMax * 3 / 2)
+        windowGrowthMax * (windowWireBytesMax * escapedBytesPerWireByteMax + windowJSONBytesMax * 3 / 2)
         + windowGrowthMax * windowRepeatedBytesMax
     /// Bytes of segments that merging a call stack's can make of one: escaped by half, and a folded stack.
     package static let mergedBytesPerStackByteMax = 4
@@ -206,8 +199,7 @@ package enum Limits {
     package static let pauseSeconds = 30
 
     /// Events of a batch after which a worker shows that it comes along.
-    @inlinable
-    package static var progressEvents: Int { 4_096 }
+    @inlinable package static var progressEvents: Int { 4_096 }
     /// A worker whose apply loop hangs for longer ends itself.
     package static let watchdogSeconds = 60
 
@@ -226,20 +218,16 @@ package enum Limits {
     /// The state of one slot takes one part in so many of that at most.
     package static let stateSlotDivisor = 8
     /// Beyond so many events of a process in a window its budget is charged at each of so many only.
-    @inlinable
-    package static var chargedEvents: UInt64 { 16 }
+    @inlinable package static var chargedEvents: UInt64 { 16 }
     /// Names of the threads of one process that agents give beside events.
     package static let threadNamesBytesPerProcessMax = 1 << 20
     /// Slices in one another that viewers take, and as many entries of a sampling agent that wait for their exits.
-    @inlinable
-    package static var openSlicesPerThreadMax: Int { 512 }
+    @inlinable package static var openSlicesPerThreadMax: Int { 512 }
     /// Calls in one another that are measured; recursion rarely goes so deep.
-    @inlinable
-    package static var openCallsPerThreadMax: Int { 65_536 }
+    @inlinable package static var openCallsPerThreadMax: Int { 65_536 }
     /// How far a time stamp may be ahead of its arrival: zones set wrong, and recordings made ahead. Beyond that it says
     /// nothing about when something happened.
-    @inlinable
-    package static var stampAheadNanosecondsMax: Int64 { 86_400_000_000_000 }
+    @inlinable package static var stampAheadNanosecondsMax: Int64 { 86_400_000_000_000 }
     /// Bytes of a window's trace that repeat the calls of a slot that are open at its beginning, for each event of the slot
     /// in the last window; all others are counted, and their exits are shown as instants.
     package static let repeatedBytesPerEvent = 64
@@ -257,8 +245,7 @@ package enum Limits {
     package static let listeningPortsPerProcessMax = 4_096
     package static let protocolsPerProcessMax = 16
     /// Of a network address what is kept in the state: the longest textual form of IPv6 has 45, a zone follows.
-    @inlinable
-    package static var addressBytesMax: Int { 64 }
+    @inlinable package static var addressBytesMax: Int { 64 }
     /// Hosts that a worker remembers; more make those give way that it has not heard of for longest.
     package static let hostsMax = 16_384
     /// One part in so many of them gives way at a time.
@@ -287,11 +274,9 @@ package enum Limits {
 
     // MARK: Summaries
     /// Buckets of one quantile sketch: 20 doublings in full.
-    @inlinable
-    package static var sketchBucketsMax: Int { 1_024 }
+    @inlinable package static var sketchBucketsMax: Int { 1_024 }
     /// Of a name what a summary shows.
-    @inlinable
-    package static var summaryNameBytesMax: Int { 512 }
+    @inlinable package static var summaryNameBytesMax: Int { 512 }
     /// Rows that each top list of a worker's summary holds, and of a window's file for later merging.
     package static let summaryRowsMax = 100
     /// Rows of one table that add up others over processes; beyond it some names are let go.
@@ -332,8 +317,7 @@ package enum Limits {
     }
     /// What repeats open calls in one window, as many events as end the one before it.
     package static let windowRepeatedBytesMax =
-        repeatedBytesMin
-        + windowJSONBytesMax / jsonBytesPerEvent(.function) * repeatedBytesPerEvent
+        repeatedBytesMin + windowJSONBytesMax / jsonBytesPerEvent(.function) * repeatedBytesPerEvent
     package static let windowSecondsMax = 300
     /// One final trace or table, before it is compressed, unless one row alone is larger: viewers choke on more.
     package static let finalFileBytesMax = 110_000_000
@@ -390,8 +374,7 @@ package enum Limits {
     /// Free bytes below which retention, where it is configured, deletes the oldest final files: what two
     /// windows of each resource become, which is where no batch is taken any more.
     package static let retentionFreeBytesMin =
-        2 * Resource.allCases.count * windowWireBytesMax * windowGrowthMax
-        * outputBytesPerWireByteMax
+        2 * Resource.allCases.count * windowWireBytesMax * windowGrowthMax * outputBytesPerWireByteMax
         + checkpointReserveBytes
     /// Of a small disk one part in so many is free enough.
     package static let retentionFreeDivisor = 20
@@ -451,24 +434,18 @@ package enum Limits {
         precondition(clusterMessageBytesMax < fabricMessageBytesMax)
         precondition(messageBytesMax < ingestBytesMax)
         precondition(
-            heldBytesMax + largePartialBytesMax + 2 * messageBytesMax + smallPartialBytesMax
-                + smallPrivilegedMax * smallMessageBytesMax <= ingestBytesMax,
-            "what is held, what arrives, and one message more of either"
-        )
+            heldBytesMax + largePartialBytesMax + 2 * messageBytesMax + smallPartialBytesMax + smallPrivilegedMax
+                * smallMessageBytesMax <= ingestBytesMax, "what is held, what arrives, and one message more of either")
         precondition(heldLargeBytesMax < heldBytesMax, "small calls have a share of their own")
         precondition(smallMessageBytesMax < smallPartialBytesMax)
-        precondition(
-            messageBytesMax < announcedBytesMax && announcedBytesMax < largePartialBytesMax
-        )
+        precondition(messageBytesMax < announcedBytesMax && announcedBytesMax < largePartialBytesMax)
         precondition(metadataBytesMax < headerBlockBytesMax)
         precondition(untakenCallsMax < streamsPerConnectionMax)
         precondition(streamsPerConnectionMax * callBytes < callBytesMax)
         precondition(grpcIdlePerHostMax < grpcConnectionsMax)
         precondition(1_024 * streamSendShareBytes < streamSendBytesMax)
         precondition(
-            dedupRangesMax * (dedupSequencesMax * 16 + clientIDBytesMax + 40)
-                + verdictsMax * 32 < logFileHeadBytesMax
-        )
+            dedupRangesMax * (dedupSequencesMax * 16 + clientIDBytesMax + 40) + verdictsMax * 32 < logFileHeadBytesMax)
         precondition(dedupRangesPerClientMax >= 2 && dedupRangesPerClientMax < dedupRangesMax)
         precondition(shareStretchBytes <= min(workerCreditBytes, logRecordBytesMax))
         precondition(2 * shareStretchBytes <= min(fabricInboxBytesMax, sharePoolBytesMax))
@@ -480,22 +457,15 @@ package enum Limits {
         precondition(addressBytesMax + 16 <= nameBytesMax)
         precondition(shownNameBytesMax <= nameBytesMax)
         precondition(
-            4 * 3 <= 2 * escapedBytesPerWireByteMax,
-            "an agent's finding stands in four places, escaped by half"
-        )
-        precondition(
-            mergedBytesPerStackByteMax * 2 >= 3 + 2,
-            "a stack's text, escaped by half, and folded"
-        )
+            4 * 3 <= 2 * escapedBytesPerWireByteMax, "an agent's finding stands in four places, escaped by half")
+        precondition(mergedBytesPerStackByteMax * 2 >= 3 + 2, "a stack's text, escaped by half, and folded")
         precondition(protocolsPerProcessMax <= UInt8.max)
         precondition(stateBytesMin <= stateBytesMax)
         precondition(
             // What one process may hold that gives way only with the process itself: then other entries always can.
-            namedThreadsPerProcessMax * 160 + threadNamesBytesPerProcessMax
-                + connectionItemsPerProcessMax * 600 + (listeningPortsPerProcessMax + 4_096) * 128
-                < stateBytesMin / stateSlotDivisor,
-            "a process at all its bounds fits into a slot"
-        )
+            namedThreadsPerProcessMax * 160 + threadNamesBytesPerProcessMax + connectionItemsPerProcessMax * 600
+                + (listeningPortsPerProcessMax + 4_096) * 128 < stateBytesMin / stateSlotDivisor,
+            "a process at all its bounds fits into a slot")
         precondition(8 * runFlushBytes <= runBufferBytesMax)
         precondition(stringFieldBytesMax * 6 < segmentRecordBytesMax, "escaped in full")
         precondition(mergeRunsMax < openFilesMax, "runs of one merge are open together")
@@ -506,34 +476,24 @@ package enum Limits {
             // A name of bytes that are no text becomes three times as long.
             3 * hostBytesMax + 512 <= closedFileBytesMax
                 && hostFilesPerWindowMax * closedFileBytesMax < clusterMessageBytesMax / 2,
-            "what a worker announces of a window is one message, with its summary"
-        )
+            "what a worker announces of a window is one message, with its summary")
         precondition(
             // Of a host's call stacks come two files.
-            Resource.allCases.count * hostFilesPerWindowMax * 2 * 256 < windowFilesBytesMax
-        )
+            Resource.allCases.count * hostFilesPerWindowMax * 2 * 256 < windowFilesBytesMax)
         precondition(2_000 * heartbeatSeconds < heartbeatLateMilliseconds, "one may come late")
         precondition(crashLoopFailuresMin < processEndsMax)
         precondition(crashLoopSettledSeconds < crashLoopSeconds)
         precondition(pauseSeconds < windowSecondsMax)
         precondition(windowWireBytesMax < finalFileBytesMax)
         precondition(outputBytesPerWireByteMax <= escapedBytesPerWireByteMax)
-        precondition(
-            windowJSONBytesMax < windowOutputBytesMax,
-            "usual events end a window by what is estimated"
-        )
-        precondition(
-            windowJSONBytesMax < finalFileBytesMax,
-            "one worker's window usually is one file"
-        )
+        precondition(windowJSONBytesMax < windowOutputBytesMax, "usual events end a window by what is estimated")
+        precondition(windowJSONBytesMax < finalFileBytesMax, "one worker's window usually is one file")
         precondition(
             openSlicesPerThreadMax * (repeatedCallBytes + 40) * 4 <= repeatedBytesPerSlotMin * 3,
-            "a thread's calls are repeated, whatever their number"
-        )
+            "a thread's calls are repeated, whatever their number")
         precondition(
             2 * windowRepeatedBytesMax <= windowOutputBytesMax,
-            "most of a window is its own events, so it is not ended by what it repeats"
-        )
+            "most of a window is its own events, so it is not ended by what it repeats")
         precondition(callHoldSeconds < routerEndSeconds)
         precondition(openSlicesPerThreadMax <= 512, "Perfetto nests B and E 512 deep")
         precondition(openSlicesPerThreadMax <= openCallsPerThreadMax)
@@ -544,8 +504,7 @@ package enum Limits {
         precondition(Slot.count * 64 <= slotSeriesIDs, "a group of series for each slot")
         precondition(
             seriesIDsMax * 12 + 2 * sectionDefinitionBytesMax < clusterMessageBytesMax,
-            "a slot's section is one message"
-        )
+            "a slot's section is one message")
         precondition(metricJournalHeldBytesMax < metricJournalBytesMin)
         precondition(httpHeadSeconds < httpIdleSeconds)
         precondition(httpStallSeconds < httpReplySeconds)
@@ -553,16 +512,12 @@ package enum Limits {
         precondition(ruleOverridesMax < UInt16.max)
         precondition(scanValuesPerKeyMax <= UInt16.max)
         precondition(suppressedKeysPerProcessMax <= 128, "and one a rule: a byte counts them")
-        precondition(
-            suppressedMessageBytesMax + 128 <= nameBytesMax,
-            "the words before it are not cut off it"
-        )
+        precondition(suppressedMessageBytesMax + 128 <= nameBytesMax, "the words before it are not cut off it")
         precondition(sketchBucketsMax <= UInt16.max)
         precondition(summaryTopRows <= summaryRowsMax)
         precondition(
             // Of all resources io has most: eleven lists, and three tables that add up others.
-            12 * summaryRowsMax * (sketchBucketsMax * 10 + 2 * summaryNameBytesMax + 512)
-                + 3 * summaryOverallBytesMax < clusterMessageBytesMax / 2
-        )
+            12 * summaryRowsMax * (sketchBucketsMax * 10 + 2 * summaryNameBytesMax + 512) + 3 * summaryOverallBytesMax
+                < clusterMessageBytesMax / 2)
     }
 }

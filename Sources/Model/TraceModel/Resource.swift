@@ -37,9 +37,7 @@ package enum Resource: UInt8, CaseIterable, Sendable, Hashable {
     }
 
     /// The resource by its field number in `TraceBatch`, nil for every other field.
-    @inlinable
-    @inline(__always)
-    package init?(batchField: UInt32) {
+    @inlinable @inline(__always) package init?(batchField: UInt32) {
         switch batchField {
         case 1: self = .function
         case 2: self = .gpu

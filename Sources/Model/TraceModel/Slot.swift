@@ -3,8 +3,7 @@ package enum Slot {
     package static let count = 256
 
     /// The slot of a process. Stable for ever: data directories depend on it.
-    @inlinable
-    package static func of(hostHash: UInt64, processID: UInt32) -> UInt8 {
+    @inlinable package static func of(hostHash: UInt64, processID: UInt32) -> UInt8 {
         // Finalizer of SplitMix64 (public domain, Vigna): every input bit reaches the top byte.
         var x = hostHash ^ (UInt64(processID) &* 0x9E37_79B9_7F4A_7C15)
         x = (x ^ (x >> 30)) &* 0xBF58_476D_1CE4_E5B9
@@ -14,12 +13,9 @@ package enum Slot {
     }
 
     /// FNV-1a of a host's name, once a batch.
-    @inlinable
-    package static func hash(host: UnsafeRawBufferPointer) -> UInt64 {
+    @inlinable package static func hash(host: UnsafeRawBufferPointer) -> UInt64 {
         var hash: UInt64 = 0xCBF2_9CE4_8422_2325
-        for byte in host {
-            hash = (hash ^ UInt64(byte)) &* 0x0000_0100_0000_01B3
-        }
+        for byte in host { hash = (hash ^ UInt64(byte)) &* 0x0000_0100_0000_01B3 }
         return hash
     }
 }
@@ -55,20 +51,17 @@ package struct SlotHolding: Sendable, Equatable {
 
     /// `0-63,70`.
     package var slotText: String {
-        slots.map { range in
-            range.count == 1 ? "\(range.lowerBound)" : "\(range.lowerBound)-\(range.upperBound)"
-        }.joined(separator: ",")
+        slots.map { range in range.count == 1 ? "\(range.lowerBound)" : "\(range.lowerBound)-\(range.upperBound)" }
+            .joined(separator: ",")
     }
 
     /// Reads `0-63,70`; nil where the text is no such list.
     package init?(worker: WorkerName, slotText: String, since: LSN) {
         var slots: [ClosedRange<UInt8>] = []
         for part in slotText.split(separator: ",", omittingEmptySubsequences: false) {
-            let bounds = part.split(separator: "-", omittingEmptySubsequences: false).map {
-                UInt8($0)
-            }
-            guard let first = bounds.first, let low = first, let last = bounds.last,
-                let high = last, bounds.count <= 2, low <= high
+            let bounds = part.split(separator: "-", omittingEmptySubsequences: false).map { UInt8($0) }
+            guard let first = bounds.first, let low = first, let last = bounds.last, let high = last, bounds.count <= 2,
+                low <= high
             else { return nil }
             slots.append(low...high)
         }
@@ -103,9 +96,7 @@ package struct SlotMap: Sendable, Equatable {
         self.workers = workers
     }
 
-    package func owner(of slot: UInt8, resource: Resource) -> Int {
-        Int(owners[Int(resource.rawValue)][Int(slot)])
-    }
+    package func owner(of slot: UInt8, resource: Resource) -> Int { Int(owners[Int(resource.rawValue)][Int(slot)]) }
 
     package func owners(of resource: Resource) -> [UInt16] { owners[Int(resource.rawValue)] }
 

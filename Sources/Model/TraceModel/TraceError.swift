@@ -1,6 +1,5 @@
 /// An error that reaches a person or a client: what happened, whether trying again can help, and what to do.
-@usableFromInline
-package struct TraceError: Error, CustomStringConvertible, Sendable {
+@usableFromInline package struct TraceError: Error, CustomStringConvertible, Sendable {
     package enum Code: String, Sendable {
         /// The sender's data is at fault; the same bytes will be refused again.
         case invalidArgument
@@ -24,8 +23,7 @@ package struct TraceError: Error, CustomStringConvertible, Sendable {
     package let remedy: String?
     package let cause: (any Error)?
 
-    package init(_ code: Code, _ message: String, remedy: String? = nil, cause: (any Error)? = nil)
-    {
+    package init(_ code: Code, _ message: String, remedy: String? = nil, cause: (any Error)? = nil) {
         self.code = code
         self.message = message
         self.remedy = remedy
@@ -39,8 +37,7 @@ package struct TraceError: Error, CustomStringConvertible, Sendable {
         }
     }
 
-    @usableFromInline
-    package var description: String {
+    @usableFromInline package var description: String {
         var text = message
         if let cause { text += ": \(cause)" }
         if let remedy { text += ". \(remedy)" }

@@ -2,8 +2,7 @@
 /// messages and saved state; `TraceWire.FieldReader` has a way of its own for events, and `RawBuffer` writes them in place.
 package enum Varint {
     /// Appends `value` in as few bytes as it takes, ten at most.
-    @inlinable
-    package static func append(_ value: UInt64, to bytes: inout [UInt8]) {
+    @inlinable package static func append(_ value: UInt64, to bytes: inout [UInt8]) {
         var rest = value
         while rest >= 0x80 {
             bytes.append(UInt8(truncatingIfNeeded: rest) | 0x80)
@@ -14,10 +13,8 @@ package enum Varint {
 
     /// Reads the number at `position` and moves behind it; nil, with the position as it was, where the bytes end before it does or
     /// it has more than 64 bits.
-    @inlinable
-    package static func read<Bytes: RandomAccessCollection<UInt8>>(
-        _ bytes: Bytes,
-        at position: inout Bytes.Index
+    @inlinable package static func read<Bytes: RandomAccessCollection<UInt8>>(
+        _ bytes: Bytes, at position: inout Bytes.Index
     ) -> UInt64? {
         var value: UInt64 = 0
         var at = position

@@ -11,8 +11,8 @@ package struct WorkerName: Hashable, Sendable, CustomStringConvertible {
     /// Reads `function.0`; nil where the text is no worker's name.
     package init?(_ text: String) {
         let parts = text.split(separator: ".", omittingEmptySubsequences: false)
-        guard parts.count == 2, let resource = Resource(name: String(parts[0])),
-            let index = Int(parts[1]), index >= 0, index < Limits.workersPerResourceMax
+        guard parts.count == 2, let resource = Resource(name: String(parts[0])), let index = Int(parts[1]), index >= 0,
+            index < Limits.workersPerResourceMax
         else { return nil }
         self.init(resource: resource, index: index)
         // `function.01` would be a second name of one worker.
@@ -30,9 +30,8 @@ package enum WorkerCounts {
         var counts: [Resource: Int] = [:]
         for part in text.split(separator: ",", omittingEmptySubsequences: true) {
             let sides = part.split(separator: "=", omittingEmptySubsequences: false)
-            guard sides.count == 2, let resource = Resource(name: String(sides[0])),
-                let count = Int(sides[1]), (1...Limits.workersPerResourceMax).contains(count),
-                String(count) == sides[1],
+            guard sides.count == 2, let resource = Resource(name: String(sides[0])), let count = Int(sides[1]),
+                (1...Limits.workersPerResourceMax).contains(count), String(count) == sides[1],
                 counts.updateValue(count, forKey: resource) == nil
             else { return nil }
         }

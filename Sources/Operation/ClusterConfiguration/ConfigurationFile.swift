@@ -19,24 +19,17 @@ package struct ConfigurationFile {
     /// Blocks.
     /// - Throws: `TraceError(.configuration)` where it can't be read.
     package init(_ path: String) throws(TraceError) {
-        do throws(SystemError) {
-            self.init(try FileSystem.contents(path), file: path)
-        } catch {
+        do throws(SystemError) { self.init(try FileSystem.contents(path), file: path) } catch {
             throw TraceError(
-                .configuration,
-                "the configuration file can't be read",
-                remedy: "Name one that is there, as with --config FILE",
-                cause: error
-            )
+                .configuration, "the configuration file can't be read",
+                remedy: "Name one that is there, as with --config FILE", cause: error)
         }
     }
 
     /// `file` names it in what is said about it.
     init(_ bytes: [UInt8], file: String) {
         var reading = Reading(file: file)
-        do throws(TraceError) {
-            reading.read(try ConfigurationParser.parse(bytes, file: file))
-        } catch {
+        do throws(TraceError) { reading.read(try ConfigurationParser.parse(bytes, file: file)) } catch {
             reading.problems.append(error)
         }
         layer = reading.layer
@@ -58,8 +51,7 @@ package struct ConfigurationFile {
 
         private mutating func read(_ member: ConfigurationNode.Member) {
             let name = member.key
-            guard let setting = Setting.all.first(where: { $0.name == name }), setting.isInFile
-            else {
+            guard let setting = Setting.all.first(where: { $0.name == name }), setting.isInFile else {
                 let known = Setting.all.filter(\.isInFile).map(\.name)
                 let hint = Suggestion.hint(for: name, among: known)
                 return complain(member.line, name, "is not known\(hint)")
@@ -81,15 +73,11 @@ package struct ConfigurationFile {
             for count in counts {
                 let field = "\(member.key).\(count.key)"
                 guard let resource = Resource(name: count.key) else {
-                    let hint = Suggestion.hint(
-                        for: count.key,
-                        among: Resource.allCases.map(\.name)
-                    )
+                    let hint = Suggestion.hint(for: count.key, among: Resource.allCases.map(\.name))
                     complain(count.line, field, "is no resource\(hint)")
                     continue
                 }
-                guard case .number(let number) = count.value.content,
-                    let workers = Int(exactly: number),
+                guard case .number(let number) = count.value.content, let workers = Int(exactly: number),
                     (1...Limits.workersPerResourceMax).contains(workers)
                 else {
                     let most = Limits.workersPerResourceMax

@@ -145,14 +145,11 @@ package enum ConfigurationReference: String, CaseIterable, Sendable {
 
     private static func optionRemarks(_ program: Program) -> String {
         let shared = ["grpc", "metrics", "time_zone"]
-        return Setting.all
-            .filter { $0.readers.contains(program) && !shared.contains($0.name) }
-            .map { setting in
-                if case .onOff = setting.kind { return "#   \(setting.flag): \(setting.help)" }
-                // A program has no word for off: without the option it is.
-                let syntax = setting.kind.syntax.replacing("|off", with: "")
-                return "#   \(setting.flag) \(syntax): \(setting.help)"
-            }
-            .joined(separator: "\n")
+        return Setting.all.filter { $0.readers.contains(program) && !shared.contains($0.name) }.map { setting in
+            if case .onOff = setting.kind { return "#   \(setting.flag): \(setting.help)" }
+            // A program has no word for off: without the option it is.
+            let syntax = setting.kind.syntax.replacing("|off", with: "")
+            return "#   \(setting.flag) \(syntax): \(setting.help)"
+        }.joined(separator: "\n")
     }
 }

@@ -11,9 +11,7 @@ package enum Program: String, CaseIterable, Sendable {
 }
 
 /// All that is wrong with a configuration.
-package struct ConfigurationProblems: Error, Sendable {
-    package let problems: [TraceError]
-}
+package struct ConfigurationProblems: Error, Sendable { package let problems: [TraceError] }
 
 /// What a cluster is to run with, and where each value comes from. A flag wins over the environment, that over
 /// the configuration file, that over what the last `up` or `scale` left, that over the default.
@@ -37,75 +35,58 @@ package struct EffectiveConfiguration: Sendable {
     ///   - flags: the command line.
     /// - Throws: `ConfigurationProblems` about the configuration file; `TraceError`, `.invalidArgument` where
     ///   a flag or a variable is at fault.
-    package init(
-        dataDirectory: String,
-        environment variable: (String) -> String?,
-        flags words: [String]
-    ) throws {
+    package init(dataDirectory: String, environment variable: (String) -> String?, flags words: [String]) throws {
         let flags = try SettingFlags.read(words)
         // What a flag says is not looked for anywhere else, so nothing that stands there can be wrong.
         func environment(_ setting: Setting) -> String? {
-            guard let name = setting.variable, flags[setting.name] == nil,
-                let text = variable(name), !text.isEmpty, !Self.isServiceLink(text)
+            guard let name = setting.variable, flags[setting.name] == nil, let text = variable(name), !text.isEmpty,
+                !Self.isServiceLink(text)
             else { return nil }
             return text
         }
         warnings = Setting.all.compactMap { setting in
-            guard let name = setting.variable, flags[setting.name] == nil,
-                let text = variable(name), Self.isServiceLink(text)
+            guard let name = setting.variable, flags[setting.name] == nil, let text = variable(name),
+                Self.isServiceLink(text)
             else { return nil }
             return "\(name)=\(text) is ignored: Kubernetes sets it for a Service of that name"
                 + " (enableServiceLinks: false leaves it out), and it is no port; \(setting.flag)"
                 + " chooses the address"
         }
         var layer = Self.standard
-        layer = layer.overlaid(
-            by: try RememberedSettings.read("\(dataDirectory)/\(ClusterPaths.remembered)")
-        )
+        layer = layer.overlaid(by: try RememberedSettings.read("\(dataDirectory)/\(ClusterPaths.remembered)"))
         // Where the file is has to be known before what it says.
         let place = try Self.environment(environment, over: layer).overlaid(by: flags)["config"]
         let path = try Self.file(place ?? layer["config"], in: dataDirectory, into: &layer)
-        layer = layer.overlaid(by: try Self.environment(environment, over: layer))
-            .overlaid(by: flags)
+        layer = layer.overlaid(by: try Self.environment(environment, over: layer)).overlaid(by: flags)
         layer.set("config", .text(path), layer["config"]?.source ?? .standard)
         entries = Self.entries(layer)
         guard self["grpc"] != self["metrics"] else {
-            throw TraceError(
-                .invalidArgument,
-                "--grpc and --metrics name the same address \(self["grpc"])"
-            )
+            throw TraceError(.invalidArgument, "--grpc and --metrics name the same address \(self["grpc"])")
         }
     }
 
     /// The value of a setting, by its key.
     package subscript(_ key: String) -> SettingValue {
-        guard let entry = entries.first(where: { $0.key == key }) else {
-            preconditionFailure("no setting \(key)")
-        }
+        guard let entry = entries.first(where: { $0.key == key }) else { preconditionFailure("no setting \(key)") }
         return entry.value
     }
 
     /// The numbers of workers, as `--workers` takes them.
     package var workers: String {
-        Resource.allCases.map { "\($0.name)=\(self[Setting.key(of: $0)])" }
-            .joined(separator: ",")
+        Resource.allCases.map { "\($0.name)=\(self[Setting.key(of: $0)])" }.joined(separator: ",")
     }
 
     // MARK: Layers
 
     private static var standard: SettingLayer {
         var layer = SettingLayer()
-        for setting in Setting.all {
-            for key in setting.keys { layer.set(key, setting.standardValue, .standard) }
-        }
+        for setting in Setting.all { for key in setting.keys { layer.set(key, setting.standardValue, .standard) } }
         return layer
     }
 
     /// Puts what the file says into `layer`; its path, empty where there is none.
     private static func file(
-        _ place: SettingLayer.Entry?,
-        in dataDirectory: String,
-        into layer: inout SettingLayer
+        _ place: SettingLayer.Entry?, in dataDirectory: String, into layer: inout SettingLayer
     ) throws -> String {
         var path = place?.value.description ?? ""
         if path.isEmpty {
@@ -119,16 +100,13 @@ package struct EffectiveConfiguration: Sendable {
     }
 
     private static func environment(
-        _ environment: (Setting) -> String?,
-        over lower: SettingLayer
+        _ environment: (Setting) -> String?, over lower: SettingLayer
     ) throws(TraceError) -> SettingLayer {
         var layer = SettingLayer()
         for setting in Setting.all {
             guard let name = setting.variable, let text = environment(setting) else { continue }
             let word = setting.word(ofVariable: text, over: lower[setting.name]?.value)
-            for (key, value) in try setting.values(of: word, at: name) {
-                layer.set(key, value, .environment(name))
-            }
+            for (key, value) in try setting.values(of: word, at: name) { layer.set(key, value, .environment(name)) }
         }
         return layer
     }
@@ -141,9 +119,7 @@ package struct EffectiveConfiguration: Sendable {
     private static func entries(_ layer: SettingLayer) -> [Entry] {
         Setting.all.flatMap { setting in
             setting.keys.compactMap { key in
-                layer[key].map {
-                    Entry(setting: setting, key: key, value: $0.value, source: $0.source)
-                }
+                layer[key].map { Entry(setting: setting, key: key, value: $0.value, source: $0.source) }
             }
         }
     }

@@ -6,11 +6,7 @@ struct MachineTimeZone {
     /// Its name, as in `Europe/Berlin`; `/etc/localtime` where the machine has a zone that no name is known of; UTC where
     /// it has none. Blocks on the file system.
     static var name: String {
-        MachineTimeZone(
-            localtime: "/etc/localtime",
-            timezone: "/etc/timezone",
-            zones: "/usr/share/zoneinfo"
-        ).name
+        MachineTimeZone(localtime: "/etc/localtime", timezone: "/etc/timezone", zones: "/usr/share/zoneinfo").name
     }
 
     let localtime: String
@@ -37,22 +33,22 @@ struct MachineTimeZone {
     /// What the machine says itself, then the names in use today, then the older ones that are still known.
     private func names() -> [String] {
         let named = text(timezone).prefix { !$0.isWhitespace }
-        let today = text("\(zones)/zone.tab").split(separator: "\n")
-            .filter { !$0.hasPrefix("#") }
-            .compactMap { $0.split(separator: "\t").dropFirst(2).first.map(String.init) }
+        let today = text("\(zones)/zone.tab").split(separator: "\n").filter { !$0.hasPrefix("#") }.compactMap {
+            $0.split(separator: "\t").dropFirst(2).first.map(String.init)
+        }
         return [String(named), "UTC", "Etc/UTC"].filter { !$0.isEmpty } + today + all(below: "")
     }
 
     /// The names in the directory and one below it, but for those that say nothing or are there twice.
     private func all(below directory: String) -> [String] {
         let left = ["posix", "right", "localtime", "posixrules"]
-        return ((try? FileSystem.list("\(zones)/\(directory)")) ?? [])
-            .filter { !left.contains($0) && !$0.contains(".") }
-            .flatMap { name in
-                let path = directory.isEmpty ? name : "\(directory)/\(name)"
-                let below = directory.isEmpty ? all(below: path) : []
-                return below.isEmpty ? [path] : below
-            }
+        return ((try? FileSystem.list("\(zones)/\(directory)")) ?? []).filter {
+            !left.contains($0) && !$0.contains(".")
+        }.flatMap { name in
+            let path = directory.isEmpty ? name : "\(directory)/\(name)"
+            let below = directory.isEmpty ? all(below: path) : []
+            return below.isEmpty ? [path] : below
+        }
     }
 
     private func text(_ path: String) -> String {

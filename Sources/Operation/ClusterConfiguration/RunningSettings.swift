@@ -28,25 +28,21 @@ package struct RunningSettings: Sendable {
     package func differences(from configuration: EffectiveConfiguration) -> [Difference] {
         configuration.entries.compactMap { entry in
             let setting = entry.setting
-            guard let program = setting.readers.first(where: { commands[$0] != nil }),
-                let command = commands[program]
+            guard let program = setting.readers.first(where: { commands[$0] != nil }), let command = commands[program]
             else { return nil }
             let running = value(of: setting, in: command)
             let wanted = value(of: setting, in: configuration.arguments(of: program))
             guard running != wanted else { return nil }
             return Difference(
-                flag: setting.flag,
-                running: running ?? setting.defaultText,
-                wanted: wanted ?? setting.defaultText
-            )
+                flag: setting.flag, running: running ?? setting.defaultText, wanted: wanted ?? setting.defaultText)
         }
     }
 
     /// What `scale` takes so that the numbers of workers become those wanted; nil where they are.
     package func scaling(to configuration: EffectiveConfiguration) -> String? {
         let changed = Resource.allCases.compactMap { resource -> String? in
-            guard case .number(let wanted) = configuration[Setting.key(of: resource)],
-                let running = workers[resource], running != wanted
+            guard case .number(let wanted) = configuration[Setting.key(of: resource)], let running = workers[resource],
+                running != wanted
             else { return nil }
             return "\(resource.name)=\(wanted)"
         }
@@ -76,9 +72,7 @@ enum RememberedSettings {
     static func read(_ path: String) throws(TraceError) -> SettingLayer {
         guard FileSystem.exists(path) else { return SettingLayer() }
         let bytes: [UInt8]
-        do throws(SystemError) {
-            bytes = try FileSystem.contents(path)
-        } catch {
+        do throws(SystemError) { bytes = try FileSystem.contents(path) } catch {
             throw TraceError(.configuration, "\(path) can't be read", cause: error)
         }
         return try layer(String(decoding: bytes, as: UTF8.self), path)
@@ -88,9 +82,7 @@ enum RememberedSettings {
         var layer = SettingLayer()
         let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
         for (index, line) in lines.enumerated() where !line.isEmpty && !line.hasPrefix("#") {
-            do throws(TraceError) {
-                try read(line, into: &layer)
-            } catch {
+            do throws(TraceError) { try read(line, into: &layer) } catch {
                 let problem = "\(path):\(index + 1): \(error.message)"
                 throw TraceError(.configuration, problem, remedy: "Delete the line")
             }
@@ -98,10 +90,7 @@ enum RememberedSettings {
         return layer
     }
 
-    private static func read(
-        _ line: Substring,
-        into layer: inout SettingLayer
-    ) throws(TraceError) {
+    private static func read(_ line: Substring, into layer: inout SettingLayer) throws(TraceError) {
         let parts = line.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
         // It stands behind `workers`, and so wins.
         let name = parts[0] == "scaling" ? "workers" : String(parts[0])
@@ -110,11 +99,7 @@ enum RememberedSettings {
         }
         guard !parts[1].isEmpty else { return }
         // Whether that file is still there matters only if no other one is named.
-        if case .file = setting.kind {
-            return layer.set(name, .text(String(parts[1])), .remembered)
-        }
-        for (key, value) in try setting.values(of: String(parts[1]), at: name) {
-            layer.set(key, value, .remembered)
-        }
+        if case .file = setting.kind { return layer.set(name, .text(String(parts[1])), .remembered) }
+        for (key, value) in try setting.values(of: String(parts[1]), at: name) { layer.set(key, value, .remembered) }
     }
 }

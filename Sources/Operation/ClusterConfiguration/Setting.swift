@@ -85,13 +85,8 @@ package struct Setting: Sendable {
     package let help: String
 
     init(
-        _ name: String,
-        _ kind: SettingKind,
-        standard: String,
-        meaning standardText: String? = nil,
-        variable: String? = nil,
-        readers: [Program] = [],
-        _ help: String
+        _ name: String, _ kind: SettingKind, standard: String, meaning standardText: String? = nil,
+        variable: String? = nil, readers: [Program] = [], _ help: String
     ) {
         self.name = name
         self.kind = kind
@@ -105,9 +100,7 @@ package struct Setting: Sendable {
     package var flag: String { "--" + name.replacing("_", with: "-") }
 
     /// Whether a configuration file may say it: all but which file that is.
-    package var isInFile: Bool {
-        if case .file = kind { false } else { true }
-    }
+    package var isInFile: Bool { if case .file = kind { false } else { true } }
 
     /// The default, as a value; of `workers` that of each resource.
     var standardValue: SettingValue {
@@ -120,41 +113,29 @@ package struct Setting: Sendable {
     }
 
     /// The keys of its values: its name, or for `workers` one a resource.
-    var keys: [String] {
-        if case .workers = kind { Resource.allCases.map(Self.key) } else { [name] }
-    }
+    var keys: [String] { if case .workers = kind { Resource.allCases.map(Self.key) } else { [name] } }
 
     /// The default, for people.
     package var defaultText: String { standardText ?? standard }
 
     /// The setting of that name, which is one of ours.
     package static subscript(_ name: String) -> Setting {
-        guard let setting = all.first(where: { $0.name == name }) else {
-            preconditionFailure("no setting \(name)")
-        }
+        guard let setting = all.first(where: { $0.name == name }) else { preconditionFailure("no setting \(name)") }
         return setting
     }
 
     /// What a flag's or a variable's text sets: the setting itself, or for `workers` each resource's.
     /// - Throws: `TraceError(.invalidArgument)` that begins with `place`.
-    func values(
-        of text: String,
-        at place: String
-    ) throws(TraceError) -> [(key: String, value: SettingValue)] {
+    func values(of text: String, at place: String) throws(TraceError) -> [(key: String, value: SettingValue)] {
         guard case .workers = kind else {
             guard let value = kind.value(of: text) else {
-                throw TraceError(
-                    .invalidArgument,
-                    "\(place) takes \(kind.expectation), not \"\(text)\""
-                )
+                throw TraceError(.invalidArgument, "\(place) takes \(kind.expectation), not \"\(text)\"")
             }
             return [(name, value)]
         }
         guard let counts = WorkerCounts.parse(text), !counts.isEmpty else {
             throw TraceError(
-                .invalidArgument,
-                "\(place) takes \(kind.expectation), as function=2,cpu=1, not \"\(text)\""
-            )
+                .invalidArgument, "\(place) takes \(kind.expectation), as function=2,cpu=1, not \"\(text)\"")
         }
         return counts.map { (Self.key(of: $0.key), .number($0.value)) }
     }

@@ -36,15 +36,9 @@ package struct ConfigurationParser {
     }
 
     /// - Throws: `TraceError(.configuration)` with the file's name and the line.
-    package static func parse(
-        _ bytes: [UInt8],
-        file: String
-    ) throws(TraceError) -> ConfigurationNode {
+    package static func parse(_ bytes: [UInt8], file: String) throws(TraceError) -> ConfigurationNode {
         guard bytes.count <= Limits.configurationBytesMax else {
-            throw TraceError(
-                .configuration,
-                "\(file) has more than \(Limits.configurationBytesMax) bytes"
-            )
+            throw TraceError(.configuration, "\(file) has more than \(Limits.configurationBytesMax) bytes")
         }
         guard String(validating: bytes, as: UTF8.self) != nil else {
             throw TraceError(.configuration, "\(file) is no valid UTF-8")
@@ -56,9 +50,7 @@ package struct ConfigurationParser {
         return root
     }
 
-    private func error(_ problem: String) -> TraceError {
-        TraceError(.configuration, "\(file):\(line): \(problem)")
-    }
+    private func error(_ problem: String) -> TraceError { TraceError(.configuration, "\(file):\(line): \(problem)") }
 
     private var next: UInt8? { at < bytes.count ? bytes[at] : nil }
 
@@ -91,9 +83,7 @@ package struct ConfigurationParser {
         return ConfigurationNode(line: line, content: content)
     }
 
-    private mutating func members(
-        depth: Int
-    ) throws(TraceError) -> [ConfigurationNode.Member] {
+    private mutating func members(depth: Int) throws(TraceError) -> [ConfigurationNode.Member] {
         at += 1
         var members: [ConfigurationNode.Member] = []
         if take(UInt8(ascii: "}")) { return members }
@@ -148,8 +138,8 @@ package struct ConfigurationParser {
         case UInt8(ascii: "u"):
             let digits = bytes[at..<min(at + 4, bytes.count)]
             let text = String(decoding: digits, as: UTF8.self)
-            guard digits.count == 4, text.allSatisfy(\.isHexDigit),
-                let code = UInt32(text, radix: 16), let scalar = Unicode.Scalar(code)
+            guard digits.count == 4, text.allSatisfy(\.isHexDigit), let code = UInt32(text, radix: 16),
+                let scalar = Unicode.Scalar(code)
             else { throw error("\\u\(text) is no character that can be written so here") }
             at += 4
             return Array(String(Character(scalar)).utf8)
@@ -169,8 +159,7 @@ package struct ConfigurationParser {
             let isPlain = text.utf8.allSatisfy { "+-.0123456789eE".utf8.contains($0) }
             let digits = text.drop { $0 == "-" }
             guard isPlain, let first = digits.first, first.isNumber, text.last?.isNumber == true,
-                first != "0" || digits.count == 1
-                    || ".eE".contains(digits.dropFirst().first ?? "."),
+                first != "0" || digits.count == 1 || ".eE".contains(digits.dropFirst().first ?? "."),
                 let number = Double(text), number.isFinite
             else { throw error("\"\(text)\" is no JSON value") }
             return .number(number)

@@ -27,8 +27,7 @@ extension TraceFileManager {
             state.append(counted: hosts[host].name)
             state.append(
                 byte: (hosts[host].isThisMachine ? Self.thisMachineFlag : 0)
-                    | (hosts.isGivenUp(host) ? Self.givenUpFlag : 0)
-            )
+                    | (hosts.isGivenUp(host) ? Self.givenUpFlag : 0))
         }
         let open = live.filter { !$0.runs.isEmpty || !$0.names.isEmpty }
         state.append(integer: UInt32(open.count))
@@ -64,9 +63,7 @@ extension TraceFileManager {
                 for run in buffer.runs where !run.isDamaged { try reopen(run, kind: buffer.kind) }
             }
             try store.sync()
-        } catch {
-            throw TraceError(.system, "cannot restore the segments of \(worker)", cause: error)
-        }
+        } catch { throw TraceError(.system, "cannot restore the segments of \(worker)", cause: error) }
     }
 
     private func decode(_ bytes: ByteView) throws(TraceError) {
@@ -74,9 +71,7 @@ extension TraceFileManager {
         let version = try state.integer(UInt32.self)
         let isNarrow = version == Self.versionBeforeGivingUp
         let isSummed = version == Self.stateVersion
-        guard isSummed || isNarrow || version == Self.versionBeforeChecksums else {
-            throw damaged()
-        }
+        guard isSummed || isNarrow || version == Self.versionBeforeChecksums else { throw damaged() }
         window = try state.integer(UInt64.self)
         store.nextSerial = try state.integer(UInt64.self)
         store.order = try state.integer(UInt64.self)
@@ -84,10 +79,7 @@ extension TraceFileManager {
             let name = try state.text()
             let flags = try state.integer(UInt8.self)
             hosts.restore(
-                name,
-                isThisMachine: flags & Self.thisMachineFlag != 0,
-                isGivenUp: flags & Self.givenUpFlag != 0
-            )
+                name, isThisMachine: flags & Self.thisMachineFlag != 0, isGivenUp: flags & Self.givenUpFlag != 0)
         }
         makeBufferPlaces()
         for _ in 0..<(try state.integer(UInt32.self)) {
@@ -113,13 +105,9 @@ extension TraceFileManager {
         guard state.isAtEnd else { throw damaged() }
     }
 
-    private func buffer(
-        from state: inout StateReader,
-        isNarrow: Bool
-    ) throws(TraceError) -> RunBuffer {
+    private func buffer(from state: inout StateReader, isNarrow: Bool) throws(TraceError) -> RunBuffer {
         let kind = OutputKind(rawValue: try state.integer(UInt8.self))
-        let number =
-            isNarrow ? UInt32(try state.integer(UInt16.self)) : try state.integer(UInt32.self)
+        let number = isNarrow ? UInt32(try state.integer(UInt16.self)) : try state.integer(UInt32.self)
         let host = HostID(index: number)
         let isKnown = Int(host.index) < hosts.indexEnd
         switch kind {

@@ -5,9 +5,7 @@ package import TraceModel
 extension TraceFileManager {
     /// The process's name for this window's trace of the host. Once a window and process is enough: the caller
     /// remembers in which `window` it last did so. A later name replaces an earlier one.
-    package func nameProcess(host: HostID, pid: UInt32, name: ByteView) {
-        setName(host, .process(pid), name)
-    }
+    package func nameProcess(host: HostID, pid: UInt32, name: ByteView) { setName(host, .process(pid), name) }
 
     /// Where viewers put the process, lowest first, in this window's trace of the host.
     package func sortProcess(host: HostID, pid: UInt32, index: Int32) {
@@ -22,13 +20,7 @@ extension TraceFileManager {
     }
 
     /// One call stack, the innermost frame first, newlines between the frames. Without frames: nothing.
-    package func appendStack(
-        host: HostID,
-        ts: EpochNanoseconds,
-        pid: UInt32,
-        process: ByteView,
-        frames: ByteView
-    ) {
+    package func appendStack(host: HostID, ts: EpochNanoseconds, pid: UInt32, process: ByteView, frames: ByteView) {
         guard frames.buffer.contains(where: { $0 != UInt8(ascii: "\n") }) else { return }
         let buffer = stackBuffer(host)
         let name = hosts[host].name
@@ -44,12 +36,7 @@ extension TraceFileManager {
 
     package func appendAnomaly(_ row: borrowing AnomalyRow) {
         let host = hosts[row.host]
-        let start = SegmentRecord.begin(
-            ts: row.ts,
-            pid: row.pid,
-            host: host.name,
-            in: &anomalies.text
-        )
+        let start = SegmentRecord.begin(ts: row.ts, pid: row.pid, host: host.name, in: &anomalies.text)
         let lengthAt = anomalies.text.count
         anomalies.text.append(integer: UInt32(0))
         appendJSON(row, host: host, to: &anomalies.text)
@@ -67,11 +54,7 @@ extension TraceFileManager {
         buffer.names.set(key, RawBuffer.shown(name, bytesMax: Limits.shownNameBytesMax))
     }
 
-    private func appendJSON(
-        _ row: borrowing AnomalyRow,
-        host: HostTable.Host,
-        to text: inout RawBuffer
-    ) {
+    private func appendJSON(_ row: borrowing AnomalyRow, host: HostTable.Host, to text: inout RawBuffer) {
         text.append("{\"rule\":\"")
         text.append(row.rule)
         text.append("\",\"resource\":\"")
@@ -98,11 +81,7 @@ extension TraceFileManager {
         text.append("}\n")
     }
 
-    private func appendCSV(
-        _ row: borrowing AnomalyRow,
-        host: HostTable.Host,
-        to text: inout RawBuffer
-    ) {
+    private func appendCSV(_ row: borrowing AnomalyRow, host: HostTable.Host, to text: inout RawBuffer) {
         let comma = UInt8(ascii: ",")
         text.append(row.rule)
         text.append(byte: comma)

@@ -63,33 +63,19 @@ package final class TraceFileManager {
     /// line's end. Call `restore(from:)` next. `root` is the data directory, empty where it is the
     /// current one.
     package init(
-        worker: WorkerName,
-        csvHeader: StaticString,
-        timeZoneName: String,
-        guardsFormulas: Bool = false,
-        root: String = "",
-        budget: FileBudget = FileBudget()
+        worker: WorkerName, csvHeader: StaticString, timeZoneName: String, guardsFormulas: Bool = false,
+        root: String = "", budget: FileBudget = FileBudget()
     ) throws(SystemError) {
         self.worker = worker
         self.timeZoneName = timeZoneName
         self.budget = budget
-        let store = RunFileStore(
-            root: root,
-            worker: worker,
-            csvHeader: csvHeader,
-            openFilesMax: budget.openFilesMax
-        )
+        let store = RunFileStore(root: root, worker: worker, csvHeader: csvHeader, openFilesMax: budget.openFilesMax)
         let ledger = RunLedger(budget: budget)
         let hosts = HostTable(guardsFormulas: guardsFormulas, countMax: budget.hostsMax)
         func buffer(_ kind: OutputKind) -> RunBuffer {
             RunBuffer(
-                kind,
-                host: nil,
-                hosts: hosts,
-                ledger: ledger,
-                store: store,
-                holdbackNanoseconds: budget.runHoldbackNanoseconds
-            )
+                kind, host: nil, hosts: hosts, ledger: ledger, store: store,
+                holdbackNanoseconds: budget.runHoldbackNanoseconds)
         }
         self.guardsFormulas = guardsFormulas
         self.hosts = hosts
@@ -111,16 +97,9 @@ package final class TraceFileManager {
 
     /// The number of a host of which something has come, or, not `isHeard`, of which something is known. Invalid UTF-8 is
     /// repaired. Where there are too many hosts, others are given up: see `hasGivenUpHosts`.
-    package func registerHost(
-        _ name: ByteView,
-        isThisMachine: Bool,
-        isHeard: Bool = true
-    ) -> HostID {
+    package func registerHost(_ name: ByteView, isThisMachine: Bool, isHeard: Bool = true) -> HostID {
         let host = hosts.register(
-            name.cut(at: Limits.hostBytesMax).string,
-            isThisMachine: isThisMachine,
-            isHeard: isHeard
-        )
+            name.cut(at: Limits.hostBytesMax).string, isThisMachine: isThisMachine, isHeard: isHeard)
         makeBufferPlaces()
         return host
     }
@@ -158,9 +137,7 @@ package final class TraceFileManager {
         return hasFile(buffer) ? buffer : otherStacks
     }
 
-    private func hasFile(_ buffer: RunBuffer) -> Bool {
-        buffer.isLive || ledger.live.count < budget.hostFilesMax
-    }
+    private func hasFile(_ buffer: RunBuffer) -> Bool { buffer.isLive || ledger.live.count < budget.hostFilesMax }
 
     func ownJSON(_ host: HostID) -> RunBuffer {
         if let buffer = json[Int(host.index)] { return buffer }
@@ -177,9 +154,7 @@ package final class TraceFileManager {
     }
 
     /// Calls `body` with each buffer of which the open window has something.
-    func forEachLive(
-        _ body: (RunBuffer) throws(SystemError) -> Void
-    ) throws(SystemError) {
+    func forEachLive(_ body: (RunBuffer) throws(SystemError) -> Void) throws(SystemError) {
         for (index, buffer) in ledger.live.enumerated() {
             if index % 64 == 63 { onProgress() }
             try body(buffer.takeUnretainedValue())
@@ -190,13 +165,8 @@ package final class TraceFileManager {
 
     private func makeBuffer(_ kind: OutputKind, _ host: HostID) -> RunBuffer {
         RunBuffer(
-            kind,
-            host: host,
-            hosts: hosts,
-            ledger: ledger,
-            store: store,
-            holdbackNanoseconds: budget.runHoldbackNanoseconds
-        )
+            kind, host: host, hosts: hosts, ledger: ledger, store: store,
+            holdbackNanoseconds: budget.runHoldbackNanoseconds)
     }
 
     // MARK: Sizes
@@ -207,10 +177,7 @@ package final class TraceFileManager {
     /// The most that merging one window of those that are not merged can write, the open one among them.
     package var mergeBytesMax: Int {
         // What waits may be call stacks as well, but few as a rule, and written soon.
-        let open = OutputKind.mergeBytesMax(
-            bytes: openWindowBytes,
-            stackBytes: ledger.writtenStackBytes
-        )
+        let open = OutputKind.mergeBytesMax(bytes: openWindowBytes, stackBytes: ledger.writtenStackBytes)
         return max(open, closedMergeBytesMax)
     }
 
@@ -224,11 +191,7 @@ package final class TraceFileManager {
         let isOverBudget = ledger.bytes >= ledger.bytesMax
         let isCrowded = ledger.live.count > budget.openFilesMax / 2
         try forEachLive { buffer throws(SystemError) in
-            try buffer.flush(
-                isOverBudget ? .all : scope,
-                window: window,
-                isCrowded: isCrowded
-            )
+            try buffer.flush(isOverBudget ? .all : scope, window: window, isCrowded: isCrowded)
             if isOverBudget { buffer.giveBack() }
         }
         ledger.needsFlush = false
@@ -258,10 +221,7 @@ package final class TraceFileManager {
 
     /// Finishes and syncs all runs and opens the next window. An output without rows makes no file. May be called
     /// again after an error of `write`; an error of `fdatasync` is final. Blocks.
-    package func closeWindow(
-        stem: String,
-        nextWindow: UInt64
-    ) throws(SystemError) -> [ClosedFile] {
+    package func closeWindow(stem: String, nextWindow: UInt64) throws(SystemError) -> [ClosedFile] {
         precondition(stem.utf8.count <= 64 && stem.utf8.allSatisfy(SafeName.isSafe))
         try flush(.all)
         var files: [ClosedFile] = []
@@ -270,19 +230,11 @@ package final class TraceFileManager {
             guard !buffer.runs.isEmpty else { return }
             let host = buffer.host.map { hosts[$0] }
             var runs: [ClosedRun] = []
-            for run in buffer.runs {
-                runs.append(try finish(run, kind: buffer.kind, host: host?.name, stem: stem))
-            }
+            for run in buffer.runs { runs.append(try finish(run, kind: buffer.kind, host: host?.name, stem: stem)) }
             files.append(
                 ClosedFile(
-                    kind: buffer.kind,
-                    worker: worker,
-                    window: window,
-                    host: host?.name ?? "",
-                    isThisMachine: host?.isThisMachine ?? false,
-                    runs: runs
-                )
-            )
+                    kind: buffer.kind, worker: worker, window: window, host: host?.name ?? "",
+                    isThisMachine: host?.isThisMachine ?? false, runs: runs))
         }
         try store.sync()
         for run in otherJSON.runs + otherStacks.runs { rowsWithoutFile += run.rows }
@@ -292,9 +244,7 @@ package final class TraceFileManager {
             buffer.windowEnded()
             buffer.giveBackUnneeded(&spare)
         }
-        if !files.isEmpty {
-            closedWindows.append(ClosedWindow(window: window, stem: stem, files: files))
-        }
+        if !files.isEmpty { closedWindows.append(ClosedWindow(window: window, stem: stem, files: files)) }
         ledger.windowClosed()
         for host in hosts.windowEnded() {
             json[Int(host.index)] = nil
@@ -305,20 +255,12 @@ package final class TraceFileManager {
     }
 
     /// The aggregator has merged the window: it is announced no more.
-    package func forgetWindow(_ window: UInt64) {
-        closedWindows.removeAll { $0.window == window }
-    }
+    package func forgetWindow(_ window: UInt64) { closedWindows.removeAll { $0.window == window } }
 
     /// Gives the file its final form. May be repeated.
-    private func finish(
-        _ run: RunFile,
-        kind: OutputKind,
-        host: String?,
-        stem: String
-    ) throws(SystemError) -> ClosedRun {
-        guard kind == .json, !run.isDamaged else {
-            return closedRun(run, bytes: run.length, checksum: run.checksum)
-        }
+    private func finish(_ run: RunFile, kind: OutputKind, host: String?, stem: String) throws(SystemError) -> ClosedRun
+    {
+        guard kind == .json, !run.isDamaged else { return closedRun(run, bytes: run.length, checksum: run.checksum) }
         var tail = RawBuffer()
         tail.append(JSONSegment.separator)
         run.names.appendLines(to: &tail)
@@ -328,14 +270,8 @@ package final class TraceFileManager {
         try store.write(tail.bytes, at: start, to: run)
         let checksum = run.checksum.map { Checksum.crc32c(tail.bytes, after: $0) }
         let summary = JSONSegment.Summary(
-            resource: worker.resource,
-            host: host ?? "",
-            stem: stem,
-            window: window,
-            timeZoneName: timeZoneName,
-            baseTime: run.firstTs,
-            extent: .whole(events: run.rows)
-        )
+            resource: worker.resource, host: host ?? "", stem: stem, window: window, timeZoneName: timeZoneName,
+            baseTime: run.firstTs, extent: .whole(events: run.rows))
         let end = start + tail.count
         tail.removeAll()
         JSONSegment.appendFinalHeader(summary, to: &tail)
@@ -345,14 +281,7 @@ package final class TraceFileManager {
 
     private func closedRun(_ run: RunFile, bytes: Int, checksum: UInt32?) -> ClosedRun {
         ClosedRun(
-            path: run.path,
-            order: run.order,
-            serial: run.serial,
-            rows: run.rows,
-            bytes: UInt64(bytes),
-            firstTs: run.firstTs,
-            lastTs: run.last.ts,
-            checksum: checksum
-        )
+            path: run.path, order: run.order, serial: run.serial, rows: run.rows, bytes: UInt64(bytes),
+            firstTs: run.firstTs, lastTs: run.last.ts, checksum: checksum)
     }
 }

@@ -39,17 +39,12 @@ package struct Exposition {
     /// Renders the families of `names`, those of the server first. O(lines), some 100 ns each.
     /// `now`: the time of the reading, to which the original's time of inactivity is relative.
     package static func render(
-        _ reading: MetricReading,
-        _ names: MetricNames,
-        _ format: Format,
-        now: EpochNanoseconds
+        _ reading: MetricReading, _ names: MetricNames, _ format: Format, now: EpochNanoseconds
     ) -> [UInt8] {
         var page = Exposition(format)
         page.bytes.reserveCapacity(1 << 16)
         if names.contains(.trace) {
-            for family in reading.families where !family.descriptor.family.isNeuTracer {
-                page.append(family)
-            }
+            for family in reading.families where !family.descriptor.family.isNeuTracer { page.append(family) }
         }
         if names.contains(.neutracer) {
             // One after another, so that no more than one derived family is in memory.
@@ -68,8 +63,7 @@ package struct Exposition {
         let descriptor = family.descriptor
         appendHead(of: descriptor)
         switch descriptor.kind {
-        case .counter, .gauge:
-            for series in 0..<family.count { appendLine(family, series) }
+        case .counter, .gauge: for series in 0..<family.count { appendLine(family, series) }
         case .histogram:
             let bounds = descriptor.bounds.map { Array(ExpositionNumber.bound($0).utf8) }
             for series in 0..<family.count { appendHistogram(family, series, bounds) }
@@ -86,17 +80,15 @@ package struct Exposition {
         case .gauge: append("gauge\n")
         case .histogram: append("histogram\n")
         }
-        if format == .openMetrics, !descriptor.unit.isEmpty {
-            append("# UNIT \(name) \(descriptor.unit)\n")
-        }
+        if format == .openMetrics, !descriptor.unit.isEmpty { append("# UNIT \(name) \(descriptor.unit)\n") }
     }
 
     /// OpenMetrics names a counter's family without the samples' `_total`.
     private func headName(of descriptor: MetricDescriptor) -> String {
         let suffix = "_total"
-        guard format == .openMetrics, descriptor.kind == .counter,
-            descriptor.name.hasSuffix(suffix)
-        else { return descriptor.name }
+        guard format == .openMetrics, descriptor.kind == .counter, descriptor.name.hasSuffix(suffix) else {
+            return descriptor.name
+        }
         return String(descriptor.name.dropLast(suffix.count))
     }
 
@@ -116,11 +108,7 @@ package struct Exposition {
         append(byte: "\n")
     }
 
-    private mutating func appendHistogram(
-        _ family: FamilyReading,
-        _ series: Int,
-        _ bounds: [[UInt8]]
-    ) {
+    private mutating func appendHistogram(_ family: FamilyReading, _ series: Int, _ bounds: [[UInt8]]) {
         let descriptor = family.descriptor
         let numbers = family.numbers(of: series)
         setLabelBlock(family, series)
@@ -132,11 +120,7 @@ package struct Exposition {
         for (index, count) in numbers.dropLast().enumerated() {
             cumulative &+= count
             bytes.append(contentsOf: start)
-            if index < bounds.count {
-                bytes.append(contentsOf: bounds[index])
-            } else {
-                append("+Inf")
-            }
+            if index < bounds.count { bytes.append(contentsOf: bounds[index]) } else { append("+Inf") }
             append("\"} ")
             ExpositionNumber.append(cumulative, to: &bytes)
             append(byte: "\n")
@@ -173,9 +157,7 @@ package struct Exposition {
     }
 
     /// The last number of a value: its one, or a histogram's sum.
-    private func double(_ numbers: ArraySlice<UInt64>) -> Double {
-        Double(bitPattern: numbers.last ?? 0)
-    }
+    private func double(_ numbers: ArraySlice<UInt64>) -> Double { Double(bitPattern: numbers.last ?? 0) }
 
     // MARK: Bytes
 
@@ -186,8 +168,7 @@ package struct Exposition {
     /// Backslash and newline, and in label values and OpenMetrics' help texts quotes too.
     private static func appendEscaped(_ text: String, quotes: Bool, to bytes: inout [UInt8]) {
         func isSpecial(_ byte: UInt8) -> Bool {
-            byte == UInt8(ascii: "\\") || byte == UInt8(ascii: "\n")
-                || quotes && byte == UInt8(ascii: "\"")
+            byte == UInt8(ascii: "\\") || byte == UInt8(ascii: "\n") || quotes && byte == UInt8(ascii: "\"")
         }
         guard text.utf8.contains(where: isSpecial) else {
             bytes.append(contentsOf: text.utf8)
@@ -204,25 +185,17 @@ package struct Exposition {
 enum NeuTracerFamilies {
     /// Returns a family's series, nil where it has none. O(series). `now`: the time of the reading.
     static func family(
-        _ descriptor: MetricDescriptor,
-        of reading: MetricReading,
-        now: EpochNanoseconds
+        _ descriptor: MetricDescriptor, of reading: MetricReading, now: EpochNanoseconds
     ) -> FamilyReading? {
-        if descriptor.family == .neutracerInactivityTimeSeconds {
-            return inactivity(descriptor, of: reading, now: now)
-        }
-        guard let derivation = descriptor.derivation else {
-            return reading.family(descriptor.family)
-        }
+        if descriptor.family == .neutracerInactivityTimeSeconds { return inactivity(descriptor, of: reading, now: now) }
+        guard let derivation = descriptor.derivation else { return reading.family(descriptor.family) }
         guard let source = reading.family(derivation.source) else { return nil }
         return derive(descriptor, derivation, from: source)
     }
 
     /// Since the last batch; nothing before the first one.
     private static func inactivity(
-        _ descriptor: MetricDescriptor,
-        of reading: MetricReading,
-        now: EpochNanoseconds
+        _ descriptor: MetricDescriptor, of reading: MetricReading, now: EpochNanoseconds
     ) -> FamilyReading? {
         guard let last = reading.family(.lastActivityTimestampSeconds), last.count == 1,
             case .gauge(let seconds) = last.value(of: 0), seconds > 0
@@ -234,9 +207,7 @@ enum NeuTracerFamilies {
 
     /// Series that fall together for want of a label add up; of gauges the last one stays.
     private static func derive(
-        _ descriptor: MetricDescriptor,
-        _ derivation: MetricDescriptor.Derivation,
-        from source: FamilyReading
+        _ descriptor: MetricDescriptor, _ derivation: MetricDescriptor.Derivation, from source: FamilyReading
     ) -> FamilyReading {
         var family = source.emptied(for: descriptor)
         var positions: [SeriesLabels: Int] = [:]

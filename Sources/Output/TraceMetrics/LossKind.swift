@@ -65,16 +65,13 @@ package enum LossKind: String, CaseIterable, Sendable {
 
     package var severity: Severity {
         switch self {
-        case .seriesExpired, .seriesOverflow, .labelCut, .staleEpochDropped, .logTailCut:
-            .notice
-        case .nameCut, .invalidUTF8Replaced, .timestampInvalid, .stackFramesCut, .anomaliesCut,
-            .recordDeadLettered, .processEvicted, .hostEvicted, .functionEvicted, .threadEvicted,
-            .openCallEvicted, .openCallNotRepeated, .allocationEvicted, .connectionEvicted,
-            .stateOverflow, .hostOverflow, .sampleRefused, .seriesDropped:
+        case .seriesExpired, .seriesOverflow, .labelCut, .staleEpochDropped, .logTailCut: .notice
+        case .nameCut, .invalidUTF8Replaced, .timestampInvalid, .stackFramesCut, .anomaliesCut, .recordDeadLettered,
+            .processEvicted, .hostEvicted, .functionEvicted, .threadEvicted, .openCallEvicted, .openCallNotRepeated,
+            .allocationEvicted, .connectionEvicted, .stateOverflow, .hostOverflow, .sampleRefused, .seriesDropped:
             .loss
-        case .fabricMessageRefused, .workerRestart, .workerHung, .logDamaged, .checkpointDamaged,
-            .diskFull, .segmentDamaged, .mergeFailed, .aggregatorStateDamaged,
-            .configurationRefused:
+        case .fabricMessageRefused, .workerRestart, .workerHung, .logDamaged, .checkpointDamaged, .diskFull,
+            .segmentDamaged, .mergeFailed, .aggregatorStateDamaged, .configurationRefused:
             .failure
         }
     }

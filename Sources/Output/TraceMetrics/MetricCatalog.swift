@@ -11,8 +11,7 @@ package enum MetricCatalog {
         for family in MetricFamily.allCases {
             precondition(
                 Int(family.rawValue) <= highest && table[Int(family.rawValue)].family == family,
-                "\(family) is missing in the catalog"
-            )
+                "\(family) is missing in the catalog")
         }
         return table
     }()
@@ -31,9 +30,9 @@ package enum MetricCatalog {
     /// Whether the first labels are the process's host and id, by the family's place.
     static let haveHostAndPID: [Bool] = all.map { $0.labels.starts(with: ["host", "pid"]) }
     /// Histograms of processes, by their places.
-    static let histogramsOfProcesses: [UInt8] = all.indices
-        .filter { areOfProcesses[$0] && kinds[$0] == .histogram && all[$0].derivation == nil }
-        .map { UInt8($0) }
+    static let histogramsOfProcesses: [UInt8] = all.indices.filter {
+        areOfProcesses[$0] && kinds[$0] == .histogram && all[$0].derivation == nil
+    }.map { UInt8($0) }
 
     /// A family's place in the catalog, by raw value.
     static let places: [UInt8] = byRawValue.map { descriptor in

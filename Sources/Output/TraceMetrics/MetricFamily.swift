@@ -21,9 +21,7 @@ package enum MetricLabel {
     package static func text(of bytes: ByteView) -> String {
         let kept = bytes.cut(at: Limits.labelBytesMax + 4)
         let whole = kept.string
-        if bytes.count <= Limits.labelBytesMax, whole.utf8.elementsEqual(kept.buffer) {
-            return whole
-        }
+        if bytes.count <= Limits.labelBytesMax, whole.utf8.elementsEqual(kept.buffer) { return whole }
         let hash = String(Slot.hash(host: bytes.buffer), radix: 16)
         var start = whole[...]
         // A scalar at a time: what was replaced may be three bytes long where one was sent.
@@ -35,9 +33,7 @@ package enum MetricLabel {
 /// Bucket bounds that several families share, in base units.
 package enum MetricBounds {
     /// Function durations, seconds.
-    package static let functionSeconds: [Double] = [
-        0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5,
-    ]
+    package static let functionSeconds: [Double] = [0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5]
     /// I/O and service latencies, seconds.
     package static let latencySeconds: [Double] = [
         0.000_01, 0.000_1, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5,
@@ -49,9 +45,7 @@ package enum MetricBounds {
         128, 512, 2_048, 8_192, 32_768, 131_072, 524_288, 2_097_152, 4_194_304,
     ]
     /// Events in one batch.
-    package static let batchEvents: [Double] = [
-        1, 10, 50, 100, 250, 500, 1_000, 5_000, 10_000, 100_000,
-    ]
+    package static let batchEvents: [Double] = [1, 10, 50, 100, 250, 500, 1_000, 5_000, 10_000, 100_000]
 }
 
 /// What a metric family is called, means, and how it is labelled.
@@ -85,19 +79,10 @@ package struct MetricDescriptor: Sendable {
     let sources: [LabelSource]
 
     init(
-        _ family: MetricFamily,
-        _ name: String,
-        _ kind: MetricKind,
-        _ help: String,
-        labels: [String] = [],
-        unit: String = "",
-        bounds: [Double] = [],
-        from derivation: Derivation? = nil
+        _ family: MetricFamily, _ name: String, _ kind: MetricKind, _ help: String, labels: [String] = [],
+        unit: String = "", bounds: [Double] = [], from derivation: Derivation? = nil
     ) {
-        precondition(
-            (kind == .histogram) == !bounds.isEmpty,
-            "bounds belong to histograms: \(name)"
-        )
+        precondition((kind == .histogram) == !bounds.isEmpty, "bounds belong to histograms: \(name)")
         self.family = family
         self.name = name
         self.kind = kind

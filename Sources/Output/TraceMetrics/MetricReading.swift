@@ -32,9 +32,7 @@ package struct MetricReading: Sendable {
     /// How processes have ended lately, by name.
     package let recentEnds: [String: RecentEnds]
 
-    package func family(_ family: MetricFamily) -> FamilyReading? {
-        families.first { $0.descriptor.family == family }
-    }
+    package func family(_ family: MetricFamily) -> FamilyReading? { families.first { $0.descriptor.family == family } }
 }
 
 /// A family's series by labels, with their values: texts by number, numbers in one array, as there may be a
@@ -67,39 +65,29 @@ package struct FamilyReading: Sendable {
     // MARK: Reading
 
     /// One by one, as values: for small families and tests.
-    package var series: [Series] {
-        (0..<count).map { Series(labels: labels(of: $0), value: value(of: $0)) }
-    }
+    package var series: [Series] { (0..<count).map { Series(labels: labels(of: $0), value: value(of: $0)) } }
 
-    func labels(of series: Int) -> [String] {
-        (0..<labelCount).map { text(of: labelNumber(series, $0)) }
-    }
+    func labels(of series: Int) -> [String] { (0..<labelCount).map { text(of: labelNumber(series, $0)) } }
 
-    @inline(__always)
-    func labelNumber(_ series: Int, _ position: Int) -> UInt32 {
+    @inline(__always) func labelNumber(_ series: Int, _ position: Int) -> UInt32 {
         labels[series * labelCount + position]
     }
 
-    @inline(__always)
-    func text(of number: UInt32) -> String {
+    @inline(__always) func text(of number: UInt32) -> String {
         Int(number) < texts.count ? texts[Int(number)] : ownTexts[Int(number) - texts.count]
     }
 
     /// The bit pattern of a double, or buckets and the pattern of the sum.
-    @inline(__always)
-    func numbers(of series: Int) -> ArraySlice<UInt64> {
+    @inline(__always) func numbers(of series: Int) -> ArraySlice<UInt64> {
         numbers[(series * width)..<((series + 1) * width)]
     }
 
-    func value(of series: Int) -> MetricValue {
-        MetricValue(descriptor.kind, numbers(of: series))
-    }
+    func value(of series: Int) -> MetricValue { MetricValue(descriptor.kind, numbers(of: series)) }
 
     // MARK: Making
 
     /// Behind all others: the caller keeps the order. The texts' numbers are those of the shared ones.
-    @inline(__always)
-    mutating func append(_ labels: SeriesLabels, _ numbers: ArraySlice<UInt64>) {
+    @inline(__always) mutating func append(_ labels: SeriesLabels, _ numbers: ArraySlice<UInt64>) {
         for position in 0..<labelCount { self.labels.append(labels[position]) }
         self.numbers.append(contentsOf: numbers)
         count += 1
@@ -130,9 +118,7 @@ package struct FamilyReading: Sendable {
                 high = middle
             }
         }
-        if low < count, self.labels(of: low).elementsEqual(labels, by: TextKey.areEqual) {
-            return add(value, to: low)
-        }
+        if low < count, self.labels(of: low).elementsEqual(labels, by: TextKey.areEqual) { return add(value, to: low) }
         let made = labels.map { add(text: $0) }
         self.labels.insert(contentsOf: made, at: low * labelCount)
         numbers.insert(contentsOf: value.numbers, at: low * width)

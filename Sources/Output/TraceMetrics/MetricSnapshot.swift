@@ -16,17 +16,13 @@ package struct MetricSample: Sendable, Equatable {
     /// is worked out from another and must not be sent.
     package var isWellFormed: Bool {
         let descriptor = family.descriptor
-        guard descriptor.derivation == nil, labels.count == descriptor.labels.count,
-            value.kind == descriptor.kind,
+        guard descriptor.derivation == nil, labels.count == descriptor.labels.count, value.kind == descriptor.kind,
             labels.allSatisfy({ $0.utf8.count <= Limits.labelBytesMax })
         else { return false }
         switch value {
-        case .counter(let count):
-            return count.isFinite && count >= 0 && count < Double(UInt64.max)
-        case .gauge:
-            return true
-        case .histogram(let buckets, let sum):
-            return buckets.count == descriptor.bounds.count + 1 && sum.isFinite
+        case .counter(let count): return count.isFinite && count >= 0 && count < Double(UInt64.max)
+        case .gauge: return true
+        case .histogram(let buckets, let sum): return buckets.count == descriptor.bounds.count + 1 && sum.isFinite
         }
     }
 }
@@ -53,14 +49,8 @@ package struct MetricSnapshot: Sendable, Equatable {
     package var router: RouterStatus?
 
     package init(
-        process: String,
-        incarnation: UInt64,
-        pid: UInt32,
-        appliedLSN: LSN = 0,
-        checkpointLSN: LSN = 0,
-        headLSN: LSN = 0,
-        own: [MetricSample] = [],
-        router: RouterStatus? = nil
+        process: String, incarnation: UInt64, pid: UInt32, appliedLSN: LSN = 0, checkpointLSN: LSN = 0,
+        headLSN: LSN = 0, own: [MetricSample] = [], router: RouterStatus? = nil
     ) {
         self.process = process
         self.incarnation = incarnation
@@ -89,13 +79,7 @@ package struct MetricSeries: Sendable, Equatable {
     /// stays counted beside what it tells from then on.
     package var renewedLSN: LSN
 
-    package init(
-        process: String,
-        incarnation: UInt64,
-        begins: Bool,
-        sections: [UInt8],
-        renewedLSN: LSN = 0
-    ) {
+    package init(process: String, incarnation: UInt64, begins: Bool, sections: [UInt8], renewedLSN: LSN = 0) {
         self.renewedLSN = renewedLSN
         self.process = process
         self.incarnation = incarnation

@@ -31,19 +31,14 @@ extension MetricStore {
         let saved = write(rowsTo: &writer)
         write(sources: saved, to: &writer)
         write(basesOf: saved, to: &writer)
-        writer.write(
-            Dictionary(uniqueKeysWithValues: othersShown.map { (.overflow(of: $0), $1) })
-        )
+        writer.write(Dictionary(uniqueKeysWithValues: othersShown.map { (.overflow(of: $0), $1) }))
         return writer.bytes
     }
 
     /// The store that `encoded` saved, with the limits that it had. All processes count as down until they are heard.
     package init(decoding bytes: [UInt8]) throws(TraceError) {
         let hasLimits = !bytes.starts(with: Self.magicWithoutLimits)
-        var reader = try SavedMetricsReader(
-            bytes,
-            magic: hasLimits ? Self.magic : Self.magicWithoutLimits
-        )
+        var reader = try SavedMetricsReader(bytes, magic: hasLimits ? Self.magic : Self.magicWithoutLimits)
         self.init(limits: hasLimits ? try Self.readLimits(from: &reader) : Self.limitsBefore)
         revision = try reader.readNumber()
         for _ in 0..<(try reader.readCount()) {
@@ -70,9 +65,7 @@ extension MetricStore {
         try reader.expectEnd()
     }
 
-    private static func readLimits(
-        from reader: inout SavedMetricsReader
-    ) throws(TraceError) -> SeriesLimits {
+    private static func readLimits(from reader: inout SavedMetricsReader) throws(TraceError) -> SeriesLimits {
         let (perFamily, held) = (try reader.readNumber(), try reader.readNumber())
         guard perFamily <= UInt64(UInt32.max), held <= UInt64(UInt32.max) else {
             throw SavedMetricsReader.damaged("its limits")
@@ -96,13 +89,11 @@ extension MetricStore {
     private mutating func readSections(from reader: inout SavedMetricsReader) throws(TraceError) {
         for _ in 0..<(try reader.readCount()) {
             let raw = try reader.readNumber()
-            guard let owner = UInt16(exactly: raw), Resource(rawValue: UInt8(owner >> 8)) != nil
-            else { throw SavedMetricsReader.damaged("there is no slot \(raw)") }
+            guard let owner = UInt16(exactly: raw), Resource(rawValue: UInt8(owner >> 8)) != nil else {
+                throw SavedMetricsReader.damaged("there is no slot \(raw)")
+            }
             let lsn = try reader.readNumber()
-            let source = SlotSection.Source(
-                process: try reader.readText(),
-                incarnation: try reader.readNumber()
-            )
+            let source = SlotSection.Source(process: try reader.readText(), incarnation: try reader.readNumber())
             sections[owner] = SlotSection(lsn: lsn, source: source, isWhole: try reader.readBool())
         }
     }
@@ -136,27 +127,22 @@ extension MetricStore {
 
     /// Returns the rows in the order in which they were saved; for gauges that are not exposed any more what ids of
     /// such have instead of a row.
-    private mutating func readRows(
-        from reader: inout SavedMetricsReader
-    ) throws(TraceError) -> [UInt32] {
+    private mutating func readRows(from reader: inout SavedMetricsReader) throws(TraceError) -> [UInt32] {
         var rows: [UInt32] = []
         for _ in 0..<(try reader.readCount()) {
             let family = try reader.readFamily()
             let raw = try reader.readNumber()
-            guard let owner = UInt16(exactly: raw), Resource(rawValue: UInt8(owner >> 8)) != nil
-            else { throw SavedMetricsReader.damaged("there is no slot \(raw)") }
-            let state = SeriesTable.State(
-                rawValue: UInt8(truncatingIfNeeded: try reader.readNumber())
-            )
+            guard let owner = UInt16(exactly: raw), Resource(rawValue: UInt8(owner >> 8)) != nil else {
+                throw SavedMetricsReader.damaged("there is no slot \(raw)")
+            }
+            let state = SeriesTable.State(rawValue: UInt8(truncatingIfNeeded: try reader.readNumber()))
             let (labels, value) = try reader.readLabelsAndValue(of: family)
             let place = MetricCatalog.places[Int(family.rawValue)]
             let count = table.count
             let isFolded = state.contains(.isFolded)
             switch table.place(of: place, labels, owner: owner, isFolded: isFolded) {
             case .row(let row, _):
-                guard table.count > count else {
-                    throw SavedMetricsReader.damaged("a series stands twice")
-                }
+                guard table.count > count else { throw SavedMetricsReader.damaged("a series stands twice") }
                 if state.contains(.isValued) { table.set(row, value) }
                 rows.append(row)
             case .hidden: rows.append(SeriesSource.refused | UInt32(place))
@@ -180,10 +166,7 @@ extension MetricStore {
         }
     }
 
-    private mutating func readSources(
-        of rows: [UInt32],
-        from reader: inout SavedMetricsReader
-    ) throws(TraceError) {
+    private mutating func readSources(of rows: [UInt32], from reader: inout SavedMetricsReader) throws(TraceError) {
         for _ in 0..<(try reader.readCount()) {
             let process = try reader.readText()
             var source = SeriesSource(incarnation: try reader.readNumber())
@@ -194,8 +177,7 @@ extension MetricStore {
                 guard raw <= UInt64(UInt32.max) else { throw SavedMetricsReader.damaged("an id") }
                 let id = UInt32(raw) &- 1
                 guard id >= SeriesSource.refused || Int(id) < rows.count,
-                    id == SeriesSource.unknown || id < SeriesSource.refused
-                        || Int(id & 0xFF) < MetricCatalog.all.count
+                    id == SeriesSource.unknown || id < SeriesSource.refused || Int(id & 0xFF) < MetricCatalog.all.count
                 else { throw SavedMetricsReader.damaged("an id") }
                 source.rows.append(id < SeriesSource.refused ? rows[Int(id)] : id)
             }
@@ -211,10 +193,7 @@ extension MetricStore {
         }
     }
 
-    private mutating func readBases(
-        of rows: [UInt32],
-        from reader: inout SavedMetricsReader
-    ) throws(TraceError) {
+    private mutating func readBases(of rows: [UInt32], from reader: inout SavedMetricsReader) throws(TraceError) {
         for _ in 0..<(try reader.readCount()) {
             let saved = try reader.readNumber()
             guard saved < UInt64(rows.count), rows[Int(saved)] < SeriesSource.refused else {
@@ -224,13 +203,9 @@ extension MetricStore {
             let row = table.rows[Int(number)]
             let base = try reader.readNumbers(Int(MetricCatalog.widths[Int(row.family)]))
             guard row.state.contains(.isValued), Double(bitPattern: base[base.count - 1]).isFinite,
-                table.value(of: number).isAtLeast(
-                    MetricValue(MetricCatalog.kinds[Int(row.family)], base[...])
-                )
+                table.value(of: number).isAtLeast(MetricValue(MetricCatalog.kinds[Int(row.family)], base[...]))
             else { throw SavedMetricsReader.damaged("what other counts of a series") }
-            guard !row.state.contains(.isFolded) else {
-                throw SavedMetricsReader.damaged("a folded series")
-            }
+            guard !row.state.contains(.isFolded) else { throw SavedMetricsReader.damaged("a folded series") }
             table.setBase(base, of: number)
         }
     }
@@ -248,9 +223,7 @@ extension MetricStore {
         writer.write(state.own)
     }
 
-    private static func readProcess(
-        from reader: inout SavedMetricsReader
-    ) throws(TraceError) -> ProcessState {
+    private static func readProcess(from reader: inout SavedMetricsReader) throws(TraceError) -> ProcessState {
         let incarnation = try reader.readNumber()
         let pid = UInt32(truncatingIfNeeded: try reader.readNumber())
         var state = ProcessState(incarnation: incarnation, pid: pid)
@@ -281,9 +254,7 @@ extension MetricStore {
     }
 
     /// Connections and readiness are not saved: they are the router's to tell anew.
-    private static func readRouter(
-        from reader: inout SavedMetricsReader
-    ) throws(TraceError) -> RouterStatus {
+    private static func readRouter(from reader: inout SavedMetricsReader) throws(TraceError) -> RouterStatus {
         var status = RouterStatus()
         status.headLSN = try reader.readNumber()
         status.receivedEvents = try reader.readNumber()
@@ -293,9 +264,7 @@ extension MetricStore {
         status.window = try reader.readNumber()
         for _ in 0..<(try reader.readCount()) {
             let name = try reader.readText()
-            guard let worker = WorkerName(name) else {
-                throw SavedMetricsReader.damaged("there is no worker \(name)")
-            }
+            guard let worker = WorkerName(name) else { throw SavedMetricsReader.damaged("there is no worker \(name)") }
             let lag = try reader.readNumber()
             status.workers.append(WorkerLink(worker: worker, connected: false, lagBytes: lag))
         }

@@ -26,26 +26,17 @@ package struct MetricStore: Sendable {
     var losses: [LossKind: UInt64] = [:]
     package internal(set) var router = RouterStatus()
     /// Workers that can't be started again as they are: why, and what helps. Not saved.
-    package var lost: [WorkerName: String] = [:] {
-        didSet { if lost != oldValue { revision &+= 1 } }
-    }
+    package var lost: [WorkerName: String] = [:] { didSet { if lost != oldValue { revision &+= 1 } } }
     /// How processes have ended lately, by name. Not saved.
-    package var recentEnds: [String: RecentEnds] = [:] {
-        didSet { if recentEnds != oldValue { revision &+= 1 } }
-    }
+    package var recentEnds: [String: RecentEnds] = [:] { didSet { if recentEnds != oldValue { revision &+= 1 } } }
     /// Grows with every change of what would be exposed.
     package internal(set) var revision: UInt64 = 0
 
-    package init(limits: SeriesLimits = SeriesLimits()) {
-        table = SeriesTable(limits: limits)
-    }
+    package init(limits: SeriesLimits = SeriesLimits()) { table = SeriesTable(limits: limits) }
 
     /// Takes one message in. A process that is neither router, aggregator nor a worker is refused.
     package mutating func apply(_ snapshot: MetricSnapshot) throws(TraceError) {
-        guard
-            WorkerName(snapshot.process) != nil
-                || MetricSnapshot.singletons.contains(snapshot.process)
-        else {
+        guard WorkerName(snapshot.process) != nil || MetricSnapshot.singletons.contains(snapshot.process) else {
             throw TraceError(.invalidArgument, "no such process: \(snapshot.process)")
         }
         revision &+= 1
@@ -54,16 +45,13 @@ package struct MetricStore: Sendable {
 
     /// A sign of life that says nothing else: brings back what `declareDown` took.
     package mutating func heard(_ process: String, incarnation: UInt64) {
-        guard let state = processes[process], state.incarnation == incarnation, !state.isUp else {
-            return
-        }
+        guard let state = processes[process], state.incarnation == incarnation, !state.isUp else { return }
         processes[process]?.isUp = true
         revision &+= 1
     }
 
     /// Its gauges and its `up` go; its counters stay. True where it was up.
-    @discardableResult
-    package mutating func declareDown(_ process: String) -> Bool {
+    @discardableResult package mutating func declareDown(_ process: String) -> Bool {
         guard processes[process]?.isUp == true else { return false }
         processes[process]?.isUp = false
         revision &+= 1
@@ -102,12 +90,8 @@ package struct MetricStore: Sendable {
         var source = sources.removeValue(forKey: series.process)
         if series.begins { source = nil }
         var intake = SeriesIntake(
-            resource: worker.resource,
-            sender: .init(process: series.process, incarnation: series.incarnation),
-            table: table,
-            sections: sections,
-            source: source ?? SeriesSource(incarnation: series.incarnation)
-        )
+            resource: worker.resource, sender: .init(process: series.process, incarnation: series.incarnation),
+            table: table, sections: sections, source: source ?? SeriesSource(incarnation: series.incarnation))
         source = nil
         table = SeriesTable(limits: table.limits)
         sections = [:]
@@ -133,8 +117,7 @@ package struct MetricStore: Sendable {
             $1.source.process == series.process && $1.source != now && $1.lsn <= series.renewedLSN
         }
         guard !former.isEmpty else { return }
-        for (number, row) in table.rows.enumerated()
-        where row.state.contains(.isAlive) && former[row.owner] != nil {
+        for (number, row) in table.rows.enumerated() where row.state.contains(.isAlive) && former[row.owner] != nil {
             let number = UInt32(number)
             if let value = table.otherValue(of: number) {
                 retire(.overflow(of: MetricCatalog.families[Int(row.family)]), value)
@@ -179,18 +162,14 @@ package struct MetricStore: Sendable {
         state.checkpointLSN = max(state.checkpointLSN, snapshot.checkpointLSN)
         state.headLSN = max(state.headLSN, snapshot.headLSN)
         if !state.isRetired { takeOwn(snapshot.own, into: &state) }
-        if snapshot.process == MetricSnapshot.router, let status = snapshot.router {
-            take(status)
-        }
+        if snapshot.process == MetricSnapshot.router, let status = snapshot.router { take(status) }
     }
 
     private mutating func takeOwn(_ samples: [MetricSample], into state: inout ProcessState) {
         var next = state.own.filter { $0.value.kind != .gauge }
         for sample in samples {
             let key = SeriesKey(sample)
-            guard sample.isWellFormed,
-                next.count < Limits.ownSeriesMax || next[key] != nil
-            else {
+            guard sample.isWellFormed, next.count < Limits.ownSeriesMax || next[key] != nil else {
                 losses[.sampleRefused, default: 0] &+= 1
                 continue
             }
@@ -235,10 +214,7 @@ package struct SeriesLimits: Sendable, Equatable {
     /// Rows that are held in all, those of folded series included.
     package var held: Int
 
-    package init(
-        perFamily: Int = Limits.seriesPerMetricMax,
-        held: Int = Limits.seriesHeldMax
-    ) {
+    package init(perFamily: Int = Limits.seriesPerMetricMax, held: Int = Limits.seriesHeldMax) {
         self.perFamily = perFamily
         self.held = held
     }
@@ -247,9 +223,7 @@ package struct SeriesLimits: Sendable, Equatable {
     package var perHistogram: Int { max(1, perFamily / Limits.histogramSeriesDivisor) }
 
     /// By the family's place in the catalog.
-    func exposed(of family: UInt8) -> Int {
-        MetricCatalog.kinds[Int(family)] == .histogram ? perHistogram : perFamily
-    }
+    func exposed(of family: UInt8) -> Int { MetricCatalog.kinds[Int(family)] == .histogram ? perHistogram : perFamily }
 }
 
 extension MetricStore {
@@ -306,7 +280,5 @@ struct SlotSection: Sendable {
     var isWhole: Bool
 
     /// The slot's number among those of all resources: what a series' row holds as its owner.
-    static func owner(_ resource: Resource, _ slot: UInt8) -> UInt16 {
-        UInt16(resource.rawValue) << 8 | UInt16(slot)
-    }
+    static func owner(_ resource: Resource, _ slot: UInt8) -> UInt16 { UInt16(resource.rawValue) << 8 | UInt16(slot) }
 }

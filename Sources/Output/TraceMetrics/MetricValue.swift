@@ -37,16 +37,13 @@ package enum MetricValue: Sendable, Equatable {
     /// different kinds or bucket counts leave `self` as it is: they can't come from one family.
     package mutating func add(_ other: MetricValue) {
         switch (self, other) {
-        case (.counter(let mine), .counter(let theirs)):
-            self = .counter(mine + theirs)
-        case (.gauge, .gauge(let theirs)):
-            self = .gauge(theirs)
+        case (.counter(let mine), .counter(let theirs)): self = .counter(mine + theirs)
+        case (.gauge, .gauge(let theirs)): self = .gauge(theirs)
         case (.histogram(var mine, let sum), .histogram(let theirs, let theirSum)):
             guard mine.count == theirs.count else { return }
             for index in mine.indices { mine[index] &+= theirs[index] }
             self = .histogram(buckets: mine, sum: sum + theirSum)
-        default:
-            return
+        default: return
         }
     }
 
@@ -64,8 +61,7 @@ package enum MetricValue: Sendable, Equatable {
     func isAtLeast(_ other: MetricValue) -> Bool {
         switch (self, other) {
         case (.counter(let mine), .counter(let theirs)): mine >= theirs
-        case (.histogram(let mine, _), .histogram(let theirs, _)):
-            zip(mine, theirs).allSatisfy { $0 >= $1 }
+        case (.histogram(let mine, _), .histogram(let theirs, _)): zip(mine, theirs).allSatisfy { $0 >= $1 }
         default: false
         }
     }
@@ -73,15 +69,12 @@ package enum MetricValue: Sendable, Equatable {
     /// The later of two readings of one cumulative value, whichever came first. Gauges take `other`.
     package mutating func advance(to other: MetricValue) {
         switch (self, other) {
-        case (.counter(let mine), .counter(let theirs)):
-            self = .counter(max(mine, theirs))
-        case (.gauge, .gauge):
-            self = other
+        case (.counter(let mine), .counter(let theirs)): self = .counter(max(mine, theirs))
+        case (.gauge, .gauge): self = other
         case (.histogram(let mine, _), .histogram(let theirs, _)):
             guard mine.count == theirs.count else { return }
             if theirs.reduce(0, &+) > mine.reduce(0, &+) { self = other }
-        default:
-            return
+        default: return
         }
     }
 }
@@ -124,8 +117,7 @@ enum ExpositionNumber {
     /// exponent from a million up.
     static func bound(_ value: Double) -> String {
         let text = "\(value)"
-        guard let dot = text.firstIndex(of: "."), !text.contains("e"),
-            text.distance(from: text.startIndex, to: dot) > 6
+        guard let dot = text.firstIndex(of: "."), !text.contains("e"), text.distance(from: text.startIndex, to: dot) > 6
         else { return text }
         let whole = text[..<dot]
         var digits = whole.dropFirst() + text[text.index(after: dot)...]

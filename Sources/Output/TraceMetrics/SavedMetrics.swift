@@ -25,8 +25,7 @@ struct SavedMetricsWriter {
     }
 
     /// Returns the text's number, which may be written in its place from then on.
-    @discardableResult
-    mutating func write(_ text: String) -> Int {
+    @discardableResult mutating func write(_ text: String) -> Int {
         let key = TextKey(text)
         if let number = numbers[key] {
             write(number)
@@ -46,9 +45,7 @@ struct SavedMetricsWriter {
     }
 
     /// The family's kind and number of buckets need not be written.
-    mutating func write(_ value: MetricValue) {
-        write(numbers: value.numbers[...])
-    }
+    mutating func write(_ value: MetricValue) { write(numbers: value.numbers[...]) }
 
     mutating func write(_ values: [SeriesKey: MetricValue]) {
         write(values.count)
@@ -71,9 +68,7 @@ struct SavedMetricsReader {
         position = magic.count
     }
 
-    static func damaged(_ what: String) -> TraceError {
-        TraceError(.corrupt, "the saved metrics are damaged: \(what)")
-    }
+    static func damaged(_ what: String) -> TraceError { TraceError(.corrupt, "the saved metrics are damaged: \(what)") }
 
     mutating func readNumber() throws(TraceError) -> UInt64 {
         guard let value = Varint.read(bytes, at: &position) else { throw Self.damaged("a number") }

@@ -89,10 +89,8 @@ package struct SeriesDecoder {
 
     /// False where a value came for an id that the receiver does not know; it has then got all before it.
     /// - Throws: `TraceError(.corrupt)` where the bytes are no sections; what stood before is taken.
-    package static func decode(
-        _ sections: [UInt8],
-        into receiver: inout some SeriesReceiver
-    ) throws(TraceError) -> Bool {
+    package static func decode(_ sections: [UInt8], into receiver: inout some SeriesReceiver) throws(TraceError) -> Bool
+    {
         let bounds = MetricCatalog.all.map(\.bounds.count).max() ?? 0
         let buckets = UnsafeMutableBufferPointer<UInt64>.allocate(capacity: bounds + 1)
         defer { buckets.deallocate() }
@@ -100,12 +98,8 @@ package struct SeriesDecoder {
         let isKnown = sections.withUnsafeBytes { bytes in
             var decoder = SeriesDecoder(bytes, buckets)
             do throws(TraceError) {
-                while decoder.at < bytes.count {
-                    guard try decoder.readSection(into: &receiver) else { return false }
-                }
-            } catch {
-                failure = error
-            }
+                while decoder.at < bytes.count { guard try decoder.readSection(into: &receiver) else { return false } }
+            } catch { failure = error }
             return true
         }
         if let failure { throw failure }
@@ -114,40 +108,28 @@ package struct SeriesDecoder {
 
     // MARK: Sections
 
-    private mutating func readSection(
-        into receiver: inout some SeriesReceiver
-    ) throws(TraceError) -> Bool {
+    private mutating func readSection(into receiver: inout some SeriesReceiver) throws(TraceError) -> Bool {
         end = bytes.count
         guard end - at >= SeriesCode.headBytes else { throw Self.damaged("a section's head") }
         let flags = bytes[at + 1]
         let section = SeriesSection(
-            slot: bytes[at],
-            lsn: UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: at + 2, as: UInt64.self)),
-            isFull: flags & SeriesCode.isFull != 0,
-            isComplete: flags & SeriesCode.isComplete != 0
-        )
-        let length = UInt32(
-            littleEndian: bytes.loadUnaligned(fromByteOffset: at + 10, as: UInt32.self)
-        )
+            slot: bytes[at], lsn: UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: at + 2, as: UInt64.self)),
+            isFull: flags & SeriesCode.isFull != 0, isComplete: flags & SeriesCode.isComplete != 0)
+        let length = UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: at + 10, as: UInt32.self))
         at += SeriesCode.headBytes
         guard Int(length) <= end - at else { throw Self.damaged("a section's length") }
         end = at + Int(length)
         group = 0
         receiver.begin(section)
-        while at < end {
-            guard try readCode(into: &receiver) else { return false }
-        }
+        while at < end { guard try readCode(into: &receiver) else { return false } }
         receiver.end(section)
         return true
     }
 
-    private mutating func readCode(
-        into receiver: inout some SeriesReceiver
-    ) throws(TraceError) -> Bool {
+    private mutating func readCode(into receiver: inout some SeriesReceiver) throws(TraceError) -> Bool {
         let code = try readByte()
         switch code {
-        case 0..<SeriesCode.definition:
-            return try readValue(of: group &+ UInt32(code), into: &receiver)
+        case 0..<SeriesCode.definition: return try readValue(of: group &+ UInt32(code), into: &receiver)
         case SeriesCode.definition..<SeriesCode.group:
             let id = group &+ UInt32(code & ~SeriesCode.definition)
             try readDefinition(of: id, into: &receiver)
@@ -155,8 +137,7 @@ package struct SeriesDecoder {
         case SeriesCode.group:
             let raw = try readNumber()
             let step = Int64(bitPattern: raw >> 1) ^ -Int64(bitPattern: raw & 1)
-            guard let first = UInt32(exactly: Int64(group) &+ step),
-                first <= Limits.seriesIDsMax - SeriesSet.countMax
+            guard let first = UInt32(exactly: Int64(group) &+ step), first <= Limits.seriesIDsMax - SeriesSet.countMax
             else { throw Self.damaged("a group's id") }
             group = first
         case SeriesCode.process:
@@ -164,8 +145,7 @@ package struct SeriesDecoder {
             pid = "\(try readNumber())"
         case SeriesCode.processName: process = try readText()
         case SeriesCode.name: name = try readText()
-        case SeriesCode.quietProcess:
-            receiver.rest(host: try readText(), pid: "\(try readNumber())")
+        case SeriesCode.quietProcess: receiver.rest(host: try readText(), pid: "\(try readNumber())")
         default: throw Self.damaged("the code \(code)")
         }
         return true
@@ -173,10 +153,7 @@ package struct SeriesDecoder {
 
     // MARK: Series
 
-    private mutating func readDefinition(
-        of id: UInt32,
-        into receiver: inout some SeriesReceiver
-    ) throws(TraceError) {
+    private mutating func readDefinition(of id: UInt32, into receiver: inout some SeriesReceiver) throws(TraceError) {
         let raw = UInt16(try readByte()) | UInt16(try readByte()) << 8
         guard let family = MetricFamily(rawValue: raw), family.descriptor.derivation == nil else {
             throw Self.damaged("family \(raw)")
@@ -196,10 +173,8 @@ package struct SeriesDecoder {
         receiver.define(id, family, labels)
     }
 
-    @inline(__always)
-    private mutating func readValue(
-        of id: UInt32,
-        into receiver: inout some SeriesReceiver
+    @inline(__always) private mutating func readValue(
+        of id: UInt32, into receiver: inout some SeriesReceiver
     ) throws(TraceError) -> Bool {
         guard let family = receiver.family(of: id) else { return false }
         let width = MetricCatalog.valueCounts[Int(family.rawValue)]
@@ -219,24 +194,19 @@ package struct SeriesDecoder {
         TraceError(.corrupt, "a message of series is damaged: \(what)")
     }
 
-    @inline(__always)
-    private mutating func readByte() throws(TraceError) -> UInt8 {
+    @inline(__always) private mutating func readByte() throws(TraceError) -> UInt8 {
         guard at < end else { throw Self.damaged("it ends early") }
         defer { at += 1 }
         return bytes[at]
     }
 
-    @inline(__always)
-    private mutating func readNumber() throws(TraceError) -> UInt64 {
+    @inline(__always) private mutating func readNumber() throws(TraceError) -> UInt64 {
         if at < end, bytes[at] < 0x80 { return UInt64(try readByte()) }
-        guard let value = Varint.read(bytes[..<end], at: &at) else {
-            throw Self.damaged("a number")
-        }
+        guard let value = Varint.read(bytes[..<end], at: &at) else { throw Self.damaged("a number") }
         return value
     }
 
-    @inline(__always)
-    private mutating func readDouble() throws(TraceError) -> Double {
+    @inline(__always) private mutating func readDouble() throws(TraceError) -> Double {
         let number = try readNumber()
         if number & 1 == 0 { return Double(number >> 1) }
         guard number == 1, end - at >= 8 else { throw Self.damaged("a value") }

@@ -14,17 +14,12 @@ struct SeriesSource: Sendable {
 
     init(incarnation: UInt64) { self.incarnation = incarnation }
 
-    @inline(__always)
-    subscript(_ id: UInt32) -> UInt32 {
-        Int(id) < rows.count ? rows[Int(id)] : Self.unknown
-    }
+    @inline(__always) subscript(_ id: UInt32) -> UInt32 { Int(id) < rows.count ? rows[Int(id)] : Self.unknown }
 
     /// Grows to the id: it is bounded by `Limits.seriesIDsMax`.
     mutating func set(_ id: UInt32, _ row: UInt32) {
         if Int(id) >= rows.count {
-            rows.append(
-                contentsOf: repeatElement(Self.unknown, count: Int(id) + 1 - rows.count)
-            )
+            rows.append(contentsOf: repeatElement(Self.unknown, count: Int(id) + 1 - rows.count))
         }
         rows[Int(id)] = row
     }
@@ -60,10 +55,7 @@ struct SeriesIntake: SeriesReceiver {
     }
 
     init(
-        resource: Resource,
-        sender: SlotSection.Source,
-        table: SeriesTable,
-        sections: [UInt16: SlotSection],
+        resource: Resource, sender: SlotSection.Source, table: SeriesTable, sections: [UInt16: SlotSection],
         source: SeriesSource
     ) {
         self.resource = resource
@@ -121,9 +113,7 @@ struct SeriesIntake: SeriesReceiver {
             return
         }
         if row.state.contains(.isValued) { losses[.seriesExpired, default: 0] += 1 }
-        if let value = table.otherValue(of: number), !table.passOn(value, of: row) {
-            keep(value, of: row)
-        }
+        if let value = table.otherValue(of: number), !table.passOn(value, of: row) { keep(value, of: row) }
         table.release(number)
     }
 
@@ -155,24 +145,18 @@ struct SeriesIntake: SeriesReceiver {
     }
 
     mutating func rest(host: String, pid: String) {
-        guard isTaken, let host = table.texts.number(of: host),
-            let pid = table.texts.number(of: pid)
-        else { return }
+        guard isTaken, let host = table.texts.number(of: host), let pid = table.texts.number(of: pid) else { return }
         quiet.insert(Process(owner: owner, host: host, pid: pid))
     }
 
-    @inline(__always)
-    func family(of id: UInt32) -> MetricFamily? {
+    @inline(__always) func family(of id: UInt32) -> MetricFamily? {
         let row = source[id]
-        if row < SeriesSource.refused {
-            return MetricCatalog.families[Int(table.rows[Int(row)].family)]
-        }
+        if row < SeriesSource.refused { return MetricCatalog.families[Int(table.rows[Int(row)].family)] }
         if row == SeriesSource.unknown { return nil }
         return MetricCatalog.families[Int(row & 0xFF)]
     }
 
-    @inline(__always)
-    mutating func take(_ id: UInt32, _ value: Double) {
+    @inline(__always) mutating func take(_ id: UInt32, _ value: Double) {
         let row = source[id]
         guard canTake(row) else { return }
         if isCounter(row) {
@@ -182,8 +166,7 @@ struct SeriesIntake: SeriesReceiver {
         table.set(row, value)
     }
 
-    @inline(__always)
-    mutating func take(_ id: UInt32, _ buckets: UnsafeBufferPointer<UInt64>, sum: Double) {
+    @inline(__always) mutating func take(_ id: UInt32, _ buckets: UnsafeBufferPointer<UInt64>, sum: Double) {
         let row = source[id]
         guard canTake(row) else { return }
         guard sum.isFinite else { return refuse() }
@@ -191,8 +174,7 @@ struct SeriesIntake: SeriesReceiver {
         table.set(row, buckets, sum: sum)
     }
 
-    @inline(__always)
-    private mutating func canTake(_ row: UInt32) -> Bool {
+    @inline(__always) private mutating func canTake(_ row: UInt32) -> Bool {
         guard row < SeriesSource.refused else { return false }
         // An id of the sender's whose series is gone, or is another slot's: a mistake of the sender's.
         guard table.rows[Int(row)].owner == owner else {
@@ -203,8 +185,7 @@ struct SeriesIntake: SeriesReceiver {
         return isTaken
     }
 
-    @inline(__always)
-    private func isCounter(_ row: UInt32) -> Bool {
+    @inline(__always) private func isCounter(_ row: UInt32) -> Bool {
         MetricCatalog.kinds[Int(table.rows[Int(row)].family)] == .counter
     }
 

@@ -10,9 +10,7 @@ package struct SeriesKey: Hashable, Sendable {
         self.labels = labels
     }
 
-    init(_ sample: MetricSample) {
-        self.init(family: sample.family, labels: sample.labels)
-    }
+    init(_ sample: MetricSample) { self.init(family: sample.family, labels: sample.labels) }
 
     /// The series that a family's overflow is folded into.
     static func overflow(of family: MetricFamily) -> SeriesKey {
@@ -20,9 +18,7 @@ package struct SeriesKey: Hashable, Sendable {
         return SeriesKey(family: family, labels: labels)
     }
 
-    var isOverflow: Bool {
-        !labels.isEmpty && labels.allSatisfy { $0 == MetricLabel.other }
-    }
+    var isOverflow: Bool { !labels.isEmpty && labels.allSatisfy { $0 == MetricLabel.other } }
 
     /// By family, then by labels.
     static func areInOrder(_ left: SeriesKey, _ right: SeriesKey) -> Bool {
@@ -31,8 +27,7 @@ package struct SeriesKey: Hashable, Sendable {
     }
 
     package static func == (left: SeriesKey, right: SeriesKey) -> Bool {
-        left.family == right.family
-            && left.labels.elementsEqual(right.labels, by: TextKey.areEqual)
+        left.family == right.family && left.labels.elementsEqual(right.labels, by: TextKey.areEqual)
     }
 
     package func hash(into hasher: inout Hasher) {
@@ -61,9 +56,7 @@ struct SeriesLabels: Hashable, Sendable, BitwiseCopyable {
             && left.numbers[2] == right.numbers[2] && left.numbers[3] == right.numbers[3]
     }
 
-    func hash(into hasher: inout Hasher) {
-        for index in 0..<Self.countMax { hasher.combine(numbers[index]) }
-    }
+    func hash(into hasher: inout Hasher) { for index in 0..<Self.countMax { hasher.combine(numbers[index]) } }
 
     /// For the table of one process: never stored.
     func hash(in family: UInt8) -> UInt64 {

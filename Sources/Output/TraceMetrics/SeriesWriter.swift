@@ -62,9 +62,7 @@ package struct SeriesWriter: ~Copyable {
         generation = Self.nextGeneration()
     }
 
-    private static func nextGeneration() -> UInt32 {
-        generations.add(1, ordering: .relaxed).newValue
-    }
+    private static func nextGeneration() -> UInt32 { generations.add(1, ordering: .relaxed).newValue }
 
     /// Ids given since `begin`.
     package var idCount: Int { Int(nextID) }
@@ -106,16 +104,11 @@ package struct SeriesWriter: ~Copyable {
     /// message: the slot is to be told again, in full.
     package mutating func endSection() -> Bool {
         let length = buffer.count - sectionStart - SeriesCode.headBytes
-        let flags =
-            (isFull && isComplete ? SeriesCode.isFull : 0)
-            | (isComplete ? SeriesCode.isComplete : 0)
+        let flags = (isFull && isComplete ? SeriesCode.isFull : 0) | (isComplete ? SeriesCode.isComplete : 0)
         let head = buffer.mutableBytes
         head[sectionStart + 1] = flags
         head.storeBytes(
-            of: UInt32(length).littleEndian,
-            toByteOffset: sectionStart + SeriesCode.headBytes - 4,
-            as: UInt32.self
-        )
+            of: UInt32(length).littleEndian, toByteOffset: sectionStart + SeriesCode.headBytes - 4, as: UInt32.self)
         return isComplete
     }
 
@@ -147,12 +140,8 @@ package struct SeriesWriter: ~Copyable {
     /// Begins a group of at most `count` series, about something called `name`, which is borrowed until
     /// `end`. Between the two each series of the group is added, always in the same order. What `isOfSlot`, the slot
     /// as a whole, has ids of its own, so that it is told however many processes there are.
-    @inline(__always)
-    package mutating func begin(
-        _ set: SeriesSet,
-        count: Int,
-        name: ByteView = .empty,
-        isOfSlot: Bool = false
+    @inline(__always) package mutating func begin(
+        _ set: SeriesSet, count: Int, name: ByteView = .empty, isOfSlot: Bool = false
     ) {
         self.set = set
         self.name = name
@@ -169,8 +158,7 @@ package struct SeriesWriter: ~Copyable {
     }
 
     /// What is to be remembered of the group.
-    @inline(__always)
-    package mutating func end() -> SeriesSet {
+    @inline(__always) package mutating func end() -> SeriesSet {
         assert(number <= countMax, "more series than ids: the next group's would be taken for them")
         return set
     }
@@ -195,12 +183,8 @@ package struct SeriesWriter: ~Copyable {
 
     /// The group's next series: a counter or gauge. Where it is not there (`if`) its place stays free.
     /// `texts` are those labels that the family has of its own.
-    @inline(__always)
-    package mutating func add(
-        _ family: MetricFamily,
-        _ value: Double,
-        if isThere: Bool = true,
-        _ texts: @autoclosure () -> [String] = []
+    @inline(__always) package mutating func add(
+        _ family: MetricFamily, _ value: Double, if isThere: Bool = true, _ texts: @autoclosure () -> [String] = []
     ) {
         guard isThere, beginSeries(family, texts) else { return skip() }
         append(value)
@@ -209,10 +193,7 @@ package struct SeriesWriter: ~Copyable {
 
     /// The group's next series: a histogram. `buckets` as `MetricValue` has them.
     package mutating func add<let count: Int>(
-        _ family: MetricFamily,
-        _ buckets: InlineArray<count, UInt64>,
-        sum: Double,
-        if isThere: Bool = true,
+        _ family: MetricFamily, _ buckets: InlineArray<count, UInt64>, sum: Double, if isThere: Bool = true,
         _ texts: @autoclosure () -> [String] = []
     ) {
         guard isThere, beginSeries(family, texts) else { return skip() }
@@ -222,11 +203,7 @@ package struct SeriesWriter: ~Copyable {
     }
 
     /// The group's next series, whatever its kind.
-    package mutating func add(
-        _ family: MetricFamily,
-        _ value: MetricValue,
-        _ texts: @autoclosure () -> [String] = []
-    ) {
+    package mutating func add(_ family: MetricFamily, _ value: MetricValue, _ texts: @autoclosure () -> [String] = []) {
         guard beginSeries(family, texts) else { return skip() }
         switch value {
         case .counter(let number), .gauge(let number): append(number)
@@ -238,14 +215,12 @@ package struct SeriesWriter: ~Copyable {
     }
 
     /// What a full section does not name is forgotten by its reader.
-    @inline(__always)
-    private mutating func skip() {
+    @inline(__always) private mutating func skip() {
         if isFull { set.told &= ~(UInt64(1) << UInt64(number)) }
         number += 1
     }
 
-    @inline(__always)
-    private mutating func beginSeries(_ family: MetricFamily, _ texts: () -> [String]) -> Bool {
+    @inline(__always) private mutating func beginSeries(_ family: MetricFamily, _ texts: () -> [String]) -> Bool {
         if isRefused { return false }
         let bit = UInt64(1) << UInt64(number)
         if set.told & bit != 0 {
@@ -255,11 +230,7 @@ package struct SeriesWriter: ~Copyable {
         return define(family, bit, texts)
     }
 
-    private mutating func define(
-        _ family: MetricFamily,
-        _ bit: UInt64,
-        _ texts: () -> [String]
-    ) -> Bool {
+    private mutating func define(_ family: MetricFamily, _ bit: UInt64, _ texts: () -> [String]) -> Bool {
         guard definedBytes < Limits.sectionDefinitionBytesMax else {
             isComplete = false
             return false
@@ -311,8 +282,7 @@ package struct SeriesWriter: ~Copyable {
 
     // MARK: Values
 
-    @inline(__always)
-    private mutating func append(_ value: Double) {
+    @inline(__always) private mutating func append(_ value: Double) {
         // The comparison is false for what is no number.
         if value >= 0, value < SeriesCode.wholeMax, value == value.rounded(.down) {
             buffer.append(varint: UInt64(value) << 1)

@@ -10,8 +10,7 @@ package import TraceModel
 /// Sparse: 8 bytes a bucket that is not empty, nothing while there is none. Beyond
 /// `Limits.sketchBucketsMax` buckets, the lowest ones fall into one, which spoils only quantiles that lie in
 /// it. Merging is associative and commutative, also beyond the bound: the result depends on the values alone.
-@usableFromInline
-package struct QuantileSketch: Sendable, Equatable {
+@usableFromInline package struct QuantileSketch: Sendable, Equatable {
     /// Relative error of a quantile at most, where its bucket has not fallen into the lowest one.
     package static let relativeAccuracy = 0.01
 
@@ -22,8 +21,7 @@ package struct QuantileSketch: Sendable, Equatable {
     private static let countMax: UInt64 = 1 << countBits - 1
 
     /// Index in the high 16 bits, count in the low 48, which stays at its end; sorted.
-    @usableFromInline
-    var cells: [UInt64] = []
+    @usableFromInline var cells: [UInt64] = []
 
     package init() {}
 
@@ -35,31 +33,22 @@ package struct QuantileSketch: Sendable, Equatable {
     package var bucketCount: Int { cells.count }
 
     /// The buckets that are not empty, by rising index.
-    package var buckets: [(index: Int, count: UInt64)] {
-        cells.map { (Int($0 >> Self.countBits), $0 & Self.countMax) }
-    }
+    package var buckets: [(index: Int, count: UInt64)] { cells.map { (Int($0 >> Self.countBits), $0 & Self.countMax) } }
 
     // MARK: Adding
 
     /// Sends for the memory that `insert` will need. By the sketch's address, and the array's as it stands there: to borrow
     /// the cells would count a reference in them, and so wait for what is only to be sent for. 128 bytes hold as many
     /// cells as most have.
-    @inlinable
-    @inline(__always)
-    package static func prefetch(_ sketch: UnsafePointer<QuantileSketch>) {
-        SystemIO.prefetch(
-            UnsafeRawPointer(sketch).load(as: UnsafeRawPointer.self),
-            byteCount: 128
-        )
+    @inlinable @inline(__always) package static func prefetch(_ sketch: UnsafePointer<QuantileSketch>) {
+        SystemIO.prefetch(UnsafeRawPointer(sketch).load(as: UnsafeRawPointer.self), byteCount: 128)
     }
 
     /// O(log buckets), and O(buckets) where a bucket is new.
     package mutating func insert(_ value: UInt64) { add(1, at: Self.index(of: value)) }
 
     /// Forgets what it has seen, and keeps the memory where that is little.
-    package mutating func removeAll() {
-        cells.removeAll(keepingCapacity: cells.capacity <= Self.keptBucketsMax)
-    }
+    package mutating func removeAll() { cells.removeAll(keepingCapacity: cells.capacity <= Self.keptBucketsMax) }
 
     /// Adds what another one has seen. O(buckets of both).
     package mutating func merge(_ other: borrowing QuantileSketch) {
@@ -70,9 +59,7 @@ package struct QuantileSketch: Sendable, Equatable {
         }
         // Few into many, most of them known: in place.
         if other.cells.count * 8 <= cells.count {
-            for cell in other.cells {
-                add(cell & Self.countMax, at: Int(cell >> Self.countBits))
-            }
+            for cell in other.cells { add(cell & Self.countMax, at: Int(cell >> Self.countBits)) }
             return
         }
         let known = cells.count
@@ -128,9 +115,7 @@ package struct QuantileSketch: Sendable, Equatable {
     private mutating func collapse() {
         let excess = cells.count - Limits.sketchBucketsMax
         guard excess > 0 else { return }
-        for position in 0..<excess {
-            cells[excess] = Self.grown(cells[excess], by: cells[position] & Self.countMax)
-        }
+        for position in 0..<excess { cells[excess] = Self.grown(cells[excess], by: cells[position] & Self.countMax) }
         cells.removeFirst(excess)
     }
 
@@ -173,8 +158,7 @@ package struct QuantileSketch: Sendable, Equatable {
         let (exponent, step) = (index - 1).quotientAndRemainder(dividingBy: bucketsPerDoubling)
         // Small values have buckets of their own, in which only one whole number lies.
         if exponent <= 5 {
-            return (((bucketsPerDoubling + step) << exponent) + bucketsPerDoubling - 1)
-                / bucketsPerDoubling
+            return (((bucketsPerDoubling + step) << exponent) + bucketsPerDoubling - 1) / bucketsPerDoubling
         }
         let scale = Double(sign: .plus, exponent: Int(exponent), significand: 1)
         let lower = scale * (1 + Double(step) / Double(bucketsPerDoubling))
@@ -201,8 +185,9 @@ package struct QuantileSketch: Sendable, Equatable {
         for _ in 0..<count {
             let key = UInt64(try reader.integer(UInt16.self)) << Self.countBits
             let seen = try reader.integer(UInt64.self)
-            guard seen <= Self.countMax, cells.last.map({ $0 & ~Self.countMax < key }) ?? true
-            else { throw Self.damaged }
+            guard seen <= Self.countMax, cells.last.map({ $0 & ~Self.countMax < key }) ?? true else {
+                throw Self.damaged
+            }
             cells.append(key | seen)
         }
     }

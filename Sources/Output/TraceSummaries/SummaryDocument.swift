@@ -93,11 +93,7 @@ package struct SummaryDocument {
         text.append("}")
     }
 
-    private func appendRow(
-        _ row: SummaryRow,
-        _ schema: SummaryTableSchema,
-        _ text: inout RawBuffer
-    ) {
+    private func appendRow(_ row: SummaryRow, _ schema: SummaryTableSchema, _ text: inout RawBuffer) {
         text.append("{")
         if schema.scope != .everywhere {
             text.append("\"host\":")
@@ -144,17 +140,12 @@ package struct SummaryDocument {
 package enum SummaryFile {
     package static let directory = "\(ClusterPaths.output)/summary"
 
-    package static func name(_ resource: Resource, stem: String) -> String {
-        "summary_\(stem)_\(resource.name).json"
-    }
+    package static func name(_ resource: Resource, stem: String) -> String { "summary_\(stem)_\(resource.name).json" }
 
     /// The file of a window out of its workers' summaries, in any order; nil where the window had no events.
     /// - Throws: `TraceError(.corrupt)` where one of them is damaged.
     package static func document(
-        _ resource: Resource,
-        stem: String,
-        window: UInt64,
-        summaries: [[UInt8]]
+        _ resource: Resource, stem: String, window: UInt64, summaries: [[UInt8]]
     ) throws -> WindowDocument? {
         var merged = WindowSummary(resource)
         for bytes in summaries where !bytes.isEmpty {
@@ -168,18 +159,13 @@ package enum SummaryFile {
         merged.keepTop()
         var text = RawBuffer(capacity: 64 << 10)
         SummaryDocument(merged).appendFile(stem: stem, window: window, to: &text)
-        return WindowDocument(
-            path: "\(directory)/\(name(resource, stem: stem))",
-            bytes: Array(text.bytes)
-        )
+        return WindowDocument(path: "\(directory)/\(name(resource, stem: stem))", bytes: Array(text.bytes))
     }
 }
 
 /// RFC 4648, section 4, with padding: bytes inside a JSON string.
 package enum Base64 {
-    private static let alphabet = Array(
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8
-    )
+    private static let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
 
     package static func encode(_ bytes: [UInt8]) -> String {
         var text: [UInt8] = []
@@ -187,9 +173,7 @@ package enum Base64 {
         for start in stride(from: 0, to: bytes.count, by: 3) {
             let count = min(3, bytes.count - start)
             var group: UInt32 = 0
-            for offset in 0..<3 {
-                group = group << 8 | (offset < count ? UInt32(bytes[start + offset]) : 0)
-            }
+            for offset in 0..<3 { group = group << 8 | (offset < count ? UInt32(bytes[start + offset]) : 0) }
             for digit in 0..<4 {
                 let value = Int(group >> UInt32(18 - 6 * digit)) & 63
                 text.append(digit <= count ? alphabet[value] : UInt8(ascii: "="))

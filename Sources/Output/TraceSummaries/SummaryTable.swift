@@ -22,28 +22,15 @@ extension SummaryTableSchema {
     private static let quantiles = [("p50_ms", 0.5), ("p90_ms", 0.9), ("p99_ms", 0.99)]
 
     /// The numbers of a row, or of all rows together, as they are shown, in the table's order.
-    package func cells(
-        of values: SummaryValues,
-        _ sketch: QuantileSketch,
-        isTotal: Bool = false
-    ) -> [SummaryCell] {
+    package func cells(of values: SummaryValues, _ sketch: QuantileSketch, isTotal: Bool = false) -> [SummaryCell] {
         var cells: [SummaryCell] = []
         for (position, column) in columns.enumerated() where !column.isHidden {
             cells.append(
-                SummaryCell(
-                    name: column.name + column.unit.suffix,
-                    value: Self.value(values[position], column.unit)
-                )
-            )
+                SummaryCell(name: column.name + column.unit.suffix, value: Self.value(values[position], column.unit)))
         }
         if let mean, !(isTotal && mean.isShare) {
             let value = mean.value(of: values).map { $0 / mean.unit.scale }
-            cells.append(
-                SummaryCell(
-                    name: mean.name + mean.unit.suffix,
-                    value: value.map { .real($0) } ?? .none
-                )
-            )
+            cells.append(SummaryCell(name: mean.name + mean.unit.suffix, value: value.map { .real($0) } ?? .none))
         }
         guard hasQuantiles else { return cells }
         // A sketch knows values within 1 %, the column exactly.
@@ -59,8 +46,7 @@ extension SummaryTableSchema {
         switch unit {
         case .count: .whole(number)
         case .time: number == 0 ? .none : .time(number)
-        case .nanoseconds, .microseconds, .millionths, .percent:
-            .real(Double(number) / unit.scale)
+        case .nanoseconds, .microseconds, .millionths, .percent: .real(Double(number) / unit.scale)
         }
     }
 }
@@ -101,9 +87,7 @@ package struct SummaryRow: Sendable, Equatable {
 
         /// Below 0 where `left` comes first by its bytes, above 0 where `right` does.
         static func order(_ left: UnsafeRawBufferPointer, _ right: UnsafeRawBufferPointer) -> Int {
-            guard let start = left.baseAddress, let other = right.baseAddress else {
-                return left.count - right.count
-            }
+            guard let start = left.baseAddress, let other = right.baseAddress else { return left.count - right.count }
             let common = memcmp(start, other, min(left.count, right.count))
             return common != 0 ? Int(common) : left.count - right.count
         }
@@ -123,9 +107,7 @@ package struct SummaryRow: Sendable, Equatable {
     }
 
     /// What it takes of the budget of rows that add up others: never less when more is added to it.
-    var cost: Int {
-        Self.fixedCost + key.host.count + key.item.count + Self.cost(ofBuckets: sketch.bucketCount)
-    }
+    var cost: Int { Self.fixedCost + key.host.count + key.item.count + Self.cost(ofBuckets: sketch.bucketCount) }
 
     static func cost(ofBuckets count: Int) -> Int { bucketCost * count }
 
@@ -185,8 +167,7 @@ package struct SummaryTable: Sendable, Equatable {
     package init(_ schema: SummaryTableSchema) { self.schema = schema }
 
     package static func == (left: SummaryTable, right: SummaryTable) -> Bool {
-        left.rowCount == right.rowCount && left.hashEnd == right.hashEnd
-            && left.totals == right.totals
+        left.rowCount == right.rowCount && left.hashEnd == right.hashEnd && left.totals == right.totals
             && left.sketch == right.sketch && left.rows == right.rows
     }
 
@@ -207,9 +188,7 @@ package struct SummaryTable: Sendable, Equatable {
             || floors.indices.contains { list in
                 let weight = schema.weight(of: part.values, part.sketch.pointee, inList: list)
                 let floor = floors[list]
-                guard weight == floor.weight, let key = floor.key else {
-                    return weight >= floor.weight
-                }
+                guard weight == floor.weight, let key = floor.key else { return weight >= floor.weight }
                 return part.precedes(key, of: owner)
             }
     }
@@ -264,21 +243,12 @@ package struct SummaryTable: Sendable, Equatable {
     mutating func addUp(_ part: SummaryPart, of owner: SummaryOwner, _ place: inout UInt32) {
         if isComplete, combine(part, of: owner, intoRowAt: Int(place)) { return keepWithinMemory() }
         let key = schema.key(of: part, of: owner)
-        let row = SummaryRow(
-            key: key,
-            process: [],
-            values: part.values,
-            sketch: part.sketch.pointee
-        )
+        let row = SummaryRow(key: key, process: [], values: part.values, sketch: part.sketch.pointee)
         place = addUp(row, isLater: false).map { UInt32($0) } ?? .max
     }
 
     /// False, and nothing done, where the row of that place is another one's.
-    private mutating func combine(
-        _ part: SummaryPart,
-        of owner: SummaryOwner,
-        intoRowAt place: Int
-    ) -> Bool {
+    private mutating func combine(_ part: SummaryPart, of owner: SummaryOwner, intoRowAt place: Int) -> Bool {
         let (schema, before) = (schema, cost)
         cost = rows.withUnsafeMutableBufferPointer { rows in
             guard place < rows.count, let row = rows.baseAddress.map({ $0 + place }),
@@ -294,9 +264,7 @@ package struct SummaryTable: Sendable, Equatable {
         return false
     }
 
-    private mutating func keepWithinMemory() {
-        if cost > 2 * overallBytesMax { keepWithinBudget() }
-    }
+    private mutating func keepWithinMemory() { if cost > 2 * overallBytesMax { keepWithinBudget() } }
 
     mutating func takeTotals(of source: SummaryTable) {
         totals = source.totals
@@ -304,8 +272,7 @@ package struct SummaryTable: Sendable, Equatable {
     }
 
     /// Where the row is; nil where that is not known, as rows were let go, among which it may be.
-    @discardableResult
-    private mutating func addUp(_ row: SummaryRow, isLater: Bool) -> Int? {
+    @discardableResult private mutating func addUp(_ row: SummaryRow, isLater: Bool) -> Int? {
         guard isComplete || Self.hash(row) < hashEnd else { return nil }
         if positions == nil { notePositions() }
         let known = positions?[row.key]
@@ -396,9 +363,7 @@ package struct SummaryTable: Sendable, Equatable {
     }
 
     private func positions(of list: SummaryTableSchema.List, _ count: Int) -> ArraySlice<Int> {
-        var weights = rows.indices.map {
-            (weight: schema.weight(of: rows[$0], in: list), position: $0)
-        }
+        var weights = rows.indices.map { (weight: schema.weight(of: rows[$0], in: list), position: $0) }
         weights.removeAll { !($0.weight > 0) }
         // Weights are often alike, and comparing keys takes long: only rows that may get a place are put in order.
         if weights.count > count {
@@ -408,8 +373,7 @@ package struct SummaryTable: Sendable, Equatable {
         return weights.sorted {
             if $0.weight != $1.weight { return $0.weight > $1.weight }
             return rows[$0.position].key < rows[$1.position].key
-        }
-        .map(\.position).prefix(count)
+        }.map(\.position).prefix(count)
     }
 
     // MARK: State
@@ -425,11 +389,7 @@ package struct SummaryTable: Sendable, Equatable {
 
     /// - Parameter isFixed: whether rows have their numbers in the form of 0.1.0.
     /// - Throws: `TraceError(.corrupt)` where the bytes are no table.
-    package init(
-        _ schema: SummaryTableSchema,
-        decoding reader: inout StateReader,
-        isFixed: Bool
-    ) throws(TraceError) {
+    package init(_ schema: SummaryTableSchema, decoding reader: inout StateReader, isFixed: Bool) throws(TraceError) {
         self.schema = schema
         rowCount = try reader.integer(UInt64.self)
         hashEnd = try reader.integer(UInt64.self)

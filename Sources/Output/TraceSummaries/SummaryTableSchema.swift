@@ -147,15 +147,8 @@ package struct SummaryTableSchema: Sendable {
     package let lists: [List]
 
     init(
-        _ name: String,
-        item: String? = nil,
-        scope: Scope = .process,
-        source: Int? = nil,
-        columns: [Column],
-        mean: Mean? = nil,
-        hasQuantiles: Bool = false,
-        isStanding: Bool = false,
-        lists: [List]
+        _ name: String, item: String? = nil, scope: Scope = .process, source: Int? = nil, columns: [Column],
+        mean: Mean? = nil, hasQuantiles: Bool = false, isStanding: Bool = false, lists: [List]
     ) {
         precondition(columns.count <= SummaryValues.count)
         self.name = name
@@ -174,30 +167,19 @@ package struct SummaryTableSchema: Sendable {
     /// The table that adds up the rows of this one, which stands at `position`.
     func overall(_ scope: Scope, of position: Int) -> SummaryTableSchema {
         SummaryTableSchema(
-            "\(name)_overall",
-            item: item,
-            scope: scope,
-            source: position,
-            columns: columns,
-            mean: mean,
-            hasQuantiles: hasQuantiles,
-            lists: lists
-        )
+            "\(name)_overall", item: item, scope: scope, source: position, columns: columns, mean: mean,
+            hasQuantiles: hasQuantiles, lists: lists)
     }
 
     /// What the row that adds it up goes by.
     func key(of part: SummaryPart, of owner: SummaryOwner) -> SummaryRow.Key {
         SummaryRow.Key(
-            host: scope == .everywhere ? [] : owner.host,
-            pid: scope == .process ? owner.pid : 0,
-            item: Array(part.item.buffer)
-        )
+            host: scope == .everywhere ? [] : owner.host, pid: scope == .process ? owner.pid : 0,
+            item: Array(part.item.buffer))
     }
 
     /// Fills the columns of a row that 0.1.0 did not have.
-    func complete(_ values: inout SummaryValues) {
-        if item == "function" { SummarySchema.completeFunction(&values) }
-    }
+    func complete(_ values: inout SummaryValues) { if item == "function" { SummarySchema.completeFunction(&values) } }
 
     /// Takes a row's numbers into those of the same row, or of all rows together. `isLater`: of a later
     /// window, so that what is latest is replaced rather than added.
@@ -214,19 +196,13 @@ package struct SummaryTableSchema: Sendable {
     }
 
     /// Whether `overall` is the row that adds up the part. By its address, as the compiler would copy it.
-    func addsUp(
-        _ part: SummaryPart,
-        of owner: SummaryOwner,
-        in overall: UnsafePointer<SummaryRow>
-    ) -> Bool {
+    func addsUp(_ part: SummaryPart, of owner: SummaryOwner, in overall: UnsafePointer<SummaryRow>) -> Bool {
         let isSame = overall.pointee.key.item.withUnsafeBytes { item in
             guard item.count == part.item.count else { return false }
             guard let left = item.baseAddress, let right = part.item.start else { return true }
             return memcmp(left, right, item.count) == 0
         }
-        return isSame
-            && (scope == .everywhere
-                || (scope == .host && overall.pointee.key.host == owner.host))
+        return isSame && (scope == .everywhere || (scope == .host && overall.pointee.key.host == owner.host))
     }
 
     /// What a list is ordered by.
@@ -234,19 +210,11 @@ package struct SummaryTableSchema: Sendable {
         weight(of: row.values, row.sketch, by: list.order)
     }
 
-    func weight(
-        of values: SummaryValues,
-        _ sketch: borrowing QuantileSketch,
-        inList position: Int
-    ) -> Double {
+    func weight(of values: SummaryValues, _ sketch: borrowing QuantileSketch, inList position: Int) -> Double {
         weight(of: values, sketch, by: orders[position])
     }
 
-    private func weight(
-        of values: SummaryValues,
-        _ sketch: borrowing QuantileSketch,
-        by order: List.Order
-    ) -> Double {
+    private func weight(of values: SummaryValues, _ sketch: borrowing QuantileSketch, by order: List.Order) -> Double {
         switch order {
         case .column(let column): Double(values[column])
         case .sum(let left, let right): Double(SummaryValues.sum(values[left], values[right]))

@@ -6,41 +6,32 @@ package import TraceModel
 
 /// The numbers of one row of a summary, by the positions of its table's columns. All are whole, so that a
 /// sum is the same in any order; one that would wrap stays at its end.
-@usableFromInline
-package struct SummaryValues: BitwiseCopyable, Sendable, Equatable {
-    @inlinable
-    package static var count: Int { 12 }
+@usableFromInline package struct SummaryValues: BitwiseCopyable, Sendable, Equatable {
+    @inlinable package static var count: Int { 12 }
 
-    @usableFromInline
-    var numbers = InlineArray<12, UInt64>(repeating: 0)
+    @usableFromInline var numbers = InlineArray<12, UInt64>(repeating: 0)
 
-    @inlinable
-    package init() {}
+    @inlinable package init() {}
 
-    @inlinable
-    package subscript(_ column: Int) -> UInt64 {
+    @inlinable package subscript(_ column: Int) -> UInt64 {
         get { numbers[column] }
         set { numbers[column] = newValue }
     }
 
-    @inlinable
-    package mutating func add(_ amount: UInt64, to column: Int) {
+    @inlinable package mutating func add(_ amount: UInt64, to column: Int) {
         self[column] = Self.sum(self[column], amount)
     }
 
-    @inlinable
-    package mutating func raise(_ column: Int, to value: UInt64) {
+    @inlinable package mutating func raise(_ column: Int, to value: UInt64) {
         if value > self[column] { self[column] = value }
     }
 
     /// Keeps the least number; 0 stands for none.
-    @inlinable
-    package mutating func lower(_ column: Int, to value: UInt64) {
+    @inlinable package mutating func lower(_ column: Int, to value: UInt64) {
         if value != 0, self[column] == 0 || value < self[column] { self[column] = value }
     }
 
-    @inlinable
-    package static func sum(_ left: UInt64, _ right: UInt64) -> UInt64 {
+    @inlinable package static func sum(_ left: UInt64, _ right: UInt64) -> UInt64 {
         let (sum, overflow) = left.addingReportingOverflow(right)
         return overflow ? .max : sum
     }
@@ -53,8 +44,7 @@ package struct SummaryValues: BitwiseCopyable, Sendable, Equatable {
         }
     }
 
-    @inlinable
-    package static func == (left: SummaryValues, right: SummaryValues) -> Bool {
+    @inlinable package static func == (left: SummaryValues, right: SummaryValues) -> Bool {
         (0..<count).allSatisfy { left[$0] == right[$0] }
     }
 

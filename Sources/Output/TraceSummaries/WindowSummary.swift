@@ -23,11 +23,7 @@ package struct SummaryPart {
     package let values: SummaryValues
     package let sketch: UnsafePointer<QuantileSketch>
 
-    package init(
-        item: ByteView,
-        values: SummaryValues,
-        sketch: UnsafePointer<QuantileSketch>
-    ) {
+    package init(item: ByteView, values: SummaryValues, sketch: UnsafePointer<QuantileSketch>) {
         self.item = item
         self.values = values
         self.sketch = sketch
@@ -35,9 +31,7 @@ package struct SummaryPart {
 
     /// Whether its row would come before the one of that key.
     func precedes(_ key: SummaryRow.Key, of owner: SummaryOwner) -> Bool {
-        let order = owner.host.withUnsafeBytes { host in
-            key.host.withUnsafeBytes { SummaryRow.Key.order(host, $0) }
-        }
+        let order = owner.host.withUnsafeBytes { host in key.host.withUnsafeBytes { SummaryRow.Key.order(host, $0) } }
         if order != 0 { return order < 0 }
         if owner.pid != key.pid { return owner.pid < key.pid }
         return key.item.withUnsafeBytes { SummaryRow.Key.order(item.buffer, $0) < 0 }
@@ -45,11 +39,8 @@ package struct SummaryPart {
 
     func row(of owner: SummaryOwner) -> SummaryRow {
         SummaryRow(
-            key: SummaryRow.Key(host: owner.host, pid: owner.pid, item: Array(item.buffer)),
-            process: owner.process,
-            values: values,
-            sketch: sketch.pointee
-        )
+            key: SummaryRow.Key(host: owner.host, pid: owner.pid, item: Array(item.buffer)), process: owner.process,
+            values: values, sketch: sketch.pointee)
     }
 }
 
@@ -90,11 +81,7 @@ package struct WindowSummary: Sendable, Equatable {
     package var isEmpty: Bool { events == 0 }
 
     /// Counts a process and its events.
-    package mutating func addProcess(
-        events: UInt64,
-        from first: EpochNanoseconds,
-        to last: EpochNanoseconds
-    ) {
+    package mutating func addProcess(events: UInt64, from first: EpochNanoseconds, to last: EpochNanoseconds) {
         self.events += events
         processes += 1
         firstTime = min(firstTime, first)
@@ -103,12 +90,7 @@ package struct WindowSummary: Sendable, Equatable {
 
     /// Adds a row to a table by process, and to the one that adds such rows up. `place` is where that one had the row's
     /// name last, as far as the caller knows, and is kept up to date.
-    package mutating func add(
-        _ part: SummaryPart,
-        of owner: SummaryOwner,
-        toTable table: Int,
-        place: inout UInt32
-    ) {
+    package mutating func add(_ part: SummaryPart, of owner: SummaryOwner, toTable table: Int, place: inout UInt32) {
         tables[table].add(part, of: owner)
         addUp(part, of: owner, table, &place)
     }
@@ -120,12 +102,7 @@ package struct WindowSummary: Sendable, Equatable {
         addUp(part, of: owner, table, &place)
     }
 
-    private mutating func addUp(
-        _ part: SummaryPart,
-        of owner: SummaryOwner,
-        _ table: Int,
-        _ place: inout UInt32
-    ) {
+    private mutating func addUp(_ part: SummaryPart, of owner: SummaryOwner, _ table: Int, _ place: inout UInt32) {
         for position in tables.indices where tables[position].schema.source == table {
             tables[position].addUp(part, of: owner, &place)
         }
@@ -138,18 +115,14 @@ package struct WindowSummary: Sendable, Equatable {
         processes = isLater ? max(processes, other.processes) : processes + other.processes
         firstTime = min(firstTime, other.firstTime)
         lastTime = max(lastTime, other.lastTime)
-        for position in tables.indices {
-            tables[position].merge(other.tables[position], isLater: isLater)
-        }
+        for position in tables.indices { tables[position].merge(other.tables[position], isLater: isLater) }
     }
 
     /// Lets go of the rows in no top list.
     package mutating func keepTop() {
         for position in tables.indices {
             tables[position].keepTop()
-            if let source = tables[position].schema.source {
-                tables[position].takeTotals(of: tables[source])
-            }
+            if let source = tables[position].schema.source { tables[position].takeTotals(of: tables[source]) }
         }
     }
 
@@ -179,8 +152,7 @@ package struct WindowSummary: Sendable, Equatable {
     package init(decoding reader: inout StateReader) throws(TraceError) {
         let version = try reader.integer(UInt8.self)
         let isFixed = version == Self.fixedVersion
-        guard isFixed || version == Self.version,
-            let resource = Resource(rawValue: try reader.integer(UInt8.self))
+        guard isFixed || version == Self.version, let resource = Resource(rawValue: try reader.integer(UInt8.self))
         else { throw Self.damaged }
         self.resource = resource
         let events = try reader.integer(UInt64.self)
@@ -188,9 +160,7 @@ package struct WindowSummary: Sendable, Equatable {
         let firstTime = try reader.integer(Int64.self)
         let lastTime = try reader.integer(Int64.self)
         let schemas = SummarySchema.tables(of: resource)
-        let tableCount =
-            isFixed
-            ? SummarySchema.fixedTableCount(of: resource) : Int(try reader.integer(UInt8.self))
+        let tableCount = isFixed ? SummarySchema.fixedTableCount(of: resource) : Int(try reader.integer(UInt8.self))
         guard tableCount <= schemas.count else { throw Self.damaged }
         tables = []
         for schema in schemas.prefix(tableCount) {

@@ -20,9 +20,7 @@ package enum FileCompression: String, CaseIterable, Sendable {
 
     /// The compression that a path says; nil: none.
     package init?(ofPath path: String) {
-        guard let found = Self.allCases.first(where: { path.hasSuffix($0.suffix) }) else {
-            return nil
-        }
+        guard let found = Self.allCases.first(where: { path.hasSuffix($0.suffix) }) else { return nil }
         self = found
     }
 
@@ -53,9 +51,7 @@ package enum CompressedWriter {
 
     /// As `GzipWriter.compress`.
     package func compress<Failure: Error>(
-        _ input: UnsafeRawBufferPointer,
-        isLast: Bool,
-        write: (UnsafeRawBufferPointer) throws(Failure) -> Void
+        _ input: UnsafeRawBufferPointer, isLast: Bool, write: (UnsafeRawBufferPointer) throws(Failure) -> Void
     ) throws(Failure) {
         switch self {
         case .gzip(let writer): unsafe try writer.compress(input, isLast: isLast, write: write)
@@ -73,10 +69,7 @@ package enum Gzip {
     }
 
     /// The compressed bytes. Takes some 10 ns a byte at `.fast`; needs about the input's size in memory.
-    package static func compress(
-        _ input: UnsafeRawBufferPointer,
-        level: Level = .fast
-    ) throws(TraceError) -> [UInt8] {
+    package static func compress(_ input: UnsafeRawBufferPointer, level: Level = .fast) throws(TraceError) -> [UInt8] {
         guard input.count <= Int(UInt32.max) else {
             throw TraceError(.invalidArgument, "gzip of \(input.count) bytes in one piece")
         }
@@ -102,10 +95,7 @@ package enum Gzip {
 
     /// What a gzip file's bytes expand to. Throws `.corrupt` where they are damaged or end early, and
     /// `.exhausted` beyond `limit` bytes, before taking memory for more.
-    package static func expand(
-        _ input: UnsafeRawBufferPointer,
-        limit: Int
-    ) throws(TraceError) -> [UInt8] {
+    package static func expand(_ input: UnsafeRawBufferPointer, limit: Int) throws(TraceError) -> [UInt8] {
         var rest = unsafe input
         let reader = unsafe try GunzipReader { chunk in
             let count = min(chunk.count, rest.count)
@@ -128,8 +118,7 @@ package enum Gzip {
 
 /// Compresses to one gzip member piece by piece: memory stays at zlib's window (256 KiB) and one piece, however
 /// large the data. Belongs to one thread at a time.
-@safe
-package final class GzipWriter {
+@safe package final class GzipWriter {
     private static let outputBytes = 64 << 10
 
     // Heap memory: zlib keeps a pointer back to the stream.
@@ -154,9 +143,7 @@ package final class GzipWriter {
     /// Compresses `input`, which zlib may hold back in part until `isLast`; nothing can follow that. `write`
     /// takes each finished piece, valid during the call; after it has thrown this can't be used any more.
     package func compress<Failure: Error>(
-        _ input: UnsafeRawBufferPointer,
-        isLast: Bool,
-        write: (UnsafeRawBufferPointer) throws(Failure) -> Void
+        _ input: UnsafeRawBufferPointer, isLast: Bool, write: (UnsafeRawBufferPointer) throws(Failure) -> Void
     ) throws(Failure) {
         precondition(input.count <= Int(Int32.max))
         // zlib.h: next_in is not written to, whatever its type says.
@@ -171,17 +158,14 @@ package final class GzipWriter {
             // zlib.h: Z_BUF_ERROR only says that there was nothing to do.
             precondition(code == Z_OK || code == Z_STREAM_END || code == Z_BUF_ERROR, "\(code)")
             let count = unsafe output.count - Int(stream.pointee.avail_out)
-            if count > 0 {
-                unsafe try write(UnsafeRawBufferPointer(rebasing: output.prefix(count)))
-            }
+            if count > 0 { unsafe try write(UnsafeRawBufferPointer(rebasing: output.prefix(count))) }
         } while unsafe stream.pointee.avail_out == 0 || (isLast && code != Z_STREAM_END)
     }
 }
 
 /// Compresses to one zstd frame piece by piece, with the checksum that tells damage: memory stays at the window of
 /// zstd's usual level (about 4 MiB) and one piece, however large the data. Belongs to one thread at a time.
-@safe
-package final class ZstdWriter {
+@safe package final class ZstdWriter {
     private static let outputBytes = 64 << 10
 
     private let context: OpaquePointer
@@ -189,9 +173,7 @@ package final class ZstdWriter {
 
     /// - Throws: `TraceError(.exhausted)` where there is no memory.
     package init() throws(TraceError) {
-        guard let context = unsafe ZSTD_createCCtx() else {
-            throw TraceError(.exhausted, "no memory to compress with")
-        }
+        guard let context = unsafe ZSTD_createCCtx() else { throw TraceError(.exhausted, "no memory to compress with") }
         unsafe self.context = context
         unsafe output = .allocate(byteCount: Self.outputBytes, alignment: 16)
         let code = unsafe ZSTD_CCtx_setParameter(context, ZSTD_c_checksumFlag, 1)
@@ -206,25 +188,16 @@ package final class ZstdWriter {
     /// Compresses `input`, which zstd may hold back in part until `isLast`; nothing can follow that. `write`
     /// takes each finished piece, valid during the call; after it has thrown this can't be used any more.
     package func compress<Failure: Error>(
-        _ input: UnsafeRawBufferPointer,
-        isLast: Bool,
-        write: (UnsafeRawBufferPointer) throws(Failure) -> Void
+        _ input: UnsafeRawBufferPointer, isLast: Bool, write: (UnsafeRawBufferPointer) throws(Failure) -> Void
     ) throws(Failure) {
         var source = unsafe ZSTD_inBuffer(src: input.baseAddress, size: input.count, pos: 0)
         var isDone = false
         while !isDone {
             var target = unsafe ZSTD_outBuffer(dst: output.baseAddress, size: output.count, pos: 0)
-            let left = unsafe ZSTD_compressStream2(
-                context,
-                &target,
-                &source,
-                isLast ? ZSTD_e_end : ZSTD_e_continue
-            )
+            let left = unsafe ZSTD_compressStream2(context, &target, &source, isLast ? ZSTD_e_end : ZSTD_e_continue)
             // Memory apart, which `init` and the first call take, all failures are wrong use.
             precondition(ZSTD_isError(left) == 0, unsafe String(cString: ZSTD_getErrorName(left)))
-            if unsafe target.pos > 0 {
-                unsafe try write(UnsafeRawBufferPointer(rebasing: output.prefix(target.pos)))
-            }
+            if unsafe target.pos > 0 { unsafe try write(UnsafeRawBufferPointer(rebasing: output.prefix(target.pos))) }
             // zstd.h: at the end 0 says that all is flushed; else all input has to be taken.
             isDone = unsafe isLast ? left == 0 : source.pos == source.size
         }

@@ -9,10 +9,7 @@ package enum ExpandingReader {
 
     /// `source` is called from `read` only.
     /// - Throws: `TraceError(.exhausted)` where there is no memory.
-    package init(
-        _ compression: FileCompression,
-        _ source: @escaping GunzipReader.Source
-    ) throws(TraceError) {
+    package init(_ compression: FileCompression, _ source: @escaping GunzipReader.Source) throws(TraceError) {
         switch compression {
         case .gzip: self = .gzip(unsafe try GunzipReader(source))
         case .zstd: self = .zstd(unsafe try ZstdReader(source))
@@ -47,8 +44,7 @@ package enum ExpandingReader {
 /// Expands gzip data piece by piece: memory stays at one piece, however large the data or however well
 /// it was compressed. Several members behind one another read as one, as RFC 1952 wants.
 /// Belongs to one thread at a time.
-@safe
-package final class GunzipReader {
+@safe package final class GunzipReader {
     /// Fills a part of the buffer from the front and returns how much; 0 at the end.
     package typealias Source = (UnsafeMutableRawBufferPointer) throws(TraceError) -> Int
 
@@ -97,9 +93,7 @@ package final class GunzipReader {
         precondition(!output.isEmpty)
         var thrown: TraceError?
         let count = unsafe output.withUnsafeMutableBytes { buffer -> Int in
-            do throws(TraceError) {
-                return unsafe try read(into: buffer)
-            } catch {
+            do throws(TraceError) { return unsafe try read(into: buffer) } catch {
                 thrown = error
                 return 0
             }
@@ -163,8 +157,7 @@ package final class GunzipReader {
 
 /// Expands zstd data piece by piece: memory stays at the data's window (refused beyond 8 MiB) and one piece. Several
 /// frames behind one another read as one. Belongs to one thread at a time.
-@safe
-package final class ZstdReader {
+@safe package final class ZstdReader {
     private static let inputBytes = 64 << 10
     private static let windowLogMax: Int32 = 23
 
@@ -186,9 +179,7 @@ package final class ZstdReader {
     /// `source` is called from `read` only.
     /// - Throws: `TraceError(.exhausted)` where there is no memory.
     package init(_ source: @escaping GunzipReader.Source) throws(TraceError) {
-        guard let context = unsafe ZSTD_createDCtx() else {
-            throw TraceError(.exhausted, "no memory to expand with")
-        }
+        guard let context = unsafe ZSTD_createDCtx() else { throw TraceError(.exhausted, "no memory to expand with") }
         unsafe self.context = context
         unsafe self.source = source
         unsafe input = .allocate(byteCount: Self.inputBytes, alignment: 16)

@@ -5,8 +5,7 @@ import Glibc
 /// it is, a crash leaves its cause. A store costs as much as any to memory.
 ///
 /// One a process; stays mapped for its life. `position` belongs to one thread.
-@safe
-package final class CrashCell: @unchecked Sendable {
+@safe package final class CrashCell: @unchecked Sendable {
     /// How a process ended itself.
     package enum Cause: Equatable, Sendable {
         case signal(Int32)
@@ -46,14 +45,7 @@ package final class CrashCell: @unchecked Sendable {
         let size = MemoryLayout<trace_crash_cell>.size
         // A hole could not be filled any more on a full disk, and a store into it would be fatal.
         try file.preallocate(size)
-        let address = unsafe mmap(
-            nil,
-            size,
-            PROT_READ | PROT_WRITE,
-            MAP_SHARED,
-            file.descriptor,
-            0
-        )
+        let address = unsafe mmap(nil, size, PROT_READ | PROT_WRITE, MAP_SHARED, file.descriptor, 0)
         guard let address = unsafe address, unsafe address != MAP_FAILED else {
             throw SystemError(errno: errno, call: "mmap", subject: path)
         }

@@ -5,9 +5,7 @@ package enum DescriptorLimit {
     /// Raises the limit to `wanted` as far as the hard limit allows; returns what holds then.
     package static func raise(to wanted: UInt) -> UInt {
         var limit = rlimit()
-        guard unsafe getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else {
-            return 1_024
-        }
+        guard unsafe getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return 1_024 }
         let target = min(wanted, UInt(limit.rlim_max))
         if limit.rlim_cur < target {
             limit.rlim_cur = rlim_t(target)

@@ -65,9 +65,7 @@ package enum FileSystem {
         }
         #endif
         do throws(SystemError) {
-            try systemCall("renameat2", "\(from) to \(to)") {
-                unsafe trace_rename_exclusively(from, to)
-            }
+            try systemCall("renameat2", "\(from) to \(to)") { unsafe trace_rename_exclusively(from, to) }
         } catch {
             // Some network file systems don't know the flag.
             guard error.errno == EINVAL || error.errno == ENOSYS else { throw error }
@@ -77,9 +75,7 @@ package enum FileSystem {
 
     /// The same in two steps.
     static func moveByLink(_ from: String, to: String) throws(SystemError) {
-        do throws(SystemError) {
-            try systemCall("link", "\(from) to \(to)") { unsafe link(from, to) }
-        } catch {
+        do throws(SystemError) { try systemCall("link", "\(from) to \(to)") { unsafe link(from, to) } } catch {
             guard error.isTaken, isSameFile(from, to) else { throw error }
         }
         try remove(from)
@@ -94,10 +90,7 @@ package enum FileSystem {
     /// Copies a file's bytes, in pieces, to a new file or in the place of one, and syncs that. What a failure leaves under
     /// the new name is removed.
     package static func copy(_ from: String, to: String) throws(SystemError) {
-        let piece = UnsafeMutableRawBufferPointer.allocate(
-            byteCount: File.directBytesUsual,
-            alignment: File.blockBytes
-        )
+        let piece = UnsafeMutableRawBufferPointer.allocate(byteCount: File.directBytesUsual, alignment: File.blockBytes)
         defer { unsafe piece.deallocate() }
         do throws(SystemError) {
             let source = try File(from, .read)
@@ -106,10 +99,7 @@ package enum FileSystem {
             while true {
                 let count = unsafe try source.read(into: piece, at: offset)
                 if count == 0 { break }
-                unsafe try target.writeDirectly(
-                    UnsafeRawBufferPointer(rebasing: piece[..<count]),
-                    at: offset
-                )
+                unsafe try target.writeDirectly(UnsafeRawBufferPointer(rebasing: piece[..<count]), at: offset)
                 offset += count
             }
             try target.syncData()
@@ -134,16 +124,12 @@ package enum FileSystem {
             if let driver = Simulation.driver { return try driver.remove(path) }
             #endif
             try systemCall("unlink", path) { unsafe unlink(path) }
-        } catch {
-            if error.errno != ENOENT { throw error }
-        }
+        } catch { if error.errno != ENOENT { throw error } }
     }
 
     /// Removes an empty directory; a missing one is no error.
     package static func removeDirectory(_ path: String) throws(SystemError) {
-        do throws(SystemError) {
-            try systemCall("rmdir", path) { unsafe rmdir(path) }
-        } catch {
+        do throws(SystemError) { try systemCall("rmdir", path) { unsafe rmdir(path) } } catch {
             if error.errno != ENOENT { throw error }
         }
     }
@@ -153,9 +139,7 @@ package enum FileSystem {
         #if DEBUG
         if let driver = Simulation.driver { return try driver.syncDirectory(path) }
         #endif
-        let descriptor = try systemCall("open", path) {
-            unsafe open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-        }
+        let descriptor = try systemCall("open", path) { unsafe open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) }
         defer { close(descriptor) }
         try systemCall("fsync", path) { fsync(descriptor) }
     }
@@ -171,10 +155,7 @@ package enum FileSystem {
 
     /// Replaces a file's content in one step: temporary file, sync, rename, sync of the directory. Large content is written
     /// directly where it stands at a block's begin, and in pieces, as another process's sync waits for what is under way.
-    package static func publish(
-        _ path: String,
-        _ bytes: UnsafeRawBufferPointer
-    ) throws(SystemError) {
+    package static func publish(_ path: String, _ bytes: UnsafeRawBufferPointer) throws(SystemError) {
         let temporary = path + ".tmp"
         let file = try File(temporary, .replace)
         for offset in stride(from: 0, to: bytes.count, by: File.directBytesUsual) {
@@ -194,9 +175,7 @@ package enum FileSystem {
         var bytes = [UInt8](repeating: 0, count: size)
         var thrown: SystemError?
         let count = unsafe bytes.withUnsafeMutableBytes { buffer -> Int in
-            do throws(SystemError) {
-                return unsafe try file.read(into: buffer, at: 0)
-            } catch {
+            do throws(SystemError) { return unsafe try file.read(into: buffer, at: 0) } catch {
                 thrown = error
                 return 0
             }
@@ -263,12 +242,9 @@ package struct FileSystemSync: ~Copyable {
         var opened: [(descriptor: Int32, path: String)] = []
         for path in paths {
             do throws(SystemError) {
-                let descriptor = try systemCall("open", path) {
-                    unsafe open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-                }
+                let descriptor = try systemCall("open", path) { unsafe open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) }
                 var info = stat()
-                if unsafe fstat(descriptor, &info) == 0, !devices.insert(UInt(info.st_dev)).inserted
-                {
+                if unsafe fstat(descriptor, &info) == 0, !devices.insert(UInt(info.st_dev)).inserted {
                     close(descriptor)
                 } else {
                     opened.append((descriptor, path))
@@ -285,8 +261,6 @@ package struct FileSystemSync: ~Copyable {
 
     /// What was written before is on the disk when this returns, the names of new files too. Blocks. A failure is final.
     package borrowing func sync() throws(SystemError) {
-        for (descriptor, path) in directories {
-            try systemCall("syncfs", path) { trace_sync_file_system(descriptor) }
-        }
+        for (descriptor, path) in directories { try systemCall("syncfs", path) { trace_sync_file_system(descriptor) } }
     }
 }

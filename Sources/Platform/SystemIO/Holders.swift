@@ -7,9 +7,7 @@ package enum LockHolder {
     /// may see. Blocks.
     package static func find(of file: borrowing File) -> pid_t? {
         var info = stat()
-        guard unsafe fstat(file.descriptor, &info) == 0,
-            let table = try? File.text("/proc/locks")
-        else { return nil }
+        guard unsafe fstat(file.descriptor, &info) == 0, let table = try? File.text("/proc/locks") else { return nil }
         return holder(in: table, inode: UInt(info.st_ino))
     }
 
@@ -18,8 +16,8 @@ package enum LockHolder {
     static func holder(in table: String, inode: UInt) -> pid_t? {
         for line in table.split(separator: "\n") {
             let fields = line.split(separator: " ")
-            guard fields.count > 5, fields[1] == "FLOCK", fields[3] == "WRITE",
-                fields[5].hasSuffix(":\(inode)"), let pid = pid_t(fields[4]), pid > 0
+            guard fields.count > 5, fields[1] == "FLOCK", fields[3] == "WRITE", fields[5].hasSuffix(":\(inode)"),
+                let pid = pid_t(fields[4]), pid > 0
             else { continue }
             return pid
         }
@@ -46,25 +44,18 @@ package struct PortHolder: Sendable, Equatable, CustomStringConvertible {
     /// Where it works; of a process of a trace cluster below the data directory.
     package let directory: String?
 
-    package var description: String {
-        "\(name) (process \(pid)\(directory.map { ", which works in \($0)" } ?? ""))"
-    }
+    package var description: String { "\(name) (process \(pid)\(directory.map { ", which works in \($0)" } ?? ""))" }
 
     /// Nil where nobody listens there, or only the holder's user and root may know who does. Blocks on /proc for as long as
     /// looking at every open file takes.
     package static func find(port: UInt16) -> PortHolder? {
-        let sockets = Set(
-            ["/proc/net/tcp", "/proc/net/tcp6"].flatMap { listeners(in: text($0), port: port) }
-        )
+        let sockets = Set(["/proc/net/tcp", "/proc/net/tcp6"].flatMap { listeners(in: text($0), port: port) })
         guard !sockets.isEmpty else { return nil }
         let pids = ((try? FileSystem.list("/proc")) ?? []).compactMap { Int32($0) }.sorted()
         return pids.first { holds(sockets, process: $0) }.map { pid in
             PortHolder(
-                pid: pid,
-                name: text("/proc/\(pid)/comm").split(separator: "\n").first.map(String.init)
-                    ?? "?",
-                directory: FileSystem.linkTarget("/proc/\(pid)/cwd")
-            )
+                pid: pid, name: text("/proc/\(pid)/comm").split(separator: "\n").first.map(String.init) ?? "?",
+                directory: FileSystem.linkTarget("/proc/\(pid)/cwd"))
         }
     }
 
@@ -84,9 +75,7 @@ package struct PortHolder: Sendable, Equatable, CustomStringConvertible {
         return table.split(separator: "\n").dropFirst().compactMap { line in
             let fields = line.split(separator: " ")
             // Local address, then the other side's, then the state: 0A is listening.
-            guard fields.count > 9, fields[1].hasSuffix(suffix), fields[3] == "0A" else {
-                return nil
-            }
+            guard fields.count > 9, fields[1].hasSuffix(suffix), fields[3] == "0A" else { return nil }
             return String(fields[9])
         }
     }
@@ -94,8 +83,8 @@ package struct PortHolder: Sendable, Equatable, CustomStringConvertible {
     private static func holds(_ sockets: Set<String>, process pid: Int32) -> Bool {
         let directory = "/proc/\(pid)/fd"
         return ((try? FileSystem.list(directory)) ?? []).contains { number in
-            guard let target = FileSystem.linkTarget("\(directory)/\(number)"),
-                target.hasPrefix("socket:["), target.hasSuffix("]")
+            guard let target = FileSystem.linkTarget("\(directory)/\(number)"), target.hasPrefix("socket:["),
+                target.hasSuffix("]")
             else { return false }
             return sockets.contains(String(target.dropFirst(8).dropLast()))
         }

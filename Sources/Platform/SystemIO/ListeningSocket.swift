@@ -26,17 +26,14 @@ package final class ListeningSocket: Sendable {
             unsafe unsetenv("LISTEN_PID")
             unsafe unsetenv("LISTEN_FDNAMES")
         }
-        guard let owner = Readiness.environment("LISTEN_PID").flatMap({ pid_t($0) }),
-            owner == getpid(),
+        guard let owner = Readiness.environment("LISTEN_PID").flatMap({ pid_t($0) }), owner == getpid(),
             let count = Readiness.environment("LISTEN_FDS").flatMap({ Int32($0) }), count > 0
         else { return [] }
         var sockets: [ListeningSocket] = []
         for descriptor in 3..<(3 + count) {
             guard option(SO_ACCEPTCONN, of: descriptor) == 1 else {
                 throw SystemError(
-                    errno: EINVAL,
-                    call: "LISTEN_FDS",
-                    subject: "descriptor \(descriptor), which is no listening socket"
+                    errno: EINVAL, call: "LISTEN_FDS", subject: "descriptor \(descriptor), which is no listening socket"
                 )
             }
             configure(descriptor)
@@ -74,13 +71,10 @@ package final class ListeningSocket: Sendable {
     }
 
     private static func listen(
-        on entry: UnsafeMutablePointer<addrinfo>,
-        named address: String
+        on entry: UnsafeMutablePointer<addrinfo>, named address: String
     ) throws(SystemError) -> ListeningSocket {
         let kind = Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue)
-        let descriptor = try systemCall("socket", address) {
-            unsafe Glibc.socket(entry.pointee.ai_family, kind, 0)
-        }
+        let descriptor = try systemCall("socket", address) { unsafe Glibc.socket(entry.pointee.ai_family, kind, 0) }
         let socket = ListeningSocket(takingOwnership: descriptor)
         // A server that went just now leaves its connections behind; they don't hold the port.
         try setOption(SOL_SOCKET, SO_REUSEADDR, 1, of: descriptor)
@@ -102,18 +96,13 @@ package final class ListeningSocket: Sendable {
 
     /// Becomes the program `command` in this process's place, which inherits the sockets by the protocol
     /// of `inherited`. Returns only to throw.
-    package static func pass(
-        _ sockets: [ListeningSocket],
-        to command: [String]
-    ) throws(SystemError) -> Never {
+    package static func pass(_ sockets: [ListeningSocket], to command: [String]) throws(SystemError) -> Never {
         let first: Int32 = 3
         // Out of the way of where they go.
         var numbers: [Int32] = []
         for socket in sockets {
             let above = first + Int32(sockets.count)
-            let number = try systemCall("fcntl", command[0]) {
-                fcntl(socket.descriptor, F_DUPFD_CLOEXEC, above)
-            }
+            let number = try systemCall("fcntl", command[0]) { fcntl(socket.descriptor, F_DUPFD_CLOEXEC, above) }
             numbers.append(number)
         }
         for (index, number) in numbers.enumerated() {
@@ -145,9 +134,7 @@ package final class ListeningSocket: Sendable {
     package var isLoopback: Bool { address.hasPrefix("127.") || address.hasPrefix("[::1]") }
 
     /// The port it listens on.
-    package var port: Int {
-        address.split(separator: ":").last.flatMap { Int($0) } ?? 0
-    }
+    package var port: Int { address.split(separator: ":").last.flatMap { Int($0) } ?? 0 }
 
     /// The next connection that waits; nil where none does. Throws where this process or the machine
     /// has no room for one more: it goes on waiting.
@@ -168,8 +155,7 @@ package final class ListeningSocket: Sendable {
             }
             switch errno {
             case EAGAIN: return nil
-            case EMFILE, ENFILE, ENOBUFS, ENOMEM:
-                throw SystemError(errno: errno, call: "accept", subject: address)
+            case EMFILE, ENFILE, ENOBUFS, ENOMEM: throw SystemError(errno: errno, call: "accept", subject: address)
             // Of the connection that was about to be accepted, which is gone (accept(2)).
             default: continue
             }
@@ -178,20 +164,11 @@ package final class ListeningSocket: Sendable {
 
     /// Sets an integer option of a socket.
     package static func setOption(
-        _ level: Int32,
-        _ name: Int32,
-        _ value: Int32,
-        of descriptor: Int32
+        _ level: Int32, _ name: Int32, _ value: Int32, of descriptor: Int32
     ) throws(SystemError) {
         var value = value
         try systemCall("setsockopt", "\(name)") {
-            unsafe setsockopt(
-                descriptor,
-                level,
-                name,
-                &value,
-                socklen_t(MemoryLayout<Int32>.size)
-            )
+            unsafe setsockopt(descriptor, level, name, &value, socklen_t(MemoryLayout<Int32>.size))
         }
     }
 
@@ -203,30 +180,21 @@ package final class ListeningSocket: Sendable {
     }
 
     private static func name(
-        of storage: inout sockaddr_storage,
-        _ length: socklen_t
+        of storage: inout sockaddr_storage, _ length: socklen_t
     ) -> (text: String, isVersion6: Bool)? {
         var host = [CChar](repeating: 0, count: Int(NI_MAXHOST))
         var port = [CChar](repeating: 0, count: Int(NI_MAXSERV))
         let code = unsafe withUnsafePointer(to: &storage) { pointer in
             unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { generic in
                 unsafe getnameinfo(
-                    generic,
-                    length,
-                    &host,
-                    socklen_t(host.count),
-                    &port,
-                    socklen_t(port.count),
-                    NI_NUMERICHOST | NI_NUMERICSERV
-                )
+                    generic, length, &host, socklen_t(host.count), &port, socklen_t(port.count),
+                    NI_NUMERICHOST | NI_NUMERICSERV)
             }
         }
         guard code == 0 else { return nil }
         var address = text(host)
         let mapped = "::ffff:"
-        if address.hasPrefix(mapped), address.contains(".") {
-            address.removeFirst(mapped.count)
-        }
+        if address.hasPrefix(mapped), address.contains(".") { address.removeFirst(mapped.count) }
         let isVersion6 = address.contains(":")
         return (isVersion6 ? "[\(address)]:\(text(port))" : "\(address):\(text(port))", isVersion6)
     }

@@ -3,18 +3,12 @@ import TraceModel
 
 /// A growable run of trivial elements without reference counting or checks of uniqueness: what the hot
 /// path keeps beside its bytes. Owns its memory.
-@safe
-@usableFromInline
-package struct RawArray<Element: BitwiseCopyable>: ~Copyable {
-    @usableFromInline
-    package private(set) var base: UnsafeMutablePointer<Element>
-    @usableFromInline
-    package private(set) var capacity: Int
-    @usableFromInline
-    package private(set) var count = 0
+@safe @usableFromInline package struct RawArray<Element: BitwiseCopyable>: ~Copyable {
+    @usableFromInline package private(set) var base: UnsafeMutablePointer<Element>
+    @usableFromInline package private(set) var capacity: Int
+    @usableFromInline package private(set) var count = 0
 
-    @usableFromInline
-    package init(capacity: Int = 64) {
+    @usableFromInline package init(capacity: Int = 64) {
         precondition(capacity > 0)
         self.capacity = capacity
         unsafe base = .allocate(capacity: capacity)
@@ -23,8 +17,7 @@ package struct RawArray<Element: BitwiseCopyable>: ~Copyable {
     deinit { unsafe base.deallocate() }
 
     /// Not checked in a release build.
-    @inlinable
-    package subscript(position: Int) -> Element {
+    @inlinable package subscript(position: Int) -> Element {
         get {
             assert(position >= 0 && position < count)
             return unsafe base[position]
@@ -36,21 +29,18 @@ package struct RawArray<Element: BitwiseCopyable>: ~Copyable {
     }
 
     /// Valid until the next append.
-    @inlinable
-    package var elements: UnsafeMutableBufferPointer<Element> {
+    @inlinable package var elements: UnsafeMutableBufferPointer<Element> {
         unsafe UnsafeMutableBufferPointer(start: base, count: count)
     }
 
-    @inlinable
-    package mutating func append(_ element: Element) {
+    @inlinable package mutating func append(_ element: Element) {
         if count == capacity { grow() }
         unsafe (base + count).initialize(to: element)
         count &+= 1
     }
 
     /// Copies elements of other memory.
-    @inlinable
-    package mutating func append(contentsOf source: UnsafeBufferPointer<Element>) {
+    @inlinable package mutating func append(contentsOf source: UnsafeBufferPointer<Element>) {
         guard let first = source.baseAddress else { return }
         while capacity &- count < source.count { grow() }
         unsafe (base + count).update(from: first, count: source.count)
@@ -58,12 +48,10 @@ package struct RawArray<Element: BitwiseCopyable>: ~Copyable {
     }
 
     /// Forgets the content, keeps the memory.
-    @inlinable
-    package mutating func removeAll() { count = 0 }
+    @inlinable package mutating func removeAll() { count = 0 }
 
     /// Drops the last elements.
-    @inlinable
-    package mutating func removeLast(_ dropped: Int = 1) {
+    @inlinable package mutating func removeLast(_ dropped: Int = 1) {
         assert(dropped >= 0 && dropped <= count)
         count &-= dropped
     }
@@ -83,9 +71,7 @@ package struct RawArray<Element: BitwiseCopyable>: ~Copyable {
         unsafe base = .allocate(capacity: keeping)
     }
 
-    @inline(never)
-    @usableFromInline
-    mutating func grow() {
+    @inline(never) @usableFromInline mutating func grow() {
         let larger = UnsafeMutablePointer<Element>.allocate(capacity: capacity * 2)
         unsafe larger.update(from: base, count: count)
         unsafe base.deallocate()
@@ -96,9 +82,7 @@ package struct RawArray<Element: BitwiseCopyable>: ~Copyable {
 
 /// Asks the processor for memory that will be needed soon, so that it is on its way meanwhile. Reads nothing:
 /// any address will do.
-@inlinable
-@inline(__always)
-package func prefetch(_ start: UnsafeRawPointer, byteCount: Int = 1) {
+@inlinable @inline(__always) package func prefetch(_ start: UnsafeRawPointer, byteCount: Int = 1) {
     let lineBytes = 64
     var offset = 0
     while offset < byteCount {

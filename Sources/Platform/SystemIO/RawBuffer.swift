@@ -3,15 +3,10 @@ import Glibc
 
 /// A growable run of bytes without reference counting: what the hot path writes into.
 /// Owns its memory; a view from `bytes` is valid until the next append.
-@safe
-@usableFromInline
-package struct RawBuffer: ~Copyable {
-    @usableFromInline
-    package private(set) var base: UnsafeMutableRawPointer
-    @usableFromInline
-    package private(set) var capacity: Int
-    @usableFromInline
-    package private(set) var count: Int = 0
+@safe @usableFromInline package struct RawBuffer: ~Copyable {
+    @usableFromInline package private(set) var base: UnsafeMutableRawPointer
+    @usableFromInline package private(set) var capacity: Int
+    @usableFromInline package private(set) var count: Int = 0
 
     /// `alignment` 4096 where the bytes go to a file opened for direct I/O.
     package init(capacity: Int = 4096, alignment: Int = heapAlignment) {
@@ -23,17 +18,14 @@ package struct RawBuffer: ~Copyable {
 
     private let alignment: Int
     /// What `malloc` gives.
-    @usableFromInline
-    static var heapAlignment: Int { 16 }
+    @usableFromInline static var heapAlignment: Int { 16 }
 
     deinit { unsafe free(base) }
 
     private static func allocate(_ count: Int, alignment: Int) -> UnsafeMutableRawPointer {
         unsafe held(
             alignment <= heapAlignment
-                ? malloc(count)
-                : aligned_alloc(alignment, (count + alignment - 1) / alignment * alignment)
-        )
+                ? malloc(count) : aligned_alloc(alignment, (count + alignment - 1) / alignment * alignment))
     }
 
     /// As with Swift's own allocations: nobody goes on without memory.
@@ -43,33 +35,26 @@ package struct RawBuffer: ~Copyable {
     }
 
     /// What has been written so far.
-    @inlinable
-    package var bytes: UnsafeRawBufferPointer {
-        unsafe UnsafeRawBufferPointer(start: base, count: count)
-    }
+    @inlinable package var bytes: UnsafeRawBufferPointer { unsafe UnsafeRawBufferPointer(start: base, count: count) }
 
     /// The same, to be overwritten in place.
-    @inlinable
-    package var mutableBytes: UnsafeMutableRawBufferPointer {
+    @inlinable package var mutableBytes: UnsafeMutableRawBufferPointer {
         unsafe UnsafeMutableRawBufferPointer(start: base, count: count)
     }
 
     /// Makes room for `extra` more bytes and returns where they go; `commit` makes them count.
-    @inlinable
-    package mutating func reserve(_ extra: Int) -> UnsafeMutableRawPointer {
+    @inlinable package mutating func reserve(_ extra: Int) -> UnsafeMutableRawPointer {
         if count &+ extra > capacity { grow(toFit: count + extra) }
         return unsafe base + count
     }
 
     /// Counts `extra` bytes written where `reserve` said.
-    @inlinable
-    package mutating func commit(_ extra: Int) {
+    @inlinable package mutating func commit(_ extra: Int) {
         count &+= extra
         assert(count <= capacity)
     }
 
-    @inlinable
-    package mutating func append(_ source: UnsafeRawBufferPointer) {
+    @inlinable package mutating func append(_ source: UnsafeRawBufferPointer) {
         guard let start = source.baseAddress else { return }
         let extra = source.count
         unsafe reserve(extra).copyMemory(from: start, byteCount: extra)
@@ -77,48 +62,36 @@ package struct RawBuffer: ~Copyable {
     }
 
     /// In line, so that a literal's length is a constant and its copy a few stores.
-    @inlinable
-    @inline(__always)
-    package mutating func append(_ text: StaticString) {
+    @inlinable @inline(__always) package mutating func append(_ text: StaticString) {
         let extra = text.utf8CodeUnitCount
         unsafe reserve(extra).copyMemory(from: text.utf8Start, byteCount: extra)
         commit(extra)
     }
 
     /// Copies a String's UTF-8; not for the hot path: a literal goes to the one above.
-    @_disfavoredOverload
-    package mutating func append(_ text: String) {
+    @_disfavoredOverload package mutating func append(_ text: String) {
         var text = text
         text.withUTF8 { unsafe append(UnsafeRawBufferPointer($0)) }
     }
 
-    @inlinable
-    package mutating func append(byte: UInt8) {
+    @inlinable package mutating func append(byte: UInt8) {
         unsafe reserve(1).storeBytes(of: byte, as: UInt8.self)
         commit(1)
     }
 
     /// Little-endian, unaligned.
-    @inlinable
-    package mutating func append<Integer: FixedWidthInteger>(integer: Integer) {
-        unsafe reserve(MemoryLayout<Integer>.size)
-            .storeBytes(of: integer.littleEndian, as: Integer.self)
+    @inlinable package mutating func append<Integer: FixedWidthInteger>(integer: Integer) {
+        unsafe reserve(MemoryLayout<Integer>.size).storeBytes(of: integer.littleEndian, as: Integer.self)
         commit(MemoryLayout<Integer>.size)
     }
 
     /// Seven bits a byte, the lowest first; small numbers take one byte.
-    @inlinable
-    @inline(__always)
-    package mutating func append(varint number: UInt64) {
+    @inlinable @inline(__always) package mutating func append(varint number: UInt64) {
         let place = unsafe reserve(10)
         var rest = number
         var count = 0
         while rest >= 0x80 {
-            unsafe place.storeBytes(
-                of: UInt8(truncatingIfNeeded: rest) | 0x80,
-                toByteOffset: count,
-                as: UInt8.self
-            )
+            unsafe place.storeBytes(of: UInt8(truncatingIfNeeded: rest) | 0x80, toByteOffset: count, as: UInt8.self)
             rest >>= 7
             count &+= 1
         }
@@ -145,12 +118,10 @@ package struct RawBuffer: ~Copyable {
     }
 
     /// Forgets the content, keeps the memory.
-    @inlinable
-    package mutating func removeAll() { count = 0 }
+    @inlinable package mutating func removeAll() { count = 0 }
 
     /// Keeps the first `newCount` bytes.
-    @inlinable
-    package mutating func truncate(to newCount: Int) {
+    @inlinable package mutating func truncate(to newCount: Int) {
         precondition(newCount >= 0 && newCount <= count)
         count = newCount
     }
@@ -170,9 +141,7 @@ package struct RawBuffer: ~Copyable {
         unsafe base = Self.allocate(keeping, alignment: alignment)
     }
 
-    @inline(never)
-    @usableFromInline
-    mutating func grow(toFit needed: Int) {
+    @inline(never) @usableFromInline mutating func grow(toFit needed: Int) {
         var larger = capacity
         while larger < needed { larger *= 2 }
         capacity = larger
@@ -191,8 +160,7 @@ package struct RawBuffer: ~Copyable {
 /// CRC-32C of some bytes.
 package enum Checksum {
     /// `before`: the checksum of what stands in front of these bytes.
-    package static func crc32c(_ bytes: UnsafeRawBufferPointer, after before: UInt32 = 0) -> UInt32
-    {
+    package static func crc32c(_ bytes: UnsafeRawBufferPointer, after before: UInt32 = 0) -> UInt32 {
         unsafe trace_crc32c(before, bytes.baseAddress, bytes.count)
     }
 }

@@ -34,10 +34,8 @@ package struct ReachWatch {
             throw TraceError(
                 .configuration,
                 "\(path) was removed while the cluster runs, so nobody finds this process any more; it ends",
-                remedy:
-                    "Start the cluster again with scripts/cluster up, which goes on from the log; leave the"
-                    + " directory \(ClusterPaths.run) alone while it runs"
-            )
+                remedy: "Start the cluster again with scripts/cluster up, which goes on from the log; leave the"
+                    + " directory \(ClusterPaths.run) alone while it runs")
         }
     }
 
@@ -54,8 +52,8 @@ package enum Supervisor {
     /// with was removed: nobody can speak with that s6 any more, which would go on holding the port and starting nothing.
     package static func endIfOrphaned() {
         let parent = getppid()
-        guard let (name, scanner) = process(parent), name == "s6-supervise",
-            process(scanner)?.name == "s6-svscan", !FileSystem.exists("/proc/\(parent)/cwd/run")
+        guard let (name, scanner) = process(parent), name == "s6-supervise", process(scanner)?.name == "s6-svscan",
+            !FileSystem.exists("/proc/\(parent)/cwd/run")
         else { return }
         kill(scanner, SIGTERM)
     }
@@ -64,9 +62,7 @@ package enum Supervisor {
     private static func process(_ pid: pid_t) -> (name: String, parent: pid_t)? {
         guard let text = try? File.text("/proc/\(pid)/stat"), let open = text.firstIndex(of: "("),
             let close = text.lastIndex(of: ")")
-        else {
-            return nil
-        }
+        else { return nil }
         let rest = text[text.index(after: close)...].split(separator: " ")
         guard rest.count > 1, let parent = pid_t(rest[1]) else { return nil }
         return (String(text[text.index(after: open)..<close]), parent)

@@ -55,14 +55,7 @@ package enum Readiness {
         let length = socklen_t(MemoryLayout<sa_family_t>.size + bytes.count)
         _ = unsafe withUnsafePointer(to: &address) { pointer in
             unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { generic in
-                unsafe sendto(
-                    descriptor,
-                    message,
-                    message.utf8.count,
-                    Int32(MSG_NOSIGNAL),
-                    generic,
-                    length
-                )
+                unsafe sendto(descriptor, message, message.utf8.count, Int32(MSG_NOSIGNAL), generic, length)
             }
         }
     }
@@ -72,9 +65,7 @@ package enum Readiness {
 package final class Wakeup: Sendable {
     package let descriptor: Int32
 
-    package init() throws(SystemError) {
-        descriptor = try systemCall("eventfd", "") { trace_eventfd() }
-    }
+    package init() throws(SystemError) { descriptor = try systemCall("eventfd", "") { trace_eventfd() } }
 
     deinit { close(descriptor) }
 
@@ -97,9 +88,7 @@ package enum SignalReceiver {
         var all = sigset_t()
         unsafe sigfillset(&all)
         // What a fault raises must end the process at once, with its own signal.
-        for fault in [SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS] {
-            unsafe sigdelset(&all, fault)
-        }
+        for fault in [SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS] { unsafe sigdelset(&all, fault) }
         // Set, not added to: who started this process may have blocked those too.
         _ = unsafe pthread_sigmask(SIG_SETMASK, &all, nil)
         signal(SIGPIPE, SIG_IGN)
@@ -120,10 +109,7 @@ package enum SignalReceiver {
         var set = sigset_t()
         unsafe sigemptyset(&set)
         for signal in signals { unsafe sigaddset(&set, signal) }
-        var limit = timespec(
-            tv_sec: milliseconds / 1_000,
-            tv_nsec: milliseconds % 1_000 * 1_000_000
-        )
+        var limit = timespec(tv_sec: milliseconds / 1_000, tv_nsec: milliseconds % 1_000 * 1_000_000)
         let received = unsafe sigtimedwait(&set, nil, &limit)
         return received > 0 ? received : nil
     }
@@ -133,8 +119,6 @@ package enum SignalReceiver {
         var set = sigset_t()
         unsafe sigemptyset(&set)
         for signal in signals { unsafe sigaddset(&set, signal) }
-        return try systemCall("signalfd", "") {
-            unsafe trace_signalfd(&set)
-        }
+        return try systemCall("signalfd", "") { unsafe trace_signalfd(&set) }
     }
 }

@@ -10,13 +10,9 @@ package enum StateVersion {
 
 /// Reads back what `RawBuffer` wrote: little-endian integers and byte runs, every length checked.
 /// The bytes must outlive the reader.
-@safe
-@usableFromInline
-package struct StateReader {
-    @usableFromInline
-    let source: UnsafeRawBufferPointer
-    @usableFromInline
-    var at = 0
+@safe @usableFromInline package struct StateReader {
+    @usableFromInline let source: UnsafeRawBufferPointer
+    @usableFromInline var at = 0
     /// The version of the state being read. Decoders branch on it where a field was added or changed. Whoever opens a
     /// checkpoint or a hand-over file of an earlier version sets it before decoding slots.
     package var version = StateVersion.current
@@ -27,20 +23,15 @@ package struct StateReader {
 
     package var isAtEnd: Bool { remaining == 0 }
 
-    @inlinable
-    package var remaining: Int { unsafe source.count - at }
+    @inlinable package var remaining: Int { unsafe source.count - at }
 
     /// - Throws: `TraceError(.corrupt)` where the bytes end before the integer does.
-    @inlinable
-    package mutating func integer<Integer: FixedWidthInteger>(
-        _: Integer.Type
-    ) throws(TraceError) -> Integer {
+    @inlinable package mutating func integer<Integer: FixedWidthInteger>(_: Integer.Type) throws(TraceError) -> Integer
+    {
         let size = MemoryLayout<Integer>.size
         guard remaining >= size else { throw Self.cutOff }
         defer { at += size }
-        return unsafe Integer(
-            littleEndian: source.loadUnaligned(fromByteOffset: at, as: Integer.self)
-        )
+        return unsafe Integer(littleEndian: source.loadUnaligned(fromByteOffset: at, as: Integer.self))
     }
 
     /// What `RawBuffer.append(varint:)` wrote.
@@ -64,14 +55,8 @@ package struct StateReader {
     }
 
     /// A text with its length (u32) before it; invalid UTF-8 is repaired.
-    package mutating func text() throws(TraceError) -> String {
-        unsafe String(decoding: try counted(), as: UTF8.self)
-    }
+    package mutating func text() throws(TraceError) -> String { unsafe String(decoding: try counted(), as: UTF8.self) }
 
-    private static let notANumber = TraceError(
-        .corrupt,
-        "Stored state has no number where one belongs"
-    )
-    @usableFromInline
-    static var cutOff: TraceError { TraceError(.corrupt, "Stored state ends too early") }
+    private static let notANumber = TraceError(.corrupt, "Stored state has no number where one belongs")
+    @usableFromInline static var cutOff: TraceError { TraceError(.corrupt, "Stored state ends too early") }
 }

@@ -36,11 +36,8 @@ package struct SystemError: Error, CustomStringConvertible, Sendable {
 
 /// The one place that looks at a call's return value: retries EINTR, and stops the process where errno
 /// can only mean a bug of ours (a closed or wild descriptor, a bad address).
-@discardableResult
-package func systemCall<Result: FixedWidthInteger & SignedInteger>(
-    _ call: StaticString,
-    _ subject: @autoclosure () -> String,
-    _ body: () -> Result
+@discardableResult package func systemCall<Result: FixedWidthInteger & SignedInteger>(
+    _ call: StaticString, _ subject: @autoclosure () -> String, _ body: () -> Result
 ) throws(SystemError) -> Result {
     while true {
         let result = body()
@@ -60,15 +57,9 @@ package protocol SystemDriver: AnyObject, Sendable {
     func open(_ path: String, _ access: File.Access) throws(SystemError) -> Int32
     func close(_ descriptor: Int32)
     func size(_ descriptor: Int32) throws(SystemError) -> Int
-    func write(
-        _ descriptor: Int32,
-        _ bytes: UnsafeRawBufferPointer,
-        at offset: Int
-    ) throws(SystemError)
+    func write(_ descriptor: Int32, _ bytes: UnsafeRawBufferPointer, at offset: Int) throws(SystemError)
     func read(
-        _ descriptor: Int32,
-        into buffer: UnsafeMutableRawBufferPointer,
-        at offset: Int
+        _ descriptor: Int32, into buffer: UnsafeMutableRawBufferPointer, at offset: Int
     ) throws(SystemError) -> Int
     func syncData(_ descriptor: Int32) throws(SystemError)
     func truncate(_ descriptor: Int32, to size: Int) throws(SystemError)
@@ -87,7 +78,5 @@ package protocol SystemDriver: AnyObject, Sendable {
 }
 
 /// The driver in force for the current task, and for the code it calls on its own thread.
-package enum Simulation {
-    @TaskLocal package static var driver: (any SystemDriver)?
-}
+package enum Simulation { @TaskLocal package static var driver: (any SystemDriver)? }
 #endif

@@ -20,8 +20,7 @@ package final class DedicatedThread: Sendable {
         let body = unsafe Unmanaged.passRetained(Body(name: name, run: run))
         var handle = pthread_t()
         let code = unsafe pthread_create(
-            &handle,
-            nil,
+            &handle, nil,
             { raw in
                 guard let raw = unsafe raw else { return nil }
                 let body = unsafe Unmanaged<Body>.fromOpaque(raw).takeRetainedValue()
@@ -29,9 +28,7 @@ package final class DedicatedThread: Sendable {
                 unsafe trace_set_thread_name(body.name)
                 body.run()
                 return nil
-            },
-            unsafe body.toOpaque()
-        )
+            }, unsafe body.toOpaque())
         precondition(code == 0, "pthread_create: \(code)")
         self.handle = handle
     }
@@ -45,8 +42,7 @@ package final class DedicatedThread: Sendable {
 
 /// A mutex with a condition, for threads that wait for one another's work. Heap memory, as pthread
 /// objects must not move.
-@safe
-package final class ConditionLock: @unchecked Sendable {
+@safe package final class ConditionLock: @unchecked Sendable {
     private let mutex: UnsafeMutablePointer<pthread_mutex_t>
     private let condition: UnsafeMutablePointer<pthread_cond_t>
 
@@ -72,9 +68,7 @@ package final class ConditionLock: @unchecked Sendable {
 
     package func unlock() { unsafe pthread_mutex_unlock(mutex) }
 
-    package func withLock<Result, Failure: Error>(
-        _ body: () throws(Failure) -> Result
-    ) throws(Failure) -> Result {
+    package func withLock<Result, Failure: Error>(_ body: () throws(Failure) -> Result) throws(Failure) -> Result {
         lock()
         defer { unlock() }
         return try body()
@@ -83,10 +77,7 @@ package final class ConditionLock: @unchecked Sendable {
     /// Releases the lock, waits for `signal` or the deadline (monotonic ns), and takes the lock again.
     /// Wakes now and then without cause: the caller tests its condition in a loop.
     package func wait(until deadline: Int64) {
-        var time = timespec(
-            tv_sec: Int(deadline / 1_000_000_000),
-            tv_nsec: Int(deadline % 1_000_000_000)
-        )
+        var time = timespec(tv_sec: Int(deadline / 1_000_000_000), tv_nsec: Int(deadline % 1_000_000_000))
         unsafe pthread_cond_timedwait(condition, mutex, &time)
     }
 

@@ -21,10 +21,8 @@ package enum WallClock {
     #if DEBUG
     /// How far the calendar's clock is off, in nanoseconds: for tests of the debug build, by the environment variable
     /// `TRACE_FAULT_CLOCK_OFFSET` in seconds.
-    private static let testOffset: Int64 =
-        clamped(
-            seconds: Readiness.environment("TRACE_FAULT_CLOCK_OFFSET").flatMap { Int64($0) } ?? 0
-        )
+    private static let testOffset: Int64 = clamped(
+        seconds: Readiness.environment("TRACE_FAULT_CLOCK_OFFSET").flatMap { Int64($0) } ?? 0)
     #endif
 
     /// Nanoseconds that only go forward; for timeouts and durations.

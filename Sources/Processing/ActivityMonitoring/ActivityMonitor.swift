@@ -26,16 +26,13 @@ package enum ClusterMember: Hashable, Sendable, Comparable, CustomStringConverti
         }
     }
 
-    package static func < (left: ClusterMember, right: ClusterMember) -> Bool {
-        left.rank < right.rank
-    }
+    package static func < (left: ClusterMember, right: ClusterMember) -> Bool { left.rank < right.rank }
 
     private var rank: Int {
         switch self {
         case .router: 0
         case .aggregator: 1
-        case .worker(let name):
-            2 + Int(name.resource.rawValue) * Limits.workersPerResourceMax + name.index
+        case .worker(let name): 2 + Int(name.resource.rawValue) * Limits.workersPerResourceMax + name.index
         }
     }
 }
@@ -70,9 +67,7 @@ struct MemberWatch {
     /// Members that became late, in their order.
     mutating func tick(now: Int64) -> [ActivityEvent] {
         var events: [ActivityEvent] = []
-        let silent = lives.filter {
-            !$0.value.isLate && now >= $0.value.lastHeard + lateNanoseconds
-        }
+        let silent = lives.filter { !$0.value.isLate && now >= $0.value.lastHeard + lateNanoseconds }
         for (member, life) in silent.sorted(by: { $0.key < $1.key }) {
             lives[member]?.isLate = true
             let seconds = Int((now - life.lastHeard) / 1_000_000_000)
@@ -169,19 +164,13 @@ package struct ActivityMonitor: Sendable {
     /// `inactivitySeconds`: after so long without a batch, counted from the start too, comes
     /// `.inactive`; nil: never.
     package init(now: Int64, inactivitySeconds: Int?) {
-        quiet = QuietWatch(
-            now: now,
-            pauseSeconds: Limits.pauseSeconds,
-            inactivitySeconds: inactivitySeconds
-        )
+        quiet = QuietWatch(now: now, pauseSeconds: Limits.pauseSeconds, inactivitySeconds: inactivitySeconds)
     }
 
     package mutating func batchReceived(now: Int64) { quiet.batchReceived(now: now) }
 
     /// Watches a member from now on; nothing changes where it is watched already.
-    package mutating func expect(_ member: ClusterMember, now: Int64) {
-        members.expect(member, now: now)
-    }
+    package mutating func expect(_ member: ClusterMember, now: Int64) { members.expect(member, now: now) }
 
     /// Stops watching a member, and drops what was not yet told of it.
     package mutating func forget(_ member: ClusterMember) {

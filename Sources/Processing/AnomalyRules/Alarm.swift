@@ -29,9 +29,7 @@ package struct Cooldown: BitwiseCopyable {
 
     package func encode(into buffer: inout RawBuffer) { encode(into: &buffer, flags: 0) }
 
-    package init(decoding reader: inout StateReader) throws(TraceError) {
-        self = try Self.decode(&reader).told
-    }
+    package init(decoding reader: inout StateReader) throws(TraceError) { self = try Self.decode(&reader).told }
 
     /// In checkpoints the time stands behind the flags of an `Alarm`.
     func encode(into buffer: inout RawBuffer, flags: UInt8) {
@@ -39,9 +37,7 @@ package struct Cooldown: BitwiseCopyable {
         buffer.append(integer: told)
     }
 
-    static func decode(
-        _ reader: inout StateReader
-    ) throws(TraceError) -> (told: Cooldown, flags: UInt8) {
+    static func decode(_ reader: inout StateReader) throws(TraceError) -> (told: Cooldown, flags: UInt8) {
         let flags = try reader.integer(UInt8.self)
         var cooldown = Cooldown()
         cooldown.told = try reader.integer(Int64.self)
@@ -65,12 +61,7 @@ package struct Alarm: BitwiseCopyable {
 
     /// Decides about a condition that lasts: it is found where it begins, and ends where `isClear`. One that begins within
     /// the cool-down is suppressed once, and raised where it still holds afterwards. Nil where nothing is found.
-    package mutating func observe(
-        isAbove: Bool,
-        isClear: Bool,
-        at time: Int64,
-        cooldown: Int64
-    ) -> FindingVerdict? {
+    package mutating func observe(isAbove: Bool, isClear: Bool, at time: Int64, cooldown: Int64) -> FindingVerdict? {
         if isRaised {
             if isClear { isRaised = false }
             return nil

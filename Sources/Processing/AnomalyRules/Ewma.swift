@@ -204,12 +204,8 @@ package struct SpikeWatch: BitwiseCopyable {
     /// The score of a value far above what is usual, and whether it is raised; nil for any other value. Values up to
     /// `floor` are none; it is asked for only where the score is high enough.
     package mutating func observe(
-        _ value: Double,
-        limit: Double,
-        samplesMin: Double,
-        floor: @autoclosure () -> Double = -.infinity,
-        at time: Int64,
-        cooldown: Int64
+        _ value: Double, limit: Double, samplesMin: Double, floor: @autoclosure () -> Double = -.infinity,
+        at time: Int64, cooldown: Int64
     ) -> (score: Double, verdict: FindingVerdict)? {
         let score = usual.observe(value, limit: limit, samplesMin: samplesMin)
         guard let score, score >= limit, value > floor() else { return nil }

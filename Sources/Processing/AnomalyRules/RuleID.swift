@@ -1,8 +1,7 @@
 package import TraceModel
 
 /// A rule. Raw values stand in checkpoints: they stay as they are, new ones go to the end.
-@usableFromInline
-package enum RuleID: UInt8, CaseIterable, Sendable {
+@usableFromInline package enum RuleID: UInt8, CaseIterable, Sendable {
     /// What the agent found itself.
     case agent = 0
     case slowCall, durationOutlier, stuckCall

@@ -92,11 +92,7 @@ package final class RuleSet {
         self.init(source: source, standard: standard, overrides: overrides)
     }
 
-    private init(
-        source: [UInt8],
-        standard: Thresholds,
-        overrides: [(ProcessPattern, Thresholds)]
-    ) {
+    private init(source: [UInt8], standard: Thresholds, overrides: [(ProcessPattern, Thresholds)]) {
         self.source = source
         patterns = overrides.map(\.0)
         thresholds = .allocate(capacity: 1 + overrides.count)
@@ -106,11 +102,7 @@ package final class RuleSet {
     deinit { thresholds.deallocate() }
 
     /// What holds for a process; valid as long as the set lives. O(overrides).
-    package func thresholds(
-        comm: ByteView,
-        host: @autoclosure () -> String,
-        pid: UInt32
-    ) -> UnsafePointer<Thresholds> {
+    package func thresholds(comm: ByteView, host: @autoclosure () -> String, pid: UInt32) -> UnsafePointer<Thresholds> {
         let all = thresholds.baseAddress.map { UnsafePointer($0) }
         guard let all else { preconditionFailure("there are defaults at least") }
         guard !patterns.isEmpty else { return all }

@@ -19,12 +19,7 @@ package struct ScanWatch {
     /// Notes that `key` met `value`. How many it has met within `window` nanoseconds where it had not met this one and
     /// these are `limit` or more, and whether that is raised.
     package mutating func observe(
-        _ value: UInt64,
-        of key: UInt64,
-        at time: Int64,
-        window: Int64,
-        limit: Int,
-        cooldown: Int64
+        _ value: UInt64, of key: UInt64, at time: Int64, window: Int64, limit: Int, cooldown: Int64
     ) -> (count: Int, verdict: FindingVerdict)? {
         let at = keys.firstIndex { $0.key == key } ?? add(key, at: time)
         keys[at].last = max(keys[at].last, time)
@@ -67,9 +62,7 @@ package struct ScanWatch {
 
     private mutating func forgetOldest(_ at: Int) {
         let times = keys[at].times
-        guard let oldest = times.indices.min(by: { (times[$0], $0) < (times[$1], $1) }) else {
-            return
-        }
+        guard let oldest = times.indices.min(by: { (times[$0], $0) < (times[$1], $1) }) else { return }
         keys[at].times.remove(at: oldest)
         keys[at].values.remove(at: oldest)
     }
@@ -90,10 +83,7 @@ package struct ScanWatch {
 
     package init(decoding reader: inout StateReader) throws(TraceError) {
         for _ in 0..<(try reader.integer(UInt16.self)) {
-            var key = Key(
-                key: try reader.integer(UInt64.self),
-                last: try reader.integer(Int64.self)
-            )
+            var key = Key(key: try reader.integer(UInt64.self), last: try reader.integer(Int64.self))
             key.alarm = try Alarm(decoding: &reader)
             for _ in 0..<(try reader.integer(UInt16.self)) {
                 key.values.append(try reader.integer(UInt64.self))

@@ -1,6 +1,5 @@
 /// One number that decides whether a rule raises.
-@usableFromInline
-package enum Threshold: UInt8, CaseIterable, Sendable {
+@usableFromInline package enum Threshold: UInt8, CaseIterable, Sendable {
     case slowCallMilliseconds
     case durationZScore, durationSamplesMin
     case stuckCallSeconds
@@ -35,12 +34,7 @@ package enum Threshold: UInt8, CaseIterable, Sendable {
     }
 
     package var definition: Definition {
-        func define(
-            _ rule: RuleID,
-            _ name: String,
-            _ standard: Double,
-            _ range: ClosedRange<Double>
-        ) -> Definition {
+        func define(_ rule: RuleID, _ name: String, _ standard: Double, _ range: ClosedRange<Double>) -> Definition {
             Definition(rule: rule, name: name, standard: standard, range: range)
         }
         let percent = 0.0...100_000
@@ -91,8 +85,7 @@ package enum Threshold: UInt8, CaseIterable, Sendable {
         case .latencySamplesMin: define(.latencyOutlier, "samples_min", 30, samples)
         case .throughputZScore: define(.throughputSpike, "z_score", 4, score)
         case .throughputSamplesMin: define(.throughputSpike, "samples_min", 30, samples)
-        case .throughputBytesPerSecond:
-            define(.throughputSpike, "bytes_per_s_min", 1_048_576, rate)
+        case .throughputBytesPerSecond: define(.throughputSpike, "bytes_per_s_min", 1_048_576, rate)
         case .throughputFactorMin: define(.throughputSpike, "factor_min", 3, score)
         case .gpuGrowthPercentPerHour: define(.memoryGrowth, "growth_percent_per_h", 10, percent)
         case .gpuGrowthSpanSeconds: define(.memoryGrowth, "span_s", 600, 40...86_400)
@@ -105,62 +98,48 @@ package enum Threshold: UInt8, CaseIterable, Sendable {
 
     /// Of each pair the first must not be greater than the second.
     static let ordered: [(Threshold, Threshold)] = [
-        (.utilizationClearPercent, .utilizationRaisePercent),
-        (.migrationsClearPerSecond, .migrationsRaisePerSecond),
-        (.numaClearPerSecond, .numaRaisePerSecond),
-        (.hotspotClearPercent, .hotspotRaisePercent),
-        (.churnClearPerSecond, .churnRaisePerSecond),
-        (.fragmentationClearScore, .fragmentationRaiseScore),
-        (.retransmitsWarnPercent, .retransmitsSeverePercent),
-        (.transferDropPercent, .transferClearPercent),
+        (.utilizationClearPercent, .utilizationRaisePercent), (.migrationsClearPerSecond, .migrationsRaisePerSecond),
+        (.numaClearPerSecond, .numaRaisePerSecond), (.hotspotClearPercent, .hotspotRaisePercent),
+        (.churnClearPerSecond, .churnRaisePerSecond), (.fragmentationClearScore, .fragmentationRaiseScore),
+        (.retransmitsWarnPercent, .retransmitsSeverePercent), (.transferDropPercent, .transferClearPercent),
     ]
 }
 
 /// All that decides about one process's findings: which rules judge it, their thresholds, how long they
 /// keep quiet after a finding. Trivial, so that it can be read on the hot path without counting references.
-@usableFromInline
-package struct Thresholds: BitwiseCopyable, Sendable {
+@usableFromInline package struct Thresholds: BitwiseCopyable, Sendable {
     /// After a finding its key raises no other one of the rule for so long.
     static let cooldownSeconds = 60.0
 
-    @usableFromInline
-    var values = InlineArray<49, Double>(repeating: 0)
+    @usableFromInline var values = InlineArray<49, Double>(repeating: 0)
     /// Nanoseconds by rule.
-    @usableFromInline
-    var cooldowns = InlineArray<25, Int64>(repeating: 0)
+    @usableFromInline var cooldowns = InlineArray<25, Int64>(repeating: 0)
     /// One bit a rule.
-    @usableFromInline
-    var enabled: UInt32 = .max
+    @usableFromInline var enabled: UInt32 = .max
 
     /// The defaults.
     package init() {
-        for threshold in Threshold.allCases {
-            values[Int(threshold.rawValue)] = threshold.definition.standard
-        }
+        for threshold in Threshold.allCases { values[Int(threshold.rawValue)] = threshold.definition.standard }
         for rule in RuleID.allCases { setCooldown(of: rule, seconds: Self.cooldownSeconds) }
     }
 
-    @inlinable
-    package subscript(threshold: Threshold) -> Double {
+    @inlinable package subscript(threshold: Threshold) -> Double {
         get { values[Int(threshold.rawValue)] }
         set { values[Int(threshold.rawValue)] = newValue }
     }
 
-    @inlinable
-    package func isEnabled(_ rule: RuleID) -> Bool { enabled & bit(rule) != 0 }
+    @inlinable package func isEnabled(_ rule: RuleID) -> Bool { enabled & bit(rule) != 0 }
 
     package mutating func setEnabled(_ rule: RuleID, _ isEnabled: Bool) {
         if isEnabled { enabled |= bit(rule) } else { enabled &= ~bit(rule) }
     }
 
     /// Nanoseconds.
-    @inlinable
-    package func cooldown(of rule: RuleID) -> Int64 { cooldowns[Int(rule.rawValue)] }
+    @inlinable package func cooldown(of rule: RuleID) -> Int64 { cooldowns[Int(rule.rawValue)] }
 
     package mutating func setCooldown(of rule: RuleID, seconds: Double) {
         cooldowns[Int(rule.rawValue)] = Int64(seconds * 1e9)
     }
 
-    @inlinable
-    func bit(_ rule: RuleID) -> UInt32 { 1 << UInt32(rule.rawValue) }
+    @inlinable func bit(_ rule: RuleID) -> UInt32 { 1 << UInt32(rule.rawValue) }
 }

@@ -25,11 +25,7 @@ package struct Trend: BitwiseCopyable {
 
     /// Moves on to `time`; `value` tells the amount as it was until then. The growth where a window has
     /// ended and there are enough; another span begins anew.
-    package mutating func advance(
-        to time: Int64,
-        span: Int64,
-        value: (_ windowEnd: Int64) -> Double
-    ) -> Growth? {
+    package mutating func advance(to time: Int64, span: Int64, value: (_ windowEnd: Int64) -> Double) -> Growth? {
         let length = max(span / Int64(Self.windows), 1)
         if length != self.length {
             self = Trend()
@@ -73,9 +69,7 @@ package struct Trend: BitwiseCopyable {
         guard mean > 0 else { return nil }
         return Growth(
             perHour: weighted / squares / mean * (3_600e9 / Double(length)),
-            rising: Double(risen) / Double(Self.windows),
-            mean: mean
-        )
+            rising: Double(risen) / Double(Self.windows), mean: mean)
     }
 
     package func encode(into buffer: inout RawBuffer) {
@@ -86,9 +80,7 @@ package struct Trend: BitwiseCopyable {
     }
 
     package init(decoding reader: inout StateReader) throws(TraceError) {
-        for index in points.indices {
-            points[index] = Double(bitPattern: try reader.integer(UInt64.self))
-        }
+        for index in points.indices { points[index] = Double(bitPattern: try reader.integer(UInt64.self)) }
         count = Int(try reader.integer(UInt8.self))
         length = try reader.integer(Int64.self)
         windowEnd = try reader.integer(Int64.self)

@@ -12,32 +12,23 @@ struct TraceAggregator: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "trace-aggregator",
         abstract: "Merges the workers' metrics and files, and serves metrics and status over HTTP.",
-        version: BuildInfo.version
-    )
+        version: BuildInfo.version)
 
-    @Option(help: "The data directory.")
-    var data = "./data"
+    @Option(help: "The data directory.") var data = "./data"
 
-    @Option(help: "\(Setting["metrics"].help)")
-    var metrics = Setting["metrics"].standard
+    @Option(help: "\(Setting["metrics"].help)") var metrics = Setting["metrics"].standard
 
-    @Option(help: "\(Setting["time_zone"].help)")
-    var timeZone = "UTC"
+    @Option(help: "\(Setting["time_zone"].help)") var timeZone = "UTC"
 
-    @Option(help: "\(Setting["csv_columns"].help)")
-    var csvColumns = CSVColumns.all
+    @Option(help: "\(Setting["csv_columns"].help)") var csvColumns = CSVColumns.all
 
-    @Option(help: "\(Setting["series_limit"].help)")
-    var seriesLimit = Limits.seriesPerMetricMax
+    @Option(help: "\(Setting["series_limit"].help)") var seriesLimit = Limits.seriesPerMetricMax
 
-    @Option(help: "How to compress final JSON and CSV files; default: not.")
-    var compress: FileCompression?
+    @Option(help: "How to compress final JSON and CSV files; default: not.") var compress: FileCompression?
 
-    @Option(help: "\(Setting["retain_age"].help) Default: never.")
-    var retainAge: String?
+    @Option(help: "\(Setting["retain_age"].help) Default: never.") var retainAge: String?
 
-    @Option(help: "\(Setting["retain_bytes"].help) Default: never.")
-    var retainBytes: String?
+    @Option(help: "\(Setting["retain_bytes"].help) Default: never.") var retainBytes: String?
 
     func validate() throws {
         guard (Limits.seriesPerMetricMin...Limits.seriesHeldMax).contains(seriesLimit) else {
@@ -55,15 +46,9 @@ struct TraceAggregator: ParsableCommand {
             try FileSystem.changeDirectory(to: data)
             let aggregator = try Aggregator(
                 Aggregator.Configuration(
-                    metricsAddress: address,
-                    timeZoneName: timeZone,
-                    compression: compress,
-                    csvColumns: csvColumns,
-                    seriesLimit: seriesLimit,
-                    retention: try RetentionPolicy(age: retainAge, bytes: retainBytes)
-                ),
-                log: log
-            )
+                    metricsAddress: address, timeZoneName: timeZone, compression: compress, csvColumns: csvColumns,
+                    seriesLimit: seriesLimit, retention: try RetentionPolicy(age: retainAge, bytes: retainBytes)),
+                log: log)
             // For tools that know only the data directory.
             try Array("\(aggregator.address)\n".utf8).withUnsafeBytes {
                 try FileSystem.publish(ClusterPaths.aggregatorAddress, $0)
@@ -87,16 +72,11 @@ struct TraceAggregator: ParsableCommand {
         var reach = ReachWatch(Aggregator.reachedBy)
         var directories = LogDirectories()
         while true {
-            if let signal = SignalReceiver.poll(for: [SIGTERM, SIGINT], milliseconds: 1_000) {
-                return signal
-            }
+            if let signal = SignalReceiver.poll(for: [SIGTERM, SIGINT], milliseconds: 1_000) { return signal }
             let now = WallClock.monotonic()
             try reach.check(now: now)
             for process in directories.restore(now: now) {
-                log.warning(
-                    "the directory of a log was removed; it is made again",
-                    metadata: ["process": "\(process)"]
-                )
+                log.warning("the directory of a log was removed; it is made again", metadata: ["process": "\(process)"])
             }
         }
     }

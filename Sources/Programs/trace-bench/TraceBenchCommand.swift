@@ -6,12 +6,10 @@ import TraceBench
 import TraceModel
 import TraceTime
 
-@main
-struct TraceBenchCommand: ParsableCommand {
+@main struct TraceBenchCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "trace-bench",
-        abstract:
-            "Measures a running cluster: throughput, ack latency, CPU, memory, bytes written.",
+        abstract: "Measures a running cluster: throughput, ack latency, CPU, memory, bytes written.",
         discussion: """
             Sends what agents send, through gRPC's C core, and in turn with it loads a server that does \
             nothing but answer, and times the disk: each figure stands beside what the machine allows in \
@@ -22,49 +20,32 @@ struct TraceBenchCommand: ParsableCommand {
               trace-bench run --data data --batch 500 --streams 2 --in-flight 32 --json
               trace-bench standard --data data
               trace-bench stages
-            """,
-        version: BuildInfo.version,
-        subcommands: [
-            RunCommand.self, StandardCommand.self, StagesCommand.self, KeysCommand.self,
-            FloorCommand.self,
-        ]
-    )
+            """, version: BuildInfo.version,
+        subcommands: [RunCommand.self, StandardCommand.self, StagesCommand.self, KeysCommand.self, FloorCommand.self])
 }
 
 /// Which cluster, and how to tell about it.
 struct ClusterOptions: ParsableArguments {
-    @Option(help: ArgumentHelp("Where trace-router listens.", valueName: "addr:port"))
-    var server = "127.0.0.1:50051"
+    @Option(help: ArgumentHelp("Where trace-router listens.", valueName: "addr:port")) var server = "127.0.0.1:50051"
 
     @Option(
         help: ArgumentHelp(
-            "The cluster's data directory, on this machine; without it only acks are measured.",
-            valueName: "dir"
-        )
-    )
+            "The cluster's data directory, on this machine; without it only acks are measured.", valueName: "dir"))
     var data: String?
 
-    @Option(
-        help: "The zone of the timestamps sent: the cluster's. Default: TZ, else the machine's."
-    )
-    var timeZone: String?
+    @Option(help: "The zone of the timestamps sent: the cluster's. Default: TZ, else the machine's.") var timeZone:
+        String?
 
-    @Flag(help: "Print one JSON object at the end, and nothing else, on standard output.")
-    var json = false
+    @Flag(help: "Print one JSON object at the end, and nothing else, on standard output.") var json = false
 
-    @Option(help: ArgumentHelp("Write the JSON object to a file besides.", valueName: "file"))
-    var save: String?
+    @Option(help: ArgumentHelp("Write the JSON object to a file besides.", valueName: "file")) var save: String?
 
     /// The caller closes it.
     func makeBench() throws -> Bench {
         SignalReceiver.blockAll()
         let zone = try TimeZoneRules.configure(timeZone)
         let bench = try Bench(
-            server: server,
-            dataDirectory: try data.map(Self.absolute),
-            program: "/proc/self/exe",
-            zone: zone
-        )
+            server: server, dataDirectory: try data.map(Self.absolute), program: "/proc/self/exe", zone: zone)
         bench.onProgress = { Terminal.error.line("trace-bench: \($0)") }
         return bench
     }
@@ -80,9 +61,7 @@ struct ClusterOptions: ParsableArguments {
     }
 
     private static func absolute(_ path: String) throws -> String {
-        guard let resolved = realpath(path, nil) else {
-            throw TraceError(.notFound, "there is no directory \(path)")
-        }
+        guard let resolved = realpath(path, nil) else { throw TraceError(.notFound, "there is no directory \(path)") }
         defer { free(resolved) }
         return String(cString: resolved)
     }
@@ -91,10 +70,8 @@ struct ClusterOptions: ParsableArguments {
 /// Started by the program itself, and by whoever wants to measure a client.
 struct FloorCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "floor",
-        abstract: "A server that only answers, until standard input ends; prints its port.",
-        shouldDisplay: false
-    )
+        commandName: "floor", abstract: "A server that only answers, until standard input ends; prints its port.",
+        shouldDisplay: false)
 
     func run() throws {
         SignalReceiver.blockAll()
@@ -107,49 +84,35 @@ extension EventMix: ExpressibleByArgument {}
 /// One load of the caller's choice.
 struct RunCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "run",
-        abstract: "Runs one load several times; medians."
-    )
+        commandName: "run", abstract: "Runs one load several times; medians.")
 
-    @Option(help: "function, or mixed: all six kinds.")
-    var mix = EventMix.function
+    @Option(help: "function, or mixed: all six kinds.") var mix = EventMix.function
 
-    @Option(help: "Events in a batch.")
-    var batch = 100
+    @Option(help: "Events in a batch.") var batch = 100
 
-    @Option(help: "Batches of each agent (or stream) that wait for their ack at once.")
-    var inFlight = 32
+    @Option(help: "Batches of each agent (or stream) that wait for their ack at once.") var inFlight = 32
 
-    @Option(help: "Events per second, sent whatever comes back; instead of --in-flight.")
-    var rate: Double?
+    @Option(help: "Events per second, sent whatever comes back; instead of --in-flight.") var rate: Double?
 
-    @Option(help: "Connections.")
-    var agents = 1
+    @Option(help: "Connections.") var agents = 1
 
-    @Option(help: "Streams of each agent; 0: a call a batch.")
-    var streams = 0
+    @Option(help: "Streams of each agent; 0: a call a batch.") var streams = 0
 
-    @Option(help: "Processes that the events come from.")
-    var processes = 200
+    @Option(help: "Processes that the events come from.") var processes = 200
 
-    @Option(help: "Function names.")
-    var functions = 500
+    @Option(help: "Function names.") var functions = 500
 
-    @Option(help: ArgumentHelp("Of one run.", valueName: "seconds"))
-    var duration = 5.0
+    @Option(help: ArgumentHelp("Of one run.", valueName: "seconds")) var duration = 5.0
 
-    @Option(help: ArgumentHelp("Before the first run.", valueName: "seconds"))
-    var warmUp = 2.0
+    @Option(help: ArgumentHelp("Before the first run.", valueName: "seconds")) var warmUp = 2.0
 
-    @Option(help: "How many runs the medians are of.")
-    var runs = 3
+    @Option(help: "How many runs the medians are of.") var runs = 3
 
     @OptionGroup var cluster: ClusterOptions
 
     func validate() throws {
         let counts = [batch, inFlight, agents, processes, functions, runs]
-        guard counts.allSatisfy({ $0 > 0 }), streams >= 0, duration > 0, warmUp >= 0,
-            rate.map({ $0 > 0 }) ?? true
+        guard counts.allSatisfy({ $0 > 0 }), streams >= 0, duration > 0, warmUp >= 0, rate.map({ $0 > 0 }) ?? true
         else { throw ValidationError("the numbers have to be positive") }
     }
 
@@ -176,30 +139,23 @@ struct RunCommand: ParsableCommand {
 struct StandardCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "standard",
-        abstract: "Runs the standard set: full speed by batch size and mix, then latency at half."
-    )
+        abstract: "Runs the standard set: full speed by batch size and mix, then latency at half.")
 
-    @Option(help: ArgumentHelp("Of one run.", valueName: "seconds"))
-    var duration = 5.0
+    @Option(help: ArgumentHelp("Of one run.", valueName: "seconds")) var duration = 5.0
 
-    @Option(help: "How many runs the medians are of.")
-    var runs = 3
+    @Option(help: "How many runs the medians are of.") var runs = 3
 
     @OptionGroup var cluster: ClusterOptions
 
     func validate() throws {
-        guard duration > 0, runs > 0 else {
-            throw ValidationError("the numbers have to be positive")
-        }
+        guard duration > 0, runs > 0 else { throw ValidationError("the numbers have to be positive") }
     }
 
     func run() throws {
         let bench = try cluster.makeBench()
         defer { bench.close() }
         var reports: [LoadReport] = []
-        for plan in StandardSet.plans(seconds: duration, runs: runs) {
-            reports.append(try bench.measure(plan))
-        }
+        for plan in StandardSet.plans(seconds: duration, runs: runs) { reports.append(try bench.measure(plan)) }
         if let full = reports.first {
             let half = StandardSet.latencyPlan(after: full, seconds: duration, runs: runs)
             reports.append(try bench.measure(half))
@@ -212,29 +168,22 @@ struct StandardCommand: ParsableCommand {
 struct StagesCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "stages",
-        abstract:
-            "Measures single stages in this process: the router's, each worker's loop and its parts, a scrape.",
+        abstract: "Measures single stages in this process: the router's, each worker's loop and its parts, a scrape.",
         discussion: """
             Nanoseconds of CPU time an event, or a series of the page, on one thread. Where the machine is too noisy to tell two versions apart, \
             scripts/bench --instructions counts instructions instead.
-            """
-    )
+            """)
 
-    @Argument(help: ArgumentHelp("Stages to run; all where none is named.", valueName: "stage"))
-    var stages: [String] = []
+    @Argument(help: ArgumentHelp("Stages to run; all where none is named.", valueName: "stage")) var stages: [String] =
+        []
 
-    @Option(help: "Rounds that the median is of.")
-    var rounds = 7
+    @Option(help: "Rounds that the median is of.") var rounds = 7
 
-    @Option(help: ArgumentHelp("Where the workers' files go for the time.", valueName: "dir"))
-    var directory = "."
+    @Option(help: ArgumentHelp("Where the workers' files go for the time.", valueName: "dir")) var directory = "."
 
-    @Flag(help: "Print one JSON object and nothing else.")
-    var json = false
+    @Flag(help: "Print one JSON object and nothing else.") var json = false
 
-    func validate() throws {
-        guard rounds > 0 else { throw ValidationError("--rounds has to be positive") }
-    }
+    func validate() throws { guard rounds > 0 else { throw ValidationError("--rounds has to be positive") } }
 
     func run() throws {
         SignalReceiver.blockAll()
@@ -250,33 +199,24 @@ extension KeyBench.Kind: ExpressibleByArgument {}
 /// One number of one kind of key, without a cluster.
 struct KeysCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "keys",
-        abstract: "Measures a worker's loop with ever new keys: CPU an event, state, memory.",
+        commandName: "keys", abstract: "Measures a worker's loop with ever new keys: CPU an event, state, memory.",
         discussion: """
             The memory is that of this process, so a run measures one number of keys of one kind; \
             scripts/bench --keys makes the table of all.
-            """
-    )
+            """)
 
-    @Argument(help: "What there is ever more of.")
-    var kind: KeyBench.Kind
+    @Argument(help: "What there is ever more of.") var kind: KeyBench.Kind
 
-    @Option(help: "How many keys there are.")
-    var keys = 1_000_000
+    @Option(help: "How many keys there are.") var keys = 1_000_000
 
-    @Option(help: "How many events are sent; at least one a key.")
-    var events = 2_000_000
+    @Option(help: "How many events are sent; at least one a key.") var events = 2_000_000
 
-    @Option(help: ArgumentHelp("Where the worker's files go for the time.", valueName: "dir"))
-    var directory = "."
+    @Option(help: ArgumentHelp("Where the worker's files go for the time.", valueName: "dir")) var directory = "."
 
-    @Flag(help: "Print one JSON object and nothing else.")
-    var json = false
+    @Flag(help: "Print one JSON object and nothing else.") var json = false
 
     func validate() throws {
-        guard keys > 0, events > 0 else {
-            throw ValidationError("the numbers have to be positive")
-        }
+        guard keys > 0, events > 0 else { throw ValidationError("the numbers have to be positive") }
     }
 
     func run() throws {

@@ -6,8 +6,7 @@ import TraceModel
 import WorkerRole
 
 /// `trace-worker`: parses options, runs one worker, ends with an exit code.
-@main
-struct TraceWorker: ParsableCommand {
+@main struct TraceWorker: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "trace-worker",
         abstract: "Processes one resource's share of the events that the router has made durable.",
@@ -16,27 +15,19 @@ struct TraceWorker: ParsableCommand {
             standard error. Exit codes: 0 ended in order, 1 could not start or could not go on, 64 usage, \
             65 what it has saved is of no use: starting it again changes nothing before somebody has done what \
             it says.
-            """,
-        version: BuildInfo.version
-    )
+            """, version: BuildInfo.version)
 
-    @Option(help: "The data directory of the router.")
-    var data = "data"
+    @Option(help: "The data directory of the router.") var data = "data"
 
-    @Option(help: "function, cpu, memory, network, io or gpu.")
-    var resource: String
+    @Option(help: "function, cpu, memory, network, io or gpu.") var resource: String
 
-    @Option(help: "Which worker of the resource, from 0.")
-    var index: Int
+    @Option(help: "Which worker of the resource, from 0.") var index: Int
 
-    @Option(help: "\(Setting["time_zone"].help) Default: TZ, else the machine's.")
-    var timeZone: String?
+    @Option(help: "\(Setting["time_zone"].help) Default: TZ, else the machine's.") var timeZone: String?
 
-    @Option(help: "\(Setting["state_limit"].help)")
-    var stateLimit = Setting["state_limit"].standard
+    @Option(help: "\(Setting["state_limit"].help)") var stateLimit = Setting["state_limit"].standard
 
-    @Flag(help: "\(Setting["csv_formula_guard"].help)")
-    var csvFormulaGuard = false
+    @Flag(help: "\(Setting["csv_formula_guard"].help)") var csvFormulaGuard = false
 
     func validate() throws {
         guard WorkerName("\(resource).\(index)") != nil else {
@@ -61,10 +52,7 @@ struct TraceWorker: ParsableCommand {
             try FileSystem.changeDirectory(to: data)
             try FileSystem.createDirectory(ClusterPaths.run)
             try Worker(
-                name: name,
-                timeZone: timeZone,
-                guardsFormulas: csvFormulaGuard,
-                stateBytesMax: stateBytesMax,
+                name: name, timeZone: timeZone, guardsFormulas: csvFormulaGuard, stateBytesMax: stateBytesMax,
                 logger: logger
             ).run()
         } catch let lost as WorkerLost {

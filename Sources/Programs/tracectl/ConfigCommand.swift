@@ -5,8 +5,7 @@ import TraceModel
 
 struct ConfigCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "config",
-        abstract: "Checks, shows and explains the settings of a cluster.",
+        commandName: "config", abstract: "Checks, shows and explains the settings of a cluster.",
         discussion: """
             A flag of scripts/cluster up wins over the environment, that over the configuration file \
             (cluster.json in the data directory, or what --config names), that over what the last up or \
@@ -17,29 +16,25 @@ struct ConfigCommand: ParsableCommand {
               tracectl config reference
             """,
         subcommands: [
-            ConfigCheckCommand.self, ConfigShowCommand.self, ConfigReferenceCommand.self,
-            ConfigExportCommand.self, ConfigCompareCommand.self,
-        ]
-    )
+            ConfigCheckCommand.self, ConfigShowCommand.self, ConfigReferenceCommand.self, ConfigExportCommand.self,
+            ConfigCompareCommand.self,
+        ])
 }
 
 struct ConfigCheckCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "check",
-        abstract: "Says all that is wrong with a configuration file.",
+        commandName: "check", abstract: "Says all that is wrong with a configuration file.",
         discussion: """
             A line for each problem, with the file's line and the field. Exit code 0 where there is none, \
             else 1. What can be said where: tracectl config reference.
 
               tracectl config check --data /var/lib/trace
               tracectl config check /etc/trace/cluster.json
-            """
-    )
+            """)
 
     @OptionGroup var data: DataOptions
 
-    @Argument(help: "The file; default: cluster.json in the data directory.")
-    var file: String?
+    @Argument(help: "The file; default: cluster.json in the data directory.") var file: String?
 
     func run() throws {
         let path = file ?? "\(data.directory)/\(ClusterPaths.configuration)"
@@ -52,21 +47,18 @@ struct ConfigCheckCommand: ParsableCommand {
 
 struct ConfigShowCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "show",
-        abstract: "Shows what the next up would run with, and where each value comes from.",
+        commandName: "show", abstract: "Shows what the next up would run with, and where each value comes from.",
         discussion: """
             Takes the flags of scripts/cluster up, and the environment, as that does.
 
               tracectl config show --data /var/lib/trace
               SERVICE_PORT=6000 tracectl config show --workers function=4
               tracectl config show --json | jq .compress.value
-            """
-    )
+            """)
 
     @OptionGroup var settings: SettingOptions
 
-    @Flag(help: "Print one JSON object and nothing else.")
-    var json = false
+    @Flag(help: "Print one JSON object and nothing else.") var json = false
 
     func run() throws {
         let table = ConfigurationTable(try settings.effective())
@@ -77,9 +69,7 @@ struct ConfigShowCommand: ParsableCommand {
 
 struct ConfigExportCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "export",
-        abstract: "Prints the settings for scripts/cluster, as lines of NAME=VALUE."
-    )
+        commandName: "export", abstract: "Prints the settings for scripts/cluster, as lines of NAME=VALUE.")
 
     @OptionGroup var settings: SettingOptions
 
@@ -88,16 +78,14 @@ struct ConfigExportCommand: ParsableCommand {
 
 struct ConfigCompareCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "compare",
-        abstract: "Says where a running cluster differs from what the next up would run with.",
+        commandName: "compare", abstract: "Says where a running cluster differs from what the next up would run with.",
         discussion: """
             Takes the flags of scripts/cluster up, and the environment, as that does. A line for each difference on \
             standard error, then how to apply them; exit code 0 where there is none, else 1.
 
               tracectl config compare --data /var/lib/trace
               tracectl config compare --retain-age 7d
-            """
-    )
+            """)
 
     @OptionGroup var settings: SettingOptions
 
@@ -133,11 +121,9 @@ struct ConfigReferenceCommand: ParsableCommand {
 
               tracectl config reference
               tracectl config reference --format environment
-            """
-    )
+            """)
 
-    @Option(help: "page, options or environment.")
-    var format = ConfigurationReference.page
+    @Option(help: "page, options or environment.") var format = ConfigurationReference.page
 
     func run() { Terminal.output.write(format.text) }
 }

@@ -3,8 +3,7 @@ import OperatorTools
 
 struct DeadLetterCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "deadletter",
-        abstract: "Shows events that were set aside, and sends them again.",
+        commandName: "deadletter", abstract: "Shows events that were set aside, and sends them again.",
         discussion: """
             A record that ends its worker three times is set aside, as is what `tracectl skip` names: the \
             events lie in deadletters/ in the data directory, are counted, and the rest goes on. Each letter's \
@@ -13,17 +12,14 @@ struct DeadLetterCommand: ParsableCommand {
               tracectl deadletter list
               tracectl deadletter show function.0-4711-crash
               tracectl deadletter replay function.0-4711-crash
-            """,
-        subcommands: [List.self, Show.self, Replay.self]
-    )
+            """, subcommands: [List.self, Show.self, Replay.self])
 
     struct List: ParsableCommand {
         static let configuration = CommandConfiguration(abstract: "A line for each letter.")
 
         @OptionGroup var data: DataOptions
 
-        @Flag(help: "Print one JSON object and nothing else.")
-        var json = false
+        @Flag(help: "Print one JSON object and nothing else.") var json = false
 
         func run() throws {
             let store = try DeadLetterStore(dataDirectory: data.directory)
@@ -34,20 +30,15 @@ struct DeadLetterCommand: ParsableCommand {
 
     struct Show: ParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "What a letter is, and its first events field by field."
-        )
+            abstract: "What a letter is, and its first events field by field.")
 
-        @Argument(help: "The letter's name, as list shows it.")
-        var name: String
+        @Argument(help: "The letter's name, as list shows it.") var name: String
 
         @OptionGroup var data: DataOptions
 
-        @Option(help: ArgumentHelp("How many events to show.", valueName: "count"))
-        var limit = 20
+        @Option(help: ArgumentHelp("How many events to show.", valueName: "count")) var limit = 20
 
-        func validate() throws {
-            guard limit >= 0 else { throw ValidationError("--limit is negative") }
-        }
+        func validate() throws { guard limit >= 0 else { throw ValidationError("--limit is negative") } }
 
         func run() throws {
             let store = try DeadLetterStore(dataDirectory: data.directory)
@@ -63,11 +54,9 @@ struct DeadLetterCommand: ParsableCommand {
                 Hosts and timestamps are those that came; an event without a timestamp gets the time at which \
                 the server receives it now. A letter that is sent a second time counts for nothing, as long \
                 as the server remembers the first (its last 4,096 clients).
-                """
-        )
+                """)
 
-        @Argument(help: "The letters' names, as list shows them.")
-        var names: [String]
+        @Argument(help: "The letters' names, as list shows them.") var names: [String]
 
         @OptionGroup var data: DataOptions
 
@@ -77,9 +66,7 @@ struct DeadLetterCommand: ParsableCommand {
             let store = try DeadLetterStore(dataDirectory: data.directory)
             let letters = try names.map { try store.letter($0) }
             let session = try SendingSession(
-                server: server.server,
-                giveUpAfterSeconds: Double(SendingSession.patienceSeconds)
-            )
+                server: server.server, giveUpAfterSeconds: Double(SendingSession.patienceSeconds))
             defer { session.close() }
             let replay = DeadLetterReplay(store: store, sender: session.sender, stop: session.stop)
             var done = 0
@@ -91,10 +78,7 @@ struct DeadLetterCommand: ParsableCommand {
                 }
             }
             let summary = ReplaySummary(
-                letters: done,
-                events: letters.prefix(done).reduce(0) { $0 + $1.events },
-                completed: completed
-            )
+                letters: done, events: letters.prefix(done).reduce(0) { $0 + $1.events }, completed: completed)
             Terminal.output.line(server.json ? try Report.json(summary) : summary.text)
             if !completed { throw ExitCode(130) }
         }

@@ -4,8 +4,7 @@ import TraceModel
 
 struct LogCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "log",
-        abstract: "Checks and shows the ingest log, while the cluster runs or not.",
+        commandName: "log", abstract: "Checks and shows the ingest log, while the cluster runs or not.",
         discussion: """
             Nothing is changed and no lock is taken, but by `accept-loss`. What a running router is only writing is no \
             damage.
@@ -14,17 +13,12 @@ struct LogCommand: ParsableCommand {
               tracectl log dump --limit 20
               tracectl log stats --json
             """,
-        subcommands: [
-            LogVerifyCommand.self, LogDumpCommand.self, LogStatsCommand.self,
-            LogAcceptLossCommand.self,
-        ]
-    )
+        subcommands: [LogVerifyCommand.self, LogDumpCommand.self, LogStatsCommand.self, LogAcceptLossCommand.self])
 }
 
 struct LogDumpCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "dump",
-        abstract: "Shows the log, one line a record.",
+        commandName: "dump", abstract: "Shows the log, one line a record.",
         discussion: """
             LSN, type, bytes to the next record, then by name what the record holds: arrival, host, events \
             by resource, a barrier's window, a damage record's range, the totals so far. A damaged range \
@@ -32,22 +26,17 @@ struct LogDumpCommand: ParsableCommand {
 
               tracectl log dump --from 1048576 --limit 5
               tracectl log dump --json | jq 'select(.type == "barrier")'
-            """
-    )
+            """)
 
     @OptionGroup var data: DataOptions
 
-    @Option(help: ArgumentHelp("The first record: the one here, or the next.", valueName: "lsn"))
-    var from: LSN?
+    @Option(help: ArgumentHelp("The first record: the one here, or the next.", valueName: "lsn")) var from: LSN?
 
-    @Option(help: ArgumentHelp("Nothing that begins here or behind.", valueName: "lsn"))
-    var to: LSN?
+    @Option(help: ArgumentHelp("Nothing that begins here or behind.", valueName: "lsn")) var to: LSN?
 
-    @Option(help: ArgumentHelp("So many lines at most.", valueName: "n"))
-    var limit: Int?
+    @Option(help: ArgumentHelp("So many lines at most.", valueName: "n")) var limit: Int?
 
-    @Flag(help: "Print one JSON object a line.")
-    var json = false
+    @Flag(help: "Print one JSON object a line.") var json = false
 
     func validate() throws {
         if let limit, limit < 1 { throw ValidationError("--limit is 1 or more") }
@@ -56,28 +45,23 @@ struct LogDumpCommand: ParsableCommand {
 
     func run() throws {
         let log = try StoredLog(dataDirectory: data.directory)
-        try LogDump(from: from, to: to, limit: limit, isJSON: json).run(log) {
-            Terminal.output.line($0)
-        }
+        try LogDump(from: from, to: to, limit: limit, isJSON: json).run(log) { Terminal.output.line($0) }
     }
 }
 
 struct LogStatsCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "stats",
-        abstract: "Counts what the log holds: files, records, batches, events by resource.",
+        commandName: "stats", abstract: "Counts what the log holds: files, records, batches, events by resource.",
         discussion: """
             The log is trimmed as workers checkpoint: what is counted is what is still there. Only the \
             events ever accepted, deduplicated, rejected and dead-lettered reach back to the first start.
 
               tracectl log stats --json | jq .events
-            """
-    )
+            """)
 
     @OptionGroup var data: DataOptions
 
-    @Flag(help: "Print one JSON object and nothing else.")
-    var json = false
+    @Flag(help: "Print one JSON object and nothing else.") var json = false
 
     func run() throws {
         let statistics = try LogStatistics(StoredLog(dataDirectory: data.directory))
@@ -87,8 +71,7 @@ struct LogStatsCommand: ParsableCommand {
 
 struct LogVerifyCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "verify",
-        abstract: "Reads every record and says exactly which ranges of the log are damaged.",
+        commandName: "verify", abstract: "Reads every record and says exactly which ranges of the log are damaged.",
         discussion: """
             Checks of each record: checksum, identity, position, its predecessor's checksum, that its body \
             decodes and that its counts follow from those before. Bytes behind the end that belong to a \
@@ -97,19 +80,15 @@ struct LogVerifyCommand: ParsableCommand {
             Exit codes: 0 sound, 1 damaged, 2 it could not be read.
 
               tracectl log verify --data /var/lib/trace
-            """
-    )
+            """)
 
     @OptionGroup var data: DataOptions
 
-    @Flag(help: "Print one JSON object and nothing else.")
-    var json = false
+    @Flag(help: "Print one JSON object and nothing else.") var json = false
 
     func run() throws {
         let found: LogVerification
-        do {
-            found = try LogVerification(StoredLog(dataDirectory: data.directory))
-        } catch {
+        do { found = try LogVerification(StoredLog(dataDirectory: data.directory)) } catch {
             Terminal.error.line("Error: \(error)")
             throw ExitCode(2)
         }
@@ -120,8 +99,7 @@ struct LogVerifyCommand: ParsableCommand {
 
 struct LogAcceptLossCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "accept-loss",
-        abstract: "Decides that the log goes on without its lost end.",
+        commandName: "accept-loss", abstract: "Decides that the log goes on without its lost end.",
         discussion: """
             For a router that does not start, as the end of its log is gone: a file was cut or removed. Try first whether \
             the files can be put back. Once accepted, the next start of the router begins the log anew behind all \
@@ -129,12 +107,9 @@ struct LogAcceptLossCommand: ParsableCommand {
             agents that send again what is lost may be counted twice. Nothing else is changed.
 
               tracectl log accept-loss --data /var/lib/trace
-            """
-    )
+            """)
 
     @OptionGroup var data: DataOptions
 
-    func run() throws {
-        Terminal.output.line(try LogLossDecision.accept(dataDirectory: data.directory))
-    }
+    func run() throws { Terminal.output.line(try LogLossDecision.accept(dataDirectory: data.directory)) }
 }

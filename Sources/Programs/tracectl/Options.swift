@@ -5,9 +5,7 @@ import OperatorTools
 import TraceModel
 import TraceTime
 
-extension HostPort: ExpressibleByArgument {
-    public init?(argument: String) { self.init(argument) }
-}
+extension HostPort: ExpressibleByArgument { public init?(argument: String) { self.init(argument) } }
 
 extension TimeSpan: ExpressibleByArgument {
     public init?(argument: String) { self.init(argument) }
@@ -15,13 +13,9 @@ extension TimeSpan: ExpressibleByArgument {
     public var defaultValueDescription: String { "\(seconds)s" }
 }
 
-extension StartTime: ExpressibleByArgument {
-    public init?(argument: String) { self.init(argument) }
-}
+extension StartTime: ExpressibleByArgument { public init?(argument: String) { self.init(argument) } }
 
-extension TimeBound: ExpressibleByArgument {
-    public init?(argument: String) { self.init(argument) }
-}
+extension TimeBound: ExpressibleByArgument { public init?(argument: String) { self.init(argument) } }
 
 extension Resource: ExpressibleByArgument {
     public init?(argument: String) { self.init(name: argument) }
@@ -44,8 +38,7 @@ extension CSVColumns: ExpressibleByArgument {}
 
 /// Which cluster on this machine.
 struct DataOptions: ParsableArguments {
-    @Option(name: .customLong("data"), help: "The cluster's data directory.")
-    var directory = "data"
+    @Option(name: .customLong("data"), help: "The cluster's data directory.") var directory = "data"
 }
 
 /// The name to send for the traced machine.
@@ -53,10 +46,7 @@ struct HostOptions: ParsableArguments {
     @Option(
         name: .customLong("host"),
         help: ArgumentHelp(
-            "The traced machine's name; otherwise the server goes by the sender's address.",
-            valueName: "name"
-        )
-    )
+            "The traced machine's name; otherwise the server goes by the sender's address.", valueName: "name"))
     var name = ""
 
     func validate() throws {
@@ -68,21 +58,17 @@ struct HostOptions: ParsableArguments {
 
 /// Where to send, and how to tell about it.
 struct ServerOptions: ParsableArguments {
-    @Option(help: ArgumentHelp("Where trace-router listens.", valueName: "addr:port"))
-    var server = HostPort.defaultServer
+    @Option(help: ArgumentHelp("Where trace-router listens.", valueName: "addr:port")) var server = HostPort
+        .defaultServer
 
-    @Flag(help: "Print one JSON object at the end, and nothing else, on standard output.")
-    var json = false
+    @Flag(help: "Print one JSON object at the end, and nothing else, on standard output.") var json = false
 }
 
 /// The settings of a cluster as scripts/cluster up takes them.
 struct SettingOptions: ParsableArguments {
     @OptionGroup var data: DataOptions
 
-    @Argument(
-        parsing: .allUnrecognized,
-        help: ArgumentHelp("Flags of scripts/cluster up.", valueName: "flags")
-    )
+    @Argument(parsing: .allUnrecognized, help: ArgumentHelp("Flags of scripts/cluster up.", valueName: "flags"))
     var flags: [String] = []
 
     /// Says what is wrong, where something is.
@@ -90,10 +76,7 @@ struct SettingOptions: ParsableArguments {
     func effective() throws -> EffectiveConfiguration {
         do {
             let configuration = try EffectiveConfiguration(
-                dataDirectory: data.directory,
-                environment: { getenv($0).map { String(cString: $0) } },
-                flags: flags
-            )
+                dataDirectory: data.directory, environment: { getenv($0).map { String(cString: $0) } }, flags: flags)
             for warning in configuration.warnings { Terminal.error.line("warning: \(warning)") }
             return configuration
         } catch let error as ConfigurationProblems {
@@ -114,18 +97,14 @@ struct SpanOptions: ParsableArguments {
         zone (tracectl config show); seconds since the epoch; or ISO 8601 with a zone.
         """
 
-    @Option(help: ArgumentHelp("Nothing before.", valueName: "time"))
-    var from: TimeBound?
+    @Option(help: ArgumentHelp("Nothing before.", valueName: "time")) var from: TimeBound?
 
-    @Option(help: ArgumentHelp("Nothing after.", valueName: "time"))
-    var to: TimeBound?
+    @Option(help: ArgumentHelp("Nothing after.", valueName: "time")) var to: TimeBound?
 
     /// The span in nanoseconds since the epoch; nil: without that end. `zone` is asked for where one of the
     /// times needs it.
     /// - Throws: `ValidationError` where a time does not exist, or the span ends before it begins.
-    func resolved(
-        in zone: () throws -> TimeZoneRules
-    ) throws -> (from: EpochNanoseconds?, to: EpochNanoseconds?) {
+    func resolved(in zone: () throws -> TimeZoneRules) throws -> (from: EpochNanoseconds?, to: EpochNanoseconds?) {
         let from = try from.map { try Self.moment($0, "--from", zone) }
         let to = try to.map { try Self.moment($0, "--to", zone) }
         if let from, let to, from > to { throw ValidationError("--from is after --to") }
@@ -133,9 +112,7 @@ struct SpanOptions: ParsableArguments {
     }
 
     private static func moment(
-        _ bound: TimeBound,
-        _ option: String,
-        _ zone: () throws -> TimeZoneRules
+        _ bound: TimeBound, _ option: String, _ zone: () throws -> TimeZoneRules
     ) throws -> EpochNanoseconds {
         guard let moment = try bound.nanoseconds(in: zone) else {
             throw ValidationError("\(option) names no time between 1970 and 2200")
@@ -173,10 +150,7 @@ struct WaitOptions: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "Give up after so long, with exit code 3; as long as it takes, if not given.",
-            valueName: "seconds"
-        )
-    )
+            "Give up after so long, with exit code 3; as long as it takes, if not given.", valueName: "seconds"))
     var timeout: Int?
 
     func validate() throws {
@@ -185,10 +159,7 @@ struct WaitOptions: ParsableArguments {
     }
 
     /// Runs `call`, which blocks until the cluster in `directory` has done something.
-    func run<Value: Sendable>(
-        in directory: String,
-        _ call: @escaping @Sendable () throws -> Value
-    ) throws -> Value {
+    func run<Value: Sendable>(in directory: String, _ call: @escaping @Sendable () throws -> Value) throws -> Value {
         try expiring { try patience(in: directory).run(call) }
     }
 
@@ -199,19 +170,14 @@ struct WaitOptions: ParsableArguments {
 
     private func patience(in directory: String) -> PatientCall {
         PatientCall(
-            dataDirectory: directory,
-            timeoutSeconds: timeout,
-            remedy:
-                "Nothing acknowledged is lost: the log keeps it. Look with tracectl status and in the logs of the"
+            dataDirectory: directory, timeoutSeconds: timeout,
+            remedy: "Nothing acknowledged is lost: the log keeps it. Look with tracectl status and in the logs of the"
                 + " processes named; start one anew with scripts/cluster restart NAME, or set aside what a worker"
-                + " cannot get past with tracectl skip NAME"
-        )
+                + " cannot get past with tracectl skip NAME")
     }
 
     private func expiring<Value>(_ body: () throws -> Value) throws -> Value {
-        do {
-            return try body()
-        } catch let error as WaitExpired {
+        do { return try body() } catch let error as WaitExpired {
             Terminal.error.line("Error: \(error)")
             throw Self.expired
         }

@@ -6,8 +6,7 @@ import TraceModel
 struct StatusCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "status",
-        abstract:
-            "Shows whether the cluster is ready, its processes, and what became of every event.",
+        abstract: "Shows whether the cluster is ready, its processes, and what became of every event.",
         discussion: """
             Asks the aggregator, which listens where run/aggregator.addr in the data directory says. Where \
             it can't be reached the answer has the same form and says that nothing is known: `known` is false, process \
@@ -20,18 +19,14 @@ struct StatusCommand: ParsableCommand {
 
               tracectl status
               tracectl status --json --data /var/lib/trace | jq .received_events
-            """
-    )
+            """)
 
     @OptionGroup var data: DataOptions
 
-    @Option(
-        help: ArgumentHelp("The aggregator's address, if not looked up.", valueName: "addr:port")
-    )
-    var metrics: HostPort?
+    @Option(help: ArgumentHelp("The aggregator's address, if not looked up.", valueName: "addr:port")) var metrics:
+        HostPort?
 
-    @Flag(help: "Print the status as one JSON object and nothing else.")
-    var json = false
+    @Flag(help: "Print the status as one JSON object and nothing else.") var json = false
 
     func run() {
         let answer = StatusQuery(dataDirectory: data.directory, metrics: metrics).run()
@@ -49,8 +44,7 @@ struct StatusCommand: ParsableCommand {
 
 struct WaitCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "wait",
-        abstract: "Waits until all processes have found one another and no worker is far behind.",
+        commandName: "wait", abstract: "Waits until all processes have found one another and no worker is far behind.",
         discussion: """
             Says every few seconds what it waits for. A worker is far behind with a megabyte of log and more: under \
             load none is quite up to date. Workers that are down for good are not waited for. With --workers it waits until \
@@ -59,39 +53,29 @@ struct WaitCommand: ParsableCommand {
               tracectl wait --timeout 60
               tracectl wait --workers function=2,cpu=1,memory=1,network=1,io=1,gpu=1
               tracectl wait --process cpu.0 --pid 4711 --data /var/lib/trace
-            """
-    )
+            """)
 
     @OptionGroup var data: DataOptions
     @OptionGroup var waiting: WaitOptions
 
-    @Option(help: ArgumentHelp("Wait also until this one is there again.", valueName: "name"))
-    var process: String?
+    @Option(help: ArgumentHelp("Wait also until this one is there again.", valueName: "name")) var process: String?
 
-    @Option(help: ArgumentHelp("The id that it has to have.", valueName: "pid"))
-    var pid: Int?
+    @Option(help: ArgumentHelp("The id that it has to have.", valueName: "pid")) var pid: Int?
 
     @Option(
-        help: ArgumentHelp(
-            "Wait until these workers are connected, and no others.",
-            valueName: "resource=count,…"
-        ),
+        help: ArgumentHelp("Wait until these workers are connected, and no others.", valueName: "resource=count,…"),
         transform: { text in
             guard let counts = WorkerCounts.parse(text), !counts.isEmpty else {
                 throw ValidationError("not RESOURCE=COUNT[,…]: \(text)")
             }
             return counts
-        }
-    )
-    var workers: [Resource: Int]?
+        }) var workers: [Resource: Int]?
 
     func validate() throws {
         guard workers == nil || process == nil else {
             throw ValidationError("--workers and --process don't go together")
         }
-        guard (process == nil) == (pid == nil) else {
-            throw ValidationError("--process and --pid go together")
-        }
+        guard (process == nil) == (pid == nil) else { throw ValidationError("--process and --pid go together") }
     }
 
     func run() throws {
@@ -104,8 +88,7 @@ struct WaitCommand: ParsableCommand {
 
 struct SlotsCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "slots",
-        abstract: "Shows which worker holds which slots.",
+        commandName: "slots", abstract: "Shows which worker holds which slots.",
         discussion: """
             A process of a traced machine always falls into the same one of 256 slots of a resource. A line \
             for each worker and barrier (by the LSN of its end) that brought it slots. SKEW is what the worker \
@@ -114,13 +97,11 @@ struct SlotsCommand: ParsableCommand {
 
               tracectl slots
               tracectl slots --json --data /var/lib/trace
-            """
-    )
+            """)
 
     @OptionGroup var data: DataOptions
 
-    @Flag(help: "Print one JSON object and nothing else.")
-    var json = false
+    @Flag(help: "Print one JSON object and nothing else.") var json = false
 
     func run() throws {
         let status = StatusQuery(dataDirectory: data.directory, metrics: nil).run().status
@@ -132,37 +113,29 @@ struct SlotsCommand: ParsableCommand {
 
 struct PortsCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "ports",
-        abstract: "Says who has an address that a cluster is to listen on.",
+        commandName: "ports", abstract: "Says who has an address that a cluster is to listen on.",
         discussion: """
             Tries each address. Of one that can't be listened on it says why, and which process has it where that can \
             be known, on standard error; exit code 0 where all are free, else 1.
 
               tracectl ports --grpc 127.0.0.1:50051 --metrics 127.0.0.1:9091
-            """
-    )
+            """)
 
-    @Option(help: ArgumentHelp("Where agents are to send.", valueName: "addr:port"))
-    var grpc: HostPort?
+    @Option(help: ArgumentHelp("Where agents are to send.", valueName: "addr:port")) var grpc: HostPort?
 
-    @Option(help: ArgumentHelp("Where metrics are to be served.", valueName: "addr:port"))
-    var metrics: HostPort?
+    @Option(help: ArgumentHelp("Where metrics are to be served.", valueName: "addr:port")) var metrics: HostPort?
 
     func run() throws {
         var isFree = true
         for (option, address) in [("--grpc", grpc), ("--metrics", metrics)] {
             guard let address else { continue }
-            do throws(SystemError) {
-                _ = try ListeningSocket.bind("\(address)")
-            } catch {
+            do throws(SystemError) { _ = try ListeningSocket.bind("\(address)") } catch {
                 isFree = false
                 let remedy =
                     error.isAddressTaken
                     ? PortHolder.remedy(port: address.port, option: option)
                     : "Name an address of this machine with \(option) ADDR:PORT"
-                Terminal.error.line(
-                    "error: \(address) (\(option)) can't be listened on: \(error). \(remedy)"
-                )
+                Terminal.error.line("error: \(address) (\(option)) can't be listened on: \(error). \(remedy)")
             }
         }
         if !isFree { throw ExitCode(1) }
@@ -180,20 +153,13 @@ struct ListenCommand: ParsableCommand {
             whoever uses it sets LISTEN_PID to its own process id.
 
               tracectl listen 127.0.0.1:50051 s6-svscan run/services
-            """
-    )
+            """)
 
-    @Argument(help: ArgumentHelp("Where agents connect.", valueName: "address:port"))
-    var address: String
+    @Argument(help: ArgumentHelp("Where agents connect.", valueName: "address:port")) var address: String
 
-    @Argument(parsing: .captureForPassthrough, help: "The program and its arguments.")
-    var command: [String]
+    @Argument(parsing: .captureForPassthrough, help: "The program and its arguments.") var command: [String]
 
-    func validate() throws {
-        guard !command.isEmpty else { throw ValidationError("Name the program to become") }
-    }
+    func validate() throws { guard !command.isEmpty else { throw ValidationError("Name the program to become") } }
 
-    func run() throws {
-        try ListeningSocket.pass(ListeningSocket.bind(address), to: command)
-    }
+    func run() throws { try ListeningSocket.pass(ListeningSocket.bind(address), to: command) }
 }

@@ -2,11 +2,9 @@ import ArgumentParser
 import OperatorTools
 import TraceModel
 
-@main
-struct TraceCtl: ParsableCommand {
+@main struct TraceCtl: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "tracectl",
-        abstract: "Looks after a running Trace Processor, and sends it events.",
+        commandName: "tracectl", abstract: "Looks after a running Trace Processor, and sends it events.",
         discussion: """
             Looking after it (--data names the cluster's data directory):
               tracectl status --json
@@ -31,17 +29,13 @@ struct TraceCtl: ParsableCommand {
             Exit codes: 0 done; 1 failed, with the reason on standard error; 2 wrong usage; 3 not done within \
             --timeout; 130 stopped by \
             Ctrl-C halfway (for agent that is the usual end: 0). A second Ctrl-C ends at once.
-            """,
-        version: BuildInfo.version,
+            """, version: BuildInfo.version,
         subcommands: [
-            StatusCommand.self, FinalizeCommand.self, DrainCommand.self, ScaleCommand.self,
-            WaitCommand.self,
-            SlotsCommand.self, ReloadCommand.self, DeadLetterCommand.self, SkipCommand.self,
-            SummaryCommand.self, CatCommand.self, AnomaliesCommand.self, LogCommand.self,
-            SendCommand.self, AgentCommand.self, ImportCommand.self, ListenCommand.self,
-            ConfigCommand.self, PortsCommand.self,
-        ]
-    )
+            StatusCommand.self, FinalizeCommand.self, DrainCommand.self, ScaleCommand.self, WaitCommand.self,
+            SlotsCommand.self, ReloadCommand.self, DeadLetterCommand.self, SkipCommand.self, SummaryCommand.self,
+            CatCommand.self, AnomaliesCommand.self, LogCommand.self, SendCommand.self, AgentCommand.self,
+            ImportCommand.self, ListenCommand.self, ConfigCommand.self, PortsCommand.self,
+        ])
 
     /// As every command of the project: 2 for a command line that makes no sense.
     static func main() {

@@ -40,13 +40,7 @@ final class RouterContext: Sendable {
     private let settlement = Mutex<UInt64?>(nil)
     private let reports = Mutex(OutputReports())
 
-    init(
-        incarnation: UInt64,
-        logSalt: UInt32,
-        damaged: [Range<LSN>],
-        accepted: UInt64,
-        logBudgetBytes: Int = .max
-    ) {
+    init(incarnation: UInt64, logSalt: UInt32, damaged: [Range<LSN>], accepted: UInt64, logBudgetBytes: Int = .max) {
         self.incarnation = incarnation
         self.logSalt = logSalt
         self.damaged = damaged
@@ -132,9 +126,7 @@ final class RouterContext: Sendable {
     }
 
     /// Whether the log has lost all from there to where it begins: who stands there is led on.
-    func isLost(_ lsn: LSN) -> Bool {
-        damaged.contains { $0.contains(lsn) && $0.upperBound >= logBegin }
-    }
+    func isLost(_ lsn: LSN) -> Bool { damaged.contains { $0.contains(lsn) && $0.upperBound >= logBegin } }
 
     /// What the workers say of their outputs.
     var outputs: OutputReports {
@@ -143,9 +135,7 @@ final class RouterContext: Sendable {
     }
 
     /// A batch has come, at this time (ns since the epoch).
-    func active(at time: EpochNanoseconds) {
-        activity.store(time, ordering: .relaxed)
-    }
+    func active(at time: EpochNanoseconds) { activity.store(time, ordering: .relaxed) }
 
     /// When the last batch came; 0: none yet.
     var lastActivity: EpochNanoseconds { activity.load(ordering: .relaxed) }
@@ -155,17 +145,14 @@ final class RouterContext: Sendable {
         var gauges: [(MetricFamily, Double)] = [
             (.activeClients, Double(clients.count(now: WallClock.monotonic()))),
             (.routerQueueBytes, Double(max(waiting.load(ordering: .relaxed), 0))),
-            (.routerLogBudgetBytes, Double(logBudgetBytes)),
-            (.routerLogBytes, Double(head - min(logBegin, head))),
+            (.routerLogBudgetBytes, Double(logBudgetBytes)), (.routerLogBytes, Double(head - min(logBegin, head))),
         ]
         if let free = try? FileSystem.freeBytes(at: ClusterPaths.log) {
             gauges.append((.routerDiskFreeBytes, Double(free)))
         }
         let last = lastActivity
         if last > 0 { gauges.append((.lastActivityTimestampSeconds, Double(last) / 1e9)) }
-        return refusals.samples() + closings.samples() + [
-            commitLatency.sample, ackLatency.sample, slotMoves.sample,
-        ]
+        return refusals.samples() + closings.samples() + [commitLatency.sample, ackLatency.sample, slotMoves.sample]
             + gauges.map { MetricSample(family: $0, labels: [], value: .gauge($1)) }
     }
 }

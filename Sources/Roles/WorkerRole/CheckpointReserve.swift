@@ -16,9 +16,7 @@ struct CheckpointReserve {
         let last = FileSystem.size(ClusterPaths.checkpoint(of: worker)) ?? 0
         let wanted = Limits.workerReserveBytes + 2 * (last + last / 2)
         guard (FileSystem.size(path) ?? 0) < wanted else { return }
-        do {
-            try File(path, .readWrite).preallocate(wanted)
-        } catch {
+        do { try File(path, .readWrite).preallocate(wanted) } catch {
             // Half of it would only be in others' way.
             _ = giveUp()
         }
@@ -30,8 +28,6 @@ struct CheckpointReserve {
         do throws(SystemError) {
             try FileSystem.remove(path)
             return true
-        } catch {
-            return false
-        }
+        } catch { return false }
     }
 }

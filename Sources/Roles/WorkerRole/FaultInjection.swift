@@ -11,20 +11,14 @@ struct FaultInjection {
     private let crashText = text("TRACE_FAULT_CRASH_ON")
     private let hangText = text("TRACE_FAULT_HANG_ON")
 
-    static var watchdogSeconds: Int? {
-        Readiness.environment("TRACE_FAULT_WATCHDOG_SECONDS").flatMap { Int($0) }
-    }
+    static var watchdogSeconds: Int? { Readiness.environment("TRACE_FAULT_WATCHDOG_SECONDS").flatMap { Int($0) } }
 
-    private static func text(_ variable: String) -> [UInt8] {
-        Array((Readiness.environment(variable) ?? "").utf8)
-    }
+    private static func text(_ variable: String) -> [UInt8] { Array((Readiness.environment(variable) ?? "").utf8) }
 
     /// To be called before a record's events are applied.
     func strike(_ events: UnsafeRawBufferPointer) {
         if Self.contains(events, crashText) { fatalError("A fault was asked for") }
-        if Self.contains(events, hangText) {
-            while true { sleep(1) }
-        }
+        if Self.contains(events, hangText) { while true { sleep(1) } }
     }
 
     private static func contains(_ bytes: UnsafeRawBufferPointer, _ text: [UInt8]) -> Bool {

@@ -18,12 +18,7 @@ struct Handover {
     }
 
     /// Writes the slots that `old` gives to `new`. Blocks until durable.
-    func give(
-        _ slots: [UInt8],
-        from old: Int,
-        to new: Int,
-        processor: any TraceProcessor
-    ) throws {
+    func give(_ slots: [UInt8], from old: Int, to new: Int, processor: any TraceProcessor) throws {
         try FileSystem.createDirectory(Self.directory)
         try MirroredFile(path(from: old, to: new)).publish { writer in
             writer.body.append(integer: Self.versionMark)
@@ -39,20 +34,16 @@ struct Handover {
 
     /// The files that hold slots for `new`.
     private func files(for new: Int) throws -> [MirroredFile] {
-        Set(try FileSystem.list(Self.directory).map(MirroredFile.name(of:)))
-            .filter { $0.hasPrefix("\(resource.name).\(lsn).") && $0.hasSuffix("-\(new)") }
-            .sorted()
-            .map { MirroredFile("\(Self.directory)/\($0)") }
+        Set(try FileSystem.list(Self.directory).map(MirroredFile.name(of:))).filter {
+            $0.hasPrefix("\(resource.name).\(lsn).") && $0.hasSuffix("-\(new)")
+        }.sorted().map { MirroredFile("\(Self.directory)/\($0)") }
     }
 
     /// Takes in all the slots that `new` has gained; their files stay until `remove`. False, and nothing
     /// is taken, where an old owner has not written its file yet. `report` is told of damaged copies.
     /// - Throws: `TraceError(.corrupt)` where both copies of a file are damaged; nothing is taken then.
     func take(
-        _ slots: [UInt8],
-        by new: Int,
-        into processor: any TraceProcessor,
-        report: (_ damage: String) -> Void
+        _ slots: [UInt8], by new: Int, into processor: any TraceProcessor, report: (_ damage: String) -> Void
     ) throws -> Bool {
         let worker = WorkerName(resource: resource, index: new)
         var contents: [MirroredFile.Content] = []
@@ -68,9 +59,7 @@ struct Handover {
         try processor.files.beginEpoch(order: lsn)
         for content in contents {
             try content.withBody { reader in
-                for slot in try Self.slots(from: &reader) {
-                    try processor.loadState(slot: slot, from: &reader)
-                }
+                for slot in try Self.slots(from: &reader) { try processor.loadState(slot: slot, from: &reader) }
             }
         }
         return true
@@ -92,23 +81,16 @@ struct Handover {
 
     /// Removes files that `worker` has taken in long ago, and that an old owner that repeated itself has written
     /// again: all up to its checkpoint at `lsn`, but those of the barrier at `waiting`. Blocks.
-    static func removeTaken(
-        by worker: WorkerName,
-        through lsn: LSN,
-        except waiting: LSN?
-    ) throws(SystemError) {
+    static func removeTaken(by worker: WorkerName, through lsn: LSN, except waiting: LSN?) throws(SystemError) {
         for entry in try FileSystem.list(directory) {
             let parts = entry.split(separator: ".")
-            guard parts.count >= 3, parts[0] == worker.resource.name,
-                let moved = LSN(parts[1]), moved <= lsn, moved != waiting,
-                parts[2].hasSuffix("-\(worker.index)")
+            guard parts.count >= 3, parts[0] == worker.resource.name, let moved = LSN(parts[1]), moved <= lsn,
+                moved != waiting, parts[2].hasSuffix("-\(worker.index)")
             else { continue }
             try FileSystem.remove("\(directory)/\(entry)")
         }
     }
 
     /// Removes what `take` has read, once a checkpoint holds it.
-    func remove(for new: Int) throws {
-        for file in try files(for: new) { try file.remove() }
-    }
+    func remove(for new: Int) throws { for file in try files(for: new) { try file.remove() } }
 }

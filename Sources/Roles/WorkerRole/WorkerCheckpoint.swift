@@ -39,11 +39,7 @@ struct WorkerCheckpoint {
 
     /// Writes the checkpoint with the state of `slots` and the offsets of the files. Rows must have been
     /// flushed and synced before. Blocks until it is durable, in both copies.
-    func publish(
-        for worker: WorkerName,
-        processor: any TraceProcessor,
-        slots: [UInt8]
-    ) throws {
+    func publish(for worker: WorkerName, processor: any TraceProcessor, slots: [UInt8]) throws {
         try CheckpointPosition.file(of: worker).publish { writer in
             try encodeHead(into: &writer.body, files: processor.files)
             writer.body.append(integer: UInt16(slots.count))
@@ -80,14 +76,11 @@ struct WorkerCheckpoint {
     /// older), and has to let it be written. Blocks.
     /// - Throws: `TraceError(.corrupt)` where both copies are damaged or the segments don't fit it.
     static func restore(
-        for worker: WorkerName,
-        into processor: any TraceProcessor,
+        for worker: WorkerName, into processor: any TraceProcessor,
         repair: (_ damage: String?, _ write: () throws -> Void) throws -> Void
     ) throws -> WorkerCheckpoint? {
         let file = CheckpointPosition.file(of: worker)
-        guard let content = try file.read(remedy: CheckpointPosition.remedy(for: worker)) else {
-            return nil
-        }
+        guard let content = try file.read(remedy: CheckpointPosition.remedy(for: worker)) else { return nil }
         if content.needsRepair {
             try repair(content.damage) { try file.repair(content) }
         } else {
@@ -97,62 +90,43 @@ struct WorkerCheckpoint {
         return try content.withBody { reader in
             let version = try reader.integer(UInt32.self)
             switch version {
-            case CheckpointPosition.blankVersion:
-                return try blank(from: &reader, processor)
-            case versionBeforeRenewal, versionBeforePacking, StateVersion.beforeDialects,
-                Self.version:
+            case CheckpointPosition.blankVersion: return try blank(from: &reader, processor)
+            case versionBeforeRenewal, versionBeforePacking, StateVersion.beforeDialects, Self.version:
                 reader.version = max(version, StateVersion.beforeDialects)
                 var checkpoint = try state(from: &reader, processor, damaged: damaged(worker))
-                if version > versionBeforeRenewal {
-                    checkpoint.renewed = try reader.integer(UInt64.self)
-                }
+                if version > versionBeforeRenewal { checkpoint.renewed = try reader.integer(UInt64.self) }
                 return checkpoint
-            default:
-                throw damaged(worker)
+            default: throw damaged(worker)
             }
         }
     }
 
     private static func blank(
-        from reader: inout StateReader,
-        _ processor: any TraceProcessor
+        from reader: inout StateReader, _ processor: any TraceProcessor
     ) throws -> WorkerCheckpoint {
         let lsn = try reader.integer(UInt64.self)
         let renewed = try reader.integer(UInt64.self)
         try processor.files.restore(from: nil)
         return WorkerCheckpoint(
-            lsn: lsn,
-            windowBegin: 0,
-            window: 0,
-            gained: nil,
-            owners: [],
-            announcements: [],
-            rules: [],
-            renewed: renewed
+            lsn: lsn, windowBegin: 0, window: 0, gained: nil, owners: [], announcements: [], rules: [], renewed: renewed
         )
     }
 
     private static func state(
-        from reader: inout StateReader,
-        _ processor: any TraceProcessor,
-        damaged: TraceError
+        from reader: inout StateReader, _ processor: any TraceProcessor, damaged: TraceError
     ) throws -> WorkerCheckpoint {
         let lsn = try reader.integer(UInt64.self)
         let windowBegin = try reader.integer(UInt64.self)
         let window = try reader.integer(UInt64.self)
         let gainedAt = try reader.integer(UInt64.self)
         var gainedSlots: [UInt8] = []
-        for _ in 0..<(try reader.integer(UInt16.self)) {
-            gainedSlots.append(try reader.integer(UInt8.self))
-        }
+        for _ in 0..<(try reader.integer(UInt16.self)) { gainedSlots.append(try reader.integer(UInt8.self)) }
         var owners: [UInt16] = []
         for _ in 0..<Slot.count { owners.append(try reader.integer(UInt16.self)) }
         var announcements: [SegmentsClosed] = []
         for _ in 0..<(try reader.integer(UInt32.self)) {
             let bytes = try reader.counted()
-            guard case .segmentsClosed(let closed) = try ClusterMessage(decoding: bytes) else {
-                throw damaged
-            }
+            guard case .segmentsClosed(let closed) = try ClusterMessage(decoding: bytes) else { throw damaged }
             announcements.append(closed)
         }
         let rules = Array(try reader.counted())
@@ -162,21 +136,14 @@ struct WorkerCheckpoint {
             try processor.loadState(slot: slot, from: &reader)
         }
         return WorkerCheckpoint(
-            lsn: lsn,
-            windowBegin: windowBegin,
-            window: window,
-            gained: gainedAt == .max ? nil : GainedSlots(lsn: gainedAt, slots: gainedSlots),
-            owners: owners,
-            announcements: announcements,
-            rules: rules
-        )
+            lsn: lsn, windowBegin: windowBegin, window: window,
+            gained: gainedAt == .max ? nil : GainedSlots(lsn: gainedAt, slots: gainedSlots), owners: owners,
+            announcements: announcements, rules: rules)
     }
 
     private static func damaged(_ worker: WorkerName) -> TraceError {
         TraceError(
-            .corrupt,
-            "\(ClusterPaths.checkpoint(of: worker)) is damaged, or another version's",
-            remedy: CheckpointPosition.remedy(for: worker)
-        )
+            .corrupt, "\(ClusterPaths.checkpoint(of: worker)) is damaged, or another version's",
+            remedy: CheckpointPosition.remedy(for: worker))
     }
 }

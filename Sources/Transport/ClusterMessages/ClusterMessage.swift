@@ -76,10 +76,7 @@ package enum ClusterMessage: Sendable, Equatable {
             }
     }
 
-    private func frame(
-        _ kind: Kind,
-        _ message: some TopLevelMessage
-    ) throws(TraceError) -> [UInt8] {
+    private func frame(_ kind: Kind, _ message: some TopLevelMessage) throws(TraceError) -> [UInt8] {
         var bytes = [kind.rawValue]
         try message.pack(into: &bytes)
         return bytes
@@ -97,12 +94,7 @@ package struct Heartbeat: Sendable, Equatable {
     /// From the aggregator, where all is quiet: the events received that nothing is counted of; nil: not known.
     package var unaccountedEvents: UInt64?
 
-    package init(
-        process: String,
-        incarnation: UInt64,
-        pid: UInt32,
-        unaccountedEvents: UInt64? = nil
-    ) {
+    package init(process: String, incarnation: UInt64, pid: UInt32, unaccountedEvents: UInt64? = nil) {
         self.process = process
         self.incarnation = incarnation
         self.pid = pid

@@ -14,12 +14,10 @@ protocol WireMessage {
 
 /// A message that can stand alone.
 protocol TopLevelMessage: WireMessage {
-    typealias Unpack = (
-        UnsafeMutablePointer<ProtobufCAllocator>?, Int, UnsafePointer<UInt8>?
-    ) -> UnsafeMutablePointer<Wire>?
-    typealias Free = (
-        UnsafeMutablePointer<Wire>?, UnsafeMutablePointer<ProtobufCAllocator>?
-    ) -> Void
+    typealias Unpack = (UnsafeMutablePointer<ProtobufCAllocator>?, Int, UnsafePointer<UInt8>?) -> UnsafeMutablePointer<
+        Wire
+    >?
+    typealias Free = (UnsafeMutablePointer<Wire>?, UnsafeMutablePointer<ProtobufCAllocator>?) -> Void
 
     static var unpack: Unpack { get }
     static var free: Free { get }
@@ -33,20 +31,14 @@ extension TopLevelMessage {
         var structure = wire(in: &arena)
         let size = unsafe withGeneric(&structure) { unsafe protobuf_c_message_get_packed_size($0) }
         guard size <= Limits.clusterMessageBytesMax else {
-            throw TraceError(
-                .exhausted,
-                "\(Self.self) of \(size) bytes; the limit is \(Limits.clusterMessageBytesMax)"
-            )
+            throw TraceError(.exhausted, "\(Self.self) of \(size) bytes; the limit is \(Limits.clusterMessageBytesMax)")
         }
         let start = bytes.count
         bytes.append(contentsOf: repeatElement(0, count: size))
         unsafe bytes.withUnsafeMutableBytes { buffer in
             let target = unsafe buffer.baseAddress.map { unsafe $0 + start }
             let written = unsafe withGeneric(&structure) {
-                unsafe protobuf_c_message_pack(
-                    $0,
-                    target?.assumingMemoryBound(to: UInt8.self)
-                )
+                unsafe protobuf_c_message_pack($0, target?.assumingMemoryBound(to: UInt8.self))
             }
             precondition(written == size)
         }
@@ -65,10 +57,8 @@ extension TopLevelMessage {
     }
 
     /// Every generated structure begins with protobuf-c's generic one.
-    private func withGeneric<Result>(
-        _ wire: inout Wire,
-        _ body: (UnsafePointer<ProtobufCMessage>) -> Result
-    ) -> Result {
+    private func withGeneric<Result>(_ wire: inout Wire, _ body: (UnsafePointer<ProtobufCMessage>) -> Result) -> Result
+    {
         unsafe withUnsafeBytes(of: &wire) { raw in
             guard let start = raw.baseAddress else { preconditionFailure("an empty structure") }
             return unsafe body(start.assumingMemoryBound(to: ProtobufCMessage.self))
@@ -77,25 +67,20 @@ extension TopLevelMessage {
 }
 
 /// Memory for the C structures of one message while it is packed; all of it goes at once.
-@safe
-struct WireArena: ~Copyable {
+@safe struct WireArena: ~Copyable {
     private var blocks: [UnsafeMutableRawPointer] = unsafe []
     private var next: UnsafeMutableRawPointer?
     private var room = 0
 
     private static let blockBytes = 64 << 10
 
-    deinit {
-        for index in unsafe blocks.indices { unsafe blocks[index].deallocate() }
-    }
+    deinit { for index in unsafe blocks.indices { unsafe blocks[index].deallocate() } }
 
     /// A copy as C text. NUL would end it early and make two names one, so it becomes U+FFFD.
     mutating func text(_ text: String) -> UnsafeMutablePointer<CChar> {
         var bytes: [UInt8] = []
         bytes.reserveCapacity(text.utf8.count + 1)
-        for byte in text.utf8 {
-            if byte == 0 { bytes.append(contentsOf: "\u{FFFD}".utf8) } else { bytes.append(byte) }
-        }
+        for byte in text.utf8 { if byte == 0 { bytes.append(contentsOf: "\u{FFFD}".utf8) } else { bytes.append(byte) } }
         bytes.append(0)
         let copy = unsafe reserve(bytes.count, alignment: 1)
         for (index, byte) in bytes.enumerated() {
@@ -124,9 +109,7 @@ struct WireArena: ~Copyable {
         return unsafe array
     }
 
-    mutating func texts(
-        _ texts: [String]
-    ) -> UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>? {
+    mutating func texts(_ texts: [String]) -> UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>? {
         var pointers: [UnsafeMutablePointer<CChar>?] = unsafe []
         unsafe pointers.reserveCapacity(texts.count)
         for text in texts { unsafe pointers.append(self.text(text)) }
@@ -172,8 +155,7 @@ func readText(_ text: UnsafePointer<CChar>?) throws(TraceError) -> String {
 }
 
 func readTexts(
-    _ count: Int,
-    _ texts: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>?
+    _ count: Int, _ texts: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>?
 ) throws(TraceError) -> [String] {
     guard count > 0 else { return [] }
     guard let texts = unsafe texts else { throw TraceError(.corrupt, "a list is NULL") }
@@ -184,17 +166,14 @@ func readTexts(
 }
 
 func readMessages<Message: WireMessage>(
-    _ count: Int,
-    _ wires: UnsafeMutablePointer<UnsafeMutablePointer<Message.Wire>?>?
+    _ count: Int, _ wires: UnsafeMutablePointer<UnsafeMutablePointer<Message.Wire>?>?
 ) throws(TraceError) -> [Message] {
     guard count > 0 else { return [] }
     guard let wires = unsafe wires else { throw TraceError(.corrupt, "a list is NULL") }
     var result: [Message] = []
     result.reserveCapacity(count)
     for index in 0..<count {
-        guard let wire = unsafe wires[index] else {
-            throw TraceError(.corrupt, "a \(Message.self) is NULL")
-        }
+        guard let wire = unsafe wires[index] else { throw TraceError(.corrupt, "a \(Message.self) is NULL") }
         unsafe try result.append(Message(wire.pointee))
     }
     return result
@@ -202,23 +181,17 @@ func readMessages<Message: WireMessage>(
 
 func readWorker(_ text: UnsafePointer<CChar>?) throws(TraceError) -> WorkerName {
     let text = unsafe try readText(text)
-    guard let name = WorkerName(text) else {
-        throw TraceError(.corrupt, "\"\(text)\" is no worker's name")
-    }
+    guard let name = WorkerName(text) else { throw TraceError(.corrupt, "\"\(text)\" is no worker's name") }
     return name
 }
 
 func readResource(_ text: UnsafePointer<CChar>?) throws(TraceError) -> Resource {
     let text = unsafe try readText(text)
-    guard let resource = Resource(name: text) else {
-        throw TraceError(.corrupt, "\"\(text)\" is no resource")
-    }
+    guard let resource = Resource(name: text) else { throw TraceError(.corrupt, "\"\(text)\" is no resource") }
     return resource
 }
 
 func readSlot(_ number: UInt32) throws(TraceError) -> UInt8 {
-    guard let slot = UInt8(exactly: number) else {
-        throw TraceError(.corrupt, "\(number) is no slot")
-    }
+    guard let slot = UInt8(exactly: number) else { throw TraceError(.corrupt, "\(number) is no slot") }
     return slot
 }

@@ -27,12 +27,7 @@ package struct WorkerHello: Sendable, Equatable {
     }
 
     package init(
-        worker: WorkerName,
-        incarnation: UInt64,
-        pid: UInt32,
-        resumeLSN: LSN,
-        checkpointLSN: LSN,
-        claim: Claim? = nil
+        worker: WorkerName, incarnation: UInt64, pid: UInt32, resumeLSN: LSN, checkpointLSN: LSN, claim: Claim? = nil
     ) {
         self.worker = worker
         self.incarnation = incarnation
@@ -102,11 +97,10 @@ extension WorkerWelcome: @unsafe TopLevelMessage {
         lsn = unsafe wire.lsn
         window = unsafe wire.window
         windowBeginLSN = unsafe wire.window_begin_lsn
-        let found = unsafe Array(
-            UnsafeBufferPointer(start: wire.owners, count: wire.n_owners)
-        )
-        guard found.count == Slot.count, found.allSatisfy({ $0 < Limits.workersPerResourceMax })
-        else { throw TraceError(.corrupt, "a slot map is out of shape") }
+        let found = unsafe Array(UnsafeBufferPointer(start: wire.owners, count: wire.n_owners))
+        guard found.count == Slot.count, found.allSatisfy({ $0 < Limits.workersPerResourceMax }) else {
+            throw TraceError(.corrupt, "a slot map is out of shape")
+        }
         owners = found.map { UInt16($0) }
     }
 

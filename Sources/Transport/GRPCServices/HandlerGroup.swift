@@ -29,11 +29,7 @@ package final class HandlerGroup: GRPCServerHandler {
         entry.handler.streamOpened(stream, method: entry.method)
     }
 
-    package func streamMessage(
-        _ stream: GRPCStream,
-        method: Int,
-        message: consuming ReceivedMessage
-    ) {
+    package func streamMessage(_ stream: GRPCStream, method: Int, message: consuming ReceivedMessage) {
         let entry = entries[method]
         entry.handler.streamMessage(stream, method: entry.method, message: message)
     }

@@ -50,9 +50,7 @@ package final class HealthService: GRPCServerHandler {
     private let state = Mutex(State())
 
     /// Not serving at first.
-    package init(services: [String] = [TracerService.name]) {
-        self.services = Set(services).union(["", Self.name])
-    }
+    package init(services: [String] = [TracerService.name]) { self.services = Set(services).union(["", Self.name]) }
 
     package var isServing: Bool { state.withLock { $0.isServing } }
 
@@ -78,22 +76,14 @@ package final class HealthService: GRPCServerHandler {
     package func unary(_ call: GRPCUnaryCall, method: Int, message: consuming ReceivedMessage) {
         do throws(TraceError) {
             let service = try Self.service(in: message.bytes())
-            guard services.contains(service) else {
-                return call.fail(.notFound, "unknown service")
-            }
+            guard services.contains(service) else { return call.fail(.notFound, "unknown service") }
             call.reply(HealthStatus(isServing: isServing).encoded())
-        } catch {
-            call.fail(.invalidArgument, error.message)
-        }
+        } catch { call.fail(.invalidArgument, error.message) }
     }
 
     package func streamOpened(_ stream: GRPCStream, method: Int) { stream.receiveNext() }
 
-    package func streamMessage(
-        _ stream: GRPCStream,
-        method: Int,
-        message: consuming ReceivedMessage
-    ) {
+    package func streamMessage(_ stream: GRPCStream, method: Int, message: consuming ReceivedMessage) {
         stream.release(bytes: message.count)
         do throws(TraceError) {
             let service = try Self.service(in: message.bytes())
@@ -103,9 +93,7 @@ package final class HealthService: GRPCServerHandler {
                 tell(watcher, isServing: state.isServing)
                 if state.isStopped { stream.finish() }
             }
-        } catch {
-            stream.finish(.invalidArgument, error.message)
-        }
+        } catch { stream.finish(.invalidArgument, error.message) }
     }
 
     package func streamHalfClosed(_ stream: GRPCStream, method: Int) {
@@ -121,8 +109,7 @@ package final class HealthService: GRPCServerHandler {
     /// A client that doesn't read loses its watch rather than a change.
     private func tell(_ watcher: Watcher, isServing: Bool) {
         let status: HealthStatus =
-            services.contains(watcher.service)
-            ? HealthStatus(isServing: isServing) : .serviceUnknown
+            services.contains(watcher.service) ? HealthStatus(isServing: isServing) : .serviceUnknown
         if !watcher.stream.send(status.encoded()) {
             watcher.stream.finish(.resourceExhausted, "the client does not read")
         }
@@ -130,12 +117,8 @@ package final class HealthService: GRPCServerHandler {
 
     private static func service(in bytes: [UInt8]) throws(TraceError) -> String {
         unsafe try MessageCodec.unpack(
-            bytes,
-            as: "HealthCheckRequest",
-            grpc__health__v1__health_check_request__unpack,
+            bytes, as: "HealthCheckRequest", grpc__health__v1__health_check_request__unpack,
             free: grpc__health__v1__health_check_request__free_unpacked
-        ) { message in
-            unsafe MessageCodec.text(message.pointee.service)
-        }
+        ) { message in unsafe MessageCodec.text(message.pointee.service) }
     }
 }

@@ -21,27 +21,17 @@ enum MessageCodec {
 
     /// Unpacks with one of protobuf-c's functions, hands the struct to `body`, and frees it.
     static func unpack<Message, Value>(
-        _ bytes: [UInt8],
-        as name: StaticString,
-        bytesMax: Int = requestBytesMax,
-        _ unpack: (
-            UnsafeMutablePointer<ProtobufCAllocator>?, Int, UnsafePointer<UInt8>?
-        ) -> UnsafeMutablePointer<Message>?,
-        free: (UnsafeMutablePointer<Message>?, UnsafeMutablePointer<ProtobufCAllocator>?) -> Void,
+        _ bytes: [UInt8], as name: StaticString, bytesMax: Int = requestBytesMax,
+        _ unpack: (UnsafeMutablePointer<ProtobufCAllocator>?, Int, UnsafePointer<UInt8>?) -> UnsafeMutablePointer<
+            Message
+        >?, free: (UnsafeMutablePointer<Message>?, UnsafeMutablePointer<ProtobufCAllocator>?) -> Void,
         _ body: (UnsafeMutablePointer<Message>) -> Value
     ) throws(TraceError) -> Value {
         guard bytes.count <= bytesMax else {
-            throw TraceError(
-                .invalidArgument,
-                "\(name) of \(bytes.count) bytes, at most \(bytesMax)"
-            )
+            throw TraceError(.invalidArgument, "\(name) of \(bytes.count) bytes, at most \(bytesMax)")
         }
-        let message = unsafe bytes.withUnsafeBufferPointer {
-            unsafe unpack(nil, $0.count, $0.baseAddress)
-        }
-        guard let message = unsafe message else {
-            throw TraceError(.invalidArgument, "\(name) is not a valid message")
-        }
+        let message = unsafe bytes.withUnsafeBufferPointer { unsafe unpack(nil, $0.count, $0.baseAddress) }
+        guard let message = unsafe message else { throw TraceError(.invalidArgument, "\(name) is not a valid message") }
         defer { unsafe free(message, nil) }
         return unsafe body(message)
     }
@@ -54,8 +44,7 @@ enum MessageCodec {
 
     /// Calls `body` with C strings, which live only meanwhile: what a message to be packed points to.
     static func withCStrings<Value>(
-        _ texts: [String],
-        _ body: (UnsafeMutableBufferPointer<UnsafeMutablePointer<CChar>?>) -> Value
+        _ texts: [String], _ body: (UnsafeMutableBufferPointer<UnsafeMutablePointer<CChar>?>) -> Value
     ) -> Value {
         var pointers = unsafe texts.map { unsafe strdup($0) }
         defer { for index in unsafe pointers.indices { unsafe free(pointers[index]) } }

@@ -7,11 +7,7 @@ package enum RetryInfo {
     private static let typeURL = "type.googleapis.com/google.rpc.RetryInfo"
 
     /// The trailer that goes with an answer of the same status and message.
-    package static func trailer(
-        status: GRPCStatus,
-        message: String,
-        delaySeconds: Double
-    ) -> GRPCTrailer {
+    package static func trailer(status: GRPCStatus, message: String, delaySeconds: Double) -> GRPCTrailer {
         let nanoseconds = Int64((max(0, delaySeconds) * 1e9).rounded())
         var duration = WireWriter()
         duration.add(1, varint: UInt64(nanoseconds / 1_000_000_000))

@@ -19,17 +19,13 @@ struct WireFields: Sequence, IteratorProtocol {
         guard let key = varint() else { return nil }
         let number = Int(truncatingIfNeeded: key >> 3)
         switch key & 7 {
-        case 0:
-            return varint().map { Field(number: number, varint: $0, bytes: []) }
-        case 1:
-            return take(8).map { _ in Field(number: number, varint: 0, bytes: []) }
+        case 0: return varint().map { Field(number: number, varint: $0, bytes: []) }
+        case 1: return take(8).map { _ in Field(number: number, varint: 0, bytes: []) }
         case 2:
             guard let count = varint(), count <= UInt64(rest.count) else { return nil }
             return take(Int(count)).map { Field(number: number, varint: 0, bytes: $0) }
-        case 5:
-            return take(4).map { _ in Field(number: number, varint: 0, bytes: []) }
-        default:
-            return nil
+        case 5: return take(4).map { _ in Field(number: number, varint: 0, bytes: []) }
+        default: return nil
         }
     }
 

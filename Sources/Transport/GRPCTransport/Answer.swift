@@ -45,11 +45,7 @@ struct Answer: Sendable {
 
     /// Calls `body` with the C form, valid only meanwhile.
     func withC<Result>(
-        _ body: (
-            _ text: UnsafeRawBufferPointer,
-            _ pairs: UnsafePointer<trace_grpc_pair>?,
-            _ pairCount: Int
-        ) -> Result
+        _ body: (_ text: UnsafeRawBufferPointer, _ pairs: UnsafePointer<trace_grpc_pair>?, _ pairCount: Int) -> Result
     ) -> Result {
         precondition(trailers.count <= GRPCTrailer.countMax)
         var text = message
@@ -57,26 +53,18 @@ struct Answer: Sendable {
             let text = UnsafeRawBufferPointer(text)
             if trailers.isEmpty { return unsafe body(text, nil, 0) }
             return unsafe withPairs(0, []) { pairs in
-                unsafe pairs.withUnsafeBufferPointer {
-                    unsafe body(text, $0.baseAddress, $0.count)
-                }
+                unsafe pairs.withUnsafeBufferPointer { unsafe body(text, $0.baseAddress, $0.count) }
             }
         }
     }
 
     private func withPairs<Result>(
-        _ index: Int,
-        _ pairs: [trace_grpc_pair],
-        _ body: ([trace_grpc_pair]) -> Result
+        _ index: Int, _ pairs: [trace_grpc_pair], _ body: ([trace_grpc_pair]) -> Result
     ) -> Result {
         guard index < trailers.count else { return unsafe body(pairs) }
         return unsafe trailers[index].name.withCString { name in
             unsafe trailers[index].bytes.withUnsafeBufferPointer { bytes in
-                let pair = unsafe trace_grpc_pair(
-                    key: name,
-                    value: bytes.baseAddress,
-                    value_count: bytes.count
-                )
+                let pair = unsafe trace_grpc_pair(key: name, value: bytes.baseAddress, value_count: bytes.count)
                 return unsafe withPairs(index + 1, pairs + [pair], body)
             }
         }
@@ -89,8 +77,7 @@ struct Answer: Sendable {
 ///
 /// It takes two functions of the core that no public header declares (`shim.h`); with a core other than the one
 /// they are known for, the answers go out one by one.
-@safe
-package struct AnswerRow: ~Copyable {
+@safe package struct AnswerRow: ~Copyable {
     private let isInCore: Bool
 
     /// Calls `body` once, on this thread; what it answers is on its way when this returns.
@@ -102,11 +89,8 @@ package struct AnswerRow: ~Copyable {
                 unsafe trace_grpc_in_core_context(
                     { context in
                         typealias Body = (borrowing AnswerRow) -> Void
-                        unsafe context?.assumingMemoryBound(to: Body.self)
-                            .pointee(AnswerRow(isInCore: true))
-                    },
-                    pointer
-                )
+                        unsafe context?.assumingMemoryBound(to: Body.self).pointee(AnswerRow(isInCore: true))
+                    }, pointer)
             }
         }
     }
@@ -148,9 +132,7 @@ final class WithheldAnswers: Sendable {
             defer { state = State() }
             return state.answers
         }
-        AnswerRow.send { row in
-            for (call, message) in answers { row.reply(to: call, message) }
-        }
+        AnswerRow.send { row in for (call, message) in answers { row.reply(to: call, message) } }
     }
 
     /// True: the answer is given later. Copies `message` then.

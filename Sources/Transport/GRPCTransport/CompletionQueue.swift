@@ -31,15 +31,12 @@ final class CompletionTag {
 }
 
 /// Who is told that an operation is complete, on a poller thread.
-protocol CompletionOwner: AnyObject, Sendable {
-    func completed(_ operation: CompletionTag.Operation, success: Bool)
-}
+protocol CompletionOwner: AnyObject, Sendable { func completed(_ operation: CompletionTag.Operation, success: Bool) }
 
 /// A completion queue of the C core with its poller threads. Counts its outstanding tags: the core
 /// aborts when an operation starts on a queue that is shut down, so that happens only once the queue
 /// takes no more operations and the last tag has come back.
-@safe
-final class CompletionQueue: @unchecked Sendable {
+@safe final class CompletionQueue: @unchecked Sendable {
     /// The bit of `gauge` that says that nothing more may start; the rest counts tags.
     private static let closedBit = 1 << 62
     /// How long a poller waits at most, and so how fine deadlines are kept.
@@ -58,9 +55,7 @@ final class CompletionQueue: @unchecked Sendable {
         }
         unsafe pointer = queue
         for index in 0..<pollers {
-            let thread = DedicatedThread("\(name)-\(index)") { [self] in
-                poll(tick: index == 0 ? tick : nil)
-            }
+            let thread = DedicatedThread("\(name)-\(index)") { [self] in poll(tick: index == 0 ? tick : nil) }
             threads.withLock { $0.append(thread) }
         }
     }
@@ -73,8 +68,7 @@ final class CompletionQueue: @unchecked Sendable {
     /// Starts an operation with a tag for it. False where the queue is closed or the core refuses;
     /// then nothing is outstanding and no completion comes.
     func start(
-        _ owner: any CompletionOwner,
-        _ operation: CompletionTag.Operation,
+        _ owner: any CompletionOwner, _ operation: CompletionTag.Operation,
         _ body: (UnsafeMutableRawPointer) -> grpc_call_error
     ) -> Bool {
         guard begin() else { return false }
@@ -100,10 +94,7 @@ final class CompletionQueue: @unchecked Sendable {
         var current = gauge.load(ordering: .relaxed)
         while current & Self.closedBit == 0 {
             let (exchanged, original) = gauge.weakCompareExchange(
-                expected: current,
-                desired: current + 1,
-                ordering: .acquiringAndReleasing
-            )
+                expected: current, desired: current + 1, ordering: .acquiringAndReleasing)
             if exchanged { return true }
             current = original
         }

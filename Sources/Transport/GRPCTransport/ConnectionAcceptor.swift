@@ -39,11 +39,8 @@ final class ConnectionAcceptor: Sendable {
     /// `adopt` takes ownership of a connection's descriptor; `endedSilent` is called after a connection whose
     /// client had sent nothing was closed to make room for others. Both are called on the acceptor's thread.
     init(
-        sockets: [ListeningSocket],
-        peers: PeerTable,
-        configuration: GRPCServerConfiguration,
-        adopt: @escaping @Sendable (Int32) -> Void,
-        endedSilent: @escaping @Sendable () -> Void
+        sockets: [ListeningSocket], peers: PeerTable, configuration: GRPCServerConfiguration,
+        adopt: @escaping @Sendable (Int32) -> Void, endedSilent: @escaping @Sendable () -> Void
     ) throws(SystemError) {
         self.sockets = sockets
         self.peers = peers
@@ -53,9 +50,7 @@ final class ConnectionAcceptor: Sendable {
         wakeup = try Wakeup()
     }
 
-    func start() {
-        thread.withLock { $0 = DedicatedThread("accept") { [self] in run() } }
-    }
+    func start() { thread.withLock { $0 = DedicatedThread("accept") { [self] in run() } } }
 
     /// Accepts no more and returns once every connection accepted is with the core, or is closed
     /// because its client says nothing. Blocks.
@@ -81,16 +76,10 @@ final class ConnectionAcceptor: Sendable {
         while true {
             var polled = [pollfd(fd: wakeup.descriptor, events: Int16(POLLIN), revents: 0)]
             if lastDeadline == nil, !isFull {
-                polled += sockets.map {
-                    pollfd(fd: $0.descriptor, events: Int16(POLLIN), revents: 0)
-                }
+                polled += sockets.map { pollfd(fd: $0.descriptor, events: Int16(POLLIN), revents: 0) }
             }
             polled += pending.map {
-                pollfd(
-                    fd: $0.connection.descriptor,
-                    events: Int16(POLLIN) | Self.hangUp,
-                    revents: 0
-                )
+                pollfd(fd: $0.connection.descriptor, events: Int16(POLLIN) | Self.hangUp, revents: 0)
             }
             let limit: Int32 = isFull ? Self.fullMilliseconds : pending.isEmpty ? -1 : 250
             _ = unsafe poll(&polled, nfds_t(polled.count), limit)
@@ -146,21 +135,13 @@ final class ConnectionAcceptor: Sendable {
     private func prepare(_ descriptor: Int32) {
         let options: [(level: Int32, name: Int32, value: Int32)] = [
             (Int32(IPPROTO_TCP), TCP_NODELAY, 1),
-            (
-                Int32(IPPROTO_TCP), TCP_USER_TIMEOUT,
-                Int32(configuration.keepaliveTimeoutSeconds * 1_000)
-            ),
+            (Int32(IPPROTO_TCP), TCP_USER_TIMEOUT, Int32(configuration.keepaliveTimeoutSeconds * 1_000)),
             // Readable means that all of the greeting is there.
             (SOL_SOCKET, SO_RCVLOWAT, Int32(Self.greetingBytes)),
         ]
         for option in options {
             // One that fails has a connection that is gone already, which its greeting will tell.
-            try? ListeningSocket.setOption(
-                option.level,
-                option.name,
-                option.value,
-                of: descriptor
-            )
+            try? ListeningSocket.setOption(option.level, option.name, option.value, of: descriptor)
         }
     }
 
@@ -168,16 +149,10 @@ final class ConnectionAcceptor: Sendable {
     private func settle(_ entry: Pending, now: Int64, before lastDeadline: Int64?) -> Bool {
         switch greeting(of: entry.connection.descriptor) {
         case .complete:
-            try? ListeningSocket.setOption(
-                SOL_SOCKET,
-                SO_RCVLOWAT,
-                1,
-                of: entry.connection.descriptor
-            )
+            try? ListeningSocket.setOption(SOL_SOCKET, SO_RCVLOWAT, 1, of: entry.connection.descriptor)
             if let number = peers.adopt(entry.connection) { adopt(number) }
             return true
-        case .partial where now < min(entry.deadline, lastDeadline ?? .max):
-            return false
+        case .partial where now < min(entry.deadline, lastDeadline ?? .max): return false
         case .partial, .wrong:
             close(entry.connection.descriptor)
             return true
@@ -193,12 +168,7 @@ final class ConnectionAcceptor: Sendable {
 
     private func greeting(of descriptor: Int32) -> Greeting {
         var bytes = [UInt8](repeating: 0, count: Self.greetingBytes)
-        let count = unsafe recv(
-            descriptor,
-            &bytes,
-            bytes.count,
-            Int32(MSG_PEEK) | Int32(MSG_DONTWAIT)
-        )
+        let count = unsafe recv(descriptor, &bytes, bytes.count, Int32(MSG_PEEK) | Int32(MSG_DONTWAIT))
         if count < 0 { return errno == EAGAIN || errno == EINTR ? .partial : .wrong }
         let known = bytes.prefix(min(count, Self.preface.count))
         guard count > 0, Self.preface.starts(with: known) else { return .wrong }

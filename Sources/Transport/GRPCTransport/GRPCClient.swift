@@ -18,8 +18,7 @@ package struct GRPCCallError: Error, CustomStringConvertible, Sendable {
 }
 
 /// What a client's call receives, at an address that stays.
-@safe
-final class ClientCells: @unchecked Sendable {
+@safe final class ClientCells: @unchecked Sendable {
     let pointer = UnsafeMutablePointer<trace_grpc_client_cells>.allocate(capacity: 1)
 
     init() { unsafe trace_grpc_client_cells_init(pointer) }
@@ -44,19 +43,12 @@ final class ClientCells: @unchecked Sendable {
         let message = unsafe String(decoding: Self.bytes(&pointer.pointee.details), as: UTF8.self)
         let trailer = unsafe trace_grpc_trailer(pointer, "grpc-status-details-bin")
         return unsafe GRPCCallError(
-            status: status,
-            message: message,
-            details: trailer.map { unsafe Self.bytes($0) } ?? []
-        )
+            status: status, message: message, details: trailer.map { unsafe Self.bytes($0) } ?? [])
     }
 
     private static func bytes(_ slice: UnsafePointer<grpc_slice>) -> [UInt8] {
         unsafe Array(
-            UnsafeRawBufferPointer(
-                start: trace_grpc_slice_start(slice),
-                count: trace_grpc_slice_length(slice)
-            )
-        )
+            UnsafeRawBufferPointer(start: trace_grpc_slice_start(slice), count: trace_grpc_slice_length(slice)))
     }
 }
 
@@ -68,8 +60,7 @@ final class ClientUnaryCall: CompletionOwner, ClientCall {
     private let completion: @Sendable (Result<[UInt8], GRPCCallError>) -> Void
 
     init(
-        client: GRPCClient,
-        call: consuming CallHandle,
+        client: GRPCClient, call: consuming CallHandle,
         completion: @escaping @Sendable (Result<[UInt8], GRPCCallError>) -> Void
     ) {
         self.client = client
@@ -81,13 +72,7 @@ final class ClientUnaryCall: CompletionOwner, ClientCall {
     func start(_ request: [UInt8], on queue: CompletionQueue) -> Bool {
         unsafe queue.start(self, .answer) { tag in
             unsafe request.withUnsafeBytes { bytes in
-                unsafe trace_grpc_client_unary(
-                    call.pointer,
-                    bytes.baseAddress,
-                    bytes.count,
-                    cells.pointer,
-                    tag
-                )
+                unsafe trace_grpc_client_unary(call.pointer, bytes.baseAddress, bytes.count, cells.pointer, tag)
             }
         }
     }
@@ -101,16 +86,13 @@ final class ClientUnaryCall: CompletionOwner, ClientCall {
         } else if let message = cells.takeMessage() {
             completion(.success(message))
         } else {
-            completion(
-                .failure(GRPCCallError(status: .internal, message: "an answer without a message"))
-            )
+            completion(.failure(GRPCCallError(status: .internal, message: "an answer without a message")))
         }
     }
 }
 
 /// A connection to a gRPC server, for tools and benchmarks. `close` must be called in every case.
-@safe
-package final class GRPCClient: @unchecked Sendable {
+@safe package final class GRPCClient: @unchecked Sendable {
     private enum Phase {
         case open([ObjectIdentifier: any ClientCall])
         case closed
@@ -140,9 +122,7 @@ package final class GRPCClient: @unchecked Sendable {
     }
 
     deinit {
-        phase.withLock { phase in
-            guard case .closed = phase else { preconditionFailure("a client needs its close") }
-        }
+        phase.withLock { phase in guard case .closed = phase else { preconditionFailure("a client needs its close") } }
         unsafe grpc_channel_destroy(channel)
     }
 
@@ -160,15 +140,9 @@ package final class GRPCClient: @unchecked Sendable {
     }
 
     /// Calls a unary method and blocks until its answer. Not within a completion.
-    package func unary(
-        _ path: String,
-        _ request: [UInt8],
-        timeoutSeconds: Double
-    ) throws(GRPCCallError) -> [UInt8] {
+    package func unary(_ path: String, _ request: [UInt8], timeoutSeconds: Double) throws(GRPCCallError) -> [UInt8] {
         let answer = Monitor<Result<[UInt8], GRPCCallError>?>(nil)
-        start(path, request, timeoutSeconds: timeoutSeconds) { result in
-            answer.update { $0 = result }
-        }
+        start(path, request, timeoutSeconds: timeoutSeconds) { result in answer.update { $0 = result } }
         let result = answer.wait(until: { $0 != nil }, then: { $0 })
         guard let result else { preconditionFailure("an answer was there") }
         return try result.get()
@@ -176,9 +150,7 @@ package final class GRPCClient: @unchecked Sendable {
 
     /// Calls a unary method; `completion` gets the answer on the client's thread and must not block.
     package func start(
-        _ path: String,
-        _ request: [UInt8],
-        timeoutSeconds: Double,
+        _ path: String, _ request: [UInt8], timeoutSeconds: Double,
         completion: @escaping @Sendable (Result<[UInt8], GRPCCallError>) -> Void
     ) {
         guard let handle = makeCall(path, timeoutSeconds: timeoutSeconds) else {
@@ -193,13 +165,8 @@ package final class GRPCClient: @unchecked Sendable {
     }
 
     /// Opens a stream in both directions. `timeoutSeconds` bounds the whole of it.
-    package func openStream(
-        _ path: String,
-        timeoutSeconds: Double? = nil
-    ) throws(GRPCCallError) -> GRPCClientStream {
-        guard let handle = makeCall(path, timeoutSeconds: timeoutSeconds) else {
-            throw Self.closedError
-        }
+    package func openStream(_ path: String, timeoutSeconds: Double? = nil) throws(GRPCCallError) -> GRPCClientStream {
+        guard let handle = makeCall(path, timeoutSeconds: timeoutSeconds) else { throw Self.closedError }
         let stream = GRPCClientStream(client: self, queue: queue, call: handle)
         register(stream)
         guard stream.open() else {
@@ -218,10 +185,7 @@ package final class GRPCClient: @unchecked Sendable {
         }
     }
 
-    private static let closedError = GRPCCallError(
-        status: .cancelled,
-        message: "the client is closed"
-    )
+    private static let closedError = GRPCCallError(status: .cancelled, message: "the client is closed")
 
     /// A call that begins while the client closes is cancelled at once.
     private func register(_ call: any ClientCall) {
@@ -244,6 +208,4 @@ package final class GRPCClient: @unchecked Sendable {
 }
 
 /// A call in flight that the client may have to cancel.
-protocol ClientCall: AnyObject, Sendable {
-    func cancel()
-}
+protocol ClientCall: AnyObject, Sendable { func cancel() }

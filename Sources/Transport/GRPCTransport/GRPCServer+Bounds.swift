@@ -47,17 +47,14 @@ extension GRPCServer {
             }
             let connections = peers.look(now: now)
             let actions = upkeep.budget.decide(connections, now: now)
-            for case .setPrivileged(let descriptor, let on) in actions {
-                meters.setPrivileged(descriptor, on)
-            }
+            for case .setPrivileged(let descriptor, let on) in actions { meters.setPrivileged(descriptor, on) }
             return (actions, connections.filter { $0.pausedSince != nil })
         }
         for action in actions {
             switch action {
             case .setPrivileged: break
             case .refuse(let descriptor, let reason): refuse(descriptor, reason)
-            case .close(let descriptor, let reason):
-                if peers.end(descriptor) { handler.closed(reason) }
+            case .close(let descriptor, let reason): if peers.end(descriptor) { handler.closed(reason) }
             }
         }
         for connection in paused.sorted(by: { ($0.pausedSince ?? 0) < ($1.pausedSince ?? 0) }) {
@@ -87,24 +84,15 @@ extension GRPCServer {
         let away = upkeep.withLock { $0.sentAway }
         guard surplus > 0 || !away.isEmpty else { return }
         let candidates = peers.candidates(now: now)
-        let idle = Set(
-            IdleConnections.choose(.max, of: candidates, hostMax: .max, now: now)
-        )
+        let idle = Set(IdleConnections.choose(.max, of: candidates, hostMax: .max, now: now))
         var stillAway: [Int32: Int64] = [:]
         for (descriptor, since) in away where idle.contains(descriptor) {
-            if now - since >= Self.awayNanoseconds {
-                _ = peers.end(descriptor)
-            } else {
-                stillAway[descriptor] = since
-            }
+            if now - since >= Self.awayNanoseconds { _ = peers.end(descriptor) } else { stillAway[descriptor] = since }
         }
         if surplus > stillAway.count {
             let chosen = IdleConnections.choose(
-                surplus - stillAway.count,
-                of: candidates.filter { away[$0.descriptor] == nil },
-                hostMax: configuration.idlePerHostMax,
-                now: now
-            )
+                surplus - stillAway.count, of: candidates.filter { away[$0.descriptor] == nil },
+                hostMax: configuration.idlePerHostMax, now: now)
             for descriptor in chosen {
                 _ = meters.sendAway(descriptor)
                 stillAway[descriptor] = now
@@ -115,11 +103,7 @@ extension GRPCServer {
     }
 
     /// Which stream ends so that one more of `descriptor`'s connection may open; nil: none.
-    func streamToEnd(
-        for descriptor: Int32,
-        among open: [GRPCStream],
-        now: Int64
-    ) -> GRPCStream? {
+    func streamToEnd(for descriptor: Int32, among open: [GRPCStream], now: Int64) -> GRPCStream? {
         var counts: [Int32: Int] = [:]
         for stream in open { counts[stream.descriptor, default: 0] += 1 }
         // The connection with the most streams has to be another one, or its streams idle for long.

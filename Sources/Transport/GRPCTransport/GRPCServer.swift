@@ -6,8 +6,7 @@ package import TraceModel
 
 /// A gRPC server over Debian's C core 1.51. Made, bound to one or more addresses, started, and in the
 /// end `shutdown`, which must be called in every case.
-@safe
-package final class GRPCServer: @unchecked Sendable {
+@safe package final class GRPCServer: @unchecked Sendable {
     private enum Phase {
         case configuring
         case serving
@@ -40,28 +39,20 @@ package final class GRPCServer: @unchecked Sendable {
     private let server: ServerReference
 
     /// Keeps the handler until it goes itself. `methods` should begin with the one called most.
-    package init(
-        configuration: GRPCServerConfiguration,
-        methods: [GRPCMethod],
-        handler: any GRPCServerHandler
-    ) {
+    package init(configuration: GRPCServerConfiguration, methods: [GRPCMethod], handler: any GRPCServerHandler) {
         GRPCLibrary.initialize()
         let descriptors = DescriptorLimit.raise(to: 65_536)
         var configuration = configuration
         // Who comes beyond waits in the sockets' queues, where it could only be closed otherwise.
         configuration.connectionsMax = min(
-            configuration.connectionsMax,
-            PeerTable.numbers(descriptors: descriptors).count
-        )
+            configuration.connectionsMax, PeerTable.numbers(descriptors: descriptors).count)
         self.configuration = configuration
         self.methods = MethodTable(methods)
         self.handler = handler
         meters = SocketMeters(configuration)
         peers = PeerTable(meters, descriptors: descriptors)
         upkeep = Mutex(Upkeep(budget: ReceiveBudget(configuration)))
-        let created = unsafe Self.arguments(configuration).withC {
-            unsafe grpc_server_create($0, nil)
-        }
+        let created = unsafe Self.arguments(configuration).withC { unsafe grpc_server_create($0, nil) }
         guard let created = unsafe created else { preconditionFailure("grpc_server_create") }
         unsafe pointer = created
         let server = ServerReference()
@@ -79,8 +70,7 @@ package final class GRPCServer: @unchecked Sendable {
 
     /// Listens on `127.0.0.1:50051` (port 0: any free one) or `unix:run/admin.sock`. Before `start`.
     /// Returns the port, 0 for a Unix socket. Throws where the address is taken or wrong.
-    @discardableResult
-    package func bind(_ address: String) throws(TraceError) -> Int {
+    @discardableResult package func bind(_ address: String) throws(TraceError) -> Int {
         if PeerAddress.isLocalSocket(address) {
             try bindLocal(address)
             return 0
@@ -94,25 +84,19 @@ package final class GRPCServer: @unchecked Sendable {
             let sockets = try ListeningSocket.bind(address)
             try listen(on: sockets)
             return sockets
-        } catch {
-            throw Self.cannotListen(on: address, "\(error)", isTaken: error.isAddressTaken)
-        }
+        } catch { throw Self.cannotListen(on: address, "\(error)", isTaken: error.isAddressTaken) }
     }
 
     /// Accepts connections on these sockets. Before `start`, once only.
     package func listen(on sockets: [ListeningSocket]) throws(SystemError) {
         phase.withLock { precondition($0 == .configuring, "listen before start") }
         let created = try ConnectionAcceptor(
-            sockets: sockets,
-            peers: peers,
-            configuration: configuration,
+            sockets: sockets, peers: peers, configuration: configuration,
             adopt: { [unowned self] descriptor in
                 let credentials = unsafe grpc_insecure_server_credentials_create()
                 unsafe grpc_server_add_channel_from_fd(pointer, descriptor, credentials)
                 unsafe grpc_server_credentials_release(credentials)
-            },
-            endedSilent: { [unowned self] in handler.closed(.silent) }
-        )
+            }, endedSilent: { [unowned self] in handler.closed(.silent) })
         acceptor.withLock { acceptor in
             precondition(acceptor == nil, "listens already")
             acceptor = created
@@ -137,16 +121,10 @@ package final class GRPCServer: @unchecked Sendable {
         }
     }
 
-    private static func cannotListen(
-        on address: String,
-        _ reason: String,
-        isTaken: Bool
-    ) -> TraceError {
+    private static func cannotListen(on address: String, _ reason: String, isTaken: Bool) -> TraceError {
         TraceError(
-            .configuration,
-            "cannot listen on \(address): \(isTaken ? "the address is in use" : reason)",
-            remedy: isTaken ? takenRemedy(address) : nil
-        )
+            .configuration, "cannot listen on \(address): \(isTaken ? "the address is in use" : reason)",
+            remedy: isTaken ? takenRemedy(address) : nil)
     }
 
     private static func takenRemedy(_ address: String) -> String {
@@ -220,9 +198,7 @@ package final class GRPCServer: @unchecked Sendable {
         withheld.end()
         guard isSent else { return }
         endStreams()
-        while peers.openCount(now: WallClock.monotonic()) > 0, WallClock.monotonic() < deadline {
-            usleep(2_000)
-        }
+        while peers.openCount(now: WallClock.monotonic()) > 0, WallClock.monotonic() < deadline { usleep(2_000) }
     }
 
     /// After the announcement, so that a client does not open its next stream here again. Apart from the
@@ -255,19 +231,17 @@ package final class GRPCServer: @unchecked Sendable {
         }
         switch methods.methods[method].kind {
         case .unary:
-            let seconds =
-                isIngest ? configuration.receiveSeconds : configuration.controlReceiveSeconds
-            GRPCUnaryCall(server: self, method: method, call: call, descriptor: descriptor)
-                .receive(seconds: seconds, isExtended: isIngest)
-        case .stream:
-            accept(stream: call, method: method, descriptor: descriptor)
+            let seconds = isIngest ? configuration.receiveSeconds : configuration.controlReceiveSeconds
+            GRPCUnaryCall(server: self, method: method, call: call, descriptor: descriptor).receive(
+                seconds: seconds, isExtended: isIngest)
+        case .stream: accept(stream: call, method: method, descriptor: descriptor)
         }
     }
 
     private func accept(stream call: consuming CallHandle, method: Int, descriptor: Int32) {
         guard hasRoomForStream(of: descriptor) else {
-            GRPCUnaryCall(server: self, method: method, call: call, descriptor: descriptor)
-                .refuse(exhausted("too many streams"), .queueFull)
+            GRPCUnaryCall(server: self, method: method, call: call, descriptor: descriptor).refuse(
+                exhausted("too many streams"), .queueFull)
             return
         }
         let stream = GRPCStream(server: self, method: method, call: call, descriptor: descriptor)
@@ -285,11 +259,7 @@ package final class GRPCServer: @unchecked Sendable {
         if count < configuration.openStreamsMax { return true }
         // Those that end stay open until their clients have heard of it.
         guard count < 2 * configuration.openStreamsMax,
-            let victim = streamToEnd(
-                for: descriptor,
-                among: open.map(\.stream),
-                now: WallClock.monotonic()
-            )
+            let victim = streamToEnd(for: descriptor, among: open.map(\.stream), now: WallClock.monotonic())
         else { return false }
         victim.giveWay(exhausted("too many streams, and this one idle for longest"), .idleStream)
         return true
@@ -304,21 +274,13 @@ package final class GRPCServer: @unchecked Sendable {
 
     /// The open streams of one connection.
     func streams(of descriptor: Int32) -> [GRPCStream] {
-        streams.withLock { streams in
-            streams.open.values.filter { $0.stream.descriptor == descriptor }.map(\.stream)
-        }
+        streams.withLock { streams in streams.open.values.filter { $0.stream.descriptor == descriptor }.map(\.stream) }
     }
 
-    func streamClosed(_ stream: GRPCStream) {
-        streams.withLock { $0.open[ObjectIdentifier(stream)] = nil }
-    }
+    func streamClosed(_ stream: GRPCStream) { streams.withLock { $0.open[ObjectIdentifier(stream)] = nil } }
 
     func exhausted(_ message: String) -> Answer {
-        Answer(
-            status: .resourceExhausted,
-            message: message,
-            trailers: configuration.exhaustedTrailers
-        )
+        Answer(status: .resourceExhausted, message: message, trailers: configuration.exhaustedTrailers)
     }
 
     /// The handler gets a message of so many bytes.
@@ -339,28 +301,18 @@ package final class GRPCServer: @unchecked Sendable {
         // A window grown by bandwidth probes would let calls without an armed receive buffer more.
         arguments.set(GRPC_ARG_HTTP2_BDP_PROBE, 0)
         arguments.set(
-            GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
-            Int(configuration.pingIntervalSecondsMin * 1_000)
-        )
+            GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, Int(configuration.pingIntervalSecondsMin * 1_000))
         arguments.set(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1)
         arguments.set(GRPC_ARG_KEEPALIVE_TIME_MS, Int(configuration.keepaliveSeconds * 1_000))
-        arguments.set(
-            GRPC_ARG_KEEPALIVE_TIMEOUT_MS,
-            Int(configuration.keepaliveTimeoutSeconds * 1_000)
-        )
-        arguments.set(
-            GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS,
-            Int(configuration.handshakeSeconds * 1_000)
-        )
+        arguments.set(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, Int(configuration.keepaliveTimeoutSeconds * 1_000))
+        arguments.set(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, Int(configuration.handshakeSeconds * 1_000))
         arguments.set(GRPC_ARG_ENABLE_CHANNELZ, 0)
         return arguments
     }
 }
 
 /// Lets go of the server when that ends, which the pollers' closures could not.
-private final class ServerReference: Sendable {
-    let value = Mutex<GRPCServer?>(nil)
-}
+private final class ServerReference: Sendable { let value = Mutex<GRPCServer?>(nil) }
 
 private struct OpenStreams {
     var open: [ObjectIdentifier: (stream: GRPCStream, method: Int)] = [:]
@@ -372,7 +324,5 @@ private struct OpenStreams {
 private final class ShutdownNotice: CompletionOwner {
     let isGiven = Monitor(false)
 
-    func completed(_ operation: CompletionTag.Operation, success: Bool) {
-        isGiven.update { $0 = true }
-    }
+    func completed(_ operation: CompletionTag.Operation, success: Bool) { isGiven.update { $0 = true } }
 }

@@ -4,8 +4,7 @@ internal import SystemIO
 internal import TraceModel
 
 /// A stream on the server. All functions may be called from any thread.
-@safe
-package final class GRPCStream: CompletionOwner, @unchecked Sendable {
+@safe package final class GRPCStream: CompletionOwner, @unchecked Sendable {
     private enum Receive {
         case idle
         case armed
@@ -66,9 +65,9 @@ package final class GRPCStream: CompletionOwner, @unchecked Sendable {
     /// `streamSendBytesMax`, or of all more than `sendBytesMax`, and of this one more than its share.
     package func send(_ bytes: [UInt8]) -> Bool {
         state.withLock { state in
-            guard !state.isEnded, state.finish == nil,
-                server.mayQueue(bytes.count, beside: state.unsentBytes)
-            else { return false }
+            guard !state.isEnded, state.finish == nil, server.mayQueue(bytes.count, beside: state.unsentBytes) else {
+                return false
+            }
             state.sendQueue.append(bytes)
             state.unsentBytes += bytes.count
             server.unsent.add(Self.memory(of: bytes), ordering: .relaxed)
@@ -110,11 +109,7 @@ package final class GRPCStream: CompletionOwner, @unchecked Sendable {
     }
 
     /// Ends the stream once everything is sent. Once only; later ones change nothing.
-    package func finish(
-        _ status: GRPCStatus = .ok,
-        _ message: String = "",
-        trailers: [GRPCTrailer] = []
-    ) {
+    package func finish(_ status: GRPCStatus = .ok, _ message: String = "", trailers: [GRPCTrailer] = []) {
         state.withLock { state in
             guard !state.isEnded, state.finish == nil else { return }
             state.finish = Answer(status: status, message: message, trailers: trailers)
@@ -132,8 +127,7 @@ package final class GRPCStream: CompletionOwner, @unchecked Sendable {
         }
         guard isWatched else { return false }
         // Without it the close comes at once, and with it the end of the stream.
-        let isGreeted = unsafe queue.start(self, .metadata) { tag in
-            unsafe trace_grpc_send_metadata(call.pointer, tag)
+        let isGreeted = unsafe queue.start(self, .metadata) { tag in unsafe trace_grpc_send_metadata(call.pointer, tag)
         }
         if !isGreeted { call.cancel() }
         server.handler.streamOpened(self, method: method)
@@ -214,22 +208,14 @@ package final class GRPCStream: CompletionOwner, @unchecked Sendable {
             _ = unsafe server.queue.start(self, .status) { tag in
                 unsafe answer.withC { text, pairs, pairCount in
                     unsafe trace_grpc_send_status(
-                        call.pointer,
-                        grpc_status_code(answer.status.rawValue),
-                        text.baseAddress?.assumingMemoryBound(to: CChar.self),
-                        text.count,
-                        pairs,
-                        pairCount,
-                        tag
-                    )
+                        call.pointer, grpc_status_code(answer.status.rawValue),
+                        text.baseAddress?.assumingMemoryBound(to: CChar.self), text.count, pairs, pairCount, tag)
                 }
             }
         }
     }
 
-    private static func memory(of bytes: [UInt8]) -> Int {
-        bytes.count + Limits.streamSendOverheadBytes
-    }
+    private static func memory(of bytes: [UInt8]) -> Int { bytes.count + Limits.streamSendOverheadBytes }
 
     private func sendNext(_ state: inout State) {
         let bytes = state.sendQueue[state.sendHead]
@@ -246,13 +232,7 @@ package final class GRPCStream: CompletionOwner, @unchecked Sendable {
         }
         state.isSending = unsafe server.queue.start(self, .send) { tag in
             unsafe bytes.withUnsafeBytes { source in
-                unsafe trace_grpc_send_message(
-                    call.pointer,
-                    source.baseAddress,
-                    source.count,
-                    hasMore ? 1 : 0,
-                    tag
-                )
+                unsafe trace_grpc_send_message(call.pointer, source.baseAddress, source.count, hasMore ? 1 : 0, tag)
             }
         }
     }

@@ -3,13 +3,10 @@ internal import Synchronization
 internal import SystemIO
 
 /// One call of the C core; gives its reference back at the end, which cancels a call still open.
-@safe
-struct CallHandle: ~Copyable, @unchecked Sendable {
+@safe struct CallHandle: ~Copyable, @unchecked Sendable {
     let pointer: OpaquePointer
 
-    init(takingOwnership pointer: OpaquePointer) {
-        unsafe self.pointer = pointer
-    }
+    init(takingOwnership pointer: OpaquePointer) { unsafe self.pointer = pointer }
 
     deinit { unsafe grpc_call_unref(pointer) }
 
@@ -33,16 +30,12 @@ struct CallHandle: ~Copyable, @unchecked Sendable {
     func cancel() { unsafe grpc_call_cancel(pointer, nil) }
 
     /// True where a receive that brought no message means a broken call, not the end of a stream.
-    var failedBeforeMessage: Bool {
-        unsafe grpc_call_failed_before_recv_message(pointer) != 0
-    }
+    var failedBeforeMessage: Bool { unsafe grpc_call_failed_before_recv_message(pointer) != 0 }
 }
 
 /// Room for one incoming call, armed again and again. Touched only by the poller that got its event.
-@safe
-final class RequestSlot: CompletionOwner, @unchecked Sendable {
-    @unsafe
-    private struct Cells {
+@safe final class RequestSlot: CompletionOwner, @unchecked Sendable {
+    @unsafe private struct Cells {
         var call: OpaquePointer?
         var details = unsafe grpc_call_details()
         var metadata = unsafe grpc_metadata_array()
@@ -70,14 +63,8 @@ final class RequestSlot: CompletionOwner, @unchecked Sendable {
         let queue = server.queue
         return unsafe queue.start(self, .request) { tag in
             unsafe grpc_server_request_call(
-                server.pointer,
-                &cells.pointee.call,
-                &cells.pointee.details,
-                &cells.pointee.metadata,
-                queue.pointer,
-                queue.pointer,
-                tag
-            )
+                server.pointer, &cells.pointee.call, &cells.pointee.details, &cells.pointee.metadata, queue.pointer,
+                queue.pointer, tag)
         }
     }
 
@@ -98,8 +85,7 @@ final class RequestSlot: CompletionOwner, @unchecked Sendable {
 
 /// A unary call on the server, to be answered exactly once, from any thread. One let go without an
 /// answer is cancelled.
-@safe
-package final class GRPCUnaryCall: CompletionOwner, @unchecked Sendable {
+@safe package final class GRPCUnaryCall: CompletionOwner, @unchecked Sendable {
     private enum Phase: UInt8 {
         case waiting
         case receiving
@@ -129,9 +115,7 @@ package final class GRPCUnaryCall: CompletionOwner, @unchecked Sendable {
         phase = Atomic(Phase.waiting.rawValue)
     }
 
-    deinit {
-        if phase.load(ordering: .acquiring) == Phase.handed.rawValue { server.giveBack(heldBytes) }
-    }
+    deinit { if phase.load(ordering: .acquiring) == Phase.handed.rawValue { server.giveBack(heldBytes) } }
 
     /// The other side: `ipv4:127.0.0.1:51234`, `ipv6:[::1]:51234`, `unix:`. Allocates.
     package var peer: String { call.peer(descriptor, server.peers) }
@@ -145,25 +129,13 @@ package final class GRPCUnaryCall: CompletionOwner, @unchecked Sendable {
         unsafe answer(from: .handed) { cells, tag in
             // An empty message is a message too: the address only must not be null.
             unsafe trace_grpc_answer(
-                call.pointer,
-                bytes.baseAddress ?? UnsafeRawPointer(cells),
-                bytes.count,
-                GRPC_STATUS_OK,
-                nil,
-                0,
-                nil,
-                0,
-                &cells.pointee.cancelled,
-                tag,
-                nil
-            )
+                call.pointer, bytes.baseAddress ?? UnsafeRawPointer(cells), bytes.count, GRPC_STATUS_OK, nil, 0, nil, 0,
+                &cells.pointee.cancelled, tag, nil)
         }
     }
 
     /// Answers OK with a message.
-    package func reply(_ bytes: [UInt8]) {
-        unsafe bytes.withUnsafeBytes { unsafe reply($0) }
-    }
+    package func reply(_ bytes: [UInt8]) { unsafe bytes.withUnsafeBytes { unsafe reply($0) } }
 
     /// Answers OK with a message, within the core's context that an `AnswerRow` makes.
     func reply(inCore bytes: [UInt8]) {
@@ -176,18 +148,8 @@ package final class GRPCUnaryCall: CompletionOwner, @unchecked Sendable {
         }
         let error = unsafe bytes.withUnsafeBytes { bytes in
             unsafe trace_grpc_answer(
-                call.pointer,
-                bytes.baseAddress ?? UnsafeRawPointer(cells),
-                bytes.count,
-                GRPC_STATUS_OK,
-                nil,
-                0,
-                nil,
-                0,
-                &cells.pointee.cancelled,
-                nil,
-                &cells.pointee.answered
-            )
+                call.pointer, bytes.baseAddress ?? UnsafeRawPointer(cells), bytes.count, GRPC_STATUS_OK, nil, 0, nil, 0,
+                &cells.pointee.cancelled, nil, &cells.pointee.answered)
         }
         if error != GRPC_CALL_OK { unsafe Self.answered(Unmanaged.passUnretained(self)) }
     }
@@ -208,20 +170,14 @@ package final class GRPCUnaryCall: CompletionOwner, @unchecked Sendable {
     // MARK: Before the handler
 
     /// Ends a call that has asked for nothing the server offers, or more than it can bear.
-    func refuse(_ answer: Answer, _ reason: GRPCRefusal?) {
-        fail(from: .waiting, answer, refusal: reason)
-    }
+    func refuse(_ answer: Answer, _ reason: GRPCRefusal?) { fail(from: .waiting, answer, refusal: reason) }
 
     /// Begins to receive the message, which has `seconds` to arrive; `isExtended`: since its connection last
     /// brought something. Where the call is over already, nothing more happens.
     func receive(seconds: Double, isExtended: Bool) {
         guard move(from: .waiting, to: .receiving) else { return }
         place = server.receiving.enter(
-            self,
-            now: WallClock.monotonic(),
-            nanoseconds: Int64(seconds * 1e9),
-            isExtended: isExtended
-        )
+            self, now: WallClock.monotonic(), nanoseconds: Int64(seconds * 1e9), isExtended: isExtended)
         let starts = unsafe server.queue.start(self, .receive) { tag in
             unsafe trace_grpc_receive_message(call.pointer, &cells.pointee.message, tag)
         }
@@ -230,18 +186,12 @@ package final class GRPCUnaryCall: CompletionOwner, @unchecked Sendable {
 
     /// Its message did not arrive in time.
     func expire() {
-        let answer = Answer(
-            status: .deadlineExceeded,
-            message: "the message did not arrive in time",
-            trailers: []
-        )
+        let answer = Answer(status: .deadlineExceeded, message: "the message did not arrive in time", trailers: [])
         fail(from: .receiving, answer, refusal: .receiveTimeout)
     }
 
     /// Ends the call if its message has not come yet.
-    func giveWay(_ answer: Answer, _ reason: GRPCRefusal) {
-        fail(from: .receiving, answer, refusal: reason)
-    }
+    func giveWay(_ answer: Answer, _ reason: GRPCRefusal) { fail(from: .receiving, answer, refusal: reason) }
 
     func completed(_ operation: CompletionTag.Operation, success: Bool) {
         guard operation == .receive else { return }
@@ -262,11 +212,7 @@ package final class GRPCUnaryCall: CompletionOwner, @unchecked Sendable {
     }
 
     private func receivedNothing(success: Bool) {
-        let answer = Answer(
-            status: .invalidArgument,
-            message: "the call carries no message",
-            trailers: []
-        )
+        let answer = Answer(status: .invalidArgument, message: "the call carries no message", trailers: [])
         if !success || call.failedBeforeMessage {
             guard move(from: .receiving, to: .answered) else { return }
             server.handler.refused(method: method, reason: .notReceived)
@@ -281,26 +227,16 @@ package final class GRPCUnaryCall: CompletionOwner, @unchecked Sendable {
         unsafe answer(from: expected, refusal: refusal) { cells, tag in
             unsafe reason.withC { text, pairs, pairCount in
                 unsafe trace_grpc_answer(
-                    call.pointer,
-                    nil,
-                    0,
-                    grpc_status_code(reason.status.rawValue),
-                    text.baseAddress?.assumingMemoryBound(to: CChar.self),
-                    text.count,
-                    pairs,
-                    pairCount,
-                    &cells.pointee.cancelled,
-                    tag,
-                    nil
-                )
+                    call.pointer, nil, 0, grpc_status_code(reason.status.rawValue),
+                    text.baseAddress?.assumingMemoryBound(to: CChar.self), text.count, pairs, pairCount,
+                    &cells.pointee.cancelled, tag, nil)
             }
         }
     }
 
     /// Does nothing where the call is past that phase already.
     private func answer(
-        from expected: Phase,
-        refusal: GRPCRefusal? = nil,
+        from expected: Phase, refusal: GRPCRefusal? = nil,
         _ body: (UnsafeMutablePointer<trace_grpc_cells>, UnsafeMutableRawPointer) -> grpc_call_error
     ) {
         guard leave(expected) else { return }
@@ -321,10 +257,6 @@ package final class GRPCUnaryCall: CompletionOwner, @unchecked Sendable {
     }
 
     private func move(from: Phase, to: Phase) -> Bool {
-        phase.compareExchange(
-            expected: from.rawValue,
-            desired: to.rawValue,
-            ordering: .acquiringAndReleasing
-        ).exchanged
+        phase.compareExchange(expected: from.rawValue, desired: to.rawValue, ordering: .acquiringAndReleasing).exchanged
     }
 }

@@ -1,8 +1,7 @@
 internal import Glibc
 
 /// A value under a lock whose changes threads wait for. Waiting blocks the thread.
-@safe
-final class Monitor<Value>: @unchecked Sendable {
+@safe final class Monitor<Value>: @unchecked Sendable {
     private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
     private let condition = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
     private var value: Value
@@ -35,10 +34,7 @@ final class Monitor<Value>: @unchecked Sendable {
     }
 
     /// Waits until `condition` holds, then changes the value in the same step.
-    func wait<Result>(
-        until isMet: (Value) -> Bool,
-        then body: (inout Value) -> Result
-    ) -> Result {
+    func wait<Result>(until isMet: (Value) -> Bool, then body: (inout Value) -> Result) -> Result {
         unsafe pthread_mutex_lock(mutex)
         defer { unsafe pthread_mutex_unlock(mutex) }
         while !isMet(value) { unsafe pthread_cond_wait(condition, mutex) }

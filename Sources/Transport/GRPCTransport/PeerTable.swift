@@ -108,9 +108,7 @@ final class PeerTable: Sendable {
     }
 
     /// The address of the other side; nil for a connection not known.
-    func peer(of descriptor: Int32) -> String? {
-        state.withLock { $0.entries[descriptor]?.peer }
-    }
+    func peer(of descriptor: Int32) -> String? { state.withLock { $0.entries[descriptor]?.peer } }
 
     /// Connections that the core has not closed yet. O(connections): looks at each.
     func openCount(now: Int64) -> Int {
@@ -135,15 +133,10 @@ final class PeerTable: Sendable {
     func candidates(now: Int64) -> [IdleConnections.Candidate] {
         state.withLock { state in
             state.entries.compactMap { number, entry in
-                guard entry.closed == nil, let seen = meters.look(at: number, now: now) else {
-                    return nil
-                }
+                guard entry.closed == nil, let seen = meters.look(at: number, now: now) else { return nil }
                 return IdleConnections.Candidate(
-                    descriptor: number,
-                    host: PeerAddress.host(of: entry.peer),
-                    lastActive: seen.lastActive,
-                    hasCalls: seen.openCalls > 0
-                )
+                    descriptor: number, host: PeerAddress.host(of: entry.peer), lastActive: seen.lastActive,
+                    hasCalls: seen.openCalls > 0)
             }
         }
     }
@@ -151,9 +144,7 @@ final class PeerTable: Sendable {
     /// What is known of all open connections. O(connections).
     func look(now: Int64) -> [MeteredConnection] {
         state.withLock { state in
-            state.entries.compactMap { number, entry in
-                entry.closed == nil ? meters.look(at: number, now: now) : nil
-            }
+            state.entries.compactMap { number, entry in entry.closed == nil ? meters.look(at: number, now: now) : nil }
         }
     }
 
@@ -162,18 +153,13 @@ final class PeerTable: Sendable {
     func end(_ descriptor: Int32) -> Bool {
         state.withLock { state in
             // Under the lock nobody gets that number meanwhile.
-            guard let entry = state.entries[descriptor], Self.inode(of: descriptor) == entry.inode
-            else { return false }
+            guard let entry = state.entries[descriptor], Self.inode(of: descriptor) == entry.inode else { return false }
             return shutdown(descriptor, Int32(SHUT_RDWR)) == 0
         }
     }
 
     /// Nothing of the connections is metered any more.
-    func endMetering() {
-        state.withLock { state in
-            for number in state.entries.keys { meters.end(number) }
-        }
-    }
+    func endMetering() { state.withLock { state in for number in state.entries.keys { meters.end(number) } } }
 
     private static func inode(of descriptor: Int32) -> UInt? {
         var info = stat()

@@ -20,12 +20,7 @@ enum IdleConnections {
     /// Up to `count` of those idle at `now`. First those of an address that has more than `hostMax` idle
     /// ones, from the address with the most, so that one client's do not cost the others theirs; then
     /// those of all addresses that have been idle for longest.
-    static func choose(
-        _ count: Int,
-        of candidates: [Candidate],
-        hostMax: Int,
-        now: Int64
-    ) -> [Int32] {
+    static func choose(_ count: Int, of candidates: [Candidate], hostMax: Int, now: Int64) -> [Int32] {
         let idle = candidates.filter { candidate in
             let least = candidate.hasCalls ? silentNanoseconds : idleNanoseconds
             return now - candidate.lastActive >= least
@@ -33,9 +28,7 @@ enum IdleConnections {
         var surplus = Dictionary(grouping: idle, by: \.host).mapValues { $0.count - hostMax }
         let oldestFirst = idle.sorted { $0.lastActive < $1.lastActive }
         var chosen: [Int32] = []
-        let crowded = surplus.filter { $0.value > 0 }.sorted {
-            ($1.value, $0.key) < ($0.value, $1.key)
-        }
+        let crowded = surplus.filter { $0.value > 0 }.sorted { ($1.value, $0.key) < ($0.value, $1.key) }
         for (host, _) in crowded {
             for candidate in oldestFirst where candidate.host == host {
                 guard chosen.count < count, surplus[host, default: 0] > 0 else { break }
@@ -90,8 +83,7 @@ struct ReceiveBudget {
     func isNeeded(_ totals: SocketMeters.Totals) -> Bool {
         totals.pausedConnections > 0 || totals.oversizedConnections > 0
             || totals.smallBytes >= configuration.smallPartialBytesMax
-            || totals.largeBytes >= configuration.largePartialBytesMax
-            || totals.callBytes > configuration.callBytesMax
+            || totals.largeBytes >= configuration.largePartialBytesMax || totals.callBytes > configuration.callBytesMax
     }
 
     /// What to do at `now`, monotonic ns. O(connections), and sorts those that matter.
@@ -111,14 +103,7 @@ struct ReceiveBudget {
                 actions.append(.setPrivileged(connection.descriptor, false))
             }
         }
-        settle(
-            small,
-            in: configuration.smallPartialBytesMax,
-            Limits.smallPrivilegedMax,
-            &actions,
-            &next,
-            now
-        )
+        settle(small, in: configuration.smallPartialBytesMax, Limits.smallPrivilegedMax, &actions, &next, now)
         settle(large, in: configuration.largePartialBytesMax, 1, &actions, &next, now)
         endOldCalls(connections, &actions, &next, now)
         watches = next
@@ -127,18 +112,12 @@ struct ReceiveBudget {
 
     /// Decides within one room of `bytesMax`, in which `privileged` may go on though it is full.
     private func settle(
-        _ members: [MeteredConnection],
-        in bytesMax: Int,
-        _ privileged: Int,
-        _ actions: inout [Action],
-        _ next: inout [Int32: Watch],
-        _ now: Int64
+        _ members: [MeteredConnection], in bytesMax: Int, _ privileged: Int, _ actions: inout [Action],
+        _ next: inout [Int32: Watch], _ now: Int64
     ) {
         var total = members.reduce(0) { $0 + $1.partialBytes }
         guard total >= bytesMax else {
-            for member in members where member.isPrivileged {
-                actions.append(.setPrivileged(member.descriptor, false))
-            }
+            for member in members where member.isPrivileged { actions.append(.setPrivileged(member.descriptor, false)) }
             return
         }
         // The largest first, as few then have to go.
@@ -161,15 +140,10 @@ struct ReceiveBudget {
     }
 
     /// Whether the client brings too little though it may send. Who waits for room is watched anew after.
-    private func isSlow(
-        _ connection: MeteredConnection,
-        _ next: inout [Int32: Watch],
-        _ now: Int64
-    ) -> Bool {
+    private func isSlow(_ connection: MeteredConnection, _ next: inout [Int32: Watch], _ now: Int64) -> Bool {
         let fresh = Watch(since: now, dataBytes: connection.dataBytes)
         if connection.pausedSince != nil { return false }
-        guard let watch = watches[connection.descriptor], watch.dataBytes <= connection.dataBytes
-        else {
+        guard let watch = watches[connection.descriptor], watch.dataBytes <= connection.dataBytes else {
             next[connection.descriptor] = fresh
             return false
         }
@@ -187,10 +161,7 @@ struct ReceiveBudget {
 
     /// Where open calls take too much memory, the connections with the most and oldest give way.
     private func endOldCalls(
-        _ connections: [MeteredConnection],
-        _ actions: inout [Action],
-        _ next: inout [Int32: Watch],
-        _ now: Int64
+        _ connections: [MeteredConnection], _ actions: inout [Action], _ next: inout [Int32: Watch], _ now: Int64
     ) {
         var total = connections.reduce(0) { $0 + $1.callBytes }
         guard total > configuration.callBytesMax else { return }
@@ -203,24 +174,14 @@ struct ReceiveBudget {
 
     /// Refuses what the connection has under way, and closes it where that has not helped.
     private func give(
-        _ connection: MeteredConnection,
-        _ refusal: GRPCRefusal,
-        _ closing: GRPCClosing,
-        _ actions: inout [Action],
-        _ next: inout [Int32: Watch],
-        _ now: Int64
+        _ connection: MeteredConnection, _ refusal: GRPCRefusal, _ closing: GRPCClosing, _ actions: inout [Action],
+        _ next: inout [Int32: Watch], _ now: Int64
     ) {
         if let watch = watches[connection.descriptor], let refused = watch.refused {
             next[connection.descriptor] = watch
-            if now - refused >= Self.refusedNanoseconds {
-                actions.append(.close(connection.descriptor, closing))
-            }
+            if now - refused >= Self.refusedNanoseconds { actions.append(.close(connection.descriptor, closing)) }
         } else {
-            next[connection.descriptor] = Watch(
-                since: now,
-                dataBytes: connection.dataBytes,
-                refused: now
-            )
+            next[connection.descriptor] = Watch(since: now, dataBytes: connection.dataBytes, refused: now)
             actions.append(.refuse(connection.descriptor, refusal))
         }
     }

@@ -2,8 +2,7 @@ internal import CGRPC
 internal import Synchronization
 
 /// A message as it came from the network, in the C core's own memory; freed when it goes out of scope.
-@safe
-package struct ReceivedMessage: ~Copyable, @unchecked Sendable {
+@safe package struct ReceivedMessage: ~Copyable, @unchecked Sendable {
     private let buffer: UnsafeMutablePointer<grpc_byte_buffer>
 
     /// Size in bytes.
@@ -24,11 +23,7 @@ package struct ReceivedMessage: ~Copyable, @unchecked Sendable {
         var slice: UnsafeMutablePointer<grpc_slice>?
         while unsafe grpc_byte_buffer_reader_peek(&reader, &slice) != 0, let slice = unsafe slice {
             unsafe body(
-                UnsafeRawBufferPointer(
-                    start: trace_grpc_slice_start(slice),
-                    count: trace_grpc_slice_length(slice)
-                )
-            )
+                UnsafeRawBufferPointer(start: trace_grpc_slice_start(slice), count: trace_grpc_slice_length(slice)))
         }
     }
 
@@ -72,12 +67,7 @@ final class ReceivingCalls: Sendable {
     /// Notes a call that begins to receive; it has `nanoseconds`. `isExtended`: since its connection last
     /// brought something. Returns its place, for `leave`.
     func enter(_ call: GRPCUnaryCall, now: Int64, nanoseconds: Int64, isExtended: Bool) -> Int {
-        let entry = Entry(
-            call: call,
-            deadline: now + nanoseconds,
-            nanoseconds: nanoseconds,
-            isExtended: isExtended
-        )
+        let entry = Entry(call: call, deadline: now + nanoseconds, nanoseconds: nanoseconds, isExtended: isExtended)
         return state.withLock { state in
             if let place = state.free.popLast() {
                 state.entries[place] = entry
@@ -104,9 +94,7 @@ final class ReceivingCalls: Sendable {
             for place in state.entries.indices {
                 guard let entry = state.entries[place], entry.deadline <= now else { continue }
                 var deadline = Int64.max
-                if entry.isExtended, let last = lastData(entry.call.descriptor) {
-                    deadline = last + entry.nanoseconds
-                }
+                if entry.isExtended, let last = lastData(entry.call.descriptor) { deadline = last + entry.nanoseconds }
                 if deadline > now, deadline != .max {
                     state.entries[place]?.deadline = deadline
                 } else {

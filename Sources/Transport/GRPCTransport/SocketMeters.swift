@@ -2,8 +2,7 @@ internal import CSocketMeter
 
 /// What goes through the sockets of one server: bytes of messages not yet whole, open calls, and messages
 /// not yet answered. A connection for which there is no room is not read until `resume`. Any thread.
-@safe
-final class SocketMeters: @unchecked Sendable {
+@safe final class SocketMeters: @unchecked Sendable {
     struct Totals: Equatable {
         /// Bytes of incomplete messages on connections that hold few of them, and on those that hold many.
         var smallBytes = 0
@@ -22,10 +21,7 @@ final class SocketMeters: @unchecked Sendable {
     private let heldSteps: [Int]
 
     init(_ configuration: GRPCServerConfiguration) {
-        precondition(
-            trace_meter_is_in_place() != 0,
-            "the core's calls of recvmsg have to come to this executable"
-        )
+        precondition(trace_meter_is_in_place() != 0, "the core's calls of recvmsg have to come to this executable")
         heldSteps = [configuration.heldLargeBytesMax, configuration.heldBytesMax]
         var limits = trace_meter_limits()
         limits.announced_bytes_max = Int64(configuration.announcedBytesMax)
@@ -52,13 +48,9 @@ final class SocketMeters: @unchecked Sendable {
     var totals: Totals {
         let totals = cTotals
         return Totals(
-            smallBytes: Int(totals.small_bytes),
-            largeBytes: Int(totals.large_bytes),
-            callBytes: Int(totals.call_bytes),
-            pausedConnections: Int(totals.paused),
-            oversizedConnections: Int(totals.oversized),
-            floodedConnections: Int(totals.flooded)
-        )
+            smallBytes: Int(totals.small_bytes), largeBytes: Int(totals.large_bytes), callBytes: Int(totals.call_bytes),
+            pausedConnections: Int(totals.paused), oversizedConnections: Int(totals.oversized),
+            floodedConnections: Int(totals.flooded))
     }
 
     private var cTotals: trace_meter_totals {
@@ -84,9 +76,7 @@ final class SocketMeters: @unchecked Sendable {
     // MARK: One connection
 
     /// Meters a connection, from its first byte on.
-    func begin(_ descriptor: Int32) -> Bool {
-        unsafe trace_meter_begin(budget, descriptor) != 0
-    }
+    func begin(_ descriptor: Int32) -> Bool { unsafe trace_meter_begin(budget, descriptor) != 0 }
 
     /// The connection is closed.
     func end(_ descriptor: Int32) { trace_meter_end(descriptor) }
@@ -96,29 +86,18 @@ final class SocketMeters: @unchecked Sendable {
         var view = trace_meter_view()
         guard unsafe trace_meter_look(descriptor, now, &view) != 0 else { return nil }
         return MeteredConnection(
-            descriptor: descriptor,
-            partialBytes: Int(view.partial_bytes),
-            dataBytes: Int(view.data_bytes),
-            callBytes: Int(view.call_bytes),
-            callByteSeconds: Int(view.call_byte_seconds),
-            openCalls: Int(view.open_calls),
-            pausedSince: view.paused_since == 0 ? nil : view.paused_since,
-            lastActive: view.last_active,
-            isOversized: view.is_oversized != 0,
-            isPrivileged: view.is_privileged != 0
-        )
+            descriptor: descriptor, partialBytes: Int(view.partial_bytes), dataBytes: Int(view.data_bytes),
+            callBytes: Int(view.call_bytes), callByteSeconds: Int(view.call_byte_seconds),
+            openCalls: Int(view.open_calls), pausedSince: view.paused_since == 0 ? nil : view.paused_since,
+            lastActive: view.last_active, isOversized: view.is_oversized != 0, isPrivileged: view.is_privileged != 0)
     }
 
     /// The server has taken a call of the connection. `isIngest`: it sends batches, so it waits while too
     /// many messages are held.
-    func takeCall(_ descriptor: Int32, isIngest: Bool) {
-        trace_meter_take_call(descriptor, isIngest ? 1 : 0)
-    }
+    func takeCall(_ descriptor: Int32, isIngest: Bool) { trace_meter_take_call(descriptor, isIngest ? 1 : 0) }
 
     /// A privileged connection is read even where incomplete messages take all their room.
-    func setPrivileged(_ descriptor: Int32, _ on: Bool) {
-        trace_meter_set_privileged(descriptor, on ? 1 : 0)
-    }
+    func setPrivileged(_ descriptor: Int32, _ on: Bool) { trace_meter_set_privileged(descriptor, on ? 1 : 0) }
 
     /// Lets the connection be read again, if there is room for it.
     func resume(_ descriptor: Int32) { trace_meter_resume(descriptor) }

@@ -94,12 +94,7 @@ final class RequestGuard: ChannelDuplexHandler {
     /// Follows when the requests before it have their replies.
     private var refusal: Refusal?
 
-    init(
-        _ id: ConnectionTable.ID,
-        _ connections: Connections,
-        _ bounds: HTTPBounds,
-        _ tally: HTTPTally
-    ) {
+    init(_ id: ConnectionTable.ID, _ connections: Connections, _ bounds: HTTPBounds, _ tally: HTTPTally) {
         self.id = id
         self.connections = connections
         self.bounds = bounds
@@ -112,26 +107,16 @@ final class RequestGuard: ChannelDuplexHandler {
         if isLast { return }
         switch Self.unwrapInboundIn(data) {
         case .head(let head) where Self.hasBody(head):
-            refuse(
-                Refusal(
-                    status: .payloadTooLarge,
-                    text: "no request here takes a body",
-                    reason: .body
-                ),
-                context
-            )
+            refuse(Refusal(status: .payloadTooLarge, text: "no request here takes a body", reason: .body), context)
         case .head(var head):
             // Behind a request to change the protocol the decoder reads no further ones.
             let isPlain = head.method != .CONNECT && !head.headers.contains(name: "upgrade")
             keepsAlive.append(head.isKeepAlive && isPlain)
             // What Hummingbird goes by, in whatever way the client has said it.
-            if keepsAlive.last == false {
-                head.headers.replaceOrAdd(name: "connection", value: "close")
-            }
+            if keepsAlive.last == false { head.headers.replaceOrAdd(name: "connection", value: "close") }
             connections.note { $0.tookHead(id, now: $1) }
             context.fireChannelRead(Self.wrapInboundOut(.head(head)))
-        case .body:
-            break
+        case .body: break
         case .end(let trailers):
             isLast = keepsAlive.last == false
             context.fireChannelRead(Self.wrapInboundOut(.end(trailers)))
@@ -144,16 +129,11 @@ final class RequestGuard: ChannelDuplexHandler {
             refuse(
                 Refusal(
                     status: .requestHeaderFieldsTooLarge,
-                    text: "the request's head is larger than \(bounds.headBytes) bytes",
-                    reason: .largeHead
-                ),
-                context
-            )
+                    text: "the request's head is larger than \(bounds.headBytes) bytes", reason: .largeHead), context)
         case is HTTPParserError:
             let text = "not an HTTP/1.1 request"
             refuse(Refusal(status: .badRequest, text: text, reason: .badRequest), context)
-        default:
-            context.fireErrorCaught(error)
+        default: context.fireErrorCaught(error)
         }
     }
 
@@ -167,8 +147,7 @@ final class RequestGuard: ChannelDuplexHandler {
 
     /// RFC 9112, 6: either field says that a body follows.
     private static func hasBody(_ head: HTTPRequestHead) -> Bool {
-        head.headers.contains(name: "transfer-encoding")
-            || head.headers["content-length"].contains { $0 != "0" }
+        head.headers.contains(name: "transfer-encoding") || head.headers["content-length"].contains { $0 != "0" }
     }
 
     // MARK: Replies
@@ -179,8 +158,7 @@ final class RequestGuard: ChannelDuplexHandler {
             let stays = keepsAlive.first ?? false
             head.headers.replaceOrAdd(name: "Connection", value: stays ? "keep-alive" : "close")
             context.write(Self.wrapOutboundOut(.head(head)), promise: promise)
-        case .body:
-            context.write(data, promise: promise)
+        case .body: context.write(data, promise: promise)
         case .end:
             if !keepsAlive.isEmpty { keepsAlive.removeFirst() }
             let (id, connections) = (id, connections)
@@ -202,13 +180,11 @@ final class RequestGuard: ChannelDuplexHandler {
     private func send(_ refusal: Refusal, _ context: ChannelHandlerContext) {
         let text = ByteBuffer(string: refusal.text + "\n")
         let head = HTTPResponseHead(
-            version: .http1_1,
-            status: refusal.status,
+            version: .http1_1, status: refusal.status,
             headers: [
-                "Content-Type": "text/plain; charset=utf-8",
-                "Content-Length": "\(text.readableBytes)", "Connection": "close",
-            ]
-        )
+                "Content-Type": "text/plain; charset=utf-8", "Content-Length": "\(text.readableBytes)",
+                "Connection": "close",
+            ])
         context.write(Self.wrapOutboundOut(.head(head)), promise: nil)
         context.write(Self.wrapOutboundOut(.body(.byteBuffer(text))), promise: nil)
         context.writeAndFlush(Self.wrapOutboundOut(.end(nil)), promise: nil)

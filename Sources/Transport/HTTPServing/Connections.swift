@@ -63,9 +63,7 @@ final class Connections: Sendable {
 
     /// A reply of the connection carries this body. The readers of older ones may be cut for it.
     func holds(_ id: ConnectionTable.ID, _ body: SharedBody) {
-        note { table, _ in
-            table.holds(id, serial: body.serial, bytes: body.buffer.readableBytes)
-        }
+        note { table, _ in table.holds(id, serial: body.serial, bytes: body.buffer.readableBytes) }
         end { table in
             var endings: [ConnectionTable.Ending] = []
             while let ending = table.freeBodies() { endings.append(ending) }
@@ -79,14 +77,10 @@ final class Connections: Sendable {
         end { $0.expire(now: now) }
     }
 
-    func closeAll() {
-        for channel in state.withLock({ Array($0.channels.values) }) { channel.close(promise: nil) }
-    }
+    func closeAll() { for channel in state.withLock({ Array($0.channels.values) }) { channel.close(promise: nil) } }
 
     private func end(_ decide: (inout ConnectionTable) -> [ConnectionTable.Ending]) {
-        let endings = state.withLock { state in
-            decide(&state.table).map { ($0, state.channels[$0.id]) }
-        }
+        let endings = state.withLock { state in decide(&state.table).map { ($0, state.channels[$0.id]) } }
         for (ending, channel) in endings {
             // A refusal is counted where it is sent: a head may have come after all.
             if let reason = ending.reason, ending.way != .refuse { tally.count(reason) }
@@ -99,13 +93,8 @@ final class Connections: Sendable {
         case .refuse:
             channel.pipeline.fireUserInboundEventTriggered(
                 RequestGuard.Refusal(
-                    status: .requestTimeout,
-                    text: "no request within \(Int(bounds.headSeconds)) s",
-                    reason: .slowHead
-                )
-            )
-        case .close:
-            channel.close(promise: nil)
+                    status: .requestTimeout, text: "no request within \(Int(bounds.headSeconds)) s", reason: .slowHead))
+        case .close: channel.close(promise: nil)
         case .reset:
             let options = channel as? any SocketOptionProvider
             _ = options?.setSoLinger(linger(l_onoff: 1, l_linger: 0))

@@ -63,9 +63,7 @@ package final class HTTPTally: Sendable {
 
     package var counts: HTTPCounts { state.withLock { $0 } }
 
-    func count(_ reason: HTTPClosure) {
-        state.withLock { $0.closed[reason, default: 0] += 1 }
-    }
+    func count(_ reason: HTTPClosure) { state.withLock { $0.closed[reason, default: 0] += 1 } }
 
     func countAcceptError() { state.withLock { $0.acceptErrors += 1 } }
 }

@@ -5,8 +5,7 @@ internal import TraceModel
 ///
 /// Views from `frame(_:)` are valid as long as the message lives: keep it in a variable, as a
 /// temporary is gone before its view is read.
-@safe
-package struct ZMQMessage: ~Copyable, @unchecked Sendable {
+@safe package struct ZMQMessage: ~Copyable, @unchecked Sendable {
     // Heap memory, as zmq_msg_t must not move: libzmq keeps short contents inside it.
     private let parts: UnsafeMutablePointer<zmq_msg_t>
     private var partCount = 0
@@ -27,9 +26,7 @@ package struct ZMQMessage: ~Copyable, @unchecked Sendable {
 
     /// Room for one more frame, initialized; nil where the message has all it may have.
     mutating func addPart() -> UnsafeMutablePointer<zmq_msg_t>? {
-        guard partCount < (hasSender ? Self.frameCountMax + 1 : Self.frameCountMax) else {
-            return nil
-        }
+        guard partCount < (hasSender ? Self.frameCountMax + 1 : Self.frameCountMax) else { return nil }
         let part = unsafe parts + partCount
         unsafe zmq_msg_init(part)
         partCount += 1

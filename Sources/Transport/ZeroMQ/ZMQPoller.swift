@@ -3,12 +3,9 @@ internal import Glibc
 internal import TraceModel
 
 /// Waits for sockets and plain descriptors (`Wakeup`, signals) at once. Belongs to its sockets' thread.
-@safe
-package final class ZMQPoller {
+@safe package final class ZMQPoller {
     /// What was added, in order; names it in questions and changes.
-    package struct Source: Hashable, Sendable {
-        let index: Int
-    }
+    package struct Source: Hashable, Sendable { let index: Int }
 
     package struct Interest: OptionSet, Sendable {
         package let rawValue: Int16

@@ -16,11 +16,7 @@ package struct ZMQError: Error, CustomStringConvertible, Sendable {
 
 /// Retries EINTR and throws every other failure. Reads errno right behind the call, in one function,
 /// as anything between may overwrite it.
-func zmqCall(
-    _ call: StaticString,
-    _ subject: @autoclosure () -> String,
-    _ body: () -> Int32
-) throws(ZMQError) {
+func zmqCall(_ call: StaticString, _ subject: @autoclosure () -> String, _ body: () -> Int32) throws(ZMQError) {
     while body() < 0 {
         let code = errno
         if code == EINTR { continue }
@@ -32,15 +28,12 @@ func zmqCall(
 ///
 /// Sockets retain their context, so it goes after the last of them. That blocks until the I/O thread
 /// has let go of every socket, which is prompt, as sockets don't linger.
-@safe
-package final class ZMQContext: @unchecked Sendable {
+@safe package final class ZMQContext: @unchecked Sendable {
     // Unchecked: the handle never changes, and libzmq allows contexts in any thread.
     let handle: UnsafeMutableRawPointer
 
     package init() throws(ZMQError) {
-        guard let handle = unsafe zmq_ctx_new() else {
-            throw ZMQError(errno: errno, call: "zmq_ctx_new", subject: "")
-        }
+        guard let handle = unsafe zmq_ctx_new() else { throw ZMQError(errno: errno, call: "zmq_ctx_new", subject: "") }
         unsafe self.handle = handle
     }
 
@@ -73,8 +66,7 @@ package struct RoutingID: Hashable, Sendable, CustomStringConvertible {
 }
 
 /// One part of a message to be sent.
-@safe
-package enum ZMQFrame {
+@safe package enum ZMQFrame {
     /// Bytes that are copied before `send` returns.
     case copied(UnsafeRawBufferPointer)
     /// Bytes inside memory that `owner` keeps unchanged: sent from where they lie. libzmq holds one
@@ -104,8 +96,7 @@ package enum ZMQSendResult: Sendable, Equatable {
 
 /// One end of the fabric. Belongs to the thread that made it, its deinit included; every call checks.
 /// No call blocks.
-@safe
-package final class ZMQSocket {
+@safe package final class ZMQSocket {
     package enum Kind: Sendable {
         /// Binds; talks to many peers by name. Sending to an unknown one is told, not swallowed.
         case router
@@ -125,9 +116,7 @@ package final class ZMQSocket {
     /// `queueMessagesMax`: messages that wait for a peer at most, each way. It bounds what lies in
     /// memory for a peer that is up but doesn't read; event bytes are bounded by the router's credits.
     package init(
-        _ context: ZMQContext,
-        _ kind: Kind,
-        queueMessagesMax: Int = Limits.fabricQueueMessagesMax
+        _ context: ZMQContext, _ kind: Kind, queueMessagesMax: Int = Limits.fabricQueueMessagesMax
     ) throws(ZMQError) {
         let type = if case .router = kind { ZMQ_ROUTER } else { ZMQ_DEALER }
         guard let handle = unsafe zmq_socket(context.handle, type) else {
@@ -143,8 +132,7 @@ package final class ZMQSocket {
         try set(ZMQ_SNDHWM, Int32(queueMessagesMax))
         try set(ZMQ_RCVHWM, Int32(queueMessagesMax))
         switch kind {
-        case .router:
-            try set(ZMQ_ROUTER_MANDATORY, Int32(1))
+        case .router: try set(ZMQ_ROUTER_MANDATORY, Int32(1))
         case .dealer(let name):
             try set(ZMQ_IMMEDIATE, Int32(1))
             try zmqCall("zmq_setsockopt", "routing id \(name)") {
@@ -177,9 +165,7 @@ package final class ZMQSocket {
         precondition(isRouter == (peer != nil), "a router names the peer, a dealer has one")
         precondition(!frames.isEmpty && frames.count <= ZMQMessage.frameCountMax)
         if let peer {
-            let result = unsafe peer.bytes.withUnsafeBytes { name in
-                unsafe sendPart(.copied(name), hasMore: true)
-            }
+            let result = unsafe peer.bytes.withUnsafeBytes { name in unsafe sendPart(.copied(name), hasMore: true) }
             guard result == .sent else { return result }
         }
         var outcome = ZMQSendResult.sent
@@ -195,11 +181,7 @@ package final class ZMQSocket {
     }
 
     /// Queues one message whose first frame, the head, is copied.
-    package func send(
-        to peer: RoutingID? = nil,
-        head: [UInt8],
-        _ rest: [ZMQFrame] = []
-    ) -> ZMQSendResult {
+    package func send(to peer: RoutingID? = nil, head: [UInt8], _ rest: [ZMQFrame] = []) -> ZMQSendResult {
         unsafe head.withUnsafeBytes { unsafe send(to: peer, [.copied($0)] + rest) }
     }
 
@@ -216,18 +198,13 @@ package final class ZMQSocket {
         }
     }
 
-    func checkThread() {
-        precondition(pthread_equal(thread, pthread_self()) != 0, "a socket left its thread")
-    }
+    func checkThread() { precondition(pthread_equal(thread, pthread_self()) != 0, "a socket left its thread") }
 }
 
 // MARK: - Over libzmq
 
 extension ZMQSocket {
-    private func set<Value: FixedWidthInteger>(
-        _ option: Int32,
-        _ value: Value
-    ) throws(ZMQError) {
+    private func set<Value: FixedWidthInteger>(_ option: Int32, _ value: Value) throws(ZMQError) {
         var value = value
         try zmqCall("zmq_setsockopt", "option \(option)") {
             unsafe zmq_setsockopt(handle, option, &value, MemoryLayout<Value>.size)
@@ -258,24 +235,18 @@ extension ZMQSocket {
         if case .retained(let bytes, let owner) = frame, bytes.count >= ZMQFrame.copyBytesMax {
             let reference = unsafe Unmanaged<AnyObject>.passRetained(owner)
             let code = unsafe zmq_msg_init_data(
-                part,
-                UnsafeMutableRawPointer(mutating: bytes.baseAddress),
-                bytes.count,
+                part, UnsafeMutableRawPointer(mutating: bytes.baseAddress), bytes.count,
                 { _, hint in
                     guard let hint = unsafe hint else { return }
                     unsafe Unmanaged<AnyObject>.fromOpaque(hint).release()
-                },
-                reference.toOpaque()
-            )
+                }, reference.toOpaque())
             precondition(code == 0, "zmq_msg_init_data: out of memory")
             return
         }
         let bytes = unsafe frame.bytes
         let code = unsafe zmq_msg_init_size(part, bytes.count)
         precondition(code == 0, "zmq_msg_init_size: out of memory")
-        if let source = bytes.baseAddress {
-            unsafe zmq_msg_data(part).copyMemory(from: source, byteCount: bytes.count)
-        }
+        if let source = bytes.baseAddress { unsafe zmq_msg_data(part).copyMemory(from: source, byteCount: bytes.count) }
     }
 
     private enum Received {

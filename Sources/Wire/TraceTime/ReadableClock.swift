@@ -2,10 +2,8 @@ import Glibc
 package import TraceModel
 
 /// Writes `HH:MM:SS.mmm` in the configured zone: what people read beside each event.
-@usableFromInline
-package struct ReadableClock {
-    @inlinable
-    package static var byteCount: Int { 12 }
+@usableFromInline package struct ReadableClock {
+    @inlinable package static var byteCount: Int { 12 }
 
     private let zone: TimeZoneRules
     /// Minutes since the epoch whose offset is known.
@@ -38,14 +36,12 @@ package struct ReadableClock {
         twoDigits(millisecond % 100, target + 10)
     }
 
-    @inline(__always)
-    private func twoDigits(_ value: Int, _ target: UnsafeMutableRawPointer) {
+    @inline(__always) private func twoDigits(_ value: Int, _ target: UnsafeMutableRawPointer) {
         target.storeBytes(of: ascii(value / 10), as: UInt8.self)
         target.storeBytes(of: ascii(value % 10), toByteOffset: 1, as: UInt8.self)
     }
 
-    @inline(__always)
-    private func ascii(_ digit: Int) -> UInt8 {
+    @inline(__always) private func ascii(_ digit: Int) -> UInt8 {
         UInt8(ascii: "0") &+ UInt8(truncatingIfNeeded: digit)
     }
 }
@@ -67,9 +63,7 @@ package struct StemClock: Sendable {
             let digits = String(value)
             return String(repeating: "0", count: max(0, width - digits.count)) + digits
         }
-        let date =
-            padded(parts.tm_year + 1_900, 4) + padded(parts.tm_mon + 1, 2)
-            + padded(parts.tm_mday, 2)
+        let date = padded(parts.tm_year + 1_900, 4) + padded(parts.tm_mon + 1, 2) + padded(parts.tm_mday, 2)
         let clock = padded(parts.tm_hour, 2) + padded(parts.tm_min, 2) + padded(parts.tm_sec, 2)
         return date + "_" + clock
     }

@@ -44,10 +44,7 @@ package struct TimestampParser {
     package init(zone: TimeZoneRules) { self.zone = zone }
 
     /// The instant `text` names, or `arrival`. Allocates nothing.
-    package mutating func parse(
-        _ text: ByteView,
-        arrival: EpochNanoseconds
-    ) -> ParsedTimestamp {
+    package mutating func parse(_ text: ByteView, arrival: EpochNanoseconds) -> ParsedTimestamp {
         guard text.count > 0, let start = text.start else {
             return ParsedTimestamp(nanoseconds: arrival, kind: .absent)
         }
@@ -60,8 +57,7 @@ package struct TimestampParser {
 
     // MARK: Dates
 
-    @inline(__always)
-    private mutating func date(_ start: UnsafeRawPointer, _ count: Int) -> Int? {
+    @inline(__always) private mutating func date(_ start: UnsafeRawPointer, _ count: Int) -> Int? {
         let high = start.loadUnaligned(as: UInt64.self)
         let low = start.loadUnaligned(fromByteOffset: 8, as: UInt64.self)
         if high != minuteHigh || low != minuteLow {
@@ -70,36 +66,29 @@ package struct TimestampParser {
             minuteLow = low
             minuteEpochSecond = minute
         }
-        guard start.load(fromByteOffset: 16, as: UInt8.self) == UInt8(ascii: ":"),
-            let second = twoDigits(start + 17), second <= 60,
-            let fraction = dateFraction(start, count)
+        guard start.load(fromByteOffset: 16, as: UInt8.self) == UInt8(ascii: ":"), let second = twoDigits(start + 17),
+            second <= 60, let fraction = dateFraction(start, count)
         else { return nil }
         return (minuteEpochSecond &+ second) &* Self.nanosecondsPerSecond &+ fraction
     }
 
-    @inline(__always)
-    private func dateFraction(_ start: UnsafeRawPointer, _ count: Int) -> Int? {
+    @inline(__always) private func dateFraction(_ start: UnsafeRawPointer, _ count: Int) -> Int? {
         if count == 19 { return 0 }
-        guard count >= 21, count <= 29,
-            start.load(fromByteOffset: 19, as: UInt8.self) == UInt8(ascii: ".")
-        else { return nil }
+        guard count >= 21, count <= 29, start.load(fromByteOffset: 19, as: UInt8.self) == UInt8(ascii: ".") else {
+            return nil
+        }
         return fraction(start + 20, count - 20)
     }
 
     /// The minute's first second; only a change of minute comes here.
-    @inline(never)
-    private mutating func minute(_ start: UnsafeRawPointer) -> Int? {
+    @inline(never) private mutating func minute(_ start: UnsafeRawPointer) -> Int? {
         func separated(_ offset: Int, by separator: UInt8) -> Int? {
-            guard start.load(fromByteOffset: offset - 1, as: UInt8.self) == separator else {
-                return nil
-            }
+            guard start.load(fromByteOffset: offset - 1, as: UInt8.self) == separator else { return nil }
             return twoDigits(start + offset)
         }
         guard let century = twoDigits(start), let yearOfCentury = twoDigits(start + 2),
-            let month = separated(5, by: UInt8(ascii: "-")),
-            let day = separated(8, by: UInt8(ascii: "-")),
-            let hour = separated(11, by: UInt8(ascii: " ")),
-            let minute = separated(14, by: UInt8(ascii: ":"))
+            let month = separated(5, by: UInt8(ascii: "-")), let day = separated(8, by: UInt8(ascii: "-")),
+            let hour = separated(11, by: UInt8(ascii: " ")), let minute = separated(14, by: UInt8(ascii: ":"))
         else { return nil }
         let year = century * 100 + yearOfCentury
         guard year >= 1970, year <= 2200, month >= 1, month <= 12, day >= 1,
@@ -132,13 +121,11 @@ package struct TimestampParser {
         }
         guard index > 0 else { return nil }
         if index == count { return whole * Self.nanosecondsPerSecond }
-        guard start.load(fromByteOffset: index, as: UInt8.self) == UInt8(ascii: "."),
-            index + 1 < count
-        else { return nil }
-        let digits = count - index - 1
-        for position in min(digits, 9)..<digits where digit(start + index + 1 + position) == nil {
+        guard start.load(fromByteOffset: index, as: UInt8.self) == UInt8(ascii: "."), index + 1 < count else {
             return nil
         }
+        let digits = count - index - 1
+        for position in min(digits, 9)..<digits where digit(start + index + 1 + position) == nil { return nil }
         guard let fraction = fraction(start + index + 1, min(digits, 9)) else { return nil }
         return whole * Self.nanosecondsPerSecond + fraction
     }
@@ -146,8 +133,7 @@ package struct TimestampParser {
     // MARK: Digits
 
     /// 1 to 9 decimal places in nanoseconds.
-    @inline(__always)
-    private func fraction(_ start: UnsafeRawPointer, _ count: Int) -> Int? {
+    @inline(__always) private func fraction(_ start: UnsafeRawPointer, _ count: Int) -> Int? {
         var value = 0
         for index in 0..<count {
             guard let digit = digit(start + index) else { return nil }
@@ -156,8 +142,7 @@ package struct TimestampParser {
         return value &* Self.scale(9 - count)
     }
 
-    @inline(__always)
-    private static func scale(_ power: Int) -> Int {
+    @inline(__always) private static func scale(_ power: Int) -> Int {
         switch power {
         case 0: 1
         case 1: 10
@@ -171,14 +156,12 @@ package struct TimestampParser {
         }
     }
 
-    @inline(__always)
-    private func twoDigits(_ start: UnsafeRawPointer) -> Int? {
+    @inline(__always) private func twoDigits(_ start: UnsafeRawPointer) -> Int? {
         guard let tens = digit(start), let ones = digit(start + 1) else { return nil }
         return tens &* 10 &+ ones
     }
 
-    @inline(__always)
-    private func digit(_ start: UnsafeRawPointer) -> Int? {
+    @inline(__always) private func digit(_ start: UnsafeRawPointer) -> Int? {
         let value = start.load(as: UInt8.self) &- UInt8(ascii: "0")
         return value <= 9 ? Int(value) : nil
     }

@@ -18,9 +18,7 @@ package struct AgentAnomaly {
                 default: try reader.skip(tag)
                 }
             }
-        } catch {
-            return
-        }
+        } catch { return }
     }
 }
 
@@ -42,8 +40,6 @@ package struct AgentAnomalies: Sequence, IteratorProtocol {
                 if found == 0 { return nil }
                 try reader.skip(found)
             }
-        } catch {
-            return nil
-        }
+        } catch { return nil }
     }
 }

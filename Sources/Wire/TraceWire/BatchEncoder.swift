@@ -14,9 +14,7 @@ package struct BatchEncoder: ~Copyable {
     /// Events written since the start or the last `removeAll`.
     package private(set) var eventCount = 0
 
-    package init(capacity: Int = 64 << 10) {
-        batch = RawBuffer(capacity: capacity)
-    }
+    package init(capacity: Int = 64 << 10) { batch = RawBuffer(capacity: capacity) }
 
     /// The batch so far, complete at any time; valid until the next call that changes it.
     package var bytes: UnsafeRawBufferPointer { unsafe batch.bytes }
@@ -64,8 +62,7 @@ package struct BatchEncoder: ~Copyable {
     package mutating func append(_ gpu: GPU) {
         event.text(1, gpu.timestamp)
         switch gpu.payload {
-        case .none:
-            break
+        case .none: break
         case .callStack(let pid, let frames):
             event.varint(2, 1)
             inner.varint(1, UInt64(pid))
@@ -370,13 +367,9 @@ private struct FieldWriter: ~Copyable {
     }
 
     /// int32 and int64: negative values as ten bytes of two's complement.
-    mutating func signed(_ field: UInt32, _ value: Int64) {
-        varint(field, UInt64(bitPattern: value))
-    }
+    mutating func signed(_ field: UInt32, _ value: Int64) { varint(field, UInt64(bitPattern: value)) }
 
-    mutating func bool(_ field: UInt32, _ value: Bool) {
-        varint(field, value ? 1 : 0)
-    }
+    mutating func bool(_ field: UInt32, _ value: Bool) { varint(field, value ? 1 : 0) }
 
     mutating func double(_ field: UInt32, _ value: Double) {
         // By bits, so that −0 is written and NaN does no harm.

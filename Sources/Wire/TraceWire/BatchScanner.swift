@@ -41,8 +41,7 @@ package struct BatchSummary {
     package func count(of resource: Resource) -> Int { Int(counts[Int(resource.rawValue)]) }
 
     /// Counts an event of the resource with this raw value.
-    @inline(__always)
-    mutating func add(_ place: Int) {
+    @inline(__always) mutating func add(_ place: Int) {
         counts[place] &+= 1
         total &+= 1
     }
@@ -57,8 +56,7 @@ package struct BatchSummary {
 package enum BatchScanner {
     /// Fills `index` with the events of `batch`, in place of what was in it. Does not block. O(bytes).
     package static func scan(
-        _ batch: UnsafeRawBufferPointer,
-        into index: inout EventIndex
+        _ batch: UnsafeRawBufferPointer, into index: inout EventIndex
     ) throws(WireError) -> BatchSummary {
         index.removeAll()
         var summary = BatchSummary()
@@ -71,48 +69,31 @@ package enum BatchScanner {
         var reader = unsafe FieldReader(ByteView(batch))
         var kind = EventKind(.function)
         while true {
-            guard let (payload, tagCursor) = unsafe try nextEvent(&reader, &kind, &summary, start)
-            else {
-                break
-            }
+            guard let (payload, tagCursor) = unsafe try nextEvent(&reader, &kind, &summary, start) else { break }
             guard summary.total < eventsMax else {
                 throw WireError(.limit, "batch: too many events, limit \(eventsMax)")
             }
             let processID =
                 if let usual = unsafe UsualWalk.processID(
-                    of: payload,
-                    shape: kind.shape,
-                    readableUntil: start + byteCount
-                ) {
-                    usual
-                } else {
-                    try walk(payload, of: kind, index: summary.count(of: kind.resource))
-                }
+                    of: payload, shape: kind.shape, readableUntil: start + byteCount)
+                { usual } else { try walk(payload, of: kind, index: summary.count(of: kind.resource)) }
             summary.add(kind.place)
             index.append(
                 EventEntry(
                     offset: unsafe UInt32(truncatingIfNeeded: tagCursor - start),
-                    length: unsafe UInt32(truncatingIfNeeded: reader.cursor - tagCursor),
-                    processID: processID,
-                    resource: kind.resource
-                )
-            )
+                    length: unsafe UInt32(truncatingIfNeeded: reader.cursor - tagCursor), processID: processID,
+                    resource: kind.resource))
         }
         try checkNames(summary)
         return summary
     }
 
     /// Walks one event with care for what is wrong with it.
-    @inline(never)
-    private static func walk(
-        _ payload: ByteView,
-        of kind: EventKind,
-        index: Int
+    @inline(never) private static func walk(
+        _ payload: ByteView, of kind: EventKind, index: Int
     ) throws(WireError) -> UInt32 {
         var walk = EventWalk(kind.resource)
-        do throws(WireProblem) {
-            return try walk.processID(of: payload, shape: kind.shape)
-        } catch {
+        do throws(WireProblem) { return try walk.processID(of: payload, shape: kind.shape) } catch {
             throw WireError(error, in: walk, index: index)
         }
     }
@@ -128,19 +109,13 @@ package enum BatchScanner {
         do throws(WireError) {
             while unsafe try nextEvent(&reader, &kind, &summary, start) != nil { count += 1 }
             return count
-        } catch {
-            return 0
-        }
+        } catch { return 0 }
     }
 
     /// The next event's payload and where its tag stands; `kind` becomes that of the event, the batch's own
     /// fields go into `summary`, unknown ones nowhere. Nil at the end of the batch.
-    @inline(__always)
-    private static func nextEvent(
-        _ reader: inout FieldReader,
-        _ kind: inout EventKind,
-        _ summary: inout BatchSummary,
-        _ start: UnsafeRawPointer
+    @inline(__always) private static func nextEvent(
+        _ reader: inout FieldReader, _ kind: inout EventKind, _ summary: inout BatchSummary, _ start: UnsafeRawPointer
     ) throws(WireError) -> (ByteView, UnsafeRawPointer)? {
         var tag: UInt32 = 0
         do throws(WireProblem) {
@@ -163,23 +138,16 @@ package enum BatchScanner {
                         NameEntry(
                             offset: unsafe UInt32(truncatingIfNeeded: tagCursor - start),
                             length: unsafe UInt32(truncatingIfNeeded: reader.cursor - tagCursor),
-                            processID: name.processID
-                        )
-                    )
+                            processID: name.processID))
                     continue
                 }
                 try readOwnField(tag, &reader, &summary)
             }
-        } catch {
-            throw WireError(error, atBatchField: tag >> 3, after: summary)
-        }
+        } catch { throw WireError(error, atBatchField: tag >> 3, after: summary) }
     }
 
-    @inline(never)
-    private static func readOwnField(
-        _ tag: UInt32,
-        _ reader: inout FieldReader,
-        _ summary: inout BatchSummary
+    @inline(never) private static func readOwnField(
+        _ tag: UInt32, _ reader: inout FieldReader, _ summary: inout BatchSummary
     ) throws(WireProblem) {
         switch tag {
         case 100 << 3 | WireType.bytes: summary.clientID = try reader.bytes()
@@ -198,10 +166,7 @@ package enum BatchScanner {
 
     private static func checkNames(_ summary: BatchSummary) throws(WireError) {
         for (name, view, limit) in [
-            ("client_id", summary.clientID, Limits.clientIDBytesMax),
-            ("host", summary.host, Limits.hostBytesMax),
-        ] where view.count > limit {
-            throw WireError(.stringTooLong, at: name, value: view.count, limit: limit)
-        }
+            ("client_id", summary.clientID, Limits.clientIDBytesMax), ("host", summary.host, Limits.hostBytesMax),
+        ] where view.count > limit { throw WireError(.stringTooLong, at: name, value: view.count, limit: limit) }
     }
 }

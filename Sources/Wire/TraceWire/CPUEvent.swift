@@ -1,44 +1,29 @@
 public import TraceModel
 
 /// `CPUTraceData`: a sample of a process's CPU use.
-@usableFromInline
-package struct CPUEvent: WireEvent {
+@usableFromInline package struct CPUEvent: WireEvent {
     package static var resource: Resource { .cpu }
 
-    @usableFromInline
-    package private(set) var timestamp = ByteView.empty
-    @usableFromInline
-    package private(set) var pid: UInt32 = 0
-    @usableFromInline
-    package private(set) var parentPID: UInt32 = 0
-    @usableFromInline
-    package private(set) var comm = ByteView.empty
-    @usableFromInline
-    package private(set) var cpuID: UInt32 = 0
+    @usableFromInline package private(set) var timestamp = ByteView.empty
+    @usableFromInline package private(set) var pid: UInt32 = 0
+    @usableFromInline package private(set) var parentPID: UInt32 = 0
+    @usableFromInline package private(set) var comm = ByteView.empty
+    @usableFromInline package private(set) var cpuID: UInt32 = 0
     /// Cumulative.
-    @usableFromInline
-    package private(set) var onCPUMicroseconds: UInt64 = 0
+    @usableFromInline package private(set) var onCPUMicroseconds: UInt64 = 0
     /// Cumulative.
-    @usableFromInline
-    package private(set) var offCPUMicroseconds: UInt64 = 0
+    @usableFromInline package private(set) var offCPUMicroseconds: UInt64 = 0
     /// As sent, NaN and infinity included.
-    @usableFromInline
-    package private(set) var utilizationPercent: Double = 0
+    @usableFromInline package private(set) var utilizationPercent: Double = 0
     /// Cumulative.
-    @usableFromInline
-    package private(set) var migrations: UInt32 = 0
+    @usableFromInline package private(set) var migrations: UInt32 = 0
     /// Cumulative.
-    @usableFromInline
-    package private(set) var numaMigrations: UInt32 = 0
-    @usableFromInline
-    package private(set) var hotspotCPU: UInt32 = 0
-    @usableFromInline
-    package private(set) var hotspotPercent: Double = 0
+    @usableFromInline package private(set) var numaMigrations: UInt32 = 0
+    @usableFromInline package private(set) var hotspotCPU: UInt32 = 0
+    @usableFromInline package private(set) var hotspotPercent: Double = 0
 
-    @inlinable
-    package var processID: UInt32 { pid }
-    @inlinable
-    package var threadID: UInt32 { pid }
+    @inlinable package var processID: UInt32 { pid }
+    @inlinable package var threadID: UInt32 { pid }
 
     package init(decoding payload: ByteView, readableUntil limit: UnsafeRawPointer?) {
         var reader = unsafe FieldReader(payload, readableUntil: limit)
@@ -62,8 +47,6 @@ package struct CPUEvent: WireEvent {
                 default: try reader.skip(tag)
                 }
             }
-        } catch {
-            return
-        }
+        } catch { return }
     }
 }

@@ -16,15 +16,12 @@ package protocol WireEvent {
 }
 
 extension WireEvent {
-    package init(decoding payload: ByteView) {
-        unsafe self.init(decoding: payload, readableUntil: nil)
-    }
+    package init(decoding payload: ByteView) { unsafe self.init(decoding: payload, readableUntil: nil) }
 }
 
 /// Where the events of one resource stand in a batch that `BatchScanner` accepted, or in a worker's share of one;
 /// passes over all else without a look into it. It ends early, and says so, at bytes that are no fields.
-@safe
-package struct EventFields: IteratorProtocol {
+@safe package struct EventFields: IteratorProtocol {
     package struct Field {
         /// Of the tag and of what follows the event, from the batch's first byte.
         package let range: Range<Int>
@@ -48,8 +45,7 @@ package struct EventFields: IteratorProtocol {
     }
 
     /// The next event, in the order of the batch.
-    @inline(__always)
-    package mutating func next() -> Field? {
+    @inline(__always) package mutating func next() -> Field? {
         do throws(WireProblem) {
             while true {
                 let begin = unsafe reader.cursor
@@ -90,9 +86,7 @@ package struct EventFields: IteratorProtocol {
         guard let event = next() else { return nil }
         var walk = EventWalk(resource)
         let shape = MessageShape.events[Int(resource.rawValue)]
-        do throws(WireProblem) {
-            return (event.range, try walk.processID(of: event.payload, shape: shape))
-        } catch {
+        do throws(WireProblem) { return (event.range, try walk.processID(of: event.payload, shape: shape)) } catch {
             isDamaged = true
             return nil
         }

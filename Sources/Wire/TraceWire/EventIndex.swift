@@ -9,8 +9,7 @@ package struct EventEntry: Sendable {
     package let processID: UInt32
     package let resource: Resource
 
-    @inlinable
-    package init(offset: UInt32, length: UInt32, processID: UInt32, resource: Resource) {
+    @inlinable package init(offset: UInt32, length: UInt32, processID: UInt32, resource: Resource) {
         self.offset = offset
         self.length = length
         self.processID = processID
@@ -20,10 +19,8 @@ package struct EventEntry: Sendable {
 
 /// The events of one batch in the order they stand there; kept and filled again for the next batch.
 /// Owns its memory: 16 bytes an event.
-@safe
-package struct EventIndex: ~Copyable {
-    @usableFromInline
-    package private(set) var base: UnsafeMutablePointer<EventEntry>
+@safe package struct EventIndex: ~Copyable {
+    @usableFromInline package private(set) var base: UnsafeMutablePointer<EventEntry>
     package private(set) var count = 0
     private var capacity: Int
 
@@ -36,16 +33,14 @@ package struct EventIndex: ~Copyable {
 
     deinit { unsafe base.deallocate() }
 
-    @inlinable
-    package subscript(position: Int) -> EventEntry {
+    @inlinable package subscript(position: Int) -> EventEntry {
         precondition(position >= 0 && position < count)
         return unsafe base[position]
     }
 
     package mutating func removeAll() { count = 0 }
 
-    @inline(__always)
-    mutating func append(_ entry: EventEntry) {
+    @inline(__always) mutating func append(_ entry: EventEntry) {
         if count == capacity { grow() }
         unsafe base[count] = entry
         count &+= 1
@@ -60,8 +55,7 @@ package struct EventIndex: ~Copyable {
         unsafe base = .allocate(capacity: capacity)
     }
 
-    @inline(never)
-    private mutating func grow() {
+    @inline(never) private mutating func grow() {
         let larger = UnsafeMutablePointer<EventEntry>.allocate(capacity: capacity * 2)
         unsafe larger.update(from: base, count: count)
         unsafe base.deallocate()
@@ -76,8 +70,7 @@ package struct EventIndex: ~Copyable {
 ///     while let payload = payloads.next() {
 ///         let event = FunctionEvent(decoding: payload, readableUntil: payloads.limit)
 ///     }
-@safe
-package struct EventPayloads: IteratorProtocol {
+@safe package struct EventPayloads: IteratorProtocol {
     private var fields: EventFields
     /// The batch's end: up to there bytes can be read.
     package let limit: UnsafeRawPointer?

@@ -13,16 +13,11 @@ struct EventWalk {
     /// The size of a string beyond its limit.
     private(set) var stringBytes = 0
 
-    @inline(__always)
-    init(_ resource: Resource) { self.resource = resource }
+    @inline(__always) init(_ resource: Resource) { self.resource = resource }
 
     /// The event's process id: the last one set, the thread's id where that is 0, and for GPU events
     /// the one in the submessage set last.
-    @inline(__always)
-    mutating func processID(
-        of payload: ByteView,
-        shape: MessageShape
-    ) throws(WireProblem) -> UInt32 {
+    @inline(__always) mutating func processID(of payload: ByteView, shape: MessageShape) throws(WireProblem) -> UInt32 {
         var reader = FieldReader(payload)
         var process: UInt32 = 0
         var thread: UInt32 = 0
@@ -32,33 +27,22 @@ struct EventWalk {
             if tag == 0 { return process != 0 ? process : thread }
             field = tag &>> 3
             let wireType = shape.wireType(of: field)
-            guard wireType == tag & 7 || wireType == MessageShape.unknown else {
-                throw .wireTypeMismatch
-            }
+            guard wireType == tag & 7 || wireType == MessageShape.unknown else { throw .wireTypeMismatch }
             if wireType == WireType.varint {
                 let value = UInt32(truncatingIfNeeded: try reader.varint())
-                if field == shape.processField {
-                    process = value
-                } else if field == shape.threadField {
-                    thread = value
-                }
+                if field == shape.processField { process = value } else if field == shape.threadField { thread = value }
             } else if wireType == WireType.fixed64 {
                 try reader.skip(bytes: 8)
             } else if wireType == MessageShape.unknown {
                 try reader.skip(tag)
             } else {
                 let bytes = try reader.bytes()
-                if shape.isMessage(field) {
-                    try walkNested(bytes, &process)
-                } else {
-                    try checkString(bytes)
-                }
+                if shape.isMessage(field) { try walkNested(bytes, &process) } else { try checkString(bytes) }
             }
         }
     }
 
-    @inline(__always)
-    private mutating func checkString(_ bytes: ByteView) throws(WireProblem) {
+    @inline(__always) private mutating func checkString(_ bytes: ByteView) throws(WireProblem) {
         guard bytes.count <= Limits.stringFieldBytesMax else {
             stringBytes = bytes.count
             throw .stringTooLong
@@ -66,11 +50,7 @@ struct EventWalk {
     }
 
     /// A submessage: one of a GPU event's oneof, where it replaces what was set before, or an anomaly.
-    @inline(never)
-    private mutating func walkNested(
-        _ payload: ByteView,
-        _ process: inout UInt32
-    ) throws(WireProblem) {
+    @inline(never) private mutating func walkNested(_ payload: ByteView, _ process: inout UInt32) throws(WireProblem) {
         nestedCount += 1
         // A comparison with == would be a call.
         let isGPU = if case .gpu = resource { true } else { false }
@@ -84,9 +64,7 @@ struct EventWalk {
             if tag == 0 { break }
             nestedField = tag >> 3
             let wireType = shape.wireType(of: tag >> 3)
-            guard wireType == tag & 7 || wireType == MessageShape.unknown else {
-                throw .wireTypeMismatch
-            }
+            guard wireType == tag & 7 || wireType == MessageShape.unknown else { throw .wireTypeMismatch }
             if wireType == WireType.varint {
                 let value = UInt32(truncatingIfNeeded: try reader.varint())
                 if tag >> 3 == shape.processField { inner = value }
@@ -111,11 +89,8 @@ enum UsualWalk {
 
     /// The event's process id as `EventWalk.processID` has it; nil where this walk can't tell. `limit`: up to
     /// where bytes can be read, at least the payload's end.
-    @inline(__always)
-    static func processID(
-        of payload: ByteView,
-        shape: MessageShape,
-        readableUntil limit: UnsafeRawPointer
+    @inline(__always) static func processID(
+        of payload: ByteView, shape: MessageShape, readableUntil limit: UnsafeRawPointer
     ) -> UInt32? {
         guard var at = unsafe payload.start else { return 0 }
         let end = unsafe at + payload.count
@@ -153,8 +128,7 @@ enum UsualWalk {
     }
 
     /// A tag of a field below 32: of one byte, or of two in the shortest form.
-    @inline(__always)
-    private static func tag(_ at: inout UnsafeRawPointer) -> UInt32? {
+    @inline(__always) private static func tag(_ at: inout UnsafeRawPointer) -> UInt32? {
         let byte = unsafe at.load(as: UInt8.self)
         unsafe at += 1
         guard byte >= 0x80 else { return UInt32(byte) }
@@ -164,8 +138,7 @@ enum UsualWalk {
     }
 
     /// Whether there is a varint of up to eight bytes, or of ten as negative numbers have.
-    @inline(__always)
-    private static func skipVarint(_ at: inout UnsafeRawPointer) -> Bool {
+    @inline(__always) private static func skipVarint(_ at: inout UnsafeRawPointer) -> Bool {
         let word = UInt64(littleEndian: unsafe at.loadUnaligned(as: UInt64.self))
         let stops = ~word & 0x8080_8080_8080_8080
         if stops != 0 {
@@ -182,8 +155,7 @@ enum UsualWalk {
     }
 
     /// A varint of up to five bytes, of which the lower half counts.
-    @inline(__always)
-    private static func value(_ at: UnsafeRawPointer) -> UInt32? {
+    @inline(__always) private static func value(_ at: UnsafeRawPointer) -> UInt32? {
         let word = UInt64(littleEndian: unsafe at.loadUnaligned(as: UInt64.self))
         let stops = ~word & 0x80_8080_8080
         guard stops != 0 else { return nil }

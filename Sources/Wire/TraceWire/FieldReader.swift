@@ -11,20 +11,17 @@ enum WireType {
 /// Reads protobuf fields from borrowed bytes. What lies behind their end may be loaded, where the caller says that it
 /// can be, but never counts. Accepts what protobuf-c accepts, except overlong varints and invalid field numbers,
 /// which it lets pass.
-@safe
-struct FieldReader {
+@safe struct FieldReader {
     private(set) var cursor: UnsafeRawPointer
     private let end: UnsafeRawPointer
     /// Up to where bytes can be read: at least the end.
     private let limit: UnsafeRawPointer
 
-    @inline(__always)
-    init(_ view: ByteView) { unsafe self.init(view, readableUntil: nil) }
+    @inline(__always) init(_ view: ByteView) { unsafe self.init(view, readableUntil: nil) }
 
     /// `limit`: up to where the memory that the bytes lie in can be read, at least their end. Numbers near the end
     /// are then taken in one load, as others are.
-    @inline(__always)
-    init(_ view: ByteView, readableUntil limit: UnsafeRawPointer?) {
+    @inline(__always) init(_ view: ByteView, readableUntil limit: UnsafeRawPointer?) {
         // Of no bytes nothing is read, so any address will do for a view without one.
         unsafe cursor = view.start ?? UnsafeRawPointer(bitPattern: 1).unsafelyUnwrapped
         unsafe end = cursor + view.count
@@ -37,12 +34,10 @@ struct FieldReader {
         unsafe limit = end
     }
 
-    @inline(__always)
-    private var remaining: Int { unsafe end - cursor }
+    @inline(__always) private var remaining: Int { unsafe end - cursor }
 
     /// The next tag (field number << 3 | wire type), 0 at the end.
-    @inline(__always)
-    mutating func nextTag() throws(WireProblem) -> UInt32 {
+    @inline(__always) mutating func nextTag() throws(WireProblem) -> UInt32 {
         guard unsafe cursor < end else { return 0 }
         let byte = unsafe cursor.load(as: UInt8.self)
         if byte < 0x80 {
@@ -64,8 +59,7 @@ struct FieldReader {
     }
 
     /// Most are of one to three bytes, all of which one load takes.
-    @inline(__always)
-    mutating func varint() throws(WireProblem) -> UInt64 {
+    @inline(__always) mutating func varint() throws(WireProblem) -> UInt64 {
         guard unsafe limit - cursor >= 8 else { return try anyVarint() }
         let word = UInt64(littleEndian: unsafe cursor.loadUnaligned(as: UInt64.self))
         let length: Int
@@ -86,28 +80,19 @@ struct FieldReader {
         return value
     }
 
-    @inline(__always)
-    private mutating func anyVarint() throws(WireProblem) -> UInt64 {
+    @inline(__always) private mutating func anyVarint() throws(WireProblem) -> UInt64 {
         let number = unsafe try Self.anyVarint(cursor, end, readableUntil: limit)
         unsafe cursor = number.next
         return number.value
     }
 
-    @inline(__always)
-    mutating func uint32() throws(WireProblem) -> UInt32 {
-        UInt32(truncatingIfNeeded: try varint())
-    }
+    @inline(__always) mutating func uint32() throws(WireProblem) -> UInt32 { UInt32(truncatingIfNeeded: try varint()) }
 
-    @inline(__always)
-    mutating func int32() throws(WireProblem) -> Int32 {
-        Int32(truncatingIfNeeded: try varint())
-    }
+    @inline(__always) mutating func int32() throws(WireProblem) -> Int32 { Int32(truncatingIfNeeded: try varint()) }
 
-    @inline(__always)
-    mutating func bool() throws(WireProblem) -> Bool { try varint() != 0 }
+    @inline(__always) mutating func bool() throws(WireProblem) -> Bool { try varint() != 0 }
 
-    @inline(__always)
-    mutating func double() throws(WireProblem) -> Double {
+    @inline(__always) mutating func double() throws(WireProblem) -> Double {
         guard remaining >= 8 else { throw .truncated }
         let bits = unsafe cursor.loadUnaligned(as: UInt64.self)
         unsafe cursor += 8
@@ -115,8 +100,7 @@ struct FieldReader {
     }
 
     /// The payload of a length-delimited field.
-    @inline(__always)
-    mutating func bytes() throws(WireProblem) -> ByteView {
+    @inline(__always) mutating func bytes() throws(WireProblem) -> ByteView {
         guard unsafe cursor < end else { throw .truncated }
         var length = unsafe Int(cursor.load(as: UInt8.self))
         if length < 0x80 {
@@ -133,13 +117,11 @@ struct FieldReader {
     }
 
     /// Passes over the value of a field that nobody knows.
-    @inline(__always)
-    mutating func skip(_ tag: UInt32) throws(WireProblem) {
+    @inline(__always) mutating func skip(_ tag: UInt32) throws(WireProblem) {
         unsafe cursor = try Self.end(of: tag, cursor, end)
     }
 
-    @inline(__always)
-    mutating func skip(bytes count: Int) throws(WireProblem) {
+    @inline(__always) mutating func skip(bytes count: Int) throws(WireProblem) {
         guard remaining >= count else { throw .truncated }
         unsafe cursor += count
     }
@@ -148,18 +130,14 @@ struct FieldReader {
 
     // By value and not as parts of the reader, so that a reader can stay in registers.
 
-    @safe
-    private struct Number {
+    @safe private struct Number {
         let value: UInt64
         let next: UnsafeRawPointer
     }
 
     /// Where the value of a field ends.
-    @inline(never)
-    private static func end(
-        of tag: UInt32,
-        _ cursor: UnsafeRawPointer,
-        _ end: UnsafeRawPointer
+    @inline(never) private static func end(
+        of tag: UInt32, _ cursor: UnsafeRawPointer, _ end: UnsafeRawPointer
     ) throws(WireProblem) -> UnsafeRawPointer {
         var reader = unsafe FieldReader(cursor, end)
         switch tag & 7 {
@@ -172,15 +150,11 @@ struct FieldReader {
         return unsafe reader.cursor
     }
 
-    @inline(never)
-    private static func longTag(
-        _ cursor: UnsafeRawPointer,
-        _ end: UnsafeRawPointer
+    @inline(never) private static func longTag(
+        _ cursor: UnsafeRawPointer, _ end: UnsafeRawPointer
     ) throws(WireProblem) -> Number {
         let tag: Number
-        do throws(WireProblem) {
-            tag = unsafe try shortVarint(cursor, end)
-        } catch {
+        do throws(WireProblem) { tag = unsafe try shortVarint(cursor, end) } catch {
             throw error == .varintTooLong ? .fieldNumberInvalid : error
         }
         guard tag.value >= 8 else { throw .fieldNumberInvalid }
@@ -188,21 +162,14 @@ struct FieldReader {
     }
 
     /// A varint of at most 5 bytes and 32 bits: a tag or a length.
-    @inline(never)
-    private static func shortVarint(
-        _ cursor: UnsafeRawPointer,
-        _ end: UnsafeRawPointer
-    ) throws(WireProblem) -> Number {
-        unsafe try bytewiseVarint(cursor, end, lengthMax: 5, lastByteMax: 0x0F)
-    }
+    @inline(never) private static func shortVarint(
+        _ cursor: UnsafeRawPointer, _ end: UnsafeRawPointer
+    ) throws(WireProblem) -> Number { unsafe try bytewiseVarint(cursor, end, lengthMax: 5, lastByteMax: 0x0F) }
 
     /// A varint of up to 8 bytes is taken in one load where that can be: the continuation bits say how many, and three
     /// steps squeeze them out.
-    @inline(never)
-    private static func anyVarint(
-        _ cursor: UnsafeRawPointer,
-        _ end: UnsafeRawPointer,
-        readableUntil limit: UnsafeRawPointer
+    @inline(never) private static func anyVarint(
+        _ cursor: UnsafeRawPointer, _ end: UnsafeRawPointer, readableUntil limit: UnsafeRawPointer
     ) throws(WireProblem) -> Number {
         if unsafe limit - cursor >= 8 {
             let word = UInt64(littleEndian: unsafe cursor.loadUnaligned(as: UInt64.self))
@@ -222,10 +189,7 @@ struct FieldReader {
     }
 
     private static func bytewiseVarint(
-        _ cursor: UnsafeRawPointer,
-        _ end: UnsafeRawPointer,
-        lengthMax: Int,
-        lastByteMax: UInt8
+        _ cursor: UnsafeRawPointer, _ end: UnsafeRawPointer, lengthMax: Int, lastByteMax: UInt8
     ) throws(WireProblem) -> Number {
         var value: UInt64 = 0
         let count = unsafe min(end - cursor, lengthMax)

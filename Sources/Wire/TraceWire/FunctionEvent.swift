@@ -1,34 +1,23 @@
 public import TraceModel
 
 /// `TraceData`: a function entered or left.
-@usableFromInline
-package struct FunctionEvent: WireEvent {
+@usableFromInline package struct FunctionEvent: WireEvent {
     package static var resource: Resource { .function }
 
-    @usableFromInline
-    package private(set) var timestamp = ByteView.empty
+    @usableFromInline package private(set) var timestamp = ByteView.empty
     /// 0 entry, 1 exit; others as sent.
-    @usableFromInline
-    package private(set) var eventType: Int32 = 0
-    @usableFromInline
-    package private(set) var cookie: Int64 = 0
-    @usableFromInline
-    package private(set) var functionName = ByteView.empty
+    @usableFromInline package private(set) var eventType: Int32 = 0
+    @usableFromInline package private(set) var cookie: Int64 = 0
+    @usableFromInline package private(set) var functionName = ByteView.empty
     /// The thread id, by the proto's name.
-    @usableFromInline
-    package private(set) var pid: UInt32 = 0
-    @usableFromInline
-    package private(set) var callCount: UInt64 = 0
-    @usableFromInline
-    package private(set) var averageDurationMicroseconds: UInt64 = 0
+    @usableFromInline package private(set) var pid: UInt32 = 0
+    @usableFromInline package private(set) var callCount: UInt64 = 0
+    @usableFromInline package private(set) var averageDurationMicroseconds: UInt64 = 0
     /// The process id as sent.
-    @usableFromInline
-    package private(set) var tgid: UInt32 = 0
+    @usableFromInline package private(set) var tgid: UInt32 = 0
 
-    @inlinable
-    package var processID: UInt32 { tgid != 0 ? tgid : pid }
-    @inlinable
-    package var threadID: UInt32 { pid }
+    @inlinable package var processID: UInt32 { tgid != 0 ? tgid : pid }
+    @inlinable package var threadID: UInt32 { pid }
 
     package init(decoding payload: ByteView, readableUntil limit: UnsafeRawPointer?) {
         var reader = unsafe FieldReader(payload, readableUntil: limit)
@@ -48,8 +37,6 @@ package struct FunctionEvent: WireEvent {
                 default: try reader.skip(tag)
                 }
             }
-        } catch {
-            return
-        }
+        } catch { return }
     }
 }

@@ -1,11 +1,9 @@
 public import TraceModel
 
 /// `GPUTraceData`: one of four kinds, their fields side by side; those of the other kinds are empty.
-@usableFromInline
-package struct GPUEvent: WireEvent {
+@usableFromInline package struct GPUEvent: WireEvent {
     /// Which member of the oneof is set; the raw value is its field number.
-    @usableFromInline
-    package enum Kind: UInt8, Sendable {
+    @usableFromInline package enum Kind: UInt8, Sendable {
         case none = 0
         case callstack = 3
         case memory = 4
@@ -15,26 +13,18 @@ package struct GPUEvent: WireEvent {
 
     package static var resource: Resource { .gpu }
 
-    @usableFromInline
-    package private(set) var timestamp = ByteView.empty
+    @usableFromInline package private(set) var timestamp = ByteView.empty
     /// As sent; `kind` is what counts.
-    @usableFromInline
-    package private(set) var eventType: Int32 = 0
-    @usableFromInline
-    package private(set) var kind = Kind.none
-    @usableFromInline
-    package private(set) var pid: UInt32 = 0
+    @usableFromInline package private(set) var eventType: Int32 = 0
+    @usableFromInline package private(set) var kind = Kind.none
+    @usableFromInline package private(set) var pid: UInt32 = 0
     /// Call stack: frames split by newline. Launch: the kernel's name. Transfer: D2D, D2H, H2D, H2H.
-    @usableFromInline
-    package private(set) var text = ByteView.empty
+    @usableFromInline package private(set) var text = ByteView.empty
     /// Memory: bytes. Launch: number of calls. Transfer: bytes a second.
-    @usableFromInline
-    package private(set) var value: UInt64 = 0
+    @usableFromInline package private(set) var value: UInt64 = 0
 
-    @inlinable
-    package var processID: UInt32 { pid }
-    @inlinable
-    package var threadID: UInt32 { pid }
+    @inlinable package var processID: UInt32 { pid }
+    @inlinable package var threadID: UInt32 { pid }
 
     package init(decoding payload: ByteView, readableUntil limit: UnsafeRawPointer?) {
         var reader = unsafe FieldReader(payload, readableUntil: limit)
@@ -52,17 +42,11 @@ package struct GPUEvent: WireEvent {
                 default: try reader.skip(tag)
                 }
             }
-        } catch {
-            return
-        }
+        } catch { return }
     }
 
     /// The member set last replaces all before it, its own kind too, as protobuf-c has it.
-    private mutating func decode(
-        _ kind: Kind,
-        _ payload: ByteView,
-        _ limit: UnsafeRawPointer?
-    ) {
+    private mutating func decode(_ kind: Kind, _ payload: ByteView, _ limit: UnsafeRawPointer?) {
         self.kind = kind
         pid = 0
         text = .empty
@@ -83,8 +67,6 @@ package struct GPUEvent: WireEvent {
                 default: try reader.skip(tag)
                 }
             }
-        } catch {
-            return
-        }
+        } catch { return }
     }
 }

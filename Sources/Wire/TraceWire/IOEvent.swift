@@ -1,51 +1,33 @@
 public import TraceModel
 
 /// `IOTraceData`: an operation on a block device.
-@usableFromInline
-package struct IOEvent: WireEvent {
+@usableFromInline package struct IOEvent: WireEvent {
     package static var resource: Resource { .io }
 
-    @usableFromInline
-    package private(set) var timestamp = ByteView.empty
-    @usableFromInline
-    package private(set) var pid: UInt32 = 0
-    @usableFromInline
-    package private(set) var comm = ByteView.empty
+    @usableFromInline package private(set) var timestamp = ByteView.empty
+    @usableFromInline package private(set) var pid: UInt32 = 0
+    @usableFromInline package private(set) var comm = ByteView.empty
     /// `READ`, `WRITE`, `SYNC`…
-    @usableFromInline
-    package private(set) var operation = ByteView.empty
-    @usableFromInline
-    package private(set) var byteCount: UInt64 = 0
+    @usableFromInline package private(set) var operation = ByteView.empty
+    @usableFromInline package private(set) var byteCount: UInt64 = 0
     /// As sent, NaN and infinity included.
-    @usableFromInline
-    package private(set) var latencyMilliseconds: Double = 0
-    @usableFromInline
-    package private(set) var device = ByteView.empty
-    @usableFromInline
-    package private(set) var major: UInt32 = 0
-    @usableFromInline
-    package private(set) var minor: UInt32 = 0
+    @usableFromInline package private(set) var latencyMilliseconds: Double = 0
+    @usableFromInline package private(set) var device = ByteView.empty
+    @usableFromInline package private(set) var major: UInt32 = 0
+    @usableFromInline package private(set) var minor: UInt32 = 0
     /// Cumulative.
-    @usableFromInline
-    package private(set) var readBytes: UInt64 = 0
+    @usableFromInline package private(set) var readBytes: UInt64 = 0
     /// Cumulative.
-    @usableFromInline
-    package private(set) var writeBytes: UInt64 = 0
+    @usableFromInline package private(set) var writeBytes: UInt64 = 0
     /// Cumulative.
-    @usableFromInline
-    package private(set) var readOperations: UInt64 = 0
+    @usableFromInline package private(set) var readOperations: UInt64 = 0
     /// Cumulative.
-    @usableFromInline
-    package private(set) var writeOperations: UInt64 = 0
-    @usableFromInline
-    package private(set) var averageReadLatencyMilliseconds: Double = 0
-    @usableFromInline
-    package private(set) var averageWriteLatencyMilliseconds: Double = 0
+    @usableFromInline package private(set) var writeOperations: UInt64 = 0
+    @usableFromInline package private(set) var averageReadLatencyMilliseconds: Double = 0
+    @usableFromInline package private(set) var averageWriteLatencyMilliseconds: Double = 0
 
-    @inlinable
-    package var processID: UInt32 { pid }
-    @inlinable
-    package var threadID: UInt32 { pid }
+    @inlinable package var processID: UInt32 { pid }
+    @inlinable package var threadID: UInt32 { pid }
 
     package init(decoding payload: ByteView, readableUntil limit: UnsafeRawPointer?) {
         var reader = unsafe FieldReader(payload, readableUntil: limit)
@@ -67,15 +49,11 @@ package struct IOEvent: WireEvent {
                 case 11 << 3 | WireType.varint: writeBytes = try reader.varint()
                 case 12 << 3 | WireType.varint: readOperations = try reader.varint()
                 case 13 << 3 | WireType.varint: writeOperations = try reader.varint()
-                case 14 << 3 | WireType.fixed64:
-                    averageReadLatencyMilliseconds = try reader.double()
-                case 15 << 3 | WireType.fixed64:
-                    averageWriteLatencyMilliseconds = try reader.double()
+                case 14 << 3 | WireType.fixed64: averageReadLatencyMilliseconds = try reader.double()
+                case 15 << 3 | WireType.fixed64: averageWriteLatencyMilliseconds = try reader.double()
                 default: try reader.skip(tag)
                 }
             }
-        } catch {
-            return
-        }
+        } catch { return }
     }
 }

@@ -1,64 +1,43 @@
 public import TraceModel
 
 /// `MemoryTraceData`: an allocation or a release.
-@usableFromInline
-package struct MemoryEvent: WireEvent {
+@usableFromInline package struct MemoryEvent: WireEvent {
     package static var resource: Resource { .memory }
 
-    @usableFromInline
-    package private(set) var timestamp = ByteView.empty
+    @usableFromInline package private(set) var timestamp = ByteView.empty
     /// The thread id, by the proto's name.
-    @usableFromInline
-    package private(set) var pid: UInt32 = 0
+    @usableFromInline package private(set) var pid: UInt32 = 0
     /// The process id as sent.
-    @usableFromInline
-    package private(set) var tgid: UInt32 = 0
-    @usableFromInline
-    package private(set) var comm = ByteView.empty
+    @usableFromInline package private(set) var tgid: UInt32 = 0
+    @usableFromInline package private(set) var comm = ByteView.empty
     /// `alloc`, `free`.
-    @usableFromInline
-    package private(set) var operation = ByteView.empty
+    @usableFromInline package private(set) var operation = ByteView.empty
     /// Bytes.
-    @usableFromInline
-    package private(set) var size: UInt64 = 0
-    @usableFromInline
-    package private(set) var address: UInt64 = 0
-    @usableFromInline
-    package private(set) var stackID: UInt64 = 0
+    @usableFromInline package private(set) var size: UInt64 = 0
+    @usableFromInline package private(set) var address: UInt64 = 0
+    @usableFromInline package private(set) var stackID: UInt64 = 0
     /// Cumulative.
-    @usableFromInline
-    package private(set) var totalAllocations: UInt64 = 0
+    @usableFromInline package private(set) var totalAllocations: UInt64 = 0
     /// Cumulative.
-    @usableFromInline
-    package private(set) var totalFrees: UInt64 = 0
+    @usableFromInline package private(set) var totalFrees: UInt64 = 0
     /// Bytes.
-    @usableFromInline
-    package private(set) var currentMemory: UInt64 = 0
+    @usableFromInline package private(set) var currentMemory: UInt64 = 0
     /// Bytes.
-    @usableFromInline
-    package private(set) var peakMemory: UInt64 = 0
+    @usableFromInline package private(set) var peakMemory: UInt64 = 0
     /// 0 unknown, 1 stable, 2 growing, 3 fluctuating, 4 leaking.
-    @usableFromInline
-    package private(set) var pattern: Int32 = 0
-    @usableFromInline
-    package private(set) var largeAllocations: UInt32 = 0
+    @usableFromInline package private(set) var pattern: Int32 = 0
+    @usableFromInline package private(set) var largeAllocations: UInt32 = 0
     /// 0 to 100.
-    @usableFromInline
-    package private(set) var fragmentationScore: UInt32 = 0
-    @usableFromInline
-    package private(set) var leakSuspected = false
+    @usableFromInline package private(set) var fragmentationScore: UInt32 = 0
+    @usableFromInline package private(set) var leakSuspected = false
     /// 0 to 100.
-    @usableFromInline
-    package private(set) var churnScore: UInt32 = 0
+    @usableFromInline package private(set) var churnScore: UInt32 = 0
     /// How many `anomalies` hold.
-    @usableFromInline
-    package private(set) var anomalyCount = 0
+    @usableFromInline package private(set) var anomalyCount = 0
     private let payload: ByteView
 
-    @inlinable
-    package var processID: UInt32 { tgid != 0 ? tgid : pid }
-    @inlinable
-    package var threadID: UInt32 { pid }
+    @inlinable package var processID: UInt32 { tgid != 0 ? tgid : pid }
+    @inlinable package var threadID: UInt32 { pid }
 
     /// What the agent itself found. Walks the event again, so look at `anomalyCount` first.
     package var anomalies: AgentAnomalies { AgentAnomalies(in: payload, field: 18) }
@@ -94,8 +73,6 @@ package struct MemoryEvent: WireEvent {
                 default: try reader.skip(tag)
                 }
             }
-        } catch {
-            return
-        }
+        } catch { return }
     }
 }

@@ -14,13 +14,7 @@ package struct NameEvent {
     package private(set) var sortIndex: Int32 = 0
 
     /// Decodes what `BatchScanner` has accepted; what is no field is passed over.
-    package init(decoding payload: ByteView) {
-        do throws(WireProblem) {
-            try read(payload)
-        } catch {
-            return
-        }
-    }
+    package init(decoding payload: ByteView) { do throws(WireProblem) { try read(payload) } catch { return } }
 
     /// - Throws: `WireProblem` where the bytes are no such message.
     init(checking payload: ByteView) throws(WireProblem) { try read(payload) }
@@ -54,8 +48,7 @@ package struct NameEntry: Sendable {
 
 /// The names in a batch that `BatchScanner` accepted, or in a worker's share of one, in the order of the batch. It
 /// ends early at bytes that are no fields.
-@safe
-package struct NameFields: IteratorProtocol {
+@safe package struct NameFields: IteratorProtocol {
     private var reader: FieldReader
     private let start: UnsafeRawPointer
 
@@ -73,16 +66,12 @@ package struct NameFields: IteratorProtocol {
                     let name = NameEvent(decoding: try reader.bytes())
                     let entry = NameEntry(
                         offset: unsafe UInt32(truncatingIfNeeded: begin - start),
-                        length: unsafe UInt32(truncatingIfNeeded: reader.cursor - begin),
-                        processID: name.processID
-                    )
+                        length: unsafe UInt32(truncatingIfNeeded: reader.cursor - begin), processID: name.processID)
                     return (entry, name)
                 }
                 if tag == 0 { return nil }
                 try reader.skip(tag)
             }
-        } catch {
-            return nil
-        }
+        } catch { return nil }
     }
 }

@@ -1,67 +1,43 @@
 public import TraceModel
 
 /// `NetworkTraceData`: bytes sent or received.
-@usableFromInline
-package struct NetworkEvent: WireEvent {
+@usableFromInline package struct NetworkEvent: WireEvent {
     package static var resource: Resource { .network }
 
-    @usableFromInline
-    package private(set) var timestamp = ByteView.empty
+    @usableFromInline package private(set) var timestamp = ByteView.empty
     /// The thread id, by the proto's name.
-    @usableFromInline
-    package private(set) var pid: UInt32 = 0
+    @usableFromInline package private(set) var pid: UInt32 = 0
     /// The process id as sent.
-    @usableFromInline
-    package private(set) var tgid: UInt32 = 0
-    @usableFromInline
-    package private(set) var comm = ByteView.empty
-    @usableFromInline
-    package private(set) var isSend = false
-    @usableFromInline
-    package private(set) var byteCount: UInt64 = 0
-    @usableFromInline
-    package private(set) var sourceAddress = ByteView.empty
-    @usableFromInline
-    package private(set) var destinationAddress = ByteView.empty
-    @usableFromInline
-    package private(set) var sourcePort: UInt32 = 0
+    @usableFromInline package private(set) var tgid: UInt32 = 0
+    @usableFromInline package private(set) var comm = ByteView.empty
+    @usableFromInline package private(set) var isSend = false
+    @usableFromInline package private(set) var byteCount: UInt64 = 0
+    @usableFromInline package private(set) var sourceAddress = ByteView.empty
+    @usableFromInline package private(set) var destinationAddress = ByteView.empty
+    @usableFromInline package private(set) var sourcePort: UInt32 = 0
     /// 0: listening on the source port.
-    @usableFromInline
-    package private(set) var destinationPort: UInt32 = 0
+    @usableFromInline package private(set) var destinationPort: UInt32 = 0
     /// The field `protocol`.
-    @usableFromInline
-    package private(set) var transport = ByteView.empty
+    @usableFromInline package private(set) var transport = ByteView.empty
     /// Cumulative.
-    @usableFromInline
-    package private(set) var txBytes: UInt64 = 0
+    @usableFromInline package private(set) var txBytes: UInt64 = 0
     /// Cumulative.
-    @usableFromInline
-    package private(set) var rxBytes: UInt64 = 0
+    @usableFromInline package private(set) var rxBytes: UInt64 = 0
     /// Cumulative.
-    @usableFromInline
-    package private(set) var txPackets: UInt64 = 0
+    @usableFromInline package private(set) var txPackets: UInt64 = 0
     /// Cumulative.
-    @usableFromInline
-    package private(set) var rxPackets: UInt64 = 0
-    @usableFromInline
-    package private(set) var pattern: Int32 = 0
-    @usableFromInline
-    package private(set) var retransmits: UInt32 = 0
-    @usableFromInline
-    package private(set) var errors: UInt32 = 0
-    @usableFromInline
-    package private(set) var isBursty = false
-    @usableFromInline
-    package private(set) var activeConnections: UInt32 = 0
+    @usableFromInline package private(set) var rxPackets: UInt64 = 0
+    @usableFromInline package private(set) var pattern: Int32 = 0
+    @usableFromInline package private(set) var retransmits: UInt32 = 0
+    @usableFromInline package private(set) var errors: UInt32 = 0
+    @usableFromInline package private(set) var isBursty = false
+    @usableFromInline package private(set) var activeConnections: UInt32 = 0
     /// How many `anomalies` hold.
-    @usableFromInline
-    package private(set) var anomalyCount = 0
+    @usableFromInline package private(set) var anomalyCount = 0
     private let payload: ByteView
 
-    @inlinable
-    package var processID: UInt32 { tgid != 0 ? tgid : pid }
-    @inlinable
-    package var threadID: UInt32 { pid }
+    @inlinable package var processID: UInt32 { tgid != 0 ? tgid : pid }
+    @inlinable package var threadID: UInt32 { pid }
 
     /// What the agent itself found. Walks the event again, so look at `anomalyCount` first.
     package var anomalies: AgentAnomalies { AgentAnomalies(in: payload, field: 21) }
@@ -100,8 +76,6 @@ package struct NetworkEvent: WireEvent {
                 default: try reader.skip(tag)
                 }
             }
-        } catch {
-            return
-        }
+        } catch { return }
     }
 }

@@ -47,24 +47,15 @@ package struct WireError: Error, CustomStringConvertible, Sendable {
     /// Something wrong at `path`; `value` is the measured size where a limit is passed.
     init(_ problem: WireProblem, at path: String, value: Int = 0, limit: Int = 0) {
         switch problem {
-        case .truncated:
-            self.init(.malformed, "\(path): cut off")
-        case .varintTooLong:
-            self.init(.malformed, "\(path): overlong varint")
-        case .fieldNumberInvalid:
-            self.init(.malformed, "\(path): invalid field number")
-        case .wireTypeUnsupported:
-            self.init(.malformed, "\(path): unsupported wire type")
-        case .wireTypeMismatch:
-            self.init(.malformed, "\(path): wrong wire type")
-        case .stringTooLong:
-            self.init(.limit, "\(path): \(value) bytes, limit \(limit)")
-        case .tooManyAnomalies:
-            self.init(.limit, "\(path): \(value) messages, limit \(limit)")
-        case .tooManyNames:
-            self.init(.limit, "\(path): too many messages, limit \(Limits.batchNamesMax)")
-        case .valueUnknown:
-            self.init(.malformed, "\(path): no known value")
+        case .truncated: self.init(.malformed, "\(path): cut off")
+        case .varintTooLong: self.init(.malformed, "\(path): overlong varint")
+        case .fieldNumberInvalid: self.init(.malformed, "\(path): invalid field number")
+        case .wireTypeUnsupported: self.init(.malformed, "\(path): unsupported wire type")
+        case .wireTypeMismatch: self.init(.malformed, "\(path): wrong wire type")
+        case .stringTooLong: self.init(.limit, "\(path): \(value) bytes, limit \(limit)")
+        case .tooManyAnomalies: self.init(.limit, "\(path): \(value) messages, limit \(limit)")
+        case .tooManyNames: self.init(.limit, "\(path): too many messages, limit \(Limits.batchNamesMax)")
+        case .valueUnknown: self.init(.malformed, "\(path): no known value")
         }
     }
 
@@ -78,16 +69,9 @@ package struct WireError: Error, CustomStringConvertible, Sendable {
     /// A problem where a walk through the event `index` of its resource stopped.
     init(_ problem: WireProblem, in walk: EventWalk, index: Int) {
         var path = "\(WireNames.batchField(of: walk.resource))[\(index)]"
-        if walk.field != 0 {
-            path += ".\(WireNames.field(walk.field, of: walk.resource))"
-        }
+        if walk.field != 0 { path += ".\(WireNames.field(walk.field, of: walk.resource))" }
         if problem == .tooManyAnomalies {
-            self.init(
-                problem,
-                at: path,
-                value: walk.nestedCount,
-                limit: Limits.eventAnomaliesMax
-            )
+            self.init(problem, at: path, value: walk.nestedCount, limit: Limits.eventAnomaliesMax)
             return
         }
         if let nestedField = walk.nestedField {
@@ -97,11 +81,6 @@ package struct WireError: Error, CustomStringConvertible, Sendable {
                 path += ".\(name)"
             }
         }
-        self.init(
-            problem,
-            at: path,
-            value: walk.stringBytes,
-            limit: Limits.stringFieldBytesMax
-        )
+        self.init(problem, at: path, value: walk.stringBytes, limit: Limits.stringFieldBytesMax)
     }
 }

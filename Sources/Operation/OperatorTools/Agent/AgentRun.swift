@@ -32,9 +32,7 @@ package struct AgentRun {
             do {
                 try sampler.sample(now: WallClock.now, into: session)
                 try session.flush()
-            } catch is Interrupted {
-                return
-            }
+            } catch is Interrupted { return }
             samples += 1
             onSample?(samples, session.acknowledgedEvents)
             let due = max(tick + 1, Int((elapsed() / intervalSeconds).rounded(.up)))
@@ -80,21 +78,16 @@ package struct AgentSummary: Encodable, Sendable {
     }
 
     package var text: String {
-        let counts = events.sorted { $0.key < $1.key }
-            .map { "\($0.key) \(Report.grouped($0.value))" }.joined(separator: ", ")
-        var lines = [
-            "\(samples) samples in \(seconds) s, \(batches) batches, \(retries) retries",
-            "events: \(counts)",
-        ]
+        let counts = events.sorted { $0.key < $1.key }.map { "\($0.key) \(Report.grouped($0.value))" }.joined(
+            separator: ", ")
+        var lines = ["\(samples) samples in \(seconds) s, \(batches) batches, \(retries) retries", "events: \(counts)"]
         for (count, what) in [
             (missedSamples, "samples missed while the server made the agent wait"),
             (unacknowledgedEvents, "events not acknowledged"),
             (processesLeftOut, "samples of processes beyond the limit left out"),
             (socketsLeftOut, "samples of sockets beyond the limit left out"),
             (namesLeftOut, "names of processes and threads beyond the limit left out"),
-        ] where count > 0 {
-            lines.append("\(count) \(what)")
-        }
+        ] where count > 0 { lines.append("\(count) \(what)") }
         return lines.joined(separator: "\n")
     }
 }

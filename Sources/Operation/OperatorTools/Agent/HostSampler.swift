@@ -11,23 +11,17 @@ package struct ProcDirectory: Sendable {
 
     package let root: String
 
-    package init(root: String = "/proc") {
-        self.root = root
-    }
+    package init(root: String = "/proc") { self.root = root }
 
     /// Ascending.
-    package func processIDs() throws -> [UInt32] {
-        try FileSystem.list(root).compactMap { UInt32($0) }.sorted()
-    }
+    package func processIDs() throws -> [UInt32] { try FileSystem.list(root).compactMap { UInt32($0) }.sorted() }
 
     /// The threads of a process, ascending; empty where it is gone.
     package func threadIDs(of process: UInt32) -> [UInt32] {
         ((try? FileSystem.list("\(root)/\(process)/task")) ?? []).compactMap { UInt32($0) }.sorted()
     }
 
-    package func contents(of process: UInt32, _ name: String) -> [UInt8]? {
-        contents("\(process)/\(name)")
-    }
+    package func contents(of process: UInt32, _ name: String) -> [UInt8]? { contents("\(process)/\(name)") }
 
     /// The whole file, read until its end, as the kernel reports no size.
     package func contents(_ name: String) -> [UInt8]? {
@@ -67,10 +61,7 @@ package struct ProcDirectory: Sendable {
         let target = withUnsafeTemporaryAllocation(of: CChar.self, capacity: 64) { buffer in
             guard let start = buffer.baseAddress else { return "" }
             let count = readlink(link, start, buffer.count)
-            return String(
-                decoding: buffer.prefix(max(0, count)).map(UInt8.init(bitPattern:)),
-                as: UTF8.self
-            )
+            return String(decoding: buffer.prefix(max(0, count)).map(UInt8.init(bitPattern:)), as: UTF8.self)
         }
         guard target.hasPrefix("socket:["), target.hasSuffix("]") else { return nil }
         return UInt64(target.dropFirst(8).dropLast())
@@ -112,9 +103,7 @@ struct FieldScanner {
 
     /// Passes over some words; nil where there are fewer.
     mutating func skip(_ count: Int) -> Void? {
-        for _ in 0..<count {
-            guard word() != nil else { return nil }
-        }
+        for _ in 0..<count { guard word() != nil else { return nil } }
         return ()
     }
 
@@ -145,15 +134,15 @@ package struct ProcessStat: Equatable, Sendable {
     /// Nil where the text isn't of that form. The name in parentheses may itself hold blanks and
     /// parentheses, so it ends at the last one.
     package init?(_ bytes: [UInt8]) {
-        guard let open = bytes.firstIndex(of: UInt8(ascii: "(")),
-            let close = bytes.lastIndex(of: UInt8(ascii: ")")), open < close
+        guard let open = bytes.firstIndex(of: UInt8(ascii: "(")), let close = bytes.lastIndex(of: UInt8(ascii: ")")),
+            open < close
         else { return nil }
         comm = String(decoding: bytes[(open + 1)..<close], as: UTF8.self)
         // Field 3 is the first behind the name.
         var fields = FieldScanner(bytes[(close + 1)...])
-        guard fields.skip(1) != nil, let ppid = fields.number(), fields.skip(9) != nil,
-            let user = fields.number(), let system = fields.number(), fields.skip(6) != nil,
-            let start = fields.number(), fields.skip(16) != nil, let processor = fields.number()
+        guard fields.skip(1) != nil, let ppid = fields.number(), fields.skip(9) != nil, let user = fields.number(),
+            let system = fields.number(), fields.skip(6) != nil, let start = fields.number(), fields.skip(16) != nil,
+            let processor = fields.number()
         else { return nil }
         self.ppid = UInt32(truncatingIfNeeded: ppid)
         userTicks = user
@@ -258,17 +247,15 @@ package struct SocketEntry: Equatable, Sendable {
         var lines = FieldScanner(table)
         _ = lines.line()
         var entries: [SocketEntry] = []
-        while let line = lines.line() {
-            if let entry = SocketEntry(line) { entries.append(entry) }
-        }
+        while let line = lines.line() { if let entry = SocketEntry(line) { entries.append(entry) } }
         return entries
     }
 
     /// `sl local_address rem_address st tx_queue:rx_queue tr:tm->when retrnsmt uid timeout inode …`
     private init?(_ line: FieldScanner) {
         var line = line
-        guard line.skip(1) != nil, let source = line.word(), let destination = line.word(),
-            let state = line.word(), line.skip(5) != nil, let inode = line.number(), inode != 0,
+        guard line.skip(1) != nil, let source = line.word(), let destination = line.word(), let state = line.word(),
+            line.skip(5) != nil, let inode = line.number(), inode != 0,
             let (sourceAddress, sourcePort) = Self.endpoint(source),
             let (destinationAddress, destinationPort) = Self.endpoint(destination),
             let state = UInt64(String(decoding: state, as: UTF8.self), radix: 16)
@@ -348,10 +335,7 @@ package struct HostSampler {
 
     /// Takes one sample. `now` is the clock for the timestamps. Throws where `/proc` can't be listed and
     /// what the sink throws.
-    package mutating func sample(
-        now: () -> EpochNanoseconds,
-        into sink: any EventSink
-    ) throws {
+    package mutating func sample(now: () -> EpochNanoseconds, into sink: any EventSink) throws {
         generation += 1
         let processIDs = try proc.processIDs()
         processesLeftOut += max(0, processIDs.count - Limits.agentProcessesMax)
@@ -360,22 +344,16 @@ package struct HostSampler {
         let sendsAllNames = isTimeForAllNames()
         nameCount = 0
         for pid in processIDs.prefix(Limits.agentProcessesMax) {
-            guard let stat = proc.contents(of: pid, "stat").flatMap(ProcessStat.init),
-                let uptime = proc.uptime()
-            else { continue }
-            let subject = Subject(
-                pid: pid,
-                comm: stat.comm,
-                timestamp: TraceClock.epochSeconds(now() / 1000 * 1000)
-            )
+            guard let stat = proc.contents(of: pid, "stat").flatMap(ProcessStat.init), let uptime = proc.uptime() else {
+                continue
+            }
+            let subject = Subject(pid: pid, comm: stat.comm, timestamp: TraceClock.epochSeconds(now() / 1000 * 1000))
             var history = history(of: pid, stat, uptime: uptime)
             try sendNames(subject, &history, all: sendsAllNames, into: sink)
             try sink.append(cpuEvent(subject, stat, uptime: uptime, &history))
             try sampleMemory(subject, &history, into: sink)
             try sampleIO(subject, &history, into: sink)
-            if !sockets.isEmpty {
-                try sampleSockets(subject, sockets, sent: &socketsSent, into: sink)
-            }
+            if !sockets.isEmpty { try sampleSockets(subject, sockets, sent: &socketsSent, into: sink) }
             histories[pid] = history
         }
         let current = generation
@@ -387,13 +365,8 @@ package struct HostSampler {
         // A different start time is a different process with the same id.
         if let known = histories[pid], known.startTicks == stat.startTicks { return known }
         return ProcessHistory(
-            startTicks: stat.startTicks,
-            sampledAt: min(uptime, Double(stat.startTicks) / ticksPerSecond),
-            cpuTicks: 0,
-            offCPUMicroseconds: 0,
-            seenOnCPU: [],
-            generation: generation
-        )
+            startTicks: stat.startTicks, sampledAt: min(uptime, Double(stat.startTicks) / ticksPerSecond), cpuTicks: 0,
+            offCPUMicroseconds: 0, seenOnCPU: [], generation: generation)
     }
 
     // MARK: Names
@@ -408,10 +381,7 @@ package struct HostSampler {
 
     /// Sends the names of a process and its threads that are new or have changed, or all of them.
     private mutating func sendNames(
-        _ subject: Subject,
-        _ history: inout ProcessHistory,
-        all: Bool,
-        into sink: any EventSink
+        _ subject: Subject, _ history: inout ProcessHistory, all: Bool, into sink: any EventSink
     ) throws {
         let known = all ? [:] : history.names
         history.names = [:]
@@ -425,11 +395,7 @@ package struct HostSampler {
     }
 
     private mutating func sendName(
-        _ text: String,
-        of pid: UInt32,
-        thread: UInt32,
-        _ known: [UInt32: String],
-        _ history: inout ProcessHistory,
+        _ text: String, of pid: UInt32, thread: UInt32, _ known: [UInt32: String], _ history: inout ProcessHistory,
         into sink: any EventSink
     ) throws {
         guard !text.isEmpty else { return }
@@ -450,10 +416,7 @@ package struct HostSampler {
     // MARK: CPU
 
     private func cpuEvent(
-        _ subject: Subject,
-        _ stat: ProcessStat,
-        uptime: Double,
-        _ history: inout ProcessHistory
+        _ subject: Subject, _ stat: ProcessStat, uptime: Double, _ history: inout ProcessHistory
     ) -> BatchEncoder.CPU {
         let wall = max(0, uptime - history.sampledAt)
         let ticks = stat.cpuTicks >= history.cpuTicks ? stat.cpuTicks - history.cpuTicks : 0
@@ -488,11 +451,7 @@ package struct HostSampler {
 
     // MARK: Memory
 
-    private func sampleMemory(
-        _ subject: Subject,
-        _ history: inout ProcessHistory,
-        into sink: any EventSink
-    ) throws {
+    private func sampleMemory(_ subject: Subject, _ history: inout ProcessHistory, into sink: any EventSink) throws {
         guard let memory = proc.contents(of: subject.pid, "status").flatMap(ProcessMemory.init),
             memory.resident != history.resident
         else { return }
@@ -523,11 +482,7 @@ package struct HostSampler {
 
     // MARK: I/O
 
-    private func sampleIO(
-        _ subject: Subject,
-        _ history: inout ProcessHistory,
-        into sink: any EventSink
-    ) throws {
+    private func sampleIO(_ subject: Subject, _ history: inout ProcessHistory, into sink: any EventSink) throws {
         guard let io = proc.contents(of: subject.pid, "io").flatMap(ProcessIO.init) else { return }
         // The first sight is only the base of the differences.
         let before = history.io ?? io
@@ -558,9 +513,7 @@ package struct HostSampler {
 
     private func readSockets() -> SocketsByInode {
         var sockets: SocketsByInode = [:]
-        for (table, transport) in [
-            ("tcp", "TCP"), ("tcp6", "TCP"), ("udp", "UDP"), ("udp6", "UDP"),
-        ] {
+        for (table, transport) in [("tcp", "TCP"), ("tcp6", "TCP"), ("udp", "UDP"), ("udp6", "UDP")] {
             for entry in SocketEntry.parse(proc.contents("net/\(table)") ?? []) {
                 sockets[entry.inode] = (entry, transport)
             }
@@ -569,10 +522,7 @@ package struct HostSampler {
     }
 
     private mutating func sampleSockets(
-        _ subject: Subject,
-        _ sockets: SocketsByInode,
-        sent: inout Int,
-        into sink: any EventSink
+        _ subject: Subject, _ sockets: SocketsByInode, sent: inout Int, into sink: any EventSink
     ) throws {
         // A descriptor that was duplicated is still one socket.
         let inodes = Set(proc.socketInodes(of: subject.pid)).sorted()

@@ -37,11 +37,7 @@ package struct ConfigurationTable {
                 case .number(let number): .number(number)
                 case .isOn(let isOn): .isOn(isOn)
                 }
-            let setting = Setting(
-                value: value,
-                source: entry.source.name,
-                place: place(entry.source)
-            )
+            let setting = Setting(value: value, source: entry.source.name, place: place(entry.source))
             return (entry.key, setting)
         }
         return try Report.json(Dictionary(uniqueKeysWithValues: pairs))
@@ -86,8 +82,7 @@ package enum RunningCluster {
         let services = "\(dataDirectory)/\(ClusterPaths.services)"
         for name in (try? FileSystem.list(services)) ?? [] where !name.hasPrefix(".") {
             guard let bytes = try? FileSystem.contents("\(services)/\(name)/argv") else { continue }
-            let command = String(decoding: bytes, as: UTF8.self).split(separator: "\n")
-                .map(String.init)
+            let command = String(decoding: bytes, as: UTF8.self).split(separator: "\n").map(String.init)
             if let worker = WorkerName(name) {
                 workers[worker.resource, default: 0] += 1
                 commands[.worker] = command

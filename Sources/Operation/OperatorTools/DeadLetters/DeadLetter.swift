@@ -106,12 +106,9 @@ package struct DeadLetterText {
                 return text.isEmpty ? nil : "\(name)=\(cut.string.debugDescription)\(dots)"
             case let number as any Numeric & CustomStringConvertible:
                 return number.description == "0" ? nil : "\(name)=\(number)"
-            case let flag as Bool:
-                return flag ? name : nil
-            case let kind as GPUEvent.Kind:
-                return "\(name)=\(kind)"
-            default:
-                return nil
+            case let flag as Bool: return flag ? name : nil
+            case let kind as GPUEvent.Kind: return "\(name)=\(kind)"
+            default: return nil
             }
         }
         return "  \(fields.joined(separator: " "))"

@@ -11,31 +11,23 @@ package struct DeadLetterStore {
     /// - Throws: `TraceError(.notFound)` where there is no such directory.
     package init(dataDirectory: String) throws {
         guard FileSystem.exists("\(dataDirectory)/\(ClusterPaths.manifest)") else {
-            throw TraceError(
-                .notFound,
-                "\(dataDirectory) is no data directory",
-                remedy: "Name a cluster's with --data"
-            )
+            throw TraceError(.notFound, "\(dataDirectory) is no data directory", remedy: "Name a cluster's with --data")
         }
         directory = dataDirectory
     }
 
     /// All that count, by position in the log. Blocks.
     package func letters() throws -> [DeadLetter] {
-        let names = try FileSystem.list("\(directory)/\(ClusterPaths.deadLetters)")
-            .filter { $0.hasSuffix(DeadLetterName.sidecarSuffix) }
-            .compactMap { DeadLetterName($0.dropLast(DeadLetterName.sidecarSuffix.count)) }
+        let names = try FileSystem.list("\(directory)/\(ClusterPaths.deadLetters)").filter {
+            $0.hasSuffix(DeadLetterName.sidecarSuffix)
+        }.compactMap { DeadLetterName($0.dropLast(DeadLetterName.sidecarSuffix.count)) }
         return try names.sorted { ($0.from, "\($0)") < ($1.from, "\($1)") }.map(read)
     }
 
     /// - Throws: `TraceError(.notFound)` where there is no such letter.
     package func letter(_ text: String) throws -> DeadLetter {
         guard let name = DeadLetterName(text), FileSystem.exists(path(name.sidecar)) else {
-            throw TraceError(
-                .notFound,
-                "no dead letter \(text)",
-                remedy: "`tracectl deadletter list` names them"
-            )
+            throw TraceError(.notFound, "no dead letter \(text)", remedy: "`tracectl deadletter list` names them")
         }
         return try read(name)
     }
@@ -49,17 +41,12 @@ package struct DeadLetterStore {
             letter.name = name.description
             letter.replayed = FileSystem.exists(path(name.replayedMark))
             return letter
-        } catch {
-            throw TraceError(.corrupt, "\(path(name.sidecar)) is damaged", cause: error)
-        }
+        } catch { throw TraceError(.corrupt, "\(path(name.sidecar)) is damaged", cause: error) }
     }
 
     /// Hands each batch of a letter to `visit`, with its number from 0, once the whole file has been found to
     /// be as it was written. Holds one batch in memory. Blocks.
-    func forEachBatch(
-        of letter: DeadLetter,
-        _ visit: (_ batch: [UInt8], _ number: Int) throws -> Bool
-    ) throws {
+    func forEachBatch(of letter: DeadLetter, _ visit: (_ batch: [UInt8], _ number: Int) throws -> Bool) throws {
         guard let name = letter.name.flatMap({ DeadLetterName($0) }) else { return }
         try check(path(name.batches), against: letter)
         let file = try BatchFile(path(name.batches))
@@ -147,7 +134,6 @@ package struct ReplaySummary: Encodable, Sendable {
     }
 
     package var text: String {
-        "\(completed ? "Replayed" : "Stopped after") \(letters) letters with "
-            + "\(Report.grouped(events)) events"
+        "\(completed ? "Replayed" : "Stopped after") \(letters) letters with " + "\(Report.grouped(events)) events"
     }
 }

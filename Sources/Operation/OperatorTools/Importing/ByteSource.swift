@@ -48,9 +48,7 @@ final class FileByteSource: ByteSource {
         try systemCall("fstat", path) { fstat(opened, &info) }
         let isFile = info.st_mode & S_IFMT == S_IFREG
         size = isFile ? Int(info.st_size) : 0
-        modified =
-            isFile
-            ? Int64(info.st_mtim.tv_sec) * 1_000_000_000 + Int64(info.st_mtim.tv_nsec) : nil
+        modified = isFile ? Int64(info.st_mtim.tv_sec) * 1_000_000_000 + Int64(info.st_mtim.tv_nsec) : nil
     }
 
     deinit { close(descriptor) }
@@ -73,9 +71,7 @@ final class FileByteSource: ByteSource {
         while true {
             if modified == nil { try wait() }
             do {
-                let count = try systemCall("read", path) {
-                    Glibc.read(descriptor, buffer.baseAddress, buffer.count)
-                }
+                let count = try systemCall("read", path) { Glibc.read(descriptor, buffer.baseAddress, buffer.count) }
                 done += count
                 return count
             } catch {
@@ -119,11 +115,8 @@ final class ExpandedByteSource: ByteSource {
 
     init(_ file: FileByteSource, _ compression: FileCompression) throws {
         self.file = file
-        reader = try ExpandingReader(compression) {
-            (buffer: UnsafeMutableRawBufferPointer) throws(TraceError) in
-            do {
-                return try file.read(into: buffer)
-            } catch {
+        reader = try ExpandingReader(compression) { (buffer: UnsafeMutableRawBufferPointer) throws(TraceError) in
+            do { return try file.read(into: buffer) } catch {
                 throw TraceError(.system, "the recording can't be read", cause: error)
             }
         }
@@ -139,9 +132,7 @@ final class ExpandedByteSource: ByteSource {
 
     private func expandMore() throws -> Int {
         if isCutOff || strayBytes > 0 { return 0 }
-        do {
-            return try reader.read(into: &expanded)
-        } catch {
+        do { return try reader.read(into: &expanded) } catch {
             if error.cause is Interrupted { throw Interrupted() }
             isCutOff = reader.isCutOff
             strayBytes = reader.strayBytes

@@ -85,15 +85,9 @@ package struct ChromeTraceReader {
         try checkEncoding()
         let kind = try outermostKind()
         do {
-            if kind == .array {
-                try readEvents()
-            } else if try !readTopLevel() {
-                throw Self.notATrace
-            }
+            if kind == .array { try readEvents() } else if try !readTopLevel() { throw Self.notATrace }
             try readOn()
-        } catch JSONReadFailure.endOfInput {
-            recording.isUnterminated = true
-        }
+        } catch JSONReadFailure.endOfInput { recording.isUnterminated = true }
         if source.isCutOff { recording.isUnterminated = true }
         recording.strayBytes += source.strayBytes
         try CallPairing.pair(&boundaries, into: &recording)
@@ -116,10 +110,7 @@ package struct ChromeTraceReader {
         default: return
         }
         throw TraceError(
-            .invalidArgument,
-            "is \(name), where only UTF-8 is read",
-            remedy: "Convert it: iconv -f \(name) -t UTF-8"
-        )
+            .invalidArgument, "is \(name), where only UTF-8 is read", remedy: "Convert it: iconv -f \(name) -t UTF-8")
     }
 
     private func outermostKind() throws -> JSONPullReader.Kind {
@@ -156,11 +147,7 @@ package struct ChromeTraceReader {
 
     /// Nil where it is none of JSON's.
     private func nextKind() throws -> JSONPullReader.Kind? {
-        do {
-            return try json.kind()
-        } catch is JSONReadFailure {
-            return nil
-        }
+        do { return try json.kind() } catch is JSONReadFailure { return nil }
     }
 
     /// False where the object has no events.
@@ -171,13 +158,10 @@ package struct ChromeTraceReader {
             if json.textEquals("traceEvents"), try json.kind() == .array {
                 hasEvents = true
                 try readEvents()
-            } else if json.textEquals("viztracer_metadata") || json.textEquals("otherData"),
-                try json.kind() == .object
+            } else if json.textEquals("viztracer_metadata") || json.textEquals("otherData"), try json.kind() == .object
             {
                 try json.enterObject()
-                while try json.nextKey() {
-                    if try !readBase() { try json.skipValue() }
-                }
+                while try json.nextKey() { if try !readBase() { try json.skipValue() } }
             } else if try !readBase() {
                 try json.skipValue()
             }
@@ -224,9 +208,7 @@ package struct ChromeTraceReader {
             try readEvent()
             try count()
             try takeEvent()
-            if recording.eventsRead % 4096 == 0 {
-                try onProgress?(source.progress.done, source.progress.total)
-            }
+            if recording.eventsRead % 4096 == 0 { try onProgress?(source.progress.done, source.progress.total) }
         }
     }
 
@@ -271,9 +253,7 @@ package struct ChromeTraceReader {
                 fields.named.removeAll(keepingCapacity: true)
                 fields.named.append(contentsOf: json.text)
             } else if json.textEquals("sort_index") {
-                if try json.readText() {
-                    fields.sortIndex = Int64(String(decoding: json.text, as: UTF8.self))
-                }
+                if try json.readText() { fields.sortIndex = Int64(String(decoding: json.text, as: UTF8.self)) }
             } else {
                 try json.skipValue()
             }
@@ -281,8 +261,7 @@ package struct ChromeTraceReader {
     }
 
     private func microseconds() throws -> Field {
-        guard try json.readText(), let value = TraceClock.nanoseconds(microseconds: json.text)
-        else {
+        guard try json.readText(), let value = TraceClock.nanoseconds(microseconds: json.text) else {
             return .unreadable
         }
         return .value(value)
@@ -300,10 +279,8 @@ package struct ChromeTraceReader {
 
     private mutating func takeEvent() throws {
         switch fields.phase {
-        case UInt8(ascii: "X"), UInt8(ascii: "B"), UInt8(ascii: "E"):
-            try takeCall()
-        case 0:
-            recording.skip(.noPhase)
+        case UInt8(ascii: "X"), UInt8(ascii: "B"), UInt8(ascii: "E"): try takeCall()
+        case 0: recording.skip(.noPhase)
         default:
             if try fields.phase == UInt8(ascii: "M") && takeName() { return }
             let phase = String(decoding: [fields.phase], as: UTF8.self)
@@ -320,14 +297,8 @@ package struct ChromeTraceReader {
             guard let end = end(from: time) else { return recording.skip(.badDuration) }
             try recording.add(
                 RecordedCall(
-                    start: time,
-                    end: end,
-                    name: try recording.index(ofName: cutName()),
-                    thread: thread,
-                    order: UInt32(recording.eventsRead),
-                    isUnfinished: end == RecordedCall.open
-                )
-            )
+                    start: time, end: end, name: try recording.index(ofName: cutName()), thread: thread,
+                    order: UInt32(recording.eventsRead), isUnfinished: end == RecordedCall.open))
         case UInt8(ascii: "B"):
             guard fields.hasName else { return recording.skip(.noName) }
             try add(try recording.index(ofName: cutName()), time, thread, isBegin: true)
@@ -338,24 +309,12 @@ package struct ChromeTraceReader {
         }
     }
 
-    private mutating func add(
-        _ name: UInt32,
-        _ time: Int64,
-        _ thread: UInt32,
-        isBegin: Bool
-    ) throws {
+    private mutating func add(_ name: UInt32, _ time: Int64, _ thread: UInt32, isBegin: Bool) throws {
         guard recording.calls.count + boundaries.count / 2 < Limits.importCallsMax else {
             throw Recording.tooLarge("calls")
         }
         boundaries.append(
-            CallBoundary(
-                time: time,
-                name: name,
-                thread: thread,
-                order: UInt32(recording.eventsRead),
-                isBegin: isBegin
-            )
-        )
+            CallBoundary(time: time, name: name, thread: thread, order: UInt32(recording.eventsRead), isBegin: isBegin))
     }
 
     /// Of a complete event: without a duration it has none. Nil where there is one that can't be read, is negative, or ends
@@ -372,9 +331,7 @@ package struct ChromeTraceReader {
 
     /// The event's thread: an id that is missing is the other one. Nil where both are, or one is there and unreadable.
     private mutating func thread() throws -> UInt32? {
-        if let lastThread, lastThread.pid == fields.pid, lastThread.tid == fields.tid {
-            return lastThread.index
-        }
+        if let lastThread, lastThread.pid == fields.pid, lastThread.tid == fields.tid { return lastThread.index }
         guard let ids = ids() else { return nil }
         let index = try recording.index(ofThread: ids.thread, ofProcess: ids.process)
         lastThread = (fields.pid, fields.tid, index)
@@ -392,15 +349,13 @@ package struct ChromeTraceReader {
     private mutating func takeName() throws -> Bool {
         guard fields.hasName, let ids = ids() else { return false }
         switch String(decoding: fields.name, as: UTF8.self) {
-        case "process_name" where fields.hasNamed:
-            try recording.name(process: ids.process, Self.cut(fields.named))
+        case "process_name" where fields.hasNamed: try recording.name(process: ids.process, Self.cut(fields.named))
         case "thread_name" where fields.hasNamed:
             try recording.name(thread: ids.thread, ofProcess: ids.process, Self.cut(fields.named))
         case "process_sort_index":
             guard let index = fields.sortIndex else { return false }
             try recording.place(process: ids.process, Int32(clamping: index))
-        default:
-            return false
+        default: return false
         }
         return true
     }
@@ -413,9 +368,7 @@ package struct ChromeTraceReader {
 
     private static var notATrace: TraceError {
         TraceError(
-            .invalidArgument,
-            "not a Chrome trace",
-            remedy: "Expected an array of events, or an object with `traceEvents`"
-        )
+            .invalidArgument, "not a Chrome trace",
+            remedy: "Expected an array of events, or an object with `traceEvents`")
     }
 }

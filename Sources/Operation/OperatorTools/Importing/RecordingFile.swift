@@ -27,11 +27,7 @@ package struct RecordingFile {
         guard path == FileByteSource.standardInput else { return }
         var info = stat()
         guard fstat(STDIN_FILENO, &info) < 0 || info.st_mode & S_IFMT == 0 else { return }
-        throw TraceError(
-            .configuration,
-            "There is no standard input",
-            remedy: "Name a file, or pipe the recording in"
-        )
+        throw TraceError(.configuration, "There is no standard input", remedy: "Name a file, or pipe the recording in")
     }
 
     /// When the file was last written; now, where it is a pipe.
@@ -42,17 +38,10 @@ package struct RecordingFile {
 
     /// Runs what reads the file, with its name in the errors about its content.
     package func naming<Result>(_ body: () throws -> Result) throws -> Result {
-        do {
-            return try body()
-        } catch let failure as JSONReadFailure {
+        do { return try body() } catch let failure as JSONReadFailure {
             throw TraceError(.invalidArgument, "\(path): not valid JSON: \(failure)")
         } catch let error as TraceError {
-            throw TraceError(
-                error.code,
-                "\(path): \(error.message)",
-                remedy: error.remedy,
-                cause: error.cause
-            )
+            throw TraceError(error.code, "\(path): \(error.message)", remedy: error.remedy, cause: error.cause)
         }
     }
 }

@@ -12,19 +12,17 @@ package struct StartTime: Equatable, Sendable {
             nanoseconds = exact
             return
         }
-        let seconds =
-            Double(text) ?? Self.iso8601(text, fraction: false)
-            ?? Self.iso8601(text, fraction: true)
-        guard let seconds, seconds >= 0,
-            let microseconds = Int64(exactly: (seconds * 1e6).rounded()), microseconds < .max / 1000
+        let seconds = Double(text) ?? Self.iso8601(text, fraction: false) ?? Self.iso8601(text, fraction: true)
+        guard let seconds, seconds >= 0, let microseconds = Int64(exactly: (seconds * 1e6).rounded()),
+            microseconds < .max / 1000
         else { return nil }
         nanoseconds = microseconds * 1000
     }
 
     private static func decimalSeconds(_ text: String) -> EpochNanoseconds? {
         let parts = text.split(separator: ".", omittingEmptySubsequences: false)
-        guard parts.count <= 2, parts.allSatisfy({ isDigits($0) }),
-            let seconds = Int64(parts[0]), seconds < Int64.max / 1_000_000_000
+        guard parts.count <= 2, parts.allSatisfy({ isDigits($0) }), let seconds = Int64(parts[0]),
+            seconds < Int64.max / 1_000_000_000
         else { return nil }
         let digits = parts.count == 2 ? String(parts[1].prefix(9)) : ""
         let fraction = digits + String(repeating: "0", count: 9 - digits.count)

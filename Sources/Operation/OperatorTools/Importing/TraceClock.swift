@@ -15,10 +15,8 @@ package enum TraceClock {
                 if decimals == 3 { return rounded(text) }
                 append(byte - UInt8(ascii: "0"), to: &value, &overflow)
                 if decimals >= 0 { decimals += 1 }
-            case UInt8(ascii: ".") where decimals < 0 && index > 0:
-                decimals = 0
-            default:
-                return rounded(text)
+            case UInt8(ascii: ".") where decimals < 0 && index > 0: decimals = 0
+            default: return rounded(text)
             }
         }
         for _ in max(0, decimals)..<3 { append(0, to: &value, &overflow) }
@@ -27,16 +25,10 @@ package enum TraceClock {
 
     /// A decimal number without its fraction; nil where the text is none, or out of range.
     static func wholePart(of text: [UInt8]) -> Int64? {
-        let parts = text.split(
-            separator: UInt8(ascii: "."),
-            maxSplits: 1,
-            omittingEmptySubsequences: false
-        )
+        let parts = text.split(separator: UInt8(ascii: "."), maxSplits: 1, omittingEmptySubsequences: false)
         let isPlain = parts.count < 2 || parts[1].allSatisfy { (0x30...0x39).contains($0) }
         if isPlain, let whole = parts.first { return Int64(String(decoding: whole, as: UTF8.self)) }
-        return Double(String(decoding: text, as: UTF8.self)).flatMap {
-            Int64(exactly: $0.rounded(.towardZero))
-        }
+        return Double(String(decoding: text, as: UTF8.self)).flatMap { Int64(exactly: $0.rounded(.towardZero)) }
     }
 
     private static func append(_ digit: UInt8, to value: inout Int64, _ overflow: inout Bool) {
@@ -47,9 +39,7 @@ package enum TraceClock {
     }
 
     private static func rounded(_ text: [UInt8]) -> Int64? {
-        guard let value = Double(String(decoding: text, as: UTF8.self)), value.isFinite else {
-            return nil
-        }
+        guard let value = Double(String(decoding: text, as: UTF8.self)), value.isFinite else { return nil }
         return Int64(exactly: (value * 1000).rounded())
     }
 

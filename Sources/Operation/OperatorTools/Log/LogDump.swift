@@ -9,16 +9,14 @@ enum LogRecordText {
     static func name(of record: LogRecord) -> String {
         guard let type = record.type else { return "unknown" }
         var name = ""
-        for character in "\(type)" {
-            name += character.isUppercase ? "-\(character.lowercased())" : String(character)
-        }
+        for character in "\(type)" { name += character.isUppercase ? "-\(character.lowercased())" : String(character) }
         return name
     }
 
     /// ISO 8601 in UTC, to the millisecond.
     static func moment(_ time: EpochNanoseconds) -> String {
-        Date(timeIntervalSince1970: Double(time) / 1e9)
-            .formatted(Date.ISO8601FormatStyle(includingFractionalSeconds: true))
+        Date(timeIntervalSince1970: Double(time) / 1e9).formatted(
+            Date.ISO8601FormatStyle(includingFractionalSeconds: true))
     }
 }
 
@@ -81,9 +79,7 @@ struct LogLine: Encodable {
             case .verdict: describe(try VerdictPayload(decoding: record.body))
             default: break
             }
-        } catch {
-            problem = "\(error)"
-        }
+        } catch { problem = "\(error)" }
     }
 
     private mutating func describe(batch record: LogRecord, _ index: inout EventIndex) throws {
@@ -106,9 +102,7 @@ struct LogLine: Encodable {
         reason = "\(barrier.reason)"
         stem = barrier.stem
         var workers: [String: Int] = [:]
-        for resource in Resource.allCases {
-            workers[resource.name] = barrier.slotMap.workerCount(of: resource)
-        }
+        for resource in Resource.allCases { workers[resource.name] = barrier.slotMap.workerCount(of: resource) }
         self.workers = workers
     }
 
@@ -152,9 +146,8 @@ struct LogLine: Encodable {
 
     /// In the order of the resources: `function:4,cpu:1`.
     private static func list(_ counts: [String: Int]) -> String {
-        Resource.allCases.compactMap { resource in
-            counts[resource.name].map { "\(resource.name):\($0)" }
-        }.joined(separator: ",")
+        Resource.allCases.compactMap { resource in counts[resource.name].map { "\(resource.name):\($0)" } }.joined(
+            separator: ",")
     }
 
     /// As it is where that leaves one word, else quoted with escapes: names come from senders.
@@ -207,7 +200,5 @@ package struct LogDump {
         }
     }
 
-    private func shown(_ line: LogLine) throws -> String {
-        isJSON ? try Report.json(line) : line.text
-    }
+    private func shown(_ line: LogLine) throws -> String { isJSON ? try Report.json(line) : line.text }
 }

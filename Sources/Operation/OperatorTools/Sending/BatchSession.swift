@@ -48,12 +48,7 @@ package final class BatchSession: EventSink {
     private var pendingNames = 0
 
     /// `host`: the traced machine's name in every batch; empty: the server takes the peer's address.
-    package init(
-        sender: RetryingSender,
-        identity: ClientIdentity,
-        host: String,
-        batchEventsMax: Int
-    ) {
+    package init(sender: RetryingSender, identity: ClientIdentity, host: String, batchEventsMax: Int) {
         precondition(batchEventsMax > 0)
         self.sender = sender
         self.identity = identity
@@ -138,11 +133,7 @@ package final class SendingSession {
         stop = try StopSignal()
         stop.raiseOnInterrupt()
         transport = GRPCBatchTransport(server: server)
-        sender = RetryingSender(
-            transport: transport,
-            stop: stop,
-            giveUpAfterSeconds: giveUpAfterSeconds
-        )
+        sender = RetryingSender(transport: transport, stop: stop, giveUpAfterSeconds: giveUpAfterSeconds)
         if Terminal.error.isTerminal {
             sender.onRetry = { [progress] reason, seconds in
                 let wait = (seconds * 10).rounded() / 10
@@ -167,24 +158,16 @@ package final class SendingSession {
     package var elapsedSeconds: Double { Double(WallClock.monotonic() - startedAt) / 1e9 }
 
     package func batches(host: String, eventsMax: Int) -> BatchSession {
-        BatchSession(
-            sender: sender,
-            identity: ClientIdentity(),
-            host: host,
-            batchEventsMax: eventsMax
-        )
+        BatchSession(sender: sender, identity: ClientIdentity(), host: host, batchEventsMax: eventsMax)
     }
 
     /// Runs the work; false where Ctrl-C ended it. Rethrows every other error. The progress line is gone
     /// afterwards, so that the summary stands alone.
-    @discardableResult
-    package func runInterruptibly(_ work: () throws -> Void) throws -> Bool {
+    @discardableResult package func runInterruptibly(_ work: () throws -> Void) throws -> Bool {
         defer { progress.clear() }
         do {
             try work()
             return true
-        } catch is Interrupted {
-            return false
-        }
+        } catch is Interrupted { return false }
     }
 }

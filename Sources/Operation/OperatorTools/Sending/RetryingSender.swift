@@ -37,22 +37,14 @@ package struct RetrySchedule: Sendable {
     package let giveUpAfterSeconds: Double?
     package private(set) var retries = 0
 
-    package init(giveUpAfterSeconds: Double?) {
-        self.giveUpAfterSeconds = giveUpAfterSeconds
-    }
+    package init(giveUpAfterSeconds: Double?) { self.giveUpAfterSeconds = giveUpAfterSeconds }
 
     /// What to do now. `elapsedSeconds`: since the first attempt at this batch. `jitter` in 0–1
     /// spreads clients that were refused together over half of the wait.
-    package mutating func next(
-        after outcome: AttemptOutcome,
-        elapsedSeconds: Double,
-        jitter: Double
-    ) -> Decision {
+    package mutating func next(after outcome: AttemptOutcome, elapsedSeconds: Double, jitter: Double) -> Decision {
         switch outcome {
-        case .accepted:
-            return .done
-        case .refused(let reason):
-            return .fail(reason: reason)
+        case .accepted: return .done
+        case .refused(let reason): return .fail(reason: reason)
         case .retry(let reason, let asked):
             let doubled = Self.firstWaitSeconds * Double(1 << min(retries, 10))
             let ours = min(doubled, Self.longestWaitSeconds) * (0.5 + 0.5 * jitter)
@@ -99,10 +91,8 @@ package final class RetryingSender {
         while true {
             let outcome = transport.attempt(batch)
             let decision = schedule.next(
-                after: outcome,
-                elapsedSeconds: Double(WallClock.monotonic() - start) / 1e9,
-                jitter: Double.random(in: 0...1)
-            )
+                after: outcome, elapsedSeconds: Double(WallClock.monotonic() - start) / 1e9,
+                jitter: Double.random(in: 0...1))
             switch decision {
             case .done:
                 batches += 1
@@ -112,12 +102,9 @@ package final class RetryingSender {
             case .fail(let reason):
                 if case .refused = outcome { throw TraceError(.invalidArgument, reason) }
                 throw TraceError(
-                    .unreachable,
-                    reason,
-                    remedy:
-                        "Look whether the cluster runs and is ready, with scripts/cluster status; --server names"
-                        + " another one. Sending the same again counts nothing twice that has a client_id"
-                )
+                    .unreachable, reason,
+                    remedy: "Look whether the cluster runs and is ready, with scripts/cluster status; --server names"
+                        + " another one. Sending the same again counts nothing twice that has a client_id")
             case .wait(let seconds):
                 retries += 1
                 if case .retry(let reason, _) = outcome { onRetry?(reason, seconds) }
@@ -136,23 +123,15 @@ package final class GRPCBatchTransport: BatchTransport {
     private let client: GRPCClient
 
     /// `close` must be called in every case.
-    package init(server: HostPort) {
-        client = GRPCClient(target: "\(server)")
-    }
+    package init(server: HostPort) { client = GRPCClient(target: "\(server)") }
 
     package func close() { client.close() }
 
     package func attempt(_ batch: [UInt8]) -> AttemptOutcome {
         do throws(GRPCCallError) {
-            let response = try client.unary(
-                Self.path,
-                batch,
-                timeoutSeconds: Self.timeoutSeconds
-            )
+            let response = try client.unary(Self.path, batch, timeoutSeconds: Self.timeoutSeconds)
             return Self.outcome(of: response)
-        } catch {
-            return Self.outcome(of: error)
-        }
+        } catch { return Self.outcome(of: error) }
     }
 
     /// A server of the original's kind answers OK without success where it failed for now.
@@ -161,9 +140,7 @@ package final class GRPCBatchTransport: BatchTransport {
             let answer = try TraceResponse(decoding: response)
             if answer.success { return .accepted }
             return .retry(reason: "no success: \(answer.message)", after: nil)
-        } catch {
-            return .retry(reason: "the answer is no TraceResponse", after: nil)
-        }
+        } catch { return .retry(reason: "the answer is no TraceResponse", after: nil) }
     }
 
     private static func outcome(of error: GRPCCallError) -> AttemptOutcome {
@@ -173,8 +150,8 @@ package final class GRPCBatchTransport: BatchTransport {
             return .retry(reason: error.message, after: asked)
         case .unavailable, .deadlineExceeded, .aborted, .cancelled, .unknown, .internal:
             return .retry(reason: error.message, after: nil)
-        case .ok, .invalidArgument, .notFound, .alreadyExists, .permissionDenied,
-            .failedPrecondition, .outOfRange, .unimplemented, .dataLoss, .unauthenticated:
+        case .ok, .invalidArgument, .notFound, .alreadyExists, .permissionDenied, .failedPrecondition, .outOfRange,
+            .unimplemented, .dataLoss, .unauthenticated:
             return .refused(reason: "\(error)")
         }
     }

@@ -23,8 +23,7 @@ package struct SendSummary: Encodable, Sendable {
     package var seconds: Double
     package var completed: Bool
 
-    package init(files: Int, run: SendRun, sender: RetryingSender, seconds: Double, completed: Bool)
-    {
+    package init(files: Int, run: SendRun, sender: RetryingSender, seconds: Double, completed: Bool) {
         self.files = files
         batches = sender.batches
         events = run.events
@@ -51,11 +50,7 @@ package final class SendRun {
     package private(set) var events = 0
 
     /// `semantics`: what the fields mean of a batch that does not say so itself.
-    package init(
-        sender: RetryingSender,
-        identity: ClientIdentity,
-        semantics: Semantics = .cumulative
-    ) {
+    package init(sender: RetryingSender, identity: ClientIdentity, semantics: Semantics = .cumulative) {
         self.sender = sender
         self.identity = identity
         self.semantics = semantics
@@ -101,16 +96,12 @@ package final class SendRun {
             do throws(WireError) {
                 let summary = try BatchScanner.scan(bytes, into: &index)
                 let missing = Missing(
-                    identity: !summary.hasClientID && !summary.hasSequence,
-                    semantics: summary.semantics == nil
-                )
+                    identity: !summary.hasClientID && !summary.hasSequence, semantics: summary.semantics == nil)
                 return (summary.total, missing)
             } catch {
                 throw TraceError(
-                    .invalidArgument,
-                    "not a TraceBatch: \(error)",
-                    remedy: "Several batches in one file need the name to end in .pbs"
-                )
+                    .invalidArgument, "not a TraceBatch: \(error)",
+                    remedy: "Several batches in one file need the name to end in .pbs")
             }
         }
     }

@@ -5,9 +5,7 @@ import SystemIO
 package final class StopSignal: Sendable {
     private let wakeup: Wakeup
 
-    package init() throws {
-        wakeup = try Wakeup()
-    }
+    package init() throws { wakeup = try Wakeup() }
 
     /// Lets SIGINT and SIGTERM raise it from now on; a second one ends the process at once (130).
     /// To be called before any other thread starts, as it blocks the signals in the calling one.

@@ -24,8 +24,7 @@ package struct Terminal: Sendable {
 
     /// The text in a colour, plain where nobody would see it.
     package func paint(_ text: String, _ colour: Colour) -> String {
-        isTerminal && getenv("NO_COLOR") == nil
-            ? "\u{1B}[\(colour.rawValue)m\(text)\u{1B}[0m" : text
+        isTerminal && getenv("NO_COLOR") == nil ? "\u{1B}[\(colour.rawValue)m\(text)\u{1B}[0m" : text
     }
 
     /// Writes at once, all of it, without a line end. Blocks. A reader that is gone is no error.
@@ -52,9 +51,7 @@ package enum Report {
     }
 
     /// With two decimals; a dash where nothing is known.
-    static func ratio(_ number: Double?) -> String {
-        number.map { String(format: "%.2f", $0) } ?? "-"
-    }
+    static func ratio(_ number: Double?) -> String { number.map { String(format: "%.2f", $0) } ?? "-" }
 
     /// `1234567` as `1,234,567`.
     package static func grouped(_ number: Int) -> String {
@@ -83,9 +80,7 @@ package final class ProgressLine {
     package func update(_ title: String, done: Int, total: Int) {
         let fraction = total > 0 ? min(1, Double(done) / Double(total)) : 1
         let filled = Int(fraction * Double(Self.barWidth))
-        let bar =
-            String(repeating: "█", count: filled)
-            + String(repeating: "░", count: Self.barWidth - filled)
+        let bar = String(repeating: "█", count: filled) + String(repeating: "░", count: Self.barWidth - filled)
         draw("\(title) \(bar) \(Int(fraction * 100)) %", atOnce: done >= total)
     }
 

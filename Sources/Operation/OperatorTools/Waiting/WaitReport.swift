@@ -20,8 +20,7 @@ package enum SupervisedProcesses {
     /// Processes that do not stay up, and what to do: a sentence each, by name.
     package static func problems(in dataDirectory: String) -> [String] {
         let now = WallClock.now() / 1_000_000_000
-        return ends(in: dataDirectory).sorted { $0.key < $1.key }
-            .compactMap { $1.problem(of: $0, at: now) }
+        return ends(in: dataDirectory).sorted { $0.key < $1.key }.compactMap { $1.problem(of: $0, at: now) }
     }
 }
 
@@ -32,9 +31,7 @@ package struct WaitExpired: Error, CustomStringConvertible {
     package let lines: [String]
     package let remedy: String
 
-    package var description: String {
-        "not done within \(seconds) s, as \(lines.joined(separator: "; ")). \(remedy)"
-    }
+    package var description: String { "not done within \(seconds) s, as \(lines.joined(separator: "; ")). \(remedy)" }
 }
 
 /// Waits for the cluster on behalf of an operator, and says every few seconds what for.
@@ -56,9 +53,7 @@ package struct PatientCall {
 
     /// Runs `call` on a thread of its own and returns what it does. Throws `WaitExpired` where it takes too long; the
     /// thread then goes on by itself, so the process should end.
-    package func run<Value: Sendable>(
-        _ call: @escaping @Sendable () throws -> Value
-    ) throws -> Value {
+    package func run<Value: Sendable>(_ call: @escaping @Sendable () throws -> Value) throws -> Value {
         let outcome = Outcome<Value>()
         _ = DedicatedThread("call") { outcome.finish(Result { try call() }) }
         return try wait { outcome.wait(until: $0) }.get()
@@ -91,9 +86,7 @@ package struct PatientCall {
             let now = WallClock.monotonic()
             let waited = Int((now - began) / 1_000_000_000)
             let lines = lines(of: &report, waited: waited)
-            if now >= end {
-                throw WaitExpired(seconds: waited, lines: lines, remedy: remedy)
-            }
+            if now >= end { throw WaitExpired(seconds: waited, lines: lines, remedy: remedy) }
             Terminal.error.line("Waiting for \(waited) s: \(lines.joined(separator: "; "))")
         }
     }
@@ -101,11 +94,8 @@ package struct PatientCall {
     private func lines(of report: inout WaitReport, waited: Int) -> [String] {
         let answer = StatusQuery(dataDirectory: dataDirectory, metrics: nil).run()
         return report.lines(
-            answer.problem == nil ? answer.status : nil,
-            ends: SupervisedProcesses.ends(in: dataDirectory),
-            waited: waited,
-            now: WallClock.now() / 1_000_000_000
-        )
+            answer.problem == nil ? answer.status : nil, ends: SupervisedProcesses.ends(in: dataDirectory),
+            waited: waited, now: WallClock.now() / 1_000_000_000)
     }
 }
 
@@ -153,14 +143,9 @@ package struct WaitReport {
     /// What is in the way, the worst first; never empty. `status`: nil where the aggregator does not answer. `ends`: how
     /// processes have ended lately, by name. `waited`: since the command began; `now`: since the epoch.
     package mutating func lines(
-        _ status: ClusterStatus?,
-        ends: [String: ProcessEnds],
-        waited: Int,
-        now: Int64
+        _ status: ClusterStatus?, ends: [String: ProcessEnds], waited: Int, now: Int64
     ) -> [String] {
-        guard let status else {
-            return limited(["the aggregator does not answer"] + loops(ends, now: now))
-        }
+        guard let status else { return limited(["the aggregator does not answer"] + loops(ends, now: now)) }
         var lines: [String] = []
         if status.router.pid == nil {
             lines.append("the router gives no sign of life" + lastEnd(of: "router", ends, now: now))
@@ -168,13 +153,12 @@ package struct WaitReport {
         lines += status.workers.filter { !$0.up }.map { down($0, ends, now: now) }
         let told = Set(status.workers.filter { !$0.up }.map(\.name))
         lines += loops(ends.filter { !told.contains($0.key) }, now: now)
-        let behind = status.workers.filter { $0.up && $0.lagBytes > 0 }
-            .sorted { ($1.lagBytes, $0.name) < ($0.lagBytes, $1.name) }
+        let behind = status.workers.filter { $0.up && $0.lagBytes > 0 }.sorted {
+            ($1.lagBytes, $0.name) < ($0.lagBytes, $1.name)
+        }
         lines += behind.map { self.behind($0, waited: waited) }
         if let merging = status.merging { lines += self.merging(merging) }
-        if lines.isEmpty {
-            lines.append("all workers have applied the log; the last files are being named")
-        }
+        if lines.isEmpty { lines.append("all workers have applied the log; the last files are being named") }
         return limited(lines)
     }
 
@@ -188,22 +172,12 @@ package struct WaitReport {
         ends.sorted { $0.key < $1.key }.compactMap { $1.problem(of: $0, at: now) }
     }
 
-    private func lastEnd(
-        of process: String,
-        _ ends: [String: ProcessEnds],
-        now: Int64
-    ) -> String {
-        guard let ends = ends[process], let last = ends.last, ends.recent(at: now) > 0 else {
-            return ""
-        }
+    private func lastEnd(of process: String, _ ends: [String: ProcessEnds], now: Int64) -> String {
+        guard let ends = ends[process], let last = ends.last, ends.recent(at: now) > 0 else { return "" }
         return "; it ended \(max(now - last.at, 0)) s ago by \(last.cause)"
     }
 
-    private func down(
-        _ worker: ClusterStatus.Worker,
-        _ ends: [String: ProcessEnds],
-        now: Int64
-    ) -> String {
+    private func down(_ worker: ClusterStatus.Worker, _ ends: [String: ProcessEnds], now: Int64) -> String {
         if let lost = worker.lost { return "\(worker.name) is down for good: \(lost)" }
         if let problem = ends[worker.name]?.problem(of: worker.name, at: now) { return problem }
         let last = lastEnd(of: worker.name, ends, now: now)
@@ -215,8 +189,7 @@ package struct WaitReport {
         let text = "\(worker.name) is \(Report.grouped(worker.lagBytes)) bytes of log behind"
         guard let applied = worker.appliedLsn else { return text }
         let known = places[worker.name]
-        let place =
-            known?.appliedLSN == applied ? known : Place(appliedLSN: applied, since: waited)
+        let place = known?.appliedLSN == applied ? known : Place(appliedLSN: applied, since: waited)
         places[worker.name] = place
         let still = waited - (place?.since ?? waited)
         return still < Self.stillSeconds ? text : text + ", and has not moved for \(still) s"
@@ -227,9 +200,7 @@ package struct WaitReport {
         if let current = merging.current {
             lines.append(
                 "\(current.resource) window \(current.window) is being merged:"
-                    + " \(Report.grouped(current.mergedBytes)) of"
-                    + " \(Report.grouped(current.totalBytes)) bytes"
-            )
+                    + " \(Report.grouped(current.mergedBytes)) of" + " \(Report.grouped(current.totalBytes)) bytes")
         }
         switch merging.waitingWindows {
         case 0: break

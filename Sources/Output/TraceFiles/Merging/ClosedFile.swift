@@ -16,14 +16,7 @@ package struct ClosedFile: Sendable, Equatable {
     package var firstTs: EpochNanoseconds { runs.map(\.firstTs).min() ?? 0 }
     package var lastTs: EpochNanoseconds { runs.map(\.lastTs).max() ?? 0 }
 
-    init(
-        kind: OutputKind,
-        worker: WorkerName,
-        window: UInt64,
-        host: String,
-        isThisMachine: Bool,
-        runs: [ClosedRun]
-    ) {
+    init(kind: OutputKind, worker: WorkerName, window: UInt64, host: String, isThisMachine: Bool, runs: [ClosedRun]) {
         self.kind = kind
         self.worker = worker
         self.window = window
@@ -71,9 +64,9 @@ package struct ClosedFile: Sendable, Equatable {
         for _ in 0..<(try state.integer(UInt32.self)) {
             let code = try state.integer(UInt8.self)
             let isSummed = code & summedFlag != 0
-            guard let kind = OutputKind(rawValue: code & ~summedFlag),
-                let worker = WorkerName(try state.text())
-            else { throw damaged() }
+            guard let kind = OutputKind(rawValue: code & ~summedFlag), let worker = WorkerName(try state.text()) else {
+                throw damaged()
+            }
             let window = try state.integer(UInt64.self)
             let host = try state.text()
             let isThisMachine = try state.integer(UInt8.self) != 0
@@ -81,33 +74,18 @@ package struct ClosedFile: Sendable, Equatable {
             for _ in 0..<(try state.integer(UInt32.self)) {
                 runs.append(
                     ClosedRun(
-                        path: try state.text(),
-                        order: try state.integer(UInt64.self),
-                        serial: try state.integer(UInt64.self),
-                        rows: try state.integer(UInt64.self),
-                        bytes: try state.integer(UInt64.self),
-                        firstTs: try state.integer(Int64.self),
+                        path: try state.text(), order: try state.integer(UInt64.self),
+                        serial: try state.integer(UInt64.self), rows: try state.integer(UInt64.self),
+                        bytes: try state.integer(UInt64.self), firstTs: try state.integer(Int64.self),
                         lastTs: try state.integer(Int64.self),
-                        checksum: isSummed
-                            ? ClosedRun.checksum(of: try state.integer(UInt64.self)) : nil
-                    )
-                )
+                        checksum: isSummed ? ClosedRun.checksum(of: try state.integer(UInt64.self)) : nil))
             }
             files.append(
                 ClosedFile(
-                    kind: kind,
-                    worker: worker,
-                    window: window,
-                    host: host,
-                    isThisMachine: isThisMachine,
-                    runs: runs
-                )
-            )
+                    kind: kind, worker: worker, window: window, host: host, isThisMachine: isThisMachine, runs: runs))
         }
         return files
     }
 
-    private static func damaged() -> TraceError {
-        TraceError(.corrupt, "a list of closed trace files is damaged")
-    }
+    private static func damaged() -> TraceError { TraceError(.corrupt, "a list of closed trace files is damaged") }
 }

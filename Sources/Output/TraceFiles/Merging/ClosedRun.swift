@@ -17,9 +17,7 @@ package struct ClosedRun: Sendable, Equatable {
     package let checksum: UInt32?
 
     /// A checksum, or that there is none, as states and announcements hold it.
-    static func encoded(_ checksum: UInt32?) -> UInt64 {
-        checksum.map { 1 << 32 | UInt64($0) } ?? 0
-    }
+    static func encoded(_ checksum: UInt32?) -> UInt64 { checksum.map { 1 << 32 | UInt64($0) } ?? 0 }
 
     static func checksum(of encoded: UInt64) -> UInt32? {
         encoded >> 32 == 1 ? UInt32(truncatingIfNeeded: encoded) : nil

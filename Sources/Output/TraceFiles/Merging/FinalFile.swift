@@ -39,17 +39,11 @@ final class FinalFile {
     // MARK: Names
 
     /// How names of files may end that end with `plain` before they are compressed.
-    static func endings(_ plain: String) -> [String] {
-        [plain] + FileCompression.allCases.map { plain + $0.suffix }
-    }
+    static func endings(_ plain: String) -> [String] { [plain] + FileCompression.allCases.map { plain + $0.suffix } }
 
     /// The paths of final files whose names are wanted, sorted. `root` is the data directory, empty where it is
     /// the current one. Blocks on the disk.
-    static func paths(
-        of kind: OutputKind,
-        root: String,
-        where isWanted: (String) -> Bool
-    ) throws -> [String] {
+    static func paths(of kind: OutputKind, root: String, where isWanted: (String) -> Bool) throws -> [String] {
         let directory = "\(ClusterPaths.output)/\(kind.directory)"
         let path = root.isEmpty ? directory : "\(root)/\(directory)"
         return try FileSystem.list(path).filter(isWanted).map { "\(path)/\($0)" }
@@ -62,11 +56,9 @@ final class FinalFile {
         self.path = path
         self.kind = kind
         self.rank = rank
-        do {
-            reader = try RecordReader(path, bufferBytes: Limits.catBufferBytes)
-        } catch let error as SystemError where error.isNotFound {
-            return nil
-        }
+        do { reader = try RecordReader(path, bufferBytes: Limits.catBufferBytes) } catch let error as SystemError
+            where error.isNotFound
+        { return nil }
         if kind == .anomalies { return }
         guard let line = try reader.next(isQuoting: kind == .csv) else { return nil }
         guard kind == .json else {
@@ -77,8 +69,8 @@ final class FinalFile {
         }
         var parser = RowParser(line)
         guard parser.skip("{\"displayTimeUnit\"") else { throw damaged() }
-        if parser.skip(":\"ms\",\"metadata\":{\"resource\":"), parser.text() != nil,
-            parser.skip(",\"host\":"), let name = parser.text()
+        if parser.skip(":\"ms\",\"metadata\":{\"resource\":"), parser.text() != nil, parser.skip(",\"host\":"),
+            let name = parser.text()
         {
             host = Array(name)
         }
@@ -126,9 +118,9 @@ final class FinalFile {
 
     /// The row, where it repeats the opening of a call that went on from an earlier file.
     var continuedCall: EventRow? {
-        guard kind == .json, content == .event, let event = EventRow(row),
-            event.call?.isContinued == true
-        else { return nil }
+        guard kind == .json, content == .event, let event = EventRow(row), event.call?.isContinued == true else {
+            return nil
+        }
         return event
     }
 
@@ -148,9 +140,7 @@ final class FinalFile {
             row = line
         } while row.isEmpty
         let comma = UInt8(ascii: ",")
-        guard let first = row.firstIndex(of: comma), let last = row.lastIndex(of: comma) else {
-            throw damaged()
-        }
+        guard let first = row.firstIndex(of: comma), let last = row.lastIndex(of: comma) else { throw damaged() }
         var parser = RowParser(row)
         parser.position = first + 1
         guard let pid = parser.processID() else { throw damaged() }
@@ -163,7 +153,5 @@ final class FinalFile {
         return true
     }
 
-    func damaged() -> TraceError {
-        TraceError(.corrupt, "\(path) holds a row that is none of ours")
-    }
+    func damaged() -> TraceError { TraceError(.corrupt, "\(path) holds a row that is none of ours") }
 }

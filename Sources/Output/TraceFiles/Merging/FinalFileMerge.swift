@@ -47,13 +47,7 @@ final class FinalFileMerge {
 
     /// `clipsCalls`: whether the files are traces of calls. `filesMax`: files that overlap in time.
     /// - Throws: `TraceError` where a file is damaged; `SystemError`.
-    init(
-        _ paths: [String],
-        _ kind: FinalFile.Kind,
-        _ selection: RowSelection,
-        clipsCalls: Bool,
-        filesMax: Int
-    ) throws {
+    init(_ paths: [String], _ kind: FinalFile.Kind, _ selection: RowSelection, clipsCalls: Bool, filesMax: Int) throws {
         self.selection = selection
         self.clipsCalls = clipsCalls
         self.kind = kind
@@ -74,9 +68,7 @@ final class FinalFileMerge {
                 try hold(file, call)
                 continue
             }
-            waiting.append(
-                EarlyRows.Waiting(path: path, rank: rank, firstTs: file.ts, due: file.ts)
-            )
+            waiting.append(EarlyRows.Waiting(path: path, rank: rank, firstTs: file.ts, due: file.ts))
             let host = hosts[rank] ?? 0
             firstTs[host] = min(firstTs[host] ?? .max, file.ts)
             return
@@ -84,26 +76,15 @@ final class FinalFileMerge {
     }
 
     private func hold(_ file: FinalFile, _ call: OpenedCall) throws {
-        guard selection.holds(ts: file.ts, pid: file.pid), known.insert(call).inserted else {
-            return
-        }
+        guard selection.holds(ts: file.ts, pid: file.pid), known.insert(call).inserted else { return }
         continuedBytes += file.row.count
         guard continuedBytes <= Limits.catContinuedBytesMax else {
             throw TraceError(
-                .exhausted,
-                "The files continue more calls than there is room for",
-                remedy: "Narrow the time with --from and --to, or name a process with --pid"
-            )
+                .exhausted, "The files continue more calls than there is room for",
+                remedy: "Narrow the time with --from and --to, or name a process with --pid")
         }
         continued.append(
-            Continued(
-                ts: file.ts,
-                pid: file.pid,
-                host: hosts[file.rank] ?? 0,
-                call: call,
-                row: Array(file.row)
-            )
-        )
+            Continued(ts: file.ts, pid: file.pid, host: hosts[file.rank] ?? 0, call: call, row: Array(file.row)))
     }
 
     // MARK: Rows
@@ -111,38 +92,26 @@ final class FinalFileMerge {
     /// Calls `body` with every row that is wanted, valid during the call. To be called once. Blocks on the
     /// disk.
     /// - Throws: `TraceError` where a file is damaged or too many overlap; what `body` throws.
-    func forEachRow(
-        _ body: (_ row: UnsafeRawBufferPointer, _ content: FinalFile.Content) throws -> Void
-    ) throws {
+    func forEachRow(_ body: (_ row: UnsafeRawBufferPointer, _ content: FinalFile.Content) throws -> Void) throws {
         if clipsCalls, let from = selection.from {
             try readEarlyRows(before: from) { try body($0, .name) }
             try calls.forEachOpening(at: from) { try body($0, .event) }
         }
         let end = clipsCalls ? selection.to : nil
         while let (row, content) = try next() {
-            if end != nil, content == .event, let event = EventRow(row) {
-                try calls.take(event, host: currentHost)
-            }
+            if end != nil, content == .event, let event = EventRow(row) { try calls.take(event, host: currentHost) }
             try body(row, content)
         }
         if let end { try calls.forEachClosing(at: end) { try body($0, .event) } }
     }
 
     /// Finds the calls that are open where the span begins, host by host.
-    private func readEarlyRows(
-        before from: EpochNanoseconds,
-        name: (UnsafeRawBufferPointer) throws -> Void
-    ) throws {
+    private func readEarlyRows(before from: EpochNanoseconds, name: (UnsafeRawBufferPointer) throws -> Void) throws {
         let files = Dictionary(grouping: waiting) { hosts[$0.rank] ?? 0 }
         waiting = []
         for (host, files) in files.sorted(by: { $0.key < $1.key }) {
             var early = EarlyRows(
-                files.sorted { $0.rank < $1.rank },
-                host: host,
-                before: from,
-                selection,
-                filesMax: filesMax
-            )
+                files.sorted { $0.rank < $1.rank }, host: host, before: from, selection, filesMax: filesMax)
             try early.run(into: &calls, name: name)
             open += early.open
             guard open.count <= filesMax else { throw Self.tooManyFiles(filesMax) }
@@ -153,10 +122,8 @@ final class FinalFileMerge {
 
     static func tooManyFiles(_ filesMax: Int) -> TraceError {
         TraceError(
-            .exhausted,
-            "More than \(filesMax) files overlap in time",
-            remedy: "Narrow the time with --from and --to, or name a host with --host"
-        )
+            .exhausted, "More than \(filesMax) files overlap in time",
+            remedy: "Narrow the time with --from and --to, or name a host with --host")
     }
 
     /// The next row that is wanted, valid until the next call; nil after the last.
@@ -183,9 +150,9 @@ final class FinalFileMerge {
             // Behind a trace's events its names are still to come.
             if kind != .json, let to = selection.to, file.ts > to { return nil }
             let event = EventRow(file)
-            guard selection.holds(ts: file.ts, pid: file.pid), isOfHost(file),
-                isFirstOpening(event, of: file)
-            else { continue }
+            guard selection.holds(ts: file.ts, pid: file.pid), isOfHost(file), isFirstOpening(event, of: file) else {
+                continue
+            }
             currentHost = hosts[file.rank] ?? 0
             return (ending(event, file.row) ?? file.row, .event)
         }
@@ -211,9 +178,7 @@ final class FinalFileMerge {
                 return
             }
             waiting.removeLast()
-            guard let file = try FinalFile(next.path, kind, rank: next.rank),
-                try skipEarly(file)
-            else { continue }
+            guard let file = try FinalFile(next.path, kind, rank: next.rank), try skipEarly(file) else { continue }
             guard open.count < filesMax else { throw Self.tooManyFiles(filesMax) }
             open.append(file)
         }
@@ -224,11 +189,7 @@ final class FinalFileMerge {
         var isLeading = true
         while try file.next() {
             if file.content == .name { return true }
-            if isLeading, let call = OpenedCall(file, host: hosts[file.rank] ?? 0),
-                call.isContinued
-            {
-                continue
-            }
+            if isLeading, let call = OpenedCall(file, host: hosts[file.rank] ?? 0), call.isContinued { continue }
             isLeading = false
             if selection.from.map({ file.ts >= $0 }) ?? true { return true }
         }
@@ -265,18 +226,13 @@ final class FinalFileMerge {
     // MARK: Calls
 
     private func isFirstOpening(_ event: EventRow?, of file: FinalFile) -> Bool {
-        guard let event, let call = OpenedCall(event, host: hosts[file.rank] ?? 0) else {
-            return true
-        }
+        guard let event, let call = OpenedCall(event, host: hosts[file.rank] ?? 0) else { return true }
         let isNew = isNew(call, at: file.ts)
         return isNew || !call.isContinued
     }
 
     /// The end of a slice, for an exit that is an instant in its file, where an earlier file that is read begins the slice.
-    private func ending(
-        _ event: EventRow?,
-        _ row: UnsafeRawBufferPointer
-    ) -> UnsafeRawBufferPointer? {
+    private func ending(_ event: EventRow?, _ row: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer? {
         guard let event, let began = event.call?.began,
             began >= firstTs[currentHost] ?? .max
                 || OpenedCall(endedBy: event, host: currentHost).map({ known.contains($0) }) == true

@@ -23,8 +23,8 @@ package struct FinalWindow: Sendable, Equatable {
     /// Nil where the name is none of a record.
     init?(recordName: String) {
         let parts = recordName.split(separator: "_", omittingEmptySubsequences: false)
-        guard parts.count == 3, let finalAt = Int64(parts[0]),
-            let resource = Resource(name: String(parts[1])), let window = UInt64(parts[2])
+        guard parts.count == 3, let finalAt = Int64(parts[0]), let resource = Resource(name: String(parts[1])),
+            let window = UInt64(parts[2])
         else { return nil }
         self.init(resource: resource, window: window, finalAt: finalAt)
         guard self.recordName == recordName else { return nil }

@@ -37,8 +37,8 @@ package struct FinalWindowRecords: Sendable {
     package func addMerged(upTo marks: [Resource: UInt64], at seconds: Int64) throws {
         for name in try FileSystem.list(absolute(MergeManifest.directory)) {
             let parts = name.split(separator: "_", omittingEmptySubsequences: false)
-            guard parts.count == 2, let resource = Resource(name: String(parts[0])),
-                let window = UInt64(parts[1]), let last = marks[resource], window <= last
+            guard parts.count == 2, let resource = Resource(name: String(parts[0])), let window = UInt64(parts[1]),
+                let last = marks[resource], window <= last
             else { continue }
             try add(FinalWindow(resource: resource, window: window, finalAt: seconds))
         }
@@ -77,9 +77,7 @@ package struct FinalWindowRecords: Sendable {
         return manifest.outputs.filter { FileSystem.size(absolute($0.target)) == $0.bytes }
     }
 
-    private func path(_ window: FinalWindow) -> String {
-        absolute("\(Self.directory)/\(window.recordName)")
-    }
+    private func path(_ window: FinalWindow) -> String { absolute("\(Self.directory)/\(window.recordName)") }
 
     private func absolute(_ path: String) -> String { root.isEmpty ? path : "\(root)/\(path)" }
 }

@@ -71,9 +71,7 @@ final class FoldedStacks {
         heldBytes = 0
     }
 
-    private var sortedKeys: [[UInt8]] {
-        counts.keys.sorted { $0.lexicographicallyPrecedes($1) }
-    }
+    private var sortedKeys: [[UInt8]] { counts.keys.sorted { $0.lexicographicallyPrecedes($1) } }
 
     /// `;` separates frames and a control character would end the line.
     private func append(_ text: UnsafeRawBufferPointer) {

@@ -22,9 +22,7 @@ struct MergeManifest: Equatable {
     /// Everything has been renamed and synced; only segments may be left to remove.
     var isDone = false
 
-    static func path(_ resource: Resource, window: UInt64) -> String {
-        "\(directory)/\(resource.name)_\(window)"
-    }
+    static func path(_ resource: Resource, window: UInt64) -> String { "\(directory)/\(resource.name)_\(window)" }
 
     init() {}
 
@@ -34,13 +32,9 @@ struct MergeManifest: Equatable {
     /// Replaces both copies of the manifest, each in one step. Blocks.
     func publish(to path: String) throws(SystemError) {
         var text = Self.title + "\n"
-        for output in outputs {
-            text += "output \(output.source) \(output.target) \(output.bytes)\n"
-        }
+        for output in outputs { text += "output \(output.source) \(output.target) \(output.bytes)\n" }
         for segment in segments { text += "segment \(segment)\n" }
-        for loss in losses {
-            text += "lost \(loss.path) \(loss.rows) \(loss.bytes) \(loss.keptAt ?? "-")\n"
-        }
+        for loss in losses { text += "lost \(loss.path) \(loss.rows) \(loss.bytes) \(loss.keptAt ?? "-")\n" }
         text += isDone ? "done\n" : "renaming\n"
         text += "checksum \(Self.checksum(text))\n"
         var buffer = RawBuffer()
@@ -67,8 +61,7 @@ struct MergeManifest: Equatable {
         let text = String(decoding: try FileSystem.contents(path), as: UTF8.self)
         var lines = text.split(separator: "\n", omittingEmptySubsequences: false)
         guard lines.popLast() == "", let sum = lines.popLast(),
-            sum == "checksum \(Self.checksum(lines.map { $0 + "\n" }.joined()))",
-            lines.first == Substring(Self.title)
+            sum == "checksum \(Self.checksum(lines.map { $0 + "\n" }.joined()))", lines.first == Substring(Self.title)
         else { throw Self.damaged(path) }
         for line in lines.dropFirst() {
             // Paths are made of safe names: no spaces.
@@ -79,13 +72,9 @@ struct MergeManifest: Equatable {
                 outputs.append(Output(source: words[1], target: words[2], bytes: bytes))
             case ("segment", 2): segments.append(words[1])
             case ("lost", 5):
-                guard let rows = UInt64(words[2]), let bytes = UInt64(words[3]) else {
-                    throw Self.damaged(path)
-                }
+                guard let rows = UInt64(words[2]), let bytes = UInt64(words[3]) else { throw Self.damaged(path) }
                 let keptAt = words[4] == "-" ? nil : words[4]
-                losses.append(
-                    SegmentLoss(path: words[1], rows: rows, bytes: bytes, keptAt: keptAt)
-                )
+                losses.append(SegmentLoss(path: words[1], rows: rows, bytes: bytes, keptAt: keptAt))
             case ("renaming", 1): isDone = false
             case ("done", 1): isDone = true
             default: throw Self.damaged(path)
@@ -100,9 +89,7 @@ struct MergeManifest: Equatable {
 
     private static func damaged(_ path: String) -> TraceError {
         TraceError(
-            .corrupt,
-            "the merge manifest \(path) is damaged",
-            remedy: "Remove it to merge the window again from its segments, where they still exist"
-        )
+            .corrupt, "the merge manifest \(path) is damaged",
+            remedy: "Remove it to merge the window again from its segments, where they still exist")
     }
 }

@@ -16,12 +16,7 @@ final class MergeWriter {
     private let syncs: Bool
 
     /// `syncs`: not where the caller syncs it later, with others.
-    init(
-        _ path: String,
-        bufferBytes: Int,
-        compression: FileCompression? = nil,
-        syncs: Bool = true
-    ) throws {
+    init(_ path: String, bufferBytes: Int, compression: FileCompression? = nil, syncs: Bool = true) throws {
         self.path = path
         self.syncs = syncs
         self.bufferBytes = bufferBytes
@@ -37,9 +32,7 @@ final class MergeWriter {
     var textCount: Int { drained + text.count }
 
     /// Writes the text out where it fills the buffer. Blocks.
-    func rowEnded() throws(SystemError) {
-        if text.count >= bufferBytes { try drain(isLast: false) }
-    }
+    func rowEnded() throws(SystemError) { if text.count >= bufferBytes { try drain(isLast: false) } }
 
     /// All is on the disk when this returns, where it `syncs`. Blocks.
     func finish() throws(SystemError) {

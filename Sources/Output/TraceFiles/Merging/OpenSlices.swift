@@ -24,28 +24,16 @@ struct OpenSlices {
     mutating func begin(_ call: EventRow.Call, ts: EpochNanoseconds, order: UInt64) {
         let start = names.count
         names.append(contentsOf: call.name)
-        slices.append(
-            Slice(
-                order: order,
-                ts: ts,
-                cookie: call.cookie,
-                nameStart: start,
-                nameEnd: names.count
-            )
-        )
+        slices.append(Slice(order: order, ts: ts, cookie: call.cookie, nameStart: start, nameEnd: names.count))
     }
 
     /// Whether a call of that cookie and name is open that began at `ts`.
     func isOpen(_ call: EventRow.Call, ts: EpochNanoseconds) -> Bool {
-        slices.contains {
-            $0.ts == ts && $0.cookie == call.cookie && isNamed($0, call.name)
-        }
+        slices.contains { $0.ts == ts && $0.cookie == call.cookie && isNamed($0, call.name) }
     }
 
     private func isNamed(_ slice: Slice, _ name: UnsafeRawBufferPointer) -> Bool {
-        guard slice.nameEnd - slice.nameStart == name.count, let start = name.baseAddress else {
-            return false
-        }
+        guard slice.nameEnd - slice.nameStart == name.count, let start = name.baseAddress else { return false }
         return names.withUnsafeBytes { names in
             names.baseAddress.map { memcmp($0 + slice.nameStart, start, name.count) == 0 } ?? false
         }
@@ -55,8 +43,7 @@ struct OpenSlices {
     mutating func end(_ call: EventRow.Call) -> Bool {
         guard
             let position = slices.lastIndex(where: {
-                $0.cookie == call.cookie && (call.began ?? $0.ts) == $0.ts
-                    && isNamed($0, call.name)
+                $0.cookie == call.cookie && (call.began ?? $0.ts) == $0.ts && isNamed($0, call.name)
             })
         else { return false }
         if position == slices.count - 1 {
@@ -71,14 +58,7 @@ struct OpenSlices {
             let start = names.count
             names += name
             slices.append(
-                Slice(
-                    order: slice.order,
-                    ts: slice.ts,
-                    cookie: slice.cookie,
-                    nameStart: start,
-                    nameEnd: names.count
-                )
-            )
+                Slice(order: slice.order, ts: slice.ts, cookie: slice.cookie, nameStart: start, nameEnd: names.count))
         }
         return true
     }

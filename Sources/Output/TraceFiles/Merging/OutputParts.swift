@@ -21,9 +21,7 @@ final class OutputParts {
     var number: Int { finished.count + 1 }
 
     /// Whether the open file has room for so many bytes more.
-    func holds(_ count: Int) -> Bool {
-        writer.textCount + count <= bytesMax
-    }
+    func holds(_ count: Int) -> Bool { writer.textCount + count <= bytesMax }
 
     /// Ends the open file and begins the next one. Blocks.
     func next() throws {
@@ -47,12 +45,6 @@ final class OutputParts {
     private func finish() throws {
         try writer.finish()
         let path = target(number)
-        finished.append(
-            MergeManifest.Output(
-                source: OutputNames.temporary(path),
-                target: path,
-                bytes: writer.count
-            )
-        )
+        finished.append(MergeManifest.Output(source: OutputNames.temporary(path), target: path, bytes: writer.count))
     }
 }

@@ -41,12 +41,7 @@ struct PartThreads {
 
     /// Where the row's thread, or its process where it has none, stands here: until the next position of one that was not known.
     mutating func position(of row: EventRow) -> Int {
-        let known =
-            if let tid = row.tid {
-                positions[Self.key(row.pid, tid)]
-            } else {
-                processPositions[row.pid]
-            }
+        let known = if let tid = row.tid { positions[Self.key(row.pid, tid)] } else { processPositions[row.pid] }
         return known ?? add(row)
     }
 
@@ -67,14 +62,10 @@ struct PartThreads {
         threads.removeAll { $0.calls.slices.isEmpty }
         processPositions = [:]
         positions = [:]
-        for (position, thread) in threads.enumerated() {
-            positions[Self.key(thread.pid, thread.tid)] = position
-        }
+        for (position, thread) in threads.enumerated() { positions[Self.key(thread.pid, thread.tid)] = position }
     }
 
-    private static func key(_ pid: UInt32, _ tid: UInt32) -> UInt64 {
-        UInt64(pid) << 32 | UInt64(tid)
-    }
+    private static func key(_ pid: UInt32, _ tid: UInt32) -> UInt64 { UInt64(pid) << 32 | UInt64(tid) }
 
     // MARK: Names
 
@@ -95,8 +86,7 @@ struct PartThreads {
             openBytes += cost
             begun += 1
             threads[position].calls.begin(call, ts: row.ts, order: begun)
-        case .end:
-            if threads[position].calls.end(call) { openBytes -= cost }
+        case .end: if threads[position].calls.end(call) { openBytes -= cost }
         }
     }
 
@@ -104,14 +94,8 @@ struct PartThreads {
     var openCalls: [OpenCall] {
         threads.flatMap { thread in
             thread.calls.slices.map {
-                OpenCall(
-                    pid: thread.pid,
-                    tid: thread.tid,
-                    slice: $0,
-                    name: thread.calls.name(of: $0)
-                )
+                OpenCall(pid: thread.pid, tid: thread.tid, slice: $0, name: thread.calls.name(of: $0))
             }
-        }
-        .sorted { $0.slice.order < $1.slice.order }
+        }.sorted { $0.slice.order < $1.slice.order }
     }
 }

@@ -46,9 +46,7 @@ struct RunMerge {
     }
 
     /// Calls `body` with each name's line, by process and thread, once each: the last run's where they differ.
-    func forEachName(
-        _ body: (NameTable.Key, UnsafeRawBufferPointer) throws -> Void
-    ) throws {
+    func forEachName(_ body: (NameTable.Key, UnsafeRawBufferPointer) throws -> Void) throws {
         for reader in readers { _ = try reader.nextName() }
         while true {
             var best: RunReader?
@@ -67,9 +65,7 @@ struct RunMerge {
     }
 
     /// Once all rows and names are through, or no names are wanted.
-    func verify() throws {
-        for reader in readers { try reader.verify() }
-    }
+    func verify() throws { for reader in readers { try reader.verify() } }
 
     private func precedes(_ left: Int, _ right: Int) -> Bool {
         let (left, right) = (heap[left], heap[right])

@@ -43,12 +43,8 @@ package final class WindowMerger {
     /// stack files; `compression`: of traces and tables, nil for none; its suffix stands behind their names;
     /// `csvColumns`: of tables; a resource without a table in the original server has none with `original`.
     package init(
-        localHostName: String,
-        timeZoneName: String,
-        root: String = "",
-        compression: FileCompression? = nil,
-        csvColumns: CSVColumns = .all,
-        budget: FileBudget = FileBudget()
+        localHostName: String, timeZoneName: String, root: String = "", compression: FileCompression? = nil,
+        csvColumns: CSVColumns = .all, budget: FileBudget = FileBudget()
     ) {
         self.root = root
         self.localHostName = localHostName
@@ -63,13 +59,8 @@ package final class WindowMerger {
     /// `onLoss` is called for each damaged segment, once the files stand, in a redo too. Throws `TraceError` or `SystemError`;
     /// then the segments are all there, or the manifest is.
     package func merge(
-        resource: Resource,
-        window: UInt64,
-        stem: String,
-        files: [ClosedFile],
-        document: WindowDocument? = nil,
-        onProgress: @escaping (MergeProgress) -> Void = { _ in },
-        onLoss: (SegmentLoss) -> Void = { _ in }
+        resource: Resource, window: UInt64, stem: String, files: [ClosedFile], document: WindowDocument? = nil,
+        onProgress: @escaping (MergeProgress) -> Void = { _ in }, onLoss: (SegmentLoss) -> Void = { _ in }
     ) throws -> [String] {
         precondition(stem.utf8.count <= 64 && stem.utf8.allSatisfy(SafeName.isSafe))
         precondition(files.allSatisfy { $0.worker.resource == resource && $0.window <= window })
@@ -82,13 +73,7 @@ package final class WindowMerger {
             isRedo = true
         } else {
             guard !files.isEmpty else { return [] }
-            manifest = try prepare(
-                resource: resource,
-                window: window,
-                stem: stem,
-                files: files,
-                document: document
-            )
+            manifest = try prepare(resource: resource, window: window, stem: stem, files: files, document: document)
             try manifest.publish(to: absolute(path))
             try onStep?(.manifestSynced)
         }
@@ -108,32 +93,19 @@ package final class WindowMerger {
 
     /// Whether the window's final files are all there: an announcement of it is an echo.
     package func isMerged(_ resource: Resource, window: UInt64) throws -> Bool {
-        try MergeManifest(contentsOf: absolute(MergeManifest.path(resource, window: window)))?
-            .isDone
-            ?? false
+        try MergeManifest(contentsOf: absolute(MergeManifest.path(resource, window: window)))?.isDone ?? false
     }
 
     // MARK: Steps
 
     private func prepare(
-        resource: Resource,
-        window: UInt64,
-        stem: String,
-        files: [ClosedFile],
-        document: WindowDocument?
+        resource: Resource, window: UInt64, stem: String, files: [ClosedFile], document: WindowDocument?
     ) throws -> MergeManifest {
-        for directory in OutputKind.allCases.map({ "\(ClusterPaths.output)/\($0.directory)" })
-            + [MergeManifest.directory]
-        {
-            try FileSystem.createDirectory(absolute(directory))
-        }
+        for directory in OutputKind.allCases.map({ "\(ClusterPaths.output)/\($0.directory)" }) + [
+            MergeManifest.directory
+        ] { try FileSystem.createDirectory(absolute(directory)) }
         progress = MergeProgress(bytesTotal: files.reduce(0) { $0 + $1.bytes })
-        let names = OutputNames(
-            resource: resource,
-            stem: stem,
-            files: files,
-            localHostName: localHostName
-        )
+        let names = OutputNames(resource: resource, stem: stem, files: files, localHostName: localHostName)
         var manifest = MergeManifest()
         manifest.segments = files.flatMap { $0.runs.map(\.path) }
         let inputs = MergeInput.group(files)
@@ -142,18 +114,14 @@ package final class WindowMerger {
             ? try FileSystemSync(ofDirectories: writtenDirectories.map(absolute)) : nil
         syncsTogether = fileSystem != nil
         for input in inputs {
-            do {
-                try prepare(input, names, window: window, into: &manifest)
-            } catch {
+            do { try prepare(input, names, window: window, into: &manifest) } catch {
                 removeTemporaries(manifest.outputs)
                 throw error
             }
             try onStep?(.prepared(kind: input.kind, host: input.host))
         }
         if let document {
-            do {
-                manifest.outputs.append(try write(document))
-            } catch {
+            do { manifest.outputs.append(try write(document)) } catch {
                 removeTemporaries(manifest.outputs)
                 throw error
             }
@@ -170,20 +138,12 @@ package final class WindowMerger {
 
     /// Makes the outputs of one input, as often as damaged runs are found among its runs.
     private func prepare(
-        _ whole: MergeInput,
-        _ names: OutputNames,
-        window: UInt64,
-        into manifest: inout MergeManifest
+        _ whole: MergeInput, _ names: OutputNames, window: UInt64, into manifest: inout MergeManifest
     ) throws {
         var input = whole
         while !input.runs.isEmpty {
             do {
-                let preparation = OutputPreparation(
-                    merger: self,
-                    names: names,
-                    window: window,
-                    input: input
-                )
+                let preparation = OutputPreparation(merger: self, names: names, window: window, input: input)
                 manifest.outputs += try preparation.run()
                 return
             } catch let error where RunCheck.isDamage(error) {
@@ -215,18 +175,10 @@ package final class WindowMerger {
             try? FileSystem.remove(absolute(source))
             throw error
         }
-        return MergeManifest.Output(
-            source: source,
-            target: document.path,
-            bytes: document.bytes.count
-        )
+        return MergeManifest.Output(source: source, target: document.path, bytes: document.bytes.count)
     }
 
-    private func rename(
-        _ manifest: inout MergeManifest,
-        at path: String,
-        isRedo: Bool
-    ) throws {
+    private func rename(_ manifest: inout MergeManifest, at path: String, isRedo: Bool) throws {
         for index in manifest.outputs.indices {
             if FileSystem.exists(absolute(manifest.outputs[index].source)) {
                 try rename(output: index, of: &manifest, at: path)
@@ -237,10 +189,8 @@ package final class WindowMerger {
             let size = FileSystem.size(absolute(output.target))
             guard size == output.bytes || (size == nil && isRedo) else {
                 throw TraceError(
-                    .corrupt,
-                    "\(output.target) is missing or not \(output.bytes) bytes, and so is its source",
-                    remedy: "Restore \(output.target) from a backup, or remove the merge manifest"
-                )
+                    .corrupt, "\(output.target) is missing or not \(output.bytes) bytes, and so is its source",
+                    remedy: "Restore \(output.target) from a backup, or remove the merge manifest")
             }
         }
         try syncDirectories(of: manifest)
@@ -249,20 +199,13 @@ package final class WindowMerger {
 
     /// A file that stands under the name, while the source is there, is somebody else's: the output gets another name,
     /// which the manifest says first.
-    private func rename(
-        output index: Int,
-        of manifest: inout MergeManifest,
-        at path: String
-    ) throws {
+    private func rename(output index: Int, of manifest: inout MergeManifest, at path: String) throws {
         let output = manifest.outputs[index]
         var target = output.target
         var number = 1
         while true {
             do throws(SystemError) {
-                return try FileSystem.renameExclusively(
-                    absolute(output.source),
-                    to: absolute(target)
-                )
+                return try FileSystem.renameExclusively(absolute(output.source), to: absolute(target))
             } catch {
                 if error.isAcrossFileSystems {
                     try bringAcross(output: index, of: &manifest, at: path)
@@ -281,11 +224,7 @@ package final class WindowMerger {
 
     /// Where the output directory is on another file system than the segments, the segment that was to become an output is
     /// copied beside its final place, and the manifest says so before anything is renamed: a crash leaves one of the two.
-    private func bringAcross(
-        output index: Int,
-        of manifest: inout MergeManifest,
-        at path: String
-    ) throws {
+    private func bringAcross(output index: Int, of manifest: inout MergeManifest, at path: String) throws {
         let segment = manifest.outputs[index].source
         let source = OutputNames.temporary(manifest.outputs[index].target)
         try FileSystem.copy(absolute(segment), to: absolute(source))
@@ -315,11 +254,8 @@ package final class WindowMerger {
     /// Begins a file that is to be an output, under its temporary name.
     func writer(of target: String) throws -> MergeWriter {
         try MergeWriter(
-            absolute(OutputNames.temporary(target)),
-            bufferBytes: budget.mergeBufferBytes,
-            compression: FileCompression(ofPath: target),
-            syncs: !syncsTogether
-        )
+            absolute(OutputNames.temporary(target)), bufferBytes: budget.mergeBufferBytes,
+            compression: FileCompression(ofPath: target), syncs: !syncsTogether)
     }
 
     func advanceProgress(by bytes: UInt64) {

@@ -25,9 +25,7 @@ final class BufferedReader {
     }
 
     /// What has been read and not consumed; valid until the next `fill`.
-    var unread: UnsafeRawBufferPointer {
-        UnsafeRawBufferPointer(rebasing: buffer.bytes[position...])
-    }
+    var unread: UnsafeRawBufferPointer { UnsafeRawBufferPointer(rebasing: buffer.bytes[position...]) }
 
     /// Where the next unread byte stands in the file.
     var offset: Int { fileOffset - (buffer.count - position) }
@@ -46,9 +44,7 @@ final class BufferedReader {
 
     /// Reads on until at least `count` bytes are unread; false where the file ends before.
     func fill(atLeast count: Int) throws(SystemError) -> Bool {
-        while buffer.count - position < count {
-            if try !readMore() { return false }
-        }
+        while buffer.count - position < count { if try !readMore() { return false } }
         return true
     }
 
@@ -78,10 +74,7 @@ final class BufferedReader {
         let count = try file.read(into: target, at: fileOffset)
         buffer.commit(count)
         let left = min(max(summedFrom - fileOffset, 0), count)
-        checksum = Checksum.crc32c(
-            UnsafeRawBufferPointer(rebasing: target[left..<count]),
-            after: checksum
-        )
+        checksum = Checksum.crc32c(UnsafeRawBufferPointer(rebasing: target[left..<count]), after: checksum)
         fileOffset += count
         return count > 0
     }

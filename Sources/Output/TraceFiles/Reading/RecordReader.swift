@@ -42,11 +42,8 @@ final class RecordReader {
             return
         }
         expanded = [UInt8](repeating: 0, count: bufferBytes)
-        expander = try ExpandingReader(compression) {
-            (target: UnsafeMutableRawBufferPointer) throws(TraceError) in
-            do {
-                return try source.read(into: target)
-            } catch {
+        expander = try ExpandingReader(compression) { (target: UnsafeMutableRawBufferPointer) throws(TraceError) in
+            do { return try source.read(into: target) } catch {
                 throw TraceError(.system, "\(path) can't be read", cause: error)
             }
         }
@@ -76,10 +73,7 @@ final class RecordReader {
 
     /// Where the first line ends; nil where it does not end yet, with how far it has been searched.
     private static func lineEnd(
-        _ bytes: UnsafeRawBufferPointer,
-        from searched: inout Int,
-        _ isQuoting: Bool,
-        _ isQuoted: inout Bool
+        _ bytes: UnsafeRawBufferPointer, from searched: inout Int, _ isQuoting: Bool, _ isQuoted: inout Bool
     ) -> Int? {
         guard let base = bytes.baseAddress, searched < bytes.count else { return nil }
         guard isQuoting else {

@@ -9,8 +9,7 @@ struct RowParser {
     init(_ bytes: UnsafeRawBufferPointer) { self.bytes = bytes }
 
     /// In line, so that a literal's length is a constant and its comparison a few loads.
-    @inline(__always)
-    mutating func skip(_ text: StaticString) -> Bool {
+    @inline(__always) mutating func skip(_ text: StaticString) -> Bool {
         let count = text.utf8CodeUnitCount
         guard bytes.count - position >= count, let base = bytes.baseAddress,
             memcmp(base + position, text.utf8Start, count) == 0
@@ -45,11 +44,8 @@ struct RowParser {
 
     /// The number that eight digits in a row are; nil where not all are digits. All at once: neighbours become numbers of two
     /// digits, then of four, then of eight.
-    @inline(__always)
-    private static func eightDigits(_ bytes: UnsafeRawBufferPointer, at position: Int) -> UInt64? {
-        let text = UInt64(
-            littleEndian: bytes.loadUnaligned(fromByteOffset: position, as: UInt64.self)
-        )
+    @inline(__always) private static func eightDigits(_ bytes: UnsafeRawBufferPointer, at position: Int) -> UInt64? {
+        let text = UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: position, as: UInt64.self))
         // Digits are 0x30 to 0x39: with 6 more they still begin with 3.
         guard text & 0xF0F0_F0F0_F0F0_F0F0 == 0x3030_3030_3030_3030,
             (text &+ 0x0606_0606_0606_0606) & 0xF0F0_F0F0_F0F0_F0F0 == 0x3030_3030_3030_3030
@@ -85,15 +81,12 @@ struct RowParser {
     }
 
     /// Passes over a JSON number, whatever it is.
-    mutating func skipNumber() {
-        while position < bytes.count, Self.isOfNumber(bytes[position]) { position += 1 }
-    }
+    mutating func skipNumber() { while position < bytes.count, Self.isOfNumber(bytes[position]) { position += 1 } }
 
-    @inline(__always)
-    private static func isOfNumber(_ byte: UInt8) -> Bool {
+    @inline(__always) private static func isOfNumber(_ byte: UInt8) -> Bool {
         switch byte {
-        case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "+"), UInt8(ascii: "-"),
-            UInt8(ascii: "."), UInt8(ascii: "E"), UInt8(ascii: "e"):
+        case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "+"), UInt8(ascii: "-"), UInt8(ascii: "."),
+            UInt8(ascii: "E"), UInt8(ascii: "e"):
             true
         default: false
         }

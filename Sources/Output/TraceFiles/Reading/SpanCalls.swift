@@ -40,8 +40,7 @@ struct SpanCalls {
             guard openBytes <= openBytesMax else { throw Self.tooMany() }
             begun += 1
             threads[thread, default: OpenSlices()].begin(call, ts: row.ts, order: begun)
-        case .end:
-            if threads[thread]?.end(call) == true { openBytes -= cost }
+        case .end: if threads[thread]?.end(call) == true { openBytes -= cost }
         }
     }
 
@@ -52,59 +51,43 @@ struct SpanCalls {
 
     static func tooMany() -> TraceError {
         TraceError(
-            .exhausted,
-            "More calls are open at one time than there is room for",
-            remedy: "Name a process with --pid, or a host with --host"
-        )
+            .exhausted, "More calls are open at one time than there is room for",
+            remedy: "Name a process with --pid, or a host with --host")
     }
 
     // MARK: Clipping
 
     /// A `B` event at `ts` for each open call, as a window's file repeats the calls that go on in it. An
     /// outer call comes before those inside it.
-    func forEachOpening(
-        at ts: EpochNanoseconds,
-        _ body: (UnsafeRawBufferPointer) throws -> Void
-    ) rethrows {
+    func forEachOpening(at ts: EpochNanoseconds, _ body: (UnsafeRawBufferPointer) throws -> Void) rethrows {
         var text = RawBuffer()
         for (thread, slice) in openCalls {
             text.removeAll()
-            text.appendContinuedCall(
-                ts: ts,
-                pid: thread.pid,
-                tid: thread.tid,
-                cookie: slice.cookie
-            ) { append(nameOf: slice, thread, to: &$0) }
-            try body(text.bytes)
-        }
-    }
-
-    /// An `E` event at `ts` for each open call. An outer call comes behind those inside it.
-    func forEachClosing(
-        at ts: EpochNanoseconds,
-        _ body: (UnsafeRawBufferPointer) throws -> Void
-    ) rethrows {
-        var text = RawBuffer()
-        for (thread, slice) in openCalls.reversed() {
-            text.removeAll()
-            text.appendClippedEnd(ts: ts, pid: thread.pid, tid: thread.tid) {
+            text.appendContinuedCall(ts: ts, pid: thread.pid, tid: thread.tid, cookie: slice.cookie) {
                 append(nameOf: slice, thread, to: &$0)
             }
             try body(text.bytes)
         }
     }
 
-    /// By the time at which they began, then by the order of their rows.
-    private var openCalls: [(thread: Thread, slice: OpenSlices.Slice)] {
-        threads.flatMap { thread, calls in calls.slices.map { (thread, $0) } }
-            .sorted { ($0.slice.ts, $0.slice.order) < ($1.slice.ts, $1.slice.order) }
+    /// An `E` event at `ts` for each open call. An outer call comes behind those inside it.
+    func forEachClosing(at ts: EpochNanoseconds, _ body: (UnsafeRawBufferPointer) throws -> Void) rethrows {
+        var text = RawBuffer()
+        for (thread, slice) in openCalls.reversed() {
+            text.removeAll()
+            text.appendClippedEnd(ts: ts, pid: thread.pid, tid: thread.tid) { append(nameOf: slice, thread, to: &$0) }
+            try body(text.bytes)
+        }
     }
 
-    private func append(
-        nameOf slice: OpenSlices.Slice,
-        _ thread: Thread,
-        to text: inout RawBuffer
-    ) {
+    /// By the time at which they began, then by the order of their rows.
+    private var openCalls: [(thread: Thread, slice: OpenSlices.Slice)] {
+        threads.flatMap { thread, calls in calls.slices.map { (thread, $0) } }.sorted {
+            ($0.slice.ts, $0.slice.order) < ($1.slice.ts, $1.slice.order)
+        }
+    }
+
+    private func append(nameOf slice: OpenSlices.Slice, _ thread: Thread, to text: inout RawBuffer) {
         threads[thread]?.name(of: slice).withUnsafeBytes { text.append($0) }
     }
 }
@@ -142,13 +125,7 @@ struct EarlyRows {
     private var pending: [Pending] = []
 
     /// `files`: of one host, by rank. `end`: where the span begins, in nanoseconds since the epoch.
-    init(
-        _ files: [Waiting],
-        host: UInt64,
-        before end: EpochNanoseconds,
-        _ selection: RowSelection,
-        filesMax: Int
-    ) {
+    init(_ files: [Waiting], host: UInt64, before end: EpochNanoseconds, _ selection: RowSelection, filesMax: Int) {
         self.host = host
         self.end = end
         self.selection = selection
@@ -163,10 +140,7 @@ struct EarlyRows {
     /// Reads all rows before the span into `calls`. Afterwards `open` and `waiting` hold the files that go
     /// on. `name` takes the names behind the events of files that end here. Blocks on the disk.
     /// - Throws: `TraceError` where a file is damaged, too many overlap or too many calls are open.
-    mutating func run(
-        into calls: inout SpanCalls,
-        name: (UnsafeRawBufferPointer) throws -> Void
-    ) throws {
+    mutating func run(into calls: inout SpanCalls, name: (UnsafeRawBufferPointer) throws -> Void) throws {
         while true {
             try openDue(&calls, name)
             let first = firstOpen
@@ -179,9 +153,7 @@ struct EarlyRows {
             }
             guard let first, ts < end else { return }
             let file = open[first]
-            if selection.holds(pid: file.pid), let row = EventRow(file.row) {
-                try calls.take(row, host: host)
-            }
+            if selection.holds(pid: file.pid), let row = EventRow(file.row) { try calls.take(row, host: host) }
             if try !moveToEvent(file, name) { open.remove(at: first) }
         }
     }
@@ -194,10 +166,7 @@ struct EarlyRows {
         }
     }
 
-    private mutating func openDue(
-        _ calls: inout SpanCalls,
-        _ name: (UnsafeRawBufferPointer) throws -> Void
-    ) throws {
+    private mutating func openDue(_ calls: inout SpanCalls, _ name: (UnsafeRawBufferPointer) throws -> Void) throws {
         while let next = waiting.last, next.due < end {
             if let first = firstOpen, open[first].ts < next.due { return }
             waiting.removeLast()
@@ -226,10 +195,7 @@ struct EarlyRows {
     }
 
     /// False where the file has no more events: its names have then been handed on.
-    private func moveToEvent(
-        _ file: FinalFile,
-        _ name: (UnsafeRawBufferPointer) throws -> Void
-    ) throws -> Bool {
+    private func moveToEvent(_ file: FinalFile, _ name: (UnsafeRawBufferPointer) throws -> Void) throws -> Bool {
         while try file.next() {
             guard file.content == .name else { return true }
             if selection.holds(pid: file.pid) { try name(file.row) }

@@ -23,10 +23,7 @@ package final class TraceFileReader {
     /// `root` is the data directory, empty where it is the current one. `filesMax`: files that overlap in time,
     /// which are read side by side.
     package init(
-        _ selection: TraceSelection,
-        root: String = "",
-        filesMax: Int = Limits.catFilesMax,
-        write: @escaping Output
+        _ selection: TraceSelection, root: String = "", filesMax: Int = Limits.catFilesMax, write: @escaping Output
     ) {
         self.selection = selection
         self.root = root
@@ -47,11 +44,7 @@ package final class TraceFileReader {
         piece.append(BuildInfo.version)
         piece.append("\"},\"traceEvents\":[")
         let merge = try FinalFileMerge(
-            try paths(of: .json),
-            .json,
-            selection.rows,
-            clipsCalls: selection.resource == .function,
-            filesMax: filesMax
+            try paths(of: .json), .json, selection.rows, clipsCalls: selection.resource == .function, filesMax: filesMax
         )
         var isFirst = true
         try merge.forEachRow { row, content in
@@ -80,10 +73,7 @@ package final class TraceFileReader {
             }
         }
         guard let original = OriginalColumns(of: selection.resource) else {
-            throw TraceError(
-                .invalidArgument,
-                "The original server has no table of \(selection.resource.name) events"
-            )
+            throw TraceError(.invalidArgument, "The original server has no table of \(selection.resource.name) events")
         }
         guard let header = try commonHeader(of: paths, original) else { return }
         header.withUnsafeBytes { piece.append($0) }
@@ -94,17 +84,8 @@ package final class TraceFileReader {
         }
     }
 
-    private func writeRows(
-        of paths: [String],
-        _ append: (UnsafeRawBufferPointer) throws -> Void
-    ) throws {
-        let merge = try FinalFileMerge(
-            paths,
-            .csv,
-            selection.rows,
-            clipsCalls: false,
-            filesMax: filesMax
-        )
+    private func writeRows(of paths: [String], _ append: (UnsafeRawBufferPointer) throws -> Void) throws {
+        let merge = try FinalFileMerge(paths, .csv, selection.rows, clipsCalls: false, filesMax: filesMax)
         try merge.forEachRow { row, _ in
             rowCount += 1
             try append(row)
@@ -125,19 +106,14 @@ package final class TraceFileReader {
 
     /// Returns the first row that all tables have, reduced to `original` (then with its line's end) where these are given;
     /// nil where there are no tables.
-    private func commonHeader(
-        of paths: [String],
-        _ original: OriginalColumns? = nil
-    ) throws -> [UInt8]? {
+    private func commonHeader(of paths: [String], _ original: OriginalColumns? = nil) throws -> [UInt8]? {
         var common: [UInt8]?
         for path in paths {
             guard let file = try FinalFile(path, .csv, rank: 0) else { continue }
             guard file.hasAllColumns || selection.host == nil else {
                 throw TraceError(
-                    .configuration,
-                    "\(path) does not say hosts: it was written with csv_columns = original",
-                    remedy: "Leave --host out, or read the traces with --format json"
-                )
+                    .configuration, "\(path) does not say hosts: it was written with csv_columns = original",
+                    remedy: "Leave --host out, or read the traces with --format json")
             }
             var header = file.columns
             if let original {
@@ -150,15 +126,12 @@ package final class TraceFileReader {
             guard common == header else {
                 // Files of another version may have other columns too: a table can hold only one kind.
                 throw TraceError(
-                    .configuration,
-                    "\(path) has other columns than the files before it",
+                    .configuration, "\(path) has other columns than the files before it",
                     remedy: original == nil
                         ? """
                         Where the setting csv_columns was changed, --columns original reads files of both kinds; else move \
                         the files of one kind away, and read them separately
-                        """
-                        : "Move the files of one kind away, and read them separately"
-                )
+                        """ : "Move the files of one kind away, and read them separately")
             }
         }
         return common

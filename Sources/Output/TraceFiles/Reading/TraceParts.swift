@@ -19,12 +19,7 @@ struct TraceParts {
     /// Of a file what open calls may take at its beginning, and of memory what names may.
     static func shareMax(of budget: FileBudget) -> Int { budget.finalFileBytesMax / 4 }
 
-    init(
-        _ files: OutputParts,
-        summary: JSONSegment.Summary,
-        names: PartNames,
-        budget: FileBudget
-    ) {
+    init(_ files: OutputParts, summary: JSONSegment.Summary, names: PartNames, budget: FileBudget) {
         self.files = files
         self.summary = summary
         self.names = names
@@ -62,10 +57,8 @@ struct TraceParts {
     private func holds(_ bytes: UnsafeRawBufferPointer, _ event: EventRow, _ thread: Int) -> Bool {
         let isNamed = threads.isNamed(thread, inPart: part)
         return files.holds(
-            JSONSegment.separatorBytes + bytes.count + names.dueBytes
-                + (isNamed ? 0 : names.bytesAdded(by: event))
-                + JSONSegment.ending.utf8CodeUnitCount
-        )
+            JSONSegment.separatorBytes + bytes.count + names.dueBytes + (isNamed ? 0 : names.bytesAdded(by: event))
+                + JSONSegment.ending.utf8CodeUnitCount)
     }
 
     private mutating func begin(at ts: EpochNanoseconds) throws {
@@ -79,22 +72,15 @@ struct TraceParts {
         var text = RawBuffer()
         for call in open {
             text.removeAll()
-            text.appendContinuedCall(
-                ts: call.slice.ts,
-                pid: call.pid,
-                tid: call.tid,
-                cookie: call.slice.cookie
-            ) { text in call.name.withUnsafeBytes { text.append($0) } }
+            text.appendContinuedCall(ts: call.slice.ts, pid: call.pid, tid: call.tid, cookie: call.slice.cookie) {
+                text in call.name.withUnsafeBytes { text.append($0) }
+            }
             guard let event = EventRow(text.bytes) else { continue }
             try write(text.bytes, event, threads.position(of: event))
         }
     }
 
-    private mutating func write(
-        _ bytes: UnsafeRawBufferPointer,
-        _ event: EventRow,
-        _ thread: Int
-    ) throws {
+    private mutating func write(_ bytes: UnsafeRawBufferPointer, _ event: EventRow, _ thread: Int) throws {
         if hasRow { files.writer.text.append(JSONSegment.separator) }
         hasRow = true
         files.writer.text.append(bytes)

@@ -12,10 +12,7 @@ package struct TraceSelection: Sendable, Equatable {
     package var host: String?
 
     package init(
-        resource: Resource,
-        from: EpochNanoseconds? = nil,
-        to: EpochNanoseconds? = nil,
-        pid: UInt32? = nil,
+        resource: Resource, from: EpochNanoseconds? = nil, to: EpochNanoseconds? = nil, pid: UInt32? = nil,
         host: String? = nil
     ) {
         self.resource = resource

@@ -15,16 +15,8 @@ package struct AnomalyRow {
     package var message: ByteView
 
     package init(
-        rule: StaticString,
-        host: HostID,
-        pid: UInt32,
-        process: ByteView,
-        ts: EpochNanoseconds,
-        value: Double,
-        baseline: Double,
-        score: Double,
-        severity: Double,
-        message: ByteView
+        rule: StaticString, host: HostID, pid: UInt32, process: ByteView, ts: EpochNanoseconds, value: Double,
+        baseline: Double, score: Double, severity: Double, message: ByteView
     ) {
         self.rule = rule
         self.host = host

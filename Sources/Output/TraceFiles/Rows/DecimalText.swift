@@ -1,12 +1,9 @@
 /// Writes numbers as decimal digits at an address that has room for them, and returns where they end.
-@usableFromInline
-package enum DecimalText {
+@usableFromInline package enum DecimalText {
     /// The room that `write` needs.
-    @inlinable
-    static var bytesMax: Int { 20 }
+    @inlinable static var bytesMax: Int { 20 }
 
-    @inlinable
-    static var pairs: StaticString {
+    @inlinable static var pairs: StaticString {
         """
         0001020304050607080910111213141516171819\
         2021222324252627282930313233343536373839\
@@ -17,11 +14,8 @@ package enum DecimalText {
     }
 
     /// Without leading zeros. Eight bytes behind `target` may be written to, or as many as the number has digits.
-    @inlinable
-    package static func write(
-        _ value: UInt64,
-        at target: UnsafeMutableRawPointer
-    ) -> UnsafeMutableRawPointer {
+    @inlinable package static func write(_ value: UInt64, at target: UnsafeMutableRawPointer) -> UnsafeMutableRawPointer
+    {
         if value < 100_000_000 { return writeFirst(value, at: target) }
         let upper = value / 100_000_000
         let place =
@@ -32,9 +26,7 @@ package enum DecimalText {
     }
 
     /// The digits of a value below 10⁸ as text, without leading zeros, and how many they are.
-    @inlinable
-    @inline(__always)
-    static func firstText(_ value: UInt64) -> (UInt64, UInt8) {
+    @inlinable @inline(__always) static func firstText(_ value: UInt64) -> (UInt64, UInt8) {
         if value < 10 { return (0x30 &+ value, 1) }
         if value < 10_000 {
             let digits = fourDigits(UInt32(truncatingIfNeeded: value))
@@ -49,18 +41,13 @@ package enum DecimalText {
     }
 
     /// Exactly eight digits of a value below 10⁸ as text, with leading zeros.
-    @inlinable
-    @inline(__always)
-    static func eightText(_ value: UInt64) -> UInt64 {
+    @inlinable @inline(__always) static func eightText(_ value: UInt64) -> UInt64 {
         eightDigits(value) | 0x3030_3030_3030_3030
     }
 
     /// Without leading zeros; `value` is below 10⁸. Eight bytes are written.
-    @inlinable
-    @inline(__always)
-    static func writeFirst(
-        _ value: UInt64,
-        at target: UnsafeMutableRawPointer
+    @inlinable @inline(__always) static func writeFirst(
+        _ value: UInt64, at target: UnsafeMutableRawPointer
     ) -> UnsafeMutableRawPointer {
         let (text, count) = firstText(value)
         target.storeBytes(of: text, as: UInt64.self)
@@ -68,20 +55,15 @@ package enum DecimalText {
     }
 
     /// Exactly eight digits, with leading zeros; `value` is below 10⁸.
-    @inlinable
-    @inline(__always)
-    static func writeEight(
-        _ value: UInt64,
-        at target: UnsafeMutableRawPointer
+    @inlinable @inline(__always) static func writeEight(
+        _ value: UInt64, at target: UnsafeMutableRawPointer
     ) -> UnsafeMutableRawPointer {
         target.storeBytes(of: eightText(value), as: UInt64.self)
         return target + 8
     }
 
     /// As `eightDigits`, of a value below 10⁴.
-    @inlinable
-    @inline(__always)
-    static func fourDigits(_ value: UInt32) -> UInt32 {
+    @inlinable @inline(__always) static func fourDigits(_ value: UInt32) -> UInt32 {
         let hundreds = (value &* 10_486) &>> 20
         let twos = hundreds | (value &- hundreds &* 100) &<< 16
         let tens = ((twos &* 103) &>> 10) & 0x000F_000F
@@ -90,9 +72,7 @@ package enum DecimalText {
 
     /// The digits of a value below 10⁸, one a byte, the first in the lowest: the value is halved into lanes of
     /// four, two and one digits, all lanes at once. The products are exact for what a lane can hold.
-    @inlinable
-    @inline(__always)
-    static func eightDigits(_ value: UInt64) -> UInt64 {
+    @inlinable @inline(__always) static func eightDigits(_ value: UInt64) -> UInt64 {
         let upper = value / 10_000
         let fours = upper | (value &- upper &* 10_000) &<< 32
         let hundreds = ((fours &* 10_486) &>> 20) & 0x0000_007F_0000_007F
@@ -102,8 +82,7 @@ package enum DecimalText {
     }
 
     /// Exactly nine digits, with leading zeros; `value` is below 10⁹.
-    @inlinable
-    package static func writeNine(_ value: UInt64, at target: UnsafeMutableRawPointer) {
+    @inlinable package static func writeNine(_ value: UInt64, at target: UnsafeMutableRawPointer) {
         let first = value / 100_000_000
         digit(first, target)
         _ = writeEight(value &- first &* 100_000_000, at: target + 1)
@@ -112,11 +91,8 @@ package enum DecimalText {
     /// A finite number that is whole or has at most six decimals, without zeros at the end; nil, and nothing that
     /// counts is written, where it takes more. `hasDecimals`: a whole one has a decimal too, which is 0. Needs
     /// `bytesMax` + 8 bytes of room.
-    @inlinable
-    static func write(
-        _ value: Double,
-        hasDecimals: Bool,
-        at target: UnsafeMutableRawPointer
+    @inlinable static func write(
+        _ value: Double, hasDecimals: Bool, at target: UnsafeMutableRawPointer
     ) -> UnsafeMutableRawPointer? {
         guard let (whole, decimals) = split(value.magnitude) else { return nil }
         target.storeBytes(of: UInt8(ascii: "-"), as: UInt8.self)
@@ -130,9 +106,7 @@ package enum DecimalText {
 
     /// A number as a whole one and millionths; nil where it takes more. n / 10⁶ is rounded correctly, so
     /// text → double gives it again.
-    @inlinable
-    @inline(__always)
-    static func split(_ magnitude: Double) -> (whole: UInt64, millionths: UInt64)? {
+    @inlinable @inline(__always) static func split(_ magnitude: Double) -> (whole: UInt64, millionths: UInt64)? {
         guard magnitude < 0x1p53 else { return nil }
         let whole = UInt64(magnitude)
         if Double(whole) == magnitude { return (whole, 0) }
@@ -146,20 +120,14 @@ package enum DecimalText {
     }
 
     /// The decimals of some millionths as text, without zeros at the end, and how many they are: at least one.
-    @inlinable
-    @inline(__always)
-    static func decimalsText(_ millionths: UInt64) -> (UInt64, UInt8) {
+    @inlinable @inline(__always) static func decimalsText(_ millionths: UInt64) -> (UInt64, UInt8) {
         let digits = eightDigits(millionths &* 100)
         let count = max(1, 8 &- digits.leadingZeroBitCount &>> 3)
         return (digits | 0x3030_3030_3030_3030, UInt8(truncatingIfNeeded: count))
     }
 
     /// Lower-case hexadecimal digits, without leading zeros.
-    @inlinable
-    static func writeHex(
-        _ value: UInt64,
-        at target: UnsafeMutableRawPointer
-    ) -> UnsafeMutableRawPointer {
+    @inlinable static func writeHex(_ value: UInt64, at target: UnsafeMutableRawPointer) -> UnsafeMutableRawPointer {
         let count = max(1, (67 &- value.leadingZeroBitCount) / 4)
         var place = target
         // Most are longer than a half.
@@ -175,9 +143,7 @@ package enum DecimalText {
     }
 
     /// Eight digits, the first in the lowest byte.
-    @inlinable
-    @inline(__always)
-    static func hexDigits(_ value: UInt32) -> UInt64 {
+    @inlinable @inline(__always) static func hexDigits(_ value: UInt32) -> UInt64 {
         var nibbles = UInt64(value.byteSwapped)
         nibbles = (nibbles | nibbles &<< 16) & 0x0000_FFFF_0000_FFFF
         nibbles = (nibbles | nibbles &<< 8) & 0x00FF_00FF_00FF_00FF
@@ -187,27 +153,19 @@ package enum DecimalText {
     }
 
     /// Exactly three digits; `value` is below 1,000.
-    @inlinable
-    static func writeThree(_ value: UInt64, at target: UnsafeMutableRawPointer) {
+    @inlinable static func writeThree(_ value: UInt64, at target: UnsafeMutableRawPointer) {
         let hundreds = value / 100
         digit(hundreds, target)
         pair(value &- hundreds &* 100, target + 1)
     }
 
-    @inlinable
-    @inline(__always)
-    static func digit(_ value: UInt64, _ target: UnsafeMutableRawPointer) {
+    @inlinable @inline(__always) static func digit(_ value: UInt64, _ target: UnsafeMutableRawPointer) {
         target.storeBytes(of: 0x30 &+ UInt8(truncatingIfNeeded: value), as: UInt8.self)
     }
 
-    @inlinable
-    @inline(__always)
-    static func pair(_ value: UInt64, _ target: UnsafeMutableRawPointer) {
+    @inlinable @inline(__always) static func pair(_ value: UInt64, _ target: UnsafeMutableRawPointer) {
         let table = UnsafeRawPointer(pairs.utf8Start)
-        let digits = table.loadUnaligned(
-            fromByteOffset: Int(truncatingIfNeeded: value) &* 2,
-            as: UInt16.self
-        )
+        let digits = table.loadUnaligned(fromByteOffset: Int(truncatingIfNeeded: value) &* 2, as: UInt16.self)
         target.storeBytes(of: digits, as: UInt16.self)
     }
 }

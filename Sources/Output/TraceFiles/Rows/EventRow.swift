@@ -78,36 +78,23 @@ struct EventRow {
         guard parser.skip("\"cookie\":"), let cookie = parser.signed() else { return nil }
         let began = isInstant ? began(&parser) : nil
         guard !isInstant || began != nil else { return nil }
-        return Call(
-            phase: isBegin ? .begin : .end,
-            cookie: cookie,
-            name: name,
-            isContinued: isContinued,
-            began: began
-        )
+        return Call(phase: isBegin ? .begin : .end, cookie: cookie, name: name, isContinued: isContinued, began: began)
     }
 
     /// What stands behind an instant's cookie in `FunctionRow.writeEvent`.
     private static func began(_ parser: inout RowParser) -> EpochNanoseconds? {
-        guard parser.skip(",\"call_count\":"), parser.number() != nil,
-            parser.skip(",\"avg_duration_us\":"), parser.number() != nil,
-            parser.skip(",\"event_type\":"), parser.signed() != nil,
-            parser.skip(",\"began\":")
+        guard parser.skip(",\"call_count\":"), parser.number() != nil, parser.skip(",\"avg_duration_us\":"),
+            parser.number() != nil, parser.skip(",\"event_type\":"), parser.signed() != nil, parser.skip(",\"began\":")
         else { return nil }
         return parser.microseconds()
     }
 
     /// Appends an event with another phase; false where the bytes are no row of a thread of ours.
-    static func append(
-        _ bytes: UnsafeRawBufferPointer,
-        as phase: UInt8,
-        to text: inout RawBuffer
-    ) -> Bool {
+    static func append(_ bytes: UnsafeRawBufferPointer, as phase: UInt8, to text: inout RawBuffer) -> Bool {
         guard let row = RunRow(json: bytes) else { return false }
         var parser = RowParser(bytes)
         parser.position = row.keyEnd
-        guard parser.skip(",\"tid\":"), parser.processID() != nil, parser.skip(",\"ph\":\"")
-        else { return false }
+        guard parser.skip(",\"tid\":"), parser.processID() != nil, parser.skip(",\"ph\":\"") else { return false }
         let at = parser.position
         text.append(UnsafeRawBufferPointer(rebasing: bytes[..<at]))
         text.append(byte: phase)

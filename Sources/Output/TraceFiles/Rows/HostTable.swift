@@ -62,9 +62,7 @@ final class HostTable {
         self.countMax = countMax
     }
 
-    deinit {
-        for field in fields { field?.deallocate() }
-    }
+    deinit { for field in fields { field?.deallocate() } }
 
     /// One more than the greatest number in use.
     var indexEnd: Int { hosts.count }
@@ -113,11 +111,7 @@ final class HostTable {
         let copy = UnsafeMutableRawBufferPointer.allocate(byteCount: field.count, alignment: 8)
         copy.copyMemory(from: field.bytes)
         let host = Host(
-            name: name,
-            isThisMachine: isThisMachine,
-            csv: Array(field.bytes),
-            cell: RunRow.unquoted(field.bytes)
-        )
+            name: name, isThisMachine: isThisMachine, csv: Array(field.bytes), cell: RunRow.unquoted(field.bytes))
         if let index = free.popLast() {
             hosts[Int(index)] = host
             fields[Int(index)] = copy
@@ -174,16 +168,8 @@ final class HostTable {
 
     private func unlink(_ index: UInt32) {
         let place = places[Int(index)]
-        if place.older == Self.nobody {
-            oldest = place.newer
-        } else {
-            places[Int(place.older)].newer = place.newer
-        }
-        if place.newer == Self.nobody {
-            newest = place.older
-        } else {
-            places[Int(place.newer)].older = place.older
-        }
+        if place.older == Self.nobody { oldest = place.newer } else { places[Int(place.older)].newer = place.newer }
+        if place.newer == Self.nobody { newest = place.older } else { places[Int(place.newer)].older = place.older }
         count -= 1
     }
 

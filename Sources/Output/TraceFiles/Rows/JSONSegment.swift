@@ -13,10 +13,7 @@ enum JSONSegment {
 
     /// A run's checksum, with the separator behind its last row.
     static func summedSeparator(after checksum: UInt32) -> UInt32 {
-        Checksum.crc32c(
-            UnsafeRawBufferPointer(start: separator.utf8Start, count: separatorBytes),
-            after: checksum
-        )
+        Checksum.crc32c(UnsafeRawBufferPointer(start: separator.utf8Start, count: separatorBytes), after: checksum)
     }
 
     /// What a finished file says about itself. Comes from the rows alone, never from how they were
@@ -40,9 +37,7 @@ enum JSONSegment {
     /// Before the events of an unfinished file: a bare array, which viewers open without its end.
     static func appendOpenHeader(to text: inout RawBuffer) {
         let start = text.count
-        text.append(
-            "[{\"ph\":\"M\",\"name\":\"segment in progress\",\"pid\":0,\"args\":{\"pad\":\""
-        )
+        text.append("[{\"ph\":\"M\",\"name\":\"segment in progress\",\"pid\":0,\"args\":{\"pad\":\"")
         pad(&text, from: start, with: "\"}},\n")
     }
 
@@ -77,9 +72,7 @@ enum JSONSegment {
 
     private static func append(_ value: String, bytesMax: Int, to text: inout RawBuffer) {
         var value = value
-        value.withUTF8 { bytes in
-            _ = text.appendJSONString(ByteView(UnsafeRawBufferPointer(bytes)).cut(at: bytesMax))
-        }
+        value.withUTF8 { bytes in _ = text.appendJSONString(ByteView(UnsafeRawBufferPointer(bytes)).cut(at: bytesMax)) }
     }
 
     private static func pad(_ text: inout RawBuffer, from start: Int, with end: StaticString) {

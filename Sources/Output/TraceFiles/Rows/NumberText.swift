@@ -1,34 +1,23 @@
 /// The digits of a number that stands in several rows of an event, made once for all of them. In words, so that what
 /// was just made can be read at once: a load over several stores would have to wait for them.
-@usableFromInline
-package struct NumberText: BitwiseCopyable {
+@usableFromInline package struct NumberText: BitwiseCopyable {
     /// One to eight digits, the first in the lowest byte.
-    @usableFromInline
-    let first: UInt64
+    @usableFromInline let first: UInt64
     /// Eight digits each, where `groups` is 1, and where it is 2.
-    @usableFromInline
-    let second: UInt64
-    @usableFromInline
-    let third: UInt64
-    @usableFromInline
-    let firstCount: UInt8
-    @usableFromInline
-    let groups: UInt8
+    @usableFromInline let second: UInt64
+    @usableFromInline let third: UInt64
+    @usableFromInline let firstCount: UInt8
+    @usableFromInline let groups: UInt8
     /// 1 where there is a minus.
-    @usableFromInline
-    let sign: UInt8
+    @usableFromInline let sign: UInt8
 
-    @inlinable
-    @inline(__always)
-    package init(_ value: UInt64) { self.init(magnitude: value, isNegative: false) }
+    @inlinable @inline(__always) package init(_ value: UInt64) { self.init(magnitude: value, isNegative: false) }
 
-    @inlinable
-    @inline(__always)
-    package init(_ value: Int64) { self.init(magnitude: value.magnitude, isNegative: value < 0) }
+    @inlinable @inline(__always) package init(_ value: Int64) {
+        self.init(magnitude: value.magnitude, isNegative: value < 0)
+    }
 
-    @inlinable
-    @inline(__always)
-    init(magnitude: UInt64, isNegative: Bool) {
+    @inlinable @inline(__always) init(magnitude: UInt64, isNegative: Bool) {
         sign = isNegative ? 1 : 0
         var upper = magnitude
         var (second, third, groups): (UInt64, UInt64, UInt8) = (0, 0, 0)
@@ -52,9 +41,7 @@ package struct NumberText: BitwiseCopyable {
 }
 
 extension RowWriter {
-    @inlinable
-    @inline(__always)
-    package mutating func append(_ number: borrowing NumberText) {
+    @inlinable @inline(__always) package mutating func append(_ number: borrowing NumberText) {
         at.storeBytes(of: UInt8(ascii: "-"), as: UInt8.self)
         advance(Int(number.sign))
         at.storeBytes(of: number.first, as: UInt64.self)

@@ -30,13 +30,7 @@ struct OpenedCall: Hashable {
         self.init(call, began: began, pid: row.pid, tid: tid, host: host)
     }
 
-    private init(
-        _ call: EventRow.Call,
-        began: EpochNanoseconds,
-        pid: UInt32,
-        tid: UInt32,
-        host: UInt64
-    ) {
+    private init(_ call: EventRow.Call, began: EpochNanoseconds, pid: UInt32, tid: UInt32, host: UInt64) {
         isContinued = call.isContinued
         ts = began
         self.pid = pid
@@ -47,8 +41,8 @@ struct OpenedCall: Hashable {
     }
 
     static func == (left: OpenedCall, right: OpenedCall) -> Bool {
-        left.ts == right.ts && left.pid == right.pid && left.tid == right.tid
-            && left.cookie == right.cookie && left.name == right.name && left.host == right.host
+        left.ts == right.ts && left.pid == right.pid && left.tid == right.tid && left.cookie == right.cookie
+            && left.name == right.name && left.host == right.host
     }
 
     func hash(into hasher: inout Hasher) {

@@ -25,11 +25,7 @@ struct OriginalColumns {
             found += 1
             if found == count {
                 let columns = UnsafeRawBufferPointer(rebasing: row[..<index])
-                if hasEmpty {
-                    appendFilled(columns, to: &text)
-                } else {
-                    text.append(columns)
-                }
+                if hasEmpty { appendFilled(columns, to: &text) } else { text.append(columns) }
                 text.append("\r\n")
                 return true
             }
@@ -43,11 +39,7 @@ struct OriginalColumns {
         let fields = columns.split(separator: UInt8(ascii: ","), omittingEmptySubsequences: false)
         for (position, field) in fields.enumerated() {
             if position > 0 { text.append(byte: UInt8(ascii: ",")) }
-            if field.isEmpty {
-                text.append("0.0")
-            } else {
-                text.append(UnsafeRawBufferPointer(rebasing: field))
-            }
+            if field.isEmpty { text.append("0.0") } else { text.append(UnsafeRawBufferPointer(rebasing: field)) }
         }
     }
 }

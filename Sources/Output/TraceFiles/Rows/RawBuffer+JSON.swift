@@ -6,9 +6,7 @@ extension RawBuffer {
     /// A quoted JSON string: raw UTF-8 (an escaped surrogate pair fails a whole file in viewers), control
     /// characters escaped. Invalid UTF-8 becomes U+FFFD, one for each maximal part as Swift's String has
     /// it; returns how many.
-    @inlinable
-    @discardableResult
-    package mutating func appendJSONString(_ view: ByteView) -> Int {
+    @inlinable @discardableResult package mutating func appendJSONString(_ view: ByteView) -> Int {
         let count = view.count
         guard let source = view.start, count > 0 else {
             append("\"\"")
@@ -24,8 +22,7 @@ extension RawBuffer {
     }
 
     /// How each event of a trace begins; mergers read a row's order from this text.
-    @inlinable
-    package mutating func appendEventStart(ts: EpochNanoseconds, pid: UInt32) {
+    @inlinable package mutating func appendEventStart(ts: EpochNanoseconds, pid: UInt32) {
         append("{\"ts\":")
         appendMicroseconds(ns: ts)
         append(",\"pid\":")
@@ -35,11 +32,7 @@ extension RawBuffer {
 
     /// A call that goes on from an earlier file: its opening, at its own time. `name` appends its JSON text.
     package mutating func appendContinuedCall(
-        ts: EpochNanoseconds,
-        pid: UInt32,
-        tid: UInt32,
-        cookie: Int64,
-        name: (inout RawBuffer) -> Void
+        ts: EpochNanoseconds, pid: UInt32, tid: UInt32, cookie: Int64, name: (inout RawBuffer) -> Void
     ) {
         appendEventStart(ts: ts, pid: pid)
         append("\"tid\":")
@@ -54,10 +47,7 @@ extension RawBuffer {
     /// The end of a call that goes on beyond a document: where the document ends. It has no category, as no
     /// event says so. `name` appends its JSON text.
     package mutating func appendClippedEnd(
-        ts: EpochNanoseconds,
-        pid: UInt32,
-        tid: UInt32,
-        name: (inout RawBuffer) -> Void
+        ts: EpochNanoseconds, pid: UInt32, tid: UInt32, name: (inout RawBuffer) -> Void
     ) {
         appendEventStart(ts: ts, pid: pid)
         append("\"tid\":")
@@ -69,12 +59,11 @@ extension RawBuffer {
 
     /// What is shown of a text: as much of its beginning as `Limits.nameBytesMax` and `Limits.escapedSpareBytes` leave. Where
     /// it is shown once more nothing more is cut.
-    @inlinable
-    package static func shown(_ text: ByteView, bytesMax: Int = Limits.nameBytesMax) -> ByteView {
+    @inlinable package static func shown(_ text: ByteView, bytesMax: Int = Limits.nameBytesMax) -> ByteView {
         let text = text.cut(at: bytesMax)
-        guard let start = text.start, text.count > Limits.escapedSpareBytes / 5,
-            !isPlainJSON(start, text.count)
-        else { return text }
+        guard let start = text.start, text.count > Limits.escapedSpareBytes / 5, !isPlainJSON(start, text.count) else {
+            return text
+        }
         var spare = Limits.escapedSpareBytes
         return shownEscaped(text, &spare, isFrame: false)
     }
@@ -94,9 +83,7 @@ extension RawBuffer {
     /// Whether `shown(frame:)` would leave all frames of a stack as they are, and nothing of them is escaped: newlines stand
     /// between them. Eight bytes at a time, as `isPlainJSON`.
     package static func isPlainStack(_ stack: ByteView) -> Bool {
-        guard let start = stack.start, stack.count >= 8, stack.count <= Limits.nameBytesMax else {
-            return false
-        }
+        guard let start = stack.start, stack.count >= 8, stack.count <= Limits.nameBytesMax else { return false }
         var index = 0
         while index &+ 8 < stack.count {
             let word = start.loadUnaligned(fromByteOffset: index, as: UInt64.self)
@@ -123,9 +110,9 @@ extension RawBuffer {
     /// Each two bytes allow for one more byte of JSON than they have themselves; what is needed beyond that is taken from
     /// `spare`, and where that is used up the text ends. In a table a text never takes more than in JSON. `isFrame`: `|`
     /// becomes six bytes in a file of call stacks.
-    @inline(never)
-    @usableFromInline
-    static func shownEscaped(_ text: ByteView, _ spare: inout Int, isFrame: Bool) -> ByteView {
+    @inline(never) @usableFromInline static func shownEscaped(
+        _ text: ByteView, _ spare: inout Int, isFrame: Bool
+    ) -> ByteView {
         let bytes = text.buffer
         var index = 0
         // In halves of a byte.
@@ -154,8 +141,7 @@ extension RawBuffer {
     }
 
     /// Whether all bytes are printable ASCII other than `"` and `\`: eight at a time.
-    @inlinable
-    static func isPlainJSON(_ source: UnsafeRawPointer, _ count: Int) -> Bool {
+    @inlinable static func isPlainJSON(_ source: UnsafeRawPointer, _ count: Int) -> Bool {
         if count < 8 {
             for index in 0..<count {
                 let byte = source.load(fromByteOffset: index, as: UInt8.self)
@@ -175,8 +161,7 @@ extension RawBuffer {
 
     /// "Determine if a word has a byte less than n / equal to n", Bit Twiddling Hacks (Anderson).
     /// Exact as a yes or no for the whole word.
-    @inlinable
-    static func hasSpecialByte(_ word: UInt64) -> Bool {
+    @inlinable static func hasSpecialByte(_ word: UInt64) -> Bool {
         let ones: UInt64 = 0x0101_0101_0101_0101
         let highs: UInt64 = 0x8080_8080_8080_8080
         let control = (word &- ones &* 0x20) & ~word
@@ -186,9 +171,7 @@ extension RawBuffer {
         return (control | equal | word) & highs != 0
     }
 
-    @inline(never)
-    @usableFromInline
-    mutating func appendEscapedJSONString(_ view: ByteView) -> Int {
+    @inline(never) @usableFromInline mutating func appendEscapedJSONString(_ view: ByteView) -> Int {
         append(byte: UInt8(ascii: "\""))
         var replaced = 0
         let bytes = view.buffer
@@ -218,11 +201,7 @@ extension RawBuffer {
 
     /// Copies the scalar at `index` or writes U+FFFD for the longest beginning of one; returns the bytes
     /// taken. The ranges are Unicode's table 3-7.
-    mutating func appendScalar(
-        _ bytes: UnsafeRawBufferPointer,
-        at index: Int,
-        _ replaced: inout Int
-    ) -> Int {
+    mutating func appendScalar(_ bytes: UnsafeRawBufferPointer, at index: Int, _ replaced: inout Int) -> Int {
         let (length, isValid) = Self.scalarLength(bytes, at: index)
         if isValid {
             append(UnsafeRawBufferPointer(rebasing: bytes[index..<(index + length)]))
@@ -234,10 +213,7 @@ extension RawBuffer {
     }
 
     /// The length of the UTF-8 sequence at `index`, or of its longest valid beginning (at least 1).
-    static func scalarLength(
-        _ bytes: UnsafeRawBufferPointer,
-        at index: Int
-    ) -> (length: Int, isValid: Bool) {
+    static func scalarLength(_ bytes: UnsafeRawBufferPointer, at index: Int) -> (length: Int, isValid: Bool) {
         let lead = bytes[index]
         let need: Int
         var second: ClosedRange<UInt8> = 0x80...0xBF

@@ -4,17 +4,13 @@ public import TraceModel
 extension RawBuffer {
     /// Whether a text can be written as it is, between quotes in JSON and without them in CSV, formulas guarded
     /// against or not: printable ASCII other than `"`, `\` and comma. Nothing is written of no text.
-    @inlinable
-    @inline(__always)
-    package static func isPlainText(_ view: ByteView) -> Bool {
+    @inlinable @inline(__always) package static func isPlainText(_ view: ByteView) -> Bool {
         guard let start = view.start, view.count > 0 else { return false }
         return isPlainText(start, view.count) && !beginsFormula(start)
     }
 
     /// Eight bytes at a time, as `isPlainJSON`.
-    @inlinable
-    @inline(__always)
-    static func isPlainText(_ source: UnsafeRawPointer, _ count: Int) -> Bool {
+    @inlinable @inline(__always) static func isPlainText(_ source: UnsafeRawPointer, _ count: Int) -> Bool {
         guard count >= 8 else { return !hasPlainTextBreak(word(source, count)) }
         var index = 0
         while index &+ 8 < count {
@@ -28,9 +24,7 @@ extension RawBuffer {
     }
 
     /// One to seven bytes in a word, some of them twice, and spaces.
-    @inlinable
-    @inline(__always)
-    static func word(_ source: UnsafeRawPointer, _ count: Int) -> UInt64 {
+    @inlinable @inline(__always) static func word(_ source: UnsafeRawPointer, _ count: Int) -> UInt64 {
         if count >= 4 {
             let upper = source.loadUnaligned(fromByteOffset: count &- 4, as: UInt32.self)
             return UInt64(source.loadUnaligned(as: UInt32.self)) | UInt64(upper) &<< 32
@@ -42,9 +36,7 @@ extension RawBuffer {
     }
 
     /// As `hasSpecialByte`.
-    @inlinable
-    @inline(__always)
-    static func hasPlainTextBreak(_ word: UInt64) -> Bool {
+    @inlinable @inline(__always) static func hasPlainTextBreak(_ word: UInt64) -> Bool {
         let ones: UInt64 = 0x0101_0101_0101_0101
         let comma = word ^ (ones &* 0x2C)
         let highs: UInt64 = 0x8080_8080_8080_8080

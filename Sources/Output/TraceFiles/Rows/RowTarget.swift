@@ -9,19 +9,15 @@ public import TraceModel
 ///     target.endRow(text, ts: ts, pid: pid)
 ///
 /// One row at a time; nothing else may be appended to the buffer meanwhile.
-@usableFromInline
-package struct RowTarget {
-    @usableFromInline
-    let rows: Unmanaged<RunBuffer>
+@usableFromInline package struct RowTarget {
+    @usableFromInline let rows: Unmanaged<RunBuffer>
 
     init(_ rows: RunBuffer) { self.rows = Unmanaged.passUnretained(rows) }
 
     /// The buffer itself, for what is rare.
     package var buffer: RunBuffer { rows._withUnsafeGuaranteedRef { $0 } }
 
-    @inlinable
-    @inline(__always)
-    package func beginRow() -> RowWriter {
+    @inlinable @inline(__always) package func beginRow() -> RowWriter {
         rows._withUnsafeGuaranteedRef { buffer in
             assert(buffer.text.count == buffer.rowStart, "a row has begun")
             let at = buffer.text.reserve(RowWriter.slackBytes)
@@ -31,9 +27,7 @@ package struct RowTarget {
     }
 
     /// Ends a row of a host's trace: one event `{"ts":…,"pid":…,…}` without a line's end.
-    @inlinable
-    @inline(__always)
-    package func endRow(_ row: RowWriter, ts: EpochNanoseconds, pid: UInt32) {
+    @inlinable @inline(__always) package func endRow(_ row: RowWriter, ts: EpochNanoseconds, pid: UInt32) {
         var row = row
         row.append(",\n")
         rows._withUnsafeGuaranteedRef { buffer in
@@ -44,14 +38,8 @@ package struct RowTarget {
 
     /// Ends a CSV row: adds the last two columns, the host's field and what `time` appends, the time in nanoseconds, and
     /// the line's end. The second column must be `pid`.
-    @inlinable
-    @inline(__always)
-    package func endRow(
-        _ row: RowWriter,
-        ts: EpochNanoseconds,
-        pid: UInt32,
-        host: HostID,
-        field: ByteView,
+    @inlinable @inline(__always) package func endRow(
+        _ row: RowWriter, ts: EpochNanoseconds, pid: UInt32, host: HostID, field: ByteView,
         _ time: (inout RowWriter) -> Void
     ) {
         var row = row

@@ -6,22 +6,17 @@ public import TraceModel
 /// fixed parts and numbers of any row take; a name asks for its own room.
 ///
 /// `RowTarget` begins and ends the row.
-@usableFromInline
-package struct RowWriter {
-    @inlinable
-    static var slackBytes: Int { 2_048 }
+@usableFromInline package struct RowWriter {
+    @inlinable static var slackBytes: Int { 2_048 }
 
-    @usableFromInline
-    var at: UnsafeMutableRawPointer
+    @usableFromInline var at: UnsafeMutableRawPointer
     /// Where the room ends.
-    @usableFromInline
-    private(set) var end: UnsafeMutableRawPointer
-    @usableFromInline
-    let rows: Unmanaged<RunBuffer>
+    @usableFromInline private(set) var end: UnsafeMutableRawPointer
+    @usableFromInline let rows: Unmanaged<RunBuffer>
 
-    @inlinable
-    @inline(__always)
-    init(_ rows: Unmanaged<RunBuffer>, at: UnsafeMutableRawPointer, end: UnsafeMutableRawPointer) {
+    @inlinable @inline(__always) init(
+        _ rows: Unmanaged<RunBuffer>, at: UnsafeMutableRawPointer, end: UnsafeMutableRawPointer
+    ) {
         self.rows = rows
         self.at = at
         self.end = end
@@ -36,57 +31,41 @@ package struct RowWriter {
 
     // MARK: Fixed parts and numbers
 
-    @inlinable
-    @inline(__always)
-    mutating func advance(_ count: Int) {
+    @inlinable @inline(__always) mutating func advance(_ count: Int) {
         at += count
         assert(at <= end, "the fixed parts of a row are longer than the slack")
     }
 
-    @inlinable
-    @inline(__always)
-    package mutating func append(_ text: StaticString) {
+    @inlinable @inline(__always) package mutating func append(_ text: StaticString) {
         at.copyMemory(from: text.utf8Start, byteCount: text.utf8CodeUnitCount)
         advance(text.utf8CodeUnitCount)
     }
 
-    @inlinable
-    @inline(__always)
-    package mutating func append(byte: UInt8) {
+    @inlinable @inline(__always) package mutating func append(byte: UInt8) {
         at.storeBytes(of: byte, as: UInt8.self)
         advance(1)
     }
 
     /// The first `count` of 24 bytes that can be read there: copied together, as that is fastest.
-    @inlinable
-    @inline(__always)
-    package mutating func append(_ count: Int, of24 source: UnsafeRawPointer) {
+    @inlinable @inline(__always) package mutating func append(_ count: Int, of24 source: UnsafeRawPointer) {
         at.copyMemory(from: source, byteCount: 24)
         advance(count)
     }
 
-    @inlinable
-    @inline(__always)
-    package mutating func appendDecimal(_ value: UInt64) {
+    @inlinable @inline(__always) package mutating func appendDecimal(_ value: UInt64) {
         at = DecimalText.write(value, at: at)
         advance(0)
     }
 
-    @inlinable
-    @inline(__always)
-    package mutating func appendDecimal(_ value: UInt32) { appendDecimal(UInt64(value)) }
+    @inlinable @inline(__always) package mutating func appendDecimal(_ value: UInt32) { appendDecimal(UInt64(value)) }
 
-    @inlinable
-    @inline(__always)
-    package mutating func appendDecimal(_ value: Int64) {
+    @inlinable @inline(__always) package mutating func appendDecimal(_ value: Int64) {
         if value < 0 { append(byte: UInt8(ascii: "-")) }
         appendDecimal(value.magnitude)
     }
 
     /// As `RawBuffer.appendMicroseconds`.
-    @inlinable
-    @inline(__always)
-    package mutating func appendMicroseconds(ns: Int64) {
+    @inlinable @inline(__always) package mutating func appendMicroseconds(ns: Int64) {
         if ns < 0 { append(byte: UInt8(ascii: "-")) }
         let magnitude = ns.magnitude
         let whole = magnitude / 1_000
@@ -99,9 +78,7 @@ package struct RowWriter {
     }
 
     /// Microseconds with three decimals, whatever they are.
-    @inlinable
-    @inline(__always)
-    package mutating func appendMicroseconds(withDecimals ns: Int64) {
+    @inlinable @inline(__always) package mutating func appendMicroseconds(withDecimals ns: Int64) {
         if ns < 0 { append(byte: UInt8(ascii: "-")) }
         let magnitude = ns.magnitude
         let whole = magnitude / 1_000
@@ -111,29 +88,22 @@ package struct RowWriter {
         advance(3)
     }
 
-    @inlinable
-    @inline(__always)
-    package mutating func appendHex(_ value: UInt64) {
+    @inlinable @inline(__always) package mutating func appendHex(_ value: UInt64) {
         at = DecimalText.writeHex(value, at: at)
         advance(0)
     }
 
     /// As `RawBuffer.appendJSONDouble`.
-    @inlinable
-    @inline(__always)
-    package mutating func appendJSONDouble(_ value: Double) {
+    @inlinable @inline(__always) package mutating func appendJSONDouble(_ value: Double) {
         if value.isFinite { appendFinite(value, hasDecimals: false) } else { append("null") }
     }
 
     /// As `RawBuffer.appendCSVDouble`.
-    @inlinable
-    @inline(__always)
-    package mutating func appendCSVDouble(_ value: Double) {
+    @inlinable @inline(__always) package mutating func appendCSVDouble(_ value: Double) {
         if value.isFinite { appendFinite(value, hasDecimals: true) }
     }
 
-    @usableFromInline
-    mutating func appendFinite(_ value: Double, hasDecimals: Bool) {
+    @usableFromInline mutating func appendFinite(_ value: Double, hasDecimals: Bool) {
         guard let end = DecimalText.write(value, hasDecimals: hasDecimals, at: at) else {
             return slowly { $0.appendFinite(value, hasDecimals: hasDecimals) }
         }
@@ -142,27 +112,20 @@ package struct RowWriter {
     }
 
     /// Takes the last byte back where it is a comma.
-    @inlinable
-    @inline(__always)
-    package mutating func dropComma() {
+    @inlinable @inline(__always) package mutating func dropComma() {
         if (at - 1).load(as: UInt8.self) == UInt8(ascii: ",") { at -= 1 }
     }
 
     // MARK: Names
 
     /// As `RawBuffer.appendJSONString`.
-    @inlinable
-    @inline(__always)
-    @discardableResult
-    package mutating func appendJSONString(_ view: ByteView) -> Int {
+    @inlinable @inline(__always) @discardableResult package mutating func appendJSONString(_ view: ByteView) -> Int {
         makeRoom(view.count)
         guard let source = view.start, view.count > 0 else {
             append("\"\"")
             return 0
         }
-        guard RawBuffer.isPlainJSON(source, view.count) else {
-            return slowly { $0.appendEscapedJSONString(view) }
-        }
+        guard RawBuffer.isPlainJSON(source, view.count) else { return slowly { $0.appendEscapedJSONString(view) } }
         append(byte: UInt8(ascii: "\""))
         copy(source, view.count)
         append(byte: UInt8(ascii: "\""))
@@ -170,9 +133,7 @@ package struct RowWriter {
     }
 
     /// As `RawBuffer.appendCSVField`.
-    @inlinable
-    @inline(__always)
-    package mutating func appendCSVField(_ view: ByteView, guardsFormulas: Bool) {
+    @inlinable @inline(__always) package mutating func appendCSVField(_ view: ByteView, guardsFormulas: Bool) {
         makeRoom(view.count)
         guard let source = view.start, view.count > 0 else { return }
         let isGuarded = guardsFormulas && RawBuffer.beginsFormula(source)
@@ -184,18 +145,14 @@ package struct RowWriter {
     }
 
     /// Bytes as they are.
-    @inlinable
-    @inline(__always)
-    package mutating func append(_ view: ByteView) {
+    @inlinable @inline(__always) package mutating func append(_ view: ByteView) {
         makeRoom(view.count)
         guard let source = view.start else { return }
         copy(source, view.count)
     }
 
     /// Names are short: copies of a fixed size that overlap are faster than a call.
-    @inlinable
-    @inline(__always)
-    mutating func copy(_ source: UnsafeRawPointer, _ count: Int) {
+    @inlinable @inline(__always) mutating func copy(_ source: UnsafeRawPointer, _ count: Int) {
         if count >= 16, count <= 32 {
             at.copyMemory(from: source, byteCount: 16)
             (at + (count &- 16)).copyMemory(from: source + (count &- 16), byteCount: 16)
@@ -212,23 +169,17 @@ package struct RowWriter {
     }
 
     /// Room for so many bytes and the slack behind them.
-    @inlinable
-    @inline(__always)
-    mutating func makeRoom(_ count: Int) {
+    @inlinable @inline(__always) mutating func makeRoom(_ count: Int) {
         if end - at < count &+ Self.slackBytes { grow(count) }
     }
 
-    @inline(never)
-    @usableFromInline
-    mutating func grow(_ count: Int) {
+    @inline(never) @usableFromInline mutating func grow(_ count: Int) {
         let at = at
         (self.at, end) = Self.bounds(of: rows._withUnsafeGuaranteedRef { $0.room(at, count) })
     }
 
     /// Leaves something rare to the buffer's own functions.
-    @inline(never)
-    @usableFromInline
-    mutating func slowly<Result>(_ body: (inout RawBuffer) -> Result) -> Result {
+    @inline(never) @usableFromInline mutating func slowly<Result>(_ body: (inout RawBuffer) -> Result) -> Result {
         let at = at
         let result = rows._withUnsafeGuaranteedRef { $0.append(at, body) }
         (self.at, end) = Self.bounds(of: rows._withUnsafeGuaranteedRef { $0.room(nil, 0) })

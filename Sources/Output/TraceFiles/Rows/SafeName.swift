@@ -12,8 +12,7 @@ enum SafeName {
     static func of(_ name: String) -> String {
         let text = kept(name)
         let isPlain = text.utf8.elementsEqual(name.utf8) && !name.isEmpty
-        return isPlain && !beginsAsNumber(text) && !endsAsDigest(text)
-            ? text : "\(text)-\(digest(Array(name.utf8)))"
+        return isPlain && !beginsAsNumber(text) && !endsAsDigest(text) ? text : "\(text)-\(digest(Array(name.utf8)))"
     }
 
     /// The name of this machine's own files where another host goes by its name: no host's, whatever it is called.
@@ -35,26 +34,19 @@ enum SafeName {
     private static func endsAsDigest(_ text: String) -> Bool {
         let ending = text.utf8.suffix(2 * digestBytes + 1)
         return ending.count == 2 * digestBytes + 1 && ending.first == UInt8(ascii: "-")
-            && ending.dropFirst().allSatisfy {
-                isDigit($0) || (UInt8(ascii: "a")...UInt8(ascii: "f")).contains($0)
-            }
+            && ending.dropFirst().allSatisfy { isDigit($0) || (UInt8(ascii: "a")...UInt8(ascii: "f")).contains($0) }
     }
 
     private static func digest(_ bytes: [UInt8]) -> String {
-        SHA256.digest(bytes).prefix(digestBytes)
-            .map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }
-            .joined()
+        SHA256.digest(bytes).prefix(digestBytes).map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
     }
 
-    private static func isDigit(_ byte: UInt8) -> Bool {
-        (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte)
-    }
+    private static func isDigit(_ byte: UInt8) -> Bool { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) }
 
     static func isSafe(_ byte: UInt8) -> Bool {
         switch byte {
         case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-            UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "."), UInt8(ascii: "-"),
-            UInt8(ascii: "_"):
+            UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "."), UInt8(ascii: "-"), UInt8(ascii: "_"):
             true
         default: false
         }

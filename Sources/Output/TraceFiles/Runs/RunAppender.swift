@@ -22,11 +22,7 @@ struct RunAppender: ~Copyable {
     /// The next append begins at `end` and is `bytes` long. Its checksum goes on from `checksum` and leaves out the last
     /// `leaving` bytes.
     mutating func begin(
-        _ file: borrowing File,
-        at end: Int,
-        bytes: Int,
-        after checksum: UInt32 = 0,
-        leaving: Int = 0
+        _ file: borrowing File, at end: Int, bytes: Int, after checksum: UInt32 = 0, leaving: Int = 0
     ) throws(SystemError) {
         stage.removeAll()
         self.checksum = checksum
@@ -40,10 +36,7 @@ struct RunAppender: ~Copyable {
         summedBytes = begun
     }
 
-    mutating func append(
-        _ bytes: UnsafeRawBufferPointer,
-        to file: borrowing File
-    ) throws(SystemError) {
+    mutating func append(_ bytes: UnsafeRawBufferPointer, to file: borrowing File) throws(SystemError) {
         var rest = bytes
         while stage.count + rest.count >= Self.stageBytes {
             let fitting = Self.stageBytes - stage.count
@@ -60,9 +53,7 @@ struct RunAppender: ~Copyable {
     mutating func end(_ file: borrowing File) throws(SystemError) {
         let count = min(stage.count - summedBytes, unsummedBytes)
         checksum = Checksum.crc32c(
-            UnsafeRawBufferPointer(rebasing: stage.bytes[summedBytes..<(summedBytes + count)]),
-            after: checksum
-        )
+            UnsafeRawBufferPointer(rebasing: stage.bytes[summedBytes..<(summedBytes + count)]), after: checksum)
         unsummedBytes -= count
         summedBytes = 0
         try file.writeDirectly(stage.bytes, at: place)

@@ -9,10 +9,8 @@ public import TraceModel
 /// both change places at the next flush.
 ///
 /// Where rows are hot, `target` writes them.
-@usableFromInline
-package final class RunBuffer {
-    @usableFromInline
-    @exclusivity(unchecked) package var text = RawBuffer(capacity: RunBuffer.idleBytes)
+@usableFromInline package final class RunBuffer {
+    @usableFromInline @exclusivity(unchecked) package var text = RawBuffer(capacity: RunBuffer.idleBytes)
 
     /// Where rows lie that stayed at the last flush, among others that were written.
     @exclusivity(unchecked) private var kept = RawBuffer(capacity: RunBuffer.idleBytes)
@@ -30,16 +28,12 @@ package final class RunBuffer {
     private let store: RunFileStore
     private let holdbackNanoseconds: Int64
 
-    @usableFromInline
-    @exclusivity(unchecked) var keys = RawArray<RowKey>(capacity: RunBuffer.idleRows)
-    @usableFromInline
-    @exclusivity(unchecked) var rowStart = 0
+    @usableFromInline @exclusivity(unchecked) var keys = RawArray<RowKey>(capacity: RunBuffer.idleRows)
+    @usableFromInline @exclusivity(unchecked) var rowStart = 0
     /// Whether the keys stand in their final order, wherever the rows lie.
-    @usableFromInline
-    @exclusivity(unchecked) var isSorted = true
+    @usableFromInline @exclusivity(unchecked) var isSorted = true
     /// Rows that end behind this are told to the ledger.
-    @usableFromInline
-    @exclusivity(unchecked) var unnotedEnd = 0
+    @usableFromInline @exclusivity(unchecked) var unnotedEnd = 0
     /// What the ledger knows of.
     private var notedBytes = 0
     /// Rows that stayed when the buffer was last flushed.
@@ -55,11 +49,7 @@ package final class RunBuffer {
     private var keptBytesMax: Int
 
     init(
-        _ kind: OutputKind,
-        host: HostID?,
-        hosts: HostTable,
-        ledger: RunLedger,
-        store: RunFileStore,
+        _ kind: OutputKind, host: HostID?, hosts: HostTable, ledger: RunLedger, store: RunFileStore,
         holdbackNanoseconds: Int64
     ) {
         self.kind = kind
@@ -99,17 +89,12 @@ package final class RunBuffer {
     }
 
     /// Lets `body` append behind what a row's cursor has written until `at`.
-    func append<Result>(
-        _ at: UnsafeMutableRawPointer,
-        _ body: (inout RawBuffer) -> Result
-    ) -> Result {
+    func append<Result>(_ at: UnsafeMutableRawPointer, _ body: (inout RawBuffer) -> Result) -> Result {
         commit(at)
         return body(&text)
     }
 
-    @inlinable
-    @inline(__always)
-    func commit(_ at: UnsafeMutableRawPointer) {
+    @inlinable @inline(__always) func commit(_ at: UnsafeMutableRawPointer) {
         text.commit(at - (text.base + text.count))
     }
 
@@ -117,16 +102,10 @@ package final class RunBuffer {
     package func dropRow() { text.truncate(to: rowStart) }
 
     /// Files the bytes since the last row's end under their key.
-    @inlinable
-    @inline(__always)
-    func file(ts: EpochNanoseconds, pid: UInt32, host: UInt32) {
+    @inlinable @inline(__always) func file(ts: EpochNanoseconds, pid: UInt32, host: UInt32) {
         let key = RowKey(
-            ts: ts,
-            pid: pid,
-            host: host,
-            offset: UInt32(truncatingIfNeeded: rowStart),
-            length: UInt32(truncatingIfNeeded: text.count &- rowStart)
-        )
+            ts: ts, pid: pid, host: host, offset: UInt32(truncatingIfNeeded: rowStart),
+            length: UInt32(truncatingIfNeeded: text.count &- rowStart))
         if isSorted, keys.count > 0, precedes(key, keys[keys.count - 1]) { isSorted = false }
         keys.append(key)
         rowStart = text.count
@@ -134,9 +113,7 @@ package final class RunBuffer {
     }
 
     /// Tells the ledger, every few rows, how much there is, and that there is too much.
-    @inline(never)
-    @usableFromInline
-    func note() {
+    @inline(never) @usableFromInline func note() {
         precondition(rowStart < RowKey.keptBase, "offsets in an arena are 31 bits wide")
         if !isLive { beginWindow() }
         let bytes = kept.count + rowStart + keys.count * MemoryLayout<RowKey>.stride
@@ -158,11 +135,7 @@ package final class RunBuffer {
     /// Writes rows to the run file(s). On an error no row is lost: the same call may be made again.
     /// Only between rows. Blocks.
     /// `isCrowded`: so many outputs grow at once that few rows stay at a tick, as each write means to open a file.
-    func flush(
-        _ scope: FlushScope,
-        window: UInt64,
-        isCrowded: Bool = false
-    ) throws(SystemError) {
+    func flush(_ scope: FlushScope, window: UInt64, isCrowded: Bool = false) throws(SystemError) {
         precondition(text.count == rowStart, "flush within a row")
         let wasQuiet = keys.count == keptCount
         keptCount = keys.count
@@ -216,17 +189,13 @@ package final class RunBuffer {
         names = NameTable()
     }
 
-    @inlinable
-    @inline(__always)
-    func precedes(_ left: RowKey, _ right: RowKey) -> Bool {
+    @inlinable @inline(__always) func precedes(_ left: RowKey, _ right: RowKey) -> Bool {
         if left.ts != right.ts { return left.ts < right.ts }
         if left.pid != right.pid { return left.pid < right.pid }
         return left.host != right.host && precedes(host: left.host, right.host)
     }
 
-    @inline(never)
-    @usableFromInline
-    func precedes(host left: UInt32, _ right: UInt32) -> Bool {
+    @inline(never) @usableFromInline func precedes(host left: UInt32, _ right: UInt32) -> Bool {
         hosts.precedes(left, right, inTable: kind == .csv)
     }
 
@@ -273,14 +242,7 @@ package final class RunBuffer {
         if end == 0 { end = try store.writeHead(of: run, kind: kind) }
         let bytes = rows.reduce(0) { $0 + Int($1.length) }
         let arenas = RowArenas(text: text.bytes, kept: kept.bytes)
-        let checksum = try store.append(
-            rows,
-            of: arenas,
-            kind: kind,
-            bytes: bytes,
-            at: end,
-            to: run
-        )
+        let checksum = try store.append(rows, of: arenas, kind: kind, bytes: bytes, at: end, to: run)
         ledger.wrote(end + bytes - run.length, kind)
         run.length = end + bytes
         run.checksum = checksum
@@ -292,13 +254,7 @@ package final class RunBuffer {
     /// The run that rows from `first` on go to.
     private func run(for first: RowKey, window: UInt64) -> RunFile {
         if continuesRun, let run = runs.last {
-            let last = RowKey(
-                ts: run.last.ts,
-                pid: run.last.pid,
-                host: run.last.host,
-                offset: 0,
-                length: 0
-            )
+            let last = RowKey(ts: run.last.ts, pid: run.last.pid, host: run.last.host, offset: 0, length: 0)
             if run.rows == 0 || !precedes(first, last) { return run }
             keptBytesMax = min(2 * keptBytesMax, 4 * ledger.runBytesMax)
         }

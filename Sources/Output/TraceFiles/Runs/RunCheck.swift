@@ -31,19 +31,11 @@ struct RunCheck {
                 size += piece.count
             }
             return size == Int(clamping: run.bytes) && found == checksum
-        } catch let error where Self.isDamage(error) {
-            return false
-        }
+        } catch let error where Self.isDamage(error) { return false }
     }
 
     private func read(_ run: MergeInput.Run, at path: String) throws {
-        let reader = try RunReader(
-            path,
-            kind: kind,
-            rank: 0,
-            bufferBytes: merger.budget.mergeBufferBytes,
-            run: run
-        )
+        let reader = try RunReader(path, kind: kind, rank: 0, bufferBytes: merger.budget.mergeBufferBytes, run: run)
         while try reader.next() {}
         if kind == .json { while try reader.nextName() {} }
         try reader.verify()
@@ -64,9 +56,7 @@ struct RunCheck {
         let directory = merger.absolute(ClusterPaths.damaged)
         guard let size = FileSystem.size(path) else { return loss }
         try FileSystem.createDirectory(directory)
-        let held = try FileSystem.list(directory).reduce(0) {
-            $0 + (FileSystem.size("\(directory)/\($1)") ?? 0)
-        }
+        let held = try FileSystem.list(directory).reduce(0) { $0 + (FileSystem.size("\(directory)/\($1)") ?? 0) }
         guard held + size <= Limits.damagedBytesMax else { return loss }
         // `segments/WORKER/NAME`: workers may give files one name.
         let name = run.path.split(separator: "/").dropFirst().joined(separator: "_")

@@ -60,11 +60,7 @@ final class RunFileStore {
     }
 
     /// Blocks. A failed write leaves the run as it was, as nobody looks beyond its length.
-    func write(
-        _ bytes: UnsafeRawBufferPointer,
-        at offset: Int,
-        to run: RunFile
-    ) throws(SystemError) {
+    func write(_ bytes: UnsafeRawBufferPointer, at offset: Int, to run: RunFile) throws(SystemError) {
         let handle = try opened(run)
         markDirty(run)
         try handle.file.write(bytes, at: offset)
@@ -73,25 +69,17 @@ final class RunFileStore {
     /// Appends rows of `arenas` behind `end`, in the order of their keys; `bytes` is what they take together. Returns the
     /// run's checksum. Blocks. A failed one leaves the run as it was, as nobody looks beyond its length.
     func append(
-        _ rows: UnsafeBufferPointer<RowKey>,
-        of arenas: RowArenas,
-        kind: OutputKind,
-        bytes: Int,
-        at end: Int,
+        _ rows: UnsafeBufferPointer<RowKey>, of arenas: RowArenas, kind: OutputKind, bytes: Int, at end: Int,
         to run: RunFile
     ) throws(SystemError) -> UInt32? {
         let handle = try opened(run)
         markDirty(run)
         try appender.begin(
-            handle.file,
-            at: end,
-            bytes: bytes,
+            handle.file, at: end, bytes: bytes,
             after: kind == .json && run.rows > 0
                 ? JSONSegment.summedSeparator(after: run.checksum ?? 0) : run.checksum ?? 0,
-            leaving: kind == .json ? JSONSegment.separatorBytes : 0
-        )
-        try RowKey.forEachStretch(of: rows, lookAhead: arenas.prefetch) {
-            stretch throws(SystemError) in
+            leaving: kind == .json ? JSONSegment.separatorBytes : 0)
+        try RowKey.forEachStretch(of: rows, lookAhead: arenas.prefetch) { stretch throws(SystemError) in
             try appender.append(arenas[stretch], to: handle.file)
         }
         try appender.end(handle.file)
@@ -149,12 +137,9 @@ final class RunFileStore {
     /// Syncs before it closes, as a write-back error is reported to descriptors that are open, unless all files are going to be
     /// synced together.
     private func closeLeastRecentlyUsed() throws(SystemError) {
-        guard let oldest = open.indices.min(by: { open[$0].lastUse < open[$1].lastUse })
-        else { return }
+        guard let oldest = open.indices.min(by: { open[$0].lastUse < open[$1].lastUse }) else { return }
         let run = open[oldest]
-        if fileSystem == nil {
-            fileSystem = try FileSystemSync(ofDirectories: [absolute(directory)])
-        }
+        if fileSystem == nil { fileSystem = try FileSystemSync(ofDirectories: [absolute(directory)]) }
         if run.isDirty, fileSystem == nil || dirty.count <= Limits.filesSyncedSinglyMax {
             try run.handle?.file.syncData()
             run.isDirty = false

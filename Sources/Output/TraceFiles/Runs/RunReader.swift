@@ -18,22 +18,13 @@ final class RunReader {
     @exclusivity(unchecked) private var consumedBefore = 0
 
     /// `run`: what the file must be, for `verify`.
-    init(
-        _ path: String,
-        kind: OutputKind,
-        rank: Int,
-        bufferBytes: Int,
-        run: MergeInput.Run? = nil
-    ) throws {
+    init(_ path: String, kind: OutputKind, rank: Int, bufferBytes: Int, run: MergeInput.Run? = nil) throws {
         self.kind = kind
         self.run = run
         self.rank = rank
         row = RunRow()
         reader = try BufferedReader(
-            path,
-            bufferBytes: bufferBytes,
-            summedFrom: kind == .json ? JSONSegment.headerBytes : 0
-        )
+            path, bufferBytes: bufferBytes, summedFrom: kind == .json ? JSONSegment.headerBytes : 0)
         switch kind {
         case .json:
             guard try reader.fill(atLeast: JSONSegment.headerBytes) else { throw damaged() }
@@ -94,9 +85,7 @@ final class RunReader {
         while true {
             let start = max(JSONSegment.headerBytes, size - tailBytes)
             reader.seek(to: start)
-            if start > JSONSegment.headerBytes, let end = try reader.findNewline(from: 0) {
-                reader.consume(end + 1)
-            }
+            if start > JSONSegment.headerBytes, let end = try reader.findNewline(from: 0) { reader.consume(end + 1) }
             let before = reader.offset - JSONSegment.headerBytes
             let bytes = try skipRows()
             if bytes > 0 || start == JSONSegment.headerBytes { return before + bytes }
@@ -167,9 +156,7 @@ final class RunReader {
                 throw damaged()
             }
             let bytes = reader.unread
-            for index in counted..<end where bytes[index] == UInt8(ascii: "\"") {
-                isQuoted.toggle()
-            }
+            for index in counted..<end where bytes[index] == UInt8(ascii: "\"") { isQuoted.toggle() }
             counted = end + 1
             if !isQuoted { return counted }
         }
@@ -183,16 +170,11 @@ final class RunReader {
         let length = UInt32(littleEndian: reader.unread.loadUnaligned(as: UInt32.self))
         let count = SegmentRecord.lengthBytes + Int(length)
         // A wild length must not make the buffer grow to it.
-        guard Int(length) <= Limits.segmentRecordBytesMax, try reader.fill(atLeast: count) else {
-            throw damaged()
-        }
+        guard Int(length) <= Limits.segmentRecordBytesMax, try reader.fill(atLeast: count) else { throw damaged() }
         return count
     }
 
     private func damaged() -> TraceError {
-        TraceError(
-            .corrupt,
-            "segment \(reader.path) is damaged at byte \(reader.offset)"
-        )
+        TraceError(.corrupt, "segment \(reader.path) is damaged at byte \(reader.offset)")
     }
 }

@@ -18,8 +18,8 @@ struct RunRow {
     /// An event `{"ts":…,"pid":…,`.
     init?(json bytes: UnsafeRawBufferPointer) {
         var parser = RowParser(bytes)
-        guard parser.skip("{\"ts\":"), let ts = parser.microseconds(),
-            parser.skip(",\"pid\":"), let pid = parser.processID()
+        guard parser.skip("{\"ts\":"), let ts = parser.microseconds(), parser.skip(",\"pid\":"),
+            let pid = parser.processID()
         else { return nil }
         self.ts = ts
         self.pid = pid
@@ -30,18 +30,16 @@ struct RunRow {
     /// A CSV row with its line's end: the process id is column 2, the host and the time are the last two.
     init?(csv bytes: UnsafeRawBufferPointer) {
         let comma = UInt8(ascii: ",")
-        guard bytes.count > 2, bytes[bytes.count - 2] == 0x0D,
-            let first = bytes.firstIndex(of: comma)
-        else { return nil }
+        guard bytes.count > 2, bytes[bytes.count - 2] == 0x0D, let first = bytes.firstIndex(of: comma) else {
+            return nil
+        }
         var parser = RowParser(bytes)
         parser.position = first + 1
         guard let pid = parser.processID(), parser.skip(",") else { return nil }
         var start = bytes.count - 2
         while start > 0, bytes[start - 1] != comma { start -= 1 }
         parser.position = start
-        guard let ts = parser.signed(), parser.position == bytes.count - 2, start > 0 else {
-            return nil
-        }
+        guard let ts = parser.signed(), parser.position == bytes.count - 2, start > 0 else { return nil }
         let hostEnd = start - 1
         guard let hostStart = Self.fieldStart(bytes, endingAt: hostEnd) else { return nil }
         self.ts = ts

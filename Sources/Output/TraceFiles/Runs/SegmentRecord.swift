@@ -9,12 +9,7 @@ enum SegmentRecord {
     static let fixedBytes = 14
 
     /// Begins a record; `end` fills in its length.
-    static func begin(
-        ts: EpochNanoseconds,
-        pid: UInt32,
-        host: String,
-        in text: inout RawBuffer
-    ) -> Int {
+    static func begin(ts: EpochNanoseconds, pid: UInt32, host: String, in text: inout RawBuffer) -> Int {
         let start = text.count
         text.append(integer: UInt32(0))
         text.append(integer: ts)
@@ -31,9 +26,7 @@ enum SegmentRecord {
     }
 
     /// The two parts of a payload; nil where they don't fit.
-    static func parts(
-        of payload: UnsafeRawBufferPointer
-    ) -> (UnsafeRawBufferPointer, UnsafeRawBufferPointer)? {
+    static func parts(of payload: UnsafeRawBufferPointer) -> (UnsafeRawBufferPointer, UnsafeRawBufferPointer)? {
         guard payload.count >= lengthBytes else { return nil }
         let first = Int(UInt32(littleEndian: payload.loadUnaligned(as: UInt32.self)))
         guard first <= payload.count - lengthBytes else { return nil }

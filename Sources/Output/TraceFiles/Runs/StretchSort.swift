@@ -3,30 +3,21 @@ public import SystemIO
 /// Sorts what comes in a few ascending stretches, as the batches of several senders do: a stable merge of
 /// neighbouring stretches, of which only the parts that overlap are touched. O(n) in order, else
 /// O(n log stretches). Keeps its memory.
-@usableFromInline
-package struct StretchSort<Element: BitwiseCopyable>: ~Copyable {
-    @usableFromInline
-    var ends: RawArray<Int>
-    @usableFromInline
-    var spare: RawArray<Element>
+@usableFromInline package struct StretchSort<Element: BitwiseCopyable>: ~Copyable {
+    @usableFromInline var ends: RawArray<Int>
+    @usableFromInline var spare: RawArray<Element>
 
-    @inlinable
-    package init() {
+    @inlinable package init() {
         ends = RawArray()
         spare = RawArray()
     }
 
     /// Elements of which neither precedes the other keep their order.
-    @inlinable
-    @inline(__always)
-    package mutating func sort(
-        _ elements: UnsafeMutableBufferPointer<Element>,
-        by precedes: (Element, Element) -> Bool
+    @inlinable @inline(__always) package mutating func sort(
+        _ elements: UnsafeMutableBufferPointer<Element>, by precedes: (Element, Element) -> Bool
     ) {
         ends.removeAll()
-        for at in elements.indices.dropFirst() where precedes(elements[at], elements[at - 1]) {
-            ends.append(at)
-        }
+        for at in elements.indices.dropFirst() where precedes(elements[at], elements[at - 1]) { ends.append(at) }
         ends.append(elements.count)
         while ends.count > 1 {
             let stretches = ends.count
@@ -44,13 +35,8 @@ package struct StretchSort<Element: BitwiseCopyable>: ~Copyable {
     }
 
     /// Merges two neighbouring stretches: the end of the first one that overlaps with the second moves aside.
-    @inlinable
-    @inline(__always)
-    mutating func merge(
-        _ elements: UnsafeMutableBufferPointer<Element>,
-        _ start: Int,
-        _ middle: Int,
-        _ end: Int,
+    @inlinable @inline(__always) mutating func merge(
+        _ elements: UnsafeMutableBufferPointer<Element>, _ start: Int, _ middle: Int, _ end: Int,
         by precedes: (Element, Element) -> Bool
     ) {
         var place = overlap(elements, start, middle, by: precedes)
@@ -75,12 +61,8 @@ package struct StretchSort<Element: BitwiseCopyable>: ~Copyable {
     }
 
     /// Where in the stretch before `middle` the first element stands that the one in `middle` precedes.
-    @inlinable
-    @inline(__always)
-    func overlap(
-        _ elements: UnsafeMutableBufferPointer<Element>,
-        _ start: Int,
-        _ middle: Int,
+    @inlinable @inline(__always) func overlap(
+        _ elements: UnsafeMutableBufferPointer<Element>, _ start: Int, _ middle: Int,
         by precedes: (Element, Element) -> Bool
     ) -> Int {
         let first = elements[middle]

@@ -8,8 +8,7 @@ struct CPUNumbers: ~Copyable {
     let onCPU: NumberText
     let offCPU: NumberText
 
-    @inline(__always)
-    init(_ event: CPUEvent) {
+    @inline(__always) init(_ event: CPUEvent) {
         utilization = DoubleText(event.utilizationPercent)
         hotspot = DoubleText(event.hotspotPercent)
         onCPU = NumberText(event.onCPUMicroseconds)

@@ -11,11 +11,9 @@ struct CPUSet: BitwiseCopyable {
     init() {}
 
     /// The number that a CPU goes by here.
-    @inline(__always)
-    static func number(of cpu: UInt32) -> Int { Int(min(cpu, UInt32(numberMax))) }
+    @inline(__always) static func number(of cpu: UInt32) -> Int { Int(min(cpu, UInt32(numberMax))) }
 
-    @inline(__always)
-    mutating func insert(_ cpu: UInt32) {
+    @inline(__always) mutating func insert(_ cpu: UInt32) {
         let bit = Self.number(of: cpu)
         let mask = UInt64(1) << UInt64(bit & 63)
         guard words[bit >> 6] & mask == 0 else { return }
@@ -44,9 +42,7 @@ struct CPUSet: BitwiseCopyable {
         }
     }
 
-    func encode(into buffer: inout RawBuffer) {
-        for index in words.indices { buffer.append(integer: words[index]) }
-    }
+    func encode(into buffer: inout RawBuffer) { for index in words.indices { buffer.append(integer: words[index]) } }
 
     init(decoding reader: inout StateReader) throws(TraceError) {
         for index in words.indices {

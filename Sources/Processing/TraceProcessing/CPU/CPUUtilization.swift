@@ -12,8 +12,7 @@ struct CPUUtilization: BitwiseCopyable {
 
     init() {}
 
-    @inline(__always)
-    mutating func note(_ percent: Double) {
+    @inline(__always) mutating func note(_ percent: Double) {
         guard percent.isFinite else { return }
         last = percent
         max = count == 0 ? percent : Swift.max(max, percent)

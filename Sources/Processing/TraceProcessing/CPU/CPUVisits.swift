@@ -25,8 +25,7 @@ struct CPUVisits {
     init() {}
 
     /// Notes a sample; whether the process was on another CPU before.
-    @inline(__always)
-    mutating func note(_ cpu: UInt32) -> Bool {
+    @inline(__always) mutating func note(_ cpu: UInt32) -> Bool {
         let number = CPUSet.number(of: cpu)
         guard number != last else {
             current.samples += 1
@@ -35,8 +34,7 @@ struct CPUVisits {
         return move(to: number)
     }
 
-    @inline(never)
-    private mutating func move(to number: Int) -> Bool {
+    @inline(never) private mutating func move(to number: Int) -> Bool {
         settle()
         let isMove = last != nil
         last = number

@@ -9,8 +9,7 @@ struct FunctionRow {
     private let callCount: NumberText
     private let averageMicroseconds: NumberText
 
-    @inline(__always)
-    init(_ event: UnsafePointer<FunctionEvent>, name: EventText) {
+    @inline(__always) init(_ event: UnsafePointer<FunctionEvent>, name: EventText) {
         self.name = name
         cookie = NumberText(event.pointee.cookie)
         callCount = NumberText(event.pointee.callCount)
@@ -27,12 +26,8 @@ struct FunctionRow {
 
     /// `duration`: nanoseconds, of a call that has ended. `eventType`: where the phase doesn't say what it was. `began`: of
     /// an exit whose call is a slice in an earlier window's trace but not in this one's (see `EventRow.Call.began`).
-    @inline(__always)
-    func writeEvent(
-        _ phase: EventPhase,
-        duration: Int64?,
-        eventType: Int32?,
-        began: EpochNanoseconds? = nil,
+    @inline(__always) func writeEvent(
+        _ phase: EventPhase, duration: Int64?, eventType: Int32?, began: EpochNanoseconds? = nil,
         _ context: EventContext
     ) {
         var text = context.beginEvent(phase, "function", name: name, countsName: true)
@@ -51,8 +46,7 @@ struct FunctionRow {
 
     /// The table's row of an exit. `duration`: nanoseconds, nil where its entry did not come. Microseconds always have
     /// decimals, so that the column is of one type in every file.
-    @inline(__always)
-    func writeExit(duration: Int64?, isSlow: Bool, _ context: EventContext) {
+    @inline(__always) func writeExit(duration: Int64?, isSlow: Bool, _ context: EventContext) {
         var text = context.beginRow()
         text.column(cookie)
         text.column(callCount)

@@ -47,25 +47,19 @@ struct FunctionStatistics: ~Copyable {
 
     init(name: ByteView) { self.name = OwnedName(name) }
 
-    @inline(__always)
-    mutating func complete(nanoseconds: Int64, selfNanoseconds: Int64, isSlow: Bool) {
+    @inline(__always) mutating func complete(nanoseconds: Int64, selfNanoseconds: Int64, isSlow: Bool) {
         completed += 1
         total.add(UInt64(nanoseconds))
         maxNanoseconds = max(maxNanoseconds, nanoseconds)
-        window.complete(
-            nanoseconds: UInt64(nanoseconds),
-            selfNanoseconds: UInt64(selfNanoseconds)
-        )
+        window.complete(nanoseconds: UInt64(nanoseconds), selfNanoseconds: UInt64(selfNanoseconds))
         if isSlow { slow += 1 }
         buckets[Self.bucket(nanoseconds)] += 1
     }
 
     /// Takes in what an agent that sends some events only counts; how many calls there were since.
-    @inline(__always)
-    mutating func count(_ callCount: UInt64, averageMicroseconds: UInt64) -> UInt64 {
+    @inline(__always) mutating func count(_ callCount: UInt64, averageMicroseconds: UInt64) -> UInt64 {
         isSampled = true
-        let calls =
-            mayReturn ? min(callCount, 1) : RunningCount.growth(from: self.callCount, to: callCount)
+        let calls = mayReturn ? min(callCount, 1) : RunningCount.growth(from: self.callCount, to: callCount)
         mayReturn = false
         entries = CounterTotal.sum(entries, calls)
         let next = RunningCount.next(after: self.callCount, callCount)
@@ -80,20 +74,15 @@ struct FunctionStatistics: ~Copyable {
         if isEstimated {
             let calls = max(Double(entries) + Double(other.entries), 1)
             let sum =
-                Double(averageMicroseconds) * Double(entries)
-                + Double(other.averageMicroseconds) * Double(other.entries)
+                Double(averageMicroseconds) * Double(entries) + Double(other.averageMicroseconds)
+                * Double(other.entries)
             averageMicroseconds = UInt64(sum / calls)
         }
         isSampled = isEstimated
         Self.add(other.entries, of: other.mark.entries, to: &entries, &mark.entries)
         Self.add(other.completed, of: other.mark.completed, to: &completed, &mark.completed)
         Self.add(other.slow, of: other.mark.slow, to: &slow, &mark.slow)
-        Self.add(
-            other.unmatchedExits,
-            of: other.mark.unmatchedExits,
-            to: &unmatchedExits,
-            &mark.unmatchedExits
-        )
+        Self.add(other.unmatchedExits, of: other.mark.unmatchedExits, to: &unmatchedExits, &mark.unmatchedExits)
         total.add(other.total.value)
         maxNanoseconds = max(maxNanoseconds, other.maxNanoseconds)
         for index in buckets.indices { buckets[index] &+= other.buckets[index] }
@@ -102,12 +91,7 @@ struct FunctionStatistics: ~Copyable {
     }
 
     /// Adds a count and what the open window has of it, which is how far it is beyond its mark.
-    private static func add(
-        _ count: UInt64,
-        of otherMark: UInt64,
-        to own: inout UInt64,
-        _ mark: inout UInt64
-    ) {
+    private static func add(_ count: UInt64, of otherMark: UInt64, to own: inout UInt64, _ mark: inout UInt64) {
         let inWindow = (own &- mark) &+ (count &- otherMark)
         own = CounterTotal.sum(own, count)
         mark = own &- inWindow
@@ -115,18 +99,15 @@ struct FunctionStatistics: ~Copyable {
 
     // MARK: The open window
 
-    @inline(__always)
-    mutating func prefetchSketch() { window.prefetchSketch() }
+    @inline(__always) mutating func prefetchSketch() { window.prefetchSketch() }
 
     private var isInWindow: Bool {
-        entries != mark.entries || completed != mark.completed
-            || unmatchedExits != mark.unmatchedExits
+        entries != mark.entries || completed != mark.completed || unmatchedExits != mark.unmatchedExits
     }
 
     /// Visits the function where the window has seen anything of it, with its place in what adds up rows by name; then a new
     /// window begins. The columns are those of `SummarySchema`.
-    @inline(__always)
-    mutating func takeWindow(_ visit: (SummaryPart, inout UInt32) -> Void) {
+    @inline(__always) mutating func takeWindow(_ visit: (SummaryPart, inout UInt32) -> Void) {
         guard isInWindow else { return }
         var values = SummaryValues()
         let calls = entries &- mark.entries
@@ -143,27 +124,19 @@ struct FunctionStatistics: ~Copyable {
         values[7] = isSampled ? estimate : window.totalNanoseconds
         values[8] = isSampled ? calls : pairs
         let item = name.view
-        window.withSketch { sketch in
-            visit(SummaryPart(item: item, values: values, sketch: sketch), &place)
-        }
+        window.withSketch { sketch in visit(SummaryPart(item: item, values: values, sketch: sketch), &place) }
         window.removeAll()
         mark = currentMark
     }
 
     private var currentMark: FunctionMark {
-        FunctionMark(
-            entries: entries,
-            completed: completed,
-            slow: slow,
-            unmatchedExits: unmatchedExits
-        )
+        FunctionMark(entries: entries, completed: completed, slow: slow, unmatchedExits: unmatchedExits)
     }
 
     // MARK: Metrics
 
     /// The bucket of a duration; the bounds are those of `MetricBounds.functionSeconds`.
-    @inline(__always)
-    private static func bucket(_ nanoseconds: Int64) -> Int {
+    @inline(__always) private static func bucket(_ nanoseconds: Int64) -> Int {
         switch nanoseconds {
         case ...100_000: 0
         case ...500_000: 1
@@ -183,27 +156,13 @@ struct FunctionStatistics: ~Copyable {
         let isTimed = completed > 0
         series.begin(told, count: 8, name: name.view)
         series.add(.functionCallsTotal, Double(entries))
-        series.add(
-            .functionUnmatchedExitsTotal,
-            Double(unmatchedExits),
-            if: unmatchedExits > 0
-        )
+        series.add(.functionUnmatchedExitsTotal, Double(unmatchedExits), if: unmatchedExits > 0)
         series.add(.neutracerFunctionCallsTotal, Double(callCount))
         series.add(.neutracerFunctionStats, Double(averageMicroseconds), ["avg_duration_us"])
-        series.add(
-            .neutracerFunctionStats,
-            Double(maxNanoseconds) / 1e9,
-            if: isTimed,
-            ["max_duration_seconds"]
-        )
+        series.add(.neutracerFunctionStats, Double(maxNanoseconds) / 1e9, if: isTimed, ["max_duration_seconds"])
         series.add(.functionMeanDurationSeconds, meanSeconds, if: isTimed || isSampled)
         series.add(.functionSlowCallsTotal, Double(slow), if: isTimed)
-        series.add(
-            .functionDurationSeconds,
-            buckets,
-            sum: Double(total.value) / 1e9,
-            if: isTimed
-        )
+        series.add(.functionDurationSeconds, buckets, sum: Double(total.value) / 1e9, if: isTimed)
         told = series.end()
     }
 
@@ -227,9 +186,7 @@ struct FunctionStatistics: ~Copyable {
         rules.encode(into: &buffer)
         name.encode(into: &buffer)
         buffer.append(integer: lastUsed)
-        buffer.append(
-            byte: (isInWindow ? 1 : 0) | (isSampled ? 2 : 0) | (mayReturn ? 4 : 0)
-        )
+        buffer.append(byte: (isInWindow ? 1 : 0) | (isSampled ? 2 : 0) | (mayReturn ? 4 : 0))
         guard isInWindow else { return }
         buffer.append(varint: entries &- mark.entries)
         buffer.append(varint: completed &- mark.completed)
@@ -240,25 +197,16 @@ struct FunctionStatistics: ~Copyable {
 
     /// `isFixed`: in the form of versions before, whose numbers all had eight bytes, and whose window stood elsewhere.
     init(decoding reader: inout StateReader, isFixed: Bool) throws(TraceError) {
-        func number() throws(TraceError) -> UInt64 {
-            isFixed ? try reader.integer(UInt64.self) : try reader.varint()
-        }
+        func number() throws(TraceError) -> UInt64 { isFixed ? try reader.integer(UInt64.self) : try reader.varint() }
         var counts: [UInt64] = []
         for _ in 0..<8 { counts.append(try number()) }
         var buckets = InlineArray<11, UInt64>(repeating: 0)
         for index in buckets.indices { buckets[index] = try number() }
         let rules = try FunctionRules(decoding: &reader)
         let name = try OwnedName(decoding: &reader)
-        var mark = FunctionMark(
-            entries: counts[0],
-            completed: counts[1],
-            slow: counts[2],
-            unmatchedExits: counts[3]
-        )
+        var mark = FunctionMark(entries: counts[0], completed: counts[1], slow: counts[2], unmatchedExits: counts[3])
         var window = FunctionWindow()
-        if reader.version > StateVersion.beforeDialects {
-            lastUsed = try reader.integer(UInt32.self)
-        }
+        if reader.version > StateVersion.beforeDialects { lastUsed = try reader.integer(UInt32.self) }
         let marks = isFixed ? 0 : try reader.integer(UInt8.self)
         if marks & 1 != 0 {
             mark.entries &-= try reader.varint()

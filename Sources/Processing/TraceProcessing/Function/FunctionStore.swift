@@ -8,9 +8,7 @@ struct FunctionStore: ~Copyable {
 
     private static var pieceCount: Int { 4 }
     private static var lineBytes: Int { 64 }
-    static var stride: Int {
-        (MemoryLayout<FunctionStatistics>.size + lineBytes - 1) / lineBytes * lineBytes
-    }
+    static var stride: Int { (MemoryLayout<FunctionStatistics>.size + lineBytes - 1) / lineBytes * lineBytes }
     /// How far ahead of what is visited in turn `prefetch` is called.
     static var ahead: Int { 8 }
 
@@ -29,18 +27,13 @@ struct FunctionStore: ~Copyable {
 
     var count: Int { places.count }
 
-    @inline(__always)
-    subscript(position: Int) -> UnsafeMutablePointer<FunctionStatistics> { places[position] }
+    @inline(__always) subscript(position: Int) -> UnsafeMutablePointer<FunctionStatistics> { places[position] }
 
     /// Sends for where a position's place is noted.
-    @inline(__always)
-    func prefetchPlace(_ position: Int) { SystemIO.prefetch(places.base + position) }
+    @inline(__always) func prefetchPlace(_ position: Int) { SystemIO.prefetch(places.base + position) }
 
     /// Sends for what an event needs of a function; there may be none at that position.
-    @inline(__always)
-    func prefetch(_ position: Int) {
-        if position < count { SystemIO.prefetch(places[position]) }
-    }
+    @inline(__always) func prefetch(_ position: Int) { if position < count { SystemIO.prefetch(places[position]) } }
 
     /// Takes out all but those for which it holds, which keep their order. O(all).
     mutating func keep(where isKept: (Int) -> Bool) {
@@ -84,18 +77,14 @@ struct FunctionStore: ~Copyable {
 
     private mutating func addPiece() {
         let piece = UnsafeMutableRawPointer.allocate(
-            byteCount: Self.pieceCount * Self.stride,
-            alignment: Self.lineBytes
-        )
+            byteCount: Self.pieceCount * Self.stride, alignment: Self.lineBytes)
         pieces.append(piece)
         for place in (0..<Self.pieceCount).reversed() { vacate(piece + place * Self.stride) }
     }
 
     /// Moves all functions into as little memory as they need.
     private mutating func giveBack() {
-        var oldPieces = RawArray<UnsafeMutableRawPointer>(
-            capacity: max(2, count / Self.pieceCount + 1)
-        )
+        var oldPieces = RawArray<UnsafeMutableRawPointer>(capacity: max(2, count / Self.pieceCount + 1))
         var oldPlaces = RawArray<Place>(capacity: max(4, count))
         swap(&oldPieces, &pieces)
         swap(&oldPlaces, &places)

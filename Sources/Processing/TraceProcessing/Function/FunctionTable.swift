@@ -21,10 +21,8 @@ struct FunctionTable: ~Copyable {
     init() {}
 
     /// The function's position, and what is shown of its name, by which functions are told apart; a new one is remembered.
-    @inline(__always)
-    mutating func position(
-        of name: ByteView,
-        _ context: EventContext
+    @inline(__always) mutating func position(
+        of name: ByteView, _ context: EventContext
     ) -> (position: Int, name: EventText) {
         // Where looking ahead found it: mostly, as it may have been another process's.
         let found = context.found
@@ -39,8 +37,7 @@ struct FunctionTable: ~Copyable {
     }
 
     /// No known name needs to be cut.
-    @inline(never)
-    private mutating func addShown(_ name: ByteView) -> (position: Int, name: EventText) {
+    @inline(never) private mutating func addShown(_ name: ByteView) -> (position: Int, name: EventText) {
         let shown = RawBuffer.shown(name)
         let hash = NameHash.of(shown)
         let position: Int
@@ -53,50 +50,40 @@ struct FunctionTable: ~Copyable {
         return (position, EventText(shown, isPlain: isPlain(position)))
     }
 
-    @inline(__always)
-    private func isNamed(_ position: Int, _ name: ByteView) -> Bool {
+    @inline(__always) private func isNamed(_ position: Int, _ name: ByteView) -> Bool {
         statistics[position].pointee.name.equals(name)
     }
 
-    @inline(__always)
-    private func isPlain(_ position: Int) -> Bool { statistics[position].pointee.name.isPlain }
+    @inline(__always) private func isPlain(_ position: Int) -> Bool { statistics[position].pointee.name.isPlain }
 
     // MARK: Looking ahead
 
     /// Sends for the name's cell; returns its hash.
-    @inline(__always)
-    func prefetchIndex(_ name: ByteView) -> Int {
+    @inline(__always) func prefetchIndex(_ name: ByteView) -> Int {
         let hash = NameHash.of(name)
         index.prefetchCell(hash)
         return Int(truncatingIfNeeded: hash)
     }
 
     /// What the name's function probably is, -1 for none: equal hashes are enough here. Sends for where it lies.
-    @inline(__always)
-    func prefetchPlace(_ hash: Int) -> Int {
+    @inline(__always) func prefetchPlace(_ hash: Int) -> Int {
         let position = index.probable(hash)
         if position >= 0 { statistics.prefetchPlace(position) }
         return position
     }
 
-    @inline(__always)
-    func prefetchStatistics(_ position: Int, isExit: Bool) {
+    @inline(__always) func prefetchStatistics(_ position: Int, isExit: Bool) {
         // Functions may have been given up since it was found.
         guard position < statistics.count else { return }
-        prefetch(
-            statistics[position],
-            byteCount: isExit ? FunctionStatistics.exitBytes : FunctionStatistics.eventBytes
-        )
+        prefetch(statistics[position], byteCount: isExit ? FunctionStatistics.exitBytes : FunctionStatistics.eventBytes)
     }
 
-    @inline(__always)
-    func prefetchSketch(_ position: Int) {
+    @inline(__always) func prefetchSketch(_ position: Int) {
         guard position < statistics.count else { return }
         statistics[position].pointee.prefetchSketch()
     }
 
-    @inline(__always)
-    func prefetchName(_ position: Int) {
+    @inline(__always) func prefetchName(_ position: Int) {
         guard position < statistics.count else { return }
         if let start = name(of: position).start { prefetch(start) }
     }
@@ -113,76 +100,46 @@ struct FunctionTable: ~Copyable {
 
     func name(of position: Int) -> ByteView { statistics[position].pointee.name.view }
 
-    func text(of position: Int) -> EventText {
-        EventText(name(of: position), isPlain: isPlain(position))
-    }
+    func text(of position: Int) -> EventText { EventText(name(of: position), isPlain: isPlain(position)) }
 
-    @inline(__always)
-    func entered(_ position: Int) { statistics[position].pointee.entries += 1 }
+    @inline(__always) func entered(_ position: Int) { statistics[position].pointee.entries += 1 }
 
-    @inline(__always)
-    func unmatched(_ position: Int) { statistics[position].pointee.unmatchedExits += 1 }
+    @inline(__always) func unmatched(_ position: Int) { statistics[position].pointee.unmatchedExits += 1 }
 
-    @inline(__always)
-    func completed(_ position: Int, nanoseconds: Int64, selfNanoseconds: Int64, isSlow: Bool) {
+    @inline(__always) func completed(_ position: Int, nanoseconds: Int64, selfNanoseconds: Int64, isSlow: Bool) {
         statistics[position].pointee.complete(
-            nanoseconds: nanoseconds,
-            selfNanoseconds: selfNanoseconds,
-            isSlow: isSlow
-        )
+            nanoseconds: nanoseconds, selfNanoseconds: selfNanoseconds, isSlow: isSlow)
     }
 
     /// As `FunctionStatistics.count`.
-    @inline(__always)
-    mutating func count(
-        _ position: Int,
-        _ event: UnsafePointer<FunctionEvent>,
-        used: StateSweep.Stamp
+    @inline(__always) mutating func count(
+        _ position: Int, _ event: UnsafePointer<FunctionEvent>, used: StateSweep.Stamp
     ) -> UInt64 {
         change(position)
         statistics[position].pointee.lastUsed = used
         return statistics[position].pointee.count(
-            event.pointee.callCount,
-            averageMicroseconds: event.pointee.averageDurationMicroseconds
-        )
+            event.pointee.callCount, averageMicroseconds: event.pointee.averageDurationMicroseconds)
     }
 
     /// What the rules remember of the function.
-    @inline(__always)
-    func judge(
-        _ position: Int,
-        nanoseconds: Int64,
-        resolution: Int64,
-        isSlow: Bool,
-        _ context: EventContext
+    @inline(__always) func judge(
+        _ position: Int, nanoseconds: Int64, resolution: Int64, isSlow: Bool, _ context: EventContext
     ) {
         let function = statistics[position]
         function.pointee.rules.judge(
-            nanoseconds: nanoseconds,
-            resolution: resolution,
-            isSlow: isSlow,
-            of: function.pointee.name.view,
-            key: UInt64(position),
-            context
-        )
+            nanoseconds: nanoseconds, resolution: resolution, isSlow: isSlow, of: function.pointee.name.view,
+            key: UInt64(position), context)
     }
 
     func judgeOpen(_ position: Int, nanoseconds: Int64, _ context: EventContext) {
         let function = statistics[position]
         function.pointee.rules.judgeOpen(
-            nanoseconds: nanoseconds,
-            of: function.pointee.name.view,
-            key: UInt64(position),
-            context
-        )
+            nanoseconds: nanoseconds, of: function.pointee.name.view, key: UInt64(position), context)
     }
 
     /// Remembers what the agent says of the function, and that it changed.
-    @inline(__always)
-    mutating func touch(
-        _ position: Int,
-        _ event: UnsafePointer<FunctionEvent>,
-        used: StateSweep.Stamp
+    @inline(__always) mutating func touch(
+        _ position: Int, _ event: UnsafePointer<FunctionEvent>, used: StateSweep.Stamp
     ) {
         statistics[position].pointee.lastUsed = used
         statistics[position].pointee.callCount = event.pointee.callCount
@@ -190,8 +147,7 @@ struct FunctionTable: ~Copyable {
         change(position)
     }
 
-    @inline(__always)
-    private mutating func change(_ position: Int) {
+    @inline(__always) private mutating func change(_ position: Int) {
         guard !statistics[position].pointee.isDirty else { return }
         statistics[position].pointee.isDirty = true
         dirty.append(position)
@@ -216,10 +172,7 @@ struct FunctionTable: ~Copyable {
         let (ahead, sketchAhead) = (8, 4)
         for position in 0..<statistics.count {
             if position + ahead < statistics.count {
-                prefetch(
-                    statistics[position + ahead],
-                    byteCount: MemoryLayout<FunctionStatistics>.size
-                )
+                prefetch(statistics[position + ahead], byteCount: MemoryLayout<FunctionStatistics>.size)
             }
             if position + sketchAhead < statistics.count {
                 prefetchName(position + sketchAhead)
@@ -249,9 +202,7 @@ struct FunctionTable: ~Copyable {
     /// function called `other` counts for them from here on. Returns where each function is now, `.max` for those
     /// that are gone; nil where all stay. O(functions).
     mutating func giveUp(
-        _ sweep: inout StateSweep,
-        isOpen: borrowing RawArray<Bool>,
-        _ totals: UnsafeMutablePointer<SlotTotals>
+        _ sweep: inout StateSweep, isOpen: borrowing RawArray<Bool>, _ totals: UnsafeMutablePointer<SlotTotals>
     ) -> RawArray<UInt32>? {
         let known = statistics.count
         var positions = RawArray<UInt32>(capacity: known + 1)
@@ -261,16 +212,12 @@ struct FunctionTable: ~Copyable {
             statistics.prefetch(position + FunctionStore.ahead)
             let function = statistics[position]
             let bytes = function.pointee.stateBytes
-            guard position != other, !isOpen[position],
-                sweep.takes(function.pointee.lastUsed, bytes: bytes)
-            else {
+            guard position != other, !isOpen[position], sweep.takes(function.pointee.lastUsed, bytes: bytes) else {
                 positions.append(kept)
                 kept += 1
                 continue
             }
-            let into =
-                other
-                ?? append(FunctionStatistics(name: Self.otherName), NameHash.of(Self.otherName))
+            let into = other ?? append(FunctionStatistics(name: Self.otherName), NameHash.of(Self.otherName))
             other = into
             statistics[into].pointee.absorb(function.pointee)
             change(into)
@@ -313,14 +260,9 @@ struct FunctionTable: ~Copyable {
 
     init(decoding reader: inout StateReader) throws(TraceError) {
         let count = try reader.integer(UInt32.self)
-        if reader.version > StateVersion.beforeDialects {
-            hasGivenUp = try reader.integer(UInt8.self) == 1
-        }
+        if reader.version > StateVersion.beforeDialects { hasGivenUp = try reader.integer(UInt8.self) == 1 }
         for _ in 0..<(count & ~Self.packed) {
-            let function = try FunctionStatistics(
-                decoding: &reader,
-                isFixed: count & Self.packed == 0
-            )
+            let function = try FunctionStatistics(decoding: &reader, isFixed: count & Self.packed == 0)
             let hash = NameHash.of(function.name.view)
             _ = append(function, hash)
         }

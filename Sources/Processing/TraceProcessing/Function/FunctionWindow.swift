@@ -13,8 +13,7 @@ struct FunctionWindow {
 
     init() {}
 
-    @inline(__always)
-    mutating func complete(nanoseconds: UInt64, selfNanoseconds: UInt64) {
+    @inline(__always) mutating func complete(nanoseconds: UInt64, selfNanoseconds: UInt64) {
         totalNanoseconds = SummaryValues.sum(totalNanoseconds, nanoseconds)
         self.selfNanoseconds = SummaryValues.sum(self.selfNanoseconds, selfNanoseconds)
         maxNanoseconds = max(maxNanoseconds, nanoseconds)
@@ -22,13 +21,9 @@ struct FunctionWindow {
     }
 
     /// Sends for what has been sampled.
-    @inline(__always)
-    mutating func prefetchSketch() {
-        withUnsafePointer(to: &sketch) { QuantileSketch.prefetch($0) }
-    }
+    @inline(__always) mutating func prefetchSketch() { withUnsafePointer(to: &sketch) { QuantileSketch.prefetch($0) } }
 
-    @inline(__always)
-    mutating func withSketch(_ body: (UnsafePointer<QuantileSketch>) -> Void) {
+    @inline(__always) mutating func withSketch(_ body: (UnsafePointer<QuantileSketch>) -> Void) {
         withUnsafePointer(to: &sketch) { body($0) }
     }
 

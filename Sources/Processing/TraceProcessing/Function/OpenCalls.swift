@@ -33,8 +33,7 @@ struct OpenCalls: ~Copyable {
         let openNanoseconds: Int64
 
         /// When it began, if only an earlier window's trace has its beginning.
-        @inline(__always)
-        var beganElsewhere: EpochNanoseconds? {
+        @inline(__always) var beganElsewhere: EpochNanoseconds? {
             call.isInstant && call.isSliceSomewhere ? call.began : nil
         }
     }
@@ -79,8 +78,7 @@ struct OpenCalls: ~Copyable {
 
     init() {}
 
-    @inline(__always)
-    private mutating func find(_ tid: UInt32) -> Int? {
+    @inline(__always) private mutating func find(_ tid: UInt32) -> Int? {
         if last >= 0, threads[last].tid == tid { return last }
         let threads = threads
         let found = index.find(NameHash.mix(UInt64(tid)), { threads[$0].tid == tid })
@@ -92,10 +90,7 @@ struct OpenCalls: ~Copyable {
     /// outermost ones, an eighth of all, are given up and counted. `clock`: what the process's clock showed, which no time stamp far ahead
     /// moves. `used`: when the batch came.
     mutating func push(
-        _ call: Call,
-        tid: UInt32,
-        clock: EpochNanoseconds,
-        used: StateSweep.Stamp,
+        _ call: Call, tid: UInt32, clock: EpochNanoseconds, used: StateSweep.Stamp,
         _ totals: UnsafeMutablePointer<SlotTotals>
     ) -> Bool {
         let thread = find(tid) ?? add(tid, used)
@@ -103,9 +98,7 @@ struct OpenCalls: ~Copyable {
         var call = call
         call.isInstant = threads[thread].isFull
         call.isSliceSomewhere = !call.isInstant
-        if threads[thread].calls.count >= Limits.openCallsPerThreadMax {
-            giveUpOutermost(thread, totals)
-        }
+        if threads[thread].calls.count >= Limits.openCallsPerThreadMax { giveUpOutermost(thread, totals) }
         threads[thread].calls.append(call)
         if !call.isInstant { threads[thread].slices += 1 }
         threads[thread].endsWithEntry = true
@@ -116,10 +109,7 @@ struct OpenCalls: ~Copyable {
     }
 
     /// Some at a time, as those that stay have to be moved.
-    private mutating func giveUpOutermost(
-        _ thread: Int,
-        _ totals: UnsafeMutablePointer<SlotTotals>
-    ) {
+    private mutating func giveUpOutermost(_ thread: Int, _ totals: UnsafeMutablePointer<SlotTotals>) {
         let count = threads[thread].calls.count / 8
         let slices = threads[thread].calls[..<count].count { !$0.isInstant }
         threads[thread].slices -= slices
@@ -133,15 +123,9 @@ struct OpenCalls: ~Copyable {
     /// in order; it is looked for among the innermost `Limits.openSlicesPerThreadMax`, so that exits of calls that are not open
     /// cost no more than that. Calls inside it whose exits never came are over too: `giveUp` gets those that are slices, the innermost
     /// first. `clock` as in `push`.
-    @inline(__always)
-    mutating func pop(
-        cookie: Int64,
-        function: UInt32,
-        tid: UInt32,
-        at time: EpochNanoseconds,
-        clock: EpochNanoseconds,
-        used: StateSweep.Stamp,
-        giveUp: (Call) -> Void
+    @inline(__always) mutating func pop(
+        cookie: Int64, function: UInt32, tid: UInt32, at time: EpochNanoseconds, clock: EpochNanoseconds,
+        used: StateSweep.Stamp, giveUp: (Call) -> Void
     ) -> Ended? {
         guard let thread = find(tid) else { return nil }
         threads[thread].endsWithEntry = false
@@ -158,8 +142,7 @@ struct OpenCalls: ~Copyable {
         while position < threads[thread].calls.count - 1 {
             let inner = threads[thread].calls.removeLast()
             openCount -= 1
-            threads[thread].calls[threads[thread].calls.count - 1].insideNanoseconds &+=
-                inner.insideNanoseconds
+            threads[thread].calls[threads[thread].calls.count - 1].insideNanoseconds &+= inner.insideNanoseconds
             if !inner.isInstant {
                 threads[thread].slices -= 1
                 giveUp(inner)
@@ -171,12 +154,8 @@ struct OpenCalls: ~Copyable {
         let nanoseconds = max(time &- call.began, 0)
         if position > 0 { threads[thread].calls[position - 1].insideNanoseconds &+= nanoseconds }
         return Ended(
-            call: call,
-            nanoseconds: nanoseconds,
-            selfNanoseconds: max(nanoseconds &- call.insideNanoseconds, 0),
-            openNanoseconds: position == 0
-                ? max(time &- max(call.began, threads[thread].toldUntil), 0) : 0
-        )
+            call: call, nanoseconds: nanoseconds, selfNanoseconds: max(nanoseconds &- call.insideNanoseconds, 0),
+            openNanoseconds: position == 0 ? max(time &- max(call.began, threads[thread].toldUntil), 0) : 0)
     }
 
     /// How long threads have had calls open that are open still, since this was last asked for: a thread's time goes on
@@ -198,9 +177,7 @@ struct OpenCalls: ~Copyable {
     /// `cost`: bytes that repeating a call takes at most. Returns the sum of the costs, and how many calls are not repeated.
     /// O(open calls).
     mutating func reopen(
-        bytesMax: Int,
-        cost: (Call) -> Int,
-        visit: (UInt32, Call) -> Void
+        bytesMax: Int, cost: (Call) -> Int, visit: (UInt32, Call) -> Void
     ) -> (bytes: Int, omitted: Int) {
         guard openCount > 0 else {
             for thread in threads.indices { threads[thread].abandoned = 0 }
@@ -228,8 +205,7 @@ struct OpenCalls: ~Copyable {
             }
         }
         for thread in threads.indices {
-            for position in threads[thread].calls.indices
-            where !threads[thread].calls[position].isInstant {
+            for position in threads[thread].calls.indices where !threads[thread].calls[position].isInstant {
                 threads[thread].calls[position].isSliceSomewhere = true
                 visit(threads[thread].tid, threads[thread].calls[position])
             }
@@ -238,11 +214,7 @@ struct OpenCalls: ~Copyable {
     }
 
     /// The threads used last come first, as their calls are the likeliest to end.
-    private var byLastUse: [Int] {
-        threads.indices.sorted {
-            (threads[$1].lastUsed, $0) < (threads[$0].lastUsed, $1)
-        }
-    }
+    private var byLastUse: [Int] { threads.indices.sorted { (threads[$1].lastUsed, $0) < (threads[$0].lastUsed, $1) } }
 
     /// The innermost calls that began until `limit`, since which nothing has come of their threads, and that were not
     /// taken so before, with their threads. O(threads), and O(1) where there can be none.
@@ -277,25 +249,19 @@ struct OpenCalls: ~Copyable {
 
     // MARK: Bounds
 
-    @inline(__always)
-    var stateBytes: Int { threads.count &* Self.threadBytes &+ openCount &* Self.callBytes }
+    @inline(__always) var stateBytes: Int { threads.count &* Self.threadBytes &+ openCount &* Self.callBytes }
 
     borrowing func noteEntries(_ sweep: inout StateSweep) {
         for thread in threads { sweep.note(thread.lastUsed, bytes: thread.stateBytes) }
     }
 
     /// Gives up the threads that the sweep takes, with the calls open on them, which are counted. O(threads).
-    mutating func giveUp(
-        _ sweep: inout StateSweep,
-        _ totals: UnsafeMutablePointer<SlotTotals>
-    ) {
+    mutating func giveUp(_ sweep: inout StateSweep, _ totals: UnsafeMutablePointer<SlotTotals>) {
         let known = threads.count
         var positions = RawArray<UInt32>(capacity: max(known, 1))
         var kept = 0
         for position in 0..<known {
-            guard
-                sweep.takes(threads[position].lastUsed, bytes: threads[position].stateBytes)
-            else {
+            guard sweep.takes(threads[position].lastUsed, bytes: threads[position].stateBytes) else {
                 // Swapped, so that no reference is counted.
                 if kept != position { threads.swapAt(kept, position) }
                 positions.append(UInt32(kept))
@@ -315,9 +281,7 @@ struct OpenCalls: ~Copyable {
 
     /// Visits the functions of the open calls.
     borrowing func visitFunctions(_ visit: (UInt32) -> Void) {
-        for thread in threads {
-            for call in thread.calls { visit(call.function) }
-        }
+        for thread in threads { for call in thread.calls { visit(call.function) } }
     }
 
     /// Functions have other positions from here on; those of open calls have one.
@@ -367,15 +331,11 @@ struct OpenCalls: ~Copyable {
             }
             for _ in 0..<(try reader.integer(UInt32.self)) {
                 var call = Call(
-                    cookie: try reader.integer(Int64.self),
-                    function: try reader.integer(UInt32.self),
+                    cookie: try reader.integer(Int64.self), function: try reader.integer(UInt32.self),
                     began: try reader.integer(Int64.self),
                     insideNanoseconds: isOld ? 0 : try reader.integer(Int64.self),
-                    isInstant: try reader.integer(UInt8.self) == 1,
-                    isToldStuck: try reader.integer(UInt8.self) == 1
-                )
-                call.isSliceSomewhere =
-                    isOld ? !call.isInstant : try reader.integer(UInt8.self) == 1
+                    isInstant: try reader.integer(UInt8.self) == 1, isToldStuck: try reader.integer(UInt8.self) == 1)
+                call.isSliceSomewhere = isOld ? !call.isInstant : try reader.integer(UInt8.self) == 1
                 if !call.isToldStuck { untoldSince = min(untoldSince, call.began) }
                 thread.calls.append(call)
                 if !call.isInstant { thread.slices += 1 }

@@ -16,11 +16,8 @@ struct GPUModel: ProcessModel, ~Copyable {
 
     private static var growth: GrowthRules.Names {
         GrowthRules.Names(
-            rule: .memoryGrowth,
-            percentPerHour: .gpuGrowthPercentPerHour,
-            spanSeconds: .gpuGrowthSpanSeconds,
-            risingPercent: .gpuGrowthRisingPercent
-        )
+            rule: .memoryGrowth, percentPerHour: .gpuGrowthPercentPerHour, spanSeconds: .gpuGrowthSpanSeconds,
+            risingPercent: .gpuGrowthRisingPercent)
     }
 
     /// Bytes as last sent; meaningless before `memoryTime` is set.
@@ -104,10 +101,7 @@ struct GPUModel: ProcessModel, ~Copyable {
         if kind.pointee.record(rate, megabyte: megabyte, at: context.time) {
             kind.pointee.rules.judge(rate, kind: kind.pointee.name, context)
         }
-        context.activity.pointee.transferred(
-            bytesPerSecond: rate,
-            kind: kind.pointee.name
-        )
+        context.activity.pointee.transferred(bytesPerSecond: rate, kind: kind.pointee.name)
         var text = context.beginEvent(.instant, "gpu", name: EventText("transfer"))
         text.argument("event_type", Int64(event.eventType))
         text.argument("mem_trans_rate", event.value)
@@ -149,10 +143,7 @@ struct GPUModel: ProcessModel, ~Copyable {
 
     /// The value of a counter track that is called after a name of the agent's.
     private func track(
-        _ name: StaticString,
-        _ series: NamedTable<GPUSeries>.Place,
-        value: UInt64,
-        _ context: EventContext
+        _ name: StaticString, _ series: NamedTable<GPUSeries>.Place, value: UInt64, _ context: EventContext
     ) {
         let key = series.pointee.name
         context.counter(name) { text in
@@ -177,13 +168,10 @@ struct GPUModel: ProcessModel, ~Copyable {
 
     // MARK: Bounds
 
-    @inline(__always)
-    var stateBytes: Int { kernels.stateBytes &+ kinds.stateBytes }
+    @inline(__always) var stateBytes: Int { kernels.stateBytes &+ kinds.stateBytes }
 
     borrowing func noteEntries(_ sweep: inout StateSweep) {
-        for kernel in kernels.entries {
-            sweep.note(kernel.pointee.lastUsed, bytes: Self.bytes(of: kernel))
-        }
+        for kernel in kernels.entries { sweep.note(kernel.pointee.lastUsed, bytes: Self.bytes(of: kernel)) }
     }
 
     /// What a kernel takes, with its item in the window's activity.
@@ -192,19 +180,12 @@ struct GPUModel: ProcessModel, ~Copyable {
     }
 
     /// The kernel called `other` counts for those that are given up.
-    mutating func giveUp(
-        _ sweep: inout StateSweep,
-        _ owner: StateOwner,
-        context: () -> EventContext
-    ) {
+    mutating func giveUp(_ sweep: inout StateSweep, _ owner: StateOwner, context: () -> EventContext) {
         let otherName = ByteView("other")
         var gone: [NamedTable<GPUSeries>.Place] = []
         for kernel in kernels.entries
-        where !kernel.pointee.isNamed(otherName)
-            && sweep.takes(kernel.pointee.lastUsed, bytes: Self.bytes(of: kernel))
-        {
-            gone.append(kernel)
-        }
+        where !kernel.pointee.isNamed(otherName) && sweep.takes(kernel.pointee.lastUsed, bytes: Self.bytes(of: kernel))
+        { gone.append(kernel) }
         guard !gone.isEmpty else { return }
         hasGivenUp = true
         owner.totals.pointee.functionsEvicted += UInt64(gone.count)
@@ -223,17 +204,11 @@ struct GPUModel: ProcessModel, ~Copyable {
 
     static var seriesMax: Int { 1 }
 
-    func collect(_ series: inout SeriesWriter) {
-        series.add(.gpuMemoryBytes, Double(memory), if: memoryTime > .min)
-    }
+    func collect(_ series: inout SeriesWriter) { series.add(.gpuMemoryBytes, Double(memory), if: memoryTime > .min) }
 
     mutating func collectParts(_ series: inout SeriesWriter, all: Bool) {
-        for kernel in kernels.entries where all || kernel.pointee.isDirty {
-            kernel.pointee.collectLaunches(&series)
-        }
-        for kind in kinds.entries where all || kind.pointee.isDirty {
-            kind.pointee.collectRate(&series)
-        }
+        for kernel in kernels.entries where all || kernel.pointee.isDirty { kernel.pointee.collectLaunches(&series) }
+        for kind in kinds.entries where all || kind.pointee.isDirty { kind.pointee.collectRate(&series) }
     }
 
     borrowing func encode(into buffer: inout RawBuffer) {
@@ -251,9 +226,7 @@ struct GPUModel: ProcessModel, ~Copyable {
         growth = try GrowthRules(decoding: &reader)
         let kernels = try NamedTable<GPUSeries>(decoding: &reader)
         kinds = try NamedTable<GPUSeries>(decoding: &reader)
-        if reader.version > StateVersion.beforeDialects {
-            hasGivenUp = try reader.integer(UInt8.self) == 1
-        }
+        if reader.version > StateVersion.beforeDialects { hasGivenUp = try reader.integer(UInt8.self) == 1 }
         self.kernels = kernels
         self.memory = memory
         self.memoryTime = memoryTime

@@ -28,16 +28,11 @@ struct GPUSeries: NamedEntry, ~Copyable {
     var name: ByteView { ownedName.view }
 
     /// Takes in an event of a kernel; how many launches it brings.
-    @inline(__always)
-    mutating func launch(_ sent: UInt64, _ context: EventContext) -> UInt64 {
+    @inline(__always) mutating func launch(_ sent: UInt64, _ context: EventContext) -> UInt64 {
         isDirty = true
         lastUsed = context.used
         let isNewest = context.time >= lastTime
-        let launches = GPUNormaliser.launches(
-            sent,
-            last: isNewest && !mayReturn ? last : nil,
-            context.semantics
-        )
+        let launches = GPUNormaliser.launches(sent, last: isNewest && !mayReturn ? last : nil, context.semantics)
         mayReturn = false
         total.add(launches)
         if isNewest {
@@ -55,8 +50,7 @@ struct GPUSeries: NamedEntry, ~Copyable {
     }
 
     /// Takes in the rate of a kind of transfer; whether it is the newest one.
-    @inline(__always)
-    mutating func record(_ value: UInt64, megabyte: UInt32, at time: EpochNanoseconds) -> Bool {
+    @inline(__always) mutating func record(_ value: UInt64, megabyte: UInt32, at time: EpochNanoseconds) -> Bool {
         isDirty = true
         guard time >= lastTime else { return false }
         self.megabyte = megabyte

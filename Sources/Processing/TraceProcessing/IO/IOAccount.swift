@@ -17,16 +17,11 @@ struct IOAccount: NamedEntry, ~Copyable {
 
     var name: ByteView { ownedName.view }
 
-    @inline(__always)
-    var deviceBytes: Int { devices.stateBytes }
+    @inline(__always) var deviceBytes: Int { devices.stateBytes }
 
     /// Reads and writes are counted by the agent: of them only the latency is new.
-    @inline(__always)
-    mutating func record(
-        _ operation: IOOperation,
-        device: ByteView,
-        bytes byteCount: UInt64,
-        milliseconds: Double
+    @inline(__always) mutating func record(
+        _ operation: IOOperation, device: ByteView, bytes byteCount: UInt64, milliseconds: Double
     ) {
         isDirty = true
         if operation == .other {
@@ -34,8 +29,8 @@ struct IOAccount: NamedEntry, ~Copyable {
             operations.add(1)
         }
         // Names beyond the bound share an entry; sums over devices lose nothing by it.
-        devices.entry(of: device, countMax: Limits.devicesPerProcessMax).place
-            .pointee.record(operation, milliseconds: milliseconds)
+        devices.entry(of: device, countMax: Limits.devicesPerProcessMax).place.pointee.record(
+            operation, milliseconds: milliseconds)
     }
 
     mutating func collect(_ series: inout SeriesWriter) {
@@ -46,16 +41,9 @@ struct IOAccount: NamedEntry, ~Copyable {
         series.add(.ioOperationsTotal, operations.sample, if: hasOthers, [other])
         for operation in IOOperation.allCases {
             var latency = IOLatency()
-            for device in devices.entries {
-                latency.add(device.pointee.latencies[operation.rawValue])
-            }
+            for device in devices.entries { latency.add(device.pointee.latencies[operation.rawValue]) }
             series.add(
-                .ioLatencySeconds,
-                latency.buckets,
-                sum: latency.seconds,
-                if: !latency.isEmpty,
-                [operation.label]
-            )
+                .ioLatencySeconds, latency.buckets, sum: latency.seconds, if: !latency.isEmpty, [operation.label])
         }
         told = series.end()
     }

@@ -20,12 +20,7 @@ struct IOCounters: BitwiseCopyable {
     init() {}
 
     /// Takes in an event that is not late, of which `sample` was made.
-    @inline(__always)
-    mutating func take(
-        _ event: IOEvent,
-        _ sample: IONormaliser.Sample,
-        at time: EpochNanoseconds
-    ) {
+    @inline(__always) mutating func take(_ event: IOEvent, _ sample: IONormaliser.Sample, at time: EpochNanoseconds) {
         add(sample)
         readRate.note(operations.0, at: time)
         writeRate.note(operations.1, at: time)
@@ -35,8 +30,7 @@ struct IOCounters: BitwiseCopyable {
     }
 
     /// Takes in what an event's counters have grown by.
-    @inline(__always)
-    mutating func add(_ sample: IONormaliser.Sample) {
+    @inline(__always) mutating func add(_ sample: IONormaliser.Sample) {
         traffic.0 = CounterTotal.sum(traffic.0, sample.readBytes.counted)
         traffic.1 = CounterTotal.sum(traffic.1, sample.writeBytes.counted)
         operations.0 = CounterTotal.sum(operations.0, sample.readOperations.counted)
@@ -73,9 +67,7 @@ struct IOCounters: BitwiseCopyable {
         writeRate.encode(into: &buffer)
         buffer.append(integer: readLatency.bitPattern)
         buffer.append(integer: writeLatency.bitPattern)
-        for number in [
-            traffic.0, traffic.1, operations.0, operations.1, sentBytes.0, sentBytes.1,
-        ] {
+        for number in [traffic.0, traffic.1, operations.0, operations.1, sentBytes.0, sentBytes.1] {
             buffer.append(varint: number)
         }
     }

@@ -10,8 +10,7 @@ struct IODevice: NamedEntry, ~Copyable {
 
     var name: ByteView { ownedName.view }
 
-    @inline(__always)
-    mutating func record(_ operation: IOOperation, milliseconds: Double) {
+    @inline(__always) mutating func record(_ operation: IOOperation, milliseconds: Double) {
         latencies[operation.rawValue].record(milliseconds: milliseconds)
     }
 

@@ -10,8 +10,7 @@ struct IOLatency: BitwiseCopyable {
     init() {}
 
     /// What is no duration (negative, infinite, NaN) is not counted.
-    @inline(__always)
-    mutating func record(milliseconds: Double) {
+    @inline(__always) mutating func record(milliseconds: Double) {
         guard milliseconds >= 0, milliseconds.isFinite else { return }
         let duration = Int64(min((milliseconds * 1e6).rounded(), 1e18))
         buckets[Self.bucket(duration)] += 1
@@ -19,8 +18,7 @@ struct IOLatency: BitwiseCopyable {
     }
 
     /// The bucket of a duration; the bounds are those of `MetricBounds.latencySeconds`.
-    @inline(__always)
-    static func bucket(_ nanoseconds: Int64) -> Int {
+    @inline(__always) static func bucket(_ nanoseconds: Int64) -> Int {
         switch nanoseconds {
         case ...10_000: 0
         case ...100_000: 1

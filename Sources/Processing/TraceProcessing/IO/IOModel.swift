@@ -29,44 +29,27 @@ struct IOModel: ProcessModel, ~Copyable {
     mutating func apply(_ event: UnsafePointer<IOEvent>, _ context: inout EventContext) {
         let event = event.pointee
         let row = IORow(
-            comm: context.text(event.comm),
-            operation: context.text(event.operation),
-            device: context.text(event.device)
+            comm: context.text(event.comm), operation: context.text(event.operation), device: context.text(event.device)
         )
         let operation = IOOperation(row.operation.view)
         let account = observe(event, operation, row.comm.view, &context)
         let known = account.pointee.deviceBytes
         account.pointee.record(
-            operation,
-            device: row.device.view,
-            bytes: event.byteCount,
-            milliseconds: event.latencyMilliseconds
-        )
+            operation, device: row.device.view, bytes: event.byteCount, milliseconds: event.latencyMilliseconds)
         deviceBytes &+= account.pointee.deviceBytes &- known
         context.activity.pointee.operated(
-            operation,
-            device: row.device.view,
-            bytes: event.byteCount,
-            milliseconds: event.latencyMilliseconds
-        )
+            operation, device: row.device.view, bytes: event.byteCount, milliseconds: event.latencyMilliseconds)
         row.write(event, bytes: counters.traffic, context)
         rules.judge(event, operation: row.operation.view, of: identity.name.view, context)
     }
 
     /// The account that the event belongs to, after what the agent counts is taken in. An event out of
     /// order says nothing about that.
-    @inline(__always)
-    private mutating func observe(
-        _ event: IOEvent,
-        _ operation: IOOperation,
-        _ comm: ByteView,
-        _ context: inout EventContext
+    @inline(__always) private mutating func observe(
+        _ event: IOEvent, _ operation: IOOperation, _ comm: ByteView, _ context: inout EventContext
     ) -> NamedTable<IOAccount>.Place {
         let process = identity.observe(
-            comm,
-            &context,
-            hasFallingCounter: counters.normaliser.isFalling(event, context.semantics)
-        )
+            comm, &context, hasFallingCounter: counters.normaliser.isFalling(event, context.semantics))
         if process.isRestart {
             counters.restart()
             rules.restart()
@@ -77,11 +60,8 @@ struct IOModel: ProcessModel, ~Copyable {
         }
         let sample = counters.normaliser.take(event, operation: operation, process, context)
         context.activity.pointee.io(
-            readBytes: sample.readBytes.inWindow,
-            writeBytes: sample.writeBytes.inWindow,
-            readOperations: sample.readOperations.inWindow,
-            writeOperations: sample.writeOperations.inWindow
-        )
+            readBytes: sample.readBytes.inWindow, writeBytes: sample.writeBytes.inWindow,
+            readOperations: sample.readOperations.inWindow, writeOperations: sample.writeOperations.inWindow)
         guard !process.isLate else {
             counters.add(sample)
             return accounts.find(comm) ?? account()
@@ -91,8 +71,7 @@ struct IOModel: ProcessModel, ~Copyable {
         return account()
     }
 
-    @inline(__always)
-    private mutating func account() -> NamedTable<IOAccount>.Place {
+    @inline(__always) private mutating func account() -> NamedTable<IOAccount>.Place {
         if let current { return current }
         let name = identity.name.view
         let account = accounts.entry(of: name, countMax: Limits.namesPerProcessMax).place
@@ -101,8 +80,7 @@ struct IOModel: ProcessModel, ~Copyable {
     }
 
     /// Nothing of it gives way but the process as a whole.
-    @inline(__always)
-    var stateBytes: Int { accounts.stateBytes &+ deviceBytes }
+    @inline(__always) var stateBytes: Int { accounts.stateBytes &+ deviceBytes }
 
     borrowing func processName() -> ByteView { identity.name.view }
 

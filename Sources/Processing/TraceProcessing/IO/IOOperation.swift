@@ -16,8 +16,7 @@ enum IOOperation: Int, CaseIterable {
     }
 
     /// By the agent's name for it, in any case of letters.
-    @inline(__always)
-    init(_ name: ByteView) {
+    @inline(__always) init(_ name: ByteView) {
         if Self.matches(name, "read") {
             self = .read
         } else if Self.matches(name, "write") {
@@ -27,11 +26,8 @@ enum IOOperation: Int, CaseIterable {
         }
     }
 
-    @inline(__always)
-    private static func matches(_ name: ByteView, _ lowercase: StaticString) -> Bool {
-        guard name.count == lowercase.utf8CodeUnitCount, let start = name.start else {
-            return false
-        }
+    @inline(__always) private static func matches(_ name: ByteView, _ lowercase: StaticString) -> Bool {
+        guard name.count == lowercase.utf8CodeUnitCount, let start = name.start else { return false }
         for index in 0..<name.count {
             let byte = start.load(fromByteOffset: index, as: UInt8.self)
             if byte | 0x20 != lowercase.utf8Start[index] { return false }

@@ -20,8 +20,7 @@ struct IORow {
         let readLatency: DoubleText
         let writeLatency: DoubleText
 
-        @inline(__always)
-        init(_ event: IOEvent) {
+        @inline(__always) init(_ event: IOEvent) {
             bytes = NumberText(event.byteCount)
             readBytes = NumberText(event.readBytes)
             writeBytes = NumberText(event.writeBytes)
@@ -34,8 +33,7 @@ struct IORow {
     }
 
     /// `bytes`: read and written so far, which the trace shows as a counter.
-    @inline(__always)
-    func write(_ event: IOEvent, bytes: (UInt64, UInt64), _ context: EventContext) {
+    @inline(__always) func write(_ event: IOEvent, bytes: (UInt64, UInt64), _ context: EventContext) {
         let numbers = Numbers(event)
         record(event, numbers, context)
         context.counter("io") {
@@ -45,8 +43,7 @@ struct IORow {
         row(event, numbers, context)
     }
 
-    @inline(__always)
-    private func record(_ event: IOEvent, _ numbers: borrowing Numbers, _ context: EventContext) {
+    @inline(__always) private func record(_ event: IOEvent, _ numbers: borrowing Numbers, _ context: EventContext) {
         var text = context.beginEvent(.instant, "io", name: comm.isEmpty ? EventText("io") : comm)
         text.argument("comm", comm, context)
         text.argument("operation", operation, context)
@@ -64,8 +61,7 @@ struct IORow {
         context.endInstant(text)
     }
 
-    @inline(__always)
-    private func row(_ event: IOEvent, _ numbers: borrowing Numbers, _ context: EventContext) {
+    @inline(__always) private func row(_ event: IOEvent, _ numbers: borrowing Numbers, _ context: EventContext) {
         var text = context.beginRow()
         text.column(numbers.readBytes)
         text.column(numbers.writeBytes)

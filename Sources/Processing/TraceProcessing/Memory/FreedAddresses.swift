@@ -10,24 +10,18 @@ struct FreedAddresses {
 
     init() {}
 
-    @inline(__always)
-    private func cell(_ address: UInt64) -> Int {
+    @inline(__always) private func cell(_ address: UInt64) -> Int {
         Int(StableHash.mix(address ^ 0x9E37_79B9_7F4A_7C15) % UInt64(Self.size))
     }
 
-    @inline(__always)
-    mutating func insert(_ address: UInt64) {
+    @inline(__always) mutating func insert(_ address: UInt64) {
         if addresses.isEmpty { addresses = [UInt64](repeating: 0, count: Self.size) }
         addresses[cell(address)] = address
     }
 
-    @inline(__always)
-    mutating func remove(_ address: UInt64) {
-        if contains(address) { addresses[cell(address)] = 0 }
-    }
+    @inline(__always) mutating func remove(_ address: UInt64) { if contains(address) { addresses[cell(address)] = 0 } }
 
-    @inline(__always)
-    func contains(_ address: UInt64) -> Bool {
+    @inline(__always) func contains(_ address: UInt64) -> Bool {
         !addresses.isEmpty && address != 0 && addresses[cell(address)] == address
     }
 

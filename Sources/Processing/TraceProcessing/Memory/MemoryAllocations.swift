@@ -22,17 +22,11 @@ struct MemoryAllocations: ~Copyable {
 
     init() {}
 
-    @inline(__always)
-    private func hash(_ address: UInt64) -> UInt64 {
-        NameHash.mix(address ^ 0x9E37_79B9_7F4A_7C15)
-    }
+    @inline(__always) private func hash(_ address: UInt64) -> UInt64 { NameHash.mix(address ^ 0x9E37_79B9_7F4A_7C15) }
 
-    @inline(__always)
-    private func find(_ address: UInt64) -> Int? {
+    @inline(__always) private func find(_ address: UInt64) -> Int? {
         let hash = hash(address)
-        return allocations.withUnsafeBufferPointer { known in
-            index.find(hash) { known[$0].address == address }
-        }
+        return allocations.withUnsafeBufferPointer { known in index.find(hash) { known[$0].address == address } }
     }
 
     /// Remembers an allocation. One at the same address whose release was never told is replaced, unless
@@ -53,9 +47,7 @@ struct MemoryAllocations: ~Copyable {
         bytes &+= allocation.bytes
     }
 
-    borrowing func visit(_ body: (Allocation) -> Void) {
-        for allocation in allocations { body(allocation) }
-    }
+    borrowing func visit(_ body: (Allocation) -> Void) { for allocation in allocations { body(allocation) } }
 
     /// Of those allocated until `time`. O(all).
     borrowing func bytes(allocatedUntil time: EpochNanoseconds) -> UInt64 {
@@ -65,8 +57,7 @@ struct MemoryAllocations: ~Copyable {
     }
 
     /// Forgets what was allocated there before `time`; what was known there, nil for nothing.
-    @discardableResult
-    mutating func release(_ address: UInt64, at time: EpochNanoseconds) -> Allocation? {
+    @discardableResult mutating func release(_ address: UInt64, at time: EpochNanoseconds) -> Allocation? {
         guard let position = find(address) else { return nil }
         let released = allocations[position]
         guard released.time <= time else { return released }
@@ -82,24 +73,16 @@ struct MemoryAllocations: ~Copyable {
 
     // MARK: Bounds
 
-    private static var allocationBytes: Int {
-        MemoryLayout<Allocation>.stride * 3 / 2 + StateCost.index
-    }
+    private static var allocationBytes: Int { MemoryLayout<Allocation>.stride * 3 / 2 + StateCost.index }
 
-    @inline(__always)
-    var stateBytes: Int { allocations.count &* Self.allocationBytes }
+    @inline(__always) var stateBytes: Int { allocations.count &* Self.allocationBytes }
 
     borrowing func noteEntries(_ sweep: inout StateSweep) {
-        for allocation in allocations {
-            sweep.note(StateSweep.stamp(allocation.time), bytes: Self.allocationBytes)
-        }
+        for allocation in allocations { sweep.note(StateSweep.stamp(allocation.time), bytes: Self.allocationBytes) }
     }
 
     /// Gives up the allocations that the sweep takes, counted. O(all).
-    mutating func giveUp(
-        _ sweep: inout StateSweep,
-        _ totals: UnsafeMutablePointer<SlotTotals>
-    ) {
+    mutating func giveUp(_ sweep: inout StateSweep, _ totals: UnsafeMutablePointer<SlotTotals>) {
         let known = count
         var positions = RawArray<UInt32>(capacity: max(known, 1))
         var kept = 0
@@ -139,12 +122,8 @@ struct MemoryAllocations: ~Copyable {
         for _ in 0..<(try reader.integer(UInt32.self)) {
             append(
                 Allocation(
-                    address: try reader.integer(UInt64.self),
-                    bytes: try reader.integer(UInt64.self),
-                    stackID: try reader.integer(UInt64.self),
-                    time: try reader.integer(Int64.self)
-                )
-            )
+                    address: try reader.integer(UInt64.self), bytes: try reader.integer(UInt64.self),
+                    stackID: try reader.integer(UInt64.self), time: try reader.integer(Int64.self)))
         }
     }
 }

@@ -34,10 +34,7 @@ struct MemoryModel: ProcessModel, ~Copyable {
 
     mutating func apply(_ event: UnsafePointer<MemoryEvent>, _ context: inout EventContext) {
         let event = event.pointee
-        let row = MemoryRow(
-            comm: context.text(event.comm),
-            operation: context.text(event.operation)
-        )
+        let row = MemoryRow(comm: context.text(event.comm), operation: context.text(event.operation))
         let account = observe(event, row.comm.view, &context)
         note(event, account, context)
         row.write(event, context)
@@ -46,17 +43,11 @@ struct MemoryModel: ProcessModel, ~Copyable {
     }
 
     /// What the agent counts, about which an event out of order says little. Returns the event's account.
-    @inline(__always)
-    private mutating func observe(
-        _ event: MemoryEvent,
-        _ comm: ByteView,
-        _ context: inout EventContext
+    @inline(__always) private mutating func observe(
+        _ event: MemoryEvent, _ comm: ByteView, _ context: inout EventContext
     ) -> NamedTable<MemoryAccount>.Place {
         let process = identity.observe(
-            comm,
-            &context,
-            hasFallingCounter: normaliser.isFalling(event, context.semantics)
-        )
+            comm, &context, hasFallingCounter: normaliser.isFalling(event, context.semantics))
         let account = accounts.account(of: process, comm: comm, identity)
         isLate = process.isLate
         if process.isRestart { restart() }
@@ -74,11 +65,8 @@ struct MemoryModel: ProcessModel, ~Copyable {
         }
         if isLate { return account }
         context.activity.pointee.memory(
-            current: sample.current,
-            peak: sample.peak,
-            allocations: sample.allocations.inWindow,
-            frees: sample.frees.inWindow
-        )
+            current: sample.current, peak: sample.peak, allocations: sample.allocations.inWindow,
+            frees: sample.frees.inWindow)
         let name = identity.name.view
         rules.judgeGrowth(outstanding, current: current, of: name, context)
         account.pointee.countsOperations = normaliser.countsOperations
@@ -86,9 +74,7 @@ struct MemoryModel: ProcessModel, ~Copyable {
         account.pointee.frees.add(sample.frees.counted)
         let isMeasured = allocationRate.note(normaliser.allocations.total, at: context.time)
         freeRate.note(normaliser.frees.total, at: context.time)
-        let perSecond =
-            isMeasured && normaliser.countsOperations
-            ? allocationRate.perSecond + freeRate.perSecond : nil
+        let perSecond = isMeasured && normaliser.countsOperations ? allocationRate.perSecond + freeRate.perSecond : nil
         rules.judgeCounters(event, agentPerSecond: perSecond, of: name, context)
         current = sample.current
         peak = max(peak, sample.peak, sample.current)
@@ -96,11 +82,8 @@ struct MemoryModel: ProcessModel, ~Copyable {
     }
 
     /// What this event itself tells, late or not.
-    @inline(__always)
-    private mutating func note(
-        _ event: MemoryEvent,
-        _ account: NamedTable<MemoryAccount>.Place,
-        _ context: EventContext
+    @inline(__always) private mutating func note(
+        _ event: MemoryEvent, _ account: NamedTable<MemoryAccount>.Place, _ context: EventContext
     ) {
         if event.operation.equals("alloc") {
             account.pointee.sizes.note(event.size)
@@ -113,11 +96,7 @@ struct MemoryModel: ProcessModel, ~Copyable {
             // No memory begins at 0: an allocation that failed, or an address that wasn't sent.
             guard event.address != 0 else { return }
             let allocation = MemoryAllocations.Allocation(
-                address: event.address,
-                bytes: event.size,
-                stackID: event.stackID,
-                time: context.time
-            )
+                address: event.address, bytes: event.size, stackID: event.stackID, time: context.time)
             outstanding.insert(allocation)
         } else if event.operation.equals("free") {
             let released = outstanding.release(event.address, at: context.time)
@@ -129,12 +108,8 @@ struct MemoryModel: ProcessModel, ~Copyable {
             // A late one may have been overtaken by another allocation's release.
             if isLate { return }
             rules.judgeRelease(
-                event.address,
-                wasKnown: released != nil,
-                isComplete: !outstanding.isIncomplete,
-                of: identity.name.view,
-                context
-            )
+                event.address, wasKnown: released != nil, isComplete: !outstanding.isIncomplete, of: identity.name.view,
+                context)
         }
     }
 
@@ -146,16 +121,11 @@ struct MemoryModel: ProcessModel, ~Copyable {
         peak = 0
     }
 
-    @inline(__always)
-    var stateBytes: Int { accounts.stateBytes &+ outstanding.stateBytes }
+    @inline(__always) var stateBytes: Int { accounts.stateBytes &+ outstanding.stateBytes }
 
     borrowing func noteEntries(_ sweep: inout StateSweep) { outstanding.noteEntries(&sweep) }
 
-    mutating func giveUp(
-        _ sweep: inout StateSweep,
-        _ owner: StateOwner,
-        context: () -> EventContext
-    ) {
+    mutating func giveUp(_ sweep: inout StateSweep, _ owner: StateOwner, context: () -> EventContext) {
         outstanding.giveUp(&sweep, owner.totals)
     }
 
@@ -183,9 +153,7 @@ struct MemoryModel: ProcessModel, ~Copyable {
         series.add(.neutracerMemoryTotalFrees, Double(normaliser.agentFrees))
     }
 
-    mutating func collectParts(_ series: inout SeriesWriter, all: Bool) {
-        accounts.collect(&series, all: all)
-    }
+    mutating func collectParts(_ series: inout SeriesWriter, all: Bool) { accounts.collect(&series, all: all) }
 
     borrowing func encode(into buffer: inout RawBuffer) {
         identity.encode(into: &buffer)

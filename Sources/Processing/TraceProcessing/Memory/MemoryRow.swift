@@ -16,8 +16,7 @@ struct MemoryRow {
         let allocations: NumberText
         let frees: NumberText
 
-        @inline(__always)
-        init(_ event: MemoryEvent) {
+        @inline(__always) init(_ event: MemoryEvent) {
             size = NumberText(event.size)
             current = NumberText(event.currentMemory)
             peak = NumberText(event.peakMemory)
@@ -27,8 +26,7 @@ struct MemoryRow {
     }
 
     /// The event in the trace, its counters there, and its CSV row.
-    @inline(__always)
-    func write(_ event: MemoryEvent, _ context: EventContext) {
+    @inline(__always) func write(_ event: MemoryEvent, _ context: EventContext) {
         let numbers = Numbers(event)
         record(event, numbers, context)
         context.counter("memory") {
@@ -43,9 +41,7 @@ struct MemoryRow {
         return comm.isEmpty ? EventText("memory") : comm
     }
 
-    @inline(__always)
-    private func record(_ event: MemoryEvent, _ numbers: borrowing Numbers, _ context: EventContext)
-    {
+    @inline(__always) private func record(_ event: MemoryEvent, _ numbers: borrowing Numbers, _ context: EventContext) {
         var text = context.beginEvent(.instant, "memory", name: name)
         text.argument("comm", comm, context)
         text.argument("operation", operation, context)
@@ -67,8 +63,7 @@ struct MemoryRow {
         context.endInstant(text)
     }
 
-    @inline(__always)
-    private func row(_ event: MemoryEvent, _ numbers: borrowing Numbers, _ context: EventContext) {
+    @inline(__always) private func row(_ event: MemoryEvent, _ numbers: borrowing Numbers, _ context: EventContext) {
         var text = context.beginRow()
         text.column(numbers.allocations)
         text.column(numbers.frees)

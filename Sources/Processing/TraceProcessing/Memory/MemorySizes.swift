@@ -11,16 +11,14 @@ struct MemorySizes: BitwiseCopyable {
 
     init() {}
 
-    @inline(__always)
-    mutating func note(_ bytes: UInt64) {
+    @inline(__always) mutating func note(_ bytes: UInt64) {
         buckets[Self.bucket(bytes)] += 1
         let (sum, overflow) = self.sum.addingReportingOverflow(bytes)
         self.sum = overflow ? .max : sum
     }
 
     /// The bucket of a size; the bounds are those of `MetricBounds.allocationBytes`.
-    @inline(__always)
-    private static func bucket(_ bytes: UInt64) -> Int {
+    @inline(__always) private static func bucket(_ bytes: UInt64) -> Int {
         switch bytes {
         case ...128: 0
         case ...512: 1
@@ -35,9 +33,7 @@ struct MemorySizes: BitwiseCopyable {
         }
     }
 
-    var value: MetricValue {
-        .histogram(buckets: buckets.indices.map { buckets[$0] }, sum: Double(sum))
-    }
+    var value: MetricValue { .histogram(buckets: buckets.indices.map { buckets[$0] }, sum: Double(sum)) }
 
     func encode(into buffer: inout RawBuffer) {
         for index in buckets.indices { buffer.append(integer: buckets[index]) }

@@ -63,17 +63,16 @@ struct MemoryStacks: ~Copyable {
 
     /// A sentence for a finding that says which stacks hold most; empty where no stack is known.
     var sentence: String {
-        let most = stacks.lazy.filter { $0.id != 0 && $0.bytes > 0 }.prefix(3)
-            .map { "\($0.id) (\(Self.shown($0.bytes)))" }
+        let most = stacks.lazy.filter { $0.id != 0 && $0.bytes > 0 }.prefix(3).map {
+            "\($0.id) (\(Self.shown($0.bytes)))"
+        }
         return most.isEmpty ? "" : ". Most is held by stack " + most.joined(separator: ", ")
     }
 
     private static func shown(_ bytes: UInt64) -> String {
         var value = Double(bytes)
         for unit in ["bytes", "KiB", "MiB", "GiB"] {
-            if value < 1_024 {
-                return "\(unit == "bytes" ? "\(bytes)" : EventContext.rounded(value)) \(unit)"
-            }
+            if value < 1_024 { return "\(unit == "bytes" ? "\(bytes)" : EventContext.rounded(value)) \(unit)" }
             value /= 1_024
         }
         return "\(EventContext.rounded(value)) TiB"

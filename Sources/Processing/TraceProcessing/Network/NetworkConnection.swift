@@ -12,13 +12,11 @@ struct NetworkConnection: ~Copyable {
         /// The protocol's number in `NetworkProtocols`.
         let transport: UInt8
 
-        @inline(__always)
-        var hash: UInt64 {
+        @inline(__always) var hash: UInt64 {
             NameHash.mix((Self.hash(local) &+ Self.hash(remote)) ^ UInt64(transport) << 56)
         }
 
-        @inline(__always)
-        private static func hash(_ end: NetworkEnd) -> UInt64 {
+        @inline(__always) private static func hash(_ end: NetworkEnd) -> UInt64 {
             NameHash.mix(NameHash.of(end.address) ^ UInt64(end.port) << 32 ^ 0x5851_F42D)
         }
     }
@@ -61,34 +59,26 @@ struct NetworkConnection: ~Copyable {
 
     /// What it takes of its slot's budget, its places in tables included.
     var stateBytes: Int {
-        MemoryLayout<Self>.stride + MemoryLayout<UnsafeRawPointer>.stride + StateCost.index
-            + StateCost.allocation + StateCost.name(local.view.count)
-            + StateCost.name(remote.view.count)
+        MemoryLayout<Self>.stride + MemoryLayout<UnsafeRawPointer>.stride + StateCost.index + StateCost.allocation
+            + StateCost.name(local.view.count) + StateCost.name(remote.view.count)
     }
 
     /// Valid as long as this lives.
     var key: Key {
         Key(
             local: NetworkEnd(address: local.view, port: localPort),
-            remote: NetworkEnd(address: remote.view, port: remotePort),
-            transport: transport
-        )
+            remote: NetworkEnd(address: remote.view, port: remotePort), transport: transport)
     }
 
-    @inline(__always)
-    borrowing func matches(_ key: Key) -> Bool {
-        transport == key.transport
-            && (isBetween(key.local, key.remote) || isBetween(key.remote, key.local))
+    @inline(__always) borrowing func matches(_ key: Key) -> Bool {
+        transport == key.transport && (isBetween(key.local, key.remote) || isBetween(key.remote, key.local))
     }
 
-    @inline(__always)
-    private borrowing func isBetween(_ one: NetworkEnd, _ other: NetworkEnd) -> Bool {
-        localPort == one.port && remotePort == other.port && local.equals(one.address)
-            && remote.equals(other.address)
+    @inline(__always) private borrowing func isBetween(_ one: NetworkEnd, _ other: NetworkEnd) -> Bool {
+        localPort == one.port && remotePort == other.port && local.equals(one.address) && remote.equals(other.address)
     }
 
-    @inline(__always)
-    mutating func add(_ bytes: UInt64, isSend: Bool, at time: EpochNanoseconds) {
+    @inline(__always) mutating func add(_ bytes: UInt64, isSend: Bool, at time: EpochNanoseconds) {
         opened = min(opened, time)
         lastSeen = max(lastSeen, time)
         window.events += 1
@@ -142,9 +132,7 @@ struct NetworkConnection: ~Copyable {
         buffer.append(integer: lastSeen)
         buffer.append(integer: txBytes)
         buffer.append(integer: rxBytes)
-        for count in [window.events, window.txBytes, window.rxBytes] {
-            buffer.append(integer: count)
-        }
+        for count in [window.events, window.txBytes, window.rxBytes] { buffer.append(integer: count) }
         local.encode(into: &buffer)
         remote.encode(into: &buffer)
     }
@@ -158,20 +146,14 @@ struct NetworkConnection: ~Copyable {
         let txBytes = try reader.integer(UInt64.self)
         let rxBytes = try reader.integer(UInt64.self)
         let window = Traffic(
-            events: try reader.integer(UInt64.self),
-            txBytes: try reader.integer(UInt64.self),
-            rxBytes: try reader.integer(UInt64.self)
-        )
+            events: try reader.integer(UInt64.self), txBytes: try reader.integer(UInt64.self),
+            rxBytes: try reader.integer(UInt64.self))
         let local = ByteView(try reader.counted())
         let remote = ByteView(try reader.counted())
         self.init(
             Key(
                 local: NetworkEnd(address: local, port: localPort),
-                remote: NetworkEnd(address: remote, port: remotePort),
-                transport: transport
-            ),
-            time: opened
-        )
+                remote: NetworkEnd(address: remote, port: remotePort), transport: transport), time: opened)
         self.lastSeen = lastSeen
         self.txBytes = txBytes
         self.rxBytes = rxBytes

@@ -15,17 +15,11 @@ struct NetworkConnections: ~Copyable {
 
     init() {}
 
-    deinit {
-        for place in connections.elements { Self.free(place) }
-    }
+    deinit { for place in connections.elements { Self.free(place) } }
 
     /// Adds an event's bytes to its connection, a new one where it is not known; whether it is new.
-    @inline(__always)
-    mutating func add(
-        _ bytes: UInt64,
-        isSend: Bool,
-        of key: NetworkConnection.Key,
-        _ context: EventContext
+    @inline(__always) mutating func add(
+        _ bytes: UInt64, isSend: Bool, of key: NetworkConnection.Key, _ context: EventContext
     ) -> Bool {
         let hash = key.hash
         let known = index.find(hash) { connections[$0].pointee.matches(key) }
@@ -37,28 +31,24 @@ struct NetworkConnections: ~Copyable {
     // MARK: Looking ahead
 
     /// Sends for the cell of a connection; returns its hash.
-    @inline(__always)
-    func prefetchIndex(_ key: NetworkConnection.Key) -> Int {
+    @inline(__always) func prefetchIndex(_ key: NetworkConnection.Key) -> Int {
         let hash = key.hash
         index.prefetchCell(hash)
         return Int(truncatingIfNeeded: hash)
     }
 
     /// Which connection it probably is, -1 for none: equal hashes are enough here. Sends for where it lies.
-    @inline(__always)
-    func prefetchPlace(_ hash: Int) -> Int {
+    @inline(__always) func prefetchPlace(_ hash: Int) -> Int {
         let position = index.probable(hash)
         if position >= 0 { prefetch(connections.base + position) }
         return position
     }
 
-    @inline(__always)
-    func prefetchConnection(_ position: Int) {
+    @inline(__always) func prefetchConnection(_ position: Int) {
         prefetch(connections[position], byteCount: MemoryLayout<NetworkConnection>.size)
     }
 
-    @inline(__always)
-    func prefetchEnds(_ position: Int) {
+    @inline(__always) func prefetchEnds(_ position: Int) {
         let key = connections[position].pointee.key
         if let start = key.local.address.start { prefetch(start) }
         if let start = key.remote.address.start { prefetch(start) }
@@ -85,18 +75,14 @@ struct NetworkConnections: ~Copyable {
         for position in 0..<count {
             prefetchAhead(position)
             let place = connections[position]
-            sweep.note(
-                StateSweep.stamp(place.pointee.lastSeen),
-                bytes: place.pointee.stateBytes
-            )
+            sweep.note(StateSweep.stamp(place.pointee.lastSeen), bytes: place.pointee.stateBytes)
         }
     }
 
     /// Gives up the connections that the sweep takes, counted; what they carried in the open window counts there as that
     /// of `other`. O(connections).
     mutating func giveUp(
-        _ sweep: inout StateSweep,
-        _ totals: UnsafeMutablePointer<SlotTotals>,
+        _ sweep: inout StateSweep, _ totals: UnsafeMutablePointer<SlotTotals>,
         _ activity: UnsafeMutablePointer<WindowActivity>
     ) {
         var positions = RawArray<UInt32>(capacity: max(count, 1))
@@ -124,8 +110,7 @@ struct NetworkConnections: ~Copyable {
     }
 
     /// Sends for a connection that is visited soon.
-    @inline(__always)
-    private func prefetchAhead(_ position: Int) {
+    @inline(__always) private func prefetchAhead(_ position: Int) {
         let ahead = 8
         guard position + ahead < count else { return }
         prefetch(connections[position + ahead], byteCount: MemoryLayout<NetworkConnection>.size)
@@ -137,8 +122,7 @@ struct NetworkConnections: ~Copyable {
     /// as the process has begun anew since, adds to it there; so do those whose names summaries cut, as several may be of
     /// one name.
     mutating func takeWindow(
-        _ protocols: borrowing NetworkProtocols,
-        _ activity: UnsafeMutablePointer<WindowActivity>,
+        _ protocols: borrowing NetworkProtocols, _ activity: UnsafeMutablePointer<WindowActivity>,
         _ visit: (SummaryPart, _ table: Int, _ place: inout UInt32) -> Void
     ) {
         var text = RawBuffer(capacity: 256)
@@ -146,16 +130,11 @@ struct NetworkConnections: ~Copyable {
         withUnsafePointer(to: QuantileSketch()) { none in
             for place in connections.elements where place.pointee.hasWindow {
                 text.removeAll()
-                place.pointee.appendName(
-                    transport: protocols.name(of: place.pointee.transport),
-                    to: &text
-                )
+                place.pointee.appendName(transport: protocols.name(of: place.pointee.transport), to: &text)
                 let name = ByteView(text.bytes)
                 let traffic = place.pointee.takeWindow()
                 let life = place.pointee.life
-                if name.count >= Limits.summaryNameBytesMax
-                    || activity.pointee.known(1, name) != nil
-                {
+                if name.count >= Limits.summaryNameBytesMax || activity.pointee.known(1, name) != nil {
                     activity.pointee.talked(over: name, traffic, life)
                 } else {
                     let values = WindowActivity.values(of: traffic, life)
@@ -166,22 +145,13 @@ struct NetworkConnections: ~Copyable {
     }
 
     /// Adds what each carried in the open window to the process's activity, which begins anew.
-    mutating func tellWindow(
-        _ protocols: borrowing NetworkProtocols,
-        to activity: UnsafeMutablePointer<WindowActivity>
-    ) {
+    mutating func tellWindow(_ protocols: borrowing NetworkProtocols, to activity: UnsafeMutablePointer<WindowActivity>)
+    {
         var text = RawBuffer(capacity: 256)
         for place in connections.elements where place.pointee.hasWindow {
             text.removeAll()
-            place.pointee.appendName(
-                transport: protocols.name(of: place.pointee.transport),
-                to: &text
-            )
-            activity.pointee.talked(
-                over: ByteView(text.bytes),
-                place.pointee.takeWindow(),
-                place.pointee.life
-            )
+            place.pointee.appendName(transport: protocols.name(of: place.pointee.transport), to: &text)
+            activity.pointee.talked(over: ByteView(text.bytes), place.pointee.takeWindow(), place.pointee.life)
         }
     }
 

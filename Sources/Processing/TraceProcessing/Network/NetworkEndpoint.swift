@@ -12,8 +12,7 @@ struct NetworkEndpoint {
     private let port: UInt32
     private let isBracketed: Bool
 
-    @inline(__always)
-    init(_ address: ByteView, port: UInt32, _ context: EventContext) {
+    @inline(__always) init(_ address: ByteView, port: UInt32, _ context: EventContext) {
         let bytesMax = Limits.nameBytesMax - Self.portBytesMax - 3
         self.address = context.text(address, bytesMax: bytesMax)
         self.port = port
@@ -33,12 +32,9 @@ struct NetworkEndpoint {
     private var isPlain: Bool { address.isPlain || address.isEmpty }
 
     /// The endpoint as an argument of its event; left out where nothing was sent.
-    @inline(__always)
-    func argument(_ name: StaticString, _ text: inout RowWriter, _ context: EventContext) {
+    @inline(__always) func argument(_ name: StaticString, _ text: inout RowWriter, _ context: EventContext) {
         if isEmpty { return }
-        guard isPlain else {
-            return withText { text.argument(name, EventText($0, isPlain: false), context) }
-        }
+        guard isPlain else { return withText { text.argument(name, EventText($0, isPlain: false), context) } }
         text.key(name)
         text.append(byte: UInt8(ascii: "\""))
         append(to: &text)
@@ -46,17 +42,13 @@ struct NetworkEndpoint {
     }
 
     /// The endpoint as a column.
-    @inline(__always)
-    func column(_ text: inout RowWriter, _ context: EventContext) {
-        guard isPlain, !isEmpty else {
-            return withText { text.column(EventText($0, isPlain: false), context) }
-        }
+    @inline(__always) func column(_ text: inout RowWriter, _ context: EventContext) {
+        guard isPlain, !isEmpty else { return withText { text.column(EventText($0, isPlain: false), context) } }
         text.append(byte: UInt8(ascii: ","))
         append(to: &text)
     }
 
-    @inline(__always)
-    private func append(to text: inout RowWriter) {
+    @inline(__always) private func append(to text: inout RowWriter) {
         if isBracketed { text.append(byte: UInt8(ascii: "[")) }
         text.append(address.view)
         if isBracketed { text.append(byte: UInt8(ascii: "]")) }

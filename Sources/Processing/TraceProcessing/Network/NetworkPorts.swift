@@ -9,18 +9,15 @@ struct NetworkPorts: ~Copyable {
 
     var count: Int { ports.count }
 
-    @inline(__always)
-    var stateBytes: Int { ports.count &* (StateCost.index + 8) }
+    @inline(__always) var stateBytes: Int { ports.count &* (StateCost.index + 8) }
 
     init() {}
 
-    @inline(__always)
-    mutating func insert(_ port: UInt32, _ context: EventContext) {
+    @inline(__always) mutating func insert(_ port: UInt32, _ context: EventContext) {
         if !contains(port) { add(port, context) }
     }
 
-    @inline(__always)
-    func contains(_ port: UInt32) -> Bool {
+    @inline(__always) func contains(_ port: UInt32) -> Bool {
         let known = ports.withUnsafeBufferPointer { ports in
             index.find(NameHash.mix(UInt64(port))) { ports[$0] == port }
         }
@@ -46,8 +43,6 @@ struct NetworkPorts: ~Copyable {
     }
 
     init(decoding reader: inout StateReader) throws(TraceError) {
-        for _ in 0..<(try reader.integer(UInt32.self)) {
-            append(try reader.integer(UInt32.self))
-        }
+        for _ in 0..<(try reader.integer(UInt32.self)) { append(try reader.integer(UInt32.self)) }
     }
 }

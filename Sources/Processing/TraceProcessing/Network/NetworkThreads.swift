@@ -19,14 +19,12 @@ struct NetworkThreads: ~Copyable {
 
     var count: Int { threads.count }
 
-    @inline(__always)
-    var stateBytes: Int { threads.count &* (MemoryLayout<Thread>.stride * 3 / 2 + StateCost.index) }
+    @inline(__always) var stateBytes: Int { threads.count &* (MemoryLayout<Thread>.stride * 3 / 2 + StateCost.index) }
 
     init() {}
 
     /// The thread's position, a new one where it is not known.
-    @inline(__always)
-    mutating func position(of tid: UInt32) -> Int {
+    @inline(__always) mutating func position(of tid: UInt32) -> Int {
         let hash = NameHash.mix(UInt64(tid))
         let threads = threads
         if let known = index.find(hash, { threads[$0].tid == tid }) { return known }

@@ -19,26 +19,13 @@ struct BatchTiming {
 
     func samples(of worker: WorkerName) -> [MetricSample] {
         [
+            MetricSample(family: .workerAppliedEventsTotal, labels: ["\(worker)"], value: .counter(sizeSum)),
+            MetricSample(family: .workerBusySecondsTotal, labels: ["\(worker)"], value: .counter(secondsSum)),
             MetricSample(
-                family: .workerAppliedEventsTotal,
-                labels: ["\(worker)"],
-                value: .counter(sizeSum)
-            ),
+                family: .batchEvents, labels: [worker.resource.name], value: .histogram(buckets: sizes, sum: sizeSum)),
             MetricSample(
-                family: .workerBusySecondsTotal,
-                labels: ["\(worker)"],
-                value: .counter(secondsSum)
-            ),
-            MetricSample(
-                family: .batchEvents,
-                labels: [worker.resource.name],
-                value: .histogram(buckets: sizes, sum: sizeSum)
-            ),
-            MetricSample(
-                family: .batchProcessingSeconds,
-                labels: [worker.resource.name],
-                value: .histogram(buckets: seconds, sum: secondsSum)
-            ),
+                family: .batchProcessingSeconds, labels: [worker.resource.name],
+                value: .histogram(buckets: seconds, sum: secondsSum)),
         ]
     }
 }

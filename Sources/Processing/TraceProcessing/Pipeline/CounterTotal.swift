@@ -6,11 +6,9 @@ struct CounterTotal: BitwiseCopyable {
 
     init(_ value: UInt64 = 0) { self.value = min(value, Self.valueMax) }
 
-    @inline(__always)
-    mutating func add(_ amount: UInt64) { value = Self.sum(value, amount) }
+    @inline(__always) mutating func add(_ amount: UInt64) { value = Self.sum(value, amount) }
 
-    @inline(__always)
-    static func sum(_ left: UInt64, _ right: UInt64) -> UInt64 {
+    @inline(__always) static func sum(_ left: UInt64, _ right: UInt64) -> UInt64 {
         let (sum, overflow) = left.addingReportingOverflow(right)
         return overflow ? valueMax : min(sum, valueMax)
     }

@@ -15,21 +15,17 @@ struct CumulativeCounter: BitwiseCopyable {
     init() {}
 
     /// Whether the agent's counter has begun anew.
-    @inline(__always)
-    func falls(to sample: UInt64) -> Bool { sample != 0 && sample < last }
+    @inline(__always) func falls(to sample: UInt64) -> Bool { sample != 0 && sample < last }
 
     /// What the agent's counter has grown by since the last sample, for a window's summary. Where it has begun
     /// anew, all of it; where only the process's name is new, not what it counted under the old one.
-    @inline(__always)
-    func growth(to sample: UInt64, isRestart: Bool) -> UInt64 {
+    @inline(__always) func growth(to sample: UInt64, isRestart: Bool) -> UInt64 {
         if sample >= last { return sample - last }
         return isRestart ? sample : 0
     }
 
     /// Adds a positive difference; returns it, 0 where there is none.
-    @inline(__always)
-    @discardableResult
-    mutating func add(_ sample: UInt64) -> UInt64 {
+    @inline(__always) @discardableResult mutating func add(_ sample: UInt64) -> UInt64 {
         guard sample > last else { return 0 }
         let difference = sample - last
         grow(by: difference)
@@ -39,8 +35,7 @@ struct CumulativeCounter: BitwiseCopyable {
 
     /// Follows a counter that the agent may set back to 0 at any time: what it has grown by. A sample below the last
     /// one is all new.
-    @inline(__always)
-    mutating func follow(_ sample: UInt64) -> UInt64 {
+    @inline(__always) mutating func follow(_ sample: UInt64) -> UInt64 {
         let growth = sample >= last ? sample - last : sample
         last = sample
         grow(by: growth)
@@ -48,8 +43,7 @@ struct CumulativeCounter: BitwiseCopyable {
     }
 
     /// Adds what the agent says that its counter has grown by.
-    @inline(__always)
-    mutating func grow(by difference: UInt64) {
+    @inline(__always) mutating func grow(by difference: UInt64) {
         let (sum, overflow) = total.addingReportingOverflow(difference)
         total = overflow ? .max : sum
     }

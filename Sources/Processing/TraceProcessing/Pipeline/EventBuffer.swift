@@ -14,21 +14,17 @@ struct EventBuffer<Event: ProcessEvent>: ~Copyable {
         /// Place in the batch; its complement where the event's timestamp was no valid one.
         private let mark: Int32
 
-        @inline(__always)
-        fileprivate init(_ time: ParsedTimestamp, pid: UInt32, position: Int32) {
+        @inline(__always) fileprivate init(_ time: ParsedTimestamp, pid: UInt32, position: Int32) {
             self.time = time.nanoseconds
             self.pid = pid
             if case .invalid = time.kind { mark = ~position } else { mark = position }
         }
 
-        @inline(__always)
-        var isTimeInvalid: Bool { mark < 0 }
+        @inline(__always) var isTimeInvalid: Bool { mark < 0 }
 
-        @inline(__always)
-        fileprivate var position: Int { Int(mark < 0 ? ~mark : mark) }
+        @inline(__always) fileprivate var position: Int { Int(mark < 0 ? ~mark : mark) }
 
-        @inline(__always)
-        fileprivate func precedes(_ other: Rank) -> Bool {
+        @inline(__always) fileprivate func precedes(_ other: Rank) -> Bool {
             time != other.time ? time < other.time : pid < other.pid
         }
     }
@@ -47,11 +43,8 @@ struct EventBuffer<Event: ProcessEvent>: ~Copyable {
     /// Decodes all events of the resource in a share and finds their order; whether names of processes stand beside
     /// them. Events of one process at one time
     /// keep the order in which they were sent. O(n), O(n log n) where they were sent in another order.
-    @inline(__always)
-    mutating func decode(
-        _ share: UnsafeRawBufferPointer,
-        arrival: EpochNanoseconds,
-        parser: inout TimestampParser
+    @inline(__always) mutating func decode(
+        _ share: UnsafeRawBufferPointer, arrival: EpochNanoseconds, parser: inout TimestampParser
     ) -> Bool {
         ranks.removeAll()
         var payloads = EventPayloads(of: Event.resource, in: share)
@@ -62,24 +55,18 @@ struct EventBuffer<Event: ProcessEvent>: ~Copyable {
             event.initialize(to: Event(decoding: payload, readableUntil: payloads.limit))
             ranks.append(
                 Rank(
-                    parser.parse(event.pointee.timestamp, arrival: arrival),
-                    pid: event.pointee.processID,
-                    position: Int32(position)
-                )
-            )
+                    parser.parse(event.pointee.timestamp, arrival: arrival), pid: event.pointee.processID,
+                    position: Int32(position)))
         }
         sorter.sort(ranks.elements) { $0.precedes($1) }
         return payloads.hasNames
     }
 
-    @inline(__always)
-    subscript(place: Int) -> Rank { ranks[place] }
+    @inline(__always) subscript(place: Int) -> Rank { ranks[place] }
 
-    @inline(__always)
-    func event(_ rank: Rank) -> UnsafePointer<Event> { UnsafePointer(events + rank.position) }
+    @inline(__always) func event(_ rank: Rank) -> UnsafePointer<Event> { UnsafePointer(events + rank.position) }
 
-    @inline(never)
-    private mutating func grow() {
+    @inline(never) private mutating func grow() {
         let larger = UnsafeMutablePointer<Event>.allocate(capacity: capacity * 2)
         larger.moveInitialize(from: events, count: count)
         events.deallocate()

@@ -5,8 +5,7 @@ import TraceWire
 
 extension EventContext {
     /// Closes the arguments and an event of phase `i`, and ends its row.
-    @inline(__always)
-    func endInstant(_ text: RowWriter) {
+    @inline(__always) func endInstant(_ text: RowWriter) {
         var text = text
         text.dropComma()
         text.append("},\"s\":\"t\"}")
@@ -14,8 +13,7 @@ extension EventContext {
     }
 
     /// A counter track's values, one JSON row: `arguments` appends finite numbers only, at least one.
-    @inline(__always)
-    func counter(_ name: StaticString, _ arguments: (inout RowWriter) -> Void) {
+    @inline(__always) func counter(_ name: StaticString, _ arguments: (inout RowWriter) -> Void) {
         var text = beginEvent()
         text.append("\"ph\":\"C\",\"name\":\"")
         text.append(name)

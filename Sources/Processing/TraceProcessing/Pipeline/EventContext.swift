@@ -30,20 +30,10 @@ struct EventContext {
     private(set) var found = -1
 
     init(
-        files: TraceFileManager,
-        totals: UnsafeMutablePointer<SlotTotals>,
-        host: HostID,
-        pid: UInt32,
-        tid: UInt32,
-        stamp: EpochNanoseconds,
-        arrival: EpochNanoseconds,
-        semantics: Semantics,
-        texts: EventTexts,
-        activity: UnsafeMutablePointer<WindowActivity>,
-        givenName: EventText,
-        suppressed: UnsafeMutablePointer<SuppressedFindings>,
-        ruleSet: RuleSet,
-        rules: UnsafePointer<Thresholds>
+        files: TraceFileManager, totals: UnsafeMutablePointer<SlotTotals>, host: HostID, pid: UInt32, tid: UInt32,
+        stamp: EpochNanoseconds, arrival: EpochNanoseconds, semantics: Semantics, texts: EventTexts,
+        activity: UnsafeMutablePointer<WindowActivity>, givenName: EventText,
+        suppressed: UnsafeMutablePointer<SuppressedFindings>, ruleSet: RuleSet, rules: UnsafePointer<Thresholds>
     ) {
         self.files = files
         self.totals = totals
@@ -65,42 +55,28 @@ struct EventContext {
     }
 
     /// When it happened, as it says itself: for rows, and for how long a call took.
-    @inline(__always)
-    var stamp: EpochNanoseconds { texts.time }
+    @inline(__always) var stamp: EpochNanoseconds { texts.time }
 
     /// When its batch came.
-    @inline(__always)
-    var arrival: EpochNanoseconds { texts.arrival }
+    @inline(__always) var arrival: EpochNanoseconds { texts.arrival }
 
     /// What entries of the state are marked with that the event uses.
-    @inline(__always)
-    var used: StateSweep.Stamp { texts.used }
+    @inline(__always) var used: StateSweep.Stamp { texts.used }
 
     /// What the fields of its batch mean; for normalisers only.
-    @inline(__always)
-    var semantics: Semantics { texts.semantics }
+    @inline(__always) var semantics: Semantics { texts.semantics }
 
     /// The name that agents have given the process beside its events; empty for none.
-    @inline(__always)
-    var givenName: EventText { texts.givenName }
+    @inline(__always) var givenName: EventText { texts.givenName }
 
     /// What cool-downs suppress of the process.
-    @inline(__always)
-    var suppressed: UnsafeMutablePointer<SuppressedFindings> { texts.suppressed }
+    @inline(__always) var suppressed: UnsafeMutablePointer<SuppressedFindings> { texts.suppressed }
 
     /// Another event's turn, of the same host.
-    @inline(__always)
-    mutating func move(
-        to pid: UInt32,
-        pidText: NumberText,
-        tid: UInt32,
-        stamp: EpochNanoseconds,
-        totals: UnsafeMutablePointer<SlotTotals>,
-        activity: UnsafeMutablePointer<WindowActivity>,
-        givenName: EventText,
-        suppressed: UnsafeMutablePointer<SuppressedFindings>,
-        rules: UnsafePointer<Thresholds>,
-        found: Int
+    @inline(__always) mutating func move(
+        to pid: UInt32, pidText: NumberText, tid: UInt32, stamp: EpochNanoseconds,
+        totals: UnsafeMutablePointer<SlotTotals>, activity: UnsafeMutablePointer<WindowActivity>, givenName: EventText,
+        suppressed: UnsafeMutablePointer<SuppressedFindings>, rules: UnsafePointer<Thresholds>, found: Int
     ) {
         self.pid = pid
         self.tid = tid
@@ -116,13 +92,9 @@ struct EventContext {
         isRenamed = false
     }
 
-    @inline(__always)
-    private static func time(
-        of stamp: EpochNanoseconds,
-        arrival: EpochNanoseconds
-    ) -> EpochNanoseconds {
-        stamp <= arrival &+ Limits.stampAheadNanosecondsMax ? stamp : arrival
-    }
+    @inline(__always) private static func time(
+        of stamp: EpochNanoseconds, arrival: EpochNanoseconds
+    ) -> EpochNanoseconds { stamp <= arrival &+ Limits.stampAheadNanosecondsMax ? stamp : arrival }
 
     /// Another thread's turn, also for other contexts of the processor: they share `texts`.
     mutating func move(toThread tid: UInt32) {
@@ -147,12 +119,8 @@ struct EventContext {
     /// Begins a row of the trace: everything up to and including `"args":{`. The caller appends the arguments,
     /// then `endEvent`, `endInstant`. `countsName`: what of the name has to be replaced is counted, as it is
     /// written nowhere else.
-    @inline(__always)
-    func beginEvent(
-        _ phase: EventPhase,
-        _ category: StaticString,
-        name: EventText,
-        countsName: Bool = false
+    @inline(__always) func beginEvent(
+        _ phase: EventPhase, _ category: StaticString, name: EventText, countsName: Bool = false
     ) -> RowWriter {
         var text = beginEvent()
         text.append("\"tid\":")
@@ -171,8 +139,7 @@ struct EventContext {
     }
 
     /// Begins a row of the trace: time and process.
-    @inline(__always)
-    func beginEvent() -> RowWriter {
+    @inline(__always) func beginEvent() -> RowWriter {
         var text = json.beginRow()
         text.append("{\"ts\":")
         texts.appendMicroseconds(to: &text)
@@ -196,8 +163,7 @@ struct EventContext {
     }
 
     /// Closes the arguments and the event, and ends the row.
-    @inline(__always)
-    func endEvent(_ text: RowWriter) {
+    @inline(__always) func endEvent(_ text: RowWriter) {
         var text = text
         text.dropComma()
         text.append("}}")
@@ -205,8 +171,7 @@ struct EventContext {
     }
 
     /// Begins a row of the table: `Timestamp` (epoch milliseconds) and `PID`.
-    @inline(__always)
-    func beginRow() -> RowWriter {
+    @inline(__always) func beginRow() -> RowWriter {
         var text = csv.beginRow()
         texts.appendMilliseconds(to: &text)
         text.append(byte: UInt8(ascii: ","))
@@ -214,21 +179,15 @@ struct EventContext {
         return text
     }
 
-    @inline(__always)
-    func endRow(_ text: RowWriter) {
-        csv.endRow(text, ts: stamp, pid: pid, host: host, field: texts.hostField) {
-            texts.appendNanoseconds(to: &$0)
-        }
+    @inline(__always) func endRow(_ text: RowWriter) {
+        csv.endRow(text, ts: stamp, pid: pid, host: host, field: texts.hostField) { texts.appendNanoseconds(to: &$0) }
     }
 
     /// What a field of an event becomes in the output; one that would take too much is cut and counted. To be called once
     /// a field, however often it is written.
-    @inline(__always)
-    func text(_ field: ByteView, bytesMax: Int = Limits.nameBytesMax) -> EventText {
+    @inline(__always) func text(_ field: ByteView, bytesMax: Int = Limits.nameBytesMax) -> EventText {
         let isPlain = RawBuffer.isPlainText(field)
-        if field.isEmpty || isPlain && field.count <= bytesMax {
-            return EventText(field, isPlain: isPlain)
-        }
+        if field.isEmpty || isPlain && field.count <= bytesMax { return EventText(field, isPlain: isPlain) }
         return EventText(cut(field, bytesMax: bytesMax))
     }
 
@@ -240,8 +199,5 @@ struct EventContext {
     }
 
     /// Counts a field of an event of which something had to be replaced: once, as `cut`.
-    @inline(__always)
-    func count(replaced: Int) {
-        if replaced > 0 { totals.pointee.utf8Replaced += 1 }
-    }
+    @inline(__always) func count(replaced: Int) { if replaced > 0 { totals.pointee.utf8Replaced += 1 } }
 }

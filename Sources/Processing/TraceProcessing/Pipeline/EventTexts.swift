@@ -55,24 +55,18 @@ struct EventTexts {
         nonmutating set { content.pointee = newValue }
     }
 
-    @inline(__always)
-    var arrival: EpochNanoseconds { content.pointee.arrival }
+    @inline(__always) var arrival: EpochNanoseconds { content.pointee.arrival }
 
     /// What entries of the state are marked with that the batch uses.
-    @inline(__always)
-    var used: StateSweep.Stamp { content.pointee.used }
+    @inline(__always) var used: StateSweep.Stamp { content.pointee.used }
 
-    @inline(__always)
-    var semantics: Semantics { content.pointee.semantics }
+    @inline(__always) var semantics: Semantics { content.pointee.semantics }
 
-    @inline(__always)
-    var hostField: ByteView { content.pointee.hostField }
+    @inline(__always) var hostField: ByteView { content.pointee.hostField }
 
-    @inline(__always)
-    var givenName: EventText { content.pointee.givenName }
+    @inline(__always) var givenName: EventText { content.pointee.givenName }
 
-    @inline(__always)
-    var suppressed: UnsafeMutablePointer<SuppressedFindings> {
+    @inline(__always) var suppressed: UnsafeMutablePointer<SuppressedFindings> {
         content.pointee.suppressed.unsafelyUnwrapped
     }
 
@@ -83,30 +77,21 @@ struct EventTexts {
         content.pointee.hostField = hostField
     }
 
-    @inline(__always)
-    func setProcess(
-        givenName: EventText,
-        suppressed: UnsafeMutablePointer<SuppressedFindings>
-    ) {
+    @inline(__always) func setProcess(givenName: EventText, suppressed: UnsafeMutablePointer<SuppressedFindings>) {
         content.pointee.givenName = givenName
         content.pointee.suppressed = suppressed
     }
 
-    @inline(__always)
-    func set(pid: NumberText) { content.pointee.pid = pid }
+    @inline(__always) func set(pid: NumberText) { content.pointee.pid = pid }
 
-    @inline(__always)
-    func set(tid: NumberText) { content.pointee.tid = tid }
+    @inline(__always) func set(tid: NumberText) { content.pointee.tid = tid }
 
-    @inline(__always)
-    func appendPID(to text: inout RowWriter) { text.append(content.pointee.pid) }
+    @inline(__always) func appendPID(to text: inout RowWriter) { text.append(content.pointee.pid) }
 
-    @inline(__always)
-    func appendTID(to text: inout RowWriter) { text.append(content.pointee.tid) }
+    @inline(__always) func appendTID(to text: inout RowWriter) { text.append(content.pointee.tid) }
 
     /// The time that the texts are of.
-    @inline(__always)
-    var time: EpochNanoseconds { content.pointee.time }
+    @inline(__always) var time: EpochNanoseconds { content.pointee.time }
 
     func set(_ time: EpochNanoseconds) {
         content.pointee.clock.pointee.write(time, to: readableBytes)
@@ -130,46 +115,37 @@ struct EventTexts {
     private var readableBytes: UnsafeMutableRawPointer { UnsafeMutableRawPointer(content) }
 
     /// Behind the readable time's 24 bytes.
-    @inline(__always)
-    private var digits: UnsafeMutableRawPointer { UnsafeMutableRawPointer(content) + 24 }
+    @inline(__always) private var digits: UnsafeMutableRawPointer { UnsafeMutableRawPointer(content) + 24 }
 
     /// `HH:MM:SS.mmm` in the configured zone; 24 bytes can be read there.
-    @inline(__always)
-    var readable: UnsafeRawPointer { UnsafeRawPointer(content) }
+    @inline(__always) var readable: UnsafeRawPointer { UnsafeRawPointer(content) }
 
     /// As `RawBuffer.appendMicroseconds`.
-    @inline(__always)
-    func appendMicroseconds(to text: inout RowWriter) {
+    @inline(__always) func appendMicroseconds(to text: inout RowWriter) {
         let count = content.pointee.digitCount
-        guard count > 0, !hasNanoseconds(count) else {
-            return text.appendMicroseconds(ns: content.pointee.time)
-        }
+        guard count > 0, !hasNanoseconds(count) else { return text.appendMicroseconds(ns: content.pointee.time) }
         text.append(count - 3, of24: digits)
     }
 
     /// Milliseconds, rounded down.
-    @inline(__always)
-    func appendMilliseconds(to text: inout RowWriter) {
+    @inline(__always) func appendMilliseconds(to text: inout RowWriter) {
         let count = content.pointee.digitCount
         if count > 0 { return text.append(count - 6, of24: digits) }
         let time = content.pointee.time
         text.appendDecimal(time >= 0 ? time / 1_000_000 : (time - 999_999) / 1_000_000)
     }
 
-    @inline(__always)
-    func appendNanoseconds(to text: inout RowWriter) {
+    @inline(__always) func appendNanoseconds(to text: inout RowWriter) {
         let count = content.pointee.digitCount
         if count > 0 { return text.append(count, of24: digits) }
         text.appendDecimal(content.pointee.time)
     }
 
     /// Whether one of the last three digits is not 0.
-    @inline(__always)
-    private func hasNanoseconds(_ count: Int) -> Bool {
+    @inline(__always) private func hasNanoseconds(_ count: Int) -> Bool {
         let zero = UInt8(ascii: "0")
         let last = digits + (count - 3)
-        return last.load(as: UInt8.self) != zero
-            || last.load(fromByteOffset: 1, as: UInt8.self) != zero
+        return last.load(as: UInt8.self) != zero || last.load(fromByteOffset: 1, as: UInt8.self) != zero
             || last.load(fromByteOffset: 2, as: UInt8.self) != zero
     }
 }

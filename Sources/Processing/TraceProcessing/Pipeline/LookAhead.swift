@@ -32,20 +32,15 @@ struct LookAhead<Model: ProcessModel & ~Copyable>: ~Copyable {
 
     deinit { ring.deallocate() }
 
-    @inline(__always)
-    private func found(at place: Int) -> UnsafeMutablePointer<Found> {
+    @inline(__always) private func found(at place: Int) -> UnsafeMutablePointer<Found> {
         ring + (place & (Self.ringCount - 1))
     }
 
     /// One step for each look: the last one is at the event in `place` + `distance`, the first at the one in `place` +
     /// `lead`.
-    @inline(__always)
-    mutating func step(
-        to place: Int,
-        in buffer: borrowing EventBuffer<Model.Event>,
-        _ table: borrowing ProcessTable<Model>,
-        _ totals: UnsafeMutablePointer<SlotTotals>,
-        processesGone: Int
+    @inline(__always) mutating func step(
+        to place: Int, in buffer: borrowing EventBuffer<Model.Event>, _ table: borrowing ProcessTable<Model>,
+        _ totals: UnsafeMutablePointer<SlotTotals>, processesGone: Int
     ) {
         if processesGone != self.processesGone {
             self.processesGone = processesGone
@@ -60,11 +55,8 @@ struct LookAhead<Model: ProcessModel & ~Copyable>: ~Copyable {
         if Model.looks > 3 { look(3, from: first, in: buffer, totals) }
     }
 
-    @inline(__always)
-    private func look(
-        _ look: Int,
-        from first: Int,
-        in buffer: borrowing EventBuffer<Model.Event>,
+    @inline(__always) private func look(
+        _ look: Int, from first: Int, in buffer: borrowing EventBuffer<Model.Event>,
         _ totals: UnsafeMutablePointer<SlotTotals>
     ) {
         let place = first &- (look &+ 1) &* Self.distance
@@ -75,26 +67,16 @@ struct LookAhead<Model: ProcessModel & ~Copyable>: ~Copyable {
             prefetch(entry.pointee.activity)
             prefetch(totals + Int(entry.pointee.slot))
         }
-        found.pointee.state = entry.pointee.model.lookAhead(
-            look,
-            at: buffer.event(buffer[place]),
-            found.pointee.state
-        )
+        found.pointee.state = entry.pointee.model.lookAhead(look, at: buffer.event(buffer[place]), found.pointee.state)
     }
 
     /// What the looks at the event in `place` have found; -1 where there were none.
-    @inline(__always)
-    func result(_ place: Int) -> Int {
+    @inline(__always) func result(_ place: Int) -> Int {
         guard Model.looks > 0, found(at: place).pointee.entry != nil else { return -1 }
         return found(at: place).pointee.state
     }
 
-    @inline(__always)
-    private mutating func begin(
-        _ place: Int,
-        _ pid: UInt32,
-        _ table: borrowing ProcessTable<Model>
-    ) {
+    @inline(__always) private mutating func begin(_ place: Int, _ pid: UInt32, _ table: borrowing ProcessTable<Model>) {
         let entry = table.probable(host: host, pid: pid)
         found(at: place).pointee = Found(entry: entry)
         if let entry { prefetch(entry, byteCount: MemoryLayout<ProcessEntry<Model>>.size) }

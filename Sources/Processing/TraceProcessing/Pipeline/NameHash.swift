@@ -12,23 +12,17 @@ package enum NameHash {
         multiplier = WordHash.fold(second ^ 0x5899_65CC_7537_4CC3, 0x1D8E_4E27_C47D_124F) | 1
     }
 
-    private static func word(_ bytes: ArraySlice<UInt8>) -> UInt64 {
-        bytes.reduce(0) { $0 << 8 | UInt64($1) }
-    }
+    private static func word(_ bytes: ArraySlice<UInt8>) -> UInt64 { bytes.reduce(0) { $0 << 8 | UInt64($1) } }
 
     /// What tests and benchmarks have that name no secret.
-    @exclusivity(unchecked)
-    nonisolated(unsafe) private static var seed: UInt64 = 0x2D35_8DCC_AA6C_78A5
-    @exclusivity(unchecked)
-    nonisolated(unsafe) private static var multiplier: UInt64 = 0x8BB8_4B93_962E_ACC9
+    @exclusivity(unchecked) nonisolated(unsafe) private static var seed: UInt64 = 0x2D35_8DCC_AA6C_78A5
+    @exclusivity(unchecked) nonisolated(unsafe) private static var multiplier: UInt64 = 0x8BB8_4B93_962E_ACC9
 
-    @inline(__always)
-    static func of(_ name: ByteView) -> UInt64 {
+    @inline(__always) static func of(_ name: ByteView) -> UInt64 {
         WordHash.of(name, seed: seed, multiplier: multiplier)
     }
 
-    @inline(__always)
-    static func mix(_ value: UInt64) -> UInt64 { WordHash.fold(value ^ seed, multiplier) }
+    @inline(__always) static func mix(_ value: UInt64) -> UInt64 { WordHash.fold(value ^ seed, multiplier) }
 }
 
 /// The same for every data directory and for ever: for what checkpoints hold, and for tables of one cell a key, which
@@ -36,25 +30,19 @@ package enum NameHash {
 enum StableHash {
     private static var multiplier: UInt64 { 0xA076_1D64_78BD_642F }
 
-    @inline(__always)
-    static func of(_ name: ByteView) -> UInt64 {
-        WordHash.of(name, seed: 0, multiplier: multiplier)
-    }
+    @inline(__always) static func of(_ name: ByteView) -> UInt64 { WordHash.of(name, seed: 0, multiplier: multiplier) }
 
-    @inline(__always)
-    static func mix(_ value: UInt64) -> UInt64 { WordHash.fold(value, multiplier) }
+    @inline(__always) static func mix(_ value: UInt64) -> UInt64 { WordHash.fold(value, multiplier) }
 }
 
 /// Eight bytes a step, mixed by a wide multiplication.
 enum WordHash {
-    @inline(__always)
-    static func fold(_ value: UInt64, _ multiplier: UInt64) -> UInt64 {
+    @inline(__always) static func fold(_ value: UInt64, _ multiplier: UInt64) -> UInt64 {
         let (high, low) = value.multipliedFullWidth(by: multiplier)
         return high ^ low
     }
 
-    @inline(__always)
-    static func of(_ name: ByteView, seed: UInt64, multiplier: UInt64) -> UInt64 {
+    @inline(__always) static func of(_ name: ByteView, seed: UInt64, multiplier: UInt64) -> UInt64 {
         // Wherever no bytes are, they are the same: a name that is loaded again has an address.
         guard let start = name.start, name.count > 0 else { return 0x9E37_79B9_7F4A_7C15 }
         var hash = UInt64(truncatingIfNeeded: name.count) &* 0x9E37_79B9_7F4A_7C15 ^ seed
@@ -69,8 +57,7 @@ enum WordHash {
     }
 
     /// The bytes behind the last whole eight, the first one highest.
-    @inline(__always)
-    private static func tail(_ start: UnsafeRawPointer, _ count: Int) -> UInt64 {
+    @inline(__always) private static func tail(_ start: UnsafeRawPointer, _ count: Int) -> UInt64 {
         let left = count & 7
         if count >= 8 {
             let last = start.loadUnaligned(fromByteOffset: count &- 8, as: UInt64.self)
@@ -83,9 +70,7 @@ enum WordHash {
             return UInt64(first) &<< UInt64(8 &* (left &- 4)) | UInt64(UInt32(bigEndian: last))
         }
         var tail: UInt64 = 0
-        for at in 0..<left {
-            tail = tail << 8 | UInt64(start.load(fromByteOffset: at, as: UInt8.self))
-        }
+        for at in 0..<left { tail = tail << 8 | UInt64(start.load(fromByteOffset: at, as: UInt8.self)) }
         return tail
     }
 }

@@ -16,8 +16,7 @@ protocol NamedEntry: ~Copyable {
 }
 
 extension NamedEntry where Self: ~Copyable {
-    @inline(__always)
-    borrowing func isNamed(_ other: ByteView) -> Bool {
+    @inline(__always) borrowing func isNamed(_ other: ByteView) -> Bool {
         let own = name
         guard own.count == other.count else { return false }
         guard let left = own.start, let right = other.start else { return true }

@@ -15,8 +15,8 @@ struct NamedTable<Entry: NamedEntry & ~Copyable>: ~Copyable {
 
     /// What an entry takes of its slot's budget.
     static func bytes(of entry: borrowing Entry) -> Int {
-        MemoryLayout<Entry>.stride + MemoryLayout<Place>.stride + StateCost.index
-            + StateCost.allocation + StateCost.name(entry.name.count)
+        MemoryLayout<Entry>.stride + MemoryLayout<Place>.stride + StateCost.index + StateCost.allocation
+            + StateCost.name(entry.name.count)
     }
 
     deinit {
@@ -32,12 +32,10 @@ struct NamedTable<Entry: NamedEntry & ~Copyable>: ~Copyable {
     var entries: UnsafeMutableBufferPointer<Place> { places.elements }
 
     /// Nil where the name is not known.
-    @inline(__always)
-    func find(_ name: ByteView) -> Place? { find(name, hash: NameHash.of(name)) }
+    @inline(__always) func find(_ name: ByteView) -> Place? { find(name, hash: NameHash.of(name)) }
 
     /// The same by the name's hash.
-    @inline(__always)
-    func find(_ name: ByteView, hash: UInt64) -> Place? {
+    @inline(__always) func find(_ name: ByteView, hash: UInt64) -> Place? {
         guard let found = index.find(hash, { places[$0].pointee.isNamed(name) }) else { return nil }
         return places[found]
     }
@@ -46,8 +44,7 @@ struct NamedTable<Entry: NamedEntry & ~Copyable>: ~Copyable {
     mutating func insert(_ name: ByteView) -> Place { append(Entry(name: name)) }
 
     /// The entry of a name. From the last but one on, all new names share an entry called `other`.
-    @inline(__always)
-    mutating func entry(of name: ByteView, countMax: Int) -> (place: Place, isOther: Bool) {
+    @inline(__always) mutating func entry(of name: ByteView, countMax: Int) -> (place: Place, isOther: Bool) {
         if let known = find(name) { return (known, false) }
         if count < countMax - 1 { return (insert(name), false) }
         let other = ByteView("other")
@@ -89,8 +86,6 @@ struct NamedTable<Entry: NamedEntry & ~Copyable>: ~Copyable {
     }
 
     init(decoding reader: inout StateReader) throws(TraceError) {
-        for _ in 0..<(try reader.integer(UInt32.self)) {
-            _ = append(try Entry(decoding: &reader))
-        }
+        for _ in 0..<(try reader.integer(UInt32.self)) { _ = append(try Entry(decoding: &reader)) }
     }
 }

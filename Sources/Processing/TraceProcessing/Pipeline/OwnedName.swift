@@ -9,8 +9,7 @@ struct OwnedName: ~Copyable {
     /// As `RawBuffer.isPlainText`: found out once for all rows it will stand in.
     let isPlain: Bool
 
-    @inline(__always)
-    private var count: Int { Int(length) }
+    @inline(__always) private var count: Int { Int(length) }
 
     /// Copies the name.
     init(_ name: ByteView) {
@@ -28,11 +27,9 @@ struct OwnedName: ~Copyable {
     deinit { start?.deallocate() }
 
     /// Valid as long as this lives.
-    @inline(__always)
-    var view: ByteView { ByteView(start: start, count: count) }
+    @inline(__always) var view: ByteView { ByteView(start: start, count: count) }
 
-    @inline(__always)
-    borrowing func equals(_ other: ByteView) -> Bool {
+    @inline(__always) borrowing func equals(_ other: ByteView) -> Bool {
         guard other.count == count else { return false }
         guard let start, let other = other.start else { return true }
         return memoryEquals(start, other, count)
@@ -50,8 +47,7 @@ struct OwnedName: ~Copyable {
 }
 
 /// Compares eight bytes at a time, the last of which may be compared twice: names are short, and a call would cost more.
-@inline(__always)
-func memoryEquals(_ left: UnsafeRawPointer, _ right: UnsafeRawPointer, _ count: Int) -> Bool {
+@inline(__always) func memoryEquals(_ left: UnsafeRawPointer, _ right: UnsafeRawPointer, _ count: Int) -> Bool {
     guard count >= 8 else { return shortEquals(left, right, count) }
     var at = 0
     while at < count &- 8 {
@@ -62,28 +58,14 @@ func memoryEquals(_ left: UnsafeRawPointer, _ right: UnsafeRawPointer, _ count: 
 }
 
 /// Of up to seven bytes.
-@inline(__always)
-private func shortEquals(
-    _ left: UnsafeRawPointer,
-    _ right: UnsafeRawPointer,
-    _ count: Int
-) -> Bool {
-    if count >= 4 {
-        return isEqual(UInt32.self, left, right, 0) && isEqual(UInt32.self, left, right, count &- 4)
-    }
-    for at in 0..<count {
-        guard isEqual(UInt8.self, left, right, at) else { return false }
-    }
+@inline(__always) private func shortEquals(_ left: UnsafeRawPointer, _ right: UnsafeRawPointer, _ count: Int) -> Bool {
+    if count >= 4 { return isEqual(UInt32.self, left, right, 0) && isEqual(UInt32.self, left, right, count &- 4) }
+    for at in 0..<count { guard isEqual(UInt8.self, left, right, at) else { return false } }
     return true
 }
 
-@inline(__always)
-private func isEqual<Word: FixedWidthInteger>(
-    _: Word.Type,
-    _ left: UnsafeRawPointer,
-    _ right: UnsafeRawPointer,
-    _ at: Int
+@inline(__always) private func isEqual<Word: FixedWidthInteger>(
+    _: Word.Type, _ left: UnsafeRawPointer, _ right: UnsafeRawPointer, _ at: Int
 ) -> Bool {
-    left.loadUnaligned(fromByteOffset: at, as: Word.self)
-        == right.loadUnaligned(fromByteOffset: at, as: Word.self)
+    left.loadUnaligned(fromByteOffset: at, as: Word.self) == right.loadUnaligned(fromByteOffset: at, as: Word.self)
 }

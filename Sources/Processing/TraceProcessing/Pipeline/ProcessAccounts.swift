@@ -21,11 +21,8 @@ struct ProcessAccounts<Account: ProcessAccount & ~Copyable>: ~Copyable {
     init() {}
 
     /// The account that an event with this comm belongs to, after `identity` has seen it.
-    @inline(__always)
-    mutating func account(
-        of sample: ProcessIdentity.Sample,
-        comm: ByteView,
-        _ identity: borrowing ProcessIdentity
+    @inline(__always) mutating func account(
+        of sample: ProcessIdentity.Sample, comm: ByteView, _ identity: borrowing ProcessIdentity
     ) -> NamedTable<Account>.Place {
         if sample.isRenamed { current = nil }
         if sample.isLate, let known = table.find(comm) { return dirtied(known) }
@@ -36,14 +33,12 @@ struct ProcessAccounts<Account: ProcessAccount & ~Copyable>: ~Copyable {
         return dirtied(account)
     }
 
-    @inline(__always)
-    private func dirtied(_ account: NamedTable<Account>.Place) -> NamedTable<Account>.Place {
+    @inline(__always) private func dirtied(_ account: NamedTable<Account>.Place) -> NamedTable<Account>.Place {
         account.pointee.isDirty = true
         return account
     }
 
-    @inline(__always)
-    var stateBytes: Int { table.stateBytes }
+    @inline(__always) var stateBytes: Int { table.stateBytes }
 
     /// Leaves the series under one of the names: last of what a model collects.
     mutating func collect(_ series: inout SeriesWriter, all: Bool) {
@@ -56,7 +51,5 @@ struct ProcessAccounts<Account: ProcessAccount & ~Copyable>: ~Copyable {
 
     borrowing func encode(into buffer: inout RawBuffer) { table.encode(into: &buffer) }
 
-    init(decoding reader: inout StateReader) throws(TraceError) {
-        table = try NamedTable<Account>(decoding: &reader)
-    }
+    init(decoding reader: inout StateReader) throws(TraceError) { table = try NamedTable<Account>(decoding: &reader) }
 }

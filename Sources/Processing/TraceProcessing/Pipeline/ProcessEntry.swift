@@ -46,38 +46,17 @@ struct ProcessEntry<Model: ProcessModel & ~Copyable>: ~Copyable {
 
     /// Makes one in memory of its own, which `free` gives back.
     static func allocate(
-        host: HostID,
-        pid: UInt32,
-        slot: UInt8,
-        rules: UnsafePointer<Thresholds>,
-        model: consuming Model,
-        time: EpochNanoseconds,
-        arrival: EpochNanoseconds
+        host: HostID, pid: UInt32, slot: UInt8, rules: UnsafePointer<Thresholds>, model: consuming Model,
+        time: EpochNanoseconds, arrival: EpochNanoseconds
     ) -> UnsafeMutablePointer<Self> {
-        let memory = UnsafeMutableRawPointer.allocate(
-            byteCount: memoryBytes,
-            alignment: 16
-        )
+        let memory = UnsafeMutableRawPointer.allocate(byteCount: memoryBytes, alignment: 16)
         let place = memory.bindMemory(to: Self.self, capacity: 1)
         place.initialize(
             to: Self(
-                host: host,
-                pid: pid,
-                slot: slot,
-                rules: rules,
-                model: model,
-                time: time,
-                arrival: arrival,
-                activity: (memory + activityOffset).initializeMemory(
-                    as: WindowActivity.self,
-                    to: WindowActivity()
-                ),
+                host: host, pid: pid, slot: slot, rules: rules, model: model, time: time, arrival: arrival,
+                activity: (memory + activityOffset).initializeMemory(as: WindowActivity.self, to: WindowActivity()),
                 suppressed: (memory + suppressedOffset).initializeMemory(
-                    as: SuppressedFindings.self,
-                    to: SuppressedFindings()
-                )
-            )
-        )
+                    as: SuppressedFindings.self, to: SuppressedFindings())))
         return place
     }
 
@@ -90,19 +69,11 @@ struct ProcessEntry<Model: ProcessModel & ~Copyable>: ~Copyable {
     static var memoryBytes: Int { suppressedOffset + MemoryLayout<SuppressedFindings>.size }
 
     private static var activityOffset: Int { MemoryLayout<Self>.stride }
-    private static var suppressedOffset: Int {
-        activityOffset + MemoryLayout<WindowActivity>.stride
-    }
+    private static var suppressedOffset: Int { activityOffset + MemoryLayout<WindowActivity>.stride }
 
     private init(
-        host: HostID,
-        pid: UInt32,
-        slot: UInt8,
-        rules: UnsafePointer<Thresholds>,
-        model: consuming Model,
-        time: EpochNanoseconds,
-        arrival: EpochNanoseconds,
-        activity: UnsafeMutablePointer<WindowActivity>,
+        host: HostID, pid: UInt32, slot: UInt8, rules: UnsafePointer<Thresholds>, model: consuming Model,
+        time: EpochNanoseconds, arrival: EpochNanoseconds, activity: UnsafeMutablePointer<WindowActivity>,
         suppressed: UnsafeMutablePointer<SuppressedFindings>
     ) {
         self.host = host
@@ -132,25 +103,22 @@ struct ProcessEntry<Model: ProcessModel & ~Copyable>: ~Copyable {
     var hasEvents: Bool { lastTime != .min }
 
     /// Bytes that the process takes without what its tables hold.
-    @inline(__always)
-    static var fixedBytes: Int {
-        MemoryLayout<Self>.stride + MemoryLayout<WindowActivity>.stride
-            + MemoryLayout<SuppressedFindings>.stride + StateCost.process
+    @inline(__always) static var fixedBytes: Int {
+        MemoryLayout<Self>.stride + MemoryLayout<WindowActivity>.stride + MemoryLayout<SuppressedFindings>.stride
+            + StateCost.process
     }
 
     /// Bytes that go with the process alone: what it takes less what its tables' entries take.
     var ownBytes: Int { stateBytes - model.stateBytes }
 
     /// Bytes that the process takes of its slot's budget. Depends on what a checkpoint holds alone. O(1).
-    @inline(__always)
-    var stateBytes: Int {
-        Self.fixedBytes + model.stateBytes + activity.pointee.stateBytes + threads.stateBytes
-            + given.stateBytes + suppressed.pointee.stateBytes
+    @inline(__always) var stateBytes: Int {
+        Self.fixedBytes + model.stateBytes + activity.pointee.stateBytes + threads.stateBytes + given.stateBytes
+            + suppressed.pointee.stateBytes
     }
 
     /// By numbers: comparing hosts would be a call into their module.
-    @inline(__always)
-    func isProcess(_ host: HostID, _ pid: UInt32) -> Bool {
+    @inline(__always) func isProcess(_ host: HostID, _ pid: UInt32) -> Bool {
         self.pid == pid && self.host.index == host.index
     }
 

@@ -14,34 +14,26 @@ struct ProcessTable<Model: ProcessModel & ~Copyable>: ~Copyable {
 
     init() {}
 
-    deinit {
-        for entry in entries { ProcessEntry.free(entry) }
-    }
+    deinit { for entry in entries { ProcessEntry.free(entry) } }
 
-    @inline(__always)
-    private func hash(_ host: HostID, _ pid: UInt32) -> UInt64 {
+    @inline(__always) private func hash(_ host: HostID, _ pid: UInt32) -> UInt64 {
         NameHash.mix(UInt64(host.index) << 32 | UInt64(pid) ^ 0x9E37_79B9_7F4A_7C15)
     }
 
     /// Nil where the process is not known.
-    @inline(__always)
-    mutating func find(host: HostID, pid: UInt32) -> Entry? {
+    @inline(__always) mutating func find(host: HostID, pid: UInt32) -> Entry? {
         // Events of one process come in runs.
         if let last, last.pointee.isProcess(host, pid) { return last }
         let entries = places.base
-        guard
-            let position = index.find(
-                hash(host, pid),
-                { entries[$0].pointee.isProcess(host, pid) }
-            )
-        else { return nil }
+        guard let position = index.find(hash(host, pid), { entries[$0].pointee.isProcess(host, pid) }) else {
+            return nil
+        }
         last = entries[position]
         return last
     }
 
     /// The process that is probably meant, for looking ahead: equal hashes are enough. Its memory is not touched.
-    @inline(__always)
-    func probable(host: HostID, pid: UInt32) -> Entry? {
+    @inline(__always) func probable(host: HostID, pid: UInt32) -> Entry? {
         let position = index.probable(Int(truncatingIfNeeded: hash(host, pid)))
         return position < 0 ? nil : places[position]
     }
@@ -73,11 +65,7 @@ struct ProcessTable<Model: ProcessModel & ~Copyable>: ~Copyable {
         index.remove(hash(entry.pointee.host, entry.pointee.pid), position: position)
         let mover = places[places.count - 1]
         if mover != entry {
-            index.move(
-                hash(mover.pointee.host, mover.pointee.pid),
-                from: places.count - 1,
-                to: position
-            )
+            index.move(hash(mover.pointee.host, mover.pointee.pid), from: places.count - 1, to: position)
             mover.pointee.position = position
             places[position] = mover
         }

@@ -16,24 +16,15 @@ package enum ProcessorRegistry {
     }
 
     package static func makeProcessor(
-        of resource: Resource,
-        files: TraceFileManager,
-        zone: TimeZoneRules,
-        budget: StateBudget = StateBudget()
+        of resource: Resource, files: TraceFileManager, zone: TimeZoneRules, budget: StateBudget = StateBudget()
     ) -> any TraceProcessor {
         switch resource {
-        case .function:
-            EventProcessor<FunctionModel>(files: files, zone: zone, budget: budget)
-        case .cpu:
-            EventProcessor<CPUModel>(files: files, zone: zone, budget: budget)
-        case .memory:
-            EventProcessor<MemoryModel>(files: files, zone: zone, budget: budget)
-        case .network:
-            EventProcessor<NetworkModel>(files: files, zone: zone, budget: budget)
-        case .io:
-            EventProcessor<IOModel>(files: files, zone: zone, budget: budget)
-        case .gpu:
-            EventProcessor<GPUModel>(files: files, zone: zone, budget: budget)
+        case .function: EventProcessor<FunctionModel>(files: files, zone: zone, budget: budget)
+        case .cpu: EventProcessor<CPUModel>(files: files, zone: zone, budget: budget)
+        case .memory: EventProcessor<MemoryModel>(files: files, zone: zone, budget: budget)
+        case .network: EventProcessor<NetworkModel>(files: files, zone: zone, budget: budget)
+        case .io: EventProcessor<IOModel>(files: files, zone: zone, budget: budget)
+        case .gpu: EventProcessor<GPUModel>(files: files, zone: zone, budget: budget)
         }
     }
 }

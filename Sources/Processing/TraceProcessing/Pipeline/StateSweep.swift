@@ -13,8 +13,7 @@ struct StateSweep {
     typealias Stamp = UInt32
 
     /// The stamp of what is used by a batch that arrived then.
-    @inline(__always)
-    static func stamp(_ arrival: EpochNanoseconds) -> Stamp {
+    @inline(__always) static func stamp(_ arrival: EpochNanoseconds) -> Stamp {
         Stamp(truncatingIfNeeded: arrival >> 24)
     }
 
@@ -29,10 +28,7 @@ struct StateSweep {
     init(at arrival: EpochNanoseconds) { now = Self.stamp(arrival) }
 
     /// The first pass: an entry that can give way.
-    @inline(__always)
-    mutating func note(_ used: Stamp, bytes: Int) {
-        bytesByAge[bucket(used)] += bytes
-    }
+    @inline(__always) mutating func note(_ used: Stamp, bytes: Int) { bytesByAge[bucket(used)] += bytes }
 
     /// Ends the first pass: entries of so many bytes are to go, or all of them where there are no more.
     mutating func decide(freeing bytes: Int) {
@@ -45,8 +41,7 @@ struct StateSweep {
     }
 
     /// The second pass: whether an entry goes.
-    @inline(__always)
-    mutating func takes(_ used: Stamp, bytes: Int) -> Bool {
+    @inline(__always) mutating func takes(_ used: Stamp, bytes: Int) -> Bool {
         let bucket = bucket(used)
         guard bucket > edge || (bucket == edge && left > 0) else { return false }
         if bucket == edge { left -= bytes }
@@ -58,8 +53,7 @@ struct StateSweep {
     /// One bucket for each of the first 64 steps, then 32 to each doubling.
     private static var bucketCount: Int { 64 + 26 * 32 }
 
-    @inline(__always)
-    private func bucket(_ used: Stamp) -> Int {
+    @inline(__always) private func bucket(_ used: Stamp) -> Int {
         // A clock that was set back makes some stamps later than now.
         let age = Int(max(Int32(truncatingIfNeeded: now &- used), 0))
         if age < 64 { return age }

@@ -12,36 +12,24 @@ struct ThreadNames {
     init() {}
 
     /// With the names that wait for the end of the window's trace.
-    @inline(__always)
-    var stateBytes: Int { count &* 160 }
+    @inline(__always) var stateBytes: Int { count &* 160 }
 
-    @inline(__always)
-    private var count: Int { named.isEmpty && last != nil ? 1 : named.count }
+    @inline(__always) private var count: Int { named.isEmpty && last != nil ? 1 : named.count }
 
     /// Names the event's thread once a window: its own name where agents have given it one, else the process's, or
     /// `tid-<n>` where that has none.
-    @inline(__always)
-    mutating func note(
-        _ context: EventContext,
-        window: UInt64,
-        name: @autoclosure () -> ByteView,
-        given: borrowing GivenNames
+    @inline(__always) mutating func note(
+        _ context: EventContext, window: UInt64, name: @autoclosure () -> ByteView, given: borrowing GivenNames
     ) {
         if self.window == window, last == context.tid { return }
         let processName = name()
-        given.withName(ofThread: context.tid) {
-            add(context, window: window, name: $0.isEmpty ? processName : $0)
-        }
+        given.withName(ofThread: context.tid) { add(context, window: window, name: $0.isEmpty ? processName : $0) }
     }
 
     /// Whether the thread has been named in this window's trace.
-    func isNamed(_ tid: UInt32, window: UInt64) -> Bool {
-        self.window == window && isNamed(tid)
-    }
+    func isNamed(_ tid: UInt32, window: UInt64) -> Bool { self.window == window && isNamed(tid) }
 
-    private func isNamed(_ tid: UInt32) -> Bool {
-        named.isEmpty ? last == tid : named.contains(tid)
-    }
+    private func isNamed(_ tid: UInt32) -> Bool { named.isEmpty ? last == tid : named.contains(tid) }
 
     private mutating func add(_ context: EventContext, window: UInt64, name: ByteView) {
         if self.window != window {
@@ -57,21 +45,12 @@ struct ThreadNames {
         last = context.tid
         guard !isKnown, count < Limits.namedThreadsPerProcessMax else { return }
         guard name.isEmpty else {
-            return context.files.nameThread(
-                host: context.host,
-                pid: context.pid,
-                tid: context.tid,
-                name: name
-            )
+            return context.files.nameThread(host: context.host, pid: context.pid, tid: context.tid, name: name)
         }
         var text = "tid-\(context.tid)"
         text.withUTF8 {
             context.files.nameThread(
-                host: context.host,
-                pid: context.pid,
-                tid: context.tid,
-                name: ByteView(UnsafeRawBufferPointer($0))
-            )
+                host: context.host, pid: context.pid, tid: context.tid, name: ByteView(UnsafeRawBufferPointer($0)))
         }
     }
 
@@ -87,8 +66,6 @@ struct ThreadNames {
         window = try reader.integer(UInt64.self)
         let count = try reader.integer(UInt32.self)
         if count == 1 { last = try reader.integer(UInt32.self) }
-        if count > 1 {
-            for _ in 0..<count { named.insert(try reader.integer(UInt32.self)) }
-        }
+        if count > 1 { for _ in 0..<count { named.insert(try reader.integer(UInt32.self)) } }
     }
 }

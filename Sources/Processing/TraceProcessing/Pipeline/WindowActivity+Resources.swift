@@ -8,22 +8,17 @@ import TraceWire
 extension WindowActivity {
     // MARK: Functions
 
-    @inline(__always)
-    mutating func called(_ calls: UInt64) { process.add(calls, to: 1) }
+    @inline(__always) mutating func called(_ calls: UInt64) { process.add(calls, to: 1) }
 
     /// Threads of the process have had a call open for so long.
-    @inline(__always)
-    mutating func wasOpen(nanoseconds: UInt64) { process.add(nanoseconds, to: 2) }
+    @inline(__always) mutating func wasOpen(nanoseconds: UInt64) { process.add(nanoseconds, to: 2) }
 
-    @inline(__always)
-    mutating func calledSlowly() { process.add(1, to: 3) }
+    @inline(__always) mutating func calledSlowly() { process.add(1, to: 3) }
 
     /// What a function adds to the item of its name, which is cut.
     mutating func called(_ function: SummaryPart) {
         let position = item(1, named: function.item)
-        for column in [0, 1, 2, 4, 5, 6, 7, 8] {
-            add(function.values[column], to: column, ofItem: position)
-        }
+        for column in [0, 1, 2, 4, 5, 6, 7, 8] { add(function.values[column], to: column, ofItem: position) }
         raise(3, to: function.values[3], ofItem: position)
         merge(function.sketch, intoItem: position)
     }
@@ -31,8 +26,7 @@ extension WindowActivity {
     // MARK: CPU
 
     /// What is no number, or negative, is passed over.
-    @inline(__always)
-    mutating func utilization(percent: Double) {
+    @inline(__always) mutating func utilization(percent: Double) {
         guard percent.isFinite, percent >= 0 else { return }
         let millionths = UInt64(min((percent * 1e6).rounded(), 1e15))
         process.add(1, to: 1)
@@ -40,8 +34,7 @@ extension WindowActivity {
         process.raise(3, to: millionths)
     }
 
-    @inline(__always)
-    mutating func cpu(onTime: UInt64, offTime: UInt64, migrations: UInt64, numaMigrations: UInt64) {
+    @inline(__always) mutating func cpu(onTime: UInt64, offTime: UInt64, migrations: UInt64, numaMigrations: UInt64) {
         process.add(onTime, to: 4)
         process.add(offTime, to: 5)
         process.add(migrations, to: 6)
@@ -49,13 +42,11 @@ extension WindowActivity {
     }
 
     /// The process was found on another CPU than before.
-    @inline(__always)
-    mutating func moved() { process.add(1, to: 8) }
+    @inline(__always) mutating func moved() { process.add(1, to: 8) }
 
     // MARK: Memory
 
-    @inline(__always)
-    mutating func memory(current: UInt64, peak: UInt64, allocations: UInt64, frees: UInt64) {
+    @inline(__always) mutating func memory(current: UInt64, peak: UInt64, allocations: UInt64, frees: UInt64) {
         process[1] = current
         process.raise(2, to: current)
         process.raise(3, to: max(peak, current))
@@ -63,49 +54,33 @@ extension WindowActivity {
         process.add(frees, to: 5)
     }
 
-    @inline(__always)
-    mutating func allocated(bytes: UInt64) { process.add(bytes, to: 6) }
+    @inline(__always) mutating func allocated(bytes: UInt64) { process.add(bytes, to: 6) }
 
-    @inline(__always)
-    mutating func allocated(atOnce bytes: UInt64) { process.raise(7, to: bytes) }
+    @inline(__always) mutating func allocated(atOnce bytes: UInt64) { process.raise(7, to: bytes) }
 
-    @inline(__always)
-    mutating func freed(bytes: UInt64) { process.add(bytes, to: 8) }
+    @inline(__always) mutating func freed(bytes: UInt64) { process.add(bytes, to: 8) }
 
     // MARK: Network
 
-    @inline(__always)
-    mutating func network(
-        txBytes: UInt64,
-        rxBytes: UInt64,
-        txPackets: UInt64,
-        rxPackets: UInt64
-    ) {
+    @inline(__always) mutating func network(txBytes: UInt64, rxBytes: UInt64, txPackets: UInt64, rxPackets: UInt64) {
         process.add(txBytes, to: 1)
         process.add(rxBytes, to: 2)
         process.add(txPackets, to: 3)
         process.add(rxPackets, to: 4)
     }
 
-    @inline(__always)
-    mutating func network(connections: UInt32) { process.raise(7, to: UInt64(connections)) }
+    @inline(__always) mutating func network(connections: UInt32) { process.raise(7, to: UInt64(connections)) }
 
-    @inline(__always)
-    mutating func transferred(bytes: UInt64, isSend: Bool) {
-        process.add(bytes, to: isSend ? 5 : 6)
-    }
+    @inline(__always) mutating func transferred(bytes: UInt64, isSend: Bool) { process.add(bytes, to: isSend ? 5 : 6) }
 
     /// What passed over a connection. Beyond the bound new ones share one item.
     mutating func talked(
-        over connection: ByteView,
-        _ traffic: NetworkConnection.Traffic,
-        _ life: NetworkConnection.Life
+        over connection: ByteView, _ traffic: NetworkConnection.Traffic, _ life: NetworkConnection.Life
     ) {
         guard traffic.events > 0 else { return }
         let position =
             itemCount < Limits.connectionItemsPerProcessMax
-            ? item(1, named: connection)
-            : known(1, connection) ?? item(1, named: ByteView("other"))
+            ? item(1, named: connection) : known(1, connection) ?? item(1, named: ByteView("other"))
         add(traffic.events, to: 0, ofItem: position)
         add(traffic.txBytes, to: 1, ofItem: position)
         add(traffic.rxBytes, to: 2, ofItem: position)
@@ -114,10 +89,7 @@ extension WindowActivity {
     }
 
     /// The columns of what passed over a connection.
-    static func values(
-        of traffic: NetworkConnection.Traffic,
-        _ life: NetworkConnection.Life
-    ) -> SummaryValues {
+    static func values(of traffic: NetworkConnection.Traffic, _ life: NetworkConnection.Life) -> SummaryValues {
         var values = SummaryValues()
         values[0] = traffic.events
         values[1] = traffic.txBytes
@@ -131,9 +103,7 @@ extension WindowActivity {
     mutating func talked(by transport: ByteView, _ traffic: NetworkProtocols.Window) {
         let itemsMax = Limits.connectionItemsPerProcessMax + Limits.protocolsPerProcessMax
         let name = transport.isEmpty ? ByteView("unknown") : transport
-        let position =
-            itemCount < itemsMax
-            ? item(2, named: name) : known(2, name) ?? item(2, named: ByteView("other"))
+        let position = itemCount < itemsMax ? item(2, named: name) : known(2, name) ?? item(2, named: ByteView("other"))
         add(traffic.events, to: 0, ofItem: position)
         add(traffic.txBytes, to: 1, ofItem: position)
         add(traffic.rxBytes, to: 2, ofItem: position)
@@ -143,12 +113,8 @@ extension WindowActivity {
 
     // MARK: I/O
 
-    @inline(__always)
-    mutating func io(
-        readBytes: UInt64,
-        writeBytes: UInt64,
-        readOperations: UInt64,
-        writeOperations: UInt64
+    @inline(__always) mutating func io(
+        readBytes: UInt64, writeBytes: UInt64, readOperations: UInt64, writeOperations: UInt64
     ) {
         process.add(readBytes, to: 1)
         process.add(writeBytes, to: 2)
@@ -158,12 +124,8 @@ extension WindowActivity {
 
     /// One operation on a device. A latency that is no duration is passed over, and so is 0: an agent that
     /// does not measure it sends that.
-    @inline(__always)
-    mutating func operated(
-        _ operation: IOOperation,
-        device: ByteView,
-        bytes: UInt64,
-        milliseconds: Double
+    @inline(__always) mutating func operated(
+        _ operation: IOOperation, device: ByteView, bytes: UInt64, milliseconds: Double
     ) {
         let position = ioItem(operation, device)
         add(1, to: 0, ofItem: position)
@@ -193,8 +155,7 @@ extension WindowActivity {
     }
 
     /// `hash`: the name's.
-    @inline(__always)
-    mutating func launched(_ launches: UInt64, kernel: ByteView, hash: UInt64) {
+    @inline(__always) mutating func launched(_ launches: UInt64, kernel: ByteView, hash: UInt64) {
         process.add(launches, to: 3)
         let position = item(1, named: kernel, hash: hash)
         add(launches, to: 0, ofItem: position)

@@ -19,33 +19,26 @@ struct WindowActivity: ~Copyable {
 
         /// What it takes of its slot's budget. By its address, as in `isUsed`.
         static func stateBytes(_ item: UnsafePointer<Item>) -> Int {
-            MemoryLayout<Item>.stride + StateCost.index + StateCost.sketch
-                + StateCost.name(item.pointee.name.count) + StateCost.allocation
+            MemoryLayout<Item>.stride + StateCost.index + StateCost.sketch + StateCost.name(item.pointee.name.count)
+                + StateCost.allocation
         }
 
         /// By its address, likewise.
-        @inline(__always)
-        static func isNamed(_ item: UnsafePointer<Item>, _ table: Int, _ name: ByteView) -> Bool {
-            guard item.pointee.table == table, item.pointee.name.count == name.count else {
-                return false
-            }
+        @inline(__always) static func isNamed(_ item: UnsafePointer<Item>, _ table: Int, _ name: ByteView) -> Bool {
+            guard item.pointee.table == table, item.pointee.name.count == name.count else { return false }
             return item.pointee.name.withUnsafeBytes { own in
                 guard let own = own.baseAddress, let other = name.start else { return true }
                 return memoryEquals(own, other, name.count)
             }
         }
 
-        @inline(__always)
-        mutating func prefetchSketch() {
+        @inline(__always) mutating func prefetchSketch() {
             withUnsafePointer(to: &sketch) { QuantileSketch.prefetch($0) }
         }
 
         /// As `QuantileSketch.prefetch`.
-        @inline(__always)
-        mutating func prefetchName() {
-            withUnsafePointer(to: &name) {
-                prefetch(UnsafeRawPointer($0).load(as: UnsafeRawPointer.self))
-            }
+        @inline(__always) mutating func prefetchName() {
+            withUnsafePointer(to: &name) { prefetch(UnsafeRawPointer($0).load(as: UnsafeRawPointer.self)) }
         }
 
         /// Visits it, then forgets what it has seen.
@@ -62,15 +55,12 @@ struct WindowActivity: ~Copyable {
 
         /// Adds what the window has seen of another item, which is given up.
         fileprivate mutating func absorb(_ other: UnsafePointer<Item>) {
-            for column in 0..<SummaryValues.count {
-                values.add(other.pointee.values[column], to: column)
-            }
+            for column in 0..<SummaryValues.count { values.add(other.pointee.values[column], to: column) }
             sketch.merge(other.pointee.sketch)
         }
 
         /// Whether the window has seen anything of it. By its address, as the compiler would copy it.
-        @inline(__always)
-        static func isUsed(_ item: UnsafePointer<Item>) -> Bool {
+        @inline(__always) static func isUsed(_ item: UnsafePointer<Item>) -> Bool {
             item.pointee.values != SummaryValues() || !item.pointee.sketch.isEmpty
         }
     }
@@ -89,8 +79,7 @@ struct WindowActivity: ~Copyable {
     var events: UInt64 { process[0] }
     var isEmpty: Bool { process[0] == 0 }
 
-    @inline(__always)
-    mutating func note(_ time: EpochNanoseconds) {
+    @inline(__always) mutating func note(_ time: EpochNanoseconds) {
         process[0] += 1
         firstTime = min(firstTime, time)
         lastTime = max(lastTime, time)
@@ -128,13 +117,10 @@ struct WindowActivity: ~Copyable {
         let ahead = 8
         for name in names.prefix(ahead) { prefetchItem(table, hash: NameHash.of(name)) }
         for (name, place) in zip(names, names.indices) {
-            if let next = names.index(place, offsetBy: ahead, limitedBy: names.endIndex),
-                next < names.endIndex
-            {
+            if let next = names.index(place, offsetBy: ahead, limitedBy: names.endIndex), next < names.endIndex {
                 prefetchItem(table, hash: NameHash.of(names[next]))
             }
-            guard name.count <= Limits.summaryNameBytesMax, let position = known(table, name)
-            else { continue }
+            guard name.count <= Limits.summaryNameBytesMax, let position = known(table, name) else { continue }
             items[position].pointee.isGone = true
             gone += 1
         }
@@ -169,16 +155,13 @@ struct WindowActivity: ~Copyable {
     var itemCount: Int { items.count }
 
     /// The position in `items` of the item of this name, which is cut.
-    @inline(__always)
-    mutating func item(_ table: Int, named name: ByteView) -> Int {
+    @inline(__always) mutating func item(_ table: Int, named name: ByteView) -> Int {
         let name = name.cut(at: Limits.summaryNameBytesMax)
-        return known(table, name)
-            ?? insert(Item(table: table, name: Array(name.buffer)), Self.hash(table, name))
+        return known(table, name) ?? insert(Item(table: table, name: Array(name.buffer)), Self.hash(table, name))
     }
 
     /// The same by the whole name's hash.
-    @inline(__always)
-    mutating func item(_ table: Int, named name: ByteView, hash: UInt64) -> Int {
+    @inline(__always) mutating func item(_ table: Int, named name: ByteView, hash: UInt64) -> Int {
         guard name.count <= Limits.summaryNameBytesMax else { return item(table, named: name) }
         let hash = hash &+ UInt64(table)
         return index.find(hash) { Item.isNamed(items[$0], table, name) }
@@ -186,12 +169,10 @@ struct WindowActivity: ~Copyable {
     }
 
     /// Sends for the cell of an item, by its name's hash.
-    @inline(__always)
-    func prefetchItem(_ table: Int, hash: UInt64) { index.prefetchCell(hash &+ UInt64(table)) }
+    @inline(__always) func prefetchItem(_ table: Int, hash: UInt64) { index.prefetchCell(hash &+ UInt64(table)) }
 
     /// The same where there is such an item.
-    @inline(__always)
-    func known(_ table: Int, _ name: ByteView) -> Int? {
+    @inline(__always) func known(_ table: Int, _ name: ByteView) -> Int? {
         let name = name.cut(at: Limits.summaryNameBytesMax)
         return index.find(Self.hash(table, name)) { Item.isNamed(items[$0], table, name) }
     }
@@ -203,27 +184,21 @@ struct WindowActivity: ~Copyable {
         return items.count - 1
     }
 
-    private static func hash(_ table: Int, _ name: ByteView) -> UInt64 {
-        NameHash.of(name) &+ UInt64(table)
-    }
+    private static func hash(_ table: Int, _ name: ByteView) -> UInt64 { NameHash.of(name) &+ UInt64(table) }
 
-    @inline(__always)
-    mutating func add(_ amount: UInt64, to column: Int, ofItem position: Int) {
+    @inline(__always) mutating func add(_ amount: UInt64, to column: Int, ofItem position: Int) {
         items[position].pointee.values.add(amount, to: column)
     }
 
-    @inline(__always)
-    mutating func raise(_ column: Int, to value: UInt64, ofItem position: Int) {
+    @inline(__always) mutating func raise(_ column: Int, to value: UInt64, ofItem position: Int) {
         items[position].pointee.values.raise(column, to: value)
     }
 
-    @inline(__always)
-    mutating func lower(_ column: Int, to value: UInt64, ofItem position: Int) {
+    @inline(__always) mutating func lower(_ column: Int, to value: UInt64, ofItem position: Int) {
         items[position].pointee.values.lower(column, to: value)
     }
 
-    @inline(__always)
-    mutating func sample(_ value: UInt64, ofItem position: Int) {
+    @inline(__always) mutating func sample(_ value: UInt64, ofItem position: Int) {
         items[position].pointee.sketch.insert(value)
     }
 
@@ -262,15 +237,9 @@ struct WindowActivity: ~Copyable {
             let mark = try reader.integer(UInt8.self)
             let table = Int(mark & ~Self.unusedMark)
             let name = ByteView(try reader.counted())
-            let position = insert(
-                Item(table: table, name: Array(name.buffer)),
-                Self.hash(table, name)
-            )
+            let position = insert(Item(table: table, name: Array(name.buffer)), Self.hash(table, name))
             guard mark & Self.unusedMark == 0 else { continue }
-            items[position].pointee.values = try SummaryValues(
-                decoding: &reader,
-                isFixed: isFixed
-            )
+            items[position].pointee.values = try SummaryValues(decoding: &reader, isFixed: isFixed)
             items[position].pointee.sketch = try QuantileSketch(decoding: &reader)
         }
     }

@@ -22,14 +22,8 @@ final class FabricThread: Sendable {
     private let log: Logger
 
     init(
-        shared: SharedState,
-        merges: MergeThread,
-        journal: WindowJournal,
-        ledger: WindowLedger,
-        http: HTTPTally,
-        incarnation: UInt64,
-        wakeup: Wakeup,
-        log: Logger
+        shared: SharedState, merges: MergeThread, journal: WindowJournal, ledger: WindowLedger, http: HTTPTally,
+        incarnation: UInt64, wakeup: Wakeup, log: Logger
     ) {
         self.shared = shared
         self.merges = merges
@@ -50,9 +44,7 @@ final class FabricThread: Sendable {
                 try socket.bind(ClusterPaths.aggregatorFabric)
                 onBound(nil)
                 self.run(socket)
-            } catch {
-                onBound(error)
-            }
+            } catch { onBound(error) }
         }
     }
 
@@ -67,15 +59,8 @@ final class FabricThread: Sendable {
         let readable = poller.add(socket)
         _ = poller.add(descriptor: wakeup.descriptor)
         var desk = FabricDesk(
-            socket: socket,
-            shared: shared,
-            merges: merges,
-            journal: journal,
-            ledger: ledger,
-            http: http,
-            incarnation: incarnation,
-            log: log
-        )
+            socket: socket, shared: shared, merges: merges, journal: journal, ledger: ledger, http: http,
+            incarnation: incarnation, log: log)
         while !isStopping.load(ordering: .acquiring) {
             poller.wait(milliseconds: 250)
             wakeup.clear()

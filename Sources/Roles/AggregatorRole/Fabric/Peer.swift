@@ -12,8 +12,7 @@ struct Peer: Hashable, Sendable {
     /// nil where the name is none of ours.
     init?(_ routingID: RoutingID) {
         let text = routingID.description
-        guard let mark = text.lastIndex(of: "."),
-            text[text.index(after: mark)...].first == "e",
+        guard let mark = text.lastIndex(of: "."), text[text.index(after: mark)...].first == "e",
             let incarnation = UInt64(text[text.index(mark, offsetBy: 2)...])
         else { return nil }
         let process = String(text[..<mark])

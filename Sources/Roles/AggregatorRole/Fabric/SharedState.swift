@@ -34,7 +34,5 @@ final class SharedState: Sendable {
 
     func withLock<Result, Failure: Error>(
         _ body: (inout sending Content) throws(Failure) -> sending Result
-    ) throws(Failure) -> sending Result {
-        try content.withLock(body)
-    }
+    ) throws(Failure) -> sending Result { try content.withLock(body) }
 }

@@ -23,20 +23,14 @@ struct WindowJournal: Sendable {
         try FileSystem.createDirectory(FileSystem.parent(of: AggregatorPaths.windows))
         let named = Dictionary(uniqueKeysWithValues: marks.map { ($0.key.name, $0.value) })
         let text = try JSONEncoder().encode(named)
-        try file.publish { writer in
-            text.withUnsafeBytes { writer.body.append($0) }
-        }
+        try file.publish { writer in text.withUnsafeBytes { writer.body.append($0) } }
     }
 
     /// The marks; both copies are sound when this returns. Blocks.
     func load() throws -> Loaded {
         do {
-            guard let content = try file.read(remedy: "") else {
-                return try rebuilt(because: nil)
-            }
-            let marks = try content.withBody { body in
-                try Self.parse(Array(try body.bytes(body.remaining)))
-            }
+            guard let content = try file.read(remedy: "") else { return try rebuilt(because: nil) }
+            let marks = try content.withBody { body in try Self.parse(Array(try body.bytes(body.remaining))) }
             if content.needsRepair { try file.repair(content) }
             return Loaded(marks: marks, healed: content.damage)
         } catch let error as TraceError where error.code == .corrupt {
@@ -51,9 +45,7 @@ struct WindowJournal: Sendable {
     /// What a version before has saved.
     private func previous() -> [Resource: MergedMark]? {
         guard let compressed = try? FileSystem.contents(AggregatorPaths.windows),
-            let bytes = try? compressed.withUnsafeBytes({
-                try Gzip.expand($0, limit: Limits.windowFilesBytesMax)
-            })
+            let bytes = try? compressed.withUnsafeBytes({ try Gzip.expand($0, limit: Limits.windowFilesBytesMax) })
         else { return nil }
         return try? Self.parse(bytes)
     }
@@ -61,8 +53,9 @@ struct WindowJournal: Sendable {
     /// The last window of each resource of which final files stand. Without damage there are such only where the marks were
     /// removed, but not the workers' checkpoints: in a directory that was emptied, windows count anew.
     private func rebuilt(because damage: TraceError?) throws -> Loaded {
-        let hasWorkers = try FileSystem.list(ClusterPaths.checkpoints)
-            .contains { $0.hasSuffix(ClusterPaths.checkpointSuffix) }
+        let hasWorkers = try FileSystem.list(ClusterPaths.checkpoints).contains {
+            $0.hasSuffix(ClusterPaths.checkpointSuffix)
+        }
         guard damage != nil || hasWorkers else { return Loaded(marks: [:]) }
         let records = FinalWindowRecords()
         var last: [Resource: FinalWindow] = [:]
@@ -71,11 +64,7 @@ struct WindowJournal: Sendable {
         }
         guard damage != nil || !last.isEmpty else { return Loaded(marks: [:]) }
         let marks = last.mapValues { window in
-            MergedMark(
-                window: window.window,
-                barrierLSN: nil,
-                files: (try? records.files(of: window)) ?? []
-            )
+            MergedMark(window: window.window, barrierLSN: nil, files: (try? records.files(of: window)) ?? [])
         }
         try save(marks)
         let lost = damage ?? TraceError(.corrupt, "\(AggregatorPaths.windows) is missing")
@@ -84,9 +73,7 @@ struct WindowJournal: Sendable {
 
     private static func parse(_ bytes: [UInt8]) throws(TraceError) -> [Resource: MergedMark] {
         let named: [String: MergedMark]
-        do {
-            named = try JSONDecoder().decode([String: MergedMark].self, from: Data(bytes))
-        } catch {
+        do { named = try JSONDecoder().decode([String: MergedMark].self, from: Data(bytes)) } catch {
             throw TraceError(.corrupt, "the marks of merged windows can't be read", cause: error)
         }
         var marks: [Resource: MergedMark] = [:]

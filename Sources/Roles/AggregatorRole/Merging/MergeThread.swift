@@ -46,14 +46,8 @@ final class MergeThread: Sendable {
 
     /// `onOutcome` is called on the merge thread, once a job.
     init(
-        timeZoneName: String,
-        localHostName: String,
-        compression: FileCompression?,
-        csvColumns: CSVColumns,
-        retention: RetentionPolicy,
-        marks: [Resource: UInt64],
-        log: Logger,
-        onOutcome: @escaping @Sendable () -> Void
+        timeZoneName: String, localHostName: String, compression: FileCompression?, csvColumns: CSVColumns,
+        retention: RetentionPolicy, marks: [Resource: UInt64], log: Logger, onOutcome: @escaping @Sendable () -> Void
     ) throws {
         wakeup = try Wakeup()
         self.timeZoneName = timeZoneName
@@ -100,11 +94,7 @@ final class MergeThread: Sendable {
 
     private func run() {
         let merger = WindowMerger(
-            localHostName: localHostName,
-            timeZoneName: timeZoneName,
-            compression: compression,
-            csvColumns: csvColumns
-        )
+            localHostName: localHostName, timeZoneName: timeZoneName, compression: compression, csvColumns: csvColumns)
         let records = FinalWindowRecords()
         var retention = startRetention(records)
         let poller = ZMQPoller()
@@ -140,32 +130,20 @@ final class MergeThread: Sendable {
             try retention.load()
             return retention
         } catch {
-            log.error(
-                "the records of final files can't be read; nothing is deleted",
-                metadata: ["why": "\(error)"]
-            )
+            log.error("the records of final files can't be read; nothing is deleted", metadata: ["why": "\(error)"])
             return nil
         }
     }
 
-    private func record(
-        _ job: MergeJob,
-        _ records: FinalWindowRecords,
-        _ retention: inout Retention?
-    ) {
-        let window = FinalWindow(
-            resource: job.resource,
-            window: job.window,
-            finalAt: Self.seconds()
-        )
+    private func record(_ job: MergeJob, _ records: FinalWindowRecords, _ retention: inout Retention?) {
+        let window = FinalWindow(resource: job.resource, window: job.window, finalAt: Self.seconds())
         do {
             try records.add(window)
             retention?.add(window)
         } catch {
             log.warning(
                 "a window has no record until the next start; its files are kept as long",
-                metadata: ["window": "\(job.window)", "why": "\(error)"]
-            )
+                metadata: ["window": "\(job.window)", "why": "\(error)"])
         }
     }
 
@@ -175,12 +153,8 @@ final class MergeThread: Sendable {
         let free = (try? FileSystem.freeBytes(at: ClusterPaths.output)) ?? .max
         let total = (try? FileSystem.totalBytes(at: ClusterPaths.output)) ?? 0
         retention?.pass(
-            now: Self.seconds(),
-            freeBytes: UInt64(free),
-            freeBytesMin: UInt64(
-                min(Limits.retentionFreeBytesMin, total / Limits.retentionFreeDivisor)
-            )
-        )
+            now: Self.seconds(), freeBytes: UInt64(free),
+            freeBytesMin: UInt64(min(Limits.retentionFreeBytesMin, total / Limits.retentionFreeDivisor)))
         guard let counts = retention?.counts else { return }
         queue.withLock { $0.retention = counts }
     }
@@ -201,44 +175,22 @@ final class MergeThread: Sendable {
             note(MergeProgress(bytesTotal: segmentBytes), of: job)
             result = .success(
                 try merger.merge(
-                    resource: job.resource,
-                    window: job.window,
-                    stem: job.stem,
-                    files: files,
+                    resource: job.resource, window: job.window, stem: job.stem, files: files,
                     document: try SummaryFile.document(
-                        job.resource,
-                        stem: job.stem,
-                        window: job.window,
-                        summaries: job.announcements.map(\.summary)
-                    ),
-                    onProgress: { self.note($0, of: job) },
-                    onLoss: { losses.append($0) }
-                )
-            )
-        } catch let error as TraceError {
-            result = .failure(error)
-        } catch {
+                        job.resource, stem: job.stem, window: job.window, summaries: job.announcements.map(\.summary)),
+                    onProgress: { self.note($0, of: job) }, onLoss: { losses.append($0) }))
+        } catch let error as TraceError { result = .failure(error) } catch {
             result = .failure(TraceError(.system, "merging failed", cause: error))
         }
         var bytes: UInt64 = 0
         for path in (try? result.get()) ?? [] { bytes += UInt64(FileSystem.size(path) ?? 0) }
         let seconds = Double(WallClock.monotonic() - begin) / 1e9
         return Outcome(
-            job: job,
-            result: result,
-            seconds: seconds,
-            segmentBytes: segmentBytes,
-            bytes: bytes,
-            losses: losses
-        )
+            job: job, result: result, seconds: seconds, segmentBytes: segmentBytes, bytes: bytes, losses: losses)
     }
 
     private func note(_ progress: MergeProgress, of job: MergeJob) {
-        let current = MergeState.Current(
-            resource: job.resource,
-            window: job.window,
-            progress: progress
-        )
+        let current = MergeState.Current(resource: job.resource, window: job.window, progress: progress)
         queue.withLock { $0.current = current }
     }
 

@@ -44,10 +44,7 @@ struct Retention {
         let bytesMax = policy.bytesMax ?? .max
         // Readers may have moved files away: what they took needs no room.
         if counts.bytesKept > bytesMax { recount() }
-        let newest = Dictionary(
-            kept.map { ($0.window.resource, $0.window) },
-            uniquingKeysWith: { _, later in later }
-        )
+        let newest = Dictionary(kept.map { ($0.window.resource, $0.window) }, uniquingKeysWith: { _, later in later })
         var rest: [Kept] = []
         var bytes = counts.bytesKept
         var free = freeBytes
@@ -81,27 +78,19 @@ struct Retention {
             log.info(
                 "deleted final files",
                 metadata: [
-                    "resource": "\(window.resource.name)", "window": "\(window.window)",
-                    "files": "\(removal.files)", "bytes": "\(removal.bytes)",
-                    "because": "\(reason)",
-                ]
-            )
-        } catch {
-            fail(window, error)
-        }
+                    "resource": "\(window.resource.name)", "window": "\(window.window)", "files": "\(removal.files)",
+                    "bytes": "\(removal.bytes)", "because": "\(reason)",
+                ])
+        } catch { fail(window, error) }
     }
 
     private mutating func recount() {
-        kept = kept.compactMap { each in
-            bytes(of: each.window).map { Kept(window: each.window, bytes: $0) }
-        }
+        kept = kept.compactMap { each in bytes(of: each.window).map { Kept(window: each.window, bytes: $0) } }
         note()
     }
 
     private mutating func bytes(of window: FinalWindow) -> UInt64? {
-        do {
-            return try records.bytes(of: window)
-        } catch {
+        do { return try records.bytes(of: window) } catch {
             fail(window, error)
             return nil
         }
@@ -112,11 +101,7 @@ struct Retention {
         counts.recordsDamaged += 1
         log.error(
             "final files can't be deleted; they are left until the next start",
-            metadata: [
-                "resource": "\(window.resource.name)", "window": "\(window.window)",
-                "why": "\(error)",
-            ]
-        )
+            metadata: ["resource": "\(window.resource.name)", "window": "\(window.window)", "why": "\(error)"])
     }
 
     private mutating func note() {

@@ -39,8 +39,7 @@ final class MetricArchive: Sendable {
 
     /// `limits`: those of the store that `load` returns.
     init(
-        limits: SeriesLimits = SeriesLimits(),
-        store: String = AggregatorPaths.metrics,
+        limits: SeriesLimits = SeriesLimits(), store: String = AggregatorPaths.metrics,
         journal: String = AggregatorPaths.metricJournal
     ) {
         self.limits = limits
@@ -59,11 +58,7 @@ final class MetricArchive: Sendable {
                 return content.store.encoded(behind: [UInt8](repeating: 0, count: Self.headBytes))
             }
             do {
-                if isWhole {
-                    try begin(with: bytes, &state)
-                } else if !bytes.isEmpty {
-                    try Self.append(bytes, &state)
-                }
+                if isWhole { try begin(with: bytes, &state) } else if !bytes.isEmpty { try Self.append(bytes, &state) }
             } catch {
                 state.journal = nil
                 state.mirror = nil
@@ -98,10 +93,7 @@ final class MetricArchive: Sendable {
             let sum = Checksum.crc32c(UnsafeRawBufferPointer(rebasing: bytes[8...]))
             bytes.storeBytes(of: sum.littleEndian, toByteOffset: 4, as: UInt32.self)
             try FileSystem.publish(store, UnsafeRawBufferPointer(bytes))
-            try FileSystem.publish(
-                AggregatorPaths.mirror(of: store),
-                UnsafeRawBufferPointer(bytes)
-            )
+            try FileSystem.publish(AggregatorPaths.mirror(of: store), UnsafeRawBufferPointer(bytes))
         }
         state.storeBytes = saved.count
         let head = MetricJournal(generation: state.generation).bytes
@@ -127,13 +119,10 @@ final class MetricArchive: Sendable {
         for copy in copies where saved == nil {
             do {
                 let bytes = try FileSystem.contents(copy)
-                let (store, generation) = try bytes.withUnsafeBytes {
-                    (bytes) throws(TraceError) in try Self.read(bytes)
+                let (store, generation) = try bytes.withUnsafeBytes { (bytes) throws(TraceError) in try Self.read(bytes)
                 }
                 saved = (store, generation)
-            } catch let error as TraceError where error.code == .corrupt {
-                failure = error
-            }
+            } catch let error as TraceError where error.code == .corrupt { failure = error }
         }
         guard let saved else { return try begunAnew(because: failure) }
         var metrics = saved.store
@@ -155,8 +144,7 @@ final class MetricArchive: Sendable {
                 metrics,
                 Damage(
                     effect: "the journal of the metrics was damaged; counts may have gone back",
-                    why: "no copy of \(journal) is sound"
-                )
+                    why: "no copy of \(journal) is sound")
             )
         }
         guard failure != nil || replay == .healed else { return (metrics, nil) }
@@ -164,30 +152,22 @@ final class MetricArchive: Sendable {
             metrics,
             Damage(
                 effect: "a copy of the saved metrics was damaged; the other one was used",
-                why: failure.map { "\($0)" } ?? "a record of \(journal) is damaged"
-            )
+                why: failure.map { "\($0)" } ?? "a record of \(journal) is damaged")
         )
     }
 
     private func begunAnew(because failure: TraceError?) throws -> (MetricStore, Damage?) {
         var metrics = MetricStore(limits: limits)
         guard let failure else { return (metrics, nil) }
-        if FileSystem.exists(store) {
-            try FileSystem.rename(store, to: AggregatorPaths.damaged(store))
-        }
+        if FileSystem.exists(store) { try FileSystem.rename(store, to: AggregatorPaths.damaged(store)) }
         metrics.count(.aggregatorStateDamaged)
-        return (
-            metrics, Damage(effect: "saved metrics were damaged, counting anew", why: "\(failure)")
-        )
+        return (metrics, Damage(effect: "saved metrics were damaged, counting anew", why: "\(failure)"))
     }
 
-    private static func read(
-        _ bytes: UnsafeRawBufferPointer
-    ) throws(TraceError) -> (MetricStore, generation: UInt64) {
+    private static func read(_ bytes: UnsafeRawBufferPointer) throws(TraceError) -> (MetricStore, generation: UInt64) {
         var reader = StateReader(bytes)
         guard try reader.integer(UInt32.self) == magic,
-            try reader.integer(UInt32.self)
-                == Checksum.crc32c(UnsafeRawBufferPointer(rebasing: bytes.dropFirst(8)))
+            try reader.integer(UInt32.self) == Checksum.crc32c(UnsafeRawBufferPointer(rebasing: bytes.dropFirst(8)))
         else { throw TraceError(.corrupt, "the saved metrics are damaged") }
         let generation = try reader.integer(UInt64.self)
         let store = try MetricStore(decoding: Array(try reader.bytes(reader.remaining)))

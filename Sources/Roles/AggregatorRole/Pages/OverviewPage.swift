@@ -44,14 +44,10 @@ enum OverviewPage {
     private static func counts(_ status: ClusterStatus) -> String {
         [
             ("received", status.known ? "\(status.receivedEvents)" : "not known"),
-            ("written", "\(status.writtenEvents)"),
-            ("deduplicated", "\(status.deduplicatedEvents)"),
-            ("dead-lettered", "\(status.deadLetteredEvents)"),
-            ("rejected", "\(status.rejectedEvents)"),
+            ("written", "\(status.writtenEvents)"), ("deduplicated", "\(status.deduplicatedEvents)"),
+            ("dead-lettered", "\(status.deadLetteredEvents)"), ("rejected", "\(status.rejectedEvents)"),
             ("rows lost with damaged segments", "\(status.lostRows)"),
-        ]
-        .map { "<tr><td>\($0)</td><td class=\"n\">\($1)</td></tr>" }
-        .joined(separator: "\n")
+        ].map { "<tr><td>\($0)</td><td class=\"n\">\($1)</td></tr>" }.joined(separator: "\n")
     }
 
     private static func row(_ worker: ClusterStatus.Worker) -> String {
@@ -78,7 +74,7 @@ enum OverviewPage {
     }
 
     private static func escaped(_ text: String) -> String {
-        text.replacing("&", with: "&amp;").replacing("<", with: "&lt;")
-            .replacing(">", with: "&gt;").replacing("\"", with: "&quot;")
+        text.replacing("&", with: "&amp;").replacing("<", with: "&lt;").replacing(">", with: "&gt;").replacing(
+            "\"", with: "&quot;")
     }
 }

@@ -31,10 +31,6 @@ final class LatencyHistogram: Sendable {
 
     var sample: MetricSample {
         let now = state.withLock { $0 }
-        return MetricSample(
-            family: family,
-            labels: [],
-            value: .histogram(buckets: now.buckets, sum: now.sum)
-        )
+        return MetricSample(family: family, labels: [], value: .histogram(buckets: now.buckets, sum: now.sum))
     }
 }

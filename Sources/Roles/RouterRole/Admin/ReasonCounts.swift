@@ -9,18 +9,12 @@ final class ReasonCounts: Sendable {
 
     init(_ family: MetricFamily) { self.family = family }
 
-    func count(_ reason: String) {
-        counts.withLock { $0[reason, default: 0] += 1 }
-    }
+    func count(_ reason: String) { counts.withLock { $0[reason, default: 0] += 1 } }
 
     func samples() -> [MetricSample] {
         counts.withLock { counts in
             counts.sorted { $0.key < $1.key }.map { reason, count in
-                MetricSample(
-                    family: family,
-                    labels: [reason],
-                    value: .counter(Double(count))
-                )
+                MetricSample(family: family, labels: [reason], value: .counter(Double(count)))
             }
         }
     }

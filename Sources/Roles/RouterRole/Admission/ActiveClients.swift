@@ -9,9 +9,7 @@ final class ActiveClients: Sendable {
 
     /// A batch came from this peer.
     func note(_ peer: String, now: Int64) {
-        lastSeen.withLock { seen in
-            if seen.count < Limits.activeClientsMax || seen[peer] != nil { seen[peer] = now }
-        }
+        lastSeen.withLock { seen in if seen.count < Limits.activeClientsMax || seen[peer] != nil { seen[peer] = now } }
     }
 
     /// How many there are now; forgets the others.

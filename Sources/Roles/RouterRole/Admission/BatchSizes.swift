@@ -15,10 +15,7 @@ struct BatchSizes: Sendable {
                 let index = Int(resource.rawValue)
                 wireBytes[index] += entry.wireBytes[index]
                 outputBytesMax[index] += PendingOutput.bytesMax(
-                    resource,
-                    events: Int(entry.accepted[index]),
-                    wireBytes: entry.wireBytes[index]
-                )
+                    resource, events: Int(entry.accepted[index]), wireBytes: entry.wireBytes[index])
             }
         }
     }

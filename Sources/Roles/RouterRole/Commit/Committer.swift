@@ -53,33 +53,17 @@ final class Committer: @unchecked Sendable {
 
     /// `state`, `window`, `pending`: what recovery found.
     init(
-        queue: IngestQueue,
-        fabric: FabricInbox,
-        writer: consuming LogWriter,
-        state: RouterState,
-        window: OpenWindow = OpenWindow(),
-        pending: PendingOutput = PendingOutput(),
-        stems: StemClock,
-        context: RouterContext,
-        endFile: consuming LogEndFile? = nil,
-        logger: Logger
+        queue: IngestQueue, fabric: FabricInbox, writer: consuming LogWriter, state: RouterState,
+        window: OpenWindow = OpenWindow(), pending: PendingOutput = PendingOutput(), stems: StemClock,
+        context: RouterContext, endFile: consuming LogEndFile? = nil, logger: Logger
     ) {
         self.queue = queue
         self.fabric = fabric
         self.logger = logger
         self.context = context
         let age = window.firstArrival.map { WallClock.now() - $0 } ?? 0
-        planner = WindowPlanner(
-            state.slotMap,
-            continuing: window,
-            age: age,
-            now: WallClock.monotonic()
-        )
-        gate = AdmissionGate(
-            logBudgetBytes: context.logBudgetBytes,
-            window: window,
-            pending: pending
-        )
+        planner = WindowPlanner(state.slotMap, continuing: window, age: age, now: WallClock.monotonic())
+        gate = AdmissionGate(logBudgetBytes: context.logBudgetBytes, window: window, pending: pending)
         self.stems = stems
         totals = writer.counts
         self.writer = writer
@@ -93,9 +77,7 @@ final class Committer: @unchecked Sendable {
     /// Runs until the queue has ended; everything taken is then durable.
     func run() {
         lastEvents = WallClock.monotonic()
-        while case .group(let group, let requests, let verdicts) = queue.take(
-            deadline: lastTick + Self.second
-        ) {
+        while case .group(let group, let requests, let verdicts) = queue.take(deadline: lastTick + Self.second) {
             let patience = CallHold(arrival: WallClock.monotonic())
             checkFiles()
             rejected += group.rejectedEvents
@@ -153,12 +135,7 @@ final class Committer: @unchecked Sendable {
             context.obstacle = obstacle
             guard let obstacle, group.holdsBatches else { break }
             refuseOverdue(in: group, as: obstacle.rawValue, &refused) {
-                gate.refusal(
-                    for: obstacle,
-                    slowest: context.slowest,
-                    end: writer.end,
-                    freeBytes: freeSpace.bytes()
-                )
+                gate.refusal(for: obstacle, slowest: context.slowest, end: writer.end, freeBytes: freeSpace.bytes())
             }
             usleep(Self.retryMicroseconds)
             trim()
@@ -189,10 +166,8 @@ final class Committer: @unchecked Sendable {
             "The ingest log has reached half of its budget",
             metadata: [
                 "bytes": "\(logBytes)", "budget": "\(gate.logBudgetBytes)",
-                "worker": "\(slowest.map { "\($0.worker)" } ?? "")",
-                "at_lsn": "\(slowest?.lsn ?? writer.begin)",
-            ]
-        )
+                "worker": "\(slowest.map { "\($0.worker)" } ?? "")", "at_lsn": "\(slowest?.lsn ?? writer.begin)",
+            ])
         planner.request(.size)
     }
 
@@ -203,12 +178,7 @@ final class Committer: @unchecked Sendable {
         for entry in group.entries {
             for resource in Resource.allCases where entry.accepted[Int(resource.rawValue)] > 0 {
                 let index = Int(resource.rawValue)
-                planner.logged(
-                    resource,
-                    events: Int(entry.accepted[index]),
-                    bytes: entry.wireBytes[index],
-                    now: now
-                )
+                planner.logged(resource, events: Int(entry.accepted[index]), bytes: entry.wireBytes[index], now: now)
             }
         }
         if group.entries.contains(where: \.isLastBatch) { planner.lastBatch(now: now) }
@@ -216,9 +186,7 @@ final class Committer: @unchecked Sendable {
 
     /// Puts a barrier behind the group's batches where one is due or asked for.
     private func addBarrier(
-        to group: CommitGroup,
-        requests: [IngestQueue.BarrierRequest],
-        now: Int64
+        to group: CommitGroup, requests: [IngestQueue.BarrierRequest], now: Int64
     ) -> BarrierPayload? {
         // What the group adds counts once it is durable.
         var ahead = planner
@@ -229,11 +197,7 @@ final class Committer: @unchecked Sendable {
         let second = stems.text(arrival)
         let slotMap = requests.compactMap(\.slotMap).last
         let barrier = BarrierPayload(
-            window: state.window,
-            reason: reason,
-            stem: state.stem(second: second),
-            slotMap: slotMap ?? state.slotMap
-        )
+            window: state.window, reason: reason, stem: state.stem(second: second), slotMap: slotMap ?? state.slotMap)
         var body = RawBuffer()
         barrier.encode(into: &body)
         let target = group.log.append(.barrier, arrival: arrival, bodyBytes: body.count)
@@ -254,9 +218,7 @@ final class Committer: @unchecked Sendable {
 
     /// Puts a verdict behind the group's batches, unless it is in force already.
     private func add(_ verdict: VerdictPayload, to group: CommitGroup) {
-        guard !state.verdicts.contains(verdict.worker, from: verdict.range.lowerBound) else {
-            return
-        }
+        guard !state.verdicts.contains(verdict.worker, from: verdict.range.lowerBound) else { return }
         var body = RawBuffer()
         verdict.encode(into: &body)
         let target = group.log.append(.verdict, arrival: WallClock.now(), bodyBytes: body.count)
@@ -274,8 +236,7 @@ final class Committer: @unchecked Sendable {
         guard events <= state.uncertainEvents else {
             logger.error(
                 "More events are unaccounted for than the log's damage explains",
-                metadata: ["events": "\(events)", "uncertain": "\(state.uncertainEvents)"]
-            )
+                metadata: ["events": "\(events)", "uncertain": "\(state.uncertainEvents)"])
             return
         }
         let damage = DamagePayload(range: writer.begin..<writer.end, events: events, settles: true)
@@ -322,10 +283,7 @@ final class Committer: @unchecked Sendable {
                 guard error.isOutOfSpace else { dieOf(error) }
                 context.obstacle = .diskSpace
                 if diskWait.isNew("full") {
-                    logger.warning(
-                        "The ingest log waits for disk space",
-                        metadata: ["error": "\(error)"]
-                    )
+                    logger.warning("The ingest log waits for disk space", metadata: ["error": "\(error)"])
                 }
                 usleep(Self.retryMicroseconds)
                 refuseOverdue(in: group, as: "disk_full", &refused) { Self.refusal(for: error) }
@@ -343,9 +301,7 @@ final class Committer: @unchecked Sendable {
         var steps: [LogCounts] = []
         steps.reserveCapacity(group.entries.count)
         for entry in group.entries {
-            for index in entry.accepted.indices {
-                running.accepted[index] += UInt64(entry.accepted[index])
-            }
+            for index in entry.accepted.indices { running.accepted[index] += UInt64(entry.accepted[index]) }
             running.deadLettered += entry.deadLettered
             steps.append(running)
         }
@@ -355,12 +311,7 @@ final class Committer: @unchecked Sendable {
             context.logHeadBytes = buffer.count
         }
         if let ahead = group.takeAhead() {
-            try writer.commit(
-                &group.log,
-                ahead: ahead,
-                countsAt: { steps[$0] },
-                head: encodeHead
-            )
+            try writer.commit(&group.log, ahead: ahead, countsAt: { steps[$0] }, head: encodeHead)
         } else {
             try writer.commit(&group.log, countsAt: { steps[$0] }, head: encodeHead)
         }
@@ -393,27 +344,17 @@ final class Committer: @unchecked Sendable {
             self.settlement = nil
             logger.warning(
                 "Of the log's damaged ranges so many events had not been applied",
-                metadata: ["events": "\(settlement.events)"]
-            )
+                metadata: ["events": "\(settlement.events)"])
         }
-        for verdict in group.verdicts {
-            state.verdicts.insert(verdict.range, of: verdict.worker)
-        }
-        context.commitLatency.record(
-            nanoseconds: CollectionOfOne(WallClock.monotonic() - started)
-        )
+        for verdict in group.verdicts { state.verdicts.insert(verdict.range, of: verdict.worker) }
+        context.commitLatency.record(nanoseconds: CollectionOfOne(WallClock.monotonic() - started))
     }
 
     /// Notes beside the log how far it goes: before anybody is answered.
     private func noteEnd() {
-        do throws(SystemError) {
-            try endFile?.note(writer.end, totals, state: endState.bytes)
-        } catch {
+        do throws(SystemError) { try endFile?.note(writer.end, totals, state: endState.bytes) } catch {
             endFile = nil
-            logger.warning(
-                "How far the log goes can't be noted beside it any more",
-                metadata: ["error": "\(error)"]
-            )
+            logger.warning("How far the log goes can't be noted beside it any more", metadata: ["error": "\(error)"])
         }
     }
 
@@ -422,11 +363,7 @@ final class Committer: @unchecked Sendable {
         let now = WallClock.monotonic()
         guard now - lastCheck >= Self.second else { return }
         lastCheck = now
-        do throws(SystemError) {
-            try writer.check()
-        } catch {
-            dieOf(error)
-        }
+        do throws(SystemError) { try writer.check() } catch { dieOf(error) }
     }
 
     private func pay(_ group: CommitGroup) {
@@ -444,19 +381,13 @@ final class Committer: @unchecked Sendable {
 
     private static func refusal(for error: SystemError) -> TraceError {
         TraceError(
-            .exhausted,
-            "The server's disk is full",
-            remedy: "The batch was not stored; send it again later",
-            cause: error
-        )
+            .exhausted, "The server's disk is full", remedy: "The batch was not stored; send it again later",
+            cause: error)
     }
 
     /// Refuses the calls of the group that have been held for too long. `reason`: what they are counted as.
     private func refuseOverdue(
-        in group: CommitGroup,
-        as reason: String,
-        _ refused: inout RefusedCalls,
-        _ refusal: () -> TraceError
+        in group: CommitGroup, as reason: String, _ refused: inout RefusedCalls, _ refusal: () -> TraceError
     ) {
         let removed = group.takeOverdue(at: WallClock.monotonic())
         guard !removed.tickets.isEmpty else { return }
@@ -491,8 +422,7 @@ final class Committer: @unchecked Sendable {
         if error.errno == ESTALE { restore(error) }
         logger.critical(
             "The ingest log can no longer be trusted; ending so that the next start recovers it",
-            metadata: ["error": "\(error)"]
-        )
+            metadata: ["error": "\(error)"])
         exit(1)
     }
 
@@ -504,13 +434,8 @@ final class Committer: @unchecked Sendable {
                 try writer.restoreFile()
                 ? "The ingest log's newest file was removed or moved away, and is written anew from what was open"
                 : "A file of the ingest log was removed, moved away or cut"
-        } catch {
-            outcome = "The ingest log's newest file was removed, and can't be written anew"
-        }
-        logger.critical(
-            outcome,
-            metadata: ["file": "\(error.subject)", "end_lsn": "\(writer.end)"]
-        )
+        } catch { outcome = "The ingest log's newest file was removed, and can't be written anew" }
+        logger.critical(outcome, metadata: ["file": "\(error.subject)", "end_lsn": "\(writer.end)"])
     }
 
     private func trim() {
@@ -536,10 +461,7 @@ final class Committer: @unchecked Sendable {
         guard let (reason, refusal) = refused.last else { return }
         refusedBatches += refused.count
         guard refusing.isNew(reason) else { return }
-        logger.error(
-            "Batches refused",
-            metadata: ["batches": "\(refused.count)", "reason": "\(refusal)"]
-        )
+        logger.error("Batches refused", metadata: ["batches": "\(refused.count)", "reason": "\(refusal)"])
     }
 
     private func tellTaken() {

@@ -21,8 +21,7 @@ struct DamageTally: ~Copyable {
             var (lost, uncertain): (UInt64, UInt64) = (0, 0)
             for resource in Resource.allCases {
                 let held = events[Int(resource.rawValue)]
-                let positions = map.allWorkers.filter { $0.resource == resource }
-                    .map { checkpoints[$0] ?? .some(0) }
+                let positions = map.allWorkers.filter { $0.resource == resource }.map { checkpoints[$0] ?? .some(0) }
                 if positions.allSatisfy({ $0.map { $0 <= range.lowerBound } ?? false }) {
                     lost += held
                 } else if !positions.allSatisfy({ $0.map { $0 >= range.upperBound } ?? false }) {
@@ -61,9 +60,9 @@ struct DamageTally: ~Copyable {
     }
 
     private mutating func events(of record: LogRecord) -> [UInt64] {
-        guard record.type == .batch,
-            let summary = try? BatchScanner.scan(record.body, into: &index)
-        else { return [UInt64](repeating: 0, count: Resource.count) }
+        guard record.type == .batch, let summary = try? BatchScanner.scan(record.body, into: &index) else {
+            return [UInt64](repeating: 0, count: Resource.count)
+        }
         return Resource.allCases.map { UInt64(summary.count(of: $0)) }
     }
 

@@ -68,25 +68,13 @@ final class IngestQueue: @unchecked Sendable {
     /// Takes a batch into the open group; its sender is answered when that is durable. Does not block
     /// but for other gRPC threads. Returns what became of the batch; nil where the queue is closed, and
     /// the call is the caller's to hold.
-    @discardableResult
-    func submit(
-        _ message: borrowing ReceivedMessage,
-        peerHost: [UInt8],
-        from sender: AckTicket.Sender
+    @discardableResult func submit(
+        _ message: borrowing ReceivedMessage, peerHost: [UInt8], from sender: AckTicket.Sender
     ) -> BatchAdmission.Outcome? {
         condition.withLock {
             guard !isClosed else { return nil }
-            let outcome = admission.admit(message, peerHost: peerHost, into: open) { key in
-                dedup.admit(key)
-            }
-            open.add(
-                AckTicket(
-                    sender: sender,
-                    outcome: outcome,
-                    bytes: message.count,
-                    arrival: WallClock.monotonic()
-                )
-            )
+            let outcome = admission.admit(message, peerHost: peerHost, into: open) { key in dedup.admit(key) }
+            open.add(AckTicket(sender: sender, outcome: outcome, bytes: message.count, arrival: WallClock.monotonic()))
             wakeCommitter()
             return outcome
         }
@@ -102,9 +90,7 @@ final class IngestQueue: @unchecked Sendable {
     }
 
     /// What the de-duplication window says of a large batch; it is remembered where it is new.
-    func verdict(on key: CommitGroup.DedupKey) -> DedupWindow.Verdict {
-        condition.withLock { dedup.admit(key) }
-    }
+    func verdict(on key: CommitGroup.DedupKey) -> DedupWindow.Verdict { condition.withLock { dedup.admit(key) } }
 
     /// Takes in the group of a large batch that was announced, and whoever waits for it. `key`: the batch's own, if any.
     func join(_ group: CommitGroup, _ ticket: AckTicket, key: CommitGroup.DedupKey?) {
@@ -127,10 +113,7 @@ final class IngestQueue: @unchecked Sendable {
     }
 
     private static let originalIsGone = TraceError(
-        .exhausted,
-        "The batch that this one repeats could not be stored",
-        remedy: "Send it again"
-    )
+        .exhausted, "The batch that this one repeats could not be stored", remedy: "Send it again")
 
     /// Takes no batch from now on: a barrier asked for next stands behind all there are.
     func close() { condition.withLock { isClosed = true } }
@@ -159,9 +142,7 @@ final class IngestQueue: @unchecked Sendable {
         }
     }
 
-    private func wakeCommitter() {
-        if isCommitterWaiting { condition.signal() }
-    }
+    private func wakeCommitter() { if isCommitterWaiting { condition.signal() } }
 
     // MARK: The committer's side
 
@@ -170,14 +151,10 @@ final class IngestQueue: @unchecked Sendable {
     func take(deadline: Int64) -> Taken {
         condition.withLock {
             isCommitterWaiting = true
-            while isIdle, !isOver, WallClock.monotonic() < deadline {
-                condition.wait(until: deadline)
-            }
+            while isIdle, !isOver, WallClock.monotonic() < deadline { condition.wait(until: deadline) }
             isCommitterWaiting = false
             if isOver, isIdle { return .ended }
-            if !closed.isEmpty {
-                return .group(closed.removeFirst(), requests: [], verdicts: [])
-            }
+            if !closed.isEmpty { return .group(closed.removeFirst(), requests: [], verdicts: []) }
             gather()
             // Together: a barrier stands behind everything that came before its request.
             let due = requests.prefix { $0.behind <= joined }.map(\.request)
@@ -197,12 +174,9 @@ final class IngestQueue: @unchecked Sendable {
     /// groups are `Limits.commitSpacingNanoseconds` apart, and not at all where few share one.
     private func gather() {
         let end = lastTaken + Limits.commitSpacingNanoseconds
-        while lastShared >= Limits.commitSharedMin, open.byteCount < Limits.commitGroupBytesMax / 2,
-            closed.isEmpty, requests.isEmpty, verdicts.isEmpty, !isEnded,
-            WallClock.monotonic() < end
-        {
-            condition.wait(until: end)
-        }
+        while lastShared >= Limits.commitSharedMin, open.byteCount < Limits.commitGroupBytesMax / 2, closed.isEmpty,
+            requests.isEmpty, verdicts.isEmpty, !isEnded, WallClock.monotonic() < end
+        { condition.wait(until: end) }
         lastTaken = WallClock.monotonic()
         lastShared = open.tickets.count
     }
@@ -251,8 +225,6 @@ final class IngestQueue: @unchecked Sendable {
     func askAgain(_ unmet: [BarrierRequest]) {
         guard !unmet.isEmpty else { return }
         // When the queue has ended nobody is left to be answered.
-        condition.withLock {
-            if !isEnded { requests = unmet.map { ($0, behind: 0) } + requests }
-        }
+        condition.withLock { if !isEnded { requests = unmet.map { ($0, behind: 0) } + requests } }
     }
 }

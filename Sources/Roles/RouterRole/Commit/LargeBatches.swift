@@ -18,8 +18,7 @@ final class LargeBatches: @unchecked Sendable {
         let sender: AckTicket.Sender
         let arrival = WallClock.monotonic()
 
-        init(_ message: consuming ReceivedMessage, _ peerHost: [UInt8], _ sender: AckTicket.Sender)
-        {
+        init(_ message: consuming ReceivedMessage, _ peerHost: [UInt8], _ sender: AckTicket.Sender) {
             self.message = message
             self.peerHost = peerHost
             self.sender = sender
@@ -45,10 +44,7 @@ final class LargeBatches: @unchecked Sendable {
 
     /// `log`: the directory of the ingest log.
     init(
-        queue: IngestQueue,
-        context: RouterContext,
-        log: LogDirectory,
-        defaultSemantics: Semantics = .neutracer,
+        queue: IngestQueue, context: RouterContext, log: LogDirectory, defaultSemantics: Semantics = .neutracer,
         logger: Logger
     ) {
         self.queue = queue
@@ -58,17 +54,11 @@ final class LargeBatches: @unchecked Sendable {
         writer = AheadFileWriter(directory: log)
     }
 
-    static func isLarge(_ message: borrowing ReceivedMessage) -> Bool {
-        message.count > Limits.smallMessageBytesMax
-    }
+    static func isLarge(_ message: borrowing ReceivedMessage) -> Bool { message.count > Limits.smallMessageBytesMax }
 
     /// Takes a large message; its sender is answered when its batch is durable, or refused. From any thread; returns at
     /// once. False where the queue is closed: the call is the caller's to hold.
-    func take(
-        _ message: consuming ReceivedMessage,
-        peerHost: [UInt8],
-        from sender: AckTicket.Sender
-    ) -> Bool {
+    func take(_ message: consuming ReceivedMessage, peerHost: [UInt8], from sender: AckTicket.Sender) -> Bool {
         guard queue.announceLarge() else { return false }
         context.waitingChanged(by: message.count)
         let call = Call(message, peerHost, sender)
@@ -88,9 +78,7 @@ final class LargeBatches: @unchecked Sendable {
     }
 
     /// The thread.
-    func run() {
-        while let call = next() { join(admit(consume call)) }
-    }
+    func run() { while let call = next() { join(admit(consume call)) } }
 
     private func next() -> Call? {
         condition.withLock {
@@ -104,21 +92,12 @@ final class LargeBatches: @unchecked Sendable {
         let bytes = call.message.count
         let group = CommitGroup(largeBatchBytes: bytes)
         var ownKey: CommitGroup.DedupKey?
-        let outcome = admission.admit(
-            call.message,
-            peerHost: call.peerHost,
-            into: group
-        ) { key in
+        let outcome = admission.admit(call.message, peerHost: call.peerHost, into: group) { key in
             ownKey = key
             return queue.verdict(on: key)
         }
         if case .refused(let error, _, _) = outcome { context.refusals.count(error.code.rawValue) }
-        let ticket = AckTicket(
-            sender: call.sender,
-            outcome: outcome,
-            bytes: bytes,
-            arrival: call.arrival
-        )
+        let ticket = AckTicket(sender: call.sender, outcome: outcome, bytes: bytes, arrival: call.arrival)
         return Admitted(group: group, ticket: ticket, key: ownKey)
     }
 
@@ -135,19 +114,15 @@ final class LargeBatches: @unchecked Sendable {
         // A head grows by little from file to file; where it outgrows this the batch is written again.
         let headBytes = min(2 * context.logHeadBytes, Limits.logFileHeadBytesMax) + (64 << 10)
         let needed = writer.bytes(forRecord: group.byteCount, headBytes: headBytes)
-        guard context.obstacle == nil,
-            let free = try? FileSystem.freeBytes(at: writer.path),
+        guard context.obstacle == nil, let free = try? FileSystem.freeBytes(at: writer.path),
             free - needed >= context.freeBytesMin
         else { return }
-        do throws(SystemError) {
-            group.isWritten(to: try writer.write(&group.log, headBytes: headBytes))
-        } catch {
+        do throws(SystemError) { group.isWritten(to: try writer.write(&group.log, headBytes: headBytes)) } catch {
             guard error.isOutOfSpace else {
                 // What the disk holds is unknown then, of the log as well.
                 logger.critical(
                     "A large batch could not be written; ending so that the next start recovers the log",
-                    metadata: ["error": "\(error)"]
-                )
+                    metadata: ["error": "\(error)"])
                 exit(1)
             }
         }

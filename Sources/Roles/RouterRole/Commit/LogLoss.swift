@@ -25,12 +25,7 @@ struct LogLoss: Equatable, Sendable {
     }
 
     /// What is lost of a log that ends at `end`; nil where nothing tells of a loss. `isEmpty`: it has no files at all.
-    static func find(
-        end: LSN,
-        isEmpty: Bool,
-        cut: LogCut?,
-        evidence: Evidence
-    ) -> LogLoss? {
+    static func find(end: LSN, isEmpty: Bool, cut: LogCut?, evidence: Evidence) -> LogLoss? {
         // Who says exactly where the log ended says that nothing behind it is lost, whatever file was cut and
         // whatever a checkpoint claims.
         if let noted = evidence.noted, noted.isExact, noted.end <= end { return nil }
@@ -43,15 +38,11 @@ struct LogLoss: Equatable, Sendable {
         if let noted = evidence.noted, noted.end > end {
             reasons.append("\(ClusterPaths.logEnd) says that it reached to \(noted.end)")
             to = max(to, noted.end)
-        } else if let (worker, lsn) = evidence.checkpoints.max(by: { $0.value < $1.value }),
-            lsn > end
-        {
+        } else if let (worker, lsn) = evidence.checkpoints.max(by: { $0.value < $1.value }), lsn > end {
             reasons.append("the checkpoint of \(worker) stands at \(lsn)")
             to = max(to, lsn)
         }
-        if isEmpty, reasons.isEmpty, evidence.hasSegments {
-            reasons.append("there are segments, and no log")
-        }
+        if isEmpty, reasons.isEmpty, evidence.hasSegments { reasons.append("there are segments, and no log") }
         guard !reasons.isEmpty else { return nil }
         // Records stand at multiples of 8, and a range is not empty.
         let next = (max(to, end + 8) + 7) & ~7
@@ -61,9 +52,7 @@ struct LogLoss: Equatable, Sendable {
     /// Returns where the operator has accepted this loss; else leaves word of it.
     /// - Throws: `RouterLost` with what an operator can do.
     func requireAcceptance() throws {
-        if let accepted = try Self.read(ClusterPaths.acceptedLogLoss), accepted.range == range {
-            return
-        }
+        if let accepted = try Self.read(ClusterPaths.acceptedLogLoss), accepted.range == range { return }
         try FileSystem.remove(ClusterPaths.acceptedLogLoss)
         let text = "from=\(range.lowerBound)\nto=\(range.upperBound)\nreason=\(reason)\n"
         try Array(text.utf8).withUnsafeBytes { try FileSystem.publish(ClusterPaths.logLoss, $0) }
@@ -72,12 +61,9 @@ struct LogLoss: Equatable, Sendable {
                 .corrupt,
                 "The ingest log has lost its end: it ends at LSN \(range.lowerBound), and what stood below"
                     + " \(range.upperBound) is gone, as \(reason)",
-                remedy:
-                    "Nothing is taken until you have decided. Put the files of \(ClusterPaths.log)/ back, or have"
+                remedy: "Nothing is taken until you have decided. Put the files of \(ClusterPaths.log)/ back, or have"
                     + " the log go on without them: `tracectl log accept-loss --data DIR`; then"
-                    + " `scripts/cluster up` or `restart router`"
-            )
-        )
+                    + " `scripts/cluster up` or `restart router`"))
     }
 
     /// The damage record that says it is in the log.
@@ -89,14 +75,11 @@ struct LogLoss: Equatable, Sendable {
     private static func read(_ path: String) throws -> LogLoss? {
         guard FileSystem.exists(path) else { return nil }
         var fields: [Substring: Substring] = [:]
-        for line in String(decoding: try FileSystem.contents(path), as: UTF8.self).split(
-            separator: "\n"
-        ) {
+        for line in String(decoding: try FileSystem.contents(path), as: UTF8.self).split(separator: "\n") {
             let parts = line.split(separator: "=", maxSplits: 1)
             if parts.count == 2 { fields[parts[0]] = parts[1] }
         }
-        guard let from = fields["from"].flatMap({ LSN($0) }),
-            let to = fields["to"].flatMap({ LSN($0) }), from < to
+        guard let from = fields["from"].flatMap({ LSN($0) }), let to = fields["to"].flatMap({ LSN($0) }), from < to
         else { return nil }
         return LogLoss(range: from..<to, reason: fields["reason"].map(String.init) ?? "")
     }
@@ -127,14 +110,11 @@ enum WorkerCheckpoints {
         var positions: [WorkerName: LSN?] = [:]
         for entry in (try? FileSystem.list(ClusterPaths.checkpoints)) ?? [] {
             let name = MirroredFile.name(of: entry)
-            guard name.hasSuffix(suffix),
-                let worker = WorkerName(String(name.dropLast(suffix.count))),
+            guard name.hasSuffix(suffix), let worker = WorkerName(String(name.dropLast(suffix.count))),
                 positions[worker] == nil
             else { continue }
             var position = CheckpointPosition.glance(at: worker)
-            if position.map(isChecked) ?? true {
-                position = try? CheckpointPosition.read(of: worker)
-            }
+            if position.map(isChecked) ?? true { position = try? CheckpointPosition.read(of: worker) }
             positions[worker] = .some(position)
         }
         return positions

@@ -13,10 +13,7 @@ struct OpenWindow: Sendable {
 
     /// Counts a batch that came then.
     mutating func add(
-        events: InlineArray<6, Int>,
-        wireBytes: InlineArray<6, Int>,
-        isLastBatch: Bool,
-        arrival: EpochNanoseconds
+        events: InlineArray<6, Int>, wireBytes: InlineArray<6, Int>, isLastBatch: Bool, arrival: EpochNanoseconds
     ) {
         for index in events.indices {
             self.events[index] += events[index]

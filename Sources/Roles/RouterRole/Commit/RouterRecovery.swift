@@ -50,29 +50,23 @@ struct RouterRecovery {
                     state.passed(barrier, end: end)
                     replay.passedBarrier()
                     maps?.append(barrier, end: end)
-                case .batch:
-                    replay.apply(record, to: &state.dedup)
+                case .batch: replay.apply(record, to: &state.dedup)
                 case .verdict:
                     let verdict = try VerdictPayload(decoding: record.body)
                     state.verdicts.insert(verdict.range, of: verdict.worker)
-                case .damage:
-                    state.note(try DamagePayload(decoding: record.body))
-                case .tick, nil:
-                    break
+                case .damage: state.note(try DamagePayload(decoding: record.body))
+                case .tick, nil: break
                 }
-            } catch {
-                failure = failure ?? error
-            }
+            } catch { failure = failure ?? error }
         }
         if let failure { throw failure }
         if log.end > 0 {
             logger.info(
                 "Ingest log recovered",
                 metadata: [
-                    "begin": "\(log.begin)", "end": "\(log.end)",
-                    "torn_bytes": "\(log.tornBytes)", "events": "\(log.counts.acceptedTotal)",
-                ]
-            )
+                    "begin": "\(log.begin)", "end": "\(log.end)", "torn_bytes": "\(log.tornBytes)",
+                    "events": "\(log.counts.acceptedTotal)",
+                ])
         }
         let gaps = damage.unreported(of: log.damaged)
         let checkpoints = gaps.isEmpty ? [:] : WorkerCheckpoints.positions { _ in true }
@@ -80,19 +74,11 @@ struct RouterRecovery {
             let map = maps?.place(at: gap.range.lowerBound).map ?? state.slotMap
             return gap.damage(map, checkpoints)
         }
-        for range in unreported {
-            report(range, "The ingest log is damaged; the range is set aside", logger)
-        }
+        for range in unreported { report(range, "The ingest log is damaged; the range is set aside", logger) }
         let gone = damage.reported.filter { $0.upperBound == log.begin }
         return RouterRecovery(
-            log: log,
-            state: state,
-            maps: maps ?? state.history,
-            unreported: unreported,
-            damaged: log.damaged + gone,
-            openWindow: replay.window,
-            pending: replay.pending
-        )
+            log: log, state: state, maps: maps ?? state.history, unreported: unreported, damaged: log.damaged + gone,
+            openWindow: replay.window, pending: replay.pending)
     }
 
     private static func report(_ damage: DamagePayload, _ what: Logger.Message, _ logger: Logger) {
@@ -101,8 +87,7 @@ struct RouterRecovery {
             metadata: [
                 "from_lsn": "\(damage.range.lowerBound)", "to_lsn": "\(damage.range.upperBound)",
                 "events": "\(damage.events)", "perhaps_applied": "\(damage.uncertain)",
-            ]
-        )
+            ])
     }
 
     /// Makes up for barriers that were lost with a part of the log: by what was noted beside it, where that knows more, and
@@ -123,20 +108,13 @@ struct RouterRecovery {
                 maps.append(closed, end: last.begin)
             }
         }
-        for worker in workers {
-            state.crossBarriers(to: CheckpointPosition.window(of: worker) ?? 0)
-        }
+        for worker in workers { state.crossBarriers(to: CheckpointPosition.window(of: worker) ?? 0) }
     }
 
     /// Goes on behind a loss that was accepted, with what was noted of the log's end beside it, where that is of use. What
     /// workers have come to behind the log's end stays theirs.
     /// - Throws: `TraceError(.corrupt)` where what was noted is out of shape.
-    mutating func goOn(
-        behind loss: LogLoss,
-        noted: LogEnd?,
-        checkpoints: [WorkerName: LSN?],
-        logger: Logger
-    ) throws {
+    mutating func goOn(behind loss: LogLoss, noted: LogEnd?, checkpoints: [WorkerName: LSN?], logger: Logger) throws {
         var counts = log.counts
         var gap = DamageTally.Gap(range: loss.range)
         if let noted, noted.end > loss.range.lowerBound {
@@ -144,29 +122,18 @@ struct RouterRecovery {
                 range: loss.range.lowerBound..<noted.end,
                 events: counts.accepted.indices.map {
                     noted.counts.accepted[$0] - min(counts.accepted[$0], noted.counts.accepted[$0])
-                }
-            )
+                })
             counts = noted.counts
         }
         try crossLostBarriers(noted: noted, workers: checkpoints.keys)
         let lost = gap.damage(state.slotMap, checkpoints)
-        let damage = DamagePayload(
-            range: loss.range,
-            events: lost.events,
-            uncertain: lost.uncertain
-        )
-        Self.report(
-            damage,
-            "The ingest log goes on behind a loss, as the operator has accepted",
-            logger
-        )
+        let damage = DamagePayload(range: loss.range, events: lost.events, uncertain: lost.uncertain)
+        Self.report(damage, "The ingest log goes on behind a loss, as the operator has accepted", logger)
         log = log.continued(at: loss.range.upperBound, counts: counts)
         unreported.append(damage)
         damaged.append(loss.range)
     }
 
     /// The damaged ranges that no record reported are in the log now.
-    mutating func reported() {
-        for damage in unreported { state.note(damage) }
-    }
+    mutating func reported() { for damage in unreported { state.note(damage) } }
 }

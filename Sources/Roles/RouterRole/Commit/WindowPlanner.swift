@@ -23,22 +23,12 @@ struct WindowPlanner {
 
     /// The first window's workers are those of `slotMap`. It is `window`, which a router before this one has left open since
     /// `age` nanoseconds, or a new one.
-    init(
-        _ slotMap: SlotMap,
-        continuing window: OpenWindow = OpenWindow(),
-        age: Int64 = 0,
-        now: Int64 = 0
-    ) {
+    init(_ slotMap: SlotMap, continuing window: OpenWindow = OpenWindow(), age: Int64 = 0, now: Int64 = 0) {
         take(slotMap)
         for resource in Resource.allCases {
             let index = Int(resource.rawValue)
             guard window.events[index] > 0 else { continue }
-            logged(
-                resource,
-                events: window.events[index],
-                bytes: window.wireBytes[index],
-                now: now - max(age, 0)
-            )
+            logged(resource, events: window.events[index], bytes: window.wireBytes[index], now: now - max(age, 0))
         }
         // When the last one closed a window is not known any more.
         if window.lastBatchSeen { lastBatch(now: now) }
@@ -69,9 +59,7 @@ struct WindowPlanner {
     mutating func reported(_ bytes: InlineArray<6, Int>) { reportedBytes = bytes }
 
     /// Ends the window at the next opportunity, also an empty one.
-    mutating func request(_ reason: BarrierPayload.Reason) {
-        requested = requested ?? reason
-    }
+    mutating func request(_ reason: BarrierPayload.Reason) { requested = requested ?? reason }
 
     /// The reason to end the window now, nil to keep it open.
     func due(now: Int64) -> BarrierPayload.Reason? {
@@ -82,9 +70,7 @@ struct WindowPlanner {
         where wireBytes[index] >= Limits.windowWireBytesMax * growth[index]
             || jsonBytes[index] >= Limits.windowJSONBytesMax * growth[index]
             || reportedBytes[index] >= Limits.windowOutputBytesMax * growth[index]
-        {
-            return .size
-        }
+        { return .size }
         return now - openedAt >= Int64(Limits.windowSecondsMax) * 1_000_000_000 ? .age : nil
     }
 
@@ -102,10 +88,7 @@ struct WindowPlanner {
 
     private mutating func take(_ slotMap: SlotMap) {
         for resource in Resource.allCases {
-            growth[Int(resource.rawValue)] = min(
-                slotMap.workerCount(of: resource),
-                Limits.windowGrowthMax
-            )
+            growth[Int(resource.rawValue)] = min(slotMap.workerCount(of: resource), Limits.windowGrowthMax)
         }
     }
 }

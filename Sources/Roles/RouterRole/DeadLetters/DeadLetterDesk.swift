@@ -103,9 +103,7 @@ final class DeadLetterDesk: @unchecked Sendable {
             let outcome = decide(next)
             if case .failure(let error) = outcome {
                 logger.error(
-                    "Events could not be set aside",
-                    metadata: ["worker": "\(next.worker)", "error": "\(error)"]
-                )
+                    "Events could not be set aside", metadata: ["worker": "\(next.worker)", "error": "\(error)"])
             }
             condition.withLock { settled.append(next.worker) }
             wakeup.signal()
@@ -115,23 +113,16 @@ final class DeadLetterDesk: @unchecked Sendable {
 
     private func take() -> DeadLetterCase? {
         condition.withLock {
-            while cases.isEmpty, !isEnded {
-                condition.wait(until: WallClock.monotonic() + 1_000_000_000)
-            }
+            while cases.isEmpty, !isEnded { condition.wait(until: WallClock.monotonic() + 1_000_000_000) }
             return isEnded ? nil : cases.removeFirst()
         }
     }
 
-    private func decide(
-        _ given: DeadLetterCase
-    ) -> Result<DeadLetterCase.Outcome, TraceError> {
+    private func decide(_ given: DeadLetterCase) -> Result<DeadLetterCase.Outcome, TraceError> {
         do {
             guard given.verdicts.count < Limits.verdictsMax else {
                 throw TraceError(
-                    .exhausted,
-                    "\(Limits.verdictsMax) verdicts are in force",
-                    remedy: "They go as the log is trimmed"
-                )
+                    .exhausted, "\(Limits.verdictsMax) verdicts are in force", remedy: "They go as the log is trimmed")
             }
             let plan = try plan(for: given)
             guard plan.from < plan.to else {
@@ -152,18 +143,13 @@ final class DeadLetterDesk: @unchecked Sendable {
                 }
             }
             return .success(outcome)
-        } catch let error as TraceError {
-            return .failure(error)
-        } catch {
+        } catch let error as TraceError { return .failure(error) } catch {
             return .failure(TraceError(.system, "The dead letter was not written", cause: error))
         }
     }
 
     private static func isPast(_ worker: WorkerName, _ plan: Plan) -> TraceError {
-        TraceError(
-            .invalidArgument,
-            "\(worker) stands at LSN \(plan.from) already, not below \(plan.to)"
-        )
+        TraceError(.invalidArgument, "\(worker) stands at LSN \(plan.from) already, not below \(plan.to)")
     }
 
     /// Has the worker begin without state, its events up to `end` left out.
@@ -173,20 +159,13 @@ final class DeadLetterDesk: @unchecked Sendable {
     }
 
     /// Writes the letter and has the verdict logged; also says how many events are in it that do not count.
-    private func setAside(
-        _ given: DeadLetterCase,
-        _ plan: Plan
-    ) throws -> (VerdictPayload, uncounted: UInt64) {
+    private func setAside(_ given: DeadLetterCase, _ plan: Plan) throws -> (VerdictPayload, uncounted: UInt64) {
         let name = DeadLetterName(worker: given.worker, from: plan.from, cause: plan.cause)
         var letter = try DeadLetterWriter(name)
         let end = try copy(given, plan, to: &letter)
         let verdict = VerdictPayload(
-            worker: given.worker,
-            cause: plan.cause,
-            range: plan.from..<end,
-            events: letter.events - letter.uncounted,
-            reason: plan.reason
-        )
+            worker: given.worker, cause: plan.cause, range: plan.from..<end, events: letter.events - letter.uncounted,
+            reason: plan.reason)
         guard letter.events > 0 || plan.cause == .skip else {
             try FileSystem.remove(name.batches)
             throw TraceError(.notFound, "The record at LSN \(plan.from) holds none of its events")
@@ -199,35 +178,26 @@ final class DeadLetterDesk: @unchecked Sendable {
             "Events set aside",
             metadata: [
                 "worker": "\(verdict.worker)", "from_lsn": "\(plan.from)", "to_lsn": "\(end)",
-                "events": "\(letter.events)", "reason": "\(plan.reason)",
-                "see": "tracectl deadletter show \(name)",
-            ]
-        )
+                "events": "\(letter.events)", "reason": "\(plan.reason)", "see": "tracectl deadletter show \(name)",
+            ])
         return (verdict, letter.uncounted)
     }
 
     private func plan(for given: DeadLetterCase) throws -> Plan {
         switch given.ground {
-        case .crash(let lsn, let reason):
-            return Plan(from: lsn, to: lsn + 1, cause: .crash, reason: reason)
+        case .crash(let lsn, let reason): return Plan(from: lsn, to: lsn + 1, cause: .crash, reason: reason)
         case .skip(let to, let renewal):
             try WorkerProcess.end(given.worker)
             var plan: Plan
             if let checkpoint = try usableCheckpoint(of: given) {
                 plan = Plan(
-                    from: open(for: given, from: max(checkpoint, context.logBegin)),
-                    to: to,
-                    cause: .skip,
-                    reason: "tracectl skip \(given.worker) --to \(to)"
-                )
+                    from: open(for: given, from: max(checkpoint, context.logBegin)), to: to, cause: .skip,
+                    reason: "tracectl skip \(given.worker) --to \(to)")
             } else {
                 let positions = try renewal.positions(of: given.worker, end: to)
                 plan = Plan(
-                    from: open(for: given, from: positions.begin),
-                    to: to,
-                    cause: .skip,
-                    reason: "tracectl skip \(given.worker) --to \(to), which begins anew"
-                )
+                    from: open(for: given, from: positions.begin), to: to, cause: .skip,
+                    reason: "tracectl skip \(given.worker) --to \(to), which begins anew")
                 plan.renewal = positions
                 plan.note = Self.note(given.worker, positions.begin, isCutOff: renewal.isCutOff)
             }
@@ -243,11 +213,9 @@ final class DeadLetterDesk: @unchecked Sendable {
     private func usableCheckpoint(of given: DeadLetterCase) throws -> LSN? {
         guard !FileSystem.exists(ClusterPaths.lost(of: given.worker)) else { return nil }
         do {
-            return try CheckpointPosition.read(of: given.worker)
-                ?? given.maps.firstOwned(by: given.worker) ?? context.logBegin
-        } catch let error as TraceError where error.code == .corrupt {
-            return nil
-        }
+            return try CheckpointPosition.read(of: given.worker) ?? given.maps.firstOwned(by: given.worker)
+                ?? context.logBegin
+        } catch let error as TraceError where error.code == .corrupt { return nil }
     }
 
     private static func note(_ worker: WorkerName, _ begin: LSN, isCutOff: Bool) -> String {
@@ -263,17 +231,10 @@ final class DeadLetterDesk: @unchecked Sendable {
     }
 
     /// Copies the worker's events of all records that begin in the range; returns where the last one ends.
-    private func copy(
-        _ given: DeadLetterCase,
-        _ plan: Plan,
-        to letter: inout DeadLetterWriter
-    ) throws -> LSN {
+    private func copy(_ given: DeadLetterCase, _ plan: Plan, to letter: inout DeadLetterWriter) throws -> LSN {
         var reader = LogReader(
-            directory: LogDirectory(path: ClusterPaths.log),
-            salt: context.logSalt,
-            from: plan.from,
-            damaged: context.damaged
-        )
+            directory: LogDirectory(path: ClusterPaths.log), salt: context.logSalt, from: plan.from,
+            damaged: context.damaged)
         while reader.position < plan.to {
             guard !hasEnded else { throw TraceError(.exhausted, "The router is ending") }
             let bytes = try reader.next(budget: 1 << 20, limit: plan.to)
@@ -287,10 +248,7 @@ final class DeadLetterDesk: @unchecked Sendable {
     }
 
     private func copy(
-        _ record: LogRecord,
-        of given: DeadLetterCase,
-        counts: Bool,
-        to letter: inout DeadLetterWriter
+        _ record: LogRecord, of given: DeadLetterCase, counts: Bool, to letter: inout DeadLetterWriter
     ) throws {
         let body = record.body
         let summary = try BatchScanner.scan(body, into: &index)
@@ -301,16 +259,10 @@ final class DeadLetterDesk: @unchecked Sendable {
         for position in 0..<index.count {
             let event = index[position]
             let slot = Slot.of(hostHash: hash, processID: event.processID)
-            guard event.resource == given.worker.resource,
-                Int(owners[Int(slot)]) == given.worker.index
-            else { continue }
-            if isFirst {
-                try letter.begin(
-                    host: record.host,
-                    semantics: record.semantics,
-                    arrival: record.arrival
-                )
+            guard event.resource == given.worker.resource, Int(owners[Int(slot)]) == given.worker.index else {
+                continue
             }
+            if isFirst { try letter.begin(host: record.host, semantics: record.semantics, arrival: record.arrival) }
             isFirst = false
             let start = Int(event.offset)
             let bytes = body[start..<start + Int(event.length)]
@@ -318,9 +270,7 @@ final class DeadLetterDesk: @unchecked Sendable {
         }
         guard !isFirst, Resource.namedByAgents.contains(given.worker.resource) else { return }
         for name in summary.names
-        where owners[Int(Slot.of(hostHash: hash, processID: name.processID))]
-            == given.worker.index
-        {
+        where owners[Int(Slot.of(hostHash: hash, processID: name.processID))] == given.worker.index {
             let start = Int(name.offset)
             try letter.add(name: .init(rebasing: body[start..<start + Int(name.length)]))
         }
@@ -330,9 +280,7 @@ final class DeadLetterDesk: @unchecked Sendable {
     private func log(_ verdict: VerdictPayload) throws(TraceError) {
         let answer = Answer()
         queue.request(IngestQueue.VerdictRequest(verdict: verdict) { answer.give($0) })
-        guard answer.wait() else {
-            throw TraceError(.exhausted, "The log had no room for the verdict")
-        }
+        guard answer.wait() else { throw TraceError(.exhausted, "The log had no room for the verdict") }
     }
 }
 

@@ -29,9 +29,7 @@ struct DeadLetterWriter: ~Copyable {
 
     /// A record follows whose events come from `host`, with fields that mean what `semantics` says.
     mutating func begin(
-        host next: UnsafeRawBufferPointer,
-        semantics nextSemantics: Semantics,
-        arrival: EpochNanoseconds
+        host next: UnsafeRawBufferPointer, semantics nextSemantics: Semantics, arrival: EpochNanoseconds
     ) throws(SystemError) {
         if !host.elementsEqual(next) || semantics != nextSemantics {
             try flush()
@@ -90,11 +88,7 @@ struct DeadLetterWriter: ~Copyable {
         let text = Array(sidecar(of: verdict).utf8)
         var failure: SystemError?
         text.withUnsafeBytes { bytes in
-            do throws(SystemError) {
-                try FileSystem.publish(name.pendingSidecar, bytes)
-            } catch {
-                failure = error
-            }
+            do throws(SystemError) { try FileSystem.publish(name.pendingSidecar, bytes) } catch { failure = error }
         }
         if let failure { throw failure }
     }
@@ -133,8 +127,7 @@ struct DeadLetterWriter: ~Copyable {
             case "\u{0}"..<" ":
                 let digits = String(scalar.value, radix: 16)
                 quoted += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
-            default:
-                quoted.unicodeScalars.append(scalar)
+            default: quoted.unicodeScalars.append(scalar)
             }
         }
         return quoted + "\""

@@ -19,15 +19,9 @@ struct AggregatorWatch {
         for event in monitor.tick(now: now) {
             switch event {
             case .late(let member, let seconds):
-                logger.warning(
-                    "Silent",
-                    metadata: ["process": "\(member)", "seconds": "\(seconds)"]
-                )
+                logger.warning("Silent", metadata: ["process": "\(member)", "seconds": "\(seconds)"])
             case .recovered(let member, let seconds):
-                logger.info(
-                    "Heard again",
-                    metadata: ["process": "\(member)", "seconds": "\(seconds)"]
-                )
+                logger.info("Heard again", metadata: ["process": "\(member)", "seconds": "\(seconds)"])
             case .paused, .inactive: break
             }
         }

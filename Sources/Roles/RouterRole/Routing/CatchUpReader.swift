@@ -21,22 +21,11 @@ final class CatchUpReader {
     /// their way are bounded by what they hold, not by their room.
     private var shareBytes = 0
 
-    init(
-        worker: WorkerName,
-        salt: UInt32,
-        from lsn: LSN,
-        damaged: [Range<LSN>],
-        pool: SharePool
-    ) {
+    init(worker: WorkerName, salt: UInt32, from lsn: LSN, damaged: [Range<LSN>], pool: SharePool) {
         self.worker = worker
         self.pool = pool
         owned = OwnedEvents(of: worker)
-        reader = LogReader(
-            directory: LogDirectory(path: ClusterPaths.log),
-            salt: salt,
-            from: lsn,
-            damaged: damaged
-        )
+        reader = LogReader(directory: LogDirectory(path: ClusterPaths.log), salt: salt, from: lsn, damaged: damaged)
     }
 
     /// Where the next step begins.
@@ -44,33 +33,20 @@ final class CatchUpReader {
 
     /// The share of the next records below `limit`, without what `verdicts` leave out. `from` is where the last step's end was accepted.
     /// - Throws: `TraceError` where the log is damaged or unreadable.
-    func step(
-        from: LSN,
-        limit: LSN,
-        maps: SlotMapHistory,
-        verdicts: Verdicts = Verdicts()
-    ) throws -> Step {
+    func step(from: LSN, limit: LSN, maps: SlotMapHistory, verdicts: Verdicts = Verdicts()) throws -> Step {
         precondition(reader.position == from, "the worker stands elsewhere")
         let bytes = try reader.next(budget: Self.chunkBytes, limit: limit)
-        var builder = ShareBuilder(
-            for: [worker],
-            map: maps.place(at: from).map,
-            pool: pool,
-            shareBytes: shareBytes
-        )
+        var builder = ShareBuilder(for: [worker], map: maps.place(at: from).map, pool: pool, shareBytes: shareBytes)
         for record in LogRecords(bytes) {
             let map = maps.place(at: record.lsn).map
             builder.use(map)
             switch record.type {
-            case .batch where verdicts.covers(worker, record.lsn):
-                break
+            case .batch where verdicts.covers(worker, record.lsn): break
             case .batch:
                 try owned.find(in: record, map)
                 builder.add(record, events: owned.events, first: 0, count: owned.events.count)
-            case .barrier, .tick:
-                builder.addForAll(record)
-            case .fileHead, .damage, .verdict, nil:
-                break
+            case .barrier, .tick: builder.addForAll(record)
+            case .fileHead, .damage, .verdict, nil: break
             }
         }
         let payload = builder.finish().first?.payload ?? SharePayload(capacity: 0, from: pool)

@@ -26,7 +26,5 @@ final class CurrentSlotMap: Sendable {
     func cancelChange() { state.withLock { $0.isChanging = false } }
 
     /// The change's barrier brought this map.
-    func endChange(_ map: SlotMap) {
-        state.withLock { $0 = State(map: map) }
-    }
+    func endChange(_ map: SlotMap) { state.withLock { $0 = State(map: map) } }
 }

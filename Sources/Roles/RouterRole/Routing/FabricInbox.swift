@@ -34,9 +34,7 @@ final class FabricInbox: Sendable {
         if !group.isTick { work.store(group.end, ordering: .releasing) }
         let (fits, wasEmpty) = state.withLock { state in
             let wasEmpty = state.deliveries.isEmpty
-            guard group.concernsRouting || state.bytes < Limits.fabricInboxBytesMax else {
-                return (false, wasEmpty)
-            }
+            guard group.concernsRouting || state.bytes < Limits.fabricInboxBytesMax else { return (false, wasEmpty) }
             state.deliveries.append(Delivery(group: group, recycle: recycle))
             state.bytes += group.byteCount
             return (true, wasEmpty)
@@ -63,8 +61,7 @@ final class FabricInbox: Sendable {
             bytes += group.byteCount
             let next = index + 1
             guard
-                next == deliveries.count || group.concernsRouting
-                    || deliveries[next].group.begin != group.end
+                next == deliveries.count || group.concernsRouting || deliveries[next].group.begin != group.end
                     || bytes + deliveries[next].group.byteCount > Limits.shareStretchBytes
             else { continue }
             stretches.append(deliveries[start..<next])

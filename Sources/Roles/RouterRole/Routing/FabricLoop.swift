@@ -55,14 +55,8 @@ final class FabricLoop {
     private static let second: Int64 = 1_000_000_000
 
     init(
-        inbox: FabricInbox,
-        context: RouterContext,
-        maps: SlotMapHistory,
-        verdicts: Verdicts,
-        desk: DeadLetterDesk,
-        counts: LogCounts,
-        window: UInt64,
-        logger: Logger
+        inbox: FabricInbox, context: RouterContext, maps: SlotMapHistory, verdicts: Verdicts, desk: DeadLetterDesk,
+        counts: LogCounts, window: UInt64, logger: Logger
     ) throws {
         self.inbox = inbox
         self.context = context
@@ -136,14 +130,10 @@ final class FabricLoop {
         // A group dropped at the inbox leaves a gap that the log fills; so it does for what no message would hold.
         let live = Set(
             sessions.values.filter {
-                $0.position == begin && bytes <= Limits.logRecordBytesMax
-                    && $0.maySend(bytes: bytes)
+                $0.position == begin && bytes <= Limits.logRecordBytesMax && $0.maySend(bytes: bytes)
                     && !gates.blocks($0.worker, at: begin)
-            }.map(\.worker)
-        )
-        if !builder.serves(live) {
-            builder = ShareBuilder(for: live, map: maps.current, pool: pool)
-        }
+            }.map(\.worker))
+        if !builder.serves(live) { builder = ShareBuilder(for: live, map: maps.current, pool: pool) }
         builder.expect(bytes)
         var partBegin = begin
         for group in groups { add(group, for: live, &partBegin) }
@@ -157,27 +147,15 @@ final class FabricLoop {
 
     /// Adds a group's records to the shares, and sends those at a barrier; `partBegin` is where what was not sent yet
     /// begins.
-    private func add(
-        _ group: CommitGroup,
-        for live: Set<WorkerName>,
-        _ partBegin: inout LSN
-    ) {
+    private func add(_ group: CommitGroup, for live: Set<WorkerName>, _ partBegin: inout LSN) {
         for (index, offset) in group.log.offsets.enumerated() {
             let record = group.log.record(at: offset)
             let entry = group.entries[index]
             let end = record.lsn + LSN(record.stride)
             switch record.type {
-            case .batch:
-                builder.add(
-                    record,
-                    events: group.events,
-                    first: entry.firstEvent,
-                    count: entry.eventCount
-                )
-            case .barrier, .tick:
-                builder.addForAll(record)
-            case .fileHead, .damage, .verdict, nil:
-                break
+            case .batch: builder.add(record, events: group.events, first: entry.firstEvent, count: entry.eventCount)
+            case .barrier, .tick: builder.addForAll(record)
+            case .fileHead, .damage, .verdict, nil: break
             }
             if let barrier = group.barriers.first(where: { $0.end == end })?.barrier {
                 passed(barrier, end: end)
@@ -216,31 +194,20 @@ final class FabricLoop {
 
     private func deliver(_ payload: SharePayload, to worker: WorkerName, upTo end: LSN) {
         guard let session = sessions[worker] else { return }
-        let header = ShareHeader(
-            fromLSN: session.toldLSN,
-            toLSN: end,
-            headLSN: inbox.durableLSN
-        )
+        let header = ShareHeader(fromLSN: session.toldLSN, toLSN: end, headLSN: inbox.durableLSN)
         do {
             let head = try ClusterMessage.shareHeader(header).encode()
             let result = routerSocket.send(
-                to: session.peer,
-                head: head,
-                [.retained(payload.buffer.bytes, owner: payload)]
-            )
+                to: session.peer, head: head, [.retained(payload.buffer.bytes, owner: payload)])
             switch result {
-            case .sent:
-                sessions[worker]?.sent(upTo: end, bytes: payload.buffer.count)
-            case .wouldBlock:
-                break
+            case .sent: sessions[worker]?.sent(upTo: end, bytes: payload.buffer.count)
+            case .wouldBlock: break
             case .noSuchPeer:
                 sessions[worker] = nil
                 readers[worker] = nil
                 hasNewOutputs = true
             }
-        } catch {
-            logger.error("A share could not be sent", metadata: ["error": "\(error)"])
-        }
+        } catch { logger.error("A share could not be sent", metadata: ["error": "\(error)"]) }
     }
 
     // MARK: Workers behind
@@ -250,18 +217,13 @@ final class FabricLoop {
     private func catchUp() -> Bool {
         var isBusy = false
         for (worker, session) in sessions where session.position < routedLSN {
-            guard session.maySend(bytes: CatchUpReader.chunkBytes),
-                !gates.blocks(worker, at: session.position)
-            else { continue }
+            guard session.maySend(bytes: CatchUpReader.chunkBytes), !gates.blocks(worker, at: session.position) else {
+                continue
+            }
             do {
                 let reader = reader(for: session)
                 let limit = gates.limit(for: worker, at: session.position, head: routedLSN)
-                let step = try reader.step(
-                    from: session.position,
-                    limit: limit,
-                    maps: maps,
-                    verdicts: verdicts
-                )
+                let step = try reader.step(from: session.position, limit: limit, maps: maps, verdicts: verdicts)
                 if step.payload.buffer.count > 0 {
                     deliver(step.payload, to: worker, upTo: step.end)
                 } else {
@@ -273,9 +235,7 @@ final class FabricLoop {
                 isBusy = isBusy || (position == step.end && position < routedLSN)
             } catch {
                 logger.error(
-                    "The log cannot be read for a worker",
-                    metadata: ["worker": "\(worker)", "error": "\(error)"]
-                )
+                    "The log cannot be read for a worker", metadata: ["worker": "\(worker)", "error": "\(error)"])
                 fence(session, "its part of the log cannot be read: \(error)")
             }
         }
@@ -287,12 +247,7 @@ final class FabricLoop {
     private func reader(for session: WorkerSession) -> CatchUpReader {
         if let known = readers[session.worker], known.position == session.position { return known }
         let fresh = CatchUpReader(
-            worker: session.worker,
-            salt: context.logSalt,
-            from: session.position,
-            damaged: context.damaged,
-            pool: pool
-        )
+            worker: session.worker, salt: context.logSalt, from: session.position, damaged: context.damaged, pool: pool)
         readers[session.worker] = fresh
         return fresh
     }
@@ -310,10 +265,7 @@ final class FabricLoop {
                 }
             } catch {
                 guard refusedMessage.isNew("\(peer): \(error)") else { continue }
-                logger.warning(
-                    "A fabric message was refused",
-                    metadata: ["peer": "\(peer)", "error": "\(error)"]
-                )
+                logger.warning("A fabric message was refused", metadata: ["peer": "\(peer)", "error": "\(error)"])
             }
         }
     }
@@ -329,53 +281,32 @@ final class FabricLoop {
         // A worker without a checkpoint begins where it first owned a slot; before it owns one, where this
         // loop stands: the log's end may lie behind a barrier that gives it slots and is still to come. So
         // does one that the log has gone on without: nothing in there was its own.
-        let isReadable =
-            hello.resumeLSN > 0
-            && (hello.resumeLSN >= context.logBegin || context.isLost(hello.resumeLSN))
-        let resume =
-            isReadable ? hello.resumeLSN : maps.firstOwned(by: hello.worker) ?? routedLSN
+        let isReadable = hello.resumeLSN > 0 && (hello.resumeLSN >= context.logBegin || context.isLost(hello.resumeLSN))
+        let resume = isReadable ? hello.resumeLSN : maps.firstOwned(by: hello.worker) ?? routedLSN
         guard resume >= context.logBegin || isReadable, resume <= inbox.durableLSN else {
             logger.error(
                 "A worker cannot go on from where its checkpoint stands",
                 metadata: [
-                    "worker": "\(hello.worker)", "lsn": "\(resume)",
-                    "log": "\(context.logBegin)..<\(inbox.durableLSN)",
-                ]
-            )
+                    "worker": "\(hello.worker)", "lsn": "\(resume)", "log": "\(context.logBegin)..<\(inbox.durableLSN)",
+                ])
             let gone = WorkerFenced(
-                worker: hello.worker,
-                incarnation: hello.incarnation,
-                reason: "the log holds \(context.logBegin)..<\(inbox.durableLSN), not \(resume)",
-                isLost: true
-            )
+                worker: hello.worker, incarnation: hello.incarnation,
+                reason: "the log holds \(context.logBegin)..<\(inbox.durableLSN), not \(resume)", isLost: true)
             send(.workerFenced(gone), to: peer)
             return
         }
         hasNewOutputs = true
         sessions[hello.worker] = WorkerSession(
-            worker: hello.worker,
-            peer: peer,
-            incarnation: hello.incarnation,
-            pid: hello.pid,
-            resume: resume,
-            checkpoint: min(hello.checkpointLSN, resume)
-        )
+            worker: hello.worker, peer: peer, incarnation: hello.incarnation, pid: hello.pid, resume: resume,
+            checkpoint: min(hello.checkpointLSN, resume))
         logger.info(
-            "Worker connected",
-            metadata: ["worker": "\(hello.worker)", "pid": "\(hello.pid)", "lsn": "\(resume)"]
-        )
+            "Worker connected", metadata: ["worker": "\(hello.worker)", "pid": "\(hello.pid)", "lsn": "\(resume)"])
         let place = maps.place(at: resume)
         send(
             .workerWelcome(
                 WorkerWelcome(
-                    lsn: resume,
-                    window: place.window,
-                    windowBeginLSN: place.windowBegin,
-                    owners: place.map.owners(of: hello.worker.resource)
-                )
-            ),
-            to: peer
-        )
+                    lsn: resume, window: place.window, windowBeginLSN: place.windowBegin,
+                    owners: place.map.owners(of: hello.worker.resource))), to: peer)
     }
 
     // MARK: Events set aside
@@ -390,13 +321,8 @@ final class FabricLoop {
         judged[hello.worker] = hello.incarnation
         let isTaken = desk.submit(
             DeadLetterCase(
-                worker: hello.worker,
-                ground: .crash(claim.lsn, reason: claim.reason),
-                maps: maps,
-                verdicts: verdicts,
-                answer: { _ in }
-            )
-        )
+                worker: hello.worker, ground: .crash(claim.lsn, reason: claim.reason), maps: maps, verdicts: verdicts,
+                answer: { _ in }))
         if isTaken { held.insert(hello.worker) }
         return isTaken
     }
@@ -406,9 +332,7 @@ final class FabricLoop {
         for request in desk.takeRequests() {
             // One that owns nothing any more may come back to what it had saved.
             let checkpoint = ClusterPaths.checkpoint(of: request.worker)
-            guard
-                maps.current.allWorkers.contains(request.worker) || FileSystem.exists(checkpoint)
-            else {
+            guard maps.current.allWorkers.contains(request.worker) || FileSystem.exists(checkpoint) else {
                 let error = TraceError(.notFound, "There is no worker \(request.worker)")
                 request.answer(.failure(error))
                 continue
@@ -421,19 +345,12 @@ final class FabricLoop {
                         ground: .skip(
                             // Behind it the owners of slots are not known yet.
                             to: min(request.to, routedLSN),
-                            renewal: renewal(of: request.worker, counted: request.counted)
-                        ),
-                        maps: maps,
-                        verdicts: verdicts,
-                        answer: request.answer
-                    )
-                )
+                            renewal: renewal(of: request.worker, counted: request.counted)), maps: maps,
+                        verdicts: verdicts, answer: request.answer))
             guard isTaken else {
                 let error = TraceError(
-                    .exhausted,
-                    "Events of \(request.worker) are being set aside already",
-                    remedy: "Try again in a moment"
-                )
+                    .exhausted, "Events of \(request.worker) are being set aside already",
+                    remedy: "Try again in a moment")
                 request.answer(.failure(error))
                 continue
             }
@@ -445,42 +362,29 @@ final class FabricLoop {
 
     private func renewal(of worker: WorkerName, counted: LSN?) -> WorkerRenewal {
         let begin = context.logBegin
-        guard let published else {
-            return WorkerRenewal(begin: nil, isCutOff: false, counted: counted)
-        }
+        guard let published else { return WorkerRenewal(begin: nil, isCutOff: false, counted: counted) }
         let next = published[worker.resource].map { $0 + 1 } ?? 0
         // What lies before the history has been trimmed with the log.
         let open = maps.begin(of: next)
         return WorkerRenewal(
             begin: max(open ?? begin, begin, maps.firstOwned(by: worker) ?? 0),
-            isCutOff: open.map { $0 < begin } ?? true,
-            counted: counted
-        )
+            isCutOff: open.map { $0 < begin } ?? true, counted: counted)
     }
 
     private func note(_ progress: WorkerProgress, peer: RoutingID) {
         guard let session = sessions[progress.worker], session.peer == peer else {
             // Somebody this router has not met: it is asked who it is.
             let question = Heartbeat(
-                process: MetricSnapshot.router,
-                incarnation: context.incarnation,
-                pid: UInt32(getpid())
-            )
+                process: MetricSnapshot.router, incarnation: context.incarnation, pid: UInt32(getpid()))
             return send(.heartbeat(question), to: peer)
         }
         let isPlausible =
             sessions[progress.worker]?.progressed(
-                applied: progress.appliedLSN,
-                checkpoint: progress.checkpointLSN,
-                head: inbox.durableLSN
-            ) ?? false
+                applied: progress.appliedLSN, checkpoint: progress.checkpointLSN, head: inbox.durableLSN) ?? false
         if !isPlausible { fence(session, "its progress makes no sense: \(progress)") }
         outputs[progress.worker] = OutputReports.Worker(
-            checkpointLSN: progress.checkpointLSN,
-            window: progress.window,
-            windowBytes: Int(clamping: progress.windowBytes),
-            mergeBytes: Int(clamping: progress.mergeBytes)
-        )
+            checkpointLSN: progress.checkpointLSN, window: progress.window,
+            windowBytes: Int(clamping: progress.windowBytes), mergeBytes: Int(clamping: progress.mergeBytes))
         hasNewOutputs = true
         trim()
     }
@@ -491,18 +395,12 @@ final class FabricLoop {
         hasNewOutputs = false
         let workers = maps.current.allWorkers
         context.outputs = OutputReports(
-            window: window,
-            begin: inbox.trimmableLSN,
-            workers: workers.map { ($0, outputs[$0], sessions[$0]?.appliedLSN) }
-        )
+            window: window, begin: inbox.trimmableLSN,
+            workers: workers.map { ($0, outputs[$0], sessions[$0]?.appliedLSN) })
     }
 
     private func fence(_ session: WorkerSession, _ reason: String) {
-        let fenced = WorkerFenced(
-            worker: session.worker,
-            incarnation: session.incarnation,
-            reason: reason
-        )
+        let fenced = WorkerFenced(worker: session.worker, incarnation: session.incarnation, reason: reason)
         send(.workerFenced(fenced), to: session.peer)
         hasNewOutputs = true
         sessions[session.worker] = nil
@@ -513,9 +411,7 @@ final class FabricLoop {
         do {
             // A peer that is gone or full will connect and ask again.
             _ = routerSocket.send(to: peer, head: try message.encode())
-        } catch {
-            logger.error("A fabric message could not be made", metadata: ["error": "\(error)"])
-        }
+        } catch { logger.error("A fabric message could not be made", metadata: ["error": "\(error)"]) }
     }
 
     /// What every worker has in a checkpoint need not be read again.
@@ -527,9 +423,7 @@ final class FabricLoop {
     }
 
     private func openGates() {
-        for (worker, session) in sessions {
-            gates.checkpointed(worker, through: session.checkpointLSN)
-        }
+        for (worker, session) in sessions { gates.checkpointed(worker, through: session.checkpointLSN) }
         context.waiters.handedOver(window: window, isComplete: gates.isEmpty)
         measurePauses()
     }
@@ -537,8 +431,7 @@ final class FabricLoop {
     private func measurePauses() {
         for (worker, lsn) in pauses.waiting where !gates.blocks(worker, at: lsn) {
             guard let session = sessions[worker],
-                session.appliedLSN > lsn
-                    || (session.position >= routedLSN && session.toldLSN <= lsn)
+                session.appliedLSN > lsn || (session.position >= routedLSN && session.toldLSN <= lsn)
             else { continue }
             let slots = pauses.end(worker, now: WallClock.monotonic())
             context.slotMoves.record(nanoseconds: slots)
@@ -549,8 +442,7 @@ final class FabricLoop {
             metadata: [
                 "slots": "\(report.slots)", "median_ms": "\(report.median / 1_000_000)",
                 "worst_ms": "\(report.worst / 1_000_000)",
-            ]
-        )
+            ])
     }
 
     // MARK: The aggregator
@@ -562,9 +454,7 @@ final class FabricLoop {
             guard let content = try? ClusterMessage(decoding: message.frame(0)) else { continue }
             // It says hello first, and then what is published.
             if published == nil { published = [:] }
-            if case .heartbeat(let beat) = content, let events = beat.unaccountedEvents {
-                context.settle(events)
-            }
+            if case .heartbeat(let beat) = content, let events = beat.unaccountedEvents { context.settle(events) }
             guard case .windowMerged(let merged) = content else { continue }
             context.waiters.merged(merged)
             guard merged.failure == nil else { continue }
@@ -580,15 +470,9 @@ final class FabricLoop {
         guard now - lastReport >= Self.second / 5 else { return }
         context.slowest = slowest()
         let snapshot = MetricSnapshot(
-            process: MetricSnapshot.router,
-            incarnation: context.incarnation,
-            pid: UInt32(getpid()),
-            appliedLSN: routedLSN,
-            checkpointLSN: inbox.trimmableLSN,
-            headLSN: inbox.durableLSN,
-            own: context.ownSamples(head: inbox.durableLSN),
-            router: status
-        )
+            process: MetricSnapshot.router, incarnation: context.incarnation, pid: UInt32(getpid()),
+            appliedLSN: routedLSN, checkpointLSN: inbox.trimmableLSN, headLSN: inbox.durableLSN,
+            own: context.ownSamples(head: inbox.durableLSN), router: status)
         guard let bytes = try? ClusterMessage.metricSnapshot(snapshot).encode() else { return }
         if aggregator.send(head: bytes) == .sent {
             reported = status
@@ -598,33 +482,19 @@ final class FabricLoop {
 
     /// Whose checkpoint keeps the log from being trimmed.
     private func slowest() -> (worker: WorkerName, lsn: LSN)? {
-        maps.current.allWorkers
-            .map { ($0, sessions[$0]?.checkpointLSN ?? inbox.trimmableLSN) }
-            .min { $0.1 < $1.1 }
+        maps.current.allWorkers.map { ($0, sessions[$0]?.checkpointLSN ?? inbox.trimmableLSN) }.min { $0.1 < $1.1 }
     }
 
     private func status() -> RouterStatus {
         RouterStatus(
-            headLSN: inbox.durableLSN,
-            receivedEvents: counts.acceptedTotal + counts.deduplicated + counts.rejected,
-            deduplicatedEvents: counts.deduplicated,
-            rejectedEvents: counts.rejected,
+            headLSN: inbox.durableLSN, receivedEvents: counts.acceptedTotal + counts.deduplicated + counts.rejected,
+            deduplicatedEvents: counts.deduplicated, rejectedEvents: counts.rejected,
             deadLetteredEvents: counts.deadLettered,
             workers: maps.current.allWorkers.map { worker in
                 let applied = sessions[worker]?.appliedLSN
-                let (lag, isNone) = inbox.workLSN.subtractingReportingOverflow(
-                    applied ?? inbox.trimmableLSN
-                )
-                return WorkerLink(
-                    worker: worker,
-                    connected: applied != nil,
-                    lagBytes: isNone ? 0 : lag
-                )
-            },
-            window: window,
-            draining: context.isDraining,
-            accepting: !context.isDraining && context.obstacle == nil,
-            uncertainEvents: context.uncertainEvents
-        )
+                let (lag, isNone) = inbox.workLSN.subtractingReportingOverflow(applied ?? inbox.trimmableLSN)
+                return WorkerLink(worker: worker, connected: applied != nil, lagBytes: isNone ? 0 : lag)
+            }, window: window, draining: context.isDraining, accepting: !context.isDraining && context.obstacle == nil,
+            uncertainEvents: context.uncertainEvents)
     }
 }

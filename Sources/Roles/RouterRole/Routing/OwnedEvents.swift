@@ -30,9 +30,7 @@ struct OwnedEvents: ~Copyable {
                 append(range, slot: Slot.of(hostHash: hash, processID: process))
             }
         }
-        guard !fields.isDamaged else {
-            throw TraceError(.corrupt, "The batch at LSN \(record.lsn) is damaged")
-        }
+        guard !fields.isDamaged else { throw TraceError(.corrupt, "The batch at LSN \(record.lsn) is damaged") }
         if fields.hasNames, Resource.namedByAgents.contains(worker.resource) { findNames(record) }
     }
 
@@ -40,9 +38,7 @@ struct OwnedEvents: ~Copyable {
         let hash = Slot.hash(host: record.host)
         var names = NameFields(in: record.body)
         while let (name, _) = names.next() {
-            events.append(
-                RoutedEvents.Entry(name, resource: worker.resource, hostHash: hash)
-            )
+            events.append(RoutedEvents.Entry(name, resource: worker.resource, hostHash: hash))
         }
     }
 

@@ -50,12 +50,7 @@ package struct ShareBuilder: ~Copyable {
     private var stretchBytes = 0
 
     /// Shares only for the workers named. `shareBytes`: of the first share of each, where that is known.
-    package init(
-        for workers: Set<WorkerName>,
-        map: SlotMap,
-        pool: SharePool,
-        shareBytes: Int = 0
-    ) {
+    package init(for workers: Set<WorkerName>, map: SlotMap, pool: SharePool, shareBytes: Int = 0) {
         self.workers = workers
         self.map = map
         shares = workers.map { Share(worker: $0, expectedBytes: shareBytes, pool: pool) }
@@ -76,9 +71,7 @@ package struct ShareBuilder: ~Copyable {
     /// portion as last time, and a bit.
     mutating func expect(_ logBytes: Int) {
         stretchBytes = logBytes
-        for share in shares {
-            share.expectedBytes = Int(share.portion * Double(logBytes) * 1.125)
-        }
+        for share in shares { share.expectedBytes = Int(share.portion * Double(logBytes) * 1.125) }
     }
 
     private static func table(_ workers: [WorkerName], _ map: SlotMap) -> [UInt16] {
@@ -95,24 +88,13 @@ package struct ShareBuilder: ~Copyable {
     mutating func addForAll(_ record: LogRecord) {
         let body = record.body
         for share in shares {
-            let target = ShareRecord.append(
-                record,
-                bodyBytes: body.count,
-                to: &share.payload.buffer
-            )
-            if let start = body.baseAddress {
-                target.copyMemory(from: start, byteCount: body.count)
-            }
+            let target = ShareRecord.append(record, bodyBytes: body.count, to: &share.payload.buffer)
+            if let start = body.baseAddress { target.copyMemory(from: start, byteCount: body.count) }
         }
     }
 
     /// Adds a batch's events, which lie in `events` from `first` on.
-    package mutating func add(
-        _ record: LogRecord,
-        events: borrowing RoutedEvents,
-        first: Int,
-        count: Int
-    ) {
+    package mutating func add(_ record: LogRecord, events: borrowing RoutedEvents, first: Int, count: Int) {
         guard let body = record.body.baseAddress else { return }
         for index in first..<first + count {
             let event = events[index]
@@ -120,11 +102,7 @@ package struct ShareBuilder: ~Copyable {
             if owner != Self.nobody { shares[Int(owner)].recordBytes += Int(event.length) }
         }
         for share in shares where share.recordBytes > 0 {
-            share.target = ShareRecord.append(
-                record,
-                bodyBytes: share.recordBytes,
-                to: &share.payload.buffer
-            )
+            share.target = ShareRecord.append(record, bodyBytes: share.recordBytes, to: &share.payload.buffer)
             share.recordBytes = 0
         }
         var index = first
@@ -136,9 +114,9 @@ package struct ShareBuilder: ~Copyable {
             index += 1
             while index < first + count {
                 let next = events[index]
-                guard table[Int(next.resource) * Slot.count + Int(next.slot)] == owner,
-                    Int(next.offset) == end
-                else { break }
+                guard table[Int(next.resource) * Slot.count + Int(next.slot)] == owner, Int(next.offset) == end else {
+                    break
+                }
                 end += Int(next.length)
                 index += 1
             }
@@ -153,9 +131,7 @@ package struct ShareBuilder: ~Copyable {
         defer { stretchBytes = 0 }
         return shares.compactMap { share in
             let payload = share.takePayload()
-            if stretchBytes > 0 {
-                share.portion = Double(payload?.buffer.count ?? 0) / Double(stretchBytes)
-            }
+            if stretchBytes > 0 { share.portion = Double(payload?.buffer.count ?? 0) / Double(stretchBytes) }
             return payload.map { (share.worker, $0) }
         }
     }

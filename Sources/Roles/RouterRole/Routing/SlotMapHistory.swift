@@ -32,26 +32,20 @@ struct SlotMapHistory {
                 since[Int(resource.rawValue)][slot] = end
             }
         }
-        places.append(
-            Place(windowBegin: end, window: barrier.window + 1, map: barrier.slotMap)
-        )
+        places.append(Place(windowBegin: end, window: barrier.window + 1, map: barrier.slotMap))
     }
 
     /// What holds for a record that begins at `lsn`.
     func place(at lsn: LSN) -> Place { places.last { $0.windowBegin <= lsn } ?? places[0] }
 
     /// Where a window begins; nil where it is still to come, or lies before the history.
-    func begin(of window: UInt64) -> LSN? {
-        places.first { $0.window == window }?.windowBegin
-    }
+    func begin(of window: UInt64) -> LSN? { places.first { $0.window == window }?.windowBegin }
 
     var current: SlotMap { places[places.count - 1].map }
 
     /// Where a worker that has applied nothing begins: where it first owned a slot, nil where it never did. Also
     /// what it has lost again since is its to apply and to hand over, as nobody else has.
-    func firstOwned(by worker: WorkerName) -> LSN? {
-        places.first { !$0.map.slots(of: worker).isEmpty }?.windowBegin
-    }
+    func firstOwned(by worker: WorkerName) -> LSN? { places.first { !$0.map.slots(of: worker).isEmpty }?.windowBegin }
 
     /// Below which LSN no worker needs the log any more, by how far each has come in a checkpoint; nil where
     /// one that counts is unknown.
@@ -67,9 +61,7 @@ struct SlotMapHistory {
         guard let below = least(current.allWorkers) else { return nil }
         // Until all have gone on behind the last change of owners, somebody may not have reached it yet who
         // owns nothing any more.
-        let isHandedOver = zip(places, places.dropFirst()).allSatisfy {
-            $0.map == $1.map || $1.windowBegin < below
-        }
+        let isHandedOver = zip(places, places.dropFirst()).allSatisfy { $0.map == $1.map || $1.windowBegin < below }
         return isHandedOver ? below : least(Set(places.flatMap(\.map.allWorkers)))
     }
 
@@ -77,15 +69,9 @@ struct SlotMapHistory {
     var holdings: [SlotHolding] {
         current.allWorkers.flatMap { worker in
             let row = since[Int(worker.resource.rawValue)]
-            return Dictionary(grouping: current.slots(of: worker)) { row[Int($0)] }
-                .sorted { $0.key < $1.key }
-                .map { since, slots in
-                    SlotHolding(
-                        worker: worker,
-                        slots: SlotHolding.ranges(of: slots),
-                        since: since
-                    )
-                }
+            return Dictionary(grouping: current.slots(of: worker)) { row[Int($0)] }.sorted { $0.key < $1.key }.map {
+                since, slots in SlotHolding(worker: worker, slots: SlotHolding.ranges(of: slots), since: since)
+            }
         }
     }
 

@@ -11,9 +11,8 @@ enum WorkerProcess {
         let path = ClusterPaths.lock(of: worker)
         guard FileSystem.exists(path), try isRunning(path),
             let pid = pid_t(
-                String(decoding: try FileSystem.contents(path), as: UTF8.self)
-                    .split(separator: "\n").first ?? ""
-            ), pid > 1
+                String(decoding: try FileSystem.contents(path), as: UTF8.self).split(separator: "\n").first ?? ""),
+            pid > 1
         else { return }
         kill(pid, SIGKILL)
         let deadline = WallClock.monotonic() + 10_000_000_000

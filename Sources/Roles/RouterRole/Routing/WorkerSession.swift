@@ -19,14 +19,7 @@ struct WorkerSession {
     private var outstanding: [(end: LSN, bytes: Int)] = []
     private var outstandingBytes = 0
 
-    init(
-        worker: WorkerName,
-        peer: RoutingID,
-        incarnation: UInt64,
-        pid: UInt32,
-        resume: LSN,
-        checkpoint: LSN
-    ) {
+    init(worker: WorkerName, peer: RoutingID, incarnation: UInt64, pid: UInt32, resume: LSN, checkpoint: LSN) {
         self.worker = worker
         self.peer = peer
         self.incarnation = incarnation
@@ -38,9 +31,7 @@ struct WorkerSession {
     }
 
     /// Whether another share of this size may be sent: within the credit, or the only one outstanding.
-    func maySend(bytes: Int) -> Bool {
-        outstandingBytes == 0 || outstandingBytes + bytes <= Limits.workerCreditBytes
-    }
+    func maySend(bytes: Int) -> Bool { outstandingBytes == 0 || outstandingBytes + bytes <= Limits.workerCreditBytes }
 
     /// The log up to `end` has been sent in a share of `bytes`.
     mutating func sent(upTo end: LSN, bytes: Int) {
@@ -60,9 +51,9 @@ struct WorkerSession {
     /// What the worker says of itself; shares applied give their credit back. False where it cannot be
     /// true: what it claims does not exist yet, or it went back.
     mutating func progressed(applied: LSN, checkpoint: LSN, head: LSN) -> Bool {
-        guard applied <= head, applied >= appliedLSN, checkpoint <= applied,
-            checkpoint >= checkpointLSN
-        else { return false }
+        guard applied <= head, applied >= appliedLSN, checkpoint <= applied, checkpoint >= checkpointLSN else {
+            return false
+        }
         appliedLSN = applied
         checkpointLSN = checkpoint
         // Shares of an earlier session that were still on their way count too.
