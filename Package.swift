@@ -42,7 +42,7 @@ let package = Package(
         .target(
             name: "CTraceProtos", dependencies: ["CProtobufC"], path: "Sources/Platform/CTraceProtos",
             linkerSettings: [.linkedLibrary("protobuf-c")]),
-        .target(name: "CChecksum", path: "Sources/Platform/CChecksum", cSettings: [.unsafeFlags(["-msse4.2"])]),
+        .target(name: "CChecksum", path: "Sources/Platform/CChecksum"),
         .target(name: "CCrashCell", path: "Sources/Platform/CCrashCell"),
         .target(name: "CLinux", path: "Sources/Platform/CLinux"),
         .target(name: "CSocketMeter", path: "Sources/Platform/CSocketMeter"),
@@ -193,8 +193,9 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(name: "TraceModelTests", dependencies: ["TestSupport", "TraceModel"], swiftSettings: strict),
         .testTarget(
-            name: "SystemIOTests", dependencies: ["SystemIO", "SystemIOProbe", "TestSupport", "TraceModel"],
-            swiftSettings: strict),
+            name: "SystemIOTests",
+            dependencies: ["CChecksum", "SystemIO", "SystemIOProbe", "TestSupport", "TraceModel"], swiftSettings: strict
+        ),
         .testTarget(
             name: "GRPCTransportTests",
             dependencies: ["GRPCServices", "GRPCTransport", "SystemIO", "TestSupport", "TraceModel"],

@@ -1,3 +1,4 @@
+import CChecksum
 import Testing
 
 @testable import SystemIO
@@ -24,6 +25,7 @@ import Testing
         let bytes = (0..<count).map { UInt8(truncatingIfNeeded: $0 &* 37 ^ $0 >> 5) }
         let sum = expected(bytes)
         #expect(found(bytes) == sum)
+        #expect(bytes.withUnsafeBytes { trace_crc32c_portable(0, $0.baseAddress, $0.count) } == sum)
         for cut in [0, 1, count / 3, count / 2, count - 1] {
             #expect(found(Array(bytes[cut...]), after: found(Array(bytes[..<cut]))) == sum)
         }
