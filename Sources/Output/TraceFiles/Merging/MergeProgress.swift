@@ -5,3 +5,25 @@ package struct MergeProgress: Sendable, Equatable {
 
     package init(bytesTotal: UInt64) { self.bytesTotal = bytesTotal }
 }
+
+/// What a merge has just done; tests stop it there.
+enum MergeStep: Equatable {
+    case prepared(kind: OutputKind, host: String)
+    case manifestSynced
+    case renamed(target: String)
+    case directoriesSynced
+    case markedDone
+    case removed(segment: String)
+}
+
+/// A small file that is published together with a window's outputs.
+package struct WindowDocument: Sendable, Equatable {
+    /// Below the data directory; of safe names.
+    package let path: String
+    package let bytes: [UInt8]
+
+    package init(path: String, bytes: [UInt8]) {
+        self.path = path
+        self.bytes = bytes
+    }
+}

@@ -1,4 +1,5 @@
 import SystemIO
+import TraceModel
 
 /// The files that one output becomes: each is complete and synced under its temporary name before the next one begins.
 final class OutputParts {
@@ -46,5 +47,68 @@ final class OutputParts {
         try writer.finish()
         let path = target(number)
         finished.append(MergeManifest.Output(source: OutputNames.temporary(path), target: path, bytes: writer.count))
+    }
+}
+
+/// The names of processes and threads of a trace that becomes several files: each file ends with those of the rows in it.
+struct PartNames {
+    private struct Name {
+        let line: [UInt8]
+        /// Whether a row of the open file asks for it.
+        var isDue = false
+    }
+
+    private var names: [NameTable.Key: Name] = [:]
+    private var due: [NameTable.Key] = []
+    /// What the names due take in the file.
+    private(set) var dueBytes = 0
+
+    /// Reads the names of runs that stand at theirs. Beyond `bytesMax` of them the rest, by process id,
+    /// stay without.
+    init(_ merge: RunMerge, bytesMax: Int) throws {
+        var bytes = 0
+        var names: [NameTable.Key: Name] = [:]
+        try merge.forEachName { key, line in
+            bytes += Self.cost(line.count)
+            if bytes <= bytesMax { names[key] = Name(line: Array(line)) }
+        }
+        self.names = names
+    }
+
+    /// What all of them take in a file.
+    var bytes: Int { names.values.reduce(0) { $0 + Self.cost($1.line.count) } }
+
+    /// What the row's names would add to `dueBytes`.
+    func bytesAdded(by row: EventRow) -> Int {
+        Self.keys(of: row).reduce(0) { bytes, key in
+            guard let name = names[key], !name.isDue else { return bytes }
+            return bytes + Self.cost(name.line.count)
+        }
+    }
+
+    /// The row stands in the open file.
+    mutating func add(_ row: EventRow) {
+        dueBytes += bytesAdded(by: row)
+        for key in Self.keys(of: row) where names[key]?.isDue == false {
+            names[key]?.isDue = true
+            due.append(key)
+        }
+    }
+
+    /// The lines due, in their order; none is due afterwards.
+    mutating func takeDue() -> [[UInt8]] {
+        let lines = due.sorted { $0.precedes($1) }.compactMap { names[$0]?.line }
+        for key in due { names[key]?.isDue = false }
+        due = []
+        dueBytes = 0
+        return lines
+    }
+
+    private static func cost(_ lineBytes: Int) -> Int { JSONSegment.separatorBytes + lineBytes }
+
+    private static func keys(of row: EventRow) -> [NameTable.Key] {
+        let process = [NameTable.Key.process(row.pid), .sortIndex(row.pid)]
+        guard let tid = row.tid else { return process }
+        return process + [.thread(row.pid, tid)]
     }
 }

@@ -1,6 +1,13 @@
 import SystemIO
 import TraceModel
 
+/// A host, by its place in one manager's table: until the host is given up and the window has ended.
+@usableFromInline package struct HostID: Hashable, Sendable {
+    @usableFromInline package let index: UInt32
+
+    init(index: UInt32) { self.index = index }
+}
+
 /// The hosts a worker has heard of lately, with what their names become in rows. Shared by all its run buffers,
 /// which order rows of equal time and process id by the host's name.
 ///

@@ -69,3 +69,151 @@ extension RawBuffer {
         }
     }
 }
+
+// Numbers as text, written straight into the buffer: no String, no locale.
+extension RawBuffer {
+    @inlinable package mutating func appendDecimal(_ value: UInt64) {
+        let target = reserve(DecimalText.bytesMax)
+        commit(DecimalText.write(value, at: target) - target)
+    }
+
+    @inlinable package mutating func appendDecimal(_ value: UInt32) { appendDecimal(UInt64(value)) }
+
+    @inlinable package mutating func appendDecimal(_ value: Int64) {
+        if value < 0 { append(byte: UInt8(ascii: "-")) }
+        appendDecimal(value.magnitude)
+    }
+
+    /// Exactly `digits` digits, with leading zeros; `value` must fit.
+    @inlinable package mutating func appendPadded(_ value: UInt64, digits: Int) {
+        let target = reserve(digits)
+        var rest = value
+        var at = digits
+        while at > 0 {
+            at &-= 1
+            let quotient = rest / 10
+            (target + at).storeBytes(of: 0x30 &+ UInt8(truncatingIfNeeded: rest &- quotient &* 10), as: UInt8.self)
+            rest = quotient
+        }
+        commit(digits)
+    }
+
+    /// Nanoseconds as microseconds: an integer, or three decimals where there are digits below 1 µs.
+    @inlinable package mutating func appendMicroseconds(ns: Int64) {
+        if ns < 0 { append(byte: UInt8(ascii: "-")) }
+        let magnitude = ns.magnitude
+        let whole = magnitude / 1_000
+        appendDecimal(whole)
+        let below = magnitude &- whole &* 1_000
+        if below != 0 {
+            append(byte: UInt8(ascii: "."))
+            appendPadded(below, digits: 3)
+        }
+    }
+
+    /// Lower-case hexadecimal digits without prefix or leading zeros.
+    @inlinable package mutating func appendHex(_ value: UInt64) {
+        let target = reserve(DecimalText.bytesMax)
+        commit(DecimalText.writeHex(value, at: target) - target)
+    }
+
+    /// A number that reads back as the same double; `null` where JSON has no number for it.
+    @inlinable package mutating func appendJSONDouble(_ value: Double) {
+        if value.isFinite { appendFinite(value, hasDecimals: false) } else { append("null") }
+    }
+
+    /// A number that reads back as the same double; nothing for NaN and the infinities. Always with a point or an exponent:
+    /// tools that read many tables see one type in a column, whatever values a table has.
+    @inlinable package mutating func appendCSVDouble(_ value: Double) {
+        if value.isFinite { appendFinite(value, hasDecimals: true) }
+    }
+
+    /// An integer, or at most six decimals where these are exact, which agents' values nearly always are. Else the
+    /// shortest form, ten times as slow, which has a point or an exponent.
+    @usableFromInline mutating func appendFinite(_ value: Double, hasDecimals: Bool) {
+        let target = reserve(DecimalText.bytesMax + 8)
+        guard let end = DecimalText.write(value, hasDecimals: hasDecimals, at: target) else {
+            return append(value.description)
+        }
+        commit(end - target)
+    }
+}
+
+extension RawBuffer {
+    /// One field of text by RFC 4180: quoted only where it holds a quote, comma, CR or LF. Invalid UTF-8
+    /// becomes U+FFFD; returns how many. `guardsFormulas`: text that a spreadsheet would run as a formula, as
+    /// it begins with `=`, `+`, `-`, `@`, a tab or a CR, gets an apostrophe in front.
+    @inlinable @discardableResult package mutating func appendCSVField(
+        _ view: ByteView, guardsFormulas: Bool = false
+    ) -> Int {
+        guard let source = view.start, view.count > 0 else { return 0 }
+        let isGuarded = guardsFormulas && Self.beginsFormula(source)
+        guard !isGuarded, Self.isPlainCSV(source, view.count) else {
+            return appendQuotedCSVField(view, isGuarded: isGuarded)
+        }
+        let target = reserve(view.count)
+        target.copyMemory(from: source, byteCount: view.count)
+        commit(view.count)
+        return 0
+    }
+
+    /// Whether all bytes are ASCII other than quote, comma, CR and LF: eight at a time.
+    @inlinable static func isPlainCSV(_ source: UnsafeRawPointer, _ count: Int) -> Bool {
+        if count < 8 {
+            for index in 0..<count {
+                let byte = source.load(fromByteOffset: index, as: UInt8.self)
+                if byte >= 0x80 || byte == 0x22 || byte == 0x2C || byte == 0x0D || byte == 0x0A { return false }
+            }
+            return true
+        }
+        var index = 0
+        while index &+ 8 <= count {
+            if hasCSVByte(source.loadUnaligned(fromByteOffset: index, as: UInt64.self)) { return false }
+            index &+= 8
+        }
+        // The last word overlaps the one before it.
+        return !hasCSVByte(source.loadUnaligned(fromByteOffset: count &- 8, as: UInt64.self))
+    }
+
+    /// As `hasSpecialByte`.
+    @inlinable static func hasCSVByte(_ word: UInt64) -> Bool {
+        let ones: UInt64 = 0x0101_0101_0101_0101
+        let highs: UInt64 = 0x8080_8080_8080_8080
+        let quote = word ^ (ones &* 0x22)
+        let comma = word ^ (ones &* 0x2C)
+        let carriage = word ^ (ones &* 0x0D)
+        let feed = word ^ (ones &* 0x0A)
+        let equal =
+            ((quote &- ones) & ~quote) | ((comma &- ones) & ~comma) | ((carriage &- ones) & ~carriage)
+            | ((feed &- ones) & ~feed)
+        return (equal | word) & highs != 0
+    }
+
+    @inlinable static func beginsFormula(_ source: UnsafeRawPointer) -> Bool {
+        switch source.load(as: UInt8.self) {
+        case 0x3D, 0x2B, 0x2D, 0x40, 0x09, 0x0D: true
+        default: false
+        }
+    }
+
+    @inline(never) @usableFromInline mutating func appendQuotedCSVField(_ view: ByteView, isGuarded: Bool) -> Int {
+        let bytes = view.buffer
+        let needsQuotes = bytes.contains { $0 == 0x22 || $0 == 0x2C || $0 == 0x0D || $0 == 0x0A }
+        if needsQuotes { append(byte: 0x22) }
+        if isGuarded { append(byte: 0x27) }
+        var replaced = 0
+        var index = 0
+        while index < bytes.count {
+            let byte = bytes[index]
+            if byte >= 0x80 {
+                index += appendScalar(bytes, at: index, &replaced)
+                continue
+            }
+            if byte == 0x22 { append(byte: 0x22) }
+            append(byte: byte)
+            index += 1
+        }
+        if needsQuotes { append(byte: 0x22) }
+        return replaced
+    }
+}

@@ -1,6 +1,80 @@
 import SystemIO
 import TraceModel
 
+/// The bounds of one manager or merger; the defaults are `Limits`, tests take smaller ones.
+package struct FileBudget: Sendable {
+    /// A run buffer is written out at this size.
+    package var runFlushBytes = Limits.runFlushBytes
+    /// All run buffers of one worker together.
+    package var runBufferBytesMax = Limits.runBufferBytesMax
+    package var runHoldbackNanoseconds = Limits.runHoldbackNanoseconds
+    package var openFilesMax = Limits.openFilesMax
+    /// Hosts heard of that one worker remembers.
+    package var hostsMax = Limits.hostsMax
+    /// Files of single hosts that one worker has in a window.
+    package var hostFilesMax = Limits.hostFilesPerWindowMax
+    /// Read buffer of one run in a merge, and the write buffer of its output.
+    package var mergeBufferBytes = Limits.mergeBufferBytes
+    /// Runs merged at once; more take several passes.
+    package var mergeRunsMax = Limits.mergeRunsMax
+    /// One final trace or table, before it is compressed; what is larger becomes several files.
+    package var finalFileBytesMax = Limits.finalFileBytesMax
+
+    package init() {}
+}
+
+/// How much of a run buffer a flush writes.
+package enum FlushScope: Sendable {
+    /// Only full buffers; young rows stay back (at most half of the buffer).
+    case full
+    /// Every buffer; young rows stay back unless nothing came since the tick before.
+    case tick
+    /// Everything: at barriers and checkpoints.
+    case all
+}
+
+/// The sort key of the last row written to a run: the next one must not be smaller.
+struct RunPosition {
+    var ts: EpochNanoseconds
+    var pid: UInt32
+    var host: UInt32
+
+    static let beginning = RunPosition(ts: .min, pid: 0, host: 0)
+}
+
+/// What all run buffers of a worker hold together, and have written of the open window.
+final class RunLedger {
+    @exclusivity(unchecked) var bytes = 0
+    /// Bytes in the runs of the open window; of these, call stacks.
+    private(set) var writtenBytes = 0
+    /// The buffers of which the open window has something, in the order in which they first had. Their owner keeps them for
+    /// as long.
+    @exclusivity(unchecked) var live: [Unmanaged<RunBuffer>] = []
+    private(set) var writtenStackBytes = 0
+    /// Set where a buffer is full or all of them together are.
+    @exclusivity(unchecked) var needsFlush = false
+    let bytesMax: Int
+    let runBytesMax: Int
+
+    init(budget: FileBudget) {
+        bytesMax = budget.runBufferBytesMax
+        runBytesMax = budget.runFlushBytes
+    }
+
+    /// A run of the open window has grown by so many bytes.
+    func wrote(_ bytes: Int, _ kind: OutputKind) {
+        writtenBytes += bytes
+        if kind == .stacks { writtenStackBytes += bytes }
+    }
+
+    /// The next window has no runs yet.
+    func windowClosed() {
+        live.removeAll(keepingCapacity: live.count <= 64)
+        writtenBytes = 0
+        writtenStackBytes = 0
+    }
+}
+
 /// One sorted run on disk: what has been written, and the open file where there is one.
 final class RunFile {
     /// Owns the descriptor while the run is among the open ones.

@@ -1,5 +1,5 @@
 import SystemIO
-import TraceModel
+package import TraceModel
 
 /// The binary form of segments that no viewer opens (stacks, anomalies), little-endian:
 /// `u32 bytes that follow | i64 ts | u32 pid | u16 host's length | host | payload`. Payloads are two parts, the
@@ -35,5 +35,36 @@ enum SegmentRecord {
             UnsafeRawBufferPointer(rebasing: payload[lengthBytes..<middle]),
             UnsafeRawBufferPointer(rebasing: payload[middle...])
         )
+    }
+}
+
+/// One finding, as it goes to the anomalies file. Views are borrowed for the call only.
+package struct AnomalyRow {
+    package var rule: StaticString
+    package var host: HostID
+    package var pid: UInt32
+    package var process: ByteView
+    package var ts: EpochNanoseconds
+    package var value: Double
+    package var baseline: Double
+    package var score: Double
+    /// 0–1.
+    package var severity: Double
+    package var message: ByteView
+
+    package init(
+        rule: StaticString, host: HostID, pid: UInt32, process: ByteView, ts: EpochNanoseconds, value: Double,
+        baseline: Double, score: Double, severity: Double, message: ByteView
+    ) {
+        self.rule = rule
+        self.host = host
+        self.pid = pid
+        self.process = process
+        self.ts = ts
+        self.value = value
+        self.baseline = baseline
+        self.score = score
+        self.severity = severity
+        self.message = message
     }
 }

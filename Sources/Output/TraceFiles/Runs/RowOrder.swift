@@ -1,4 +1,51 @@
 public import SystemIO
+public import TraceModel
+
+/// Where a rendered row stands in its buffer, and what it is sorted by.
+@usableFromInline struct RowKey: BitwiseCopyable {
+    @usableFromInline let ts: EpochNanoseconds
+    @usableFromInline let pid: UInt32
+    @usableFromInline let host: UInt32
+    /// Where its bytes begin; from `keptBase` on in the arena of the rows that stayed at the last flush.
+    @usableFromInline var offset: UInt32
+    @usableFromInline let length: UInt32
+
+    static var keptBase: UInt32 { 1 << 31 }
+
+    @inlinable @inline(__always) init(ts: EpochNanoseconds, pid: UInt32, host: UInt32, offset: UInt32, length: UInt32) {
+        self.ts = ts
+        self.pid = pid
+        self.host = host
+        self.offset = offset
+        self.length = length
+    }
+
+    var isKept: Bool { offset >= Self.keptBase }
+
+    var place: Range<Int> { Int(offset)..<Int(offset) + Int(length) }
+
+    /// Visits the places of rows, those that lie one behind the other together; `lookAhead` is shown each place some rows
+    /// before.
+    @inline(__always) static func forEachStretch<Failure: Error>(
+        of rows: UnsafeBufferPointer<RowKey>, lookAhead: (Range<Int>) -> Void,
+        _ visit: (Range<Int>) throws(Failure) -> Void
+    ) throws(Failure) {
+        var stretch = 0..<0
+        for at in rows.indices {
+            if at + lead < rows.count { lookAhead(rows[at + lead].place) }
+            let place = rows[at].place
+            if place.lowerBound != stretch.upperBound {
+                if !stretch.isEmpty { try visit(stretch) }
+                stretch = place
+            }
+            stretch = stretch.lowerBound..<place.upperBound
+        }
+        if !stretch.isEmpty { try visit(stretch) }
+    }
+
+    /// How many rows `lookAhead` is ahead.
+    private static var lead: Int { 8 }
+}
 
 /// Sorts what comes in a few ascending stretches, as the batches of several senders do: a stable merge of
 /// neighbouring stretches, of which only the parts that overlap are touched. O(n) in order, else
@@ -80,5 +127,26 @@ public import SystemIO
         spare.shrink(keeping: count)
         ends.removeAll()
         ends.shrink(keeping: count)
+    }
+}
+
+/// Where the rows of a run buffer lie: those that stayed at its last flush, and those that came since. Valid until
+/// the next row.
+struct RowArenas {
+    let text: UnsafeRawBufferPointer
+    let kept: UnsafeRawBufferPointer
+
+    /// The bytes of rows that lie one behind the other, by the offsets of their keys.
+    @inline(__always) subscript(stretch: Range<Int>) -> UnsafeRawBufferPointer {
+        let base = Int(RowKey.keptBase)
+        return if stretch.lowerBound < base { UnsafeRawBufferPointer(rebasing: text[stretch]) } else {
+            UnsafeRawBufferPointer(rebasing: kept[stretch.lowerBound - base..<stretch.upperBound - base])
+        }
+    }
+
+    /// Asks for the memory of a row.
+    @inline(__always) func prefetch(_ place: Range<Int>) {
+        let bytes = self[place]
+        if let start = bytes.baseAddress { SystemIO.prefetch(start, byteCount: bytes.count) }
     }
 }
