@@ -1,8 +1,8 @@
 import CLinux
 import Glibc
 
-/// A thread of its own for code that blocks. All signals are blocked in it, as libzmq 4.3.4 can miss a
-/// wake-up on EINTR; signals belong to `SignalReceiver`.
+/// A thread for code that blocks. All signals are blocked in it, because libzmq 4.3.4 can miss a wake-up on EINTR;
+/// signals are handled by `SignalReceiver`.
 package final class DedicatedThread: Sendable {
     private let handle: pthread_t
 
@@ -15,7 +15,7 @@ package final class DedicatedThread: Sendable {
         }
     }
 
-    /// Starts at once. `name` shows in `top -H`; the kernel keeps its first 15 bytes.
+    /// Starts the thread. `name` is shown by `top -H`; the kernel keeps its first 15 bytes.
     package init(_ name: String, _ run: @escaping @Sendable () -> Void) {
         let body = unsafe Unmanaged.passRetained(Body(name: name, run: run))
         var handle = pthread_t()
@@ -40,8 +40,7 @@ package final class DedicatedThread: Sendable {
     }
 }
 
-/// A mutex with a condition, for threads that wait for one another's work. Heap memory, as pthread
-/// objects must not move.
+/// A mutex with a condition variable. On the heap because pthread objects must not move.
 @safe package final class ConditionLock: @unchecked Sendable {
     private let mutex: UnsafeMutablePointer<pthread_mutex_t>
     private let condition: UnsafeMutablePointer<pthread_cond_t>
@@ -68,14 +67,15 @@ package final class DedicatedThread: Sendable {
 
     package func unlock() { unsafe pthread_mutex_unlock(mutex) }
 
+    /// Calls `body` under the lock.
     package func withLock<Result, Failure: Error>(_ body: () throws(Failure) -> Result) throws(Failure) -> Result {
         lock()
         defer { unlock() }
         return try body()
     }
 
-    /// Releases the lock, waits for `signal` or the deadline (monotonic ns), and takes the lock again.
-    /// Wakes now and then without cause: the caller tests its condition in a loop.
+    /// Releases the lock, waits for `signal`, `broadcast` or the deadline (monotonic ns), and takes the lock again.
+    /// Spurious wake-ups happen, so the caller tests its condition in a loop.
     package func wait(until deadline: Int64) {
         var time = timespec(tv_sec: Int(deadline / 1_000_000_000), tv_nsec: Int(deadline % 1_000_000_000))
         unsafe pthread_cond_timedwait(condition, mutex, &time)
@@ -83,4 +83,7 @@ package final class DedicatedThread: Sendable {
 
     /// Wakes one waiting thread.
     package func signal() { unsafe pthread_cond_signal(condition) }
+
+    /// Wakes all waiting threads.
+    package func broadcast() { unsafe pthread_cond_broadcast(condition) }
 }

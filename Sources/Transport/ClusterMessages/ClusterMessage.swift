@@ -2,8 +2,8 @@ internal import CTraceProtos
 package import TraceMetrics
 package import TraceModel
 
-/// Everything that router, workers and aggregator say to one another: the first frame of each message
-/// on the fabric. One byte says which it is; the rest is protobuf (Protos/cluster.proto).
+/// Every message between router, workers and aggregator: the first frame of each ZeroMQ message. One byte gives the
+/// kind; the rest is protobuf (Protos/cluster.proto).
 package enum ClusterMessage: Sendable, Equatable {
     case workerHello(WorkerHello)
     case workerProgress(WorkerProgress)
@@ -17,7 +17,7 @@ package enum ClusterMessage: Sendable, Equatable {
     case workerWelcome(WorkerWelcome)
     case metricSeries(MetricSeries)
 
-    /// The first byte; values are never given to another message.
+    /// The first byte. A value is never reused for another message.
     private enum Kind: UInt8 {
         case workerHello = 1
         case workerProgress = 2
@@ -32,7 +32,9 @@ package enum ClusterMessage: Sendable, Equatable {
         case metricSeries = 11
     }
 
-    /// The frame's bytes. Throws `.exhausted` beyond `Limits.clusterMessageBytesMax`.
+    /// Encodes the frame.
+    ///
+    /// - Throws: `.exhausted` above `Limits.clusterMessageBytesMax`.
     package func encode() throws(TraceError) -> [UInt8] {
         switch self {
         case .workerHello(let message): unsafe try frame(.workerHello, message)
@@ -49,10 +51,12 @@ package enum ClusterMessage: Sendable, Equatable {
         }
     }
 
-    /// Copies a message out of a frame. Throws `.corrupt` for everything that `encode` doesn't write:
-    /// an unknown kind, too many bytes, broken protobuf, a number that names nothing.
+    /// Decodes a frame into a copy.
+    ///
+    /// - Throws: `.corrupt` for everything that `encode` does not write: an unknown kind, too many bytes, invalid
+    ///   protobuf, a number out of range.
     package init(decoding bytes: UnsafeRawBufferPointer) throws(TraceError) {
-        // Bound first: protobuf-c may take many times the bytes for what it unpacks.
+        // Checked first, because protobuf-c may allocate many times the size of what it unpacks.
         guard bytes.count <= Limits.clusterMessageBytesMax + 1 else {
             throw TraceError(.corrupt, "a message of \(bytes.count) bytes is too large")
         }
@@ -83,15 +87,15 @@ package enum ClusterMessage: Sendable, Equatable {
     }
 }
 
-/// Any process to any other: a sign of life where nothing else is said, and the first message to one
-/// that needs to know its peer.
+/// Any process to any other: a sign of life when nothing else is sent, and the first message to a peer that has to
+/// learn the sender.
 package struct Heartbeat: Sendable, Equatable {
     /// `function.0`, `router`, `aggregator`.
     package var process: String
-    /// Grows with each start of the process.
+    /// Increases with each start of the process.
     package var incarnation: UInt64
     package var pid: UInt32
-    /// From the aggregator, where all is quiet: the events received that nothing is counted of; nil: not known.
+    /// From the aggregator while the cluster is idle: received events that no worker has counted; nil if unknown.
     package var unaccountedEvents: UInt64?
 
     package init(process: String, incarnation: UInt64, pid: UInt32, unaccountedEvents: UInt64? = nil) {

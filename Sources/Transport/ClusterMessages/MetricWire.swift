@@ -36,8 +36,7 @@ extension MetricSnapshot: @unsafe TopLevelMessage {
 extension MetricSample: @unsafe WireMessage {
     typealias Wire = TraceProcessor__Cluster__MetricSample
 
-    /// Whether the sample has its family's shape is for the receiver to check: one that has not costs
-    /// itself, not the message around it.
+    /// Does not check that the sample fits its family: the receiver does, so that a bad sample is rejected alone.
     init(_ wire: borrowing Wire) throws(TraceError) {
         let number = unsafe wire.family
         guard let family = UInt16(exactly: number).flatMap(MetricFamily.init(rawValue:)) else {

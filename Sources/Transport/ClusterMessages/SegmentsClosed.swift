@@ -1,18 +1,18 @@
 internal import CTraceProtos
 package import TraceModel
 
-/// Worker to aggregator: what a window left in its segments, once its checkpoint at the barrier is
-/// durable, and again until merged.
+/// Worker to aggregator: the worker's segments of a window. Sent once its checkpoint at the barrier is durable, and
+/// repeated until the window is merged.
 package struct SegmentsClosed: Sendable, Equatable {
     package var worker: WorkerName
     package var window: UInt64
     package var barrierLSN: LSN
-    /// The names' common part, from the barrier: `YYYYmmdd_HHMMSS` or `YYYYmmdd_HHMMSS_n`.
+    /// Common part of the file names, from the barrier: `YYYYmmdd_HHMMSS` or `YYYYmmdd_HHMMSS_n`.
     package var stem: String
     package var slots: [SlotRange]
-    /// The list of `ClosedFile`, as TraceFiles encodes it; empty where the window left no rows.
+    /// The list of `ClosedFile` in TraceFiles' encoding; empty if the window has no rows.
     package var files: [UInt8]
-    /// The window's summary, encoded by the worker.
+    /// The window's summary in the worker's encoding.
     package var summary: [UInt8]
 
     package init(
@@ -62,11 +62,11 @@ extension SegmentsClosed: @unsafe TopLevelMessage {
     }
 }
 
-/// A window's log range that a worker applied to some neighbouring slots.
+/// The log range of a window that a worker applied to a range of slots.
 package struct SlotRange: Sendable, Equatable {
     package var slots: ClosedRange<UInt8>
     package var fromLSN: LSN
-    /// Behind the last record, so that neighbours join where one's end is the other's begin.
+    /// Position after the last record. Adjacent ranges join where one's end equals the other's start.
     package var toLSN: LSN
 
     package init(slots: ClosedRange<UInt8>, fromLSN: LSN, toLSN: LSN) {
@@ -101,13 +101,13 @@ extension SlotRange: @unsafe WireMessage {
     }
 }
 
-/// Aggregator to worker and router: a resource's window is in its final files, or can't be.
+/// Aggregator to worker and router: a resource's window is merged into its final files, or cannot be.
 package struct WindowMerged: Sendable, Equatable {
     package var resource: Resource
     package var window: UInt64
-    /// The final files, relative to the data directory.
+    /// Paths of the final files relative to the data directory.
     package var files: [String]
-    /// Why it couldn't be merged; nil where it was.
+    /// Reason why the merge failed; nil if it succeeded.
     package var failure: String?
 
     package init(resource: Resource, window: UInt64, files: [String], failure: String? = nil) {

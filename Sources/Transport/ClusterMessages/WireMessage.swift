@@ -1,18 +1,20 @@
 internal import CProtobufC
 internal import TraceModel
 
-/// A message that protobuf-c packs and unpacks for us, by its generated structure.
+/// A message that protobuf-c packs and unpacks by its generated structure.
 protocol WireMessage {
     associatedtype Wire
 
-    /// Copies what protobuf-c unpacked; throws `.corrupt` where a value is none of ours.
+    /// Copies the unpacked structure.
+    ///
+    /// - Throws: `.corrupt` if a value is out of range.
     init(_ wire: borrowing Wire) throws(TraceError)
 
-    /// The structure to be packed; what it points to lies in `arena`.
+    /// Returns the structure to be packed; its pointers refer to `arena`.
     func wire(in arena: inout WireArena) -> Wire
 }
 
-/// A message that can stand alone.
+/// A message that is not nested in another one.
 protocol TopLevelMessage: WireMessage {
     typealias Unpack = (UnsafeMutablePointer<ProtobufCAllocator>?, Int, UnsafePointer<UInt8>?) -> UnsafeMutablePointer<
         Wire
@@ -24,8 +26,9 @@ protocol TopLevelMessage: WireMessage {
 }
 
 extension TopLevelMessage {
-    /// Appends the packed message to `bytes`. Throws `.exhausted` where it is larger than a receiver
-    /// would take.
+    /// Appends the packed message to `bytes`.
+    ///
+    /// - Throws: `.exhausted` if it is larger than receivers accept.
     func pack(into bytes: inout [UInt8]) throws(TraceError) {
         var arena = WireArena()
         var structure = wire(in: &arena)
@@ -46,7 +49,9 @@ extension TopLevelMessage {
         extendLifetime(arena)
     }
 
-    /// Throws `.corrupt` where the bytes are no such message. The caller has bounded their number.
+    /// Unpacks a message. The caller has limited the number of bytes.
+    ///
+    /// - Throws: `.corrupt` if the bytes are not such a message.
     static func unpacked(_ bytes: UnsafeRawBufferPointer) throws(TraceError) -> Self {
         let data = unsafe bytes.baseAddress?.assumingMemoryBound(to: UInt8.self)
         guard let wire = unsafe unpack(nil, bytes.count, data) else {
@@ -56,7 +61,7 @@ extension TopLevelMessage {
         return unsafe try Self(wire.pointee)
     }
 
-    /// Every generated structure begins with protobuf-c's generic one.
+    /// Calls `body` with protobuf-c's generic structure, with which every generated one starts.
     private func withGeneric<Result>(_ wire: inout Wire, _ body: (UnsafePointer<ProtobufCMessage>) -> Result) -> Result
     {
         unsafe withUnsafeBytes(of: &wire) { raw in
@@ -66,7 +71,7 @@ extension TopLevelMessage {
     }
 }
 
-/// Memory for the C structures of one message while it is packed; all of it goes at once.
+/// Memory for the C structures of one message while it is packed; freed as a whole.
 @safe struct WireArena: ~Copyable {
     private var blocks: [UnsafeMutableRawPointer] = unsafe []
     private var next: UnsafeMutableRawPointer?
@@ -76,7 +81,7 @@ extension TopLevelMessage {
 
     deinit { for index in unsafe blocks.indices { unsafe blocks[index].deallocate() } }
 
-    /// A copy as C text. NUL would end it early and make two names one, so it becomes U+FFFD.
+    /// Copies a text as a C string. NUL would end it early and make two names equal, so it becomes U+FFFD.
     mutating func text(_ text: String) -> UnsafeMutablePointer<CChar> {
         var bytes: [UInt8] = []
         bytes.reserveCapacity(text.utf8.count + 1)
@@ -89,7 +94,7 @@ extension TopLevelMessage {
         return unsafe copy.assumingMemoryBound(to: CChar.self)
     }
 
-    /// A structure that stays where it is.
+    /// Copies a structure to a stable address.
     mutating func place<Wire>(_ wire: Wire) -> UnsafeMutablePointer<Wire> {
         let memory = unsafe reserve(MemoryLayout<Wire>.size, alignment: 16)
         let pointer = unsafe memory.bindMemory(to: Wire.self, capacity: 1)
@@ -97,7 +102,7 @@ extension TopLevelMessage {
         return unsafe pointer
     }
 
-    /// An array for one of C's repeated fields; nil where it is empty.
+    /// Copies an array for a repeated field; nil if it is empty.
     mutating func array<Element>(_ elements: [Element]) -> UnsafeMutablePointer<Element>? {
         guard !elements.isEmpty else { return nil }
         let memory = unsafe reserve(MemoryLayout<Element>.stride * elements.count, alignment: 16)
@@ -116,7 +121,7 @@ extension TopLevelMessage {
         return unsafe array(pointers)
     }
 
-    /// The structures of submessages, and the array of pointers to them that protobuf-c wants.
+    /// Copies submessages and returns the array of pointers to them that protobuf-c expects.
     mutating func messages<Message: WireMessage>(
         _ messages: [Message]
     ) -> UnsafeMutablePointer<UnsafeMutablePointer<Message.Wire>?>? {
@@ -148,7 +153,7 @@ extension TopLevelMessage {
     }
 }
 
-/// C text as a String; protobuf-c gives an empty one for a missing field, never NULL.
+/// Reads a C string; protobuf-c gives an empty one for a missing field, never NULL.
 func readText(_ text: UnsafePointer<CChar>?) throws(TraceError) -> String {
     guard let text = unsafe text else { throw TraceError(.corrupt, "a text is NULL") }
     return unsafe String(cString: text)

@@ -1,22 +1,23 @@
 internal import CTraceProtos
 package import TraceModel
 
-/// Worker to router, at connect: where it wants its records from.
+/// Worker to router, when it connects: where its records have to start.
 package struct WorkerHello: Sendable, Equatable {
     package var worker: WorkerName
-    /// Grows with each start of the process.
+    /// Increases with each start of the process.
     package var incarnation: UInt64
     package var pid: UInt32
     /// The first record it has not applied.
     package var resumeLSN: LSN
-    /// Up to here its checkpoint is durable.
+    /// End of the durable checkpoint.
     package var checkpointLSN: LSN
-    /// The record that has ended this worker too often, if one has.
+    /// The record that has repeatedly crashed this worker, if any.
     package var claim: Claim?
 
+    /// A record that the worker asks the router to leave out.
     package struct Claim: Sendable, Equatable {
         package var lsn: LSN
-        /// How, in words for the operator; not empty.
+        /// Kind of the crash, in words for the operator; not empty.
         package var reason: String
 
         package init(lsn: LSN, reason: String) {
@@ -70,13 +71,13 @@ extension WorkerHello: @unsafe TopLevelMessage {
     }
 }
 
-/// Router to worker, the answer to its hello: where its records begin, and what holds there.
+/// Router to worker, in answer to its hello: where its records start, and the state of the log there.
 package struct WorkerWelcome: Sendable, Equatable {
     package var lsn: LSN
-    /// The window that a record at `lsn` belongs to, and where it begins.
+    /// The window of the record at `lsn`, and its first LSN.
     package var window: UInt64
     package var windowBeginLSN: LSN
-    /// The owners of the worker's resource, by slot.
+    /// Owner of each slot of the worker's resource.
     package var owners: [UInt16]
 
     package init(lsn: LSN, window: UInt64, windowBeginLSN: LSN, owners: [UInt16]) {
@@ -116,14 +117,14 @@ extension WorkerWelcome: @unsafe TopLevelMessage {
     }
 }
 
-/// Router to worker: it can't be served, as when a newer incarnation has said hello; the receiver has to end
-/// itself.
+/// Router to worker: it cannot be served, for instance because a newer incarnation has said hello. The receiver has to
+/// exit.
 package struct WorkerFenced: Sendable, Equatable {
     package var worker: WorkerName
-    /// The one that has to go.
+    /// The incarnation that has to exit.
     package var incarnation: UInt64
     package var reason: String
-    /// The log does not hold what it would go on from: another start changes nothing.
+    /// The log no longer contains the records the worker needs, so that a restart would not help.
     package var isLost: Bool
 
     package init(worker: WorkerName, incarnation: UInt64, reason: String, isLost: Bool = false) {

@@ -1,20 +1,20 @@
 internal import CTraceProtos
 package import TraceModel
 
-/// Worker to router, after each share applied and once a second: progress, and with it credit for what is applied, what the
-/// worker has written, and a sign of life.
+/// Worker to router, after each applied share and once a second: its progress, which returns credit, the bytes it has
+/// written, and a sign of life.
 package struct WorkerProgress: Sendable, Equatable {
     package var worker: WorkerName
-    /// Grows with each start of the process.
+    /// Increases with each start of the process.
     package var incarnation: UInt64
     package var appliedLSN: LSN
-    /// Up to here its checkpoint is durable.
+    /// End of the durable checkpoint.
     package var checkpointLSN: LSN
-    /// That its rows go to.
+    /// The window that receives its rows.
     package var window: UInt64
-    /// Bytes of that window's rows, written or waiting.
+    /// Bytes of that window's rows, written or buffered.
     package var windowBytes: UInt64
-    /// Bytes that merging its part of one window can write at most, of those that are not merged.
+    /// Upper bound of the bytes that merging its part of one unmerged window can write.
     package var mergeBytes: UInt64
 
     package init(
@@ -61,12 +61,12 @@ extension WorkerProgress: @unsafe TopLevelMessage {
     }
 }
 
-/// Router to worker: the head of a share. The records follow as the next frame.
+/// Router to worker: the header of a share. The records follow as the next frame.
 package struct ShareHeader: Sendable, Equatable {
     package var fromLSN: LSN
-    /// Behind the last record of the commit group, so where the next share begins.
+    /// Position after the last record of the commit group, where the next share starts.
     package var toLSN: LSN
-    /// The log's durable end: the receiver's lag is the difference.
+    /// The log's durable end; its distance from `toLSN` is the receiver's lag.
     package var headLSN: LSN
 
     package init(fromLSN: LSN, toLSN: LSN, headLSN: LSN) {

@@ -2,12 +2,12 @@ internal import CTraceProtos
 package import GRPCTransport
 package import TraceModel
 
-/// `TraceProcessor.TraceAdmin` (Protos/trace_admin.proto): names and methods. The router handles it,
-/// for clients on its Unix socket only.
+/// Name and methods of `TraceProcessor.TraceAdmin` (Protos/trace_admin.proto). The router serves it on its Unix socket
+/// only.
 package enum AdminService {
     package static let name = "TraceProcessor.TraceAdmin"
 
-    /// In the order of `methods`.
+    /// Index in `methods`.
     package enum Method: Int, Sendable {
         case finalize
         case scale
@@ -27,7 +27,8 @@ package enum AdminService {
     ]
 }
 
-/// How many workers a resource has, or is to have. The sender names the resource, so it may be none.
+/// The current or requested number of workers of a resource. The client sends the resource's name, so it may be
+/// unknown.
 package struct WorkerCount: Sendable, Equatable {
     package var resource: String
     package var workers: Int
@@ -48,7 +49,7 @@ package struct WorkerCount: Sendable, Equatable {
         return (0..<count).map { unsafe WorkerCount(start[$0]) }
     }
 
-    /// Calls `body` with the C form of a list, valid only meanwhile.
+    /// Calls `body` with the C form of a list, which is valid only during the call.
     static func withC<Value>(
         _ counts: [WorkerCount],
         _ body: (UnsafeMutablePointer<UnsafeMutablePointer<TraceProcessor__WorkerCount>?>?, Int) -> Value
@@ -69,7 +70,7 @@ package struct WorkerCount: Sendable, Equatable {
     }
 }
 
-/// The question of `Scale`: resources not named stay as they are.
+/// Request of `Scale`. Resources that are not named keep their workers.
 package struct ScaleRequest: Sendable, Equatable {
     package var counts: [WorkerCount]
 
@@ -94,7 +95,7 @@ package struct ScaleRequest: Sendable, Equatable {
     }
 }
 
-/// The answer to `Scale`: the counts of all resources as they are now.
+/// Response of `Scale`: the new counts of all resources.
 package struct ScaleResponse: Sendable, Equatable {
     package var counts: [WorkerCount]
     package var movedSlots: Int
@@ -128,12 +129,12 @@ package struct ScaleResponse: Sendable, Equatable {
     }
 }
 
-/// The question of `Skip`: up to where which worker's events are set aside. The sender names the worker, so
-/// there may be none of that name.
+/// Request of `Skip`: the LSN up to which a worker's events are set aside. The client sends the worker's name, so it
+/// may be unknown.
 package struct SkipRequest: Sendable, Equatable {
     package var worker: String
     package var to: LSN
-    /// Up to where the aggregator has counted the worker's events as written; `LSN.max`: not known.
+    /// LSN up to which the aggregator has counted the worker's events as written; `LSN.max` if unknown.
     package var counted: LSN
 
     package init(worker: String, to: LSN, counted: LSN) {
@@ -166,14 +167,14 @@ package struct SkipRequest: Sendable, Equatable {
     }
 }
 
-/// The answer to `Skip`: what was set aside.
+/// Response of `Skip`: the events that were set aside.
 package struct SkipResponse: Sendable, Equatable {
     package var from: LSN
     package var to: LSN
     package var events: UInt64
-    /// The letter's name; empty where there was nothing to set aside.
+    /// Name of the dead letter; empty if there was nothing to set aside.
     package var letter: String
-    /// What else there is to say, in words; may be empty.
+    /// Additional information in words; may be empty.
     package var note: String
 
     package init(from: LSN, to: LSN, events: UInt64, letter: String, note: String) {
@@ -210,7 +211,7 @@ package struct SkipResponse: Sendable, Equatable {
     }
 }
 
-/// The answer to `Slots`, whose request is empty: no bytes at all.
+/// Response of `Slots`, whose request is empty.
 package struct SlotsResponse: Sendable, Equatable {
     package var holdings: [SlotHolding]
 
@@ -262,7 +263,7 @@ package struct SlotsResponse: Sendable, Equatable {
     }
 }
 
-/// The question of `GetStatus`.
+/// Request of `GetStatus`.
 package struct StatusRequest: Sendable, Equatable {
     package var clientID: String
 
@@ -286,10 +287,10 @@ package struct StatusRequest: Sendable, Equatable {
     }
 }
 
-/// The answer to `GetStatus`.
+/// Response of `GetStatus`.
 package struct StatusResponse: Sendable, Equatable {
     package var active: Bool
-    /// Events received.
+    /// Number of events received.
     package var receivedTraces: Int64
     package var serverVersion: String
 
@@ -323,7 +324,7 @@ package struct StatusResponse: Sendable, Equatable {
     }
 }
 
-/// The answer to `Finalize` and `Drain`, whose requests are empty: no bytes at all.
+/// Response of `Finalize` and `Drain`, whose requests are empty.
 package struct FinalizeResponse: Sendable, Equatable {
     package var window: UInt64
     /// Paths relative to the data directory.

@@ -1,6 +1,6 @@
 package import GRPCTransport
 
-/// Several services as one handler: each gets the calls of its own methods, numbered from 0.
+/// Combines several services in one handler: each gets the calls of its own methods, numbered from 0.
 package final class HandlerGroup: GRPCServerHandler {
     private struct Entry {
         let handler: any GRPCServerHandler
@@ -9,7 +9,7 @@ package final class HandlerGroup: GRPCServerHandler {
 
     private let entries: [Entry]
 
-    /// All methods, in the order a server must be made with.
+    /// All methods, in the order that the server has to be created with.
     package let methods: [GRPCMethod]
 
     package init(_ services: [(methods: [GRPCMethod], handler: any GRPCServerHandler)]) {

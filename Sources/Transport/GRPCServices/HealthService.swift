@@ -3,7 +3,7 @@ package import GRPCTransport
 internal import Synchronization
 internal import TraceModel
 
-/// `grpc.health.v1.HealthCheckResponse`, which holds one number.
+/// The status in `grpc.health.v1.HealthCheckResponse`, its only field.
 package enum HealthStatus: UInt8, Sendable {
     case unknown = 0
     case serving = 1
@@ -25,7 +25,7 @@ package enum HealthStatus: UInt8, Sendable {
     }
 }
 
-/// `grpc.health.v1.Health`: `Check`, and `Watch`, which tells each change.
+/// `grpc.health.v1.Health`: `Check`, and `Watch`, which streams every change.
 package final class HealthService: GRPCServerHandler {
     package static let name = "grpc.health.v1.Health"
 
@@ -45,16 +45,16 @@ package final class HealthService: GRPCServerHandler {
         let service: String
     }
 
-    /// The services whose health is known; the empty name stands for the server as a whole.
+    /// The known services; the empty name stands for the whole server.
     private let services: Set<String>
     private let state = Mutex(State())
 
-    /// Not serving at first.
+    /// Creates the service with all of its services not serving.
     package init(services: [String] = [TracerService.name]) { self.services = Set(services).union(["", Self.name]) }
 
     package var isServing: Bool { state.withLock { $0.isServing } }
 
-    /// Sets the health of all services and tells it to who watches.
+    /// Sets the health of all services and sends it to the watchers.
     package func setServing(_ isServing: Bool) {
         state.withLock { state in
             guard state.isServing != isServing, !state.isStopped else { return }
@@ -63,7 +63,7 @@ package final class HealthService: GRPCServerHandler {
         }
     }
 
-    /// Not serving for ever; ends all watches, which would hold up a server's shutdown.
+    /// Sets all services to not serving for good, and ends all watches, which would delay the server's shutdown.
     package func stop() {
         setServing(false)
         let watchers = state.withLock { state in
@@ -106,7 +106,7 @@ package final class HealthService: GRPCServerHandler {
 
     package func refused(method: Int, reason: GRPCRefusal) {}
 
-    /// A client that doesn't read loses its watch rather than a change.
+    /// Sends a watcher the status. A client that does not read is disconnected, so that it never misses a change.
     private func tell(_ watcher: Watcher, isServing: Bool) {
         let status: HealthStatus =
             services.contains(watcher.service) ? HealthStatus(isServing: isServing) : .serviceUnknown

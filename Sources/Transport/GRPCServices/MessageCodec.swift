@@ -2,15 +2,15 @@ internal import CTraceProtos
 internal import Glibc
 internal import TraceModel
 
-/// The way between Swift values and protobuf-c's structs. For small messages: whoever decodes bytes
-/// of a client bounds them first, as protobuf-c unpacks a few bytes to many.
+/// Converts between Swift values and protobuf-c's structures. For small messages: callers limit the size of a client's
+/// bytes first, because protobuf-c expands few bytes to many.
 enum MessageCodec {
-    /// Larger than any request of the services here.
+    /// Larger than any request of these services.
     static let requestBytesMax = 64 << 10
-    /// An answer that names files.
+    /// Limit for a response that names files.
     static let fileAnswerBytesMax = Limits.windowFilesBytesMax
 
-    /// Packs a message of `count` bytes that `pack` writes.
+    /// Packs a message of `count` bytes with `pack`.
     static func pack(_ count: Int, _ pack: (UnsafeMutablePointer<UInt8>) -> Int) -> [UInt8] {
         guard count > 0 else { return [] }
         return unsafe [UInt8](unsafeUninitializedCapacity: count) { buffer, initialized in
@@ -19,7 +19,7 @@ enum MessageCodec {
         }
     }
 
-    /// Unpacks with one of protobuf-c's functions, hands the struct to `body`, and frees it.
+    /// Unpacks with one of protobuf-c's functions, passes the structure to `body`, and frees it.
     static func unpack<Message, Value>(
         _ bytes: [UInt8], as name: StaticString, bytesMax: Int = requestBytesMax,
         _ unpack: (UnsafeMutablePointer<ProtobufCAllocator>?, Int, UnsafePointer<UInt8>?) -> UnsafeMutablePointer<
@@ -36,13 +36,13 @@ enum MessageCodec {
         return unsafe body(message)
     }
 
-    /// Text of a message; empty for none. What is not UTF-8 becomes U+FFFD.
+    /// Reads a C string; empty for NULL. Invalid UTF-8 becomes U+FFFD.
     static func text(_ pointer: UnsafePointer<CChar>?) -> String {
         guard let pointer = unsafe pointer else { return "" }
         return unsafe String(cString: pointer)
     }
 
-    /// Calls `body` with C strings, which live only meanwhile: what a message to be packed points to.
+    /// Calls `body` with C strings that are valid only during the call, for a message to be packed.
     static func withCStrings<Value>(
         _ texts: [String], _ body: (UnsafeMutableBufferPointer<UnsafeMutablePointer<CChar>?>) -> Value
     ) -> Value {

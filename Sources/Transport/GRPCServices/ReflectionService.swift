@@ -1,8 +1,8 @@
 internal import CTraceProtos
 package import GRPCTransport
 
-/// `grpc.reflection.v1alpha.ServerReflectionRequest` (Protos/reflection.proto), read by hand: its
-/// answer repeats it byte for byte.
+/// `grpc.reflection.v1alpha.ServerReflectionRequest` (Protos/reflection.proto), decoded by hand because the response
+/// repeats it byte for byte.
 struct ReflectionRequest {
     enum Question: Equatable {
         case listServices
@@ -36,7 +36,7 @@ struct ReflectionRequest {
     }
 }
 
-/// `grpc.reflection.v1alpha.ServerReflectionResponse` (Protos/reflection.proto), written by hand.
+/// `grpc.reflection.v1alpha.ServerReflectionResponse` (Protos/reflection.proto), encoded by hand.
 enum ReflectionResponse {
     /// Serialized FileDescriptorProtos.
     case files([[UInt8]])
@@ -74,8 +74,8 @@ enum ReflectionResponse {
     }
 }
 
-/// Server reflection, so that tools can call a server they have no files of. Answers to both names of
-/// the protocol, which differ in nothing else: newer tools try v1 first.
+/// Server reflection, so that tools can call the server without its proto files. Serves both names of the protocol,
+/// which are otherwise identical: newer tools try v1 first.
 package final class ReflectionService: GRPCServerHandler {
     package static let name = "grpc.reflection.v1alpha.ServerReflection"
 
@@ -129,12 +129,12 @@ package final class ReflectionService: GRPCServerHandler {
     private func answer(_ question: ReflectionRequest.Question, isLocal: Bool) -> ReflectionResponse {
         switch question {
         case .listServices:
-            // Only the Unix socket serves the operator's service.
+            // Only the Unix socket serves the admin service.
             return .services(index.services.filter { isLocal || $0 != AdminService.name })
         case .file(let name): return index.file(named: name).map { .files($0) } ?? .notFound(name)
         case .symbol(let name): return index.file(containing: name).map { .files($0) } ?? .notFound(name)
         case .extensions(let type):
-            // proto3 without extensions: every known type has none.
+            // proto3 has no extensions, so every known type has none.
             return index.file(containing: type) == nil ? .notFound(type) : .noExtensions(of: type)
         case .extension(let type): return .notFound("an extension of \(type)")
         case .none: return .error(.invalidArgument, "the request asks nothing")
@@ -142,8 +142,8 @@ package final class ReflectionService: GRPCServerHandler {
     }
 }
 
-/// Finds the files of descriptor sets (google.protobuf.FileDescriptorSet) by name and by what they
-/// define. Field numbers are those of google/protobuf/descriptor.proto.
+/// Finds the files of descriptor sets (google.protobuf.FileDescriptorSet) by name and by the symbols they define. Field
+/// numbers are those of google/protobuf/descriptor.proto.
 struct DescriptorIndex: Sendable {
     private struct File {
         let name: String
@@ -160,13 +160,13 @@ struct DescriptorIndex: Sendable {
         services.sort()
     }
 
-    /// The file and all it needs, itself first; nil where there is no such file.
+    /// Returns the file and all its dependencies, the file first; nil if there is no such file.
     func file(named name: String) -> [[UInt8]]? {
         guard let index = files.firstIndex(where: { $0.name == name }) else { return nil }
         return withDependencies(index)
     }
 
-    /// The file that defines a message, enum, field, service or method, by its full name.
+    /// Returns the file that defines a message, enum, field, service or method of this full name.
     func file(containing symbol: String) -> [[UInt8]]? { fileBySymbol[symbol].map { withDependencies($0) } }
 
     private func withDependencies(_ first: Int) -> [[UInt8]] {
@@ -212,7 +212,7 @@ struct DescriptorIndex: Sendable {
         }
     }
 
-    /// Values of an enum stand beside it, not in it, as in C++.
+    /// Enum values are siblings of their enum, as in C++.
     private mutating func addEnum(_ bytes: ArraySlice<UInt8>, in scope: String) {
         addName(bytes, in: scope)
         for field in WireFields(bytes) where field.number == 2 { addName(field.bytes, in: scope) }

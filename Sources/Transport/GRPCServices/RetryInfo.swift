@@ -1,12 +1,11 @@
 package import GRPCTransport
 
-/// google.rpc.RetryInfo in a google.rpc.Status, the value of the trailer `grpc-status-details-bin`:
-/// when a client may try again. Coded by hand, as those two small messages would be the only ones of
-/// their files.
+/// Encodes google.rpc.RetryInfo in a google.rpc.Status, the value of the trailer `grpc-status-details-bin`: the delay
+/// before a client may retry. Coded by hand, as nothing else of those proto files is needed.
 package enum RetryInfo {
     private static let typeURL = "type.googleapis.com/google.rpc.RetryInfo"
 
-    /// The trailer that goes with an answer of the same status and message.
+    /// Returns the trailer for an answer with this status and message.
     package static func trailer(status: GRPCStatus, message: String, delaySeconds: Double) -> GRPCTrailer {
         let nanoseconds = Int64((max(0, delaySeconds) * 1e9).rounded())
         var duration = WireWriter()
@@ -24,7 +23,7 @@ package enum RetryInfo {
         return GRPCTrailer(name: "grpc-status-details-bin", bytes: wholeStatus.bytes)
     }
 
-    /// The delay in `GRPCCallError.details`; nil where there is none.
+    /// Returns the delay in `GRPCCallError.details`; nil if there is none.
     package static func delaySeconds(in details: [UInt8]) -> Double? {
         for field in WireFields(details[...]) where field.number == 3 {
             let parts = Array(WireFields(field.bytes))

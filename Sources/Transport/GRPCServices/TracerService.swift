@@ -2,11 +2,11 @@ internal import CTraceProtos
 package import GRPCTransport
 package import TraceModel
 
-/// `NeuTracer.TracerService` (Protos/tracer_service.proto): names and methods. The router handles it.
+/// Name and methods of `NeuTracer.TracerService` (Protos/tracer_service.proto), which the router serves.
 package enum TracerService {
     package static let name = "NeuTracer.TracerService"
 
-    /// In the order of `methods`.
+    /// Index in `methods`.
     package enum Method: Int, Sendable {
         case sendTraceBatch
         case getStatus
@@ -22,7 +22,7 @@ package enum TracerService {
     ]
 }
 
-/// The answer to `SendTraceBatch`.
+/// Response of `SendTraceBatch`.
 package struct TraceResponse: Sendable, Equatable {
     package var success: Bool
     package var message: String
@@ -54,7 +54,7 @@ package struct TraceResponse: Sendable, Equatable {
     }
 }
 
-/// One acknowledgement of `StreamTraceBatches`.
+/// One acknowledgement on `StreamTraceBatches`.
 package struct BatchAck: Sendable, Equatable {
     package var sequence: UInt64
     package var success: Bool

@@ -1,13 +1,12 @@
 import TraceModel
 
-/// Walks the fields of a protobuf message; ends early where the bytes are damaged. For descriptors and
-/// other small messages.
+/// Iterates over the fields of a protobuf message and stops at damaged bytes. For descriptors and other small messages.
 struct WireFields: Sequence, IteratorProtocol {
     struct Field {
         let number: Int
-        /// The value of a number, else 0.
+        /// The value of a varint, else 0.
         let varint: UInt64
-        /// The payload of text, bytes, or a message, else empty.
+        /// The payload of a text, bytes or message field, else empty.
         let bytes: ArraySlice<UInt8>
     }
 
@@ -43,7 +42,7 @@ struct WireFields: Sequence, IteratorProtocol {
     }
 }
 
-/// Writes protobuf fields one after another.
+/// Appends protobuf fields.
 struct WireWriter {
     private(set) var bytes: [UInt8] = []
 

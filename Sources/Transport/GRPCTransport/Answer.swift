@@ -1,7 +1,7 @@
 internal import CGRPC
 internal import Synchronization
 
-/// The status codes of gRPC, by their numbers on the wire.
+/// gRPC status codes with their numbers on the wire.
 package enum GRPCStatus: Int32, Sendable {
     case ok = 0
     case cancelled = 1
@@ -17,14 +17,14 @@ package enum GRPCStatus: Int32, Sendable {
     case outOfRange = 11
     case unimplemented = 12
     case `internal` = 13
-    /// Makes a NeuTracer agent stop sending for good: a living server never answers it.
+    /// Never sent by a running server, as it makes a NeuTracer agent stop sending for good.
     case unavailable = 14
     case dataLoss = 15
     case unauthenticated = 16
 }
 
-/// One element of metadata sent after an answer. The name is lower case; one that ends in `-bin` may
-/// carry any bytes. An answer takes at most four.
+/// A metadata element that follows an answer. The name is lower case; the value of a name that ends in `-bin` may
+/// contain any bytes. An answer has at most `countMax` of them.
 package struct GRPCTrailer: Sendable, Equatable {
     package static let countMax = 4
 
@@ -37,13 +37,13 @@ package struct GRPCTrailer: Sendable, Equatable {
     }
 }
 
-/// The end of a call: status, text for a person, trailers.
+/// The status that ends a call: code, text for a person, trailers.
 struct Answer: Sendable {
     let status: GRPCStatus
     let message: String
     let trailers: [GRPCTrailer]
 
-    /// Calls `body` with the C form, valid only meanwhile.
+    /// Calls `body` with the C form, which is valid only during the call.
     func withC<Result>(
         _ body: (_ text: UnsafeRawBufferPointer, _ pairs: UnsafePointer<trace_grpc_pair>?, _ pairCount: Int) -> Result
     ) -> Result {
@@ -71,16 +71,16 @@ struct Answer: Sendable {
     }
 }
 
-/// Answers to unary calls that go out together: those of one connection in one write to its socket, and no
-/// poller wakes up for the end of each. Answered one by one, every call costs a write of its own, and a poller
-/// that waits is woken for it; for calls that came many at once that is a sixth of all that a server does.
+/// Sends answers to several unary calls together: those of one connection in one write to its socket, and without
+/// waking a poller for each completion. For many concurrent calls, individual writes and wake-ups are a sixth of a
+/// server's CPU time.
 ///
-/// It takes two functions of the core that no public header declares (`shim.h`); with a core other than the one
-/// they are known for, the answers go out one by one.
+/// It uses two functions of the core that no public header declares (`shim.h`). With any other core version the answers
+/// are sent one by one.
 @safe package struct AnswerRow: ~Copyable {
     private let isInCore: Bool
 
-    /// Calls `body` once, on this thread; what it answers is on its way when this returns.
+    /// Calls `body` once on this thread; its answers are sent when this returns.
     package static func send(_ body: (borrowing AnswerRow) -> Void) {
         guard trace_grpc_can_start_together() != 0 else { return body(AnswerRow(isInCore: false)) }
         withoutActuallyEscaping(body) { body in
@@ -101,31 +101,31 @@ struct Answer: Sendable {
     }
 }
 
-/// Answers to unary calls kept back for the moment in which a server tells its clients to go elsewhere.
+/// Holds back answers to unary calls while a server sends its GOAWAY frames.
 ///
-/// A client that begins a call while its core takes note of that may see the call fail, where it is told
-/// not to begin such a call anew by itself (or is too old to). One that waits for an answer begins none.
+/// A call that a client starts while its core processes a GOAWAY may fail if the client has transparent retries
+/// disabled or is too old for them. A client that waits for an answer starts no call.
 ///
-/// They go out as one row. With the last of them the core closes the connection at once, and a socket closed
-/// while something unread lies in it (a client pings when answers come) is reset: what TCP's congestion
-/// window had kept back by then, as it does with many small segments, is lost, and with it those answers.
+/// The answers are sent as one batch. With the last of them the core closes the connection at once, and closing a
+/// socket with unread data (a client pings when answers arrive) resets it: bytes that TCP's congestion window still
+/// held back, as happens with many small segments, would be lost, and the answers with them.
 final class WithheldAnswers: Sendable {
     private struct State {
         var isActive = false
         var answers: [(call: GRPCUnaryCall, message: [UInt8])] = []
     }
 
-    /// Read before each answer; the lock is only taken while it is set.
+    /// Read before each answer; the lock is taken only while it is set.
     private let isActive = Atomic<Bool>(false)
     private let state = Mutex(State())
 
-    /// From now on answers are kept back.
+    /// Starts holding answers back.
     func begin() {
         state.withLock { $0.isActive = true }
         isActive.store(true, ordering: .releasing)
     }
 
-    /// Gives all answers, and keeps none back any more.
+    /// Sends all held answers and stops holding them back.
     func end() {
         isActive.store(false, ordering: .releasing)
         let answers = state.withLock { state in
@@ -135,7 +135,7 @@ final class WithheldAnswers: Sendable {
         AnswerRow.send { row in for (call, message) in answers { row.reply(to: call, message) } }
     }
 
-    /// True: the answer is given later. Copies `message` then.
+    /// Returns true if the answer was held back for later, with `message` copied.
     func keep(_ call: GRPCUnaryCall, _ message: UnsafeRawBufferPointer) -> Bool {
         guard isActive.load(ordering: .acquiring) else { return false }
         return state.withLock { state in

@@ -2,16 +2,16 @@ internal import CGRPC
 internal import Synchronization
 internal import SystemIO
 
-/// What one started operation of the C core points to: retained when it starts, released by exactly
-/// one completion event (which also comes with `success` false, and while a queue drains).
+/// The tag of one started operation of the C core. Retained at its start, released by exactly one completion event,
+/// which also comes with `success` false and while a queue drains.
 final class CompletionTag {
     enum Operation: Sendable {
-        /// A new call has come (server).
+        /// A new call has arrived (server).
         case request
-        /// A message has come, or none will.
+        /// A message has arrived, or none will.
         case receive
         case send
-        /// The whole answer of a unary call is out (server), or in (client).
+        /// The whole answer of a unary call was sent (server) or received (client).
         case answer
         case metadata
         case status
@@ -30,23 +30,23 @@ final class CompletionTag {
     }
 }
 
-/// Who is told that an operation is complete, on a poller thread.
+/// Receives the completion of an operation, on a poller thread.
 protocol CompletionOwner: AnyObject, Sendable { func completed(_ operation: CompletionTag.Operation, success: Bool) }
 
-/// A completion queue of the C core with its poller threads. Counts its outstanding tags: the core
-/// aborts when an operation starts on a queue that is shut down, so that happens only once the queue
-/// takes no more operations and the last tag has come back.
+/// A completion queue of the C core with its poller threads. It counts outstanding tags: the core aborts if an
+/// operation starts on a queue that is shut down, so the shutdown waits until the queue is closed for new operations
+/// and the last tag has completed.
 @safe final class CompletionQueue: @unchecked Sendable {
-    /// The bit of `gauge` that says that nothing more may start; the rest counts tags.
+    /// The bit of `gauge` that closes the queue for new operations; the lower bits count tags.
     private static let closedBit = 1 << 62
-    /// How long a poller waits at most, and so how fine deadlines are kept.
+    /// Maximum time a poller waits, and so the resolution of deadlines.
     private static let tickMilliseconds: Int64 = 250
 
     let pointer: OpaquePointer
     private let gauge = Atomic<Int>(0)
     private let threads = Mutex<[DedicatedThread]>([])
 
-    /// `tick` is called on the first poller about every quarter of a second with the monotonic time.
+    /// Starts the pollers. The first one calls `tick` about every quarter of a second with the monotonic time.
     init(name: String, pollers: Int, tick: @escaping @Sendable (Int64) -> Void) {
         precondition(pollers >= 1)
         GRPCLibrary.initialize()
@@ -62,11 +62,11 @@ protocol CompletionOwner: AnyObject, Sendable { func completed(_ operation: Comp
 
     deinit { unsafe grpc_completion_queue_destroy(pointer) }
 
-    /// Tags whose completion is still to come.
+    /// Number of tags whose completion has not arrived yet.
     var outstandingTags: Int { gauge.load(ordering: .relaxed) & ~Self.closedBit }
 
-    /// Starts an operation with a tag for it. False where the queue is closed or the core refuses;
-    /// then nothing is outstanding and no completion comes.
+    /// Starts an operation with a tag. Returns false if the queue is closed or the core refuses; then no completion
+    /// follows.
     func start(
         _ owner: any CompletionOwner, _ operation: CompletionTag.Operation,
         _ body: (UnsafeMutableRawPointer) -> grpc_call_error
@@ -79,8 +79,8 @@ protocol CompletionOwner: AnyObject, Sendable { func completed(_ operation: Comp
         return false
     }
 
-    /// Takes no more operations, waits for the outstanding ones and joins the pollers. Blocks; not on
-    /// a poller thread, once only.
+    /// Closes the queue, waits for outstanding operations and joins the pollers. Blocks; once only, not on a poller
+    /// thread.
     func close() {
         let previous = gauge.bitwiseOr(Self.closedBit, ordering: .acquiringAndReleasing).oldValue
         precondition(previous & Self.closedBit == 0, "closed twice")
@@ -89,7 +89,7 @@ protocol CompletionOwner: AnyObject, Sendable { func completed(_ operation: Comp
         precondition(outstandingTags == 0)
     }
 
-    /// Counts an operation whose end does not come by way of the queue. False where the queue is closed.
+    /// Counts an operation whose completion does not pass through the queue. Returns false if the queue is closed.
     func begin() -> Bool {
         var current = gauge.load(ordering: .relaxed)
         while current & Self.closedBit == 0 {
@@ -101,7 +101,7 @@ protocol CompletionOwner: AnyObject, Sendable { func completed(_ operation: Comp
         return false
     }
 
-    /// The other half of `begin`, from any thread.
+    /// Ends an operation counted by `begin`. Any thread.
     func end() {
         let left = gauge.subtract(1, ordering: .acquiringAndReleasing).newValue
         if left == Self.closedBit { unsafe grpc_completion_queue_shutdown(pointer) }

@@ -2,13 +2,16 @@ internal import Glibc
 internal import Synchronization
 internal import SystemIO
 
-/// Accepts the connections of a server on a thread of its own, and hands each to the core once the
-/// client has begun to speak HTTP/2. The core could listen by itself, but not on a socket that it was
-/// handed; and only such a one outlives this process, so that clients that come meanwhile wait in it.
+/// Accepts a server's connections on its own thread and passes each to the C core once the client has started to speak
+/// HTTP/2.
 ///
-/// Bounded: at most `connectionsMax` connections are open; more wait unaccepted. One whose client says
-/// nothing for `handshakeSeconds` is closed; where all places are taken, for a second.
+/// The core can listen by itself, but not on an inherited socket. Only an inherited socket outlives this process, so
+/// that clients which connect during a restart wait in its queue.
+///
+/// At most `connectionsMax` connections are open; further ones wait unaccepted. A connection whose client sends nothing
+/// is closed after `handshakeSeconds`, or after one second while the server is at `connectionsMax`.
 final class ConnectionAcceptor: Sendable {
+    /// A connection whose client has not sent its HTTP/2 greeting yet.
     private struct Pending {
         let connection: ListeningSocket.Connection
         let deadline: Int64
@@ -17,13 +20,13 @@ final class ConnectionAcceptor: Sendable {
     /// `PRI * HTTP/2.0…`, then the header of a SETTINGS frame (RFC 9113, 3.4).
     private static let preface = Array("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".utf8)
     private static let greetingBytes = preface.count + 9
-    /// What a connection on its way at the end of accepting has left to greet.
+    /// Time that a pending connection has left for its greeting once the server stops accepting.
     private static let lastGreetingNanoseconds: Int64 = 1_000_000_000
     /// `POLLRDHUP` of poll(2), which Swift's Glibc leaves out.
     private static let hangUp: Int16 = 0x2000
-    /// How long a client that says nothing keeps its place where there is none left.
+    /// How long a silent client keeps its connection while the server is at `connectionsMax`.
     private static let silentNanoseconds: Int64 = 1_000_000_000
-    /// How long a thread that can accept nothing waits before it looks again.
+    /// Poll interval while the server is at `connectionsMax`.
     private static let fullMilliseconds: Int32 = 100
 
     private let sockets: [ListeningSocket]
@@ -36,8 +39,8 @@ final class ConnectionAcceptor: Sendable {
     private let full = Atomic<Bool>(false)
     private let thread = Mutex<DedicatedThread?>(nil)
 
-    /// `adopt` takes ownership of a connection's descriptor; `endedSilent` is called after a connection whose
-    /// client had sent nothing was closed to make room for others. Both are called on the acceptor's thread.
+    /// Prepares accepting; `start` begins it. `adopt` takes ownership of a connection's descriptor. `endedSilent` is
+    /// called for each silent connection that was closed to make room for others. Both run on the acceptor's thread.
     init(
         sockets: [ListeningSocket], peers: PeerTable, configuration: GRPCServerConfiguration,
         adopt: @escaping @Sendable (Int32) -> Void, endedSilent: @escaping @Sendable () -> Void
@@ -50,10 +53,11 @@ final class ConnectionAcceptor: Sendable {
         wakeup = try Wakeup()
     }
 
+    /// Starts the thread.
     func start() { thread.withLock { $0 = DedicatedThread("accept") { [self] in run() } } }
 
-    /// Accepts no more and returns once every connection accepted is with the core, or is closed
-    /// because its client says nothing. Blocks.
+    /// Stops accepting and returns once every accepted connection has been passed to the core, or closed because its
+    /// client is silent. Blocks.
     func stop() {
         isStopping.store(true, ordering: .releasing)
         wakeup.signal()
@@ -63,7 +67,7 @@ final class ConnectionAcceptor: Sendable {
         }
     }
 
-    /// Whether all places were taken at some moment since this was last asked.
+    /// Returns whether the server was at `connectionsMax` at any moment since the previous call.
     func takeFull() -> Bool { full.exchange(false, ordering: .relaxed) }
 
     // MARK: The thread
@@ -100,10 +104,10 @@ final class ConnectionAcceptor: Sendable {
         }
     }
 
-    /// Accepts what waits. False where there is no room for more.
+    /// Accepts the waiting connections. Returns false if there is no room for more.
     private func acceptWaiting(into pending: inout [Pending], now: Int64) -> Bool {
         var open = peers.knownCount + pending.count
-        // Looking at each is for when it matters.
+        // Counting exactly costs a system call for each connection, so it happens only near the limit.
         if open >= configuration.connectionsMax { open = peers.openCount(now: now) + pending.count }
         let deadline = now + Int64(configuration.handshakeSeconds * 1e9)
         for socket in sockets {
@@ -120,7 +124,7 @@ final class ConnectionAcceptor: Sendable {
         return true
     }
 
-    /// Where there is no room, closes those whose clients have been silent for longest.
+    /// Closes the pending connections that have been silent for more than `silentNanoseconds`.
     private func endSilent(_ pending: inout [Pending], now: Int64) {
         let accepted = now + Int64(configuration.handshakeSeconds * 1e9) - Self.silentNanoseconds
         let silent = pending.prefix { $0.deadline <= accepted }
@@ -131,21 +135,22 @@ final class ConnectionAcceptor: Sendable {
         pending.removeFirst(silent.count)
     }
 
-    /// What the core sets on the connections it accepts by itself.
+    /// Sets the socket options that the core sets on connections which it accepts itself.
     private func prepare(_ descriptor: Int32) {
         let options: [(level: Int32, name: Int32, value: Int32)] = [
             (Int32(IPPROTO_TCP), TCP_NODELAY, 1),
             (Int32(IPPROTO_TCP), TCP_USER_TIMEOUT, Int32(configuration.keepaliveTimeoutSeconds * 1_000)),
-            // Readable means that all of the greeting is there.
+            // The socket becomes readable only once the whole greeting is there.
             (SOL_SOCKET, SO_RCVLOWAT, Int32(Self.greetingBytes)),
         ]
         for option in options {
-            // One that fails has a connection that is gone already, which its greeting will tell.
+            // It fails only for a connection that is already closed, which `greeting(of:)` detects.
             try? ListeningSocket.setOption(option.level, option.name, option.value, of: descriptor)
         }
     }
 
-    /// Whether the connection has left the waiting: handed over, or closed.
+    /// Passes the connection to the core or closes it where its greeting decides that. Returns false while it remains
+    /// pending.
     private func settle(_ entry: Pending, now: Int64, before lastDeadline: Int64?) -> Bool {
         switch greeting(of: entry.connection.descriptor) {
         case .complete:
@@ -162,7 +167,7 @@ final class ConnectionAcceptor: Sendable {
     private enum Greeting {
         case complete
         case partial
-        /// Not HTTP/2, or the connection is over.
+        /// Not HTTP/2, or closed.
         case wrong
     }
 
@@ -176,7 +181,7 @@ final class ConnectionAcceptor: Sendable {
         return bytes[Self.preface.count + 3] == 4 ? .complete : .wrong
     }
 
-    /// Whether the client has closed before it said what it had to.
+    /// Returns whether the client has closed the connection before its greeting was complete.
     private func isOver(_ descriptor: Int32) -> Bool {
         var polled = pollfd(fd: descriptor, events: Self.hangUp, revents: 0)
         return unsafe poll(&polled, 1, 0) > 0

@@ -1,11 +1,11 @@
 internal import CGRPC
 internal import Synchronization
 
-/// A call that a server, or the way to it, has ended with an error.
+/// An error status with which the server or the transport ended a call.
 package struct GRPCCallError: Error, CustomStringConvertible, Sendable {
     package let status: GRPCStatus
     package let message: String
-    /// `grpc-status-details-bin`: a google.rpc.Status; empty where the server sent none.
+    /// Contents of `grpc-status-details-bin`, a serialized google.rpc.Status; empty if the server sent none.
     package let details: [UInt8]
 
     package init(status: GRPCStatus, message: String, details: [UInt8] = []) {
@@ -17,7 +17,7 @@ package struct GRPCCallError: Error, CustomStringConvertible, Sendable {
     package var description: String { "\(status) (\(status.rawValue)): \(message)" }
 }
 
-/// What a client's call receives, at an address that stays.
+/// Memory that the core writes a client call's results to. Its address is stable.
 @safe final class ClientCells: @unchecked Sendable {
     let pointer = UnsafeMutablePointer<trace_grpc_client_cells>.allocate(capacity: 1)
 
@@ -28,14 +28,14 @@ package struct GRPCCallError: Error, CustomStringConvertible, Sendable {
         unsafe pointer.deallocate()
     }
 
-    /// Takes the message out, nil where none came.
+    /// Takes the message out; nil if none came.
     func takeMessage() -> [UInt8]? {
         guard let buffer = unsafe pointer.pointee.message else { return nil }
         unsafe pointer.pointee.message = nil
         return unsafe ReceivedMessage(takingOwnership: buffer).bytes()
     }
 
-    /// The status as an error, nil for OK. Once the status has come.
+    /// Returns the status as an error, nil for OK. Valid only after the status has arrived.
     func error() -> GRPCCallError? {
         let code = unsafe pointer.pointee.status
         if code == GRPC_STATUS_OK { return nil }
@@ -68,7 +68,7 @@ final class ClientUnaryCall: CompletionOwner, ClientCall {
         self.completion = completion
     }
 
-    /// False: nothing was sent and no completion comes.
+    /// Sends the request. Returns false if nothing was sent; no completion follows then.
     func start(_ request: [UInt8], on queue: CompletionQueue) -> Bool {
         unsafe queue.start(self, .answer) { tag in
             unsafe request.withUnsafeBytes { bytes in
@@ -91,7 +91,7 @@ final class ClientUnaryCall: CompletionOwner, ClientCall {
     }
 }
 
-/// A connection to a gRPC server, for tools and benchmarks. `close` must be called in every case.
+/// A connection to a gRPC server, for tools and benchmarks. The owner must call `close`.
 @safe package final class GRPCClient: @unchecked Sendable {
     private enum Phase {
         case open([ObjectIdentifier: any ClientCall])
@@ -102,16 +102,16 @@ final class ClientUnaryCall: CompletionOwner, ClientCall {
     private let queue: CompletionQueue
     private let phase = Mutex(Phase.open([:]))
 
-    /// `target`: `127.0.0.1:50051` or `unix:run/admin.sock`. Connects at the first call.
+    /// Creates a client for a target such as `127.0.0.1:50051` or `unix:run/admin.sock`. It connects at the first call.
     package init(target: String) {
         queue = CompletionQueue(name: "grpc-client", pollers: 1) { _ in }
         var arguments = ChannelArguments()
         arguments.set(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, -1)
         arguments.set(GRPC_ARG_MAX_SEND_MESSAGE_LENGTH, -1)
-        // What is sent again is decided by who knows what a batch is, so no policy for it is taken from
-        // anywhere. The core still begins a call anew that has not left it when the server went away.
+        // Only the caller knows whether a batch may be sent again, so the client takes no retry policy from a service
+        // config. The core still restarts a call that had not left it when the server went away.
         arguments.set(GRPC_ARG_ENABLE_HTTP_PROXY, 0)
-        // Two clients of one process have a connection each.
+        // Two clients of one process do not share a connection.
         arguments.set(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1)
         arguments.set(GRPC_ARG_SERVICE_CONFIG_DISABLE_RESOLUTION, 1)
         let credentials = unsafe grpc_insecure_credentials_create()
@@ -126,8 +126,8 @@ final class ClientUnaryCall: CompletionOwner, ClientCall {
         unsafe grpc_channel_destroy(channel)
     }
 
-    /// Cancels what is in flight and returns when nothing of the client runs any more. Blocks; not
-    /// within a completion. Again: nothing happens.
+    /// Cancels all calls in flight and waits for their completions. Blocks; must not be called within a completion.
+    /// Idempotent.
     package func close() {
         let calls = phase.withLock { phase -> [any ClientCall]? in
             guard case .open(let calls) = phase else { return nil }
@@ -139,7 +139,7 @@ final class ClientUnaryCall: CompletionOwner, ClientCall {
         queue.close()
     }
 
-    /// Calls a unary method and blocks until its answer. Not within a completion.
+    /// Calls a unary method and blocks until the answer arrives. Must not be called within a completion.
     package func unary(_ path: String, _ request: [UInt8], timeoutSeconds: Double) throws(GRPCCallError) -> [UInt8] {
         let answer = Monitor<Result<[UInt8], GRPCCallError>?>(nil)
         start(path, request, timeoutSeconds: timeoutSeconds) { result in answer.update { $0 = result } }
@@ -148,7 +148,7 @@ final class ClientUnaryCall: CompletionOwner, ClientCall {
         return try result.get()
     }
 
-    /// Calls a unary method; `completion` gets the answer on the client's thread and must not block.
+    /// Calls a unary method asynchronously. `completion` runs on the client's poller thread and must not block.
     package func start(
         _ path: String, _ request: [UInt8], timeoutSeconds: Double,
         completion: @escaping @Sendable (Result<[UInt8], GRPCCallError>) -> Void
@@ -164,7 +164,7 @@ final class ClientUnaryCall: CompletionOwner, ClientCall {
         completion(.failure(Self.closedError))
     }
 
-    /// Opens a stream in both directions. `timeoutSeconds` bounds the whole of it.
+    /// Opens a bidirectional stream. `timeoutSeconds` limits the stream's whole lifetime.
     package func openStream(_ path: String, timeoutSeconds: Double? = nil) throws(GRPCCallError) -> GRPCClientStream {
         guard let handle = makeCall(path, timeoutSeconds: timeoutSeconds) else { throw Self.closedError }
         let stream = GRPCClientStream(client: self, queue: queue, call: handle)
@@ -176,6 +176,7 @@ final class ClientUnaryCall: CompletionOwner, ClientCall {
         return stream
     }
 
+    /// Removes a completed call from those that `close` cancels.
     func forget(_ call: any ClientCall) {
         phase.withLock { phase in
             guard case .open(var calls) = phase else { return }
@@ -187,11 +188,11 @@ final class ClientUnaryCall: CompletionOwner, ClientCall {
 
     private static let closedError = GRPCCallError(status: .cancelled, message: "the client is closed")
 
-    /// A call that begins while the client closes is cancelled at once.
+    /// Registers a call for `close`; cancels it at once if the client is closed already.
     private func register(_ call: any ClientCall) {
         let isOpen = phase.withLock { phase in
             guard case .open(var calls) = phase else { return false }
-            // Emptied first so that the dictionary is changed in place.
+            // Moved out first so that the dictionary is changed in place.
             phase = .closed
             calls[ObjectIdentifier(call)] = call
             phase = .open(calls)
@@ -207,5 +208,5 @@ final class ClientUnaryCall: CompletionOwner, ClientCall {
     }
 }
 
-/// A call in flight that the client may have to cancel.
+/// A call in flight that `GRPCClient.close` can cancel.
 protocol ClientCall: AnyObject, Sendable { func cancel() }

@@ -1,7 +1,7 @@
 internal import CGRPC
 
-/// A stream on the client. One thread may send while another receives. To be received to its end, or
-/// cancelled.
+/// A client's end of a stream. One thread may send while another receives. The owner must receive until the end, or
+/// cancel.
 package final class GRPCClientStream: CompletionOwner, ClientCall {
     private enum Receive {
         case idle
@@ -33,6 +33,7 @@ package final class GRPCClientStream: CompletionOwner, ClientCall {
         self.call = call
     }
 
+    /// Starts the stream. Returns false if the client is closed.
     func open() -> Bool {
         let isOpen = unsafe queue.start(self, .metadata) { tag in
             unsafe trace_grpc_client_open(call.pointer, cells.pointer, tag)
@@ -45,8 +46,9 @@ package final class GRPCClientStream: CompletionOwner, ClientCall {
         return isWatched
     }
 
-    /// Sends a message; blocks while the one before is still on its way into the network. Throws where
-    /// the stream is over, with its status.
+    /// Sends a message. Blocks while the previous one has not been written to the network.
+    ///
+    /// - Throws: The stream's status if the stream is over.
     package func send(_ bytes: [UInt8]) throws(GRPCCallError) {
         unsafe try startSending(.send) { tag in
             unsafe bytes.withUnsafeBytes { source in
@@ -55,13 +57,13 @@ package final class GRPCClientStream: CompletionOwner, ClientCall {
         }
     }
 
-    /// Says that nothing more will be sent; blocks as `send` does.
+    /// Half-closes the stream: no more messages follow. Blocks as `send` does.
     package func halfClose() throws(GRPCCallError) {
         unsafe try startSending(.halfClose) { unsafe trace_grpc_send_close(call.pointer, $0) }
     }
 
-    /// The next message; blocks until it is there. Nil once the server has ended the stream with OK;
-    /// throws for any other end. One thread at a time.
+    /// Receives the next message; blocks until it arrives. Returns nil once the server has ended the stream with OK,
+    /// and throws its status for any other end. One thread at a time.
     package func receive() throws(GRPCCallError) -> [UInt8]? {
         let starts = state.update { state in
             state.receive = .armed
@@ -83,7 +85,7 @@ package final class GRPCClientStream: CompletionOwner, ClientCall {
         return nil
     }
 
-    /// Breaks the stream off; from any thread, any number of times.
+    /// Cancels the stream. Any thread, idempotent.
     package func cancel() { call.cancel() }
 
     func completed(_ operation: CompletionTag.Operation, success: Bool) {

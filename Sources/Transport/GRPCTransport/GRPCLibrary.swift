@@ -2,7 +2,7 @@ internal import CGRPC
 internal import Glibc
 internal import Synchronization
 
-/// The C core's life: initialised once, before any other use, and kept until the process ends.
+/// Initialises the C core once, before its first use. It stays initialised until the process ends.
 enum GRPCLibrary {
     private static let once: Void = {
         unsafe gpr_set_log_function { arguments in
@@ -12,20 +12,21 @@ enum GRPCLibrary {
         grpc_init()
     }()
 
-    /// What the core logged last. It logs a line for each bad call of a client, which must not fill
-    /// our log; calls are counted by their refusals instead.
+    /// The message that the core logged last. The core logs a line for each invalid call of a client. Those lines are
+    /// not written to the log, which a client could fill with them; the calls are counted by refusal reason instead.
     static let lastMessage = Mutex<String>("")
 
+    /// Initialises the core. Idempotent, any thread.
     static func initialize() { _ = once }
 }
 
-/// Settings for a server or a channel of the C core, in the form it reads them.
+/// Integer settings (channel arguments) for a server or a channel of the C core.
 struct ChannelArguments {
     private var integers: [(key: String, value: Int32)] = []
 
     mutating func set(_ key: String, _ value: Int) { integers.append((key, Int32(clamping: value))) }
 
-    /// Calls `body` with the C form, which is valid only meanwhile; the core copies it.
+    /// Calls `body` with the C form, which is valid only during the call; the core copies it.
     func withC<Result>(_ body: (UnsafePointer<grpc_channel_args>) -> Result) -> Result {
         var arguments = unsafe integers.map { entry in
             var argument = unsafe grpc_arg()

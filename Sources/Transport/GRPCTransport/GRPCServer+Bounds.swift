@@ -1,24 +1,24 @@
 internal import Synchronization
 internal import SystemIO
 
-/// What the server remembers from one look at its connections to the next.
+/// State that `keepBounds` keeps from one run to the next.
 struct Upkeep {
     var budget: ReceiveBudget
-    /// When each connection, by its descriptor, was sent a GOAWAY (monotonic nanoseconds).
+    /// Time of the GOAWAY that each idle connection was sent, by descriptor (monotonic ns).
     var sentAway: [Int32: Int64] = [:]
     var flooded = 0
     var nextCount: Int64 = 0
 }
 
-/// Who has to wait, and who gives way.
+/// Enforces the limits on connections, open calls and memory.
 extension GRPCServer {
     private static let second: Int64 = 1_000_000_000
-    /// Places kept free for those that come.
+    /// Number of connections below `connectionsMax` that is kept free for new clients.
     private static let sparePlaces = 64
-    /// What a client has to close an idle connection by itself.
+    /// Time that a client gets after a GOAWAY to close its idle connection by itself.
     private static let awayNanoseconds = second
 
-    /// About every quarter of a second, on a poller.
+    /// Enforces time limits and makes room. Called about four times a second on a poller.
     func keepBounds(now: Int64) {
         receiving.sweep(now: now) { [meters] in meters.look(at: $0, now: now)?.lastActive }
         balance(now: now)
@@ -36,10 +36,11 @@ extension GRPCServer {
         for _ in 0..<max(new, 0) { handler.closed(.flood) }
     }
 
-    /// Messages were answered, or a large one has come: others may go on.
+    /// Rebalances after messages were answered or a large one has arrived, so that paused connections may resume.
     func madeRoom() { balance(now: WallClock.monotonic()) }
 
-    /// Ends what takes room without need, and lets those go on for whom there is some.
+    /// Ends calls and connections that hold memory without progress, and resumes paused connections for which there is
+    /// room.
     private func balance(now: Int64) {
         let (actions, paused) = upkeep.withLock { upkeep in
             guard upkeep.budget.isNeeded(meters.totals) else {
@@ -62,7 +63,7 @@ extension GRPCServer {
         }
     }
 
-    /// Refuses what the connection has not sent in full.
+    /// Refuses all calls of a connection whose messages are incomplete.
     private func refuse(_ descriptor: Int32, _ reason: GRPCRefusal) {
         let text =
             switch reason {
@@ -75,8 +76,8 @@ extension GRPCServer {
         for stream in streams(of: descriptor) { stream.giveWay(answer, reason) }
     }
 
-    /// Where nearly all places are taken, tells the clients of idle connections to go elsewhere, and
-    /// closes those that have not.
+    /// Sends a GOAWAY to idle connections while the server is near `connectionsMax`, and closes those that are still
+    /// open `awayNanoseconds` later.
     private func displaceIdle(now: Int64) {
         let open = peers.openCount(now: now)
         let spare = max(1, min(Self.sparePlaces, configuration.connectionsMax / 2))
@@ -102,11 +103,12 @@ extension GRPCServer {
         upkeep.withLock { $0.sentAway = stillAway }
     }
 
-    /// Which stream ends so that one more of `descriptor`'s connection may open; nil: none.
+    /// Chooses the stream to end so that a new one of connection `descriptor` can open; nil if there is none.
     func streamToEnd(for descriptor: Int32, among open: [GRPCStream], now: Int64) -> GRPCStream? {
         var counts: [Int32: Int] = [:]
         for stream in open { counts[stream.descriptor, default: 0] += 1 }
-        // The connection with the most streams has to be another one, or its streams idle for long.
+        // Either another connection has more streams than this one will have, or the chosen stream must have been idle
+        // for `idleStreamSeconds`.
         let (crowded, most) = counts.max { ($0.value, $1.key) < ($1.value, $0.key) } ?? (-1, 0)
         let isCrowded = most > counts[descriptor, default: 0] + 1
         var victim: (stream: GRPCStream, since: Int64)?

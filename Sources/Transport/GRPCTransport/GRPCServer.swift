@@ -4,8 +4,8 @@ internal import Synchronization
 package import SystemIO
 package import TraceModel
 
-/// A gRPC server over Debian's C core 1.51. Made, bound to one or more addresses, started, and in the
-/// end `shutdown`, which must be called in every case.
+/// A gRPC server over the C core, version 1.51 as Debian ships it. Life cycle: initialise, bind to one or more
+/// addresses, `start`, `shutdown`. The owner must call `shutdown`, even if the server was never started.
 @safe package final class GRPCServer: @unchecked Sendable {
     private enum Phase {
         case configuring
@@ -14,10 +14,10 @@ package import TraceModel
         case stopped
     }
 
-    /// Calls the core may hand over before a poller has armed again.
+    /// Requests that are armed at once: calls the core can hand over before a poller arms the next one.
     private static let slotCount = 64
 
-    /// Longer than a client that is busy takes from one call to the next.
+    /// Longer than a busy client takes between receiving an answer and starting its next call.
     private static let withholdingMicroseconds: UInt32 = 25_000
 
     let configuration: GRPCServerConfiguration
@@ -30,20 +30,21 @@ package import TraceModel
     let receiving = ReceivingCalls()
     let upkeep: Mutex<Upkeep>
     let withheld = WithheldAnswers()
-    /// Memory of messages that streams have to send and the network has not taken.
+    /// Bytes queued by `GRPCStream.send` that the network has not taken yet, of all streams.
     let unsent = Atomic<Int>(0)
     private let streams = Mutex(OpenStreams())
     private let acceptor = Mutex<ConnectionAcceptor?>(nil)
     private let phase = Mutex(Phase.configuring)
-    /// What the pollers know this server by, from its start to its end.
+    /// Weak link from the pollers' closures to this server.
     private let server: ServerReference
 
-    /// Keeps the handler until it goes itself. `methods` should begin with the one called most.
+    /// Creates a server that retains `handler` until it is deinitialised. `methods` should begin with the one called
+    /// most.
     package init(configuration: GRPCServerConfiguration, methods: [GRPCMethod], handler: any GRPCServerHandler) {
         GRPCLibrary.initialize()
         let descriptors = DescriptorLimit.raise(to: 65_536)
         var configuration = configuration
-        // Who comes beyond waits in the sockets' queues, where it could only be closed otherwise.
+        // Further clients wait in the listening sockets' queues; accepting them would only mean closing them.
         configuration.connectionsMax = min(
             configuration.connectionsMax, PeerTable.numbers(descriptors: descriptors).count)
         self.configuration = configuration
@@ -68,8 +69,10 @@ package import TraceModel
         unsafe grpc_server_destroy(pointer)
     }
 
-    /// Listens on `127.0.0.1:50051` (port 0: any free one) or `unix:run/admin.sock`. Before `start`.
-    /// Returns the port, 0 for a Unix socket. Throws where the address is taken or wrong.
+    /// Listens on `127.0.0.1:50051` (port 0 picks a free one) or `unix:run/admin.sock`. Must precede `start`. Returns
+    /// the port, 0 for a Unix socket.
+    ///
+    /// - Throws: `TraceError` of kind `.configuration` if the address is in use or invalid.
     @discardableResult package func bind(_ address: String) throws(TraceError) -> Int {
         if PeerAddress.isLocalSocket(address) {
             try bindLocal(address)
@@ -78,7 +81,7 @@ package import TraceModel
         return try listen(on: address).first?.port ?? 0
     }
 
-    /// Accepts connections on `127.0.0.1:50051`. Before `start`, once only.
+    /// Accepts connections on an address such as `127.0.0.1:50051`. Once only, before `start`.
     package func listen(on address: String) throws(TraceError) -> [ListeningSocket] {
         do throws(SystemError) {
             let sockets = try ListeningSocket.bind(address)
@@ -87,7 +90,7 @@ package import TraceModel
         } catch { throw Self.cannotListen(on: address, "\(error)", isTaken: error.isAddressTaken) }
     }
 
-    /// Accepts connections on these sockets. Before `start`, once only.
+    /// Accepts connections on listening sockets. Once only, before `start`.
     package func listen(on sockets: [ListeningSocket]) throws(SystemError) {
         phase.withLock { precondition($0 == .configuring, "listen before start") }
         let created = try ConnectionAcceptor(
@@ -103,10 +106,12 @@ package import TraceModel
         }
     }
 
-    /// Connections that are served at once: fewer than configured where the process may not have enough descriptors.
+    /// Maximum number of connections served at once. Lower than configured if the process may not open enough
+    /// descriptors.
     package var connectionsMax: Int { configuration.connectionsMax }
 
-    /// Whether all places were taken at some moment since this was last asked, so that who connected had to wait.
+    /// Returns whether the server was at `connectionsMax` at any moment since the previous call, so that clients had to
+    /// wait.
     package func takeFull() -> Bool { acceptor.withLock { $0?.takeFull() ?? false } }
 
     private func bindLocal(_ address: String) throws(TraceError) {
@@ -134,7 +139,7 @@ package import TraceModel
         return PortHolder.remedy(port: port, option: "--grpc")
     }
 
-    /// Begins to take calls.
+    /// Starts taking calls.
     package func start() {
         phase.withLock { phase in
             precondition(phase == .configuring, "started twice")
@@ -146,12 +151,12 @@ package import TraceModel
         acceptor.withLock { $0?.start() }
     }
 
-    /// Takes no more connections, sends the clients of those it has elsewhere, answers what they still
-    /// send until each has gone, cancels what is left after `deadlineSeconds`, and returns when nothing
-    /// of the server runs any more. Blocks; not on a poller thread, once only.
+    /// Stops the server without failing calls that arrive before the deadline. Blocks; once only, not on a poller
+    /// thread.
     ///
-    /// Every connection that was accepted gets its GOAWAY in two steps (RFC 9113, 6.8), and the server
-    /// takes calls until the second is out: no call fails that arrives before the deadline.
+    /// It accepts no more connections, sends a GOAWAY on the open ones in two steps (RFC 9113, 6.8) and keeps serving
+    /// their calls until each is closed. After `deadlineSeconds` it cancels what is left. When it returns, no thread of
+    /// the server runs any more.
     package func shutdown(deadlineSeconds: Double) {
         let deadline = WallClock.monotonic() + Int64(deadlineSeconds * 1e9)
         let wasServing = phase.withLock { phase in
@@ -159,7 +164,7 @@ package import TraceModel
             defer { phase = .stopping }
             return phase == .serving
         }
-        // Taken out, as it holds this server only as long as its thread runs.
+        // Taken out because the acceptor keeps this server alive while its thread runs.
         let accepting = acceptor.withLock { acceptor in
             defer { acceptor = nil }
             return acceptor
@@ -181,19 +186,19 @@ package import TraceModel
         }
         queue.close()
         peers.endMetering()
-        // What is left there holds this server.
+        // The remaining calls hold references to this server.
         receiving.removeAll()
         server.value.withLock { $0 = nil }
         phase.withLock { $0 = .stopped }
     }
 
-    /// Sends all clients elsewhere and waits until their connections are closed.
+    /// Sends a GOAWAY on all connections and waits until they are closed.
     private func emptyConnections(before deadline: Int64) {
         withheld.begin()
-        // Who calls all the time waits for an answer then.
+        // After this pause a client that calls continuously waits for a withheld answer.
         usleep(Self.withholdingMicroseconds)
         let isSent = unsafe trace_grpc_server_send_goaways(pointer) != 0
-        // The client's core has taken note when the answer comes.
+        // The client's core has processed the GOAWAY by the time it gets the withheld answer.
         if isSent { usleep(Self.withholdingMicroseconds) }
         withheld.end()
         guard isSent else { return }
@@ -201,8 +206,9 @@ package import TraceModel
         while peers.openCount(now: WallClock.monotonic()) > 0, WallClock.monotonic() < deadline { usleep(2_000) }
     }
 
-    /// After the announcement, so that a client does not open its next stream here again. Apart from the
-    /// waiting, as a connection is not closed as long as anybody holds a call of it.
+    /// Asks the handler to end all streams. It comes after the GOAWAY so that a client does not reopen its stream on
+    /// this connection. It is a function of its own because a connection is not closed while a local variable holds one
+    /// of its calls.
     private func endStreams() {
         let open = streams.withLock { streams in
             streams.isEnding = true
@@ -211,15 +217,15 @@ package import TraceModel
         for (stream, method) in open { handler.streamEnding(stream, method: method) }
     }
 
-    /// Bytes of messages the handler has and has not yet answered.
+    /// Bytes of messages that the handler has received and not answered yet.
     package var heldBytes: Int { meters.heldBytes }
 
-    /// Operations of the core not yet complete; for tests and metrics.
+    /// Operations of the core that are not complete yet; for tests and metrics.
     package var outstandingTags: Int { queue.outstandingTags }
 
-    // MARK: For the calls
+    // MARK: Called by calls and streams
 
-    /// Takes a new call; nil stands for a method the server doesn't offer.
+    /// Takes a new call; `method` is nil if the server does not offer the method.
     func accept(_ call: consuming CallHandle, method: Int?) {
         let descriptor = call.descriptor
         let isIngest = method.map { methods.methods[$0].lane == .ingest } ?? false
@@ -250,14 +256,14 @@ package import TraceModel
         if streams.withLock({ $0.isEnding }) { handler.streamEnding(stream, method: method) }
     }
 
-    /// Ends another stream for it, where that has to be.
+    /// Returns whether a stream may open; ends another one for it at `openStreamsMax`.
     private func hasRoomForStream(of descriptor: Int32) -> Bool {
         let (count, open) = streams.withLock { streams in
             let count = streams.open.count
             return (count, count < configuration.openStreamsMax ? [] : Array(streams.open.values))
         }
         if count < configuration.openStreamsMax { return true }
-        // Those that end stay open until their clients have heard of it.
+        // Streams that are being ended count until their clients have received the status.
         guard count < 2 * configuration.openStreamsMax,
             let victim = streamToEnd(for: descriptor, among: open.map(\.stream), now: WallClock.monotonic())
         else { return false }
@@ -265,28 +271,30 @@ package import TraceModel
         return true
     }
 
-    /// Whether a stream with so many unsent bytes may have more to send.
+    /// Returns whether a stream with `unsentBytes` queued may queue `bytes` more.
     func mayQueue(_ bytes: Int, beside unsentBytes: Int) -> Bool {
         guard unsentBytes + bytes <= configuration.streamSendBytesMax else { return false }
         return unsentBytes + bytes <= configuration.streamSendShareBytes
             || unsent.load(ordering: .relaxed) < configuration.sendBytesMax
     }
 
-    /// The open streams of one connection.
+    /// Returns the open streams of one connection.
     func streams(of descriptor: Int32) -> [GRPCStream] {
         streams.withLock { streams in streams.open.values.filter { $0.stream.descriptor == descriptor }.map(\.stream) }
     }
 
+    /// Forgets a stream that has ended.
     func streamClosed(_ stream: GRPCStream) { streams.withLock { $0.open[ObjectIdentifier(stream)] = nil } }
 
+    /// Makes a `RESOURCE_EXHAUSTED` answer with the configured trailers.
     func exhausted(_ message: String) -> Answer {
         Answer(status: .resourceExhausted, message: message, trailers: configuration.exhaustedTrailers)
     }
 
-    /// The handler gets a message of so many bytes.
+    /// Counts the bytes of a message that is passed to the handler.
     func take(_ bytes: Int) { meters.take(bytes) }
 
-    /// It has answered one.
+    /// Gives back the bytes of a message that was answered.
     func giveBack(_ bytes: Int) { if meters.giveBack(bytes) { madeRoom() } }
 
     private static func arguments(_ configuration: GRPCServerConfiguration) -> ChannelArguments {
@@ -296,9 +304,9 @@ package import TraceModel
         arguments.set(GRPC_ARG_MAX_SEND_MESSAGE_LENGTH, -1)
         arguments.set(GRPC_ARG_MAX_METADATA_SIZE, configuration.metadataBytesMax)
         arguments.set(GRPC_ARG_MAX_CONCURRENT_STREAMS, configuration.streamsPerConnectionMax)
-        // Bit 0 is "identity": a few kilobytes of gzip unpack to gigabytes past any limit.
+        // Bit 0 is "identity". With gzip, a few kilobytes could expand to gigabytes beyond every limit.
         arguments.set(GRPC_COMPRESSION_CHANNEL_ENABLED_ALGORITHMS_BITSET, 1)
-        // A window grown by bandwidth probes would let calls without an armed receive buffer more.
+        // A flow-control window enlarged by bandwidth probes would let calls without a pending receive buffer more.
         arguments.set(GRPC_ARG_HTTP2_BDP_PROBE, 0)
         arguments.set(
             GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, Int(configuration.pingIntervalSecondsMin * 1_000))
@@ -311,16 +319,16 @@ package import TraceModel
     }
 }
 
-/// Lets go of the server when that ends, which the pollers' closures could not.
+/// Lets the pollers reach the server without keeping it alive.
 private final class ServerReference: Sendable { let value = Mutex<GRPCServer?>(nil) }
 
 private struct OpenStreams {
     var open: [ObjectIdentifier: (stream: GRPCStream, method: Int)] = [:]
-    /// The server ends: a stream that still opens has to end too.
+    /// The server is stopping: a stream that opens now has to end too.
     var isEnding = false
 }
 
-/// Told when a server has no more calls.
+/// Signals that the server has no more calls.
 private final class ShutdownNotice: CompletionOwner {
     let isGiven = Monitor(false)
 

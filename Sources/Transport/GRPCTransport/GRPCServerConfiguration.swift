@@ -1,70 +1,70 @@
 internal import TraceModel
 
-/// The bounds of a gRPC server. What the messages of one take at most: `heldBytesMax` and one more message
-/// that is being handed over; incomplete ones: `largePartialBytesMax` and one more, `smallPartialBytesMax`
-/// and `ReceiveBudget`'s few privileged ones; and `callBytesMax` for the calls themselves. All of it is
-/// counted at sockets that `listen` serves; what comes by a Unix socket is trusted.
+/// Limits of a gRPC server. Its messages take at most `heldBytesMax` plus one message that is being handed over;
+/// incomplete messages take `largePartialBytesMax` plus one message, `smallPartialBytesMax`, and the few privileged
+/// connections of `ReceiveBudget`; open calls take `callBytesMax`. All of it is counted on sockets that `listen`
+/// serves. Unix sockets are trusted and not counted.
 package struct GRPCServerConfiguration: Sendable {
-    /// Accepted up to exactly this; one byte more is `RESOURCE_EXHAUSTED`.
+    /// Largest message accepted. One byte more is answered with `RESOURCE_EXHAUSTED`.
     package var messageBytesMax = Limits.messageBytesMax
-    /// Of a message that announces more nothing is received; the core itself refuses one in between, of
-    /// which it has to see all.
+    /// A message that announces more than this is not received at all. The core itself refuses sizes in between, but
+    /// has to receive the message for that.
     package var announcedBytesMax = Limits.announcedBytesMax
-    /// A connection with more of incomplete messages counts as large.
+    /// A connection with more bytes of incomplete messages than this counts as large.
     package var smallMessageBytesMax = Limits.smallMessageBytesMax
-    /// Bytes of incomplete messages on connections that are not large; at this, those wait unread.
+    /// Limit for incomplete messages on small connections. At the limit those connections are not read.
     package var smallPartialBytesMax = Limits.smallPartialBytesMax
-    /// The same of those that are large.
+    /// Limit for incomplete messages on large connections.
     package var largePartialBytesMax = Limits.largePartialBytesMax
-    /// Where others wait, who brings less of a message in a second is refused.
+    /// Minimum upload rate while other connections wait for room; slower calls are refused.
     package var uploadBytesPerSecondMin = Limits.uploadBytesPerSecondMin
-    /// Time in which a connection has to bring something of a unary message; then `DEADLINE_EXCEEDED`.
+    /// A unary call fails with `DEADLINE_EXCEEDED` if its connection receives nothing for this long.
     package var receiveSeconds = Double(Limits.receiveSeconds)
-    /// Time for a whole message of a method of lane `.control`.
+    /// Time limit for the whole message of a method of lane `.control`.
     package var controlReceiveSeconds = 5.0
-    /// Bytes of messages handed to the handler and not yet answered, from which on connections that send
-    /// batches are not read.
+    /// Bytes of messages passed to the handler and not answered yet. At this limit, connections that send batches are
+    /// not read.
     package var heldBytesMax = Limits.heldBytesMax
-    /// The same for large ones: what is between is left to small calls.
+    /// The same limit for large connections. The difference is reserved for small calls.
     package var heldLargeBytesMax = Limits.heldLargeBytesMax
-    /// What an open call costs, beside its message; counts as held once its message is there.
+    /// Memory cost of an open call beside its message. It counts as held once the message has arrived.
     package var callBytes = Limits.callBytes
-    /// Memory of open calls; beyond it, the connections with the most and oldest of them give way.
+    /// Memory limit for open calls. Above it, the connections with the most and oldest calls are refused.
     package var callBytesMax = Limits.callBytesMax
-    /// Calls of one connection that the server has not taken from the core; beyond it, it is not read.
+    /// Calls of one connection that the server has not taken from the core yet. Above it, the connection is not read.
     package var untakenCallsMax = Limits.untakenCallsMax
-    /// One header block. Far above what `metadataBytesMax` allows, which the core answers.
+    /// Largest header block. Far above `metadataBytesMax`, which the core enforces with an answer.
     package var headerBlockBytesMax = Limits.headerBlockBytesMax
-    /// Frames of one connection that carry nothing (resets, pings, settings…): so many at once, and so
-    /// many a second; one more ends it.
+    /// Rate limit for frames that carry nothing (resets, pings, settings and so on) on one connection: burst, and
+    /// frames per second. A connection that exceeds it is closed.
     package var idleFramesBurst = Limits.idleFramesBurst
     package var idleFramesPerSecond = Limits.idleFramesPerSecond
-    /// Open streams; one more ends one that listens in vain, or is `RESOURCE_EXHAUSTED`.
+    /// Maximum number of open streams. One more ends an idle stream, or is answered with `RESOURCE_EXHAUSTED`.
     package var openStreamsMax = 1_024
-    /// A stream that has listened in vain for longer makes room for another one.
+    /// A stream that has received nothing for longer may be ended for a new one.
     package var idleStreamSeconds = 30.0
-    /// Unsent bytes of one stream, above which `GRPCStream.send` refuses.
+    /// Unsent bytes of one stream above which `GRPCStream.send` refuses.
     package var streamSendBytesMax = 4 << 20
-    /// The same of all streams, above which one with more than `streamSendShareBytes` is refused.
+    /// Unsent bytes of all streams above which streams with more than `streamSendShareBytes` are refused.
     package var sendBytesMax = Limits.streamSendBytesMax
     package var streamSendShareBytes = Limits.streamSendShareBytes
     package var metadataBytesMax = Limits.metadataBytesMax
     package var streamsPerConnectionMax = Limits.streamsPerConnectionMax
-    /// Clients may ping this often; the third ping that comes sooner ends the connection.
+    /// Clients may ping this often. The third ping that comes sooner ends the connection.
     package var pingIntervalSecondsMin = 1.0
-    /// Silence after which the server asks whether the client is still there.
+    /// Idle time after which the server sends a keepalive ping.
     package var keepaliveSeconds = 300.0
-    /// Long, as ending a connection means `UNAVAILABLE` to an agent that was only stopped for a while.
+    /// Long, because an agent that was only suspended for a while sees the end of its connection as `UNAVAILABLE`.
     package var keepaliveTimeoutSeconds = 300.0
-    /// A connection whose client does not begin to speak HTTP/2 is closed after this.
+    /// Time limit for a client to start speaking HTTP/2; then its connection is closed.
     package var handshakeSeconds = 10.0
-    /// Open connections, where the process may have so many descriptors; near that, those idle for longest give way; more
-    /// wait unaccepted.
+    /// Maximum number of open connections, less if the process may not open so many descriptors. Near the limit those
+    /// that are idle for longest are closed; at it, new ones wait unaccepted.
     package var connectionsMax = Limits.grpcConnectionsMax
-    /// Idle connections of one address that don't count as many then.
+    /// Idle connections of one address above which they are the first to be closed.
     package var idlePerHostMax = Limits.grpcIdlePerHostMax
     package var pollers = 1
-    /// Go with every `RESOURCE_EXHAUSTED` that the server answers by itself.
+    /// Trailers of every `RESOURCE_EXHAUSTED` that the server itself answers.
     package var exhaustedTrailers: [GRPCTrailer] = []
 
     package init() {}

@@ -1,23 +1,23 @@
 internal import CGRPC
 internal import Glibc
 
-/// One method a server offers.
+/// A method that a server offers.
 package struct GRPCMethod: Sendable, Equatable {
     package enum Kind: Sendable {
         case unary
-        /// Any stream: the handler asks for each message of the client with `receiveNext`, and sends
-        /// as many as it likes.
+        /// A stream of any direction. The handler requests each message of the client with `receiveNext`, and sends any
+        /// number of messages.
         case stream
     }
 
-    /// Which bound on receives a unary call falls under.
+    /// Class of a unary call that decides which receive limits apply.
     package enum Lane: Sendable {
         case ingest
         /// Small messages of operators and probes.
         case control
     }
 
-    /// As on the wire: `/NeuTracer.TracerService/SendTraceBatch`.
+    /// Path as on the wire, such as `/NeuTracer.TracerService/SendTraceBatch`.
     package let path: String
     package let kind: Kind
     package let lane: Lane
@@ -29,7 +29,7 @@ package struct GRPCMethod: Sendable, Equatable {
     }
 }
 
-/// Finds a method's index by the path of a call. The first methods are found fastest.
+/// Maps the path of a call to the method's index. The first methods are found fastest.
 struct MethodTable: Sendable {
     let methods: [GRPCMethod]
     private let paths: [ContiguousArray<UInt8>]
@@ -39,7 +39,7 @@ struct MethodTable: Sendable {
         paths = methods.map { ContiguousArray($0.path.utf8) }
     }
 
-    /// Nil for a method that the server doesn't offer. O(methods).
+    /// Returns the method's index, nil if the server does not offer it. O(methods).
     func index(of path: UnsafePointer<grpc_slice>) -> Int? {
         guard let start = unsafe trace_grpc_slice_start(path) else { return nil }
         let count = unsafe trace_grpc_slice_length(path)
@@ -54,25 +54,25 @@ struct MethodTable: Sendable {
     }
 }
 
-/// What a server does with its calls. Everything is called on a poller thread and must not block.
-/// `method` is the index in the server's list of methods.
+/// Handles a server's calls. All functions run on a poller thread and must not block. `method` is the index in the
+/// server's list of methods.
 package protocol GRPCServerHandler: AnyObject, Sendable {
-    /// A unary call with its message, to be answered exactly once, now or later, from any thread.
+    /// Handles a unary call with its message. It must be answered exactly once, now or later, from any thread.
     func unary(_ call: GRPCUnaryCall, method: Int, message: consuming ReceivedMessage)
 
-    /// A stream has opened. No message comes until `receiveNext`.
+    /// A stream has opened. No message arrives before `receiveNext` is called.
     func streamOpened(_ stream: GRPCStream, method: Int)
-    /// A message that `receiveNext` asked for. Its bytes count as held until `stream.release(bytes:)`.
+    /// A message requested by `receiveNext` has arrived. Its bytes count as held until `stream.release(bytes:)`.
     func streamMessage(_ stream: GRPCStream, method: Int, message: consuming ReceivedMessage)
-    /// The client sends no more; it still receives.
+    /// The client has half-closed: it sends no more but still receives.
     func streamHalfClosed(_ stream: GRPCStream, method: Int)
-    /// The server is about to end, and the stream has to be finished soon: at its deadline the server
-    /// cancels what is left. Messages may come until then.
+    /// The server is about to stop, and the handler should finish the stream. At the deadline the server cancels
+    /// remaining streams. Messages may arrive until then.
     func streamEnding(_ stream: GRPCStream, method: Int)
-    /// The last call for a stream: its status is out, or (`cancelled`) the client is gone.
+    /// The last callback for a stream: its status was sent, or (`cancelled`) the client is gone.
     func streamEnded(_ stream: GRPCStream, method: Int, cancelled: Bool)
 
-    /// The server has refused or lost a call before its message came.
+    /// The server has refused or lost a call before its message arrived.
     func refused(method: Int, reason: GRPCRefusal)
     /// The server has closed a connection.
     func closed(_ reason: GRPCClosing)
@@ -88,34 +88,34 @@ extension GRPCServerHandler {
 
 /// Why a call ended before its message reached the handler.
 package enum GRPCRefusal: String, Sendable, CaseIterable {
-    /// Too large, compressed, or broken off: the core refuses such by itself and doesn't say which.
+    /// Too large, compressed or aborted. The core refuses such messages itself and does not say why.
     case notReceived = "not_received"
-    /// The client closed without a message.
+    /// The client half-closed without a message.
     case noMessage = "no_message"
     /// Nothing of the message arrived for `receiveSeconds`.
     case receiveTimeout = "receive_timeout"
-    /// It announced more than `announcedBytesMax`.
+    /// The message announced more than `announcedBytesMax`.
     case tooLarge = "too_large"
-    /// It came too slowly while others waited for room.
+    /// The message arrived too slowly while others waited for room.
     case slowUpload = "slow_upload"
-    /// Open calls took too much memory, and its connection had the most and oldest.
+    /// Open calls took too much memory, and this connection had the most and oldest.
     case idleCall = "idle_call"
-    /// A stream that listened in vain made room for another one.
+    /// The stream was idle and was ended for a new one.
     case idleStream = "idle_stream"
-    /// `openStreamsMax` were open, and none of them idle.
+    /// `openStreamsMax` streams were open, and none was idle.
     case queueFull = "queue_full"
 }
 
 /// Why the server closed a connection.
 package enum GRPCClosing: String, Sendable, CaseIterable {
-    /// Too many frames that carry nothing, too large a header block, or too many calls.
+    /// Too many frames without payload, too large a header block, or too many calls.
     case flood
-    /// Nearly `connectionsMax` were open, and it was idle for longest.
+    /// The server was near `connectionsMax`, and the connection was idle for longest.
     case idle
-    /// Its client did not begin to speak HTTP/2, and others came.
+    /// The client did not start to speak HTTP/2 while other clients waited.
     case silent
     /// Its calls were refused as `slowUpload` or `tooLarge`, and their memory was not freed.
     case slowUpload = "slow_upload"
-    /// The same as `idleCall`: its client doesn't read.
+    /// Its calls were refused as `idleCall`, and their memory was not freed: the client does not read.
     case unreadAnswers = "unread_answers"
 }

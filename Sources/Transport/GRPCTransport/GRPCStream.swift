@@ -3,7 +3,7 @@ internal import Synchronization
 internal import SystemIO
 internal import TraceModel
 
-/// A stream on the server. All functions may be called from any thread.
+/// A server's end of a stream. All functions may be called from any thread.
 @safe package final class GRPCStream: CompletionOwner, @unchecked Sendable {
     private enum Receive {
         case idle
@@ -14,17 +14,17 @@ internal import TraceModel
 
     private struct State {
         var sendQueue: [[UInt8]] = []
-        /// Where the queue begins in `sendQueue`; what lies before is sent.
+        /// Index of the next message in `sendQueue`; those before it are sent.
         var sendHead = 0
         var unsentBytes = 0
         var isSending = false
         var receive = Receive.idle
         var finish: Answer?
         var isStatusSent = false
-        /// The call is over: nothing more goes out or comes in.
+        /// The call is over: nothing more is sent or received.
         var isEnded = false
         var heldBytes = 0
-        /// When it began to listen for the next message, monotonic ns.
+        /// When it started waiting for the next message (monotonic ns).
         var listening: Int64 = 0
         var attachment: (any AnyObject & Sendable)?
     }
@@ -32,7 +32,7 @@ internal import TraceModel
     private let server: GRPCServer
     private let method: Int
     private let call: CallHandle
-    /// Of its connection, where that is metered; else -1.
+    /// Descriptor of the connection if that is metered, else -1.
     let descriptor: Int32
     private let cells: UnsafeMutablePointer<trace_grpc_cells>
     private let state = Mutex(State())
@@ -45,24 +45,24 @@ internal import TraceModel
         self.call = call
     }
 
-    /// The other side: `ipv4:127.0.0.1:51234`, `ipv6:[::1]:51234`, `unix:`. Allocates.
+    /// Address of the client: `ipv4:127.0.0.1:51234`, `ipv6:[::1]:51234`, `unix:`. Allocates.
     package var peer: String { call.peer(descriptor, server.peers) }
 
-    /// True where the client came over a Unix socket, which only this machine's users can.
+    /// Whether the client is connected by a Unix socket, which only users of this machine can be.
     package var isLocalSocket: Bool { PeerAddress.isLocalSocket(peer) }
 
-    /// Whatever the handler keeps with the stream.
+    /// An object that the handler stores with the stream.
     package var attachment: (any AnyObject & Sendable)? {
         get { state.withLock { $0.attachment } }
         set { state.withLock { $0.attachment = newValue } }
     }
 
-    /// Bytes given to `send` that the network has not taken yet.
+    /// Bytes passed to `send` that the network has not taken yet.
     package var unsentBytes: Int { state.withLock { $0.unsentBytes } }
 
-    /// Sends a message after those before it. False, and nothing is sent: the stream is over or
-    /// finishing, or too much is unsent as the client doesn't read: of this stream more than
-    /// `streamSendBytesMax`, or of all more than `sendBytesMax`, and of this one more than its share.
+    /// Queues a message behind the previous ones. Returns false, and sends nothing, if the stream is over or finishing,
+    /// or if the client does not read: the stream has more than `streamSendBytesMax` unsent, or all streams together
+    /// have more than `sendBytesMax` and this one more than `streamSendShareBytes`.
     package func send(_ bytes: [UInt8]) -> Bool {
         state.withLock { state in
             guard !state.isEnded, state.finish == nil, server.mayQueue(bytes.count, beside: state.unsentBytes) else {
@@ -76,8 +76,8 @@ internal import TraceModel
         }
     }
 
-    /// Asks for the client's next message: one `streamMessage` or `streamHalfClosed` follows, or the
-    /// end of the stream. Asking again before that changes nothing.
+    /// Requests the client's next message. One `streamMessage` or `streamHalfClosed`, or the end of the stream,
+    /// follows. A repeated request before that has no effect.
     package func receiveNext() {
         state.withLock { state in
             guard state.receive == .idle, !state.isEnded, state.finish == nil else { return }
@@ -89,7 +89,7 @@ internal import TraceModel
         }
     }
 
-    /// Since when it listens for a message that has not come, monotonic ns; nil where it doesn't.
+    /// Start time of the pending receive (monotonic ns); nil if none is pending.
     var listeningSince: Int64? {
         state.withLock { state in
             guard state.receive == .armed, !state.isEnded, state.finish == nil else { return nil }
@@ -97,10 +97,10 @@ internal import TraceModel
         }
     }
 
-    /// Gives back the budget of a message: its bytes are no longer in memory on the stream's behalf.
+    /// Releases bytes of a message that no longer occupy memory on the stream's behalf.
     package func release(bytes: Int) {
         let released = state.withLock { state in
-            // The end of the stream has given everything back already.
+            // The end of the stream has released everything already.
             let released = min(bytes, state.heldBytes)
             state.heldBytes -= released
             return released
@@ -108,7 +108,7 @@ internal import TraceModel
         if released > 0 { server.giveBack(released) }
     }
 
-    /// Ends the stream once everything is sent. Once only; later ones change nothing.
+    /// Ends the stream after all queued messages are sent. Only the first call has an effect.
     package func finish(_ status: GRPCStatus = .ok, _ message: String = "", trailers: [GRPCTrailer] = []) {
         state.withLock { state in
             guard !state.isEnded, state.finish == nil else { return }
@@ -119,14 +119,14 @@ internal import TraceModel
 
     // MARK: Events
 
-    /// Tells the client and the handler that the stream is open. False where the call is over already.
+    /// Sends the initial metadata and notifies the handler. Returns false if the call is over already.
     func open() -> Bool {
         let queue = server.queue
         let isWatched = unsafe queue.start(self, .close) { tag in
             unsafe trace_grpc_receive_close(call.pointer, &cells.pointee.cancelled, tag)
         }
         guard isWatched else { return false }
-        // Without it the close comes at once, and with it the end of the stream.
+        // If it cannot start, the close follows at once, and ends the stream.
         let isGreeted = unsafe queue.start(self, .metadata) { tag in unsafe trace_grpc_send_metadata(call.pointer, tag)
         }
         if !isGreeted { call.cancel() }
@@ -134,7 +134,7 @@ internal import TraceModel
         return true
     }
 
-    /// Ends the stream if it listens: it makes room for others.
+    /// Ends the stream if it is waiting for a message, to make room for others.
     func giveWay(_ answer: Answer, _ reason: GRPCRefusal) {
         guard listeningSince != nil else { return }
         server.handler.refused(method: method, reason: reason)
@@ -197,14 +197,14 @@ internal import TraceModel
         attachment = nil
     }
 
-    /// Starts the next send, or the status once all is sent. One send is in flight at once.
+    /// Starts the next send, or sends the status once the queue is empty. At most one send is in flight.
     private func proceed(_ state: inout State) {
         guard !state.isEnded, !state.isSending else { return }
         if state.sendHead < state.sendQueue.count {
             sendNext(&state)
         } else if let answer = state.finish, !state.isStatusSent {
             state.isStatusSent = true
-            // Where it cannot start, the call is over, and its close says so.
+            // If it cannot start, the call is over, and its close event follows.
             _ = unsafe server.queue.start(self, .status) { tag in
                 unsafe answer.withC { text, pairs, pairCount in
                     unsafe trace_grpc_send_status(

@@ -2,7 +2,7 @@ internal import CGRPC
 internal import Synchronization
 internal import SystemIO
 
-/// One call of the C core; gives its reference back at the end, which cancels a call still open.
+/// Owner of one call of the C core. Releasing a call that is still open cancels it.
 @safe struct CallHandle: ~Copyable, @unchecked Sendable {
     let pointer: OpaquePointer
 
@@ -10,30 +10,30 @@ internal import SystemIO
 
     deinit { unsafe grpc_call_unref(pointer) }
 
-    /// The descriptor of its connection, where the server was handed that; else -1.
+    /// Descriptor of the connection if `ConnectionAcceptor` passed it to the core, else -1.
     var descriptor: Int32 {
         guard let text = unsafe grpc_call_get_peer(pointer) else { return -1 }
         defer { unsafe gpr_free(text) }
         return unsafe trace_grpc_peer_descriptor(text)
     }
 
-    /// The other side: `ipv4:127.0.0.1:51234`, `ipv6:[::1]:51234`, `unix:`. `descriptor`: its own.
+    /// Returns the client's address: `ipv4:127.0.0.1:51234`, `ipv6:[::1]:51234`, `unix:`. `descriptor` is this call's.
     func peer(_ descriptor: Int32, _ peers: PeerTable) -> String {
         if descriptor >= 0 { return peers.peer(of: descriptor) ?? "" }
         guard let text = unsafe grpc_call_get_peer(pointer) else { return "" }
         defer { unsafe gpr_free(text) }
-        // The core writes addresses as URIs: the brackets of IPv6 come percent-encoded.
+        // The core writes addresses as URIs with the brackets of IPv6 percent-encoded.
         return unsafe PeerAddress.decoded(String(cString: text))
     }
 
-    /// From any thread, any number of times.
+    /// Cancels the call. Any thread, idempotent.
     func cancel() { unsafe grpc_call_cancel(pointer, nil) }
 
-    /// True where a receive that brought no message means a broken call, not the end of a stream.
+    /// Whether a receive without a message means a broken call instead of the end of a stream.
     var failedBeforeMessage: Bool { unsafe grpc_call_failed_before_recv_message(pointer) != 0 }
 }
 
-/// Room for one incoming call, armed again and again. Touched only by the poller that got its event.
+/// Memory for one incoming call, armed again after each. Used only by the poller that got its event.
 @safe final class RequestSlot: CompletionOwner, @unchecked Sendable {
     @unsafe private struct Cells {
         var call: OpaquePointer?
@@ -58,7 +58,7 @@ internal import SystemIO
         unsafe cells.deallocate()
     }
 
-    /// Asks for the next call. False once the server's queue is closed.
+    /// Requests the next call. Returns false once the server's queue is closed.
     func arm() -> Bool {
         let queue = server.queue
         return unsafe queue.start(self, .request) { tag in
@@ -69,11 +69,11 @@ internal import SystemIO
     }
 
     func completed(_ operation: CompletionTag.Operation, success: Bool) {
-        // Without success the server is shutting down; nothing was written to the cells.
+        // Without success the server is shutting down and has written nothing to the cells.
         guard success, let pointer = unsafe cells.pointee.call else { return }
         let call = unsafe CallHandle(takingOwnership: pointer)
         let method = unsafe server.methods.index(of: &cells.pointee.details.method)
-        // Elements of the metadata belong to the call, the array stays ours and is filled anew.
+        // The metadata elements belong to the call; the array is ours and is filled again.
         unsafe cells.pointee.metadata.count = 0
         unsafe cells.pointee.call = nil
         unsafe grpc_call_details_destroy(&cells.pointee.details)
@@ -83,13 +83,13 @@ internal import SystemIO
     }
 }
 
-/// A unary call on the server, to be answered exactly once, from any thread. One let go without an
-/// answer is cancelled.
+/// A unary call on the server. It must be answered exactly once, from any thread; releasing it without an answer
+/// cancels it.
 @safe package final class GRPCUnaryCall: CompletionOwner, @unchecked Sendable {
     private enum Phase: UInt8 {
         case waiting
         case receiving
-        /// With the handler, whose answer is due.
+        /// The handler has it and has to answer.
         case handed
         case answered
     }
@@ -97,13 +97,13 @@ internal import SystemIO
     private let server: GRPCServer
     private let method: Int
     private let call: CallHandle
-    /// Of its connection, where that is metered; else -1.
+    /// Descriptor of the connection if that is metered, else -1.
     let descriptor: Int32
     private let cells: UnsafeMutablePointer<trace_grpc_cells>
     private let phase: Atomic<UInt8>
-    /// Set before the hand-over, read by the answer.
+    /// Set before the call is passed to the handler, read by the answer.
     private var heldBytes = 0
-    /// Among the server's receiving calls. Set before the receive starts, read by its end.
+    /// Index in `ReceivingCalls`. Set before the receive starts, read when it completes.
     private var place = 0
 
     init(server: GRPCServer, method: Int, call: consuming CallHandle, descriptor: Int32) {
@@ -117,17 +117,17 @@ internal import SystemIO
 
     deinit { if phase.load(ordering: .acquiring) == Phase.handed.rawValue { server.giveBack(heldBytes) } }
 
-    /// The other side: `ipv4:127.0.0.1:51234`, `ipv6:[::1]:51234`, `unix:`. Allocates.
+    /// Address of the client: `ipv4:127.0.0.1:51234`, `ipv6:[::1]:51234`, `unix:`. Allocates.
     package var peer: String { call.peer(descriptor, server.peers) }
 
-    /// True where the client came over a Unix socket, which only this machine's users can.
+    /// Whether the client is connected by a Unix socket, which only users of this machine can be.
     package var isLocalSocket: Bool { PeerAddress.isLocalSocket(peer) }
 
     /// Answers OK with a message; copies it.
     package func reply(_ bytes: UnsafeRawBufferPointer) {
         if unsafe server.withheld.keep(self, bytes) { return }
         unsafe answer(from: .handed) { cells, tag in
-            // An empty message is a message too: the address only must not be null.
+            // An empty message is valid, but its address must not be null.
             unsafe trace_grpc_answer(
                 call.pointer, bytes.baseAddress ?? UnsafeRawPointer(cells), bytes.count, GRPC_STATUS_OK, nil, 0, nil, 0,
                 &cells.pointee.cancelled, tag, nil)
@@ -137,7 +137,7 @@ internal import SystemIO
     /// Answers OK with a message.
     package func reply(_ bytes: [UInt8]) { unsafe bytes.withUnsafeBytes { unsafe reply($0) } }
 
-    /// Answers OK with a message, within the core's context that an `AnswerRow` makes.
+    /// Answers OK with a message, inside the core context that `AnswerBatch` sets up.
     func reply(inCore bytes: [UInt8]) {
         if unsafe bytes.withUnsafeBytes({ unsafe server.withheld.keep(self, $0) }) { return }
         guard leave(.handed), server.queue.begin() else { return }
@@ -154,26 +154,27 @@ internal import SystemIO
         if error != GRPC_CALL_OK { unsafe Self.answered(Unmanaged.passUnretained(self)) }
     }
 
-    /// On whatever thread the core is then. The call goes first: with the last one the server may go too.
+    /// Runs on whichever thread the core uses. Releases the call before the queue's count, because the server may go
+    /// away with its last call.
     private static func answered(_ call: Unmanaged<GRPCUnaryCall>) {
         let queue = unsafe call._withUnsafeGuaranteedRef { $0.server.queue }
         unsafe call.release()
         queue.end()
     }
 
-    /// Answers with an error.
+    /// Answers with an error status.
     package func fail(_ status: GRPCStatus, _ message: String, trailers: [GRPCTrailer] = []) {
         precondition(status != .ok)
         fail(from: .handed, Answer(status: status, message: message, trailers: trailers))
     }
 
-    // MARK: Before the handler
+    // MARK: Before the handler has it
 
-    /// Ends a call that has asked for nothing the server offers, or more than it can bear.
+    /// Answers a call with an error before its message is received.
     func refuse(_ answer: Answer, _ reason: GRPCRefusal?) { fail(from: .waiting, answer, refusal: reason) }
 
-    /// Begins to receive the message, which has `seconds` to arrive; `isExtended`: since its connection last
-    /// brought something. Where the call is over already, nothing more happens.
+    /// Starts receiving the message. It has `seconds` to arrive, restarted by every byte of its connection if
+    /// `isExtended`. Nothing happens if the call is over already.
     func receive(seconds: Double, isExtended: Bool) {
         guard move(from: .waiting, to: .receiving) else { return }
         place = server.receiving.enter(
@@ -184,13 +185,13 @@ internal import SystemIO
         if !starts { server.receiving.leave(place) }
     }
 
-    /// Its message did not arrive in time.
+    /// Fails the call because its message did not arrive in time.
     func expire() {
         let answer = Answer(status: .deadlineExceeded, message: "the message did not arrive in time", trailers: [])
         fail(from: .receiving, answer, refusal: .receiveTimeout)
     }
 
-    /// Ends the call if its message has not come yet.
+    /// Fails the call if its message has not arrived yet, to make room for others.
     func giveWay(_ answer: Answer, _ reason: GRPCRefusal) { fail(from: .receiving, answer, refusal: reason) }
 
     func completed(_ operation: CompletionTag.Operation, success: Bool) {
@@ -234,24 +235,24 @@ internal import SystemIO
         }
     }
 
-    /// Does nothing where the call is past that phase already.
+    /// Sends an answer; does nothing if the call is past phase `expected`.
     private func answer(
         from expected: Phase, refusal: GRPCRefusal? = nil,
         _ body: (UnsafeMutablePointer<trace_grpc_cells>, UnsafeMutableRawPointer) -> grpc_call_error
     ) {
         guard leave(expected) else { return }
         if let refusal { server.handler.refused(method: method, reason: refusal) }
-        // Where it cannot start, the client or the server is gone, and with them who would read it.
+        // If it cannot start, the client or the server is gone and nobody reads the answer.
         _ = unsafe server.queue.start(self, .answer) { unsafe body(cells, $0) }
     }
 
-    /// From the phase in which it can be answered to the one behind. False where it is past that already.
+    /// Moves the call from phase `expected` to `answered`. Returns false if it is past that phase.
     private func leave(_ expected: Phase) -> Bool {
         guard move(from: expected, to: .answered) else {
             precondition(expected != .handed, "a unary call is answered once")
             return false
         }
-        // Counted first, so that who has the answer finds the counts right.
+        // Counted first so that a client that has its answer finds the counters updated.
         if expected == .handed { server.giveBack(heldBytes) }
         return true
     }

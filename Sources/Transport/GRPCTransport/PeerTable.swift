@@ -2,12 +2,12 @@ internal import Glibc
 internal import Synchronization
 internal import SystemIO
 
-/// Reads the core's names of the other side of a connection.
+/// Parses the core's notation for a connection's remote address.
 package enum PeerAddress {
-    /// True for a connection over a Unix socket.
+    /// Returns whether the connection uses a Unix socket.
     package static func isLocalSocket(_ peer: String) -> Bool { peer.hasPrefix("unix") }
 
-    /// The address without scheme and port: `127.0.0.1`, `::1`; empty for a Unix socket.
+    /// Returns the address without scheme and port: `127.0.0.1`, `::1`; empty for a Unix socket.
     package static func host(of peer: String) -> String {
         guard !isLocalSocket(peer), let colon = peer.firstIndex(of: ":") else { return "" }
         var rest = peer[peer.index(after: colon)...]
@@ -15,7 +15,7 @@ package enum PeerAddress {
         return String(rest.drop { $0 == "[" }.prefix { $0 != "]" })
     }
 
-    /// Resolves `%5B` and the like.
+    /// Decodes percent-encoding such as `%5B`.
     static func decoded(_ text: String) -> String {
         guard text.utf8.contains(UInt8(ascii: "%")) else { return text }
         var bytes: [UInt8] = []
@@ -35,17 +35,17 @@ package enum PeerAddress {
     }
 }
 
-/// The connections that were given to the core, by descriptor. The core calls the other side of such
-/// a connection `fd:17`, and does not say when it closes one.
+/// The connections that were passed to the core, by descriptor. The core reports the address of such a connection as
+/// `fd:17`, and does not say when it closes one.
 ///
-/// Descriptors go round: a number comes back only after all the others, so that a call that outlives
-/// its connection for a while does not find somebody else's address.
+/// Descriptor numbers are reused only after all others were used, so that a call which briefly outlives its connection
+/// does not report another client's address.
 final class PeerTable: Sendable {
     private struct Entry {
         let peer: String
-        /// Of the socket: another number there means that the core has closed it.
+        /// Inode of the socket. Another inode under the same descriptor means that the core has closed it.
         let inode: UInt
-        /// When it was seen to be closed, monotonic nanoseconds.
+        /// When the close was detected (monotonic ns).
         var closed: Int64?
     }
 
@@ -55,32 +55,33 @@ final class PeerTable: Sendable {
         var cursor: Int32
     }
 
-    /// Descriptors below are for log files and the like; where the process may have few, a quarter of them.
+    /// First descriptor for connections, as lower ones are used for log files and the like; a quarter of the range if
+    /// that is small.
     private static let first: Int32 = 1_024
-    /// How long a closed connection's address is kept for calls still on their way.
+    /// How long the address of a closed connection is kept for calls still in flight.
     private static let keptNanoseconds: Int64 = 60_000_000_000
 
-    /// The numbers in use.
+    /// Descriptor numbers for connections.
     private let numbers: Range<Int32>
     private let meters: SocketMeters
     private let state: Mutex<State>
 
-    /// For a process that may have `descriptors` open.
+    /// Creates a table for a process that may open `descriptors` descriptors.
     init(_ meters: SocketMeters, descriptors: UInt) {
         numbers = Self.numbers(descriptors: descriptors)
         state = Mutex(State(cursor: numbers.lowerBound))
         self.meters = meters
     }
 
-    /// The numbers that connections may have, of so many descriptors. There is one for each connection that is open, those
-    /// that only say hello yet included, as long as no more are accepted than there are numbers.
+    /// Returns the descriptor numbers for connections out of `descriptors`. Pending connections need one each too, so
+    /// the acceptor accepts no more connections than there are numbers.
     static func numbers(descriptors: UInt) -> Range<Int32> {
         let end = max(Int32(clamping: descriptors), 2)
         return min(first, max(end / 4, 1))..<end
     }
 
-    /// Gives the connection a number of its own, which replaces its old one, notes its address, and has
-    /// it metered. Nil, and the connection is closed: there is no number left.
+    /// Moves the connection to a new descriptor number, records its address and starts metering it. Returns nil, with
+    /// the connection closed, if no number is free.
     func adopt(_ connection: ListeningSocket.Connection) -> Int32? {
         defer { close(connection.descriptor) }
         return state.withLock { state in
@@ -107,10 +108,10 @@ final class PeerTable: Sendable {
         return nil
     }
 
-    /// The address of the other side; nil for a connection not known.
+    /// Returns the client's address; nil for an unknown connection.
     func peer(of descriptor: Int32) -> String? { state.withLock { $0.entries[descriptor]?.peer } }
 
-    /// Connections that the core has not closed yet. O(connections): looks at each.
+    /// Counts the connections that the core has not closed. O(connections), with a system call for each.
     func openCount(now: Int64) -> Int {
         state.withLock { state in
             for (number, entry) in state.entries {
@@ -126,10 +127,10 @@ final class PeerTable: Sendable {
         }
     }
 
-    /// Open connections, as of the last look at them.
+    /// Number of open connections as of the last `openCount`.
     var knownCount: Int { state.withLock { $0.open } }
 
-    /// The open connections as they could give way. O(connections).
+    /// Returns the open connections as candidates for `IdleConnections.choose`. O(connections).
     func candidates(now: Int64) -> [IdleConnections.Candidate] {
         state.withLock { state in
             state.entries.compactMap { number, entry in
@@ -141,24 +142,24 @@ final class PeerTable: Sendable {
         }
     }
 
-    /// What is known of all open connections. O(connections).
+    /// Returns the meters' view of all open connections. O(connections).
     func look(now: Int64) -> [MeteredConnection] {
         state.withLock { state in
             state.entries.compactMap { number, entry in entry.closed == nil ? meters.look(at: number, now: now) : nil }
         }
     }
 
-    /// Ends the connection, unless the core has closed it: to the core it looks as if its client had.
-    /// False where it has.
+    /// Shuts the connection down, which the core sees as a disconnect by the client. Returns false if the core has
+    /// closed it already.
     func end(_ descriptor: Int32) -> Bool {
         state.withLock { state in
-            // Under the lock nobody gets that number meanwhile.
+            // Under the lock the descriptor cannot be reused meanwhile.
             guard let entry = state.entries[descriptor], Self.inode(of: descriptor) == entry.inode else { return false }
             return shutdown(descriptor, Int32(SHUT_RDWR)) == 0
         }
     }
 
-    /// Nothing of the connections is metered any more.
+    /// Stops metering all connections.
     func endMetering() { state.withLock { state in for number in state.entries.keys { meters.end(number) } } }
 
     private static func inode(of descriptor: Int32) -> UInt? {

@@ -1,25 +1,25 @@
 internal import TraceModel
 
-/// Chooses which connections give way where nearly all places are taken.
+/// Chooses the idle connections to close when the server is near `connectionsMax`.
 enum IdleConnections {
     struct Candidate: Equatable {
         let descriptor: Int32
         /// The client's address without its port.
         let host: String
-        /// Monotonic ns.
+        /// Time of the last byte (monotonic ns).
         let lastActive: Int64
         let hasCalls: Bool
     }
 
     private static let second: Int64 = 1_000_000_000
-    /// A connection without calls counts as idle then.
+    /// Idle time after which a connection without calls may be closed.
     static let idleNanoseconds = second
-    /// One whose calls bring nothing, and get nothing.
+    /// Idle time after which a connection with calls may be closed.
     static let silentNanoseconds = 30 * second
 
-    /// Up to `count` of those idle at `now`. First those of an address that has more than `hostMax` idle
-    /// ones, from the address with the most, so that one client's do not cost the others theirs; then
-    /// those of all addresses that have been idle for longest.
+    /// Chooses up to `count` connections that are idle at `now`. Addresses with more than `hostMax` idle connections
+    /// come first, the one with the most leading, so that one client's connections do not displace those of others;
+    /// then the longest idle of all addresses.
     static func choose(_ count: Int, of candidates: [Candidate], hostMax: Int, now: Int64) -> [Int32] {
         let idle = candidates.filter { candidate in
             let least = candidate.hasCalls ? silentNanoseconds : idleNanoseconds
@@ -45,13 +45,13 @@ enum IdleConnections {
     }
 }
 
-/// Decides who gives way where incomplete messages or open calls take all the room they have. A value:
-/// what the sockets count goes in, what to do comes out.
+/// Decides which calls and connections to end when incomplete messages or open calls reach their memory limit. A value
+/// without I/O: the meters' counts go in, actions come out.
 ///
-/// Messages are charged by what of them has arrived. Connections that hold little of incomplete messages
-/// one budget, those that hold much another, so that large uploads take nothing from small calls. While a
-/// budget is exhausted, calls that receive less than `uploadBytesPerSecondMin` are refused, and a few of the
-/// connections that wait are read all the same, so that a budget taken up by incomplete messages is freed.
+/// Messages are charged by the bytes that have arrived. Small connections share one budget and large ones another, so
+/// that large uploads take nothing from small calls. While a budget is exhausted, calls below `uploadBytesPerSecondMin`
+/// are refused, and a few waiting connections are privileged, that is read all the same, so that a budget full of
+/// incomplete messages drains.
 struct ReceiveBudget {
     enum Action: Equatable {
         case setPrivileged(Int32, Bool)
@@ -60,18 +60,18 @@ struct ReceiveBudget {
         case close(Int32, GRPCClosing)
     }
 
-    /// A connection looked at over several decisions.
+    /// A connection observed over several decisions.
     private struct Watch {
         var since: Int64
         var dataBytes: Int
-        /// It was refused then.
+        /// When its calls were refused (monotonic ns).
         var refused: Int64?
     }
 
     private static let second: Int64 = 1_000_000_000
-    /// How long a connection is watched before its speed counts.
+    /// Observation time before a connection's rate counts.
     private static let watchNanoseconds = 2 * second
-    /// How long a refused one has to go; a client that reads nothing never does.
+    /// Time that a refused connection gets to free its memory; a client that reads nothing never does.
     private static let refusedNanoseconds = 3 * second
 
     private let configuration: GRPCServerConfiguration
@@ -79,14 +79,14 @@ struct ReceiveBudget {
 
     init(_ configuration: GRPCServerConfiguration) { self.configuration = configuration }
 
-    /// Whether there is anything to decide: else looking at all connections can be spared.
+    /// Returns whether there is anything to decide, which saves inspecting all connections.
     func isNeeded(_ totals: SocketMeters.Totals) -> Bool {
         totals.pausedConnections > 0 || totals.oversizedConnections > 0
             || totals.smallBytes >= configuration.smallPartialBytesMax
             || totals.largeBytes >= configuration.largePartialBytesMax || totals.callBytes > configuration.callBytesMax
     }
 
-    /// What to do at `now`, monotonic ns. O(connections), and sorts those that matter.
+    /// Returns the actions at `now` (monotonic ns). O(connections), plus sorting those concerned.
     mutating func decide(_ connections: [MeteredConnection], now: Int64) -> [Action] {
         var actions: [Action] = []
         var next: [Int32: Watch] = [:]
@@ -110,7 +110,7 @@ struct ReceiveBudget {
         return actions
     }
 
-    /// Decides within one room of `bytesMax`, in which `privileged` may go on though it is full.
+    /// Decides for one budget of `bytesMax` bytes with at most `privileged` privileged connections.
     private func settle(
         _ members: [MeteredConnection], in bytesMax: Int, _ privileged: Int, _ actions: inout [Action],
         _ next: inout [Int32: Watch], _ now: Int64
@@ -120,7 +120,7 @@ struct ReceiveBudget {
             for member in members where member.isPrivileged { actions.append(.setPrivileged(member.descriptor, false)) }
             return
         }
-        // The largest first, as few then have to go.
+        // Largest first, so that few have to be ended.
         var staying: [MeteredConnection] = []
         for member in members.sorted(by: { $0.partialBytes > $1.partialBytes }) {
             if total >= bytesMax, isSlow(member, &next, now) {
@@ -139,7 +139,8 @@ struct ReceiveBudget {
         }
     }
 
-    /// Whether the client brings too little though it may send. Who waits for room is watched anew after.
+    /// Returns whether the client sends too slowly though it may send. A paused connection is observed anew once it
+    /// resumes.
     private func isSlow(_ connection: MeteredConnection, _ next: inout [Int32: Watch], _ now: Int64) -> Bool {
         let fresh = Watch(since: now, dataBytes: connection.dataBytes)
         if connection.pausedSince != nil { return false }
@@ -159,7 +160,7 @@ struct ReceiveBudget {
         return bytes < Double(configuration.uploadBytesPerSecondMin) * seconds
     }
 
-    /// Where open calls take too much memory, the connections with the most and oldest give way.
+    /// Refuses the connections with the most and oldest open calls while those exceed their memory limit.
     private func endOldCalls(
         _ connections: [MeteredConnection], _ actions: inout [Action], _ next: inout [Int32: Watch], _ now: Int64
     ) {
@@ -172,7 +173,7 @@ struct ReceiveBudget {
         }
     }
 
-    /// Refuses what the connection has under way, and closes it where that has not helped.
+    /// Refuses the connection's pending calls, or closes the connection if that did not free its memory.
     private func give(
         _ connection: MeteredConnection, _ refusal: GRPCRefusal, _ closing: GRPCClosing, _ actions: inout [Action],
         _ next: inout [Int32: Watch], _ now: Int64

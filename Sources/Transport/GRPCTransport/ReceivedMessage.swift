@@ -1,7 +1,7 @@
 internal import CGRPC
 internal import Synchronization
 
-/// A message as it came from the network, in the C core's own memory; freed when it goes out of scope.
+/// A received message in the C core's memory; freed at the end of its lifetime.
 @safe package struct ReceivedMessage: ~Copyable, @unchecked Sendable {
     private let buffer: UnsafeMutablePointer<grpc_byte_buffer>
 
@@ -15,7 +15,7 @@ internal import Synchronization
 
     deinit { unsafe grpc_byte_buffer_destroy(buffer) }
 
-    /// Calls `body` with each run of bytes in order; a run is valid only during its call. O(count).
+    /// Calls `body` with each slice of bytes in order; a slice is valid only during its call. O(count).
     package func forEachSlice(_ body: (UnsafeRawBufferPointer) -> Void) {
         var reader = unsafe grpc_byte_buffer_reader()
         guard unsafe grpc_byte_buffer_reader_init(&reader, buffer) != 0 else { return }
@@ -27,7 +27,7 @@ internal import Synchronization
         }
     }
 
-    /// Copies all `count` bytes to `target`, which has room for them.
+    /// Copies all `count` bytes to `target`, which must have room for them.
     package func copy(to target: UnsafeMutableRawPointer) {
         var offset = 0
         unsafe forEachSlice { slice in
@@ -37,7 +37,7 @@ internal import Synchronization
         }
     }
 
-    /// A copy as an array; for small messages off the hot path.
+    /// Returns a copy as an array; for small messages off the hot path.
     package func bytes() -> [UInt8] {
         unsafe [UInt8](unsafeUninitializedCapacity: count) { target, initialized in
             if let start = target.baseAddress { unsafe copy(to: UnsafeMutableRawPointer(start)) }
@@ -46,14 +46,14 @@ internal import Synchronization
     }
 }
 
-/// The unary calls whose message has not come yet. Any number of them: a call that brings nothing costs the
-/// core a few kilobytes, and what arrives is counted at the sockets (`SocketMeters`).
+/// The unary calls whose message has not arrived yet. Their number is not limited: a waiting call costs the core a few
+/// kilobytes, and arriving bytes are counted by `SocketMeters`.
 final class ReceivingCalls: Sendable {
     private struct Entry {
         let call: GRPCUnaryCall
         var deadline: Int64
         let nanoseconds: Int64
-        /// Bytes of its connection make the deadline later.
+        /// Every byte of the call's connection restarts the time limit.
         let isExtended: Bool
     }
 
@@ -64,8 +64,8 @@ final class ReceivingCalls: Sendable {
 
     private let state = Mutex(State())
 
-    /// Notes a call that begins to receive; it has `nanoseconds`. `isExtended`: since its connection last
-    /// brought something. Returns its place, for `leave`.
+    /// Registers a call that starts to receive, with `nanoseconds` for its message, restarted by every byte of its
+    /// connection if `isExtended`. Returns its index for `leave`.
     func enter(_ call: GRPCUnaryCall, now: Int64, nanoseconds: Int64, isExtended: Bool) -> Int {
         let entry = Entry(call: call, deadline: now + nanoseconds, nanoseconds: nanoseconds, isExtended: isExtended)
         return state.withLock { state in
@@ -78,7 +78,7 @@ final class ReceivingCalls: Sendable {
         }
     }
 
-    /// Its receive is over.
+    /// Removes a call whose receive is complete.
     func leave(_ place: Int) {
         state.withLock { state in
             state.entries[place] = nil
@@ -86,8 +86,8 @@ final class ReceivingCalls: Sendable {
         }
     }
 
-    /// Ends the calls whose time is over at `now`, monotonic. `lastData`: when a byte last came on the
-    /// connection. O(calls).
+    /// Fails the calls whose time limit is over at `now` (monotonic ns). `lastData` returns the time of a connection's
+    /// last byte. O(calls).
     func sweep(now: Int64, lastData: (Int32) -> Int64?) {
         let expired = state.withLock { state in
             var expired: [GRPCUnaryCall] = []
@@ -107,7 +107,7 @@ final class ReceivingCalls: Sendable {
         for call in expired { call.expire() }
     }
 
-    /// The calls of one connection. O(calls).
+    /// Returns the receiving calls of one connection. O(calls).
     func calls(of descriptor: Int32) -> [GRPCUnaryCall] {
         state.withLock { state in
             state.entries.compactMap { entry in
@@ -117,6 +117,6 @@ final class ReceivingCalls: Sendable {
         }
     }
 
-    /// Forgets all calls, once no one can be received any more.
+    /// Removes all calls, once none can receive any more.
     func removeAll() { state.withLock { $0 = State() } }
 }

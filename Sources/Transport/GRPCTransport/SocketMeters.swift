@@ -1,23 +1,23 @@
 internal import CSocketMeter
 
-/// What goes through the sockets of one server: bytes of messages not yet whole, open calls, and messages
-/// not yet answered. A connection for which there is no room is not read until `resume`. Any thread.
+/// Counts a server's memory at its sockets: incomplete messages, open calls, and messages not answered yet. A
+/// connection without room is not read until `resume`. All functions may be called from any thread.
 @safe final class SocketMeters: @unchecked Sendable {
     struct Totals: Equatable {
-        /// Bytes of incomplete messages on connections that hold few of them, and on those that hold many.
+        /// Bytes of incomplete messages on small and on large connections.
         var smallBytes = 0
         var largeBytes = 0
-        /// Memory of open calls.
+        /// Memory of open calls in bytes.
         var callBytes = 0
         var pausedConnections = 0
-        /// Connections with a message larger than the server takes.
+        /// Connections with a message larger than the server accepts.
         var oversizedConnections = 0
-        /// Connections ended for sending too much that carries nothing, ever.
+        /// Total number of connections closed for too many frames without payload.
         var floodedConnections = 0
     }
 
     private let budget: OpaquePointer
-    /// Held bytes at which somebody may begin to wait.
+    /// Values of `heldBytes` at which connections are paused.
     private let heldSteps: [Int]
 
     init(_ configuration: GRPCServerConfiguration) {
@@ -32,7 +32,7 @@ internal import CSocketMeter
         limits.held_bytes_max = Int64(configuration.heldBytesMax)
         limits.header_block_bytes_max = Int64(configuration.headerBlockBytesMax)
         limits.call_bytes = Int64(configuration.callBytes)
-        // A client may open calls before it knows the bound.
+        // A client may exceed the limit of streams before it has received it.
         limits.calls_max = Int32(clamping: 2 * configuration.streamsPerConnectionMax)
         limits.untaken_calls_max = Int32(clamping: configuration.untakenCallsMax)
         limits.idle_frames_burst = Int32(clamping: configuration.idleFramesBurst)
@@ -59,14 +59,15 @@ internal import CSocketMeter
         return totals
     }
 
-    // MARK: Messages not yet answered
+    // MARK: Messages not answered yet
 
-    /// Bytes of messages that the handler has got and not yet answered.
+    /// Bytes of messages that the handler has received and not answered yet.
     var heldBytes: Int { Int(cTotals.held_bytes) }
 
+    /// Adds to `heldBytes`.
     func take(_ bytes: Int) { unsafe trace_meter_hold(budget, Int64(bytes)) }
 
-    /// True where this made room: somebody may be waiting for it.
+    /// Subtracts from `heldBytes`. Returns true if that crossed a limit, so that a paused connection may resume.
     func giveBack(_ bytes: Int) -> Bool {
         let before = Int(unsafe trace_meter_hold(budget, -Int64(bytes)))
         assert(before >= bytes)
@@ -75,13 +76,13 @@ internal import CSocketMeter
 
     // MARK: One connection
 
-    /// Meters a connection, from its first byte on.
+    /// Starts metering a connection; before its first byte.
     func begin(_ descriptor: Int32) -> Bool { unsafe trace_meter_begin(budget, descriptor) != 0 }
 
-    /// The connection is closed.
+    /// Stops metering a connection that is closed.
     func end(_ descriptor: Int32) { trace_meter_end(descriptor) }
 
-    /// Nil for a connection that is not metered, or is over. `now`: monotonic ns.
+    /// Returns the state of a connection at `now` (monotonic ns); nil if it is not metered or is closed.
     func look(at descriptor: Int32, now: Int64) -> MeteredConnection? {
         var view = trace_meter_view()
         guard unsafe trace_meter_look(descriptor, now, &view) != 0 else { return nil }
@@ -92,34 +93,34 @@ internal import CSocketMeter
             lastActive: view.last_active, isOversized: view.is_oversized != 0, isPrivileged: view.is_privileged != 0)
     }
 
-    /// The server has taken a call of the connection. `isIngest`: it sends batches, so it waits while too
-    /// many messages are held.
+    /// Records that the server has taken a call of the connection. With `isIngest` the connection sends batches, so it
+    /// is paused while too many messages are held.
     func takeCall(_ descriptor: Int32, isIngest: Bool) { trace_meter_take_call(descriptor, isIngest ? 1 : 0) }
 
-    /// A privileged connection is read even where incomplete messages take all their room.
+    /// Makes a connection privileged: it is read even while incomplete messages take all their budget.
     func setPrivileged(_ descriptor: Int32, _ on: Bool) { trace_meter_set_privileged(descriptor, on ? 1 : 0) }
 
-    /// Lets the connection be read again, if there is room for it.
+    /// Resumes a paused connection if there is room.
     func resume(_ descriptor: Int32) { trace_meter_resume(descriptor) }
 
-    /// Tells the client to open its next call elsewhere. False where that is not possible now.
+    /// Sends a GOAWAY so that the client opens its next call elsewhere. Returns false if that is not possible now.
     func sendAway(_ descriptor: Int32) -> Bool { trace_meter_send_away(descriptor) != 0 }
 }
 
-/// What is known of one connection at one moment.
+/// The state of one connection at one moment.
 struct MeteredConnection: Equatable, Sendable {
     let descriptor: Int32
-    /// Of incomplete messages: what has arrived.
+    /// Bytes received of incomplete messages.
     var partialBytes = 0
-    /// Of messages that have ever arrived.
+    /// Total message bytes received.
     var dataBytes = 0
-    /// Memory of its open calls, and the same times their ages.
+    /// Memory of open calls in bytes, and that multiplied by their ages in seconds.
     var callBytes = 0
     var callByteSeconds = 0
     var openCalls = 0
-    /// Since when it is not read, monotonic ns.
+    /// When reading was paused (monotonic ns); nil if it is not paused.
     var pausedSince: Int64?
-    /// When a byte last went by, monotonic ns.
+    /// Time of the last byte in either direction (monotonic ns).
     var lastActive: Int64 = 0
     var isOversized = false
     var isPrivileged = false

@@ -1,17 +1,17 @@
 import NIOCore
 import NIOHTTP1
 
-/// Tells the table of connections what goes over one of them, and closes it only behind its last byte. The first
-/// handler of its pipeline.
+/// Reports a connection's traffic to the connection table, and closes the output only after the last byte is sent. The
+/// first handler of the pipeline.
 final class ByteMeter: ChannelDuplexHandler {
     typealias InboundIn = ByteBuffer
     typealias OutboundIn = IOData
 
     private let id: ConnectionTable.ID
     private let connections: Connections
-    /// Written and not yet taken by the kernel.
+    /// Bytes written that the kernel has not taken yet.
     private var unsentBytes = 0
-    /// The closing of the output, which waits for those.
+    /// A pending close of the output, which waits until `unsentBytes` is 0.
     private var closing: EventLoopPromise<Void>?
 
     init(_ id: ConnectionTable.ID, _ connections: Connections) {
@@ -43,7 +43,8 @@ final class ByteMeter: ChannelDuplexHandler {
         context.write(data, promise: written)
     }
 
-    /// NIO drops what is not sent where the client has closed its output before; so this waits.
+    /// Delays closing the output until everything is sent: NIO drops unsent bytes if the client has closed its output
+    /// already.
     func close(context: ChannelHandlerContext, mode: CloseMode, promise: EventLoopPromise<Void>?) {
         if mode != .output {
             context.close(mode: mode, promise: promise)
@@ -68,15 +69,15 @@ final class ByteMeter: ChannelDuplexHandler {
     }
 }
 
-/// Refuses what no request of ours has (a body, a head too large or too slow, other protocols), and ends a connection
-/// behind its last reply. Stands between the codec of HTTP/1 and the handlers of Hummingbird.
+/// Refuses requests that the server does not support (with a body, with a head too large or too slow, other protocols),
+/// and closes a connection after its last reply. Stands between the HTTP/1 codec and Hummingbird's handlers.
 final class RequestGuard: ChannelDuplexHandler {
     typealias InboundIn = HTTPServerRequestPart
     typealias InboundOut = HTTPServerRequestPart
     typealias OutboundIn = HTTPServerResponsePart
     typealias OutboundOut = HTTPServerResponsePart
 
-    /// Why a request is refused: sent through the pipeline as an inbound event, or found in the request itself.
+    /// A refused request: sent through the pipeline as an inbound event, or found in the request itself.
     struct Refusal: Sendable {
         let status: HTTPResponseStatus
         let text: String
@@ -87,11 +88,11 @@ final class RequestGuard: ChannelDuplexHandler {
     private let connections: Connections
     private let bounds: HTTPBounds
     private let tally: HTTPTally
-    /// Whether the connection stays open behind the reply, for each request without a reply.
+    /// For each request without a reply, whether the connection stays open after that reply.
     private var keepsAlive = CircularBuffer<Bool>()
-    /// Nothing is read any more: the last request has been taken, or one was refused.
+    /// No further requests are read: the last one has been taken, or one was refused.
     private var isLast = false
-    /// Follows when the requests before it have their replies.
+    /// Sent once the earlier requests have their replies.
     private var refusal: Refusal?
 
     init(_ id: ConnectionTable.ID, _ connections: Connections, _ bounds: HTTPBounds, _ tally: HTTPTally) {
@@ -109,10 +110,10 @@ final class RequestGuard: ChannelDuplexHandler {
         case .head(let head) where Self.hasBody(head):
             refuse(Refusal(status: .payloadTooLarge, text: "no request here takes a body", reason: .body), context)
         case .head(var head):
-            // Behind a request to change the protocol the decoder reads no further ones.
+            // After a request to change the protocol the decoder reads no further requests.
             let isPlain = head.method != .CONNECT && !head.headers.contains(name: "upgrade")
             keepsAlive.append(head.isKeepAlive && isPlain)
-            // What Hummingbird goes by, in whatever way the client has said it.
+            // Hummingbird goes by this header, however the client has asked for the close.
             if keepsAlive.last == false { head.headers.replaceOrAdd(name: "connection", value: "close") }
             connections.note { $0.tookHead(id, now: $1) }
             context.fireChannelRead(Self.wrapInboundOut(.head(head)))
@@ -145,7 +146,7 @@ final class RequestGuard: ChannelDuplexHandler {
         refuse(refusal, context)
     }
 
-    /// RFC 9112, 6: either field says that a body follows.
+    /// A body follows if either field says so (RFC 9112, 6).
     private static func hasBody(_ head: HTTPRequestHead) -> Bool {
         head.headers.contains(name: "transfer-encoding") || head.headers["content-length"].contains { $0 != "0" }
     }
@@ -176,7 +177,8 @@ final class RequestGuard: ChannelDuplexHandler {
         if keepsAlive.isEmpty { send(refusal, context) } else { self.refusal = refusal }
     }
 
-    /// Answers and closes the connection: where the refused request ends among the bytes that follow is not known.
+    /// Replies and closes the connection, because the end of the refused request cannot be found in the bytes that
+    /// follow.
     private func send(_ refusal: Refusal, _ context: ChannelHandlerContext) {
         let text = ByteBuffer(string: refusal.text + "\n")
         let head = HTTPResponseHead(

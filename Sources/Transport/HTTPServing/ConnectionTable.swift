@@ -1,46 +1,47 @@
-/// Decides which connections of a server end, and when: what each of them does, until when it may, and which one
-/// gives way where all places are taken. A value without sockets and clocks; times are monotonic nanoseconds.
+/// Decides which connections of a server are closed and when: tracks what each of them does and its deadline, and
+/// chooses which one to close when the server is at its limit. A value without sockets and clocks; times are monotonic
+/// nanoseconds.
 struct ConnectionTable: Sendable {
     typealias ID = UInt64
 
-    /// How one connection is to end.
+    /// How one connection is to be closed.
     struct Ending: Equatable, Sendable {
         enum Way: Sendable {
-            /// Answered with 408, then closed.
+            /// Reply with status 408, then close.
             case refuse
-            /// Closed; what was sent still arrives.
+            /// Close; bytes that were sent still arrive.
             case close
-            /// Closed without a trace: the kernel drops what was not sent.
+            /// Reset: the kernel drops unsent bytes.
             case reset
         }
 
         let id: ID
         let way: Way
-        /// What to count; nil where the server had already sent its last.
+        /// The reason to count; nil if the server had already sent its last reply.
         let reason: HTTPClosure?
     }
 
     private struct Entry {
-        /// Since when the connection has waited for a head or received one.
+        /// When the connection started waiting for a head or receiving one.
         var waitsSince: Int64
         /// Part of a head has arrived, or the connection is new.
         var isReadingHead = true
         var hasInput = false
-        /// Heads received whose replies are not sent to the end.
+        /// Number of heads received whose replies are not completely sent.
         var requests = 0
-        /// Since when there have been such.
+        /// When `requests` became greater than 0.
         var repliesSince: Int64 = 0
-        /// Written and not yet taken by the kernel.
+        /// Bytes written that the kernel has not taken yet.
         var unsentBytes = 0
-        /// Of the replies since `repliesSince`.
+        /// Bytes of replies sent since `repliesSince`.
         var sentBytes = 0
-        /// When the kernel last took something, or got something to take.
+        /// When the kernel last took bytes, or first got bytes to take.
         var progressAt: Int64 = 0
-        /// What the replies under way hold, in their order.
+        /// The bodies that pending replies keep in memory, in order.
         var bodies: [(serial: UInt64, bytes: Int)] = []
-        /// The server has sent its last, and closes at this time whatever the client does.
+        /// The server has sent its last reply and closes the connection at this time.
         var lingersUntil: Int64?
-        /// An `Ending` was returned that closes it.
+        /// An `Ending` that closes the connection was returned.
         var isCut = false
 
         init(now: Int64) { waitsSince = now }
@@ -58,20 +59,20 @@ struct ConnectionTable: Sendable {
 
     var isEmpty: Bool { entries.isEmpty }
 
-    // MARK: What happens to a connection
+    // MARK: Events
 
     mutating func opened(_ id: ID, now: Int64) { entries[id] = Entry(now: now) }
 
     mutating func closed(_ id: ID) { entries[id] = nil }
 
-    /// Bytes have arrived. A head is expected to follow within its time.
+    /// Records that bytes have arrived. A complete head has to follow within `headSeconds`.
     mutating func received(_ id: ID, now: Int64) {
         guard entries[id] != nil else { return }
         entries[id]?.hasInput = true
         if entries[id]?.requests == 0, entries[id]?.isReadingHead == false { entries[id]?.wait(now: now) }
     }
 
-    /// A head is complete; its reply is due.
+    /// Records a complete head; its reply is pending.
     mutating func tookHead(_ id: ID, now: Int64) {
         guard var entry = entries[id] else { return }
         if entry.requests == 0 {
@@ -84,9 +85,10 @@ struct ConnectionTable: Sendable {
         entries[id] = entry
     }
 
-    /// The next reply carries the body `serial`; a greater serial is a newer body.
+    /// Records that the next reply carries body `serial`; a greater serial means a newer body.
     mutating func holds(_ id: ID, serial: UInt64, bytes: Int) { entries[id]?.bodies.append((serial, bytes)) }
 
+    /// Records bytes passed to the kernel.
     mutating func wrote(_ id: ID, bytes: Int, now: Int64) {
         guard var entry = entries[id] else { return }
         if entry.unsentBytes == 0 { entry.progressAt = now }
@@ -94,6 +96,7 @@ struct ConnectionTable: Sendable {
         entries[id] = entry
     }
 
+    /// Records bytes that the kernel has taken.
     mutating func sent(_ id: ID, bytes: Int, now: Int64) {
         guard var entry = entries[id] else { return }
         entry.unsentBytes -= bytes
@@ -102,7 +105,7 @@ struct ConnectionTable: Sendable {
         entries[id] = entry
     }
 
-    /// The kernel has all of a reply.
+    /// Records that the kernel has taken a whole reply.
     mutating func replied(_ id: ID, now: Int64) {
         guard var entry = entries[id] else { return }
         if !entry.bodies.isEmpty { entry.bodies.removeFirst() }
@@ -111,18 +114,18 @@ struct ConnectionTable: Sendable {
         entries[id] = entry
     }
 
-    /// The server has sent its last; the client may still read it.
+    /// Records that the server has sent its last reply, which the client may still read.
     mutating func lingers(_ id: ID, now: Int64) {
         guard entries[id]?.lingersUntil == nil else { return }
         entries[id]?.lingersUntil = now + Self.nanoseconds(bounds.lingerSeconds)
     }
 
-    /// Whether the connection is to be closed as soon as it can be.
+    /// Returns whether the connection has to be closed as soon as it has a channel.
     func isCut(_ id: ID) -> Bool { entries[id]?.isCut ?? true }
 
-    // MARK: What follows from it
+    // MARK: Decisions
 
-    /// Returns the connections whose time is over, each with its reason once.
+    /// Returns the connections whose deadline has passed, each with its reason once.
     mutating func expire(now: Int64) -> [Ending] {
         var endings: [Ending] = []
         for (id, entry) in entries {
@@ -136,17 +139,17 @@ struct ConnectionTable: Sendable {
         return endings
     }
 
-    /// Whether one more connection can be accepted; `makeRoom` follows where it was.
+    /// Returns whether one more connection can be accepted; call `makeRoom` after accepting it.
     func hasRoom(now: Int64) -> Bool { openCount < bounds.connections || candidate(now: now) != nil }
 
-    /// Returns the connection that gives way where there are too many.
+    /// Returns the connection to close if there are too many.
     mutating func makeRoom(now: Int64) -> Ending? {
         guard openCount > bounds.connections, let id = candidate(now: now) else { return nil }
         return cut(id, .displaced)
     }
 
-    /// Returns a reader to cut where replies hold more bytes than they may: of the readers of the oldest body the one
-    /// that has taken least. The newest body does not count, as new readers share it.
+    /// Returns a reader to close if replies hold more than `heldBytes` in memory: among the readers of the oldest body
+    /// the one that has taken least. The newest body does not count, as new readers share it.
     mutating func freeBodies() -> Ending? {
         var sizes: [UInt64: Int] = [:]
         for entry in entries.values where !entry.isCut { for body in entry.bodies { sizes[body.serial] = body.bytes } }
@@ -176,9 +179,9 @@ struct ConnectionTable: Sendable {
         return (Ending(id: id, way: .close, reason: .idle), at)
     }
 
-    /// The connection that gives way: one that lingers; else the one without a request that has waited longest; else
-    /// the reader that has taken nothing for longest; else the one whose replies have been sent for longest. Readers
-    /// have their time first.
+    /// Returns the connection to close at the limit: one that lingers; else the one without a request that has waited
+    /// longest; else the reader that has taken nothing for longest, beyond `stallSeconds`; else the one whose replies
+    /// have taken longest, beyond `replySeconds`.
     private func candidate(now: Int64) -> ID? {
         let open = entries.filter { !$0.value.isCut }
         let lingering = open.filter { $0.value.lingersUntil != nil }

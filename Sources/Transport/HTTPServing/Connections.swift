@@ -5,7 +5,7 @@ import NIOHTTP1
 import Synchronization
 import SystemIO
 
-/// The open connections of a server: the table that decides over them, and their channels. Any thread may call.
+/// The open connections of a server: their `ConnectionTable` and their channels. Any thread.
 final class Connections: Sendable {
     private struct State {
         var table: ConnectionTable
@@ -27,7 +27,7 @@ final class Connections: Sendable {
 
     func hasRoom() -> Bool { state.withLock { $0.table.hasRoom(now: WallClock.monotonic()) } }
 
-    /// Takes in a connection that has been accepted. Where there are too many, another one gives way.
+    /// Registers an accepted connection. Closes another one if there are too many.
     func opened() -> ConnectionTable.ID {
         let now = WallClock.monotonic()
         let id = state.withLock { state in
@@ -39,7 +39,7 @@ final class Connections: Sendable {
         return id
     }
 
-    /// From now on the connection can be closed. Throws where it was to be meanwhile.
+    /// Attaches the channel, so that the connection can be closed. Throws if it should have been closed meanwhile.
     func attach(_ channel: any Channel, to id: ConnectionTable.ID) throws {
         let isCut = state.withLock { state in
             state.channels[id] = channel
@@ -55,13 +55,13 @@ final class Connections: Sendable {
         }
     }
 
-    /// Tells the table of something that has just happened.
+    /// Passes an event with its time to the table.
     func note(_ change: (inout ConnectionTable, Int64) -> Void) {
         let now = WallClock.monotonic()
         state.withLock { change(&$0.table, now) }
     }
 
-    /// A reply of the connection carries this body. The readers of older ones may be cut for it.
+    /// Records that a reply of the connection carries this body. May close readers of older bodies.
     func holds(_ id: ConnectionTable.ID, _ body: SharedBody) {
         note { table, _ in table.holds(id, serial: body.serial, bytes: body.buffer.readableBytes) }
         end { table in
@@ -71,7 +71,7 @@ final class Connections: Sendable {
         }
     }
 
-    /// Ends the connections whose time is over.
+    /// Closes the connections whose deadline has passed.
     func expire() {
         let now = WallClock.monotonic()
         end { $0.expire(now: now) }
@@ -82,7 +82,7 @@ final class Connections: Sendable {
     private func end(_ decide: (inout ConnectionTable) -> [ConnectionTable.Ending]) {
         let endings = state.withLock { state in decide(&state.table).map { ($0, state.channels[$0.id]) } }
         for (ending, channel) in endings {
-            // A refusal is counted where it is sent: a head may have come after all.
+            // A refusal is counted when it is sent, as the head may have arrived after all.
             if let reason = ending.reason, ending.way != .refuse { tally.count(reason) }
             if let channel { end(channel, ending.way) }
         }
@@ -98,24 +98,24 @@ final class Connections: Sendable {
         case .reset:
             let options = channel as? any SocketOptionProvider
             _ = options?.setSoLinger(linger(l_onoff: 1, l_linger: 0))
-            // Behind the option, which is set on the same event loop.
+            // Runs after the option is set, on the same event loop.
             channel.close(promise: nil)
         }
     }
 }
 
-/// The bytes of a reply, in memory once however many replies carry them: connections send slices of it.
+/// The bytes of a reply, in memory once for all replies that carry them: connections send slices of it.
 package final class SharedBody: Sendable {
     private static let count = Atomic<UInt64>(0)
 
     let buffer: ByteBuffer
-    /// Greater than that of every body made before.
+    /// Greater than the serial of every body made before.
     let serial = SharedBody.count.add(1, ordering: .relaxed).newValue
 
-    /// Copies the bytes.
+    /// Creates a body with a copy of the bytes.
     package init(_ bytes: some Sequence<UInt8>) { buffer = ByteBuffer(bytes: bytes) }
 
-    /// The bytes are valid during the call.
+    /// Calls `body` with the bytes, which are valid only during the call.
     package func withUnsafeBytes<Result, Failure: Error>(
         _ body: (UnsafeRawBufferPointer) throws(Failure) -> Result
     ) throws(Failure) -> Result {
@@ -126,7 +126,7 @@ package final class SharedBody: Sendable {
     }
 }
 
-/// An answer to a request. `HTTPServer` adds `Content-Length` and `Connection`.
+/// A reply to a request. `HTTPServer` adds `Content-Length` and `Connection`.
 package struct HTTPReply: Sendable {
     package var status: HTTPResponse.Status
     package var headers: HTTPFields

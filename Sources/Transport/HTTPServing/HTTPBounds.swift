@@ -1,32 +1,32 @@
 import Synchronization
 import TraceModel
 
-/// What the clients of an `HTTPServer` may use. The defaults are the limits of production; tests shorten times.
+/// Limits for the clients of an `HTTPServer`. The defaults are those of production; tests shorten times.
 package struct HTTPBounds: Sendable {
-    /// Connections open at once.
+    /// Maximum number of open connections.
     package var connections = Limits.httpConnectionsMax
-    /// Bytes of a request's target and header fields.
+    /// Maximum size of a request's target and header fields.
     package var headBytes = Limits.httpHeadBytesMax
     package var headFields = Limits.httpHeadFieldsMax
-    /// For one head to arrive, from the opening of the connection or the head's first byte.
+    /// Time for a head to arrive, from the opening of the connection or the head's first byte.
     package var headSeconds = Limits.httpHeadSeconds
-    /// Between a reply and the next request.
+    /// Time between a reply and the next request.
     package var idleSeconds = Limits.httpIdleSeconds
-    /// For a reader to take the next piece of a reply.
+    /// Time for a reader to take the next piece of a reply.
     package var progressSeconds = Limits.httpProgressSeconds
-    /// For a reader to take nothing while other clients have no place.
+    /// Time for a reader to take nothing while the server is at its connection limit.
     package var stallSeconds = Limits.httpStallSeconds
-    /// For a reply to be sent while other clients have no place.
+    /// Time for a reply to be sent while the server is at its connection limit.
     package var replySeconds = Limits.httpReplySeconds
-    /// For a client to close after the server did.
+    /// Time for a client to close after the server did.
     package var lingerSeconds = Limits.httpLingerSeconds
-    /// Bytes of the bodies that replies under way keep in memory, beside the newest body.
+    /// Memory of the bodies that pending replies carry, the newest body not counted.
     package var heldBytes = Limits.httpHeldBytesMax
 
     package init() {}
 }
 
-/// Why the server refused or closed a connection: the label `reason` of `trace_http_connections_closed_total`.
+/// Reason why the server refused or closed a connection: label `reason` of `trace_http_connections_closed_total`.
 package enum HTTPClosure: String, CaseIterable, Sendable {
     /// The head did not arrive in time (408).
     case slowHead = "slow_head"
@@ -42,20 +42,20 @@ package enum HTTPClosure: String, CaseIterable, Sendable {
     case slowReader = "slow_reader"
     /// The client was the slowest reader of the oldest body when bodies had to be freed.
     case heldBody = "held_body"
-    /// All places were taken, and another client came.
+    /// The server was at its connection limit, and another client connected.
     case displaced = "displaced"
 }
 
-/// How often what happened at an `HTTPServer` since its start.
+/// Counters of an `HTTPServer` since its start.
 package struct HTTPCounts: Sendable, Equatable {
     package var closed: [HTTPClosure: UInt64] = [:]
-    /// Failed calls of accept(2) for want of descriptors or memory; the connections went on waiting.
+    /// Failed calls of accept(2) for lack of descriptors or memory; the connections kept waiting.
     package var acceptErrors: UInt64 = 0
 
     package init() {}
 }
 
-/// Where an `HTTPServer` counts. Any thread may call.
+/// Collects the counters of an `HTTPServer`. Any thread.
 package final class HTTPTally: Sendable {
     private let state = Mutex(HTTPCounts())
 

@@ -8,27 +8,27 @@ internal import NIOPosix
 internal import Synchronization
 package import SystemIO
 
-/// Serves HTTP/1.1 by Hummingbird over NIO, with a bound on everything that a client can take (`HTTPBounds`): slow
-/// clients cost only their own connections. No request may have a body.
+/// Serves HTTP/1.1 with Hummingbird over NIO. Every resource that a client can use is limited (`HTTPBounds`), so that
+/// slow clients affect only their own connections. No request may have a body.
 ///
-/// One thread (`http`) accepts connections and ends those whose time is over; NIO's reads and writes on another one,
-/// and `respond` runs on Swift's pool. Connections are accepted here, since NIO spins where accept(2) finds no free
-/// descriptor, and gives the listening socket up on other errors.
+/// One thread (`http`) accepts connections and closes those whose deadline has passed. NIO reads and writes on another
+/// one, and `respond` runs on Swift's thread pool. The server accepts connections itself because NIO spins when
+/// accept(2) finds no free descriptor, and closes the listening socket on other errors.
 package final class HTTPServer: Sendable {
     /// Returns the reply to a request. Must not block.
     package typealias Respond = @Sendable (Request) async -> HTTPReply
 
-    /// A reply is handed to NIO in slices of this size, the next one when the last one is nearly sent.
+    /// A reply is passed to NIO in slices of this size, the next one when the previous one is nearly sent.
     private static let sliceBytes = 128 << 10
-    /// What the kernel holds of a reply, and for how much it doubles that (socket(7)).
+    /// Socket send buffer, which the kernel doubles for its own bookkeeping (socket(7)).
     private static let sendBufferBytes: Int32 = 256 << 10
-    /// Most of what one read takes in, which bounds how many pipelined requests are decoded at once.
+    /// Maximum size of one read, which limits how many pipelined requests are decoded at once.
     private static let readBytes = 4 << 10
-    /// How often deadlines are looked at.
+    /// Interval at which deadlines are checked.
     private static let tickMilliseconds: Int32 = 250
-    /// How long an accept that failed, or has no room, waits.
+    /// Pause after a failed accept, or while the server is at its connection limit.
     private static let retryMilliseconds: Int32 = 100
-    /// How often the log says that accepts fail.
+    /// Minimum interval between log lines about failing accepts.
     private static let logNanoseconds: Int64 = 60_000_000_000
 
     private let socket: ListeningSocket
@@ -41,12 +41,12 @@ package final class HTTPServer: Sendable {
     private let wakeup: Wakeup
     private let isStopping = Atomic(false)
     private let thread = Mutex<DedicatedThread?>(nil)
-    /// Connections whose requests are being served.
+    /// Number of connections whose requests are being served.
     private let serving = Atomic(0)
-    /// Signalled where `serving` becomes 0.
+    /// Signalled when `serving` becomes 0.
     private let isQuiet = ConditionLock()
 
-    /// Begins to serve on the socket, and counts in `tally`.
+    /// Starts serving on the socket; events are counted in `tally`.
     package init(
         _ socket: ListeningSocket, bounds: HTTPBounds = HTTPBounds(), tally: HTTPTally, log: Logger,
         _ respond: @escaping Respond
@@ -61,7 +61,7 @@ package final class HTTPServer: Sendable {
         thread.withLock { $0 = DedicatedThread("http") { [self] in run() } }
     }
 
-    /// Accepts no more and closes all connections. Blocks; once only.
+    /// Stops accepting and closes all connections. Blocks; once only.
     package func stop() {
         isStopping.store(true, ordering: .releasing)
         wakeup.signal()
@@ -69,7 +69,7 @@ package final class HTTPServer: Sendable {
             thread?.join()
             thread = nil
         }
-        // NIO traps where a channel is closed on an event loop that has shut down.
+        // NIO traps if a channel is closed on an event loop that has shut down.
         isQuiet.withLock {
             while !connections.isEmpty || serving.load(ordering: .acquiring) > 0 {
                 connections.closeAll()
@@ -106,12 +106,12 @@ package final class HTTPServer: Sendable {
         }
     }
 
-    /// Accepts the connections that wait, as far as there is room.
+    /// Accepts waiting connections up to the connection limit.
     private func acceptWaiting() throws(SystemError) {
         while connections.hasRoom(), let accepted = try socket.accept() { adopt(accepted.descriptor) }
     }
 
-    /// Hands an accepted connection to NIO.
+    /// Passes an accepted connection to NIO.
     private func adopt(_ descriptor: Int32) {
         try? ListeningSocket.setOption(SOL_SOCKET, SO_SNDBUF, Self.sendBufferBytes, of: descriptor)
         let id = connections.opened()
@@ -124,7 +124,7 @@ package final class HTTPServer: Sendable {
             }
     }
 
-    /// Puts the handlers of one connection together and starts to serve it.
+    /// Adds the handlers of one connection and starts serving it.
     private func setUp(_ channel: any Channel, _ id: ConnectionTable.ID) -> EventLoopFuture<Void> {
         let http = HTTP1Channel(
             responder: { request, writer, _ in try await self.reply(to: request, writer, id) },

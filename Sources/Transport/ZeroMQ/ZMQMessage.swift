@@ -1,17 +1,17 @@
 internal import CZeroMQ
 internal import TraceModel
 
-/// A message received, whole: owns the memory of its frames. It may move to another thread.
+/// A received message that owns the memory of its frames. It may move to another thread.
 ///
-/// Views from `frame(_:)` are valid as long as the message lives: keep it in a variable, as a
-/// temporary is gone before its view is read.
+/// Views from `frame(_:)` are valid as long as the message lives: keep it in a variable, because a temporary is
+/// destroyed before its view is read.
 @safe package struct ZMQMessage: ~Copyable, @unchecked Sendable {
-    // Heap memory, as zmq_msg_t must not move: libzmq keeps short contents inside it.
+    // On the heap because zmq_msg_t must not move: libzmq keeps short contents inside it.
     private let parts: UnsafeMutablePointer<zmq_msg_t>
     private var partCount = 0
     private let hasSender: Bool
 
-    /// The frames a message may have, beside the routing id.
+    /// Maximum number of frames of a message, the routing id not counted.
     package static let frameCountMax = Limits.fabricFramesMax
 
     init(hasSender: Bool) {
@@ -24,7 +24,7 @@ internal import TraceModel
         unsafe parts.deallocate()
     }
 
-    /// Room for one more frame, initialized; nil where the message has all it may have.
+    /// Returns an initialized frame to receive into; nil if the message has the maximum.
     mutating func addPart() -> UnsafeMutablePointer<zmq_msg_t>? {
         guard partCount < (hasSender ? Self.frameCountMax + 1 : Self.frameCountMax) else { return nil }
         let part = unsafe parts + partCount
@@ -33,16 +33,16 @@ internal import TraceModel
         return unsafe part
     }
 
-    /// Who sent it; nil on a dealer, which has one peer.
+    /// Routing id of the sender; nil on a dealer, which has only one peer.
     package var sender: RoutingID? {
         guard hasSender, partCount > 0 else { return nil }
         return unsafe RoutingID(ofReceived: part(0))
     }
 
-    /// The number of frames, the routing id not among them.
+    /// Number of frames, the routing id not counted.
     package var frameCount: Int { hasSender ? max(partCount - 1, 0) : partCount }
 
-    /// The bytes of a frame; the routing id doesn't count.
+    /// Returns the bytes of a frame. The routing id has no index.
     package borrowing func frame(_ index: Int) -> UnsafeRawBufferPointer {
         precondition(index >= 0 && index < frameCount)
         return unsafe part(hasSender ? index + 1 : index)

@@ -2,11 +2,12 @@ internal import CZeroMQ
 internal import Glibc
 internal import TraceModel
 
-/// Waits for sockets and plain descriptors (`Wakeup`, signals) at once. Belongs to its sockets' thread.
+/// Waits for sockets and plain descriptors (`Wakeup`, signals) at once. Bound to the thread of its sockets.
 @safe package final class ZMQPoller {
-    /// What was added, in order; names it in questions and changes.
+    /// Identifies a socket or descriptor that was added.
     package struct Source: Hashable, Sendable { let index: Int }
 
+    /// Events to wait for.
     package struct Interest: OptionSet, Sendable {
         package let rawValue: Int16
         package init(rawValue: Int16) { self.rawValue = rawValue }
@@ -23,7 +24,7 @@ internal import TraceModel
 
     deinit { unsafe items.deallocate() }
 
-    /// Watches a socket; retains it.
+    /// Adds a socket and retains it.
     package func add(_ socket: ZMQSocket, _ interest: Interest = .readable) -> Source {
         socket.checkThread()
         sockets.append(socket)
@@ -33,7 +34,7 @@ internal import TraceModel
         return unsafe append(item)
     }
 
-    /// Watches a descriptor, which has to stay open as long as the poller waits.
+    /// Adds a descriptor, which has to stay open as long as the poller exists.
     package func add(descriptor: Int32, _ interest: Interest = .readable) -> Source {
         var item = unsafe zmq_pollitem_t()
         unsafe item.fd = descriptor
@@ -41,14 +42,14 @@ internal import TraceModel
         return unsafe append(item)
     }
 
-    /// Watches for something else from the next `wait` on; an empty set watches for nothing.
+    /// Changes the events of a source from the next `wait` on; an empty set disables it.
     package func setInterest(_ source: Source, _ interest: Interest) {
         precondition(source.index < count)
         unsafe items[source.index].events = interest.rawValue
     }
 
-    /// Blocks until a source is ready or the time is over; nil waits without end. May come back
-    /// early with nothing ready, after a signal.
+    /// Blocks until a source is ready or the time is over; nil waits indefinitely. May return early with nothing ready,
+    /// after a signal.
     package func wait(milliseconds: Int?) {
         let timeout = milliseconds.map { max($0, 0) } ?? -1
         guard unsafe zmq_poll(items, Int32(count), timeout) < 0 else { return }
@@ -57,10 +58,10 @@ internal import TraceModel
         for index in 0..<count { unsafe items[index].revents = 0 }
     }
 
-    /// True where the last `wait` found something to receive.
+    /// Returns whether the last `wait` found the source readable.
     package func isReadable(_ source: Source) -> Bool { found(source, .readable) }
 
-    /// True where the last `wait` found room to send.
+    /// Returns whether the last `wait` found the source writable.
     package func isWritable(_ source: Source) -> Bool { found(source, .writable) }
 
     private func found(_ source: Source, _ interest: Interest) -> Bool {

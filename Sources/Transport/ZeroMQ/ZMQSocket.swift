@@ -2,7 +2,7 @@ internal import CZeroMQ
 internal import Glibc
 internal import TraceModel
 
-/// A libzmq call that failed: the call, what it was about, and errno (libzmq adds numbers of its own).
+/// A failed libzmq call: its name, its subject, and errno (libzmq defines additional numbers).
 package struct ZMQError: Error, CustomStringConvertible, Sendable {
     package let errno: Int32
     package let call: String
@@ -14,8 +14,8 @@ package struct ZMQError: Error, CustomStringConvertible, Sendable {
     }
 }
 
-/// Retries EINTR and throws every other failure. Reads errno right behind the call, in one function,
-/// as anything between may overwrite it.
+/// Retries on EINTR and throws any other failure. It reads errno right after the call, before anything can overwrite
+/// it.
 func zmqCall(_ call: StaticString, _ subject: @autoclosure () -> String, _ body: () -> Int32) throws(ZMQError) {
     while body() < 0 {
         let code = errno
@@ -24,12 +24,12 @@ func zmqCall(_ call: StaticString, _ subject: @autoclosure () -> String, _ body:
     }
 }
 
-/// libzmq's I/O thread and all that its sockets share; one a process. Any thread may make sockets of it.
+/// A libzmq context with its I/O thread; one per process. Any thread may create sockets of it.
 ///
-/// Sockets retain their context, so it goes after the last of them. That blocks until the I/O thread
-/// has let go of every socket, which is prompt, as sockets don't linger.
+/// Sockets retain their context, so it is destroyed after the last of them. That blocks until the I/O thread has
+/// released every socket, which is prompt because sockets do not linger.
 @safe package final class ZMQContext: @unchecked Sendable {
-    // Unchecked: the handle never changes, and libzmq allows contexts in any thread.
+    // Unchecked because the handle never changes, and libzmq allows contexts in any thread.
     let handle: UnsafeMutableRawPointer
 
     package init() throws(ZMQError) {
@@ -38,28 +38,27 @@ func zmqCall(_ call: StaticString, _ subject: @autoclosure () -> String, _ body:
     }
 
     deinit {
-        // zmq_ctx_term(3): after EINTR, the caller has to try again.
+        // After EINTR the caller has to retry (zmq_ctx_term(3)).
         while unsafe zmq_ctx_term(handle) != 0 && errno == EINTR {}
     }
 }
 
 /// The name by which a router socket addresses a peer, chosen by the peer.
 ///
-/// libzmq ignores a second peer of the same name without a word, so a name must be one incarnation's
-/// own: `function.3.e17`.
+/// libzmq silently ignores a second peer of the same name, so a name must belong to one incarnation: `function.3.e17`.
 package struct RoutingID: Hashable, Sendable, CustomStringConvertible {
     package let bytes: [UInt8]
 
-    /// 1 to 255 bytes that don't begin with NUL (those names are libzmq's); nil otherwise.
+    /// Creates an id of 1 to 255 bytes that do not start with NUL, which libzmq reserves; nil otherwise.
     package init?(_ bytes: some Collection<UInt8>) {
         guard let first = bytes.first, first != 0, bytes.count <= 255 else { return nil }
         self.bytes = Array(bytes)
     }
 
-    /// The UTF-8 of a text, under the same rule.
+    /// Creates an id of a text's UTF-8 under the same rule.
     package init?(_ text: String) { self.init(text.utf8) }
 
-    /// What a message says of its sender: always a name, also one that libzmq made.
+    /// The sender of a received message; the bytes may also be a name that libzmq made.
     init(ofReceived bytes: UnsafeRawBufferPointer) { unsafe self.bytes = Array(bytes) }
 
     package var description: String { String(decoding: bytes, as: UTF8.self) }
@@ -69,12 +68,11 @@ package struct RoutingID: Hashable, Sendable, CustomStringConvertible {
 @safe package enum ZMQFrame {
     /// Bytes that are copied before `send` returns.
     case copied(UnsafeRawBufferPointer)
-    /// Bytes inside memory that `owner` keeps unchanged: sent from where they lie. libzmq holds one
-    /// reference to the owner until they are on their way or given up; the release, and so perhaps
-    /// the owner's deinit, runs on a library thread.
+    /// Bytes in memory that `owner` keeps unchanged, sent without a copy. libzmq holds one reference to the owner until
+    /// the bytes are sent or dropped; it releases it, and perhaps runs the owner's deinit, on a library thread.
     case retained(UnsafeRawBufferPointer, owner: any AnyObject & Sendable)
 
-    /// Below this many bytes a copy costs less than the bookkeeping of a shared buffer (measured).
+    /// Below this size a copy is cheaper than the bookkeeping of a shared buffer (measured).
     static let copyBytesMax = 8 << 10
 
     var bytes: UnsafeRawBufferPointer {
@@ -85,36 +83,35 @@ package struct RoutingID: Hashable, Sendable, CustomStringConvertible {
     }
 }
 
-/// What became of a message. Only `sent` gave anything to libzmq; even that is no more than queued.
+/// Result of sending. Only with `sent` has libzmq taken the message, and then only queued it.
 package enum ZMQSendResult: Sendable, Equatable {
     case sent
     /// The peer's queue is full, or a dealer is not connected. The socket becomes writable later.
     case wouldBlock
-    /// A router knows no peer of this name.
+    /// The router has no peer of this name.
     case noSuchPeer
 }
 
-/// One end of the fabric. Belongs to the thread that made it, its deinit included; every call checks.
-/// No call blocks.
+/// A ZeroMQ socket. Bound to the thread that created it, including its deinit; every call checks that. No call blocks.
 @safe package final class ZMQSocket {
     package enum Kind: Sendable {
-        /// Binds; talks to many peers by name. Sending to an unknown one is told, not swallowed.
+        /// Binds, and addresses many peers by name. Sending to an unknown peer returns `noSuchPeer`.
         case router
-        /// Connects; talks to one router under the name given. Nothing is queued while unconnected.
+        /// Connects to one router under the given name. Nothing is queued while unconnected.
         case dealer(RoutingID)
     }
 
     let handle: UnsafeMutableRawPointer
     private let isRouter: Bool
     private let thread = pthread_self()
-    // Sockets must go before their context, which waits for them.
+    // Retained because the context's deinit waits for its sockets.
     private let context: ZMQContext
 
-    /// Received messages thrown away because they had more than `ZMQMessage.frameCountMax` frames.
+    /// Number of received messages that were discarded for having more than `ZMQMessage.frameCountMax` frames.
     package private(set) var discardedMessages = 0
 
-    /// `queueMessagesMax`: messages that wait for a peer at most, each way. It bounds what lies in
-    /// memory for a peer that is up but doesn't read; event bytes are bounded by the router's credits.
+    /// Creates a socket. `queueMessagesMax` limits the messages queued per peer and direction, and so the memory for a
+    /// peer that is connected but does not read. Event bytes are limited by the router's credits.
     package init(
         _ context: ZMQContext, _ kind: Kind, queueMessagesMax: Int = Limits.fabricQueueMessagesMax
     ) throws(ZMQError) {
@@ -125,7 +122,7 @@ package enum ZMQSendResult: Sendable, Equatable {
         unsafe self.handle = handle
         self.context = context
         isRouter = type == ZMQ_ROUTER
-        // What a process hasn't got rid of when it ends is in the log, or is sent again.
+        // Whatever a process has not sent when it ends is in the log, or is sent again.
         try set(ZMQ_LINGER, Int32(0))
         try set(ZMQ_MAXMSGSIZE, Int64(Limits.fabricMessageBytesMax))
         try set(ZMQ_HANDSHAKE_IVL, Int32(Limits.fabricHandshakeSeconds * 1_000))
@@ -146,20 +143,20 @@ package enum ZMQSendResult: Sendable, Equatable {
         unsafe zmq_close(handle)
     }
 
-    /// Listens at `ipc://path`. Takes the path from whoever had it, so hold the directory's lock first.
-    /// A socket that closes removes its path a little later: end the old context before a new bind.
+    /// Listens at `ipc://path`. It takes the path over from any other process, so hold the directory's lock first. A
+    /// closed socket removes its path only later: destroy the old context before a new bind.
     package func bind(_ endpoint: String) throws(ZMQError) {
         checkThread()
         try zmqCall("zmq_bind", endpoint) { unsafe zmq_bind(handle, endpoint) }
     }
 
-    /// Connects in the background, again whenever the connection is lost.
+    /// Connects in the background, and reconnects whenever the connection is lost.
     package func connect(_ endpoint: String) throws(ZMQError) {
         checkThread()
         try zmqCall("zmq_connect", endpoint) { unsafe zmq_connect(handle, endpoint) }
     }
 
-    /// Queues one message, all frames or none. `peer` on a router only.
+    /// Queues one message, either all frames or none. `peer` is required on a router and forbidden on a dealer.
     package func send(to peer: RoutingID? = nil, _ frames: [ZMQFrame]) -> ZMQSendResult {
         checkThread()
         precondition(isRouter == (peer != nil), "a router names the peer, a dealer has one")
@@ -173,19 +170,19 @@ package enum ZMQSendResult: Sendable, Equatable {
             let result = sendPart(frame, hasMore: index + 1 < frames.count)
             guard result != .sent else { continue }
             if index == 0 { return result }
-            // The peer left in the middle. libzmq has taken the first frames back and expects the
-            // rest only to throw it away.
+            // The peer disconnected between frames. libzmq has rolled the first frames back and expects the rest only
+            // to drop it.
             outcome = result
         }
         return outcome
     }
 
-    /// Queues one message whose first frame, the head, is copied.
+    /// Queues one message whose first frame is copied.
     package func send(to peer: RoutingID? = nil, head: [UInt8], _ rest: [ZMQFrame] = []) -> ZMQSendResult {
         unsafe head.withUnsafeBytes { unsafe send(to: peer, [.copied($0)] + rest) }
     }
 
-    /// The next message, nil where none waits.
+    /// Returns the next message; nil if none is queued.
     package func receive() -> ZMQMessage? {
         checkThread()
         while true {
@@ -201,7 +198,7 @@ package enum ZMQSendResult: Sendable, Equatable {
     func checkThread() { precondition(pthread_equal(thread, pthread_self()) != 0, "a socket left its thread") }
 }
 
-// MARK: - Over libzmq
+// MARK: - libzmq calls
 
 extension ZMQSocket {
     private func set<Value: FixedWidthInteger>(_ option: Int32, _ value: Value) throws(ZMQError) {
@@ -219,7 +216,7 @@ extension ZMQSocket {
             while unsafe zmq_msg_send(part, handle, flags) < 0 {
                 let code = errno
                 if code == EINTR { continue }
-                // A message not sent stays ours; closing it releases its owner.
+                // The caller still owns a message that was not sent; closing it releases its owner.
                 unsafe zmq_msg_close(part)
                 switch code {
                 case EAGAIN: return .wouldBlock
@@ -264,7 +261,8 @@ extension ZMQSocket {
         return .tooLong
     }
 
-    /// False where nothing waits: at a message's first frame only, as libzmq delivers messages whole.
+    /// Returns false if nothing is queued, which happens only at the first frame because libzmq delivers messages
+    /// atomically.
     private func receivePart(_ part: UnsafeMutablePointer<zmq_msg_t>) -> Bool {
         while unsafe zmq_msg_recv(part, handle, ZMQ_DONTWAIT) < 0 {
             let code = errno
