@@ -3,9 +3,9 @@
 #include <nmmintrin.h>
 #include <string.h>
 
-// The instruction takes three cycles and a new one can begin every cycle, so three stretches of a long
-// buffer are summed side by side. The sum of A and B together is A's, moved past as many zeros as B has
-// bytes, XOR B's: moving is linear, and a table for each byte of the sum holds it.
+// The CRC instruction has a latency of three cycles and a throughput of one per cycle, so three lanes of a long buffer
+// are computed in parallel. The CRC of A followed by B is the CRC of A advanced over as many zero bytes as B has, XOR
+// the CRC of B. Advancing is linear, so one table per byte of the CRC holds it.
 enum { LANE_BYTES = 1024 };
 static uint32_t moved_past_lane[4][256];
 
@@ -38,8 +38,8 @@ static uint32_t moved(uint32_t sum) {
         ^ moved_past_lane[2][sum >> 16 & 0xff] ^ moved_past_lane[3][sum >> 24];
 }
 
-// The SSE4.2 instruction computes the reflected Castagnoli polynomial; pre- and post-inversion as
-// in RFC 3720, appendix B.4.
+// The SSE4.2 instruction computes the reflected Castagnoli polynomial; pre- and post-inversion as in RFC 3720, appendix
+// B.4.
 uint32_t trace_crc32c(uint32_t crc, const void *bytes, size_t count) {
     const unsigned char *at = bytes;
     uint64_t state = (uint32_t)~crc;

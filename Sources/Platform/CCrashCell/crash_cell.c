@@ -13,18 +13,18 @@ static struct trace_crash_cell *watched;
 static struct sigaction before[signal_count];
 static char signal_stack[64 << 10] __attribute__((aligned(16)));
 
-// Only what signal-safety(7) lists.
+// Records the signal and restores the previous action. Uses only functions that signal-safety(7) lists.
 static void note(int number, siginfo_t *info, void *context) {
     (void)context;
-    // A fault has a positive code; abort() and raise() come by tgkill from this very process.
+    // A fault has a positive code; abort() and raise() send SI_TKILL from this process.
     int is_fault = info->si_code > 0;
     int is_own = is_fault || (info->si_code == SI_TKILL && info->si_pid == getpid());
     if (is_own && watched != NULL && watched->cause == 0) watched->cause = (uint32_t)number;
     for (int index = 0; index < signal_count; index += 1) {
         if (signals[index] == number) sigaction(number, &before[index], NULL);
     }
-    // A faulting instruction faults again on return, now into what was there before. Of a trap, which does not
-    // repeat, and of signals that were sent, another is raised: it is pending until this handler returns.
+    // On return a faulting instruction faults again, now with the previous action. A trap does not repeat and a sent
+    // signal neither, so they are raised again, pending until this handler returns.
     if (!is_fault || number == SIGTRAP) raise(number);
 }
 

@@ -1,6 +1,6 @@
-// What Swift cannot import from gRPC's C core 1.51: function-like macros, masks, and unions of
-// operations. Each helper starts one batch; the arrays live on its stack, as the core copies what it
-// needs before `grpc_call_start_batch` returns (grpc/impl/codegen/grpc_types.h).
+// Parts of gRPC's C core 1.51 that Swift cannot import: function-like macros, masks, and unions of operations. Each
+// helper starts one batch. The operation arrays are on its stack, because the core copies what it needs before
+// `grpc_call_start_batch` returns (grpc/impl/codegen/grpc_types.h).
 #ifndef TRACE_GRPC_SHIM_H
 #define TRACE_GRPC_SHIM_H
 
@@ -18,9 +18,9 @@
 #include <grpc/support/log.h>
 #include <grpc/support/time.h>
 
-// What the core calls at the end of a batch in place of putting a tag into a queue: `grpc_closure` of
-// core 29 (lib/iomgr/closure.h there). All but `run` and `context` is the core's, and zero at first. What is
-// behind `error` a core built with NDEBUG does not have; Debian's has it, and writes to it.
+// The callback that the core runs at the end of a batch instead of queueing a tag: `grpc_closure` of core 29
+// (lib/iomgr/closure.h there). All fields but `run` and `context` belong to the core and start as zero. The fields
+// after `error` exist only in a core built without NDEBUG, such as Debian's, which writes to them.
 typedef struct trace_grpc_closure {
   uintptr_t next;
   void (*run)(void *context, void *status);
@@ -36,27 +36,27 @@ typedef struct trace_grpc_closure {
 
 _Static_assert(sizeof(trace_grpc_closure) == 72, "as large as the core's own");
 
-// Out-parameters of a server's call; allocated in the call's arena, so they live as long as the call.
+// Results of a server's call, allocated in the call's arena, so that they live as long as the call.
 typedef struct trace_grpc_cells {
   grpc_byte_buffer *message;
   trace_grpc_closure answered;
   int cancelled;
 } trace_grpc_cells;
 
-// `grpc_call_start_batch` for who is in an execution context of the core already
-// (lib/surface/call.h there): batches started in one context, of calls of one connection, go to the socket in
-// one write, and no poller has to wake up for each. Exported, but not declared in a public header.
+// `grpc_call_start_batch` for a caller that is already in an execution context of the core (lib/surface/call.h there).
+// Batches of one connection's calls that are started in one context are written to the socket together, and no poller
+// wakes up for each. Exported, but not declared in a public header.
 extern grpc_call_error trace_grpc_core_start_batch(grpc_call *call, const grpc_op *ops, size_t count,
                                                    trace_grpc_closure *closure)
     __asm__("_Z33grpc_call_start_batch_and_executeP9grpc_callPK7grpc_opmP12grpc_closure")
         __attribute__((weak));
 
-// Whether the core is the one whose closures are as above.
+// Whether the core is the version whose closures have the layout above.
 static inline int trace_grpc_can_start_together(void) {
   return trace_grpc_core_start_batch && strcmp(grpc_version_string(), "29.0.0") == 0;
 }
 
-// One element of metadata as Swift hands it over; copied.
+// A metadata element passed from Swift; copied.
 typedef struct trace_grpc_pair {
   const char *key;
   const uint8_t *value;
@@ -137,7 +137,7 @@ static inline grpc_call_error trace_grpc_send_metadata(grpc_call *call, void *ta
   return grpc_call_start_batch(call, &op, 1, tag, NULL);
 }
 
-// `more` announces another message at once, so that the core may wait with writing to the socket.
+// `more` announces another message, so that the core may delay the write to the socket.
 static inline grpc_call_error trace_grpc_send_message(grpc_call *call, const void *bytes, size_t count,
                                                       int more, void *tag) {
   grpc_byte_buffer *buffer = trace_grpc_buffer(bytes, count);
@@ -178,8 +178,8 @@ static inline grpc_call_error trace_grpc_send_status(grpc_call *call, grpc_statu
   return error;
 }
 
-// The whole answer of a unary call in one batch: one completion. No message where `bytes` is NULL. `closure`
-// instead of `tag` in an execution context of the core only.
+// Sends the whole answer of a unary call in one batch with one completion. Without a message if `bytes` is NULL.
+// `closure` replaces `tag` in an execution context of the core only.
 static inline grpc_call_error trace_grpc_answer(grpc_call *call, const void *bytes, size_t count,
                                                 grpc_status_code status, const char *details,
                                                 size_t details_count, const trace_grpc_pair *pairs,
@@ -214,8 +214,8 @@ static inline grpc_call_error trace_grpc_answer(grpc_call *call, const void *byt
   return error;
 }
 
-// Runs `body` in an execution context of the core, which only public functions can make: one of them is the
-// destruction of a byte buffer, and it calls back for the slice in it.
+// Runs `body` in an execution context of the core. Only public functions can create one; the destruction of a byte
+// buffer does, and calls back for the slice in it.
 static inline void trace_grpc_in_core_context(void (*body)(void *), void *context) {
   grpc_slice slice = grpc_slice_new_with_user_data((void *)"", 1, body, context);
   grpc_byte_buffer *buffer = grpc_raw_byte_buffer_create(&slice, 1);
@@ -223,11 +223,11 @@ static inline void trace_grpc_in_core_context(void (*body)(void *), void *contex
   grpc_byte_buffer_destroy(buffer);
 }
 
-// `grpc_core::Server::SendGoaways()`: tells the clients of every connection to open their next calls
-// elsewhere, while the server goes on taking calls; each connection ends with its last one. A call that
-// crosses the announcement is served, where `grpc_server_shutdown_and_notify` drops it. The core has
-// exported it since 1.46 without declaring it in a public header (lib/surface/server.h there); weak, so
-// that with a core that has it no more this still links. It has to run in the core's execution context.
+// `grpc_core::Server::SendGoaways()`: sends a GOAWAY on every connection while the server keeps taking calls; each
+// connection is closed after its last call. A call that crosses the GOAWAY is served, whereas
+// `grpc_server_shutdown_and_notify` drops it. The core exports it since 1.46 without declaring it in a public header
+// (lib/surface/server.h there). Weak, so that it links with a core without it. It has to run in the core's execution
+// context.
 extern void trace_grpc_core_send_goaways(grpc_server *server)
     __asm__("_ZN9grpc_core6Server11SendGoawaysEv") __attribute__((weak));
 
@@ -241,8 +241,8 @@ static inline int trace_grpc_server_send_goaways(grpc_server *server) {
   return 1;
 }
 
-// The number in `fd:17`, the core's name for the other side of a connection that it was handed; -1 where
-// it is another name.
+// Returns the descriptor in `fd:17`, the core's address of a connection that was passed to it; -1 for any other
+// address.
 static inline int trace_grpc_peer_descriptor(const char *peer) {
   if (strncmp(peer, "fd:", 3) != 0) return -1;
   int number = 0;
@@ -252,7 +252,7 @@ static inline int trace_grpc_peer_descriptor(const char *peer) {
   return number;
 }
 
-// What a client's call receives.
+// Results of a client's call.
 typedef struct trace_grpc_client_cells {
   grpc_metadata_array initial;
   grpc_metadata_array trailing;
@@ -275,7 +275,7 @@ static inline void trace_grpc_client_cells_destroy(trace_grpc_client_cells *cell
   grpc_slice_unref(cells->details);
 }
 
-// The value of a trailer, NULL where there is none.
+// Returns the value of a trailer; NULL if there is none.
 static inline const grpc_slice *trace_grpc_trailer(const trace_grpc_client_cells *cells,
                                                    const char *key) {
   for (size_t i = 0; i < cells->trailing.count; i++) {
@@ -286,7 +286,7 @@ static inline const grpc_slice *trace_grpc_trailer(const trace_grpc_client_cells
   return NULL;
 }
 
-// NULL where the channel is being torn down. `milliseconds` < 0: no deadline.
+// Returns NULL if the channel is being destroyed. `milliseconds` < 0 means no deadline.
 static inline grpc_call *trace_grpc_call_create(grpc_channel *channel, grpc_completion_queue *queue,
                                                 const char *path, int64_t milliseconds) {
   grpc_slice method = grpc_slice_from_copied_string(path);
@@ -298,7 +298,7 @@ static inline grpc_call *trace_grpc_call_create(grpc_channel *channel, grpc_comp
   return call;
 }
 
-// A unary call's request and everything it will receive, in one batch: one completion.
+// Sends a unary call's request and receives its whole response in one batch with one completion.
 static inline grpc_call_error trace_grpc_client_unary(grpc_call *call, const void *bytes, size_t count,
                                                       trace_grpc_client_cells *cells, void *tag) {
   grpc_byte_buffer *buffer = trace_grpc_buffer(bytes, count);

@@ -13,10 +13,10 @@
 #include <unistd.h>
 
 enum { DESCRIPTORS = 1 << 16, FRAME_HEAD = 9, PREFACE = 24, PREFIX = 5 };
-// Types and flags of frames (RFC 9113, 6).
+// Frame types and flags (RFC 9113, 6).
 enum { DATA, HEADERS, PRIORITY, RST_STREAM, SETTINGS, PUSH_PROMISE, PING, GOAWAY, WINDOW_UPDATE, CONTINUATION };
 enum { END_STREAM = 0x1, PADDED = 0x8 };
-// A header is kept as name, value and what manages them.
+// Factor for the memory of a header: name, value and their bookkeeping.
 enum { HEADER_EXPANSION = 4 };
 
 struct trace_meter_budget {
@@ -25,17 +25,17 @@ struct trace_meter_budget {
   _Atomic int32_t paused, oversized;
 };
 
-// A call whose headers have come and which neither side has ended.
+// A call whose headers have arrived and which neither side has ended.
 typedef struct {
   uint32_t id;
-  // Of the message that is arriving: its head, what has arrived behind that, and what is to come.
+  // The message being received: its prefix, the bytes received after it, and those to come.
   uint8_t prefix[PREFIX], prefix_count;
   uint32_t arrived;
   int64_t left;
   int64_t call_bytes, opened;
 } open_call;
 
-// Where in the frames of one direction a connection is.
+// Parser position in the frames of one direction of a connection.
 typedef struct {
   uint8_t head[FRAME_HEAD];
   int have;
@@ -51,7 +51,7 @@ typedef struct {
   trace_meter_budget *budget; // NULL: not metered
   frames in, out;
   int preface_left;
-  // Of a DATA frame: padding that is not read yet, and the bytes behind it at the frame's end.
+  // DATA frame: whether the padding length is still unread, and the padding at the frame's end in bytes.
   int pad_unread;
   uint32_t pad;
   uint32_t last_id, oversized_id;
@@ -59,13 +59,13 @@ typedef struct {
   int is_privileged, is_flooding;
   double tokens;
   int64_t tokens_at, paused_since, last_active, data_bytes, partial_bytes;
-  // Sums over the open calls; of when they were opened, times their memory, in units of µs.
+  // Sums over the open calls: memory, and opening time multiplied by memory in µs.
   int64_t call_bytes;
   double opened_sum;
-  // By id; `capacity` is kept for the next connection of this number.
+  // Sorted by id. `capacity` is kept for the next connection with this descriptor.
   open_call *calls;
   int count, capacity, recent;
-  // Of the open calls, those that the server has not taken.
+  // Open calls that the server has not taken.
   int untaken;
 } meter;
 
@@ -82,7 +82,7 @@ static meter *metered(int descriptor) {
   return atomic_load_explicit(&meters[descriptor], memory_order_acquire);
 }
 
-// MARK: What a connection counts
+// MARK: Counters of a connection
 
 static void add_partial(meter *m, int64_t change) {
   trace_meter_budget *b = m->budget;
@@ -128,7 +128,7 @@ static void close_call(meter *m, uint32_t id) {
   int index = (int)(call - m->calls);
   memmove(call, call + 1, sizeof *call * (size_t)(m->count - index - 1));
   m->count--;
-  // One that is over is never taken, or was before.
+  // A closed call was taken before, or is never taken.
   if (m->untaken > m->count) m->untaken = m->count;
 }
 
@@ -171,7 +171,7 @@ static void count_idle_frame(meter *m, int64_t now) {
 
 // MARK: Frames
 
-// Reads `count` bytes of a frame's head. True once it is whole.
+// Reads up to `count` bytes of a frame header. Returns 1 once it is complete.
 static int read_head(frames *f, const uint8_t **bytes, size_t *count) {
   size_t take = (size_t)(FRAME_HEAD - f->have);
   if (take > *count) take = *count;
@@ -222,7 +222,7 @@ static void begin_frame_in(meter *m, int64_t now) {
   if (m->block_bytes > m->budget->limits.header_block_bytes_max) flood(m);
 }
 
-// Bytes of messages, each behind a head of five bytes: compressed or not, and its length.
+// Parses message bytes: each message has a prefix of five bytes, its compression flag and length.
 static void read_message_bytes(meter *m, const uint8_t *bytes, size_t count) {
   m->data_bytes += (int64_t)count;
   open_call *call = find(m, m->in.stream);
@@ -257,7 +257,7 @@ static void end_frame_in(meter *m) {
   frames *f = &m->in;
   int type = frame_type(f);
   if ((type == DATA || type == HEADERS) && frame_flags(f) & END_STREAM) {
-    // A message broken off by its end is none.
+    // A message truncated by the end of the call is discarded.
     open_call *call = find(m, f->stream);
     if (call && call->arrived) {
       add_partial(m, -(int64_t)call->arrived);
@@ -322,7 +322,7 @@ static void walk_out(meter *m, const uint8_t *bytes, size_t count, int64_t now) 
   }
 }
 
-// MARK: Room
+// MARK: Pausing
 
 static int has_to_wait(const meter *m) {
   trace_meter_budget *b = m->budget;
@@ -355,7 +355,7 @@ static void forget(meter *m) {
   m->capacity = 0;
 }
 
-// MARK: In place of the C library's
+// MARK: Replacements of the C library's functions
 
 __attribute__((visibility("default"))) ssize_t recvmsg(int descriptor, struct msghdr *message, int flags) {
   meter *m = metered(descriptor);
@@ -409,7 +409,7 @@ __attribute__((visibility("default"))) ssize_t sendmsg(int descriptor, const str
   return sent;
 }
 
-// MARK: For the server
+// MARK: Interface for the server
 
 int trace_meter_is_in_place(void) { return dlsym(RTLD_DEFAULT, "recvmsg") == (void *)recvmsg; }
 
@@ -529,18 +529,18 @@ void trace_meter_resume(int descriptor) {
   if (resumes) set_paused(m, 0, 0);
   pthread_mutex_unlock(&m->lock);
   if (!resumes) return;
-  // The core waits for an edge of epoll(7): setting this option gives one where there is something to read (tcp(7)).
+  // The core waits for an edge of epoll(7); setting this option causes one if there is data to read (tcp(7)).
   int one = 1;
   setsockopt(descriptor, SOL_SOCKET, SO_RCVLOWAT, &one, sizeof one);
 }
 
 int trace_meter_send_away(int descriptor) {
-  // Length 8, type GOAWAY, stream 0; calls up to the last one possible are served; no error.
+  // Length 8, type GOAWAY, stream 0; last stream id the highest possible, so that all calls are served; no error.
   static const uint8_t frame[] = {0, 0, 8, GOAWAY, 0, 0, 0, 0, 0, 0x7F, 0xFF, 0xFF, 0xFF, 0, 0, 0, 0};
   meter *m = metered(descriptor);
   if (!m) return 0;
   pthread_mutex_lock(&m->lock);
-  // Between two frames of the core's own only.
+  // Only between two of the core's own frames.
   int is_sent = 0;
   if (m->budget && m->out.have == 0) {
     is_sent = send(descriptor, frame, sizeof frame, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)sizeof frame;

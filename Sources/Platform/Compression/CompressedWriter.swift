@@ -2,12 +2,12 @@ internal import CZlib
 internal import CZstd
 package import TraceModel
 
-/// How a file is compressed.
+/// The compression of a file.
 package enum FileCompression: String, CaseIterable, Sendable {
     case gzip
     case zstd
 
-    /// Ends the names of such files.
+    /// File name suffix.
     package var suffix: String {
         switch self {
         case .gzip: ".gz"
@@ -15,16 +15,16 @@ package enum FileCompression: String, CaseIterable, Sendable {
         }
     }
 
-    /// Bytes that tell a file's compression.
+    /// Number of leading bytes that identify the compression.
     package static let magicBytes = 4
 
-    /// The compression that a path says; nil: none.
+    /// Determines the compression from a path's suffix; nil if it has none.
     package init?(ofPath path: String) {
         guard let found = Self.allCases.first(where: { path.hasSuffix($0.suffix) }) else { return nil }
         self = found
     }
 
-    /// The compression that a file's first bytes say; nil: none.
+    /// Determines the compression from a file's first bytes; nil if there is none.
     package init?(magic: some Collection<UInt8>) {
         if magic.starts(with: [0x1F, 0x8B]) {
             self = .gzip
@@ -36,12 +36,12 @@ package enum FileCompression: String, CaseIterable, Sendable {
     }
 }
 
-/// Compresses one file piece by piece. Belongs to one thread at a time.
+/// Compresses one file in pieces. One thread at a time.
 package enum CompressedWriter {
     case gzip(GzipWriter)
     case zstd(ZstdWriter)
 
-    /// - Throws: `TraceError(.exhausted)` where there is no memory.
+    /// - Throws: `TraceError(.exhausted)` if there is no memory.
     package init(_ compression: FileCompression) throws(TraceError) {
         switch compression {
         case .gzip: self = .gzip(try GzipWriter())
@@ -49,7 +49,7 @@ package enum CompressedWriter {
         }
     }
 
-    /// As `GzipWriter.compress`.
+    /// Compresses `input`, see `GzipWriter.compress`.
     package func compress<Failure: Error>(
         _ input: UnsafeRawBufferPointer, isLast: Bool, write: (UnsafeRawBufferPointer) throws(Failure) -> Void
     ) throws(Failure) {
@@ -60,15 +60,15 @@ package enum CompressedWriter {
     }
 }
 
-/// Gzip of whole buffers (RFC 1952): one member, with the CRC-32 and length that tell damage.
+/// Gzip of whole buffers (RFC 1952): one member with CRC-32 and length.
 package enum Gzip {
-    /// zlib's levels that are worth having: the page of a scrape is needed now, a file lasts.
+    /// The zlib levels in use: `fast` for pages that a client waits for, `balanced` for files.
     package enum Level: Int32, Sendable {
         case fast = 1
         case balanced = 6
     }
 
-    /// The compressed bytes. Takes some 10 ns a byte at `.fast`; needs about the input's size in memory.
+    /// Returns the compressed bytes. Takes about 10 ns a byte at `.fast`, and memory of the input's size.
     package static func compress(_ input: UnsafeRawBufferPointer, level: Level = .fast) throws(TraceError) -> [UInt8] {
         guard input.count <= Int(UInt32.max) else {
             throw TraceError(.invalidArgument, "gzip of \(input.count) bytes in one piece")
@@ -80,21 +80,22 @@ package enum Gzip {
         defer { unsafe deflateEnd(&stream) }
         let bound = Int(unsafe deflateBound(&stream, uLong(input.count)))
         return unsafe [UInt8](unsafeUninitializedCapacity: bound) { output, count in
-            // zlib.h: next_in is not written to, whatever its type says.
+            // zlib does not write through next_in, whatever its type (zlib.h).
             let source = unsafe UnsafeMutableRawPointer(mutating: input.baseAddress)
             unsafe stream.next_in = source?.assumingMemoryBound(to: Bytef.self)
             unsafe stream.avail_in = uInt(input.count)
             unsafe stream.next_out = output.baseAddress
             unsafe stream.avail_out = uInt(bound)
             let code = unsafe deflate(&stream, Z_FINISH)
-            // zlib.h: with the room that deflateBound asks for, one call does it all.
+            // With the space from deflateBound one call compresses everything (zlib.h).
             precondition(code == Z_STREAM_END, "deflate: \(code)")
             count = bound - Int(unsafe stream.avail_out)
         }
     }
 
-    /// What a gzip file's bytes expand to. Throws `.corrupt` where they are damaged or end early, and
-    /// `.exhausted` beyond `limit` bytes, before taking memory for more.
+    /// Returns the decompressed bytes of a gzip file.
+    ///
+    /// - Throws: `.corrupt` if they are damaged or truncated; `.exhausted` above `limit` bytes, before allocating more.
     package static func expand(_ input: UnsafeRawBufferPointer, limit: Int) throws(TraceError) -> [UInt8] {
         var rest = unsafe input
         let reader = unsafe try GunzipReader { chunk in
@@ -116,12 +117,12 @@ package enum Gzip {
     }
 }
 
-/// Compresses to one gzip member piece by piece: memory stays at zlib's window (256 KiB) and one piece, however
-/// large the data. Belongs to one thread at a time.
+/// Compresses to one gzip member in pieces: memory is zlib's window (256 KiB) and one piece, whatever the size of the
+/// data. One thread at a time.
 @safe package final class GzipWriter {
     private static let outputBytes = 64 << 10
 
-    // Heap memory: zlib keeps a pointer back to the stream.
+    // On the heap because zlib keeps a pointer back to the stream.
     private let stream: UnsafeMutablePointer<z_stream>
     private let output: UnsafeMutableRawBufferPointer
 
@@ -140,13 +141,13 @@ package enum Gzip {
         unsafe output.deallocate()
     }
 
-    /// Compresses `input`, which zlib may hold back in part until `isLast`; nothing can follow that. `write`
-    /// takes each finished piece, valid during the call; after it has thrown this can't be used any more.
+    /// Compresses `input`, part of which zlib may hold back until `isLast`, the final call. `write` gets each finished
+    /// piece, valid during the call. If it throws, the writer cannot be used any more.
     package func compress<Failure: Error>(
         _ input: UnsafeRawBufferPointer, isLast: Bool, write: (UnsafeRawBufferPointer) throws(Failure) -> Void
     ) throws(Failure) {
         precondition(input.count <= Int(Int32.max))
-        // zlib.h: next_in is not written to, whatever its type says.
+        // zlib does not write through next_in, whatever its type (zlib.h).
         let source = unsafe UnsafeMutableRawPointer(mutating: input.baseAddress)
         unsafe stream.pointee.next_in = source?.assumingMemoryBound(to: Bytef.self)
         unsafe stream.pointee.avail_in = uInt(input.count)
@@ -155,7 +156,7 @@ package enum Gzip {
             unsafe stream.pointee.next_out = output.baseAddress?.assumingMemoryBound(to: Bytef.self)
             unsafe stream.pointee.avail_out = uInt(output.count)
             code = unsafe deflate(stream, isLast ? Z_FINISH : Z_NO_FLUSH)
-            // zlib.h: Z_BUF_ERROR only says that there was nothing to do.
+            // Z_BUF_ERROR only means that there was nothing to do (zlib.h).
             precondition(code == Z_OK || code == Z_STREAM_END || code == Z_BUF_ERROR, "\(code)")
             let count = unsafe output.count - Int(stream.pointee.avail_out)
             if count > 0 { unsafe try write(UnsafeRawBufferPointer(rebasing: output.prefix(count))) }
@@ -163,15 +164,15 @@ package enum Gzip {
     }
 }
 
-/// Compresses to one zstd frame piece by piece, with the checksum that tells damage: memory stays at the window of
-/// zstd's usual level (about 4 MiB) and one piece, however large the data. Belongs to one thread at a time.
+/// Compresses to one zstd frame with a checksum in pieces: memory is the window of zstd's default level (about 4 MiB)
+/// and one piece, whatever the size of the data. One thread at a time.
 @safe package final class ZstdWriter {
     private static let outputBytes = 64 << 10
 
     private let context: OpaquePointer
     private let output: UnsafeMutableRawBufferPointer
 
-    /// - Throws: `TraceError(.exhausted)` where there is no memory.
+    /// - Throws: `TraceError(.exhausted)` if there is no memory.
     package init() throws(TraceError) {
         guard let context = unsafe ZSTD_createCCtx() else { throw TraceError(.exhausted, "no memory to compress with") }
         unsafe self.context = context
@@ -185,8 +186,8 @@ package enum Gzip {
         unsafe output.deallocate()
     }
 
-    /// Compresses `input`, which zstd may hold back in part until `isLast`; nothing can follow that. `write`
-    /// takes each finished piece, valid during the call; after it has thrown this can't be used any more.
+    /// Compresses `input`, part of which zstd may hold back until `isLast`, the final call. `write` gets each finished
+    /// piece, valid during the call. If it throws, the writer cannot be used any more.
     package func compress<Failure: Error>(
         _ input: UnsafeRawBufferPointer, isLast: Bool, write: (UnsafeRawBufferPointer) throws(Failure) -> Void
     ) throws(Failure) {
@@ -195,10 +196,10 @@ package enum Gzip {
         while !isDone {
             var target = unsafe ZSTD_outBuffer(dst: output.baseAddress, size: output.count, pos: 0)
             let left = unsafe ZSTD_compressStream2(context, &target, &source, isLast ? ZSTD_e_end : ZSTD_e_continue)
-            // Memory apart, which `init` and the first call take, all failures are wrong use.
+            // All failures except lack of memory, which `init` and the first call detect, are wrong use.
             precondition(ZSTD_isError(left) == 0, unsafe String(cString: ZSTD_getErrorName(left)))
             if unsafe target.pos > 0 { unsafe try write(UnsafeRawBufferPointer(rebasing: output.prefix(target.pos))) }
-            // zstd.h: at the end 0 says that all is flushed; else all input has to be taken.
+            // At the end, 0 means that everything is flushed; before, all input has to be consumed (zstd.h).
             isDone = unsafe isLast ? left == 0 : source.pos == source.size
         }
     }

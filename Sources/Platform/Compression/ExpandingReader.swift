@@ -2,13 +2,13 @@ internal import CZlib
 internal import CZstd
 package import TraceModel
 
-/// Expands one file piece by piece. Belongs to one thread at a time.
+/// Decompresses one file in pieces. One thread at a time.
 package enum ExpandingReader {
     case gzip(GunzipReader)
     case zstd(ZstdReader)
 
-    /// `source` is called from `read` only.
-    /// - Throws: `TraceError(.exhausted)` where there is no memory.
+    /// Creates a reader; only `read` calls `source`.
+    /// - Throws: `TraceError(.exhausted)` if there is no memory.
     package init(_ compression: FileCompression, _ source: @escaping GunzipReader.Source) throws(TraceError) {
         switch compression {
         case .gzip: self = .gzip(unsafe try GunzipReader(source))
@@ -16,7 +16,7 @@ package enum ExpandingReader {
         }
     }
 
-    /// As `GunzipReader.read`.
+    /// Reads the next bytes, see `GunzipReader.read`.
     package func read(into output: inout [UInt8]) throws(TraceError) -> Int {
         switch self {
         case .gzip(let reader): try reader.read(into: &output)
@@ -24,7 +24,7 @@ package enum ExpandingReader {
         }
     }
 
-    /// Whether `read` has thrown because the data ends early: all that could be expanded has been read then.
+    /// Whether `read` has thrown because the data is truncated. Everything before that has been read then.
     package var isCutOff: Bool {
         switch self {
         case .gzip(let reader): reader.isCutOff
@@ -32,7 +32,8 @@ package enum ExpandingReader {
         }
     }
 
-    /// Where `read` has thrown because bytes follow the data that are none of it: how many of them it has taken from its source.
+    /// Number of bytes taken from the source that follow the compressed data and do not belong to it, once `read` has
+    /// thrown because of them.
     package var strayBytes: Int {
         switch self {
         case .gzip(let reader): reader.strayBytes
@@ -41,36 +42,35 @@ package enum ExpandingReader {
     }
 }
 
-/// Expands gzip data piece by piece: memory stays at one piece, however large the data or however well
-/// it was compressed. Several members behind one another read as one, as RFC 1952 wants.
-/// Belongs to one thread at a time.
+/// Decompresses gzip data in pieces: memory is one piece, whatever the size of the data. Concatenated members read as
+/// one, as RFC 1952 requires. One thread at a time.
 @safe package final class GunzipReader {
-    /// Fills a part of the buffer from the front and returns how much; 0 at the end.
+    /// Fills the buffer from its start and returns the count; 0 at the end.
     package typealias Source = (UnsafeMutableRawBufferPointer) throws(TraceError) -> Int
 
     private enum State {
-        /// Between members; nothing has to follow.
+        /// Between members; none has to follow.
         case atBoundary
         case insideMember
     }
 
     private static let inputBytes = 64 << 10
 
-    // Heap memory: zlib keeps a pointer back to the stream.
+    // On the heap because zlib keeps a pointer back to the stream.
     private let stream: UnsafeMutablePointer<z_stream>
     private let input: UnsafeMutableRawBufferPointer
     private let source: Source
     private var state = State.atBoundary
     private var hasRead = false
-    /// The last output was filled up, so zlib may have more of it without further input.
+    /// The last output was filled, so zlib may have more without further input.
     private var holdsMore = false
     private var hasMember = false
-    /// As `ExpandingReader.isCutOff`.
+    /// See `ExpandingReader.isCutOff`.
     private(set) var isCutOff = false
-    /// As `ExpandingReader.strayBytes`.
+    /// See `ExpandingReader.strayBytes`.
     private(set) var strayBytes = 0
 
-    /// `source` is called from `read` only.
+    /// Creates a reader; only `read` calls `source`.
     package init(_ source: @escaping Source) throws(TraceError) {
         unsafe self.source = source
         unsafe stream = .allocate(capacity: 1)
@@ -87,8 +87,9 @@ package enum ExpandingReader {
         unsafe input.deallocate()
     }
 
-    /// Writes up to `output.count` bytes from its front and returns how many; 0 at the end of the data.
-    /// Throws `.corrupt` where the data is no gzip, damaged, or ends early.
+    /// Fills `output` from its start and returns the count; 0 at the end of the data.
+    ///
+    /// - Throws: `.corrupt` if the data is not gzip, damaged or truncated.
     package func read(into output: inout [UInt8]) throws(TraceError) -> Int {
         precondition(!output.isEmpty)
         var thrown: TraceError?
@@ -122,7 +123,7 @@ package enum ExpandingReader {
         return size - Int(unsafe stream.pointee.avail_out)
     }
 
-    /// True where there are compressed bytes.
+    /// Returns whether there are compressed bytes.
     private func hasInput() throws(TraceError) -> Bool {
         guard unsafe stream.pointee.avail_in == 0 else { return true }
         let count = unsafe try source(input)
@@ -155,8 +156,8 @@ package enum ExpandingReader {
     }
 }
 
-/// Expands zstd data piece by piece: memory stays at the data's window (refused beyond 8 MiB) and one piece. Several
-/// frames behind one another read as one. Belongs to one thread at a time.
+/// Decompresses zstd data in pieces: memory is the data's window (at most 8 MiB, else refused) and one piece.
+/// Concatenated frames read as one. One thread at a time.
 @safe package final class ZstdReader {
     private static let inputBytes = 64 << 10
     private static let windowLogMax: Int32 = 23
@@ -164,20 +165,20 @@ package enum ExpandingReader {
     private let context: OpaquePointer
     private let input: UnsafeMutableRawBufferPointer
     private let source: GunzipReader.Source
-    /// What of `input` is filled, and how far that is read.
+    /// Number of valid bytes in `input`, and of those consumed.
     private var filled = 0
     private var position = 0
-    /// At the end of a frame nothing has to follow; before the first one something has.
+    /// At the end of a frame; false before the first one, which has to follow.
     private var isAtBoundary = false
-    /// The last output was filled up, so zstd may have more of it without further input.
+    /// The last output was filled, so zstd may have more without further input.
     private var holdsMore = false
-    /// As `ExpandingReader.isCutOff`.
+    /// See `ExpandingReader.isCutOff`.
     private(set) var isCutOff = false
-    /// As `ExpandingReader.strayBytes`.
+    /// See `ExpandingReader.strayBytes`.
     private(set) var strayBytes = 0
 
-    /// `source` is called from `read` only.
-    /// - Throws: `TraceError(.exhausted)` where there is no memory.
+    /// Creates a reader; only `read` calls `source`.
+    /// - Throws: `TraceError(.exhausted)` if there is no memory.
     package init(_ source: @escaping GunzipReader.Source) throws(TraceError) {
         guard let context = unsafe ZSTD_createDCtx() else { throw TraceError(.exhausted, "no memory to expand with") }
         unsafe self.context = context
@@ -192,8 +193,9 @@ package enum ExpandingReader {
         unsafe input.deallocate()
     }
 
-    /// Writes up to `output.count` bytes from its front and returns how many; 0 at the end of the data.
-    /// Throws `.corrupt` where the data is no zstd, damaged, or ends early.
+    /// Fills `output` from its start and returns the count; 0 at the end of the data.
+    ///
+    /// - Throws: `.corrupt` if the data is not zstd, damaged or truncated.
     package func read(into output: inout [UInt8]) throws(TraceError) -> Int {
         precondition(!output.isEmpty)
         while true {
@@ -229,7 +231,7 @@ package enum ExpandingReader {
             throw TraceError(.corrupt, "not zstd data, or damaged: \(reason)")
         }
         position = unsafe from.pos
-        // zstd.h: 0 says that a frame is complete and fully flushed.
+        // 0 means that a frame is complete and fully flushed (zstd.h).
         isAtBoundary = left == 0
         holdsMore = !isAtBoundary && count == size
         return count

@@ -1,17 +1,17 @@
 internal import CCrashCell
 import Glibc
 
-/// What a process was at when it ended, kept in a small mapped file that outlives it: `kill -9` leaves it as
-/// it is, a crash leaves its cause. A store costs as much as any to memory.
+/// The position of a process at its end, in a small mapped file that outlives it: it survives `kill -9`, and a crash
+/// adds its cause. A store costs as much as any memory write.
 ///
-/// One a process; stays mapped for its life. `position` belongs to one thread.
+/// One per process, mapped for the life of the process. `position` belongs to one thread.
 @safe package final class CrashCell: @unchecked Sendable {
-    /// How a process ended itself.
+    /// How a process ended.
     package enum Cause: Equatable, Sendable {
         case signal(Int32)
-        /// Its watchdog did not hear from it.
+        /// Its watchdog received no sign of life.
         case hung
-        /// It could not go on, and ended with an error.
+        /// It exited with an error.
         case failed
 
         fileprivate init?(raw: UInt32) {
@@ -38,12 +38,12 @@ import Glibc
     private let cell: UnsafeMutablePointer<trace_crash_cell>
     private static let magic: UInt64 = 0x314C_4C45_4343_5254  // "TRCCELL1"
 
-    /// Maps the file, or makes it. What an earlier process has left is there to be read until `watch`.
-    /// - Throws: `SystemError`, also where the disk has no room for its one block.
+    /// Maps the file, creating it if needed. The values of the previous process can be read until `watch`.
+    /// - Throws: `SystemError`, also if the disk has no room for the file's one block.
     package init(_ path: String) throws(SystemError) {
         let file = try File(path, .readWrite)
         let size = MemoryLayout<trace_crash_cell>.size
-        // A hole could not be filled any more on a full disk, and a store into it would be fatal.
+        // A hole could not be filled on a full disk, and a store into it would be fatal.
         try file.preallocate(size)
         let address = unsafe mmap(nil, size, PROT_READ | PROT_WRITE, MAP_SHARED, file.descriptor, 0)
         guard let address = unsafe address, unsafe address != MAP_FAILED else {
@@ -58,7 +58,7 @@ import Glibc
         unsafe cell.pointee.magic = Self.magic
     }
 
-    /// What the process works on; nil: on nothing that a crash could be blamed on.
+    /// What the process works on; nil if a crash could not be blamed on anything.
     package var position: UInt64? {
         get {
             let raw = unsafe cell.pointee.position
@@ -67,13 +67,13 @@ import Glibc
         set { unsafe cell.pointee.position = newValue ?? .max }
     }
 
-    /// How the process that wrote here last ended itself; nil where it did not, or was killed.
+    /// How the previous process ended; nil if it was killed or exited normally.
     package var cause: Cause? {
         get { Cause(raw: unsafe cell.pointee.cause) }
         set { unsafe cell.pointee.cause = newValue?.raw ?? 0 }
     }
 
-    /// The deaths counted so far, and at what.
+    /// Number of crashes counted so far, and their position.
     package var tally: (position: UInt64, deaths: Int) {
         get { unsafe (cell.pointee.suspect, Int(cell.pointee.deaths)) }
         set {
@@ -82,8 +82,8 @@ import Glibc
         }
     }
 
-    /// From now on a crash of this process is noted in the cell. On the thread that does the work: it gets
-    /// a signal stack, so that overflowing its stack is noted as well.
+    /// Starts recording crashes of this process in the cell. To be called on the thread that does the work: it gets a
+    /// signal stack, so that a stack overflow is recorded too.
     package func watch() throws(SystemError) {
         let code = unsafe trace_crash_cell_watch(cell)
         guard code == 0 else { throw SystemError(errno: code, call: "sigaction", subject: "") }

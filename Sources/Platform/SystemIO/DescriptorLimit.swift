@@ -1,8 +1,8 @@
 import Glibc
 
-/// How many descriptors this process may have open.
+/// The limit of descriptors that this process may have open.
 package enum DescriptorLimit {
-    /// Raises the limit to `wanted` as far as the hard limit allows; returns what holds then.
+    /// Raises the limit to `wanted`, or to the hard limit if that is lower. Returns the resulting limit.
     package static func raise(to wanted: UInt) -> UInt {
         var limit = rlimit()
         guard unsafe getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return 1_024 }

@@ -1,18 +1,18 @@
 import CLinux
 package import Glibc
 
-/// One open file. Not shared between threads at once; closes when it goes out of scope.
+/// An open file, closed at the end of its lifetime. One thread at a time.
 package struct File: ~Copyable {
     package private(set) var path: String
     package let descriptor: Int32
 
     package enum Access: Sendable {
         case read
-        /// Reads and writes; creates the file where it is missing.
+        /// Reads and writes; creates the file if it is missing.
         case readWrite
-        /// Writes a new file; an existing one is emptied.
+        /// Writes a new file; truncates an existing one.
         case replace
-        /// Writes a new file; an existing one is an error.
+        /// Writes a new file; fails if it exists.
         case createNew
 
         var flags: Int32 {
@@ -43,7 +43,7 @@ package struct File: ~Copyable {
         close(descriptor)
     }
 
-    /// Size in bytes.
+    /// Returns the size in bytes.
     package func size() throws(SystemError) -> Int {
         #if DEBUG
         if let driver = Simulation.driver { return try driver.size(descriptor) }
@@ -53,13 +53,13 @@ package struct File: ~Copyable {
         return Int(info.st_size)
     }
 
-    /// Gives the file another name, in place of whatever has that; durable once the directory is synced. Blocks.
+    /// Renames the file, replacing any other of that name. Durable once the directory is synced. Blocks.
     package mutating func rename(to newPath: String) throws(SystemError) {
         try FileSystem.rename(path, to: newPath)
         path = newPath
     }
 
-    /// Whether the path still names this very file: it may have been removed or replaced.
+    /// Whether the path still refers to this file, which may have been removed or replaced.
     package var isAtItsPath: Bool {
         #if DEBUG
         if Simulation.driver != nil { return true }
@@ -100,8 +100,8 @@ package struct File: ~Copyable {
         return done
     }
 
-    /// Blocks until the data is on the disk. A failure must not be retried (the kernel has dropped the
-    /// dirty pages): the caller stops trusting the file.
+    /// Blocks until the data is on the disk. A failure must not be retried, because the kernel has dropped the dirty
+    /// pages: the caller has to stop trusting the file.
     package borrowing func syncData() throws(SystemError) {
         #if DEBUG
         if let driver = Simulation.driver { return try driver.syncData(descriptor) }
@@ -109,7 +109,7 @@ package struct File: ~Copyable {
         try systemCall("fdatasync", path) { fdatasync(descriptor) }
     }
 
-    /// Makes the file `size` bytes long, in blocks of its own: zeros, where nothing was written. Blocks.
+    /// Allocates blocks for `size` bytes; unwritten ones read as zeros. Blocks.
     package borrowing func preallocate(_ size: Int) throws(SystemError) {
         let code = posix_fallocate(descriptor, 0, off_t(size))
         guard code == 0 else { throw SystemError(errno: code, call: "posix_fallocate", subject: path) }
@@ -122,7 +122,7 @@ package struct File: ~Copyable {
         try systemCall("ftruncate", path) { ftruncate(descriptor, off_t(size)) }
     }
 
-    /// Takes an exclusive lock for the life of the process; false where another process holds it.
+    /// Takes an exclusive lock for the life of the process. Returns false if another process holds it.
     package borrowing func lock() throws(SystemError) -> Bool {
         #if DEBUG
         if Simulation.driver != nil { return true }
@@ -138,18 +138,18 @@ package struct File: ~Copyable {
 }
 
 extension File {
-    /// What any device takes of direct writes: offset, length and memory are multiples of it.
+    /// Alignment of offset, length and memory that direct writes need on any device.
     package static var blockBytes: Int { 4_096 }
 
-    /// Less is not worth waiting for the disk.
+    /// Minimum size of a direct write; less is not worth waiting for the disk.
     package static var directBytesMin: Int { 64 << 10 }
 
-    /// Enough at once that waiting for the disk costs little, and little enough that another process's sync gets in between.
+    /// Usual size of a direct write: large enough to amortise waiting for the disk, and small enough to let another
+    /// process's sync in between.
     package static var directBytesUsual: Int { 512 << 10 }
 
-    /// Writes all bytes at `offset`. Where there are `directBytesMin` or more, and offset and memory stand at a block's
-    /// begin, whole blocks of them go to the disk past the page cache, as what is rarely read again is not worth a copy.
-    /// Blocks.
+    /// Writes all bytes at `offset`. Whole blocks bypass the page cache if there are `directBytesMin` or more and both
+    /// offset and memory are aligned: data that is rarely read again is not worth a copy. Blocks.
     package borrowing func writeDirectly(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(SystemError) {
         let place = Int(bitPattern: bytes.baseAddress) | offset
         let isDirect = bytes.count >= Self.directBytesMin && place % Self.blockBytes == 0
@@ -159,7 +159,7 @@ extension File {
         unsafe try write(UnsafeRawBufferPointer(rebasing: bytes[whole...]), at: offset + whole)
     }
 
-    /// Reads the whole file from its beginning, piece by piece, past the page cache where that can be: what is read once is
+    /// Reads the whole file from its start in pieces, bypassing the page cache if possible: data that is read once is
     /// not worth a copy. A piece is valid only during its call. Blocks.
     package borrowing func forEachPieceDirectly(_ body: (UnsafeRawBufferPointer) -> Void) throws(SystemError) {
         let buffer = UnsafeMutableRawBufferPointer.allocate(
@@ -179,7 +179,7 @@ extension File {
             guard count > 0 else { return }
             unsafe body(UnsafeRawBufferPointer(rebasing: buffer[..<count]))
             offset += count
-            // A piece that ends within a block is the file's last.
+            // Only the last piece ends within a block.
             guard count % Self.blockBytes == 0 else { return }
         }
     }
@@ -202,18 +202,18 @@ extension File {
             _ = setDirect(false)
         } catch {
             _ = setDirect(false)
-            // A device that wants larger blocks, or a file system that says only now that it has no direct writes.
+            // The device wants larger blocks, or the file system reports only now that it has no direct writes.
             guard error.errno == EINVAL else { throw error }
             unsafe try write(blocks, at: offset)
         }
     }
 
-    /// Whether writes go past the page cache from here on.
+    /// Sets direct I/O for the descriptor. Returns whether it is on.
     private borrowing func setDirect(_ isDirect: Bool) -> Bool {
         #if DEBUG
         if Simulation.driver != nil { return false }
         #endif
-        // Not every file system has it.
+        // Not every file system supports it.
         guard trace_set_direct(descriptor, isDirect ? 1 : 0) == 0 else { return false }
         return isDirect
     }

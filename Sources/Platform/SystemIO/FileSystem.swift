@@ -1,7 +1,7 @@
 import CLinux
 package import Glibc
 
-/// Names and directories: what is done to a file without opening it. Everything blocks.
+/// Operations on names and directories. All of them block.
 package enum FileSystem {
     package static func exists(_ path: String) -> Bool {
         #if DEBUG
@@ -10,7 +10,7 @@ package enum FileSystem {
         return unsafe access(path, F_OK) == 0
     }
 
-    /// Creates the directory and its parents. A link to a directory is one; a link that leads nowhere is an error.
+    /// Creates the directory and its parents. A link to a directory counts as one; a dangling link is an error.
     package static func createDirectory(_ path: String, mode: mode_t = 0o750) throws(SystemError) {
         if path.isEmpty || exists(path) { return }
         if let slash = path.lastIndex(of: "/"), slash != path.startIndex {
@@ -22,12 +22,12 @@ package enum FileSystem {
             #endif
             try systemCall("mkdir", path) { unsafe mkdir(path, mode) }
         } catch {
-            // Somebody else may have made it meanwhile.
+            // Another process may have created it meanwhile.
             guard error.errno == EEXIST, exists(path) else { throw error }
         }
     }
 
-    /// The names in a directory, sorted, without `.` and `..`; empty where there is no directory.
+    /// Returns the sorted names in a directory without `.` and `..`; empty if there is no directory.
     package static func list(_ path: String) throws(SystemError) -> [String] {
         #if DEBUG
         if let driver = Simulation.driver { return try driver.list(path) }
@@ -47,7 +47,7 @@ package enum FileSystem {
         return names.sorted()
     }
 
-    /// Atomic within one file system; durable only after `syncDirectory`.
+    /// Renames a file: atomic within one file system, durable after `syncDirectory`.
     package static func rename(_ from: String, to: String) throws(SystemError) {
         #if DEBUG
         if let driver = Simulation.driver { return try driver.rename(from, to: to) }
@@ -55,8 +55,10 @@ package enum FileSystem {
         try systemCall("rename", "\(from) to \(to)") { unsafe Glibc.rename(from, to) }
     }
 
-    /// As `rename`, but never in the place of another file: throws an error that `isTaken` where there is one. What a crash
-    /// leaves of it under both names is one file, and the next call ends it.
+    /// Renames a file without replacing another one. If a crash leaves the file under both names, the next call
+    /// completes the move.
+    ///
+    /// - Throws: `SystemError` with `isTaken` if the new name exists.
     package static func renameExclusively(_ from: String, to: String) throws(SystemError) {
         #if DEBUG
         if let driver = Simulation.driver {
@@ -67,13 +69,13 @@ package enum FileSystem {
         do throws(SystemError) {
             try systemCall("renameat2", "\(from) to \(to)") { unsafe trace_rename_exclusively(from, to) }
         } catch {
-            // Some network file systems don't know the flag.
+            // Some network file systems do not support the flag.
             guard error.errno == EINVAL || error.errno == ENOSYS else { throw error }
             try moveByLink(from, to: to)
         }
     }
 
-    /// The same in two steps.
+    /// Renames without replacing in two steps, by link and unlink.
     static func moveByLink(_ from: String, to: String) throws(SystemError) {
         do throws(SystemError) { try systemCall("link", "\(from) to \(to)") { unsafe link(from, to) } } catch {
             guard error.isTaken, isSameFile(from, to) else { throw error }
@@ -87,8 +89,7 @@ package enum FileSystem {
         return first.st_dev == second.st_dev && first.st_ino == second.st_ino
     }
 
-    /// Copies a file's bytes, in pieces, to a new file or in the place of one, and syncs that. What a failure leaves under
-    /// the new name is removed.
+    /// Copies a file in pieces to a new or replaced file and syncs that. On failure the new file is removed.
     package static func copy(_ from: String, to: String) throws(SystemError) {
         let piece = UnsafeMutableRawBufferPointer.allocate(byteCount: File.directBytesUsual, alignment: File.blockBytes)
         defer { unsafe piece.deallocate() }
@@ -109,7 +110,7 @@ package enum FileSystem {
         }
     }
 
-    /// Where a symbolic link points, nil where there is none or it may not be read.
+    /// Returns the target of a symbolic link; nil if there is none or it may not be read.
     package static func linkTarget(_ path: String) -> String? {
         var target = [CChar](repeating: 0, count: Int(PATH_MAX))
         let count = unsafe readlink(path, &target, target.count)
@@ -117,7 +118,7 @@ package enum FileSystem {
         return String(decoding: target.prefix(count).map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
 
-    /// Removes a file; a missing one is no error.
+    /// Removes a file; a missing one is not an error.
     package static func remove(_ path: String) throws(SystemError) {
         do throws(SystemError) {
             #if DEBUG
@@ -127,14 +128,14 @@ package enum FileSystem {
         } catch { if error.errno != ENOENT { throw error } }
     }
 
-    /// Removes an empty directory; a missing one is no error.
+    /// Removes an empty directory; a missing one is not an error.
     package static func removeDirectory(_ path: String) throws(SystemError) {
         do throws(SystemError) { try systemCall("rmdir", path) { unsafe rmdir(path) } } catch {
             if error.errno != ENOENT { throw error }
         }
     }
 
-    /// Makes created, renamed and removed names of a directory durable.
+    /// Makes creations, renames and removals in a directory durable.
     package static func syncDirectory(_ path: String) throws(SystemError) {
         #if DEBUG
         if let driver = Simulation.driver { return try driver.syncDirectory(path) }
@@ -144,7 +145,7 @@ package enum FileSystem {
         try systemCall("fsync", path) { fsync(descriptor) }
     }
 
-    /// Size in bytes, nil where there is no such file.
+    /// Returns the size in bytes; nil if there is no such file.
     package static func size(_ path: String) -> Int? {
         #if DEBUG
         if let driver = Simulation.driver { return driver.size(of: path) }
@@ -153,8 +154,8 @@ package enum FileSystem {
         return unsafe stat(path, &info) == 0 ? Int(info.st_size) : nil
     }
 
-    /// Replaces a file's content in one step: temporary file, sync, rename, sync of the directory. Large content is written
-    /// directly where it stands at a block's begin, and in pieces, as another process's sync waits for what is under way.
+    /// Replaces a file's content atomically: temporary file, sync, rename, sync of the directory. Large aligned content
+    /// is written directly and in pieces, because another process's sync waits for writes in progress.
     package static func publish(_ path: String, _ bytes: UnsafeRawBufferPointer) throws(SystemError) {
         let temporary = path + ".tmp"
         let file = try File(temporary, .replace)
@@ -168,7 +169,7 @@ package enum FileSystem {
         try syncDirectory(parent(of: path))
     }
 
-    /// A whole small file.
+    /// Returns the content of a small file.
     package static func contents(_ path: String) throws(SystemError) -> [UInt8] {
         let file = try File(path, .read)
         let size = try file.size()
@@ -185,7 +186,7 @@ package enum FileSystem {
         return bytes
     }
 
-    /// The absolute path without links in it, nil where nothing is there.
+    /// Returns the absolute path with links resolved; nil if it does not exist.
     package static func realPath(_ path: String) -> String? {
         guard let resolved = unsafe realpath(path, nil) else { return nil }
         defer { unsafe free(resolved) }
@@ -197,7 +198,7 @@ package enum FileSystem {
         return slash == path.startIndex ? "/" : String(path[..<slash])
     }
 
-    /// Free bytes that this user may fill.
+    /// Returns the free bytes that this user may fill.
     package static func freeBytes(at path: String) throws(SystemError) -> Int {
         #if DEBUG
         if let driver = Simulation.driver { return try driver.freeBytes(at: path) }
@@ -207,14 +208,14 @@ package enum FileSystem {
         return Int(info.f_bavail) * Int(info.f_frsize)
     }
 
-    /// Bytes of the whole file system.
+    /// Returns the size of the file system in bytes.
     package static func totalBytes(at path: String) throws(SystemError) -> Int {
         var info = statvfs()
         try systemCall("statvfs", path) { unsafe statvfs(path, &info) }
         return Int(info.f_blocks) * Int(info.f_frsize)
     }
 
-    /// Changes who may use a file or directory.
+    /// Changes the permissions of a file or directory.
     package static func setMode(_ path: String, _ mode: mode_t) throws(SystemError) {
         #if DEBUG
         if Simulation.driver != nil { return }
@@ -227,13 +228,13 @@ package enum FileSystem {
     }
 }
 
-/// Syncs many files together, open ones and closed ones: for some thousands of small ones that takes a tenth of the time. Made
-/// before they are written, so that a failure to write any of them is reported.
+/// Syncs many files at once, open or closed: for thousands of small files in a tenth of the time. Must be created
+/// before the files are written, so that any failed write is reported.
 package struct FileSystemSync: ~Copyable {
-    /// One directory of each file system.
+    /// One open directory of each file system.
     private let directories: [(descriptor: Int32, path: String)]
 
-    /// The file systems that the directories lie in. Nil in a simulation, whose disk has no such call.
+    /// Covers the file systems of the directories. Nil in a simulation, whose disk has no such call.
     package init?(ofDirectories paths: [String]) throws(SystemError) {
         #if DEBUG
         if Simulation.driver != nil { return nil }
@@ -259,7 +260,8 @@ package struct FileSystemSync: ~Copyable {
 
     deinit { for directory in directories { close(directory.descriptor) } }
 
-    /// What was written before is on the disk when this returns, the names of new files too. Blocks. A failure is final.
+    /// Blocks until everything written before is on the disk, including names of new files. A failure must not be
+    /// retried.
     package borrowing func sync() throws(SystemError) {
         for (descriptor, path) in directories { try systemCall("syncfs", path) { trace_sync_file_system(descriptor) } }
     }

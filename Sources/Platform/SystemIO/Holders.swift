@@ -1,18 +1,18 @@
 package import Glibc
 import TraceModel
 
-/// Who holds the lock of a file, as far as /proc says.
+/// Finds the process that holds the lock of a file, by /proc.
 package enum LockHolder {
-    /// The process that holds an exclusive lock (flock(2)) of the open file; nil where none does, or none that this process
-    /// may see. Blocks.
+    /// Returns the process that holds an exclusive flock(2) lock of the open file; nil if there is none that this
+    /// process may see. Blocks.
     package static func find(of file: borrowing File) -> pid_t? {
         var info = stat()
         guard unsafe fstat(file.descriptor, &info) == 0, let table = try? File.text("/proc/locks") else { return nil }
         return holder(in: table, inode: UInt(info.st_ino))
     }
 
-    /// Of the table's text (proc(5)): `1: FLOCK  ADVISORY  WRITE 4711 08:01:131 0 EOF`. Device numbers are left alone, as
-    /// some file systems say another one to processes.
+    /// Finds the holder in the text of /proc/locks (proc(5)): `1: FLOCK  ADVISORY  WRITE 4711 08:01:131 0 EOF`. Ignores
+    /// device numbers, which some file systems report differently to processes.
     static func holder(in table: String, inode: UInt) -> pid_t? {
         for line in table.split(separator: "\n") {
             let fields = line.split(separator: " ")
@@ -26,7 +26,7 @@ package enum LockHolder {
 }
 
 extension File {
-    /// All of a file in /proc, whose size the kernel does not say: of a mebibyte at most.
+    /// Returns the content of a file in /proc, whose size the kernel reports as 0; at most one MiB.
     static func text(_ path: String) throws(SystemError) -> String {
         let file = try File(path, .read)
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 1)
@@ -36,18 +36,18 @@ extension File {
     }
 }
 
-/// Who listens on a TCP port of this machine, as far as /proc says.
+/// The process that listens on a TCP port of this machine, by /proc.
 package struct PortHolder: Sendable, Equatable, CustomStringConvertible {
     package let pid: Int32
     /// The program's name.
     package let name: String
-    /// Where it works; of a process of a trace cluster below the data directory.
+    /// Its working directory, which for a process of a trace cluster is the data directory.
     package let directory: String?
 
     package var description: String { "\(name) (process \(pid)\(directory.map { ", which works in \($0)" } ?? ""))" }
 
-    /// Nil where nobody listens there, or only the holder's user and root may know who does. Blocks on /proc for as long as
-    /// looking at every open file takes.
+    /// Finds the listening process; nil if there is none, or if only its user and root may see it. Blocks while it
+    /// scans all open files in /proc.
     package static func find(port: UInt16) -> PortHolder? {
         let sockets = Set(["/proc/net/tcp", "/proc/net/tcp6"].flatMap { listeners(in: text($0), port: port) })
         guard !sockets.isEmpty else { return nil }
@@ -59,7 +59,7 @@ package struct PortHolder: Sendable, Equatable, CustomStringConvertible {
         }
     }
 
-    /// What can be done about an address that is taken. `option` chooses another one: `--grpc`.
+    /// Returns advice for a port in use. `option` chooses another address, such as `--grpc`.
     package static func remedy(port: UInt16, option: String) -> String {
         guard let holder = find(port: port) else {
             return "Another process, perhaps of another user, listens there (as root: ss -ltnp):"
@@ -68,13 +68,13 @@ package struct PortHolder: Sendable, Equatable, CustomStringConvertible {
         return "It is taken by \(holder): end that, or choose another port with \(option) ADDR:PORT"
     }
 
-    /// The inodes of the sockets that listen on the port, of the table's text (proc(5)).
+    /// Returns the inodes of the sockets listening on the port, from the text of /proc/net/tcp (proc(5)).
     static func listeners(in table: String, port: UInt16) -> [String] {
         let digits = String(port, radix: 16, uppercase: true)
         let suffix = ":" + String(repeating: "0", count: 4 - digits.count) + digits
         return table.split(separator: "\n").dropFirst().compactMap { line in
             let fields = line.split(separator: " ")
-            // Local address, then the other side's, then the state: 0A is listening.
+            // Fields: number, local address, remote address, state; 0A is LISTEN.
             guard fields.count > 9, fields[1].hasSuffix(suffix), fields[3] == "0A" else { return nil }
             return String(fields[9])
         }

@@ -1,11 +1,11 @@
 import Glibc
 
-/// A TCP socket that accepts connections without blocking. Closes when nobody holds it any more.
+/// A non-blocking listening TCP socket, closed on deinit.
 package final class ListeningSocket: Sendable {
-    /// One accepted connection: not blocking, closed on exec, and the caller's to close.
+    /// An accepted connection: non-blocking, close-on-exec, owned by the caller.
     package struct Connection: Sendable {
         package let descriptor: Int32
-        /// The other side as gRPC writes it: `ipv4:127.0.0.1:51234`, `ipv6:[::1]:51234`.
+        /// The remote address in gRPC's notation: `ipv4:127.0.0.1:51234`, `ipv6:[::1]:51234`.
         package let peer: String
     }
 
@@ -15,11 +15,11 @@ package final class ListeningSocket: Sendable {
 
     deinit { close(descriptor) }
 
-    // MARK: Where they come from
+    // MARK: Creating
 
-    /// The sockets that a supervisor holds open and passes on, by the protocol of sd_listen_fds(3):
-    /// `LISTEN_FDS` descriptors from 3 up, meant for the process `LISTEN_PID`. None where there are
-    /// none. Takes the variables out of the environment, so once only.
+    /// Returns the sockets passed by a supervisor with the protocol of sd_listen_fds(3): `LISTEN_FDS` descriptors from
+    /// 3 on, meant for process `LISTEN_PID`. Empty if there are none. Removes the variables from the environment, so it
+    /// works only once.
     package static func inherited() throws(SystemError) -> [ListeningSocket] {
         defer {
             unsafe unsetenv("LISTEN_FDS")
@@ -42,9 +42,8 @@ package final class ListeningSocket: Sendable {
         return sockets
     }
 
-    /// Listens on `127.0.0.1:50051`, `[::1]:50051` or `name:50051`, on each address of the name.
-    /// Port 0: any free one. A port that another process listens on is refused. Resolves names, which
-    /// may block.
+    /// Listens on `127.0.0.1:50051`, `[::1]:50051` or `name:50051`, there on each address of the name. Port 0 picks a
+    /// free one. Fails if another process listens on the port. Resolves names, which may block.
     package static func bind(_ address: String) throws(SystemError) -> [ListeningSocket] {
         guard let colon = address.lastIndex(of: ":") else {
             throw SystemError(errno: EINVAL, call: "bind", subject: address)
@@ -76,10 +75,10 @@ package final class ListeningSocket: Sendable {
         let kind = Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue)
         let descriptor = try systemCall("socket", address) { unsafe Glibc.socket(entry.pointee.ai_family, kind, 0) }
         let socket = ListeningSocket(takingOwnership: descriptor)
-        // A server that went just now leaves its connections behind; they don't hold the port.
+        // Connections left by a previous server do not block the port.
         try setOption(SOL_SOCKET, SO_REUSEADDR, 1, of: descriptor)
         if unsafe entry.pointee.ai_family == AF_INET6 {
-            // `[::]` is every address, of both families.
+            // `[::]` means every address of both families.
             try setOption(Int32(IPPROTO_IPV6), IPV6_V6ONLY, 0, of: descriptor)
         }
         try systemCall("bind", address) {
@@ -94,11 +93,11 @@ package final class ListeningSocket: Sendable {
         _ = fcntl(descriptor, F_SETFL, fcntl(descriptor, F_GETFL) | O_NONBLOCK)
     }
 
-    /// Becomes the program `command` in this process's place, which inherits the sockets by the protocol
-    /// of `inherited`. Returns only to throw.
+    /// Replaces this process by the program `command`, which gets the sockets by the protocol of `inherited`. Returns
+    /// only by throwing.
     package static func pass(_ sockets: [ListeningSocket], to command: [String]) throws(SystemError) -> Never {
         let first: Int32 = 3
-        // Out of the way of where they go.
+        // Duplicated above the target range first, so that dup2 overwrites none of them.
         var numbers: [Int32] = []
         for socket in sockets {
             let above = first + Int32(sockets.count)
@@ -115,9 +114,9 @@ package final class ListeningSocket: Sendable {
         throw SystemError(errno: errno, call: "exec", subject: command[0])
     }
 
-    // MARK: What it does
+    // MARK: Using
 
-    /// `127.0.0.1:50051`, `[::1]:50051`.
+    /// The address it listens on: `127.0.0.1:50051`, `[::1]:50051`.
     package var address: String {
         var storage = sockaddr_storage()
         var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
@@ -130,14 +129,15 @@ package final class ListeningSocket: Sendable {
         return name.text
     }
 
-    /// Whether only this machine reaches it.
+    /// Whether the socket is reachable only from this machine.
     package var isLoopback: Bool { address.hasPrefix("127.") || address.hasPrefix("[::1]") }
 
     /// The port it listens on.
     package var port: Int { address.split(separator: ":").last.flatMap { Int($0) } ?? 0 }
 
-    /// The next connection that waits; nil where none does. Throws where this process or the machine
-    /// has no room for one more: it goes on waiting.
+    /// Accepts the next connection; nil if none is waiting.
+    ///
+    /// - Throws: `SystemError` if the process or the machine lacks descriptors or memory; the connection keeps waiting.
     package func accept() throws(SystemError) -> Connection? {
         var storage = sockaddr_storage()
         var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
@@ -156,7 +156,7 @@ package final class ListeningSocket: Sendable {
             switch errno {
             case EAGAIN: return nil
             case EMFILE, ENFILE, ENOBUFS, ENOMEM: throw SystemError(errno: errno, call: "accept", subject: address)
-            // Of the connection that was about to be accepted, which is gone (accept(2)).
+            // The error concerns the connection being accepted, which is gone (accept(2)).
             default: continue
             }
         }

@@ -1,8 +1,8 @@
 public import CLinux
 import TraceModel
 
-/// A growable run of trivial elements without reference counting or checks of uniqueness: what the hot
-/// path keeps beside its bytes. Owns its memory.
+/// A growable array of trivial elements without reference counting or uniqueness checks, for the hot path. Owns its
+/// memory.
 @safe @usableFromInline package struct RawArray<Element: BitwiseCopyable>: ~Copyable {
     @usableFromInline package private(set) var base: UnsafeMutablePointer<Element>
     @usableFromInline package private(set) var capacity: Int
@@ -16,7 +16,7 @@ import TraceModel
 
     deinit { unsafe base.deallocate() }
 
-    /// Not checked in a release build.
+    /// Bounds are not checked in a release build.
     @inlinable package subscript(position: Int) -> Element {
         get {
             assert(position >= 0 && position < count)
@@ -28,7 +28,7 @@ import TraceModel
         }
     }
 
-    /// Valid until the next append.
+    /// A view of the elements, valid until the next append.
     @inlinable package var elements: UnsafeMutableBufferPointer<Element> {
         unsafe UnsafeMutableBufferPointer(start: base, count: count)
     }
@@ -39,7 +39,7 @@ import TraceModel
         count &+= 1
     }
 
-    /// Copies elements of other memory.
+    /// Appends copies of elements in other memory.
     @inlinable package mutating func append(contentsOf source: UnsafeBufferPointer<Element>) {
         guard let first = source.baseAddress else { return }
         while capacity &- count < source.count { grow() }
@@ -47,23 +47,23 @@ import TraceModel
         count &+= source.count
     }
 
-    /// Forgets the content, keeps the memory.
+    /// Removes all elements, keeps the memory.
     @inlinable package mutating func removeAll() { count = 0 }
 
-    /// Drops the last elements.
+    /// Removes the last elements.
     @inlinable package mutating func removeLast(_ dropped: Int = 1) {
         assert(dropped >= 0 && dropped <= count)
         count &-= dropped
     }
 
-    /// Drops the first `prefix` elements and moves the rest down. O(rest).
+    /// Removes the first `prefix` elements and moves the rest down. O(rest).
     package mutating func removeFirst(_ prefix: Int) {
         precondition(prefix >= 0 && prefix <= count)
         unsafe base.update(from: base + prefix, count: count - prefix)
         count -= prefix
     }
 
-    /// Gives memory beyond `keeping` elements back once the content is gone.
+    /// Releases memory beyond `keeping` elements if the array is empty.
     package mutating func shrink(keeping: Int) {
         guard count == 0, capacity > keeping else { return }
         unsafe base.deallocate()
@@ -80,8 +80,7 @@ import TraceModel
     }
 }
 
-/// Asks the processor for memory that will be needed soon, so that it is on its way meanwhile. Reads nothing:
-/// any address will do.
+/// Prefetches memory that is needed soon into the cache. It reads nothing, so any address is valid.
 @inlinable @inline(__always) package func prefetch(_ start: UnsafeRawPointer, byteCount: Int = 1) {
     let lineBytes = 64
     var offset = 0
@@ -91,15 +90,16 @@ import TraceModel
     }
 }
 
-/// The C library's allocator, which Swift's and the C libraries' memory comes from.
+/// Settings of the C library's allocator, which Swift and the C libraries use.
 package enum Heap {
-    /// Bounds what the heap keeps of what was once needed. To be called before any thread starts.
+    /// Limits the memory that the heap keeps after a peak. To be called before any thread starts.
     ///
-    /// Each thread would have an arena of its own else, and keep in it what it needed at its busiest: of the router's memory,
-    /// whose batches are taken by one thread and given back by another, that was up to a half.
+    /// By default each thread has an arena and keeps the memory of its peak in it. In the router, where one thread
+    /// allocates batches and another one frees them, that was up to half of the memory.
     ///
-    /// `mappedBytesMin`: blocks of this size have pages of their own, which go back to the system with them, and grow by
-    /// moving instead of copying. The system zeroes each: not for what comes and goes all the time.
+    /// Blocks of at least `mappedBytesMin` get their own pages, which return to the system when they are freed, and
+    /// grow by remapping instead of copying. The kernel zeroes such pages, so the threshold must be above what is
+    /// allocated all the time.
     package static func setUp(mappedBytesMin: Int) {
         let spareBytesMax = Limits.heapSpareBytesMax
         let isKnown = trace_set_up_heap(Int32(mappedBytesMin), Int32(spareBytesMax)) == 1

@@ -1,14 +1,14 @@
 import CChecksum
 import Glibc
 
-/// A growable run of bytes without reference counting: what the hot path writes into.
-/// Owns its memory; a view from `bytes` is valid until the next append.
+/// A growable byte buffer without reference counting, for the hot path. Owns its memory; a view from `bytes` is valid
+/// until the next append.
 @safe @usableFromInline package struct RawBuffer: ~Copyable {
     @usableFromInline package private(set) var base: UnsafeMutableRawPointer
     @usableFromInline package private(set) var capacity: Int
     @usableFromInline package private(set) var count: Int = 0
 
-    /// `alignment` 4096 where the bytes go to a file opened for direct I/O.
+    /// Creates a buffer. `alignment` is 4096 for direct I/O.
     package init(capacity: Int = 4096, alignment: Int = heapAlignment) {
         precondition(capacity > 0)
         self.capacity = capacity
@@ -17,7 +17,7 @@ import Glibc
     }
 
     private let alignment: Int
-    /// What `malloc` gives.
+    /// The alignment of `malloc`.
     @usableFromInline static var heapAlignment: Int { 16 }
 
     deinit { unsafe free(base) }
@@ -28,27 +28,27 @@ import Glibc
                 ? malloc(count) : aligned_alloc(alignment, (count + alignment - 1) / alignment * alignment))
     }
 
-    /// As with Swift's own allocations: nobody goes on without memory.
+    /// Traps if there is no memory, as Swift's own allocations do.
     private static func held(_ memory: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer {
         guard let memory = unsafe memory else { preconditionFailure("out of memory") }
         return unsafe memory
     }
 
-    /// What has been written so far.
+    /// A view of the bytes written so far.
     @inlinable package var bytes: UnsafeRawBufferPointer { unsafe UnsafeRawBufferPointer(start: base, count: count) }
 
-    /// The same, to be overwritten in place.
+    /// The same bytes, mutable in place.
     @inlinable package var mutableBytes: UnsafeMutableRawBufferPointer {
         unsafe UnsafeMutableRawBufferPointer(start: base, count: count)
     }
 
-    /// Makes room for `extra` more bytes and returns where they go; `commit` makes them count.
+    /// Ensures room for `extra` more bytes and returns their address; `commit` adds them.
     @inlinable package mutating func reserve(_ extra: Int) -> UnsafeMutableRawPointer {
         if count &+ extra > capacity { grow(toFit: count + extra) }
         return unsafe base + count
     }
 
-    /// Counts `extra` bytes written where `reserve` said.
+    /// Adds `extra` bytes written at the address from `reserve`.
     @inlinable package mutating func commit(_ extra: Int) {
         count &+= extra
         assert(count <= capacity)
@@ -61,14 +61,14 @@ import Glibc
         commit(extra)
     }
 
-    /// In line, so that a literal's length is a constant and its copy a few stores.
+    /// Inlined so that a literal's length is a constant and its copy a few stores.
     @inlinable @inline(__always) package mutating func append(_ text: StaticString) {
         let extra = text.utf8CodeUnitCount
         unsafe reserve(extra).copyMemory(from: text.utf8Start, byteCount: extra)
         commit(extra)
     }
 
-    /// Copies a String's UTF-8; not for the hot path: a literal goes to the one above.
+    /// Appends a String's UTF-8; not for the hot path. Literals use the overload above.
     @_disfavoredOverload package mutating func append(_ text: String) {
         var text = text
         text.withUTF8 { unsafe append(UnsafeRawBufferPointer($0)) }
@@ -79,13 +79,13 @@ import Glibc
         commit(1)
     }
 
-    /// Little-endian, unaligned.
+    /// Appends an integer, little-endian and unaligned.
     @inlinable package mutating func append<Integer: FixedWidthInteger>(integer: Integer) {
         unsafe reserve(MemoryLayout<Integer>.size).storeBytes(of: integer.littleEndian, as: Integer.self)
         commit(MemoryLayout<Integer>.size)
     }
 
-    /// Seven bits a byte, the lowest first; small numbers take one byte.
+    /// Appends a base-128 number: seven bits per byte, lowest first.
     @inlinable @inline(__always) package mutating func append(varint number: UInt64) {
         let place = unsafe reserve(10)
         var rest = number
@@ -99,41 +99,41 @@ import Glibc
         commit(count + 1)
     }
 
-    /// Bytes with their length (u32) before them.
+    /// Appends bytes preceded by their length (u32).
     package mutating func append(counted bytes: [UInt8]) {
         append(integer: UInt32(bytes.count))
         unsafe bytes.withUnsafeBytes { unsafe append($0) }
     }
 
-    /// A text with its length in UTF-8 (u32) before it.
+    /// Appends a text preceded by its UTF-8 length (u32).
     package mutating func append(counted text: String) {
         append(integer: UInt32(text.utf8.count))
         append(text)
     }
 
-    /// The same of another buffer's content.
+    /// Appends another buffer's content preceded by its length (u32).
     package mutating func append(counted other: borrowing RawBuffer) {
         append(integer: UInt32(other.count))
         unsafe append(other.bytes)
     }
 
-    /// Forgets the content, keeps the memory.
+    /// Removes all bytes, keeps the memory.
     @inlinable package mutating func removeAll() { count = 0 }
 
-    /// Keeps the first `newCount` bytes.
+    /// Keeps only the first `newCount` bytes.
     @inlinable package mutating func truncate(to newCount: Int) {
         precondition(newCount >= 0 && newCount <= count)
         count = newCount
     }
 
-    /// Drops the first `prefix` bytes and moves the rest down. O(rest).
+    /// Removes the first `prefix` bytes and moves the rest down. O(rest).
     package mutating func removeFirst(_ prefix: Int) {
         precondition(prefix >= 0 && prefix <= count)
         unsafe base.copyMemory(from: base + prefix, byteCount: count - prefix)
         count -= prefix
     }
 
-    /// Gives memory beyond `keeping` bytes back once the content is gone.
+    /// Releases memory beyond `keeping` bytes if the buffer is empty.
     package mutating func shrink(keeping: Int) {
         guard count == 0, capacity > keeping else { return }
         unsafe free(base)
@@ -157,9 +157,9 @@ import Glibc
     }
 }
 
-/// CRC-32C of some bytes.
+/// CRC-32C checksums.
 package enum Checksum {
-    /// `before`: the checksum of what stands in front of these bytes.
+    /// Returns the checksum of `bytes`, continuing from the checksum `before` of the preceding bytes.
     package static func crc32c(_ bytes: UnsafeRawBufferPointer, after before: UInt32 = 0) -> UInt32 {
         unsafe trace_crc32c(before, bytes.baseAddress, bytes.count)
     }

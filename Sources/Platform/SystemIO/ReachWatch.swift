@@ -1,8 +1,8 @@
 import Glibc
 package import TraceModel
 
-/// Watches that the lock and the sockets by which others find this process stay where they are. Where somebody removes
-/// them, a process that went on would hold its port, and acknowledge what nobody can apply.
+/// Checks that this process's lock file and sockets still exist. If they were removed, the process could not be reached
+/// any more, but would hold its port, and the router would acknowledge batches that no worker can apply.
 package struct ReachWatch {
     private struct Identity: Equatable {
         let device: UInt
@@ -12,15 +12,15 @@ package struct ReachWatch {
     private static let intervalNanoseconds: Int64 = 1_000_000_000
 
     private let paths: [String]
-    /// Of those that have been seen; a socket may come later.
+    /// Identity of each file at the first check that found it; a socket may be created after the process has started.
     private var known: [String: Identity] = [:]
     private var nextLook: Int64 = 0
 
-    /// `paths`: relative to the data directory, which the process is in.
+    /// Creates a watch for `paths`, relative to the data directory, which is the working directory.
     package init(_ paths: [String]) { self.paths = paths }
 
-    /// Looks once a second, however often it is called; `now`: monotonic nanoseconds.
-    /// - Throws: `TraceError(.configuration)` where one of the files is gone, or another one stands there.
+    /// Checks the files, at most once a second. `now` is in monotonic nanoseconds.
+    /// - Throws: `TraceError(.configuration)` if one of the files was removed or replaced.
     package mutating func check(now: Int64) throws(TraceError) {
         guard now >= nextLook else { return }
         nextLook = now + Self.intervalNanoseconds
@@ -46,10 +46,10 @@ package struct ReachWatch {
     }
 }
 
-/// The supervisor of `scripts/cluster`, as a process that it runs sees it.
+/// The s6 supervisor of `scripts/cluster`, as seen by a process that it runs.
 package enum Supervisor {
-    /// Ends everything that is supervised together with this process, where s6 supervises it and what it would start it
-    /// with was removed: nobody can speak with that s6 any more, which would go on holding the port and starting nothing.
+    /// Ends s6-svscan, and with it everything it supervises, if s6 supervises this process and its service directory
+    /// was removed. Nobody could control that s6 any more; it would hold the port without starting anything.
     package static func endIfOrphaned() {
         let parent = getppid()
         guard let (name, scanner) = process(parent), name == "s6-supervise", process(scanner)?.name == "s6-svscan",
@@ -58,7 +58,7 @@ package enum Supervisor {
         kill(scanner, SIGTERM)
     }
 
-    /// The name and the parent of a process; nil where there is none. proc(5): `4711 (name) S 1 …`.
+    /// Returns the name and parent of a process from proc(5), `4711 (name) S 1 …`; nil if there is none.
     private static func process(_ pid: pid_t) -> (name: String, parent: pid_t)? {
         guard let text = try? File.text("/proc/\(pid)/stat"), let open = text.firstIndex(of: "("),
             let close = text.lastIndex(of: ")")

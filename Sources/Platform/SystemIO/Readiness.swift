@@ -2,14 +2,13 @@ import CLinux
 import Glibc
 import Synchronization
 
-/// Tells the supervisor how this process stands: s6 by a newline on a descriptor
-/// (`notification-fd`, number in `TRACE_READY_FD`), systemd by datagrams to `NOTIFY_SOCKET`
-/// (sd_notify(3)). Under neither, nothing happens.
+/// Reports this process's state to its supervisor: to s6 by a newline on a descriptor (`notification-fd`, number in
+/// `TRACE_READY_FD`), to systemd by datagrams to `NOTIFY_SOCKET` (sd_notify(3)). Does nothing under neither.
 package enum Readiness {
     private static let isReady = Atomic<Bool>(false)
     private static let lastAlive = Atomic<Int64>(0)
 
-    /// What is said again is not sent again.
+    /// Reports readiness. Only the first call has an effect.
     package static func ready() {
         guard !isReady.exchange(true, ordering: .relaxed) else { return }
         if let text = environment("TRACE_READY_FD"), let descriptor = Int32(text) {
@@ -19,10 +18,10 @@ package enum Readiness {
         notify("READY=1")
     }
 
+    /// Reports that the process is stopping.
     package static func stopping() { notify("STOPPING=1") }
 
-    /// To be called by the one loop whose health matters, as often as it comes round: once a second is
-    /// sent.
+    /// Reports a sign of life, at most once a second. To be called in every round of the loop whose health matters.
     package static func alive() {
         let now = WallClock.monotonic()
         guard now - lastAlive.load(ordering: .relaxed) >= 1_000_000_000 else { return }
@@ -30,6 +29,7 @@ package enum Readiness {
         notify("WATCHDOG=1")
     }
 
+    /// Returns an environment variable.
     package static func environment(_ name: String) -> String? {
         guard let value = unsafe getenv(name) else { return nil }
         return unsafe String(cString: value)
@@ -43,7 +43,7 @@ package enum Readiness {
         let fits = unsafe withUnsafeMutableBytes(of: &address.sun_path) { target in
             guard bytes.count < target.count else { return false }
             unsafe target.copyBytes(from: bytes)
-            // '@' names an abstract socket: a leading NUL on the wire.
+            // '@' denotes an abstract socket, whose address starts with NUL.
             if first == UInt8(ascii: "@") { unsafe target[0] = 0 }
             return true
         }
@@ -61,7 +61,7 @@ package enum Readiness {
     }
 }
 
-/// An eventfd: any thread wakes the one that polls `descriptor`.
+/// An eventfd with which any thread wakes the thread that polls `descriptor`.
 package final class Wakeup: Sendable {
     package let descriptor: Int32
 
@@ -69,56 +69,58 @@ package final class Wakeup: Sendable {
 
     deinit { close(descriptor) }
 
+    /// Makes `descriptor` readable.
     package func signal() {
         var one: UInt64 = 1
         _ = unsafe write(descriptor, &one, 8)
     }
 
-    /// Forgets all signals so far.
+    /// Clears all signals so far.
     package func clear() {
         var count: UInt64 = 0
         _ = unsafe read(descriptor, &count, 8)
     }
 }
 
-/// Signals as values: blocked in every thread, taken by one thread that waits for them.
+/// Synchronous signal handling: signals are blocked in all threads and received by one that waits for them.
 package enum SignalReceiver {
-    /// Blocks all signals in the calling thread; at the top of `main`, before any thread starts.
+    /// Blocks all signals in the calling thread. To be called at the start of `main`, before any thread starts.
     package static func blockAll() {
         var all = sigset_t()
         unsafe sigfillset(&all)
-        // What a fault raises must end the process at once, with its own signal.
+        // A fault must end the process at once with its own signal.
         for fault in [SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS] { unsafe sigdelset(&all, fault) }
-        // Set, not added to: who started this process may have blocked those too.
+        // Replaces the mask, because the parent process may have blocked faults too.
         _ = unsafe pthread_sigmask(SIG_SETMASK, &all, nil)
         signal(SIGPIPE, SIG_IGN)
     }
 
-    /// Blocks the calling thread until one of the signals comes; returns which.
+    /// Blocks the calling thread until one of the signals arrives; returns it.
     package static func wait(for signals: [Int32]) -> Int32 {
-        var set = sigset_t()
-        unsafe sigemptyset(&set)
-        for signal in signals { unsafe sigaddset(&set, signal) }
+        var set = set(of: signals)
         var received: Int32 = 0
         while unsafe sigwait(&set, &received) != 0 {}
         return received
     }
 
-    /// Waits for one of the signals, which is then taken; nil where none came in time.
+    /// Waits for one of the signals and consumes it; nil if none arrives in time.
     package static func poll(for signals: [Int32], milliseconds: Int) -> Int32? {
-        var set = sigset_t()
-        unsafe sigemptyset(&set)
-        for signal in signals { unsafe sigaddset(&set, signal) }
+        var set = set(of: signals)
         var limit = timespec(tv_sec: milliseconds / 1_000, tv_nsec: milliseconds % 1_000 * 1_000_000)
         let received = unsafe sigtimedwait(&set, nil, &limit)
         return received > 0 ? received : nil
     }
 
-    /// A descriptor that becomes readable when one of the (blocked) signals comes, for a poll loop.
+    /// Returns a descriptor that becomes readable when one of the (blocked) signals arrives, for a poll loop.
     package static func descriptor(for signals: [Int32]) throws(SystemError) -> Int32 {
+        var set = set(of: signals)
+        return try systemCall("signalfd", "") { unsafe trace_signalfd(&set) }
+    }
+
+    private static func set(of signals: [Int32]) -> sigset_t {
         var set = sigset_t()
         unsafe sigemptyset(&set)
         for signal in signals { unsafe sigaddset(&set, signal) }
-        return try systemCall("signalfd", "") { unsafe trace_signalfd(&set) }
+        return set
     }
 }

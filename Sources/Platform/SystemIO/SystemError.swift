@@ -1,6 +1,6 @@
 import Glibc
 
-/// A system call that failed: the call, what it was about, and errno.
+/// A failed system call: its name, its subject, and errno.
 package struct SystemError: Error, CustomStringConvertible, Sendable {
     package let errno: Int32
     package let call: String
@@ -12,20 +12,20 @@ package struct SystemError: Error, CustomStringConvertible, Sendable {
         self.subject = subject
     }
 
-    /// True where freeing space lets the same call succeed.
+    /// Whether the same call can succeed once space is freed.
     package var isOutOfSpace: Bool { errno == ENOSPC || errno == EDQUOT }
 
     package var isAddressTaken: Bool { errno == EADDRINUSE }
 
-    /// True where there is something under the new name.
+    /// Whether the new name is in use.
     package var isTaken: Bool { errno == EEXIST }
 
-    /// True where a file can't be renamed as the new name is on another file system, or behind another mount.
+    /// Whether a rename failed because the new name is on another file system or mount.
     package var isAcrossFileSystems: Bool { errno == EXDEV }
 
     package var isNotFound: Bool { errno == ENOENT }
 
-    /// True where the device could not read or write.
+    /// Whether the device failed to read or write.
     package var isIOError: Bool { errno == EIO }
 
     package var description: String {
@@ -34,8 +34,8 @@ package struct SystemError: Error, CustomStringConvertible, Sendable {
     }
 }
 
-/// The one place that looks at a call's return value: retries EINTR, and stops the process where errno
-/// can only mean a bug of ours (a closed or wild descriptor, a bad address).
+/// Performs a system call: retries EINTR, throws other errors, and traps where errno can only mean a bug of this
+/// program (an invalid descriptor or address).
 @discardableResult package func systemCall<Result: FixedWidthInteger & SignedInteger>(
     _ call: StaticString, _ subject: @autoclosure () -> String, _ body: () -> Result
 ) throws(SystemError) -> Result {
@@ -50,9 +50,9 @@ package struct SystemError: Error, CustomStringConvertible, Sendable {
 }
 
 #if DEBUG
-/// What takes the kernel's place under `File`, `FileSystem` and `WallClock` in a simulation. Each function
-/// does what the system call of its name does and throws what that would fail with; where a write fails, a
-/// part of it may have been done. Debug builds only: a release build always asks the kernel.
+/// Replaces the kernel below `File`, `FileSystem` and `WallClock` in a simulation. Each function behaves like the
+/// system call of its name and throws the errors of that; a failed write may have been done in part. Debug builds only:
+/// a release build always calls the kernel.
 package protocol SystemDriver: AnyObject, Sendable {
     func open(_ path: String, _ access: File.Access) throws(SystemError) -> Int32
     func close(_ descriptor: Int32)
@@ -73,10 +73,10 @@ package protocol SystemDriver: AnyObject, Sendable {
     func syncDirectory(_ path: String) throws(SystemError)
     func freeBytes(at path: String) throws(SystemError) -> Int
 
-    /// Nanoseconds, for both clocks.
+    /// Returns nanoseconds, for both clocks.
     func clock() -> Int64
 }
 
-/// The driver in force for the current task, and for the code it calls on its own thread.
+/// The driver for the current task and the code that it calls on its own thread.
 package enum Simulation { @TaskLocal package static var driver: (any SystemDriver)? }
 #endif

@@ -1,32 +1,33 @@
-// Linux interfaces that Swift's Glibc module leaves out, and what Swift has no word for, as plain functions.
+// Linux interfaces that Swift's Glibc module lacks or Swift cannot express, as plain functions.
 //
-// Includes nothing, on purpose: a header of glibc included here would define its types a second time, in this
-// module, and files that import only Glibc would not see them where the compiler met this module first.
+// This header includes nothing on purpose: a glibc header included here would define its types a second time, in this
+// module, and files that import only Glibc would not see them if the compiler loaded this module first.
 #ifndef TRACE_LINUX_H
 #define TRACE_LINUX_H
 
-// All return what the system call does: -1 and errno where it fails.
+// Functions return what the system call returns: -1 and errno if it fails.
 
 int trace_eventfd(void);
 
-// `signals`: a sigset_t.
+// `signals` is a sigset_t.
 int trace_signalfd(const void *signals);
 
 void trace_set_thread_name(const char *name);
 
-// Direct I/O on or off for a descriptor that has no other status flags.
+// Turns direct I/O on or off for a descriptor without other status flags.
 int trace_set_direct(int descriptor, int on);
 
-// Renames a file unless there is one under the new name: EEXIST. EINVAL or ENOSYS where the file system can't tell.
+// Renames a file; fails with EEXIST if the new name exists, and with EINVAL or ENOSYS if the file system lacks the
+// flag.
 int trace_rename_exclusively(const char *from, const char *to);
 
-// All that was written to the file system of an open file or directory is on the disk. Reports what could not be written
-// there since it was opened (Linux 5.8).
+// Writes everything in the file system of an open file or directory to the disk. Reports writes that failed since the
+// descriptor was opened (Linux 5.8).
 int trace_sync_file_system(int descriptor);
 
-// All threads take memory from one arena; blocks of `mapped_bytes_min` or more are mapped, and go back to the system when
-// they are freed; of the others, what is free at the heap's end goes back beyond `spare_bytes_max`. Returns 1, or 0 where the
-// allocator knows none of this.
+// Makes all threads allocate from one arena. Blocks of at least `mapped_bytes_min` are mapped, and unmapped when freed;
+// free memory at the heap's end above `spare_bytes_max` is returned to the system. Returns 1, or 0 if the allocator
+// lacks these settings.
 int trace_set_up_heap(int mapped_bytes_min, int spare_bytes_max);
 
 static inline void trace_prefetch(const void *address) { __builtin_prefetch(address); }

@@ -1,41 +1,43 @@
-// Counts what passes through the sockets of a gRPC server, frame by frame, and holds back what the server has no room for.
+// Counts the traffic of a gRPC server's sockets frame by frame and pauses connections for which the server has no room.
 //
-// gRPC's C core 1.51 receives a message of any size as a whole before it shows anything of it, and says neither how much of
-// it is there nor how large it is going to be. So this file defines `recvmsg` and `sendmsg`: the core is a shared library and
-// finds these in the executable before those of the C library. Both make the system call and read the headers of the HTTP/2
-// frames (RFC 9113, 4.1) that went by. A connection for which there is no room sees EAGAIN until it is resumed; what its client
-// sends meanwhile waits in the kernel, and TCP holds the client back. Descriptors that are not metered pass through.
+// gRPC's C core 1.51 receives a whole message of any size before it passes any of it on, and reports neither how much
+// has arrived nor how large the message will be. Therefore this module defines `recvmsg` and `sendmsg`: the core is a
+// shared library, and the dynamic linker finds these in the executable before those of the C library. Both make the
+// system call and parse the HTTP/2 frame headers (RFC 9113, 4.1) in the data. On a connection without room, `recvmsg`
+// returns EAGAIN until the connection is resumed; meanwhile the client's data waits in the kernel, and TCP flow control
+// stops the client. Descriptors that are not metered are passed through.
 //
+// Includes no glibc header, for the reason given in CLinux.h.
 // Includes no header of glibc, for the reason that CLinux.h gives.
 #ifndef TRACE_SOCKET_METER_H
 #define TRACE_SOCKET_METER_H
 
 #include <stdint.h>
 
-// What the connections of one server share.
+// Limits and counters shared by the connections of one server.
 typedef struct trace_meter_budget trace_meter_budget;
 
 typedef struct trace_meter_limits {
-  // A message that announces more is never received: its connection waits until its calls are refused.
+  // A message that announces more is never received: its connection is paused until its calls are refused.
   int64_t announced_bytes_max;
   // A connection with more bytes of incomplete messages counts as large.
   int64_t small_bytes_max;
-  // Bytes of incomplete messages, of all connections that are not large, and of those that are.
+  // Limits for the incomplete messages of all small connections and of all large ones.
   int64_t small_total_bytes_max;
   int64_t large_total_bytes_max;
-  // Bytes of messages not yet answered, from which on large connections wait, and all that send batches.
+  // Bytes of unanswered messages from which on large connections, and then all that send batches, are paused.
   int64_t held_large_bytes_max;
   int64_t held_bytes_max;
-  // One header block, its continuations included.
+  // Limit for a header block including its continuations.
   int64_t header_block_bytes_max;
-  // What an open call costs in the core, beside a multiple of its headers.
+  // Cost of an open call in the core, beside a multiple of its headers.
   int64_t call_bytes;
   // Open calls of one connection.
   int32_t calls_max;
-  // Calls of one connection that the server has not taken yet, beyond which the connection waits.
+  // Calls of one connection that the server has not taken yet; above it the connection is paused.
   int32_t untaken_calls_max;
-  // Frames that carry nothing (resets, pings, settings, priorities, empty data, continuations): so many at once, and so
-  // many a second.
+  // Rate limit for frames without payload (resets, pings, settings, priorities, empty data, continuations): burst and
+  // frames per second.
   int32_t idle_frames_burst;
   int32_t idle_frames_per_second;
 } trace_meter_limits;
@@ -47,19 +49,19 @@ typedef struct trace_meter_totals {
   int64_t held_bytes;
   int32_t paused;
   int32_t oversized;
-  // Connections ended as their client sent more of what carries nothing than it may; never falls.
+  // Total number of connections closed for exceeding the limit of frames without payload.
   int64_t flooded;
 } trace_meter_totals;
 
 typedef struct trace_meter_view {
-  // Bytes of incomplete messages that have arrived.
+  // Bytes received of incomplete messages.
   int64_t partial_bytes;
-  // Bytes of messages that have ever arrived.
+  // Total message bytes received.
   int64_t data_bytes;
-  // Memory of the open calls, and the same times the calls' ages in seconds.
+  // Memory of the open calls, and that multiplied by the calls' ages in seconds.
   int64_t call_bytes;
   int64_t call_byte_seconds;
-  // Monotonic nanoseconds: since when it waits (0: it doesn't), and when a byte last went by, in either direction.
+  // Monotonic nanoseconds: when it was paused (0 if it is not), and of the last byte in either direction.
   int64_t paused_since;
   int64_t last_active;
   int32_t open_calls;
@@ -67,29 +69,31 @@ typedef struct trace_meter_view {
   int32_t is_privileged;
 } trace_meter_view;
 
-// True where calls of `recvmsg` from shared libraries come here.
+// Returns whether calls of `recvmsg` by shared libraries reach this module.
 int trace_meter_is_in_place(void);
 
 trace_meter_budget *trace_meter_budget_create(const trace_meter_limits *limits);
-// No connection of it may be metered any more.
+// Requires that none of its connections is metered any more.
 void trace_meter_budget_destroy(trace_meter_budget *budget);
 void trace_meter_budget_totals(trace_meter_budget *budget, trace_meter_totals *totals);
-// Messages that the server has taken over, or has answered, in bytes. Returns how many there were before.
+// Adds to the bytes of messages that the server has taken and not answered. Returns the previous number.
 int64_t trace_meter_hold(trace_meter_budget *budget, int64_t bytes);
 
-// The connection is metered from its first byte on. 0: there is no memory for it, or the number is too large.
+// Starts metering a connection before its first byte. Returns 0 if there is no memory or the descriptor is too large.
 int trace_meter_begin(trace_meter_budget *budget, int descriptor);
-// What it counted no longer counts. Again changes nothing.
+// Stops metering a connection and subtracts what it counted. Idempotent.
 void trace_meter_end(int descriptor);
-// 0: it is not metered, or is over.
+// Returns 0 if the connection is not metered or is closed.
 int trace_meter_look(int descriptor, int64_t now, trace_meter_view *view);
-// The server has taken a call of it. `is_ingest`: it sends batches, so it waits while too many messages are held.
+// The server has taken a call. With `is_ingest` the connection sends batches, so it is paused while too many messages
+// are held.
 void trace_meter_take_call(int descriptor, int is_ingest);
-// It is read even where incomplete messages take all their room.
+// A privileged connection is read even while incomplete messages take all their budget.
 void trace_meter_set_privileged(int descriptor, int on);
-// Lets it be read again if there is room for it by now.
+// Resumes a connection if there is room.
 void trace_meter_resume(int descriptor);
-// Tells its client to open its next call on another connection (GOAWAY; RFC 9113, 6.8). 0: not possible now.
+// Sends a GOAWAY so that the client opens its next call on another connection (RFC 9113, 6.8). Returns 0 if that is not
+// possible now.
 int trace_meter_send_away(int descriptor);
 
 #endif
