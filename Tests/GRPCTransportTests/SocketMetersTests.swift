@@ -81,7 +81,7 @@ import Testing
             }
         }
 
-        var state: MeteredConnection? { meters.look(at: server, now: WallClock.monotonic()) }
+        var state: MeteredConnection? { meters.inspect(server, now: WallClock.monotonic()) }
     }
 
     private func message(stream: UInt32, of count: Int, bytes: Int) -> [UInt8] {

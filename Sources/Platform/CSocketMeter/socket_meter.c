@@ -481,7 +481,7 @@ void trace_meter_end(int descriptor) {
   pthread_mutex_unlock(&m->lock);
 }
 
-int trace_meter_look(int descriptor, int64_t now, trace_meter_view *view) {
+int trace_meter_inspect(int descriptor, int64_t now, trace_meter_view *view) {
   meter *m = metered(descriptor);
   if (!m) return 0;
   pthread_mutex_lock(&m->lock);

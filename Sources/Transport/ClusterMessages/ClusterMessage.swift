@@ -61,7 +61,7 @@ package enum ClusterMessage: Sendable, Equatable {
             throw TraceError(.corrupt, "a message of \(bytes.count) bytes is too large")
         }
         guard let first = unsafe bytes.first, let kind = Kind(rawValue: first) else {
-            throw TraceError(.corrupt, "a message of no known kind")
+            throw TraceError(.corrupt, "a message of an unknown kind")
         }
         let body = unsafe UnsafeRawBufferPointer(rebasing: bytes.dropFirst())
         self =

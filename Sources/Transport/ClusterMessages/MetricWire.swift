@@ -40,7 +40,7 @@ extension MetricSample: @unsafe WireMessage {
     init(_ wire: borrowing Wire) throws(TraceError) {
         let number = unsafe wire.family
         guard let family = UInt16(exactly: number).flatMap(MetricFamily.init(rawValue:)) else {
-            throw TraceError(.corrupt, "\(number) is no metric family")
+            throw TraceError(.corrupt, "\(number) is not a metric family")
         }
         let value: MetricValue =
             switch family.descriptor.kind {

@@ -83,7 +83,7 @@ extension SlotRange: @unsafe WireMessage {
         let first = unsafe try readSlot(wire.slot_first)
         let last = unsafe try readSlot(wire.slot_last)
         guard first <= last, unsafe wire.from_lsn <= wire.to_lsn else {
-            throw TraceError(.corrupt, "a slot range ends before it begins")
+            throw TraceError(.corrupt, "a slot range ends before it starts")
         }
         slots = first...last
         fromLSN = unsafe wire.from_lsn

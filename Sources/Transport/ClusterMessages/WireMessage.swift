@@ -55,7 +55,7 @@ extension TopLevelMessage {
     static func unpacked(_ bytes: UnsafeRawBufferPointer) throws(TraceError) -> Self {
         let data = unsafe bytes.baseAddress?.assumingMemoryBound(to: UInt8.self)
         guard let wire = unsafe unpack(nil, bytes.count, data) else {
-            throw TraceError(.corrupt, "\(Self.self) of \(bytes.count) bytes can't be read")
+            throw TraceError(.corrupt, "\(Self.self) of \(bytes.count) bytes cannot be decoded")
         }
         defer { unsafe free(wire, nil) }
         return unsafe try Self(wire.pointee)
@@ -186,17 +186,17 @@ func readMessages<Message: WireMessage>(
 
 func readWorker(_ text: UnsafePointer<CChar>?) throws(TraceError) -> WorkerName {
     let text = unsafe try readText(text)
-    guard let name = WorkerName(text) else { throw TraceError(.corrupt, "\"\(text)\" is no worker's name") }
+    guard let name = WorkerName(text) else { throw TraceError(.corrupt, "\"\(text)\" is not a worker's name") }
     return name
 }
 
 func readResource(_ text: UnsafePointer<CChar>?) throws(TraceError) -> Resource {
     let text = unsafe try readText(text)
-    guard let resource = Resource(name: text) else { throw TraceError(.corrupt, "\"\(text)\" is no resource") }
+    guard let resource = Resource(name: text) else { throw TraceError(.corrupt, "\"\(text)\" is not a resource") }
     return resource
 }
 
 func readSlot(_ number: UInt32) throws(TraceError) -> UInt8 {
-    guard let slot = UInt8(exactly: number) else { throw TraceError(.corrupt, "\(number) is no slot") }
+    guard let slot = UInt8(exactly: number) else { throw TraceError(.corrupt, "\(number) is not a slot") }
     return slot
 }

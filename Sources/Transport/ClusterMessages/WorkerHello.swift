@@ -100,7 +100,7 @@ extension WorkerWelcome: @unsafe TopLevelMessage {
         windowBeginLSN = unsafe wire.window_begin_lsn
         let found = unsafe Array(UnsafeBufferPointer(start: wire.owners, count: wire.n_owners))
         guard found.count == Slot.count, found.allSatisfy({ $0 < Limits.workersPerResourceMax }) else {
-            throw TraceError(.corrupt, "a slot map is out of shape")
+            throw TraceError(.corrupt, "a slot map has the wrong size")
         }
         owners = found.map { UInt16($0) }
     }

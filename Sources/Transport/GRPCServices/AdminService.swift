@@ -83,6 +83,7 @@ package struct ScaleRequest: Sendable, Equatable {
         ) { message in unsafe ScaleRequest(counts: WorkerCount.list(message.pointee.counts, message.pointee.n_counts)) }
     }
 
+    /// Serializes the message.
     package func encoded() -> [UInt8] {
         unsafe WorkerCount.withC(counts) { pointers, pointerCount in
             var c = unsafe TraceProcessor__ScaleRequest()
@@ -116,6 +117,7 @@ package struct ScaleResponse: Sendable, Equatable {
         }
     }
 
+    /// Serializes the message.
     package func encoded() -> [UInt8] {
         unsafe WorkerCount.withC(counts) { pointers, pointerCount in
             var c = unsafe TraceProcessor__ScaleResponse()
@@ -154,6 +156,7 @@ package struct SkipRequest: Sendable, Equatable {
         }
     }
 
+    /// Serializes the message.
     package func encoded() -> [UInt8] {
         unsafe MessageCodec.withCStrings([worker]) { strings in
             var c = unsafe TraceProcessor__SkipRequest()
@@ -196,6 +199,7 @@ package struct SkipResponse: Sendable, Equatable {
         }
     }
 
+    /// Serializes the message.
     package func encoded() -> [UInt8] {
         unsafe MessageCodec.withCStrings([letter, note]) { strings in
             var c = unsafe TraceProcessor__SkipResponse()
@@ -232,11 +236,12 @@ package struct SlotsResponse: Sendable, Equatable {
             }
         }
         holdings = try read.map { holding throws(TraceError) in
-            guard let holding else { throw TraceError(.invalidArgument, "SlotsResponse: a holding makes no sense") }
+            guard let holding else { throw TraceError(.invalidArgument, "SlotsResponse: a holding is invalid") }
             return holding
         }
     }
 
+    /// Serializes the message.
     package func encoded() -> [UInt8] {
         let structs = UnsafeMutablePointer<TraceProcessor__SlotHolding>.allocate(capacity: max(1, holdings.count))
         defer { unsafe structs.deallocate() }
@@ -276,6 +281,7 @@ package struct StatusRequest: Sendable, Equatable {
         ) { message in unsafe StatusRequest(clientID: MessageCodec.text(message.pointee.client_id)) }
     }
 
+    /// Serializes the message.
     package func encoded() -> [UInt8] {
         unsafe MessageCodec.withCStrings([clientID]) { strings in
             var c = unsafe NeuTracer__StatusRequest()
@@ -311,6 +317,7 @@ package struct StatusResponse: Sendable, Equatable {
         }
     }
 
+    /// Serializes the message.
     package func encoded() -> [UInt8] {
         unsafe MessageCodec.withCStrings([serverVersion]) { strings in
             var c = unsafe NeuTracer__StatusResponse()
@@ -348,6 +355,7 @@ package struct FinalizeResponse: Sendable, Equatable {
         }
     }
 
+    /// Serializes the message.
     package func encoded() -> [UInt8] {
         unsafe MessageCodec.withCStrings(files) { strings in
             var c = unsafe TraceProcessor__FinalizeResponse()

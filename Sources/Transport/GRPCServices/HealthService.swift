@@ -18,6 +18,7 @@ package enum HealthStatus: UInt8, Sendable {
         self.init(rawValue: raw)
     }
 
+    /// Serializes the response.
     package func encoded() -> [UInt8] {
         var writer = WireWriter()
         writer.add(1, varint: UInt64(rawValue))

@@ -4,6 +4,7 @@ package import GRPCTransport
 /// `grpc.reflection.v1alpha.ServerReflectionRequest` (Protos/reflection.proto), decoded by hand because the response
 /// repeats it byte for byte.
 struct ReflectionRequest {
+    /// The alternatives of the request's oneof.
     enum Question: Equatable {
         case listServices
         case file(String)
@@ -137,7 +138,7 @@ package final class ReflectionService: GRPCServerHandler {
             // proto3 has no extensions, so every known type has none.
             return index.file(containing: type) == nil ? .notFound(type) : .noExtensions(of: type)
         case .extension(let type): return .notFound("an extension of \(type)")
-        case .none: return .error(.invalidArgument, "the request asks nothing")
+        case .none: return .error(.invalidArgument, "the request is empty")
         }
     }
 }

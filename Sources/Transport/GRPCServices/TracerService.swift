@@ -42,6 +42,7 @@ package struct TraceResponse: Sendable, Equatable {
         }
     }
 
+    /// Serializes the message.
     package func encoded() -> [UInt8] {
         unsafe MessageCodec.withCStrings([message]) { strings in
             var c = unsafe NeuTracer__TraceResponse()
@@ -78,6 +79,7 @@ package struct BatchAck: Sendable, Equatable {
         }
     }
 
+    /// Serializes the message.
     package func encoded() -> [UInt8] {
         unsafe MessageCodec.withCStrings([message]) { strings in
             var c = unsafe NeuTracer__BatchAck()

@@ -2,6 +2,7 @@ import TraceModel
 
 /// Iterates over the fields of a protobuf message and stops at damaged bytes. For descriptors and other small messages.
 struct WireFields: Sequence, IteratorProtocol {
+    /// A field with its number and value.
     struct Field {
         let number: Int
         /// The value of a varint, else 0.

@@ -77,19 +77,19 @@ struct Answer: Sendable {
 ///
 /// It uses two functions of the core that no public header declares (`shim.h`). With any other core version the answers
 /// are sent one by one.
-@safe package struct AnswerRow: ~Copyable {
+@safe package struct AnswerBatch: ~Copyable {
     private let isInCore: Bool
 
     /// Calls `body` once on this thread; its answers are sent when this returns.
-    package static func send(_ body: (borrowing AnswerRow) -> Void) {
-        guard trace_grpc_can_start_together() != 0 else { return body(AnswerRow(isInCore: false)) }
+    package static func send(_ body: (borrowing AnswerBatch) -> Void) {
+        guard trace_grpc_can_start_together() != 0 else { return body(AnswerBatch(isInCore: false)) }
         withoutActuallyEscaping(body) { body in
             var body = body
             unsafe withUnsafeMutablePointer(to: &body) { pointer in
                 unsafe trace_grpc_in_core_context(
                     { context in
-                        typealias Body = (borrowing AnswerRow) -> Void
-                        unsafe context?.assumingMemoryBound(to: Body.self).pointee(AnswerRow(isInCore: true))
+                        typealias Body = (borrowing AnswerBatch) -> Void
+                        unsafe context?.assumingMemoryBound(to: Body.self).pointee(AnswerBatch(isInCore: true))
                     }, pointer)
             }
         }
@@ -132,7 +132,7 @@ final class WithheldAnswers: Sendable {
             defer { state = State() }
             return state.answers
         }
-        AnswerRow.send { row in for (call, message) in answers { row.reply(to: call, message) } }
+        AnswerBatch.send { batch in for (call, message) in answers { batch.reply(to: call, message) } }
     }
 
     /// Returns true if the answer was held back for later, with `message` copied.

@@ -5,6 +5,7 @@ internal import SystemIO
 /// The tag of one started operation of the C core. Retained at its start, released by exactly one completion event,
 /// which also comes with `success` false and while a queue drains.
 final class CompletionTag {
+    /// Kind of an operation, which its owner uses to dispatch the completion.
     enum Operation: Sendable {
         /// A new call has arrived (server).
         case request

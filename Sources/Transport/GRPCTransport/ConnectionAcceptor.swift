@@ -164,6 +164,7 @@ final class ConnectionAcceptor: Sendable {
         }
     }
 
+    /// State of a client's HTTP/2 greeting.
     private enum Greeting {
         case complete
         case partial

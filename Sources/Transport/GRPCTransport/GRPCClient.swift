@@ -86,7 +86,7 @@ final class ClientUnaryCall: CompletionOwner, ClientCall {
         } else if let message = cells.takeMessage() {
             completion(.success(message))
         } else {
-            completion(.failure(GRPCCallError(status: .internal, message: "an answer without a message")))
+            completion(.failure(GRPCCallError(status: .internal, message: "the answer has no message")))
         }
     }
 }
@@ -122,7 +122,7 @@ final class ClientUnaryCall: CompletionOwner, ClientCall {
     }
 
     deinit {
-        phase.withLock { phase in guard case .closed = phase else { preconditionFailure("a client needs its close") } }
+        phase.withLock { phase in guard case .closed = phase else { preconditionFailure("the client was not closed") } }
         unsafe grpc_channel_destroy(channel)
     }
 
@@ -144,7 +144,7 @@ final class ClientUnaryCall: CompletionOwner, ClientCall {
         let answer = Monitor<Result<[UInt8], GRPCCallError>?>(nil)
         start(path, request, timeoutSeconds: timeoutSeconds) { result in answer.update { $0 = result } }
         let result = answer.wait(until: { $0 != nil }, then: { $0 })
-        guard let result else { preconditionFailure("an answer was there") }
+        guard let result else { preconditionFailure("the answer is missing") }
         return try result.get()
     }
 

@@ -20,7 +20,7 @@ extension GRPCServer {
 
     /// Enforces time limits and makes room. Called about four times a second on a poller.
     func keepBounds(now: Int64) {
-        receiving.sweep(now: now) { [meters] in meters.look(at: $0, now: now)?.lastActive }
+        receiving.sweep(now: now) { [meters] in meters.inspect($0, now: now)?.lastActive }
         balance(now: now)
         let isDue = upkeep.withLock { upkeep in
             guard now >= upkeep.nextCount else { return false }
@@ -37,7 +37,7 @@ extension GRPCServer {
     }
 
     /// Rebalances after messages were answered or a large one has arrived, so that paused connections may resume.
-    func madeRoom() { balance(now: WallClock.monotonic()) }
+    func roomFreed() { balance(now: WallClock.monotonic()) }
 
     /// Ends calls and connections that hold memory without progress, and resumes paused connections for which there is
     /// room.
@@ -46,7 +46,7 @@ extension GRPCServer {
             guard upkeep.budget.isNeeded(meters.totals) else {
                 return ([ReceiveBudget.Action](), [MeteredConnection]())
             }
-            let connections = peers.look(now: now)
+            let connections = peers.inspectAll(now: now)
             let actions = upkeep.budget.decide(connections, now: now)
             for case .setPrivileged(let descriptor, let on) in actions { meters.setPrivileged(descriptor, on) }
             return (actions, connections.filter { $0.pausedSince != nil })
@@ -72,8 +72,8 @@ extension GRPCServer {
             default: "too many calls at once"
             }
         let answer = exhausted(text)
-        for call in receiving.calls(of: descriptor) { call.giveWay(answer, reason) }
-        for stream in streams(of: descriptor) { stream.giveWay(answer, reason) }
+        for call in receiving.calls(of: descriptor) { call.evict(answer, reason) }
+        for stream in streams(of: descriptor) { stream.evict(answer, reason) }
     }
 
     /// Sends a GOAWAY to idle connections while the server is near `connectionsMax`, and closes those that are still

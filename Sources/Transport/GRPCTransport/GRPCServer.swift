@@ -65,7 +65,7 @@ package import TraceModel
     }
 
     deinit {
-        phase.withLock { precondition($0 == .stopped, "a server needs its shutdown") }
+        phase.withLock { precondition($0 == .stopped, "the server was not shut down") }
         unsafe grpc_server_destroy(pointer)
     }
 
@@ -134,7 +134,7 @@ package import TraceModel
 
     private static func takenRemedy(_ address: String) -> String {
         guard let port = address.split(separator: ":").last.flatMap({ UInt16($0) }) else {
-            return "Stop the process that has it"
+            return "Stop the process that uses it"
         }
         return PortHolder.remedy(port: port, option: "--grpc")
     }
@@ -267,7 +267,7 @@ package import TraceModel
         guard count < 2 * configuration.openStreamsMax,
             let victim = streamToEnd(for: descriptor, among: open.map(\.stream), now: WallClock.monotonic())
         else { return false }
-        victim.giveWay(exhausted("too many streams, and this one idle for longest"), .idleStream)
+        victim.evict(exhausted("too many streams, and this one idle for longest"), .idleStream)
         return true
     }
 
@@ -295,7 +295,7 @@ package import TraceModel
     func take(_ bytes: Int) { meters.take(bytes) }
 
     /// Gives back the bytes of a message that was answered.
-    func giveBack(_ bytes: Int) { if meters.giveBack(bytes) { madeRoom() } }
+    func giveBack(_ bytes: Int) { if meters.giveBack(bytes) { roomFreed() } }
 
     private static func arguments(_ configuration: GRPCServerConfiguration) -> ChannelArguments {
         var arguments = ChannelArguments()
@@ -322,6 +322,7 @@ package import TraceModel
 /// Lets the pollers reach the server without keeping it alive.
 private final class ServerReference: Sendable { let value = Mutex<GRPCServer?>(nil) }
 
+/// The open streams with their methods.
 private struct OpenStreams {
     var open: [ObjectIdentifier: (stream: GRPCStream, method: Int)] = [:]
     /// The server is stopping: a stream that opens now has to end too.

@@ -3,6 +3,7 @@ internal import Glibc
 
 /// A method that a server offers.
 package struct GRPCMethod: Sendable, Equatable {
+    /// Unary or streaming.
     package enum Kind: Sendable {
         case unary
         /// A stream of any direction. The handler requests each message of the client with `receiveNext`, and sends any
@@ -80,7 +81,7 @@ package protocol GRPCServerHandler: AnyObject, Sendable {
 
 extension GRPCServerHandler {
     package func streamEnding(_ stream: GRPCStream, method: Int) {
-        stream.finish(.aborted, "the server ends; call again")
+        stream.finish(.aborted, "the server is stopping; call again")
     }
 
     package func closed(_ reason: GRPCClosing) {}

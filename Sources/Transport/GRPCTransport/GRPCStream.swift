@@ -135,7 +135,7 @@ internal import TraceModel
     }
 
     /// Ends the stream if it is waiting for a message, to make room for others.
-    func giveWay(_ answer: Answer, _ reason: GRPCRefusal) {
+    func evict(_ answer: Answer, _ reason: GRPCRefusal) {
         guard listeningSince != nil else { return }
         server.handler.refused(method: method, reason: reason)
         finish(answer.status, answer.message, trailers: answer.trailers)
@@ -165,7 +165,7 @@ internal import TraceModel
             let message = unsafe ReceivedMessage(takingOwnership: buffer)
             guard isLive else { return }
             server.handler.streamMessage(self, method: method, message: message)
-            if count > server.configuration.smallMessageBytesMax { server.madeRoom() }
+            if count > server.configuration.smallMessageBytesMax { server.roomFreed() }
         } else if isLive, success, !call.failedBeforeMessage {
             server.handler.streamHalfClosed(self, method: method)
         }

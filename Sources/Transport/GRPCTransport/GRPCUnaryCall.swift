@@ -104,7 +104,7 @@ internal import SystemIO
     /// Set before the call is passed to the handler, read by the answer.
     private var heldBytes = 0
     /// Index in `ReceivingCalls`. Set before the receive starts, read when it completes.
-    private var place = 0
+    private var receivingIndex = 0
 
     init(server: GRPCServer, method: Int, call: consuming CallHandle, descriptor: Int32) {
         self.server = server
@@ -177,12 +177,12 @@ internal import SystemIO
     /// `isExtended`. Nothing happens if the call is over already.
     func receive(seconds: Double, isExtended: Bool) {
         guard move(from: .waiting, to: .receiving) else { return }
-        place = server.receiving.enter(
+        receivingIndex = server.receiving.enter(
             self, now: WallClock.monotonic(), nanoseconds: Int64(seconds * 1e9), isExtended: isExtended)
         let starts = unsafe server.queue.start(self, .receive) { tag in
             unsafe trace_grpc_receive_message(call.pointer, &cells.pointee.message, tag)
         }
-        if !starts { server.receiving.leave(place) }
+        if !starts { server.receiving.leave(receivingIndex) }
     }
 
     /// Fails the call because its message did not arrive in time.
@@ -192,13 +192,13 @@ internal import SystemIO
     }
 
     /// Fails the call if its message has not arrived yet, to make room for others.
-    func giveWay(_ answer: Answer, _ reason: GRPCRefusal) { fail(from: .receiving, answer, refusal: reason) }
+    func evict(_ answer: Answer, _ reason: GRPCRefusal) { fail(from: .receiving, answer, refusal: reason) }
 
     func completed(_ operation: CompletionTag.Operation, success: Bool) {
         guard operation == .receive else { return }
         let buffer = unsafe cells.pointee.message
         unsafe cells.pointee.message = nil
-        server.receiving.leave(place)
+        server.receiving.leave(receivingIndex)
         guard let buffer = unsafe buffer else { return receivedNothing(success: success) }
         let message = unsafe ReceivedMessage(takingOwnership: buffer)
         heldBytes = message.count + server.configuration.callBytes
@@ -209,7 +209,7 @@ internal import SystemIO
         }
         let isLarge = message.count > server.configuration.smallMessageBytesMax
         server.handler.unary(self, method: method, message: message)
-        if isLarge { server.madeRoom() }
+        if isLarge { server.roomFreed() }
     }
 
     private func receivedNothing(success: Bool) {
@@ -249,7 +249,7 @@ internal import SystemIO
     /// Moves the call from phase `expected` to `answered`. Returns false if it is past that phase.
     private func leave(_ expected: Phase) -> Bool {
         guard move(from: expected, to: .answered) else {
-            precondition(expected != .handed, "a unary call is answered once")
+            precondition(expected != .handed, "a unary call was answered twice")
             return false
         }
         // Counted first so that a client that has its answer finds the counters updated.

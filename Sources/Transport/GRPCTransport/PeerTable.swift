@@ -41,6 +41,7 @@ package enum PeerAddress {
 /// Descriptor numbers are reused only after all others were used, so that a call which briefly outlives its connection
 /// does not report another client's address.
 final class PeerTable: Sendable {
+    /// A connection that was passed to the core.
     private struct Entry {
         let peer: String
         /// Inode of the socket. Another inode under the same descriptor means that the core has closed it.
@@ -134,7 +135,7 @@ final class PeerTable: Sendable {
     func candidates(now: Int64) -> [IdleConnections.Candidate] {
         state.withLock { state in
             state.entries.compactMap { number, entry in
-                guard entry.closed == nil, let seen = meters.look(at: number, now: now) else { return nil }
+                guard entry.closed == nil, let seen = meters.inspect(number, now: now) else { return nil }
                 return IdleConnections.Candidate(
                     descriptor: number, host: PeerAddress.host(of: entry.peer), lastActive: seen.lastActive,
                     hasCalls: seen.openCalls > 0)
@@ -143,9 +144,9 @@ final class PeerTable: Sendable {
     }
 
     /// Returns the meters' view of all open connections. O(connections).
-    func look(now: Int64) -> [MeteredConnection] {
+    func inspectAll(now: Int64) -> [MeteredConnection] {
         state.withLock { state in
-            state.entries.compactMap { number, entry in entry.closed == nil ? meters.look(at: number, now: now) : nil }
+            state.entries.compactMap { number, entry in entry.closed == nil ? meters.inspect(number, now: now) : nil }
         }
     }
 

@@ -2,6 +2,7 @@ internal import TraceModel
 
 /// Chooses the idle connections to close when the server is near `connectionsMax`.
 enum IdleConnections {
+    /// An open connection.
     struct Candidate: Equatable {
         let descriptor: Int32
         /// The client's address without its port.
@@ -53,6 +54,7 @@ enum IdleConnections {
 /// are refused, and a few waiting connections are privileged, that is read all the same, so that a budget full of
 /// incomplete messages drains.
 struct ReceiveBudget {
+    /// An action for the server to carry out. Connections are given by descriptor.
     enum Action: Equatable {
         case setPrivileged(Int32, Bool)
         /// Refuse all calls of the connection whose messages are incomplete.

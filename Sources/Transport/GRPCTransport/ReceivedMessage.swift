@@ -49,6 +49,7 @@ internal import Synchronization
 /// The unary calls whose message has not arrived yet. Their number is not limited: a waiting call costs the core a few
 /// kilobytes, and arriving bytes are counted by `SocketMeters`.
 final class ReceivingCalls: Sendable {
+    /// A call with the time limit for its message.
     private struct Entry {
         let call: GRPCUnaryCall
         var deadline: Int64
@@ -69,9 +70,9 @@ final class ReceivingCalls: Sendable {
     func enter(_ call: GRPCUnaryCall, now: Int64, nanoseconds: Int64, isExtended: Bool) -> Int {
         let entry = Entry(call: call, deadline: now + nanoseconds, nanoseconds: nanoseconds, isExtended: isExtended)
         return state.withLock { state in
-            if let place = state.free.popLast() {
-                state.entries[place] = entry
-                return place
+            if let index = state.free.popLast() {
+                state.entries[index] = entry
+                return index
             }
             state.entries.append(entry)
             return state.entries.count - 1
@@ -79,10 +80,10 @@ final class ReceivingCalls: Sendable {
     }
 
     /// Removes a call whose receive is complete.
-    func leave(_ place: Int) {
+    func leave(_ index: Int) {
         state.withLock { state in
-            state.entries[place] = nil
-            state.free.append(place)
+            state.entries[index] = nil
+            state.free.append(index)
         }
     }
 
@@ -91,14 +92,14 @@ final class ReceivingCalls: Sendable {
     func sweep(now: Int64, lastData: (Int32) -> Int64?) {
         let expired = state.withLock { state in
             var expired: [GRPCUnaryCall] = []
-            for place in state.entries.indices {
-                guard let entry = state.entries[place], entry.deadline <= now else { continue }
+            for index in state.entries.indices {
+                guard let entry = state.entries[index], entry.deadline <= now else { continue }
                 var deadline = Int64.max
                 if entry.isExtended, let last = lastData(entry.call.descriptor) { deadline = last + entry.nanoseconds }
                 if deadline > now, deadline != .max {
-                    state.entries[place]?.deadline = deadline
+                    state.entries[index]?.deadline = deadline
                 } else {
-                    state.entries[place]?.deadline = .max
+                    state.entries[index]?.deadline = .max
                     expired.append(entry.call)
                 }
             }

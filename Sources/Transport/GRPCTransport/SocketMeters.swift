@@ -21,7 +21,7 @@ internal import CSocketMeter
     private let heldSteps: [Int]
 
     init(_ configuration: GRPCServerConfiguration) {
-        precondition(trace_meter_is_in_place() != 0, "the core's calls of recvmsg have to come to this executable")
+        precondition(trace_meter_is_in_place() != 0, "the gRPC core does not call this executable's recvmsg")
         heldSteps = [configuration.heldLargeBytesMax, configuration.heldBytesMax]
         var limits = trace_meter_limits()
         limits.announced_bytes_max = Int64(configuration.announcedBytesMax)
@@ -83,9 +83,9 @@ internal import CSocketMeter
     func end(_ descriptor: Int32) { trace_meter_end(descriptor) }
 
     /// Returns the state of a connection at `now` (monotonic ns); nil if it is not metered or is closed.
-    func look(at descriptor: Int32, now: Int64) -> MeteredConnection? {
+    func inspect(_ descriptor: Int32, now: Int64) -> MeteredConnection? {
         var view = trace_meter_view()
-        guard unsafe trace_meter_look(descriptor, now, &view) != 0 else { return nil }
+        guard unsafe trace_meter_inspect(descriptor, now, &view) != 0 else { return nil }
         return MeteredConnection(
             descriptor: descriptor, partialBytes: Int(view.partial_bytes), dataBytes: Int(view.data_bytes),
             callBytes: Int(view.call_bytes), callByteSeconds: Int(view.call_byte_seconds),

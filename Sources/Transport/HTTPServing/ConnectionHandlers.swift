@@ -108,7 +108,9 @@ final class RequestGuard: ChannelDuplexHandler {
         if isLast { return }
         switch Self.unwrapInboundIn(data) {
         case .head(let head) where Self.hasBody(head):
-            refuse(Refusal(status: .payloadTooLarge, text: "no request here takes a body", reason: .body), context)
+            refuse(
+                Refusal(status: .payloadTooLarge, text: "requests with a body are not supported", reason: .body),
+                context)
         case .head(var head):
             // After a request to change the protocol the decoder reads no further requests.
             let isPlain = head.method != .CONNECT && !head.headers.contains(name: "upgrade")

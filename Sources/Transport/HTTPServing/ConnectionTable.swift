@@ -6,6 +6,7 @@ struct ConnectionTable: Sendable {
 
     /// How one connection is to be closed.
     struct Ending: Equatable, Sendable {
+        /// Manner of closing.
         enum Way: Sendable {
             /// Reply with status 408, then close.
             case refuse
@@ -21,6 +22,7 @@ struct ConnectionTable: Sendable {
         let reason: HTTPClosure?
     }
 
+    /// State of one connection.
     private struct Entry {
         /// When the connection started waiting for a head or receiving one.
         var waitsSince: Int64

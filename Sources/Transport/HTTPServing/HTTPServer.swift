@@ -101,7 +101,7 @@ package final class HTTPServer: Sendable {
                 let now = WallClock.monotonic()
                 guard now - loggedAt >= Self.logNanoseconds else { continue }
                 loggedAt = now
-                log.error("no connection can be accepted; those that come wait", metadata: ["why": "\(error)"])
+                log.error("connections cannot be accepted; clients wait", metadata: ["why": "\(error)"])
             }
         }
     }

@@ -159,7 +159,7 @@ package enum ZMQSendResult: Sendable, Equatable {
     /// Queues one message, either all frames or none. `peer` is required on a router and forbidden on a dealer.
     package func send(to peer: RoutingID? = nil, _ frames: [ZMQFrame]) -> ZMQSendResult {
         checkThread()
-        precondition(isRouter == (peer != nil), "a router names the peer, a dealer has one")
+        precondition(isRouter == (peer != nil), "a router needs the peer, a dealer must not name one")
         precondition(!frames.isEmpty && frames.count <= ZMQMessage.frameCountMax)
         if let peer {
             let result = unsafe peer.bytes.withUnsafeBytes { name in unsafe sendPart(.copied(name), hasMore: true) }
@@ -188,14 +188,14 @@ package enum ZMQSendResult: Sendable, Equatable {
         while true {
             var message = ZMQMessage(hasSender: isRouter)
             switch receiveParts(into: &message) {
-            case .whole: return message
+            case .message: return message
             case .none: return nil
             case .tooLong: discardedMessages += 1
             }
         }
     }
 
-    func checkThread() { precondition(pthread_equal(thread, pthread_self()) != 0, "a socket left its thread") }
+    func checkThread() { precondition(pthread_equal(thread, pthread_self()) != 0, "a socket is bound to its thread") }
 }
 
 // MARK: - libzmq calls
@@ -247,7 +247,7 @@ extension ZMQSocket {
     }
 
     private enum Received {
-        case whole
+        case message
         case none
         case tooLong
     }
@@ -255,7 +255,7 @@ extension ZMQSocket {
     private func receiveParts(into message: inout ZMQMessage) -> Received {
         while let part = unsafe message.addPart() {
             guard unsafe receivePart(part) else { return .none }
-            if unsafe zmq_msg_more(part) == 0 { return .whole }
+            if unsafe zmq_msg_more(part) == 0 { return .message }
         }
         drainParts()
         return .tooLong

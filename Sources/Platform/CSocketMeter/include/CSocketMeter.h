@@ -84,7 +84,7 @@ int trace_meter_begin(trace_meter_budget *budget, int descriptor);
 // Stops metering a connection and subtracts what it counted. Idempotent.
 void trace_meter_end(int descriptor);
 // Returns 0 if the connection is not metered or is closed.
-int trace_meter_look(int descriptor, int64_t now, trace_meter_view *view);
+int trace_meter_inspect(int descriptor, int64_t now, trace_meter_view *view);
 // The server has taken a call. With `is_ingest` the connection sends batches, so it is paused while too many messages
 // are held.
 void trace_meter_take_call(int descriptor, int is_ingest);

@@ -45,13 +45,13 @@ struct AckTicket: Sendable {
 
     /// Their group is durable.
     static func pay(_ tickets: [AckTicket]) {
-        AnswerRow.send { row in
+        AnswerBatch.send { row in
             var stored = StoredAnswer()
             for ticket in tickets { ticket.pay(&stored, row) }
         }
     }
 
-    private func pay(_ stored: inout StoredAnswer, _ row: borrowing AnswerRow) {
+    private func pay(_ stored: inout StoredAnswer, _ row: borrowing AnswerBatch) {
         switch (sender, outcome) {
         case (.unary(let call), .accepted(let events, _)): row.reply(to: call, stored.bytes(events: events))
         case (.unary(let call), .duplicate(let events, _)):

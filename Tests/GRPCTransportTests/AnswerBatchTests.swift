@@ -4,7 +4,7 @@ import SystemIO
 import Testing
 
 /// Unary calls answered together.
-@Suite(.serialized) struct AnswerRowTests {
+@Suite(.serialized) struct AnswerBatchTests {
     private static let path = LoopbackServer.Method.unary
 
     /// Calls that have come, with what they are to be answered.
@@ -18,7 +18,7 @@ import Testing
 
     private static func answerAll(_ waiting: Waiting) {
         waiting.update { waiting in
-            AnswerRow.send { row in for (call, bytes) in waiting { row.reply(to: call, bytes) } }
+            AnswerBatch.send { row in for (call, bytes) in waiting { row.reply(to: call, bytes) } }
             waiting = []
         }
     }
@@ -51,7 +51,7 @@ import Testing
     /// An empty message and one that takes many frames, and a row made on the poller's own thread.
     @Test func anySizeFromThePoller() throws {
         var behaviour = LoopbackServer.Behaviour()
-        behaviour.unary = { call, bytes in AnswerRow.send { $0.reply(to: call, bytes) } }
+        behaviour.unary = { call, bytes in AnswerBatch.send { $0.reply(to: call, bytes) } }
         try LoopbackServer.runWithClient(.init(), behaviour) { client, _ in
             for count in [0, 1, 6_300, 1 << 20] {
                 let request = [UInt8](repeating: 7, count: count)
