@@ -71,7 +71,7 @@ package enum Gzip {
     /// Returns the compressed bytes. Takes about 10 ns a byte at `.fast`, and memory of the input's size.
     package static func compress(_ input: UnsafeRawBufferPointer, level: Level = .fast) throws(TraceError) -> [UInt8] {
         guard input.count <= Int(UInt32.max) else {
-            throw TraceError(.invalidArgument, "gzip of \(input.count) bytes in one piece")
+            throw TraceError(.invalidArgument, "gzip of \(input.count) bytes at once")
         }
         var stream = unsafe z_stream()
         guard unsafe trace_deflate_init_gzip(&stream, level.rawValue) == Z_OK else {

@@ -112,7 +112,7 @@ package enum ExpandingReader {
                 guard try hasInput() else {
                     guard state == .atBoundary, hasRead else {
                         isCutOff = true
-                        throw TraceError(.corrupt, "the gzip data ends early")
+                        throw TraceError(.corrupt, "the gzip data is truncated")
                     }
                     return 0
                 }
@@ -205,7 +205,7 @@ package enum ExpandingReader {
                 guard filled > 0 else {
                     guard isAtBoundary else {
                         isCutOff = true
-                        throw TraceError(.corrupt, "the zstd data ends early")
+                        throw TraceError(.corrupt, "the zstd data is truncated")
                     }
                     return 0
                 }

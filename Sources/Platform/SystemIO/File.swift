@@ -6,6 +6,7 @@ package struct File: ~Copyable {
     package private(set) var path: String
     package let descriptor: Int32
 
+    /// How a file is opened.
     package enum Access: Sendable {
         case read
         /// Reads and writes; creates the file if it is missing.
@@ -115,6 +116,7 @@ package struct File: ~Copyable {
         guard code == 0 else { throw SystemError(errno: code, call: "posix_fallocate", subject: path) }
     }
 
+    /// Truncates or extends the file to `size` bytes.
     package borrowing func truncate(to size: Int) throws(SystemError) {
         #if DEBUG
         if let driver = Simulation.driver { return try driver.truncate(descriptor, to: size) }
@@ -151,8 +153,8 @@ extension File {
     /// Writes all bytes at `offset`. Whole blocks bypass the page cache if there are `directBytesMin` or more and both
     /// offset and memory are aligned: data that is rarely read again is not worth a copy. Blocks.
     package borrowing func writeDirectly(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(SystemError) {
-        let place = Int(bitPattern: bytes.baseAddress) | offset
-        let isDirect = bytes.count >= Self.directBytesMin && place % Self.blockBytes == 0
+        let alignment = Int(bitPattern: bytes.baseAddress) | offset
+        let isDirect = bytes.count >= Self.directBytesMin && alignment % Self.blockBytes == 0
         let whole = isDirect ? bytes.count / Self.blockBytes * Self.blockBytes : 0
         if whole > 0 { unsafe try writeBlocks(UnsafeRawBufferPointer(rebasing: bytes[..<whole]), at: offset) }
         guard whole < bytes.count else { return }

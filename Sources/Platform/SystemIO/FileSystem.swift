@@ -3,6 +3,7 @@ package import Glibc
 
 /// Operations on names and directories. All of them block.
 package enum FileSystem {
+    /// Returns whether the path exists.
     package static func exists(_ path: String) -> Bool {
         #if DEBUG
         if let driver = Simulation.driver { return driver.exists(path) }
@@ -193,6 +194,7 @@ package enum FileSystem {
         return unsafe String(cString: resolved)
     }
 
+    /// Returns the path of the containing directory.
     package static func parent(of path: String) -> String {
         guard let slash = path.lastIndex(of: "/") else { return "." }
         return slash == path.startIndex ? "/" : String(path[..<slash])
@@ -223,6 +225,7 @@ package enum FileSystem {
         try systemCall("chmod", path) { unsafe chmod(path, mode) }
     }
 
+    /// Changes the process's working directory.
     package static func changeDirectory(to path: String) throws(SystemError) {
         try systemCall("chdir", path) { unsafe chdir(path) }
     }

@@ -33,6 +33,7 @@ import TraceModel
         unsafe UnsafeMutableBufferPointer(start: base, count: count)
     }
 
+    /// Appends one element.
     @inlinable package mutating func append(_ element: Element) {
         if count == capacity { grow() }
         unsafe (base + count).initialize(to: element)
@@ -103,6 +104,6 @@ package enum Heap {
     package static func setUp(mappedBytesMin: Int) {
         let spareBytesMax = Limits.heapSpareBytesMax
         let isKnown = trace_set_up_heap(Int32(mappedBytesMin), Int32(spareBytesMax)) == 1
-        assert(isKnown, "glibc has these settings")
+        assert(isKnown, "glibc supports these settings")
     }
 }

@@ -54,6 +54,7 @@ import Glibc
         assert(count <= capacity)
     }
 
+    /// Appends a copy of the bytes.
     @inlinable package mutating func append(_ source: UnsafeRawBufferPointer) {
         guard let start = source.baseAddress else { return }
         let extra = source.count
@@ -74,6 +75,7 @@ import Glibc
         text.withUTF8 { unsafe append(UnsafeRawBufferPointer($0)) }
     }
 
+    /// Appends one byte.
     @inlinable package mutating func append(byte: UInt8) {
         unsafe reserve(1).storeBytes(of: byte, as: UInt8.self)
         commit(1)
@@ -87,15 +89,15 @@ import Glibc
 
     /// Appends a base-128 number: seven bits per byte, lowest first.
     @inlinable @inline(__always) package mutating func append(varint number: UInt64) {
-        let place = unsafe reserve(10)
+        let target = unsafe reserve(10)
         var rest = number
         var count = 0
         while rest >= 0x80 {
-            unsafe place.storeBytes(of: UInt8(truncatingIfNeeded: rest) | 0x80, toByteOffset: count, as: UInt8.self)
+            unsafe target.storeBytes(of: UInt8(truncatingIfNeeded: rest) | 0x80, toByteOffset: count, as: UInt8.self)
             rest >>= 7
             count &+= 1
         }
-        unsafe place.storeBytes(of: UInt8(rest), toByteOffset: count, as: UInt8.self)
+        unsafe target.storeBytes(of: UInt8(rest), toByteOffset: count, as: UInt8.self)
         commit(count + 1)
     }
 

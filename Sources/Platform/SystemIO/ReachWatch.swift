@@ -4,6 +4,7 @@ package import TraceModel
 /// Checks that this process's lock file and sockets still exist. If they were removed, the process could not be reached
 /// any more, but would hold its port, and the router would acknowledge batches that no worker can apply.
 package struct ReachWatch {
+    /// Device and inode of a file.
     private struct Identity: Equatable {
         let device: UInt
         let inode: UInt
@@ -14,7 +15,7 @@ package struct ReachWatch {
     private let paths: [String]
     /// Identity of each file at the first check that found it; a socket may be created after the process has started.
     private var known: [String: Identity] = [:]
-    private var nextLook: Int64 = 0
+    private var nextCheck: Int64 = 0
 
     /// Creates a watch for `paths`, relative to the data directory, which is the working directory.
     package init(_ paths: [String]) { self.paths = paths }
@@ -22,8 +23,8 @@ package struct ReachWatch {
     /// Checks the files, at most once a second. `now` is in monotonic nanoseconds.
     /// - Throws: `TraceError(.configuration)` if one of the files was removed or replaced.
     package mutating func check(now: Int64) throws(TraceError) {
-        guard now >= nextLook else { return }
-        nextLook = now + Self.intervalNanoseconds
+        guard now >= nextCheck else { return }
+        nextCheck = now + Self.intervalNanoseconds
         for path in paths {
             let seen = Self.identity(path)
             guard let before = known[path] else {
@@ -33,7 +34,7 @@ package struct ReachWatch {
             guard seen != before else { continue }
             throw TraceError(
                 .configuration,
-                "\(path) was removed while the cluster runs, so nobody finds this process any more; it ends",
+                "\(path) was removed while the cluster runs, so this process cannot be reached any more; it exits",
                 remedy: "Start the cluster again with scripts/cluster up, which goes on from the log; leave the"
                     + " directory \(ClusterPaths.run) alone while it runs")
         }

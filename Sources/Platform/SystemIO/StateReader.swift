@@ -57,6 +57,6 @@ package enum StateVersion {
     /// Reads a text preceded by its length (u32); invalid UTF-8 is repaired.
     package mutating func text() throws(TraceError) -> String { unsafe String(decoding: try counted(), as: UTF8.self) }
 
-    private static let notANumber = TraceError(.corrupt, "Stored state has no number where one belongs")
-    @usableFromInline static var cutOff: TraceError { TraceError(.corrupt, "Stored state ends too early") }
+    private static let notANumber = TraceError(.corrupt, "Stored state contains an invalid number")
+    @usableFromInline static var cutOff: TraceError { TraceError(.corrupt, "Stored state is truncated") }
 }

@@ -63,8 +63,10 @@ package final class DedicatedThread: Sendable {
         unsafe mutex.deallocate()
     }
 
+    /// Takes the lock.
     package func lock() { unsafe pthread_mutex_lock(mutex) }
 
+    /// Releases the lock.
     package func unlock() { unsafe pthread_mutex_unlock(mutex) }
 
     /// Calls `body` under the lock.
