@@ -64,7 +64,7 @@ import TraceModel
 
     /// One group alone may be larger than a message of several.
     @Test func aStretchIsNotTooMuchForOneMessage() throws {
-        let bytes = Limits.shareStretchBytes / 2
+        let bytes = Limits.shareMessageBytes / 2
         let groups = [
             group(.batch, end: 1, bodyBytes: bytes / 2), group(.batch, begin: 1, end: 2, bodyBytes: bytes),
             group(.batch, begin: 2, end: 3, bodyBytes: bytes), group(.batch, begin: 3, end: 4, bodyBytes: 3 * bytes),

@@ -1,7 +1,7 @@
 import Glibc
 
-/// Bytes that somebody else owns: valid only as long as the buffer they point into.
-/// Trivial, so that decoded events can lie in raw arrays.
+/// A view of bytes owned by somebody else, valid as long as the buffer they are in. Trivial, so that decoded events can
+/// be stored in raw arrays.
 @usableFromInline package struct ByteView {
     @usableFromInline package let start: UnsafeRawPointer?
     @usableFromInline package let count: Int
@@ -21,7 +21,7 @@ import Glibc
 
     @inlinable package var buffer: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: start, count: count) }
 
-    /// The first `limit` bytes, cut at a boundary of a UTF-8 scalar.
+    /// Returns the first `limit` bytes, cut at a UTF-8 scalar boundary.
     @inlinable @inline(__always) package func cut(at limit: Int) -> ByteView { count > limit ? beginning(limit) : self }
 
     @inline(never) @usableFromInline func beginning(_ limit: Int) -> ByteView {
@@ -35,8 +35,8 @@ import Glibc
     package var string: String { String(decoding: buffer, as: UTF8.self) }
 }
 
-/// A text that is compared, ordered and hashed by its bytes. `String` takes canonically equivalent Unicode for equal (`é` as one
-/// scalar or as two), so that names which differ would fall together where they are keys.
+/// A text that is compared, ordered and hashed by its bytes. `String` treats canonically equivalent Unicode as equal
+/// (`é` as one scalar or two), so that distinct names would collide as keys.
 package struct TextKey: Hashable, Comparable, Sendable {
     package let text: String
 
@@ -51,20 +51,20 @@ package struct TextKey: Hashable, Comparable, Sendable {
         return order != 0 ? order < 0 : left.text.utf8.count < right.text.utf8.count
     }
 
-    /// `==` of keys, for texts in a row.
+    /// Compares two texts by their bytes.
     package static func areEqual(_ left: String, _ right: String) -> Bool { TextKey(left) == TextKey(right) }
 
-    /// `<` of keys, for texts in a row.
+    /// Orders two texts by their bytes.
     package static func areInOrder(_ left: String, _ right: String) -> Bool { TextKey(left) < TextKey(right) }
 
     package func hash(into hasher: inout Hasher) {
         var text = text
         text.withUTF8 { hasher.combine(bytes: UnsafeRawBufferPointer($0)) }
-        // Of texts in a row, where one ends is part of the hash.
+        // The length separates texts that are hashed one after another.
         hasher.combine(text.utf8.count)
     }
 
-    /// Below 0 where the common length of `left` comes first, above 0 where that of `right` does.
+    /// Compares up to the shorter length: negative if `left` sorts first, positive if `right` does.
     private static func order(_ left: String, _ right: String) -> Int32 {
         var (left, right) = (left, right)
         return left.withUTF8 { left in

@@ -1,59 +1,61 @@
-/// Where everything lies in a data directory. Each process changes into it at start, so all paths are
-/// relative: socket paths stay below the 107 bytes that `sun_path` allows, however deep the directory.
+/// File names in a data directory. They are relative, because each process changes into the directory at start: so
+/// socket paths stay below the 107 bytes of `sun_path`, however long the directory's path.
 package enum ClusterPaths {
     package static let manifest = "manifest"
-    /// Keys the workers' hashes (`HashSecret`).
+    /// Key of the workers' hashes (`HashSecret`).
     package static let secret = "secret"
     package static let lock = "run/cluster.lock"
     package static let log = "log"
     package static let segments = "segments"
     package static let checkpoints = "checkpoints"
-    /// What the aggregator saves begins so; it goes by no log.
+    /// Prefix of the aggregator's saved files, which do not depend on the log.
     package static let aggregatorCheckpoints = "\(checkpoints)/aggregator."
-    /// How far the log reached when it was last written to (`LogEnd`).
+    /// End of the log as of the last write (`LogEnd`).
     package static let logEnd = "\(checkpoints)/router.end"
-    /// A loss of the log's that waits for the operator's decision, and one that was accepted (`LogLoss`).
+    /// A loss of log data that waits for the operator's decision, and one that was accepted (`LogLoss`).
     package static let logLoss = "\(log)/loss"
     package static let acceptedLogLoss = "\(log)/loss.accepted"
     package static let output = "output"
     /// Damaged files that were moved out of the way; nothing reads them.
     package static let damaged = "damaged"
     package static let run = "run"
-    /// Events that were set aside (`DeadLetterName`).
+    /// Dead letters: events that were set aside (`DeadLetterName`).
     package static let deadLetters = "deadletters"
-    /// The operator's anomaly rules; may be missing.
+    /// The operator's anomaly rules; optional.
     package static let rules = "rules.json"
-    /// The operator's settings of the cluster; may be missing.
+    /// The operator's settings of the cluster; optional.
     package static let configuration = "cluster.json"
-    /// What `scripts/cluster` remembers from one start to the next.
+    /// Settings that `scripts/cluster` keeps from one start to the next.
     package static let remembered = "run/cluster.conf"
-    /// A directory of log files for each process, where `scripts/cluster` supervises it.
+    /// Log files, one directory for each process that `scripts/cluster` supervises.
     package static let logs = "logs"
-    /// A directory for each process that `scripts/cluster` supervises.
+    /// s6 service directories, one for each process that `scripts/cluster` supervises.
     package static let services = "\(run)/services"
 
     package static let adminSocket = "run/admin.sock"
     package static let adminAddress = "unix:run/admin.sock"
-    /// Where the aggregator serves its pages: one line, ADDR:PORT.
+    /// Address of the aggregator's pages: one line, ADDR:PORT.
     package static let aggregatorAddress = "run/aggregator.addr"
     package static let routerFabric = "ipc://run/router.sock"
     package static let aggregatorFabric = "ipc://run/aggregator.sock"
 
-    /// Locked by the worker's process, which writes its process id into it.
+    /// Lock file of a worker; contains its process id.
     package static func lock(of worker: WorkerName) -> String { "\(run)/\(worker).lock" }
-    /// What the worker's process was at when it ended; outlives it.
+    /// Position and cause of a worker's last crash (`CrashCell`).
     package static func crashCell(of worker: WorkerName) -> String { "\(run)/\(worker).cell" }
-    /// Why the worker can't be started again as it is; there only while that is so.
+    /// Reason why a worker cannot be started; exists only while that is so.
     package static func lost(of worker: WorkerName) -> String { "\(run)/\(worker).lost" }
-    /// Why the router does not start; there only while that is so.
+    /// Reason why the router cannot be started; exists only while that is so.
     package static let routerLost = "\(run)/router.lost"
-    /// How the process has ended lately, where `scripts/cluster` supervises it (`scripts/service/finish`).
+    /// Recent exits of a process supervised by `scripts/cluster` (`scripts/service/finish`).
     package static func ends(of process: String) -> String { "\(services)/\(process)/ends" }
+    /// Directory of a worker's segments.
     package static func segments(of worker: WorkerName) -> String { "\(segments)/\(worker)" }
-    /// The number of the last process of this name (`Incarnation`).
+    /// Number of the last process of this name (`Incarnation`).
     package static func incarnation(of process: String) -> String { "\(checkpoints)/\(process).incarnation" }
+    /// Checkpoint of a worker (`MirroredFile`).
     package static func checkpoint(of worker: WorkerName) -> String { "\(checkpoints)/\(worker)\(checkpointSuffix)" }
     package static let checkpointSuffix = ".checkpoint"
-    /// Space held for a checkpoint on a full disk.
+    /// Disk space reserved for a checkpoint, in case the disk gets full.
     package static func checkpointReserve(of worker: WorkerName) -> String { "\(checkpoints)/\(worker).reserve" }
 }

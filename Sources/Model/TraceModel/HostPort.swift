@@ -1,9 +1,9 @@
-/// A TCP address as people write it: `127.0.0.1:9091`, `[::1]:9091`, `collector:50051`.
+/// A TCP address in text form: `127.0.0.1:9091`, `[::1]:9091`, `collector:50051`.
 package struct HostPort: Equatable, Sendable, CustomStringConvertible {
     package let host: String
     package let port: UInt16
 
-    /// Where trace-router listens unless told otherwise.
+    /// Default address of trace-router.
     package static let defaultServer = HostPort(host: "127.0.0.1", port: 50051)
 
     private init(host: String, port: UInt16) {
@@ -11,7 +11,7 @@ package struct HostPort: Equatable, Sendable, CustomStringConvertible {
         self.port = port
     }
 
-    /// Nil where a part is missing or the port is none.
+    /// Parses an address; nil if a part is missing or the port is invalid.
     package init?(_ text: String) {
         guard let colon = text.lastIndex(of: ":"), let port = UInt16(text[text.index(after: colon)...]), port > 0 else {
             return nil
@@ -29,14 +29,14 @@ package struct HostPort: Equatable, Sendable, CustomStringConvertible {
     package var description: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
 }
 
-/// A whole number above 0 with or without a unit, as people write it: `90m`, `20G`.
+/// Parses positive integers with an optional unit: `90m`, `20G`.
 package enum UnitNumber {
-    /// A time in `s` (also without a unit), `m`, `h` or `d`; nil for anything else.
+    /// Parses a time in `s` (the default), `m`, `h` or `d`; nil for anything else.
     package static func seconds(_ text: String) -> Int64? {
         number(text, units: ["s": 1, "m": 60, "h": 3_600, "d": 86_400])
     }
 
-    /// A size in `K`, `M`, `G` or `T`, in powers of 1,024, or in bytes; nil for anything else.
+    /// Parses a size in `K`, `M`, `G` or `T`, in powers of 1,024, or in bytes; nil for anything else.
     package static func bytes(_ text: String) -> Int64? {
         number(text, units: ["K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40])
     }

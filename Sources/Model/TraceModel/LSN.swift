@@ -1,6 +1,6 @@
-/// A position in the ingest log: the byte offset of a record's first byte in the endless log, so that
-/// a difference of two is a lag in bytes. The log's first record stands at 0.
+/// Log sequence number: the byte offset of a record in the logically endless ingest log, starting at 0. The difference
+/// of two LSNs is a lag in bytes.
 package typealias LSN = UInt64
 
-/// Nanoseconds since the Unix epoch, as every time inside the server.
+/// Nanoseconds since the Unix epoch, the unit of all times inside the server.
 @usableFromInline package typealias EpochNanoseconds = Int64

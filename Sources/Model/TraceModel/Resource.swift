@@ -1,4 +1,4 @@
-/// A kind of event, and so the processor it goes to. Raw values stand in log records and checkpoints.
+/// A kind of event, and so the processor for it. Raw values are stored in log records and checkpoints.
 package enum Resource: UInt8, CaseIterable, Sendable, Hashable {
     case function = 0
     case cpu = 1
@@ -7,7 +7,7 @@ package enum Resource: UInt8, CaseIterable, Sendable, Hashable {
     case io = 4
     case gpu = 5
 
-    /// The name in file names, labels, and on the command line.
+    /// Name in file names, labels, and on the command line.
     package var name: String {
         switch self {
         case .function: "function"
@@ -24,7 +24,7 @@ package enum Resource: UInt8, CaseIterable, Sendable, Hashable {
         self = match
     }
 
-    /// The field of `TraceBatch` that holds this kind of event (Protos/tracer_service.proto).
+    /// The field of `TraceBatch` for this kind of event (Protos/tracer_service.proto).
     package var batchField: UInt32 {
         switch self {
         case .function: 1
@@ -36,7 +36,7 @@ package enum Resource: UInt8, CaseIterable, Sendable, Hashable {
         }
     }
 
-    /// The resource by its field number in `TraceBatch`, nil for every other field.
+    /// The resource of a field number in `TraceBatch`; nil for every other field.
     @inlinable @inline(__always) package init?(batchField: UInt32) {
         switch batchField {
         case 1: self = .function
@@ -49,24 +49,24 @@ package enum Resource: UInt8, CaseIterable, Sendable, Hashable {
         }
     }
 
-    /// Those whose events carry no name of their process, so that agents send names beside them.
+    /// Resources whose events carry no process name, so that agents send names separately.
     package static let namedByAgents: [Resource] = [.function, .gpu]
 
-    /// How many resources there are.
+    /// Number of resources.
     package static let count = 6
 }
 
-/// What an agent's fields mean: one of two dialects of the wire contract. Raw values are those of the field
-/// `TraceBatch.semantics` and stand in log records.
+/// The meaning of an agent's fields: one of two dialects of the wire contract. Raw values are those of
+/// `TraceBatch.semantics` and are stored in log records.
 ///
-/// Only decoding and the normalisers of `TraceProcessing` look at it; everything behind them sees one form.
+/// Only decoding and the normalisers of `TraceProcessing` depend on it; everything after them sees one form.
 package enum Semantics: UInt8, Sendable, CaseIterable {
-    /// As the NeuTracer C++ agent sends: sampled events, differences since the previous event, MiB/s, fractions.
+    /// The NeuTracer C++ agent's: sampled events, differences since the previous event, MiB/s, fractions.
     case neutracer = 1
-    /// All events, running totals, bytes a second, percentages.
+    /// All events, running totals, bytes per second, percentages.
     case cumulative = 2
 
-    /// As settings and options name it.
+    /// Name in settings and options.
     package var name: String {
         switch self {
         case .neutracer: "neutracer"
@@ -74,21 +74,22 @@ package enum Semantics: UInt8, Sendable, CaseIterable {
         }
     }
 
-    /// - Returns: nil where no dialect has this name.
+    /// - Returns: nil if no dialect has this name.
     package init?(name: String) {
         guard let match = Self.allCases.first(where: { $0.name == name }) else { return nil }
         self = match
     }
 }
 
-/// Which columns the tables of final files have.
+/// The columns of the tables in final files.
 package enum CSVColumns: String, CaseIterable, Sendable {
-    /// Those of the original server, then ours.
+    /// The columns of the original server, followed by additional ones.
     case all
-    /// Only those of the original server. Each of their fields is a number, as its detectors read them.
+    /// Only the columns of the original server. All their fields are numbers, as its detectors expect.
     case original
 
-    /// Returns how many of a table's first columns are those of the original server's table; nil where it has no such table.
+    /// Returns how many of a table's first columns belong to the original server's table; nil if that has no such
+    /// table.
     package static func originalCount(of resource: Resource) -> Int? {
         switch resource {
         case .function: 5

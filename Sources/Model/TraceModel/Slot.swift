@@ -1,10 +1,10 @@
-/// The unit of sharding: every process (host, process id) falls into one of 256 slots of a resource.
+/// The unit of sharding: every process (host, process id) belongs to one of 256 slots of a resource.
 package enum Slot {
     package static let count = 256
 
-    /// The slot of a process. Stable for ever: data directories depend on it.
+    /// Returns the slot of a process. The mapping must never change, as data directories depend on it.
     @inlinable package static func of(hostHash: UInt64, processID: UInt32) -> UInt8 {
-        // Finalizer of SplitMix64 (public domain, Vigna): every input bit reaches the top byte.
+        // Finalizer of SplitMix64 (public domain, Vigna): every input bit affects the top byte.
         var x = hostHash ^ (UInt64(processID) &* 0x9E37_79B9_7F4A_7C15)
         x = (x ^ (x >> 30)) &* 0xBF58_476D_1CE4_E5B9
         x = (x ^ (x >> 27)) &* 0x94D0_49BB_1331_11EB
@@ -12,7 +12,7 @@ package enum Slot {
         return UInt8(truncatingIfNeeded: x >> 56)
     }
 
-    /// FNV-1a of a host's name, once a batch.
+    /// Returns the FNV-1a hash of a host name. Computed once per batch.
     @inlinable package static func hash(host: UnsafeRawBufferPointer) -> UInt64 {
         var hash: UInt64 = 0xCBF2_9CE4_8422_2325
         for byte in host { hash = (hash ^ UInt64(byte)) &* 0x0000_0100_0000_01B3 }
@@ -20,12 +20,12 @@ package enum Slot {
     }
 }
 
-/// Slots that a worker has held since one and the same barrier.
+/// Slots that a worker has owned since the same barrier.
 package struct SlotHolding: Sendable, Equatable {
     package let worker: WorkerName
-    /// Ascending, not adjoining.
+    /// Ascending and not adjacent.
     package let slots: [ClosedRange<UInt8>]
-    /// The end of that barrier, or where what is known of the log begins.
+    /// End of that barrier, or the start of the known log.
     package let since: LSN
 
     package init(worker: WorkerName, slots: [ClosedRange<UInt8>], since: LSN) {
@@ -34,7 +34,7 @@ package struct SlotHolding: Sendable, Equatable {
         self.since = since
     }
 
-    /// Groups slots, ascending, into ranges.
+    /// Groups ascending slots into ranges.
     package static func ranges(of slots: some Sequence<UInt8>) -> [ClosedRange<UInt8>] {
         var ranges: [ClosedRange<UInt8>] = []
         for slot in slots {
@@ -49,13 +49,13 @@ package struct SlotHolding: Sendable, Equatable {
 
     package var count: Int { slots.reduce(0) { $0 + $1.count } }
 
-    /// `0-63,70`.
+    /// The ranges as text, `0-63,70`.
     package var slotText: String {
         slots.map { range in range.count == 1 ? "\(range.lowerBound)" : "\(range.lowerBound)-\(range.upperBound)" }
             .joined(separator: ",")
     }
 
-    /// Reads `0-63,70`; nil where the text is no such list.
+    /// Parses `0-63,70`; nil if the text is invalid.
     package init?(worker: WorkerName, slotText: String, since: LSN) {
         var slots: [ClosedRange<UInt8>] = []
         for part in slotText.split(separator: ",", omittingEmptySubsequences: false) {
@@ -69,13 +69,13 @@ package struct SlotHolding: Sendable, Equatable {
     }
 }
 
-/// Who owns each slot of each resource: 256 worker indexes a resource.
+/// The owner of each slot of each resource: 256 worker indexes per resource.
 package struct SlotMap: Sendable, Equatable {
-    /// `owners[resource][slot]` is the index of the worker.
+    /// `owners[resource][slot]` is a worker's index.
     private var owners: [[UInt16]]
     private var workers: [Int]
 
-    /// Slots dealt out round, for a cluster that begins with `workers` workers a resource.
+    /// Distributes the slots round-robin, for a new cluster with `workers` workers per resource.
     package init(workers: [Resource: Int]) {
         self.workers = Resource.allCases.map { workers[$0] ?? 1 }
         owners = self.workers.map { count in
@@ -84,7 +84,7 @@ package struct SlotMap: Sendable, Equatable {
         }
     }
 
-    /// A map read back; nil where its shape is wrong.
+    /// Restores a saved map; nil if its shape is invalid.
     package init?(owners: [[UInt16]], workers: [Int]) {
         guard owners.count == Resource.count, workers.count == Resource.count else { return nil }
         for (row, count) in zip(owners, workers) {
@@ -96,27 +96,30 @@ package struct SlotMap: Sendable, Equatable {
         self.workers = workers
     }
 
+    /// Returns the index of the worker that owns a slot.
     package func owner(of slot: UInt8, resource: Resource) -> Int { Int(owners[Int(resource.rawValue)][Int(slot)]) }
 
+    /// Returns the owner of each slot of a resource.
     package func owners(of resource: Resource) -> [UInt16] { owners[Int(resource.rawValue)] }
 
+    /// Returns the number of workers of a resource.
     package func workerCount(of resource: Resource) -> Int { workers[Int(resource.rawValue)] }
 
-    /// The slots of one worker, ascending.
+    /// Returns the slots of one worker, ascending.
     package func slots(of worker: WorkerName) -> [UInt8] {
         let row = owners[Int(worker.resource.rawValue)]
         return (0..<Slot.count).filter { Int(row[$0]) == worker.index }.map { UInt8($0) }
     }
 
-    /// Every worker there is, by resource and index.
+    /// All workers, by resource and index.
     package var allWorkers: [WorkerName] {
         Resource.allCases.flatMap { resource in
             (0..<workerCount(of: resource)).map { WorkerName(resource: resource, index: $0) }
         }
     }
 
-    /// The map for another number of workers that moves as few slots as it can: only what a retired
-    /// worker held and what stands above the new fair share changes hands.
+    /// Returns the map for another number of workers, moving as few slots as possible: only those of removed workers
+    /// and those above the new fair share change owner.
     package func rescaled(_ resource: Resource, to count: Int) -> SlotMap {
         precondition(count >= 1 && count <= Limits.workersPerResourceMax)
         var copy = self

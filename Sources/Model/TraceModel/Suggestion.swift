@@ -1,10 +1,10 @@
-/// Finds what was probably meant by a word that is not known.
+/// Suggests a known word for a misspelled one.
 package enum Suggestion {
     /// Longer words are not compared: the time is the product of the lengths.
     private static let wordBytesMax = 64
 
-    /// The candidate that `word` is a misspelling of, or the beginning of; nil where none is near. Case does not count, and
-    /// `-` is as good as `_`.
+    /// Returns the candidate that `word` misspells or abbreviates; nil if none is similar. Ignores case, and treats `-`
+    /// as `_`.
     package static func nearest(to word: String, among candidates: [String]) -> String? {
         let word = normalised(word)
         guard word.count <= wordBytesMax, word.count > 1 else { return nil }
@@ -20,7 +20,7 @@ package enum Suggestion {
         return nearest?.candidate
     }
 
-    /// `; did you mean NAME?`, or nothing where no candidate is near.
+    /// Returns `; did you mean NAME?`, or an empty text if no candidate is similar.
     package static func hint(for word: String, among candidates: [String]) -> String {
         nearest(to: word, among: candidates).map { "; did you mean \($0)?" } ?? ""
     }
@@ -35,8 +35,8 @@ package enum Suggestion {
         }
     }
 
-    /// How many bytes have to be inserted, deleted, replaced, or swapped with their neighbour to make one word of the other
-    /// (optimal string alignment); some number above `most` where it is more than that.
+    /// Returns the optimal string alignment distance: the number of bytes to insert, delete, replace or swap with their
+    /// neighbour. If it is above `most`, the result is any number above `most`.
     private static func distance(_ left: [UInt8], _ right: [UInt8], atMost most: Int) -> Int {
         guard abs(left.count - right.count) <= most else { return most + 1 }
         var beforeLast: [Int] = []

@@ -1,25 +1,25 @@
-/// An error that reaches a person or a client: what happened, whether trying again can help, and what to do.
+/// An error for a person or a client: what happened, whether a retry can help, and what to do.
 @usableFromInline package struct TraceError: Error, CustomStringConvertible, Sendable {
     package enum Code: String, Sendable {
-        /// The sender's data is at fault; the same bytes will be refused again.
+        /// The sender's data is invalid; the same bytes would be refused again.
         case invalidArgument
-        /// A bound is reached; later it may fit.
+        /// A limit is reached; a retry may succeed later.
         case exhausted
-        /// The thing asked for is not there.
+        /// The requested object does not exist.
         case notFound
         /// Stored bytes are damaged.
         case corrupt
-        /// The configuration or the environment has to be changed by a person.
+        /// A person has to change the configuration or the environment.
         case configuration
-        /// The operating system refused.
+        /// The operating system reported an error.
         case system
-        /// The other side of a connection is gone or silent.
+        /// The peer of a connection is gone or does not answer.
         case unreachable
     }
 
     package let code: Code
     package let message: String
-    /// What a person can do about it, where there is something.
+    /// What a person can do about it, if anything.
     package let remedy: String?
     package let cause: (any Error)?
 

@@ -1,7 +1,7 @@
-/// Base-128 numbers as protobuf has them: seven bits a byte, the lowest first, the high bit set in all but the last. For small
-/// messages and saved state; `TraceWire.FieldReader` has a way of its own for events, and `RawBuffer` writes them in place.
+/// Base-128 numbers as in protobuf: seven bits per byte, lowest first, the high bit set in all bytes but the last. For
+/// small messages and saved state; `TraceWire.FieldReader` reads those of events, and `RawBuffer` writes them in place.
 package enum Varint {
-    /// Appends `value` in as few bytes as it takes, ten at most.
+    /// Appends `value` in the fewest bytes, at most ten.
     @inlinable package static func append(_ value: UInt64, to bytes: inout [UInt8]) {
         var rest = value
         while rest >= 0x80 {
@@ -11,8 +11,8 @@ package enum Varint {
         bytes.append(UInt8(rest))
     }
 
-    /// Reads the number at `position` and moves behind it; nil, with the position as it was, where the bytes end before it does or
-    /// it has more than 64 bits.
+    /// Reads the number at `position` and advances beyond it. Returns nil, with the position unchanged, if the bytes
+    /// end within it or it has more than 64 bits.
     @inlinable package static func read<Bytes: RandomAccessCollection<UInt8>>(
         _ bytes: Bytes, at position: inout Bytes.Index
     ) -> UInt64? {

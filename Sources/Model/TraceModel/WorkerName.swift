@@ -1,4 +1,4 @@
-/// Which worker of a resource: `function.0`.
+/// The name of a worker, its resource and index: `function.0`.
 package struct WorkerName: Hashable, Sendable, CustomStringConvertible {
     package let resource: Resource
     package let index: Int
@@ -8,24 +8,23 @@ package struct WorkerName: Hashable, Sendable, CustomStringConvertible {
         self.index = index
     }
 
-    /// Reads `function.0`; nil where the text is no worker's name.
+    /// Parses `function.0`; nil if the text is not a worker's name.
     package init?(_ text: String) {
         let parts = text.split(separator: ".", omittingEmptySubsequences: false)
         guard parts.count == 2, let resource = Resource(name: String(parts[0])), let index = Int(parts[1]), index >= 0,
             index < Limits.workersPerResourceMax
         else { return nil }
         self.init(resource: resource, index: index)
-        // `function.01` would be a second name of one worker.
+        // `function.01` would be a second name of the same worker.
         guard description == text else { return nil }
     }
 
     package var description: String { "\(resource.name).\(index)" }
 }
 
-/// Reads and writes `function=2,cpu=1`: how many workers resources have.
+/// Parses `function=2,cpu=1`, the number of workers of resources.
 package enum WorkerCounts {
-    /// Nil where the text is no such list; resources not named have none in it. An empty text is an
-    /// empty list.
+    /// Returns the counts of the named resources, empty for an empty text; nil if the text is invalid.
     package static func parse(_ text: String) -> [Resource: Int]? {
         var counts: [Resource: Int] = [:]
         for part in text.split(separator: ",", omittingEmptySubsequences: true) {

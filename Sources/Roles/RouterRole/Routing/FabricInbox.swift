@@ -62,7 +62,7 @@ final class FabricInbox: Sendable {
             let next = index + 1
             guard
                 next == deliveries.count || group.concernsRouting || deliveries[next].group.begin != group.end
-                    || bytes + deliveries[next].group.byteCount > Limits.shareStretchBytes
+                    || bytes + deliveries[next].group.byteCount > Limits.shareMessageBytes
             else { continue }
             stretches.append(deliveries[start..<next])
             start = next

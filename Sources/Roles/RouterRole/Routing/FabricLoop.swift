@@ -114,8 +114,8 @@ final class FabricLoop {
     private func gather() {
         let end = lastGathered + Limits.fabricSpacingNanoseconds
         var now = WallClock.monotonic()
-        while now < end, inbox.byteCount < Limits.shareStretchBytes {
-            usleep(UInt32(min(end - now, Limits.fabricLookNanoseconds) / 1_000))
+        while now < end, inbox.byteCount < Limits.shareMessageBytes {
+            usleep(UInt32(min(end - now, Limits.fabricCheckNanoseconds) / 1_000))
             now = WallClock.monotonic()
         }
         lastGathered = now
