@@ -1,20 +1,20 @@
 import Glibc
 package import TraceModel
 
-/// Writes `HH:MM:SS.mmm` in the configured zone: what people read beside each event.
+/// Formats `HH:MM:SS.mmm` in the configured zone, the readable time of an event.
 @usableFromInline package struct ReadableClock {
     @inlinable package static var byteCount: Int { 12 }
 
     private let zone: TimeZoneRules
-    /// Minutes since the epoch whose offset is known.
+    /// Range of minutes since the epoch whose offset is known.
     private var cachedMinute = Int.min
     private var cachedOffset = 0
 
     package init(zone: TimeZoneRules) { self.zone = zone }
 
-    /// Writes `byteCount` bytes at `target`; microseconds and below are cut off. Allocates nothing.
+    /// Writes `byteCount` bytes to `target`, truncated to milliseconds. Does not allocate.
     package mutating func write(_ time: EpochNanoseconds, to target: UnsafeMutableRawPointer) {
-        // Rounds down before 1970 too.
+        // Rounds down, also before 1970.
         let milliseconds = (Int(time) &- (time < 0 ? 999_999 : 0)) / 1_000_000
         let seconds = (milliseconds &- (milliseconds < 0 ? 999 : 0)) / 1_000
         let minute = (seconds &- (seconds < 0 ? 59 : 0)) / 60
@@ -46,14 +46,14 @@ package import TraceModel
     }
 }
 
-/// Writes times into file names: `YYYYmmdd_HHMMSS` in the configured zone.
+/// Formats times in file names: `YYYYmmdd_HHMMSS` in the configured zone.
 package struct StemClock: Sendable {
     private let zone: TimeZoneRules
 
     package init(zone: TimeZoneRules) { self.zone = zone }
 
-    /// Two times within one second, or within an hour repeated at the end of summer time, may give the
-    /// same text: a name needs a number besides.
+    /// Returns the text. Two times in one second, or in the hour repeated at the end of daylight saving time, may give
+    /// the same text, so a file name needs a number besides.
     package func text(_ time: EpochNanoseconds) -> String {
         let second = Int(time) / 1_000_000_000
         var local = time_t(second + zone.offset(atEpochSecond: second))

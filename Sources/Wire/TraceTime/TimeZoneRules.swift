@@ -1,10 +1,10 @@
 import Glibc
 package import TraceModel
 
-/// Dates of the proleptic Gregorian calendar as day counts. After Howard Hinnant, "chrono-Compatible
-/// Low-Level Date Algorithms" (public domain).
+/// Conversion of proleptic Gregorian dates to day counts. After Howard Hinnant, "chrono-Compatible Low-Level Date
+/// Algorithms" (public domain).
 enum CivilTime {
-    /// Days from 1970-01-01, for years from 1.
+    /// Returns days since 1970-01-01, for years from 1 on.
     static func days(year: Int, month: Int, day: Int) -> Int {
         let shiftedYear = month <= 2 ? year - 1 : year
         let era = shiftedYear / 400
@@ -23,8 +23,8 @@ enum CivilTime {
     }
 }
 
-/// Checks a zone in the form of POSIX `TZ`: `std offset [dst [offset] [,start[/time],end[/time]]]`.
-/// glibc itself reports no error, it takes UTC for what it can't read.
+/// Validates a zone in the form of POSIX `TZ`: `std offset [dst [offset] [,start[/time],end[/time]]]`. glibc reports no
+/// errors; it uses UTC for an invalid zone.
 struct PosixZone {
     private var rest: Substring.UTF8View
 
@@ -43,7 +43,7 @@ struct PosixZone {
         return rule() && rule()
     }
 
-    /// Three letters or more, or anything short within angle brackets.
+    /// Parses a name: three or more letters, or any short text in angle brackets.
     private mutating func name() -> Bool {
         if take("<") {
             let inner = rest.prefix {
@@ -57,7 +57,7 @@ struct PosixZone {
         return letters.count >= 3
     }
 
-    /// `[+-]hh[:mm[:ss]]`.
+    /// Parses `[+-]hh[:mm[:ss]]`.
     private mutating func time(hoursMax: Int) -> Bool {
         if !take("-") { _ = take("+") }
         guard number(0...hoursMax) else { return false }
@@ -65,7 +65,7 @@ struct PosixZone {
         return true
     }
 
-    /// `,Mm.w.d`, `,Jn` or `,n`, with a time of day.
+    /// Parses `,Mm.w.d`, `,Jn` or `,n`, with a time of day.
     private mutating func rule() -> Bool {
         guard take(",") else { return false }
         if take("M") {
@@ -96,16 +96,15 @@ struct PosixZone {
     private func isDigit(_ byte: UInt8) -> Bool { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) }
 }
 
-/// The configured time zone, by glibc's rules. Process-wide: `configure` runs once at start, before
-/// there are threads, as it sets `TZ`. A value proves that it ran.
+/// The configured time zone by glibc's rules. Process-wide: `configure` runs once at start, before any thread exists,
+/// because it sets `TZ`. A value of this type proves that it ran.
 package struct TimeZoneRules: Sendable {
-    /// The zone's name as configured; `localtime` for the machine's.
+    /// Name of the zone as configured; `localtime` for the machine's zone.
     package let name: String
 
-    /// Chooses the zone: a name such as `Europe/Berlin`, or a POSIX rule such as
-    /// `CET-1CEST,M3.5.0,M10.5.0/3`; nil for the environment's `TZ`, else the machine's zone. Blocks on
-    /// the file system.
-    /// - Throws: `.configuration` where there is no such zone; glibc would take UTC silently.
+    /// Sets the zone: a name such as `Europe/Berlin`, or a POSIX rule such as `CET-1CEST,M3.5.0,M10.5.0/3`; nil for the
+    /// environment's `TZ`, or else the machine's zone. Blocks on the file system.
+    /// - Throws: `.configuration` if there is no such zone; glibc would silently use UTC.
     package static func configure(_ name: String?) throws(TraceError) -> TimeZoneRules {
         let chosen = name ?? getenv("TZ").map { String(cString: $0) } ?? ""
         guard !chosen.isEmpty else {
@@ -123,12 +122,12 @@ package struct TimeZoneRules: Sendable {
         return TimeZoneRules(name: chosen)
     }
 
-    /// Whether there is such a zone. Blocks on the file system.
+    /// Returns whether the zone exists. Blocks on the file system.
     package static func isKnown(_ name: String) -> Bool {
         name == "UTC" || hasZoneFile(name) || PosixZone.isValid(name)
     }
 
-    /// Seconds that local time is ahead of UTC at an instant.
+    /// Returns the seconds that local time is ahead of UTC at an instant.
     package func offset(atEpochSecond second: Int) -> Int {
         var time = time_t(second)
         var local = tm()
@@ -136,9 +135,9 @@ package struct TimeZoneRules: Sendable {
         return local.tm_gmtoff
     }
 
-    /// The instant of a local time that is given as if it were UTC. Of two (the hour repeated at the end
-    /// of summer time) the earlier one; one that doesn't exist (skipped at its begin) moves forward by
-    /// the gap, as with `mktime`. No zone changes its offset twice within two days.
+    /// Returns the instant of a local time, given as if it were UTC. Of two instants (the hour repeated at the end of
+    /// daylight saving time) it is the earlier one; a skipped time at its start is moved forward by the gap, as by
+    /// `mktime`. Assumes that no zone changes its offset twice within two days.
     func epochSecond(ofLocal local: Int) -> Int {
         let before = offset(atEpochSecond: local - 86_400)
         let after = offset(atEpochSecond: local + 86_400)
@@ -149,7 +148,7 @@ package struct TimeZoneRules: Sendable {
         return local - before
     }
 
-    /// The one offset of a whole local day (days from 1970-01-01), nil where it changes near that day.
+    /// Returns the offset of a whole local day (days since 1970-01-01); nil if it changes near that day.
     func offset(ofDay day: Int) -> Int? {
         let noon = day * 86_400 + 43_200
         let before = offset(atEpochSecond: noon - 2 * 86_400)
@@ -157,7 +156,8 @@ package struct TimeZoneRules: Sendable {
         return before == after && before == offset(atEpochSecond: noon) ? before : nil
     }
 
-    /// The forms glibc knows: below its directory, or an absolute path; a colon before either.
+    /// Checks the forms that glibc supports: a name below its directory or an absolute path, either with a leading
+    /// colon.
     private static func hasZoneFile(_ name: String) -> Bool {
         var path = name.hasPrefix(":") ? String(name.dropFirst()) : name
         guard !path.isEmpty, !path.split(separator: "/").contains("..") else { return false }

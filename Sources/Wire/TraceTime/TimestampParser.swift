@@ -1,13 +1,14 @@
 package import TraceModel
 
-/// The instant of an event.
+/// The time of an event.
 package struct ParsedTimestamp: Sendable, Equatable {
+    /// Origin of the time.
     package enum Kind: UInt8, Sendable {
-        /// As the agent sent it.
+        /// Parsed from the agent's timestamp.
         case valid
-        /// It sent none: the time of arrival.
+        /// The arrival time, as there is no timestamp.
         case absent
-        /// It sent something else: the time of arrival, and to be counted.
+        /// The arrival time, as the timestamp is invalid; to be counted.
         case invalid
     }
 
@@ -20,35 +21,35 @@ package struct ParsedTimestamp: Sendable, Equatable {
     }
 }
 
-/// Reads the agents' timestamps: `YYYY-MM-DD HH:MM:SS[.f…]` (1 to 9 digits) in the configured zone, or
-/// decimal seconds since the epoch (digits beyond the ninth are dropped). From 1970 to the end of 2200
-/// in either form, no blanks, signs or exponents; all else is invalid. Second 60 (a leap second) is the next
-/// minute's first. A repeated hour means its earlier instant, a skipped one moves forward by the gap.
+/// Parses the agents' timestamps: `YYYY-MM-DD HH:MM:SS[.f…]` (1 to 9 decimal places) in the configured zone, or decimal
+/// seconds since the epoch (decimal places after the ninth are ignored). Valid are 1970 to the end of 2200 in either
+/// form, without blanks, signs or exponents. Second 60 (a leap second) is the next minute's first. A repeated hour
+/// means its earlier instant; a skipped time is moved forward by the gap.
 ///
-/// Holds the last minute and the last day seen, so that an event of the same minute costs no calendar.
+/// Caches the last minute and the last day, so that an event in the same minute needs no calendar computation.
 package struct TimestampParser {
     private let zone: TimeZoneRules
-    /// `YYYY-MM-DD HH:MM` of the last date as two words, and when that minute began. Zeros equal no
-    /// text that gets here, as that has hyphens.
+    /// `YYYY-MM-DD HH:MM` of the last date as two words, and the start of that minute. Zeros match no text, as a date
+    /// contains hyphens.
     private var minuteHigh: UInt64 = 0
     private var minuteLow: UInt64 = 0
     private var minuteEpochSecond = 0
-    /// A local day without change of offset, days from 1970-01-01.
+    /// A local day without a change of offset, in days since 1970-01-01.
     private var cachedDay = Int.min
     private var cachedDayOffset = 0
 
     private static var nanosecondsPerSecond: Int { 1_000_000_000 }
-    /// 2201-01-01 in UTC. A literal, so that no lazy global stands in an event's way.
+    /// 2201-01-01 in UTC. A literal, to avoid the access check of a lazy global for each event.
     private static var epochSecondEnd: Int { 7_289_654_400 }
 
     package init(zone: TimeZoneRules) { self.zone = zone }
 
-    /// The instant `text` names, or `arrival`. Allocates nothing.
+    /// Returns the instant of `text`, or `arrival` if it has none. Does not allocate.
     package mutating func parse(_ text: ByteView, arrival: EpochNanoseconds) -> ParsedTimestamp {
         guard text.count > 0, let start = text.start else {
             return ParsedTimestamp(nanoseconds: arrival, kind: .absent)
         }
-        // The fifth byte tells the forms apart: a date has its first hyphen there.
+        // The fifth byte distinguishes the forms: a date has its first hyphen there.
         let isDate = text.count >= 19 && start.load(fromByteOffset: 4, as: UInt8.self) == 0x2D
         let parsed = isDate ? date(start, text.count) : seconds(start, text.count)
         guard let parsed else { return ParsedTimestamp(nanoseconds: arrival, kind: .invalid) }
@@ -80,7 +81,7 @@ package struct TimestampParser {
         return fraction(start + 20, count - 20)
     }
 
-    /// The minute's first second; only a change of minute comes here.
+    /// Computes the minute's first second; called only when the minute changes.
     @inline(never) private mutating func minute(_ start: UnsafeRawPointer) -> Int? {
         func separated(_ offset: Int, by separator: UInt8) -> Int? {
             guard start.load(fromByteOffset: offset - 1, as: UInt8.self) == separator else { return nil }
@@ -97,7 +98,7 @@ package struct TimestampParser {
         let dayNumber = CivilTime.days(year: year, month: month, day: day)
         let local = dayNumber * 86_400 + hour * 3_600 + minute * 60
         let epochSecond = epochSecond(ofLocal: local, day: dayNumber)
-        // East of Greenwich the first hours of 1970 lie before the epoch.
+        // East of Greenwich the first local hours of 1970 precede the epoch.
         return epochSecond >= 0 ? epochSecond : nil
     }
 
@@ -132,7 +133,7 @@ package struct TimestampParser {
 
     // MARK: Digits
 
-    /// 1 to 9 decimal places in nanoseconds.
+    /// Parses 1 to 9 decimal places to nanoseconds.
     @inline(__always) private func fraction(_ start: UnsafeRawPointer, _ count: Int) -> Int? {
         var value = 0
         for index in 0..<count {

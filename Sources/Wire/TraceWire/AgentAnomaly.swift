@@ -1,9 +1,9 @@
 package import TraceModel
 
-/// A finding of the agent itself, inside a memory or network event.
+/// An anomaly that the agent reports inside a memory or network event.
 package struct AgentAnomaly {
     package private(set) var description = ByteView.empty
-    /// 0 to 1 by contract; as sent, so anything, NaN included.
+    /// 0 to 1 by contract; unchecked, so any value including NaN.
     package private(set) var severity = 0.0
 
     package init(decoding payload: ByteView) {
@@ -22,7 +22,7 @@ package struct AgentAnomaly {
     }
 }
 
-/// Walks the anomalies of one event lazily: nearly all events have none.
+/// Iterates over the anomalies of one event, decoding lazily because nearly all events have none.
 package struct AgentAnomalies: Sequence, IteratorProtocol {
     private var reader: FieldReader
     private let tag: UInt32
@@ -32,6 +32,7 @@ package struct AgentAnomalies: Sequence, IteratorProtocol {
         tag = field << 3 | WireType.bytes
     }
 
+    /// Decodes the next anomaly.
     package mutating func next() -> AgentAnomaly? {
         do throws(WireProblem) {
             while true {

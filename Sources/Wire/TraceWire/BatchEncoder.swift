@@ -1,31 +1,31 @@
 import SystemIO
 package import TraceModel
 
-/// Writes the wire bytes of one `TraceBatch` (Protos/tracer_service.proto): what `tracectl` sends.
+/// Encodes one `TraceBatch` (Protos/tracer_service.proto), for `tracectl` as a sender.
 ///
-/// Fields that hold their proto3 default are left out, as protoc's own serializers do. Not for the
-/// server's hot path: texts come as Strings.
+/// Omits fields with their proto3 default, as protoc's serializers do. Not for the server's hot path: texts are
+/// Strings.
 package struct BatchEncoder: ~Copyable {
     private var batch: RawBuffer
-    /// One event, until its length is known.
+    /// One event until its length is known.
     private var event = FieldWriter()
-    /// One message inside an event, until its length is known.
+    /// One nested message of an event until its length is known.
     private var inner = FieldWriter()
-    /// Events written since the start or the last `removeAll`.
+    /// Events appended since the start or the last `removeAll`.
     package private(set) var eventCount = 0
 
     package init(capacity: Int = 64 << 10) { batch = RawBuffer(capacity: capacity) }
 
-    /// The batch so far, complete at any time; valid until the next call that changes it.
+    /// The batch so far, complete at any time; valid until the next mutating call.
     package var bytes: UnsafeRawBufferPointer { unsafe batch.bytes }
 
-    /// Begins a new batch in the same memory.
+    /// Starts a new batch in the same memory.
     package mutating func removeAll() {
         batch.removeAll()
         eventCount = 0
     }
 
-    /// The fields beside the events; those left at their default are not written.
+    /// Appends the fields other than events; those with default values are omitted.
     package mutating func append(_ envelope: Envelope) {
         event.text(100, envelope.clientID)
         event.varint(101, envelope.sequence)
@@ -36,7 +36,7 @@ package struct BatchEncoder: ~Copyable {
         event.removeAll()
     }
 
-    /// Names a process or a thread; no event.
+    /// Appends the name of a process or thread, which does not count as an event.
     package mutating func append(_ name: Name) {
         event.varint(1, UInt64(name.pid))
         event.varint(2, UInt64(name.tid))
@@ -47,6 +47,7 @@ package struct BatchEncoder: ~Copyable {
         event.removeAll()
     }
 
+    /// Appends a function event.
     package mutating func append(_ function: Function) {
         event.text(1, function.timestamp)
         event.signed(2, Int64(function.eventType))
@@ -59,6 +60,7 @@ package struct BatchEncoder: ~Copyable {
         finishEvent(field: 1)
     }
 
+    /// Appends a GPU event.
     package mutating func append(_ gpu: GPU) {
         event.text(1, gpu.timestamp)
         switch gpu.payload {
@@ -89,6 +91,7 @@ package struct BatchEncoder: ~Copyable {
         finishEvent(field: 2)
     }
 
+    /// Appends a CPU event.
     package mutating func append(_ cpu: CPU) {
         event.text(1, cpu.timestamp)
         event.varint(2, UInt64(cpu.pid))
@@ -105,6 +108,7 @@ package struct BatchEncoder: ~Copyable {
         finishEvent(field: 3)
     }
 
+    /// Appends a memory event.
     package mutating func append(_ memory: Memory) {
         event.text(1, memory.timestamp)
         event.varint(2, UInt64(memory.pid))
@@ -127,6 +131,7 @@ package struct BatchEncoder: ~Copyable {
         finishEvent(field: 4)
     }
 
+    /// Appends a network event.
     package mutating func append(_ network: Network) {
         event.text(1, network.timestamp)
         event.varint(2, UInt64(network.pid))
@@ -152,6 +157,7 @@ package struct BatchEncoder: ~Copyable {
         finishEvent(field: 5)
     }
 
+    /// Appends an IO event.
     package mutating func append(_ io: IO) {
         event.text(1, io.timestamp)
         event.varint(2, UInt64(io.pid))
@@ -192,50 +198,55 @@ package struct BatchEncoder: ~Copyable {
     }
 }
 
-// MARK: - What a batch is made of
+// MARK: - Contents of a batch
 
-/// Named as in the proto file but for units; defaults are proto3's, which are not written.
+/// Fields are named as in the proto file plus units; defaults are proto3's and are not written.
 extension BatchEncoder {
+    /// The fields of `TraceBatch` other than events and names.
     package struct Envelope: Sendable {
         package var clientID = ""
         package var sequence: UInt64 = 0
         package var isLastBatch = false
         package var host = ""
-        /// What the events' fields mean; nil leaves it to the server's setting.
+        /// Meaning of the events' fields; nil leaves it to the server's setting.
         package var semantics: Semantics?
 
         package init() {}
     }
 
+    /// `Name`.
     package struct Name: Sendable {
-        /// The process id.
+        /// Process id.
         package var pid: UInt32 = 0
-        /// The thread id; 0 where the name is the process's.
+        /// Thread id; 0 for the name of the process.
         package var tid: UInt32 = 0
         package var name = ""
-        /// Where viewers put the process; 0 for nowhere in particular.
+        /// Sort position of the process in viewers; 0 for unspecified.
         package var sortIndex: Int32 = 0
 
         package init() {}
     }
 
+    /// `TraceData`.
     package struct Function: Sendable {
         package var timestamp = ""
         /// 0 entry, 1 exit.
         package var eventType: Int32 = 0
         package var cookie: Int64 = 0
         package var functionName = ""
-        /// The thread id.
+        /// Thread id.
         package var pid: UInt32 = 0
         package var callCount: UInt64 = 0
         package var averageDurationMicroseconds: UInt64 = 0
-        /// The process id.
+        /// Process id.
         package var tgid: UInt32 = 0
 
         package init() {}
     }
 
+    /// `GPUTraceData`.
     package struct GPU: Sendable {
+        /// The member of the oneof.
         package enum Payload: Sendable {
             case none
             case callStack(pid: UInt32, frames: [String])
@@ -250,6 +261,7 @@ extension BatchEncoder {
         package init() {}
     }
 
+    /// `CPUTraceData`.
     package struct CPU: Sendable {
         package var timestamp = ""
         package var pid: UInt32 = 0
@@ -267,9 +279,10 @@ extension BatchEncoder {
         package init() {}
     }
 
+    /// `Anomaly`.
     package struct Anomaly: Sendable {
         package var description = ""
-        /// 0–1.
+        /// 0 to 1.
         package var severity = 0.0
 
         package init(description: String, severity: Double) {
@@ -278,6 +291,7 @@ extension BatchEncoder {
         }
     }
 
+    /// `MemoryTraceData`.
     package struct Memory: Sendable {
         package var timestamp = ""
         package var pid: UInt32 = 0
@@ -301,6 +315,7 @@ extension BatchEncoder {
         package init() {}
     }
 
+    /// `NetworkTraceData`.
     package struct Network: Sendable {
         package var timestamp = ""
         package var pid: UInt32 = 0
@@ -312,7 +327,7 @@ extension BatchEncoder {
         package var destinationAddress = ""
         package var sourcePort: UInt32 = 0
         package var destinationPort: UInt32 = 0
-        /// The field `protocol`.
+        /// Field `protocol`.
         package var transport = ""
         package var txBytes: UInt64 = 0
         package var rxBytes: UInt64 = 0
@@ -328,6 +343,7 @@ extension BatchEncoder {
         package init() {}
     }
 
+    /// `IOTraceData`.
     package struct IO: Sendable {
         package var timestamp = ""
         package var pid: UInt32 = 0
@@ -351,7 +367,7 @@ extension BatchEncoder {
 
 // MARK: - Fields
 
-/// Protobuf fields one after another; a field at its default writes nothing.
+/// Writes protobuf fields; omits those with default values.
 private struct FieldWriter: ~Copyable {
     private var buffer = RawBuffer(capacity: 512)
 
@@ -366,13 +382,13 @@ private struct FieldWriter: ~Copyable {
         buffer.append(varint: value)
     }
 
-    /// int32 and int64: negative values as ten bytes of two's complement.
+    /// Writes int32 and int64: negative values as ten bytes of two's complement.
     mutating func signed(_ field: UInt32, _ value: Int64) { varint(field, UInt64(bitPattern: value)) }
 
     mutating func bool(_ field: UInt32, _ value: Bool) { varint(field, value ? 1 : 0) }
 
     mutating func double(_ field: UInt32, _ value: Double) {
-        // By bits, so that −0 is written and NaN does no harm.
+        // Compares bits, so that −0 is written and NaN is handled.
         guard value.bitPattern != 0 else { return }
         buffer.append(varint: UInt64(field) << 3 | 1)
         buffer.append(integer: value.bitPattern)
@@ -384,7 +400,7 @@ private struct FieldWriter: ~Copyable {
         buffer.append(value)
     }
 
-    /// An embedded message; written even when empty, as its presence means something.
+    /// Writes a nested message, even an empty one, as its presence has a meaning.
     mutating func message(_ field: UInt32, _ bytes: UnsafeRawBufferPointer) {
         Self.lengthDelimited(field, count: bytes.count, into: &buffer)
         unsafe buffer.append(bytes)

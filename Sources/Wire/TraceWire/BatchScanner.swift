@@ -1,60 +1,60 @@
 package import TraceModel
 
-/// What a scan has to know of the events of one resource.
+/// Constants that a scan needs for the events of one resource.
 struct EventKind {
     let resource: Resource
     /// The resource's raw value.
-    let place: Int
-    /// What stands before each event in a batch.
+    let resourceIndex: Int
+    /// The tag of the resource's events in a batch.
     let tag: UInt32
     let shape: MessageShape
 
     init(_ resource: Resource) {
         self.resource = resource
-        place = Int(resource.rawValue)
+        resourceIndex = Int(resource.rawValue)
         tag = resource.batchField << 3 | WireType.bytes
-        shape = MessageShape.events[place]
+        shape = MessageShape.events[resourceIndex]
     }
 }
 
-/// What a batch says about itself. The views point into the batch.
+/// The fields of a batch other than its events. Views point into the batch.
 package struct BatchSummary {
     private var counts: InlineArray<6, UInt32> = .init(repeating: 0)
-    /// Events of all resources.
+    /// Number of events of all resources.
     package private(set) var total = 0
-    /// One run of one client; empty is the same as absent, as everywhere in proto3.
+    /// Identifies one run of one client; empty is the same as absent, as everywhere in proto3.
     package internal(set) var clientID = ByteView.empty
-    /// From 1; 0 is the same as absent.
+    /// Starts at 1; 0 is the same as absent.
     package internal(set) var sequence: UInt64 = 0
     package internal(set) var isLastBatch = false
-    /// The traced machine; empty where the peer's address stands in.
+    /// The traced machine; if empty, the peer's address is used.
     package internal(set) var host = ByteView.empty
-    /// What the events' fields mean; nil where the batch does not say.
+    /// Meaning of the events' fields; nil if the batch does not say.
     package internal(set) var semantics: Semantics?
-    /// Where names of processes and threads stand, in the order of the batch. Empty, and without memory, in most.
+    /// Positions of process and thread names, in batch order. Empty, and without allocation, in most batches.
     package internal(set) var names: [NameEntry] = []
 
     package var hasClientID: Bool { !clientID.isEmpty }
     package var hasSequence: Bool { sequence != 0 }
 
-    /// Events of one resource.
+    /// Returns the number of events of one resource.
     package func count(of resource: Resource) -> Int { Int(counts[Int(resource.rawValue)]) }
 
     /// Counts an event of the resource with this raw value.
-    @inline(__always) mutating func add(_ place: Int) {
-        counts[place] &+= 1
+    @inline(__always) mutating func add(_ resourceIndex: Int) {
+        counts[resourceIndex] &+= 1
         total &+= 1
     }
 }
 
-/// Finds the events in a `TraceBatch` and proves that each will decode: every field of every event
-/// is walked once, nothing is copied. What it accepts protobuf-c accepts too, with the same values.
+/// Finds the events in a `TraceBatch` and validates that each will decode: it visits every field of every event once
+/// and copies nothing. Every batch it accepts is accepted by protobuf-c too, with the same values.
 ///
-/// Bounds: `Limits.messageBytesMax`, `batchEventsMax`, `stringFieldBytesMax`, `eventAnomaliesMax`,
-/// `clientIDBytesMax`, `hostBytesMax`. Nesting is bounded by the proto itself: only known submessages
-/// are entered, and those hold none. Invalid UTF-8 is accepted, and replaced where it is written.
+/// Limits: `Limits.messageBytesMax`, `batchEventsMax`, `stringFieldBytesMax`, `eventAnomaliesMax`, `clientIDBytesMax`,
+/// `hostBytesMax`. Nesting is limited by the proto: only known nested messages are entered, and those contain none.
+/// Invalid UTF-8 is accepted, and replaced when it is written.
 package enum BatchScanner {
-    /// Fills `index` with the events of `batch`, in place of what was in it. Does not block. O(bytes).
+    /// Replaces the contents of `index` by the events of `batch`. Does not block. O(bytes).
     package static func scan(
         _ batch: UnsafeRawBufferPointer, into index: inout EventIndex
     ) throws(WireError) -> BatchSummary {
@@ -74,10 +74,10 @@ package enum BatchScanner {
                 throw WireError(.limit, "batch: too many events, limit \(eventsMax)")
             }
             let processID =
-                if let usual = unsafe UsualWalk.processID(
+                if let usual = unsafe FastEventWalk.processID(
                     of: payload, shape: kind.shape, readableUntil: start + byteCount)
                 { usual } else { try walk(payload, of: kind, index: summary.count(of: kind.resource)) }
-            summary.add(kind.place)
+            summary.add(kind.resourceIndex)
             index.append(
                 EventEntry(
                     offset: unsafe UInt32(truncatingIfNeeded: tagCursor - start),
@@ -88,7 +88,7 @@ package enum BatchScanner {
         return summary
     }
 
-    /// Walks one event with care for what is wrong with it.
+    /// Walks one event to describe the error in it.
     @inline(never) private static func walk(
         _ payload: ByteView, of kind: EventKind, index: Int
     ) throws(WireError) -> UInt32 {
@@ -98,8 +98,8 @@ package enum BatchScanner {
         }
     }
 
-    /// How many events a refused batch holds, for its accounting; 0 where its own fields are damaged, as
-    /// they can't be told from one another then. O(fields), looks into no event.
+    /// Returns the number of events in a refused batch for accounting; 0 if the batch's own fields are damaged, so that
+    /// its events cannot be found. O(fields), does not look into events.
     package static func countEvents(_ batch: UnsafeRawBufferPointer) -> Int {
         guard let start = batch.baseAddress else { return 0 }
         var summary = BatchSummary()
@@ -112,8 +112,8 @@ package enum BatchScanner {
         } catch { return 0 }
     }
 
-    /// The next event's payload and where its tag stands; `kind` becomes that of the event, the batch's own
-    /// fields go into `summary`, unknown ones nowhere. Nil at the end of the batch.
+    /// Returns the next event's payload and the position of its tag; nil at the end of the batch. Updates `kind` to the
+    /// event's, stores the batch's own fields in `summary`, and skips unknown fields.
     @inline(__always) private static func nextEvent(
         _ reader: inout FieldReader, _ kind: inout EventKind, _ summary: inout BatchSummary, _ start: UnsafeRawPointer
     ) throws(WireError) -> (ByteView, UnsafeRawPointer)? {
@@ -124,7 +124,7 @@ package enum BatchScanner {
                 tag = 0
                 tag = try reader.nextTag()
                 if tag == 0 { return nil }
-                // Events of one kind come in runs.
+                // Events of one kind usually follow one another.
                 if tag == kind.tag { return unsafe (try reader.bytes(), tagCursor) }
                 if let resource = Resource(batchField: tag >> 3) {
                     guard tag & 7 == WireType.bytes else { throw .wireTypeMismatch }

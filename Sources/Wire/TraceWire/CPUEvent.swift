@@ -13,7 +13,7 @@ public import TraceModel
     @usableFromInline package private(set) var onCPUMicroseconds: UInt64 = 0
     /// Cumulative.
     @usableFromInline package private(set) var offCPUMicroseconds: UInt64 = 0
-    /// As sent, NaN and infinity included.
+    /// Unchecked, may be NaN or infinite.
     @usableFromInline package private(set) var utilizationPercent: Double = 0
     /// Cumulative.
     @usableFromInline package private(set) var migrations: UInt32 = 0

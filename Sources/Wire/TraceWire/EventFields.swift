@@ -1,17 +1,17 @@
 package import TraceModel
 
-/// An event decoded in place: trivial in memory, its strings are views into the batch it came in.
+/// An event decoded in place: trivial in memory, with strings as views into its batch.
 package protocol WireEvent {
     static var resource: Resource { get }
 
-    /// As sent, empty where the time of arrival stands in.
+    /// Unparsed; if empty, the arrival time is used.
     var timestamp: ByteView { get }
-    /// The process: the thread's id where the agent sets no process id.
+    /// Process id, or the thread id if the agent sets no process id.
     var processID: UInt32 { get }
     var threadID: UInt32 { get }
 
-    /// Decodes what `BatchScanner` accepted; from anything else it takes what stands before the damage. `limit`: up
-    /// to where bytes can be read, beyond the payload's end as a rule; nil where that is unknown.
+    /// Decodes a payload that `BatchScanner` accepted; for any other, the fields before the damage. `limit` is the end
+    /// of readable memory, usually beyond the payload's end; nil if unknown.
     init(decoding payload: ByteView, readableUntil limit: UnsafeRawPointer?)
 }
 
@@ -19,11 +19,11 @@ extension WireEvent {
     package init(decoding payload: ByteView) { unsafe self.init(decoding: payload, readableUntil: nil) }
 }
 
-/// Where the events of one resource stand in a batch that `BatchScanner` accepted, or in a worker's share of one;
-/// passes over all else without a look into it. It ends early, and says so, at bytes that are no fields.
+/// Iterates over the positions of one resource's events in a batch that `BatchScanner` accepted, or in a worker's share
+/// of one. Skips all other fields by their length. Stops at malformed bytes, see `isDamaged`.
 @safe package struct EventFields: IteratorProtocol {
     package struct Field {
-        /// Of the tag and of what follows the event, from the batch's first byte.
+        /// Range of the tag, length and payload, relative to the batch's first byte.
         package let range: Range<Int>
         package let payload: ByteView
     }
@@ -32,9 +32,9 @@ extension WireEvent {
     private let start: UnsafeRawPointer
     private let resource: Resource
     private let tag: UInt32
-    /// Whether it ended at bytes that the scanner does not accept: events may stand behind them.
+    /// Whether it stopped at malformed bytes, behind which more events may follow.
     package private(set) var isDamaged = false
-    /// Whether it has passed over names of processes or threads.
+    /// Whether it has skipped names of processes or threads.
     package private(set) var hasNames = false
 
     package init(of resource: Resource, in batch: UnsafeRawBufferPointer) {
@@ -44,7 +44,7 @@ extension WireEvent {
         tag = resource.batchField << 3 | WireType.bytes
     }
 
-    /// The next event, in the order of the batch.
+    /// Returns the next event in batch order.
     @inline(__always) package mutating func next() -> Field? {
         do throws(WireProblem) {
             while true {
@@ -65,8 +65,8 @@ extension WireEvent {
         }
     }
 
-    /// The next events that lie one behind the other, with nothing between them.
-    package mutating func nextStretch() -> Range<Int>? {
+    /// Returns the range of the next events that are contiguous.
+    package mutating func nextRange() -> Range<Int>? {
         guard let first = next() else { return nil }
         var end = first.range.upperBound
         while true {
@@ -81,7 +81,7 @@ extension WireEvent {
         return first.range.lowerBound..<end
     }
 
-    /// The next event and whose it is, which takes a walk over all its fields.
+    /// Returns the next event and its process id, which requires visiting all its fields.
     package mutating func nextWithProcess() -> (range: Range<Int>, processID: UInt32)? {
         guard let event = next() else { return nil }
         var walk = EventWalk(resource)

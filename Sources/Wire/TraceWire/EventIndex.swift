@@ -1,10 +1,10 @@
 package import TraceModel
 
-/// Where one event stands in its batch, and whose it is. 16 bytes.
+/// Position of an event in its batch and its process id. 16 bytes.
 package struct EventEntry: Sendable {
-    /// Of the field's tag, from the batch's first byte.
+    /// Offset of the field's tag from the batch's first byte.
     package let offset: UInt32
-    /// Tag, length and payload together: these bytes alone are a valid `TraceBatch`.
+    /// Length of tag, length and payload: these bytes alone are a valid `TraceBatch`.
     package let length: UInt32
     package let processID: UInt32
     package let resource: Resource
@@ -17,8 +17,7 @@ package struct EventEntry: Sendable {
     }
 }
 
-/// The events of one batch in the order they stand there; kept and filled again for the next batch.
-/// Owns its memory: 16 bytes an event.
+/// The events of one batch in batch order; reused for the next batch. Owns its memory, 16 bytes an event.
 @safe package struct EventIndex: ~Copyable {
     @usableFromInline package private(set) var base: UnsafeMutablePointer<EventEntry>
     package private(set) var count = 0
@@ -38,6 +37,7 @@ package struct EventEntry: Sendable {
         return unsafe base[position]
     }
 
+    /// Removes all events, keeps the memory.
     package mutating func removeAll() { count = 0 }
 
     @inline(__always) mutating func append(_ entry: EventEntry) {
@@ -46,7 +46,7 @@ package struct EventEntry: Sendable {
         count &+= 1
     }
 
-    /// Empties it and gives memory back that only a very large batch needed.
+    /// Empties the index and releases memory that only a very large batch needed.
     package mutating func shrink(keeping events: Int = 65_536) {
         count = 0
         guard capacity > max(events, Self.capacityMin) else { return }
@@ -64,7 +64,7 @@ package struct EventEntry: Sendable {
     }
 }
 
-/// The events of one resource, as `EventFields` finds them.
+/// Iterates over the payloads of one resource's events in a batch.
 ///
 ///     var payloads = EventPayloads(of: .function, in: share)
 ///     while let payload = payloads.next() {
@@ -72,7 +72,7 @@ package struct EventEntry: Sendable {
 ///     }
 @safe package struct EventPayloads: IteratorProtocol {
     private var fields: EventFields
-    /// The batch's end: up to there bytes can be read.
+    /// End of the batch, up to which memory is readable.
     package let limit: UnsafeRawPointer?
 
     package init(of resource: Resource, in batch: UnsafeRawBufferPointer) {
@@ -80,9 +80,9 @@ package struct EventEntry: Sendable {
         unsafe limit = batch.baseAddress.map { unsafe $0 + batch.count }
     }
 
-    /// Whether names of processes or threads stand beside the events met so far.
+    /// Whether names of processes or threads were skipped so far.
     package var hasNames: Bool { fields.hasNames }
 
-    /// The next event's payload, in the order of the batch.
+    /// Returns the next event's payload in batch order.
     package mutating func next() -> ByteView? { fields.next()?.payload }
 }

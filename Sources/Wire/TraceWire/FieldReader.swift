@@ -1,6 +1,6 @@
 import TraceModel
 
-/// How a protobuf field's bytes are delimited.
+/// Protobuf wire types.
 enum WireType {
     static let varint: UInt32 = 0
     static let fixed64: UInt32 = 1
@@ -8,21 +8,20 @@ enum WireType {
     static let fixed32: UInt32 = 5
 }
 
-/// Reads protobuf fields from borrowed bytes. What lies behind their end may be loaded, where the caller says that it
-/// can be, but never counts. Accepts what protobuf-c accepts, except overlong varints and invalid field numbers,
-/// which it lets pass.
+/// Reads protobuf fields from borrowed bytes. It may load memory beyond their end, up to `limit`, but never uses it.
+/// Accepts what protobuf-c accepts, except overlong varints and invalid field numbers, which protobuf-c ignores.
 @safe struct FieldReader {
     private(set) var cursor: UnsafeRawPointer
     private let end: UnsafeRawPointer
-    /// Up to where bytes can be read: at least the end.
+    /// End of readable memory: at least the end of the bytes.
     private let limit: UnsafeRawPointer
 
     @inline(__always) init(_ view: ByteView) { unsafe self.init(view, readableUntil: nil) }
 
-    /// `limit`: up to where the memory that the bytes lie in can be read, at least their end. Numbers near the end
-    /// are then taken in one load, as others are.
+    /// `limit` is the end of readable memory, at least the end of the bytes. With memory beyond the end, numbers near
+    /// it are read in one load like all others.
     @inline(__always) init(_ view: ByteView, readableUntil limit: UnsafeRawPointer?) {
-        // Of no bytes nothing is read, so any address will do for a view without one.
+        // Any address is valid for an empty view, as nothing is read.
         unsafe cursor = view.start ?? UnsafeRawPointer(bitPattern: 1).unsafelyUnwrapped
         unsafe end = cursor + view.count
         unsafe self.limit = limit ?? end
@@ -36,7 +35,7 @@ enum WireType {
 
     @inline(__always) private var remaining: Int { unsafe end - cursor }
 
-    /// The next tag (field number << 3 | wire type), 0 at the end.
+    /// Returns the next tag (field number << 3 | wire type), 0 at the end.
     @inline(__always) mutating func nextTag() throws(WireProblem) -> UInt32 {
         guard unsafe cursor < end else { return 0 }
         let byte = unsafe cursor.load(as: UInt8.self)
@@ -46,7 +45,7 @@ enum WireType {
             return UInt32(byte)
         }
         if remaining > 1 {
-            // Fields from the sixteenth on.
+            // Fields from number 16 on.
             let second = unsafe cursor.load(fromByteOffset: 1, as: UInt8.self)
             if second < 0x80, second > 0 {
                 unsafe cursor += 2
@@ -58,7 +57,7 @@ enum WireType {
         return UInt32(truncatingIfNeeded: tag.value)
     }
 
-    /// Most are of one to three bytes, all of which one load takes.
+    /// Reads a varint. Most have one to three bytes, which one load reads.
     @inline(__always) mutating func varint() throws(WireProblem) -> UInt64 {
         guard unsafe limit - cursor >= 8 else { return try anyVarint() }
         let word = UInt64(littleEndian: unsafe cursor.loadUnaligned(as: UInt64.self))
@@ -99,7 +98,7 @@ enum WireType {
         return Double(bitPattern: UInt64(littleEndian: bits))
     }
 
-    /// The payload of a length-delimited field.
+    /// Returns the payload of a length-delimited field.
     @inline(__always) mutating func bytes() throws(WireProblem) -> ByteView {
         guard unsafe cursor < end else { throw .truncated }
         var length = unsafe Int(cursor.load(as: UInt8.self))
@@ -116,7 +115,7 @@ enum WireType {
         return view
     }
 
-    /// Passes over the value of a field that nobody knows.
+    /// Skips the value of an unknown field.
     @inline(__always) mutating func skip(_ tag: UInt32) throws(WireProblem) {
         unsafe cursor = try Self.end(of: tag, cursor, end)
     }
@@ -126,16 +125,17 @@ enum WireType {
         unsafe cursor += count
     }
 
-    // MARK: What is unusual
+    // MARK: Slow paths
 
-    // By value and not as parts of the reader, so that a reader can stay in registers.
+    // Static functions without the reader, so that a reader can stay in registers.
 
+    /// A decoded number and the position after it.
     @safe private struct Number {
         let value: UInt64
         let next: UnsafeRawPointer
     }
 
-    /// Where the value of a field ends.
+    /// Returns the end of a field's value.
     @inline(never) private static func end(
         of tag: UInt32, _ cursor: UnsafeRawPointer, _ end: UnsafeRawPointer
     ) throws(WireProblem) -> UnsafeRawPointer {
@@ -161,13 +161,13 @@ enum WireType {
         return tag
     }
 
-    /// A varint of at most 5 bytes and 32 bits: a tag or a length.
+    /// Reads a varint of at most 5 bytes and 32 bits: a tag or a length.
     @inline(never) private static func shortVarint(
         _ cursor: UnsafeRawPointer, _ end: UnsafeRawPointer
     ) throws(WireProblem) -> Number { unsafe try bytewiseVarint(cursor, end, lengthMax: 5, lastByteMax: 0x0F) }
 
-    /// A varint of up to 8 bytes is taken in one load where that can be: the continuation bits say how many, and three
-    /// steps squeeze them out.
+    /// Reads a varint of up to 8 bytes in one load if possible: the continuation bits give the length, and three steps
+    /// compact the bits.
     @inline(never) private static func anyVarint(
         _ cursor: UnsafeRawPointer, _ end: UnsafeRawPointer, readableUntil limit: UnsafeRawPointer
     ) throws(WireProblem) -> Number {
@@ -176,7 +176,7 @@ enum WireType {
             let stops = ~word & 0x8080_8080_8080_8080
             let next = unsafe cursor + (stops.trailingZeroBitCount &+ 1) &>> 3
             if stops != 0, unsafe next <= end {
-                // All bits up to and with the first stop bit.
+                // All bits up to and including the first stop bit.
                 var value = word & (stops ^ (stops &- 1)) & 0x7F7F_7F7F_7F7F_7F7F
                 value = (value & 0x007F_007F_007F_007F) | ((value & 0x7F00_7F00_7F00_7F00) &>> 1)
                 value = (value & 0x0000_3FFF_0000_3FFF) | ((value & 0x3FFF_0000_3FFF_0000) &>> 2)
@@ -184,7 +184,7 @@ enum WireType {
                 return unsafe Number(value: value, next: next)
             }
         }
-        // The tenth byte has room for one bit.
+        // The tenth byte may hold only one bit.
         return unsafe try bytewiseVarint(cursor, end, lengthMax: 10, lastByteMax: 1)
     }
 

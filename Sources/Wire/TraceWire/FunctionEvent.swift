@@ -1,19 +1,19 @@
 public import TraceModel
 
-/// `TraceData`: a function entered or left.
+/// `TraceData`: entry to or exit from a function.
 @usableFromInline package struct FunctionEvent: WireEvent {
     package static var resource: Resource { .function }
 
     @usableFromInline package private(set) var timestamp = ByteView.empty
-    /// 0 entry, 1 exit; others as sent.
+    /// 0 entry, 1 exit; unchecked.
     @usableFromInline package private(set) var eventType: Int32 = 0
     @usableFromInline package private(set) var cookie: Int64 = 0
     @usableFromInline package private(set) var functionName = ByteView.empty
-    /// The thread id, by the proto's name.
+    /// Thread id; named as in the proto.
     @usableFromInline package private(set) var pid: UInt32 = 0
     @usableFromInline package private(set) var callCount: UInt64 = 0
     @usableFromInline package private(set) var averageDurationMicroseconds: UInt64 = 0
-    /// The process id as sent.
+    /// Process id, unchecked.
     @usableFromInline package private(set) var tgid: UInt32 = 0
 
     @inlinable package var processID: UInt32 { tgid != 0 ? tgid : pid }

@@ -1,8 +1,8 @@
 public import TraceModel
 
-/// `GPUTraceData`: one of four kinds, their fields side by side; those of the other kinds are empty.
+/// `GPUTraceData`: one of four kinds with shared fields; fields that do not apply to the kind are empty.
 @usableFromInline package struct GPUEvent: WireEvent {
-    /// Which member of the oneof is set; the raw value is its field number.
+    /// The member of the oneof that is set; the raw value is its field number.
     @usableFromInline package enum Kind: UInt8, Sendable {
         case none = 0
         case callstack = 3
@@ -14,13 +14,13 @@ public import TraceModel
     package static var resource: Resource { .gpu }
 
     @usableFromInline package private(set) var timestamp = ByteView.empty
-    /// As sent; `kind` is what counts.
+    /// As sent; `kind` is authoritative.
     @usableFromInline package private(set) var eventType: Int32 = 0
     @usableFromInline package private(set) var kind = Kind.none
     @usableFromInline package private(set) var pid: UInt32 = 0
-    /// Call stack: frames split by newline. Launch: the kernel's name. Transfer: D2D, D2H, H2D, H2H.
+    /// Call stack: frames separated by newlines. Launch: kernel name. Transfer: D2D, D2H, H2D, H2H.
     @usableFromInline package private(set) var text = ByteView.empty
-    /// Memory: bytes. Launch: number of calls. Transfer: bytes a second.
+    /// Memory: bytes. Launch: number of calls. Transfer: bytes per second.
     @usableFromInline package private(set) var value: UInt64 = 0
 
     @inlinable package var processID: UInt32 { pid }
@@ -45,7 +45,7 @@ public import TraceModel
         } catch { return }
     }
 
-    /// The member set last replaces all before it, its own kind too, as protobuf-c has it.
+    /// The last member set replaces all previous ones, also of its own kind, as in protobuf-c.
     private mutating func decode(_ kind: Kind, _ payload: ByteView, _ limit: UnsafeRawPointer?) {
         self.kind = kind
         pid = 0

@@ -10,7 +10,7 @@ public import TraceModel
     /// `READ`, `WRITE`, `SYNC`…
     @usableFromInline package private(set) var operation = ByteView.empty
     @usableFromInline package private(set) var byteCount: UInt64 = 0
-    /// As sent, NaN and infinity included.
+    /// Unchecked, may be NaN or infinite.
     @usableFromInline package private(set) var latencyMilliseconds: Double = 0
     @usableFromInline package private(set) var device = ByteView.empty
     @usableFromInline package private(set) var major: UInt32 = 0

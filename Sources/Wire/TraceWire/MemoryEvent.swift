@@ -5,9 +5,9 @@ public import TraceModel
     package static var resource: Resource { .memory }
 
     @usableFromInline package private(set) var timestamp = ByteView.empty
-    /// The thread id, by the proto's name.
+    /// Thread id; named as in the proto.
     @usableFromInline package private(set) var pid: UInt32 = 0
-    /// The process id as sent.
+    /// Process id, unchecked.
     @usableFromInline package private(set) var tgid: UInt32 = 0
     @usableFromInline package private(set) var comm = ByteView.empty
     /// `alloc`, `free`.
@@ -32,14 +32,14 @@ public import TraceModel
     @usableFromInline package private(set) var leakSuspected = false
     /// 0 to 100.
     @usableFromInline package private(set) var churnScore: UInt32 = 0
-    /// How many `anomalies` hold.
+    /// Number of `anomalies`.
     @usableFromInline package private(set) var anomalyCount = 0
     private let payload: ByteView
 
     @inlinable package var processID: UInt32 { tgid != 0 ? tgid : pid }
     @inlinable package var threadID: UInt32 { pid }
 
-    /// What the agent itself found. Walks the event again, so look at `anomalyCount` first.
+    /// The agent's own anomalies. Walks the event again, so check `anomalyCount` first.
     package var anomalies: AgentAnomalies { AgentAnomalies(in: payload, field: 18) }
 
     package init(decoding payload: ByteView, readableUntil limit: UnsafeRawPointer?) {

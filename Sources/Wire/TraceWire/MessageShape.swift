@@ -1,15 +1,15 @@
 import TraceModel
 
-/// What the scanner must know of a message: the wire type of each field and where the process id
-/// stands. A few words, so that they stay in registers through an event's walk.
+/// The wire types of a message's fields and the position of its process id. A few words, so that they stay in registers
+/// while an event is scanned.
 struct MessageShape {
-    /// Two bits a field number below 32: 0 varint, 1 fixed64, 2 length-delimited, 3 unknown.
+    /// Two bits per field number below 32: 0 varint, 1 fixed64, 2 length-delimited, 3 unknown.
     let wireTypes: UInt64
-    /// Bit n: the length-delimited field n is a message.
+    /// Bit n is set if the length-delimited field n is a message.
     var messages: UInt32 = 0
-    /// Field of the process id, 0 where there is none or it stands in a submessage.
+    /// Field of the process id; 0 if there is none or it is in a nested message.
     var processField: UInt32 = 0
-    /// Field that serves as process id where that is 0.
+    /// Field used as process id if that is 0.
     var threadField: UInt32 = 0
 
     static let unknown: UInt32 = 3
@@ -21,7 +21,7 @@ struct MessageShape {
 
     @inline(__always) func isMessage(_ field: UInt32) -> Bool { messages &>> field & 1 != 0 }
 
-    /// By `Resource.rawValue`.
+    /// Indexed by `Resource.rawValue`.
     static let events: InlineArray<6, MessageShape> = [
         MessageShape(wireTypes: types("svvsvvvv"), processField: 8, threadField: 5),
         MessageShape(wireTypes: types("svvsvvvd-vvvd"), processField: 2),
@@ -31,7 +31,7 @@ struct MessageShape {
         MessageShape(wireTypes: types("svssss"), messages: 1 << 3 | 1 << 4 | 1 << 5 | 1 << 6),
     ]
 
-    /// The submessage in field `field` of an event of `resource`.
+    /// Returns the shape of the nested message in field `field` of an event of `resource`.
     static func nested(in field: UInt32, of resource: Resource) -> MessageShape {
         switch (resource, field) {
         case (.gpu, 3): callstackEvent
@@ -48,7 +48,7 @@ struct MessageShape {
     private static let memTransEvent = MessageShape(wireTypes: types("vvs"), processField: 1)
     private static let anomaly = MessageShape(wireTypes: types("sd"))
 
-    /// A letter a field from 1: varint, double, string or submessage, - none.
+    /// Converts one letter per field, from field 1: varint, double, string or message, - for none.
     private static func types(_ letters: StaticString) -> UInt64 {
         letters.withUTF8Buffer { letters in
             var types = ~UInt64(0)
@@ -68,7 +68,7 @@ struct MessageShape {
     }
 }
 
-/// Field names for error texts, as in Protos/tracer_service.proto. Only refusals come here.
+/// Field names of Protos/tracer_service.proto for error messages. Used only for refused batches.
 enum WireNames {
     static func batchField(of resource: Resource) -> String {
         switch resource {
@@ -95,10 +95,10 @@ enum WireNames {
         }
     }
 
-    /// The name of an event's field.
+    /// Returns the name of an event's field.
     static func field(_ number: UInt32, of resource: Resource) -> String { name(number, in: fields(of: resource)) }
 
-    /// The name of a field in a submessage that is itself the field `parent` of an event.
+    /// Returns the name of a field in a nested message, which is field `parent` of an event.
     static func nestedField(_ number: UInt32, in parent: UInt32, of resource: Resource) -> String {
         let names: [String] =
             switch (resource, parent) {
@@ -117,7 +117,7 @@ enum WireNames {
         return names[index]
     }
 
-    /// By field number from 1; empty where the proto leaves one out.
+    /// Returns the names by field number from 1; empty if the proto skips a number.
     private static func fields(of resource: Resource) -> [String] {
         switch resource {
         case .function:

@@ -1,22 +1,22 @@
 package import TraceModel
 
-/// `Name`: what a process or one of its threads is called. No event: it is not counted and leaves no row.
+/// `Name`: the name of a process or one of its threads. Not an event: it is not counted and produces no row.
 package struct NameEvent {
-    /// The number of the field `TraceBatch.names`.
+    /// Number of the field `TraceBatch.names`.
     package static let batchField: UInt32 = 105
     static let tag = batchField << 3 | WireType.bytes
 
     package private(set) var processID: UInt32 = 0
-    /// 0 where the name is the process's.
+    /// 0 for the name of the process.
     package private(set) var threadID: UInt32 = 0
     package private(set) var name = ByteView.empty
-    /// Where viewers put the process; 0 for nowhere in particular.
+    /// Sort position of the process in viewers; 0 for unspecified.
     package private(set) var sortIndex: Int32 = 0
 
-    /// Decodes what `BatchScanner` has accepted; what is no field is passed over.
+    /// Decodes a payload that `BatchScanner` accepted; ignores malformed bytes.
     package init(decoding payload: ByteView) { do throws(WireProblem) { try read(payload) } catch { return } }
 
-    /// - Throws: `WireProblem` where the bytes are no such message.
+    /// - Throws: `WireProblem` if the bytes are not such a message.
     init(checking payload: ByteView) throws(WireProblem) { try read(payload) }
 
     private mutating func read(_ payload: ByteView) throws(WireProblem) {
@@ -37,17 +37,17 @@ package struct NameEvent {
     }
 }
 
-/// Where one name stands in its batch, and whose it is.
+/// Position of a name in its batch and its process id.
 package struct NameEntry: Sendable {
-    /// Of the field's tag, from the batch's first byte.
+    /// Offset of the field's tag from the batch's first byte.
     package let offset: UInt32
-    /// Tag, length and payload together.
+    /// Length of tag, length and payload.
     package let length: UInt32
     package let processID: UInt32
 }
 
-/// The names in a batch that `BatchScanner` accepted, or in a worker's share of one, in the order of the batch. It
-/// ends early at bytes that are no fields.
+/// Iterates over the names in a batch that `BatchScanner` accepted, or in a worker's share of one, in batch order.
+/// Stops at malformed bytes.
 @safe package struct NameFields: IteratorProtocol {
     private var reader: FieldReader
     private let start: UnsafeRawPointer
@@ -57,6 +57,7 @@ package struct NameEntry: Sendable {
         unsafe start = reader.cursor
     }
 
+    /// Decodes the next name.
     package mutating func next() -> (entry: NameEntry, name: NameEvent)? {
         do throws(WireProblem) {
             while true {

@@ -5,9 +5,9 @@ public import TraceModel
     package static var resource: Resource { .network }
 
     @usableFromInline package private(set) var timestamp = ByteView.empty
-    /// The thread id, by the proto's name.
+    /// Thread id; named as in the proto.
     @usableFromInline package private(set) var pid: UInt32 = 0
-    /// The process id as sent.
+    /// Process id, unchecked.
     @usableFromInline package private(set) var tgid: UInt32 = 0
     @usableFromInline package private(set) var comm = ByteView.empty
     @usableFromInline package private(set) var isSend = false
@@ -15,9 +15,9 @@ public import TraceModel
     @usableFromInline package private(set) var sourceAddress = ByteView.empty
     @usableFromInline package private(set) var destinationAddress = ByteView.empty
     @usableFromInline package private(set) var sourcePort: UInt32 = 0
-    /// 0: listening on the source port.
+    /// 0 if the process listens on the source port.
     @usableFromInline package private(set) var destinationPort: UInt32 = 0
-    /// The field `protocol`.
+    /// Field `protocol`.
     @usableFromInline package private(set) var transport = ByteView.empty
     /// Cumulative.
     @usableFromInline package private(set) var txBytes: UInt64 = 0
@@ -32,14 +32,14 @@ public import TraceModel
     @usableFromInline package private(set) var errors: UInt32 = 0
     @usableFromInline package private(set) var isBursty = false
     @usableFromInline package private(set) var activeConnections: UInt32 = 0
-    /// How many `anomalies` hold.
+    /// Number of `anomalies`.
     @usableFromInline package private(set) var anomalyCount = 0
     private let payload: ByteView
 
     @inlinable package var processID: UInt32 { tgid != 0 ? tgid : pid }
     @inlinable package var threadID: UInt32 { pid }
 
-    /// What the agent itself found. Walks the event again, so look at `anomalyCount` first.
+    /// The agent's own anomalies. Walks the event again, so check `anomalyCount` first.
     package var anomalies: AgentAnomalies { AgentAnomalies(in: payload, field: 21) }
 
     package init(decoding payload: ByteView, readableUntil limit: UnsafeRawPointer?) {

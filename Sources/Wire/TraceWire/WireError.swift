@@ -1,35 +1,36 @@
 package import TraceModel
 
-/// What can be wrong with protobuf bytes, apart from our own limits. Trivial, so that throwing it
-/// costs the hot path a branch.
+/// Errors in protobuf bytes, and limits on their contents. Trivial, so that throwing one costs the hot path only a
+/// branch.
 package enum WireProblem: Error, Sendable {
-    /// A tag, a varint, a fixed field, or a length that points past the end of its message.
+    /// A tag, varint, fixed-size field or length that exceeds the end of its message.
     case truncated
-    /// A varint above 10 bytes or 64 bits, a tag or length above 5 bytes.
+    /// A varint above 10 bytes or 64 bits, or a tag or length above 5 bytes.
     case varintTooLong
     /// Field number 0 or above 2^29 - 1.
     case fieldNumberInvalid
     /// Wire types 3 and 4 (groups, not in proto3), 6 and 7 (undefined).
     case wireTypeUnsupported
-    /// A known field with another wire type than its own. protobuf-c refuses that (other libraries
-    /// take it for an unknown field), and so do we: no client's encoder writes it.
+    /// A known field with a wrong wire type. Refused as by protobuf-c (other libraries treat it as an unknown field);
+    /// no client's encoder writes it.
     case wireTypeMismatch
-    /// A string beyond its limit.
+    /// A string above its limit.
     case stringTooLong
     /// More `Anomaly` messages in one event than `Limits.eventAnomaliesMax`.
     case tooManyAnomalies
     /// More `Name` messages in one batch than `Limits.batchNamesMax`.
     case tooManyNames
-    /// An enum's value that this server does not know, where it must.
+    /// An unknown value of an enum that the server has to understand.
     case valueUnknown
 }
 
-/// Why a batch is refused, in words for its sender: the field, what is wrong, and the limit.
+/// The reason why a batch is refused, for its sender: the field, the error, and the limit.
 package struct WireError: Error, CustomStringConvertible, Sendable {
+    /// Whether the bytes are invalid or too large.
     package enum Reason: String, Sendable {
-        /// The bytes are no `TraceBatch`.
+        /// The bytes are not a `TraceBatch`.
         case malformed
-        /// They are, but beyond one of `Limits`.
+        /// They exceed one of `Limits`.
         case limit
     }
 
@@ -41,10 +42,10 @@ package struct WireError: Error, CustomStringConvertible, Sendable {
         self.description = description
     }
 
-    /// As what the caller of a service gets: `INVALID_ARGUMENT`.
+    /// The same as `TraceError`; answered with `INVALID_ARGUMENT`.
     package var traceError: TraceError { TraceError(.invalidArgument, description) }
 
-    /// Something wrong at `path`; `value` is the measured size where a limit is passed.
+    /// An error at `path`; `value` is the measured size if a limit is exceeded.
     init(_ problem: WireProblem, at path: String, value: Int = 0, limit: Int = 0) {
         switch problem {
         case .truncated: self.init(.malformed, "\(path): cut off")
@@ -59,14 +60,14 @@ package struct WireError: Error, CustomStringConvertible, Sendable {
         }
     }
 
-    /// A problem in the batch's own fields, or with the length of its next event.
+    /// An error in the batch's own fields, or in the length of its next event.
     init(_ problem: WireProblem, atBatchField field: UInt32, after summary: BatchSummary) {
         var path = WireNames.batchField(field)
         if let resource = Resource(batchField: field) { path += "[\(summary.count(of: resource))]" }
         self.init(problem, at: path)
     }
 
-    /// A problem where a walk through the event `index` of its resource stopped.
+    /// An error at the position of a walk through event `index` of its resource.
     init(_ problem: WireProblem, in walk: EventWalk, index: Int) {
         var path = "\(WireNames.batchField(of: walk.resource))[\(index)]"
         if walk.field != 0 { path += ".\(WireNames.field(walk.field, of: walk.resource))" }

@@ -23,7 +23,7 @@ struct OwnedEvents: ~Copyable {
         events.removeAll()
         var fields = EventFields(of: worker.resource, in: record.body)
         if isSoleOwner {
-            while let stretch = fields.nextStretch() { append(stretch, slot: 0) }
+            while let range = fields.nextRange() { append(range, slot: 0) }
         } else {
             let hash = Slot.hash(host: record.host)
             while let (range, process) = fields.nextWithProcess() {

@@ -3,12 +3,12 @@ import TraceModel
 
 @testable import TraceWire
 
-@Suite("The short walk over usual events against the careful one") struct UsualWalkTests {
+@Suite("The short walk over usual events against the careful one") struct FastEventWalkTests {
     /// What the short walk says of an event that stands in `bytes`, with `following` bytes behind it.
     private func usual(_ event: [UInt8], of resource: Resource, following: [UInt8]) -> UInt32? {
         (event + following).withUnsafeBytes { bytes in
             guard let start = bytes.baseAddress else { return nil }
-            return UsualWalk.processID(
+            return FastEventWalk.processID(
                 of: ByteView(start: start, count: event.count), shape: MessageShape.events[Int(resource.rawValue)],
                 readableUntil: start + bytes.count)
         }
