@@ -1,27 +1,27 @@
 package import SystemIO
 import TraceModel
 
-/// A log file whose large record is written before its place in the log is known.
+/// A log file whose large record is written before its LSN is known.
 ///
-/// A record of 100 MB takes the disk a fifth of a second, and whatever is committed behind it would wait for as long.
-/// So its bytes are written to a file of their own first, which is none of the log's yet. `LogWriter.commit(_:ahead:…)`
-/// adds the file's head and the record's header, which name its LSN, and syncs: from then on it is the log's next file. It is
-/// renamed accordingly, and where its process or the machine ended before that, recovery does so.
+/// Writing a record of 100 MB takes the disk a fifth of a second, which would delay all later commits. Therefore its
+/// bytes are written to a separate file first, which is not part of the log yet. `LogWriter.commit(_:ahead:…)` adds the
+/// file's head and the record's header, which contain the LSN, and syncs: that makes it the log's next file. It is then
+/// renamed accordingly; recovery does so if the process or the machine fails in between.
 ///
-/// File: room for the head, `place` bytes; the record, from a block's begin on; zeros for what is committed behind it.
+/// Layout: space for the head, `place` bytes; the record, starting at a block; zeros for later commits.
 package struct AheadFile: ~Copyable {
     var file: File
-    /// Where the record begins; the file's head fills what is before it.
+    /// Offset of the record; the file's head fills the space before it.
     let place: Int
     /// Bytes of the record that are written.
     let recordBytes: Int
     let capacity: Int
 
-    /// Whether a head of so many bytes fits in front of the record.
+    /// Returns whether a head of this size fits before the record.
     func hasRoom(forHead bytes: Int) -> Bool { LogRecord.headerBytes + bytes <= place }
 
-    /// Writes what depends on the record's LSN, and syncs the file. `head`: the head's record, `place` bytes.
-    /// `group` begins with the record and may hold others behind it.
+    /// Writes the parts that depend on the record's LSN, and syncs the file. `head` is the head's record of `place`
+    /// bytes. `group` starts with the record and may contain others after it.
     func complete(head: UnsafeRawBufferPointer, _ group: inout LogGroup) throws(SystemError) {
         precondition(head.count == place && group.byteCount >= recordBytes)
         precondition(recordBytes >= File.blockBytes, "a large record is several blocks long")
@@ -30,44 +30,44 @@ package struct AheadFile: ~Copyable {
         try file.write(head, at: 0)
         try file.write(UnsafeRawBufferPointer(rebasing: bytes[..<File.blockBytes]), at: place)
         if group.byteCount > recordBytes {
-            // From the begin of the block in which the record ends, as that block is written as a whole.
+            // From the start of the block in which the record ends, as that block is written as a whole.
             let last = recordBytes / File.blockBytes * File.blockBytes
             try file.write(UnsafeRawBufferPointer(rebasing: bytes[last...]), at: place + last)
         }
         try file.syncData()
     }
 
-    /// Removes the file: its record is not committed, or goes another way.
+    /// Removes the file: its record is not committed, or is written another way.
     package consuming func discard() {
-        // What can't be removed is removed at the next start.
+        // A file that cannot be removed now is removed at the next start.
         try? FileSystem.remove(file.path)
     }
 }
 
-/// Writes ahead files of one log. Belongs to one thread; blocks on the disk.
+/// Writes ahead files of one log. One thread; blocks on the disk.
 package struct AheadFileWriter {
     private let directory: LogDirectory
-    /// Room behind a record for what is committed next, so that the log's next file has time to be made.
+    /// Space after a record for the next commits, so that there is time to prepare the log's next file.
     private let tailBytes: Int
     private var number = 0
 
-    /// The log's directory.
+    /// Directory of the log.
     package var path: String { directory.path }
 
-    /// `tailBytes` is smaller than the default in tests.
+    /// Creates a writer; tests use a smaller `tailBytes`.
     package init(directory: LogDirectory, tailBytes: Int = Limits.logAheadTailBytes) {
         self.directory = directory
         self.tailBytes = tailBytes
     }
 
-    /// Bytes on the disk that a record of so many bytes takes, with a head of `headBytes`.
+    /// Returns the disk space of a record of `recordBytes` with a head of `headBytes`.
     package func bytes(forRecord recordBytes: Int, headBytes: Int) -> Int {
         File.whole(LogRecord.headerBytes + headBytes) + File.whole(recordBytes + tailBytes)
     }
 
-    /// Writes the only record of a group to a file, all but what depends on its LSN, and makes it durable: in pieces, so that
-    /// other syncs get in between. `headBytes`: the most that the file's head may have.
-    /// - Throws: `SystemError`; the file is gone then.
+    /// Writes the only record of a group to a file, except for what depends on its LSN, and makes it durable. Writes in
+    /// pieces so that other syncs get in between. `headBytes` is the maximum size of the file's head.
+    /// - Throws: `SystemError`; the file is removed then.
     package mutating func write(_ group: inout LogGroup, headBytes: Int) throws(SystemError) -> AheadFile {
         precondition(group.offsets.count == 1, "an ahead file is made for one record")
         number += 1
@@ -84,7 +84,7 @@ package struct AheadFileWriter {
             let behind = place + record.count
             try zeros.write(capacity - behind, to: file, at: behind)
             try file.syncData()
-            // The commit won't wait for a name.
+            // The commit does not have to wait for the directory entry.
             try FileSystem.syncDirectory(directory.path)
             return AheadFile(file: file, place: place, recordBytes: recordBytes, capacity: capacity)
         } catch {
@@ -93,7 +93,7 @@ package struct AheadFileWriter {
         }
     }
 
-    /// Of what a process that died has left, makes the file that was completed the log's, and removes the others. Blocks
+    /// Recovers the files of a process that died: makes a completed one part of the log, and removes the others. Blocks
     /// until that is durable.
     static func recover(in directory: LogDirectory, salt: UInt32) throws(SystemError) {
         let names = try FileSystem.list(directory.path).filter(directory.isAhead)
@@ -111,7 +111,7 @@ package struct AheadFileWriter {
         try FileSystem.syncDirectory(directory.path)
     }
 
-    /// Where the file stands in the log by its head; nil where there is no file, or no valid head.
+    /// Returns the base LSN in the file's head; nil if there is no file or no valid head.
     private static func base(of path: String, salt: UInt32) throws(SystemError) -> LSN? {
         guard FileSystem.exists(path) else { return nil }
         let file = try File(path, .read)
@@ -131,7 +131,7 @@ package struct AheadFileWriter {
     }
 }
 
-/// A block of zeros to be written again and again.
+/// A block of zeros that is written repeatedly.
 private struct Zeros: ~Copyable {
     private let block = UnsafeMutableRawBufferPointer.allocate(
         byteCount: File.directBytesUsual, alignment: File.blockBytes)
@@ -152,10 +152,10 @@ private struct Zeros: ~Copyable {
 }
 
 extension File {
-    /// The least whole blocks that hold so many bytes.
+    /// Rounds a size up to whole blocks.
     fileprivate static func whole(_ bytes: Int) -> Int { bytes + padding(behind: bytes) }
 
-    /// What is missing behind so many bytes to a block's end.
+    /// Returns the distance from a size to the end of its block.
     fileprivate static func padding(behind bytes: Int) -> Int { (blockBytes - bytes % blockBytes) % blockBytes }
 
     fileprivate borrowing func writeInPieces(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(SystemError) {

@@ -1,13 +1,12 @@
 package import SystemIO
 package import TraceModel
 
-/// The body of a barrier record: which window ends here, and what its files are called.
+/// The body of a barrier record: the window that ends here, and the name of its files.
 ///
-/// Layout, little-endian: window u64, reason u8, length of the stem u8, stem, number of worker counts
-/// u8 (6, by resource), counts u16 each, then per resource 256 owners u16 each: the slot map in force
-/// behind the barrier.
+/// Layout, little-endian: window u64, reason u8, length of the stem u8, stem, number of worker counts u8 (6, by
+/// resource), counts u16 each, then per resource 256 owners u16 each: the slot map in force after the barrier.
 package struct BarrierPayload: Equatable, Sendable {
-    /// Why a window was closed. Raw values are on disk.
+    /// The reason why a window was closed. Raw values are on disk.
     package enum Reason: UInt8, Sendable {
         case size = 1
         case age = 2
@@ -21,7 +20,7 @@ package struct BarrierPayload: Equatable, Sendable {
     /// The window that ends, counted from 0.
     package let window: UInt64
     package let reason: Reason
-    /// `YYYYmmdd_HHMMSS` in the configured zone, with `_<n>` where that second has had a barrier before.
+    /// `YYYYmmdd_HHMMSS` in the configured zone, with `_<n>` if that second already has a barrier.
     package let stem: String
     package let slotMap: SlotMap
 
@@ -32,6 +31,7 @@ package struct BarrierPayload: Equatable, Sendable {
         self.slotMap = slotMap
     }
 
+    /// Appends the encoded body.
     package func encode(into buffer: inout RawBuffer) {
         buffer.append(integer: window)
         buffer.append(byte: reason.rawValue)
@@ -45,7 +45,7 @@ package struct BarrierPayload: Equatable, Sendable {
         }
     }
 
-    /// - Throws: `TraceError(.corrupt)` where the bytes are no barrier.
+    /// - Throws: `TraceError(.corrupt)` if the bytes are not a barrier.
     package init(decoding bytes: UnsafeRawBufferPointer) throws(TraceError) {
         var at = 0
         func take<Integer: FixedWidthInteger>(_: Integer.Type) throws(TraceError) -> Integer {
@@ -82,18 +82,20 @@ package struct BarrierPayload: Equatable, Sendable {
     }
 }
 
-/// The body of a damage record: a range of the log that could not be read, and how many events in it were not applied.
-/// Layout, little-endian: from u64, to u64, events u64, uncertain u64, settles u8. Versions before 0.2 stop before the
-/// uncertain ones, and counted all events of the range.
+/// The body of a damage record: a range of the log that could not be read, and the number of its events that were not
+/// applied.
+///
+/// Layout, little-endian: from u64, to u64, events u64, uncertain u64, settles u8. Versions before 0.2 end before
+/// `uncertain`, and counted all events of the range.
 package struct DamagePayload: Equatable, Sendable {
     package let range: Range<LSN>
-    /// That no worker has applied, by the totals around the range and the workers' checkpoints; 0 where the record before it
-    /// is gone too. They count as dead-lettered.
+    /// Events that no worker has applied, by the totals around the range and the workers' checkpoints; 0 if the
+    /// preceding record is lost too. They count as dead-lettered.
     package let events: UInt64
-    /// Events of the range of which some may have been applied: a checkpoint stands within it, or not all workers of a
-    /// resource have come as far.
+    /// Events of the range that some workers may have applied: a checkpoint is within it, or not all workers of a
+    /// resource have reached it.
     package let uncertain: UInt64
-    /// Says how many of all that were uncertain before turned out not to have been applied: `events`.
+    /// This record resolves all uncertain events before it: `events` of them were not applied.
     package let settles: Bool
 
     package init(range: Range<LSN>, events: UInt64, uncertain: UInt64 = 0, settles: Bool = false) {
@@ -103,6 +105,7 @@ package struct DamagePayload: Equatable, Sendable {
         self.settles = settles
     }
 
+    /// Appends the encoded body.
     package func encode(into buffer: inout RawBuffer) {
         buffer.append(integer: range.lowerBound)
         buffer.append(integer: range.upperBound)
@@ -111,7 +114,7 @@ package struct DamagePayload: Equatable, Sendable {
         buffer.append(byte: settles ? 1 : 0)
     }
 
-    /// - Throws: `TraceError(.corrupt)` where the bytes are no such range.
+    /// - Throws: `TraceError(.corrupt)` if the bytes are not such a range.
     package init(decoding bytes: UnsafeRawBufferPointer) throws(TraceError) {
         var reader = StateReader(bytes)
         let from = try reader.integer(UInt64.self)

@@ -1,26 +1,26 @@
 import SystemIO
 package import TraceModel
 
-// The head of a checkpoint's body: version u32, LSN u64. Version 0 is a blank one, which a router writes for a
-// worker whose own is of no use any more: behind the LSN stands only the one up to which its events are set
-// aside.
+// The head of a checkpoint's body: version u32, LSN u64. Version 0 is a blank checkpoint, which the router writes for a
+// worker without a usable one: after the LSN it contains only the LSN up to which the worker's events are set aside.
 
-/// How far a worker's checkpoint reaches, for those that know no more of it than its head.
+/// Reads the LSN of a worker's checkpoint without decoding its state.
 package enum CheckpointPosition {
     package static let blankVersion: UInt32 = 0
 
+    /// Returns the worker's checkpoint file.
     package static func file(of worker: WorkerName) -> MirroredFile {
         MirroredFile(ClusterPaths.checkpoint(of: worker))
     }
 
-    /// What a person can do where a worker cannot go on from what it has saved.
+    /// Returns advice for a worker that cannot continue from its saved state.
     package static func remedy(for worker: WorkerName) -> String {
         "`tracectl skip \(worker) --to LSN` sets aside what it has not published and lets it begin anew;"
             + " then start it: `scripts/cluster restart \(worker)`"
     }
 
-    /// Nil where there is no checkpoint. Blocks; O(its size).
-    /// - Throws: `TraceError(.corrupt)` where it is damaged, `SystemError` where it cannot be read.
+    /// Returns the LSN; nil if there is no checkpoint. Blocks; O(its size).
+    /// - Throws: `TraceError(.corrupt)` if it is damaged, `SystemError` if it cannot be read.
     package static func read(of worker: WorkerName) throws -> LSN? {
         try file(of: worker).read(remedy: remedy(for: worker))?.withBody { reader in
             _ = try reader.integer(UInt32.self)
@@ -28,18 +28,18 @@ package enum CheckpointPosition {
         }
     }
 
-    /// The open window of the worker's checkpoint; nil where there is none that can be read, or it is a blank one. Blocks;
-    /// O(its size).
+    /// Returns the open window of the worker's checkpoint; nil if there is none that can be read, or it is blank.
+    /// Blocks; O(its size).
     package static func window(of worker: WorkerName) -> UInt64? {
         try? file(of: worker).read(remedy: remedy(for: worker))?.withBody { reader in
             guard try reader.integer(UInt32.self) != blankVersion else { return nil }
-            // Behind its LSN and the window's begin.
+            // The window follows the LSN and the window's start.
             _ = try reader.bytes(16)
             return try reader.integer(UInt64.self)
         }
     }
 
-    /// As `read`, from the head of one copy alone, which may be damaged. Blocks; O(1).
+    /// Returns the LSN from the head of one copy, which may be damaged. Blocks; O(1).
     package static func glance(at worker: WorkerName) -> LSN? {
         var head = [UInt8](repeating: 0, count: MirroredFile.headBytes + 12)
         guard let file = try? File(ClusterPaths.checkpoint(of: worker), .read),
@@ -48,7 +48,8 @@ package enum CheckpointPosition {
         return head.withUnsafeBytes { LSN(littleEndian: $0.loadUnaligned(fromByteOffset: count - 8, as: LSN.self)) }
     }
 
-    /// Has the worker begin without state at `begin`, its events below `renewed` left out. Blocks until durable.
+    /// Writes a blank checkpoint: the worker starts without state at `begin`, and skips its events below `renewed`.
+    /// Blocks until durable.
     package static func publishBlank(of worker: WorkerName, at begin: LSN, renewed: LSN) throws {
         try file(of: worker).publish { writer in
             writer.body.append(integer: blankVersion)
@@ -58,17 +59,17 @@ package enum CheckpointPosition {
     }
 }
 
-/// The number that distinguishes a process of the data directory from earlier ones of the same name: it grows with
-/// each start, whatever the clock says. Kept in `checkpoints/<process>.incarnation`, a `MirroredFile` whose body is the
-/// last one taken, u64. A clock that is ahead of it is followed, so that a file that is lost harms only where
-/// the clock was set back as well.
+/// The number that distinguishes a process from earlier ones of the same name in the data directory. It increases with
+/// each start, whatever the clock says. Stored in `checkpoints/<process>.incarnation`, a `MirroredFile` whose body is
+/// the last number, u64. If the clock is ahead of the number, the clock's value is used, so that the loss of the file
+/// matters only if the clock was set back too.
 package enum Incarnation {
-    /// What is taken for the last one at most: it has to be able to grow.
+    /// Upper bound for the last number, which has to be able to increase.
     private static let latest: UInt64 = .max >> 1
 
-    /// Takes the next one for `process`, of which no other runs. Blocks until it is durable, but where the disk has no room
-    /// for it. `seen`: one that is known to have been used.
-    /// - Throws: `SystemError` where the file can't be read or written for another reason.
+    /// Takes the next number for `process`; no other process of that name may run. Blocks until it is durable, unless
+    /// the disk is full. `seen` is a number known to have been used.
+    /// - Throws: `SystemError` if the file cannot be read or written for another reason.
     package static func take(for process: String, after seen: UInt64 = 0) throws -> UInt64 {
         let file = MirroredFile(ClusterPaths.incarnation(of: process))
         let next = max(UInt64(WallClock.now()), max(try last(in: file), min(seen, latest)) + 1)
@@ -76,12 +77,12 @@ package enum Incarnation {
             try FileSystem.createDirectory(FileSystem.parent(of: file.path))
             try file.publish { writer in writer.body.append(integer: next) }
         } catch let error as SystemError where error.isOutOfSpace {
-            // The next start may only draw the same one if the clock is set back until then.
+            // The next start could draw the same number only if the clock is set back by then.
         }
         return next
     }
 
-    /// 0 where there is none that can be read.
+    /// Returns 0 if there is no readable number.
     private static func last(in file: MirroredFile) throws -> UInt64 {
         do {
             let content = try file.read(remedy: "It is drawn anew")

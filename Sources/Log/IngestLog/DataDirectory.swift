@@ -2,47 +2,48 @@ import Glibc
 import SystemIO
 import TraceModel
 
-/// The data directory's identity: drawn when it is first used, checked at every start.
+/// The data directory's identity: generated when it is first used, checked at every start.
 ///
-/// The manifest: lines of `name=value` (format, salt, slots, machine), the last one `crc32c` with the CRC-32C
-/// of the bytes before that line, as eight hexadecimal digits. There are two copies, `manifest` and `manifest.mirror`.
+/// The manifest: lines of `name=value` (format, salt, slots, machine), the last one `crc32c` with the CRC-32C of the
+/// bytes before that line, as eight hexadecimal digits. There are two copies, `manifest` and `manifest.mirror`.
 package struct DataDirectory: Sendable {
-    /// Stands in every log record, so that records of another log are never taken for this one's.
+    /// Stored in every log record, so that records of another log are never accepted.
     package let salt: UInt32
     let slotCount: Int
-    /// The machine that created it: batches of local peers that name no host carry this name.
+    /// Host name of the machine that created it, for batches of local peers without a host.
     package let machine: String
 
     private static let formatVersion = 2
     private static let mirror = ClusterPaths.manifest + ".mirror"
 
-    /// Opens the directory the process is in, or makes it this system's. Damage to one copy of the manifest, which
-    /// is repaired from the other one, is reported to `onRepair`. Blocks.
-    /// - Throws: `TraceError(.configuration)` where it belongs to something else.
+    /// Opens the working directory as a data directory, initialising an empty one. Damage to one copy of the manifest
+    /// is repaired from the other one and reported to `onRepair`. Blocks.
+    /// - Throws: `TraceError(.configuration)` if the directory belongs to something else.
     package static func open(onRepair: (String) -> Void = { _ in }) throws -> DataDirectory {
         for directory in [
             ClusterPaths.run, ClusterPaths.log, ClusterPaths.segments, ClusterPaths.checkpoints, ClusterPaths.output,
             ClusterPaths.deadLetters,
         ] {
             try FileSystem.createDirectory(directory)
-            // Made by a version before, others on the machine could read it. Somebody else's stays as it is.
+            // A directory of an earlier version is readable by other users of the machine. One owned by another user is
+            // left as it is.
             try? FileSystem.setMode(directory, directory == ClusterPaths.run ? 0o700 : 0o750)
         }
         if FileSystem.exists(ClusterPaths.manifest) || FileSystem.exists(mirror) {
             let known = try read()
             for copy in [ClusterPaths.manifest, mirror] {
                 do { _ = try read(copy) } catch {
-                    // One of a version before has no mirror yet, nor has one whose first writer died.
+                    // A manifest of an earlier version has no mirror yet, nor has one whose first writer died.
                     if FileSystem.exists(copy) || copy != mirror { onRepair("\(error)") }
                     try known.write(to: copy)
                 }
             }
-            // Who made it may have died before this.
+            // The creator may have died before this sync.
             try FileSystem.syncDirectory(FileSystem.parent(of: ClusterPaths.manifest))
             return known
         }
-        // A new salt would make every record there a stranger's, and the log be begun anew. The aggregator may have
-        // begun before this process: it needs no manifest.
+        // A new salt would invalidate every record there and restart the log. The aggregator may have started before
+        // this process: it needs no manifest.
         let saved = try FileSystem.list(ClusterPaths.checkpoints).filter {
             !"\(ClusterPaths.checkpoints)/\($0)".hasPrefix(ClusterPaths.aggregatorCheckpoints)
         }
@@ -57,7 +58,7 @@ package struct DataDirectory: Sendable {
         return fresh
     }
 
-    /// Reads what `open` of any process of the cluster wrote, from the copy that is sound.
+    /// Reads the manifest written by `open` in any process of the cluster, from a valid copy.
     package static func read() throws -> DataDirectory {
         do { return try read(ClusterPaths.manifest) } catch {
             guard let other = try? read(mirror) else { throw error }
@@ -106,7 +107,7 @@ package struct DataDirectory: Sendable {
         try Array(whole.utf8).withUnsafeBytes { try FileSystem.publish(path, $0) }
     }
 
-    /// Always of the same length.
+    /// Returns the line, which always has the same length.
     private static func checksumLine(of bytes: [UInt8]) -> String {
         let digits = String(bytes.withUnsafeBytes { Checksum.crc32c($0) }, radix: 16)
         return "crc32c=" + String(repeating: "0", count: 8 - digits.utf8.count) + digits + "\n"

@@ -1,24 +1,24 @@
 import SystemIO
 import TraceModel
 
-/// The data directory's secret, by which workers key the hashes of what agents send, so that nobody can choose names that
-/// fall together. `secret` and `secret.mirror`, which only the cluster's user may read: 16 bytes and their CRC-32C u32; a
-/// version before wrote one copy without the checksum.
+/// The data directory's secret, with which workers key the hashes of received names, so that nobody can choose names
+/// that collide. Stored in `secret` and `secret.mirror`, readable only by the cluster's user: 16 bytes and their
+/// CRC-32C u32. Earlier versions wrote one copy without the checksum.
 ///
-/// No saved state depends on it, nor does one process's on another's: it may be drawn anew whenever a router starts.
+/// No saved state depends on it, and no process depends on another's: it may be replaced whenever a router starts.
 package enum HashSecret {
     package static let byteCount = 16
     private static let checksumBytes = 4
     private static let mirror = ClusterPaths.secret + ".mirror"
     private static let copies = [ClusterPaths.secret, mirror]
 
-    /// Draws the secret where there is none, or no sound copy of it, and writes a damaged copy anew; only under the data
-    /// directory's lock. Damage is reported to `onRepair`. Durable when it returns. Blocks.
-    /// - Throws: as `read` where a copy can't be read at all; `SystemError` where it can't be written.
+    /// Generates the secret if there is no valid copy, and rewrites a damaged copy. Requires the data directory's lock.
+    /// Damage is reported to `onRepair`. Blocks until durable.
+    /// - Throws: as `read` if a copy cannot be read at all; `SystemError` if it cannot be written.
     package static func ensure(onRepair: (String) -> Void = { _ in }) throws {
         let contents = try copies.map { try content(of: $0) }
         let sound = contents.map { $0.flatMap(Self.secret) }
-        // Of a version before: a secret like any other.
+        // The format of an earlier version is valid too.
         let known = sound.lazy.compactMap { $0 }.first
         let unsummed = known == nil ? contents.compactMap { $0 }.first { $0.count == byteCount } : nil
         let secret = known ?? unsummed ?? (0..<byteCount).map { _ in UInt8.random(in: 0 ... .max) }
@@ -28,12 +28,12 @@ package enum HashSecret {
             }
             try write(secret, to: copy)
         }
-        // Who drew it may have died before this.
+        // The creator may have died before this sync.
         try FileSystem.syncDirectory(FileSystem.parent(of: ClusterPaths.secret))
     }
 
-    /// The secret's bytes. Blocks.
-    /// - Throws: `TraceError(.configuration)` where no copy can be read, or none is sound.
+    /// Returns the secret's bytes. Blocks.
+    /// - Throws: `TraceError(.configuration)` if no copy can be read, or none is valid.
     package static func read() throws -> [UInt8] {
         let contents = try copies.map { try content(of: $0) }.compactMap { $0 }
         if let secret = contents.lazy.compactMap(Self.secret).first { return secret }
@@ -44,7 +44,7 @@ package enum HashSecret {
             remedy: "Start the router again: it draws another one")
     }
 
-    /// The secret that a file holds; nil where the file is not sound.
+    /// Returns the secret in a file's content; nil if that is invalid.
     private static func secret(in content: [UInt8]) -> [UInt8]? {
         guard content.count == byteCount + checksumBytes else { return nil }
         let secret = Array(content[..<byteCount])

@@ -1,22 +1,22 @@
 package import SystemIO
 package import TraceModel
 
-/// A log file that is shorter than it was made.
+/// A log file that is shorter than its original size.
 package struct LogCut: Sendable, Equatable {
     package let path: String
-    /// What is left of it.
+    /// Its size now.
     package let bytes: Int
-    /// Where it ended at least.
+    /// A lower bound of its original size.
     package let end: LSN
 }
 
-/// The files of a log by base LSN, oldest first. A directory is small: one name a 64 MB.
+/// The files of a log, by base LSN. The directory is small: one name per 64 MB.
 package struct LogDirectory: Sendable {
     package let path: String
 
     package init(path: String) { self.path = path }
 
-    /// The bases of all log files, ascending.
+    /// Returns the bases of all log files, ascending.
     package func bases() throws(SystemError) -> [LSN] {
         try FileSystem.list(path).compactMap { name in
             guard name.hasSuffix(".log"), name.utf8.count == 24 else { return nil }
@@ -24,12 +24,14 @@ package struct LogDirectory: Sendable {
         }
     }
 
+    /// Returns the path of the log file with this base.
     package func file(base: LSN) -> String {
         let digits = String(base)
         return "\(path)/\(String(repeating: "0", count: 20 - digits.utf8.count))\(digits).log"
     }
 
-    /// What tells that the newest file was cut, where the last valid record ends at `end`; nil where nothing does. Blocks.
+    /// Returns evidence that the newest file was cut, given that the last valid record ends at `end`; nil if there is
+    /// none. Blocks.
     package func cut(endingAt end: LSN, salt: UInt32) throws(SystemError) -> LogCut? {
         guard let base = try bases().last else { return nil }
         let path = file(base: base)
@@ -58,14 +60,14 @@ package struct LogDirectory: Sendable {
         return nil
     }
 
-    /// A zeroed file that waits to become the next log file.
+    /// A zeroed file ready to become the next log file.
     var spare: String { "\(path)/spare" }
     /// The same while it is being zeroed.
     var unfinishedSpare: String { "\(path)/spare.tmp" }
 
     private static let aheadPrefix = "ahead."
 
-    /// A file with a large record that is no part of the log yet (`AheadFile`).
+    /// A file with a large record that is not part of the log yet (`AheadFile`).
     func ahead(_ number: Int) -> String { "\(path)/\(Self.aheadPrefix)\(number)" }
 
     func isAhead(_ name: String) -> Bool { name.hasPrefix(Self.aheadPrefix) }

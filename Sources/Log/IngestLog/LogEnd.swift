@@ -4,29 +4,29 @@ package import TraceModel
 // The log's end
 // =============
 //
-// `checkpoints/router.end`: how far the log reached when the router last wrote to it, so that a log that was cut, emptied or
-// removed since is not taken for one that ends earlier. Written at each commit, behind the sync and before the answers, and
-// not synced: what kills processes leaves it exact, a power failure may leave an older one.
+// `checkpoints/router.end` contains the log's end as of the router's last write, so that a log that was cut, emptied or
+// removed since is not mistaken for one that ends earlier. Written at each commit, after the sync and before the
+// answers, without a sync of its own: it is exact if processes are killed, and may be outdated after a power failure.
 //
-// Two places of 8,192 bytes, written in turn; the one with the greater end holds. Each, little-endian: magic "TREN" u32,
-// CRC-32C of all that follows u32, bytes that follow the next field u32, salt of the log u32, end u64, counts
-// (accepted 6 × u64, deduplicated, rejected, dead-lettered u64), the machine's boot as counted text, and the
-// router's state (`RouterState.encodeEnd`) as counted bytes. It goes by no other file, and may be missing.
+// Two slots of 8,192 bytes are written alternately; the one with the greater end is valid. Each, little-endian: magic
+// "TREN" u32, CRC-32C of all that follows u32, bytes that follow the next field u32, salt of the log u32, end u64,
+// counts (accepted 6 × u64, deduplicated, rejected, dead-lettered u64), the machine's boot id as counted text, and the
+// router's state (`RouterState.encodeEnd`) as counted bytes. It does not depend on other files, and may be missing.
 
-/// How far a log reached, as its writer noted beside it.
+/// The end of a log, as its writer recorded it in a separate file.
 package struct LogEnd: Sendable {
     package let end: LSN
     package let counts: LogCounts
-    /// What the router that wrote it knew of windows and slots.
+    /// The router's state of windows and slots at that point.
     package let state: [UInt8]
-    /// Whether it is exact: the machine has run without a break since it was written.
+    /// Whether it is exact: the machine has not rebooted since it was written.
     package let isOfThisBoot: Bool
 
     static let magic: UInt32 = 0x4E45_5254  // "TREN"
     static let placeBytes = 8_192
     static let headBytes = 12
 
-    /// The newest one that is whole and belongs to this log; nil where there is none. Blocks.
+    /// Returns the newest valid end that belongs to this log; nil if there is none. Blocks.
     package static func read(salt: UInt32) -> LogEnd? {
         guard let bytes = try? FileSystem.contents(ClusterPaths.logEnd) else { return nil }
         let boot = currentBoot()
@@ -60,7 +60,7 @@ package struct LogEnd: Sendable {
         state = Array(try reader.counted())
     }
 
-    /// Tells one run of the machine from the next; empty where the kernel doesn't say.
+    /// Returns the machine's boot id; empty if the kernel does not provide it.
     fileprivate static func currentBoot() -> [UInt8] {
         var bytes = [UInt8](repeating: 0, count: 36)
         guard let file = try? File("/proc/sys/kernel/random/boot_id", .read),
@@ -78,18 +78,18 @@ package struct LogEndFile: ~Copyable {
     private var isSecond = false
     private var place = RawBuffer(capacity: LogEnd.placeBytes)
 
-    /// - Throws: `SystemError`, also where the disk has no room for its few blocks.
+    /// - Throws: `SystemError`, also if the disk has no room for its few blocks.
     package init(salt: UInt32) throws(SystemError) {
         self.salt = salt
         boot = LogEnd.currentBoot()
         let opened = try File(ClusterPaths.logEnd, .readWrite)
-        // What is written again and again must not fail for want of room.
+        // Preallocated, because the repeated writes must not fail for lack of space.
         try opened.preallocate(2 * LogEnd.placeBytes)
         file = opened
     }
 
-    /// Notes that the log reaches to `end`, with the totals there. Costs about as much as two system calls.
-    /// - Throws: `SystemError`; the file then says what it said before.
+    /// Records that the log reaches to `end`, with the totals there. Costs about two system calls.
+    /// - Throws: `SystemError`; the file then keeps its previous content.
     package mutating func note(_ end: LSN, _ counts: LogCounts, state: UnsafeRawBufferPointer) throws(SystemError) {
         place.removeAll()
         place.append(integer: LogEnd.magic)

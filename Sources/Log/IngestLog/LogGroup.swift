@@ -1,16 +1,17 @@
 package import SystemIO
 package import TraceModel
 
-/// Records being laid out in memory that will share one write and one `fdatasync`.
-/// Their LSNs, counts and checksums are filled in by `seal`, once their place in the log is known.
+/// Records in memory that will share one write and one `fdatasync`. `seal` fills in their LSNs, counts and checksums,
+/// once their LSN is known.
 package struct LogGroup: ~Copyable {
     package private(set) var buffer: RawBuffer
-    /// Where each record begins in `buffer`.
+    /// Offset of each record in `buffer`.
     package private(set) var offsets: [Int] = []
 
     package init(capacity: Int = 256 << 10) { buffer = RawBuffer(capacity: capacity) }
 
-    /// For one record that goes to an `AheadFile`, its memory at a block's begin, and few small ones behind it.
+    /// Creates a group for one record that goes to an `AheadFile`, with block-aligned memory and room for a few small
+    /// records after it.
     package init(aheadRecordBytes: Int) {
         buffer = RawBuffer(
             capacity: LogRecord.stride(payloadBytes: aheadRecordBytes) + 2 * File.directBytesMin,
@@ -19,16 +20,17 @@ package struct LogGroup: ~Copyable {
 
     package var isEmpty: Bool { offsets.isEmpty }
     package var byteCount: Int { buffer.count }
-    /// Memory that the group holds, however many records there are.
+    /// Memory allocated by the group, however many records it contains.
     package var capacity: Int { buffer.capacity }
 
+    /// Returns the record at an offset in `buffer`; valid until the group changes.
     package func record(at offset: Int) -> LogRecord {
         precondition(offset >= 0 && offset + LogRecord.headerBytes <= buffer.count)
         return LogRecord(base: UnsafeRawPointer(buffer.bytes.baseAddress.unsafelyUnwrapped) + offset)
     }
 
-    /// Begins a record and returns where its `bodyBytes` go; the pointer lives until the next append.
-    /// `discardLast` takes the record back.
+    /// Appends a record and returns the address for its `bodyBytes`, valid until the next append. `discardLast` removes
+    /// the record again.
     package mutating func append(
         _ type: LogRecordType, arrival: EpochNanoseconds, bodyBytes: Int
     ) -> UnsafeMutableRawPointer {
@@ -47,7 +49,7 @@ package struct LogGroup: ~Copyable {
         return base + LogRecord.headerBytes
     }
 
-    /// Puts the host behind the last record's body; once a record, after the body was filled.
+    /// Appends the host to the last record's body; once per record, after the body was filled.
     package mutating func setHost(_ host: UnsafeRawBufferPointer) {
         guard let last = offsets.last, let start = host.baseAddress else { return }
         precondition(host.count <= Limits.hostBytesMax)
@@ -55,7 +57,7 @@ package struct LogGroup: ~Copyable {
         precondition(record.hostBytes == 0)
         let body = record.payloadBytes
         let stride = LogRecord.stride(payloadBytes: body + host.count)
-        // The record must stay counted here: a buffer that has to grow moves only what counts.
+        // The record must already be counted here: a buffer that grows moves only counted bytes.
         let extra = last + stride - buffer.count
         _ = buffer.reserve(extra)
         buffer.commit(extra)
@@ -67,27 +69,27 @@ package struct LogGroup: ~Copyable {
         base.storeBytes(of: UInt16(host.count).littleEndian, toByteOffset: 14, as: UInt16.self)
     }
 
-    /// Says what the fields of the last record's batch mean.
+    /// Sets the meaning of the fields in the last record's batch.
     package mutating func setSemantics(_ semantics: Semantics) {
         guard let last = offsets.last else { return }
         let base = buffer.mutableBytes.baseAddress.unsafelyUnwrapped + last
         base.storeBytes(of: semantics.rawValue, toByteOffset: 120, as: UInt8.self)
     }
 
-    /// Says in the last record, a head, how large its file was made.
+    /// Stores the size of its file in the last record, a head.
     mutating func setFileBytes(_ count: Int) {
         guard let last = offsets.last else { return }
         let base = buffer.mutableBytes.baseAddress.unsafelyUnwrapped + last
         base.storeBytes(of: UInt32(count).littleEndian, toByteOffset: 124, as: UInt32.self)
     }
 
-    /// Takes the last record back, as if it had not been appended.
+    /// Removes the last record.
     package mutating func discardLast() {
         guard let last = offsets.popLast() else { return }
         buffer.truncate(to: last)
     }
 
-    /// Takes out the records at these places, as if they had not been appended; the others move together.
+    /// Removes the records for which the closure returns true for their index, and closes the gaps.
     package mutating func remove(where isRemoved: (Int) -> Bool) {
         let base = buffer.mutableBytes.baseAddress.unsafelyUnwrapped
         var kept: [Int] = []
@@ -103,8 +105,7 @@ package struct LogGroup: ~Copyable {
         buffer.truncate(to: end)
     }
 
-    /// Gives each record its place, its counts, the chain, and its checksum.
-    /// `counts(i)` are the totals that hold once record i is in the log.
+    /// Sets each record's LSN, counts, chain and checksum. `counts(i)` are the totals once record i is in the log.
     mutating func seal(
         from start: LSN, previousCRC: UInt32, salt: UInt32, durable: LSN, counts: (Int) -> LogCounts
     ) -> UInt32 {
@@ -130,14 +131,14 @@ package struct LogGroup: ~Copyable {
         return chain
     }
 
-    /// The records and `padding` zeros behind them; valid until the group changes.
+    /// Returns the records followed by `padding` zeros; valid until the group changes.
     mutating func bytes(padding: Int) -> UnsafeRawBufferPointer {
         let zeros = buffer.reserve(padding)
         zeros.initializeMemory(as: UInt8.self, repeating: 0, count: padding)
         return UnsafeRawBufferPointer(start: zeros - buffer.count, count: buffer.count + padding)
     }
 
-    /// Forgets the records, keeps memory up to `keeping` bytes.
+    /// Removes all records; keeps memory up to `keeping` bytes.
     package mutating func removeAll(keeping: Int) {
         offsets.removeAll(keepingCapacity: true)
         buffer.removeAll()

@@ -2,22 +2,22 @@ import Glibc
 import SystemIO
 package import TraceModel
 
-/// Reads a log forward from an LSN, a bounded chunk at a time. Belongs to one thread; blocks on disk.
+/// Reads a log forward from an LSN in chunks of limited size. One thread; blocks on the disk.
 package struct LogReader: ~Copyable {
     private let directory: LogDirectory
     private let salt: UInt32
     private var file: File?
     private var base: LSN = 0
-    /// The CRC that the next record must name as its predecessor's; nil before the first.
+    /// The CRC that the next record must name as its predecessor's; nil before the first record.
     private var chain: UInt32?
-    /// The next record's LSN.
+    /// LSN of the next record.
     package private(set) var position: LSN
     private var chunk = RawBuffer(capacity: 1 << 20)
     private let damaged: [Range<LSN>]
 
     /// - Parameters:
-    ///   - salt: the log's identity; records of another log are not read.
-    ///   - damaged: ranges that recovery has found, which are passed over.
+    ///   - salt: The log's identity; records of another log are rejected.
+    ///   - damaged: Ranges found by recovery, which are skipped.
     package init(directory: LogDirectory, salt: UInt32, from position: LSN, damaged: [Range<LSN>] = []) {
         self.directory = directory
         self.salt = salt
@@ -25,10 +25,10 @@ package struct LogReader: ~Copyable {
         self.damaged = damaged
     }
 
-    /// The next records up to `limit` (an LSN known to be a record's end), about `budget` bytes of
-    /// them and at least one. The bytes stay valid until the next call. Empty at `limit`.
-    /// - Throws: `TraceError(.corrupt)` where no valid record stands below `limit`,
-    ///   `TraceError(.system)` where a read fails.
+    /// Returns the next records up to `limit` (an LSN known to be the end of a record): about `budget` bytes, at least
+    /// one record. The bytes are valid until the next call. Empty at `limit`.
+    /// - Throws: `TraceError(.corrupt)` if there is no valid record below `limit`, `TraceError(.system)` if a read
+    ///   fails.
     package mutating func next(budget: Int, limit: LSN) throws(TraceError) -> UnsafeRawBufferPointer {
         chunk.removeAll()
         if let range = damaged.first(where: { $0.contains(position) }) { skip(to: range.upperBound) }
@@ -41,7 +41,7 @@ package struct LogReader: ~Copyable {
             remedy: "`tracectl log verify` shows which range is damaged")
     }
 
-    /// Gives back what a large record has taken; the bytes of the last `next` are gone.
+    /// Releases the memory of a large record; the bytes of the last `next` become invalid.
     package mutating func releaseMemory() {
         chunk.removeAll()
         chunk.shrink(keeping: 1 << 20)
@@ -50,8 +50,8 @@ package struct LogReader: ~Copyable {
     /// The records of the last `next` or `advance`.
     var records: UnsafeRawBufferPointer { chunk.bytes }
 
-    /// Reads whole valid records, at least one, into `records` and moves behind them. Nil on success,
-    /// else what stands at the position instead of a record.
+    /// Reads whole valid records, at least one, into `records` and advances beyond them. Returns nil on success, else
+    /// what is at the position instead of a record.
     mutating func advance(budget: Int) throws(SystemError) -> RecordCheck? {
         try openFile()
         var wanted = max(budget, LogRecord.headerBytes)
@@ -72,23 +72,23 @@ package struct LogReader: ~Copyable {
         }
     }
 
-    /// Goes on somewhere else; what stands there need not follow what was read before.
+    /// Continues at another position, whose record need not be the successor of the last one.
     mutating func skip(to lsn: LSN) {
         move(to: lsn)
-        // Another file may hold it.
+        // Another file may contain it.
         file = nil
     }
 
-    /// As `skip`, within the file that is open.
+    /// As `skip`, within the open file.
     private mutating func move(to lsn: LSN) {
         position = lsn
         chain = nil
         chunk.removeAll()
     }
 
-    /// Where the log goes on behind a position without a valid record: at the next valid record that was
-    /// durable once, as this position was. A later record tells: all below its durable LSN was. Nil where
-    /// there is none: the log ends here. O(rest).
+    /// Returns where the log continues after a position without a valid record: the next valid record that was durable,
+    /// together with this position. A later record proves it: everything below its durable LSN was durable. Nil if
+    /// there is none, which means that the log ends here. O(rest).
     mutating func findGoingOn() throws(SystemError) -> LSN? {
         let lost = position
         let lostChain = chain
@@ -97,7 +97,7 @@ package struct LogReader: ~Copyable {
         var first: Range<LSN>?
         while true {
             guard let end = try endOfFile(holding: next) else {
-                // The file may have been cut: then a later one goes on.
+                // The file may have been cut: then a later one continues.
                 guard let later = try directory.bases().first(where: { $0 > next }) else { return nil }
                 next = later
                 continue
@@ -122,9 +122,8 @@ package struct LogReader: ~Copyable {
         }
     }
 
-    /// The end of what a write that never finished, or has not finished yet, left in the file behind a
-    /// position without a valid record: where the last header with its own LSN says that its record ends.
-    /// The position itself where there is none. O(rest of the file).
+    /// Returns the end of the incomplete write that follows a position without a valid record: the end claimed by the
+    /// last header in the file that contains its own LSN. The position itself if there is none. O(rest of the file).
     mutating func findUnfinishedEnd() throws(SystemError) -> LSN {
         let lost = position
         let lostChain = chain
@@ -146,13 +145,13 @@ package struct LogReader: ~Copyable {
         return reach
     }
 
-    /// Back to a position from which others were looked at.
+    /// Returns to a position after others were examined.
     private mutating func stay(at lsn: LSN, _ lostChain: UInt32?) {
         skip(to: lsn)
         chain = lostChain
     }
 
-    /// The LSN behind the file that holds `lsn`; nil where no file does.
+    /// Returns the end LSN of the file that contains `lsn`; nil if there is none.
     private func endOfFile(holding lsn: LSN) throws(SystemError) -> LSN? {
         let bases = try directory.bases()
         guard let base = bases.last(where: { $0 <= lsn }) else { return nil }
@@ -162,7 +161,7 @@ package struct LogReader: ~Copyable {
         return end > lsn ? end : nil
     }
 
-    /// The first place from `start` on that bears a record's magic and its own LSN, in one file.
+    /// Returns the first position from `start` on with a record's magic and its own LSN, within one file.
     private mutating func nextCandidate(from start: LSN, to end: LSN) throws(SystemError) -> LSN? {
         var at = start
         while at < end {
@@ -173,19 +172,19 @@ package struct LogReader: ~Copyable {
             var offset = 0
             while count - offset >= LogRecord.headerBytes {
                 let here = base(at: offset)
-                // Most of a damaged or unused range is anything but the magic's first byte.
+                // In a damaged or unused range the magic's first byte is rare.
                 guard let hit = memchr(here, Int32(LogRecord.magic & 0xFF), count - offset) else {
                     offset = count
                     break
                 }
-                // Records begin on multiples of 8.
+                // Records start at multiples of 8.
                 offset = (offset + (UnsafeRawPointer(hit) - here)) & ~7
                 guard count - offset >= LogRecord.headerBytes else { break }
                 let record = LogRecord(base: base(at: offset))
                 if record.hasMagic, record.lsn == at + LSN(offset) { return record.lsn }
                 offset += 8
             }
-            // A header may reach over the chunk's end.
+            // A header may extend beyond the chunk.
             guard offset > 0 else { return nil }
             at += LSN(offset)
         }
@@ -203,7 +202,8 @@ package struct LogReader: ~Copyable {
         return LogRecord(base: start).previousCRC == chain ? found : .invalid
     }
 
-    /// How many of the chunk's bytes are whole valid records, each the successor of the one before.
+    /// Returns the size of the chunk's prefix that consists of whole valid records, each the successor of the previous
+    /// one.
     private mutating func validEnd() -> Int {
         var end = 0
         while end < chunk.count, case .valid(let stride) = check(at: end, chain: chain) {
@@ -213,7 +213,7 @@ package struct LogReader: ~Copyable {
         return end
     }
 
-    /// Reads so that the chunk holds `wanted` bytes from the position on, or all there are.
+    /// Reads until the chunk contains `wanted` bytes from the position on, or all there are.
     private mutating func fill(_ wanted: Int) throws(SystemError) {
         guard file != nil else { return }
         chunk.removeAll()
@@ -221,8 +221,8 @@ package struct LogReader: ~Copyable {
         chunk.commit(try file?.read(into: target, at: Int(position - base)) ?? 0)
     }
 
-    /// The file with the greatest base at or below the position: a newer file takes over where its base
-    /// is reached.
+    /// Opens the file with the greatest base at or below the position: a newer file takes over where its base is
+    /// reached.
     private mutating func openFile() throws(SystemError) {
         if file != nil, position == base || !FileSystem.exists(directory.file(base: position)) { return }
         guard let found = try directory.bases().last(where: { $0 <= position }) else {

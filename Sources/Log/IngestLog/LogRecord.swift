@@ -4,93 +4,90 @@ package import TraceModel
 // The ingest log
 // ==============
 //
-// An endless sequence of bytes, addressed by LSN (byte offset, first record at 0), stored in files
-// `log/<base, 20 digits>.log`. The file with base B holds the records from LSN B on, at file offset
-// LSN − B; it ends where the file with the next base begins. A record never spans two files. Files are
-// removed from the oldest on, so the log begins at the smallest base there is. Other names in `log/` are
-// no part of it.
+// A logically endless sequence of bytes, addressed by LSN (byte offset, first record at 0), stored in files `log/<base,
+// 20 digits>.log`. The file with base B contains the records from LSN B on, at file offset LSN − B; it ends where the
+// file with the next base starts. A record never spans two files. Files are removed from the oldest on, so the log
+// starts at the smallest existing base. Files with other names in `log/` do not belong to it.
 //
-// Record (little-endian, starts on a multiple of 8):
+// Record (little-endian, starts at a multiple of 8):
 //
 //   offset size
 //        0    4  magic: the bytes "TRL1"
-//        4    4  CRC-32C (Castagnoli: reflected polynomial 0x82F63B78, begin and final XOR 0xFFFFFFFF)
+//        4    4  CRC-32C (Castagnoli: reflected polynomial 0x82F63B78, initial and final XOR 0xFFFFFFFF)
 //                over bytes 8 ..< 128 + length
 //        8    4  length of the payload in bytes, host included, without padding; at most
 //                `Limits.logRecordBytesMax`
 //       12    1  type (`LogRecordType`)
 //       13    1  version of this format: 1
-//       14    2  length of the host, the payload's last bytes; 0 but in a batch
+//       14    2  length of the host, the payload's last bytes; 0 except in a batch
 //       16    8  LSN of this record
 //       24    4  CRC of the record before it (its bytes 4 ..< 8), also across files; 0 for a log's first
-//       28    4  salt: the log's identity, drawn when it was created; `salt=` in the data directory's
+//       28    4  salt: the log's identity, generated when it was created; `salt=` in the data directory's
 //                `manifest`, in decimal
 //       32    8  arrival, ns since the epoch
-//       40    8  durable LSN: everything below was on the disk when this was written
+//       40    8  durable LSN: everything below it was on the disk when this was written
 //       48   48  accepted events so far, this record included, by resource in the order function, cpu,
 //                memory, network, io, gpu (6 × u64)
 //       96    8  deduplicated events so far
 //      104    8  rejected events so far
 //      112    8  dead-lettered events so far
-//      120    1  of a batch what its fields mean (`Semantics`); 0 in records of versions before 0.2, which took
-//                every batch for CUMULATIVE
+//      120    1  in a batch, the meaning of its fields (`Semantics`); 0 in records of versions before 0.2, which
+//                treated every batch as CUMULATIVE
 //      121    3  reserved, 0
-//      124    4  of a file's head the size that the file was made with, in bytes; 0 in heads of versions before 0.2
+//      124    4  in a file's head, the original size of the file in bytes; 0 in heads of versions before 0.2
 //      128    …  payload, then zeros to a multiple of 8
 //
-// Reading: at position P (the smallest base at first) take the file with base P where there is one, else
-// stay in the file being read. A valid record at P has the magic, version 1, a known type, LSN P, the
-// manifest's salt, lengths within bounds, a CRC that fits, and names its predecessor's CRC where that was
-// read. The next one stands at P + (128 + length, rounded up to a multiple of 8).
+// Reading: at position P (initially the smallest base) open the file with base P if there is one, else continue in the
+// current file. A valid record at P has the magic, version 1, a known type, LSN P, the manifest's salt, lengths within
+// limits, a matching CRC, and names its predecessor's CRC if that was read. The next record is at P + (128 + length,
+// rounded up to a multiple of 8).
 //
-// A record larger than `Limits.smallMessageBytesMax` comes in a file of its own as a rule (`AheadFile`): the file is
-// written as `log/ahead.<n>` but for its head and the record's header, synced, completed once its base is known, and renamed. One
-// with a valid head, whose base no other file has, is the log's under this name, too.
-// Its head ends in zeros up to the place where the record begins. The file before it is cut to its last record's end.
+// A record larger than `Limits.smallMessageBytesMax` usually has a file of its own (`AheadFile`): the file is written
+// as `log/ahead.<n>` without its head and the record's header, synced, completed once its base is known, and renamed.
+// Such a file with a valid head, whose base no other file has, belongs to the log also under this name. Its head is
+// padded with zeros up to the record. The file before it is truncated to the end of its last record.
 //
-// Files are preallocated, zeroed once, and recycled: what stands behind the last record of a file is
-// zeros or an older record, whose LSN does not fit its place. After every start the writer begins a new
-// file at the recovered end, so a torn tail is never written over. The first record of each file is a
-// head, and heads stand nowhere else. A file has its size before it has its name: one that is shorter than its
-// head says, than its head, or than the record that begins in it was cut, and what it held is lost.
+// Files are preallocated, zeroed once, and recycled: after the last record of a file there are zeros or an older
+// record, whose LSN does not match its position. After every start the writer begins a new file at the recovered end,
+// so an incomplete write is never overwritten. The first record of each file is a head, and heads occur nowhere else. A
+// file gets its size before its name: one that is shorter than recorded in its head, or that ends within its head or a
+// record, was cut, and its contents are lost.
 //
-// Loss: where a file was cut, or the log ends below what `checkpoints/router.end` (`LogEnd`) or a worker's checkpoint
-// says, nothing is written before the operator has accepted it. The log then goes on in a new file, at an LSN beyond
-// all that is known to have been given, and a damage record says what lies between; the counts go on from
-// those that were noted beside the log.
+// Loss: if a file was cut, or the log ends below the LSN in `checkpoints/router.end` (`LogEnd`) or in a worker's
+// checkpoint, nothing is written before the operator has accepted the loss. The log then continues in a new file, at an
+// LSN above all those known to have been assigned, and a damage record describes the gap; the counts continue from
+// those recorded beside the log.
 //
-// Damage: where no valid record stands at P, the log goes on at the next valid record R, in this file or a
-// later one, that is known to have been durable: R itself, or a valid record behind it, has a durable LSN
-// that is greater than P, and where it is another's not below R's end. The range before R is set aside and
-// reported. A record that nothing says this of is the rest of a write that never finished. Where no record
-// goes on, the log ends at P.
+// Damage: if there is no valid record at P, the log continues at the next valid record R, in this file or a later one,
+// that is known to have been durable: R itself, or a valid record after it, has a durable LSN that is greater than P,
+// and if it is another record's, not below R's end. The range before R is set aside and reported. A record without such
+// evidence belongs to an incomplete write. If no such record exists, the log ends at P.
 //
-// Payloads: a batch is the `TraceBatch` of Protos/tracer_service.proto as it was received, then the host;
-// each occurrence of one of its fields 1 to 6 is one event. Barrier, damage, verdict: `BarrierPayload`,
-// `DamagePayload`, `VerdictPayload`. A tick has none. A head, which only the router reads:
-// `RouterState.encodeHead`.
+// Payloads: a batch is the `TraceBatch` of Protos/tracer_service.proto as received, followed by the host; each
+// occurrence of its fields 1 to 6 is one event. Barrier, damage, verdict: `BarrierPayload`, `DamagePayload`,
+// `VerdictPayload`. A tick has none. A head, which only the router reads: `RouterState.encodeHead`.
 //
-// Invariants: LSNs and counts never go back; the accepted counts of a batch are those of the record before
-// it plus its own events, those of any other record are its predecessor's; each record carries its
-// predecessor's CRC, so a missing or replaced record is seen. Arrivals are a clock's, which may be set.
+// Invariants: LSNs and counts never decrease; the accepted counts of a batch are its predecessor's plus its own events,
+// those of any other record are its predecessor's; each record contains its predecessor's CRC, so a missing or replaced
+// record is detected. Arrival times come from a clock that may be set back.
 
-/// What a record stands for. Raw values are on disk.
+/// The type of a record. Raw values are on disk.
 package enum LogRecordType: UInt8, Sendable {
-    /// The head of a log file: carries what recovery would otherwise need older files for.
+    /// The head of a log file: state that recovery would otherwise need older files for.
     case fileHead = 1
-    /// One accepted batch: the request's bytes, then the host.
+    /// An accepted batch: the request's bytes followed by the host.
     case batch = 2
     /// The end of a window (`BarrierPayload`).
     case barrier = 3
-    /// The clock's progress while nothing else is logged.
+    /// Advances the workers' clock while nothing else is logged.
     case tick = 4
-    /// A range of the log that recovery found damaged (`DamagePayload`), counted in the totals.
+    /// A damaged range that recovery found (`DamagePayload`), included in the totals.
     case damage = 5
-    /// Events of one worker that it does not get, as they lie in a dead letter (`VerdictPayload`).
+    /// Events that their worker skips because they are in a dead letter (`VerdictPayload`).
     case verdict = 6
 }
 
-/// Cumulative event counts, as every record carries them.
+/// Cumulative event counts, contained in every record.
 package struct LogCounts: Sendable, Equatable {
     package var accepted: InlineArray<6, UInt64> = InlineArray(repeating: 0)
     package var deduplicated: UInt64 = 0
@@ -112,13 +109,13 @@ package struct LogCounts: Sendable, Equatable {
     }
 }
 
-/// One record in memory: a view into a buffer that somebody else owns.
+/// A record in memory: a view into a buffer owned by somebody else.
 package struct LogRecord {
     package static let headerBytes = 128
     static let magic: UInt32 = 0x314C_5254  // "TRL1"
     static let version: UInt8 = 1
 
-    /// The record's first byte; `headerBytes` + payload are readable.
+    /// Address of the record; `headerBytes` + payload are readable.
     package let base: UnsafeRawPointer
 
     package init(base: UnsafeRawPointer) { self.base = base }
@@ -133,14 +130,15 @@ package struct LogRecord {
     package var durableLSN: LSN { load(40, as: UInt64.self) }
     package var payloadBytes: Int { Int(load(8, as: UInt32.self)) }
     package var hostBytes: Int { Int(load(14, as: UInt16.self)) }
-    /// Of a file's head: the size that the file was made with; 0 where it doesn't say.
+    /// In a file's head, the original size of the file; 0 if not recorded.
     var fileBytes: Int { Int(load(124, as: UInt32.self)) }
-    /// What a batch's fields mean.
+    /// Meaning of a batch's fields.
     package var semantics: Semantics { Semantics(rawValue: load(120, as: UInt8.self)) ?? .cumulative }
 
     /// Bytes from this record's LSN to the next one's.
     package var stride: Int { LogRecord.stride(payloadBytes: payloadBytes) }
 
+    /// Returns the distance to the next record.
     package static func stride(payloadBytes: Int) -> Int { (headerBytes + payloadBytes + 7) & ~7 }
 
     package var counts: LogCounts {
@@ -156,7 +154,7 @@ package struct LogRecord {
         UnsafeRawBufferPointer(start: base + LogRecord.headerBytes + payloadBytes - hostBytes, count: hostBytes)
     }
 
-    /// The payload before the host: a batch's bytes, a barrier's fields.
+    /// The payload without the host: a batch's bytes, a barrier's fields.
     package var body: UnsafeRawBufferPointer {
         UnsafeRawBufferPointer(start: base + LogRecord.headerBytes, count: payloadBytes - hostBytes)
     }
@@ -166,7 +164,7 @@ package struct LogRecord {
     }
 }
 
-/// The records of a run of bytes known to be whole and valid: a sealed group, or what a reader returned.
+/// Iterates over the records in bytes known to be whole and valid: a sealed group, or the result of a reader.
 package struct LogRecords: Sequence, IteratorProtocol {
     private var rest: UnsafeRawBufferPointer
 
@@ -181,16 +179,16 @@ package struct LogRecords: Sequence, IteratorProtocol {
     }
 }
 
-/// What stands at a position where a record is expected.
+/// Result of checking for a record at a position.
 package enum RecordCheck: Equatable {
-    /// A valid record of this many bytes.
+    /// A valid record of this size.
     case valid(stride: Int)
-    /// The bytes at hand end before the record does; it claims to need this many.
+    /// The available bytes end within the record, which claims to need this many.
     case incomplete(needed: Int)
-    /// No record of this log at this position: zeros, an older record, or damage.
+    /// Not a record of this log at this position: zeros, an older record, or damage.
     case invalid
 
-    /// Checks lengths before it looks at anything behind the header, then the CRC.
+    /// Checks lengths before it reads anything after the header, then the CRC.
     package static func check(_ bytes: UnsafeRawBufferPointer, at lsn: LSN, salt: UInt32) -> RecordCheck {
         guard let base = bytes.baseAddress, bytes.count >= LogRecord.headerBytes else {
             return .incomplete(needed: LogRecord.headerBytes)
@@ -205,7 +203,7 @@ package enum RecordCheck: Equatable {
         return .valid(stride: record.stride)
     }
 
-    /// CRC-32C over all of a record but its magic and the CRC itself.
+    /// Returns the CRC-32C of a record without its magic and the CRC itself.
     static func crc(of record: LogRecord) -> UInt32 {
         trace_crc32c(0, record.base + 8, LogRecord.headerBytes - 8 + record.payloadBytes)
     }

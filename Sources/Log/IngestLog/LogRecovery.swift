@@ -1,32 +1,32 @@
 package import SystemIO
 package import TraceModel
 
-/// What a log holds when it is opened: where it ends and the totals its last record carries.
+/// The state of a log when it is opened: its end and the totals of its last record.
 package struct LogRecovery: Sendable {
-    /// Where the next record goes.
+    /// LSN of the next record.
     package let end: LSN
-    /// The oldest record still there.
+    /// LSN of the oldest record.
     package let begin: LSN
     package let lastCRC: UInt32
     package let counts: LogCounts
-    /// Bytes behind the end that belonged to a write that never finished.
+    /// Bytes after the end that belong to an incomplete write.
     package let tornBytes: Int
     package let bases: [LSN]
-    /// Ranges without valid records that were durable once.
+    /// Damaged ranges: without valid records, but once durable.
     package let damaged: [Range<LSN>]
-    /// What tells that the newest file was cut.
+    /// Evidence that the newest file was cut.
     package var cut: LogCut?
 
-    /// The log as it goes on at `lsn`, behind a loss that was accepted, with the totals that are known to have been there.
+    /// Returns the log as continued at `lsn` after an accepted loss, with the totals known to have been reached.
     package func continued(at lsn: LSN, counts: LogCounts) -> LogRecovery {
         LogRecovery(
             end: lsn, begin: bases.isEmpty ? lsn : begin, lastCRC: lastCRC, counts: counts, tornBytes: tornBytes,
             bases: bases, damaged: damaged + [end..<lsn])
     }
 
-    /// Reads the log from its oldest record, hands each to `visit`, and makes durable what it has read: after
-    /// a crash of the process alone the page cache may hold more than the disk.
-    /// Blocks; O(log). A record is valid only until `visit` returns.
+    /// Reads the log from its oldest record, passes each record to `visit`, and makes what it has read durable, because
+    /// after a crash of the process the page cache may contain more than the disk. Blocks; O(log). A record is valid
+    /// only during `visit`.
     package static func run(
         _ directory: LogDirectory, salt: UInt32, visit: (LogRecord) -> Void
     ) throws(SystemError) -> LogRecovery {
@@ -62,8 +62,8 @@ package struct LogRecovery: Sendable {
             cut: try directory.cut(endingAt: reader.position, salt: salt))
     }
 
-    /// Writes the last commit again where it stands, and syncs it. Syncing alone is not enough: where a sync
-    /// has failed the kernel takes what it could not write for clean, and the next sync says nothing.
+    /// Writes the last commit again in place, and syncs it. A sync alone is not enough: after a failed sync the kernel
+    /// considers the unwritten pages clean, and the next sync reports no error.
     private static func rewrite(
         _ directory: LogDirectory, _ bases: [LSN], from durable: LSN, to end: LSN
     ) throws(SystemError) {

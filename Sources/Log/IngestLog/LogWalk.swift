@@ -1,18 +1,19 @@
 package import SystemIO
 package import TraceModel
 
-/// Walks a log to its end and changes nothing, also while a router writes and trims it: what is only
-/// being written is no damage, and what was trimmed meanwhile is passed over.
-/// Belongs to one thread; blocks on disk. Holds about 1 MB, or one record where that is larger.
+/// Reads a log to its end without changing it, also while a router writes and trims it: a write in progress does not
+/// count as damage, and ranges trimmed meanwhile are skipped. One thread; blocks on the disk. Uses about 1 MB of
+/// memory, or one record if that is larger.
 package struct LogWalk: ~Copyable {
+    /// One part of the log.
     package enum Step {
-        /// Whole valid records, each the successor of the one before; valid until the next step.
+        /// Whole valid records, each the successor of the previous one; valid until the next step.
         case records(UnsafeRawBufferPointer)
-        /// No valid record stands in this range, and it was durable once.
+        /// A damaged range: without a valid record, but once durable.
         case damage(Range<LSN>)
-        /// The router removed this range before it was read.
+        /// A range that the router removed before it was read.
         case trimmed(Range<LSN>)
-        /// The log's end. Behind it so many bytes of a write that never finished, or has not yet.
+        /// The log's end, and the size of the incomplete write after it.
         case end(unfinishedBytes: Int)
     }
 
@@ -20,10 +21,11 @@ package struct LogWalk: ~Copyable {
 
     private let directory: LogDirectory
     private var reader: LogReader
-    /// Where the newest file ended when the walk began: a log that grows as fast as it is read has no end.
+    /// End of the newest file when the walk started: without it, a log that grows as fast as it is read would have no
+    /// end.
     private let limit: LSN
 
-    /// From the file that holds `start`, or where that is trimmed the oldest; nil for the oldest.
+    /// Starts at the file that contains `start`, or at the oldest file if that one is trimmed or `start` is nil.
     package init(_ directory: LogDirectory, salt: UInt32, from start: LSN? = nil) throws(SystemError) {
         let bases = try directory.bases()
         let oldest = bases.first ?? 0
@@ -33,15 +35,15 @@ package struct LogWalk: ~Copyable {
         limit = bases.last.map { $0 + LSN(FileSystem.size(directory.file(base: $0)) ?? 0) } ?? 0
     }
 
-    /// Where the next step begins.
+    /// Position of the next step.
     package var position: LSN { reader.position }
 
-    /// The next part of the log; `.end` again and again at its end.
-    /// - Throws: `SystemError` where a file cannot be read.
+    /// Returns the next part of the log; at its end always `.end`.
+    /// - Throws: `SystemError` if a file cannot be read.
     package mutating func next() throws(SystemError) -> Step {
         guard position < limit else { return .end(unfinishedBytes: 0) }
         do throws(SystemError) { return try step() } catch {
-            // A file may be trimmed between being listed and being opened.
+            // A file may be trimmed between listing and opening it.
             guard error.isNotFound, let trimmed = try skipTrimmed() else { throw error }
             return .trimmed(trimmed)
         }
@@ -50,7 +52,7 @@ package struct LogWalk: ~Copyable {
     private mutating func step() throws(SystemError) -> Step {
         if try reader.advance(budget: Self.chunkBytes) == nil { return .records(reader.records) }
         let goesOn = try reader.findGoingOn()
-        // Whatever was written before the record found is there to be read now.
+        // Everything written before the record that was found can be read now.
         if try reader.advance(budget: Self.chunkBytes) == nil { return .records(reader.records) }
         if let trimmed = try skipTrimmed() { return .trimmed(trimmed) }
         let lost = position
@@ -59,7 +61,7 @@ package struct LogWalk: ~Copyable {
         return .damage(lost..<goesOn)
     }
 
-    /// Goes on at the oldest file where the position's own is gone.
+    /// Continues at the oldest file if the position's file was removed.
     private mutating func skipTrimmed() throws(SystemError) -> Range<LSN>? {
         let lost = position
         guard let oldest = try directory.bases().first, oldest > lost else { return nil }

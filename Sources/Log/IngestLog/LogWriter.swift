@@ -2,32 +2,32 @@ internal import Glibc
 package import SystemIO
 package import TraceModel
 
-/// Appends groups of records and makes them durable. Belongs to one thread; every call blocks.
+/// Appends groups of records to the log and makes them durable. One thread; every call blocks.
 package struct LogWriter: ~Copyable {
     private let directory: LogDirectory
     private let salt: UInt32
     private var file: File
     private var base: LSN
     private var capacity: Int
-    /// The file's bytes that were full when it became the log's.
+    /// Bytes of the file that were used when it became part of the log (`AheadFile`).
     private var filledAhead = 0
     private var chain: UInt32
-    /// Every file's base, ascending; the last is the one written.
+    /// Bases of all files, ascending; the last one is being written.
     private var bases: [LSN]
     private let preparer: SparePreparer
-    /// Size of a log file, unless one group alone is larger.
+    /// Size of a log file; a single group may be larger.
     private let fileBytes: Int
 
-    /// Where the next record goes: between two commits everything below is durable, but for a file's head
-    /// that waits for the group behind it.
+    /// LSN of the next record. Between two commits everything below it is durable, except for a file's head, which
+    /// becomes durable with the group after it.
     package private(set) var end: LSN
-    /// What records say is durable: the end as of the last sync.
+    /// The durable LSN that records contain: the end as of the last sync.
     private var durable: LSN
-    /// The totals of the last record.
+    /// Totals of the last record.
     package private(set) var counts: LogCounts
 
-    /// Begins a new file at the recovered end, so that nothing torn is ever written over.
-    /// `fileBytes` is smaller than the default in tests.
+    /// Starts a new file at the recovered end, so that an incomplete write is never overwritten. Tests use a smaller
+    /// `fileBytes`.
     package init(
         directory: LogDirectory, salt: UInt32, recovery: LogRecovery, fileBytes: Int = Limits.logFileBytes
     ) throws(SystemError) {
@@ -46,11 +46,10 @@ package struct LogWriter: ~Copyable {
         bases = recovery.bases.filter { $0 != recovery.end } + [recovery.end]
     }
 
-    /// Seals the group, writes it in one go, and waits for the disk. When it returns the records are
-    /// durable. `countsAt(i)` are the totals once the group's record i is in the log,
-    /// `head` appends what the head of a new file carries.
-    /// - Throws: `SystemError`; out of space leaves the log as it was, so that the caller may try again
-    ///   later. After any other error the log must be reopened: the disk's state is unknown.
+    /// Seals the group, writes it at once, and syncs. The records are durable when it returns. `countsAt(i)` are the
+    /// totals once the group's record i is in the log, `head` appends the contents of a new file's head.
+    /// - Throws: `SystemError`. Out of space leaves the log unchanged, so that the caller may retry later. After any
+    ///   other error the log must be reopened, because the state of the disk is unknown.
     package mutating func commit(
         _ group: inout LogGroup, countsAt: (Int) -> LogCounts, head: (inout RawBuffer) -> Void
     ) throws(SystemError) {
@@ -61,7 +60,7 @@ package struct LogWriter: ~Copyable {
         let sealed = group.seal(from: end, previousCRC: chain, salt: salt, durable: durable, counts: countsAt)
         do throws(SystemError) {
             let place = Int(end - base)
-            // A block that is only begun would be read from the disk first.
+            // Padded to a whole block, as the kernel would have to read a partial one from the disk first.
             let begun = (place + bytes) % File.blockBytes
             let room = max(0, capacity - place - bytes)
             let padding = begun == 0 ? 0 : min(File.blockBytes - begun, room)
@@ -76,10 +75,9 @@ package struct LogWriter: ~Copyable {
         committed(group, chain: sealed)
     }
 
-    /// The same for a group whose first record lies in `ahead`, which becomes the log's next file: the time this takes
-    /// doesn't depend on the record's size, but for its checksum. Where the head outgrows its room there, the group is
-    /// written as any other.
-    /// - Throws: `SystemError`, out of space only in that case.
+    /// Commits a group whose first record is in `ahead`, which becomes the log's next file. The time does not depend on
+    /// the record's size, except for its checksum. If the head does not fit there, the group is written like any other.
+    /// - Throws: `SystemError`; out of space only in that case.
     package mutating func commit(
         _ group: inout LogGroup, ahead written: consuming AheadFile, countsAt: (Int) -> LogCounts,
         head: (inout RawBuffer) -> Void
@@ -100,11 +98,12 @@ package struct LogWriter: ~Copyable {
             from: end + LSN(ahead.place), previousCRC: headCRC, salt: salt, durable: durable, counts: countsAt)
         do throws(SystemError) {
             try ahead.complete(head: headGroup.buffer.bytes, &group)
-            // Over a file that has nothing but this name, where the log has only begun one. That the name lasts need not be
-            // waited for: by its head the file is known under its old one, too.
+            // May replace an empty file of this name, if the log has only started one. The rename need not be durable:
+            // by its head the file is recognised under its old name too.
             try ahead.file.rename(to: directory.file(base: end))
         } catch {
-            // The file may be whole, and what its record says in the log; its blocks are there, so it is no lack of space.
+            // The file may be complete, and its record part of the log. Its blocks are allocated, so this is not a lack
+            // of space.
             throw SystemError(errno: EIO, call: error.call, subject: error.subject)
         }
         adopt(ahead)
@@ -113,11 +112,11 @@ package struct LogWriter: ~Copyable {
         committed(group, chain: sealed)
     }
 
-    /// The log goes on in a file that has its name already.
+    /// Continues the log in a file that has been renamed already.
     private mutating func adopt(_ ahead: consuming AheadFile) {
         if end != base {
-            // Nothing is written there any more, and the next file tells where this one ends. Space is all that is lost
-            // where it stays as long as it is.
+            // Nothing is written to the old file any more, and the next file's base gives its end. If it is not
+            // truncated, only space is lost.
             try? file.truncate(to: Int(end - base))
             bases.append(end)
         }
@@ -135,9 +134,10 @@ package struct LogWriter: ~Copyable {
         preparer.follow(Int(end - base) - filledAhead, of: capacity - filledAhead)
     }
 
-    /// What a full disk took of a group must not be found by the next start, as its batches are refused: the first
-    /// record loses its header. A disk that took nothing is left alone, as it won't take this either; where the
-    /// header is there and can't be taken back, only a new start can tell what is in the log.
+    /// Erases the header of the first record after a full disk took part of a group, because the group's batches are
+    /// refused and the next start must not find them. If the disk took nothing there is nothing to do, and it would not
+    /// take this write either. If the header was written and cannot be erased, only a restart can tell what the log
+    /// contains.
     private func forgetWritten() throws(SystemError) {
         let size = LogRecord.headerBytes
         let place = Int(end - base)
@@ -153,9 +153,9 @@ package struct LogWriter: ~Copyable {
         } catch { throw SystemError(errno: EIO, call: error.call, subject: error.subject) }
     }
 
-    /// Whether every file is still where it was made, as far as names and the size of the one that is written tell. Blocks
-    /// for some system calls.
-    /// - Throws: `SystemError`, as `commit`, where one is not.
+    /// Checks by name and, for the file being written, by size that every file is still in place. Blocks for some
+    /// system calls.
+    /// - Throws: `SystemError`, as `commit`, if a file is not.
     package func check() throws(SystemError) {
         try checkFile()
         let found = Set(try directory.bases())
@@ -163,7 +163,7 @@ package struct LogWriter: ~Copyable {
         throw Self.isGone(directory.file(base: missing))
     }
 
-    /// What was written to a file that has no name any more, or was cut, is gone with the process.
+    /// Bytes written to a file that was removed or cut would be lost with the process.
     private func checkFile() throws(SystemError) {
         guard file.isAtItsPath, try file.size() >= capacity else { throw Self.isGone(file.path) }
     }
@@ -172,8 +172,9 @@ package struct LogWriter: ~Copyable {
         SystemError(errno: ESTALE, call: "check", subject: path)
     }
 
-    /// Writes the newest file anew under its name from what is still open, where that was removed or moved away, and was not
-    /// cut. False where there is nothing to be done. Only before the process ends: this writer goes on in the old one. Blocks.
+    /// Rewrites the newest file under its name from the open descriptor, if it was removed or moved but not cut.
+    /// Returns false if there is nothing to do. Only before the process exits, because this writer keeps using the old
+    /// file. Blocks.
     package func restoreFile() throws(SystemError) -> Bool {
         guard !file.isAtItsPath, try file.size() >= capacity else { return false }
         let temporary = "\(directory.path)/restored.tmp"
@@ -196,25 +197,25 @@ package struct LogWriter: ~Copyable {
         return true
     }
 
-    /// Removes or recycles files that hold nothing at or above `lsn`.
+    /// Removes or recycles files without records at or above `lsn`.
     package mutating func trim(below lsn: LSN) throws(SystemError) {
-        // Without a head in the newest file the one before it has the last.
+        // If the newest file has no head yet, the file before it has the last one.
         let kept = durable > base ? 1 : 2
         while bases.count > kept, bases[1] <= lsn {
             try preparer.recycle(directory.file(base: bases[0]))
             bases.removeFirst()
-            // Oldest first on the disk too: a newer one missing would be a gap.
+            // Oldest first on the disk too: a missing newer file would be a gap.
             try FileSystem.syncDirectory(directory.path)
         }
     }
 
-    /// The oldest LSN still there.
+    /// The oldest LSN in the log.
     package var begin: LSN { bases[0] }
 
-    /// Ends the background work; the last call.
+    /// Stops the background work; the last call.
     package func close() { preparer.stop() }
 
-    /// The first record of a file; made durable together with the group behind it.
+    /// Writes the first record of a file; it becomes durable together with the group after it.
     private mutating func writeHead(_ fill: (inout RawBuffer) -> Void) throws(SystemError) {
         var body = RawBuffer()
         fill(&body)
@@ -226,7 +227,7 @@ package struct LogWriter: ~Copyable {
         end += LSN(group.byteCount)
     }
 
-    /// A head with this body and zeros behind it, which its readers leave alone.
+    /// Returns a head with this body followed by zeros, which readers ignore.
     private func headGroup(_ body: UnsafeRawBufferPointer, payloadBytes: Int, fileBytes: Int) -> LogGroup {
         var group = LogGroup(capacity: payloadBytes + LogRecord.headerBytes + 8)
         let target = group.append(.fileHead, arrival: WallClock.now(), bodyBytes: payloadBytes)
@@ -240,7 +241,7 @@ package struct LogWriter: ~Copyable {
     private mutating func roll(toFit bytes: Int) throws(SystemError) {
         let needed = max(fileBytes, bytes + min(Limits.logFileHeadBytesMax, fileBytes / 2))
         do throws(SystemError) { file = try preparer.takeSpare(as: directory.file(base: end), bytes: needed) } catch {
-            // A reader takes a file of this base for the one that goes on here.
+            // A reader that finds a file of this base expects the log to continue there.
             try FileSystem.remove(directory.file(base: end))
             throw error
         }

@@ -4,25 +4,25 @@ import TraceModel
 // Mirrored file
 // =============
 //
-// `PATH` and `PATH.mirror`, of one content. Each, little-endian: magic "TRCK" u32, CRC-32C of all that follows
-// u32, the body. They are replaced one after the other, each as a whole and durable before the next is begun:
-// so one is sound at any time, and where both are and differ, `PATH` is the newer one.
+// `PATH` and `PATH.mirror` have the same content. Each, little-endian: magic "TRCK" u32, CRC-32C of all that follows
+// u32, the body. They are replaced one after the other, each atomically and durably before the next one, so one of them
+// is always valid, and if both are valid and differ, `PATH` is the newer one.
 
-/// A small file kept twice, for state that nothing could make again: damage to one of its copies loses nothing.
+/// A small file stored twice, for state that cannot be recreated: damage to one copy loses nothing.
 package struct MirroredFile {
     static let magic: UInt32 = 0x4B43_5254  // "TRCK"
     static let headBytes = 8
     private static let mirrorSuffix = ".mirror"
 
-    /// What was read: the content of the copy that holds.
+    /// The content of a valid copy.
     package struct Content: Sendable {
         fileprivate let file: [UInt8]
-        /// What is wrong with the other copy, in words; nil where nothing is, or it is only older.
+        /// Description of the damage to the other copy; nil if it has none, or is only older.
         package let damage: String?
-        /// Whether one of the copies has to be written anew.
+        /// Whether one of the copies has to be rewritten.
         package let needsRepair: Bool
 
-        /// Lends the body.
+        /// Passes a reader of the body to `read`.
         package func withBody<Result>(_ read: (inout StateReader) throws -> Result) throws -> Result {
             try file.withUnsafeBytes { bytes in
                 var reader = StateReader(UnsafeRawBufferPointer(rebasing: bytes[headBytes...]))
@@ -31,7 +31,7 @@ package struct MirroredFile {
         }
     }
 
-    /// What tells the contents of two sound copies apart.
+    /// Distinguishes the contents of two valid copies.
     private struct Head: Equatable {
         let checksum: UInt32
         let size: Int
@@ -48,23 +48,23 @@ package struct MirroredFile {
 
     package init(_ path: String) { self.path = path }
 
-    /// The file that a name in a directory belongs to: itself, or its mirror's.
+    /// Returns the file for a name in a directory: itself, or the one it mirrors.
     package static func name(of entry: String) -> String {
         entry.hasSuffix(mirrorSuffix) ? String(entry.dropLast(mirrorSuffix.count)) : entry
     }
 
     // MARK: Writing
 
-    /// Replaces both copies by what `fill` appends to the writer's body; it calls `drain` where that is large. Blocks until
-    /// both are durable; what hangs on the content may be done only then. Where it throws, both copies are what they were,
-    /// or one of them is the new one.
+    /// Replaces both copies by what `fill` appends to the writer's body; for large content it calls `drain`. Blocks
+    /// until both are durable; actions that depend on the content must wait for that. If it throws, both copies are
+    /// unchanged or one of them is the new one.
     package func publish(_ fill: (inout MirroredFileWriter) throws -> Void) throws {
         var writer = try MirroredFileWriter.begin([path, mirror])
         try fill(&writer)
         try writer.publish()
     }
 
-    /// Writes both copies anew, also the sound one: whether its name is durable, nobody knows. Blocks.
+    /// Rewrites both copies, even the valid one, because its name may not be durable. Blocks.
     package func repair(_ content: Content) throws {
         try content.file.withUnsafeBytes {
             try FileSystem.publish(path, $0)
@@ -72,7 +72,7 @@ package struct MirroredFile {
         }
     }
 
-    /// Removes both copies, the mirror first: what is left of a removal looks like a new file. Blocks.
+    /// Removes both copies, the mirror first, so that a partial removal looks like a new file. Blocks.
     package func remove() throws(SystemError) {
         try FileSystem.remove(mirror)
         try FileSystem.remove(path)
@@ -80,16 +80,16 @@ package struct MirroredFile {
 
     // MARK: Reading
 
-    /// The content of the newest sound copy; nil where there is no file. Blocks; O(its size).
-    /// - Throws: `TraceError(.corrupt)` with `remedy` where no copy is sound, `SystemError` where the operating
-    ///   system refuses.
+    /// Returns the content of the newest valid copy; nil if there is no file. Blocks; O(its size).
+    /// - Throws: `TraceError(.corrupt)` with `remedy` if no copy is valid, `SystemError` if the operating system
+    ///   reports an error.
     package func read(remedy: String) throws -> Content? {
         let (first, second) = (try examine(path), try examine(mirror))
         switch (first, second) {
         case (.missing, .missing): return nil
         case (.sound(let head), .sound(let other)): return try content(of: path, needsRepair: head != other)
         case (.sound, .missing):
-            // A first start that was cut off, or one with a file of before there were mirrors.
+            // An incomplete first start, or a file of a version without mirrors.
             return try content(of: path, needsRepair: true)
         case (.sound, .damaged(let why)): return try content(of: path, damage: "\(mirror) \(why)", needsRepair: true)
         case (.damaged(let why), .sound): return try content(of: mirror, damage: "\(path) \(why)", needsRepair: true)
@@ -117,13 +117,13 @@ package struct MirroredFile {
         do throws(SystemError) {
             return try Self.head(of: File(path, .read)).map { .sound($0) } ?? .damaged("is damaged")
         } catch {
-            // A bad sector is damage like any other.
+            // A bad sector counts as damage.
             guard error.isIOError else { throw error }
             return .damaged("cannot be read: \(error)")
         }
     }
 
-    /// What a sound copy begins with and how long it is; nil where the copy is damaged. Reads all of it, a piece at a time.
+    /// Returns the head and size of a valid copy; nil if the copy is damaged. Reads the whole file in pieces.
     private static func head(of file: borrowing File) throws(SystemError) -> Head? {
         let piece = UnsafeMutableRawBufferPointer.allocate(byteCount: File.directBytesUsual, alignment: 16)
         defer { piece.deallocate() }
@@ -147,22 +147,22 @@ package struct MirroredFile {
     }
 }
 
-/// Writes a new content of a mirrored file piece by piece, both copies at once, so that no more of it is in memory than
-/// what was appended since the last `drain`. Made by `MirroredFile.publish`; used by one thread. Everything blocks.
+/// Writes new content of a mirrored file in pieces to both copies at once, so that memory holds only what was appended
+/// since the last `drain`. Created by `MirroredFile.publish`; one thread. All functions block.
 package struct MirroredFileWriter: ~Copyable {
-    /// The content, where it has not been written yet. Append here; it begins with the file's head.
+    /// The content that is not written yet. Append here; it starts with the file's head.
     package var body: RawBuffer
 
     private let copies: [String]
     private let first: File
     private let second: File
-    /// Bytes of each copy that are written.
+    /// Bytes written to each copy.
     private var written = 0
     private var checksum: UInt32 = 0
 
     private static let temporarySuffix = ".tmp"
 
-    /// Begins temporary files beside `copies`.
+    /// Creates temporary files beside `copies`.
     static func begin(_ copies: [String]) throws(SystemError) -> MirroredFileWriter {
         let first = try File(copies[0] + temporarySuffix, .replace)
         let second = try File(copies[1] + temporarySuffix, .replace)
@@ -177,7 +177,7 @@ package struct MirroredFileWriter: ~Copyable {
         for _ in 0..<MirroredFile.headBytes { body.append(byte: 0) }
     }
 
-    /// Writes what is worth a write of its own, in whole blocks.
+    /// Writes whole blocks, if there are enough to be worth a write.
     package mutating func drain() throws(SystemError) {
         guard body.count >= File.directBytesUsual else { return }
         try write(body.count / File.blockBytes * File.blockBytes)
@@ -187,7 +187,7 @@ package struct MirroredFileWriter: ~Copyable {
         let bytes = UnsafeRawBufferPointer(rebasing: body.bytes[..<count])
         let head = written == 0 ? MirroredFile.headBytes : 0
         checksum = Checksum.crc32c(UnsafeRawBufferPointer(rebasing: bytes[head...]), after: checksum)
-        // In pieces, as another process's sync waits for what is under way.
+        // In pieces, because another process's sync waits for writes in progress.
         for offset in stride(from: 0, to: count, by: File.directBytesUsual) {
             let end = min(offset + File.directBytesUsual, count)
             let piece = UnsafeRawBufferPointer(rebasing: bytes[offset..<end])
@@ -198,7 +198,7 @@ package struct MirroredFileWriter: ~Copyable {
         body.removeFirst(count)
     }
 
-    /// Writes the rest and the head, and puts the copies into place one after the other, each durable before the next.
+    /// Writes the rest and the head, and renames the copies one after the other, each durable before the next one.
     mutating func publish() throws(SystemError) {
         try write(body.count)
         body.append(integer: MirroredFile.magic)

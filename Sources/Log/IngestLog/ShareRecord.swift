@@ -1,12 +1,12 @@
 package import SystemIO
 package import TraceModel
 
-/// One log record as a worker gets it: narrowed to the events whose slots it owns. A share is a run of
-/// these; a worker that reads them in LSN order reads its part of the log.
+/// A log record as sent to a worker: reduced to the events of the slots that it owns. A share is a sequence of these; a
+/// worker that reads them in LSN order reads its part of the log.
 ///
-/// Layout, little-endian: LSN u64, arrival i64, body bytes u32, type u8, semantics u8, host bytes u16, host,
-/// body, zeros to a multiple of 8. The body of a batch is a valid `TraceBatch`: the fields of the
-/// events and names, tag and length kept, as they came.
+/// Layout, little-endian: LSN u64, arrival i64, body bytes u32, type u8, semantics u8, host bytes u16, host, body,
+/// zeros to a multiple of 8. The body of a batch is a valid `TraceBatch` of the selected events and names, each with
+/// the tag, length and bytes it was received with.
 package struct ShareRecord {
     package static let headerBytes = 24
 
@@ -15,7 +15,7 @@ package struct ShareRecord {
     package var lsn: LSN { load(0, as: UInt64.self) }
     package var arrival: EpochNanoseconds { load(8, as: Int64.self) }
     package var type: LogRecordType? { LogRecordType(rawValue: load(20, as: UInt8.self)) }
-    /// What a batch's fields mean.
+    /// Meaning of a batch's fields.
     package var semantics: Semantics { Semantics(rawValue: load(21, as: UInt8.self)) ?? .cumulative }
     private var bodyBytes: Int { Int(load(16, as: UInt32.self)) }
     private var hostBytes: Int { Int(load(22, as: UInt16.self)) }
@@ -34,8 +34,8 @@ package struct ShareRecord {
         Integer(littleEndian: base.loadUnaligned(fromByteOffset: offset, as: Integer.self))
     }
 
-    /// Appends the head of a record for `bodyBytes` of body and returns where those go; valid until
-    /// the next append to `buffer`.
+    /// Appends the head of a record with `bodyBytes` of body and returns the address for those; valid until the next
+    /// append to `buffer`.
     package static func append(
         _ record: LogRecord, bodyBytes: Int, to buffer: inout RawBuffer
     ) -> UnsafeMutableRawPointer {
@@ -55,8 +55,8 @@ package struct ShareRecord {
         return body
     }
 
-    /// Walks a share. Every length is checked: a share comes from another process.
-    /// - Throws: `TraceError(.corrupt)` where it is cut off or LSNs do not ascend.
+    /// Iterates over a share. Every length is checked, because a share comes from another process.
+    /// - Throws: `TraceError(.corrupt)` if it is truncated or LSNs do not ascend.
     package static func forEach(in share: UnsafeRawBufferPointer, _ visit: (ShareRecord) throws -> Void) throws {
         var at = 0
         var last: LSN?

@@ -1,16 +1,16 @@
 import SystemIO
 import TraceModel
 
-/// Keeps one zeroed file ready to become the next log file: overwriting blocks that exist makes `fdatasync` many times
-/// cheaper than extending a file. A thread of its own writes the zeros, twice as fast as the log grows: all at once they
-/// would stand before the log's syncs for hundreds of milliseconds.
+/// Keeps one zeroed file ready to become the next log file, because overwriting allocated blocks makes `fdatasync` many
+/// times cheaper than extending a file. A separate thread writes the zeros twice as fast as the log grows: written at
+/// once they would delay the log's syncs by hundreds of milliseconds.
 ///
-/// Guarded by `condition`: everything below it.
+/// All state below `condition` is guarded by it.
 final class SparePreparer: @unchecked Sendable {
     private enum State {
         /// There may be no spare.
         case idle
-        /// There is one.
+        /// There is a spare.
         case ready
         case preparing(DedicatedThread)
     }
@@ -19,11 +19,11 @@ final class SparePreparer: @unchecked Sendable {
     private let bytes: Int
     private let condition = ConditionLock()
     private var state = State.idle
-    /// The unfinished spare may be so long by now.
+    /// Size that the unfinished spare may have by now.
     private var due = 0
-    /// Its thread waits for so much to be due.
+    /// The thread waits until this size is due.
     private var awaited = 0
-    /// It is not wanted any more.
+    /// The spare is not needed any more.
     private var isCancelled = false
 
     init(directory: LogDirectory, bytes: Int) {
@@ -31,15 +31,16 @@ final class SparePreparer: @unchecked Sendable {
         self.bytes = bytes
     }
 
-    /// Makes the spare on the calling thread where there is none. Blocks for the time of `bytes` zeros.
+    /// Creates the spare on the calling thread if there is none. Blocks while it writes `bytes` zeros.
     func prepareNow() throws(SystemError) { try prepare { _ in .max } }
 
-    /// The log has come to `filled` bytes of its file's `capacity`: from a quarter on a spare is made where there is none.
-    /// Not before, as a trimmed file may become it; it is finished when three quarters are full. Returns at once.
+    /// Reports that `filled` bytes of the current log file's `capacity` are used. From a quarter on, a missing spare is
+    /// prepared; not before, because a trimmed file may become the spare. It is complete when three quarters are used.
+    /// Returns at once.
     func follow(_ filled: Int, of capacity: Int) {
         let behindQuarter = filled - capacity / 4
         guard behindQuarter > 0 else { return }
-        // A file of which less is left to be filled needs its successor as soon.
+        // A file with less space left needs its successor just as soon.
         let share = Double(bytes) / Double(capacity)
         condition.withLock {
             due = Int(2 * Double(behindQuarter) * share)
@@ -51,12 +52,12 @@ final class SparePreparer: @unchecked Sendable {
         }
     }
 
-    /// Turns the spare, or where there is none a fresh file, into the log file `path`.
+    /// Renames the spare, or a new file if there is none, to the log file `path`.
     func takeSpare(as path: String, bytes wanted: Int) throws(SystemError) -> File {
         join { due = .max }
         if wanted == bytes, FileSystem.exists(directory.spare) { try FileSystem.rename(directory.spare, to: path) }
         if !FileSystem.exists(path) {
-            // Under its name only once it is as long as it has to be: a shorter one was cut.
+            // Renamed only once it has its full size: a shorter file under this name counts as cut.
             let fresh = try File(directory.unfinishedSpare, .replace)
             try fresh.truncate(to: wanted)
             try fresh.syncData()
@@ -69,7 +70,7 @@ final class SparePreparer: @unchecked Sendable {
         return file
     }
 
-    /// Makes an old log file the spare, instead of one that is under way, or removes it where there is one.
+    /// Makes an old log file the spare, replacing an unfinished one; removes it if there is a spare.
     func recycle(_ path: String) throws(SystemError) {
         join { isCancelled = true }
         if FileSystem.exists(directory.spare) || FileSystem.size(path) != bytes {
@@ -81,7 +82,7 @@ final class SparePreparer: @unchecked Sendable {
 
     func stop() { join { isCancelled = true } }
 
-    /// Under the lock.
+    /// Requires the lock.
     private func begin() {
         guard !FileSystem.exists(directory.spare) else {
             state = .ready
@@ -97,12 +98,12 @@ final class SparePreparer: @unchecked Sendable {
         isCancelled = false
         state = .preparing(
             DedicatedThread("log-spare") { [self] in
-                // Without a spare the next roll makes its file itself, and reports the error.
+                // Without a spare the next roll creates its file itself, and reports the error.
                 try? prepare { length in waitUntilDue(behind: length) }
             })
     }
 
-    /// Asks `room` how much may be written behind so many bytes; nil ends it.
+    /// Writes zeros. `room` returns how many may follow a given size; nil ends it.
     private func prepare(_ room: (Int) -> Int?) throws(SystemError) {
         if FileSystem.exists(directory.spare) { return }
         let file = try File(directory.unfinishedSpare, .replace)
@@ -122,8 +123,8 @@ final class SparePreparer: @unchecked Sendable {
         try FileSystem.rename(directory.unfinishedSpare, to: directory.spare)
     }
 
-    /// How much is to be written behind `length`: as little as is worth it, or more where the log is ahead. Nil where the
-    /// spare is not wanted any more.
+    /// Waits until zeros are due after `length` and returns how many: the smallest worthwhile size, or more if the log
+    /// is ahead. Nil if the spare is not needed any more.
     private func waitUntilDue(behind length: Int) -> Int? {
         let piece = File.directBytesUsual
         return condition.withLock {
@@ -133,7 +134,7 @@ final class SparePreparer: @unchecked Sendable {
         }
     }
 
-    /// Waits for a spare under way once `hasten` has made it end; whether there is one is then for the file system to say.
+    /// Calls `hasten` and waits for the thread to end. Afterwards only the file system tells whether there is a spare.
     private func join(_ hasten: () -> Void) {
         let thread = condition.withLock { () -> DedicatedThread? in
             defer { state = .idle }

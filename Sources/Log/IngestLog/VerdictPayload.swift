@@ -1,20 +1,20 @@
 package import SystemIO
 package import TraceModel
 
-/// The body of a verdict record: from where to where one worker's events are left out, as they lie in a
-/// dead letter instead. Applies to batches that begin in the range; barriers and ticks reach the worker.
+/// The body of a verdict record: the range in which one worker's events are skipped, because they are in a dead letter
+/// instead. It applies to batches that start in the range; barriers and ticks still reach the worker.
 ///
-/// Layout, little-endian: resource u8, cause u8, index of the worker u16, from u64, to u64, events u64,
-/// length of the reason u32, reason.
+/// Layout, little-endian: resource u8, cause u8, index of the worker u16, from u64, to u64, events u64, length of the
+/// reason u32, reason.
 package struct VerdictPayload: Equatable, Sendable {
-    /// Why events are set aside. Raw values are on disk.
+    /// The reason why events are set aside. Raw values are on disk.
     package enum Cause: UInt8, Sendable {
-        /// The record has ended its worker too often.
+        /// The record has crashed its worker too often.
         case crash = 1
         /// An operator's `tracectl skip`.
         case skip = 2
 
-        /// The word in the names of dead letters.
+        /// The word used in names of dead letters.
         package var name: String {
             switch self {
             case .crash: "crash"
@@ -31,7 +31,7 @@ package struct VerdictPayload: Equatable, Sendable {
         }
     }
 
-    /// Who owned the events' slots under the map in force at each record.
+    /// The worker that owned the events' slots under the slot map in force at each record.
     package let worker: WorkerName
     package let cause: Cause
     package let range: Range<LSN>
@@ -47,6 +47,7 @@ package struct VerdictPayload: Equatable, Sendable {
         self.reason = reason
     }
 
+    /// Appends the encoded body.
     package func encode(into buffer: inout RawBuffer) {
         buffer.append(byte: worker.resource.rawValue)
         buffer.append(byte: cause.rawValue)
@@ -57,7 +58,7 @@ package struct VerdictPayload: Equatable, Sendable {
         buffer.append(counted: reason)
     }
 
-    /// - Throws: `TraceError(.corrupt)` where the bytes are no verdict.
+    /// - Throws: `TraceError(.corrupt)` if the bytes are not a verdict.
     package init(decoding bytes: UnsafeRawBufferPointer) throws(TraceError) {
         var reader = StateReader(bytes)
         let resource = Resource(rawValue: try reader.integer(UInt8.self))
@@ -76,12 +77,11 @@ package struct VerdictPayload: Equatable, Sendable {
     }
 }
 
-/// One dead letter: which worker's events, from which LSN on, and why. Its files lie in `deadletters/`.
+/// A dead letter, named after its worker, first LSN and cause. Its files are in `deadletters/`.
 ///
-/// `<name>.pbs` holds the events as `TraceBatch` messages, each with its length as a varint before it: the
-/// events' bytes as they came, with the host they came from. `<name>.json` says what they are; it stands
-/// under this name only once the verdict is in the log. `<name>.replayed` stands once the batches were sent
-/// again.
+/// `<name>.pbs` contains the events as `TraceBatch` messages, each preceded by its length as a varint: the events'
+/// bytes as received, with the host they came from. `<name>.json` describes them; it has this name only once the
+/// verdict is in the log. `<name>.replayed` exists once the batches were sent again.
 package struct DeadLetterName: Hashable, Sendable, CustomStringConvertible {
     package let worker: WorkerName
     package let from: LSN
@@ -93,19 +93,19 @@ package struct DeadLetterName: Hashable, Sendable, CustomStringConvertible {
         self.cause = cause
     }
 
-    /// The letter behind a verdict.
+    /// Creates the name of a verdict's dead letter.
     package init(_ verdict: VerdictPayload) {
         self.init(worker: verdict.worker, from: verdict.range.lowerBound, cause: verdict.cause)
     }
 
-    /// Reads `function.0-4711-crash`; nil where the text is no letter's name.
+    /// Parses `function.0-4711-crash`; nil if the text is not a dead letter's name.
     package init?(_ text: some StringProtocol) {
         let parts = text.split(separator: "-", omittingEmptySubsequences: false)
         guard parts.count == 3, let worker = WorkerName(String(parts[0])), let from = LSN(parts[1]),
             let cause = VerdictPayload.Cause(name: parts[2])
         else { return nil }
         self.init(worker: worker, from: from, cause: cause)
-        // Another way to write the number would be a second name of one letter.
+        // Another spelling of the number would be a second name of the same dead letter.
         guard description == text else { return nil }
     }
 
@@ -116,7 +116,7 @@ package struct DeadLetterName: Hashable, Sendable, CustomStringConvertible {
 
     package var batches: String { "\(ClusterPaths.deadLetters)/\(self).pbs" }
     package var sidecar: String { "\(ClusterPaths.deadLetters)/\(self)\(Self.sidecarSuffix)" }
-    /// The sidecar while no verdict says that the letter counts.
+    /// Name of the description before the verdict is in the log.
     package var pendingSidecar: String { "\(ClusterPaths.deadLetters)/\(self)\(Self.pendingSuffix)" }
     package var replayedMark: String { "\(ClusterPaths.deadLetters)/\(self).replayed" }
 }
