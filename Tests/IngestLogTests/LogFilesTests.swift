@@ -240,7 +240,7 @@ import TraceModel
             writer.close()
             try FileSystem.rename(log.file(base: base), to: log.ahead(7))
             // The file in whose place it came.
-            if isFresh { _ = try File(log.file(base: base), .createNew) }
+            if isFresh { _ = try File(log.file(base: base), .replace) }
             let recovery = try LogRecovery.run(log, salt: Self.salt) { _ in }
             #expect(recovery.end == end && recovery.damaged.isEmpty && recovery.tornBytes == 0)
             let expected: [UInt32] = isFresh ? [2, 3, 4] : [1, 2, 3, 4]
@@ -272,7 +272,7 @@ import TraceModel
         do {
             let unfinished = try File(log.unfinishedSpare, .replace)
             try [UInt8(1), 2, 3].withUnsafeBytes { try unfinished.write($0, at: 0) }
-            let named = try File(log.file(base: end), .createNew)
+            let named = try File(log.file(base: end), .replace)
             try [UInt8](repeating: 0xAB, count: 5_000).withUnsafeBytes { try named.write($0, at: 0) }
         }
         var second = try open()

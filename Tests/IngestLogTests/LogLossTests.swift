@@ -122,7 +122,7 @@ import TraceModel
         let path = log.file(base: try #require(log.bases().last))
         try commit(size: 1_000, to: &second)
         try FileSystem.rename(path, to: path + ".away")
-        _ = try File(path, .createNew)
+        _ = try File(path, .replace)
         #expect(throws: SystemError.self) { try second.check() }
         // Somebody's file is not written over.
         #expect(throws: SystemError.self) { _ = try second.restoreFile() }

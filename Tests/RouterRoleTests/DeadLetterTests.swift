@@ -169,7 +169,7 @@ import TraceWire
             let found = try batches()
             try damageCheckpoint()
             try FileSystem.createDirectory(ClusterPaths.run)
-            _ = try File(ClusterPaths.lost(of: worker), .createNew)
+            _ = try File(ClusterPaths.lost(of: worker), .replace)
             let ground = skip(to: found[4], begin: found[1], counted: found[2])
             let renewed = try outcome(of: ground, router, desk).get()
             let verdict = try #require(renewed.verdict)
@@ -218,7 +218,7 @@ import TraceWire
             var letter = try DeadLetterWriter(name)
             try letter.finish(
                 as: VerdictPayload(worker: worker, cause: .crash, range: 128..<256, events: 1, reason: "r"))
-            _ = try File(orphan.batches, .createNew)
+            _ = try File(orphan.batches, .replace)
             var verdicts = Verdicts()
             if isInTheLog { verdicts.insert(128..<256, of: worker) }
             for _ in 0..<2 {

@@ -194,7 +194,6 @@ final class SimulatedDisk: SystemDriver, @unchecked Sendable {
         let node: Node
         switch (names[path], access) {
         case (nil, .read): throw failure(ENOENT, "open", path)
-        case (_?, .createNew): throw failure(EEXIST, "open", path)
         case (let known?, _): node = known
         case (nil, _):
             try requireParent(of: path, "open")

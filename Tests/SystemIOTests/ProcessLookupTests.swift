@@ -67,11 +67,11 @@ struct ProcessLookupTests {
             now += 1_000_000_000
             try watch.check(now: now)
         }
-        _ = try File(path, .createNew)
+        _ = try File(path, .replace)
         try look()
         try look()
         // Another one in its place is not the same.
-        _ = try File("\(path).new", .createNew)
+        _ = try File("\(path).new", .replace)
         try FileSystem.rename("\(path).new", to: path)
         let error = #expect(throws: TraceError.self) { try look() }
         #expect(error?.description.contains("was removed while the cluster runs") == true)
@@ -80,7 +80,7 @@ struct ProcessLookupTests {
     @Test func itLooksOnceASecond() throws {
         let directory = try TemporaryDirectory()
         let path = "\(directory.path)/lock"
-        _ = try File(path, .createNew)
+        _ = try File(path, .replace)
         var watch = ReachWatch([path])
         try watch.check(now: 5_000_000_000)
         try FileSystem.remove(path)

@@ -30,7 +30,7 @@ struct CheckpointReserveTests {
             try FileSystem.createDirectory(ClusterPaths.checkpoints)
             let reserve = CheckpointReserve(for: worker)
             reserve.hold()
-            let checkpoint = try File(ClusterPaths.checkpoint(of: worker), .createNew)
+            let checkpoint = try File(ClusterPaths.checkpoint(of: worker), .replace)
             try checkpoint.truncate(to: 1 << 20)
             reserve.hold()
             let path = ClusterPaths.checkpointReserve(of: worker)

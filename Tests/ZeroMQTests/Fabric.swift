@@ -1,7 +1,9 @@
+import CZeroMQ
 import Foundation
 import SystemIO
 import Testing
-import ZeroMQ
+
+@testable import ZeroMQ
 
 /// A directory of its own with a context, for one test.
 final class Fabric {
@@ -33,21 +35,28 @@ final class Fabric {
 
 func routingID(_ text: String) throws -> RoutingID { try #require(RoutingID(text)) }
 
-/// Waits until the socket is ready; fails after ten seconds.
-func awaitReady(_ socket: ZMQSocket, _ interest: ZMQPoller.Interest) throws {
+/// Waits until the socket is readable; fails after ten seconds.
+func awaitReadable(_ socket: ZMQSocket) throws {
     let poller = ZMQPoller()
-    let source = poller.add(socket, interest)
+    let source = poller.add(socket)
     let deadline = WallClock.monotonic() + 10_000_000_000
-    while !poller.isReadable(source) && !poller.isWritable(source) {
+    while !poller.isReadable(source) {
         try #require(WallClock.monotonic() < deadline, "nothing came")
         poller.wait(milliseconds: 100)
     }
 }
 
+/// Waits until the socket is writable, as a dealer is once it is connected; fails after ten seconds.
+func awaitWritable(_ socket: ZMQSocket) throws {
+    var item = zmq_pollitem_t(socket: socket.handle, fd: 0, events: Int16(ZMQ_POLLOUT), revents: 0)
+    let deadline = WallClock.monotonic() + 10_000_000_000
+    while zmq_poll(&item, 1, 100) <= 0 { try #require(WallClock.monotonic() < deadline, "not connected") }
+}
+
 /// Waits for a message and hands it over.
 func awaitMessage(_ socket: ZMQSocket) throws -> ZMQMessage {
     while true {
-        try awaitReady(socket, .readable)
+        try awaitReadable(socket)
         if let message = socket.receive() { return message }
     }
 }
@@ -60,7 +69,7 @@ func awaitHead(_ socket: ZMQSocket) throws -> [UInt8] {
 
 /// Makes the router know the dealer, by a message of the dealer's.
 func introduce(_ dealer: ZMQSocket, to router: ZMQSocket) throws {
-    try awaitReady(dealer, .writable)
+    try awaitWritable(dealer)
     #expect(dealer.send(head: [1]) == .sent)
     _ = try awaitMessage(router)
 }

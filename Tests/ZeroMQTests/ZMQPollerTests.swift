@@ -32,26 +32,4 @@ import ZeroMQ
         poller.wait(milliseconds: 20)
         #expect(WallClock.monotonic() - begin >= 19_000_000)
     }
-
-    @Test func interestDecidesWhatIsReported() throws {
-        let fabric = try Fabric()
-        let router = try fabric.router()
-        let dealer = try fabric.dealer(routingID("d"))
-        try introduce(dealer, to: router)
-        let poller = ZMQPoller()
-        let source = poller.add(dealer, .readable)
-        poller.wait(milliseconds: 0)
-        #expect(!poller.isReadable(source))
-        #expect(!poller.isWritable(source))
-        poller.setInterest(source, [.readable, .writable])
-        poller.wait(milliseconds: 1_000)
-        #expect(!poller.isReadable(source))
-        #expect(poller.isWritable(source))
-        #expect(router.send(to: try routingID("d"), head: [1]) == .sent)
-        poller.setInterest(source, .readable)
-        try awaitCondition {
-            poller.wait(milliseconds: 100)
-            return poller.isReadable(source)
-        }
-    }
 }

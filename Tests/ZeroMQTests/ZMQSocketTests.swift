@@ -8,7 +8,7 @@ import ZeroMQ
         let name = try routingID("function.3.e17")
         let dealer = try fabric.dealer(name)
 
-        try awaitReady(dealer, .writable)
+        try awaitWritable(dealer)
         #expect(dealer.send(head: [7, 8], [.copied(UnsafeRawBufferPointer(start: nil, count: 0))]) == .sent)
         let hello = try awaitMessage(router)
         #expect(hello.sender == name)
@@ -28,7 +28,7 @@ import ZeroMQ
         let fabric = try Fabric()
         let router = try fabric.router()
         let dealer = try fabric.dealer(routingID("a"))
-        try awaitReady(dealer, .writable)
+        try awaitWritable(dealer)
         for number in UInt8.min...UInt8.max { #expect(dealer.send(head: [number]) == .sent) }
         for number in UInt8.min...UInt8.max {
             let message = try awaitMessage(router)
@@ -53,7 +53,7 @@ import ZeroMQ
         let dealer = try fabric.dealer(routingID("early"))
         #expect(dealer.send(head: [1]) == .wouldBlock)
         let router = try fabric.router()
-        try awaitReady(dealer, .writable)
+        try awaitWritable(dealer)
         #expect(dealer.send(head: [2]) == .sent)
         #expect(try awaitHead(router) == [2])
     }

@@ -62,35 +62,14 @@ package enum CompressedWriter {
 
 /// Gzip of whole buffers (RFC 1952): one member with CRC-32 and length.
 package enum Gzip {
-    /// The zlib levels in use: `fast` for pages that a client waits for, `balanced` for files.
-    package enum Level: Int32, Sendable {
-        case fast = 1
-        case balanced = 6
-    }
-
-    /// Returns the compressed bytes. Takes about 10 ns a byte at `.fast`, and memory of the input's size.
-    package static func compress(_ input: UnsafeRawBufferPointer, level: Level = .fast) throws(TraceError) -> [UInt8] {
-        guard input.count <= Int(UInt32.max) else {
+    /// Returns the compressed bytes. Takes about 10 ns a byte, and memory of the output's size.
+    package static func compress(_ input: UnsafeRawBufferPointer) throws(TraceError) -> [UInt8] {
+        guard input.count <= Int(Int32.max) else {
             throw TraceError(.invalidArgument, "gzip of \(input.count) bytes at once")
         }
-        var stream = unsafe z_stream()
-        guard unsafe trace_deflate_init_gzip(&stream, level.rawValue) == Z_OK else {
-            throw TraceError(.exhausted, "no memory to compress with")
-        }
-        defer { unsafe deflateEnd(&stream) }
-        let bound = Int(unsafe deflateBound(&stream, uLong(input.count)))
-        return unsafe [UInt8](unsafeUninitializedCapacity: bound) { output, count in
-            // zlib does not write through next_in, whatever its type (zlib.h).
-            let source = unsafe UnsafeMutableRawPointer(mutating: input.baseAddress)
-            unsafe stream.next_in = source?.assumingMemoryBound(to: Bytef.self)
-            unsafe stream.avail_in = uInt(input.count)
-            unsafe stream.next_out = output.baseAddress
-            unsafe stream.avail_out = uInt(bound)
-            let code = unsafe deflate(&stream, Z_FINISH)
-            // With the space from deflateBound one call compresses everything (zlib.h).
-            precondition(code == Z_STREAM_END, "deflate: \(code)")
-            count = bound - Int(unsafe stream.avail_out)
-        }
+        var output: [UInt8] = []
+        unsafe try GzipWriter().compress(input, isLast: true) { unsafe output.append(contentsOf: $0) }
+        return output
     }
 
     /// Returns the decompressed bytes of a gzip file.
@@ -126,11 +105,11 @@ package enum Gzip {
     private let stream: UnsafeMutablePointer<z_stream>
     private let output: UnsafeMutableRawBufferPointer
 
-    package init(level: Gzip.Level = .fast) throws(TraceError) {
+    package init() throws(TraceError) {
         unsafe stream = .allocate(capacity: 1)
         unsafe stream.initialize(to: z_stream())
         unsafe output = .allocate(byteCount: Self.outputBytes, alignment: 16)
-        guard unsafe trace_deflate_init_gzip(stream, level.rawValue) == Z_OK else {
+        guard unsafe trace_deflate_init_gzip(stream, Z_BEST_SPEED) == Z_OK else {
             throw TraceError(.exhausted, "no memory to compress with")
         }
     }

@@ -13,15 +13,12 @@ package struct File: ~Copyable {
         case readWrite
         /// Writes a new file; truncates an existing one.
         case replace
-        /// Writes a new file; fails if it exists.
-        case createNew
 
         var flags: Int32 {
             switch self {
             case .read: O_RDONLY
             case .readWrite: O_RDWR | O_CREAT
             case .replace: O_RDWR | O_CREAT | O_TRUNC
-            case .createNew: O_RDWR | O_CREAT | O_EXCL
             }
         }
     }

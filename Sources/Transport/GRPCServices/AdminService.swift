@@ -90,8 +90,7 @@ package struct ScaleRequest: Sendable, Equatable {
             unsafe trace_processor__scale_request__init(&c)
             unsafe c.n_counts = pointerCount
             unsafe c.counts = pointers
-            let count = unsafe trace_processor__scale_request__get_packed_size(&c)
-            return unsafe MessageCodec.pack(count) { unsafe trace_processor__scale_request__pack(&c, $0) }
+            return unsafe MessageCodec.pack(&c)
         }
     }
 }
@@ -125,8 +124,7 @@ package struct ScaleResponse: Sendable, Equatable {
             unsafe c.n_counts = pointerCount
             unsafe c.counts = pointers
             unsafe c.moved_slots = UInt32(clamping: movedSlots)
-            let count = unsafe trace_processor__scale_response__get_packed_size(&c)
-            return unsafe MessageCodec.pack(count) { unsafe trace_processor__scale_response__pack(&c, $0) }
+            return unsafe MessageCodec.pack(&c)
         }
     }
 }
@@ -164,8 +162,7 @@ package struct SkipRequest: Sendable, Equatable {
             unsafe c.worker = strings[0]
             unsafe c.to_lsn = to
             unsafe c.counted_lsn = counted
-            let count = unsafe trace_processor__skip_request__get_packed_size(&c)
-            return unsafe MessageCodec.pack(count) { unsafe trace_processor__skip_request__pack(&c, $0) }
+            return unsafe MessageCodec.pack(&c)
         }
     }
 }
@@ -209,8 +206,7 @@ package struct SkipResponse: Sendable, Equatable {
             unsafe c.events = events
             unsafe c.letter = strings[0]
             unsafe c.note = strings[1]
-            let count = unsafe trace_processor__skip_response__get_packed_size(&c)
-            return unsafe MessageCodec.pack(count) { unsafe trace_processor__skip_response__pack(&c, $0) }
+            return unsafe MessageCodec.pack(&c)
         }
     }
 }
@@ -261,8 +257,7 @@ package struct SlotsResponse: Sendable, Equatable {
                 unsafe trace_processor__slots_response__init(&c)
                 unsafe c.n_holdings = list.count
                 unsafe c.holdings = list.baseAddress
-                let count = unsafe trace_processor__slots_response__get_packed_size(&c)
-                return unsafe MessageCodec.pack(count) { unsafe trace_processor__slots_response__pack(&c, $0) }
+                return unsafe MessageCodec.pack(&c)
             }
         }
     }
@@ -287,8 +282,7 @@ package struct StatusRequest: Sendable, Equatable {
             var c = unsafe NeuTracer__StatusRequest()
             unsafe neu_tracer__status_request__init(&c)
             unsafe c.client_id = strings[0]
-            let count = unsafe neu_tracer__status_request__get_packed_size(&c)
-            return unsafe MessageCodec.pack(count) { unsafe neu_tracer__status_request__pack(&c, $0) }
+            return unsafe MessageCodec.pack(&c)
         }
     }
 }
@@ -325,8 +319,7 @@ package struct StatusResponse: Sendable, Equatable {
             unsafe c.active = active ? 1 : 0
             unsafe c.received_traces = receivedTraces
             unsafe c.server_version = strings[0]
-            let count = unsafe neu_tracer__status_response__get_packed_size(&c)
-            return unsafe MessageCodec.pack(count) { unsafe neu_tracer__status_response__pack(&c, $0) }
+            return unsafe MessageCodec.pack(&c)
         }
     }
 }
@@ -363,8 +356,7 @@ package struct FinalizeResponse: Sendable, Equatable {
             unsafe c.window = window
             unsafe c.n_files = strings.count
             unsafe c.files = strings.baseAddress
-            let count = unsafe trace_processor__finalize_response__get_packed_size(&c)
-            return unsafe MessageCodec.pack(count) { unsafe trace_processor__finalize_response__pack(&c, $0) }
+            return unsafe MessageCodec.pack(&c)
         }
     }
 }

@@ -55,9 +55,9 @@ package final class HandlerGroup: GRPCServerHandler {
     }
 
     package func closed(_ reason: GRPCClosing) {
-        var told: [any GRPCServerHandler] = []
-        for entry in entries where !told.contains(where: { $0 === entry.handler }) {
-            told.append(entry.handler)
+        var notified: [any GRPCServerHandler] = []
+        for entry in entries where !notified.contains(where: { $0 === entry.handler }) {
+            notified.append(entry.handler)
             entry.handler.closed(reason)
         }
     }

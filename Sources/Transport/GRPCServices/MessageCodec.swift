@@ -10,12 +10,15 @@ enum MessageCodec {
     /// Limit for a response that names files.
     static let fileAnswerBytesMax = Limits.windowFilesBytesMax
 
-    /// Packs a message of `count` bytes with `pack`.
-    static func pack(_ count: Int, _ pack: (UnsafeMutablePointer<UInt8>) -> Int) -> [UInt8] {
-        guard count > 0 else { return [] }
-        return unsafe [UInt8](unsafeUninitializedCapacity: count) { buffer, initialized in
-            if let start = buffer.baseAddress { unsafe initialized = pack(start) }
-            assert(initialized == count)
+    /// Packs a generated structure; each of them starts with protobuf-c's generic one.
+    static func pack<Message>(_ message: inout Message) -> [UInt8] {
+        unsafe withUnsafePointer(to: &message) { pointer in
+            let generic = unsafe UnsafeRawPointer(pointer).assumingMemoryBound(to: ProtobufCMessage.self)
+            let count = unsafe protobuf_c_message_get_packed_size(generic)
+            return unsafe [UInt8](unsafeUninitializedCapacity: count) { buffer, initialized in
+                if let start = buffer.baseAddress { unsafe initialized = protobuf_c_message_pack(generic, start) }
+                assert(initialized == count)
+            }
         }
     }
 

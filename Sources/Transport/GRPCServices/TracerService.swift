@@ -49,8 +49,7 @@ package struct TraceResponse: Sendable, Equatable {
             unsafe neu_tracer__trace_response__init(&c)
             unsafe c.success = success ? 1 : 0
             unsafe c.message = strings[0]
-            let count = unsafe neu_tracer__trace_response__get_packed_size(&c)
-            return unsafe MessageCodec.pack(count) { unsafe neu_tracer__trace_response__pack(&c, $0) }
+            return unsafe MessageCodec.pack(&c)
         }
     }
 }
@@ -88,8 +87,7 @@ package struct BatchAck: Sendable, Equatable {
             unsafe c.success = success ? 1 : 0
             unsafe c.message = strings[0]
             unsafe c.accepted_events = acceptedEvents
-            let count = unsafe neu_tracer__batch_ack__get_packed_size(&c)
-            return unsafe MessageCodec.pack(count) { unsafe neu_tracer__batch_ack__pack(&c, $0) }
+            return unsafe MessageCodec.pack(&c)
         }
     }
 }

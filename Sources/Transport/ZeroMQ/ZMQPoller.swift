@@ -2,18 +2,10 @@ internal import CZeroMQ
 internal import Glibc
 internal import TraceModel
 
-/// Waits for sockets and plain descriptors (`Wakeup`, signals) at once. Bound to the thread of its sockets.
+/// Waits until one of several sockets and plain descriptors (`Wakeup`, signals) is readable. Bound to the thread of its sockets.
 @safe package final class ZMQPoller {
     /// Identifies a socket or descriptor that was added.
     package struct Source: Hashable, Sendable { let index: Int }
-
-    /// Events to wait for.
-    package struct Interest: OptionSet, Sendable {
-        package let rawValue: Int16
-        package init(rawValue: Int16) { self.rawValue = rawValue }
-        package static let readable = Interest(rawValue: Int16(ZMQ_POLLIN))
-        package static let writable = Interest(rawValue: Int16(ZMQ_POLLOUT))
-    }
 
     private let items: UnsafeMutablePointer<zmq_pollitem_t>
     private var count = 0
@@ -25,27 +17,19 @@ internal import TraceModel
     deinit { unsafe items.deallocate() }
 
     /// Adds a socket and retains it.
-    package func add(_ socket: ZMQSocket, _ interest: Interest = .readable) -> Source {
+    package func add(_ socket: ZMQSocket) -> Source {
         socket.checkThread()
         sockets.append(socket)
         var item = unsafe zmq_pollitem_t()
         unsafe item.socket = socket.handle
-        unsafe item.events = interest.rawValue
         return unsafe append(item)
     }
 
     /// Adds a descriptor, which has to stay open as long as the poller exists.
-    package func add(descriptor: Int32, _ interest: Interest = .readable) -> Source {
+    package func add(descriptor: Int32) -> Source {
         var item = unsafe zmq_pollitem_t()
         unsafe item.fd = descriptor
-        unsafe item.events = interest.rawValue
         return unsafe append(item)
-    }
-
-    /// Changes the events of a source from the next `wait` on; an empty set disables it.
-    package func setInterest(_ source: Source, _ interest: Interest) {
-        precondition(source.index < count)
-        unsafe items[source.index].events = interest.rawValue
     }
 
     /// Blocks until a source is ready or the time is over; nil waits indefinitely. May return early with nothing ready,
@@ -59,19 +43,15 @@ internal import TraceModel
     }
 
     /// Returns whether the last `wait` found the source readable.
-    package func isReadable(_ source: Source) -> Bool { found(source, .readable) }
-
-    /// Returns whether the last `wait` found the source writable.
-    package func isWritable(_ source: Source) -> Bool { found(source, .writable) }
-
-    private func found(_ source: Source, _ interest: Interest) -> Bool {
+    package func isReadable(_ source: Source) -> Bool {
         precondition(source.index < count)
-        return unsafe items[source.index].revents & interest.rawValue != 0
+        return unsafe items[source.index].revents & Int16(ZMQ_POLLIN) != 0
     }
 
     private func append(_ item: zmq_pollitem_t) -> Source {
         precondition(count < Limits.pollSourcesMax)
         unsafe (items + count).initialize(to: item)
+        unsafe items[count].events = Int16(ZMQ_POLLIN)
         count += 1
         return Source(index: count - 1)
     }
