@@ -147,7 +147,7 @@
     // MARK: De-duplication
     /// Remembered ranges of sequence numbers, usually one per client; above it the longest unused one is forgotten.
     package static let dedupRangesMax = 4_096
-    /// Ranges of one client: a sequence number far from the others starts another range.
+    /// Ranges of one client: a sequence number far ahead of the others starts another range.
     package static let dedupRangesPerClientMax = 4
     /// Largest sequence number taken as a counter: at a thousand batches a second it is reached after 35 years.
     package static let dedupCountedMax: UInt64 = 1 << 40
@@ -210,7 +210,7 @@
     /// Share bytes between two checkpoints at the end of a window (twice as many within a window), and so the bytes
     /// that a restart replays, as long as checkpoints are cheap.
     package static let checkpointBytes = 64 << 20
-    /// Checkpoints take at most 1/10 of a worker's time.
+    /// Checkpoints take at most one part in this many of a worker's time.
     package static let checkpointTimeDivisor: Int64 = 10
     /// Maximum delay of a due checkpoint, whatever the previous one took.
     package static let checkpointSecondsMax: Int64 = 120
@@ -218,7 +218,7 @@
     package static let stateBytesMax = 512 << 20
     /// Minimum of `state_limit`.
     package static let stateBytesMin = 64 << 20
-    /// The state of one slot takes at most this fraction of it.
+    /// The state of one slot takes at most one part in this many of it.
     package static let stateSlotDivisor = 8
     /// After this many events of a process in a window, only one of this many events is charged to its budget.
     @inlinable package static var chargedEvents: UInt64 { 16 }
@@ -251,7 +251,7 @@
     @inlinable package static var addressBytesMax: Int { 64 }
     /// Hosts that a worker remembers; above it the least recently seen ones are evicted.
     package static let hostsMax = 16_384
-    /// Fraction of the hosts that is evicted at a time.
+    /// One part in this many of the hosts is evicted at a time.
     package static let hostsGivenUpDivisor = 16
     /// Names remembered of one process id, whose program and threads may change.
     package static let namesPerProcessMax = 16
@@ -348,7 +348,7 @@
     package static let seriesPerMetricMax = 10_000
     /// Minimum of `series_limit`.
     package static let seriesPerMetricMin = 10
-    /// Histograms get this fraction of it, because each has one line per bucket.
+    /// Histograms get one part in this many of it, because each has one line per bucket.
     package static let histogramSeriesDivisor = 20
     /// Process series that the aggregator stores, including folded ones; further series are dropped.
     package static let seriesHeldMax = 1_000_000
@@ -381,7 +381,7 @@
     package static let retentionFreeBytesMin =
         2 * Resource.allCases.count * windowWireBytesMax * windowGrowthMax * outputBytesPerWireByteMax
         + checkpointReserveBytes
-    /// On a small disk this fraction is sufficient.
+    /// On a small disk one part in this many is sufficient.
     package static let retentionFreeDivisor = 20
     /// Minimum size of the metrics journal for a new snapshot; above it, a snapshot is written at twice the snapshot's
     /// size.
