@@ -20,38 +20,31 @@ package final class HandlerGroup: GRPCServerHandler {
     }
 
     package func unary(_ call: GRPCUnaryCall, method: Int, message: consuming ReceivedMessage) {
-        let entry = entries[method]
-        entry.handler.unary(call, method: entry.method, message: message)
+        entries[method].handler.unary(call, method: entries[method].method, message: message)
     }
 
     package func streamOpened(_ stream: GRPCStream, method: Int) {
-        let entry = entries[method]
-        entry.handler.streamOpened(stream, method: entry.method)
+        entries[method].handler.streamOpened(stream, method: entries[method].method)
     }
 
     package func streamMessage(_ stream: GRPCStream, method: Int, message: consuming ReceivedMessage) {
-        let entry = entries[method]
-        entry.handler.streamMessage(stream, method: entry.method, message: message)
+        entries[method].handler.streamMessage(stream, method: entries[method].method, message: message)
     }
 
     package func streamHalfClosed(_ stream: GRPCStream, method: Int) {
-        let entry = entries[method]
-        entry.handler.streamHalfClosed(stream, method: entry.method)
+        entries[method].handler.streamHalfClosed(stream, method: entries[method].method)
     }
 
     package func streamEnding(_ stream: GRPCStream, method: Int) {
-        let entry = entries[method]
-        entry.handler.streamEnding(stream, method: entry.method)
+        entries[method].handler.streamEnding(stream, method: entries[method].method)
     }
 
     package func streamEnded(_ stream: GRPCStream, method: Int, cancelled: Bool) {
-        let entry = entries[method]
-        entry.handler.streamEnded(stream, method: entry.method, cancelled: cancelled)
+        entries[method].handler.streamEnded(stream, method: entries[method].method, cancelled: cancelled)
     }
 
     package func refused(method: Int, reason: GRPCRefusal) {
-        let entry = entries[method]
-        entry.handler.refused(method: entry.method, reason: reason)
+        entries[method].handler.refused(method: entries[method].method, reason: reason)
     }
 
     package func closed(_ reason: GRPCClosing) {
