@@ -1,6 +1,6 @@
 package import TraceModel
 
-/// Which families a page shows: the two sets share no name, so a page may hold either or both.
+/// The metric families that a page shows. The two sets share no name, so a page may hold either or both.
 package struct MetricNames: OptionSet, Hashable, Sendable {
     /// The server's own families, which begin with `trace_`.
     package static let trace = MetricNames(rawValue: 1)
@@ -13,8 +13,9 @@ package struct MetricNames: OptionSet, Hashable, Sendable {
     package init(rawValue: UInt8) { self.rawValue = rawValue }
 }
 
-/// Renders a reading as a page that Prometheus reads.
+/// Renders a `MetricReading` as a page in one of the formats that Prometheus reads.
 package struct Exposition {
+    /// The format of a page.
     package enum Format: Sendable {
         /// Prometheus text format 0.0.4.
         case text
@@ -31,13 +32,13 @@ package struct Exposition {
 
     private let format: Format
     private var bytes: [UInt8] = []
-    /// The labels of the series being written, escaped and without braces.
+    /// The labels of the current series, escaped and without braces.
     private var labelBlock: [UInt8] = []
 
     private init(_ format: Format) { self.format = format }
 
-    /// Renders the families of `names`, those of the server first. O(lines), some 100 ns each.
-    /// `now`: the time of the reading, to which the original's time of inactivity is relative.
+    /// Returns a page with the families of `names`, the server's own first. O(lines), about 100 ns a line.
+    /// - Parameter now: The time of the reading; the original's inactivity time is relative to it.
     package static func render(
         _ reading: MetricReading, _ names: MetricNames, _ format: Format, now: EpochNanoseconds
     ) -> [UInt8] {
@@ -47,7 +48,7 @@ package struct Exposition {
             for family in reading.families where !family.descriptor.family.isNeuTracer { page.append(family) }
         }
         if names.contains(.neutracer) {
-            // One after another, so that no more than one derived family is in memory.
+            // Derived families are built one at a time, so that no more than one is in memory.
             for descriptor in MetricCatalog.all where descriptor.family.isNeuTracer {
                 let family = NeuTracerFamilies.family(descriptor, of: reading, now: now)
                 if let family { page.append(family) }
@@ -156,7 +157,7 @@ package struct Exposition {
         }
     }
 
-    /// The last number of a value: its one, or a histogram's sum.
+    /// Returns a value's last number: a counter's or gauge's value, or a histogram's sum.
     private func double(_ numbers: ArraySlice<UInt64>) -> Double { Double(bitPattern: numbers.last ?? 0) }
 
     // MARK: Bytes
@@ -165,7 +166,7 @@ package struct Exposition {
 
     private mutating func append(byte: Unicode.Scalar) { bytes.append(UInt8(ascii: byte)) }
 
-    /// Backslash and newline, and in label values and OpenMetrics' help texts quotes too.
+    /// Escapes backslash and newline, and with `quotes` (label values, and help texts of OpenMetrics) double quotes.
     private static func appendEscaped(_ text: String, quotes: Bool, to bytes: inout [UInt8]) {
         func isSpecial(_ byte: UInt8) -> Bool {
             byte == UInt8(ascii: "\\") || byte == UInt8(ascii: "\n") || quotes && byte == UInt8(ascii: "\"")
@@ -181,9 +182,9 @@ package struct Exposition {
     }
 }
 
-/// The original's families out of a reading: those that were sent, and those that follow from ours.
+/// Builds the original server's families from a reading: those that workers send, and those derived from our own.
 enum NeuTracerFamilies {
-    /// Returns a family's series, nil where it has none. O(series). `now`: the time of the reading.
+    /// Returns a family's series, or nil where it has none. O(series). `now` is the time of the reading.
     static func family(
         _ descriptor: MetricDescriptor, of reading: MetricReading, now: EpochNanoseconds
     ) -> FamilyReading? {
@@ -193,7 +194,7 @@ enum NeuTracerFamilies {
         return derive(descriptor, derivation, from: source)
     }
 
-    /// Since the last batch; nothing before the first one.
+    /// Returns the time since the last batch, or nil before the first batch.
     private static func inactivity(
         _ descriptor: MetricDescriptor, of reading: MetricReading, now: EpochNanoseconds
     ) -> FamilyReading? {
@@ -205,7 +206,8 @@ enum NeuTracerFamilies {
         return family
     }
 
-    /// Series that fall together for want of a label add up; of gauges the last one stays.
+    /// Derives a family from another one. Source series that share all remaining labels are added up; of such gauges
+    /// the last one is kept.
     private static func derive(
         _ descriptor: MetricDescriptor, _ derivation: MetricDescriptor.Derivation, from source: FamilyReading
     ) -> FamilyReading {

@@ -1,20 +1,21 @@
-/// Everything that can be lost, cut, replaced or go wrong, as the label `kind` of
-/// `trace_errors_total`. One table, so that no loss goes without a number.
+/// Everything that can be lost, cut, replaced or go wrong: the label `kind` of `trace_errors_total`. All kinds are in
+/// this one table, so that every loss is counted.
 package enum LossKind: String, CaseIterable, Sendable {
-    // MARK: What an event lost on its way
-    /// Text fields of events, each once however often it is written; of a call stack each frame.
+    // MARK: Losses within an event
+    /// Text fields of events, counted once however often the text is written; of a call stack, each frame counts.
     case nameCut = "name_cut"
-    /// Counted as `nameCut`.
+    /// Text fields, counted in the same way as `nameCut`.
     case invalidUTF8Replaced = "invalid_utf8_replaced"
     case timestampInvalid = "timestamp_invalid"
     case stackFramesCut = "stack_frames_cut"
-    /// Agents' findings that stand in their event's row only, as an event brought many with hardly any text.
+    /// Anomalies found by agents that appear only in their event's row, because one event brought many of them with
+    /// hardly any text.
     case anomaliesCut = "anomalies_cut"
     case recordDeadLettered = "record_dead_lettered"
 
-    // MARK: State given up to stay within bounds
+    // MARK: State evicted to stay within bounds
     case processEvicted = "process_evicted"
-    /// Hosts whose processes gave way as too many hosts were heard of; the processes are counted too.
+    /// Hosts whose processes were evicted because too many hosts were active. The processes are counted as well.
     case hostEvicted = "host_evicted"
     case functionEvicted = "function_evicted"
     case threadEvicted = "thread_evicted"
@@ -23,22 +24,22 @@ package enum LossKind: String, CaseIterable, Sendable {
     case openCallNotRepeated = "open_call_not_repeated"
     case allocationEvicted = "allocation_evicted"
     case connectionEvicted = "connection_evicted"
-    /// Of all kinds, as a worker's slots took too much together.
+    /// State of any kind that was evicted because a worker's slots used too much memory together.
     case stateOverflow = "state_overflow"
-    /// Events and call stacks of hosts that share a file, as the window has none left for them.
+    /// Events and call stacks of hosts that share a file, because the window has no file left for them.
     case hostOverflow = "host_overflow"
 
     // MARK: Metrics
-    /// Series beyond the limit of their metric: in the sum `other`, or, as gauges have none, not shown. Gauges are
-    /// counted each time a worker names them.
+    /// Series beyond the limit of their metric. They count in the series `other`, except gauges, which are not shown; a
+    /// gauge is counted each time that a worker defines it.
     case seriesOverflow = "series_overflow"
-    /// Series that are in no sum either, as there was no room for what they count.
+    /// Series that are in no sum either, because there was no room for their values.
     case seriesDropped = "series_dropped"
     case seriesExpired = "series_expired"
     case sampleRefused = "sample_refused"
     case labelCut = "label_cut"
 
-    // MARK: Between processes
+    // MARK: Communication between processes
     case staleEpochDropped = "stale_epoch_dropped"
     case fabricMessageRefused = "fabric_message_refused"
     case workerRestart = "worker_restart"
@@ -54,10 +55,11 @@ package enum LossKind: String, CaseIterable, Sendable {
     case aggregatorStateDamaged = "aggregator_state_damaged"
     case configurationRefused = "configuration_refused"
 
+    /// How serious a kind of loss is.
     package enum Severity: Sendable {
-        /// Bounds and bad input at work: data is as whole as it can be.
+        /// A bound or a check took effect; the data is as complete as it can be.
         case notice
-        /// Something of what was sent is missing or changed in the output.
+        /// Part of what was sent is missing or changed in the output.
         case loss
         /// A component failed.
         case failure

@@ -1,6 +1,6 @@
 extension MetricCatalog {
-    /// The original server's metrics: its names, its labels, its meaning, so that its dashboards go on
-    /// working. What says the same as one of ours is derived from it and never sent.
+    /// The original server's metrics with its names, labels and meanings, so that its dashboards keep working. A family
+    /// that has the same content as one of ours is derived from it and never sent.
     static let neutracer: [MetricDescriptor] =
         original + originalFunctions + originalCPU + originalIO + originalMemory + originalNetwork + originalGPU
 
@@ -88,8 +88,8 @@ extension MetricCatalog {
         gauge(.neutracerNetworkRxBytesRate, "network_rx_bytes_rate", "Bytes received a second.", byProcess),
         gauge(.neutracerNetworkTxPacketsRate, "network_tx_packets_rate", "Packets sent a second.", byProcess),
         gauge(.neutracerNetworkRxPacketsRate, "network_rx_packets_rate", "Packets received a second.", byProcess),
-        gauge(.neutracerNetworkTotalTxBytes, "network_total_tx_bytes", "Bytes sent, as last told.", byProcess),
-        gauge(.neutracerNetworkTotalRxBytes, "network_total_rx_bytes", "Bytes received, as last told.", byProcess),
+        gauge(.neutracerNetworkTotalTxBytes, "network_total_tx_bytes", "Bytes sent, as last reported.", byProcess),
+        gauge(.neutracerNetworkTotalRxBytes, "network_total_rx_bytes", "Bytes received, as last reported.", byProcess),
         gauge(.neutracerNetworkTotalTxPackets, "network_total_tx_packets", "Packets sent.", byProcess),
         gauge(.neutracerNetworkTotalRxPackets, "network_total_rx_packets", "Packets received.", byProcess),
         gauge(

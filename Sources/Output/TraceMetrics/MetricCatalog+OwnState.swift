@@ -1,5 +1,5 @@
 extension MetricCatalog {
-    /// How this server itself is doing.
+    /// Metrics about this server itself.
     static let ownState: [MetricDescriptor] = accounting + router + workers + outputs + http
 
     private static let accounting: [MetricDescriptor] = [

@@ -1,5 +1,5 @@
 extension MetricCatalog {
-    /// What the agents' events say.
+    /// Metrics computed from the agents' events.
     static let traced: [MetricDescriptor] = overall + functions + cpu + memory + network + io + gpu
 
     private static let overall: [MetricDescriptor] = [

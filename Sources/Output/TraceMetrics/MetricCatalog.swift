@@ -1,9 +1,8 @@
-/// The table of all families, in the order in which they are exposed.
+/// The table of all metric families, in the order in which they are exposed.
 package enum MetricCatalog {
     package static let all: [MetricDescriptor] = traced + ownState + neutracer
 
-    /// Families by raw value. Raw values without a family hold the first one: `MetricFamily` can't name
-    /// them.
+    /// Descriptors by raw value. Unused raw values hold the first descriptor; no `MetricFamily` has such a value.
     static let byRawValue: [MetricDescriptor] = {
         let highest = all.map { Int($0.family.rawValue) }.max() ?? 0
         var table = [MetricDescriptor](repeating: all[0], count: highest + 1)
@@ -16,25 +15,26 @@ package enum MetricCatalog {
         return table
     }()
 
-    /// How many numbers a value of a family has, by the family's place in the catalog.
+    /// The count of numbers in a value of a family, by catalog position.
     static let widths: [UInt8] = all.map { valueCount(of: $0) }
 
-    /// By the family's place in the catalog.
+    /// Families by catalog position.
     static let families: [MetricFamily] = all.map(\.family)
     static let kinds: [MetricKind] = all.map(\.kind)
 
-    /// Whether a family's series are those of processes, so that nobody knows how many there will be; by its place.
+    /// Whether each series of a family belongs to one process, so that the number of series is not known in advance. By
+    /// catalog position.
     static let areOfProcesses: [Bool] = all.map { descriptor in
         descriptor.labels.contains("pid") || descriptor.sources.contains(.pidText)
     }
-    /// Whether the first labels are the process's host and id, by the family's place.
+    /// Whether the first two labels are the host and the process id, by catalog position.
     static let haveHostAndPID: [Bool] = all.map { $0.labels.starts(with: ["host", "pid"]) }
-    /// Histograms of processes, by their places.
+    /// Catalog positions of the histograms whose series belong to processes.
     static let histogramsOfProcesses: [UInt8] = all.indices.filter {
         areOfProcesses[$0] && kinds[$0] == .histogram && all[$0].derivation == nil
     }.map { UInt8($0) }
 
-    /// A family's place in the catalog, by raw value.
+    /// A family's position in the catalog, by raw value.
     static let places: [UInt8] = byRawValue.map { descriptor in
         UInt8(all.firstIndex { $0.family == descriptor.family } ?? 0)
     }
@@ -43,9 +43,9 @@ package enum MetricCatalog {
         descriptor.kind == .histogram ? UInt8(descriptor.bounds.count + 2) : 1
     }
 
-    /// How many numbers a value of a family has, by raw value: one a bucket and the sum, or one.
+    /// The count of numbers in a value of a family, by raw value: one for each bucket and the sum, or one.
     static let valueCounts: [UInt8] = byRawValue.map { valueCount(of: $0) }
 
-    /// The labels of every series that belongs to one process.
+    /// The labels that every series of a process has.
     static let processLabels = ["host", "pid", "process"]
 }

@@ -1,30 +1,31 @@
 package import TraceModel
 
-/// How values of a family behave and merge.
+/// The kind of a family: how its values behave and merge.
 package enum MetricKind: UInt8, Sendable {
-    /// Only grows; shares of several sources add up.
+    /// A value that only grows. Values of several sources are added up.
     case counter = 0
-    /// The latest value counts.
+    /// A value of which the latest counts.
     case gauge = 1
-    /// Counts by bucket and a sum; shares of several sources add up.
+    /// Counts by bucket and a sum. Values of several sources are added up.
     case histogram = 2
 }
 
-/// Label values as they may be sent and exposed.
+/// Makes label values that may be sent and exposed.
 package enum MetricLabel {
-    /// The value of every label of the series that others are folded into beyond a limit.
+    /// The value of every label of the series into which a family's series beyond its limit are folded.
     package static let other = "other"
 
-    /// Text of at most `Limits.labelBytesMax` bytes; invalid UTF-8 becomes U+FFFD. A name that is longer, or
-    /// had to be repaired, keeps its beginning and gets the hash of the whole after a `~`, so that two names
-    /// never become one series. Not for the hot path: once a name, at its interning.
+    /// Returns a name as text of at most `Limits.labelBytesMax` bytes; invalid UTF-8 becomes U+FFFD.
+    /// A name that is longer, or had to be repaired, keeps its beginning and gets `~` and the hash of all its bytes
+    /// appended, so that two names never become one series. Not for the hot path: it runs once a name, when the name is
+    /// interned.
     package static func text(of bytes: ByteView) -> String {
         let kept = bytes.cut(at: Limits.labelBytesMax + 4)
         let whole = kept.string
         if bytes.count <= Limits.labelBytesMax, whole.utf8.elementsEqual(kept.buffer) { return whole }
         let hash = String(Slot.hash(host: bytes.buffer), radix: 16)
         var start = whole[...]
-        // A scalar at a time: what was replaced may be three bytes long where one was sent.
+        // Remove one scalar at a time: U+FFFD takes three bytes where one byte may have been sent.
         while start.utf8.count > Limits.labelBytesMax - 17 { start.unicodeScalars.removeLast() }
         return start + "~" + hash
     }
@@ -32,31 +33,31 @@ package enum MetricLabel {
 
 /// Bucket bounds that several families share, in base units.
 package enum MetricBounds {
-    /// Function durations, seconds.
+    /// Durations of function calls, in seconds.
     package static let functionSeconds: [Double] = [0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5]
-    /// I/O and service latencies, seconds.
+    /// Latencies of I/O and of the service, in seconds.
     package static let latencySeconds: [Double] = [
         0.000_01, 0.000_1, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5,
     ]
-    /// Merges of a window, seconds.
+    /// Durations of a window's merge, in seconds.
     package static let mergeSeconds: [Double] = [0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60]
-    /// Allocation sizes, bytes.
+    /// Sizes of allocations, in bytes.
     package static let allocationBytes: [Double] = [
         128, 512, 2_048, 8_192, 32_768, 131_072, 524_288, 2_097_152, 4_194_304,
     ]
-    /// Events in one batch.
+    /// Numbers of events in one batch.
     package static let batchEvents: [Double] = [1, 10, 50, 100, 250, 500, 1_000, 5_000, 10_000, 100_000]
 }
 
-/// What a metric family is called, means, and how it is labelled.
+/// The name, meaning and labels of a metric family.
 package struct MetricDescriptor: Sendable {
-    /// Where a family's series are worked out from another family instead of being sent.
+    /// Says how a family that is not sent is derived from another family.
     package struct Derivation: Sendable {
         /// One label of the derived series.
         package enum Label: Sendable {
             /// The source's label at this position.
             case copy(Int)
-            /// `pid-<n>` of the process id at this position.
+            /// The text `pid-<n>` for the process id at this position.
             case processOfPID(Int)
         }
 
@@ -65,17 +66,17 @@ package struct MetricDescriptor: Sendable {
     }
 
     package let family: MetricFamily
-    /// The sample's full name; counters end in `_total`, except where the original's name did not.
+    /// The sample's full name. Counters end in `_total`, except where the original's name does not.
     package let name: String
     package let kind: MetricKind
     /// `seconds`, `bytes`, `ratio`, or empty. The name (without `_total`) ends in it.
     package let unit: String
     package let help: String
     package let labels: [String]
-    /// Upper bounds of a histogram's buckets, ascending, without +Inf, in the unit.
+    /// Upper bounds of a histogram's buckets, ascending, without +Inf, in `unit`.
     package let bounds: [Double]
     package let derivation: Derivation?
-    /// Where a worker's series take the labels from.
+    /// Where the labels of a worker's series come from.
     let sources: [LabelSource]
 
     init(
@@ -95,20 +96,20 @@ package struct MetricDescriptor: Sendable {
     }
 }
 
-/// Where a worker's series take a label from: what several series of one process share is told once.
+/// The origin of a label of a worker's series. A value that several series of one process share is sent once.
 enum LabelSource: UInt8, Sendable {
     case host
     case pid
     /// The name of the process.
     case process
-    /// `pid-<n>`: what the original calls a process of which it knows no name.
+    /// `pid-<n>`, which is what the original calls a process whose name it does not know.
     case pidText
-    /// The function, kernel or kind of transfer that the series is about.
+    /// The function, kernel or kind of transfer that the series describes.
     case name
-    /// A text of the series' own.
+    /// A text of this series alone.
     case text
 
-    /// The sources of a family's labels.
+    /// Returns the sources of a family's labels.
     static func sources(of family: MetricFamily, labels: [String]) -> [LabelSource] {
         labels.map { label in
             switch label {
@@ -122,7 +123,7 @@ enum LabelSource: UInt8, Sendable {
         }
     }
 
-    /// Events of functions carry no name of their process.
+    /// Whether a family's events are calls, which carry no process name.
     private static func isFunction(_ family: MetricFamily) -> Bool {
         switch family {
         case .neutracerFunctionCallsTotal, .neutracerFunctionStats, .neutracerActiveFunctions,
@@ -133,10 +134,10 @@ enum LabelSource: UInt8, Sendable {
     }
 }
 
-/// Every metric there is. Raw values travel between processes and stand in the aggregator's saved state:
-/// never reuse one. The catalog holds each family's name, kind and labels.
+/// Every metric family. Raw values are sent between processes and stored in the aggregator's saved state, so never
+/// reuse one. `MetricCatalog` holds each family's name, kind and labels.
 package enum MetricFamily: UInt16, CaseIterable, Sendable, Hashable {
-    // MARK: What the agents sent
+    // MARK: What agents sent
     case eventsTotal = 1
     case batchEvents = 2
     case batchProcessingSeconds = 3
@@ -225,7 +226,7 @@ package enum MetricFamily: UInt16, CaseIterable, Sendable, Hashable {
     case httpConnectionsClosedTotal = 180
     case httpAcceptErrorsTotal = 181
 
-    // MARK: The original's names
+    // MARK: The original server's families
     case neutracerTracesTotal = 200
     case neutracerBatchSize = 201
     case neutracerActiveClients = 202

@@ -1,52 +1,55 @@
 package import TraceModel
 
-/// What there is to expose, of one revision of the store: metrics and status are built from the same
-/// reading, so they can't contradict each other.
+/// Everything that is exposed of one revision of the store. Metrics and status are built from the same reading, so that
+/// they can't contradict each other.
 package struct MetricReading: Sendable {
+    /// The state of one worker.
     package struct Worker: Sendable, Equatable {
         package let name: WorkerName
-        /// nil while it is down.
+        /// nil while the worker is down.
         package let pid: UInt32?
         package let isUp: Bool
-        /// Why starting it again changes nothing, and what does; nil where it is not so.
+        /// Why restarting the worker does not help, and what does; nil where a restart is enough.
         package let lost: String?
         package let lagBytes: UInt64
         package let appliedLSN: LSN
         package let checkpointLSN: LSN
-        /// Up to where the newest of its slots is counted.
+        /// The highest LSN up to which any of its slots is counted.
         package let countedLSN: LSN
         package let restarts: UInt64
     }
 
     package let revision: UInt64
-    /// Families that are not derived and have series, in the catalog's order; none in a reading of the status.
+    /// Families that are not derived and have series, in catalog order. Empty in a reading made for the status.
     package let families: [FamilyReading]
     package let router: RouterStatus
     /// nil while the router is down.
     package let routerPID: UInt32?
-    /// The workers that the router expects, in its order.
+    /// The workers that the router expects, in the router's order.
     package let workers: [Worker]
     package let writtenEvents: UInt64
-    /// Rows of damaged segments, which no final file has.
+    /// Rows of damaged segments that are in no final file.
     package let lostRows: UInt64
-    /// How processes have ended lately, by name.
+    /// How processes ended in the last minute, by process name.
     package let recentEnds: [String: RecentEnds]
 
+    /// Returns a family's series, or nil where it has none.
     package func family(_ family: MetricFamily) -> FamilyReading? { families.first { $0.descriptor.family == family } }
 }
 
-/// A family's series by labels, with their values: texts by number, numbers in one array, as there may be a
-/// million of them.
+/// A family's series by labels, with their values. Label texts are numbered and values lie in one array, because there
+/// may be a million of them.
 package struct FamilyReading: Sendable {
+    /// One series with its value.
     package struct Series: Sendable, Equatable {
         package let labels: [String]
         package let value: MetricValue
     }
 
     package let descriptor: MetricDescriptor
-    /// Shared by all families of a reading.
+    /// Label texts that all families of a reading share.
     private let texts: [String]
-    /// Texts of this family's own: their numbers go on from those of `texts`.
+    /// Label texts of this family only. Their numbers continue those of `texts`.
     private var ownTexts: [String] = []
     private var labels: [UInt32] = []
     private var numbers: [UInt64] = []
@@ -59,12 +62,12 @@ package struct FamilyReading: Sendable {
 
     private var labelCount: Int { descriptor.labels.count }
 
-    /// How many numbers a value has.
+    /// The count of numbers in a value.
     var width: Int { descriptor.kind == .histogram ? descriptor.bounds.count + 2 : 1 }
 
     // MARK: Reading
 
-    /// One by one, as values: for small families and tests.
+    /// The series as separate values: for small families and tests.
     package var series: [Series] { (0..<count).map { Series(labels: labels(of: $0), value: value(of: $0)) } }
 
     func labels(of series: Int) -> [String] { (0..<labelCount).map { text(of: labelNumber(series, $0)) } }
@@ -77,36 +80,36 @@ package struct FamilyReading: Sendable {
         Int(number) < texts.count ? texts[Int(number)] : ownTexts[Int(number) - texts.count]
     }
 
-    /// The bit pattern of a double, or buckets and the pattern of the sum.
+    /// The numbers of a value: a double's bit pattern, or the buckets and the bit pattern of the sum.
     @inline(__always) func numbers(of series: Int) -> ArraySlice<UInt64> {
         numbers[(series * width)..<((series + 1) * width)]
     }
 
     func value(of series: Int) -> MetricValue { MetricValue(descriptor.kind, numbers(of: series)) }
 
-    // MARK: Making
+    // MARK: Building
 
-    /// Behind all others: the caller keeps the order. The texts' numbers are those of the shared ones.
+    /// Appends a series behind all others; the caller keeps the order. Text numbers refer to the shared texts.
     @inline(__always) mutating func append(_ labels: SeriesLabels, _ numbers: ArraySlice<UInt64>) {
         for position in 0..<labelCount { self.labels.append(labels[position]) }
         self.numbers.append(contentsOf: numbers)
         count += 1
     }
 
-    /// A family without series that goes by the same numbers of texts.
+    /// Returns a family without series that uses the same text numbers.
     func emptied(for descriptor: MetricDescriptor) -> FamilyReading {
         var family = FamilyReading(descriptor, texts: texts)
         family.ownTexts = ownTexts
         return family
     }
 
-    /// The number of a text of this family's own.
+    /// Adds a text of this family only and returns its number.
     mutating func add(text: String) -> UInt32 {
         ownTexts.append(text)
         return UInt32(texts.count + ownTexts.count - 1)
     }
 
-    /// Adds to the series with these labels, or makes it, in its place. O(series).
+    /// Adds a value to the series with these labels, or inserts the series in label order. O(series).
     mutating func merge(_ labels: [String], _ value: MetricValue) {
         var low = 0
         var high = count
@@ -125,7 +128,7 @@ package struct FamilyReading: Sendable {
         count += 1
     }
 
-    /// Adds another slot's share to a series.
+    /// Adds another slot's value to a series.
     mutating func add(_ value: MetricValue, to series: Int) {
         var sum = self.value(of: series)
         sum.add(value)

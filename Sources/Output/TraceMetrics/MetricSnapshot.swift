@@ -1,6 +1,6 @@
 package import TraceModel
 
-/// One series of a family with its value. `labels` stand in the order of the family's label names.
+/// One series of a family with its value. `labels` are in the order of the family's label names.
 package struct MetricSample: Sendable, Equatable {
     package var family: MetricFamily
     package var labels: [String]
@@ -12,8 +12,8 @@ package struct MetricSample: Sendable, Equatable {
         self.value = value
     }
 
-    /// False where kind, value, length of a label, number of labels or number of buckets are not the family's, or where the family
-    /// is worked out from another and must not be sent.
+    /// False where kind, value, a label's length, the number of labels or of buckets does not fit the family, or where
+    /// the family is derived and must not be sent.
     package var isWellFormed: Bool {
         let descriptor = family.descriptor
         guard descriptor.derivation == nil, labels.count == descriptor.labels.count, value.kind == descriptor.kind,
@@ -27,13 +27,13 @@ package struct MetricSample: Sendable, Equatable {
     }
 }
 
-/// What a worker or the router tells the aggregator of itself, once a second and when it falls quiet: a sign of
-/// life, so it is small and waits for nothing. What a worker counts of the log comes as `MetricSeries`.
+/// A process's own state as it reports it to the aggregator, once a second and when it becomes idle. It is also the
+/// heartbeat, so it is small and never waits. What a worker counts of the log is sent as `MetricSeries`.
 package struct MetricSnapshot: Sendable, Equatable {
-    /// The process name the router goes by; workers go by their `WorkerName`.
+    /// The process name of the router; workers use their `WorkerName`.
     package static let router = "router"
     package static let aggregator = "aggregator"
-    /// The processes of which there is one.
+    /// The processes of which there is exactly one.
     package static let singletons: Set<String> = [router, aggregator]
 
     package var process: String
@@ -43,9 +43,9 @@ package struct MetricSnapshot: Sendable, Equatable {
     package var appliedLSN: LSN
     package var checkpointLSN: LSN
     package var headLSN: LSN
-    /// What does not follow from the log (times, restarts): cumulative since this incarnation began.
+    /// Samples that do not derive from the log (times, restarts), cumulative since this incarnation began.
     package var own: [MetricSample]
-    /// Of the router only.
+    /// Set by the router only.
     package var router: RouterStatus?
 
     package init(
@@ -63,20 +63,20 @@ package struct MetricSnapshot: Sendable, Equatable {
     }
 }
 
-/// A worker's series as of some slots' states, for the aggregator: an encoded run of sections.
+/// A worker's series as of the states of some slots: encoded sections for the aggregator.
 ///
-/// A series is defined once, with an id, in the run of messages that begins with `begins`; after that its
-/// value comes with the id alone.
+/// A series is defined once, with an id, in the sequence of messages that starts with one where `begins` is set. After
+/// that, its value comes with the id alone.
 package struct MetricSeries: Sendable, Equatable {
     package var process: String
     /// Grows with each start of the process.
     package var incarnation: UInt64
-    /// Ids begin anew: nothing told before counts.
+    /// True where ids start anew, so that all earlier definitions are void.
     package var begins: Bool
-    /// What `SeriesWriter` wrote.
+    /// The bytes that `SeriesWriter` wrote.
     package var sections: [UInt8]
-    /// 0, or where the worker began without state: what it has told of its slots up to there, in another life,
-    /// stays counted beside what it tells from then on.
+    /// 0, or the LSN at which the worker began without state. What earlier incarnations counted of its slots up to
+    /// there is kept and added to what this one reports.
     package var renewedLSN: LSN
 
     package init(process: String, incarnation: UInt64, begins: Bool, sections: [UInt8], renewedLSN: LSN = 0) {

@@ -1,15 +1,15 @@
 package import TraceModel
 
 extension MetricStore {
-    /// Families by their place in the catalog; nil: no series.
+    /// Families by catalog position; nil where a family has no series.
     private typealias Gathered = [FamilyReading?]
 
-    /// Who is there and how much is written, without the families. O(slots).
+    /// Returns processes and event counts, without the families. O(slots).
     package mutating func statusReading() -> MetricReading {
         reading(of: [], workers: workerReadings(), written: writtenEvents())
     }
 
-    /// Merges everything into what is to be exposed. O(series); some 50 ms for 50,000.
+    /// Merges all series into what is exposed. O(series): about 50 ms for 50,000.
     package mutating func reading() -> MetricReading {
         let texts = table.texts.texts
         var gathered = Gathered(repeating: nil, count: MetricCatalog.all.count)
@@ -34,7 +34,7 @@ extension MetricStore {
             lostRows: lostRows(), recentEnds: recentEnds)
     }
 
-    // MARK: What came from the log
+    // MARK: Series from the log
 
     /// Adds the exposed series in the order of their labels.
     private mutating func gatherSlots(_ texts: [String], into gathered: inout Gathered) {
@@ -59,7 +59,7 @@ extension MetricStore {
         }
     }
 
-    /// A series that one slot holds, as nearly all do.
+    /// Appends a series that only one slot holds, which is the usual case.
     @inline(__always) private func append(_ number: UInt32, to family: inout FamilyReading, _ showsGauges: Set<UInt16>)
     {
         let row = table.rows[Int(number)]
@@ -69,8 +69,8 @@ extension MetricStore {
         family.append(row.labels, table.shownNumbers(of: number))
     }
 
-    /// One series out of the rows of the slots that hold it. In the order of (LSN, slot), so that sums of
-    /// fractions and the last gauge never depend on the order in which messages came.
+    /// Appends one series that is the sum over several slots' rows. They are added in the order of (LSN, slot), so that
+    /// sums of fractions and the last gauge do not depend on the order in which messages came.
     private func append(_ order: ArraySlice<UInt32>, to family: inout FamilyReading, _ showsGauges: Set<UInt16>) {
         let isGauge = family.descriptor.kind == .gauge
         var shown = order.filter { number in
@@ -87,7 +87,7 @@ extension MetricStore {
         for number in shown.dropFirst() { family.add(table.shownValue(of: number), to: family.count - 1) }
     }
 
-    /// Slots of which the incarnation that told them last is up.
+    /// Returns the slots whose last reporting incarnation is up. Only their gauges are shown.
     private func gaugeSections() -> Set<UInt16> {
         Set(
             sections.filter { _, section in
@@ -96,7 +96,7 @@ extension MetricStore {
             }.keys)
     }
 
-    /// The series `other`: what folded series count, and what it has kept of others.
+    /// Returns the series `other` of each family: what folded series count, and what it has kept of released ones.
     private mutating func otherTotals() -> [SeriesKey: MetricValue] {
         var totals = foldedTotals()
         for (key, value) in retired where key.isOverflow { if totals[key]?.add(value) == nil { totals[key] = value } }
@@ -105,7 +105,7 @@ extension MetricStore {
         return totals
     }
 
-    /// O(rows) where any series is folded.
+    /// Sums the folded series of each family. O(rows) where any series is folded.
     private func foldedTotals() -> [SeriesKey: MetricValue] {
         var sums = [FoldedSum?](repeating: nil, count: MetricCatalog.all.count)
         func add(_ numbers: ArraySlice<UInt64>, of family: UInt8) {
@@ -139,7 +139,7 @@ extension MetricStore {
         return UInt64(exactly: sum.rounded(.down)) ?? .max
     }
 
-    // MARK: What processes say of themselves
+    // MARK: State that processes report of themselves
 
     private func ownTotals() -> [SeriesKey: MetricValue] {
         var totals = retired.filter { !$0.key.isOverflow }
@@ -152,7 +152,7 @@ extension MetricStore {
         return totals
     }
 
-    /// Events that the worker has applied, those repeated after a restart too.
+    /// Returns the count of events that the worker has applied, including those repeated after a restart.
     package func appliedEvents(of worker: WorkerName) -> Double {
         let key = SeriesKey(family: .workerAppliedEventsTotal, labels: ["\(worker)"])
         return [retired[key], processes["\(worker)"]?.own[key]].reduce(0) { sum, value in
@@ -176,7 +176,7 @@ extension MetricStore {
         }
     }
 
-    // MARK: What follows from the rest
+    // MARK: Derived metrics
 
     private func addStatus(_ workers: [MetricReading.Worker], written: UInt64, to gathered: inout Gathered) {
         func add(_ family: MetricFamily, _ number: UInt64, _ labels: [String] = []) {
@@ -209,7 +209,7 @@ extension MetricStore {
         }
     }
 
-    /// Every kind shows, also at 0: an alert on a rate needs the series to be there before the loss.
+    /// Adds every kind, also at 0: an alert on a rate needs the series to exist before the loss.
     private func addLosses(to gathered: inout Gathered) {
         for kind in LossKind.allCases {
             var count = losses[kind, default: 0]
@@ -237,7 +237,7 @@ extension MetricStore {
     }
 }
 
-/// What the folded series of one family count together.
+/// The sum over the folded series of one family.
 private struct FoldedSum {
     let family: MetricFamily
     private var buckets: [UInt64]
@@ -256,7 +256,8 @@ private struct FoldedSum {
         for index in buckets.indices { buckets[index] &+= numbers[numbers.startIndex + index] }
     }
 
-    /// Sums of fractions depend on their order, which must not be that in which they came: by size.
+    /// The sum. Sums of fractions depend on the order of addition, so fractions are added by size and not in the order
+    /// of arrival.
     var value: MetricValue {
         var sum = areWhole ? parts.reduce(0, +) : 0
         if !areWhole || sum >= 0x1p53 { sum = parts.sorted().reduce(0, +) }

@@ -1,15 +1,15 @@
 package import TraceModel
 
 extension MetricStore {
-    /// Names the format and its version. A change of a family's labels or bounds needs a new one.
+    /// The format's name and version. A change of a family's labels or bounds needs a new version.
     private static let magic = Array("TRACEMS3".utf8)
-    /// The format before, without limits and what `other` counts of series that are exposed.
+    /// The previous format, which has neither limits nor what `other` counts of exposed series.
     private static let magicWithoutLimits = Array("TRACEMS2".utf8)
-    /// The limits that stores of that format had.
+    /// The limits of stores in the previous format.
     private static let limitsBefore = SeriesLimits(perFamily: 50_000)
 
-    /// The whole store as bytes behind `head`, for a later run of the aggregator. Without a checksum: the file
-    /// around it has one.
+    /// Encodes the store, appended to `head`, for a later run of the aggregator. It has no checksum of its own: the
+    /// file that contains it has one.
     package func encoded(behind head: [UInt8] = []) -> [UInt8] {
         var writer = SavedMetricsWriter(head + Self.magic)
         writer.write(table.limits.perFamily)
@@ -35,7 +35,8 @@ extension MetricStore {
         return writer.bytes
     }
 
-    /// The store that `encoded` saved, with the limits that it had. All processes count as down until they are heard.
+    /// Restores a store that `encoded` saved, with its limits. All processes count as down until they report.
+    /// - Throws: `TraceError(.corrupt)` where the bytes are damaged.
     package init(decoding bytes: [UInt8]) throws(TraceError) {
         let hasLimits = !bytes.starts(with: Self.magicWithoutLimits)
         var reader = try SavedMetricsReader(bytes, magic: hasLimits ? Self.magic : Self.magicWithoutLimits)
@@ -98,7 +99,7 @@ extension MetricStore {
         }
     }
 
-    /// Returns where each row stands among those saved.
+    /// Writes all live rows. Returns each row's position among those written.
     private func write(rowsTo writer: inout SavedMetricsWriter) -> [UInt32] {
         var saved = [UInt32](repeating: SeriesSource.unknown, count: table.rows.count)
         var next: UInt32 = 0
@@ -125,8 +126,8 @@ extension MetricStore {
         return saved
     }
 
-    /// Returns the rows in the order in which they were saved; for gauges that are not exposed any more what ids of
-    /// such have instead of a row.
+    /// Returns the rows in the order in which they were saved. A gauge that is no longer exposed has a
+    /// `SeriesSource.refused` marker instead of a row.
     private mutating func readRows(from reader: inout SavedMetricsReader) throws(TraceError) -> [UInt32] {
         var rows: [UInt32] = []
         for _ in 0..<(try reader.readCount()) {
@@ -160,7 +161,7 @@ extension MetricStore {
             writer.write(source.rows.count)
             for row in source.rows {
                 let isRow = row < SeriesSource.refused
-                // What is unknown becomes 0.
+                // `SeriesSource.unknown` becomes 0.
                 writer.write(UInt64((isRow ? saved[Int(row)] : row) &+ 1))
             }
         }
@@ -253,7 +254,7 @@ extension MetricStore {
         }
     }
 
-    /// Connections and readiness are not saved: they are the router's to tell anew.
+    /// Connections and readiness are not saved: the router reports them anew.
     private static func readRouter(from reader: inout SavedMetricsReader) throws(TraceError) -> RouterStatus {
         var status = RouterStatus()
         status.headLSN = try reader.readNumber()

@@ -1,40 +1,41 @@
 package import TraceModel
 
-/// The merged state of all processes' metrics. Pure: no clock, no I/O.
+/// The merged metrics of all processes. Pure: it uses no clock and does no I/O.
 ///
-/// - What derives from the log comes by (resource, slot) and is as of an LSN. A section is taken
-///   from whoever sends it when its LSN is not below the one held, so a worker that replays, an old
-///   owner of a moved slot and a message that comes twice change nothing, and no counter goes back.
-/// - What does not derive from the log (`own`) sums over incarnations: the living one's and the
-///   retired total.
+/// - What derives from the log comes by (resource, slot) and is as of an LSN. A section is accepted from any sender if
+///   its LSN is not below the one held. So a worker that replays, a previous owner of a moved slot and a repeated
+///   message change nothing, and no counter goes back.
+/// - What does not derive from the log (`own`) is the sum over incarnations: the current one and the total of the
+///   retired ones.
 /// - Gauges show only while the incarnation that sent them is up.
-/// - Series of processes beyond a family's limit fold into the labels `other`: those that came last, of histograms
-///   those with the fewest observations. The sum over a family is that of all its series, and `other` never falls.
+/// - Series of processes beyond a family's limit fold into the series `other`: those that came last, and of histograms
+///   those with the fewest observations. The sum over a family is the sum of all its series, and `other` never falls.
 package struct MetricStore: Sendable {
-    /// By `SlotSection.owner`.
+    /// Slot sections by `SlotSection.owner`.
     var sections: [UInt16: SlotSection] = [:]
     var table: SeriesTable
-    /// By process.
+    /// Series ids by process.
     var sources: [String: SeriesSource] = [:]
     package internal(set) var processes: [String: ProcessState] = [:]
     /// Counters and histograms of incarnations that ended, and of folded series that expired.
     var retired: [SeriesKey: MetricValue] = [:]
-    /// What `other` of each family has shown: sums of fractions that are grouped anew may come out lower in their
-    /// last digits.
+    /// The highest value that `other` of each family has shown. Sums of fractions that are grouped differently may
+    /// differ in their last digits, and `other` must not fall.
     var othersShown: [MetricFamily: MetricValue] = [:]
-    /// What the store itself gave up.
+    /// What the store itself lost.
     var losses: [LossKind: UInt64] = [:]
     package internal(set) var router = RouterStatus()
-    /// Workers that can't be started again as they are: why, and what helps. Not saved.
+    /// Workers for which a restart does not help: why, and what does. Not saved.
     package var lost: [WorkerName: String] = [:] { didSet { if lost != oldValue { revision &+= 1 } } }
-    /// How processes have ended lately, by name. Not saved.
+    /// How processes ended in the last minute, by process name. Not saved.
     package var recentEnds: [String: RecentEnds] = [:] { didSet { if recentEnds != oldValue { revision &+= 1 } } }
-    /// Grows with every change of what would be exposed.
+    /// Grows with every change of what is exposed.
     package internal(set) var revision: UInt64 = 0
 
     package init(limits: SeriesLimits = SeriesLimits()) { table = SeriesTable(limits: limits) }
 
-    /// Takes one message in. A process that is neither router, aggregator nor a worker is refused.
+    /// Applies one process's report.
+    /// - Throws: `TraceError(.invalidArgument)` for a process that is neither router, aggregator nor worker.
     package mutating func apply(_ snapshot: MetricSnapshot) throws(TraceError) {
         guard WorkerName(snapshot.process) != nil || MetricSnapshot.singletons.contains(snapshot.process) else {
             throw TraceError(.invalidArgument, "no such process: \(snapshot.process)")
@@ -43,14 +44,14 @@ package struct MetricStore: Sendable {
         applyProcess(snapshot)
     }
 
-    /// A sign of life that says nothing else: brings back what `declareDown` took.
+    /// Records a heartbeat: a process that `declareDown` marked as down is up again.
     package mutating func heard(_ process: String, incarnation: UInt64) {
         guard let state = processes[process], state.incarnation == incarnation, !state.isUp else { return }
         processes[process]?.isUp = true
         revision &+= 1
     }
 
-    /// Its gauges and its `up` go; its counters stay. True where it was up.
+    /// Marks a process as down: its gauges and its `up` go, its counters stay. Returns true if it was up.
     @discardableResult package mutating func declareDown(_ process: String) -> Bool {
         guard processes[process]?.isUp == true else { return false }
         processes[process]?.isUp = false
@@ -58,7 +59,7 @@ package struct MetricStore: Sendable {
         return true
     }
 
-    /// Counts something that the holder of the store lost.
+    /// Counts a loss on behalf of the store's owner.
     package mutating func count(_ loss: LossKind, _ amount: UInt64 = 1) {
         losses[loss, default: 0] += amount
         revision &+= 1
@@ -66,17 +67,17 @@ package struct MetricStore: Sendable {
 
     // MARK: Series
 
-    /// Exposes the histograms that have counted most, in the place of others; false where all stay. What it
-    /// decides follows from what the store holds. O(rows) where any histogram is folded.
+    /// Exposes the histograms with the most observations and folds others for them. Returns false if nothing changed.
+    /// The decision depends only on what the store holds. O(rows) where any histogram is folded.
     package mutating func chooseHistograms() -> Bool {
         guard table.chooseHistograms() else { return false }
         revision &+= 1
         return true
     }
 
-    /// Takes a worker's series in. False where the sender has to tell all of them anew: ids were lost on the way,
-    /// or this store is not the one that it told them.
-    /// - Throws: `TraceError(.corrupt)` where the bytes are damaged; what stood before is taken.
+    /// Applies a worker's series. Returns false where the sender has to report all of them anew: a message with ids was
+    /// lost, or this store is not the one that it reported to.
+    /// - Throws: `TraceError(.corrupt)` where the bytes are damaged; what precedes the damage is applied.
     package mutating func apply(_ series: MetricSeries) throws(TraceError) -> Bool {
         guard let worker = WorkerName(series.process) else {
             throw TraceError(.invalidArgument, "no such worker: \(series.process)")
@@ -86,7 +87,7 @@ package struct MetricStore: Sendable {
         guard series.begins || known == series.incarnation else { return false }
         revision &+= 1
         if series.begins, series.renewedLSN > 0 { retireFormerLife(of: series) }
-        // Out of the dictionary, so that there is one copy, which is changed in place.
+        // The source is taken out of the dictionary, so that there is one copy, which is changed in place.
         var source = sources.removeValue(forKey: series.process)
         if series.begins { source = nil }
         var intake = SeriesIntake(
@@ -109,8 +110,9 @@ package struct MetricStore: Sendable {
         for (family, value) in intake.kept { retire(.overflow(of: family), value) }
     }
 
-    /// The worker has begun without state behind `renewedLSN`: what it told of its slots before is not going to be
-    /// told again, and stays as it is. O(rows), once for each incarnation that has not told anything newer yet.
+    /// Retires what earlier incarnations reported. The worker began without state behind `renewedLSN`, so nobody will
+    /// report those values again, and they stay as they are. O(rows), once for each incarnation that has not reported
+    /// anything newer.
     private mutating func retireFormerLife(of series: MetricSeries) {
         let now = SlotSection.Source(process: series.process, incarnation: series.incarnation)
         let former = sections.filter {
@@ -185,7 +187,7 @@ package struct MetricStore: Sendable {
         router.deduplicatedEvents = max(before.deduplicatedEvents, status.deduplicatedEvents)
         router.rejectedEvents = max(before.rejectedEvents, status.rejectedEvents)
         router.deadLetteredEvents = max(before.deadLetteredEvents, status.deadLetteredEvents)
-        // A worker that is neither expected nor alive has been retired: its totals stay without it.
+        // A worker that is neither expected nor up has been retired: its totals are kept without it.
         let expected = Set(status.workers.map { "\($0.worker)" })
         for (name, state) in processes where !state.isUp && !state.isRetired {
             guard WorkerName(name) != nil, !expected.contains(name) else { continue }
@@ -207,11 +209,11 @@ package struct MetricStore: Sendable {
     }
 }
 
-/// How many series of processes the aggregator exposes and holds.
+/// The number of series of processes that the aggregator exposes and holds.
 package struct SeriesLimits: Sendable, Equatable {
-    /// Label sets of one family that are exposed; those of further series fold into `other`.
+    /// Label sets of one family that are exposed; further series fold into `other`.
     package var perFamily: Int
-    /// Rows that are held in all, those of folded series included.
+    /// Rows held in all, including those of folded series.
     package var held: Int
 
     package init(perFamily: Int = Limits.seriesPerMetricMax, held: Int = Limits.seriesHeldMax) {
@@ -219,22 +221,22 @@ package struct SeriesLimits: Sendable, Equatable {
         self.held = held
     }
 
-    /// Label sets of a histogram that are exposed: fewer, as each makes a line a bucket.
+    /// Label sets of a histogram that are exposed. Fewer, because each makes one line a bucket.
     package var perHistogram: Int { max(1, perFamily / Limits.histogramSeriesDivisor) }
 
-    /// By the family's place in the catalog.
+    /// Returns the limit of a family by catalog position.
     func exposed(of family: UInt8) -> Int { MetricCatalog.kinds[Int(family)] == .histogram ? perHistogram : perFamily }
 }
 
 extension MetricStore {
-    /// Goes by other limits from here on. Series for which a lower one has no room are folded, with what they have
-    /// counted; gauges are not shown any more. What is folded stays so under a higher one. O(rows).
+    /// Adopts other limits. Series beyond a lower limit are folded together with what they have counted, and such
+    /// gauges are no longer shown. Folded series stay folded under a higher limit. O(rows).
     package mutating func adopt(_ limits: SeriesLimits) {
         guard limits != table.limits else { return }
         table.limits = limits
         revision &+= 1
         var hidden: Set<UInt32> = []
-        // The last ones go: those that came first tend to stand first.
+        // Fold the last rows: the rows that came first tend to have low numbers.
         for number in table.rows.indices.reversed() {
             let row = table.rows[number]
             guard row.state.contains(.isAlive), !row.state.contains(.isFolded),
@@ -252,7 +254,7 @@ extension MetricStore {
         forget(hidden)
     }
 
-    /// Ids of rows that are gone mean hidden gauges from here on.
+    /// Turns ids of released rows into ids of hidden gauges.
     private mutating func forget(_ hidden: Set<UInt32>) {
         guard !hidden.isEmpty else { return }
         for (process, source) in sources {
@@ -266,9 +268,9 @@ extension MetricStore {
     }
 }
 
-/// What the store knows of one slot of one resource, beside its series.
+/// What the store knows of one slot of one resource, apart from its series.
 struct SlotSection: Sendable {
-    /// Who told it last.
+    /// The incarnation of the worker that reported the slot last.
     struct Source: Hashable, Sendable {
         let process: String
         let incarnation: UInt64
@@ -276,9 +278,9 @@ struct SlotSection: Sendable {
 
     var lsn: LSN
     var source: Source
-    /// False after a section that was not complete: until a full one, only its source can go on.
+    /// False after a section that was not complete. Until a full section comes, only the same source can continue.
     var isWhole: Bool
 
-    /// The slot's number among those of all resources: what a series' row holds as its owner.
+    /// Returns the slot's number among those of all resources, which a series row holds as its owner.
     static func owner(_ resource: Resource, _ slot: UInt8) -> UInt16 { UInt16(resource.rawValue) << 8 | UInt16(slot) }
 }

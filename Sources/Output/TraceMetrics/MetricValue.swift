@@ -1,12 +1,12 @@
-/// One series' value.
+/// The value of one series.
 package enum MetricValue: Sendable, Equatable {
     case counter(Double)
     case gauge(Double)
-    /// `buckets` holds one count a bound of the family and a last one for +Inf, none cumulative; `sum`
+    /// `buckets` holds one count for each bound of the family and a last one for +Inf, none of them cumulative; `sum`
     /// is in the family's unit.
     case histogram(buckets: [UInt64], sum: Double)
 
-    /// Out of the numbers of a value: the bit pattern of a double, or buckets and the pattern of the sum.
+    /// Makes a value from its numbers: a double's bit pattern, or the buckets and the bit pattern of the sum.
     init(_ kind: MetricKind, _ numbers: ArraySlice<UInt64>) {
         let last = Double(bitPattern: numbers.last ?? 0)
         self =
@@ -17,7 +17,7 @@ package enum MetricValue: Sendable, Equatable {
             }
     }
 
-    /// The numbers that `init` takes.
+    /// The numbers from which `init` makes this value.
     var numbers: [UInt64] {
         switch self {
         case .counter(let value), .gauge(let value): [value.bitPattern]
@@ -33,7 +33,7 @@ package enum MetricValue: Sendable, Equatable {
         }
     }
 
-    /// Adds another source's share: counters and histograms sum, of gauges `other` stays. Values of
+    /// Adds another source's value. Counters and histograms are summed; of gauges, `other` is taken. Values of
     /// different kinds or bucket counts leave `self` as it is: they can't come from one family.
     package mutating func add(_ other: MetricValue) {
         switch (self, other) {
@@ -47,7 +47,7 @@ package enum MetricValue: Sendable, Equatable {
         }
     }
 
-    /// The greater of each number: what a sum has shown that never falls. Gauges take `other`.
+    /// Returns the greater of each number, for a sum that must never fall. For gauges it is `other`.
     func highest(_ other: MetricValue) -> MetricValue {
         switch (self, other) {
         case (.counter(let mine), .counter(let theirs)): .counter(max(mine, theirs))
@@ -57,7 +57,7 @@ package enum MetricValue: Sendable, Equatable {
         }
     }
 
-    /// Whether it may have grown out of the other: no count is less.
+    /// Whether this value may have grown from `other`: no count is less.
     func isAtLeast(_ other: MetricValue) -> Bool {
         switch (self, other) {
         case (.counter(let mine), .counter(let theirs)): mine >= theirs
@@ -66,7 +66,7 @@ package enum MetricValue: Sendable, Equatable {
         }
     }
 
-    /// The later of two readings of one cumulative value, whichever came first. Gauges take `other`.
+    /// Takes the later of two readings of one cumulative value, in whichever order they came. For gauges it is `other`.
     package mutating func advance(to other: MetricValue) {
         switch (self, other) {
         case (.counter(let mine), .counter(let theirs)): self = .counter(max(mine, theirs))
@@ -79,9 +79,9 @@ package enum MetricValue: Sendable, Equatable {
     }
 }
 
-/// Numbers as Prometheus writes them.
+/// Writes numbers as Prometheus does.
 enum ExpositionNumber {
-    /// A sample's value: whole numbers as such, others with the fewest digits that read back the same.
+    /// Appends a sample's value: integers as such, others with the fewest digits that read back the same.
     static func append(_ value: Double, to bytes: inout [UInt8]) {
         if value.isFinite, value == value.rounded(), abs(value) < 9_007_199_254_740_992 {
             append(Int64(value), to: &bytes)
@@ -113,8 +113,8 @@ enum ExpositionNumber {
         bytes[start...].reverse()
     }
 
-    /// A bucket's bound, as the original's client library and OpenMetrics write it: `1.0`, `0.0001`, and an
-    /// exponent from a million up.
+    /// Formats a bucket's bound as the original's client library and OpenMetrics do: `1.0`, `0.0001`, and with an
+    /// exponent from a million upwards.
     static func bound(_ value: Double) -> String {
         let text = "\(value)"
         guard let dot = text.firstIndex(of: "."), !text.contains("e"), text.distance(from: text.startIndex, to: dot) > 6

@@ -1,19 +1,19 @@
 package import TraceModel
 
-/// The router's part of the status. The event counts are cumulative over the life of the data directory.
+/// The router's part of the status. Event counts are cumulative over the life of the data directory.
 package struct RouterStatus: Sendable, Equatable {
     package var headLSN: LSN
     package var receivedEvents: UInt64
     package var deduplicatedEvents: UInt64
     package var rejectedEvents: UInt64
     package var deadLetteredEvents: UInt64
-    /// Every worker that there should be; retired ones are absent.
+    /// Every worker that should exist; retired ones are absent.
     package var workers: [WorkerLink]
     /// Number of the window being filled.
     package var window: UInt64
     package var draining: Bool
     package var accepting: Bool
-    /// Events of damaged ranges, of which some may have been applied before.
+    /// Events of damaged log ranges, some of which may have been applied before.
     package var uncertainEvents: UInt64
 
     package init(
@@ -34,11 +34,11 @@ package struct RouterStatus: Sendable, Equatable {
     }
 }
 
-/// How the router sees one worker that it expects.
+/// The router's view of one worker that it expects.
 package struct WorkerLink: Sendable, Equatable {
     package var worker: WorkerName
     package var connected: Bool
-    /// Bytes of log between its applied position and the head.
+    /// Bytes of log between the worker's applied position and the head.
     package var lagBytes: UInt64
 
     package init(worker: WorkerName, connected: Bool, lagBytes: UInt64) {
@@ -55,11 +55,11 @@ package struct ProcessState: Sendable, Equatable {
     package internal(set) var appliedLSN: LSN = 0
     package internal(set) var checkpointLSN: LSN = 0
     package internal(set) var headLSN: LSN = 0
-    /// False from `declareDown` until it is heard again.
+    /// False from `declareDown` until the process is heard from again.
     package internal(set) var isUp = true
-    /// Starts after the first.
+    /// Starts after the first one.
     package internal(set) var restarts: UInt64 = 0
-    /// Its own samples are part of the retired totals: what this incarnation still says is known.
+    /// True once its samples are part of the retired totals: further reports of this incarnation are ignored.
     var isRetired = false
     var own: [SeriesKey: MetricValue] = [:]
 
@@ -69,11 +69,11 @@ package struct ProcessState: Sendable, Equatable {
     }
 }
 
-/// How a process has ended lately without being asked to.
+/// How a process recently ended without being asked to.
 package struct RecentEnds: Sendable, Equatable {
-    /// Within the last minute.
+    /// Ends within the last minute.
     package let count: Int
-    /// By what the last one came; nil where there was none.
+    /// The cause of the last end; nil where there was none.
     package let last: String?
     /// Why the process cannot be relied on, and what to do; nil where it stays up.
     package let problem: String?

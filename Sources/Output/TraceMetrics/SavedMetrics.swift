@@ -1,12 +1,12 @@
 import TraceModel
 
-/// Writes the store's saved form: little-endian base-128 numbers, and each distinct text by its number, which
-/// it follows where it is new.
+/// Writes the store's saved form: little-endian base-128 numbers. A text is written as its number, followed by the text
+/// itself where it is new.
 struct SavedMetricsWriter {
     private(set) var bytes: [UInt8]
     private var numbers: [TextKey: Int] = [:]
 
-    /// Behind `head`.
+    /// Starts behind `head`.
     init(_ head: [UInt8]) { bytes = head }
 
     mutating func write(_ value: UInt64) { Varint.append(value, to: &bytes) }
@@ -15,16 +15,17 @@ struct SavedMetricsWriter {
 
     mutating func write(_ value: Bool) { write(value ? UInt64(1) : 0) }
 
-    /// A double's bit pattern, its end first: those of whole numbers end in zeros.
+    /// Writes a double's bit pattern with its bytes swapped: those of integers end in zeros, which makes the number
+    /// short.
     private mutating func write(bits value: UInt64) { write(value.byteSwapped) }
 
-    /// The numbers of a value: the last one is a double's pattern.
+    /// Writes the numbers of a value; the last one is a double's bit pattern.
     mutating func write(numbers: ArraySlice<UInt64>) {
         for number in numbers.dropLast() { write(number) }
         if let last = numbers.last { write(bits: last) }
     }
 
-    /// Returns the text's number, which may be written in its place from then on.
+    /// Writes a text and returns its number, which may be written in its place from then on.
     @discardableResult mutating func write(_ text: String) -> Int {
         let key = TextKey(text)
         if let number = numbers[key] {
@@ -44,7 +45,7 @@ struct SavedMetricsWriter {
         for label in key.labels { write(label) }
     }
 
-    /// The family's kind and number of buckets need not be written.
+    /// Writes a value. Kind and number of buckets follow from the family.
     mutating func write(_ value: MetricValue) { write(numbers: value.numbers[...]) }
 
     mutating func write(_ values: [SeriesKey: MetricValue]) {
@@ -75,7 +76,8 @@ struct SavedMetricsReader {
         return value
     }
 
-    /// A number of things that follow, of at least one byte each: so a wrong one can't ask for memory.
+    /// Reads a count of items that follow, each of at least one byte. The check against the bytes left keeps a wrong
+    /// count from allocating memory.
     mutating func readCount() throws(TraceError) -> Int {
         let value = try readNumber()
         guard value <= UInt64(bytes.count - position) else { throw Self.damaged("a count") }
@@ -106,7 +108,7 @@ struct SavedMetricsReader {
         return family
     }
 
-    /// Labels and value of a series, well-formed.
+    /// Reads labels and value of a series and checks them.
     mutating func readLabelsAndValue(
         of family: MetricFamily
     ) throws(TraceError) -> (labels: [String], value: MetricValue) {
@@ -123,7 +125,7 @@ struct SavedMetricsReader {
         return MetricValue(family.descriptor.kind, numbers[...])
     }
 
-    /// The numbers of a value: the last one is a double's pattern.
+    /// Reads the numbers of a value; the last one is a double's bit pattern.
     mutating func readNumbers(_ count: Int) throws(TraceError) -> [UInt64] {
         var numbers: [UInt64] = []
         for _ in 1..<count { numbers.append(try readNumber()) }

@@ -1,23 +1,23 @@
 package import TraceModel
 
-// Sections of series
-// ==================
+// Encoding of sections
+// ====================
 //
-// A message holds sections one after the other. A section: slot u8, flags u8 (1 full, 2 complete), LSN u64,
-// bytes of the body u32, then the body. The body is a run of codes, each with what follows it:
+// A message holds one section after another. A section consists of a head and a body. The head: slot u8, flags u8
+// (1 full, 2 complete), LSN u64, length of the body in bytes u32. The body is a sequence of codes with their operands:
 //
-//   0x00…0x3F  the value of that series of the group
-//   0x40…0x7F  the same, with its definition before: family u16, then those of its labels that are texts
-//   0x80       a group: the id of its first series, as the difference to the group before (zigzag)
-//   0x81       host (text) and process id (number): labels of the series defined from here on
+//   0x00…0x3F  the value of the group's series with this number
+//   0x40…0x7F  the same, preceded by the series' definition: family u16, then those of its labels that are texts
+//   0x80       begin of a group: the id of its first series, as the (zigzag) difference to the previous group's
+//   0x81       host (text) and process id (number): labels of the series defined after it
 //   0x82       name of the process (text)
-//   0x83       name of what the group is about (text)
-//   0x84       host (text) and process id (number) of a process that is quiet: a full section names none of its
-//              series, which come again as they are when the process does
+//   0x83       name of what the group describes (text)
+//   0x84       host (text) and process id (number) of a quiet process: a full section names none of its series,
+//              which are reported again with their present values when the process becomes active
 //
-// A series' id is its group's first id and its number in the group. Numbers are little-endian base 128, a text
-// has its length before it. A value: a whole number below 2⁵² as twice itself, any other as 1 and the
-// eight bytes of its double. A histogram: one number a bucket, then the sum as a value.
+// The id of a series is its group's first id plus its number in the group. Numbers are little-endian base 128; a text
+// is preceded by its length. A value is an integer below 2⁵² times two, or 1 followed by the eight bytes of a double.
+// A histogram is one number for each bucket, followed by the sum as a value.
 
 /// The codes in a section's body.
 enum SeriesCode {
@@ -31,39 +31,38 @@ enum SeriesCode {
     static let isFull: UInt8 = 1
     static let isComplete: UInt8 = 2
     static let headBytes = 14
-    /// Whole numbers from here on go as doubles.
+    /// Integers from here on are written as doubles.
     static let wholeMax = 0x1p52
 }
 
-/// The head of what a worker tells of one slot.
+/// The head of a section: which slot a worker reports, and as of when.
 package struct SeriesSection: Sendable, Equatable {
     package var slot: UInt8
     /// The log position up to which the slot's state is applied.
     package var lsn: LSN
-    /// It names every series that the slot has: what it does not name is gone. Otherwise what changed since
-    /// the worker's last one.
+    /// True if the section names every series of the slot, so that all others are gone; false if it holds what changed
+    /// since the worker's last section.
     package var isFull: Bool
-    /// False: there is more, which a later section tells.
+    /// False if there is more, which a later section brings.
     package var isComplete: Bool
 }
 
-/// Takes what a `SeriesDecoder` finds.
+/// Receives what a `SeriesDecoder` reads.
 package protocol SeriesReceiver {
     mutating func begin(_ section: SeriesSection)
 
-    /// From here on the id means this series. Labels stand in the order of the family's; they are as many and
-    /// as long as they may be.
+    /// Defines the series of an id. Labels are in the order of the family's; their number and length have been checked.
     mutating func define(_ id: UInt32, _ family: MetricFamily, _ labels: [String])
 
-    /// nil where the id is not defined: then nothing more can be read.
+    /// Returns the family of an id, or nil where the id is not defined. In that case nothing more can be read.
     func family(of id: UInt32) -> MetricFamily?
 
-    /// The process is quiet: its series are not shown, but will be told again as they are now.
+    /// Marks a process as quiet: its series are not shown now, and will be reported again with their present values.
     mutating func rest(host: String, pid: String)
 
     mutating func take(_ id: UInt32, _ value: Double)
 
-    /// Buckets as `MetricValue` has them; borrowed.
+    /// Takes a histogram. The buckets are those of `MetricValue`, borrowed for the call.
     mutating func take(_ id: UInt32, _ buckets: UnsafeBufferPointer<UInt64>, sum: Double)
 
     mutating func end(_ section: SeriesSection)
@@ -87,8 +86,9 @@ package struct SeriesDecoder {
         self.buckets = buckets
     }
 
-    /// False where a value came for an id that the receiver does not know; it has then got all before it.
-    /// - Throws: `TraceError(.corrupt)` where the bytes are no sections; what stood before is taken.
+    /// Decodes sections. Returns false where a value came for an id that the receiver does not know; the receiver has
+    /// then got everything before it.
+    /// - Throws: `TraceError(.corrupt)` where the bytes are no sections; what precedes the damage has been delivered.
     package static func decode(_ sections: [UInt8], into receiver: inout some SeriesReceiver) throws(TraceError) -> Bool
     {
         let bounds = MetricCatalog.all.map(\.bounds.count).max() ?? 0

@@ -1,11 +1,11 @@
 import TraceModel
 
-/// What the ids mean by which one worker's incarnation tells its series.
+/// Maps the series ids of one worker's incarnation to rows.
 struct SeriesSource: Sendable {
-    /// Nothing is known by the id.
+    /// The id is not defined.
     static let unknown = UInt32.max
-    /// From here on: the series has no row, as it is a hidden gauge or there was no room for it; the lowest byte is its
-    /// family's place in the catalog.
+    /// Values from here on (below `unknown`) mean that the series has no row: it is a hidden gauge, or there was no
+    /// room for it. The lowest byte is the family's catalog position.
     static let refused: UInt32 = 0xFFFF_FF00
 
     let incarnation: UInt64
@@ -16,7 +16,7 @@ struct SeriesSource: Sendable {
 
     @inline(__always) subscript(_ id: UInt32) -> UInt32 { Int(id) < rows.count ? rows[Int(id)] : Self.unknown }
 
-    /// Grows to the id: it is bounded by `Limits.seriesIDsMax`.
+    /// Maps an id to a row. The array grows up to the id, which `Limits.seriesIDsMax` bounds.
     mutating func set(_ id: UInt32, _ row: UInt32) {
         if Int(id) >= rows.count {
             rows.append(contentsOf: repeatElement(Self.unknown, count: Int(id) + 1 - rows.count))
@@ -25,8 +25,8 @@ struct SeriesSource: Sendable {
     }
 }
 
-/// Takes one worker's message into the table. A section's values are taken where its LSN is not below the one
-/// held; definitions always are, as later values go by them.
+/// Applies one worker's message to the table. A section's values are taken if its LSN is not below the one held.
+/// Definitions are always taken, because later values refer to them.
 struct SeriesIntake: SeriesReceiver {
     let resource: Resource
     let sender: SlotSection.Source
@@ -34,20 +34,21 @@ struct SeriesIntake: SeriesReceiver {
     var sections: [UInt16: SlotSection]
     var source: SeriesSource
     var losses: [LossKind: UInt64] = [:]
-    /// What `other` goes on counting of series that went or began anew.
+    /// What `other` keeps counting of series that were released or started anew.
     private(set) var kept: [(family: MetricFamily, value: MetricValue)] = []
-    /// The sender has to tell everything anew: what it sends can't be joined to what is held.
+    /// True where the sender has to report everything anew, because its message can't be joined to what is held.
     private(set) var needsAll = false
 
     private var owner: UInt16 = 0
     private var isTaken = false
     private var isFull = false
     private var wasWhole = true
-    /// Slots of which a full section has come, and whether it was taken.
+    /// Slots for which a full section has come, and whether it was taken.
     private var full: [UInt16: Bool] = [:]
-    /// Processes of full sections that are quiet, though their states are kept.
+    /// Processes of full sections that are quiet although their states are kept.
     private var quiet: Set<Process> = []
 
+    /// A process of a slot, by the numbers of its label texts.
     private struct Process: Hashable {
         let owner: UInt16
         let host: UInt32
@@ -73,7 +74,7 @@ struct SeriesIntake: SeriesReceiver {
         let held = sections[owner]
         wasWhole = held?.isWhole ?? true
         isTaken = section.lsn >= held?.lsn ?? 0
-        // After a part of what there is its sender tells everything.
+        // After an incomplete section, another sender has to report everything.
         if isTaken, !isFull, section.isComplete, !wasWhole, held?.source != sender {
             isTaken = false
             needsAll = true
@@ -87,7 +88,7 @@ struct SeriesIntake: SeriesReceiver {
         if isFull { full[owner] = isTaken }
     }
 
-    /// What a full section no longer names has gone without a word. O(rows), once a message.
+    /// Releases the rows that full sections no longer name: those series are gone. O(rows), once a message.
     mutating func releaseUnnamed() {
         guard !full.isEmpty else { return }
         var fullness = [UInt8](repeating: 0, count: 1 << 12)
@@ -99,7 +100,7 @@ struct SeriesIntake: SeriesReceiver {
             guard isTold == 2 || isTold == 1 && !row.state.contains(.isValued) else { continue }
             release(UInt32(number), row)
         }
-        // Those that are gone looked for others that are named.
+        // The marks are removed last, because releasing a row searches for others that are named.
         for number in table.rows.indices where table.rows[number].state.contains(.isNamed) {
             if fullness[Int(table.rows[number].owner)] > 0 { table.unmark(UInt32(number)) }
         }
@@ -121,7 +122,7 @@ struct SeriesIntake: SeriesReceiver {
         kept.append((MetricCatalog.families[Int(row.family)], value))
     }
 
-    /// The series begins anew: what it has counted so far stays counted.
+    /// Keeps what a series has counted so far in `other`, because the series starts anew.
     private mutating func keepOther(of number: UInt32) {
         if let value = table.otherValue(of: number) { keep(value, of: table.rows[Int(number)]) }
         table.setBase(nil, of: number)
@@ -176,7 +177,7 @@ struct SeriesIntake: SeriesReceiver {
 
     @inline(__always) private mutating func canTake(_ row: UInt32) -> Bool {
         guard row < SeriesSource.refused else { return false }
-        // An id of the sender's whose series is gone, or is another slot's: a mistake of the sender's.
+        // The id's series is gone or belongs to another slot: an error of the sender.
         guard table.rows[Int(row)].owner == owner else {
             refuse()
             return false

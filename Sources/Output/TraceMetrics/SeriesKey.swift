@@ -1,6 +1,6 @@
 import TraceModel
 
-/// Which series: the family and its labels' values, which are compared by their bytes.
+/// The identity of a series: the family and its label values, which are compared by their bytes.
 package struct SeriesKey: Hashable, Sendable {
     package let family: MetricFamily
     package let labels: [String]
@@ -12,7 +12,7 @@ package struct SeriesKey: Hashable, Sendable {
 
     init(_ sample: MetricSample) { self.init(family: sample.family, labels: sample.labels) }
 
-    /// The series that a family's overflow is folded into.
+    /// Returns the series into which a family's overflow is folded.
     static func overflow(of family: MetricFamily) -> SeriesKey {
         let labels = family.descriptor.labels.map { _ in MetricLabel.other }
         return SeriesKey(family: family, labels: labels)
@@ -20,7 +20,7 @@ package struct SeriesKey: Hashable, Sendable {
 
     var isOverflow: Bool { !labels.isEmpty && labels.allSatisfy { $0 == MetricLabel.other } }
 
-    /// By family, then by labels.
+    /// Orders by family, then by labels.
     static func areInOrder(_ left: SeriesKey, _ right: SeriesKey) -> Bool {
         if left.family != right.family { return left.family.rawValue < right.family.rawValue }
         return left.labels.lexicographicallyPrecedes(right.labels, by: TextKey.areInOrder)
@@ -36,10 +36,10 @@ package struct SeriesKey: Hashable, Sendable {
     }
 }
 
-/// A series' labels as numbers of texts, in the order of its family's.
+/// The labels of a series as text numbers, in the order of the family's labels.
 struct SeriesLabels: Hashable, Sendable, BitwiseCopyable {
     static let countMax = 4
-    /// Where the family has fewer.
+    /// The text number at positions that the family does not have.
     static let none = UInt32.max
 
     private var numbers = InlineArray<4, UInt32>(repeating: SeriesLabels.none)
@@ -58,7 +58,7 @@ struct SeriesLabels: Hashable, Sendable, BitwiseCopyable {
 
     func hash(into hasher: inout Hasher) { for index in 0..<Self.countMax { hasher.combine(numbers[index]) } }
 
-    /// For the table of one process: never stored.
+    /// Hash for a table in memory; it is never stored.
     func hash(in family: UInt8) -> UInt64 {
         let low = UInt64(numbers[0]) << 32 | UInt64(numbers[1])
         let high = UInt64(numbers[2]) << 32 | UInt64(numbers[3])
@@ -69,7 +69,7 @@ struct SeriesLabels: Hashable, Sendable, BitwiseCopyable {
     }
 }
 
-/// The texts of labels, each once, numbered. A text nobody uses any more goes, and its number is given again.
+/// The distinct texts of labels, numbered and counted by use. A text without users is removed and its number is reused.
 struct TextTable: Sendable {
     private(set) var texts: [String] = []
     private var users: [UInt32] = []
@@ -80,7 +80,7 @@ struct TextTable: Sendable {
 
     func number(of text: String) -> UInt32? { numbers[TextKey(text)] }
 
-    /// The text's number, with one user more.
+    /// Returns the text's number and adds one user.
     mutating func hold(_ text: String) -> UInt32 {
         let key = TextKey(text)
         if let known = numbers[key] {
@@ -110,7 +110,7 @@ struct TextTable: Sendable {
         free.append(number)
     }
 
-    /// By number: the text's place in the order of all texts. O(n log n) after a new text came.
+    /// Returns, by number, each text's rank in the order of all texts. O(n log n) after a new text came.
     mutating func currentRanks() -> [UInt32] {
         if areRanksCurrent { return ranks }
         let texts = texts

@@ -1,44 +1,47 @@
-/// The series that slots hold, a row for each slot that holds one, with the decision whether the series is
-/// exposed by its own labels or folded into `other`. The decision holds for the series' life, as a series that
-/// moved with its value would make a counter go back; only histograms move, without what is counted already
-/// (`SeriesTable+Histograms.swift`).
+/// The series that slots hold: one row for each series of each slot, and the decision whether the series is exposed by
+/// its own labels or folded into `other`.
 ///
-/// Only series of processes are limited in number. What slots count as a whole always has its row: there are few
-/// of those, and the accounts of events hang on them.
+/// The decision holds for the life of the series, because a counter whose value moved between series would go back.
+/// Only histograms change sides, and they leave behind what is counted already (`chooseHistograms`).
 ///
-/// Rows are small (24 bytes, and 8 for each number of the value), as there may be a million. A row's number is
-/// valid until it is released.
+/// Only series of processes are limited in number. Series of a slot as a whole always have a row: they are few, and the
+/// accounting of events depends on them.
+///
+/// Rows are small (24 bytes, and 8 for each number of the value), because there may be a million. A row's number is
+/// valid until the row is released.
 struct SeriesTable: Sendable {
+    /// One series of one slot.
     struct Row: Sendable {
         var labels: SeriesLabels
-        /// Where its numbers begin in `values`.
+        /// The position of its first number in `values`.
         fileprivate var value: UInt32
-        /// Which slot of which resource holds it.
+        /// The slot (of a resource) that holds the series.
         var owner: UInt16
-        /// The family's place in the catalog.
+        /// The family's catalog position.
         var family: UInt8
         fileprivate(set) var state: State
     }
 
+    /// The state of a row.
     struct State: OptionSet, Sendable {
         let rawValue: UInt8
 
         static let isAlive = State(rawValue: 1)
         static let isFolded = State(rawValue: 2)
-        /// It has been given a value; what has none is not shown.
+        /// The row has a value; a row without one is not shown.
         static let isValued = State(rawValue: 4)
-        /// The full section being read names it.
+        /// The full section that is being read names the row.
         static let isNamed = State(rawValue: 8)
     }
 
-    /// Where a series of a slot stands.
+    /// The result of looking a slot's series up.
     enum Place: Sendable {
-        /// `wasFolded`: it is new, and beyond its family's limit.
+        /// The row. `wasFolded` is true for a new series beyond its family's limit.
         case row(UInt32, wasFolded: Bool)
-        /// A gauge beyond its family's limit. Gauges of several processes together would mean nothing, so it has
-        /// no row.
+        /// A gauge beyond its family's limit. It has no row, because a sum of gauges of several processes would mean
+        /// nothing.
         case hidden
-        /// There is no room for its row.
+        /// There is no room for a row.
         case none
     }
 
@@ -46,23 +49,23 @@ struct SeriesTable: Sendable {
     private(set) var texts = TextTable()
     private var values: [UInt64] = []
     private var freeRows: [UInt32] = []
-    /// By how many numbers they hold.
+    /// Free ranges of `values` by their length in numbers.
     private var freeValues: [UInt8: [UInt32]] = [:]
 
-    /// Row + 1 by the hash of family and labels; 0 is an empty cell. Linear probing, at most half full.
+    /// Hash index over family and labels: row number + 1, or 0 for an empty cell. Linear probing, at most half full.
     private var index = [UInt32](repeating: 0, count: 1_024)
     private(set) var count = 0
-    /// Of these, series of processes.
+    /// How many of the rows are series of processes.
     private var limitedCount = 0
 
     /// Distinct exposed series by family.
     private(set) var exposed: [Int]
     /// Rows of folded series by family.
     private(set) var folded: [Int]
-    /// What `other` counts of exposed series: what histograms had counted before they were exposed, and what series have
-    /// taken over from folded ones. By row; numbers as those of the row.
+    /// What `other` counts of exposed series, by row: what a histogram had counted before it was exposed, and what a
+    /// series took over from folded ones. The numbers are laid out as those of the row.
     private(set) var bases: [UInt32: [UInt64]] = [:]
-    /// By family: rows of exposed series in the order of their labels; nil where some came or went.
+    /// Rows of exposed series in label order, by family; nil where rows were added or removed since.
     private var orders: [[UInt32]?]
 
     var limits: SeriesLimits
@@ -74,10 +77,10 @@ struct SeriesTable: Sendable {
         orders = [[UInt32]?](repeating: [], count: MetricCatalog.all.count)
     }
 
-    // MARK: Coming and going
+    // MARK: Adding and releasing
 
-    /// The place of a series of a slot; a row that is added has no value yet. `isFolded` takes the decision over
-    /// from an earlier run.
+    /// Finds the row of a slot's series, or adds one without a value. `isFolded` carries the decision of an earlier run
+    /// over.
     mutating func place(of family: UInt8, _ labels: [String], owner: UInt16, isFolded decided: Bool? = nil) -> Place {
         var sibling: UInt32?
         if let known = numbers(of: labels) {
@@ -126,9 +129,9 @@ struct SeriesTable: Sendable {
         count -= 1
     }
 
-    // MARK: Changing sides
+    // MARK: Exposing and folding
 
-    /// Exposes a folded histogram from here on. What it has counted stays in `other`.
+    /// Exposes a folded histogram. What it has counted so far stays in `other`.
     mutating func expose(_ number: UInt32) {
         let row = rows[Int(number)]
         rows[Int(number)].state.remove(.isFolded)
@@ -138,7 +141,7 @@ struct SeriesTable: Sendable {
         orders[Int(row.family)] = nil
     }
 
-    /// Folds an exposed counter or histogram, with all it has counted.
+    /// Folds an exposed counter or histogram with all that it has counted.
     mutating func fold(_ number: UInt32) {
         let row = rows[Int(number)]
         rows[Int(number)].state.insert(.isFolded)
@@ -153,12 +156,12 @@ struct SeriesTable: Sendable {
         rows[Int(number)].state.contains(.isFolded) || (!bases.isEmpty && bases[number] != nil)
     }
 
-    /// The row of a series of a slot.
+    /// Returns the row of a slot's series.
     func row(_ family: UInt8, _ labels: SeriesLabels, owner: UInt16) -> UInt32? {
         find(family, labels, owner: owner).row
     }
 
-    /// From an earlier run, or none.
+    /// Sets what `other` counts of an exposed series, or nothing.
     mutating func setBase(_ base: [UInt64]?, of number: UInt32) { bases[number] = base }
 
     // MARK: Full sections
@@ -188,7 +191,7 @@ struct SeriesTable: Sendable {
 
     // MARK: Index
 
-    /// The row itself, and a row of the same series held by another slot.
+    /// Finds the row itself, and a row of the same series held by another slot.
     private func find(_ family: UInt8, _ labels: SeriesLabels, owner: UInt16) -> (row: UInt32?, sibling: UInt32?) {
         let mask = index.count - 1
         var sibling: UInt32?
@@ -236,8 +239,8 @@ struct SeriesTable: Sendable {
         let mask = index.count - 1
         var hole = home(of: number) & mask
         while index[hole] != number + 1 { hole = (hole + 1) & mask }
-        // What stands behind the hole moves into it unless it would come before its own home: no
-        // tombstones (Knuth, The Art of Computer Programming, 6.4, algorithm R).
+        // Cells behind the hole move into it unless that puts them before their home cell, so no tombstones are needed
+        // (Knuth, The Art of Computer Programming, 6.4, algorithm R).
         var at = (hole + 1) & mask
         while index[at] != 0 {
             let home = home(of: index[at] - 1) & mask
@@ -270,22 +273,22 @@ struct SeriesTable: Sendable {
         rows[Int(number)].state.insert(.isValued)
     }
 
-    /// The value is of the row's family's kind.
+    /// Sets a value, which must be of the kind of the row's family.
     mutating func set(_ number: UInt32, _ value: MetricValue) {
         let place = Int(rows[Int(number)].value)
         for (index, pattern) in value.numbers.enumerated() { values[place + index] = pattern }
         rows[Int(number)].state.insert(.isValued)
     }
 
-    /// As they are held: bit patterns of a double, or buckets and the pattern of the sum.
+    /// The numbers as they are held: a double's bit pattern, or the buckets and the bit pattern of the sum.
     @inline(__always) func numbers(of row: Row) -> ArraySlice<UInt64> {
         values[Int(row.value)..<Int(row.value) + Int(MetricCatalog.widths[Int(row.family)])]
     }
 
-    /// Of a counter or gauge.
+    /// The value of a counter or gauge.
     @inline(__always) func number(of row: UInt32) -> Double { Double(bitPattern: values[Int(rows[Int(row)].value)]) }
 
-    /// Whether a histogram has less in any bucket than before.
+    /// Whether a histogram has a lower count in any bucket than before.
     @inline(__always) func hasFallen(_ number: UInt32, to buckets: UnsafeBufferPointer<UInt64>) -> Bool {
         let place = Int(rows[Int(number)].value)
         return buckets.indices.contains { buckets[$0] < values[place + $0] }
@@ -298,15 +301,15 @@ struct SeriesTable: Sendable {
 
     // MARK: Order
 
-    /// Rows of the family's exposed series in the order of their labels; those of one series follow one another.
-    /// O(all rows) after some came or went, else O(1).
+    /// Returns the rows of a family's exposed series in label order; rows of one series are adjacent. O(all rows) after
+    /// rows were added or removed, else O(1).
     mutating func order(of family: UInt8) -> [UInt32] {
         if let known = orders[Int(family)] { return known }
         sortAll()
         return orders[Int(family)] ?? []
     }
 
-    /// One pass over the rows for all families that changed.
+    /// Sorts all families that changed, in one pass over the rows.
     private mutating func sortAll() {
         let changed = orders.map { $0 == nil }
         var found = [[UInt32]](repeating: [], count: orders.count)
@@ -321,7 +324,7 @@ struct SeriesTable: Sendable {
             for position in 0..<SeriesLabels.countMax {
                 let (a, b) = (left.labels[position], right.labels[position])
                 guard a != b else { continue }
-                // A family's series have the same number of labels.
+                // All series of a family have the same number of labels.
                 return ranks[Int(a)] < ranks[Int(b)]
             }
             return left.owner < right.owner
@@ -330,10 +333,10 @@ struct SeriesTable: Sendable {
     }
 }
 
-/// What of a series is shown by its own labels, and what `other` counts of it. The two add up to its value, and
-/// what `other` counts never falls.
+/// The division of a series' value between its own labels and `other`. The two add up to the value, and the part of
+/// `other` never falls.
 extension SeriesTable {
-    /// What the series itself shows: its value without what `other` keeps of it.
+    /// Returns what the series itself shows: its value without the part that `other` counts.
     func shownNumbers(of number: UInt32) -> ArraySlice<UInt64> {
         let numbers = numbers(of: rows[Int(number)])
         guard !bases.isEmpty, let base = bases[number] else { return numbers }
@@ -347,7 +350,7 @@ extension SeriesTable {
         MetricValue(MetricCatalog.kinds[Int(rows[Int(number)].family)], shownNumbers(of: number))
     }
 
-    /// What `other` counts of a series, nil for nothing.
+    /// Returns what `other` counts of a series, or nil for nothing.
     func otherValue(of number: UInt32) -> MetricValue? {
         let row = rows[Int(number)]
         let kind = MetricCatalog.kinds[Int(row.family)]
@@ -356,8 +359,9 @@ extension SeriesTable {
         return bases[number].map { MetricValue(kind, $0[...]) }
     }
 
-    /// Of a function or kernel that is gone: the process's one called `other`, if the section names it, counts for it
-    /// from here on, and `other` of the family goes on counting `value` of that. False where there is none such.
+    /// Transfers a released function's or kernel's part of `other` to the same process's series named `other`, if the
+    /// section names one. That series then includes the value, and the family's `other` keeps counting it there.
+    /// Returns false where there is no such series.
     mutating func passOn(_ value: MetricValue, of row: Row) -> Bool {
         guard let position = MetricCatalog.all[Int(row.family)].sources.firstIndex(of: .name),
             let other = texts.number(of: MetricLabel.other), row.labels[position] != other
@@ -376,20 +380,21 @@ extension SeriesTable {
     }
 }
 
-/// Which histograms are exposed: those of the functions (or processes) that were called most. They change as
-/// calls do, without a counter that goes back or counts twice: one that is exposed later begins at nothing, as
-/// `other` keeps what it had counted (`bases`); one that is folded takes all it has counted with it.
+/// The choice of histograms that are exposed: those of the functions (or processes) with the most calls. The choice
+/// follows the calls without a counter that goes back or counts twice: a histogram that is exposed later starts at
+/// zero, because `other` keeps what it had counted (`bases`), and one that is folded takes all its counts along.
 extension SeriesTable {
-    /// A folded histogram takes the place of an exposed one when it has counted so many times as much.
+    /// A folded histogram replaces an exposed one if it has this many times as many observations.
     static let leadMin: UInt64 = 2
 
+    /// A histogram's row with its number of observations.
     private struct Candidate {
         let row: UInt32
         let calls: UInt64
     }
 
-    /// Exposes the histograms that have counted most. Depends only on what the table holds, not on the order in
-    /// which it came. False where all stay as they are. O(rows) where any histogram is folded.
+    /// Exposes the histograms with the most observations. The result depends only on what the table holds, not on the
+    /// order of arrival. Returns false if nothing changed. O(rows) where any histogram is folded.
     mutating func chooseHistograms() -> Bool {
         let families = MetricCatalog.histogramsOfProcesses.filter { self.folded[Int($0)] > 0 }
         guard !families.isEmpty else { return false }
@@ -433,7 +438,7 @@ extension SeriesTable {
         return isChanged
     }
 
-    /// Who has counted more; of equal ones whose labels come first.
+    /// Orders by observations, descending, then by labels.
     private func isBefore(_ left: Candidate, _ right: Candidate) -> Bool {
         if left.calls != right.calls { return left.calls > right.calls }
         let (a, b) = (rows[Int(left.row)].labels, rows[Int(right.row)].labels)

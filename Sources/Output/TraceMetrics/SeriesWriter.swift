@@ -2,38 +2,38 @@ import Synchronization
 import SystemIO
 package import TraceModel
 
-/// What a worker remembers of a group of series that it has told the aggregator of: their ids follow one
-/// another. Lies in the state of what the series are about.
+/// What a worker remembers of a group of series that it has reported: the group's ids are consecutive. Stored in the
+/// state of the object that the series describe.
 package struct SeriesSet: BitwiseCopyable, Sendable {
     /// More series than any group has.
     package static let countMax = 64
 
     var first: UInt32 = 0
-    /// The writer's at which the ids were given; 0: none were.
+    /// The writer's generation in which the ids were assigned; 0 if there are none.
     var generation: UInt32 = 0
-    /// Which of the series are defined, a bit each.
+    /// Which of the series are defined, one bit each.
     var told: UInt64 = 0
 
     package init() {}
 }
 
-/// Encodes a worker's series for the aggregator (the format stands in SeriesCode.swift). Belongs to the
-/// worker's apply loop. Series of one thing are a group: its `SeriesSet` remembers what is told already.
+/// Encodes a worker's series for the aggregator (the format is in SeriesDecoder.swift). Used by the worker's apply loop
+/// only. The series of one object form a group; its `SeriesSet` remembers what has been defined.
 package struct SeriesWriter: ~Copyable {
     private var buffer = RawBuffer(capacity: 64 << 10)
-    /// No two writers of a process have the same, so that none takes another's ids for its own.
+    /// Each generation in a process has another number, so that no writer takes another's ids for its own.
     private static let generations = Atomic<UInt32>(0)
     private var generation: UInt32
     private var nextID: UInt32 = 0
 
-    // The section.
+    // The current section.
     private var sectionStart = 0
     private var isFull = false
     private var isComplete = true
     private var definedBytes = 0
     private var lastFirst: UInt32 = 0
 
-    // What the labels of the series to come are made of, and whether the section has told it.
+    // The sources of the next series' labels, and whether the section contains them already.
     private var host = ""
     private var pid: UInt32 = 0
     private var process = ByteView.empty
@@ -43,7 +43,7 @@ package struct SeriesWriter: ~Copyable {
     private var isProcessNameTold = false
     private var isNameTold = false
 
-    // The group.
+    // The current group.
     private var set = SeriesSet()
     private var number: UInt8 = 0
     private var isRefused = false
@@ -51,12 +51,12 @@ package struct SeriesWriter: ~Copyable {
 
     /// Series left out for want of ids since the last `begin`.
     package private(set) var leftOut = 0
-    /// Even what slots count as a whole lacked ids: all has to be told anew.
+    /// True if even series of a slot as a whole lacked ids, so that everything has to be reported anew.
     package private(set) var isOutOfIDs = false
 
     private let idsMax: Int
 
-    /// `idsMax`: as `Limits.seriesIDsMax`, for tests.
+    /// - Parameter idsMax: `Limits.seriesIDsMax`, or less in tests.
     package init(idsMax: Int = Limits.seriesIDsMax) {
         self.idsMax = idsMax
         generation = Self.nextGeneration()
@@ -64,13 +64,13 @@ package struct SeriesWriter: ~Copyable {
 
     private static func nextGeneration() -> UInt32 { generations.add(1, ordering: .relaxed).newValue }
 
-    /// Ids given since `begin`.
+    /// Ids assigned since `begin`.
     package var idCount: Int { Int(nextID) }
 
-    /// Bytes of sections that `take` would return.
+    /// Bytes of the sections that `take` would return.
     package var byteCount: Int { buffer.count }
 
-    /// All that was told is forgotten: series are defined anew, with other ids.
+    /// Forgets all that was reported: series are defined anew with other ids.
     package mutating func begin() {
         buffer.removeAll()
         generation = Self.nextGeneration()
@@ -79,7 +79,7 @@ package struct SeriesWriter: ~Copyable {
         isOutOfIDs = false
     }
 
-    /// The sections written since the last call.
+    /// Returns the sections written since the last call.
     package mutating func take() -> [UInt8] {
         defer { buffer.removeAll() }
         return Array(buffer.bytes)
@@ -87,6 +87,7 @@ package struct SeriesWriter: ~Copyable {
 
     // MARK: Sections
 
+    /// Begins the section of a slot, whose state is applied up to `lsn`.
     package mutating func beginSection(slot: UInt8, lsn: LSN, isFull: Bool) {
         sectionStart = buffer.count
         self.isFull = isFull
@@ -100,8 +101,8 @@ package struct SeriesWriter: ~Copyable {
         buffer.append(integer: UInt32(0))
     }
 
-    /// Whether all that was asked for is in. Where not, the definitions would have been too many for one
-    /// message: the slot is to be told again, in full.
+    /// Ends the section. Returns whether it is complete. If not, its definitions would be too many for one message, and
+    /// the slot has to be reported again in full.
     package mutating func endSection() -> Bool {
         let length = buffer.count - sectionStart - SeriesCode.headBytes
         let flags = (isFull && isComplete ? SeriesCode.isFull : 0) | (isComplete ? SeriesCode.isComplete : 0)
@@ -112,10 +113,10 @@ package struct SeriesWriter: ~Copyable {
         return isComplete
     }
 
-    // MARK: What series are about
+    // MARK: Subjects of series
 
-    /// Groups from here on are about this process. The name is borrowed until the next call; empty: none is
-    /// known. Of one that `isNew` nothing that was told before counts.
+    /// Sets the process of the groups that follow. The name is borrowed until the next call; empty means unknown.
+    /// `isNew` voids everything reported of this process before.
     package mutating func use(host: String, pid: UInt32, name: ByteView, isNew: Bool) {
         self.host = host
         self.pid = pid
@@ -124,22 +125,23 @@ package struct SeriesWriter: ~Copyable {
         use(processName: name)
     }
 
-    /// Groups from here on are about the process under this name.
+    /// Sets the process name for the groups that follow.
     package mutating func use(processName: ByteView) {
         process = processName
         isProcessNameTold = false
     }
 
-    /// The process is quiet: full sections name none of its series, which will be told again as they are now.
+    /// Marks a process as quiet: full sections name none of its series, which will be reported again with their present
+    /// values.
     package mutating func rest(host: String, pid: UInt32) {
         self.host = host
         self.pid = pid
         append(processBehind: SeriesCode.quietProcess)
     }
 
-    /// Begins a group of at most `count` series, about something called `name`, which is borrowed until
-    /// `end`. Between the two each series of the group is added, always in the same order. What `isOfSlot`, the slot
-    /// as a whole, has ids of its own, so that it is told however many processes there are.
+    /// Begins a group of at most `count` series about something called `name`, which is borrowed until `end`. Until
+    /// then, each series of the group is added, always in the same order. Groups about the slot as a whole (`isOfSlot`)
+    /// have reserved ids, so that they are reported however many processes there are.
     @inline(__always) package mutating func begin(
         _ set: SeriesSet, count: Int, name: ByteView = .empty, isOfSlot: Bool = false
     ) {
@@ -157,7 +159,7 @@ package struct SeriesWriter: ~Copyable {
         lastFirst = self.set.first
     }
 
-    /// What is to be remembered of the group.
+    /// Ends the group and returns what the caller has to remember of it.
     @inline(__always) package mutating func end() -> SeriesSet {
         assert(number <= countMax, "more series than ids: the next group's would be taken for them")
         return set
@@ -181,8 +183,8 @@ package struct SeriesWriter: ~Copyable {
 
     // MARK: Series
 
-    /// The group's next series: a counter or gauge. Where it is not there (`if`) its place stays free.
-    /// `texts` are those labels that the family has of its own.
+    /// Adds the group's next series, a counter or gauge. With `isThere` false its number stays unused. `texts` are the
+    /// labels that come from the series itself.
     @inline(__always) package mutating func add(
         _ family: MetricFamily, _ value: Double, if isThere: Bool = true, _ texts: @autoclosure () -> [String] = []
     ) {
@@ -191,7 +193,7 @@ package struct SeriesWriter: ~Copyable {
         number += 1
     }
 
-    /// The group's next series: a histogram. `buckets` as `MetricValue` has them.
+    /// Adds the group's next series, a histogram, with buckets as in `MetricValue`.
     package mutating func add<let count: Int>(
         _ family: MetricFamily, _ buckets: InlineArray<count, UInt64>, sum: Double, if isThere: Bool = true,
         _ texts: @autoclosure () -> [String] = []
@@ -202,7 +204,7 @@ package struct SeriesWriter: ~Copyable {
         number += 1
     }
 
-    /// The group's next series, whatever its kind.
+    /// Adds the group's next series, of any kind.
     package mutating func add(_ family: MetricFamily, _ value: MetricValue, _ texts: @autoclosure () -> [String] = []) {
         guard beginSeries(family, texts) else { return skip() }
         switch value {
@@ -214,7 +216,7 @@ package struct SeriesWriter: ~Copyable {
         number += 1
     }
 
-    /// What a full section does not name is forgotten by its reader.
+    /// Skips a number of the group. The reader forgets every series that a full section does not name.
     @inline(__always) private mutating func skip() {
         if isFull { set.told &= ~(UInt64(1) << UInt64(number)) }
         number += 1
@@ -283,7 +285,7 @@ package struct SeriesWriter: ~Copyable {
     // MARK: Values
 
     @inline(__always) private mutating func append(_ value: Double) {
-        // The comparison is false for what is no number.
+        // NaN compares false.
         if value >= 0, value < SeriesCode.wholeMax, value == value.rounded(.down) {
             buffer.append(varint: UInt64(value) << 1)
         } else {
