@@ -1,33 +1,33 @@
 public import SystemIO
 package import TraceModel
 
-// Encoding: u16 number of buckets, then for each, by rising index: u16 index, u64 count; little-endian.
+// Encoding, little-endian: u16 number of buckets, then u16 index and u64 count of each bucket, by rising index.
 
-/// Quantiles of whole numbers (nanoseconds, bytes) within 1 %: a DDSketch (Masson, Rim, Lee 2019) with the
-/// linearly interpolated mapping, so that it takes integer arithmetic only and gives the same on every
-/// machine. 50 buckets to each doubling; bucket 0 holds zeros.
+/// Estimates quantiles of integers (nanoseconds, bytes) within 1 %: a DDSketch (Masson, Rim, Lee 2019) with the
+/// linearly interpolated mapping, which needs only integer arithmetic and so gives the same result on every machine.
+/// Each doubling has 50 buckets; bucket 0 counts zeros.
 ///
-/// Sparse: 8 bytes a bucket that is not empty, nothing while there is none. Beyond
-/// `Limits.sketchBucketsMax` buckets, the lowest ones fall into one, which spoils only quantiles that lie in
-/// it. Merging is associative and commutative, also beyond the bound: the result depends on the values alone.
+/// Sparse: 8 bytes for each bucket that is not empty, and nothing for an empty sketch. Beyond `Limits.sketchBucketsMax`
+/// buckets, the lowest ones are merged into one, which affects only quantiles inside it. Merging is associative and
+/// commutative, also beyond the bound: the result depends on the values alone.
 @usableFromInline package struct QuantileSketch: Sendable, Equatable {
-    /// Relative error of a quantile at most, where its bucket has not fallen into the lowest one.
+    /// Greatest relative error of a quantile whose bucket was not merged into the lowest one.
     package static let relativeAccuracy = 0.01
 
     private static let bucketsPerDoubling: UInt64 = 50
-    /// Buckets whose memory an emptied sketch keeps.
+    /// An emptied sketch keeps the memory of at most this many buckets.
     private static let keptBucketsMax = 32
     private static let countBits: UInt64 = 48
     private static let countMax: UInt64 = 1 << countBits - 1
 
-    /// Index in the high 16 bits, count in the low 48, which stays at its end; sorted.
+    /// Sorted cells: the bucket's index in the high 16 bits, its count (which saturates) in the low 48.
     @usableFromInline var cells: [UInt64] = []
 
     package init() {}
 
     package var isEmpty: Bool { cells.isEmpty }
 
-    /// How many values it has seen.
+    /// Returns how many values were inserted. O(buckets).
     package var count: UInt64 { cells.reduce(0) { $0 + ($1 & Self.countMax) } }
 
     package var bucketCount: Int { cells.count }
@@ -37,34 +37,34 @@ package import TraceModel
 
     // MARK: Adding
 
-    /// Sends for the memory that `insert` will need. By the sketch's address, and the array's as it stands there: to borrow
-    /// the cells would count a reference in them, and so wait for what is only to be sent for. 128 bytes hold as many
-    /// cells as most have.
+    /// Prefetches the memory that `insert` will access. The array's address is read from the sketch's memory, because
+    /// borrowing the cells would increment a reference count in that very memory and wait for it. 128 bytes hold as
+    /// many cells as most sketches have.
     @inlinable @inline(__always) package static func prefetch(_ sketch: UnsafePointer<QuantileSketch>) {
         SystemIO.prefetch(UnsafeRawPointer(sketch).load(as: UnsafeRawPointer.self), byteCount: 128)
     }
 
-    /// O(log buckets), and O(buckets) where a bucket is new.
+    /// Inserts a value. O(log buckets), and O(buckets) for a new bucket.
     package mutating func insert(_ value: UInt64) { add(1, at: Self.index(of: value)) }
 
-    /// Forgets what it has seen, and keeps the memory where that is little.
+    /// Removes all values; a small allocation is kept.
     package mutating func removeAll() { cells.removeAll(keepingCapacity: cells.capacity <= Self.keptBucketsMax) }
 
-    /// Adds what another one has seen. O(buckets of both).
+    /// Adds another sketch's values. O(buckets of both).
     package mutating func merge(_ other: borrowing QuantileSketch) {
         if other.cells.isEmpty { return }
         if cells.isEmpty {
             cells = other.cells
             return
         }
-        // Few into many, most of them known: in place.
+        // A few buckets into many, most of which exist: update in place.
         if other.cells.count * 8 <= cells.count {
             for cell in other.cells { add(cell & Self.countMax, at: Int(cell >> Self.countBits)) }
             return
         }
         let known = cells.count
         cells.append(contentsOf: repeatElement(0, count: missing(other)))
-        // From the greatest down, so that what is moved up makes room for itself.
+        // Merge from the greatest down, in place: the free space is at the end.
         var (mine, others, free) = (known - 1, other.cells.count - 1, cells.count - 1)
         while others >= 0 {
             let key = other.cells[others] & ~Self.countMax
@@ -83,7 +83,7 @@ package import TraceModel
         collapse()
     }
 
-    /// How many buckets of the other one are not among these.
+    /// Returns how many of the other sketch's buckets are missing here.
     private func missing(_ other: borrowing QuantileSketch) -> Int {
         var (count, mine) = (0, 0)
         for cell in other.cells {
@@ -94,7 +94,7 @@ package import TraceModel
         return count
     }
 
-    /// Adds values of a bucket, as `buckets` gave it. `index` is below 65,536.
+    /// Adds `count` values to a bucket, as `buckets` returned it. `index` is below 65,536.
     package mutating func add(_ count: UInt64, at index: Int) {
         let key = UInt64(index) << Self.countBits
         var (low, high) = (0, cells.count)
@@ -110,8 +110,8 @@ package import TraceModel
         }
     }
 
-    /// Which of several buckets falls into which does not depend on the order: what is kept apart is always
-    /// the highest of all that were ever filled.
+    /// Merges the lowest buckets beyond the bound. The result does not depend on the order of insertion: the buckets
+    /// that stay separate are always the highest that were ever filled.
     private mutating func collapse() {
         let excess = cells.count - Limits.sketchBucketsMax
         guard excess > 0 else { return }
@@ -126,11 +126,11 @@ package import TraceModel
 
     // MARK: Reading
 
-    /// The least value that a share of all, 0 to 1, does not exceed; nil where there are none. O(buckets).
+    /// Returns the quantile of a share from 0 to 1, or nil where there are no values. O(buckets).
     package func quantile(_ share: Double) -> UInt64? {
         let total = count
         guard total > 0 else { return nil }
-        // The least of which at least the share of all is no greater.
+        // The rank of the least value that at least this share of all values does not exceed.
         let rank = max(1, (min(max(share, 0), 1) * Double(total)).rounded(.up))
         var seen: UInt64 = 0
         for cell in cells {
@@ -140,7 +140,7 @@ package import TraceModel
         return cells.last.map { Self.value(at: $0 >> Self.countBits) }
     }
 
-    // MARK: The mapping
+    // MARK: Mapping of values to buckets
 
     private static func index(of value: UInt64) -> Int {
         guard value > 0 else { return 0 }
@@ -151,12 +151,12 @@ package import TraceModel
         return Int(1 + (63 - zeros) * bucketsPerDoubling + step)
     }
 
-    /// The value with the least relative error in its bucket: the harmonic mean of the bounds, which is
-    /// 1/101 from both at most.
+    /// Returns the value with the least relative error in its bucket: the harmonic mean of the bounds, which is at most
+    /// 1/101 from either.
     private static func value(at index: UInt64) -> UInt64 {
         guard index > 0 else { return 0 }
         let (exponent, step) = (index - 1).quotientAndRemainder(dividingBy: bucketsPerDoubling)
-        // Small values have buckets of their own, in which only one whole number lies.
+        // A bucket of small values contains only one integer.
         if exponent <= 5 {
             return (((bucketsPerDoubling + step) << exponent) + bucketsPerDoubling - 1) / bucketsPerDoubling
         }
@@ -167,8 +167,9 @@ package import TraceModel
         return middle < 0x1p64 ? UInt64(middle) : .max
     }
 
-    // MARK: State
+    // MARK: Encoding
 
+    /// Appends the sketch in the encoding described above.
     package func encode(into buffer: inout RawBuffer) {
         buffer.append(integer: UInt16(cells.count))
         for cell in cells {
@@ -177,6 +178,7 @@ package import TraceModel
         }
     }
 
+    /// Decodes a sketch.
     /// - Throws: `TraceError(.corrupt)` where the bytes are no sketch.
     package init(decoding reader: inout StateReader) throws(TraceError) {
         let count = Int(try reader.integer(UInt16.self))

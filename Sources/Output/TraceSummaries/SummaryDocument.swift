@@ -2,8 +2,8 @@ package import SystemIO
 package import TraceFiles
 package import TraceModel
 
-/// A summary as a JSON object: totals and top lists for people and `jq`, with units in the names; and under
-/// `state` all of it in base64 (`WindowSummary`'s encoding), from which `tracectl summary` merges windows.
+/// Renders a summary as a JSON object: totals and top lists for people and `jq`, with units in the names, and under
+/// `state` the whole summary in base64 (`WindowSummary`'s encoding), from which `tracectl summary` merges windows.
 ///
 ///     {"resource":"function","stem":"20251009_085320","window":7,"events":2,"processes":1,
 ///     "first_ts_ns":1760000000000000000,"last_ts_ns":1760000000100000000,"tables":{
@@ -11,14 +11,15 @@ package import TraceModel
 ///     {"host":"beta","pid":3,"process":"pid-3","function":"main","calls":1,…},
 ///     …]}}},"state":"AgA…"}
 ///
-/// Tables whose names end in `_overall` add up the rows of one name: of all processes, of devices those of one
-/// host. A time is in nanoseconds since the epoch (`_ts_ns`), null for none. `share_percent` of a CPU is its share of the
-/// process's samples in the window; of several windows, in those in which the process was found there. `complete` is false where there were more names than `Limits.summaryOverallBytesMax` has room for.
+/// Tables whose names end in `_overall` add up the rows of one name over all processes (for devices, over those of one
+/// host). Times (`_ts_ns`) are nanoseconds since the epoch, or null. `share_percent` of a CPU is its share of the
+/// process's samples in the window; for several windows, in those in which the process was seen on that CPU.
+/// `complete` is false where there were more names than fit into `Limits.summaryOverallBytesMax`.
 package struct SummaryDocument {
     private let summary: WindowSummary
     private let topRows: Int
 
-    /// `topRows`: how many rows each list shows.
+    /// - Parameter topRows: How many rows each list shows.
     package init(_ summary: WindowSummary, topRows: Int = Limits.summaryTopRows) {
         self.summary = summary
         self.topRows = topRows
@@ -41,7 +42,7 @@ package struct SummaryDocument {
         text.append("\"}\n")
     }
 
-    /// Appends the object without what belongs to one window's file. `windows`: how many it is merged from.
+    /// Appends the object without the fields of one window's file. `windows` says how many it is merged from.
     package func append(windows: Int, to text: inout RawBuffer) {
         text.append("{")
         appendHead(&text)
@@ -136,13 +137,14 @@ package struct SummaryDocument {
     }
 }
 
-/// A window's summary file: `output/summary/summary_<stem>_<resource>.json`.
+/// Names and builds a window's summary file: `output/summary/summary_<stem>_<resource>.json`.
 package enum SummaryFile {
     package static let directory = "\(ClusterPaths.output)/summary"
 
+    /// Returns the name of a window's file.
     package static func name(_ resource: Resource, stem: String) -> String { "summary_\(stem)_\(resource.name).json" }
 
-    /// The file of a window out of its workers' summaries, in any order; nil where the window had no events.
+    /// Builds a window's file from its workers' summaries, in any order. Returns nil where the window had no events.
     /// - Throws: `TraceError(.corrupt)` where one of them is damaged.
     package static func document(
         _ resource: Resource, stem: String, window: UInt64, summaries: [[UInt8]]
@@ -163,10 +165,11 @@ package enum SummaryFile {
     }
 }
 
-/// RFC 4648, section 4, with padding: bytes inside a JSON string.
+/// Encodes bytes for a JSON string: RFC 4648, section 4, with padding.
 package enum Base64 {
     private static let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
 
+    /// Encodes bytes as base64.
     package static func encode(_ bytes: [UInt8]) -> String {
         var text: [UInt8] = []
         text.reserveCapacity((bytes.count + 2) / 3 * 4)

@@ -1,8 +1,9 @@
 package import TraceModel
 
-/// What the summary of each resource consists of: the one place to add a column or a list. Positions of
-/// tables and columns stand in checkpoints, announcements and files: new ones come behind those that are there.
+/// Defines the summary of each resource: the one place to add a column or a list. The positions of tables and columns
+/// are stored in checkpoints, announcements and files, so new ones are appended.
 package enum SummarySchema {
+    /// Returns the tables of a resource's summary, in their stored order.
     package static func tables(of resource: Resource) -> [SummaryTableSchema] {
         switch resource {
         case .function: function
@@ -14,7 +15,7 @@ package enum SummarySchema {
         }
     }
 
-    /// How many tables a summary in the form of 0.1.0 has: the first ones of today's.
+    /// Returns how many tables a summary in the format of 0.1.0 has: the first ones of the present tables.
     static func fixedTableCount(of resource: Resource) -> Int {
         switch resource {
         case .cpu, .memory: 1
@@ -25,7 +26,7 @@ package enum SummarySchema {
         }
     }
 
-    /// Tables by process, and behind them what the rows of some add up to over processes.
+    /// Appends, to tables by process, the tables that add up the rows of some of them over processes.
     private static func adding(
         _ scope: SummaryTableSchema.Scope, of positions: [Int], to tables: [SummaryTableSchema]
     ) -> [SummaryTableSchema] { tables + positions.map { tables[$0].overall(scope, of: $0) } }
@@ -48,7 +49,7 @@ package enum SummarySchema {
                 ]),
         ])
 
-    /// What rows of 0.1.0 say by other columns: every call was timed, and no self time was known.
+    /// Fills the columns that rows of 0.1.0 lack: there, every call was timed and no self time was known.
     static func completeFunction(_ values: inout SummaryValues) {
         values[6] = values[2]
         values[7] = values[2]
@@ -84,7 +85,7 @@ package enum SummarySchema {
                 .init("largest", by: .column(2)), .init("most_allocated", by: .column(6)),
                 .init("most_allocations", by: .column(4)),
             ]),
-        // What is allocated and not released at the end of the window, by the call stack that allocated it.
+        // Memory that is allocated and not released at the end of the window, by the call stack that allocated it.
         SummaryTableSchema(
             "stacks", item: "stack", columns: [.latest("outstanding_bytes"), .latest("outstanding")], isStanding: true,
             lists: [.init("largest", by: .column(0))]),
@@ -103,7 +104,7 @@ package enum SummarySchema {
                     .init("top_talkers", by: .sum(1, 2)), .init("most_packets", by: .sum(3, 4)),
                     .init("most_connections", by: .column(7)),
                 ]),
-            // When a connection was opened and last seen is of its whole life, also before the window.
+            // `opened` and `last_seen` cover the connection's whole life, also before the window.
             SummaryTableSchema(
                 "connections", item: "connection",
                 columns: [
@@ -117,7 +118,7 @@ package enum SummarySchema {
                 ], lists: [.init("top_talkers", by: .sum(1, 2)), .init("most_packets", by: .sum(3, 4))]),
         ])
 
-    /// A device of one host is not that of another one, whatever they are called.
+    /// Devices are summed within a host: devices of two hosts differ even if they have the same name.
     private static let io = adding(
         .host, of: [1, 2, 3],
         to: [
@@ -130,7 +131,7 @@ package enum SummarySchema {
             operations("reads"), operations("writes"), operations("other_operations"),
         ])
 
-    /// The operations of one kind, by process and device.
+    /// Makes the table of one kind of operation, by process and device.
     private static func operations(_ name: String) -> SummaryTableSchema {
         SummaryTableSchema(
             name, item: "device",

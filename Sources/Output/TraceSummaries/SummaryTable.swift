@@ -4,16 +4,17 @@ package import TraceModel
 
 /// One number of a row as it is shown.
 package struct SummaryCell: Sendable, Equatable {
+    /// The value of a cell.
     package enum Value: Sendable, Equatable {
         case whole(UInt64)
         case real(Double)
         /// Nanoseconds since the epoch.
         case time(UInt64)
-        /// There is none: nothing was measured.
+        /// Nothing was measured.
         case none
     }
 
-    /// With its unit.
+    /// The column's name with its unit.
     package let name: String
     package let value: Value
 }
@@ -21,7 +22,7 @@ package struct SummaryCell: Sendable, Equatable {
 extension SummaryTableSchema {
     private static let quantiles = [("p50_ms", 0.5), ("p90_ms", 0.9), ("p99_ms", 0.99)]
 
-    /// The numbers of a row, or of all rows together, as they are shown, in the table's order.
+    /// Returns the numbers of a row, or of all rows together, as they are shown, in the table's order.
     package func cells(of values: SummaryValues, _ sketch: QuantileSketch, isTotal: Bool = false) -> [SummaryCell] {
         var cells: [SummaryCell] = []
         for (position, column) in columns.enumerated() where !column.isHidden {
@@ -33,7 +34,7 @@ extension SummaryTableSchema {
             cells.append(SummaryCell(name: mean.name + mean.unit.suffix, value: value.map { .real($0) } ?? .none))
         }
         guard hasQuantiles else { return cells }
-        // A sketch knows values within 1 %, the column exactly.
+        // A sketch is exact within 1 %, but the maximum is known exactly, so no quantile exceeds it.
         let greatest = columns.firstIndex { $0.kind == .max }.map { values[$0] } ?? .max
         for (name, share) in Self.quantiles {
             let value = sketch.quantile(share).map { Double(min($0, greatest)) / 1e6 }
@@ -51,13 +52,13 @@ extension SummaryTableSchema {
     }
 }
 
-/// One process, or one item of it, in a summary.
+/// One row of a summary: a process, or an item of a process.
 package struct SummaryRow: Sendable, Equatable {
-    /// By bytes, so that names which only look the same stay apart.
+    /// A row's key, compared by bytes, so that names which only look alike stay apart.
     package struct Key: Hashable, Comparable, Sendable {
         package var host: [UInt8]
         package var pid: UInt32
-        /// Empty where the row is the process.
+        /// Empty where the row is the process itself.
         package var item: [UInt8]
 
         package init(host: [UInt8], pid: UInt32, item: [UInt8]) {
@@ -66,7 +67,7 @@ package struct SummaryRow: Sendable, Equatable {
             self.item = item
         }
 
-        /// Whole names at once, where arrays would hash byte by byte.
+        /// Hashes whole names at once, where arrays would hash byte by byte.
         package func hash(into hasher: inout Hasher) {
             hasher.combine(pid)
             hasher.combine(host.count)
@@ -85,7 +86,7 @@ package struct SummaryRow: Sendable, Equatable {
             left.withUnsafeBytes { left in right.withUnsafeBytes { order(left, $0) } }
         }
 
-        /// Below 0 where `left` comes first by its bytes, above 0 where `right` does.
+        /// Compares by bytes: negative where `left` comes first, positive where `right` does.
         static func order(_ left: UnsafeRawBufferPointer, _ right: UnsafeRawBufferPointer) -> Int {
             guard let start = left.baseAddress, let other = right.baseAddress else { return left.count - right.count }
             let common = memcmp(start, other, min(left.count, right.count))
@@ -94,7 +95,7 @@ package struct SummaryRow: Sendable, Equatable {
     }
 
     package var key: Key
-    /// The process's name as it was last.
+    /// The process's last known name.
     package var process: [UInt8]
     package var values: SummaryValues
     package var sketch: QuantileSketch
@@ -106,12 +107,12 @@ package struct SummaryRow: Sendable, Equatable {
         self.sketch = sketch
     }
 
-    /// What it takes of the budget of rows that add up others: never less when more is added to it.
+    /// The row's cost against the budget of a table over processes, in bytes. Adding to a row never lowers it.
     var cost: Int { Self.fixedCost + key.host.count + key.item.count + Self.cost(ofBuckets: sketch.bucketCount) }
 
     static func cost(ofBuckets count: Int) -> Int { bucketCost * count }
 
-    /// Bytes of an encoded row without its names and the buckets of its sketch, and those of one bucket.
+    /// Bytes of an encoded row without its names and its sketch's buckets, and bytes of one bucket.
     private static let fixedCost = 16 + SummaryValues.encodedBytesMax + 2
     private static let bucketCost = 10
 
@@ -135,33 +136,34 @@ package struct SummaryRow: Sendable, Equatable {
     }
 }
 
-/// One table of a summary: totals over all rows, and those rows that stand in a top list.
+/// One table of a summary: totals over all rows, and the rows that are in a top list.
 package struct SummaryTable: Sendable, Equatable {
     package let schema: SummaryTableSchema
-    /// How many rows there were; of several windows, the most in one.
+    /// The number of rows; for several windows, the greatest of one window.
     package private(set) var rowCount: UInt64 = 0
     package private(set) var totals = SummaryValues()
     package private(set) var sketch = QuantileSketch()
     package private(set) var rows: [SummaryRow] = []
-    /// Of rows that add up others: those whose names have this hash or a greater one are let go.
+    /// In a table over processes, rows whose name hash is this or greater are dropped.
     private var hashEnd = UInt64.max
     private var cost = 0
-    /// What rows that add up others may cost.
+    /// The budget, in bytes, for the rows of a table over processes.
     var overallBytesMax = Limits.summaryOverallBytesMax
-    /// Of each list its last row when rows were let go last: what comes behind it in all lists will stand in none.
+    /// The last row of each list when rows were last dropped. A row that comes behind them in all lists will be in
+    /// none.
     private var floors: [Floor] = []
-    /// Of rows that add up others; nil while nobody has asked since they were put in order.
+    /// Row positions by key in a table over processes; nil until they are needed again after a reordering.
     private var positions: [SummaryRow.Key: Int]? = [:]
 
-    /// The last row of a list.
+    /// The last row of a full list.
     private struct Floor {
         let weight: Double
-        /// Nil where the list is not full: any weight has a place.
+        /// Nil where the list is not full, so that any weight enters it.
         let key: SummaryRow.Key?
     }
 
-    /// Rows kept before those in no top list are let go: it bounds the memory and, as later rows are measured by what
-    /// is kept, the work; and changes nothing.
+    /// The number of rows at which those in no top list are dropped. This bounds memory and, because later rows are
+    /// compared with the floors, work. It does not change the result.
     private var pendingRowsMax: Int { 2 * schema.lists.count * Limits.summaryRowsMax }
 
     package init(_ schema: SummaryTableSchema) { self.schema = schema }
@@ -171,10 +173,10 @@ package struct SummaryTable: Sendable, Equatable {
             && left.sketch == right.sketch && left.rows == right.rows
     }
 
-    /// Whether all names have their row; of tables by process, whether lists hold whom they should: always.
+    /// Whether every name has its row. Always true of tables by process, whose lists are exact in any case.
     package var isComplete: Bool { hashEnd == .max }
 
-    /// Adds a row that is not there yet.
+    /// Adds a row that the table does not contain yet.
     mutating func add(_ part: SummaryPart, of owner: SummaryOwner) {
         count(part)
         guard mayStandInList(part, of: owner) else { return }
@@ -182,7 +184,7 @@ package struct SummaryTable: Sendable, Equatable {
         if rows.count >= pendingRowsMax { rows = rowsInLists().map { rows[$0] } }
     }
 
-    /// Weights are often alike: then keys decide, as in the lists.
+    /// Weights are often equal; keys decide then, as they do in the lists.
     private func mayStandInList(_ part: SummaryPart, of owner: SummaryOwner) -> Bool {
         floors.isEmpty
             || floors.indices.contains { list in
@@ -193,14 +195,14 @@ package struct SummaryTable: Sendable, Equatable {
             }
     }
 
-    /// Adds a row to the totals only: its process is not known any more.
+    /// Adds a row to the totals only, because its process is no longer known.
     mutating func count(_ part: SummaryPart) {
         rowCount += 1
         schema.combine(part.values, into: &totals, isLater: false)
         sketch.merge(part.sketch.pointee)
     }
 
-    /// Adds another worker's table of the same window, or one of a later window.
+    /// Adds another worker's table of the same window, or a table of a later window.
     package mutating func merge(_ other: SummaryTable, isLater: Bool) {
         if isLater, schema.isStanding {
             self = other
@@ -231,15 +233,15 @@ package struct SummaryTable: Sendable, Equatable {
         if rows.count >= pendingRowsMax { keepTop() }
     }
 
-    // MARK: Rows that add up others
+    // MARK: Rows over processes
 
-    // A row of one name may come in parts from any number of workers, so that no part can be let go for being
-    // small. Rows are kept in the order of their names' hashes for as long as they fit into a budget of bytes:
-    // as no part costs more than the whole, who has only parts keeps at least those that are kept in the end,
-    // so that these are exact, and the same however many workers there were.
+    // Any number of workers may contribute to a row over processes, so a small contribution must not be dropped.
+    // Instead, rows are kept in the order of their names' hashes as long as they fit into a budget of bytes. A
+    // contribution never costs more than the complete row, so a partial table keeps a superset of the rows that survive
+    // the final merge. Those rows are therefore exact, and the same for any number of workers.
 
-    /// Adds what a process's row adds to its own row here, which is at `place` as a rule. The totals are those of the
-    /// table that it came from.
+    /// Adds a process's row to the row over processes, which is usually at `position`; `position` is updated. The
+    /// totals are those of the table by process.
     mutating func addUp(_ part: SummaryPart, of owner: SummaryOwner, _ place: inout UInt32) {
         if isComplete, combine(part, of: owner, intoRowAt: Int(place)) { return keepWithinMemory() }
         let key = schema.key(of: part, of: owner)
@@ -247,7 +249,7 @@ package struct SummaryTable: Sendable, Equatable {
         place = addUp(row, isLater: false).map { UInt32($0) } ?? .max
     }
 
-    /// False, and nothing done, where the row of that place is another one's.
+    /// Adds a contribution to the row at a position. Returns false, and does nothing, if that row has another key.
     private mutating func combine(_ part: SummaryPart, of owner: SummaryOwner, intoRowAt place: Int) -> Bool {
         let (schema, before) = (schema, cost)
         cost = rows.withUnsafeMutableBufferPointer { rows in
@@ -271,7 +273,8 @@ package struct SummaryTable: Sendable, Equatable {
         sketch = source.sketch
     }
 
-    /// Where the row is; nil where that is not known, as rows were let go, among which it may be.
+    /// Adds a row to the one with its key. Returns the row's position, or nil where rows were dropped or reordered, so
+    /// that it is not known.
     @discardableResult private mutating func addUp(_ row: SummaryRow, isLater: Bool) -> Int? {
         guard isComplete || Self.hash(row) < hashEnd else { return nil }
         if positions == nil { notePositions() }
@@ -307,14 +310,14 @@ package struct SummaryTable: Sendable, Equatable {
         noteRows()
     }
 
-    /// Lets go of all rows but those at these positions, and puts these in the order of their keys. Positions are sorted
-    /// instead of rows, which are large and hold memory.
+    /// Drops all rows but those at these positions, and orders these by key. Positions are sorted instead of rows,
+    /// because rows are large and own memory.
     private mutating func keep(_ kept: [Int]) {
         let order = kept.sorted { rows[$0].key < rows[$1].key }
         rows = order.map { rows[$0] }
     }
 
-    /// The rows are others now, or in another order.
+    /// Updates what depends on the rows and their order.
     private mutating func noteRows() {
         positions = nil
         cost = rows.reduce(0) { $0 + $1.cost }
@@ -328,19 +331,19 @@ package struct SummaryTable: Sendable, Equatable {
     }
 
     private static func hash(_ row: SummaryRow) -> UInt64 {
-        // The greatest is for none let go.
+        // The greatest hash is reserved for "nothing dropped".
         min(row.key.item.withUnsafeBytes { Slot.hash(host: $0) }, .max - 1)
     }
 
     // MARK: Top lists
 
-    /// Lets go of the rows in no top list, and orders the others by their keys.
+    /// Drops the rows that are in no top list, and orders the others by key.
     package mutating func keepTop() {
         guard schema.source == nil else { return keepWithinBudget() }
         keep(rowsInLists())
     }
 
-    /// The positions of the rows in the top lists, each once, in no order; notes where the lists end.
+    /// Returns the distinct positions of the rows in top lists, in no order, and updates the floors.
     private mutating func rowsInLists() -> [Int] {
         var kept = Set<Int>()
         floors = []
@@ -357,7 +360,7 @@ package struct SummaryTable: Sendable, Equatable {
         return Array(kept)
     }
 
-    /// The first `count` rows of a list.
+    /// Returns the first `count` rows of a list.
     package func top(_ list: SummaryTableSchema.List, _ count: Int) -> [SummaryRow] {
         positions(of: list, count).map { rows[$0] }
     }
@@ -365,7 +368,7 @@ package struct SummaryTable: Sendable, Equatable {
     private func positions(of list: SummaryTableSchema.List, _ count: Int) -> ArraySlice<Int> {
         var weights = rows.indices.map { (weight: schema.weight(of: rows[$0], in: list), position: $0) }
         weights.removeAll { !($0.weight > 0) }
-        // Weights are often alike, and comparing keys takes long: only rows that may get a place are put in order.
+        // Weights are often equal and comparing keys is slow, so only rows that may enter the list are sorted.
         if weights.count > count {
             let last = weights.map(\.weight).sorted(by: >)[max(count, 1) - 1]
             weights.removeAll { $0.weight < last }
@@ -376,8 +379,9 @@ package struct SummaryTable: Sendable, Equatable {
         }.map(\.position).prefix(count)
     }
 
-    // MARK: State
+    // MARK: Encoding
 
+    /// Appends the table as `init(_:decoding:isFixed:)` reads it.
     package func encode(into buffer: inout RawBuffer) {
         buffer.append(integer: rowCount)
         buffer.append(integer: hashEnd)
@@ -387,7 +391,8 @@ package struct SummaryTable: Sendable, Equatable {
         for row in rows { row.encode(into: &buffer) }
     }
 
-    /// - Parameter isFixed: whether rows have their numbers in the form of 0.1.0.
+    /// Decodes a table.
+    /// - Parameter isFixed: Whether rows are in the format of 0.1.0.
     /// - Throws: `TraceError(.corrupt)` where the bytes are no table.
     package init(_ schema: SummaryTableSchema, decoding reader: inout StateReader, isFixed: Bool) throws(TraceError) {
         self.schema = schema

@@ -1,9 +1,9 @@
 import Glibc
 import TraceModel
 
-/// What a whole number in a summary counts, and how its files show it.
+/// The unit of a number in a summary, and how files show it.
 package enum SummaryUnit: Sendable {
-    /// Shown as it is.
+    /// A count, shown as it is.
     case count
     /// Shown in milliseconds.
     case nanoseconds
@@ -13,10 +13,10 @@ package enum SummaryUnit: Sendable {
     case millionths
     /// Shown as it is.
     case percent
-    /// Nanoseconds since the epoch, 0 for none. People see a date and time.
+    /// Nanoseconds since the epoch, 0 for none. Reports show date and time.
     case time
 
-    /// Behind a column's name in files.
+    /// The suffix of a column's name in files.
     package var suffix: String {
         switch self {
         case .count: ""
@@ -26,7 +26,7 @@ package enum SummaryUnit: Sendable {
         }
     }
 
-    /// Of one shown.
+    /// How many of the unit make one of the unit that is shown.
     package var scale: Double {
         switch self {
         case .count, .percent, .time: 1
@@ -36,23 +36,25 @@ package enum SummaryUnit: Sendable {
     }
 }
 
-/// The columns and top lists of one table of a summary. A row is a process, or an item of a process, or what
-/// the items of one name of several processes add up to.
+/// The columns and top lists of one table of a summary. A row is a process, an item of a process, or the sum over the
+/// items of one name of several processes.
 package struct SummaryTableSchema: Sendable {
+    /// A column: a number of each row, and how it is combined.
     package struct Column: Sendable {
+        /// How numbers of one row are combined.
         package enum Kind: Sendable {
             case sum
             case max
-            /// The least one that is not 0, which stands for none.
+            /// The least value that is not 0, which stands for none.
             case min
-            /// As it stood last.
+            /// The last value.
             case latest
         }
 
         package let name: String
         package let kind: Kind
         package let unit: SummaryUnit
-        /// Serves a mean, and says nothing by itself.
+        /// The column is only used for a mean and not shown.
         var isHidden = false
 
         static func hidden(_ name: String, _ unit: SummaryUnit = .count) -> Column {
@@ -82,7 +84,8 @@ package struct SummaryTableSchema: Sendable {
         package let unit: SummaryUnit
         let dividend: Int
         let divisor: Int
-        /// Whether it is a share, in percent, of what the row's process did: of all rows together it says nothing.
+        /// Whether it is a share, in percent, of the activity of the row's process. Such a mean has no meaning for all
+        /// rows together.
         let isShare: Bool
 
         init(_ name: String, of dividend: Int, by divisor: Int, _ unit: SummaryUnit) {
@@ -93,7 +96,7 @@ package struct SummaryTableSchema: Sendable {
             isShare = unit == .percent
         }
 
-        /// Nil where there is nothing to divide by.
+        /// Returns the mean, or nil where the divisor is 0.
         package func value(of values: SummaryValues) -> Double? {
             guard values[divisor] > 0 else { return nil }
             let factor = isShare ? 100.0 : 1
@@ -101,8 +104,9 @@ package struct SummaryTableSchema: Sendable {
         }
     }
 
-    /// A top list: what its rows are ordered by, greatest first. Rows of 0 are left out.
+    /// A top list: the order of its rows, greatest first. Rows of weight 0 are left out.
     package struct List: Sendable {
+        /// What a list is ordered by; numbers are column positions.
         package enum Order: Sendable {
             case column(Int)
             case sum(Int, Int)
@@ -119,7 +123,7 @@ package struct SummaryTableSchema: Sendable {
         }
     }
 
-    /// Whose numbers a row adds up.
+    /// The processes over which a row adds up.
     package enum Scope: Sendable {
         case process
         /// All processes of a host.
@@ -129,20 +133,20 @@ package struct SummaryTableSchema: Sendable {
     }
 
     package let name: String
-    /// What a row is of its process; nil where it is the process.
+    /// The kind of item that a row is; nil where it is the process itself.
     package let item: String?
     package let scope: Scope
-    /// Where rows are not a process's: position of the table by process that they add up.
+    /// For a table over processes, the position of the table by process that it adds up.
     package let source: Int?
     package let columns: [Column]
-    /// The columns' kinds, as rows are added up by them very often.
+    /// The columns' kinds, apart for quick access: adding rows up is frequent.
     private let kinds: [Column.Kind]
-    /// The lists' orders, likewise.
+    /// The lists' orders, for the same reason.
     private let orders: [List.Order]
     package let mean: Mean?
     /// Rows have quantiles of durations, in nanoseconds.
     package let hasQuantiles: Bool
-    /// The table says what there is at the end of a window, of all processes: that of a later window takes its place.
+    /// The table describes the state of all processes at the end of a window, so that of a later window replaces it.
     let isStanding: Bool
     package let lists: [List]
 
@@ -164,14 +168,14 @@ package struct SummaryTableSchema: Sendable {
         self.lists = lists
     }
 
-    /// The table that adds up the rows of this one, which stands at `position`.
+    /// Returns the table that adds up the rows of this one, which is at `position`.
     func overall(_ scope: Scope, of position: Int) -> SummaryTableSchema {
         SummaryTableSchema(
             "\(name)_overall", item: item, scope: scope, source: position, columns: columns, mean: mean,
             hasQuantiles: hasQuantiles, lists: lists)
     }
 
-    /// What the row that adds it up goes by.
+    /// Returns the key of the row that a process's row is added to.
     func key(of part: SummaryPart, of owner: SummaryOwner) -> SummaryRow.Key {
         SummaryRow.Key(
             host: scope == .everywhere ? [] : owner.host, pid: scope == .process ? owner.pid : 0,
@@ -181,8 +185,8 @@ package struct SummaryTableSchema: Sendable {
     /// Fills the columns of a row that 0.1.0 did not have.
     func complete(_ values: inout SummaryValues) { if item == "function" { SummarySchema.completeFunction(&values) } }
 
-    /// Takes a row's numbers into those of the same row, or of all rows together. `isLater`: of a later
-    /// window, so that what is latest is replaced rather than added.
+    /// Adds a row's numbers to those of the same row, or to the totals. With `isLater`, `other` is of a later window,
+    /// so that a `.latest` number is replaced instead of added.
     package func combine(_ other: SummaryValues, into values: inout SummaryValues, isLater: Bool) {
         for position in kinds.indices {
             switch kinds[position] {
@@ -195,7 +199,8 @@ package struct SummaryTableSchema: Sendable {
         }
     }
 
-    /// Whether `overall` is the row that adds up the part. By its address, as the compiler would copy it.
+    /// Whether `overall` is the row to which the part is added. It is passed by address, because the compiler would
+    /// copy it.
     func addsUp(_ part: SummaryPart, of owner: SummaryOwner, in overall: UnsafePointer<SummaryRow>) -> Bool {
         let isSame = overall.pointee.key.item.withUnsafeBytes { item in
             guard item.count == part.item.count else { return false }
@@ -205,7 +210,7 @@ package struct SummaryTableSchema: Sendable {
         return isSame && (scope == .everywhere || (scope == .host && overall.pointee.key.host == owner.host))
     }
 
-    /// What a list is ordered by.
+    /// Returns the number by which a list orders a row.
     package func weight(of row: SummaryRow, in list: List) -> Double {
         weight(of: row.values, row.sketch, by: list.order)
     }

@@ -1,11 +1,11 @@
 package import SystemIO
 package import TraceModel
 
-// Encoding: u8 number of columns up to the last one that is not 0, then each of these as a varint. In the form of
+// Encoding: u8 number of columns up to the last one that is not 0, then each of them as a varint. In the format of
 // 0.1.0: eight u64, little-endian.
 
-/// The numbers of one row of a summary, by the positions of its table's columns. All are whole, so that a
-/// sum is the same in any order; one that would wrap stays at its end.
+/// The numbers of one summary row, by the column positions of its table. All are integers, so that a sum does not
+/// depend on the order; sums saturate instead of wrapping.
 @usableFromInline package struct SummaryValues: BitwiseCopyable, Sendable, Equatable {
     @inlinable package static var count: Int { 12 }
 
@@ -18,25 +18,28 @@ package import TraceModel
         set { numbers[column] = newValue }
     }
 
+    /// Adds to a column; the sum saturates.
     @inlinable package mutating func add(_ amount: UInt64, to column: Int) {
         self[column] = Self.sum(self[column], amount)
     }
 
+    /// Keeps the greater number.
     @inlinable package mutating func raise(_ column: Int, to value: UInt64) {
         if value > self[column] { self[column] = value }
     }
 
-    /// Keeps the least number; 0 stands for none.
+    /// Keeps the lower number; 0 stands for none.
     @inlinable package mutating func lower(_ column: Int, to value: UInt64) {
         if value != 0, self[column] == 0 || value < self[column] { self[column] = value }
     }
 
+    /// Returns the sum; it saturates.
     @inlinable package static func sum(_ left: UInt64, _ right: UInt64) -> UInt64 {
         let (sum, overflow) = left.addingReportingOverflow(right)
         return overflow ? .max : sum
     }
 
-    /// Stays at its end rather than wrap.
+    /// Returns the product; it saturates.
     package static func product(_ factors: UInt64...) -> UInt64 {
         factors.reduce(1) { product, factor in
             let (next, overflow) = product.multipliedReportingOverflow(by: factor)
@@ -48,12 +51,13 @@ package import TraceModel
         (0..<count).allSatisfy { left[$0] == right[$0] }
     }
 
-    // MARK: State
+    // MARK: Encoding
 
-    /// Columns of the form of 0.1.0.
+    /// Number of columns in the format of 0.1.0.
     private static let fixedCount = 8
     static let encodedBytesMax = 1 + 10 * count
 
+    /// Appends the numbers in the encoding described above.
     package func encode(into buffer: inout RawBuffer) {
         var used = Self.count
         while used > 0, numbers[used - 1] == 0 { used -= 1 }
@@ -61,7 +65,8 @@ package import TraceModel
         for column in 0..<used { buffer.append(varint: numbers[column]) }
     }
 
-    /// - Parameter isFixed: whether the numbers are in the form of 0.1.0.
+    /// Decodes a row's numbers.
+    /// - Parameter isFixed: Whether the numbers are in the format of 0.1.0.
     /// - Throws: `TraceError(.corrupt)` where the bytes are no row's numbers.
     package init(decoding reader: inout StateReader, isFixed: Bool) throws(TraceError) {
         if isFixed {

@@ -1,11 +1,11 @@
 package import SystemIO
 package import TraceModel
 
-/// Whose parts are added to a summary.
+/// The process whose parts are added to a summary.
 package struct SummaryOwner {
     package let host: [UInt8]
     package let pid: UInt32
-    /// The process's name as it was last.
+    /// The process's last known name.
     package let process: [UInt8]
 
     package init(host: [UInt8], pid: UInt32, process: [UInt8]) {
@@ -15,10 +15,10 @@ package struct SummaryOwner {
     }
 }
 
-/// What one process, or one item of it, adds to a summary, as it lies with its owner: there are many, and few become
-/// rows. Borrowed for as long as it is being added.
+/// The contribution of one process, or of one of its items, to a summary. It refers to its owner's memory, because
+/// there are many parts and few become rows. Valid only while it is being added.
 package struct SummaryPart {
-    /// Empty where the part is the process.
+    /// Empty where the part is the process itself.
     package let item: ByteView
     package let values: SummaryValues
     package let sketch: UnsafePointer<QuantileSketch>
@@ -29,7 +29,7 @@ package struct SummaryPart {
         self.sketch = sketch
     }
 
-    /// Whether its row would come before the one of that key.
+    /// Whether the part's row comes before the row of a key.
     func precedes(_ key: SummaryRow.Key, of owner: SummaryOwner) -> Bool {
         let order = owner.host.withUnsafeBytes { host in key.host.withUnsafeBytes { SummaryRow.Key.order(host, $0) } }
         if order != 0 { return order < 0 }
@@ -44,24 +44,22 @@ package struct SummaryPart {
     }
 }
 
-// Encoding, little-endian: u8 version, u8 resource, u64 events, u64 processes, i64 first and i64 last time,
-// u8 number of tables, then the first so many tables of the schema in their order. Version 2, that of 0.1.0, does not say
-// how many tables there are (`SummarySchema.fixedTableCount`), and has the numbers of rows in another form
-// (`SummaryValues`).
+// Encoding, little-endian: u8 version, u8 resource, u64 events, u64 processes, i64 first and i64 last time, u8 number
+// of tables, then that many tables in the schema's order. Version 2, which 0.1.0 wrote, has no number of tables
+// (`SummarySchema.fixedTableCount`) and another encoding of rows' numbers (`SummaryValues`).
 
-/// What one window of one resource was about: of one worker, of all, or of several windows. What it says
-/// follows from the events alone, however they were spread over workers: totals are sums, and the rows of a
-/// process come from one worker, so that the union of the workers' top lists holds the top list of all. What
-/// adds up over processes is kept by other means (`SummaryTable`).
+/// The summary of one resource in one window (of one worker or of all) or in several windows. It depends only on the
+/// events and not on their distribution over workers: totals are sums, and the rows of a process come from one worker,
+/// so the union of the workers' top lists contains the top list of all. For tables over processes see `SummaryTable`.
 package struct WindowSummary: Sendable, Equatable {
     private static let version: UInt8 = 3
     private static let fixedVersion: UInt8 = 2
 
     package let resource: Resource
     package private(set) var events: UInt64 = 0
-    /// Of several windows, the most in one.
+    /// The number of processes; for several windows, the greatest of one window.
     package private(set) var processes: UInt64 = 0
-    /// Of the events; meaningless without events.
+    /// First and last time of the events; meaningless without events.
     package private(set) var firstTime = EpochNanoseconds.max
     package private(set) var lastTime = EpochNanoseconds.min
     package private(set) var tables: [SummaryTable]
@@ -71,7 +69,7 @@ package struct WindowSummary: Sendable, Equatable {
         tables = SummarySchema.tables(of: resource).map { SummaryTable($0) }
     }
 
-    /// What the rows that add up others may cost in each table from here on, in bytes: it is not part of what is saved.
+    /// Sets the budget, in bytes, for the rows of each table over processes. It is not saved.
     package mutating func hold(overallWithin bytes: Int) {
         for position in tables.indices where tables[position].schema.source != nil {
             tables[position].overallBytesMax = bytes
@@ -88,14 +86,14 @@ package struct WindowSummary: Sendable, Equatable {
         lastTime = max(lastTime, last)
     }
 
-    /// Adds a row to a table by process, and to the one that adds such rows up. `place` is where that one had the row's
-    /// name last, as far as the caller knows, and is kept up to date.
+    /// Adds a row to a table by process, and to the tables that add such rows up. `position` is the row's last known
+    /// position in the latter and is updated.
     package mutating func add(_ part: SummaryPart, of owner: SummaryOwner, toTable table: Int, place: inout UInt32) {
         tables[table].add(part, of: owner)
         addUp(part, of: owner, table, &place)
     }
 
-    /// The same, but does not keep the process's own row.
+    /// Adds to the totals and to the rows over processes, without keeping the process's own row.
     package mutating func count(_ part: SummaryPart, of owner: SummaryOwner, inTable table: Int) {
         tables[table].count(part)
         var place = UInt32.max
@@ -108,7 +106,7 @@ package struct WindowSummary: Sendable, Equatable {
         }
     }
 
-    /// Adds another worker's summary of the same window, or that of a later window.
+    /// Adds another worker's summary of the same window, or the summary of a later window.
     package mutating func merge(_ other: WindowSummary, isLater: Bool = false) {
         precondition(other.resource == resource)
         events += other.events
@@ -118,7 +116,7 @@ package struct WindowSummary: Sendable, Equatable {
         for position in tables.indices { tables[position].merge(other.tables[position], isLater: isLater) }
     }
 
-    /// Lets go of the rows in no top list.
+    /// Drops the rows that are in no top list.
     package mutating func keepTop() {
         for position in tables.indices {
             tables[position].keepTop()
@@ -126,8 +124,9 @@ package struct WindowSummary: Sendable, Equatable {
         }
     }
 
-    // MARK: State
+    // MARK: Encoding
 
+    /// Appends the summary in the encoding described above.
     package func encode(into buffer: inout RawBuffer) {
         buffer.append(byte: Self.version)
         buffer.append(byte: resource.rawValue)
@@ -148,6 +147,7 @@ package struct WindowSummary: Sendable, Equatable {
         return Array(buffer.bytes)
     }
 
+    /// Decodes a summary.
     /// - Throws: `TraceError(.corrupt)` where the bytes are no summary.
     package init(decoding reader: inout StateReader) throws(TraceError) {
         let version = try reader.integer(UInt8.self)
@@ -166,7 +166,7 @@ package struct WindowSummary: Sendable, Equatable {
         for schema in schemas.prefix(tableCount) {
             tables.append(try SummaryTable(schema, decoding: &reader, isFixed: isFixed))
         }
-        // Tables that the writer did not know yet are empty.
+        // Tables that the writer did not know are empty.
         tables += schemas.dropFirst(tableCount).map { SummaryTable($0) }
         self.events = events
         self.processes = processes
@@ -174,7 +174,8 @@ package struct WindowSummary: Sendable, Equatable {
         self.lastTime = lastTime
     }
 
-    /// - Throws: `TraceError(.corrupt)` where the bytes are not one summary.
+    /// Decodes bytes that contain exactly one summary.
+    /// - Throws: `TraceError(.corrupt)` where they do not.
     package init(_ bytes: [UInt8]) throws {
         self = try bytes.withUnsafeBytes {
             var reader = StateReader($0)
