@@ -1,18 +1,18 @@
 package import TraceModel
 
-/// What the monitor has noticed; each is told once.
+/// A change that the monitor detects; each is reported once.
 package enum ActivityEvent: Sendable, Equatable {
-    /// No batch for a while, and some since the last pause: the open window can be finalized.
+    /// No batch came for a while, and some came since the last pause: the open window can be finalized.
     case paused(seconds: Int)
-    /// No batch for the configured timeout: the cluster finalizes and ends.
+    /// No batch came for the configured timeout: the cluster finalizes and ends.
     case inactive(seconds: Int)
-    /// An expected member is silent; it may hang.
+    /// An expected member sends no heartbeat and may hang.
     case late(ClusterMember, silentSeconds: Int)
-    /// A member reported late has been heard again.
+    /// A member that was reported late is heard from again.
     case recovered(ClusterMember, silentSeconds: Int)
 }
 
-/// A process whose signs of life are watched.
+/// A process whose heartbeats are watched.
 package enum ClusterMember: Hashable, Sendable, Comparable, CustomStringConvertible {
     case router
     case aggregator
@@ -37,8 +37,9 @@ package enum ClusterMember: Hashable, Sendable, Comparable, CustomStringConverti
     }
 }
 
-/// Notices which of the expected members have gone silent. Times are monotonic nanoseconds.
+/// Detects which of the expected members send no heartbeat. Times are monotonic nanoseconds.
 struct MemberWatch {
+    /// When a member was last heard from, and whether it was reported late.
     private struct Life {
         var lastHeard: Int64
         var isLate = false
@@ -55,8 +56,8 @@ struct MemberWatch {
 
     mutating func forget(_ member: ClusterMember) { lives[member] = nil }
 
-    /// Says when a late member is back. Members not expected are ignored: a retired worker's last
-    /// words must not bring it back.
+    /// Records a heartbeat and returns the event of a late member's return. Members that are not expected are ignored,
+    /// so that the last messages of a retired worker do not bring it back.
     mutating func heard(from member: ClusterMember, now: Int64) -> ActivityEvent? {
         guard let life = lives[member] else { return nil }
         lives[member] = Life(lastHeard: max(life.lastHeard, now))
@@ -64,7 +65,7 @@ struct MemberWatch {
         return .recovered(member, silentSeconds: Int((now - life.lastHeard) / 1_000_000_000))
     }
 
-    /// Members that became late, in their order.
+    /// Returns the members that became late, in their order.
     mutating func tick(now: Int64) -> [ActivityEvent] {
         var events: [ActivityEvent] = []
         let silent = lives.filter { !$0.value.isLate && now >= $0.value.lastHeard + lateNanoseconds }
@@ -76,13 +77,13 @@ struct MemberWatch {
         return events
     }
 
-    /// O(members).
+    /// The time at which the next member becomes late. O(members).
     var nextDeadline: Int64? {
         lives.values.lazy.filter { !$0.isLate }.map(\.lastHeard).min().map { $0 + lateNanoseconds }
     }
 }
 
-/// Notices when batches stop coming. Times are monotonic nanoseconds.
+/// Detects that no batches come. Times are monotonic nanoseconds.
 struct QuietWatch {
     private let pauseNanoseconds: Int64
     private let inactivityNanoseconds: Int64?
@@ -106,7 +107,7 @@ struct QuietWatch {
         let seconds = Int((now - lastBatch) / 1_000_000_000)
         if let deadline = inactivityDeadline, now >= deadline {
             hasToldInactive = true
-            // Ending finalizes the open window too.
+            // The end of the cluster finalizes the open window as well.
             hasBatchSincePause = false
             return .inactive(seconds: seconds)
         }
@@ -127,52 +128,54 @@ struct QuietWatch {
     }
 }
 
-/// The earlier of two times, of which either may never come.
+/// Returns the earlier of two times, where nil means never.
 func earlier(_ left: Int64?, _ right: Int64?) -> Int64? {
     guard let left, let right else { return left ?? right }
     return min(left, right)
 }
 
-/// Decides when something that goes on for a while is logged: when it begins, when it becomes another, and when it is over;
-/// not each time that it is seen.
+/// Limits the log lines of a lasting condition: one when it begins, one when it changes and one when it ends, instead
+/// of one each time that it is seen.
 package struct Recurrence: Sendable {
     private var current: String?
 
     package init() {}
 
-    /// Whether this was not seen the last time. `what` should hold nothing that changes by itself, like sizes.
+    /// Returns whether the condition differs from the last one seen. `what` should contain nothing that changes by
+    /// itself, such as sizes.
     package mutating func isNew(_ what: String) -> Bool {
         defer { current = what }
         return current != what
     }
 
-    /// Whether something went on, which is over now.
+    /// Ends the condition. Returns whether there was one.
     package mutating func isOver() -> Bool {
         defer { current = nil }
         return current != nil
     }
 }
 
-/// Watches batches and members, and says what is worth acting on: a pure state machine
-/// without clock or I/O. All times are monotonic nanoseconds and must not go back.
+/// Watches batches and members and reports what requires action: a pure state machine without clock or I/O. All times
+/// are monotonic nanoseconds and must not go back.
 package struct ActivityMonitor: Sendable {
     private var quiet: QuietWatch
     private var members = MemberWatch(lateMilliseconds: Limits.heartbeatLateMilliseconds)
-    /// What was noticed since the last tick: a recovery a member at most, as long as the loop ticks.
+    /// Events since the last tick: at most one recovery for each member, as long as the loop ticks.
     private var pending: [ActivityEvent] = []
 
-    /// `inactivitySeconds`: after so long without a batch, counted from the start too, comes
-    /// `.inactive`; nil: never.
+    /// - Parameter inactivitySeconds: `.inactive` comes after this time without a batch, counted from the start as
+    ///   well; nil means never.
     package init(now: Int64, inactivitySeconds: Int?) {
         quiet = QuietWatch(now: now, pauseSeconds: Limits.pauseSeconds, inactivitySeconds: inactivitySeconds)
     }
 
+    /// Records that a batch came.
     package mutating func batchReceived(now: Int64) { quiet.batchReceived(now: now) }
 
-    /// Watches a member from now on; nothing changes where it is watched already.
+    /// Watches a member from now on; no change if it is watched already.
     package mutating func expect(_ member: ClusterMember, now: Int64) { members.expect(member, now: now) }
 
-    /// Stops watching a member, and drops what was not yet told of it.
+    /// Stops watching a member and drops its pending events.
     package mutating func forget(_ member: ClusterMember) {
         members.forget(member)
         pending.removeAll { event in
@@ -183,13 +186,13 @@ package struct ActivityMonitor: Sendable {
         }
     }
 
-    /// Any message of a member is a sign of life; members not expected are ignored.
+    /// Records a message of a member as its heartbeat; members that are not expected are ignored.
     package mutating func heard(from member: ClusterMember, now: Int64) {
         if let event = members.heard(from: member, now: now) { pending.append(event) }
     }
 
-    /// All that happened since the last tick, each event once: first what was noticed in between, in
-    /// its order; then late members, by name; then the batches' silence. O(members).
+    /// Returns the events since the last tick, each once: recoveries in their order, then late members by name, then
+    /// pause or inactivity. O(members).
     package mutating func tick(now: Int64) -> [ActivityEvent] {
         var events = pending
         pending = []
@@ -198,7 +201,7 @@ package struct ActivityMonitor: Sendable {
         return events
     }
 
-    /// When `tick` will have something to say, unless something happens before; nil: never.
+    /// Returns when `tick` will next return an event, unless something happens before; nil means never.
     package func nextDeadline(now: Int64) -> Int64? {
         guard pending.isEmpty else { return now }
         return earlier(members.nextDeadline, quiet.nextDeadline)

@@ -1,12 +1,13 @@
 import TraceModel
 
-/// How one process has ended lately without being asked to: what its supervisor has noted, or others have noticed. A value
-/// without clock or I/O; times are seconds since the epoch.
+/// The recent unrequested ends of one process, as its supervisor or other processes have recorded them. A value without
+/// clock or I/O; times are seconds since the epoch.
 package struct ProcessEnds: Sendable, Equatable {
+    /// Why a process ended.
     package enum Cause: Sendable, Equatable, CustomStringConvertible {
         case signal(Int)
         case exitCode(Int)
-        /// It came back as another process.
+        /// The process came back with another process id.
         case unknown
 
         package var description: String {
@@ -31,6 +32,7 @@ package struct ProcessEnds: Sendable, Equatable {
         }
     }
 
+    /// One end of a process; `at` is in seconds since the epoch.
     package struct End: Sendable, Equatable {
         package let at: Int64
         package let cause: Cause
@@ -46,8 +48,8 @@ package struct ProcessEnds: Sendable, Equatable {
 
     package init() {}
 
-    /// What `scripts/service/finish` writes: one a line, `SECONDS signal N` or `SECONDS exit code N`. Other lines are passed
-    /// over.
+    /// Parses what `scripts/service/finish` writes: lines `SECONDS signal N` or `SECONDS exit code N`. Other lines are
+    /// ignored.
     package init(parsing text: String) {
         for line in text.split(separator: "\n") {
             let words = line.split(separator: " ")
@@ -56,6 +58,7 @@ package struct ProcessEnds: Sendable, Equatable {
         }
     }
 
+    /// Adds an end; of more than `Limits.processEndsMax` the oldest is dropped.
     package mutating func add(_ end: End) {
         ends.append(end)
         if ends.count > Limits.processEndsMax { ends.removeFirst() }
@@ -63,17 +66,17 @@ package struct ProcessEnds: Sendable, Equatable {
 
     package var last: End? { ends.last }
 
-    /// How many there were within `Limits.crashLoopSeconds`.
+    /// Returns the number of ends within `Limits.crashLoopSeconds`.
     package func recent(at now: Int64) -> Int { ends.count { now - $0.at < Int64(Limits.crashLoopSeconds) } }
 
-    /// Whether the process does not stay up: `Limits.crashLoopFailuresMin` ends within `Limits.crashLoopSeconds`, the last
-    /// of them within `Limits.crashLoopSettledSeconds`.
+    /// Whether the process does not stay up: `Limits.crashLoopFailuresMin` ends within `Limits.crashLoopSeconds`, the
+    /// last of them within `Limits.crashLoopSettledSeconds`.
     package func isCrashLoop(at now: Int64) -> Bool {
         guard let last else { return false }
         return recent(at: now) >= Limits.crashLoopFailuresMin && now - last.at < Int64(Limits.crashLoopSettledSeconds)
     }
 
-    /// What is wrong, and what to do, in a sentence; nil where the process stays up.
+    /// Describes the problem and the remedy in a sentence; nil where the process stays up.
     package func problem(of process: String, at now: Int64) -> String? {
         guard isCrashLoop(at: now), let last else { return nil }
         return "\(process) does not stay up: it ended \(recent(at: now)) times within a minute, last by"

@@ -1,15 +1,16 @@
 package import SystemIO
 package import TraceModel
 
-/// Whether a finding is raised, or falls into the cool-down of an earlier one of its key.
+/// The decision whether a finding is raised or suppressed by the cool-down of an earlier finding of its key.
 package enum FindingVerdict: BitwiseCopyable, Equatable, Sendable {
-    /// It is raised, and its key's cool-down begins.
+    /// The finding is raised, and its key's cool-down begins.
     case raised
-    /// It falls into the cool-down that began at `since`: it is counted, and raised with the others when that ends.
+    /// The finding lies within the cool-down that began at `since`. It is counted, and raised together with others when
+    /// the cool-down ends.
     case suppressed(since: Int64)
 }
 
-/// When a finding of one key was last raised, so that the findings after it are not raised too often.
+/// The time of a key's last raised finding, so that findings of the key are not raised too often.
 package struct Cooldown: BitwiseCopyable {
     private static let never = Int64.min
 
@@ -17,7 +18,7 @@ package struct Cooldown: BitwiseCopyable {
 
     package init() {}
 
-    /// Decides about a finding: one is raised at most once in `cooldown` nanoseconds of event time, forward or back.
+    /// Decides about a finding: within `cooldown` nanoseconds of event time, in either direction, one is raised.
     package mutating func fire(at time: Int64, cooldown: Int64) -> FindingVerdict {
         if told != Self.never {
             let (apart, overflow) = max(time, told).subtractingReportingOverflow(min(time, told))
@@ -27,11 +28,12 @@ package struct Cooldown: BitwiseCopyable {
         return .raised
     }
 
+    /// Appends the state as `init(decoding:)` reads it.
     package func encode(into buffer: inout RawBuffer) { encode(into: &buffer, flags: 0) }
 
     package init(decoding reader: inout StateReader) throws(TraceError) { self = try Self.decode(&reader).told }
 
-    /// In checkpoints the time stands behind the flags of an `Alarm`.
+    /// In checkpoints the time follows the flags of an `Alarm`.
     func encode(into buffer: inout RawBuffer, flags: UInt8) {
         buffer.append(byte: flags)
         buffer.append(integer: told)
@@ -45,22 +47,23 @@ package struct Cooldown: BitwiseCopyable {
     }
 }
 
-/// Whether a rule has raised for one key, and when it last did.
+/// The state of a lasting condition for one key: whether it is raised, and when it last was.
 package struct Alarm: BitwiseCopyable {
     private var isRaised = false
-    /// Whether the condition holds and the cool-down has suppressed it.
+    /// The condition holds, but the cool-down has suppressed it.
     private var isSuppressed = false
     private var told = Cooldown()
 
     package init() {}
 
-    /// As `Cooldown.fire`.
+    /// Decides about a single finding, as `Cooldown.fire` does.
     package mutating func fire(at time: Int64, cooldown: Int64) -> FindingVerdict {
         told.fire(at: time, cooldown: cooldown)
     }
 
-    /// Decides about a condition that lasts: it is found where it begins, and ends where `isClear`. One that begins within
-    /// the cool-down is suppressed once, and raised where it still holds afterwards. Nil where nothing is found.
+    /// Decides about a lasting condition, which begins with `isAbove` and ends with `isClear`. A condition that begins
+    /// within the cool-down is suppressed once, and raised if it still holds afterwards. Returns nil where there is no
+    /// finding.
     package mutating func observe(isAbove: Bool, isClear: Bool, at time: Int64, cooldown: Int64) -> FindingVerdict? {
         if isRaised {
             if isClear { isRaised = false }
@@ -77,6 +80,7 @@ package struct Alarm: BitwiseCopyable {
         return isSuppressed && wasSuppressed ? nil : verdict
     }
 
+    /// Appends the state as `init(decoding:)` reads it.
     package func encode(into buffer: inout RawBuffer) {
         told.encode(into: &buffer, flags: (isRaised ? 1 : 0) | (isSuppressed ? 2 : 0))
     }

@@ -1,13 +1,13 @@
 package import SystemIO
 package import TraceModel
 
-/// Exponentially weighted mean and variance of a series, and how far a value lies off them.
+/// Exponentially weighted mean and variance of a series, and the distance of a value from them.
 ///
-/// The first samples weigh alike, later ones 5 % each. The variance has a floor of 1 % of the mean; where
-/// the mean is above 100, of (1 % of the mean)², as values with a unit make the former meaningless there.
+/// The first samples have equal weight, later ones 5 % each. The variance has a floor of 1 % of the mean. Where the
+/// mean is above 100, the floor is (1 % of the mean)², because for values with a unit the former has no meaning there.
 package struct Ewma: BitwiseCopyable {
     private static let weightMin = 0.05
-    /// A score beyond says no more, and infinity can't be written.
+    /// Scores are clipped here: a higher one carries no information, and infinity can't be written.
     private static let scoreMax = 1_000.0
     /// Fewer samples give no score.
     package static let samplesMin = 30
@@ -23,7 +23,7 @@ package struct Ewma: BitwiseCopyable {
         return max(variance, max(abs(relative), relative * relative)).squareRoot()
     }
 
-    /// Takes in a finite value.
+    /// Adds a finite value.
     package mutating func note(_ value: Double) {
         if count < .max { count += 1 }
         let weight = max(Self.weightMin, 1 / Double(count))
@@ -32,7 +32,7 @@ package struct Ewma: BitwiseCopyable {
         variance = (1 - weight) * (variance + weight * difference * difference)
     }
 
-    /// The value's distance from the mean in deviations; nil before there are enough samples.
+    /// Returns the value's distance from the mean in deviations, or nil before there are enough samples.
     package func score(of value: Double, samplesMin: Double) -> Double? {
         guard count >= Self.samplesMin, Double(count) >= samplesMin else { return nil }
         let difference = value - mean
@@ -40,8 +40,8 @@ package struct Ewma: BitwiseCopyable {
         return max(-Self.scoreMax, min(Self.scoreMax, difference / deviation))
     }
 
-    /// The value's score against what came before; then takes it in, cut at `limit` deviations, so that an
-    /// outlier doesn't become the measure of those after it.
+    /// Returns the value's score against the earlier values, then adds the value, clipped at `limit` deviations, so
+    /// that an outlier does not distort the baseline.
     package mutating func observe(_ value: Double, limit: Double, samplesMin: Double) -> Double? {
         let score = score(of: value, samplesMin: samplesMin)
         guard let score, abs(score) > limit, deviation > 0 else {
@@ -52,6 +52,7 @@ package struct Ewma: BitwiseCopyable {
         return score
     }
 
+    /// Appends the state as `init(decoding:)` reads it.
     package func encode(into buffer: inout RawBuffer) {
         buffer.append(integer: mean.bitPattern)
         buffer.append(integer: variance.bitPattern)
@@ -65,7 +66,7 @@ package struct Ewma: BitwiseCopyable {
     }
 }
 
-/// The mean of the samples of the last so many nanoseconds, in ten parts.
+/// The mean of the samples of a sliding window, kept in ten parts.
 package struct SlidingMean: BitwiseCopyable {
     private static let samplesMin: UInt32 = 10
 
@@ -73,14 +74,14 @@ package struct SlidingMean: BitwiseCopyable {
     private var counts = InlineArray<10, UInt32>(repeating: 0)
     /// Nanoseconds of one part; 0 before the first sample.
     private var length: Int64 = 0
-    /// The number of the newest part since the epoch.
+    /// The newest part's number since the epoch.
     private var newest: Int64 = 0
     private var first: Int64 = 0
 
     package init() {}
 
-    /// Takes in a sample; the mean, nil as long as the samples don't span `window` or are too few. Another
-    /// window begins anew. A sample older than the newest part is taken into that one.
+    /// Adds a sample and returns the mean, or nil while the samples do not span `window` nanoseconds or are too few.
+    /// Another window length starts anew. A sample older than the newest part is added to that part.
     package mutating func note(_ value: Double, at time: Int64, window: Int64) -> Double? {
         let length = max(window / 10, 1)
         let part = time / length
@@ -121,6 +122,7 @@ package struct SlidingMean: BitwiseCopyable {
         return sum / Double(count)
     }
 
+    /// Appends the state as `init(decoding:)` reads it.
     package func encode(into buffer: inout RawBuffer) {
         for index in sums.indices {
             buffer.append(integer: sums[index].bitPattern)
@@ -142,22 +144,22 @@ package struct SlidingMean: BitwiseCopyable {
     }
 }
 
-/// How often something happens: in the second that is running, and in the mean of the minute before it.
+/// The rate of an occurrence: in the current second, and as the mean of the minute before it.
 package struct OccurrenceRate: BitwiseCopyable {
     private static let second: Int64 = 1_000_000_000
 
     private var counts = InlineArray<60, UInt32>(repeating: 0)
     private var sum: UInt64 = 0
     private var running: Int64 = .min
-    /// In the running second.
+    /// Occurrences in the current second.
     package private(set) var count: UInt32 = 0
 
     package init() {}
 
-    /// By second, in the 60 seconds before the running one.
+    /// Mean per second over the 60 seconds before the current one.
     package var minuteMean: Double { Double(sum) / 60 }
 
-    /// It happened once more. What is older than the running second counts into that.
+    /// Counts an occurrence. One that is older than the current second is counted in the current one.
     package mutating func note(at time: Int64) {
         let second = time / Self.second
         if running == .min { running = second }
@@ -178,6 +180,7 @@ package struct OccurrenceRate: BitwiseCopyable {
         counts[cell] = count
     }
 
+    /// Appends the state as `init(decoding:)` reads it.
     package func encode(into buffer: inout RawBuffer) {
         for index in counts.indices { buffer.append(integer: counts[index]) }
         buffer.append(integer: running)
@@ -194,15 +197,15 @@ package struct OccurrenceRate: BitwiseCopyable {
     }
 }
 
-/// Looks for values of a series far above what is usual.
+/// Detects values of a series that are far above the usual.
 package struct SpikeWatch: BitwiseCopyable {
     package private(set) var usual = Ewma()
     private var alarm = Cooldown()
 
     package init() {}
 
-    /// The score of a value far above what is usual, and whether it is raised; nil for any other value. Values up to
-    /// `floor` are none; it is asked for only where the score is high enough.
+    /// Returns the score of a value far above the usual, and whether it is raised; nil for any other value. Values up
+    /// to `floor` are not findings; it is evaluated only where the score is high enough.
     package mutating func observe(
         _ value: Double, limit: Double, samplesMin: Double, floor: @autoclosure () -> Double = -.infinity,
         at time: Int64, cooldown: Int64
@@ -212,6 +215,7 @@ package struct SpikeWatch: BitwiseCopyable {
         return (score, alarm.fire(at: time, cooldown: cooldown))
     }
 
+    /// Appends the state as `init(decoding:)` reads it.
     package func encode(into buffer: inout RawBuffer) {
         usual.encode(into: &buffer)
         alarm.encode(into: &buffer)

@@ -1,7 +1,7 @@
 import ConfigurationText
 import TraceModel
 
-/// Makes thresholds out of a configuration; every key has to be known, every value has to fit.
+/// Builds thresholds from a parsed configuration. Every key must be known and every value valid.
 struct RuleConfiguration {
     private static let cooldownRange = 0.0...86_400
 
@@ -16,7 +16,7 @@ struct RuleConfiguration {
         for member in members where member.key != "rules" && member.key != "overrides" {
             throw unknown(member, in: "", known: ["rules", "overrides"])
         }
-        // First what the overrides change, wherever it stands.
+        // `rules` is applied first, wherever it stands, because overrides start from it.
         if let rules = members.first(where: { $0.key == "rules" }) { try apply(rules.value, "rules", to: &standard) }
         guard let list = members.first(where: { $0.key == "overrides" }) else { return (standard, overrides) }
         guard case .array(let nodes) = list.value.content else { throw error(list.line, "overrides", "must be a list") }

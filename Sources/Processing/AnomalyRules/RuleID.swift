@@ -1,8 +1,8 @@
 package import TraceModel
 
-/// A rule. Raw values stand in checkpoints: they stay as they are, new ones go to the end.
+/// An anomaly rule. Raw values are stored in checkpoints, so they never change and new ones are appended.
 @usableFromInline package enum RuleID: UInt8, CaseIterable, Sendable {
-    /// What the agent found itself.
+    /// Findings of the agent itself.
     case agent = 0
     case slowCall, durationOutlier, stuckCall
     case highUtilization, migrationStorm, numaMigration, cpuHotspot
@@ -11,10 +11,10 @@ package import TraceModel
     case slowIO, latencyOutlier, throughputSpike
     case memoryGrowth, transferDrop
 
-    /// How many rules there are; an array by raw value is so long.
+    /// The number of rules, which is the length of arrays indexed by raw value.
     package static var count: Int { 25 }
 
-    /// Whose events it judges; nil for what agents find, which several resources have.
+    /// The resource whose events the rule evaluates; nil for agents' findings, which several resources have.
     package var resource: Resource? {
         switch self {
         case .agent: nil

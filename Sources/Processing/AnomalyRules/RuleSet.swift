@@ -1,9 +1,9 @@
 import ConfigurationText
 package import TraceModel
 
-/// Which processes an override is for: all that is given has to match.
+/// Selects the processes of an override: every given field has to match.
 struct ProcessPattern: Sendable {
-    /// With `*` for any characters; nil for every one.
+    /// `comm` and `host` may contain `*` for any characters; nil matches everything.
     var comm: String?
     var host: String?
     var pid: UInt32?
@@ -15,7 +15,7 @@ struct ProcessPattern: Sendable {
         return true
     }
 
-    /// Tries the shortest text for a `*` first and lengthens that of the last one only, which is enough.
+    /// Matches with backtracking to the last `*` only, which is sufficient.
     static func matches(_ pattern: String, _ text: String) -> Bool {
         let pattern = Array(pattern.utf8)
         let text = Array(text.utf8)
@@ -44,9 +44,8 @@ struct ProcessPattern: Sendable {
 // The rules file
 // ==============
 //
-// JSON, at most 1 MiB. Taken as a whole or not at all; an unknown key, a key that stands twice, a value of
-// another kind or out of range, or a clear threshold above its raise threshold is an error that names the
-// line and the field.
+// JSON of at most 1 MiB, which takes effect completely or not at all. An unknown key, a repeated key, a value of the
+// wrong type or out of range, or a clear threshold above its raise threshold is an error that names line and field.
 //
 //     {
 //       "rules": {
@@ -60,27 +59,26 @@ struct ProcessPattern: Sendable {
 //       ]
 //     }
 //
-// `rules`: by resource, by rule; what isn't given keeps its default. Every rule has `enabled` and
-// `cooldown_s` (0 to 86,400: for how long of event time a key stays quiet after a finding; what it suppressed is
-// then raised as one record, with the worst of it); its thresholds, with defaults and ranges, stand in
-// Threshold.swift. `overrides`: for the processes that match, these
-// replace what `rules` says; `match` needs one of `comm`, `host` (both with `*` for any characters) and
-// `pid` at least. Of several overrides that match a process, the first one counts. Function and GPU events
-// carry no comm: for their rules it is the name that agents give the process beside them, where they do.
+// `rules`: settings by resource and rule; what is missing keeps its default. Every rule has `enabled` and `cooldown_s`
+// (0 to 86,400 s of event time in which a key raises no further finding; suppressed findings are then raised as one
+// record, with the worst of them). Threshold.swift has the rules' thresholds with defaults and ranges.
+// `overrides`: settings that replace those of `rules` for the processes that match. `match` needs at least one of
+// `comm`, `host` (both with `*` for any characters) and `pid`. If several overrides match a process, the first one
+// counts. Function and GPU events carry no comm: their rules use the name that agents give the process separately.
 
-/// The rules as configured: thresholds for all processes, and for those that an override names.
+/// The configured rules: thresholds for all processes, and for those that an override selects.
 package final class RuleSet {
-    /// What the rules were read from; empty for the defaults.
+    /// The configuration's text; empty for the defaults.
     package let source: [UInt8]
     private let patterns: [ProcessPattern]
-    /// Those for all, then one an override.
+    /// The thresholds for all processes, then those of each override.
     private let thresholds: UnsafeMutableBufferPointer<Thresholds>
 
-    /// The defaults.
+    /// Makes the default rules.
     package convenience init() { self.init(source: [], standard: Thresholds(), overrides: []) }
 
-    /// Reads a configuration; `file` names it in errors. Empty bytes are the defaults.
-    /// - Throws: `TraceError(.configuration)`, with line and field.
+    /// Reads a configuration; `file` is its name in errors. Empty bytes give the defaults.
+    /// - Throws: `TraceError(.configuration)` with line and field.
     package convenience init(_ source: [UInt8], file: String) throws(TraceError) {
         guard !source.isEmpty else {
             self.init()
@@ -101,7 +99,7 @@ package final class RuleSet {
 
     deinit { thresholds.deallocate() }
 
-    /// What holds for a process; valid as long as the set lives. O(overrides).
+    /// Returns a process's thresholds; the pointer is valid as long as the set lives. O(overrides).
     package func thresholds(comm: ByteView, host: @autoclosure () -> String, pid: UInt32) -> UnsafePointer<Thresholds> {
         let all = thresholds.baseAddress.map { UnsafePointer($0) }
         guard let all else { preconditionFailure("there are defaults at least") }

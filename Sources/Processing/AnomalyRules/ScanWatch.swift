@@ -1,9 +1,10 @@
 package import SystemIO
 package import TraceModel
 
-/// How many distinct values each key has met lately: hosts by port, ports by host. Keys and values are
-/// numbers or hashes. Bounded: the key, and of a key the value, not met for longest gives way.
+/// Counts the distinct values that each key has met recently: hosts by port, or ports by host. Keys and values are
+/// numbers or hashes. Bounded: the least recently met key, and the least recently met value of a key, is evicted.
 package struct ScanWatch {
+    /// A key with the values that it has met, and when.
     private struct Key {
         let key: UInt64
         var last: Int64
@@ -16,8 +17,8 @@ package struct ScanWatch {
 
     package init() {}
 
-    /// Notes that `key` met `value`. How many it has met within `window` nanoseconds where it had not met this one and
-    /// these are `limit` or more, and whether that is raised.
+    /// Records that `key` met `value`. If the value is new within `window` nanoseconds and the key has met at least
+    /// `limit` values, returns their number and whether the finding is raised.
     package mutating func observe(
         _ value: UInt64, of key: UInt64, at time: Int64, window: Int64, limit: Int, cooldown: Int64
     ) -> (count: Int, verdict: FindingVerdict)? {
@@ -67,6 +68,7 @@ package struct ScanWatch {
         keys[at].values.remove(at: oldest)
     }
 
+    /// Appends the state as `init(decoding:)` reads it.
     package func encode(into buffer: inout RawBuffer) {
         buffer.append(integer: UInt16(keys.count))
         for key in keys {

@@ -1,4 +1,4 @@
-/// One number that decides whether a rule raises.
+/// A number that a rule compares with.
 @usableFromInline package enum Threshold: UInt8, CaseIterable, Sendable {
     case slowCallMilliseconds
     case durationZScore, durationSamplesMin
@@ -22,10 +22,10 @@
     case gpuGrowthPercentPerHour, gpuGrowthSpanSeconds, gpuGrowthRisingPercent
     case transferDropPercent, transferClearPercent, transferSamplesMin
 
-    /// How many there are; an array by raw value is so long.
+    /// The number of thresholds, which is the length of arrays indexed by raw value.
     package static var count: Int { 49 }
 
-    /// What a threshold is called in the configuration, and what may stand there.
+    /// A threshold's name in the configuration, its default and its range.
     package struct Definition: Sendable {
         package let rule: RuleID
         package let name: String
@@ -96,7 +96,7 @@
         }
     }
 
-    /// Of each pair the first must not be greater than the second.
+    /// In each pair, the first must not be greater than the second.
     static let ordered: [(Threshold, Threshold)] = [
         (.utilizationClearPercent, .utilizationRaisePercent), (.migrationsClearPerSecond, .migrationsRaisePerSecond),
         (.numaClearPerSecond, .numaRaisePerSecond), (.hotspotClearPercent, .hotspotRaisePercent),
@@ -105,19 +105,19 @@
     ]
 }
 
-/// All that decides about one process's findings: which rules judge it, their thresholds, how long they
-/// keep quiet after a finding. Trivial, so that it can be read on the hot path without counting references.
+/// All settings of the rules for one process: which rules are enabled, their thresholds, and their cool-downs. Trivial,
+/// so that the hot path can read it without reference counting.
 @usableFromInline package struct Thresholds: BitwiseCopyable, Sendable {
-    /// After a finding its key raises no other one of the rule for so long.
+    /// The default cool-down, during which a key raises no other finding of the rule.
     static let cooldownSeconds = 60.0
 
     @usableFromInline var values = InlineArray<49, Double>(repeating: 0)
     /// Nanoseconds by rule.
     @usableFromInline var cooldowns = InlineArray<25, Int64>(repeating: 0)
-    /// One bit a rule.
+    /// One bit for each rule.
     @usableFromInline var enabled: UInt32 = .max
 
-    /// The defaults.
+    /// Sets the defaults.
     package init() {
         for threshold in Threshold.allCases { values[Int(threshold.rawValue)] = threshold.definition.standard }
         for rule in RuleID.allCases { setCooldown(of: rule, seconds: Self.cooldownSeconds) }
@@ -128,15 +128,18 @@
         set { values[Int(threshold.rawValue)] = newValue }
     }
 
+    /// Whether a rule is enabled.
     @inlinable package func isEnabled(_ rule: RuleID) -> Bool { enabled & bit(rule) != 0 }
 
+    /// Enables or disables a rule.
     package mutating func setEnabled(_ rule: RuleID, _ isEnabled: Bool) {
         if isEnabled { enabled |= bit(rule) } else { enabled &= ~bit(rule) }
     }
 
-    /// Nanoseconds.
+    /// Returns a rule's cool-down in nanoseconds.
     @inlinable package func cooldown(of rule: RuleID) -> Int64 { cooldowns[Int(rule.rawValue)] }
 
+    /// Sets a rule's cool-down.
     package mutating func setCooldown(of rule: RuleID, seconds: Double) {
         cooldowns[Int(rule.rawValue)] = Int64(seconds * 1e9)
     }

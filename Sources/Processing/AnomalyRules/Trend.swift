@@ -1,18 +1,18 @@
 package import SystemIO
 package import TraceModel
 
-/// How an amount develops: its value at the ends of the last 40 windows and before them.
+/// The development of an amount: its values at the ends of the last 40 windows and before them.
 package struct Trend: BitwiseCopyable {
-    /// What the windows say.
+    /// The growth over the windows.
     package struct Growth {
-        /// By least squares, in parts of the mean.
+        /// The slope by least squares, as a fraction of the mean.
         package let perHour: Double
-        /// Of the windows, from 0 to 1, those that end higher than they began.
+        /// The share (0 to 1) of windows that end higher than they begin.
         package let rising: Double
         package let mean: Double
     }
 
-    /// So many that an amount which wanders rises in four fifths of them once in ten thousand times only.
+    /// With this many windows, a random walk rises in four fifths of them only once in ten thousand times.
     private static let windows = 40
 
     private var points = InlineArray<41, Double>(repeating: 0)
@@ -23,8 +23,8 @@ package struct Trend: BitwiseCopyable {
 
     package init() {}
 
-    /// Moves on to `time`; `value` tells the amount as it was until then. The growth where a window has
-    /// ended and there are enough; another span begins anew.
+    /// Advances to `time`; `value` returns the amount as it was until then. Returns the growth where a window has ended
+    /// and there are enough of them. Another span starts anew.
     package mutating func advance(to time: Int64, span: Int64, value: (_ windowEnd: Int64) -> Double) -> Growth? {
         let length = max(span / Int64(Self.windows), 1)
         if length != self.length {
@@ -35,7 +35,7 @@ package struct Trend: BitwiseCopyable {
         }
         guard time >= windowEnd else { return nil }
         let (distance, overflow) = time.subtractingReportingOverflow(windowEnd)
-        // A silence longer than all windows: the amount was the same in each.
+        // After a gap longer than all windows, the amount was the same in each.
         let ended = overflow ? Int64(points.count) : min(distance / length + 1, Int64(points.count))
         let amount = value(windowEnd)
         for _ in 0..<ended { append(amount) }
@@ -72,6 +72,7 @@ package struct Trend: BitwiseCopyable {
             rising: Double(risen) / Double(Self.windows), mean: mean)
     }
 
+    /// Appends the state as `init(decoding:)` reads it.
     package func encode(into buffer: inout RawBuffer) {
         for index in points.indices { buffer.append(integer: points[index].bitPattern) }
         buffer.append(byte: UInt8(count))
