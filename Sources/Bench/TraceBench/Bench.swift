@@ -3,9 +3,9 @@ import SystemIO
 import TraceModel
 package import TraceTime
 
-/// The loads by which one version is compared with another.
+/// The standard loads, which compare one version with another.
 package enum StandardSet {
-    /// The first four at full speed.
+    /// Returns the loads; the first four run at full speed.
     package static func plans(seconds: Double, runs: Int) -> [LoadPlan] {
         func plan(_ name: String, _ change: (inout LoadPlan) -> Void) -> LoadPlan {
             var plan = LoadPlan()
@@ -29,7 +29,7 @@ package enum StandardSet {
         ]
     }
 
-    /// Ack latency at half of what `function-100` reached.
+    /// Returns the load that measures ack latency at half the rate that `full` reached.
     package static func latencyPlan(after full: LoadReport, seconds: Double, runs: Int) -> LoadPlan {
         var plan = full.plan
         plan.name = "\(full.plan.name)-half"
@@ -40,9 +40,9 @@ package enum StandardSet {
     }
 }
 
-/// Runs loads against a server and, in turn with it, against the do-nothing server.
+/// Runs loads against a server and, alternately, against the floor server.
 package final class Bench {
-    /// Told what happens, a line at a time.
+    /// Receives progress messages, line by line.
     package var onProgress: (String) -> Void = { _ in }
 
     private let server: String
@@ -51,9 +51,13 @@ package final class Bench {
     private let floor: FloorProcess
     private let zone: TimeZoneRules
 
-    /// `server`: where batches go. `dataDirectory`: absolute, of the cluster behind it; without one its
-    /// processes aren't measured. `program`: a path to `trace-bench`. `close` must be called in every
-    /// case.
+    /// Starts the floor server. `close` must always be called.
+    /// - Parameters:
+    /// - server: The address to which batches are sent.
+    /// - dataDirectory: The absolute path of the cluster's data directory; without it the cluster's processes are not
+    ///   measured.
+    /// - program: A path to `trace-bench`.
+    /// - zone: The time zone of the timestamps.
     package init(server: String, dataDirectory: String?, program: String, zone: TimeZoneRules) throws {
         self.server = server
         self.zone = zone
@@ -62,6 +66,7 @@ package final class Bench {
         floor = try FloorProcess(program: program)
     }
 
+    /// Ends the floor server.
     package func close() { floor.close() }
 
     /// Warms up, then runs the load `plan.runs` times. Blocks for minutes.
@@ -92,7 +97,7 @@ package final class Bench {
             floorRuns: floorRuns)
     }
 
-    /// The CPU time of a run is all that its events cause: until they are written and merged.
+    /// Measures one run. Its CPU time covers all work that its events cause, until they are written and merged.
     private func runServer(_ load: LoadGenerator, seconds: Double) throws -> RunFigures {
         guard let meter else { return RunFigures(try load.load(seconds: seconds)) }
         let received = meter.receivedEvents()

@@ -2,9 +2,9 @@ import OperatorTools
 import SystemIO
 package import TraceModel
 
-/// Watches a running cluster from outside: what its processes use, and whether all is written.
+/// Measures a running cluster from outside: the resource usage of its processes, and when all events are written.
 package struct ClusterMeter: Sendable {
-    /// One process of the cluster, by the name that the status gives it.
+    /// One process of the cluster, by its name in the status.
     package struct Member: Sendable {
         package let name: String
         package let pid: Int
@@ -16,7 +16,8 @@ package struct ClusterMeter: Sendable {
     package let members: [Member]
     private let dataDirectory: String
 
-    /// `dataDirectory`: absolute. Throws `TraceError` where no cluster is ready in it.
+    /// - Parameter dataDirectory: The absolute path of the data directory.
+    /// - Throws: `TraceError` where no cluster is ready in it.
     package init(dataDirectory: String) throws(TraceError) {
         self.dataDirectory = dataDirectory
         let answer = StatusQuery(dataDirectory: dataDirectory, metrics: nil).run()
@@ -31,7 +32,8 @@ package struct ClusterMeter: Sendable {
         self.members = members
     }
 
-    /// By member, in the order of `members`. Throws where a process has ended: its figures are lost.
+    /// Returns the usage of each member, in the order of `members`.
+    /// - Throws: `TraceError` where a process has ended, because its figures are lost.
     package func usage() throws(TraceError) -> [ProcessUsage] {
         var all: [ProcessUsage] = []
         for member in members {
@@ -43,12 +45,12 @@ package struct ClusterMeter: Sendable {
         return all
     }
 
-    /// Events received so far.
+    /// Returns the number of events received so far.
     package func receivedEvents() -> Int { status().receivedEvents }
 
-    /// Blocks until everything received, `events` at least, is written and reported so. Returns when
-    /// the workers had applied it, as the reports come later (monotonic ns). Throws where it takes
-    /// minutes.
+    /// Waits until everything received, at least `events`, is written and reported as written. Returns the time at
+    /// which the workers had applied it, which is before the reports (monotonic ns).
+    /// - Throws: `TraceError` where it takes minutes.
     package func waitUntilWritten(_ events: Int) throws(TraceError) -> Int64 {
         let deadline = WallClock.monotonic() + Self.patienceSeconds * 1_000_000_000
         var appliedAt: Int64?
@@ -71,7 +73,7 @@ package struct ClusterMeter: Sendable {
         }
     }
 
-    /// Closes the open window; returns once its files are final.
+    /// Closes the open window and returns once its files are final.
     package func finalize() throws { _ = try AdminClient.finalize(dataDirectory: dataDirectory) }
 
     private func status() -> ClusterStatus { StatusQuery(dataDirectory: dataDirectory, metrics: nil).run().status }

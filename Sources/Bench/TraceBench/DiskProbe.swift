@@ -2,8 +2,8 @@ import Glibc
 import Synchronization
 package import SystemIO
 
-/// What the disk itself can do: writes into a preallocated, zeroed file, each followed by `fdatasync`,
-/// as the ingest log does.
+/// Measures the disk alone: writes into a preallocated, zeroed file, each followed by `fdatasync`, as the ingest log
+/// does.
 package struct DiskProbe: Sendable, Codable {
     private static let fileBytes = 64 << 20
     private static let groupsMax = 300
@@ -12,7 +12,7 @@ package struct DiskProbe: Sendable, Codable {
     package let groupBytes: Int
     package let p50Milliseconds: Double
     package let p99Milliseconds: Double
-    /// One pass over the file with one `fdatasync` at its end.
+    /// Throughput of one pass over the file with one `fdatasync` at its end.
     package let megabytesPerSecond: Double
 
     /// Measures in a temporary file of 64 MiB in `directory`. Blocks for some seconds.
@@ -60,10 +60,10 @@ package struct DiskProbe: Sendable, Codable {
     }
 }
 
-/// How long a device has finished nothing although requests lay with it. Where that is long nothing that is durable can
-/// be quick: what stands behind it (a host that others use too, a cloud's limits) makes all wait.
+/// Measures for how long a device completes nothing although requests are pending. Nothing durable can be faster than
+/// that: what is behind the device (a host shared with others, a cloud's limits) makes all requests wait.
 package struct DiskSilence: Sendable {
-    /// ns.
+    /// The longest such time, in ns.
     package private(set) var longest: Int64 = 0
 
     private var finished: UInt64?
@@ -72,13 +72,14 @@ package struct DiskSilence: Sendable {
 
     package init() {}
 
-    /// `counters`: the text of `/sys/dev/block/…/stat` (the kernel's `Documentation/block/stat.rst`) as of `now`, ns.
+    /// Evaluates `counters`, the text of `/sys/dev/block/…/stat` (the kernel's `Documentation/block/stat.rst`) as of
+    /// `now`, in ns.
     package mutating func look(at counters: some Sequence<UInt8>, now: Int64) {
         let fields = counters.split(separator: UInt8(ascii: " "), omittingEmptySubsequences: true).compactMap {
             UInt64(String(decoding: $0, as: UTF8.self).filter(\.isNumber))
         }
         guard fields.count > 8 else { return }
-        // Reads and writes; discards (11) and flushes (15) only newer kernels count.
+        // Reads and writes; only newer kernels count discards (11) and flushes (15).
         let done = [0, 4, 11, 15].reduce(UInt64(0)) { $1 < fields.count ? $0 &+ fields[$1] : $0 }
         let isIdle = fields[8] == 0
         if finished != done || wasIdle || isIdle { since = now }
@@ -88,20 +89,21 @@ package struct DiskSilence: Sendable {
     }
 }
 
-/// Looks at the device under a directory, on a thread of its own, for as long as a load lasts.
+/// Watches the device under a directory on a thread of its own during a load.
 package final class DiskWatch: Sendable {
     private static let spacing: Int64 = 3_000_000
 
     private let thread: DedicatedThread
     private let state: State
 
+    /// State shared with the watching thread.
     private final class State: Sendable {
         let isStopping = Atomic<Bool>(false)
         let silence = Mutex(DiskSilence())
     }
 
-    /// Nil where the kernel keeps no counters for it (overlays, network file systems). `stop` must be called in every
-    /// case.
+    /// Starts watching; nil where the kernel has no counters for the device (overlays, network file systems). `stop`
+    /// must always be called.
     package init?(directory: String) {
         var info = stat()
         guard stat(directory, &info) == 0 else { return nil }
@@ -112,14 +114,14 @@ package final class DiskWatch: Sendable {
         thread = DedicatedThread("disk-watch") { Self.watch(path, state) }
     }
 
-    /// The longest time without an answer of the device, ms. Once only.
+    /// Ends watching and returns the longest time without a completed request, in ms. Call it once.
     package func stop() -> Double {
         state.isStopping.store(true, ordering: .relaxed)
         thread.join()
         return Double(state.silence.withLock(\.longest)) / 1e6
     }
 
-    /// `major:minor`, which glibc has as macros only.
+    /// Returns `major:minor`, for which glibc has only macros.
     private static func number(of device: dev_t) -> String {
         let major = device >> 8 & 0xFFF | device >> 32 & ~0xFFF
         let minor = device & 0xFF | device >> 12 & ~0xFF

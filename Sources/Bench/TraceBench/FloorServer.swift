@@ -4,7 +4,7 @@ import Glibc
 import SystemIO
 package import TraceModel
 
-/// Answers every batch at once, unread.
+/// Answers every batch at once without reading it.
 final class FloorHandler: GRPCServerHandler {
     private let response = TraceResponse(success: true).encoded()
     private let ack = BatchAck(sequence: 0, success: true, acceptedEvents: 0).encoded()
@@ -25,10 +25,10 @@ final class FloorHandler: GRPCServerHandler {
     func refused(method: Int, reason: GRPCRefusal) {}
 }
 
-/// A server that does nothing but answer: what the transport alone costs and sustains here.
+/// A server that only answers: the cost and throughput of the transport alone on this machine.
 package enum FloorServer {
-    /// Listens on a free port of 127.0.0.1, prints the port on standard output, and serves until
-    /// standard input ends: with whoever started it.
+    /// Listens on a free port of 127.0.0.1, prints the port on standard output, and serves until standard input ends,
+    /// which happens when the process that started it ends.
     package static func run() throws(TraceError) {
         let server = GRPCServer(
             configuration: GRPCServerConfiguration(), methods: TracerService.methods, handler: FloorHandler())
@@ -45,16 +45,16 @@ package enum FloorServer {
     }
 }
 
-/// The do-nothing server as a process of its own: this program, started with `floor`.
+/// Runs the floor server as a separate process: this program, started with `floor`.
 package final class FloorProcess {
     package let pid: Int
-    /// Where it listens: `127.0.0.1:PORT`.
+    /// The server's address: `127.0.0.1:PORT`.
     package let address: String
-    /// It serves as long as this is open.
+    /// The write end of the server's standard input. The server runs as long as it is open.
     private let life: Int32
 
-    /// `program`: a path to `trace-bench`. Blocks until the server listens. `close` must be called in
-    /// every case.
+    /// Starts the server and blocks until it listens. `close` must always be called.
+    /// - Parameter program: A path to `trace-bench`.
     package init(program: String) throws {
         let input = try Self.makePipe()
         let output = try Self.makePipe()
@@ -84,7 +84,7 @@ package final class FloorProcess {
         address = "127.0.0.1:\(port)"
     }
 
-    /// Ends it and waits for its end.
+    /// Ends the server and waits for its end.
     package func close() {
         Glibc.close(life)
         waitpid(pid_t(pid), nil, 0)
@@ -97,7 +97,7 @@ package final class FloorProcess {
         return Int(String(decoding: text, as: UTF8.self))
     }
 
-    /// Neither end outlives an exec but where it is said.
+    /// Makes a pipe whose ends are closed on exec, except where they are duplicated.
     private static func makePipe() throws(SystemError) -> (reading: Int32, writing: Int32) {
         var ends: [Int32] = [0, 0]
         try systemCall("pipe", "") { pipe(&ends) }

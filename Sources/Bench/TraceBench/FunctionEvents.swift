@@ -1,6 +1,6 @@
 import TraceWire
 
-/// Calls as an agent sees them: bursts of one thread, nested up to five deep, every entry with its exit.
+/// Generates calls as an agent sees them: bursts of one thread, nested up to five deep, each entry with its exit.
 struct FunctionEvents {
     private static let firstProcess = 1_000
     private static let depthMax = 5
@@ -16,7 +16,7 @@ struct FunctionEvents {
         names = (0..<functions).map { "service::handler_\($0)::process" }
     }
 
-    /// Appends `count` events; an odd one out at the end is a call without a body.
+    /// Appends `count` events. An odd last one is an exit without its entry.
     mutating func append(_ count: Int, to encoder: inout BatchEncoder) {
         var left = count
         while left > 0 {
@@ -26,7 +26,7 @@ struct FunctionEvents {
             event.pid = event.tgid
             let depth = min(1 + random.below(Self.depthMax), left / 2)
             guard depth > 0 else {
-                // An exit without its entry, as where an agent was attached late.
+                // An exit without its entry, as if the agent had been attached late.
                 event.eventType = 1
                 event.functionName = names[0]
                 encoder.append(event)
@@ -57,17 +57,17 @@ struct FunctionEvents {
     }
 }
 
-/// The cumulative counters of traced processes, which grow from event to event. In a template a mark stands
-/// for each value; over and over again the templates are sent with what a whole pass adds.
+/// The cumulative counters of traced processes, which grow from event to event. In a template each value is replaced by
+/// a mark. The templates are sent repeatedly, with counters that grow by the same amount in each pass.
 struct GrowingCounters {
-    /// A value in a template: what it is in the first pass.
+    /// The place of a value in a template, with its value in the first pass.
     struct Mark {
         let key: Int
         let base: UInt64
         let width: Int
     }
 
-    /// Values keep their width on the wire for so many passes that no run sees the end of it.
+    /// The width of a value on the wire. It stays the same for more passes than any run makes.
     enum Width: Int {
         /// For uint32: 2^28 up to 2^32.
         case five = 5
@@ -77,29 +77,29 @@ struct GrowingCounters {
         var start: UInt64 { 1 << UInt64(7 * (rawValue - 1)) }
     }
 
-    /// What a pass adds, by key.
+    /// The amount that a pass adds, by key.
     private(set) var growth: [UInt64]
     private var marks: [Mark] = []
 
     init(count: Int) { growth = Array(repeating: 0, count: count) }
 
-    /// Adds to a counter; returns the mark for its value, which no other value of the batch looks like.
+    /// Adds to a counter and returns the mark for its value, which differs from all other values of the batch.
     mutating func grow(_ key: Int, by amount: UInt64, _ width: Width) -> UInt64 {
         growth[key] += amount
         marks.append(Mark(key: key, base: width.start + growth[key], width: width.rawValue))
         return Self.mark(marks.count - 1, width)
     }
 
-    /// The marks since the last call, in their order.
+    /// Returns the marks since the last call, in order.
     mutating func takeMarks() -> [Mark] {
         defer { marks.removeAll() }
         return marks
     }
 
-    /// Stands for the mark at `index` of its batch.
+    /// Returns the number that stands for the mark at `index` of its batch.
     static func mark(_ index: Int, _ width: Width) -> UInt64 { width.start * 8 + UInt64(index) }
 
-    /// A varint of exactly `width` bytes.
+    /// Writes a varint of exactly `width` bytes.
     @inline(__always) static func write(_ value: UInt64, width: Int, to target: UnsafeMutableRawPointer) {
         for index in 0..<(width - 1) {
             target.storeBytes(

@@ -5,10 +5,10 @@ import TraceModel
 package import TraceTime
 import TraceWire
 
-/// Measures what a worker's loop costs when events bring ever new keys: whether an event costs the same however many
-/// keys there have been, and what state, checkpoints and files come to.
+/// Measures a worker's loop with ever new keys: whether the cost of an event depends on the number of keys, and how
+/// large state, checkpoints and files become.
 package struct KeyBench {
-    /// Kinds of keys of which there can be any number.
+    /// Kinds of keys of which there may be any number.
     package enum Kind: String, CaseIterable, Sendable {
         case functions
         case longNames = "long-names"
@@ -38,14 +38,14 @@ package struct KeyBench {
     private let zone: TimeZoneRules
     private let directory: String
 
-    /// `directory`: where the worker writes; what it wrote is removed.
+    /// - Parameter directory: Where the worker writes; its files are removed afterwards.
     package init(zone: TimeZoneRules, directory: String) {
         self.zone = zone
         self.directory = directory
     }
 
-    /// Sends events of so many keys in turn, each new one at least once, to a new worker. Blocks for as long as that takes.
-    /// The memory is that of this process: one measurement a process.
+    /// Sends events with `keys` distinct keys in turn, each at least once, to a new worker. Blocks for as long as that
+    /// takes. The memory figure is that of this process, so run one measurement a process.
     package func run(_ kind: Kind, keys: Int, events: Int) throws -> KeyFigure {
         let root = "\(directory)/trace-bench-keys"
         FileSystem.removeTree(root)
@@ -87,7 +87,7 @@ package struct KeyBench {
         return Array(batch.bytes)
     }
 
-    /// Seconds and milliseconds since the epoch.
+    /// Formats seconds and milliseconds since the epoch.
     private static func timestamp(_ time: EpochNanoseconds) -> String {
         let below = String(time / 1_000_000 % 1_000 + 1_000).dropFirst()
         return "\(time / 1_000_000_000).\(below)"
@@ -146,28 +146,28 @@ package struct KeyBench {
     }
 }
 
-/// What events with so many keys cost.
+/// The cost of events with a number of keys.
 package struct KeyFigure: Sendable, Codable {
     package let kind: String
     package let keys: Int
     package let events: Int
     package internal(set) var wireBytes = 0
-    /// CPU time of the worker's thread, the ends of windows included.
+    /// CPU time of the worker's thread, including the ends of windows.
     package internal(set) var applyNanoseconds: Int64 = 0
-    /// Rows as segments hold them.
+    /// Bytes of rows in segments.
     package internal(set) var writtenBytes = 0
-    /// What budgets are charged with.
+    /// The state's size as it is charged to budgets.
     package internal(set) var stateBytes = 0
-    /// What a checkpoint writes of the state, once.
+    /// Bytes of state in one copy of a checkpoint.
     package internal(set) var checkpointBytes = 0
     package internal(set) var checkpointNanoseconds: Int64 = 0
-    /// The most memory that the process had.
+    /// The process's peak memory.
     package internal(set) var peakBytes = 0
 
     package static let head =
         "KIND            KEYS      EVENTS  NS/EVENT  WRITTEN/WIRE  STATE MB  CHECKPOINT MB  ITS MS  MEMORY MB"
 
-    /// A line for people, below `head`.
+    /// The figures as a line below `head`.
     package var line: String {
         let columns: [(String, Int)] = [
             ("\(keys)", 20 - kind.count), ("\(events)", 12), ("\(applyNanoseconds / Int64(max(events, 1)))", 10),

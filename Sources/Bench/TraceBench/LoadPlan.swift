@@ -2,26 +2,28 @@ import GRPCTransport
 import Glibc
 package import TraceModel
 
-/// Waiting for a moment of the monotonic clock.
+/// Waits for a time of the monotonic clock.
 enum Pause {
-    /// Returns at once where it is past. Blocks the thread.
+    /// Blocks the thread until then; returns at once if the time is past.
     static func until(_ moment: Int64) {
         var time = timespec(tv_sec: Int(moment / 1_000_000_000), tv_nsec: Int(moment % 1_000_000_000))
         while clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &time, nil) == EINTR {}
     }
 }
 
-/// What is sent, how fast and for how long.
+/// What a load sends, how fast and for how long.
 package struct LoadPlan: Sendable, Codable, Equatable {
+    /// When a load sends its next batch.
     package enum Pace: Sendable, Codable, Equatable {
-        /// So many batches of each agent (or stream) wait for their ack at once; the next one goes out as
-        /// one comes back.
+        /// A fixed number of batches of each agent (or stream) are in flight; the next one is sent when one is
+        /// acknowledged.
         case closed(inFlight: Int)
-        /// Batches go out when they are due, whatever comes back; latency counts from when one was due.
+        /// Batches are sent when they are due, whether or not others are acknowledged. Latency counts from the due
+        /// time.
         case open(eventsPerSecond: Double)
     }
 
-    /// Unacknowledged batches above which even an open loop waits.
+    /// The number of unacknowledged batches above which even an open loop waits.
     package static let openInFlightMax = 4_096
 
     package var name = "function"
@@ -30,11 +32,11 @@ package struct LoadPlan: Sendable, Codable, Equatable {
     package var pace = Pace.closed(inFlight: 32)
     /// Connections.
     package var agents = 1
-    /// Streams of each agent; 0: a call a batch.
+    /// Streams of each agent; 0 sends each batch by a call of its own.
     package var streams = 0
     package var processes = 200
     package var functions = 500
-    /// Events encoded beforehand and sent over and over: enough that each process meets most functions.
+    /// Events that are encoded beforehand and sent repeatedly: enough that each process calls most functions.
     package var encodedEvents = 200_000
     package var seconds = 5.0
     package var warmUpSeconds = 2.0
@@ -42,7 +44,7 @@ package struct LoadPlan: Sendable, Codable, Equatable {
 
     package init() {}
 
-    /// Batches that may be on their way at once.
+    /// The greatest number of batches in flight.
     package var inFlightMax: Int {
         switch pace {
         case .closed(let inFlight): inFlight * agents * max(1, streams)
@@ -50,26 +52,26 @@ package struct LoadPlan: Sendable, Codable, Equatable {
         }
     }
 
-    /// Time from one batch to the next, ns; nil in a closed loop.
+    /// Time between batches in ns; nil in a closed loop.
     package var intervalNanoseconds: Double? {
         guard case .open(let rate) = pace else { return nil }
         return Double(batchEvents) / rate * 1e9
     }
 }
 
-/// What came back from one load.
+/// The result of one load.
 package struct LoadOutcome: Sendable {
-    /// Acknowledged.
+    /// Acknowledged events.
     package var events = 0
     package var batches = 0
-    /// Wire bytes of what was acknowledged.
+    /// Wire bytes of the acknowledged batches.
     package var bytes = 0
     /// Batches answered with `RESOURCE_EXHAUSTED`.
     package var refused = 0
     /// From the first batch sent to the last ack.
     package var seconds = 0.0
     package var latency = LatencyRecorder()
-    /// Why the load broke off, where it did.
+    /// Why the load was aborted, if it was.
     package var failure: String?
 
     package init() {}
@@ -84,23 +86,24 @@ package struct LoadOutcome: Sendable {
     }
 }
 
-/// The agents: their connections to one server, and what they send.
+/// The agents of a load: their connections to one server, and the batches that they send.
 package final class LoadGenerator {
     private let plan: LoadPlan
     private let clients: [GRPCClient]
     private let traffic: Traffic
 
-    /// Connects at the first load. `close` must be called in every case.
+    /// Makes the agents, which connect at the first load. `close` must always be called.
     package init(_ plan: LoadPlan, server: String, traffic: Traffic) {
         self.plan = plan
         self.traffic = traffic
         clients = (0..<plan.agents).map { _ in GRPCClient(target: server) }
     }
 
+    /// Closes all connections.
     package func close() { for client in clients { client.close() } }
 
-    /// Sends for `seconds` and blocks until everything sent is answered. Throws `TraceError` where the
-    /// server refuses for another reason than being full, or is not there.
+    /// Sends for `seconds` and blocks until everything sent is answered.
+    /// - Throws: `TraceError` where the server is not reachable or refuses for another reason than being full.
     package func load(seconds: Double) throws(TraceError) -> LoadOutcome {
         let outcome =
             if plan.streams > 0 { StreamLoad(plan, clients: clients, traffic: traffic, seconds: seconds).run() } else {

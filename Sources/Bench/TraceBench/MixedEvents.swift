@@ -1,17 +1,18 @@
 import TraceWire
 
-/// Events of all six kinds in turn, as of services under steady load: each process's counters grow, what it
-/// allocates it frees, and it talks over a few connections that stay.
+/// Generates events of all six kinds in turn, as services under steady load produce them: each process's counters grow,
+/// it frees what it allocates, and it uses a few permanent connections.
 struct MixedEvents {
     private static let firstProcess = 1_000
     private static let blocksMax = 32
 
+    /// The cumulative counters of a process.
     private enum Counter: Int, CaseIterable {
         case onCPU, offCPU, migrations, allocs, frees, txBytes, rxBytes, txPackets, rxPackets, readBytes, writeBytes,
             reads, writes
     }
 
-    /// Addresses that a process has allocated, oldest first.
+    /// The range of blocks that a process has allocated, oldest first.
     private struct Blocks {
         var first: UInt64 = 0
         var end: UInt64 = 0

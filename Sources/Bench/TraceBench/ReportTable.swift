@@ -1,6 +1,6 @@
 import OperatorTools
 
-/// Reports for people: one column a load.
+/// Formats reports for people: one column for each load.
 package struct ReportTable {
     private static let titleWidth = 36
     private static let columnWidth = 18
@@ -25,7 +25,7 @@ package struct ReportTable {
             row("  the disk's longest silence, ms") { report in
                 report.server.diskSilenceMilliseconds.map { number($0, 1) } ?? "-"
             })
-        lines.append(row("CPU but the aggregator's, µs/event") { number($0.server.cpuMicrosecondsPerEvent, 3) })
+        lines.append(row("CPU without aggregator, µs/event") { number($0.server.cpuMicrosecondsPerEvent, 3) })
         lines.append(row("  times the floor") { ratio($0.server, to: $0.floor, \.cpuMicrosecondsPerEvent) })
         for (index, name) in processNames.enumerated() {
             lines.append(
@@ -38,7 +38,7 @@ package struct ReportTable {
         return lines.joined(separator: "\n")
     }
 
-    /// What stands beside the server's figures, measured in the same minutes.
+    /// The figures of the machine, measured in the same minutes as the server's.
     private var machineLines: [String] {
         [
             row("Bytes on the wire per event") { number($0.server.wireBytesPerEvent, 0) },
@@ -82,7 +82,7 @@ package struct ReportTable {
         }
     }
 
-    /// With `decimals` digits behind the point.
+    /// Formats a number with `decimals` decimals.
     private func number(_ value: Double, _ decimals: Int) -> String {
         let scale = (0..<decimals).reduce(1.0) { scale, _ in scale * 10 }
         let scaled = Int((value.magnitude * scale).rounded())

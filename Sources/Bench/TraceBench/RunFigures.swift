@@ -1,7 +1,7 @@
 import Glibc
 import OperatorTools
 
-/// The middle one, the mean of the two in the middle where their number is even; 0 of none.
+/// Returns the median (the mean of the two middle values where their number is even); 0 of no values.
 func median(_ values: [Double]) -> Double {
     guard !values.isEmpty else { return 0 }
     let sorted = values.sorted()
@@ -9,18 +9,18 @@ func median(_ values: [Double]) -> Double {
     return sorted.count % 2 == 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2
 }
 
-/// What the kernel says of one process.
+/// The kernel's figures of one process.
 package struct ProcessUsage: Sendable {
     package let cpuSeconds: Double
-    /// Bytes given to `write` and its like. (What the kernel counts as going to the disk says too much:
-    /// a large folio counts whole for each write into it.)
+    /// Bytes passed to `write` and similar calls. (The kernel's count of bytes sent to the disk is too high: it counts
+    /// a large folio completely for each write into it.)
     package let writtenBytes: Int
     package let residentBytes: Int
-    /// The most it had, of what it shares with others (libraries, as a rule) only its part, as of now: so that the
-    /// sum over processes is what they take together.
+    /// Peak memory. Of memory shared with other processes (libraries, as a rule) only this process's present part is
+    /// counted, so that the sum over processes is their memory together.
     package let peakBytes: Int
 
-    /// Nil where the process is gone or not ours to look at.
+    /// Reads the figures; nil where the process is gone or not accessible.
     package init?(pid: Int) {
         let proc = ProcDirectory()
         guard let process = UInt32(exactly: pid),
@@ -35,7 +35,7 @@ package struct ProcessUsage: Sendable {
         peakBytes = Int(memory.peak) - residentBytes + part * 1_024
     }
 
-    /// The number in the line that begins with `name`.
+    /// Returns the number in the line that begins with `name`.
     private static func number(_ name: String, in text: [UInt8]) -> Int? {
         for line in text.split(separator: UInt8(ascii: "\n")) where line.starts(with: name.utf8) {
             let digits = line.dropFirst(name.utf8.count).drop { $0 == UInt8(ascii: " ") }.prefix {
@@ -47,12 +47,12 @@ package struct ProcessUsage: Sendable {
     }
 }
 
-/// What one run of a load measured at one server.
+/// The result of one run of a load at one server.
 package struct RunFigures: Sendable, Codable {
-    /// What one process of the server used for it.
+    /// The usage of one process of the server.
     package struct Share: Sendable, Codable {
         package let name: String
-        /// CPU time, from the first batch until all is written, over the events acknowledged.
+        /// CPU time, from the first batch until everything is written, divided by the acknowledged events.
         package let cpuMicrosecondsPerEvent: Double
         package let writtenBytesPerEvent: Double
         package let residentMegabytes: Double
@@ -61,16 +61,16 @@ package struct RunFigures: Sendable, Codable {
 
     package let events: Int
     package let refusedBatches: Int
-    /// Acknowledged, which means durable.
+    /// Rate of acknowledged, and therefore durable, events.
     package let eventsPerSecond: Double
-    /// From the first batch until the workers have applied the last event; nil where not watched.
+    /// Rate from the first batch until the workers have applied the last event; nil where it was not measured.
     package let processedEventsPerSecond: Double?
     package let wireBytesPerEvent: Double
     package let ackP50Milliseconds: Double
     package let ackP99Milliseconds: Double
     package let ackMaxMilliseconds: Double
-    /// The longest time in which the disk finished nothing although something lay with it, while batches were sent; nil
-    /// where nobody looked.
+    /// The longest time in which the disk completed nothing although requests were pending, while batches were sent;
+    /// nil where it was not measured.
     package let diskSilenceMilliseconds: Double?
     /// Empty where the server's processes are not known.
     package let processes: [Share]
@@ -109,7 +109,7 @@ package struct ServerFigures: Sendable, Codable {
     package let ackP99Milliseconds: Double
     package let ackMaxMilliseconds: Double
     package let diskSilenceMilliseconds: Double?
-    /// By process; the peaks are those of the process's whole life.
+    /// Usage by process; peaks are over the process's whole life.
     package let processes: [RunFigures.Share]
 
     package init(medianOf runs: [RunFigures]) {
@@ -133,7 +133,7 @@ package struct ServerFigures: Sendable, Codable {
         }
     }
 
-    /// Of all processes but the aggregator, whose work (merging, metrics) has a line of its own.
+    /// CPU time of all processes except the aggregator, whose work (merging, metrics) is shown separately.
     package var cpuMicrosecondsPerEvent: Double { sum { $0.name == "aggregator" ? 0 : $0.cpuMicrosecondsPerEvent } }
 
     package var writtenBytesPerEvent: Double { sum(\.writtenBytesPerEvent) }
@@ -143,14 +143,14 @@ package struct ServerFigures: Sendable, Codable {
     private func sum(_ value: (RunFigures.Share) -> Double) -> Double { processes.reduce(0) { $0 + value($1) } }
 }
 
-/// What one load came to, beside what the machine allows in the same minutes.
+/// The result of one load, with what the machine allows in the same minutes.
 package struct LoadReport: Sendable, Codable {
     package let plan: LoadPlan
     package let server: ServerFigures
-    /// The do-nothing server under the same load.
+    /// The floor server under the same load.
     package let floor: ServerFigures
     package let disk: DiskProbe
-    /// Each run by itself, in the order they were made.
+    /// Each run, in order.
     package let serverRuns: [RunFigures]
     package let floorRuns: [RunFigures]
 

@@ -9,7 +9,7 @@ extension StageBench {
     private static let groupBatches = 8
     private static let workersPerResource = 4
 
-    /// Batches copied into groups of eight, sealed, written and synced; of the waiting only the CPU time counts.
+    /// Copies batches into groups of eight, seals, writes and syncs them. Only CPU time counts, not waiting.
     func logAppend() throws -> StageFigure {
         var source = source(of: .function)
         let root = "\(directory)/trace-bench-log"
@@ -35,7 +35,7 @@ extension StageBench {
         return figure
     }
 
-    /// Groups of eight batches narrowed to four workers by process, from what the scan found.
+    /// Splits groups of eight batches among four workers by process, using the index from the scan.
     func split() throws -> StageFigure {
         var source = source(of: .function)
         let workers = (0..<Self.workersPerResource).map { WorkerName(resource: .function, index: $0) }

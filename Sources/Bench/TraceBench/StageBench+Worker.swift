@@ -20,7 +20,7 @@ final class StageWorker {
     private let hostHash: UInt64
     private var lsn: LSN = 0
 
-    /// `root`: its data directory.
+    /// - Parameter root: The worker's data directory.
     init(_ name: WorkerName, zone: TimeZoneRules, root: String) throws {
         index = name.index
         let files = try TraceFileManager(
@@ -35,7 +35,7 @@ final class StageWorker {
         }
     }
 
-    /// Applies its share of a batch; returns how many events there were.
+    /// Applies its share of a batch; returns the number of events.
     func apply(_ share: UnsafeRawBufferPointer) throws -> Int {
         lsn += LSN(share.count)
         let view = TraceBatchView(
@@ -43,10 +43,10 @@ final class StageWorker {
         return try processor.processTraces(view, isLastBatch: false)
     }
 
-    /// What the state takes, as budgets are charged.
+    /// The state's size as it is charged to budgets.
     var stateBytes: Int { processor.stateBytes }
 
-    /// Encodes the state as a checkpoint does; how many bytes it takes.
+    /// Encodes the state as a checkpoint does; returns its size in bytes.
     func encodedStateBytes() -> Int {
         var bytes = 0
         var buffer = RawBuffer()
@@ -58,14 +58,14 @@ final class StageWorker {
         return bytes
     }
 
-    /// Ends the open window, the first of which is 0; what it was about is forgotten.
+    /// Closes the open window, the first of which is 0, and discards its summary.
     func closeWindow(_ window: UInt64) throws -> [ClosedFile] {
         let closed = try processor.finalize(stem: "bench\(window)", nextWindow: window + 1)
         _ = processor.takeSummary()
         return closed
     }
 
-    /// The resource's events of a batch, as the router would send them to the worker of these processes.
+    /// Returns a resource's events of a batch, as the router would send them to the worker of these processes.
     static func share(
         of resource: Resource, in batch: [UInt8], where isOwned: (UInt32) -> Bool = { _ in true }
     ) throws -> [UInt8] {
@@ -84,16 +84,17 @@ final class StageWorker {
     }
 }
 
-// Parts of a worker's loop, as many times as there are events.
+// Parts of a worker's loop, run once for each event.
 extension StageBench {
     private static let functions = 500
 
+    /// A sort key, as `EventProcessor` sorts events by.
     private struct Rank: BitwiseCopyable {
         let time: EpochNanoseconds
         let pid: UInt32
     }
 
-    /// Batches whose events stand nearly in order, as agents send them.
+    /// Sorts batches whose events are nearly in order, as agents send them.
     func sort() throws -> StageFigure {
         var sorter = StretchSort<Rank>()
         var random = BenchRandom(seed: 3)
@@ -117,7 +118,7 @@ extension StageBench {
         }
     }
 
-    /// A duration noted among those of one of 500 functions: sum, maximum, quantile sketch.
+    /// Adds a duration to those of one of 500 functions: sum, maximum, quantile sketch.
     func statistics() throws -> StageFigure {
         var values = [SummaryValues](repeating: SummaryValues(), count: Self.functions)
         var sketches = [QuantileSketch](repeating: QuantileSketch(), count: Self.functions)
@@ -136,7 +137,7 @@ extension StageBench {
         }
     }
 
-    /// A value judged against its series' own past, as most rules do.
+    /// Evaluates a value against the history of its series, as most rules do.
     func anomalyRules() throws -> StageFigure {
         var watches = [SpikeWatch](repeating: SpikeWatch(), count: Self.functions)
         var random = BenchRandom(seed: 5)
@@ -154,12 +155,13 @@ extension StageBench {
         }
     }
 
+    /// The format of a rendered row.
     enum RowKind: String {
         case json = "JSON"
         case csv = "CSV"
     }
 
-    /// A function event's row rendered, filed in order and written to its run file.
+    /// Renders a function event's row, sorts it and writes it to its run file.
     func rows(_ kind: RowKind) throws -> StageFigure {
         let root = "\(directory)/trace-bench-rows"
         try FileSystem.createDirectory(root)
@@ -230,8 +232,8 @@ extension StageBench {
     }
 }
 
-/// What a scrape of 50,000 series costs the aggregator: reading the store, rendering the page, packing it. Its
-/// figure is by series.
+/// The cost of a scrape of 50,000 series to the aggregator: reading the store, rendering the page, compressing it. The
+/// figure is per series.
 struct PageStage {
     private static let processes = 100
     private static let functions = 500
@@ -243,7 +245,7 @@ struct PageStage {
         var costs: [Double] = []
         var series = 0
         for round in 0...rounds {
-            // As for a scraper: what is new is in.
+            // A new report before each reading, as before a real scrape.
             try store.apply(MetricSnapshot(process: "function.0", incarnation: 1, pid: 1))
             let began = WallClock.monotonic()
             let reading = store.reading()

@@ -6,19 +6,19 @@ import TraceProcessing
 package import TraceTime
 import TraceWire
 
-/// What one stage of an event's way costs: CPU time of one thread.
+/// The cost of one stage of processing an event, in CPU time of one thread.
 package struct StageFigure: Sendable, Codable {
     package let name: String
     /// The median of several rounds.
     package let nanosecondsPerEvent: Double
-    /// The fastest round: the least disturbed one.
+    /// The fastest round, which is the least disturbed one.
     package let fastestNanosecondsPerEvent: Double
     package let events: Int
-    /// How fast bytes go through it, where that is what counts.
+    /// The throughput in bytes, for stages where it matters.
     package var megabytesPerSecond: Double?
 }
 
-/// The stages for people.
+/// Formats stages for people.
 package struct StageTable {
     private static let nameWidth = 24
 
@@ -45,7 +45,7 @@ package struct StageTable {
     }
 }
 
-/// Batches for stages: a round holds every template once, and time goes on from round to round.
+/// Batches for stages: a round contains every template once, and time advances from round to round.
 struct StageTraffic {
     private static let batchNanoseconds: Int64 = 1_000_000
 
@@ -66,9 +66,9 @@ struct StageTraffic {
     }
 }
 
-/// Runs the stages of an event's way by themselves, in this process, without network or fabric: the
-/// router's (scan, log, split by worker), the parts of a worker's loop and each resource's whole loop with its
-/// files, the merge of what two workers wrote, also into several files, and a scrape's page.
+/// Runs the stages of processing separately, in this process, without network or fabric: the router's (scan, log, split
+/// by worker), parts of a worker's loop and each resource's whole loop with its files, the merge of two workers'
+/// segments, also into several files, and a scrape's page.
 package struct StageBench {
     private static let batchEvents = 600
 
@@ -77,7 +77,9 @@ package struct StageBench {
     private let rounds: Int
     let events: Int
 
-    /// `directory`: where the worker loops write; what they wrote is removed. `events`: in one round.
+    /// - Parameters:
+    /// - directory: Where worker loops write; their files are removed afterwards.
+    /// - events: The number of events in one round.
     package init(zone: TimeZoneRules, directory: String, rounds: Int, events: Int = 200_000) {
         self.zone = zone
         self.directory = directory
@@ -85,8 +87,8 @@ package struct StageBench {
         self.events = events
     }
 
-    /// Runs the stages named, all where none is. Blocks for some seconds a stage.
-    /// - Throws: `.configuration` where there is no such stage.
+    /// Runs the named stages, or all if none is named. Blocks for some seconds a stage.
+    /// - Throws: `TraceError(.configuration)` where there is no such stage.
     package func run(only chosen: [String] = []) throws -> [StageFigure] {
         if let unknown = chosen.first(where: { name in !stages.contains { $0.name == name } }) {
             throw TraceError(
@@ -125,7 +127,7 @@ package struct StageBench {
         } body: { batch in
             var payloads = EventPayloads(of: .function, in: batch)
             var events = 0
-            // What nobody reads needn't be decoded.
+            // Using the event keeps the compiler from removing its decoding.
             while let payload = payloads.next() {
                 let event = unsafe FunctionEvent(decoding: payload, readableUntil: payloads.limit)
                 if event.processID > 0 { events += 1 }
@@ -134,7 +136,7 @@ package struct StageBench {
         }
     }
 
-    /// Nothing but timestamps, as they follow one another in batches.
+    /// Parses timestamps only, in the order in which batches contain them.
     private func timestamp() throws -> StageFigure {
         var clock = StampClock(zone: zone)
         var parser = TimestampParser(zone: zone)
@@ -173,14 +175,14 @@ package struct StageBench {
         }
     }
 
-    /// The same merge, of a window that is too large for one file.
+    /// Merges a window that is too large for one file.
     private func cut() throws -> StageFigure {
         var budget = FileBudget()
         budget.finalFileBytesMax = 16_000_000
         return try merge("cut function", budget)
     }
 
-    /// A window's files of two workers, each of which had every other process.
+    /// Merges a window's segments of two workers, each of which had every other process.
     private func merge(_ name: String, _ budget: FileBudget) throws -> StageFigure {
         var source = source(of: .function)
         let root = "\(directory)/trace-bench-merge"
@@ -222,8 +224,8 @@ package struct StageBench {
         return StageTraffic(plan, zone: zone)
     }
 
-    /// One round to warm up, then `rounds` that count. `body` gets one batch after the other and returns
-    /// the number of its events; what `prepare` does isn't measured.
+    /// Runs one warm-up round and `rounds` measured ones. `body` gets one batch after the other and returns its number
+    /// of events; `prepare` is not measured.
     func measure(
         _ name: String, prepare: () throws -> [[UInt8]], body: (UnsafeRawBufferPointer) throws -> Int
     ) throws -> StageFigure {
@@ -241,7 +243,7 @@ package struct StageBench {
             name: name, nanosecondsPerEvent: median(costs), fastestNanosecondsPerEvent: costs.min() ?? 0, events: total)
     }
 
-    /// What is measured and nothing else: scripts/bench --instructions finds it by its name.
+    /// The measured code and nothing else: scripts/bench --instructions finds it by its name.
     @inline(never) private func measured(
         _ batches: [[UInt8]], _ body: (UnsafeRawBufferPointer) throws -> Int
     ) rethrows -> Int {
@@ -252,7 +254,7 @@ package struct StageBench {
 }
 
 extension FileSystem {
-    /// What cannot be removed stays: it is a temporary directory.
+    /// Removes a directory with its contents. Errors are ignored, because it is temporary.
     static func removeTree(_ path: String) {
         for name in (try? list(path)) ?? [] {
             let entry = "\(path)/\(name)"

@@ -3,9 +3,10 @@ import GRPCTransport
 import Synchronization
 import SystemIO
 
-/// The unacknowledged batches of one stream, in the order they were sent: acks come in that order.
-/// Shared by the stream's sender and its receiver.
+/// The unacknowledged batches of one stream, in order: acks come in the same order. Shared by the stream's sender and
+/// receiver.
 final class AckWindow: @unchecked Sendable {
+    /// A batch that was sent; `due` is when its latency begins (monotonic ns).
     struct Sent {
         let due: Int64
         let events: Int
@@ -14,14 +15,14 @@ final class AckWindow: @unchecked Sendable {
 
     private let limit: Int
     private let lock = ConditionLock()
-    // All below under the lock.
+    // Protected by the lock, with everything below.
     private var waiting: [Sent] = []
     private var head = 0
     private var isBroken = false
 
     init(limit: Int) { self.limit = limit }
 
-    /// Blocks while the window is full; false where the stream is over.
+    /// Adds a batch. Blocks while the window is full; returns false where the stream is over.
     func add(_ sent: Sent) -> Bool {
         lock.withLock {
             while waiting.count - head >= limit, !isBroken { lock.wait(until: WallClock.monotonic() + 1_000_000_000) }
@@ -31,7 +32,7 @@ final class AckWindow: @unchecked Sendable {
         }
     }
 
-    /// The oldest one, whose ack has come; nil where none waits.
+    /// Removes the oldest batch, whose ack has come; nil where there is none.
     func takeOldest() -> Sent? {
         lock.withLock {
             guard head < waiting.count else { return nil }
@@ -46,7 +47,7 @@ final class AckWindow: @unchecked Sendable {
         }
     }
 
-    /// No ack comes any more.
+    /// Ends the window: no more acks will come.
     func breakOff() {
         lock.withLock {
             isBroken = true
@@ -55,8 +56,9 @@ final class AckWindow: @unchecked Sendable {
     }
 }
 
-/// Sends batches through streams: a thread a stream sends, another takes the acks.
+/// Sends batches through streams: for each stream, one thread sends and another one receives acks.
 final class StreamLoad: Sendable {
+    /// State that all threads of the load share.
     private struct State {
         var traffic: Traffic
         var outcome = LoadOutcome()
@@ -69,7 +71,7 @@ final class StreamLoad: Sendable {
     private let end: Int64
     private let state: Mutex<State>
 
-    /// Loads for `seconds`; the clients stay open and are the caller's.
+    /// Prepares a load of `seconds`. The clients belong to the caller and stay open.
     init(_ plan: LoadPlan, clients: [GRPCClient], traffic: Traffic, seconds: Double) {
         self.plan = plan
         self.clients = clients

@@ -3,16 +3,17 @@ package import TraceModel
 package import TraceTime
 import TraceWire
 
-/// Which events a load is made of.
+/// The kinds of events that a load consists of.
 package enum EventMix: String, CaseIterable, Sendable, Codable {
-    /// Entries and exits of functions only.
+    /// Only entries and exits of functions.
     case function
-    /// All six kinds, as many of each.
+    /// All six kinds in equal numbers.
     case mixed
 }
 
-/// One encoded batch in which only timestamps and cumulative counters change from sending to sending.
+/// An encoded batch in which only timestamps and cumulative counters change each time that it is sent.
 package struct BatchTemplate: Sendable {
+    /// The place of a cumulative counter.
     private struct Counter {
         let offset: Int
         let mark: GrowingCounters.Mark
@@ -20,19 +21,19 @@ package struct BatchTemplate: Sendable {
 
     package let bytes: [UInt8]
     package let events: Int
-    /// Where the timestamps stand.
+    /// Offsets of the timestamps.
     private let stamps: [Int]
     private let counters: [Counter]
 
-    /// The events in `encoder` have `StampClock.placeholder` as timestamp; it keeps them. `marks`: of the
-    /// counters, in the order in which they stand there.
+    /// Makes a template of the batch in `encoder`, whose events have `StampClock.placeholder` as timestamp; the encoder
+    /// is not changed. `marks` are those of the counters, in the order in which the batch contains them.
     init(_ encoder: borrowing BatchEncoder, marks: [GrowingCounters.Mark] = []) {
         bytes = [UInt8](encoder.bytes)
         events = encoder.eventCount
-        var search = PlaceSearch(bytes)
+        var search = ByteSearch(bytes)
         let placeholder = Array(StampClock.placeholder.utf8)
         stamps = (0..<events).map { _ in search.next(placeholder) }
-        search = PlaceSearch(bytes)
+        search = ByteSearch(bytes)
         counters = marks.enumerated().map { index, mark in
             Counter(offset: search.next(Self.text(of: mark, at: index)), mark: mark)
         }
@@ -48,7 +49,7 @@ package struct BatchTemplate: Sendable {
         return text
     }
 
-    /// A copy whose events are spread over the time from `start` to `end`, in order, and whose counters have
+    /// Returns a copy whose events are spread over the time from `start` to `end`, in order, and whose counters have
     /// grown by `growth` (by key) `pass` times.
     func stamped(
         from start: EpochNanoseconds, to end: EpochNanoseconds, clock: inout StampClock, pass: UInt64 = 0,
@@ -71,14 +72,14 @@ package struct BatchTemplate: Sendable {
     }
 }
 
-/// Finds one text after the other in bytes.
-private struct PlaceSearch {
+/// Finds one byte sequence after the other.
+private struct ByteSearch {
     private let bytes: [UInt8]
     private var offset = 0
 
     init(_ bytes: [UInt8]) { self.bytes = bytes }
 
-    /// Where the text stands behind the one found before; it has to stand there.
+    /// Returns the offset of a text behind the previous one; it must be there.
     mutating func next(_ text: [UInt8]) -> Int {
         while offset + text.count <= bytes.count {
             if bytes[offset] == text[0], bytes[offset..<(offset + text.count)].elementsEqual(text) {
@@ -91,10 +92,10 @@ private struct PlaceSearch {
     }
 }
 
-/// Writes timestamps as the agents send them: `YYYY-MM-DD HH:MM:SS.fff`, local time.
+/// Writes timestamps as agents send them: `YYYY-MM-DD HH:MM:SS.fff` in local time.
 package struct StampClock: Sendable {
     package static let byteCount = 23
-    /// Stands where a timestamp will.
+    /// The placeholder of a timestamp.
     package static let placeholder = "0000-00-00 00:00:00.000"
 
     private let stems: StemClock
@@ -118,7 +119,7 @@ package struct StampClock: Sendable {
         let seconds = milliseconds / 1_000
         if seconds != second {
             second = seconds
-            // YYYYmmdd_HHMMSS
+            // The form YYYYmmdd_HHMMSS.
             let stem = Array(stems.text(Int64(seconds) * 1_000_000_000).utf8)
             for (from, to) in zip(
                 [0, 1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12, 13, 14], [0, 1, 2, 3, 5, 6, 8, 9, 11, 12, 14, 15, 17, 18])
@@ -131,25 +132,26 @@ package struct StampClock: Sendable {
     }
 }
 
-/// An endless row of batches: templates in turn, with timestamps up to now and counters that go on growing.
-/// Encoded once, so that making one costs little more than a copy.
+/// An endless sequence of batches: templates in turn, with timestamps up to now and growing counters. Templates are
+/// encoded once, so that a batch costs little more than a copy.
 package struct Traffic: Sendable {
     private static let templatesMin = 16
 
+    /// A batch to send.
     package struct Batch: Sendable {
         package let bytes: [UInt8]
         package let events: Int
     }
 
     private let templates: [BatchTemplate]
-    /// What a pass over all templates adds to each counter.
+    /// The amount that a pass over all templates adds to each counter.
     private let growth: [UInt64]
     private var index = 0
     private var pass: UInt64 = 0
     private var clock: StampClock
     private var sentUntil: EpochNanoseconds?
 
-    /// Encodes everything; takes about a second.
+    /// Encodes the templates, which takes about a second.
     package init(_ plan: LoadPlan, zone: TimeZoneRules) {
         let count = max(Self.templatesMin, plan.encodedEvents / plan.batchEvents)
         var functions = FunctionEvents(processes: plan.processes, functions: plan.functions)
@@ -170,12 +172,13 @@ package struct Traffic: Sendable {
         clock = StampClock(zone: zone)
     }
 
-    /// Mean size of a batch on the wire, bytes.
+    /// Mean size of a batch on the wire, in bytes.
     package var batchBytes: Int { templates.reduce(0) { $0 + $1.bytes.count } / templates.count }
 
-    /// The next batch; its events cover the time since the one before.
+    /// Returns the next batch; its events cover the time since the previous one.
     package mutating func next() -> Batch { next(at: WallClock.now()) }
 
+    /// Returns the next batch, with timestamps up to `now`.
     package mutating func next(at now: EpochNanoseconds) -> Batch {
         let template = templates[index]
         index += 1
@@ -189,11 +192,11 @@ package struct Traffic: Sendable {
         return Batch(bytes: bytes, events: template.events)
     }
 
-    /// Forgets when the last batch went out: a pause is not to be filled with events.
+    /// Forgets when the last batch was sent, so that a pause is not filled with events.
     package mutating func restart() { sentUntil = nil }
 }
 
-/// SplitMix64: the same load for the same seed, on every machine.
+/// SplitMix64: the same load for the same seed on every machine.
 struct BenchRandom: RandomNumberGenerator {
     private var state: UInt64
 
@@ -207,6 +210,6 @@ struct BenchRandom: RandomNumberGenerator {
         return mixed ^ (mixed >> 31)
     }
 
-    /// 0 ..< bound.
+    /// Returns a number in `0..<bound`.
     mutating func below(_ bound: Int) -> Int { Int(next() % UInt64(bound)) }
 }

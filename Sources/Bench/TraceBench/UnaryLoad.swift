@@ -4,9 +4,10 @@ import Glibc
 import Synchronization
 import SystemIO
 
-/// Sends a call a batch, many at once, from the completions of the calls before (closed loop) or from
-/// the thread of `run` as they fall due (open loop).
+/// Sends each batch by a call of its own, many at once: from the completions of previous calls (closed loop), or from
+/// the thread of `run` when they are due (open loop).
 final class UnaryLoad: Sendable {
+    /// State that the completions of calls share.
     private struct State {
         var traffic: Traffic
         var outcome = LoadOutcome()
@@ -23,7 +24,7 @@ final class UnaryLoad: Sendable {
     private let state: Mutex<State>
     private let progress = ConditionLock()
 
-    /// Loads for `seconds`; the clients stay open and are the caller's.
+    /// Prepares a load of `seconds`. The clients belong to the caller and stay open.
     init(_ plan: LoadPlan, clients: [GRPCClient], traffic: Traffic, seconds: Double) {
         self.plan = plan
         self.clients = clients
@@ -59,7 +60,7 @@ final class UnaryLoad: Sendable {
         }
     }
 
-    /// `due`: when latency begins; nil: now.
+    /// - Parameter due: When latency begins; nil means now.
     private func send(by client: GRPCClient, due: Int64?) {
         let now = WallClock.monotonic()
         let batch = state.withLock { state -> Traffic.Batch? in
@@ -91,11 +92,11 @@ final class UnaryLoad: Sendable {
             }
             return state.inFlight
         }
-        // Only where somebody may wait for it: waking a thread costs as much as the call.
+        // Signal only where a thread may be waiting: waking one costs as much as the call.
         if inFlight == 0 || inFlight == LoadPlan.openInFlightMax - 1 { progress.withLock { progress.signal() } }
     }
 
-    /// `TraceResponse` with `success` in front, as every serializer writes it.
+    /// Whether the answer is a `TraceResponse` that begins with `success`, as every serializer writes it.
     private static func isSuccess(_ answer: [UInt8]) -> Bool { answer.starts(with: [0x08, 0x01]) }
 
     private func wait(until isMet: (borrowing State) -> Bool) {
