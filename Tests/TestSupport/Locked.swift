@@ -1,12 +1,13 @@
 import Foundation
 
-/// A value that threads change, and that a test waits for.
+/// A value that threads change and for which a test waits.
 package final class Locked<Value>: @unchecked Sendable {
     private let condition = NSCondition()
     private var value: Value
 
     package init(_ value: Value) { self.value = value }
 
+    /// Changes the value and wakes all waiting threads.
     package func update(_ body: (inout Value) -> Void) {
         condition.withLock {
             body(&value)
@@ -16,7 +17,7 @@ package final class Locked<Value>: @unchecked Sendable {
 
     package var current: Value { condition.withLock { value } }
 
-    /// Waits until the condition holds; false after `seconds`.
+    /// Waits until the condition holds; returns false after `seconds`.
     package func wait(seconds: Double = 30, until isMet: (Value) -> Bool) -> Bool {
         let deadline = Date(timeIntervalSinceNow: seconds)
         return condition.withLock {

@@ -1,8 +1,8 @@
 import Foundation
 
-/// A directory of one test, removed with it.
+/// The directory of one test, removed with the object.
 package final class TemporaryDirectory: Sendable {
-    /// Absolute; short, as socket paths are bounded.
+    /// The absolute path; short, because socket paths are bounded.
     package let path: String
 
     package init() throws {
@@ -12,9 +12,8 @@ package final class TemporaryDirectory: Sendable {
 
     deinit { try? FileManager.default.removeItem(atPath: path) }
 
-    /// Runs `body` with this as the working directory of the calling thread alone, so that tests that
-    /// need different ones run side by side. Threads that `body` starts share it: they must have ended
-    /// when it returns.
+    /// Runs `body` with this as the working directory of the calling thread only, so that tests with different ones run
+    /// concurrently. Threads that `body` starts share it, and must have ended when it returns.
     package func asWorkingDirectory<Result>(_ body: () throws -> Result) throws -> Result {
         let before = FileManager.default.currentDirectoryPath
         try detachWorkingDirectory()
@@ -23,10 +22,11 @@ package final class TemporaryDirectory: Sendable {
         return try body()
     }
 
-    /// Linux keeps a working directory a thread, once a thread has stopped sharing the process's.
+    /// Gives the calling thread a working directory of its own, which Linux supports once a thread has stopped sharing
+    /// that of the process.
     private func detachWorkingDirectory() throws {
         typealias Unshare = @convention(c) (CInt) -> CInt
-        // Swift's Glibc module leaves it out.
+        // Swift's Glibc module does not declare it.
         guard let symbol = dlsym(nil, "unshare") else { throw CocoaError(.featureUnsupported) }
         let unshare = unsafeBitCast(symbol, to: Unshare.self)
         let workingDirectory: CInt = 0x200  // CLONE_FS
