@@ -12,7 +12,7 @@ struct HostTableTests {
     }
 
     private func names(_ table: HostTable) -> [String] {
-        table.saved.map { (table.isGivenUp($0) ? "-" : "") + table[$0].name }
+        table.saved.map { (table.isEvicted($0) ? "-" : "") + table[$0].name }
     }
 
     @Test func theHostNotHeardOfForLongestGivesWay() {
@@ -20,11 +20,11 @@ struct HostTableTests {
         let ids = register(["a", "b", "c"], in: table)
         #expect(table.register("a", isThisMachine: false) == ids[0])
         // Known, but not heard of.
-        #expect(table.register("b", isThisMachine: false, isHeard: false) == ids[1])
-        #expect(!table.hasGivenUp)
+        #expect(table.register("b", isThisMachine: false, countsAsUse: false) == ids[1])
+        #expect(!table.hasEvicted)
         let fourth = table.register("d", isThisMachine: false)
         #expect(names(table) == ["-b", "c", "a", "d"])
-        #expect(table.hasGivenUp && table.isGivenUp(ids[1]) && !ids.contains(fourth))
+        #expect(table.hasEvicted && table.isEvicted(ids[1]) && !ids.contains(fourth))
         // What the open window has of it still says its name.
         #expect(table[ids[1]].name == "b" && table.field(ids[1]).string == "b")
     }
@@ -46,7 +46,7 @@ struct HostTableTests {
         let table = HostTable(guardsFormulas: false, countMax: 160)
         _ = register((0..<161).map { "\($0)" }, in: table)
         #expect(table.count == 151)
-        #expect(table.saved.prefix(10).allSatisfy { table.isGivenUp($0) })
+        #expect(table.saved.prefix(10).allSatisfy { table.isEvicted($0) })
     }
 
     @Test func manyMoreHostsThanThereIsRoomForTakeNoMoreRoom() {
@@ -87,7 +87,7 @@ struct HostTableTests {
             case 1:
                 let again = HostTable(guardsFormulas: false, countMax: 20)
                 for host in table.saved {
-                    again.restore(table[host].name, isThisMachine: false, isGivenUp: table.isGivenUp(host))
+                    again.restore(table[host].name, isThisMachine: false, isEvicted: table.isEvicted(host))
                 }
                 table = again
             default: break

@@ -12,7 +12,7 @@ struct StretchSortTests {
     private func check(_ keys: [UInt32]) {
         var items = keys.enumerated().map { Item(key: $1, place: UInt32($0)) }
         let expected = items.sorted { ($0.key, $0.place) < ($1.key, $1.place) }
-        var sorter = StretchSort<Item>()
+        var sorter = NaturalMergeSort<Item>()
         // Twice: what is in order stays, and the sorter's memory is used again.
         for _ in 0..<2 {
             items.withUnsafeMutableBufferPointer { items in sorter.sort(items) { $0.key < $1.key } }

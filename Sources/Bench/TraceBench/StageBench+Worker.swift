@@ -96,7 +96,7 @@ extension StageBench {
 
     /// Sorts batches whose events are nearly in order, as agents send them.
     func sort() throws -> StageFigure {
-        var sorter = StretchSort<Rank>()
+        var sorter = NaturalMergeSort<Rank>()
         var random = BenchRandom(seed: 3)
         return try measure("sort") {
             [[]]

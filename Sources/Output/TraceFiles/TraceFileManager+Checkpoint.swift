@@ -9,7 +9,7 @@ extension TraceFileManager {
     /// Runs had no checksums.
     private static let versionBeforeChecksums: UInt32 = 2
     private static let thisMachineFlag: UInt8 = 1
-    private static let givenUpFlag: UInt8 = 2
+    private static let evictedFlag: UInt8 = 2
 
     /// Appends names, lengths and positions of all runs. Only after `flush(.all)` and `sync()`.
     package func saveOffsets(into state: inout RawBuffer) {
@@ -27,7 +27,7 @@ extension TraceFileManager {
             state.append(counted: hosts[host].name)
             state.append(
                 byte: (hosts[host].isThisMachine ? Self.thisMachineFlag : 0)
-                    | (hosts.isGivenUp(host) ? Self.givenUpFlag : 0))
+                    | (hosts.isEvicted(host) ? Self.evictedFlag : 0))
         }
         let open = live.filter { !$0.runs.isEmpty || !$0.names.isEmpty }
         state.append(integer: UInt32(open.count))
@@ -79,9 +79,9 @@ extension TraceFileManager {
             let name = try state.text()
             let flags = try state.integer(UInt8.self)
             hosts.restore(
-                name, isThisMachine: flags & Self.thisMachineFlag != 0, isGivenUp: flags & Self.givenUpFlag != 0)
+                name, isThisMachine: flags & Self.thisMachineFlag != 0, isEvicted: flags & Self.evictedFlag != 0)
         }
-        makeBufferPlaces()
+        growBufferLists()
         for _ in 0..<(try state.integer(UInt32.self)) {
             let buffer = try buffer(from: &state, isNarrow: isNarrow)
             buffer.beginWindow()

@@ -1,25 +1,26 @@
 import SystemIO
 package import TraceModel
 
-// What doesn't go through a run buffer's text: names, call stacks, anomalies.
+// Names, call stacks and anomalies: rows that are not written through a `RowWriter`.
 extension TraceFileManager {
-    /// The process's name for this window's trace of the host. Once a window and process is enough: the caller
-    /// remembers in which `window` it last did so. A later name replaces an earlier one.
+    /// Sets the process's name in this window's trace of the host. Once per window and process is enough: the caller
+    /// remembers the `window` of its last call. A later name replaces an earlier one.
     package func nameProcess(host: HostID, pid: UInt32, name: ByteView) { setName(host, .process(pid), name) }
 
-    /// Where viewers put the process, lowest first, in this window's trace of the host.
+    /// Sets the process's position in viewers, lowest first, in this window's trace of the host.
     package func sortProcess(host: HostID, pid: UInt32, index: Int32) {
         let buffer = json(host)
         buffer.beginWindow()
         buffer.names.sort(pid, index)
     }
 
-    /// As `nameProcess`, for a thread.
+    /// Sets a thread's name; otherwise like `nameProcess`.
     package func nameThread(host: HostID, pid: UInt32, tid: UInt32, name: ByteView) {
         setName(host, .thread(pid, tid), name)
     }
 
-    /// One call stack, the innermost frame first, newlines between the frames. Without frames: nothing.
+    /// Appends one call stack, innermost frame first, with newlines between the frames. Does nothing if there is no
+    /// frame.
     package func appendStack(host: HostID, ts: EpochNanoseconds, pid: UInt32, process: ByteView, frames: ByteView) {
         guard frames.buffer.contains(where: { $0 != UInt8(ascii: "\n") }) else { return }
         let buffer = stackBuffer(host)
@@ -31,7 +32,7 @@ extension TraceFileManager {
         SegmentRecord.end(lengthAt, in: &buffer.text)
         buffer.text.append(repairing: frames)
         SegmentRecord.end(start, in: &buffer.text)
-        buffer.file(ts: ts, pid: pid, host: host.index)
+        buffer.endRow(ts: ts, pid: pid, host: host.index)
     }
 
     package func appendAnomaly(_ row: borrowing AnomalyRow) {
@@ -43,11 +44,11 @@ extension TraceFileManager {
         SegmentRecord.end(lengthAt, in: &anomalies.text)
         appendCSV(row, host: host, to: &anomalies.text)
         SegmentRecord.end(start, in: &anomalies.text)
-        anomalies.file(ts: row.ts, pid: row.pid, host: row.host.index)
+        anomalies.endRow(ts: row.ts, pid: row.pid, host: row.host.index)
     }
 
     private func setName(_ host: HostID, _ key: NameTable.Key, _ name: ByteView) {
-        // Viewers take a name event without a name for an error.
+        // Viewers reject a name event without a name.
         guard !name.isEmpty else { return }
         let buffer = json(host)
         buffer.beginWindow()
@@ -93,7 +94,7 @@ extension TraceFileManager {
         text.append(byte: comma)
         text.appendCSVField(row.process, guardsFormulas: guardsFormulas)
         text.append(byte: comma)
-        // Whole microseconds, rounded down: the column is one of integers whatever a table has in it.
+        // Whole microseconds, rounded down, so that every table has integers in this column.
         text.appendDecimal(row.ts >= 0 ? row.ts / 1_000 : (row.ts + 1) / 1_000 - 1)
         text.append(byte: comma)
         text.appendCSVDouble(row.value)

@@ -1,42 +1,43 @@
 package import SystemIO
 package import TraceModel
 
-/// Everything one worker writes. Used by its apply loop only; nothing here is for several threads.
+/// Writes all output files of one worker. Not thread-safe: only the worker's apply loop uses it.
 ///
 /// # Windows, runs, files
-/// A window (a number that barriers count) has these outputs: a Chrome trace a host, one CSV file, call
-/// stacks a host, one list of anomalies. Rows of an output are rendered into a `RunBuffer`, sorted by
-/// (ts, pid, host, arrival), and appended to a *run* below `segments/<worker>/`, named
-/// `<resource>_trace_w<window>_r<serial>[_<host>].<kind>`. The checksum of a run stands in the checkpoint and in what
-/// is announced of it, and is compared when it is merged. Rows that come too late for the current run
-/// begin another one. So each run is sorted, rows with equal keys stand in order of arrival, and
-/// `WindowMerger` makes final files of any number of runs of any number of workers.
+/// Barriers number the windows. A window has these outputs: one Chrome trace per host, one CSV file, one file of call
+/// stacks per host, and one list of anomalies. The rows of an output are rendered into a `RunBuffer`, sorted by (ts,
+/// pid, host, arrival), and appended to a *run* under `segments/<worker>/`, named
+/// `<resource>_trace_w<window>_r<serial>[_<host>].<kind>`. The checkpoint and the announcement of a run contain its
+/// checksum, which the merge compares. Rows that arrive too late for the current run start a new one. Every run is
+/// therefore sorted, rows with equal keys keep their order of arrival, and `WindowMerger` can build the final files
+/// from any number of runs of any number of workers.
 ///
 /// # On disk
-/// - *Trace* (`.json`): a header of `JSONSegment.headerBytes`, then one event a line,
-///   `{"ts":<µs>,"pid":<n>,…},\n`. In progress the header opens a bare array. At the close the header is
-///   overwritten by the object form, the names (`M` events, by pid and tid) follow the last event, the last
-///   comma goes, and `\n]}\n` ends it.
-/// - *CSV*: RFC 4180 with CRLF. First row: the columns. The second column is the process id, the last two are
-///   `host` and `Timestamp(ns)`, all unquoted except the host.
-/// - *Stacks, anomalies* (`.records`): see `SegmentRecord`. A stack's payload: `u32 length | process |
-///   frames, newline between`. An anomaly's: `u32 length | JSON line | CSV line`.
+/// - *Trace* (`.json`): a header of `JSONSegment.headerBytes` bytes, then one event per line,
+///   `{"ts":<µs>,"pid":<n>,…},\n`. While the file grows, the header opens a bare array. Closing the file overwrites the
+///   header with the object form, appends the names (`M` events, by pid and tid), removes the last comma, and ends the
+///   file with `\n]}\n`.
+/// - *CSV*: RFC 4180 with CRLF. The first row names the columns. The second column is the process id, the last two are
+///   `host` and `Timestamp(ns)`; only the host may be quoted.
+/// - *Stacks, anomalies* (`.records`): see `SegmentRecord`. The payload of a stack is `u32 length | process | frames,
+///   separated by newlines`, that of an anomaly `u32 length | JSON line | CSV line`.
 ///
 /// # Crash
-/// A checkpoint is `flush(.all)`, `sync()`, `saveOffsets`. `restore` cuts every run back to its length there,
-/// removes files the checkpoint doesn't know, and reopens headers that a lost close had overwritten.
+/// A checkpoint consists of `flush(.all)`, `sync()` and `saveOffsets`. `restore` truncates every run to its length at
+/// the checkpoint, removes files that the checkpoint does not know, and restores headers that an unfinished close has
+/// overwritten.
 package final class TraceFileManager {
     package let worker: WorkerName
-    /// The window that rows go to now.
+    /// The window that receives new rows.
     package var window: UInt64 = 0
-    /// Closed and not yet merged, oldest first; to be announced until `forgetWindow`.
+    /// Closed windows that are not merged yet, oldest first. They are announced until `forgetWindow`.
     package var closedWindows: [ClosedWindow] = [] {
         didSet { closedMergeBytesMax = closedWindows.map(\.mergeBytesMax).max() ?? 0 }
     }
-    /// The most that merging one of them can write.
+    /// An upper bound of the bytes that merging any one of the closed windows writes.
     private var closedMergeBytesMax = 0
 
-    /// Whether tables keep text from being run as a formula by a spreadsheet; see `appendCSVField`.
+    /// Whether CSV fields are protected from being run as spreadsheet formulas; see `appendCSVField`.
     package let guardsFormulas: Bool
 
     let hosts: HostTable
@@ -48,20 +49,20 @@ package final class TraceFileManager {
     var stacks: [RunBuffer?] = []
     package let csv: RunBuffer
     let anomalies: RunBuffer
-    /// The traces and call stacks of hosts for which the window has no files left.
+    /// Traces and call stacks of the hosts that exceed the window's limit of files.
     let otherJSON: RunBuffer
     let otherStacks: RunBuffer
-    /// Their rows, of the windows that this process has ended.
+    /// Rows in `otherJSON` and `otherStacks`, counted over the windows that this process has closed.
     package private(set) var rowsWithoutFile: UInt64 = 0
-    /// Segments that `restore` found shorter than the checkpoint says, or not at all: what they held is lost, which the merge
-    /// of their window counts.
+    /// Segments that `restore` found missing or shorter than the checkpoint says. Their rows are lost; the merge of
+    /// their window counts them.
     package internal(set) var damagedSegments: [String] = []
-    /// Called now and then where something takes long; whoever watches this thread hears that it lives.
+    /// Called from time to time during long operations, so that the watchdog sees that this thread is alive.
     package var onProgress: () -> Void = {}
 
-    /// Creates the worker's directory where it is missing. `csvHeader` ends in `,host,Timestamp(ns)` and has no
-    /// line's end. Call `restore(from:)` next. `root` is the data directory, empty where it is the
-    /// current one.
+    /// Creates the worker's directory if it is missing. Call `restore(from:)` next.
+    /// - Parameter csvHeader: The column names, without a line end. The last two are `host` and `Timestamp(ns)`.
+    /// - Parameter root: The data directory; empty if it is the current directory.
     package init(
         worker: WorkerName, csvHeader: StaticString, timeZoneName: String, guardsFormulas: Bool = false,
         root: String = "", budget: FileBudget = FileBudget()
@@ -87,7 +88,7 @@ package final class TraceFileManager {
         otherStacks = buffer(.stacks)
         let directory = store.absolute(store.directory)
         try FileSystem.createDirectory(directory)
-        // Also where it is there: who made it may have died before this.
+        // Sync even if the directory exists: the process that created it may have died before it synced.
         let parent = FileSystem.parent(of: directory)
         try FileSystem.syncDirectory(parent)
         try FileSystem.syncDirectory(FileSystem.parent(of: parent))
@@ -95,38 +96,39 @@ package final class TraceFileManager {
 
     // MARK: Hosts and buffers
 
-    /// The number of a host of which something has come, or, not `isHeard`, of which something is known. Invalid UTF-8 is
-    /// repaired. Where there are too many hosts, others are given up: see `hasGivenUpHosts`.
-    package func registerHost(_ name: ByteView, isThisMachine: Bool, isHeard: Bool = true) -> HostID {
+    /// Returns the number of a host, and adds the host if it is unknown. Invalid UTF-8 in its name is repaired. A host
+    /// beyond the limit evicts the least recently used ones: see `hasEvictedHosts`. `countsAsUse` is false if the host
+    /// is only mentioned and has sent nothing.
+    package func registerHost(_ name: ByteView, isThisMachine: Bool, countsAsUse: Bool = true) -> HostID {
         let host = hosts.register(
-            name.cut(at: Limits.hostBytesMax).string, isThisMachine: isThisMachine, isHeard: isHeard)
-        makeBufferPlaces()
+            name.cut(at: Limits.hostBytesMax).string, isThisMachine: isThisMachine, countsAsUse: countsAsUse)
+        growBufferLists()
         return host
     }
 
-    func makeBufferPlaces() {
+    func growBufferLists() {
         while json.count < hosts.indexEnd {
             json.append(nil)
             stacks.append(nil)
         }
     }
 
-    /// Whether hosts have been given up since `noteHostsGivenUp`: whoever keeps anything of them has to forget it before
-    /// the next event. What they left in the open window is written as usual.
-    package var hasGivenUpHosts: Bool { hosts.hasGivenUp }
+    /// Whether hosts have been evicted since `acknowledgeEvictions`. The caller must then drop whatever it keeps of
+    /// them before the next event. Their rows in the open window are written as usual.
+    package var hasEvictedHosts: Bool { hosts.hasEvicted }
 
-    package func isGivenUp(_ host: HostID) -> Bool { hosts.isGivenUp(host) }
+    package func isEvicted(_ host: HostID) -> Bool { hosts.isEvicted(host) }
 
-    package func noteHostsGivenUp() { hosts.noteGivenUp() }
+    package func acknowledgeEvictions() { hosts.acknowledgeEvictions() }
 
     package func hostName(_ host: HostID) -> String { hosts[host].name }
 
-    /// The name as a field of a table. Valid as long as the host's number.
+    /// The host's name as a CSV field. Valid as long as the host's number.
     package func hostField(_ host: HostID) -> ByteView { hosts.field(host) }
 
     package func isThisMachine(_ host: HostID) -> Bool { hosts[host].isThisMachine }
 
-    /// The trace of a host; that of all others where the window has no file left for it. Valid until the window ends.
+    /// The trace of a host, or `otherJSON` if the window has no file left for the host. Valid until the window ends.
     package func json(_ host: HostID) -> RunBuffer {
         let buffer = ownJSON(host)
         return hasFile(buffer) ? buffer : otherJSON
@@ -153,7 +155,7 @@ package final class TraceFileManager {
         return buffer
     }
 
-    /// Calls `body` with each buffer of which the open window has something.
+    /// Calls `body` with every buffer that has rows or names in the open window.
     func forEachLive(_ body: (RunBuffer) throws(SystemError) -> Void) throws(SystemError) {
         for (index, buffer) in ledger.live.enumerated() {
             if index % 64 == 63 { onProgress() }
@@ -171,55 +173,57 @@ package final class TraceFileManager {
 
     // MARK: Sizes
 
-    /// Bytes of the open window's rows, written or waiting.
+    /// Bytes of the open window's rows, written or buffered.
     package var openWindowBytes: Int { ledger.writtenBytes + ledger.bytes }
 
-    /// The most that merging one window of those that are not merged can write, the open one among them.
+    /// An upper bound of the bytes that merging one unmerged window writes. Includes the open window.
     package var mergeBytesMax: Int {
-        // What waits may be call stacks as well, but few as a rule, and written soon.
+        // Buffered rows may include call stacks too, but usually few, and they are written soon.
         let open = OutputKind.mergeBytesMax(bytes: openWindowBytes, stackBytes: ledger.writtenStackBytes)
         return max(open, closedMergeBytesMax)
     }
 
     // MARK: Writing
 
-    /// Whether a buffer, or all of them together, is full: then `flush(.full)` is due before the next event.
+    /// Whether one buffer, or all of them together, are full. `flush(.full)` must then run before the next event.
     package var needsFlush: Bool { ledger.needsFlush }
 
-    /// Writes rows out. Nothing is lost on an error (disk full): the same call may be made again. Blocks.
+    /// Writes buffered rows to their runs. After an error (disk full) no row is lost, and the same call may be
+    /// repeated. Blocks.
     package func flush(_ scope: FlushScope) throws(SystemError) {
         let isOverBudget = ledger.bytes >= ledger.bytesMax
         let isCrowded = ledger.live.count > budget.openFilesMax / 2
         try forEachLive { buffer throws(SystemError) in
             try buffer.flush(isOverBudget ? .all : scope, window: window, isCrowded: isCrowded)
-            if isOverBudget { buffer.giveBack() }
+            if isOverBudget { buffer.releaseMemory() }
         }
         ledger.needsFlush = false
     }
 
-    /// All flushed rows are on the disk when this returns. Blocks. A failure is final: the caller dies.
+    /// Syncs all flushed rows to the disk. Blocks. A failure is final: the process must end.
     package func sync() throws(SystemError) { try store.sync() }
 
     // MARK: Windows
 
-    /// The first window of a new worker.
+    /// Sets the first window of a new worker.
     package func openWindow(_ window: UInt64) {
-        precondition(ledger.live.isEmpty, "a window is open")
+        precondition(ledger.live.isEmpty, "a window is already open")
         self.window = window
     }
 
-    /// The open window is this one: the barriers of those between were lost with a part of the log, and their rows stand in it.
+    /// Advances to `window` if barriers were lost with a part of the log. The rows of the skipped windows are part of
+    /// `window`.
     package func crossBarriers(to window: UInt64) { self.window = max(self.window, window) }
 
-    /// Rows from now on belong to slots owned since `order` (the log position of the transfer): they go to new
-    /// runs, which stand behind those of earlier owners. Blocks.
+    /// Starts new runs for the rows that follow. They belong to slots owned since `order`, the log position of the
+    /// transfer, and sort after the runs of earlier owners. Blocks.
     package func beginEpoch(order: LSN) throws(SystemError) {
         try flush(.all)
         for buffer in liveBuffers { buffer.endRun() }
         store.order = order
     }
 
-    /// Finishes and syncs all runs and opens the next window. An output without rows makes no file. May be called
+    /// Finishes and syncs all runs, and opens the next window. An output without rows makes no file. May be called
     /// again after an error of `write`; an error of `fdatasync` is final. Blocks.
     package func closeWindow(stem: String, nextWindow: UInt64) throws(SystemError) -> [ClosedFile] {
         precondition(stem.utf8.count <= 64 && stem.utf8.allSatisfy(SafeName.isSafe))
@@ -242,7 +246,7 @@ package final class TraceFileManager {
         for buffer in liveBuffers {
             for run in buffer.runs { store.close(run) }
             buffer.windowEnded()
-            buffer.giveBackUnneeded(&spare)
+            buffer.releaseUnneededMemory(&spare)
         }
         if !files.isEmpty { closedWindows.append(ClosedWindow(window: window, stem: stem, files: files)) }
         ledger.windowClosed()
@@ -254,10 +258,10 @@ package final class TraceFileManager {
         return files
     }
 
-    /// The aggregator has merged the window: it is announced no more.
+    /// Stops announcing the window, which the aggregator has merged.
     package func forgetWindow(_ window: UInt64) { closedWindows.removeAll { $0.window == window } }
 
-    /// Gives the file its final form. May be repeated.
+    /// Writes the final header, names and ending of a trace. Idempotent.
     private func finish(_ run: RunFile, kind: OutputKind, host: String?, stem: String) throws(SystemError) -> ClosedRun
     {
         guard kind == .json, !run.isDamaged else { return closedRun(run, bytes: run.length, checksum: run.checksum) }

@@ -1,23 +1,23 @@
 package import SystemIO
 package import TraceModel
 
-/// One finished run of a closed window, as a worker announces it.
+/// One finished run of a closed window, as its worker announces it.
 package struct ClosedRun: Sendable, Equatable {
-    /// Below the data directory.
+    /// Relative to the data directory.
     package let path: String
-    /// Runs are merged in the order (order, worker, serial) where their keys are equal.
+    /// Runs with rows of equal keys are merged in the order of (order, worker, serial).
     package let order: LSN
     package let serial: UInt64
     package let rows: UInt64
-    /// Size of the file.
+    /// The size of the file.
     package let bytes: UInt64
     package let firstTs: EpochNanoseconds
     package let lastTs: EpochNanoseconds
-    /// CRC-32C of the file, of a trace without its header, which the merge may write anew; nil where a version that knew
-    /// no checksums began the run.
+    /// CRC-32C of the file; of a trace without its header, which the merge may rewrite. Nil if the run was started by a
+    /// version without checksums.
     package let checksum: UInt32?
 
-    /// A checksum, or that there is none, as states and announcements hold it.
+    /// Encodes a checksum, or its absence, for checkpoints and announcements.
     static func encoded(_ checksum: UInt32?) -> UInt64 { checksum.map { 1 << 32 | UInt64($0) } ?? 0 }
 
     static func checksum(of encoded: UInt64) -> UInt32? {
@@ -25,12 +25,12 @@ package struct ClosedRun: Sendable, Equatable {
     }
 }
 
-/// What one worker has of one output of a closed window: at least one run, each with rows.
+/// One worker's part of one output of a closed window: at least one run. Every run has rows.
 package struct ClosedFile: Sendable, Equatable {
     package let kind: OutputKind
     package let worker: WorkerName
     package let window: UInt64
-    /// Empty where the output holds many hosts.
+    /// Empty if the output contains many hosts.
     package let host: String
     package let isThisMachine: Bool
     package let runs: [ClosedRun]
@@ -49,10 +49,10 @@ package struct ClosedFile: Sendable, Equatable {
         self.runs = runs
     }
 
-    /// Set in a file's kind where its runs have checksums; versions before wrote none.
+    /// Set in the encoded kind of a file whose runs have checksums. Earlier versions did not set it.
     private static let summedFlag: UInt8 = 0x80
 
-    /// The list as bytes, for announcements and checkpoints.
+    /// Encodes the list for announcements and checkpoints.
     package static func encode(_ files: [ClosedFile], into state: inout RawBuffer) {
         state.append(integer: UInt32(files.count))
         for file in files {
@@ -75,7 +75,7 @@ package struct ClosedFile: Sendable, Equatable {
         }
     }
 
-    /// Reads a list back. Throws `corrupt` for anything that `encode` doesn't write.
+    /// Decodes a list. Throws `corrupt` for anything that `encode` does not produce.
     package static func decode(_ bytes: ByteView) throws(TraceError) -> [ClosedFile] {
         var state = StateReader(bytes)
         let files = try decode(&state)
@@ -114,18 +114,18 @@ package struct ClosedFile: Sendable, Equatable {
     private static func damaged() -> TraceError { TraceError(.corrupt, "a list of closed trace files is damaged") }
 }
 
-/// A window whose segments wait for the aggregator; announced until it says they are merged.
+/// A window whose segments wait for the aggregator. Announced until the aggregator reports that it is merged.
 package struct ClosedWindow: Sendable, Equatable {
     package let window: UInt64
     package let stem: String
     package let files: [ClosedFile]
 
-    /// The most that merging it can write, in bytes.
+    /// An upper bound of the bytes that merging the window writes.
     var mergeBytesMax: Int {
         var (bytes, stackBytes) = (0, 0)
         for file in files {
             for run in file.runs {
-                // What a damaged list says is bounded by what a disk holds.
+                // Bounded by what a disk can hold, because the list may be damaged.
                 let size = min(Int(clamping: run.bytes), 1 << 48)
                 bytes += size
                 if file.kind == .stacks { stackBytes += size }
@@ -135,15 +135,15 @@ package struct ClosedWindow: Sendable, Equatable {
     }
 }
 
-/// One output to be made: its runs in the order that decides between equal keys.
+/// One output to be produced, with its runs in the order that decides between equal keys.
 struct MergeInput {
     struct Run {
-        /// Below the data directory.
+        /// Relative to the data directory.
         var path: String
         var rows: UInt64
         var bytes: UInt64
         var firstTs: EpochNanoseconds
-        /// As `ClosedRun`'s.
+        /// See `ClosedRun.checksum`.
         var checksum: UInt32?
     }
 
@@ -154,9 +154,9 @@ struct MergeInput {
     var rows: UInt64 { runs.reduce(0) { $0 + $1.rows } }
     var firstTs: EpochNanoseconds { runs.map(\.firstTs).min() ?? 0 }
 
-    /// The runs of several workers, one input for each output, in a fixed order.
+    /// Groups the runs of several workers by output, in a fixed order.
     static func group(_ files: [ClosedFile]) -> [MergeInput] {
-        // By the hosts' bytes: as text, names that are written differently can be equal.
+        // Keyed by the bytes of hosts: two strings with different bytes can be equal.
         var groups: [OutputKind: [[UInt8]: [ClosedFile]]] = [:]
         for file in files { groups[file.kind, default: [:]][Array(file.host.utf8), default: []].append(file) }
         return OutputKind.allCases.flatMap { kind in

@@ -2,11 +2,11 @@ import Compression
 import SystemIO
 package import TraceModel
 
-/// A window whose files are final, as its record tells.
+/// A window whose files are final, as its record describes it.
 package struct FinalWindow: Sendable, Equatable {
     package let resource: Resource
     package let window: UInt64
-    /// When its files were known to be final, seconds since the epoch.
+    /// When the files became final, in seconds since the epoch.
     package let finalAt: Int64
 
     package init(resource: Resource, window: UInt64, finalAt: Int64) {
@@ -15,14 +15,14 @@ package struct FinalWindow: Sendable, Equatable {
         self.finalAt = finalAt
     }
 
-    /// The record's name: of two, the older one sorts first.
+    /// The name of the record. Names sort by age, the oldest first.
     var recordName: String {
         let digits = String(max(finalAt, 0))
         let zeros = String(repeating: "0", count: max(0, 12 - digits.count))
         return "\(zeros)\(digits)_\(resource.name)_\(window)"
     }
 
-    /// Nil where the name is none of a record.
+    /// Parses the name of a record; nil for any other name.
     init?(recordName: String) {
         let parts = recordName.split(separator: "_", omittingEmptySubsequences: false)
         guard parts.count == 3, let finalAt = Int64(parts[0]), let resource = Resource(name: String(parts[1])),
@@ -33,28 +33,28 @@ package struct FinalWindow: Sendable, Equatable {
     }
 }
 
-/// One final file, row by row, with what its rows are ordered by. Views are valid until the next row.
+/// Reads one final file row by row, with the keys by which its rows are ordered. Views are valid until the next row.
 final class FinalFile {
     enum Kind {
         case json
         case csv
-        /// Lines of JSON, one a finding.
+        /// One JSON object per line, one line per anomaly.
         case anomalies
     }
 
     enum Content {
         case event
-        /// The name of a process or thread, behind all events: it has no time.
+        /// The name of a process or thread. Names follow all events and have no time.
         case name
     }
 
     let kind: Kind
     let path: String
-    /// Place among the files: decides between equal times.
+    /// Position among the files. Decides between equal times.
     let rank: Int
-    /// A table's first row.
+    /// The first row of a table.
     private(set) var columns: [UInt8] = []
-    /// The host of a trace: JSON text with its quotes; empty where the file says none.
+    /// The host of a trace as a JSON string with its quotes; empty if the file names none.
     private(set) var host: [UInt8] = []
 
     private(set) var content = Content.event
@@ -63,17 +63,17 @@ final class FinalFile {
     private(set) var pid: UInt32 = 0
 
     private let reader: RecordReader
-    /// Whether a table has all columns, of which the last ones are the host and the time in nanoseconds. Else there are just
-    /// the original's, and of the time the milliseconds in the first one.
+    /// Whether a table has all columns, of which the last two are the host and the time in nanoseconds. Otherwise it
+    /// has the original columns only, and the first one is the time in milliseconds.
     private(set) var hasAllColumns = true
 
     // MARK: Names
 
-    /// How names of files may end that end with `plain` before they are compressed.
+    /// All forms of a file name's ending: plain and with the suffix of each compression.
     static func endings(_ plain: String) -> [String] { [plain] + FileCompression.allCases.map { plain + $0.suffix } }
 
-    /// The paths of final files whose names are wanted, sorted. `root` is the data directory, empty where it is
-    /// the current one. Blocks on the disk.
+    /// Returns the sorted paths of the final files whose names are wanted. `root` is the data directory, empty if it is
+    /// the current directory. Blocks.
     static func paths(of kind: OutputKind, root: String, where isWanted: (String) -> Bool) throws -> [String] {
         let directory = "\(ClusterPaths.output)/\(kind.directory)"
         let path = root.isEmpty ? directory : "\(root)/\(directory)"
@@ -82,7 +82,7 @@ final class FinalFile {
 
     // MARK: Rows
 
-    /// Opens the file and reads what stands before its rows. Nil where it is gone, or has nothing.
+    /// Opens the file and reads what precedes its rows. Nil if the file is gone or empty.
     init?(_ path: String, _ kind: Kind, rank: Int) throws {
         self.path = path
         self.kind = kind
@@ -107,7 +107,7 @@ final class FinalFile {
         }
     }
 
-    /// Moves to the next row; false after the last.
+    /// Moves to the next row; returns false after the last one.
     func next() throws -> Bool {
         switch kind {
         case .json: try nextEvent()
@@ -147,7 +147,7 @@ final class FinalFile {
         return true
     }
 
-    /// The row, where it repeats the opening of a call that went on from an earlier file.
+    /// The current row, if it repeats the begin of a call that continues from an earlier file.
     var continuedCall: EventRow? {
         guard kind == .json, content == .event, let event = EventRow(row), event.call?.isContinued == true else {
             return nil
@@ -155,7 +155,7 @@ final class FinalFile {
         return event
     }
 
-    /// The host of a table's row or a finding, as it stands there; nil where there is none.
+    /// The host of a table's row or an anomaly, as it is written there; nil if there is none.
     var hostField: UnsafeRawBufferPointer? {
         if kind == .anomalies { return AnomalyLine(row)?.host }
         guard kind == .csv, let end = row.lastIndex(of: UInt8(ascii: ",")),
@@ -164,7 +164,7 @@ final class FinalFile {
         return UnsafeRawBufferPointer(rebasing: row[start..<end])
     }
 
-    /// The process id stands in the second column.
+    /// Reads a table's row. The process id is in the second column.
     private func nextCells() throws -> Bool {
         repeat {
             guard let line = try reader.next(isQuoting: true) else { return false }
@@ -184,13 +184,13 @@ final class FinalFile {
         return true
     }
 
-    func damaged() -> TraceError { TraceError(.corrupt, "\(path) holds a row that is none of ours") }
+    func damaged() -> TraceError { TraceError(.corrupt, "\(path) contains a row in an unknown form") }
 }
 
-/// The records of final windows, and what they name: `output/.merge/final/<seconds>_<resource>_<window>` is the
-/// manifest of a window's merge, kept after it, so that what is deleted is what was written. Blocks.
+/// The records of final windows. `output/.merge/final/<seconds>_<resource>_<window>` is the manifest of a window's
+/// merge, kept afterwards so that retention deletes exactly the files that were written. Blocks.
 package struct FinalWindowRecords: Sendable {
-    /// What a removal took away.
+    /// What a removal deleted.
     package struct Removal: Sendable, Equatable {
         package var files = 0
         package var bytes: UInt64 = 0
@@ -199,27 +199,27 @@ package struct FinalWindowRecords: Sendable {
     private static let directory = "\(MergeManifest.directory)/final"
     private let root: String
 
-    /// `root` is the data directory, empty where it is the current one.
+    /// Uses the data directory `root`; empty if it is the current directory.
     package init(root: String = "") { self.root = root }
 
-    /// All windows there are records of, the oldest first.
+    /// Returns all recorded windows, oldest first.
     package func list() throws -> [FinalWindow] {
-        // Names sort by time: those of a record begin with it, in a fixed width.
+        // Names start with the time in a fixed width, so they sort by time.
         try FileSystem.list(absolute(Self.directory)).compactMap { FinalWindow(recordName: $0) }
     }
 
-    /// Makes the manifest of a merge that needs no redo the window's record. Without a manifest (a window
-    /// without events) nothing happens. A power loss may undo it; `addMerged` does it again.
+    /// Turns the manifest of a finished merge into the window's record. Does nothing if there is no manifest (a window
+    /// without events). A power loss may undo it; `addMerged` repeats it.
     package func add(_ window: FinalWindow) throws {
         let manifest = absolute(MergeManifest.path(window.resource, window: window.window))
         guard FileSystem.exists(manifest) else { return }
         try FileSystem.createDirectory(absolute(Self.directory))
-        // A copy without the other one would be taken for one that is left.
+        // A mirror without its manifest would be taken for the manifest of an unfinished merge.
         try FileSystem.remove(MergeManifest.mirror(of: manifest))
         try FileSystem.rename(manifest, to: path(window))
     }
 
-    /// As `add`, for the windows up to the last merged one of each resource, which a crash has left.
+    /// Calls `add` for the windows up to the last merged one of each resource that still have a manifest after a crash.
     package func addMerged(upTo marks: [Resource: UInt64], at seconds: Int64) throws {
         for name in try FileSystem.list(absolute(MergeManifest.directory)) {
             let parts = name.split(separator: "_", omittingEmptySubsequences: false)
@@ -230,19 +230,19 @@ package struct FinalWindowRecords: Sendable {
         }
     }
 
-    /// The window's final files, relative to the data directory. Throws `corrupt` where the record is damaged.
+    /// Returns the window's final files, relative to the data directory. Throws `corrupt` if the record is damaged.
     package func files(of window: FinalWindow) throws -> [String] {
         try MergeManifest(contentsOf: path(window))?.outputs.map(\.target) ?? []
     }
 
-    /// Bytes of the window's files that still stand as they were written; others are not ours any more.
-    /// Throws `corrupt` where the record is damaged.
+    /// Returns the size of the window's files that still have the length they were written with; others are not ours
+    /// any more. Throws `corrupt` if the record is damaged.
     package func bytes(of window: FinalWindow) throws -> UInt64 {
         try standing(window).reduce(0) { $0 + UInt64($1.bytes) }
     }
 
-    /// Removes the window's files, then its record: what a crash interrupts is done again. Files that are gone,
-    /// or not of the length they were written with, are left alone. Throws `corrupt` where the record is damaged.
+    /// Removes the window's files, then its record, so that a removal interrupted by a crash is repeated. Leaves files
+    /// alone that do not have the length they were written with. Throws `corrupt` if the record is damaged.
     package func remove(_ window: FinalWindow) throws -> Removal {
         var removal = Removal()
         let files = try standing(window)

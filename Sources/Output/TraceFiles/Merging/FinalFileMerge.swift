@@ -2,16 +2,16 @@ import Glibc
 import SystemIO
 import TraceModel
 
-/// The rows of final files in order of time, of equal times by process id and then by the files' order.
+/// Merges the rows of final files by time, then process id, then the order of the files.
 ///
-/// Each file is sorted, and most follow one another: only those that overlap are open together, at most
-/// `filesMax`. A call that went on over rotations is opened anew in each later file, at its own time; here
-/// its first opening is enough, and the others are left out. Those at the files' beginnings, which can be as
-/// old as the process, are held in memory, so that they don't make all files overlap.
+/// Each file is sorted, and most files follow one another, so only files that overlap in time are open together, at
+/// most `filesMax`. A call that spans several windows is repeated at the start of each later file, with its original
+/// time. The merge returns only the first occurrence. Repeated calls at the start of files may be as old as the
+/// process; they are held in memory, because otherwise all files would overlap.
 ///
-/// Calls in traces are clipped at the ends of the selected span: one that is open where the span begins
-/// begins there once more, and one that is still open where the span ends has an end there. Where a file does not repeat a
-/// call, its exit is an instant there; it becomes the end of the slice that an earlier file begins.
+/// Calls in traces are clipped to the selected time span: a call that is open at its start begins there, and a call
+/// that is open at its end ends there. If a file does not repeat a call's begin, the exit is an instant in that file;
+/// the merge turns it into the end of the slice that an earlier file begins.
 final class FinalFileMerge {
     private struct Continued {
         let ts: EpochNanoseconds
@@ -25,42 +25,43 @@ final class FinalFileMerge {
     private let kind: FinalFile.Kind
     private let clipsCalls: Bool
     private let filesMax: Int
-    /// Of the host that is wanted; nil: of all.
+    /// The selected host as files write it; nil to select all hosts.
     private let hostTexts: [[UInt8]]?
-    /// By time, the last one first.
+    /// Files not yet opened, latest first.
     private var waiting: [EarlyRows.Waiting] = []
     private var continued: [Continued] = []
-    /// Those that are, or were, in `continued`.
+    /// All calls that are or were in `continued`.
     private var known: Set<OpenedCall> = []
     private var continuedBytes = 0
     private var open: [FinalFile] = []
     private var hosts: [Int: UInt64] = [:]
-    /// The time of the first row in the files of a host, continued calls not counted.
+    /// The time of the first row in the files of each host, without continued calls.
     private var firstTs: [UInt64: EpochNanoseconds] = [:]
     /// The file whose row was returned last, and the host of that row.
     private var current: Int?
     private var currentHost: UInt64 = 0
     private var calls = SpanCalls()
-    /// Calls opened at `openedAt`.
+    /// Calls that begin at `openedAt`.
     private var opened: Set<OpenedCall> = []
     private var openedAt = EpochNanoseconds.min
     private var held = RawBuffer()
 
-    /// `clipsCalls`: whether the files are traces of calls. `filesMax`: files that overlap in time.
-    /// - Throws: `TraceError` where a file is damaged; `SystemError`.
+    /// Reads the beginning of each file. `clipsCalls`: whether the files are traces of calls. `filesMax`: the limit of
+    /// files that overlap in time.
+    /// - Throws: `TraceError` if a file is damaged; `SystemError`.
     init(_ paths: [String], _ kind: FinalFile.Kind, _ selection: RowSelection, clipsCalls: Bool, filesMax: Int) throws {
         self.selection = selection
         self.clipsCalls = clipsCalls
         self.kind = kind
         self.filesMax = filesMax
         hostTexts = selection.hostTexts(kind)
-        for (rank, path) in paths.enumerated() { try look(path, rank) }
+        for (rank, path) in paths.enumerated() { try scanBeginning(path, rank) }
         waiting.sort { ($1.firstTs, $1.rank) < ($0.firstTs, $0.rank) }
         continued.sort { ($1.ts, $1.pid) < ($0.ts, $0.pid) }
     }
 
-    /// Notes where a file begins, and the calls that it continues.
-    private func look(_ path: String, _ rank: Int) throws {
+    /// Records where a file begins, and the calls that it continues.
+    private func scanBeginning(_ path: String, _ rank: Int) throws {
         guard let file = try FinalFile(path, kind, rank: rank) else { return }
         if kind == .json, let hostTexts, !hostTexts.contains(file.host) { return }
         hosts[rank] = file.host.withUnsafeBytes { Slot.hash(host: $0) }
@@ -81,7 +82,7 @@ final class FinalFileMerge {
         continuedBytes += file.row.count
         guard continuedBytes <= Limits.catContinuedBytesMax else {
             throw TraceError(
-                .exhausted, "The files continue more calls than there is room for",
+                .exhausted, "the files continue more calls than fit into memory",
                 remedy: "Narrow the time with --from and --to, or name a process with --pid")
         }
         continued.append(
@@ -90,9 +91,8 @@ final class FinalFileMerge {
 
     // MARK: Rows
 
-    /// Calls `body` with every row that is wanted, valid during the call. To be called once. Blocks on the
-    /// disk.
-    /// - Throws: `TraceError` where a file is damaged or too many overlap; what `body` throws.
+    /// Calls `body` with every selected row, valid during the call. May be called only once. Blocks.
+    /// - Throws: `TraceError` if a file is damaged or too many overlap; whatever `body` throws.
     func forEachRow(_ body: (_ row: UnsafeRawBufferPointer, _ content: FinalFile.Content) throws -> Void) throws {
         if clipsCalls, let from = selection.from {
             try readEarlyRows(before: from) { try body($0, .name) }
@@ -106,7 +106,7 @@ final class FinalFileMerge {
         if let end { try calls.forEachClosing(at: end) { try body($0, .event) } }
     }
 
-    /// Finds the calls that are open where the span begins, host by host.
+    /// Finds the calls that are open at the start of the time span, host by host.
     private func readEarlyRows(before from: EpochNanoseconds, name: (UnsafeRawBufferPointer) throws -> Void) throws {
         let files = Dictionary(grouping: waiting) { hosts[$0.rank] ?? 0 }
         waiting = []
@@ -127,7 +127,7 @@ final class FinalFileMerge {
             remedy: "Narrow the time with --from and --to, or name a host with --host")
     }
 
-    /// The next row that is wanted, valid until the next call; nil after the last.
+    /// Returns the next selected row, valid until the next call; nil after the last one.
     private func next() throws -> (row: UnsafeRawBufferPointer, content: FinalFile.Content)? {
         while true {
             try moveOn()
@@ -148,7 +148,7 @@ final class FinalFileMerge {
                 guard selection.holds(pid: file.pid) else { continue }
                 return (file.row, .name)
             }
-            // Behind a trace's events its names are still to come.
+            // The names of a trace follow its events, so a trace is read to its end.
             if kind != .json, let to = selection.to, file.ts > to { return nil }
             let event = EventRow(file)
             guard selection.holds(ts: file.ts, pid: file.pid), isOfHost(file), isFirstOpening(event, of: file) else {
@@ -159,14 +159,14 @@ final class FinalFileMerge {
         }
     }
 
-    /// Leaves the row returned last behind.
+    /// Moves past the row that was returned last.
     private func moveOn() throws {
         guard let current else { return }
         self.current = nil
         if try !open[current].next() { open.remove(at: current) }
     }
 
-    /// Opens the files that can have the next row.
+    /// Opens the files that may contain the next row.
     private func openDue() throws {
         while let next = waiting.last {
             if let to = selection.to, next.firstTs > to {
@@ -185,7 +185,7 @@ final class FinalFileMerge {
         }
     }
 
-    /// Moves to the first row that is not held and not before the time wanted; false where there is none.
+    /// Moves to the first row in the time span that is not a held continued call; returns false if there is none.
     private func skipEarly(_ file: FinalFile) throws -> Bool {
         var isLeading = true
         while try file.next() {
@@ -197,14 +197,14 @@ final class FinalFileMerge {
         return false
     }
 
-    /// Whether the row is of the host that is wanted; traces of others are not even opened.
+    /// Whether the row belongs to the selected host. Traces of other hosts are not even opened.
     private func isOfHost(_ file: FinalFile) -> Bool {
         guard kind != .json, let hostTexts else { return true }
         guard let field = file.hostField else { return false }
         return hostTexts.contains { field.elementsEqual($0) }
     }
 
-    /// The open file whose row comes first; a file's names come as soon as its events are through.
+    /// The open file with the next row. The names of a file come as soon as its events are done.
     private var firstOpen: Int? {
         open.indices.min { left, right in
             let (left, right) = (open[left], open[right])
@@ -217,7 +217,8 @@ final class FinalFileMerge {
         }
     }
 
-    /// Behind the files' rows of the same time and process, as one of them can be the call's first opening.
+    /// Whether a held call is next. It comes after the files' rows of the same time and process, because one of these
+    /// may be the call's original begin.
     private func isDue(_ call: Continued, before first: Int?) -> Bool {
         guard let file = first.map({ open[$0] }) else { return true }
         guard file.content == .event else { return false }
@@ -232,7 +233,8 @@ final class FinalFileMerge {
         return isNew || !call.isContinued
     }
 
-    /// The end of a slice, for an exit that is an instant in its file, where an earlier file that is read begins the slice.
+    /// Returns the row as the end of a slice, if it is an exit written as an instant and an earlier selected file
+    /// begins the slice.
     private func ending(_ event: EventRow?, _ row: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer? {
         guard let event, let began = event.call?.began,
             began >= firstTs[currentHost] ?? .max
@@ -242,34 +244,34 @@ final class FinalFileMerge {
         return EventRow.append(row, as: UInt8(ascii: "E"), to: &held) ? held.bytes : nil
     }
 
-    /// Whether the call was not opened before, which can only have been at the same time.
+    /// Whether the call was not returned before, which can only have happened at the same time.
     private func isNew(_ call: OpenedCall, at ts: EpochNanoseconds) -> Bool {
         if ts != openedAt {
             openedAt = ts
             opened.removeAll(keepingCapacity: true)
         }
-        // Beyond the bound a call may be opened twice.
+        // Beyond this limit a call may be returned twice.
         guard opened.count < Limits.catOpeningsMax else { return true }
         return opened.insert(call).inserted
     }
 }
 
-/// The calls of one thread that the rows of a trace have begun and not ended. Calls are paired as the worker pairs them:
-/// an end closes the innermost one of its cookie and name, and of the time at which it says that its call began.
+/// The calls of one thread that the rows of a trace have begun and not ended. Pairs calls as the worker does: an end
+/// closes the innermost call with the same cookie and name and, if the end says when its call began, that time.
 struct OpenSlices {
     struct Slice {
-        /// Among all calls begun in the trace.
+        /// Sequence number among all calls begun in the trace.
         let order: UInt64
         let ts: EpochNanoseconds
         let cookie: Int64
-        /// JSON text with its quotes, in `names`.
+        /// Range of the JSON string with its quotes in `names`.
         fileprivate let nameStart: Int
         fileprivate let nameEnd: Int
     }
 
-    /// The innermost last; its name stands at the end of `names`.
+    /// The innermost call is last, and its name is at the end of `names`.
     private(set) var slices: [Slice] = []
-    /// In one array, so that a call takes no memory of its own.
+    /// The names of all calls in one array, so that a call needs no allocation.
     private var names: [UInt8] = []
 
     func name(of slice: Slice) -> ArraySlice<UInt8> { names[slice.nameStart..<slice.nameEnd] }
@@ -280,7 +282,7 @@ struct OpenSlices {
         slices.append(Slice(order: order, ts: ts, cookie: call.cookie, nameStart: start, nameEnd: names.count))
     }
 
-    /// Whether a call of that cookie and name is open that began at `ts`.
+    /// Whether a call with this cookie and name that began at `ts` is open.
     func isOpen(_ call: EventRow.Call, ts: EpochNanoseconds) -> Bool {
         slices.contains { $0.ts == ts && $0.cookie == call.cookie && isNamed($0, call.name) }
     }
@@ -292,7 +294,7 @@ struct OpenSlices {
         }
     }
 
-    /// False where no such call is open.
+    /// Ends a call; returns false if no such call is open.
     mutating func end(_ call: EventRow.Call) -> Bool {
         guard
             let position = slices.lastIndex(where: {

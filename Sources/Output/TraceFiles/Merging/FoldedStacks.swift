@@ -1,8 +1,8 @@
 import SystemIO
 import TraceModel
 
-/// Sums equal call stacks for flame graphs: `process;outermost;…;innermost count` lines in bytewise order.
-/// Beyond a bound of memory the sums so far go to sorted spill files, merged at the end.
+/// Counts equal call stacks for flame graphs: lines `process;outermost;…;innermost count` in bytewise order. When the
+/// memory limit is reached, the counts so far go to a sorted spill file; the spill files are merged at the end.
 final class FoldedStacks {
     private var counts: [[UInt8]: UInt64] = [:]
     private var heldBytes = 0
@@ -12,17 +12,17 @@ final class FoldedStacks {
     private let bytesMax: Int
     private let bufferBytes: Int
 
-    /// What an entry costs beside its text, about.
+    /// The approximate memory of an entry in addition to its text, in bytes.
     private static let entryBytes = 64
 
-    /// Spill files are named `spillPrefix` and a number, and removed by `write`.
+    /// Spill files are named `spillPrefix` and a number. `write` removes them.
     init(spillPrefix: String, bytesMax: Int, bufferBytes: Int) {
         self.spillPrefix = spillPrefix
         self.bytesMax = bytesMax
         self.bufferBytes = bufferBytes
     }
 
-    /// One more call of this stack; the innermost frame comes first in `frames`, as agents send it.
+    /// Counts one call of this stack. `frames` starts with the innermost frame, as agents send it.
     func add(process: UnsafeRawBufferPointer, frames: [UnsafeRawBufferPointer]) throws {
         line.removeAll(keepingCapacity: true)
         append(process)
@@ -73,7 +73,7 @@ final class FoldedStacks {
 
     private var sortedKeys: [[UInt8]] { counts.keys.sorted { $0.lexicographicallyPrecedes($1) } }
 
-    /// `;` separates frames and a control character would end the line.
+    /// Replaces `;`, which separates frames, and control characters, which would end the line.
     private func append(_ text: UnsafeRawBufferPointer) {
         for byte in text {
             switch byte {
@@ -93,14 +93,14 @@ final class FoldedStacks {
     }
 }
 
-/// Reads back the lines that `FoldedStacks` spilled, in their order.
+/// Reads the lines of a spill file in order.
 final class FoldedSpill {
-    /// The current line's stack; nil after the last.
+    /// The stack of the current line; nil after the last one.
     private(set) var key: [UInt8]?
     private(set) var count: UInt64 = 0
     private let reader: BufferedReader
 
-    /// Stands at the first line.
+    /// Opens the file and reads the first line.
     init(_ path: String, bufferBytes: Int) throws {
         reader = try BufferedReader(path, bufferBytes: bufferBytes)
         try next()

@@ -1,12 +1,13 @@
 import SystemIO
 import TraceModel
 
-/// What a merge is about to rename and remove, synced before the first rename, so that a redo after a crash needs
-/// nothing else. Lines of text; the last one is a checksum of those before (FNV-1a: any one bad byte shows). Until the
-/// window's mark is saved there are two copies, `PATH` and `PATH.mirror`, replaced in this order.
+/// The renames and removals that a merge is about to perform. Synced before the first rename, so that recovery after a
+/// crash needs nothing else. Lines of text; the last one is an FNV-1a checksum of the others, which detects any single
+/// bad byte. There are two copies, `PATH` and `PATH.mirror`, replaced in this order, until the window is recorded as
+/// merged.
 struct MergeManifest: Equatable {
     struct Output: Equatable {
-        /// A temporary file, or the one segment that becomes the output.
+        /// A temporary file, or the only segment if it becomes the output.
         var source: String
         var target: String
         var bytes: Int
@@ -17,19 +18,19 @@ struct MergeManifest: Equatable {
 
     var outputs: [Output] = []
     var segments: [String] = []
-    /// Damaged segments, which the outputs are without.
+    /// Damaged segments, whose rows are missing in the outputs.
     var losses: [SegmentLoss] = []
-    /// Everything has been renamed and synced; only segments may be left to remove.
+    /// Whether everything has been renamed and synced, so that only segments may remain to be removed.
     var isDone = false
 
     static func path(_ resource: Resource, window: UInt64) -> String { "\(directory)/\(resource.name)_\(window)" }
 
     init() {}
 
-    /// Where a manifest's second copy is.
+    /// The path of a manifest's second copy.
     static func mirror(of path: String) -> String { path + ".mirror" }
 
-    /// Replaces both copies of the manifest, each in one step. Blocks.
+    /// Replaces both copies of the manifest, each atomically. Blocks.
     func publish(to path: String) throws(SystemError) {
         var text = Self.title + "\n"
         for output in outputs { text += "output \(output.source) \(output.target) \(output.bytes)\n" }
@@ -43,8 +44,8 @@ struct MergeManifest: Equatable {
         try FileSystem.publish(Self.mirror(of: path), buffer.bytes)
     }
 
-    /// Reads a manifest, from its second copy where the first is damaged; nil where there is none. Throws `corrupt` where a
-    /// byte is bad and there is no sound copy.
+    /// Reads a manifest, from the mirror if the first copy is damaged. Nil if there is none. Throws `corrupt` if no
+    /// copy is intact.
     init?(contentsOf path: String) throws {
         let mirror = Self.mirror(of: path)
         do {
@@ -64,7 +65,7 @@ struct MergeManifest: Equatable {
             sum == "checksum \(Self.checksum(lines.map { $0 + "\n" }.joined()))", lines.first == Substring(Self.title)
         else { throw Self.damaged(path) }
         for line in lines.dropFirst() {
-            // Paths are made of safe names: no spaces.
+            // Paths consist of safe names, so they contain no spaces.
             let words = line.split(separator: " ").map(String.init)
             switch (words.first, words.count) {
             case ("output", 4):

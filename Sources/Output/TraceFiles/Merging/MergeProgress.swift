@@ -1,4 +1,4 @@
-/// How far a merge is, in bytes of segments.
+/// The progress of a merge, in bytes of segments.
 package struct MergeProgress: Sendable, Equatable {
     package var bytesDone: UInt64 = 0
     package var bytesTotal: UInt64
@@ -6,7 +6,7 @@ package struct MergeProgress: Sendable, Equatable {
     package init(bytesTotal: UInt64) { self.bytesTotal = bytesTotal }
 }
 
-/// What a merge has just done; tests stop it there.
+/// A completed step of a merge. Tests interrupt it there.
 enum MergeStep: Equatable {
     case prepared(kind: OutputKind, host: String)
     case manifestSynced
@@ -18,7 +18,7 @@ enum MergeStep: Equatable {
 
 /// A small file that is published together with a window's outputs.
 package struct WindowDocument: Sendable, Equatable {
-    /// Below the data directory; of safe names.
+    /// Relative to the data directory; consists of safe names.
     package let path: String
     package let bytes: [UInt8]
 

@@ -2,12 +2,12 @@ import Compression
 import SystemIO
 import TraceModel
 
-/// Writes one file from its beginning through a buffer, plain or compressed. Plain text goes past the page cache: what is
-/// finalized is rarely read soon, and what a pass of a merge leaves for the next is read once.
+/// Writes one file sequentially through a buffer, plain or compressed. Plain text bypasses the page cache: final files
+/// are rarely read soon, and intermediate runs are read once.
 final class MergeWriter {
     let path: String
     private let file: File
-    /// Append here, then `rowEnded`.
+    /// The buffer for the next row; call `rowEnded` after appending.
     @exclusivity(unchecked) var text: RawBuffer
     private var written = 0
     private var drained = 0
@@ -15,7 +15,7 @@ final class MergeWriter {
     private let compressor: CompressedWriter?
     private let syncs: Bool
 
-    /// `syncs`: not where the caller syncs it later, with others.
+    /// Creates the file. `syncs` is false if the caller syncs it later, together with others.
     init(_ path: String, bufferBytes: Int, compression: FileCompression? = nil, syncs: Bool = true) throws {
         self.path = path
         self.syncs = syncs
@@ -25,16 +25,16 @@ final class MergeWriter {
         text = RawBuffer(capacity: bufferBytes, alignment: File.blockBytes)
     }
 
-    /// Bytes of the file, once `finish` has returned.
+    /// The size of the file, once `finish` has returned.
     var count: Int { written }
 
-    /// Bytes of text so far, before it is compressed.
+    /// The size of the text so far, before compression.
     var textCount: Int { drained + text.count }
 
-    /// Writes the text out where it fills the buffer. Blocks.
+    /// Writes the buffer if it is full. Blocks.
     func rowEnded() throws(SystemError) { if text.count >= bufferBytes { try drain(isLast: false) } }
 
-    /// All is on the disk when this returns, where it `syncs`. Blocks.
+    /// Writes the rest, and syncs the file if it `syncs`. Blocks.
     func finish() throws(SystemError) {
         try drain(isLast: true)
         if syncs { try file.syncData() }
@@ -48,7 +48,7 @@ final class MergeWriter {
                 written += piece.count
             }
         } else {
-            // Only whole blocks can go past the cache: what is behind them waits for more.
+            // Only whole blocks can bypass the cache; the rest waits for more text.
             if !isLast { count -= count % File.blockBytes }
             guard count > 0 else { return }
             let whole = UnsafeRawBufferPointer(rebasing: text.bytes[..<count])

@@ -1,15 +1,15 @@
 import Compression
 import TraceModel
 
-/// What a window of a resource leaves behind. Raw values stand in checkpoints and announcements.
+/// The kinds of output of a window. Raw values are stored in checkpoints and announcements.
 package enum OutputKind: UInt8, CaseIterable, Sendable {
-    /// Chrome trace, one a host.
+    /// Chrome trace, one per host.
     case json = 0
-    /// One a resource.
+    /// Table, one per resource.
     case csv = 1
-    /// Call stacks, one a host.
+    /// Call stacks, one file per host.
     case stacks = 2
-    /// One a resource.
+    /// List of anomalies, one per resource.
     case anomalies = 3
 
     /// The directory under `output`.
@@ -22,7 +22,7 @@ package enum OutputKind: UInt8, CaseIterable, Sendable {
         }
     }
 
-    /// How a segment's name ends: what viewers know, or `.records` for our own binary form.
+    /// The ending of a segment's name: what viewers know, or `.records` for the binary form.
     var segmentSuffix: String {
         switch self {
         case .json: ".json"
@@ -32,13 +32,13 @@ package enum OutputKind: UInt8, CaseIterable, Sendable {
         }
     }
 
-    /// The most that merging segments of so many bytes can write, of which so many are call stacks: their text is escaped
-    /// when it is merged, other rows stay what they are.
+    /// An upper bound of the bytes that merging `bytes` bytes of segments writes. `stackBytes` of them are call stacks,
+    /// whose text the merge escapes; other rows keep their size.
     static func mergeBytesMax(bytes: Int, stackBytes: Int) -> Int {
         bytes + stackBytes * (Limits.mergedBytesPerStackByteMax - 1)
     }
 
-    /// Whether rows carry their host, which then decides between equal time and process id.
+    /// Whether rows contain their host, which then decides between equal times and process ids.
     var holdsManyHosts: Bool { self == .csv || self == .anomalies }
 }
 
@@ -46,7 +46,7 @@ package enum OutputKind: UInt8, CaseIterable, Sendable {
 struct OutputNames {
     let resource: Resource
     let stem: String
-    /// The host whose files are named as this machine's: of several, the first by name.
+    /// The host whose files get this machine's name. If there are several, the first one by name.
     private let localHost: String?
     private let localName: String
 
@@ -57,16 +57,16 @@ struct OutputNames {
             $0.utf8.lexicographicallyPrecedes($1.utf8)
         }
         let safe = SafeName.of(localHostName)
-        // Another host that calls itself as this machine keeps its own name.
+        // Another host that uses this machine's name keeps that name.
         let local = localHost ?? ""
         let isTaken = files.contains { !$0.host.utf8.elementsEqual(local.utf8) && SafeName.of($0.host) == safe }
         localName = isTaken ? SafeName.ofThisMachine(localHostName) : safe
     }
 
-    /// By its bytes: as text, names that are written differently can be equal.
+    /// Compares bytes: two strings with different bytes can be equal.
     private func isLocal(_ host: String) -> Bool { localHost.map { $0.utf8.elementsEqual(host.utf8) } ?? false }
 
-    /// `part`: of a trace or table that is too large for one file, from 1.
+    /// The path of a trace. `part` counts from 1, if the trace needs several files.
     func json(host: String, part: Int = 1) -> String {
         let suffix = isLocal(host) ? "" : "_\(SafeName.of(host))"
         return path(.json, "\(resource.name)_trace_\(stem)\(suffix)\(Self.ending(part)).json")
@@ -74,7 +74,7 @@ struct OutputNames {
 
     func csv(part: Int = 1) -> String { path(.csv, "\(resource.name)_trace_\(stem)\(Self.ending(part)).csv") }
 
-    /// `~002`: no stem or host has the mark, and names sort by part.
+    /// `~002`, for example: no stem or host contains the character, and names sort by part.
     private static func ending(_ part: Int) -> String {
         guard part > 1 else { return "" }
         let digits = String(part)
@@ -91,8 +91,8 @@ struct OutputNames {
     var anomaliesJSON: String { path(.anomalies, "anomalies_\(stem)_\(resource.name).jsonl") }
     var anomaliesCSV: String { path(.anomalies, "anomalies_\(stem)_\(resource.name).csv") }
 
-    /// Where an output grows: beside its final place, hidden. The same compressed or not, so that a redo under
-    /// another setting leaves nothing behind.
+    /// The hidden temporary path of an output, beside its final path. The same with and without compression, so that a
+    /// merge repeated with another setting leaves nothing behind.
     static func temporary(_ target: String) -> String {
         let suffix = FileCompression(ofPath: target)?.suffix ?? ""
         let target = target.dropLast(suffix.count)
@@ -100,7 +100,8 @@ struct OutputNames {
         return "\(target[...slash]).tmp-\(target[target.index(after: slash)...])"
     }
 
-    /// Where an output goes whose name somebody else's file has; `number`: from 2.
+    /// An alternative path of an output, for the case that a file of another origin has its name. `number` counts from
+    /// 2.
     static func beside(_ target: String, _ number: Int) -> String {
         let suffix = FileCompression(ofPath: target)?.suffix ?? ""
         let plain = target.dropLast(suffix.count)

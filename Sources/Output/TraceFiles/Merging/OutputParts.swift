@@ -1,16 +1,16 @@
 import SystemIO
 import TraceModel
 
-/// The files that one output becomes: each is complete and synced under its temporary name before the next one begins.
+/// The files of one output. Each is complete and synced under its temporary name before the next one starts.
 final class OutputParts {
     private let merger: WindowMerger
     private let target: (Int) -> String
     private let bytesMax: Int
     private var finished: [MergeManifest.Output] = []
-    /// Of the open file.
+    /// The writer of the open file.
     @exclusivity(unchecked) private(set) var writer: MergeWriter
 
-    /// `target`: the final path of a part, from 1.
+    /// Opens the first file. `target` returns the final path of a file by its number, from 1.
     init(_ merger: WindowMerger, target: @escaping (Int) -> String) throws {
         self.merger = merger
         self.target = target
@@ -18,19 +18,19 @@ final class OutputParts {
         writer = try merger.writer(of: target(1))
     }
 
-    /// The open file's, from 1.
+    /// The number of the open file, from 1.
     var number: Int { finished.count + 1 }
 
-    /// Whether the open file has room for so many bytes more.
+    /// Whether the open file has room for `count` more bytes.
     func holds(_ count: Int) -> Bool { writer.textCount + count <= bytesMax }
 
-    /// Ends the open file and begins the next one. Blocks.
+    /// Finishes the open file and starts the next one. Blocks.
     func next() throws {
         try finish()
         writer = try merger.writer(of: target(number))
     }
 
-    /// Runs `body`, which writes all parts; returns them. Leaves nothing behind where that throws. Blocks.
+    /// Runs `body`, which writes all files, and returns them. Removes them if `body` throws. Blocks.
     func written(_ body: () throws -> Void) throws -> [MergeManifest.Output] {
         do {
             try body()
@@ -50,21 +50,22 @@ final class OutputParts {
     }
 }
 
-/// The names of processes and threads of a trace that becomes several files: each file ends with those of the rows in it.
+/// The names of processes and threads in a trace that becomes several files. Each file ends with the names that its
+/// rows refer to.
 struct PartNames {
     private struct Name {
         let line: [UInt8]
-        /// Whether a row of the open file asks for it.
+        /// Whether a row of the open file refers to the name.
         var isDue = false
     }
 
     private var names: [NameTable.Key: Name] = [:]
     private var due: [NameTable.Key] = []
-    /// What the names due take in the file.
+    /// The size of the referenced names in the file.
     private(set) var dueBytes = 0
 
-    /// Reads the names of runs that stand at theirs. Beyond `bytesMax` of them the rest, by process id,
-    /// stay without.
+    /// Reads the names of runs whose readers have been moved to theirs. Ignores names beyond `bytesMax` bytes, in the
+    /// order of process ids.
     init(_ merge: RunMerge, bytesMax: Int) throws {
         var bytes = 0
         var names: [NameTable.Key: Name] = [:]
@@ -75,10 +76,10 @@ struct PartNames {
         self.names = names
     }
 
-    /// What all of them take in a file.
+    /// The size of all names in a file.
     var bytes: Int { names.values.reduce(0) { $0 + Self.cost($1.line.count) } }
 
-    /// What the row's names would add to `dueBytes`.
+    /// The bytes that the row's names would add to `dueBytes`.
     func bytesAdded(by row: EventRow) -> Int {
         Self.keys(of: row).reduce(0) { bytes, key in
             guard let name = names[key], !name.isDue else { return bytes }
@@ -86,7 +87,7 @@ struct PartNames {
         }
     }
 
-    /// The row stands in the open file.
+    /// Marks the names that a row of the open file refers to.
     mutating func add(_ row: EventRow) {
         dueBytes += bytesAdded(by: row)
         for key in Self.keys(of: row) where names[key]?.isDue == false {
@@ -95,7 +96,7 @@ struct PartNames {
         }
     }
 
-    /// The lines due, in their order; none is due afterwards.
+    /// Returns the lines of the marked names in order, and unmarks them.
     mutating func takeDue() -> [[UInt8]] {
         let lines = due.sorted { $0.precedes($1) }.compactMap { names[$0]?.line }
         for key in due { names[key]?.isDue = false }

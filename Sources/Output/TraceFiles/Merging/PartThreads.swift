@@ -1,45 +1,46 @@
 import TraceModel
 
-/// Who has rows in a trace that becomes several files: whose names stand in the open one, and which calls are open.
+/// The threads of a trace that becomes several files: which ones the open file has named, and their open calls.
 struct PartThreads {
     private struct Thread {
         let pid: UInt32
         let tid: UInt32
-        /// The last file that has the names of the thread and of its process.
+        /// The last file that contains the names of the thread and of its process.
         var namedPart = 0
         var calls = OpenSlices()
     }
 
-    /// A call that is open at a cut, with its thread.
+    /// A call that is open at the end of a file, with its thread.
     struct OpenCall {
         let pid: UInt32
         let tid: UInt32
         let slice: OpenSlices.Slice
-        /// JSON text with its quotes.
+        /// JSON string with its quotes.
         let name: ArraySlice<UInt8>
     }
 
     private var threads: [Thread] = []
-    /// By process and thread.
+    /// Keyed by process and thread.
     private var positions: [UInt64: Int] = [:]
-    /// Of events that are the whole process's.
+    /// Positions for events that belong to a process as a whole.
     private var processPositions: [UInt32: Int] = [:]
     private var begun: UInt64 = 0
     private var openBytes = 0
     private let openBytesMax: Int
     private let threadsMax: Int
 
-    /// Of a row what is not the name, and of memory as much.
+    /// The size of a repeated row without the name; also used as the estimate of its memory.
     private static let fixedBytes = 160
 
-    /// Calls that would make the rows of all open ones larger than `openBytesMax` are not remembered.
+    /// Ignores calls that would make the rows of all open calls larger than `openBytesMax`.
     init(openBytesMax: Int) {
         self.openBytesMax = openBytesMax
-        // Of so many at most half have an open call.
+        // At most half of these threads can have an open call.
         threadsMax = 2 * (openBytesMax / Self.fixedBytes + 1)
     }
 
-    /// Where the row's thread, or its process where it has none, stands here: until the next position of one that was not known.
+    /// Returns the position of the row's thread, or of its process if the event has no thread. Valid until a new thread
+    /// is added.
     mutating func position(of row: EventRow) -> Int {
         let known = if let tid = row.tid { positions[Self.key(row.pid, tid)] } else { processPositions[row.pid] }
         return known ?? add(row)
@@ -57,7 +58,7 @@ struct PartThreads {
         return position
     }
 
-    /// Forgets all without an open call: the names of who comes again are looked up again.
+    /// Forgets threads without open calls. If one comes back, it is named again.
     private mutating func forgetIdle() {
         threads.removeAll { $0.calls.slices.isEmpty }
         processPositions = [:]
@@ -69,14 +70,14 @@ struct PartThreads {
 
     // MARK: Names
 
-    /// Whether the file has the names of the thread at that position.
+    /// Whether the file already refers to the names of the thread at that position.
     func isNamed(_ position: Int, inPart part: Int) -> Bool { threads[position].namedPart == part }
 
     mutating func setNamed(_ position: Int, inPart part: Int) { threads[position].namedPart = part }
 
     // MARK: Calls
 
-    /// Takes a row of the thread at that position.
+    /// Processes a row of the thread at that position.
     mutating func take(_ row: EventRow, at position: Int) {
         guard let call = row.call else { return }
         let cost = call.name.count + Self.fixedBytes
@@ -90,7 +91,7 @@ struct PartThreads {
         }
     }
 
-    /// In the order of their rows.
+    /// All open calls in the order of their rows.
     var openCalls: [OpenCall] {
         threads.flatMap { thread in
             thread.calls.slices.map {

@@ -1,9 +1,9 @@
 import SystemIO
 package import TraceModel
 
-/// Which findings of the final files are wanted; nil: without a bound.
+/// Selects anomalies in the final files. Nil selects everything.
 package struct AnomalySelection: Sendable {
-    /// Inclusive, nanoseconds since the epoch.
+    /// Inclusive bounds, in nanoseconds since the epoch.
     package var from: EpochNanoseconds?
     package var to: EpochNanoseconds?
     package var resource: Resource?
@@ -15,8 +15,8 @@ package struct AnomalySelection: Sendable {
     package init() {}
 }
 
-/// One finding as its line in an anomalies file says it. Views are valid as long as the line; texts are JSON
-/// with its quotes, empty where the line does not have them.
+/// One line of an anomalies file, parsed. Views are valid as long as the line. Texts are JSON strings with their
+/// quotes, empty if the line does not contain them.
 package struct AnomalyLine {
     /// The whole line, a JSON object.
     package let bytes: UnsafeRawBufferPointer
@@ -27,11 +27,10 @@ package struct AnomalyLine {
     package private(set) var host = UnsafeRawBufferPointer(start: nil, count: 0)
     package private(set) var process = UnsafeRawBufferPointer(start: nil, count: 0)
     package private(set) var message = UnsafeRawBufferPointer(start: nil, count: 0)
-    /// A JSON number, 0 to 1.
+    /// A JSON number from 0 to 1.
     package private(set) var severity = UnsafeRawBufferPointer(start: nil, count: 0)
 
-    /// Nil where the line is no flat JSON object with a time and a process id. Members that are not known are
-    /// passed over.
+    /// Parses a line. Nil if it is not a flat JSON object with a time and a process id. Ignores unknown members.
     package init?(_ bytes: UnsafeRawBufferPointer) {
         self.bytes = bytes
         var parser = RowParser(bytes)
@@ -77,7 +76,7 @@ package struct AnomalyLine {
         text.withUTF8Buffer { bytes.elementsEqual($0) }
     }
 
-    /// A text, or what stands there up to the next comma or bracket.
+    /// Returns a JSON string, or the bytes up to the next comma or brace.
     private static func value(_ parser: inout RowParser) -> UnsafeRawBufferPointer? {
         if let text = parser.text() { return text }
         let start = parser.position
@@ -89,20 +88,19 @@ package struct AnomalyLine {
     }
 }
 
-/// Reads the findings of all final files in order of time. Streams, as `TraceFileReader` does. Not
-/// thread-safe; blocks on the disk.
+/// Reads the anomalies of all final files by time. Streams like `TraceFileReader`. Not thread-safe; blocks on the disk.
 package struct AnomalyReader {
     private let selection: AnomalySelection
     private let root: String
 
-    /// `root` is the data directory, empty where it is the current one.
+    /// Reads from the data directory `root`; empty if it is the current directory.
     package init(_ selection: AnomalySelection, root: String = "") {
         self.selection = selection
         self.root = root
     }
 
-    /// Calls `body` with every finding that is wanted.
-    /// - Throws: `TraceError` where a file is damaged or too many overlap; what `body` throws.
+    /// Calls `body` with every selected anomaly.
+    /// - Throws: `TraceError` if a file is damaged or too many overlap; whatever `body` throws.
     package func forEachFinding(_ body: (AnomalyLine) throws -> Void) throws {
         let rows = RowSelection(from: selection.from, to: selection.to, pid: selection.pid, host: selection.host)
         let merge = try FinalFileMerge(try paths(), .anomalies, rows, clipsCalls: false, filesMax: Limits.catFilesMax)

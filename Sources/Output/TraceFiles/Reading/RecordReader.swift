@@ -3,18 +3,18 @@ import Glibc
 import SystemIO
 import TraceModel
 
-/// Reads one file from its beginning through a buffer that grows only for a row larger than itself.
+/// Reads one file sequentially through a buffer that grows only for a row larger than itself.
 final class BufferedReader {
     let path: String
     private let file: File
     @exclusivity(unchecked) private var buffer: RawBuffer
     @exclusivity(unchecked) private var position = 0
     private var fileOffset = 0
-    /// Read at once.
+    /// The size of one read.
     let chunkBytes: Int
-    /// The checksum takes what stands from here on in the file.
+    /// The file offset at which the checksum starts.
     private let summedFrom: Int
-    /// CRC-32C of what has been read; of a file that was read from its beginning without `seek`.
+    /// CRC-32C of what was read from `summedFrom` on. Valid only without `seek`.
     private(set) var checksum: UInt32 = 0
 
     init(_ path: String, bufferBytes: Int, summedFrom: Int = 0) throws(SystemError) {
@@ -25,16 +25,16 @@ final class BufferedReader {
         buffer = RawBuffer(capacity: bufferBytes)
     }
 
-    /// What has been read and not consumed; valid until the next `fill`.
+    /// The bytes that were read and not consumed. Valid until the next `fill`.
     var unread: UnsafeRawBufferPointer { UnsafeRawBufferPointer(rebasing: buffer.bytes[position...]) }
 
-    /// Where the next unread byte stands in the file.
+    /// The file offset of the next unconsumed byte.
     var offset: Int { fileOffset - (buffer.count - position) }
 
-    /// Of the whole file. Blocks.
+    /// The size of the whole file. Blocks.
     var size: Int { get throws(SystemError) { try file.size() } }
 
-    /// Goes on reading there..
+    /// Continues reading at `offset`.
     func seek(to offset: Int) {
         buffer.removeAll()
         position = 0
@@ -43,13 +43,13 @@ final class BufferedReader {
 
     func consume(_ count: Int) { position += count }
 
-    /// Reads on until at least `count` bytes are unread; false where the file ends before.
+    /// Reads until at least `count` bytes are unread; returns false if the file ends before. Blocks.
     func fill(atLeast count: Int) throws(SystemError) -> Bool {
         while buffer.count - position < count { if try !readMore() { return false } }
         return true
     }
 
-    /// The distance to the first LF at or after `start` (of the unread bytes); nil where there is none.
+    /// Returns the offset, within the unread bytes, of the first LF at or after `start`; nil if there is none. Blocks.
     func findNewline(from start: Int) throws(SystemError) -> Int? {
         var searched = start
         while true {
@@ -64,11 +64,11 @@ final class BufferedReader {
         }
     }
 
-    /// Reads one more piece; false at the file's end. Blocks.
+    /// Reads one more chunk; returns false at the end of the file. Blocks.
     private func readMore() throws(SystemError) -> Bool {
         buffer.removeFirst(position)
         position = 0
-        // What is left of a row must not make the buffer twice as large.
+        // The rest of a row must not double the buffer.
         let free = buffer.capacity - buffer.count
         let size = free >= chunkBytes / 2 ? free : chunkBytes
         let target = UnsafeMutableRawBufferPointer(start: buffer.reserve(size), count: size)
@@ -80,15 +80,15 @@ final class BufferedReader {
         return count > 0
     }
 
-    /// Reads on to the file's end, and forgets it; the file's size. Blocks.
+    /// Reads and discards the rest of the file, and returns the file's size. Blocks.
     func drain() throws(SystemError) -> Int {
         repeat { position = buffer.count } while try readMore()
         return fileOffset
     }
 }
 
-/// Reads a final file, plain or compressed, line by line or row by row, through a buffer that grows only for a
-/// row larger than itself, up to `Limits.segmentRecordBytesMax`.
+/// Reads a final file, plain or compressed, line by line or row by row, through a buffer that grows only for a row
+/// larger than itself, up to `Limits.segmentRecordBytesMax`.
 final class RecordReader {
     let path: String
     private let file: FileSource
@@ -97,7 +97,7 @@ final class RecordReader {
     private var buffer: RawBuffer
     private var position = 0
 
-    /// The file and how far it has been read, which the expanding reader shares.
+    /// The file and its read position, shared with the decompressor.
     private final class FileSource {
         private let file: File
         private var offset = 0
@@ -128,13 +128,13 @@ final class RecordReader {
         expanded = [UInt8](repeating: 0, count: bufferBytes)
         expander = try ExpandingReader(compression) { (target: UnsafeMutableRawBufferPointer) throws(TraceError) in
             do { return try source.read(into: target) } catch {
-                throw TraceError(.system, "\(path) can't be read", cause: error)
+                throw TraceError(.system, "cannot read \(path)", cause: error)
             }
         }
     }
 
-    /// The next line without its LF, valid until the next call; nil at the end. What follows the last LF is
-    /// a line too. `isQuoting`: a LF between double quotes does not end the line, as in CSV.
+    /// Returns the next line without its LF, valid until the next call; nil at the end. Text after the last LF is a
+    /// line too. With `isQuoting`, an LF between double quotes does not end the line, as in CSV.
     func next(isQuoting: Bool = false) throws -> UnsafeRawBufferPointer? {
         var searched = 0
         var isQuoted = false
@@ -145,7 +145,7 @@ final class RecordReader {
                 return UnsafeRawBufferPointer(rebasing: bytes[..<end])
             }
             guard bytes.count < Limits.segmentRecordBytesMax else {
-                throw TraceError(.corrupt, "\(path) holds a row beyond all bounds")
+                throw TraceError(.corrupt, "\(path) contains a row longer than \(Limits.segmentRecordBytesMax) bytes")
             }
             if try readMore() { continue }
             if bytes.isEmpty { return nil }
@@ -155,7 +155,7 @@ final class RecordReader {
         }
     }
 
-    /// Where the first line ends; nil where it does not end yet, with how far it has been searched.
+    /// Returns the end of the first line. Nil if it does not end yet; `searched` then says how far it was searched.
     private static func lineEnd(
         _ bytes: UnsafeRawBufferPointer, from searched: inout Int, _ isQuoting: Bool, _ isQuoted: inout Bool
     ) -> Int? {
@@ -176,7 +176,7 @@ final class RecordReader {
         return nil
     }
 
-    /// Reads one more piece; false at the end. Blocks.
+    /// Reads one more chunk; returns false at the end. Blocks.
     private func readMore() throws -> Bool {
         buffer.removeFirst(position)
         position = 0

@@ -1,14 +1,14 @@
 import Glibc
 import TraceModel
 
-/// Reads numbers and keys out of the text of rows; nil where the text is none of ours.
+/// Parses numbers and keys in the text of rows. Methods return nil if the text is not what this program writes.
 struct RowParser {
     let bytes: UnsafeRawBufferPointer
     var position = 0
 
     init(_ bytes: UnsafeRawBufferPointer) { self.bytes = bytes }
 
-    /// In line, so that a literal's length is a constant and its comparison a few loads.
+    /// Consumes a literal. Inlined so that the literal's length is a constant and the comparison takes a few loads.
     @inline(__always) mutating func skip(_ text: StaticString) -> Bool {
         let count = text.utf8CodeUnitCount
         guard bytes.count - position >= count, let base = bytes.baseAddress,
@@ -18,11 +18,11 @@ struct RowParser {
         return true
     }
 
-    /// Decimal digits, at least one; nil beyond 64 bits.
+    /// Parses decimal digits, at least one; nil if the number exceeds 64 bits.
     mutating func number() -> UInt64? {
         let start = position
         var value: UInt64 = 0
-        // So few cannot overflow.
+        // 18 digits cannot overflow.
         let end = min(bytes.count, start + 18)
         while position + 8 <= end, let eight = Self.eightDigits(bytes, at: position) {
             value = value &* 100_000_000 &+ eight
@@ -42,11 +42,11 @@ struct RowParser {
         return position > start ? value : nil
     }
 
-    /// The number that eight digits in a row are; nil where not all are digits. All at once: neighbours become numbers of two
-    /// digits, then of four, then of eight.
+    /// Parses eight digits at once; nil if not all are digits. Combines neighbours into numbers of two, then four, then
+    /// eight digits.
     @inline(__always) private static func eightDigits(_ bytes: UnsafeRawBufferPointer, at position: Int) -> UInt64? {
         let text = UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: position, as: UInt64.self))
-        // Digits are 0x30 to 0x39: with 6 more they still begin with 3.
+        // Digits are 0x30 to 0x39: the upper half is still 3 after adding 6.
         guard text & 0xF0F0_F0F0_F0F0_F0F0 == 0x3030_3030_3030_3030,
             (text &+ 0x0606_0606_0606_0606) & 0xF0F0_F0F0_F0F0_F0F0 == 0x3030_3030_3030_3030
         else { return nil }
@@ -63,7 +63,7 @@ struct RowParser {
         return magnitude == Int64.min.magnitude ? .min : Int64(exactly: magnitude).map { -$0 }
     }
 
-    /// What `appendMicroseconds` wrote, as nanoseconds.
+    /// Parses what `appendMicroseconds` writes, and returns nanoseconds.
     mutating func microseconds() -> EpochNanoseconds? {
         let isNegative = skip("-")
         guard let whole = number() else { return nil }
@@ -80,7 +80,7 @@ struct RowParser {
         return Int64(exactly: magnitude).map { isNegative ? -$0 : $0 }
     }
 
-    /// Passes over a JSON number, whatever it is.
+    /// Skips any JSON number.
     mutating func skipNumber() { while position < bytes.count, Self.isOfNumber(bytes[position]) { position += 1 } }
 
     @inline(__always) private static func isOfNumber(_ byte: UInt8) -> Bool {
@@ -92,7 +92,7 @@ struct RowParser {
         }
     }
 
-    /// A JSON text with its quotes, as it stands there.
+    /// Parses a JSON string and returns it with its quotes, not unescaped.
     mutating func text() -> UnsafeRawBufferPointer? {
         let start = position
         guard skip("\""), let base = bytes.baseAddress else { return nil }
@@ -101,7 +101,7 @@ struct RowParser {
             var first = position
             while bytes[first - 1] == UInt8(ascii: "\\") { first -= 1 }
             position += 1
-            // Behind an odd number of backslashes it is part of the text.
+            // After an odd number of backslashes, a quote is part of the string.
             guard (position - 1 - first) % 2 == 1 else {
                 return UnsafeRawBufferPointer(rebasing: bytes[start..<position])
             }

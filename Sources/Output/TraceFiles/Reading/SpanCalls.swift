@@ -1,8 +1,8 @@
 import SystemIO
 import TraceModel
 
-/// The calls that are open at one point of a document that `FinalFileMerge` reads, of all hosts, and the
-/// events that clip them at the ends of a span of time. Memory is bounded by the open calls.
+/// The calls of all hosts that are open at one point of a document read by `FinalFileMerge`, and the events that clip
+/// them to a time span. Memory is bounded by the number of open calls.
 struct SpanCalls {
     private struct Thread: Hashable {
         let host: UInt64
@@ -14,20 +14,20 @@ struct SpanCalls {
     private var begun: UInt64 = 0
     private var openBytes = 0
     private let openBytesMax: Int
-    /// Idle threads are forgotten when there are so many threads; doubled while most are not idle.
+    /// Idle threads are forgotten at this number of threads. Doubled while most threads are not idle.
     private var threadsMax = 1_024
 
-    /// What an open call takes besides its name.
+    /// The memory of an open call without its name, in bytes.
     private static let fixedBytes = 64
 
-    /// Throws when open calls would take more than `openBytesMax` bytes.
+    /// Limits the memory of open calls to `openBytesMax` bytes; `take` throws beyond.
     init(openBytesMax: Int = Limits.catContinuedBytesMax) { self.openBytesMax = openBytesMax }
 
     // MARK: Rows
 
-    /// Takes the next row of a host, in order of time. A row that is neither begin nor end of a call
-    /// changes nothing. Of a continued call that is open already nothing changes either.
-    /// - Throws: `TraceError(.exhausted)` where more calls are open than there is room for.
+    /// Processes the next row of a host, in order of time. Ignores rows that neither begin nor end a call, and
+    /// continued calls that are already open.
+    /// - Throws: `TraceError(.exhausted)` if too many calls are open.
     mutating func take(_ row: EventRow, host: UInt64) throws(TraceError) {
         guard let call = row.call, let tid = row.tid else { return }
         let thread = Thread(host: host, pid: row.pid, tid: tid)
@@ -51,14 +51,14 @@ struct SpanCalls {
 
     static func tooMany() -> TraceError {
         TraceError(
-            .exhausted, "More calls are open at one time than there is room for",
+            .exhausted, "more calls are open at one time than fit into memory",
             remedy: "Name a process with --pid, or a host with --host")
     }
 
     // MARK: Clipping
 
-    /// A `B` event at `ts` for each open call, as a window's file repeats the calls that go on in it. An
-    /// outer call comes before those inside it.
+    /// Calls `body` with a `B` event at `ts` for each open call, as a window's file repeats continued calls. Outer
+    /// calls come before inner ones.
     func forEachOpening(at ts: EpochNanoseconds, _ body: (UnsafeRawBufferPointer) throws -> Void) rethrows {
         var text = RawBuffer()
         for (thread, slice) in openCalls {
@@ -70,7 +70,7 @@ struct SpanCalls {
         }
     }
 
-    /// An `E` event at `ts` for each open call. An outer call comes behind those inside it.
+    /// Calls `body` with an `E` event at `ts` for each open call. Inner calls come before outer ones.
     func forEachClosing(at ts: EpochNanoseconds, _ body: (UnsafeRawBufferPointer) throws -> Void) rethrows {
         var text = RawBuffer()
         for (thread, slice) in openCalls.reversed() {
@@ -80,7 +80,7 @@ struct SpanCalls {
         }
     }
 
-    /// By the time at which they began, then by the order of their rows.
+    /// Open calls ordered by the time at which they began, then by the order of their rows.
     private var openCalls: [(thread: Thread, slice: OpenSlices.Slice)] {
         threads.flatMap { thread, calls in calls.slices.map { (thread, $0) } }.sorted {
             ($0.slice.ts, $0.slice.order) < ($1.slice.ts, $1.slice.order)
@@ -92,22 +92,22 @@ struct SpanCalls {
     }
 }
 
-/// Reads the rows of one host that come before a span of time, in order of time, to find the calls that
-/// are open where the span begins. Only files that overlap in time are open together.
+/// Reads the rows of one host before a time span, in order of time, to find the calls that are open at its start. Only
+/// files that overlap in time are open together.
 struct EarlyRows {
-    /// A file of the host, not yet opened.
+    /// A file of the host that is not opened yet.
     struct Waiting {
         let path: String
-        /// Place among all files; windows and their parts follow one another in this order.
+        /// Position among all files, which is the order of windows and their parts.
         let rank: Int
         /// The time of the first row that is not a continued call.
         let firstTs: EpochNanoseconds
-        /// When it is opened: no later than any file behind it. A call that has ended in a later window
-        /// is then never taken up again from an earlier window's list of continued calls.
+        /// When the file is opened: no later than any later file. Otherwise a call that ended in a later window could
+        /// be opened again by the continued calls of an earlier one.
         var due: EpochNanoseconds
     }
 
-    /// A continued call that stands in its file before the row at which the file was opened.
+    /// A continued call that precedes the row at which its file was opened.
     private struct Pending {
         let ts: EpochNanoseconds
         let row: [UInt8]
@@ -117,14 +117,15 @@ struct EarlyRows {
     private let end: EpochNanoseconds
     private let selection: RowSelection
     private let filesMax: Int
-    /// By due time, the earliest last.
+    /// Ordered by due time, earliest last.
     private(set) var waiting: [Waiting]
-    /// After `run`: those whose next row is in the span.
+    /// After `run`: the files whose next row is in the time span.
     private(set) var open: [FinalFile] = []
-    /// By time, the earliest last.
+    /// Ordered by time, earliest last.
     private var pending: [Pending] = []
 
-    /// `files`: of one host, by rank. `end`: where the span begins, in nanoseconds since the epoch.
+    /// Prepares to read the files of one host, given by rank, up to `end`, the start of the time span in nanoseconds
+    /// since the epoch.
     init(_ files: [Waiting], host: UInt64, before end: EpochNanoseconds, _ selection: RowSelection, filesMax: Int) {
         self.host = host
         self.end = end
@@ -137,15 +138,15 @@ struct EarlyRows {
         waiting = files.sorted { ($1.due, $1.rank) < ($0.due, $0.rank) }
     }
 
-    /// Reads all rows before the span into `calls`. Afterwards `open` and `waiting` hold the files that go
-    /// on. `name` takes the names behind the events of files that end here. Blocks on the disk.
-    /// - Throws: `TraceError` where a file is damaged, too many overlap or too many calls are open.
+    /// Processes all rows before the time span with `calls`. Afterwards `open` and `waiting` contain the remaining
+    /// files. `name` receives the names at the end of files that end here. Blocks.
+    /// - Throws: `TraceError` if a file is damaged, too many overlap or too many calls are open.
     mutating func run(into calls: inout SpanCalls, name: (UnsafeRawBufferPointer) throws -> Void) throws {
         while true {
             try openDue(&calls, name)
             let first = firstOpen
             let ts = first.map { open[$0].ts } ?? .max
-            // Behind the rows of the same time, as one of them can be the call's own begin.
+            // Pending calls come after rows of the same time, because one of these may be the call's original begin.
             if let call = pending.last, call.ts < ts {
                 pending.removeLast()
                 try take(call.row, &calls)
@@ -158,7 +159,7 @@ struct EarlyRows {
         }
     }
 
-    /// The open file whose row comes first.
+    /// The open file with the next row.
     private var firstOpen: Int? {
         open.indices.min { left, right in
             let (left, right) = (open[left], open[right])
@@ -194,7 +195,7 @@ struct EarlyRows {
         }
     }
 
-    /// False where the file has no more events: its names have then been handed on.
+    /// Moves to the next event. Returns false at the end of the file, after passing its names to `name`.
     private func moveToEvent(_ file: FinalFile, _ name: (UnsafeRawBufferPointer) throws -> Void) throws -> Bool {
         while try file.next() {
             guard file.content == .name else { return true }
@@ -204,7 +205,7 @@ struct EarlyRows {
     }
 }
 
-/// The call that a `B` event opens, as far as the events tell calls apart.
+/// The identity of the call that a `B` event begins, as far as events distinguish calls.
 struct OpenedCall: Hashable {
     private let ts: EpochNanoseconds
     private let pid: UInt32
@@ -213,10 +214,10 @@ struct OpenedCall: Hashable {
     private let name: UInt64
     private let host: UInt64
 
-    /// Whether the event repeats the opening of a call that went on over a rotation.
+    /// Whether the event repeats the begin of a call that continues from an earlier window.
     let isContinued: Bool
 
-    /// Nil for any other event. `host` stands for the file's host.
+    /// Nil for any other event. `host` is the hash of the file's host.
     init?(_ file: FinalFile, host: UInt64) {
         guard let row = EventRow(file) else { return nil }
         self.init(row, host: host)
@@ -228,7 +229,7 @@ struct OpenedCall: Hashable {
         self.init(call, began: row.ts, pid: row.pid, tid: tid, host: host)
     }
 
-    /// The call that an exit ends, where the exit says when it began; nil for any other event.
+    /// The call that an exit ends, if the exit says when the call began; nil for any other event.
     init?(endedBy row: EventRow, host: UInt64) {
         guard let tid = row.tid, let call = row.call, let began = call.began else { return nil }
         self.init(call, began: began, pid: row.pid, tid: tid, host: host)

@@ -1,14 +1,14 @@
 import SystemIO
 package import TraceModel
 
-/// Which events of a resource's final files are wanted.
+/// Selects events in the final files of one resource.
 package struct TraceSelection: Sendable, Equatable {
     package var resource: Resource
-    /// Inclusive, nanoseconds since the epoch; nil: without a bound.
+    /// Inclusive bounds, in nanoseconds since the epoch; nil means unbounded.
     package var from: EpochNanoseconds?
     package var to: EpochNanoseconds?
     package var pid: UInt32?
-    /// The host's name as its agents sent it; nil: of all hosts.
+    /// The host's name as its agents send it; nil selects all hosts.
     package var host: String?
 
     package init(
@@ -22,17 +22,17 @@ package struct TraceSelection: Sendable, Equatable {
         self.host = host
     }
 
-    /// What of it a row decides by itself.
+    /// The part of the selection that can be checked for a single row.
     var rows: RowSelection { RowSelection(from: from, to: to, pid: pid, host: host) }
 }
 
-/// Which rows of some final files are wanted.
+/// Selects rows in a set of final files.
 struct RowSelection {
-    /// Inclusive, nanoseconds since the epoch; nil: without a bound.
+    /// Inclusive bounds, in nanoseconds since the epoch; nil means unbounded.
     let from: EpochNanoseconds?
     let to: EpochNanoseconds?
     let pid: UInt32?
-    /// The host's name as its agents sent it; nil: of all hosts.
+    /// The host's name as its agents send it; nil selects all hosts.
     let host: String?
 
     func holds(ts: EpochNanoseconds, pid: UInt32) -> Bool {
@@ -43,7 +43,7 @@ struct RowSelection {
 
     func holds(pid: UInt32) -> Bool { self.pid.map { $0 == pid } ?? true }
 
-    /// The texts that stand for the host in files of that kind; nil where all hosts are wanted.
+    /// Returns the forms in which files of that kind write the host; nil if all hosts are selected.
     func hostTexts(_ kind: FinalFile.Kind) -> [[UInt8]]? {
         guard var name = host else { return nil }
         return name.withUTF8 { bytes in
@@ -53,7 +53,7 @@ struct RowSelection {
                 text.appendJSONString(view)
                 return [Array(text.bytes)]
             }
-            // Whether the table guards against formulas is not said in it.
+            // A table does not say whether it is protected against formulas.
             return [false, true].map { isGuarded in
                 text.removeAll()
                 text.appendCSVField(view, guardsFormulas: isGuarded)
@@ -63,13 +63,13 @@ struct RowSelection {
     }
 }
 
-/// Reads final files back, of all windows and hosts in order of time: filtered by time, process and host, joined
-/// into one document. Streams: memory is bounded by the largest row and the number of files that overlap in time.
-/// Plain and compressed files.
+/// Reads final files of all windows and hosts, plain or compressed, and joins them into one document ordered by time
+/// and filtered by time, process and host. Streams: memory is bounded by the largest row and the number of files that
+/// overlap in time.
 ///
-/// A file that retention removes meanwhile is passed over. Not thread-safe; blocks on the disk and in `write`.
+/// Skips files that retention removes meanwhile. Not thread-safe; blocks on the disk and in `write`.
 package final class TraceFileReader {
-    /// Takes a piece of the document.
+    /// Receives one piece of the document.
     package typealias Output = (UnsafeRawBufferPointer) throws -> Void
 
     private static let pieceBytes = 256 << 10
@@ -79,11 +79,11 @@ package final class TraceFileReader {
     private let filesMax: Int
     private let write: Output
     private var piece = RawBuffer(capacity: TraceFileReader.pieceBytes)
-    /// Rows written so far: events, and of CSV rows.
+    /// The number of events or CSV rows written so far.
     package private(set) var rowCount: UInt64 = 0
 
-    /// `root` is the data directory, empty where it is the current one. `filesMax`: files that overlap in time,
-    /// which are read side by side.
+    /// Reads from the data directory `root`; empty if it is the current directory. `filesMax` limits the files that
+    /// overlap in time, because these are read together.
     package init(
         _ selection: TraceSelection, root: String = "", filesMax: Int = Limits.catFilesMax, write: @escaping Output
     ) {
@@ -95,10 +95,9 @@ package final class TraceFileReader {
 
     // MARK: Documents
 
-    /// Writes one Chrome trace, of the selected events and the names of their processes. Names stand behind
-    /// each file's events; viewers take them wherever they stand. Calls that are open at an end of the
-    /// selected span are clipped there.
-    /// - Throws: `TraceError` where a file is damaged, or too many overlap; what `write` throws.
+    /// Writes one Chrome trace of the selected events and the names of their processes. Names follow the events of each
+    /// file; viewers accept them anywhere. Calls that are open at a bound of the selected time span are clipped there.
+    /// - Throws: `TraceError` if a file is damaged or too many overlap; whatever `write` throws.
     package func writeJSON() throws {
         piece.append("{\"displayTimeUnit\":\"ms\",\"metadata\":{\"resource\":\"")
         piece.append(selection.resource.name)
@@ -119,10 +118,10 @@ package final class TraceFileReader {
         try flush()
     }
 
-    /// Writes one table with one header; nothing where there is no file. `columns`: with `original` also files that have all
-    /// columns are reduced to the original's.
-    /// - Throws: `TraceError` where a file is damaged, too many overlap, files have different columns or none of the host that
-    ///   is asked for, or the original server has no table of the resource; what `write` throws.
+    /// Writes one table with one header, or nothing if there is no file. With `.original`, files that have all columns
+    /// are reduced to the original ones.
+    /// - Throws: `TraceError` if a file is damaged, too many overlap, files have different columns or none for the
+    ///   selected host, or the original server has no table of the resource; whatever `write` throws.
     package func writeCSV(_ columns: CSVColumns = .all) throws {
         let paths = try paths(of: .csv)
         guard columns == .original else {
@@ -141,7 +140,7 @@ package final class TraceFileReader {
         header.withUnsafeBytes { piece.append($0) }
         try writeRows(of: paths) { row in
             guard original.append(row, to: &piece) else {
-                throw TraceError(.corrupt, "a table holds a row that is none of ours")
+                throw TraceError(.corrupt, "a table contains a row with too few columns")
             }
         }
     }
@@ -166,8 +165,8 @@ package final class TraceFileReader {
         }
     }
 
-    /// Returns the first row that all tables have, reduced to `original` (then with its line's end) where these are given;
-    /// nil where there are no tables.
+    /// Returns the column names common to all tables; nil if there are no tables. With `original`, they are reduced and
+    /// end in a line end.
     private func commonHeader(of paths: [String], _ original: OriginalColumns? = nil) throws -> [UInt8]? {
         var common: [UInt8]?
         for path in paths {
@@ -186,7 +185,7 @@ package final class TraceFileReader {
             }
             if common == nil { common = header }
             guard common == header else {
-                // Files of another version may have other columns too: a table can hold only one kind.
+                // Files of another version may have other columns as well, and one table cannot have both.
                 throw TraceError(
                     .configuration, "\(path) has other columns than the files before it",
                     remedy: original == nil

@@ -1,22 +1,22 @@
 import SystemIO
 import TraceModel
 
-/// Writes the trace of one host that is too large for one file as several, each a whole trace by itself: a head, rows in
-/// their order, the names of their processes and threads. A file is ended before the row that would make it too
-/// large. Calls that are open there begin the next file, at their own time, as calls open at a barrier begin the next
-/// window's.
+/// Writes a trace of one host that is too large for one file as several files. Each is a complete trace: a header, rows
+/// in order, and the names of their processes and threads. A file ends before the row that would make it too large.
+/// Calls that are open there begin the next file, at their original time, as calls that are open at a barrier begin the
+/// next window's file.
 struct TraceParts {
     private let files: OutputParts
     private var summary: JSONSegment.Summary
     private var names: PartNames
     private var threads: PartThreads
-    /// The open file, from 1.
+    /// The number of the open file, from 1.
     private var part = 0
-    /// In the open file, those of continued calls not counted.
+    /// Rows in the open file, without continued calls.
     private var rows = 0
     private var hasRow = false
 
-    /// Of a file what open calls may take at its beginning, and of memory what names may.
+    /// The limit of the open calls repeated at the start of a file, and of the names held in memory, in bytes.
     static func shareMax(of budget: FileBudget) -> Int { budget.finalFileBytesMax / 4 }
 
     init(_ files: OutputParts, summary: JSONSegment.Summary, names: PartNames, budget: FileBudget) {
@@ -26,10 +26,10 @@ struct TraceParts {
         threads = PartThreads(openBytesMax: Self.shareMax(of: budget))
     }
 
-    /// The next row of the trace. Blocks where a buffer is full, or a file has to be ended.
+    /// Appends the next row of the trace. Blocks if a buffer is full or a file ends.
     mutating func append(_ row: RunRow) throws {
         guard let event = EventRow(row) else {
-            throw TraceError(.corrupt, "a segment holds an event that is none of ours")
+            throw TraceError(.corrupt, "a segment contains an event in an unknown form")
         }
         let thread = threads.position(of: event)
         if rows == 0 {
@@ -44,7 +44,7 @@ struct TraceParts {
         threads.take(event, at: thread)
     }
 
-    /// No row follows.
+    /// Ends the last file.
     mutating func end() throws {
         for line in names.takeDue() {
             files.writer.text.append(JSONSegment.separator)

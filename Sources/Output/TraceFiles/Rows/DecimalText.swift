@@ -1,6 +1,6 @@
-/// Writes numbers as decimal digits at an address that has room for them, and returns where they end.
+/// Writes numbers as text to raw memory that has enough room, and returns where the text ends.
 @usableFromInline package enum DecimalText {
-    /// The room that `write` needs.
+    /// The room in bytes that `write` of an integer needs.
     @inlinable static var bytesMax: Int { 20 }
 
     @inlinable static var pairs: StaticString {
@@ -13,19 +13,20 @@
         """
     }
 
-    /// Without leading zeros. Eight bytes behind `target` may be written to, or as many as the number has digits.
+    /// Writes a number without leading zeros. May overwrite eight bytes after `target`, or as many as the number has
+    /// digits.
     @inlinable package static func write(_ value: UInt64, at target: UnsafeMutableRawPointer) -> UnsafeMutableRawPointer
     {
         if value < 100_000_000 { return writeFirst(value, at: target) }
         let upper = value / 100_000_000
-        let place =
+        let next =
             upper < 100_000_000
             ? writeFirst(upper, at: target)
             : writeEight(upper % 100_000_000, at: writeFirst(upper / 100_000_000, at: target))
-        return writeEight(value &- upper &* 100_000_000, at: place)
+        return writeEight(value &- upper &* 100_000_000, at: next)
     }
 
-    /// The digits of a value below 10⁸ as text, without leading zeros, and how many they are.
+    /// Returns the digits of a value below 10⁸ as text without leading zeros, and their number.
     @inlinable @inline(__always) static func firstText(_ value: UInt64) -> (UInt64, UInt8) {
         if value < 10 { return (0x30 &+ value, 1) }
         if value < 10_000 {
@@ -40,12 +41,12 @@
         return (text, UInt8(truncatingIfNeeded: 8 &- zeros &>> 3))
     }
 
-    /// Exactly eight digits of a value below 10⁸ as text, with leading zeros.
+    /// Returns exactly eight digits of a value below 10⁸ as text, with leading zeros.
     @inlinable @inline(__always) static func eightText(_ value: UInt64) -> UInt64 {
         eightDigits(value) | 0x3030_3030_3030_3030
     }
 
-    /// Without leading zeros; `value` is below 10⁸. Eight bytes are written.
+    /// Writes a value below 10⁸ without leading zeros. Always stores eight bytes.
     @inlinable @inline(__always) static func writeFirst(
         _ value: UInt64, at target: UnsafeMutableRawPointer
     ) -> UnsafeMutableRawPointer {
@@ -54,7 +55,7 @@
         return target + Int(count)
     }
 
-    /// Exactly eight digits, with leading zeros; `value` is below 10⁸.
+    /// Writes exactly eight digits of a value below 10⁸, with leading zeros.
     @inlinable @inline(__always) static func writeEight(
         _ value: UInt64, at target: UnsafeMutableRawPointer
     ) -> UnsafeMutableRawPointer {
@@ -62,7 +63,7 @@
         return target + 8
     }
 
-    /// As `eightDigits`, of a value below 10⁴.
+    /// Like `eightDigits`, for a value below 10⁴.
     @inlinable @inline(__always) static func fourDigits(_ value: UInt32) -> UInt32 {
         let hundreds = (value &* 10_486) &>> 20
         let twos = hundreds | (value &- hundreds &* 100) &<< 16
@@ -70,8 +71,8 @@
         return tens | (twos &- tens &* 10) &<< 8
     }
 
-    /// The digits of a value below 10⁸, one a byte, the first in the lowest: the value is halved into lanes of
-    /// four, two and one digits, all lanes at once. The products are exact for what a lane can hold.
+    /// Returns the digits of a value below 10⁸, one per byte, the first digit in the lowest byte. Splits the value into
+    /// lanes of four, two and one digits, all lanes at once. The products are exact for every value that fits a lane.
     @inlinable @inline(__always) static func eightDigits(_ value: UInt64) -> UInt64 {
         let upper = value / 10_000
         let fours = upper | (value &- upper &* 10_000) &<< 32
@@ -81,16 +82,16 @@
         return tens | (twos &- tens &* 10) &<< 8
     }
 
-    /// Exactly nine digits, with leading zeros; `value` is below 10⁹.
+    /// Writes exactly nine digits of a value below 10⁹, with leading zeros.
     @inlinable package static func writeNine(_ value: UInt64, at target: UnsafeMutableRawPointer) {
         let first = value / 100_000_000
         digit(first, target)
         _ = writeEight(value &- first &* 100_000_000, at: target + 1)
     }
 
-    /// A finite number that is whole or has at most six decimals, without zeros at the end; nil, and nothing that
-    /// counts is written, where it takes more. `hasDecimals`: a whole one has a decimal too, which is 0. Needs
-    /// `bytesMax` + 8 bytes of room.
+    /// Writes a finite number that is an integer or has at most six decimals, without trailing zeros. Returns nil if
+    /// the number needs more; the bytes at `target` are then undefined. Needs `bytesMax` + 8 bytes of room. With
+    /// `hasDecimals` an integer ends in `.0`.
     @inlinable static func write(
         _ value: Double, hasDecimals: Bool, at target: UnsafeMutableRawPointer
     ) -> UnsafeMutableRawPointer? {
@@ -104,45 +105,45 @@
         return point + 1 + Int(count)
     }
 
-    /// A number as a whole one and millionths; nil where it takes more. n / 10⁶ is rounded correctly, so
-    /// text → double gives it again.
+    /// Splits a number into an integer and millionths; nil if it needs more decimals. The text reads back as the same
+    /// double, because n / 10⁶ is correctly rounded.
     @inlinable @inline(__always) static func split(_ magnitude: Double) -> (whole: UInt64, millionths: UInt64)? {
         guard magnitude < 0x1p53 else { return nil }
         let whole = UInt64(magnitude)
         if Double(whole) == magnitude { return (whole, 0) }
         let scaled = magnitude * 1e6
         guard scaled < 0x1p53 else { return nil }
-        // Verified below, so it may round as is fastest.
+        // Checked below, so the fastest rounding will do.
         let millionths = UInt64(scaled + 0.5)
         guard Double(millionths) / 1e6 == magnitude else { return nil }
         let above = millionths / 1_000_000
         return (above, millionths &- above &* 1_000_000)
     }
 
-    /// The decimals of some millionths as text, without zeros at the end, and how many they are: at least one.
+    /// Returns the decimals of `millionths` as text without trailing zeros, and their number, which is at least 1.
     @inlinable @inline(__always) static func decimalsText(_ millionths: UInt64) -> (UInt64, UInt8) {
         let digits = eightDigits(millionths &* 100)
         let count = max(1, 8 &- digits.leadingZeroBitCount &>> 3)
         return (digits | 0x3030_3030_3030_3030, UInt8(truncatingIfNeeded: count))
     }
 
-    /// Lower-case hexadecimal digits, without leading zeros.
+    /// Writes lower-case hexadecimal digits without leading zeros.
     @inlinable static func writeHex(_ value: UInt64, at target: UnsafeMutableRawPointer) -> UnsafeMutableRawPointer {
         let count = max(1, (67 &- value.leadingZeroBitCount) / 4)
-        var place = target
-        // Most are longer than a half.
+        var next = target
+        // Most values have more than eight digits.
         if count > 8 {
             let upper = hexDigits(UInt32(truncatingIfNeeded: value &>> 32))
-            place.storeBytes(of: upper &>> UInt64(8 * (16 &- count)), as: UInt64.self)
-            place += count &- 8
+            next.storeBytes(of: upper &>> UInt64(8 * (16 &- count)), as: UInt64.self)
+            next += count &- 8
         }
         let lower = hexDigits(UInt32(truncatingIfNeeded: value))
         let missing = UInt64(8 * max(0, 8 &- count))
-        place.storeBytes(of: lower &>> missing, as: UInt64.self)
+        next.storeBytes(of: lower &>> missing, as: UInt64.self)
         return target + count
     }
 
-    /// Eight digits, the first in the lowest byte.
+    /// Returns eight hexadecimal digits, the first in the lowest byte.
     @inlinable @inline(__always) static func hexDigits(_ value: UInt32) -> UInt64 {
         var nibbles = UInt64(value.byteSwapped)
         nibbles = (nibbles | nibbles &<< 16) & 0x0000_FFFF_0000_FFFF
@@ -152,7 +153,7 @@
         return nibbles &+ 0x3030_3030_3030_3030 &+ letters &* 0x27
     }
 
-    /// Exactly three digits; `value` is below 1,000.
+    /// Writes exactly three digits of a value below 1,000.
     @inlinable static func writeThree(_ value: UInt64, at target: UnsafeMutableRawPointer) {
         let hundreds = value / 100
         digit(hundreds, target)

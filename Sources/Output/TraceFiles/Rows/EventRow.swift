@@ -1,9 +1,10 @@
 public import SystemIO
 public import TraceModel
 
-/// Whose an event is, as its row in a trace says, and what it says of a call. Views are valid as long as the row.
+/// One event of a trace, parsed: its process and thread, and the call that it begins or ends. Views are valid as long
+/// as the row.
 struct EventRow {
-    /// What begins or ends a call, as far as rows tell calls apart.
+    /// The begin or end of a call, with the fields that identify the call.
     struct Call {
         enum Phase {
             case begin
@@ -12,35 +13,35 @@ struct EventRow {
 
         let phase: Phase
         let cookie: Int64
-        /// JSON text with its quotes.
+        /// JSON string with its quotes.
         let name: UnsafeRawBufferPointer
-        /// Whether it repeats the opening of a call that went on from an earlier file.
+        /// Whether the event repeats the begin of a call that continues from an earlier file.
         let isContinued: Bool
-        /// Of an exit that is an instant, as its file does not repeat the beginning that an earlier file has of the call:
-        /// when that was. Nil for all others.
+        /// When the call began, if this is an exit written as an instant because its file does not repeat the call's
+        /// begin. Nil for all other events.
         var began: EpochNanoseconds?
     }
 
     let ts: EpochNanoseconds
     let pid: UInt32
-    /// Nil where the event is the whole process's.
+    /// Nil if the event belongs to the process as a whole.
     let tid: UInt32?
-    /// Nil for any other event.
+    /// Nil if the event neither begins nor ends a call.
     let call: Call?
 
-    /// Nil where the bytes are no row of ours.
+    /// Parses a row. Nil if the bytes are not an event that this program writes.
     init?(_ bytes: UnsafeRawBufferPointer) {
         guard let row = RunRow(json: bytes) else { return nil }
         self.init(row)
     }
 
-    /// The event at which a trace's reader stands; nil where it stands at none.
+    /// Parses the current row of a trace. Nil if the file is not at an event.
     init?(_ file: FinalFile) {
         guard file.kind == .json, file.content == .event else { return nil }
         self.init(file.row)
     }
 
-    /// Nil where the row of a trace is none of ours.
+    /// Parses the rest of a row. Nil if it is not an event that this program writes.
     init?(_ row: RunRow) {
         ts = row.ts
         pid = row.pid
@@ -61,7 +62,7 @@ struct EventRow {
         let isInstant = !isBegin && parser.skip(",\"ph\":\"i\"")
         guard isBegin || isInstant || parser.skip(",\"ph\":\"E\"") else { return nil }
         var isContinued = false
-        // The end of a call whose exit did not come has no category.
+        // The end of a call whose exit is missing has no category.
         if parser.skip(",\"cat\":\"") {
             isContinued = parser.skip("continued")
             guard isContinued || parser.skip("function"), parser.skip("\"") else { return nil }
@@ -81,7 +82,7 @@ struct EventRow {
         return Call(phase: isBegin ? .begin : .end, cookie: cookie, name: name, isContinued: isContinued, began: began)
     }
 
-    /// What stands behind an instant's cookie in `FunctionRow.writeEvent`.
+    /// Parses what `FunctionRow.writeEvent` writes after the cookie of an instant.
     private static func began(_ parser: inout RowParser) -> EpochNanoseconds? {
         guard parser.skip(",\"call_count\":"), parser.number() != nil, parser.skip(",\"avg_duration_us\":"),
             parser.number() != nil, parser.skip(",\"event_type\":"), parser.signed() != nil, parser.skip(",\"began\":")
@@ -89,7 +90,8 @@ struct EventRow {
         return parser.microseconds()
     }
 
-    /// Appends an event with another phase; false where the bytes are no row of a thread of ours.
+    /// Appends an event with its phase replaced. Returns false if the bytes are not a thread's event that this program
+    /// writes.
     static func append(_ bytes: UnsafeRawBufferPointer, as phase: UInt8, to text: inout RawBuffer) -> Bool {
         guard let row = RunRow(json: bytes) else { return false }
         var parser = RowParser(bytes)
@@ -103,43 +105,43 @@ struct EventRow {
     }
 }
 
-/// A run buffer as the hot path holds it: nobody counts references. Valid as long as the buffer lives.
+/// A run buffer as the hot path uses it, without reference counting. Valid as long as the buffer lives.
 ///
 ///     var text = target.beginRow()
 ///     text.append("{\"ts\":")
 ///     …
 ///     target.endRow(text, ts: ts, pid: pid)
 ///
-/// One row at a time; nothing else may be appended to the buffer meanwhile.
+/// One row at a time. Nothing else may be appended to the buffer before the row ends.
 @usableFromInline package struct RowTarget {
     @usableFromInline let rows: Unmanaged<RunBuffer>
 
     init(_ rows: RunBuffer) { self.rows = Unmanaged.passUnretained(rows) }
 
-    /// The buffer itself, for what is rare.
+    /// The buffer itself, for rare operations.
     package var buffer: RunBuffer { rows._withUnsafeGuaranteedRef { $0 } }
 
     @inlinable @inline(__always) package func beginRow() -> RowWriter {
         rows._withUnsafeGuaranteedRef { buffer in
-            assert(buffer.text.count == buffer.rowStart, "a row has begun")
+            assert(buffer.text.count == buffer.rowStart, "the previous row has not ended")
             let at = buffer.text.reserve(RowWriter.slackBytes)
             let end = buffer.text.base + buffer.text.capacity
             return RowWriter(rows, at: at, end: end)
         }
     }
 
-    /// Ends a row of a host's trace: one event `{"ts":…,"pid":…,…}` without a line's end.
+    /// Ends a row of a host's trace: one event `{"ts":…,"pid":…,…}` without a line end.
     @inlinable @inline(__always) package func endRow(_ row: RowWriter, ts: EpochNanoseconds, pid: UInt32) {
         var row = row
         row.append(",\n")
         rows._withUnsafeGuaranteedRef { buffer in
             buffer.commit(row.at)
-            buffer.file(ts: ts, pid: pid, host: 0)
+            buffer.endRow(ts: ts, pid: pid, host: 0)
         }
     }
 
-    /// Ends a CSV row: adds the last two columns, the host's field and what `time` appends, the time in nanoseconds, and
-    /// the line's end. The second column must be `pid`.
+    /// Ends a CSV row: appends the last two columns and the line end. `field` is the host's CSV field, and `time`
+    /// appends the time in nanoseconds. The row's second column must be `pid`.
     @inlinable @inline(__always) package func endRow(
         _ row: RowWriter, ts: EpochNanoseconds, pid: UInt32, host: HostID, field: ByteView,
         _ time: (inout RowWriter) -> Void
@@ -152,7 +154,7 @@ struct EventRow {
         row.append("\r\n")
         rows._withUnsafeGuaranteedRef { buffer in
             buffer.commit(row.at)
-            buffer.file(ts: ts, pid: pid, host: host.index)
+            buffer.endRow(ts: ts, pid: pid, host: host.index)
         }
     }
 }

@@ -1,27 +1,28 @@
 import SystemIO
 import TraceModel
 
-/// A host, by its place in one manager's table: until the host is given up and the window has ended.
+/// The index of a host in one manager's table. Valid until the host is evicted and the window has ended.
 @usableFromInline package struct HostID: Hashable, Sendable {
     @usableFromInline package let index: UInt32
 
     init(index: UInt32) { self.index = index }
 }
 
-/// The hosts a worker has heard of lately, with what their names become in rows. Shared by all its run buffers,
-/// which order rows of equal time and process id by the host's name.
+/// The hosts that a worker used most recently, with the forms of their names that rows contain. All run buffers of the
+/// worker share it: they order rows of equal time and process id by the host's name.
 ///
-/// Where there are too many, those not heard of for longest give way, some at a time. What they left in the open window may
-/// still refer to them, so they keep their numbers until it ends; one that is heard of again before has it back. Which
-/// ones give way depends on the order in which hosts were heard of alone, and a checkpoint holds that (`saved`).
+/// A host beyond the limit evicts the least recently used ones, several at a time. Rows in the open window may still
+/// refer to evicted hosts, so these keep their numbers until the window ends; a host that is used again before gets its
+/// old number back. Evictions depend only on the order in which hosts were used, which a checkpoint contains (`saved`),
+/// so a replay repeats them.
 final class HostTable {
     struct Host {
-        /// Valid UTF-8, at most `Limits.hostBytesMax` bytes before repair.
+        /// Valid UTF-8, at most `Limits.hostBytesMax` bytes before the repair.
         let name: String
         let isThisMachine: Bool
         /// The name as a CSV field.
         let csv: [UInt8]
-        /// That field without its quotes: what tables are ordered by.
+        /// The CSV field without its quotes: the sort key in tables.
         let cell: [UInt8]
 
         fileprivate static let none = Host(name: "", isThisMachine: false, csv: [], cell: [])
@@ -29,14 +30,14 @@ final class HostTable {
 
     private enum State: UInt8 {
         case free
-        /// In the list of those heard of.
-        case heard
-        /// Given up in the open window.
-        case leaving
+        /// In the list of used hosts.
+        case used
+        /// Evicted in the open window.
+        case evicted
     }
 
-    /// A host's place in the list of those heard of, which is ordered by when that was.
-    private struct Place {
+    /// A host's links in the list of used hosts, ordered by last use.
+    private struct Link {
         var state = State.free
         var older = HostTable.nobody
         var newer = HostTable.nobody
@@ -44,26 +45,26 @@ final class HostTable {
 
     private static let nobody = UInt32.max
 
-    /// Whether fields of text are kept from being run as formulas.
+    /// Whether CSV fields are protected from being run as spreadsheet formulas.
     let guardsFormulas: Bool
     private let countMax: Int
     @exclusivity(unchecked) private var hosts: [Host] = []
-    /// Each host's CSV field once more, where rows copy it from.
+    /// A copy of each host's CSV field at a stable address, from which rows are written.
     @exclusivity(unchecked) private var fields: [UnsafeMutableRawBufferPointer?] = []
-    private var places: [Place] = []
-    /// By the names' bytes: as text, names that are written differently can be equal.
+    private var links: [Link] = []
+    /// Keyed by the bytes of names: two strings with different bytes can be equal.
     private var indexes: [[UInt8]: UInt32] = [:]
     private var oldest = HostTable.nobody
     private var newest = HostTable.nobody
-    /// Those heard of.
+    /// The number of hosts in the list.
     private(set) var count = 0
-    /// Those given up in the open window, and of these, any that were heard of again.
-    private var leaving: [UInt32] = []
+    /// Hosts evicted in the open window, including those used again since.
+    private var evicted: [UInt32] = []
     private var free: [UInt32] = []
-    /// Whether hosts have been given up since `noteGivenUp`.
-    private(set) var hasGivenUp = false
+    /// Whether hosts have been evicted since `acknowledgeEvictions`.
+    private(set) var hasEvicted = false
 
-    /// `countMax`: hosts heard of that are remembered.
+    /// Creates an empty table that holds up to `countMax` hosts besides evicted ones.
     init(guardsFormulas: Bool, countMax: Int = Limits.hostsMax) {
         self.guardsFormulas = guardsFormulas
         self.countMax = countMax
@@ -76,7 +77,7 @@ final class HostTable {
 
     subscript(host: HostID) -> Host { hosts[Int(host.index)] }
 
-    /// The host's CSV field; valid as long as its number.
+    /// The host's CSV field. Valid as long as its number.
     func field(_ host: HostID) -> ByteView {
         guard let field = fields[Int(host.index)] else { return .empty }
         return ByteView(UnsafeRawBufferPointer(field))
@@ -84,11 +85,12 @@ final class HostTable {
 
     // MARK: Numbers
 
-    /// The host's number. It has been heard of now where `isHeard`, or where it is new.
-    func register(_ name: String, isThisMachine: Bool, isHeard: Bool = true) -> HostID {
+    /// Returns the host's number, and adds the host if it is unknown. `countsAsUse` moves a known host to the end of
+    /// the list.
+    func register(_ name: String, isThisMachine: Bool, countsAsUse: Bool = true) -> HostID {
         let key = Array(name.utf8)
         if let known = indexes[key] {
-            hear(known, again: isHeard)
+            markUsed(known, moves: countsAsUse)
             return HostID(index: known)
         }
         makeRoom()
@@ -98,11 +100,11 @@ final class HostTable {
         return HostID(index: index)
     }
 
-    private func hear(_ index: UInt32, again: Bool) {
-        if places[Int(index)].state == .leaving {
+    private func markUsed(_ index: UInt32, moves: Bool) {
+        if links[Int(index)].state == .evicted {
             makeRoom()
             append(index)
-        } else if again, index != newest {
+        } else if moves, index != newest {
             unlink(index)
             append(index)
         }
@@ -126,64 +128,64 @@ final class HostTable {
         }
         hosts.append(host)
         fields.append(copy)
-        places.append(Place())
+        links.append(Link())
         return UInt32(hosts.count - 1)
     }
 
-    // MARK: Giving up
+    // MARK: Eviction
 
-    /// Whether the host was given up and has not been heard of again.
-    func isGivenUp(_ host: HostID) -> Bool { places[Int(host.index)].state == .leaving }
+    /// Whether the host was evicted and has not been used since.
+    func isEvicted(_ host: HostID) -> Bool { links[Int(host.index)].state == .evicted }
 
-    /// Who keeps anything of hosts has forgotten those that were given up.
-    func noteGivenUp() { hasGivenUp = false }
+    /// Resets `hasEvicted`, once the caller has dropped what it kept of evicted hosts.
+    func acknowledgeEvictions() { hasEvicted = false }
 
-    /// Some at a time, as whoever keeps something of them has to look it all through.
+    /// Evicts several hosts at once, because the caller searches everything it keeps after an eviction.
     private func makeRoom() {
         guard count >= countMax else { return }
         for _ in 0..<max(1, countMax / Limits.hostsGivenUpDivisor) where oldest != Self.nobody {
             let index = oldest
             unlink(index)
-            places[Int(index)].state = .leaving
-            leaving.append(index)
+            links[Int(index)].state = .evicted
+            evicted.append(index)
         }
-        hasGivenUp = true
+        hasEvicted = true
     }
 
-    /// Nothing refers any more to hosts that were given up: their numbers are others' from here on. Returns them.
+    /// Frees the numbers of evicted hosts, which no row refers to any more, and returns them.
     func windowEnded() -> [HostID] {
         let ended = free.count
-        // One that left twice stands there twice.
-        for index in leaving where places[Int(index)].state == .leaving {
+        // A host that was evicted twice is listed twice.
+        for index in evicted where links[Int(index)].state == .evicted {
             indexes[Array(hosts[Int(index)].name.utf8)] = nil
             hosts[Int(index)] = .none
             fields[Int(index)]?.deallocate()
             fields[Int(index)] = nil
-            places[Int(index)].state = .free
+            links[Int(index)].state = .free
             free.append(index)
         }
-        leaving = []
+        evicted = []
         return free[ended...].map { HostID(index: $0) }
     }
 
     private func append(_ index: UInt32) {
-        places[Int(index)] = Place(state: .heard, older: newest, newer: Self.nobody)
-        if newest == Self.nobody { oldest = index } else { places[Int(newest)].newer = index }
+        links[Int(index)] = Link(state: .used, older: newest, newer: Self.nobody)
+        if newest == Self.nobody { oldest = index } else { links[Int(newest)].newer = index }
         newest = index
         count += 1
     }
 
     private func unlink(_ index: UInt32) {
-        let place = places[Int(index)]
-        if place.older == Self.nobody { oldest = place.newer } else { places[Int(place.older)].newer = place.newer }
-        if place.newer == Self.nobody { newest = place.older } else { places[Int(place.newer)].older = place.older }
+        let link = links[Int(index)]
+        if link.older == Self.nobody { oldest = link.newer } else { links[Int(link.older)].newer = link.newer }
+        if link.newer == Self.nobody { newest = link.older } else { links[Int(link.newer)].older = link.older }
         count -= 1
     }
 
     // MARK: Order
 
-    /// Whether `left` comes first, bytewise as mergers compare the text: in a table by its cell, elsewhere
-    /// by its name.
+    /// Whether `left` sorts before `right`, bytewise, as mergers compare the text: by the cell in tables, by the name
+    /// elsewhere.
     func precedes(_ left: UInt32, _ right: UInt32, inTable: Bool) -> Bool {
         guard left != right else { return false }
         let (left, right) = (hosts[Int(left)], hosts[Int(right)])
@@ -194,30 +196,30 @@ final class HostTable {
 
     // MARK: State
 
-    /// All that have numbers, as a checkpoint holds them: those given up, then those heard of, the latest last.
+    /// All hosts that have numbers, as a checkpoint stores them: first the evicted ones, then the others by last use.
     var saved: [HostID] {
         var saved: [HostID] = []
         var isSaved = [Bool](repeating: false, count: hosts.count)
-        for index in leaving where places[Int(index)].state == .leaving && !isSaved[Int(index)] {
+        for index in evicted where links[Int(index)].state == .evicted && !isSaved[Int(index)] {
             isSaved[Int(index)] = true
             saved.append(HostID(index: index))
         }
         var index = oldest
         while index != Self.nobody {
             saved.append(HostID(index: index))
-            index = places[Int(index)].newer
+            index = links[Int(index)].newer
         }
         return saved
     }
 
-    /// Takes in what was `saved`, in that order, into an empty table: numbers are positions there.
-    func restore(_ name: String, isThisMachine: Bool, isGivenUp: Bool) {
+    /// Adds one host of `saved` to the table, in that order. Numbers are positions in `saved`.
+    func restore(_ name: String, isThisMachine: Bool, isEvicted: Bool) {
         let index = add(name, isThisMachine)
         indexes[Array(name.utf8)] = index
         append(index)
-        guard isGivenUp else { return }
+        guard isEvicted else { return }
         unlink(index)
-        places[Int(index)].state = .leaving
-        leaving.append(index)
+        links[Int(index)].state = .evicted
+        evicted.append(index)
     }
 }

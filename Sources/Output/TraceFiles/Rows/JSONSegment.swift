@@ -1,27 +1,26 @@
 import SystemIO
 import TraceModel
 
-/// The frame of a trace file. Its header has one width in every form, so that a finished file is the
-/// segment with the header overwritten; padding stands inside strings, as viewers sniff the beginning.
+/// The header and ending of a trace file. The header has the same length in all forms, so that closing a segment only
+/// overwrites it. The padding is inside a string, because viewers detect the format by the first bytes.
 enum JSONSegment {
-    /// A host escaped in full is 1,530 bytes; the rest stays below 700.
+    /// Enough for a fully escaped host of 1,530 bytes and less than 700 bytes for the rest.
     static let headerBytes = 2_560
     static let ending: StaticString = "\n]}\n"
-    /// Between two events; what the last one leaves behind is cut at the close.
+    /// Separates two events. The one after the last event is removed when the file is closed.
     static var separator: StaticString { ",\n" }
     static let separatorBytes = 2
 
-    /// A run's checksum, with the separator behind its last row.
+    /// Continues a run's checksum over the separator after its last row.
     static func summedSeparator(after checksum: UInt32) -> UInt32 {
         Checksum.crc32c(UnsafeRawBufferPointer(start: separator.utf8Start, count: separatorBytes), after: checksum)
     }
 
-    /// What a finished file says about itself. Comes from the rows alone, never from how they were
-    /// distributed over workers and runs.
+    /// The metadata of a finished file. Depends only on the rows, never on their distribution over workers and runs.
     struct Summary {
         enum Extent {
             case whole(events: UInt64)
-            /// Of a window that is too large for one file, from 1; its events are counted by none.
+            /// One file of a window that needs several, counted from 1. Its events are not counted.
             case part(Int)
         }
 
@@ -34,14 +33,14 @@ enum JSONSegment {
         var extent: Extent
     }
 
-    /// Before the events of an unfinished file: a bare array, which viewers open without its end.
+    /// Appends the header of an unfinished file: a bare array, which viewers open without its end.
     static func appendOpenHeader(to text: inout RawBuffer) {
         let start = text.count
         text.append("[{\"ph\":\"M\",\"name\":\"segment in progress\",\"pid\":0,\"args\":{\"pad\":\"")
         pad(&text, from: start, with: "\"}},\n")
     }
 
-    /// Before the events of a finished file: the object form.
+    /// Appends the header of a finished file: the object form.
     static func appendFinalHeader(_ summary: Summary, to text: inout RawBuffer) {
         let start = text.count
         text.append("{\"displayTimeUnit\":\"ms\",\"metadata\":{\"resource\":\"")

@@ -1,11 +1,11 @@
 import SystemIO
 import TraceModel
 
-/// Names of processes and threads for the end of a trace file (`M` events), and where viewers put processes. What is
-/// given last stays.
+/// The names of processes and threads, and the order of processes in viewers, for the end of a trace file (`M` events).
+/// The last value of a key wins.
 struct NameTable {
     struct Key: Hashable {
-        /// Raw values stand in checkpoints, and order the names of a process.
+        /// Raw values are stored in checkpoints and define the order of a process's names.
         enum Kind: UInt8 {
             case process = 0
             case thread = 1
@@ -13,7 +13,7 @@ struct NameTable {
         }
 
         let pid: UInt32
-        /// Of a thread; 0 otherwise.
+        /// 0 unless this is a thread.
         let tid: UInt32
         let kind: Kind
 
@@ -23,7 +23,7 @@ struct NameTable {
 
         static func sortIndex(_ pid: UInt32) -> Key { Key(pid: pid, tid: 0, kind: .sortIndex) }
 
-        /// By process, the process's own name first, then its threads, then its place.
+        /// Orders by process; within it the process's name, then its threads, then its sort index.
         func precedes(_ other: Key) -> Bool {
             if pid != other.pid { return pid < other.pid }
             if kind != other.kind { return kind.rawValue < other.kind.rawValue }
@@ -31,30 +31,31 @@ struct NameTable {
         }
     }
 
-    /// What was given, in its order until `settle` sorts it.
+    /// One name in the order of arrival, until `compact` sorts them.
     private struct Entry {
         let key: Key
-        /// In `text`; of a `sortIndex` the number in decimal.
+        /// A range in `text`: the name, or a sort index in decimal.
         let start: Int
         let count: Int
     }
 
-    /// Entries from which on what was replaced is looked for.
-    private static let settledMin = 1_024
+    /// Below this number of entries nothing is compacted.
+    private static let compactedMin = 1_024
 
     private var entries: [Entry] = []
     private var text: [UInt8] = []
-    /// So many entries at the begin are settled: in the order of their keys, each of which is there once.
-    private var settledCount = 0
+    /// The number of leading entries that are sorted and have distinct keys.
+    private var compactedCount = 0
 
     var isEmpty: Bool { entries.isEmpty }
 
-    /// With those that were replaced and are not forgotten yet.
+    /// The number of entries, including replaced ones that are not removed yet.
     var keptCount: Int { entries.count }
 
-    /// A process or thread is named once a window, as a rule: nothing is looked up before there may be much to forget.
+    /// Adds a name. Does not search for an earlier one: a process or thread is usually named once per window, so
+    /// replaced entries are removed only when there may be many.
     mutating func set(_ key: Key, _ name: ByteView) {
-        if entries.count >= max(Self.settledMin, 4 * settledCount) { settle() }
+        if entries.count >= max(Self.compactedMin, 4 * compactedCount) { compact() }
         entries.append(Entry(key: key, start: text.count, count: name.count))
         text.append(contentsOf: name.buffer)
     }
@@ -64,10 +65,10 @@ struct NameTable {
         number.withUTF8 { set(.sortIndex(pid), ByteView(UnsafeRawBufferPointer($0))) }
     }
 
-    /// The entries that stay, in the order of their keys.
-    private var settled: [Entry] {
-        if settledCount == entries.count { return entries }
-        // What was given later stands later in the text.
+    /// The current entries in the order of their keys.
+    private var compacted: [Entry] {
+        if compactedCount == entries.count { return entries }
+        // A later value is later in the text.
         let sorted = entries.sorted { left, right in
             left.key == right.key ? left.start < right.start : left.key.precedes(right.key)
         }
@@ -76,25 +77,25 @@ struct NameTable {
         }
     }
 
-    /// Forgets what was replaced.
-    private mutating func settle() {
-        let settled = settled
-        if settled.count == entries.count {
-            entries = settled
+    /// Removes replaced entries.
+    private mutating func compact() {
+        let compacted = compacted
+        if compacted.count == entries.count {
+            entries = compacted
         } else {
             let old = text
             (entries, text) = ([], [])
-            for entry in settled {
+            for entry in compacted {
                 entries.append(Entry(key: entry.key, start: text.count, count: entry.count))
                 text += old[entry.start..<(entry.start + entry.count)]
             }
         }
-        settledCount = entries.count
+        compactedCount = entries.count
     }
 
-    /// One `M` event a line, each with the comma after it.
+    /// Appends one `M` event per line, each followed by a comma.
     func appendLines(to lines: inout RawBuffer) {
-        for entry in settled {
+        for entry in compacted {
             let key = entry.key
             lines.append("{\"ph\":\"M\",\"pid\":")
             lines.appendDecimal(key.pid)
@@ -118,9 +119,9 @@ struct NameTable {
     }
 
     func encode(into state: inout RawBuffer) {
-        let settled = settled
-        state.append(integer: UInt32(settled.count))
-        for entry in settled {
+        let compacted = compacted
+        state.append(integer: UInt32(compacted.count))
+        for entry in compacted {
             state.append(integer: entry.key.pid)
             state.append(integer: entry.key.tid)
             state.append(integer: entry.key.kind.rawValue)
@@ -136,7 +137,7 @@ struct NameTable {
             let pid = try state.integer(UInt32.self)
             let tid = try state.integer(UInt32.self)
             guard let kind = Key.Kind(rawValue: try state.integer(UInt8.self)) else {
-                throw TraceError(.corrupt, "Stored state names something of no known kind")
+                throw TraceError(.corrupt, "the saved state contains a name of an unknown kind")
             }
             set(Key(pid: pid, tid: tid, kind: kind), ByteView(try state.counted()))
         }

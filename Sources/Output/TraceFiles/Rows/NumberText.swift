@@ -1,14 +1,14 @@
-/// The digits of a number that stands in several rows of an event, made once for all of them. In words, so that what
-/// was just made can be read at once: a load over several stores would have to wait for them.
+/// The digits of a number that several rows of one event contain, rendered once. Held in machine words rather than in
+/// an array of bytes, because loading bytes from several recent stores would stall (failed store forwarding).
 @usableFromInline package struct NumberText: BitwiseCopyable {
     /// One to eight digits, the first in the lowest byte.
     @usableFromInline let first: UInt64
-    /// Eight digits each, where `groups` is 1, and where it is 2.
+    /// Eight digits each: `second` if `groups` is 1 or 2, `third` if it is 2.
     @usableFromInline let second: UInt64
     @usableFromInline let third: UInt64
     @usableFromInline let firstCount: UInt8
     @usableFromInline let groups: UInt8
-    /// 1 where there is a minus.
+    /// 1 if the number is negative.
     @usableFromInline let sign: UInt8
 
     @inlinable @inline(__always) package init(_ value: UInt64) { self.init(magnitude: value, isNegative: false) }
@@ -55,21 +55,21 @@ extension RowWriter {
     }
 }
 
-/// A number with decimals that stands in several rows of an event: its digits, made once for all of them where they are
-/// few, as is usual.
+/// The digits of a floating-point number that several rows of one event contain, rendered once if it has at most six
+/// decimals, as is usual.
 @usableFromInline package struct DoubleText {
     @usableFromInline let value: Double
     @usableFromInline let whole: NumberText
-    /// Up to eight bytes, of which `decimalCount` count: at least one, which is 0 where the number is whole.
+    /// Up to eight bytes, of which the first `decimalCount` (at least one) are valid; `0` for an integer.
     @usableFromInline let decimals: UInt64
     @usableFromInline let decimalCount: UInt8
     @usableFromInline let isWhole: Bool
-    /// Whether the number is to be written as it is.
+    /// Whether the number needs more decimals and is rendered for each row.
     @usableFromInline let isLong: Bool
 
     @inlinable @inline(__always) package init(_ value: Double) {
         self.value = value
-        // No number is not below anything either.
+        // NaN compares false, so it counts as too long, too.
         guard let (whole, millionths) = DecimalText.split(value.magnitude) else {
             self.whole = NumberText(UInt64(0))
             (decimals, decimalCount) = (0, 0)
@@ -85,14 +85,14 @@ extension RowWriter {
 }
 
 extension RowWriter {
-    /// As `appendJSONDouble`.
+    /// Appends what `appendJSONDouble` appends for the number itself.
     @inlinable @inline(__always) package mutating func appendJSONDouble(_ number: borrowing DoubleText) {
         if number.isLong { return appendJSONDouble(number.value) }
         append(number.whole)
         if !number.isWhole { appendDecimals(number) }
     }
 
-    /// As `appendCSVDouble`.
+    /// Appends what `appendCSVDouble` appends for the number itself.
     @inlinable @inline(__always) package mutating func appendCSVDouble(_ number: borrowing DoubleText) {
         if number.isLong { return appendCSVDouble(number.value) }
         append(number.whole)

@@ -1,19 +1,20 @@
 import SystemIO
 import TraceModel
 
-/// Reduces rows of a resource's table to the original server's columns, which come first: see `CSVColumns.original`.
+/// Reduces the rows of a resource's table to the columns of the original server, which come first: see
+/// `CSVColumns.original`.
 struct OriginalColumns {
     private let count: Int
 
-    /// nil where the original server has no table of the resource.
+    /// Nil if the original server has no table for the resource.
     init?(of resource: Resource) {
         guard let count = CSVColumns.originalCount(of: resource) else { return nil }
         self.count = count
     }
 
-    /// Appends the columns of a row, with or without its line's end, and CRLF. A row that has no others stays as it is.
-    /// What was no number when the agent sent it is an empty field, and becomes 0.0, as none may be empty. Returns false,
-    /// and has appended nothing, where the row has fewer columns. None of these columns is ever quoted.
+    /// Appends the original columns of a row, and CRLF. The row may lack its line end or the other columns. An empty
+    /// field (the agent sent NaN) becomes 0.0, because the original columns are never empty. They are never quoted
+    /// either. Returns false, and appends nothing, if the row has too few columns.
     func append(_ row: UnsafeRawBufferPointer, to text: inout RawBuffer) -> Bool {
         var found = 0
         var start = 0

@@ -3,9 +3,9 @@ public import SystemIO
 public import TraceModel
 
 extension RawBuffer {
-    /// A quoted JSON string: raw UTF-8 (an escaped surrogate pair fails a whole file in viewers), control
-    /// characters escaped. Invalid UTF-8 becomes U+FFFD, one for each maximal part as Swift's String has
-    /// it; returns how many.
+    /// Appends a quoted JSON string. UTF-8 is written unescaped, because an escaped surrogate pair makes viewers reject
+    /// the whole file; control characters are escaped. Each maximal invalid part, as Swift's `String` defines it,
+    /// becomes one U+FFFD. Returns the number of these.
     @inlinable @discardableResult package mutating func appendJSONString(_ view: ByteView) -> Int {
         let count = view.count
         guard let source = view.start, count > 0 else {
@@ -21,7 +21,7 @@ extension RawBuffer {
         return 0
     }
 
-    /// How each event of a trace begins; mergers read a row's order from this text.
+    /// Appends the begin of an event. Mergers parse a row's sort key from this text.
     @inlinable package mutating func appendEventStart(ts: EpochNanoseconds, pid: UInt32) {
         append("{\"ts\":")
         appendMicroseconds(ns: ts)
@@ -30,7 +30,8 @@ extension RawBuffer {
         append(byte: UInt8(ascii: ","))
     }
 
-    /// A call that goes on from an earlier file: its opening, at its own time. `name` appends its JSON text.
+    /// Appends the begin of a call that continues from an earlier file, at the time when the call began. `name` appends
+    /// the name as a JSON string.
     package mutating func appendContinuedCall(
         ts: EpochNanoseconds, pid: UInt32, tid: UInt32, cookie: Int64, name: (inout RawBuffer) -> Void
     ) {
@@ -44,8 +45,8 @@ extension RawBuffer {
         append("}}")
     }
 
-    /// The end of a call that goes on beyond a document: where the document ends. It has no category, as no
-    /// event says so. `name` appends its JSON text.
+    /// Appends an end event for a call that continues after the end of the document. It has no category, because no
+    /// received event ends the call. `name` appends the name as a JSON string.
     package mutating func appendClippedEnd(
         ts: EpochNanoseconds, pid: UInt32, tid: UInt32, name: (inout RawBuffer) -> Void
     ) {
@@ -57,8 +58,8 @@ extension RawBuffer {
         append("}")
     }
 
-    /// What is shown of a text: as much of its beginning as `Limits.nameBytesMax` and `Limits.escapedSpareBytes` leave. Where
-    /// it is shown once more nothing more is cut.
+    /// Returns the part of a text that is shown: the longest beginning that `Limits.nameBytesMax` and
+    /// `Limits.escapedSpareBytes` allow. Idempotent.
     @inlinable package static func shown(_ text: ByteView, bytesMax: Int = Limits.nameBytesMax) -> ByteView {
         let text = text.cut(at: bytesMax)
         guard let start = text.start, text.count > Limits.escapedSpareBytes / 5, !isPlainJSON(start, text.count) else {
@@ -68,7 +69,7 @@ extension RawBuffer {
         return shownEscaped(text, &spare, isFrame: false)
     }
 
-    /// As `shown`, for a frame of a call stack, whose frames share what is spare: `spare` is what is left of it.
+    /// Like `shown`, for one frame of a call stack. The frames of a stack share the spare bytes; `spare` is the rest.
     package static func shown(frame: ByteView, _ spare: inout Int) -> ByteView {
         let frame = frame.cut(at: Limits.nameBytesMax)
         if let start = frame.start, isPlainJSON(start, frame.count),
@@ -80,8 +81,8 @@ extension RawBuffer {
         return shownEscaped(frame, &spare, isFrame: true)
     }
 
-    /// Whether `shown(frame:)` would leave all frames of a stack as they are, and nothing of them is escaped: newlines stand
-    /// between them. Eight bytes at a time, as `isPlainJSON`.
+    /// Whether `shown(frame:)` keeps all frames of a stack unchanged and none needs escaping. Newlines separate the
+    /// frames. Reads eight bytes at a time, like `isPlainJSON`.
     package static func isPlainStack(_ stack: ByteView) -> Bool {
         guard let start = stack.start, stack.count >= 8, stack.count <= Limits.nameBytesMax else { return false }
         var index = 0
@@ -90,32 +91,32 @@ extension RawBuffer {
             if isSpecialInStack(word) { return false }
             index &+= 8
         }
-        // The last word overlaps the one before it.
+        // The last word overlaps the previous one.
         let last = start.loadUnaligned(fromByteOffset: stack.count &- 8, as: UInt64.self)
         return !isSpecialInStack(last)
     }
 
-    /// As `hasSpecialByte`, of a word whose newlines are made letters before, and of which `|` is special too.
+    /// Like `hasSpecialByte`, but newlines are allowed and `|` is not.
     private static func isSpecialInStack(_ word: UInt64) -> Bool {
         let ones: UInt64 = 0x0101_0101_0101_0101
         let lows: UInt64 = 0x7F7F_7F7F_7F7F_7F7F
         let newline = word ^ (ones &* 0x0A)
-        // 0x80 for each newline and for nothing else; then 0x40, which makes it `J`.
+        // 0x80 for each newline and 0 for every other byte; shifted to 0x40 it turns a newline into `J`.
         let newlines = ~(((newline & lows) &+ lows) | newline | lows)
         let pipe = word ^ (ones &* 0x7C)
         let pipes = (pipe &- ones) & ~pipe & ~lows
         return pipes != 0 || hasSpecialByte(word | newlines >> 1)
     }
 
-    /// Each two bytes allow for one more byte of JSON than they have themselves; what is needed beyond that is taken from
-    /// `spare`, and where that is used up the text ends. In a table a text never takes more than in JSON. `isFrame`: `|`
-    /// becomes six bytes in a file of call stacks.
+    /// Returns the longest beginning of a text whose escaped form fits. Every two bytes of text allow three bytes of
+    /// JSON; what exceeds this is taken from `spare`. The text in a table is never longer than in JSON. With `isFrame`,
+    /// `|` counts as the six bytes that it takes in a file of call stacks.
     @inline(never) @usableFromInline static func shownEscaped(
         _ text: ByteView, _ spare: inout Int, isFrame: Bool
     ) -> ByteView {
         let bytes = text.buffer
         var index = 0
-        // In halves of a byte.
+        // In units of half a byte.
         var left = 2 * spare
         while index < bytes.count {
             let byte = bytes[index]
@@ -140,7 +141,7 @@ extension RawBuffer {
         return ByteView(start: text.start, count: index)
     }
 
-    /// Whether all bytes are printable ASCII other than `"` and `\`: eight at a time.
+    /// Whether all bytes are printable ASCII other than `"` and `\`. Reads eight bytes at a time.
     @inlinable static func isPlainJSON(_ source: UnsafeRawPointer, _ count: Int) -> Bool {
         if count < 8 {
             for index in 0..<count {
@@ -155,12 +156,12 @@ extension RawBuffer {
             if hasSpecialByte(word) { return false }
             index &+= 8
         }
-        // The last word overlaps the one before it.
+        // The last word overlaps the previous one.
         return !hasSpecialByte(source.loadUnaligned(fromByteOffset: count &- 8, as: UInt64.self))
     }
 
-    /// "Determine if a word has a byte less than n / equal to n", Bit Twiddling Hacks (Anderson).
-    /// Exact as a yes or no for the whole word.
+    /// Whether a byte of the word needs escaping. From "Determine if a word has a byte less than n / equal to n", Bit
+    /// Twiddling Hacks (Anderson). Exact for the word as a whole, not for each byte.
     @inlinable static func hasSpecialByte(_ word: UInt64) -> Bool {
         let ones: UInt64 = 0x0101_0101_0101_0101
         let highs: UInt64 = 0x8080_8080_8080_8080
@@ -199,8 +200,8 @@ extension RawBuffer {
         return replaced
     }
 
-    /// Copies the scalar at `index` or writes U+FFFD for the longest beginning of one; returns the bytes
-    /// taken. The ranges are Unicode's table 3-7.
+    /// Copies the scalar at `index`, or writes U+FFFD for the longest valid beginning of one. Returns the number of
+    /// bytes consumed. The ranges are those of Unicode's table 3-7.
     mutating func appendScalar(_ bytes: UnsafeRawBufferPointer, at index: Int, _ replaced: inout Int) -> Int {
         let (length, isValid) = Self.scalarLength(bytes, at: index)
         if isValid {
@@ -212,7 +213,7 @@ extension RawBuffer {
         return length
     }
 
-    /// The length of the UTF-8 sequence at `index`, or of its longest valid beginning (at least 1).
+    /// Returns the length of the UTF-8 sequence at `index`, or of its longest valid beginning (at least 1).
     static func scalarLength(_ bytes: UnsafeRawBufferPointer, at index: Int) -> (length: Int, isValid: Bool) {
         let lead = bytes[index]
         let need: Int

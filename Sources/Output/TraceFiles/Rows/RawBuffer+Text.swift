@@ -2,14 +2,14 @@ public import SystemIO
 public import TraceModel
 
 extension RawBuffer {
-    /// Whether a text can be written as it is, between quotes in JSON and without them in CSV, formulas guarded
-    /// against or not: printable ASCII other than `"`, `\` and comma. Nothing is written of no text.
+    /// Whether a text can be written unchanged, quoted in JSON and unquoted in CSV, with or without the protection
+    /// against formulas: printable ASCII other than `"`, `\` and comma. False for an empty text.
     @inlinable @inline(__always) package static func isPlainText(_ view: ByteView) -> Bool {
         guard let start = view.start, view.count > 0 else { return false }
         return isPlainText(start, view.count) && !beginsFormula(start)
     }
 
-    /// Eight bytes at a time, as `isPlainJSON`.
+    /// Reads eight bytes at a time, like `isPlainJSON`.
     @inlinable @inline(__always) static func isPlainText(_ source: UnsafeRawPointer, _ count: Int) -> Bool {
         guard count >= 8 else { return !hasPlainTextBreak(word(source, count)) }
         var index = 0
@@ -18,12 +18,12 @@ extension RawBuffer {
             if hasPlainTextBreak(word) { return false }
             index &+= 8
         }
-        // The last word overlaps the one before it.
+        // The last word overlaps the previous one.
         let last = source.loadUnaligned(fromByteOffset: count &- 8, as: UInt64.self)
         return !hasPlainTextBreak(last)
     }
 
-    /// One to seven bytes in a word, some of them twice, and spaces.
+    /// Packs one to seven bytes into a word. Some appear twice, and unused bytes are spaces.
     @inlinable @inline(__always) static func word(_ source: UnsafeRawPointer, _ count: Int) -> UInt64 {
         if count >= 4 {
             let upper = source.loadUnaligned(fromByteOffset: count &- 4, as: UInt32.self)
@@ -35,7 +35,7 @@ extension RawBuffer {
         return first | middle &<< 8 | last &<< 16 | 0x2020_2020_2000_0000
     }
 
-    /// As `hasSpecialByte`.
+    /// Like `hasSpecialByte`, with commas.
     @inlinable @inline(__always) static func hasPlainTextBreak(_ word: UInt64) -> Bool {
         let ones: UInt64 = 0x0101_0101_0101_0101
         let comma = word ^ (ones &* 0x2C)
@@ -43,7 +43,7 @@ extension RawBuffer {
         return hasSpecialByte(word) || (comma &- ones) & ~comma & highs != 0
     }
 
-    /// Text as it is; invalid UTF-8 becomes U+FFFD.
+    /// Appends text with invalid UTF-8 replaced by U+FFFD.
     mutating func append(repairing view: ByteView) {
         let bytes = view.buffer
         var index = 0
@@ -58,7 +58,8 @@ extension RawBuffer {
         }
     }
 
-    /// One frame of a stack-message line: `|` separates frames there, control characters would end it.
+    /// Appends one frame of a stack-message line. `|` is escaped because it separates frames; control characters, which
+    /// would end the line, become spaces.
     mutating func append(stackFrame frame: UnsafeRawBufferPointer) {
         for byte in frame {
             switch byte {
@@ -70,7 +71,7 @@ extension RawBuffer {
     }
 }
 
-// Numbers as text, written straight into the buffer: no String, no locale.
+// Numbers as text, written straight into the buffer: no `String`, no locale.
 extension RawBuffer {
     @inlinable package mutating func appendDecimal(_ value: UInt64) {
         let target = reserve(DecimalText.bytesMax)
@@ -84,7 +85,7 @@ extension RawBuffer {
         appendDecimal(value.magnitude)
     }
 
-    /// Exactly `digits` digits, with leading zeros; `value` must fit.
+    /// Appends exactly `digits` digits, with leading zeros. `value` must fit.
     @inlinable package mutating func appendPadded(_ value: UInt64, digits: Int) {
         let target = reserve(digits)
         var rest = value
@@ -98,7 +99,8 @@ extension RawBuffer {
         commit(digits)
     }
 
-    /// Nanoseconds as microseconds: an integer, or three decimals where there are digits below 1 µs.
+    /// Appends nanoseconds as microseconds: an integer, or three decimals if the value is not a whole number of
+    /// microseconds.
     @inlinable package mutating func appendMicroseconds(ns: Int64) {
         if ns < 0 { append(byte: UInt8(ascii: "-")) }
         let magnitude = ns.magnitude
@@ -111,25 +113,25 @@ extension RawBuffer {
         }
     }
 
-    /// Lower-case hexadecimal digits without prefix or leading zeros.
+    /// Appends lower-case hexadecimal digits without prefix or leading zeros.
     @inlinable package mutating func appendHex(_ value: UInt64) {
         let target = reserve(DecimalText.bytesMax)
         commit(DecimalText.writeHex(value, at: target) - target)
     }
 
-    /// A number that reads back as the same double; `null` where JSON has no number for it.
+    /// Appends a number that reads back as the same double; `null` for NaN and the infinities.
     @inlinable package mutating func appendJSONDouble(_ value: Double) {
         if value.isFinite { appendFinite(value, hasDecimals: false) } else { append("null") }
     }
 
-    /// A number that reads back as the same double; nothing for NaN and the infinities. Always with a point or an exponent:
-    /// tools that read many tables see one type in a column, whatever values a table has.
+    /// Appends a number that reads back as the same double; nothing for NaN and the infinities. The text always has a
+    /// point or an exponent, so that readers of many tables infer the same type for a column in all of them.
     @inlinable package mutating func appendCSVDouble(_ value: Double) {
         if value.isFinite { appendFinite(value, hasDecimals: true) }
     }
 
-    /// An integer, or at most six decimals where these are exact, which agents' values nearly always are. Else the
-    /// shortest form, ten times as slow, which has a point or an exponent.
+    /// Appends an integer, or up to six decimals if these are exact, which is nearly always the case for agents'
+    /// values. Otherwise the shortest form, which has a point or an exponent and takes ten times as long.
     @usableFromInline mutating func appendFinite(_ value: Double, hasDecimals: Bool) {
         let target = reserve(DecimalText.bytesMax + 8)
         guard let end = DecimalText.write(value, hasDecimals: hasDecimals, at: target) else {
@@ -140,9 +142,9 @@ extension RawBuffer {
 }
 
 extension RawBuffer {
-    /// One field of text by RFC 4180: quoted only where it holds a quote, comma, CR or LF. Invalid UTF-8
-    /// becomes U+FFFD; returns how many. `guardsFormulas`: text that a spreadsheet would run as a formula, as
-    /// it begins with `=`, `+`, `-`, `@`, a tab or a CR, gets an apostrophe in front.
+    /// Appends one text field of RFC 4180, quoted only if it contains a quote, comma, CR or LF. Invalid UTF-8 becomes
+    /// U+FFFD; returns the number of these. With `guardsFormulas`, text that a spreadsheet would run as a formula (it
+    /// starts with `=`, `+`, `-`, `@`, a tab or a CR) gets a leading apostrophe.
     @inlinable @discardableResult package mutating func appendCSVField(
         _ view: ByteView, guardsFormulas: Bool = false
     ) -> Int {
@@ -157,7 +159,7 @@ extension RawBuffer {
         return 0
     }
 
-    /// Whether all bytes are ASCII other than quote, comma, CR and LF: eight at a time.
+    /// Whether all bytes are ASCII other than quote, comma, CR and LF. Reads eight bytes at a time.
     @inlinable static func isPlainCSV(_ source: UnsafeRawPointer, _ count: Int) -> Bool {
         if count < 8 {
             for index in 0..<count {
@@ -171,11 +173,11 @@ extension RawBuffer {
             if hasCSVByte(source.loadUnaligned(fromByteOffset: index, as: UInt64.self)) { return false }
             index &+= 8
         }
-        // The last word overlaps the one before it.
+        // The last word overlaps the previous one.
         return !hasCSVByte(source.loadUnaligned(fromByteOffset: count &- 8, as: UInt64.self))
     }
 
-    /// As `hasSpecialByte`.
+    /// Like `hasSpecialByte`, for the bytes that need quotes in CSV.
     @inlinable static func hasCSVByte(_ word: UInt64) -> Bool {
         let ones: UInt64 = 0x0101_0101_0101_0101
         let highs: UInt64 = 0x8080_8080_8080_8080

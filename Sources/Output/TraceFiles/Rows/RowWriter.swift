@@ -1,16 +1,16 @@
 public import SystemIO
 public import TraceModel
 
-/// Writes one row straight into a run buffer's memory: a cursor that stays in registers, where the buffer's own
-/// appends each look for room and count. Between two names there is room for `slackBytes`, more than the
-/// fixed parts and numbers of any row take; a name asks for its own room.
+/// Writes one row directly into a run buffer's memory. The cursor stays in registers, whereas the appends of
+/// `RawBuffer` check the capacity and update the count each time. Between two texts there are at least `slackBytes` of
+/// room, more than the fixed parts and numbers of any row; a text reserves its own room.
 ///
 /// `RowTarget` begins and ends the row.
 @usableFromInline package struct RowWriter {
     @inlinable static var slackBytes: Int { 2_048 }
 
     @usableFromInline var at: UnsafeMutableRawPointer
-    /// Where the room ends.
+    /// The end of the reserved room.
     @usableFromInline private(set) var end: UnsafeMutableRawPointer
     @usableFromInline let rows: Unmanaged<RunBuffer>
 
@@ -46,7 +46,8 @@ public import TraceModel
         advance(1)
     }
 
-    /// The first `count` of 24 bytes that can be read there: copied together, as that is fastest.
+    /// Appends the first `count` of 24 readable bytes. Always copies all 24, which is faster than copying a variable
+    /// number.
     @inlinable @inline(__always) package mutating func append(_ count: Int, of24 source: UnsafeRawPointer) {
         at.copyMemory(from: source, byteCount: 24)
         advance(count)
@@ -64,7 +65,7 @@ public import TraceModel
         appendDecimal(value.magnitude)
     }
 
-    /// As `RawBuffer.appendMicroseconds`.
+    /// Like `RawBuffer.appendMicroseconds`.
     @inlinable @inline(__always) package mutating func appendMicroseconds(ns: Int64) {
         if ns < 0 { append(byte: UInt8(ascii: "-")) }
         let magnitude = ns.magnitude
@@ -77,7 +78,7 @@ public import TraceModel
         advance(3)
     }
 
-    /// Microseconds with three decimals, whatever they are.
+    /// Appends microseconds with three decimals, even if these are zero.
     @inlinable @inline(__always) package mutating func appendMicroseconds(withDecimals ns: Int64) {
         if ns < 0 { append(byte: UInt8(ascii: "-")) }
         let magnitude = ns.magnitude
@@ -93,65 +94,67 @@ public import TraceModel
         advance(0)
     }
 
-    /// As `RawBuffer.appendJSONDouble`.
+    /// Like `RawBuffer.appendJSONDouble`.
     @inlinable @inline(__always) package mutating func appendJSONDouble(_ value: Double) {
         if value.isFinite { appendFinite(value, hasDecimals: false) } else { append("null") }
     }
 
-    /// As `RawBuffer.appendCSVDouble`.
+    /// Like `RawBuffer.appendCSVDouble`.
     @inlinable @inline(__always) package mutating func appendCSVDouble(_ value: Double) {
         if value.isFinite { appendFinite(value, hasDecimals: true) }
     }
 
     @usableFromInline mutating func appendFinite(_ value: Double, hasDecimals: Bool) {
         guard let end = DecimalText.write(value, hasDecimals: hasDecimals, at: at) else {
-            return slowly { $0.appendFinite(value, hasDecimals: hasDecimals) }
+            return throughBuffer { $0.appendFinite(value, hasDecimals: hasDecimals) }
         }
         at = end
         advance(0)
     }
 
-    /// Takes the last byte back where it is a comma.
+    /// Removes the last byte if it is a comma.
     @inlinable @inline(__always) package mutating func dropComma() {
         if (at - 1).load(as: UInt8.self) == UInt8(ascii: ",") { at -= 1 }
     }
 
     // MARK: Names
 
-    /// As `RawBuffer.appendJSONString`.
+    /// Like `RawBuffer.appendJSONString`.
     @inlinable @inline(__always) @discardableResult package mutating func appendJSONString(_ view: ByteView) -> Int {
         makeRoom(view.count)
         guard let source = view.start, view.count > 0 else {
             append("\"\"")
             return 0
         }
-        guard RawBuffer.isPlainJSON(source, view.count) else { return slowly { $0.appendEscapedJSONString(view) } }
+        guard RawBuffer.isPlainJSON(source, view.count) else {
+            return throughBuffer { $0.appendEscapedJSONString(view) }
+        }
         append(byte: UInt8(ascii: "\""))
         copy(source, view.count)
         append(byte: UInt8(ascii: "\""))
         return 0
     }
 
-    /// As `RawBuffer.appendCSVField`.
+    /// Like `RawBuffer.appendCSVField`.
     @inlinable @inline(__always) package mutating func appendCSVField(_ view: ByteView, guardsFormulas: Bool) {
         makeRoom(view.count)
         guard let source = view.start, view.count > 0 else { return }
         let isGuarded = guardsFormulas && RawBuffer.beginsFormula(source)
         guard !isGuarded, RawBuffer.isPlainCSV(source, view.count) else {
-            _ = slowly { $0.appendCSVField(view, guardsFormulas: guardsFormulas) }
+            _ = throughBuffer { $0.appendCSVField(view, guardsFormulas: guardsFormulas) }
             return
         }
         copy(source, view.count)
     }
 
-    /// Bytes as they are.
+    /// Appends bytes unchanged.
     @inlinable @inline(__always) package mutating func append(_ view: ByteView) {
         makeRoom(view.count)
         guard let source = view.start else { return }
         copy(source, view.count)
     }
 
-    /// Names are short: copies of a fixed size that overlap are faster than a call.
+    /// Copies a text, usually a short one: overlapping copies of a fixed size are faster than a call to `memcpy`.
     @inlinable @inline(__always) mutating func copy(_ source: UnsafeRawPointer, _ count: Int) {
         if count >= 16, count <= 32 {
             at.copyMemory(from: source, byteCount: 16)
@@ -168,7 +171,7 @@ public import TraceModel
         advance(count)
     }
 
-    /// Room for so many bytes and the slack behind them.
+    /// Reserves `count` bytes and the slack after them.
     @inlinable @inline(__always) mutating func makeRoom(_ count: Int) {
         if end - at < count &+ Self.slackBytes { grow(count) }
     }
@@ -178,8 +181,9 @@ public import TraceModel
         (self.at, end) = Self.bounds(of: rows._withUnsafeGuaranteedRef { $0.room(at, count) })
     }
 
-    /// Leaves something rare to the buffer's own functions.
-    @inline(never) @usableFromInline mutating func slowly<Result>(_ body: (inout RawBuffer) -> Result) -> Result {
+    /// Runs a rare operation on the buffer itself, outside the hot path.
+    @inline(never) @usableFromInline mutating func throughBuffer<Result>(_ body: (inout RawBuffer) -> Result) -> Result
+    {
         let at = at
         let result = rows._withUnsafeGuaranteedRef { $0.append(at, body) }
         (self.at, end) = Self.bounds(of: rows._withUnsafeGuaranteedRef { $0.room(nil, 0) })

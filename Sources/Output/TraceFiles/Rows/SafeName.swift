@@ -1,23 +1,23 @@
 import TraceModel
 
-/// A host's name as part of a file name. Two hosts never share one, and none reads as a window's number:
-/// a window's stem may end in `_2`, `_3`…, so that what follows it must not begin so.
+/// Makes a part of a file name from a host's name. Distinct hosts get distinct names. No result can be read as the
+/// number that a window's stem may end in (`_2`, `_3`, …), which precedes the host in a file name.
 enum SafeName {
     private static let lengthMax = 100
     private static let digestBytes = 16
 
-    /// Letters, digits, `.`, `-` and `_` stay. A digest of the whole name follows, 32 hexadecimal digits behind a `-`, where
-    /// anything else had to go, and where what stays could be another one's: it is digits, or begins with digits and
-    /// `_`, or ends as a digest does.
+    /// Keeps letters, digits, `.`, `-` and `_`. Appends `-` and 32 hexadecimal digits of a digest of the whole name if
+    /// other characters were replaced, or if the kept text could collide: it consists of digits, or starts with digits
+    /// and `_`, or ends like a digest.
     static func of(_ name: String) -> String {
         let text = kept(name)
         let isPlain = text.utf8.elementsEqual(name.utf8) && !name.isEmpty
         return isPlain && !beginsAsNumber(text) && !endsAsDigest(text) ? text : "\(text)-\(digest(Array(name.utf8)))"
     }
 
-    /// The name of this machine's own files where another host goes by its name: no host's, whatever it is called.
+    /// Returns the name for this machine's own files if another host uses its name. No host's name maps to it.
     static func ofThisMachine(_ name: String) -> String {
-        // No name holds the byte, as it is in no UTF-8.
+        // No valid UTF-8 contains this byte.
         "\(kept(name))-\(digest([0xFF] + name.utf8))"
     }
 
@@ -53,7 +53,8 @@ enum SafeName {
     }
 }
 
-/// SHA-256 (FIPS 180-4) of short byte strings: nobody can make two that share a digest. Slow, for file names.
+/// SHA-256 (FIPS 180-4) of short byte strings, so that nobody can construct two names with the same digest. Slow; used
+/// for file names only.
 enum SHA256 {
     private static let constants: [UInt32] = [
         0x428a_2f98, 0x7137_4491, 0xb5c0_fbcf, 0xe9b5_dba5, 0x3956_c25b, 0x59f1_11f1, 0x923f_82a4, 0xab1c_5ed5,
@@ -66,7 +67,7 @@ enum SHA256 {
         0x748f_82ee, 0x78a5_636f, 0x84c8_7814, 0x8cc7_0208, 0x90be_fffa, 0xa450_6ceb, 0xbef9_a3f7, 0xc671_78f2,
     ]
 
-    /// 32 bytes.
+    /// Returns the 32 bytes of the digest.
     static func digest(_ bytes: [UInt8]) -> [UInt8] {
         var message = bytes + [0x80]
         while message.count % 64 != 56 { message.append(0) }

@@ -2,8 +2,8 @@ import Compression
 import SystemIO
 import TraceModel
 
-/// Writes one output of a window (a pair for stacks and anomalies) under its temporary name, synced; or
-/// finds that the one segment there is can be renamed.
+/// Writes one output of a window (two files for stacks and anomalies) under its temporary name and syncs it, or
+/// determines that the only segment can be renamed.
 struct OutputPreparation {
     let merger: WindowMerger
     let names: OutputNames
@@ -30,7 +30,7 @@ struct OutputPreparation {
         var header = RawBuffer(capacity: JSONSegment.headerBytes)
         JSONSegment.appendFinalHeader(summary, to: &header)
         if let only = onlyRun {
-            // Its own header may tell of a part of the window (a worker that retired).
+            // The run's own header may describe only a part of the window, if its worker was retired.
             return [try reuse(only, as: target(1), header: header.bytes)]
         }
         let runs = try reducedRuns()
@@ -47,7 +47,7 @@ struct OutputPreparation {
                 writer.text.append(row.bytes)
                 try writer.rowEnded()
             }
-            // There is no output without a row.
+            // An output has at least one row, so a separator is due.
             try merge.forEachName { _, line in
                 writer.text.append(JSONSegment.separator)
                 writer.text.append(line)
@@ -59,8 +59,8 @@ struct OutputPreparation {
         return [whole]
     }
 
-    /// The names of a trace that does not fit into one file; nil where it does. What the runs hold together
-    /// tells in most cases; else the trace has to be measured, as each run has a head and names of its own.
+    /// Returns the names of a trace that does not fit into one file; nil if it fits. The sizes of the runs decide in
+    /// most cases. Otherwise the trace is measured, because each run has its own header and names.
     private func namesWhereTooLarge(_ runs: [MergeInput.Run]) throws -> PartNames? {
         guard !fitsOneFile else { return nil }
         let readers = try open(runs)
@@ -96,7 +96,7 @@ struct OutputPreparation {
         }
     }
 
-    /// Writes all rows, of each only `columns` where these are given.
+    /// Writes all rows, reduced to `columns` if these are given.
     private func table(_ target: @escaping (Int) -> String, columns: OriginalColumns?) throws -> [MergeManifest.Output]
     {
         var reduced = RawBuffer()
@@ -130,7 +130,7 @@ struct OutputPreparation {
         input.runs.count == 1 && merger.compression == nil && fitsOneFile ? input.runs[0] : nil
     }
 
-    /// Whether the output fits into one file for sure: it is no larger than its runs together.
+    /// Whether the output certainly fits into one file: it is not larger than its runs together.
     private var fitsOneFile: Bool { input.runs.reduce(0) { $0 + $1.bytes } <= merger.budget.finalFileBytesMax }
 
     private func reuse(
@@ -208,7 +208,7 @@ struct OutputPreparation {
 
     // MARK: Rows in order
 
-    /// Runs that are few enough to be read together.
+    /// The runs, reduced to few enough to be merged in one pass.
     private func reducedRuns() throws -> [MergeInput.Run] {
         try RunReduction(merger: merger, input: input, window: window).reduced(resource: names.resource)
     }
@@ -221,10 +221,10 @@ struct OutputPreparation {
         }
     }
 
-    /// Calls `body` with every row of all runs in their order; the merge it returns still holds the names.
+    /// Calls `body` with every row of all runs in order. The returned merge still holds the names.
     private func forEachRow(of runs: [MergeInput.Run], _ body: (RunRow) throws -> Void) throws -> RunMerge {
         var merge = try RunMerge(try open(runs))
-        // Open files outlive their names: what a pass made leaves nothing behind.
+        // The readers keep the files open, so intermediate runs can be removed now: a crash leaves none behind.
         for run in runs where run.path.hasPrefix(MergeManifest.directory) {
             try FileSystem.remove(merger.absolute(run.path))
         }
@@ -254,6 +254,6 @@ struct OutputPreparation {
     }
 
     private func miscounted() -> TraceError {
-        TraceError(.corrupt, "a segment does not hold what its worker announced: \(input.runs.map(\.path))")
+        TraceError(.corrupt, "segments differ from what their workers announced: \(input.runs.map(\.path))")
     }
 }

@@ -1,12 +1,13 @@
 public import SystemIO
 public import TraceModel
 
-/// Where a rendered row stands in its buffer, and what it is sorted by.
+/// The position of a rendered row in its buffer, and its sort key.
 @usableFromInline struct RowKey: BitwiseCopyable {
     @usableFromInline let ts: EpochNanoseconds
     @usableFromInline let pid: UInt32
     @usableFromInline let host: UInt32
-    /// Where its bytes begin; from `keptBase` on in the arena of the rows that stayed at the last flush.
+    /// The offset of the row's bytes. From `keptBase` on it refers to the arena of the rows that stayed at the last
+    /// flush.
     @usableFromInline var offset: UInt32
     @usableFromInline let length: UInt32
 
@@ -22,35 +23,35 @@ public import TraceModel
 
     var isKept: Bool { offset >= Self.keptBase }
 
-    var place: Range<Int> { Int(offset)..<Int(offset) + Int(length) }
+    var range: Range<Int> { Int(offset)..<Int(offset) + Int(length) }
 
-    /// Visits the places of rows, those that lie one behind the other together; `lookAhead` is shown each place some rows
-    /// before.
-    @inline(__always) static func forEachStretch<Failure: Error>(
-        of rows: UnsafeBufferPointer<RowKey>, lookAhead: (Range<Int>) -> Void,
+    /// Visits the byte ranges of rows in order, adjacent ranges merged into one. Calls `prefetch` with each row's range
+    /// a few rows earlier.
+    @inline(__always) static func forEachRange<Failure: Error>(
+        of rows: UnsafeBufferPointer<RowKey>, prefetch: (Range<Int>) -> Void,
         _ visit: (Range<Int>) throws(Failure) -> Void
     ) throws(Failure) {
-        var stretch = 0..<0
+        var joined = 0..<0
         for at in rows.indices {
-            if at + lead < rows.count { lookAhead(rows[at + lead].place) }
-            let place = rows[at].place
-            if place.lowerBound != stretch.upperBound {
-                if !stretch.isEmpty { try visit(stretch) }
-                stretch = place
+            if at + prefetchDistance < rows.count { prefetch(rows[at + prefetchDistance].range) }
+            let range = rows[at].range
+            if range.lowerBound != joined.upperBound {
+                if !joined.isEmpty { try visit(joined) }
+                joined = range
             }
-            stretch = stretch.lowerBound..<place.upperBound
+            joined = joined.lowerBound..<range.upperBound
         }
-        if !stretch.isEmpty { try visit(stretch) }
+        if !joined.isEmpty { try visit(joined) }
     }
 
-    /// How many rows `lookAhead` is ahead.
-    private static var lead: Int { 8 }
+    /// The number of rows between the prefetch and the visit of a row.
+    private static var prefetchDistance: Int { 8 }
 }
 
-/// Sorts what comes in a few ascending stretches, as the batches of several senders do: a stable merge of
-/// neighbouring stretches, of which only the parts that overlap are touched. O(n) in order, else
-/// O(n log stretches). Keeps its memory.
-@usableFromInline package struct StretchSort<Element: BitwiseCopyable>: ~Copyable {
+/// Natural merge sort for input that consists of a few ascending spans, such as the batches of several senders. Merges
+/// neighbouring spans, stably, and moves only the parts that overlap. O(n) if sorted, otherwise O(n log spans). Keeps
+/// its memory for the next sort.
+@usableFromInline package struct NaturalMergeSort<Element: BitwiseCopyable>: ~Copyable {
     @usableFromInline var ends: RawArray<Int>
     @usableFromInline var spare: RawArray<Element>
 
@@ -59,7 +60,7 @@ public import TraceModel
         spare = RawArray()
     }
 
-    /// Elements of which neither precedes the other keep their order.
+    /// Sorts in place. Equal elements keep their order.
     @inlinable @inline(__always) package mutating func sort(
         _ elements: UnsafeMutableBufferPointer<Element>, by precedes: (Element, Element) -> Bool
     ) {
@@ -67,13 +68,13 @@ public import TraceModel
         for at in elements.indices.dropFirst() where precedes(elements[at], elements[at - 1]) { ends.append(at) }
         ends.append(elements.count)
         while ends.count > 1 {
-            let stretches = ends.count
+            let spanCount = ends.count
             var start = 0
             ends.removeAll()
-            // What is appended never overtakes what is still to be read.
-            for at in stride(from: 0, to: stretches, by: 2) {
+            // The write position never passes the read position.
+            for at in stride(from: 0, to: spanCount, by: 2) {
                 let middle = ends.base[at]
-                let end = at + 1 < stretches ? ends.base[at + 1] : middle
+                let end = at + 1 < spanCount ? ends.base[at + 1] : middle
                 if end > middle { merge(elements, start, middle, end, by: precedes) }
                 ends.append(end)
                 start = end
@@ -81,7 +82,7 @@ public import TraceModel
         }
     }
 
-    /// Merges two neighbouring stretches: the end of the first one that overlaps with the second moves aside.
+    /// Merges two neighbouring spans. Copies the part of the first one that overlaps the second aside.
     @inlinable @inline(__always) mutating func merge(
         _ elements: UnsafeMutableBufferPointer<Element>, _ start: Int, _ middle: Int, _ end: Int,
         by precedes: (Element, Element) -> Bool
@@ -107,7 +108,7 @@ public import TraceModel
         }
     }
 
-    /// Where in the stretch before `middle` the first element stands that the one in `middle` precedes.
+    /// Binary search in the span before `middle`: the first element that the one at `middle` precedes.
     @inlinable @inline(__always) func overlap(
         _ elements: UnsafeMutableBufferPointer<Element>, _ start: Int, _ middle: Int,
         by precedes: (Element, Element) -> Bool
@@ -121,7 +122,7 @@ public import TraceModel
         return low
     }
 
-    /// Gives back memory that only a very large sort needed.
+    /// Releases memory beyond `count` elements, after an unusually large sort.
     package mutating func shrink(keeping count: Int) {
         spare.removeAll()
         spare.shrink(keeping: count)
@@ -130,23 +131,23 @@ public import TraceModel
     }
 }
 
-/// Where the rows of a run buffer lie: those that stayed at its last flush, and those that came since. Valid until
-/// the next row.
+/// The memory of a run buffer's rows: those that arrived since the last flush, and those that stayed at it. Valid until
+/// the next row is appended.
 struct RowArenas {
     let text: UnsafeRawBufferPointer
     let kept: UnsafeRawBufferPointer
 
-    /// The bytes of rows that lie one behind the other, by the offsets of their keys.
-    @inline(__always) subscript(stretch: Range<Int>) -> UnsafeRawBufferPointer {
+    /// The bytes of a range of adjacent rows, given by the offsets of their keys.
+    @inline(__always) subscript(range: Range<Int>) -> UnsafeRawBufferPointer {
         let base = Int(RowKey.keptBase)
-        return if stretch.lowerBound < base { UnsafeRawBufferPointer(rebasing: text[stretch]) } else {
-            UnsafeRawBufferPointer(rebasing: kept[stretch.lowerBound - base..<stretch.upperBound - base])
+        return if range.lowerBound < base { UnsafeRawBufferPointer(rebasing: text[range]) } else {
+            UnsafeRawBufferPointer(rebasing: kept[range.lowerBound - base..<range.upperBound - base])
         }
     }
 
-    /// Asks for the memory of a row.
-    @inline(__always) func prefetch(_ place: Range<Int>) {
-        let bytes = self[place]
+    /// Prefetches the bytes of a row.
+    @inline(__always) func prefetch(_ range: Range<Int>) {
+        let bytes = self[range]
         if let start = bytes.baseAddress { SystemIO.prefetch(start, byteCount: bytes.count) }
     }
 }

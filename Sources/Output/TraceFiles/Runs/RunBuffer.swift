@@ -1,24 +1,24 @@
 public import SystemIO
 public import TraceModel
 
-/// Rendered rows of one output that wait for their order. A row's bytes go to `text`, then `endRow`
-/// files it under its key; `flush` writes them sorted to a run file, and begins another run where they
-/// would not continue the last one.
+/// Collects the rendered rows of one output until they can be written in order. A row's bytes go to `text`, then
+/// `endRow` adds its key. `flush` writes the rows sorted to a run file, and starts a new run if they sort before the
+/// end of the current one.
 ///
-/// Rows that stay at a flush, as older ones may come, stay where they lie: the next ones go to another arena, and
-/// both change places at the next flush.
+/// A flush keeps young rows, because older ones may still arrive. These rows are not moved: new rows go to a second
+/// arena, and the two arenas swap roles at the next flush.
 ///
-/// Where rows are hot, `target` writes them.
+/// The hot path writes rows through `target`.
 @usableFromInline package final class RunBuffer {
     @usableFromInline @exclusivity(unchecked) package var text = RawBuffer(capacity: RunBuffer.idleBytes)
 
-    /// Where rows lie that stayed at the last flush, among others that were written.
+    /// The arena of the rows that stayed at the last flush. Also contains rows that were written since.
     @exclusivity(unchecked) private var kept = RawBuffer(capacity: RunBuffer.idleBytes)
 
     let kind: OutputKind
-    /// The host whose rows these are; nil where the output holds many hosts.
+    /// The host of all rows; nil if the output contains many hosts.
     let host: HostID?
-    /// All runs of the window so far; rows continue the last one while `continuesRun`.
+    /// All runs of the window. New rows continue the last one while `continuesRun`.
     var runs: [RunFile] = []
     var continuesRun = false
     var names = NameTable()
@@ -30,22 +30,22 @@ public import TraceModel
 
     @usableFromInline @exclusivity(unchecked) var keys = RawArray<RowKey>(capacity: RunBuffer.idleRows)
     @usableFromInline @exclusivity(unchecked) var rowStart = 0
-    /// Whether the keys stand in their final order, wherever the rows lie.
+    /// Whether the keys are in their final order.
     @usableFromInline @exclusivity(unchecked) var isSorted = true
-    /// Rows that end behind this are told to the ledger.
-    @usableFromInline @exclusivity(unchecked) var unnotedEnd = 0
-    /// What the ledger knows of.
-    private var notedBytes = 0
-    /// Rows that stayed when the buffer was last flushed.
+    /// `text` reports to the ledger when it reaches this offset.
+    @usableFromInline @exclusivity(unchecked) var ledgerUpdateAt = 0
+    /// The bytes last reported to the ledger.
+    private var ledgerBytes = 0
+    /// The number of rows that stayed at the last flush.
     private var keptCount = 0
-    /// Whether it is among the ledger's live ones.
+    /// Whether the ledger lists this buffer as having rows or names in the open window.
     private(set) var isLive = false
-    /// Whether it has been full since it last gave memory back.
+    /// Whether the buffer has been full since its memory was last considered for release.
     private var wasFull = false
-    /// The most it has held since then, in bytes.
+    /// The most bytes that it has held since then.
     private var peakBytes = 0
-    /// Rows of so many bytes stay back where the buffer is full, as older ones may come: twice as many once one
-    /// came too late for its run, so that agents that lag behind one another cost memory and no merge.
+    /// The number of bytes that stay in a full buffer, because older rows may arrive. Doubled each time a row arrives
+    /// too late for its run, so that agents with different delays cost memory rather than additional runs to merge.
     private var keptBytesMax: Int
 
     init(
@@ -63,32 +63,32 @@ public import TraceModel
 
     var isEmpty: Bool { keys.count == 0 }
 
-    /// New rows of so many bytes fill the buffer: what stays of them fits half of what it may hold.
+    /// The number of new bytes that make the buffer full. The kept rows fit into the other half of its budget.
     private var fullBytes: Int { max(ledger.runBytesMax / 2, keptBytesMax) }
 
-    /// What its arenas take of memory.
+    /// The memory of both arenas, in bytes.
     var capacity: Int { text.capacity + kept.capacity }
 
     // MARK: Rows
 
-    /// Ends a row of the host's trace: one event `{"ts":…,"pid":…,…}` without a line's end.
+    /// Ends a row of the host's trace: one event `{"ts":…,"pid":…,…}` without a line end.
     package func endRow(ts: EpochNanoseconds, pid: UInt32) {
         assert(kind == .json)
         text.append(",\n")
-        file(ts: ts, pid: pid, host: 0)
+        endRow(ts: ts, pid: pid, host: 0)
     }
 
-    /// For rows that are written by a cursor.
+    /// The hot path's way to write rows.
     package var target: RowTarget { RowTarget(self) }
 
-    /// Counts what a row's cursor has written until `at`, if any, and returns room for `count` bytes and more.
+    /// Commits what a `RowWriter` has written up to `at`, if given, and reserves at least `count` bytes and the slack.
     func room(_ at: UnsafeMutableRawPointer?, _ count: Int) -> UnsafeMutableRawBufferPointer {
         if let at { commit(at) }
         let start = text.reserve(count + RowWriter.slackBytes)
         return UnsafeMutableRawBufferPointer(start: start, count: text.capacity - text.count)
     }
 
-    /// Lets `body` append behind what a row's cursor has written until `at`.
+    /// Commits what a `RowWriter` has written up to `at`, then lets `body` append.
     func append<Result>(_ at: UnsafeMutableRawPointer, _ body: (inout RawBuffer) -> Result) -> Result {
         commit(at)
         return body(&text)
@@ -98,43 +98,44 @@ public import TraceModel
         text.commit(at - (text.base + text.count))
     }
 
-    /// Forgets what stands in `text` since the last row's end.
+    /// Discards what was appended since the end of the last row.
     package func dropRow() { text.truncate(to: rowStart) }
 
-    /// Files the bytes since the last row's end under their key.
-    @inlinable @inline(__always) func file(ts: EpochNanoseconds, pid: UInt32, host: UInt32) {
+    /// Ends a row: adds the key of the bytes since the end of the last row.
+    @inlinable @inline(__always) func endRow(ts: EpochNanoseconds, pid: UInt32, host: UInt32) {
         let key = RowKey(
             ts: ts, pid: pid, host: host, offset: UInt32(truncatingIfNeeded: rowStart),
             length: UInt32(truncatingIfNeeded: text.count &- rowStart))
         if isSorted, keys.count > 0, precedes(key, keys[keys.count - 1]) { isSorted = false }
         keys.append(key)
         rowStart = text.count
-        if rowStart >= unnotedEnd { note() }
+        if rowStart >= ledgerUpdateAt { updateLedger() }
     }
 
-    /// Tells the ledger, every few rows, how much there is, and that there is too much.
-    @inline(never) @usableFromInline func note() {
+    /// Updates the ledger every few rows: the bytes in use, and whether a flush is due.
+    @inline(never) @usableFromInline func updateLedger() {
         precondition(rowStart < RowKey.keptBase, "offsets in an arena are 31 bits wide")
         if !isLive { beginWindow() }
         let bytes = kept.count + rowStart + keys.count * MemoryLayout<RowKey>.stride
-        ledger.bytes += bytes - notedBytes
-        notedBytes = bytes
+        ledger.bytes += bytes - ledgerBytes
+        ledgerBytes = bytes
         if rowStart >= fullBytes { wasFull = true }
         if rowStart >= fullBytes || ledger.bytes >= ledger.bytesMax { ledger.needsFlush = true }
-        let step = min(Self.notedStep, ledger.bytesMax / 64)
-        unnotedEnd = rowStart < fullBytes ? min(rowStart + step, fullBytes) : rowStart + step
+        let step = min(Self.ledgerStepBytes, ledger.bytesMax / 64)
+        ledgerUpdateAt = rowStart < fullBytes ? min(rowStart + step, fullBytes) : rowStart + step
     }
 
-    private static let notedStep = 4_096
-    /// What arenas of a host of which nothing comes keep.
+    private static let ledgerStepBytes = 4_096
+    /// The capacity that the arenas of an idle host keep, in bytes.
     private static let idleBytes = 64
     private static let idleRows = 4
 
     // MARK: Writing
 
-    /// Writes rows to the run file(s). On an error no row is lost: the same call may be made again.
-    /// Only between rows. Blocks.
-    /// `isCrowded`: so many outputs grow at once that few rows stay at a tick, as each write means to open a file.
+    /// Writes rows to their runs. After an error no row is lost, and the same call may be repeated. Must not be called
+    /// within a row. Blocks.
+    /// - Parameter isCrowded: Whether so many outputs grow at once that small buffers wait at a tick, because each
+    ///   write would have to open a file.
     func flush(_ scope: FlushScope, window: UInt64, isCrowded: Bool = false) throws(SystemError) {
         precondition(text.count == rowStart, "flush within a row")
         let wasQuiet = keys.count == keptCount
@@ -159,8 +160,8 @@ public import TraceModel
         keptCount = keys.count
     }
 
-    /// Gives an emptied buffer's memory back.
-    func giveBack() {
+    /// Releases the memory of an empty buffer.
+    func releaseMemory() {
         guard isEmpty, text.count == 0 else { return }
         text.shrink(keeping: Self.idleBytes)
         kept.shrink(keeping: Self.idleBytes)
@@ -169,19 +170,19 @@ public import TraceModel
         peakBytes = 0
     }
 
-    /// Gives an emptied buffer's memory back where it was not needed since it last did, or is more than the `spare` bytes that
-    /// buffers which were never full may keep together.
-    func giveBackUnneeded(_ spare: inout Int) {
+    /// Releases the memory of an empty buffer if little of it was used since the last call, or if it exceeds `spare`:
+    /// the bytes that all buffers which were never full may keep together.
+    func releaseUnneededMemory(_ spare: inout Int) {
         guard isEmpty, text.count == 0 else { return }
         if !wasFull {
-            guard peakBytes >= capacity / 4, capacity <= spare else { return giveBack() }
+            guard peakBytes >= capacity / 4, capacity <= spare else { return releaseMemory() }
             spare -= capacity
         }
         wasFull = false
         peakBytes = 0
     }
 
-    /// No later row continues a run written so far: its names go with it.
+    /// Ends the current run, which takes the names with it. Later rows start a new run.
     func endRun() {
         guard continuesRun, let run = runs.last else { return }
         continuesRun = false
@@ -201,24 +202,23 @@ public import TraceModel
 
     // MARK: Windows
 
-    /// The open window has something of this output: rows, or names. From the first one on.
+    /// Adds the buffer to the ledger's live ones, at its first row or name in the window.
     func beginWindow() {
         guard !isLive else { return }
         isLive = true
         ledger.live.append(Unmanaged.passUnretained(self))
     }
 
-    /// The window's runs are closed.
+    /// Resets the buffer after the window's runs were closed.
     func windowEnded() {
         runs = []
         names = NameTable()
         isLive = false
-        // The next row is noted, whatever its size.
-        unnotedEnd = 0
+        // The next row updates the ledger, whatever its size.
+        ledgerUpdateAt = 0
     }
 
-    /// How many of the sorted rows are older than the hold-back; more where the rest would be above
-    /// `bytesMax`.
+    /// The number of sorted rows that are older than the hold-back; more if the others would exceed `bytesMax`.
     private func oldRows(keepingAtMost bytesMax: Int) -> Int {
         guard !isEmpty else { return 0 }
         let newest = keys[keys.count - 1].ts
@@ -251,7 +251,7 @@ public import TraceModel
         run.last = RunPosition(ts: last.ts, pid: last.pid, host: last.host)
     }
 
-    /// The run that rows from `first` on go to.
+    /// Returns the run for rows from `first` on.
     private func run(for first: RowKey, window: UInt64) -> RunFile {
         if continuesRun, let run = runs.last {
             let last = RowKey(ts: run.last.ts, pid: run.last.pid, host: run.last.host, offset: 0, length: 0)
@@ -264,14 +264,14 @@ public import TraceModel
         return run
     }
 
-    /// Forgets the first `count` rows, which are written. The others stay where they lie, but for those that stay a second
-    /// time: few, as newer rows are written later.
+    /// Removes the first `count` rows after they were written. The others are not moved, except those that stay a
+    /// second time. These are few, because rows are written oldest first.
     private func drop(_ count: Int) {
         keys.removeFirst(count)
         if isEmpty { kept.removeAll() } else { keepRows() }
         text.removeAll()
         rowStart = 0
-        note()
+        updateLedger()
     }
 
     private func keepRows() {
@@ -279,7 +279,7 @@ public import TraceModel
             let key = keys.base[at]
             if key.isKept {
                 keys.base[at].offset = UInt32(text.count)
-                text.append(RowArenas(text: text.bytes, kept: kept.bytes)[key.place])
+                text.append(RowArenas(text: text.bytes, kept: kept.bytes)[key.range])
             }
             keys.base[at].offset += RowKey.keptBase
         }

@@ -1,39 +1,39 @@
 import SystemIO
 import TraceModel
 
-/// The bounds of one manager or merger; the defaults are `Limits`, tests take smaller ones.
+/// The limits of one manager or merger. The defaults come from `Limits`; tests use smaller ones.
 package struct FileBudget: Sendable {
-    /// A run buffer is written out at this size.
+    /// A run buffer is flushed at this size, in bytes.
     package var runFlushBytes = Limits.runFlushBytes
-    /// All run buffers of one worker together.
+    /// The budget of all run buffers of one worker together, in bytes.
     package var runBufferBytesMax = Limits.runBufferBytesMax
     package var runHoldbackNanoseconds = Limits.runHoldbackNanoseconds
     package var openFilesMax = Limits.openFilesMax
-    /// Hosts heard of that one worker remembers.
+    /// The number of hosts that one worker remembers.
     package var hostsMax = Limits.hostsMax
-    /// Files of single hosts that one worker has in a window.
+    /// The number of single-host files that one worker may have in a window.
     package var hostFilesMax = Limits.hostFilesPerWindowMax
-    /// Read buffer of one run in a merge, and the write buffer of its output.
+    /// The read buffer of one run in a merge, and the write buffer of the merge's output, in bytes.
     package var mergeBufferBytes = Limits.mergeBufferBytes
-    /// Runs merged at once; more take several passes.
+    /// The number of runs merged at once. More take several passes.
     package var mergeRunsMax = Limits.mergeRunsMax
-    /// One final trace or table, before it is compressed; what is larger becomes several files.
+    /// The size of one final trace or table before compression, in bytes. A larger output becomes several files.
     package var finalFileBytesMax = Limits.finalFileBytesMax
 
     package init() {}
 }
 
-/// How much of a run buffer a flush writes.
+/// Which rows a flush writes.
 package enum FlushScope: Sendable {
-    /// Only full buffers; young rows stay back (at most half of the buffer).
+    /// Writes full buffers only. Young rows stay, at most half of the buffer.
     case full
-    /// Every buffer; young rows stay back unless nothing came since the tick before.
+    /// Writes every buffer. Young rows stay unless none arrived since the previous tick.
     case tick
-    /// Everything: at barriers and checkpoints.
+    /// Writes all rows, at barriers and checkpoints.
     case all
 }
 
-/// The sort key of the last row written to a run: the next one must not be smaller.
+/// The sort key of the last row in a run. The next row must not be smaller.
 struct RunPosition {
     var ts: EpochNanoseconds
     var pid: UInt32
@@ -42,16 +42,16 @@ struct RunPosition {
     static let beginning = RunPosition(ts: .min, pid: 0, host: 0)
 }
 
-/// What all run buffers of a worker hold together, and have written of the open window.
+/// Totals over all run buffers of a worker: buffered bytes, and bytes written for the open window.
 final class RunLedger {
     @exclusivity(unchecked) var bytes = 0
-    /// Bytes in the runs of the open window; of these, call stacks.
+    /// Bytes in the runs of the open window. `writtenStackBytes` is the part that consists of call stacks.
     private(set) var writtenBytes = 0
-    /// The buffers of which the open window has something, in the order in which they first had. Their owner keeps them for
-    /// as long.
+    /// The buffers that have rows or names in the open window, in order of their first one. Unretained: the manager
+    /// keeps them alive until the window is closed.
     @exclusivity(unchecked) var live: [Unmanaged<RunBuffer>] = []
     private(set) var writtenStackBytes = 0
-    /// Set where a buffer is full or all of them together are.
+    /// Set when one buffer, or all of them together, are full.
     @exclusivity(unchecked) var needsFlush = false
     let bytesMax: Int
     let runBytesMax: Int
@@ -61,13 +61,13 @@ final class RunLedger {
         runBytesMax = budget.runFlushBytes
     }
 
-    /// A run of the open window has grown by so many bytes.
+    /// Adds the bytes by which a run of the open window has grown.
     func wrote(_ bytes: Int, _ kind: OutputKind) {
         writtenBytes += bytes
         if kind == .stacks { writtenStackBytes += bytes }
     }
 
-    /// The next window has no runs yet.
+    /// Resets the totals for the next window.
     func windowClosed() {
         live.removeAll(keepingCapacity: live.count <= 64)
         writtenBytes = 0
@@ -75,37 +75,37 @@ final class RunLedger {
     }
 }
 
-/// One sorted run on disk: what has been written, and the open file where there is one.
+/// One sorted run on disk, with its open file if there is one.
 final class RunFile {
-    /// Owns the descriptor while the run is among the open ones.
+    /// Owns the file descriptor while the run is among the open ones.
     final class Handle {
         let file: File
         init(_ path: String) throws(SystemError) { file = try File(path, .readWrite) }
     }
 
-    /// Below the data directory.
+    /// Relative to the data directory.
     let path: String
-    /// Number of its making, never used twice by a worker.
+    /// Consecutive number. A worker never reuses one.
     let serial: UInt64
-    /// Runs of several workers that may hold one process's rows are told apart by this (the log position
-    /// from which the worker owned what it owns): lower ones came first.
+    /// The log position from which the worker has owned its slots. Orders runs of several workers that may contain rows
+    /// of the same process: the lower one comes first.
     let order: LSN
 
     var length = 0
-    /// CRC-32C of what has been written, of a trace without its header and the last row's separator, which the close
-    /// writes anew. Nil where a version that knew no checksums began the run.
+    /// CRC-32C of the written bytes. For a trace, without the header and without the separator after the last row, both
+    /// of which the close rewrites. Nil if the run was started by a version without checksums.
     var checksum: UInt32?
-    /// Its file was found shorter than the checkpoint says: nothing more is written to it.
+    /// Whether the file was found shorter than the checkpoint says. Nothing more is written to it.
     var isDamaged = false
     var rows: UInt64 = 0
     var firstTs: EpochNanoseconds = 0
     var last = RunPosition.beginning
-    /// Names for the end of the file, where this run is the last of its epoch.
+    /// The names for the end of the file, if this run is the last of its epoch.
     var names = NameTable()
 
     var handle: Handle?
     var lastUse: UInt64 = 0
-    /// Written since the last sync.
+    /// Whether there were writes since the last sync.
     var isDirty = false
 
     init(path: String, serial: UInt64, order: LSN) {
@@ -116,7 +116,7 @@ final class RunFile {
 }
 
 extension RunFile {
-    /// `host`: as the checkpoint numbers that of the last row.
+    /// Appends the run to a checkpoint. `host` is the number of the last row's host in the checkpoint.
     func encode(into state: inout RawBuffer, host: UInt32) {
         state.append(counted: path)
         state.append(integer: serial)
@@ -131,10 +131,11 @@ extension RunFile {
         state.append(integer: ClosedRun.encoded(checksum))
     }
 
-    /// `isNarrow`: of a version before, whose numbers of hosts took two bytes; `isSummed`: of one that knows checksums.
+    /// Reads a run of a checkpoint. `isNarrow`: the checkpoint is of a version with 16-bit host numbers. `isSummed`: it
+    /// is of a version with checksums.
     convenience init(decoding state: inout StateReader, isNarrow: Bool, isSummed: Bool) throws(TraceError) {
         self.init(path: try state.text(), serial: try state.integer(UInt64.self), order: try state.integer(UInt64.self))
-        // What a damaged state says is bounded by what a disk holds.
+        // Bounded by what a disk can hold, because the state may be damaged.
         length = min(Int(clamping: try state.integer(UInt64.self)), 1 << 48)
         rows = try state.integer(UInt64.self)
         firstTs = try state.integer(Int64.self)

@@ -1,7 +1,7 @@
 import SystemIO
 import TraceModel
 
-/// The run files of one worker: makes, writes and syncs them, with a bound on how many are open.
+/// The run files of one worker: creates, writes and syncs them, and limits how many are open.
 final class RunFileStore {
     let root: String
     let worker: WorkerName
@@ -9,17 +9,17 @@ final class RunFileStore {
     private let csvHeader: StaticString
 
     var nextSerial: UInt64 = 0
-    /// Label of the runs begun from now on.
+    /// The `order` of runs that are started from now on.
     var order: LSN = 0
-    /// Finds the order of rows.
-    @exclusivity(unchecked) var sorter = StretchSort<RowKey>()
+    /// Sorts the keys of run buffers.
+    @exclusivity(unchecked) var sorter = NaturalMergeSort<RowKey>()
     @exclusivity(unchecked) private var appender = RunAppender()
 
     private var open: [RunFile] = []
     private var dirty: [RunFile] = []
     private var uses: UInt64 = 0
     private var hasNewNames = false
-    /// There once there have been more files than may be open.
+    /// Set once there were more files than may be open at once.
     private var fileSystem: FileSystemSync?
 
     init(root: String, worker: WorkerName, csvHeader: StaticString, openFilesMax: Int) {
@@ -31,10 +31,10 @@ final class RunFileStore {
 
     var directory: String { ClusterPaths.segments(of: worker) }
 
-    /// The number of run files open now.
+    /// The number of open run files.
     var openCount: Int { open.count }
 
-    /// A new run; its file appears with the first write.
+    /// Starts a run. Its file is created by the first write.
     func begin(_ kind: OutputKind, window: UInt64, host: HostTable.Host?) -> RunFile {
         var name = "\(worker.resource.name)_trace_w\(window)_r\(nextSerial)"
         if let host { name += "_" + SafeName.of(host.name) }
@@ -44,7 +44,7 @@ final class RunFileStore {
         return run
     }
 
-    /// Writes what stands before the rows and returns its length. Blocks.
+    /// Writes the bytes before the first row and returns their number. Blocks.
     func writeHead(of run: RunFile, kind: OutputKind) throws(SystemError) -> Int {
         var head = RawBuffer(capacity: 4_096)
         switch kind {
@@ -59,15 +59,16 @@ final class RunFileStore {
         return head.count
     }
 
-    /// Blocks. A failed write leaves the run as it was, as nobody looks beyond its length.
+    /// Writes to a run. A failed write has no effect on the run, because nothing reads beyond its length. Blocks.
     func write(_ bytes: UnsafeRawBufferPointer, at offset: Int, to run: RunFile) throws(SystemError) {
         let handle = try opened(run)
         markDirty(run)
         try handle.file.write(bytes, at: offset)
     }
 
-    /// Appends rows of `arenas` behind `end`, in the order of their keys; `bytes` is what they take together. Returns the
-    /// run's checksum. Blocks. A failed one leaves the run as it was, as nobody looks beyond its length.
+    /// Appends rows of `arenas` at `end`, in the order of their keys, and returns the run's new checksum. `bytes` is
+    /// the total size of the rows. A failed append has no effect on the run, because nothing reads beyond its length.
+    /// Blocks.
     func append(
         _ rows: UnsafeBufferPointer<RowKey>, of arenas: RowArenas, kind: OutputKind, bytes: Int, at end: Int,
         to run: RunFile
@@ -79,8 +80,8 @@ final class RunFileStore {
             after: kind == .json && run.rows > 0
                 ? JSONSegment.summedSeparator(after: run.checksum ?? 0) : run.checksum ?? 0,
             leaving: kind == .json ? JSONSegment.separatorBytes : 0)
-        try RowKey.forEachStretch(of: rows, lookAhead: arenas.prefetch) { stretch throws(SystemError) in
-            try appender.append(arenas[stretch], to: handle.file)
+        try RowKey.forEachRange(of: rows, prefetch: arenas.prefetch) { range throws(SystemError) in
+            try appender.append(arenas[range], to: handle.file)
         }
         try appender.end(handle.file)
         return run.checksum.map { _ in appender.checksum }
@@ -92,7 +93,7 @@ final class RunFileStore {
         try handle.file.truncate(to: length)
     }
 
-    /// Everything written so far is on the disk when this returns. Blocks. A failure is final.
+    /// Syncs everything written so far to the disk. Blocks. A failure is final.
     func sync() throws(SystemError) {
         if dirty.count > Limits.filesSyncedSinglyMax, fileSystem != nil {
             try fileSystem?.sync()
@@ -134,8 +135,8 @@ final class RunFileStore {
         return handle
     }
 
-    /// Syncs before it closes, as a write-back error is reported to descriptors that are open, unless all files are going to be
-    /// synced together.
+    /// Syncs the file before it is closed, because the kernel reports write-back errors only to open descriptors,
+    /// unless all files will be synced together.
     private func closeLeastRecentlyUsed() throws(SystemError) {
         guard let oldest = open.indices.min(by: { open[$0].lastUse < open[$1].lastUse }) else { return }
         let run = open[oldest]
@@ -150,26 +151,26 @@ final class RunFileStore {
     }
 }
 
-/// Appends rows that lie all over their buffer to a file: they are put together in blocks, and many of them at once go
-/// past the page cache. What is rarely read again is not worth the copy, nor the cache what it would have to drop for it.
+/// Appends rows that are scattered over their buffer to a file. Gathers them into blocks and writes large amounts past
+/// the page cache: the rows are rarely read again, so caching them would cost a copy and displace other pages.
 ///
-/// Direct writes take whole blocks only, so the last block of the file is written through the cache, and read back and
-/// written again by the next append. One append at a time.
+/// Direct writes take whole blocks only. The last, partial block of the file is therefore written through the cache;
+/// the next append reads it back and writes it again. One append at a time.
 struct RunAppender: ~Copyable {
-    /// Put together and written at once.
+    /// The number of bytes gathered for one write.
     private static let stageBytes = File.directBytesUsual
 
     private var stage = RawBuffer(capacity: stageBytes, alignment: File.blockBytes)
-    /// Where the stage's first byte goes: at a block's begin where there are enough bytes for a direct write.
-    private var place = 0
-    /// Bytes at the stage's begin that the checksum does not take (again).
+    /// The file offset of the stage's first byte. Aligned to a block if the append is large enough for a direct write.
+    private var fileOffset = 0
+    /// The leading bytes of the stage that are already part of the checksum.
     private var summedBytes = 0
-    /// Bytes of this append that the checksum still has to take.
+    /// The bytes of this append that are not yet part of the checksum.
     private var unsummedBytes = 0
-    /// CRC-32C of what it was begun with and of this append, but for the bytes it was told to leave out at the end.
+    /// CRC-32C of this append, continued from the initial value and without the trailing bytes that `begin` excludes.
     private(set) var checksum: UInt32 = 0
 
-    /// The next append begins at `end` and is `bytes` long. Its checksum goes on from `checksum` and leaves out the last
+    /// Starts an append of `bytes` bytes at offset `end`. The checksum continues from `checksum` and excludes the last
     /// `leaving` bytes.
     mutating func begin(
         _ file: borrowing File, at end: Int, bytes: Int, after checksum: UInt32 = 0, leaving: Int = 0
@@ -178,9 +179,9 @@ struct RunAppender: ~Copyable {
         self.checksum = checksum
         unsummedBytes = bytes - leaving
         let begun = bytes >= File.directBytesMin ? end % File.blockBytes : 0
-        place = end - begun
+        fileOffset = end - begun
         let block = UnsafeMutableRawBufferPointer(start: stage.reserve(begun), count: begun)
-        let found = try file.read(into: block, at: place)
+        let found = try file.read(into: block, at: fileOffset)
         precondition(found == begun, "a run is shorter than what was written to it")
         stage.commit(begun)
         summedBytes = begun
@@ -193,19 +194,19 @@ struct RunAppender: ~Copyable {
             stage.append(UnsafeRawBufferPointer(rebasing: rest[..<fitting]))
             rest = UnsafeRawBufferPointer(rebasing: rest[fitting...])
             try end(file)
-            place += stage.count
+            fileOffset += stage.count
             stage.removeAll()
         }
         stage.append(rest)
     }
 
-    /// Writes what is still here.
+    /// Writes the gathered bytes.
     mutating func end(_ file: borrowing File) throws(SystemError) {
         let count = min(stage.count - summedBytes, unsummedBytes)
         checksum = Checksum.crc32c(
             UnsafeRawBufferPointer(rebasing: stage.bytes[summedBytes..<(summedBytes + count)]), after: checksum)
         unsummedBytes -= count
         summedBytes = 0
-        try file.writeDirectly(stage.bytes, at: place)
+        try file.writeDirectly(stage.bytes, at: fileOffset)
     }
 }

@@ -1,14 +1,14 @@
 import SystemIO
 import TraceModel
 
-/// Reads one run row by row, then (of a trace) its names.
+/// Reads one run row by row, then the names of a trace.
 final class RunReader {
-    /// Place among the runs of a merge: decides between equal keys.
+    /// Position among the runs of a merge. Decides between equal keys.
     let rank: Int
     @exclusivity(unchecked) private(set) var row: RunRow
-    /// Of a trace, once the rows are through: the current name's line without its comma, and its key.
+    /// The current name of a trace, after its rows: the key, and the line without its comma.
     private(set) var name: (key: NameTable.Key, line: UnsafeRawBufferPointer)?
-    /// Columns of a CSV run with the line's end.
+    /// The column names of a CSV run, with the line end.
     private(set) var csvHeader: [UInt8] = []
     @exclusivity(unchecked) private(set) var rowsRead: UInt64 = 0
 
@@ -17,7 +17,7 @@ final class RunReader {
     private let reader: BufferedReader
     @exclusivity(unchecked) private var consumedBefore = 0
 
-    /// `run`: what the file must be, for `verify`.
+    /// Opens a run. `run` describes the expected file, for `verify`.
     init(_ path: String, kind: OutputKind, rank: Int, bufferBytes: Int, run: MergeInput.Run? = nil) throws {
         self.kind = kind
         self.run = run
@@ -37,9 +37,9 @@ final class RunReader {
         }
     }
 
-    /// Once all rows are through: whether the file is the one that its worker announced, to its last byte. Reads what is left
-    /// of it. Blocks.
-    /// - Throws: `TraceError(.corrupt)` where it is not.
+    /// Checks that the file is byte for byte the announced one. Call after the last row. Reads the rest of the file.
+    /// Blocks.
+    /// - Throws: `TraceError(.corrupt)` if it is not.
     func verify() throws {
         guard let run else { return }
         consumedBefore = 0
@@ -48,7 +48,7 @@ final class RunReader {
         else { throw damaged() }
     }
 
-    /// Moves to the next row; false after the last. Throws `corrupt` for anything else. Blocks.
+    /// Moves to the next row; returns false after the last one. Throws `corrupt` if the file is damaged. Blocks.
     func next() throws -> Bool {
         reader.consume(consumedBefore)
         consumedBefore = 0
@@ -56,7 +56,7 @@ final class RunReader {
         switch kind {
         case .json:
             guard let line = try nextLine() else { return false }
-            // Names and the ending are for `nextName`.
+            // Names and the ending are left to `nextName`.
             var parser = RowParser(line)
             guard parser.skip("{\"ts\":") else { return false }
             found = RunRow(json: line)
@@ -76,8 +76,8 @@ final class RunReader {
         return true
     }
 
-    /// Goes to the names of a trace, which stand behind its rows; the bytes that these take in a file, each with what
-    /// separates it from the next one. The few names are looked for from the end. Blocks.
+    /// Moves to the names of a trace, which follow its rows. Returns the size of the rows with their separators.
+    /// Searches for the names, usually few, from the end of the file. Blocks.
     func seekNames() throws -> Int {
         consumedBefore = 0
         let size = try reader.size
@@ -93,10 +93,10 @@ final class RunReader {
         }
     }
 
-    /// Names of most runs take less.
+    /// Enough for the names of most runs, in bytes.
     private static let tailBytes = 64 << 10
 
-    /// Passes over rows; the bytes that they take in a file, likewise.
+    /// Skips rows and returns their size with separators.
     private func skipRows() throws -> Int {
         var bytes = 0
         while let line = try nextLine() {
@@ -108,7 +108,7 @@ final class RunReader {
         return bytes
     }
 
-    /// Moves to the next name, in the order of the file; false after the last. Only after the rows.
+    /// Moves to the next name in the order of the file; returns false after the last one. Call after the rows.
     func nextName() throws -> Bool {
         reader.consume(consumedBefore)
         consumedBefore = 0
@@ -134,7 +134,7 @@ final class RunReader {
 
     @exclusivity(unchecked) private var lineBytes = 0
 
-    /// The next line without its comma and LF, not yet consumed.
+    /// Returns the next line without its comma and LF, and does not consume it.
     private func nextLine() throws -> UnsafeRawBufferPointer? {
         guard let end = try reader.findNewline(from: 0) else {
             if reader.unread.isEmpty { return nil }
@@ -146,7 +146,7 @@ final class RunReader {
         return UnsafeRawBufferPointer(rebasing: line.dropLast())
     }
 
-    /// Size of the next row: up to the first line's end outside quotes.
+    /// Returns the size of the next row, up to the first line end outside quotes.
     private func nextCSVRow() throws -> Int? {
         var counted = 0
         var isQuoted = false
@@ -169,7 +169,7 @@ final class RunReader {
         }
         let length = UInt32(littleEndian: reader.unread.loadUnaligned(as: UInt32.self))
         let count = SegmentRecord.lengthBytes + Int(length)
-        // A wild length must not make the buffer grow to it.
+        // A damaged length must not grow the buffer.
         guard Int(length) <= Limits.segmentRecordBytesMax, try reader.fill(atLeast: count) else { throw damaged() }
         return count
     }
@@ -179,22 +179,22 @@ final class RunReader {
     }
 }
 
-/// One row as a run's reader found it; the views are valid until the reader moves on.
+/// One parsed row of a run. The views are valid until the reader moves on.
 struct RunRow {
     var ts: EpochNanoseconds = 0
     var pid: UInt32 = 0
-    /// The host as it stands in the row (of CSV: perhaps quoted); empty where the output is one host's.
+    /// The host as it is written in the row, in CSV perhaps quoted. Empty if the output belongs to one host.
     var host = UnsafeRawBufferPointer(start: nil, count: 0)
-    /// The row as it stands in a segment, without the comma and LF of JSON.
+    /// The row as it is written in a segment; of JSON without the comma and LF.
     var bytes = UnsafeRawBufferPointer(start: nil, count: 0)
-    /// Of an event: where its text goes on behind time and process.
+    /// The offset in an event at which the text continues after the time and process id.
     private(set) var keyEnd = 0
-    /// Of binary records: what follows the key.
+    /// The bytes after the key of a binary record.
     var payload = UnsafeRawBufferPointer(start: nil, count: 0)
 
     init() {}
 
-    /// An event `{"ts":…,"pid":…,`.
+    /// Parses an event `{"ts":…,"pid":…,`.
     init?(json bytes: UnsafeRawBufferPointer) {
         var parser = RowParser(bytes)
         guard parser.skip("{\"ts\":"), let ts = parser.microseconds(), parser.skip(",\"pid\":"),
@@ -206,7 +206,7 @@ struct RunRow {
         keyEnd = parser.position
     }
 
-    /// A CSV row with its line's end: the process id is column 2, the host and the time are the last two.
+    /// Parses a CSV row with its line end. The process id is column 2; the host and the time are the last two.
     init?(csv bytes: UnsafeRawBufferPointer) {
         let comma = UInt8(ascii: ",")
         guard bytes.count > 2, bytes[bytes.count - 2] == 0x0D, let first = bytes.firstIndex(of: comma) else {
@@ -227,7 +227,7 @@ struct RunRow {
         host = UnsafeRawBufferPointer(rebasing: bytes[hostStart..<hostEnd])
     }
 
-    /// A whole `SegmentRecord`.
+    /// Parses a whole `SegmentRecord`.
     init?(record bytes: UnsafeRawBufferPointer) {
         let fixed = SegmentRecord.lengthBytes + SegmentRecord.fixedBytes
         guard bytes.count >= fixed else { return nil }
@@ -241,16 +241,16 @@ struct RunRow {
         payload = UnsafeRawBufferPointer(rebasing: bytes[hostEnd...])
     }
 
-    /// Whether this row comes first; rows with equal keys keep the order of their runs.
+    /// Whether this row sorts first; nil if the keys are equal, in which case the order of the runs decides.
     func precedes(_ other: RunRow) -> Bool? {
         if ts != other.ts { return ts < other.ts }
         if pid != other.pid { return pid < other.pid }
         if host.elementsEqual(other.host) { return nil }
-        // Quotes must not decide: workers order by the bare name.
+        // Compared without quotes, because workers sort by the bare name.
         return Self.unquoted(host).lexicographicallyPrecedes(Self.unquoted(other.host))
     }
 
-    /// Where the field that ends before `end` begins. Quotes within a quoted field come in pairs.
+    /// Returns the offset of the field that ends at `end`. Within a quoted field, quotes are doubled.
     static func fieldStart(_ bytes: UnsafeRawBufferPointer, endingAt end: Int) -> Int? {
         let quote = UInt8(ascii: "\"")
         var start = end
@@ -272,7 +272,7 @@ struct RunRow {
         return nil
     }
 
-    /// A CSV field's text.
+    /// The text of a CSV field.
     static func unquoted(_ field: UnsafeRawBufferPointer) -> [UInt8] {
         let quote = UInt8(ascii: "\"")
         guard field.first == quote, field.count >= 2 else { return Array(field) }

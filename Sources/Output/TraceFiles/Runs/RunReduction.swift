@@ -1,14 +1,14 @@
 import SystemIO
 import TraceModel
 
-/// Where an output has more runs than are merged at once: merges neighbours into longer runs until few enough are
-/// left. Neighbours only, so that equal keys keep their order.
+/// Merges neighbouring runs into longer ones until few enough are left for one merge. Only neighbours are merged, so
+/// that rows with equal keys keep their order.
 struct RunReduction {
     let merger: WindowMerger
     let input: MergeInput
     let window: UInt64
 
-    /// The runs to merge at last. Blocks.
+    /// Returns the runs for the final merge. Blocks.
     func reduced(resource: Resource) throws -> [MergeInput.Run] {
         var runs = input.runs
         var made = 0
@@ -20,7 +20,7 @@ struct RunReduction {
                 let name = "\(MergeManifest.path(resource, window: window)).part\(made)"
                 made += 1
                 longer.append(try merged(group, into: name))
-                // Segments stay until the manifest is there; what a pass made can go.
+                // Segments stay until the manifest is published; intermediate runs can be removed.
                 for run in group where run.path.hasPrefix(MergeManifest.directory) {
                     try FileSystem.remove(merger.absolute(run.path))
                 }
@@ -64,9 +64,9 @@ struct RunReduction {
     }
 }
 
-/// Rows of several sorted runs in one order: a binary heap of readers. O(log runs) a row.
+/// Merges several sorted runs: a binary heap of readers. O(log runs) per row.
 struct RunMerge {
-    /// The row that a reader stands at, as far as it decides in most cases.
+    /// The part of a reader's current row that usually decides the order.
     private struct Head {
         let ts: EpochNanoseconds
         let pid: UInt32
@@ -80,7 +80,7 @@ struct RunMerge {
     }
 
     private var heap: [Head] = []
-    /// All readers, by rank: their names are read once the rows are through.
+    /// All readers by rank, including finished ones: their names are read after the rows.
     let readers: [RunReader]
 
     init(_ readers: [RunReader]) throws {
@@ -92,13 +92,13 @@ struct RunMerge {
         }
     }
 
-    /// Of the names alone: readers that stand at theirs.
+    /// Merges names only, for readers that have been moved to theirs.
     init(names readers: [RunReader]) { self.readers = readers }
 
-    /// The reader that stands at the next row; nil after the last.
+    /// The reader of the next row; nil after the last one.
     var current: RunReader? { heap.first.map { readers[$0.rank] } }
 
-    /// Moves on from the row of `reader`, the current one, whose bytes are gone then.
+    /// Moves on from the current row, that of `reader`. Its bytes become invalid.
     mutating func advance(_ reader: RunReader) throws {
         if try reader.next() {
             heap[0] = Head(reader)
@@ -109,7 +109,7 @@ struct RunMerge {
         siftDown()
     }
 
-    /// Calls `body` with each name's line, by process and thread, once each: the last run's where they differ.
+    /// Calls `body` once per name, ordered by process and thread. If runs differ, the last run's name wins.
     func forEachName(_ body: (NameTable.Key, UnsafeRawBufferPointer) throws -> Void) throws {
         for reader in readers { _ = try reader.nextName() }
         while true {
@@ -128,7 +128,7 @@ struct RunMerge {
         }
     }
 
-    /// Once all rows and names are through, or no names are wanted.
+    /// Verifies all runs, after the rows and, if they are wanted, the names were read.
     func verify() throws { for reader in readers { try reader.verify() } }
 
     private func precedes(_ left: Int, _ right: Int) -> Bool {

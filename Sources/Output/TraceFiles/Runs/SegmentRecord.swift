@@ -1,14 +1,14 @@
 import SystemIO
 package import TraceModel
 
-/// The binary form of segments that no viewer opens (stacks, anomalies), little-endian:
-/// `u32 bytes that follow | i64 ts | u32 pid | u16 host's length | host | payload`. Payloads are two parts, the
-/// first behind its 32-bit length.
+/// The binary form of segments that viewers never open (stacks, anomalies), little-endian: `u32 number of bytes that
+/// follow | i64 ts | u32 pid | u16 host length | host | payload`. A payload has two parts, the first one preceded by
+/// its 32-bit length.
 enum SegmentRecord {
     static let lengthBytes = 4
     static let fixedBytes = 14
 
-    /// Begins a record; `end` fills in its length.
+    /// Begins a record. `end` fills in its length.
     static func begin(ts: EpochNanoseconds, pid: UInt32, host: String, in text: inout RawBuffer) -> Int {
         let start = text.count
         text.append(integer: UInt32(0))
@@ -19,13 +19,13 @@ enum SegmentRecord {
         return start
     }
 
-    /// Fills in the length, standing at `start`, of all that has been appended behind it.
+    /// Stores the number of bytes appended since `start` in the four bytes at `start`.
     static func end(_ start: Int, in text: inout RawBuffer) {
         let length = UInt32(text.count - start - lengthBytes)
         text.mutableBytes.storeBytes(of: length.littleEndian, toByteOffset: start, as: UInt32.self)
     }
 
-    /// The two parts of a payload; nil where they don't fit.
+    /// Splits a payload into its two parts; nil if it is too short.
     static func parts(of payload: UnsafeRawBufferPointer) -> (UnsafeRawBufferPointer, UnsafeRawBufferPointer)? {
         guard payload.count >= lengthBytes else { return nil }
         let first = Int(UInt32(littleEndian: payload.loadUnaligned(as: UInt32.self)))
@@ -38,7 +38,7 @@ enum SegmentRecord {
     }
 }
 
-/// One finding, as it goes to the anomalies file. Views are borrowed for the call only.
+/// One anomaly, as written to the anomalies file. The views are borrowed for the call only.
 package struct AnomalyRow {
     package var rule: StaticString
     package var host: HostID

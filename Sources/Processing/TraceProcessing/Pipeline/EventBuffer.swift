@@ -32,7 +32,7 @@ struct EventBuffer<Event: ProcessEvent>: ~Copyable {
     private var events: UnsafeMutablePointer<Event>
     private var capacity = 512
     private var ranks = RawArray<Rank>(capacity: 512)
-    private var sorter = StretchSort<Rank>()
+    private var sorter = NaturalMergeSort<Rank>()
 
     init() { events = .allocate(capacity: capacity) }
 

@@ -60,7 +60,7 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
         _ traces: TraceBatchView, isLastBatch: Bool
     ) throws -> Int {
         let started = WallClock.monotonic()
-        if files.hasGivenUpHosts { forgetHosts() }
+        if files.hasEvictedHosts { forgetHosts() }
         let hasNames = buffer.decode(traces.bytes, arrival: traces.arrival, parser: &parser)
         if hasNames { takeNames(of: traces) }
         let count = buffer.count
@@ -324,10 +324,10 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
 
     /// Gives up the processes of hosts that had to make room for others. O(processes).
     @inline(never) private func forgetHosts() {
-        files.noteHostsGivenUp()
+        files.acknowledgeEvictions()
         var hosts: Set<UInt32> = []
         for slot in 0..<Slot.count where totals[slot].processes > 0 {
-            for entry in table.entries(of: UInt8(slot)) where files.isGivenUp(entry.pointee.host) {
+            for entry in table.entries(of: UInt8(slot)) where files.isEvicted(entry.pointee.host) {
                 entry.pointee.isGone = true
                 if hosts.insert(entry.pointee.host.index).inserted { totals[slot].hostsEvicted += 1 }
             }
@@ -582,7 +582,7 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
             let name = ByteView(try reader.bytes(length))
             let isThisMachine = try reader.integer(UInt8.self) == 1
             // What came of it stands in the log: it is not heard of now.
-            let host = files.registerHost(name, isThisMachine: isThisMachine, isHeard: false)
+            let host = files.registerHost(name, isThisMachine: isThisMachine, countsAsUse: false)
             let pid = try reader.integer(UInt32.self)
             let time = try reader.integer(Int64.self)
             let arrival = try reader.integer(Int64.self)
@@ -613,7 +613,7 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
             totals[Int(slot)].stateBytes += entry.pointee.chargedBytes
             stateBytes += entry.pointee.chargedBytes
         }
-        if files.hasGivenUpHosts { forgetHosts() }
+        if files.hasEvictedHosts { forgetHosts() }
     }
 
     func dropState(slot: UInt8) {
