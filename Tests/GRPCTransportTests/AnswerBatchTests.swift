@@ -7,7 +7,7 @@ import Testing
 @Suite(.serialized) struct AnswerBatchTests {
     private static let path = LoopbackServer.Method.unary
 
-    /// Calls that have come, with what they are to be answered.
+    /// Received calls with their answers.
     private typealias Waiting = Locked<[(call: GRPCUnaryCall, bytes: [UInt8])]>
 
     private static func collecting(into waiting: Waiting) -> LoopbackServer.Behaviour {
@@ -48,7 +48,7 @@ import Testing
         }
     }
 
-    /// An empty message and one that takes many frames, and a row made on the poller's own thread.
+    /// Answers of zero bytes and of many frames, and a row built on the poller's own thread.
     @Test func anySizeFromThePoller() throws {
         var behaviour = LoopbackServer.Behaviour()
         behaviour.unary = { call, bytes in AnswerBatch.send { $0.reply(to: call, bytes) } }
@@ -60,8 +60,8 @@ import Testing
         }
     }
 
-    /// Who has gone keeps nobody else's answer, and nothing of the server's.
-    @Test func someHaveGone() throws {
+    /// Clients that have disconnected neither delay the answers of others nor leave anything in the server.
+    @Test func someClientsHaveDisconnected() throws {
         let waiting = Waiting([])
         try LoopbackServer.run(.init(), Self.collecting(into: waiting)) { _, server, target in
             let (leaving, staying) = (GRPCClient(target: target), GRPCClient(target: target))
@@ -83,8 +83,8 @@ import Testing
         }
     }
 
-    /// A server that ends while rows go out: every call that came is answered, though the connection goes with
-    /// the last answer, and nothing is left of it.
+    /// A server ends while rows are sent. Every received call is answered, although its connection closes with the last
+    /// answer, and nothing remains.
     @Test func throughAShutdown() throws {
         for _ in 0..<40 {
             let waiting = Waiting([])
@@ -107,7 +107,7 @@ import Testing
         }
     }
 
-    /// Answers held back while clients are told to go elsewhere are given afterwards.
+    /// Answers that are held back while clients are told to go elsewhere are sent afterwards.
     @Test func withConnectionsGivenByASocket() throws {
         let waiting = Waiting([])
         let server = GRPCServer(

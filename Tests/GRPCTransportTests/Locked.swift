@@ -1,6 +1,6 @@
 import Foundation
 
-/// A value that threads change, and that a test waits for.
+/// A value that threads change and a test waits for.
 final class Locked<Value>: @unchecked Sendable {
     private let condition = NSCondition()
     private var value: Value
@@ -16,7 +16,7 @@ final class Locked<Value>: @unchecked Sendable {
 
     var current: Value { condition.withLock { value } }
 
-    /// Waits until the condition holds; false after `seconds`.
+    /// Waits until the condition holds; returns false after `seconds`.
     func wait(seconds: Double = 10, until isMet: (Value) -> Bool) -> Bool {
         let deadline = Date(timeIntervalSinceNow: seconds)
         return condition.withLock {

@@ -3,7 +3,7 @@ import SystemIO
 import Testing
 import TraceModel
 
-/// A server on a free port of this machine whose behaviour a test gives as closures.
+/// A server on a free port of this machine. A test defines its behaviour by closures.
 final class LoopbackServer: GRPCServerHandler {
     enum Method {
         static let unary = "/test.Loopback/Unary"
@@ -47,8 +47,8 @@ final class LoopbackServer: GRPCServerHandler {
 
     func closed(_ reason: GRPCClosing) { closings.update { $0.append(reason) } }
 
-    /// Runs `body` beside a server; the server is shut down in the end, whatever happens. `isMetered`: it
-    /// accepts its connections by itself, and counts what they bring.
+    /// Runs `body` with a server, which is always shut down at the end. `isMetered`: the server accepts its connections
+    /// itself and counts the bytes they receive.
     static func run(
         _ configuration: GRPCServerConfiguration = GRPCServerConfiguration(), _ behaviour: Behaviour = Behaviour(),
         deadlineSeconds: Double = 5, isMetered: Bool = false,
@@ -72,7 +72,7 @@ final class LoopbackServer: GRPCServerHandler {
         try body(loopback, server, "127.0.0.1:\(port)")
     }
 
-    /// The same with a client.
+    /// Like `run`, with a client.
     static func runWithClient(
         _ configuration: GRPCServerConfiguration = GRPCServerConfiguration(), _ behaviour: Behaviour = Behaviour(),
         deadlineSeconds: Double = 5, isMetered: Bool = false,

@@ -3,7 +3,7 @@ import GRPCTransport
 import Testing
 import TraceModel
 
-/// The services' messages: there and back, and against bytes written down by hand.
+/// Encodes and decodes the services' messages, and compares them with hand-written bytes.
 @Suite struct MessageTests {
     @Test func traceResponse() throws {
         let message = TraceResponse(success: true, message: "ok")
@@ -30,7 +30,7 @@ import TraceModel
     @Test func adminMessages() throws {
         let final = FinalizeResponse(window: 3, files: ["output/a.json", "output/b.csv"])
         try #expect(FinalizeResponse(decoding: final.encoded()) == final)
-        // A window of many hosts.
+        // A window with many hosts.
         let many = FinalizeResponse(
             window: 4, files: (0..<20_000).map { "output/json/function_trace_20251009_085320_host-\($0).json" })
         try #expect(FinalizeResponse(decoding: many.encoded()) == many)
@@ -60,7 +60,7 @@ import TraceModel
         let trailer = RetryInfo.trailer(status: .resourceExhausted, message: "full", delaySeconds: 1.5)
         #expect(trailer.name == "grpc-status-details-bin")
         #expect(RetryInfo.delaySeconds(in: trailer.bytes) == 1.5)
-        // As Python's google.rpc packages write it.
+        // As Python's google.rpc packages encode it.
         let url = Array("type.googleapis.com/google.rpc.RetryInfo".utf8)
         let info: [UInt8] = [10, 8, 8, 1, 16, 0x80, 0xCA, 0xB5, 0xEE, 1]
         let any = [10, UInt8(url.count)] + url + [18, UInt8(info.count)] + info

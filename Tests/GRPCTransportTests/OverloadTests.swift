@@ -4,13 +4,13 @@ import Testing
 
 @testable import GRPCTransport
 
-/// What clients that stall or crowd can and cannot do to others. A sender that stalls is a client
-/// stream on a unary method that sends nothing.
+/// The effect of stalled or numerous clients on others. A stalled sender is a client stream on a unary method that
+/// sends nothing.
 @Suite(.serialized) struct OverloadTests {
     private static let path = LoopbackServer.Method.unary
 
     private func stall(_ client: GRPCClient, _ count: Int) throws -> [GRPCClientStream] {
-        // Calls keep their order only on a connection that stands.
+        // Calls keep their order only on an established connection.
         _ = try client.unary(LoopbackServer.Method.control, [], timeoutSeconds: 10)
         return try (0..<count).map { _ in try client.openStream(Self.path) }
     }
@@ -19,7 +19,7 @@ import Testing
         #expect(throws: GRPCCallError.self) { _ = try stream.receive() }?.status
     }
 
-    @Test func callsThatBringNothingHoldNobody() throws {
+    @Test func emptyCallsDoNotBlockOthers() throws {
         try LoopbackServer.runWithClient(isMetered: true) { client, loopback in
             let stalled = try stall(client, 300)
             for value in UInt8(0)..<50 {
@@ -31,7 +31,7 @@ import Testing
         }
     }
 
-    @Test func callsThatBringNothingEnd() throws {
+    @Test func emptyCallsAreEnded() throws {
         var configuration = GRPCServerConfiguration()
         configuration.receiveSeconds = 0.5
         try LoopbackServer.runWithClient(configuration, isMetered: true) { client, loopback in
@@ -58,8 +58,8 @@ import Testing
         }
     }
 
-    /// Two halves of messages fill their room: the one that goes on gets through, the other goes.
-    @Test func whoStallsGivesWay() throws {
+    /// Two partial messages fill their room. The one that makes progress gets through, the other is closed.
+    @Test func aStalledSenderGivesWay() throws {
         var configuration = GRPCServerConfiguration()
         configuration.smallPartialBytesMax = 5_000
         try LoopbackServer.run(configuration, isMetered: true) { loopback, server, target in
@@ -86,7 +86,7 @@ import Testing
         }
     }
 
-    @Test func aMessageFarTooLargeIsRefusedAsItBegins() throws {
+    @Test func aFarTooLargeMessageIsRefusedAtItsStart() throws {
         try LoopbackServer.run(isMetered: true) { loopback, server, target in
             let connection = try RawConnection(target)
             try connection.send(RawConnection.greeting)
@@ -98,7 +98,7 @@ import Testing
         }
     }
 
-    /// Many large messages at once: all get through, never many of them in memory, and small calls beside.
+    /// Many large messages at once: all get through, few of them are in memory at a time, and small calls continue.
     @Test func largeMessagesTakeTurns() throws {
         var configuration = GRPCServerConfiguration()
         configuration.smallMessageBytesMax = 1 << 20
@@ -126,13 +126,13 @@ import Testing
             }
             #expect(answers.current == [[UInt8]](repeating: [1], count: 8))
             #expect(loopback.refusals.current == [])
-            // The room, one message beyond, and what each connection reads before it waits.
+            // The room, one message beyond it, and what each connection reads before it waits.
             #expect(most <= (16 + 20 + 8 * 4) << 20)
             #expect(Self.waits { server.meters.totals.largeBytes == 0 })
         }
     }
 
-    @Test func heldMessagesHoldBackOthers() throws {
+    @Test func heldMessagesDelayOthers() throws {
         var configuration = GRPCServerConfiguration()
         configuration.heldLargeBytesMax = 50
         configuration.heldBytesMax = 100
@@ -156,7 +156,7 @@ import Testing
             #expect(calls.wait { $0.count == 1 })
             send(1)
             #expect(Self.waits { server.meters.totals.pausedConnections == 1 })
-            // Who sends no batches is read all the same.
+            // A connection that sends no batches is read nevertheless.
             _ = try other.unary(LoopbackServer.Method.control, [1], timeoutSeconds: 10)
             calls.update { calls in
                 for call in calls { call.reply([1, 2]) }
@@ -185,7 +185,7 @@ import Testing
         }
     }
 
-    @Test func silentStreamsHoldNobody() throws {
+    @Test func silentStreamsDoNotBlockOthers() throws {
         try LoopbackServer.runWithClient(isMetered: true) { client, loopback in
             let streams = try (0..<40).map { _ in try client.openStream(LoopbackServer.Method.stream) }
             for round in UInt8(0)..<5 {
@@ -209,7 +209,7 @@ import Testing
                 let reset = RawConnection.frame(type: 3, flags: 0, stream: 2 * number + 1, [0, 0, 0, 8])
                 do { try connection.send(call + reset) } catch { break }
             }
-            // Nothing like this comes, but the end.
+            // No such bytes arrive, only the end of the connection.
             #expect((try? connection.receives(Array("never".utf8))) != true)
             #expect(loopback.closings.wait { $0 == [.flood] })
         }
@@ -219,7 +219,7 @@ import Testing
         try LoopbackServer.run(isMetered: true) { loopback, _, target in
             let connection = try RawConnection(target)
             try connection.send(RawConnection.greeting)
-            // No END_HEADERS, and a field that goes on in each frame.
+            // No END_HEADERS, and a header field that continues in each frame.
             let field = [UInt8](repeating: 0x41, count: 16_000)
             var headers: [UInt8] = [0x83, 0x86, 0, 1, 0x78, 0x7F, 0x80, 0x80, 0x80, 0x80, 1]
             headers += field.prefix(100)
@@ -232,7 +232,7 @@ import Testing
         }
     }
 
-    /// Far more idle connections than there are places: the next client gets one, and those that went connect anew.
+    /// Far more idle connections than places: the next client gets one, and closed clients reconnect.
     @Test func idleConnectionsMakeRoom() throws {
         var configuration = GRPCServerConfiguration()
         configuration.connectionsMax = 8
@@ -268,7 +268,7 @@ import Testing
         try LoopbackServer.run { loopback, _, target in
             let connection = try RawConnection(target)
             try connection.send(RawConnection.request(path: Self.path, encoding: "gzip"))
-            // The core writes small literals as they are: the name, then one length byte, then "12".
+            // The core encodes short literals unchanged: the name, one length byte, then "12".
             try #expect(connection.receives(Array("grpc-status".utf8) + [2] + Array("12".utf8)))
             #expect(loopback.refusals.wait { !$0.isEmpty })
             #expect(loopback.refusals.current == [.notReceived])

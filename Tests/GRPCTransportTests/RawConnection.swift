@@ -1,6 +1,6 @@
 import Glibc
 
-/// HTTP/2 by hand, for requests that the client of this project doesn't send.
+/// A hand-written HTTP/2 client, for requests that this project's client does not send.
 final class RawConnection {
     struct Failure: Error {
         let call: String
@@ -32,7 +32,7 @@ final class RawConnection {
         guard write(descriptor, bytes, bytes.count) == bytes.count else { throw Failure(call: "write", code: errno) }
     }
 
-    /// Reads until `pattern` has come; false where the connection ends or is silent before.
+    /// Reads until `pattern` is received; returns false if the connection ends or is silent before.
     func receives(_ pattern: [UInt8]) throws -> Bool {
         var received: [UInt8] = []
         var chunk = [UInt8](repeating: 0, count: 4096)
@@ -45,7 +45,7 @@ final class RawConnection {
         }
     }
 
-    /// Preface, settings, and one call with a message of three bytes said to be in `encoding`.
+    /// Preface, settings, and one call with a message of three bytes that claims to be in `encoding`.
     static func request(path: String, encoding: String) -> [UInt8] {
         let flag: UInt8 = encoding == "identity" ? 0 : 1
         let message: [UInt8] = [flag, 0, 0, 0, 3, 1, 2, 3]
@@ -71,7 +71,7 @@ final class RawConnection {
         return frame(type: 1, flags: 4, stream: stream, headers)
     }
 
-    /// A message of `count` bytes, of which the frame brings the first `bytes`.
+    /// A message of `count` bytes; the frame contains only the first `bytes` of them.
     static func message(stream: UInt32, of count: Int, bytes: Int, isLast: Bool = false) -> [UInt8] {
         let length = (0..<4).map { UInt8(truncatingIfNeeded: count >> (24 - 8 * $0)) }
         return frame(type: 0, flags: isLast ? 1 : 0, stream: stream, [0] + length + [UInt8](repeating: 7, count: bytes))

@@ -3,7 +3,7 @@ import GRPCTransport
 import SystemIO
 import Testing
 
-/// Servers that follow one another on a listening socket which outlives them.
+/// Successive servers on a listening socket that outlives them.
 @Suite(.serialized) struct RestartTests {
     private static let path = LoopbackServer.Method.unary
 
@@ -21,7 +21,7 @@ import Testing
         return server
     }
 
-    @Test func noCallFailsWhileServersFollowOneAnother() throws {
+    @Test func noCallFailsWhileServersAreReplaced() throws {
         let sockets = try ListeningSocket.bind("127.0.0.1:0")
         let target = try #require(sockets.first?.address)
         let failures = Locked<[String]>([])
@@ -55,7 +55,7 @@ import Testing
         #expect(failures.current == [])
     }
 
-    @Test func answersAreKeptBackOnlyForTheAnnouncement() throws {
+    @Test func answersAreHeldBackOnlyForGoAway() throws {
         let calls = Locked<[GRPCUnaryCall]>([])
         var behaviour = LoopbackServer.Behaviour()
         behaviour.unary = { call, _ in calls.update { $0.append(call) } }
@@ -76,7 +76,7 @@ import Testing
             server.shutdown(deadlineSeconds: 10)
             isOver.update { $0 = true }
         }
-        // Some before, some within, some after.
+        // Some before, some during, some after.
         calls.update { calls in
             for (index, call) in calls.enumerated() {
                 call.reply([UInt8(index)])
@@ -90,7 +90,7 @@ import Testing
         #expect(server.heldBytes == 0)
     }
 
-    @Test func theOtherSideIsTheClientsAddress() throws {
+    @Test func thePeerAddressIsTheClients() throws {
         let peers = Locked<[String]>([])
         var behaviour = LoopbackServer.Behaviour()
         behaviour.unary = { call, bytes in
@@ -108,7 +108,7 @@ import Testing
         let seen = peers.current
         #expect(seen.count == 6)
         #expect(seen.allSatisfy { $0.hasPrefix("ipv4:127.0.0.1:") })
-        // A connection each.
+        // One connection each.
         #expect(Set(seen).count == 3)
     }
 
@@ -126,7 +126,7 @@ import Testing
         #expect(error?.status == .aborted)
     }
 
-    @Test func connectionsBeyondTheBoundWait() throws {
+    @Test func connectionsBeyondTheLimitWait() throws {
         var configuration = GRPCServerConfiguration()
         configuration.connectionsMax = 1
         let sockets = try ListeningSocket.bind("127.0.0.1:0")
@@ -148,7 +148,7 @@ import Testing
         #expect(answer.wait { $0 == [2] })
     }
 
-    @Test func whoDoesNotSpeakHTTP2IsClosed() throws {
+    @Test func aPeerWithoutHTTP2IsClosed() throws {
         try LoopbackServer.run { _, _, target in
             let connection = try RawConnection(target)
             try connection.send(Array("GET / HTTP/1.1\r\n\r\n0123456789 0123456789".utf8))
@@ -156,7 +156,7 @@ import Testing
         }
     }
 
-    @Test func whoSaysNothingIsClosed() throws {
+    @Test func aSilentPeerIsClosed() throws {
         var configuration = GRPCServerConfiguration()
         configuration.handshakeSeconds = 0.2
         try LoopbackServer.run(configuration) { _, _, target in

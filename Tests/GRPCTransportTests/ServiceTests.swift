@@ -2,7 +2,7 @@ import GRPCServices
 import GRPCTransport
 import Testing
 
-/// Health and reflection beside another service on one server.
+/// Health and reflection together with another service on one server.
 @Suite(.serialized) struct ServiceTests {
     private static let check = "/grpc.health.v1.Health/Check"
     private static let watch = "/grpc.health.v1.Health/Watch"
@@ -58,7 +58,7 @@ import Testing
         }
     }
 
-    @Test func watchTellsEachChangeAndEndsWithTheService() throws {
+    @Test func watchReportsEachChangeAndEndsWithTheService() throws {
         let health = HealthService()
         try run(health) { client in
             let stream = try client.openStream(Self.watch)

@@ -2,7 +2,7 @@ import Foundation
 import GRPCTransport
 import Testing
 
-/// The end of a server.
+/// Shutting a server down.
 @Suite(.serialized) struct ShutdownTests {
     private static let path = LoopbackServer.Method.unary
 
@@ -71,7 +71,7 @@ import Testing
         server.shutdown(deadlineSeconds: 0.1)
         #expect(server.outstandingTags == 0)
         #expect(status.wait { $0 != nil })
-        // Asked to end before the deadline.
+        // Cancelled before the deadline of the call.
         #expect(ended.current == [false])
         // Too late for the client, and harmless.
         for call in calls.current { call.reply([1]) }

@@ -5,11 +5,11 @@ import Testing
 
 @testable import GRPCTransport
 
-/// What is counted of the frames that go through a socket, however they are cut.
+/// Counting of the frames that pass a socket, however they are cut.
 @Suite struct SocketMetersTests {
     private static let path = LoopbackServer.Method.unary
 
-    /// A metered socket with its client's side.
+    /// A metered socket and its client side.
     private final class Line {
         let meters: SocketMeters
         let server: Int32
@@ -20,7 +20,7 @@ import Testing
             var pair: [Int32] = [0, 0]
             let code = socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0, &pair)
             try #require(code == 0)
-            // Above what other tests' connections get, so that nobody takes it meanwhile.
+            // Above the descriptors of other tests' connections, so that none of them takes it meanwhile.
             server = fcntl(pair[0], F_DUPFD_CLOEXEC, 500)
             close(pair[0])
             client = pair[1]
@@ -34,7 +34,7 @@ import Testing
             close(client)
         }
 
-        /// The client sends; the server reads at most `piece` bytes at a time. Returns how many came.
+        /// The client sends; the server reads at most `piece` bytes at a time. Returns the number of received bytes.
         @discardableResult func pass(_ bytes: [UInt8], piece: Int = 1 << 16) -> Int {
             var passed = 0
             for start in stride(from: 0, to: bytes.count, by: 1 << 14) {
@@ -88,13 +88,13 @@ import Testing
         RawConnection.message(stream: stream, of: count, bytes: bytes)
     }
 
-    @Test(arguments: [1, 2, 5, 9, 13, 1_000, 60_000]) func theSameHoweverItIsCut(piece: Int) throws {
+    @Test(arguments: [1, 2, 5, 9, 13, 1_000, 60_000]) func countsAreIndependentOfHowFramesAreCut(piece: Int) throws {
         let line = try Line()
         line.pass(RawConnection.greeting, piece: piece)
         for stream in [UInt32(1), 3, 5] {
             line.pass(RawConnection.headers(stream: stream, path: Self.path), piece: piece)
         }
-        // One whole, one without its end, one with only a part of its head; and a padded frame.
+        // One complete message, one without its end, one with only a part of its head; and a padded frame.
         line.pass(message(stream: 1, of: 300, bytes: 300), piece: piece)
         line.pass(message(stream: 3, of: 5_000, bytes: 1_000), piece: piece)
         line.pass(RawConnection.frame(type: 0, flags: 0, stream: 5, [0, 0]), piece: piece)
@@ -106,14 +106,14 @@ import Testing
         #expect(state.openCalls == 3)
         #expect(line.meters.totals.smallBytes == 1_500)
         #expect(line.meters.totals.callBytes == state.callBytes)
-        // The rest of both, in one frame of each; the last one ends its call.
+        // The rest of both, in one frame each; the last one ends its call.
         line.pass(RawConnection.frame(type: 0, flags: 0, stream: 3, [UInt8](repeating: 7, count: 3_500)), piece: piece)
         line.pass(RawConnection.frame(type: 0, flags: 1, stream: 5, [0, 0, 1, 9]), piece: piece)
         #expect(line.state?.partialBytes == 0)
         #expect(line.state?.openCalls == 3)
     }
 
-    @Test func callsEndWithEitherSide() throws {
+    @Test func eitherSideMayEndACall() throws {
         let line = try Line()
         line.pass(RawConnection.greeting)
         for stream in [UInt32(1), 3, 5] {
@@ -128,13 +128,13 @@ import Testing
         #expect(line.state?.openCalls == 2)
         line.answer(RawConnection.frame(type: 1, flags: 5, stream: 3, [0x88]))
         line.answer(RawConnection.frame(type: 3, flags: 0, stream: 5, [0, 0, 0, 0]))
-        // What still comes of them counts for nothing.
+        // Later frames of these calls do not count.
         line.pass(RawConnection.frame(type: 0, flags: 0, stream: 3, [7, 7, 7]))
         #expect(line.state?.openCalls == 0)
         #expect(line.meters.totals == SocketMeters.Totals())
     }
 
-    @Test func whoHasNoRoomIsNotRead() throws {
+    @Test func aConnectionWithoutRoomIsNotRead() throws {
         var configuration = GRPCServerConfiguration()
         configuration.smallPartialBytesMax = 1_000
         let line = try Line(configuration)
@@ -149,22 +149,22 @@ import Testing
         line.meters.setPrivileged(line.server, true)
         line.meters.resume(line.server)
         #expect(line.state?.pausedSince == nil)
-        // What was sent before is read first.
+        // Bytes sent earlier are read first.
         #expect(line.pass([0]) > 0)
         #expect(line.state?.partialBytes == 0)
     }
 
-    @Test func aClientIsSentAwayBetweenFrames() throws {
+    @Test func goAwayIsSentBetweenFrames() throws {
         let line = try Line()
         line.pass(RawConnection.greeting)
-        // Half of a frame is out.
+        // Half of a frame has been sent.
         line.answer([0, 0, 8, 6])
         #expect(!line.meters.sendAway(line.server))
         line.answer([0, 0, 0, 0, 0] + [UInt8](repeating: 0, count: 8))
         #expect(line.meters.sendAway(line.server))
     }
 
-    /// Whatever comes, nothing breaks, and nothing is left of it.
+    /// No input breaks anything, and nothing remains of it.
     @Test func anyBytes() throws {
         var random = SeededGenerator(seed: 0x20_2611)
         for _ in 0..<200 {

@@ -2,7 +2,7 @@ import Foundation
 import GRPCTransport
 import Testing
 
-/// Streams in both directions.
+/// Bidirectional streams.
 @Suite(.serialized) struct StreamTests {
     @Test func thousandMessagesInOrder() throws {
         let ended = Locked<[Bool]>([])
@@ -29,7 +29,7 @@ import Testing
         }
     }
 
-    @Test func nothingIsReceivedUnasked() throws {
+    @Test func nothingIsReceivedWithoutARequest() throws {
         let streams = Locked<[GRPCStream]>([])
         let received = Locked(0)
         var behaviour = LoopbackServer.Behaviour()
@@ -82,7 +82,7 @@ import Testing
         #expect(ended.current == [true])
     }
 
-    @Test func sendRefusesWhatTheClientDoesNotRead() throws {
+    @Test func sendRefusesMessagesThatTheClientDoesNotRead() throws {
         var configuration = GRPCServerConfiguration()
         configuration.streamSendBytesMax = 1 << 20
         let accepted = Locked<Int?>(nil)
@@ -121,7 +121,7 @@ import Testing
             let streams = try (0..<20).map { _ in try client.openStream(LoopbackServer.Method.stream) }
             #expect(unsent.wait { $0.count == 20 })
             #expect(unsent.current.reduce(0, +) <= 1 << 20 + 20 * 11_000)
-            // Each has its share.
+            // Each stream has its share.
             #expect(unsent.current.allSatisfy { $0 > 8_000 })
             for stream in streams { while try stream.receive() != nil {} }
         }
@@ -151,7 +151,7 @@ import Testing
         }
     }
 
-    @Test func streamsBeyondTheBoundAreRefused() throws {
+    @Test func streamsBeyondTheLimitAreRefused() throws {
         var configuration = GRPCServerConfiguration()
         configuration.openStreamsMax = 1
         try LoopbackServer.runWithClient(configuration) { client, loopback in

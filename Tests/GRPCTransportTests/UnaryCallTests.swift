@@ -3,7 +3,7 @@ import GRPCTransport
 import Testing
 import TraceModel
 
-/// Unary calls between a client and a server of one process.
+/// Unary calls between a client and a server in one process.
 @Suite(.serialized) struct UnaryCallTests {
     private func errorOf(_ body: () throws -> [UInt8]) -> GRPCCallError? {
         do {
@@ -144,7 +144,7 @@ import TraceModel
         }
     }
 
-    @Test func clientThatGivesUpHarmsNobody() throws {
+    @Test func aClientThatGivesUpIsHarmless() throws {
         let calls = Locked<[GRPCUnaryCall]>([])
         var behaviour = LoopbackServer.Behaviour()
         behaviour.unary = { call, bytes in
@@ -163,7 +163,7 @@ import TraceModel
         }
     }
 
-    @Test func callLetGoIsCancelled() throws {
+    @Test func aReleasedCallIsCancelled() throws {
         var behaviour = LoopbackServer.Behaviour()
         behaviour.unary = { _, _ in }
         try LoopbackServer.runWithClient(.init(), behaviour) { client, _ in

@@ -3,7 +3,7 @@ import TraceModel
 
 @testable import HTTPServing
 
-/// Which connection ends when. Times are seconds, as the bounds are.
+/// When connections are ended. Times are in seconds, like the limits.
 @Suite struct ConnectionTableTests {
     private typealias Ending = ConnectionTable.Ending
 
@@ -24,7 +24,7 @@ import TraceModel
 
     private static func at(_ seconds: Double) -> Int64 { Int64(seconds * 1e9) }
 
-    /// Opens a connection and lets it have a request.
+    /// Opens a connection and starts a request on it.
     private mutating func request(_ id: UInt64, at seconds: Double) {
         table.received(id, now: Self.at(seconds))
         table.tookHead(id, now: Self.at(seconds))
@@ -36,7 +36,7 @@ import TraceModel
 
     // MARK: Time
 
-    @Test mutating func aHeadHasItsTimeHoweverItsBytesCome() {
+    @Test mutating func theTimeOfAHeadDoesNotDependOnItsPieces() {
         table.opened(1, now: 0)
         table.opened(2, now: 0)
         for second in stride(from: 1.0, to: 10, by: 1) {
@@ -46,14 +46,14 @@ import TraceModel
         #expect(
             expired(10) == [
                 Ending(id: 1, way: .refuse, reason: .slowHead),
-                // Who has said nothing is told nothing.
+                // A client that has sent nothing gets no reply.
                 Ending(id: 2, way: .close, reason: .slowHead),
             ])
         #expect(expired(10.9).isEmpty, "each once")
         #expect(expired(11) == [Ending(id: 1, way: .close, reason: nil)])
     }
 
-    @Test mutating func betweenRequestsAConnectionMayBeIdle() {
+    @Test mutating func aConnectionMayBeIdleBetweenRequests() {
         table.opened(1, now: 0)
         request(1, at: 1)
         #expect(expired(1_000).isEmpty, "the server's time is not the client's")
@@ -62,7 +62,7 @@ import TraceModel
         #expect(expired(1_060) == [Ending(id: 1, way: .close, reason: .idle)])
     }
 
-    @Test mutating func theNextHeadHasItsTimeFromItsFirstByte() {
+    @Test mutating func theTimeOfTheNextHeadStartsAtItsFirstByte() {
         table.opened(1, now: 0)
         request(1, at: 0)
         table.replied(1, now: Self.at(1))
@@ -72,7 +72,7 @@ import TraceModel
         #expect(expired(60) == [Ending(id: 1, way: .refuse, reason: .slowHead)])
     }
 
-    @Test mutating func partOfAHeadThatCameWithARequestHasItsTimeFromTheReply() {
+    @Test mutating func theTimeOfAnEarlyPartialHeadStartsAtTheReply() {
         table.opened(1, now: 0)
         request(1, at: 0)
         table.received(1, now: Self.at(0))
@@ -93,7 +93,7 @@ import TraceModel
         #expect(expired(430) == [Ending(id: 1, way: .reset, reason: .slowReader)])
     }
 
-    @Test mutating func whatWaitsForTheServerIsNotSlow() {
+    @Test mutating func aRequestThatWaitsForTheServerIsNotSlow() {
         table.opened(1, now: 0)
         request(1, at: 0)
         table.wrote(1, bytes: 20, now: Self.at(1))
@@ -103,7 +103,7 @@ import TraceModel
 
     // MARK: Places
 
-    @Test mutating func ofThoseWithoutARequestTheOldestGivesWay() {
+    @Test mutating func theOldestConnectionWithoutARequestGivesWay() {
         for id in 1...3 { table.opened(UInt64(id), now: Self.at(Double(id))) }
         request(1, at: 4)
         table.replied(1, now: Self.at(5))
@@ -123,11 +123,11 @@ import TraceModel
             request(id, at: Double(id))
         }
         for id in UInt64(2)...3 { table.wrote(id, bytes: 9, now: Self.at(3)) }
-        // The first one waits for the server, and the others have not had their 2 s.
+        // The first one waits for the server, and the others are within their 2 s.
         #expect(!table.hasRoom(now: Self.at(4.9)))
         #expect(table.hasRoom(now: Self.at(5)))
         for id in UInt64(2)...3 { table.sent(id, bytes: 1, now: Self.at(5)) }
-        // Nor their 5 s.
+        // They are also within their 5 s.
         #expect(!table.hasRoom(now: Self.at(6.9)))
         #expect(table.hasRoom(now: Self.at(7)))
         table.opened(4, now: Self.at(7))
@@ -136,7 +136,7 @@ import TraceModel
         #expect(ending == Ending(id: 2, way: .reset, reason: .displaced))
     }
 
-    @Test mutating func ofTheReadersTheOneThatTakesNothingGivesWay() {
+    @Test mutating func theReaderThatTakesNothingGivesWay() {
         for id in UInt64(1)...4 {
             table.opened(id, now: 0)
             request(id, at: 0)
@@ -147,7 +147,7 @@ import TraceModel
         #expect(ending == Ending(id: 3, way: .reset, reason: .displaced))
     }
 
-    @Test mutating func whatOnlyLingersGoesFirstAndIsNotCountedAgain() {
+    @Test mutating func lingeringConnectionsAreClosedFirstAndCountedOnce() {
         for id in 1...3 { table.opened(UInt64(id), now: 0) }
         table.lingers(3, now: Self.at(1))
         table.opened(4, now: Self.at(1))
@@ -155,7 +155,7 @@ import TraceModel
         #expect(ending == Ending(id: 3, way: .close, reason: nil))
     }
 
-    /// However many come: no more are open than may be, and one that is quick is never the one to go.
+    /// However many clients connect, the limit holds, and a fast connection is never the one that is closed.
     @Test mutating func aFloodOfSilentConnectionsCostsOnlyItself() {
         table.opened(1, now: 0)
         request(1, at: 0)
@@ -207,7 +207,7 @@ import TraceModel
         #expect(table.freeBodies() == nil)
     }
 
-    /// All readers of one body cost it once, however many they are.
+    /// A body that many readers share counts once.
     @Test mutating func readersShareABody() {
         for id in UInt64(1)...100 {
             table.opened(id, now: 0)

@@ -2,8 +2,8 @@ import Foundation
 import Glibc
 import SystemIO
 
-/// A connection to a server on loopback, byte by byte. Blocks: for threads outside Swift's pool, where the
-/// server answers. One thread may send while another one reads.
+/// A connection to a server on the loopback interface, byte by byte. Blocks, so it must be used on threads outside
+/// Swift's pool, on which the server answers. One thread may send while another one reads.
 final class HTTPClient: @unchecked Sendable {
     struct Failure: Error {
         let call: String
@@ -11,10 +11,10 @@ final class HTTPClient: @unchecked Sendable {
     }
 
     private let descriptor: Int32
-    /// Received behind the last reply read.
+    /// Bytes received after the last reply.
     private var rest: [UInt8] = []
 
-    /// `receiveBytes`: the most that the kernel takes in unread.
+    /// `receiveBytes` limits the kernel's receive buffer.
     init(port: Int, receiveBytes: Int32? = nil) throws {
         descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         if let receiveBytes { try ListeningSocket.setOption(SOL_SOCKET, SO_RCVBUF, receiveBytes, of: descriptor) }
@@ -35,7 +35,7 @@ final class HTTPClient: @unchecked Sendable {
 
     deinit { close(descriptor) }
 
-    /// Runs on a thread of its own, so that blocking keeps no task from running.
+    /// Runs on a dedicated thread, so that blocking does not stop any task.
     static func onThread<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) async throws -> Value {
         try await withCheckedThrowingContinuation { continuation in
             let thread = DedicatedThread("client") { continuation.resume(with: Result { try body() }) }
@@ -50,10 +50,10 @@ final class HTTPClient: @unchecked Sendable {
         }
     }
 
-    /// Says that nothing more is sent.
+    /// Closes the sending side.
     func finish() { shutdown(descriptor, Int32(SHUT_WR)) }
 
-    /// Up to `bytes` more; none where the other side has closed.
+    /// Reads at most `bytes` bytes; empty if the other side has closed.
     func read(_ bytes: Int = 4_096) throws -> [UInt8] {
         var chunk = [UInt8](repeating: 0, count: bytes)
         let count = recv(descriptor, &chunk, bytes, 0)
@@ -61,7 +61,7 @@ final class HTTPClient: @unchecked Sendable {
         return Array(chunk[..<count])
     }
 
-    /// All that comes until the other side closes. Throws where that takes too long.
+    /// Reads until the other side closes. Throws after a timeout.
     func readAll() throws -> String {
         while true {
             let more = try read()
@@ -72,7 +72,7 @@ final class HTTPClient: @unchecked Sendable {
         return String(decoding: rest, as: UTF8.self)
     }
 
-    /// The next reply with a body of `Content-Length` bytes.
+    /// Reads the next reply, with a body of `Content-Length` bytes.
     func reply() throws -> (head: String, body: [UInt8]) {
         while true {
             let text = String(decoding: rest, as: UTF8.self)

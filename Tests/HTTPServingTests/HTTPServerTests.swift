@@ -9,12 +9,12 @@ import Testing
 
 @testable import HTTPServing
 
-/// The server in this process, from outside; times are shortened.
+/// The server in this process, tested from outside with shortened times.
 @Suite(.timeLimit(.minutes(2))) struct HTTPServerTests {
-    /// A body that no socket buffer takes in whole.
+    /// A body that no socket buffer can hold completely.
     private static let large = SharedBody([UInt8](repeating: 0x61, count: 8 << 20))
 
-    /// Calls `body` on a thread beside the server, whose reply to a path is its length, or `large`.
+    /// Calls `body` on a thread beside a server that replies with the length of the path, or with `large`.
     private func withServer(
         _ bounds: HTTPBounds = HTTPBounds(), _ body: @escaping @Sendable (Int, HTTPTally) throws -> Void
     ) async throws {
@@ -63,7 +63,7 @@ import Testing
         }
     }
 
-    @Test func aHeadMayComeByteByByte() async throws {
+    @Test func aHeadMayArriveByteByByte() async throws {
         try await withServer { port, _ in
             let client = try HTTPClient(port: port)
             for byte in "GET /abc HTTP/1.1\r\nHost: x\r\n\r\n" { try client.send(String(byte)) }
@@ -86,7 +86,7 @@ import Testing
         }
     }
 
-    @Test func aClientThatOnlyReadsOnGetsItsReply() async throws {
+    @Test func aHalfClosedClientGetsItsReply() async throws {
         try await withServer { port, _ in
             let client = try HTTPClient(port: port)
             try client.send("GET /large HTTP/1.1\r\n\r\n")
@@ -107,7 +107,7 @@ import Testing
     ]) func whatNoRequestIsEndsItsConnection(_ request: String, _ code: String, _ reason: HTTPClosure) async throws {
         try await withServer(Self.bounds { $0.headBytes = 1_000 }) { port, tally in
             let client = try HTTPClient(port: port)
-            // Replies to what came before go before it.
+            // The replies to earlier requests come first.
             try client.send("GET /abc HTTP/1.1\r\n\r\n" + request)
             #expect(try client.reply().body == Array("4\n".utf8))
             let answer = try client.readAll()
@@ -147,8 +147,8 @@ import Testing
         }
     }
 
-    /// Its kernel has the last of the reply when the server has nothing left to do.
-    @Test func aSlowReaderGetsAllOfTheLastReply() async throws {
+    /// The server is done when the client's kernel has the last bytes of the reply.
+    @Test func aSlowReaderGetsTheWholeLastReply() async throws {
         try await withServer(Self.bounds { $0.lingerSeconds = 0.1 }) { port, _ in
             let client = try HTTPClient(port: port, receiveBytes: 4_096)
             try client.send("GET /large HTTP/1.1\r\nConnection: close\r\n\r\n")
@@ -178,7 +178,7 @@ import Testing
         }
     }
 
-    @Test func readersThatHadTheirTimeGiveWay() async throws {
+    @Test func readersBeyondTheirTimeGiveWay() async throws {
         try await withServer(
             Self.bounds {
                 $0.connections = 4
@@ -194,8 +194,8 @@ import Testing
         }
     }
 
-    /// What a client sends ahead without reading waits in the kernel.
-    @Test func aClientThatOnlyAsksIsHeldBack() async throws {
+    /// Requests that a client sends without reading the replies wait in the kernel.
+    @Test func aClientThatNeverReadsIsHeldBack() async throws {
         try await withServer { port, _ in
             let client = try HTTPClient(port: port, receiveBytes: 4_096)
             // More than the kernel's buffers at both ends.

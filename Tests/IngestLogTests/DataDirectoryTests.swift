@@ -11,7 +11,7 @@ import TraceModel
 
     init() throws { directory = try TemporaryDirectory() }
 
-    @Test func itsIdentityStays() throws {
+    @Test func theIdentityIsPermanent() throws {
         try directory.asWorkingDirectory {
             let made = try DataDirectory.open()
             let again = try DataDirectory.open()
@@ -21,8 +21,8 @@ import TraceModel
         }
     }
 
-    /// The aggregator may save its first metrics before the router has looked.
-    @Test func whatTheAggregatorHasSavedIsNobodysLog() throws {
+    /// The aggregator may save its first metrics before the router has checked the directory.
+    @Test func filesOfTheAggregatorAloneAreNoLog() throws {
         try directory.asWorkingDirectory {
             try FileSystem.createDirectory(ClusterPaths.checkpoints)
             for name in ["metrics", "metrics.journal", "windows"] {
@@ -48,7 +48,7 @@ import TraceModel
         try bytes.withUnsafeBytes { try FileSystem.publish(path, $0) }
     }
 
-    /// Any other salt would make all of the log another log's, to be passed over without a word.
+    /// With another salt all records would look like those of a foreign log and be skipped silently.
     @Test func everyChangedOrMissingByteOfBothCopiesIsRefused() throws {
         try directory.asWorkingDirectory {
             _ = try DataDirectory.open()
@@ -71,16 +71,16 @@ import TraceModel
         }
     }
 
-    @Test func aDamagedCopyOfTheManifestIsHealedAndTold() throws {
+    @Test func aDamagedCopyOfTheManifestIsRepairedAndReported() throws {
         try directory.asWorkingDirectory {
             let made = try DataDirectory.open()
             let whole = try FileSystem.contents(ClusterPaths.manifest)
             for path in [ClusterPaths.manifest, Self.mirror] {
                 func expectHealed(_ what: String) throws {
                     #expect(try DataDirectory.read().salt == made.salt, "\(what)")
-                    var told = 0
-                    #expect(try DataDirectory.open { _ in told += 1 }.salt == made.salt, "\(what)")
-                    #expect(told == 1, "\(what)")
+                    var reports = 0
+                    #expect(try DataDirectory.open { _ in reports += 1 }.salt == made.salt, "\(what)")
+                    #expect(reports == 1, "\(what)")
                     #expect(try FileSystem.contents(path) == whole, "\(what)")
                 }
                 for position in whole.indices {
@@ -92,16 +92,16 @@ import TraceModel
                     try expectHealed("\(path) cut at \(position)")
                 }
             }
-            // Of a version before there is one.
+            // As an earlier version left it, without a mirror.
             try FileSystem.remove(Self.mirror)
             _ = try DataDirectory.open { Issue.record("\($0)") }
             #expect(try FileSystem.contents(Self.mirror) == whole)
         }
     }
 
-    @Test func whatLiesInItIsForItsUserAndGroup() throws {
+    @Test func filesAreAccessibleToUserAndGroupOnly() throws {
         try directory.asWorkingDirectory {
-            // As a version before left it.
+            // As an earlier version created it.
             try FileSystem.createDirectory(ClusterPaths.output, mode: 0o755)
             _ = try DataDirectory.open()
             for (path, mode) in [
@@ -114,7 +114,7 @@ import TraceModel
         }
     }
 
-    @Test func theSecretIsDrawnOnceAndOnlyItsUsersToRead() throws {
+    @Test func theSecretIsDrawnOnceAndReadableByItsUserOnly() throws {
         try directory.asWorkingDirectory {
             try HashSecret.ensure()
             let secret = try HashSecret.read()
@@ -128,7 +128,7 @@ import TraceModel
 
     private static let secretMirror = ClusterPaths.secret + ".mirror"
 
-    @Test func aDamagedSecretIsHealedOrDrawnAnew() throws {
+    @Test func aDamagedSecretIsRepairedOrRedrawn() throws {
         try directory.asWorkingDirectory {
             try HashSecret.ensure()
             let secret = try HashSecret.read()
@@ -140,9 +140,9 @@ import TraceModel
                     for bytes in [damaged, Array(whole[..<position])] {
                         try publish(bytes, path)
                         #expect(try HashSecret.read() == secret)
-                        var told = 0
-                        try HashSecret.ensure { _ in told += 1 }
-                        #expect(told == 1)
+                        var reports = 0
+                        try HashSecret.ensure { _ in reports += 1 }
+                        #expect(reports == 1)
                         #expect(try FileSystem.contents(path) == whole)
                     }
                 }
@@ -155,8 +155,8 @@ import TraceModel
         }
     }
 
-    /// One copy without a checksum.
-    @Test func theSecretOfAVersionBeforeIsKept() throws {
+    /// A single copy without a checksum.
+    @Test func theSecretOfAnEarlierVersionIsKept() throws {
         try directory.asWorkingDirectory {
             let secret = [UInt8](repeating: 7, count: HashSecret.byteCount)
             try publish(secret, ClusterPaths.secret)
@@ -170,7 +170,7 @@ import TraceModel
 
     @Test func aSecretThatCannotBeReadIsRefusedWithARemedy() throws {
         try directory.asWorkingDirectory {
-            // A directory can be read by nobody, root included.
+            // Nobody can read a directory as a file, not even root.
             try FileSystem.createDirectory(ClusterPaths.secret)
             let error = #expect(throws: TraceError.self) { _ = try HashSecret.read() }
             #expect(error?.code == .configuration && error?.remedy != nil)

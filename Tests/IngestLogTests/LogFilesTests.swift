@@ -6,7 +6,7 @@ import TraceModel
 
 @testable import IngestLog
 
-/// What a log does with its files: heads, rolling over, trimming, using them again.
+/// The files of a log: heads, rolling over, trimming and recycling.
 @Suite struct LogFilesTests {
     private static let salt: UInt32 = 0x0F11_E500
 
@@ -30,7 +30,7 @@ import TraceModel
         target.storeBytes(of: number.littleEndian, as: UInt32.self)
     }
 
-    /// Commits a large record that is written ahead, with others behind it, and a head of `headBytes` that names it.
+    /// Commits a large record that is written ahead, followed by others, and a head of `headBytes` that names it.
     private func commitAhead(
         _ number: UInt32, size: Int, followedBy others: [UInt32] = [], headBytes: Int = 4,
         with ahead: inout AheadFileWriter, to writer: inout LogWriter
@@ -76,7 +76,7 @@ import TraceModel
         found.isWhole = found.isWhole && isAll(UInt8(truncatingIfNeeded: number), rest)
     }
 
-    /// Compares the bytes with themselves one further, as a loop of a debug build takes a minute.
+    /// Compares the bytes with themselves shifted by one, because a loop takes a minute in a debug build.
     private func isAll(_ value: UInt8, _ bytes: Slice<UnsafeRawBufferPointer>) -> Bool {
         let all = UnsafeRawBufferPointer(rebasing: bytes)
         guard let start = all.baseAddress, !all.isEmpty else { return true }
@@ -101,14 +101,14 @@ import TraceModel
         return found
     }
 
-    /// Each file begins with a head of the state at that moment: of what stands before it, not behind.
+    /// Each file begins with a head of the state before it, without the records after it.
     @Test func everyFileBeginsWithAHead() throws {
         var writer = try open()
         let size = Limits.logFileBytes / 3
         for number in UInt32(0)..<7 { try commit(number, size: size, to: &writer) }
         writer.close()
         let found = try recovered()
-        // Two records of a third of a file fit behind a head.
+        // Two records of a third of a file fit after a head.
         #expect(found == Found(heads: [0, 2, 4, 6], batches: Array(0..<7)))
         #expect(try log.bases().count == 4)
         for base in try log.bases() {
@@ -118,7 +118,7 @@ import TraceModel
         }
     }
 
-    @Test func trimmedFilesAreUsedAgainAndWhatIsLeftReadsRight() throws {
+    @Test func trimmedFilesAreRecycledAndTheRestIsReadable() throws {
         var writer = try open()
         let size = Limits.logFileBytes / 3
         var kept: LSN = 0
@@ -126,7 +126,7 @@ import TraceModel
             let begin = writer.end
             try commit(number, size: size, to: &writer)
             if number == 18 { kept = begin }
-            // Everything but the last few records may go, again and again.
+            // Everything but the last few records may be trimmed, again and again.
             if number >= 3, number <= 18 { try writer.trim(below: begin) }
         }
         #expect(writer.begin > 0 && writer.begin <= kept)
@@ -142,11 +142,11 @@ import TraceModel
         let recovery = try LogRecovery.run(log, salt: Self.salt) { _ in }
         #expect(recovery.begin == begin && recovery.end == end && recovery.tornBytes == 0)
         #expect(recovery.counts.acceptedTotal == 20)
-        // A handful of files, the spare with them, however much has been written.
+        // There are only a few files, including the spare, however much has been written.
         #expect(try FileSystem.list(directory.path).count <= 4)
     }
 
-    @Test func trimmingKeepsTheFileThatIsWritten() throws {
+    @Test func trimmingKeepsTheCurrentFile() throws {
         var writer = try open()
         try commit(1, size: 100, to: &writer)
         try writer.trim(below: .max)
@@ -154,13 +154,13 @@ import TraceModel
         writer.close()
     }
 
-    @Test func aGroupLargerThanAFileHasOneOfItsOwn() throws {
+    @Test func aGroupLargerThanAFileGetsItsOwnFile() throws {
         var writer = try open()
         try commit(1, size: 100, to: &writer)
         try commit(2, size: Limits.messageBytesMax, to: &writer)
         try commit(3, size: 100, to: &writer)
         #expect(try read(from: 0, to: writer.end).batches == [1, 2, 3])
-        // It is no size for a spare: it goes when it is trimmed.
+        // Its size does not fit a spare, so trimming removes it.
         try writer.trim(below: writer.end)
         writer.close()
         let found = try recovered()
@@ -172,10 +172,10 @@ import TraceModel
 
     // MARK: Large records
 
-    @Test func aRecordWrittenAheadIsTheLogsNextFile() throws {
+    @Test func aRecordWrittenAheadBecomesTheLogsNextFile() throws {
         var writer = try open()
         var ahead = AheadFileWriter(directory: log)
-        // Also where the log has not written to its first file yet.
+        // Also if the log has not written to its first file yet.
         try commitAhead(1, size: 5_000_000, with: &ahead, to: &writer)
         try commit(2, size: 100, to: &writer)
         let end = writer.end
@@ -185,9 +185,9 @@ import TraceModel
         #expect(try log.bases() == [0, end])
         #expect(try read(from: 0, to: writer.end).batches == [1, 2, 3, 4, 5, 6])
         #expect(try read(from: end, to: writer.end).batches == [3, 4, 5, 6])
-        // Nothing more comes into the first file.
+        // Nothing more is written to the first file.
         #expect(FileSystem.size(log.file(base: 0)) == Int(end))
-        // Behind the room of an ahead file the log goes on in a usual one.
+        // After the room of an ahead file the log continues in a regular file.
         for number in UInt32(7)..<14 { try commit(number, size: 3_000_000, to: &writer) }
         #expect(try log.bases().count == 3)
         writer.close()
@@ -199,7 +199,7 @@ import TraceModel
         #expect(recovery.counts.acceptedTotal == 13)
     }
 
-    @Test func filesWrittenAheadAreTrimmedAsOthersAre() throws {
+    @Test func filesWrittenAheadAreTrimmedLikeOthers() throws {
         var writer = try open()
         var ahead = AheadFileWriter(directory: log)
         for number in UInt32(0)..<8 {
@@ -210,11 +210,11 @@ import TraceModel
         #expect(try log.bases().count == 1)
         #expect(try read(from: writer.begin, to: writer.end).batches == [7, 107])
         writer.close()
-        // The file that is written, and a spare.
+        // The current file and a spare.
         #expect(try FileSystem.list(directory.path).count <= 2)
     }
 
-    /// A head has outgrown the room that was left for it.
+    /// The head has outgrown the room that was reserved for it.
     @Test func aRecordWhoseHeadHasNoRoomIsWrittenAgain() throws {
         var writer = try open()
         var ahead = AheadFileWriter(directory: log)
@@ -226,8 +226,8 @@ import TraceModel
         #expect(try FileSystem.list(directory.path).allSatisfy { !log.isAhead($0) })
     }
 
-    /// Its process died before it could rename it, or the machine before the name was durable.
-    @Test func aRecordWrittenAheadAndCommittedIsInTheLogUnderItsOldNameToo() throws {
+    /// The process died before it renamed the file, or the machine before the new name was durable.
+    @Test func aCommittedAheadFileIsFoundUnderItsOldName() throws {
         for isFresh in [false, true] {
             var writer = try open()
             let begin = writer.end
@@ -248,7 +248,7 @@ import TraceModel
         }
     }
 
-    @Test func aRecordWrittenAheadAndNotCommittedIsNotInTheLog() throws {
+    @Test func anUncommittedAheadFileIsNotInTheLog() throws {
         var writer = try open()
         var ahead = AheadFileWriter(directory: log)
         try commit(1, size: 100, to: &writer)
@@ -263,8 +263,8 @@ import TraceModel
         #expect(try recovered().batches == [1, 3])
     }
 
-    /// A process that died while it prepared a file, or after it named one and before it wrote there.
-    @Test func leftOversOfADeadProcessDoNoHarm() throws {
+    /// A process died while it prepared a file, or after it named one and before it wrote to it.
+    @Test func filesLeftByADeadProcessAreHarmless() throws {
         var writer = try open()
         try commit(1, size: 100, to: &writer)
         let end = writer.end

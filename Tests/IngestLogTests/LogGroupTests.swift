@@ -5,7 +5,7 @@ import TraceModel
 
 @testable import IngestLog
 
-/// Records laid out in memory, before they have a place in a log.
+/// Records laid out in memory before they have a position in a log.
 @Suite struct LogGroupTests {
     private static let salt: UInt32 = 0x51D3
 
@@ -15,7 +15,7 @@ import TraceModel
         host.withUnsafeBytes { group.setHost($0) }
     }
 
-    /// Seals the group as if the log began with it, and reads every record back.
+    /// Seals the group at `start` and reads every record back.
     private func sealed(_ group: inout LogGroup, from start: LSN = 0) throws -> [(body: [UInt8], host: [UInt8])] {
         _ = group.seal(from: start, previousCRC: 0, salt: Self.salt, durable: start) { index in
             var counts = LogCounts()
@@ -38,7 +38,7 @@ import TraceModel
         return found
     }
 
-    @Test func hostsOfAllLengthsStandBehindTheirBodies() throws {
+    @Test func hostsOfAllLengthsFollowTheirBodies() throws {
         var generator = SeededGenerator(seed: 1)
         var group = LogGroup(capacity: 4_096)
         var expected: [(body: [UInt8], host: [UInt8])] = []
@@ -53,8 +53,8 @@ import TraceModel
         #expect(found.map(\.host) == expected.map(\.host))
     }
 
-    /// The host may be what no longer fits where the body did.
-    @Test func aHostThatMakesTheBufferGrowLeavesItsRecordWhole() throws {
+    /// The body may fit into the buffer while the host does not.
+    @Test func aHostThatGrowsTheBufferKeepsItsRecordIntact() throws {
         let capacity = 4_096
         for spare in 0...Limits.hostBytesMax {
             var group = LogGroup(capacity: capacity)
@@ -70,7 +70,7 @@ import TraceModel
         }
     }
 
-    @Test func aRecordTakenBackLeavesNoTrace() throws {
+    @Test func aRevertedRecordLeavesNoTrace() throws {
         var generator = SeededGenerator(seed: 2)
         var group = LogGroup(capacity: 4_096)
         var expected: [[UInt8]] = []
@@ -87,7 +87,7 @@ import TraceModel
         #expect(try sealed(&group).map(\.body) == [[9]])
     }
 
-    @Test func paddingIsZeroWhateverLayThereBefore() {
+    @Test func paddingIsZeroInReusedMemory() {
         var group = LogGroup(capacity: 4_096)
         for _ in 0..<2 {
             for length in 1..<9 {

@@ -6,7 +6,7 @@ import TraceModel
 
 @testable import IngestLog
 
-/// What tells that a log has lost something at its end.
+/// Detection of records lost at the end of a log.
 @Suite(.serialized) struct LogLossTests {
     private static let salt: UInt32 = 0x10_55E5
     private static let fileBytes = 64 << 10
@@ -21,7 +21,7 @@ import TraceModel
 
     private func recover() throws -> LogRecovery { try LogRecovery.run(log, salt: Self.salt) { _ in } }
 
-    /// A writer of small files, which goes on where the log ends.
+    /// A writer of small files that continues at the end of the log.
     private func open() throws -> LogWriter {
         try LogWriter(directory: log, salt: Self.salt, recovery: recover(), fileBytes: Self.fileBytes)
     }
@@ -38,7 +38,7 @@ import TraceModel
         try File(log.file(base: base), .readWrite).truncate(to: bytes)
     }
 
-    @Test func aFileThatWasCutIsFoundWhereverThatWas() throws {
+    @Test func aCutFileIsDetectedWhereverItIsCut() throws {
         var writer = try open()
         for _ in 0..<5 { try commit(size: 1_000, to: &writer) }
         let end = writer.end
@@ -56,15 +56,15 @@ import TraceModel
         }
     }
 
-    /// Of a version that did not write down how large it made its files.
-    @Test func aRecordThatGoesBeyondItsFileTellsOfACut() throws {
+    /// Written by a version that did not record the size of its files.
+    @Test func aRecordBeyondTheEndOfItsFileRevealsACut() throws {
         var writer = try open()
         for _ in 0..<3 { try commit(size: 1_000, to: &writer) }
         let end = writer.end
         writer.close()
         let path = log.file(base: 0)
         let file = try File(path, .readWrite)
-        // The head's size and, as that is part of it, its checksum; the chain behind it is not looked at here.
+        // Changes the size in the head and, because it covers the size, the checksum. The chain is not checked here.
         var head = Array(try FileSystem.contents(path)[..<Int(LogRecord.stride(payloadBytes: 4))])
         for index in 124..<128 { head[index] = 0 }
         let checksum = head.withUnsafeBytes {
@@ -78,7 +78,7 @@ import TraceModel
         #expect(try log.cut(endingAt: last, salt: Self.salt)?.end == end)
     }
 
-    @Test func aLogGoesOnBehindAFileThatWasCutBetweenRecords() throws {
+    @Test func aLogContinuesAfterAFileCutBetweenRecords() throws {
         var writer = try open()
         for _ in 0..<3 { try commit(size: 1_000, to: &writer) }
         let kept = writer.end
@@ -94,7 +94,7 @@ import TraceModel
         #expect(found.damaged == [kept..<middle] && found.end == end && found.cut == nil)
     }
 
-    @Test func nothingIsCommittedIntoAFileThatWasRemovedAndWhatIsOpenIsPutBack() throws {
+    @Test func aRemovedFileIsNotWrittenAndCanBeRestored() throws {
         var writer = try open()
         try commit(size: 1_000, to: &writer)
         try commit(size: 1_000, to: &writer)
@@ -106,12 +106,12 @@ import TraceModel
         #expect(try writer.restoreFile())
         writer.close()
         let found = try recover()
-        // With the commit that nobody was told of.
+        // Includes the commit that was not reported.
         #expect(found.begin == 0 && found.end > end && found.cut == nil && found.damaged.isEmpty)
         #expect(found.counts.accepted[2] == 3)
     }
 
-    @Test func nothingIsCommittedIntoAFileThatWasCutOrReplaced() throws {
+    @Test func aCutOrReplacedFileIsNotWritten() throws {
         var writer = try open()
         try commit(size: 1_000, to: &writer)
         try cut(0, to: 900)
@@ -124,12 +124,12 @@ import TraceModel
         try FileSystem.rename(path, to: path + ".away")
         _ = try File(path, .replace)
         #expect(throws: SystemError.self) { try second.check() }
-        // Somebody's file is not written over.
+        // A file of another origin is not overwritten.
         #expect(throws: SystemError.self) { _ = try second.restoreFile() }
         second.close()
     }
 
-    @Test func anOlderFileThatIsGoneIsNoticed() throws {
+    @Test func aMissingOlderFileIsDetected() throws {
         var writer = try open()
         for _ in 0..<100 { try commit(size: 1_000, to: &writer) }
         #expect(try log.bases().count > 1)
@@ -141,7 +141,7 @@ import TraceModel
 
     // MARK: The end noted beside the log
 
-    @Test func theNewestWholePlaceSaysWhereTheLogEnded() throws {
+    @Test func theNewestIntactEntryDefinesTheEndOfTheLog() throws {
         try directory.asWorkingDirectory {
             try FileSystem.createDirectory(ClusterPaths.checkpoints)
             #expect(LogEnd.read(salt: 7) == nil)
@@ -158,13 +158,13 @@ import TraceModel
             #expect(found.end == 24 && found.counts == counts && found.state == [3, 9])
             #expect(found.isOfThisBoot)
             #expect(LogEnd.read(salt: 8) == nil)
-            // The one that holds stands at the file's begin, as the third does there again.
+            // The first place in the file is written again by the third write.
             let whole = try FileSystem.contents(ClusterPaths.logEnd)
             for index in 0..<200 {
                 var damaged = whole
                 damaged[index] ^= 1
                 try damaged.withUnsafeBytes { try File(ClusterPaths.logEnd, .replace).write($0, at: 0) }
-                // Behind what counts there are zeros.
+                // The bytes after the places are zeros and do not count.
                 #expect(LogEnd.read(salt: 7)?.end == (index < 142 ? 16 : 24), "\(index)")
             }
             try [UInt8]().withUnsafeBytes { try File(ClusterPaths.logEnd, .replace).write($0, at: 0) }
@@ -177,7 +177,7 @@ import TraceModel
     @Test func incarnationsGrowWhateverIsLostOrDamaged() throws {
         try directory.asWorkingDirectory {
             let first = try Incarnation.take(for: "io.0")
-            // Nearly two centuries ahead of the clock, as one that was set back is behind what was taken before.
+            // Nearly two centuries ahead of the clock, as after the clock was set back.
             let ahead = try Incarnation.take(for: "io.0", after: 6_000_000_000_000_000_000)
             #expect(first < ahead && ahead == 6_000_000_000_000_000_001)
             let path = ClusterPaths.incarnation(of: "io.0")

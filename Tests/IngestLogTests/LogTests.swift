@@ -3,7 +3,7 @@ import SystemIO
 import Testing
 import TraceModel
 
-/// A log in a temporary directory, written, broken, and read back.
+/// A log in a temporary directory that is written, damaged and read back.
 @Suite struct LogTests {
     private static let salt: UInt32 = 0xC0FF_EE01
 
@@ -52,7 +52,7 @@ import TraceModel
         return texts
     }
 
-    @Test func recordsComeBackInOrderWithTheirCounts() throws {
+    @Test func recordsAreReadInOrderWithTheirCounts() throws {
         try withDirectory { directory in
             var writer = try open(directory)
             #expect(writer.end == 0)
@@ -77,7 +77,7 @@ import TraceModel
         }
     }
 
-    @Test func readerStartsAnywhereAndStopsAtTheLimit() throws {
+    @Test func aReaderStartsAnywhereAndStopsAtTheLimit() throws {
         try withDirectory { directory in
             var writer = try open(directory)
             try commit((0..<100).map { "record \($0)" }, to: &writer)
@@ -95,7 +95,7 @@ import TraceModel
         }
     }
 
-    @Test func everyRestartBeginsAFileAndReadsAcross() throws {
+    @Test func everyRestartBeginsAFileAndAllFilesAreRead() throws {
         try withDirectory { directory in
             for round in 0..<5 {
                 var writer = try open(directory)
@@ -120,8 +120,8 @@ import TraceModel
         }
     }
 
-    /// Every cut of the last record's bytes gives the records before it, and the next start goes on.
-    @Test func aTornTailIsCutWhereverItTears() throws {
+    /// Wherever the last record is cut, the records before it remain, and the next start continues after them.
+    @Test func aTornTailIsCutAtAnyPosition() throws {
         try withDirectory { directory in
             var writer = try open(directory)
             try commit(["kept"], to: &writer)
@@ -143,7 +143,7 @@ import TraceModel
         }
     }
 
-    @Test func everyFlippedBitOfTheLastRecordIsSeen() throws {
+    @Test func everyFlippedBitOfTheLastRecordIsDetected() throws {
         try withDirectory { directory in
             var writer = try open(directory)
             try commit(["kept"], to: &writer)
@@ -164,8 +164,8 @@ import TraceModel
         }
     }
 
-    /// What an older file held at the same place is no record of this one.
-    @Test func aRecycledFileDoesNotBringOldRecordsBack() throws {
+    /// A record that an older file contained at the same position does not belong to the new file.
+    @Test func oldRecordsOfARecycledFileAreIgnored() throws {
         try withDirectory { directory in
             var writer = try open(directory)
             try commit((0..<50).map { "old \($0)" }, to: &writer)
@@ -213,8 +213,8 @@ import TraceModel
         }
     }
 
-    /// Flips one byte in each record in turn: what was durable before a later group is set aside by its
-    /// exact range, and the rest goes on; damage of the last group ends the log.
+    /// Flips one byte in each record in turn. Damage in records that were durable before a later group is set aside by
+    /// its exact range, and the log goes on; damage of the last group ends the log.
     @Test func damageIsSetAsideByItsExactRange() throws {
         try withDirectory { directory in
             var writer = try open(directory)
@@ -229,8 +229,8 @@ import TraceModel
             let path = directory.file(base: 0)
             let whole = try FileSystem.contents(path)
             for number in 0..<4 {
-                for place in [0, 16, 40, 130] {
-                    let position = Int(starts[number]) + place
+                for offset in [0, 16, 40, 130] {
+                    let position = Int(starts[number]) + offset
                     let file = try File(path, .readWrite)
                     try [whole[position] ^ 0x10].withUnsafeBytes { try file.write($0, at: position) }
                     var seen: [String] = []
@@ -240,7 +240,7 @@ import TraceModel
                     }
                     let others = (0..<4).filter { $0 != number }.map { "record \($0)" }
                     let next = number < 3 ? starts[number + 1] : end
-                    #expect(seen == others, "record \(number), byte \(place)")
+                    #expect(seen == others, "record \(number), byte \(offset)")
                     #expect(recovery.damaged == (number < 3 ? [starts[number]..<next] : []))
                     #expect(recovery.end == (number < 3 ? end : starts[3]))
                     try whole[position...position].withUnsafeBytes { try file.write($0, at: position) }
@@ -249,8 +249,8 @@ import TraceModel
         }
     }
 
-    /// A file whose rest is gone is passed over to the next file.
-    @Test func damageMayReachToTheNextFile() throws {
+    /// If the rest of a file is gone, reading continues with the next file.
+    @Test func damageUpToTheNextFileIsSkipped() throws {
         try withDirectory { directory in
             var writer = try open(directory)
             try commit(["a"], to: &writer)

@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 import TraceModel
 
-/// A walk along logs that were damaged, and along one that is written and trimmed meanwhile.
+/// Walks along damaged logs, and along a log that is written and trimmed meanwhile.
 @Suite struct LogWalkTests {
     private static let salt: UInt32 = 0xC0FF_EE02
     private let temporary: TemporaryDirectory
@@ -17,7 +17,7 @@ import TraceModel
         return try LogWriter(directory: directory, salt: Self.salt, recovery: recovery)
     }
 
-    /// One record in a group of its own; returns where it begins.
+    /// Commits one record in its own group and returns its position.
     private func commit(_ text: String, to writer: inout LogWriter) throws -> LSN {
         var group = LogGroup()
         let body = Array(text.utf8)
@@ -40,7 +40,7 @@ import TraceModel
         var unfinished = 0
     }
 
-    /// Walks to the end; `after` runs behind the first step.
+    /// Walks to the end of the log. `after` runs after the first step.
     private func walk(from start: LSN? = nil, after: () throws -> Void = {}) throws -> Found {
         var found = Found()
         var walk = try LogWalk(directory, salt: Self.salt, from: start)
@@ -62,9 +62,9 @@ import TraceModel
         }
     }
 
-    @Test func anEmptyLogHasNothing() throws { #expect(try walk() == Found()) }
+    @Test func anEmptyLogHasNoRecords() throws { #expect(try walk() == Found()) }
 
-    @Test func aWalkBeginsInTheFileThatHoldsTheStart() throws {
+    @Test func aWalkBeginsInTheFileOfItsStart() throws {
         for round in 0..<3 {
             var writer = try open()
             _ = try commit("round \(round)", to: &writer)
@@ -75,8 +75,8 @@ import TraceModel
         #expect(try walk(from: .max).texts == ["round 2"])
     }
 
-    /// The range ends inside a later file than the one that was being read.
-    @Test func aDamagedHeadIsPassedByWalkAndReader() throws {
+    /// The range ends in a later file than the one that was being read.
+    @Test func walkAndReaderSkipADamagedHead() throws {
         var writer = try open()
         _ = try commit("before", to: &writer)
         writer.close()
@@ -102,7 +102,7 @@ import TraceModel
         #expect(texts == ["before", "behind", "again"])
     }
 
-    /// A record in the place of another, whole in itself: only the chain tells.
+    /// An intact record at the position of another one: only the chain detects it.
     @Test func aReplacedRecordIsDamage() throws {
         func write(_ texts: [String]) throws -> (starts: [LSN], bytes: [UInt8]) {
             var writer = try open()
@@ -115,15 +115,15 @@ import TraceModel
         var (starts, bytes) = try write(["first", "second", "third"])
         let other = try write(["first", "SECOND", "third"])
         #expect(starts == other.starts)
-        let place = Int(starts[1])..<Int(starts[2])
-        bytes.replaceSubrange(place, with: other.bytes[place])
+        let range = Int(starts[1])..<Int(starts[2])
+        bytes.replaceSubrange(range, with: other.bytes[range])
         try bytes.withUnsafeBytes { try FileSystem.publish(directory.file(base: 0), $0) }
         let found = try walk()
         #expect(found.texts == ["first", "third"])
         #expect(found.damaged == [starts[1]..<starts[2]])
     }
 
-    @Test func whatAWriteLeftBehindTheEndIsToldByItsBytes() throws {
+    @Test func bytesAfterTheEndAreIdentified() throws {
         var writer = try open()
         _ = try commit("kept", to: &writer)
         let torn = try commit("torn away", to: &writer)
@@ -136,8 +136,8 @@ import TraceModel
         #expect(recovery.end == torn && recovery.tornBytes == Int(end - torn))
     }
 
-    /// The file under the reader becomes a newer one with other bytes.
-    @Test func whatIsTrimmedWhileItIsReadIsPassedOver() throws {
+    /// A file that is being read is recycled and filled with other bytes.
+    @Test func filesTrimmedDuringAReadAreSkipped() throws {
         let large = String(repeating: "x", count: 3 << 19)
         var writer = try open()
         for number in 0..<4 { _ = try commit("old \(number)  " + large, to: &writer) }
@@ -146,7 +146,7 @@ import TraceModel
         let kept = try commit("kept", to: &next)
         let base = try #require(try directory.bases().last)
         let found = try walk {
-            // Where there is no other, the trimmed file becomes the spare, which is written over.
+            // Without a spare the trimmed file becomes the spare and is overwritten.
             try FileSystem.remove(directory.path + "/spare")
             try next.trim(below: next.end)
             let spare = try File(directory.path + "/spare", .readWrite)

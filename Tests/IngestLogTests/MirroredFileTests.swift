@@ -41,7 +41,7 @@ import TraceModel
         }
     }
 
-    /// Pieces of any size, also such as are written before the rest is there.
+    /// Pieces of any size, including pieces written before the rest of the body exists.
     @Test(arguments: [1, 4_000, 524_280, 524_288, 600_000, 1_100_001]) func aLargeBodyIsWrittenInPieces(
         _ piece: Int
     ) throws {
@@ -61,7 +61,7 @@ import TraceModel
         }
     }
 
-    /// What could not be finished leaves what was there.
+    /// A failed write leaves the old content.
     @Test func aFailedWriteChangesNothing() throws {
         struct Failure: Error {}
         try directory.asWorkingDirectory {
@@ -78,8 +78,8 @@ import TraceModel
         }
     }
 
-    /// Every byte of each copy, changed or the first that is missing.
-    @Test func oneDamagedCopyIsToldAndTheOtherHolds() throws {
+    /// Each byte of each copy is changed, and each copy is cut at each byte.
+    @Test func oneDamagedCopyIsReportedAndTheOtherIsUsed() throws {
         try directory.asWorkingDirectory {
             try publish()
             let whole = try FileSystem.contents(Self.copies[0])
@@ -105,7 +105,7 @@ import TraceModel
         }
     }
 
-    @Test func aMissingCopyIsWrittenAnew() throws {
+    @Test func aMissingCopyIsRewritten() throws {
         try directory.asWorkingDirectory {
             for (copy, damage) in zip(Self.copies, ["state is missing", nil]) {
                 try publish()
@@ -130,7 +130,7 @@ import TraceModel
         }
     }
 
-    @Test func withoutASoundCopyItIsRefused() throws {
+    @Test func withoutAnIntactCopyReadingFails() throws {
         try directory.asWorkingDirectory {
             try publish()
             try overwrite(Self.copies[0], [])

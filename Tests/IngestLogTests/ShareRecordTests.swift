@@ -5,7 +5,7 @@ import TraceModel
 
 @testable import IngestLog
 
-/// A share as another process might send it: right, cut off, or damaged.
+/// A share as another process might send it: correct, cut off, or damaged.
 @Suite struct ShareRecordTests {
     private struct Piece: Equatable {
         let lsn: LSN
@@ -41,8 +41,8 @@ import TraceModel
         return (Array(share.bytes), pieces)
     }
 
-    /// Walks bytes that lie at the very end of their allocation, so that a sanitizer sees each byte read
-    /// behind them; checks that what is handed out lies inside.
+    /// Walks bytes at the very end of their allocation, so that a sanitizer detects reads beyond them, and checks that
+    /// the returned views are inside.
     @discardableResult private func walk(_ share: [UInt8]) throws -> [Piece] {
         let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: share.count, alignment: 8)
         defer { memory.deallocate() }
@@ -65,13 +65,13 @@ import TraceModel
         return start >= begin && start + part.count <= begin + whole.count
     }
 
-    @Test(arguments: 0..<20 as Range<UInt64>) func recordsComeOutAsTheyWentIn(seed: UInt64) throws {
+    @Test(arguments: 0..<20 as Range<UInt64>) func recordsRoundTrip(seed: UInt64) throws {
         let (share, pieces) = example(seed: seed, count: 12)
         #expect(try walk(share) == pieces)
         #expect(share.count % 8 == 0)
     }
 
-    @Test func anEmptyShareHoldsNothing() throws { #expect(try walk([]).isEmpty) }
+    @Test func anEmptyShareHasNoRecords() throws { #expect(try walk([]).isEmpty) }
 
     @Test func everyCutInsideARecordIsRefused() throws {
         let (share, pieces) = example(seed: 3, count: 6)
@@ -93,13 +93,13 @@ import TraceModel
         }
     }
 
-    @Test func lsnsThatDoNotAscendAreRefused() throws {
+    @Test func decreasingLSNsAreRefused() throws {
         let (share, _) = example(seed: 4, count: 1)
         #expect(try walk(share).count == 1)
         #expect(throws: TraceError.self) { try walk(share + share) }
     }
 
-    /// Whatever the bytes say: an error or records that lie inside, never a read outside.
+    /// Any bytes give either an error or records inside the share, and never a read outside.
     @Test(arguments: 0..<40 as Range<UInt64>) func damageNeverReadsOutside(seed: UInt64) throws {
         let (share, _) = example(seed: seed, count: 8)
         var generator = SeededGenerator(seed: seed &+ 1_000)
@@ -113,7 +113,7 @@ import TraceModel
         }
     }
 
-    /// The lengths at their greatest must not wrap round.
+    /// The greatest lengths must not overflow.
     @Test func theGreatestLengthsAreRefused() throws {
         var (share, _) = example(seed: 5, count: 1)
         for position in [16, 17, 18, 19, 22, 23] { share[position] = 0xFF }

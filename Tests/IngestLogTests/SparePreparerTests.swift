@@ -6,7 +6,7 @@ import Testing
 
 @testable import IngestLog
 
-/// The spare log file: made as fast as the log needs it, and no faster.
+/// The spare log file is prepared as fast as the log needs it, and no faster.
 @Suite struct SparePreparerTests {
     private static let bytes = 8 << 20
 
@@ -31,14 +31,14 @@ import Testing
         return true
     }
 
-    /// Lets the log come to 1/8 of its file behind the quarter: a quarter of the spare is due then.
+    /// Moves the log to 1/8 of its file beyond the first quarter, when a quarter of the spare is due.
     private func begin() {
         preparer.follow(Self.bytes * 3 / 8, of: Self.bytes)
         #expect(wait { unfinished == Self.bytes / 4 })
     }
 
-    /// What the roll takes then has no zeros yet.
-    @Test func nothingIsMadeBeforeTheQuarter() throws {
+    /// A roll at that time gets a file without zeros.
+    @Test func nothingIsPreparedBeforeTheFirstQuarter() throws {
         preparer.follow(Self.bytes / 4, of: Self.bytes)
         let path = log.file(base: 7)
         let file = try preparer.takeSpare(as: path, bytes: Self.bytes)
@@ -57,19 +57,19 @@ import Testing
         preparer.stop()
     }
 
-    @Test func aRollFinishesIt() throws {
+    @Test func aRollFinishesTheSpare() throws {
         begin()
         let path = log.file(base: 7)
         let file = try preparer.takeSpare(as: path, bytes: Self.bytes)
         #expect(try file.size() == Self.bytes)
         #expect(unfinished == -1 && !FileSystem.exists(log.spare))
-        // The next one is made in its turn.
+        // The next spare is prepared as usual.
         begin()
         preparer.stop()
     }
 
-    /// A trimmed file costs nothing, so nobody waits for zeros instead.
-    @Test func aTrimmedFileTakesItsPlace() throws {
+    /// A trimmed file is free, so the log does not wait for zeros.
+    @Test func aTrimmedFileReplacesTheSpare() throws {
         begin()
         let old = log.file(base: 7)
         try Data(repeating: 1, count: Self.bytes).write(to: URL(fileURLWithPath: old))

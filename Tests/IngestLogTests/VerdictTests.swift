@@ -7,14 +7,14 @@ import TraceModel
     private let verdict = VerdictPayload(
         worker: WorkerName(resource: .gpu, index: 63), cause: .skip, range: 1..<UInt64.max, events: 7, reason: "wörds")
 
-    @Test func aVerdictComesBack() throws {
+    @Test func aVerdictRoundTrips() throws {
         var buffer = RawBuffer()
         verdict.encode(into: &buffer)
         #expect(try VerdictPayload(decoding: buffer.bytes) == verdict)
         for count in 0..<buffer.count {
             #expect(throws: TraceError.self) { try VerdictPayload(decoding: .init(rebasing: buffer.bytes[..<count])) }
         }
-        // No such resource, cause, worker.
+        // Invalid resource, cause and worker.
         for (offset, byte) in [(0, 6), (1, 3), (1, 0), (2, 64)] as [(Int, UInt8)] {
             var bytes = Array(buffer.bytes)
             bytes[offset] = byte

@@ -3,7 +3,7 @@ import Testing
 
 @testable import SystemIO
 
-/// CRC-32C, however long the bytes are and in however many pieces.
+/// CRC-32C of bytes of any length, in any number of pieces.
 @Suite struct ChecksumTests {
     /// Bit by bit, as RFC 3720 defines it.
     private func expected(_ bytes: some Sequence<UInt8>) -> UInt32 {
@@ -21,7 +21,7 @@ import Testing
         #expect(found([]) == 0)
     }
 
-    @Test(arguments: [1, 7, 8, 3_071, 3_072, 3_073, 6_143, 6_144, 10_001]) func anyLengthAndAnyPieces(_ count: Int) {
+    @Test(arguments: [1, 7, 8, 3_071, 3_072, 3_073, 6_143, 6_144, 10_001]) func anyLengthInAnyPieces(_ count: Int) {
         let bytes = (0..<count).map { UInt8(truncatingIfNeeded: $0 &* 37 ^ $0 >> 5) }
         let sum = expected(bytes)
         #expect(found(bytes) == sum)

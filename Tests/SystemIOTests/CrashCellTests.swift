@@ -3,7 +3,7 @@ import SystemIO
 import TestSupport
 import Testing
 
-/// What a process leaves in its cell, by how it ends.
+/// The content of a process's crash cell, by the way the process ends.
 @Suite struct CrashCellTests {
     private let directory: TemporaryDirectory
 
@@ -11,7 +11,7 @@ import Testing
 
     private var path: String { "\(directory.path)/cell" }
 
-    /// Has a process watch its cell, stand at 77, and end in this way.
+    /// Starts a process that watches its cell, sets the position 77, and ends in the given way.
     private func end(_ way: String, by signal: Int32? = nil) throws -> CrashCell.Cause? {
         let probe = try ProbeProcess(["crash", path, way])
         #expect(try probe.line() == "watching")
@@ -29,16 +29,16 @@ import Testing
         ("division", SIGFPE),
     ]) func aCrashLeavesItsSignal(way: String, signal: Int32) throws { #expect(try end(way) == .signal(signal)) }
 
-    @Test(arguments: [SIGKILL, SIGTERM, SIGSEGV, SIGABRT]) func whatOthersSendLeavesNothing(signal: Int32) throws {
+    @Test(arguments: [SIGKILL, SIGTERM, SIGSEGV, SIGABRT]) func signalsFromOthersLeaveNothing(signal: Int32) throws {
         #expect(try end("wait", by: signal) == nil)
     }
 
     @Test func anOrderlyEndLeavesNothing() throws { #expect(try end("exit") == nil) }
 
-    /// The cause that stands there first is the one that counts.
-    @Test func aWatchdogsDeathIsNotTakenForAnAbort() throws { #expect(try end("hung") == .hung) }
+    /// The first cause that is recorded counts.
+    @Test func aWatchdogsKillIsNotRecordedAsAnAbort() throws { #expect(try end("hung") == .hung) }
 
-    @Test func aFreshCellHoldsNothing() throws {
+    @Test func aNewCellIsEmpty() throws {
         let cell = try CrashCell(path)
         #expect(cell.position == nil && cell.cause == nil && cell.tally.deaths == 0)
         cell.cause = .failed

@@ -16,7 +16,7 @@ import Testing
         try bytes.withUnsafeBytes { try FileSystem.publish(path, $0) }
     }
 
-    /// The errno that `body` fails with.
+    /// Returns the errno of the error that `body` throws.
     private func failure(_ body: () throws -> Void) -> Int32? {
         do {
             try body()
@@ -24,7 +24,7 @@ import Testing
         } catch { return (error as? SystemError)?.errno }
     }
 
-    @Test func readsWhatWasWrittenWhere() throws {
+    @Test func readsBackWritesAtAnyOffset() throws {
         let file = try File("\(root)/a", .readWrite)
         try [UInt8(1), 2, 3].withUnsafeBytes { try file.write($0, at: 5) }
         try file.syncData()
@@ -55,14 +55,14 @@ import Testing
         }
     }
 
-    @Test func aMoveThatACrashLeftUnderBothNamesIsEnded() throws {
+    @Test func aMoveInterruptedByACrashIsCompleted() throws {
         try publish([1], at: "\(root)/from")
         #expect(link("\(root)/from", "\(root)/to") == 0)
         try FileSystem.moveByLink("\(root)/from", to: "\(root)/to")
         #expect(try !FileSystem.exists("\(root)/from") && FileSystem.contents("\(root)/to") == [1])
     }
 
-    @Test func accessIsWhatItsNameSays() throws {
+    @Test func accessModesMatchTheirNames() throws {
         let path = "\(root)/a"
         #expect(failure { _ = try File(path, .read) } == ENOENT)
         try publish([1, 2, 3], at: path)
@@ -76,7 +76,7 @@ import Testing
         #expect(FileSystem.size("\(root)/b") == 0)
     }
 
-    @Test func aFullDiskIsToldFromOtherFailures() throws {
+    @Test func aFullDiskIsDistinguishedFromOtherFailures() throws {
         let full = try File("/dev/full", .readWrite)
         do {
             try [UInt8(1)].withUnsafeBytes { try full.write($0, at: 0) }
@@ -88,7 +88,7 @@ import Testing
         #expect(!SystemError(errno: EIO, call: "x", subject: "y").isOutOfSpace)
     }
 
-    @Test func directoriesAreMadeAndListed() throws {
+    @Test func directoriesAreCreatedAndListed() throws {
         let deep = "\(root)/a/b/c"
         try FileSystem.createDirectory(deep)
         try FileSystem.createDirectory(deep)
@@ -100,7 +100,7 @@ import Testing
         try FileSystem.syncDirectory(deep)
     }
 
-    @Test func whatIsNotThereIsRemoved() throws {
+    @Test func removingAMissingFileSucceeds() throws {
         try publish([1], at: "\(root)/a")
         try FileSystem.remove("\(root)/a")
         try FileSystem.remove("\(root)/a")
@@ -113,13 +113,13 @@ import Testing
         #expect(try FileSystem.list(root).isEmpty)
     }
 
-    @Test func parentsAreWhatStandsBeforeTheLastSlash() {
+    @Test func aParentIsThePathBeforeTheLastSlash() {
         for (path, parent) in [("a/b/c", "a/b"), ("a", "."), ("/a", "/"), ("/a/b", "/a")] {
             #expect(FileSystem.parent(of: path) == parent)
         }
     }
 
-    /// Content is written in pieces: whole ones, the last one cut short, and what ends beside a block.
+    /// Content is written in whole pieces, a shorter last one, and an end that is not on a block boundary.
     @Test(arguments: [0, 1, 1_024, 1_025]) func publishingWritesEveryByte(kilobytes: Int) throws {
         let bytes = (0..<(kilobytes << 10) + 7).map { UInt8(truncatingIfNeeded: $0 % 251) }
         let path = "\(root)/large"
@@ -127,7 +127,7 @@ import Testing
         #expect(try FileSystem.contents(path) == bytes)
     }
 
-    @Test func publishingReplacesAndLeavesNothingBeside() throws {
+    @Test func publishingReplacesAndLeavesNoTemporaryFile() throws {
         try publish([1, 2, 3], at: "\(root)/a")
         try publish([4], at: "\(root)/a")
         try publish([], at: "\(root)/b")
@@ -138,8 +138,8 @@ import Testing
         #expect(try FileSystem.freeBytes(at: root) > 0)
     }
 
-    /// Killed at any moment: the old content or the new one, whole.
-    @Test func aPublishedFileIsWholeWheneverTheProcessDies() throws {
+    /// If the process is killed at any moment, the file has either the old content or the new one.
+    @Test func aPublishedFileIsCompleteWheneverTheProcessDies() throws {
         let path = "\(root)/state"
         for _ in 0..<5 {
             let probe = try ProbeProcess(["publish", path])
@@ -178,13 +178,13 @@ import Testing
         #expect(try other.line() == "true")
         let third = try File(path, .readWrite)
         #expect(try !third.lock())
-        // However the holder ends.
+        // However the holder of the lock ends.
         other.send(SIGKILL)
         _ = other.wait()
         #expect(try third.lock())
     }
 
-    @Test func anInterruptedCallIsMadeAgain() throws {
+    @Test func anInterruptedCallIsRepeated() throws {
         var calls = 0
         let result = try systemCall("test", "") { () -> Int in
             calls += 1
@@ -201,7 +201,7 @@ import Testing
             } == EIO)
     }
 
-    @Test func aLinkThatLeadsNowhereIsNoDirectory() throws {
+    @Test func aDanglingLinkIsNoDirectory() throws {
         let directory = try TemporaryDirectory()
         let (link, target) = ("\(directory.path)/output", "\(directory.path)/volume")
         try FileManager.default.createSymbolicLink(atPath: link, withDestinationPath: target)
@@ -217,7 +217,7 @@ import Testing
         let (from, to) = ("\(directory.path)/from", "\(directory.path)/to")
         let bytes = (0..<count).map { UInt8(truncatingIfNeeded: $0 &* 31) }
         try Data(bytes).write(to: URL(fileURLWithPath: from))
-        // In the place of a longer one.
+        // Replaces a longer file.
         try Data(repeating: 7, count: count + 100).write(to: URL(fileURLWithPath: to))
         try FileSystem.copy(from, to: to)
         #expect(try FileSystem.contents(to) == bytes)

@@ -2,9 +2,9 @@ import Foundation
 import SystemIO
 import Testing
 
-/// Sockets that this process listens on, or that it was handed.
+/// Listening sockets that this process opens or inherits.
 @Suite struct ListeningSocketTests {
-    /// A connection to a port of this machine.
+    /// Connects to a port of this machine.
     private func connect(to address: String) throws -> Int32 {
         let port = try #require(address.split(separator: ":").last.flatMap { UInt16($0) })
         let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
@@ -21,7 +21,7 @@ import Testing
         return descriptor
     }
 
-    @Test func acceptsWhoConnects() throws {
+    @Test func acceptsConnections() throws {
         let listener = try #require(ListeningSocket.bind("127.0.0.1:0").first)
         #expect(try listener.accept() == nil)
         let client = try connect(to: listener.address)
@@ -32,7 +32,7 @@ import Testing
         #expect(try listener.accept() == nil)
     }
 
-    @Test func version4ComesToTheSocketOfBothVersionsUnderItsOwnAddress() throws {
+    @Test func ipv4ClientsOfADualStackSocketHaveTheirIPv4Address() throws {
         let listener = try #require(ListeningSocket.bind("[::]:0").first)
         #expect(listener.address.hasPrefix("[::]:"))
         let client = try connect(to: listener.address)
@@ -48,11 +48,11 @@ import Testing
         #expect(error?.isAddressTaken == true)
     }
 
-    @Test(arguments: ["nowhere", "127.0.0.1:http"]) func whatIsNoAddressIsRefused(address: String) {
+    @Test(arguments: ["nowhere", "127.0.0.1:http"]) func invalidAddressesAreRefused(address: String) {
         #expect(throws: SystemError.self) { try ListeningSocket.bind(address) }
     }
 
-    @Test func aProgramInheritsWhatAnotherListensOn() throws {
+    @Test func aProgramInheritsListeningSockets() throws {
         let probe = try ProbeProcess(["listen"])
         let address = try probe.line()
         #expect(address.hasPrefix("127.0.0.1:"))
@@ -66,7 +66,7 @@ import Testing
         #expect(probe.wait() == (0, false))
     }
 
-    @Test func whatIsMeantForAnotherProcessIsNotTaken() throws {
+    @Test func socketsForAnotherProcessAreNotTaken() throws {
         let environment = ["LISTEN_FDS": "1", "LISTEN_PID": "1"]
         let probe = try ProbeProcess(["inherit"], environment: environment)
         #expect(try probe.line() == "")

@@ -1,6 +1,6 @@
 import Foundation
 
-/// `SystemIOProbe`, running. Ends with the test.
+/// A running `SystemIOProbe`. It ends with the test.
 final class ProbeProcess {
     private let process = Process()
     private let input = Pipe()
@@ -11,7 +11,7 @@ final class ProbeProcess {
         process.executableURL = URL(fileURLWithPath: tests).deletingLastPathComponent().appendingPathComponent(
             "SystemIOProbe")
         process.arguments = arguments
-        // The runtime's crash report swallows the first signal that another process sends.
+        // The runtime's crash reporter swallows the first signal that another process sends.
         process.environment = environment.merging(["SWIFT_BACKTRACE": "enable=no"]) { $1 }
         process.standardInput = input
         process.standardOutput = output
@@ -20,7 +20,7 @@ final class ProbeProcess {
 
     deinit { if process.isRunning { kill(process.processIdentifier, SIGKILL) } }
 
-    /// The next line that it says; empty at the end.
+    /// Reads the next line of output; empty at the end.
     func line() throws -> String {
         var bytes: [UInt8] = []
         while let byte = try output.fileHandleForReading.read(upToCount: 1)?.first {
@@ -32,13 +32,13 @@ final class ProbeProcess {
 
     func send(_ signal: Int32) { kill(process.processIdentifier, signal) }
 
-    /// Writes to its standard input.
+    /// Writes to the standard input of the process.
     func send(_ text: String) throws { try input.fileHandleForWriting.write(contentsOf: Data(text.utf8)) }
 
-    /// Closes its standard input.
+    /// Closes the standard input of the process.
     func endInput() throws { try input.fileHandleForWriting.close() }
 
-    /// Waits for its end; the exit code, or the signal.
+    /// Waits for the end and returns the exit code or the signal.
     func wait() -> (code: Int32, isSignal: Bool) {
         process.waitUntilExit()
         return (process.terminationStatus, process.terminationReason == .uncaughtSignal)

@@ -5,9 +5,9 @@ import TraceModel
 
 @testable import SystemIO
 
-/// Who has a port or a lock, and whether this process can still be reached.
+/// Finds the holder of a port or a lock, and checks whether this process can still be reached.
 struct ProcessLookupTests {
-    @Test func whoListensOnAPortIsFound() throws {
+    @Test func theListenerOfAPortIsFound() throws {
         let listener = try #require(ListeningSocket.bind("127.0.0.1:0").first)
         let port = try #require(UInt16(exactly: listener.port))
         let holder = try #require(PortHolder.find(port: port))
@@ -20,7 +20,7 @@ struct ProcessLookupTests {
         #expect(PortHolder.find(port: port) == nil)
     }
 
-    /// A port that was listened on until now.
+    /// A port on which something listened until now.
     private func freePort() throws -> UInt16 {
         let listener = try #require(ListeningSocket.bind("127.0.0.1:0").first)
         return try #require(UInt16(exactly: listener.port))
@@ -38,13 +38,13 @@ struct ProcessLookupTests {
         #expect(PortHolder.listeners(in: table, port: 80).isEmpty)
     }
 
-    @Test func whoHoldsALockIsFound() throws {
+    @Test func theHolderOfALockIsFound() throws {
         let directory = try TemporaryDirectory()
         let file = try File(directory.path, .read)
         #expect(LockHolder.find(of: file) == nil)
         #expect(try file.lock())
         #expect(LockHolder.find(of: file) == getpid())
-        // Of the directory itself, so there is no file whose removal would let somebody else in.
+        // The lock is on the directory itself, so there is no lock file that could be removed.
         let other = try File(directory.path, .read)
         #expect(try !other.lock())
     }
@@ -58,26 +58,26 @@ struct ProcessLookupTests {
         #expect(LockHolder.holder(in: table, inode: 7) == nil)
     }
 
-    @Test func aFileThatIsRemovedIsNoticed() throws {
+    @Test func aRemovedFileIsDetected() throws {
         let directory = try TemporaryDirectory()
         let path = "\(directory.path)/lock"
         var watch = ReachWatch([path, "\(directory.path)/later.sock"])
         var now: Int64 = 0
-        func look() throws {
+        func check() throws {
             now += 1_000_000_000
             try watch.check(now: now)
         }
         _ = try File(path, .replace)
-        try look()
-        try look()
+        try check()
+        try check()
         // Another one in its place is not the same.
         _ = try File("\(path).new", .replace)
         try FileSystem.rename("\(path).new", to: path)
-        let error = #expect(throws: TraceError.self) { try look() }
+        let error = #expect(throws: TraceError.self) { try check() }
         #expect(error?.description.contains("was removed while the cluster runs") == true)
     }
 
-    @Test func itLooksOnceASecond() throws {
+    @Test func itChecksOnceASecond() throws {
         let directory = try TemporaryDirectory()
         let path = "\(directory.path)/lock"
         _ = try File(path, .replace)

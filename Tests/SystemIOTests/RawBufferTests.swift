@@ -2,9 +2,9 @@ import SystemIO
 import TestSupport
 import Testing
 
-/// The growable buffer against an array.
+/// Compares the growable buffer with an array.
 @Suite struct RawBufferTests {
-    @Test(arguments: 0..<40 as Range<UInt64>) func holdsWhatAnArrayHolds(seed: UInt64) {
+    @Test(arguments: 0..<40 as Range<UInt64>) func equalsAnArray(seed: UInt64) {
         var generator = SeededGenerator(seed: seed)
         var buffer = RawBuffer(capacity: Int.random(in: 1...64, using: &generator))
         var array: [UInt8] = []
@@ -67,7 +67,7 @@ import Testing
         }
     }
 
-    @Test func memoryGoesBackOnlyOnceTheContentIsGone() {
+    @Test func memoryIsReleasedOnlyWhenEmpty() {
         var buffer = RawBuffer(capacity: 16)
         buffer.append(integer: UInt64(1))
         _ = buffer.reserve(10_000)

@@ -2,7 +2,7 @@ import SystemIO
 import Testing
 import TraceModel
 
-/// Stored state read back, and never beyond its end.
+/// Reads stored state, and never beyond its end.
 @Suite struct StateReaderTests {
     private func written() -> [UInt8] {
         var buffer = RawBuffer()
@@ -31,11 +31,11 @@ import TraceModel
         }
     }
 
-    @Test func comesBackAsWritten() throws {
+    @Test func roundTrips() throws {
         #expect(try read(written()) == Read(byte: 1, long: -2, run: [3, 4], short: 0x0506))
     }
 
-    @Test func everyCutIsSeen() {
+    @Test func everyCutIsDetected() {
         let bytes = written()
         for length in bytes.indices {
             let error = #expect(throws: TraceError.self) { try read(Array(bytes[..<length])) }
@@ -56,7 +56,7 @@ import TraceModel
         #expect(throws: TraceError.self) { try read([1] + [UInt8](repeating: 0xFF, count: 20)) }
     }
 
-    /// What cannot be read stays unread.
+    /// A failed read consumes nothing.
     @Test func aFailureConsumesNothing() throws {
         try [UInt8(9), 8].withUnsafeBytes { bytes in
             var reader = StateReader(bytes)
@@ -67,7 +67,7 @@ import TraceModel
         }
     }
 
-    @Test func numbersOfAnyLengthComeBack() throws {
+    @Test func numbersOfAnyLengthRoundTrip() throws {
         let numbers = (UInt64(0)..<64).flatMap { bit -> [UInt64] in [1 << bit, (1 << bit) - 1, UInt64.max << bit] }
         var buffer = RawBuffer()
         for number in numbers { buffer.append(varint: number) }
@@ -78,7 +78,7 @@ import TraceModel
 
     /// Too short, and more than 64 bits.
     @Test(arguments: [[], [0x80], [UInt8](repeating: 0xFF, count: 9), [UInt8](repeating: 0xFF, count: 12)])
-    func whatIsNoNumberIsRefused(_ bytes: [UInt8]) {
+    func invalidNumbersAreRefused(_ bytes: [UInt8]) {
         bytes.withUnsafeBytes { bytes in
             var reader = StateReader(bytes)
             let error = #expect(throws: TraceError.self) { try reader.varint() }

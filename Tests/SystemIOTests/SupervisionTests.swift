@@ -3,20 +3,20 @@ import SystemIO
 import TestSupport
 import Testing
 
-/// What supervisors send and are told, by a process of its own.
+/// Signals from supervisors and notifications to them, in a separate process.
 @Suite struct SupervisionTests {
     private let directory: TemporaryDirectory
 
     init() throws { directory = try TemporaryDirectory() }
 
-    @Test func blockedSignalsComeToWhoeverWaits() throws {
+    @Test func blockedSignalsReachTheWaitingThread() throws {
         let probe = try ProbeProcess(["signals"])
         #expect(try probe.line() == "blocked")
         for signal in [SIGUSR1, SIGUSR1] {
             probe.send(signal)
             #expect(try probe.line() == "\(signal)")
         }
-        // Blocked and not waited for: nothing happens.
+        // The signal is blocked and nobody waits for it, so nothing happens.
         probe.send(SIGHUP)
         probe.send(SIGUSR1)
         #expect(try probe.line() == "\(SIGUSR1)")
@@ -32,7 +32,7 @@ import Testing
         #expect(probe.wait() == (SIGABRT, true))
     }
 
-    /// A datagram socket as systemd has one, at a path or in the abstract name space.
+    /// A datagram socket like systemd's, at a path or in the abstract namespace.
     private func listen(at name: String) throws -> Int32 {
         var address = sockaddr_un()
         address.sun_family = sa_family_t(AF_UNIX)
@@ -56,7 +56,7 @@ import Testing
         return String(decoding: bytes.prefix(max(count, 0)), as: UTF8.self)
     }
 
-    @Test(arguments: ["path", "abstract"]) func systemdIsTold(kind: String) throws {
+    @Test(arguments: ["path", "abstract"]) func systemdIsNotified(kind: String) throws {
         let name = kind == "path" ? "\(directory.path)/notify" : "@\(directory.path)"
         let socket = try listen(at: name)
         defer { close(socket) }
@@ -67,7 +67,7 @@ import Testing
         #expect(datagram(socket) == "STOPPING=1")
     }
 
-    /// A process that nobody listens to starts all the same.
+    /// A process starts even if nobody listens for its notification.
     @Test(arguments: [
         [:], ["NOTIFY_SOCKET": ""], ["NOTIFY_SOCKET": "/nowhere/notify"],
         ["NOTIFY_SOCKET": String(repeating: "x", count: 500)], ["TRACE_READY_FD": "many"],
@@ -78,7 +78,7 @@ import Testing
     }
 
     /// s6 reads until a newline.
-    @Test func s6IsToldByANewline() throws {
+    @Test func s6IsNotifiedByANewline() throws {
         let probe = try ProbeProcess(["ready"], environment: ["TRACE_READY_FD": "1"])
         #expect(try probe.line() == "")
         #expect(probe.wait() == (0, false))

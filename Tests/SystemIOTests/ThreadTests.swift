@@ -21,8 +21,9 @@ import Testing
         #expect(steps.current == ["begun", "done"])
     }
 
-    /// Signals go to who waits for them; what a fault raises must end the process at once.
-    @Test func aThreadOfItsOwnTakesNoSignals() {
+    /// Signals are delivered to the thread that waits for them, but a signal raised by a fault must end the process at
+    /// once.
+    @Test func dedicatedThreadsBlockSignals() {
         let blocked = Locked<[Int32: Bool]>([:])
         DedicatedThread("test") {
             var set = sigset_t()
@@ -65,13 +66,13 @@ import Testing
     /// Guarded by the condition of the test.
     private final class Guarded: @unchecked Sendable { var count = 0 }
 
-    @Test func waitingEndsAtTheDeadlineWithTheLockHeld() {
+    @Test func waitingEndsAtTheDeadlineAndHoldsTheLock() {
         let condition = ConditionLock()
         let deadline = WallClock.monotonic() + Self.second / 20
         condition.lock()
         while WallClock.monotonic() < deadline { condition.wait(until: deadline) }
         #expect(WallClock.monotonic() < deadline + 10 * Self.second)
-        // Held: another thread gets it only after the unlock.
+        // The lock is held: another thread gets it only after the unlock.
         let isUnlocked = Locked(false)
         let seen = Locked<Bool?>(nil)
         let thread = DedicatedThread("test") { condition.withLock { seen.update { $0 = isUnlocked.current } } }
@@ -83,7 +84,7 @@ import Testing
         condition.withLock { condition.wait(until: 0) }
     }
 
-    @Test func anErrorUnlocks() {
+    @Test func anErrorReleasesTheLock() {
         let condition = ConditionLock()
         #expect(throws: SystemError.self) {
             try condition.withLock { throw SystemError(errno: EIO, call: "", subject: "") }

@@ -5,7 +5,7 @@ import TraceModel
 
 @testable import TraceFiles
 
-/// A worker that dies goes on as if it had not, and says so where it can't.
+/// A restarted worker continues from its checkpoint as if it had not died, and reports what it cannot restore.
 struct CheckpointTests {
     private func save(_ manager: TraceFileManager) throws -> [UInt8] {
         try manager.flush(.all)
@@ -26,9 +26,8 @@ struct CheckpointTests {
         return try group.directory.files(below: "output").filter { !$0.key.hasPrefix(".merge/") }
     }
 
-    @Test(arguments: [0, 1, 250, 599, 600]) func whatCameAfterTheCheckpointIsCutAndComesAgain(
-        _ checkpointAt: Int
-    ) throws {
+    @Test(arguments: [0, 1, 250, 599, 600]) func rowsAfterTheCheckpointAreCutAndWrittenAgain(_ checkpointAt: Int) throws
+    {
         let events = SyntheticEvent.make(600, seed: 8, disorderNanoseconds: 200_000)
         let whole = try WorkerGroup(1)
         try whole.apply(events)
@@ -38,7 +37,7 @@ struct CheckpointTests {
         try group.apply(Array(events[..<checkpointAt]))
         let state = try save(group.managers[0])
         try group.apply(Array(events[checkpointAt...]))
-        // Even a finished window, as long as no checkpoint knows of it.
+        // A closed window too, as long as no checkpoint contains it.
         _ = try group.close()
         let manager = try revive(group, from: state)
         #expect(manager.window == 7)
@@ -55,7 +54,7 @@ struct CheckpointTests {
         #expect(first.closedWindows.map(\.files) == [files])
         #expect(first.window == 8)
         try group.merge(files)
-        // Merged and gone, but this worker died before it wrote that down.
+        // The window was merged, but this worker died before its checkpoint said so.
         let second = try revive(group, from: state)
         #expect(second.closedWindows.map(\.window) == [7])
         second.forgetWindow(7)
@@ -75,7 +74,7 @@ struct CheckpointTests {
         }
     }
 
-    @Test func unknownFilesGoAndKnownOnesAreCut() throws {
+    @Test func unknownFilesAreRemovedAndKnownOnesTruncated() throws {
         let group = try WorkerGroup(1)
         try group.apply(SyntheticEvent.make(300, seed: 8, disorderNanoseconds: 0))
         let state = try save(group.managers[0])
@@ -87,10 +86,10 @@ struct CheckpointTests {
         #expect(try group.directory.files(below: "segments") == before)
     }
 
-    @Test func aCloseThatNoCheckpointKnowsIsUndone() throws {
+    @Test func aCloseAfterTheCheckpointIsUndone() throws {
         let group = try WorkerGroup(1)
         let manager = group.managers[0]
-        // Without names the close overwrites the last comma, not only the header.
+        // Without names the close overwrites the last comma in addition to the header.
         let rows = manager.json(try manager.host("a"))
         rows.text.appendEventStart(ts: SyntheticEvent.baseTime, pid: 1)
         rows.text.append("\"ph\":\"i\",\"tid\":1}")
@@ -110,7 +109,7 @@ struct CheckpointTests {
         for count in 0..<state.count {
             #expect(throws: TraceError.self) { try revive(group, from: Array(state[..<count])) }
         }
-        // The checkpoint's own checksum finds such; here it must only not trap.
+        // A checkpoint's own checksum detects this damage; here the decoder must not trap.
         for index in state.indices {
             var bad = state
             bad[index] ^= 0xFF

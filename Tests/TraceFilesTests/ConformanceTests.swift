@@ -5,7 +5,7 @@ import TraceModel
 
 @testable import TraceFiles
 
-/// What viewers would say, by the checker that knows their rules.
+/// Runs the conformance checker, which knows the rules of trace viewers.
 @Suite(.enabled(if: TraceCheck.isThere, "the conformance checker is not in this checkout")) struct ConformanceTests {
     @Test func finishedAndUnfinishedFilesPass() throws {
         let events = SyntheticEvent.make(700, seed: 4, disorderNanoseconds: 100_000)
@@ -21,7 +21,7 @@ import TraceModel
         #expect(!open.isEmpty)
         let unfinished = try TraceCheck.run(open + ["--allow-open"])
         #expect(unfinished.code == 0, "\(unfinished.output)")
-        // The checker can fail: without leave, an open array is an error.
+        // The checker can fail: unless permitted, an open array is an error.
         #expect(try TraceCheck.run(open).code == 1)
 
         let files = try group.close()
@@ -32,7 +32,7 @@ import TraceModel
         #expect(final.code == 0, "\(final.output)")
     }
 
-    @Test func tablesReadBackInPython() throws {
+    @Test func pythonReadsTables() throws {
         let group = try WorkerGroup(2)
         try group.apply(SyntheticEvent.make(200, seed: 4, disorderNanoseconds: 50_000))
         try group.merge(try group.close())

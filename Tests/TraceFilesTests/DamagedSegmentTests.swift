@@ -5,14 +5,14 @@ import TraceModel
 
 @testable import TraceFiles
 
-/// What becomes of a window of which a segment is not what its worker announced.
+/// Merges of a window in which a segment differs from what its worker announced.
 struct DamagedSegmentTests {
-    /// The rows of each output, by the run that they stand in; the window's runs.
+    /// A closed window: its runs, and the rows of each output by the run that contains them.
     private struct Closed {
         let group: WorkerGroup
         let files: [ClosedFile]
 
-        /// `workers`: one makes outputs of a single run each, which become them by a rename.
+        /// With one worker each output has a single run and is made by a rename.
         init(workers: Int, budget: FileBudget = FileBudget()) throws {
             group = try WorkerGroup(workers, budget: budget)
             try group.apply(SyntheticEvent.make(120, seed: 4, disorderNanoseconds: 50_000))
@@ -23,7 +23,7 @@ struct DamagedSegmentTests {
 
         func path(_ run: ClosedRun) -> String { "\(group.directory.path)/\(run.path)" }
 
-        /// Merges, and returns what was lost.
+        /// Merges the window and returns the losses.
         func merge() throws -> [SegmentLoss] {
             var losses: [SegmentLoss] = []
             _ = try group.merger.merge(
@@ -31,7 +31,7 @@ struct DamagedSegmentTests {
             return losses
         }
 
-        /// The outputs without those of the kinds.
+        /// The outputs except those of the given kinds.
         func outputs() throws -> [String: Data] {
             try group.directory.files(below: "output").filter { !$0.key.hasPrefix(".merge/") }
         }
@@ -43,9 +43,9 @@ struct DamagedSegmentTests {
         try bytes.withUnsafeBytes { try FileSystem.publish(path, $0) }
     }
 
-    /// Every kind of output, made by a rename and by a merge (in one pass and in several); a byte changed, the end missing,
-    /// no file.
-    @Test(arguments: [1, 2, 3]) func aDamagedRunIsSetAsideAndTheOthersArePublished(_ workers: Int) throws {
+    /// Covers every kind of output, made by a rename and by merges of one and several passes, with a changed byte, a
+    /// missing end and a missing file.
+    @Test(arguments: [1, 2, 3]) func aDamagedRunIsSetAsideAndOtherRunsArePublished(_ workers: Int) throws {
         let budgets = [FileBudget(), WorkerGroup.smallBudget, WorkerGroup.smallFiles(3_500)]
         let budget = budgets[workers - 1]
         var random = SeededGenerator(seed: UInt64(workers))
@@ -55,16 +55,16 @@ struct DamagedSegmentTests {
                 let closed = try Closed(workers: workers, budget: budget)
                 let (kind, run) = closed.runs[number]
                 let path = closed.path(run)
-                // A trace's header is written anew by every merge.
+                // Every merge rewrites a trace's header.
                 let begin = kind == .json ? JSONSegment.headerBytes : 0
-                let place = begin + Int(random.next() % UInt64(Int(run.bytes) - begin))
+                let offset = begin + Int(random.next() % UInt64(Int(run.bytes) - begin))
                 switch way {
-                case 0: try damage(path) { $0[place] ^= 1 << UInt8(random.next() % 8) }
-                case 1: try damage(path) { $0.removeLast($0.count - place) }
+                case 0: try damage(path) { $0[offset] ^= 1 << UInt8(random.next() % 8) }
+                case 1: try damage(path) { $0.removeLast($0.count - offset) }
                 default: try FileSystem.remove(path)
                 }
                 let losses = try closed.merge()
-                let what = "\(run.path), byte \(place) of \(run.bytes), way \(way)"
+                let what = "\(run.path), byte \(offset) of \(run.bytes), way \(way)"
                 #expect(losses.map(\.path) == [run.path], "\(what)")
                 #expect(losses.map(\.rows) == [run.rows], "\(what)")
                 #expect((losses.first?.keptAt == nil) == (way == 2), "\(what)")
@@ -75,14 +75,14 @@ struct DamagedSegmentTests {
                 for (name, data) in try closed.outputs() where name.hasSuffix(".json") {
                     #expect(throws: Never.self, "\(what): \(name)") { _ = try JSONSerialization.jsonObject(with: data) }
                 }
-                // A redo says the same.
+                // A repeated merge reports the same.
                 #expect(try closed.merge() == losses, "\(what)")
             }
         }
     }
 
-    /// What the other runs hold is published as if there had been no other run.
-    @Test func nothingElseIsMissing() throws {
+    /// The rows of the other runs are published as if the damaged run had never existed.
+    @Test func allOtherRowsArePublished() throws {
         let whole = try Closed(workers: 2)
         _ = try whole.merge()
         let expected = try whole.outputs()
@@ -101,8 +101,8 @@ struct DamagedSegmentTests {
         }
     }
 
-    /// A worker whose open runs are damaged starts; the window's other rows are published.
-    @Test(arguments: [true, false]) func aWorkerWithoutItsSegmentsGoesOn(_ isRemoved: Bool) throws {
+    /// A worker starts although its open runs are damaged, and the window's other rows are published.
+    @Test(arguments: [true, false]) func aWorkerStartsWithDamagedSegments(_ isRemoved: Bool) throws {
         let directory = try TemporaryDirectory()
         var manager = try WorkerGroup.manager(0, in: directory)
         try manager.restore(from: nil)
@@ -133,7 +133,7 @@ struct DamagedSegmentTests {
         #expect(lines(table) == 1 + 30)
     }
 
-    /// Rows of a table and its header: line ends outside of quotes.
+    /// The number of lines of a table with its header: line ends outside quotes.
     private func lines(_ table: Data) -> Int {
         var isQuoted = false
         var count = 0
@@ -144,8 +144,8 @@ struct DamagedSegmentTests {
         return count
     }
 
-    /// One of the two copies of a merge's manifest is enough, whatever is wrong with the other one.
-    @Test func aDamagedManifestIsReadFromItsOtherCopy() throws {
+    /// One intact copy of a merge's manifest is enough, whatever the damage to the other one.
+    @Test func aDamagedManifestIsReadFromItsMirror() throws {
         let directory = try TemporaryDirectory()
         let path = "\(directory.path)/manifest"
         var manifest = MergeManifest()

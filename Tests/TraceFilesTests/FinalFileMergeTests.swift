@@ -5,11 +5,11 @@ import TraceModel
 
 @testable import TraceFiles
 
-/// Several traces of calls as one.
+/// Merging several traces of calls into one.
 struct FinalFileMergeTests {
     private static let start = 1_760_000_000_000_000
 
-    /// Traces as windows leave them, in a data directory.
+    /// A data directory with traces as windows leave them.
     private final class Archive {
         let directory: TemporaryDirectory
         private let path: String
@@ -39,7 +39,7 @@ struct FinalFileMergeTests {
             try FileManager.default.removeItem(atPath: file)
         }
 
-        /// The events in their order, as `<phase><microseconds> <cookie>`; names as `M<window>`.
+        /// Returns the events in order as `<phase><microseconds> <cookie>`, and names as `M<window>`.
         func read(from: EpochNanoseconds? = nil, to: EpochNanoseconds? = nil, filesMax: Int = 8) throws -> [String] {
             try events(TraceSelection(resource: .function, from: from, to: to), filesMax: filesMax).map { event in
                 let phase = event["ph"] as? String ?? "?"
@@ -82,7 +82,7 @@ struct FinalFileMergeTests {
         """
     }
 
-    /// An exit whose file does not repeat the call that began at `began`.
+    /// An exit in a file that does not repeat the begin of its call, which was at `began`.
     private static func exitAlone(_ time: Int, _ cookie: Int, name: String = "f", began: Int, tid: Int = 7) -> String {
         """
         {"ts":\(start + time),"pid":7,"tid":\(tid),"ph":"i","cat":"function","name":"\(name)",\
@@ -108,11 +108,11 @@ struct FinalFileMergeTests {
         #expect(try archive.read(to: Self.at(5), filesMax: 1).contains("B5 2"))
     }
 
-    @Test func aCallThatGoesOnIsOpenedOnce() throws {
+    @Test func aContinuedCallBeginsOnce() throws {
         let archive = try Archive()
         let outer = "\\\"outer\\\" <1>"
         try archive.add(1, [Self.entry(10, 1, name: outer), Self.entry(11, 2), Self.entry(12, 3)])
-        // Below the first event of its window, and behind it.
+        // Before the first event of its window, and after it.
         let repeated = [Self.continued(10, 1, name: outer), Self.continued(11, 2)]
         try archive.add(2, repeated + [Self.exit(20, 2)])
         try archive.add(3, [Self.exit(9, 9), Self.continued(10, 1, name: outer), Self.exit(30, 1)])
@@ -120,16 +120,16 @@ struct FinalFileMergeTests {
         let calls = ["B10 1", "B11 2", "B12 3", "E20 2", "E30 1", "E40 3"]
         func events() throws -> [String] { try archive.read(filesMax: 2).filter { !$0.hasPrefix("M") && $0 != "E9 9" } }
         #expect(try events() == calls)
-        // Where the first opening is gone, the next one stands for it.
+        // If the first begin is gone, the next one replaces it.
         try archive.remove(1)
         #expect(try events() == calls)
-        // Another host's call is another call.
+        // A call of another host is a different call.
         try archive.add(1, host: "b", [Self.entry(10, 1, name: outer), Self.exit(11, 1)])
         #expect(try events().filter { $0 == "B10 1" }.count == 2)
     }
 
-    /// A call as old as the process makes no window overlap with the first one.
-    @Test func manyWindowsOfOneLongCallFollowOneAnother() throws {
+    /// A call as old as the process must not make all windows overlap.
+    @Test func windowsOfOneLongCallDoNotOverlap() throws {
         let archive = try Archive()
         try archive.add(0, [Self.entry(0, 1), Self.exit(1, 5)])
         for window in 1...40 { try archive.add(window, [Self.continued(0, 1), Self.exit(window * 10, 5)]) }
@@ -137,10 +137,10 @@ struct FinalFileMergeTests {
         #expect(events == ["B0 1", "E1 5"] + (1...40).map { "E\($0 * 10) 5" })
     }
 
-    /// Where a window does not repeat a call, its exit is an instant there, and its end in the whole.
-    @Test func anExitWhoseCallIsNotRepeatedEndsIt() throws {
+    /// An exit is an instant in a window that does not repeat its call, and an end in the merged document.
+    @Test func anExitWithoutRepeatedBeginEndsItsCall() throws {
         let archive = try Archive()
-        // Call 9 is recursive: the inner one ends first.
+        // Call 9 is recursive: the inner call ends first.
         try archive.add(1, [Self.entry(10, 1), Self.entry(11, 9), Self.entry(12, 9), Self.entry(13, 2)])
         try archive.add(2, [Self.continued(10, 1), Self.exitAlone(20, 2, began: 13)])
         try archive.add(
@@ -153,7 +153,7 @@ struct FinalFileMergeTests {
             try archive.read(from: from.map(Self.at), to: to.map(Self.at)).filter { !$0.hasPrefix("M") }
         }
         let ends = ["E20 2", "E30 9", "E31 9", "E32 1"]
-        // What began before the first file ends nothing.
+        // The exit of a call that began before the first file ends nothing.
         #expect(try events() == ["B10 1", "B11 9", "B12 9", "B13 2"] + ends + ["i33 5"])
         #expect(try events(from: 25) == ["B25 1", "B25 9", "B25 9", "E30 9", "E31 9", "E32 1", "i33 5"])
         #expect(try events(from: 25, to: 30) == ["B25 1", "B25 9", "B25 9", "E30 9", "E30 ", "E30 "])
@@ -168,8 +168,8 @@ struct FinalFileMergeTests {
 
     private static let outer = "\\\"outer\\\" <1>"
 
-    /// Two windows: call 1 goes on from the first into the second, call 3 never ends, call 6 is of another
-    /// thread, call 7 of another host.
+    /// Two windows. Call 1 continues from the first into the second, call 3 never ends, call 6 belongs to another
+    /// thread, call 7 to another host.
     private func clippable() throws -> Archive {
         let archive = try Archive()
         try archive.add(
@@ -192,22 +192,22 @@ struct FinalFileMergeTests {
         try archive.read(from: from.map(Self.at), to: to.map(Self.at), filesMax: filesMax).filter { !$0.hasPrefix("M") }
     }
 
-    @Test func callsOpenWhereTheSpanBeginsBeginThere() throws {
+    @Test func callsOpenAtTheStartBeginThere() throws {
         let archive = try clippable()
         let rest = ["B30 4", "E32 4", "E35 7", "E40 1"]
         #expect(try clipped(archive, from: 20, to: nil) == ["B20 1", "B20 7", "B20 3"] + rest)
-        // One file a host is open at a time.
+        // One file per host is open at a time.
         #expect(try clipped(archive, from: 20, to: nil, filesMax: 2) == ["B20 1", "B20 7", "B20 3"] + rest)
-        // In a window that has nothing but what goes on.
+        // A span in a window that contains only continued calls.
         #expect(try clipped(archive, from: 19, to: 19).prefix(3) == ["B19 1", "B19 7", "B19 3"])
-        // An event at the beginning itself is in the span, not before it.
+        // An event exactly at the start belongs to the span.
         #expect(try clipped(archive, from: 14, to: nil).prefix(4) == ["B14 1", "B14 2", "B14 7", "E14 2"])
         #expect(try clipped(archive, from: 10, to: nil).prefix(2) == ["B10 1", "B11 2"])
-        // An end that has passed.
+        // After the end of every other call.
         #expect(try clipped(archive, from: 41, to: nil) == ["B41 3"])
     }
 
-    @Test func callsOpenWhereTheSpanEndsEndThere() throws {
+    @Test func callsOpenAtTheEndEndThere() throws {
         let archive = try clippable()
         #expect(
             try clipped(archive, from: nil, to: 15) == [
@@ -217,7 +217,7 @@ struct FinalFileMergeTests {
             try clipped(archive, from: 20, to: 31) == [
                 "B20 1", "B20 7", "B20 3", "B30 4", "E31 ", "E31 ", "E31 ", "E31 ",
             ])
-        // What ends at the end has ended by itself.
+        // A call that ends at the end of the span has an end event of its own.
         #expect(
             try clipped(archive, from: 31, to: 40) == [
                 "B31 1", "B31 7", "B31 3", "B31 4", "E32 4", "E35 7", "E40 1", "E40 ",
@@ -225,7 +225,7 @@ struct FinalFileMergeTests {
         #expect(try clipped(archive, from: nil, to: 9).isEmpty)
     }
 
-    @Test func clippedEventsLookAsInWindows() throws {
+    @Test func clippedEventsHaveTheFormOfRepeatedOnes() throws {
         let archive = try clippable()
         let events = try archive.events(
             TraceSelection(resource: .function, from: Self.at(20), to: Self.at(21), host: "a")
@@ -238,7 +238,7 @@ struct FinalFileMergeTests {
         #expect(events.allSatisfy { $0["pid"] as? Int == 7 && $0["tid"] as? Int == 7 })
     }
 
-    @Test func selectionAppliesToCallsThatAreClipped() throws {
+    @Test func selectionAppliesToClippedCalls() throws {
         let archive = try clippable()
         func cookies(_ pid: UInt32?, _ host: String?) throws -> [Int] {
             try archive.events(
@@ -252,8 +252,8 @@ struct FinalFileMergeTests {
         #expect(try cookies(nil, "c").isEmpty)
     }
 
-    /// A row that came late makes a later window begin before an earlier one.
-    @Test func windowsThatOverlapAreClippedAsOne() throws {
+    /// A late row makes a later window begin before an earlier one.
+    @Test func overlappingWindowsAreClippedTogether() throws {
         let archive = try Archive()
         try archive.add(1, [Self.entry(10, 1), Self.exit(50, 9)])
         try archive.add(2, [Self.continued(10, 1), Self.exit(60, 9)])
@@ -261,14 +261,14 @@ struct FinalFileMergeTests {
         #expect(try clipped(archive, from: 54, to: 54) == ["B54 1", "E54 "])
         #expect(try clipped(archive, from: 9, to: 9) == ["B9 5", "E9 5"])
         #expect(try clipped(archive, from: 57, to: 60) == ["E60 9"])
-        // The window in which it began is gone.
+        // The window in which the call began is gone.
         try archive.remove(1)
         #expect(try clipped(archive, from: 54, to: 54) == ["B54 1", "E54 "])
         #expect(try clipped(archive, from: 57, to: 60) == ["E60 9"])
     }
 
-    /// Whatever the span, the document is what the whole one shows in it.
-    @Test func anySpanShowsWhatTheWholeShowsInIt() throws {
+    /// For any span, the document equals the part of the whole document in that span.
+    @Test func anySpanEqualsThatPartOfTheWhole() throws {
         var random = SeededGenerator(seed: 11)
         let archive = try Archive()
         var open: [(began: Int, cookie: Int, tid: Int)] = []

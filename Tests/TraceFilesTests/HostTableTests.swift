@@ -5,7 +5,7 @@ import TraceModel
 
 @testable import TraceFiles
 
-/// A worker remembers the hosts it heard of last; the others' numbers are given to new ones once nothing refers to them.
+/// Eviction of the least recently used hosts, and the reuse of their numbers.
 struct HostTableTests {
     private func register(_ names: [String], in table: HostTable) -> [HostID] {
         names.map { table.register($0, isThisMachine: false) }
@@ -15,41 +15,41 @@ struct HostTableTests {
         table.saved.map { (table.isEvicted($0) ? "-" : "") + table[$0].name }
     }
 
-    @Test func theHostNotHeardOfForLongestGivesWay() {
+    @Test func theLeastRecentlyUsedHostIsEvicted() {
         let table = HostTable(guardsFormulas: false, countMax: 3)
         let ids = register(["a", "b", "c"], in: table)
         #expect(table.register("a", isThisMachine: false) == ids[0])
-        // Known, but not heard of.
+        // Mentioned, but not used.
         #expect(table.register("b", isThisMachine: false, countsAsUse: false) == ids[1])
         #expect(!table.hasEvicted)
         let fourth = table.register("d", isThisMachine: false)
         #expect(names(table) == ["-b", "c", "a", "d"])
         #expect(table.hasEvicted && table.isEvicted(ids[1]) && !ids.contains(fourth))
-        // What the open window has of it still says its name.
+        // Rows in the open window still use its name.
         #expect(table[ids[1]].name == "b" && table.field(ids[1]).string == "b")
     }
 
-    @Test func aHostThatComesBackInItsWindowHasItsNumberBack() {
+    @Test func aHostUsedAgainInItsWindowKeepsItsNumber() {
         let table = HostTable(guardsFormulas: false, countMax: 2)
         let ids = register(["a", "b", "c"], in: table)
         #expect(table.register("a", isThisMachine: false) == ids[0])
         #expect(names(table) == ["-b", "c", "a"])
         #expect(table.windowEnded() == [ids[1]])
         #expect(names(table) == ["c", "a"])
-        // A number is another host's only then.
+        // Only then is the number reused.
         #expect(table.register("d", isThisMachine: false) == ids[1])
         #expect(table[ids[1]].name == "d")
         #expect(table.count == 2 && table.indexEnd == 3)
     }
 
-    @Test func aSixteenthGoesAtATime() {
+    @Test func aSixteenthIsEvictedAtATime() {
         let table = HostTable(guardsFormulas: false, countMax: 160)
         _ = register((0..<161).map { "\($0)" }, in: table)
         #expect(table.count == 151)
         #expect(table.saved.prefix(10).allSatisfy { table.isEvicted($0) })
     }
 
-    @Test func manyMoreHostsThanThereIsRoomForTakeNoMoreRoom() {
+    @Test func memoryIsBoundedForAnyNumberOfHosts() {
         let table = HostTable(guardsFormulas: false, countMax: 64)
         for window in 0..<200 {
             for number in 0..<50 { _ = register(["\(window).\(number)"], in: table) }
@@ -58,14 +58,14 @@ struct HostTableTests {
         }
     }
 
-    @Test func namesThatAreEqualAsTextAreTwoHosts() {
+    @Test func canonicallyEquivalentNamesAreDistinctHosts() {
         let table = HostTable(guardsFormulas: false)
         let ids = register(["é", "e\u{301}"], in: table)
         #expect(ids[0] != ids[1])
     }
 
-    /// Against a list that is kept by hand, with checkpoints in between.
-    @Test(arguments: 0..<6) func whoGivesWayDoesNotDependOnRestarts(_ seed: UInt64) {
+    /// Compares with a plain list, with checkpoints in between.
+    @Test(arguments: 0..<6) func evictionsDoNotDependOnRestarts(_ seed: UInt64) {
         var random = SeededGenerator(seed: seed)
         var table = HostTable(guardsFormulas: false, countMax: 20)
         var heard: [String] = []
@@ -92,7 +92,7 @@ struct HostTableTests {
                 table = again
             default: break
             }
-            // Those given up stand first, in whatever order.
+            // Evicted hosts come first, in any order.
             let names = names(table)
             #expect(names.suffix(heard.count) == heard[...])
             #expect(names.dropLast(heard.count).sorted() == gone.map { "-\($0)" }.sorted())
@@ -112,7 +112,8 @@ struct HostTableTests {
         SyntheticEvent(host: 0, pid: 1, tid: 1, ts: SyntheticEvent.baseTime + Int64(number) * 1_000, number: number)
     }
 
-    /// Rows of 30 hosts in turn, several rounds, with a worker of so few; every few rows it is made anew from a checkpoint.
+    /// Writes rows of 30 hosts in turn with a worker that has a small limit. With `restarts` the worker is restored
+    /// from a checkpoint every few rows.
     private func outputs(hosts: Int, files: Int = 1_000, restarts: Bool) throws -> [String: Data] {
         let budget = Self.budget(hosts: hosts, files: files)
         let directory = try TemporaryDirectory()
@@ -129,7 +130,7 @@ struct HostTableTests {
             row.append(byte: UInt8(ascii: ","))
             row.append(byte: UInt8(ascii: "x"))
             let field = manager.hostField(host)
-            // All at one time: the hosts' names decide.
+            // All rows have the same time, so the hosts' names decide their order.
             manager.csv.target.endRow(row, ts: 1, pid: 1, host: host, field: field) { $0.appendDecimal(Int64(1)) }
             if manager.needsFlush { try manager.flush(.full) }
             if number % 50 == 0 { try manager.flush(.tick) }
@@ -149,16 +150,16 @@ struct HostTableTests {
         return try directory.files(below: "output").filter { !$0.key.hasPrefix(".merge/") }
     }
 
-    @Test(arguments: [1, 3, 17]) func filesDoNotShowWhoHasGivenWay(_ hosts: Int) throws {
+    @Test(arguments: [1, 3, 17]) func filesDoNotDependOnEvictions(_ hosts: Int) throws {
         let usual = try outputs(hosts: 1_000, restarts: false)
         #expect(usual.count == 31)
         #expect(try outputs(hosts: hosts, restarts: false) == usual)
         #expect(try outputs(hosts: hosts, restarts: true) == usual)
     }
 
-    @Test func hostsBeyondTheWindowsFilesShareOne() throws {
+    @Test func hostsBeyondTheFileLimitShareOneFile() throws {
         let few = try outputs(hosts: 1_000, files: 11, restarts: false)
-        // Ten, the table, and the file of the others.
+        // Ten hosts, the table, and the file of the other hosts.
         #expect(few.count == 12)
         #expect(try outputs(hosts: 1_000, files: 11, restarts: true) == few)
         let group = try WorkerGroup(1, budget: Self.budget(hosts: 10, files: 1))
@@ -170,7 +171,7 @@ struct HostTableTests {
     }
 
     /// More files than may be open, and more than are synced one by one.
-    @Test func aWindowOfManyHostsIsWholeAfterARestart() throws {
+    @Test func aWindowOfManyHostsIsCompleteAfterARestart() throws {
         var budget = FileBudget()
         budget.openFilesMax = 10
         let directory = try TemporaryDirectory()
@@ -183,7 +184,7 @@ struct HostTableTests {
                 let host = try manager.host("host-\(number)")
                 event(round * hosts + number).appendJSON(to: manager, host: host)
             }
-            // Few rows wait where so many files grow.
+            // Small buffers wait when many files grow.
             try manager.flush(.tick)
             #expect(manager.ledger.bytes > 0 && manager.store.openCount <= 10)
             try manager.flush(.all)
@@ -199,7 +200,7 @@ struct HostTableTests {
         let paths = try merger.merge(resource: .gpu, window: 7, stem: WorkerGroup.stem, files: closed)
         #expect(paths.count == hosts && merger.syncsTogether)
         #expect(try directory.files(below: "segments").isEmpty)
-        // An idle host costs little memory.
+        // An idle host needs little memory.
         #expect(manager.json.allSatisfy { ($0?.capacity ?? 0) <= 8_192 })
     }
 }

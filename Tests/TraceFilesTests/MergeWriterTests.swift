@@ -4,9 +4,9 @@ import Testing
 
 @testable import TraceFiles
 
-/// Whole blocks go past the page cache, what is behind them follows: the file is what was appended.
+/// Whole blocks are written past the page cache, and the rest through it: the file equals the appended text.
 struct MergeWriterTests {
-    @Test(arguments: [0, 1, 4_095, 4_096, 200_000, 1_234_567, 3 << 20]) func theFileIsWhatWasAppended(
+    @Test(arguments: [0, 1, 4_095, 4_096, 200_000, 1_234_567, 3 << 20]) func theFileEqualsTheAppendedText(
         _ size: Int
     ) throws {
         let directory = try TemporaryDirectory()

@@ -4,10 +4,10 @@ import TraceModel
 
 @testable import TraceFiles
 
-/// Names for the end of a trace, against a dictionary.
+/// Compares the names at the end of a trace with a dictionary.
 struct NameTableTests {
-    /// More names than are kept before what was replaced is dropped, most of them given again, also after a restart.
-    @Test func whatIsGivenLastStays() throws {
+    /// More names than the table keeps before it compacts itself, most of them replaced, also after a restart.
+    @Test func theLastNameWins() throws {
         var random = SeededGenerator(seed: 8)
         var table = NameTable()
         var expected: [NameTable.Key: String] = [:]
@@ -39,7 +39,7 @@ struct NameTableTests {
         }
         #expect(text(of: table) == lines.joined())
         #expect(text(of: try restarted(table)) == lines.joined())
-        // 300 processes have 1,800 names at most: of 30,000 given few are kept.
+        // 300 processes have at most 1,800 names; of 30,000 values the table keeps few.
         #expect(table.keptCount < 8_000)
     }
 

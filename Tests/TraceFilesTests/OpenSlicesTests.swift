@@ -2,7 +2,7 @@ import Testing
 
 @testable import TraceFiles
 
-/// Which calls are open, and under which names.
+/// Pairs of begins and ends, and the names of open calls.
 struct OpenSlicesTests {
     private func with<Result>(
         _ name: String, _ cookie: Int64, _ phase: EventRow.Call.Phase, _ body: (EventRow.Call) -> Result
@@ -42,8 +42,8 @@ struct OpenSlicesTests {
         #expect(open(slices).isEmpty)
     }
 
-    /// The end that closes a call whose exit did not come has no category, and ends it for readers, too.
-    @Test func anEndWithoutCategoryIsOne() throws {
+    /// The end that closes a call without an exit has no category. Readers must accept it as an end.
+    @Test func anEndWithoutCategoryEndsTheCall() throws {
         let row = #"{"ts":1,"pid":1,"tid":2,"ph":"E","name":"lost","args":{"cookie":3}}"#
         try Array(row.utf8).withUnsafeBytes { row in
             let event = try #require(EventRow(row))

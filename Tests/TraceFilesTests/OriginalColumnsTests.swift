@@ -5,7 +5,7 @@ import TraceModel
 
 @testable import TraceFiles
 
-/// Rows reduced to the original server's columns, and tables of them read back.
+/// Rows reduced to the original server's columns, and tables of such rows read back.
 struct OriginalColumnsTests {
     private static func reduced(_ row: String, of resource: Resource) throws -> String? {
         let columns = try #require(OriginalColumns(of: resource))
@@ -23,7 +23,7 @@ struct OriginalColumnsTests {
         #expect(try Self.reduced(row, of: .memory)?.utf8.elementsEqual(expected.utf8) == true)
     }
 
-    @Test(arguments: ["", "1,2,3,4", "1,2,3,4\r\n", "1,2,3,4\r\n5"]) func rowsWithFewerColumnsAreNone(
+    @Test(arguments: ["", "1,2,3,4", "1,2,3,4\r\n", "1,2,3,4\r\n5"]) func rowsWithTooFewColumnsAreRejected(
         _ row: String
     ) throws { #expect(try Self.reduced(row, of: .memory) == nil) }
 
@@ -53,8 +53,8 @@ struct OriginalColumnsTests {
         return Array(lines.dropLast())
     }
 
-    /// Without the time in nanoseconds there is that in milliseconds.
-    @Test func filesOfTheOriginalsColumnsAreRead() throws {
+    /// Without the time in nanoseconds, the reader uses the time in milliseconds.
+    @Test func filesWithOriginalColumnsAreRead() throws {
         let files = [
             Self.original + "1000,7,1,2,3\r\n3000,7,4,5,6\r\n4000,8,0,0,0\r\n",
             Self.original + "2000,7,9,9,9\r\n3000,6,8,8,8\r\n",
@@ -73,7 +73,7 @@ struct OriginalColumnsTests {
         #expect(try table(of: [String(Self.all)], ofHost).count == 1)
     }
 
-    @Test func filesOfBothKindsAreReadAsTheOriginals() throws {
+    @Test func filesOfBothKindsAreReducedToOriginalColumns() throws {
         let files = [
             Self.original + "1000,7,1,2,3\r\n",
             Self.all + "500,7,4,,6,1,\"a,b\r\nc\",web,500000001\r\n2000,7,5,5,5,1,,web,2000000000\r\n",

@@ -10,7 +10,7 @@ import TraceModel
 struct OutputPartsTests {
     private static let bytesMax = 9_000
 
-    /// Bytes of the files below `json` and `csv`, by name.
+    /// The contents of the files under `json` and `csv`, by name.
     private func files(of group: WorkerGroup) throws -> [String: Data] {
         try group.directory.files(below: "output").filter { $0.key.hasPrefix("json/") || $0.key.hasPrefix("csv/") }
     }
@@ -37,7 +37,9 @@ struct OutputPartsTests {
         )
     }
 
-    @Test(arguments: [UInt64(0), 4_000_000]) func sameBytesWithinTheBoundHoweverDistributed(_ disorder: UInt64) throws {
+    @Test(arguments: [UInt64(0), 4_000_000]) func partsAreBoundedAndIndependentOfTheDistribution(
+        _ disorder: UInt64
+    ) throws {
         let events = SyntheticEvent.make(900, seed: disorder + 2, disorderNanoseconds: disorder)
         var expected: [String: Data]?
         for workers in [1, 2, 5] {
@@ -55,7 +57,7 @@ struct OutputPartsTests {
         #expect(files["csv/gpu_trace_\(WorkerGroup.stem)~003.csv"] != nil)
     }
 
-    @Test func partsHoldEveryRowOnceInOrderAndTheNamesOfTheirRows() throws {
+    @Test func partsContainEveryRowOnceInOrderAndItsNames() throws {
         let events = SyntheticEvent.make(900, seed: 5, disorderNanoseconds: 500_000)
         let group = try merged(events, workers: 2, budget: WorkerGroup.smallFiles(Self.bytesMax))
         let files = try files(of: group)
@@ -114,7 +116,9 @@ struct OutputPartsTests {
         return data
     }
 
-    @Test(arguments: FileCompression.allCases) func compressedPartsHoldTheSame(_ compression: FileCompression) throws {
+    @Test(arguments: FileCompression.allCases) func compressedPartsHaveTheSameContent(
+        _ compression: FileCompression
+    ) throws {
         let events = SyntheticEvent.make(500, seed: 6, disorderNanoseconds: 50_000)
         let budget = WorkerGroup.smallFiles(Self.bytesMax)
         let plain = try merged(events, workers: 2, budget: budget)
@@ -130,7 +134,7 @@ struct OutputPartsTests {
         #expect(try self.events(of: packed) == self.events(of: plain))
     }
 
-    @Test func whatFitsExactlyStaysOneFile() throws {
+    @Test func anOutputOfExactlyTheLimitIsOneFile() throws {
         let events = SyntheticEvent.make(200, seed: 7, disorderNanoseconds: 0)
         let whole = try files(of: try merged(events, workers: 2, budget: WorkerGroup.smallBudget))
         let stem = "gpu_trace_\(WorkerGroup.stem)"
@@ -147,7 +151,7 @@ struct OutputPartsTests {
         }
     }
 
-    @Test func allPartsGoWithTheirWindow() throws {
+    @Test func allPartsAreRemovedWithTheirWindow() throws {
         let events = SyntheticEvent.make(300, seed: 8, disorderNanoseconds: 0)
         let group = try merged(events, workers: 2, budget: WorkerGroup.smallFiles(4_000))
         let window = FinalWindow(resource: .gpu, window: 7, finalAt: 1)
@@ -159,7 +163,7 @@ struct OutputPartsTests {
 
     // MARK: Calls
 
-    /// Calls in one another, of two processes with two threads each; every 32nd is never ended.
+    /// Nested calls of two processes with two threads each. Every 32nd call never ends.
     private func calls(_ count: Int, to group: WorkerGroup) throws {
         var random = SeededGenerator(seed: 4)
         var open: [Int: [Int]] = [:]
@@ -229,8 +233,8 @@ struct OutputPartsTests {
         }
     }
 
-    /// More calls are open than a file has room to repeat: it stays within the bound, and goes on.
-    @Test func openCallsTakeNoMoreThanTheirShare() throws {
+    /// With more open calls than a file has room to repeat, the file stays within its limit.
+    @Test func repeatedCallsAreBounded() throws {
         let parts = try files(of: try merged(calls: 1_500, bytesMax: 6_000))
         #expect(parts.count > 20)
         for (name, data) in parts {

@@ -5,7 +5,7 @@ import TraceModel
 
 @testable import TraceFiles
 
-/// How much a worker says it has written, which the router keeps disk free by.
+/// The number of written bytes that a worker reports. The router reserves disk space by it.
 struct OutputSizeTests {
     private func written(_ group: WorkerGroup) throws -> Int {
         try group.directory.files(below: "segments").values.reduce(0) { $0 + $1.count }
@@ -19,7 +19,7 @@ struct OutputSizeTests {
         return Array(state.bytes)
     }
 
-    @Test func whatIsWrittenAndWhatWaitsCount() throws {
+    @Test func writtenAndBufferedBytesCount() throws {
         let group = try WorkerGroup(1)
         let manager = group.managers[0]
         #expect(manager.openWindowBytes == 0 && manager.mergeBytesMax == 0)
@@ -37,7 +37,7 @@ struct OutputSizeTests {
         #expect(revived.openWindowBytes == bytes)
     }
 
-    /// A window that is closed counts until it is merged, and never less than its final files.
+    /// A closed window counts until it is merged, and never less than the size of its final files.
     @Test func aClosedWindowCountsUntilItIsMerged() throws {
         let group = try WorkerGroup(1)
         let manager = group.managers[0]
@@ -52,8 +52,9 @@ struct OutputSizeTests {
         #expect(manager.mergeBytesMax == 0)
     }
 
-    /// Text of call stacks is escaped when it is merged: it may become half as long again, and stands in a folded stack as well.
-    @Test func callStacksCountAsWhatTheyMayBecome() {
+    /// The merge escapes the text of call stacks, which may grow by half, and writes it a second time into the folded
+    /// stacks.
+    @Test func callStacksCountWithTheirLargestMergedSize() {
         #expect(OutputKind.mergeBytesMax(bytes: 100, stackBytes: 0) == 100)
         #expect(OutputKind.mergeBytesMax(bytes: 100, stackBytes: 40) == 60 + 40 * 4)
     }

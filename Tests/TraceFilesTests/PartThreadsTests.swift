@@ -2,7 +2,7 @@ import Testing
 
 @testable import TraceFiles
 
-/// Whose names stand in a file, and which calls are open, of more threads than are remembered.
+/// Names and open calls with more threads than are remembered.
 struct PartThreadsTests {
     private func row<Result>(
         _ pid: Int, _ tid: Int?, _ phase: String = "i", _ body: (EventRow) throws -> Result
@@ -15,7 +15,7 @@ struct PartThreadsTests {
         return try Array(text.utf8).withUnsafeBytes { try body(try #require(EventRow($0))) }
     }
 
-    @Test func idleThreadsAreForgottenAndOpenCallsAreNot() throws {
+    @Test func idleThreadsAreForgottenAndOpenCallsKept() throws {
         // Room for four open calls.
         var threads = PartThreads(openBytesMax: 4 * 163)
         func take(_ row: EventRow) {
@@ -58,7 +58,7 @@ struct PartThreadsTests {
         #expect(threads.openCalls.map(\.tid) == [7, 8])
         try row(1, 7, "E", take)
         #expect(threads.openCalls.map(\.tid) == [8])
-        // A thread that is forgotten is one that may come again.
+        // A forgotten thread may come back.
         for tid in 100..<200 {
             try row(3, tid, "B", take)
             try row(3, tid, "E", take)

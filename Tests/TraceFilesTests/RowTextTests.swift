@@ -5,7 +5,7 @@ import TraceModel
 
 @testable import TraceFiles
 
-/// The text primitives against known results and against other implementations.
+/// Compares the text primitives with known results and with other implementations.
 struct RowTextTests {
     @Test func decimals() {
         let values: [UInt64] = [
@@ -27,15 +27,15 @@ struct RowTextTests {
         #expect(text { $0.appendHex(0) } == "0")
     }
 
-    /// Every byte, at every place of texts of every length that is looked through in another way.
-    @Test func plainTextStandsInBothOutputsAsItIs() {
+    /// Every byte at every position, in texts of every length that is checked differently.
+    @Test func plainTextIsUnchangedInBothOutputs() {
         for length in 1...20 {
-            for place in 0..<length {
+            for position in 0..<length {
                 for byte in UInt8.min...UInt8.max {
                     var bytes = [UInt8](repeating: UInt8(ascii: "a"), count: length)
-                    bytes[place] = byte
+                    bytes[position] = byte
                     let isPlain = bytes.withUnsafeBytes { RawBuffer.isPlainText(ByteView($0)) }
-                    let isFormula = place == 0 && "=+-@\t\r".utf8.contains(byte)
+                    let isFormula = position == 0 && "=+-@\t\r".utf8.contains(byte)
                     let isBreak = byte < 0x20 || byte >= 0x80 || "\"\\,".utf8.contains(byte)
                     #expect(isPlain == !(isFormula || isBreak), "\(bytes)")
                 }
@@ -44,8 +44,8 @@ struct RowTextTests {
         #expect(!RawBuffer.isPlainText(.empty))
     }
 
-    /// Escapes take half as many bytes as the text has and a few more; the text ends where they would take more.
-    @Test func whatEscapingMakesTooLongIsCut() {
+    /// Escaping may add half of the text's size and a few bytes more; longer text is cut.
+    @Test func textThatEscapingMakesTooLongIsCut() {
         func shown(_ text: String, spoiled: Bool = false) -> [UInt8] {
             Array(text.utf8).map { spoiled && $0 == UInt8(ascii: "~") ? 0xFF : $0 }.withUnsafeBytes {
                 Array(RawBuffer.shown(ByteView($0)).buffer)
@@ -77,7 +77,7 @@ struct RowTextTests {
                 #expect(csv.count <= most + 1)
             }
         }
-        // Frames of a stack share what is spare, and a bar takes six bytes.
+        // The frames of a stack share the spare bytes, and a bar takes six bytes.
         var spare = Limits.escapedSpareBytes
         let frames = (0..<20).map { _ in
             Array("|".utf8).withUnsafeBytes { RawBuffer.shown(frame: ByteView($0), &spare).count }
@@ -89,7 +89,7 @@ struct RowTextTests {
         var random = SeededGenerator(seed: 3)
         for round in 0..<2_000 {
             let value = round < 3 ? UInt64.max - UInt64(round) : random.next() >> (random.next() % 64)
-            // What stands behind a number ends it, also the neighbours of the digits.
+            // Characters that end a number, including the neighbours of the digits.
             for end in ["", "/", ":", ",1234567890", "\u{10}", "p"] {
                 let read = parsed("\(value)\(end)") { ($0.number(), $0.position) }
                 #expect(read.0 == value)
@@ -140,7 +140,7 @@ struct RowTextTests {
         (.leastNonzeroMagnitude, "5e-324"), (1e-7, "1e-07"),
     ]) func doubles(_ value: Double, _ expected: String) {
         #expect(text { $0.appendJSONDouble(value) } == expected)
-        // In tables always with a point or an exponent.
+        // Numbers in tables always have a point or an exponent.
         let isWhole = expected.allSatisfy { "-0123456789".contains($0) }
         #expect(text { $0.appendCSVDouble(value) } == (isWhole ? expected + ".0" : expected))
     }
@@ -162,7 +162,7 @@ struct RowTextTests {
         }
     }
 
-    @Test func doublesWithoutANumber() {
+    @Test func nanAndInfinities() {
         for value in [Double.nan, .infinity, -.infinity, .signalingNaN] {
             #expect(text { $0.appendJSONDouble(value) } == "null")
             #expect(text { $0.appendCSVDouble(value) } == "")
@@ -177,7 +177,7 @@ struct RowTextTests {
         #expect(text { appendJSON(value, to: &$0) } == expected)
     }
 
-    @Test func invalidUTF8IsReplacedAsSwiftDoes() throws {
+    @Test func invalidUTF8IsReplacedAsInSwift() throws {
         var random = SeededGenerator(seed: 3)
         let pool: [UInt8] = [
             0x00, 0x1F, 0x20, 0x22, 0x5C, 0x41, 0x7F, 0x80, 0x9F, 0xA0, 0xBF, 0xC0, 0xC1, 0xC2, 0xDF, 0xE0, 0xE1, 0xED,
@@ -221,7 +221,7 @@ struct RowTextTests {
         value.withUTF8 { _ = buffer.appendJSONString(ByteView(UnsafeRawBufferPointer($0))) }
     }
 
-    /// A stack that is plain as a whole has no frame that would be cut or escaped; one of letters is plain.
+    /// No frame of a plain stack is cut or escaped. A stack of letters is plain.
     @Test func plainStacks() {
         func isPlain(_ stack: [UInt8]) -> Bool { stack.withUnsafeBytes { RawBuffer.isPlainStack(ByteView($0)) } }
         func isUnchanged(_ stack: [UInt8]) -> Bool {
@@ -233,11 +233,11 @@ struct RowTextTests {
         for length in 8...64 {
             let letters = (0..<length).map { $0 % 7 == 6 ? UInt8(0x0A) : UInt8(ascii: "a") }
             #expect(isPlain(letters))
-            for place in letters.indices {
+            for position in letters.indices {
                 for byte in UInt8.min...UInt8.max {
                     var stack = letters
-                    stack[place] = byte
-                    if place > 0, random.next() % 2 == 0 { stack[place - 1] = 0x0A }
+                    stack[position] = byte
+                    if position > 0, random.next() % 2 == 0 { stack[position - 1] = 0x0A }
                     #expect(isPlain(stack) == isUnchanged(stack))
                 }
             }
@@ -251,7 +251,7 @@ struct RowTextTests {
         return String(decoding: buffer.bytes, as: UTF8.self)
     }
 
-    /// A CSV field's bytes by a reading of RFC 4180 that shares nothing with the writer.
+    /// Parses a CSV field according to RFC 4180, independently of the writer.
     private func unquoted(_ field: String) -> [UInt8] {
         let bytes = Array(field.utf8)
         guard bytes.first == 0x22 else { return bytes }

@@ -4,7 +4,7 @@ import TraceModel
 
 @testable import TraceFiles
 
-/// A row's cursor writes what the buffer's own functions write.
+/// A `RowWriter` writes the same text as the functions of `RawBuffer`.
 struct RowWriterTests {
     private static let names = [
         "", "f", "seven77", "eight888", "fifteen 15 1515", "sixteen 16 16161", "=1+1", "a,b\r\n\"c\"", "tab\tand \u{1}",
@@ -19,7 +19,7 @@ struct RowWriterTests {
         text.withUTF8 { body(ByteView(UnsafeRawBufferPointer($0))) }
     }
 
-    @Test func numbersAndNamesAreTheSame() throws {
+    @Test func numbersAndNamesMatchRawBuffer() throws {
         let group = try WorkerGroup(1, budget: FileBudget())
         let rows = group.managers[0].json(try group.managers[0].host("a"))
         var random = SeededGenerator(seed: 3)
@@ -54,7 +54,7 @@ struct RowWriterTests {
             expected.appendJSONDouble(double)
             expected.appendCSVDouble(1 / double)
             expected.appendCSVDouble(Double(signed))
-            // Makes room for the next numbers too.
+            // A name also reserves room for the numbers after it.
             for name in Self.names {
                 view(name) {
                     let replaced = row.appendJSONString($0)

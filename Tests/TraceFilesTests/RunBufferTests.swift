@@ -5,9 +5,9 @@ import TraceModel
 
 @testable import TraceFiles
 
-/// Every row once, in sorted runs, whatever the order of arrival and the flushes.
+/// Every row is written once, in sorted runs, for any order of arrival and any flushes.
 struct RunBufferTests {
-    @Test(arguments: 0..<8) func runsAreSortedAndHoldEveryRowOnce(_ seed: UInt64) throws {
+    @Test(arguments: 0..<8) func runsAreSortedAndContainEveryRowOnce(_ seed: UInt64) throws {
         let group = try WorkerGroup(1)
         let manager = group.managers[0]
         let disorder: UInt64 = [0, 10_000, 100_000, 3_000_000][Int(seed % 4)]
@@ -21,7 +21,7 @@ struct RunBufferTests {
             case 0: try manager.flush(.tick)
             case 1: try manager.flush(.all)
             case 2:
-                // A row begun and given up leaves nothing behind.
+                // A row that was begun and dropped leaves nothing.
                 manager.csv.text.append("half a row")
                 manager.csv.dropRow()
             default: break
@@ -60,14 +60,14 @@ struct RunBufferTests {
         if disorder == 3_000_000 { #expect(json.contains { $0.runs.count > 1 }) }
     }
 
-    @Test func holdbackLetsNeighboursOvertake() throws {
+    @Test func holdbackReordersLateRows() throws {
         var budget = FileBudget()
         budget.runFlushBytes = 1_000
         let group = try WorkerGroup(1, budget: budget)
         let manager = group.managers[0]
         let host = try manager.host("a")
         let rows = manager.json(host)
-        // Every other row is 100 ms late: within the hold-back, so one run is enough.
+        // Every other row is 100 ms late. This is less than the hold-back, so one run is enough.
         for number in 0..<2_000 {
             let late: Int64 = number % 2 == 0 ? 0 : 100_000_000
             let ts = SyntheticEvent.baseTime + Int64(number) * 100_000_000 - late
@@ -78,8 +78,8 @@ struct RunBufferTests {
         #expect(try group.close()[0].runs.count == 1)
     }
 
-    /// Ten rows each of two agents in turn, the one always behind the other by more than is kept at first.
-    @Test func whoLagsBehindOthersCostsFewRuns() throws {
+    /// Ten rows of each of two agents in turn. One agent lags behind the other by more than the buffer keeps at first.
+    @Test func aLaggingAgentCausesFewRuns() throws {
         var budget = FileBudget()
         budget.runFlushBytes = 1_000
         let group = try WorkerGroup(1, budget: budget)
@@ -97,8 +97,8 @@ struct RunBufferTests {
         #expect((2...4).contains(file.runs.count))
     }
 
-    /// Rows that are ahead of the others stay at flush after flush; each is written once, in its order.
-    @Test(arguments: 0..<4) func whatStaysSeveralTimesIsWrittenOnce(_ seed: UInt64) throws {
+    /// Rows with late time stamps stay in the buffer for several flushes. Each is written once and in order.
+    @Test(arguments: 0..<4) func rowsKeptAtSeveralFlushesAreWrittenOnce(_ seed: UInt64) throws {
         var budget = FileBudget()
         budget.runHoldbackNanoseconds = 200_000
         let group = try WorkerGroup(1, budget: budget)
@@ -123,7 +123,7 @@ struct RunBufferTests {
         #expect(isWhole)
     }
 
-    @Test func tickWritesWhatIsQuiet() throws {
+    @Test func tickWritesQuietBuffers() throws {
         let group = try WorkerGroup(1, budget: FileBudget())
         let manager = group.managers[0]
         let host = try manager.host("a")
@@ -139,7 +139,7 @@ struct RunBufferTests {
         let group = try WorkerGroup(1)
         let manager = group.managers[0]
         let host = try manager.host("a")
-        // A directory in the way of the run's file stands for a full disk.
+        // A directory at the run's path simulates a full disk.
         let path = "\(group.directory.path)/\(manager.store.directory)/gpu_trace_w7_r0_a.json"
         try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: false)
         let rows = manager.json(host)
@@ -151,8 +151,8 @@ struct RunBufferTests {
         #expect(files[0].firstTs == SyntheticEvent.baseTime)
     }
 
-    /// Memory that a window needed is there for the next one, and goes where that did not need it.
-    @Test func memoryStaysForOneWindow() throws {
+    /// The memory that one window needed is kept for the next one, and released if that did not need it.
+    @Test func memoryIsKeptForOneWindow() throws {
         var budget = FileBudget()
         budget.runFlushBytes = 200_000
         let group = try WorkerGroup(1, budget: budget)
@@ -176,8 +176,8 @@ struct RunBufferTests {
         #expect(manager.json(host).capacity < 5_000)
     }
 
-    /// So many buffers may keep memory, however many there are.
-    @Test func memoryThatStaysIsBounded() throws {
+    /// The memory that idle buffers keep is bounded, however many there are.
+    @Test func keptMemoryIsBounded() throws {
         var budget = FileBudget()
         budget.runFlushBytes = 40_000
         let group = try WorkerGroup(1, budget: budget)
@@ -205,7 +205,7 @@ extension RunRow {
 }
 
 extension RunBuffer {
-    /// The shortest event of process 1.
+    /// The shortest possible event of process 1.
     fileprivate func appendShortRow(ts: Int64) {
         text.appendEventStart(ts: ts, pid: 1)
         text.append("\"ph\":\"i\"}")

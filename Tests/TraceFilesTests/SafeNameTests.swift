@@ -5,9 +5,9 @@ import TraceModel
 
 @testable import TraceFiles
 
-/// Whatever hosts are called, no file of one has the name of another's.
+/// No two hosts share a file, whatever their names are.
 struct SafeNameTests {
-    /// Names that are made to look like one another, like a window's number, or like a part of a file.
+    /// Names constructed to collide with one another, with a window's number, or with the number of a file.
     private static let nasty: [String] = {
         let plain = [
             "", "2", "02", "2_", "2_3", "2_web", "web", "web_2", "_2", "x y", "x_y", "x/y", "x\u{0}y", "é", "e\u{301}",
@@ -24,7 +24,7 @@ struct SafeNameTests {
     }
 
     @Test(arguments: ["web-1.example.org", "10.0.0.1", "2-web", "web_2", "_2", "A.b-C_d", "x_y"])
-    func usualNamesStayAsTheyAre(_ name: String) { #expect(SafeName.of(name) == name) }
+    func safeNamesAreUnchanged(_ name: String) { #expect(SafeName.of(name) == name) }
 
     @Test func namesAreSafeAndShort() {
         for host in Self.hosts {
@@ -34,8 +34,9 @@ struct SafeNameTests {
         }
     }
 
-    /// The windows of one second, one of this machine's files among the hosts' in each.
-    @Test(arguments: ["node", "2", "x y", "", "web_2", "é"]) func noTwoFilesOfASecondHaveOneName(_ local: String) {
+    /// Three windows of the same second, with this machine's files among those of other hosts.
+    @Test(arguments: ["node", "2", "x y", "", "web_2", "é"]) func filesOfTheSameSecondHaveDistinctNames(_ local: String)
+    {
         var taken: [String: String] = [:]
         for ordinal in 1...3 {
             let stem = ordinal > 1 ? "20251009_085320_\(ordinal)" : "20251009_085320"
@@ -60,7 +61,7 @@ struct SafeNameTests {
         }
     }
 
-    @Test func digestsAreThoseOfTheStandard() {
+    @Test func digestsMatchTheStandard() {
         let known = [
             "": "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
             "abc": "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
@@ -74,7 +75,7 @@ struct SafeNameTests {
         }
     }
 
-    /// The two examples of hosts that overwrote each other's traces, and windows of one second.
+    /// Two examples of hosts that used to overwrite each other's traces, with windows of the same second.
     @Test func everyEventIsPublished() throws {
         let directory = try TemporaryDirectory()
         let manager = try WorkerGroup.manager(0, in: directory)
@@ -109,8 +110,8 @@ struct SafeNameTests {
         #expect(events == 2 * (names.count * 100 + 1))
     }
 
-    /// Also where a crash ends the merge after any step.
-    @Test func aFileThatStandsUnderANameIsLeftAlone() throws {
+    /// Also after a crash at any step of the merge.
+    @Test func anExistingFileIsNotReplaced() throws {
         let events = SyntheticEvent.make(60, seed: 4, disorderNanoseconds: 0)
         struct Crash: Error {}
         let free = try WorkerGroup(2)

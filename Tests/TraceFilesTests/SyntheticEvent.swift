@@ -3,7 +3,7 @@ import TraceModel
 
 @testable import TraceFiles
 
-/// Events made up for tests: many ties of time and process id, also between hosts.
+/// Generated events with many ties of time and process id, also between hosts.
 struct SyntheticEvent {
     static let hosts = ["127.0.0.1", "gpu,\"box\" 1", "beta", "beta\u{7}"]
     static let baseTime: Int64 = 1_760_000_000_000_000_000
@@ -12,10 +12,10 @@ struct SyntheticEvent {
     var pid: UInt32
     var tid: UInt32
     var ts: Int64
-    /// Place in the log; also in the row, so that order shows.
+    /// Position in the log. Also part of the row, so that the order is visible.
     var number: Int
 
-    /// `disorderNanoseconds`: how far a row may be behind those before it.
+    /// Generates events. A row is at most `disorderNanoseconds` older than the rows before it.
     static func make(_ count: Int, seed: UInt64, disorderNanoseconds: UInt64) -> [SyntheticEvent] {
         var random = SeededGenerator(seed: seed)
         return (0..<count).map { number in
@@ -26,7 +26,7 @@ struct SyntheticEvent {
         }
     }
 
-    /// The worker of `count` that owns the event's process.
+    /// The one of `count` workers that owns the event's process.
     func worker(of count: Int) -> Int {
         var host = Self.hosts[host]
         let hash = host.withUTF8 { Slot.hash(host: UnsafeRawBufferPointer($0)) }
@@ -35,7 +35,7 @@ struct SyntheticEvent {
 
     var process: String { "proc \"\(pid)\", ü" }
 
-    /// Writes the event to every output there is.
+    /// Writes the event to every kind of output.
     func apply(to manager: TraceFileManager) throws {
         let host = try manager.host(Self.hosts[host], isThisMachine: self.host == 0)
         appendJSON(to: manager, host: host)
@@ -66,7 +66,7 @@ struct SyntheticEvent {
         if manager.needsFlush { try manager.flush(.full) }
     }
 
-    /// Writes the event to the host's trace alone.
+    /// Writes the event to the host's trace only.
     func appendJSON(to manager: TraceFileManager, host: HostID) {
         render(into: &manager.json(host).text)
         manager.json(host).endRow(ts: ts, pid: pid)
@@ -78,7 +78,7 @@ struct SyntheticEvent {
     }
 }
 
-/// Lends a String's bytes.
+/// Calls `body` with the bytes of a string.
 func withView<Result>(_ text: String, _ body: (ByteView) throws -> Result) rethrows -> Result {
     var text = text
     return try text.withUTF8 { try body(ByteView(UnsafeRawBufferPointer($0))) }

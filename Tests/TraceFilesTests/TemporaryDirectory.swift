@@ -1,6 +1,6 @@
 import Foundation
 
-/// A data directory of one test, removed with it.
+/// A data directory for one test, removed with the object.
 final class TemporaryDirectory {
     let path: String
 
@@ -11,7 +11,7 @@ final class TemporaryDirectory {
 
     deinit { try? FileManager.default.removeItem(atPath: path) }
 
-    /// Every file below `directory`, by its path there.
+    /// The contents of all files under `directory`, by relative path.
     func files(below directory: String) throws -> [String: Data] {
         var result: [String: Data] = [:]
         let root = "\(path)/\(directory)"

@@ -1,8 +1,8 @@
 import Foundation
 
-/// The conformance checker that lies beside the package in a full checkout.
+/// The conformance checker.
 enum TraceCheck {
-    /// Beside the package, or beside what holds several checkouts of it.
+    /// Beside the package, or beside the directory that contains several checkouts of it.
     static let script: String = {
         let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
             .deletingLastPathComponent()
@@ -14,7 +14,7 @@ enum TraceCheck {
 
     static var isThere: Bool { FileManager.default.fileExists(atPath: script) }
 
-    /// Exit code and what the checker printed.
+    /// Returns the exit code and the output of the checker.
     static func run(_ arguments: [String]) throws -> (code: Int32, output: String) { try python([script] + arguments) }
 
     static func python(_ arguments: [String]) throws -> (code: Int32, output: String) {

@@ -5,7 +5,7 @@ import TraceModel
 
 @testable import TraceFiles
 
-/// Reading final files back, against the events that went into them.
+/// Compares what is read from final files with the events that were written.
 struct TraceFileReaderTests {
     /// Two windows of two workers, merged into final files.
     private struct Archive {
@@ -54,7 +54,7 @@ struct TraceFileReaderTests {
             return events
         }
 
-        /// Numbers of the events in the table, in its order.
+        /// The numbers of the events in the table, in order.
         func csv(_ selection: TraceSelection) throws -> [Int] {
             let (data, rows) = try document(selection) { try $0.writeCSV() }
             var lines = String(decoding: data, as: UTF8.self).components(separatedBy: "\"line ")
@@ -83,7 +83,7 @@ struct TraceFileReaderTests {
         TraceSelection(resource: .gpu, from: SyntheticEvent.baseTime + 3_000, to: SyntheticEvent.baseTime + 3_000),
     ]
 
-    @Test(arguments: [false, true]) func theSelectedEventsComeBack(isCompressed: Bool) throws {
+    @Test(arguments: [false, true]) func selectedEventsAreReadBack(isCompressed: Bool) throws {
         let archive = try Archive()
         if isCompressed { try archive.compress() }
         for selection in Self.selections {
@@ -97,20 +97,20 @@ struct TraceFileReaderTests {
         #expect(archive.expected(Self.selections[2]).count > 10)
     }
 
-    /// Over windows and hosts.
-    @Test func allIsSortedByTime() throws {
+    /// Across windows and hosts.
+    @Test func rowsAreSortedByTime() throws {
         let archive = try Archive()
         let selection = TraceSelection(resource: .gpu)
         let table = try archive.csv(selection).map { archive.events[$0].ts }
         #expect(table == table.sorted())
         let trace = Self.numbers(try archive.json(selection)).map { archive.events[$0].ts }
         #expect(trace == trace.sorted())
-        // It does not come so by itself: the windows overlap.
+        // The windows overlap, so the order is the merge's work.
         let times = archive.events.map(\.ts)
         #expect(times[..<450].max() ?? 0 > times[450...].min() ?? 0)
     }
 
-    @Test func withoutFilesThereIsAnEmptyDocument() throws {
+    @Test func noFilesMakeAnEmptyDocument() throws {
         let archive = try Archive()
         #expect(try archive.json(TraceSelection(resource: .cpu)).isEmpty)
         let (data, rows) = try archive.document(TraceSelection(resource: .cpu)) { try $0.writeCSV() }
@@ -130,8 +130,8 @@ struct TraceFileReaderTests {
         #expect(throws: TraceError.self) { try archive.document(selection) { try $0.writeCSV() } }
     }
 
-    /// Rows larger than the buffer, also such as a CSV row whose quoted field spans its end.
-    @Test func largeRowsComeBackWhole() throws {
+    /// Rows larger than the buffer, including a CSV row whose quoted field spans the buffer's end.
+    @Test func largeRowsAreReadBackCompletely() throws {
         let directory = try TemporaryDirectory()
         let field = String(repeating: "a\r\n,\"\"b", count: 150_000)
         let row = "1,3,\"\(field)\",beta,1000000"

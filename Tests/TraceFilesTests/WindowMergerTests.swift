@@ -6,7 +6,7 @@ import TraceModel
 
 @testable import TraceFiles
 
-/// Final files depend on the rows alone, and a merge may stop anywhere.
+/// Final files depend on the rows only, and a merge may be interrupted at any step.
 struct WindowMergerTests {
     private struct Crash: Error {}
 
@@ -14,7 +14,9 @@ struct WindowMergerTests {
         try group.directory.files(below: "output").filter { !$0.key.hasPrefix(".merge/") }
     }
 
-    @Test(arguments: [UInt64(0), 50_000, 4_000_000]) func sameBytesHoweverDistributed(_ disorder: UInt64) throws {
+    @Test(arguments: [UInt64(0), 50_000, 4_000_000]) func outputIsIndependentOfTheDistribution(
+        _ disorder: UInt64
+    ) throws {
         let events = SyntheticEvent.make(800, seed: disorder + 9, disorderNanoseconds: disorder)
         var expected: [String: Data]?
         for workers in [1, 2, 5] {
@@ -37,11 +39,11 @@ struct WindowMergerTests {
         #expect(names.contains("txt/stackmessage_\(stem)_beta.folded"))
         #expect(names.contains("anomalies/anomalies_\(stem)_gpu.jsonl"))
         #expect(names.contains("anomalies/anomalies_\(stem)_gpu.csv"))
-        // Four traces, four pairs of stack files, one table, one pair of anomalies.
+        // Four traces, four pairs of stack files, one table, one pair of anomaly files.
         #expect(names.count == 4 + 8 + 1 + 2)
     }
 
-    @Test func rowsComeOnceAndInOrder() throws {
+    @Test func everyRowIsWrittenOnceAndInOrder() throws {
         let events = SyntheticEvent.make(900, seed: 5, disorderNanoseconds: 500_000)
         let group = try WorkerGroup(3)
         try group.apply(events)
@@ -66,7 +68,7 @@ struct WindowMergerTests {
         }
     }
 
-    @Test func stackFilesAreWhatTheFormatSays() throws {
+    @Test func stackFilesFollowTheFormat() throws {
         let group = try WorkerGroup(1)
         let manager = group.managers[0]
         let host = try manager.host("node", isThisMachine: true)
@@ -114,13 +116,12 @@ struct WindowMergerTests {
         #expect(try directory.files(below: "").keys.sorted() == ["out"])
     }
 
-    /// Also of traces and tables in several files each.
-    @Test(arguments: [([1, 2], Limits.finalFileBytesMax), ([2], 3_500)]) func anyCrashEndsInTheSameFiles(
-        _ groups: [Int], _ fileBytesMax: Int
-    ) throws {
+    /// Also with traces and tables of several files each.
+    @Test(arguments: [([1, 2], Limits.finalFileBytesMax), ([2], 3_500)])
+    func aMergeInterruptedAtAnyStepEndsInTheSameFiles(_ groups: [Int], _ fileBytesMax: Int) throws {
         let budget = WorkerGroup.smallFiles(fileBytesMax)
         let events = SyntheticEvent.make(80, seed: 3, disorderNanoseconds: 0)
-        // One worker: renamed segments among the outputs; two: merged ones.
+        // With one worker some outputs are renamed segments; with two workers they are merged.
         for workers in groups {
             let whole = try WorkerGroup(workers, budget: budget)
             try whole.apply(events)
@@ -145,7 +146,7 @@ struct WindowMergerTests {
                 #expect(try outputs(of: group) == expected, "crash at step \(crashAt)")
                 #expect(try group.directory.files(below: "segments").isEmpty)
                 #expect(try group.merger.isMerged(.gpu, window: 7))
-                // An echo of the announcement changes nothing.
+                // A repeated announcement changes nothing.
                 try group.merge(files)
                 #expect(try outputs(of: group) == expected)
                 try FinalWindowRecords(root: group.directory.path).add(
@@ -155,7 +156,7 @@ struct WindowMergerTests {
         }
     }
 
-    @Test func whatAReaderTookBeforeACrashIsNotMissed() throws {
+    @Test func aFinalFileTakenByAReaderBeforeACrashIsNoError() throws {
         let events = SyntheticEvent.make(80, seed: 3, disorderNanoseconds: 0)
         let group = try WorkerGroup(2)
         try group.apply(events)
@@ -177,8 +178,8 @@ struct WindowMergerTests {
         for target in taken { #expect(!FileManager.default.fileExists(atPath: "\(root)/\(target)")) }
     }
 
-    /// A temporary file that somebody else removed was never a final one.
-    @Test func aSourceThatIsGoneAtOnceIsAnError() throws {
+    /// A temporary file removed by someone else never became a final file.
+    @Test func aMissingSourceInTheFirstRunIsAnError() throws {
         let group = try WorkerGroup(2)
         try group.apply(SyntheticEvent.make(80, seed: 3, disorderNanoseconds: 0))
         let files = try group.close()
@@ -195,7 +196,7 @@ struct WindowMergerTests {
         #expect(try !group.merger.isMerged(.gpu, window: 7))
     }
 
-    @Test(arguments: [1, 3]) func compressedFilesHoldTheSame(_ workers: Int) throws {
+    @Test(arguments: [1, 3]) func compressedFilesHaveTheSameContent(_ workers: Int) throws {
         let events = SyntheticEvent.make(700, seed: 3, disorderNanoseconds: 50_000)
         func merged(_ compression: FileCompression?) throws -> [String: Data] {
             let group = try WorkerGroup(workers)
@@ -256,8 +257,8 @@ struct WindowMergerTests {
         #expect(progress.bytesDone > progress.bytesTotal * 9 / 10)
     }
 
-    @Test func theHeaderTellsOfTheWindowNotOfTheWorkersClose() throws {
-        // A worker that retires closes before the barrier whose stem the window gets.
+    @Test func theHeaderDescribesTheWindowNotTheWorkersClose() throws {
+        // A worker that retires closes before the barrier that defines the window's stem.
         let events = SyntheticEvent.make(50, seed: 3, disorderNanoseconds: 0)
         let group = try WorkerGroup(1)
         try group.apply(events)
@@ -297,8 +298,8 @@ struct WindowMergerTests {
         #expect(try group.directory.files(below: "").isEmpty)
     }
 
-    @Test func aMovedProcessKeepsItsOrder() throws {
-        // One process at one instant goes from worker 1 to worker 0 and back.
+    @Test func rowsOfAMovedProcessKeepTheirOrder() throws {
+        // At one instant a process moves from worker 1 to worker 0 and back.
         let group = try WorkerGroup(2)
         let event = { (number: Int) in
             SyntheticEvent(host: 2, pid: 1, tid: 1, ts: SyntheticEvent.baseTime, number: number)
@@ -318,7 +319,7 @@ struct WindowMergerTests {
         #expect(order == [0, 1, 2])
     }
 
-    /// An output directory on another file system, which a rename can't reach.
+    /// An output directory on another file system, where a rename fails.
     private func group(withOutputOn volume: String) throws -> (WorkerGroup, String) {
         let group = try WorkerGroup(1)
         let target = "\(volume)/trace-output-\(UUID().uuidString)"
@@ -329,7 +330,7 @@ struct WindowMergerTests {
         return (group, target)
     }
 
-    @Test func finalFilesGoToAnotherFileSystem() throws {
+    @Test func outputMayBeOnAnotherFileSystem() throws {
         let events = SyntheticEvent.make(300, seed: 12, disorderNanoseconds: 0)
         let here = try WorkerGroup(1)
         try here.apply(events)
@@ -340,7 +341,7 @@ struct WindowMergerTests {
         defer { try? FileManager.default.removeItem(atPath: target) }
         try group.apply(events)
         let closed = try group.close()
-        // As a crash before the first rename would leave it: the redo has only the manifest.
+        // Simulates a crash before the first rename: only the manifest is left for the repeated merge.
         let dying = group.merger
         dying.onStep = { if case .manifestSynced = $0 { throw Crash() } }
         #expect(throws: Crash.self) { try group.merge(closed, with: dying) }

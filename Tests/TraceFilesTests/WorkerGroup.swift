@@ -3,14 +3,14 @@ import TraceModel
 
 @testable import TraceFiles
 
-/// The workers of one resource in one data directory, and the merge of what they wrote.
+/// The workers of one resource in one data directory, and the merge of their output.
 struct WorkerGroup {
     static let stem = "20251009_085320"
     let directory: TemporaryDirectory
     let managers: [TraceFileManager]
     let budget: FileBudget
 
-    /// Small enough for many runs, flushes and passes.
+    /// Small limits, which cause many runs, flushes and passes.
     static var smallBudget: FileBudget {
         var budget = FileBudget()
         budget.runFlushBytes = 2_000
@@ -22,7 +22,7 @@ struct WorkerGroup {
         return budget
     }
 
-    /// As `smallBudget`, and final files of so many bytes.
+    /// `smallBudget` with final files of at most `bytesMax` bytes.
     static func smallFiles(_ bytesMax: Int) -> FileBudget {
         var budget = smallBudget
         budget.finalFileBytesMax = bytesMax

@@ -8,7 +8,7 @@ import TraceModel
 
     private static func text(_ bytes: [UInt8]) -> String { String(decoding: bytes, as: UTF8.self) }
 
-    /// The part of a page that is about one family.
+    /// The lines of a page that belong to one family.
     private static func lines(_ page: String, about name: String) -> String {
         page.split(separator: "\n").filter {
             $0.hasPrefix("# HELP \(name) ") || $0.contains(" \(name) ") || $0.hasPrefix(name)
@@ -59,14 +59,14 @@ import TraceModel
         #expect(!page.contains("# EOF"))
     }
 
-    /// Names that look the same, or are told by several slots and workers: no series stands twice.
-    @Test func noSeriesStandsTwice() throws {
+    /// Names that look the same, or come from several slots and workers: every series appears once.
+    @Test func noSeriesAppearsTwice() throws {
         let names: [[UInt8]] = [[0x66, 0xFF], [0x66, 0xFE], Array("f\u{FFFD}".utf8)]
         let samples = names.flatMap { name in
             let function = name.withUnsafeBytes { MetricLabel.text(of: ByteView($0)) }
             return [Make.calls(1, pid: 1, function: function), Make.active(3, pid: 1)]
         }
-        // The original's names have no host.
+        // The names of the original's page do not contain the host.
         let elsewhere = MetricSample(family: .activeFunctions, labels: ["other host", "1", "pid-1"], value: .gauge(2))
         var store = MetricStore()
         let workers = ["function.0", "function.1"]
@@ -120,8 +120,8 @@ import TraceModel
         #expect(!page.contains("trace_function_calls_total{host"))
     }
 
-    /// A page of both sets is the page of the one and behind it that of the other.
-    @Test func bothSetsStandOnOnePage() throws {
+    /// A page of both sets is the concatenation of the two pages.
+    @Test func bothSetsFitOnOnePage() throws {
         var store = try Self.store()
         let reading = store.reading()
         for format in [Exposition.Format.text, .openMetrics] {
@@ -136,8 +136,8 @@ import TraceModel
         }
     }
 
-    /// The names of the original break the naming rules, so of those promtool says what it thinks of names.
-    @Test(.enabled(if: PromTool.isInstalled, "promtool is not installed")) func promtoolFindsNothingToSay() throws {
+    /// The original's names break the naming rules, so promtool's opinion on names is ignored there.
+    @Test(.enabled(if: PromTool.isInstalled, "promtool is not installed")) func promtoolAcceptsThePage() throws {
         var store = try Self.store()
         let reading = store.reading()
         let complaint = try PromTool.check(Exposition.render(reading, .trace, .text, now: 0))

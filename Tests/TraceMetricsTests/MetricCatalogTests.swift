@@ -2,7 +2,7 @@ import Testing
 import TraceMetrics
 
 @Suite struct MetricCatalogTests {
-    @Test func everyFamilyStandsOnceWithAUniqueName() {
+    @Test func everyFamilyIsListedOnceWithAUniqueName() {
         #expect(MetricCatalog.all.count == MetricFamily.allCases.count)
         #expect(Set(MetricCatalog.all.map(\.family)) == Set(MetricFamily.allCases))
         #expect(Set(MetricCatalog.all.map(\.name)).count == MetricCatalog.all.count)
@@ -27,7 +27,7 @@ import TraceMetrics
         #expect(Set(descriptor.labels).count == descriptor.labels.count)
     }
 
-    @Test(arguments: MetricCatalog.all.filter { $0.derivation != nil }) func derivationsFitTheirSource(
+    @Test(arguments: MetricCatalog.all.filter { $0.derivation != nil }) func derivedFamiliesMatchTheirSource(
         _ descriptor: MetricDescriptor
     ) throws {
         let derivation = try #require(descriptor.derivation)

@@ -5,13 +5,13 @@ import TraceModel
 @Suite struct MetricLabelTests {
     private func text(_ bytes: [UInt8]) -> String { bytes.withUnsafeBytes { MetricLabel.text(of: ByteView($0)) } }
 
-    @Test func shortNamesStayAsTheyAre() {
+    @Test func shortNamesAreUnchanged() {
         #expect(text(Array("größe".utf8)) == "größe")
         #expect(text([]) == "")
         #expect(text([UInt8](repeating: 0x61, count: 256)) == String(repeating: "a", count: 256))
     }
 
-    @Test func longNamesAreCutButStayDifferent() {
+    @Test func longNamesAreCutAndStayDistinct() {
         let one = text([UInt8](repeating: 0x61, count: 4_000))
         let other = text([UInt8](repeating: 0x61, count: 4_001))
         #expect(one.utf8.count <= Limits.labelBytesMax)
@@ -19,7 +19,7 @@ import TraceModel
         #expect(one != other)
     }
 
-    @Test func repairedNamesStayDifferent() {
+    @Test func repairedNamesStayDistinct() {
         // Three bytes that become one character of three bytes.
         let names: [[UInt8]] = [[0xFF], [0xFE], [0xF0, 0x9F, 0x92], [0xEF, 0xBF, 0xBD]]
         let labels = names.map { text(Array("f".utf8) + $0) }

@@ -2,11 +2,11 @@ import Testing
 import TraceMetrics
 import TraceModel
 
-/// Random histories of a log, as workers that crash and hand slots over would tell them.
+/// Random histories of a log, as reported by workers that crash and hand over slots.
 @Suite struct MetricStorePropertyTests {
     typealias Make = SampleFactory
 
-    /// What a slot's state says at an LSN: a pure function, as workers are deterministic.
+    /// A slot's state at an LSN. A pure function, because workers are deterministic.
     private static func slot(_ slot: UInt8, lsn: LSN) -> SlotSamples {
         let weight = Double(lsn * UInt64(slot + 1))
         return Make.slot(
@@ -14,7 +14,7 @@ import TraceModel
             [Make.events(weight), Make.calls(weight / 7, pid: Int(slot)), Make.active(Double(lsn % 5), pid: Int(slot))])
     }
 
-    private static func history(seed: UInt64) -> [Told] {
+    private static func history(seed: UInt64) -> [Report] {
         var random = SeededGenerator(seed: seed)
         return (0..<60).map { _ in
             let slots = (0..<3).map { _ in
@@ -25,7 +25,7 @@ import TraceModel
         }
     }
 
-    private static func page(_ history: [Told]) throws -> [UInt8] {
+    private static func page(_ history: [Report]) throws -> [UInt8] {
         var store = MetricStore()
         for snapshot in history { try store.apply(snapshot) }
         return Exposition.render(store.reading(), .trace, .text, now: 0)

@@ -17,7 +17,7 @@ import TraceModel
         return store
     }
 
-    @Test func aSavedStoreReadsTheSame() throws {
+    @Test func aRestoredStoreIsEqual() throws {
         var store = try Self.filledStore()
         var copy = try MetricStore(decoding: store.encoded())
         for process in ["router", "function.0"] { store.declareDown(process) }
@@ -25,7 +25,7 @@ import TraceModel
             Exposition.render(copy.reading(), .all, .text, now: 0)
                 == Exposition.render(store.reading(), .all, .text, now: 0))
         #expect(copy.reading().router.receivedEvents == 300)
-        // What follows is taken as before: the limit, the LSNs and the incarnations are known.
+        // Later messages are handled as before: the limit, the LSNs and the incarnations are restored.
         let late = Make.snapshot(
             incarnation: 1, slots: [Make.slot(2, lsn: 4, [Make.events(1)])], own: [Make.processing(9, sum: 9)])
         let more = Make.snapshot(incarnation: 2, slots: [Make.slot(1, lsn: 301, full: false, [Make.calls(7, pid: 9)])])
@@ -38,20 +38,20 @@ import TraceModel
                 == Exposition.render(store.reading(), .all, .text, now: 0))
     }
 
-    /// As `String`s they are equal: their counters are not one series' for that, before and after saving.
-    @Test func canonicallyEquivalentNamesAreSeriesOfTheirOwn() throws {
+    /// Names that are equal as `String`s have separate counters, before and after saving.
+    @Test func canonicallyEquivalentNamesAreDistinctSeries() throws {
         let names = ["e\u{301}", "\u{E9}", "\u{212B}", "\u{C5}"]
         let samples = names.enumerated().map { Make.calls(Double($0.offset + 1), pid: 1, function: $0.element) }
         let own = names.enumerated().map {
             MetricSample(
                 family: .workerAppliedEventsTotal, labels: [$0.element], value: .counter(Double($0.offset + 1)))
         }
-        func apply(incarnation: UInt64, _ own: [MetricSample]) -> Told {
+        func apply(incarnation: UInt64, _ own: [MetricSample]) -> Report {
             Make.snapshot(incarnation: incarnation, slots: [Make.slot(1, lsn: 300, samples)], own: own)
         }
         var store = MetricStore()
         try store.apply(apply(incarnation: 1, own))
-        // The totals of the first are retired.
+        // The totals of the first worker are retired.
         try store.apply(apply(incarnation: 2, own))
         var copy = try MetricStore(decoding: store.encoded())
         for reading in [store.reading(), copy.reading()] {

@@ -5,7 +5,7 @@ import TraceModel
 @Suite struct MetricStoreTests {
     typealias Make = SampleFactory
 
-    @Test func countersOfSlotsAndWorkersAddUp() throws {
+    @Test func countersOfSlotsAndWorkersAreSummed() throws {
         var store = MetricStore()
         try store.apply(Make.snapshot(slots: [Make.slot(1, lsn: 10, [Make.events(3)])]))
         try store.apply(Make.snapshot("function.1", slots: [Make.slot(2, lsn: 10, [Make.events(4)])]))
@@ -15,7 +15,7 @@ import TraceModel
         #expect(reading.writtenEvents == 7)
     }
 
-    @Test func aReplayingWorkerNeverTakesACounterBack() throws {
+    @Test func aReplayingWorkerNeverDecreasesACounter() throws {
         var store = MetricStore()
         try store.apply(Make.snapshot(slots: [Make.slot(1, lsn: 90, [Make.events(9)])]))
         for lsn in stride(from: LSN(10), through: 80, by: 10) {
@@ -27,9 +27,9 @@ import TraceModel
         #expect(store.reading().writtenEvents == 10)
     }
 
-    /// A worker that began without state counts from 0, beside what it told before; however often it says so, and
-    /// whatever it has told again of what lies below.
-    @Test func aWorkerThatBeganAnewAddsToWhatItHadTold() throws {
+    /// A worker without state counts from 0, and its counters are added to those it reported before, however often it
+    /// says that it started anew and whatever older values it repeats.
+    @Test func aRenewedWorkerAddsToItsEarlierCounters() throws {
         var store = MetricStore()
         let calls = Make.calls(5, pid: 3)
         try store.apply(
@@ -45,14 +45,14 @@ import TraceModel
         }
         expect(41, 5)
         for (incarnation, lsn, events) in [(2, 50, 0.0), (3, 80, 0), (3, 95, 0), (4, 120, 4)] {
-            var told = Make.snapshot(
+            var reported = Make.snapshot(
                 incarnation: UInt64(incarnation),
                 slots: [
                     Make.slot(1, lsn: LSN(lsn), [Make.events(events), Make.calls(events, pid: 3)]),
                     Make.slot(2, lsn: LSN(lsn), []),
                 ])
-            told.renewedLSN = 100
-            try store.apply(told)
+            reported.renewedLSN = 100
+            try store.apply(reported)
             store = try MetricStore(decoding: store.encoded())
             expect(41 + UInt64(events), 5 + events)
         }
@@ -73,7 +73,7 @@ import TraceModel
         #expect(store.statusReading().workers.map(\.lost) == [nil])
     }
 
-    @Test func aDeltaKeepsWhatItDoesNotName() throws {
+    @Test func aDeltaKeepsOtherSeries() throws {
         var store = MetricStore()
         try store.apply(Make.snapshot(slots: [Make.slot(1, lsn: 1, [Make.events(1), Make.calls(5, pid: 3)])]))
         try store.apply(Make.snapshot(slots: [Make.slot(1, lsn: 2, full: false, [Make.events(2)])]))
@@ -82,7 +82,7 @@ import TraceModel
         #expect(reading.value(.functionCallsTotal, ["h", "3", "pid-3", "f"]) == .counter(5))
     }
 
-    @Test func whatAFullSectionDoesNotNameIsGoneAndCounted() throws {
+    @Test func seriesMissingInAFullSectionAreRemovedAndCounted() throws {
         var store = MetricStore()
         let gone = Make.calls(5, pid: 3)
         let stays = Make.calls(6, pid: 4)
@@ -95,10 +95,10 @@ import TraceModel
         #expect(reading.value(.functionCallsTotal, elsewhere.labels) == .counter(7))
         #expect(reading.family(.functionCallsTotal)?.count == 2)
         #expect(reading.value(.errorsTotal, ["series_expired"]) == .counter(1))
-        // One that replays has nothing to say about what is gone.
+        // A worker that replays cannot say which series are gone.
         try store.apply(Make.snapshot(incarnation: 2, slots: [Make.slot(1, lsn: 1, [gone, stays])]))
         #expect(store.reading().family(.functionCallsTotal)?.count == 2)
-        // It may come back, and begins where the worker says.
+        // The series may come back and starts at the worker's value.
         try store.apply(Make.snapshot(incarnation: 2, slots: [Make.slot(1, lsn: 3, [Make.calls(1, pid: 3)])]))
         reading = store.reading()
         #expect(reading.value(.functionCallsTotal, gone.labels) == .counter(1))
@@ -118,7 +118,7 @@ import TraceModel
         #expect(reading.value(.errorsTotal, ["worker_restart"]) == .counter(1))
     }
 
-    @Test func aDeadWorkersGaugesGoAndItsCountersStay() throws {
+    @Test func aDeadWorkersGaugesDisappearAndItsCountersStay() throws {
         var store = MetricStore()
         let slot = Make.slot(1, lsn: 5, [Make.calls(5, pid: 3), Make.active(2, pid: 3)])
         try store.apply(Make.routerSnapshot(workers: ["function.0"]))
@@ -132,7 +132,7 @@ import TraceModel
         #expect(reading.value(.functionCallsTotal, ["h", "3", "pid-3", "f"]) == .counter(5))
         #expect(reading.value(.workerUp, ["function.0"]) == .gauge(0))
         #expect(reading.workers.first?.pid == nil)
-        // A successor that is still replaying does not bring the old gauges back.
+        // A successor that is still replaying must not bring the old gauges back.
         try store.apply(Make.snapshot(incarnation: 2, slots: [Make.slot(1, lsn: 2, [])]))
         #expect(store.reading().family(.activeFunctions) == nil)
         try store.apply(Make.snapshot(incarnation: 2, slots: [slot]))
@@ -146,7 +146,7 @@ import TraceModel
         try store.apply(Make.snapshot("function.1", own: [Make.processing(3, sum: 1)]))
         store.declareDown("function.1")
         try store.apply(Make.routerSnapshot(workers: ["function.0"]))
-        // A message of its that was under way must not count twice.
+        // A delayed message of the worker must not count twice.
         try store.apply(Make.snapshot("function.1", own: [Make.processing(3, sum: 1)]))
         var reading = store.reading()
         #expect(reading.value(.batchProcessingSeconds, ["function"]) == Make.processing(3, sum: 1).value)
@@ -165,7 +165,7 @@ import TraceModel
         #expect(reading.value(.functionCallsTotal, other) == .counter(7))
         #expect(reading.family(.functionCallsTotal)?.series.count == 3)
         #expect(reading.value(.errorsTotal, ["series_overflow"]) == .counter(2))
-        // A folded series that expires leaves its count; an exposed one makes room for a new one only.
+        // A folded series that expires leaves its count; only an exposed one makes room for a new series.
         try store.apply(Make.snapshot(slots: [Make.slot(1, lsn: 2, [samples[1], samples[2]])]))
         try store.apply(Make.snapshot(slots: [Make.slot(1, lsn: 3, full: false, [Make.calls(8, pid: 8)])]))
         reading = store.reading()
@@ -174,7 +174,7 @@ import TraceModel
         #expect(reading.value(.functionCallsTotal, samples[0].labels) == nil)
     }
 
-    @Test func samplesThatDoNotFitAreRefused() throws {
+    @Test func samplesOfTheWrongShapeAreRefused() throws {
         var store = MetricStore(limits: SeriesLimits(held: 0))
         let samples = [
             MetricSample(family: .eventsTotal, labels: ["cpu"], value: .counter(.nan)), Make.events(1),

@@ -1,6 +1,6 @@
 import Foundation
 
-/// Prometheus' own checker, where it is installed.
+/// Prometheus's own checker, if it is installed.
 enum PromTool {
     private static let path = (ProcessInfo.processInfo.environment["PATH"] ?? "").split(separator: ":").map {
         "\($0)/promtool"
@@ -8,7 +8,7 @@ enum PromTool {
 
     static var isInstalled: Bool { path != nil }
 
-    /// What it says about a page; empty where it is content.
+    /// The complaints about a page; empty if there are none.
     static func check(_ page: [UInt8]) throws -> String {
         guard let path else { return "" }
         let process = Process()

@@ -1,7 +1,7 @@
 import TraceMetrics
 import TraceModel
 
-/// Snapshots for tests, short to write.
+/// Creates snapshots for tests in few words.
 enum SampleFactory {
     static func events(_ count: Double, resource: String = "function") -> MetricSample {
         MetricSample(family: .eventsTotal, labels: [resource], value: .counter(count))
@@ -25,9 +25,9 @@ enum SampleFactory {
 
     static func snapshot(
         _ process: String = "function.0", incarnation: UInt64 = 1, slots: [SlotSamples] = [], own: [MetricSample] = []
-    ) -> Told {
+    ) -> Report {
         let snapshot = MetricSnapshot(process: process, incarnation: incarnation, pid: 100, own: own)
-        return Told(snapshot: snapshot, slots: slots)
+        return Report(snapshot: snapshot, slots: slots)
     }
 
     static func slot(_ slot: UInt8, lsn: LSN, full: Bool = true, _ samples: [MetricSample]) -> SlotSamples {
@@ -42,7 +42,7 @@ enum SampleFactory {
 }
 
 extension MetricReading {
-    /// The value of a series, nil where there is none.
+    /// The value of a series; nil if it does not exist.
     func value(_ family: MetricFamily, _ labels: [String] = []) -> MetricValue? {
         self.family(family)?.series.first { $0.labels == labels }?.value
     }

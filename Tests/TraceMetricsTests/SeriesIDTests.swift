@@ -2,12 +2,12 @@ import Testing
 import TraceMetrics
 import TraceModel
 
-/// Series told by their ids over several messages.
+/// Series that are identified by ids over several messages.
 @Suite struct SeriesIDTests {
     typealias Make = SampleFactory
 
-    /// A worker that remembers what it has told.
-    private struct Teller: ~Copyable {
+    /// A worker that remembers which series it has defined.
+    private struct Reporter: ~Copyable {
         var writer = SeriesWriter()
         var sets: [SeriesKey: SeriesSet] = [:]
         var begins = true
@@ -44,9 +44,9 @@ import TraceModel
     @Test func aValueFollowsItsDefinition() throws {
         var store = MetricStore()
         try Self.up(&store)
-        var teller = Teller()
-        let first = teller.message(lsn: 1, isFull: true, Self.samples(1))
-        let second = teller.message(lsn: 2, Self.samples(10))
+        var reporter = Reporter()
+        let first = reporter.message(lsn: 1, isFull: true, Self.samples(1))
+        let second = reporter.message(lsn: 2, Self.samples(10))
         #expect(!second.sections.contains(UInt8(ascii: "h")))
         #expect(try store.apply(first))
         #expect(try store.apply(second))
@@ -56,36 +56,36 @@ import TraceModel
         #expect(reading.value(.activeFunctions, ["h", "7", "pid-7"]) == .gauge(-10))
     }
 
-    @Test func aStoreThatMissedTheBeginningAsks() throws {
+    @Test func aStoreThatMissedADefinitionRequestsIt() throws {
         var store = MetricStore()
         try Self.up(&store)
-        var teller = Teller()
-        let first = teller.message(lsn: 1, isFull: true, Self.samples(1))
-        let second = teller.message(lsn: 2, Self.samples(10) + [Make.calls(1, pid: 8)])
-        let third = teller.message(lsn: 3, [Make.calls(2, pid: 8)])
+        var reporter = Reporter()
+        let first = reporter.message(lsn: 1, isFull: true, Self.samples(1))
+        let second = reporter.message(lsn: 2, Self.samples(10) + [Make.calls(1, pid: 8)])
+        let third = reporter.message(lsn: 3, [Make.calls(2, pid: 8)])
         #expect(try !store.apply(second))
         #expect(try store.apply(first))
         #expect(try !store.apply(third), "the definition was lost")
     }
 
-    @Test func anOlderIncarnationSaysNothing() throws {
+    @Test func anOlderIncarnationIsIgnored() throws {
         var store = MetricStore()
         try Self.up(&store, incarnation: 2)
-        var old = Teller(incarnation: 1)
-        var new = Teller(incarnation: 2)
+        var old = Reporter(incarnation: 1)
+        var new = Reporter(incarnation: 2)
         #expect(try store.apply(new.message(lsn: 5, isFull: true, Self.samples(5))))
         #expect(try store.apply(old.message(lsn: 9, isFull: true, Self.samples(9))))
         #expect(store.reading().writtenEvents == 5)
     }
 
-    /// What a replaying worker defines it may go on with once it has caught up.
-    @Test func definitionsOfAReplayCount() throws {
+    /// A worker may continue to use definitions that it sent while replaying.
+    @Test func definitionsSentDuringAReplayCount() throws {
         var store = MetricStore()
         try Self.up(&store)
-        var before = Teller()
+        var before = Reporter()
         _ = try store.apply(before.message(lsn: 50, isFull: true, Self.samples(5)))
         try Self.up(&store, incarnation: 2)
-        var after = Teller(incarnation: 2)
+        var after = Reporter(incarnation: 2)
         let late = Make.calls(3, pid: 9)
         #expect(try store.apply(after.message(lsn: 10, isFull: true, Self.samples(1) + [late])))
         #expect(store.reading().writtenEvents == 5)
@@ -95,15 +95,15 @@ import TraceModel
         #expect(store.reading().value(.functionCallsTotal, late.labels) == .counter(3))
     }
 
-    /// A store saved between two messages understands the second one.
+    /// A store that is saved between two messages understands the second one.
     @Test func idsAreSavedToo() throws {
         var store = MetricStore(limits: SeriesLimits(perFamily: 1, held: 3))
         try Self.up(&store)
-        var teller = Teller()
+        var reporter = Reporter()
         let more = [Make.calls(2, pid: 8), Make.calls(3, pid: 9)]
-        #expect(try store.apply(teller.message(lsn: 1, isFull: true, Self.samples(4) + more)))
+        #expect(try store.apply(reporter.message(lsn: 1, isFull: true, Self.samples(4) + more)))
         var copy = try MetricStore(decoding: store.encoded())
-        let next = teller.message(lsn: 2, Self.samples(8) + [Make.calls(7, pid: 8), more[1]])
+        let next = reporter.message(lsn: 2, Self.samples(8) + [Make.calls(7, pid: 8), more[1]])
         #expect(try store.apply(next))
         #expect(try copy.apply(next))
         for process in ["function.0"] {
@@ -117,13 +117,13 @@ import TraceModel
         #expect(text.contains("kind=\"series_dropped\"} 1\n"))
     }
 
-    /// Wrong bytes are refused; what they say is bounded.
-    @Test func damagedMessagesDoNoHarm() throws {
-        var teller = Teller()
+    /// Malformed messages are refused, and their effect is bounded.
+    @Test func malformedMessagesAreRefused() throws {
+        var reporter = Reporter()
         let duration = MetricSample(
             family: .functionDurationSeconds, labels: ["h", "7", "pid-7", "f"],
             value: .histogram(buckets: [UInt64](repeating: 3, count: 11), sum: 0.5))
-        let good = teller.message(lsn: 1, isFull: true, Self.samples(4) + [duration])
+        let good = reporter.message(lsn: 1, isFull: true, Self.samples(4) + [duration])
         var random = SeededGenerator(seed: 7)
         for length in good.sections.indices {
             var cut = good
@@ -148,18 +148,18 @@ import TraceModel
         #expect(!page.isEmpty)
     }
 
-    /// Tables grow and shrink with what is told, and a page shows just what is.
-    @Test func seriesThatComeAndGoLeaveNothingBehind() throws {
+    /// Tables grow and shrink with the reported series, and a page shows exactly these.
+    @Test func removedSeriesLeaveNothingBehind() throws {
         var store = MetricStore()
         try Self.up(&store)
         var random = SeededGenerator(seed: 11)
-        var teller = Teller()
+        var reporter = Reporter()
         for round in 1...60 {
             let pids = Set((0..<200).map { _ in Int.random(in: 0..<400, using: &random) })
-            // Each time other ids, as of a worker that begins anew.
-            teller.sets = [:]
+            // New ids each time, as from a worker that starts anew.
+            reporter.sets = [:]
             let samples = pids.map { Make.calls(Double($0), pid: $0, function: "f\($0 % 7)") }
-            #expect(try store.apply(teller.message(lsn: LSN(round), isFull: true, samples)))
+            #expect(try store.apply(reporter.message(lsn: LSN(round), isFull: true, samples)))
             let shown = store.reading().family(.functionCallsTotal)?.series ?? []
             #expect(shown.count == pids.count)
             let expected = samples.map(\.labels).sorted { $0.lexicographicallyPrecedes($1) }

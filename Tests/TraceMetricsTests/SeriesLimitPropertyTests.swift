@@ -2,19 +2,19 @@ import Testing
 import TraceMetrics
 import TraceModel
 
-/// Random lives of processes with far more functions than are shown, against what was called.
+/// Random processes with far more functions than are shown, compared with the calls that were made.
 @Suite struct SeriesLimitPropertyTests {
     typealias Make = SampleFactory
 
     private static let families: [MetricFamily] = [.functionCallsTotal, .functionDurationSeconds]
 
-    /// What a worker knows, and what all series of a family have to add up to.
+    /// What a worker knows, and the totals that all series of a family must add up to.
     private struct Oracle {
         var calls: [Int: [String: UInt64]] = [:]
         var expected: [MetricFamily: UInt64] = [:]
-        /// Calls of a process that the store knows.
+        /// Calls of the processes that the store knows.
         var known: [Int: UInt64] = [:]
-        /// Processes that have something new to tell, and slots whose series are told in full.
+        /// Processes with changes to report, and slots whose series are reported in full.
         var changed: Set<Int> = []
         var full: Set<UInt8> = []
 
@@ -30,7 +30,7 @@ import TraceModel
             full.insert(slot(of: pid))
         }
 
-        /// Series that are shown go with their counts; `other` keeps its own.
+        /// Shown series disappear with their counts; `other` keeps its own.
         mutating func forget(_ pid: Int, _ shown: [SeriesKey: UInt64]) {
             guard let functions = calls.removeValue(forKey: pid) else { return }
             let untold = functions.values.reduce(0, +) - (known.removeValue(forKey: pid) ?? 0)
@@ -41,7 +41,7 @@ import TraceModel
 
         func slot(of pid: Int) -> UInt8 { UInt8(pid % 4) }
 
-        mutating func told(lsn: LSN) -> [SlotSamples] {
+        mutating func reported(lsn: LSN) -> [SlotSamples] {
             defer {
                 changed = []
                 full = []
@@ -72,7 +72,7 @@ import TraceModel
         ]
     }
 
-    /// By series: calls, or observations.
+    /// Calls or observations by series.
     private static func counts(_ reading: MetricReading) -> [SeriesKey: UInt64] {
         var counts: [SeriesKey: UInt64] = [:]
         for family in families {
@@ -91,7 +91,7 @@ import TraceModel
 
     private static func live(_ oracle: inout Oracle, _ shown: [SeriesKey: UInt64], _ random: inout SeededGenerator) {
         for _ in 0..<Int.random(in: 1...12, using: &random) {
-            // Some functions are called far more often than others, and not always the same.
+            // Some functions are called far more often than others, and this changes over time.
             let function = Int.random(in: 0..<8, using: &random)
             oracle.call(
                 .random(in: 1...12, using: &random), "f\(function)",
@@ -107,22 +107,22 @@ import TraceModel
         }
     }
 
-    @Test(arguments: UInt64(1)...12) func sumsAreExactAndNothingFalls(seed: UInt64) throws {
+    @Test(arguments: UInt64(1)...12) func sumsAreExactAndNeverDecrease(seed: UInt64) throws {
         var random = SeededGenerator(seed: seed)
         var store = MetricStore(limits: SeriesLimits(perFamily: 60))
         var oracle = Oracle()
         var shown: [SeriesKey: UInt64] = [:]
         var incarnation: UInt64 = 1
         for round in 1...120 {
-            // Who forgets a process does so before anything of it comes again.
+            // A worker forgets a process before anything new of it arrives.
             let gone = oracle.calls
             Self.live(&oracle, shown, &random)
             if Int.random(in: 0..<15, using: &random) == 0 {
                 incarnation += 1
                 oracle.full = [0, 1, 2, 3]
             }
-            let told = oracle.told(lsn: LSN(round))
-            try store.apply(Make.snapshot(incarnation: incarnation, slots: told))
+            let reported = oracle.reported(lsn: LSN(round))
+            try store.apply(Make.snapshot(incarnation: incarnation, slots: reported))
             if Bool.random(using: &random) { _ = store.chooseHistograms() }
             if Bool.random(using: &random) { store = try MetricStore(decoding: store.encoded()) }
             if Int.random(in: 0..<12, using: &random) == 0 {

@@ -37,8 +37,8 @@ import TraceModel
 
     // MARK: No room
 
-    /// However many processes there are, events that are written are counted.
-    @Test func whatSlotsCountIsTakenWhereNoMoreSeriesFit() throws {
+    /// However many processes there are, written events are counted.
+    @Test func slotCountersAreAcceptedAtTheSeriesLimit() throws {
         var store = MetricStore(limits: SeriesLimits(perFamily: 1, held: 2))
         let calls = (1...4).map { Make.calls(1, pid: $0) }
         for slot in UInt8(1)...5 {
@@ -51,7 +51,7 @@ import TraceModel
         #expect(reading.value(.errorsTotal, ["series_dropped"]) == .counter(18))
     }
 
-    @Test func whatSlotsCountIsToldWhereIDsRunOut() throws {
+    @Test func slotCountersAreReportedWhenIDsRunOut() throws {
         var writer = SeriesWriter(idsMax: Limits.slotSeriesIDs + 2)
         writer.begin()
         writer.beginSection(slot: 3, lsn: 1, isFull: true)
@@ -72,16 +72,16 @@ import TraceModel
         #expect(store.reading().writtenEvents == 7)
     }
 
-    /// A worker that dies amid a slot that takes several messages must not keep its successor, whose first message of
-    /// the slot is a part again, from being heard.
-    @Test func aPartOfASlotFollowsAPartOfAnotherLife() throws {
+    /// If a worker dies within a slot that takes several messages, its successor's first message, which is also a
+    /// partial one, must be accepted.
+    @Test func aPartialSlotMayFollowOneOfAnotherIncarnation() throws {
         var store = MetricStore()
         func part(_ incarnation: UInt64, _ events: Double) -> MetricSeries {
-            var told = Make.snapshot(
+            var reported = Make.snapshot(
                 incarnation: incarnation, slots: [Make.slot(1, lsn: LSN(incarnation), [Make.events(events)])]
             ).series
-            told.sections[1] = 0  // Neither full nor complete.
-            return told
+            reported.sections[1] = 0  // Neither full nor complete.
+            return reported
         }
         for incarnation in UInt64(1)...3 {
             try store.apply(Make.snapshot(incarnation: incarnation).snapshot)
@@ -94,18 +94,18 @@ import TraceModel
         var store = MetricStore(limits: SeriesLimits(perFamily: 2, held: 4))
         let gauges = (1...9).map { Make.active(1, pid: $0) }
         let calls = (1...2).map { Make.calls(1, pid: $0) }
-        var told = Make.snapshot(slots: [Make.slot(1, lsn: 1, gauges + calls)])
-        try store.apply(told)
+        var reported = Make.snapshot(slots: [Make.slot(1, lsn: 1, gauges + calls)])
+        try store.apply(reported)
         let reading = store.reading()
         #expect(reading.family(.activeFunctions)?.count == 2)
         #expect(reading.family(.functionCallsTotal)?.count == 2)
         #expect(reading.value(.errorsTotal, ["series_dropped"]) == .counter(0))
         #expect(reading.value(.errorsTotal, ["series_overflow"]) == .counter(7))
-        // Those that are gone make room for others, once these are told anew.
-        told.slots = [Make.slot(1, lsn: 2, Array(gauges[5...]))]
-        try store.apply(told)
-        told.slots = [Make.slot(1, lsn: 3, Array(gauges[5...]))]
-        try store.apply(told)
+        // Removed series make room for others, once these are reported again.
+        reported.slots = [Make.slot(1, lsn: 2, Array(gauges[5...]))]
+        try store.apply(reported)
+        reported.slots = [Make.slot(1, lsn: 3, Array(gauges[5...]))]
+        try store.apply(reported)
         #expect(store.reading().family(.activeFunctions)?.count == 2)
     }
 
@@ -113,7 +113,7 @@ import TraceModel
 
     @Test func theFunctionsCalledMostHaveHistograms() throws {
         var store = MetricStore(limits: SeriesLimits(perFamily: 2 * Limits.histogramSeriesDivisor))
-        func tell(_ counts: [UInt64], lsn: LSN) throws -> [[String]: UInt64] {
+        func report(_ counts: [UInt64], lsn: LSN) throws -> [[String]: UInt64] {
             let samples = counts.enumerated().map { Self.duration($1, pid: $0) }
             try store.apply(Make.snapshot(slots: [Make.slot(1, lsn: lsn, samples)]))
             _ = store.chooseHistograms()
@@ -122,23 +122,23 @@ import TraceModel
             return shown
         }
         func labels(_ pid: Int) -> [String] { ["h", "\(pid)", "pid-\(pid)", "f"] }
-        var shown = try tell([5, 5, 5, 5], lsn: 1)
+        var shown = try report([5, 5, 5, 5], lsn: 1)
         #expect(shown == [labels(0): 5, labels(1): 5, Self.other: 10])
-        // Less than twice as many: all stays.
-        shown = try tell([5, 5, 9, 5], lsn: 2)
+        // Less than twice as many: nothing changes.
+        shown = try report([5, 5, 9, 5], lsn: 2)
         #expect(shown == [labels(0): 5, labels(1): 5, Self.other: 14])
-        // What `other` has counted it keeps.
-        shown = try tell([5, 6, 20, 5], lsn: 3)
+        // `other` keeps what it has counted.
+        shown = try report([5, 6, 20, 5], lsn: 3)
         #expect(shown == [labels(1): 6, labels(2): 0, Self.other: 30])
-        shown = try tell([5, 6, 24, 6], lsn: 4)
+        shown = try report([5, 6, 24, 6], lsn: 4)
         #expect(shown == [labels(1): 6, labels(2): 4, Self.other: 31])
-        // What is folded takes all along.
-        shown = try tell([100, 6, 24, 90], lsn: 5)
+        // A folded series brings its whole count.
+        shown = try report([100, 6, 24, 90], lsn: 5)
         #expect(shown == [labels(0): 0, labels(3): 0, Self.other: 220])
         store = try MetricStore(decoding: store.encoded())
-        shown = try tell([101, 6, 24, 93], lsn: 6)
+        shown = try report([101, 6, 24, 93], lsn: 6)
         #expect(shown == [labels(0): 1, labels(3): 3, Self.other: 220])
-        // A vacant place is filled, and what `other` counts of one that goes stays.
+        // A free place is filled, and what `other` counted of a removed series stays.
         try store.apply(
             Make.snapshot(slots: [Make.slot(1, lsn: 7, [1, 2, 3].map { Self.duration([0, 6, 24, 93][$0], pid: $0) })]))
         let isChanged = store.chooseHistograms()
@@ -150,8 +150,8 @@ import TraceModel
 
     // MARK: Series that go
 
-    /// What functions that are given up have counted their process's `other` counts from then on.
-    @Test func whatAFoldedFunctionPassesOnIsCountedOnce() throws {
+    /// After a function was evicted, its process's `other` counts its calls.
+    @Test func callsOfAnEvictedFoldedFunctionCountOnce() throws {
         for isFolded in [true, false] {
             var store = MetricStore(limits: SeriesLimits(perFamily: 2))
             let heir = Make.calls(1, pid: 1, function: "other")
@@ -161,7 +161,7 @@ import TraceModel
             try store.apply(Make.snapshot(slots: [Make.slot(1, lsn: 1, samples)]))
             #expect(Self.total(store.reading(), .functionCallsTotal) == 41)
             let folded = store.reading().value(.functionCallsTotal, Self.other)
-            // f4 is given up.
+            // f4 is evicted.
             let after = calls[..<3] + [Make.calls(11, pid: 1, function: "other")]
             try store.apply(Make.snapshot(slots: [Make.slot(1, lsn: 2, Array(after))]))
             let reading = store.reading()
@@ -169,15 +169,15 @@ import TraceModel
             #expect(reading.value(.functionCallsTotal, Self.other) == folded)
             store = try MetricStore(decoding: store.encoded())
             #expect(Self.total(store.reading(), .functionCallsTotal) == 41)
-            // The process goes; what was folded of it stays.
+            // The process disappears; what was folded of it stays.
             try store.apply(Make.snapshot(slots: [Make.slot(1, lsn: 3, [])]))
             #expect(store.reading().value(.functionCallsTotal, Self.other) == folded)
         }
     }
 
-    @Test func aFoldedSeriesThatBeginsAnewKeepsWhatItHas() throws {
+    @Test func aFoldedSeriesThatRestartsKeepsItsCount() throws {
         var store = MetricStore(limits: SeriesLimits(perFamily: 1))
-        func tell(_ count: UInt64, lsn: LSN) throws {
+        func report(_ count: UInt64, lsn: LSN) throws {
             let samples =
                 [Make.calls(1, pid: 1), Make.calls(Double(count), pid: 2)] + [
                     Self.duration(1, pid: 1), Self.duration(count, pid: 2),
@@ -185,7 +185,7 @@ import TraceModel
             try store.apply(Make.snapshot(slots: [Make.slot(1, lsn: lsn, samples)]))
         }
         for (index, count) in [UInt64(9), 4, 5].enumerated() {
-            try tell(count, lsn: LSN(index + 1))
+            try report(count, lsn: LSN(index + 1))
             let sum = [9, 13, 14][index]
             let reading = store.reading()
             #expect(reading.value(.functionCallsTotal, Self.other) == .counter(Double(sum)))
@@ -193,7 +193,7 @@ import TraceModel
         }
     }
 
-    /// A process with calls open that is quiet is not shown; what is folded of it goes on when it does.
+    /// A quiet process with open calls is not shown. Its folded count continues when it becomes active.
     @Test func aQuietProcessIsCountedOnce() throws {
         var store = MetricStore(limits: SeriesLimits(perFamily: 1))
         let shown = Make.calls(5, pid: 1)
@@ -215,33 +215,33 @@ import TraceModel
         return MetricSeries(process: "function.0", incarnation: 1, begins: true, sections: writer.take())
     }
 
-    /// Also where `other` counts a part of what is shown.
+    /// Also if `other` counts a part of what is shown.
     @Test func aQuietProcessWithAHistogramIsCountedOnce() throws {
         var store = MetricStore(limits: SeriesLimits(perFamily: Limits.histogramSeriesDivisor))
-        func tell(_ counts: [UInt64], lsn: LSN) throws {
+        func report(_ counts: [UInt64], lsn: LSN) throws {
             let samples = counts.enumerated().map { Self.duration($1, pid: $0 + 1) }
             try store.apply(Make.snapshot(slots: [Make.slot(1, lsn: lsn, samples)]))
         }
-        try tell([5, 20], lsn: 1)
+        try report([5, 20], lsn: 1)
         _ = store.chooseHistograms()
-        try tell([5, 24], lsn: 2)
+        try report([5, 24], lsn: 2)
         #expect(Self.counts(store.reading())[Self.other] == 25)
         _ = try store.apply(Self.resting(1...2, lsn: 3))
         #expect(Self.counts(store.reading()) == [Self.other: 29])
-        try tell([6, 25], lsn: 4)
+        try report([6, 25], lsn: 4)
         #expect(Self.counts(store.reading()) == [Self.other: 31])
     }
 
     // MARK: Other limits
 
-    @Test func anotherLimitTakesNothingAway() throws {
+    @Test func changingTheLimitLosesNothing() throws {
         var store = MetricStore(limits: SeriesLimits(perFamily: 30))
         let pids = 1...40
         let samples =
             pids.map { Make.calls(Double($0), pid: $0) } + pids.map { Self.duration(UInt64($0), pid: $0) }
             + pids.map { Make.active(1, pid: $0) }
-        let told = Make.snapshot(slots: [Make.slot(1, lsn: 1, samples)])
-        try store.apply(told)
+        let reported = Make.snapshot(slots: [Make.slot(1, lsn: 1, samples)])
+        try store.apply(reported)
         func expect(_ shown: Int) {
             let reading = store.reading()
             #expect(reading.family(.functionCallsTotal)?.count == shown + 1)
@@ -258,12 +258,12 @@ import TraceModel
         #expect(Set(kept).isSubset(of: values))
         store.adopt(SeriesLimits(perFamily: 50))
         expect(10)
-        // Gauges come back when they are told anew.
-        try store.apply(told)
+        // Gauges come back when they are reported again.
+        try store.apply(reported)
         #expect(store.reading().family(.activeFunctions)?.count == 40)
     }
 
-    /// A page has no more lines than its limit allows for, in either set of names.
+    /// A page has no more lines than its limit allows, in either set of names.
     @Test func pagesAreBounded() throws {
         let limit = 100
         var store = MetricStore(limits: SeriesLimits(perFamily: limit))

@@ -1,7 +1,7 @@
 import TraceMetrics
 import TraceModel
 
-/// What one slot's processes have to show, sample by sample, as a worker tells it in a section.
+/// The samples of one slot's processes, as a worker reports them in a section.
 struct SlotSamples {
     var slot: UInt8
     var lsn: LSN
@@ -9,13 +9,13 @@ struct SlotSamples {
     var samples: [MetricSample]
 }
 
-/// A process's message about itself, and its series.
-struct Told {
+/// A process's own message and its series.
+struct Report {
     var snapshot: MetricSnapshot
     var slots: [SlotSamples]
     var renewedLSN: LSN = 0
 
-    /// As a worker that has just begun sends them: every series defined.
+    /// The series as a new worker sends them: all defined.
     var series: MetricSeries {
         var writer = SeriesWriter()
         writer.begin()
@@ -33,7 +33,7 @@ extension SeriesWriter {
         _ = endSection()
     }
 
-    /// One series as a group of its own. Labels that say which process it is go where a worker has them from.
+    /// Writes one series as its own group. Labels that identify the process go where a worker takes them from.
     mutating func write(_ sample: MetricSample, _ set: SeriesSet) -> SeriesSet {
         var texts: [String] = []
         var (host, pid, process, name) = ("", UInt32(0), "", "")
@@ -60,9 +60,9 @@ extension SeriesWriter {
 }
 
 extension MetricStore {
-    mutating func apply(_ told: Told) throws {
-        try apply(told.snapshot)
-        guard !told.slots.isEmpty else { return }
-        _ = try apply(told.series)
+    mutating func apply(_ reported: Report) throws {
+        try apply(reported.snapshot)
+        guard !reported.slots.isEmpty else { return }
+        _ = try apply(reported.series)
     }
 }

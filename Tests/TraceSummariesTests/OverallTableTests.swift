@@ -6,7 +6,7 @@ import TraceModel
 
 @testable import TraceSummaries
 
-/// Rows that add up others over processes: exact, and the same in whatever parts they come.
+/// Rows that sum others over processes: exact, and independent of how the rows are split into parts.
 struct OverallTableTests {
     private static let table = 1
 
@@ -44,8 +44,8 @@ struct OverallTableTests {
         try #require(summary.tables.first { $0.schema.source == table })
     }
 
-    /// Far more names than there is room for, each in parts.
-    @Test func partsDoNotShow() throws {
+    /// Far more names than there is room for, each in several parts.
+    @Test func partsDoNotAffectTheResult() throws {
         var random = SeededGenerator(seed: 7)
         let pad = String(repeating: "n", count: 450)
         let rows = (0..<6_000).map { number in
@@ -65,7 +65,7 @@ struct OverallTableTests {
             merged.keepTop()
             #expect(try Self.overall(merged) == table, "\(count) parts")
         }
-        // What is kept is all there is of its name.
+        // A row that is kept contains everything of its name.
         let kept = try #require(table.rows.first)
         let own = rows.filter { $0.key.item == kept.key.item }
         #expect(kept.values[0] == 80 * UInt64(own.count) && own.count > 1)
@@ -73,7 +73,7 @@ struct OverallTableTests {
         #expect(table.totals[0] == 80 * 6_000)
     }
 
-    @Test func aFewNamesAreAllThere() throws {
+    @Test func fewNamesAreAllKept() throws {
         let summary = Self.summary((0..<900).map { Self.row($0, "f\($0 % 3)", [UInt64($0)]) })
         let table = try Self.overall(summary)
         #expect(table.isComplete && table.rowCount == 3)

@@ -13,7 +13,7 @@ struct QuantileSketchTests {
         return sketch
     }
 
-    /// Spread evenly over this many doublings from `first` on.
+    /// Values spread evenly over the given number of doublings, starting at `first`.
     private static func values(
         _ count: Int, from first: Double, doublings: Double, _ random: inout SeededGenerator
     ) -> [UInt64] {
@@ -39,7 +39,7 @@ struct QuantileSketchTests {
         }
     }
 
-    @Test func smallAndExtremeValuesHold() throws {
+    @Test func smallAndExtremeValuesAreAccurate() throws {
         for value in (0...51 as ClosedRange<UInt64>) { #expect(Self.sketch([value]).quantile(0.5) == value) }
         for value in [UInt64.max, .max - 1, 1 << 63, (1 << 62) + 12_345] as [UInt64] {
             let found = Double(try #require(Self.sketch([value]).quantile(0.5)))
@@ -48,7 +48,7 @@ struct QuantileSketchTests {
         #expect(QuantileSketch().quantile(0.5) == nil && QuantileSketch().isEmpty)
     }
 
-    /// Also where buckets have to fall into one another.
+    /// Also if buckets must be merged.
     @Test(arguments: [7, 8, 9] as [UInt64]) func mergingDoesNotDependOnTheOrder(_ seed: UInt64) {
         var random = SeededGenerator(seed: seed)
         let values = Self.values(40_000, from: 1, doublings: 62, &random)
@@ -73,18 +73,18 @@ struct QuantileSketchTests {
         #expect(all.count == 40_000)
     }
 
-    @Test func theBoundSpoilsLowQuantilesOnly() throws {
+    @Test func theBucketLimitAffectsLowQuantilesOnly() throws {
         var random = SeededGenerator(seed: 10)
         let values = Self.values(40_000, from: 1, doublings: 62, &random)
         let sketch = Self.sketch(values)
         let exact = Double(values.sorted()[35_999])
         let found = Double(try #require(sketch.quantile(0.9)))
         #expect(abs(found - exact) <= exact * 0.01)
-        // 1,024 buckets are the upper third.
+        // 1,024 buckets cover the upper third.
         #expect(try #require(sketch.quantile(0.1)) > 1 << 40)
     }
 
-    @Test func stateComesBack() throws {
+    @Test func stateRoundTrips() throws {
         var random = SeededGenerator(seed: 11)
         let sketch = Self.sketch(Self.values(900, from: 1, doublings: 30, &random))
         var buffer = RawBuffer()

@@ -4,7 +4,7 @@ import TraceModel
 @testable import TraceSummaries
 
 struct SummaryCellTests {
-    /// A sketch may answer with a value 1 % above the greatest that there was.
+    /// A sketch may return a value 1 % above the greatest one; a cell must not.
     @Test func quantilesStayBelowTheGreatestValue() throws {
         let functions = try #require(SummarySchema.tables(of: .function).first { $0.hasQuantiles })
         let greatest = try #require(functions.columns.firstIndex { $0.kind == .max })

@@ -4,7 +4,7 @@ import TraceModel
 
 @testable import TraceSummaries
 
-/// The numbers of a row: how they add up, and how they are stored.
+/// The numbers of a row: how they are added and stored.
 struct SummaryValuesTests {
     private static func encoded(_ values: SummaryValues) -> [UInt8] {
         var buffer = RawBuffer()
@@ -21,7 +21,7 @@ struct SummaryValuesTests {
         }
     }
 
-    @Test func numbersComeBack() throws {
+    @Test func numbersRoundTrip() throws {
         var values = SummaryValues()
         #expect(Self.encoded(values) == [0])
         #expect(try Self.decoded([0]) == values)
@@ -45,7 +45,7 @@ struct SummaryValuesTests {
         }
     }
 
-    @Test func theLeastNumberThatIsThere() throws {
+    @Test func theSmallestNumber() throws {
         let connections = SummarySchema.tables(of: .network)[1]
         let opened = try #require(connections.columns.firstIndex { $0.kind == .min })
         var values = SummaryValues()

@@ -5,9 +5,9 @@ import TraceModel
 
 @testable import TraceSummaries
 
-/// Top lists hold what a sort of all rows would put first.
+/// Top lists contain the rows that a sort of all rows puts first.
 struct TopListTests {
-    /// Few weights and many rows of each, hosts and items that begin like others, and rows of no weight.
+    /// Few weights with many rows each, hosts and items with common prefixes, and rows of weight 0.
     @Test func tiesGoByHostProcessAndItem() throws {
         var random = SeededGenerator(seed: 11)
         let hosts = ["", "a", "ab", "b", "\u{e9}"]

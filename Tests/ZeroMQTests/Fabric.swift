@@ -5,7 +5,7 @@ import Testing
 
 @testable import ZeroMQ
 
-/// A directory of its own with a context, for one test.
+/// A temporary directory and a context for one test.
 final class Fabric {
     let context: ZMQContext
     let endpoint: String
@@ -67,14 +67,14 @@ func awaitHead(_ socket: ZMQSocket) throws -> [UInt8] {
     return Array(message.frame(0))
 }
 
-/// Makes the router know the dealer, by a message of the dealer's.
+/// Makes the dealer known to the router by a message.
 func introduce(_ dealer: ZMQSocket, to router: ZMQSocket) throws {
     try awaitWritable(dealer)
     #expect(dealer.send(head: [1]) == .sent)
     _ = try awaitMessage(router)
 }
 
-/// Waits until a condition holds, which some library thread brings about; fails after ten seconds.
+/// Waits until a condition holds that a library thread establishes; fails after ten seconds.
 func awaitCondition(_ condition: () -> Bool) throws {
     let deadline = WallClock.monotonic() + 10_000_000_000
     let poller = ZMQPoller()

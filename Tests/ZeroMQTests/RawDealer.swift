@@ -1,7 +1,7 @@
 import CZeroMQ
 import Testing
 
-/// A peer that keeps none of the fabric's rules: libzmq as it is.
+/// A plain libzmq peer that does not follow the rules of the cluster's messages.
 final class RawDealer {
     private let context: UnsafeMutableRawPointer
     private let socket: UnsafeMutableRawPointer

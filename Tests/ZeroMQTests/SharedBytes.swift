@@ -1,7 +1,7 @@
 import Synchronization
 import ZeroMQ
 
-/// Memory that is sent from where it lies; tells by `releases` how often it was given back.
+/// Memory that is sent without a copy; `releases` counts how often it was released.
 final class SharedBytes: Sendable {
     let address: UInt
     let count: Int

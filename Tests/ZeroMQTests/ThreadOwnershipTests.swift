@@ -6,7 +6,7 @@ import ZeroMQ
     @Test func aSocketInAForeignThreadStopsTheProcess() async {
         await #expect(processExitsWith: .failure) {
             let socket = try Fabric().router()
-            // What the compiler refuses without a word of ours.
+            // The compiler would reject this without the annotation.
             nonisolated(unsafe) let smuggled = socket
             DedicatedThread("thief") { _ = smuggled.receive() }.join()
         }

@@ -26,7 +26,7 @@ import ZeroMQ
         #expect(!poller.isReadable(wakeupSource))
     }
 
-    @Test func theWaitEndsWithItsTime() {
+    @Test func theWaitEndsAtItsTimeout() {
         let poller = ZMQPoller()
         let begin = WallClock.monotonic()
         poller.wait(milliseconds: 20)

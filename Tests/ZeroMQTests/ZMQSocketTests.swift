@@ -2,7 +2,7 @@ import Testing
 import ZeroMQ
 
 @Suite struct ZMQSocketTests {
-    @Test func aMessageGoesThereAndBack() throws {
+    @Test func aMessageRoundTrips() throws {
         let fabric = try Fabric()
         let router = try fabric.router()
         let name = try routingID("function.3.e17")
@@ -36,11 +36,11 @@ import ZeroMQ
         }
     }
 
-    @Test func anUnknownPeerIsTold() throws {
+    @Test func anUnknownPeerIsReported() throws {
         let fabric = try Fabric()
         let router = try fabric.router()
         #expect(router.send(to: try routingID("nobody"), head: [1]) == .noSuchPeer)
-        // The refused message left nothing half sent behind.
+        // The refused message left no partial message.
         let name = try routingID("somebody")
         let dealer = try fabric.dealer(name)
         try introduce(dealer, to: router)
@@ -72,7 +72,7 @@ import ZeroMQ
         }
         #expect(router.send(to: name, head: large) == .wouldBlock)
         for _ in 0..<sent { #expect(try awaitHead(dealer) == large) }
-        // Room again: the same peer takes more.
+        // There is room again: the same peer accepts more.
         try awaitCondition { router.send(to: name, head: [6]) == .sent }
         #expect(try awaitHead(dealer) == [6])
     }
@@ -80,7 +80,7 @@ import ZeroMQ
     @Test func aMessageOfTooManyFramesIsDiscardedWhole() throws {
         let fabric = try Fabric()
         let router = try fabric.router()
-        // Our own dealer refuses to send such a message.
+        // This project's dealer refuses to send such a message.
         let stranger = try RawDealer(fabric.endpoint)
         let most = ZMQMessage.frameCountMax
         for count in [most + 3, most + 1, most] { #expect(stranger.send(frameCount: count)) }
@@ -99,7 +99,7 @@ import ZeroMQ
         try serveOnce(fabric, dealer, answer: 2)
     }
 
-    @Test func aRestartedDealerHasANameOfItsOwn() throws {
+    @Test func aRestartedDealerHasItsOwnName() throws {
         let fabric = try Fabric()
         let router = try fabric.router()
         let first = try routingID("function.0.e1")

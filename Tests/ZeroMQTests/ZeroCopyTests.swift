@@ -2,7 +2,9 @@ import Testing
 import ZeroMQ
 
 @Suite struct ZeroCopyTests {
-    @Test(arguments: [1, 8_191, 8_192, 1 << 16, 20 << 20]) func bytesArriveAndTheirOwnerGoesOnce(_ count: Int) throws {
+    @Test(arguments: [1, 8_191, 8_192, 1 << 16, 20 << 20]) func bytesArriveAndTheirOwnerIsReleasedOnce(
+        _ count: Int
+    ) throws {
         let releases = SharedBytes.Releases()
         try {
             let fabric = try Fabric()
@@ -23,7 +25,7 @@ import ZeroMQ
         #expect(releases.value == 1)
     }
 
-    @Test func theOwnerOfARefusedMessageGoesOnce() throws {
+    @Test func theOwnerOfARefusedMessageIsReleasedOnce() throws {
         let releases = SharedBytes.Releases()
         let fabric = try Fabric()
         let router = try fabric.router()
@@ -37,7 +39,7 @@ import ZeroMQ
         #expect(releases.value == 1)
     }
 
-    @Test func theOwnerOfAnUnconnectedDealersMessageGoesOnce() throws {
+    @Test func theOwnerOfAnUnconnectedDealersMessageIsReleasedOnce() throws {
         let releases = SharedBytes.Releases()
         let fabric = try Fabric()
         let dealer = try fabric.dealer(routingID("alone"))
@@ -48,7 +50,7 @@ import ZeroMQ
         #expect(releases.value == 1)
     }
 
-    @Test func ownersOfWhatIsStillQueuedGoWithTheContext() throws {
+    @Test func ownersOfQueuedMessagesAreReleasedWithTheContext() throws {
         let releases = SharedBytes.Releases()
         let count = 50
         try {
