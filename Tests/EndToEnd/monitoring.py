@@ -6,15 +6,13 @@ import urllib.error
 import urllib.parse
 import urllib.request
 
-import pytest
-
-from cluster import free_port, wait_until
+from cluster import ROOT, free_port, wait_until
 
 
 def tool(name):
-    path = shutil.which(name)
-    if path is None:
-        pytest.skip(f"{name} is not on the PATH; scripts/test brings it")
+    """The path of promtool or prometheus: on the PATH, or where scripts/test unpacks them."""
+    path = shutil.which(name) or shutil.which(name, path=ROOT / ".build/tools/usr/bin")
+    assert path, f"{name} is missing; scripts/test brings it"
     return path
 
 

@@ -6,7 +6,7 @@ import TraceModel
 @testable import TraceFiles
 
 /// Runs the conformance checker, which knows the rules of trace viewers.
-@Suite(.enabled(if: TraceCheck.isThere, "the conformance checker is not in this checkout")) struct ConformanceTests {
+struct ConformanceTests {
     @Test func finishedAndUnfinishedFilesPass() throws {
         let events = SyntheticEvent.make(700, seed: 4, disorderNanoseconds: 100_000)
         let group = try WorkerGroup(2)

@@ -85,11 +85,9 @@ struct OutputPartsTests {
             let sorted = mine.sorted { ($0.ts, $0.pid, $0.number) < ($1.ts, $1.pid, $1.number) }
             #expect(numbers == sorted.map(\.number))
         }
-        if TraceCheck.isThere {
-            let traces = files.keys.filter { $0.hasPrefix("json/") }.map { "\(group.directory.path)/output/\($0)" }
-            let check = try TraceCheck.run(traces)
-            #expect(check.code == 0, "\(check.output)")
-        }
+        let traces = files.keys.filter { $0.hasPrefix("json/") }.map { "\(group.directory.path)/output/\($0)" }
+        let check = try TraceCheck.run(traces)
+        #expect(check.code == 0, "\(check.output)")
     }
 
     private func expand(_ data: Data, _ compression: FileCompression) throws -> Data {
@@ -226,11 +224,9 @@ struct OutputPartsTests {
         #expect(try read(group) == read(whole))
         let alone = try merged(calls: 700, bytesMax: 30_000, workers: 1)
         #expect(try files(of: alone) == files(of: group))
-        if TraceCheck.isThere {
-            let check = try TraceCheck.run(parts.map { "\(group.directory.path)/output/\($0.key)" })
-            #expect(check.code == 0, "\(check.output)")
-            #expect(!check.output.contains("E without B"))
-        }
+        let check = try TraceCheck.run(parts.map { "\(group.directory.path)/output/\($0.key)" })
+        #expect(check.code == 0, "\(check.output)")
+        #expect(!check.output.contains("E without B"))
     }
 
     /// With more open calls than a file has room to repeat, the file stays within its limit.

@@ -1,18 +1,9 @@
 import Foundation
 
-/// The conformance checker.
+/// Runs `Tests/EndToEnd/check_trace.py`, which knows the rules of trace viewers.
 enum TraceCheck {
-    /// Beside the package, or beside the directory that contains several checkouts of it.
-    static let script: String = {
-        let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-            .deletingLastPathComponent()
-        let candidates = ["..", "../.."].map {
-            package.appending(path: "\($0)/shared/conformance/check_trace.py").standardizedFileURL.path
-        }
-        return candidates.first { FileManager.default.fileExists(atPath: $0) } ?? candidates[0]
-    }()
-
-    static var isThere: Bool { FileManager.default.fileExists(atPath: script) }
+    private static let script = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+        .appending(path: "EndToEnd/check_trace.py").path
 
     /// Returns the exit code and the output of the checker.
     static func run(_ arguments: [String]) throws -> (code: Int32, output: String) { try python([script] + arguments) }

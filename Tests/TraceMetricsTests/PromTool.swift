@@ -2,9 +2,16 @@ import Foundation
 
 /// Prometheus's own checker, if it is installed.
 enum PromTool {
-    private static let path = (ProcessInfo.processInfo.environment["PATH"] ?? "").split(separator: ":").map {
-        "\($0)/promtool"
-    }.first { FileManager.default.isExecutableFile(atPath: $0) }
+    /// On the `PATH`, or where `scripts/test` unpacks it.
+    private static let path: String? = {
+        let package = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+            .deletingLastPathComponent()
+        let tools = package.appending(path: ".build/tools/usr/bin").path
+        let path = "\(ProcessInfo.processInfo.environment["PATH"] ?? ""):\(tools)"
+        return path.split(separator: ":").map { "\($0)/promtool" }.first {
+            FileManager.default.isExecutableFile(atPath: $0)
+        }
+    }()
 
     static var isInstalled: Bool { path != nil }
 

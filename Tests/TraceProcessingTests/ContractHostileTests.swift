@@ -43,15 +43,11 @@ import TraceProcessing
             // What was repaired in a name is three bytes long.
             #expect(row.values.allSatisfy { $0.utf8.count <= 3 * Limits.nameBytesMax })
         }
-        guard ContractTraceCheck.isThere else { return }
         let problems = try ContractTraceCheck.problems(in: output.traces)
         #expect(problems == nil)
     }
 
-    @Test(
-        .enabled(if: ContractTraceCheck.isThere, "the conformance checker is not in this checkout"),
-        arguments: Resource.allCases) func viewersTakeEveryTrace(_ resource: Resource) throws
-    {
+    @Test(arguments: Resource.allCases) func viewersTakeEveryTrace(_ resource: Resource) throws {
         var generator = EventGenerator(resource, seed: 25)
         let directory = try ContractDirectory()
         let worker = try ContractWorker(resource, root: directory.path)

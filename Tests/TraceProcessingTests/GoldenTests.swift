@@ -18,10 +18,7 @@ import TraceProcessing
         #expect(differences.isEmpty, "\(differences.joined(separator: "\n"))\nIf it is meant so: UPDATE_GOLDEN=1")
     }
 
-    @Test(
-        .enabled(if: ContractTraceCheck.isThere, "the conformance checker is not in this checkout"),
-        arguments: Resource.allCases) func viewersTakeTheTraces(_ resource: Resource) throws
-    {
+    @Test(arguments: Resource.allCases) func viewersTakeTheTraces(_ resource: Resource) throws {
         let traces = try GoldenFiles.read(resource.name).keys.filter {
             $0.hasPrefix("\(resource.name)_trace_") && $0.hasSuffix(".json")
         }
