@@ -14,6 +14,9 @@ let memoryStrict: [SwiftSetting] = strict + [.strictMemorySafety()]
 let argumentParser: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 
+/// The commit for `--version`; the project's scripts say it (`build_commit` in `scripts/lib/terminal.sh`).
+let commit = Context.environment["TRACE_COMMIT"] ?? ""
+
 // MARK: - Package
 
 let package = Package(
@@ -44,13 +47,16 @@ let package = Package(
             linkerSettings: [.linkedLibrary("protobuf-c")]),
         .target(name: "CChecksum", path: "Sources/Platform/CChecksum"),
         .target(name: "CCrashCell", path: "Sources/Platform/CCrashCell"),
+        .target(
+            name: "CBuildInfo", path: "Sources/Platform/CBuildInfo",
+            cSettings: commit.isEmpty ? [] : [.define("TRACE_COMMIT", to: commit)]),
         .target(name: "CLinux", path: "Sources/Platform/CLinux"),
         .target(name: "CSocketMeter", path: "Sources/Platform/CSocketMeter"),
 
         // MARK: Vocabulary and the operating system
         .target(name: "TraceModel", path: "Sources/Model/TraceModel", swiftSettings: strict),
         .target(
-            name: "SystemIO", dependencies: ["CChecksum", "CCrashCell", "CLinux", "TraceModel"],
+            name: "SystemIO", dependencies: ["CBuildInfo", "CChecksum", "CCrashCell", "CLinux", "TraceModel"],
             path: "Sources/Platform/SystemIO", swiftSettings: memoryStrict),
 
         // MARK: Thin wrappers: no C type leaves them

@@ -2,6 +2,7 @@
 import json
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import threading
@@ -323,6 +324,7 @@ def test_up_builds_and_runs_the_release(contract, tmp_path):
     cluster = Cluster(tmp_path / "data", programs=None)
     try:
         cluster.up(seconds=3000)
+        assert re.search(r" \([0-9a-f]{12}", cluster.tracectl("--version").stdout) or not (ROOT / ".git").exists()
         traffic = Traffic(contract.messages)
         contract.services.TracerServiceStub(cluster.channel()).SendTraceBatch(traffic.batch(), timeout=30)
         cluster.run("finalize")

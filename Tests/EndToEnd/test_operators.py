@@ -1,5 +1,6 @@
 """What operators do by mistake, and what they are told then."""
 import json
+import os
 import pathlib
 import re
 import signal
@@ -170,12 +171,20 @@ def test_tracectl_says_what_was_probably_meant(stopped, arguments, meant):
     assert done.returncode == 2 and f"did you mean {meant}?" in done.stderr
 
 
-def test_every_program_and_script_says_its_version(programs):
+def test_every_program_and_script_says_its_version_and_commit(programs):
+    """Scripts know the commit where there is a history, programs where their build was given it."""
     version = re.search(r'version = "(.+)"', (ROOT / "Sources/Model/TraceModel/BuildInfo.swift").read_text()).group(1)
+    commit = subprocess.run(["git", "rev-parse", "--short=12", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout.strip()
     scripts = [path for path in (ROOT / "scripts").iterdir() if path.is_file()]
     for command in [programs / name for name in PROGRAMS] + scripts:
         done = subprocess.run([command, "--version"], capture_output=True, text=True, timeout=30)
-        assert (done.returncode, done.stdout.strip()) == (0, version), command
+        said = re.fullmatch(re.escape(version) + r"(?: \(([0-9a-f]{12})(?:\+changes)?\))?\n", done.stdout)
+        assert done.returncode == 0 and said, (command, done)
+        assert said[1] == (commit or None) or command not in scripts, (command, done.stdout)
+    given = subprocess.run(
+        [ROOT / "scripts/cluster", "--version"], env={**os.environ, "TRACE_COMMIT": "v1"}, capture_output=True, text=True
+    )
+    assert given.stdout == f"{version} (v1)\n"
 
 
 # Waiting

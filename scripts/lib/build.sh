@@ -21,7 +21,7 @@ programs_build() {
     local began
     began=$(mktemp)
     # One call a product would link each alone; the default set would also build what is not installed.
-    if ! (cd "$root" && swift build -c release >&2); then
+    if ! (cd "$root" && TRACE_COMMIT=$(build_commit) swift build -c release >&2); then
         rm -f "$began"
         fail "the build failed, see above"
     fi

@@ -28,14 +28,25 @@ misuse() {
     exit 2
 }
 
-# The project's version: as the sources have it, or, where there are none, the programs.
+# The project's version and the commit: as the sources have them, or, where there are none, the programs.
 version() {
-    local source=$root/Sources/Model/TraceModel/BuildInfo.swift
+    local source=$root/Sources/Model/TraceModel/BuildInfo.swift commit
     if [ -r "$source" ]; then
-        sed -n 's/.*static let version = "\(.*\)"/\1/p' "$source"
+        commit=$(build_commit)
+        echo "$(sed -n 's/.*static let version = "\(.*\)"/\1/p' "$source")${commit:+ ($commit)}"
     else
         "${TRACE_BIN_DIR:-$root/.build/release}/tracectl" --version
     fi
+}
+
+# The commit of the sources, with "+changes" behind it where files differ from it; nothing where there is no history.
+# A build is given it as TRACE_COMMIT, which wins, for where the sources are without their history.
+build_commit() {
+    local commit=${TRACE_COMMIT:-}
+    if [ -z "$commit" ] && [ -e "$root/.git" ] && commit=$(git -C "$root" rev-parse --short=12 HEAD 2>/dev/null); then
+        [ -z "$(git -C "$root" status --porcelain 2>/dev/null)" ] || commit+=+changes
+    fi
+    printf '%s' "$commit"
 }
 
 # `; did you mean NAME?` where one of the NAMEs is a few letters from WORD, or begins with it; else nothing.

@@ -12,7 +12,7 @@ struct TraceAggregator: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "trace-aggregator",
         abstract: "Merges the workers' metrics and files, and serves metrics and status over HTTP.",
-        version: BuildInfo.version)
+        version: BuildInfo.versionWithCommit)
 
     @Option(help: "The data directory.") var data = "./data"
 

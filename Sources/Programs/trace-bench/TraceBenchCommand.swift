@@ -20,7 +20,7 @@ import TraceTime
               trace-bench run --data data --batch 500 --streams 2 --in-flight 32 --json
               trace-bench standard --data data
               trace-bench stages
-            """, version: BuildInfo.version,
+            """, version: BuildInfo.versionWithCommit,
         subcommands: [RunCommand.self, StandardCommand.self, StagesCommand.self, KeysCommand.self, FloorCommand.self])
 }
 

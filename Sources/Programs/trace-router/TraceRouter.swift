@@ -14,7 +14,7 @@ import TraceModel
             Usually started by `scripts/cluster up`. Runs in the foreground until SIGTERM or SIGINT, logs to \
             standard error. Exit codes: 0 ended in order, 1 could not start or could not go on, 3 ended and \
             finalized for inactivity, 64 usage.
-            """, version: BuildInfo.version)
+            """, version: BuildInfo.versionWithCommit)
 
     @Option(help: "The data directory; made where it is missing.") var data = "data"
 

@@ -15,7 +15,7 @@ import WorkerRole
             standard error. Exit codes: 0 ended in order, 1 could not start or could not go on, 64 usage, \
             65 what it has saved is of no use: starting it again changes nothing before somebody has done what \
             it says.
-            """, version: BuildInfo.version)
+            """, version: BuildInfo.versionWithCommit)
 
     @Option(help: "The data directory of the router.") var data = "data"
 

@@ -1,5 +1,6 @@
 import ArgumentParser
 import OperatorTools
+import SystemIO
 import TraceModel
 
 @main struct TraceCtl: ParsableCommand {
@@ -29,7 +30,7 @@ import TraceModel
             Exit codes: 0 done; 1 failed, with the reason on standard error; 2 wrong usage; 3 not done within \
             --timeout; 130 stopped by \
             Ctrl-C halfway (for agent that is the usual end: 0). A second Ctrl-C ends at once.
-            """, version: BuildInfo.version,
+            """, version: BuildInfo.versionWithCommit,
         subcommands: [
             StatusCommand.self, FinalizeCommand.self, DrainCommand.self, ScaleCommand.self, WaitCommand.self,
             SlotsCommand.self, ReloadCommand.self, DeadLetterCommand.self, SkipCommand.self, SummaryCommand.self,
