@@ -127,7 +127,7 @@ def test_show_says_where_a_value_comes_from(configured):
 def test_every_help_teaches_every_option(programs):
     flags = set(re.findall("`(--[a-z-]+)", (ROOT / "deploy/CONFIGURATION.md").read_text(encoding="utf-8")))
     assert {"--grpc", "--config", "--csv-formula-guard"} <= flags
-    assert all(f"`{flag}" in (ROOT / "README.md").read_text(encoding="utf-8") for flag in flags)
+    assert all(f"`{flag}" in (ROOT / "deploy/OPERATING.md").read_text(encoding="utf-8") for flag in flags)
     script = subprocess.run([ROOT / "scripts/cluster", "--help"], capture_output=True, text=True).stdout
     assert all(f"  {flag}" in script for flag in flags)
     readers = {"router": set(), "worker": set(), "aggregator": set()}

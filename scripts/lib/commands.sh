@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# What scripts/cluster can be told to do; one function a command.
+# The commands of scripts/cluster, a function each.
 
 ready_seconds=60
 catch_up_seconds=600
@@ -170,7 +170,7 @@ cluster_stay_in_front() {
     done
 }
 
-# Ends every process without a word. What was acknowledged stands in the log.
+# Ends every process at once, without a drain. What was acknowledged stands in the log.
 cluster_kill() {
     note "Ended at once; the next start goes on from the log."
     local name pid

@@ -3,7 +3,7 @@
 
 # What the processes are built from and supervised by.
 run_packages=(libgrpc-dev libzmq3-dev libprotobuf-c-dev zlib1g-dev libzstd-dev s6)
-# What only the checks need: the generators of the committed C, the linter, what looks at units and processes,
+# What only the checks need: the generators of the committed C, the linter, what reads units and processes,
 # what lets system calls fail, what reads files that are compressed, a program whose recordings are imported, and what makes
 # other languages' locales.
 # shellcheck disable=SC2034 # read by scripts/test

@@ -20,7 +20,7 @@ settings_locate_data_dir() {
 
 settings_make_data_dir() {
     mkdir -p "$data_dir/logs" || fail "cannot create the data directory $data_dir"
-    # Whoever reaches the sockets in run/ commands the cluster.
+    # A process that can open the sockets in run/ commands the cluster.
     mkdir -p "$data_dir/run" && chmod 700 "$data_dir/run" || fail "cannot create $data_dir/run"
 }
 

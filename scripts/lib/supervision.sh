@@ -19,7 +19,7 @@ supervision_lock_to_stop() {
     exec {lock_fd}>"$data_dir/run/control.lock"
     if ! flock -n "$lock_fd"; then
         note "Waiting for another scripts/cluster that works on $data_dir"
-        # Again and again, as whoever gets the lock first takes the wish for an old one.
+        # Repeated, as the script that gets the lock first removes the file as an old one.
         until : >"$wanted" && flock -w 1 "$lock_fd"; do :; done
     fi
     rm -f "$wanted"

@@ -4,25 +4,34 @@ package enum LossKind: String, CaseIterable, Sendable {
     // MARK: Losses within an event
     /// Text fields of events, counted once however often the text is written; of a call stack, each frame counts.
     case nameCut = "name_cut"
-    /// Text fields, counted in the same way as `nameCut`.
+    /// Text fields that were no UTF-8: the bad bytes were replaced. Counted as `name_cut`.
     case invalidUTF8Replaced = "invalid_utf8_replaced"
+    /// Events whose timestamp could not be read and was replaced by the time of arrival.
     case timestampInvalid = "timestamp_invalid"
+    /// Call stacks from which frames were cut.
     case stackFramesCut = "stack_frames_cut"
     /// Anomalies found by agents that appear only in their event's row, because one event brought many of them with
     /// hardly any text.
     case anomaliesCut = "anomalies_cut"
+    /// Log records that were set aside as they kept ending their worker.
     case recordDeadLettered = "record_dead_lettered"
 
-    // MARK: State evicted to stay within bounds
+    // MARK: State given up to stay within bounds
+    /// Processes whose state was given up.
     case processEvicted = "process_evicted"
     /// Hosts whose processes were evicted because too many hosts were active. The processes are counted as well.
     case hostEvicted = "host_evicted"
+    /// Functions whose state was given up.
     case functionEvicted = "function_evicted"
+    /// Threads whose state was given up.
     case threadEvicted = "thread_evicted"
+    /// Open calls that were given up: their exits have no partner.
     case openCallEvicted = "open_call_evicted"
     /// Open calls that a window's trace does not repeat at its beginning, counted in each such window.
     case openCallNotRepeated = "open_call_not_repeated"
+    /// Outstanding allocations that were given up.
     case allocationEvicted = "allocation_evicted"
+    /// Network connections that were given up.
     case connectionEvicted = "connection_evicted"
     /// State of any kind that was evicted because a worker's slots used too much memory together.
     case stateOverflow = "state_overflow"
@@ -35,24 +44,39 @@ package enum LossKind: String, CaseIterable, Sendable {
     case seriesOverflow = "series_overflow"
     /// Series that are in no sum either, because there was no room for their values.
     case seriesDropped = "series_dropped"
+    /// Series of processes that were quiet for too long.
     case seriesExpired = "series_expired"
+    /// Samples of processes of the cluster that did not fit their metric.
     case sampleRefused = "sample_refused"
+    /// Label values that were longer than a label may be.
     case labelCut = "label_cut"
 
-    // MARK: Communication between processes
+    // MARK: Between processes
+    /// Messages between processes that came from before a change of owners.
     case staleEpochDropped = "stale_epoch_dropped"
+    /// Messages between processes that could not be read.
     case fabricMessageRefused = "fabric_message_refused"
+    /// Starts of a worker after its first.
     case workerRestart = "worker_restart"
+    /// Silences of a process: no sign of life for so long that it is shown as down.
     case workerHung = "worker_hung"
 
     // MARK: Storage
+    /// Damaged ranges of the ingest log.
     case logDamaged = "log_damaged"
+    /// Torn ends of the ingest log that were cut; nothing in them had been acknowledged.
     case logTailCut = "log_tail_cut"
+    /// Checkpoints of which a copy was damaged.
     case checkpointDamaged = "checkpoint_damaged"
+    /// Writes that found no space.
     case diskFull = "disk_full"
+    /// Segments that were damaged: their windows lack their rows.
     case segmentDamaged = "segment_damaged"
+    /// Merges that could not be completed; they are tried again.
     case mergeFailed = "merge_failed"
+    /// Files of the aggregator that were damaged in both copies.
     case aggregatorStateDamaged = "aggregator_state_damaged"
+    /// Anomaly rules that were refused; those before stay in force.
     case configurationRefused = "configuration_refused"
 
     /// How serious a kind of loss is.

@@ -28,7 +28,7 @@ extension MetricCatalog {
     private static let router: [MetricDescriptor] = [
         MetricDescriptor(
             .grpcConnectionsClosedTotal, "trace_grpc_connections_closed_total", .counter,
-            "Connections of agents that the router closed, or told to go, by reason.", labels: ["reason"]),
+            "Connections of agents that the router closed, or asked to go, by reason.", labels: ["reason"]),
         MetricDescriptor(.routerUp, "trace_router_up", .gauge, "1 while the router is heard from."),
         MetricDescriptor(.routerAccepting, "trace_router_accepting", .gauge, "1 while the router accepts batches."),
         MetricDescriptor(

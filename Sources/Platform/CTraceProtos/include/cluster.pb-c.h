@@ -264,7 +264,7 @@ struct  TraceProcessor__Cluster__MetricSeries
   char *process;
   uint64_t incarnation;
   /*
-   * ids begin anew: nothing told before counts
+   * ids begin anew: nothing sent before counts
    */
   protobuf_c_boolean begins;
   /*

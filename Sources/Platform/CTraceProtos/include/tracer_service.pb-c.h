@@ -124,7 +124,7 @@ struct  NeuTracer__TraceBatch
    */
   char *host;
   /*
-   * What the events' fields mean; unset: the server's setting default-semantics. Whoever writes an agent
+   * What the events' fields mean; unset: the server's setting default-semantics. A new agent
    * says CUMULATIVE.
    */
   NeuTracer__Semantics semantics;
