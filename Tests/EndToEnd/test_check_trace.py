@@ -6,6 +6,8 @@ import pytest
 
 from check_trace import check
 
+pytestmark = pytest.mark.smoke
+
 TIME = 1_760_000_000_000_000
 PLAIN = {"name": "f", "ph": "i", "ts": TIME, "pid": 1, "tid": 1}
 

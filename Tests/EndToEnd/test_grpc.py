@@ -28,6 +28,7 @@ def refusal(call, *arguments):
     return caught.value.code(), caught.value.details()
 
 
+@pytest.mark.smoke
 def test_a_batch_is_acknowledged(stub, contract):
     answer = stub.SendTraceBatch(Traffic(contract.messages).batch(), timeout=30)
     assert answer.success
@@ -99,6 +100,7 @@ def _varint(value):
     return bytes(out)
 
 
+@pytest.mark.smoke
 @pytest.mark.parametrize(
     ("fields", "named"),
     [
@@ -114,6 +116,7 @@ def test_bad_fields_are_refused_by_name(stub, contract, fields, named):
     assert named in details
 
 
+@pytest.mark.smoke
 def test_a_repeated_batch_counts_once(shared_cluster, stub, contract):
     traffic = Traffic(contract.messages)
     first = traffic.batch(client_id="repeats", sequence=1)
@@ -133,6 +136,7 @@ def test_a_repeated_batch_counts_once(shared_cluster, stub, contract):
     assert "sequence" in details
 
 
+@pytest.mark.smoke
 def test_a_stream_is_acknowledged_in_order(stub, contract):
     traffic = Traffic(contract.messages)
     batches = [traffic.batch(rounds=2, client_id="stream", sequence=number) for number in range(1, 101)]
@@ -148,6 +152,7 @@ def test_unknown_methods_are_unimplemented(shared_cluster):
     assert code == grpc.StatusCode.UNIMPLEMENTED
 
 
+@pytest.mark.smoke
 def test_health(shared_cluster):
     stub = health_pb2_grpc.HealthStub(shared_cluster.channel())
     for service in ("", "NeuTracer.TracerService"):

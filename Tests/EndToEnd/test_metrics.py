@@ -31,6 +31,7 @@ def by_label(samples, label):
     return totals
 
 
+@pytest.mark.smoke
 def test_events_are_counted_by_resource(shared_cluster, traffic):
     counted = by_label(shared_cluster.metrics()["trace_events_total"], "resource")
     assert counted == {resource: len(traffic.sent[resource]) for resource in RESOURCES}
@@ -162,6 +163,7 @@ def test_a_page_has_the_sets_that_are_asked_for(shared_cluster, traffic):
     )
 
 
+@pytest.mark.smoke
 @pytest.mark.parametrize("path", ["/metrics", "/metrics?names=trace", "/metrics/neutracer"])
 def test_promtool_finds_nothing(shared_cluster, traffic, path):
     assert not check_metrics(shared_cluster.get(path))
@@ -199,6 +201,7 @@ def test_a_prometheus_server_scrapes_it(shared_cluster, traffic, tmp_path):
             wait_until(lambda: value(f"sum({name})") == traffic.events, f"every event in Prometheus' {name}")
 
 
+@pytest.mark.smoke
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/"])
 def test_pages_answer(shared_cluster, path):
     assert shared_cluster.get(path)

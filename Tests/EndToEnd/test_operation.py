@@ -254,6 +254,7 @@ def test_scaling_under_load_loses_and_repeats_nothing(cluster, sender):
 # Dying
 
 
+@pytest.mark.smoke
 @pytest.mark.parametrize("name", ["function.0", "aggregator", "router"])
 def test_a_killed_process_comes_back_and_nothing_is_lost(cluster, sender, name):
     for _ in range(3):

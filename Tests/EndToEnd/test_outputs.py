@@ -24,6 +24,7 @@ def published(cluster):
     return len(json_files(cluster.data)) == len(csv_files(cluster.data)) == len(RESOURCES)
 
 
+@pytest.mark.smoke
 def test_every_event_of_every_resource_is_written_once(cluster, contract):
     traffic = Traffic(contract.messages)
     send(cluster, contract, traffic, batches=20)

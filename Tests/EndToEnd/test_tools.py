@@ -90,6 +90,7 @@ def test_processes_of_a_profile_keep_their_names(cluster, tmp_path):
     assert named["process_sort_index", 0] == {"sort_index": 5}, named
 
 
+@pytest.mark.smoke
 def test_windows_and_hosts_are_read_back_as_one(cluster, contract):
     """A call that outlasts a window is opened once, and all stands in order of time."""
     start = 1_760_000_000
