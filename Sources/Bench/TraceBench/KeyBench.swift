@@ -29,6 +29,9 @@ package struct KeyBench {
             case .processes: .cpu
             }
         }
+
+        /// Events in turn that a key has: a thread's call begins and ends, so that no calls pile up on known threads.
+        var eventsPerKey: Int { self == .threads ? 2 : 1 }
     }
 
     private static let batchEvents = 1_000
@@ -44,9 +47,10 @@ package struct KeyBench {
         self.directory = directory
     }
 
-    /// Sends events with `keys` distinct keys in turn, each at least once, to a new worker. Blocks for as long as that
-    /// takes. The memory figure is that of this process, so run one measurement a process.
-    package func run(_ kind: Kind, keys: Int, events: Int) throws -> KeyFigure {
+    /// Sends so many events, or more where each key would not have its own, of so many keys in turn to a new worker.
+    /// Blocks for as long as that takes. The memory is that of this process: one measurement a process.
+    package func run(_ kind: Kind, keys: Int, eventsMin: Int) throws -> KeyFigure {
+        let events = max(eventsMin, keys * kind.eventsPerKey)
         let root = "\(directory)/trace-bench-keys"
         FileSystem.removeTree(root)
         try FileSystem.createDirectory(root)
@@ -83,7 +87,10 @@ package struct KeyBench {
     private func batch(_ kind: Kind, _ range: Range<Int>, _ keys: Int) -> [UInt8] {
         var batch = BatchEncoder()
         let timestamp = Self.timestamp(WallClock.now())
-        for number in range { append(kind, number % keys, timestamp, to: &batch) }
+        for number in range {
+            let (turn, part) = number.quotientAndRemainder(dividingBy: kind.eventsPerKey)
+            append(kind, turn % keys, part, timestamp, to: &batch)
+        }
         return Array(batch.bytes)
     }
 
@@ -93,7 +100,7 @@ package struct KeyBench {
         return "\(time / 1_000_000_000).\(below)"
     }
 
-    private func append(_ kind: Kind, _ key: Int, _ timestamp: String, to batch: inout BatchEncoder) {
+    private func append(_ kind: Kind, _ key: Int, _ part: Int, _ timestamp: String, to batch: inout BatchEncoder) {
         switch kind.resource {
         case .function:
             var event = BatchEncoder.Function()
@@ -101,7 +108,7 @@ package struct KeyBench {
             event.tgid = 4_000
             event.pid = kind == .threads ? UInt32(5_000 + key) : 4_000 + UInt32(key % 8)
             event.cookie = kind == .openCalls ? Int64(key) : 0
-            event.eventType = kind == .openCalls || kind == .threads ? 0 : 1
+            event.eventType = kind == .openCalls ? 0 : kind == .threads ? Int32(part) : 1
             event.functionName = kind == .threads || kind == .openCalls ? "main" : "f\(key)"
             if kind == .longNames { event.functionName += String(repeating: "n", count: Limits.nameBytesMax - 10) }
             batch.append(event)
@@ -164,16 +171,16 @@ package struct KeyFigure: Sendable, Codable {
     /// The process's peak memory.
     package internal(set) var peakBytes = 0
 
-    package static let head =
-        "KIND            KEYS      EVENTS  NS/EVENT  WRITTEN/WIRE  STATE MB  CHECKPOINT MB  ITS MS  MEMORY MB"
+    package static let head = """
+        KIND            KEYS      EVENTS  NS/EVENT  WRITTEN B/EVENT  STATE MB  CHECKPOINT MB  ITS MS  MEMORY MB
+        """
 
     /// The figures as a line below `head`.
     package var line: String {
         let columns: [(String, Int)] = [
             ("\(keys)", 20 - kind.count), ("\(events)", 12), ("\(applyNanoseconds / Int64(max(events, 1)))", 10),
-            ("\((Double(writtenBytes) / Double(max(wireBytes, 1)) * 10).rounded() / 10)", 14),
-            ("\(stateBytes >> 20)", 10), ("\(checkpointBytes >> 20)", 15), ("\(checkpointNanoseconds / 1_000_000)", 8),
-            ("\(peakBytes >> 20)", 11),
+            ("\(writtenBytes / max(events, 1))", 17), ("\(stateBytes >> 20)", 10), ("\(checkpointBytes >> 20)", 15),
+            ("\(checkpointNanoseconds / 1_000_000)", 8), ("\(peakBytes >> 20)", 11),
         ]
         return columns.reduce(kind) { line, column in
             line + String(repeating: " ", count: max(1, column.1 - column.0.count)) + column.0

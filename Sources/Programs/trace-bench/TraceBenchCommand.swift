@@ -209,7 +209,7 @@ struct KeysCommand: ParsableCommand {
 
     @Option(help: "How many keys there are.") var keys = 1_000_000
 
-    @Option(help: "How many events are sent; at least one a key.") var events = 2_000_000
+    @Option(help: "How many events are sent; more where each key would not have its own.") var events = 2_000_000
 
     @Option(help: ArgumentHelp("Where the worker's files go for the time.", valueName: "dir")) var directory = "."
 
@@ -224,7 +224,7 @@ struct KeysCommand: ParsableCommand {
         Heap.setUp(mappedBytesMin: 8 << 20)
         let zone = try TimeZoneRules.configure("UTC")
         let bench = KeyBench(zone: zone, directory: directory)
-        let figure = try bench.run(kind, keys: keys, events: max(events, keys))
+        let figure = try bench.run(kind, keys: keys, eventsMin: events)
         if json {
             Terminal.output.line(try Report.json([figure]))
         } else {
