@@ -8,13 +8,24 @@ import TraceModel
     @usableFromInline package private(set) var capacity: Int
     @usableFromInline package private(set) var count = 0
 
+    /// Without capacity it takes no memory before the first element.
     @usableFromInline package init(capacity: Int = 64) {
-        precondition(capacity > 0)
+        precondition(capacity >= 0)
         self.capacity = capacity
-        unsafe base = .allocate(capacity: capacity)
+        unsafe base = Self.allocate(capacity)
     }
 
-    deinit { unsafe base.deallocate() }
+    deinit { if capacity > 0 { unsafe base.deallocate() } }
+
+    /// Of no elements an address that is never accessed.
+    private static func allocate(_ capacity: Int) -> UnsafeMutablePointer<Element> {
+        if capacity > 0 { return .allocate(capacity: capacity) }
+        let address = MemoryLayout<Element>.alignment
+        guard let base = unsafe UnsafeMutablePointer<Element>(bitPattern: address) else {
+            preconditionFailure("an alignment is not 0")
+        }
+        return unsafe base
+    }
 
     /// Bounds are not checked in a release build.
     @inlinable package subscript(position: Int) -> Element {
@@ -69,15 +80,15 @@ import TraceModel
         guard count == 0, capacity > keeping else { return }
         unsafe base.deallocate()
         capacity = keeping
-        unsafe base = .allocate(capacity: keeping)
+        unsafe base = Self.allocate(keeping)
     }
 
     @inline(never) @usableFromInline mutating func grow() {
-        let larger = UnsafeMutablePointer<Element>.allocate(capacity: capacity * 2)
+        let larger = unsafe Self.allocate(max(2 * capacity, 1))
         unsafe larger.update(from: base, count: count)
-        unsafe base.deallocate()
+        if capacity > 0 { unsafe base.deallocate() }
         unsafe base = larger
-        capacity *= 2
+        capacity = max(2 * capacity, 1)
     }
 }
 
