@@ -28,6 +28,28 @@ import TraceWire
         #expect(Self.longestProbe(keyed) < 128)
     }
 
+    /// Names that are hashed four words at a time: each byte counts, and so does their number.
+    @Test func longNamesThatDifferInOneByteFallApart() {
+        for count in [127, 128, 129, 159, 160, 161, 4_096] {
+            var name = [UInt8](repeating: 0x61, count: count)
+            var seen: Set<UInt64> = []
+            for position in 0..<count {
+                name[position] = 0x62
+                seen.insert(name.withUnsafeBytes { NameHash.of(ByteView($0)) })
+                name[position] = 0x61
+            }
+            seen.insert(name.withUnsafeBytes { NameHash.of(ByteView($0)) })
+            name.append(0x61)
+            seen.insert(name.withUnsafeBytes { NameHash.of(ByteView($0)) })
+            #expect(seen.count == count + 2)
+        }
+        let keyed = (0..<Self.count).map { number in
+            let name = Array("\(number)".utf8) + [UInt8](repeating: 0x78, count: 300)
+            return name.withUnsafeBytes { NameHash.of(ByteView($0)) }
+        }
+        #expect(Self.longestProbe(keyed) < 128)
+    }
+
     @Test func smallNumbersAndHighOnesSpread() {
         for shift in stride(from: 0, to: 48, by: 3) {
             let keyed = (0..<UInt64(Self.count)).map { NameHash.mix($0 << UInt64(shift)) }

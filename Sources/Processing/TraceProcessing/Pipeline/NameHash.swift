@@ -19,7 +19,30 @@ package enum NameHash {
     @exclusivity(unchecked) nonisolated(unsafe) private static var multiplier: UInt64 = 0x8BB8_4B93_962E_ACC9
 
     @inline(__always) static func of(_ name: ByteView) -> UInt64 {
-        WordHash.of(name, seed: seed, multiplier: multiplier)
+        if name.count >= longBytesMin { return ofLong(name) }
+        return WordHash.of(name, seed: seed, multiplier: multiplier)
+    }
+
+    private static var longBytesMin: Int { 128 }
+
+    /// Four words a step, none of which waits for another one's multiplication.
+    @inline(never) private static func ofLong(_ name: ByteView) -> UInt64 {
+        guard let start = name.start else { return seed }
+        let (seed, multiplier) = (seed, multiplier)
+        var lanes = InlineArray<4, UInt64> { seed &+ UInt64($0) &* 0x9E37_79B9_7F4A_7C15 }
+        var at = 0
+        // What is left behind the last whole step, of 32 bytes at most, is hashed as a name of its own.
+        while name.count &- at > 32 {
+            for lane in 0..<4 {
+                let word = start.loadUnaligned(fromByteOffset: at &+ 8 &* lane, as: UInt64.self)
+                lanes[lane] = WordHash.fold(lanes[lane] ^ word, multiplier)
+            }
+            at &+= 32
+        }
+        let rest = ByteView(start: start + at, count: name.count &- at)
+        var hash = WordHash.of(rest, seed: seed ^ UInt64(name.count), multiplier: multiplier)
+        for lane in 0..<4 { hash = WordHash.fold(hash ^ lanes[lane], multiplier) }
+        return hash
     }
 
     @inline(__always) static func mix(_ value: UInt64) -> UInt64 { WordHash.fold(value ^ seed, multiplier) }
