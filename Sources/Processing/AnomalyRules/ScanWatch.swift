@@ -10,6 +10,8 @@ package struct ScanWatch {
         var last: Int64
         var values: [UInt64] = []
         var times: [Int64] = []
+        /// None of the times is before this one.
+        var earliest = Int64.max
         var alarm = Alarm()
     }
 
@@ -25,13 +27,15 @@ package struct ScanWatch {
         let at = keys.firstIndex { $0.key == key } ?? add(key, at: time)
         keys[at].last = max(keys[at].last, time)
         forget(before: keys[at].last, window: window, at)
-        if let known = keys[at].values.firstIndex(of: value) {
+        // The last one was met last, as a rule.
+        if let known = keys[at].values.lastIndex(of: value) {
             keys[at].times[known] = max(keys[at].times[known], time)
             return nil
         }
         if keys[at].values.count >= Limits.scanValuesPerKeyMax { forgetOldest(at) }
         keys[at].values.append(value)
         keys[at].times.append(time)
+        keys[at].earliest = min(keys[at].earliest, time)
         let count = keys[at].values.count
         guard count >= limit else { return nil }
         return (count, keys[at].alarm.fire(at: time, cooldown: cooldown))
@@ -50,11 +54,13 @@ package struct ScanWatch {
 
     private mutating func forget(before time: Int64, window: Int64, _ at: Int) {
         let (since, overflow) = time.subtractingReportingOverflow(window)
-        guard !overflow, keys[at].times.contains(where: { $0 <= since }) else { return }
+        guard !overflow, keys[at].earliest <= since else { return }
         var kept = 0
+        keys[at].earliest = .max
         for index in keys[at].times.indices where keys[at].times[index] > since {
             keys[at].times[kept] = keys[at].times[index]
             keys[at].values[kept] = keys[at].values[index]
+            keys[at].earliest = min(keys[at].earliest, keys[at].times[kept])
             kept += 1
         }
         keys[at].times.removeSubrange(kept...)
@@ -89,7 +95,9 @@ package struct ScanWatch {
             key.alarm = try Alarm(decoding: &reader)
             for _ in 0..<(try reader.integer(UInt16.self)) {
                 key.values.append(try reader.integer(UInt64.self))
-                key.times.append(try reader.integer(Int64.self))
+                let time = try reader.integer(Int64.self)
+                key.times.append(time)
+                key.earliest = min(key.earliest, time)
             }
             keys.append(key)
         }
