@@ -243,7 +243,13 @@ package struct SummaryTable: Sendable, Equatable {
     /// Adds a process's row to the row over processes, which is usually at `position`; `position` is updated. The
     /// totals are those of the table by process.
     mutating func addUp(_ part: SummaryPart, of owner: SummaryOwner, _ place: inout UInt32) {
-        if isComplete, combine(part, of: owner, intoRowAt: Int(place)) { return keepWithinMemory() }
+        if isComplete {
+            if combine(part, of: owner, intoRowAt: Int(place)) { return keepWithinMemory() }
+        } else if Self.hash(part.item.buffer) >= hashEnd {
+            // No row is made of it, as most names are beyond the end where there are many.
+            place = .max
+            return
+        }
         let key = schema.key(of: part, of: owner)
         let row = SummaryRow(key: key, process: [], values: part.values, sketch: part.sketch.pointee)
         place = addUp(row, isLater: false).map { UInt32($0) } ?? .max
@@ -330,9 +336,11 @@ package struct SummaryTable: Sendable, Equatable {
         self.positions = positions
     }
 
-    private static func hash(_ row: SummaryRow) -> UInt64 {
+    private static func hash(_ row: SummaryRow) -> UInt64 { row.key.item.withUnsafeBytes { hash($0) } }
+
+    private static func hash(_ item: UnsafeRawBufferPointer) -> UInt64 {
         // The greatest hash is reserved for "nothing dropped".
-        min(row.key.item.withUnsafeBytes { Slot.hash(host: $0) }, .max - 1)
+        min(Slot.hash(host: item), .max - 1)
     }
 
     // MARK: Top lists
