@@ -53,7 +53,7 @@ import TraceModel
     /// Functions are found by their names where many have gone, few, and where others have come in their places.
     @Test func functionsKeepTheirOrderAndWhatTheyCount() {
         var random = SplitMix(seed: 5)
-        var store = FunctionStore()
+        var store = EntryStore<FunctionStatistics>()
         var expected: [UInt64] = []
         var next: UInt64 = 0
         for round in 0..<60 {

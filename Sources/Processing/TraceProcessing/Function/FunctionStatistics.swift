@@ -41,7 +41,7 @@ struct FunctionStatistics: ~Copyable {
 
     /// What it takes of its slot's budget, its places in tables included.
     var stateBytes: Int {
-        FunctionStore.stride + StateCost.index + StateCost.sketch + MemoryLayout<Int>.stride
+        EntryStore<Self>.stride + StateCost.index + StateCost.sketch + MemoryLayout<Int>.stride
             + StateCost.name(name.view.count)
     }
 
@@ -68,26 +68,29 @@ struct FunctionStatistics: ~Copyable {
         return calls
     }
 
-    /// Counts from here on what another function has counted, in the open window too: that one is given up.
-    mutating func absorb(_ other: borrowing FunctionStatistics) {
-        let isEstimated = isSampled || other.isSampled
+    /// Counts from here on what another function has counted, in the open window too: that one is given up. By its
+    /// address, as the compiler would copy it.
+    mutating func absorb(_ other: UnsafePointer<FunctionStatistics>) {
+        let isEstimated = isSampled || other.pointee.isSampled
         if isEstimated {
-            let calls = max(Double(entries) + Double(other.entries), 1)
+            let calls = max(Double(entries) + Double(other.pointee.entries), 1)
             let sum =
-                Double(averageMicroseconds) * Double(entries) + Double(other.averageMicroseconds)
-                * Double(other.entries)
+                Double(averageMicroseconds) * Double(entries) + Double(other.pointee.averageMicroseconds)
+                * Double(other.pointee.entries)
             averageMicroseconds = UInt64(sum / calls)
         }
         isSampled = isEstimated
-        Self.add(other.entries, of: other.mark.entries, to: &entries, &mark.entries)
-        Self.add(other.completed, of: other.mark.completed, to: &completed, &mark.completed)
-        Self.add(other.slow, of: other.mark.slow, to: &slow, &mark.slow)
-        Self.add(other.unmatchedExits, of: other.mark.unmatchedExits, to: &unmatchedExits, &mark.unmatchedExits)
-        total.add(other.total.value)
-        maxNanoseconds = max(maxNanoseconds, other.maxNanoseconds)
-        for index in buckets.indices { buckets[index] &+= other.buckets[index] }
-        window.merge(other.window)
-        lastUsed = max(lastUsed, other.lastUsed)
+        Self.add(other.pointee.entries, of: other.pointee.mark.entries, to: &entries, &mark.entries)
+        Self.add(other.pointee.completed, of: other.pointee.mark.completed, to: &completed, &mark.completed)
+        Self.add(other.pointee.slow, of: other.pointee.mark.slow, to: &slow, &mark.slow)
+        Self.add(
+            other.pointee.unmatchedExits, of: other.pointee.mark.unmatchedExits, to: &unmatchedExits,
+            &mark.unmatchedExits)
+        total.add(other.pointee.total.value)
+        maxNanoseconds = max(maxNanoseconds, other.pointee.maxNanoseconds)
+        for index in buckets.indices { buckets[index] &+= other.pointee.buckets[index] }
+        window.merge(other.pointee.window)
+        lastUsed = max(lastUsed, other.pointee.lastUsed)
     }
 
     /// Adds a count and what the open window has of it, which is how far it is beyond its mark.

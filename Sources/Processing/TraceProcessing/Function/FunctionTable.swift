@@ -10,7 +10,7 @@ struct FunctionTable: ~Copyable {
     /// What those are booked on that have been given up.
     private static var otherName: ByteView { ByteView("other") }
 
-    private var statistics = FunctionStore()
+    private var statistics = EntryStore<FunctionStatistics>()
     private var index = IndexTable()
     private var dirty: [Int] = []
     /// What the functions take of their slot's budget.
@@ -33,13 +33,15 @@ struct FunctionTable: ~Copyable {
         if let known = index.find(hash, { isNamed($0, name) }) {
             return (known, EventText(name, isPlain: isPlain(known)))
         }
-        return addShown(name)
+        return addShown(name, hash)
     }
 
     /// No known name needs to be cut.
-    @inline(never) private mutating func addShown(_ name: ByteView) -> (position: Int, name: EventText) {
+    @inline(never) private mutating func addShown(
+        _ name: ByteView, _ nameHash: UInt64
+    ) -> (position: Int, name: EventText) {
         let shown = RawBuffer.shown(name)
-        let hash = NameHash.of(shown)
+        let hash = shown.count < name.count ? NameHash.of(shown) : nameHash
         let position: Int
         if shown.count < name.count, let known = index.find(hash, { isNamed($0, shown) }) {
             position = known
@@ -192,7 +194,7 @@ struct FunctionTable: ~Copyable {
 
     borrowing func noteEntries(_ sweep: inout StateSweep) {
         for position in 0..<statistics.count {
-            statistics.prefetch(position + FunctionStore.ahead)
+            statistics.prefetch(position + EntryStore<FunctionStatistics>.ahead)
             let function = statistics[position]
             sweep.note(function.pointee.lastUsed, bytes: function.pointee.stateBytes)
         }
@@ -209,7 +211,7 @@ struct FunctionTable: ~Copyable {
         var other = index.find(NameHash.of(Self.otherName)) { isNamed($0, Self.otherName) }
         var kept: UInt32 = 0
         for position in 0..<known {
-            statistics.prefetch(position + FunctionStore.ahead)
+            statistics.prefetch(position + EntryStore<FunctionStatistics>.ahead)
             let function = statistics[position]
             let bytes = function.pointee.stateBytes
             guard position != other, !isOpen[position], sweep.takes(function.pointee.lastUsed, bytes: bytes) else {
@@ -219,7 +221,7 @@ struct FunctionTable: ~Copyable {
             }
             let into = other ?? append(FunctionStatistics(name: Self.otherName), NameHash.of(Self.otherName))
             other = into
-            statistics[into].pointee.absorb(function.pointee)
+            statistics[into].pointee.absorb(function)
             change(into)
             positions.append(.max)
             stateBytes -= bytes

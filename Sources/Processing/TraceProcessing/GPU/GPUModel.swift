@@ -3,6 +3,7 @@ import SystemIO
 import TraceFiles
 import TraceMetrics
 import TraceModel
+import TraceSummaries
 import TraceWire
 
 /// What one process does on GPUs: its memory there, launches by kernel, transfer rates by kind. Call
@@ -67,18 +68,17 @@ struct GPUModel: ProcessModel, ~Copyable {
 
     private mutating func launch(_ event: GPUEvent, _ context: EventContext) {
         let kernelName = context.text(event.text)
-        let hash = NameHash.of(kernelName.view)
-        // Both tables' cells at once: there may be many kernels.
-        context.activity.pointee.prefetchItem(1, hash: hash)
-        let kernel = kernels.find(kernelName.view, hash: hash) ?? newKernel(kernelName.view)
-        let launches = kernel.pointee.launch(event.value, context)
-        context.activity.pointee.launched(launches, kernel: kernel.pointee.name, hash: hash)
+        // There may be many kernels: their table's cell comes while the first row is written.
+        let hash = kernels.prefetchIndex(kernelName.view)
         let name = kernelName.isEmpty ? EventText("launch") : kernelName
         var text = context.beginEvent(.instant, "gpu", name: name)
         text.argument("event_type", Int64(event.eventType))
         text.argument("kernel_name", kernelName, context)
         text.argument("num_calls", event.value)
         context.endInstant(text)
+        let known = kernels.find(kernelName.view, hash: hash)
+        let kernel = known ?? newKernel(kernelName.view, hash)
+        context.activity.pointee.launched(kernel.pointee.launch(event.value, context))
         track("GPU launches", kernel, value: kernel.pointee.total.value, context)
         var row = beginRow("launch", context)
         row.column(kernelName, context)
@@ -87,8 +87,8 @@ struct GPUModel: ProcessModel, ~Copyable {
         endRow(row, context)
     }
 
-    private mutating func newKernel(_ name: ByteView) -> NamedTable<GPUSeries>.Place {
-        let kernel = kernels.insert(name)
+    private mutating func newKernel(_ name: ByteView, _ hash: UInt64?) -> NamedTable<GPUSeries>.Place {
+        let kernel = kernels.insert(name, hash: hash)
         kernel.pointee.mayReturn = hasGivenUp
         return kernel
     }
@@ -170,32 +170,60 @@ struct GPUModel: ProcessModel, ~Copyable {
 
     @inline(__always) var stateBytes: Int { kernels.stateBytes &+ kinds.stateBytes }
 
-    borrowing func noteEntries(_ sweep: inout StateSweep) {
-        for kernel in kernels.entries { sweep.note(kernel.pointee.lastUsed, bytes: Self.bytes(of: kernel)) }
-    }
+    static var givesWay: Bool { true }
 
-    /// What a kernel takes, with its item in the window's activity.
-    private static func bytes(of kernel: NamedTable<GPUSeries>.Place) -> Int {
-        2 * NamedTable<GPUSeries>.bytes(of: kernel.pointee)
+    borrowing func noteEntries(_ sweep: inout StateSweep) {
+        let ahead = EntryStore<GPUSeries>.ahead
+        for (position, kernel) in kernels.entries.enumerated() {
+            kernels.prefetchEntry(position + ahead)
+            sweep.note(kernel.pointee.lastUsed, bytes: NamedTable<GPUSeries>.bytes(of: kernel.pointee))
+        }
     }
 
     /// The kernel called `other` counts for those that are given up.
     mutating func giveUp(_ sweep: inout StateSweep, _ owner: StateOwner, context: () -> EventContext) {
         let otherName = ByteView("other")
-        var gone: [NamedTable<GPUSeries>.Place] = []
-        for kernel in kernels.entries
-        where !kernel.pointee.isNamed(otherName) && sweep.takes(kernel.pointee.lastUsed, bytes: Self.bytes(of: kernel))
-        { gone.append(kernel) }
-        guard !gone.isEmpty else { return }
-        hasGivenUp = true
-        owner.totals.pointee.functionsEvicted += UInt64(gone.count)
-        let other = kernels.find(otherName) ?? kernels.insert(otherName)
-        for kernel in gone {
-            other.pointee.absorb(kernel.pointee)
-            kernel.pointee.isGone = true
+        var gone = GPUSeries(name: otherName)
+        let (known, ahead) = (kernels.count, EntryStore<GPUSeries>.ahead)
+        var position = 0
+        let places = kernels.entries
+        let hasGone = kernels.remove { kernel in
+            position += 1
+            if position + ahead < known { prefetch(places[position + ahead], byteCount: MemoryLayout<GPUSeries>.size) }
+            guard !kernel.pointee.isNamed(otherName),
+                sweep.takes(kernel.pointee.lastUsed, bytes: NamedTable<GPUSeries>.bytes(of: kernel.pointee))
+            else { return false }
+            gone.absorb(kernel.pointee)
+            return true
         }
-        owner.activity.pointee.giveUp(1, named: gone.lazy.map { $0.pointee.name })
-        kernels.remove { $0.isGone }
+        guard hasGone else { return }
+        hasGivenUp = true
+        owner.totals.pointee.functionsEvicted += UInt64(known - kernels.count)
+        let other = kernels.find(otherName) ?? kernels.insert(otherName)
+        other.pointee.absorb(gone)
+    }
+
+    // MARK: The open window
+
+    /// Names that summaries cut, and those that the process's activity knows from a version before, add to its items.
+    mutating func takeWindow(
+        _ activity: UnsafeMutablePointer<WindowActivity>,
+        _ visit: (SummaryPart, _ table: Int, _ place: inout UInt32) -> Void
+    ) {
+        withUnsafePointer(to: QuantileSketch()) { none in
+            for (position, kernel) in kernels.entries.enumerated() {
+                kernels.prefetchEntry(position + EntryStore<GPUSeries>.ahead)
+                kernels.prefetchName(position + EntryStore<GPUSeries>.ahead / 2)
+                let name = kernel.pointee.name
+                kernel.pointee.takeWindow { values, place in
+                    if name.count < Limits.summaryNameBytesMax, activity.pointee.known(1, name) == nil {
+                        visit(SummaryPart(item: name, values: values, sketch: none), 1, &place)
+                    } else {
+                        activity.pointee.launched(values, kernel: name)
+                    }
+                }
+            }
+        }
     }
 
     borrowing func processName() -> ByteView { .empty }

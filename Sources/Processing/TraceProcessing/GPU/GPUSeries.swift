@@ -1,6 +1,7 @@
 import SystemIO
 import TraceMetrics
 import TraceModel
+import TraceSummaries
 
 /// One kernel's launches, or the rate of one kind of transfer, of one process.
 struct GPUSeries: NamedEntry, ~Copyable {
@@ -18,9 +19,12 @@ struct GPUSeries: NamedEntry, ~Copyable {
     /// Of a kernel whether it may have been given up before, so that its agent's first count says nothing about how many
     /// launches are new.
     var mayReturn = false
-    /// Whether it is about to be taken out of its table.
-    var isGone = false
     private(set) var isDirty = false
+    /// Of a kernel: what the open window has seen of it.
+    private var windowLaunches: UInt64 = 0
+    private var windowEvents: UInt64 = 0
+    /// Of a kernel: where the summary of the last window had its name.
+    private var place = UInt32.max
     private var told = SeriesSet()
 
     init(name: ByteView) { ownedName = OwnedName(name) }
@@ -35,6 +39,8 @@ struct GPUSeries: NamedEntry, ~Copyable {
         let launches = GPUNormaliser.launches(sent, last: isNewest && !mayReturn ? last : nil, context.semantics)
         mayReturn = false
         total.add(launches)
+        windowLaunches = SummaryValues.sum(windowLaunches, launches)
+        windowEvents &+= 1
         if isNewest {
             last = RunningCount.next(after: last, sent)
             lastTime = context.time
@@ -42,9 +48,11 @@ struct GPUSeries: NamedEntry, ~Copyable {
         return launches
     }
 
-    /// Counts from here on what another kernel has counted, which is given up.
+    /// Counts from here on what another kernel has counted, in the open window too: that one is given up.
     mutating func absorb(_ other: borrowing GPUSeries) {
         total.add(other.total.value)
+        windowLaunches = SummaryValues.sum(windowLaunches, other.windowLaunches)
+        windowEvents &+= other.windowEvents
         lastUsed = max(lastUsed, other.lastUsed)
         isDirty = true
     }
@@ -57,6 +65,17 @@ struct GPUSeries: NamedEntry, ~Copyable {
         last = value
         lastTime = time
         return true
+    }
+
+    /// Visits the kernel where the open window has seen it, with its place in what adds up rows by name; then a new window
+    /// begins. The columns are those of `SummarySchema`.
+    @inline(__always) mutating func takeWindow(_ visit: (SummaryValues, inout UInt32) -> Void) {
+        guard windowEvents > 0 else { return }
+        var values = SummaryValues()
+        values[0] = windowLaunches
+        values[1] = windowEvents
+        (windowLaunches, windowEvents) = (0, 0)
+        visit(values, &place)
     }
 
     /// Of a kernel.
@@ -84,22 +103,33 @@ struct GPUSeries: NamedEntry, ~Copyable {
         buffer.append(integer: lastTime)
         buffer.append(integer: megabyte)
         buffer.append(integer: lastUsed)
-        buffer.append(byte: mayReturn ? 1 : 0)
+        buffer.append(byte: (mayReturn ? 1 : 0) | (windowEvents > 0 ? 2 : 0))
         rules.encode(into: &buffer)
         ownedName.encode(into: &buffer)
+        guard windowEvents > 0 else { return }
+        buffer.append(varint: windowLaunches)
+        buffer.append(varint: windowEvents)
     }
 
     init(decoding reader: inout StateReader) throws(TraceError) {
         let total = CounterTotal(try reader.integer(UInt64.self))
         let last = try reader.integer(UInt64.self)
         let lastTime = try reader.integer(Int64.self)
+        var hasWindow = false
         if reader.version > StateVersion.beforeDialects {
             megabyte = max(try reader.integer(UInt32.self), 1)
             lastUsed = try reader.integer(UInt32.self)
-            mayReturn = try reader.integer(UInt8.self) == 1
+            let marks = try reader.integer(UInt8.self)
+            mayReturn = marks & 1 != 0
+            hasWindow = marks & 2 != 0
         }
         let rules = try TransferRules(decoding: &reader)
-        ownedName = try OwnedName(decoding: &reader)
+        let name = try OwnedName(decoding: &reader)
+        let windowLaunches = hasWindow ? try reader.varint() : 0
+        let windowEvents = hasWindow ? try reader.varint() : 0
+        ownedName = name
+        self.windowLaunches = windowLaunches
+        self.windowEvents = windowEvents
         self.rules = rules
         self.total = total
         self.last = last

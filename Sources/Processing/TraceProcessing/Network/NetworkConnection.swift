@@ -34,9 +34,10 @@ struct NetworkConnection: ~Copyable {
         let lastSeen: EpochNanoseconds
     }
 
-    /// The process's end.
-    private let local: OwnedName
-    private let remote: OwnedName
+    /// The addresses, the one of the process's end first: a piece of memory for both.
+    private let addresses: UnsafeMutableRawPointer
+    private let localCount: Int32
+    private let remoteCount: Int32
     private let localPort: UInt32
     private let remotePort: UInt32
     let transport: UInt8
@@ -48,8 +49,12 @@ struct NetworkConnection: ~Copyable {
     private var window = Traffic()
 
     init(_ key: Key, time: EpochNanoseconds) {
-        local = OwnedName(key.local.address)
-        remote = OwnedName(key.remote.address)
+        let (local, remote) = (key.local.address, key.remote.address)
+        localCount = Int32(local.count)
+        remoteCount = Int32(remote.count)
+        addresses = .allocate(byteCount: local.count + remote.count, alignment: 8)
+        if let start = local.start { addresses.copyMemory(from: start, byteCount: local.count) }
+        if let start = remote.start { (addresses + local.count).copyMemory(from: start, byteCount: remote.count) }
         localPort = key.local.port
         remotePort = key.remote.port
         transport = key.transport
@@ -57,17 +62,23 @@ struct NetworkConnection: ~Copyable {
         lastSeen = time
     }
 
+    deinit { addresses.deallocate() }
+
     /// What it takes of its slot's budget, its places in tables included.
     var stateBytes: Int {
-        MemoryLayout<Self>.stride + MemoryLayout<UnsafeRawPointer>.stride + StateCost.index + StateCost.allocation
-            + StateCost.name(local.view.count) + StateCost.name(remote.view.count)
+        MemoryLayout<Self>.stride + MemoryLayout<UnsafeRawPointer>.stride + StateCost.index
+            + StateCost.name(Int(localCount) + Int(remoteCount))
     }
+
+    private var local: ByteView { ByteView(start: addresses, count: Int(localCount)) }
+
+    private var remote: ByteView { ByteView(start: addresses + Int(localCount), count: Int(remoteCount)) }
 
     /// Valid as long as this lives.
     var key: Key {
         Key(
-            local: NetworkEnd(address: local.view, port: localPort),
-            remote: NetworkEnd(address: remote.view, port: remotePort), transport: transport)
+            local: NetworkEnd(address: local, port: localPort), remote: NetworkEnd(address: remote, port: remotePort),
+            transport: transport)
     }
 
     @inline(__always) borrowing func matches(_ key: Key) -> Bool {
@@ -75,7 +86,14 @@ struct NetworkConnection: ~Copyable {
     }
 
     @inline(__always) private borrowing func isBetween(_ one: NetworkEnd, _ other: NetworkEnd) -> Bool {
-        localPort == one.port && remotePort == other.port && local.equals(one.address) && remote.equals(other.address)
+        localPort == one.port && remotePort == other.port && Self.isEqual(addresses, Int(localCount), one.address)
+            && Self.isEqual(addresses + Int(localCount), Int(remoteCount), other.address)
+    }
+
+    @inline(__always) private static func isEqual(_ start: UnsafeRawPointer, _ count: Int, _ other: ByteView) -> Bool {
+        guard count == other.count else { return false }
+        guard let other = other.start else { return true }
+        return memoryEquals(start, other, count)
     }
 
     @inline(__always) mutating func add(_ bytes: UInt64, isSend: Bool, at time: EpochNanoseconds) {
@@ -105,9 +123,9 @@ struct NetworkConnection: ~Copyable {
 
     /// Appends `10.0.0.1:40000 -> [fe80::2]:443 TCP`.
     borrowing func appendName(transport: ByteView, to text: inout RawBuffer) {
-        Self.append(local.view, localPort, to: &text)
+        Self.append(local, localPort, to: &text)
         text.append(" -> ")
-        Self.append(remote.view, remotePort, to: &text)
+        Self.append(remote, remotePort, to: &text)
         guard !transport.isEmpty else { return }
         text.append(" ")
         text.append(transport.buffer)
@@ -133,8 +151,10 @@ struct NetworkConnection: ~Copyable {
         buffer.append(integer: txBytes)
         buffer.append(integer: rxBytes)
         for count in [window.events, window.txBytes, window.rxBytes] { buffer.append(integer: count) }
-        local.encode(into: &buffer)
-        remote.encode(into: &buffer)
+        for address in [local, remote] {
+            buffer.append(integer: UInt32(address.count))
+            buffer.append(address.buffer)
+        }
     }
 
     init(decoding reader: inout StateReader) throws(TraceError) {

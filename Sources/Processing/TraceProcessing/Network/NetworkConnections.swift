@@ -4,9 +4,7 @@ import TraceSummaries
 
 /// The connections of a process by their 5-tuple. Bounded by the state's budget: those not seen for longest give way.
 struct NetworkConnections: ~Copyable {
-    private typealias Place = UnsafeMutablePointer<NetworkConnection>
-
-    private var connections = RawArray<Place>(capacity: 4)
+    private var connections = EntryStore<NetworkConnection>()
     private var index = IndexTable()
     /// What the connections take of their slot's budget.
     private(set) var stateBytes = 0
@@ -15,15 +13,19 @@ struct NetworkConnections: ~Copyable {
 
     init() {}
 
-    deinit { for place in connections.elements { Self.free(place) } }
-
     /// Adds an event's bytes to its connection, a new one where it is not known; whether it is new.
     @inline(__always) mutating func add(
         _ bytes: UInt64, isSend: Bool, of key: NetworkConnection.Key, _ context: EventContext
     ) -> Bool {
+        // Where looking ahead found it: mostly, as it may have been another process's.
+        let found = context.found
+        if found >= 0, found < count, connections[found].pointee.matches(key) {
+            connections[found].pointee.add(bytes, isSend: isSend, at: context.time)
+            return false
+        }
         let hash = key.hash
         let known = index.find(hash) { connections[$0].pointee.matches(key) }
-        let position = known ?? insert(key, context)
+        let position = known ?? append(NetworkConnection(key, time: context.time), hash)
         connections[position].pointee.add(bytes, isSend: isSend, at: context.time)
         return known == nil
     }
@@ -40,7 +42,7 @@ struct NetworkConnections: ~Copyable {
     /// Which connection it probably is, -1 for none: equal hashes are enough here. Sends for where it lies.
     @inline(__always) func prefetchPlace(_ hash: Int) -> Int {
         let position = index.probable(hash)
-        if position >= 0 { prefetch(connections.base + position) }
+        if position >= 0 { connections.prefetchPlace(position) }
         return position
     }
 
@@ -56,17 +58,11 @@ struct NetworkConnections: ~Copyable {
 
     // MARK: Connections
 
-    private mutating func insert(_ key: NetworkConnection.Key, _ context: EventContext) -> Int {
-        append(NetworkConnection(key, time: context.time))
-        return count - 1
-    }
-
-    private mutating func append(_ connection: consuming NetworkConnection) {
-        index.insert(connection.key.hash, position: count)
-        let place = Place.allocate(capacity: 1)
-        place.initialize(to: connection)
-        connections.append(place)
-        stateBytes += place.pointee.stateBytes
+    /// Returns its position.
+    private mutating func append(_ connection: consuming NetworkConnection, _ hash: UInt64) -> Int {
+        stateBytes += connection.stateBytes
+        index.insert(hash, position: count)
+        return connections.append(connection)
     }
 
     // MARK: Bounds
@@ -85,35 +81,38 @@ struct NetworkConnections: ~Copyable {
         _ sweep: inout StateSweep, _ totals: UnsafeMutablePointer<SlotTotals>,
         _ activity: UnsafeMutablePointer<WindowActivity>
     ) {
-        var positions = RawArray<UInt32>(capacity: max(count, 1))
-        var kept = 0
-        for position in 0..<count {
+        let known = count
+        var positions = RawArray<UInt32>(capacity: known)
+        var kept: UInt32 = 0
+        var carried = SummaryValues()
+        for position in 0..<known {
             prefetchAhead(position)
             let place = connections[position]
             let bytes = place.pointee.stateBytes
             if sweep.takes(StateSweep.stamp(place.pointee.lastSeen), bytes: bytes) {
-                let traffic = place.pointee.takeWindow()
-                activity.pointee.talked(over: ByteView("other"), traffic, place.pointee.life)
+                if place.pointee.hasWindow {
+                    let traffic = place.pointee.takeWindow()
+                    let values = WindowActivity.values(of: traffic, place.pointee.life)
+                    WindowActivity.add(connection: values, to: &carried)
+                }
                 stateBytes -= bytes
-                Self.free(place)
                 positions.append(.max)
             } else {
-                positions.append(UInt32(kept))
-                connections[kept] = place
+                positions.append(kept)
                 kept += 1
             }
         }
-        guard kept < count else { return }
-        totals.pointee.connectionsEvicted += UInt64(count - kept)
-        connections.removeLast(count - kept)
+        guard kept < known else { return }
+        activity.pointee.talked(over: ByteView("other"), carried)
+        totals.pointee.connectionsEvicted += UInt64(known - Int(kept))
+        connections.keep { positions[$0] != .max }
         index.move(to: positions)
     }
 
     /// Sends for a connection that is visited soon.
     @inline(__always) private func prefetchAhead(_ position: Int) {
-        let ahead = 8
-        guard position + ahead < count else { return }
-        prefetch(connections[position + ahead], byteCount: MemoryLayout<NetworkConnection>.size)
+        connections.prefetch(
+            position + EntryStore<NetworkConnection>.ahead, byteCount: MemoryLayout<NetworkConnection>.size)
     }
 
     // MARK: The open window
@@ -133,11 +132,10 @@ struct NetworkConnections: ~Copyable {
                 place.pointee.appendName(transport: protocols.name(of: place.pointee.transport), to: &text)
                 let name = ByteView(text.bytes)
                 let traffic = place.pointee.takeWindow()
-                let life = place.pointee.life
+                let values = WindowActivity.values(of: traffic, place.pointee.life)
                 if name.count >= Limits.summaryNameBytesMax || activity.pointee.known(1, name) != nil {
-                    activity.pointee.talked(over: name, traffic, life)
+                    activity.pointee.talked(over: name, values)
                 } else {
-                    let values = WindowActivity.values(of: traffic, life)
                     visit(SummaryPart(item: name, values: values, sketch: none), 1, &row)
                 }
             }
@@ -151,13 +149,9 @@ struct NetworkConnections: ~Copyable {
         for place in connections.elements where place.pointee.hasWindow {
             text.removeAll()
             place.pointee.appendName(transport: protocols.name(of: place.pointee.transport), to: &text)
-            activity.pointee.talked(over: ByteView(text.bytes), place.pointee.takeWindow(), place.pointee.life)
+            let traffic = place.pointee.takeWindow()
+            activity.pointee.talked(over: ByteView(text.bytes), WindowActivity.values(of: traffic, place.pointee.life))
         }
-    }
-
-    private static func free(_ place: Place) {
-        place.deinitialize(count: 1)
-        place.deallocate()
     }
 
     borrowing func forEach(_ visit: (borrowing NetworkConnection) -> Void) {
@@ -172,7 +166,8 @@ struct NetworkConnections: ~Copyable {
     init(decoding reader: inout StateReader) throws(TraceError) {
         for _ in 0..<(try reader.integer(UInt32.self)) {
             let connection = try NetworkConnection(decoding: &reader)
-            append(connection)
+            let hash = connection.key.hash
+            _ = append(connection, hash)
         }
     }
 }

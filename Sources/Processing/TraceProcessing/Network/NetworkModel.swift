@@ -122,6 +122,8 @@ struct NetworkModel: ProcessModel, ~Copyable {
             &+ normaliser.stateBytes
     }
 
+    static var givesWay: Bool { true }
+
     borrowing func noteEntries(_ sweep: inout StateSweep) { connections.noteEntries(&sweep) }
 
     mutating func giveUp(_ sweep: inout StateSweep, _ owner: StateOwner, context: () -> EventContext) {

@@ -104,8 +104,9 @@ struct IndexTable: ~Copyable {
             file(Cell(hash: cell.hash, position: Int(position) + 1))
             count += 1
         }
+        // As many as went will come, as a rule: a table that was half full is not made smaller.
         var size = mask + 1
-        while size > Self.sizeMin, size >= 8 * count { size /= 2 }
+        while size > Self.sizeMin, size >= 16 * count { size /= 2 }
         if size <= mask { resize(to: size) }
     }
 

@@ -73,19 +73,22 @@ extension WindowActivity {
 
     @inline(__always) mutating func transferred(bytes: UInt64, isSend: Bool) { process.add(bytes, to: isSend ? 5 : 6) }
 
-    /// What passed over a connection. Beyond the bound new ones share one item.
-    mutating func talked(
-        over connection: ByteView, _ traffic: NetworkConnection.Traffic, _ life: NetworkConnection.Life
-    ) {
-        guard traffic.events > 0 else { return }
+    /// What passed over a connection, by its columns. Beyond the bound new ones share one item.
+    mutating func talked(over connection: ByteView, _ values: SummaryValues) {
+        guard values[0] > 0 else { return }
         let position =
             itemCount < Limits.connectionItemsPerProcessMax
             ? item(1, named: connection) : known(1, connection) ?? item(1, named: ByteView("other"))
-        add(traffic.events, to: 0, ofItem: position)
-        add(traffic.txBytes, to: 1, ofItem: position)
-        add(traffic.rxBytes, to: 2, ofItem: position)
-        lower(3, to: UInt64(clamping: life.opened), ofItem: position)
-        raise(4, to: UInt64(clamping: life.lastSeen), ofItem: position)
+        for column in 0...2 { add(values[column], to: column, ofItem: position) }
+        lower(3, to: values[3], ofItem: position)
+        raise(4, to: values[4], ofItem: position)
+    }
+
+    /// Adds what passed over one connection to what passed over several.
+    static func add(connection values: SummaryValues, to sum: inout SummaryValues) {
+        for column in 0...2 { sum.add(values[column], to: column) }
+        sum.lower(3, to: values[3])
+        sum.raise(4, to: values[4])
     }
 
     /// The columns of what passed over a connection.
@@ -154,12 +157,12 @@ extension WindowActivity {
         process.raise(2, to: bytes)
     }
 
-    /// `hash`: the name's.
-    @inline(__always) mutating func launched(_ launches: UInt64, kernel: ByteView, hash: UInt64) {
-        process.add(launches, to: 3)
-        let position = item(1, named: kernel, hash: hash)
-        add(launches, to: 0, ofItem: position)
-        add(1, to: 1, ofItem: position)
+    @inline(__always) mutating func launched(_ launches: UInt64) { process.add(launches, to: 3) }
+
+    /// What a kernel adds to the item of its name, which is cut.
+    mutating func launched(_ values: SummaryValues, kernel: ByteView) {
+        let position = item(1, named: kernel)
+        for column in 0...1 { add(values[column], to: column, ofItem: position) }
     }
 
     mutating func transferred(bytesPerSecond: UInt64, kind: ByteView) {

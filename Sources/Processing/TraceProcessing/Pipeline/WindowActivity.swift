@@ -53,12 +53,6 @@ struct WindowActivity: ~Copyable {
             sketch.removeAll()
         }
 
-        /// Adds what the window has seen of another item, which is given up.
-        fileprivate mutating func absorb(_ other: UnsafePointer<Item>) {
-            for column in 0..<SummaryValues.count { values.add(other.pointee.values[column], to: column) }
-            sketch.merge(other.pointee.sketch)
-        }
-
         /// Whether the window has seen anything of it. By its address, as the compiler would copy it.
         @inline(__always) static func isUsed(_ item: UnsafePointer<Item>) -> Bool {
             item.pointee.values != SummaryValues() || !item.pointee.sketch.isEmpty
@@ -110,29 +104,6 @@ struct WindowActivity: ~Copyable {
         lastTime = .min
     }
 
-    /// Counts what items of a table, all of whose columns are sums, have counted as that of `other`, and forgets them.
-    /// Names that summaries cut stay: several may share an item. O(items).
-    mutating func giveUp(_ table: Int, named names: some RandomAccessCollection<ByteView>) {
-        var gone = 0
-        let ahead = 8
-        for name in names.prefix(ahead) { prefetchItem(table, hash: NameHash.of(name)) }
-        for (name, place) in zip(names, names.indices) {
-            if let next = names.index(place, offsetBy: ahead, limitedBy: names.endIndex), next < names.endIndex {
-                prefetchItem(table, hash: NameHash.of(names[next]))
-            }
-            guard name.count <= Limits.summaryNameBytesMax, let position = known(table, name) else { continue }
-            items[position].pointee.isGone = true
-            gone += 1
-        }
-        guard gone > 0 else { return }
-        let other = self.item(table, named: ByteView("other"))
-        for position in 0..<items.count where items[position].pointee.isGone && position != other {
-            items[other].pointee.absorb(items[position])
-        }
-        items[other].pointee.isGone = false
-        removeGone()
-    }
-
     private mutating func removeGone() {
         var positions = RawArray<UInt32>(capacity: max(items.count, 1))
         var kept: UInt32 = 0
@@ -160,19 +131,9 @@ struct WindowActivity: ~Copyable {
         return known(table, name) ?? insert(Item(table: table, name: Array(name.buffer)), Self.hash(table, name))
     }
 
-    /// The same by the whole name's hash.
-    @inline(__always) mutating func item(_ table: Int, named name: ByteView, hash: UInt64) -> Int {
-        guard name.count <= Limits.summaryNameBytesMax else { return item(table, named: name) }
-        let hash = hash &+ UInt64(table)
-        return index.find(hash) { Item.isNamed(items[$0], table, name) }
-            ?? insert(Item(table: table, name: Array(name.buffer)), hash)
-    }
-
-    /// Sends for the cell of an item, by its name's hash.
-    @inline(__always) func prefetchItem(_ table: Int, hash: UInt64) { index.prefetchCell(hash &+ UInt64(table)) }
-
     /// The same where there is such an item.
     @inline(__always) func known(_ table: Int, _ name: ByteView) -> Int? {
+        guard items.count > 0 else { return nil }
         let name = name.cut(at: Limits.summaryNameBytesMax)
         return index.find(Self.hash(table, name)) { Item.isNamed(items[$0], table, name) }
     }
