@@ -26,7 +26,10 @@ struct FunctionModel: ProcessModel, ~Copyable {
 
     @inline(__always) borrowing func lookAhead(_ look: Int, at event: UnsafePointer<FunctionEvent>, _ found: Int) -> Int
     {
-        if look == 0 { return functions.prefetchIndex(event.pointee.functionName.cut(at: Limits.nameBytesMax)) }
+        if look == 0 {
+            threads.prefetchIndex(event.pointee.threadID)
+            return functions.prefetchIndex(event.pointee.functionName.cut(at: Limits.nameBytesMax))
+        }
         if look == 1 { return functions.prefetchPlace(found) }
         guard found >= 0 else { return found }
         let isExit = event.pointee.eventType == 1
@@ -250,6 +253,8 @@ struct FunctionModel: ProcessModel, ~Copyable {
     // MARK: Bounds
 
     @inline(__always) var stateBytes: Int { functions.stateBytes &+ threads.stateBytes &+ sampled.stateBytes }
+
+    static var givesWay: Bool { true }
 
     borrowing func noteEntries(_ sweep: inout StateSweep) {
         threads.noteEntries(&sweep)

@@ -86,6 +86,9 @@ struct OpenCalls: ~Copyable {
         return found
     }
 
+    /// Sends for the cell of a thread.
+    @inline(__always) func prefetchIndex(_ tid: UInt32) { index.prefetchCell(NameHash.mix(UInt64(tid))) }
+
     /// A call begins; whether it is to be shown as a slice. Beyond `Limits.openCallsPerThreadMax` the
     /// outermost ones, an eighth of all, are given up and counted. `clock`: what the process's clock showed, which no time stamp far ahead
     /// moves. `used`: when the batch came.
@@ -252,7 +255,10 @@ struct OpenCalls: ~Copyable {
     @inline(__always) var stateBytes: Int { threads.count &* Self.threadBytes &+ openCount &* Self.callBytes }
 
     borrowing func noteEntries(_ sweep: inout StateSweep) {
-        for thread in threads { sweep.note(thread.lastUsed, bytes: thread.stateBytes) }
+        // By position, as a thread by itself would count a reference to its calls.
+        for thread in threads.indices {
+            sweep.note(threads[thread].lastUsed, bytes: Self.threadBytes + threads[thread].calls.count * Self.callBytes)
+        }
     }
 
     /// Gives up the threads that the sweep takes, with the calls open on them, which are counted. O(threads).
@@ -281,7 +287,9 @@ struct OpenCalls: ~Copyable {
 
     /// Visits the functions of the open calls.
     borrowing func visitFunctions(_ visit: (UInt32) -> Void) {
-        for thread in threads { for call in thread.calls { visit(call.function) } }
+        for thread in threads.indices where !threads[thread].calls.isEmpty {
+            for call in threads[thread].calls { visit(call.function) }
+        }
     }
 
     /// Functions have other positions from here on; those of open calls have one.

@@ -374,7 +374,9 @@ struct SampledCalls: ~Copyable {
 
     /// Visits the functions of all that waits.
     borrowing func visitFunctions(_ visit: (UInt32) -> Void) {
-        for thread in threads { for record in thread.records { visit(record.function) } }
+        for thread in threads.indices where !threads[thread].records.isEmpty {
+            for record in threads[thread].records { visit(record.function) }
+        }
     }
 
     /// Functions have other positions from here on, `.max` those that are gone. Nothing may be in `ready`.
