@@ -24,25 +24,28 @@ struct MemoryAllocations: ~Copyable {
 
     @inline(__always) private func hash(_ address: UInt64) -> UInt64 { NameHash.mix(address ^ 0x9E37_79B9_7F4A_7C15) }
 
-    @inline(__always) private func find(_ address: UInt64) -> Int? {
-        let hash = hash(address)
-        return allocations.withUnsafeBufferPointer { known in index.find(hash) { known[$0].address == address } }
+    @inline(__always) private func find(_ address: UInt64, _ hash: UInt64) -> Int? {
+        allocations.withUnsafeBufferPointer { known in index.find(hash) { known[$0].address == address } }
     }
+
+    /// Sends for the cell of an address.
+    @inline(__always) func prefetchIndex(_ address: UInt64) { index.prefetchCell(hash(address)) }
 
     /// Remembers an allocation. One at the same address whose release was never told is replaced, unless
     /// it is the newer one.
     mutating func insert(_ allocation: Allocation) {
-        if let known = find(allocation.address) {
+        let hash = hash(allocation.address)
+        if let known = find(allocation.address, hash) {
             guard allocation.time >= allocations[known].time else { return }
             bytes = bytes &- allocations[known].bytes &+ allocation.bytes
             allocations[known] = allocation
             return
         }
-        append(allocation)
+        append(allocation, hash)
     }
 
-    private mutating func append(_ allocation: Allocation) {
-        index.insert(hash(allocation.address), position: count)
+    private mutating func append(_ allocation: Allocation, _ hash: UInt64) {
+        index.insert(hash, position: count)
         allocations.append(allocation)
         bytes &+= allocation.bytes
     }
@@ -58,15 +61,16 @@ struct MemoryAllocations: ~Copyable {
 
     /// Forgets what was allocated there before `time`; what was known there, nil for nothing.
     @discardableResult mutating func release(_ address: UInt64, at time: EpochNanoseconds) -> Allocation? {
-        guard let position = find(address) else { return nil }
+        let hash = hash(address)
+        guard let position = find(address, hash) else { return nil }
         let released = allocations[position]
         guard released.time <= time else { return released }
         bytes &-= allocations[position].bytes
-        index.remove(hash(address), position: position)
+        index.remove(hash, position: position)
         let last = allocations.removeLast()
         guard position < count else { return released }
         // The last one fills the gap.
-        index.move(hash(last.address), from: count, to: position)
+        index.move(self.hash(last.address), from: count, to: position)
         allocations[position] = last
         return released
     }
@@ -120,10 +124,10 @@ struct MemoryAllocations: ~Copyable {
     init(decoding reader: inout StateReader) throws(TraceError) {
         isIncomplete = try reader.integer(UInt8.self) == 1
         for _ in 0..<(try reader.integer(UInt32.self)) {
-            append(
-                Allocation(
-                    address: try reader.integer(UInt64.self), bytes: try reader.integer(UInt64.self),
-                    stackID: try reader.integer(UInt64.self), time: try reader.integer(Int64.self)))
+            let allocation = Allocation(
+                address: try reader.integer(UInt64.self), bytes: try reader.integer(UInt64.self),
+                stackID: try reader.integer(UInt64.self), time: try reader.integer(Int64.self))
+            append(allocation, hash(allocation.address))
         }
     }
 }

@@ -32,6 +32,13 @@ struct MemoryModel: ProcessModel, ~Copyable {
 
     init() {}
 
+    static var looks: Int { 1 }
+
+    @inline(__always) borrowing func lookAhead(_ look: Int, at event: UnsafePointer<MemoryEvent>, _ found: Int) -> Int {
+        outstanding.prefetchIndex(event.pointee.address)
+        return -1
+    }
+
     mutating func apply(_ event: UnsafePointer<MemoryEvent>, _ context: inout EventContext) {
         let event = event.pointee
         let row = MemoryRow(comm: context.text(event.comm), operation: context.text(event.operation))
@@ -122,6 +129,8 @@ struct MemoryModel: ProcessModel, ~Copyable {
     }
 
     @inline(__always) var stateBytes: Int { accounts.stateBytes &+ outstanding.stateBytes }
+
+    static var givesWay: Bool { true }
 
     borrowing func noteEntries(_ sweep: inout StateSweep) { outstanding.noteEntries(&sweep) }
 
