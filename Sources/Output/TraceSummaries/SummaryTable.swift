@@ -240,7 +240,7 @@ package struct SummaryTable: Sendable, Equatable {
     // contribution never costs more than the complete row, so a partial table keeps a superset of the rows that survive
     // the final merge. Those rows are therefore exact, and the same for any number of workers.
 
-    /// Adds a process's row to the row over processes, which is usually at `position`; `position` is updated. The
+    /// Adds a process's row to the row over processes, which is usually at `place`; `place` is updated. The
     /// totals are those of the table by process.
     mutating func addUp(_ part: SummaryPart, of owner: SummaryOwner, _ place: inout UInt32) {
         if isComplete {

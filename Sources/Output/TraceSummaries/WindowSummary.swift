@@ -93,11 +93,13 @@ package struct WindowSummary: Sendable, Equatable {
         addUp(part, of: owner, table, &place)
     }
 
-    /// Adds to the totals and to the rows over processes, without keeping the process's own row.
-    package mutating func count(_ part: SummaryPart, of owner: SummaryOwner, inTable table: Int) {
+    /// Adds to the totals and to the rows over processes, without keeping the process's own row. `owner` is evaluated only
+    /// if a table over processes takes the part.
+    package mutating func count(_ part: SummaryPart, of owner: @autoclosure () -> SummaryOwner, inTable table: Int) {
         tables[table].count(part)
+        guard tables.contains(where: { $0.schema.source == table }) else { return }
         var place = UInt32.max
-        addUp(part, of: owner, table, &place)
+        addUp(part, of: owner(), table, &place)
     }
 
     private mutating func addUp(_ part: SummaryPart, of owner: SummaryOwner, _ table: Int, _ place: inout UInt32) {

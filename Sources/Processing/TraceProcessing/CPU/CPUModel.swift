@@ -141,7 +141,9 @@ struct CPUModel: ProcessModel, ~Copyable {
     }
 
     /// Nothing of it gives way but the process as a whole.
-    @inline(__always) var stateBytes: Int { accounts.stateBytes &+ visited.count &* CPUVisits.bytesPerCPU }
+    @inline(__always) var stateBytes: Int {
+        accounts.stateBytes &+ visited.count &* CPUVisits.bytesPerCPU &+ 2 &* visited.memoryBytes
+    }
 
     borrowing func processName() -> ByteView { identity.name.view }
 

@@ -1,12 +1,20 @@
 import SystemIO
 import TraceModel
 
-/// A set of CPU numbers. Numbers from `numberMax` on share one bit.
-struct CPUSet: BitwiseCopyable {
-    private var words: InlineArray<16, UInt64> = InlineArray(repeating: 0)
+/// A set of CPU numbers. Numbers from `numberMax` on share one bit. Those up to 63 lie in place: most machines have no
+/// others, and there is a set of each process.
+struct CPUSet {
+    private static var wordCount: Int { 16 }
+
+    private var first: UInt64 = 0
+    /// Of the CPUs from 64 on; empty where none of them is in the set.
+    private var others: [UInt64] = []
     private(set) var count = 0
 
-    static var numberMax: Int { 1_023 }
+    /// What it takes beyond itself.
+    @inline(__always) var memoryBytes: Int { others.isEmpty ? 0 : Self.wordCount * 8 + 2 * StateCost.allocation }
+
+    static var numberMax: Int { wordCount * 64 - 1 }
 
     init() {}
 
@@ -14,40 +22,57 @@ struct CPUSet: BitwiseCopyable {
     @inline(__always) static func number(of cpu: UInt32) -> Int { Int(min(cpu, UInt32(numberMax))) }
 
     @inline(__always) mutating func insert(_ cpu: UInt32) {
-        let bit = Self.number(of: cpu)
-        let mask = UInt64(1) << UInt64(bit & 63)
-        guard words[bit >> 6] & mask == 0 else { return }
-        words[bit >> 6] |= mask
+        guard cpu < 64 else { return insertOther(Self.number(of: cpu)) }
+        let mask = UInt64(1) << UInt64(cpu)
+        guard first & mask == 0 else { return }
+        first |= mask
         count += 1
     }
 
-    func contains(_ number: Int) -> Bool { words[number >> 6] >> UInt64(number & 63) & 1 == 1 }
+    @inline(never) private mutating func insertOther(_ number: Int) {
+        guard !contains(number) else { return }
+        if others.isEmpty { others = Array(repeating: 0, count: Self.wordCount - 1) }
+        others[(number >> 6) - 1] |= 1 << UInt64(number & 63)
+        count += 1
+    }
+
+    private func word(_ index: Int) -> UInt64 {
+        if index == 0 { return first }
+        return others.isEmpty ? 0 : others[index - 1]
+    }
+
+    func contains(_ number: Int) -> Bool { word(number >> 6) >> UInt64(number & 63) & 1 == 1 }
 
     /// How many of them have a lower number.
     func rank(of number: Int) -> Int {
         var rank = 0
-        for index in 0..<(number >> 6) { rank += words[index].nonzeroBitCount }
-        let lower = words[number >> 6] & (1 << UInt64(number & 63) - 1)
+        for index in 0..<(number >> 6) { rank += word(index).nonzeroBitCount }
+        let lower = word(number >> 6) & (1 << UInt64(number & 63) - 1)
         return rank + lower.nonzeroBitCount
     }
 
     /// Visits their numbers, the lowest first.
     func visit(_ body: (_ number: Int) -> Void) {
-        for index in words.indices {
-            var rest = words[index]
+        for index in 0..<Self.wordCount {
+            var rest = word(index)
             while rest != 0 {
-                body(index << 6 + rest.trailingZeroBitCount)
+                body((index << 6) + rest.trailingZeroBitCount)
                 rest &= rest - 1
             }
         }
     }
 
-    func encode(into buffer: inout RawBuffer) { for index in words.indices { buffer.append(integer: words[index]) } }
+    func encode(into buffer: inout RawBuffer) {
+        for index in 0..<Self.wordCount { buffer.append(integer: word(index)) }
+    }
 
     init(decoding reader: inout StateReader) throws(TraceError) {
-        for index in words.indices {
-            words[index] = try reader.integer(UInt64.self)
-            count += words[index].nonzeroBitCount
-        }
+        first = try reader.integer(UInt64.self)
+        count = first.nonzeroBitCount
+        var words: [UInt64] = []
+        for _ in 1..<Self.wordCount { words.append(try reader.integer(UInt64.self)) }
+        guard words.contains(where: { $0 != 0 }) else { return }
+        others = words
+        count += words.reduce(0) { $0 + $1.nonzeroBitCount }
     }
 }

@@ -183,8 +183,8 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
     private func newEntry(of pid: UInt32, time: EpochNanoseconds, traces: TraceBatchView) -> ProcessTable<Model>.Entry {
         let slot = Slot.of(hostHash: traces.hostHash, processID: pid)
         totals[Int(slot)].processes += 1
-        let entry = ProcessEntry.allocate(
-            host: traces.host, pid: pid, slot: slot,
+        let entry = ProcessEntry.initialize(
+            in: table.takeMemory(), host: traces.host, pid: pid, slot: slot,
             rules: rules.thresholds(comm: .empty, host: files.hostName(traces.host), pid: pid), model: Model(),
             time: time, arrival: traces.arrival)
         table.insert(entry)
@@ -213,13 +213,14 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
         _ slot: UInt8, sparing entry: ProcessTable<Model>.Entry, at arrival: EpochNanoseconds
     ) {
         if totals[Int(slot)].stateBytes > budget.slotBytesMax {
-            sweep(slot, freeing: budget.slotBytesMax / 4, sparing: entry, at: arrival)
+            let bytes = StateBudget.given(upOf: budget.slotBytesMax)
+            sweep(slot, freeing: bytes, sparing: entry, at: arrival)
         }
         while stateBytes > budget.bytesMax {
             let largest = (0..<Slot.count).max { totals[$0].stateBytes < totals[$1].stateBytes }
             guard let largest, totals[largest].stateBytes > budget.slotBytesMin else { return }
             let before = totals[largest]
-            sweep(UInt8(largest), freeing: before.stateBytes / 4, sparing: entry, at: arrival)
+            sweep(UInt8(largest), freeing: StateBudget.given(upOf: before.stateBytes), sparing: entry, at: arrival)
             totals[largest].bookEvictions(since: before)
             guard totals[largest].stateBytes < before.stateBytes else { return }
         }
@@ -249,11 +250,13 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
         var sweep = StateSweep(at: arrival)
         for place in entries.indices {
             let entry = entries[place]
-            Self.prefetchEntry(of: entries, place + 8)
+            Self.prefetchEntry(of: entries, place + 8, isWhole: Model.givesWay)
             if largest == nil, entry != current {
-                sweep.note(StateSweep.stamp(entry.pointee.lastHeard), bytes: entry.pointee.ownBytes)
+                sweep.note(
+                    StateSweep.stamp(entry.pointee.lastHeard),
+                    bytes: Model.givesWay ? entry.pointee.ownBytes : entry.pointee.chargedBytes)
             }
-            entry.pointee.model.noteEntries(&sweep)
+            if Model.givesWay { entry.pointee.model.noteEntries(&sweep) }
         }
         sweep.decide(freeing: bytes)
         for entry in entries {
@@ -261,7 +264,7 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
                 sweep.takes(StateSweep.stamp(entry.pointee.lastHeard), bytes: entry.pointee.chargedBytes)
             {
                 entry.pointee.isGone = true
-            } else {
+            } else if Model.givesWay {
                 giveUp(entry, &sweep, arrival)
             }
         }
@@ -272,11 +275,11 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
 
     /// Sends for what sweeps and summaries look at of a process that is visited soon; there may be none at that place.
     @inline(__always) private static func prefetchEntry(
-        of entries: some RandomAccessCollection<ProcessTable<Model>.Entry>, _ place: Int
+        of entries: some RandomAccessCollection<ProcessTable<Model>.Entry>, _ place: Int, isWhole: Bool = true
     ) {
         guard place < entries.count else { return }
         let entry = entries[entries.index(entries.startIndex, offsetBy: place)]
-        prefetch(entry, byteCount: ProcessEntry<Model>.memoryBytes)
+        prefetch(entry, byteCount: isWhole ? ProcessEntry<Model>.memoryBytes : 1)
     }
 
     private func giveUp(_ entry: ProcessTable<Model>.Entry, _ sweep: inout StateSweep, _ arrival: EpochNanoseconds) {
@@ -305,7 +308,8 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
     private func forgetGone(of slot: UInt8) -> UInt64 {
         let gone = table.entries(of: slot).filter { $0.pointee.isGone }
         guard !gone.isEmpty else { return 0 }
-        for entry in gone {
+        for (place, entry) in gone.enumerated() {
+            Self.prefetchEntry(of: gone, place + 8)
             writeWaiting(entry)
             let host = files.hostName(entry.pointee.host)
             SummaryBuilder.count(entry, host: host, in: &evicted[slot, default: noneEvicted])
@@ -596,9 +600,10 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
                 ? SuppressedFindings() : try SuppressedFindings(decoding: &reader)
             let charged =
                 reader.version <= StateVersion.beforeDialects ? nil : Int(exactly: try reader.integer(UInt64.self))
-            let entry = ProcessEntry.allocate(
-                host: host, pid: pid, slot: slot, rules: rules.thresholds(comm: .empty, host: "", pid: pid),
-                model: try Model(decoding: &reader), time: time, arrival: arrival)
+            let model = try Model(decoding: &reader)
+            let entry = ProcessEntry.initialize(
+                in: table.takeMemory(), host: host, pid: pid, slot: slot,
+                rules: rules.thresholds(comm: .empty, host: "", pid: pid), model: model, time: time, arrival: arrival)
             table.insert(entry)
             entry.pointee.given = given
             entry.pointee.rules = thresholds(of: entry)

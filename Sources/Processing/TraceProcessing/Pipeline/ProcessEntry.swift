@@ -5,51 +5,51 @@ import TraceModel
 
 /// One traced process in the table: who it is, what the model keeps of it, and what has been shown of it.
 struct ProcessEntry<Model: ProcessModel & ~Copyable>: ~Copyable {
+    // What sweeps and searches need of every process stands first, in one cache line.
     let host: HostID
     let pid: UInt32
     let slot: UInt8
-    /// `pid` as its rows have it.
-    let pidText: NumberText
-    /// What holds for the process in the processor's rule set.
-    var rules: UnsafePointer<Thresholds>
-    var model: Model
-    /// Greatest event time seen, and the arrival of that event.
-    var lastTime: EpochNanoseconds
-    var lastArrival: EpochNanoseconds
-    /// The arrival of its last event, whatever its time.
-    var lastHeard: EpochNanoseconds
-    /// The window in whose trace the process is named; `.max` for none.
-    var namedWindow = UInt64.max
-    var threads = ThreadNames()
-    /// What agents call it and its threads.
-    var given = GivenNames()
-    /// Of the open window; beside the entry in its memory, as the model writes it while it is being changed itself.
-    let activity: UnsafeMutablePointer<WindowActivity>
-    /// What cool-downs have suppressed; beside the entry, likewise.
-    let suppressed: UnsafeMutablePointer<SuppressedFindings>
+    /// Whether it is about to be taken out of the table.
+    var isGone = false
     /// Whether it changed since the last collection.
     var isDirty = false
     /// Whether all of its series have been told, under the name that it has.
     var isShown = false
     /// Whether its series are gone, as it has been quiet for long; it is kept for what is open in it.
     var isExpired = false
-    /// Of the series of the process as a whole.
-    var told = SeriesSet()
     /// Whether it is among those that ticks visit.
     var isTicking = false
-    /// Whether it is about to be taken out of the table.
-    var isGone = false
     /// Its position in the table.
     var position = 0
     /// Bytes that its slot's budget has been charged with for it.
     var chargedBytes = 0
+    /// The arrival of its last event, whatever its time.
+    var lastHeard: EpochNanoseconds
+    /// Greatest event time seen, and the arrival of that event.
+    var lastTime: EpochNanoseconds
+    var lastArrival: EpochNanoseconds
+    /// Of the open window; beside the entry in its memory, as the model writes it while it is being changed itself.
+    let activity: UnsafeMutablePointer<WindowActivity>
+    /// What cool-downs have suppressed; beside the entry, likewise.
+    let suppressed: UnsafeMutablePointer<SuppressedFindings>
+    /// What holds for the process in the processor's rule set.
+    var rules: UnsafePointer<Thresholds>
+    /// The window in whose trace the process is named; `.max` for none.
+    var namedWindow = UInt64.max
+    /// `pid` as its rows have it.
+    let pidText: NumberText
+    var threads = ThreadNames()
+    /// What agents call it and its threads.
+    var given = GivenNames()
+    /// Of the series of the process as a whole.
+    var told = SeriesSet()
+    var model: Model
 
-    /// Makes one in memory of its own, which `free` gives back.
-    static func allocate(
-        host: HostID, pid: UInt32, slot: UInt8, rules: UnsafePointer<Thresholds>, model: consuming Model,
-        time: EpochNanoseconds, arrival: EpochNanoseconds
+    /// Makes one in memory of `memoryBytes`.
+    static func initialize(
+        in memory: UnsafeMutableRawPointer, host: HostID, pid: UInt32, slot: UInt8, rules: UnsafePointer<Thresholds>,
+        model: consuming Model, time: EpochNanoseconds, arrival: EpochNanoseconds
     ) -> UnsafeMutablePointer<Self> {
-        let memory = UnsafeMutableRawPointer.allocate(byteCount: memoryBytes, alignment: 16)
         let place = memory.bindMemory(to: Self.self, capacity: 1)
         place.initialize(
             to: Self(
@@ -60,13 +60,10 @@ struct ProcessEntry<Model: ProcessModel & ~Copyable>: ~Copyable {
         return place
     }
 
-    static func free(_ place: UnsafeMutablePointer<Self>) {
-        place.deinitialize(count: 1)
-        UnsafeMutableRawPointer(place).deallocate()
-    }
-
     /// The entry's memory with what lies beside it.
     static var memoryBytes: Int { suppressedOffset + MemoryLayout<SuppressedFindings>.size }
+    /// That of a cache line.
+    static var memoryAlignment: Int { 64 }
 
     private static var activityOffset: Int { MemoryLayout<Self>.stride }
     private static var suppressedOffset: Int { activityOffset + MemoryLayout<WindowActivity>.stride }

@@ -43,6 +43,9 @@ protocol ProcessModel: ~Copyable {
     /// after a restart. O(1).
     var stateBytes: Int { get }
 
+    /// Whether tables have entries that can give way: of other models only the process as a whole does.
+    static var givesWay: Bool { get }
+
     /// Notes the entries of the tables that can give way. O(entries).
     borrowing func noteEntries(_ sweep: inout StateSweep)
 
@@ -104,6 +107,8 @@ extension ProcessModel where Self: ~Copyable {
     borrowing func lookAhead(_ look: Int, at event: UnsafePointer<Event>, _ found: Int) -> Int { 0 }
 
     mutating func windowBegins(_ context: inout EventContext) {}
+
+    static var givesWay: Bool { false }
 
     borrowing func noteEntries(_ sweep: inout StateSweep) {}
 

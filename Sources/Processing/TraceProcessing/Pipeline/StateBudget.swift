@@ -12,6 +12,10 @@ package struct StateBudget: Sendable {
     /// Slots that take no more give nothing up for the others.
     let slotBytesMin: Int
 
+    /// How much of so many bytes is given up at once. Each sweep visits all that there is, so that the fewer there are, the
+    /// less a new key costs: a half makes two visits a key.
+    static func given(upOf bytes: Int) -> Int { bytes / 2 }
+
     /// - Parameter bytesMax: of all slots of a worker.
     package init(bytesMax: Int = Limits.stateBytesMax) {
         self.init(bytesMax: bytesMax, slotBytesMax: bytesMax / Limits.stateSlotDivisor)

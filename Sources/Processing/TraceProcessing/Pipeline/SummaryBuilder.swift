@@ -27,8 +27,14 @@ enum SummaryBuilder {
     ) {
         if entry.pointee.activity.pointee.isEmpty { return }
         addProcess(entry.pointee.activity, to: &summary)
-        let owner = owner(of: entry, host: host)
-        takeParts(of: entry) { part, table, _ in summary.count(part, of: owner, inTable: table) }
+        var known: SummaryOwner?
+        func owner() -> SummaryOwner {
+            if let known { return known }
+            let owner = self.owner(of: entry, host: host)
+            known = owner
+            return owner
+        }
+        takeParts(of: entry) { part, table, _ in summary.count(part, of: owner(), inTable: table) }
     }
 
     /// Visits the process's parts with the tables they belong to, and their last places in what adds them up.
