@@ -69,6 +69,33 @@ def test_a_disk_that_fills_up_refuses_batches_until_there_is_room(small_disk, pr
         cluster.stop(check=False)
 
 
+def test_output_on_a_volume_of_its_own_is_watched_too(small_disk, tmp_path, programs, contract):
+    cluster = Cluster(tmp_path / "data", programs)
+    (small_disk / "output").mkdir()
+    cluster.data.mkdir()
+    (cluster.data / "output").symlink_to(small_disk / "output")
+    try:
+        cluster.up()
+        traffic = Traffic(contract.messages)
+        stub = contract.services.TracerServiceStub(cluster.channel())
+        stub.SendTraceBatch(traffic.batch(), timeout=30)
+        cluster.quiet_status(traffic.events)
+        fill(small_disk / "ballast", left=8 << 20)
+        batch = contract.messages.TraceBatch(host="late", semantics=contract.messages.CUMULATIVE)
+        batch.cpu_trace_data.add(pid=1)
+        with pytest.raises(grpc.RpcError) as answer:
+            stub.SendTraceBatch(batch, timeout=30)
+        assert answer.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert "volume of output/ has" in answer.value.details()
+        wait_until(lambda: cluster.metrics()["trace_router_accepting"][()] == 0, "the router says so")
+        (small_disk / "ballast").unlink()
+        assert stub.SendTraceBatch(traffic.batch(), timeout=30).success
+        cluster.run("finalize")
+        assert_holds_exactly(cluster.data, traffic)
+    finally:
+        cluster.stop(check=False)
+
+
 def test_a_worker_saves_what_it_has_on_a_full_disk(small_disk, programs, contract):
     cluster = Cluster(small_disk / "data", programs)
     checkpoint = cluster.data / "checkpoints/cpu.0.checkpoint"

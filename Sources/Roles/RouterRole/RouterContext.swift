@@ -147,9 +147,8 @@ final class RouterContext: Sendable {
             (.routerQueueBytes, Double(max(waiting.load(ordering: .relaxed), 0))),
             (.routerLogBudgetBytes, Double(logBudgetBytes)), (.routerLogBytes, Double(head - min(logBegin, head))),
         ]
-        if let free = try? FileSystem.freeBytes(at: ClusterPaths.log) {
-            gauges.append((.routerDiskFreeBytes, Double(free)))
-        }
+        let free = FreeSpace.measure().bytes
+        if free < .max { gauges.append((.routerDiskFreeBytes, Double(free))) }
         let last = lastActivity
         if last > 0 { gauges.append((.lastActivityTimestampSeconds, Double(last) / 1e9)) }
         return refusals.samples() + closings.samples() + [commitLatency.sample, ackLatency.sample, slotMoves.sample]

@@ -81,9 +81,10 @@ struct AdmissionGate {
         return !isAboveHalf && logBytes >= logBudgetBytes / 2
     }
 
-    /// What a refused sender is told. `slowest`: whose checkpoint keeps the log, which ends at `end`.
+    /// What a refused sender is told. `slowest`: whose checkpoint keeps the log, which ends at `end`; `volume`: where the
+    /// least room is.
     func refusal(
-        for obstacle: Obstacle, slowest: (worker: WorkerName, lsn: LSN)?, end: LSN, freeBytes: Int
+        for obstacle: Obstacle, slowest: (worker: WorkerName, lsn: LSN)?, end: LSN, volume: FreeSpace.Volume
     ) -> TraceError {
         let place = slowest.map { ", as \($0.worker) has not come past LSN \($0.lsn)" } ?? ""
         switch obstacle {
@@ -95,8 +96,9 @@ struct AdmissionGate {
         case .diskSpace:
             return TraceError(
                 .exhausted,
-                "The server's disk has \(freeBytes) bytes free and needs \(freeBytesMin()) to finish" + " what it holds"
-                    + (rowsToCome > 0 ? place : ""), remedy: "Batches are taken again once there is room")
+                "The server's \(volume.name) has \(volume.bytes) bytes free and needs \(freeBytesMin()) to finish"
+                    + " what it holds" + (rowsToCome > 0 ? place : ""),
+                remedy: "Batches are taken again once there is room")
         }
     }
 }

@@ -26,7 +26,7 @@ final class Committer: @unchecked Sendable {
     private var state: RouterState
     private var planner: WindowPlanner
     private var gate: AdmissionGate
-    private var freeSpace = FreeSpace(ClusterPaths.log)
+    private var freeSpace = FreeSpace()
     private var stems: StemClock
     private var totals: LogCounts
     /// Events refused and found to be duplicates that no record carries yet.
@@ -135,7 +135,7 @@ final class Committer: @unchecked Sendable {
             context.obstacle = obstacle
             guard let obstacle, group.holdsBatches else { break }
             refuseOverdue(in: group, as: obstacle.rawValue, &refused) {
-                gate.refusal(for: obstacle, slowest: context.slowest, end: writer.end, freeBytes: freeSpace.bytes())
+                gate.refusal(for: obstacle, slowest: context.slowest, end: writer.end, volume: freeSpace.least())
             }
             usleep(Self.retryMicroseconds)
             trim()
@@ -153,7 +153,7 @@ final class Committer: @unchecked Sendable {
 
     private func obstacle(adding sizes: BatchSizes) -> AdmissionGate.Obstacle? {
         context.freeBytesMin = gate.freeBytesMin(adding: sizes)
-        return gate.obstacle(logBytes: logBytes, freeBytes: freeSpace.bytes(), adding: sizes)
+        return gate.obstacle(logBytes: logBytes, freeBytes: freeSpace.least().bytes, adding: sizes)
     }
 
     private var logBytes: Int { Int(writer.end - writer.begin) }
