@@ -1,4 +1,4 @@
-"""A log that has lost its end, files of the log that go while a router writes to them, damage below checkpoints."""
+"""A log that has lost its end or begin, files that go while a router writes to them, damage below checkpoints."""
 import json
 import os
 import signal
@@ -55,18 +55,18 @@ def newest(cluster):
     return path, int(path.stem)
 
 
-def accept_what_is_said(cluster):
+def accept_what_is_said(cluster, words="has lost its end: it ends at LSN"):
     """The router does not start, says what is lost and what to do, and goes on once that is done."""
     refused = cluster.run("up", "--grpc", cluster.grpc, "--metrics", cluster.http, check=False)
     assert refused.returncode == 1
-    assert "has lost its end: it ends at LSN" in refused.stderr and "tracectl log accept-loss" in refused.stderr, (
-        refused.stderr
-    )
+    assert words in refused.stderr and "tracectl log accept-loss" in refused.stderr, refused.stderr
     # Asked again it says the same again, and nothing is accepted by itself.
     again = cluster.run("up", "--grpc", cluster.grpc, "--metrics", cluster.http, check=False)
     assert again.returncode == 1 and "tracectl log accept-loss" in again.stderr
     assert not cluster.processes()
-    assert cluster.tracectl("log", "verify", "--data", cluster.data, check=False).returncode in (1, 2)
+    # A log that begins later than it should is whole in itself.
+    verified = cluster.tracectl("log", "verify", "--data", cluster.data, check=False).returncode
+    assert verified in ((0,) if "its begin" in words else (1, 2))
     accepted = cluster.tracectl("log", "accept-loss", "--data", cluster.data).stdout
     assert accepted.startswith("Accepted: from=")
     cluster.up()
@@ -127,6 +127,41 @@ def test_a_log_that_is_gone_waits_for_the_operator(cluster, contract, traffic):
     assert cluster.status()["dead_lettered_events"] == 0
 
 
+@pytest.mark.parametrize("moment", ["while it runs", "after all were killed"])
+def test_a_log_without_the_begin_that_a_worker_needs_waits_for_the_operator(cluster, contract, traffic, moment):
+    send_and_save(cluster, contract, traffic, 3)
+    begin = positions(cluster)["cpu.0"]
+    os.kill(cluster.supervised_pid("cpu.0"), signal.SIGSTOP)
+    send_and_save(cluster, contract, traffic, 3, besides=["cpu.0"])
+    # Another start begins another file, at which the log begins once the first one is gone.
+    router = cluster.supervised_pid("router")
+    os.kill(router, signal.SIGKILL)
+    wait_until(lambda: cluster.supervised_pid("router") not in (None, router), "another router")
+    send_and_save(cluster, contract, traffic, 2, besides=["cpu.0"])
+    oldest, second = sorted(cluster.data.glob("log/*.log"))
+    words = f"has lost its begin: it begins at LSN {int(second.stem)}, and what stood from {begin} on is gone"
+    if moment == "while it runs":
+        oldest.unlink()
+        lost = cluster.data / "run/router.lost"
+        wait_until(lambda: lost.exists() and cluster.supervised_pid("router") is None, "a router that waits")
+        assert words in lost.read_text()
+        stub = contract.services.TracerServiceStub(cluster.channel())
+        with pytest.raises(grpc.RpcError):
+            stub.SendTraceBatch(Traffic(contract.messages).batch(), timeout=2)
+        again = cluster.run("up", check=False)
+        assert again.returncode == 1 and words in again.stderr, again.stderr
+        cluster.tracectl("log", "accept-loss", "--data", cluster.data)
+        # It begins anew where its checkpoint stands.
+        os.kill(cluster.supervised_pid("cpu.0"), signal.SIGKILL)
+        cluster.run("restart", "router")
+    else:
+        kill_all(cluster)
+        oldest.unlink()
+        accept_what_is_said(cluster, words)
+    assert_all_goes_on(cluster, contract, traffic, traffic.events)
+    assert cluster.status()["dead_lettered_events"] == len(traffic.sent["cpu"]) // 8 * 3
+
+
 def rows(cluster):
     """Of the tables that have one for each event, by resource."""
     return {
@@ -146,6 +181,8 @@ def test_behind_a_loss_that_only_checkpoints_tell_of_all_is_published(cluster, c
     (cluster.data / "checkpoints/router.end").unlink()
     os.truncate(newest(cluster)[0], 40_000)
     accept_what_is_said(cluster)
+    said = (cluster.data / "logs/router/current").read_text()
+    assert "nothing says how many events that were" in said and "lost events are in no count" in said
     late = Traffic(contract.messages, clock_us=traffic.clock_us + 10_000_000)
     send(cluster, contract, late, 3)
     cluster.run("finalize")

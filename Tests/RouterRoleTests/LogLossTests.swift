@@ -44,6 +44,43 @@ import TraceModel
         #expect(find(end: 800, noted: (792, true), checkpoint: 1 << 40) == nil)
     }
 
+    @Test func whatAWorkerNeedsOfTheBeginIsLost() {
+        let map = SlotMap(workers: [:])
+        var maps = SlotMapHistory(map, window: 7, windowBegin: 500)
+        var checkpoints: [WorkerName: LSN?] = [:]
+        for worker in map.allWorkers { checkpoints[worker] = .some(640) }
+        func find(_ begin: LSN, accepted: [Range<LSN>] = []) -> LogLoss? {
+            LogLoss.findBegin(begin, maps: maps, accepted: accepted, checkpoints: checkpoints)
+        }
+        #expect(find(0) == nil && find(640) == nil)
+        #expect(find(648)?.range == 640..<648)
+        checkpoints[Self.gpu] = .some(320)
+        #expect(find(320) == nil)
+        let loss = find(640)
+        #expect(loss?.range == 320..<640 && loss?.isBegin == true)
+        #expect(loss?.reason.contains("gpu.0 stands at 320") == true)
+        // Workers are led over what was accepted, and over no more.
+        #expect(find(640, accepted: [320..<640]) == nil)
+        #expect(find(640, accepted: [328..<640, 320..<632])?.range == 320..<640)
+        // One that can't be read is its worker's matter; one that is not there has nothing of the log.
+        checkpoints[Self.gpu] = .some(nil)
+        #expect(find(640) == nil)
+        checkpoints[Self.gpu] = nil
+        #expect(find(640)?.range == 0..<640)
+        // One that owns no slots needs nothing, and nothing from before it got some.
+        checkpoints[Self.gpu] = .some(640)
+        let second = WorkerName(resource: .gpu, index: 1)
+        checkpoints[second] = .some(320)
+        #expect(find(640) == nil)
+        let wider = map.rescaled(.gpu, to: 2)
+        let barrier = BarrierPayload(window: 7, reason: .command, stem: "20260101_000000", slotMap: wider)
+        maps.append(barrier, end: 640)
+        #expect(find(640) == nil)
+        checkpoints[second] = nil
+        #expect(find(640) == nil)
+        #expect(find(648)?.range == 640..<648)
+    }
+
     @Test func onlyWhatNoWorkerHasAppliedCountsAsLost() {
         var map = SlotMap(workers: [:])
         let events: [UInt64] = [1, 20, 300, 4_000, 50_000, 600_000]

@@ -83,13 +83,14 @@ import TraceModel
                     end: end, isEmpty: isEmpty, cut: recovered.log.cut, evidence: .gather(noted: noted, end: end)))
             #expect(loss.range == end..<(whole.end + 7) & ~7)
             // Only what was accepted is.
-            #expect(throws: RouterLost.self) { try loss.requireAcceptance() }
+            #expect(throws: RouterLost.self) { try LogLoss.requireAcceptance(of: [loss]) }
             let other = LogLoss(range: end..<loss.range.upperBound + 8, reason: "")
-            #expect(throws: RouterLost.self) { try other.requireAcceptance() }
+            #expect(throws: RouterLost.self) { try LogLoss.requireAcceptance(of: [loss, other]) }
+            #expect(throws: RouterLost.self) { try LogLoss.requireAcceptance(of: [other]) }
             try FileSystem.rename(ClusterPaths.logLoss, to: ClusterPaths.acceptedLogLoss)
-            #expect(throws: RouterLost.self) { try loss.requireAcceptance() }
+            #expect(throws: RouterLost.self) { try LogLoss.requireAcceptance(of: [loss]) }
             try FileSystem.rename(ClusterPaths.logLoss, to: ClusterPaths.acceptedLogLoss)
-            try loss.requireAcceptance()
+            try LogLoss.requireAcceptance(of: [loss])
 
             // All of it has been applied.
             var checkpoints: [WorkerName: LSN?] = [:]

@@ -99,12 +99,13 @@ struct LogVerifyCommand: ParsableCommand {
 
 struct LogAcceptLossCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "accept-loss", abstract: "Decides that the log goes on without its lost end.",
+        commandName: "accept-loss", abstract: "Decides that the log goes on without what was lost of it.",
         discussion: """
-            For a router that does not start, as the end of its log is gone: a file was cut or removed. Try first whether \
-            the files can be put back. Once accepted, the next start of the router begins the log anew behind all \
-            positions that were given before; what is lost and was not applied by workers counts as dead-lettered, and \
-            agents that send again what is lost may be counted twice. Nothing else is changed.
+            For a router that does not start because its log lost its end, or the beginning that workers still need: a \
+            file was cut or removed. Try first to put the files back. Once accepted, the next start of the router takes \
+            workers past a lost beginning, and for a lost end begins the log anew behind all positions that were given \
+            before. Lost events that no worker applied count as dead-lettered, and agents that send lost events again \
+            may be counted twice. Nothing else is changed.
 
               tracectl log accept-loss --data /var/lib/trace
             """)

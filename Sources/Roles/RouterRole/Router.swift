@@ -136,15 +136,25 @@ package final class Router {
     }
 
     /// Replays the log, and goes on behind a loss that an operator has accepted.
-    /// - Throws: `RouterLost` where the log has lost its end, and that is not accepted.
+    /// - Throws: `RouterLost` where the log has lost its begin or end, and that is not accepted.
     private func recover(_ data: DataDirectory) throws -> RouterRecovery {
         var recovered = try RouterRecovery.run(
             salt: data.salt, fresh: RouterState(slotMap: SlotMap(workers: configuration.workers)), logger: logger)
         let noted = LogEnd.read(salt: data.salt)
-        let loss = LogLoss.find(
+        if noted == nil, recovered.log.end > 0 {
+            logger.warning(
+                "Nothing says how far the log went before this start, as after a version before 0.2: of what was lost at its end until now only what workers have saved is known, and lost events are in no count. From now on it is noted",
+                metadata: ["file": "\(ClusterPaths.logEnd)", "end_lsn": "\(recovered.log.end)"])
+        }
+        let begin = recovered.log.begin
+        let lostBegin = LogLoss.findBegin(
+            begin, maps: recovered.maps, accepted: recovered.damaged,
+            checkpoints: begin == 0 ? [:] : WorkerCheckpoints.positions { $0 < begin })
+        let lostEnd = LogLoss.find(
             end: recovered.log.end, isEmpty: recovered.log.bases.isEmpty, cut: recovered.log.cut,
             evidence: try .gather(noted: noted, end: recovered.log.end))
-        guard let loss else {
+        let losses = [lostBegin, lostEnd].compactMap { $0 }
+        guard !losses.isEmpty else {
             try LogLoss.settled()
             if !recovered.unreported.isEmpty {
                 let workers = WorkerCheckpoints.positions { _ in true }.keys
@@ -152,15 +162,21 @@ package final class Router {
             }
             return recovered
         }
-        try loss.requireAcceptance()
+        try LogLoss.requireAcceptance(of: losses)
         let checkpoints = WorkerCheckpoints.positions { _ in true }
-        try recovered.goOn(behind: loss, noted: noted, checkpoints: checkpoints, logger: logger)
-        // One that had no checkpoint yet would wait for others to hand its slots over.
-        for worker in recovered.state.slotMap.allWorkers
-        where recovered.log.begin == loss.range.upperBound && checkpoints[worker] == nil {
-            let begin = loss.range.upperBound
-            try CheckpointPosition.publishBlank(of: worker, at: begin, renewed: begin)
+        for loss in losses {
+            if loss.isBegin {
+                recovered.goOn(withoutBegin: loss, checkpoints: checkpoints, logger: logger)
+            } else {
+                try recovered.goOn(behind: loss, noted: noted, checkpoints: checkpoints, logger: logger)
+            }
         }
+        // One that had no checkpoint yet would wait for others to hand its slots over.
+        let first = recovered.log.begin
+        for worker in recovered.state.slotMap.allWorkers
+        where losses.contains(where: { $0.range.upperBound == first }) && checkpoints[worker] == nil
+            && recovered.maps.ownedFirst(by: worker)
+        { try CheckpointPosition.publishBlank(of: worker, at: first, renewed: first) }
         return recovered
     }
 

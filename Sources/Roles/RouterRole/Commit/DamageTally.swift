@@ -35,6 +35,8 @@ struct DamageTally: ~Copyable {
     private var index = EventIndex()
     private var last: (end: LSN, accepted: InlineArray<6, UInt64>)?
     private var gaps: [Gap] = []
+    /// By resource, before the first record.
+    private(set) var acceptedBefore = [UInt64](repeating: 0, count: Resource.count)
     /// Ranges that damage records tell of.
     private(set) var reported: [Range<LSN>] = []
 
@@ -44,13 +46,14 @@ struct DamageTally: ~Copyable {
     /// - Throws: `TraceError(.corrupt)` where a damage record is out of shape.
     mutating func pass(_ record: LogRecord) throws(TraceError) {
         let accepted = record.counts.accepted
-        if let last, record.lsn > last.end {
+        if last == nil || record.lsn > last?.end ?? 0 {
             let own = events(of: record)
             let held = Resource.allCases.map { resource -> UInt64 in
                 let place = Int(resource.rawValue)
-                return accepted[place] - min(last.accepted[place] + own[place], accepted[place])
+                let before = own[place] + (last?.accepted[place] ?? 0)
+                return accepted[place] - min(before, accepted[place])
             }
-            gaps.append(Gap(range: last.end..<record.lsn, events: held))
+            if let last { gaps.append(Gap(range: last.end..<record.lsn, events: held)) } else { acceptedBefore = held }
         }
         if record.type == .damage {
             let damage = try DamagePayload(decoding: record.body)

@@ -3,16 +3,19 @@ import IngestLog
 import SystemIO
 import TraceModel
 
-/// A loss at the log's end: what was acknowledged and is not there any more. Nothing is taken before an operator has accepted
-/// it (`tracectl log accept-loss`), as the files may still be put back from a backup. A value.
+/// A loss at one end of the log: what was acknowledged, is still needed, and is not there any more. Nothing is taken before
+/// an operator has accepted it (`tracectl log accept-loss`), as the files may still be put back from a backup. A value.
 ///
-/// `log/loss`, written by the router that found it: lines of `name=value` (from, to, reason). Accepted, the file is called
-/// `log/loss.accepted`, until a damage record with the range is in the log.
+/// `log/loss`, written by the router that found it: for each loss lines of `name=value` (from, to, reason). Accepted, the file
+/// is called `log/loss.accepted`, until damage records with the ranges are in the log.
 struct LogLoss: Equatable, Sendable {
-    /// From where the log ends to where it goes on, which is beyond all that is known to have been given.
+    /// At the log's end: from there to where it goes on, which is beyond all that is known to have been given. At its begin:
+    /// from what a worker needs next to there.
     let range: Range<LSN>
     /// What tells, in words.
     let reason: String
+    /// Whether what is missing stood before the log's oldest record.
+    var isBegin = false
 
     /// What there is to go by, beside the log itself.
     struct Evidence {
@@ -46,42 +49,71 @@ struct LogLoss: Equatable, Sendable {
         guard !reasons.isEmpty else { return nil }
         // Records stand at multiples of 8, and a range is not empty.
         let next = (max(to, end + 8) + 7) & ~7
-        return LogLoss(range: end..<next, reason: reasons.joined(separator: ", and "))
+        // What workers have applied of it is counted by them, and more of it by nobody.
+        let uncounted =
+            evidence.noted == nil
+            ? "; nothing says how many events that were, so those that are lost will be in no count" : ""
+        return LogLoss(range: end..<next, reason: reasons.joined(separator: ", and ") + uncounted)
     }
 
-    /// Returns where the operator has accepted this loss; else leaves word of it.
+    /// What is lost of a log that begins at `begin`: its oldest files are removed only once no worker needs them. nil where
+    /// none does. `accepted`: ranges that workers are led over. `checkpoints`: nil where one can't be read, which is the
+    /// matter of its worker alone.
+    static func findBegin(
+        _ begin: LSN, maps: SlotMapHistory, accepted: [Range<LSN>], checkpoints: [WorkerName: LSN?]
+    ) -> LogLoss? {
+        func needed(by worker: WorkerName) -> LSN {
+            let saved = (checkpoints[worker] ?? 0) ?? begin
+            // One that came later begins where it first owned a slot, whatever it has saved in an earlier life.
+            guard !maps.ownedFirst(by: worker), let first = maps.firstOwned(by: worker) else { return saved }
+            return max(saved, first)
+        }
+        guard let from = maps.trimmable(needed), from < begin,
+            !accepted.contains(where: { $0.upperBound == begin && $0.lowerBound <= from })
+        else { return nil }
+        let behind = checkpoints.keys.filter { needed(by: $0) == from }.min { "\($0)" < "\($1)" }
+        let reason = behind.map { "the checkpoint of \($0) stands at \(from)" } ?? "workers have none of it"
+        return LogLoss(range: from..<begin, reason: reason, isBegin: true)
+    }
+
+    private var description: String {
+        isBegin
+            ? "has lost its begin: it begins at LSN \(range.upperBound), and what stood from"
+                + " \(range.lowerBound) on is gone and still needed, as \(reason)"
+            : "has lost its end: it ends at LSN \(range.lowerBound), and what stood below"
+                + " \(range.upperBound) is gone, as \(reason)"
+    }
+
+    /// Returns where the operator has accepted these losses; else leaves word of them.
     /// - Throws: `RouterLost` with what an operator can do.
-    func requireAcceptance() throws {
-        if let accepted = try Self.read(ClusterPaths.acceptedLogLoss), accepted.range == range { return }
+    static func requireAcceptance(of losses: [LogLoss]) throws {
+        if try read(ClusterPaths.acceptedLogLoss) == losses.map(\.range) { return }
         try FileSystem.remove(ClusterPaths.acceptedLogLoss)
-        let text = "from=\(range.lowerBound)\nto=\(range.upperBound)\nreason=\(reason)\n"
+        let text = losses.map { "from=\($0.range.lowerBound)\nto=\($0.range.upperBound)\nreason=\($0.reason)\n" }
+            .joined()
         try Array(text.utf8).withUnsafeBytes { try FileSystem.publish(ClusterPaths.logLoss, $0) }
         throw RouterLost(
             cause: TraceError(
-                .corrupt,
-                "The ingest log has lost its end: it ends at LSN \(range.lowerBound), and what stood below"
-                    + " \(range.upperBound) is gone, as \(reason)",
+                .corrupt, "The ingest log \(losses.map(\.description).joined(separator: "; it "))",
                 remedy: "Nothing is taken until you have decided. Put the files of \(ClusterPaths.log)/ back, or have"
                     + " the log go on without them: `tracectl log accept-loss --data DIR`; then"
                     + " `scripts/cluster up` or `restart router`"))
     }
 
-    /// The damage record that says it is in the log.
+    /// The damage records that say it are in the log.
     static func settled() throws(SystemError) {
         try FileSystem.remove(ClusterPaths.logLoss)
         try FileSystem.remove(ClusterPaths.acceptedLogLoss)
     }
 
-    private static func read(_ path: String) throws -> LogLoss? {
-        guard FileSystem.exists(path) else { return nil }
-        var fields: [Substring: Substring] = [:]
-        for line in String(decoding: try FileSystem.contents(path), as: UTF8.self).split(separator: "\n") {
-            let parts = line.split(separator: "=", maxSplits: 1)
-            if parts.count == 2 { fields[parts[0]] = parts[1] }
+    /// The ranges that the file names; none where there is no such file.
+    private static func read(_ path: String) throws -> [Range<LSN>] {
+        guard FileSystem.exists(path) else { return [] }
+        let lines = String(decoding: try FileSystem.contents(path), as: UTF8.self).split(separator: "\n")
+        func values(_ name: String) -> [LSN] {
+            lines.filter { $0.hasPrefix(name) }.compactMap { LSN($0.dropFirst(name.count)) }
         }
-        guard let from = fields["from"].flatMap({ LSN($0) }), let to = fields["to"].flatMap({ LSN($0) }), from < to
-        else { return nil }
-        return LogLoss(range: from..<to, reason: fields["reason"].map(String.init) ?? "")
+        return zip(values("from="), values("to=")).filter { $0 < $1 }.map { $0..<$1 }
     }
 }
 

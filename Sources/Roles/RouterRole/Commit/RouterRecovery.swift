@@ -17,6 +17,8 @@ struct RouterRecovery {
     let openWindow: OpenWindow
     /// What its events become at most.
     let pending: PendingOutput
+    /// Events by resource that were accepted before the log's oldest record.
+    private let acceptedBefore: [UInt64]
 
     /// Replays the whole log. Blocks; O(log). `fresh` is the state for a log without records.
     /// - Throws: `TraceError(.corrupt)` where a record of the router's own is out of shape, `SystemError`
@@ -78,7 +80,7 @@ struct RouterRecovery {
         let gone = damage.reported.filter { $0.upperBound == log.begin }
         return RouterRecovery(
             log: log, state: state, maps: maps ?? state.history, unreported: unreported, damaged: log.damaged + gone,
-            openWindow: replay.window, pending: replay.pending)
+            openWindow: replay.window, pending: replay.pending, acceptedBefore: damage.acceptedBefore)
     }
 
     private static func report(_ damage: DamagePayload, _ what: Logger.Message, _ logger: Logger) {
@@ -130,6 +132,20 @@ struct RouterRecovery {
         let damage = DamagePayload(range: loss.range, events: lost.events, uncertain: lost.uncertain)
         Self.report(damage, "The ingest log goes on behind a loss, as the operator has accepted", logger)
         log = log.continued(at: loss.range.upperBound, counts: counts)
+        unreported.append(damage)
+        damaged.append(loss.range)
+    }
+
+    /// Goes on with a log that has lost what stood before its oldest record, as was accepted. How many events of that its
+    /// workers had applied is known only where it is all that there ever was.
+    mutating func goOn(withoutBegin loss: LogLoss, checkpoints: [WorkerName: LSN?], logger: Logger) {
+        let map = maps.place(at: log.begin).map
+        let gap = DamageTally.Gap(range: loss.range, events: acceptedBefore)
+        var damage = gap.damage(map, checkpoints)
+        if loss.range.lowerBound > 0 {
+            damage = DamagePayload(range: loss.range, events: 0, uncertain: damage.uncertain + damage.events)
+        }
+        Self.report(damage, "The ingest log goes on without its begin, as the operator has accepted", logger)
         unreported.append(damage)
         damaged.append(loss.range)
     }

@@ -47,6 +47,9 @@ struct SlotMapHistory {
     /// what it has lost again since is its to apply and to hand over, as nobody else has.
     func firstOwned(by worker: WorkerName) -> LSN? { places.first { !$0.map.slots(of: worker).isEmpty }?.windowBegin }
 
+    /// Whether the worker owned slots where the history begins.
+    func ownedFirst(by worker: WorkerName) -> Bool { !places[0].map.slots(of: worker).isEmpty }
+
     /// Below which LSN no worker needs the log any more, by how far each has come in a checkpoint; nil where
     /// one that counts is unknown.
     func trimmable(_ checkpoint: (WorkerName) -> LSN?) -> LSN? {
