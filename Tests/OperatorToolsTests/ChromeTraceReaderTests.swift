@@ -399,6 +399,10 @@ struct ChromeTraceReaderTests {
             (#""baseTimeNanoseconds":1795985860227144001"#, 1_795_985_860_227_144_001),
             (#""beginningOfTime":5,"baseTimeNanoseconds":77,"profile_start_ts":1"#, 77),
             (#""beginningOfTime":"1795985860227144.0""#, 1_795_985_860_227_144_000),
+            (
+                #""otherData":{"bazel_version":"release 7.1.2","profile_finish_ts":1716404412000}"#,
+                1_716_404_412_000_000_000
+            ), (#""profile_start_ts":1716404412208,"profile_finish_ts":5"#, 1_716_404_412_208_000_000),
         ] {
             let recording = try read("{\"traceEvents\":[\(x("f", "1", "2"))],\(member)}")
             let placement = RecordingPlacement.choose(for: recording, start: nil, modified: 5)

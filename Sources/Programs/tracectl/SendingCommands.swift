@@ -109,7 +109,7 @@ struct ImportCommand: ParsableCommand {
 
             Where the recording stands in time: times from 10^15 microseconds up are taken as they are; \
             others count from what the file says its zero is (baseTimeNanoseconds, clang's beginningOfTime, bazel's \
-            profile_start_ts); otherwise the last event is placed at the file's modification time, or that of reading \
+            profile_start_ts, before Bazel 8 profile_finish_ts); otherwise the last event is placed at the file's modification time, or that of reading \
             a pipe. --start places the first event instead: seconds since the epoch, or ISO 8601 with a zone.
 
               viztracer -o recording.json.gz program.py && tracectl import recording.json.gz

@@ -172,27 +172,33 @@ package struct ChromeTraceReader {
     /// Takes what the recording's zero is, where the key that was read says it; false where it does not. Of several the most
     /// precise is taken.
     private mutating func readBase() throws -> Bool {
-        let (field, unit): (String, Int64)
+        let (field, unit, precision): (String, Int64, Int64)
         if json.textEquals("baseTimeNanoseconds") {
-            (field, unit) = ("baseTimeNanoseconds", 1)
+            (field, unit, precision) = ("baseTimeNanoseconds", 1, 1)
         } else if json.textEquals("beginningOfTime") {
-            (field, unit) = ("beginningOfTime", 1_000)
+            (field, unit, precision) = ("beginningOfTime", 1_000, 1_000)
         } else if json.textEquals("profile_start_ts") {
-            (field, unit) = ("profile_start_ts", 1_000_000)
+            // Milliseconds: Bazel from 8 on writes `Instant.toEpochMilli()` of when the profile's writer starts, from 9.3
+            // on that of the events' zero (JsonTraceFileWriter.java in lib/profiler; bazelbuild/bazel#30949).
+            (field, unit, precision) = ("profile_start_ts", 1_000_000, 1_000_000)
+        } else if json.textEquals("profile_finish_ts") {
+            // The same under another name: before it was corrected (bazelbuild/bazel#22505) Bazel wrote the begin there,
+            // `getEpochSecond() * 1000`, so milliseconds of whole seconds.
+            (field, unit, precision) = ("profile_finish_ts", 1_000_000, 1_000_000_000)
         } else {
             return false
         }
         guard try json.readText() else { return true }
-        guard let count = TraceClock.wholePart(of: json.text), unit <= baseUnit else { return true }
+        guard let count = TraceClock.wholePart(of: json.text), precision <= basePrecision else { return true }
         let (time, isBeyond) = count.multipliedReportingOverflow(by: unit)
         guard !isBeyond, time > 0 else { return true }
         recording.base = (time, field)
-        baseUnit = unit
+        basePrecision = precision
         return true
     }
 
-    /// Nanoseconds that the base taken counts in.
-    private var baseUnit = Int64.max
+    /// Nanoseconds that the base taken may be off by.
+    private var basePrecision = Int64.max
 
     // MARK: Events
 
