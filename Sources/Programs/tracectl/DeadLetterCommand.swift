@@ -23,7 +23,8 @@ struct DeadLetterCommand: ParsableCommand {
 
         func run() throws {
             let store = try DeadLetterStore(dataDirectory: data.directory)
-            let list = DeadLetterList(letters: try store.letters())
+            let letters = try store.letters { Terminal.error.line("warning: \($0)") }
+            let list = DeadLetterList(letters: letters)
             Terminal.output.line(json ? try Report.json(list) : list.text)
         }
     }

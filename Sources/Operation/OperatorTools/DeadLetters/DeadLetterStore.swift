@@ -16,12 +16,17 @@ package struct DeadLetterStore {
         directory = dataDirectory
     }
 
-    /// All that count, by position in the log. Blocks.
-    package func letters() throws -> [DeadLetter] {
+    /// All that count, by position in the log; `skip` gets what is wrong with those that are damaged. Blocks.
+    package func letters(skip: (any Error) -> Void) throws -> [DeadLetter] {
         let names = try FileSystem.list("\(directory)/\(ClusterPaths.deadLetters)").filter {
             $0.hasSuffix(DeadLetterName.sidecarSuffix)
         }.compactMap { DeadLetterName($0.dropLast(DeadLetterName.sidecarSuffix.count)) }
-        return try names.sorted { ($0.from, "\($0)") < ($1.from, "\($1)") }.map(read)
+        return try names.sorted { ($0.from, "\($0)") < ($1.from, "\($1)") }.compactMap { name in
+            do { return try read(name) } catch let error as TraceError where error.code == .corrupt {
+                skip(error)
+                return nil
+            }
+        }
     }
 
     /// - Throws: `TraceError(.notFound)` where there is no such letter.
@@ -41,7 +46,11 @@ package struct DeadLetterStore {
             letter.name = name.description
             letter.replayed = FileSystem.exists(path(name.replayedMark))
             return letter
-        } catch { throw TraceError(.corrupt, "\(path(name.sidecar)) is damaged", cause: error) }
+        } catch {
+            throw TraceError(
+                .corrupt, "\(path(name.sidecar)) is damaged",
+                remedy: "The events are beside it: `tracectl send \(path(name.batches))`")
+        }
     }
 
     /// Hands each batch of a letter to `visit`, with its number from 0, once the whole file has been found to
