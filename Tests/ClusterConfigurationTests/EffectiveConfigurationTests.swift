@@ -17,6 +17,13 @@ struct EffectiveConfigurationTests {
         try Data(text.utf8).write(to: URL(fileURLWithPath: path))
     }
 
+    /// As scripts/cluster does.
+    private func remember(_ text: String) throws {
+        let whole = "\(text)# cksum \(RememberedSettings.cksum(Array(text.utf8)))\n"
+        try write(whole, to: "run/cluster.conf")
+        try write(whole, to: "run/cluster.conf.mirror")
+    }
+
     private func effective(
         _ flags: [String] = [], _ environment: [String: String] = [:]
     ) throws -> EffectiveConfiguration {
@@ -37,7 +44,7 @@ struct EffectiveConfigurationTests {
     }
 
     @Test func eachSourceWinsOverTheOneBefore() throws {
-        try write("# left\nretain_age=1d\nworkers=function=2,cpu=2\n", to: "run/cluster.conf")
+        try remember("# left\nretain_age=1d\nworkers=function=2,cpu=2\n")
         #expect(try effective()["retain_age"] == .text("1d"))
         #expect(source("retain_age", try effective()) == .remembered)
 
@@ -56,7 +63,7 @@ struct EffectiveConfigurationTests {
     }
 
     @Test func onlyWhatFlagsAndEnvironmentSayIsRemembered() throws {
-        try write("compress=gzip\nretain_age=1d\n", to: "run/cluster.conf")
+        try remember("compress=gzip\nretain_age=1d\n")
         try write("{ \"retain_age\": \"2d\" }", to: "cluster.json")
         let said = try effective(["--csv-formula-guard"], ["LOG_BUDGET": "268435456"]).exported
         let remembered = said.split(separator: "\n").filter { $0.hasPrefix("remembered.") }
@@ -83,9 +90,9 @@ struct EffectiveConfigurationTests {
         #expect(configuration["retain_age"] == .text("1h"))
         #expect(try effective([], ["CLUSTER_CONFIG": other])["retain_age"] == .text("1h"))
 
-        try write("config=\(other)\n", to: "run/cluster.conf")
+        try remember("config=\(other)\n")
         #expect(try effective()["retain_age"] == .text("1h"))
-        try write("config=/nowhere.json\n", to: "run/cluster.conf")
+        try remember("config=/nowhere.json\n")
         #expect(throws: TraceError.self) { try effective() }
         #expect(try effective(["--config", other])["retain_age"] == .text("1h"))
         #expect(throws: TraceError.self) { try effective(["--config", "/nowhere.json"]) }
@@ -98,14 +105,58 @@ struct EffectiveConfigurationTests {
     }
 
     @Test func anInterruptedScaleIsWhereItWasToLead() throws {
-        try write("workers=function=1\nscaling=function=3\n", to: "run/cluster.conf")
+        try remember("workers=function=1\nscaling=function=3\n")
         #expect(try effective().workers.hasPrefix("function=3,"))
+    }
+
+    @Test func damageOfWhatIsRememberedIsFound() throws {
+        #expect(RememberedSettings.cksum(Array("123456789".utf8)) == "930766865 9")
+        #expect(RememberedSettings.cksum([]) == "4294967295 0")
+        try remember("# the checksum stands behind it\nretain_age=1d\nworkers=function=2\n")
+        let path = "\(directory.path)/run/cluster.conf"
+        let whole = Array(try Data(contentsOf: URL(fileURLWithPath: path)))
+        #expect(RememberedSettings.isWhole(whole))
+        for index in whole.indices {
+            var damaged = whole
+            damaged[index] ^= 1
+            #expect(!RememberedSettings.isWhole(damaged), "byte \(index)")
+            #expect(index == whole.count - 1 || !RememberedSettings.isWhole(Array(whole[..<index])))
+        }
+        // Of before there was a checksum.
+        #expect(RememberedSettings.isWhole(Array("# left\nworkers=function=2\n".utf8)))
+        #expect(!RememberedSettings.isWhole(Array("# left\nretain_age=1d\n".utf8)))
+
+        let cut = Data(whole.dropLast(9))
+        try cut.write(to: URL(fileURLWithPath: path))
+        var configuration = try effective()
+        #expect(configuration["retain_age"] == .text("1d"))
+        #expect(configuration.warnings.count == 1)
+        #expect(configuration.warnings[0].hasPrefix("\(path) is damaged; its copy holds"))
+        try cut.write(to: URL(fileURLWithPath: path + ".mirror"))
+        configuration = try effective()
+        #expect(configuration["retain_age"] == .text("off"))
+        #expect(configuration.warnings.count == 1)
+        #expect(configuration.warnings[0].contains("keeps it as \(path).damaged"))
+    }
+
+    @Test(arguments: [
+        ("TRACE_BIN_DRI", "TRACE_BIN_DIR"), ("TRACE_WORKER", "TRACE_WORKERS"), ("TRACE_BIN_DIR", nil),
+        ("TRACE_METRICS", nil), ("TRACE_ID", nil), ("TRACE_", nil), ("TRACE_TEST_RELEASE", nil), ("METRICS", nil),
+    ]) func aMisspelledVariableIsNamed(name: String, meant: String?) throws {
+        let warnings = try EffectiveConfiguration(
+            dataDirectory: directory.path, environment: { _ in nil }, variables: ["PATH", name], flags: []
+        ).warnings
+        #expect(warnings.count == (meant == nil ? 0 : 1))
+        if let meant {
+            #expect(warnings[0].hasPrefix("\(name) is ignored"))
+            #expect(warnings[0].hasSuffix("did you mean \(meant)?"))
+        }
     }
 
     @Test(arguments: ["colour=red\n", "grpc\n", "retain_age=soon\n"]) func whatIsRememberedIsChecked(
         text: String
     ) throws {
-        try write("# head\n\(text)", to: "run/cluster.conf")
+        try remember("# head\n\(text)")
         let error = #expect(throws: TraceError.self) { try effective() }
         #expect(error?.code == .configuration)
         #expect(error?.message.contains("run/cluster.conf:2: ") == true)

@@ -32,10 +32,14 @@ package struct EffectiveConfiguration: Sendable {
     /// Blocks on the file system.
     /// - Parameters:
     ///   - environment: a variable's value, nil where it is not set.
+    ///   - variables: the names of all that are set.
     ///   - flags: the command line.
     /// - Throws: `ConfigurationProblems` about the configuration file; `TraceError`, `.invalidArgument` where
     ///   a flag or a variable is at fault.
-    package init(dataDirectory: String, environment variable: (String) -> String?, flags words: [String]) throws {
+    package init(
+        dataDirectory: String, environment variable: (String) -> String?, variables: [String] = [],
+        flags words: [String]
+    ) throws {
         let flags = try SettingFlags.read(words)
         // What a flag says is not looked for anywhere else, so nothing that stands there can be wrong.
         func environment(_ setting: Setting) -> String? {
@@ -44,7 +48,7 @@ package struct EffectiveConfiguration: Sendable {
             else { return nil }
             return text
         }
-        warnings = Setting.all.compactMap { setting in
+        var warnings = Setting.all.compactMap { setting -> String? in
             guard let name = setting.variable, flags[setting.name] == nil, let text = variable(name),
                 Self.isServiceLink(text)
             else { return nil }
@@ -52,8 +56,11 @@ package struct EffectiveConfiguration: Sendable {
                 + " (enableServiceLinks: false leaves it out), and it is no port; \(setting.flag)"
                 + " chooses the address"
         }
+        warnings += variables.sorted().compactMap(Self.misspelling)
         var layer = Self.standard
-        layer = layer.overlaid(by: try RememberedSettings.read("\(dataDirectory)/\(ClusterPaths.remembered)"))
+        layer = layer.overlaid(
+            by: try RememberedSettings.read("\(dataDirectory)/\(ClusterPaths.remembered)") { warnings.append($0) })
+        self.warnings = warnings
         // Where the file is has to be known before what it says.
         let place = try Self.environment(environment, over: layer).overlaid(by: flags)["config"]
         let path = try Self.file(place ?? layer["config"], in: dataDirectory, into: &layer)
@@ -109,6 +116,20 @@ package struct EffectiveConfiguration: Sendable {
             for (key, value) in try setting.values(of: word, at: name) { layer.set(key, value, .environment(name)) }
         }
         return layer
+    }
+
+    /// What is said of a variable `TRACE_…` that nothing reads, and whose name is near one that something does.
+    private static func misspelling(_ name: String) -> String? {
+        let known = [
+            "TRACE_BIN_DIR", "TRACE_GRPC", "TRACE_METRICS", "TRACE_WORKERS", "TRACE_TIME_ZONE", "TRACE_ROUTER_OPTIONS",
+            "TRACE_WORKER_OPTIONS", "TRACE_AGGREGATOR_OPTIONS",
+        ]
+        guard name.hasPrefix("TRACE_"), !known.contains(name) else { return nil }
+        // What all of them begin with makes no two alike.
+        func tail(_ name: String) -> String { String(name.dropFirst("TRACE_".count)) }
+        return Suggestion.nearest(to: tail(name), among: known.map(tail)).map {
+            "\(name) is ignored, as nothing reads it; did you mean TRACE_\($0)?"
+        }
     }
 
     /// Kubernetes tells containers of each Service NAME where it is, as NAME_PORT=tcp://10.96.3.4:9091.

@@ -63,19 +63,63 @@ package struct RunningSettings: Sendable {
 // `run/cluster.conf` in the data directory: lines of NAME=VALUE, `#` before remarks. Names are those of the
 // settings; an empty value is none. `workers` says which workers own the slots, `scaling` where an interrupted
 // scale was to lead. The script writes it; values that came from a configuration file are not in it, so that a
-// line taken out of the file is of no more effect.
+// line taken out of the file is of no more effect. The last line is the checksum of those before, as `cksum` prints it:
+// `# cksum CHECKSUM BYTES`. `run/cluster.conf.mirror` is a copy. `up` mends a damaged file; here it is only passed over.
 
 /// Reads what the last start left.
 enum RememberedSettings {
-    /// Nothing where there is no such file. Blocks.
+    /// Nothing where there is no such file. `warn` is told where it is damaged: then its copy counts, or nothing. Blocks.
     /// - Throws: `TraceError(.configuration)` that names the line.
-    static func read(_ path: String) throws(TraceError) -> SettingLayer {
-        guard FileSystem.exists(path) else { return SettingLayer() }
-        let bytes: [UInt8]
-        do throws(SystemError) { bytes = try FileSystem.contents(path) } catch {
+    static func read(_ path: String, warn: (String) -> Void) throws(TraceError) -> SettingLayer {
+        let mirror = path + ".mirror"
+        guard FileSystem.exists(path) || FileSystem.exists(mirror) else { return SettingLayer() }
+        if let bytes = try contents(path), isWhole(bytes) {
+            return try layer(String(decoding: bytes, as: UTF8.self), path)
+        }
+        if let bytes = try contents(mirror), isWhole(bytes) {
+            warn("\(path) is damaged; its copy holds, and the next up writes it anew from that.")
+            return try layer(String(decoding: bytes, as: UTF8.self), mirror)
+        }
+        warn("\(path) is damaged; the next up keeps it as \(path).damaged and goes on without it.")
+        return SettingLayer()
+    }
+
+    private static func contents(_ path: String) throws(TraceError) -> [UInt8]? {
+        guard FileSystem.exists(path) else { return nil }
+        do throws(SystemError) { return try FileSystem.contents(path) } catch {
             throw TraceError(.configuration, "\(path) can't be read", cause: error)
         }
-        return try layer(String(decoding: bytes, as: UTF8.self), path)
+    }
+
+    /// Whether the file is as `settings_save` in scripts/lib/settings.sh wrote it. Versions before 0.2 wrote no checksum, nor
+    /// of one in the first line.
+    static func isWhole(_ bytes: [UInt8]) -> Bool {
+        let mark = Array("# cksum ".utf8)
+        let newline = UInt8(ascii: "\n")
+        let content = bytes.last == newline ? bytes.dropLast() : bytes[...]
+        let last = content.lastIndex(of: newline).map { $0 + 1 } ?? 0
+        if content[last...].starts(with: mark) {
+            return content[last...].dropFirst(mark.count).elementsEqual(cksum(bytes[..<last]).utf8)
+        }
+        let lines = content.split(separator: newline)
+        return lines.first?.firstRange(of: Array("checksum".utf8)) == nil
+            && lines.contains { $0.starts(with: Array("workers=".utf8)) }
+    }
+
+    /// What POSIX' `cksum` prints of these bytes: a CRC over them and their number, and the number.
+    static func cksum(_ bytes: some Collection<UInt8>) -> String {
+        var crc: UInt32 = 0
+        func add(_ byte: UInt8) {
+            crc ^= UInt32(byte) << 24
+            for _ in 0..<8 { crc = crc << 1 ^ (crc >> 31 == 1 ? 0x04C1_1DB7 : 0) }
+        }
+        for byte in bytes { add(byte) }
+        var rest = bytes.count
+        while rest > 0 {
+            add(UInt8(truncatingIfNeeded: rest))
+            rest >>= 8
+        }
+        return "\(~crc) \(bytes.count)"
     }
 
     static func layer(_ text: String, _ path: String) throws(TraceError) -> SettingLayer {

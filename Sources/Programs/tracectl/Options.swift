@@ -1,5 +1,6 @@
 import ArgumentParser
 import ClusterConfiguration
+import Foundation
 import Glibc
 import OperatorTools
 import TraceModel
@@ -75,8 +76,10 @@ struct SettingOptions: ParsableArguments {
     /// - Throws: `ExitCode`: 2 for a flag or a variable, 1 for what stands in files.
     func effective() throws -> EffectiveConfiguration {
         do {
+            let environment = ProcessInfo.processInfo.environment
             let configuration = try EffectiveConfiguration(
-                dataDirectory: data.directory, environment: { getenv($0).map { String(cString: $0) } }, flags: flags)
+                dataDirectory: data.directory, environment: { environment[$0] }, variables: Array(environment.keys),
+                flags: flags)
             for warning in configuration.warnings { Terminal.error.line("warning: \(warning)") }
             return configuration
         } catch let error as ConfigurationProblems {
