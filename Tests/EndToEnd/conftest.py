@@ -20,6 +20,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 def pytest_addoption(parser):
     parser.addoption("--kills", type=int, default=12, help="kills in test_kills.py")
     parser.addoption("--damages", type=int, default=0, help="trials in test_damage.py; 0: one byte and one cut a kind")
+    parser.addoption("--jobs", type=int, default=2, help="trials in test_damage.py at a time")
     parser.addoption("--soak-seconds", type=int, default=20, help="how long test_soak.py goes on")
     parser.addoption("--seed", type=int, help="seed of test_kills.py and test_damage.py; printed otherwise")
 

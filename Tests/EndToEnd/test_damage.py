@@ -1,10 +1,10 @@
 """Every kind of file below a data directory is damaged, and nothing is lost without a word.
 
-    .venv/bin/python -m pytest Tests/EndToEnd/test_damage.py --damages 2000 --seed 7 -s
+    .venv/bin/python -m pytest Tests/EndToEnd/test_damage.py --damages 2000 --seed 7 --jobs 4 -s
 
-A cluster is killed as a whole with windows in every state; each trial copies its directory, damages one file, starts the
-cluster again and holds what comes out against what was acknowledged. The kinds of files are those found in the directory
-(Sources/FORMATS.md describes each), so a new one cannot be left out. Allowed outcomes:
+Two clusters are killed as a whole, one with windows in every state, one amid a scale; each trial copies the directory of
+one, damages one file, starts the cluster again and holds what comes out against what was acknowledged. The kinds of files
+are those found in the directories (Sources/FORMATS.md describes each), so a new one cannot be left out. Allowed outcomes:
 
 - healed: everything that was acknowledged is in the final files, each event once, and no counter went back;
 - said: what is missing is counted (`lost_rows`, dead letters or errors) and named in a log; all else is as above;
@@ -12,6 +12,7 @@ cluster again and holds what comes out against what was acknowledged. The kinds 
   then, and what is left is held against the above.
 """
 import collections
+import concurrent.futures
 import json
 import os
 import random
@@ -25,13 +26,14 @@ import pytest
 
 from cluster import RESOURCES, ROOT, Cluster, wait_until
 from outputs import csv_files, json_files
+from test_deadletters import POISON, poisoned
 from test_kills import Oracle
 from traffic import Traffic
 
 # Nothing reads these again: what stands there is for people and their programs, or of one run only.
 UNREAD = re.compile(
     r"output/(csv|json|txt|anomalies|summary)/|logs/|run/services/|run/.*\.(lock|pid|sock)$|run/aggregator\.addr$"
-    r"|damaged/|deadletters/"
+    r"|damaged/|deadletters/.*\.replayed$"
 )
 
 
@@ -70,101 +72,203 @@ def kill_all(cluster):
         time.sleep(0.05)
 
 
+class Copy(Cluster):
+    """A cluster that is asked over HTTP: scripts would be the greater part of what a trial costs."""
+
+    def status(self):
+        return json.loads(self.get("/status"))
+
+
 class Template:
     """A cluster's directory after everything was killed at once, and what it has acknowledged."""
 
+    OPTIONS = ()
+
     def __init__(self, directory, programs, contract):
         self.programs = programs
-        self.data = directory / "template"
+        self.contract = contract
+        self.data = directory / type(self).__name__
         self.oracle = Oracle()
+        self.traffic = Traffic(contract.messages)
+        self.sequence = 0
+        self.letters = 0  # events in dead letters
         cluster = Cluster(self.data, programs)
+        # Workers end at a record with this text, which becomes a dead letter; those of the trials do not.
+        cluster.environment["TRACE_FAULT_CRASH_ON"] = POISON
+        self.lay_out()
         cluster.up("--workers", "function=2")
         try:
             self.stub = contract.services.TracerServiceStub(cluster.channel())
-            self.traffic = Traffic(contract.messages)
-            self.sequence = 0
-            for _ in range(2):
-                self.send()
-                cluster.run("finalize")
-            self.send()
-            cluster.settled_status()
-            self.leave_a_window_unmerged(cluster)
-            self.send()
-            self.leave_checkpoints()
+            self.fill(cluster)
         finally:
             for channel in cluster.channels:
                 channel.close()
             kill_all(cluster)
 
-    def send(self):
+    def lay_out(self):
+        """What is there before the first start."""
+
+    def fill(self, cluster):
+        """Brings the cluster to where it is killed."""
+
+    @property
+    def sent(self):
+        """Events that were acknowledged and set aside by nobody."""
+        return sum(map(len, self.oracle.acknowledged.values()))
+
+    def send(self, batch=None):
         before = Oracle.state(self.traffic)
-        for _ in range(5):
+        for _ in range(1 if batch else 5):
             self.sequence += 1
-            batch = self.traffic.batch(rounds=40, client_id="template", sequence=self.sequence)
-            assert self.stub.SendTraceBatch(batch, timeout=30).success
+            one = batch or self.traffic.batch(rounds=12, client_id="template", sequence=self.sequence)
+            assert self.stub.SendTraceBatch(one, timeout=30).success
         self.oracle.note(self.traffic, before, True)
 
-    def leave_a_window_unmerged(self, cluster):
-        """Its segments are closed and in checkpoints, and the aggregator stands still."""
-        aggregator = cluster.supervised_pid("aggregator")
-        before = {path: path.stat().st_mtime_ns for path in self.data.glob("checkpoints/*.checkpoint")}
-        os.kill(aggregator, signal.SIGSTOP)
-        finalizing = subprocess.Popen(
-            [self.programs / "tracectl", "finalize", "--data", self.data],
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )
-
-        def closed():
-            return all(path.stat().st_mtime_ns > then for path, then in before.items())
-
-        wait_until(closed, "checkpoints behind the barrier")
-        finalizing.kill()
-        finalizing.wait()
-
-    def leave_checkpoints(self):
-        """The open window has rows in segments too, where a worker checkpoints it soon."""
-        then = {path: path.stat().st_mtime_ns for path in self.data.glob("checkpoints/*.checkpoint")}
-
-        def saved():
-            return any(path.stat().st_mtime_ns > then[path] for path in then)
-
-        try:
-            wait_until(saved, "a checkpoint in the open window", 5)
-        except AssertionError:
-            pass
+    def checkpoints(self):
+        """When each was written."""
+        return {path: path.stat().st_mtime_ns for path in self.data.glob("checkpoints/*.checkpoint")}
 
     def copy(self, directory):
         subprocess.run(["cp", "-a", "--sparse=always", self.data, directory], check=True)
-        return Cluster(directory, self.programs)
+        # What is logged from now on is the copy's.
+        subprocess.run(["rm", "-rf", directory / "logs"], check=True)
+        return Copy(directory, self.programs)
+
+
+class Windows(Template):
+    """Windows that are published, amid their merge, closed and open; dead letters; the operator's files."""
+
+    def lay_out(self):
+        self.data.mkdir()
+        self.data.joinpath("cluster.json").write_text(
+            json.dumps({"state_limit": "256M", "series_limit": 5000, "compress": "off"}, indent=2)
+        )
+        self.data.joinpath("rules.json").write_text(
+            json.dumps({"rules": {"cpu": {"high_utilization": {"raise_percent": 95}}}}, indent=2)
+        )
+        for path in self.data.glob("*.json"):
+            path.chmod(0o640)
+
+    def fill(self, cluster):
+        for _ in range(2):
+            self.send()
+            cluster.run("finalize")
+        before = Oracle.state(self.traffic)
+        assert self.stub.SendTraceBatch(poisoned(self.contract.messages, self.traffic), timeout=30).success
+        self.oracle.note(self.traffic, before, True)
+        self.letters = wait_until(lambda: cluster.status()["dead_lettered_events"], "a dead letter", 60)
+        self.send()
+        cluster.settled_status()
+        self.leave_windows_unmerged(cluster)
+        self.send()
+        self.leave_checkpoints()
+
+    def leave_windows_unmerged(self, cluster):
+        """Segments of a window are closed and in checkpoints, and the aggregator stands still amid the merge of one of them."""
+        aggregator = cluster.supervised_pid("aggregator")
+        merges = self.data / "output/.merge"
+        for _ in range(50):
+            before = self.checkpoints()
+            finalizing = subprocess.Popen(
+                [self.programs / "tracectl", "finalize", "--data", self.data],
+                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            )
+            while not (held := self.manifests(merges)) and finalizing.poll() is None:
+                pass  # a manifest is there for some milliseconds
+            os.kill(aggregator, signal.SIGSTOP)
+            if held and self.manifests(merges):
+                wait_until(
+                    lambda: all(path.stat().st_mtime_ns > then for path, then in before.items()),
+                    "checkpoints behind the barrier",
+                )
+                finalizing.kill()
+                finalizing.wait()
+                return
+            os.kill(aggregator, signal.SIGCONT)
+            finalizing.wait()
+            self.send()
+        raise AssertionError("no merge was seen")
+
+    @staticmethod
+    def manifests(merges):
+        """Of a merge that goes on, both copies."""
+        names = os.listdir(merges)
+        return [name for name in names if f"{name}.mirror" in names]
+
+    def leave_checkpoints(self):
+        """The open window has rows in segments too, where a worker checkpoints it soon."""
+        then = self.checkpoints()
+        try:
+            wait_until(lambda: any(self.checkpoints()[path] > then[path] for path in then), "a checkpoint in the open window", 5)
+        except AssertionError:
+            pass
+
+
+class Scaling(Template):
+    """Amid a scale: the slots of function.1 are on their way to function.0."""
+
+    def fill(self, cluster):
+        self.send()
+        cluster.settled_status()
+        os.kill(cluster.supervised_pid("function.0"), signal.SIGSTOP)
+        scaling = subprocess.Popen(
+            [ROOT / "scripts/cluster", "scale", "function=1", "--data", self.data], env=cluster.environment,
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+        )
+        checkpoint = self.data / "checkpoints/function.1.checkpoint"
+        then = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
+        wait_until(lambda: any(self.data.glob("checkpoints/handover/*.mirror")), "a hand-over")
+        wait_until(lambda: checkpoint.exists() and checkpoint.stat().st_mtime_ns > then, "a checkpoint behind it")
+        self.send()
+        os.killpg(scaling.pid, signal.SIGKILL)
+        scaling.wait()
 
 
 @pytest.fixture(scope="module")
 def template(tmp_path_factory, programs, contract):
-    return Template(tmp_path_factory.mktemp("damage"), programs, contract)
+    return Windows(tmp_path_factory.mktemp("damage"), programs, contract)
+
+
+@pytest.fixture(scope="module")
+def templates(tmp_path_factory, programs, contract, template):
+    return [template, Scaling(tmp_path_factory.mktemp("scaling"), programs, contract)]
+
+
+class Damage:
+    """What is done to a file: drawn before the trials, so that these may run in any order."""
+
+    def __init__(self, template, path, chance):
+        self.template, self.path = template, path
+        self.way = chance.choice(("flip", "cut"))
+        self.size = written_bytes(template.data / path)
+        self.place = chance.randrange(self.size)
+        self.mask = 1 << chance.randrange(8)
+
+    def __str__(self):
+        if self.way == "flip":
+            return f"bit {self.mask:#04x} flipped in byte {self.place} of {self.size} of {self.path}"
+        return f"{self.path} cut from {self.size} to {self.place} bytes"
+
+    def apply(self, data):
+        if self.way == "cut":
+            os.truncate(data / self.path, self.place)
+            return
+        with open(data / self.path, "r+b") as file:
+            file.seek(self.place)
+            byte = file.read(1)[0]
+            file.seek(self.place)
+            file.write(bytes([byte ^ self.mask]))
 
 
 class Trial:
-    """One file damaged: what, how, and what came of it."""
+    """One file damaged, and what came of it."""
 
-    def __init__(self, template, directory, path, way, chance):
-        self.template = template
-        self.cluster = template.copy(directory)
-        self.path = path
-        self.damage(self.cluster.data / path, way, chance)
-
-    def damage(self, path, way, chance):
-        size = written_bytes(path)
-        self.place = chance.randrange(size)
-        if way == "flip":
-            self.what = f"bit flipped in byte {self.place} of {size} of {self.path}"
-            with open(path, "r+b") as file:
-                file.seek(self.place)
-                byte = file.read(1)[0]
-                file.seek(self.place)
-                file.write(bytes([byte ^ 1 << chance.randrange(8)]))
-        else:
-            self.what = f"{self.path} cut from {size} to {self.place} bytes"
-            os.truncate(path, self.place)
+    def __init__(self, damage, directory):
+        self.template = damage.template
+        self.path = damage.path
+        self.what = str(damage)
+        self.cluster = self.template.copy(directory)
+        damage.apply(self.cluster.data)
 
     def run(self):
         """The outcome: healed, said or refused. Fails where it is another."""
@@ -186,7 +290,6 @@ class Trial:
             print(self.what, cluster.logs(), sep="\n")
             raise
         finally:
-            cluster.run("stop", check=False, seconds=180)
             kill_all(cluster)
 
     def up(self):
@@ -197,15 +300,34 @@ class Trial:
         lost = [worker for worker in cluster.status()["workers"] if worker.get("lost")]
         if lost:
             return self.refused(" ".join(worker["lost"] for worker in lost))
-        done = cluster.run("finalize", "--timeout", "40", check=False)
+        done = cluster.tracectl("finalize", "--data", cluster.data, "--timeout", "40", check=False)
         if done.returncode != 0:
             return self.refused(done.stdout + done.stderr)
-        return self.compared(cluster.settled_status())
+        outcome = self.compared(cluster.settled_status())
+        return self.replayed(outcome) if self.path.parts[0] == "deadletters" else outcome
+
+    def replayed(self, outcome):
+        """What sending a dead letter again leads to."""
+        cluster = self.cluster
+        name = self.path.stem
+        # One that is damaged hides no others.
+        cluster.tracectl("deadletter", "list", "--data", cluster.data)
+        done = cluster.tracectl(
+            "deadletter", "replay", name, "--server", cluster.grpc, "--data", cluster.data, check=False
+        )
+        if done.returncode != 0:
+            assert name in done.stderr, f"{self.what}: refused without a name: {done.stderr}"
+            return "refused"
+        written = cluster.settled_status()["written_events"]
+        assert written == self.template.sent + self.template.letters, f"{self.what}: {written} written after a replay"
+        return outcome
 
     def refused(self, words):
         text = words + self.log_text()
         remedies = ("remedy", "Restore", "restore", "backup", "tracectl skip", "Remove it", "another data directory", "Delete the line")
-        assert any(word in text for word in remedies), f"{self.what}: refused without a remedy: {words}"
+        # Of a configuration the remedy is the place that is wrong.
+        is_named = re.search(rf"{re.escape(str(self.path))}:\d+: ", words)
+        assert is_named or any(word in text for word in remedies), f"{self.what}: refused without a remedy: {words}"
         return "refused"
 
     def compared(self, status):
@@ -217,13 +339,14 @@ class Trial:
             assert "are lost" in str(error), f"{self.what}: {error}"
             missing = True
         if not missing:
-            sent = sum(map(len, oracle.acknowledged.values()))
+            sent = self.template.sent
             if status["written_events"] != sent:
                 assert self.is_said(), f"{self.what}: {sent} events sent, {status['written_events']} counted"
                 return "said"
             return "healed"
         assert self.is_said(), f"{self.what}: {status['lost_rows']} rows lost, and nobody says so"
-        assert status["lost_rows"] or status["dead_lettered_events"], f"{self.what}: not counted: {status}"
+        counted = status["lost_rows"] or status["dead_lettered_events"] > self.template.letters
+        assert counted, f"{self.what}: not counted: {status}"
         for path in json_files(self.cluster.data):
             json.loads(path.read_text(encoding="utf-8"))
         for path in csv_files(self.cluster.data):
@@ -237,49 +360,60 @@ class Trial:
 
     def log_text(self):
         """What was logged since the copy was made."""
-        text = ""
-        for path in sorted(self.cluster.data.glob("logs/*/*")):
-            with open(path, encoding="utf-8", errors="replace") as file:
-                whole = file.read()
-            before = self.template.data / path.relative_to(self.cluster.data)
-            text += whole[before.stat().st_size if before.is_file() else 0:]
-        return text
+        return "".join(
+            path.read_text(encoding="utf-8", errors="replace") for path in sorted(self.cluster.data.glob("logs/*/*"))
+        )
 
 
-def test_no_damage_goes_unnoticed(template, tmp_path, request):
+def test_no_damage_goes_unnoticed(templates, tmp_path, request):
     # The long form looks further, with a seed of its own.
     seed = request.config.getoption("--seed") or 1
     count = request.config.getoption("--damages")
     print(f"seed {seed}")
     chance = random.Random(seed)
-    kinds = {name: paths for name, paths in files(template.data).items() if not UNREAD.match(name)}
-    print("\n".join(f"{len(paths):4} {name}, as {paths[0]}" for name, paths in kinds.items()))
-    plan = [(name, chance.choice(("flip", "cut"))) for name in kinds]
-    if count:
-        plan = [(chance.choice(list(kinds)), chance.choice(("flip", "cut"))) for _ in range(count)]
+    kinds = collections.defaultdict(list)
+    for template in templates:
+        for name, paths in files(template.data).items():
+            if not UNREAD.match(name):
+                kinds[name] += [(template, path) for path in paths]
+    print("\n".join(f"{len(paths):4} {name}, as {paths[0][1]}" for name, paths in kinds.items()))
+    names = [chance.choice(list(kinds)) for _ in range(count)] or list(kinds)
+    plan = [(name, Damage(*chance.choice(kinds[name]), chance)) for name in names]
     outcomes = collections.defaultdict(collections.Counter)
     failures = []
-    for number, (name, way) in enumerate(plan):
-        trial = Trial(template, tmp_path / f"trial-{number}", chance.choice(kinds[name]), way, chance)
+
+    def outcome(number, damage):
+        directory = tmp_path / f"trial-{number}"
         try:
-            outcomes[name][trial.run()] += 1
-        except AssertionError as error:
-            outcomes[name]["wrong"] += 1
-            failures.append(str(error))
-        subprocess.run(["rm", "-rf", tmp_path / f"trial-{number}"], check=True)
-    for name, counts in outcomes.items():
+            return Trial(damage, directory).run()
+        finally:
+            subprocess.run(["rm", "-rf", directory], check=True)
+
+    with concurrent.futures.ThreadPoolExecutor(request.config.getoption("--jobs")) as jobs:
+        trials = {jobs.submit(outcome, number, damage): (name, damage) for number, (name, damage) in enumerate(plan)}
+        for number, trial in enumerate(concurrent.futures.as_completed(trials), 1):
+            name, damage = trials[trial]
+            try:
+                outcomes[name][trial.result()] += 1
+                print(f"{number} {damage}: {trial.result()}", flush=True)
+            except Exception as error:
+                outcomes[name]["wrong"] += 1
+                failures.append(f"{damage}: {error}")
+                print(f"wrong, {len(failures)} of {number}: {failures[-1]}", flush=True)
+    for name, counts in sorted(outcomes.items()):
         print(f"{name}: {dict(counts)}")
     assert not failures, f"{len(failures)} of {len(plan)}:\n" + "\n".join(failures)
 
 
-def test_every_kind_of_file_is_described(template):
+def test_every_kind_of_file_is_described(templates):
     """Sources/FORMATS.md has a line for each kind that lies in a data directory."""
     text = (ROOT / "Sources/FORMATS.md").read_text(encoding="utf-8")
     patterns = re.findall(r"^\| `([^`]+)`", text, re.MULTILINE)
     expressions = [re.sub(r"[A-Z]+", "[^/]*", re.escape(pattern)).replace(r"\*\*", ".*") for pattern in patterns]
-    for name, paths in files(template.data).items():
-        for path in paths:
-            assert any(re.fullmatch(one, str(path)) for one in expressions), f"FORMATS.md lacks {path} ({name})"
+    for template in templates:
+        for name, paths in files(template.data).items():
+            for path in paths:
+                assert any(re.fullmatch(one, str(path)) for one in expressions), f"FORMATS.md lacks {path} ({name})"
 
 
 def test_nothing_is_for_the_world_to_read(template):
