@@ -170,4 +170,31 @@ struct DamagedSegmentTests {
             try whole.withUnsafeBytes { try FileSystem.publish(copy, $0) }
         }
     }
+
+    /// Nothing has been renamed before the second copy was written, so the merge can begin anew.
+    @Test func aDamagedManifestWithoutASecondCopyIsNone() throws {
+        let directory = try TemporaryDirectory()
+        let path = "\(directory.path)/manifest"
+        let segment = "\(directory.path)/segment"
+        try Array("rows".utf8).withUnsafeBytes { try FileSystem.publish(segment, $0) }
+        func begun() throws -> MergeManifest? { try MergeManifest.begun(at: path, segments: [segment]) }
+        #expect(try begun() == nil)
+        var manifest = MergeManifest()
+        manifest.segments = ["a"]
+        try manifest.publish(to: path)
+        #expect(try begun() == manifest)
+        let damaged = try FileSystem.contents(path).dropLast(3)
+        try Array(damaged).withUnsafeBytes { try FileSystem.publish(path, $0) }
+        #expect(try begun() == manifest)
+        let mirror = MergeManifest.mirror(of: path)
+        try Array(damaged).withUnsafeBytes { try FileSystem.publish(mirror, $0) }
+        #expect(throws: TraceError.self) { try begun() }
+        try FileSystem.remove(mirror)
+        #expect(try begun() == nil)
+        // A merge that has come further can't.
+        try FileSystem.remove(segment)
+        #expect(throws: TraceError.self) { try begun() }
+        // Records of final files have one copy, whose damage is said.
+        #expect(throws: TraceError.self) { try MergeManifest(contentsOf: path) }
+    }
 }

@@ -1,7 +1,6 @@
 import ArgumentParser
 import ClusterConfiguration
 import Foundation
-import Glibc
 import OperatorTools
 import TraceModel
 import TraceTime

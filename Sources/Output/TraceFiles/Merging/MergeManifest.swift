@@ -57,6 +57,15 @@ struct MergeManifest: Equatable {
         }
     }
 
+    /// The manifest of a merge that has begun, as `init(contentsOf:)`. Nil also where its only copy is damaged and all
+    /// `segments` are there: the second copy is written before anything is renamed, so the merge can begin anew.
+    static func begun(at path: String, segments: [String]) throws -> MergeManifest? {
+        do { return try MergeManifest(contentsOf: path) } catch let error
+            where RunCheck.isDamage(error) && !FileSystem.exists(mirror(of: path)) && !segments.isEmpty
+            && segments.allSatisfy(FileSystem.exists)
+        { return nil }
+    }
+
     private init?(copy path: String) throws {
         guard FileSystem.exists(path) else { return nil }
         let text = String(decoding: try FileSystem.contents(path), as: UTF8.self)

@@ -68,7 +68,8 @@ package final class WindowMerger {
         let path = MergeManifest.path(resource, window: window)
         var manifest: MergeManifest
         var isRedo = false
-        if let begun = try MergeManifest(contentsOf: absolute(path)) {
+        let segments = files.flatMap { $0.runs.map { absolute($0.path) } }
+        if let begun = try MergeManifest.begun(at: absolute(path), segments: segments) {
             manifest = begun
             isRedo = true
         } else {
