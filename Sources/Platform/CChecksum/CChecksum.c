@@ -2,10 +2,10 @@
 
 #include <string.h>
 
-// CRC-32C is the reflected Castagnoli polynomial with pre- and post-inversion (RFC 3720, appendix B.4). Processors that have an
-// instruction for it use that; all others take eight bytes at a time from tables.
+// CRC-32C: the reflected Castagnoli polynomial with pre- and post-inversion (RFC 3720, appendix B.4). Processors with a
+// CRC-32C instruction use it; others process eight bytes at a time with tables.
 //
-// Below, a "state" is a sum without the inversions.
+// In this file, a "state" is a CRC without the inversions.
 
 static const uint32_t polynomial = 0x82f63b78;
 static uint32_t tables[8][256];
@@ -64,9 +64,9 @@ static int has_instruction(void) {
 #endif
 
 #ifdef INSTRUCTION
-// The instruction takes three cycles and one can begin every cycle, so three spans of a long buffer are summed side by side. The
-// state of A followed by B is A's state, advanced over as many zeros as B has bytes, XOR B's state. Advancing is linear, and
-// one table for each byte of the state holds it.
+// The instruction has a latency of three cycles and a throughput of one per cycle, so three spans of a long buffer are
+// computed in parallel. The state of A followed by B is the state of A, advanced over as many zero bytes as B has, XOR
+// the state of B. Advancing is linear, so one table per byte of the state holds it.
 enum { SPAN_BYTES = 1024 };
 static uint32_t past_span[4][256];
 static int uses_instruction;

@@ -4,10 +4,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/// CRC-32C (Castagnoli) of `count` bytes, continuing from `crc` (0 to begin). Uses the processor's instruction where there is one.
+/// Returns the CRC-32C (Castagnoli) of `count` bytes, continuing from `crc` (0 at the start). Uses the processor's
+/// CRC-32C instruction if it has one.
 uint32_t trace_crc32c(uint32_t crc, const void *bytes, size_t count);
 
-/// The same without any special instruction: what a processor that has none computes. For tests.
+/// Returns the same without that instruction; for tests.
 uint32_t trace_crc32c_portable(uint32_t crc, const void *bytes, size_t count);
 
 #endif
