@@ -50,7 +50,7 @@ struct SummaryQueryTests {
                     summary.add(
                         SummaryPart(item: ByteView(UnsafeRawBufferPointer(name)), values: values, sketch: sketch),
                         of: SummaryOwner(host: Array("beta".utf8), pid: 3, process: Array("worker".utf8)), toTable: 1,
-                        place: &place)
+                        position: &place)
                 }
             }
         }
@@ -104,7 +104,7 @@ struct SummaryQueryTests {
                 withUnsafePointer(to: QuantileSketch()) { sketch in
                     summary.add(
                         SummaryPart(item: ByteView(name), values: values, sketch: sketch),
-                        of: SummaryOwner(host: Array("beta".utf8), pid: 3, process: []), toTable: 1, place: &place)
+                        of: SummaryOwner(host: Array("beta".utf8), pid: 3, process: []), toTable: 1, position: &place)
                 }
             }
             try directory.add(summary, window: UInt64(window))

@@ -210,7 +210,7 @@ import TraceModel
         var writer = SeriesWriter()
         writer.begin()
         writer.beginSection(slot: 1, lsn: lsn, isFull: true)
-        for pid in pids { writer.rest(host: "h", pid: pid) }
+        for pid in pids { writer.markQuiet(host: "h", pid: pid) }
         _ = writer.endSection()
         return MetricSeries(process: "function.0", incarnation: 1, begins: true, sections: writer.take())
     }

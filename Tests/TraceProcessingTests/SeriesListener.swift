@@ -41,7 +41,7 @@ final class SeriesListener: SeriesReceiver {
 
     func define(_ id: UInt32, _ family: MetricFamily, _ labels: [String]) { series[id] = (family, labels) }
 
-    func rest(host: String, pid: String) {}
+    func markQuiet(host: String, pid: String) {}
 
     func family(of id: UInt32) -> MetricFamily? { series[id]?.family }
 

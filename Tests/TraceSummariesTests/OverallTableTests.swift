@@ -32,7 +32,7 @@ struct OverallTableTests {
                     summary.add(
                         SummaryPart(item: ByteView(item), values: row.values, sketch: sketch),
                         of: SummaryOwner(host: row.key.host, pid: row.key.pid, process: []), toTable: table,
-                        place: &place)
+                        position: &place)
                 }
             }
         }

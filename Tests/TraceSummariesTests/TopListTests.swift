@@ -27,7 +27,7 @@ struct TopListTests {
                 withUnsafePointer(to: sketch) { sketch in
                     summary.add(
                         SummaryPart(item: ByteView(item), values: values, sketch: sketch),
-                        of: SummaryOwner(host: key.host, pid: key.pid, process: []), toTable: 1, place: &place)
+                        of: SummaryOwner(host: key.host, pid: key.pid, process: []), toTable: 1, position: &place)
                 }
             }
         }

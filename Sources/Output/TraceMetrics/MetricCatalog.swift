@@ -35,7 +35,7 @@ package enum MetricCatalog {
     }.map { UInt8($0) }
 
     /// A family's position in the catalog, by raw value.
-    static let places: [UInt8] = byRawValue.map { descriptor in
+    static let positions: [UInt8] = byRawValue.map { descriptor in
         UInt8(all.firstIndex { $0.family == descriptor.family } ?? 0)
     }
 

@@ -39,8 +39,8 @@ extension MetricStore {
     /// Adds the exposed series in the order of their labels.
     private mutating func gatherSlots(_ texts: [String], into gathered: inout Gathered) {
         let showsGauges = gaugeSections()
-        for (place, descriptor) in MetricCatalog.all.enumerated() where descriptor.derivation == nil {
-            let order = table.order(of: UInt8(place))
+        for (position, descriptor) in MetricCatalog.all.enumerated() where descriptor.derivation == nil {
+            let order = table.order(of: UInt8(position))
             guard !order.isEmpty else { continue }
             var family = FamilyReading(descriptor, texts: texts)
             var at = 0
@@ -55,7 +55,7 @@ extension MetricStore {
                 }
                 at = next
             }
-            if family.count > 0 { gathered[place] = family }
+            if family.count > 0 { gathered[position] = family }
         }
     }
 
@@ -132,7 +132,7 @@ extension MetricStore {
     private mutating func writtenEvents() -> UInt64 {
         var sum = 0.0
         for case (let key, .counter(let value)) in retired where key.family == .eventsTotal { sum += value }
-        for number in table.order(of: MetricCatalog.places[Int(MetricFamily.eventsTotal.rawValue)]) {
+        for number in table.order(of: MetricCatalog.positions[Int(MetricFamily.eventsTotal.rawValue)]) {
             guard case .counter(let value) = table.value(of: number) else { continue }
             sum += value
         }
@@ -229,11 +229,11 @@ extension MetricStore {
     }
 
     private func merge(_ key: SeriesKey, _ value: MetricValue, into gathered: inout Gathered) {
-        let place = Int(MetricCatalog.places[Int(key.family.rawValue)])
-        var family = gathered[place] ?? FamilyReading(key.family.descriptor)
-        gathered[place] = nil
+        let position = Int(MetricCatalog.positions[Int(key.family.rawValue)])
+        var family = gathered[position] ?? FamilyReading(key.family.descriptor)
+        gathered[position] = nil
         family.merge(key.labels, value)
-        gathered[place] = family
+        gathered[position] = family
     }
 }
 
@@ -242,25 +242,25 @@ private struct FoldedSum {
     let family: MetricFamily
     private var buckets: [UInt64]
     private var parts: [Double] = []
-    private var areWhole = true
+    private var areIntegers = true
 
-    init(_ place: UInt8) {
-        family = MetricCatalog.families[Int(place)]
-        buckets = [UInt64](repeating: 0, count: Int(MetricCatalog.widths[Int(place)]) - 1)
+    init(_ position: UInt8) {
+        family = MetricCatalog.families[Int(position)]
+        buckets = [UInt64](repeating: 0, count: Int(MetricCatalog.widths[Int(position)]) - 1)
     }
 
     mutating func add(_ numbers: ArraySlice<UInt64>) {
         let part = Double(bitPattern: numbers[numbers.endIndex - 1])
         parts.append(part)
-        areWhole = areWhole && part == part.rounded(.down)
+        areIntegers = areIntegers && part == part.rounded(.down)
         for index in buckets.indices { buckets[index] &+= numbers[numbers.startIndex + index] }
     }
 
     /// The sum. Sums of fractions depend on the order of addition, so fractions are added by size and not in the order
     /// of arrival.
     var value: MetricValue {
-        var sum = areWhole ? parts.reduce(0, +) : 0
-        if !areWhole || sum >= 0x1p53 { sum = parts.sorted().reduce(0, +) }
+        var sum = areIntegers ? parts.reduce(0, +) : 0
+        if !areIntegers || sum >= 0x1p53 { sum = parts.sorted().reduce(0, +) }
         return buckets.isEmpty ? .counter(sum) : .histogram(buckets: buckets, sum: sum)
     }
 }

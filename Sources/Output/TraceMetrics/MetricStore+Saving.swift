@@ -83,7 +83,7 @@ extension MetricStore {
             writer.write(section.lsn)
             writer.write(section.source.process)
             writer.write(section.source.incarnation)
-            writer.write(section.isWhole)
+            writer.write(section.isComplete)
         }
     }
 
@@ -95,7 +95,7 @@ extension MetricStore {
             }
             let lsn = try reader.readNumber()
             let source = SlotSection.Source(process: try reader.readText(), incarnation: try reader.readNumber())
-            sections[owner] = SlotSection(lsn: lsn, source: source, isWhole: try reader.readBool())
+            sections[owner] = SlotSection(lsn: lsn, source: source, isComplete: try reader.readBool())
         }
     }
 
@@ -138,15 +138,15 @@ extension MetricStore {
             }
             let state = SeriesTable.State(rawValue: UInt8(truncatingIfNeeded: try reader.readNumber()))
             let (labels, value) = try reader.readLabelsAndValue(of: family)
-            let place = MetricCatalog.places[Int(family.rawValue)]
+            let position = MetricCatalog.positions[Int(family.rawValue)]
             let count = table.count
             let isFolded = state.contains(.isFolded)
-            switch table.place(of: place, labels, owner: owner, isFolded: isFolded) {
+            switch table.findOrAdd(position, labels, owner: owner, isFolded: isFolded) {
             case .row(let row, _):
                 guard table.count > count else { throw SavedMetricsReader.damaged("a series stands twice") }
                 if state.contains(.isValued) { table.set(row, value) }
                 rows.append(row)
-            case .hidden: rows.append(SeriesSource.refused | UInt32(place))
+            case .hidden: rows.append(SeriesSource.refused | UInt32(position))
             case .none: throw SavedMetricsReader.damaged("more series than there may be")
             }
         }

@@ -86,7 +86,7 @@ package struct MetricStore: Sendable {
         if let known, known > series.incarnation { return true }
         guard series.begins || known == series.incarnation else { return false }
         revision &+= 1
-        if series.begins, series.renewedLSN > 0 { retireFormerLife(of: series) }
+        if series.begins, series.renewedLSN > 0 { retirePreviousReports(of: series) }
         // The source is taken out of the dictionary, so that there is one copy, which is changed in place.
         var source = sources.removeValue(forKey: series.process)
         if series.begins { source = nil }
@@ -113,13 +113,13 @@ package struct MetricStore: Sendable {
     /// Retires what earlier incarnations reported. The worker began without state behind `renewedLSN`, so nobody will
     /// report those values again, and they stay as they are. O(rows), once for each incarnation that has not reported
     /// anything newer.
-    private mutating func retireFormerLife(of series: MetricSeries) {
+    private mutating func retirePreviousReports(of series: MetricSeries) {
         let now = SlotSection.Source(process: series.process, incarnation: series.incarnation)
-        let former = sections.filter {
+        let previous = sections.filter {
             $1.source.process == series.process && $1.source != now && $1.lsn <= series.renewedLSN
         }
-        guard !former.isEmpty else { return }
-        for (number, row) in table.rows.enumerated() where row.state.contains(.isAlive) && former[row.owner] != nil {
+        guard !previous.isEmpty else { return }
+        for (number, row) in table.rows.enumerated() where row.state.contains(.isAlive) && previous[row.owner] != nil {
             let number = UInt32(number)
             if let value = table.otherValue(of: number) {
                 retire(.overflow(of: MetricCatalog.families[Int(row.family)]), value)
@@ -131,9 +131,9 @@ package struct MetricStore: Sendable {
             }
             table.release(number)
         }
-        for owner in former.keys {
+        for owner in previous.keys {
             sections[owner]?.source = now
-            sections[owner]?.isWhole = true
+            sections[owner]?.isComplete = true
         }
     }
 
@@ -279,7 +279,7 @@ struct SlotSection: Sendable {
     var lsn: LSN
     var source: Source
     /// False after a section that was not complete. Until a full section comes, only the same source can continue.
-    var isWhole: Bool
+    var isComplete: Bool
 
     /// Returns the slot's number among those of all resources, which a series row holds as its owner.
     static func owner(_ resource: Resource, _ slot: UInt8) -> UInt16 { UInt16(resource.rawValue) << 8 | UInt16(slot) }

@@ -58,7 +58,7 @@ package protocol SeriesReceiver {
     func family(of id: UInt32) -> MetricFamily?
 
     /// Marks a process as quiet: its series are not shown now, and will be reported again with their present values.
-    mutating func rest(host: String, pid: String)
+    mutating func markQuiet(host: String, pid: String)
 
     mutating func take(_ id: UInt32, _ value: Double)
 
@@ -145,7 +145,7 @@ package struct SeriesDecoder {
             pid = "\(try readNumber())"
         case SeriesCode.processName: process = try readText()
         case SeriesCode.name: name = try readText()
-        case SeriesCode.quietProcess: receiver.rest(host: try readText(), pid: "\(try readNumber())")
+        case SeriesCode.quietProcess: receiver.markQuiet(host: try readText(), pid: "\(try readNumber())")
         default: throw Self.damaged("the code \(code)")
         }
         return true

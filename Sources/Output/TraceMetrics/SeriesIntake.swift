@@ -42,7 +42,7 @@ struct SeriesIntake: SeriesReceiver {
     private var owner: UInt16 = 0
     private var isTaken = false
     private var isFull = false
-    private var wasWhole = true
+    private var wasComplete = true
     /// Slots for which a full section has come, and whether it was taken.
     private var full: [UInt16: Bool] = [:]
     /// Processes of full sections that are quiet although their states are kept.
@@ -72,19 +72,19 @@ struct SeriesIntake: SeriesReceiver {
         owner = SlotSection.owner(resource, section.slot)
         isFull = section.isFull
         let held = sections[owner]
-        wasWhole = held?.isWhole ?? true
+        wasComplete = held?.isComplete ?? true
         isTaken = section.lsn >= held?.lsn ?? 0
         // After an incomplete section, another sender has to report everything.
-        if isTaken, !isFull, section.isComplete, !wasWhole, held?.source != sender {
+        if isTaken, !isFull, section.isComplete, !wasComplete, held?.source != sender {
             isTaken = false
             needsAll = true
         }
         guard isTaken else { return }
-        sections[owner] = SlotSection(lsn: section.lsn, source: sender, isWhole: false)
+        sections[owner] = SlotSection(lsn: section.lsn, source: sender, isComplete: false)
     }
 
     mutating func end(_ section: SeriesSection) {
-        if isTaken { sections[owner]?.isWhole = section.isComplete && (isFull || wasWhole) }
+        if isTaken { sections[owner]?.isComplete = section.isComplete && (isFull || wasComplete) }
         if isFull { full[owner] = isTaken }
     }
 
@@ -96,8 +96,8 @@ struct SeriesIntake: SeriesReceiver {
         for number in table.rows.indices {
             let row = table.rows[number]
             guard row.state.contains(.isAlive), !row.state.contains(.isNamed) else { continue }
-            let isTold = fullness[Int(row.owner)]
-            guard isTold == 2 || isTold == 1 && !row.state.contains(.isValued) else { continue }
+            let fullnessOfOwner = fullness[Int(row.owner)]
+            guard fullnessOfOwner == 2 || fullnessOfOwner == 1 && !row.state.contains(.isValued) else { continue }
             release(UInt32(number), row)
         }
         // The marks are removed last, because releasing a row searches for others that are named.
@@ -114,7 +114,7 @@ struct SeriesIntake: SeriesReceiver {
             return
         }
         if row.state.contains(.isValued) { losses[.seriesExpired, default: 0] += 1 }
-        if let value = table.otherValue(of: number), !table.passOn(value, of: row) { keep(value, of: row) }
+        if let value = table.otherValue(of: number), !table.transferToOther(value, of: row) { keep(value, of: row) }
         table.release(number)
     }
 
@@ -131,21 +131,21 @@ struct SeriesIntake: SeriesReceiver {
     // MARK: Series
 
     mutating func define(_ id: UInt32, _ family: MetricFamily, _ labels: [String]) {
-        let place = MetricCatalog.places[Int(family.rawValue)]
-        switch table.place(of: place, labels, owner: owner) {
+        let position = MetricCatalog.positions[Int(family.rawValue)]
+        switch table.findOrAdd(position, labels, owner: owner) {
         case .row(let row, let wasFolded):
             if wasFolded { losses[.seriesOverflow, default: 0] += 1 }
             source.set(id, row)
         case .hidden:
             losses[.seriesOverflow, default: 0] += 1
-            source.set(id, SeriesSource.refused | UInt32(place))
+            source.set(id, SeriesSource.refused | UInt32(position))
         case .none:
             losses[.seriesDropped, default: 0] += 1
-            source.set(id, SeriesSource.refused | UInt32(place))
+            source.set(id, SeriesSource.refused | UInt32(position))
         }
     }
 
-    mutating func rest(host: String, pid: String) {
+    mutating func markQuiet(host: String, pid: String) {
         guard isTaken, let host = table.texts.number(of: host), let pid = table.texts.number(of: pid) else { return }
         quiet.insert(Process(owner: owner, host: host, pid: pid))
     }

@@ -35,7 +35,7 @@ struct SeriesTable: Sendable {
     }
 
     /// The result of looking a slot's series up.
-    enum Place: Sendable {
+    enum Lookup: Sendable {
         /// The row. `wasFolded` is true for a new series beyond its family's limit.
         case row(UInt32, wasFolded: Bool)
         /// A gauge beyond its family's limit. It has no row, because a sum of gauges of several processes would mean
@@ -81,7 +81,8 @@ struct SeriesTable: Sendable {
 
     /// Finds the row of a slot's series, or adds one without a value. `isFolded` carries the decision of an earlier run
     /// over.
-    mutating func place(of family: UInt8, _ labels: [String], owner: UInt16, isFolded decided: Bool? = nil) -> Place {
+    mutating func findOrAdd(_ family: UInt8, _ labels: [String], owner: UInt16, isFolded decided: Bool? = nil) -> Lookup
+    {
         var sibling: UInt32?
         if let known = numbers(of: labels) {
             let found = find(family, known, owner: owner)
@@ -103,7 +104,7 @@ struct SeriesTable: Sendable {
             orders[Int(family)] = nil
         }
         let row = Row(
-            labels: held, value: room(for: family), owner: owner, family: family,
+            labels: held, value: allocateValues(for: family), owner: owner, family: family,
             state: isFolded ? [.isAlive, .isFolded] : .isAlive)
         return .row(insert(row), wasFolded: isFolded && sibling == nil)
     }
@@ -179,7 +180,7 @@ struct SeriesTable: Sendable {
         return numbers
     }
 
-    private mutating func room(for family: UInt8) -> UInt32 {
+    private mutating func allocateValues(for family: UInt8) -> UInt32 {
         let width = MetricCatalog.widths[Int(family)]
         if let free = freeValues[width]?.popLast() {
             for offset in 0..<Int(width) { values[Int(free) + offset] = 0 }
@@ -218,32 +219,32 @@ struct SeriesTable: Sendable {
             number = UInt32(rows.count)
             rows.append(row)
         }
-        file(number)
+        addToIndex(number)
         count += 1
         return number
     }
 
-    private mutating func file(_ number: UInt32) {
+    private mutating func addToIndex(_ number: UInt32) {
         let mask = index.count - 1
-        var at = home(of: number) & mask
+        var at = homeCell(of: number) & mask
         while index[at] != 0 { at = (at + 1) & mask }
         index[at] = number + 1
     }
 
-    private func home(of number: UInt32) -> Int {
+    private func homeCell(of number: UInt32) -> Int {
         let row = rows[Int(number)]
         return Int(truncatingIfNeeded: row.labels.hash(in: row.family))
     }
 
     private mutating func remove(_ number: UInt32) {
         let mask = index.count - 1
-        var hole = home(of: number) & mask
+        var hole = homeCell(of: number) & mask
         while index[hole] != number + 1 { hole = (hole + 1) & mask }
         // Cells behind the hole move into it unless that puts them before their home cell, so no tombstones are needed
         // (Knuth, The Art of Computer Programming, 6.4, algorithm R).
         var at = (hole + 1) & mask
         while index[at] != 0 {
-            let home = home(of: index[at] - 1) & mask
+            let home = homeCell(of: index[at] - 1) & mask
             if (at - home) & mask >= (at - hole) & mask {
                 index[hole] = index[at]
                 hole = at
@@ -256,7 +257,7 @@ struct SeriesTable: Sendable {
     private mutating func growIndex() {
         let old = index
         index = [UInt32](repeating: 0, count: old.count * 2)
-        for cell in old where cell != 0 { file(cell - 1) }
+        for cell in old where cell != 0 { addToIndex(cell - 1) }
     }
 
     // MARK: Values
@@ -267,16 +268,16 @@ struct SeriesTable: Sendable {
     }
 
     mutating func set(_ number: UInt32, _ buckets: UnsafeBufferPointer<UInt64>, sum: Double) {
-        let place = Int(rows[Int(number)].value)
-        for index in buckets.indices { values[place + index] = buckets[index] }
-        values[place + buckets.count] = sum.bitPattern
+        let start = Int(rows[Int(number)].value)
+        for index in buckets.indices { values[start + index] = buckets[index] }
+        values[start + buckets.count] = sum.bitPattern
         rows[Int(number)].state.insert(.isValued)
     }
 
     /// Sets a value, which must be of the kind of the row's family.
     mutating func set(_ number: UInt32, _ value: MetricValue) {
-        let place = Int(rows[Int(number)].value)
-        for (index, pattern) in value.numbers.enumerated() { values[place + index] = pattern }
+        let start = Int(rows[Int(number)].value)
+        for (index, pattern) in value.numbers.enumerated() { values[start + index] = pattern }
         rows[Int(number)].state.insert(.isValued)
     }
 
@@ -290,8 +291,8 @@ struct SeriesTable: Sendable {
 
     /// Whether a histogram has a lower count in any bucket than before.
     @inline(__always) func hasFallen(_ number: UInt32, to buckets: UnsafeBufferPointer<UInt64>) -> Bool {
-        let place = Int(rows[Int(number)].value)
-        return buckets.indices.contains { buckets[$0] < values[place + $0] }
+        let start = Int(rows[Int(number)].value)
+        return buckets.indices.contains { buckets[$0] < values[start + $0] }
     }
 
     func value(of number: UInt32) -> MetricValue {
@@ -362,20 +363,20 @@ extension SeriesTable {
     /// Transfers a released function's or kernel's part of `other` to the same process's series named `other`, if the
     /// section names one. That series then includes the value, and the family's `other` keeps counting it there.
     /// Returns false where there is no such series.
-    mutating func passOn(_ value: MetricValue, of row: Row) -> Bool {
+    mutating func transferToOther(_ value: MetricValue, of row: Row) -> Bool {
         guard let position = MetricCatalog.all[Int(row.family)].sources.firstIndex(of: .name),
             let other = texts.number(of: MetricLabel.other), row.labels[position] != other
         else { return false }
         var labels = row.labels
         labels[position] = other
-        guard let heir = self.row(row.family, labels, owner: row.owner),
-            rows[Int(heir)].state.isSuperset(of: [.isNamed, .isValued])
+        guard let successor = self.row(row.family, labels, owner: row.owner),
+            rows[Int(successor)].state.isSuperset(of: [.isNamed, .isValued])
         else { return false }
-        if rows[Int(heir)].state.contains(.isFolded) { return true }
-        var base = bases[heir].map { MetricValue(value.kind, $0[...]) }
+        if rows[Int(successor)].state.contains(.isFolded) { return true }
+        var base = bases[successor].map { MetricValue(value.kind, $0[...]) }
         if base?.add(value) == nil { base = value }
-        guard let base, self.value(of: heir).isAtLeast(base) else { return false }
-        setBase(base.numbers, of: heir)
+        guard let base, self.value(of: successor).isAtLeast(base) else { return false }
+        setBase(base.numbers, of: successor)
         return true
     }
 }

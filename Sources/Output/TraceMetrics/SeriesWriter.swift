@@ -12,7 +12,7 @@ package struct SeriesSet: BitwiseCopyable, Sendable {
     /// The writer's generation in which the ids were assigned; 0 if there are none.
     var generation: UInt32 = 0
     /// Which of the series are defined, one bit each.
-    var told: UInt64 = 0
+    var defined: UInt64 = 0
 
     package init() {}
 }
@@ -39,9 +39,9 @@ package struct SeriesWriter: ~Copyable {
     private var process = ByteView.empty
     private var name = ByteView.empty
     private var isNew = false
-    private var isProcessTold = false
-    private var isProcessNameTold = false
-    private var isNameTold = false
+    private var isProcessWritten = false
+    private var isProcessNameWritten = false
+    private var isNameWritten = false
 
     // The current group.
     private var set = SeriesSet()
@@ -121,19 +121,19 @@ package struct SeriesWriter: ~Copyable {
         self.host = host
         self.pid = pid
         self.isNew = isNew
-        isProcessTold = false
+        isProcessWritten = false
         use(processName: name)
     }
 
     /// Sets the process name for the groups that follow.
     package mutating func use(processName: ByteView) {
         process = processName
-        isProcessNameTold = false
+        isProcessNameWritten = false
     }
 
     /// Marks a process as quiet: full sections name none of its series, which will be reported again with their present
     /// values.
-    package mutating func rest(host: String, pid: UInt32) {
+    package mutating func markQuiet(host: String, pid: UInt32) {
         self.host = host
         self.pid = pid
         append(processBehind: SeriesCode.quietProcess)
@@ -147,11 +147,11 @@ package struct SeriesWriter: ~Copyable {
     ) {
         self.set = set
         self.name = name
-        isNameTold = false
+        isNameWritten = false
         number = 0
         isRefused = false
         countMax = count
-        if set.generation != generation || isNew { give(count, isOfSlot: isOfSlot) }
+        if set.generation != generation || isNew { assignIDs(count, isOfSlot: isOfSlot) }
         guard !isRefused else { return }
         buffer.append(byte: SeriesCode.group)
         let step = Int64(self.set.first) - Int64(lastFirst)
@@ -165,7 +165,7 @@ package struct SeriesWriter: ~Copyable {
         return set
     }
 
-    private mutating func give(_ count: Int, isOfSlot: Bool) {
+    private mutating func assignIDs(_ count: Int, isOfSlot: Bool) {
         precondition(count <= SeriesSet.countMax)
         if definedBytes >= Limits.sectionDefinitionBytesMax { isComplete = false }
         let idsMax = isOfSlot ? self.idsMax : self.idsMax - Limits.slotSeriesIDs
@@ -177,7 +177,7 @@ package struct SeriesWriter: ~Copyable {
         }
         set.first = nextID
         set.generation = generation
-        set.told = 0
+        set.defined = 0
         nextID += UInt32(count)
     }
 
@@ -218,14 +218,14 @@ package struct SeriesWriter: ~Copyable {
 
     /// Skips a number of the group. The reader forgets every series that a full section does not name.
     @inline(__always) private mutating func skip() {
-        if isFull { set.told &= ~(UInt64(1) << UInt64(number)) }
+        if isFull { set.defined &= ~(UInt64(1) << UInt64(number)) }
         number += 1
     }
 
     @inline(__always) private mutating func beginSeries(_ family: MetricFamily, _ texts: () -> [String]) -> Bool {
         if isRefused { return false }
         let bit = UInt64(1) << UInt64(number)
-        if set.told & bit != 0 {
+        if set.defined & bit != 0 {
             buffer.append(byte: number)
             return true
         }
@@ -240,9 +240,9 @@ package struct SeriesWriter: ~Copyable {
         let start = buffer.count
         for source in family.descriptor.sources {
             switch source {
-            case .host, .pid, .pidText: tellProcess()
-            case .process: tellProcessName()
-            case .name: tellName()
+            case .host, .pid, .pidText: writeProcess()
+            case .process: writeProcessName()
+            case .name: writeName()
             case .text: break
             }
         }
@@ -250,13 +250,13 @@ package struct SeriesWriter: ~Copyable {
         buffer.append(integer: family.rawValue)
         for text in texts() { append(text: text) }
         definedBytes += buffer.count - start
-        set.told |= bit
+        set.defined |= bit
         return true
     }
 
-    private mutating func tellProcess() {
-        guard !isProcessTold else { return }
-        isProcessTold = true
+    private mutating func writeProcess() {
+        guard !isProcessWritten else { return }
+        isProcessWritten = true
         append(processBehind: SeriesCode.process)
     }
 
@@ -267,17 +267,17 @@ package struct SeriesWriter: ~Copyable {
         buffer.append(varint: UInt64(pid))
     }
 
-    private mutating func tellProcessName() {
-        tellProcess()
-        guard !isProcessNameTold else { return }
-        isProcessNameTold = true
+    private mutating func writeProcessName() {
+        writeProcess()
+        guard !isProcessNameWritten else { return }
+        isProcessNameWritten = true
         buffer.append(byte: SeriesCode.processName)
         if process.isEmpty { append(text: "pid-\(pid)") } else { append(label: process) }
     }
 
-    private mutating func tellName() {
-        guard !isNameTold else { return }
-        isNameTold = true
+    private mutating func writeName() {
+        guard !isNameWritten else { return }
+        isNameWritten = true
         buffer.append(byte: SeriesCode.name)
         append(label: name)
     }

@@ -87,7 +87,7 @@ package enum SummarySchema {
             ]),
         // Memory that is allocated and not released at the end of the window, by the call stack that allocated it.
         SummaryTableSchema(
-            "stacks", item: "stack", columns: [.latest("outstanding_bytes"), .latest("outstanding")], isStanding: true,
+            "stacks", item: "stack", columns: [.latest("outstanding_bytes"), .latest("outstanding")], isSnapshot: true,
             lists: [.init("largest", by: .column(0))]),
     ]
 

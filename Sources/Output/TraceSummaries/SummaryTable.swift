@@ -204,7 +204,7 @@ package struct SummaryTable: Sendable, Equatable {
 
     /// Adds another worker's table of the same window, or a table of a later window.
     package mutating func merge(_ other: SummaryTable, isLater: Bool) {
-        if isLater, schema.isStanding {
+        if isLater, schema.isSnapshot {
             self = other
             return
         }
@@ -240,26 +240,26 @@ package struct SummaryTable: Sendable, Equatable {
     // contribution never costs more than the complete row, so a partial table keeps a superset of the rows that survive
     // the final merge. Those rows are therefore exact, and the same for any number of workers.
 
-    /// Adds a process's row to the row over processes, which is usually at `place`; `place` is updated. The
+    /// Adds a process's row to the row over processes, which is usually at `position`; `position` is updated. The
     /// totals are those of the table by process.
-    mutating func addUp(_ part: SummaryPart, of owner: SummaryOwner, _ place: inout UInt32) {
+    mutating func addUp(_ part: SummaryPart, of owner: SummaryOwner, _ position: inout UInt32) {
         if isComplete {
-            if combine(part, of: owner, intoRowAt: Int(place)) { return keepWithinMemory() }
+            if combine(part, of: owner, intoRowAt: Int(position)) { return keepWithinMemory() }
         } else if Self.hash(part.item.buffer) >= hashEnd {
-            // No row is made of it, as most names are beyond the end where there are many.
-            place = .max
+            // Of many names, most lie beyond the end: no row is built for them.
+            position = .max
             return
         }
         let key = schema.key(of: part, of: owner)
         let row = SummaryRow(key: key, process: [], values: part.values, sketch: part.sketch.pointee)
-        place = addUp(row, isLater: false).map { UInt32($0) } ?? .max
+        position = addUp(row, isLater: false).map { UInt32($0) } ?? .max
     }
 
     /// Adds a contribution to the row at a position. Returns false, and does nothing, if that row has another key.
-    private mutating func combine(_ part: SummaryPart, of owner: SummaryOwner, intoRowAt place: Int) -> Bool {
+    private mutating func combine(_ part: SummaryPart, of owner: SummaryOwner, intoRowAt position: Int) -> Bool {
         let (schema, before) = (schema, cost)
         cost = rows.withUnsafeMutableBufferPointer { rows in
-            guard place < rows.count, let row = rows.baseAddress.map({ $0 + place }),
+            guard position < rows.count, let row = rows.baseAddress.map({ $0 + position }),
                 schema.addsUp(part, of: owner, in: row)
             else { return -1 }
             let buckets = row.pointee.sketch.bucketCount

@@ -147,12 +147,12 @@ package struct SummaryTableSchema: Sendable {
     /// Rows have quantiles of durations, in nanoseconds.
     package let hasQuantiles: Bool
     /// The table describes the state of all processes at the end of a window, so that of a later window replaces it.
-    let isStanding: Bool
+    let isSnapshot: Bool
     package let lists: [List]
 
     init(
         _ name: String, item: String? = nil, scope: Scope = .process, source: Int? = nil, columns: [Column],
-        mean: Mean? = nil, hasQuantiles: Bool = false, isStanding: Bool = false, lists: [List]
+        mean: Mean? = nil, hasQuantiles: Bool = false, isSnapshot: Bool = false, lists: [List]
     ) {
         precondition(columns.count <= SummaryValues.count)
         self.name = name
@@ -164,7 +164,7 @@ package struct SummaryTableSchema: Sendable {
         orders = lists.map(\.order)
         self.mean = mean
         self.hasQuantiles = hasQuantiles
-        self.isStanding = isStanding
+        self.isSnapshot = isSnapshot
         self.lists = lists
     }
 

@@ -88,9 +88,11 @@ package struct WindowSummary: Sendable, Equatable {
 
     /// Adds a row to a table by process, and to the tables that add such rows up. `position` is the row's last known
     /// position in the latter and is updated.
-    package mutating func add(_ part: SummaryPart, of owner: SummaryOwner, toTable table: Int, place: inout UInt32) {
+    package mutating func add(
+        _ part: SummaryPart, of owner: SummaryOwner, toTable table: Int, position rowPosition: inout UInt32
+    ) {
         tables[table].add(part, of: owner)
-        addUp(part, of: owner, table, &place)
+        addUp(part, of: owner, table, &rowPosition)
     }
 
     /// Adds to the totals and to the rows over processes, without keeping the process's own row. `owner` is evaluated only
@@ -98,13 +100,14 @@ package struct WindowSummary: Sendable, Equatable {
     package mutating func count(_ part: SummaryPart, of owner: @autoclosure () -> SummaryOwner, inTable table: Int) {
         tables[table].count(part)
         guard tables.contains(where: { $0.schema.source == table }) else { return }
-        var place = UInt32.max
-        addUp(part, of: owner(), table, &place)
+        var rowPosition = UInt32.max
+        addUp(part, of: owner(), table, &rowPosition)
     }
 
-    private mutating func addUp(_ part: SummaryPart, of owner: SummaryOwner, _ table: Int, _ place: inout UInt32) {
+    private mutating func addUp(_ part: SummaryPart, of owner: SummaryOwner, _ table: Int, _ rowPosition: inout UInt32)
+    {
         for position in tables.indices where tables[position].schema.source == table {
-            tables[position].addUp(part, of: owner, &place)
+            tables[position].addUp(part, of: owner, &rowPosition)
         }
     }
 

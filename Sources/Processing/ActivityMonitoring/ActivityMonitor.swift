@@ -40,38 +40,38 @@ package enum ClusterMember: Hashable, Sendable, Comparable, CustomStringConverti
 /// Detects which of the expected members send no heartbeat. Times are monotonic nanoseconds.
 struct MemberWatch {
     /// When a member was last heard from, and whether it was reported late.
-    private struct Life {
+    private struct Heartbeat {
         var lastHeard: Int64
         var isLate = false
     }
 
     private let lateNanoseconds: Int64
-    private var lives: [ClusterMember: Life] = [:]
+    private var heartbeats: [ClusterMember: Heartbeat] = [:]
 
     init(lateMilliseconds: Int) { lateNanoseconds = Int64(lateMilliseconds) * 1_000_000 }
 
     mutating func expect(_ member: ClusterMember, now: Int64) {
-        if lives[member] == nil { lives[member] = Life(lastHeard: now) }
+        if heartbeats[member] == nil { heartbeats[member] = Heartbeat(lastHeard: now) }
     }
 
-    mutating func forget(_ member: ClusterMember) { lives[member] = nil }
+    mutating func forget(_ member: ClusterMember) { heartbeats[member] = nil }
 
     /// Records a heartbeat and returns the event of a late member's return. Members that are not expected are ignored,
     /// so that the last messages of a retired worker do not bring it back.
     mutating func heard(from member: ClusterMember, now: Int64) -> ActivityEvent? {
-        guard let life = lives[member] else { return nil }
-        lives[member] = Life(lastHeard: max(life.lastHeard, now))
-        guard life.isLate else { return nil }
-        return .recovered(member, silentSeconds: Int((now - life.lastHeard) / 1_000_000_000))
+        guard let heartbeat = heartbeats[member] else { return nil }
+        heartbeats[member] = Heartbeat(lastHeard: max(heartbeat.lastHeard, now))
+        guard heartbeat.isLate else { return nil }
+        return .recovered(member, silentSeconds: Int((now - heartbeat.lastHeard) / 1_000_000_000))
     }
 
     /// Returns the members that became late, in their order.
     mutating func tick(now: Int64) -> [ActivityEvent] {
         var events: [ActivityEvent] = []
-        let silent = lives.filter { !$0.value.isLate && now >= $0.value.lastHeard + lateNanoseconds }
-        for (member, life) in silent.sorted(by: { $0.key < $1.key }) {
-            lives[member]?.isLate = true
-            let seconds = Int((now - life.lastHeard) / 1_000_000_000)
+        let silent = heartbeats.filter { !$0.value.isLate && now >= $0.value.lastHeard + lateNanoseconds }
+        for (member, heartbeat) in silent.sorted(by: { $0.key < $1.key }) {
+            heartbeats[member]?.isLate = true
+            let seconds = Int((now - heartbeat.lastHeard) / 1_000_000_000)
             events.append(.late(member, silentSeconds: seconds))
         }
         return events
@@ -79,7 +79,7 @@ struct MemberWatch {
 
     /// The time at which the next member becomes late. O(members).
     var nextDeadline: Int64? {
-        lives.values.lazy.filter { !$0.isLate }.map(\.lastHeard).min().map { $0 + lateNanoseconds }
+        heartbeats.values.lazy.filter { !$0.isLate }.map(\.lastHeard).min().map { $0 + lateNanoseconds }
     }
 }
 
@@ -89,7 +89,7 @@ struct QuietWatch {
     private let inactivityNanoseconds: Int64?
     private var lastBatch: Int64
     private var hasBatchSincePause = false
-    private var hasToldInactive = false
+    private var hasReportedInactive = false
 
     init(now: Int64, pauseSeconds: Int, inactivitySeconds: Int?) {
         pauseNanoseconds = Int64(pauseSeconds) * 1_000_000_000
@@ -100,13 +100,13 @@ struct QuietWatch {
     mutating func batchReceived(now: Int64) {
         lastBatch = max(lastBatch, now)
         hasBatchSincePause = true
-        hasToldInactive = false
+        hasReportedInactive = false
     }
 
     mutating func tick(now: Int64) -> ActivityEvent? {
         let seconds = Int((now - lastBatch) / 1_000_000_000)
         if let deadline = inactivityDeadline, now >= deadline {
-            hasToldInactive = true
+            hasReportedInactive = true
             // The end of the cluster finalizes the open window as well.
             hasBatchSincePause = false
             return .inactive(seconds: seconds)
@@ -123,7 +123,7 @@ struct QuietWatch {
     private var pauseDeadline: Int64? { hasBatchSincePause ? lastBatch + pauseNanoseconds : nil }
 
     private var inactivityDeadline: Int64? {
-        guard let inactivityNanoseconds, !hasToldInactive else { return nil }
+        guard let inactivityNanoseconds, !hasReportedInactive else { return nil }
         return lastBatch + inactivityNanoseconds
     }
 }

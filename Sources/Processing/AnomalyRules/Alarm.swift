@@ -14,35 +14,35 @@ package enum FindingVerdict: BitwiseCopyable, Equatable, Sendable {
 package struct Cooldown: BitwiseCopyable {
     private static let never = Int64.min
 
-    private var told = never
+    private var lastRaised = never
 
     package init() {}
 
     /// Decides about a finding: within `cooldown` nanoseconds of event time, in either direction, one is raised.
     package mutating func fire(at time: Int64, cooldown: Int64) -> FindingVerdict {
-        if told != Self.never {
-            let (apart, overflow) = max(time, told).subtractingReportingOverflow(min(time, told))
-            guard overflow || apart >= cooldown else { return .suppressed(since: told) }
+        if lastRaised != Self.never {
+            let (apart, overflow) = max(time, lastRaised).subtractingReportingOverflow(min(time, lastRaised))
+            guard overflow || apart >= cooldown else { return .suppressed(since: lastRaised) }
         }
-        told = time
+        lastRaised = time
         return .raised
     }
 
     /// Appends the state as `init(decoding:)` reads it.
     package func encode(into buffer: inout RawBuffer) { encode(into: &buffer, flags: 0) }
 
-    package init(decoding reader: inout StateReader) throws(TraceError) { self = try Self.decode(&reader).told }
+    package init(decoding reader: inout StateReader) throws(TraceError) { self = try Self.decode(&reader).cooldown }
 
     /// In checkpoints the time follows the flags of an `Alarm`.
     func encode(into buffer: inout RawBuffer, flags: UInt8) {
         buffer.append(byte: flags)
-        buffer.append(integer: told)
+        buffer.append(integer: lastRaised)
     }
 
-    static func decode(_ reader: inout StateReader) throws(TraceError) -> (told: Cooldown, flags: UInt8) {
+    static func decode(_ reader: inout StateReader) throws(TraceError) -> (cooldown: Cooldown, flags: UInt8) {
         let flags = try reader.integer(UInt8.self)
         var cooldown = Cooldown()
-        cooldown.told = try reader.integer(Int64.self)
+        cooldown.lastRaised = try reader.integer(Int64.self)
         return (cooldown, flags)
     }
 }
@@ -52,13 +52,13 @@ package struct Alarm: BitwiseCopyable {
     private var isRaised = false
     /// The condition holds, but the cool-down has suppressed it.
     private var isSuppressed = false
-    private var told = Cooldown()
+    private var cooldown = Cooldown()
 
     package init() {}
 
     /// Decides about a single finding, as `Cooldown.fire` does.
     package mutating func fire(at time: Int64, cooldown: Int64) -> FindingVerdict {
-        told.fire(at: time, cooldown: cooldown)
+        self.cooldown.fire(at: time, cooldown: cooldown)
     }
 
     /// Decides about a lasting condition, which begins with `isAbove` and ends with `isClear`. A condition that begins
@@ -82,12 +82,12 @@ package struct Alarm: BitwiseCopyable {
 
     /// Appends the state as `init(decoding:)` reads it.
     package func encode(into buffer: inout RawBuffer) {
-        told.encode(into: &buffer, flags: (isRaised ? 1 : 0) | (isSuppressed ? 2 : 0))
+        cooldown.encode(into: &buffer, flags: (isRaised ? 1 : 0) | (isSuppressed ? 2 : 0))
     }
 
     package init(decoding reader: inout StateReader) throws(TraceError) {
         let flags: UInt8
-        (told, flags) = try Cooldown.decode(&reader)
+        (cooldown, flags) = try Cooldown.decode(&reader)
         isRaised = flags & 1 != 0
         isSuppressed = flags & 2 != 0
     }

@@ -515,7 +515,7 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
         slotsTold[Int(slot)] = series.end()
         for entry in isFull ? table.entries(of: slot) : dirty[Int(slot)] where entry.pointee.hasEvents {
             if entry.pointee.isExpired {
-                series.rest(host: files.hostName(entry.pointee.host), pid: entry.pointee.pid)
+                series.markQuiet(host: files.hostName(entry.pointee.host), pid: entry.pointee.pid)
             } else {
                 collect(entry, isFull: isFull, into: &series)
             }

@@ -9,7 +9,7 @@ enum SummaryBuilder {
     ) {
         addProcess(entry.pointee.activity, to: &summary)
         let owner = owner(of: entry, host: host)
-        takeParts(of: entry) { summary.add($0, of: owner, toTable: $1, place: &$2) }
+        takeParts(of: entry) { summary.add($0, of: owner, toTable: $1, position: &$2) }
     }
 
     /// Adds what there is of a process at the end of the window, whether it had events in it or not.
@@ -18,7 +18,9 @@ enum SummaryBuilder {
     ) {
         let owner = owner(of: entry, host: host)
         var place = UInt32.max
-        entry.pointee.model.visitStanding { part, table in summary.add(part, of: owner, toTable: table, place: &place) }
+        entry.pointee.model.visitStanding { part, table in
+            summary.add(part, of: owner, toTable: table, position: &place)
+        }
     }
 
     /// Counts what a process did whose own rows can't be kept.
