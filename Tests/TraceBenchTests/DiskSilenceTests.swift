@@ -12,7 +12,7 @@ import TraceBench
 
     private func longest(_ looks: [(now: Int64, done: Int, inFlight: Int)]) -> Int64 {
         var silence = DiskSilence()
-        for look in looks { silence.look(at: counters(done: look.done, inFlight: look.inFlight), now: look.now) }
+        for look in looks { silence.update(with: counters(done: look.done, inFlight: look.inFlight), now: look.now) }
         return silence.longest
     }
 
@@ -32,9 +32,9 @@ import TraceBench
 
     @Test func countersOfOldKernelsAreEnoughAndOtherTextIsNot() {
         var silence = DiskSilence()
-        for now in [Int64(0), 10] { silence.look(at: Array("1 2 3 4 5 6 7 8 1 10 11\n".utf8), now: now) }
+        for now in [Int64(0), 10] { silence.update(with: Array("1 2 3 4 5 6 7 8 1 10 11\n".utf8), now: now) }
         #expect(silence.longest == 10)
-        silence.look(at: Array("no such device".utf8), now: 99)
+        silence.update(with: Array("no such device".utf8), now: 99)
         #expect(silence.longest == 10)
     }
 

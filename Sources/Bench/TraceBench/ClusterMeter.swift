@@ -10,7 +10,7 @@ package struct ClusterMeter: Sendable {
         package let pid: Int
     }
 
-    private static let patienceSeconds: Int64 = 300
+    private static let timeoutSeconds: Int64 = 300
     private static let pollNanoseconds: Int64 = 50_000_000
 
     package let members: [Member]
@@ -52,7 +52,7 @@ package struct ClusterMeter: Sendable {
     /// which the workers had applied it, which is before the reports (monotonic ns).
     /// - Throws: `TraceError` where it takes minutes.
     package func waitUntilWritten(_ events: Int) throws(TraceError) -> Int64 {
-        let deadline = WallClock.monotonic() + Self.patienceSeconds * 1_000_000_000
+        let deadline = WallClock.monotonic() + Self.timeoutSeconds * 1_000_000_000
         var appliedAt: Int64?
         while true {
             let status = status()

@@ -74,7 +74,7 @@ package struct DiskSilence: Sendable {
 
     /// Evaluates `counters`, the text of `/sys/dev/block/…/stat` (the kernel's `Documentation/block/stat.rst`) as of
     /// `now`, in ns.
-    package mutating func look(at counters: some Sequence<UInt8>, now: Int64) {
+    package mutating func update(with counters: some Sequence<UInt8>, now: Int64) {
         let fields = counters.split(separator: UInt8(ascii: " "), omittingEmptySubsequences: true).compactMap {
             UInt64(String(decoding: $0, as: UTF8.self).filter(\.isNumber))
         }
@@ -134,7 +134,7 @@ package final class DiskWatch: Sendable {
         withUnsafeTemporaryAllocation(byteCount: 512, alignment: 1) { buffer in
             while !state.isStopping.load(ordering: .relaxed) {
                 guard let count = try? file.read(into: buffer, at: 0) else { return }
-                state.silence.withLock { $0.look(at: buffer[..<count], now: WallClock.monotonic()) }
+                state.silence.withLock { $0.update(with: buffer[..<count], now: WallClock.monotonic()) }
                 next += spacing
                 Pause.until(next)
             }

@@ -51,7 +51,7 @@ package final class FloorProcess {
     /// The server's address: `127.0.0.1:PORT`.
     package let address: String
     /// The write end of the server's standard input. The server runs as long as it is open.
-    private let life: Int32
+    private let serverInput: Int32
 
     /// Starts the server and blocks until it listens. `close` must always be called.
     /// - Parameter program: A path to `trace-bench`.
@@ -75,9 +75,9 @@ package final class FloorProcess {
             throw SystemError(errno: code, call: "posix_spawn", subject: program)
         }
         pid = Int(child)
-        life = input.writing
+        serverInput = input.writing
         guard let port = Self.readPort(output.reading) else {
-            Glibc.close(life)
+            Glibc.close(serverInput)
             waitpid(child, nil, 0)
             throw TraceError(.system, "the do-nothing server does not start")
         }
@@ -86,7 +86,7 @@ package final class FloorProcess {
 
     /// Ends the server and waits for its end.
     package func close() {
-        Glibc.close(life)
+        Glibc.close(serverInput)
         waitpid(pid_t(pid), nil, 0)
     }
 

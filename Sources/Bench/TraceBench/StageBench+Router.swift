@@ -61,11 +61,11 @@ extension StageBench {
             firsts.append(events.count)
             return [[]]
         } body: { _ in
-            for (place, offset) in group.offsets.enumerated() {
+            for (position, offset) in group.offsets.enumerated() {
                 builder.add(
-                    group.record(at: offset), events: events, first: firsts[place],
-                    count: firsts[place + 1] - firsts[place])
-                if place % Self.groupBatches == 0 { _ = builder.finish() }
+                    group.record(at: offset), events: events, first: firsts[position],
+                    count: firsts[position + 1] - firsts[position])
+                if position % Self.groupBatches == 0 { _ = builder.finish() }
             }
             _ = builder.finish()
             return events.count
