@@ -280,13 +280,13 @@ def test_commands_on_a_wedged_cluster_say_what_they_wait_for(cluster, contract):
     done = cluster.run("finalize", "--timeout", "7", check=False, seconds=30)
     said = done.stderr.splitlines()
     assert done.returncode == 1
-    assert any("Waiting for 5 s" in line and "function.0 gives no sign of life" in line for line in said), said
+    assert any("Waiting for 5 s" in line and "function.0 sends no heartbeat" in line for line in said), said
     assert any("not done within 7 s" in line and "restart NAME" in line for line in said), said
     done = cluster.run("restart", "cpu.0", "--timeout", "6", check=False, seconds=60)
-    assert done.returncode == 1 and "function.0 gives no sign of life" in done.stderr, done.stderr
+    assert done.returncode == 1 and "function.0 sends no heartbeat" in done.stderr, done.stderr
     started = time.monotonic()
     done = cluster.run("stop", "--timeout", "6", check=False, seconds=90)
-    assert done.returncode == 1 and "function.0 gives no sign of life" in done.stderr, done.stderr
+    assert done.returncode == 1 and "function.0 sends no heartbeat" in done.stderr, done.stderr
     assert "the log keeps it" in done.stderr and not cluster.processes()
     # The drain's bound, and what s6 gives a process that does not end by itself.
     assert time.monotonic() - started < 60

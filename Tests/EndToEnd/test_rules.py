@@ -43,7 +43,7 @@ def test_reloaded_rules_take_effect_and_wrong_ones_change_nothing(cluster, contr
     assert findings(cluster) == []
 
     rules.write_text('{"rules": {"io": {"slow_io": {"latency_ms": 20}}}}')
-    assert "told 6 workers" in cluster.run("reload").stdout
+    assert "reload requested from 6 workers" in cluster.run("reload").stdout
     wait_until(lambda: takeovers(cluster) == 1, "the new rules being taken over")
     send(cluster, contract, io_batch(contract, 12, latency_ms=50))
     assert findings(cluster) == [("slow_io", 12)]

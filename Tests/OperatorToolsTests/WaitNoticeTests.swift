@@ -13,8 +13,8 @@ struct WaitNoticeTests {
     @Test func aShortWaitIsNotWorthAWord() {
         var notice = WaitNotice()
         #expect(notice.line("busy", waited: 0.4) == nil)
-        #expect(!notice.hasSpoken)
+        #expect(!notice.hasReported)
         #expect(notice.line("busy", waited: 1.2) == "Waiting for 1 s: busy")
-        #expect(notice.hasSpoken)
+        #expect(notice.hasReported)
     }
 }

@@ -58,7 +58,7 @@ import TraceModel
                 "memory.0": ends([80, 82, 84, 86, 88, 90], .signal(11)),
             ], waited: 5, now: 95)
         try #require(lines.count == 4)
-        #expect(lines[0] == "io.0 gives no sign of life, 5,000 bytes of log behind; it ended 5 s ago by exit code 1")
+        #expect(lines[0] == "io.0 sends no heartbeat, 5,000 bytes of log behind; it ended 5 s ago by exit code 1")
         #expect(lines[1].hasPrefix("cpu.0 does not stay up") && lines[1].contains("SIGKILL"))
         #expect(lines[2] == "gpu.0 is down for good: its checkpoint is damaged")
         #expect(lines[3].hasPrefix("memory.0 does not stay up"))
@@ -76,7 +76,7 @@ import TraceModel
         let quiet = report.lines(status([up]), ends: [:], waited: 5, now: 1)
         #expect(quiet.count == 1 && quiet[0].contains("applied the log"))
         let routerless = report.lines(status([up], router: nil), ends: [:], waited: 5, now: 1)
-        #expect(routerless == ["the router gives no sign of life"])
+        #expect(routerless == ["the router sends no heartbeat"])
         let loop = ["aggregator": ends([1, 2, 3, 4, 5], .signal(9))]
         let alone = report.lines(nil, ends: loop, waited: 5, now: 6)
         #expect(alone.count == 2 && alone[0].contains("aggregator does not answer"))
@@ -123,8 +123,8 @@ import TraceModel
 
     // MARK: The wait itself
 
-    private func call(_ timeout: Int?) -> PatientCall {
-        PatientCall(dataDirectory: "/nonexistent", timeoutSeconds: timeout, remedy: "Look there.")
+    private func call(_ timeout: Int?) -> ReportedWait {
+        ReportedWait(dataDirectory: "/nonexistent", timeoutSeconds: timeout, remedy: "Look there.")
     }
 
     @Test func aWaitEndsWithItsCallOrItsBound() throws {

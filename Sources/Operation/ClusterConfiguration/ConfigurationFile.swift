@@ -5,28 +5,29 @@ package import TraceModel
 // The configuration file
 // ======================
 //
-// JSON, at most 1 MiB: one object with settings by name. Numbers of workers are an object by resource, counts are
+// JSON of at most 1 MiB: one object with settings by name. Numbers of workers are an object by resource, counts are
 // numbers, switches `true` or `false`, everything else is a string as on the command line.
 //
 //     { "grpc": "0.0.0.0:50051", "workers": { "function": 4 }, "retain_age": "7d" }
 
-/// What a configuration file says, checked as a whole.
+/// A configuration file's settings, checked completely.
 package struct ConfigurationFile {
     let layer: SettingLayer
-    /// Each names the file, the line and the field.
+    /// Each problem names the file, the line and the field.
     package let problems: [TraceError]
 
-    /// Blocks.
-    /// - Throws: `TraceError(.configuration)` where it can't be read.
+    /// Reads and checks a file. Blocks.
+    /// - Throws: `TraceError(.configuration)` where the file can't be read; what is wrong with its content is in
+    ///   `problems`.
     package init(_ path: String) throws(TraceError) {
         do throws(SystemError) { self.init(try FileSystem.contents(path), file: path) } catch {
             throw TraceError(
                 .configuration, "the configuration file can't be read",
-                remedy: "Name one that is there, as with --config FILE", cause: error)
+                remedy: "Name an existing file with --config FILE", cause: error)
         }
     }
 
-    /// `file` names it in what is said about it.
+    /// Checks a file's content; `file` is its name in error messages.
     init(_ bytes: [UInt8], file: String) {
         var reading = Reading(file: file)
         do throws(TraceError) { reading.read(try ConfigurationParser.parse(bytes, file: file)) } catch {
@@ -36,6 +37,7 @@ package struct ConfigurationFile {
         problems = reading.problems
     }
 
+    /// The state of reading one file.
     private struct Reading {
         let file: String
         var layer = SettingLayer()
@@ -88,7 +90,7 @@ package struct ConfigurationFile {
             }
         }
 
-        /// A setting that the file leaves out has its default here.
+        /// Checks that the two addresses differ, with the default for a setting that the file leaves out.
         private mutating func checkAddresses() {
             let (grpc, metrics) = (layer["grpc"], layer["metrics"])
             let address = grpc?.value ?? Setting["grpc"].standardValue

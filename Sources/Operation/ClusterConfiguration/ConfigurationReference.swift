@@ -1,12 +1,12 @@
 import TraceModel
 
-/// What is told about all settings in files of the project, made from `Setting.all`.
+/// Files of the project that describe all settings, generated from `Setting.all`.
 package enum ConfigurationReference: String, CaseIterable, Sendable {
-    /// The page for people, deploy/CONFIGURATION.md.
+    /// The reference page, deploy/CONFIGURATION.md.
     case page
     /// The options in `scripts/cluster --help`.
     case options
-    /// The units' settings, deploy/systemd/cluster.env.
+    /// The settings of the systemd units, deploy/systemd/cluster.env.
     case environment
 
     package var text: String {
@@ -29,36 +29,36 @@ package enum ConfigurationReference: String, CaseIterable, Sendable {
         |---|---|---|---|---|
         \(Setting.all.map(row).joined(separator: "\n"))
 
-        Of several sources the first one that says something counts:
+        The first of these sources that sets a value counts:
         1. a flag of `up`;
         2. the environment (`SERVICE_PORT` and `METRICS_PORT` change the port only; what Kubernetes sets for Services of such names, \
-        `tcp://…`, is passed over with a warning);
+        `tcp://…`, is ignored with a warning);
         3. the configuration file;
-        4. what the flags and the environment of the last `up` said, and `scale` since, as `DIR/\
-        \(ClusterPaths.remembered)` has it;
+        4. the values that flags and environment of the last `up`, and `scale` since then, have set, kept in `DIR/\
+        \(ClusterPaths.remembered)`;
         5. the default.
 
-        A line that is taken out of the file is of no more effect at the next `up`. The number of workers of a resource stays as \
-        it was left where nothing else says one; a file that does wins over an earlier `scale`, which tells so.
+        A line that is removed from the file has no effect at the next `up`. The number of workers of a resource is remembered \
+        where no other source sets it; one in the file wins over an earlier `scale`, which warns about it.
 
-        The file is `DIR/\(ClusterPaths.configuration)`, where it is there, or what `--config` names. It is one JSON object, in \
-        which numbers are numbers, switches `true` or `false`, workers an object, and all else strings:
+        The file is the one that `--config` names, or `DIR/\(ClusterPaths.configuration)` if it exists. It contains one JSON object, in \
+        which numbers are numbers, switches `true` or `false`, workers an object, and everything else strings:
         ```
         \(example)
         ```
 
         | command | does |
         |---|---|
-        | `tracectl config check [FILE]` | says all that is wrong with a file, with line and field; exit code 1 where something is |
-        | `tracectl config show [--json] [flags of up]` | what the next `up` would run with, and where each value comes from |
-        | `tracectl config compare [flags of up]` | where a running cluster differs from that, and how to apply it; exit code 1 where it does |
-        | `tracectl config reference` | this page |
+        | `tracectl config check [FILE]` | reports all errors of a file, with line and field; exit code 1 where there are some |
+        | `tracectl config show [--json] [flags of up]` | shows what the next `up` would run with, and where each value comes from |
+        | `tracectl config compare [flags of up]` | reports where a running cluster differs from that, and how to apply it; exit code 1 where it does |
+        | `tracectl config reference` | prints this page |
 
         The machine's time zone is that of `/etc/localtime`, a link or a plain file, whatever `/etc/timezone` says.
 
-        A running cluster goes on with what it was started with. `TRACE_BIN_DIR` (programs to use instead of building) and \
-        `DRAIN_TIMEOUT` (as `--timeout` of `stop`) are the script's own, of the environment only. Units of \
-        systemd take the same options, from `systemd/cluster.env`.
+        A running cluster keeps the settings it was started with. `TRACE_BIN_DIR` (programs to use instead of building) and \
+        `DRAIN_TIMEOUT` (the default of `--timeout` for `stop`) belong to the script and can only be set in the environment. \
+        Systemd units take the same options, from `systemd/cluster.env`.
 
         """
     }
@@ -101,7 +101,7 @@ package enum ConfigurationReference: String, CaseIterable, Sendable {
         }.joined()
     }
 
-    /// Lines of whole words, of at most `width` characters where words allow.
+    /// Returns lines of whole words, of at most `width` characters where words allow.
     private static func wrapped(_ text: String, width: Int) -> [String] {
         var lines: [String] = []
         for word in text.split(separator: " ") {
@@ -114,7 +114,7 @@ package enum ConfigurationReference: String, CaseIterable, Sendable {
         return lines
     }
 
-    // MARK: The units' settings
+    // MARK: Settings of the systemd units
 
     private static var environmentText: String {
         let workers = Resource.allCases.map { "\($0.name)=1" }.joined(separator: ",")
@@ -127,10 +127,10 @@ package enum ConfigurationReference: String, CaseIterable, Sendable {
             """
         }
         return """
-            # /etc/trace/cluster.env: what the units of the trace cluster share.
+            # /etc/trace/cluster.env: settings that the units of the trace cluster share.
             # Written by scripts/generate-reference from Sources/Operation/ClusterConfiguration/Setting+All.swift.
 
-            # \(Setting["grpc"].help) Where trace-router.socket is installed, it has an address of its own.
+            # \(Setting["grpc"].help) An installed trace-router.socket has its own address.
             TRACE_GRPC=\(Setting["grpc"].standard)
             # \(Setting["metrics"].help)
             TRACE_METRICS=\(Setting["metrics"].standard)
@@ -147,7 +147,7 @@ package enum ConfigurationReference: String, CaseIterable, Sendable {
         let shared = ["grpc", "metrics", "time_zone"]
         return Setting.all.filter { $0.readers.contains(program) && !shared.contains($0.name) }.map { setting in
             if case .onOff = setting.kind { return "#   \(setting.flag): \(setting.help)" }
-            // A program has no word for off: without the option it is.
+            // Programs do not take the word `off`: leaving the option out means off.
             let syntax = setting.kind.syntax.replacing("|off", with: "")
             return "#   \(setting.flag) \(syntax): \(setting.help)"
         }.joined(separator: "\n")

@@ -10,12 +10,13 @@ package enum Program: String, CaseIterable, Sendable {
     package var name: String { "trace-\(rawValue)" }
 }
 
-/// All that is wrong with a configuration.
+/// The problems of a configuration, thrown together.
 package struct ConfigurationProblems: Error, Sendable { package let problems: [TraceError] }
 
-/// What a cluster is to run with, and where each value comes from. A flag wins over the environment, that over
-/// the configuration file, that over what the last `up` or `scale` left, that over the default.
+/// The settings a cluster is to run with, and where each value comes from. Flags win over the environment, which wins
+/// over the configuration file, over what the last `up` or `scale` left, and over the defaults.
 package struct EffectiveConfiguration: Sendable {
+    /// The value of one setting with its source.
     package struct Entry: Sendable {
         package let setting: Setting
         /// The setting's name, or `workers.` and a resource.
@@ -24,12 +25,12 @@ package struct EffectiveConfiguration: Sendable {
         package let source: SettingSource
     }
 
-    /// In the order of `Setting.all`.
+    /// The entries in the order of `Setting.all`.
     package let entries: [Entry]
-    /// What was passed over, in words for the operator.
+    /// Messages for the operator about values that were ignored.
     package let warnings: [String]
 
-    /// Blocks on the file system.
+    /// Determines the configuration. Blocks on the file system.
     /// - Parameters:
     ///   - environment: a variable's value, nil where it is not set.
     ///   - variables: the names of all that are set.
@@ -41,7 +42,7 @@ package struct EffectiveConfiguration: Sendable {
         flags words: [String]
     ) throws {
         let flags = try SettingFlags.read(words)
-        // What a flag says is not looked for anywhere else, so nothing that stands there can be wrong.
+        // A setting that a flag sets is not read from the environment, so an error there does not matter.
         func environment(_ setting: Setting) -> String? {
             guard let name = setting.variable, flags[setting.name] == nil, let text = variable(name), !text.isEmpty,
                 !Self.isServiceLink(text)
@@ -61,7 +62,7 @@ package struct EffectiveConfiguration: Sendable {
         layer = layer.overlaid(
             by: try RememberedSettings.read("\(dataDirectory)/\(ClusterPaths.remembered)") { warnings.append($0) })
         self.warnings = warnings
-        // Where the file is has to be known before what it says.
+        // The configuration file's path has to be known before its content.
         let place = try Self.environment(environment, over: layer).overlaid(by: flags)["config"]
         let path = try Self.file(place ?? layer["config"], in: dataDirectory, into: &layer)
         layer = layer.overlaid(by: try Self.environment(environment, over: layer)).overlaid(by: flags)
@@ -72,13 +73,13 @@ package struct EffectiveConfiguration: Sendable {
         }
     }
 
-    /// The value of a setting, by its key.
+    /// Returns the value of a setting by its key.
     package subscript(_ key: String) -> SettingValue {
         guard let entry = entries.first(where: { $0.key == key }) else { preconditionFailure("no setting \(key)") }
         return entry.value
     }
 
-    /// The numbers of workers, as `--workers` takes them.
+    /// The numbers of workers in the syntax of `--workers`.
     package var workers: String {
         Resource.allCases.map { "\($0.name)=\(self[Setting.key(of: $0)])" }.joined(separator: ",")
     }
@@ -91,11 +92,12 @@ package struct EffectiveConfiguration: Sendable {
         return layer
     }
 
-    /// Puts what the file says into `layer`; its path, empty where there is none.
+    /// Overlays the configuration file's values on `layer`. Returns the file's path, or an empty string where there is
+    /// none.
     private static func file(
-        _ place: SettingLayer.Entry?, in dataDirectory: String, into layer: inout SettingLayer
+        _ entry: SettingLayer.Entry?, in dataDirectory: String, into layer: inout SettingLayer
     ) throws -> String {
-        var path = place?.value.description ?? ""
+        var path = entry?.value.description ?? ""
         if path.isEmpty {
             path = "\(dataDirectory)/\(ClusterPaths.configuration)"
             guard FileSystem.exists(path) else { return "" }
@@ -118,21 +120,22 @@ package struct EffectiveConfiguration: Sendable {
         return layer
     }
 
-    /// What is said of a variable `TRACE_…` that nothing reads, and whose name is near one that something does.
+    /// Returns a warning about a variable `TRACE_…` that nothing reads and whose name resembles one that is read.
     private static func misspelling(_ name: String) -> String? {
         let known = [
             "TRACE_BIN_DIR", "TRACE_GRPC", "TRACE_METRICS", "TRACE_WORKERS", "TRACE_TIME_ZONE", "TRACE_ROUTER_OPTIONS",
             "TRACE_WORKER_OPTIONS", "TRACE_AGGREGATOR_OPTIONS",
         ]
         guard name.hasPrefix("TRACE_"), !known.contains(name) else { return nil }
-        // What all of them begin with makes no two alike.
+        // The common prefix must not count as a resemblance.
         func tail(_ name: String) -> String { String(name.dropFirst("TRACE_".count)) }
         return Suggestion.nearest(to: tail(name), among: known.map(tail)).map {
             "\(name) is ignored, as nothing reads it; did you mean TRACE_\($0)?"
         }
     }
 
-    /// Kubernetes tells containers of each Service NAME where it is, as NAME_PORT=tcp://10.96.3.4:9091.
+    /// Whether the text is a service link: Kubernetes sets NAME_PORT=tcp://10.96.3.4:9091 in containers for each Service
+    /// NAME.
     private static func isServiceLink(_ text: String) -> Bool {
         ["tcp://", "udp://", "sctp://"].contains { text.hasPrefix($0) }
     }
@@ -147,7 +150,7 @@ package struct EffectiveConfiguration: Sendable {
 }
 
 extension EffectiveConfiguration {
-    /// The options of a program that follow from the settings.
+    /// Returns the options that the settings give a program.
     package func arguments(of program: Program) -> [String] {
         entries.filter { $0.setting.readers.contains(program) }.flatMap { entry in
             switch entry.value {
@@ -158,9 +161,9 @@ extension EffectiveConfiguration {
         }
     }
 
-    /// For `scripts/cluster`: lines of NAME=VALUE. `grpc`, `metrics`, `workers`; a program's name with its
-    /// options, words without spaces; `remembered.` and a setting's name for what the next start is to go
-    /// on with. The numbers of workers are not among the latter: the script knows where the slots are.
+    /// The configuration for `scripts/cluster`, as lines NAME=VALUE: `grpc`, `metrics`, `workers`; a program's name
+    /// with its options, which contain no spaces; and `remembered.` with a setting's name for values that the next
+    /// start keeps. The latter do not include the numbers of workers: the script knows which workers own the slots.
     package var exported: String {
         var lines = ["grpc=\(self["grpc"])", "metrics=\(self["metrics"])", "workers=\(workers)"]
         for program in Program.allCases {

@@ -1,10 +1,10 @@
 import SystemIO
 
-/// The zone that this machine's clock shows, which is what glibc reads: /etc/localtime. /etc/timezone is only a name that
-/// may be right: the two disagree where one was changed, or mounted from another machine, without the other.
+/// Finds the name of this machine's time zone, which glibc reads from /etc/localtime. /etc/timezone is only a hint: the
+/// two disagree where one of them was changed, or mounted from another machine.
 struct MachineTimeZone {
-    /// Its name, as in `Europe/Berlin`; `/etc/localtime` where the machine has a zone that no name is known of; UTC where
-    /// it has none. Blocks on the file system.
+    /// The zone's name, such as `Europe/Berlin`; `/etc/localtime` where no name is known for the machine's zone; UTC
+    /// where it has none. Blocks on the file system.
     static var name: String {
         MachineTimeZone(localtime: "/etc/localtime", timezone: "/etc/timezone", zones: "/usr/share/zoneinfo").name
     }
@@ -24,13 +24,13 @@ struct MachineTimeZone {
         return names().first { isZone($0, rules) } ?? localtime
     }
 
-    /// Whether the zone of that name has these rules. Most differ in size, which is quicker to ask.
+    /// Whether the zone of that name has these rules. Most zones differ in size, which is quicker to compare.
     private func isZone(_ name: String, _ rules: [UInt8]) -> Bool {
         let path = "\(zones)/\(name)"
         return FileSystem.size(path) == rules.count && (try? FileSystem.contents(path)) == rules
     }
 
-    /// What the machine says itself, then the names in use today, then the older ones that are still known.
+    /// Returns names in the order in which to try them: the machine's own hint, then the names in use, then older ones.
     private func names() -> [String] {
         let named = text(timezone).prefix { !$0.isWhitespace }
         let today = text("\(zones)/zone.tab").split(separator: "\n").filter { !$0.hasPrefix("#") }.compactMap {
@@ -39,7 +39,7 @@ struct MachineTimeZone {
         return [String(named), "UTC", "Etc/UTC"].filter { !$0.isEmpty } + today + all(below: "")
     }
 
-    /// The names in the directory and one below it, but for those that say nothing or are there twice.
+    /// Returns the names in a directory and one level below, without aliases and files that are no zones.
     private func all(below directory: String) -> [String] {
         let left = ["posix", "right", "localtime", "posixrules"]
         return ((try? FileSystem.list("\(zones)/\(directory)")) ?? []).filter {

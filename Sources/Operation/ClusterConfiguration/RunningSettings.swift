@@ -1,30 +1,32 @@
 import SystemIO
 package import TraceModel
 
-/// What the programs of a cluster were started with, beside what the next start would give them.
+/// The settings that the programs of a running cluster were started with, to compare with those of the next start.
 package struct RunningSettings: Sendable {
-    /// The command line of each program that runs.
+    /// The command line of each running program.
     private let commands: [Program: [String]]
     private let workers: [Resource: Int]
 
-    /// `workers`: how many of each resource there are.
+    /// - Parameters:
+    /// - commands: The command line of each running program.
+    /// - workers: The number of workers of each resource.
     package init(commands: [Program: [String]], workers: [Resource: Int]) {
         self.commands = commands
         self.workers = workers
     }
 
-    /// A setting that the cluster does not run with as it would be started now.
+    /// A setting with which the cluster runs and would not be started now.
     package struct Difference: Equatable, Sendable {
-        /// The flag.
+        /// The setting's flag.
         package let flag: String
         package let running: String
         package let wanted: String
 
-        /// For a person.
+        /// A message for the operator.
         package var text: String { "\(flag): it runs with \(running), not with \(wanted)" }
     }
 
-    /// In the order of `Setting.all`; the numbers of workers are not among them.
+    /// Returns the differences in the order of `Setting.all`, without the numbers of workers.
     package func differences(from configuration: EffectiveConfiguration) -> [Difference] {
         configuration.entries.compactMap { entry in
             let setting = entry.setting
@@ -38,7 +40,7 @@ package struct RunningSettings: Sendable {
         }
     }
 
-    /// What `scale` takes so that the numbers of workers become those wanted; nil where they are.
+    /// Returns the argument of `scale` that makes the numbers of workers those wanted; nil where they are.
     package func scaling(to configuration: EffectiveConfiguration) -> String? {
         let changed = Resource.allCases.compactMap { resource -> String? in
             guard case .number(let wanted) = configuration[Setting.key(of: resource)], let running = workers[resource],
@@ -49,16 +51,16 @@ package struct RunningSettings: Sendable {
         return changed.isEmpty ? nil : changed.joined(separator: ",")
     }
 
-    /// Nil where the command line leaves it out: then its default holds.
+    /// Returns a setting's value in a command line, or nil where it is left out, so that the default applies.
     private func value(of setting: Setting, in command: [String]) -> String? {
-        guard let place = command.firstIndex(of: setting.flag) else { return nil }
+        guard let index = command.firstIndex(of: setting.flag) else { return nil }
         if case .onOff = setting.kind { return "on" }
-        return place + 1 < command.count ? command[place + 1] : nil
+        return index + 1 < command.count ? command[index + 1] : nil
     }
 }
 
-// What scripts/cluster remembers
-// ==============================
+// Settings remembered by scripts/cluster
+// ======================================
 //
 // `run/cluster.conf` in the data directory: lines of NAME=VALUE, `#` before remarks. Names are those of the
 // settings; an empty value is none. `workers` says which workers own the slots, `scaling` where an interrupted
@@ -66,9 +68,10 @@ package struct RunningSettings: Sendable {
 // line taken out of the file is of no more effect. The last line is the checksum of those before, as `cksum` prints it:
 // `# cksum CHECKSUM BYTES`. `run/cluster.conf.mirror` is a copy. `up` mends a damaged file; here it is only passed over.
 
-/// Reads what the last start left.
+/// Reads the settings that the last start left.
 enum RememberedSettings {
-    /// Nothing where there is no such file. `warn` is told where it is damaged: then its copy counts, or nothing. Blocks.
+    /// Reads the file, or its copy if the file is damaged; `warn` gets a message then. Without either there are no settings.
+    /// Blocks.
     /// - Throws: `TraceError(.configuration)` that names the line.
     static func read(_ path: String, warn: (String) -> Void) throws(TraceError) -> SettingLayer {
         let mirror = path + ".mirror"
@@ -136,13 +139,13 @@ enum RememberedSettings {
 
     private static func read(_ line: Substring, into layer: inout SettingLayer) throws(TraceError) {
         let parts = line.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-        // It stands behind `workers`, and so wins.
+        // `scaling` comes behind `workers` in the file, and so wins.
         let name = parts[0] == "scaling" ? "workers" : String(parts[0])
         guard parts.count == 2, let setting = Setting.all.first(where: { $0.name == name }) else {
             throw TraceError(.configuration, "unknown setting \(parts[0])")
         }
         guard !parts[1].isEmpty else { return }
-        // Whether that file is still there matters only if no other one is named.
+        // A missing configuration file matters only if no other one is named, so its existence is not checked here.
         if case .file = setting.kind { return layer.set(name, .text(String(parts[1])), .remembered) }
         for (key, value) in try setting.values(of: String(parts[1]), at: name) { layer.set(key, value, .remembered) }
     }

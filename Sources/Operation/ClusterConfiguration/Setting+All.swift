@@ -1,45 +1,45 @@
 import TraceModel
 
 extension Setting {
-    /// Every setting, in the order in which they are shown. One more is one entry here, and the option
-    /// of the program that reads it.
+    /// Every setting, in the order in which they are shown. A new setting needs one entry here and the option of the
+    /// program that reads it.
     package static let all: [Setting] = [
         Setting(
             "config", .file, standard: "", meaning: "DIR/\(ClusterPaths.configuration), if it is there",
             variable: "CLUSTER_CONFIG", "The configuration file."),
         Setting(
             "grpc", .address, standard: "127.0.0.1:50051", variable: "SERVICE_PORT", readers: [.router],
-            "Where agents send."),
+            "The address to which agents send."),
         Setting(
             "metrics", .address, standard: "127.0.0.1:9091", variable: "METRICS_PORT", readers: [.aggregator],
-            "Where metrics, status and pages are served over HTTP."),
+            "The address of metrics, status and pages over HTTP."),
         Setting(
             "workers", .workers, standard: "", meaning: "one each",
             "Workers of each resource: \(Resource.allCases.map(\.name).joined(separator: ", "))."),
         Setting(
             "inactivity_timeout", .count(of: "seconds", 1...Limits.inactivitySecondsMax), standard: "0",
             meaning: "never", variable: "INACTIVITY_TIMEOUT", readers: [.router],
-            "Finalize and stop after so long without a batch."),
+            "Finalize and stop after this time without a batch."),
         Setting(
             "log_budget", .count(of: "bytes", Limits.logBudgetBytesMin...Int.max), standard: "0",
             meaning: "half of the disk", variable: "LOG_BUDGET", readers: [.router],
             """
-            How much ingest log is kept for workers that are behind, \(Limits.logBudgetBytesMin) or more; \
-            at it batches are refused, naming the worker.
+            The size of the ingest log that is kept for workers that lag, \(Limits.logBudgetBytesMin) or more; \
+            beyond it batches are refused, with the worker's name.
             """),
         Setting(
             "state_limit", .sizeAtLeast(Limits.stateBytesMin), standard: "\(Limits.stateBytesMax >> 20)M",
             variable: "STATE_LIMIT", readers: [.worker],
             """
-            What each worker may remember of processes, functions, connections, allocations and the like (K, M, G), \
-            \(Limits.stateBytesMin >> 20)M or more; beyond it the least recently used go to `other`, counted.
+            Memory of each worker for the state of processes, functions, connections, allocations and the like (K, M, G), \
+            \(Limits.stateBytesMin >> 20)M or more; beyond it the least recently used state is evicted to `other` and counted.
             """),
         Setting(
             "series_limit", .limit(of: "series", Limits.seriesPerMetricMin...Limits.seriesHeldMax),
             standard: "\(Limits.seriesPerMetricMax)", variable: "SERIES_LIMIT", readers: [.aggregator],
             """
-            How many series of processes each metric shows; of histograms a twentieth of that, those \
-            of the functions called most. Further ones add up in `other`, counted.
+            The number of series of processes that each metric shows; of histograms a twentieth of that, those \
+            of the functions called most. Further series add up in `other` and are counted.
             """),
         Setting(
             "time_zone", .timeZone, standard: MachineTimeZone.name, meaning: "the machine's", variable: "TZ",
@@ -49,14 +49,14 @@ extension Setting {
             "default_semantics", .word(["neutracer", "cumulative"]), standard: "neutracer",
             variable: "DEFAULT_SEMANTICS", readers: [.router],
             """
-            What the fields of batches mean that do not say so (`semantics` in tracer_service.proto): \
+            The meaning of the fields of batches that do not state it (`semantics` in tracer_service.proto): \
             neutracer for the NeuTracer agent, cumulative for agents that send every event and running totals.
             """),
         Setting(
             "csv_columns", .word(["all", "original"]), standard: "all", variable: "CSV_COLUMNS", readers: [.aggregator],
             """
             Columns of CSV files: all, or only those of the original server, all numbers, as its detectors \
-            read them (there are none of gpu then).
+            read them (gpu then has no tables).
             """),
         Setting(
             "csv_formula_guard", .onOff, standard: "off", variable: "CSV_FORMULA_GUARD", readers: [.worker],

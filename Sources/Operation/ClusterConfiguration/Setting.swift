@@ -1,12 +1,12 @@
 import TraceModel
 
-/// What a setting is set to.
+/// The value of a setting.
 package enum SettingValue: Equatable, Sendable, CustomStringConvertible {
     case text(String)
     case number(Int)
     case isOn(Bool)
 
-    /// As on the command line, in the environment, and in what is remembered.
+    /// The value as on the command line, in the environment, and in the remembered settings.
     package var description: String {
         switch self {
         case .text(let text): text
@@ -16,16 +16,16 @@ package enum SettingValue: Equatable, Sendable, CustomStringConvertible {
     }
 }
 
-/// Where a setting's value comes from; a later one wins over an earlier one.
+/// The source of a setting's value; a later one wins over an earlier one.
 package enum SettingSource: Equatable, Sendable {
     case standard
-    /// What the last `up`, or a `scale` since, left.
+    /// A value left by the last `up`, or by a `scale` since then.
     case remembered
     case file(line: Int)
     case environment(String)
     case flag(String)
 
-    /// One word for programs.
+    /// The source's name in JSON output.
     package var name: String {
         switch self {
         case .standard: "default"
@@ -36,7 +36,7 @@ package enum SettingSource: Equatable, Sendable {
         }
     }
 
-    /// Whether the next start is to have the value too, without being told again.
+    /// Whether the next start keeps the value without being given it again.
     var isRemembered: Bool {
         switch self {
         case .standard, .file: false
@@ -45,8 +45,9 @@ package enum SettingSource: Equatable, Sendable {
     }
 }
 
-/// Values that one source gives, by key: a setting's name, or `workers.` and a resource.
+/// The values that one source sets, by key: a setting's name, or `workers.` and a resource.
 struct SettingLayer {
+    /// A value with its source.
     struct Entry: Equatable {
         let value: SettingValue
         let source: SettingSource
@@ -60,7 +61,7 @@ struct SettingLayer {
         entries[key] = Entry(value: value, source: source)
     }
 
-    /// This one, with the other's values where it has some.
+    /// Returns these values, replaced by the other layer's where it has some.
     func overlaid(by other: SettingLayer) -> SettingLayer {
         var result = self
         result.entries.merge(other.entries) { $1 }
@@ -68,19 +69,19 @@ struct SettingLayer {
     }
 }
 
-/// One setting of a cluster: its names, what may stand there, who reads it, and what it does. All of
-/// them stand in `Setting.all`, from which checks, help and reference are made.
+/// One setting of a cluster: its names, its possible values, the programs that read it, and its description.
+/// `Setting.all` contains all settings; checks, help and reference are generated from it.
 package struct Setting: Sendable {
-    /// The key in a configuration file; the flag is made of it.
+    /// The key in a configuration file, from which the flag is derived.
     package let name: String
     package let kind: SettingKind
-    /// The value where nothing else says one.
+    /// The default value.
     package let standard: String
-    /// What that comes to, where it does not say itself.
+    /// A description of the default, where the value itself is not clear.
     let standardText: String?
-    /// The environment variable; of an address it holds the port only.
+    /// The environment variable; that of an address contains only the port.
     package let variable: String?
-    /// The programs that have an option of the flag's name; they get it unless the value is `off` or 0.
+    /// The programs that have an option with the flag's name. They get it unless the value is `off` or 0.
     package let readers: [Program]
     package let help: String
 
@@ -99,10 +100,10 @@ package struct Setting: Sendable {
 
     package var flag: String { "--" + name.replacing("_", with: "-") }
 
-    /// Whether a configuration file may say it: all but which file that is.
+    /// Whether a configuration file may set it: every setting but the file's own path.
     package var isInFile: Bool { if case .file = kind { false } else { true } }
 
-    /// The default, as a value; of `workers` that of each resource.
+    /// The default as a value; of `workers`, that of each resource.
     var standardValue: SettingValue {
         switch kind {
         case .workers: .number(1)
@@ -112,36 +113,37 @@ package struct Setting: Sendable {
         }
     }
 
-    /// The keys of its values: its name, or for `workers` one a resource.
+    /// The keys of its values: the setting's name, or for `workers` one for each resource.
     var keys: [String] { if case .workers = kind { Resource.allCases.map(Self.key) } else { [name] } }
 
-    /// The default, for people.
+    /// The default as it is shown to people.
     package var defaultText: String { standardText ?? standard }
 
-    /// The setting of that name, which is one of ours.
+    /// Returns the setting with a name, which must exist.
     package static subscript(_ name: String) -> Setting {
         guard let setting = all.first(where: { $0.name == name }) else { preconditionFailure("no setting \(name)") }
         return setting
     }
 
-    /// What a flag's or a variable's text sets: the setting itself, or for `workers` each resource's.
-    /// - Throws: `TraceError(.invalidArgument)` that begins with `place`.
-    func values(of text: String, at place: String) throws(TraceError) -> [(key: String, value: SettingValue)] {
+    /// Parses a flag's or a variable's text into values by key: one for the setting, or for `workers` one for each
+    /// resource.
+    /// - Throws: `TraceError(.invalidArgument)` that begins with `origin`.
+    func values(of text: String, at origin: String) throws(TraceError) -> [(key: String, value: SettingValue)] {
         guard case .workers = kind else {
             guard let value = kind.value(of: text) else {
-                throw TraceError(.invalidArgument, "\(place) takes \(kind.expectation), not \"\(text)\"")
+                throw TraceError(.invalidArgument, "\(origin) takes \(kind.expectation), not \"\(text)\"")
             }
             return [(name, value)]
         }
         guard let counts = WorkerCounts.parse(text), !counts.isEmpty else {
             throw TraceError(
-                .invalidArgument, "\(place) takes \(kind.expectation), as function=2,cpu=1, not \"\(text)\"")
+                .invalidArgument, "\(origin) takes \(kind.expectation), as function=2,cpu=1, not \"\(text)\"")
         }
         return counts.map { (Self.key(of: $0.key), .number($0.value)) }
     }
 
-    /// What a variable's text comes to as a flag's, where without it `lower` holds: of an address it is the
-    /// port, and before the name of a time zone there may be a colon.
+    /// Converts a variable's text to that of the flag; `lower` is the value without the variable. A variable of an
+    /// address is the port only, and the name of a time zone may follow a colon.
     func word(ofVariable text: String, over lower: SettingValue?) -> String {
         switch kind {
         case .address:
@@ -152,6 +154,6 @@ package struct Setting: Sendable {
         }
     }
 
-    /// The key under which the number of a resource's workers goes.
+    /// Returns the key for a resource's number of workers.
     static func key(of resource: Resource) -> String { "workers.\(resource.name)" }
 }

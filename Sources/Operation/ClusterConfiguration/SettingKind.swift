@@ -3,15 +3,15 @@ import SystemIO
 import TraceModel
 import TraceTime
 
-/// What may stand as a setting's value.
+/// The kind of a setting: its possible values and their syntax.
 package enum SettingKind: Sendable {
     /// `ADDR:PORT`.
     case address
     /// A number of workers for each resource.
     case workers
-    /// A whole number, 0 for none.
+    /// An integer, 0 for none.
     case count(of: String, ClosedRange<Int>)
-    /// A whole number.
+    /// An integer.
     case limit(of: String, ClosedRange<Int>)
     /// A name below /usr/share/zoneinfo, or a POSIX rule.
     case timeZone
@@ -20,16 +20,16 @@ package enum SettingKind: Sendable {
     case choice([String])
     /// One of these words.
     case word([String])
-    /// A time as `7d`, or `off`.
+    /// A time such as `7d`, or `off`.
     case age
-    /// A size as `20G`, or `off`.
+    /// A size such as `20G`, or `off`.
     case size
-    /// A size as `512M`, at least so many bytes.
+    /// A size such as `512M`, of at least so many bytes.
     case sizeAtLeast(Int)
-    /// A file that is there.
+    /// An existing file.
     case file
 
-    /// Goes on "takes …".
+    /// The possible values, for a sentence that begins with "takes".
     package var expectation: String {
         switch self {
         case .address: "an address and a port, as 127.0.0.1:50051"
@@ -47,7 +47,7 @@ package enum SettingKind: Sendable {
         }
     }
 
-    /// How the value is written, in short.
+    /// The syntax of the value, in short.
     package var syntax: String {
         switch self {
         case .address: "ADDR:PORT"
@@ -66,8 +66,8 @@ package enum SettingKind: Sendable {
 
     private static let resources = Resource.allCases.map(\.name).joined(separator: ", ")
 
-    /// The value that a word of the command line or the environment stands for; nil where it is none.
-    /// Blocks on the file system for zones and files.
+    /// Parses a word of the command line or the environment; nil where it is not valid. Blocks on the file system for
+    /// zones and files.
     func value(of word: String) -> SettingValue? {
         switch self {
         case .workers: return nil
@@ -92,7 +92,7 @@ package enum SettingKind: Sendable {
         word.utf8.allSatisfy({ (0x30...0x39).contains($0) }) ? Int(word) : nil
     }
 
-    /// The value that stands in a configuration file; nil where it is none.
+    /// Converts a value of a configuration file; nil where it is not valid.
     func value(of content: ConfigurationNode.Content) -> SettingValue? {
         switch (self, content) {
         case (.count, .number(let number)), (.limit, .number(let number)):
@@ -104,7 +104,7 @@ package enum SettingKind: Sendable {
         }
     }
 
-    /// How the value is written in a configuration file, where otherwise than as a word in quotes.
+    /// The type of the value in a configuration file.
     package var fileSyntax: String {
         switch self {
         case .workers: "an object: resource and number"
@@ -115,9 +115,9 @@ package enum SettingKind: Sendable {
     }
 }
 
-/// Reads settings from a command line: `--grpc ADDR:PORT`, `--grpc=ADDR:PORT`, `--csv-formula-guard`.
+/// Parses settings from a command line: `--grpc ADDR:PORT`, `--grpc=ADDR:PORT`, `--csv-formula-guard`.
 enum SettingFlags {
-    /// Of one that stands twice the last counts.
+    /// Parses the words of a command line; of a repeated flag the last one counts.
     /// - Throws: `TraceError(.invalidArgument)` that names the word.
     static func read(_ words: [String]) throws(TraceError) -> SettingLayer {
         var layer = SettingLayer()
@@ -140,7 +140,7 @@ enum SettingFlags {
         return layer
     }
 
-    /// The value of a flag that stands without `=`: `on` where it needs none.
+    /// Returns the value of a flag without `=`: `on` where the flag takes none.
     private static func value(of setting: Setting, _ rest: inout ArraySlice<String>) -> String? {
         guard case .onOff = setting.kind else { return rest.popFirst() }
         return "on"

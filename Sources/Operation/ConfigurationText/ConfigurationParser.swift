@@ -1,7 +1,8 @@
 package import TraceModel
 
-/// A value of a JSON text with the line it begins in.
+/// A JSON value with the line in which it begins.
 package struct ConfigurationNode: Sendable {
+    /// A JSON value.
     package enum Content: Sendable {
         case object([Member])
         case array([ConfigurationNode])
@@ -11,6 +12,7 @@ package struct ConfigurationNode: Sendable {
         case null
     }
 
+    /// A member of a JSON object, with the line of its key.
     package struct Member: Sendable {
         package let key: String
         package let line: Int
@@ -21,7 +23,7 @@ package struct ConfigurationNode: Sendable {
     package let content: Content
 }
 
-/// Reads JSON (RFC 8259) strictly, and says in which line it isn't. Not for the hot path.
+/// Parses JSON (RFC 8259) strictly and names the line of an error. Not for the hot path.
 package struct ConfigurationParser {
     private static let depthMax = 16
 
@@ -35,6 +37,7 @@ package struct ConfigurationParser {
         self.file = file
     }
 
+    /// Parses a text; `file` is its name in errors.
     /// - Throws: `TraceError(.configuration)` with the file's name and the line.
     package static func parse(_ bytes: [UInt8], file: String) throws(TraceError) -> ConfigurationNode {
         guard bytes.count <= Limits.configurationBytesMax else {
@@ -46,7 +49,7 @@ package struct ConfigurationParser {
         var parser = ConfigurationParser(bytes, file: file)
         let root = try parser.value(depth: 0)
         parser.skipSpace()
-        guard parser.at == bytes.count else { throw parser.error("there is more after the end") }
+        guard parser.at == bytes.count else { throw parser.error("text follows the end of the JSON value") }
         return root
     }
 
@@ -92,7 +95,7 @@ package struct ConfigurationParser {
             let line = line
             guard next == UInt8(ascii: "\"") else { throw error("a key in quotes is expected") }
             let key = try string()
-            if members.contains(where: { $0.key == key }) { throw error("\"\(key)\" stands twice") }
+            if members.contains(where: { $0.key == key }) { throw error("\"\(key)\" appears twice") }
             guard take(UInt8(ascii: ":")) else { throw error("\":\" is expected after \"\(key)\"") }
             let value = try value(depth: depth + 1)
             members.append(ConfigurationNode.Member(key: key, line: line, value: value))
@@ -118,15 +121,15 @@ package struct ConfigurationParser {
             switch byte {
             case UInt8(ascii: "\""): return String(decoding: text, as: UTF8.self)
             case UInt8(ascii: "\\"): text += try escape()
-            case 0..<0x20: throw error("a control character stands in a text")
+            case 0..<0x20: throw error("a string contains a control character")
             default: text.append(byte)
             }
         }
-        throw error("a text is not closed")
+        throw error("a string is not closed")
     }
 
     private mutating func escape() throws(TraceError) -> [UInt8] {
-        guard let byte = next else { throw error("a text is not closed") }
+        guard let byte = next else { throw error("a string is not closed") }
         at += 1
         switch byte {
         case UInt8(ascii: "\""), UInt8(ascii: "\\"), UInt8(ascii: "/"): return [byte]
@@ -140,10 +143,10 @@ package struct ConfigurationParser {
             let text = String(decoding: digits, as: UTF8.self)
             guard digits.count == 4, text.allSatisfy(\.isHexDigit), let code = UInt32(text, radix: 16),
                 let scalar = Unicode.Scalar(code)
-            else { throw error("\\u\(text) is no character that can be written so here") }
+            else { throw error("\\u\(text) is no supported character escape") }
             at += 4
             return Array(String(Character(scalar)).utf8)
-        default: throw error("a backslash before what can't follow it")
+        default: throw error("an unknown escape follows a backslash")
         }
     }
 

@@ -3,27 +3,27 @@ import GRPCTransport
 import SystemIO
 package import TraceModel
 
-/// Speaks with the router's admin service on its socket in the data directory.
+/// Client of the router's admin service, which listens on a socket in the data directory.
 ///
-/// Each call changes into the data directory, as a socket's path has 107 bytes at most, and blocks
-/// until the router has done what was asked; `PatientCall` says meanwhile what it waits for, and bounds it.
+/// Each call changes into the data directory, because a socket's path has at most 107 bytes, and blocks until the
+/// router has finished. `ReportedWait` meanwhile reports what the call waits for, and limits the time.
 package enum AdminClient {
-    /// A drain ends when every worker has applied the whole log; commands have their own, shorter bound.
+    /// A drain ends when every worker has applied the whole log; commands set their own, shorter limit.
     private static let timeoutSeconds = 86_400.0
 
-    /// Closes the open window; returns the paths of the files it became.
+    /// Closes the open window and returns the paths of its final files.
     package static func finalize(dataDirectory: String) throws -> [String] {
         let answer = try call(.finalize, [], dataDirectory: dataDirectory)
         return paths(try FinalizeResponse(decoding: answer).files, in: dataDirectory)
     }
 
-    /// As `finalize`; the router accepts nothing more and then ends.
+    /// Does what `finalize` does; the router accepts nothing more and then ends.
     package static func drain(dataDirectory: String) throws -> [String] {
         let answer = try call(.drain, [], dataDirectory: dataDirectory)
         return paths(try FinalizeResponse(decoding: answer).files, in: dataDirectory)
     }
 
-    /// Returns when every slot is with its new owner; a line that says what has become of it.
+    /// Changes the numbers of workers. Returns a line about the result when every slot is with its new owner.
     package static func scale(to counts: [Resource: Int], dataDirectory: String) throws -> String {
         let inOrder = counts.sorted { $0.key.rawValue < $1.key.rawValue }
         let request = ScaleRequest(counts: inOrder.map { WorkerCount(resource: $0.key.name, workers: $0.value) })
@@ -33,7 +33,7 @@ package enum AdminClient {
         return "\(numbers.joined(separator: ",")) (\(response.movedSlots) slots moved)"
     }
 
-    /// Sets a worker's events aside up to a position in the log; a line that says what has become of it.
+    /// Sets a worker's events aside up to a log position. Returns a line about the result.
     package static func skip(_ worker: WorkerName, to lsn: LSN, dataDirectory: String) throws -> String {
         let answer = StatusQuery(dataDirectory: dataDirectory, metrics: nil).run()
         let known = answer.status.workers.first { $0.name == "\(worker)" }
@@ -48,7 +48,7 @@ package enum AdminClient {
             + (response.note.isEmpty ? "" : ". \(response.note)")
     }
 
-    /// Which worker holds which slots.
+    /// Returns which worker holds which slots.
     package static func slots(dataDirectory: String) throws -> [SlotHolding] {
         let answer = try call(.slots, [], dataDirectory: dataDirectory)
         return try SlotsResponse(decoding: answer).holdings
@@ -72,7 +72,7 @@ package enum AdminClient {
         }
     }
 
-    /// As the caller, in whose directory `dataDirectory` is named, can open them.
+    /// Returns paths that the caller can open, relative to the directory from which `dataDirectory` was named.
     private static func paths(_ files: [String], in dataDirectory: String) -> [String] {
         files.map { $0.hasPrefix("/") ? $0 : "\(dataDirectory)/\($0)" }
     }

@@ -3,20 +3,20 @@ import Glibc
 import SystemIO
 package import TraceModel
 
-/// Has a cluster's workers take over the anomaly rules of its data directory.
+/// Makes a cluster's workers reload the anomaly rules of its data directory.
 package struct RulesReload {
     private let dataDirectory: String
     private let metrics: HostPort?
 
-    /// `metrics`: the aggregator's address, where it isn't to be looked up in the data directory.
+    /// - Parameter metrics: The aggregator's address; nil to read it from the data directory.
     package init(dataDirectory: String, metrics: HostPort?) {
         self.dataDirectory = dataDirectory
         self.metrics = metrics
     }
 
-    /// How many workers were told. Blocks.
-    /// - Throws: `TraceError` where the rules can't be used, of which no worker hears then, or where there
-    ///   is nobody to tell.
+    /// Checks the rules and signals every worker. Returns how many were signalled. Blocks.
+    /// - Throws: `TraceError` where the rules are wrong, in which case no worker is signalled, or where no worker is
+    ///   up.
     package func run() throws -> Int {
         try check()
         let answer = StatusQuery(dataDirectory: dataDirectory, metrics: metrics).run()
@@ -24,7 +24,7 @@ package struct RulesReload {
         let pids = answer.status.workers.filter(\.up).compactMap { $0.pid.map { pid_t($0) } }
         guard !pids.isEmpty else { throw TraceError(.unreachable, "no worker is up") }
         for pid in pids where kill(pid, SIGHUP) != 0 {
-            throw TraceError(.system, "process \(pid) can't be told: error \(errno)")
+            throw TraceError(.system, "process \(pid) can't be signalled: error \(errno)")
         }
         return pids.count
     }

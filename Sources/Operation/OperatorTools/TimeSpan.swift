@@ -1,4 +1,4 @@
-/// A length of time as people write it: `10`, `1.5s`, `500ms`, `2m`, `1h`.
+/// A duration as users write it: `10`, `1.5s`, `500ms`, `2m`, `1h`.
 package struct TimeSpan: Equatable, Sendable {
     package let seconds: Double
 
@@ -6,9 +6,9 @@ package struct TimeSpan: Equatable, Sendable {
 
     private init(seconds: Double) { self.seconds = seconds }
 
-    /// Nil where the text is none, or not more than nothing.
+    /// Parses a text; nil where it is no duration, or not positive.
     package init?(_ text: String) {
-        // The longer unit first: "ms" ends in "s".
+        // The longer unit comes first: "ms" ends in "s".
         let units: [(String, Double)] = [("ms", 1e-3), ("s", 1), ("m", 60), ("h", 3600)]
         let unit = units.first { text.hasSuffix($0.0) } ?? ("", 1)
         guard let value = Double(text.dropLast(unit.0.count)), value.isFinite, value > 0 else { return nil }

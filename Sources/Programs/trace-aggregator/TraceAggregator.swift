@@ -7,7 +7,7 @@ import Logging
 import SystemIO
 import TraceModel
 
-/// Options, wiring, exit code.
+/// `trace-aggregator`: parses options, runs the aggregator, ends with an exit code.
 struct TraceAggregator: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "trace-aggregator",
@@ -67,7 +67,7 @@ struct TraceAggregator: ParsableCommand {
     }
 
     /// Blocks until a signal to end comes, and returns it.
-    /// - Throws: `TraceError` where nobody can reach this process any more.
+    /// - Throws: `TraceError` where this process is no longer reachable.
     private func untilSignal(_ log: Logger) throws(TraceError) -> Int32 {
         var reach = ReachWatch(Aggregator.reachedBy)
         var directories = LogDirectories()
@@ -76,7 +76,7 @@ struct TraceAggregator: ParsableCommand {
             let now = WallClock.monotonic()
             try reach.check(now: now)
             for process in directories.restore(now: now) {
-                log.warning("the directory of a log was removed; it is made again", metadata: ["process": "\(process)"])
+                log.warning("created the removed directory of a log again", metadata: ["process": "\(process)"])
             }
         }
     }

@@ -2,7 +2,7 @@ import ArgumentParser
 import SystemIO
 import TraceModel
 
-// Before any thread starts, so that each of them inherits the mask.
+// Before any thread starts, so that each of them inherits the signal mask.
 SignalReceiver.blockAll()
 Heap.setUp(mappedBytesMin: Limits.mappedBytesMin)
 TraceAggregator.main()

@@ -6,14 +6,15 @@ import TraceBench
 import TraceModel
 import TraceTime
 
+/// `trace-bench`: parses the subcommand and runs it.
 @main struct TraceBenchCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "trace-bench",
         abstract: "Measures a running cluster: throughput, ack latency, CPU, memory, bytes written.",
         discussion: """
-            Sends what agents send, through gRPC's C core, and in turn with it loads a server that does \
-            nothing but answer, and times the disk: each figure stands beside what the machine allows in \
-            the same minutes. scripts/bench starts a cluster of its own for it.
+            Sends batches as agents do, through gRPC's C core, and alternately loads a server that does \
+            nothing but answer, and measures the disk, so that each figure can be compared with what the machine allows in \
+            the same minutes. scripts/bench does this with a cluster of its own.
 
               trace-bench run --data data
               trace-bench run --data data --mix mixed --batch 100 --rate 200000
@@ -24,7 +25,7 @@ import TraceTime
         subcommands: [RunCommand.self, StandardCommand.self, StagesCommand.self, KeysCommand.self, FloorCommand.self])
 }
 
-/// Which cluster, and how to tell about it.
+/// The cluster to measure, and the form of the report.
 struct ClusterOptions: ParsableArguments {
     @Option(help: ArgumentHelp("Where trace-router listens.", valueName: "addr:port")) var server = "127.0.0.1:50051"
 
@@ -38,9 +39,9 @@ struct ClusterOptions: ParsableArguments {
 
     @Flag(help: "Print one JSON object at the end, and nothing else, on standard output.") var json = false
 
-    @Option(help: ArgumentHelp("Write the JSON object to a file besides.", valueName: "file")) var save: String?
+    @Option(help: ArgumentHelp("Also write the JSON object to a file.", valueName: "file")) var save: String?
 
-    /// The caller closes it.
+    /// Connects to the cluster. The caller closes the result.
     func makeBench() throws -> Bench {
         SignalReceiver.blockAll()
         let zone = try TimeZoneRules.configure(timeZone)
@@ -67,7 +68,7 @@ struct ClusterOptions: ParsableArguments {
     }
 }
 
-/// Started by the program itself, and by whoever wants to measure a client.
+/// Runs the floor server: started by the program itself, or to measure a client.
 struct FloorCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "floor", abstract: "A server that only answers, until standard input ends; prints its port.",
@@ -81,7 +82,7 @@ struct FloorCommand: ParsableCommand {
 
 extension EventMix: ExpressibleByArgument {}
 
-/// One load of the caller's choice.
+/// Runs one load with the given parameters.
 struct RunCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "run", abstract: "Runs one load several times; medians.")
@@ -92,11 +93,11 @@ struct RunCommand: ParsableCommand {
 
     @Option(help: "Batches of each agent (or stream) that wait for their ack at once.") var inFlight = 32
 
-    @Option(help: "Events per second, sent whatever comes back; instead of --in-flight.") var rate: Double?
+    @Option(help: "Events per second, sent regardless of acks; instead of --in-flight.") var rate: Double?
 
     @Option(help: "Connections.") var agents = 1
 
-    @Option(help: "Streams of each agent; 0: a call a batch.") var streams = 0
+    @Option(help: "Streams of each agent; 0: one call for each batch.") var streams = 0
 
     @Option(help: "Processes that the events come from.") var processes = 200
 
@@ -106,7 +107,7 @@ struct RunCommand: ParsableCommand {
 
     @Option(help: ArgumentHelp("Before the first run.", valueName: "seconds")) var warmUp = 2.0
 
-    @Option(help: "How many runs the medians are of.") var runs = 3
+    @Option(help: "Number of runs, of which the medians are shown.") var runs = 3
 
     @OptionGroup var cluster: ClusterOptions
 
@@ -135,7 +136,7 @@ struct RunCommand: ParsableCommand {
     }
 }
 
-/// The set that versions are compared by.
+/// Runs the standard set, which compares versions.
 struct StandardCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "standard",
@@ -143,7 +144,7 @@ struct StandardCommand: ParsableCommand {
 
     @Option(help: ArgumentHelp("Of one run.", valueName: "seconds")) var duration = 5.0
 
-    @Option(help: "How many runs the medians are of.") var runs = 3
+    @Option(help: "Number of runs, of which the medians are shown.") var runs = 3
 
     @OptionGroup var cluster: ClusterOptions
 
@@ -164,7 +165,7 @@ struct StandardCommand: ParsableCommand {
     }
 }
 
-/// One stage at a time, without a cluster.
+/// Runs single stages without a cluster.
 struct StagesCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "stages",
@@ -177,9 +178,9 @@ struct StagesCommand: ParsableCommand {
     @Argument(help: ArgumentHelp("Stages to run; all where none is named.", valueName: "stage")) var stages: [String] =
         []
 
-    @Option(help: "Rounds that the median is of.") var rounds = 7
+    @Option(help: "Number of rounds, of which the median is shown.") var rounds = 7
 
-    @Option(help: ArgumentHelp("Where the workers' files go for the time.", valueName: "dir")) var directory = "."
+    @Option(help: ArgumentHelp("Where the workers' temporary files go.", valueName: "dir")) var directory = "."
 
     @Flag(help: "Print one JSON object and nothing else.") var json = false
 
@@ -196,22 +197,22 @@ struct StagesCommand: ParsableCommand {
 
 extension KeyBench.Kind: ExpressibleByArgument {}
 
-/// One number of one kind of key, without a cluster.
+/// Measures one number of keys of one kind, without a cluster.
 struct KeysCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "keys", abstract: "Measures a worker's loop with ever new keys: CPU an event, state, memory.",
+        commandName: "keys", abstract: "Measures a worker's loop with ever new keys: CPU per event, state, memory.",
         discussion: """
             The memory is that of this process, so a run measures one number of keys of one kind; \
             scripts/bench --keys makes the table of all.
             """)
 
-    @Argument(help: "What there is ever more of.") var kind: KeyBench.Kind
+    @Argument(help: "The kind of key.") var kind: KeyBench.Kind
 
     @Option(help: "How many keys there are.") var keys = 1_000_000
 
-    @Option(help: "How many events are sent; more where each key would not have its own.") var events = 2_000_000
+    @Option(help: "How many events are sent; at least one for each key.") var events = 2_000_000
 
-    @Option(help: ArgumentHelp("Where the worker's files go for the time.", valueName: "dir")) var directory = "."
+    @Option(help: ArgumentHelp("Where the worker's temporary files go.", valueName: "dir")) var directory = "."
 
     @Flag(help: "Print one JSON object and nothing else.") var json = false
 

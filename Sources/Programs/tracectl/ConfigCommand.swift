@@ -3,12 +3,13 @@ import ClusterConfiguration
 import OperatorTools
 import TraceModel
 
+/// `tracectl config`.
 struct ConfigCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "config", abstract: "Checks, shows and explains the settings of a cluster.",
         discussion: """
             A flag of scripts/cluster up wins over the environment, that over the configuration file \
-            (cluster.json in the data directory, or what --config names), that over what the last up or \
+            (cluster.json in the data directory, or the file of --config), that over what the last up or \
             scale left, that over the default.
 
               tracectl config check
@@ -21,12 +22,13 @@ struct ConfigCommand: ParsableCommand {
         ])
 }
 
+/// `tracectl config check`.
 struct ConfigCheckCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "check", abstract: "Says all that is wrong with a configuration file.",
+        commandName: "check", abstract: "Reports all errors of a configuration file.",
         discussion: """
             A line for each problem, with the file's line and the field. Exit code 0 where there is none, \
-            else 1. What can be said where: tracectl config reference.
+            else 1. All settings are listed by tracectl config reference.
 
               tracectl config check --data /var/lib/trace
               tracectl config check /etc/trace/cluster.json
@@ -41,10 +43,11 @@ struct ConfigCheckCommand: ParsableCommand {
         let problems = try ConfigurationFile(path).problems
         for problem in problems { Terminal.error.line("error: \(problem)") }
         guard problems.isEmpty else { throw ExitCode(1) }
-        Terminal.output.line("\(path) is right.")
+        Terminal.output.line("\(path) is valid.")
     }
 }
 
+/// `tracectl config show`.
 struct ConfigShowCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "show", abstract: "Shows what the next up would run with, and where each value comes from.",
@@ -67,6 +70,7 @@ struct ConfigShowCommand: ParsableCommand {
     }
 }
 
+/// `tracectl config export`.
 struct ConfigExportCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "export", abstract: "Prints the settings for scripts/cluster, as lines of NAME=VALUE.")
@@ -76,9 +80,10 @@ struct ConfigExportCommand: ParsableCommand {
     func run() throws { Terminal.output.line(try settings.effective().exported) }
 }
 
+/// `tracectl config compare`.
 struct ConfigCompareCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "compare", abstract: "Says where a running cluster differs from what the next up would run with.",
+        commandName: "compare", abstract: "Reports where a running cluster differs from the settings of the next up.",
         discussion: """
             Takes the flags of scripts/cluster up, and the environment, as that does. A line for each difference on \
             standard error, then how to apply them; exit code 0 where there is none, else 1.
@@ -111,10 +116,10 @@ struct ConfigCompareCommand: ParsableCommand {
     }
 }
 
+/// `tracectl config reference`.
 struct ConfigReferenceCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "reference",
-        abstract: "Prints what there is to set: every setting with its names, values and default.",
+        commandName: "reference", abstract: "Prints every setting with its names, values and default.",
         discussion: """
             As a page (Markdown), as the options of scripts/cluster --help, or as the settings of the units \
             of systemd.

@@ -1,21 +1,23 @@
 import ArgumentParser
 import OperatorTools
 
+/// `tracectl deadletter`.
 struct DeadLetterCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "deadletter", abstract: "Shows events that were set aside, and sends them again.",
         discussion: """
             A record that ends its worker three times is set aside, as is what `tracectl skip` names: the \
-            events lie in deadletters/ in the data directory, are counted, and the rest goes on. Each letter's \
-            .pbs file holds the events as they came, for `tracectl send` too.
+            events are kept in deadletters/ in the data directory and counted, and the worker continues. Each letter's \
+            .pbs file contains the events as they were received, also for `tracectl send`.
 
               tracectl deadletter list
               tracectl deadletter show function.0-4711-crash
               tracectl deadletter replay function.0-4711-crash
             """, subcommands: [List.self, Show.self, Replay.self])
 
+    /// `tracectl deadletter list`.
     struct List: ParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "A line for each letter.")
+        static let configuration = CommandConfiguration(abstract: "Lists all letters, one on a line.")
 
         @OptionGroup var data: DataOptions
 
@@ -29,9 +31,10 @@ struct DeadLetterCommand: ParsableCommand {
         }
     }
 
+    /// `tracectl deadletter show`.
     struct Show: ParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "What a letter is, and its first events field by field.")
+            abstract: "Shows a letter, and its first events field by field.")
 
         @Argument(help: "The letter's name, as list shows it.") var name: String
 
@@ -48,12 +51,13 @@ struct DeadLetterCommand: ParsableCommand {
         }
     }
 
+    /// `tracectl deadletter replay`.
     struct Replay: ParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Sends letters to the server again, as new batches.",
             discussion: """
                 Hosts and timestamps are those that came; an event without a timestamp gets the time at which \
-                the server receives it now. A letter that is sent a second time counts for nothing, as long \
+                the server receives it now. A letter that is sent a second time is not counted again, as long \
                 as the server remembers the first (its last 4,096 clients).
                 """)
 
@@ -67,7 +71,7 @@ struct DeadLetterCommand: ParsableCommand {
             let store = try DeadLetterStore(dataDirectory: data.directory)
             let letters = try names.map { try store.letter($0) }
             let session = try SendingSession(
-                server: server.server, giveUpAfterSeconds: Double(SendingSession.patienceSeconds))
+                server: server.server, giveUpAfterSeconds: Double(SendingSession.acceptSecondsMax))
             defer { session.close() }
             let replay = DeadLetterReplay(store: store, sender: session.sender, stop: session.stop)
             var done = 0

@@ -2,12 +2,13 @@ import ArgumentParser
 import OperatorTools
 import TraceModel
 
+/// `tracectl finalize`.
 struct FinalizeCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "finalize", abstract: "Closes the open window and prints the files it became.",
+        commandName: "finalize", abstract: "Closes the open window and prints its final files.",
         discussion: """
-            Returns once everything received before is under output/ in final files; their paths come \
-            one a line. Nothing is printed where nothing was received since the last window.
+            Returns once everything received before is in final files under output/; their paths are printed \
+            one per line. Nothing is printed where nothing was received since the last window.
 
               tracectl finalize --data /var/lib/trace
             """)
@@ -22,13 +23,14 @@ struct FinalizeCommand: ParsableCommand {
     }
 }
 
+/// `tracectl drain`.
 struct DrainCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "drain", abstract: "Stops accepting batches, finalizes, and lets the router end.",
         discussion: """
-            What scripts/cluster does before it stops the processes. Returns once every file is final; \
-            their paths come one a line. A supervisor that restarts the router ends the drain with it, \
-            so tell it first.
+            scripts/cluster does this before it stops the processes. Returns once every file is final; \
+            their paths are printed one per line. A supervisor that restarts the router ends the drain with it, \
+            so stop it first.
 
               tracectl drain --data /var/lib/trace
             """)
@@ -43,6 +45,7 @@ struct DrainCommand: ParsableCommand {
     }
 }
 
+/// `tracectl scale`.
 struct ScaleCommand: ParsableCommand {
     private static let resources = Resource.allCases.map(\.name).joined(separator: ", ")
 
@@ -79,14 +82,15 @@ struct ScaleCommand: ParsableCommand {
     }
 }
 
+/// `tracectl skip`.
 struct SkipCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "skip", abstract: "Sets aside what a worker has not come past, so that it can go on behind.",
+        commandName: "skip", abstract: "Sets aside events that a worker cannot process, so that it can continue.",
         discussion: """
             For a worker that is stuck, or so far behind that the ingest log fills the disk. Its process is \
             killed first, stopped or not; its supervisor starts another. Its events from its checkpoint up to \
             the position LSN go to a dead letter and count as dead-lettered; other workers are not touched. \
-            A worker that is down for good, as what it has saved is of no use, begins anew: all of its events that \
+            A worker that is down for good, because its saved state is not usable, begins anew: all of its events that \
             are in no final file yet are set aside, and it has to be started then. \
             Positions are those of `trace_router_log_head_lsn` and of error messages; one beyond the log's end \
             means its end.
@@ -113,13 +117,14 @@ struct SkipCommand: ParsableCommand {
     }
 }
 
+/// `tracectl reload`.
 struct ReloadCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "reload", abstract: "Has the workers take over the anomaly rules in rules.json.",
+        commandName: "reload", abstract: "Makes the workers reload the anomaly rules in rules.json.",
         discussion: """
             Checks rules.json in the data directory first: where it is wrong, the line and the field are \
-            named and nothing is changed. Without the file the defaults come back. What the workers did \
-            stands in their logs; each takes the rules over within a second.
+            named and nothing is changed. Without the file the defaults apply. Each worker reloads the rules \
+            within a second and logs the result.
 
               tracectl reload --data /var/lib/trace
             """)
@@ -130,7 +135,7 @@ struct ReloadCommand: ParsableCommand {
         HostPort?
 
     func run() throws {
-        let told = try RulesReload(dataDirectory: data.directory, metrics: metrics).run()
-        Terminal.output.line("told \(told) workers")
+        let count = try RulesReload(dataDirectory: data.directory, metrics: metrics).run()
+        Terminal.output.line("reload requested from \(count) workers")
     }
 }

@@ -2,11 +2,12 @@ import ArgumentParser
 import OperatorTools
 import TraceModel
 
+/// `tracectl log`.
 struct LogCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "log", abstract: "Checks and shows the ingest log, while the cluster runs or not.",
+        commandName: "log", abstract: "Checks and shows the ingest log, whether or not the cluster runs.",
         discussion: """
-            Nothing is changed and no lock is taken, but by `accept-loss`. What a running router is only writing is no \
+            Nothing is changed and no lock is taken, except by `accept-loss`. A record that a running router has not finished is no \
             damage.
 
               tracectl log verify && echo sound
@@ -16,9 +17,10 @@ struct LogCommand: ParsableCommand {
         subcommands: [LogVerifyCommand.self, LogDumpCommand.self, LogStatsCommand.self, LogAcceptLossCommand.self])
 }
 
+/// `tracectl log dump`.
 struct LogDumpCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "dump", abstract: "Shows the log, one line a record.",
+        commandName: "dump", abstract: "Shows the log, one line for each record.",
         discussion: """
             LSN, type, bytes to the next record, then by name what the record holds: arrival, host, events \
             by resource, a barrier's window, a damage record's range, the totals so far. A damaged range \
@@ -30,13 +32,13 @@ struct LogDumpCommand: ParsableCommand {
 
     @OptionGroup var data: DataOptions
 
-    @Option(help: ArgumentHelp("The first record: the one here, or the next.", valueName: "lsn")) var from: LSN?
+    @Option(help: ArgumentHelp("The position of the first record, or one before it.", valueName: "lsn")) var from: LSN?
 
-    @Option(help: ArgumentHelp("Nothing that begins here or behind.", valueName: "lsn")) var to: LSN?
+    @Option(help: ArgumentHelp("Only records that begin before this position.", valueName: "lsn")) var to: LSN?
 
-    @Option(help: ArgumentHelp("So many lines at most.", valueName: "n")) var limit: Int?
+    @Option(help: ArgumentHelp("The greatest number of lines.", valueName: "n")) var limit: Int?
 
-    @Flag(help: "Print one JSON object a line.") var json = false
+    @Flag(help: "Print one JSON object per line.") var json = false
 
     func validate() throws {
         if let limit, limit < 1 { throw ValidationError("--limit is 1 or more") }
@@ -49,6 +51,7 @@ struct LogDumpCommand: ParsableCommand {
     }
 }
 
+/// `tracectl log stats`.
 struct LogStatsCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "stats", abstract: "Counts what the log holds: files, records, batches, events by resource.",
@@ -69,13 +72,14 @@ struct LogStatsCommand: ParsableCommand {
     }
 }
 
+/// `tracectl log verify`.
 struct LogVerifyCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "verify", abstract: "Reads every record and says exactly which ranges of the log are damaged.",
+        commandName: "verify", abstract: "Reads every record and reports exactly which ranges of the log are damaged.",
         discussion: """
             Checks of each record: checksum, identity, position, its predecessor's checksum, that its body \
             decodes and that its counts follow from those before. Bytes behind the end that belong to a \
-            write that never finished are told, and no damage.
+            write that never finished are reported, but are no damage.
 
             Exit codes: 0 sound, 1 damaged, 2 it could not be read.
 
@@ -97,6 +101,7 @@ struct LogVerifyCommand: ParsableCommand {
     }
 }
 
+/// `tracectl log accept-loss`.
 struct LogAcceptLossCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "accept-loss", abstract: "Decides that the log goes on without what was lost of it.",

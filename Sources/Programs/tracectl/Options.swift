@@ -36,7 +36,7 @@ extension Semantics: ExpressibleByArgument {
 extension CatRun.Format: ExpressibleByArgument {}
 extension CSVColumns: ExpressibleByArgument {}
 
-/// Which cluster on this machine.
+/// Names the data directory of a cluster on this machine.
 struct DataOptions: ParsableArguments {
     @Option(name: .customLong("data"), help: "The cluster's data directory.") var directory = "data"
 }
@@ -46,8 +46,8 @@ struct HostOptions: ParsableArguments {
     @Option(
         name: .customLong("host"),
         help: ArgumentHelp(
-            "The traced machine's name; otherwise the server goes by the sender's address.", valueName: "name"))
-    var name = ""
+            "The traced machine's name; otherwise the server uses the sender's address.", valueName: "name")) var name =
+        ""
 
     func validate() throws {
         guard name.utf8.count <= Limits.hostBytesMax else {
@@ -56,7 +56,7 @@ struct HostOptions: ParsableArguments {
     }
 }
 
-/// Where to send, and how to tell about it.
+/// The server to send to, and the form of the report.
 struct ServerOptions: ParsableArguments {
     @Option(help: ArgumentHelp("Where trace-router listens.", valueName: "addr:port")) var server = HostPort
         .defaultServer
@@ -64,15 +64,15 @@ struct ServerOptions: ParsableArguments {
     @Flag(help: "Print one JSON object at the end, and nothing else, on standard output.") var json = false
 }
 
-/// The settings of a cluster as scripts/cluster up takes them.
+/// The settings of a cluster, in the syntax of scripts/cluster up.
 struct SettingOptions: ParsableArguments {
     @OptionGroup var data: DataOptions
 
     @Argument(parsing: .allUnrecognized, help: ArgumentHelp("Flags of scripts/cluster up.", valueName: "flags"))
     var flags: [String] = []
 
-    /// Says what is wrong, where something is.
-    /// - Throws: `ExitCode`: 2 for a flag or a variable, 1 for what stands in files.
+    /// Determines the configuration and prints warnings and errors.
+    /// - Throws: `ExitCode`: 2 for a flag or a variable, 1 for an error in a file.
     func effective() throws -> EffectiveConfiguration {
         do {
             let environment = ProcessInfo.processInfo.environment
@@ -91,7 +91,7 @@ struct SettingOptions: ParsableArguments {
     }
 }
 
-/// A span of time, both ends inclusive.
+/// A time span, both ends inclusive.
 struct SpanOptions: ParsableArguments {
     /// For the discussion of commands that take a span.
     static let help = """
@@ -103,7 +103,7 @@ struct SpanOptions: ParsableArguments {
 
     @Option(help: ArgumentHelp("Nothing after.", valueName: "time")) var to: TimeBound?
 
-    /// The span in nanoseconds since the epoch; nil: without that end. `zone` is asked for where one of the
+    /// Returns the span in nanoseconds since the epoch, nil for an open end. `zone` is called only where one of the
     /// times needs it.
     /// - Throws: `ValidationError` where a time does not exist, or the span ends before it begins.
     func resolved(in zone: () throws -> TimeZoneRules) throws -> (from: EpochNanoseconds?, to: EpochNanoseconds?) {
@@ -123,15 +123,15 @@ struct SpanOptions: ParsableArguments {
     }
 }
 
-/// Finds the cluster's time zone at first need.
+/// Determines the cluster's time zone when it is first needed.
 final class LazyTimeZone {
     private let dataDirectory: String
     private var found: TimeZoneRules?
 
     init(_ data: DataOptions) { dataDirectory = data.directory }
 
-    /// Says on standard error what is wrong with the configuration, where something is. Blocks on the disk.
-    /// - Throws: `ExitCode(1)` then.
+    /// Returns the zone; prints errors of the configuration. Blocks on the disk.
+    /// - Throws: `ExitCode(1)` for an invalid configuration.
     func rules() throws -> TimeZoneRules {
         if let found { return found }
         do {
@@ -145,14 +145,15 @@ final class LazyTimeZone {
     }
 }
 
-/// How long a command waits for the cluster. What it waits for it says every few seconds on standard error.
+/// The time limit of a command that waits for the cluster. It reports what it waits for every few seconds on standard
+/// error.
 struct WaitOptions: ParsableArguments {
-    /// The wait took too long: the cluster goes on with what was asked, and nothing is lost.
+    /// The exit code of a timeout: the cluster continues with the request, and nothing is lost.
     static let expired = ExitCode(3)
 
     @Option(
         help: ArgumentHelp(
-            "Give up after so long, with exit code 3; as long as it takes, if not given.", valueName: "seconds"))
+            "Give up after this time, with exit code 3; without it, wait as long as it takes.", valueName: "seconds"))
     var timeout: Int?
 
     func validate() throws {
@@ -160,18 +161,18 @@ struct WaitOptions: ParsableArguments {
         guard timeout > 0 else { throw ValidationError("--timeout: \(timeout), allowed 1 or more") }
     }
 
-    /// Runs `call`, which blocks until the cluster in `directory` has done something.
+    /// Runs `call`, which blocks until the cluster in `directory` has finished.
     func run<Value: Sendable>(in directory: String, _ call: @escaping @Sendable () throws -> Value) throws -> Value {
-        try expiring { try patience(in: directory).run(call) }
+        try expiring { try wait(in: directory).run(call) }
     }
 
-    /// Waits until the status is as `isMet` wants it.
+    /// Waits until the status meets the condition.
     func until(in directory: String, _ isMet: (ClusterStatus) -> Bool) throws {
-        try expiring { try patience(in: directory).until(isMet) }
+        try expiring { try wait(in: directory).until(isMet) }
     }
 
-    private func patience(in directory: String) -> PatientCall {
-        PatientCall(
+    private func wait(in directory: String) -> ReportedWait {
+        ReportedWait(
             dataDirectory: directory, timeoutSeconds: timeout,
             remedy: "Nothing acknowledged is lost: the log keeps it. Look with tracectl status and in the logs of the"
                 + " processes named; start one anew with scripts/cluster restart NAME, or set aside what a worker"

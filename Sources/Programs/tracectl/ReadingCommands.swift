@@ -3,6 +3,7 @@ import OperatorTools
 import TraceFiles
 import TraceModel
 
+/// `tracectl cat`.
 struct CatCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "cat", abstract: "Writes the events of finalized windows to standard output, as one document.",
@@ -29,9 +30,9 @@ struct CatCommand: ParsableCommand {
 
     @OptionGroup var span: SpanOptions
 
-    @Option(help: ArgumentHelp("Of one process only.", valueName: "pid")) var pid: UInt32?
+    @Option(help: ArgumentHelp("Only one process.", valueName: "pid")) var pid: UInt32?
 
-    @Option(help: ArgumentHelp("Of one host only, as its agents name it.", valueName: "name")) var host: String?
+    @Option(help: ArgumentHelp("Only one host, as its agents name it.", valueName: "name")) var host: String?
 
     @Option(help: ArgumentHelp("json (a Chrome trace) or csv.", valueName: "format")) var format = CatRun.Format.json
 
@@ -52,10 +53,10 @@ struct CatCommand: ParsableCommand {
     }
 }
 
+/// `tracectl summary`.
 struct SummaryCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "summary",
-        abstract: "Shows what the finalized windows were about: totals and top lists by resource.",
+        commandName: "summary", abstract: "Summarizes the finalized windows: totals and top lists by resource.",
         discussion: """
             Reads output/summary in the data directory; the cluster need not run. Over several windows, \
             sums and quantiles (within 1 %) are merged; a row counts in those windows in which it stood \
@@ -68,14 +69,14 @@ struct SummaryCommand: ParsableCommand {
 
     @OptionGroup var data: DataOptions
 
-    @Option(help: ArgumentHelp("Of one resource only: \(Resource.nameList).", valueName: "resource")) var resource:
+    @Option(help: ArgumentHelp("Only one resource: \(Resource.nameList).", valueName: "resource")) var resource:
         Resource?
 
     @Option(help: ArgumentHelp("Rows of each list.", valueName: "n")) var top = 10
 
     @Flag(help: "Only each resource's newest window.") var last = false
 
-    @Flag(help: "Print an array of one JSON object a resource and nothing else.") var json = false
+    @Flag(help: "Print an array with one JSON object for each resource and nothing else.") var json = false
 
     func validate() throws {
         guard (1...Limits.summaryRowsMax).contains(top) else {
@@ -91,6 +92,7 @@ struct SummaryCommand: ParsableCommand {
     }
 }
 
+/// `tracectl anomalies`.
 struct AnomaliesCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "anomalies",
@@ -114,16 +116,16 @@ struct AnomaliesCommand: ParsableCommand {
 
     @OptionGroup var span: SpanOptions
 
-    @Option(help: ArgumentHelp("What one rule found only.", valueName: "rule")) var rule: String?
+    @Option(help: ArgumentHelp("Only the findings of one rule.", valueName: "rule")) var rule: String?
 
-    @Option(help: ArgumentHelp("Of one resource only: \(Resource.nameList).", valueName: "resource")) var resource:
+    @Option(help: ArgumentHelp("Only one resource: \(Resource.nameList).", valueName: "resource")) var resource:
         Resource?
 
-    @Option(help: ArgumentHelp("Of one host only, as its agents name it.", valueName: "name")) var host: String?
+    @Option(help: ArgumentHelp("Only one host, as its agents name it.", valueName: "name")) var host: String?
 
-    @Option(help: ArgumentHelp("Of one process only.", valueName: "pid")) var pid: UInt32?
+    @Option(help: ArgumentHelp("Only one process.", valueName: "pid")) var pid: UInt32?
 
-    @Flag(help: "Print one JSON object a line and nothing else.") var json = false
+    @Flag(help: "Print one JSON object per line and nothing else.") var json = false
 
     func validate() throws {
         guard let rule, !AnomalyRun.ruleNames.contains(rule) else { return }

@@ -3,6 +3,7 @@ import OperatorTools
 import SystemIO
 import TraceModel
 
+/// `tracectl send`.
 struct SendCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "send", abstract: "Sends serialized TraceBatch messages from files.",
@@ -10,7 +11,7 @@ struct SendCommand: ParsableCommand {
             A file holds one serialized TraceBatch, or, where its name ends in .pbs, any number of them, \
             each with its length as a varint before it (writeDelimitedTo in Java, \
             SerializeDelimitedToOstream in C++). Each batch is sent until the server has it on disk: \
-            while the server is busy or away, for up to \(SendingSession.patienceSeconds) seconds a batch. \
+            while the server is busy or away, for up to \(SendingSession.acceptSecondsMax) seconds a batch. \
             A batch without client_id and sequence gets them, so that no retry counts twice. What its fields \
             mean a batch can say in its field semantics; one that does not is sent as --semantics says.
 
@@ -30,7 +31,7 @@ struct SendCommand: ParsableCommand {
 
     func run() throws {
         let session = try SendingSession(
-            server: server.server, giveUpAfterSeconds: Double(SendingSession.patienceSeconds))
+            server: server.server, giveUpAfterSeconds: Double(SendingSession.acceptSecondsMax))
         defer { session.close() }
         let run = SendRun(sender: session.sender, identity: ClientIdentity(), semantics: semantics)
         run.onProgress = { session.progress.update("Sending", done: $0, total: $1) }
@@ -42,9 +43,10 @@ struct SendCommand: ParsableCommand {
     }
 }
 
+/// `tracectl agent`.
 struct AgentCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "agent", abstract: "Samples this machine's processes from /proc and sends what it sees.",
+        commandName: "agent", abstract: "Samples this machine's processes from /proc and sends them as events.",
         discussion: """
             Every interval: CPU time and utilization of each process; memory, when the resident size \
             changed (alloc when it grew, free when it shrank); reads and writes, when there were some; \
@@ -70,9 +72,9 @@ struct AgentCommand: ParsableCommand {
     @OptionGroup var server: ServerOptions
 
     func run() throws {
-        // An agent without an end waits for its server without an end.
-        let patience = duration.map { $0.seconds + Double(SendingSession.patienceSeconds) }
-        let session = try SendingSession(server: server.server, giveUpAfterSeconds: patience)
+        // An agent without an end waits for its server without a limit.
+        let giveUpAfter = duration.map { $0.seconds + Double(SendingSession.acceptSecondsMax) }
+        let session = try SendingSession(server: server.server, giveUpAfterSeconds: giveUpAfter)
         defer { session.close() }
         let batches = session.batches(host: host.name, eventsMax: Limits.toolBatchEvents)
         var run = AgentRun(sampler: HostSampler(proc: ProcDirectory()), session: batches, stop: session.stop)
@@ -87,6 +89,7 @@ struct AgentCommand: ParsableCommand {
     }
 }
 
+/// `tracectl import`.
 struct ImportCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "import",
@@ -133,7 +136,7 @@ struct ImportCommand: ParsableCommand {
     func run() throws {
         try RecordingFile.checkStandardInput(file)
         let session = try SendingSession(
-            server: server.server, giveUpAfterSeconds: Double(SendingSession.patienceSeconds))
+            server: server.server, giveUpAfterSeconds: Double(SendingSession.acceptSecondsMax))
         defer { session.close() }
         var recording = Recording()
         guard let source = try read(into: &recording, session) else {
@@ -158,7 +161,7 @@ struct ImportCommand: ParsableCommand {
         if !summary.completed { throw ExitCode(130) }
     }
 
-    /// Returns where it came from; nil where Ctrl-C ended it.
+    /// Reads the recording; returns its file, or nil where Ctrl-C ended it.
     private func read(into recording: inout Recording, _ session: SendingSession) throws -> RecordingFile? {
         var source: RecordingFile?
         let isRead = try session.runInterruptibly {

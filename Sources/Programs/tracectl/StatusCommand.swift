@@ -3,15 +3,16 @@ import OperatorTools
 import SystemIO
 import TraceModel
 
+/// `tracectl status`.
 struct StatusCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "status",
         abstract: "Shows whether the cluster is ready, its processes, and what became of every event.",
         discussion: """
-            Asks the aggregator, which listens where run/aggregator.addr in the data directory says. Where \
-            it can't be reached the answer has the same form and says that nothing is known: `known` is false, process \
+            Asks the aggregator, whose address is in run/aggregator.addr in the data directory. Where \
+            it can't be reached, the answer has the same form: `known` is false, process \
             ids are null and `received_events` is -1, which equals no sum of the others. It is not ready either while \
-            a process does not stay up; `problems` then says which and what to do. Exit code 0 whenever there \
+            a process does not stay up; `problems` then names it and the remedy. Exit code 0 whenever there \
             was something to print.
 
             The cluster is quiet when every worker's lag is 0; then received = written + deduplicated + \
@@ -32,7 +33,7 @@ struct StatusCommand: ParsableCommand {
         let answer = StatusQuery(dataDirectory: data.directory, metrics: metrics).run()
         if let problem = answer.problem {
             Terminal.error.line("tracectl: \(problem)")
-            // What the supervisor says of processes is there also where the aggregator is not.
+            // The supervisor's records are readable even where the aggregator does not answer.
             for problem in SupervisedProcesses.problems(in: data.directory) {
                 Terminal.error.line("tracectl: \(problem)")
             }
@@ -42,13 +43,14 @@ struct StatusCommand: ParsableCommand {
     }
 }
 
+/// `tracectl wait`.
 struct WaitCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "wait", abstract: "Waits until all processes have found one another and no worker is far behind.",
+        commandName: "wait", abstract: "Waits until all processes are connected and no worker is far behind.",
         discussion: """
-            Says every few seconds what it waits for. A worker is far behind with a megabyte of log and more: under \
-            load none is quite up to date. Workers that are down for good are not waited for. With --workers it waits until \
-            these have found the router and no others are left, however far behind they are.
+            Reports every few seconds what it waits for. A worker is far behind with a megabyte of log or more: under \
+            load none is completely up to date. It does not wait for workers that are down for good. With --workers it waits until \
+            exactly these are connected to the router, however far behind they are.
 
               tracectl wait --timeout 60
               tracectl wait --workers function=2,cpu=1,memory=1,network=1,io=1,gpu=1
@@ -58,9 +60,9 @@ struct WaitCommand: ParsableCommand {
     @OptionGroup var data: DataOptions
     @OptionGroup var waiting: WaitOptions
 
-    @Option(help: ArgumentHelp("Wait also until this one is there again.", valueName: "name")) var process: String?
+    @Option(help: ArgumentHelp("Also wait until this process is back.", valueName: "name")) var process: String?
 
-    @Option(help: ArgumentHelp("The id that it has to have.", valueName: "pid")) var pid: Int?
+    @Option(help: ArgumentHelp("The id of that process.", valueName: "pid")) var pid: Int?
 
     @Option(
         help: ArgumentHelp("Wait until these workers are connected, and no others.", valueName: "resource=count,…"),
@@ -86,6 +88,7 @@ struct WaitCommand: ParsableCommand {
     }
 }
 
+/// `tracectl slots`.
 struct SlotsCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "slots", abstract: "Shows which worker holds which slots.",
@@ -111,11 +114,12 @@ struct SlotsCommand: ParsableCommand {
     }
 }
 
+/// `tracectl ports`.
 struct PortsCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "ports", abstract: "Says who has an address that a cluster is to listen on.",
+        commandName: "ports", abstract: "Reports which process has an address that a cluster is to listen on.",
         discussion: """
-            Tries each address. Of one that can't be listened on it says why, and which process has it where that can \
+            Tries each address. For one that can't be listened on it prints the reason, and the process that has it where that can \
             be known, on standard error; exit code 0 where all are free, else 1.
 
               tracectl ports --grpc 127.0.0.1:50051 --metrics 127.0.0.1:9091
@@ -142,12 +146,13 @@ struct PortsCommand: ParsableCommand {
     }
 }
 
+/// `tracectl listen`.
 struct ListenCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "listen",
         abstract: "Listens on an address and becomes another program, which inherits the socket.",
         discussion: """
-            For supervisors: a router that inherits its listening socket can be started anew, and agents \
+            For supervisors: a router that inherits its listening socket can be restarted, and agents \
             that connect meanwhile wait. The program, and what it starts, has the socket as descriptor 3 \
             (more for a name with several addresses), with their number in LISTEN_FDS, as with systemd; \
             whoever uses it sets LISTEN_PID to its own process id.

@@ -3,11 +3,12 @@ import OperatorTools
 import SystemIO
 import TraceModel
 
+/// `tracectl`: parses the subcommand and runs it.
 @main struct TraceCtl: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "tracectl", abstract: "Looks after a running Trace Processor, and sends it events.",
+        commandName: "tracectl", abstract: "Controls a running Trace Processor, and sends it events.",
         discussion: """
-            Looking after it (--data names the cluster's data directory):
+            Control (--data names the cluster's data directory):
               tracectl status --json
               tracectl finalize
               tracectl scale function=4,cpu=2
@@ -16,13 +17,13 @@ import TraceModel
               tracectl deadletter list
               tracectl skip function.0 --to 73400320
 
-            What it wrote (--data again; it need not run):
+            Reading results (--data again; the cluster need not run):
               tracectl summary --top 5
               tracectl cat --resource function --pid 4711 > part.json
               tracectl anomalies --rule slow_call
               tracectl log verify
 
-            Sending it events (--server names where trace-router listens):
+            Sending events (--server names the address of trace-router):
               tracectl agent --interval 1s --duration 10s
               tracectl import recording.json.gz
               tracectl send batches.pbs
@@ -38,7 +39,7 @@ import TraceModel
             ImportCommand.self, ListenCommand.self, ConfigCommand.self, PortsCommand.self,
         ])
 
-    /// As every command of the project: 2 for a command line that makes no sense.
+    /// Runs the command. As in every command of the project, the exit code is 2 for an invalid command line.
     static func main() {
         do {
             var command = try parseAsRoot()
@@ -54,7 +55,8 @@ import TraceModel
         }
     }
 
-    /// What to say where the first word, or the second of a command with commands of its own, names none.
+    /// Returns the error for a command line whose first word, or second word where the first has subcommands, is no
+    /// command.
     private static func unknownCommand(_ words: ArraySlice<String>) -> String? {
         var (command, words): (any ParsableCommand.Type, ArraySlice<String>) = (Self.self, words)
         while let word = words.popFirst(), !word.hasPrefix("-") {

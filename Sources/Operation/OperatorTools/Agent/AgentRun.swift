@@ -1,15 +1,15 @@
 import SystemIO
 import TraceModel
 
-/// `tracectl agent`: samples and sends until its time is over or a person ends it.
+/// Runs `tracectl agent`: samples and sends until the time is over or the user stops it.
 package struct AgentRun {
     private var sampler: HostSampler
     private let session: BatchSession
     private let stop: StopSignal
-    /// Told after each sample: its number, events acknowledged so far.
+    /// Called after each sample with its number and the events acknowledged so far.
     package var onSample: ((_ samples: Int, _ events: Int) -> Void)?
     package private(set) var samples = 0
-    /// Samples not taken because the server made the agent wait for longer than an interval.
+    /// Samples that were skipped because the server made the agent wait for longer than an interval.
     package private(set) var missedSamples = 0
 
     package init(sampler: HostSampler, session: BatchSession, stop: StopSignal) {
@@ -22,8 +22,9 @@ package struct AgentRun {
     package var socketsLeftOut: Int { sampler.socketsLeftOut }
     package var namesLeftOut: Int { sampler.namesLeftOut }
 
-    /// Blocks. Samples at the start and then at every whole interval, for `durationSeconds` (nil: until
-    /// stopped). Returns at the end of its time or at the stop signal; throws what sending throws.
+    /// Samples at the start and then at every whole interval, for `durationSeconds` (nil means until stopped). Blocks.
+    /// Returns at the end of the time or on the stop signal.
+    /// - Throws: Any error of sending.
     package mutating func run(intervalSeconds: Double, durationSeconds: Double?) throws {
         let start = WallClock.monotonic()
         let elapsed = { Double(WallClock.monotonic() - start) / 1e9 }
@@ -46,7 +47,7 @@ package struct AgentRun {
     }
 }
 
-/// What `tracectl agent` did.
+/// The result of `tracectl agent`.
 package struct AgentSummary: Encodable, Sendable {
     package var seconds: Double
     package var samples: Int

@@ -3,8 +3,8 @@ import SystemIO
 package import TraceModel
 import TraceWire
 
-/// Reads files below `/proc` (or a copy of one). A file that is gone or not ours to read is nil:
-/// processes end while they are looked at.
+/// Reads files below `/proc` (or a copy of it). A file that is gone or not readable is nil, because processes may end
+/// at any time.
 package struct ProcDirectory: Sendable {
     /// Enough for `net/tcp` with 100,000 sockets.
     private static let fileBytesMax = 16 << 20
@@ -13,17 +13,18 @@ package struct ProcDirectory: Sendable {
 
     package init(root: String = "/proc") { self.root = root }
 
-    /// Ascending.
+    /// Returns the ids of all processes, ascending.
     package func processIDs() throws -> [UInt32] { try FileSystem.list(root).compactMap { UInt32($0) }.sorted() }
 
-    /// The threads of a process, ascending; empty where it is gone.
+    /// Returns the threads of a process, ascending; empty where it is gone.
     package func threadIDs(of process: UInt32) -> [UInt32] {
         ((try? FileSystem.list("\(root)/\(process)/task")) ?? []).compactMap { UInt32($0) }.sorted()
     }
 
+    /// Reads the file `name` of a process.
     package func contents(of process: UInt32, _ name: String) -> [UInt8]? { contents("\(process)/\(name)") }
 
-    /// The whole file, read until its end, as the kernel reports no size.
+    /// Reads a whole file until its end, because the kernel reports no size.
     package func contents(_ name: String) -> [UInt8]? {
         guard let file = try? File("\(root)/\(name)", .read) else { return nil }
         var bytes = [UInt8](repeating: 0, count: 4096)
@@ -42,7 +43,7 @@ package struct ProcDirectory: Sendable {
         return bytes
     }
 
-    /// The inodes of a process's sockets; empty where its descriptors aren't ours to see.
+    /// Returns the inodes of a process's sockets; empty where its descriptors are not readable.
     package func socketInodes(of process: UInt32) -> [UInt64] {
         let directory = "\(root)/\(process)/fd"
         guard let names = try? FileSystem.list(directory) else { return [] }
@@ -56,7 +57,7 @@ package struct ProcDirectory: Sendable {
         return fields.word().flatMap { Double(String(decoding: $0, as: UTF8.self)) }
     }
 
-    /// `socket:[12345]`
+    /// Parses the target of a link, such as `socket:[12345]`.
     private func inode(of link: String) -> UInt64? {
         let target = withUnsafeTemporaryAllocation(of: CChar.self, capacity: 64) { buffer in
             guard let start = buffer.baseAddress else { return "" }
@@ -68,7 +69,7 @@ package struct ProcDirectory: Sendable {
     }
 }
 
-/// Walks the words and numbers of a small text of the kernel's.
+/// Scans the words and numbers of a small text from the kernel.
 struct FieldScanner {
     private var rest: ArraySlice<UInt8>
 
@@ -76,7 +77,7 @@ struct FieldScanner {
 
     init(_ bytes: [UInt8]) { rest = bytes[...] }
 
-    /// The next line without its end, nil behind the last.
+    /// Returns the next line without its end, or nil behind the last one.
     mutating func line() -> FieldScanner? {
         guard !rest.isEmpty else { return nil }
         let end = rest.firstIndex(of: UInt8(ascii: "\n")) ?? rest.endIndex
@@ -85,7 +86,7 @@ struct FieldScanner {
         return FieldScanner(line)
     }
 
-    /// The next run of bytes other than blanks, nil where there is none.
+    /// Returns the next word, delimited by blanks, or nil where there is none.
     mutating func word() -> ArraySlice<UInt8>? {
         let isBlank = { (byte: UInt8) in byte == 0x20 || byte == 0x09 || byte == 0x0A }
         guard let start = rest.firstIndex(where: { !isBlank($0) }) else { return nil }
@@ -95,50 +96,50 @@ struct FieldScanner {
         return word
     }
 
-    /// The next word as a decimal number.
+    /// Returns the next word as a decimal number.
     mutating func number() -> UInt64? {
         guard let word = word() else { return nil }
         return UInt64(String(decoding: word, as: UTF8.self))
     }
 
-    /// Passes over some words; nil where there are fewer.
+    /// Skips words; nil where there are fewer.
     mutating func skip(_ count: Int) -> Void? {
         for _ in 0..<count { guard word() != nil else { return nil } }
         return ()
     }
 
-    /// The number behind `name` on the first line that begins with it.
+    /// Returns the number behind `name` on the first line that begins with it.
     static func number(named name: String, in bytes: [UInt8]) -> UInt64? {
         var lines = FieldScanner(bytes)
         while var line = lines.line() {
             guard let first = line.word(), first.elementsEqual(name.utf8) else { continue }
             if let value = line.number() { return value }
-            // `se.nr_migrations : 12` has its colon apart.
+            // In `se.nr_migrations : 12` the colon is a word of its own.
             return line.number()
         }
         return nil
     }
 }
 
-/// `/proc/PID/stat` (proc_pid_stat(5)); times in clock ticks.
+/// The contents of `/proc/PID/stat` (proc_pid_stat(5)); times are in clock ticks.
 package struct ProcessStat: Equatable, Sendable {
     package let comm: String
     package let ppid: UInt32
     package let userTicks: UInt64
     package let systemTicks: UInt64
-    /// Ticks since boot; with the process id it names a process for good.
+    /// Ticks since boot at which the process started; with the process id it identifies a process uniquely.
     package let startTicks: UInt64
-    /// The CPU it ran on last.
+    /// The CPU on which it last ran.
     package let processor: UInt32
 
-    /// Nil where the text isn't of that form. The name in parentheses may itself hold blanks and
+    /// Parses the file; nil where it has another form. The name in parentheses may itself contain blanks and
     /// parentheses, so it ends at the last one.
     package init?(_ bytes: [UInt8]) {
         guard let open = bytes.firstIndex(of: UInt8(ascii: "(")), let close = bytes.lastIndex(of: UInt8(ascii: ")")),
             open < close
         else { return nil }
         comm = String(decoding: bytes[(open + 1)..<close], as: UTF8.self)
-        // Field 3 is the first behind the name.
+        // Field 3 is the first one behind the name.
         var fields = FieldScanner(bytes[(close + 1)...])
         guard fields.skip(1) != nil, let ppid = fields.number(), fields.skip(9) != nil, let user = fields.number(),
             let system = fields.number(), fields.skip(6) != nil, let start = fields.number(), fields.skip(16) != nil,
@@ -159,7 +160,7 @@ package struct ProcessMemory: Equatable, Sendable {
     package let resident: UInt64
     package let peak: UInt64
 
-    /// Nil for a kernel thread, which has no such lines.
+    /// Parses the file; nil for a kernel thread, which has no such lines.
     package init?(_ bytes: [UInt8]) {
         guard let resident = FieldScanner.number(named: "VmRSS:", in: bytes) else { return nil }
         self.resident = resident << 10
@@ -167,7 +168,7 @@ package struct ProcessMemory: Equatable, Sendable {
     }
 }
 
-/// `/proc/PID/io`: bytes that reached the storage layer, and calls to read and write; cumulative.
+/// The contents of `/proc/PID/io`: bytes that reached the storage layer, and calls to read and write; cumulative.
 package struct ProcessIO: Equatable, Sendable {
     package let readBytes: UInt64
     package let writeBytes: UInt64
@@ -187,25 +188,25 @@ package struct ProcessIO: Equatable, Sendable {
     }
 }
 
-/// What the agent remembers of one process between two samples.
+/// The state that the agent keeps of one process between samples.
 struct ProcessHistory {
     let startTicks: UInt64
-    /// Seconds since boot of the last sample.
+    /// Time of the last sample, in seconds since boot.
     var sampledAt: Double
     var cpuTicks: UInt64
     var offCPUMicroseconds: UInt64
-    /// How often the process was last seen on each CPU.
+    /// How often the process was seen on each CPU.
     var seenOnCPU: [UInt32]
     var resident: UInt64?
     var growths: UInt64 = 0
     var shrinkages: UInt64 = 0
     var io: ProcessIO?
-    /// The names sent last, by thread id; the process's own at 0.
+    /// The names last sent, by thread id; the process's own is at 0.
     var names: [UInt32: String] = [:]
-    /// The number of the last sample it was in.
-    var generation: UInt64
+    /// The number of the last sample that contained the process.
+    var sampleNumber: UInt64
 
-    /// The CPU it was seen on most, and the share of samples there in percent.
+    /// The CPU on which it was seen most, and the percentage of samples there.
     var hotspot: (cpu: UInt32, percent: Double) {
         var best = 0
         var total: UInt64 = 0
@@ -219,7 +220,7 @@ struct ProcessHistory {
 
     mutating func saw(cpu: UInt32) {
         let index = Int(cpu)
-        // The kernel has at most 8,192 CPUs on x86.
+        // On x86 the kernel supports at most 8,192 CPUs.
         guard index < 8192 else { return }
         if index >= seenOnCPU.count {
             seenOnCPU.append(contentsOf: repeatElement(0, count: index + 1 - seenOnCPU.count))
@@ -234,15 +235,15 @@ package struct SocketEntry: Equatable, Sendable {
     package let sourceAddress: String
     package let sourcePort: UInt32
     package let destinationAddress: String
-    /// 0: nobody at the other end, a listening socket.
+    /// 0 for a socket without a peer, which is a listening one.
     package let destinationPort: UInt32
     package let state: UInt64
 
     package var isListening: Bool { destinationPort == 0 }
-    /// TCP_ESTABLISHED, which a connected UDP socket has too.
+    /// TCP_ESTABLISHED, which a connected UDP socket has as well.
     package var isEstablished: Bool { state == 1 }
 
-    /// Every socket of a table that belongs to a process.
+    /// Parses a table and returns every socket that belongs to a process.
     package static func parse(_ table: [UInt8]) -> [SocketEntry] {
         var lines = FieldScanner(table)
         _ = lines.line()
@@ -251,7 +252,7 @@ package struct SocketEntry: Equatable, Sendable {
         return entries
     }
 
-    /// `sl local_address rem_address st tx_queue:rx_queue tr:tm->when retrnsmt uid timeout inode …`
+    /// Parses `sl local_address rem_address st tx_queue:rx_queue tr:tm->when retrnsmt uid timeout inode …`.
     private init?(_ line: FieldScanner) {
         var line = line
         guard line.skip(1) != nil, let source = line.word(), let destination = line.word(), let state = line.word(),
@@ -268,7 +269,7 @@ package struct SocketEntry: Equatable, Sendable {
         self.state = state
     }
 
-    /// `0100007F:1F90`: words of 32 bits in this machine's order, then the port.
+    /// Parses an endpoint such as `0100007F:1F90`: words of 32 bits in this machine's byte order, then the port.
     private static func endpoint(_ text: ArraySlice<UInt8>) -> (String, UInt32)? {
         let parts = text.split(separator: UInt8(ascii: ":"))
         guard parts.count == 2, let port = hex(parts[1]) else { return nil }
@@ -292,36 +293,35 @@ package struct SocketEntry: Equatable, Sendable {
     }
 }
 
-/// Turns `/proc` into events, one sample at a time.
+/// Converts `/proc` into events, one sample at a time.
 ///
-/// - CPU: one event a process and sample. On- and off-CPU time and migrations are since the process
-///   began (the off-CPU time of several threads that overlap counts as none); utilization is since the
-///   sample before, or since the process began where it is seen for the first time.
-/// - Memory: an event where the resident size changed; `alloc` when it grew, `free` when it shrank, with
-///   the difference as size; `total_allocs` and `total_frees` count these. The first sight of a process is
-///   `sample`, without a size: when it allocated what it has is not known.
-/// - I/O: an event an operation whose bytes or calls changed. The kernel tells neither latency nor
-///   device here, so they stay empty.
-/// - Network: an event a socket and sample, of this network namespace. The kernel counts bytes by
-///   interface, not by socket, so the byte fields stay 0.
-/// - Names of processes and of their threads, where they are new or have changed, and all of them every
-///   `Limits.agentNamesSeconds`.
+/// - CPU: one event for each process and sample. On-CPU and off-CPU time and migrations count from the start of the
+///   process (overlapping off-CPU time of several threads counts as none). Utilization is that since the previous
+///   sample, or since the start of the process where it is seen for the first time.
+/// - Memory: one event where the resident size changed: `alloc` when it grew, `free` when it shrank, with the
+///   difference as size; `total_allocs` and `total_frees` count these events. The first event of a process is `sample`
+///   without a size, because it is not known when the process allocated its memory.
+/// - I/O: one event for each operation whose bytes or calls changed. The kernel reports neither latency nor device
+///   here, so they stay empty.
+/// - Network: one event for each socket and sample, in this network namespace. The kernel counts bytes by interface and
+///   not by socket, so the byte fields stay 0.
+/// - Names of processes and threads that are new or have changed, and all of them every `Limits.agentNamesSeconds`.
 package struct HostSampler {
     private let proc: ProcDirectory
     private let ticksPerSecond: Double
     private var histories: [UInt32: ProcessHistory] = [:]
-    private var generation: UInt64 = 0
-    /// Processes that the sample left out because there were too many.
+    private var sampleNumber: UInt64 = 0
+    /// Processes that samples left out because there were too many.
     package private(set) var processesLeftOut = 0
     package private(set) var socketsLeftOut = 0
     /// Names that samples left out because there were too many.
     package private(set) var namesLeftOut = 0
-    /// Seconds since boot at which all names were sent last.
+    /// When all names were last sent, in seconds since boot.
     private var namesSentAt: Double?
-    /// Remembered in this sample so far.
+    /// Names recorded in the current sample.
     private var nameCount = 0
 
-    /// Who the events are about, and when.
+    /// The process and the time that events are about.
     private struct Subject {
         let pid: UInt32
         let comm: String
@@ -333,10 +333,10 @@ package struct HostSampler {
         self.ticksPerSecond = Double(ticksPerSecond)
     }
 
-    /// Takes one sample. `now` is the clock for the timestamps. Throws where `/proc` can't be listed and
-    /// what the sink throws.
+    /// Takes one sample; `now` returns the time for timestamps.
+    /// - Throws: `SystemError` where `/proc` can't be listed, and any error of the sink.
     package mutating func sample(now: () -> EpochNanoseconds, into sink: any EventSink) throws {
-        generation += 1
+        sampleNumber += 1
         let processIDs = try proc.processIDs()
         processesLeftOut += max(0, processIDs.count - Limits.agentProcessesMax)
         let sockets = readSockets()
@@ -356,22 +356,22 @@ package struct HostSampler {
             if !sockets.isEmpty { try sampleSockets(subject, sockets, sent: &socketsSent, into: sink) }
             histories[pid] = history
         }
-        let current = generation
-        histories = histories.filter { $0.value.generation == current }
+        let current = sampleNumber
+        histories = histories.filter { $0.value.sampleNumber == current }
     }
 
-    /// What is known of the process, or the history of one that has just begun.
+    /// Returns the history of a process, or a new one for a process that has just started.
     private func history(of pid: UInt32, _ stat: ProcessStat, uptime: Double) -> ProcessHistory {
-        // A different start time is a different process with the same id.
+        // Another start time means another process with the same id.
         if let known = histories[pid], known.startTicks == stat.startTicks { return known }
         return ProcessHistory(
             startTicks: stat.startTicks, sampledAt: min(uptime, Double(stat.startTicks) / ticksPerSecond), cpuTicks: 0,
-            offCPUMicroseconds: 0, seenOnCPU: [], generation: generation)
+            offCPUMicroseconds: 0, seenOnCPU: [], sampleNumber: sampleNumber)
     }
 
     // MARK: Names
 
-    /// True once every `Limits.agentNamesSeconds`, at first too.
+    /// True at first, and then once every `Limits.agentNamesSeconds`.
     private mutating func isTimeForAllNames() -> Bool {
         guard let uptime = proc.uptime() else { return false }
         if let namesSentAt, uptime - namesSentAt < Double(Limits.agentNamesSeconds) { return false }
@@ -379,7 +379,7 @@ package struct HostSampler {
         return true
     }
 
-    /// Sends the names of a process and its threads that are new or have changed, or all of them.
+    /// Sends those names of a process and its threads that are new or have changed, or all of them.
     private mutating func sendNames(
         _ subject: Subject, _ history: inout ProcessHistory, all: Bool, into sink: any EventSink
     ) throws {
@@ -424,7 +424,7 @@ package struct HostSampler {
         history.offCPUMicroseconds += UInt64(max(0, wall - busy) * 1e6)
         history.sampledAt = uptime
         history.cpuTicks = stat.cpuTicks
-        history.generation = generation
+        history.sampleNumber = sampleNumber
         history.saw(cpu: stat.processor)
         let hotspot = history.hotspot
         var event = BatchEncoder.CPU()
@@ -484,7 +484,7 @@ package struct HostSampler {
 
     private func sampleIO(_ subject: Subject, _ history: inout ProcessHistory, into sink: any EventSink) throws {
         guard let io = proc.contents(of: subject.pid, "io").flatMap(ProcessIO.init) else { return }
-        // The first sight is only the base of the differences.
+        // The first values are only the base of later differences.
         let before = history.io ?? io
         history.io = io
         var event = BatchEncoder.IO()
@@ -524,7 +524,7 @@ package struct HostSampler {
     private mutating func sampleSockets(
         _ subject: Subject, _ sockets: SocketsByInode, sent: inout Int, into sink: any EventSink
     ) throws {
-        // A descriptor that was duplicated is still one socket.
+        // A duplicated descriptor is the same socket.
         let inodes = Set(proc.socketInodes(of: subject.pid)).sorted()
         let mine = inodes.compactMap { sockets[$0] }
         let active = mine.count { $0.entry.isEstablished }

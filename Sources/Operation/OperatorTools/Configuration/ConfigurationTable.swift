@@ -2,14 +2,16 @@ package import ClusterConfiguration
 import SystemIO
 import TraceModel
 
-/// A configuration with where its values come from: as a table for people, and as one JSON object.
+/// Shows a configuration and the sources of its values, as a table or as one JSON object.
 package struct ConfigurationTable {
+    /// A setting in the JSON object.
     private struct Setting: Encodable {
         let value: Value
         let source: String
         let place: String?
     }
 
+    /// A value in the JSON object.
     private enum Value: Encodable {
         case text(String)
         case number(Int)
@@ -29,6 +31,7 @@ package struct ConfigurationTable {
 
     package init(_ configuration: EffectiveConfiguration) { self.configuration = configuration }
 
+    /// Returns the configuration as one JSON object.
     package func json() throws -> String {
         let pairs = configuration.entries.map { entry in
             let value: Value =
@@ -43,6 +46,7 @@ package struct ConfigurationTable {
         return try Report.json(Dictionary(uniqueKeysWithValues: pairs))
     }
 
+    /// Returns the configuration as a table.
     package func text(terminal: Terminal) -> String {
         let rows = configuration.entries.map { entry in
             (entry.key, value(entry), place(entry.source) ?? entry.source.name)
@@ -63,7 +67,7 @@ package struct ConfigurationTable {
         }
     }
 
-    /// Where exactly, nil where the source has no places.
+    /// The exact place of a value, or nil where the source has none.
     private func place(_ source: SettingSource) -> String? {
         switch source {
         case .standard, .remembered: nil
@@ -73,9 +77,9 @@ package struct ConfigurationTable {
     }
 }
 
-/// The cluster that `scripts/cluster` supervises in a data directory, as its services are laid out.
+/// The cluster that `scripts/cluster` supervises in a data directory.
 package enum RunningCluster {
-    /// What its programs were started with. Blocks.
+    /// Reads the settings with which its programs were started. Blocks.
     package static func settings(in dataDirectory: String) -> RunningSettings {
         var commands: [Program: [String]] = [:]
         var workers: [Resource: Int] = [:]

@@ -1,7 +1,7 @@
 package import TraceModel
 import TraceWire
 
-/// One dead letter as its sidecar describes it.
+/// A dead letter as its sidecar file describes it.
 package struct DeadLetter: Codable, Sendable {
     package let worker: String
     package let resource: String
@@ -14,24 +14,24 @@ package struct DeadLetter: Codable, Sendable {
     package let batches: Int
     package let bytes: Int
     package let crc32c: UInt32
-    /// The first few of the hosts that the events came from.
+    /// The first few hosts from which the events came.
     package let hosts: [String]
     package let firstArrivalNs: Int64
     package let lastArrivalNs: Int64
-    /// Not in the sidecar: the letter's name, and whether its events were sent again.
+    /// The letter's name, and whether its events were sent again. Neither is in the sidecar.
     package internal(set) var name: String?
     package internal(set) var replayed: Bool?
 
     var isReplayed: Bool { replayed ?? false }
 }
 
-/// `tracectl deadletter list --json`.
+/// The output of `tracectl deadletter list --json`.
 package struct DeadLetterList: Encodable, Sendable {
     package let letters: [DeadLetter]
 
     package init(letters: [DeadLetter]) { self.letters = letters }
 
-    /// A line a letter, the oldest log position first.
+    /// One line for each letter, the lowest log position first.
     package var text: String {
         guard !letters.isEmpty else { return "No events have been set aside." }
         return letters.map { letter in
@@ -42,12 +42,12 @@ package struct DeadLetterList: Encodable, Sendable {
     }
 }
 
-/// A dead letter for people: what it is, and its first events field by field.
+/// Describes a dead letter for people: what it is, and its first events field by field.
 package struct DeadLetterText {
     private let store: DeadLetterStore
     private let letter: DeadLetter
 
-    /// Bytes of a text field that are shown.
+    /// How many bytes of a text field are shown.
     private static let textBytesMax = 256
 
     package init(_ letter: DeadLetter, in store: DeadLetterStore) {
@@ -55,7 +55,7 @@ package struct DeadLetterText {
         self.store = store
     }
 
-    /// Writes to `line`, a line at a time; `eventsMax`: how many events are shown. Blocks.
+    /// Writes the description to `line`, line by line, with at most `eventsMax` events. Blocks.
     package func write(eventsMax: Int, to line: (String) -> Void) throws {
         line("letter    \(letter.name ?? "")")
         line("worker    \(letter.worker)")

@@ -4,11 +4,12 @@ import SystemIO
 import TraceModel
 import TraceWire
 
-/// The dead letters of one data directory. Reads files alone, so the cluster need not run.
+/// The dead letters of a data directory. Reads only files, so the cluster need not run.
 package struct DeadLetterStore {
     private let directory: String
 
-    /// - Throws: `TraceError(.notFound)` where there is no such directory.
+    /// Opens a data directory.
+    /// - Throws: `TraceError(.notFound)` where it is none.
     package init(dataDirectory: String) throws {
         guard FileSystem.exists("\(dataDirectory)/\(ClusterPaths.manifest)") else {
             throw TraceError(.notFound, "\(dataDirectory) is no data directory", remedy: "Name a cluster's with --data")
@@ -16,7 +17,7 @@ package struct DeadLetterStore {
         directory = dataDirectory
     }
 
-    /// All that count, by position in the log; `skip` gets what is wrong with those that are damaged. Blocks.
+    /// Returns all valid letters by log position; `skip` gets the error of each damaged one. Blocks.
     package func letters(skip: (any Error) -> Void) throws -> [DeadLetter] {
         let names = try FileSystem.list("\(directory)/\(ClusterPaths.deadLetters)").filter {
             $0.hasSuffix(DeadLetterName.sidecarSuffix)
@@ -29,6 +30,7 @@ package struct DeadLetterStore {
         }
     }
 
+    /// Returns the letter with a name.
     /// - Throws: `TraceError(.notFound)` where there is no such letter.
     package func letter(_ text: String) throws -> DeadLetter {
         guard let name = DeadLetterName(text), FileSystem.exists(path(name.sidecar)) else {
@@ -53,8 +55,8 @@ package struct DeadLetterStore {
         }
     }
 
-    /// Hands each batch of a letter to `visit`, with its number from 0, once the whole file has been found to
-    /// be as it was written. Holds one batch in memory. Blocks.
+    /// Calls `visit` with each batch of a letter and its number from 0, until it returns false. The file's checksum is
+    /// verified first. Holds one batch in memory. Blocks.
     func forEachBatch(of letter: DeadLetter, _ visit: (_ batch: [UInt8], _ number: Int) throws -> Bool) throws {
         guard let name = letter.name.flatMap({ DeadLetterName($0) }) else { return }
         try check(path(name.batches), against: letter)
@@ -82,7 +84,7 @@ package struct DeadLetterStore {
         }
     }
 
-    /// Notes that all batches of the letter were sent again.
+    /// Marks a letter all of whose batches were sent again.
     func markReplayed(_ letter: DeadLetter) throws {
         guard let name = letter.name.flatMap({ DeadLetterName($0) }) else { return }
         let empty = UnsafeRawBufferPointer(start: nil, count: 0)
@@ -92,9 +94,9 @@ package struct DeadLetterStore {
     private func path(_ relative: String) -> String { "\(directory)/\(relative)" }
 }
 
-/// `tracectl deadletter replay`: sends a letter's events as new batches. Host, semantics and names are those of
-/// the letter's batches. The batches' `client_id` and `sequence` follow from the letter, so that sending them
-/// again counts for nothing.
+/// Runs `tracectl deadletter replay`: sends a letter's events as new batches, with the host, semantics and names of the
+/// letter's batches. `client_id` and `sequence` are derived from the letter, so that repeating the replay counts no
+/// event twice.
 package struct DeadLetterReplay {
     private let store: DeadLetterStore
     private let sender: RetryingSender
@@ -106,8 +108,8 @@ package struct DeadLetterReplay {
         self.stop = stop
     }
 
-    /// Blocks until the server has every batch, then marks the letter.
-    /// - Throws: `TraceError` where the server refuses one, `Interrupted` where the stop signal is raised.
+    /// Sends every batch and marks the letter. Blocks until the server has acknowledged all of them.
+    /// - Throws: `TraceError` where the server refuses a batch, `Interrupted` on the stop signal.
     package func send(_ letter: DeadLetter) throws {
         try store.forEachBatch(of: letter) { batch, number in
             if stop.isRaised { throw Interrupted() }
@@ -117,7 +119,8 @@ package struct DeadLetterReplay {
         try store.markReplayed(letter)
     }
 
-    /// A new client each time the server's memory for one client's sequences is used up.
+    /// Returns a batch's identity fields. A new client id begins where the server's memory for one client's sequences
+    /// is used up.
     static func envelope(of letter: DeadLetter, batch number: Int) -> [UInt8] {
         let client = number / Limits.dedupSequencesMax
         let content = String(letter.crc32c, radix: 16)
@@ -130,7 +133,7 @@ package struct DeadLetterReplay {
     }
 }
 
-/// What `tracectl deadletter replay` did.
+/// The result of `tracectl deadletter replay`.
 package struct ReplaySummary: Encodable, Sendable {
     package let letters: Int
     package let events: Int

@@ -3,9 +3,9 @@ import IngestLog
 package import TraceModel
 import TraceWire
 
-/// How records and their times are shown.
+/// Formats records and their times.
 enum LogRecordText {
-    /// The type in lower case with hyphens, as `file-head`.
+    /// Returns the record's type in lower case with hyphens, such as `file-head`.
     static func name(of record: LogRecord) -> String {
         guard let type = record.type else { return "unknown" }
         var name = ""
@@ -13,7 +13,7 @@ enum LogRecordText {
         return name
     }
 
-    /// ISO 8601 in UTC, to the millisecond.
+    /// Formats a time as ISO 8601 in UTC, to the millisecond.
     static func moment(_ time: EpochNanoseconds) -> String {
         Date(timeIntervalSince1970: Double(time) / 1e9).formatted(
             Date.ISO8601FormatStyle(includingFractionalSeconds: true))
@@ -24,7 +24,7 @@ enum LogRecordText {
 struct LogLine: Encodable {
     private var lsn: LSN
     private var type: String
-    /// With header and padding: the distance to the next record.
+    /// The distance to the next record, header and padding included.
     private var bytes: Int
     private var arrivalNs: EpochNanoseconds?
     private var host: String?
@@ -113,7 +113,7 @@ struct LogLine: Encodable {
         reason = verdict.reason
     }
 
-    /// LSN, type and bytes, then what there is by name.
+    /// The line for people: LSN, type and bytes, then the fields that are set, by name.
     var text: String {
         var fields = ["\(lsn)", type, "\(bytes)"]
         func add(_ name: String, _ value: (some CustomStringConvertible)?) {
@@ -144,13 +144,13 @@ struct LogLine: Encodable {
         return fields.joined(separator: " ")
     }
 
-    /// In the order of the resources: `function:4,cpu:1`.
+    /// Formats counts in the order of the resources: `function:4,cpu:1`.
     private static func list(_ counts: [String: Int]) -> String {
         Resource.allCases.compactMap { resource in counts[resource.name].map { "\(resource.name):\($0)" } }.joined(
             separator: ",")
     }
 
-    /// As it is where that leaves one word, else quoted with escapes: names come from senders.
+    /// Returns a value unchanged where it is one word, else quoted with escapes: names come from senders.
     private static func quoted(_ value: String) -> String {
         let isWord = value.unicodeScalars.allSatisfy {
             $0.value > 0x20 && $0 != "\"" && $0 != "\\" && $0.properties.generalCategory != .control
@@ -160,14 +160,14 @@ struct LogLine: Encodable {
     }
 }
 
-/// Writes one line a record.
+/// Writes one line for each record.
 package struct LogDump {
     private let from: LSN?
     private let to: LSN?
     private let limit: Int
     private let isJSON: Bool
 
-    /// Records that begin at or above `from` and below `to`, `limit` of them at most.
+    /// Selects at most `limit` records that begin at or above `from` and below `to`.
     package init(from: LSN?, to: LSN?, limit: Int?, isJSON: Bool) {
         self.from = from
         self.to = to
@@ -175,8 +175,8 @@ package struct LogDump {
         self.isJSON = isJSON
     }
 
-    /// Hands each line on, without a line end. Blocks; bounded memory.
-    /// - Throws: `SystemError` where the log cannot be read, and whatever `write` throws.
+    /// Calls `write` with each line, without a line end. Blocks; uses bounded memory.
+    /// - Throws: `SystemError` where the log cannot be read, and any error of `write`.
     package func run(_ log: StoredLog, write: (String) throws -> Void) throws {
         var walk = try log.walk(from: from)
         var index = EventIndex()

@@ -3,33 +3,33 @@ import SystemIO
 package import TraceModel
 import TraceWire
 
-/// What `tracectl log stats` counted.
+/// The result of `tracectl log stats`.
 package struct LogStatistics: Encodable, Sendable {
     package private(set) var files = 0
-    /// As the files lie on the disk, preallocated.
+    /// The size of the files on the disk, which includes preallocated space.
     package private(set) var fileBytes = 0
     package private(set) var beginLsn: LSN = 0
     package private(set) var endLsn: LSN = 0
-    /// Everything below was on the disk when the last record was written.
+    /// Everything below this LSN was durable when the last record was written.
     package private(set) var durableLsn: LSN = 0
-    /// By type.
+    /// Records by type.
     package private(set) var records: [String: Int] = [:]
     package private(set) var batches = 0
     package private(set) var batchBytes = 0
-    /// Of the batches there, by resource.
+    /// Events of the batches in the log, by resource.
     package private(set) var events: [String: Int] = [:]
-    /// Since the data directory was made, as the last record says.
+    /// Counts since the data directory was created, from the last record.
     package private(set) var acceptedEvents: UInt64 = 0
     package private(set) var deduplicatedEvents: UInt64 = 0
     package private(set) var rejectedEvents: UInt64 = 0
     package private(set) var deadLetteredEvents: UInt64 = 0
-    /// Of the batches there, nanoseconds since the epoch.
+    /// Arrival times of the batches in the log, in nanoseconds since the epoch.
     package private(set) var firstArrivalNs: EpochNanoseconds?
     package private(set) var lastArrivalNs: EpochNanoseconds?
     package private(set) var damagedRanges = 0
     package private(set) var damagedBytes: LSN = 0
 
-    /// Reads the whole log. Blocks; bounded memory.
+    /// Reads the whole log. Blocks; uses bounded memory.
     /// - Throws: `SystemError` where it cannot be read.
     package init(_ log: StoredLog) throws {
         for base in try log.directory.bases() {

@@ -2,15 +2,15 @@ import IngestLog
 package import TraceModel
 import TraceWire
 
-/// What `tracectl log verify` found.
+/// The result of `tracectl log verify`.
 package struct LogVerification: Encodable, Sendable {
-    /// A record that is whole, but not what the log's writer would have written there.
+    /// A record with a valid checksum that the log's writer would not have written there.
     package struct Fault: Encodable, Sendable {
         package let lsn: LSN
         package let problem: String
     }
 
-    /// Findings of each kind that are told one by one; all are counted.
+    /// How many findings of each kind are listed; all are counted.
     private static let findingsMax = 1_000
 
     package private(set) var files = 0
@@ -22,18 +22,18 @@ package struct LogVerification: Encodable, Sendable {
     package private(set) var damaged: [LogRange] = []
     package private(set) var faultyRecords = 0
     package private(set) var faults: [Fault] = []
-    /// Behind the end, of a write that never finished, or has not yet: nothing that was acknowledged.
+    /// Bytes behind the end, of a write that never finished or has not finished yet. They were not acknowledged.
     package private(set) var unfinishedBytes = 0
-    /// What a running router removed while it was about to be read.
+    /// Bytes that a running router removed before they were read.
     package private(set) var trimmedBytes: LSN = 0
 
     package var isClean: Bool { damagedRanges == 0 && faultyRecords == 0 }
 
-    /// Reads the whole log. Blocks; bounded memory.
+    /// Reads the whole log. Blocks; uses bounded memory.
     /// - Throws: `SystemError` where it cannot be read.
     package init(_ log: StoredLog) throws {
         let bases = try log.directory.bases()
-        // Before the walk: a running router writes on.
+        // Read before the walk, because a running router keeps writing.
         let noted = log.notedEnd
         files = bases.count
         var walk = try log.walk()
@@ -89,13 +89,13 @@ package struct LogVerification: Encodable, Sendable {
     }
 }
 
-/// What must hold from record to record, beyond each being whole: checksums can't tell a writer's mistake.
+/// Checks what must hold from one record to the next: checksums do not detect a writer's error.
 struct LogConsistency: ~Copyable {
     private var index = EventIndex()
     private var last: (end: LSN, counts: LogCounts, durable: LSN)?
     private var window: UInt64?
 
-    /// Where log files begin: a head must stand there and nowhere else.
+    /// The positions at which log files begin: each has a file head, and no other position has one.
     private let bases: Set<LSN>
     private let newest: LSN
 
@@ -104,15 +104,15 @@ struct LogConsistency: ~Copyable {
         newest = bases.last ?? 0
     }
 
-    /// What is wrong with the next record in LSN order; nil where nothing is.
+    /// Returns what is wrong with the next record in LSN order, or nil.
     mutating func findFault(in record: LogRecord) -> String? {
         let counts = record.counts
         defer { last = (record.lsn + LSN(record.stride), counts, record.durableLSN) }
-        // Files that a running router has begun since are not in the list.
+        // Files that a running router has begun since then are not in the list.
         if record.lsn <= newest, (record.type == .fileHead) != bases.contains(record.lsn) {
-            return record.type == .fileHead ? "a file's head where no file begins" : "no head where a file begins"
+            return record.type == .fileHead ? "a file head where no file begins" : "no file head where a file begins"
         }
-        guard record.durableLSN <= record.lsn else { return "it claims that itself was durable" }
+        guard record.durableLSN <= record.lsn else { return "its durable LSN is behind its own position" }
         if let fault = findFault(inBodyOf: record) { return fault }
         guard let last else { return nil }
         guard record.durableLSN >= last.durable else { return "the durable LSN goes back" }
@@ -134,7 +134,8 @@ struct LogConsistency: ~Copyable {
         return nil
     }
 
-    /// Counts never go back, and between neighbours the accepted ones grow by what the record holds.
+    /// Checks that counts never go back, and that accepted events grow by what the record holds where it follows its
+    /// predecessor directly.
     private mutating func findFault(
         in counts: LogCounts, after earlier: LogCounts, _ record: LogRecord, isNext: Bool
     ) -> String? {

@@ -2,7 +2,7 @@ package import IngestLog
 import SystemIO
 package import TraceModel
 
-/// A range of the log without valid records, `to_lsn` excluded.
+/// A range of the log; `to_lsn` is exclusive.
 package struct LogRange: Encodable, Equatable, Sendable {
     package let fromLsn: LSN
     package let toLsn: LSN
@@ -15,13 +15,13 @@ package struct LogRange: Encodable, Equatable, Sendable {
     var text: String { "LSN \(fromLsn) to \(toLsn) (\(Report.grouped(Int(toLsn - fromLsn))) bytes)" }
 }
 
-/// The ingest log of a data directory, for reading: no lock is taken, so a cluster may run on it.
+/// The ingest log of a data directory, for reading. It takes no lock, so a cluster may be running on it.
 package struct StoredLog {
     package let directory = LogDirectory(path: ClusterPaths.log)
     private let salt: UInt32
 
-    /// Changes into the data directory, in which all paths are relative.
-    /// - Throws: `TraceError` where it is none.
+    /// Changes into the data directory, because all paths are relative to it.
+    /// - Throws: `TraceError` where it is no data directory.
     package init(dataDirectory: String) throws {
         do { try FileSystem.changeDirectory(to: dataDirectory) } catch {
             throw TraceError(
@@ -36,22 +36,24 @@ package struct StoredLog {
         salt = try DataDirectory.read().salt
     }
 
-    /// Where the log ended when a router last wrote to it; nil where that is not known.
+    /// The end of the log when a router last wrote to it; nil where it is not known.
     package var notedEnd: LSN? { LogEnd.read(salt: salt)?.end }
 
-    /// What tells that the newest file was cut, where the last record ends at `end`. Blocks.
-    /// - Throws: `SystemError` where it cannot be read.
+    /// Returns the evidence that the newest file was cut, where the last record ends at `end`. Blocks.
+    /// - Throws: `SystemError` where the log cannot be read.
     package func cut(endingAt end: LSN) throws -> LogCut? { try directory.cut(endingAt: end, salt: salt) }
 
-    /// Blocks. From the file that holds `start`, or the oldest.
+    /// Walks the log from the file that contains `start`, or from the oldest. Blocks.
     /// - Throws: `SystemError` where the directory cannot be read.
     package func walk(from start: LSN? = nil) throws -> LogWalk { try LogWalk(directory, salt: salt, from: start) }
 }
 
-/// An operator's decision that the log goes on without what a router has found to be lost of it.
+/// An operator's decision that the log continues without the part that a router has found to be lost.
 package enum LogLossDecision {
-    /// Accepts the loss that the router of the data directory waits with. Returns what was accepted, for the operator. Blocks.
-    /// - Throws: `TraceError(.notFound)` where there is none, `SystemError` where the operating system refuses.
+    /// Accepts the loss on which the router of the data directory waits. Returns a message about what was accepted.
+    /// Blocks.
+    /// - Throws: `TraceError(.notFound)` where there is no loss to accept, `SystemError` where the operating system
+    ///   refuses.
     package static func accept(dataDirectory: String) throws -> String {
         _ = try StoredLog(dataDirectory: dataDirectory)
         guard FileSystem.exists(ClusterPaths.logLoss) else {

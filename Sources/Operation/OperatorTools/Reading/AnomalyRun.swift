@@ -6,14 +6,14 @@ package import TraceFiles
 package import TraceModel
 package import TraceTime
 
-/// One end of a span of time as people write it: what `StartTime` takes, or `YYYY-MM-DD HH:MM:SS[.f…]`, the
-/// form of agents and of the server's own output, which is local time of the cluster.
+/// One end of a time span as users write it: what `StartTime` accepts, or `YYYY-MM-DD HH:MM:SS[.f…]`, the format of
+/// agents and of the server's own output, in the cluster's local time.
 package enum TimeBound: Equatable, Sendable {
     case instant(EpochNanoseconds)
-    /// Text of the local form, whose digits have not been looked at.
+    /// Text of the local form; its digits are not checked yet.
     case local(String)
 
-    /// Nil where the text has none of the forms.
+    /// Parses a text; nil where it has none of the forms.
     package init?(_ text: String) {
         if let instant = StartTime(text) {
             self = .instant(instant.nanoseconds)
@@ -24,9 +24,8 @@ package enum TimeBound: Equatable, Sendable {
         self = .local(text)
     }
 
-    /// The moment in nanoseconds since the epoch; nil where the local form names none, such as a
-    /// thirteenth month. Of an hour that a clock shows twice the earlier one counts. `zone` is asked for
-    /// only where the form needs it.
+    /// Converts to nanoseconds since the epoch; nil where the local form is no valid time, such as a thirteenth month.
+    /// In an hour that clocks show twice, the earlier one counts. `zone` is called only for the local form.
     package func nanoseconds(in zone: () throws -> TimeZoneRules) rethrows -> EpochNanoseconds? {
         switch self {
         case .instant(let nanoseconds): return nanoseconds
@@ -39,11 +38,11 @@ package enum TimeBound: Equatable, Sendable {
     }
 }
 
-/// The time zone of a cluster, found in its data directory.
+/// Determines the time zone of a cluster from its data directory.
 package enum ClusterTimeZone {
-    /// The zone that the cluster's configuration file says, else the one that it was started with, else this
-    /// machine's. The caller's own `TZ` does not count. Sets the zone of this process. Call it once, before
-    /// there are threads. Blocks on the disk.
+    /// Sets this process's zone to that of the cluster's configuration file, else the one that the cluster was started
+    /// with, else this machine's. The caller's own `TZ` is ignored. Call it once, before other threads exist. Blocks on
+    /// the disk.
     /// - Throws: `ConfigurationProblems` about the configuration file; `TraceError` where the zone is unknown.
     package static func rules(dataDirectory: String) throws -> TimeZoneRules {
         let configuration = try EffectiveConfiguration(
@@ -52,12 +51,13 @@ package enum ClusterTimeZone {
     }
 }
 
-/// `tracectl anomalies`: the findings of the final files in order of time, as a table or as JSON.
+/// Runs `tracectl anomalies`: writes the findings of the final files in order of time, as a table or as JSON.
 package struct AnomalyRun {
+    /// The form of the output.
     package enum Format: Sendable {
-        /// A line a finding, padded for people; times in that zone.
+        /// One padded line for each finding, with times in this zone.
         case table(TimeZoneRules)
-        /// The findings' own JSON objects, one a line.
+        /// The findings' own JSON objects, one per line.
         case json
     }
 
@@ -74,8 +74,8 @@ package struct AnomalyRun {
         self.format = format
     }
 
-    /// Blocks until everything is written to standard output, or the reader is gone, which is no error.
-    /// - Returns: how many findings there were.
+    /// Writes the findings to standard output. Blocks. A closed reader is no error.
+    /// - Returns: How many findings there were.
     /// - Throws: `TraceError` where there is no such directory or a file is damaged.
     @discardableResult package func run() throws -> Int {
         try StandardOutput.checkHasOutput(dataDirectory)
@@ -84,7 +84,7 @@ package struct AnomalyRun {
         return count
     }
 
-    /// Hands the text to `write` in pieces, and adds to `count` how many findings it has.
+    /// Calls `write` with the text in pieces, and adds the number of findings to `count`.
     func write(counting count: inout Int, _ write: (UnsafeRawBufferPointer) throws -> Void) throws {
         var text = RawBuffer()
         var table: AnomalyTable?
@@ -111,14 +111,14 @@ package struct AnomalyRun {
     private static let pieceBytes = 64 << 10
 }
 
-/// Findings as lines for people. Columns have fixed widths, so that lines can be written one by one; longer
-/// texts push the rest of their line to the right.
+/// Formats findings as lines for people. Columns have fixed widths, so that lines can be written one by one; a longer
+/// text moves the rest of its line to the right.
 package struct AnomalyTable {
     private var clock: ReadableClock
     private let dates: StemClock
     private let terminal: Terminal
 
-    /// `zone`: of the times.
+    /// - Parameter zone: The time zone of the times.
     package init(zone: TimeZoneRules, terminal: Terminal) {
         clock = ReadableClock(zone: zone)
         dates = StemClock(zone: zone)
@@ -130,7 +130,7 @@ package struct AnomalyTable {
         terminal.paint(Self.line("TIME", "RESOURCE", "RULE", "HOST", "PROCESS", "PID", "SEVERITY", "MESSAGE"), .bold)
     }
 
-    /// One finding. What would move the cursor is replaced.
+    /// Formats one finding. Control characters are replaced.
     package mutating func row(_ finding: AnomalyLine) -> String {
         Self.line(
             time(finding.ts), Self.text(finding.resource), Self.text(finding.rule), Self.text(finding.host),
@@ -148,7 +148,7 @@ package struct AnomalyTable {
         ].joined(separator: "  ")
     }
 
-    /// `YYYY-MM-DD HH:MM:SS.mmm`, which `--from` and `--to` take.
+    /// Formats a time as `YYYY-MM-DD HH:MM:SS.mmm`, which `--from` and `--to` accept.
     private mutating func time(_ ts: EpochNanoseconds) -> String {
         let stem = Array(dates.text(ts).utf8)
         let date = [stem[..<4], stem[4..<6], stem[6..<8]].map { String(decoding: $0, as: UTF8.self) }.joined(
@@ -162,7 +162,7 @@ package struct AnomalyTable {
         Double(String(decoding: number, as: UTF8.self)).map { String(format: "%.2f", $0) } ?? "-"
     }
 
-    /// A dash where there is none.
+    /// Decodes a JSON string; a dash stands for an empty one.
     private static func text(_ json: UnsafeRawBufferPointer) -> String {
         let decoded = try? JSONDecoder().decode(String.self, from: Data(json))
         let text = decoded ?? String(decoding: json, as: UTF8.self)

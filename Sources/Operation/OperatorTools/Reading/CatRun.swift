@@ -3,12 +3,12 @@ import SystemIO
 package import TraceFiles
 package import TraceModel
 
-/// Standard output, as commands use it that write more than a screen.
+/// Standard output for commands that may write a lot.
 enum StandardOutput {
-    /// Runs `body`, whose writing may fail because the reader is gone, which is no error.
-    /// - Throws: what `body` throws otherwise.
+    /// Runs `body`, in which a write may fail because the reader has closed the pipe; that is no error.
+    /// - Throws: Any other error of `body`.
     static func streaming(_ body: () throws -> Void) throws {
-        // A reader that is gone shows as EPIPE.
+        // With SIGPIPE ignored, a closed reader is reported as EPIPE.
         signal(SIGPIPE, SIG_IGN)
         do { try body() } catch let error as SystemError where error.errno == EPIPE { return }
     }
@@ -24,7 +24,8 @@ enum StandardOutput {
         }
     }
 
-    /// - Throws: `TraceError` where the directory has no final files' directory.
+    /// Checks that a data directory has final files.
+    /// - Throws: `TraceError` where it has no directory for them.
     static func checkHasOutput(_ dataDirectory: String) throws(TraceError) {
         guard FileSystem.exists("\(dataDirectory)/\(ClusterPaths.output)") else {
             throw TraceError(
@@ -36,6 +37,7 @@ enum StandardOutput {
 
 /// Streams final files to standard output.
 package struct CatRun {
+    /// The form of the output.
     package enum Format: String, CaseIterable, Sendable {
         case json
         case csv
@@ -46,7 +48,7 @@ package struct CatRun {
     private let format: Format
     private let columns: CSVColumns
 
-    /// `columns`: of a table.
+    /// - Parameter columns: The columns of a CSV table.
     package init(dataDirectory: String, selection: TraceSelection, format: Format, columns: CSVColumns = .all) {
         self.dataDirectory = dataDirectory
         self.selection = selection
@@ -54,7 +56,7 @@ package struct CatRun {
         self.columns = columns
     }
 
-    /// Blocks until everything is written, or the reader is gone, which is no error.
+    /// Writes everything. Blocks. A closed reader is no error.
     /// - Throws: `TraceError` where there is no such directory or a file is damaged.
     package func run() throws {
         try StandardOutput.checkHasOutput(dataDirectory)

@@ -5,7 +5,7 @@ package import TraceSummaries
 
 /// Reads the summary files of a data directory and merges them over its windows, resource by resource.
 package struct SummaryQuery {
-    /// What one resource's files say together.
+    /// The merged summary of one resource.
     package struct Answer {
         package let summary: WindowSummary
         package let windows: Int
@@ -15,15 +15,17 @@ package struct SummaryQuery {
     private let resources: [Resource]
     private let isLastWindowOnly: Bool
 
-    /// `resource`: nil for all. `isLastWindowOnly`: nothing but each resource's newest window.
+    /// - Parameters:
+    /// - resource: The resource, or nil for all.
+    /// - isLastWindowOnly: Whether to read only each resource's newest window.
     package init(dataDirectory: String, resource: Resource?, isLastWindowOnly: Bool) {
         self.dataDirectory = dataDirectory
         resources = resource.map { [$0] } ?? Resource.allCases
         self.isLastWindowOnly = isLastWindowOnly
     }
 
-    /// The resources that have files, in their fixed order. Blocks on the disk.
-    /// - Throws: `TraceError` where a file can't be understood, or the directory is none of a cluster's.
+    /// Returns the resources that have files, in their fixed order. Blocks on the disk.
+    /// - Throws: `TraceError` where a file can't be understood, or the directory is no cluster's.
     package func run() throws -> [Answer] {
         let directory = "\(dataDirectory)/\(SummaryFile.directory)"
         guard FileSystem.exists(dataDirectory) else {
@@ -33,7 +35,7 @@ package struct SummaryQuery {
         let names = try FileSystem.list(directory)
         return try resources.compactMap { resource in
             let ending = "_\(resource.name).json"
-            // Names begin with the window's time, so their order is that of the windows.
+            // Names begin with the window's time, so they sort by window.
             let own = names.filter { $0.hasPrefix("summary_") && $0.hasSuffix(ending) }
             guard !own.isEmpty else { return nil }
             var merged = WindowSummary(resource)
@@ -59,20 +61,20 @@ package struct SummaryQuery {
     }
 }
 
-/// Merged summaries for people, or as JSON.
+/// Formats merged summaries for people, or as JSON.
 package struct SummaryReport {
     private let answers: [SummaryQuery.Answer]
     private let topRows: Int
     private let terminal: Terminal
 
-    /// `topRows`: rows of each list at most.
+    /// - Parameter topRows: The greatest number of rows of each list.
     package init(_ answers: [SummaryQuery.Answer], topRows: Int, terminal: Terminal) {
         self.answers = answers
         self.topRows = topRows
         self.terminal = terminal
     }
 
-    /// An array of one object a resource.
+    /// A JSON array with one object for each resource.
     package var json: String {
         var text = RawBuffer()
         text.append("[")
@@ -138,7 +140,7 @@ package struct SummaryReport {
         return [terminal.paint(line(head), .bold)] + body.map(line)
     }
 
-    /// The head of a column: its name, without the unit where that is for programs.
+    /// Returns a column's heading: its name, without a unit that only programs need.
     private static func title(_ name: String) -> String {
         let suffix = SummaryUnit.time.suffix
         let shown = name.hasSuffix(suffix) ? String(name.dropLast(suffix.count)) : name
@@ -165,7 +167,7 @@ package struct SummaryReport {
         return String(format: "%.1f PiB", value)
     }
 
-    /// A name on one line, in printable characters, of a bounded width.
+    /// Returns a name on one line, in printable characters and with bounded width.
     private static func shown(_ bytes: [UInt8]) -> String {
         let text = String(decoding: bytes, as: UTF8.self).map { character in
             character.unicodeScalars.contains { $0.properties.generalCategory == .control } ? "?" : character

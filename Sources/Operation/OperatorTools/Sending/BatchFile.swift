@@ -1,8 +1,8 @@
 import SystemIO
 import TraceModel
 
-/// A file of serialized batches: one a file, or, where the name ends in `.pbs`, any number, each with
-/// its length as a varint before it. Reads one batch at a time.
+/// Reads a file of serialized batches, one at a time: a single batch, or, where the name ends in `.pbs`, any number of
+/// them, each preceded by its length as a varint.
 package final class BatchFile {
     package let path: String
     package let size: Int
@@ -18,8 +18,9 @@ package final class BatchFile {
         isDelimited = path.hasSuffix(".pbs")
     }
 
-    /// The next batch, nil at the end. Throws `TraceError` where a length is wrong or beyond what the
-    /// server accepts, `SystemError` where reading fails.
+    /// Returns the next batch, or nil at the end.
+    /// - Throws: `TraceError` where a length is wrong or beyond what the server accepts, `SystemError` where reading
+    ///   fails.
     package func next() throws -> [UInt8]? {
         guard !isDone else { return nil }
         guard isDelimited else {

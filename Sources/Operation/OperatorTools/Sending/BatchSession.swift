@@ -3,12 +3,12 @@ import SystemIO
 package import TraceModel
 package import TraceWire
 
-/// One run of one client: the name under which the server keeps this run's sequence numbers apart.
+/// The identity of one run of a client, under which the server keeps the run's sequence numbers.
 package struct ClientIdentity: Sendable {
     package let clientID: String
     private(set) var lastSequence: UInt64 = 0
 
-    /// A name no other run has: host, process id, and 64 random bits.
+    /// Makes a unique identity from host, process id and 64 random bits.
     package init() {
         let random = String(UInt64.random(in: 1 ... .max), radix: 16)
         let host = String(Self.hostName.prefix(64))
@@ -20,7 +20,7 @@ package struct ClientIdentity: Sendable {
         self.clientID = clientID
     }
 
-    /// 1, 2, 3…
+    /// Returns 1, 2, 3 and so on.
     package mutating func nextSequence() -> UInt64 {
         lastSequence += 1
         return lastSequence
@@ -33,9 +33,8 @@ package struct ClientIdentity: Sendable {
     }
 }
 
-/// Gathers events into batches of a fixed size and sends each as it fills. Holds at most one batch,
-/// so memory stays bounded while the server makes it wait. Every batch says that its fields mean what
-/// `Semantics.cumulative` says.
+/// Collects events into batches of a fixed size and sends each one when it is full. Holds at most one batch, so that
+/// memory stays bounded while the server makes it wait. Every batch states `Semantics.cumulative`.
 package final class BatchSession: EventSink {
     private let sender: RetryingSender
     private var identity: ClientIdentity
@@ -47,7 +46,7 @@ package final class BatchSession: EventSink {
     private var pending: [Resource: Int] = [:]
     private var pendingNames = 0
 
-    /// `host`: the traced machine's name in every batch; empty: the server takes the peer's address.
+    /// - Parameter host: The traced machine's name in every batch; empty lets the server use the peer's address.
     package init(sender: RetryingSender, identity: ClientIdentity, host: String, batchEventsMax: Int) {
         precondition(batchEventsMax > 0)
         self.sender = sender
@@ -58,7 +57,7 @@ package final class BatchSession: EventSink {
 
     package var acknowledgedEvents: Int { acknowledged.values.reduce(0, +) }
 
-    /// Events gathered or sent but never acknowledged.
+    /// Events collected or sent that have not been acknowledged.
     package var pendingEvents: Int { encoder.eventCount }
 
     package func append(_ event: BatchEncoder.Function) throws {
@@ -92,7 +91,7 @@ package final class BatchSession: EventSink {
         pendingNames += 1
     }
 
-    /// Sends what has been gathered. Blocks until acknowledged.
+    /// Sends the collected events. Blocks until they are acknowledged.
     package func flush() throws {
         guard encoder.eventCount > 0 || pendingNames > 0 else { return }
         var envelope = BatchEncoder.Envelope()
@@ -114,21 +113,22 @@ package final class BatchSession: EventSink {
     }
 }
 
-/// What every sending command needs: the connection, retries, Ctrl-C, and a line that shows progress.
+/// What every sending command needs: a connection, retries, handling of Ctrl-C, and a progress line.
 package final class SendingSession {
-    /// How long a command that has an end waits for one batch to be accepted.
-    package static let patienceSeconds = 60
+    /// How long a command with a fixed amount of work waits for one batch to be accepted.
+    package static let acceptSecondsMax = 60
 
     package let stop: StopSignal
     package let sender: RetryingSender
     package let progress = ProgressLine()
     private let transport: GRPCBatchTransport
-    /// Where there is no terminal to show progress.
-    private var teller: WaitTeller?
+    /// Reports waiting where there is no terminal for the progress line.
+    private var reporter: WaitReporter?
     private let startedAt = WallClock.monotonic()
 
-    /// Before any other thread starts, as it takes over SIGINT and SIGTERM. `close` must be called in
-    /// every case. `giveUpAfterSeconds`: of one batch; nil: never.
+    /// Makes a session. Call it before any other thread starts, because it takes over SIGINT and SIGTERM. `close` must
+    /// always be called.
+    /// - Parameter giveUpAfterSeconds: The time limit for one batch; nil means never.
     package init(server: HostPort, giveUpAfterSeconds: Double?) throws {
         stop = try StopSignal()
         stop.raiseOnInterrupt()
@@ -140,16 +140,17 @@ package final class SendingSession {
                 progress.update("Waiting \(wait) s: \(server): \(reason)")
             }
         } else {
-            let teller = WaitTeller(of: "\(server)")
-            sender.onBegin = { teller.begin() }
-            sender.onRetry = { reason, _ in teller.failed(reason) }
-            sender.onAcknowledged = { teller.end() }
-            self.teller = teller
+            let reporter = WaitReporter(of: "\(server)")
+            sender.onBegin = { reporter.begin() }
+            sender.onRetry = { reason, _ in reporter.failed(reason) }
+            sender.onAcknowledged = { reporter.end() }
+            self.reporter = reporter
         }
     }
 
+    /// Ends the connection and removes the progress line.
     package func close() {
-        teller?.stop()
+        reporter?.stop()
         progress.clear()
         transport.close()
     }
@@ -157,11 +158,12 @@ package final class SendingSession {
     /// Seconds since the session began.
     package var elapsedSeconds: Double { Double(WallClock.monotonic() - startedAt) / 1e9 }
 
+    /// Makes a session that collects events into batches of `eventsMax`.
     package func batches(host: String, eventsMax: Int) -> BatchSession {
         BatchSession(sender: sender, identity: ClientIdentity(), host: host, batchEventsMax: eventsMax)
     }
 
-    /// Runs the work; false where Ctrl-C ended it. Rethrows every other error. The progress line is gone
+    /// Runs the work; returns false where Ctrl-C ended it, and rethrows every other error. The progress line is removed
     /// afterwards, so that the summary stands alone.
     @discardableResult package func runInterruptibly(_ work: () throws -> Void) throws -> Bool {
         defer { progress.clear() }

@@ -3,25 +3,26 @@ import GRPCTransport
 import SystemIO
 package import TraceModel
 
-/// What one attempt to send a batch came to.
+/// The result of one attempt to send a batch.
 package enum AttemptOutcome: Sendable, Equatable {
-    /// The server has it on disk.
+    /// The batch is durable at the server.
     case accepted
-    /// The same bytes may go through later. `after`: seconds the server asks to wait.
+    /// The same bytes may succeed later. `after` is the wait in seconds that the server asks for.
     case retry(reason: String, after: Double?)
     /// The same bytes will be refused again.
     case refused(reason: String)
 }
 
-/// The way to the server, as the sending logic sees it: one attempt, one outcome, no retries.
+/// The transport to the server as the sending logic sees it: one attempt, one outcome, no retries.
 package protocol BatchTransport: AnyObject {
-    /// Sends one serialized `TraceBatch` and blocks until the server has answered, at most for the
-    /// transport's own deadline. A lost connection is an outcome; the next attempt reconnects.
+    /// Sends one serialized `TraceBatch` and blocks until the server has answered, or until the transport's own
+    /// deadline. A lost connection is an outcome; the next attempt reconnects.
     func attempt(_ batch: [UInt8]) -> AttemptOutcome
 }
 
-/// Decides what follows an attempt to send one batch: no clock, no I/O, no randomness of its own.
+/// Decides what follows an attempt to send one batch. Pure: no clock, no I/O, no randomness of its own.
 package struct RetrySchedule: Sendable {
+    /// What to do after an attempt.
     package enum Decision: Sendable, Equatable {
         case done
         case wait(seconds: Double)
@@ -30,17 +31,19 @@ package struct RetrySchedule: Sendable {
 
     package static let firstWaitSeconds = 0.1
     package static let longestWaitSeconds = 5.0
-    /// The most that is waited because a server asks for it.
+    /// The longest wait that the server may ask for.
     package static let longestAskedWaitSeconds = 60.0
 
-    /// Seconds since the first attempt after which a retryable failure is final; nil: never.
+    /// Seconds since the first attempt after which a retryable failure is final; nil means never.
     package let giveUpAfterSeconds: Double?
     package private(set) var retries = 0
 
     package init(giveUpAfterSeconds: Double?) { self.giveUpAfterSeconds = giveUpAfterSeconds }
 
-    /// What to do now. `elapsedSeconds`: since the first attempt at this batch. `jitter` in 0–1
-    /// spreads clients that were refused together over half of the wait.
+    /// Decides what follows an outcome.
+    /// - Parameters:
+    /// - elapsedSeconds: The time since the first attempt at this batch.
+    /// - jitter: A number from 0 to 1, which spreads clients that were refused together over half of the wait.
     package mutating func next(after outcome: AttemptOutcome, elapsedSeconds: Double, jitter: Double) -> Decision {
         switch outcome {
         case .accepted: return .done
@@ -48,7 +51,7 @@ package struct RetrySchedule: Sendable {
         case .retry(let reason, let asked):
             let doubled = Self.firstWaitSeconds * Double(1 << min(retries, 10))
             let ours = min(doubled, Self.longestWaitSeconds) * (0.5 + 0.5 * jitter)
-            // What the server asks for is a floor: it knows when room is expected.
+            // The server's wait is a lower bound: the server knows when it expects room.
             let wait = max(ours, min(asked ?? 0, Self.longestAskedWaitSeconds))
             if let giveUpAfterSeconds, elapsedSeconds + wait > giveUpAfterSeconds {
                 return .fail(reason: "\(reason) (gave up after \(retries + 1) attempts)")
@@ -59,15 +62,15 @@ package struct RetrySchedule: Sendable {
     }
 }
 
-/// Sends batches one at a time, each until it is acknowledged, and always the same bytes again: with
-/// `client_id` and `sequence` in them the server counts a batch once, however often it arrives.
+/// Sends batches one at a time, each until it is acknowledged and always with the same bytes: with the `client_id` and
+/// `sequence` in them the server counts a batch once, however often it arrives.
 package final class RetryingSender {
     private let transport: any BatchTransport
     private let stop: StopSignal
     private let giveUpAfterSeconds: Double?
     /// Called before the first attempt at a batch.
     package var onBegin: (() -> Void)?
-    /// Told the reason and the wait in seconds, before each wait.
+    /// Called before each wait, with the reason and the wait in seconds.
     package var onRetry: ((_ reason: String, _ seconds: Double) -> Void)?
     /// Called once a batch is acknowledged.
     package var onAcknowledged: (() -> Void)?
@@ -82,8 +85,9 @@ package final class RetryingSender {
         self.giveUpAfterSeconds = giveUpAfterSeconds
     }
 
-    /// Blocks until the server has acknowledged. Throws `TraceError` where it refuses for good or
-    /// stays away for too long, `Interrupted` where the stop signal is raised during a wait.
+    /// Sends a batch. Blocks until the server has acknowledged it.
+    /// - Throws: `TraceError` where the server refuses it for good or is not available for too long, `Interrupted`
+    ///   where the stop signal is raised during a wait.
     package func send(_ batch: [UInt8]) throws {
         var schedule = RetrySchedule(giveUpAfterSeconds: giveUpAfterSeconds)
         let start = WallClock.monotonic()
@@ -103,8 +107,8 @@ package final class RetryingSender {
                 if case .refused = outcome { throw TraceError(.invalidArgument, reason) }
                 throw TraceError(
                     .unreachable, reason,
-                    remedy: "Look whether the cluster runs and is ready, with scripts/cluster status; --server names"
-                        + " another one. Sending the same again counts nothing twice that has a client_id")
+                    remedy: "Check with scripts/cluster status that the cluster is ready, or name another one with"
+                        + " --server. Batches with a client_id are not counted twice when they are sent again")
             case .wait(let seconds):
                 retries += 1
                 if case .retry(let reason, _) = outcome { onRetry?(reason, seconds) }
@@ -117,14 +121,15 @@ package final class RetryingSender {
 /// Sends batches by `SendTraceBatch`. C-core reconnects by itself at the next call.
 package final class GRPCBatchTransport: BatchTransport {
     private static let path = TracerService.Method.sendTraceBatch.path
-    /// The server holds a call for 5 s before it refuses; a large message takes time on top.
+    /// The server holds a call for 5 s before it refuses; a large message takes more time.
     private static let timeoutSeconds = 60.0
 
     private let client: GRPCClient
 
-    /// `close` must be called in every case.
+    /// `close` must always be called.
     package init(server: HostPort) { client = GRPCClient(target: "\(server)") }
 
+    /// Closes the connection.
     package func close() { client.close() }
 
     package func attempt(_ batch: [UInt8]) -> AttemptOutcome {
@@ -134,7 +139,7 @@ package final class GRPCBatchTransport: BatchTransport {
         } catch { return Self.outcome(of: error) }
     }
 
-    /// A server of the original's kind answers OK without success where it failed for now.
+    /// Interprets a response. A server of the original's kind answers OK without success where it failed temporarily.
     private static func outcome(of response: [UInt8]) -> AttemptOutcome {
         do {
             let answer = try TraceResponse(decoding: response)

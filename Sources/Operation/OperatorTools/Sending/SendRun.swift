@@ -9,11 +9,11 @@ package protocol EventSink: AnyObject {
     func append(_ event: BatchEncoder.Memory) throws
     func append(_ event: BatchEncoder.Network) throws
     func append(_ event: BatchEncoder.IO) throws
-    /// Names a process or a thread, no event. Goes out with the next event.
+    /// Adds the name of a process or a thread, which is no event. It is sent with the next event.
     func append(_ name: BatchEncoder.Name) throws
 }
 
-/// What `tracectl send` did.
+/// The result of `tracectl send`.
 package struct SendSummary: Encodable, Sendable {
     package var files: Int
     package var batches: Int
@@ -39,24 +39,25 @@ package struct SendSummary: Encodable, Sendable {
     }
 }
 
-/// `tracectl send`: every batch of some files, in order, each until acknowledged.
+/// Runs `tracectl send`: sends every batch of some files in order, each until it is acknowledged.
 package final class SendRun {
     private let sender: RetryingSender
     private var identity: ClientIdentity
     private let semantics: Semantics
     private var index = EventIndex()
-    /// Told bytes done and bytes in all after each batch.
+    /// Called after each batch with the bytes done and in all.
     package var onProgress: ((_ done: Int, _ total: Int) -> Void)?
     package private(set) var events = 0
 
-    /// `semantics`: what the fields mean of a batch that does not say so itself.
+    /// - Parameter semantics: The semantics for batches that do not state their own.
     package init(sender: RetryingSender, identity: ClientIdentity, semantics: Semantics = .cumulative) {
         self.sender = sender
         self.identity = identity
         self.semantics = semantics
     }
 
-    /// Throws at the first batch that can't be read or is refused, naming file and batch.
+    /// Sends all files; stops at the first batch that can't be read or is refused.
+    /// - Throws: An error that names file and batch.
     package func send(paths: [String], stop: StopSignal) throws {
         let files = try paths.map { try BatchFile($0) }
         let total = files.reduce(0) { $0 + $1.size }
@@ -83,14 +84,14 @@ package final class SendRun {
         }
     }
 
-    /// What a batch does not say itself.
+    /// What a batch does not state itself.
     private struct Missing {
-        /// Both client_id and sequence: the server would not recognize a second copy.
+        /// True if both client_id and sequence are missing, so that the server would not recognize a second copy.
         let identity: Bool
         let semantics: Bool
     }
 
-    /// The server's own check, so that a file which is no batch fails here, by its name.
+    /// Runs the server's own check, so that a file which is no batch fails here, by name.
     private func inspect(_ batch: [UInt8]) throws -> (events: Int, missing: Missing) {
         try batch.withUnsafeBytes { bytes in
             do throws(WireError) {
@@ -106,8 +107,7 @@ package final class SendRun {
         }
     }
 
-    /// The batch with what it does not say behind its own fields: our client_id and the next sequence, and what
-    /// the fields mean.
+    /// Appends what a batch does not state: our client_id and the next sequence, and the semantics.
     private func completed(_ batch: [UInt8], _ missing: Missing) -> [UInt8] {
         guard missing.identity || missing.semantics else { return batch }
         var envelope = BatchEncoder.Envelope()

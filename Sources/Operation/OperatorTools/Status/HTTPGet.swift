@@ -2,10 +2,11 @@ import Glibc
 import SystemIO
 package import TraceModel
 
-/// Takes the body out of a response as far as it has arrived.
+/// Extracts the body from a response as far as it has arrived.
 enum HTTPResponse {
-    /// Nil while more has to come. Throws `TraceError` (unreachable) for a status other than 200 and for
-    /// a body in chunks, which was not asked for.
+    /// Returns the body, or nil while more has to arrive.
+    /// - Throws: `TraceError(.unreachable)` for a status other than 200, and for a chunked body, which was not
+    ///   requested.
     static func body(of response: [UInt8], isAtEnd: Bool) throws -> [UInt8]? {
         let blank = Array("\r\n\r\n".utf8)
         guard let end = response.indices.first(where: { response[$0...].starts(with: blank) }) else { return nil }
@@ -30,12 +31,12 @@ enum HTTPResponse {
     }
 }
 
-/// One GET over HTTP/1.1 in the clear, on a connection of its own: enough to ask the aggregator.
+/// Sends one GET over plain HTTP/1.1 on a connection of its own: enough to query the aggregator.
 package enum HTTPGet {
     private static let responseBytesMax = 4 << 20
 
-    /// The body of a 200 answer. Blocks for at most about `timeoutSeconds` a step. Throws `TraceError`
-    /// (unreachable) where there is no such answer.
+    /// Returns the body of a 200 response. Each step blocks for about `timeoutSeconds` at most.
+    /// - Throws: `TraceError(.unreachable)` where there is no such response.
     package static func body(of path: String, from address: HostPort, timeoutSeconds: Int) throws -> [UInt8] {
         let descriptor = try connect(to: address, timeoutSeconds: timeoutSeconds)
         defer { close(descriptor) }
@@ -95,7 +96,7 @@ package enum HTTPGet {
         let kind = candidate.ai_socktype | Int32(SOCK_CLOEXEC.rawValue)
         let descriptor = try systemCall("socket", name) { socket(candidate.ai_family, kind, 0) }
         do throws(SystemError) {
-            // On Linux SO_SNDTIMEO bounds connect too (socket(7)).
+            // On Linux SO_SNDTIMEO limits connect as well (socket(7)).
             var timeout = timeval(tv_sec: timeoutSeconds, tv_usec: 0)
             for option in [SO_SNDTIMEO, SO_RCVTIMEO] {
                 let size = socklen_t(MemoryLayout<timeval>.size)

@@ -2,41 +2,45 @@ import Foundation
 import SystemIO
 package import TraceModel
 
-/// The object that `tracectl status --json` prints and the aggregator serves as `/status`.
+/// The JSON object that `tracectl status --json` prints and the aggregator serves as `/status`.
 package struct ClusterStatus: Codable, Equatable, Sendable {
+    /// The router or the aggregator.
     package struct Process: Codable, Equatable, Sendable {
         package var pid: Int?
-        /// Of the router: whether it takes batches. Nil where nobody says, and of the aggregator.
+        /// Whether the router accepts batches. Nil where it is not known, and for the aggregator.
         package var accepting: Bool?
 
-        /// Written even where it is null: readers may rely on the key.
+        /// Encodes the key even where the value is null, because readers may rely on it.
         package func encode(to encoder: any Encoder) throws {
             var container = encoder.container(keyedBy: CodingKeys.self)
             try container.encode(pid, forKey: .pid)
         }
     }
 
+    /// One worker.
     package struct Worker: Codable, Equatable, Sendable {
         package var name: String
         package var resource: String
         package var index: Int
         package var pid: Int?
         package var up: Bool
-        /// Why starting it again changes nothing, and what does; nil where it is not so.
+        /// Why restarting the worker does not help, and what does; nil where a restart is enough.
         package var lost: String?
         package var lagBytes: Int
         package var appliedLsn: UInt64?
-        /// Up to where its events are counted as written.
+        /// The LSN up to which its events are counted as written.
         package var countedLsn: UInt64?
-        /// Nil where the resource is quiet.
+        /// Nil where the resource is idle.
         package var skewRatio: Double?
     }
 
+    /// The state of merging windows into final files.
     package struct Merging: Codable, Equatable, Sendable {
+        /// The merge that is running.
         package struct Current: Codable, Equatable, Sendable {
             package var resource: String
             package var window: Int
-            /// Of segments.
+            /// Bytes of segments.
             package var mergedBytes: Int
             package var totalBytes: Int
         }
@@ -46,29 +50,30 @@ package struct ClusterStatus: Codable, Equatable, Sendable {
     }
 
     package var ready = false
-    /// Whether anything below is known; nil where an aggregator of before 0.2 answers, which then knows.
+    /// Whether anything below is known. Nil from an aggregator older than 0.2, whose fields are all known.
     package var known: Bool?
-    /// What is wrong with processes that run, and what to do; nil where nobody says.
+    /// Problems of running processes with their remedies; nil where they are not reported.
     package var problems: [String]?
     package var router = Process()
     package var aggregator = Process()
     package var workers: [Worker] = []
-    /// -1 where it is not known: that never equals what became of events, so nobody takes it for quiet.
+    /// -1 where it is not known. That never equals the sum of the other counts, so nobody takes the cluster for quiet.
     package var receivedEvents = -1
     package var writtenEvents = 0
     package var deduplicatedEvents = 0
     package var deadLetteredEvents = 0
     package var rejectedEvents = 0
-    /// Rows of damaged segments, which no final file has; nil where nobody says.
+    /// Rows of damaged segments that are in no final file; nil where it is not reported.
     package var lostRows: Int?
-    /// Nil where nobody says.
+    /// Nil where it is not reported.
     package var merging: Merging?
 
-    /// Below a worker is up to date: under load none is quite.
+    /// A worker with less lag is up to date: under load none is completely.
     private static let lagBytesMin = 1_000_000
 
-    /// Whether all processes have found one another and no worker is far behind, but for workers that are down for good.
-    /// `process`: the one of this name has to have this id, where it is not down for good.
+    /// Whether all processes are connected and no worker is far behind, except workers for which a restart does not
+    /// help.
+    /// - Parameter process: A process that must run with this id, unless a restart does not help it.
     package func isCaughtUp(with process: (name: String, pid: Int)? = nil) -> Bool {
         let rest = workers.filter { $0.lost == nil }
         guard router.pid != nil, router.accepting ?? ready, problems?.isEmpty ?? true,
@@ -84,7 +89,7 @@ package struct ClusterStatus: Codable, Equatable, Sendable {
         }
     }
 
-    /// Whether the router takes batches and these workers are there and no others, each up or down for good.
+    /// Whether the router accepts batches and exactly these workers exist, each up or beyond a restart.
     package func isConnected(workers wanted: [Resource: Int]) -> Bool {
         let names = wanted.flatMap { resource, count in (0..<count).map { "\(resource.name).\($0)" } }
         guard Set(workers.map(\.name)) == Set(names) else { return false }
@@ -93,34 +98,36 @@ package struct ClusterStatus: Codable, Equatable, Sendable {
             && workers.allSatisfy { $0.up || $0.lost != nil }
     }
 
-    /// Nothing is known: nobody answers.
+    /// The status where nobody answers.
     package static let unknown = ClusterStatus(known: false)
 }
 
-/// Asks the aggregator how the cluster stands.
+/// Asks the aggregator for the cluster's status.
 package struct StatusQuery {
-    /// Where the aggregator writes the address it listens on, inside the data directory.
+    /// The file in the data directory to which the aggregator writes its address.
     package static let addressFile = ClusterPaths.aggregatorAddress
     private static let timeoutSeconds = 2
 
+    /// The result of a query.
     package struct Answer: Sendable {
         /// One JSON object on one line.
         package let json: String
         package let status: ClusterStatus
-        /// Why the object says nothing, where it doesn't.
+        /// Why nothing is known; nil where the aggregator answered.
         package let problem: String?
     }
 
     private let dataDirectory: String
     private let metrics: HostPort?
 
-    /// `metrics`: the aggregator's address, where it isn't to be looked up in the data directory.
+    /// - Parameter metrics: The aggregator's address; nil to read it from the data directory.
     package init(dataDirectory: String, metrics: HostPort?) {
         self.dataDirectory = dataDirectory
         self.metrics = metrics
     }
 
-    /// Always an answer; one that knows nothing where the aggregator can't be reached. Blocks.
+    /// Queries the aggregator. Always returns an answer; it is `.unknown` where the aggregator can't be reached.
+    /// Blocks.
     package func run() -> Answer {
         do {
             let address = try metrics ?? recordedAddress()
@@ -134,7 +141,7 @@ package struct StatusQuery {
         }
     }
 
-    /// Passes the object on as it came, keys unknown here included, after a check of its shape.
+    /// Checks the shape of a response and passes the object on unchanged, with keys that are unknown here.
     package static func answer(_ body: [UInt8]) throws -> Answer {
         let decoder = JSONDecoder()
         decoder.keyDecodingStrategy = .convertFromSnakeCase

@@ -1,6 +1,6 @@
 package import TraceModel
 
-/// The status for people.
+/// Formats the status for people.
 package struct StatusTable {
     private let status: ClusterStatus
     private let terminal: Terminal
@@ -75,23 +75,25 @@ extension String {
     func padded(leftTo width: Int) -> String { String(repeating: " ", count: max(0, width - count)) + self }
 }
 
-/// Which worker holds which slots: as a table for people, and as one JSON object.
+/// Shows which worker holds which slots, as a table or as one JSON object.
 package struct SlotTable {
+    /// One worker's slots from one barrier.
     private struct Row: Encodable {
         let resource: String
         let worker: String
         let slots: Int
         let ranges: String
         let sinceLsn: UInt64
-        /// Left out where the resource is quiet.
+        /// Absent where the resource is idle.
         let skewRatio: Double?
     }
 
+    /// The JSON object.
     private struct Document: Encodable { let slots: [Row] }
 
     private let rows: [Row]
 
-    /// `status` tells how busy the workers are.
+    /// - Parameter status: Supplies the load of the workers.
     package init(_ holdings: [SlotHolding], _ status: ClusterStatus) {
         let skew = Dictionary(status.workers.map { ($0.name, $0.skewRatio) }, uniquingKeysWith: { first, _ in first })
         rows = holdings.map { holding in
@@ -101,8 +103,10 @@ package struct SlotTable {
         }
     }
 
+    /// Returns the slots as one JSON object.
     package func json() throws -> String { try Report.json(Document(slots: rows)) }
 
+    /// Returns the slots as a table.
     package func text(terminal: Terminal) -> String {
         let head = line("WORKER", "SLOTS", "SKEW", "SINCE LSN", "RANGES")
         let body = rows.map {

@@ -2,7 +2,7 @@ import Foundation
 import Glibc
 import SystemIO
 
-/// What a stream is connected to, and how to write for it.
+/// A standard stream: whether it is a terminal, and how to write to it.
 package struct Terminal: Sendable {
     package let isTerminal: Bool
     private let descriptor: Int32
@@ -15,6 +15,7 @@ package struct Terminal: Sendable {
         isTerminal = isatty(descriptor) == 1
     }
 
+    /// A text attribute, by its ANSI code.
     package enum Colour: String, Sendable {
         case red = "31"
         case green = "32"
@@ -22,12 +23,12 @@ package struct Terminal: Sendable {
         case bold = "1"
     }
 
-    /// The text in a colour, plain where nobody would see it.
+    /// Returns the text in a colour, or plain where the stream is no terminal or NO_COLOR is set.
     package func paint(_ text: String, _ colour: Colour) -> String {
         isTerminal && getenv("NO_COLOR") == nil ? "\u{1B}[\(colour.rawValue)m\(text)\u{1B}[0m" : text
     }
 
-    /// Writes at once, all of it, without a line end. Blocks. A reader that is gone is no error.
+    /// Writes a text at once, without a line end. Blocks. A closed reader is no error.
     package func write(_ text: String) {
         var rest = Array(text.utf8)[...]
         while !rest.isEmpty {
@@ -38,11 +39,13 @@ package struct Terminal: Sendable {
         }
     }
 
+    /// Writes a text with a line end. Blocks.
     package func line(_ text: String) { write(text + "\n") }
 }
 
-/// A summary, as one JSON object with sorted `snake_case` keys on one line.
+/// Formats summaries and numbers.
 package enum Report {
+    /// Encodes a value as one JSON object with sorted `snake_case` keys, on one line.
     package static func json(_ summary: some Encodable) throws -> String {
         let encoder = JSONEncoder()
         encoder.keyEncodingStrategy = .convertToSnakeCase
@@ -50,10 +53,10 @@ package enum Report {
         return String(decoding: try encoder.encode(summary), as: UTF8.self)
     }
 
-    /// With two decimals; a dash where nothing is known.
+    /// Formats a ratio with two decimals; a dash stands for an unknown one.
     static func ratio(_ number: Double?) -> String { number.map { String(format: "%.2f", $0) } ?? "-" }
 
-    /// `1234567` as `1,234,567`.
+    /// Formats `1234567` as `1,234,567`.
     package static func grouped(_ number: Int) -> String {
         let digits = String(number.magnitude)
         var text = number < 0 ? "-" : ""
@@ -65,7 +68,7 @@ package enum Report {
     }
 }
 
-/// One line on standard error that is drawn over and over; nothing at all where that is no terminal.
+/// A line on standard error that is redrawn in place. It shows nothing where standard error is no terminal.
 package final class ProgressLine {
     private static let redrawNanoseconds: Int64 = 100_000_000
     private static let barWidth = 30
@@ -76,7 +79,7 @@ package final class ProgressLine {
 
     package init() {}
 
-    /// A bar with a percentage. Cheap to call often.
+    /// Shows a bar with a percentage. Cheap to call often.
     package func update(_ title: String, done: Int, total: Int) {
         let fraction = total > 0 ? min(1, Double(done) / Double(total)) : 1
         let filled = Int(fraction * Double(Self.barWidth))
@@ -84,10 +87,10 @@ package final class ProgressLine {
         draw("\(title) \(bar) \(Int(fraction * 100)) %", atOnce: done >= total)
     }
 
-    /// A text in the line's place.
+    /// Shows a text instead.
     package func update(_ text: String) { draw(text, atOnce: true) }
 
-    /// Removes the line, so that what is printed next begins a fresh one.
+    /// Removes the line, so that the next output begins on an empty one.
     package func clear() {
         guard isDrawn else { return }
         terminal.write("\r\u{1B}[K")
@@ -104,31 +107,32 @@ package final class ProgressLine {
     }
 }
 
-/// Says, where no terminal shows a progress line, what a command waits for: after a second, 5 s later, and then after twice
-/// as long each time, once a minute at most. A value without a clock; times are seconds.
+/// Decides when a command without a progress line reports what it waits for: after a second, 5 s later, and then at
+/// doubling intervals of up to a minute. A value without a clock; times are seconds.
 package struct WaitNotice {
     private static let firstInterval = 5.0
     private static let longestInterval = 60.0
 
     private var nextAt = 1.0
     private var interval = firstInterval
-    /// Whether anything was said of this wait.
-    package private(set) var hasSpoken = false
+    /// Whether anything was reported of this wait.
+    package private(set) var hasReported = false
 
     package init() {}
 
-    /// The line to write now, where one is due. `waited`: since the wait began.
+    /// Returns the line to write now, or nil where none is due. `waited` is the time since the wait began.
     package mutating func line(_ reason: String, waited: Double) -> String? {
         guard waited >= nextAt else { return nil }
         nextAt = waited + interval
-        if hasSpoken { interval = min(interval * 2, Self.longestInterval) }
-        hasSpoken = true
+        if hasReported { interval = min(interval * 2, Self.longestInterval) }
+        hasReported = true
         return "Waiting for \(Int(waited)) s: \(reason)"
     }
 }
 
-/// Says on standard error what a batch waits for, on a thread of its own: an attempt may block for a minute.
-final class WaitTeller: @unchecked Sendable {
+/// Reports on standard error what a batch waits for. It has its own thread, because an attempt may block for a minute.
+final class WaitReporter: @unchecked Sendable {
+    /// The wait of the batch that is being sent.
     private struct Wait {
         let began: Int64
         var reason = "no answer yet"
@@ -137,29 +141,29 @@ final class WaitTeller: @unchecked Sendable {
 
     private let server: String
     private let lock = ConditionLock()
-    /// Under the lock.
+    /// Protected by the lock.
     private var wait: Wait?
     private var isStopping = false
 
-    /// Starts the thread, which goes on until `stop`.
+    /// Starts the thread, which runs until `stop`.
     init(of server: String) {
         self.server = server
         _ = DedicatedThread("waiting") { [self] in run() }
     }
 
-    /// A batch is about to be sent.
+    /// Begins the wait of a batch that is about to be sent.
     func begin() { lock.withLock { wait = Wait(began: WallClock.monotonic()) } }
 
-    /// It was not taken, and is sent again.
+    /// Records why the batch was not taken; it will be sent again.
     func failed(_ reason: String) { lock.withLock { wait?.reason = reason } }
 
-    /// It was acknowledged.
+    /// Ends the wait of a batch that was acknowledged.
     func end() {
-        let hasSpoken = lock.withLock {
+        let hasReported = lock.withLock {
             defer { wait = nil }
-            return wait?.notice.hasSpoken ?? false
+            return wait?.notice.hasReported ?? false
         }
-        if hasSpoken { Terminal.error.line("\(server) takes batches again") }
+        if hasReported { Terminal.error.line("\(server) takes batches again") }
     }
 
     func stop() {

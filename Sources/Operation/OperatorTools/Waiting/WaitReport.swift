@@ -3,9 +3,10 @@ import Glibc
 import SystemIO
 import TraceModel
 
-/// What the supervisor of `scripts/cluster` has noted in a data directory; there also while nothing of the cluster answers.
+/// The records of the supervisor of `scripts/cluster` in a data directory, which are readable even while no process of
+/// the cluster answers.
 package enum SupervisedProcesses {
-    /// How processes have ended lately without being asked to, by name.
+    /// Returns how processes recently ended without being asked to, by name.
     package static func ends(in dataDirectory: String) -> [String: ProcessEnds] {
         let services = "\(dataDirectory)/\(ClusterPaths.services)"
         var ends: [String: ProcessEnds] = [:]
@@ -17,50 +18,52 @@ package enum SupervisedProcesses {
         return ends
     }
 
-    /// Processes that do not stay up, and what to do: a sentence each, by name.
+    /// Returns a sentence for each process that does not stay up, with the remedy, by name.
     package static func problems(in dataDirectory: String) -> [String] {
         let now = WallClock.now() / 1_000_000_000
         return ends(in: dataDirectory).sorted { $0.key < $1.key }.compactMap { $1.problem(of: $0, at: now) }
     }
 }
 
-/// A command's wait for the cluster that took longer than it may.
+/// A command's wait for the cluster exceeded its time limit.
 package struct WaitExpired: Error, CustomStringConvertible {
     package let seconds: Int
-    /// What was in the way last.
+    /// What the command was waiting for last.
     package let lines: [String]
     package let remedy: String
 
     package var description: String { "not done within \(seconds) s, as \(lines.joined(separator: "; ")). \(remedy)" }
 }
 
-/// Waits for the cluster on behalf of an operator, and says every few seconds what for.
-package struct PatientCall {
-    /// How often it is said what is waited for.
+/// Waits for the cluster on behalf of an operator's command and reports what it waits for every few seconds.
+package struct ReportedWait {
+    /// The interval of these reports.
     private static let reportSeconds = 5
 
-    /// Absolute, as the call may change the directory.
+    /// Absolute, because the call may change the working directory.
     private let dataDirectory: String
     private let timeoutSeconds: Int?
     private let remedy: String
 
-    /// `timeoutSeconds`: nil for as long as it takes. `remedy`: what can be done where that was not enough.
+    /// - Parameters:
+    /// - timeoutSeconds: The time limit; nil means none.
+    /// - remedy: What the operator can do after a timeout.
     package init(dataDirectory: String, timeoutSeconds: Int?, remedy: String) {
         self.dataDirectory = FileSystem.realPath(dataDirectory) ?? dataDirectory
         self.timeoutSeconds = timeoutSeconds
         self.remedy = remedy
     }
 
-    /// Runs `call` on a thread of its own and returns what it does. Throws `WaitExpired` where it takes too long; the
-    /// thread then goes on by itself, so the process should end.
+    /// Runs `call` on its own thread and returns its result.
+    /// - Throws: `WaitExpired` on timeout. The thread keeps running then, so the process should end.
     package func run<Value: Sendable>(_ call: @escaping @Sendable () throws -> Value) throws -> Value {
         let outcome = Outcome<Value>()
         _ = DedicatedThread("call") { outcome.finish(Result { try call() }) }
         return try wait { outcome.wait(until: $0) }.get()
     }
 
-    /// Asks every fifth of a second whether the cluster is as it should be, and returns once it is. Throws `WaitExpired`
-    /// where it takes too long.
+    /// Polls the status five times a second and returns once the condition is met.
+    /// - Throws: `WaitExpired` on timeout.
     package func until(_ isMet: (ClusterStatus) -> Bool) throws {
         let query = StatusQuery(dataDirectory: dataDirectory, metrics: nil)
         try wait { until -> Void? in
@@ -74,7 +77,7 @@ package struct PatientCall {
         }
     }
 
-    /// `step` waits until the time it is given, monotonic nanoseconds, or returns what was waited for.
+    /// Waits with reports. `step` blocks until the given time (monotonic nanoseconds), or returns the result earlier.
     private func wait<Value>(_ step: (Int64) -> Value?) throws -> Value {
         let began = WallClock.monotonic()
         let end = timeoutSeconds.map { began + Int64($0) * 1_000_000_000 } ?? .max
@@ -99,10 +102,10 @@ package struct PatientCall {
     }
 }
 
-/// What a call on another thread has come to.
+/// The result of a call on another thread.
 private final class Outcome<Value: Sendable>: @unchecked Sendable {
     private let lock = ConditionLock()
-    /// Under the lock.
+    /// Protected by the lock.
     private var result: Result<Value, any Error>?
 
     func finish(_ result: Result<Value, any Error>) {
@@ -112,7 +115,7 @@ private final class Outcome<Value: Sendable>: @unchecked Sendable {
         }
     }
 
-    /// Nil where there is none at `deadline`, monotonic nanoseconds.
+    /// Returns nil where there is no result by `deadline`, in monotonic nanoseconds.
     func wait(until deadline: Int64) -> Result<Value, any Error>? {
         lock.withLock {
             while result == nil, WallClock.monotonic() < deadline { lock.wait(until: deadline) }
@@ -121,38 +124,42 @@ private final class Outcome<Value: Sendable>: @unchecked Sendable {
     }
 }
 
-/// Says in plain words what a cluster still has to do before an operator's command is done: which processes are missing and
-/// why, who is behind and whether it moves, and what is being merged. Made of one status after another; a value without
-/// I/O. Times are seconds.
+/// Describes what a cluster still has to do before an operator's command is done: which processes are missing and why,
+/// which workers lag and whether they progress, and what is being merged. It compares each status with the previous
+/// ones; a value without I/O. Times are seconds.
 package struct WaitReport {
-    /// How far a worker had come, and since when it stands there.
-    private struct Place {
+    /// A worker's applied LSN, and the time since when it has not changed.
+    private struct Progress {
         var appliedLSN: UInt64
         var since: Int
     }
 
-    private var places: [String: Place] = [:]
+    private var progress: [String: Progress] = [:]
 
-    /// Lines of one report; what is beyond is counted.
+    /// The greatest number of lines of a report; a last line counts the rest.
     package static let linesMax = 8
-    /// A worker that has not moved for so long is said to stand still.
+    /// A worker that has not progressed for this time is reported as standing still.
     private static let stillSeconds = 10
 
     package init() {}
 
-    /// What is in the way, the worst first; never empty. `status`: nil where the aggregator does not answer. `ends`: how
-    /// processes have ended lately, by name. `waited`: since the command began; `now`: since the epoch.
+    /// Returns what is left to do, the worst first; never empty.
+    /// - Parameters:
+    /// - status: The status, or nil where the aggregator does not answer.
+    /// - ends: How processes recently ended, by name.
+    /// - waited: The time since the command began.
+    /// - now: The time since the epoch.
     package mutating func lines(
         _ status: ClusterStatus?, ends: [String: ProcessEnds], waited: Int, now: Int64
     ) -> [String] {
         guard let status else { return limited(["the aggregator does not answer"] + loops(ends, now: now)) }
         var lines: [String] = []
         if status.router.pid == nil {
-            lines.append("the router gives no sign of life" + lastEnd(of: "router", ends, now: now))
+            lines.append("the router sends no heartbeat" + lastEnd(of: "router", ends, now: now))
         }
         lines += status.workers.filter { !$0.up }.map { down($0, ends, now: now) }
-        let told = Set(status.workers.filter { !$0.up }.map(\.name))
-        lines += loops(ends.filter { !told.contains($0.key) }, now: now)
+        let reported = Set(status.workers.filter { !$0.up }.map(\.name))
+        lines += loops(ends.filter { !reported.contains($0.key) }, now: now)
         let behind = status.workers.filter { $0.up && $0.lagBytes > 0 }.sorted {
             ($1.lagBytes, $0.name) < ($0.lagBytes, $1.name)
         }
@@ -182,16 +189,16 @@ package struct WaitReport {
         if let problem = ends[worker.name]?.problem(of: worker.name, at: now) { return problem }
         let last = lastEnd(of: worker.name, ends, now: now)
         let lag = Report.grouped(worker.lagBytes)
-        return "\(worker.name) gives no sign of life, \(lag) bytes of log behind\(last)"
+        return "\(worker.name) sends no heartbeat, \(lag) bytes of log behind\(last)"
     }
 
     private mutating func behind(_ worker: ClusterStatus.Worker, waited: Int) -> String {
         let text = "\(worker.name) is \(Report.grouped(worker.lagBytes)) bytes of log behind"
         guard let applied = worker.appliedLsn else { return text }
-        let known = places[worker.name]
-        let place = known?.appliedLSN == applied ? known : Place(appliedLSN: applied, since: waited)
-        places[worker.name] = place
-        let still = waited - (place?.since ?? waited)
+        let known = progress[worker.name]
+        let current = known?.appliedLSN == applied ? known : Progress(appliedLSN: applied, since: waited)
+        progress[worker.name] = current
+        let still = waited - (current?.since ?? waited)
         return still < Self.stillSeconds ? text : text + ", and has not moved for \(still) s"
     }
 
