@@ -443,7 +443,7 @@ def test_stop_does_not_wait_for_a_scale_that_waits(cluster, contract):
     done = cluster.stop(check=False)
     assert done.returncode == 1 and "could not be drained" in done.stderr, done.stderr
     said = scale.communicate(timeout=30)[1]
-    assert scale.returncode == 1 and "is to stop" in said and "the same scale again goes on" in said, said
+    assert scale.returncode == 1 and "is to stop" in said and "repeat the same scale to continue" in said, said
     assert not cluster.processes()
     cluster.environment["DRAIN_TIMEOUT"] = "60"
     cluster.up()

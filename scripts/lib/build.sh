@@ -1,10 +1,10 @@
 # shellcheck shell=bash
-# The programs: where they are, and building them when something changed.
+# Finds the programs, and builds them when a source has changed.
 
 programs=(trace-router trace-worker trace-aggregator tracectl)
 
-# Sets bin_dir to the directory of the programs. TRACE_BIN_DIR names one that is used as it is;
-# otherwise it is the release build's, built first where a source is newer than the last build.
+# Sets bin_dir to the directory of the programs. TRACE_BIN_DIR is used as it is; otherwise it is the release build's
+# directory, which is built first where a source is newer than the last build.
 programs_build() {
     if [ -n "${TRACE_BIN_DIR:-}" ]; then
         bin_dir=$TRACE_BIN_DIR
@@ -26,12 +26,12 @@ programs_build() {
         fail "the build failed, see above"
     fi
     programs_locate_release
-    # As of the build's start, so that a file saved meanwhile counts as newer.
+    # The time of the build's start, so that a file saved during the build counts as newer.
     touch -r "$began" "$bin_dir/cluster-build.stamp"
     rm -f "$began"
 }
 
-# Sets bin_dir without building: that of the cluster that runs in the data directory, if one does.
+# Sets bin_dir without building: to the programs of the cluster that runs in the data directory, if there is one.
 programs_locate() {
     local argv=$data_dir/run/services/router/argv
     if [ -n "${TRACE_BIN_DIR:-}" ]; then

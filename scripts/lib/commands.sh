@@ -5,7 +5,7 @@ ready_seconds=60
 catch_up_seconds=600
 scale_seconds=600
 drain_seconds=${DRAIN_TIMEOUT:-600}
-# A drain that cannot be completed, as a worker is lost, gives the others so long.
+# Time limit of a drain that cannot complete because a worker is lost.
 lost_drain_seconds=30
 
 # MARK: up
@@ -30,12 +30,12 @@ command_up() {
     fi
 }
 
-# The slots of a data directory stay with the workers it was left with until they are moved: it starts
-# with those, and is scaled to what is wanted now.
+# The slots of a data directory stay with their workers until they are moved. So the cluster starts with those workers
+# and is then scaled to the wanted numbers.
 cluster_start_and_scale() {
     local wanted=${settings[workers]}
     if [ -z "$remembered_workers" ]; then
-        remembered='' settings_save "$wanted" # what the router is about to write down for good
+        remembered='' settings_save "$wanted" # the router is about to store it permanently
     else
         workers_merge "$remembered_workers"
         settings[workers]=$remembered_workers
@@ -53,7 +53,7 @@ cluster_start_and_scale() {
 
 cluster_start() {
     step "Starting the cluster in $data_dir"
-    supervision_stop || return 1 # what a crash may have left; nothing, as a rule
+    supervision_stop || return 1 # usually nothing; a crash may have left processes
     "$bin_dir/tracectl" ports --grpc "${settings[grpc]}" --metrics "${settings[metrics]}" || {
         complain "the cluster was not started"
         return 1
@@ -77,25 +77,25 @@ cluster_start() {
     fi
 }
 
-# Each process being ready, they still have to find one another: returns when the router takes batches and has the
-# workers that are wanted and no others, each connected but for those that are lost.
+# Returns when the router takes batches and exactly the wanted workers are connected, except lost ones. Ready processes
+# may not be connected yet.
 cluster_wait_connected() {
     "$bin_dir/tracectl" wait --data "$data_dir" --workers "$(workers_text)" --timeout "$ready_seconds" >&2
 }
 
-# `up` with OPTIONS, where a cluster runs already.
+# Runs `up` with OPTIONS where a cluster runs already.
 cluster_report_running() {
     local name status=0
     local -a ill=()
     for name in aggregator router $(workers_names); do services_ready "$name" || ill+=("$name"); done
     if [ ${#ill[@]} -gt 0 ]; then
-        complain "a cluster runs in $data_dir already, but is not well; not ready: ${ill[*]}"
+        complain "a cluster runs in $data_dir already, but is not healthy; not ready: ${ill[*]}"
         lost_complaints
         note "See scripts/cluster logs ${ill[0]}, or end it with scripts/cluster stop."
         return 1
     fi
     if [ -n "${flags[foreground]:-}" ]; then
-        complain "a cluster runs in $data_dir already; it cannot be taken to the front"
+        complain "a cluster runs in $data_dir already; it cannot be attached with --foreground"
         return 1
     fi
     echo "A cluster runs in $data_dir already, and is ready."
@@ -121,7 +121,7 @@ END
     lost_complaints
 }
 
-# Whether only this machine reaches an address.
+# Returns whether an address is reachable only from this machine.
 is_loopback() {
     case ${1%:*} in
         127.* | localhost | '[::1]') return 0 ;;
@@ -131,8 +131,8 @@ is_loopback() {
 
 warn_of_open_networks() {
     if ! is_loopback "${settings[grpc]}"; then
-        warn "other machines may reach ${settings[grpc]}, without TLS or password. Debian's gRPC 1.51 has holes"
-        note "  (CVE-2023-44487, CVE-2023-33953, CVE-2023-4785): who reaches that port can take this machine's memory."
+        warn "other machines may reach ${settings[grpc]}, without TLS or password. Debian's gRPC 1.51 has vulnerabilities"
+        note "  (CVE-2023-44487, CVE-2023-33953, CVE-2023-4785): any machine that reaches the port can exhaust the memory."
         note "  Let only your agents' machines reach it (firewall), or listen on 127.0.0.1 behind a proxy with mTLS."
     fi
     if ! is_loopback "${settings[metrics]}"; then
@@ -141,7 +141,7 @@ warn_of_open_networks() {
     fi
 }
 
-# For containers: waits for the cluster's end; Ctrl-C or SIGTERM stops it in order, a second one at once.
+# For containers: waits for the end of the cluster. Ctrl-C or SIGTERM stops it in order, a second one ends it at once.
 cluster_stay_in_front() {
     local signalled='' stop_pid status
     rm -f "$data_dir/run/last-stop"
@@ -151,14 +151,14 @@ cluster_stay_in_front() {
         wait "$supervisor_pid" || true
     done
     if [ -z "$signalled" ]; then
-        # Somebody else's `stop`, once it is through, left its result; anything else ended it unasked.
+        # Another `stop` leaves its result when it has finished; any other end was not requested.
         [ -d "$data_dir/run" ] || fail "$data_dir/run was removed, so all processes ended; the next start goes on from the log"
         supervision_lock
         [ "$(cat "$data_dir/run/last-stop" 2>/dev/null)" = complete ]
         return
     fi
-    note "Stopping; once more ends at once."
-    # A process group of its own: Ctrl-C does not reach it, and all of it can be ended.
+    note "Stopping; another signal ends at once."
+    # The stop has its own process group, so that Ctrl-C does not reach it and all of it can be ended.
     set -m
     command_stop &
     stop_pid=$!
@@ -216,7 +216,8 @@ command_stop() {
     return "$status"
 }
 
-# Fails where the last cluster did not end in order, as when the machine did: it may have left events in the log alone.
+# Fails where the last cluster did not end in order, for example because the machine went down: some of its events may
+# be only in the log.
 cluster_nothing_to_stop() {
     if [ -e "$data_dir/manifest" ] && [ "$(cat "$data_dir/run/last-stop" 2>/dev/null)" != complete ]; then
         complain "no cluster runs in $data_dir, and the last one did not end in order: what it received and did not" \
@@ -237,14 +238,14 @@ cluster_drain() {
         limit=$((limit < lost_drain_seconds ? limit : lost_drain_seconds))
     fi
     step "Writing out everything received"
-    # It ends when it has drained, and must not be started again.
+    # The router ends after the drain and must not be restarted.
     s6-svc -O "$(services_dir)/router"
     "$bin_dir/tracectl" drain --data "$data_dir" --timeout "$limit" >&2 && return 0
     complain "the cluster could not be drained"
     return 1
 }
 
-# Router first, then workers, the aggregator last: each outlives those that still send to it.
+# Ends the router first, then the workers, then the aggregator: each outlives the processes that send to it.
 cluster_end_processes() {
     local status=0 name
     local -a names
@@ -270,7 +271,7 @@ command_scale() {
     scale_warn
 }
 
-# A configuration file that names other numbers wins at the next start.
+# Warns where a configuration file sets other numbers, which win at the next start.
 scale_warn() {
     local next
     next=$("$bin_dir/tracectl" config export --data "$data_dir" 2>/dev/null | sed -n 's/^workers=//p') || return 0
@@ -278,8 +279,9 @@ scale_warn() {
         note "The next up goes to $next: the configuration file says so (tracectl config show)."
 }
 
-# Starts what is missing for COUNTS, has the slots moved, ends what is left over. Ended at any point, this
-# leaves the slots where they were or where they go, and all workers of both running; again, it goes on.
+# Scales to COUNTS: starts the missing workers, moves the slots, ends the surplus workers. Interrupted at any point,
+# this leaves the slots where they were or where they go, with all workers of both running; the same command then
+# continues.
 cluster_scale() {
     local counts=$1 name
     workers_merge "$counts"
@@ -305,8 +307,8 @@ cluster_scale() {
     fi
     step "Moving slots"
     cluster_move_slots ||
-        fail "the slots may have moved or not, and all workers run; the same scale again goes on"
-    # From here on a start of the router, or of the cluster, is with the new numbers.
+        fail "the slots may have moved or not, and all workers run; repeat the same scale to continue"
+    # From here on, the router and the cluster start with the new numbers.
     settings_save "${settings[workers]}"
     cluster_rewrite_router_command
     services_down "${retired[@]}" && services_remove "${retired[@]}" ||
@@ -314,15 +316,15 @@ cluster_scale() {
     cluster_wait_connected || exit 1
 }
 
-# The numbers of all resources: what an interrupted scale left is brought to an end with it. A router that
-# is killed meanwhile has the move in its log or knows nothing of it; asked again, it goes on.
+# Moves the slots for all resources, which also completes an interrupted scale. A router that is killed meanwhile either
+# has the move in its log or not; asked again, it continues.
 cluster_move_slots() {
     local _ status
     for _ in 1 2 3; do
         status=0
         cluster_ask_for_move || status=$?
         [ "$status" -ne 0 ] || return 0
-        # 3: not within --timeout, and what it waited for has been said.
+        # 3: timed out; tracectl has printed what it was waiting for.
         [ "$status" -ne 3 ] || return 1
         supervision_stop_wanted && return 1
         services_wait_ready "$ready_seconds" router || return 1
@@ -330,13 +332,13 @@ cluster_move_slots() {
     return 1
 }
 
-# Returns when the slots have moved, which takes as long as a worker that gives some does not come up; fails where
-# somebody wants to stop the cluster meanwhile.
+# Returns when the slots have moved, which waits for workers that do not start; fails where the cluster is to stop
+# meanwhile.
 cluster_ask_for_move() {
     cluster_unless_stopping scale scale "${settings[workers]}" --timeout "${flags[timeout]:-$scale_seconds}"
 }
 
-# Runs tracectl with ARGUMENTS for the command WHAT; gives it up where somebody wants to stop the cluster meanwhile.
+# Runs tracectl with ARGUMENTS for the command WHAT; gives up where the cluster is to stop meanwhile.
 cluster_unless_stopping() {
     local what=$1 pid status=0
     shift
@@ -355,7 +357,7 @@ cluster_unless_stopping() {
     return "$status"
 }
 
-# The new workers do not come up, and own nothing yet.
+# Removes new workers that did not start; they own nothing yet.
 cluster_scale_undo() {
     services_down "$@" || true
     services_remove "$@" || true
@@ -373,7 +375,7 @@ cluster_rewrite_router_command() {
     services_replace_command router "${command[@]}"
 }
 
-# MARK: the others
+# MARK: other commands
 
 command_status() {
     programs_locate
@@ -393,7 +395,7 @@ command_status() {
     status_complaints
 }
 
-# What the supervisor knows and the cluster itself can't tell: who does not come up, and why.
+# Prints what only the supervisor knows: which processes do not start, and why.
 status_complaints() {
     local name failures
     lost_complaints 2>&1
@@ -409,7 +411,7 @@ status_complaints() {
     done
 }
 
-# Who is down for good, why, and what to do.
+# Prints which processes are down for good, why, and the remedy.
 lost_complaints() {
     local name
     router_lost_complaint || true
@@ -418,7 +420,7 @@ lost_complaints() {
     done
 }
 
-# True where the router waits for an operator's decision, which is said.
+# Returns true, with a message, where the router waits for an operator's decision.
 router_lost_complaint() {
     services_lost router || return 1
     complain "the router does not start: $(services_lost_reason router)"
@@ -443,8 +445,8 @@ command_reload() {
     "$bin_dir/tracectl" reload --data "$data_dir"
 }
 
-# One after the other, each with the programs as they are now: so this also brings a new build, or
-# TRACE_BIN_DIR's, into a running cluster.
+# Restarts one process after the other with the current programs, so that a new build, or that of TRACE_BIN_DIR, can be
+# brought into a running cluster.
 command_restart() {
     cluster_require_running
     supervision_lock
@@ -456,7 +458,7 @@ command_restart() {
         services_exist "$1" || misuse "no process \"$1\"; there are: $(services_supervised | xargs)"
         names=("$1")
     else
-        # The aggregator first: it reads what workers of the version before announce, and not the other way round.
+        # The aggregator first: it reads the messages of the previous version's workers, but not the other way round.
         mapfile -t names < <(echo aggregator && services_workers && echo router)
     fi
     for name in "${names[@]}"; do
@@ -467,7 +469,7 @@ command_restart() {
         services_start_anew "$ready_seconds" "$name" || services_wait_ready 1 "$name" ||
             fail "$name did not come back"
         cluster_wait_caught_up "$name" ||
-            fail "$name came back, but the cluster is not well; no other was restarted"
+            fail "$name came back, but the cluster is not healthy; no other was restarted"
         if [ $# -gt 0 ] && services_lost "$name"; then
             fail "$name is down for good: $(services_lost_reason "$name")"
         fi
@@ -476,8 +478,8 @@ command_restart() {
     lost_complaints
 }
 
-# Returns once all processes, the new one of NAME among them, have found one another and no worker is far
-# behind: then the next one may be missing for a while. Also where NAME turns out to be lost.
+# Returns once all processes, with NAME's new one, are connected and no worker is far behind, so that the next one may
+# be restarted. Also returns where NAME turns out to be lost.
 cluster_wait_caught_up() {
     local name=$1 pid
     pid=$(services_field "$name" pid)

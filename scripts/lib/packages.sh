@@ -1,7 +1,7 @@
 # shellcheck shell=bash
-# Debian packages and what the tests take from PyPI. Everything that is there already costs no network.
+# Installs Debian packages and the tests' Python packages. What is installed already needs no network.
 
-# What the processes are built from and supervised by.
+# Packages to build and supervise the processes.
 run_packages=(libgrpc-dev libzmq3-dev libprotobuf-c-dev zlib1g-dev libzstd-dev s6)
 # What only the checks need: the generators of the committed C, the linter, what reads units and processes,
 # what lets system calls fail, what reads files that are compressed, a program whose recordings are imported, and what makes
@@ -17,7 +17,7 @@ packages_missing() {
     done
 }
 
-# Installs those of the named packages that are missing.
+# Installs the named packages that are missing.
 packages_install() {
     command -v dpkg-query >/dev/null ||
         fail "this is no Debian system; install what corresponds to: $*"
@@ -37,7 +37,7 @@ packages_install() {
         apt-get install -y --no-install-recommends "${missing[@]}"
 }
 
-# Runs an apt command; what it says is shown only when it fails.
+# Runs an apt command and shows its output only when it fails.
 packages_quietly() {
     local said
     said=$("$@" 2>&1) && return 0
@@ -45,8 +45,8 @@ packages_quietly() {
     fail "$* failed"
 }
 
-# A real Prometheus server and promtool, unpacked under .build/tools: installing the package would
-# also start a server, now and at every boot. Sets prometheus_dir.
+# Unpacks a Prometheus server and promtool under .build/tools: installing the package would also start a server, now and
+# at every boot. Sets prometheus_dir.
 prometheus_unpack() {
     prometheus_dir=$root/.build/tools/usr/bin
     [ -x "$prometheus_dir/prometheus" ] && [ -x "$prometheus_dir/promtool" ] && return 0
@@ -65,7 +65,8 @@ prometheus_unpack() {
     rm -rf "$here"
 }
 
-# A private Python with what the end-to-end tests import, in .venv; made anew when the list changes.
+# Creates a private Python environment in .venv with the packages of the end-to-end tests; it is recreated when the list
+# changes.
 python_environment() {
     local requirements=$root/Tests/EndToEnd/requirements.txt venv=$root/.venv
     if cmp -s "$requirements" "$venv/requirements.txt" && "$venv/bin/python" -c '' 2>/dev/null; then

@@ -1,24 +1,24 @@
 # shellcheck shell=bash
-# The processes as s6 services: DIR/run/services/NAME is one, DIR/run/services the scan directory.
+# The processes as s6 services: DIR/run/services/NAME is a service, DIR/run/services the scan directory.
 
-# Failures in a row after which a start counts as failed.
+# Number of consecutive failures after which a start counts as failed.
 services_failures_max=3
 
 services_dir() { echo "$data_dir/run/services"; }
 
-# Lays out the service NAME that runs COMMAND…; s6 sees it at the next scan.
+# Creates the directory of the service NAME that runs COMMAND…; s6 finds it at the next scan.
 services_lay_out() {
     local name=$1 target new
     shift
     target=$(services_dir)/$name
-    new=$(services_dir)/.new.$name # hidden from the scan until it is whole
+    new=$(services_dir)/.new.$name # hidden from the scan until it is complete
     rm -rf "$new"
     mkdir -p "$new/log"
     cp "$root/scripts/service/run" "$root/scripts/service/finish" "$new/"
     cp "$root/scripts/service/log-run" "$new/log/run"
     printf '%s\n' "$@" >"$new/argv"
-    echo 9 >"$new/notification-fd" # below are the listening sockets
-    echo 30000 >"$new/timeout-kill" # ms from the order to end to SIGKILL
+    echo 9 >"$new/notification-fd" # lower descriptors are listening sockets
+    echo 30000 >"$new/timeout-kill" # ms from the request to end to SIGKILL
     mv "$new" "$target"
 }
 
@@ -45,7 +45,7 @@ services_lay_out_worker() {
         --resource "${name%.*}" --index "${name##*.}" "${options[@]}"
 }
 
-# As the first worker of the resource, which runs, is.
+# Creates a further worker's service with the options of the resource's first worker, which runs.
 services_lay_out_further_worker() {
     local name=$1 index
     local -a command
@@ -56,7 +56,7 @@ services_lay_out_further_worker() {
     services_lay_out "$name" "${command[@]}"
 }
 
-# The command of a service that is there already, for its next start.
+# Replaces the command of an existing service for its next start.
 services_replace_command() {
     local name=$1 target
     shift
@@ -65,7 +65,7 @@ services_replace_command() {
     mv "$target.new" "$target"
 }
 
-# Has a service take its program from bin_dir at its next start.
+# Makes a service use the program in bin_dir at its next start.
 services_use_programs() {
     local name=$1
     local -a command
@@ -74,7 +74,7 @@ services_use_programs() {
     services_replace_command "$name" "${command[@]}"
 }
 
-# Names of the services that have a supervisor, one a line.
+# Prints the names of the services that have a supervisor, one per line.
 services_supervised() {
     local directory
     for directory in "$(services_dir)"/*/; do
@@ -87,12 +87,12 @@ services_workers() { services_supervised | grep -E '^[a-z]+\.[0-9]+$' || true; }
 
 services_exist() { [ -e "$(services_dir)/$1/argv" ]; }
 
-# Prints one field as s6-svstat names it (up, ready, pid…), `unknown` where nothing supervises it.
+# Prints one field of s6-svstat (up, ready, pid…), or `unknown` where the service is not supervised.
 services_field() { s6-svstat -o "$2" "$(services_dir)/$1" 2>/dev/null || echo unknown; }
 
 services_ready() { [ "$(services_field "$1" ready)" = true ]; }
 
-# Whether the worker NAME has ended for good: starting it again changes nothing before somebody has done what
+# Returns whether the process NAME is down for good: a restart does not help until somebody has done what
 # services_lost_reason says.
 services_lost() { [ -e "$data_dir/run/$1.lost" ] && [ "$(services_field "$1" up)" = false ]; }
 
@@ -102,8 +102,8 @@ services_failures() { cat "$(services_dir)/$1/failures" 2>/dev/null || echo 0; }
 
 services_last_end() { cat "$(services_dir)/$1/last-end" 2>/dev/null || echo "an unknown cause"; }
 
-# Returns when all NAMEs are ready, but for workers that are lost: the others go on without them. Fails, with the
-# reason said, when one keeps ending or SECONDS are over.
+# Returns when all NAMEs are ready, except lost workers, without which the others go on. Fails with a message when one
+# keeps ending or SECONDS are over.
 services_wait_ready() {
     local limit=$1 name deadline
     shift
@@ -129,12 +129,12 @@ services_wait_ready() {
             said=$SECONDS
             note "Waiting until these are ready: ${waiting[*]}"
         fi
-        # Fails at once while the supervisor is only starting.
+        # This fails at once while the supervisor is still starting.
         s6-svwait -U -t 500 "$(services_dir)/${waiting[0]}" >/dev/null 2>&1 || sleep 0.1
     done
 }
 
-# What a process said first after its last start: there stands the cause, before any backtrace.
+# Prints the first lines of a process's log after its last start, which contain the cause, before any backtrace.
 services_show_start() {
     local log=$data_dir/logs/$1/current line
     note "From $log:"
@@ -142,8 +142,7 @@ services_show_start() {
     tail -n +"${line:-1}" "$log" 2>/dev/null | head -n 12 | sed 's/^/    /' >&2 || true
 }
 
-# Ends a process and starts it again, or starts one that is down; returns when it is ready, fails where it is not
-# within SECONDS.
+# Restarts a process, or starts one that is down. Returns when it is ready; fails where it is not ready within SECONDS.
 services_start_anew() {
     local limit=$1 directory
     directory=$(services_dir)/$2
@@ -155,17 +154,17 @@ services_start_anew() {
     fi
 }
 
-# Orders all NAMEs down and returns when they are; fails where one still is not.
+# Stops all NAMEs and returns when they are down; fails where one does not end.
 services_down() {
     [ $# -gt 0 ] || return 0
     local name
     local -a directories=()
     for name; do
-        # One that nobody can speak with any more is left to supervision_stop.
+        # A service whose directory is gone cannot be controlled; supervision_stop ends it.
         s6-svc -d "$(services_dir)/$name" 2>/dev/null && directories+=("$(services_dir)/$name")
     done
     [ ${#directories[@]} -gt 0 ] || return 0
-    # A little over timeout-kill, after which s6 kills; who ends is not waited for again.
+    # A little more than timeout-kill, after which s6 kills. Processes that have ended are not waited for again.
     local deadline=$((SECONDS + 40))
     until s6-svwait -D -t 5000 "${directories[@]}" >/dev/null 2>&1; do
         local -a left=()
@@ -179,7 +178,7 @@ services_down() {
     done
 }
 
-# Takes stopped services out of supervision and removes them.
+# Removes stopped services from supervision, with their directories.
 services_remove() {
     [ $# -gt 0 ] || return 0
     local name directory pid
@@ -187,7 +186,7 @@ services_remove() {
     for name; do
         directory=$(services_dir)/$name
         for pid in $(services_supervisor_pids "$directory"); do pids+=("$pid"); done
-        # Out of the scan first, so that s6-svscan does not start it again.
+        # Out of the scan directory first, so that s6-svscan does not start it again.
         mv "$directory" "$(services_dir)/.old.$name"
     done
     s6-svscanctl -an "$(services_dir)" || return 1
@@ -195,7 +194,8 @@ services_remove() {
     for name; do rm -rf "$(services_dir)/.old.$name"; done
 }
 
-# The processes of s6, loggers' included, that work in DIRECTORY or below, also where it was removed.
+# Prints the process ids of s6, including loggers, whose working directory is DIRECTORY or below, even if it was
+# removed.
 services_supervisor_pids() {
     local directory=$1 link target
     find /proc/[0-9]*/cwd -maxdepth 0 -printf '%p %l\n' 2>/dev/null | while read -r link target; do
@@ -205,7 +205,7 @@ services_supervisor_pids() {
     done
 }
 
-# Whether s6 supervises something in a directory that was removed, so that nobody can speak with it any more.
+# Returns whether s6 supervises a removed directory, so that its services cannot be controlled any more.
 services_orphaned() {
     local pid
     for pid in $(services_supervisor_pids "$(services_dir)"); do

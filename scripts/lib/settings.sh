@@ -1,17 +1,17 @@
 # shellcheck shell=bash
-# What a cluster runs with. `tracectl config` knows all settings, checks them, and puts them together for
-# `up`; here is what DIR/run/cluster.conf remembers, above all which workers own the slots.
+# The settings of a cluster. `tracectl config` knows, checks and combines all settings for `up`; this file handles what
+# DIR/run/cluster.conf remembers, above all which workers own the slots.
 
 resources=(function cpu memory network io gpu)
 workers_max=64 # a resource; Limits.workersPerResourceMax
 
 declare -A settings=() # grpc metrics workers, and the options of the programs: router worker aggregator
 declare -A workers=()  # workers by resource
-remembered=''          # settings for the next up, a line each
-remembered_workers=''  # those that may own slots, as the data directory was last left; empty for a new one
-interrupted_scale=''   # where a scale was to lead that did not end
+remembered=''          # settings for the next up, one per line
+remembered_workers=''  # workers that may own slots of the data directory; empty for a new one
+interrupted_scale=''   # the target of an interrupted scale
 
-# Sets data_dir (absolute); `settings_make_data_dir` is what creates it.
+# Sets data_dir (absolute); settings_make_data_dir creates it.
 settings_locate_data_dir() {
     data_dir=$(realpath -m -- "${flags[data]:-data}")
     case $data_dir in *$'\n'*) misuse "the data directory's name holds a line break" ;; esac
@@ -24,7 +24,7 @@ settings_make_data_dir() {
     mkdir -p "$data_dir/run" && chmod 700 "$data_dir/run" || fail "cannot create $data_dir/run"
 }
 
-# Takes what the last start left. `workers` are then those of an interrupted scale, which is completed.
+# Reads what the last start left. `workers` then has the numbers of an interrupted scale, which is completed.
 settings_load_remembered() {
     local resource line left=''
     for resource in "${resources[@]}"; do workers[$resource]=1; done
@@ -45,7 +45,7 @@ settings_load_remembered() {
     settings[workers]=$(workers_text)
 }
 
-# Whether FILE is as `settings_save` wrote it. Versions before 0.2 wrote no checksum, nor of one.
+# Returns whether FILE is as `settings_save` wrote it. Versions before 0.2 wrote no checksum and did not mention one.
 settings_is_whole() {
     [ -r "$1" ] || return 1
     local first last
@@ -57,7 +57,7 @@ settings_is_whole() {
     fi
 }
 
-# Takes the copy where the file itself is damaged.
+# Restores a damaged file from its copy.
 settings_heal() {
     [ -e "$conf" ] || [ -e "$conf.mirror" ] || return 0
     ! settings_is_whole "$conf" || return 0
@@ -70,8 +70,8 @@ settings_heal() {
     fi
 }
 
-# What the last start left is lost, as somebody removed run/. Slots belong to the workers that have something saved; one
-# too many, as of a worker that retired, does no harm.
+# Reconstructs the workers after run/ was removed. Slots belong to the workers that have saved state; a surplus worker,
+# such as a retired one, does no harm.
 settings_recover_workers() {
     local file name resource found=no
     for file in "$data_dir"/checkpoints/*; do
@@ -88,8 +88,7 @@ settings_recover_workers() {
     settings_save "$(workers_text)"
 }
 
-# Puts together what `up` is to run with, of its OPTIONS, the environment and files. What is wrong is said,
-# and ends the script.
+# Combines the settings for `up` from its OPTIONS, the environment and files. Errors are printed and end the script.
 settings_resolve() {
     local lines line
     lines=$("$bin_dir/tracectl" config export --data "$data_dir" "$@") || exit $?
@@ -103,12 +102,11 @@ settings_resolve() {
     workers_merge "${settings[workers]}"
 }
 
-# Remembers that the workers of the list WORKERS own the slots; that slots move to those of SCALING, where
-# it is given; and the settings.
+# Saves the settings: the workers of the list WORKERS own the slots, which move to those of SCALING if it is given.
 settings_save() {
     local fresh=$conf.new
     {
-        echo "# What scripts/cluster was last told, a checksum behind it; flags, the environment and a configuration file win over it."
+        echo "# Settings remembered by scripts/cluster, with a checksum at the end; flags, the environment and a configuration file win over them."
         printf '%s' "$remembered"
         printf 'workers=%s\nscaling=%s\n' "$1" "${2:-}"
     } >"$fresh"
@@ -117,7 +115,7 @@ settings_save() {
     mv "$fresh" "$conf"
 }
 
-# Takes function=2,cpu=1 into `workers`; resources it doesn't name keep their number.
+# Merges a list such as function=2,cpu=1 into `workers`; resources that it does not name keep their number.
 workers_merge() {
     local part resource count
     local -a parts
@@ -132,7 +130,7 @@ workers_merge() {
     done
 }
 
-# The greater number of two lists for each resource; the first, where the second is empty.
+# Prints the greater number of two lists for each resource, or the first list where the second is empty.
 workers_most() {
     local first=$1 second=$2
     [ -n "$second" ] || {
@@ -149,7 +147,7 @@ workers_most() {
     echo "${text#,}"
 }
 
-# The number of a resource's workers in a list.
+# Prints the number of a resource's workers in a list.
 workers_count() { [[ ,$2, =~ ,$1=([0-9]+), ]] && echo "${BASH_REMATCH[1]}" || echo 1; }
 
 workers_text() {
@@ -158,7 +156,7 @@ workers_text() {
     echo "${text#,}"
 }
 
-# The names of all workers that the settings ask for: function.0 function.1 cpu.0 …
+# Prints the names of all configured workers: function.0 function.1 cpu.0 …
 workers_names() {
     local resource index
     for resource in "${resources[@]}"; do

@@ -1,19 +1,19 @@
 # shellcheck shell=bash
-# s6-svscan over the services of one data directory, and the lock that lets one command at a time change it.
+# Runs s6-svscan over the services of one data directory, and holds the lock that lets one command at a time change it.
 
 supervision_pid_file() { echo "$data_dir/run/supervisor.pid"; }
 
-# Holds until the script ends. Nothing that is started inherits it.
+# Takes the lock until the script ends. Processes that are started do not inherit it.
 supervision_lock() {
     exec {lock_fd}>"$data_dir/run/control.lock"
     if ! flock -n "$lock_fd"; then
         note "Waiting for another scripts/cluster that works on $data_dir"
         flock "$lock_fd"
     fi
-    rm -f "$data_dir/run/stop-wanted" # of a stop that was killed, or that says so again
+    rm -f "$data_dir/run/stop-wanted" # left by a killed stop; a live one requests again
 }
 
-# As supervision_lock; a scale or a restart that waits for something gives up for it.
+# Takes the lock to stop the cluster; a scale or a restart that waits for something gives up for it.
 supervision_lock_to_stop() {
     local wanted=$data_dir/run/stop-wanted
     exec {lock_fd}>"$data_dir/run/control.lock"
@@ -29,15 +29,14 @@ supervision_stop_wanted() { [ -e "$data_dir/run/stop-wanted" ]; }
 
 supervision_unlock() { exec {lock_fd}>&-; }
 
-# Whether s6-svscan runs: its control pipe has a reader only then.
+# Returns whether s6-svscan runs: only then does its control pipe have a reader.
 supervision_running() {
     [ -p "$(services_dir)/.s6-svscan/control" ] && s6-svscanctl -a "$(services_dir)" 2>/dev/null
 }
 
-# Starts s6-svscan in a session of its own, holding nothing of the caller's: no directory, no
-# descriptor, no ignored signal. It and what it starts hold the socket that agents connect to, so that
-# they can while the router is started anew. Sets supervisor_pid. Fails, with the reason said, where the
-# address is taken.
+# Starts s6-svscan in its own session, without any directory, descriptor or ignored signal of the caller. It and the
+# services hold the socket that agents connect to, so that agents can connect while the router is restarted. Sets
+# supervisor_pid. Fails with a message where the address is taken.
 supervision_start() {
     local log=$data_dir/run/supervisor.log
     (
@@ -47,7 +46,7 @@ supervision_start() {
             fd=${fd##*/}
             ((fd <= 2)) || eval "exec $fd>&-"
         done
-        # A service and its logger count as one each; -c bounds them.
+        # A service and its logger count as one each; -c limits their number.
         exec setsid "$bin_dir/tracectl" listen "${settings[grpc]}" env --default-signal \
             s6-svscan -c 1000 "$(services_dir)" </dev/null >"$log" 2>&1
     ) &
@@ -62,7 +61,7 @@ supervision_start() {
     done
 }
 
-# Ends whatever supervises the data directory, with all services, and returns when no process is left.
+# Ends everything that supervises the data directory, with all services, and returns when no process is left.
 supervision_stop() {
     local name
     local -a pids
@@ -70,9 +69,9 @@ supervision_stop() {
     if supervision_running; then
         s6-svscanctl -t "$(services_dir)"
     fi
-    # Also where somebody removed its directory, or a part of that.
+    # Works even if the directory or a part of it was removed.
     supervision_signal "${pids[@]}"
-    # Also where s6-svscan itself was killed: its supervisors go on without it.
+    # Works even if s6-svscan was killed: its supervisors continue without it.
     for name in $(services_supervised); do
         s6-svc -xd "$(services_dir)/$name" 2>/dev/null || true
         s6-svc -x "$(services_dir)/$name/log" 2>/dev/null || true
@@ -81,7 +80,7 @@ supervision_stop() {
     rm -rf "$(services_dir)" "$(supervision_pid_file)"
 }
 
-# Tells those of the processes PIDS that are s6's to end with what they run, and their loggers to end after that.
+# Makes those of the processes PIDS that belong to s6 end with what they run, and loggers end after that.
 supervision_signal() {
     local pid name
     for pid; do
@@ -110,5 +109,5 @@ processes_wait_ended() {
     done
 }
 
-# Ended, and only waiting for a parent that may be ourselves.
+# Returns whether a process has ended and only waits for its parent, which may be this script.
 processes_zombie() { grep -q '^State:[[:space:]]*Z' "/proc/$1/status" 2>/dev/null; }

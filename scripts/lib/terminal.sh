@@ -1,6 +1,5 @@
 # shellcheck shell=bash
-# What the scripts say. Results go to standard output, everything else to standard error;
-# colours and progress only where a person is looking.
+# Output of the scripts. Results go to standard output, everything else to standard error; colours only on a terminal.
 
 if [ -t 2 ] && [ -z "${NO_COLOR:-}" ]; then
     bold=$'\e[1m' red=$'\e[31m' plain=$'\e[0m'
@@ -16,7 +15,7 @@ warn() { printf '%swarning:%s %s\n' "$red" "$plain" "$*" >&2; }
 
 complain() { printf '%serror:%s %s\n' "$red" "$plain" "$*" >&2; }
 
-# Ends the script: 1 for a failure, 2 for a command line that makes no sense.
+# Ends the script: with 1 for a failure, with 2 for an invalid command line.
 fail() {
     complain "$*"
     exit 1
