@@ -154,7 +154,7 @@ def test_what_rules_single_out_exists(monitored, label, metric):
                 "Sources/Model/TraceModel/TraceError.swift",
                 "Sources/Transport/GRPCTransport/GRPCServerHandler.swift",
                 "Sources/Roles/RouterRole/Admission/AdmissionGate.swift",
-                "Sources/Roles/RouterRole/Commit/Committer.swift",
+                "Sources/Roles/RouterRole/Commit/CommitPlan.swift",
             ],
             "rule": ["Sources/Processing/AnomalyRules/RuleID.swift"],
         }[label]

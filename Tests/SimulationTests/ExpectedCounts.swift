@@ -14,18 +14,19 @@ struct ExpectedCounts {
 
     /// What is in the log; several where nobody can know.
     private var possible = [Counts()]
-    /// Refused for want of space, and carried by no record yet: forgotten with the process.
-    private var unlogged: UInt64 = 0
+    /// Answered or refused, and carried by no record yet: forgotten with the process.
+    private var unlogged = Counts()
 
-    /// These are about to be committed, and behind them a verdict on so many events.
+    /// These are about to be written, and behind them verdicts on so many events.
     mutating func begin(_ answers: [SimulatedRouter.Answer], deadLettered: UInt64) {
-        let group = answers.map(\.outcome)
         // The first record carries all that was found without being logged.
         var counts = possible[possible.count - 1]
-        counts.rejected += unlogged
-        for case .duplicate(let events, _) in group { counts.deduplicated += UInt64(events) }
+        counts.rejected += unlogged.rejected
+        counts.deduplicated += unlogged.deduplicated
+        for case .duplicate(let events, _) in answers.map(\.outcome) { counts.deduplicated += UInt64(events) }
+        for case .refused(_, let events, _) in answers.map(\.outcome) { counts.rejected += UInt64(events) }
         possible.append(counts)
-        for case .accepted(let events, _) in group {
+        for case .accepted(let events, _) in answers.map(\.outcome) {
             counts.accepted += UInt64(events)
             possible.append(counts)
         }
@@ -33,27 +34,34 @@ struct ExpectedCounts {
         possible.append(counts)
     }
 
-    /// The group is durable.
+    /// What was begun is durable.
     mutating func committed(_ totals: LogCounts) throws {
         possible = [possible[possible.count - 1]]
-        unlogged = 0
+        unlogged = Counts()
         try check(totals, "committed")
     }
 
-    /// The disk is full, and these were refused.
+    /// What was begun found no room on the disk.
+    mutating func notWritten() { possible = [possible[0]] }
+
+    /// These were refused for want of room.
     mutating func refused(_ answers: [SimulatedRouter.Answer]) {
-        possible = [possible[0]]
+        for answer in answers { unlogged.rejected += UInt64(answer.outcome.events) }
+    }
+
+    /// These were answered without a record.
+    mutating func answered(_ answers: [SimulatedRouter.Answer]) {
         for answer in answers {
             switch answer.outcome {
-            case .accepted(let events, _), .duplicate(let events, _): unlogged += UInt64(events)
-            case .refused: break
+            case .duplicate(let events, _): unlogged.deduplicated += UInt64(events)
+            case .accepted(let events, _), .refused(_, let events, _): unlogged.rejected += UInt64(events)
             }
         }
     }
 
     /// A router has read the log.
     mutating func recovered(_ totals: LogCounts) throws {
-        unlogged = 0
+        unlogged = Counts()
         try check(totals, "recovered")
     }
 

@@ -30,8 +30,8 @@ import TraceModel
     }
 
     private func commit(_ batches: [Int], of clients: inout SimulatedClients, to router: SimulatedRouter) throws {
-        for batch in batches { try router.submit(clients.batches[batch].bytes, batch: batch) }
-        for answer in try router.commit(barrier: nil, map: nil) ?? [] { try clients.answered(answer) }
+        for batch in batches { router.submit(clients.batches[batch].bytes, batch: batch) }
+        for answer in try router.commitAll() { try clients.answered(answer) }
     }
 
     /// A group that shares its write with the head of a new file: neither was durable before.
@@ -39,13 +39,13 @@ import TraceModel
         try onDisks { disk, clients, random in
             let first = try router()
             try commit([clients.make(using: &random)], of: &clients, to: first)
-            first.close()
+            try first.close()
             let second = try router()
             let batches = (0..<3).map { _ in clients.make(using: &random) }
-            for batch in batches { try second.submit(clients.batches[batch].bytes, batch: batch) }
+            for batch in batches { second.submit(clients.batches[batch].bytes, batch: batch) }
             // Both writes are done, the sync is not.
             disk.callsUntilKill = 2
-            #expect(throws: SystemError.self) { try second.commit(barrier: nil, map: nil) }
+            #expect(throws: SystemError.self) { try second.commitAll() }
             disk.cutPower()
             // Throws where the log is damaged.
             _ = try router()
@@ -65,9 +65,38 @@ import TraceModel
             try commit([batch], of: &clients, to: second)
             disk.cutPower()
             let third = try router()
-            try third.submit(clients.batches[batch].bytes, batch: batch)
-            let answers = try third.commit(barrier: nil, map: nil)
-            guard case .duplicate? = answers?.first?.outcome else { throw SimulationError("an acked batch is lost") }
+            third.submit(clients.batches[batch].bytes, batch: batch)
+            let answers = try third.commitAll()
+            guard case .duplicate? = answers.first?.outcome else { throw SimulationError("an acked batch is lost") }
+        }
+    }
+
+    /// A full disk takes a group in part, its batches are refused, and the router dies before it writes again.
+    @Test func aRefusedGroupIsNotFoundByTheNextStart() throws {
+        try onDisks { disk, clients, random in
+            let first = try router()
+            try commit([clients.make(using: &random)], of: &clients, to: first)
+            disk.isFull = true
+            var refused: [Int] = []
+            // The files that are made already have room for some.
+            for _ in 0..<1_000 where refused.isEmpty {
+                let batch = clients.make(bytesMin: 300, using: &random)
+                first.submit(clients.batches[batch].bytes, batch: batch)
+                repeat {
+                    try first.commit { if case .refused(let answers) = $0 { refused += answers.map(\.batch) } }
+                    disk.pass(seconds: 2)
+                } while first.isCommitting
+            }
+            guard let batch = refused.first else { throw SimulationError("none was refused") }
+            let accepted = first.totals.acceptedTotal
+            disk.processEnded()
+            disk.isFull = false
+            let second = try router()
+            #expect(second.totals.acceptedTotal == accepted)
+            second.submit(clients.batches[batch].bytes, batch: batch)
+            guard case .accepted? = try second.commitAll().first?.outcome else {
+                throw SimulationError("a batch that was refused is taken for stored")
+            }
         }
     }
 
@@ -83,8 +112,8 @@ import TraceModel
             try commit([batch], of: &clients, to: second)
             disk.cutPower()
             let third = try router()
-            try third.submit(clients.batches[batch].bytes, batch: batch)
-            guard case .duplicate? = try third.commit(barrier: nil, map: nil)?.first?.outcome else {
+            third.submit(clients.batches[batch].bytes, batch: batch)
+            guard case .duplicate? = try third.commitAll().first?.outcome else {
                 throw SimulationError("an acked batch is lost")
             }
         }
@@ -97,7 +126,7 @@ import TraceModel
             let batch = clients.make(using: &random)
             guard clients.batches[batch].isSequenced else { return }
             try commit([batch], of: &clients, to: first)
-            first.close()
+            try first.close()
             let second = try router()
             try second.trim(below: second.durableLSN)
             disk.cutPower()
@@ -113,7 +142,7 @@ import TraceModel
             for _ in 0..<5 {
                 let router = try router()
                 try commit([clients.make(using: &random)], of: &clients, to: router)
-                router.close()
+                try router.close()
             }
             let last = try router()
             disk.callsUntilKill = Int.random(in: 0...14, using: &random)
@@ -127,7 +156,7 @@ import TraceModel
         try onDisks { _, clients, random in
             let first = try router()
             for _ in 0..<3 { try commit([clients.make(using: &random)], of: &clients, to: first) }
-            first.close()
+            try first.close()
             let path = LogDirectory(path: ClusterPaths.log).file(base: 0)
             do {
                 let file = try File(path, .readWrite)

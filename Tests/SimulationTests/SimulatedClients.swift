@@ -57,7 +57,9 @@ struct SimulatedClients {
 
     /// A batch that may be sent again: its client had no answer, or did not hear it.
     func again(using random: inout SeededGenerator) -> Int? {
-        batches.indices.filter { batches[$0].isSequenced && !batches[$0].isInFlight }.randomElement(using: &random)
+        if Bool.random(using: &random), let batch = unanswered.randomElement(using: &random) { return batch }
+        return batches.indices.filter { batches[$0].isSequenced && !batches[$0].isInFlight }.randomElement(
+            using: &random)
     }
 
     /// Those whose clients have had no answer and ask again.
@@ -76,11 +78,18 @@ struct SimulatedClients {
         case .duplicate:
             duplicates += 1
             batches[answer.batch].isAcked = true
-        case .refused(let error, _, _): throw SimulationError("batch \(answer.batch) was refused: \(error)")
+        case .refused(let error, _, _):
+            // It repeats one that was refused for want of room.
+            guard error.code == .exhausted else { throw SimulationError("batch \(answer.batch) was refused: \(error)") }
         }
     }
 
-    /// The router is gone, or had to refuse: no answer comes any more.
+    /// There was no room for these.
+    mutating func refused(_ answers: [SimulatedRouter.Answer]) {
+        for answer in answers { batches[answer.batch].isInFlight = false }
+    }
+
+    /// The router is gone: no answer comes any more.
     mutating func unansweredAll() { for index in batches.indices { batches[index].isInFlight = false } }
 
     /// Whether each batch that was acked is in `found` once, each other once or not at all, and nothing else is.

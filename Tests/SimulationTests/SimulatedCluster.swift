@@ -106,7 +106,9 @@ final class SimulatedCluster {
             disk.callsUntilKill = delay
             isPowerCutArmed = true
         case 13..<15: disk.syncsUntilFailure = Int.random(in: 0...4, using: &random)
-        case 15..<17: disk.isFull = true
+        case 15..<17:
+            disk.isFull = true
+            disk.showsFull = chance(30)
         default: cutPower()
         }
     }
@@ -211,8 +213,8 @@ final class SimulatedCluster {
 
     private func stopSomething() throws {
         if chance(50), router != nil {
-            try commit()
-            try attempt(.router) { router?.close() }
+            while try commitStep() {}
+            try attempt(.router) { try router?.close(committed) }
             bury(.router)
         } else if let worker = sortedWorkers.randomElement(using: &random) {
             try attempt(.worker(worker.name)) { try worker.checkpoint() }
@@ -229,39 +231,57 @@ final class SimulatedCluster {
             let bytesMin = chance(5) ? SimulatedRouter.largeBatchBytes : 0
             let batch = again ?? clients.make(bytesMin: bytesMin, using: &random)
             clients.sent(batch)
-            try attempt(.router) { try router.submit(clients.batches[batch].bytes, batch: batch) }
+            router.submit(clients.batches[batch].bytes, batch: batch)
         }
+        if chance(50) { try attempt(.router) { try router.takeLarge() } }
     }
 
-    private func commit(barrier: BarrierPayload.Reason? = nil) throws {
+    private func commit() throws {
         guard let router else { return }
-        var reason = barrier
-        var map: SlotMap?
-        if reason == nil, !plan.isLogOnly, chance(12) { reason = .command }
-        if barrier == nil, !plan.isLogOnly, chance(5) {
+        if chance(33) { disk.pass(seconds: 1) }
+        if chance(50) { try attempt(.router) { try router.takeLarge() } }
+        if !plan.isLogOnly, chance(12) { router.request(.command) }
+        if !plan.isLogOnly, chance(5) {
             let count = Int.random(in: 1...Self.workersMax, using: &random)
-            map = router.state.slotMap.rescaled(.io, to: count)
-            reason = .scale
+            let map = router.state.slotMap.rescaled(.io, to: count)
+            want(map)
+            router.request(.scale, map: map)
         }
-        if let map { want(map) }
-        let isTooEarly = plan.bugs.contains(.ackBeforeCommit)
-        for answer in isTooEarly ? router.answers : [] { try clients.answered(answer) }
-        counts.begin(router.answers, deadLettered: router.pending?.events ?? 0)
-        try attempt(.router) {
-            let answers = try router.commit(barrier: reason, map: map)
-            guard !disk.isKilled else { return }
-            if let answers {
-                try counts.committed(router.totals)
-                for answer in answers {
-                    if !isTooEarly { try clients.answered(answer) }
-                    guard case .accepted = answer.outcome else { continue }
-                    ackedEnds[answer.batch] = router.durableLSN
-                }
-            } else {
-                counts.refused(router.refused)
-                clients.unansweredAll()
-                if chance(50) { disk.isFull = false }
+        try commitStep()
+    }
+
+    /// Whether there may be more to commit at once.
+    @discardableResult private func commitStep() throws -> Bool {
+        guard let router else { return false }
+        var isMore = false
+        try attempt(.router) { isMore = try router.commit(committed) }
+        for _ in 0..<Int.random(in: 0...6, using: &random) where router.isCommitting {
+            guard self.router != nil else { return false }
+            // The calls wait for a while.
+            disk.pass(seconds: Int64.random(in: 0...3, using: &random))
+            if chance(15) { disk.isFull = false }
+            try attempt(.router) { isMore = try router.commit(committed) }
+        }
+        return isMore && self.router != nil && !router.isCommitting
+    }
+
+    /// Follows what a commit does.
+    private func committed(_ event: SimulatedRouter.CommitEvent) throws {
+        guard !disk.isKilled, let router else { return }
+        switch event {
+        case .writing(let answers, let deadLettered): counts.begin(answers, deadLettered: deadLettered)
+        case .written: try counts.committed(router.totals)
+        case .notWritten: counts.notWritten()
+        case .refused(let answers):
+            counts.refused(answers)
+            clients.refused(answers)
+        case .answered(let answers):
+            for answer in answers {
+                try clients.answered(answer)
+                guard case .accepted = answer.outcome else { continue }
+                ackedEnds[answer.batch] = router.logEnd
             }
+        case .unlogged(let answers): counts.answered(answers)
         }
     }
 
@@ -375,11 +395,12 @@ final class SimulatedCluster {
         guard let router else { throw SimulationError("the router does not start") }
         for batch in clients.unanswered where chance(70) {
             clients.sent(batch)
-            try router.submit(clients.batches[batch].bytes, batch: batch)
+            router.submit(clients.batches[batch].bytes, batch: batch)
         }
-        while router.hasClosedGroups { try commit() }
+        try router.takeLarge()
+        if !plan.isLogOnly { router.request(.stop) }
+        while try commitStep() {}
         if plan.isLogOnly { return try settleLog() }
-        try commit(barrier: .stop)
         try pump()
         let setAside = try SetAsideEvents.numbers()
         try clients.check(PublishedRows.events(.csv) + setAside, in: "the published table")
@@ -424,7 +445,6 @@ final class SimulatedCluster {
     }
 
     private func settleLog() throws {
-        try commit()
         guard let router else { throw SimulationError("the router ended without a fault") }
         var known: [[UInt8]: Int] = [:]
         for (number, batch) in clients.batches.enumerated() { known[batch.bytes] = number }

@@ -52,6 +52,8 @@ final class SimulatedDisk: SystemDriver, @unchecked Sendable {
     /// This sync from now fails; nil: none does.
     var syncsUntilFailure: Int?
     var isFull = false
+    /// A full disk says so where it is asked, and not only where something is written.
+    var showsFull = false
     private(set) var isKilled = false
     private(set) var counts = Counts()
 
@@ -371,7 +373,7 @@ final class SimulatedDisk: SystemDriver, @unchecked Sendable {
         pendingNames = pendingNames.indices.filter { !isNeeded[$0] }.map { pendingNames[$0] }
     }
 
-    func freeBytes(at path: String) throws(SystemError) -> Int { isFull ? 0 : 1 << 40 }
+    func freeBytes(at path: String) throws(SystemError) -> Int { isFull && showsFull ? 0 : 1 << 40 }
 
     // MARK: Time
 

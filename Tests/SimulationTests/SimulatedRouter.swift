@@ -9,19 +9,35 @@ import TraceWire
 import ZeroMQ
 
 @testable import RouterRole
+@testable import TraceTime
 
-/// A router without threads and sockets: admission, log and fabric as `IngestQueue`, `Committer`, and
-/// `FabricLoop` put them together, a step at a time.
+/// A router without threads and sockets: its queue, plan, and log as the real one's commit thread has them, and routing as
+/// `FabricLoop` puts it together, a step at a time.
 final class SimulatedRouter {
     struct Answer {
         let batch: Int
         let outcome: BatchAdmission.Outcome
+
+        init(_ ticket: AckTicket) {
+            guard case .simulated(let batch) = ticket.sender else {
+                preconditionFailure("a simulated router has no other calls")
+            }
+            self.batch = batch
+            outcome = ticket.outcome
+        }
     }
 
-    /// A group that is not committed yet, and whoever waits for it.
-    private struct Waiting {
-        var group = CommitGroup()
-        var answers: [Answer] = []
+    /// What a commit does, as it does it.
+    enum CommitEvent {
+        /// A group is about to be written: who waits for it, and how many events it sets aside.
+        case writing([Answer], deadLettered: UInt64)
+        case written
+        /// The disk had no room for it.
+        case notWritten
+        case refused([Answer])
+        case answered([Answer])
+        /// A group is done with and not in the log; these were answered nevertheless.
+        case unlogged([Answer])
     }
 
     /// A batch as large is written ahead.
@@ -34,20 +50,17 @@ final class SimulatedRouter {
     private var logBegin: LSN
 
     // Admission and commit.
-    private var admission = BatchAdmission()
-    private var dedup: DedupWindow
-    private var open = Waiting()
-    /// Closed groups before the open one, oldest first.
-    private var closed: [Waiting] = []
-    private var ahead: AheadFileWriter
-    private var headBytes = 0
-    /// Who was refused when the disk was full last.
-    private(set) var refused: [Answer] = []
-    private var writer: LogWriter
-    private(set) var state: RouterState
-    private(set) var totals: LogCounts
-    private var rejected: UInt64 = 0
-    private var deduplicated: UInt64 = 0
+    private let context: RouterContext
+    private let queue: IngestQueue
+    private let large: LargeBatches
+    private var log: CommitLog
+    private var plan: CommitPlan
+    /// A group is in the plan's hand.
+    private(set) var isCommitting = false
+    /// Who waits for that group.
+    private var waiting: [Answer] = []
+    /// Whether verdicts that were asked for are durable.
+    private let decided = Locked<[(verdict: VerdictPayload, isDurable: Bool)]>([])
 
     // Fabric.
     private var deliveries: [CommitGroup] = []
@@ -59,8 +72,6 @@ final class SimulatedRouter {
     private var verdicts: Verdicts
     /// Whose events are being set aside: it is sent nothing before the verdict holds.
     private(set) var held: WorkerName?
-    /// The verdict on a letter that is written; goes into the next group.
-    private(set) var pending: VerdictPayload?
     private(set) var routedLSN: LSN
     private(set) var durableLSN: LSN
     private var trimmable: LSN = 0
@@ -78,189 +89,168 @@ final class SimulatedRouter {
         }
         damaged = recovered.log.damaged
         logBegin = recovered.log.begin
-        writer = try LogWriter(
-            directory: LogDirectory(path: ClusterPaths.log), salt: data.salt, recovery: recovered.log,
-            fileBytes: fileBytes)
-        ahead = AheadFileWriter(directory: LogDirectory(path: ClusterPaths.log), tailBytes: fileBytes / 2)
-        state = recovered.state
-        if bugs.contains(.forgottenBatches) { state.dedup = DedupWindow() }
-        dedup = state.dedup
-        totals = writer.counts
+        let directory = LogDirectory(path: ClusterPaths.log)
+        let writer = try LogWriter(directory: directory, salt: data.salt, recovery: recovered.log, fileBytes: fileBytes)
         maps = recovered.maps
         verdicts = bugs.contains(.forgottenVerdicts) ? Verdicts() : recovered.state.verdicts
         durableLSN = writer.end
         routedLSN = writer.end
-        try DeadLetterRecovery.run(state.verdicts, logBegin: logBegin, logger: logger)
+        context = RouterContext(
+            incarnation: 1, logSalt: data.salt, damaged: recovered.log.damaged, accepted: writer.counts.acceptedTotal)
+        plan = CommitPlan(
+            state: recovered.state, totals: writer.counts, window: recovered.openWindow, windowAge: 0,
+            pending: recovered.pending, stems: StemClock(zone: TimeZoneRules(name: "UTC")), now: WallClock.monotonic(),
+            faults: RouterFaults(bugs.compactMap(\.fault)))
+        queue = IngestQueue(dedup: plan.state.dedup)
+        log = CommitLog(writer, state: plan.state, logger: logger)
+        large = LargeBatches(
+            queue: queue, context: context, log: directory, tailBytes: fileBytes / 2, headRoomBytes: 0, logger: logger)
+        try DeadLetterRecovery.run(recovered.state.verdicts, logBegin: logBegin, logger: logger)
     }
 
     // MARK: Admission and commit
 
-    /// Whether other groups are committed before the open one.
-    var hasClosedGroups: Bool { !closed.isEmpty }
+    var state: RouterState { plan.state }
+    var totals: LogCounts { plan.totals }
+    /// Where the next group goes.
+    var logEnd: LSN { log.range.upperBound }
 
-    /// Those who wait for the group that is committed next.
-    var answers: [Answer] { (closed.first ?? open).answers }
-
-    /// Takes a batch into the open group, or a large one into a group of its own.
-    func submit(_ bytes: [UInt8], batch: Int) throws {
-        guard bytes.count >= Self.largeBatchBytes else { return admit(bytes, batch, into: &open) }
-        var large = Waiting(group: CommitGroup(largeBatchBytes: bytes.count))
-        admit(bytes, batch, into: &large)
-        if !large.group.isEmpty {
-            do throws(SystemError) {
-                let file = try ahead.write(&large.group.log, headBytes: headBytes)
-                large.group.isWritten(to: file)
-            } catch { guard error.isOutOfSpace else { throw error } }
-        }
-        if !open.group.isEmpty || !open.answers.isEmpty { closed.append(open) }
-        open = Waiting()
-        closed.append(large)
-    }
-
-    private func admit(_ bytes: [UInt8], _ batch: Int, into waiting: inout Waiting) {
+    /// Takes a batch into the queue; a large one goes there with `takeLarge`.
+    func submit(_ bytes: [UInt8], batch: Int) {
         let message = ReceivedMessage(bytes)
-        let outcome = admission.admit(message, peerHost: [0x70], into: waiting.group) { key in dedup.admit(key) }
-        switch outcome {
-        case .accepted: break
-        case .duplicate(let events, _): waiting.group.deduplicatedEvents += UInt64(events)
-        case .refused(_, let events, _): waiting.group.rejectedEvents += UInt64(events)
+        if bytes.count >= Self.largeBatchBytes {
+            let isTaken = large.take(message, peerHost: [0x70], from: .simulated(batch))
+            precondition(isTaken, "the queue is not closed")
+        } else {
+            queue.submit(message, peerHost: [0x70], from: .simulated(batch))
         }
-        waiting.answers.append(Answer(batch: batch, outcome: outcome))
     }
 
-    /// Writes the oldest group, with a barrier where one is wanted, and says who is to be answered. Nil where
-    /// the disk is full: all batches that wait are refused.
-    func commit(barrier reason: BarrierPayload.Reason?, map: SlotMap?) throws -> [Answer]? {
-        let next = closed.first ?? open
-        if closed.isEmpty { open = Waiting() } else { closed.removeFirst() }
-        let (group, answers) = (next.group, next.answers)
-        count(next)
-        if let reason { addBarrier(reason, map: map, to: group) }
-        if let pending { add(pending, to: group) }
-        if group.isEmpty || WallClock.now() % 3_000_000 == 0 { appendTick(to: group) }
-        do throws(SystemError) { try write(group) } catch {
-            guard error.isOutOfSpace else { throw error }
-            for later in closed + [open] { count(later) }
-            refuse([next] + closed + [open])
-            (closed, open) = ([], Waiting())
-            (held, pending) = (nil, nil)
-            return nil
+    /// Takes all large batches that wait.
+    func takeLarge() throws { while large.waitingCount > 0 { _ = try large.takeNext() } }
+
+    /// Asks for a barrier, which stands behind all batches that have come.
+    func request(_ reason: BarrierPayload.Reason, map: SlotMap? = nil) {
+        queue.request(IngestQueue.BarrierRequest(reason: reason, slotMap: map) { _ in })
+    }
+
+    /// Goes on with the group in hand, or takes the next one, until it is done with or has to wait for room. False where there was
+    /// nothing to commit.
+    @discardableResult func commit(_ tell: (CommitEvent) throws -> Void) throws -> Bool {
+        var isAny = true
+        if !isCommitting {
+            guard case .group(let group, let requests, let verdicts) = queue.take(deadline: 0) else { return false }
+            isAny = !group.tickets.isEmpty || requests.count + verdicts.count > 0
+            plan.take(group, requests: requests, verdicts: verdicts, now: WallClock.monotonic())
+            waiting = group.tickets.map(Answer.init)
         }
-        if let pending { try settle(pending) }
-        pending = nil
-        durableLSN = group.end
-        deliveries.append(group)
+        try carryOut(tell)
+        return isAny
+    }
+
+    /// Commits all there is, on a disk that has room; returns the answers.
+    @discardableResult func commitAll() throws -> [Answer] {
+        var answers: [Answer] = []
+        try takeLarge()
+        while try commit({ if case .answered(let more) = $0 { answers += more } }) {}
         return answers
     }
 
-    private func addBarrier(_ reason: BarrierPayload.Reason, map: SlotMap?, to group: CommitGroup) {
-        let barrier = BarrierPayload(
-            window: state.window, reason: reason, stem: state.stem(second: "20251123_010203"),
-            slotMap: map ?? state.slotMap)
-        var body = RawBuffer()
-        barrier.encode(into: &body)
-        let target = group.log.append(.barrier, arrival: WallClock.now(), bodyBytes: body.count)
-        UnsafeMutableRawBufferPointer(start: target, count: body.count).copyMemory(from: body.bytes)
-        group.entries.append(CommitGroup.Entry())
-        group.barriers.append((barrier, LSN(group.byteCount)))
+    /// Does what `Committer` does for the plan, but for the waits.
+    private func carryOut(_ tell: (CommitEvent) throws -> Void) throws {
+        isCommitting = true
+        while true {
+            let action = plan.next(look)
+            context.obstacle = plan.obstacle
+            context.freeBytesMin = plan.freeBytesMin
+            switch action {
+            case .report(let notice): throw SimulationError("\(notice)")
+            case .refuse(let refusal):
+                _ = queue.forget(refusal.keys, refusal.error)
+                try tell(.refused(refusal.tickets.map(Answer.init)))
+                let left = Set(waiting.map(\.batch)).subtracting(refusal.tickets.map { Answer($0).batch })
+                waiting = waiting.filter { left.contains($0.batch) }
+            case .wait: return
+            case .write(let group, let counts):
+                if !group.tickets.isEmpty { waiting = group.tickets.map(Answer.init) }
+                let events = group.verdicts.reduce(0) { $0 + $1.events }
+                try tell(.writing(waiting, deadLettered: events))
+                guard try write(group, counts) else { return try tell(.notWritten) }
+                try tell(.written)
+            case .answer(let group):
+                try tell(.answered(group.tickets.map(Answer.init)))
+                group.tickets.removeAll(keepingCapacity: true)
+            case .finish(let end):
+                isCommitting = false
+                return try conclude(end, tell)
+            }
+        }
     }
 
-    private func add(_ verdict: VerdictPayload, to group: CommitGroup) {
-        var body = RawBuffer()
-        verdict.encode(into: &body)
-        let target = group.log.append(.verdict, arrival: WallClock.now(), bodyBytes: body.count)
-        UnsafeMutableRawBufferPointer(start: target, count: body.count).copyMemory(from: body.bytes)
-        var entry = CommitGroup.Entry()
-        entry.deadLettered = verdict.events
-        group.entries.append(entry)
-        group.verdicts.append(verdict)
+    private func look() -> CommitPlan.Surroundings {
+        CommitPlan.Surroundings(
+            now: WallClock.monotonic(), arrival: WallClock.now(), log: log.range,
+            freeBytes: (try? FileSystem.freeBytes(at: ClusterPaths.log)) ?? .max, outputs: context.outputs, slowest: nil
+        )
     }
 
-    /// The verdict is durable: the letter counts.
+    private func write(_ group: CommitGroup, _ counts: [LogCounts]) throws -> Bool {
+        do throws(SystemError) {
+            plan.wrote(
+                try log.write(group, counts: counts) { buffer in
+                    plan.state.encodeHead(into: &buffer)
+                    context.logHeadBytes = buffer.count
+                })
+            log.noteEnd(plan.totals, group.barriers.isEmpty ? nil : plan.state)
+            return true
+        } catch {
+            guard plan.failed(error) else { throw error }
+            return false
+        }
+    }
+
+    private func conclude(_ end: CommitPlan.Conclusion, _ tell: (CommitEvent) throws -> Void) throws {
+        switch end.outcome {
+        case .durable:
+            durableLSN = end.group.end
+            deliveries.append(end.group)
+        case .empty, .givenUp: try tell(.unlogged(waiting))
+        }
+        waiting = []
+        if end.outcome == .givenUp { queue.askAgain(end.requests) }
+        if let barrier = end.barrier { for request in end.requests { request.done(barrier) } }
+        for request in end.verdicts { request.done(end.areVerdictsDurable) }
+        for (verdict, isDurable) in decided.current {
+            // The letter counts, or is given up.
+            if isDurable { try settle(verdict) } else { held = nil }
+        }
+        decided.update { $0 = [] }
+    }
+
     private func settle(_ verdict: VerdictPayload) throws(SystemError) {
         let name = DeadLetterName(verdict)
         try FileSystem.rename(name.pendingSidecar, to: name.sidecar)
         try FileSystem.syncDirectory(ClusterPaths.deadLetters)
     }
 
-    private func appendTick(to group: CommitGroup) {
-        _ = group.log.append(.tick, arrival: WallClock.now(), bodyBytes: 0)
-        group.entries.append(CommitGroup.Entry())
-    }
-
-    private func write(_ group: CommitGroup) throws(SystemError) {
-        var running = totals
-        running.rejected += rejected
-        running.deduplicated += deduplicated
-        var steps: [LogCounts] = []
-        for entry in group.entries {
-            for index in entry.accepted.indices { running.accepted[index] += UInt64(entry.accepted[index]) }
-            running.deadLettered += entry.deadLettered
-            steps.append(running)
-        }
-        let begin = writer.end
-        func encodeHead(into buffer: inout RawBuffer) {
-            state.encodeHead(into: &buffer)
-            headBytes = buffer.count
-        }
-        if !group.log.isEmpty, group.log.record(at: 0).type == .batch, let file = group.takeAhead() {
-            try writer.commit(&group.log, ahead: file, countsAt: { steps[$0] }, head: encodeHead)
-        } else {
-            try writer.commit(&group.log, countsAt: { steps[$0] }, head: encodeHead)
-        }
-        totals = running
-        rejected = 0
-        deduplicated = 0
-        group.totals = running
-        group.begin = begin
-        group.end = writer.end
-        let first = writer.end - LSN(group.byteCount)
-        for case let key? in group.entries.map(\.dedupKey) {
-            state.dedup.insert(client: key.client, sequence: key.sequence, digest: key.digest)
-        }
-        for index in group.barriers.indices {
-            group.barriers[index].end += first
-            let (barrier, end) = group.barriers[index]
-            state.passed(barrier, end: end)
-        }
-        for verdict in group.verdicts { state.verdicts.insert(verdict.range, of: verdict.worker) }
-    }
-
-    private func count(_ waiting: Waiting) {
-        rejected += waiting.group.rejectedEvents
-        deduplicated += waiting.group.deduplicatedEvents
-    }
-
-    private func refuse(_ waiting: [Waiting]) {
-        for case let key? in waiting.flatMap(\.group.entries).map(\.dedupKey) {
-            dedup.remove(client: key.client, sequence: key.sequence)
-        }
-        refused = waiting.flatMap(\.answers)
-        for answer in refused {
-            switch answer.outcome {
-            case .accepted(let events, _): rejected += UInt64(events)
-            case .duplicate(let events, _):
-                deduplicated -= UInt64(events)
-                rejected += UInt64(events)
-            case .refused: break
-            }
-        }
-    }
-
     /// Removes log files that nobody needs any more.
-    func trim() throws {
-        try writer.trim(below: trimmable)
-        logBegin = writer.begin
-        state.verdicts.trim(below: logBegin)
-    }
+    func trim() throws { try trim(below: trimmable) }
 
     /// Trims as if all workers had come as far.
     func trim(below lsn: LSN) throws {
-        try writer.trim(below: lsn)
-        logBegin = writer.begin
+        guard try log.trim(below: lsn) else { return }
+        logBegin = log.range.lowerBound
+        context.logBegin = logBegin
+        plan.trimmed(below: logBegin)
     }
 
-    func close() { writer.close() }
+    /// Ends in order: nothing that was counted is forgotten. To be called where nothing is to be committed.
+    func close(_ tell: (CommitEvent) throws -> Void = { _ in }) throws {
+        if !isCommitting, plan.takeUncounted(now: WallClock.monotonic(), arrival: WallClock.now()) {
+            try carryOut(tell)
+        }
+        log.close()
+    }
 
     // MARK: Fabric
 
@@ -434,7 +424,11 @@ final class SimulatedRouter {
         let verdict = VerdictPayload(
             worker: worker, cause: .skip, range: from..<end, events: letter.events, reason: "simulated")
         try letter.finish(as: verdict)
-        pending = verdict
+        let decided = decided
+        queue.request(
+            IngestQueue.VerdictRequest(verdict: verdict) { isDurable in
+                decided.update { $0.append((verdict, isDurable)) }
+            })
     }
 
     private func copy(_ worker: WorkerName, _ range: Range<LSN>, to letter: inout DeadLetterWriter) throws -> LSN {

@@ -15,11 +15,6 @@ import Testing
 
     @Test func publishedFilesHoldEveryAckedEventOnce() throws { try Cases(count: 400, plan: .init()).run() }
 
-    /// A full disk takes a group in part, its batches are refused, and the router dies before it writes again.
-    @Test func aRefusedGroupIsNotFoundByTheNextStart() throws {
-        try Cases(seed: 3_631, plan: .init(isLogOnly: true)).run()
-    }
-
     /// The canary: a simulation that finds nothing must be one that could have.
     @Test(arguments: PlantedBug.allCases) func aPlantedBugIsFound(_ bug: PlantedBug) throws {
         var plan = SimulatedCluster.Plan(bugs: [bug])

@@ -8,6 +8,8 @@ struct AckTicket: Sendable {
     enum Sender: Sendable {
         case unary(GRPCUnaryCall)
         case stream(BatchStream)
+        /// A call of the simulator's, which answers it itself.
+        case simulated(Int)
     }
 
     let sender: Sender
@@ -64,6 +66,7 @@ struct AckTicket: Sendable {
             call.fail(error.status, error.description, trailers: error.trailers)
         case (.stream(let stream), .refused(let error, _, let sequence)):
             stream.refuse(sequence: sequence, error, bytes: bytes)
+        case (.simulated, _): break
         }
     }
 
@@ -73,6 +76,7 @@ struct AckTicket: Sendable {
         switch sender {
         case .unary(let call): call.fail(error.status, error.description, trailers: error.trailers)
         case .stream(let stream): stream.fail(error)
+        case .simulated: break
         }
     }
 }

@@ -155,7 +155,7 @@ final class IngestQueue: @unchecked Sendable {
             isCommitterWaiting = false
             if isOver, isIdle { return .ended }
             if !closed.isEmpty { return .group(closed.removeFirst(), requests: [], verdicts: []) }
-            gather()
+            gather(until: deadline)
             // Together: a barrier stands behind everything that came before its request.
             let due = requests.prefix { $0.behind <= joined }.map(\.request)
             requests.removeFirst(due.count)
@@ -171,9 +171,9 @@ final class IngestQueue: @unchecked Sendable {
     private var isOver: Bool { isEnded && joined == announced }
 
     /// Lets more batches come where many do: what they share costs each of them less. Waits no longer than until
-    /// groups are `Limits.commitSpacingNanoseconds` apart, and not at all where few share one.
-    private func gather() {
-        let end = lastTaken + Limits.commitSpacingNanoseconds
+    /// groups are `Limits.commitSpacingNanoseconds` apart or the deadline has passed, and not at all where few share one.
+    private func gather(until deadline: Int64) {
+        let end = min(lastTaken + Limits.commitSpacingNanoseconds, deadline)
         while lastShared >= Limits.commitSharedMin, open.byteCount < Limits.commitGroupBytesMax / 2, closed.isEmpty,
             requests.isEmpty, verdicts.isEmpty, !isEnded, WallClock.monotonic() < end
         { condition.wait(until: end) }

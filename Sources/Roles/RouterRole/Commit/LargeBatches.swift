@@ -41,17 +41,20 @@ final class LargeBatches: @unchecked Sendable {
     // The thread's own.
     private var admission: BatchAdmission
     private var writer: AheadFileWriter
+    private let headRoomBytes: Int
 
-    /// `log`: the directory of the ingest log.
+    /// `log`: the directory of the ingest log. `tailBytes`, and by how much a log file's head may grow, are smaller than the default
+    /// in tests.
     init(
         queue: IngestQueue, context: RouterContext, log: LogDirectory, defaultSemantics: Semantics = .neutracer,
-        logger: Logger
+        tailBytes: Int = Limits.logAheadTailBytes, headRoomBytes: Int = 64 << 10, logger: Logger
     ) {
         self.queue = queue
         self.context = context
         self.logger = logger
+        self.headRoomBytes = headRoomBytes
         admission = BatchAdmission(defaultSemantics: defaultSemantics)
-        writer = AheadFileWriter(directory: log)
+        writer = AheadFileWriter(directory: log, tailBytes: tailBytes)
     }
 
     static func isLarge(_ message: borrowing ReceivedMessage) -> Bool { message.count > Limits.smallMessageBytesMax }
@@ -78,7 +81,26 @@ final class LargeBatches: @unchecked Sendable {
     }
 
     /// The thread.
-    func run() { while let call = next() { join(admit(consume call)) } }
+    func run() {
+        do throws(SystemError) { while try takeNext() {} } catch {
+            // What the disk holds is unknown then, of the log as well.
+            logger.critical(
+                "A large batch could not be written; ending so that the next start recovers the log",
+                metadata: ["error": "\(error)"])
+            exit(1)
+        }
+    }
+
+    /// Messages that wait.
+    var waitingCount: Int { condition.withLock { calls.count } }
+
+    /// Takes the message that has waited for longest into the queue, or waits for one. False where none will come.
+    /// - Throws: `SystemError` where the disk's state is unknown: the process has to end.
+    func takeNext() throws(SystemError) -> Bool {
+        guard let call = next() else { return false }
+        try join(admit(consume call))
+        return true
+    }
 
     private func next() -> Call? {
         condition.withLock {
@@ -101,8 +123,8 @@ final class LargeBatches: @unchecked Sendable {
         return Admitted(group: group, ticket: ticket, key: ownKey)
     }
 
-    private func join(_ batch: Admitted) {
-        if batch.ticket.isAccepted { writeAhead(batch.group) }
+    private func join(_ batch: Admitted) throws(SystemError) {
+        if batch.ticket.isAccepted { try writeAhead(batch.group) }
         queue.join(batch.group, batch.ticket, key: batch.key)
         // Only now, as a stream's batches stand in the log in their order.
         if case .stream(let stream) = batch.ticket.sender { stream.receiveNext() }
@@ -110,21 +132,15 @@ final class LargeBatches: @unchecked Sendable {
 
     /// Writes the group's batch ahead where there is room: what is short of it goes through the commit thread,
     /// which waits for it and refuses what has waited for too long.
-    private func writeAhead(_ group: CommitGroup) {
+    private func writeAhead(_ group: CommitGroup) throws(SystemError) {
         // A head grows by little from file to file; where it outgrows this the batch is written again.
-        let headBytes = min(2 * context.logHeadBytes, Limits.logFileHeadBytesMax) + (64 << 10)
+        let headBytes = min(2 * context.logHeadBytes, Limits.logFileHeadBytesMax) + headRoomBytes
         let needed = writer.bytes(forRecord: group.byteCount, headBytes: headBytes)
         guard context.obstacle == nil, let free = try? FileSystem.freeBytes(at: writer.path),
             free - needed >= context.freeBytesMin
         else { return }
         do throws(SystemError) { group.isWritten(to: try writer.write(&group.log, headBytes: headBytes)) } catch {
-            guard error.isOutOfSpace else {
-                // What the disk holds is unknown then, of the log as well.
-                logger.critical(
-                    "A large batch could not be written; ending so that the next start recovers the log",
-                    metadata: ["error": "\(error)"])
-                exit(1)
-            }
+            guard error.isOutOfSpace else { throw error }
         }
     }
 }
