@@ -60,7 +60,7 @@ struct RoutingLog: ~Copyable {
         route(group, barrier)
     }
 
-    /// What `FabricLoop.route` does with a group, for all workers at once.
+    /// What `RoutingState.route` does with a group, for all workers at once.
     private mutating func route(_ group: CommitGroup, _ barrier: BarrierPayload?) {
         var builder = ShareBuilder(for: Self.workers, map: maps.current, pool: pool)
         for (index, offset) in group.log.offsets.enumerated() {

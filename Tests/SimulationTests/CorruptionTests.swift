@@ -44,7 +44,7 @@ import TraceModel
     private func makeLog() throws -> UInt32 {
         var random = SeededGenerator(seed: 5)
         var clients = SimulatedClients(clients: 2)
-        let router = try SimulatedRouter(resource: .io, fileBytes: 4 << 10, bugs: [], logger: Self.logger)
+        let router = try SimulatedRouter(fileBytes: 4 << 10, logger: Self.logger)
         for _ in 0..<6 {
             let batch = clients.make(using: &random)
             router.submit(clients.batches[batch].bytes, batch: batch)

@@ -10,26 +10,33 @@ enum PlantedBug: CaseIterable, Sendable {
     case checkpointBeforeRows
     /// A worker announces windows that no checkpoint holds.
     case announceBeforeCheckpoint
-    /// A restarted router does not know which events have been set aside.
-    case forgottenVerdicts
-    /// The router does not wait for the state of slots that change their owner.
+    /// Slots are not waited for that change their owner, neither by the router nor by the worker that gains them.
     case openGates
     // In the router's own code: see `RouterFaults`.
     case ackBeforeCommit
     case forgottenBatches
     case refusedBatchesStayKnown
     case retriedSync
+    case verdictBeforeCommit
+    case forgottenVerdicts
+    case unsentShares
+    case servedWhileHeld
+    case trimmedToApplied
 
     /// The same in the router's code; nil where it lies elsewhere.
     var fault: RouterFaults? {
         switch self {
-        case .lyingDataSync, .noDirectorySync, .checkpointBeforeRows, .announceBeforeCheckpoint, .forgottenVerdicts,
-            .openGates:
-            nil
+        case .lyingDataSync, .noDirectorySync, .checkpointBeforeRows, .announceBeforeCheckpoint: nil
+        case .openGates: .openGates
         case .ackBeforeCommit: .ackBeforeCommit
         case .forgottenBatches: .forgottenBatches
         case .refusedBatchesStayKnown: .refusedBatchesStayKnown
         case .retriedSync: .retriedSync
+        case .verdictBeforeCommit: .verdictBeforeCommit
+        case .forgottenVerdicts: .forgottenVerdicts
+        case .unsentShares: .unsentShares
+        case .servedWhileHeld: .servedWhileHeld
+        case .trimmedToApplied: .trimmedToApplied
         }
     }
 }

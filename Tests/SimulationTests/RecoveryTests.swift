@@ -13,9 +13,7 @@ import TraceModel
     private static let logger = Logger(label: "simulation") { _ in SwiftLogNoOpLogHandler() }
     private static let seeds = UInt64(1)...60
 
-    private func router() throws -> SimulatedRouter {
-        try SimulatedRouter(resource: .io, fileBytes: 8 << 10, bugs: [], logger: Self.logger)
-    }
+    private func router() throws -> SimulatedRouter { try SimulatedRouter(fileBytes: 8 << 10, logger: Self.logger) }
 
     /// Runs `body` on a fresh disk for each seed.
     private func onDisks(_ body: (SimulatedDisk, inout SimulatedClients, inout SeededGenerator) throws -> Void) throws {

@@ -11,6 +11,7 @@ enum SetAsideEvents {
             guard let name = DeadLetterName(file.dropLast(suffix.count)) else {
                 throw SimulationError("\(file) is no dead letter")
             }
+            guard FileSystem.exists(name.batches) else { throw SimulationError("\(name) counts and has no events") }
             return try numbers(in: FileSystem.contents(name.batches))
         }
     }

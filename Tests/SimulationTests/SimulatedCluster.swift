@@ -46,6 +46,7 @@ final class SimulatedCluster {
     private var wanted: Set<WorkerName> = []
     private var isPowerCutArmed = false
     private let fileBytes: Int
+    private let inboxBytes: Int
     private let budget: FileBudget
     /// Of batches acked in a log that has no workers: where their records end.
     private var ackedEnds: [Int: LSN] = [:]
@@ -57,6 +58,7 @@ final class SimulatedCluster {
         random = SeededGenerator(seed: seed)
         disk = SimulatedDisk(seed: random.next())
         fileBytes = [8 << 10, 16 << 10, 32 << 10].randomElement(using: &random) ?? 8 << 10
+        inboxBytes = [1, 2 << 10, 1 << 20].randomElement(using: &random) ?? 1
         var budget = FileBudget()
         budget.mergeBufferBytes = 4 << 10
         budget.openFilesMax = [2, 4, 16].randomElement(using: &random) ?? 4
@@ -82,17 +84,19 @@ final class SimulatedCluster {
     private func step() throws {
         if chance(plan.faultPercent) { try plantFault() }
         if chance(30) || router == nil { try startSomething() }
+        router?.isCongested = chance(10)
+        if chance(30) { try writeLetters() }
         switch Int.random(in: 0..<100, using: &random) {
         case 0..<20: try submit()
         case 20..<40: try commit()
         case 40..<50: try route()
-        case 50..<55: try attempt(.router) { try router?.catchUp(sendFromRouter) }
-        case 55..<80: for _ in 0..<Int.random(in: 1...8, using: &random) { try deliver() }
-        case 80..<88: try report()
-        case 88..<91: try checkpoint()
-        case 91..<95: try merge()
-        case 95..<97: try trim()
-        case 97: try skip()
+        case 50..<55: try attempt(.router) { try router?.readForWorkersBehind() }
+        case 55..<79: for _ in 0..<Int.random(in: 1...8, using: &random) { try deliver() }
+        case 79..<87: try report()
+        case 87..<90: try checkpoint()
+        case 90..<94: try merge()
+        case 94..<96: try trim()
+        case 96..<98: try skip()
         default: try stopSomething()
         }
     }
@@ -178,7 +182,9 @@ final class SimulatedCluster {
 
     private func startRouter() throws {
         try attempt(.router) {
-            router = try SimulatedRouter(resource: .io, fileBytes: fileBytes, bugs: plan.bugs, logger: Self.logger)
+            router = try SimulatedRouter(
+                fileBytes: fileBytes, inboxBytes: inboxBytes, bugs: plan.bugs, logger: Self.logger
+            ) { [unowned self] message, endpoint in fabric.send(message, from: .router, to: endpoint) }
         }
         guard let router else { return }
         try counts.recovered(router.totals)
@@ -294,15 +300,21 @@ final class SimulatedCluster {
         }
     }
 
-    /// What an operator does with a worker that is stuck: its process is killed first.
+    /// What an operator does with a worker that is stuck; its process is killed before its letter is written.
     private func skip() throws {
-        guard !plan.isLogOnly, let router, router.held == nil else { return }
+        guard !plan.isLogOnly, let router else { return }
         let index = Int.random(in: 0..<router.state.slotMap.workerCount(of: .io), using: &random)
         let name = WorkerName(resource: .io, index: index)
-        if workers[name] != nil { bury(.worker(name)) }
-        guard self.router != nil else { return }
         let limit = LSN.random(in: 0...router.routedLSN, using: &random)
-        try attempt(.router) { try router.setAside(name, to: limit) }
+        try attempt(.router) { try router.skip(name, to: limit) }
+    }
+
+    private func writeLetters() throws {
+        for events in router?.cases ?? [] where workers[events.worker] != nil { bury(.worker(events.worker)) }
+        let isAny = router?.cases.isEmpty == false
+        try attempt(.router) { try router?.writeLetters() }
+        // Between a letter and its verdict.
+        if isAny, chance(30) { disk.isFull = true }
     }
 
     // MARK: Messages
@@ -317,14 +329,7 @@ final class SimulatedCluster {
         for message in worker.announced { fabric.send(message, from: endpoint, to: .aggregator) }
     }
 
-    private func sendFromRouter(_ message: Message, to endpoint: Endpoint) {
-        fabric.send(message, from: .router, to: endpoint)
-    }
-
-    private func route() throws {
-        let drops = chance(20)
-        try attempt(.router) { router?.route(dropping: drops, sendFromRouter) }
-    }
+    private func route() throws { try attempt(.router) { try router?.route() } }
 
     private func report() throws {
         guard let worker = sortedWorkers.randomElement(using: &random) else { return }
@@ -359,7 +364,7 @@ final class SimulatedCluster {
         switch to {
         case .router:
             tell?("to router: \("\(message)".prefix(300))")
-            try attempt(.router) { try router?.receive(message, from: from, sendFromRouter) }
+            try attempt(.router) { try router?.receive(message, from: from) }
         case .aggregator:
             try attempt(.aggregator) {
                 try aggregator?.receive(message, from: from) { message, endpoint in
@@ -424,8 +429,8 @@ final class SimulatedCluster {
         for _ in 0..<400 {
             disk.pass(seconds: 1)
             try startSomething()
-            router.route(dropping: false, sendFromRouter)
-            try router.catchUp(sendFromRouter)
+            try router.route()
+            try router.readForWorkersBehind()
             while try deliver() {}
             try merge()
             for worker in sortedWorkers {

@@ -11,9 +11,8 @@ import ZeroMQ
 @testable import RouterRole
 @testable import TraceTime
 
-/// A router without threads and sockets: its queue, plan, and log as the real one's commit thread has them, and routing as
-/// `FabricLoop` puts it together, a step at a time.
-final class SimulatedRouter {
+/// A router without threads and sockets: the plan, the log, and the routing of the real one, a step at a time.
+final class SimulatedRouter: RoutingPort {
     struct Answer {
         let batch: Int
         let outcome: BatchAdmission.Outcome
@@ -43,14 +42,10 @@ final class SimulatedRouter {
     /// A batch as large is written ahead.
     static let largeBatchBytes = File.blockBytes
 
-    let resource: Resource
-    private let bugs: Set<PlantedBug>
-    private let salt: UInt32
-    private let damaged: [Range<LSN>]
-    private var logBegin: LSN
+    private let context: RouterContext
+    private let sendOut: (Message, Endpoint) -> Void
 
     // Admission and commit.
-    private let context: RouterContext
     private let queue: IngestQueue
     private let large: LargeBatches
     private var log: CommitLog
@@ -59,53 +54,58 @@ final class SimulatedRouter {
     private(set) var isCommitting = false
     /// Who waits for that group.
     private var waiting: [Answer] = []
-    /// Whether verdicts that were asked for are durable.
-    private let decided = Locked<[(verdict: VerdictPayload, isDurable: Bool)]>([])
 
-    // Fabric.
-    private var deliveries: [CommitGroup] = []
-    private var sessions: [WorkerName: (session: WorkerSession, endpoint: Endpoint)] = [:]
-    private var readers: [WorkerName: CatchUpReader] = [:]
-    private let pool = SharePool()
-    private var maps: SlotMapHistory
-    private var gates = HandoverGates()
-    private var verdicts: Verdicts
-    /// Whose events are being set aside: it is sent nothing before the verdict holds.
-    private(set) var held: WorkerName?
-    private(set) var routedLSN: LSN
-    private(set) var durableLSN: LSN
-    private var trimmable: LSN = 0
+    // Routing.
+    private let inbox: FabricInbox
+    private var routing: RoutingState
+    private var catchUp: CatchUp
+    private var endpoints: [RoutingID: Endpoint] = [:]
+    /// No share finds room on its way.
+    var isCongested = false
+    /// What `RoutingState` reported that must not be.
+    private var broken: SimulationError?
 
-    /// Recovers as a router does at its start.
-    init(resource: Resource, fileBytes: Int, bugs: Set<PlantedBug>, logger: Logger) throws {
-        self.resource = resource
-        self.bugs = bugs
+    // Events set aside.
+    private let desk: DeadLetterDesk
+    /// Whose letters are to be written.
+    private(set) var cases: [DeadLetterCase] = []
+    /// Letters whose verdicts were asked for, and whether that is durable.
+    private let decided = Locked<[(letter: DeadLetterDesk.Letter, isDurable: Bool)]>([])
+    private var closed: [WorkerName] = []
+
+    /// Recovers as a router does at its start. `send`: what goes to a worker.
+    init(
+        fileBytes: Int, inboxBytes: Int = Limits.fabricInboxBytesMax, bugs: Set<PlantedBug> = [], logger: Logger,
+        send: @escaping (Message, Endpoint) -> Void = { _, _ in }
+    ) throws {
+        sendOut = send
         let data = try DataDirectory.open()
-        salt = data.salt
         let recovered = try RouterRecovery.run(
             salt: data.salt, fresh: RouterState(slotMap: SlotMap(workers: [:])), logger: logger)
         guard recovered.log.damaged.isEmpty, recovered.unreported.isEmpty else {
             throw SimulationError("the log is damaged: \(recovered.log.damaged)")
         }
-        damaged = recovered.log.damaged
-        logBegin = recovered.log.begin
         let directory = LogDirectory(path: ClusterPaths.log)
         let writer = try LogWriter(directory: directory, salt: data.salt, recovery: recovered.log, fileBytes: fileBytes)
-        maps = recovered.maps
-        verdicts = bugs.contains(.forgottenVerdicts) ? Verdicts() : recovered.state.verdicts
-        durableLSN = writer.end
-        routedLSN = writer.end
+        let counts = writer.counts
         context = RouterContext(
-            incarnation: 1, logSalt: data.salt, damaged: recovered.log.damaged, accepted: writer.counts.acceptedTotal)
+            incarnation: 1, logSalt: data.salt, damaged: recovered.log.damaged, accepted: counts.acceptedTotal)
+        context.logBegin = writer.begin
+        let faults = RouterFaults(bugs.compactMap(\.fault))
         plan = CommitPlan(
-            state: recovered.state, totals: writer.counts, window: recovered.openWindow, windowAge: 0,
-            pending: recovered.pending, stems: StemClock(zone: TimeZoneRules(name: "UTC")), now: WallClock.monotonic(),
-            faults: RouterFaults(bugs.compactMap(\.fault)))
+            state: recovered.state, totals: counts, window: recovered.openWindow, pending: recovered.pending,
+            stems: StemClock(zone: TimeZoneRules(name: "UTC")), now: WallClock.monotonic(), faults: faults)
         queue = IngestQueue(dedup: plan.state.dedup)
         log = CommitLog(writer, state: plan.state, logger: logger)
         large = LargeBatches(
             queue: queue, context: context, log: directory, tailBytes: fileBytes / 2, headRoomBytes: 0, logger: logger)
-        try DeadLetterRecovery.run(recovered.state.verdicts, logBegin: logBegin, logger: logger)
+        inbox = try FabricInbox(durable: log.range.upperBound, bytesMax: inboxBytes)
+        routing = RoutingState(
+            maps: recovered.maps, verdicts: recovered.state.verdicts, counts: counts, window: recovered.state.window,
+            log: log.range, damaged: recovered.log.damaged, faults: faults)
+        catchUp = CatchUp(salt: data.salt, damaged: recovered.log.damaged, pool: routing.pool)
+        desk = DeadLetterDesk(queue: queue, context: context, wakeup: inbox.wakeup, logger: logger)
+        try DeadLetterRecovery.run(recovered.state.verdicts, logBegin: context.logBegin, logger: logger)
     }
 
     // MARK: Admission and commit
@@ -160,7 +160,7 @@ final class SimulatedRouter {
     private func carryOut(_ tell: (CommitEvent) throws -> Void) throws {
         isCommitting = true
         while true {
-            let action = plan.next(look)
+            let action = plan.next(surroundings)
             context.obstacle = plan.obstacle
             context.freeBytesMin = plan.freeBytesMin
             switch action {
@@ -187,7 +187,7 @@ final class SimulatedRouter {
         }
     }
 
-    private func look() -> CommitPlan.Surroundings {
+    private func surroundings() -> CommitPlan.Surroundings {
         CommitPlan.Surroundings(
             now: WallClock.monotonic(), arrival: WallClock.now(), log: log.range,
             freeBytes: (try? FileSystem.freeBytes(at: ClusterPaths.log)) ?? .max, outputs: context.outputs, slowest: nil
@@ -211,37 +211,31 @@ final class SimulatedRouter {
 
     private func conclude(_ end: CommitPlan.Conclusion, _ tell: (CommitEvent) throws -> Void) throws {
         switch end.outcome {
-        case .durable:
-            durableLSN = end.group.end
-            deliveries.append(end.group)
-        case .empty, .givenUp: try tell(.unlogged(waiting))
+        case .durable: inbox.publish(end.group, recycle: queue.recycle)
+        case .empty, .givenUp:
+            try tell(.unlogged(waiting))
+            queue.recycle(end.group)
         }
         waiting = []
         if end.outcome == .givenUp { queue.askAgain(end.requests) }
         if let barrier = end.barrier { for request in end.requests { request.done(barrier) } }
         for request in end.verdicts { request.done(end.areVerdictsDurable) }
-        for (verdict, isDurable) in decided.current {
-            // The letter counts, or is given up.
-            if isDurable { try settle(verdict) } else { held = nil }
-        }
+        for (letter, isDurable) in decided.current { try close(letter, isDurable: isDurable) }
         decided.update { $0 = [] }
     }
 
-    private func settle(_ verdict: VerdictPayload) throws(SystemError) {
-        let name = DeadLetterName(verdict)
-        try FileSystem.rename(name.pendingSidecar, to: name.sidecar)
-        try FileSystem.syncDirectory(ClusterPaths.deadLetters)
-    }
-
     /// Removes log files that nobody needs any more.
-    func trim() throws { try trim(below: trimmable) }
+    func trim() throws {
+        hearIdleWorkers()
+        try endTurn()
+        try trim(below: inbox.trimmableLSN)
+    }
 
     /// Trims as if all workers had come as far.
     func trim(below lsn: LSN) throws {
         guard try log.trim(below: lsn) else { return }
-        logBegin = log.range.lowerBound
-        context.logBegin = logBegin
-        plan.trimmed(below: logBegin)
+        context.logBegin = log.range.lowerBound
+        plan.trimmed(below: log.range.lowerBound)
     }
 
     /// Ends in order: nothing that was counted is forgotten. To be called where nothing is to be committed.
@@ -252,212 +246,135 @@ final class SimulatedRouter {
         log.close()
     }
 
-    // MARK: Fabric
+    // MARK: Routing
 
-    /// Routes what is durable; `drops` loses groups that change nothing for workers, as a full inbox does.
-    func route(dropping drops: Bool, _ send: (Message, Endpoint) -> Void) {
-        for group in deliveries where !drops || group.concernsRouting { route(group, send) }
-        deliveries = []
-    }
+    var routedLSN: LSN { routing.routedLSN }
+    var durableLSN: LSN { inbox.durableLSN }
 
-    private func route(_ group: CommitGroup, _ send: (Message, Endpoint) -> Void) {
-        let live = Set(
-            sessions.values.map(\.session).filter {
-                $0.position == group.begin && $0.maySend(bytes: group.byteCount) && !blocks($0.worker, at: group.begin)
-            }.map(\.worker))
-        var builder = ShareBuilder(for: live, map: maps.current, pool: pool)
-        var partBegin = group.begin
-        for (index, offset) in group.log.offsets.enumerated() {
-            let record = group.log.record(at: offset)
-            let entry = group.entries[index]
-            let end = record.lsn + LSN(record.stride)
-            switch record.type {
-            case .batch: builder.add(record, events: group.events, first: entry.firstEvent, count: entry.eventCount)
-            case .barrier, .tick: builder.addForAll(record)
-            case .fileHead, .damage, .verdict, nil: break
-            }
-            guard let barrier = group.barriers.first(where: { $0.end == end })?.barrier else { continue }
-            let before = maps.current
-            maps.append(barrier, end: end)
-            gates.add(from: before, to: barrier.slotMap, at: end)
-            deliver(&builder, to: live, from: partBegin, upTo: end, send)
-            partBegin = end
-            builder.use(maps.current)
+    /// Does what `FabricLoop` does with groups that have become durable.
+    func route() throws {
+        look()
+        let closed = closed
+        self.closed = []
+        for span in inbox.takeStretches() {
+            routing.route(span.map(\.group), now: WallClock.monotonic(), self)
+            for delivery in span { delivery.recycle(delivery.group) }
         }
-        deliver(&builder, to: live, from: partBegin, upTo: group.end, send)
-        for verdict in group.verdicts {
-            verdicts.insert(verdict.range, of: verdict.worker)
-            held = nil
-        }
-        routedLSN = group.end
-    }
-
-    private func blocks(_ worker: WorkerName, at lsn: LSN) -> Bool {
-        !bugs.contains(.openGates) && gates.blocks(worker, at: lsn)
-    }
-
-    private func deliver(
-        _ builder: inout ShareBuilder, to live: Set<WorkerName>, from begin: LSN, upTo end: LSN,
-        _ send: (Message, Endpoint) -> Void
-    ) {
-        var silent = live
-        for (worker, payload) in builder.finish() {
-            silent.remove(worker)
-            if isReady(worker, at: begin) { deliver(payload, to: worker, upTo: end, send) }
-        }
-        for worker in silent where isReady(worker, at: begin) { sessions[worker]?.session.skip(to: end) }
-    }
-
-    private func isReady(_ worker: WorkerName, at lsn: LSN) -> Bool {
-        sessions[worker]?.session.position == lsn && !blocks(worker, at: lsn)
-    }
-
-    private func deliver(
-        _ payload: SharePayload, to worker: WorkerName, upTo end: LSN, _ send: (Message, Endpoint) -> Void
-    ) {
-        guard let (session, endpoint) = sessions[worker] else { return }
-        let header = ShareHeader(fromLSN: session.toldLSN, toLSN: end, headLSN: durableLSN)
-        send(.share(header, Array(payload.buffer.bytes)), endpoint)
-        sessions[worker]?.session.sent(upTo: end, bytes: payload.buffer.count)
+        routing.closed(closed)
+        try endTurn()
     }
 
     /// Reads the log for workers that are behind: one step each.
-    func catchUp(_ send: (Message, Endpoint) -> Void) throws {
-        for worker in sessions.keys.sorted(by: { $0.index < $1.index }) {
-            guard let session = sessions[worker]?.session, session.position < routedLSN,
-                session.maySend(bytes: CatchUpReader.chunkBytes), !blocks(worker, at: session.position)
-            else { continue }
-            let reader = reader(for: session)
-            let limit =
-                bugs.contains(.openGates) ? routedLSN : gates.limit(for: worker, at: session.position, head: routedLSN)
-            let step = try reader.step(from: session.position, limit: limit, maps: maps, verdicts: verdicts)
-            if step.payload.buffer.count > 0 {
-                deliver(step.payload, to: worker, upTo: step.end, send)
-            } else {
-                sessions[worker]?.session.skip(to: step.end)
-            }
-            if step.end >= routedLSN { readers[worker] = nil }
+    func readForWorkersBehind() throws {
+        look()
+        for reading in routing.readings {
+            let step = try catchUp.step(reading, maps: routing.maps, verdicts: routing.verdicts)
+            _ = routing.read(step, for: reading, self)
         }
+        catchUp.keepReaders { routing.isBehind($0) }
+        try endTurn()
     }
 
-    private func reader(for session: WorkerSession) -> CatchUpReader {
-        if let known = readers[session.worker], known.position == session.position { return known }
-        let fresh = CatchUpReader(
-            worker: session.worker, salt: salt, from: session.position, damaged: damaged, pool: pool)
-        readers[session.worker] = fresh
-        return fresh
-    }
-
-    func receive(_ message: Message, from endpoint: Endpoint, _ send: (Message, Endpoint) -> Void) throws {
+    func receive(_ message: Message, from endpoint: Endpoint) throws {
+        guard case .worker(let worker, let incarnation) = endpoint, let peer = RoutingID("\(worker).e\(incarnation)")
+        else { return }
+        endpoints[peer] = endpoint
+        look()
         switch message {
-        case .hello(let hello): try greet(hello, endpoint, send)
-        case .progress(let progress): try note(progress, endpoint, send)
+        case .hello(let hello): routing.hello(hello, from: peer, self)
+        case .progress(let progress): routing.progress(progress, from: peer, self)
         default: break
         }
+        try endTurn()
     }
 
-    private func greet(_ hello: WorkerHello, _ endpoint: Endpoint, _ send: (Message, Endpoint) -> Void) throws {
-        if let old = sessions[hello.worker], old.endpoint != endpoint {
-            fence(hello.worker, "a newer process of this name has connected", send)
+    private func look() {
+        let durable = inbox.durableLSN
+        routing.see(RoutingState.LogExtent(readable: min(context.logBegin, durable)..<durable, workLSN: inbox.workLSN))
+    }
+
+    private func endTurn() throws {
+        routing.openGates(now: WallClock.monotonic(), self)
+        inbox.trimmableLSN = routing.trimmableLSN
+        if let outputs = routing.takeOutputs() { context.outputs = outputs }
+        if let broken { throw broken }
+    }
+
+    func send(_ message: RoutingState.Message, to peer: RoutingID) -> ZMQSendResult {
+        guard let endpoint = endpoints[peer] else { return .noSuchPeer }
+        switch message {
+        case .share(let header, let payload):
+            if isCongested { return .wouldBlock }
+            sendOut(.share(header, Array(payload.buffer.bytes)), endpoint)
+        case .welcome(let welcome): sendOut(.welcome(welcome), endpoint)
+        case .fenced(let fenced): sendOut(.fenced(fenced), endpoint)
+        case .whoAreYou: sendOut(.heartbeat, endpoint)
         }
-        sessions[hello.worker] = nil
-        readers[hello.worker] = nil
-        guard held != hello.worker else { return }
-        let resume =
-            hello.resumeLSN >= max(logBegin, 1) ? hello.resumeLSN : maps.firstOwned(by: hello.worker) ?? routedLSN
-        guard resume >= logBegin, resume <= durableLSN else {
-            throw SimulationError("\(hello.worker) stands at \(resume), the log holds \(logBegin)..<\(durableLSN)")
+        return .sent
+    }
+
+    func report(_ notice: RoutingState.Notice) {
+        if case .lost(let worker, let resume, let log) = notice {
+            broken = SimulationError("\(worker) stands at \(resume), the log holds \(log)")
         }
-        sessions[hello.worker] = (
-            WorkerSession(
-                worker: hello.worker, peer: Self.anybody, incarnation: hello.incarnation, pid: hello.pid,
-                resume: resume, checkpoint: min(hello.checkpointLSN, resume)), endpoint
-        )
-        let place = maps.place(at: resume)
-        let welcome = WorkerWelcome(
-            lsn: resume, window: place.window, windowBeginLSN: place.windowBegin, owners: place.map.owners(of: resource)
-        )
-        send(.welcome(welcome), endpoint)
     }
 
-    private func note(_ progress: WorkerProgress, _ endpoint: Endpoint, _ send: (Message, Endpoint) -> Void) throws {
-        guard sessions[progress.worker]?.endpoint == endpoint else { return send(.heartbeat, endpoint) }
-        let isPlausible =
-            sessions[progress.worker]?.session.progressed(
-                applied: progress.appliedLSN, checkpoint: progress.checkpointLSN, head: durableLSN) ?? false
-        if !isPlausible { fence(progress.worker, "its progress makes no sense", send) }
-        // Workers of other resources do not run here.
-        let below = maps.trimmable { $0.resource == resource ? sessions[$0]?.session.checkpointLSN : .max }
-        if let below {
-            trimmable = below
-            maps.trim(below: below)
-            verdicts.trim(below: logBegin)
+    /// The other resources have workers too, which do not run here: they say that they have applied everything, and are gone
+    /// again when something is sent to them.
+    private func hearIdleWorkers() {
+        look()
+        for worker in routing.maps.current.allWorkers where worker.resource != .io {
+            guard let peer = RoutingID("\(worker).e1") else { continue }
+            let hello = WorkerHello(
+                worker: worker, incarnation: 1, pid: 1, resumeLSN: routedLSN, checkpointLSN: routedLSN)
+            let progress = WorkerProgress(
+                worker: worker, incarnation: 1, appliedLSN: routedLSN, checkpointLSN: routedLSN, window: routing.window,
+                windowBytes: 0, mergeBytes: 0)
+            routing.hello(hello, from: peer, self)
+            routing.progress(progress, from: peer, self)
         }
-        for (worker, known) in sessions { gates.checkpointed(worker, through: known.session.checkpointLSN) }
     }
-
-    private func fence(_ worker: WorkerName, _ reason: String, _ send: (Message, Endpoint) -> Void) {
-        guard let (session, endpoint) = sessions.removeValue(forKey: worker) else { return }
-        readers[worker] = nil
-        let fenced = WorkerFenced(worker: worker, incarnation: session.incarnation, reason: reason)
-        send(.fenced(fenced), endpoint)
-    }
-
-    private static let anybody: RoutingID = {
-        guard let name = RoutingID("worker.e1") else { preconditionFailure("no such name") }
-        return name
-    }()
 
     // MARK: Events set aside
 
-    /// Writes the letter of a worker, whose process is gone, as the dead-letter desk does for a skip.
-    func setAside(_ worker: WorkerName, to limit: LSN) throws {
-        let checkpoint = try CheckpointPosition.read(of: worker)
-        let begin = checkpoint ?? maps.firstOwned(by: worker) ?? logBegin
-        let from = verdicts.firstOpen(for: worker, from: max(begin, logBegin))
-        guard from < limit else { return }
-        held = worker
-        sessions[worker] = nil
-        readers[worker] = nil
-        var letter = try DeadLetterWriter(DeadLetterName(worker: worker, from: from, cause: .skip))
-        let end = try copy(worker, from..<limit, to: &letter)
-        let verdict = VerdictPayload(
-            worker: worker, cause: .skip, range: from..<end, events: letter.events, reason: "simulated")
-        try letter.finish(as: verdict)
-        let decided = decided
-        queue.request(
-            IngestQueue.VerdictRequest(verdict: verdict) { isDurable in
-                decided.update { $0.append((verdict, isDurable)) }
-            })
+    /// What an operator asks for with a worker that is stuck.
+    func skip(_ worker: WorkerName, to limit: LSN) throws {
+        look()
+        let checkpoint = ClusterPaths.checkpoint(of: worker)
+        let request = DeadLetterDesk.Skip(worker: worker, to: limit, counted: nil) { _ in }
+        routing.skip(request, hasCheckpoint: FileSystem.exists(checkpoint), self)
     }
 
-    private func copy(_ worker: WorkerName, _ range: Range<LSN>, to letter: inout DeadLetterWriter) throws -> LSN {
-        var index = EventIndex()
-        var reader = LogReader(
-            directory: LogDirectory(path: ClusterPaths.log), salt: salt, from: range.lowerBound, damaged: damaged)
-        while reader.position < range.upperBound {
-            let bytes = try reader.next(budget: 4 << 10, limit: range.upperBound)
-            for record in LogRecords(bytes) where record.type == .batch && !verdicts.covers(worker, record.lsn) {
-                _ = try BatchScanner.scan(record.body, into: &index)
-                let owners = maps.place(at: record.lsn).map.owners(of: resource)
-                let hash = Slot.hash(host: record.host)
-                try letter.begin(host: record.host, semantics: record.semantics, arrival: record.arrival)
-                for position in 0..<index.count {
-                    let event = index[position]
-                    let slot = Slot.of(hostHash: hash, processID: event.processID)
-                    guard Int(owners[Int(slot)]) == worker.index else { continue }
-                    let start = Int(event.offset)
-                    let bytes = record.body[start..<start + Int(event.length)]
-                    try letter.add(.init(rebasing: bytes), counts: true)
+    func setAside(_ events: DeadLetterCase) -> Bool {
+        cases.append(events)
+        return true
+    }
+
+    /// Writes the letters of workers whose processes are gone, and asks for their verdicts.
+    func writeLetters() throws {
+        while !cases.isEmpty {
+            let next = cases.removeFirst()
+            do {
+                let letter = try desk.write(next)
+                guard let verdict = letter.verdict else {
+                    closed.append(next.worker)
+                    continue
                 }
-            }
+                let decided = decided
+                queue.request(
+                    IngestQueue.VerdictRequest(verdict: verdict) { isDurable in
+                        decided.update { $0.append((letter, isDurable)) }
+                    })
+            } catch let error as TraceError where error.code == .invalidArgument {
+                // It is past that already.
+                closed.append(next.worker)
+            } catch let error as SystemError where error.isOutOfSpace { closed.append(next.worker) }
         }
-        return reader.position
     }
 
-    // MARK: What the simulation asks
-
-    var isHandedOver: Bool { gates.isEmpty }
-
-    func applied(_ worker: WorkerName) -> LSN? { sessions[worker]?.session.appliedLSN }
+    private func close(_ letter: DeadLetterDesk.Letter, isDurable: Bool) throws {
+        guard let verdict = letter.verdict else { return }
+        if isDurable { _ = try desk.count(letter, of: verdict.worker) }
+        closed.append(verdict.worker)
+    }
 }

@@ -23,6 +23,11 @@ import Testing
             plan.steps = 400
             plan.faultPercent = 4
         }
+        if bug == .verdictBeforeCommit {
+            // The disk has to fill up between a letter and its verdict, and stay so.
+            plan.steps = 200
+            plan.faultPercent = 20
+        }
         var cases = Cases(count: 200, plan: plan)
         cases.isQuiet = true
         #expect(throws: SimulationError.self) { try cases.run() }

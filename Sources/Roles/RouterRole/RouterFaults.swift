@@ -14,4 +14,17 @@ struct RouterFaults: OptionSet, Sendable {
     static let retriedSync = RouterFaults(rawValue: 1 << 3)
     /// A verdict that could not be written is taken for durable, so that its dead letter counts.
     static let verdictBeforeCommit = RouterFaults(rawValue: 1 << 4)
+
+    // In `RoutingState`.
+
+    /// A restarted router does not know which events have been set aside.
+    static let forgottenVerdicts = RouterFaults(rawValue: 1 << 5)
+    /// Slots are not waited for that change their owner.
+    static let openGates = RouterFaults(rawValue: 1 << 6)
+    /// A share that found no room on its way is taken for sent.
+    static let unsentShares = RouterFaults(rawValue: 1 << 7)
+    /// A worker goes on while its events are being set aside.
+    static let servedWhileHeld = RouterFaults(rawValue: 1 << 8)
+    /// The log is trimmed up to what workers have applied, whether or not a checkpoint holds it.
+    static let trimmedToApplied = RouterFaults(rawValue: 1 << 9)
 }

@@ -35,7 +35,7 @@ final class DeadLetterDesk: @unchecked Sendable {
     private var index = EventIndex()
 
     /// What to set aside, and why.
-    private struct Plan {
+    fileprivate struct Plan {
         let from: LSN
         let to: LSN
         let cause: VerdictPayload.Cause
@@ -43,6 +43,15 @@ final class DeadLetterDesk: @unchecked Sendable {
         /// Where the worker begins anew, and from where on its events are not counted yet.
         var renewal: (begin: LSN, counted: LSN)?
         var note = ""
+    }
+
+    /// A letter that is written, or why there is none. It counts once its verdict is in the log.
+    struct Letter {
+        /// nil: there was nothing to set aside.
+        let verdict: VerdictPayload?
+        fileprivate let plan: Plan
+        /// Events that do not count, as they were counted as written before.
+        fileprivate var uncounted: UInt64 = 0
     }
 
     /// `wakeup` is what the fabric's thread listens to.
@@ -120,46 +129,26 @@ final class DeadLetterDesk: @unchecked Sendable {
 
     private func decide(_ given: DeadLetterCase) -> Result<DeadLetterCase.Outcome, TraceError> {
         do {
-            guard given.verdicts.count < Limits.verdictsMax else {
-                throw TraceError(
-                    .exhausted, "\(Limits.verdictsMax) verdicts are in force", remedy: "They go as the log is trimmed")
-            }
-            let plan = try plan(for: given)
-            guard plan.from < plan.to else {
-                guard let renewal = plan.renewal else { throw Self.isPast(given.worker, plan) }
-                // Nothing came since, or it was set aside before.
-                try renew(given.worker, at: renewal.begin, end: plan.from)
-                return .success(.init(verdict: nil, end: plan.from, note: plan.note))
-            }
-            let (verdict, unpublished) = try setAside(given, plan)
-            var outcome = DeadLetterCase.Outcome(verdict: verdict, end: verdict.range.upperBound)
-            if let renewal = plan.renewal {
-                try renew(given.worker, at: renewal.begin, end: outcome.end)
-                outcome.note = plan.note
-                if unpublished > 0 {
-                    outcome.note +=
-                        " \(unpublished) of the letter's events were counted as written before, and are in"
-                        + " no final file."
-                }
-            }
-            return .success(outcome)
+            let letter = try write(given)
+            if let verdict = letter.verdict { try log(verdict) }
+            return .success(try count(letter, of: given.worker))
         } catch let error as TraceError { return .failure(error) } catch {
             return .failure(TraceError(.system, "The dead letter was not written", cause: error))
         }
     }
 
-    private static func isPast(_ worker: WorkerName, _ plan: Plan) -> TraceError {
-        TraceError(.invalidArgument, "\(worker) stands at LSN \(plan.from) already, not below \(plan.to)")
-    }
-
-    /// Has the worker begin without state, its events up to `end` left out.
-    private func renew(_ worker: WorkerName, at begin: LSN, end: LSN) throws {
-        try CheckpointPosition.publishBlank(of: worker, at: begin, renewed: end)
-        try FileSystem.remove(ClusterPaths.lost(of: worker))
-    }
-
-    /// Writes the letter and has the verdict logged; also says how many events are in it that do not count.
-    private func setAside(_ given: DeadLetterCase, _ plan: Plan) throws -> (VerdictPayload, uncounted: UInt64) {
+    /// Writes the letter of a case; it does not count yet. Blocks.
+    func write(_ given: DeadLetterCase) throws -> Letter {
+        guard given.verdicts.count < Limits.verdictsMax else {
+            throw TraceError(
+                .exhausted, "\(Limits.verdictsMax) verdicts are in force", remedy: "They go as the log is trimmed")
+        }
+        let plan = try plan(for: given)
+        guard plan.from < plan.to else {
+            // Nothing came since, or it was set aside before.
+            guard plan.renewal != nil else { throw Self.isPast(given.worker, plan) }
+            return Letter(verdict: nil, plan: plan)
+        }
         let name = DeadLetterName(worker: given.worker, from: plan.from, cause: plan.cause)
         var letter = try DeadLetterWriter(name)
         let end = try copy(given, plan, to: &letter)
@@ -171,16 +160,41 @@ final class DeadLetterDesk: @unchecked Sendable {
             throw TraceError(.notFound, "The record at LSN \(plan.from) holds none of its events")
         }
         try letter.finish(as: verdict)
-        try log(verdict)
-        try FileSystem.rename(name.pendingSidecar, to: name.sidecar)
-        try FileSystem.syncDirectory(ClusterPaths.deadLetters)
-        logger.error(
-            "Events set aside",
-            metadata: [
-                "worker": "\(verdict.worker)", "from_lsn": "\(plan.from)", "to_lsn": "\(end)",
-                "events": "\(letter.events)", "reason": "\(plan.reason)", "see": "tracectl deadletter show \(name)",
-            ])
-        return (verdict, letter.uncounted)
+        return Letter(verdict: verdict, plan: plan, uncounted: letter.uncounted)
+    }
+
+    /// Has a letter count whose verdict is in the log, and its worker begin anew where it has to. Blocks.
+    func count(_ letter: Letter, of worker: WorkerName) throws -> DeadLetterCase.Outcome {
+        let plan = letter.plan
+        var outcome = DeadLetterCase.Outcome(
+            verdict: letter.verdict, end: letter.verdict?.range.upperBound ?? plan.from)
+        if let verdict = letter.verdict {
+            let name = DeadLetterName(verdict)
+            try FileSystem.rename(name.pendingSidecar, to: name.sidecar)
+            try FileSystem.syncDirectory(ClusterPaths.deadLetters)
+            logger.error(
+                "Events set aside",
+                metadata: [
+                    "worker": "\(worker)", "from_lsn": "\(plan.from)", "to_lsn": "\(outcome.end)",
+                    "events": "\(verdict.events + letter.uncounted)", "reason": "\(plan.reason)",
+                    "see": "tracectl deadletter show \(name)",
+                ])
+        }
+        guard let renewal = plan.renewal else { return outcome }
+        // It begins without state, its events up to the end left out.
+        try CheckpointPosition.publishBlank(of: worker, at: renewal.begin, renewed: outcome.end)
+        try FileSystem.remove(ClusterPaths.lost(of: worker))
+        outcome.note = plan.note
+        if letter.uncounted > 0 {
+            outcome.note +=
+                " \(letter.uncounted) of the letter's events were counted as written before, and are in"
+                + " no final file."
+        }
+        return outcome
+    }
+
+    private static func isPast(_ worker: WorkerName, _ plan: Plan) -> TraceError {
+        TraceError(.invalidArgument, "\(worker) stands at LSN \(plan.from) already, not below \(plan.to)")
     }
 
     private func plan(for given: DeadLetterCase) throws -> Plan {
@@ -303,5 +317,34 @@ private final class Answer: @unchecked Sendable {
                 condition.wait(until: WallClock.monotonic() + 1_000_000_000)
             }
         }
+    }
+}
+
+/// A worker's process as the operating system knows it: by the lock it holds in the data directory.
+private enum WorkerProcess {
+    /// Kills the worker's process, also a stopped one, and returns when it is gone: what it has not in its
+    /// checkpoint by then, it will never have. Who restarts it is none of this function's business.
+    /// - Throws: `TraceError(.unreachable)` where it stays, `SystemError` where the lock cannot be read.
+    static func end(_ worker: WorkerName) throws {
+        let path = ClusterPaths.lock(of: worker)
+        guard FileSystem.exists(path), try isRunning(path),
+            let pid = pid_t(
+                String(decoding: try FileSystem.contents(path), as: UTF8.self).split(separator: "\n").first ?? ""),
+            pid > 1
+        else { return }
+        kill(pid, SIGKILL)
+        let deadline = WallClock.monotonic() + 10_000_000_000
+        while kill(pid, 0) == 0 {
+            guard WallClock.monotonic() < deadline else {
+                throw TraceError(.unreachable, "Process \(pid) of \(worker) does not end")
+            }
+            usleep(10_000)
+        }
+    }
+
+    /// Whether a process holds the lock.
+    private static func isRunning(_ path: String) throws(SystemError) -> Bool {
+        let lock = try File(path, .readWrite)
+        return try !lock.lock()
     }
 }

@@ -20,9 +20,12 @@ final class FabricInbox: Sendable {
     private let trimmable = Atomic<UInt64>(0)
     private let durable: Atomic<UInt64>
     private let work: Atomic<UInt64>
+    private let bytesMax: Int
 
-    init(durable: LSN) throws(SystemError) {
+    /// `bytesMax` is smaller than the default in tests.
+    init(durable: LSN, bytesMax: Int = Limits.fabricInboxBytesMax) throws(SystemError) {
         wakeup = try Wakeup()
+        self.bytesMax = bytesMax
         self.durable = Atomic(durable)
         work = Atomic(durable)
     }
@@ -34,7 +37,7 @@ final class FabricInbox: Sendable {
         if !group.isTick { work.store(group.end, ordering: .releasing) }
         let (fits, wasEmpty) = state.withLock { state in
             let wasEmpty = state.deliveries.isEmpty
-            guard group.concernsRouting || state.bytes < Limits.fabricInboxBytesMax else { return (false, wasEmpty) }
+            guard group.concernsRouting || state.bytes < bytesMax else { return (false, wasEmpty) }
             state.deliveries.append(Delivery(group: group, recycle: recycle))
             state.bytes += group.byteCount
             return (true, wasEmpty)
