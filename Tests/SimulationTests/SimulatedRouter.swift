@@ -190,7 +190,7 @@ final class SimulatedRouter: RoutingPort {
     private func surroundings() -> CommitPlan.Surroundings {
         CommitPlan.Surroundings(
             now: WallClock.monotonic(), arrival: WallClock.now(), log: log.range,
-            freeBytes: (try? FileSystem.freeBytes(at: ClusterPaths.log)) ?? .max, outputs: context.outputs, slowest: nil
+            volume: FreeSpace.measure(), outputs: context.outputs, slowest: nil
         )
     }
 

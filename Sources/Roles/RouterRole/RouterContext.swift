@@ -125,9 +125,6 @@ final class RouterContext: Sendable {
         set { admission.withLock { $0.slowest = newValue } }
     }
 
-    /// Whether the log has lost all from there to where it begins: who stands there is led on.
-    func isLost(_ lsn: LSN) -> Bool { damaged.contains { $0.contains(lsn) && $0.upperBound >= logBegin } }
-
     /// What the workers say of their outputs.
     var outputs: OutputReports {
         get { reports.withLock { $0 } }
@@ -153,5 +150,75 @@ final class RouterContext: Sendable {
         if last > 0 { gauges.append((.lastActivityTimestampSeconds, Double(last) / 1e9)) }
         return refusals.samples() + closings.samples() + [commitLatency.sample, ackLatency.sample, slotMoves.sample]
             + gauges.map { MetricSample(family: $0, labels: [], value: .gauge($1)) }
+    }
+}
+
+/// Who has sent batches in the last minute, by the address of its connection; for `trace_active_clients`.
+final class ActiveClients: Sendable {
+    private static let nanoseconds: Int64 = 60_000_000_000
+    private let lastSeen = Mutex<[String: Int64]>([:])
+
+    /// A batch came from this peer.
+    func note(_ peer: String, now: Int64) {
+        lastSeen.withLock { seen in if seen.count < Limits.activeClientsMax || seen[peer] != nil { seen[peer] = now } }
+    }
+
+    /// How many there are now; forgets the others.
+    func count(now: Int64) -> Int {
+        lastSeen.withLock { seen in
+            seen = seen.filter { now - $0.value <= Self.nanoseconds }
+            return seen.count
+        }
+    }
+}
+
+/// Counts of a metric whose label is a reason. Any thread.
+final class ReasonCounts: Sendable {
+    private let family: MetricFamily
+    private let counts = Mutex<[String: UInt64]>([:])
+
+    init(_ family: MetricFamily) { self.family = family }
+
+    func count(_ reason: String) { counts.withLock { $0[reason, default: 0] += 1 } }
+
+    func samples() -> [MetricSample] {
+        counts.withLock { counts in
+            counts.sorted { $0.key < $1.key }.map { reason, count in
+                MetricSample(family: family, labels: [reason], value: .counter(Double(count)))
+            }
+        }
+    }
+}
+
+/// How long something takes, as a histogram that one thread writes and another reads.
+final class LatencyHistogram: Sendable {
+    private struct State {
+        var buckets: [UInt64]
+        var sum = 0.0
+    }
+
+    private let family: MetricFamily
+    private let bounds: [Double]
+    private let state: Mutex<State>
+
+    init(_ family: MetricFamily) {
+        self.family = family
+        bounds = family.descriptor.bounds
+        state = Mutex(State(buckets: [UInt64](repeating: 0, count: bounds.count + 1)))
+    }
+
+    func record(nanoseconds durations: some Sequence<Int64>) {
+        state.withLock { state in
+            for duration in durations {
+                let seconds = Double(duration) / 1e9
+                state.buckets[bounds.firstIndex { seconds <= $0 } ?? bounds.count] += 1
+                state.sum += seconds
+            }
+        }
+    }
+
+    var sample: MetricSample {
+        let now = state.withLock { $0 }
+        return MetricSample(family: family, labels: [], value: .histogram(buckets: now.buckets, sum: now.sum))
     }
 }
