@@ -54,7 +54,7 @@ import TraceModel
 
         mutating func next() -> CommitPlan.Action {
             let seen = CommitPlan.Surroundings(
-                now: now, arrival: 1_760_000_000_000_000_000 + now, log: log, freeBytes: freeBytes,
+                now: now, arrival: 1_760_000_000_000_000_000 + now, log: log, volume: .init(name: "disk", bytes: freeBytes),
                 outputs: OutputReports(), slowest: slowest)
             return plan.next { seen }
         }

@@ -122,7 +122,7 @@ import ZeroMQ
             while true {
                 switch plan.next({
                     CommitPlan.Surroundings(
-                        now: now, arrival: 1_760_000_000_000_000_000 + now, log: log.range, freeBytes: 1 << 40,
+                        now: now, arrival: 1_760_000_000_000_000_000 + now, log: log.range, volume: .init(name: "disk", bytes: 1 << 40),
                         outputs: OutputReports())
                 }) {
                 case .write(let group, let counts):
