@@ -52,9 +52,9 @@ package struct KeyBench {
     package func run(_ kind: Kind, keys: Int, eventsMin: Int) throws -> KeyFigure {
         let events = max(eventsMin, keys * kind.eventsPerKey)
         let root = "\(directory)/trace-bench-keys"
-        FileSystem.removeTree(root)
+        try? FileSystem.removeTree(root)
         try FileSystem.createDirectory(root)
-        defer { FileSystem.removeTree(root) }
+        defer { try? FileSystem.removeTree(root) }
         let name = WorkerName(resource: kind.resource, index: 0)
         let worker = try StageWorker(name, zone: zone, root: root)
         var figure = KeyFigure(kind: kind.rawValue, keys: keys, events: events)

@@ -14,7 +14,7 @@ extension StageBench {
         var source = source(of: .function)
         let root = "\(directory)/trace-bench-log"
         try FileSystem.createDirectory(root)
-        defer { FileSystem.removeTree(root) }
+        defer { try? FileSystem.removeTree(root) }
         let log = LogDirectory(path: root)
         var writer = try LogWriter(directory: log, salt: 1, recovery: LogRecovery.run(log, salt: 1) { _ in })
         var group = LogGroup()

@@ -165,7 +165,7 @@ extension StageBench {
     func rows(_ kind: RowKind) throws -> StageFigure {
         let root = "\(directory)/trace-bench-rows"
         try FileSystem.createDirectory(root)
-        defer { FileSystem.removeTree(root) }
+        defer { try? FileSystem.removeTree(root) }
         let files = try TraceFileManager(
             worker: WorkerName(resource: .function, index: 0),
             csvHeader: "Timestamp,PID,Function,Cookie,host,Timestamp(ns)", timeZoneName: zone.name, root: root)

@@ -166,7 +166,7 @@ package struct StageBench {
         var source = source(of: resource == .function ? .function : .mixed)
         let root = "\(directory)/trace-bench-\(resource.name)"
         try FileSystem.createDirectory(root)
-        defer { FileSystem.removeTree(root) }
+        defer { try? FileSystem.removeTree(root) }
         let worker = try StageWorker(WorkerName(resource: resource, index: 0), zone: zone, root: root)
         return try measure("worker \(resource.name)") {
             try source.nextRound().map { try StageWorker.share(of: resource, in: $0) }
@@ -187,7 +187,7 @@ package struct StageBench {
         var source = source(of: .function)
         let root = "\(directory)/trace-bench-merge"
         try FileSystem.createDirectory(root)
-        defer { FileSystem.removeTree(root) }
+        defer { try? FileSystem.removeTree(root) }
         let workers = try (0..<2).map { index in
             try StageWorker(WorkerName(resource: .function, index: index), zone: zone, root: root)
         }
@@ -250,16 +250,5 @@ package struct StageBench {
         var events = 0
         for batch in batches { events += try batch.withUnsafeBytes(body) }
         return events
-    }
-}
-
-extension FileSystem {
-    /// Removes a directory with its contents. Errors are ignored, because it is temporary.
-    static func removeTree(_ path: String) {
-        for name in (try? list(path)) ?? [] {
-            let entry = "\(path)/\(name)"
-            if (try? remove(entry)) == nil { removeTree(entry) }
-        }
-        try? removeDirectory(path)
     }
 }

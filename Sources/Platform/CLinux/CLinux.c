@@ -3,6 +3,8 @@
 
 #include <fcntl.h>
 #include <malloc.h>
+#include <signal.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
@@ -27,3 +29,9 @@ int trace_rename_exclusively(const char *from, const char *to) {
 }
 
 int trace_sync_file_system(int descriptor) { return syncfs(descriptor); }
+
+int trace_close_from(void *actions, int descriptor) {
+  return posix_spawn_file_actions_addclosefrom_np(actions, descriptor);
+}
+
+int trace_end_with_parent(void) { return prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0); }

@@ -76,9 +76,21 @@ package enum FileSystem {
         }
     }
 
+    /// Gives a file a second name on the same file system. Fails if the name is taken. Durable only after
+    /// `syncDirectory`.
+    package static func link(_ from: String, to: String) throws(SystemError) {
+        #if DEBUG
+        if Simulation.driver != nil {
+            if exists(to) { throw SystemError(errno: EEXIST, call: "link", subject: to) }
+            return try copy(from, to: to)
+        }
+        #endif
+        try systemCall("link", "\(from) to \(to)") { unsafe Glibc.link(from, to) }
+    }
+
     /// Renames without replacing in two steps, by link and unlink.
     static func moveByLink(_ from: String, to: String) throws(SystemError) {
-        do throws(SystemError) { try systemCall("link", "\(from) to \(to)") { unsafe link(from, to) } } catch {
+        do throws(SystemError) { try systemCall("link", "\(from) to \(to)") { unsafe Glibc.link(from, to) } } catch {
             guard error.isTaken, isSameFile(from, to) else { throw error }
         }
         try remove(from)
@@ -133,6 +145,15 @@ package enum FileSystem {
     package static func removeDirectory(_ path: String) throws(SystemError) {
         do throws(SystemError) { try systemCall("rmdir", path) { unsafe rmdir(path) } } catch {
             if error.errno != ENOENT { throw error }
+        }
+    }
+
+    /// Removes a file, or a directory with its contents. A missing one is no error.
+    package static func removeTree(_ path: String) throws(SystemError) {
+        do throws(SystemError) { try remove(path) } catch {
+            guard error.errno == EISDIR else { throw error }
+            for name in try list(path) { try removeTree("\(path)/\(name)") }
+            try removeDirectory(path)
         }
     }
 

@@ -30,6 +30,12 @@ int trace_sync_file_system(int descriptor);
 // lacks these settings.
 int trace_set_up_heap(int mapped_bytes_min, int spare_bytes_max);
 
+// Adds to a posix_spawn_file_actions_t that all descriptors from this one on are closed. Returns 0 or an error number.
+int trace_close_from(void *actions, int descriptor);
+
+// The kernel kills this process when the thread that started it ends.
+int trace_end_with_parent(void);
+
 static inline void trace_prefetch(const void *address) { __builtin_prefetch(address); }
 
 #endif
