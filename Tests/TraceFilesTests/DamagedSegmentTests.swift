@@ -81,6 +81,46 @@ struct DamagedSegmentTests {
         }
     }
 
+    /// All damaged segments are reported at once, and nothing is merged; without the damage it is, with what replaces them.
+    @Test(arguments: [1, 2]) func damageIsReportedBeforeItIsSetAside(_ workers: Int) throws {
+        let whole = try Closed(workers: workers)
+        _ = try whole.merge()
+        let closed = try Closed(workers: workers)
+        let chosen = closed.runs.enumerated().filter { $0.offset % 3 == 0 }.map(\.element)
+        let paths = chosen.map(\.run.path)
+        for (_, run) in chosen { try damage(closed.path(run)) { $0[$0.count - 3] ^= 16 } }
+        func merge(_ files: [ClosedFile], replaced: [String] = []) throws {
+            _ = try closed.group.merger.merge(
+                resource: .gpu, window: 7, stem: WorkerGroup.stem, files: files, replaced: replaced, damage: .report,
+                onLoss: { Issue.record("lost: \($0)") })
+        }
+        let error = #expect(throws: DamagedSegments.self) { try merge(closed.files) }
+        #expect(Set(error?.paths ?? []) == Set(paths))
+        #expect(try closed.outputs().isEmpty)
+        // The same rows elsewhere, as if they had been made again.
+        for (_, run) in chosen {
+            let path = "\(closed.group.directory.path)/elsewhere/\(run.path)"
+            try FileSystem.createDirectory(FileSystem.parent(of: path))
+            try FileSystem.copy(closed.path(run), to: path)
+            try damage(path) { $0[$0.count - 3] ^= 16 }
+        }
+        let damaged = Set(paths)
+        let files = closed.files.map { file in
+            guard file.runs.contains(where: { damaged.contains($0.path) }) else { return file }
+            for run in file.runs where !damaged.contains(run.path) {
+                let path = "\(closed.group.directory.path)/elsewhere/\(run.path)"
+                try? FileSystem.createDirectory(FileSystem.parent(of: path))
+                try? FileSystem.copy(closed.path(run), to: path)
+            }
+            return file.moved(below: "elsewhere")
+        }
+        let moved = zip(closed.files, files).filter { $0 != $1 }.flatMap { $0.0.runs.map(\.path) }
+        try merge(files, replaced: moved)
+        #expect(try closed.outputs() == whole.outputs())
+        #expect(try closed.group.directory.files(below: "segments").isEmpty)
+        #expect(try closed.group.directory.files(below: "elsewhere").isEmpty)
+    }
+
     /// The rows of the other runs are published as if the damaged run had never existed.
     @Test func allOtherRowsArePublished() throws {
         let whole = try Closed(workers: 2)

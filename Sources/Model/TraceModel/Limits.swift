@@ -214,6 +214,9 @@
     package static let checkpointTimeDivisor: Int64 = 10
     /// Maximum delay of a due checkpoint, whatever the previous one took.
     package static let checkpointSecondsMax: Int64 = 120
+    /// What the checkpoints of a worker that are kept for rebuilding damaged segments take together, one a window.
+    package static let keptCheckpointsBytesMax = 1 << 30
+    package static let keptCheckpointsMax = 16
     /// Default of `state_limit`: memory of the state of all slots of a worker.
     package static let stateBytesMax = 512 << 20
     /// Minimum of `state_limit`.
@@ -372,6 +375,8 @@
     package static let mergeRetrySeconds = 5
     /// Damaged segments that are kept for inspection.
     package static let damagedBytesMax = 1 << 30
+    /// How often rebuilding a worker's segments of a window is begun, where the process that does it dies.
+    package static let rebuildAttemptsMax = 3
     /// Interval at which retention checks ages, sizes and free space.
     package static let retentionSeconds = 5
     /// Windows that retention deletes between two merges.

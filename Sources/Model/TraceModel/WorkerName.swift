@@ -37,3 +37,25 @@ package enum WorkerCounts {
         return counts
     }
 }
+
+/// What one worker has of one window: `function.0.w12`.
+package struct WorkerWindow: Hashable, Sendable, CustomStringConvertible {
+    package let worker: WorkerName
+    package let window: UInt64
+
+    package init(worker: WorkerName, window: UInt64) {
+        self.worker = worker
+        self.window = window
+    }
+
+    /// Reads `function.0.w12`; nil where the text is nothing of the kind.
+    package init?(_ text: some StringProtocol) {
+        guard let dot = text.lastIndex(of: "."), let worker = WorkerName(String(text[..<dot])),
+            let window = UInt64(text[dot...].dropFirst(2))
+        else { return nil }
+        self.init(worker: worker, window: window)
+        guard description == text else { return nil }
+    }
+
+    package var description: String { "\(worker).w\(window)" }
+}

@@ -53,10 +53,11 @@ extension TraceFileManager {
 
     /// Makes the files what they were at the checkpoint (nil: none): cuts runs back, removes unknown files. Hosts
     /// are numbered anew, in the checkpoint's order. A file that is gone, or shorter than the checkpoint says, is among
-    /// `damagedSegments`, and its window goes on without it. Throws `corrupt` where the state is damaged. Blocks.
-    package func restore(from state: ByteView?) throws(TraceError) {
+    /// `damagedSegments`, and its window goes on without it. `original`: the data directory whose segments those of the open
+    /// window are copied from first, nil where they are here. Throws `corrupt` where the state is damaged. Blocks.
+    package func restore(from state: ByteView?, copyingFrom original: String? = nil) throws(TraceError) {
         precondition(hosts.indexEnd == 0 && closedWindows.isEmpty, "restore comes first")
-        if let state { try decode(state) }
+        if let state { try decode(state, copyingFrom: original) }
         do throws(SystemError) {
             try removeUnknownFiles()
             try forEachLive { buffer throws(SystemError) in
@@ -66,7 +67,7 @@ extension TraceFileManager {
         } catch { throw TraceError(.system, "cannot restore the segments of \(worker)", cause: error) }
     }
 
-    private func decode(_ bytes: ByteView) throws(TraceError) {
+    private func decode(_ bytes: ByteView, copyingFrom original: String?) throws(TraceError) {
         var state = StateReader(bytes)
         let version = try state.integer(UInt32.self)
         let isNarrow = version == Self.versionBeforeGivingUp
@@ -89,6 +90,11 @@ extension TraceFileManager {
             buffer.names = try NameTable(decoding: &state)
             for _ in 0..<(try state.integer(UInt32.self)) {
                 let run = try RunFile(decoding: &state, isNarrow: isNarrow, isSummed: isSummed)
+                if let original {
+                    let path = original.isEmpty ? run.path : "\(original)/\(run.path)"
+                    // What can't be copied is short then.
+                    try? FileSystem.copy(path, to: store.absolute(run.path))
+                }
                 run.isDamaged = isShort(run.path, run.length)
                 buffer.runs.append(run)
                 ledger.wrote(run.length, buffer.kind)

@@ -49,6 +49,32 @@ package struct ClosedFile: Sendable, Equatable {
         self.runs = runs
     }
 
+    /// The same, where its runs lie below a directory that stands in for the data directory.
+    package func moved(below directory: String) -> ClosedFile {
+        ClosedFile(
+            kind: kind, worker: worker, window: window, host: host, isThisMachine: isThisMachine,
+            runs: runs.map { run in
+                ClosedRun(
+                    path: "\(directory)/\(run.path)", order: run.order, serial: run.serial, rows: run.rows,
+                    bytes: run.bytes, firstTs: run.firstTs, lastTs: run.lastTs, checksum: run.checksum)
+            })
+    }
+
+    /// Whether both are the same output of the same worker's window.
+    private func isSameOutput(as other: ClosedFile) -> Bool {
+        // Hosts by their bytes: as text, names that are written differently can be equal.
+        kind == other.kind && worker == other.worker && window == other.window
+            && host.utf8.elementsEqual(other.host.utf8)
+    }
+
+    /// The one of these that has the same rows as this one, as far as that can be told without reading them; nil where there
+    /// is none, or what there is has others.
+    package func counterpart(in files: [ClosedFile]) -> ClosedFile? {
+        files.first { $0.isSameOutput(as: self) }.flatMap { file in
+            file.rows == rows && file.firstTs == firstTs && file.lastTs == lastTs ? file : nil
+        }
+    }
+
     /// Set in the encoded kind of a file whose runs have checksums. Earlier versions did not set it.
     private static let summedFlag: UInt8 = 0x80
 

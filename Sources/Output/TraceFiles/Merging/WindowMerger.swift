@@ -14,8 +14,9 @@ package import TraceModel
 ///
 /// A document (the window's summary) is published together with the files.
 ///
-/// A run that is not what its worker announced (another checksum, size or number of rows), or is gone, is moved to
-/// `damaged/`, and the window is published without it: the manifest says what was lost.
+/// A run that is not what its worker announced (another checksum, size or number of rows), or is gone, is reported, and
+/// nothing is merged: it may be made again. Where that is not possible it is moved to `damaged/`, and the window is published
+/// without it: the manifest says what was lost.
 ///
 /// # Crash
 /// Outputs grow under temporary names. Once all are complete and synced, the manifest
@@ -36,6 +37,10 @@ package final class WindowMerger {
     var onStep: ((MergeStep) throws -> Void)?
     var progress = MergeProgress(bytesTotal: 0)
     var onProgress: (MergeProgress) -> Void = { _ in }
+    /// Of the merge under way.
+    private var inputs: [MergeInput] = []
+    /// What is done about its damaged runs.
+    private var damage = DamageHandling.setAside
     /// Whether outputs are synced together once all are complete.
     private(set) var syncsTogether = false
 
@@ -56,15 +61,18 @@ package final class WindowMerger {
 
     /// Merges one window of one resource, with those before it whose barriers not all workers had; returns the final files'
     /// paths below the data directory. A window that has been merged (also in part, before a crash) ends up the same.
-    /// `onLoss` is called for each damaged segment, once the files stand, in a redo too. Throws `TraceError` or `SystemError`;
-    /// then the segments are all there, or the manifest is.
+    /// `replaced`: segments in whose place `files` name others; they are removed with them. `onLoss` is called for each damaged
+    /// segment that was set aside, once the files stand, in a redo too. Throws `TraceError`, `SystemError`, or, where damage is to
+    /// be reported, `DamagedSegments`; then the segments are all there, or the manifest is.
     package func merge(
-        resource: Resource, window: UInt64, stem: String, files: [ClosedFile], document: WindowDocument? = nil,
+        resource: Resource, window: UInt64, stem: String, files: [ClosedFile], replaced: [String] = [],
+        document: WindowDocument? = nil, damage: DamageHandling = .setAside,
         onProgress: @escaping (MergeProgress) -> Void = { _ in }, onLoss: (SegmentLoss) -> Void = { _ in }
     ) throws -> [String] {
         precondition(stem.utf8.count <= 64 && stem.utf8.allSatisfy(SafeName.isSafe))
         precondition(files.allSatisfy { $0.worker.resource == resource && $0.window <= window })
         self.onProgress = onProgress
+        self.damage = damage
         let path = MergeManifest.path(resource, window: window)
         var manifest: MergeManifest
         var isRedo = false
@@ -75,6 +83,7 @@ package final class WindowMerger {
         } else {
             guard !files.isEmpty else { return [] }
             manifest = try prepare(resource: resource, window: window, stem: stem, files: files, document: document)
+            manifest.segments += replaced
             try manifest.publish(to: absolute(path))
             try onStep?(.manifestSynced)
         }
@@ -109,7 +118,7 @@ package final class WindowMerger {
         let names = OutputNames(resource: resource, stem: stem, files: files, localHostName: localHostName)
         var manifest = MergeManifest()
         manifest.segments = files.flatMap { $0.runs.map(\.path) }
-        let inputs = MergeInput.group(files)
+        inputs = MergeInput.group(files)
         let fileSystem =
             inputs.count > Limits.filesSyncedSinglyMax
             ? try FileSystemSync(ofDirectories: writtenDirectories.map(absolute)) : nil
@@ -152,11 +161,22 @@ package final class WindowMerger {
                 let damaged = try input.runs.filter { try !check.isWhole($0) }
                 // Then it is something else that is wrong.
                 guard !damaged.isEmpty else { throw error }
+                if damage == .report { throw try damagedSegments() }
                 manifest.losses += try damaged.map { try check.setAside($0) }
                 let paths = Set(damaged.map(\.path))
                 input.runs.removeAll { paths.contains($0.path) }
             }
         }
+    }
+
+    /// All of them at once: whoever makes them again does so once. Reads all segments.
+    private func damagedSegments() throws -> DamagedSegments {
+        var paths: [String] = []
+        for input in inputs {
+            let check = RunCheck(self, input.kind)
+            for run in input.runs where try !check.isWhole(run) { paths.append(run.path) }
+        }
+        return DamagedSegments(paths: paths)
     }
 
     /// Each of them may be a volume of its own. A segment that becomes an output gets another head first.

@@ -66,6 +66,20 @@ struct RunCheck {
     }
 }
 
+/// What a merge does where it finds damaged segments.
+package enum DamageHandling: Sendable {
+    /// It ends with `DamagedSegments`: they may be made again.
+    case report
+    /// The window is published without them.
+    case setAside
+}
+
+/// Segments of a window that are damaged or gone; nothing has been merged.
+package struct DamagedSegments: Error, Equatable {
+    /// Below the data directory.
+    package let paths: [String]
+}
+
 /// A segment that was damaged or gone when its window was merged: the window is published without its rows.
 package struct SegmentLoss: Sendable, Equatable {
     /// Below the data directory.
