@@ -256,7 +256,7 @@ let package = Package(
             name: "WorkerRoleTests",
             dependencies: [
                 "ClusterMessages", "IngestLog", "SystemIO", "TestSupport", "TraceFiles", "TraceMetrics", "TraceModel",
-                "TraceProcessing", "TraceTime", "TraceWire", "WorkerRole",
+                "TraceProcessing", "TraceTime", "TraceWire", "WorkerRole", logging,
             ], swiftSettings: strict),
         .testTarget(
             name: "AggregatorRoleTests",

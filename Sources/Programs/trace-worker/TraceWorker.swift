@@ -29,6 +29,8 @@ import WorkerRole
 
     @Flag(help: "\(Setting["csv_formula_guard"].help)") var csvFormulaGuard = false
 
+    @Option(help: .hidden) var rebuild: UInt64?
+
     func validate() throws {
         guard WorkerName("\(resource).\(index)") != nil else {
             throw ValidationError("\(resource).\(index) is no worker's name")
@@ -50,12 +52,16 @@ import WorkerRole
         do {
             try FileSystem.createDirectory(data)
             try FileSystem.changeDirectory(to: data)
+            if let rebuild {
+                let window = WorkerWindow(worker: name, window: rebuild)
+                throw ExitCode(try remake(window, logger))
+            }
             try FileSystem.createDirectory(ClusterPaths.run)
             try Worker(
                 name: name, timeZone: timeZone, guardsFormulas: csvFormulaGuard, stateBytesMax: stateBytesMax,
                 logger: logger
             ).run()
-        } catch let lost as WorkerLost {
+        } catch let code as ExitCode { throw code } catch let lost as WorkerLost {
             logger.critical("\(lost)")
             throw ExitCode(65)
         } catch {
@@ -63,5 +69,12 @@ import WorkerRole
             Supervisor.endIfOrphaned()
             throw ExitCode(1)
         }
+    }
+
+    /// The aggregator's way of having a damaged segment made again.
+    private func remake(_ window: WorkerWindow, _ logger: Logger) throws -> Int32 {
+        try WindowRebuild(
+            window, timeZone: timeZone, guardsFormulas: csvFormulaGuard, stateBytesMax: stateBytesMax, logger: logger
+        ).run()
     }
 }

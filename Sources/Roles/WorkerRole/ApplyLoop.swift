@@ -17,8 +17,8 @@ final class ApplyLoop {
     private let lock: WorkerLock
     private var reach: ReachWatch
     private let incarnation: UInt64
-    private let machine: [UInt8]
     private let processor: any TraceProcessor
+    private let batches: BatchApplier
     private let watchdog: Watchdog
     /// Says of a crash at which record it happened.
     private let cell: CrashCell?
@@ -47,8 +47,6 @@ final class ApplyLoop {
     private var isWelcome = false
     private var checkpoints = CheckpointPlan()
     private var checkpointBytes: UInt64 = 0
-    /// The host of the last batch: batches of one host come in runs.
-    private var lastHost: (name: [UInt8], id: HostID, hash: UInt64)?
 
     private var lastProgress: Int64 = 0
     private var lastStatus: Int64 = 0
@@ -75,8 +73,8 @@ final class ApplyLoop {
         self.worker = worker
         self.lock = lock
         reach = ReachWatch([ClusterPaths.lock(of: worker)])
-        self.machine = Array(machine.utf8)
         self.processor = processor
+        batches = BatchApplier(processor, machine: machine)
         self.watchdog = watchdog
         self.cell = cell
         reserve = CheckpointReserve(for: worker)
@@ -128,6 +126,8 @@ final class ApplyLoop {
         announcements = checkpoint.announcements
         renewed = checkpoint.renewed
         takeRules(of: checkpoint)
+        // A blank one: what the worker had before follows from nothing any more.
+        if owners.isEmpty { _ = try KeptCheckpoints.remove(of: worker) }
         try Handover.removeTaken(by: worker, through: appliedLSN, except: gained?.lsn)
         logger.info("Checkpoint restored", metadata: ["lsn": "\(appliedLSN)", "window": "\(window)"])
     }
@@ -166,6 +166,8 @@ final class ApplyLoop {
     private func takeRules() -> Bool {
         do {
             guard let rules = try RulesFile.load(unless: processor.rules) else { return false }
+            // The rest of the window has other rules than its begin.
+            _ = try KeptCheckpoints.remove(of: worker, from: window)
             processor.rules = rules
             logger.info("Rules taken over", metadata: ["bytes": "\(rules.source.count)"])
             return true
@@ -265,6 +267,8 @@ final class ApplyLoop {
         processor.files.openWindow(window)
         // A worker that joins later gets all its slots from others.
         if welcome.lsn > renewed { gained = GainedSlots(lsn: welcome.lsn, slots: ownedSlots) }
+        // Its first window can be rebuilt, too.
+        if gained == nil { try checkpoint() }
     }
 
     // MARK: Applying
@@ -308,19 +312,8 @@ final class ApplyLoop {
         #if DEBUG
         faults.strike(record.body)
         #endif
-        let host = host(record.host)
-        let view = TraceBatchView(
-            bytes: record.body, host: host.id, hostHash: host.hash, arrival: record.arrival, lsn: record.lsn,
-            semantics: record.semantics)
-        _ = try processor.processTraces(view, isLastBatch: false)
-    }
-
-    private func host(_ name: UnsafeRawBufferPointer) -> (name: [UInt8], id: HostID, hash: UInt64) {
-        if let lastHost, lastHost.name.elementsEqual(name) { return lastHost }
-        let id = processor.files.registerHost(ByteView(name), isThisMachine: machine.elementsEqual(name))
-        let host = (Array(name), id, Slot.hash(host: name))
-        lastHost = host
-        return host
+        try batches.apply(
+            record.body, host: record.host, arrival: record.arrival, lsn: record.lsn, semantics: record.semantics)
     }
 
     /// Ends the window: files, then hand-over, then a checkpoint, then the announcement. Others wait for the checkpoint only
@@ -375,7 +368,7 @@ final class ApplyLoop {
         let handover = Handover(resource: worker.resource, lsn: gained.lsn)
         do {
             // Hosts come with the slots, and one that has been silent may have to go.
-            lastHost = nil
+            batches.forgetHost()
             guard try handover.take(gained.slots, by: worker.index, into: processor, report: note) else { return false }
         } catch let error as TraceError where error.code == .corrupt { throw WorkerLost(cause: error) }
         self.gained = nil
@@ -402,6 +395,7 @@ final class ApplyLoop {
                 announcements: announcements, rules: processor.rules.source, renewed: renewed)
             try checkpoint.publish(for: worker, processor: processor, slots: ownedSlots)
         }
+        keepCheckpoint()
         let hasNews = announcements.contains { $0.barrierLSN > checkpointLSN }
         checkpointLSN = appliedLSN
         reserve.hold()
@@ -410,7 +404,18 @@ final class ApplyLoop {
         if hasNews { announce() }
     }
 
-    /// Runs `body` again and again while the disk is full, at once where `reserve` could be given up for it,
+    /// The first checkpoint of a window is kept: damaged segments can be rebuilt from it.
+    private func keepCheckpoint() {
+        // Without the slots on their way it is not all that the window goes on from.
+        guard gained == nil else { return }
+        do { try KeptCheckpoints.keep(WorkerWindow(worker: worker, window: window)) } catch {
+            logger.warning(
+                "The checkpoint is not kept: damaged segments of the window can't be rebuilt",
+                metadata: ["window": "\(window)", "error": "\(error)"])
+        }
+    }
+
+    /// Runs `body` again and again while the disk is full, at once where kept checkpoints or `reserve` could be given up for it,
     /// alive all the time; every other error ends the process, and the next one starts from the checkpoint.
     /// - Throws: `StoppedWhileWaiting` on SIGTERM or SIGINT.
     private func patiently(
@@ -420,7 +425,7 @@ final class ApplyLoop {
         var waits = 0
         while true {
             if let failure { guard failure.isOutOfSpace else { throw failure } }
-            if let failure, reserve?.giveUp() != true {
+            if let failure, (try? KeptCheckpoints.remove(of: worker)) != true, reserve?.giveUp() != true {
                 if waits == 0 {
                     diskWaits += 1
                     logger.warning("The disk is full; waiting", metadata: ["error": "\(failure)"])

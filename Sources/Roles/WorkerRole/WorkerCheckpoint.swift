@@ -71,6 +71,11 @@ struct WorkerCheckpoint {
         body.append(counted: offsets)
     }
 
+    /// The slots that the worker owns.
+    func ownedSlots(of worker: WorkerName) -> [UInt8] {
+        owners.indices.filter { owners[$0] == UInt16(worker.index) }.map { UInt8($0) }
+    }
+
     /// Reads the worker's checkpoint and puts its state into the processor; nil where there is none. `repair` is
     /// called where one of the copies has to be written anew, with what was wrong with it (nil: it was only
     /// older), and has to let it be written. Blocks.
@@ -87,17 +92,35 @@ struct WorkerCheckpoint {
             // Whoever wrote them may have been killed before their names were durable.
             try FileSystem.syncDirectory(ClusterPaths.checkpoints)
         }
-        return try content.withBody { reader in
-            let version = try reader.integer(UInt32.self)
-            switch version {
-            case CheckpointPosition.blankVersion: return try blank(from: &reader, processor)
-            case versionBeforeRenewal, versionBeforePacking, StateVersion.beforeDialects, Self.version:
-                reader.version = max(version, StateVersion.beforeDialects)
-                var checkpoint = try state(from: &reader, processor, damaged: damaged(worker))
-                if version > versionBeforeRenewal { checkpoint.renewed = try reader.integer(UInt64.self) }
-                return checkpoint
-            default: throw damaged(worker)
+        return try content.withBody { reader in try decode(&reader, of: worker, into: processor) }
+    }
+
+    /// Puts the state of a window's kept checkpoint into a processor whose files lie elsewhere; they are copied from the
+    /// worker's own. Nil where none was kept. Blocks.
+    /// - Throws: `TraceError(.corrupt)` where it is damaged.
+    static func restoreKept(_ window: WorkerWindow, into processor: any TraceProcessor) throws -> WorkerCheckpoint? {
+        let file = MirroredFile(ClusterPaths.keptCheckpoint(of: window))
+        return try file.read(remedy: "").map { content in
+            try content.withBody { reader in
+                try decode(&reader, of: window.worker, into: processor, copyingSegmentsFrom: "")
             }
+        }
+    }
+
+    private static func decode(
+        _ reader: inout StateReader, of worker: WorkerName, into processor: any TraceProcessor,
+        copyingSegmentsFrom original: String? = nil
+    ) throws -> WorkerCheckpoint {
+        let version = try reader.integer(UInt32.self)
+        switch version {
+        case CheckpointPosition.blankVersion: return try blank(from: &reader, processor)
+        case versionBeforeRenewal, versionBeforePacking, StateVersion.beforeDialects, Self.version:
+            reader.version = max(version, StateVersion.beforeDialects)
+            var checkpoint = try state(
+                from: &reader, processor, copyingSegmentsFrom: original, damaged: damaged(worker))
+            if version > versionBeforeRenewal { checkpoint.renewed = try reader.integer(UInt64.self) }
+            return checkpoint
+        default: throw damaged(worker)
         }
     }
 
@@ -113,7 +136,8 @@ struct WorkerCheckpoint {
     }
 
     private static func state(
-        from reader: inout StateReader, _ processor: any TraceProcessor, damaged: TraceError
+        from reader: inout StateReader, _ processor: any TraceProcessor, copyingSegmentsFrom original: String?,
+        damaged: TraceError
     ) throws -> WorkerCheckpoint {
         let lsn = try reader.integer(UInt64.self)
         let windowBegin = try reader.integer(UInt64.self)
@@ -130,7 +154,7 @@ struct WorkerCheckpoint {
             announcements.append(closed)
         }
         let rules = Array(try reader.counted())
-        try processor.files.restore(from: ByteView(try reader.counted()))
+        try processor.files.restore(from: ByteView(try reader.counted()), copyingFrom: original)
         for _ in 0..<(try reader.integer(UInt16.self)) {
             let slot = try reader.integer(UInt8.self)
             try processor.loadState(slot: slot, from: &reader)
