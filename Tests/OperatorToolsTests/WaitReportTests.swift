@@ -158,4 +158,14 @@ import TraceModel
         #expect(problems.count == 1 && problems[0].contains("cpu.0 does not stay up"))
         #expect(SupervisedProcesses.problems(in: "/nonexistent").isEmpty)
     }
+
+    @Test func whoseSegmentsAreMadeAgain() {
+        var report = WaitReport()
+        let rebuilding = ClusterStatus.Merging.Rebuilding(worker: "io.1", window: 4)
+        let merging = ClusterStatus.Merging(waitingWindows: 1, current: nil, rebuilding: rebuilding)
+        #expect(
+            report.lines(status([], merging: merging), ends: [:], waited: 5, now: 100) == [
+                "damaged segments of io.1, window 4, are made again from the log", "1 window waits for its merge",
+            ])
+    }
 }

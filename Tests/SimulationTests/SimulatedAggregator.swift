@@ -1,4 +1,5 @@
 import ClusterMessages
+import IngestLog
 import SystemIO
 import TraceFiles
 import TraceModel
@@ -11,9 +12,11 @@ final class SimulatedAggregator {
     private let journal = WindowJournal()
     private let merger: WindowMerger
     private let records = FinalWindowRecords()
+    private let damage: SegmentDamage
     private(set) var ledger: WindowLedger
 
-    init(budget: FileBudget) throws {
+    init(budget: FileBudget, damage: SegmentDamage) throws {
+        self.damage = damage
         let saved = try journal.load()
         if let lost = saved.lost { throw SimulationError("the window journal is lost: \(lost)") }
         let marks = saved.marks
@@ -40,20 +43,15 @@ final class SimulatedAggregator {
         }
         guard let job = ledger.nextJob() else { return nil }
         do {
-            let files = try job.announcements.flatMap { announcement in
-                announcement.files.isEmpty
-                    ? [] : try announcement.files.withUnsafeBytes { try ClosedFile.decode(ByteView($0)) }
-            }
-            let outputs = try merger.merge(
-                resource: job.resource, window: job.window, stem: job.stem, files: files,
-                document: try SummaryFile.document(
-                    job.resource, stem: job.stem, window: job.window, summaries: job.announcements.map(\.summary)))
+            let (outputs, isRebuilt) = try merge(job)
             var marked = ledger
             marked.finish(job, files: outputs)
             try journal.save(marked.marks)
             ledger = marked
             let window = FinalWindow(resource: job.resource, window: job.window, finalAt: 0)
             try? records.add(window)
+            damage.forget(isRebuilt: isRebuilt)
+            try? KeptCheckpoints.remove(of: job.resource, through: job.window)
             return .windowMerged(WindowMerged(resource: job.resource, window: job.window, files: outputs))
         } catch let error as SystemError {
             ledger.giveBack(job)
@@ -61,6 +59,38 @@ final class SimulatedAggregator {
             guard error.isOutOfSpace else { throw error }
             return nil
         }
+    }
+
+    /// Merges a window, perhaps with a damaged segment.
+    private func merge(_ job: MergeJob) throws -> (outputs: [String], isRebuilt: Bool) {
+        let files = try job.announcedFiles()
+        damage.strike(files)
+        do { return (try publish(job, files), false) } catch let damaged as DamagedSegments {
+            var plan = RebuildPlan(job, files: files, damaged: damaged.paths)
+            while true {
+                switch plan.next(attempts: { _ in 0 }) {
+                case .rebuild(let window): plan.ended(.done(try damage.rebuild(window)))
+                case .merge(let repaired):
+                    guard let repair = repaired.repair, repair.reasons.isEmpty else {
+                        damage.undo()
+                        return (try publish(job, files), false)
+                    }
+                    return (try publish(repaired, repair.files), true)
+                }
+            }
+        }
+    }
+
+    private func publish(_ job: MergeJob, _ files: [ClosedFile]) throws -> [String] {
+        var losses: [SegmentLoss] = []
+        let outputs = try merger.merge(
+            resource: job.resource, window: job.window, stem: job.stem, files: files,
+            replaced: job.repair?.replaced ?? [],
+            document: try SummaryFile.document(
+                job.resource, stem: job.stem, window: job.window, summaries: job.announcements.map(\.summary)),
+            damage: job.repair == nil ? .report : .setAside, onLoss: { losses.append($0) })
+        guard losses.isEmpty else { throw SimulationError("rebuilt segments are damaged: \(losses)") }
+        return outputs
     }
 
     /// How many windows have been merged.

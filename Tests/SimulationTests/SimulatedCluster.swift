@@ -48,6 +48,7 @@ final class SimulatedCluster {
     private let fileBytes: Int
     private let inboxBytes: Int
     private let budget: FileBudget
+    private let damage: SegmentDamage
     /// Of batches acked in a log that has no workers: where their records end.
     private var ackedEnds: [Int: LSN] = [:]
     private var trimmed: LSN = 0
@@ -65,6 +66,7 @@ final class SimulatedCluster {
         budget.runFlushBytes = [1 << 10, 16 << 10].randomElement(using: &random) ?? 1 << 10
         budget.mergeRunsMax = [2, 8].randomElement(using: &random) ?? 2
         self.budget = budget
+        damage = SegmentDamage(seed: seed, disk: disk, budget: budget)
         if plan.bugs.contains(.lyingDataSync) { disk.lies.insert(.dataSync) }
         if plan.bugs.contains(.noDirectorySync) { disk.lies.insert(.directorySync) }
     }
@@ -210,7 +212,7 @@ final class SimulatedCluster {
     }
 
     private func startAggregator() throws {
-        try attempt(.aggregator) { aggregator = try SimulatedAggregator(budget: budget) }
+        try attempt(.aggregator) { aggregator = try SimulatedAggregator(budget: budget, damage: damage) }
         guard aggregator != nil else { return }
         for worker in sortedWorkers { announce(worker) }
     }

@@ -27,6 +27,7 @@ final class SimulatedDisk: SystemDriver, @unchecked Sendable {
         var failedSyncs = 0
         var refusedWrites = 0
         var damagedCopies = 0
+        var rebuiltSegments = 0
     }
 
     private static let sectorBytes = 512
@@ -55,7 +56,7 @@ final class SimulatedDisk: SystemDriver, @unchecked Sendable {
     /// A full disk says so where it is asked, and not only where something is written.
     var showsFull = false
     private(set) var isKilled = false
-    private(set) var counts = Counts()
+    var counts = Counts()
 
     /// Told of each call, and of each fault.
     var onCall: ((String) -> Void)?
@@ -111,6 +112,14 @@ final class SimulatedDisk: SystemDriver, @unchecked Sendable {
         onCall?("byte \(position) of \(pair[index]) changes")
         nodes[index].data[position] ^= 1 << UInt8(position % 8)
         nodes[index].durable = nodes[index].data
+    }
+
+    /// Changes a byte of a file, on the disk, too; a second time, and it is what it was.
+    func flip(_ path: String, at position: Int) {
+        guard let node = names[path], node.data.indices.contains(position) else { return }
+        onCall?("byte \(position) of \(path) changes")
+        node.data[position] ^= 4
+        if node.durable.indices.contains(position) { node.durable[position] ^= 4 }
     }
 
     private func chance(_ probability: Double) -> Bool { Double.random(in: 0..<1, using: &random) < probability }

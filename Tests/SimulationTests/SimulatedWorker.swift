@@ -230,6 +230,7 @@ final class SimulatedWorker {
                 announcements: announcements, rules: processor.rules.source)
             try checkpoint.publish(for: name, processor: processor, slots: ownedSlots)
         }
+        if gained == nil { try? KeptCheckpoints.keep(WorkerWindow(worker: name, window: window)) }
         checkpointLSN = appliedLSN
         checkpoints.written(from: begin, to: WallClock.monotonic() + checkpointCost)
     }

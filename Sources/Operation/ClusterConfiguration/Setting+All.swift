@@ -29,7 +29,7 @@ extension Setting {
             """),
         Setting(
             "state_limit", .sizeAtLeast(Limits.stateBytesMin), standard: "\(Limits.stateBytesMax >> 20)M",
-            variable: "STATE_LIMIT", readers: [.worker],
+            variable: "STATE_LIMIT", readers: [.worker, .aggregator],
             """
             Memory of each worker for the state of processes, functions, connections, allocations and the like (K, M, G), \
             \(Limits.stateBytesMin >> 20)M or more; beyond it the least recently used state is evicted to `other` and counted.
@@ -59,7 +59,8 @@ extension Setting {
             read them (gpu then has no tables).
             """),
         Setting(
-            "csv_formula_guard", .onOff, standard: "off", variable: "CSV_FORMULA_GUARD", readers: [.worker],
+            "csv_formula_guard", .onOff, standard: "off", variable: "CSV_FORMULA_GUARD",
+            readers: [.worker, .aggregator],
             """
             Put an apostrophe before text in CSV that begins with =, +, -, @, a tab or a CR, so that no \
             spreadsheet runs it as a formula.

@@ -110,6 +110,10 @@ extension MetricCatalog {
             "Rows of segments that were damaged or gone when their window was merged: no final file has them.",
             labels: ["resource"]),
         MetricDescriptor(
+            .rebuiltRowsTotal, "trace_rebuilt_rows_total", .counter,
+            "Rows of outputs with damaged segments that were made again from the log: nothing of them is lost.",
+            labels: ["resource"]),
+        MetricDescriptor(
             .mergeBytesTotal, "trace_merge_bytes_total", .counter, "Bytes of final files written.",
             labels: ["resource"], unit: "bytes"),
         MetricDescriptor(

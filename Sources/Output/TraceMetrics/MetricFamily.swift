@@ -222,6 +222,7 @@ package enum MetricFamily: UInt16, CaseIterable, Sendable, Hashable {
     case workerCheckpointSecondsTotal = 144
     case workerCheckpointBytesTotal = 145
     case lostRowsTotal = 146
+    case rebuiltRowsTotal = 147
     case grpcConnectionsClosedTotal = 160
     case httpConnectionsClosedTotal = 180
     case httpAcceptErrorsTotal = 181

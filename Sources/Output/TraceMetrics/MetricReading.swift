@@ -30,6 +30,8 @@ package struct MetricReading: Sendable {
     package let writtenEvents: UInt64
     /// Rows of damaged segments that are in no final file.
     package let lostRows: UInt64
+    /// Rows of outputs whose damaged segments were made again.
+    package let rebuiltRows: UInt64
     /// How processes ended in the last minute, by process name.
     package let recentEnds: [String: RecentEnds]
 

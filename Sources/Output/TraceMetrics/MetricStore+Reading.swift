@@ -31,7 +31,7 @@ extension MetricStore {
         return MetricReading(
             revision: revision, families: families, router: router,
             routerPID: routerState?.isUp == true ? routerState?.pid : nil, workers: workers, writtenEvents: written,
-            lostRows: lostRows(), recentEnds: recentEnds)
+            lostRows: rows(.lostRowsTotal), rebuiltRows: rows(.rebuiltRowsTotal), recentEnds: recentEnds)
     }
 
     // MARK: Series from the log
@@ -123,9 +123,9 @@ extension MetricStore {
         return totals
     }
 
-    private func lostRows() -> UInt64 {
+    private func rows(_ family: MetricFamily) -> UInt64 {
         var sum = 0.0
-        for case (let key, .counter(let value)) in ownTotals() where key.family == .lostRowsTotal { sum += value }
+        for case (let key, .counter(let value)) in ownTotals() where key.family == family { sum += value }
         return UInt64(exactly: sum) ?? .max
     }
 

@@ -24,6 +24,13 @@ struct TraceAggregator: ParsableCommand {
 
     @Option(help: "\(Setting["series_limit"].help)") var seriesLimit = Limits.seriesPerMetricMax
 
+    @Option(help: "\(Setting["state_limit"].help) For damaged segments that are made again.") var stateLimit = Setting[
+        "state_limit"
+    ].standard
+
+    @Flag(help: "\(Setting["csv_formula_guard"].help) For damaged segments that are made again.") var csvFormulaGuard =
+        false
+
     @Option(help: "How to compress final JSON and CSV files; default: not.") var compress: FileCompression?
 
     @Option(help: "\(Setting["retain_age"].help) Default: never.") var retainAge: String?
@@ -47,8 +54,8 @@ struct TraceAggregator: ParsableCommand {
             let aggregator = try Aggregator(
                 Aggregator.Configuration(
                     metricsAddress: address, timeZoneName: timeZone, compression: compress, csvColumns: csvColumns,
-                    seriesLimit: seriesLimit, retention: try RetentionPolicy(age: retainAge, bytes: retainBytes)),
-                log: log)
+                    seriesLimit: seriesLimit, retention: try RetentionPolicy(age: retainAge, bytes: retainBytes),
+                    rebuildProgram: rebuildProgram), log: log)
             // For tools that know only the data directory.
             try Array("\(aggregator.address)\n".utf8).withUnsafeBytes {
                 try FileSystem.publish(ClusterPaths.aggregatorAddress, $0)
@@ -64,6 +71,15 @@ struct TraceAggregator: ParsableCommand {
             Supervisor.endIfOrphaned()
             throw ExitCode(1)
         }
+    }
+
+    /// The worker's program beside this one, with the workers' settings.
+    private var rebuildProgram: RebuildProgram? {
+        guard let own = FileSystem.linkTarget("/proc/self/exe") else { return nil }
+        let guarding = csvFormulaGuard ? ["--csv-formula-guard"] : []
+        return RebuildProgram(
+            path: "\(FileSystem.parent(of: own))/trace-worker",
+            options: ["--data", ".", "--time-zone", timeZone, "--state-limit", stateLimit] + guarding)
     }
 
     /// Blocks until a signal to end comes, and returns it.

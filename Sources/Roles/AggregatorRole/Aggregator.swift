@@ -23,10 +23,13 @@ package final class Aggregator: Sendable {
         /// Series of processes that each metric shows.
         package var seriesLimit: Int
         package var retention: RetentionPolicy
+        /// Makes damaged segments again; nil: they are set aside.
+        package var rebuildProgram: RebuildProgram?
 
         package init(
             metricsAddress: MetricsAddress, timeZoneName: String, compression: FileCompression?, csvColumns: CSVColumns,
-            seriesLimit: Int = Limits.seriesPerMetricMax, retention: RetentionPolicy
+            seriesLimit: Int = Limits.seriesPerMetricMax, retention: RetentionPolicy,
+            rebuildProgram: RebuildProgram? = nil
         ) {
             self.metricsAddress = metricsAddress
             self.timeZoneName = timeZoneName
@@ -34,6 +37,7 @@ package final class Aggregator: Sendable {
             self.csvColumns = csvColumns
             self.seriesLimit = seriesLimit
             self.retention = retention
+            self.rebuildProgram = rebuildProgram
         }
     }
 
@@ -92,8 +96,8 @@ package final class Aggregator: Sendable {
         pages = try PageThread(shared: shared, archive: archive, pid: UInt32(getpid()), log: log)
         fabric = FabricThread(
             shared: shared, merges: merges, journal: journal,
-            ledger: WindowLedger(marks: marks, isLost: saved.lost != nil), http: http, incarnation: incarnation,
-            wakeup: wakeup, log: log)
+            ledger: WindowLedger(marks: marks, isLost: saved.lost != nil), rebuildProgram: configuration.rebuildProgram,
+            http: http, incarnation: incarnation, wakeup: wakeup, log: log)
         threads = [try Self.start(fabric), merges.start(), pages.start()]
         let routes = PageRoutes(pages)
         server = try HTTPServer(socket, tally: http, log: log) { await routes.respond(to: $0) }

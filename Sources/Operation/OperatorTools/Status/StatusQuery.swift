@@ -45,8 +45,15 @@ package struct ClusterStatus: Codable, Equatable, Sendable {
             package var totalBytes: Int
         }
 
+        /// The window of a worker whose damaged segments are being rebuilt.
+        package struct Rebuilding: Codable, Equatable, Sendable {
+            package var worker: String
+            package var window: Int
+        }
+
         package var waitingWindows: Int
         package var current: Current?
+        package var rebuilding: Rebuilding?
     }
 
     package var ready = false
@@ -65,6 +72,8 @@ package struct ClusterStatus: Codable, Equatable, Sendable {
     package var rejectedEvents = 0
     /// Rows of damaged segments that are in no final file; nil where it is not reported.
     package var lostRows: Int?
+    /// Rows of outputs whose damaged segments were rebuilt from the log; nil if the aggregator does not report it.
+    package var rebuiltRows: Int?
     /// Nil where it is not reported.
     package var merging: Merging?
 

@@ -51,6 +51,7 @@ package struct StatusTable {
             ("Events received", status.receivedEvents), ("Events written", status.writtenEvents),
             ("Events deduplicated", status.deduplicatedEvents), ("Events dead-lettered", status.deadLetteredEvents),
             ("Events rejected", status.rejectedEvents), ("Rows lost with damaged segments", status.lostRows ?? 0),
+            ("Rows of damaged segments rebuilt", status.rebuiltRows ?? 0),
         ]
     }
 

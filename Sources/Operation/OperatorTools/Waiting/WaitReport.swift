@@ -209,6 +209,11 @@ package struct WaitReport {
                 "\(current.resource) window \(current.window) is being merged:"
                     + " \(Report.grouped(current.mergedBytes)) of" + " \(Report.grouped(current.totalBytes)) bytes")
         }
+        if let rebuilding = merging.rebuilding {
+            lines.append(
+                "damaged segments of \(rebuilding.worker), window \(rebuilding.window), are made"
+                    + " again from the log")
+        }
         switch merging.waitingWindows {
         case 0: break
         case 1: lines.append("1 window waits for its merge")

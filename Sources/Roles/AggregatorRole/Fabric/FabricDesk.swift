@@ -27,6 +27,7 @@ struct FabricDesk {
     private var expected: Set<WorkerName> = []
     /// Who was asked for everything it has, and when (monotonic nanoseconds).
     private var asked: [Peer: Int64] = [:]
+    private var rebuilds: SegmentRebuilds
     private var counts = MergeCounts()
     private var skew = WorkerSkew()
     private var account = QuietAccount()
@@ -49,7 +50,7 @@ struct FabricDesk {
 
     init(
         socket: ZMQSocket, shared: SharedState, merges: MergeThread, journal: WindowJournal, ledger: WindowLedger,
-        http: HTTPTally, incarnation: UInt64, log: Logger
+        rebuilds: SegmentRebuilds, http: HTTPTally, incarnation: UInt64, log: Logger
     ) {
         self.socket = socket
         self.shared = shared
@@ -57,6 +58,7 @@ struct FabricDesk {
         self.journal = journal
         self.http = http
         self.ledger = ledger
+        self.rebuilds = rebuilds
         self.incarnation = incarnation
         self.log = log
         let now = WallClock.monotonic()
@@ -194,6 +196,12 @@ struct FabricDesk {
     mutating func tick(now: Int64) {
         for event in monitor.tick(now: now) { notice(event) }
         for outcome in merges.takeOutcomes() { settle(outcome, now: now) }
+        for result in rebuilds.poll() {
+            switch result {
+            case .merge(let job): merges.submit(job)
+            case .failed(let job, let error): fail(job, error, now: now)
+            }
+        }
         blocked = blocked.filter { $0.value > now }
         while let job = ledger.nextJob(except: Set(blocked.keys)) { merges.submit(job) }
         tellObstacles()
@@ -240,6 +248,8 @@ struct FabricDesk {
     private mutating func settle(_ outcome: MergeThread.Outcome, now: Int64) {
         let job = outcome.job
         do {
+            // The window stays claimed until it can be merged.
+            if !outcome.damaged.isEmpty { return try rebuilds.begin(job, damaged: outcome.damaged) }
             let files = try outcome.result.get()
             var marked = ledger
             marked.finish(job, files: files)
@@ -249,7 +259,8 @@ struct FabricDesk {
             mergeFailures[job.resource] = nil
             announce(WindowMerged(resource: job.resource, window: job.window, files: files))
             counts.merged(outcome, files: files.count)
-            for loss in outcome.losses { tell(loss, of: job) }
+            for loss in outcome.losses { report(loss, of: job) }
+            for rebuilt in job.repair?.rebuilt ?? [] { report(rebuilt, of: job) }
             isCountingChanged = true
             let marks = ledger.marks
             shared.withLock { $0.marks = marks }
@@ -262,16 +273,26 @@ struct FabricDesk {
         } catch { fail(job, error, now: now) }
     }
 
-    /// Said once, as a window is merged once.
-    private func tell(_ loss: SegmentLoss, of job: MergeJob) {
+    /// Called once, as a window is merged once.
+    private func report(_ loss: SegmentLoss, of job: MergeJob) {
         shared.withLock { $0.count(.segmentDamaged) }
-        let begin = job.announcements.flatMap(\.slots).map(\.fromLSN).min() ?? job.barrierLSN
+        let reason = job.repair?.reasons[loss.path] ?? "it was made again, and is damaged again"
         log.error(
             "a segment was damaged or gone; its window is published without its rows",
             metadata: [
                 "file": "\(loss.path)", "resource": "\(job.resource.name)", "window": "\(job.window)",
-                "lsn": "\(begin)..<\(job.barrierLSN)", "rows_lost": "\(loss.rows)", "bytes": "\(loss.bytes)",
-                "kept_at": "\(loss.keptAt ?? "nowhere")",
+                "lsn": "\(job.range)", "rows_lost": "\(loss.rows)", "bytes": "\(loss.bytes)",
+                "kept_at": "\(loss.keptAt ?? "nowhere")", "not_rebuilt": "\(reason)",
+            ])
+    }
+
+    /// Called once, as a window is merged once.
+    private func report(_ rebuilt: MergeJob.Repair.Rebuilt, of job: MergeJob) {
+        log.warning(
+            "damaged segments were made again from the log; nothing is lost",
+            metadata: [
+                "worker": "\(rebuilt.window.worker)", "window": "\(rebuilt.window.window)", "lsn": "\(job.range)",
+                "segments": "\(rebuilt.segments)", "rows": "\(rebuilt.rows)",
             ])
     }
 
@@ -383,7 +404,7 @@ struct FabricDesk {
     /// Once a second is enough for those who watch.
     private mutating func noteMerging(now: Int64) {
         guard now - mergingToldAt >= 1_000_000_000 else { return }
-        var state = MergeState(current: merges.current)
+        var state = MergeState(current: merges.current, rebuilding: rebuilds.current)
         for resource in Resource.allCases {
             let isCurrent = state.current?.resource == resource
             state.waiting[resource] = max(ledger.unmerged(of: resource) - (isCurrent ? 1 : 0), 0)

@@ -16,19 +16,21 @@ final class FabricThread: Sendable {
     private let journal: WindowJournal
     private let incarnation: UInt64
     private let ledger: WindowLedger
+    private let rebuildProgram: RebuildProgram?
     private let http: HTTPTally
     private let wakeup: Wakeup
     private let isStopping = Atomic(false)
     private let log: Logger
 
     init(
-        shared: SharedState, merges: MergeThread, journal: WindowJournal, ledger: WindowLedger, http: HTTPTally,
-        incarnation: UInt64, wakeup: Wakeup, log: Logger
+        shared: SharedState, merges: MergeThread, journal: WindowJournal, ledger: WindowLedger,
+        rebuildProgram: RebuildProgram?, http: HTTPTally, incarnation: UInt64, wakeup: Wakeup, log: Logger
     ) {
         self.shared = shared
         self.merges = merges
         self.journal = journal
         self.ledger = ledger
+        self.rebuildProgram = rebuildProgram
         self.http = http
         self.incarnation = incarnation
         self.wakeup = wakeup
@@ -59,8 +61,8 @@ final class FabricThread: Sendable {
         let readable = poller.add(socket)
         _ = poller.add(descriptor: wakeup.descriptor)
         var desk = FabricDesk(
-            socket: socket, shared: shared, merges: merges, journal: journal, ledger: ledger, http: http,
-            incarnation: incarnation, log: log)
+            socket: socket, shared: shared, merges: merges, journal: journal, ledger: ledger,
+            rebuilds: SegmentRebuilds(rebuildProgram, log: log), http: http, incarnation: incarnation, log: log)
         while !isStopping.load(ordering: .acquiring) {
             poller.wait(milliseconds: 250)
             wakeup.clear()

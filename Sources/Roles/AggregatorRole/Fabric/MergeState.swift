@@ -13,4 +13,6 @@ struct MergeState: Sendable, Equatable {
     /// Windows that a worker has closed and that are not merged; the one being merged is not counted.
     var waiting: [Resource: Int] = [:]
     var current: Current?
+    /// Whose damaged segments are being made again.
+    var rebuilding: WorkerWindow?
 }

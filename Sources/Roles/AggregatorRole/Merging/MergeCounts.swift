@@ -11,6 +11,7 @@ struct MergeCounts {
         var bytes = 0.0
         var segmentBytes = 0.0
         var lostRows = 0.0
+        var rebuiltRows = 0.0
         var seconds = 0.0
         var buckets = [UInt64](repeating: 0, count: MetricBounds.mergeSeconds.count + 1)
     }
@@ -29,6 +30,7 @@ struct MergeCounts {
         count.bytes += Double(outcome.bytes)
         count.segmentBytes += Double(outcome.segmentBytes)
         count.lostRows += outcome.losses.reduce(0) { $0 + Double($1.rows) }
+        for rebuilt in outcome.job.repair?.rebuilt ?? [] { count.rebuiltRows += Double(rebuilt.rows) }
         count.seconds += outcome.seconds
         let bucket = MetricBounds.mergeSeconds.firstIndex { outcome.seconds <= $0 }
         count.buckets[bucket ?? MetricBounds.mergeSeconds.count] += 1
@@ -63,7 +65,7 @@ struct MergeCounts {
             let values: [(MetricFamily, MetricValue)] = [
                 (.mergesTotal, .counter(count.merges)), (.finalFilesTotal, .counter(count.files)),
                 (.mergeBytesTotal, .counter(count.bytes)), (.mergeSegmentBytesTotal, .counter(count.segmentBytes)),
-                (.lostRowsTotal, .counter(count.lostRows)),
+                (.lostRowsTotal, .counter(count.lostRows)), (.rebuiltRowsTotal, .counter(count.rebuiltRows)),
                 (.mergeSeconds, .histogram(buckets: count.buckets, sum: count.seconds)),
             ]
             for (family, value) in values {

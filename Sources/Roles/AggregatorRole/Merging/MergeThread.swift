@@ -1,5 +1,6 @@
 import ClusterMessages
 import Compression
+import IngestLog
 import Logging
 import Synchronization
 import SystemIO
@@ -20,6 +21,8 @@ final class MergeThread: Sendable {
         let bytes: UInt64
         /// Damaged segments that the files are without.
         let losses: [SegmentLoss]
+        /// Segments that were found damaged: nothing was merged, as they may be made again.
+        let damaged: [String]
     }
 
     private struct Queue: Sendable {
@@ -96,6 +99,7 @@ final class MergeThread: Sendable {
         let merger = WindowMerger(
             localHostName: localHostName, timeZoneName: timeZoneName, compression: compression, csvColumns: csvColumns)
         let records = FinalWindowRecords()
+        for (resource, window) in marks { removeRebuilt(of: resource, through: window) }
         var retention = startRetention(records)
         let poller = ZMQPoller()
         _ = poller.add(descriptor: wakeup.descriptor)
@@ -136,6 +140,7 @@ final class MergeThread: Sendable {
     }
 
     private func record(_ job: MergeJob, _ records: FinalWindowRecords, _ retention: inout Retention?) {
+        removeRebuilt(of: job.resource, through: job.window)
         let window = FinalWindow(resource: job.resource, window: job.window, finalAt: Self.seconds())
         do {
             try records.add(window)
@@ -144,6 +149,18 @@ final class MergeThread: Sendable {
             log.warning(
                 "a window has no record until the next start; its files are kept as long",
                 metadata: ["window": "\(job.window)", "why": "\(error)"])
+        }
+    }
+
+    /// What was kept for rebuilding the segments of windows that are published, and what that has left.
+    private func removeRebuilt(of resource: Resource, through window: UInt64) {
+        do {
+            try KeptCheckpoints.remove(of: resource, through: window)
+            try RebuiltSegments.remove(of: resource, through: window)
+        } catch {
+            log.warning(
+                "what was kept for rebuilding segments stays until a later window is published",
+                metadata: ["window": "\(window)", "why": "\(error)"])
         }
     }
 
@@ -168,34 +185,34 @@ final class MergeThread: Sendable {
         var segmentBytes: UInt64 = 0
         var result: Result<[String], TraceError>
         var losses: [SegmentLoss] = []
+        var damaged: [String] = []
         defer { queue.withLock { $0.current = nil } }
         do {
-            let files = try job.announcements.flatMap { try Self.files(of: $0.files) }
+            let files = try job.repair?.files ?? job.announcedFiles()
             segmentBytes = files.reduce(0) { $0 + $1.bytes }
             note(MergeProgress(bytesTotal: segmentBytes), of: job)
             result = .success(
                 try merger.merge(
                     resource: job.resource, window: job.window, stem: job.stem, files: files,
+                    replaced: job.repair?.replaced ?? [],
                     document: try SummaryFile.document(
                         job.resource, stem: job.stem, window: job.window, summaries: job.announcements.map(\.summary)),
-                    onProgress: { self.note($0, of: job) }, onLoss: { losses.append($0) }))
-        } catch let error as TraceError { result = .failure(error) } catch {
-            result = .failure(TraceError(.system, "merging failed", cause: error))
-        }
+                    damage: job.repair == nil ? .report : .setAside, onProgress: { self.note($0, of: job) },
+                    onLoss: { losses.append($0) }))
+        } catch let error as TraceError { result = .failure(error) } catch let error as DamagedSegments {
+            damaged = error.paths
+            result = .failure(TraceError(.corrupt, "segments are damaged"))
+        } catch { result = .failure(TraceError(.system, "merging failed", cause: error)) }
         var bytes: UInt64 = 0
         for path in (try? result.get()) ?? [] { bytes += UInt64(FileSystem.size(path) ?? 0) }
         let seconds = Double(WallClock.monotonic() - begin) / 1e9
         return Outcome(
-            job: job, result: result, seconds: seconds, segmentBytes: segmentBytes, bytes: bytes, losses: losses)
+            job: job, result: result, seconds: seconds, segmentBytes: segmentBytes, bytes: bytes, losses: losses,
+            damaged: damaged)
     }
 
     private func note(_ progress: MergeProgress, of job: MergeJob) {
         let current = MergeState.Current(resource: job.resource, window: job.window, progress: progress)
         queue.withLock { $0.current = current }
-    }
-
-    private static func files(of bytes: [UInt8]) throws -> [ClosedFile] {
-        guard !bytes.isEmpty else { return [] }
-        return try bytes.withUnsafeBytes { try ClosedFile.decode(ByteView($0)) }
     }
 }

@@ -65,6 +65,13 @@ struct ClusterStatus: Encodable, Sendable {
         let waitingWindows: Int
         /// Left out where no merge is under way.
         let current: Current?
+        /// Left out where no damaged segments are being made again.
+        let rebuilding: Rebuilding?
+
+        struct Rebuilding: Encodable {
+            let worker: String
+            let window: UInt64
+        }
 
         init(_ state: MergeState) {
             waitingWindows = state.waiting.values.reduce(0, +)
@@ -73,6 +80,7 @@ struct ClusterStatus: Encodable, Sendable {
                     resource: current.resource.name, window: current.window, mergedBytes: current.progress.bytesDone,
                     totalBytes: current.progress.bytesTotal)
             }
+            rebuilding = state.rebuilding.map { Rebuilding(worker: "\($0.worker)", window: $0.window) }
         }
     }
 
@@ -92,6 +100,8 @@ struct ClusterStatus: Encodable, Sendable {
     let rejectedEvents: UInt64
     /// Rows of segments that were damaged or gone when their window was merged.
     let lostRows: UInt64
+    /// Rows of outputs with such segments that were made again from the log.
+    let rebuiltRows: UInt64
     /// The last merged window of each resource.
     let merged: [Merged]
     let merging: Merging
@@ -129,6 +139,7 @@ struct ClusterStatus: Encodable, Sendable {
         deadLetteredEvents = status.deadLetteredEvents
         rejectedEvents = status.rejectedEvents
         lostRows = reading.lostRows
+        rebuiltRows = reading.rebuiltRows
         self.merging = Merging(merging)
         merged = Resource.allCases.compactMap { resource in
             marks[resource].map { Merged(resource: resource.name, window: $0.window, files: $0.files) }

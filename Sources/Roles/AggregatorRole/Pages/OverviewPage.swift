@@ -47,6 +47,7 @@ enum OverviewPage {
             ("written", "\(status.writtenEvents)"), ("deduplicated", "\(status.deduplicatedEvents)"),
             ("dead-lettered", "\(status.deadLetteredEvents)"), ("rejected", "\(status.rejectedEvents)"),
             ("rows lost with damaged segments", "\(status.lostRows)"),
+            ("rows of damaged segments rebuilt", "\(status.rebuiltRows)"),
         ].map { "<tr><td>\($0)</td><td class=\"n\">\($1)</td></tr>" }.joined(separator: "\n")
     }
 
