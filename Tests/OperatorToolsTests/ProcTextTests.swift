@@ -61,7 +61,7 @@ struct ProcTextTests {
         #expect(sockets[0].inode == 31337)
         #expect(sockets[0].sourceAddress == "127.0.0.1")
         #expect(sockets[0].sourcePort == 8080)
-        #expect(sockets[0].isListening)
+        #expect(sockets[0].destinationPort == 0)
         #expect(!sockets[0].isEstablished)
         #expect(sockets[1].sourceAddress == "15.2.0.10")
         #expect(sockets[1].destinationAddress == "93.184.216.34")

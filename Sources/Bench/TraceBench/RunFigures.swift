@@ -26,24 +26,14 @@ package struct ProcessUsage: Sendable {
         guard let process = UInt32(exactly: pid),
             let stat = proc.contents(of: process, "stat").flatMap(ProcessStat.init),
             let memory = proc.contents(of: process, "status").flatMap(ProcessMemory.init),
-            let written = proc.contents(of: process, "io").flatMap({ Self.number("wchar: ", in: $0) }),
-            let part = proc.contents(of: process, "smaps_rollup").flatMap({ Self.number("Pss:", in: $0) })
+            let written = proc.contents(of: process, "io").flatMap({ FieldScanner.number(named: "wchar:", in: $0) }),
+            let part = proc.contents(of: process, "smaps_rollup").flatMap({ FieldScanner.number(named: "Pss:", in: $0) }
+            )
         else { return nil }
         cpuSeconds = Double(stat.cpuTicks) / Double(sysconf(Int32(_SC_CLK_TCK)))
-        writtenBytes = written
+        writtenBytes = Int(written)
         residentBytes = Int(memory.resident)
-        peakBytes = Int(memory.peak) - residentBytes + part * 1_024
-    }
-
-    /// Returns the number in the line that begins with `name`.
-    private static func number(_ name: String, in text: [UInt8]) -> Int? {
-        for line in text.split(separator: UInt8(ascii: "\n")) where line.starts(with: name.utf8) {
-            let digits = line.dropFirst(name.utf8.count).drop { $0 == UInt8(ascii: " ") }.prefix {
-                $0 != UInt8(ascii: " ")
-            }
-            return Int(String(decoding: digits, as: UTF8.self))
-        }
-        return nil
+        peakBytes = Int(memory.peak) - residentBytes + Int(part) * 1_024
     }
 }
 

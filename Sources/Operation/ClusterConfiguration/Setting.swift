@@ -1,7 +1,7 @@
 import TraceModel
 
 /// The value of a setting.
-package enum SettingValue: Equatable, Sendable, CustomStringConvertible {
+package enum SettingValue: Encodable, Equatable, Sendable, CustomStringConvertible {
     case text(String)
     case number(Int)
     case isOn(Bool)
@@ -12,6 +12,16 @@ package enum SettingValue: Equatable, Sendable, CustomStringConvertible {
         case .text(let text): text
         case .number(let number): String(number)
         case .isOn(let isOn): isOn ? "on" : "off"
+        }
+    }
+
+    /// Encodes the value itself: a string, a number or a boolean.
+    package func encode(to encoder: any Encoder) throws {
+        var container = encoder.singleValueContainer()
+        switch self {
+        case .text(let text): try container.encode(text)
+        case .number(let number): try container.encode(number)
+        case .isOn(let isOn): try container.encode(isOn)
         }
     }
 }

@@ -11,9 +11,6 @@ package import TraceModel
 /// buckets, the lowest ones are merged into one, which affects only quantiles inside it. Merging is associative and
 /// commutative, also beyond the bound: the result depends on the values alone.
 @usableFromInline package struct QuantileSketch: Sendable, Equatable {
-    /// Greatest relative error of a quantile whose bucket was not merged into the lowest one.
-    package static let relativeAccuracy = 0.01
-
     private static let bucketsPerDoubling: UInt64 = 50
     /// An emptied sketch keeps the memory of at most this many buckets.
     private static let keptBucketsMax = 32

@@ -70,7 +70,7 @@ package struct ProcDirectory: Sendable {
 }
 
 /// Scans the words and numbers of a small text from the kernel.
-struct FieldScanner {
+package struct FieldScanner {
     private var rest: ArraySlice<UInt8>
 
     init(_ bytes: ArraySlice<UInt8>) { rest = bytes }
@@ -109,7 +109,7 @@ struct FieldScanner {
     }
 
     /// Returns the number behind `name` on the first line that begins with it.
-    static func number(named name: String, in bytes: [UInt8]) -> UInt64? {
+    package static func number(named name: String, in bytes: [UInt8]) -> UInt64? {
         var lines = FieldScanner(bytes)
         while var line = lines.line() {
             guard let first = line.word(), first.elementsEqual(name.utf8) else { continue }
@@ -239,7 +239,6 @@ package struct SocketEntry: Equatable, Sendable {
     package let destinationPort: UInt32
     package let state: UInt64
 
-    package var isListening: Bool { destinationPort == 0 }
     /// TCP_ESTABLISHED, which a connected UDP socket has as well.
     package var isEstablished: Bool { state == 1 }
 

@@ -6,25 +6,9 @@ import TraceModel
 package struct ConfigurationTable {
     /// A setting in the JSON object.
     private struct Setting: Encodable {
-        let value: Value
+        let value: SettingValue
         let source: String
         let place: String?
-    }
-
-    /// A value in the JSON object.
-    private enum Value: Encodable {
-        case text(String)
-        case number(Int)
-        case isOn(Bool)
-
-        func encode(to encoder: any Encoder) throws {
-            var container = encoder.singleValueContainer()
-            switch self {
-            case .text(let text): try container.encode(text)
-            case .number(let number): try container.encode(number)
-            case .isOn(let isOn): try container.encode(isOn)
-            }
-        }
     }
 
     private let configuration: EffectiveConfiguration
@@ -34,13 +18,7 @@ package struct ConfigurationTable {
     /// Returns the configuration as one JSON object.
     package func json() throws -> String {
         let pairs = configuration.entries.map { entry in
-            let value: Value =
-                switch entry.value {
-                case .text(let text): .text(text)
-                case .number(let number): .number(number)
-                case .isOn(let isOn): .isOn(isOn)
-                }
-            let setting = Setting(value: value, source: entry.source.name, place: place(entry.source))
+            let setting = Setting(value: entry.value, source: entry.source.name, place: place(entry.source))
             return (entry.key, setting)
         }
         return try Report.json(Dictionary(uniqueKeysWithValues: pairs))
