@@ -72,7 +72,7 @@ def test_a_scale_that_the_file_will_undo_says_so(configured):
     assert "next up" not in configured.run("scale", "io=2").stderr
     assert "--csv-formula-guard" in argv(configured, "io.1")
     said = configured.run("scale", "cpu=2").stderr
-    assert "The next up goes to function=1,cpu=1,memory=1,network=1,io=2,gpu=1" in said
+    assert "The next up scales to function=1,cpu=1,memory=1,network=1,io=2,gpu=1" in said
     configured.stop()
     configured.run("up")
     assert (workers(configured, "cpu"), workers(configured, "io")) == (1, 2)

@@ -276,7 +276,7 @@ scale_warn() {
     local next
     next=$("$bin_dir/tracectl" config export --data "$data_dir" 2>/dev/null | sed -n 's/^workers=//p') || return 0
     [ "$next" = "${settings[workers]}" ] ||
-        note "The next up goes to $next: the configuration file says so (tracectl config show)."
+        note "The next up scales to $next, which the configuration file sets (tracectl config show)."
 }
 
 # Scales to COUNTS: starts the missing workers, moves the slots, ends the surplus workers. Interrupted at any point,

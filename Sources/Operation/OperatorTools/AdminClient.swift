@@ -44,7 +44,7 @@ package enum AdminClient {
             response.letter.isEmpty
             ? "nothing is to be set aside"
             : "\(response.events) events from \(response.from) on are set aside as \(response.letter)"
-        return "\(worker) goes on at LSN \(response.to): \(setAside)"
+        return "\(worker) continues at LSN \(response.to): \(setAside)"
             + (response.note.isEmpty ? "" : ". \(response.note)")
     }
 

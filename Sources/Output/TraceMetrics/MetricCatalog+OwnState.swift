@@ -28,7 +28,7 @@ extension MetricCatalog {
     private static let router: [MetricDescriptor] = [
         MetricDescriptor(
             .grpcConnectionsClosedTotal, "trace_grpc_connections_closed_total", .counter,
-            "Connections of agents that the router closed, or asked to go, by reason.", labels: ["reason"]),
+            "Connections of agents that the router closed, or asked to leave, by reason.", labels: ["reason"]),
         MetricDescriptor(.routerUp, "trace_router_up", .gauge, "1 while the router is heard from."),
         MetricDescriptor(.routerAccepting, "trace_router_accepting", .gauge, "1 while the router accepts batches."),
         MetricDescriptor(
@@ -50,7 +50,7 @@ extension MetricCatalog {
             unit: "seconds", bounds: MetricBounds.latencySeconds),
         MetricDescriptor(
             .routerSlotMoveSeconds, "trace_router_slot_move_seconds", .histogram,
-            "Time for which a slot stands still while it changes its worker.", unit: "seconds",
+            "Time for which a slot is not processed while it moves to another worker.", unit: "seconds",
             bounds: MetricBounds.latencySeconds),
         MetricDescriptor(
             .routerDiskFreeBytes, "trace_router_disk_free_bytes", .gauge, "Free bytes on the log's file system.",
@@ -61,12 +61,11 @@ extension MetricCatalog {
     private static let workers: [MetricDescriptor] = [
         MetricDescriptor(
             .processRecentEnds, "trace_process_recent_ends", .gauge,
-            "Ends of a process within the last minute that nobody asked for.", labels: ["process"]),
+            "Unrequested ends of a process within the last minute.", labels: ["process"]),
         MetricDescriptor(.workerUp, "trace_worker_up", .gauge, "1 while the worker is heard from.", labels: ["worker"]),
         MetricDescriptor(
             .workerLost, "trace_worker_lost", .gauge,
-            "1 while what the worker has saved is of no use, so that starting it again changes nothing.",
-            labels: ["worker"]),
+            "1 while the worker's saved state is not usable, so that a restart does not help.", labels: ["worker"]),
         MetricDescriptor(
             .workerLagBytes, "trace_worker_lag_bytes", .gauge, "Bytes of log between the worker and the head.",
             labels: ["worker"], unit: "bytes"),
@@ -81,7 +80,7 @@ extension MetricCatalog {
             labels: ["worker"]),
         MetricDescriptor(
             .workerAppliedEventsTotal, "trace_worker_applied_events_total", .counter,
-            "Events that the worker has applied, those repeated after a restart too.", labels: ["worker"]),
+            "Events that the worker has applied, including those repeated after a restart.", labels: ["worker"]),
         MetricDescriptor(
             .workerBusySecondsTotal, "trace_worker_busy_seconds_total", .counter,
             "Time that the worker spent on events; its rate is 1 where it does nothing else.", labels: ["worker"],

@@ -22,7 +22,7 @@ extension MetricCatalog {
             "Events whose timestamp could not be read and was replaced by the time of arrival."),
         MetricDescriptor(
             .valuesInvalidTotal, "trace_values_invalid_total", .counter,
-            "Values of agents that can't be right, as a difference that has wrapped, and are left out of sums.",
+            "Impossible values of agents, such as a wrapped difference, which are left out of sums.",
             labels: ["resource", "field"]),
         MetricDescriptor(
             .batchesRefusedTotal, "trace_batches_refused_total", .counter, "Calls that were refused.",
@@ -34,18 +34,18 @@ extension MetricCatalog {
     private static let functions: [MetricDescriptor] = [
         MetricDescriptor(
             .functionCallsTotal, "trace_function_calls_total", .counter,
-            "Calls: entries, or where an agent sends some events only, as many as it has counted.",
+            "Calls: entries, or the agent's own count where it sends only some events.",
             labels: processLabels + ["function"]),
         MetricDescriptor(
             .functionSlowCallsTotal, "trace_function_slow_calls_total", .counter,
             "Calls slower than the configured threshold.", labels: processLabels + ["function"]),
         MetricDescriptor(
             .functionDurationSeconds, "trace_function_duration_seconds", .histogram,
-            "Duration of the calls of which entry and exit came.", labels: processLabels + ["function"],
-            unit: "seconds", bounds: MetricBounds.functionSeconds),
+            "Duration of calls with both entry and exit.", labels: processLabels + ["function"], unit: "seconds",
+            bounds: MetricBounds.functionSeconds),
         MetricDescriptor(
             .functionMeanDurationSeconds, "trace_function_mean_duration_seconds", .gauge,
-            "Mean duration of all calls so far; the agent's own where it sends some events only.",
+            "Mean duration of all calls so far; the agent's own where it sends only some events.",
             labels: processLabels + ["function"], unit: "seconds"),
         MetricDescriptor(
             .functionUnmatchedExitsTotal, "trace_function_unmatched_exits_total", .counter,
@@ -97,7 +97,7 @@ extension MetricCatalog {
             labels: processLabels + ["direction"], unit: "bytes"),
         MetricDescriptor(
             .networkBytesSampled, "trace_network_bytes_sampled", .gauge,
-            "1 where the bytes are those of the events that came, as the agent's counters are of no use.",
+            "1 where the bytes are those of received events only, because the agent's counters are not usable.",
             labels: processLabels),
         MetricDescriptor(
             .networkPacketsTotal, "trace_network_packets_total", .counter, "Packets sent and received.",

@@ -143,7 +143,7 @@ extension MetricStore {
             let isFolded = state.contains(.isFolded)
             switch table.findOrAdd(position, labels, owner: owner, isFolded: isFolded) {
             case .row(let row, _):
-                guard table.count > count else { throw SavedMetricsReader.damaged("a series stands twice") }
+                guard table.count > count else { throw SavedMetricsReader.damaged("a series appears twice") }
                 if state.contains(.isValued) { table.set(row, value) }
                 rows.append(row)
             case .hidden: rows.append(SeriesSource.refused | UInt32(position))

@@ -88,10 +88,10 @@ struct SkipCommand: ParsableCommand {
         commandName: "skip", abstract: "Sets aside events that a worker cannot process, so that it can continue.",
         discussion: """
             For a worker that is stuck, or so far behind that the ingest log fills the disk. Its process is \
-            killed first, stopped or not; its supervisor starts another. Its events from its checkpoint up to \
-            the position LSN go to a dead letter and count as dead-lettered; other workers are not touched. \
-            A worker that is down for good, because its saved state is not usable, begins anew: all of its events that \
-            are in no final file yet are set aside, and it has to be started then. \
+            killed first, even if it is stopped; its supervisor starts another. Its events from its checkpoint up to \
+            the position LSN go to a dead letter and count as dead-lettered; other workers are not affected. \
+            A worker that is down for good, because its saved state is not usable, starts without state: all of its events that \
+            are in no final file yet are set aside, and it has to be started afterwards. \
             Positions are those of `trace_router_log_head_lsn` and of error messages; one beyond the log's end \
             means its end.
 
@@ -107,7 +107,7 @@ struct SkipCommand: ParsableCommand {
             return worker
         }) var worker: WorkerName
 
-    @Option(help: ArgumentHelp("The position in the log where it goes on.", valueName: "lsn")) var to: LSN
+    @Option(help: ArgumentHelp("The position in the log where it continues.", valueName: "lsn")) var to: LSN
 
     @OptionGroup var data: DataOptions
 

@@ -174,9 +174,9 @@ struct WaitOptions: ParsableArguments {
     private func wait(in directory: String) -> ReportedWait {
         ReportedWait(
             dataDirectory: directory, timeoutSeconds: timeout,
-            remedy: "Nothing acknowledged is lost: the log keeps it. Look with tracectl status and in the logs of the"
-                + " processes named; start one anew with scripts/cluster restart NAME, or set aside what a worker"
-                + " cannot get past with tracectl skip NAME")
+            remedy: "Nothing acknowledged is lost: the log keeps it. See tracectl status and the logs of the processes"
+                + " named; restart one with scripts/cluster restart NAME, or set aside what a worker cannot process"
+                + " with tracectl skip NAME")
     }
 
     private func expiring<Value>(_ body: () throws -> Value) throws -> Value {

@@ -9,9 +9,9 @@ struct CatCommand: ParsableCommand {
         commandName: "cat", abstract: "Writes the events of finalized windows to standard output, as one document.",
         discussion: """
             Reads the final files in the data directory, plain or compressed, in bounded memory; the cluster \
-            need not run. Events of all windows and hosts come in order of time, and a call that went on over \
+            need not run. Events of all windows and hosts come in order of time, and a call that spans \
             several windows is opened once. In JSON a call that is open at --from begins there (category \
-            continued), and one that is still open at --to ends there; CSV holds the calls that ended in \
+            continued), and one that is still open at --to ends there; CSV contains the calls that ended in \
             between.
 
             \(SpanOptions.help)
@@ -59,9 +59,9 @@ struct SummaryCommand: ParsableCommand {
         commandName: "summary", abstract: "Summarizes the finalized windows: totals and top lists by resource.",
         discussion: """
             Reads output/summary in the data directory; the cluster need not run. Over several windows, \
-            sums and quantiles (within 1 %) are merged; a row counts in those windows in which it stood \
-            among the first \(Limits.summaryRowsMax) of one of its lists. The open window is not in it: \
-            tracectl finalize ends it.
+            sums and quantiles (within 1 %) are merged; a row counts in those windows in which it was \
+            among the first \(Limits.summaryRowsMax) of one of its lists. The open window is not included: \
+            tracectl finalize closes it.
 
               tracectl summary --resource function --top 5
               tracectl summary --last --json | jq '.[].tables'
@@ -99,7 +99,7 @@ struct AnomaliesCommand: ParsableCommand {
         abstract: "Shows what the anomaly rules found in finalized windows, in order of time.",
         discussion: """
             Reads output/anomalies in the data directory, in bounded memory; the cluster need not run. The open \
-            window is not in it: tracectl finalize ends it. Severity goes from 0 to 1. With --json each line is \
+            window is not included: tracectl finalize closes it. Severity goes from 0 to 1. With --json each line is \
             one object with the keys rule, resource, host, pid, process, ts (microseconds since the epoch), \
             value, baseline, score, severity and message.
 

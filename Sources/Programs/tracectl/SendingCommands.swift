@@ -9,11 +9,11 @@ struct SendCommand: ParsableCommand {
         commandName: "send", abstract: "Sends serialized TraceBatch messages from files.",
         discussion: """
             A file holds one serialized TraceBatch, or, where its name ends in .pbs, any number of them, \
-            each with its length as a varint before it (writeDelimitedTo in Java, \
+            each preceded by its length as a varint (writeDelimitedTo in Java, \
             SerializeDelimitedToOstream in C++). Each batch is sent until the server has it on disk: \
             while the server is busy or away, for up to \(SendingSession.acceptSecondsMax) seconds a batch. \
-            A batch without client_id and sequence gets them, so that no retry counts twice. What its fields \
-            mean a batch can say in its field semantics; one that does not is sent as --semantics says.
+            A batch without client_id and sequence gets them, so that no retry is counted twice. A batch \
+            without the field semantics gets that of --semantics.
 
               tracectl send batch.pb
               tracectl send --json --server 10.0.0.5:50051 monday.pbs tuesday.pbs
@@ -24,7 +24,7 @@ struct SendCommand: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "What fields mean where a batch does not say: neutracer (as the NeuTracer agent sends) or cumulative.",
+            "The semantics of batches that state none: neutracer (as the NeuTracer agent sends) or cumulative.",
             valueName: "name")) var semantics = Semantics.cumulative
 
     @OptionGroup var server: ServerOptions
@@ -50,9 +50,9 @@ struct AgentCommand: ParsableCommand {
         discussion: """
             Every interval: CPU time and utilization of each process; memory, when the resident size \
             changed (alloc when it grew, free when it shrank); reads and writes, when there were some; \
-            each process's sockets; and the names of processes and threads, by which function and GPU events of \
-            the same host are shown. Without root it sees I/O and sockets of your own processes only. \
-            The kernel tells neither latency nor device of I/O here, nor the bytes of a single socket: \
+            each process's sockets; and the names of processes and threads, which function and GPU events of \
+            the same host are shown with. Without root it sees I/O and sockets of your own processes only. \
+            The kernel reports neither latency nor device of I/O here, nor the bytes of a single socket: \
             those fields stay empty.
 
             Runs until --duration is over or Ctrl-C. While the server is busy or away it waits and keeps \
@@ -96,23 +96,24 @@ struct ImportCommand: ParsableCommand {
         abstract:
             "Sends the calls of a Chrome trace, as viztracer, py-spy, JAX, clang or node write it, as function events.",
         discussion: """
-            Takes an object with traceEvents or a bare array, in UTF-8, plain or compressed (gzip or zstd, told by the \
+            Takes an object with traceEvents or a bare array, in UTF-8, plain or compressed (gzip or zstd, recognized by the \
             first bytes), from a file or a pipe; also one that is cut off at its end. B/E pairs and X events become \
-            entries and exits, nested by thread, with a cookie a call; call counts and mean durations run along. An E \
+            entries and exits, nested by thread, with a cookie for each call, running call counts and mean durations. An E \
             with a name ends the innermost open call of that name, and calls inside it end with it. Names and order of \
             processes and names of threads (M events process_name, process_sort_index, thread_name) are sent along. \
             Holds up to \(Limits.importCallsMax) calls in memory, about 100 bytes each.
 
             The report accounts for every event: read = imported + skipped, by phase or by reason. Calls more than a \
-            day from nearly all others, as recorders write them for a missing time, are skipped so.
+            day from nearly all others, which recorders write for a missing time, are skipped as well.
 
             Ids of processes and threads: what fits into 32 bits is kept; others (64 bits, texts, fractions, negative \
-            ones, process 0) get free numbers from 1, which the report names, and go by what the file calls them. \
+            ones, process 0) get free numbers from 1, which the report names, and are named as in the file. \
             Hexadecimal texts become their number where that is free. 7, 7.0 and "7" are one id, as in viewers.
 
-            Where the recording stands in time: times from 10^15 microseconds up are taken as they are; \
-            others count from what the file says its zero is (baseTimeNanoseconds, clang's beginningOfTime, bazel's \
-            profile_start_ts, before Bazel 8 profile_finish_ts); otherwise the last event is placed at the file's modification time, or that of reading \
+            The time of the recording: times from 10^15 microseconds up are taken as they are; \
+            others count from the zero that the file states (baseTimeNanoseconds, clang's beginningOfTime, bazel's \
+            profile_start_ts, before Bazel 8 profile_finish_ts); otherwise the last event is placed at the file's modification \
+            time, or that of reading \
             a pipe. --start places the first event instead: seconds since the epoch, or ISO 8601 with a zone.
 
               viztracer -o recording.json.gz program.py && tracectl import recording.json.gz

@@ -93,10 +93,10 @@ struct SlotsCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "slots", abstract: "Shows which worker holds which slots.",
         discussion: """
-            A process of a traced machine always falls into the same one of 256 slots of a resource. A line \
-            for each worker and barrier (by the LSN of its end) that brought it slots. SKEW is what the worker \
+            A process of a traced machine always belongs to the same one of 256 slots of a resource. There is a line \
+            for each worker and barrier (by the LSN of its end) that moved slots to it. SKEW is what the worker \
             applied in the last minute over the mean of its resource's workers: more workers help where it is \
-            near 1; far above, few busy processes share the worker's slots, or one is all of its load.
+            near 1; far above, a few busy processes share the worker's slots, or a single one makes all of its load.
 
               tracectl slots
               tracectl slots --json --data /var/lib/trace
@@ -155,7 +155,7 @@ struct ListenCommand: ParsableCommand {
             For supervisors: a router that inherits its listening socket can be restarted, and agents \
             that connect meanwhile wait. The program, and what it starts, has the socket as descriptor 3 \
             (more for a name with several addresses), with their number in LISTEN_FDS, as with systemd; \
-            whoever uses it sets LISTEN_PID to its own process id.
+            a process that uses it sets LISTEN_PID to its own process id.
 
               tracectl listen 127.0.0.1:50051 s6-svscan run/services
             """)

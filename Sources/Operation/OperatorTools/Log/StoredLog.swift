@@ -69,6 +69,6 @@ package enum LogLossDecision {
         try FileSystem.syncDirectory(ClusterPaths.log)
         try FileSystem.remove(ClusterPaths.routerLost)
         return "Accepted: " + text.split(separator: "\n").joined(separator: ", ")
-            + "\nThe next start of the router goes on behind it: `scripts/cluster up` or `restart router`."
+            + "\nThe next start of the router continues behind it: `scripts/cluster up` or `restart router`."
     }
 }
