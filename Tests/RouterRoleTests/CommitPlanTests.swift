@@ -54,8 +54,8 @@ import TraceModel
 
         mutating func next() -> CommitPlan.Action {
             let seen = CommitPlan.Surroundings(
-                now: now, arrival: 1_760_000_000_000_000_000 + now, log: log, volume: .init(name: "disk", bytes: freeBytes),
-                outputs: OutputReports(), slowest: slowest)
+                now: now, arrival: 1_760_000_000_000_000_000 + now, log: log,
+                volume: .init(name: "disk", bytes: freeBytes), outputs: OutputReports(), slowest: slowest)
             return plan.next { seen }
         }
 

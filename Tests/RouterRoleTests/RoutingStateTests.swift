@@ -122,8 +122,8 @@ import ZeroMQ
             while true {
                 switch plan.next({
                     CommitPlan.Surroundings(
-                        now: now, arrival: 1_760_000_000_000_000_000 + now, log: log.range, volume: .init(name: "disk", bytes: 1 << 40),
-                        outputs: OutputReports())
+                        now: now, arrival: 1_760_000_000_000_000_000 + now, log: log.range,
+                        volume: .init(name: "disk", bytes: 1 << 40), outputs: OutputReports())
                 }) {
                 case .write(let group, let counts):
                     plan.wrote(try log.write(group, counts: counts) { plan.state.encodeHead(into: &$0) })

@@ -189,9 +189,8 @@ final class SimulatedRouter: RoutingPort {
 
     private func surroundings() -> CommitPlan.Surroundings {
         CommitPlan.Surroundings(
-            now: WallClock.monotonic(), arrival: WallClock.now(), log: log.range,
-            volume: FreeSpace.measure(), outputs: context.outputs, slowest: nil
-        )
+            now: WallClock.monotonic(), arrival: WallClock.now(), log: log.range, volume: FreeSpace.measure(),
+            outputs: context.outputs, slowest: nil)
     }
 
     private func write(_ group: CommitGroup, _ counts: [LogCounts]) throws -> Bool {
