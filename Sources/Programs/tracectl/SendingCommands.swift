@@ -113,8 +113,7 @@ struct ImportCommand: ParsableCommand {
             The time of the recording: times from 10^15 microseconds up are taken as they are; \
             others count from the zero that the file states (baseTimeNanoseconds, clang's beginningOfTime, bazel's \
             profile_start_ts, before Bazel 8 profile_finish_ts); otherwise the last event is placed at the file's modification \
-            time, or that of reading \
-            a pipe. --start places the first event instead: seconds since the epoch, or ISO 8601 with a zone.
+            time, or that of reading a pipe. --start places the first event instead: seconds since the epoch, or ISO 8601 with a zone.
 
               viztracer -o recording.json.gz program.py && tracectl import recording.json.gz
               tracectl import trace.json --start 2024-05-01T12:00:00Z --host build-7
