@@ -71,13 +71,24 @@ final class SimulatedAggregator {
                 switch plan.next(attempts: { _ in 0 }) {
                 case .rebuild(let window): plan.ended(.done(try damage.rebuild(window)))
                 case .merge(let repaired):
-                    guard let repair = repaired.repair, repair.reasons.isEmpty else {
-                        damage.undo()
-                        return (try publish(job, files), false)
+                    if let repair = repaired.repair, repair.reasons.isEmpty,
+                        let outputs = try? wholeOutputs(repaired, repair.files)
+                    {
+                        return (try outputs.get(), true)
                     }
-                    return (try publish(repaired, repair.files), true)
+                    damage.undo()
+                    return (try publish(job, files), false)
                 }
             }
+        }
+    }
+
+    /// - Throws: `DamagedSegments` if rebuilt segments are damaged again: rows from before the kept checkpoint are copied.
+    private func wholeOutputs(
+        _ job: MergeJob, _ files: [ClosedFile]
+    ) throws(DamagedSegments) -> Result<[String], any Error> {
+        do { return .success(try publish(job, files)) } catch let damaged as DamagedSegments { throw damaged } catch {
+            return .failure(error)
         }
     }
 
@@ -88,8 +99,8 @@ final class SimulatedAggregator {
             replaced: job.repair?.replaced ?? [],
             document: try SummaryFile.document(
                 job.resource, stem: job.stem, window: job.window, summaries: job.announcements.map(\.summary)),
-            damage: job.repair == nil ? .report : .setAside, onLoss: { losses.append($0) })
-        guard losses.isEmpty else { throw SimulationError("rebuilt segments are damaged: \(losses)") }
+            damage: .report, onLoss: { losses.append($0) })
+        guard losses.isEmpty else { throw SimulationError("segments are lost: \(losses)") }
         return outputs
     }
 

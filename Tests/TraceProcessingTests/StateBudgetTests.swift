@@ -284,7 +284,7 @@ import TraceWire
     @Test(arguments: Resource.allCases) func theNumberOfWorkersDoesNotShow(_ resource: Resource) throws {
         var generator = EventGenerator(resource, seed: 77, processes: 6_000)
         let batches = generator.batches(80)
-        let budget = StateBudget(bytesMax: 1 << 30, slotBytesMax: 24 << 10)
+        let budget = StateBudget(bytesMax: 1 << 30, slotBytesMax: 20 << 10)
         func outcome(_ count: Int) throws -> ContractOutcome {
             let directory = try ContractDirectory()
             let workers = try (0..<count).map {

@@ -27,13 +27,14 @@ import TraceWire
         private let owned: [UInt16]
 
         init(slotsOfOthers: Set<UInt8> = []) throws {
-            let salt = try DataDirectory.open().salt
+            let identity = try DataDirectory.open()
+            let salt = identity.salt
             let log = LogDirectory(path: ClusterPaths.log)
             let recovery = try LogRecovery.run(log, salt: salt) { _ in }
             let worker = try TestWorker()
             writer = try LogWriter(directory: log, salt: salt, recovery: recovery, fileBytes: 16 << 10)
             self.worker = worker
-            applier = BatchApplier(worker.processor, machine: "host-1")
+            applier = BatchApplier(worker.processor, machine: identity.machine)
             owned = (0..<Slot.count).map { slotsOfOthers.contains(UInt8($0)) ? 1 : 0 }
         }
 

@@ -12,9 +12,9 @@ package struct StateBudget: Sendable {
     /// Slots that take no more give nothing up for the others.
     let slotBytesMin: Int
 
-    /// How much of so many bytes is given up at once. Each sweep visits all that there is, so that the fewer there are, the
-    /// less a new key costs: a half makes two visits a key.
-    static func given(upOf bytes: Int) -> Int { bytes / 2 }
+    /// How much of so many bytes is given up at once. A sweep visits all that there is, so that the more goes, the less a new
+    /// key costs; but what is in use has to stay also where a budget holds no more than a few seconds of new keys.
+    static func given(upOf bytes: Int) -> Int { bytes / 4 }
 
     /// - Parameter bytesMax: of all slots of a worker.
     package init(bytesMax: Int = Limits.stateBytesMax) {
