@@ -44,7 +44,7 @@ struct SyntheticEvent {
         row.append(byte: UInt8(ascii: ","))
         row.appendDecimal(pid)
         row.append(byte: UInt8(ascii: ","))
-        withView("line \(number)\r\n, \"quoted\"") { row.appendCSVField($0, guardsFormulas: false) }
+        withView("line \(number)\r\n, \"quoted\"") { _ = row.appendCSVField($0) }
         let field = manager.hostField(host)
         manager.csv.target.endRow(row, ts: ts, pid: pid, host: host, field: field) { $0.appendDecimal(ts) }
         withView(process) { name in

@@ -1,31 +1,5 @@
-/// Writes numbers as text to raw memory that has enough room, and returns where the text ends.
+/// The digits of numbers as text.
 @usableFromInline package enum DecimalText {
-    /// The room in bytes that `write` of an integer needs.
-    @inlinable static var bytesMax: Int { 20 }
-
-    @inlinable static var pairs: StaticString {
-        """
-        0001020304050607080910111213141516171819\
-        2021222324252627282930313233343536373839\
-        4041424344454647484950515253545556575859\
-        6061626364656667686970717273747576777879\
-        8081828384858687888990919293949596979899
-        """
-    }
-
-    /// Writes a number without leading zeros. May overwrite eight bytes after `target`, or as many as the number has
-    /// digits.
-    @inlinable package static func write(_ value: UInt64, at target: UnsafeMutableRawPointer) -> UnsafeMutableRawPointer
-    {
-        if value < 100_000_000 { return writeFirst(value, at: target) }
-        let upper = value / 100_000_000
-        let next =
-            upper < 100_000_000
-            ? writeFirst(upper, at: target)
-            : writeEight(upper % 100_000_000, at: writeFirst(upper / 100_000_000, at: target))
-        return writeEight(value &- upper &* 100_000_000, at: next)
-    }
-
     /// Returns the digits of a value below 10⁸ as text without leading zeros, and their number.
     @inlinable @inline(__always) static func firstText(_ value: UInt64) -> (UInt64, UInt8) {
         if value < 10 { return (0x30 &+ value, 1) }
@@ -44,23 +18,6 @@
     /// Returns exactly eight digits of a value below 10⁸ as text, with leading zeros.
     @inlinable @inline(__always) static func eightText(_ value: UInt64) -> UInt64 {
         eightDigits(value) | 0x3030_3030_3030_3030
-    }
-
-    /// Writes a value below 10⁸ without leading zeros. Always stores eight bytes.
-    @inlinable @inline(__always) static func writeFirst(
-        _ value: UInt64, at target: UnsafeMutableRawPointer
-    ) -> UnsafeMutableRawPointer {
-        let (text, count) = firstText(value)
-        target.storeBytes(of: text, as: UInt64.self)
-        return target + Int(count)
-    }
-
-    /// Writes exactly eight digits of a value below 10⁸, with leading zeros.
-    @inlinable @inline(__always) static func writeEight(
-        _ value: UInt64, at target: UnsafeMutableRawPointer
-    ) -> UnsafeMutableRawPointer {
-        target.storeBytes(of: eightText(value), as: UInt64.self)
-        return target + 8
     }
 
     /// Like `eightDigits`, for a value below 10⁴.
@@ -85,24 +42,8 @@
     /// Writes exactly nine digits of a value below 10⁹, with leading zeros.
     @inlinable package static func writeNine(_ value: UInt64, at target: UnsafeMutableRawPointer) {
         let first = value / 100_000_000
-        digit(first, target)
-        _ = writeEight(value &- first &* 100_000_000, at: target + 1)
-    }
-
-    /// Writes a finite number that is an integer or has at most six decimals, without trailing zeros. Returns nil if
-    /// the number needs more; the bytes at `target` are then undefined. Needs `bytesMax` + 8 bytes of room. With
-    /// `hasDecimals` an integer ends in `.0`.
-    @inlinable static func write(
-        _ value: Double, hasDecimals: Bool, at target: UnsafeMutableRawPointer
-    ) -> UnsafeMutableRawPointer? {
-        guard let (whole, decimals) = split(value.magnitude) else { return nil }
-        target.storeBytes(of: UInt8(ascii: "-"), as: UInt8.self)
-        let point = write(whole, at: value < 0 ? target + 1 : target)
-        guard decimals > 0 || hasDecimals else { return point }
-        point.storeBytes(of: UInt8(ascii: "."), as: UInt8.self)
-        let (text, count) = decimalsText(decimals)
-        (point + 1).storeBytes(of: text, as: UInt64.self)
-        return point + 1 + Int(count)
+        target.storeBytes(of: 0x30 &+ UInt8(truncatingIfNeeded: first), as: UInt8.self)
+        (target + 1).storeBytes(of: eightText(value &- first &* 100_000_000), as: UInt64.self)
     }
 
     /// Splits a number into an integer and millionths; nil if it needs more decimals. The text reads back as the same
@@ -151,22 +92,5 @@
         nibbles = (nibbles &>> 4 | nibbles &<< 8) & 0x0F0F_0F0F_0F0F_0F0F
         let letters = ((nibbles &+ 0x0606_0606_0606_0606) &>> 4) & 0x0101_0101_0101_0101
         return nibbles &+ 0x3030_3030_3030_3030 &+ letters &* 0x27
-    }
-
-    /// Writes exactly three digits of a value below 1,000.
-    @inlinable static func writeThree(_ value: UInt64, at target: UnsafeMutableRawPointer) {
-        let hundreds = value / 100
-        digit(hundreds, target)
-        pair(value &- hundreds &* 100, target + 1)
-    }
-
-    @inlinable @inline(__always) static func digit(_ value: UInt64, _ target: UnsafeMutableRawPointer) {
-        target.storeBytes(of: 0x30 &+ UInt8(truncatingIfNeeded: value), as: UInt8.self)
-    }
-
-    @inlinable @inline(__always) static func pair(_ value: UInt64, _ target: UnsafeMutableRawPointer) {
-        let table = UnsafeRawPointer(pairs.utf8Start)
-        let digits = table.loadUnaligned(fromByteOffset: Int(truncatingIfNeeded: value) &* 2, as: UInt16.self)
-        target.storeBytes(of: digits, as: UInt16.self)
     }
 }

@@ -1,5 +1,5 @@
-/// The digits of a number that several rows of one event contain, rendered once. Held in machine words rather than in
-/// an array of bytes, because loading bytes from several recent stores would stall (failed store forwarding).
+/// The digits of a number, to be rendered once if several rows of an event contain it. Held in machine words rather than
+/// in an array of bytes, because loading bytes from several recent stores would stall (failed store forwarding).
 @usableFromInline package struct NumberText: BitwiseCopyable {
     /// One to eight digits, the first in the lowest byte.
     @usableFromInline let first: UInt64
@@ -38,25 +38,24 @@
         self.third = third
         self.groups = groups
     }
-}
 
-extension RowWriter {
-    @inlinable @inline(__always) package mutating func append(_ number: borrowing NumberText) {
-        at.storeBytes(of: UInt8(ascii: "-"), as: UInt8.self)
-        advance(Int(number.sign))
-        at.storeBytes(of: number.first, as: UInt64.self)
-        advance(Int(number.firstCount))
-        guard number.groups > 0 else { return }
-        at.storeBytes(of: number.second, as: UInt64.self)
-        advance(8)
-        guard number.groups > 1 else { return }
-        at.storeBytes(of: number.third, as: UInt64.self)
-        advance(8)
+    /// Writes the digits, and up to eight bytes after them. Returns the end of the digits.
+    @inlinable @inline(__always) package func write(at target: UnsafeMutableRawPointer) -> UnsafeMutableRawPointer {
+        target.storeBytes(of: UInt8(ascii: "-"), as: UInt8.self)
+        var end = target + Int(sign)
+        end.storeBytes(of: first, as: UInt64.self)
+        end += Int(firstCount)
+        guard groups > 0 else { return end }
+        end.storeBytes(of: second, as: UInt64.self)
+        end += 8
+        guard groups > 1 else { return end }
+        end.storeBytes(of: third, as: UInt64.self)
+        return end + 8
     }
 }
 
-/// The digits of a floating-point number that several rows of one event contain, rendered once if it has at most six
-/// decimals, as is usual.
+/// The digits of a floating-point number, rendered once if it has at most six decimals that are exact, which is nearly
+/// always the case for agents' values.
 @usableFromInline package struct DoubleText {
     @usableFromInline let value: Double
     @usableFromInline let whole: NumberText
@@ -64,7 +63,7 @@ extension RowWriter {
     @usableFromInline let decimals: UInt64
     @usableFromInline let decimalCount: UInt8
     @usableFromInline let isWhole: Bool
-    /// Whether the number needs more decimals and is rendered for each row.
+    /// Whether the number needs more decimals. It is then rendered for each row, which takes ten times as long.
     @usableFromInline let isLong: Bool
 
     @inlinable @inline(__always) package init(_ value: Double) {
@@ -81,27 +80,5 @@ extension RowWriter {
         (decimals, decimalCount) = DecimalText.decimalsText(millionths)
         isWhole = millionths == 0
         isLong = false
-    }
-}
-
-extension RowWriter {
-    /// Appends what `appendJSONDouble` appends for the number itself.
-    @inlinable @inline(__always) package mutating func appendJSONDouble(_ number: borrowing DoubleText) {
-        if number.isLong { return appendJSONDouble(number.value) }
-        append(number.whole)
-        if !number.isWhole { appendDecimals(number) }
-    }
-
-    /// Appends what `appendCSVDouble` appends for the number itself.
-    @inlinable @inline(__always) package mutating func appendCSVDouble(_ number: borrowing DoubleText) {
-        if number.isLong { return appendCSVDouble(number.value) }
-        append(number.whole)
-        appendDecimals(number)
-    }
-
-    @inlinable @inline(__always) mutating func appendDecimals(_ number: borrowing DoubleText) {
-        append(byte: UInt8(ascii: "."))
-        at.storeBytes(of: number.decimals, as: UInt64.self)
-        advance(Int(number.decimalCount))
     }
 }

@@ -3,24 +3,6 @@ public import SystemIO
 public import TraceModel
 
 extension RawBuffer {
-    /// Appends a quoted JSON string. UTF-8 is written unescaped, because an escaped surrogate pair makes viewers reject
-    /// the whole file; control characters are escaped. Each maximal invalid part, as Swift's `String` defines it,
-    /// becomes one U+FFFD. Returns the number of these.
-    @inlinable @discardableResult package mutating func appendJSONString(_ view: ByteView) -> Int {
-        let count = view.count
-        guard let source = view.start, count > 0 else {
-            append("\"\"")
-            return 0
-        }
-        guard Self.isPlainJSON(source, count) else { return appendEscapedJSONString(view) }
-        let target = reserve(count &+ 2)
-        target.storeBytes(of: UInt8(ascii: "\""), as: UInt8.self)
-        (target + 1).copyMemory(from: source, byteCount: count)
-        (target + (count &+ 1)).storeBytes(of: UInt8(ascii: "\""), as: UInt8.self)
-        commit(count &+ 2)
-        return 0
-    }
-
     /// Appends the begin of an event. Mergers parse a row's sort key from this text.
     @inlinable package mutating func appendEventStart(ts: EpochNanoseconds, pid: UInt32) {
         append("{\"ts\":")

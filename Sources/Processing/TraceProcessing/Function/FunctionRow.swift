@@ -54,7 +54,7 @@ struct FunctionRow {
         text.column(thread: context)
         text.column(name, context)
         text.append(byte: UInt8(ascii: ","))
-        if let duration { text.appendMicroseconds(withDecimals: duration) }
+        if let duration { text.appendMicroseconds(ns: duration, withDecimals: true) }
         text.append(isSlow ? ",1" : ",0")
         text.column(context.givenName, context)
         context.endRow(text)

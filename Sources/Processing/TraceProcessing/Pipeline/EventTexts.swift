@@ -104,7 +104,7 @@ struct EventTexts {
         let second = UInt64(time) / 1_000_000_000
         if second != content.pointee.second {
             content.pointee.second = second
-            content.pointee.secondDigits = DecimalText.write(second, at: digits) - digits
+            content.pointee.secondDigits = NumberText(second).write(at: digits) - digits
         }
         let count = content.pointee.secondDigits
         let below = UInt64(time) - second * 1_000_000_000
