@@ -1,17 +1,17 @@
 package import SystemIO
 package import TraceModel
 
-// What a checkpoint knows of the files, and how files become what it knows.
+// Saving the state of the files in a checkpoint, and restoring the files to it.
 extension TraceFileManager {
     private static let stateVersion: UInt32 = 3
-    /// Numbers of hosts took two bytes, and none had been given up.
+    /// Had 16-bit host numbers and no evicted hosts.
     private static let versionBeforeGivingUp: UInt32 = 1
-    /// Runs had no checksums.
+    /// Had no checksums of runs.
     private static let versionBeforeChecksums: UInt32 = 2
     private static let thisMachineFlag: UInt8 = 1
     private static let evictedFlag: UInt8 = 2
 
-    /// Appends names, lengths and positions of all runs. Only after `flush(.all)` and `sync()`.
+    /// Appends the names, lengths and sort positions of all runs. Call after `flush(.all)` and `sync()`.
     package func saveOffsets(into state: inout RawBuffer) {
         let live = liveBuffers
         precondition(live.allSatisfy(\.isEmpty), "rows wait that a checkpoint would lose")
@@ -38,7 +38,7 @@ extension TraceFileManager {
             buffer.names.encode(into: &state)
             state.append(integer: UInt32(buffer.runs.count))
             for run in buffer.runs {
-                // A trace's rows say no host.
+                // The rows of a trace do not contain a host.
                 let host = buffer.kind == .json ? 0 : positions[Int(run.last.host)]
                 run.encode(into: &state, host: host)
             }
@@ -99,7 +99,7 @@ extension TraceFileManager {
                 buffer.runs.append(run)
                 ledger.wrote(run.length, buffer.kind)
             }
-            // Rows to come go to a run that is whole.
+            // New rows need an intact run.
             if buffer.runs.last?.isDamaged == true { buffer.continuesRun = false }
         }
         for _ in 0..<(try state.integer(UInt32.self)) {
@@ -127,7 +127,7 @@ extension TraceFileManager {
         }
     }
 
-    /// Whether the file is gone or has less than `length` bytes; it is noted then.
+    /// Whether the file is missing or shorter than `length` bytes. Adds it to `damagedSegments` if so.
     private func isShort(_ path: String, _ length: Int) -> Bool {
         if let size = FileSystem.size(store.absolute(path)), size >= length { return false }
         damagedSegments.append(path)
@@ -144,7 +144,8 @@ extension TraceFileManager {
         }
     }
 
-    /// Undoes what came after the checkpoint: more rows, or a close, which overwrites the header and the last comma.
+    /// Undoes changes after the checkpoint: additional rows, or a close, which overwrites the header and the last
+    /// comma.
     private func reopen(_ run: RunFile, kind: OutputKind) throws(SystemError) {
         try store.truncate(run, to: run.length)
         guard kind == .json else { return }

@@ -19,13 +19,14 @@ package import TraceModel
 /// without it: the manifest says what was lost.
 ///
 /// # Crash
-/// Outputs grow under temporary names. Once all are complete and synced, the manifest
-/// `output/.merge/<resource>_<window>` names each with its source and size. Then: renames, sync of the
-/// directories, the manifest says done, segments are removed. Before the manifest a redo begins anew; from it
-/// on the redo needs nothing else: a source that is gone has been renamed, and where its target is gone too, a
-/// reader has taken that already. A rename replaces nothing: what stands under a name while the source is there is not
-/// this merge's, and the output goes beside it. Where one run is the whole output,
-/// the segment itself is the source; on another file system than the output directory it is copied there first. What becomes of the manifest then: `FinalWindowRecords`.
+/// Outputs are written under temporary names. When all are complete and synced, the manifest
+/// `output/.merge/<resource>_<window>` is published, which names each output with its source and size. Then the outputs
+/// are renamed, the directories are synced, the manifest is marked as done, and the segments are removed. Without a
+/// manifest a repeated merge starts from scratch. With one it needs nothing else: a missing source has been renamed,
+/// and if its target is missing too, a reader has already taken it. A rename replaces no file: if the target exists
+/// together with the source, it is of another origin, and the output gets another name beside it. If a single run is
+/// the whole output, the segment itself is the source; it is copied first if the output directory is on another file
+/// system. `FinalWindowRecords` keeps the manifest afterwards.
 package final class WindowMerger {
     let root: String
     let localHostName: String
@@ -33,7 +34,7 @@ package final class WindowMerger {
     let compression: FileCompression?
     let csvColumns: CSVColumns
     let budget: FileBudget
-    /// Called after each step; a test throws here to stop as a crash would.
+    /// Called after each step. A test throws here to simulate a crash.
     var onStep: ((MergeStep) throws -> Void)?
     var progress = MergeProgress(bytesTotal: 0)
     var onProgress: (MergeProgress) -> Void = { _ in }
@@ -44,9 +45,11 @@ package final class WindowMerger {
     /// Whether outputs are synced together once all are complete.
     private(set) var syncsTogether = false
 
-    /// `root` is the data directory, empty where it is the current one; `localHostName` names this machine's
-    /// stack files; `compression`: of traces and tables, nil for none; its suffix stands behind their names;
-    /// `csvColumns`: of tables; a resource without a table in the original server has none with `original`.
+    /// Prepares merges in the data directory `root`; empty if it is the current directory.
+    /// - Parameter localHostName: The name in the files of call stacks of this machine.
+    /// - Parameter compression: The compression of traces and tables, whose names get its suffix; nil for none.
+    /// - Parameter csvColumns: The columns of tables. With `.original`, a resource without a table in the original
+    ///   server gets none.
     package init(
         localHostName: String, timeZoneName: String, root: String = "", compression: FileCompression? = nil,
         csvColumns: CSVColumns = .all, budget: FileBudget = FileBudget()
@@ -101,7 +104,7 @@ package final class WindowMerger {
         return manifest.outputs.map(\.target)
     }
 
-    /// Whether the window's final files are all there: an announcement of it is an echo.
+    /// Whether the window's final files are complete, so that an announcement of it is a repetition.
     package func isMerged(_ resource: Resource, window: UInt64) throws -> Bool {
         try MergeManifest(contentsOf: absolute(MergeManifest.path(resource, window: window)))?.isDone ?? false
     }
@@ -136,17 +139,17 @@ package final class WindowMerger {
                 throw error
             }
         }
-        // A segment that becomes an output is not to be removed under its old name.
+        // A segment that becomes an output must not be removed under its old name.
         let renamed = Set(manifest.outputs.map(\.source))
         manifest.segments.removeAll { renamed.contains($0) }
         try fileSystem?.sync()
-        // The manifest must not outlive a power loss that its temporary files do not.
+        // The temporary files must be durable before the manifest that names them.
         try syncDirectories(of: manifest)
         try FileSystem.syncDirectory(absolute(ClusterPaths.output))
         return manifest
     }
 
-    /// Makes the outputs of one input, as often as damaged runs are found among its runs.
+    /// Produces the outputs of one input, again without the damaged runs as long as there are any.
     private func prepare(
         _ whole: MergeInput, _ names: OutputNames, window: UInt64, into manifest: inout MergeManifest
     ) throws {
@@ -159,7 +162,7 @@ package final class WindowMerger {
             } catch let error where RunCheck.isDamage(error) {
                 let check = RunCheck(self, input.kind)
                 let damaged = try input.runs.filter { try !check.isWhole($0) }
-                // Then it is something else that is wrong.
+                // The runs are intact, so the error has another cause.
                 guard !damaged.isEmpty else { throw error }
                 if damage == .report { throw try damagedSegments() }
                 manifest.losses += try damaged.map { try check.setAside($0) }
@@ -218,8 +221,8 @@ package final class WindowMerger {
         try onStep?(.directoriesSynced)
     }
 
-    /// A file that stands under the name, while the source is there, is somebody else's: the output gets another name,
-    /// which the manifest says first.
+    /// Renames an output to its target. If the source exists and a file has the target's name, that file is of another
+    /// origin: the output gets another name, which is published in the manifest first.
     private func rename(output index: Int, of manifest: inout MergeManifest, at path: String) throws {
         let output = manifest.outputs[index]
         var target = output.target
@@ -229,7 +232,7 @@ package final class WindowMerger {
                 return try FileSystem.renameExclusively(absolute(output.source), to: absolute(target))
             } catch {
                 if error.isAcrossFileSystems {
-                    try bringAcross(output: index, of: &manifest, at: path)
+                    try copyAcross(output: index, of: &manifest, at: path)
                     return try rename(output: index, of: &manifest, at: path)
                 }
                 guard error.isTaken else { throw error }
@@ -243,9 +246,10 @@ package final class WindowMerger {
         }
     }
 
-    /// Where the output directory is on another file system than the segments, the segment that was to become an output is
-    /// copied beside its final place, and the manifest says so before anything is renamed: a crash leaves one of the two.
-    private func bringAcross(output index: Int, of manifest: inout MergeManifest, at path: String) throws {
+    /// If the segments are on another file system than the output directory, copies the segment that should become an
+    /// output to a temporary file beside its target. The manifest is updated before anything is renamed, so that a
+    /// crash leaves one of the two.
+    private func copyAcross(output index: Int, of manifest: inout MergeManifest, at path: String) throws {
         let segment = manifest.outputs[index].source
         let source = OutputNames.temporary(manifest.outputs[index].target)
         try FileSystem.copy(absolute(segment), to: absolute(source))
@@ -261,7 +265,7 @@ package final class WindowMerger {
         }
     }
 
-    /// Gives the space back where a merge fails, as a full disk needs it.
+    /// Releases disk space after a failed merge, because the disk may be full.
     func removeTemporaries(_ outputs: [MergeManifest.Output]) {
         for output in outputs where output.source == OutputNames.temporary(output.target) {
             try? FileSystem.remove(absolute(output.source))
@@ -272,7 +276,7 @@ package final class WindowMerger {
 
     func absolute(_ path: String) -> String { root.isEmpty ? path : "\(root)/\(path)" }
 
-    /// Begins a file that is to be an output, under its temporary name.
+    /// Starts a file that is to become an output, under its temporary name.
     func writer(of target: String) throws -> MergeWriter {
         try MergeWriter(
             absolute(OutputNames.temporary(target)), bufferBytes: budget.mergeBufferBytes,

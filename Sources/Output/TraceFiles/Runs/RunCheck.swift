@@ -1,8 +1,8 @@
 import SystemIO
 import TraceModel
 
-/// Finds the runs of an output that are not what their workers announced, and gives them up, so that the others can be
-/// published. Blocks.
+/// Finds the runs of an output that differ from what their workers announced, and sets them aside, so that the others
+/// can be published. Blocks.
 struct RunCheck {
     private let merger: WindowMerger
     private let kind: OutputKind
@@ -12,8 +12,8 @@ struct RunCheck {
         self.kind = kind
     }
 
-    /// Whether the run's file is there, and the announced one in every byte; of a run without a checksum, whether it can be
-    /// read and has as many rows and bytes.
+    /// Whether the run's file is byte for byte the announced one. A run without a checksum must be readable and have
+    /// the announced rows and bytes.
     func isWhole(_ run: MergeInput.Run) throws -> Bool {
         let path = merger.absolute(run.path)
         guard FileSystem.size(path) == Int(clamping: run.bytes) else { return false }
@@ -23,7 +23,7 @@ struct RunCheck {
                 return true
             }
             var (size, found) = (0, UInt32(0))
-            // A trace's head changes with its name.
+            // The header of a trace is not part of the checksum, because a rename rewrites it.
             let head = kind == .json ? JSONSegment.headerBytes : 0
             try File(path, .read).forEachPieceDirectly { piece in
                 let summed = piece[min(max(head - size, 0), piece.count)...]
@@ -41,14 +41,14 @@ struct RunCheck {
         try reader.verify()
     }
 
-    /// Whether a merge that failed so may have read damaged bytes, or none.
+    /// Whether an error of a merge may be due to damaged or missing bytes.
     static func isDamage(_ error: any Error) -> Bool {
         if let error = error as? TraceError { return error.code == .corrupt }
         guard let error = error as? SystemError else { return false }
         return error.isNotFound || error.isIOError
     }
 
-    /// Moves the run's file out of the way, where there is one and room for it among damaged files; else it goes with the
+    /// Moves the run's file to the damaged files, if it exists and fits there. Otherwise it is removed with the
     /// window's segments.
     func setAside(_ run: MergeInput.Run) throws -> SegmentLoss {
         var loss = SegmentLoss(path: run.path, rows: run.rows, bytes: run.bytes)
@@ -58,7 +58,7 @@ struct RunCheck {
         try FileSystem.createDirectory(directory)
         let held = try FileSystem.list(directory).reduce(0) { $0 + (FileSystem.size("\(directory)/\($1)") ?? 0) }
         guard held + size <= Limits.damagedBytesMax else { return loss }
-        // `segments/WORKER/NAME`: workers may give files one name.
+        // From `segments/WORKER/NAME`: several workers may use the same name.
         let name = run.path.split(separator: "/").dropFirst().joined(separator: "_")
         loss.keptAt = "\(ClusterPaths.damaged)/\(name)"
         try FileSystem.rename(path, to: merger.absolute("\(ClusterPaths.damaged)/\(name)"))
