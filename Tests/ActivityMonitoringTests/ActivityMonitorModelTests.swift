@@ -5,7 +5,8 @@ import TraceModel
 /// Random histories: the monitor says what a naive model says that replays them whole, and nothing
 /// comes before the deadline that it names.
 @Suite struct ActivityMonitorModelTests {
-    @Test(arguments: 1...40 as ClosedRange<UInt64>) func theMonitorAgreesWithTheModel(seed: UInt64) {
+    @Test(arguments: 1...40 as ClosedRange<UInt64>) func theMonitorAgreesWithTheModel(seed: UInt64)
+    {
         var random = SplitMix64(seed: seed)
         let inactivity: Int? = seed % 3 == 0 ? nil : 1 + random.below(60)
         let members: [ClusterMember] =
@@ -46,7 +47,8 @@ import TraceModel
     }
 
     /// Exactly to the deadline, just before it, or anywhere; seldom far.
-    private func advance(_ now: Int64, toward deadline: Int64?, _ random: inout SplitMix64) -> Int64 {
+    private func advance(_ now: Int64, toward deadline: Int64?, _ random: inout SplitMix64) -> Int64
+    {
         let second: Int64 = 1_000_000_000
         switch random.below(8) {
         case 0, 1: return max(now, deadline ?? now)

@@ -50,7 +50,9 @@ private let worker = ClusterMember.worker(WorkerName(resource: .function, index:
         monitor.expect(worker, now: 2 * second)
         #expect(monitor.nextDeadline(now: 0) == second + late)
         #expect(monitor.tick(now: second + late - 1).isEmpty)
-        #expect(monitor.tick(now: second + late) == [.late(worker, silentSeconds: Int(late / second))])
+        #expect(
+            monitor.tick(now: second + late) == [.late(worker, silentSeconds: Int(late / second))]
+        )
         #expect(monitor.tick(now: 50 * second).isEmpty)
         #expect(monitor.nextDeadline(now: 50 * second) == nil)
         monitor.heard(from: worker, now: 61 * second)

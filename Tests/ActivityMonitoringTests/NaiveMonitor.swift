@@ -42,11 +42,15 @@ struct NaiveMonitor {
     }
 
     private var lastTickButOne: Int {
-        let ticks = history.indices.filter { if case .tick = history[$0].what { true } else { false } }
+        let ticks = history.indices.filter {
+            if case .tick = history[$0].what { true } else { false }
+        }
         return ticks.dropLast().last ?? -1
     }
 
-    private func replayLife(of member: ClusterMember) -> (recovered: [(Int, ActivityEvent)], late: [ActivityEvent]) {
+    private func replayLife(
+        of member: ClusterMember
+    ) -> (recovered: [(Int, ActivityEvent)], late: [ActivityEvent]) {
         var heard: Int64?
         var isLate = false
         var recovered: [(Int, ActivityEvent)] = []
@@ -69,9 +73,13 @@ struct NaiveMonitor {
             case .tick:
                 guard let last = heard, !isLate else { continue }
                 let silent = time - last
-                guard silent >= Int64(Limits.heartbeatLateMilliseconds) * 1_000_000 else { continue }
+                guard silent >= Int64(Limits.heartbeatLateMilliseconds) * 1_000_000 else {
+                    continue
+                }
                 isLate = true
-                if index == history.count - 1 { late = [.late(member, silentSeconds: Int(silent / 1_000_000_000))] }
+                if index == history.count - 1 {
+                    late = [.late(member, silentSeconds: Int(silent / 1_000_000_000))]
+                }
             default: continue
             }
         }

@@ -41,7 +41,9 @@ import TraceModel
     }
 
     @Test func theSupervisorsNotesAreRead() {
-        let noted = ProcessEnds(parsing: "100 signal 9\nnonsense\n101 exit code 1\n\n102\n103 signal 11\n")
+        let noted = ProcessEnds(
+            parsing: "100 signal 9\nnonsense\n101 exit code 1\n\n102\n103 signal 11\n"
+        )
         #expect(
             noted
                 == {
@@ -49,7 +51,8 @@ import TraceModel
                     expected.add(.init(at: 101, cause: .exitCode(1)))
                     expected.add(.init(at: 103, cause: .signal(11)))
                     return expected
-                }())
+                }()
+        )
         #expect(noted.last?.cause == .signal(11))
         #expect(ProcessEnds(parsing: "") == ProcessEnds())
         let many = (0..<1_000).map { "\($0) signal 9" }.joined(separator: "\n")

@@ -4,9 +4,12 @@ enum AnomalyProgram {
 
     static let expectedRules = [
         ExpectedRule(resource: "function", rule: "duration_outlier"),
-        ExpectedRule(resource: "function", rule: "slow_call"), ExpectedRule(resource: "gpu", rule: "transfer_drop"),
-        ExpectedRule(resource: "io", rule: "latency_outlier"), ExpectedRule(resource: "io", rule: "slow_io"),
-        ExpectedRule(resource: "memory", rule: "leak"), ExpectedRule(resource: "network", rule: "port_scan"),
+        ExpectedRule(resource: "function", rule: "slow_call"),
+        ExpectedRule(resource: "gpu", rule: "transfer_drop"),
+        ExpectedRule(resource: "io", rule: "latency_outlier"),
+        ExpectedRule(resource: "io", rule: "slow_io"),
+        ExpectedRule(resource: "memory", rule: "leak"),
+        ExpectedRule(resource: "network", rule: "port_scan"),
     ]
 
     static func run(seed: UInt64) -> ProgramRun {
@@ -22,13 +25,21 @@ enum AnomalyProgram {
             network(&script, second)
             prepare(&script)
         }
-        return ProgramRun(processes: [StandardProgram.main, StandardProgram.second], happenings: script.happenings)
+        return ProgramRun(
+            processes: [StandardProgram.main, StandardProgram.second],
+            happenings: script.happenings
+        )
     }
 
     /// Calls of 1 or 2 ms, once one of 90 ms; every 15 s one of 80 to 90 ms, once 150 ms.
     private static func compute(_ script: inout SequentialScript, _ second: Int) {
         script.pause()
-        script.schedule(.train, percent: 40, cpu: UInt32(second / 30 % 6), isMigration: second % 30 == 0)
+        script.schedule(
+            .train,
+            percent: 40,
+            cpu: UInt32(second / 30 % 6),
+            isMigration: second % 30 == 0
+        )
         for call in 0..<3 {
             script.pause()
             script.enter(.train, .parse)
@@ -67,16 +78,24 @@ enum AnomalyProgram {
     /// Requests of one client; for 25 seconds a new port of one host every second.
     private static func network(_ script: inout SequentialScript, _ second: Int) {
         let client = Connection(
-            transport: "TCP", localAddress: StandardProgram.localAddress, localPort: 8_080, remoteAddress: "10.1.0.10",
-            remotePort: 50_000)
+            transport: "TCP",
+            localAddress: StandardProgram.localAddress,
+            localPort: 8_080,
+            remoteAddress: "10.1.0.10",
+            remotePort: 50_000
+        )
         script.pause()
         script.receive(.serve, script.pick(300...900), client)
         script.pause()
         script.send(.serve, script.pick(900...1_448), client)
         guard (350..<375).contains(second) else { return }
         let probe = Connection(
-            transport: "TCP", localAddress: StandardProgram.localAddress, localPort: 43_000 + UInt32(second),
-            remoteAddress: "10.7.0.3", remotePort: 1_000 + UInt32(second))
+            transport: "TCP",
+            localAddress: StandardProgram.localAddress,
+            localPort: 43_000 + UInt32(second),
+            remoteAddress: "10.7.0.3",
+            remotePort: 1_000 + UInt32(second)
+        )
         script.pause()
         script.send(.stream, 60, probe)
     }

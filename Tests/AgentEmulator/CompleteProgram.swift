@@ -6,7 +6,8 @@ enum CompleteProgram {
 
     /// One call and one operation are slow, so that there is a finding to compare.
     static let expectedRules = [
-        ExpectedRule(resource: "function", rule: "slow_call"), ExpectedRule(resource: "io", rule: "latency_outlier"),
+        ExpectedRule(resource: "function", rule: "slow_call"),
+        ExpectedRule(resource: "io", rule: "latency_outlier"),
         ExpectedRule(resource: "io", rule: "slow_io"),
     ]
 
@@ -24,13 +25,21 @@ enum CompleteProgram {
                 script.leave(.train)
             }
         }
-        return ProgramRun(processes: [StandardProgram.main, StandardProgram.second], happenings: script.happenings)
+        return ProgramRun(
+            processes: [StandardProgram.main, StandardProgram.second],
+            happenings: script.happenings
+        )
     }
 
     /// Two threads take turns, each inside calls of its own.
     private static func train(_ script: inout SequentialScript, _ round: Int) {
         script.pause()
-        script.schedule(.train, percent: 50, cpu: UInt32(round / 10 % 3), isMigration: round % 10 == 0)
+        script.schedule(
+            .train,
+            percent: 50,
+            cpu: UInt32(round / 10 % 3),
+            isMigration: round % 10 == 0
+        )
         script.pause()
         script.enter(.train, .trainStep)
         script.pause()
@@ -69,8 +78,12 @@ enum CompleteProgram {
 
     private static func serve(_ script: inout SequentialScript, _ round: Int) {
         let connection = Connection(
-            transport: "TCP", localAddress: StandardProgram.localAddress, localPort: 8_080,
-            remoteAddress: "10.1.0.\(10 + round / 30)", remotePort: 50_000)
+            transport: "TCP",
+            localAddress: StandardProgram.localAddress,
+            localPort: 8_080,
+            remoteAddress: "10.1.0.\(10 + round / 30)",
+            remotePort: 50_000
+        )
         script.pause()
         script.enter(.serve, .handleRequest)
         script.pause()
@@ -84,8 +97,12 @@ enum CompleteProgram {
         script.pause()
         script.leave(.serve)
         let statistics = Connection(
-            transport: "UDP", localAddress: StandardProgram.localAddress, localPort: 40_001, remoteAddress: "10.9.0.5",
-            remotePort: 8_125)
+            transport: "UDP",
+            localAddress: StandardProgram.localAddress,
+            localPort: 40_001,
+            remoteAddress: "10.9.0.5",
+            remotePort: 8_125
+        )
         script.pause()
         script.send(.train, script.pick(90...160), statistics)
     }

@@ -27,7 +27,10 @@ struct CumulativeAgent: Agent {
         case .launch(let kernel): gpu(happening, .launch(pid: pid, kernelName: kernel, calls: 1))
         case .deviceMemory(let bytes): gpu(happening, .memory(pid: pid, bytes: bytes))
         case .transfer(let kind, let rate):
-            gpu(happening, .transfer(pid: pid, bytesPerSecond: UInt64(rate * 1_048_576), kind: kind))
+            gpu(
+                happening,
+                .transfer(pid: pid, bytesPerSecond: UInt64(rate * 1_048_576), kind: kind)
+            )
         case .callStack(let frames): gpu(happening, .callStack(pid: pid, frames: frames))
         }
     }
@@ -47,7 +50,10 @@ struct CumulativeAgent: Agent {
         return .function(event)
     }
 
-    private mutating func gpu(_ happening: Happening, _ payload: BatchEncoder.GPU.Payload) -> AgentEvent {
+    private mutating func gpu(
+        _ happening: Happening,
+        _ payload: BatchEncoder.GPU.Payload
+    ) -> AgentEvent {
         var event = BatchEncoder.GPU()
         event.timestamp = stamp.text(happening.time)
         event.payload = payload
@@ -74,7 +80,11 @@ struct CumulativeAgent: Agent {
         return event
     }
 
-    private mutating func observe(_ block: MemoryBlock, isFree: Bool, _ happening: Happening) -> BatchEncoder.Memory {
+    private mutating func observe(
+        _ block: MemoryBlock,
+        isFree: Bool,
+        _ happening: Happening
+    ) -> BatchEncoder.Memory {
         let process = processes[happening.process]
         counters[happening.process].note(block, isFree: isFree)
         let sums = counters[happening.process]
@@ -94,7 +104,8 @@ struct CumulativeAgent: Agent {
         return event
     }
 
-    private mutating func observe(_ packet: Packet, _ happening: Happening) -> BatchEncoder.Network {
+    private mutating func observe(_ packet: Packet, _ happening: Happening) -> BatchEncoder.Network
+    {
         let process = processes[happening.process]
         counters[happening.process].note(packet)
         let sums = counters[happening.process]
@@ -111,7 +122,10 @@ struct CumulativeAgent: Agent {
         return event
     }
 
-    private mutating func observe(_ operation: DiskOperation, _ happening: Happening) -> BatchEncoder.IO {
+    private mutating func observe(
+        _ operation: DiskOperation,
+        _ happening: Happening
+    ) -> BatchEncoder.IO {
         let process = processes[happening.process]
         counters[happening.process].disk.note(operation)
         let disk = counters[happening.process].disk

@@ -46,7 +46,9 @@ package struct EmulatedRun: Sendable {
             sent.append(SentEvent(happening: happening, event: event))
             if let batch = buffers[place].append(event) { batches.append(batch) }
         }
-        for place in buffers.indices { if let batch = buffers[place].flush() { batches.append(batch) } }
+        for place in buffers.indices {
+            if let batch = buffers[place].flush() { batches.append(batch) }
+        }
         self.program = program
         self.sent = sent
         self.batches = batches

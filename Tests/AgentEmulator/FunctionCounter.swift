@@ -15,11 +15,15 @@ struct FunctionCounter {
 
 /// Counters of all functions of a process.
 struct FunctionCounters {
-    private var counters = [FunctionCounter](repeating: FunctionCounter(), count: ProgramFunction.allCases.count)
+    private var counters = [FunctionCounter](
+        repeating: FunctionCounter(),
+        count: ProgramFunction.allCases.count
+    )
 
     /// Takes in a call's begin or end; the function and its counters where it is one.
-    mutating func note(_ happening: Happening) -> (function: ProgramFunction, isEntry: Bool, counter: FunctionCounter)?
-    {
+    mutating func note(
+        _ happening: Happening
+    ) -> (function: ProgramFunction, isEntry: Bool, counter: FunctionCounter)? {
         switch happening.action {
         case .enter(let function):
             counters[function.rawValue].begin()

@@ -10,7 +10,8 @@ struct NeutracerAgent: Agent {
     private var stamp: Stamp
     private var gates: [Resource: SamplingGate] = [
         .function: SamplingGate(interval: 100), .memory: SamplingGate(interval: 100),
-        .network: SamplingGate(interval: 10), .io: SamplingGate(interval: 10), .cpu: SamplingGate(interval: 10_000),
+        .network: SamplingGate(interval: 10), .io: SamplingGate(interval: 10),
+        .cpu: SamplingGate(interval: 10_000),
         .gpu: SamplingGate(interval: 0),
     ]
     private var functions = FunctionCounters()
@@ -45,7 +46,8 @@ struct NeutracerAgent: Agent {
         case .free(let block): observe(block, isFree: true, happening)
         case .packet(let packet): observe(packet, happening)
         case .disk(let operation): observe(operation, happening)
-        case .launch(let kernel): gpu(happening, .launch(pid: process.pid, kernelName: kernel, calls: count(kernel)))
+        case .launch(let kernel):
+            gpu(happening, .launch(pid: process.pid, kernelName: kernel, calls: count(kernel)))
         case .deviceMemory(let bytes): gpu(happening, .memory(pid: process.pid, bytes: bytes))
         case .transfer(let kind, let rate):
             // MiB/s in a field that is documented as bytes/s, cut to an integer.
@@ -80,7 +82,10 @@ struct NeutracerAgent: Agent {
         return launches[kernel, default: 0]
     }
 
-    private mutating func gpu(_ happening: Happening, _ payload: BatchEncoder.GPU.Payload) -> AgentEvent {
+    private mutating func gpu(
+        _ happening: Happening,
+        _ payload: BatchEncoder.GPU.Payload
+    ) -> AgentEvent {
         var event = BatchEncoder.GPU()
         event.timestamp = stamp.text(happening.time)
         event.payload = payload
@@ -111,7 +116,11 @@ struct NeutracerAgent: Agent {
 
     // MARK: Memory
 
-    private mutating func observe(_ block: MemoryBlock, isFree: Bool, _ happening: Happening) -> AgentEvent? {
+    private mutating func observe(
+        _ block: MemoryBlock,
+        isFree: Bool,
+        _ happening: Happening
+    ) -> AgentEvent? {
         memory.note(block, isFree: isFree)
         guard isSent(.memory, happening) else { return nil }
         var event = BatchEncoder.Memory()
@@ -135,7 +144,9 @@ struct NeutracerAgent: Agent {
 
     private mutating func observe(_ packet: Packet, _ happening: Happening) -> AgentEvent? {
         threads[happening.thread, default: ThreadTraffic()].note(packet)
-        guard isSent(.network, happening), let thread = threads[happening.thread] else { return nil }
+        guard isSent(.network, happening), let thread = threads[happening.thread] else {
+            return nil
+        }
         var event = BatchEncoder.Network(packet, followsPacket: true)
         event.timestamp = stamp.text(happening.time)
         event.pid = happening.thread
@@ -151,7 +162,8 @@ struct NeutracerAgent: Agent {
         return .network(event)
     }
 
-    private mutating func observe(_ operation: DiskOperation, _ happening: Happening) -> AgentEvent? {
+    private mutating func observe(_ operation: DiskOperation, _ happening: Happening) -> AgentEvent?
+    {
         disk.note(operation)
         guard isSent(.io, happening) else { return nil }
         var event = BatchEncoder.IO(operation)
@@ -169,7 +181,9 @@ struct NeutracerAgent: Agent {
         return .io(event)
     }
 
-    private static func difference(_ now: UInt64, _ before: UInt64) -> UInt64 { now > before ? now - before : 0 }
+    private static func difference(_ now: UInt64, _ before: UInt64) -> UInt64 {
+        now > before ? now - before : 0
+    }
 }
 
 // MARK: - What the agent counts

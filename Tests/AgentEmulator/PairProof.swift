@@ -31,8 +31,11 @@ package struct PairProof {
             guard let entered = threads[event.pid]?.close(key) else { return }
             pairs.append(
                 Pair(
-                    function: function, milliseconds: happening.time / 1_000 - entered / 1_000,
-                    isOneCall: entered == began))
+                    function: function,
+                    milliseconds: happening.time / 1_000 - entered / 1_000,
+                    isOneCall: entered == began
+                )
+            )
         default: break
         }
     }

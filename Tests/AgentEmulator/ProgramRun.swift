@@ -21,8 +21,10 @@ package struct ProgramRun: Sendable {
     /// Puts what several threads do into one order: by time, and at the same time as given.
     init(processes: [TracedProcess], happenings: [Happening]) {
         self.processes = processes
-        self.happenings = happenings.enumerated().sorted { ($0.element.time, $0.offset) < ($1.element.time, $1.offset) }
-            .map(\.element)
+        self.happenings = happenings.enumerated().sorted {
+            ($0.element.time, $0.offset) < ($1.element.time, $1.offset)
+        }
+        .map(\.element)
     }
 }
 

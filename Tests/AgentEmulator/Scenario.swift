@@ -10,7 +10,9 @@ package enum Scenario: String, CaseIterable, Sendable {
     case anomalies
 
     /// Microseconds from the start of the run to the reset of the agent's counters, if there is one.
-    package var hourlyReset: Int64? { self == .hourly ? StandardProgram.pause.lowerBound + 10_000 : nil }
+    package var hourlyReset: Int64? {
+        self == .hourly ? StandardProgram.pause.lowerBound + 10_000 : nil
+    }
 
     /// The anomaly rules that must fire, once or more.
     package var expectedRules: [ExpectedRule] {

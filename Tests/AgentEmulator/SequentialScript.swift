@@ -17,7 +17,9 @@ struct SequentialScript {
 
     init(seed: UInt64) { random = SeededGenerator(seed: seed) }
 
-    mutating func pick<T: FixedWidthInteger>(_ range: ClosedRange<T>) -> T { T.random(in: range, using: &random) }
+    mutating func pick<T: FixedWidthInteger>(_ range: ClosedRange<T>) -> T {
+        T.random(in: range, using: &random)
+    }
 
     /// Waits 2 to 4 ms.
     mutating func pause() { wait(milliseconds: pick(2...4)) }
@@ -29,7 +31,9 @@ struct SequentialScript {
 
     /// Happens now, at a time of its own if that follows `pause` or `wait`.
     mutating func does(_ place: Place, _ action: Action) {
-        happenings.append(Happening(time: now, process: place.process, thread: place.thread, action: action))
+        happenings.append(
+            Happening(time: now, process: place.process, thread: place.thread, action: action)
+        )
     }
 
     mutating func enter(_ place: Place, _ function: ProgramFunction) {
@@ -59,7 +63,11 @@ struct SequentialScript {
         let elapsed = now - sliceEnds[place.process, default: 0]
         sliceEnds[place.process] = now
         let slice = CPUSlice(
-            cpu: cpu, onTime: elapsed * percent / 100, isMigration: isMigration, isNUMAMigration: false)
+            cpu: cpu,
+            onTime: elapsed * percent / 100,
+            isMigration: isMigration,
+            isNUMAMigration: false
+        )
         does(place, .scheduled(slice))
     }
 

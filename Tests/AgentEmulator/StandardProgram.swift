@@ -11,13 +11,20 @@ enum StandardProgram {
     static let pause: ClosedRange<Int64> = 9_990_000...10_010_000
 
     static let main = TracedProcess(
-        pid: 4100, parent: 4001, comm: "train",
+        pid: 4100,
+        parent: 4001,
+        comm: "train",
         threads: [
             TracedThread(id: 4100, name: "train"), TracedThread(id: 4101, name: "stream"),
             TracedThread(id: 4102, name: "serve"),
-        ])
+        ]
+    )
     static let second = TracedProcess(
-        pid: 5200, parent: 4001, comm: "prepare", threads: [TracedThread(id: 5200, name: "prepare")])
+        pid: 5200,
+        parent: 4001,
+        comm: "prepare",
+        threads: [TracedThread(id: 5200, name: "prepare")]
+    )
     static let kernels = ["gemm_f32", "relu", "void softmax<float, 4>(float*)"]
     static let localAddress = "10.2.0.4"
 
@@ -25,7 +32,8 @@ enum StandardProgram {
         func script(_ process: Int, _ thread: UInt32, start: Int64) -> ThreadScript {
             ThreadScript(process: process, thread: thread, start: start, seed: seed)
         }
-        var happenings = train(script(0, 4100, start: 1_000)) + stream(script(0, 4101, start: 1_700))
+        var happenings =
+            train(script(0, 4100, start: 1_000)) + stream(script(0, 4101, start: 1_700))
         happenings += serve(script(0, 4102, start: 2_300)) + prepare(script(1, 5200, start: 4_100))
         // What the CPUs do is nothing of a single thread; the generator has a seed of its own.
         happenings += Processor(process: 0, thread: 4100, share: 0.46, cpus: 6).run(seed: seed ^ 1)
@@ -53,8 +61,12 @@ enum StandardProgram {
         var kept: [MemoryBlock] = []
         var step = 0
         let statistics = Connection(
-            transport: "UDP", localAddress: localAddress, localPort: 40_001, remoteAddress: "10.9.0.5",
-            remotePort: 8_125)
+            transport: "UDP",
+            localAddress: localAddress,
+            localPort: 40_001,
+            remoteAddress: "10.9.0.5",
+            remotePort: 8_125
+        )
         script.does(.deviceMemory(bytes: 512 << 20))
         while script.now < duration - 100_000 {
             if pauses(&script, at: 9_900_000, offset: 0, statistics) { continue }
@@ -71,7 +83,11 @@ enum StandardProgram {
         return script.happenings
     }
 
-    private static func trainStep(_ script: inout ThreadScript, _ step: Int, _ kept: inout [MemoryBlock]) {
+    private static func trainStep(
+        _ script: inout ThreadScript,
+        _ step: Int,
+        _ kept: inout [MemoryBlock]
+    ) {
         script.call(.trainStep) { script in
             script.wait(60...140)
             script.call(.nextBatch) { nextBatch(&$0, &kept) }
@@ -88,7 +104,9 @@ enum StandardProgram {
             script.wait(50...150)
             traverse(&script, depth: 3)
             copy(&script, step, kind: step % 7 == 3 ? "D2D" : "D2H", step % 7 == 3 ? 48_000 : 5_870)
-            if step % 50 == 0 { script.does(.callStack(["cudaLaunchKernel+0x1c", "Layer::apply<float>", "main"])) }
+            if step % 50 == 0 {
+                script.does(.callStack(["cudaLaunchKernel+0x1c", "Layer::apply<float>", "main"]))
+            }
             script.wait(40...100)
         }
     }
@@ -98,7 +116,9 @@ enum StandardProgram {
         script.wait(300...500)
         for _ in 0..<2 {
             let latency = script.pick(250...600 as ClosedRange<Int64>)
-            script.does(.disk(.init(isRead: true, bytes: 65_536, latency: latency, device: "nvme0n1")))
+            script.does(
+                .disk(.init(isRead: true, bytes: 65_536, latency: latency, device: "nvme0n1"))
+            )
             script.wait(5...7)
         }
         for _ in 0..<4 {
@@ -120,7 +140,12 @@ enum StandardProgram {
         script.wait(30...80)
     }
 
-    private static func copy(_ script: inout ThreadScript, _ step: Int, kind: String, _ mebibytesPerSecond: Double) {
+    private static func copy(
+        _ script: inout ThreadScript,
+        _ step: Int,
+        kind: String,
+        _ mebibytesPerSecond: Double
+    ) {
         script.call(.copyMemory) {
             $0.wait(900...1_300)
             let rate = mebibytesPerSecond + $0.pick(0.0...40.0)
@@ -144,8 +169,12 @@ enum StandardProgram {
         var step = 0
         while script.now < duration - 60_000 {
             let parameters = Connection(
-                transport: "TCP", localAddress: localAddress, localPort: 41_000 + UInt32(script.now / 800_000),
-                remoteAddress: "fd00::9:7", remotePort: 7_000)
+                transport: "TCP",
+                localAddress: localAddress,
+                localPort: 41_000 + UInt32(script.now / 800_000),
+                remoteAddress: "fd00::9:7",
+                remotePort: 7_000
+            )
             if pauses(&script, at: 9_930_000, offset: 1_000, parameters) { continue }
             script.call(.streamStep) { script in
                 for number in 0..<33 {
@@ -173,8 +202,12 @@ enum StandardProgram {
         while script.now < duration - 30_000 {
             let client = UInt32(script.now / 650_000)
             let connection = Connection(
-                transport: "TCP", localAddress: localAddress, localPort: 8_080,
-                remoteAddress: "10.1.\(client % 8).\(10 + client)", remotePort: 50_000 + client * 17)
+                transport: "TCP",
+                localAddress: localAddress,
+                localPort: 8_080,
+                remoteAddress: "10.1.\(client % 8).\(10 + client)",
+                remotePort: 50_000 + client * 17
+            )
             if pauses(&script, at: 9_960_000, offset: 2_000, connection) { continue }
             script.call(.handleRequest) { script in
                 script.wait(30...60)
@@ -189,7 +222,9 @@ enum StandardProgram {
                 if request % 5 == 0 { traverse(&script, depth: 2) }
                 if request % 4 == 0 {
                     let latency = script.pick(400...900 as ClosedRange<Int64>)
-                    script.does(.disk(.init(isRead: false, bytes: 4_096, latency: latency, device: "sda")))
+                    script.does(
+                        .disk(.init(isRead: false, bytes: 4_096, latency: latency, device: "sda"))
+                    )
                 }
                 script.wait(200...500)
                 for _ in 0..<2 { send(&script, connection, 900...1_448) }
@@ -205,8 +240,12 @@ enum StandardProgram {
     private static func prepare(_ script: ThreadScript) -> [Happening] {
         var script = script
         let store = Connection(
-            transport: "TCP", localAddress: localAddress, localPort: 42_000, remoteAddress: "10.9.0.8",
-            remotePort: 2_049)
+            transport: "TCP",
+            localAddress: localAddress,
+            localPort: 42_000,
+            remoteAddress: "10.9.0.8",
+            remotePort: 2_049
+        )
         while script.now < duration - 60_000 {
             if pauses(&script, at: 9_920_000, offset: 0, store) { continue }
             let block = script.allocate(16_384...32_768)
@@ -216,7 +255,9 @@ enum StandardProgram {
                 script.wait(2_000...3_000)
                 receive(&script, store, 1_000...1_448)
                 let latency = script.pick(300...700 as ClosedRange<Int64>)
-                script.does(.disk(.init(isRead: true, bytes: 16_384, latency: latency, device: "nvme0n1")))
+                script.does(
+                    .disk(.init(isRead: true, bytes: 16_384, latency: latency, device: "nvme0n1"))
+                )
                 script.call(.decode) { $0.wait(4_000...6_000) }
                 script.wait(100...200)
             }
@@ -230,7 +271,11 @@ enum StandardProgram {
 
     // MARK: Pieces
 
-    private static func send(_ script: inout ThreadScript, _ connection: Connection, _ sizes: ClosedRange<UInt64>) {
+    private static func send(
+        _ script: inout ThreadScript,
+        _ connection: Connection,
+        _ sizes: ClosedRange<UInt64>
+    ) {
         let bytes = script.pick(sizes)
         script.does(.packet(.init(isSend: true, bytes: bytes, connection: connection)))
         script.wait(60...90)
@@ -239,13 +284,22 @@ enum StandardProgram {
     /// Two small packets, of which the second follows so closely that it is skipped.
     private static func acknowledge(_ script: inout ThreadScript, _ connection: Connection) {
         for isSecond in [false, true] {
-            let packet = Packet(isSend: true, bytes: 8, connection: connection, isSkippable: isSecond)
+            let packet = Packet(
+                isSend: true,
+                bytes: 8,
+                connection: connection,
+                isSkippable: isSecond
+            )
             script.does(.packet(packet))
             script.wait(isSecond ? 60...90 : 4...4)
         }
     }
 
-    private static func receive(_ script: inout ThreadScript, _ connection: Connection, _ sizes: ClosedRange<UInt64>) {
+    private static func receive(
+        _ script: inout ThreadScript,
+        _ connection: Connection,
+        _ sizes: ClosedRange<UInt64>
+    ) {
         let bytes = script.pick(sizes)
         script.does(.packet(.init(isSend: false, bytes: bytes, connection: connection)))
         script.wait(60...90)
@@ -254,7 +308,10 @@ enum StandardProgram {
     /// From `time` on the thread rests until after the pause; whether it does. Before and after it does
     /// something small of each kind, alone, so that the agent has nothing untold when it resets its counters.
     private static func pauses(
-        _ script: inout ThreadScript, at time: Int64, offset: Int64, _ connection: Connection
+        _ script: inout ThreadScript,
+        at time: Int64,
+        offset: Int64,
+        _ connection: Connection
     ) -> Bool {
         guard script.now >= time, script.now < pause.lowerBound else { return false }
         let gap = pause.lowerBound - 500
@@ -297,8 +354,14 @@ private struct Processor {
             if isMigration { cpu = cpu == 0 ? UInt32.random(in: 1..<cpus, using: &random) : 0 }
             let on = Double(elapsed) * share * Double.random(in: 0.8...1.2, using: &random)
             let slice = CPUSlice(
-                cpu: cpu, onTime: Int64(on), isMigration: isMigration, isNUMAMigration: isMigration && cpu == cpus - 1)
-            happenings.append(Happening(time: now, process: process, thread: thread, action: .scheduled(slice)))
+                cpu: cpu,
+                onTime: Int64(on),
+                isMigration: isMigration,
+                isNUMAMigration: isMigration && cpu == cpus - 1
+            )
+            happenings.append(
+                Happening(time: now, process: process, thread: thread, action: .scheduled(slice))
+            )
         }
         return happenings
     }

@@ -22,7 +22,9 @@ struct ThreadScript {
         T.random(in: range, using: &random)
     }
 
-    mutating func pick(_ range: ClosedRange<Double>) -> Double { Double.random(in: range, using: &random) }
+    mutating func pick(_ range: ClosedRange<Double>) -> Double {
+        Double.random(in: range, using: &random)
+    }
 
     mutating func pick<T>(of choices: [T]) -> T { choices[pick(0...choices.count - 1)] }
 
@@ -76,7 +78,9 @@ struct Heap {
     init(base: UInt64) { next = base }
 
     mutating func allocate(_ size: UInt64, stack: UInt64) -> MemoryBlock {
-        if released.count > 8 { return MemoryBlock(address: released.removeFirst(), size: size, stack: stack) }
+        if released.count > 8 {
+            return MemoryBlock(address: released.removeFirst(), size: size, stack: stack)
+        }
         defer { next += 1 << 12 }
         return MemoryBlock(address: next, size: size, stack: stack)
     }

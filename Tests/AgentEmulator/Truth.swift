@@ -17,7 +17,8 @@ package struct Truth: Codable, Equatable, Sendable {
     /// By process id.
     package let processes: [String: ProcessTruth]
 
-    init(_ options: EmulatedRun.Options, _ program: ProgramRun, sent: [SentEvent], batchCount: Int) {
+    init(_ options: EmulatedRun.Options, _ program: ProgramRun, sent: [SentEvent], batchCount: Int)
+    {
         seed = options.seed
         dialect = options.dialect.name
         scenario = options.scenario.rawValue
@@ -27,7 +28,9 @@ package struct Truth: Codable, Equatable, Sendable {
         var builders = program.processes.map { TruthBuilder($0, options.dialect) }
         for happening in program.happenings { builders[happening.process].note(happening) }
         for event in sent { builders[event.happening.process].note(event) }
-        processes = Dictionary(uniqueKeysWithValues: builders.map { (String($0.process.pid), $0.truth) })
+        processes = Dictionary(
+            uniqueKeysWithValues: builders.map { (String($0.process.pid), $0.truth) }
+        )
         eventsSent = processes.values.reduce(into: [:]) { sums, process in
             sums.merge(process.eventsSent, uniquingKeysWith: +)
         }
@@ -176,7 +179,11 @@ private struct TruthBuilder {
             proof.note(event, sent.happening)
             note(event, sent.happening.action)
         case .network(let event):
-            if event.isSend { sums.network.txBytesSent += event.bytes } else { sums.network.rxBytesSent += event.bytes }
+            if event.isSend {
+                sums.network.txBytesSent += event.bytes
+            } else {
+                sums.network.rxBytesSent += event.bytes
+            }
         default: break
         }
     }
@@ -192,13 +199,15 @@ private struct TruthBuilder {
             }
         }
         for (name, function) in builder.sums.functions where function.finished > 0 {
-            builder.sums.functions[name]?.meanMicroseconds = Double(function.durationSum) / Double(function.finished)
+            builder.sums.functions[name]?.meanMicroseconds =
+                Double(function.durationSum) / Double(function.finished)
         }
         builder.sums.network.connections = connections.count
         return builder.sums
     }
 
-    private mutating func update(_ function: ProgramFunction, _ body: (inout FunctionTruth) -> Void) {
+    private mutating func update(_ function: ProgramFunction, _ body: (inout FunctionTruth) -> Void)
+    {
         body(&sums.functions[function.shownName, default: FunctionTruth(cookie: function.cookie)])
     }
 

@@ -19,7 +19,9 @@ import TraceWire
         #expect((70_000...80_000).contains(launches.reduce(0) { $0 + $1.calls }))
         #expect(launches.allSatisfy { (25...35).contains($0.meanMicroseconds) })
         #expect((9...11).contains(truth.processes.values.reduce(0) { $0 + $1.cpu.seconds }))
-        let packets = truth.processes.values.reduce(0) { $0 + $1.network.txPackets + $1.network.rxPackets }
+        let packets = truth.processes.values.reduce(0) {
+            $0 + $1.network.txPackets + $1.network.rxPackets
+        }
         #expect((9_000...13_000).contains(packets))
         #expect(truth.rules.isEmpty)
         #expect(functions.allSatisfy { $0.value.calls == $0.value.finished })
@@ -67,7 +69,8 @@ import TraceWire
         }
     }
 
-    @Test(arguments: [Scenario.complete, .anomalies]) func whereNothingIsSkippedBothDialectsSendTheSameEvents(
+    @Test(arguments: [Scenario.complete, .anomalies])
+    func whereNothingIsSkippedBothDialectsSendTheSameEvents(
         scenario: Scenario
     ) {
         let (one, other) = (Runs.run(.neutracer, scenario), Runs.run(.cumulative, scenario))
@@ -75,14 +78,17 @@ import TraceWire
         #expect(one.truth.eventsSent == other.truth.eventsSent)
         for (pid, process) in one.truth.processes {
             let pairs = process.functions.mapValues { [$0.pairs, Int($0.pairMillisecondsSum)] }
-            let others = other.truth.processes[pid]?.functions.mapValues { [$0.pairs, Int($0.pairMillisecondsSum)] }
+            let others = other.truth.processes[pid]?.functions.mapValues {
+                [$0.pairs, Int($0.pairMillisecondsSum)]
+            }
             #expect(pairs == others)
             #expect(process.functions.values.allSatisfy { $0.pairs == $0.calls })
             #expect(process.functions.values.allSatisfy { $0.pairsOfTwoCalls == 0 })
         }
     }
 
-    @Test(arguments: [Scenario.complete, .anomalies]) func whereNothingIsSkippedEachEventHasAMillisecondOfItsOwn(
+    @Test(arguments: [Scenario.complete, .anomalies])
+    func whereNothingIsSkippedEachEventHasAMillisecondOfItsOwn(
         scenario: Scenario
     ) {
         let times = Runs.run(.neutracer, scenario).program.happenings.map(\.time)
@@ -96,7 +102,9 @@ import TraceWire
         for process in [0, 1] {
             let truth = try run.truth(process: process)
             let network = try #require(run.networkEvents(process: process).last)
-            #expect(network.txBytes == truth.network.txBytes && network.rxBytes == truth.network.rxBytes)
+            #expect(
+                network.txBytes == truth.network.txBytes && network.rxBytes == truth.network.rxBytes
+            )
             #expect(Int(network.activeConnections) == truth.network.connections)
             let disk = try #require(run.diskEvents(process: process).last)
             #expect(disk.readBytes == truth.io.readBytes && disk.writeBytes == truth.io.writeBytes)
@@ -120,8 +128,9 @@ import TraceWire
 
     // MARK: Batches
 
-    @Test(arguments: [Semantics.neutracer, .cumulative]) func batchesGoAsSoonAsABufferIsFull(dialect: Semantics) throws
-    {
+    @Test(arguments: [Semantics.neutracer, .cumulative]) func batchesGoAsSoonAsABufferIsFull(
+        dialect: Semantics
+    ) throws {
         let run = dialect == .neutracer ? Runs.standard : Runs.standardCumulative
         var sent: [String: Int] = [:]
         let agents = dialect == .neutracer ? 2 : 1
@@ -133,7 +142,9 @@ import TraceWire
                 #expect(counts.max() == 100)
                 #expect(counts.count { $0 == 100 } == 1)
             }
-            for resource in Resource.allCases { sent[resource.name, default: 0] += summary.count(of: resource) }
+            for resource in Resource.allCases {
+                sent[resource.name, default: 0] += summary.count(of: resource)
+            }
             #expect(summary.semantics == (dialect == .cumulative ? .cumulative : nil))
             #expect(summary.clientID.isEmpty && summary.host.isEmpty && !summary.isLastBatch)
         }

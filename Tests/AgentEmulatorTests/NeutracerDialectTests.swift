@@ -20,14 +20,20 @@ import TraceWire
             }
         }
         var sent: [Resource: [Int64]] = [:]
-        for event in run.sent(process: process) { sent[event.event.resource, default: []].append(event.happening.time) }
+        for event in run.sent(process: process) {
+            sent[event.event.resource, default: []].append(event.happening.time)
+        }
         #expect(sent == expected)
     }
 
     @Test func somethingOfEachSampledKindIsSkipped() throws {
-        let (sampled, all) = (Runs.standard.truth.eventsSent, Runs.standardCumulative.truth.eventsSent)
+        let (sampled, all) = (
+            Runs.standard.truth.eventsSent, Runs.standardCumulative.truth.eventsSent
+        )
         for resource in Resource.allCases {
-            let (sent, happened) = (try #require(sampled[resource.name]), try #require(all[resource.name]))
+            let (sent, happened) = (
+                try #require(sampled[resource.name]), try #require(all[resource.name])
+            )
             if resource == .gpu { #expect(sent == happened) } else { #expect(sent < happened) }
         }
         // Half of what happens with functions, so that most calls have no proved pair.
@@ -129,5 +135,7 @@ import TraceWire
         #expect(falls(Runs.standard.cpuEvents(process: 0).map(\.migrations)) == 0)
     }
 
-    private func falls<T: Comparable>(_ values: [T]) -> Int { zip(values, values.dropFirst()).count { $1 < $0 } }
+    private func falls<T: Comparable>(_ values: [T]) -> Int {
+        zip(values, values.dropFirst()).count { $1 < $0 }
+    }
 }

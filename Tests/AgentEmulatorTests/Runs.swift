@@ -20,7 +20,10 @@ enum Runs {
     }
 
     static func run(
-        _ dialect: Semantics, _ scenario: Scenario, seed: UInt64 = 7, sendsNames: Bool = false
+        _ dialect: Semantics,
+        _ scenario: Scenario,
+        seed: UInt64 = 7,
+        sendsNames: Bool = false
     ) -> EmulatedRun {
         var options = EmulatedRun.Options(seed: seed, dialect: dialect, scenario: scenario)
         options.sendsNames = sendsNames
@@ -62,7 +65,9 @@ extension EmulatedRun {
 
     /// The truth about a process, by its position.
     func truth(process: Int) throws -> ProcessTruth {
-        guard let truth = truth.processes[String(program.processes[process].pid)] else { throw MissingProcess() }
+        guard let truth = truth.processes[String(program.processes[process].pid)] else {
+            throw MissingProcess()
+        }
         return truth
     }
 

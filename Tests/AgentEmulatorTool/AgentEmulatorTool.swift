@@ -11,7 +11,9 @@ import TraceModel
         discussion: """
             The same seed gives the same bytes. The messages stand one behind another in the order in \
             which the agent sends them, each behind its length as four bytes, little endian.
-            """, version: BuildInfo.version)
+            """,
+        version: BuildInfo.version
+    )
 
     @Option(help: "What all that is random comes from.") var seed: UInt64
 
@@ -25,7 +27,8 @@ import TraceModel
 
     @Option(help: "When the run starts, in seconds since the epoch.") var start: Int64?
 
-    @Flag(help: "Send names of processes and threads; only the dialect cumulative has them.") var names = false
+    @Flag(help: "Send names of processes and threads; only the dialect cumulative has them.")
+    var names = false
 
     func run() throws {
         var options = EmulatedRun.Options(seed: seed, dialect: dialect, scenario: scenario)
@@ -42,6 +45,8 @@ import TraceModel
     }
 }
 
-extension Semantics: ExpressibleByArgument { public init?(argument: String) { self.init(name: argument) } }
+extension Semantics: ExpressibleByArgument {
+    public init?(argument: String) { self.init(name: argument) }
+}
 
 extension Scenario: ExpressibleByArgument {}

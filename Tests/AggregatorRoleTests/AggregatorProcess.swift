@@ -14,8 +14,10 @@ final class AggregatorProcess {
     /// Returns once it serves, or has ended.
     init(data: String, metrics: String = "127.0.0.1:0") throws {
         let tests = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
-        process.executableURL = URL(fileURLWithPath: tests).deletingLastPathComponent().appendingPathComponent(
-            "trace-aggregator")
+        process.executableURL = URL(fileURLWithPath: tests).deletingLastPathComponent()
+            .appendingPathComponent(
+                "trace-aggregator"
+            )
         process.arguments = ["--data", data, "--metrics", metrics]
         process.standardError = errors
         try process.run()
@@ -34,12 +36,17 @@ final class AggregatorProcess {
 
     /// Ends it in order, or at once, and waits.
     @discardableResult func end(kill isAtOnce: Bool = false) -> Int32 {
-        if process.isRunning { if isAtOnce { kill(process.processIdentifier, SIGKILL) } else { process.terminate() } }
+        if process.isRunning {
+            if isAtOnce { kill(process.processIdentifier, SIGKILL) } else { process.terminate() }
+        }
         process.waitUntilExit()
         return process.terminationStatus
     }
 
-    func get(_ path: String, accept: String = "*/*") async throws -> (status: Int, type: String, body: Data) {
+    func get(
+        _ path: String,
+        accept: String = "*/*"
+    ) async throws -> (status: Int, type: String, body: Data) {
         let url = try #require(URL(string: "http://\(address)\(path)"))
         var request = URLRequest(url: url)
         request.setValue(accept, forHTTPHeaderField: "Accept")
@@ -48,7 +55,9 @@ final class AggregatorProcess {
         return (http.statusCode, http.value(forHTTPHeaderField: "Content-Type") ?? "", data)
     }
 
-    func text(_ path: String) async throws -> String { String(decoding: try await get(path).body, as: UTF8.self) }
+    func text(_ path: String) async throws -> String {
+        String(decoding: try await get(path).body, as: UTF8.self)
+    }
 
     func status() async throws -> StatusObject {
         try JSONDecoder().decode(StatusObject.self, from: try await get("/status").body)

@@ -19,7 +19,9 @@ import TraceModel
 
     /// Asks until the answer is right or the time is over.
     private func wait(
-        _ what: String, isolation: isolated (any Actor)? = #isolation, until isRight: () async throws -> Bool
+        _ what: String,
+        isolation: isolated (any Actor)? = #isolation,
+        until isRight: () async throws -> Bool
     ) async throws {
         let end = ContinuousClock.now + .seconds(120)
         while ContinuousClock.now < end {
@@ -30,25 +32,44 @@ import TraceModel
     }
 
     /// A worker's sign of life, and how many events it counted in one slot.
-    private static func workerMessages(events: Double, lsn: LSN, incarnation: UInt64 = 7) -> [ClusterMessage] {
+    private static func workerMessages(
+        events: Double,
+        lsn: LSN,
+        incarnation: UInt64 = 7
+    ) -> [ClusterMessage] {
         var writer = SeriesWriter()
         writer.begin()
         writer.beginSection(slot: 3, lsn: lsn, isFull: true)
         writer.begin(SeriesSet(), count: 1)
         writer.add(.eventsTotal, events, ["function"])
         _ = writer.endSection()
-        let snapshot = MetricSnapshot(process: "function.0", incarnation: incarnation, pid: 4_242, appliedLSN: lsn)
+        let snapshot = MetricSnapshot(
+            process: "function.0",
+            incarnation: incarnation,
+            pid: 4_242,
+            appliedLSN: lsn
+        )
         let series = MetricSeries(
-            process: "function.0", incarnation: incarnation, begins: true, sections: writer.take())
+            process: "function.0",
+            incarnation: incarnation,
+            begins: true,
+            sections: writer.take()
+        )
         return [.metricSnapshot(snapshot), .metricSeries(series)]
     }
 
     private static func routerSnapshot(received: UInt64) throws -> ClusterMessage {
         let worker = try #require(WorkerName("function.0"))
         let status = RouterStatus(
-            headLSN: 900, receivedEvents: received,
-            workers: [WorkerLink(worker: worker, connected: true, lagBytes: 12)], window: 1, accepting: true)
-        return .metricSnapshot(MetricSnapshot(process: "router", incarnation: 5, pid: 99, router: status))
+            headLSN: 900,
+            receivedEvents: received,
+            workers: [WorkerLink(worker: worker, connected: true, lagBytes: 12)],
+            window: 1,
+            accepting: true
+        )
+        return .metricSnapshot(
+            MetricSnapshot(process: "router", incarnation: 5, pid: 99, router: status)
+        )
     }
 
     @Test func pagesAndStatusFollowTheMessages() async throws {
@@ -108,7 +129,10 @@ import TraceModel
         #expect(refused.status == 400)
         let why = String(decoding: refused.body, as: UTF8.self)
         #expect(why.contains("names=trace") && why.contains("names=neutracer"))
-        let open = try await aggregator.get("/metrics", accept: "application/openmetrics-text;version=1.0.0")
+        let open = try await aggregator.get(
+            "/metrics",
+            accept: "application/openmetrics-text;version=1.0.0"
+        )
         #expect(open.type.hasPrefix("application/openmetrics-text; version=1.0.0"))
         #expect(open.body.suffix(6) == Data("# EOF\n".utf8))
         #expect(String(decoding: open.body, as: UTF8.self).contains(original))
@@ -140,7 +164,9 @@ import TraceModel
         defer { successor.end() }
         try await wait("ready again") {
             // Signs of life, as real ones send them: sent once, they are old where this test waits for its turn.
-            for message in Self.workerMessages(events: 5, lsn: 100, incarnation: 8) { try successor.send(message) }
+            for message in Self.workerMessages(events: 5, lsn: 100, incarnation: 8) {
+                try successor.send(message)
+            }
             try router.send(Self.routerSnapshot(received: 41))
             return try await aggregator.status().ready
         }
@@ -225,10 +251,19 @@ import TraceModel
         try router.send(Self.routerSnapshot(received: 0))
         try await wait("the router is known") { !router.received.isEmpty }
         let closed = ClusterMessage.segmentsClosed(
-            WindowFactory.announcement(window: 1, barrier: 500, WindowFactory.range(0...255, 0, 500)))
-        let merged = ClusterMessage.windowMerged(WindowMerged(resource: .function, window: 1, files: []))
+            WindowFactory.announcement(
+                window: 1,
+                barrier: 500,
+                WindowFactory.range(0...255, 0, 500)
+            )
+        )
+        let merged = ClusterMessage.windowMerged(
+            WindowMerged(resource: .function, window: 1, files: [])
+        )
         try worker.send(closed)
-        try await wait("both are told") { worker.received.contains(merged) && router.received.contains(merged) }
+        try await wait("both are told") {
+            worker.received.contains(merged) && router.received.contains(merged)
+        }
         try worker.send(closed)
         try await wait("the echo is answered") { worker.received.count { $0 == merged } == 2 }
         aggregator.end(kill: true)
@@ -253,10 +288,14 @@ import TraceModel
         let series = "trace_merge_waiting_windows{resource=\"function\"}"
         // The first window is missing.
         try announce(2, from: 500, to: 900)
-        try await wait("one window waits") { try await aggregator.text("/metrics").contains("\(series) 1\n") }
+        try await wait("one window waits") {
+            try await aggregator.text("/metrics").contains("\(series) 1\n")
+        }
         #expect(try await aggregator.status().merging.waiting_windows == 1)
         try announce(1, from: 0, to: 500)
-        try await wait("none waits") { try await aggregator.text("/metrics").contains("\(series) 0\n") }
+        try await wait("none waits") {
+            try await aggregator.text("/metrics").contains("\(series) 0\n")
+        }
         #expect(try await aggregator.status().merging.waiting_windows == 0)
     }
 
@@ -278,7 +317,8 @@ import TraceModel
         defer { aggregator.end() }
         let long = "GET / HTTP/1.1\r\nx: " + String(repeating: "a", count: 20_000)
         let cases = [
-            (long, "431"), ("nonsense\r\n\r\n", "400"), ("POST / HTTP/1.1\r\nConnection: close\r\n\r\n", "405"),
+            (long, "431"), ("nonsense\r\n\r\n", "400"),
+            ("POST / HTTP/1.1\r\nConnection: close\r\n\r\n", "405"),
             ("POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\n", "413"),
             ("HEAD /healthz HTTP/1.1\r\nConnection: close\r\n\r\n", "200"),
         ]
@@ -300,7 +340,9 @@ import TraceModel
         let path = data + "/checkpoints/aggregator.metrics"
         var bytes = try FileSystem.contents(path)
         bytes[bytes.count / 2] ^= 0x40
-        for copy in [path, path + ".mirror"] { try bytes.withUnsafeBytes { try FileSystem.publish(copy, $0) } }
+        for copy in [path, path + ".mirror"] {
+            try bytes.withUnsafeBytes { try FileSystem.publish(copy, $0) }
+        }
         aggregator = try AggregatorProcess(data: data)
         defer { aggregator.end() }
         let text = try await aggregator.text("/metrics")

@@ -15,11 +15,15 @@ final class LedgerBench {
 
     func announce(_ segments: SegmentsClosed) -> WindowLedger.Answer { ledger.announce(segments) }
 
-    func nextJob(except blocked: Set<Resource> = []) -> MergeJob? { ledger.nextJob(except: blocked) }
+    func nextJob(except blocked: Set<Resource> = []) -> MergeJob? {
+        ledger.nextJob(except: blocked)
+    }
 
     func finish(_ job: MergeJob, files: [String]) { ledger.finish(job, files: files) }
 
     func giveBack(_ job: MergeJob) { ledger.giveBack(job) }
 
-    func obstacle(of resource: Resource) -> SlotCoverage? { ledger.obstacle(of: resource)?.coverage }
+    func obstacle(of resource: Resource) -> SlotCoverage? {
+        ledger.obstacle(of: resource)?.coverage
+    }
 }

@@ -16,7 +16,9 @@ import TraceModel
 
     deinit { try? FileManager.default.removeItem(atPath: directory) }
 
-    private func archive() -> MetricArchive { MetricArchive(store: directory + "/store", journal: journalPath) }
+    private func archive() -> MetricArchive {
+        MetricArchive(store: directory + "/store", journal: journalPath)
+    }
 
     private func series(_ events: Double, lsn: LSN) -> ClusterMessage {
         var writer = SeriesWriter()
@@ -25,7 +27,14 @@ import TraceModel
         writer.begin(SeriesSet(), count: 1)
         writer.add(.eventsTotal, events, ["function"])
         _ = writer.endSection()
-        return .metricSeries(MetricSeries(process: "function.0", incarnation: 1, begins: true, sections: writer.take()))
+        return .metricSeries(
+            MetricSeries(
+                process: "function.0",
+                incarnation: 1,
+                begins: true,
+                sections: writer.take()
+            )
+        )
     }
 
     /// As the fabric's thread does.
@@ -47,7 +56,8 @@ import TraceModel
 
     private func failures(_ store: MetricStore) -> MetricValue? {
         var store = store
-        return store.reading().family(.errorsTotal)?.series.first { $0.labels == ["merge_failed"] }?.value
+        return store.reading().family(.errorsTotal)?.series.first { $0.labels == ["merge_failed"] }?
+            .value
     }
 
     @Test func everyPageShownIsReadBack() throws {
@@ -104,7 +114,14 @@ import TraceModel
             _ = writer.end()
         }
         _ = writer.endSection()
-        return .metricSeries(MetricSeries(process: "function.0", incarnation: 1, begins: true, sections: writer.take()))
+        return .metricSeries(
+            MetricSeries(
+                process: "function.0",
+                incarnation: 1,
+                begins: true,
+                sections: writer.take()
+            )
+        )
     }
 
     private func counts(_ reading: MetricReading, _ family: MetricFamily) -> [String: UInt64] {
@@ -115,7 +132,8 @@ import TraceModel
                 case .counter(let value), .gauge(let value): (series.labels[1], UInt64(value))
                 case .histogram(let buckets, _): (series.labels[1], buckets.reduce(0, +))
                 }
-            })
+            }
+        )
     }
 
     /// Which histograms are shown, and from which counts on, is the same in a later run; so is what is folded, also where
@@ -135,7 +153,10 @@ import TraceModel
         try archive.save(shared)
         for perFamily in [limits.perFamily, 2, 1_000] {
             let later = MetricArchive(
-                limits: SeriesLimits(perFamily: perFamily), store: directory + "/store", journal: journalPath)
+                limits: SeriesLimits(perFamily: perFamily),
+                store: directory + "/store",
+                journal: journalPath
+            )
             var (store, _) = try later.load()
             let reading = store.reading()
             #expect(counts(reading, .functionDurationSeconds) == ["2": 4, "other": 31])
@@ -179,7 +200,9 @@ import TraceModel
 
     private func damages(_ store: MetricStore) -> MetricValue? {
         var store = store
-        return store.reading().family(.errorsTotal)?.series.first { $0.labels == ["aggregator_state_damaged"] }?.value
+        return store.reading().family(.errorsTotal)?.series.first {
+            $0.labels == ["aggregator_state_damaged"]
+        }?.value
     }
 
     /// No counter goes back, whichever byte of whichever of the four files is changed or missing.
@@ -226,7 +249,8 @@ import TraceModel
         try take(series(1, lsn: 1), into: shared)
         try archive.save(shared)
         let filler = [UInt8](repeating: 0, count: Limits.metricJournalBytesMin)
-        shared.withLock { content in filler.withUnsafeBytes { content.journal.append(message: $0) } }
+        shared.withLock { content in filler.withUnsafeBytes { content.journal.append(message: $0) }
+        }
         try archive.save(shared)
         let large = try FileSystem.contents(journalPath).count
         #expect(large > Limits.metricJournalBytesMin)

@@ -12,29 +12,41 @@ import TraceModel
 @Suite struct PageRoutesTests {
     private static func request(_ target: String, accept: String = "*/*") -> Request {
         Request(
-            head: HTTPRequest(method: .get, scheme: nil, authority: nil, path: target, headerFields: [.accept: accept]),
-            body: RequestBody(buffer: ByteBuffer()))
+            head: HTTPRequest(
+                method: .get,
+                scheme: nil,
+                authority: nil,
+                path: target,
+                headerFields: [.accept: accept]
+            ),
+            body: RequestBody(buffer: ByteBuffer())
+        )
     }
 
     @Test(arguments: [
-        ("", Exposition.Format.text), ("*/*", .text), ("text/plain;version=0.0.4;q=0.5,*/*;q=0.1", .text),
+        ("", Exposition.Format.text), ("*/*", .text),
+        ("text/plain;version=0.0.4;q=0.5,*/*;q=0.1", .text),
         ("application/openmetrics-text; version=1.0.0", .openMetrics),
         ("application/openmetrics-text;version=1.0.0;q=0.5,text/plain;q=0.2", .openMetrics),
-        ("application/openmetrics-text;q=0.2,text/plain;q=0.5", .text), ("application/openmetrics-text;q=0", .text),
+        ("application/openmetrics-text;q=0.2,text/plain;q=0.5", .text),
+        ("application/openmetrics-text;q=0", .text),
     ]) func theFormatFollowsTheAcceptHeader(_ accept: String, _ format: Exposition.Format) throws {
         let request = Self.request("/metrics", accept: accept)
         #expect(try PageRoutes.content(request) == .metrics(.all, format))
     }
 
     @Test(arguments: [
-        ("/metrics", MetricNames.all), ("/metrics?names=trace", .trace), ("/metrics?names=neutracer", .neutracer),
-        ("/metrics?names=neutracer&names=trace", .all), ("/metrics?other=1", .all), ("/metrics/neutracer", .neutracer),
+        ("/metrics", MetricNames.all), ("/metrics?names=trace", .trace),
+        ("/metrics?names=neutracer", .neutracer),
+        ("/metrics?names=neutracer&names=trace", .all), ("/metrics?other=1", .all),
+        ("/metrics/neutracer", .neutracer),
         ("/metrics/neutracer?names=trace", .neutracer),
     ]) func theSetsOfFamiliesFollowTheQuery(_ target: String, _ names: MetricNames) throws {
         #expect(try PageRoutes.content(Self.request(target)) == .metrics(names, .text))
     }
 
-    @Test(arguments: ["", "Trace", "all", "trace,neutracer", "trace&names=else"]) func anUnknownSetIsRefused(
+    @Test(arguments: ["", "Trace", "all", "trace,neutracer", "trace&names=else"])
+    func anUnknownSetIsRefused(
         _ value: String
     ) throws {
         let request = Self.request("/metrics?names=\(value)")

@@ -19,11 +19,18 @@ import TraceModel
     private static let status = Page(content: .status, isCompressed: false)
 
     /// Asks while the thread runs.
-    private func withPages(seconds: Int, _ body: (SharedState, PageThread) async throws -> Void) async throws {
+    private func withPages(
+        seconds: Int,
+        _ body: (SharedState, PageThread) async throws -> Void
+    ) async throws {
         let shared = SharedState(.init(store: MetricStore(), marks: [:]))
         let pages = try PageThread(
-            shared: shared, archive: MetricArchive(store: directory + "/store", journal: directory + "/journal"),
-            pid: 1, pageSeconds: seconds, log: Logger(label: "test"))
+            shared: shared,
+            archive: MetricArchive(store: directory + "/store", journal: directory + "/journal"),
+            pid: 1,
+            pageSeconds: seconds,
+            log: Logger(label: "test")
+        )
         let thread = pages.start()
         defer {
             pages.stop()
@@ -32,10 +39,14 @@ import TraceModel
         try await body(shared, pages)
     }
 
-    private static func count(_ loss: LossKind, in shared: SharedState) { shared.withLock { $0.count(loss) } }
+    private static func count(_ loss: LossKind, in shared: SharedState) {
+        shared.withLock { $0.count(loss) }
+    }
 
     private static func failures(_ page: String) -> Int? {
-        page.split(separator: "\n").first { $0.hasPrefix("trace_errors_total{kind=\"merge_failed\"}") }.flatMap {
+        page.split(separator: "\n").first {
+            $0.hasPrefix("trace_errors_total{kind=\"merge_failed\"}")
+        }.flatMap {
             Int($0.split(separator: " ")[1])
         }
     }
@@ -74,7 +85,9 @@ import TraceModel
             var progress = MergeProgress(bytesTotal: 500)
             progress.bytesDone = 200
             let current = MergeState.Current(resource: .io, window: 7, progress: progress)
-            shared.withLock { $0.merging = MergeState(waiting: [.io: 2, .cpu: 1], current: current) }
+            shared.withLock {
+                $0.merging = MergeState(waiting: [.io: 2, .cpu: 1], current: current)
+            }
             let busy = try #require(try await merging())
             #expect(busy["waiting_windows"] as? Int == 3)
             let object = try #require(busy["current"] as? [String: Any])
@@ -109,7 +122,9 @@ import TraceModel
                 $0.merging = MergeState(waiting: [:], current: current)
                 $0.count(.mergeFailed)
             }
-            while try await pages.answer(Self.status).text == first.text { try Task.checkCancellation() }
+            while try await pages.answer(Self.status).text == first.text {
+                try Task.checkCancellation()
+            }
         }
     }
 

@@ -13,8 +13,13 @@ struct QuietAccountTests {
         func ask(_ written: UInt64, lag: UInt64 = 0, isUp: Bool = true, at time: Int64) -> UInt64? {
             let worker = WorkerName(resource: .io, index: 0)
             let router = RouterStatus(
-                receivedEvents: 20, deduplicatedEvents: 1, rejectedEvents: 2, deadLetteredEvents: 3,
-                workers: [WorkerLink(worker: worker, connected: isUp, lagBytes: lag)], uncertainEvents: 100)
+                receivedEvents: 20,
+                deduplicatedEvents: 1,
+                rejectedEvents: 2,
+                deadLetteredEvents: 3,
+                workers: [WorkerLink(worker: worker, connected: isUp, lagBytes: lag)],
+                uncertainEvents: 100
+            )
             let now = time * Self.second
             return account.unaccounted(by: router, written: written, isUp: isUp, now: now)
         }

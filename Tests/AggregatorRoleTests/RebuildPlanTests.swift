@@ -11,29 +11,54 @@ import TraceModel
     private let second = WorkerWindow(worker: WorkerName(resource: .io, index: 1), window: 7)
 
     private func file(
-        _ window: WorkerWindow, _ kind: OutputKind, rows: UInt64 = 10, host: String = "h",
-        below directory: String = "segments", runs: Int = 2
+        _ window: WorkerWindow,
+        _ kind: OutputKind,
+        rows: UInt64 = 10,
+        host: String = "h",
+        below directory: String = "segments",
+        runs: Int = 2
     ) -> ClosedFile {
         ClosedFile(
-            kind: kind, worker: window.worker, window: window.window, host: kind == .csv ? "" : host,
+            kind: kind,
+            worker: window.worker,
+            window: window.window,
+            host: kind == .csv ? "" : host,
             isThisMachine: false,
             runs: (0..<runs).map { run in
                 ClosedRun(
-                    path: "\(directory)/\(window.worker)/\(kind)\(host)\(run)", order: 0, serial: UInt64(run),
-                    rows: rows / UInt64(runs), bytes: 100, firstTs: 5, lastTs: 9, checksum: 3)
-            })
+                    path: "\(directory)/\(window.worker)/\(kind)\(host)\(run)",
+                    order: 0,
+                    serial: UInt64(run),
+                    rows: rows / UInt64(runs),
+                    bytes: 100,
+                    firstTs: 5,
+                    lastTs: 9,
+                    checksum: 3
+                )
+            }
+        )
     }
 
-    private let job = MergeJob(resource: .io, window: 7, barrierLSN: 900, stem: "s", announcements: [])
+    private let job = MergeJob(
+        resource: .io,
+        window: 7,
+        barrierLSN: 900,
+        stem: "s",
+        announcements: []
+    )
 
     private var announced: [ClosedFile] {
         [file(first, .json), file(first, .csv), file(second, .json), file(second, .csv)]
     }
 
-    private func plan(_ damaged: String...) -> RebuildPlan { RebuildPlan(job, files: announced, damaged: damaged) }
+    private func plan(_ damaged: String...) -> RebuildPlan {
+        RebuildPlan(job, files: announced, damaged: damaged)
+    }
 
     private func repair(_ step: RebuildPlan.Step) throws -> MergeJob.Repair {
-        guard case .merge(let job) = step else { throw TraceError(.corrupt, "not merged, but \(step)") }
+        guard case .merge(let job) = step else {
+            throw TraceError(.corrupt, "not merged, but \(step)")
+        }
         return try #require(job.repair)
     }
 

@@ -16,7 +16,9 @@ import TraceModel
     init() throws {
         root = FileManager.default.temporaryDirectory.path + "/retention-\(UUID().uuidString)"
         records = FinalWindowRecords(root: root)
-        for directory in ["json", "csv", ".merge"] { try FileSystem.createDirectory("\(root)/output/\(directory)") }
+        for directory in ["json", "csv", ".merge"] {
+            try FileSystem.createDirectory("\(root)/output/\(directory)")
+        }
     }
 
     deinit { try? FileManager.default.removeItem(atPath: root) }
@@ -31,7 +33,9 @@ import TraceModel
         for (directory, share) in [("json", bytes - 10), ("csv", 10)] {
             let target = "output/\(directory)/\(resource.name)_trace_\(window).\(directory)"
             try put(target, bytes: share)
-            manifest.outputs.append(MergeManifest.Output(source: "output/.tmp", target: target, bytes: share))
+            manifest.outputs.append(
+                MergeManifest.Output(source: "output/.tmp", target: target, bytes: share)
+            )
         }
         manifest.isDone = true
         try manifest.publish(to: "\(root)/\(MergeManifest.path(resource, window: window))")

@@ -62,7 +62,9 @@ import TraceModel
             try publish(try Array(text.utf8).withUnsafeBytes { try Gzip.compress($0) })
             for _ in 0..<2 {
                 let saved = try WindowJournal().load()
-                #expect(saved.marks == [.io: MergedMark(window: 7, barrierLSN: 4_096, files: ["f"])])
+                #expect(
+                    saved.marks == [.io: MergedMark(window: 7, barrierLSN: 4_096, files: ["f"])]
+                )
                 #expect(saved.lost == nil)
             }
         }
@@ -75,7 +77,9 @@ import TraceModel
             for window in [UInt64(3), 9, 10] {
                 var manifest = MergeManifest()
                 manifest.isDone = true
-                manifest.outputs = [MergeManifest.Output(source: "s", target: "output/w\(window)", bytes: 1)]
+                manifest.outputs = [
+                    MergeManifest.Output(source: "s", target: "output/w\(window)", bytes: 1)
+                ]
                 try FileSystem.createDirectory(MergeManifest.directory)
                 try manifest.publish(to: MergeManifest.path(.cpu, window: window))
                 try records.add(FinalWindow(resource: .cpu, window: window, finalAt: 5))
@@ -84,13 +88,19 @@ import TraceModel
             // A directory that was emptied but for its output begins anew.
             #expect(try journal.load().marks.isEmpty)
             try journal.save(Self.marks)
-            for path in [AggregatorPaths.windows, AggregatorPaths.windows + ".mirror"] { try publish([1, 2, 3], path) }
-            let proven: [Resource: MergedMark] = [.cpu: MergedMark(window: 10, barrierLSN: nil, files: ["output/w10"])]
+            for path in [AggregatorPaths.windows, AggregatorPaths.windows + ".mirror"] {
+                try publish([1, 2, 3], path)
+            }
+            let proven: [Resource: MergedMark] = [
+                .cpu: MergedMark(window: 10, barrierLSN: nil, files: ["output/w10"])
+            ]
             let saved = try journal.load()
             #expect(saved.marks == proven && saved.lost?.code == .corrupt)
             #expect(try journal.load().marks == proven)
             // Removed, beside a worker's checkpoint.
-            for path in [AggregatorPaths.windows, AggregatorPaths.windows + ".mirror"] { try FileSystem.remove(path) }
+            for path in [AggregatorPaths.windows, AggregatorPaths.windows + ".mirror"] {
+                try FileSystem.remove(path)
+            }
             try publish([], ClusterPaths.checkpoint(of: WorkerName(resource: .cpu, index: 0)))
             #expect(try journal.load().marks == proven)
         }

@@ -8,9 +8,17 @@ import TraceModel
     typealias Make = WindowFactory
 
     private static func whole(
-        _ window: UInt64, _ from: LSN, _ barrier: LSN, resource: Resource = .function
+        _ window: UInt64,
+        _ from: LSN,
+        _ barrier: LSN,
+        resource: Resource = .function
     ) -> SegmentsClosed {
-        Make.announcement(resource: resource, window: window, barrier: barrier, Make.range(0...255, from, barrier))
+        Make.announcement(
+            resource: resource,
+            window: window,
+            barrier: barrier,
+            Make.range(0...255, from, barrier)
+        )
     }
 
     @Test func aWindowIsMergedOnceAllItsSlotsAreAnnounced() throws {
@@ -143,7 +151,8 @@ import TraceModel
         #expect(lost.nextJob()?.window == 5)
     }
 
-    @Test(arguments: UInt64(1)...20) func anyOrderOfAnnouncementsMergesEveryWindowOnce(seed: UInt64) {
+    @Test(arguments: UInt64(1)...20) func anyOrderOfAnnouncementsMergesEveryWindowOnce(seed: UInt64)
+    {
         var announcements: [SegmentsClosed] = []
         for window in UInt64(1)...6 {
             let from = (window - 1) * 100
@@ -152,9 +161,18 @@ import TraceModel
             let handover = from + seed % 100
             announcements += [
                 Make.announcement(
-                    0, window: window, barrier: barrier, Make.range(0...cut, from, barrier),
-                    Make.range((cut + 1)...255, from, handover)),
-                Make.announcement(1, window: window, barrier: barrier, Make.range((cut + 1)...255, handover, barrier)),
+                    0,
+                    window: window,
+                    barrier: barrier,
+                    Make.range(0...cut, from, barrier),
+                    Make.range((cut + 1)...255, from, handover)
+                ),
+                Make.announcement(
+                    1,
+                    window: window,
+                    barrier: barrier,
+                    Make.range((cut + 1)...255, handover, barrier)
+                ),
             ]
         }
         let ledger = LedgerBench()

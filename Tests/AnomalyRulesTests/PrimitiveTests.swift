@@ -81,7 +81,9 @@ final class Box<State> {
 
     @Test func findingsKeepApart() {
         var alarm = Alarm()
-        let verdicts = [100, 109, 91, 110, 0, Int64.max, -5].map { alarm.fire(at: $0, cooldown: 10) }
+        let verdicts = [100, 109, 91, 110, 0, Int64.max, -5].map {
+            alarm.fire(at: $0, cooldown: 10)
+        }
         let within = FindingVerdict.suppressed(since: 100)
         #expect(verdicts == [.raised, within, within, .raised, .raised, .raised, .raised])
     }
@@ -105,7 +107,11 @@ final class Box<State> {
 
     @Test func aSpikeIsAboveTheFloor() throws {
         var watch = SpikeWatch()
-        func judge(_ value: Double, _ time: Int64, floor: Double) -> (score: Double, verdict: FindingVerdict)? {
+        func judge(
+            _ value: Double,
+            _ time: Int64,
+            floor: Double
+        ) -> (score: Double, verdict: FindingVerdict)? {
             watch.observe(value, limit: 4, samplesMin: 30, floor: floor, at: time, cooldown: 60)
         }
         func observe(_ value: Double, _ time: Int64, floor: Double) -> Double? {
@@ -136,12 +142,18 @@ final class Box<State> {
         #expect(last == 10)
         box.state = try copied(box.state.encode, SlidingMean.init(decoding:))
         for step in 1...60 {
-            last = box.state.note(90, at: 10 * minute + Int64(step) * 10 * second, window: 10 * minute)
+            last = box.state.note(
+                90,
+                at: 10 * minute + Int64(step) * 10 * second,
+                window: 10 * minute
+            )
         }
         #expect(last == 90)
         // After a silence there are too few samples again, and never those of before.
         #expect(box.state.note(1, at: 90 * minute, window: 10 * minute) == nil)
-        for step in 1..<9 { _ = box.state.note(1, at: 90 * minute + Int64(step), window: 10 * minute) }
+        for step in 1..<9 {
+            _ = box.state.note(1, at: 90 * minute + Int64(step), window: 10 * minute)
+        }
         #expect(box.state.note(1, at: 91 * minute, window: 10 * minute) == 1)
         #expect(box.state.note(1, at: .max, window: 10 * minute) == nil)
     }
@@ -182,8 +194,19 @@ final class Box<State> {
 
     @Test func aScanIsManyValuesOfOneKey() throws {
         var watch = ScanWatch()
-        func judge(_ value: UInt64, _ key: UInt64, _ seconds: Int64) -> (count: Int, verdict: FindingVerdict)? {
-            watch.observe(value, of: key, at: seconds * second, window: minute, limit: 20, cooldown: minute)
+        func judge(
+            _ value: UInt64,
+            _ key: UInt64,
+            _ seconds: Int64
+        ) -> (count: Int, verdict: FindingVerdict)? {
+            watch.observe(
+                value,
+                of: key,
+                at: seconds * second,
+                window: minute,
+                limit: 20,
+                cooldown: minute
+            )
         }
         func meet(_ value: UInt64, _ key: UInt64, _ seconds: Int64) -> Int? {
             judge(value, key, seconds).flatMap { $0.verdict == .raised ? $0.count : nil }
@@ -200,7 +223,14 @@ final class Box<State> {
         // Other keys push key 1 out, and values beyond the limit the oldest ones.
         for key in 0..<UInt64(Limits.scanKeysPerProcessMax) { _ = meet(0, 100 + key, 80) }
         for value in 0..<UInt64(Limits.scanValuesPerKeyMax) { _ = meet(value, 100, 81) }
-        let last = watch.observe(9_999, of: 100, at: 200 * second, window: 300 * second, limit: 2, cooldown: 0)
+        let last = watch.observe(
+            9_999,
+            of: 100,
+            at: 200 * second,
+            window: 300 * second,
+            limit: 2,
+            cooldown: 0
+        )
         #expect(last?.count == Limits.scanValuesPerKeyMax && last?.verdict == .raised)
     }
 }

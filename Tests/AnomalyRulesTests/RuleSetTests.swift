@@ -14,7 +14,12 @@ import TraceModel
         }
     }
 
-    private func thresholds(_ set: RuleSet, comm: String, host: String = "h", pid: UInt32 = 1) -> Thresholds {
+    private func thresholds(
+        _ set: RuleSet,
+        comm: String,
+        host: String = "h",
+        pid: UInt32 = 1
+    ) -> Thresholds {
         var comm = comm
         return comm.withUTF8 {
             set.thresholds(comm: ByteView(UnsafeRawBufferPointer($0)), host: host, pid: pid).pointee
@@ -102,15 +107,18 @@ import TraceModel
     }
 
     @Test(arguments: [
-        ("", "", true), ("", "a", false), ("*", "", true), ("*", "abc", true), ("a*c", "abbc", true),
-        ("a*c", "abcd", false), ("*b*", "abc", true), ("a**", "a", true), ("*ab", "aab", true), ("a", "A", false),
+        ("", "", true), ("", "a", false), ("*", "", true), ("*", "abc", true),
+        ("a*c", "abbc", true),
+        ("a*c", "abcd", false), ("*b*", "abc", true), ("a**", "a", true), ("*ab", "aab", true),
+        ("a", "A", false),
         ("ab", "a", false),
     ]) func patternsMatch(pattern: String, text: String, expected: Bool) {
         #expect(ProcessPattern.matches(pattern, text) == expected)
     }
 
     @Test(arguments: [
-        ("[]", "1: the file must be an object"), ("{\n\"rule\": {}}", "2: rule is not known; did you mean rules?"),
+        ("[]", "1: the file must be an object"),
+        ("{\n\"rule\": {}}", "2: rule is not known; did you mean rules?"),
         ("{\"rules\": 1}", "1: rules must be an object"),
         ("{\"rules\": {\n\"disk\": {}}}", "2: rules.disk is no resource"),
         ("{\"rules\": {\"cpu\": []}}", "1: rules.cpu must be an object"),
@@ -118,7 +126,10 @@ import TraceModel
         ("{\"rules\": {\"memory\": {\"agent\": {}}}}", "1: rules.memory.agent is no rule"),
         ("{\"rules\": {\"io\": {\"slow_io\": 3}}}", "1: rules.io.slow_io must be an object"),
         ("{\"rules\": {\"io\": {\"slow_io\": {\"z\": 3}}}}", "1: rules.io.slow_io.z is not known"),
-        ("{\"rules\": {\"io\": {\"slow_io\": {\"enabled\": 1}}}}", "1: rules.io.slow_io.enabled must be true or false"),
+        (
+            "{\"rules\": {\"io\": {\"slow_io\": {\"enabled\": 1}}}}",
+            "1: rules.io.slow_io.enabled must be true or false"
+        ),
         (
             "{\"rules\": {\"io\": {\"slow_io\": {\"cooldown_s\": -1}}}}",
             "1: rules.io.slow_io.cooldown_s must be a number from 0.0 to 86400.0"
@@ -134,11 +145,26 @@ import TraceModel
         ("{\"overrides\": [1]}", "1: overrides[0] must be an object"),
         ("{\"overrides\": [{\"rules\": {}}]}", "1: overrides[0].match is missing"),
         ("{\"overrides\": [{\"match\": {\"pid\": 1}}]}", "1: overrides[0].rules is missing"),
-        ("{\"overrides\": [{\"match\": {}, \"rules\": {}}]}", "1: overrides[0].match needs comm, host or pid"),
-        ("{\"overrides\": [{\"match\": {\"pid\": 1.5}}]}", "1: overrides[0].match.pid must be a process id"),
-        ("{\"overrides\": [{\"match\": {\"comm\": 1}}]}", "1: overrides[0].match.comm must be a text"),
-        ("{\"overrides\": [{\"match\": {\"tid\": 1}}]}", "1: overrides[0].match.tid is not known; did you mean pid?"),
-        ("{\"rules\": {\"io\": {\"slow_oi\": {}}}}", "1: rules.io.slow_oi is no rule; did you mean slow_io?"),
+        (
+            "{\"overrides\": [{\"match\": {}, \"rules\": {}}]}",
+            "1: overrides[0].match needs comm, host or pid"
+        ),
+        (
+            "{\"overrides\": [{\"match\": {\"pid\": 1.5}}]}",
+            "1: overrides[0].match.pid must be a process id"
+        ),
+        (
+            "{\"overrides\": [{\"match\": {\"comm\": 1}}]}",
+            "1: overrides[0].match.comm must be a text"
+        ),
+        (
+            "{\"overrides\": [{\"match\": {\"tid\": 1}}]}",
+            "1: overrides[0].match.tid is not known; did you mean pid?"
+        ),
+        (
+            "{\"rules\": {\"io\": {\"slow_oi\": {}}}}",
+            "1: rules.io.slow_oi is no rule; did you mean slow_io?"
+        ),
         ("{\"overrides\": [{\"when\": 1}]}", "1: overrides[0].when is not known"),
     ]) func aBadConfigurationIsRefused(text: String, expected: String) {
         #expect(problem(text) == "rules.json:\(expected)")
@@ -146,8 +172,10 @@ import TraceModel
 
     @Test(arguments: [
         "{", "{\"a\" 1}", "{\"a\": 1,}", "{\"rules\": {}, \"rules\": {}}", "{} {}", "{\"a\": \"x}",
-        "{\"a\": \"\u{1}\"}", "{\"a\": 01}", "{\"a\": 1e999}", "{\"a\": NaN}", "{\"a\": .5}", "{\"a\": 1.}",
-        "{\"a\": \"\\x\"}", "{\"a\": \"\\ud800\"}", "{\"a\": [1,]}", "{\"a\": tru}", "{a: 1}", "{\"a\": [1}", "nul",
+        "{\"a\": \"\u{1}\"}", "{\"a\": 01}", "{\"a\": 1e999}", "{\"a\": NaN}", "{\"a\": .5}",
+        "{\"a\": 1.}",
+        "{\"a\": \"\\x\"}", "{\"a\": \"\\ud800\"}", "{\"a\": [1,]}", "{\"a\": tru}", "{a: 1}",
+        "{\"a\": [1}", "nul",
         " ", "{\"a\": +1}",
     ]) func whatIsNoJSONIsRefused(text: String) {
         #expect(problem(text)?.hasPrefix("rules.json:1: ") == true, "\(problem(text) ?? "none")")

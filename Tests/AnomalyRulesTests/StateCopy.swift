@@ -4,7 +4,8 @@ import TraceModel
 
 /// What state becomes by way of a checkpoint.
 func copied<State>(
-    _ encode: (inout RawBuffer) -> Void, _ decode: (inout StateReader) throws(TraceError) -> State
+    _ encode: (inout RawBuffer) -> Void,
+    _ decode: (inout StateReader) throws(TraceError) -> State
 ) throws -> State {
     var buffer = RawBuffer()
     encode(&buffer)

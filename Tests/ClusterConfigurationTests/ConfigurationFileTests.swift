@@ -44,15 +44,18 @@ struct ConfigurationFileTests {
         let said = problems(text)
         #expect(said.count == 6)
         let expected = [
-            "c.json:2: grpc ", "c.json:4: workers.function ", "c.json:5: workers.disk ", "c.json:7: retain_age ",
+            "c.json:2: grpc ", "c.json:4: workers.function ", "c.json:5: workers.disk ",
+            "c.json:7: retain_age ",
             "c.json:8: colour is not known", "c.json:9: csv_formula_guard ",
         ]
         for (line, begin) in zip(said, expected) { #expect(line.hasPrefix(begin), "\(line)") }
     }
 
     @Test(arguments: [
-        #""grpc": 50051"#, #""grpc": "127.0.0.1:0""#, #""inactivity_timeout": "60""#, #""inactivity_timeout": -1"#,
-        #""inactivity_timeout": 1.5"#, #""log_budget": 1024"#, #""time_zone": "Mars/Olympus""#, #""time_zone": "..""#,
+        #""grpc": 50051"#, #""grpc": "127.0.0.1:0""#, #""inactivity_timeout": "60""#,
+        #""inactivity_timeout": -1"#,
+        #""inactivity_timeout": 1.5"#, #""log_budget": 1024"#, #""time_zone": "Mars/Olympus""#,
+        #""time_zone": "..""#,
         #""compress": "rar""#, #""compress": null"#, #""retain_age": "0d""#, #""retain_age": "7w""#,
         #""retain_bytes": "1.5G""#, #""workers": "function=2""#, #""workers": {"function": 65}"#,
         #""workers": {"function": 1.5}"#, #""config": "other.json""#,
@@ -67,7 +70,8 @@ struct ConfigurationFileTests {
             said == [
                 "c.json:2: retain_agee is not known; did you mean retain_age?",
                 "c.json:3: workers.memroy is no resource; did you mean memory?",
-            ])
+            ]
+        )
     }
 
     @Test func whatIsNoJSONIsSaidWithItsLine() {
@@ -77,7 +81,10 @@ struct ConfigurationFileTests {
     }
 
     @Test func bothAddressesAreNotTheSame() {
-        #expect(problems("{\n\"grpc\": \"a:1\",\n\"metrics\": \"a:1\"}").first?.contains(":3: metrics") == true)
+        #expect(
+            problems("{\n\"grpc\": \"a:1\",\n\"metrics\": \"a:1\"}").first?.contains(":3: metrics")
+                == true
+        )
         #expect(problems("{\n\"grpc\": \"127.0.0.1:9091\"}").first?.contains(":2: grpc") == true)
         #expect(problems("{\"grpc\": \"a:1\", \"metrics\": \"a:2\"}").isEmpty)
     }

@@ -25,9 +25,14 @@ struct EffectiveConfigurationTests {
     }
 
     private func effective(
-        _ flags: [String] = [], _ environment: [String: String] = [:]
+        _ flags: [String] = [],
+        _ environment: [String: String] = [:]
     ) throws -> EffectiveConfiguration {
-        try EffectiveConfiguration(dataDirectory: directory.path, environment: { environment[$0] }, flags: flags)
+        try EffectiveConfiguration(
+            dataDirectory: directory.path,
+            environment: { environment[$0] },
+            flags: flags
+        )
     }
 
     private func source(_ key: String, _ configuration: EffectiveConfiguration) -> SettingSource? {
@@ -69,8 +74,10 @@ struct EffectiveConfigurationTests {
         let remembered = said.split(separator: "\n").filter { $0.hasPrefix("remembered.") }
         #expect(
             remembered == [
-                "remembered.log_budget=268435456", "remembered.csv_formula_guard=on", "remembered.compress=gzip",
-            ])
+                "remembered.log_budget=268435456", "remembered.csv_formula_guard=on",
+                "remembered.compress=gzip",
+            ]
+        )
     }
 
     @Test func portsOfTheEnvironmentKeepTheAddress() throws {
@@ -140,11 +147,16 @@ struct EffectiveConfigurationTests {
     }
 
     @Test(arguments: [
-        ("TRACE_BIN_DRI", "TRACE_BIN_DIR"), ("TRACE_WORKER", "TRACE_WORKERS"), ("TRACE_BIN_DIR", nil),
-        ("TRACE_METRICS", nil), ("TRACE_ID", nil), ("TRACE_", nil), ("TRACE_TEST_RELEASE", nil), ("METRICS", nil),
+        ("TRACE_BIN_DRI", "TRACE_BIN_DIR"), ("TRACE_WORKER", "TRACE_WORKERS"),
+        ("TRACE_BIN_DIR", nil),
+        ("TRACE_METRICS", nil), ("TRACE_ID", nil), ("TRACE_", nil), ("TRACE_TEST_RELEASE", nil),
+        ("METRICS", nil),
     ]) func aMisspelledVariableIsNamed(name: String, meant: String?) throws {
         let warnings = try EffectiveConfiguration(
-            dataDirectory: directory.path, environment: { _ in nil }, variables: ["PATH", name], flags: []
+            dataDirectory: directory.path,
+            environment: { _ in nil },
+            variables: ["PATH", name],
+            flags: []
         ).warnings
         #expect(warnings.count == (meant == nil ? 0 : 1))
         if let meant {
@@ -153,7 +165,8 @@ struct EffectiveConfigurationTests {
         }
     }
 
-    @Test(arguments: ["colour=red\n", "grpc\n", "retain_age=soon\n"]) func whatIsRememberedIsChecked(
+    @Test(arguments: ["colour=red\n", "grpc\n", "retain_age=soon\n"])
+    func whatIsRememberedIsChecked(
         text: String
     ) throws {
         try remember("# head\n\(text)")
@@ -163,9 +176,12 @@ struct EffectiveConfigurationTests {
     }
 
     @Test(arguments: [
-        ["--colour", "red"], ["red"], ["--grpc"], ["--grpc", ""], ["--grpc=nowhere"], ["--workers", "function=0"],
-        ["--workers", "disk=1"], ["--csv-formula-guard=maybe"], ["--csv-formula-guard", "off"], ["--log-budget", "1"],
-        ["--state-limit", "1M"], ["--series-limit", "0"], ["--series-limit", "9"], ["--series-limit", "1k"],
+        ["--colour", "red"], ["red"], ["--grpc"], ["--grpc", ""], ["--grpc=nowhere"],
+        ["--workers", "function=0"],
+        ["--workers", "disk=1"], ["--csv-formula-guard=maybe"], ["--csv-formula-guard", "off"],
+        ["--log-budget", "1"],
+        ["--state-limit", "1M"], ["--series-limit", "0"], ["--series-limit", "9"],
+        ["--series-limit", "1k"],
         ["--inactivity-timeout", "+5"], ["--grpc", "127.0.0.1:9091"],
     ]) func wrongFlagsAreRefused(flags: [String]) throws {
         let error = #expect(throws: TraceError.self) { try effective(flags) }
@@ -180,17 +196,22 @@ struct EffectiveConfigurationTests {
         #expect(
             configuration.arguments(of: .worker) == [
                 "--state-limit", "512M", "--time-zone", "UTC", "--csv-formula-guard",
-            ])
+            ]
+        )
         #expect(
             configuration.arguments(of: .aggregator) == [
-                "--metrics", "127.0.0.1:9091", "--series-limit", "10000", "--time-zone", "UTC", "--csv-columns", "all",
-                "--retain-age", "7d",
-            ])
+                "--metrics", "127.0.0.1:9091", "--state-limit", "512M", "--series-limit", "10000",
+                "--time-zone",
+                "UTC", "--csv-columns", "all", "--csv-formula-guard", "--retain-age", "7d",
+            ]
+        )
         #expect(
             configuration.arguments(of: .router) == [
-                "--grpc", "127.0.0.1:50051", "--inactivity-timeout", "60", "--time-zone", "UTC", "--default-semantics",
+                "--grpc", "127.0.0.1:50051", "--inactivity-timeout", "60", "--time-zone", "UTC",
+                "--default-semantics",
                 "neutracer",
-            ])
+            ]
+        )
     }
 
     // MARK: What Kubernetes sets
@@ -219,9 +240,14 @@ struct EffectiveConfigurationTests {
     // MARK: A running cluster
 
     private func running(
-        _ router: [String] = ["--grpc", "127.0.0.1:50051", "--time-zone", "UTC"], _ worker: [String] = [],
-        workers: [Resource: Int] = [.function: 1, .cpu: 1, .memory: 1, .network: 1, .io: 1, .gpu: 1]
-    ) -> RunningSettings { RunningSettings(commands: [.router: router, .worker: worker], workers: workers) }
+        _ router: [String] = ["--grpc", "127.0.0.1:50051", "--time-zone", "UTC"],
+        _ worker: [String] = [],
+        workers: [Resource: Int] = [
+            .function: 1, .cpu: 1, .memory: 1, .network: 1, .io: 1, .gpu: 1,
+        ]
+    ) -> RunningSettings {
+        RunningSettings(commands: [.router: router, .worker: worker], workers: workers)
+    }
 
     @Test func aClusterThatRunsAsWantedDoesNotDiffer() throws {
         let wanted = try effective(["--time-zone", "UTC", "--csv-formula-guard"])
@@ -233,7 +259,8 @@ struct EffectiveConfigurationTests {
 
     @Test func whatDiffersIsSaidWithBothValues() throws {
         let wanted = try effective([
-            "--grpc", "127.0.0.1:6000", "--time-zone", "UTC", "--state-limit", "1G", "--csv-formula-guard", "--workers",
+            "--grpc", "127.0.0.1:6000", "--time-zone", "UTC", "--state-limit", "1G",
+            "--csv-formula-guard", "--workers",
             "cpu=3",
         ])
         let standard = try effective(["--time-zone", "UTC"])
@@ -242,8 +269,10 @@ struct EffectiveConfigurationTests {
         #expect(
             texts == [
                 "--grpc: it runs with 127.0.0.1:50051, not with 127.0.0.1:6000",
-                "--state-limit: it runs with 512M, not with 1G", "--csv-formula-guard: it runs with off, not with on",
-            ])
+                "--state-limit: it runs with 512M, not with 1G",
+                "--csv-formula-guard: it runs with off, not with on",
+            ]
+        )
         #expect(cluster.scaling(to: wanted) == "cpu=3")
     }
 }

@@ -24,7 +24,10 @@ struct MachineTimeZoneTests {
     }
 
     @Test func aLinkNamesTheZone() throws {
-        try FileManager.default.createSymbolicLink(atPath: localtime, withDestinationPath: "\(zones)/Europe/Berlin")
+        try FileManager.default.createSymbolicLink(
+            atPath: localtime,
+            withDestinationPath: "\(zones)/Europe/Berlin"
+        )
         #expect(try name(timezone: "Etc/UTC") == "Europe/Berlin")
     }
 
@@ -45,5 +48,7 @@ struct MachineTimeZoneTests {
         #expect(try name(timezone: "Europe/Berlin") == localtime)
     }
 
-    @Test func withoutTheFileTheClockShowsUTC() throws { #expect(try name(timezone: "Europe/Berlin") == "UTC") }
+    @Test func withoutTheFileTheClockShowsUTC() throws {
+        #expect(try name(timezone: "Europe/Berlin") == "UTC")
+    }
 }

@@ -22,8 +22,9 @@ struct SettingTests {
         }
     }
 
-    @Test(arguments: ConfigurationReference.allCases) func theReferenceTellsEverySetting(format: ConfigurationReference)
-    {
+    @Test(arguments: ConfigurationReference.allCases) func theReferenceTellsEverySetting(
+        format: ConfigurationReference
+    ) {
         for setting in Setting.all {
             guard format != .environment || !setting.readers.isEmpty else { continue }
             let words = format.text.split(whereSeparator: \.isWhitespace)

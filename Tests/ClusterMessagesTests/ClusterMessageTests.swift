@@ -4,7 +4,9 @@ import TraceMetrics
 import TraceModel
 
 @Suite struct ClusterMessageTests {
-    @Test(arguments: Examples.all) func everyMessageComesBackAsItWas(_ message: ClusterMessage) throws {
+    @Test(arguments: Examples.all) func everyMessageComesBackAsItWas(
+        _ message: ClusterMessage
+    ) throws {
         #expect(try decode(message.encode()) == message)
     }
 
@@ -14,8 +16,12 @@ import TraceModel
     }
 
     @Test func nulInATextStaysOneText() throws {
-        let message = ClusterMessage.windowMerged(WindowMerged(resource: .io, window: 1, files: ["a\0b"]))
-        let expected = ClusterMessage.windowMerged(WindowMerged(resource: .io, window: 1, files: ["a\u{FFFD}b"]))
+        let message = ClusterMessage.windowMerged(
+            WindowMerged(resource: .io, window: 1, files: ["a\0b"])
+        )
+        let expected = ClusterMessage.windowMerged(
+            WindowMerged(resource: .io, window: 1, files: ["a\u{FFFD}b"])
+        )
         #expect(try decode(message.encode()) == expected)
     }
 
@@ -24,23 +30,36 @@ import TraceModel
         snapshot.own = (0..<5_000).map { number in
             MetricSample(
                 family: .functionCallsTotal,
-                labels: ["host", "\(number)", "process", String(repeating: "f", count: number % 300)],
-                value: .counter(Double(number)))
+                labels: [
+                    "host", "\(number)", "process", String(repeating: "f", count: number % 300),
+                ],
+                value: .counter(Double(number))
+            )
         }
-        #expect(try decode(ClusterMessage.metricSnapshot(snapshot).encode()) == .metricSnapshot(snapshot))
+        #expect(
+            try decode(ClusterMessage.metricSnapshot(snapshot).encode())
+                == .metricSnapshot(snapshot)
+        )
     }
 
     @Test func aMisshapenSampleIsLeftToTheReceiver() throws {
         var snapshot = Examples.snapshot
-        snapshot.own = [MetricSample(family: .functionCallsTotal, labels: ["too few"], value: .counter(-1))]
+        snapshot.own = [
+            MetricSample(family: .functionCallsTotal, labels: ["too few"], value: .counter(-1))
+        ]
         #expect(!snapshot.own[0].isWellFormed)
-        #expect(try decode(ClusterMessage.metricSnapshot(snapshot).encode()) == .metricSnapshot(snapshot))
+        #expect(
+            try decode(ClusterMessage.metricSnapshot(snapshot).encode())
+                == .metricSnapshot(snapshot)
+        )
     }
 
     @Test func aMessageBeyondTheBoundIsRefusedByItsSender() {
         var segments = Examples.segments
         segments.summary = [UInt8](repeating: 1, count: Limits.clusterMessageBytesMax)
-        let thrown = #expect(throws: TraceError.self) { try ClusterMessage.segmentsClosed(segments).encode() }
+        let thrown = #expect(throws: TraceError.self) {
+            try ClusterMessage.segmentsClosed(segments).encode()
+        }
         #expect(thrown?.code == .exhausted)
     }
 
@@ -62,17 +81,22 @@ import TraceModel
     @Test(
         arguments: [
             ("empty", []), ("kind 0", [0]), ("kind 10", [10]), ("cut varint", [9, 0x10, 0x80]),
-            ("a worker without a name", [2, 0x10, 1]), ("an unknown resource", [1, 0x0A, 3] + Array("x.0".utf8)),
+            ("a worker without a name", [2, 0x10, 1]),
+            ("an unknown resource", [1, 0x0A, 3] + Array("x.0".utf8)),
             ("a worker beyond the last", [1, 0x0A, 6] + Array("cpu.64".utf8)),
             ("an unknown resource's window", [6, 0x0A, 1, 0x78]),
             ("a slot beyond the last", closed([0x2A, 3, 0x10, 0x80, 0x02])),
             ("a slot range backwards", closed([0x2A, 2, 0x08, 0x05])),
             ("an LSN range backwards", closed([0x2A, 2, 0x18, 0x05])),
             ("an unknown family", [7, 0x3A, 3, 0x08, 0xE7, 0x07]),
-        ] as [(String, [UInt8])]) func whatNoSenderWritesIsCorrupt(_ name: String, _ bytes: [UInt8])
-    { expectCorrupt(bytes, "\(name)") }
+        ] as [(String, [UInt8])]
+    ) func whatNoSenderWritesIsCorrupt(_ name: String, _ bytes: [UInt8]) {
+        expectCorrupt(bytes, "\(name)")
+    }
 
-    @Test(arguments: Examples.all) func cutOrChangedBytesNeverDoHarm(_ message: ClusterMessage) throws {
+    @Test(arguments: Examples.all) func cutOrChangedBytesNeverDoHarm(
+        _ message: ClusterMessage
+    ) throws {
         let bytes = try message.encode()
         for count in stride(from: 0, to: bytes.count, by: 1 + bytes.count / 500) {
             try refusesOrReads(Array(bytes[..<count]))

@@ -17,10 +17,13 @@ import TraceModel
     }
 
     private static func expand(_ bytes: [UInt8], limit: Int = 1 << 24) throws -> [UInt8] {
-        try bytes.withUnsafeBytes { (buffer) throws(TraceError) in try Gzip.expand(buffer, limit: limit) }
+        try bytes.withUnsafeBytes { (buffer) throws(TraceError) in
+            try Gzip.expand(buffer, limit: limit)
+        }
     }
 
-    @Test(arguments: [0, 1, 1_000, 65_536, 262_144, 262_145, 1_000_003]) func whatIsCompressedExpandsAgain(
+    @Test(arguments: [0, 1, 1_000, 65_536, 262_144, 262_145, 1_000_003])
+    func whatIsCompressedExpandsAgain(
         count: Int
     ) throws {
         let bytes = Self.sample(count)
@@ -29,8 +32,10 @@ import TraceModel
         if count > 1_000 { #expect(compressed.count < count) }
     }
 
-    @Test(arguments: [(1, 1), (1, 4_096), (3, 7), (65_536, 1), (65_536, 100)]) func piecesOfAnySizeReadTheSame(
-        _ inputBytes: Int, _ outputBytes: Int
+    @Test(arguments: [(1, 1), (1, 4_096), (3, 7), (65_536, 1), (65_536, 100)])
+    func piecesOfAnySizeReadTheSame(
+        _ inputBytes: Int,
+        _ outputBytes: Int
     ) throws {
         let bytes = Self.sample(5_000)
         let compressed = try Self.compress(bytes)
@@ -43,7 +48,9 @@ import TraceModel
         }
         var output: [UInt8] = []
         var chunk = [UInt8](repeating: 0, count: outputBytes)
-        while case let count = try reader.read(into: &chunk), count > 0 { output.append(contentsOf: chunk[..<count]) }
+        while case let count = try reader.read(into: &chunk), count > 0 {
+            output.append(contentsOf: chunk[..<count])
+        }
         #expect(output == bytes)
         #expect(try reader.read(into: &chunk) == 0)
     }

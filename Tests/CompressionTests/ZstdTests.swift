@@ -27,7 +27,9 @@ import TraceModel
     }
 
     private static func expand(
-        _ compressed: [UInt8], inputBytes: Int = 65_536, outputBytes: Int = 4_096
+        _ compressed: [UInt8],
+        inputBytes: Int = 65_536,
+        outputBytes: Int = 4_096
     ) throws -> [UInt8] {
         var position = 0
         let reader = try ZstdReader { chunk in
@@ -38,13 +40,17 @@ import TraceModel
         }
         var output: [UInt8] = []
         var chunk = [UInt8](repeating: 0, count: outputBytes)
-        while case let count = try reader.read(into: &chunk), count > 0 { output.append(contentsOf: chunk[..<count]) }
+        while case let count = try reader.read(into: &chunk), count > 0 {
+            output.append(contentsOf: chunk[..<count])
+        }
         #expect(try reader.read(into: &chunk) == 0)
         return output
     }
 
-    @Test(arguments: [0, 1, 1_000, 65_536, 300_000], [777, 65_536, 1 << 20]) func whatIsCompressedInPiecesExpandsAgain(
-        count: Int, pieceBytes: Int
+    @Test(arguments: [0, 1, 1_000, 65_536, 300_000], [777, 65_536, 1 << 20])
+    func whatIsCompressedInPiecesExpandsAgain(
+        count: Int,
+        pieceBytes: Int
     ) throws {
         let bytes = Self.sample(count)
         let compressed = try Self.compress(bytes, pieceBytes: pieceBytes)
@@ -52,8 +58,10 @@ import TraceModel
         if count > 1_000 { #expect(compressed.count < count) }
     }
 
-    @Test(arguments: [(1, 1), (1, 4_096), (3, 7), (65_536, 1), (65_536, 100)]) func piecesOfAnySizeReadTheSame(
-        _ inputBytes: Int, _ outputBytes: Int
+    @Test(arguments: [(1, 1), (1, 4_096), (3, 7), (65_536, 1), (65_536, 100)])
+    func piecesOfAnySizeReadTheSame(
+        _ inputBytes: Int,
+        _ outputBytes: Int
     ) throws {
         let bytes = Self.sample(5_000)
         let compressed = try Self.compress(bytes)

@@ -23,7 +23,9 @@ enum CheckpointFuzz {
         }
 
         let processor = try makeProcessor(worker)
-        let restored = try? WorkerCheckpoint.restore(for: worker, into: processor) { _, write in try write() }
+        let restored = try? WorkerCheckpoint.restore(for: worker, into: processor) { _, write in
+            try write()
+        }
         guard restored != nil else { return }
         let copy = try makeProcessor(worker)
         try copy.files.restore(from: nil)
@@ -41,7 +43,10 @@ enum CheckpointFuzz {
 
     private static func makeProcessor(_ worker: WorkerName) throws -> any TraceProcessor {
         let files = try TraceFileManager(
-            worker: worker, csvHeader: ProcessorRegistry.csvHeader(of: worker.resource), timeZoneName: "UTC")
+            worker: worker,
+            csvHeader: ProcessorRegistry.csvHeader(of: worker.resource),
+            timeZoneName: "UTC"
+        )
         return ProcessorRegistry.makeProcessor(of: worker.resource, files: files, zone: zone)
     }
 }

@@ -49,7 +49,10 @@ enum FuzzTarget: String {
     }
 }
 
-@_cdecl("LLVMFuzzerTestOneInput") public func fuzzOneInput(_ start: UnsafeRawPointer?, _ count: Int) -> CInt {
+@_cdecl("LLVMFuzzerTestOneInput") public func fuzzOneInput(
+    _ start: UnsafeRawPointer?,
+    _ count: Int
+) -> CInt {
     do { try FuzzTarget.chosen.run(UnsafeRawBufferPointer(start: start, count: count)) } catch {
         fatalError("\(error)")
     }

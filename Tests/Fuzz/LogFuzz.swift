@@ -29,7 +29,9 @@ enum LogFuzz {
 
     private static func layOut(_ bytes: UnsafeRawBufferPointer) throws {
         try FileSystem.createDirectory(directory.path)
-        for name in try FileSystem.list(directory.path) { try FileSystem.remove("\(directory.path)/\(name)") }
+        for name in try FileSystem.list(directory.path) {
+            try FileSystem.remove("\(directory.path)/\(name)")
+        }
         var log = Array(bytes)
         let bases = log.withUnsafeMutableBytes(repair)
         for (index, base) in bases.enumerated() {

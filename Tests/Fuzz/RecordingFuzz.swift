@@ -51,11 +51,15 @@ enum RecordingFuzz {
         for index in used {
             let thread = recording.threads[Int(index)]
             let pid = recording.processes[Int(thread.process)].pid
-            precondition(pid != 0 && ids.insert([pid, thread.tid]).inserted, "one id for two threads")
+            precondition(
+                pid != 0 && ids.insert([pid, thread.tid]).inserted,
+                "one id for two threads"
+            )
         }
         checkNesting(&recording)
         let skipped = recording.skipped.map { "\($0.key) \($0.value)" }.sorted()
-        return "\(recording.calls) \(recording.names) \(skipped) \(recording.strayBytes) \(recording.isUnterminated)"
+        return
+            "\(recording.calls) \(recording.names) \(skipped) \(recording.strayBytes) \(recording.isUnterminated)"
     }
 
     private static func checkNesting(_ recording: inout Recording) {

@@ -91,7 +91,10 @@ import Testing
             let answered = Locked<Int>(0)
             let client = Locked<GRPCClient?>(nil)
             defer { client.current?.close() }
-            try LoopbackServer.run(.init(), Self.collecting(into: waiting), deadlineSeconds: 20) { _, _, target in
+            try LoopbackServer.run(.init(), Self.collecting(into: waiting), deadlineSeconds: 20) {
+                _,
+                _,
+                target in
                 let connected = GRPCClient(target: target)
                 client.update { $0 = connected }
                 for number in UInt8(0)..<40 {
@@ -111,8 +114,10 @@ import Testing
     @Test func withConnectionsGivenByASocket() throws {
         let waiting = Waiting([])
         let server = GRPCServer(
-            configuration: .init(), methods: [GRPCMethod(path: Self.path, kind: .unary)],
-            handler: LoopbackServer(Self.collecting(into: waiting)))
+            configuration: .init(),
+            methods: [GRPCMethod(path: Self.path, kind: .unary)],
+            handler: LoopbackServer(Self.collecting(into: waiting))
+        )
         let port = try server.listen(on: "127.0.0.1:0").first?.port ?? 0
         server.start()
         let client = GRPCClient(target: "127.0.0.1:\(port)")

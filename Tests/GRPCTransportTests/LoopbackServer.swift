@@ -41,7 +41,9 @@ final class LoopbackServer: GRPCServerHandler {
 
     func streamHalfClosed(_ stream: GRPCStream, method: Int) { behaviour.halfClosed(stream) }
 
-    func streamEnded(_ stream: GRPCStream, method: Int, cancelled: Bool) { behaviour.ended(cancelled) }
+    func streamEnded(_ stream: GRPCStream, method: Int, cancelled: Bool) {
+        behaviour.ended(cancelled)
+    }
 
     func refused(method: Int, reason: GRPCRefusal) { refusals.update { $0.append(reason) } }
 
@@ -50,8 +52,10 @@ final class LoopbackServer: GRPCServerHandler {
     /// Runs `body` with a server, which is always shut down at the end. `isMetered`: the server accepts its connections
     /// itself and counts the bytes they receive.
     static func run(
-        _ configuration: GRPCServerConfiguration = GRPCServerConfiguration(), _ behaviour: Behaviour = Behaviour(),
-        deadlineSeconds: Double = 5, isMetered: Bool = false,
+        _ configuration: GRPCServerConfiguration = GRPCServerConfiguration(),
+        _ behaviour: Behaviour = Behaviour(),
+        deadlineSeconds: Double = 5,
+        isMetered: Bool = false,
         _ body: (_ loopback: LoopbackServer, _ server: GRPCServer, _ target: String) throws -> Void
     ) throws {
         let loopback = LoopbackServer(behaviour)
@@ -61,25 +65,33 @@ final class LoopbackServer: GRPCServerHandler {
                 GRPCMethod(path: Method.unary, kind: .unary),
                 GRPCMethod(path: Method.control, kind: .unary, lane: .control),
                 GRPCMethod(path: Method.stream, kind: .stream),
-            ], handler: loopback)
+            ],
+            handler: loopback
+        )
         defer {
             server.shutdown(deadlineSeconds: deadlineSeconds)
             #expect(server.outstandingTags == 0)
             #expect(server.heldBytes == 0)
         }
-        let port = isMetered ? try server.listen(on: "127.0.0.1:0").first?.port ?? 0 : try server.bind("127.0.0.1:0")
+        let port =
+            isMetered
+            ? try server.listen(on: "127.0.0.1:0").first?.port ?? 0 : try server.bind("127.0.0.1:0")
         server.start()
         try body(loopback, server, "127.0.0.1:\(port)")
     }
 
     /// Like `run`, with a client.
     static func runWithClient(
-        _ configuration: GRPCServerConfiguration = GRPCServerConfiguration(), _ behaviour: Behaviour = Behaviour(),
-        deadlineSeconds: Double = 5, isMetered: Bool = false,
+        _ configuration: GRPCServerConfiguration = GRPCServerConfiguration(),
+        _ behaviour: Behaviour = Behaviour(),
+        deadlineSeconds: Double = 5,
+        isMetered: Bool = false,
         _ body: (_ client: GRPCClient, _ loopback: LoopbackServer) throws -> Void
     ) throws {
         try run(configuration, behaviour, deadlineSeconds: deadlineSeconds, isMetered: isMetered) {
-            loopback, _, target in
+            loopback,
+            _,
+            target in
             let client = GRPCClient(target: target)
             defer { client.close() }
             try body(client, loopback)

@@ -16,7 +16,11 @@ import TraceModel
     @Test func statusMessages() throws {
         let request = StatusRequest(clientID: "agent-ü")
         try #expect(StatusRequest(decoding: request.encoded()) == request)
-        let response = StatusResponse(active: true, receivedTraces: 1 << 40, serverVersion: BuildInfo.version)
+        let response = StatusResponse(
+            active: true,
+            receivedTraces: 1 << 40,
+            serverVersion: BuildInfo.version
+        )
         try #expect(StatusResponse(decoding: response.encoded()) == response)
         #expect(Array(response.encoded().prefix(3)) == [8, 1, 16])
     }
@@ -32,17 +36,29 @@ import TraceModel
         try #expect(FinalizeResponse(decoding: final.encoded()) == final)
         // A window with many hosts.
         let many = FinalizeResponse(
-            window: 4, files: (0..<20_000).map { "output/json/function_trace_20251009_085320_host-\($0).json" })
+            window: 4,
+            files: (0..<20_000).map { "output/json/function_trace_20251009_085320_host-\($0).json" }
+        )
         try #expect(FinalizeResponse(decoding: many.encoded()) == many)
         try #expect(FinalizeResponse(decoding: []) == FinalizeResponse(window: 0, files: []))
-        let counts = [WorkerCount(resource: "function", workers: 4), WorkerCount(resource: "io", workers: 1)]
+        let counts = [
+            WorkerCount(resource: "function", workers: 4), WorkerCount(resource: "io", workers: 1),
+        ]
         try #expect(ScaleRequest(decoding: ScaleRequest(counts: counts).encoded()).counts == counts)
         try #expect(ScaleRequest(decoding: []).counts == [])
         let scaled = ScaleResponse(counts: counts, movedSlots: 128)
         try #expect(ScaleResponse(decoding: scaled.encoded()) == scaled)
         let slots = SlotsResponse(holdings: [
-            SlotHolding(worker: WorkerName(resource: .function, index: 1), slots: [0...3, 9...9], since: 7),
-            SlotHolding(worker: WorkerName(resource: .gpu, index: 0), slots: [0...255], since: 1 << 40),
+            SlotHolding(
+                worker: WorkerName(resource: .function, index: 1),
+                slots: [0...3, 9...9],
+                since: 7
+            ),
+            SlotHolding(
+                worker: WorkerName(resource: .gpu, index: 0),
+                slots: [0...255],
+                since: 1 << 40
+            ),
         ])
         try #expect(SlotsResponse(decoding: slots.encoded()) == slots)
         try #expect(SlotsResponse(decoding: []).holdings == [])
@@ -57,7 +73,11 @@ import TraceModel
     }
 
     @Test func retryInfo() {
-        let trailer = RetryInfo.trailer(status: .resourceExhausted, message: "full", delaySeconds: 1.5)
+        let trailer = RetryInfo.trailer(
+            status: .resourceExhausted,
+            message: "full",
+            delaySeconds: 1.5
+        )
         #expect(trailer.name == "grpc-status-details-bin")
         #expect(RetryInfo.delaySeconds(in: trailer.bytes) == 1.5)
         // As Python's google.rpc packages encode it.
@@ -71,8 +91,13 @@ import TraceModel
     }
 
     @Test func methodPaths() {
-        #expect(TracerService.Method.sendTraceBatch.path == "/NeuTracer.TracerService/SendTraceBatch")
-        #expect(TracerService.Method.streamTraceBatches.path == "/NeuTracer.TracerService/StreamTraceBatches")
+        #expect(
+            TracerService.Method.sendTraceBatch.path == "/NeuTracer.TracerService/SendTraceBatch"
+        )
+        #expect(
+            TracerService.Method.streamTraceBatches.path
+                == "/NeuTracer.TracerService/StreamTraceBatches"
+        )
         #expect(AdminService.Method.drain.path == "/TraceProcessor.TraceAdmin/Drain")
     }
 }

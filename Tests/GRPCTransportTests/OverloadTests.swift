@@ -24,7 +24,11 @@ import Testing
             let stalled = try stall(client, 300)
             for value in UInt8(0)..<50 {
                 try #expect(client.unary(Self.path, [value], timeoutSeconds: 5) == [value])
-                try #expect(client.unary(LoopbackServer.Method.control, [value], timeoutSeconds: 5) == [value])
+                try #expect(
+                    client.unary(LoopbackServer.Method.control, [value], timeoutSeconds: 5) == [
+                        value
+                    ]
+                )
             }
             #expect(loopback.refusals.current == [])
             for stream in stalled { stream.cancel() }
@@ -108,7 +112,10 @@ import Testing
         configuration.heldBytesMax = 32 << 20
         var behaviour = LoopbackServer.Behaviour()
         behaviour.unary = { call, bytes in call.reply([UInt8(bytes.count > 100 ? 1 : 0)]) }
-        try LoopbackServer.run(configuration, behaviour, isMetered: true) { loopback, server, target in
+        try LoopbackServer.run(configuration, behaviour, isMetered: true) {
+            loopback,
+            server,
+            target in
             let clients = (0..<8).map { _ in GRPCClient(target: target) }
             let small = GRPCClient(target: target)
             defer { for client in clients + [small] { client.close() } }
@@ -187,7 +194,9 @@ import Testing
 
     @Test func silentStreamsDoNotBlockOthers() throws {
         try LoopbackServer.runWithClient(isMetered: true) { client, loopback in
-            let streams = try (0..<40).map { _ in try client.openStream(LoopbackServer.Method.stream) }
+            let streams = try (0..<40).map { _ in
+                try client.openStream(LoopbackServer.Method.stream)
+            }
             for round in UInt8(0)..<5 {
                 for stream in streams { try stream.send([round]) }
                 for stream in streams { try #expect(stream.receive() == [round]) }
@@ -206,7 +215,12 @@ import Testing
             try connection.send(RawConnection.greeting)
             for number in UInt32(0)..<3_000 {
                 let call = RawConnection.headers(stream: 2 * number + 1, path: Self.path)
-                let reset = RawConnection.frame(type: 3, flags: 0, stream: 2 * number + 1, [0, 0, 0, 8])
+                let reset = RawConnection.frame(
+                    type: 3,
+                    flags: 0,
+                    stream: 2 * number + 1,
+                    [0, 0, 0, 8]
+                )
                 do { try connection.send(call + reset) } catch { break }
             }
             // No such bytes arrive, only the end of the connection.
@@ -225,7 +239,9 @@ import Testing
             headers += field.prefix(100)
             try connection.send(RawConnection.frame(type: 1, flags: 0, stream: 1, headers))
             for _ in 0..<64 {
-                do { try connection.send(RawConnection.frame(type: 9, flags: 0, stream: 1, field)) } catch { break }
+                do {
+                    try connection.send(RawConnection.frame(type: 9, flags: 0, stream: 1, field))
+                } catch { break }
             }
             #expect((try? connection.receives(Array("never".utf8))) != true)
             #expect(loopback.closings.wait { $0 == [.flood] })
@@ -239,8 +255,12 @@ import Testing
         try LoopbackServer.run(configuration, isMetered: true) { loopback, _, target in
             let clients = (0..<24).map { _ in GRPCClient(target: target) }
             defer { for client in clients { client.close() } }
-            for client in clients { try #expect(client.unary(Self.path, [1], timeoutSeconds: 20) == [1]) }
-            for client in clients.prefix(4) { try #expect(client.unary(Self.path, [2], timeoutSeconds: 20) == [2]) }
+            for client in clients {
+                try #expect(client.unary(Self.path, [1], timeoutSeconds: 20) == [1])
+            }
+            for client in clients.prefix(4) {
+                try #expect(client.unary(Self.path, [2], timeoutSeconds: 20) == [2])
+            }
             #expect(loopback.closings.current.allSatisfy { $0 == .idle })
             #expect(loopback.closings.current.count >= 16)
         }

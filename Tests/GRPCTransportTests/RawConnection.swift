@@ -17,7 +17,13 @@ final class RawConnection {
         address.sin_port = port.bigEndian
         address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
         var limit = timeval(tv_sec: 10, tv_usec: 0)
-        setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
+        setsockopt(
+            descriptor,
+            SOL_SOCKET,
+            SO_RCVTIMEO,
+            &limit,
+            socklen_t(MemoryLayout<timeval>.size)
+        )
         let code = withUnsafePointer(to: &address) { pointer in
             pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
                 connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
@@ -29,7 +35,9 @@ final class RawConnection {
     deinit { close(descriptor) }
 
     func send(_ bytes: [UInt8]) throws {
-        guard write(descriptor, bytes, bytes.count) == bytes.count else { throw Failure(call: "write", code: errno) }
+        guard write(descriptor, bytes, bytes.count) == bytes.count else {
+            throw Failure(call: "write", code: errno)
+        }
     }
 
     /// Reads until `pattern` is received; returns false if the connection ends or is silent before.
@@ -54,7 +62,8 @@ final class RawConnection {
     }
 
     /// Preface and settings.
-    static let greeting = Array("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".utf8) + frame(type: 4, flags: 0, stream: 0, [])
+    static let greeting =
+        Array("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".utf8) + frame(type: 4, flags: 0, stream: 0, [])
 
     /// Opens a call.
     static func headers(stream: UInt32, path: String, encoding: String = "identity") -> [UInt8] {
@@ -72,9 +81,15 @@ final class RawConnection {
     }
 
     /// A message of `count` bytes; the frame contains only the first `bytes` of them.
-    static func message(stream: UInt32, of count: Int, bytes: Int, isLast: Bool = false) -> [UInt8] {
+    static func message(stream: UInt32, of count: Int, bytes: Int, isLast: Bool = false) -> [UInt8]
+    {
         let length = (0..<4).map { UInt8(truncatingIfNeeded: count >> (24 - 8 * $0)) }
-        return frame(type: 0, flags: isLast ? 1 : 0, stream: stream, [0] + length + [UInt8](repeating: 7, count: bytes))
+        return frame(
+            type: 0,
+            flags: isLast ? 1 : 0,
+            stream: stream,
+            [0] + length + [UInt8](repeating: 7, count: bytes)
+        )
     }
 
     static func frame(type: UInt8, flags: UInt8, stream: UInt32, _ payload: [UInt8]) -> [UInt8] {

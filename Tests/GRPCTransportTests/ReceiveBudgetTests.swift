@@ -18,16 +18,27 @@ import Testing
 
     private var budget = ReceiveBudget(Self.configuration)
 
-    private mutating func decide(_ connections: [MeteredConnection], at seconds: Double) -> [ReceiveBudget.Action] {
+    private mutating func decide(
+        _ connections: [MeteredConnection],
+        at seconds: Double
+    ) -> [ReceiveBudget.Action] {
         budget.decide(connections, now: 1 + Int64(seconds * Double(Self.second)))
     }
 
     private func connection(
-        _ descriptor: Int32, partial: Int, data: Int = 0, paused: Int64? = nil, isPrivileged: Bool = false
+        _ descriptor: Int32,
+        partial: Int,
+        data: Int = 0,
+        paused: Int64? = nil,
+        isPrivileged: Bool = false
     ) -> MeteredConnection {
         MeteredConnection(
-            descriptor: descriptor, partialBytes: partial, dataBytes: data, pausedSince: paused,
-            isPrivileged: isPrivileged)
+            descriptor: descriptor,
+            partialBytes: partial,
+            dataBytes: data,
+            pausedSince: paused,
+            isPrivileged: isPrivileged
+        )
     }
 
     @Test func nothingIsDoneWhileThereIsRoom() {
@@ -37,20 +48,27 @@ import Testing
     }
 
     @Test mutating func theLongestWaitingConnectionContinues() {
-        let waiting = [connection(1, partial: 6_000, paused: 20), connection(2, partial: 5_000, paused: 10)]
+        let waiting = [
+            connection(1, partial: 6_000, paused: 20), connection(2, partial: 5_000, paused: 10),
+        ]
         #expect(decide(waiting, at: 0) == [.setPrivileged(2, true)])
         var going = waiting
         going[1].isPrivileged = true
         going[1].pausedSince = nil
         #expect(decide(going, at: 0.1) == [])
         // The message is complete: the privilege ends.
-        #expect(decide([connection(2, partial: 0, isPrivileged: true)], at: 0.2) == [.setPrivileged(2, false)])
+        #expect(
+            decide([connection(2, partial: 0, isPrivileged: true)], at: 0.2) == [
+                .setPrivileged(2, false)
+            ]
+        )
     }
 
     @Test mutating func aSlowSenderIsRefusedThenClosed() {
         func both(_ data: Int) -> [MeteredConnection] {
             [
-                connection(1, partial: 6_000, data: data), connection(2, partial: 6_000, paused: 10),
+                connection(1, partial: 6_000, data: data),
+                connection(2, partial: 6_000, paused: 10),
                 // Fast enough.
                 connection(3, partial: 200, data: 1_000 * data),
             ]
@@ -65,14 +83,17 @@ import Testing
 
     @Test mutating func aWaitingConnectionIsNotSlow() {
         let members = [
-            connection(1, partial: 6_000, paused: 10, isPrivileged: true), connection(2, partial: 6_000, paused: 20),
+            connection(1, partial: 6_000, paused: 10, isPrivileged: true),
+            connection(2, partial: 6_000, paused: 20),
         ]
         for second in 0..<10 { #expect(decide(members, at: Double(second)) == []) }
     }
 
     @Test mutating func roomsAreIndependent() {
         // The large room is full, the small one is not: no small message is affected.
-        let members = [connection(1, partial: 12_000, paused: 10), connection(2, partial: 90, data: 90)]
+        let members = [
+            connection(1, partial: 12_000, paused: 10), connection(2, partial: 90, data: 90),
+        ]
         for second in 0..<5 {
             let actions = decide(members, at: Double(second))
             #expect(actions == [.setPrivileged(1, true)])
@@ -89,11 +110,16 @@ import Testing
 
     @Test mutating func connectionsWithTheMostAndOldestCallsGiveWay() {
         func calls(_ descriptor: Int32, bytes: Int, age: Int) -> MeteredConnection {
-            MeteredConnection(descriptor: descriptor, callBytes: bytes, callByteSeconds: bytes * age)
+            MeteredConnection(
+                descriptor: descriptor,
+                callBytes: bytes,
+                callByteSeconds: bytes * age
+            )
         }
         let connections = [
             // Many young calls; few old ones; many old ones.
-            calls(1, bytes: 3_000, age: 0), calls(2, bytes: 100, age: 60), calls(3, bytes: 2_500, age: 30),
+            calls(1, bytes: 3_000, age: 0), calls(2, bytes: 100, age: 60),
+            calls(3, bytes: 2_500, age: 30),
         ]
         #expect(decide(connections, at: 0) == [.refuse(3, .idleCall)])
         #expect(decide(connections, at: 4) == [.close(3, .unreadAnswers)])
@@ -105,10 +131,17 @@ import Testing
     private static let now: Int64 = 1_000_000_000_000
 
     private func candidate(
-        _ descriptor: Int32, _ host: String, idle seconds: Double, hasCalls: Bool = false
+        _ descriptor: Int32,
+        _ host: String,
+        idle seconds: Double,
+        hasCalls: Bool = false
     ) -> IdleConnections.Candidate {
         IdleConnections.Candidate(
-            descriptor: descriptor, host: host, lastActive: Self.now - Int64(seconds * 1e9), hasCalls: hasCalls)
+            descriptor: descriptor,
+            host: host,
+            lastActive: Self.now - Int64(seconds * 1e9),
+            hasCalls: hasCalls
+        )
     }
 
     private func choose(_ count: Int, _ candidates: [IdleConnections.Candidate]) -> [Int32] {
@@ -116,7 +149,9 @@ import Testing
     }
 
     @Test func idleForLongestFirst() {
-        let candidates = [candidate(1, "a", idle: 5), candidate(2, "b", idle: 50), candidate(3, "c", idle: 0.5)]
+        let candidates = [
+            candidate(1, "a", idle: 5), candidate(2, "b", idle: 50), candidate(3, "c", idle: 0.5),
+        ]
         #expect(choose(1, candidates) == [2])
         #expect(choose(9, candidates) == [2, 1])
     }

@@ -8,14 +8,18 @@ import Testing
     private static let path = LoopbackServer.Method.unary
 
     private static func start(
-        _ sockets: [ListeningSocket], _ configuration: GRPCServerConfiguration = .init(),
+        _ sockets: [ListeningSocket],
+        _ configuration: GRPCServerConfiguration = .init(),
         _ behaviour: LoopbackServer.Behaviour = .init()
     ) throws -> GRPCServer {
         let server = GRPCServer(
             configuration: configuration,
             methods: [
-                GRPCMethod(path: path, kind: .unary), GRPCMethod(path: LoopbackServer.Method.stream, kind: .stream),
-            ], handler: LoopbackServer(behaviour))
+                GRPCMethod(path: path, kind: .unary),
+                GRPCMethod(path: LoopbackServer.Method.stream, kind: .stream),
+            ],
+            handler: LoopbackServer(behaviour)
+        )
         try server.listen(on: sockets)
         server.start()
         return server
@@ -138,7 +142,9 @@ import Testing
         let second = GRPCClient(target: target)
         defer { second.close() }
         let answer = Locked<[UInt8]?>(nil)
-        second.start(Self.path, [2], timeoutSeconds: 30) { result in answer.update { $0 = (try? result.get()) ?? [] } }
+        second.start(Self.path, [2], timeoutSeconds: 30) { result in
+            answer.update { $0 = (try? result.get()) ?? [] }
+        }
         _ = try first.current?.unary(Self.path, [1], timeoutSeconds: 10)
         #expect(answer.current == nil)
         first.update { client in

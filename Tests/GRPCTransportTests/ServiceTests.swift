@@ -26,7 +26,9 @@ import Testing
         try body(client)
     }
 
-    private func request(service: String) -> [UInt8] { [10, UInt8(service.utf8.count)] + Array(service.utf8) }
+    private func request(service: String) -> [UInt8] {
+        [10, UInt8(service.utf8.count)] + Array(service.utf8)
+    }
 
     @Test func groupNumbersMethodsFromZero() throws {
         try run(HealthService()) { client in
@@ -64,7 +66,9 @@ import Testing
             let stream = try client.openStream(Self.watch)
             try stream.send(request(service: ""))
             try stream.halfClose()
-            func next() throws -> HealthStatus? { try stream.receive().flatMap { HealthStatus(decoding: $0) } }
+            func next() throws -> HealthStatus? {
+                try stream.receive().flatMap { HealthStatus(decoding: $0) }
+            }
             try #expect(next() == .notServing)
             health.setServing(true)
             health.setServing(true)
@@ -108,7 +112,8 @@ import Testing
             try stream.send(ask(3, "tracer_service.proto"))
             try #expect(holds(stream.receive(), "GPUTraceData"))
             for symbol in [
-                "NeuTracer.TracerService", "NeuTracer.TracerService.SendTraceBatch", "NeuTracer.TraceBatch",
+                "NeuTracer.TracerService", "NeuTracer.TracerService.SendTraceBatch",
+                "NeuTracer.TraceBatch",
                 "NeuTracer.TraceBatch.client_id",
             ] {
                 try stream.send(ask(4, symbol))

@@ -55,7 +55,9 @@ import Testing
             methods: [
                 GRPCMethod(path: Self.path, kind: .unary),
                 GRPCMethod(path: LoopbackServer.Method.stream, kind: .stream),
-            ], handler: loopback)
+            ],
+            handler: loopback
+        )
         let port = try server.bind("127.0.0.1:0")
         server.start()
         let connected = GRPCClient(target: "127.0.0.1:\(port)")
@@ -79,7 +81,11 @@ import Testing
     }
 
     @Test func serverNeverStartedShutsDown() throws {
-        let server = GRPCServer(configuration: .init(), methods: [], handler: LoopbackServer(.init()))
+        let server = GRPCServer(
+            configuration: .init(),
+            methods: [],
+            handler: LoopbackServer(.init())
+        )
         try server.bind("127.0.0.1:0")
         server.shutdown(deadlineSeconds: 0)
         #expect(server.outstandingTags == 0)

@@ -88,7 +88,9 @@ import Testing
         RawConnection.message(stream: stream, of: count, bytes: bytes)
     }
 
-    @Test(arguments: [1, 2, 5, 9, 13, 1_000, 60_000]) func countsAreIndependentOfHowFramesAreCut(piece: Int) throws {
+    @Test(arguments: [1, 2, 5, 9, 13, 1_000, 60_000]) func countsAreIndependentOfHowFramesAreCut(
+        piece: Int
+    ) throws {
         let line = try Line()
         line.pass(RawConnection.greeting, piece: piece)
         for stream in [UInt32(1), 3, 5] {
@@ -107,7 +109,10 @@ import Testing
         #expect(line.meters.totals.smallBytes == 1_500)
         #expect(line.meters.totals.callBytes == state.callBytes)
         // The rest of both, in one frame each; the last one ends its call.
-        line.pass(RawConnection.frame(type: 0, flags: 0, stream: 3, [UInt8](repeating: 7, count: 3_500)), piece: piece)
+        line.pass(
+            RawConnection.frame(type: 0, flags: 0, stream: 3, [UInt8](repeating: 7, count: 3_500)),
+            piece: piece
+        )
         line.pass(RawConnection.frame(type: 0, flags: 1, stream: 5, [0, 0, 1, 9]), piece: piece)
         #expect(line.state?.partialBytes == 0)
         #expect(line.state?.openCalls == 3)
@@ -142,7 +147,12 @@ import Testing
         line.pass(RawConnection.headers(stream: 1, path: Self.path))
         line.pass(message(stream: 1, of: 3_000, bytes: 2_000))
         #expect(line.state?.pausedSince != nil)
-        let rest = RawConnection.frame(type: 0, flags: 1, stream: 1, [UInt8](repeating: 7, count: 1_000))
+        let rest = RawConnection.frame(
+            type: 0,
+            flags: 1,
+            stream: 1,
+            [UInt8](repeating: 7, count: 1_000)
+        )
         #expect(line.pass(rest) == 0)
         line.meters.resume(line.server)
         #expect(line.state?.pausedSince != nil)
@@ -176,11 +186,16 @@ import Testing
                     payload[index] = UInt8.random(in: 0...255, using: &random)
                 }
                 var frame = RawConnection.frame(
-                    type: UInt8.random(in: 0...10, using: &random), flags: UInt8.random(in: 0...255, using: &random),
-                    stream: UInt32.random(in: 0...9, using: &random), payload)
+                    type: UInt8.random(in: 0...10, using: &random),
+                    flags: UInt8.random(in: 0...255, using: &random),
+                    stream: UInt32.random(in: 0...9, using: &random),
+                    payload
+                )
                 if Int.random(in: 0..<20, using: &random) == 0 { frame.removeLast() }
                 if Bool.random(using: &random) {
-                    guard line.pass(frame, piece: Int.random(in: 2...80, using: &random)) > 0 else { break }
+                    guard line.pass(frame, piece: Int.random(in: 2...80, using: &random)) > 0 else {
+                        break
+                    }
                 } else {
                     line.answer(frame)
                     var sink = [UInt8](repeating: 0, count: 1_000)

@@ -118,7 +118,9 @@ import Testing
             stream.finish()
         }
         try LoopbackServer.runWithClient(configuration, behaviour) { client, _ in
-            let streams = try (0..<20).map { _ in try client.openStream(LoopbackServer.Method.stream) }
+            let streams = try (0..<20).map { _ in
+                try client.openStream(LoopbackServer.Method.stream)
+            }
             #expect(unsent.wait { $0.count == 20 })
             #expect(unsent.current.reduce(0, +) <= 1 << 20 + 20 * 11_000)
             // Each stream has its share.

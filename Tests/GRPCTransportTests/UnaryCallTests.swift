@@ -16,7 +16,11 @@ import TraceModel
         try LoopbackServer.runWithClient { client, _ in
             for count in [0, 1, 5, 6_300, 1 << 20] {
                 let request = [UInt8](repeating: 7, count: count)
-                let answer = try client.unary(LoopbackServer.Method.unary, request, timeoutSeconds: 10)
+                let answer = try client.unary(
+                    LoopbackServer.Method.unary,
+                    request,
+                    timeoutSeconds: 10
+                )
                 #expect(answer == request)
             }
         }
@@ -27,7 +31,11 @@ import TraceModel
         behaviour.unary = { call, bytes in Thread.detachNewThread { call.reply(bytes) } }
         try LoopbackServer.runWithClient(.init(), behaviour) { client, _ in
             for value in UInt8(0)..<100 {
-                let answer = try client.unary(LoopbackServer.Method.unary, [value], timeoutSeconds: 10)
+                let answer = try client.unary(
+                    LoopbackServer.Method.unary,
+                    [value],
+                    timeoutSeconds: 10
+                )
                 #expect(answer == [value])
             }
         }
@@ -79,7 +87,9 @@ import TraceModel
 
     @Test func unknownMethodIsUnimplemented() throws {
         try LoopbackServer.runWithClient { client, _ in
-            let error = errorOf { try client.unary("/test.Loopback/Nothing", [1], timeoutSeconds: 10) }
+            let error = errorOf {
+                try client.unary("/test.Loopback/Nothing", [1], timeoutSeconds: 10)
+            }
             #expect(error?.status == .unimplemented)
         }
     }
@@ -88,14 +98,18 @@ import TraceModel
         var behaviour = LoopbackServer.Behaviour()
         behaviour.unary = { call, _ in
             call.fail(
-                .resourceExhausted, "too much at once",
+                .resourceExhausted,
+                "too much at once",
                 trailers: [
                     GRPCTrailer(name: "x-reason", bytes: Array("disk".utf8)),
                     GRPCTrailer(name: "grpc-status-details-bin", bytes: [8, 8, 0, 255]),
-                ])
+                ]
+            )
         }
         try LoopbackServer.runWithClient(.init(), behaviour) { client, _ in
-            let error = errorOf { try client.unary(LoopbackServer.Method.unary, [1], timeoutSeconds: 10) }
+            let error = errorOf {
+                try client.unary(LoopbackServer.Method.unary, [1], timeoutSeconds: 10)
+            }
             #expect(error?.status == .resourceExhausted)
             #expect(error?.message == "too much at once")
             #expect(error?.details == [8, 8, 0, 255])
@@ -124,8 +138,10 @@ import TraceModel
         behaviour.unary = { call, _ in call.reply([call.isLocalSocket ? 1 : 0]) }
         let loopback = LoopbackServer(behaviour)
         let server = GRPCServer(
-            configuration: .init(), methods: [GRPCMethod(path: LoopbackServer.Method.unary, kind: .unary)],
-            handler: loopback)
+            configuration: .init(),
+            methods: [GRPCMethod(path: LoopbackServer.Method.unary, kind: .unary)],
+            handler: loopback
+        )
         defer { server.shutdown(deadlineSeconds: 5) }
         let address = "unix:\(NSTemporaryDirectory())/\(UUID().uuidString).sock"
         try #expect(server.bind(address) == 0)
@@ -167,7 +183,9 @@ import TraceModel
         var behaviour = LoopbackServer.Behaviour()
         behaviour.unary = { _, _ in }
         try LoopbackServer.runWithClient(.init(), behaviour) { client, _ in
-            let error = errorOf { try client.unary(LoopbackServer.Method.unary, [1], timeoutSeconds: 10) }
+            let error = errorOf {
+                try client.unary(LoopbackServer.Method.unary, [1], timeoutSeconds: 10)
+            }
             #expect(error?.status == .cancelled)
         }
     }

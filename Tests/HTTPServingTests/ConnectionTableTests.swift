@@ -48,7 +48,8 @@ import TraceModel
                 Ending(id: 1, way: .refuse, reason: .slowHead),
                 // A client that has sent nothing gets no reply.
                 Ending(id: 2, way: .close, reason: .slowHead),
-            ])
+            ]
+        )
         #expect(expired(10.9).isEmpty, "each once")
         #expect(expired(11) == [Ending(id: 1, way: .close, reason: nil)])
     }

@@ -17,7 +17,9 @@ final class HTTPClient: @unchecked Sendable {
     /// `receiveBytes` limits the kernel's receive buffer.
     init(port: Int, receiveBytes: Int32? = nil) throws {
         descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-        if let receiveBytes { try ListeningSocket.setOption(SOL_SOCKET, SO_RCVBUF, receiveBytes, of: descriptor) }
+        if let receiveBytes {
+            try ListeningSocket.setOption(SOL_SOCKET, SO_RCVBUF, receiveBytes, of: descriptor)
+        }
         var limit = timeval(tv_sec: 50, tv_usec: 0)
         let size = socklen_t(MemoryLayout<timeval>.size)
         setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, size)
@@ -36,9 +38,13 @@ final class HTTPClient: @unchecked Sendable {
     deinit { close(descriptor) }
 
     /// Runs on a dedicated thread, so that blocking does not stop any task.
-    static func onThread<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) async throws -> Value {
+    static func onThread<Value: Sendable>(
+        _ body: @escaping @Sendable () throws -> Value
+    ) async throws -> Value {
         try await withCheckedThrowingContinuation { continuation in
-            let thread = DedicatedThread("client") { continuation.resume(with: Result { try body() }) }
+            let thread = DedicatedThread("client") {
+                continuation.resume(with: Result { try body() })
+            }
             _ = thread
         }
     }
@@ -78,8 +84,10 @@ final class HTTPClient: @unchecked Sendable {
             let text = String(decoding: rest, as: UTF8.self)
             if let end = text.range(of: "\r\n\r\n") {
                 let head = String(text[..<end.lowerBound])
-                let length = head.components(separatedBy: "\r\n").first { $0.lowercased().hasPrefix("content-length:") }
-                    .flatMap { Int($0.dropFirst(15).trimmingCharacters(in: .whitespaces)) }
+                let length = head.components(separatedBy: "\r\n").first {
+                    $0.lowercased().hasPrefix("content-length:")
+                }
+                .flatMap { Int($0.dropFirst(15).trimmingCharacters(in: .whitespaces)) }
                 let start = head.utf8.count + 4
                 if let length, rest.count >= start + length {
                     defer { rest.removeFirst(start + length) }

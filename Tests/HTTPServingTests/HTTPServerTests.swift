@@ -16,15 +16,23 @@ import Testing
 
     /// Calls `body` on a thread beside a server that replies with the length of the path, or with `large`.
     private func withServer(
-        _ bounds: HTTPBounds = HTTPBounds(), _ body: @escaping @Sendable (Int, HTTPTally) throws -> Void
+        _ bounds: HTTPBounds = HTTPBounds(),
+        _ body: @escaping @Sendable (Int, HTTPTally) throws -> Void
     ) async throws {
         let socket = try #require(try ListeningSocket.bind("127.0.0.1:0").first)
         let tally = HTTPTally()
-        let server = try HTTPServer(socket, bounds: bounds, tally: tally, log: Logger(label: "test")) { request in
+        let server = try HTTPServer(
+            socket,
+            bounds: bounds,
+            tally: tally,
+            log: Logger(label: "test")
+        ) { request in
             let path = request.uri.path
             return HTTPReply(
-                status: .ok, headers: [.contentType: "text/plain"],
-                body: path == "/large" ? Self.large : SharedBody("\(path.utf8.count)\n".utf8))
+                status: .ok,
+                headers: [.contentType: "text/plain"],
+                body: path == "/large" ? Self.large : SharedBody("\(path.utf8.count)\n".utf8)
+            )
         }
         let port = socket.port
         let result = try await HTTPClient.onThread { Result { try body(port, tally) } }
@@ -104,7 +112,11 @@ import Testing
         ("POST / HTTP/1.1\r\nContent-Length: 100000000\r\n\r\nabc", "413", .body),
         ("GET / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n", "413", .body),
         ("nonsense\r\n\r\n", "400", .badRequest), ("GET / HTTP/2.0\r\n\r\n", "400", .badRequest),
-    ]) func whatNoRequestIsEndsItsConnection(_ request: String, _ code: String, _ reason: HTTPClosure) async throws {
+    ]) func whatNoRequestIsEndsItsConnection(
+        _ request: String,
+        _ code: String,
+        _ reason: HTTPClosure
+    ) async throws {
         try await withServer(Self.bounds { $0.headBytes = 1_000 }) { port, tally in
             let client = try HTTPClient(port: port)
             // The replies to earlier requests come first.

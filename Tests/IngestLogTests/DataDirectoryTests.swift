@@ -26,7 +26,9 @@ import TraceModel
         try directory.asWorkingDirectory {
             try FileSystem.createDirectory(ClusterPaths.checkpoints)
             for name in ["metrics", "metrics.journal", "windows"] {
-                try [1].withUnsafeBytes { try FileSystem.publish(ClusterPaths.aggregatorCheckpoints + name, $0) }
+                try [1].withUnsafeBytes {
+                    try FileSystem.publish(ClusterPaths.aggregatorCheckpoints + name, $0)
+                }
             }
             #expect(try DataDirectory.open().salt != 0)
         }
@@ -36,7 +38,9 @@ import TraceModel
         try directory.asWorkingDirectory {
             try FileSystem.createDirectory(ClusterPaths.checkpoints)
             let worker = WorkerName(resource: .cpu, index: 0)
-            try [1].withUnsafeBytes { try FileSystem.publish(ClusterPaths.checkpoint(of: worker), $0) }
+            try [1].withUnsafeBytes {
+                try FileSystem.publish(ClusterPaths.checkpoint(of: worker), $0)
+            }
             let error = #expect(throws: TraceError.self) { _ = try DataDirectory.open() }
             #expect(error?.code == .corrupt)
         }
@@ -56,7 +60,9 @@ import TraceModel
             func expectRefused(_ bytes: [UInt8], _ what: String) throws {
                 try publish(bytes, ClusterPaths.manifest)
                 try publish(bytes, Self.mirror)
-                let error = #expect(throws: TraceError.self, "\(what)") { _ = try DataDirectory.open() }
+                let error = #expect(throws: TraceError.self, "\(what)") {
+                    _ = try DataDirectory.open()
+                }
                 #expect(error?.code == .corrupt || error?.code == .configuration)
                 #expect(error?.remedy != nil)
             }
@@ -79,7 +85,10 @@ import TraceModel
                 func expectHealed(_ what: String) throws {
                     #expect(try DataDirectory.read().salt == made.salt, "\(what)")
                     var reports = 0
-                    #expect(try DataDirectory.open { _ in reports += 1 }.salt == made.salt, "\(what)")
+                    #expect(
+                        try DataDirectory.open { _ in reports += 1 }.salt == made.salt,
+                        "\(what)"
+                    )
                     #expect(reports == 1, "\(what)")
                     #expect(try FileSystem.contents(path) == whole, "\(what)")
                 }
@@ -121,7 +130,9 @@ import TraceModel
             try HashSecret.ensure()
             #expect(secret.count == HashSecret.byteCount && Set(secret).count > 1)
             #expect(try HashSecret.read() == secret)
-            let mode = try FileManager.default.attributesOfItem(atPath: ClusterPaths.secret)[.posixPermissions]
+            let mode = try FileManager.default.attributesOfItem(atPath: ClusterPaths.secret)[
+                .posixPermissions
+            ]
             #expect(mode as? Int == 0o600)
         }
     }

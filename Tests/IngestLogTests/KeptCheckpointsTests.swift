@@ -11,7 +11,9 @@ import TraceModel
 
     init() throws { directory = try TemporaryDirectory() }
 
-    private func window(_ window: UInt64) -> WorkerWindow { WorkerWindow(worker: worker, window: window) }
+    private func window(_ window: UInt64) -> WorkerWindow {
+        WorkerWindow(worker: worker, window: window)
+    }
 
     private func publish(_ text: String, bytes: Int? = nil) throws {
         try FileSystem.createDirectory(ClusterPaths.checkpoints)
@@ -53,7 +55,9 @@ import TraceModel
     @Test func theyAreBounded() throws {
         try directory.asWorkingDirectory {
             try publish("state")
-            for number in 0..<UInt64(2 * Limits.keptCheckpointsMax) { try KeptCheckpoints.keep(window(number)) }
+            for number in 0..<UInt64(2 * Limits.keptCheckpointsMax) {
+                try KeptCheckpoints.keep(window(number))
+            }
             #expect(try kept().count == Limits.keptCheckpointsMax)
             _ = try KeptCheckpoints.remove(of: worker)
             try publish("large", bytes: Limits.keptCheckpointsBytesMax / 2)
@@ -66,6 +70,8 @@ import TraceModel
         #expect(WorkerWindow(name)?.description == name)
     }
 
-    @Test(arguments: ["cpu.1.w03", "cpu.1.3", "cpu.1.x3", "cpu.w3", "cpu.1.w", "cpu.1", "", ".rebuild"])
+    @Test(arguments: [
+        "cpu.1.w03", "cpu.1.3", "cpu.1.x3", "cpu.w3", "cpu.1.w", "cpu.1", "", ".rebuild",
+    ])
     func otherNamesAreNone(_ name: String) { #expect(WorkerWindow(name) == nil) }
 }

@@ -26,14 +26,22 @@ import TraceModel
     /// Appends a record of `size` bytes that begins with `number`.
     private func append(_ number: UInt32, size: Int, to group: inout LogGroup) {
         let target = group.append(.batch, arrival: Int64(number), bodyBytes: size)
-        target.initializeMemory(as: UInt8.self, repeating: UInt8(truncatingIfNeeded: number), count: size)
+        target.initializeMemory(
+            as: UInt8.self,
+            repeating: UInt8(truncatingIfNeeded: number),
+            count: size
+        )
         target.storeBytes(of: number.littleEndian, as: UInt32.self)
     }
 
     /// Commits a large record that is written ahead, followed by others, and a head of `headBytes` that names it.
     private func commitAhead(
-        _ number: UInt32, size: Int, followedBy others: [UInt32] = [], headBytes: Int = 4,
-        with ahead: inout AheadFileWriter, to writer: inout LogWriter
+        _ number: UInt32,
+        size: Int,
+        followedBy others: [UInt32] = [],
+        headBytes: Int = 4,
+        with ahead: inout AheadFileWriter,
+        to writer: inout LogWriter
     ) throws {
         var group = LogGroup(aheadRecordBytes: size)
         append(number, size: size, to: &group)
@@ -42,11 +50,14 @@ import TraceModel
         var counts = writer.counts
         counts.accepted[0] += UInt64(1 + others.count)
         try writer.commit(
-            &group, ahead: file, countsAt: { _ in counts },
+            &group,
+            ahead: file,
+            countsAt: { _ in counts },
             head: {
                 $0.append(integer: number)
                 for _ in 4..<headBytes { $0.append(byte: 0) }
-            })
+            }
+        )
     }
 
     /// Commits one record of `size` bytes that begins with `number`, and a head that names it.
@@ -273,7 +284,9 @@ import TraceModel
             let unfinished = try File(log.unfinishedSpare, .replace)
             try [UInt8(1), 2, 3].withUnsafeBytes { try unfinished.write($0, at: 0) }
             let named = try File(log.file(base: end), .replace)
-            try [UInt8](repeating: 0xAB, count: 5_000).withUnsafeBytes { try named.write($0, at: 0) }
+            try [UInt8](repeating: 0xAB, count: 5_000).withUnsafeBytes {
+                try named.write($0, at: 0)
+            }
         }
         var second = try open()
         #expect(second.end == end)

@@ -16,7 +16,10 @@ import TraceModel
     }
 
     /// Seals the group at `start` and reads every record back.
-    private func sealed(_ group: inout LogGroup, from start: LSN = 0) throws -> [(body: [UInt8], host: [UInt8])] {
+    private func sealed(
+        _ group: inout LogGroup,
+        from start: LSN = 0
+    ) throws -> [(body: [UInt8], host: [UInt8])] {
         _ = group.seal(from: start, previousCRC: 0, salt: Self.salt, durable: start) { index in
             var counts = LogCounts()
             counts.accepted[1] = UInt64(index)
@@ -92,8 +95,10 @@ import TraceModel
         for _ in 0..<2 {
             for length in 1..<9 {
                 append(
-                    [UInt8](repeating: 0xFF, count: length), host: [UInt8](repeating: 0xFF, count: 9 - length),
-                    to: &group)
+                    [UInt8](repeating: 0xFF, count: length),
+                    host: [UInt8](repeating: 0xFF, count: 9 - length),
+                    to: &group
+                )
                 let record = group.record(at: group.offsets[length - 1])
                 let end = group.offsets[length - 1] + LogRecord.headerBytes + record.payloadBytes
                 #expect(group.buffer.bytes[end...].allSatisfy { $0 == 0 })

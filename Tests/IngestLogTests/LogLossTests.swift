@@ -19,11 +19,18 @@ import TraceModel
         log = LogDirectory(path: directory.path)
     }
 
-    private func recover() throws -> LogRecovery { try LogRecovery.run(log, salt: Self.salt) { _ in } }
+    private func recover() throws -> LogRecovery {
+        try LogRecovery.run(log, salt: Self.salt) { _ in }
+    }
 
     /// A writer of small files that continues at the end of the log.
     private func open() throws -> LogWriter {
-        try LogWriter(directory: log, salt: Self.salt, recovery: recover(), fileBytes: Self.fileBytes)
+        try LogWriter(
+            directory: log,
+            salt: Self.salt,
+            recovery: recover(),
+            fileBytes: Self.fileBytes
+        )
     }
 
     private func commit(size: Int, to writer: inout LogWriter) throws {
@@ -151,7 +158,9 @@ import TraceModel
                 for end in LSN(1)...3 {
                     counts.accepted[1] = end * 10
                     counts.rejected = end
-                    try [UInt8(end), 9].withUnsafeBytes { try file.note(end * 8, counts, state: $0) }
+                    try [UInt8(end), 9].withUnsafeBytes {
+                        try file.note(end * 8, counts, state: $0)
+                    }
                 }
             }
             let found = try #require(LogEnd.read(salt: 7))
@@ -163,11 +172,15 @@ import TraceModel
             for index in 0..<200 {
                 var damaged = whole
                 damaged[index] ^= 1
-                try damaged.withUnsafeBytes { try File(ClusterPaths.logEnd, .replace).write($0, at: 0) }
+                try damaged.withUnsafeBytes {
+                    try File(ClusterPaths.logEnd, .replace).write($0, at: 0)
+                }
                 // The bytes after the places are zeros and do not count.
                 #expect(LogEnd.read(salt: 7)?.end == (index < 142 ? 16 : 24), "\(index)")
             }
-            try [UInt8]().withUnsafeBytes { try File(ClusterPaths.logEnd, .replace).write($0, at: 0) }
+            try [UInt8]().withUnsafeBytes {
+                try File(ClusterPaths.logEnd, .replace).write($0, at: 0)
+            }
             #expect(LogEnd.read(salt: 7) == nil)
         }
     }

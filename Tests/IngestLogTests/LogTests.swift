@@ -12,7 +12,9 @@ import TraceModel
         let path = "/tmp/ingest-log-test-\(UInt64.random(in: .min ... .max))"
         try FileSystem.createDirectory(path)
         defer {
-            for name in (try? FileSystem.list(path)) ?? [] { try? FileSystem.remove("\(path)/\(name)") }
+            for name in (try? FileSystem.list(path)) ?? [] {
+                try? FileSystem.remove("\(path)/\(name)")
+            }
             try? FileSystem.removeDirectory(path)
         }
         try body(LogDirectory(path: path))
@@ -40,7 +42,9 @@ import TraceModel
                 var counts = before
                 counts.accepted[0] += UInt64(index + 1)
                 return counts
-            }, head: { $0.append("head") })
+            },
+            head: { $0.append("head") }
+        )
     }
 
     private func bodies(_ directory: LogDirectory) throws -> [String] {
@@ -88,7 +92,9 @@ import TraceModel
             while true {
                 let bytes = try reader.next(budget: 1_000, limit: writer.end)
                 if bytes.isEmpty { break }
-                for record in LogRecords(bytes) { texts.append(String(decoding: record.body, as: UTF8.self)) }
+                for record in LogRecords(bytes) {
+                    texts.append(String(decoding: record.body, as: UTF8.self))
+                }
             }
             #expect(texts == (100..<200).map { "record \($0)" })
             writer.close()
@@ -158,7 +164,9 @@ import TraceModel
                     let file = try File(path, .readWrite)
                     try flipped.withUnsafeBytes { try file.write($0, at: position) }
                     #expect(try bodies(directory) == ["kept"], "byte \(position) bit \(bit)")
-                    try whole[position...position].withUnsafeBytes { try file.write($0, at: position) }
+                    try whole[position...position].withUnsafeBytes {
+                        try file.write($0, at: position)
+                    }
                 }
             }
         }
@@ -232,7 +240,9 @@ import TraceModel
                 for offset in [0, 16, 40, 130] {
                     let position = Int(starts[number]) + offset
                     let file = try File(path, .readWrite)
-                    try [whole[position] ^ 0x10].withUnsafeBytes { try file.write($0, at: position) }
+                    try [whole[position] ^ 0x10].withUnsafeBytes {
+                        try file.write($0, at: position)
+                    }
                     var seen: [String] = []
                     let recovery = try LogRecovery.run(directory, salt: Self.salt) { record in
                         guard record.type == .batch else { return }
@@ -243,7 +253,9 @@ import TraceModel
                     #expect(seen == others, "record \(number), byte \(offset)")
                     #expect(recovery.damaged == (number < 3 ? [starts[number]..<next] : []))
                     #expect(recovery.end == (number < 3 ? end : starts[3]))
-                    try whole[position...position].withUnsafeBytes { try file.write($0, at: position) }
+                    try whole[position...position].withUnsafeBytes {
+                        try file.write($0, at: position)
+                    }
                 }
             }
         }
@@ -263,10 +275,17 @@ import TraceModel
             try commit(["c"], to: &second)
             second.close()
             let file = try File(directory.file(base: 0), .readWrite)
-            try [UInt8](repeating: 0xAA, count: size).withUnsafeBytes { try file.write($0, at: Int(lost)) }
+            try [UInt8](repeating: 0xAA, count: size).withUnsafeBytes {
+                try file.write($0, at: Int(lost))
+            }
             let recovery = try LogRecovery.run(directory, salt: Self.salt) { _ in }
             #expect(recovery.damaged == [lost..<next])
-            var reader = LogReader(directory: directory, salt: Self.salt, from: 0, damaged: recovery.damaged)
+            var reader = LogReader(
+                directory: directory,
+                salt: Self.salt,
+                from: 0,
+                damaged: recovery.damaged
+            )
             var seen: [String] = []
             while true {
                 let bytes = try reader.next(budget: 1 << 20, limit: recovery.end)
@@ -281,13 +300,20 @@ import TraceModel
 
     @Test func barriersRoundTrip() throws {
         let map = SlotMap(workers: [.function: 3, .io: 2])
-        let barrier = BarrierPayload(window: 7, reason: .command, stem: "20251122_101500_2", slotMap: map)
+        let barrier = BarrierPayload(
+            window: 7,
+            reason: .command,
+            stem: "20251122_101500_2",
+            slotMap: map
+        )
         var buffer = RawBuffer()
         barrier.encode(into: &buffer)
         #expect(try BarrierPayload(decoding: buffer.bytes) == barrier)
         for length in 0..<buffer.count {
             #expect(throws: TraceError.self) {
-                try BarrierPayload(decoding: UnsafeRawBufferPointer(rebasing: buffer.bytes[..<length]))
+                try BarrierPayload(
+                    decoding: UnsafeRawBufferPointer(rebasing: buffer.bytes[..<length])
+                )
             }
         }
     }

@@ -150,7 +150,9 @@ import TraceModel
             try FileSystem.remove(directory.path + "/spare")
             try next.trim(below: next.end)
             let spare = try File(directory.path + "/spare", .readWrite)
-            try [UInt8](repeating: 0, count: Int(base)).withUnsafeBytes { try spare.write($0, at: 0) }
+            try [UInt8](repeating: 0, count: Int(base)).withUnsafeBytes {
+                try spare.write($0, at: 0)
+            }
         }
         #expect(found.texts == ["kept"] && found.damaged.isEmpty)
         #expect(found.trimmed.map(\.upperBound) == [base])

@@ -42,14 +42,17 @@ import TraceModel
     }
 
     /// Pieces of any size, including pieces written before the rest of the body exists.
-    @Test(arguments: [1, 4_000, 524_280, 524_288, 600_000, 1_100_001]) func aLargeBodyIsWrittenInPieces(
+    @Test(arguments: [1, 4_000, 524_280, 524_288, 600_000, 1_100_001])
+    func aLargeBodyIsWrittenInPieces(
         _ piece: Int
     ) throws {
         let bytes = (0..<piece * 3).map { UInt8(truncatingIfNeeded: $0 &* 31 >> 3) }
         try directory.asWorkingDirectory {
             try file.publish { writer in
                 for part in 0..<3 {
-                    bytes.withUnsafeBytes { writer.body.append(.init(rebasing: $0[part * piece..<(part + 1) * piece])) }
+                    bytes.withUnsafeBytes {
+                        writer.body.append(.init(rebasing: $0[part * piece..<(part + 1) * piece]))
+                    }
                     try writer.drain()
                     #expect(writer.body.count < File.directBytesUsual + File.blockBytes)
                 }

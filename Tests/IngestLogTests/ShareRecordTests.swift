@@ -28,7 +28,9 @@ import TraceModel
             UnsafeMutableRawBufferPointer(start: target, count: body.count).copyBytes(from: body)
             host.withUnsafeBytes { group.setHost($0) }
             let lsn = 1_000 + LSN(group.offsets[index])
-            pieces.append(Piece(lsn: lsn, arrival: Int64(index) - 1, type: type, host: host, body: body))
+            pieces.append(
+                Piece(lsn: lsn, arrival: Int64(index) - 1, type: type, host: host, body: body)
+            )
         }
         _ = group.seal(from: 1_000, previousCRC: 0, salt: 1, durable: 0) { _ in LogCounts() }
         var share = RawBuffer(capacity: 8)
@@ -54,8 +56,13 @@ import TraceModel
             guard let type = record.type else { return }
             pieces.append(
                 Piece(
-                    lsn: record.lsn, arrival: record.arrival, type: type, host: Array(record.host),
-                    body: Array(record.body)))
+                    lsn: record.lsn,
+                    arrival: record.arrival,
+                    type: type,
+                    host: Array(record.host),
+                    body: Array(record.body)
+                )
+            )
         }
         return pieces
     }
@@ -109,7 +116,9 @@ import TraceModel
                 let position = Int.random(in: damaged.indices, using: &generator)
                 damaged[position] = UInt8.random(in: 0...255, using: &generator)
             }
-            do { try walk(damaged) } catch let error as TraceError { #expect(error.code == .corrupt) }
+            do { try walk(damaged) } catch let error as TraceError {
+                #expect(error.code == .corrupt)
+            }
         }
     }
 

@@ -13,7 +13,11 @@ struct AnomalyRunTests {
     private static let start = 1_760_000_000_000_000
 
     private static func line(
-        _ time: Int, _ rule: String, _ resource: Resource, host: String = "web-1", pid: Int = 7,
+        _ time: Int,
+        _ rule: String,
+        _ resource: Resource,
+        host: String = "web-1",
+        pid: Int = 7,
         message: String = "slow"
     ) -> String {
         """
@@ -30,16 +34,22 @@ struct AnomalyRunTests {
         try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
         func write(_ name: String, _ lines: [String], isCompressed: Bool = false) throws {
             let data = Data((lines.joined(separator: "\n") + "\n").utf8)
-            let packed = isCompressed ? Data(try data.withUnsafeBytes { try Gzip.compress($0) }) : data
+            let packed =
+                isCompressed ? Data(try data.withUnsafeBytes { try Gzip.compress($0) }) : data
             try packed.write(to: URL(filePath: "\(path)/\(name)"))
         }
         try write(
             "anomalies_20251009_105320_function.jsonl",
-            [Self.line(10, "slow_call", .function), Self.line(30, "stuck_call", .function)])
+            [Self.line(10, "slow_call", .function), Self.line(30, "stuck_call", .function)]
+        )
         try write(
             "anomalies_20251009_105321_function.jsonl.gz",
-            [Self.line(20, "slow_call", .function, host: "web-2"), Self.line(40, "slow_call", .function, pid: 8)],
-            isCompressed: true)
+            [
+                Self.line(20, "slow_call", .function, host: "web-2"),
+                Self.line(40, "slow_call", .function, pid: 8),
+            ],
+            isCompressed: true
+        )
         try write("anomalies_20251009_105320_io.jsonl", [Self.line(25, "agent", .io)])
         // Beside each there is a table.
         try write("anomalies_20251009_105320_io.csv", ["rule,resource,host"])
@@ -47,11 +57,15 @@ struct AnomalyRunTests {
     }
 
     private func text(
-        _ directory: TemporaryDirectory, _ selection: AnomalySelection, _ format: AnomalyRun.Format = .json
+        _ directory: TemporaryDirectory,
+        _ selection: AnomalySelection,
+        _ format: AnomalyRun.Format = .json
     ) throws -> (text: String, count: Int) {
         var data = Data()
         var count = 0
-        try AnomalyRun(dataDirectory: directory.path, selection: selection, format: format).write(counting: &count) {
+        try AnomalyRun(dataDirectory: directory.path, selection: selection, format: format).write(
+            counting: &count
+        ) {
             data.append(contentsOf: $0)
         }
         return (String(decoding: data, as: UTF8.self), count)
@@ -70,7 +84,9 @@ struct AnomalyRunTests {
         return times
     }
 
-    @Test func allFilesAreOneStreamInOrderOfTime() throws { #expect(try times { _ in } == [10, 20, 25, 30, 40]) }
+    @Test func allFilesAreOneStreamInOrderOfTime() throws {
+        #expect(try times { _ in } == [10, 20, 25, 30, 40])
+    }
 
     @Test func selectionsHold() throws {
         func at(_ time: Int) -> EpochNanoseconds { EpochNanoseconds(Self.start + time) * 1_000 }
@@ -105,18 +121,22 @@ struct AnomalyRunTests {
         #expect(
             lines[0].split(separator: " ") == [
                 "TIME", "RESOURCE", "RULE", "HOST", "PROCESS", "PID", "SEVERITY", "MESSAGE",
-            ])
+            ]
+        )
         #expect(
             lines[1].split(separator: " ") == [
-                "2025-10-09", "08:53:20.000", "function", "stuck_call", "web-1", "a\"b", "7", "0.62", "slow",
-            ])
+                "2025-10-09", "08:53:20.000", "function", "stuck_call", "web-1", "a\"b", "7",
+                "0.62", "slow",
+            ]
+        )
         // Columns stand below one another.
         for (title, value) in [("RULE", "stuck_call"), ("MESSAGE", "slow")] {
             let head = try #require(lines[0].range(of: title)?.lowerBound)
             let cell = try #require(lines[1].range(of: value)?.lowerBound)
             #expect(
                 lines[0].distance(from: lines[0].startIndex, to: head)
-                    == lines[1].distance(from: lines[1].startIndex, to: cell))
+                    == lines[1].distance(from: lines[1].startIndex, to: cell)
+            )
         }
         selection.pid = 99
         #expect(try text(try archive(), selection, .table(zone)) == ("", 0))
@@ -128,7 +148,8 @@ struct AnomalyRunTests {
         let directory = try archive()
         let line = Self.line(5, "agent", .cpu, message: #"\u001b[2J\r\nfine"#)
         try Data((line + "\n").utf8).write(
-            to: URL(filePath: "\(directory.path)/output/anomalies/anomalies_1_cpu.jsonl"))
+            to: URL(filePath: "\(directory.path)/output/anomalies/anomalies_1_cpu.jsonl")
+        )
         var selection = AnomalySelection()
         selection.resource = .cpu
         let (table, _) = try text(directory, selection, .table(zone))
@@ -138,10 +159,15 @@ struct AnomalyRunTests {
     @Test func damageIsReported() throws {
         let directory = try archive()
         try Data("{\"rule\":\"slow_call\"\n".utf8).write(
-            to: URL(filePath: "\(directory.path)/output/anomalies/anomalies_1_cpu.jsonl"))
+            to: URL(filePath: "\(directory.path)/output/anomalies/anomalies_1_cpu.jsonl")
+        )
         #expect(throws: TraceError.self) { try text(directory, AnomalySelection()) }
         let empty = try TemporaryDirectory()
-        let run = AnomalyRun(dataDirectory: empty.path, selection: AnomalySelection(), format: .json)
+        let run = AnomalyRun(
+            dataDirectory: empty.path,
+            selection: AnomalySelection(),
+            format: .json
+        )
         #expect(throws: TraceError.self) { try run.run() }
     }
 

@@ -117,7 +117,9 @@ struct BatchEncoderTests {
         sent.fragmentationScore = 10
         sent.leakSuspected = true
         sent.churnScore = 11
-        sent.anomalies = [.init(description: "leak", severity: 0.5), .init(description: "", severity: 0)]
+        sent.anomalies = [
+            .init(description: "leak", severity: 0.5), .init(description: "", severity: 0),
+        ]
         encoder.append(sent)
         let event = MemoryEvent(decoding: try #require(payloads(of: .memory, in: encoder).first))
         #expect(event.pid == 1)
@@ -225,7 +227,8 @@ struct BatchEncoderTests {
         var encoder = BatchEncoder()
         let payloadsSent: [BatchEncoder.GPU.Payload] = [
             .callStack(pid: 1, frames: ["main", "launch"]), .memory(pid: 2, bytes: 1 << 33),
-            .launch(pid: 3, kernelName: "saxpy", calls: 9), .transfer(pid: 4, bytesPerSecond: 77, kind: "H2D"), .none,
+            .launch(pid: 3, kernelName: "saxpy", calls: 9),
+            .transfer(pid: 4, bytesPerSecond: 77, kind: "H2D"), .none,
         ]
         for payload in payloadsSent {
             var event = BatchEncoder.GPU()
@@ -247,7 +250,8 @@ struct BatchEncoderTests {
         event.comm = "a"
         event.utilizationPercent = 1
         encoder.append(event)
-        let expected: [UInt8] = [0x1A, 15, 0x10, 0xAC, 0x02, 0x22, 1, 0x61, 0x41] + [0, 0, 0, 0, 0, 0, 0xF0, 0x3F]
+        let expected: [UInt8] =
+            [0x1A, 15, 0x10, 0xAC, 0x02, 0x22, 1, 0x61, 0x41] + [0, 0, 0, 0, 0, 0, 0xF0, 0x3F]
         #expect(Array(encoder.bytes) == expected)
     }
 }

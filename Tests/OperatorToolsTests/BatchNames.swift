@@ -10,10 +10,16 @@ enum BatchNames {
             let summary = try BatchScanner.scan(bytes, into: &index)
             return summary.names.map { entry in
                 let start = Int(entry.offset)
-                let field = UnsafeRawBufferPointer(rebasing: bytes[start..<start + Int(entry.length)])
+                let field = UnsafeRawBufferPointer(
+                    rebasing: bytes[start..<start + Int(entry.length)]
+                )
                 // The tag takes two bytes, the length one or two.
                 let lengthBytes = field[2] < 0x80 ? 1 : 2
-                let name = NameEvent(decoding: ByteView(UnsafeRawBufferPointer(rebasing: field[(2 + lengthBytes)...])))
+                let name = NameEvent(
+                    decoding: ByteView(
+                        UnsafeRawBufferPointer(rebasing: field[(2 + lengthBytes)...])
+                    )
+                )
                 return "\(name.processID) \(name.threadID) \(name.name.string) \(name.sortIndex)"
             }
         }

@@ -72,14 +72,20 @@ struct ChromeTraceReaderTests {
         let json = "[\(x("inner", "2", "3")),\(x("outer", "1", "9")),\(x("late", "10", "1"))]"
         #expect(
             try edges(json) == [
-                ">outer@1000", ">inner@2000", "<inner@5000", "<outer@10000", ">late@10000", "<late@11000",
-            ])
+                ">outer@1000", ">inner@2000", "<inner@5000", "<outer@10000", ">late@10000",
+                "<late@11000",
+            ]
+        )
     }
 
     @Test func theSameStartNestsTheLongerOutside() throws {
         let json = "[\(x("short", "1", "1")),\(x("long", "1", "5")),\(x("none", "1", "0"))]"
         #expect(
-            try edges(json) == [">long@1000", ">short@1000", ">none@1000", "<none@1000", "<short@2000", "<long@6000"])
+            try edges(json) == [
+                ">long@1000", ">short@1000", ">none@1000", "<none@1000", "<short@2000",
+                "<long@6000",
+            ]
+        )
     }
 
     @Test func beginsAndEndsPairByThread() throws {
@@ -89,7 +95,11 @@ struct ChromeTraceReaderTests {
             {"ph":"E","ts":4,"pid":9,"tid":1},{"ph":"E","ts":5,"pid":9,"tid":1},
             {"ph":"E","ts":6,"pid":9,"tid":1}]
             """
-        #expect(try edges(json) == [">a@1000", ">b@2000", ">c@3000", ">x@3500", "<x@3750", "<c@4000", "<a@5000"])
+        #expect(
+            try edges(json) == [
+                ">a@1000", ">b@2000", ">c@3000", ">x@3500", "<x@3750", "<c@4000", "<a@5000",
+            ]
+        )
         #expect(try read(json).skipped == [.endWithoutBegin: 1])
     }
 
@@ -108,7 +118,9 @@ struct ChromeTraceReaderTests {
     }
 
     @Test func cookiesPairAndDiffer() throws {
-        var recording = try read("[\(x("f", "1", "9")),\(x("f", "2", "2")),\(x("f", "1", "9", tid: 2))]")
+        var recording = try read(
+            "[\(x("f", "1", "9")),\(x("f", "2", "2")),\(x("f", "1", "9", tid: 2))]"
+        )
         var timeline = CallTimeline(&recording)
         var open: Set<Int64> = []
         var all: Set<Int64> = []
@@ -140,15 +152,18 @@ struct ChromeTraceReaderTests {
         #expect(recording.skippedByPhase == ["M": 1, "C": 2])
         #expect(
             recording.skipped == [
-                .notAnObject: 1, .noPhase: 2, .noTime: 4, .noID: 3, .badDuration: 1, .noName: 1, .endWithoutBegin: 1,
-            ])
+                .notAnObject: 1, .noPhase: 2, .noTime: 4, .noID: 3, .badDuration: 1, .noName: 1,
+                .endWithoutBegin: 1,
+            ]
+        )
         expectAccount(recording, read: 17, imported: 1)
         #expect(recording.calls.map(\.end) == [1_000])
     }
 
     /// Nothing but a missing one is a duration of 0.
     @Test(arguments: [
-        "18446744073709551.615", "9223372036854775.807", #""N/A""#, "null", "true", "{}", "NaN", "-inf", "1.#INF",
+        "18446744073709551.615", "9223372036854775.807", #""N/A""#, "null", "true", "{}", "NaN",
+        "-inf", "1.#INF",
         "1e400",
     ]) func anUnreadableDurationIsNoCall(duration: String) throws {
         let recording = try read("[\(x("f", "1", duration)),\(x("f", "2", "1.5"))]")
@@ -172,16 +187,21 @@ struct ChromeTraceReaderTests {
             """
         let recording = try read(json)
         #expect(
-            recording.processes.filter { $0.pid != 0 }.map { "\($0.pid) \($0.name ?? "-") \($0.sortIndex)" } == [
+            recording.processes.filter { $0.pid != 0 }.map {
+                "\($0.pid) \($0.name ?? "-") \($0.sortIndex)"
+            } == [
                 "701 /device:µ \(Int32.max)", "9 - -3", "8 - 0",
-            ])
+            ]
+        )
         #expect(recording.threads.map { $0.name ?? "-" } == ["XLA Ops", "-", "-"])
         #expect(recording.skippedByPhase == ["M": 2])
         #expect(recording.skipped == [.unusedName: 1])
         expectAccount(recording, read: 11, imported: 8)
         #expect(recording.names == ["f"])
         let long = String(repeating: "n", count: Limits.nameBytesMax + 1)
-        let cut = try read(#"[{"ph":"M","name":"process_name","pid":1,"args":{"name":"\#(long)"}}]"#)
+        let cut = try read(
+            #"[{"ph":"M","name":"process_name","pid":1,"args":{"name":"\#(long)"}}]"#
+        )
         #expect(cut.processes[0].name?.utf8.count == Limits.nameBytesMax)
     }
 
@@ -193,27 +213,35 @@ struct ChromeTraceReaderTests {
 
     @Test func idsThatFitAreKeptAndOthersGetFreeOnes() throws {
         let events = [
-            ("4100", "140212345678592"), ("4100", "140212337285888"), ("7168000000", "3"), ("7168000001", "3"),
-            (#""CPU functions""#, "1"), ("2", #""stream 7""#), ("2", #""stream 20""#), ("2", "2"), ("12.0", "3.0"),
-            ("12", "3"), (#""12""#, #""3""#), ("12", "-1"), ("12", #""0x7f01""#), ("12", #""0X7F01""#), ("12", "32513"),
+            ("4100", "140212345678592"), ("4100", "140212337285888"), ("7168000000", "3"),
+            ("7168000001", "3"),
+            (#""CPU functions""#, "1"), ("2", #""stream 7""#), ("2", #""stream 20""#), ("2", "2"),
+            ("12.0", "3.0"),
+            ("12", "3"), (#""12""#, #""3""#), ("12", "-1"), ("12", #""0x7f01""#),
+            ("12", #""0X7F01""#), ("12", "32513"),
             ("0", "5"), ("5", "5"), ("12", "1.5"), ("12", "-1.0"), ("12", "0"),
         ].map { call(pid: $0.0, tid: $0.1) }
         let recording = try read("[\(events.joined(separator: ","))]")
         #expect(
             ids(recording) == [
-                "4100/1", "4100/2", "1/3", "3/3", "4/1", "2/1", "2/3", "2/2", "12/3", "12/3", "12/3", "12/1", "12/2",
+                "4100/1", "4100/2", "1/3", "3/3", "4/1", "2/1", "2/3", "2/2", "12/3", "12/3",
+                "12/3", "12/1", "12/2",
                 "12/4", "12/32513", "6/5", "5/5", "12/5", "12/1", "12/0",
-            ])
+            ]
+        )
         #expect(
             recording.processes.filter(\.isRenumbered).map(\.id.shown) == [
                 "7168000000", "7168000001", "CPU functions", "0",
-            ])
+            ]
+        )
         #expect(recording.threads.count { $0.isRenumbered } == 8)
     }
 
     /// A hexadecimal text is its number where nothing else is.
     @Test func hexadecimalIdsAreTheirNumbers() throws {
-        let recording = try read("[\(call(pid: "1", tid: #""0x7f01""#)),\(call(pid: #""0xff""#, tid: "1"))]")
+        let recording = try read(
+            "[\(call(pid: "1", tid: #""0x7f01""#)),\(call(pid: #""0xff""#, tid: "1"))]"
+        )
         #expect(ids(recording) == ["1/32513", "255/1"])
     }
 
@@ -224,15 +252,19 @@ struct ChromeTraceReaderTests {
             #"{"ph":"\#(phase)",\#(name.map { "\"name\":\"\($0)\"," } ?? "")"ts":\#(ts),"pid":9}"#
         }
         let json = [
-            edge("B", "outer", 0), edge("B", "middle", 1), edge("B", "lost", 2), edge("E", "other", 3),
-            edge("E", "middle", 4), edge("B", "outer", 5), edge("E", "", 6), edge("E", "outer", 7), edge("E", nil, 8),
+            edge("B", "outer", 0), edge("B", "middle", 1), edge("B", "lost", 2),
+            edge("E", "other", 3),
+            edge("E", "middle", 4), edge("B", "outer", 5), edge("E", "", 6), edge("E", "outer", 7),
+            edge("E", nil, 8),
             edge("B", "open", 9),
         ].joined(separator: ",")
         #expect(
             try edges("[\(json)]") == [
-                ">outer@0", ">middle@1000", ">lost@2000", "<lost@4000", "<middle@4000", ">outer@5000", "<outer@6000",
+                ">outer@0", ">middle@1000", ">lost@2000", "<lost@4000", "<middle@4000",
+                ">outer@5000", "<outer@6000",
                 "<outer@7000", ">open@9000",
-            ])
+            ]
+        )
         let recording = try read("[\(json)]")
         #expect(recording.skipped == [.endWithoutBegin: 2])
         #expect(recording.unfinishedCalls == 2)
@@ -245,10 +277,16 @@ struct ChromeTraceReaderTests {
         var json = "["
         for index in 0..<depth { json += #"{"ph":"B","name":"f","ts":\#(index),"pid":9},"# }
         for index in 0..<depth { json += #"{"ph":"E","name":"g","ts":\#(depth + index),"pid":9},"# }
-        for index in 0..<depth { json += #"{"ph":"E","name":"f","ts":\#(2 * depth + index),"pid":9},"# }
+        for index in 0..<depth {
+            json += #"{"ph":"E","name":"f","ts":\#(2 * depth + index),"pid":9},"#
+        }
         let recording = try read(json + "]", piece: 1 << 16)
         #expect(recording.calls.count == depth && recording.unfinishedCalls == 0)
-        #expect(recording.calls.allSatisfy { $0.end - $0.start == Int64(3 * depth - 1) * 1_000 - 2 * $0.start })
+        #expect(
+            recording.calls.allSatisfy {
+                $0.end - $0.start == Int64(3 * depth - 1) * 1_000 - 2 * $0.start
+            }
+        )
         #expect(recording.skipped == [.endWithoutBegin: depth])
     }
 
@@ -256,10 +294,16 @@ struct ChromeTraceReaderTests {
 
     @Test func aTimeFarFromAllOthersMovesNothing() throws {
         let epoch = 1_700_000_000_000_000
-        let json = [x("a", "\(epoch).5", "1000"), x("b", "\(epoch + 2_000)", "1000"), x("bad", "0.0", "0.0")]
+        let json = [
+            x("a", "\(epoch).5", "1000"), x("b", "\(epoch + 2_000)", "1000"),
+            x("bad", "0.0", "0.0"),
+        ]
         let recording = try read("[\(json.joined(separator: ","))]")
         #expect(RecordingPlacement.choose(for: recording, start: nil, modified: 5) == .epoch)
-        #expect(recording.calls.map(\.start) == [epoch * 1_000 + 500, (epoch + 2_000) * 1_000].map(Int64.init))
+        #expect(
+            recording.calls.map(\.start)
+                == [epoch * 1_000 + 500, (epoch + 2_000) * 1_000].map(Int64.init)
+        )
         #expect(recording.skipped == [.farAway: 1])
         expectAccount(recording, read: 3, imported: 2)
         // A pair counts as its two events.
@@ -282,7 +326,8 @@ struct ChromeTraceReaderTests {
 
     /// Recorders write the largest number for calls that were open at their end.
     @Test func anEndInAnotherCenturyIsNone() throws {
-        let json = "[\(x("a", "1000", "1000")),\(x("open", "0", "9000000000000000")),\(x("b", "3000", "1000"))]"
+        let json =
+            "[\(x("a", "1000", "1000")),\(x("open", "0", "9000000000000000")),\(x("b", "3000", "1000"))]"
         let recording = try read(json)
         #expect(recording.span?.last == 4_000_000)
         #expect(recording.farEnds == 1 && recording.unfinishedCalls == 1)
@@ -302,11 +347,15 @@ struct ChromeTraceReaderTests {
     // MARK: Leniency
 
     @Test(arguments: [
-        "[,EVENT]", "[EVENT,,EVENT2]", "[ , , EVENT , , ]", "{,\"traceEvents\":[\n,EVENT\n,EVENT2\n],,}",
+        "[,EVENT]", "[EVENT,,EVENT2]", "[ , , EVENT , , ]",
+        "{,\"traceEvents\":[\n,EVENT\n,EVENT2\n],,}",
         "\u{FEFF}[EVENT]", "\u{FEFF} {\"traceEvents\"\u{FEFF}:[\u{FEFF}EVENT]}",
     ]) func commasAndMarksTooManyPass(json: String) throws {
         for piece in [1, 2, 5, 1 << 16] {
-            let text = json.replacing("EVENT2", with: x("g", "3", "1")).replacing("EVENT", with: x("f", "1", "2"))
+            let text = json.replacing("EVENT2", with: x("g", "3", "1")).replacing(
+                "EVENT",
+                with: x("f", "1", "2")
+            )
             let recording = try read(text, piece: piece)
             #expect(recording.calls.first?.end == 3_000)
             #expect(recording.calls.count == (json.contains("EVENT2") ? 2 : 1))
@@ -315,7 +364,8 @@ struct ChromeTraceReaderTests {
     }
 
     @Test(arguments: [
-        "NaN", "nan", "-NaN", "+nan", "nan(ind)", "-nan(0x8)", "Infinity", "-Infinity", "inf", "-inf", "+Inf", "INF",
+        "NaN", "nan", "-NaN", "+nan", "nan(ind)", "-nan(0x8)", "Infinity", "-Infinity", "inf",
+        "-inf", "+Inf", "INF",
         "1.#INF", "-1.#IND", "1.#QNAN",
     ]) func numbersThatAreNotFinitePassInEveryPlace(word: String) throws {
         let json = """
@@ -341,8 +391,10 @@ struct ChromeTraceReaderTests {
     @Test func whatFollowsTheDocumentIsReadOrCounted() throws {
         let (f, g) = (x("f", "1", "2"), x("g", "3", "4"))
         for (json, calls, stray) in [
-            ("[\(f)]\n[\(g)]", 2, 0), ("{\"traceEvents\":[\(f)]}{\"traceEvents\":[\(g)],\"a\":1}\n", 2, 0),
-            ("[\(f)],\n[\(g)]", 2, 0), ("[\(f)] x", 1, 1), ("[\(f)]\0\0\0\0", 1, 4), ("[\(f)]]", 1, 1),
+            ("[\(f)]\n[\(g)]", 2, 0),
+            ("{\"traceEvents\":[\(f)]}{\"traceEvents\":[\(g)],\"a\":1}\n", 2, 0),
+            ("[\(f)],\n[\(g)]", 2, 0), ("[\(f)] x", 1, 1), ("[\(f)]\0\0\0\0", 1, 4),
+            ("[\(f)]]", 1, 1),
             ("[\(f)] {\"a\": 1} [\(g)]", 2, 8), ("[\(f)] true [\(g)]", 1, 5 + 2 + g.utf8.count),
             ("[\(f)][\(g) oops]   ", 2, 1 + g.utf8.count + 6 + 3),
         ] {
@@ -358,11 +410,13 @@ struct ChromeTraceReaderTests {
 
     @Test(
         arguments: [
-            ([0xFF, 0xFE, 0x5B, 0], "UTF-16LE"), ([0xFE, 0xFF, 0, 0x5B], "UTF-16BE"), ([0x5B, 0, 0x7B, 0], "UTF-16LE"),
-            ([0, 0x5B, 0, 0x7B], "UTF-16BE"), ([0xFF, 0xFE, 0, 0], "UTF-32LE"), ([0, 0, 0xFE, 0xFF], "UTF-32BE"),
+            ([0xFF, 0xFE, 0x5B, 0], "UTF-16LE"), ([0xFE, 0xFF, 0, 0x5B], "UTF-16BE"),
+            ([0x5B, 0, 0x7B, 0], "UTF-16LE"),
+            ([0, 0x5B, 0, 0x7B], "UTF-16BE"), ([0xFF, 0xFE, 0, 0], "UTF-32LE"),
+            ([0, 0, 0xFE, 0xFF], "UTF-32BE"),
             ([0x5B, 0, 0, 0], "UTF-32LE"), ([0, 0, 0, 0x5B], "UTF-32BE"),
-        ] as [([UInt8], String)]) func anotherEncodingIsNamed(bytes: [UInt8], name: String) throws
-    {
+        ] as [([UInt8], String)]
+    ) func anotherEncodingIsNamed(bytes: [UInt8], name: String) throws {
         var reader = ChromeTraceReader(BytesInPieces(bytes, piece: 1))
         let error = #expect(throws: TraceError.self) { try reader.read() }
         #expect(error?.message == "is \(name), where only UTF-8 is read")
@@ -381,9 +435,12 @@ struct ChromeTraceReaderTests {
         let epoch = try read("[\(x("f", "1700000000000000.5", "1"))]")
         #expect(RecordingPlacement.choose(for: epoch, start: nil, modified: 5) == .epoch)
         let base = try read(
-            "{\"traceEvents\":[\(x("f", "1", "2"))],\"viztracer_metadata\":{\"v\":[1],\"baseTimeNanoseconds\":77}}")
+            "{\"traceEvents\":[\(x("f", "1", "2"))],\"viztracer_metadata\":{\"v\":[1],\"baseTimeNanoseconds\":77}}"
+        )
         #expect(
-            RecordingPlacement.choose(for: base, start: nil, modified: 5) == .base(77, field: "baseTimeNanoseconds"))
+            RecordingPlacement.choose(for: base, start: nil, modified: 5)
+                == .base(77, field: "baseTimeNanoseconds")
+        )
         #expect(RecordingPlacement.choose(for: base, start: 3, modified: 5) == .start(3))
         let plain = try read("[\(x("f", "10", "2")),\(x("g", "11", "5"))]")
         let span = try #require(plain.span)
@@ -395,21 +452,26 @@ struct ChromeTraceReaderTests {
     @Test func zerosOfOtherRecordersAreRead() throws {
         for (member, time) in [
             (#""beginningOfTime":1795985860227144"#, 1_795_985_860_227_144_000),
-            (#""otherData":{"bazel_version":"7","profile_start_ts":1795985860227}"#, 1_795_985_860_227_000_000),
+            (
+                #""otherData":{"bazel_version":"7","profile_start_ts":1795985860227}"#,
+                1_795_985_860_227_000_000
+            ),
             (#""baseTimeNanoseconds":1795985860227144001"#, 1_795_985_860_227_144_001),
             (#""beginningOfTime":5,"baseTimeNanoseconds":77,"profile_start_ts":1"#, 77),
             (#""beginningOfTime":"1795985860227144.0""#, 1_795_985_860_227_144_000),
             (
                 #""otherData":{"bazel_version":"release 7.1.2","profile_finish_ts":1716404412000}"#,
                 1_716_404_412_000_000_000
-            ), (#""profile_start_ts":1716404412208,"profile_finish_ts":5"#, 1_716_404_412_208_000_000),
+            ),
+            (#""profile_start_ts":1716404412208,"profile_finish_ts":5"#, 1_716_404_412_208_000_000),
         ] {
             let recording = try read("{\"traceEvents\":[\(x("f", "1", "2"))],\(member)}")
             let placement = RecordingPlacement.choose(for: recording, start: nil, modified: 5)
             #expect(recording.span.map(placement.shift) == Int64(time))
         }
         for member in [
-            #""beginningOfTime":"soon""#, #""beginningOfTime":9223372036854775807"#, #""profile_start_ts":-1"#,
+            #""beginningOfTime":"soon""#, #""beginningOfTime":9223372036854775807"#,
+            #""profile_start_ts":-1"#,
         ] {
             let recording = try read("{\"traceEvents\":[\(x("f", "1", "2"))],\(member)}")
             #expect(RecordingPlacement.choose(for: recording, start: nil, modified: 5) == .end(5))

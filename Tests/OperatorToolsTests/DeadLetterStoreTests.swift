@@ -11,7 +11,11 @@ import TraceWire
 /// Letters as the router leaves them, read and sent again.
 @Suite struct DeadLetterStoreTests {
     private let directory: TemporaryDirectory
-    private let name = DeadLetterName(worker: WorkerName(resource: .cpu, index: 0), from: 4_711, cause: .crash)
+    private let name = DeadLetterName(
+        worker: WorkerName(resource: .cpu, index: 0),
+        from: 4_711,
+        cause: .crash
+    )
 
     init() throws {
         directory = try TemporaryDirectory()
@@ -37,7 +41,8 @@ import TraceWire
     }
 
     /// A letter of these batches, each below 128 bytes.
-    private func letter(_ batches: [[UInt8]]) throws -> (store: DeadLetterStore, letter: DeadLetter) {
+    private func letter(_ batches: [[UInt8]]) throws -> (store: DeadLetterStore, letter: DeadLetter)
+    {
         let content = batches.flatMap { [UInt8($0.count)] + $0 }
         try write(content, to: name.batches)
         let checksum = content.withUnsafeBytes { Checksum.crc32c($0) }
@@ -104,7 +109,9 @@ import TraceWire
         for number in 0..<600 {
             let bytes = DeadLetterReplay.envelope(of: letter, batch: number)
             #expect(seen.insert(bytes).inserted)
-            let sequence = try bytes.withUnsafeBytes { try BatchScanner.scan($0, into: &index).sequence }
+            let sequence = try bytes.withUnsafeBytes {
+                try BatchScanner.scan($0, into: &index).sequence
+            }
             #expect((1...UInt64(Limits.dedupSequencesMax)).contains(sequence))
         }
     }
@@ -114,7 +121,9 @@ import TraceWire
         var content = try FileSystem.contents("\(directory.path)/\(name.batches)")
         content[content.count - 1] ^= 1
         try write(content, to: name.batches)
-        #expect(throws: TraceError.self) { try DeadLetterText(letter, in: store).write(eventsMax: 5) { _ in } }
+        #expect(throws: TraceError.self) {
+            try DeadLetterText(letter, in: store).write(eventsMax: 5) { _ in }
+        }
         try write(Array("{".utf8), to: name.sidecar)
         // It hides no others.
         var problems: [String] = []

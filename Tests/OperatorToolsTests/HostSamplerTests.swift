@@ -5,23 +5,37 @@ import TraceWire
 
 /// Samples a directory that looks like `/proc`.
 struct HostSamplerTests {
-    private let root = FileManager.default.temporaryDirectory.appendingPathComponent("proc-\(UUID().uuidString)")
+    private let root = FileManager.default.temporaryDirectory.appendingPathComponent(
+        "proc-\(UUID().uuidString)"
+    )
 
     private func write(_ path: String, _ text: String) throws {
         let file = root.appendingPathComponent(path)
-        try FileManager.default.createDirectory(at: file.deletingLastPathComponent(), withIntermediateDirectories: true)
+        try FileManager.default.createDirectory(
+            at: file.deletingLastPathComponent(),
+            withIntermediateDirectories: true
+        )
         try Data(text.utf8).write(to: file)
     }
 
     private func writeProcess(
-        ticks: Int, start: Int = 1000, cpu: Int, resident: Int, readBytes: Int = 0, writeCalls: Int = 0
+        ticks: Int,
+        start: Int = 1000,
+        cpu: Int,
+        resident: Int,
+        readBytes: Int = 0,
+        writeCalls: Int = 0
     ) throws {
         try write(
             "42/stat",
             "42 (a b) S 1 0 0 0 -1 0 0 0 0 0 \(ticks) 0 0 0 20 0 1 0 \(start) 0 0 0 0 0 0 0 0 0 0 0 0 0 "
-                + "0 0 0 \(cpu) 0 0 0")
+                + "0 0 0 \(cpu) 0 0 0"
+        )
         try write("42/status", "VmHWM:\t 500 kB\nVmRSS:\t \(resident) kB\n")
-        try write("42/io", "syscr: 1\nsyscw: \(writeCalls)\nread_bytes: \(readBytes)\nwrite_bytes: 0\n")
+        try write(
+            "42/io",
+            "syscr: 1\nsyscw: \(writeCalls)\nread_bytes: \(readBytes)\nwrite_bytes: 0\n"
+        )
         try write("42/sched", "a b (42, #threads: 1)\nse.nr_migrations      :      9\n")
     }
 
@@ -100,7 +114,9 @@ struct HostSamplerTests {
         try write("42/task/42/comm", "a b\n")
         try write("42/task/43/comm", "worker\n")
         var sampler = HostSampler(proc: ProcDirectory(root: root.path), ticksPerSecond: 100)
-        #expect(names(try sample(&sampler, at: 20)) == ["42 0 a b 0", "42 42 a b 0", "42 43 worker 0"])
+        #expect(
+            names(try sample(&sampler, at: 20)) == ["42 0 a b 0", "42 42 a b 0", "42 43 worker 0"]
+        )
         #expect(names(try sample(&sampler, at: 21)).isEmpty)
         try write("42/task/43/comm", "idle\n")
         try write("42/task/44/comm", "worker\n")
@@ -121,7 +137,9 @@ struct HostSamplerTests {
         try writeProcess(ticks: 0, cpu: 0, resident: 1)
         try write("42/task/42/comm", "a b\n")
         var sampler = HostSampler(proc: ProcDirectory(root: root.path), ticksPerSecond: 100)
-        let counts = try [20, 21, 319, 320, 321, 619, 620].map { try sample(&sampler, at: $0).names.count }
+        let counts = try [20, 21, 319, 320, 321, 619, 620].map {
+            try sample(&sampler, at: $0).names.count
+        }
         #expect(counts == [2, 0, 0, 2, 0, 0, 2])
     }
 
@@ -155,13 +173,19 @@ struct HostSamplerTests {
         let rest = "00000000:00000000 00:00000000 00000000 0 0"
         try write(
             "net/tcp",
-            "header\n 0: 0100007F:1F90 00000000:0000 0A \(rest) 7\n" + " 1: 0100007F:1F90 0100007F:C000 01 \(rest) 8\n"
-                + " 2: 0100007F:C000 0100007F:1F90 01 \(rest) 9\n")
+            "header\n 0: 0100007F:1F90 00000000:0000 0A \(rest) 7\n"
+                + " 1: 0100007F:1F90 0100007F:C000 01 \(rest) 8\n"
+                + " 2: 0100007F:C000 0100007F:1F90 01 \(rest) 9\n"
+        )
         let descriptors = root.appendingPathComponent("42/fd")
         try FileManager.default.createDirectory(at: descriptors, withIntermediateDirectories: true)
-        for (name, target) in [("3", "socket:[7]"), ("4", "socket:[8]"), ("5", "socket:[8]"), ("6", "/dev/null")] {
+        for (name, target) in [
+            ("3", "socket:[7]"), ("4", "socket:[8]"), ("5", "socket:[8]"), ("6", "/dev/null"),
+        ] {
             try FileManager.default.createSymbolicLink(
-                atPath: descriptors.appendingPathComponent(name).path, withDestinationPath: target)
+                atPath: descriptors.appendingPathComponent(name).path,
+                withDestinationPath: target
+            )
         }
         var sampler = HostSampler(proc: ProcDirectory(root: root.path), ticksPerSecond: 100)
         let events = try sample(&sampler, at: 20)

@@ -22,7 +22,11 @@ struct ImportRunTests {
         let stop = try StopSignal()
         let sender = RetryingSender(transport: transport, stop: stop, giveUpAfterSeconds: nil)
         let session = BatchSession(
-            sender: sender, identity: ClientIdentity(clientID: "c"), host: "", batchEventsMax: batch)
+            sender: sender,
+            identity: ClientIdentity(clientID: "c"),
+            host: "",
+            batchEventsMax: batch
+        )
         var run = ImportRun(recording, session: session, stop: stop)
         try run.run(shift: shift)
         return transport.attempts
@@ -38,7 +42,9 @@ struct ImportRunTests {
                     Sent(
                         text: "\(event.timestamp.string) \(event.eventType) \(event.cookie) "
                             + "\(event.functionName.string) \(event.pid) \(event.tgid)",
-                        counts: [event.callCount, event.averageDurationMicroseconds]))
+                        counts: [event.callCount, event.averageDurationMicroseconds]
+                    )
+                )
             }
             return found
         }
@@ -85,7 +91,8 @@ struct ImportRunTests {
                 Sent(text: "1700000000.000006 0 3 g 5 9", counts: [2, 3]),
                 Sent(text: "1700000000.000007 1 3 g 5 9", counts: [2, 2]),
                 Sent(text: "1700000000.000010 1 1 f 5 9", counts: [1, 9]),
-            ])
+            ]
+        )
     }
 
     @Test func idsThatDoNotFitGoByWhatTheyAreCalled() throws {
@@ -97,7 +104,10 @@ struct ImportRunTests {
         var reader = ChromeTraceReader(BytesInPieces(json, piece: 11))
         let sent = try batches(try reader.read(), batch: 100)
         #expect(
-            try sent.flatMap { try BatchNames.read($0) } == ["1 0 CUDA functions 0", "1 1 stream 7 0", "5 1 given 0"])
+            try sent.flatMap { try BatchNames.read($0) } == [
+                "1 0 CUDA functions 0", "1 1 stream 7 0", "5 1 given 0",
+            ]
+        )
         #expect(sent.flatMap(events).map { $0.text.suffix(3) } == ["1 1", "1 5", "1 1", "1 5"])
     }
 
@@ -105,7 +115,9 @@ struct ImportRunTests {
 
     /// Writes the bytes to a file and reads that.
     private func read(_ bytes: [UInt8]) throws -> (Recording, RecordingFile) {
-        let path = FileManager.default.temporaryDirectory.appendingPathComponent("recording-\(UUID().uuidString)")
+        let path = FileManager.default.temporaryDirectory.appendingPathComponent(
+            "recording-\(UUID().uuidString)"
+        )
         defer { try? FileManager.default.removeItem(at: path) }
         try Data(bytes).write(to: path)
         let file = try RecordingFile(path.path)
@@ -114,7 +126,9 @@ struct ImportRunTests {
     }
 
     private func compressed(_ text: String, _ compression: FileCompression) throws -> [UInt8] {
-        let path = FileManager.default.temporaryDirectory.appendingPathComponent("recording-\(UUID().uuidString)").path
+        let path = FileManager.default.temporaryDirectory.appendingPathComponent(
+            "recording-\(UUID().uuidString)"
+        ).path
         defer { try? FileManager.default.removeItem(atPath: path) }
         try Data(text.utf8).write(to: URL(filePath: path))
         let tool = Process()
@@ -149,15 +163,19 @@ struct ImportRunTests {
     }
 
     /// As many events as could be expanded, wherever it is cut.
-    @Test(arguments: FileCompression.allCases) func aCutOffFileYieldsItsWholeEvents(compression: FileCompression) throws
-    {
+    @Test(arguments: FileCompression.allCases) func aCutOffFileYieldsItsWholeEvents(
+        compression: FileCompression
+    ) throws {
         let bytes = try compressed("[\(Self.events(20_000))]", compression)
         var last = -1
         for part in 1...8 {
             let (recording, _) = try read(Array(bytes.prefix(bytes.count * part / 8 - 3)))
             #expect(recording.isUnterminated)
             #expect(recording.calls.count > last || compression == .zstd)
-            #expect(recording.calls.map(\.start) == (0..<recording.calls.count).map { Int64($0) * 1_000 })
+            #expect(
+                recording.calls.map(\.start)
+                    == (0..<recording.calls.count).map { Int64($0) * 1_000 }
+            )
             last = recording.calls.count
         }
         #expect(last > 17_000)
@@ -178,19 +196,35 @@ struct ImportRunTests {
             """
         var reader = ChromeTraceReader(BytesInPieces(json, piece: 11))
         let recording = try reader.read()
-        let placement = RecordingPlacement.choose(for: recording, start: nil, modified: 1, isFile: false)
+        let placement = RecordingPlacement.choose(
+            for: recording,
+            start: nil,
+            modified: 1,
+            isFile: false
+        )
         let summary = ImportSummary(file: "-", recording: recording, placement: placement)
         #expect(summary.eventsRead == 7 && summary.eventsImported == 2)
         #expect(summary.skippedByPhase == ["i": 2])
         #expect(summary.skipped == ["no_time": 1, "end_without_begin": 1, "not_an_object": 1])
-        #expect(summary.malformedEvents == 2 && summary.unmatchedEnds == 1 && summary.unfinishedCalls == 1)
-        #expect(summary.strayBytes == 4 && summary.renumberedProcesses == 1 && summary.renumberedThreads == 1)
+        #expect(
+            summary.malformedEvents == 2 && summary.unmatchedEnds == 1
+                && summary.unfinishedCalls == 1
+        )
+        #expect(
+            summary.strayBytes == 4 && summary.renumberedProcesses == 1
+                && summary.renumberedThreads == 1
+        )
         for line in [
-            "7 events read: 2 imported, 5 skipped", "skipped, by phase: i 2", "skipped: 1 without a usable time",
-            "1 calls without an end of their own", "4 bytes behind the document's end, which were not read",
-            "process p is 2", "thread t of process p is 1", "last event placed at the time of reading",
+            "7 events read: 2 imported, 5 skipped", "skipped, by phase: i 2",
+            "skipped: 1 without a usable time",
+            "1 calls without an end of their own",
+            "4 bytes behind the document's end, which were not read",
+            "process p is 2", "thread t of process p is 1",
+            "last event placed at the time of reading",
         ] { #expect(summary.text.contains(line), "\(line)") }
-        let object = try JSONSerialization.jsonObject(with: Data(try Report.json(summary).utf8)) as? [String: Any]
+        let object =
+            try JSONSerialization.jsonObject(with: Data(try Report.json(summary).utf8))
+            as? [String: Any]
         let skipped = try #require(object?["skipped"] as? [String: Int])
         let phases = try #require(object?["skipped_by_phase"] as? [String: Int])
         let sum = skipped.values.reduce(0, +) + phases.values.reduce(0, +)

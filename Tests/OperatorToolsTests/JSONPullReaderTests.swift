@@ -40,7 +40,8 @@ struct JSONPullReaderTests {
     }
 
     @Test(arguments: [
-        ("[1 2]", JSONReadFailure.syntax(offset: 3, expected: ", or ]")), ("[1", JSONReadFailure.endOfInput),
+        ("[1 2]", JSONReadFailure.syntax(offset: 3, expected: ", or ]")),
+        ("[1", JSONReadFailure.endOfInput),
         ("[oops]", JSONReadFailure.syntax(offset: 1, expected: "a value")),
         ("[1, }", JSONReadFailure.syntax(offset: 4, expected: "a value")),
         ("[1, nullx]", JSONReadFailure.syntax(offset: 4, expected: "a value")),

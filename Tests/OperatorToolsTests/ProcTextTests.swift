@@ -51,7 +51,8 @@ struct ProcTextTests {
 
     @Test func socketsOfBothFamilies() throws {
         let table =
-            Self.header + "   0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0 "
+            Self.header
+            + "   0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0 "
             + "31337 1 0000000000000000 100 0 0 10 0\n"
             + "   1: 0A00020F:D431 22D8B85D:01BB 01 00000000:00000000 02:000006D6 00000000     0        0 "
             + "4711 2 0000000000000000 20 4 30 10 -1\n"
@@ -68,7 +69,8 @@ struct ProcTextTests {
         #expect(sockets[1].destinationPort == 443)
         #expect(sockets[1].isEstablished)
         let table6 =
-            Self.header + "   0: 00000000000000000000000001000000:0016 B80D0120000000000000000001000000:E000 01 "
+            Self.header
+            + "   0: 00000000000000000000000001000000:0016 B80D0120000000000000000001000000:E000 01 "
             + "00000000:00000000 00:00000000 00000000     0        0 99 1\n"
         let socket = try #require(SocketEntry.parse(Array(table6.utf8)).first)
         #expect(socket.sourceAddress == "::1")

@@ -19,7 +19,8 @@ struct RetryScheduleTests {
     @Test func waitsDoubleUpToTheLongest() {
         var schedule = RetrySchedule(giveUpAfterSeconds: nil)
         let waits = (0..<12).map { _ -> Double in
-            guard case .wait(let seconds) = schedule.next(after: busy, elapsedSeconds: 0, jitter: 1) else { return -1 }
+            guard case .wait(let seconds) = schedule.next(after: busy, elapsedSeconds: 0, jitter: 1)
+            else { return -1 }
             return seconds
         }
         #expect(Array(waits.prefix(4)) == [0.1, 0.2, 0.4, 0.8])
@@ -38,7 +39,9 @@ struct RetryScheduleTests {
         #expect(schedule.next(after: asked, elapsedSeconds: 0, jitter: 0) == .wait(seconds: 2))
         let absurd = AttemptOutcome.retry(reason: "busy", after: 1e9)
         let longest = RetrySchedule.longestAskedWaitSeconds
-        #expect(schedule.next(after: absurd, elapsedSeconds: 0, jitter: 0) == .wait(seconds: longest))
+        #expect(
+            schedule.next(after: absurd, elapsedSeconds: 0, jitter: 0) == .wait(seconds: longest)
+        )
     }
 
     @Test func givesUpWhenTheNextWaitPassesTheEnd() {

@@ -13,7 +13,11 @@ struct SendingTests {
         }
     }
 
-    private func cpuBatch(clientID: String = "", sequence: UInt64 = 0, semantics: Semantics? = nil) -> [UInt8] {
+    private func cpuBatch(
+        clientID: String = "",
+        sequence: UInt64 = 0,
+        semantics: Semantics? = nil
+    ) -> [UInt8] {
         var encoder = BatchEncoder()
         var event = BatchEncoder.CPU()
         event.pid = 7
@@ -27,7 +31,9 @@ struct SendingTests {
     }
 
     private func temporaryFile(_ name: String, _ bytes: [UInt8]) throws -> String {
-        let directory = FileManager.default.temporaryDirectory.appendingPathComponent("tools-\(UUID().uuidString)")
+        let directory = FileManager.default.temporaryDirectory.appendingPathComponent(
+            "tools-\(UUID().uuidString)"
+        )
         try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
         let file = directory.appendingPathComponent(name)
         try Data(bytes).write(to: file)
@@ -35,12 +41,22 @@ struct SendingTests {
     }
 
     @Test func aRetrySendsTheSameBytes() throws {
-        let transport = ScriptedTransport([.retry(reason: "busy", after: nil), .retry(reason: "gone", after: nil)])
-        let sender = RetryingSender(transport: transport, stop: try StopSignal(), giveUpAfterSeconds: nil)
+        let transport = ScriptedTransport([
+            .retry(reason: "busy", after: nil), .retry(reason: "gone", after: nil),
+        ])
+        let sender = RetryingSender(
+            transport: transport,
+            stop: try StopSignal(),
+            giveUpAfterSeconds: nil
+        )
         var reasons: [String] = []
         sender.onRetry = { reason, _ in reasons.append(reason) }
         let session = BatchSession(
-            sender: sender, identity: ClientIdentity(clientID: "c"), host: "h", batchEventsMax: 2)
+            sender: sender,
+            identity: ClientIdentity(clientID: "c"),
+            host: "h",
+            batchEventsMax: 2
+        )
         for _ in 0..<3 { try session.append(BatchEncoder.CPU()) }
         #expect(session.acknowledged == [.cpu: 2])
         #expect(session.pendingEvents == 1)
@@ -58,9 +74,17 @@ struct SendingTests {
     /// Names are no events; what waits of them is bounded as events are.
     @Test func namesGoWithTheNextEvent() throws {
         let transport = ScriptedTransport()
-        let sender = RetryingSender(transport: transport, stop: try StopSignal(), giveUpAfterSeconds: nil)
+        let sender = RetryingSender(
+            transport: transport,
+            stop: try StopSignal(),
+            giveUpAfterSeconds: nil
+        )
         let session = BatchSession(
-            sender: sender, identity: ClientIdentity(clientID: "c"), host: "h", batchEventsMax: 1)
+            sender: sender,
+            identity: ClientIdentity(clientID: "c"),
+            host: "h",
+            batchEventsMax: 1
+        )
         func append(_ pid: UInt32, _ text: String) throws {
             var name = BatchEncoder.Name()
             name.pid = pid
@@ -79,15 +103,22 @@ struct SendingTests {
         for pid in 0...UInt32(Limits.batchNamesMax) { try append(pid + 1, "n") }
         #expect(transport.attempts.count == 3)
         try session.flush()
-        #expect(try transport.attempts[2...].map { try BatchNames.read($0).count } == [Limits.batchNamesMax, 1])
+        #expect(
+            try transport.attempts[2...].map { try BatchNames.read($0).count } == [
+                Limits.batchNamesMax, 1,
+            ]
+        )
     }
 
-    @Test(arguments: [nil, Semantics.neutracer, .cumulative]) func sendSaysWhatFieldsMeanWhereTheBatchDoesNot(
+    @Test(arguments: [nil, Semantics.neutracer, .cumulative])
+    func sendSaysWhatFieldsMeanWhereTheBatchDoesNot(
         option: Semantics?
     ) throws {
         let silent = cpuBatch()
         let named = cpuBatch(clientID: "own", sequence: 9)
-        let telling = Semantics.allCases.map { cpuBatch(clientID: "own", sequence: 10, semantics: $0) }
+        let telling = Semantics.allCases.map {
+            cpuBatch(clientID: "own", sequence: 10, semantics: $0)
+        }
         let paths = try ([silent, named] + telling).map { try temporaryFile("a.pb", $0) }
         let transport = ScriptedTransport()
         let stop = try StopSignal()
@@ -99,8 +130,12 @@ struct SendingTests {
         try run.send(paths: paths, stop: stop)
         let expected = option ?? .cumulative
         #expect(
-            try transport.attempts.map { try BatchNames.semantics($0) } == [expected, expected] + Semantics.allCases)
-        #expect(try transport.attempts.map { try scan($0).client } == ["mine", "own", "own", "own"])
+            try transport.attempts.map { try BatchNames.semantics($0) } == [expected, expected]
+                + Semantics.allCases
+        )
+        #expect(
+            try transport.attempts.map { try scan($0).client } == ["mine", "own", "own", "own"]
+        )
         #expect(Array(transport.attempts[2...]) == telling)
     }
 
@@ -116,8 +151,10 @@ struct SendingTests {
 
     @Test func whoGivesUpSaysWhatToDo() throws {
         let sender = RetryingSender(
-            transport: ScriptedTransport([.retry(reason: "nobody listens", after: nil)]), stop: try StopSignal(),
-            giveUpAfterSeconds: 0)
+            transport: ScriptedTransport([.retry(reason: "nobody listens", after: nil)]),
+            stop: try StopSignal(),
+            giveUpAfterSeconds: 0
+        )
         let error = #expect(throws: TraceError.self) { try sender.send([]) }
         #expect(error?.code == .unreachable)
         #expect(error?.description.contains("scripts/cluster status; --server names") == true)
@@ -125,7 +162,11 @@ struct SendingTests {
 
     @Test func aRefusalIsAnError() throws {
         let transport = ScriptedTransport([.refused(reason: "cpu_trace_data[0].pid")])
-        let sender = RetryingSender(transport: transport, stop: try StopSignal(), giveUpAfterSeconds: nil)
+        let sender = RetryingSender(
+            transport: transport,
+            stop: try StopSignal(),
+            giveUpAfterSeconds: nil
+        )
         let error = #expect(throws: TraceError.self) { try sender.send([]) }
         #expect(error?.code == .invalidArgument)
     }
@@ -146,7 +187,10 @@ struct SendingTests {
         let first = cpuBatch()
         let second = cpuBatch(clientID: "own", sequence: 9)
         let single = try temporaryFile("a.pb", first)
-        let delimited = try temporaryFile("b.pbs", [UInt8(second.count)] + second + [0] + [UInt8(first.count)] + first)
+        let delimited = try temporaryFile(
+            "b.pbs",
+            [UInt8(second.count)] + second + [0] + [UInt8(first.count)] + first
+        )
         let transport = ScriptedTransport()
         let stop = try StopSignal()
         let sender = RetryingSender(transport: transport, stop: stop, giveUpAfterSeconds: nil)

@@ -41,13 +41,17 @@ struct StatusTests {
         func line(_ merging: String) throws -> String? {
             let body = Self.body.replacing("\"of_a_later_version\":[1]", with: merging)
             let status = try StatusQuery.answer(Array(body.utf8)).status
-            return StatusTable(status, terminal: .output).text.split(separator: "\n").first { $0.hasPrefix("Merging") }
-                .map(String.init)
+            return StatusTable(status, terminal: .output).text.split(separator: "\n").first {
+                $0.hasPrefix("Merging")
+            }
+            .map(String.init)
         }
-        let current = #""current":{"resource":"io","window":12,"merged_bytes":1000,"total_bytes":25000}"#
+        let current =
+            #""current":{"resource":"io","window":12,"merged_bytes":1000,"total_bytes":25000}"#
         #expect(
             try line(#""merging":{"waiting_windows":3,\#(current)}"#)
-                == "Merging     io window 12, 1,000 of 25,000 bytes; 3 windows wait")
+                == "Merging     io window 12, 1,000 of 25,000 bytes; 3 windows wait"
+        )
         #expect(try line(#""merging":{"waiting_windows":1}"#) == "Merging     1 window waits")
         #expect(try line(#""merging":{"waiting_windows":0}"#) == "Merging     nothing waits")
         #expect(try line(#""older":1"#) == nil)
@@ -74,7 +78,9 @@ struct StatusTests {
         #expect(unknown.first?.hasSuffix("not known") == true)
         #expect(unknown.filter { $0.hasPrefix("Events ") }.allSatisfy { $0.hasSuffix("not known") })
         let body = Self.body.replacing(
-            #""up":false,"lag_bytes":0"#, with: #""up":false,"lag_bytes":0,"lost":"its checkpoint is damaged""#)
+            #""up":false,"lag_bytes":0"#,
+            with: #""up":false,"lag_bytes":0,"lost":"its checkpoint is damaged""#
+        )
         let status = try StatusQuery.answer(Array(body.utf8)).status
         let lines = StatusTable(status, terminal: .output).text.split(separator: "\n")
         #expect(lines.contains { $0.hasPrefix("cpu.0") && $0.contains(" lost ") })
@@ -84,13 +90,18 @@ struct StatusTests {
     @Test func theAggregatorIsFoundThroughItsFile() throws {
         let server = try CannedHTTPServer(
             "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: "
-                + "\(Self.body.utf8.count)\r\n\r\n\(Self.body)")
+                + "\(Self.body.utf8.count)\r\n\r\n\(Self.body)"
+        )
         defer { server.close() }
-        let data = FileManager.default.temporaryDirectory.appendingPathComponent("status-\(UUID().uuidString)")
+        let data = FileManager.default.temporaryDirectory.appendingPathComponent(
+            "status-\(UUID().uuidString)"
+        )
         defer { try? FileManager.default.removeItem(at: data) }
         let run = data.appendingPathComponent("run")
         try FileManager.default.createDirectory(at: run, withIntermediateDirectories: true)
-        try Data("127.0.0.1:\(server.port)\n".utf8).write(to: run.appendingPathComponent("aggregator.addr"))
+        try Data("127.0.0.1:\(server.port)\n".utf8).write(
+            to: run.appendingPathComponent("aggregator.addr")
+        )
         let answer = StatusQuery(dataDirectory: data.path, metrics: nil).run()
         #expect(answer.problem == nil)
         #expect(answer.status.receivedEvents == 10)

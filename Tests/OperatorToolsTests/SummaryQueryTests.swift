@@ -15,22 +15,34 @@ struct SummaryQueryTests {
         deinit { try? FileManager.default.removeItem(atPath: path) }
 
         private func makeDirectory(_ name: String) throws {
-            try FileManager.default.createDirectory(atPath: "\(path)/\(name)", withIntermediateDirectories: true)
+            try FileManager.default.createDirectory(
+                atPath: "\(path)/\(name)",
+                withIntermediateDirectories: true
+            )
         }
 
         func add(_ summary: WindowSummary, window: UInt64) throws {
             let document = try #require(
                 try SummaryFile.document(
-                    summary.resource, stem: "20251009_08532\(window)", window: window, summaries: [[], summary.encoded])
+                    summary.resource,
+                    stem: "20251009_08532\(window)",
+                    window: window,
+                    summaries: [[], summary.encoded]
+                )
             )
             try Data(document.bytes).write(to: URL(filePath: "\(path)/\(document.path)"))
         }
     }
 
     /// A window in which each function was called once, for so many milliseconds.
-    private static func functions(_ calls: [(name: String, milliseconds: UInt64)]) -> WindowSummary {
+    private static func functions(_ calls: [(name: String, milliseconds: UInt64)]) -> WindowSummary
+    {
         var summary = WindowSummary(.function)
-        summary.addProcess(events: 2, from: 1_760_000_000_000_000_000, to: 1_760_000_001_000_000_000)
+        summary.addProcess(
+            events: 2,
+            from: 1_760_000_000_000_000_000,
+            to: 1_760_000_001_000_000_000
+        )
         var place = UInt32.max
         for call in calls {
             var values = SummaryValues()
@@ -48,22 +60,40 @@ struct SummaryQueryTests {
             name.withUTF8 { name in
                 withUnsafePointer(to: sketch) { sketch in
                     summary.add(
-                        SummaryPart(item: ByteView(UnsafeRawBufferPointer(name)), values: values, sketch: sketch),
-                        of: SummaryOwner(host: Array("beta".utf8), pid: 3, process: Array("worker".utf8)), toTable: 1,
-                        position: &place)
+                        SummaryPart(
+                            item: ByteView(UnsafeRawBufferPointer(name)),
+                            values: values,
+                            sketch: sketch
+                        ),
+                        of: SummaryOwner(
+                            host: Array("beta".utf8),
+                            pid: 3,
+                            process: Array("worker".utf8)
+                        ),
+                        toTable: 1,
+                        position: &place
+                    )
                 }
             }
         }
         return summary
     }
 
-    private static func report(_ directory: DataDirectory, isLastWindowOnly: Bool = false) throws -> SummaryReport {
-        let query = SummaryQuery(dataDirectory: directory.path, resource: nil, isLastWindowOnly: isLastWindowOnly)
+    private static func report(
+        _ directory: DataDirectory,
+        isLastWindowOnly: Bool = false
+    ) throws -> SummaryReport {
+        let query = SummaryQuery(
+            dataDirectory: directory.path,
+            resource: nil,
+            isLastWindowOnly: isLastWindowOnly
+        )
         return SummaryReport(try query.run(), topRows: 2, terminal: .error)
     }
 
     private static func slowest(_ report: SummaryReport) throws -> [[String: Any]] {
-        let array = try JSONSerialization.jsonObject(with: Data(report.json.utf8)) as? [[String: Any]]
+        let array =
+            try JSONSerialization.jsonObject(with: Data(report.json.utf8)) as? [[String: Any]]
         let object = try #require(array?.first)
         let tables = try #require(object["tables"] as? [String: [String: Any]])
         return try #require((tables["functions"]?["top"] as? [String: [[String: Any]]])?["slowest"])
@@ -104,7 +134,10 @@ struct SummaryQueryTests {
                 withUnsafePointer(to: QuantileSketch()) { sketch in
                     summary.add(
                         SummaryPart(item: ByteView(name), values: values, sketch: sketch),
-                        of: SummaryOwner(host: Array("beta".utf8), pid: 3, process: []), toTable: 1, position: &place)
+                        of: SummaryOwner(host: Array("beta".utf8), pid: 3, process: []),
+                        toTable: 1,
+                        position: &place
+                    )
                 }
             }
             try directory.add(summary, window: UInt64(window))
@@ -129,7 +162,11 @@ struct SummaryQueryTests {
         text = text.replacing("\"state\":\"Aw", with: "\"state\":\"AA")
         try Data(text.utf8).write(to: URL(filePath: path))
         #expect(throws: TraceError.self) { try Self.report(directory) }
-        let nowhere = SummaryQuery(dataDirectory: "/no/such", resource: nil, isLastWindowOnly: false)
+        let nowhere = SummaryQuery(
+            dataDirectory: "/no/such",
+            resource: nil,
+            isLastWindowOnly: false
+        )
         #expect(throws: TraceError.self) { try nowhere.run() }
     }
 }

@@ -6,7 +6,9 @@ struct WaitNoticeTests {
     @Test func wordsComeEveryFewSecondsAndThenLessOften() {
         var notice = WaitNotice()
         var said: [Int] = []
-        for second in 0...300 where notice.line("away", waited: Double(second)) != nil { said.append(second) }
+        for second in 0...300 where notice.line("away", waited: Double(second)) != nil {
+            said.append(second)
+        }
         #expect(said == [1, 6, 11, 21, 41, 81, 141, 201, 261])
     }
 

@@ -9,7 +9,8 @@ import TraceModel
 /// What an operator is told while a command waits.
 @Suite struct WaitReportTests {
     private func status(
-        _ workers: [(name: String, up: Bool, lag: Int, applied: UInt64)], merging: ClusterStatus.Merging? = nil,
+        _ workers: [(name: String, up: Bool, lag: Int, applied: UInt64)],
+        merging: ClusterStatus.Merging? = nil,
         router: Int? = 11
     ) -> ClusterStatus {
         var status = ClusterStatus.unknown
@@ -17,8 +18,14 @@ import TraceModel
         status.router.accepting = true
         status.workers = workers.map {
             ClusterStatus.Worker(
-                name: $0.name, resource: "io", index: 0, pid: $0.up ? 13 : nil, up: $0.up, lagBytes: $0.lag,
-                appliedLsn: $0.applied)
+                name: $0.name,
+                resource: "io",
+                index: 0,
+                pid: $0.up ? 13 : nil,
+                up: $0.up,
+                lagBytes: $0.lag,
+                appliedLsn: $0.applied
+            )
         }
         status.merging = merging
         return status
@@ -38,7 +45,11 @@ import TraceModel
             let idle = (name: "gpu.0", up: true, lag: 0, applied: UInt64(0))
             return report.lines(status([io, cpu, idle]), ends: [:], waited: waited, now: 100)
         }
-        #expect(lines(5, 77) == ["cpu.0 is 2,000,000 bytes of log behind", "io.0 is 1,234,567 bytes of log behind"])
+        #expect(
+            lines(5, 77) == [
+                "cpu.0 is 2,000,000 bytes of log behind", "io.0 is 1,234,567 bytes of log behind",
+            ]
+        )
         #expect(lines(10, 77).allSatisfy { !$0.contains("moved") })
         #expect(lines(15, 77)[1].hasSuffix(", and has not moved for 10 s"))
         #expect(lines(20, 78).allSatisfy { !$0.contains("moved") })
@@ -48,17 +59,25 @@ import TraceModel
     @Test func whoIsDownAndWhy() throws {
         var report = WaitReport()
         var known = status([
-            ("io.0", false, 5_000, 1), ("cpu.0", false, 0, 1), ("gpu.0", false, 7, 1), ("memory.0", true, 0, 1),
+            ("io.0", false, 5_000, 1), ("cpu.0", false, 0, 1), ("gpu.0", false, 7, 1),
+            ("memory.0", true, 0, 1),
         ])
         known.workers[2].lost = "its checkpoint is damaged"
         let lines = report.lines(
             known,
             ends: [
-                "io.0": ends([90], .exitCode(1)), "cpu.0": ends([80, 82, 84, 86, 88, 90], .signal(9)),
+                "io.0": ends([90], .exitCode(1)),
+                "cpu.0": ends([80, 82, 84, 86, 88, 90], .signal(9)),
                 "memory.0": ends([80, 82, 84, 86, 88, 90], .signal(11)),
-            ], waited: 5, now: 95)
+            ],
+            waited: 5,
+            now: 95
+        )
         try #require(lines.count == 4)
-        #expect(lines[0] == "io.0 sends no heartbeat, 5,000 bytes of log behind; it ended 5 s ago by exit code 1")
+        #expect(
+            lines[0]
+                == "io.0 sends no heartbeat, 5,000 bytes of log behind; it ended 5 s ago by exit code 1"
+        )
         #expect(lines[1].hasPrefix("cpu.0 does not stay up") && lines[1].contains("SIGKILL"))
         #expect(lines[2] == "gpu.0 is down for good: its checkpoint is damaged")
         #expect(lines[3].hasPrefix("memory.0 does not stay up"))
@@ -66,13 +85,20 @@ import TraceModel
 
     @Test func whatIsMergedAndWhatIsLeft() {
         var report = WaitReport()
-        let current = ClusterStatus.Merging.Current(resource: "io", window: 3, mergedBytes: 1_000, totalBytes: 25_000)
+        let current = ClusterStatus.Merging.Current(
+            resource: "io",
+            window: 3,
+            mergedBytes: 1_000,
+            totalBytes: 25_000
+        )
         let up = (name: "io.0", up: true, lag: 0, applied: UInt64(1))
         let busy = status([up], merging: .init(waitingWindows: 2, current: current))
         #expect(
             report.lines(busy, ends: [:], waited: 5, now: 1) == [
-                "io window 3 is being merged: 1,000 of 25,000 bytes", "2 windows wait for their merge",
-            ])
+                "io window 3 is being merged: 1,000 of 25,000 bytes",
+                "2 windows wait for their merge",
+            ]
+        )
         let quiet = report.lines(status([up]), ends: [:], waited: 5, now: 1)
         #expect(quiet.count == 1 && quiet[0].contains("applied the log"))
         let routerless = report.lines(status([up], router: nil), ends: [:], waited: 5, now: 1)
@@ -152,7 +178,9 @@ import TraceModel
         try FileSystem.createDirectory("\(directory.path)/run/services/.s6-svscan")
         let now = WallClock.now() / 1_000_000_000
         let text = (0..<Int64(6)).map { "\(now - $0) signal 9" }.reversed().joined(separator: "\n")
-        try Array("\(text)\n".utf8).withUnsafeBytes { try FileSystem.publish("\(service)/ends", $0) }
+        try Array("\(text)\n".utf8).withUnsafeBytes {
+            try FileSystem.publish("\(service)/ends", $0)
+        }
         #expect(SupervisedProcesses.ends(in: directory.path).keys.sorted() == ["cpu.0"])
         let problems = SupervisedProcesses.problems(in: directory.path)
         #expect(problems.count == 1 && problems[0].contains("cpu.0 does not stay up"))
@@ -165,7 +193,9 @@ import TraceModel
         let merging = ClusterStatus.Merging(waitingWindows: 1, current: nil, rebuilding: rebuilding)
         #expect(
             report.lines(status([], merging: merging), ends: [:], waited: 5, now: 100) == [
-                "damaged segments of io.1, window 4, are made again from the log", "1 window waits for its merge",
-            ])
+                "damaged segments of io.1, window 4, are made again from the log",
+                "1 window waits for its merge",
+            ]
+        )
     }
 }

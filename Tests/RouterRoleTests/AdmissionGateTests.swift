@@ -18,7 +18,8 @@ import TraceModel
         #expect(
             [0, 499, 500, 900, 500, 400, 700].map { gate.passesHalf(logBytes: $0) } == [
                 false, false, true, false, false, false, true,
-            ])
+            ]
+        )
     }
 
     private static let reserve = Limits.checkpointReserveBytes + Limits.logFileBytes
@@ -83,7 +84,9 @@ import TraceModel
         window.add(events: bytes, wireBytes: bytes, isLastBatch: false, arrival: 1)
         pending.logged(bytes, end: 9_000)
         let gate = AdmissionGate(logBudgetBytes: .max, window: window, pending: pending)
-        #expect(gate.freeBytesMin() - Self.reserve == 1_000 + 1_000 + 4_000 + Limits.repeatedBytesMin)
+        #expect(
+            gate.freeBytesMin() - Self.reserve == 1_000 + 1_000 + 4_000 + Limits.repeatedBytesMin
+        )
     }
 
     /// What is refused is counted; barriers go into the log all the same, and trimming helps at once.

@@ -18,7 +18,8 @@ import TraceWire
         let group = CommitGroup()
 
         mutating func admit(_ bytes: [UInt8]) -> BatchAdmission.Outcome {
-            admission.admit(ReceivedMessage(bytes), peerHost: BatchAdmissionTests.peer, into: group) { dedup.admit($0) }
+            admission.admit(ReceivedMessage(bytes), peerHost: BatchAdmissionTests.peer, into: group)
+            { dedup.admit($0) }
         }
     }
 
@@ -26,7 +27,8 @@ import TraceWire
         switch outcome {
         case .accepted(let events, let sequence): "accepted \(events) \(sequence)"
         case .duplicate(let events, let sequence): "duplicate \(events) \(sequence)"
-        case .refused(let error, let events, let sequence): "\(error.code) \(events) \(sequence): \(error.message)"
+        case .refused(let error, let events, let sequence):
+            "\(error.code) \(events) \(sequence): \(error.message)"
         }
     }
 
@@ -64,7 +66,9 @@ import TraceWire
     @Test func anEmptyBatchIsAccepted() {
         var desk = Desk()
         #expect(text(desk.admit([])) == "accepted 0 0")
-        #expect(text(desk.admit(TestBatch.bytes(events: 0, client: "c", sequence: 1))) == "accepted 0 1")
+        #expect(
+            text(desk.admit(TestBatch.bytes(events: 0, client: "c", sequence: 1))) == "accepted 0 1"
+        )
         #expect(desk.group.log.offsets.count == 2 && desk.group.events.count == 0)
     }
 
@@ -78,7 +82,9 @@ import TraceWire
         let other = TestBatch.bytes(events: 3, client: "c", sequence: 7)
         let refused = text(desk.admit(other))
         #expect(refused.hasPrefix("invalidArgument 3 7: ") && refused.contains("other bytes"))
-        #expect(text(desk.admit(TestBatch.bytes(events: 2, client: "d", sequence: 7))) == "accepted 2 7")
+        #expect(
+            text(desk.admit(TestBatch.bytes(events: 2, client: "d", sequence: 7))) == "accepted 2 7"
+        )
     }
 
     @Test func whatIsTooOldToTellIsRefused() {
@@ -87,7 +93,9 @@ import TraceWire
         _ = desk.admit(TestBatch.bytes(events: 1, client: "c", sequence: span + 5))
         let refused = text(desk.admit(TestBatch.bytes(events: 1, client: "c", sequence: 5)))
         #expect(refused.hasPrefix("invalidArgument 1 5: ") && refused.contains("\(span)"))
-        #expect(text(desk.admit(TestBatch.bytes(events: 1, client: "c", sequence: 6))) == "accepted 1 6")
+        #expect(
+            text(desk.admit(TestBatch.bytes(events: 1, client: "c", sequence: 6))) == "accepted 1 6"
+        )
     }
 
     @Test func clientAndSequenceGoTogether() {
@@ -107,7 +115,11 @@ import TraceWire
         for step in 0..<300 {
             let count = Int.random(in: 0..<4, using: &generator)
             var bytes = TestBatch.bytes(
-                events: count, client: "c", sequence: .random(in: 1...40, using: &generator), host: "h\(step)")
+                events: count,
+                client: "c",
+                sequence: .random(in: 1...40, using: &generator),
+                host: "h\(step)"
+            )
             if Int.random(in: 0..<3, using: &generator) == 0, !bytes.isEmpty {
                 let position = Int.random(in: bytes.indices, using: &generator)
                 bytes[position] = UInt8.random(in: 0...255, using: &generator)

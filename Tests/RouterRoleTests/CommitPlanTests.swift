@@ -26,23 +26,39 @@ import TraceModel
         var slowest: (worker: WorkerName, lsn: LSN)?
         private var calls = 0
 
-        init(_ state: RouterState = RouterState(slotMap: SlotMap(workers: [:])), logBudgetBytes: Int = .max) {
+        init(
+            _ state: RouterState = RouterState(slotMap: SlotMap(workers: [:])),
+            logBudgetBytes: Int = .max
+        ) {
             plan = CommitPlan(
-                state: state, totals: LogCounts(), logBudgetBytes: logBudgetBytes,
-                stems: StemClock(zone: TimeZoneRules(name: "UTC")), now: CommitPlanTests.start)
+                state: state,
+                totals: LogCounts(),
+                logBudgetBytes: logBudgetBytes,
+                stems: StemClock(zone: TimeZoneRules(name: "UTC")),
+                now: CommitPlanTests.start
+            )
         }
 
         /// Adds a call to the group: a batch of so many events that came now.
         mutating func add(
-            _ events: Int, sequence: UInt64 = 0, verdict: DedupWindow.Verdict = .new, isLast: Bool = false,
+            _ events: Int,
+            sequence: UInt64 = 0,
+            verdict: DedupWindow.Verdict = .new,
+            isLast: Bool = false,
             to group: CommitGroup
         ) {
             let bytes = TestBatch.bytes(
-                events: events, client: sequence > 0 ? "c" : "", sequence: sequence, isLast: isLast)
+                events: events,
+                client: sequence > 0 ? "c" : "",
+                sequence: sequence,
+                isLast: isLast
+            )
             let message = ReceivedMessage(bytes)
             var admission = BatchAdmission()
             let outcome = admission.admit(message, peerHost: [1], into: group) { _ in verdict }
-            group.add(AckTicket(sender: .simulated(calls), outcome: outcome, bytes: 1, arrival: now))
+            group.add(
+                AckTicket(sender: .simulated(calls), outcome: outcome, bytes: 1, arrival: now)
+            )
             calls += 1
         }
 
@@ -54,8 +70,13 @@ import TraceModel
 
         mutating func next() -> CommitPlan.Action {
             let seen = CommitPlan.Surroundings(
-                now: now, arrival: 1_760_000_000_000_000_000 + now, log: log,
-                volume: .init(name: "disk", bytes: freeBytes), outputs: OutputReports(), slowest: slowest)
+                now: now,
+                arrival: 1_760_000_000_000_000_000 + now,
+                log: log,
+                volume: .init(name: "disk", bytes: freeBytes),
+                outputs: OutputReports(),
+                slowest: slowest
+            )
             return plan.next { seen }
         }
 
@@ -89,22 +110,37 @@ import TraceModel
         }
 
         mutating func commit(
-            _ group: CommitGroup, _ requests: [IngestQueue.BarrierRequest] = [],
-            _ verdicts: [IngestQueue.VerdictRequest] = [], unaccounted: UInt64? = nil
+            _ group: CommitGroup,
+            _ requests: [IngestQueue.BarrierRequest] = [],
+            _ verdicts: [IngestQueue.VerdictRequest] = [],
+            unaccounted: UInt64? = nil
         ) throws -> (steps: [String], end: CommitPlan.Conclusion) {
-            plan.take(group, requests: requests, verdicts: verdicts, unaccounted: unaccounted, now: now)
+            plan.take(
+                group,
+                requests: requests,
+                verdicts: verdicts,
+                unaccounted: unaccounted,
+                now: now
+            )
             return try finish()
         }
     }
 
     private static func barrier(
-        _ reason: BarrierPayload.Reason = .command, _ map: SlotMap? = nil
-    ) -> IngestQueue.BarrierRequest { IngestQueue.BarrierRequest(reason: reason, slotMap: map) { _ in } }
+        _ reason: BarrierPayload.Reason = .command,
+        _ map: SlotMap? = nil
+    ) -> IngestQueue.BarrierRequest {
+        IngestQueue.BarrierRequest(reason: reason, slotMap: map) { _ in }
+    }
 
     private static func verdict(from lsn: LSN, events: UInt64 = 3) -> IngestQueue.VerdictRequest {
         let payload = VerdictPayload(
-            worker: WorkerName(resource: .io, index: 0), cause: .skip, range: lsn..<lsn + 8, events: events,
-            reason: "test")
+            worker: WorkerName(resource: .io, index: 0),
+            cause: .skip,
+            range: lsn..<lsn + 8,
+            events: events,
+            reason: "test"
+        )
         return IngestQueue.VerdictRequest(verdict: payload) { _ in }
     }
 
@@ -308,7 +344,8 @@ import TraceModel
 
     /// A group in hand whose first write has failed, on a bench where no tick is due.
     private func failing(
-        _ fill: (inout Bench, CommitGroup) -> Void, _ requests: [IngestQueue.BarrierRequest] = [],
+        _ fill: (inout Bench, CommitGroup) -> Void,
+        _ requests: [IngestQueue.BarrierRequest] = [],
         _ verdicts: [IngestQueue.VerdictRequest] = []
     ) throws -> (bench: Bench, group: CommitGroup) {
         var bench = Bench()
@@ -346,7 +383,10 @@ import TraceModel
                 bench.now += 1
                 bench.add(2, sequence: 7, verdict: .duplicate, to: group)
                 bench.add(9, sequence: 8, verdict: .duplicate, to: group)
-            }, [Self.barrier()], [Self.verdict(from: 8)])
+            },
+            [Self.barrier()],
+            [Self.verdict(from: 8)]
+        )
         bench.now = Self.start + Self.hold
         guard case .refuse(let refusal) = bench.next() else {
             Issue.record("not refused")
@@ -380,14 +420,18 @@ import TraceModel
         #expect(steps.isEmpty && end.outcome == .givenUp && !end.areVerdictsDurable)
     }
 
-    @Test(arguments: [EIO, ESTALE, ESHUTDOWN, EROFS]) func afterAnyOtherErrorNothingIsAnswered(errno: Int32) throws {
+    @Test(arguments: [EIO, ESTALE, ESHUTDOWN, EROFS]) func afterAnyOtherErrorNothingIsAnswered(
+        errno: Int32
+    ) throws {
         var bench = Bench()
         bench.plan.take(bench.group(1), now: bench.now)
         guard case .write = bench.next() else {
             Issue.record("no write")
             return
         }
-        let isTriedAgain = bench.plan.failed(SystemError(errno: errno, call: "fdatasync", subject: "log"))
+        let isTriedAgain = bench.plan.failed(
+            SystemError(errno: errno, call: "fdatasync", subject: "log")
+        )
         #expect(!isTriedAgain)
     }
 
@@ -417,7 +461,8 @@ import TraceModel
             while !isOver {
                 switch bench.next() {
                 case .report: break
-                case .refuse(let refusal): try #require(refusal.tickets.allSatisfy { $0.hold.isOver(at: bench.now) })
+                case .refuse(let refusal):
+                    try #require(refusal.tickets.allSatisfy { $0.hold.isOver(at: bench.now) })
                 case .wait:
                     bench.now += Int64.random(in: 0...Self.second, using: &random)
                     if Int.random(in: 0..<8, using: &random) == 0 { bench.freeBytes = Self.roomy }
@@ -427,7 +472,9 @@ import TraceModel
                         try #require(isTriedAgain)
                         bench.now += Int64.random(in: 0...Self.second, using: &random)
                     } else {
-                        for ticket in group.tickets where ticket.isAccepted { accepted += ticket.outcome.events }
+                        for ticket in group.tickets where ticket.isAccepted {
+                            accepted += ticket.outcome.events
+                        }
                         bench.wrote(group)
                     }
                 case .answer(let group): group.tickets = []

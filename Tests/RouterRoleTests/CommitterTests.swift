@@ -21,7 +21,10 @@ import TraceModel
     }
 
     /// Takes what is delivered to the fabric until the condition holds.
-    private func deliveries(of router: RouterHarness, until isMet: ([CommitGroup]) -> Bool) -> [CommitGroup] {
+    private func deliveries(
+        of router: RouterHarness,
+        until isMet: ([CommitGroup]) -> Bool
+    ) -> [CommitGroup] {
         var groups: [CommitGroup] = []
         let deadline = ContinuousClock.now + .seconds(30)
         while !isMet(groups), ContinuousClock.now < deadline {
@@ -45,7 +48,12 @@ import TraceModel
     /// Each has a log file that begins with it; small ones between them stand where they came.
     @Test func largeBatchesAreStoredAsTheyCame() throws {
         func large(_ number: Int) -> [UInt8] {
-            TestBatch.bytes(events: number + 1, client: "c", sequence: UInt64(number + 1), host: "large-\(number)")
+            TestBatch.bytes(
+                events: number + 1,
+                client: "c",
+                sequence: UInt64(number + 1),
+                host: "large-\(number)"
+            )
                 + TestBatch.padding(Limits.smallMessageBytesMax)
         }
         var expected: [String] = []
@@ -78,10 +86,13 @@ import TraceModel
                 let padding = sequence % 3 == 2 ? Limits.smallMessageBytesMax : 10
                 try stream.send(
                     TestBatch.bytes(events: 1, client: "s", sequence: sequence, host: "\(sequence)")
-                        + TestBatch.padding(padding))
+                        + TestBatch.padding(padding)
+                )
             }
             try stream.halfClose()
-            while let bytes = try stream.receive() { sequences.append(try BatchAck(decoding: bytes).sequence) }
+            while let bytes = try stream.receive() {
+                sequences.append(try BatchAck(decoding: bytes).sequence)
+            }
         }
         #expect(sequences == Array(1...9))
         #expect(try RouterHarness.read(directory).hosts == ["first"] + (1...9).map(String.init))
@@ -139,7 +150,9 @@ import TraceModel
             #expect(delivered.map(\.barrier) == expected)
             let logged = try RouterHarness.read(directory).barriers
             #expect(logged.map(\.barrier) == expected && logged.map(\.end) == delivered.map(\.end))
-            for (before, after) in zip(groups, groups.dropFirst()) { #expect(before.end <= after.begin) }
+            for (before, after) in zip(groups, groups.dropFirst()) {
+                #expect(before.end <= after.begin)
+            }
         }
         #expect(expected.map(\.window) == [0, 1, 2])
         #expect(expected.map(\.slotMap) == [SlotMap(workers: [:]), wider, wider])
@@ -174,7 +187,9 @@ import TraceModel
             let batch = TestBatch.bytes(events: 3, client: "c", sequence: 1)
             _ = try router.send(batch)
             try router.send(batch, expecting: "before")
-            #expect(throws: GRPCCallError.self) { try router.send(TestBatch.bytes(events: 5, client: "c")) }
+            #expect(throws: GRPCCallError.self) {
+                try router.send(TestBatch.bytes(events: 5, client: "c"))
+            }
             let groups = deliveries(of: router) { ($0.last?.totals.rejected ?? 0) > 0 }
             let totals = try #require(groups.last?.totals)
             #expect(totals.acceptedTotal == 3 && totals.deduplicated == 3 && totals.rejected == 5)

@@ -10,7 +10,9 @@ struct CrowdWatchTests {
         #expect(watch.note(isFull: false, now: 0) == nil)
         #expect(watch.note(isFull: true, now: Self.second) == .began)
         // Places come free and are taken again all the time.
-        for step in Int64(2)...100 { #expect(watch.note(isFull: step % 3 == 0, now: step * Self.second) == nil) }
+        for step in Int64(2)...100 {
+            #expect(watch.note(isFull: step % 3 == 0, now: step * Self.second) == nil)
+        }
         #expect(watch.note(isFull: false, now: 120 * Self.second) == nil)
         #expect(watch.note(isFull: false, now: 160 * Self.second) == .ended)
         #expect(watch.note(isFull: false, now: 400 * Self.second) == nil)

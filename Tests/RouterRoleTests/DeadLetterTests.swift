@@ -16,12 +16,18 @@ import TraceWire
     init() throws { directory = try TemporaryDirectory() }
 
     /// Runs a router in the directory, with a desk, in the directory as the working directory.
-    private func run<Result>(_ body: (RouterHarness, DeadLetterDesk) throws -> Result) throws -> Result {
+    private func run<Result>(
+        _ body: (RouterHarness, DeadLetterDesk) throws -> Result
+    ) throws -> Result {
         try directory.asWorkingDirectory {
             let router = try RouterHarness(directory)
             defer { router.end() }
             let desk = DeadLetterDesk(
-                queue: router.queue, context: router.context, wakeup: router.inbox.wakeup, logger: silent)
+                queue: router.queue,
+                context: router.context,
+                wakeup: router.inbox.wakeup,
+                logger: silent
+            )
             let thread = DedicatedThread("dead-letters") { desk.run() }
             defer {
                 desk.end()
@@ -35,7 +41,9 @@ import TraceWire
 
     /// Has a case decided.
     private func decide(
-        _ ground: DeadLetterCase.Ground, _ router: RouterHarness, _ desk: DeadLetterDesk
+        _ ground: DeadLetterCase.Ground,
+        _ router: RouterHarness,
+        _ desk: DeadLetterDesk
     ) throws -> Result<VerdictPayload, TraceError> {
         switch try outcome(of: ground, router, desk) {
         case .success(let outcome): .success(try #require(outcome.verdict))
@@ -44,13 +52,20 @@ import TraceWire
     }
 
     private func outcome(
-        of ground: DeadLetterCase.Ground, _ router: RouterHarness, _ desk: DeadLetterDesk
+        of ground: DeadLetterCase.Ground,
+        _ router: RouterHarness,
+        _ desk: DeadLetterDesk
     ) throws -> Result<DeadLetterCase.Outcome, TraceError> {
         let outcome = Locked<Result<DeadLetterCase.Outcome, TraceError>?>(nil)
         let isTaken = desk.submit(
             DeadLetterCase(
-                worker: worker, ground: ground, maps: router.recovery.maps, verdicts: router.recovery.state.verdicts,
-                answer: { answer in outcome.update { $0 = answer } }))
+                worker: worker,
+                ground: ground,
+                maps: router.recovery.maps,
+                verdicts: router.recovery.state.verdicts,
+                answer: { answer in outcome.update { $0 = answer } }
+            )
+        )
         #expect(isTaken)
         _ = outcome.wait { $0 != nil }
         return try #require(outcome.current)
@@ -66,9 +81,13 @@ import TraceWire
         return found
     }
 
-    private func files() throws -> [String] { try FileSystem.list("\(directory.path)/\(ClusterPaths.deadLetters)") }
+    private func files() throws -> [String] {
+        try FileSystem.list("\(directory.path)/\(ClusterPaths.deadLetters)")
+    }
 
-    private let mixed: [(resource: Resource, process: UInt32)] = [(.function, 1), (.cpu, 1), (.function, 2), (.io, 7)]
+    private let mixed: [(resource: Resource, process: UInt32)] = [
+        (.function, 1), (.cpu, 1), (.function, 2), (.io, 7),
+    ]
 
     @Test func aLetterHoldsTheWorkersEventsAsTheyCameAndTheLogCountsThem() throws {
         var envelope = BatchEncoder.Envelope()
@@ -87,7 +106,9 @@ import TraceWire
         let name = DeadLetterName(verdict).description
         #expect(try files() == ["\(name).json", "\(name).pbs"])
         // One batch: its length, the events as they came, the host, what the fields mean.
-        let letter = try FileSystem.contents("\(directory.path)/\(ClusterPaths.deadLetters)/\(name).pbs")
+        let letter = try FileSystem.contents(
+            "\(directory.path)/\(ClusterPaths.deadLetters)/\(name).pbs"
+        )
         var index = EventIndex()
         let events = try batch.withUnsafeBytes { bytes in
             _ = try BatchScanner.scan(bytes, into: &index)
@@ -98,7 +119,9 @@ import TraceWire
         }
         let content = events + [0xBA, 0x06, 6] + Array("traced".utf8) + [0xC0, 0x06, 1]
         #expect(letter == [UInt8(content.count)] + content)
-        let sidecar = try FileSystem.contents("\(directory.path)/\(ClusterPaths.deadLetters)/\(name).json")
+        let sidecar = try FileSystem.contents(
+            "\(directory.path)/\(ClusterPaths.deadLetters)/\(name).json"
+        )
         #expect(String(decoding: sidecar, as: UTF8.self).contains(#"ended \"three\" times"#))
     }
 
@@ -106,7 +129,9 @@ import TraceWire
         let lsn = try run { router, desk in
             _ = try router.send(TestBatch.bytes(events: 3))
             let lsn = try #require(try batches().first)
-            for _ in 0..<2 { #expect(try decide(.crash(lsn, reason: "r"), router, desk).get().events == 3) }
+            for _ in 0..<2 {
+                #expect(try decide(.crash(lsn, reason: "r"), router, desk).get().events == 3)
+            }
             return lsn
         }
         #expect(try RouterHarness.read(directory).counts.deadLettered == 3)
@@ -131,16 +156,24 @@ import TraceWire
         try run { router, desk in
             _ = try router.send(TestBatch.bytes([(.cpu, 1)]))
             let lsn = try #require(try batches().first)
-            #expect(throws: TraceError.self) { try decide(.crash(lsn, reason: "r"), router, desk).get() }
+            #expect(throws: TraceError.self) {
+                try decide(.crash(lsn, reason: "r"), router, desk).get()
+            }
             // No record begins there.
-            #expect(throws: TraceError.self) { try decide(.crash(lsn + 8, reason: "r"), router, desk).get() }
+            #expect(throws: TraceError.self) {
+                try decide(.crash(lsn + 8, reason: "r"), router, desk).get()
+            }
             #expect(try files().filter { $0.hasSuffix(".json") }.isEmpty)
         }
         #expect(try RouterHarness.read(directory).counts.deadLettered == 0)
     }
 
-    private func skip(to lsn: LSN, begin: LSN? = 0, isCutOff: Bool = false, counted: LSN? = 0) -> DeadLetterCase.Ground
-    {
+    private func skip(
+        to lsn: LSN,
+        begin: LSN? = 0,
+        isCutOff: Bool = false,
+        counted: LSN? = 0
+    ) -> DeadLetterCase.Ground {
         let renewal = WorkerRenewal(begin: begin, isCutOff: isCutOff, counted: counted)
         return .skip(to: lsn, renewal: renewal)
     }
@@ -195,7 +228,9 @@ import TraceWire
                 (skip(to: found[2], counted: nil), .unreachable),
                 (skip(to: found[1], counted: found[2]), .invalidArgument),
             ] {
-                let error = #expect(throws: TraceError.self) { try outcome(of: ground, router, desk).get() }
+                let error = #expect(throws: TraceError.self) {
+                    try outcome(of: ground, router, desk).get()
+                }
                 #expect(error?.code == code && error?.remedy != nil)
             }
             #expect(throws: TraceError.self) { _ = try CheckpointPosition.read(of: worker) }
@@ -205,19 +240,30 @@ import TraceWire
             #expect(renewed.note.contains("is lost"))
             #expect(try CheckpointPosition.read(of: worker) == found[2])
             // From now on it is a worker like others, of which nothing is to be skipped.
-            let error = #expect(throws: TraceError.self) { try outcome(of: ground, router, desk).get() }
+            let error = #expect(throws: TraceError.self) {
+                try outcome(of: ground, router, desk).get()
+            }
             #expect(error?.message.contains("stands at") == true)
         }
     }
 
     /// A crash before the verdict was durable leaves a letter that never was, one after it a letter that counts.
-    @Test(arguments: [true, false]) func aRouterThatStartsFinishesWhatACrashLeft(isInTheLog: Bool) throws {
+    @Test(arguments: [true, false]) func aRouterThatStartsFinishesWhatACrashLeft(
+        isInTheLog: Bool
+    ) throws {
         try directory.asWorkingDirectory {
             let name = DeadLetterName(worker: worker, from: 128, cause: .crash)
             let orphan = DeadLetterName(worker: worker, from: 256, cause: .skip)
             var letter = try DeadLetterWriter(name)
             try letter.finish(
-                as: VerdictPayload(worker: worker, cause: .crash, range: 128..<256, events: 1, reason: "r"))
+                as: VerdictPayload(
+                    worker: worker,
+                    cause: .crash,
+                    range: 128..<256,
+                    events: 1,
+                    reason: "r"
+                )
+            )
             _ = try File(orphan.batches, .replace)
             var verdicts = Verdicts()
             if isInTheLog { verdicts.insert(128..<256, of: worker) }

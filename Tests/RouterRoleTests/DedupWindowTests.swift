@@ -53,7 +53,9 @@ import TraceModel
                 window.insert(client: [client], sequence: sequence, digest: digest)
                 naive.insert(client: [client], sequence: sequence, digest: digest)
                 // Its owner goes on where it was, whatever far sequences came.
-                if sequence < .max / 2 { greatest[client] = max(greatest[client, default: 0], sequence) }
+                if sequence < .max / 2 {
+                    greatest[client] = max(greatest[client, default: 0], sequence)
+                }
             }
             if step % 1_000 == 500 { window = try restored(window) }
         }
@@ -74,7 +76,9 @@ import TraceModel
     @Test func aFarJumpBeginsARangeOfItsOwn() throws {
         for jump in [Self.span / 2, Self.span / 2 + 1, Self.span, 1 << 40, UInt64.max - 10] {
             var window = DedupWindow()
-            for sequence in UInt64(1)...10 { window.insert(client: [1], sequence: sequence, digest: 7) }
+            for sequence in UInt64(1)...10 {
+                window.insert(client: [1], sequence: sequence, digest: 7)
+            }
             window.insert(client: [1], sequence: 10 + jump, digest: 7)
             let later = try restored(window)
             for window in [window, later] {
@@ -121,7 +125,9 @@ import TraceModel
     /// The head of a log file that a router without ranges has written, and one that it reads.
     @Test func headsAreReadBothWays() throws {
         var window = DedupWindow()
-        for sequence in UInt64(300)...302 { window.insert(client: [1], sequence: sequence, digest: 7) }
+        for sequence in UInt64(300)...302 {
+            window.insert(client: [1], sequence: sequence, digest: 7)
+        }
         window.insert(client: [2], sequence: 1, digest: 8)
         var old = RawBuffer()
         window.encode(into: &old)
@@ -154,9 +160,13 @@ import TraceModel
         var window = DedupWindow()
         var replayed = DedupWindow()
         for step in 0..<3 * Limits.dedupRangesMax {
-            let client = Array("\(Int.random(in: 0..<2 * Limits.dedupRangesMax, using: &generator))".utf8)
+            let client = Array(
+                "\(Int.random(in: 0..<2 * Limits.dedupRangesMax, using: &generator))".utf8
+            )
             let sequence = UInt64.random(in: 1...1_000, using: &generator)
-            guard window.check(client: client, sequence: sequence, digest: 7) == .new else { continue }
+            guard window.check(client: client, sequence: sequence, digest: 7) == .new else {
+                continue
+            }
             window.insert(client: client, sequence: sequence, digest: 7)
             replayed.insert(client: client, sequence: sequence, digest: 7)
             if step % 2_048 == 0 { replayed = try restored(replayed) }
@@ -174,7 +184,9 @@ import TraceModel
     @Test func theRangeSilentForLongestIsForgotten() throws {
         var window = DedupWindow()
         func name(_ number: Int) -> [UInt8] { Array("client \(number)".utf8) }
-        for number in 0..<Limits.dedupRangesMax { window.insert(client: name(number), sequence: 1, digest: 7) }
+        for number in 0..<Limits.dedupRangesMax {
+            window.insert(client: name(number), sequence: 1, digest: 7)
+        }
         #expect(window.evictions == 0)
         // Heard again: no longer the oldest; also after the window was stored.
         window.insert(client: name(0), sequence: 2, digest: 7)
@@ -195,7 +207,9 @@ import TraceModel
         for client in 0..<clients {
             var name = [UInt8](repeating: 1, count: Limits.clientIDBytesMax)
             name[0] = UInt8(client)
-            for sequence in 1...Self.span { window.insert(client: name, sequence: sequence, digest: .max) }
+            for sequence in 1...Self.span {
+                window.insert(client: name, sequence: sequence, digest: .max)
+            }
         }
         var buffer = RawBuffer()
         window.encode(into: &buffer)
@@ -218,7 +232,9 @@ import TraceModel
     }
 
     @Test func digestsTellBatchesApart() {
-        func digest(_ bytes: [UInt8]) -> UInt64 { bytes.withUnsafeBytes { DedupWindow.digest(of: $0) } }
+        func digest(_ bytes: [UInt8]) -> UInt64 {
+            bytes.withUnsafeBytes { DedupWindow.digest(of: $0) }
+        }
         #expect(digest([]) != 0)
         #expect(digest([0]) != digest([]))
         #expect(digest([0]) != digest([0, 0]))

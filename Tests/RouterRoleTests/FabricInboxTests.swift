@@ -5,7 +5,12 @@ import TraceModel
 @testable import RouterRole
 
 @Suite struct FabricInboxTests {
-    private func group(_ type: LogRecordType, begin: LSN = 0, end: LSN, bodyBytes: Int = 0) -> CommitGroup {
+    private func group(
+        _ type: LogRecordType,
+        begin: LSN = 0,
+        end: LSN,
+        bodyBytes: Int = 0
+    ) -> CommitGroup {
         let group = CommitGroup()
         _ = group.log.append(type, arrival: 0, bodyBytes: bodyBytes)
         group.entries.append(CommitGroup.Entry())
@@ -56,7 +61,12 @@ import TraceModel
         let verdict = group(.batch, begin: 128, end: 256)
         verdict.verdicts = [
             VerdictPayload(
-                worker: WorkerName(resource: .cpu, index: 0), cause: .skip, range: 0..<1, events: 1, reason: "test")
+                worker: WorkerName(resource: .cpu, index: 0),
+                cause: .skip,
+                range: 0..<1,
+                events: 1,
+                reason: "test"
+            )
         ]
         let groups = [group(.batch, end: 128), verdict, group(.batch, begin: 256, end: 384)]
         #expect(try stretches(groups) == [[128, 256], [384]])
@@ -66,8 +76,10 @@ import TraceModel
     @Test func aStretchIsNotTooMuchForOneMessage() throws {
         let bytes = Limits.shareMessageBytes / 2
         let groups = [
-            group(.batch, end: 1, bodyBytes: bytes / 2), group(.batch, begin: 1, end: 2, bodyBytes: bytes),
-            group(.batch, begin: 2, end: 3, bodyBytes: bytes), group(.batch, begin: 3, end: 4, bodyBytes: 3 * bytes),
+            group(.batch, end: 1, bodyBytes: bytes / 2),
+            group(.batch, begin: 1, end: 2, bodyBytes: bytes),
+            group(.batch, begin: 2, end: 3, bodyBytes: bytes),
+            group(.batch, begin: 3, end: 4, bodyBytes: 3 * bytes),
             group(.batch, begin: 4, end: 5),
         ]
         #expect(try stretches(groups) == [[1, 2], [3], [4], [5]])

@@ -52,8 +52,11 @@ import TraceModel
                     guard giver != receiver else { continue }
                     changes.append(
                         Change(
-                            lsn: head, giver: WorkerName(resource: resource, index: giver),
-                            receiver: WorkerName(resource: resource, index: receiver)))
+                            lsn: head,
+                            giver: WorkerName(resource: resource, index: giver),
+                            receiver: WorkerName(resource: resource, index: receiver)
+                        )
+                    )
                 }
             }
             gates.add(from: map, to: next, at: head)
@@ -65,7 +68,9 @@ import TraceModel
 
         /// Sends a worker some of what it may have, or all of it.
         mutating func send(_ worker: WorkerName, all: Bool) {
-            guard let at = position[worker], at < head, !gates.blocks(worker, at: at) else { return }
+            guard let at = position[worker], at < head, !gates.blocks(worker, at: at) else {
+                return
+            }
             let limit = gates.limit(for: worker, at: at, head: head)
             position[worker] = all ? limit : LSN.random(in: at + 1...limit, using: &generator)
         }
@@ -80,12 +85,15 @@ import TraceModel
         /// The change that a worker has read past although its giver's state is not durable.
         var violation: Change? {
             changes.first { change in
-                (position[change.receiver] ?? 0) > change.lsn && (checkpoint[change.giver] ?? 0) < change.lsn
+                (position[change.receiver] ?? 0) > change.lsn
+                    && (checkpoint[change.giver] ?? 0) < change.lsn
             }
         }
     }
 
-    @Test(arguments: 0..<20 as Range<UInt64>) func nobodyReadsPastAGateTooEarlyAndAllGetThrough(seed: UInt64) throws {
+    @Test(arguments: 0..<20 as Range<UInt64>) func nobodyReadsPastAGateTooEarlyAndAllGetThrough(
+        seed: UInt64
+    ) throws {
         var cluster = Cluster(seed: seed)
         // A worker that begins behind a change it is part of has not read past it.
         for step in 0..<300 {
@@ -104,7 +112,9 @@ import TraceModel
                 try #require(cluster.violation == nil, "seed \(seed), at the end")
                 cluster.checkpoint(worker, all: true)
             }
-            if cluster.gates.isEmpty, cluster.position.values.allSatisfy({ $0 == cluster.head }) { return }
+            if cluster.gates.isEmpty, cluster.position.values.allSatisfy({ $0 == cluster.head }) {
+                return
+            }
         }
         Issue.record("seed \(seed): gates stay shut")
     }

@@ -40,12 +40,15 @@ import TraceModel
 
     private typealias Answers = Locked<[String]>
 
-    private func withQueue(_ body: (Desk, _ send: ([UInt8], Answers) -> Void) throws -> Void) throws {
+    private func withQueue(_ body: (Desk, _ send: ([UInt8], Answers) -> Void) throws -> Void) throws
+    {
         let directory = try TemporaryDirectory()
         let desk = Desk(IngestQueue(dedup: DedupWindow()))
         let server = GRPCServer(
-            configuration: GRPCServerConfiguration(), methods: [GRPCMethod(path: "/test/Send", kind: .unary)],
-            handler: desk)
+            configuration: GRPCServerConfiguration(),
+            methods: [GRPCMethod(path: "/test/Send", kind: .unary)],
+            handler: desk
+        )
         _ = try server.bind("unix:\(directory.path)/queue.sock")
         server.start()
         let client = GRPCClient(target: "unix:\(directory.path)/queue.sock")
@@ -57,7 +60,8 @@ import TraceModel
             client.start("/test/Send", bytes, timeoutSeconds: 30) { result in
                 answers.update { list in
                     switch result {
-                    case .success(let bytes): list.append((try? TraceResponse(decoding: bytes))?.message ?? "?")
+                    case .success(let bytes):
+                        list.append((try? TraceResponse(decoding: bytes))?.message ?? "?")
                     case .failure(let error): list.append("\(error)")
                     }
                 }
@@ -66,7 +70,9 @@ import TraceModel
     }
 
     /// The next group once something has come.
-    private func take(_ queue: IngestQueue) throws -> (group: CommitGroup, requests: [IngestQueue.BarrierRequest]) {
+    private func take(
+        _ queue: IngestQueue
+    ) throws -> (group: CommitGroup, requests: [IngestQueue.BarrierRequest]) {
         guard case .group(let group, let requests, _) = queue.take(deadline: .max) else {
             throw TraceError(.unreachable, "the queue has ended")
         }
@@ -120,7 +126,8 @@ import TraceModel
                 let event = group.events[place]
                 return "\(event.offset)+\(event.length) \(event.resource) \(event.slot)"
             }
-            return "\(record.type, default: "?") \(Array(record.body)) \(record.host.count) \(events)"
+            return
+                "\(record.type, default: "?") \(Array(record.body)) \(record.host.count) \(events)"
         }
     }
 
@@ -130,7 +137,12 @@ import TraceModel
             let queue = desk.queue
             let answers = Answers([])
             let batches = (1...6).map { number in
-                TestBatch.bytes(events: number, client: "c", sequence: UInt64(number), host: "h\(number)")
+                TestBatch.bytes(
+                    events: number,
+                    client: "c",
+                    sequence: UInt64(number),
+                    host: "h\(number)"
+                )
             }
             for (index, batch) in batches.enumerated() {
                 send(batch, answers)
@@ -145,7 +157,12 @@ import TraceModel
             _ = group.log.append(.barrier, arrival: 1, bodyBytes: 8)
             group.entries.append(CommitGroup.Entry())
             let barrierBytes = group.byteCount - bytes
-            let payload = BarrierPayload(window: 1, reason: .size, stem: "s", slotMap: SlotMap(workers: [:]))
+            let payload = BarrierPayload(
+                window: 1,
+                reason: .size,
+                stem: "s",
+                slotMap: SlotMap(workers: [:])
+            )
             group.barriers.append((payload, LSN(group.byteCount)))
 
             let holds = group.tickets.map(\.hold)
@@ -209,14 +226,21 @@ import TraceModel
             ownKey = key
             return desk.queue.verdict(on: key)
         }
-        if isForgotten, let ownKey { _ = desk.queue.forget([ownKey], TraceError(.exhausted, "disk full")) }
+        if isForgotten, let ownKey {
+            _ = desk.queue.forget([ownKey], TraceError(.exhausted, "disk full"))
+        }
         let ticket = AckTicket(
-            sender: .unary(call), outcome: outcome, bytes: bytes.count, arrival: WallClock.monotonic())
+            sender: .unary(call),
+            outcome: outcome,
+            bytes: bytes.count,
+            arrival: WallClock.monotonic()
+        )
         desk.queue.join(group, ticket, key: ownKey)
     }
 
     private func largeBatch(_ sequence: UInt64) -> [UInt8] {
-        TestBatch.bytes(events: 1, client: "large", sequence: sequence) + TestBatch.padding(Desk.largeBytes)
+        TestBatch.bytes(events: 1, client: "large", sequence: sequence)
+            + TestBatch.padding(Desk.largeBytes)
     }
 
     /// Small batches go on while a large one is being written ahead, and stand before or behind it as they came.

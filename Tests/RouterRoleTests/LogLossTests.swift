@@ -11,14 +11,23 @@ import TraceModel
     private static let gpu = WorkerName(resource: .gpu, index: 0)
 
     private func find(
-        end: LSN, isEmpty: Bool = false, cut: LSN? = nil, noted: (LSN, isExact: Bool)? = nil, checkpoint: LSN? = nil,
+        end: LSN,
+        isEmpty: Bool = false,
+        cut: LSN? = nil,
+        noted: (LSN, isExact: Bool)? = nil,
+        checkpoint: LSN? = nil,
         hasSegments: Bool = false
     ) -> Range<LSN>? {
         LogLoss.find(
-            end: end, isEmpty: isEmpty, cut: cut.map { LogCut(path: "log/x", bytes: 1, end: $0) },
+            end: end,
+            isEmpty: isEmpty,
+            cut: cut.map { LogCut(path: "log/x", bytes: 1, end: $0) },
             evidence: LogLoss.Evidence(
-                noted: noted.map { ($0.0, $0.isExact) }, checkpoints: checkpoint.map { [Self.gpu: $0] } ?? [:],
-                hasSegments: hasSegments))?.range
+                noted: noted.map { ($0.0, $0.isExact) },
+                checkpoints: checkpoint.map { [Self.gpu: $0] } ?? [:],
+                hasSegments: hasSegments
+            )
+        )?.range
     }
 
     @Test func whatProvesALossBoundsIt() {
@@ -73,7 +82,12 @@ import TraceModel
         checkpoints[second] = .some(320)
         #expect(find(640) == nil)
         let wider = map.rescaled(.gpu, to: 2)
-        let barrier = BarrierPayload(window: 7, reason: .command, stem: "20260101_000000", slotMap: wider)
+        let barrier = BarrierPayload(
+            window: 7,
+            reason: .command,
+            stem: "20260101_000000",
+            slotMap: wider
+        )
         maps.append(barrier, end: 640)
         #expect(find(640) == nil)
         checkpoints[second] = nil
@@ -111,7 +125,8 @@ import TraceModel
 
     @Test func damageRecordsOfTheVersionBeforeAreRead() throws {
         for payload in [
-            DamagePayload(range: 8..<16, events: 3), DamagePayload(range: 8..<16, events: 3, uncertain: 9),
+            DamagePayload(range: 8..<16, events: 3),
+            DamagePayload(range: 8..<16, events: 3, uncertain: 9),
             DamagePayload(range: 8..<16, events: 3, settles: true),
         ] {
             var body = RawBuffer()

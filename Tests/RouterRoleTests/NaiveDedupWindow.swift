@@ -19,7 +19,9 @@ struct NaiveDedupWindow {
 
         /// Whether the sequence goes to this range: 0 where its window holds it, else how far ahead it is.
         func distance(to sequence: UInt64) -> UInt64? {
-            if sequence > greatest { return sequence - greatest <= Self.span / 2 ? sequence - greatest : nil }
+            if sequence > greatest {
+                return sequence - greatest <= Self.span / 2 ? sequence - greatest : nil
+            }
             return greatest - sequence < Self.span ? 0 : nil
         }
 
@@ -44,7 +46,9 @@ struct NaiveDedupWindow {
     }
 
     mutating func insert(client: [UInt8], sequence: UInt64, digest: UInt64) {
-        let near = ranges.indices.filter { ranges[$0].client == client && ranges[$0].distance(to: sequence) != nil }
+        let near = ranges.indices.filter {
+            ranges[$0].client == client && ranges[$0].distance(to: sequence) != nil
+        }
         // Where several windows hold it, the range that ends first.
         func rank(_ index: Int) -> (UInt64, UInt64) {
             (ranges[index].distance(to: sequence) ?? .max, ranges[index].greatest)
@@ -69,7 +73,9 @@ struct NaiveDedupWindow {
         if own.count == Limits.dedupRangesPerClientMax {
             let fewest = own.map { ranges[$0].count }.min()
             // Of equal ones the one silent for longest.
-            if let gone = own.first(where: { ranges[$0].count == fewest }) { ranges.remove(at: gone) }
+            if let gone = own.first(where: { ranges[$0].count == fewest }) {
+                ranges.remove(at: gone)
+            }
         } else if ranges.count == Limits.dedupRangesMax {
             ranges.removeFirst()
         }

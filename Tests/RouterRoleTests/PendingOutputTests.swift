@@ -6,7 +6,9 @@ import TraceModel
 
 /// What is still to be written, against a list of all that was logged.
 @Suite struct PendingOutputTests {
-    @Test(arguments: 0..<10 as Range<UInt64>) func neverLessThanWhatIsToComeAndLittleMore(seed: UInt64) {
+    @Test(arguments: 0..<10 as Range<UInt64>) func neverLessThanWhatIsToComeAndLittleMore(
+        seed: UInt64
+    ) {
         var generator = SeededGenerator(seed: seed)
         var pending = PendingOutput()
         var groups: [(end: LSN, bytes: Int)] = []
@@ -20,7 +22,8 @@ import TraceModel
             output[3] = bytes
             pending.logged(output, end: end)
             if step % 977 == 0, Bool.random(using: &generator) {
-                trimmed = groups[Int.random(in: groups.count / 2..<groups.count, using: &generator)].end
+                trimmed =
+                    groups[Int.random(in: groups.count / 2..<groups.count, using: &generator)].end
                 pending.trim(below: trimmed)
                 groups.removeAll { $0.end <= trimmed }
             }
@@ -40,12 +43,17 @@ import TraceModel
         let second = WorkerName(resource: .io, index: 1)
         let other = WorkerName(resource: .gpu, index: 0)
         let reports = OutputReports(
-            window: 7, begin: 100,
+            window: 7,
+            begin: 100,
             workers: [
                 (first, .init(checkpointLSN: 300, window: 7, windowBytes: 10, mergeBytes: 40), 900),
                 // It is away: what it applied behind its checkpoint comes again, in a window of before.
-                (second, .init(checkpointLSN: 300, window: 6, windowBytes: 20, mergeBytes: 50), nil), (other, nil, nil),
-            ])
+                (
+                    second, .init(checkpointLSN: 300, window: 6, windowBytes: 20, mergeBytes: 50),
+                    nil
+                ), (other, nil, nil),
+            ]
+        )
         let io = Int(Resource.io.rawValue)
         #expect(reports.appliedLSN[io] == 300 && reports.windowBytes[io] == 10)
         #expect(reports.mergeBytes[io] == 90)

@@ -26,31 +26,67 @@ final class RouterHarness {
     private let largeThread: DedicatedThread
 
     /// Opens the directory's log as a router does at its start.
-    init(_ directory: TemporaryDirectory, workers: [Resource: Int] = [:], logBudgetBytes: Int = .max) throws {
+    init(
+        _ directory: TemporaryDirectory,
+        workers: [Resource: Int] = [:],
+        logBudgetBytes: Int = .max
+    ) throws {
         self.directory = directory
         let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
         let path = "\(directory.path)/\(ClusterPaths.log)"
         try FileSystem.createDirectory(path)
         recovery = try directory.asWorkingDirectory {
             try RouterRecovery.run(
-                salt: Self.salt, fresh: RouterState(slotMap: SlotMap(workers: workers)), logger: logger)
+                salt: Self.salt,
+                fresh: RouterState(slotMap: SlotMap(workers: workers)),
+                logger: logger
+            )
         }
-        let writer = try LogWriter(directory: LogDirectory(path: path), salt: Self.salt, recovery: recovery.log)
+        let writer = try LogWriter(
+            directory: LogDirectory(path: path),
+            salt: Self.salt,
+            recovery: recovery.log
+        )
         context = RouterContext(
-            incarnation: 1, logSalt: Self.salt, damaged: [], accepted: writer.counts.acceptedTotal,
-            logBudgetBytes: logBudgetBytes)
+            incarnation: 1,
+            logSalt: Self.salt,
+            damaged: [],
+            accepted: writer.counts.acceptedTotal,
+            logBudgetBytes: logBudgetBytes
+        )
         inbox = try FabricInbox(durable: writer.end)
         queue = IngestQueue(dedup: recovery.state.dedup)
         let committer = Committer(
-            queue: queue, fabric: inbox, writer: writer, state: recovery.state, window: recovery.openWindow,
-            pending: recovery.pending, stems: StemClock(zone: TimeZoneRules(name: "UTC")), context: context,
-            logger: logger)
+            queue: queue,
+            fabric: inbox,
+            writer: writer,
+            state: recovery.state,
+            window: recovery.openWindow,
+            pending: recovery.pending,
+            stems: StemClock(zone: TimeZoneRules(name: "UTC")),
+            context: context,
+            logger: logger
+        )
         self.committer = DedicatedThread("commit") { committer.run() }
-        let large = LargeBatches(queue: queue, context: context, log: LogDirectory(path: path), logger: logger)
+        let large = LargeBatches(
+            queue: queue,
+            context: context,
+            log: LogDirectory(path: path),
+            logger: logger
+        )
         self.large = large
         largeThread = DedicatedThread("large-batches") { large.run() }
-        let handler = TracerHandler(queue: queue, large: large, context: context, machine: "this-machine")
-        server = GRPCServer(configuration: GRPCServerConfiguration(), methods: TracerService.methods, handler: handler)
+        let handler = TracerHandler(
+            queue: queue,
+            large: large,
+            context: context,
+            machine: "this-machine"
+        )
+        server = GRPCServer(
+            configuration: GRPCServerConfiguration(),
+            methods: TracerService.methods,
+            handler: handler
+        )
         _ = try server.bind("unix:\(directory.path)/tracer.sock")
         server.start()
         client = GRPCClient(target: "unix:\(directory.path)/tracer.sock")
@@ -72,7 +108,11 @@ final class RouterHarness {
     }
 
     /// Sends a batch and expects these words in the answer.
-    func send(_ batch: [UInt8], expecting words: String, sourceLocation: SourceLocation = #_sourceLocation) throws {
+    func send(
+        _ batch: [UInt8],
+        expecting words: String,
+        sourceLocation: SourceLocation = #_sourceLocation
+    ) throws {
         let message = try send(batch).message
         #expect(message.contains(words), "\(message)", sourceLocation: sourceLocation)
     }
@@ -80,7 +120,9 @@ final class RouterHarness {
     /// Asks for a barrier and waits until it is durable.
     func barrier(_ map: SlotMap? = nil) throws -> BarrierPayload {
         let answer = Locked<BarrierPayload?>(nil)
-        queue.request(.init(reason: .command, slotMap: map) { barrier in answer.update { $0 = barrier } })
+        queue.request(
+            .init(reason: .command, slotMap: map) { barrier in answer.update { $0 = barrier } }
+        )
         guard answer.wait(until: { $0 != nil }), let barrier = answer.current else {
             throw TraceError(.unreachable, "no barrier came")
         }
@@ -100,7 +142,9 @@ final class RouterHarness {
         var found = Found()
         let log = LogDirectory(path: "\(directory.path)/\(ClusterPaths.log)")
         let recovery = try LogRecovery.run(log, salt: salt) { record in
-            if record.type == .batch { found.hosts.append(String(decoding: record.host, as: UTF8.self)) }
+            if record.type == .batch {
+                found.hosts.append(String(decoding: record.host, as: UTF8.self))
+            }
             if record.type == .barrier, let barrier = try? BarrierPayload(decoding: record.body) {
                 found.barriers.append((barrier, record.lsn + LSN(record.stride)))
             }

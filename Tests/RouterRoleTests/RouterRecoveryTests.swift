@@ -38,12 +38,16 @@ import TraceModel
         try second.send(batch, expecting: "before")
         for _ in 0..<3 { stems.append(try second.barrier().stem) }
         #expect(Set(stems).count == stems.count)
-        #expect(try RouterHarness.read(directory).barriers.map(\.barrier.window) == [0, 1, 2, 3, 4, 5])
+        #expect(
+            try RouterHarness.read(directory).barriers.map(\.barrier.window) == [0, 1, 2, 3, 4, 5]
+        )
     }
 
     /// Batches, a barrier and batches again, of which the disk has lost all, or all but the first; what was noted beside the log
     /// knows of all.
-    @Test(arguments: [false, true]) func aLogThatLostItsEndGoesOnBehindAllThatWasGiven(isEmpty: Bool) throws {
+    @Test(arguments: [false, true]) func aLogThatLostItsEndGoesOnBehindAllThatWasGiven(
+        isEmpty: Bool
+    ) throws {
         let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
         let first = try RouterHarness(directory, workers: [.cpu: 2])
         do {
@@ -64,7 +68,10 @@ import TraceModel
             let log = LogDirectory(path: ClusterPaths.log)
             func recover() throws -> RouterRecovery {
                 try RouterRecovery.run(
-                    salt: RouterHarness.salt, fresh: RouterState(slotMap: SlotMap(workers: [:])), logger: logger)
+                    salt: RouterHarness.salt,
+                    fresh: RouterState(slotMap: SlotMap(workers: [:])),
+                    logger: logger
+                )
             }
             try FileSystem.createDirectory(ClusterPaths.checkpoints)
             var state = RawBuffer()
@@ -73,14 +80,21 @@ import TraceModel
                 var file = try LogEndFile(salt: RouterHarness.salt)
                 try file.note(whole.end, whole.counts, state: state.bytes)
             }
-            for base in try log.bases() where isEmpty || base > 0 { try FileSystem.remove(log.file(base: base)) }
+            for base in try log.bases() where isEmpty || base > 0 {
+                try FileSystem.remove(log.file(base: base))
+            }
             let end = isEmpty ? 0 : kept.end
             var recovered = try recover()
             #expect(recovered.log.end == end)
             let noted = try #require(LogEnd.read(salt: RouterHarness.salt))
             let loss = try #require(
                 LogLoss.find(
-                    end: end, isEmpty: isEmpty, cut: recovered.log.cut, evidence: .gather(noted: noted, end: end)))
+                    end: end,
+                    isEmpty: isEmpty,
+                    cut: recovered.log.cut,
+                    evidence: .gather(noted: noted, end: end)
+                )
+            )
             #expect(loss.range == end..<(whole.end + 7) & ~7)
             // Only what was accepted is.
             #expect(throws: RouterLost.self) { try LogLoss.requireAcceptance(of: [loss]) }
@@ -101,16 +115,26 @@ import TraceModel
             #expect(recovered.damaged == [loss.range])
             #expect(recovered.unreported == [DamagePayload(range: loss.range, events: 0)])
 
-            var writer = try LogWriter(directory: log, salt: RouterHarness.salt, recovery: recovered.log)
+            var writer = try LogWriter(
+                directory: log,
+                salt: RouterHarness.salt,
+                recovery: recovered.log
+            )
             #expect(writer.begin == (isEmpty ? loss.range.upperBound : 0))
             var group = LogGroup()
             var body = RawBuffer()
             recovered.unreported[0].encode(into: &body)
             group.append(.damage, arrival: 1, bodyBytes: body.count).copyMemory(
-                from: UnsafeRawPointer(body.base), byteCount: body.count)
+                from: UnsafeRawPointer(body.base),
+                byteCount: body.count
+            )
             let counts = writer.counts
             let head = recovered.state
-            try writer.commit(&group, countsAt: { _ in counts }, head: { head.encodeHead(into: &$0) })
+            try writer.commit(
+                &group,
+                countsAt: { _ in counts },
+                head: { head.encodeHead(into: &$0) }
+            )
             writer.close()
             // The next start leads workers over it too, and reports it no more.
             let next = try recover()

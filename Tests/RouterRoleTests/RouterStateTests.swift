@@ -12,10 +12,17 @@ import TraceModel
 
     /// A barrier as the committer makes it.
     private func pass(
-        _ second: String, map: SlotMap = RouterStateTests.map, end: LSN = 100, in state: inout RouterState
+        _ second: String,
+        map: SlotMap = RouterStateTests.map,
+        end: LSN = 100,
+        in state: inout RouterState
     ) -> BarrierPayload {
         let barrier = BarrierPayload(
-            window: state.window, reason: .size, stem: state.stem(second: second), slotMap: map)
+            window: state.window,
+            reason: .size,
+            stem: state.stem(second: second),
+            slotMap: map
+        )
         state.passed(barrier, end: end)
         return barrier
     }
@@ -31,14 +38,20 @@ import TraceModel
     @Test func stemsWithinOneSecondAreNumbered() {
         var state = RouterState(slotMap: Self.map)
         let stems = (0..<4).map { _ in pass("20251122_101500", in: &state).stem }
-        #expect(stems == ["20251122_101500", "20251122_101500_2", "20251122_101500_3", "20251122_101500_4"])
+        #expect(
+            stems == [
+                "20251122_101500", "20251122_101500_2", "20251122_101500_3", "20251122_101500_4",
+            ]
+        )
         #expect(pass("20251122_101501", in: &state).stem == "20251122_101501")
         #expect(state.window == 5)
     }
 
     /// Clocks are set back, and an hour comes twice at the end of summer time: no name may come twice,
     /// as the second file would replace the first.
-    @Test(arguments: 0..<20 as Range<UInt64>) func stemsAreUniqueWhateverTheClockDoes(seed: UInt64) throws {
+    @Test(arguments: 0..<20 as Range<UInt64>) func stemsAreUniqueWhateverTheClockDoes(
+        seed: UInt64
+    ) throws {
         var generator = SeededGenerator(seed: seed)
         var state = RouterState(slotMap: Self.map)
         var seen: Set<String> = []

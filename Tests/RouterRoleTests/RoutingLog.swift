@@ -12,7 +12,10 @@ struct RoutingLog: ~Copyable {
     static let salt: UInt32 = 0x5A17
     /// Whoever may own slots in a test; those that own none get barriers and ticks.
     static let workers = Set(
-        Resource.allCases.flatMap { resource in (0..<9).map { WorkerName(resource: resource, index: $0) } })
+        Resource.allCases.flatMap { resource in
+            (0..<9).map { WorkerName(resource: resource, index: $0) }
+        }
+    )
 
     private var writer: LogWriter
     private var admission = BatchAdmission()
@@ -41,11 +44,18 @@ struct RoutingLog: ~Copyable {
         }
         var barrier: BarrierPayload?
         if let newMap {
-            let payload = BarrierPayload(window: window, reason: .scale, stem: "s\(window)", slotMap: newMap)
+            let payload = BarrierPayload(
+                window: window,
+                reason: .scale,
+                stem: "s\(window)",
+                slotMap: newMap
+            )
             var body = RawBuffer()
             payload.encode(into: &body)
             let target = group.log.append(.barrier, arrival: 5, bodyBytes: body.count)
-            UnsafeMutableRawBufferPointer(start: target, count: body.count).copyMemory(from: body.bytes)
+            UnsafeMutableRawBufferPointer(start: target, count: body.count).copyMemory(
+                from: body.bytes
+            )
             group.entries.append(CommitGroup.Entry())
             window += 1
             barrier = payload
@@ -67,7 +77,12 @@ struct RoutingLog: ~Copyable {
             let record = group.log.record(at: offset)
             let entry = group.entries[index]
             guard record.type != .batch else {
-                builder.add(record, events: group.events, first: entry.firstEvent, count: entry.eventCount)
+                builder.add(
+                    record,
+                    events: group.events,
+                    first: entry.firstEvent,
+                    count: entry.eventCount
+                )
                 continue
             }
             builder.addForAll(record)
@@ -76,7 +91,9 @@ struct RoutingLog: ~Copyable {
                 builder.use(barrier.slotMap)
             }
         }
-        for (worker, payload) in builder.finish() { live[worker, default: []] += Array(payload.buffer.bytes) }
+        for (worker, payload) in builder.finish() {
+            live[worker, default: []] += Array(payload.buffer.bytes)
+        }
     }
 
     /// Ends the writer's background work; the last call.

@@ -77,11 +77,20 @@ import ZeroMQ
             let writer = try LogWriter(directory: directory, salt: 7, recovery: recovery)
             let router = RouterState(slotMap: SlotMap(workers: workers))
             plan = CommitPlan(
-                state: router, totals: LogCounts(), stems: StemClock(zone: TimeZoneRules(name: "UTC")), now: now)
+                state: router,
+                totals: LogCounts(),
+                stems: StemClock(zone: TimeZoneRules(name: "UTC")),
+                now: now
+            )
             log = CommitLog(writer, state: router, logger: RoutingStateTests.logger)
             state = RoutingState(
-                maps: router.history, verdicts: Verdicts(), counts: LogCounts(), window: 0, log: log.range,
-                damaged: damaged)
+                maps: router.history,
+                verdicts: Verdicts(),
+                counts: LogCounts(),
+                window: 0,
+                log: log.range,
+                damaged: damaged
+            )
             catchUp = CatchUp(salt: 7, damaged: damaged, pool: state.pool)
         }
 
@@ -101,32 +110,50 @@ import ZeroMQ
         var maps: SlotMapHistory { state.maps }
 
         func peer(_ worker: WorkerName, _ incarnation: UInt64 = 1) -> RoutingID {
-            guard let peer = RoutingID("\(worker).e\(incarnation)") else { preconditionFailure("no such name") }
+            guard let peer = RoutingID("\(worker).e\(incarnation)") else {
+                preconditionFailure("no such name")
+            }
             return peer
         }
 
         func see() { state.see(.init(readable: log.range, workLSN: log.range.upperBound)) }
 
         /// Makes a group durable: a batch of so many function events of as many processes, and a barrier where there is a map.
-        func commit(_ events: Int, _ map: SlotMap? = nil, verdict: VerdictPayload? = nil) throws -> CommitGroup {
+        func commit(
+            _ events: Int,
+            _ map: SlotMap? = nil,
+            verdict: VerdictPayload? = nil
+        ) throws -> CommitGroup {
             let group = CommitGroup()
             if events > 0 {
                 let batch = TestBatch.bytes((0..<events).map { (.function, UInt32($0 + 1)) })
-                let outcome = admission.admit(ReceivedMessage(batch), peerHost: [1], into: group) { _ in .new }
-                group.add(AckTicket(sender: .simulated(0), outcome: outcome, bytes: 1, arrival: now))
+                let outcome = admission.admit(ReceivedMessage(batch), peerHost: [1], into: group) {
+                    _ in .new
+                }
+                group.add(
+                    AckTicket(sender: .simulated(0), outcome: outcome, bytes: 1, arrival: now)
+                )
             }
-            let requests = map.map { map in [IngestQueue.BarrierRequest(reason: .scale, slotMap: map) { _ in }] }
+            let requests = map.map { map in
+                [IngestQueue.BarrierRequest(reason: .scale, slotMap: map) { _ in }]
+            }
             let verdicts = verdict.map { [IngestQueue.VerdictRequest(verdict: $0) { _ in }] }
             now += 1_000_000_000
             plan.take(group, requests: requests ?? [], verdicts: verdicts ?? [], now: now)
             while true {
                 switch plan.next({
                     CommitPlan.Surroundings(
-                        now: now, arrival: 1_760_000_000_000_000_000 + now, log: log.range,
-                        volume: .init(name: "disk", bytes: 1 << 40), outputs: OutputReports())
+                        now: now,
+                        arrival: 1_760_000_000_000_000_000 + now,
+                        log: log.range,
+                        volume: .init(name: "disk", bytes: 1 << 40),
+                        outputs: OutputReports()
+                    )
                 }) {
                 case .write(let group, let counts):
-                    plan.wrote(try log.write(group, counts: counts) { plan.state.encodeHead(into: &$0) })
+                    plan.wrote(
+                        try log.write(group, counts: counts) { plan.state.encodeHead(into: &$0) }
+                    )
                 case .answer(let group): group.tickets = []
                 case .finish(let end): return end.group
                 case .report, .refuse, .wait: throw TraceError(.unreachable, "not committed")
@@ -139,20 +166,47 @@ import ZeroMQ
             state.route(groups, now: now, port)
         }
 
-        func hello(_ worker: WorkerName, _ incarnation: UInt64 = 1, resume: LSN = 0, claim: WorkerHello.Claim? = nil) {
+        func hello(
+            _ worker: WorkerName,
+            _ incarnation: UInt64 = 1,
+            resume: LSN = 0,
+            claim: WorkerHello.Claim? = nil
+        ) {
             see()
             state.hello(
                 WorkerHello(
-                    worker: worker, incarnation: incarnation, pid: 1, resumeLSN: resume, checkpointLSN: resume,
-                    claim: claim), from: peer(worker, incarnation), port)
+                    worker: worker,
+                    incarnation: incarnation,
+                    pid: 1,
+                    resumeLSN: resume,
+                    checkpointLSN: resume,
+                    claim: claim
+                ),
+                from: peer(worker, incarnation),
+                port
+            )
         }
 
-        func progress(_ worker: WorkerName, _ incarnation: UInt64 = 1, applied: LSN, checkpoint: LSN = 0) {
+        func progress(
+            _ worker: WorkerName,
+            _ incarnation: UInt64 = 1,
+            applied: LSN,
+            checkpoint: LSN = 0
+        ) {
             see()
             state.progress(
                 WorkerProgress(
-                    worker: worker, incarnation: incarnation, appliedLSN: applied, checkpointLSN: checkpoint, window: 0,
-                    windowBytes: 0, mergeBytes: 0), from: peer(worker, incarnation), port)
+                    worker: worker,
+                    incarnation: incarnation,
+                    appliedLSN: applied,
+                    checkpointLSN: checkpoint,
+                    window: 0,
+                    windowBytes: 0,
+                    mergeBytes: 0
+                ),
+                from: peer(worker, incarnation),
+                port
+            )
             state.openGates(now: now, port)
         }
 
@@ -184,7 +238,9 @@ import ZeroMQ
             #expect(bench.port.take() == ["function.0.e1 welcome 0", "function.1.e1 welcome 0"])
             let group = try bench.commit(3)
             bench.route(group)
-            let header = try #require(bench.port.takeShares().first { $0.peer == bench.peer(Self.first) })
+            let header = try #require(
+                bench.port.takeShares().first { $0.peer == bench.peer(Self.first) }
+            )
             #expect(header.header.fromLSN == 0 && header.header.toLSN == group.end)
             #expect(bench.session(Self.first)?.position == group.end)
             #expect(bench.routedLSN == group.end && bench.readings.isEmpty)
@@ -196,7 +252,10 @@ import ZeroMQ
             bench.hello(Self.first, 1)
             bench.hello(Self.first, 2)
             #expect(
-                bench.port.take() == ["function.0.e1 welcome 0", "function.0.e1 fenced", "function.0.e2 welcome 0"])
+                bench.port.take() == [
+                    "function.0.e1 welcome 0", "function.0.e1 fenced", "function.0.e2 welcome 0",
+                ]
+            )
             // What the older one says is nobody's.
             bench.progress(Self.first, 1, applied: 0)
             #expect(bench.port.take() == ["function.0.e1 who"])
@@ -213,8 +272,16 @@ import ZeroMQ
             #expect(bench.port.take() == ["function.0.e1 fenced lost"])
             bench.state.see(.init(readable: 64..<end, workLSN: end))
             bench.state.hello(
-                WorkerHello(worker: Self.first, incarnation: 1, pid: 1, resumeLSN: 56, checkpointLSN: 56),
-                from: bench.peer(Self.first), bench.port)
+                WorkerHello(
+                    worker: Self.first,
+                    incarnation: 1,
+                    pid: 1,
+                    resumeLSN: 56,
+                    checkpointLSN: 56
+                ),
+                from: bench.peer(Self.first),
+                bench.port
+            )
             #expect(bench.port.take() == ["function.0.e1 fenced lost"])
             #expect(bench.port.notices.count == 2 && bench.session(Self.first) == nil)
         }
@@ -226,7 +293,13 @@ import ZeroMQ
             let bench = try Bench(damaged: [8..<64])
             defer { bench.end() }
             bench.state.see(.init(readable: 64..<128, workLSN: 128))
-            let hello = WorkerHello(worker: Self.first, incarnation: 1, pid: 1, resumeLSN: 56, checkpointLSN: 56)
+            let hello = WorkerHello(
+                worker: Self.first,
+                incarnation: 1,
+                pid: 1,
+                resumeLSN: 56,
+                checkpointLSN: 56
+            )
             bench.state.hello(hello, from: bench.peer(Self.first), bench.port)
             #expect(bench.port.take() == ["function.0.e1 welcome 56"])
         }
@@ -409,7 +482,12 @@ import ZeroMQ
             #expect(hello(2, at: 8) && bench.session(Self.first) == nil)
             #expect(!hello(3, at: 8), "held")
             let verdict = VerdictPayload(
-                worker: Self.first, cause: .crash, range: 8..<16, events: 1, reason: "signal 11")
+                worker: Self.first,
+                cause: .crash,
+                range: 8..<16,
+                events: 1,
+                reason: "signal 11"
+            )
             bench.route(try bench.commit(0, verdict: verdict))
             bench.state.closed([Self.first])
             #expect(!hello(4, at: 8), "set aside")
@@ -439,7 +517,9 @@ import ZeroMQ
     // MARK: Everything at once
 
     /// Whatever is dropped, does not fit or breaks off: what a worker is sent joins without a gap, and is what the log holds for it.
-    @Test(arguments: 0..<12 as Range<UInt64>) func sharesJoinAndHoldWhatTheLogHolds(seed: UInt64) throws {
+    @Test(arguments: 0..<12 as Range<UInt64>) func sharesJoinAndHoldWhatTheLogHolds(
+        seed: UInt64
+    ) throws {
         var random = SeededGenerator(seed: seed)
         try run([.function: 2]) { bench in
             let workers = [Self.first, Self.second]
@@ -457,7 +537,10 @@ import ZeroMQ
             for _ in 0..<60 {
                 bench.port.result = Int.random(in: 0..<5, using: &random) == 0 ? .wouldBlock : .sent
                 let isScaled = Int.random(in: 0..<8, using: &random) == 0
-                let map = bench.maps.current.rescaled(.function, to: Int.random(in: 1...2, using: &random))
+                let map = bench.maps.current.rescaled(
+                    .function,
+                    to: Int.random(in: 1...2, using: &random)
+                )
                 let events = Int.random(in: 1...20, using: &random)
                 let group = try bench.commit(events, isScaled ? map : nil)
                 let isDropped = !isScaled && Int.random(in: 0..<6, using: &random) == 0
@@ -480,17 +563,33 @@ import ZeroMQ
             }
             for worker in workers {
                 #expect(bench.session(worker)?.position == bench.routedLSN)
-                let reader = CatchUpReader(worker: worker, salt: 7, from: 0, damaged: [], pool: SharePool())
+                let reader = CatchUpReader(
+                    worker: worker,
+                    salt: 7,
+                    from: 0,
+                    damaged: [],
+                    pool: SharePool()
+                )
                 var whole: [UInt8] = []
-                var maps = SlotMapHistory(SlotMap(workers: [.function: 2]), window: 0, windowBegin: 0)
+                var maps = SlotMapHistory(
+                    SlotMap(workers: [.function: 2]),
+                    window: 0,
+                    windowBegin: 0
+                )
                 _ = try LogRecovery.run(LogDirectory(path: ClusterPaths.log), salt: 7) { record in
-                    guard record.type == .barrier, let barrier = try? BarrierPayload(decoding: record.body) else {
+                    guard record.type == .barrier,
+                        let barrier = try? BarrierPayload(decoding: record.body)
+                    else {
                         return
                     }
                     maps.append(barrier, end: record.lsn + LSN(record.stride))
                 }
                 while reader.position < bench.routedLSN {
-                    let step = try reader.step(from: reader.position, limit: bench.routedLSN, maps: maps)
+                    let step = try reader.step(
+                        from: reader.position,
+                        limit: bench.routedLSN,
+                        maps: maps
+                    )
                     whole += Array(step.payload.buffer.bytes)
                 }
                 #expect(received[worker] == whole)

@@ -35,7 +35,9 @@ import TraceModel
         let blocks = (0..<6).map { _ in pool.take(bytes) }
         for block in blocks { pool.give(block) }
         let known = Set(blocks.map(ObjectIdentifier.init))
-        let again = (0..<5).map { _ in pool.take(bytes) }.filter { known.contains(ObjectIdentifier($0)) }
+        let again = (0..<5).map { _ in pool.take(bytes) }.filter {
+            known.contains(ObjectIdentifier($0))
+        }
         #expect(again.count == 4)
         #expect(again[0] === blocks[5] && again[3] === blocks[2])
     }

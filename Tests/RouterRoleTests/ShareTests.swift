@@ -28,7 +28,9 @@ import TraceWire
             )
         }
         var envelope = BatchEncoder.Envelope()
-        if Bool.random(using: &generator) { envelope.host = "host-\(Int.random(in: 0..<5, using: &generator))" }
+        if Bool.random(using: &generator) {
+            envelope.host = "host-\(Int.random(in: 0..<5, using: &generator))"
+        }
         let bytes = TestBatch.bytes(events, envelope: envelope)
         // Fields of one message may come in any order, and unknown ones between them.
         guard Bool.random(using: &generator) else { return bytes }
@@ -43,11 +45,17 @@ import TraceWire
 
     /// What a worker's share must be, from the log alone: its slots' events, one after another.
     private func expected(
-        of worker: WorkerName, maps: SlotMapHistory, until end: LSN
+        of worker: WorkerName,
+        maps: SlotMapHistory,
+        until end: LSN
     ) throws -> (pieces: [Piece], events: Int) {
         var pieces: [Piece] = []
         var events = 0
-        var reader = LogReader(directory: LogDirectory(path: ClusterPaths.log), salt: RoutingLog.salt, from: 0)
+        var reader = LogReader(
+            directory: LogDirectory(path: ClusterPaths.log),
+            salt: RoutingLog.salt,
+            from: 0
+        )
         var index = EventIndex()
         while true {
             let bytes = try reader.next(budget: 1 << 16, limit: end)
@@ -72,7 +80,14 @@ import TraceWire
                     if body.isEmpty { continue }
                 }
                 pieces.append(
-                    Piece(lsn: record.lsn, type: type, arrival: record.arrival, host: Array(record.host), body: body))
+                    Piece(
+                        lsn: record.lsn,
+                        type: type,
+                        arrival: record.arrival,
+                        host: Array(record.host),
+                        body: body
+                    )
+                )
             }
         }
         return (pieces, events)
@@ -84,8 +99,13 @@ import TraceWire
             try ShareRecord.forEach(in: bytes) { record in
                 pieces.append(
                     Piece(
-                        lsn: record.lsn, type: try #require(record.type), arrival: record.arrival,
-                        host: Array(record.host), body: Array(record.body)))
+                        lsn: record.lsn,
+                        type: try #require(record.type),
+                        arrival: record.arrival,
+                        host: Array(record.host),
+                        body: Array(record.body)
+                    )
+                )
             }
         }
         return pieces
@@ -93,7 +113,11 @@ import TraceWire
 
     /// All a worker gets when it reads the log from `start`, step by step.
     private func caughtUp(
-        _ worker: WorkerName, from start: LSN, to end: LSN, maps: SlotMapHistory, _ generator: inout SeededGenerator
+        _ worker: WorkerName,
+        from start: LSN,
+        to end: LSN,
+        maps: SlotMapHistory,
+        _ generator: inout SeededGenerator
     ) throws -> [UInt8] {
         var bytes: [UInt8] = []
         var at = start
@@ -116,23 +140,34 @@ import TraceWire
         return bytes
     }
 
-    @Test(arguments: 0..<4 as Range<UInt64>) func sharesAreTheLogOnceAndInOrder(seed: UInt64) throws {
+    @Test(arguments: 0..<4 as Range<UInt64>) func sharesAreTheLogOnceAndInOrder(seed: UInt64) throws
+    {
         var generator = SeededGenerator(seed: seed)
         let directory = try TemporaryDirectory()
         try directory.asWorkingDirectory {
-            var map = SlotMap(workers: [.function: 3, .gpu: Int.random(in: 1...5, using: &generator)])
+            var map = SlotMap(workers: [
+                .function: 3, .gpu: Int.random(in: 1...5, using: &generator),
+            ])
             var log = try RoutingLog(map: map)
             defer { log.close() }
             var events = 0
             for _ in 0..<25 {
-                let batches = (0..<Int.random(in: 0...4, using: &generator)).map { _ in randomBatch(&generator) }
+                let batches = (0..<Int.random(in: 0...4, using: &generator)).map { _ in
+                    randomBatch(&generator)
+                }
                 var index = EventIndex()
                 for batch in batches {
-                    events += try batch.withUnsafeBytes { try BatchScanner.scan($0, into: &index).total }
+                    events += try batch.withUnsafeBytes {
+                        try BatchScanner.scan($0, into: &index).total
+                    }
                 }
                 let isScaled = Int.random(in: 0..<4, using: &generator) == 0
                 if isScaled { map = randomMap(map, &generator) }
-                try log.commit(batches, newMap: isScaled ? map : nil, tick: Bool.random(using: &generator))
+                try log.commit(
+                    batches,
+                    newMap: isScaled ? map : nil,
+                    tick: Bool.random(using: &generator)
+                )
             }
             var routed = 0
             let end = log.end
@@ -151,7 +186,11 @@ import TraceWire
     /// A small stretch of the log between large ones costs those no memory: they need not grow again.
     @Test func sharesTakeTheMemoryThatOnesLikeThemHad() throws {
         let worker = WorkerName(resource: .function, index: 0)
-        var builder = ShareBuilder(for: [worker], map: SlotMap(workers: [.function: 1]), pool: SharePool())
+        var builder = ShareBuilder(
+            for: [worker],
+            map: SlotMap(workers: [.function: 1]),
+            pool: SharePool()
+        )
         var group = LogGroup()
         _ = group.append(.tick, arrival: 0, bodyBytes: 700_000)
         let small = group.byteCount
@@ -184,7 +223,9 @@ import TraceWire
             // Into the events of a sole owner nobody looks.
             for (workers, isFound) in [(1, isCut), (2, true)] {
                 var error: TraceError?
-                do throws(TraceError) { try owned.find(in: record, SlotMap(workers: [.function: workers])) } catch let
+                do throws(TraceError) {
+                    try owned.find(in: record, SlotMap(workers: [.function: workers]))
+                } catch let
                     thrown
                 { error = thrown }
                 #expect((error?.code == .corrupt) == isFound, "\(workers) workers, cut: \(isCut)")

@@ -14,7 +14,12 @@ import TraceModel
     private func history(_ maps: [SlotMap]) -> SlotMapHistory {
         var history = SlotMapHistory(maps[0], window: 0, windowBegin: 0)
         for (index, map) in maps.enumerated().dropFirst() {
-            let barrier = BarrierPayload(window: UInt64(index - 1), reason: .scale, stem: "s", slotMap: map)
+            let barrier = BarrierPayload(
+                window: UInt64(index - 1),
+                reason: .scale,
+                stem: "s",
+                slotMap: map
+            )
             history.append(barrier, end: LSN(100 * index))
         }
         return history
@@ -34,7 +39,8 @@ import TraceModel
     @Test func aRecordBelongsToTheWindowItBeginsIn() {
         let history = history([Self.one, Self.two, Self.two])
         for (lsn, window, map) in [
-            (LSN(0), UInt64(0), Self.one), (99, 0, Self.one), (100, 1, Self.two), (199, 1, Self.two),
+            (LSN(0), UInt64(0), Self.one), (99, 0, Self.one), (100, 1, Self.two),
+            (199, 1, Self.two),
             (200, 2, Self.two), (9_999, 2, Self.two),
         ] {
             let place = history.place(at: lsn)

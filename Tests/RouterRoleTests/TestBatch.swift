@@ -5,7 +5,8 @@ import TraceWire
 enum TestBatch {
     /// Events of the given kinds and processes, each with a text of its own.
     static func bytes(
-        _ events: [(resource: Resource, process: UInt32)], envelope: BatchEncoder.Envelope = BatchEncoder.Envelope()
+        _ events: [(resource: Resource, process: UInt32)],
+        envelope: BatchEncoder.Envelope = BatchEncoder.Envelope()
     ) -> [UInt8] {
         var encoder = BatchEncoder()
         for (number, event) in events.enumerated() {
@@ -17,7 +18,11 @@ enum TestBatch {
 
     /// Function events of process 1, and who sent them.
     static func bytes(
-        events: Int, client: String = "", sequence: UInt64 = 0, isLast: Bool = false, host: String = ""
+        events: Int,
+        client: String = "",
+        sequence: UInt64 = 0,
+        isLast: Bool = false,
+        host: String = ""
     ) -> [UInt8] {
         var envelope = BatchEncoder.Envelope()
         envelope.clientID = client
@@ -38,8 +43,12 @@ enum TestBatch {
         return bytes + [UInt8(length)] + [UInt8](repeating: 0, count: count)
     }
 
-    private static func append(_ text: String, _ resource: Resource, _ process: UInt32, to encoder: inout BatchEncoder)
-    {
+    private static func append(
+        _ text: String,
+        _ resource: Resource,
+        _ process: UInt32,
+        to encoder: inout BatchEncoder
+    ) {
         switch resource {
         case .function:
             var event = BatchEncoder.Function()

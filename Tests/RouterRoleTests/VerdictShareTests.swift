@@ -10,11 +10,26 @@ import TraceModel
 @Suite struct VerdictShareTests {
     private let worker = WorkerName(resource: .function, index: 0)
 
-    private func read(_ worker: WorkerName, _ log: borrowing RoutingLog, _ verdicts: Verdicts) throws -> [LSN] {
-        let reader = CatchUpReader(worker: worker, salt: RoutingLog.salt, from: 0, damaged: [], pool: SharePool())
+    private func read(
+        _ worker: WorkerName,
+        _ log: borrowing RoutingLog,
+        _ verdicts: Verdicts
+    ) throws -> [LSN] {
+        let reader = CatchUpReader(
+            worker: worker,
+            salt: RoutingLog.salt,
+            from: 0,
+            damaged: [],
+            pool: SharePool()
+        )
         var found: [LSN] = []
         while reader.position < log.end {
-            let step = try reader.step(from: reader.position, limit: log.end, maps: log.maps, verdicts: verdicts)
+            let step = try reader.step(
+                from: reader.position,
+                limit: log.end,
+                maps: log.maps,
+                verdicts: verdicts
+            )
             try ShareRecord.forEach(in: step.payload.buffer.bytes) { record in
                 if record.type == .batch { found.append(record.lsn) }
             }
@@ -27,7 +42,13 @@ import TraceModel
         try directory.asWorkingDirectory {
             var log = try RoutingLog(map: SlotMap(workers: [:]))
             defer { log.close() }
-            for _ in 0..<5 { try log.commit([TestBatch.bytes([(.function, 1), (.cpu, 2)])], newMap: nil, tick: true) }
+            for _ in 0..<5 {
+                try log.commit(
+                    [TestBatch.bytes([(.function, 1), (.cpu, 2)])],
+                    newMap: nil,
+                    tick: true
+                )
+            }
             let all = try read(worker, log, Verdicts())
             #expect(all.count == 5)
             var verdicts = Verdicts()

@@ -22,8 +22,13 @@ import TraceModel
     }
 
     private func merged(
-        _ resource: Resource, _ window: UInt64, _ files: [String] = [], failure: String? = nil
-    ) -> WindowMerged { WindowMerged(resource: resource, window: window, files: files, failure: failure) }
+        _ resource: Resource,
+        _ window: UInt64,
+        _ files: [String] = [],
+        failure: String? = nil
+    ) -> WindowMerged {
+        WindowMerged(resource: resource, window: window, files: files, failure: failure)
+    }
 
     @Test func aWindowIsAnsweredOnceAllItsResourcesAreMerged() {
         let waiters = WindowWaiters()

@@ -9,8 +9,13 @@ import ZeroMQ
 @Suite struct WorkerSessionTests {
     private func session(resume: LSN, checkpoint: LSN = 0) throws -> WorkerSession {
         WorkerSession(
-            worker: WorkerName(resource: .cpu, index: 0), peer: try #require(RoutingID("cpu.0.e1")), incarnation: 1,
-            pid: 1, resume: resume, checkpoint: checkpoint)
+            worker: WorkerName(resource: .cpu, index: 0),
+            peer: try #require(RoutingID("cpu.0.e1")),
+            incarnation: 1,
+            pid: 1,
+            resume: resume,
+            checkpoint: checkpoint
+        )
     }
 
     /// Never more than the credit is on its way, but for one share that alone is larger.
@@ -65,7 +70,9 @@ import ZeroMQ
     @Test func whatCannotBeTrueChangesNothing() throws {
         var session = try session(resume: 1_000, checkpoint: 900)
         session.sent(upTo: 1_200, bytes: Limits.workerCreditBytes)
-        for (applied, checkpoint) in [(LSN(2_001), LSN(1_000)), (999, 950), (1_100, 1_101), (1_100, 899)] {
+        for (applied, checkpoint) in [
+            (LSN(2_001), LSN(1_000)), (999, 950), (1_100, 1_101), (1_100, 899),
+        ] {
             let isTrue = session.progressed(applied: applied, checkpoint: checkpoint, head: 2_000)
             #expect(!isTrue, "applied \(applied), checkpoint \(checkpoint)")
         }

@@ -24,7 +24,9 @@ struct Cases {
     /// So many failing cases are told.
     private static let failuresMax = 8
 
-    private static func number(_ name: String) -> UInt64? { Readiness.environment(name).flatMap(UInt64.init) }
+    private static func number(_ name: String) -> UInt64? {
+        Readiness.environment(name).flatMap(UInt64.init)
+    }
 
     /// - Throws: what the first failing case found.
     func run() throws {
@@ -54,8 +56,12 @@ struct Cases {
             "\(seeds.count) cases: \(total.powerCuts) power cuts, \(total.kills) kills,"
                 + " \(total.failedSyncs) failed syncs, \(total.refusedWrites) writes on a full disk,"
                 + " \(total.damagedCopies) damaged copies, \(total.rebuiltSegments) windows with rebuilt"
-                + " segments, \(total.calls) calls")
-        #expect(plan.isLogOnly || seeds.count < 100 || total.rebuiltSegments > 0, "no segment was ever made again")
+                + " segments, \(total.calls) calls"
+        )
+        #expect(
+            plan.isLogOnly || seeds.count < 100 || total.rebuiltSegments > 0,
+            "no segment was ever made again"
+        )
     }
 }
 

@@ -21,7 +21,9 @@ import TraceModel
         let bytes: Int
     }
 
-    private func recover(salt: UInt32) throws -> (records: [Record], log: LogRecovery, unreported: [DamagePayload]) {
+    private func recover(
+        salt: UInt32
+    ) throws -> (records: [Record], log: LogRecovery, unreported: [DamagePayload]) {
         var records: [Record] = []
         var accepted: UInt64 = 0
         let directory = LogDirectory(path: ClusterPaths.log)
@@ -29,13 +31,19 @@ import TraceModel
             let total = record.counts.acceptedTotal
             records.append(
                 Record(
-                    lsn: record.lsn, end: record.lsn + LSN(record.stride),
+                    lsn: record.lsn,
+                    end: record.lsn + LSN(record.stride),
                     events: record.type == .batch ? total - accepted : 0,
-                    bytes: LogRecord.headerBytes + record.payloadBytes))
+                    bytes: LogRecord.headerBytes + record.payloadBytes
+                )
+            )
             accepted = total
         }
         let recovered = try RouterRecovery.run(
-            salt: salt, fresh: RouterState(slotMap: SlotMap(workers: [:])), logger: Self.logger)
+            salt: salt,
+            fresh: RouterState(slotMap: SlotMap(workers: [:])),
+            logger: Self.logger
+        )
         #expect(recovered.log.end == log.end && recovered.log.damaged == log.damaged)
         return (records, log, recovered.unreported)
     }
@@ -68,10 +76,14 @@ import TraceModel
             for base in whole.bases {
                 let path = directory.file(base: base)
                 let bytes = try FileSystem.contents(path)
-                let inFile = records.filter { record in whole.bases.last { $0 <= record.lsn } == base }
+                let inFile = records.filter { record in
+                    whole.bases.last { $0 <= record.lsn } == base
+                }
                 for (index, byte) in bytes.enumerated() {
                     let lsn = base + LSN(index)
-                    guard let hit = inFile.first(where: { $0.lsn <= lsn && lsn < $0.end }) else { continue }
+                    guard let hit = inFile.first(where: { $0.lsn <= lsn && lsn < $0.end }) else {
+                        continue
+                    }
                     var damaged = bytes
                     damaged[index] = byte ^ UInt8(1 << (index % 8))
                     try replace(path, damaged)

@@ -23,8 +23,12 @@ struct ExpectedCounts {
         var counts = possible[possible.count - 1]
         counts.rejected += unlogged.rejected
         counts.deduplicated += unlogged.deduplicated
-        for case .duplicate(let events, _) in answers.map(\.outcome) { counts.deduplicated += UInt64(events) }
-        for case .refused(_, let events, _) in answers.map(\.outcome) { counts.rejected += UInt64(events) }
+        for case .duplicate(let events, _) in answers.map(\.outcome) {
+            counts.deduplicated += UInt64(events)
+        }
+        for case .refused(_, let events, _) in answers.map(\.outcome) {
+            counts.rejected += UInt64(events)
+        }
         possible.append(counts)
         for case .accepted(let events, _) in answers.map(\.outcome) {
             counts.accepted += UInt64(events)
@@ -54,7 +58,8 @@ struct ExpectedCounts {
         for answer in answers {
             switch answer.outcome {
             case .duplicate(let events, _): unlogged.deduplicated += UInt64(events)
-            case .accepted(let events, _), .refused(_, let events, _): unlogged.rejected += UInt64(events)
+            case .accepted(let events, _), .refused(_, let events, _):
+                unlogged.rejected += UInt64(events)
             }
         }
     }
@@ -67,8 +72,11 @@ struct ExpectedCounts {
 
     private mutating func check(_ totals: LogCounts, _ how: String) throws {
         let found = Counts(
-            accepted: totals.acceptedTotal, deduplicated: totals.deduplicated, rejected: totals.rejected,
-            deadLettered: totals.deadLettered)
+            accepted: totals.acceptedTotal,
+            deduplicated: totals.deduplicated,
+            rejected: totals.rejected,
+            deadLettered: totals.deadLettered
+        )
         guard possible.contains(found) else {
             throw SimulationError("\(how): the log counts \(found), and should \(possible)")
         }

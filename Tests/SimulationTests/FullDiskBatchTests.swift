@@ -37,9 +37,17 @@ import TraceWire
         var budget = FileBudget()
         budget.runFlushBytes = 64 << 10
         let files = try TraceFileManager(
-            worker: worker, csvHeader: ProcessorRegistry.csvHeader(of: .io), timeZoneName: "UTC", budget: budget)
+            worker: worker,
+            csvHeader: ProcessorRegistry.csvHeader(of: .io),
+            timeZoneName: "UTC",
+            budget: budget
+        )
         try files.restore(from: nil)
-        return ProcessorRegistry.makeProcessor(of: .io, files: files, zone: TimeZoneRules(name: "UTC"))
+        return ProcessorRegistry.makeProcessor(
+            of: .io,
+            files: files,
+            zone: TimeZoneRules(name: "UTC")
+        )
     }
 
     private func apply(_ processor: any TraceProcessor) throws {
@@ -52,10 +60,17 @@ import TraceWire
             batch.append(event)
         }
         let name = Self.host
-        let id = name.withUnsafeBytes { processor.files.registerHost(ByteView($0), isThisMachine: true) }
+        let id = name.withUnsafeBytes {
+            processor.files.registerHost(ByteView($0), isThisMachine: true)
+        }
         let view = TraceBatchView(
-            bytes: batch.bytes, host: id, hostHash: name.withUnsafeBytes { Slot.hash(host: $0) },
-            arrival: 1_760_001_000_000_000_000, lsn: 8, semantics: .cumulative)
+            bytes: batch.bytes,
+            host: id,
+            hostHash: name.withUnsafeBytes { Slot.hash(host: $0) },
+            arrival: 1_760_001_000_000_000_000,
+            lsn: 8,
+            semantics: .cumulative
+        )
         _ = try processor.processTraces(view, isLastBatch: false)
     }
 

@@ -48,7 +48,9 @@ enum PublishedRows {
         guard line.count >= count else { return nil }
         return line.withUnsafeBytes { bytes in
             guard let base = bytes.baseAddress else { return nil }
-            let offset = (0...bytes.count - count).first { memcmp(base + $0, text.utf8Start, count) == 0 }
+            let offset = (0...bytes.count - count).first {
+                memcmp(base + $0, text.utf8Start, count) == 0
+            }
             return offset.map { line.startIndex + $0 }
         }
     }

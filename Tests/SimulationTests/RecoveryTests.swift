@@ -13,21 +13,31 @@ import TraceModel
     private static let logger = Logger(label: "simulation") { _ in SwiftLogNoOpLogHandler() }
     private static let seeds = UInt64(1)...60
 
-    private func router() throws -> SimulatedRouter { try SimulatedRouter(fileBytes: 8 << 10, logger: Self.logger) }
+    private func router() throws -> SimulatedRouter {
+        try SimulatedRouter(fileBytes: 8 << 10, logger: Self.logger)
+    }
 
     /// Runs `body` on a fresh disk for each seed.
-    private func onDisks(_ body: (SimulatedDisk, inout SimulatedClients, inout SeededGenerator) throws -> Void) throws {
+    private func onDisks(
+        _ body: (SimulatedDisk, inout SimulatedClients, inout SeededGenerator) throws -> Void
+    ) throws {
         for seed in Self.seeds {
             let disk = SimulatedDisk(seed: seed)
             var random = SeededGenerator(seed: seed)
             var clients = SimulatedClients(clients: 1)
-            do { try Simulation.$driver.withValue(disk) { try body(disk, &clients, &random) } } catch {
+            do {
+                try Simulation.$driver.withValue(disk) { try body(disk, &clients, &random) }
+            } catch {
                 throw SimulationError("disk \(seed): \(error)")
             }
         }
     }
 
-    private func commit(_ batches: [Int], of clients: inout SimulatedClients, to router: SimulatedRouter) throws {
+    private func commit(
+        _ batches: [Int],
+        of clients: inout SimulatedClients,
+        to router: SimulatedRouter
+    ) throws {
         for batch in batches { router.submit(clients.batches[batch].bytes, batch: batch) }
         for answer in try router.commitAll() { try clients.answered(answer) }
     }
@@ -65,7 +75,9 @@ import TraceModel
             let third = try router()
             third.submit(clients.batches[batch].bytes, batch: batch)
             let answers = try third.commitAll()
-            guard case .duplicate? = answers.first?.outcome else { throw SimulationError("an acked batch is lost") }
+            guard case .duplicate? = answers.first?.outcome else {
+                throw SimulationError("an acked batch is lost")
+            }
         }
     }
 
@@ -81,7 +93,9 @@ import TraceModel
                 let batch = clients.make(bytesMin: 300, using: &random)
                 first.submit(clients.batches[batch].bytes, batch: batch)
                 repeat {
-                    try first.commit { if case .refused(let answers) = $0 { refused += answers.map(\.batch) } }
+                    try first.commit {
+                        if case .refused(let answers) = $0 { refused += answers.map(\.batch) }
+                    }
                     disk.pass(seconds: 2)
                 } while first.isCommitting
             }
@@ -162,8 +176,10 @@ import TraceModel
                 try junk.withUnsafeBytes { try file.write($0, at: 40) }
             }
             let recovered = try RouterRecovery.run(
-                salt: try DataDirectory.read().salt, fresh: RouterState(slotMap: SlotMap(workers: [:])),
-                logger: Self.logger)
+                salt: try DataDirectory.read().salt,
+                fresh: RouterState(slotMap: SlotMap(workers: [:])),
+                logger: Self.logger
+            )
             #expect(recovered.log.damaged.count == 1)
             #expect(recovered.unreported.map(\.range) == recovered.log.damaged)
         }

@@ -23,7 +23,8 @@ final class SegmentDamage {
 
     /// Changes a byte of one of a window's segments, or of none.
     func strike(_ files: [ClosedFile]) {
-        guard flipped == nil, Bool.random(using: &random), let file = files.randomElement(using: &random),
+        guard flipped == nil, Bool.random(using: &random),
+            let file = files.randomElement(using: &random),
             let run = file.runs.randomElement(using: &random)
         else { return }
         // A trace's head is written anew by every merge.
@@ -51,8 +52,12 @@ final class SegmentDamage {
     func rebuild(_ window: WorkerWindow) throws -> RebuiltSegments {
         if let known = RebuiltSegments.read(of: window) { return known }
         let rebuild = WindowRebuild(
-            window, timeZone: "UTC", guardsFormulas: false, stateBytesMax: Limits.stateBytesMax,
-            logger: Logger(label: "simulation") { _ in SwiftLogNoOpLogHandler() })
+            window,
+            timeZone: "UTC",
+            guardsFormulas: false,
+            stateBytesMax: Limits.stateBytesMax,
+            logger: Logger(label: "simulation") { _ in SwiftLogNoOpLogHandler() }
+        )
         let made = try rebuild.outcome(TimeZoneRules(name: "UTC"), budget: budget)
         try made.publish(for: window)
         return made

@@ -7,11 +7,14 @@ import TraceWire
 enum SetAsideEvents {
     static func numbers() throws -> [Int] {
         let suffix = DeadLetterName.sidecarSuffix
-        return try FileSystem.list(ClusterPaths.deadLetters).filter { $0.hasSuffix(suffix) }.flatMap { file in
+        return try FileSystem.list(ClusterPaths.deadLetters).filter { $0.hasSuffix(suffix) }.flatMap
+        { file in
             guard let name = DeadLetterName(file.dropLast(suffix.count)) else {
                 throw SimulationError("\(file) is no dead letter")
             }
-            guard FileSystem.exists(name.batches) else { throw SimulationError("\(name) counts and has no events") }
+            guard FileSystem.exists(name.batches) else {
+                throw SimulationError("\(name) counts and has no events")
+            }
             return try numbers(in: FileSystem.contents(name.batches))
         }
     }

@@ -25,12 +25,20 @@ final class SimulatedAggregator {
         merger = WindowMerger(localHostName: "here", timeZoneName: "UTC", budget: budget)
     }
 
-    func receive(_ message: Message, from endpoint: Endpoint, _ send: (Message, Endpoint) -> Void) throws {
+    func receive(
+        _ message: Message,
+        from endpoint: Endpoint,
+        _ send: (Message, Endpoint) -> Void
+    ) throws {
         guard case .segmentsClosed(let segments) = message else { return }
         switch ledger.announce(segments) {
         case .accepted: break
         case .merged(let files):
-            let merged = WindowMerged(resource: segments.worker.resource, window: segments.window, files: files)
+            let merged = WindowMerged(
+                resource: segments.worker.resource,
+                window: segments.window,
+                files: files
+            )
             send(.windowMerged(merged), endpoint)
         case .refused(let reason): throw SimulationError(reason)
         }
@@ -52,7 +60,9 @@ final class SimulatedAggregator {
             try? records.add(window)
             damage.forget(isRebuilt: isRebuilt)
             try? KeptCheckpoints.remove(of: job.resource, through: job.window)
-            return .windowMerged(WindowMerged(resource: job.resource, window: job.window, files: outputs))
+            return .windowMerged(
+                WindowMerged(resource: job.resource, window: job.window, files: outputs)
+            )
         } catch let error as SystemError {
             ledger.giveBack(job)
             // The real one tries again later.
@@ -85,9 +95,12 @@ final class SimulatedAggregator {
 
     /// - Throws: `DamagedSegments` if rebuilt segments are damaged again: rows from before the kept checkpoint are copied.
     private func wholeOutputs(
-        _ job: MergeJob, _ files: [ClosedFile]
+        _ job: MergeJob,
+        _ files: [ClosedFile]
     ) throws(DamagedSegments) -> Result<[String], any Error> {
-        do { return .success(try publish(job, files)) } catch let damaged as DamagedSegments { throw damaged } catch {
+        do { return .success(try publish(job, files)) } catch let damaged as DamagedSegments {
+            throw damaged
+        } catch {
             return .failure(error)
         }
     }
@@ -95,11 +108,20 @@ final class SimulatedAggregator {
     private func publish(_ job: MergeJob, _ files: [ClosedFile]) throws -> [String] {
         var losses: [SegmentLoss] = []
         let outputs = try merger.merge(
-            resource: job.resource, window: job.window, stem: job.stem, files: files,
+            resource: job.resource,
+            window: job.window,
+            stem: job.stem,
+            files: files,
             replaced: job.repair?.replaced ?? [],
             document: try SummaryFile.document(
-                job.resource, stem: job.stem, window: job.window, summaries: job.announcements.map(\.summary)),
-            damage: .report, onLoss: { losses.append($0) })
+                job.resource,
+                stem: job.stem,
+                window: job.window,
+                summaries: job.announcements.map(\.summary)
+            ),
+            damage: .report,
+            onLoss: { losses.append($0) }
+        )
         guard losses.isEmpty else { throw SimulationError("segments are lost: \(losses)") }
         return outputs
     }

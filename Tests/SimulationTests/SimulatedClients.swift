@@ -49,7 +49,9 @@ struct SimulatedClients {
             envelope.sequence = sequences[client]
         }
         encoder.append(envelope)
-        batches.append(Batch(bytes: Array(encoder.bytes), events: first..<eventCount, isSequenced: isSequenced))
+        batches.append(
+            Batch(bytes: Array(encoder.bytes), events: first..<eventCount, isSequenced: isSequenced)
+        )
         return batches.count - 1
     }
 
@@ -57,14 +59,20 @@ struct SimulatedClients {
 
     /// A batch that may be sent again: its client had no answer, or did not hear it.
     func again(using random: inout SeededGenerator) -> Int? {
-        if Bool.random(using: &random), let batch = unanswered.randomElement(using: &random) { return batch }
-        return batches.indices.filter { batches[$0].isSequenced && !batches[$0].isInFlight }.randomElement(
-            using: &random)
+        if Bool.random(using: &random), let batch = unanswered.randomElement(using: &random) {
+            return batch
+        }
+        return batches.indices.filter { batches[$0].isSequenced && !batches[$0].isInFlight }
+            .randomElement(
+                using: &random
+            )
     }
 
     /// Those whose clients have had no answer and ask again.
     var unanswered: [Int] {
-        batches.indices.filter { batches[$0].isSequenced && !batches[$0].isInFlight && !batches[$0].isAcked }
+        batches.indices.filter {
+            batches[$0].isSequenced && !batches[$0].isInFlight && !batches[$0].isAcked
+        }
     }
 
     mutating func answered(_ answer: SimulatedRouter.Answer) throws {
@@ -80,7 +88,9 @@ struct SimulatedClients {
             batches[answer.batch].isAcked = true
         case .refused(let error, _, _):
             // It repeats one that was refused for want of room.
-            guard error.code == .exhausted else { throw SimulationError("batch \(answer.batch) was refused: \(error)") }
+            guard error.code == .exhausted else {
+                throw SimulationError("batch \(answer.batch) was refused: \(error)")
+            }
         }
     }
 
@@ -90,7 +100,9 @@ struct SimulatedClients {
     }
 
     /// The router is gone: no answer comes any more.
-    mutating func unansweredAll() { for index in batches.indices { batches[index].isInFlight = false } }
+    mutating func unansweredAll() {
+        for index in batches.indices { batches[index].isInFlight = false }
+    }
 
     /// Whether each batch that was acked is in `found` once, each other once or not at all, and nothing else is.
     func check(_ found: [Int], in place: String) throws {

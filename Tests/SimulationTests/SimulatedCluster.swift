@@ -81,7 +81,9 @@ final class SimulatedCluster {
 
     // MARK: Steps
 
-    private func chance(_ percent: Int) -> Bool { Int.random(in: 0..<100, using: &random) < percent }
+    private func chance(_ percent: Int) -> Bool {
+        Int.random(in: 0..<100, using: &random) < percent
+    }
 
     private func step() throws {
         if chance(plan.faultPercent) { try plantFault() }
@@ -143,7 +145,8 @@ final class SimulatedCluster {
     private static func promiseBroken(by error: any Error) -> SimulationError? {
         switch error {
         case is SystemError: nil
-        case let error as TraceError where error.code == .system || error.code == .configuration: nil
+        case let error as TraceError where error.code == .system || error.code == .configuration:
+            nil
         default: SimulationError("\(error)")
         }
     }
@@ -185,8 +188,13 @@ final class SimulatedCluster {
     private func startRouter() throws {
         try attempt(.router) {
             router = try SimulatedRouter(
-                fileBytes: fileBytes, inboxBytes: inboxBytes, bugs: plan.bugs, logger: Self.logger
-            ) { [unowned self] message, endpoint in fabric.send(message, from: .router, to: endpoint) }
+                fileBytes: fileBytes,
+                inboxBytes: inboxBytes,
+                bugs: plan.bugs,
+                logger: Self.logger
+            ) { [unowned self] message, endpoint in
+                fabric.send(message, from: .router, to: endpoint)
+            }
         }
         guard let router else { return }
         try counts.recovered(router.totals)
@@ -194,7 +202,9 @@ final class SimulatedCluster {
     }
 
     private func want(_ map: SlotMap) {
-        for index in 0..<map.workerCount(of: .io) { wanted.insert(WorkerName(resource: .io, index: index)) }
+        for index in 0..<map.workerCount(of: .io) {
+            wanted.insert(WorkerName(resource: .io, index: index))
+        }
     }
 
     private func startWorker(_ name: WorkerName) throws {
@@ -203,7 +213,10 @@ final class SimulatedCluster {
         let incarnation = incarnations
         try attempt(.worker(name)) {
             let worker = try SimulatedWorker(
-                name, incarnation: incarnation, budget: budget, checkpointCost: chance(50) ? 0 : 2_000_000_000,
+                name,
+                incarnation: incarnation,
+                budget: budget,
+                checkpointCost: chance(50) ? 0 : 2_000_000_000,
                 bugs: plan.bugs
             ) { disk.isFull = false }
             workers[name] = worker
@@ -212,12 +225,16 @@ final class SimulatedCluster {
     }
 
     private func startAggregator() throws {
-        try attempt(.aggregator) { aggregator = try SimulatedAggregator(budget: budget, damage: damage) }
+        try attempt(.aggregator) {
+            aggregator = try SimulatedAggregator(budget: budget, damage: damage)
+        }
         guard aggregator != nil else { return }
         for worker in sortedWorkers { announce(worker) }
     }
 
-    private var sortedWorkers: [SimulatedWorker] { workers.values.sorted { $0.name.index < $1.name.index } }
+    private var sortedWorkers: [SimulatedWorker] {
+        workers.values.sorted { $0.name.index < $1.name.index }
+    }
 
     private func stopSomething() throws {
         if chance(50), router != nil {
@@ -277,7 +294,8 @@ final class SimulatedCluster {
     private func committed(_ event: SimulatedRouter.CommitEvent) throws {
         guard !disk.isKilled, let router else { return }
         switch event {
-        case .writing(let answers, let deadLettered): counts.begin(answers, deadLettered: deadLettered)
+        case .writing(let answers, let deadLettered):
+            counts.begin(answers, deadLettered: deadLettered)
         case .written: try counts.committed(router.totals)
         case .notWritten: counts.notWritten()
         case .refused(let answers):
@@ -312,7 +330,9 @@ final class SimulatedCluster {
     }
 
     private func writeLetters() throws {
-        for events in router?.cases ?? [] where workers[events.worker] != nil { bury(.worker(events.worker)) }
+        for events in router?.cases ?? [] where workers[events.worker] != nil {
+            bury(.worker(events.worker))
+        }
         let isAny = router?.cases.isEmpty == false
         try attempt(.router) { try router?.writeLetters() }
         // Between a letter and its verdict.
@@ -361,8 +381,12 @@ final class SimulatedCluster {
         var ready: Set<Endpoint> = []
         if router != nil { ready.insert(.router) }
         if aggregator != nil { ready.insert(.aggregator) }
-        for worker in workers.values { ready.insert(.worker(worker.name, incarnation: worker.incarnation)) }
-        guard let (from, to, message) = fabric.deliver(to: ready, using: &random) else { return false }
+        for worker in workers.values {
+            ready.insert(.worker(worker.name, incarnation: worker.incarnation))
+        }
+        guard let (from, to, message) = fabric.deliver(to: ready, using: &random) else {
+            return false
+        }
         switch to {
         case .router:
             tell?("to router: \("\(message)".prefix(300))")
@@ -418,7 +442,8 @@ final class SimulatedCluster {
         else {
             throw SimulationError(
                 "\(router.totals.acceptedTotal) events accepted, \(written) written,"
-                    + " \(router.totals.deadLettered) dead-lettered, \(setAside.count) in letters")
+                    + " \(router.totals.deadLettered) dead-lettered, \(setAside.count) in letters"
+            )
         }
         let counted = sortedWorkers.reduce(0) { $0 + $1.events }
         guard counted == UInt64(written) else {
@@ -448,7 +473,8 @@ final class SimulatedCluster {
             "windows \(aggregator?.merged ?? 0)..<\(router.state.window) are never merged: "
                 + "\(aggregator?.ledger.obstacle(of: .io).map { "\($0)" } ?? "no obstacle"), "
                 + "workers at \(sortedWorkers.map { "\($0.name) \($0.appliedLSN)" }), "
-                + "the log ends at \(router.durableLSN)")
+                + "the log ends at \(router.durableLSN)"
+        )
     }
 
     private func settleLog() throws {

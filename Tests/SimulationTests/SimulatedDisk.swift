@@ -89,7 +89,9 @@ final class SimulatedDisk: SystemDriver, @unchecked Sendable {
         let survival = oneOf([0, 0.1, 0.5, 0.9, 1])
         var seen: Set<ObjectIdentifier> = []
         for path in durableNames.keys.sorted() {
-            guard let node = durableNames[path], seen.insert(ObjectIdentifier(node)).inserted else { continue }
+            guard let node = durableNames[path], seen.insert(ObjectIdentifier(node)).inserted else {
+                continue
+            }
             settle(node, survival)
         }
         names = durableNames
@@ -104,8 +106,10 @@ final class SimulatedDisk: SystemDriver, @unchecked Sendable {
         guard let mirror = mirrors.randomElement(using: &random) else { return }
         let pair = [MirroredFile.name(of: mirror), mirror]
         let nodes = pair.compactMap { names[$0] }
-        guard nodes.count == 2, nodes[0].data == nodes[1].data, pair.allSatisfy({ names[$0] === durableNames[$0] }),
-            nodes.allSatisfy({ $0.data == $0.durable }), let index = pair.indices.randomElement(using: &random),
+        guard nodes.count == 2, nodes[0].data == nodes[1].data,
+            pair.allSatisfy({ names[$0] === durableNames[$0] }),
+            nodes.allSatisfy({ $0.data == $0.durable }),
+            let index = pair.indices.randomElement(using: &random),
             let position = nodes[index].data.indices.randomElement(using: &random)
         else { return }
         counts.damagedCopies += 1
@@ -122,9 +126,13 @@ final class SimulatedDisk: SystemDriver, @unchecked Sendable {
         if node.durable.indices.contains(position) { node.durable[position] ^= 4 }
     }
 
-    private func chance(_ probability: Double) -> Bool { Double.random(in: 0..<1, using: &random) < probability }
+    private func chance(_ probability: Double) -> Bool {
+        Double.random(in: 0..<1, using: &random) < probability
+    }
 
-    private func oneOf(_ probabilities: [Double]) -> Double { probabilities.randomElement(using: &random) ?? 0 }
+    private func oneOf(_ probabilities: [Double]) -> Double {
+        probabilities.randomElement(using: &random) ?? 0
+    }
 
     private func keepSomeNames() {
         let survival = oneOf([0, 0.5, 1])
@@ -148,7 +156,9 @@ final class SimulatedDisk: SystemDriver, @unchecked Sendable {
         }
     }
 
-    private func apply(_ change: NameChange) { for (path, node) in change { durableNames[path] = node } }
+    private func apply(_ change: NameChange) {
+        for (path, node) in change { durableNames[path] = node }
+    }
 
     private func settle(_ node: Node, _ survival: Double) {
         var size = node.durable.count
@@ -170,7 +180,8 @@ final class SimulatedDisk: SystemDriver, @unchecked Sendable {
         source.withUnsafeBytes { source in
             target.withUnsafeMutableBytes { target in
                 UnsafeMutableRawBufferPointer(rebasing: target[range]).copyMemory(
-                    from: UnsafeRawBufferPointer(rebasing: source[range]))
+                    from: UnsafeRawBufferPointer(rebasing: source[range])
+                )
             }
         }
     }
@@ -225,7 +236,11 @@ final class SimulatedDisk: SystemDriver, @unchecked Sendable {
         return try node(descriptor).data.count
     }
 
-    func write(_ descriptor: Int32, _ bytes: UnsafeRawBufferPointer, at offset: Int) throws(SystemError) {
+    func write(
+        _ descriptor: Int32,
+        _ bytes: UnsafeRawBufferPointer,
+        at offset: Int
+    ) throws(SystemError) {
         do throws(SystemError) { try enter("pwrite", path(descriptor)) } catch {
             // Killed in the middle of it.
             if callsUntilKill == -1, let file = open[descriptor], !bytes.isEmpty {
@@ -247,7 +262,8 @@ final class SimulatedDisk: SystemDriver, @unchecked Sendable {
     }
 
     private static func sectors(_ range: Range<Int>) -> Range<Int> {
-        range.isEmpty ? 0..<0 : range.lowerBound / sectorBytes..<(range.upperBound - 1) / sectorBytes + 1
+        range.isEmpty
+            ? 0..<0 : range.lowerBound / sectorBytes..<(range.upperBound - 1) / sectorBytes + 1
     }
 
     private func put(_ bytes: UnsafeRawBufferPointer, at offset: Int, in node: Node) {
@@ -277,7 +293,9 @@ final class SimulatedDisk: SystemDriver, @unchecked Sendable {
     }
 
     func read(
-        _ descriptor: Int32, into buffer: UnsafeMutableRawBufferPointer, at offset: Int
+        _ descriptor: Int32,
+        into buffer: UnsafeMutableRawBufferPointer,
+        at offset: Int
     ) throws(SystemError) -> Int {
         try enter("pread", path(descriptor))
         let node = try node(descriptor)
@@ -333,7 +351,9 @@ final class SimulatedDisk: SystemDriver, @unchecked Sendable {
 
     private func requireParent(of path: String, _ call: String) throws(SystemError) {
         let parent = FileSystem.parent(of: path)
-        guard parent == "." || names[parent]?.isDirectory == true else { throw failure(ENOENT, call, path) }
+        guard parent == "." || names[parent]?.isDirectory == true else {
+            throw failure(ENOENT, call, path)
+        }
     }
 
     func exists(_ path: String) -> Bool { !isKilled && names[path] != nil }
@@ -349,8 +369,10 @@ final class SimulatedDisk: SystemDriver, @unchecked Sendable {
 
     func list(_ path: String) throws(SystemError) -> [String] {
         try enter("opendir", path)
-        return names.keys.filter { FileSystem.parent(of: $0) == path }.map { String($0.dropFirst(path.utf8.count + 1)) }
-            .sorted()
+        return names.keys.filter { FileSystem.parent(of: $0) == path }.map {
+            String($0.dropFirst(path.utf8.count + 1))
+        }
+        .sorted()
     }
 
     func rename(_ from: String, to: String) throws(SystemError) {
@@ -368,13 +390,17 @@ final class SimulatedDisk: SystemDriver, @unchecked Sendable {
 
     func syncDirectory(_ path: String) throws(SystemError) {
         try enter("fsync", path)
-        guard path == "." || names[path]?.isDirectory == true else { throw failure(ENOENT, "open", path) }
+        guard path == "." || names[path]?.isDirectory == true else {
+            throw failure(ENOENT, "open", path)
+        }
         if lies.contains(.directorySync) { return }
         var needed: Set<String> = []
         var isNeeded = [Bool](repeating: false, count: pendingNames.count)
         for index in pendingNames.indices.reversed() {
             let paths = pendingNames[index].map(\.path)
-            guard paths.contains(where: { needed.contains($0) || FileSystem.parent(of: $0) == path }) else { continue }
+            guard
+                paths.contains(where: { needed.contains($0) || FileSystem.parent(of: $0) == path })
+            else { continue }
             isNeeded[index] = true
             needed.formUnion(paths)
         }

@@ -43,9 +43,12 @@ struct SimulatedFabric {
 
     /// The next message of some connection to somebody in `ready`.
     mutating func deliver(
-        to ready: Set<Endpoint>, using random: inout SeededGenerator
+        to ready: Set<Endpoint>,
+        using random: inout SeededGenerator
     ) -> (from: Endpoint, to: Endpoint, message: Message)? {
-        let busy = links.indices.filter { !links[$0].messages.isEmpty && ready.contains(links[$0].to) }
+        let busy = links.indices.filter {
+            !links[$0].messages.isEmpty && ready.contains(links[$0].to)
+        }
         guard let index = busy.randomElement(using: &random) else { return nil }
         return (links[index].from, links[index].to, links[index].messages.removeFirst())
     }

@@ -75,37 +75,74 @@ final class SimulatedRouter: RoutingPort {
 
     /// Recovers as a router does at its start. `send`: what goes to a worker.
     init(
-        fileBytes: Int, inboxBytes: Int = Limits.fabricInboxBytesMax, bugs: Set<PlantedBug> = [], logger: Logger,
+        fileBytes: Int,
+        inboxBytes: Int = Limits.fabricInboxBytesMax,
+        bugs: Set<PlantedBug> = [],
+        logger: Logger,
         send: @escaping (Message, Endpoint) -> Void = { _, _ in }
     ) throws {
         sendOut = send
         let data = try DataDirectory.open()
         let recovered = try RouterRecovery.run(
-            salt: data.salt, fresh: RouterState(slotMap: SlotMap(workers: [:])), logger: logger)
+            salt: data.salt,
+            fresh: RouterState(slotMap: SlotMap(workers: [:])),
+            logger: logger
+        )
         guard recovered.log.damaged.isEmpty, recovered.unreported.isEmpty else {
             throw SimulationError("the log is damaged: \(recovered.log.damaged)")
         }
         let directory = LogDirectory(path: ClusterPaths.log)
-        let writer = try LogWriter(directory: directory, salt: data.salt, recovery: recovered.log, fileBytes: fileBytes)
+        let writer = try LogWriter(
+            directory: directory,
+            salt: data.salt,
+            recovery: recovered.log,
+            fileBytes: fileBytes
+        )
         let counts = writer.counts
         context = RouterContext(
-            incarnation: 1, logSalt: data.salt, damaged: recovered.log.damaged, accepted: counts.acceptedTotal)
+            incarnation: 1,
+            logSalt: data.salt,
+            damaged: recovered.log.damaged,
+            accepted: counts.acceptedTotal
+        )
         context.logBegin = writer.begin
         let faults = RouterFaults(bugs.compactMap(\.fault))
         plan = CommitPlan(
-            state: recovered.state, totals: counts, window: recovered.openWindow, pending: recovered.pending,
-            stems: StemClock(zone: TimeZoneRules(name: "UTC")), now: WallClock.monotonic(), faults: faults)
+            state: recovered.state,
+            totals: counts,
+            window: recovered.openWindow,
+            pending: recovered.pending,
+            stems: StemClock(zone: TimeZoneRules(name: "UTC")),
+            now: WallClock.monotonic(),
+            faults: faults
+        )
         queue = IngestQueue(dedup: plan.state.dedup)
         log = CommitLog(writer, state: plan.state, logger: logger)
         large = LargeBatches(
-            queue: queue, context: context, log: directory, tailBytes: fileBytes / 2, headRoomBytes: 0, logger: logger)
+            queue: queue,
+            context: context,
+            log: directory,
+            tailBytes: fileBytes / 2,
+            headRoomBytes: 0,
+            logger: logger
+        )
         inbox = try FabricInbox(durable: log.range.upperBound, bytesMax: inboxBytes)
         routing = RoutingState(
-            maps: recovered.maps, verdicts: recovered.state.verdicts, counts: counts, window: recovered.state.window,
-            log: log.range, damaged: recovered.log.damaged, faults: faults)
+            maps: recovered.maps,
+            verdicts: recovered.state.verdicts,
+            counts: counts,
+            window: recovered.state.window,
+            log: log.range,
+            damaged: recovered.log.damaged,
+            faults: faults
+        )
         catchUp = CatchUp(salt: data.salt, damaged: recovered.log.damaged, pool: routing.pool)
         desk = DeadLetterDesk(queue: queue, context: context, wakeup: inbox.wakeup, logger: logger)
-        try DeadLetterRecovery.run(recovered.state.verdicts, logBegin: context.logBegin, logger: logger)
+        try DeadLetterRecovery.run(
+            recovered.state.verdicts,
+            logBegin: context.logBegin,
+            logger: logger
+        )
     }
 
     // MARK: Admission and commit
@@ -139,7 +176,8 @@ final class SimulatedRouter: RoutingPort {
     @discardableResult func commit(_ tell: (CommitEvent) throws -> Void) throws -> Bool {
         var isAny = true
         if !isCommitting {
-            guard case .group(let group, let requests, let verdicts) = queue.take(deadline: 0) else { return false }
+            guard case .group(let group, let requests, let verdicts) = queue.take(deadline: 0)
+            else { return false }
             isAny = !group.tickets.isEmpty || requests.count + verdicts.count > 0
             plan.take(group, requests: requests, verdicts: verdicts, now: WallClock.monotonic())
             waiting = group.tickets.map(Answer.init)
@@ -168,7 +206,9 @@ final class SimulatedRouter: RoutingPort {
             case .refuse(let refusal):
                 _ = queue.forget(refusal.keys, refusal.error)
                 try tell(.refused(refusal.tickets.map(Answer.init)))
-                let left = Set(waiting.map(\.batch)).subtracting(refusal.tickets.map { Answer($0).batch })
+                let left = Set(waiting.map(\.batch)).subtracting(
+                    refusal.tickets.map { Answer($0).batch }
+                )
                 waiting = waiting.filter { left.contains($0.batch) }
             case .wait: return
             case .write(let group, let counts):
@@ -189,8 +229,13 @@ final class SimulatedRouter: RoutingPort {
 
     private func surroundings() -> CommitPlan.Surroundings {
         CommitPlan.Surroundings(
-            now: WallClock.monotonic(), arrival: WallClock.now(), log: log.range, volume: FreeSpace.measure(),
-            outputs: context.outputs, slowest: nil)
+            now: WallClock.monotonic(),
+            arrival: WallClock.now(),
+            log: log.range,
+            volume: FreeSpace.measure(),
+            outputs: context.outputs,
+            slowest: nil
+        )
     }
 
     private func write(_ group: CommitGroup, _ counts: [LogCounts]) throws -> Bool {
@@ -199,7 +244,8 @@ final class SimulatedRouter: RoutingPort {
                 try log.write(group, counts: counts) { buffer in
                     plan.state.encodeHead(into: &buffer)
                     context.logHeadBytes = buffer.count
-                })
+                }
+            )
             log.noteEnd(plan.totals, group.barriers.isEmpty ? nil : plan.state)
             return true
         } catch {
@@ -208,7 +254,8 @@ final class SimulatedRouter: RoutingPort {
         }
     }
 
-    private func conclude(_ end: CommitPlan.Conclusion, _ tell: (CommitEvent) throws -> Void) throws {
+    private func conclude(_ end: CommitPlan.Conclusion, _ tell: (CommitEvent) throws -> Void) throws
+    {
         switch end.outcome {
         case .durable: inbox.publish(end.group, recycle: queue.recycle)
         case .empty, .givenUp:
@@ -275,7 +322,8 @@ final class SimulatedRouter: RoutingPort {
     }
 
     func receive(_ message: Message, from endpoint: Endpoint) throws {
-        guard case .worker(let worker, let incarnation) = endpoint, let peer = RoutingID("\(worker).e\(incarnation)")
+        guard case .worker(let worker, let incarnation) = endpoint,
+            let peer = RoutingID("\(worker).e\(incarnation)")
         else { return }
         endpoints[peer] = endpoint
         look()
@@ -289,7 +337,12 @@ final class SimulatedRouter: RoutingPort {
 
     private func look() {
         let durable = inbox.durableLSN
-        routing.see(RoutingState.LogExtent(readable: min(context.logBegin, durable)..<durable, workLSN: inbox.workLSN))
+        routing.see(
+            RoutingState.LogExtent(
+                readable: min(context.logBegin, durable)..<durable,
+                workLSN: inbox.workLSN
+            )
+        )
     }
 
     private func endTurn() throws {
@@ -325,10 +378,21 @@ final class SimulatedRouter: RoutingPort {
         for worker in routing.maps.current.allWorkers where worker.resource != .io {
             guard let peer = RoutingID("\(worker).e1") else { continue }
             let hello = WorkerHello(
-                worker: worker, incarnation: 1, pid: 1, resumeLSN: routedLSN, checkpointLSN: routedLSN)
+                worker: worker,
+                incarnation: 1,
+                pid: 1,
+                resumeLSN: routedLSN,
+                checkpointLSN: routedLSN
+            )
             let progress = WorkerProgress(
-                worker: worker, incarnation: 1, appliedLSN: routedLSN, checkpointLSN: routedLSN, window: routing.window,
-                windowBytes: 0, mergeBytes: 0)
+                worker: worker,
+                incarnation: 1,
+                appliedLSN: routedLSN,
+                checkpointLSN: routedLSN,
+                window: routing.window,
+                windowBytes: 0,
+                mergeBytes: 0
+            )
             routing.hello(hello, from: peer, self)
             routing.progress(progress, from: peer, self)
         }
@@ -363,7 +427,8 @@ final class SimulatedRouter: RoutingPort {
                 queue.request(
                     IngestQueue.VerdictRequest(verdict: verdict) { isDurable in
                         decided.update { $0.append((letter, isDurable)) }
-                    })
+                    }
+                )
             } catch let error as TraceError where error.code == .invalidArgument {
                 // It is past that already.
                 closed.append(next.worker)

@@ -37,7 +37,11 @@ final class SimulatedWorker {
 
     /// From its checkpoint, or new.
     init(
-        _ name: WorkerName, incarnation: UInt64, budget: FileBudget, checkpointCost: Int64, bugs: Set<PlantedBug>,
+        _ name: WorkerName,
+        incarnation: UInt64,
+        budget: FileBudget,
+        checkpointCost: Int64,
+        bugs: Set<PlantedBug>,
         awaitSpace: @escaping () -> Void
     ) throws {
         self.name = name
@@ -46,9 +50,16 @@ final class SimulatedWorker {
         self.bugs = bugs
         self.awaitSpace = awaitSpace
         let files = try TraceFileManager(
-            worker: name, csvHeader: ProcessorRegistry.csvHeader(of: name.resource), timeZoneName: "UTC", budget: budget
+            worker: name,
+            csvHeader: ProcessorRegistry.csvHeader(of: name.resource),
+            timeZoneName: "UTC",
+            budget: budget
         )
-        processor = ProcessorRegistry.makeProcessor(of: name.resource, files: files, zone: TimeZoneRules(name: "UTC"))
+        processor = ProcessorRegistry.makeProcessor(
+            of: name.resource,
+            files: files,
+            zone: TimeZoneRules(name: "UTC")
+        )
         processor.observer = self
         let saved = try WorkerCheckpoint.restore(for: name, into: processor) { damage, write in
             if let damage { damagedCopies.append(damage) }
@@ -73,22 +84,36 @@ final class SimulatedWorker {
     var hello: Message {
         .hello(
             WorkerHello(
-                worker: name, incarnation: incarnation, pid: 1, resumeLSN: appliedLSN, checkpointLSN: checkpointLSN))
+                worker: name,
+                incarnation: incarnation,
+                pid: 1,
+                resumeLSN: appliedLSN,
+                checkpointLSN: checkpointLSN
+            )
+        )
     }
 
     var progress: Message {
         .progress(
             WorkerProgress(
-                worker: name, incarnation: incarnation, appliedLSN: appliedLSN, checkpointLSN: checkpointLSN,
-                window: processor.files.window, windowBytes: UInt64(processor.files.openWindowBytes),
-                mergeBytes: UInt64(processor.files.mergeBytesMax)))
+                worker: name,
+                incarnation: incarnation,
+                appliedLSN: appliedLSN,
+                checkpointLSN: checkpointLSN,
+                window: processor.files.window,
+                windowBytes: UInt64(processor.files.openWindowBytes),
+                mergeBytes: UInt64(processor.files.mergeBytesMax)
+            )
+        )
     }
 
     /// Events in the state of the slots that it owns.
     var events: UInt64 { processor.totalTraces }
 
     var announced: [Message] {
-        announcements.filter { $0.barrierLSN <= checkpointLSN || bugs.contains(.announceBeforeCheckpoint) }.map {
+        announcements.filter {
+            $0.barrierLSN <= checkpointLSN || bugs.contains(.announceBeforeCheckpoint)
+        }.map {
             .segmentsClosed($0)
         }
     }
@@ -127,7 +152,10 @@ final class SimulatedWorker {
     private func apply(_ header: ShareHeader, _ share: UnsafeRawBufferPointer) throws {
         guard isWelcome, !hasGap, header.toLSN > appliedLSN else { return }
         guard header.fromLSN <= appliedLSN else {
-            throw TraceError(.corrupt, "A share begins at LSN \(header.fromLSN), behind \(appliedLSN)")
+            throw TraceError(
+                .corrupt,
+                "A share begins at LSN \(header.fromLSN), behind \(appliedLSN)"
+            )
         }
         guard try takeGainedSlots() else {
             hasGap = true
@@ -155,8 +183,13 @@ final class SimulatedWorker {
     private func applyBatch(_ record: ShareRecord) throws {
         let host = processor.files.registerHost(ByteView(record.host), isThisMachine: false)
         let view = TraceBatchView(
-            bytes: record.body, host: host, hostHash: Slot.hash(host: record.host), arrival: record.arrival,
-            lsn: record.lsn, semantics: record.semantics)
+            bytes: record.body,
+            host: host,
+            hostHash: Slot.hash(host: record.host),
+            arrival: record.arrival,
+            lsn: record.lsn,
+            semantics: record.semantics
+        )
         _ = try processor.processTraces(view, isLastBatch: false)
     }
 
@@ -164,14 +197,24 @@ final class SimulatedWorker {
         let barrier = try BarrierPayload(decoding: record.body)
         let end = record.lsn + LSN(LogRecord.stride(payloadBytes: record.body.count))
         var closed: [ClosedFile] = []
-        try patiently { closed = try processor.finalize(stem: barrier.stem, nextWindow: barrier.window + 1) }
+        try patiently {
+            closed = try processor.finalize(stem: barrier.stem, nextWindow: barrier.window + 1)
+        }
         var encoded = RawBuffer()
         if !closed.isEmpty { ClosedFile.encode(closed, into: &encoded) }
         announcements.append(
             SegmentsClosed(
-                worker: name, window: barrier.window, barrierLSN: end, stem: barrier.stem,
-                slots: ownedSlots.map { SlotRange(slots: $0...$0, fromLSN: windowBegin, toLSN: end) },
-                files: Array(encoded.bytes), summary: processor.takeSummary()))
+                worker: name,
+                window: barrier.window,
+                barrierLSN: end,
+                stem: barrier.stem,
+                slots: ownedSlots.map {
+                    SlotRange(slots: $0...$0, fromLSN: windowBegin, toLSN: end)
+                },
+                files: Array(encoded.bytes),
+                summary: processor.takeSummary()
+            )
+        )
         let next = barrier.slotMap.owners(of: name.resource)
         let isRescaled = next != owners
         try handOver(to: next, at: end)
@@ -182,7 +225,9 @@ final class SimulatedWorker {
         if isRescaled { try checkpoint() } else { try checkpointIfDue(.barrier) }
     }
 
-    private var ownedSlots: [UInt8] { owners.indices.filter { owners[$0] == UInt16(name.index) }.map { UInt8($0) } }
+    private var ownedSlots: [UInt8] {
+        owners.indices.filter { owners[$0] == UInt16(name.index) }.map { UInt8($0) }
+    }
 
     private func handOver(to next: [UInt16], at lsn: LSN) throws {
         let me = UInt16(name.index)
@@ -190,7 +235,9 @@ final class SimulatedWorker {
         let handover = Handover(resource: name.resource, lsn: lsn)
         let receivers = Dictionary(grouping: lost, by: { next[Int($0)] })
         for (receiver, slots) in receivers.sorted(by: { $0.key < $1.key }) {
-            try patiently { try handover.give(slots, from: name.index, to: Int(receiver), processor: processor) }
+            try patiently {
+                try handover.give(slots, from: name.index, to: Int(receiver), processor: processor)
+            }
         }
         for slot in lost { processor.dropState(slot: slot) }
         let new = (0..<Slot.count).filter { owners[$0] != me && next[$0] == me }
@@ -205,7 +252,13 @@ final class SimulatedWorker {
             return true
         }
         let handover = Handover(resource: name.resource, lsn: gained.lsn)
-        guard try handover.take(gained.slots, by: name.index, into: processor, report: { damagedCopies.append($0) })
+        guard
+            try handover.take(
+                gained.slots,
+                by: name.index,
+                into: processor,
+                report: { damagedCopies.append($0) }
+            )
         else { return false }
         self.gained = nil
         try checkpoint()
@@ -226,8 +279,14 @@ final class SimulatedWorker {
             try processor.files.flush(.all)
             if !bugs.contains(.checkpointBeforeRows) { try processor.files.sync() }
             let checkpoint = WorkerCheckpoint(
-                lsn: appliedLSN, windowBegin: windowBegin, window: window, gained: gained, owners: owners,
-                announcements: announcements, rules: processor.rules.source)
+                lsn: appliedLSN,
+                windowBegin: windowBegin,
+                window: window,
+                gained: gained,
+                owners: owners,
+                announcements: announcements,
+                rules: processor.rules.source
+            )
             try checkpoint.publish(for: name, processor: processor, slots: ownedSlots)
         }
         if gained == nil { try? KeptCheckpoints.keep(WorkerWindow(worker: name, window: window)) }
@@ -250,5 +309,7 @@ final class SimulatedWorker {
 extension SimulatedWorker: BatchObserver {
     func advanced() {}
 
-    func writeRows(after error: SystemError) throws { try patiently(after: error) { try processor.files.flush(.full) } }
+    func writeRows(after error: SystemError) throws {
+        try patiently(after: error) { try processor.files.flush(.full) }
+    }
 }

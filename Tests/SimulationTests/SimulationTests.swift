@@ -11,9 +11,13 @@ import Testing
 /// The first runs one case again, and with `TRACE_SIM_CALLS=1` tells each call; the second runs more of them,
 /// fast.
 @Suite struct SimulationTests {
-    @Test func theLogKeepsWhatItAcked() throws { try Cases(count: 1_600, plan: .init(isLogOnly: true)).run() }
+    @Test func theLogKeepsWhatItAcked() throws {
+        try Cases(count: 1_600, plan: .init(isLogOnly: true)).run()
+    }
 
-    @Test func publishedFilesHoldEveryAckedEventOnce() throws { try Cases(count: 400, plan: .init()).run() }
+    @Test func publishedFilesHoldEveryAckedEventOnce() throws {
+        try Cases(count: 400, plan: .init()).run()
+    }
 
     /// The canary: a simulation that finds nothing must be one that could have.
     @Test(arguments: PlantedBug.allCases) func aPlantedBugIsFound(_ bug: PlantedBug) throws {

@@ -8,7 +8,9 @@ import Testing
     /// Bit by bit, as RFC 3720 defines it.
     private func expected(_ bytes: some Sequence<UInt8>) -> UInt32 {
         ~bytes.reduce(UInt32.max) { sum, byte in
-            (0..<8).reduce(sum ^ UInt32(byte)) { sum, _ in sum & 1 == 1 ? sum >> 1 ^ 0x82F6_3B78 : sum >> 1 }
+            (0..<8).reduce(sum ^ UInt32(byte)) { sum, _ in
+                sum & 1 == 1 ? sum >> 1 ^ 0x82F6_3B78 : sum >> 1
+            }
         }
     }
 
@@ -21,7 +23,8 @@ import Testing
         #expect(found([]) == 0)
     }
 
-    @Test(arguments: [1, 7, 8, 3_071, 3_072, 3_073, 6_143, 6_144, 10_001]) func anyLengthInAnyPieces(_ count: Int) {
+    @Test(arguments: [1, 7, 8, 3_071, 3_072, 3_073, 6_143, 6_144, 10_001])
+    func anyLengthInAnyPieces(_ count: Int) {
         let bytes = (0..<count).map { UInt8(truncatingIfNeeded: $0 &* 37 ^ $0 >> 5) }
         let sum = expected(bytes)
         #expect(found(bytes) == sum)

@@ -25,11 +25,16 @@ import Testing
     }
 
     @Test(arguments: [
-        ("trap", SIGILL), ("fault", SIGSEGV), ("abort", SIGABRT), ("overflow", SIGSEGV), ("breakpoint", SIGTRAP),
+        ("trap", SIGILL), ("fault", SIGSEGV), ("abort", SIGABRT), ("overflow", SIGSEGV),
+        ("breakpoint", SIGTRAP),
         ("division", SIGFPE),
-    ]) func aCrashLeavesItsSignal(way: String, signal: Int32) throws { #expect(try end(way) == .signal(signal)) }
+    ]) func aCrashLeavesItsSignal(way: String, signal: Int32) throws {
+        #expect(try end(way) == .signal(signal))
+    }
 
-    @Test(arguments: [SIGKILL, SIGTERM, SIGSEGV, SIGABRT]) func signalsFromOthersLeaveNothing(signal: Int32) throws {
+    @Test(arguments: [SIGKILL, SIGTERM, SIGSEGV, SIGABRT]) func signalsFromOthersLeaveNothing(
+        signal: Int32
+    ) throws {
         #expect(try end("wait", by: signal) == nil)
     }
 

@@ -40,7 +40,8 @@ import Testing
     @Test func anExclusiveRenameReplacesNothing() throws {
         let (from, to) = ("\(root)/from", "\(root)/to")
         func rename(byLink: Bool) throws {
-            try byLink ? FileSystem.moveByLink(from, to: to) : FileSystem.renameExclusively(from, to: to)
+            try byLink
+                ? FileSystem.moveByLink(from, to: to) : FileSystem.renameExclusively(from, to: to)
         }
         for byLink in [false, true] {
             try publish([1], at: from)
@@ -198,7 +199,8 @@ import Testing
                     errno = EIO
                     return -1
                 }
-            } == EIO)
+            } == EIO
+        )
     }
 
     @Test func aDanglingLinkIsNoDirectory() throws {
@@ -212,7 +214,8 @@ import Testing
         #expect(FileSystem.exists("\(target)/json"))
     }
 
-    @Test(arguments: [0, 1, 4_096, 600_000, 1_048_576]) func aCopyHasTheSameBytes(count: Int) throws {
+    @Test(arguments: [0, 1, 4_096, 600_000, 1_048_576]) func aCopyHasTheSameBytes(count: Int) throws
+    {
         let directory = try TemporaryDirectory()
         let (from, to) = ("\(directory.path)/from", "\(directory.path)/to")
         let bytes = (0..<count).map { UInt8(truncatingIfNeeded: $0 &* 31) }

@@ -48,7 +48,8 @@ import Testing
         #expect(error?.isAddressTaken == true)
     }
 
-    @Test(arguments: ["nowhere", "127.0.0.1:http"]) func invalidAddressesAreRefused(address: String) {
+    @Test(arguments: ["nowhere", "127.0.0.1:http"]) func invalidAddressesAreRefused(address: String)
+    {
         #expect(throws: SystemError.self) { try ListeningSocket.bind(address) }
     }
 

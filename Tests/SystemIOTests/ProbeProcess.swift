@@ -8,8 +8,10 @@ final class ProbeProcess {
 
     init(_ arguments: [String], environment: [String: String] = [:]) throws {
         let tests = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
-        process.executableURL = URL(fileURLWithPath: tests).deletingLastPathComponent().appendingPathComponent(
-            "SystemIOProbe")
+        process.executableURL = URL(fileURLWithPath: tests).deletingLastPathComponent()
+            .appendingPathComponent(
+                "SystemIOProbe"
+            )
         process.arguments = arguments
         // The runtime's crash reporter swallows the first signal that another process sends.
         process.environment = environment.merging(["SWIFT_BACKTRACE": "enable=no"]) { $1 }
@@ -33,7 +35,9 @@ final class ProbeProcess {
     func send(_ signal: Int32) { kill(process.processIdentifier, signal) }
 
     /// Writes to the standard input of the process.
-    func send(_ text: String) throws { try input.fileHandleForWriting.write(contentsOf: Data(text.utf8)) }
+    func send(_ text: String) throws {
+        try input.fileHandleForWriting.write(contentsOf: Data(text.utf8))
+    }
 
     /// Closes the standard input of the process.
     func endInput() throws { try input.fileHandleForWriting.close() }

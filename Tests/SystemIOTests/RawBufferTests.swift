@@ -17,7 +17,11 @@ import Testing
         }
     }
 
-    private func change(_ buffer: inout RawBuffer, _ array: inout [UInt8], _ generator: inout SeededGenerator) {
+    private func change(
+        _ buffer: inout RawBuffer,
+        _ array: inout [UInt8],
+        _ generator: inout SeededGenerator
+    ) {
         switch Int.random(in: 0..<14, using: &generator) {
         case 0..<4:
             let bytes = generator.bytes(0...300)

@@ -24,8 +24,11 @@ import TraceModel
         try bytes.withUnsafeBytes { bytes in
             var reader = StateReader(bytes)
             let result = Read(
-                byte: try reader.integer(UInt8.self), long: try reader.integer(Int64.self),
-                run: Array(try reader.counted()), short: try reader.integer(UInt16.self))
+                byte: try reader.integer(UInt8.self),
+                long: try reader.integer(Int64.self),
+                run: Array(try reader.counted()),
+                short: try reader.integer(UInt16.self)
+            )
             #expect(reader.remaining == 0)
             return result
         }
@@ -68,7 +71,9 @@ import TraceModel
     }
 
     @Test func numbersOfAnyLengthRoundTrip() throws {
-        let numbers = (UInt64(0)..<64).flatMap { bit -> [UInt64] in [1 << bit, (1 << bit) - 1, UInt64.max << bit] }
+        let numbers = (UInt64(0)..<64).flatMap { bit -> [UInt64] in
+            [1 << bit, (1 << bit) - 1, UInt64.max << bit]
+        }
         var buffer = RawBuffer()
         for number in numbers { buffer.append(varint: number) }
         var reader = StateReader(buffer.bytes)
@@ -77,7 +82,9 @@ import TraceModel
     }
 
     /// Too short, and more than 64 bits.
-    @Test(arguments: [[], [0x80], [UInt8](repeating: 0xFF, count: 9), [UInt8](repeating: 0xFF, count: 12)])
+    @Test(arguments: [
+        [], [0x80], [UInt8](repeating: 0xFF, count: 9), [UInt8](repeating: 0xFF, count: 12),
+    ])
     func invalidNumbersAreRefused(_ bytes: [UInt8]) {
         bytes.withUnsafeBytes { bytes in
             var reader = StateReader(bytes)

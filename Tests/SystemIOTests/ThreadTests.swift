@@ -35,8 +35,10 @@ import Testing
         }.join()
         #expect(
             blocked.current == [
-                SIGTERM: true, SIGINT: true, SIGHUP: true, SIGUSR1: true, SIGSEGV: false, SIGABRT: false, SIGBUS: false,
-            ])
+                SIGTERM: true, SIGINT: true, SIGHUP: true, SIGUSR1: true, SIGSEGV: false,
+                SIGABRT: false, SIGBUS: false,
+            ]
+        )
     }
 
     @Test func aConditionWakesItsWaiter() {
@@ -46,7 +48,9 @@ import Testing
         let thread = DedicatedThread("test") {
             for _ in 0..<1_000 {
                 condition.withLock {
-                    while items.count == 0 { condition.wait(until: WallClock.monotonic() + 30 * Self.second) }
+                    while items.count == 0 {
+                        condition.wait(until: WallClock.monotonic() + 30 * Self.second)
+                    }
                     items.count -= 1
                 }
                 taken.update { $0 += 1 }
@@ -75,7 +79,9 @@ import Testing
         // The lock is held: another thread gets it only after the unlock.
         let isUnlocked = Locked(false)
         let seen = Locked<Bool?>(nil)
-        let thread = DedicatedThread("test") { condition.withLock { seen.update { $0 = isUnlocked.current } } }
+        let thread = DedicatedThread("test") {
+            condition.withLock { seen.update { $0 = isUnlocked.current } }
+        }
         isUnlocked.update { $0 = true }
         condition.unlock()
         thread.join()
@@ -117,6 +123,8 @@ import Testing
             last = next
         }
         // After 2025, before 2200.
-        #expect((1_735_000_000 * Self.second...7_258_000_000 * Self.second).contains(WallClock.now()))
+        #expect(
+            (1_735_000_000 * Self.second...7_258_000_000 * Self.second).contains(WallClock.now())
+        )
     }
 }

@@ -9,7 +9,11 @@ final class CountingServer: GRPCServerHandler {
     private let port = Mutex(0)
 
     init() throws {
-        let server = GRPCServer(configuration: GRPCServerConfiguration(), methods: TracerService.methods, handler: self)
+        let server = GRPCServer(
+            configuration: GRPCServerConfiguration(),
+            methods: TracerService.methods,
+            handler: self
+        )
         let bound = try server.bind("127.0.0.1:0")
         server.start()
         port.withLock { $0 = bound }

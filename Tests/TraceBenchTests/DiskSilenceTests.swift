@@ -12,7 +12,9 @@ import TraceBench
 
     private func longest(_ looks: [(now: Int64, done: Int, inFlight: Int)]) -> Int64 {
         var silence = DiskSilence()
-        for look in looks { silence.update(with: counters(done: look.done, inFlight: look.inFlight), now: look.now) }
+        for look in looks {
+            silence.update(with: counters(done: look.done, inFlight: look.inFlight), now: look.now)
+        }
         return silence.longest
     }
 
@@ -21,7 +23,9 @@ import TraceBench
     }
 
     @Test func theLongestSilenceCounts() {
-        let looks: [(Int64, Int, Int)] = [(0, 1, 1), (30, 1, 1), (31, 2, 1), (40, 2, 1), (50, 3, 0)]
+        let looks: [(Int64, Int, Int)] = [
+            (0, 1, 1), (30, 1, 1), (31, 2, 1), (40, 2, 1), (50, 3, 0),
+        ]
         #expect(longest(looks) == 30)
     }
 
@@ -32,7 +36,9 @@ import TraceBench
 
     @Test func countersOfOldKernelsAreEnoughAndOtherTextIsNot() {
         var silence = DiskSilence()
-        for now in [Int64(0), 10] { silence.update(with: Array("1 2 3 4 5 6 7 8 1 10 11\n".utf8), now: now) }
+        for now in [Int64(0), 10] {
+            silence.update(with: Array("1 2 3 4 5 6 7 8 1 10 11\n".utf8), now: now)
+        }
         #expect(silence.longest == 10)
         silence.update(with: Array("no such device".utf8), now: 99)
         #expect(silence.longest == 10)

@@ -14,7 +14,8 @@ import TraceBench
 
     @Test func theFiguresOfSeveralRunsAreTheirMedians() {
         let figures = ServerFigures(medianOf: [
-            run(1_000, seconds: 1, latencyMilliseconds: 9), run(5_000, seconds: 1, latencyMilliseconds: 1),
+            run(1_000, seconds: 1, latencyMilliseconds: 9),
+            run(5_000, seconds: 1, latencyMilliseconds: 1),
             run(9_000, seconds: 3, latencyMilliseconds: 5),
         ])
         #expect(figures.eventsPerSecond == 3_000)
@@ -26,8 +27,13 @@ import TraceBench
         let figures = ServerFigures(medianOf: [run(1_234_567, seconds: 1, latencyMilliseconds: 2)])
         let directory = try TemporaryDirectory()
         let report = LoadReport(
-            plan: LoadPlan(), server: figures, floor: figures,
-            disk: try DiskProbe(directory: directory.path, groupBytes: 4_096), serverRuns: [], floorRuns: [])
+            plan: LoadPlan(),
+            server: figures,
+            floor: figures,
+            disk: try DiskProbe(directory: directory.path, groupBytes: 4_096),
+            serverRuns: [],
+            floorRuns: []
+        )
         let lines = ReportTable([report, report]).text.split(separator: "\n")
         let throughput = try #require(lines.first { $0.hasPrefix("Acknowledged events/s") })
         #expect(throughput.components(separatedBy: "1,234,567").count == 3)

@@ -9,11 +9,16 @@ import TraceTime
     @Test func eachStageSeesItsEventsAndLeavesNothingBehind() throws {
         let directory = try TemporaryDirectory()
         let bench = StageBench(
-            zone: try TimeZoneRules.configure("UTC"), directory: directory.path, rounds: 2, events: 1_200)
+            zone: try TimeZoneRules.configure("UTC"),
+            directory: directory.path,
+            rounds: 2,
+            events: 1_200
+        )
         let figures = try bench.run()
         let names =
             [
-                "scan function", "scan mixed", "log append", "split function", "decode function", "timestamp", "sort",
+                "scan function", "scan mixed", "log append", "split function", "decode function",
+                "timestamp", "sort",
                 "statistics", "anomaly rules", "JSON function", "CSV function",
             ] + Resource.allCases.map { "worker \($0.name)" } + [
                 "merge function", "cut function", "page of 50,000 series",

@@ -22,9 +22,12 @@ import TraceWire
         var bytes = [UInt8](repeating: 0, count: StampClock.byteCount)
         for (time, text) in [
             (Self.now, "2023-11-14 22:13:20.123"), (Self.now + 999_999, "2023-11-14 22:13:20.123"),
-            (Self.now + 877_000_000, "2023-11-14 22:13:21.000"), (5_000_000, "1970-01-01 00:00:00.005"),
+            (Self.now + 877_000_000, "2023-11-14 22:13:21.000"),
+            (5_000_000, "1970-01-01 00:00:00.005"),
         ] {
-            bytes.withUnsafeMutableBytes { buffer in if let base = buffer.baseAddress { clock.write(time, to: base) } }
+            bytes.withUnsafeMutableBytes { buffer in
+                if let base = buffer.baseAddress { clock.write(time, to: base) }
+            }
             #expect(String(decoding: bytes, as: UTF8.self) == text)
         }
     }
@@ -51,7 +54,8 @@ import TraceWire
             stamps == [
                 "2023-11-14 22:13:20.133", "2023-11-14 22:13:20.143", "2023-11-14 22:13:20.153",
                 "2023-11-14 22:13:20.163",
-            ])
+            ]
+        )
         traffic.restart()
         let later = traffic.next(at: Self.now + 1_000_000_000)
         #expect(Set(try Self.stamps(in: later.bytes)) == ["2023-11-14 22:13:21.123"])
@@ -63,7 +67,11 @@ import TraceWire
         var open: [Int64] = []
         try Self.forEachEvent(of: batch.bytes) { _, payload in
             let event = FunctionEvent(decoding: payload)
-            if event.eventType == 0 { open.append(event.cookie) } else { #expect(open.popLast() == event.cookie) }
+            if event.eventType == 0 {
+                open.append(event.cookie)
+            } else {
+                #expect(open.popLast() == event.cookie)
+            }
         }
         #expect(open.isEmpty)
     }
@@ -107,11 +115,14 @@ import TraceWire
 
     private static func stamps(in batch: [UInt8]) throws -> [String] {
         var stamps: [String] = []
-        try forEachEvent(of: batch) { _, payload in stamps.append(FunctionEvent(decoding: payload).timestamp.string) }
+        try forEachEvent(of: batch) { _, payload in
+            stamps.append(FunctionEvent(decoding: payload).timestamp.string)
+        }
         return stamps
     }
 
-    private static func forEachEvent(of batch: [UInt8], _ body: (Resource, ByteView) -> Void) throws {
+    private static func forEachEvent(of batch: [UInt8], _ body: (Resource, ByteView) -> Void) throws
+    {
         var index = EventIndex()
         try batch.withUnsafeBytes { buffer in
             _ = try BatchScanner.scan(buffer, into: &index)
@@ -121,7 +132,10 @@ import TraceWire
                 var start = Int(entry.offset) + 1
                 while buffer[start] & 0x80 != 0 { start += 1 }
                 let end = Int(entry.offset) + Int(entry.length)
-                body(entry.resource, ByteView(UnsafeRawBufferPointer(rebasing: buffer[(start + 1)..<end])))
+                body(
+                    entry.resource,
+                    ByteView(UnsafeRawBufferPointer(rebasing: buffer[(start + 1)..<end]))
+                )
             }
         }
     }

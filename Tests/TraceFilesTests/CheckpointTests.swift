@@ -21,13 +21,15 @@ struct CheckpointTests {
         return manager
     }
 
-    private func merged(_ group: WorkerGroup, _ manager: TraceFileManager) throws -> [String: Data] {
+    private func merged(_ group: WorkerGroup, _ manager: TraceFileManager) throws -> [String: Data]
+    {
         try group.merge(try manager.closeWindow(stem: WorkerGroup.stem, nextWindow: 8))
         return try group.directory.files(below: "output").filter { !$0.key.hasPrefix(".merge/") }
     }
 
-    @Test(arguments: [0, 1, 250, 599, 600]) func rowsAfterTheCheckpointAreCutAndWrittenAgain(_ checkpointAt: Int) throws
-    {
+    @Test(arguments: [0, 1, 250, 599, 600]) func rowsAfterTheCheckpointAreCutAndWrittenAgain(
+        _ checkpointAt: Int
+    ) throws {
         let events = SyntheticEvent.make(600, seed: 8, disorderNanoseconds: 200_000)
         let whole = try WorkerGroup(1)
         try whole.apply(events)

@@ -58,7 +58,8 @@ struct ConformanceTests {
                 assert int(a['ts']) == b['ts'] // 1 and float(a['value']) == b['value']
             """
         let result = try TraceCheck.python([
-            "-c", program, "\(output)/csv/gpu_trace_\(stem).csv", "\(output)/anomalies/anomalies_\(stem)_gpu.csv",
+            "-c", program, "\(output)/csv/gpu_trace_\(stem).csv",
+            "\(output)/anomalies/anomalies_\(stem)_gpu.csv",
             "\(output)/anomalies/anomalies_\(stem)_gpu.jsonl",
         ])
         #expect(result.code == 0, "\(result.output)")

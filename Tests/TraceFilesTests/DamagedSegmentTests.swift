@@ -19,7 +19,9 @@ struct DamagedSegmentTests {
             files = try group.close()
         }
 
-        var runs: [(kind: OutputKind, run: ClosedRun)] { files.flatMap { file in file.runs.map { (file.kind, $0) } } }
+        var runs: [(kind: OutputKind, run: ClosedRun)] {
+            files.flatMap { file in file.runs.map { (file.kind, $0) } }
+        }
 
         func path(_ run: ClosedRun) -> String { "\(group.directory.path)/\(run.path)" }
 
@@ -27,7 +29,12 @@ struct DamagedSegmentTests {
         func merge() throws -> [SegmentLoss] {
             var losses: [SegmentLoss] = []
             _ = try group.merger.merge(
-                resource: .gpu, window: 7, stem: WorkerGroup.stem, files: files, onLoss: { losses.append($0) })
+                resource: .gpu,
+                window: 7,
+                stem: WorkerGroup.stem,
+                files: files,
+                onLoss: { losses.append($0) }
+            )
             return losses
         }
 
@@ -45,7 +52,9 @@ struct DamagedSegmentTests {
 
     /// Covers every kind of output, made by a rename and by merges of one and several passes, with a changed byte, a
     /// missing end and a missing file.
-    @Test(arguments: [1, 2, 3]) func aDamagedRunIsSetAsideAndOtherRunsArePublished(_ workers: Int) throws {
+    @Test(arguments: [1, 2, 3]) func aDamagedRunIsSetAsideAndOtherRunsArePublished(
+        _ workers: Int
+    ) throws {
         let budgets = [FileBudget(), WorkerGroup.smallBudget, WorkerGroup.smallFiles(3_500)]
         let budget = budgets[workers - 1]
         var random = SeededGenerator(seed: UInt64(workers))
@@ -73,7 +82,9 @@ struct DamagedSegmentTests {
                 }
                 #expect(try closed.group.directory.files(below: "segments").isEmpty, "\(what)")
                 for (name, data) in try closed.outputs() where name.hasSuffix(".json") {
-                    #expect(throws: Never.self, "\(what): \(name)") { _ = try JSONSerialization.jsonObject(with: data) }
+                    #expect(throws: Never.self, "\(what): \(name)") {
+                        _ = try JSONSerialization.jsonObject(with: data)
+                    }
                 }
                 // A repeated merge reports the same.
                 #expect(try closed.merge() == losses, "\(what)")
@@ -91,8 +102,14 @@ struct DamagedSegmentTests {
         for (_, run) in chosen { try damage(closed.path(run)) { $0[$0.count - 3] ^= 16 } }
         func merge(_ files: [ClosedFile], replaced: [String] = []) throws {
             _ = try closed.group.merger.merge(
-                resource: .gpu, window: 7, stem: WorkerGroup.stem, files: files, replaced: replaced, damage: .report,
-                onLoss: { Issue.record("lost: \($0)") })
+                resource: .gpu,
+                window: 7,
+                stem: WorkerGroup.stem,
+                files: files,
+                replaced: replaced,
+                damage: .report,
+                onLoss: { Issue.record("lost: \($0)") }
+            )
         }
         let error = #expect(throws: DamagedSegments.self) { try merge(closed.files) }
         #expect(Set(error?.paths ?? []) == Set(paths))
@@ -142,7 +159,8 @@ struct DamagedSegmentTests {
     }
 
     /// A worker starts although its open runs are damaged, and the window's other rows are published.
-    @Test(arguments: [true, false]) func aWorkerStartsWithDamagedSegments(_ isRemoved: Bool) throws {
+    @Test(arguments: [true, false]) func aWorkerStartsWithDamagedSegments(_ isRemoved: Bool) throws
+    {
         let directory = try TemporaryDirectory()
         var manager = try WorkerGroup.manager(0, in: directory)
         try manager.restore(from: nil)
@@ -165,9 +183,18 @@ struct DamagedSegmentTests {
         for event in events[30...] { try event.apply(to: manager) }
         let files = try manager.closeWindow(stem: WorkerGroup.stem, nextWindow: 8)
         var losses: [SegmentLoss] = []
-        let merger = WindowMerger(localHostName: "this-machine", timeZoneName: "Europe/Berlin", root: directory.path)
+        let merger = WindowMerger(
+            localHostName: "this-machine",
+            timeZoneName: "Europe/Berlin",
+            root: directory.path
+        )
         _ = try merger.merge(
-            resource: .gpu, window: 7, stem: WorkerGroup.stem, files: files, onLoss: { losses.append($0) })
+            resource: .gpu,
+            window: 7,
+            stem: WorkerGroup.stem,
+            files: files,
+            onLoss: { losses.append($0) }
+        )
         #expect(Set(losses.map(\.path)) == Set(manager.damagedSegments))
         let table = try #require(try directory.files(below: "output/csv").first?.value)
         #expect(lines(table) == 1 + 30)
@@ -217,7 +244,9 @@ struct DamagedSegmentTests {
         let path = "\(directory.path)/manifest"
         let segment = "\(directory.path)/segment"
         try Array("rows".utf8).withUnsafeBytes { try FileSystem.publish(segment, $0) }
-        func begun() throws -> MergeManifest? { try MergeManifest.begun(at: path, segments: [segment]) }
+        func begun() throws -> MergeManifest? {
+            try MergeManifest.begun(at: path, segments: [segment])
+        }
         #expect(try begun() == nil)
         var manifest = MergeManifest()
         manifest.segments = ["a"]

@@ -20,7 +20,12 @@ struct FinalFileMergeTests {
             try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
         }
 
-        func add(_ window: Int, host: String = "a", _ events: [String], isCompressed: Bool = false) throws {
+        func add(
+            _ window: Int,
+            host: String = "a",
+            _ events: [String],
+            isCompressed: Bool = false
+        ) throws {
             let head = """
                 {"displayTimeUnit":"ms","metadata":{"resource":"function","host":"\(host)"},\
                 "traceEvents":[
@@ -40,14 +45,19 @@ struct FinalFileMergeTests {
         }
 
         /// Returns the events in order as `<phase><microseconds> <cookie>`, and names as `M<window>`.
-        func read(from: EpochNanoseconds? = nil, to: EpochNanoseconds? = nil, filesMax: Int = 8) throws -> [String] {
-            try events(TraceSelection(resource: .function, from: from, to: to), filesMax: filesMax).map { event in
-                let phase = event["ph"] as? String ?? "?"
-                let arguments = event["args"] as? [String: Any] ?? [:]
-                if phase == "M" { return "M\(arguments["name"] ?? "")" }
-                let time = (event["ts"] as? Int ?? 0) - start
-                return "\(phase)\(time) \(arguments["cookie"] ?? "")"
-            }
+        func read(
+            from: EpochNanoseconds? = nil,
+            to: EpochNanoseconds? = nil,
+            filesMax: Int = 8
+        ) throws -> [String] {
+            try events(TraceSelection(resource: .function, from: from, to: to), filesMax: filesMax)
+                .map { event in
+                    let phase = event["ph"] as? String ?? "?"
+                    let arguments = event["args"] as? [String: Any] ?? [:]
+                    if phase == "M" { return "M\(arguments["name"] ?? "")" }
+                    let time = (event["ts"] as? Int ?? 0) - start
+                    return "\(phase)\(time) \(arguments["cookie"] ?? "")"
+                }
         }
 
         func events(_ selection: TraceSelection, filesMax: Int = 8) throws -> [[String: Any]] {
@@ -61,21 +71,32 @@ struct FinalFileMergeTests {
         }
     }
 
-    private static func entry(_ time: Int, _ cookie: Int, name: String = "f", tid: Int = 7) -> String {
+    private static func entry(
+        _ time: Int,
+        _ cookie: Int,
+        name: String = "f",
+        tid: Int = 7
+    ) -> String {
         """
         {"ts":\(start + time),"pid":7,"tid":\(tid),"ph":"B","cat":"function","name":"\(name)",\
         "readable_time":"00:00:00.000","args":{"cookie":\(cookie),"call_count":1}}
         """
     }
 
-    private static func exit(_ time: Int, _ cookie: Int, name: String = "f", tid: Int = 7) -> String {
+    private static func exit(_ time: Int, _ cookie: Int, name: String = "f", tid: Int = 7) -> String
+    {
         """
         {"ts":\(start + time),"pid":7,"tid":\(tid),"ph":"E","cat":"function","name":"\(name)",\
         "readable_time":"00:00:00.000","args":{"cookie":\(cookie)}}
         """
     }
 
-    private static func continued(_ time: Int, _ cookie: Int, name: String = "f", tid: Int = 7) -> String {
+    private static func continued(
+        _ time: Int,
+        _ cookie: Int,
+        name: String = "f",
+        tid: Int = 7
+    ) -> String {
         """
         {"ts":\(start + time),"pid":7,"tid":\(tid),"ph":"B","cat":"continued","name":"\(name)",\
         "args":{"cookie":\(cookie)}}
@@ -83,7 +104,13 @@ struct FinalFileMergeTests {
     }
 
     /// An exit in a file that does not repeat the begin of its call, which was at `began`.
-    private static func exitAlone(_ time: Int, _ cookie: Int, name: String = "f", began: Int, tid: Int = 7) -> String {
+    private static func exitAlone(
+        _ time: Int,
+        _ cookie: Int,
+        name: String = "f",
+        began: Int,
+        tid: Int = 7
+    ) -> String {
         """
         {"ts":\(start + time),"pid":7,"tid":\(tid),"ph":"i","cat":"function","name":"\(name)",\
         "readable_time":"00:00:00.000","args":{"duration":\(Double(time - began) / 1e3),\
@@ -92,7 +119,9 @@ struct FinalFileMergeTests {
         """
     }
 
-    private static func at(_ time: Int) -> EpochNanoseconds { EpochNanoseconds(start + time) * 1_000 }
+    private static func at(_ time: Int) -> EpochNanoseconds {
+        EpochNanoseconds(start + time) * 1_000
+    }
 
     @Test func filesThatOverlapAreMerged() throws {
         let archive = try Archive()
@@ -118,7 +147,9 @@ struct FinalFileMergeTests {
         try archive.add(3, [Self.exit(9, 9), Self.continued(10, 1, name: outer), Self.exit(30, 1)])
         try archive.add(4, [Self.continued(12, 3), Self.exit(40, 3)])
         let calls = ["B10 1", "B11 2", "B12 3", "E20 2", "E30 1", "E40 3"]
-        func events() throws -> [String] { try archive.read(filesMax: 2).filter { !$0.hasPrefix("M") && $0 != "E9 9" } }
+        func events() throws -> [String] {
+            try archive.read(filesMax: 2).filter { !$0.hasPrefix("M") && $0 != "E9 9" }
+        }
         #expect(try events() == calls)
         // If the first begin is gone, the next one replaces it.
         try archive.remove(1)
@@ -132,7 +163,9 @@ struct FinalFileMergeTests {
     @Test func windowsOfOneLongCallDoNotOverlap() throws {
         let archive = try Archive()
         try archive.add(0, [Self.entry(0, 1), Self.exit(1, 5)])
-        for window in 1...40 { try archive.add(window, [Self.continued(0, 1), Self.exit(window * 10, 5)]) }
+        for window in 1...40 {
+            try archive.add(window, [Self.continued(0, 1), Self.exit(window * 10, 5)])
+        }
         let events = try archive.read(filesMax: 2).filter { !$0.hasPrefix("M") }
         #expect(events == ["B0 1", "E1 5"] + (1...40).map { "E\($0 * 10) 5" })
     }
@@ -141,27 +174,39 @@ struct FinalFileMergeTests {
     @Test func anExitWithoutRepeatedBeginEndsItsCall() throws {
         let archive = try Archive()
         // Call 9 is recursive: the inner call ends first.
-        try archive.add(1, [Self.entry(10, 1), Self.entry(11, 9), Self.entry(12, 9), Self.entry(13, 2)])
+        try archive.add(
+            1,
+            [Self.entry(10, 1), Self.entry(11, 9), Self.entry(12, 9), Self.entry(13, 2)]
+        )
         try archive.add(2, [Self.continued(10, 1), Self.exitAlone(20, 2, began: 13)])
         try archive.add(
             3,
             [
-                Self.exitAlone(30, 9, began: 12), Self.exitAlone(31, 9, began: 11), Self.exitAlone(32, 1, began: 10),
+                Self.exitAlone(30, 9, began: 12), Self.exitAlone(31, 9, began: 11),
+                Self.exitAlone(32, 1, began: 10),
                 Self.exitAlone(33, 5, began: 4),
-            ])
+            ]
+        )
         func events(from: Int? = nil, to: Int? = nil) throws -> [String] {
-            try archive.read(from: from.map(Self.at), to: to.map(Self.at)).filter { !$0.hasPrefix("M") }
+            try archive.read(from: from.map(Self.at), to: to.map(Self.at)).filter {
+                !$0.hasPrefix("M")
+            }
         }
         let ends = ["E20 2", "E30 9", "E31 9", "E32 1"]
         // The exit of a call that began before the first file ends nothing.
         #expect(try events() == ["B10 1", "B11 9", "B12 9", "B13 2"] + ends + ["i33 5"])
-        #expect(try events(from: 25) == ["B25 1", "B25 9", "B25 9", "E30 9", "E31 9", "E32 1", "i33 5"])
-        #expect(try events(from: 25, to: 30) == ["B25 1", "B25 9", "B25 9", "E30 9", "E30 ", "E30 "])
+        #expect(
+            try events(from: 25) == ["B25 1", "B25 9", "B25 9", "E30 9", "E31 9", "E32 1", "i33 5"]
+        )
+        #expect(
+            try events(from: 25, to: 30) == ["B25 1", "B25 9", "B25 9", "E30 9", "E30 ", "E30 "]
+        )
         #expect(try events(from: 32, to: 33) == ["B32 1", "E32 1", "i33 5"])
         try archive.remove(1)
         #expect(
             try events() == ["B10 1", "i20 2", "i30 9", "i31 9", "E32 1", "i33 5"],
-            "a window's repetition stands for the beginning that is gone")
+            "a window's repetition stands for the beginning that is gone"
+        )
     }
 
     // MARK: Clipping
@@ -175,21 +220,32 @@ struct FinalFileMergeTests {
         try archive.add(
             1,
             [
-                Self.entry(10, 1, name: Self.outer), Self.entry(11, 2), Self.exit(14, 2), Self.entry(15, 3),
+                Self.entry(10, 1, name: Self.outer), Self.entry(11, 2), Self.exit(14, 2),
+                Self.entry(15, 3),
                 Self.entry(16, 6, tid: 8), Self.exit(18, 6, tid: 8),
-            ])
+            ]
+        )
         try archive.add(
             2,
             [
-                Self.continued(10, 1, name: Self.outer), Self.continued(15, 3), Self.entry(30, 4), Self.exit(32, 4),
+                Self.continued(10, 1, name: Self.outer), Self.continued(15, 3), Self.entry(30, 4),
+                Self.exit(32, 4),
                 Self.exit(40, 1, name: Self.outer),
-            ])
+            ]
+        )
         try archive.add(2, host: "b", [Self.entry(12, 7), Self.exit(35, 7)])
         return archive
     }
 
-    private func clipped(_ archive: Archive, from: Int?, to: Int?, filesMax: Int = 8) throws -> [String] {
-        try archive.read(from: from.map(Self.at), to: to.map(Self.at), filesMax: filesMax).filter { !$0.hasPrefix("M") }
+    private func clipped(
+        _ archive: Archive,
+        from: Int?,
+        to: Int?,
+        filesMax: Int = 8
+    ) throws -> [String] {
+        try archive.read(from: from.map(Self.at), to: to.map(Self.at), filesMax: filesMax).filter {
+            !$0.hasPrefix("M")
+        }
     }
 
     @Test func callsOpenAtTheStartBeginThere() throws {
@@ -197,11 +253,18 @@ struct FinalFileMergeTests {
         let rest = ["B30 4", "E32 4", "E35 7", "E40 1"]
         #expect(try clipped(archive, from: 20, to: nil) == ["B20 1", "B20 7", "B20 3"] + rest)
         // One file per host is open at a time.
-        #expect(try clipped(archive, from: 20, to: nil, filesMax: 2) == ["B20 1", "B20 7", "B20 3"] + rest)
+        #expect(
+            try clipped(archive, from: 20, to: nil, filesMax: 2) == ["B20 1", "B20 7", "B20 3"]
+                + rest
+        )
         // A span in a window that contains only continued calls.
         #expect(try clipped(archive, from: 19, to: 19).prefix(3) == ["B19 1", "B19 7", "B19 3"])
         // An event exactly at the start belongs to the span.
-        #expect(try clipped(archive, from: 14, to: nil).prefix(4) == ["B14 1", "B14 2", "B14 7", "E14 2"])
+        #expect(
+            try clipped(archive, from: 14, to: nil).prefix(4) == [
+                "B14 1", "B14 2", "B14 7", "E14 2",
+            ]
+        )
         #expect(try clipped(archive, from: 10, to: nil).prefix(2) == ["B10 1", "B11 2"])
         // After the end of every other call.
         #expect(try clipped(archive, from: 41, to: nil) == ["B41 3"])
@@ -212,16 +275,19 @@ struct FinalFileMergeTests {
         #expect(
             try clipped(archive, from: nil, to: 15) == [
                 "B10 1", "B11 2", "B12 7", "E14 2", "B15 3", "E15 ", "E15 ", "E15 ",
-            ])
+            ]
+        )
         #expect(
             try clipped(archive, from: 20, to: 31) == [
                 "B20 1", "B20 7", "B20 3", "B30 4", "E31 ", "E31 ", "E31 ", "E31 ",
-            ])
+            ]
+        )
         // A call that ends at the end of the span has an end event of its own.
         #expect(
             try clipped(archive, from: 31, to: 40) == [
                 "B31 1", "B31 7", "B31 3", "B31 4", "E32 4", "E35 7", "E40 1", "E40 ",
-            ])
+            ]
+        )
         #expect(try clipped(archive, from: nil, to: 9).isEmpty)
     }
 
@@ -234,7 +300,11 @@ struct FinalFileMergeTests {
         #expect(events.map { $0["name"] as? String } == [name, "f", "f", name])
         #expect(events.map { $0["ph"] as? String } == ["B", "B", "E", "E"])
         #expect(events.map { $0["cat"] as? String } == ["continued", "continued", nil, nil])
-        #expect(events.map { ($0["args"] as? [String: Int]) } == [["cookie": 1], ["cookie": 3], nil, nil])
+        #expect(
+            events.map { ($0["args"] as? [String: Int]) } == [
+                ["cookie": 1], ["cookie": 3], nil, nil,
+            ]
+        )
         #expect(events.allSatisfy { $0["pid"] as? Int == 7 && $0["tid"] as? Int == 7 })
     }
 
@@ -242,7 +312,13 @@ struct FinalFileMergeTests {
         let archive = try clippable()
         func cookies(_ pid: UInt32?, _ host: String?) throws -> [Int] {
             try archive.events(
-                TraceSelection(resource: .function, from: Self.at(20), to: Self.at(20), pid: pid, host: host)
+                TraceSelection(
+                    resource: .function,
+                    from: Self.at(20),
+                    to: Self.at(20),
+                    pid: pid,
+                    host: host
+                )
             ).compactMap { ($0["args"] as? [String: Any])?["cookie"] as? Int }
         }
         #expect(try cookies(nil, nil) == [1, 7, 3])
@@ -257,7 +333,10 @@ struct FinalFileMergeTests {
         let archive = try Archive()
         try archive.add(1, [Self.entry(10, 1), Self.exit(50, 9)])
         try archive.add(2, [Self.continued(10, 1), Self.exit(60, 9)])
-        try archive.add(3, [Self.entry(8, 5), Self.exit(9, 5), Self.continued(10, 1), Self.exit(55, 1)])
+        try archive.add(
+            3,
+            [Self.entry(8, 5), Self.exit(9, 5), Self.continued(10, 1), Self.exit(55, 1)]
+        )
         #expect(try clipped(archive, from: 54, to: 54) == ["B54 1", "E54 "])
         #expect(try clipped(archive, from: 9, to: 9) == ["B9 5", "E9 5"])
         #expect(try clipped(archive, from: 57, to: 60) == ["E60 9"])
@@ -305,7 +384,11 @@ struct FinalFileMergeTests {
         for row in rows {
             let parts = row.dropFirst().split(separator: " ").map { Int($0) ?? 0 }
             guard parts[0] <= to else { break }
-            if row.hasPrefix("B") { open.append("\(parts[1])") } else { open.removeAll { $0 == "\(parts[1])" } }
+            if row.hasPrefix("B") {
+                open.append("\(parts[1])")
+            } else {
+                open.removeAll { $0 == "\(parts[1])" }
+            }
             if parts[0] < from { before = open } else { inside.append(row) }
         }
         return before.map { "B\(from) \($0)" } + inside + open.map { _ in "E\(to) " }

@@ -87,7 +87,11 @@ struct HostTableTests {
             case 1:
                 let again = HostTable(guardsFormulas: false, countMax: 20)
                 for host in table.saved {
-                    again.restore(table[host].name, isThisMachine: false, isEvicted: table.isEvicted(host))
+                    again.restore(
+                        table[host].name,
+                        isThisMachine: false,
+                        isEvicted: table.isEvicted(host)
+                    )
                 }
                 table = again
             default: break
@@ -109,7 +113,13 @@ struct HostTableTests {
     }
 
     private func event(_ number: Int) -> SyntheticEvent {
-        SyntheticEvent(host: 0, pid: 1, tid: 1, ts: SyntheticEvent.baseTime + Int64(number) * 1_000, number: number)
+        SyntheticEvent(
+            host: 0,
+            pid: 1,
+            tid: 1,
+            ts: SyntheticEvent.baseTime + Int64(number) * 1_000,
+            number: number
+        )
     }
 
     /// Writes rows of 30 hosts in turn with a worker that has a small limit. With `restarts` the worker is restored
@@ -131,7 +141,9 @@ struct HostTableTests {
             row.append(byte: UInt8(ascii: "x"))
             let field = manager.hostField(host)
             // All rows have the same time, so the hosts' names decide their order.
-            manager.csv.target.endRow(row, ts: 1, pid: 1, host: host, field: field) { $0.appendDecimal(Int64(1)) }
+            manager.csv.target.endRow(row, ts: 1, pid: 1, host: host, field: field) {
+                $0.appendDecimal(Int64(1))
+            }
             if manager.needsFlush { try manager.flush(.full) }
             if number % 50 == 0 { try manager.flush(.tick) }
             guard restarts, number % 70 == 69 else { continue }
@@ -145,7 +157,11 @@ struct HostTableTests {
         let closed = try manager.closeWindow(stem: WorkerGroup.stem, nextWindow: 8)
         #expect(manager.hosts.indexEnd <= 30 && manager.json.compactMap { $0 }.count <= hosts)
         let merger = WindowMerger(
-            localHostName: "this-machine", timeZoneName: "UTC", root: directory.path, budget: budget)
+            localHostName: "this-machine",
+            timeZoneName: "UTC",
+            root: directory.path,
+            budget: budget
+        )
         _ = try merger.merge(resource: .gpu, window: 7, stem: WorkerGroup.stem, files: closed)
         return try directory.files(below: "output").filter { !$0.key.hasPrefix(".merge/") }
     }
@@ -164,7 +180,9 @@ struct HostTableTests {
         #expect(try outputs(hosts: 1_000, files: 11, restarts: true) == few)
         let group = try WorkerGroup(1, budget: Self.budget(hosts: 10, files: 1))
         let manager = group.managers[0]
-        for number in 0..<5 { event(number).appendJSON(to: manager, host: try manager.host("\(number)")) }
+        for number in 0..<5 {
+            event(number).appendJSON(to: manager, host: try manager.host("\(number)"))
+        }
         let files = try manager.closeWindow(stem: WorkerGroup.stem, nextWindow: 8)
         #expect(files.map(\.host) == ["0", ""] && files.map(\.rows) == [1, 4])
         #expect(manager.rowsWithoutFile == 4)
@@ -196,8 +214,17 @@ struct HostTableTests {
         }
         let closed = try manager.closeWindow(stem: WorkerGroup.stem, nextWindow: 8)
         #expect(closed.count == hosts && closed.allSatisfy { $0.rows == 3 })
-        let merger = WindowMerger(localHostName: "this-machine", timeZoneName: "UTC", root: directory.path)
-        let paths = try merger.merge(resource: .gpu, window: 7, stem: WorkerGroup.stem, files: closed)
+        let merger = WindowMerger(
+            localHostName: "this-machine",
+            timeZoneName: "UTC",
+            root: directory.path
+        )
+        let paths = try merger.merge(
+            resource: .gpu,
+            window: 7,
+            stem: WorkerGroup.stem,
+            files: closed
+        )
         #expect(paths.count == hosts && merger.syncsTogether)
         #expect(try directory.files(below: "segments").isEmpty)
         // An idle host needs little memory.

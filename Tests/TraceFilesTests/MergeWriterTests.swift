@@ -6,7 +6,8 @@ import Testing
 
 /// Whole blocks are written past the page cache, and the rest through it: the file equals the appended text.
 struct MergeWriterTests {
-    @Test(arguments: [0, 1, 4_095, 4_096, 200_000, 1_234_567, 3 << 20]) func theFileEqualsTheAppendedText(
+    @Test(arguments: [0, 1, 4_095, 4_096, 200_000, 1_234_567, 3 << 20])
+    func theFileEqualsTheAppendedText(
         _ size: Int
     ) throws {
         let directory = try TemporaryDirectory()

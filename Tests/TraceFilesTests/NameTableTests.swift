@@ -33,8 +33,11 @@ struct NameTableTests {
             let start = "{\"ph\":\"M\",\"pid\":\(key.pid),"
             return switch key.kind {
             case .process: start + "\"name\":\"process_name\",\"args\":{\"name\":\"\(name)\"}},\n"
-            case .thread: start + "\"tid\":\(key.tid),\"name\":\"thread_name\",\"args\":{\"name\":\"\(name)\"}},\n"
-            case .sortIndex: start + "\"name\":\"process_sort_index\",\"args\":{\"sort_index\":\(name)}},\n"
+            case .thread:
+                start
+                    + "\"tid\":\(key.tid),\"name\":\"thread_name\",\"args\":{\"name\":\"\(name)\"}},\n"
+            case .sortIndex:
+                start + "\"name\":\"process_sort_index\",\"args\":{\"sort_index\":\(name)}},\n"
             }
         }
         #expect(text(of: table) == lines.joined())

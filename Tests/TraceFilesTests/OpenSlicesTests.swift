@@ -5,7 +5,10 @@ import Testing
 /// Pairs of begins and ends, and the names of open calls.
 struct OpenSlicesTests {
     private func with<Result>(
-        _ name: String, _ cookie: Int64, _ phase: EventRow.Call.Phase, _ body: (EventRow.Call) -> Result
+        _ name: String,
+        _ cookie: Int64,
+        _ phase: EventRow.Call.Phase,
+        _ body: (EventRow.Call) -> Result
     ) -> Result {
         Array(name.utf8).withUnsafeBytes {
             body(EventRow.Call(phase: phase, cookie: cookie, name: $0, isContinued: false))
@@ -19,12 +22,15 @@ struct OpenSlicesTests {
     @Test func anEndClosesTheInnermostOfItsCookieAndName() {
         var slices = OpenSlices()
         let begun: [(String, Int64)] = [
-            ("\"outer\"", 1), ("\"a\"", 2), ("\"middle\"", 3), ("\"a\"", 2), ("\"b\"", 2), ("\"\"", 4),
+            ("\"outer\"", 1), ("\"a\"", 2), ("\"middle\"", 3), ("\"a\"", 2), ("\"b\"", 2),
+            ("\"\"", 4),
         ]
         for (order, (name, cookie)) in begun.enumerated() {
             with(name, cookie, .begin) { slices.begin($0, ts: 0, order: UInt64(order)) }
         }
-        func end(_ name: String, _ cookie: Int64) -> Bool { with(name, cookie, .end) { slices.end($0) } }
+        func end(_ name: String, _ cookie: Int64) -> Bool {
+            with(name, cookie, .end) { slices.end($0) }
+        }
         #expect(!end("\"a\"", 1))
         #expect(!end("\"c\"", 2))
         #expect(!end("\"middle", 3))
@@ -38,7 +44,9 @@ struct OpenSlicesTests {
         #expect(end("\"a\"", 2))
         #expect(!end("\"a\"", 2))
         #expect(open(slices) == ["\"middle\" 2", "\"b\" 4", "\"last\" 6"])
-        for (name, cookie) in [("\"last\"", 5), ("\"middle\"", 3), ("\"b\"", 2)] { #expect(end(name, Int64(cookie))) }
+        for (name, cookie) in [("\"last\"", 5), ("\"middle\"", 3), ("\"b\"", 2)] {
+            #expect(end(name, Int64(cookie)))
+        }
         #expect(open(slices).isEmpty)
     }
 

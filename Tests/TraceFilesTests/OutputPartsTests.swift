@@ -12,17 +12,26 @@ struct OutputPartsTests {
 
     /// The contents of the files under `json` and `csv`, by name.
     private func files(of group: WorkerGroup) throws -> [String: Data] {
-        try group.directory.files(below: "output").filter { $0.key.hasPrefix("json/") || $0.key.hasPrefix("csv/") }
+        try group.directory.files(below: "output").filter {
+            $0.key.hasPrefix("json/") || $0.key.hasPrefix("csv/")
+        }
     }
 
     private func merged(
-        _ events: [SyntheticEvent], workers: Int, budget: FileBudget, compression: FileCompression? = nil
+        _ events: [SyntheticEvent],
+        workers: Int,
+        budget: FileBudget,
+        compression: FileCompression? = nil
     ) throws -> WorkerGroup {
         let group = try WorkerGroup(workers, budget: budget)
         try group.apply(events)
         let merger = WindowMerger(
-            localHostName: "this-machine", timeZoneName: "Europe/Berlin", root: group.directory.path,
-            compression: compression, budget: budget)
+            localHostName: "this-machine",
+            timeZoneName: "Europe/Berlin",
+            root: group.directory.path,
+            compression: compression,
+            budget: budget
+        )
         let paths = try group.merge(try group.close(), with: merger)
         let all = try group.directory.files(below: "output").keys.filter { !$0.hasPrefix(".merge") }
         #expect(Set(paths) == Set(all.map { "output/\($0)" }))
@@ -33,7 +42,8 @@ struct OutputPartsTests {
     private func document(_ data: Data) throws -> (metadata: [String: Any], rows: [[String: Any]]) {
         let object = try #require(try JSONSerialization.jsonObject(with: data) as? [String: Any])
         return (
-            try #require(object["metadata"] as? [String: Any]), try #require(object["traceEvents"] as? [[String: Any]])
+            try #require(object["metadata"] as? [String: Any]),
+            try #require(object["traceEvents"] as? [[String: Any]])
         )
     }
 
@@ -85,7 +95,9 @@ struct OutputPartsTests {
             let sorted = mine.sorted { ($0.ts, $0.pid, $0.number) < ($1.ts, $1.pid, $1.number) }
             #expect(numbers == sorted.map(\.number))
         }
-        let traces = files.keys.filter { $0.hasPrefix("json/") }.map { "\(group.directory.path)/output/\($0)" }
+        let traces = files.keys.filter { $0.hasPrefix("json/") }.map {
+            "\(group.directory.path)/output/\($0)"
+        }
         let check = try TraceCheck.run(traces)
         #expect(check.code == 0, "\(check.output)")
     }
@@ -100,7 +112,9 @@ struct OutputPartsTests {
         }
         var expanded = Data()
         var chunk = [UInt8](repeating: 0, count: 4_096)
-        while case let count = try reader.read(into: &chunk), count > 0 { expanded.append(contentsOf: chunk[..<count]) }
+        while case let count = try reader.read(into: &chunk), count > 0 {
+            expanded.append(contentsOf: chunk[..<count])
+        }
         return expanded
     }
 
@@ -139,9 +153,17 @@ struct OutputPartsTests {
         for name in ["json/\(stem).json", "csv/\(stem).csv"] {
             let data = try #require(whole[name])
             for workers in [1, 3] {
-                let exact = try merged(events, workers: workers, budget: WorkerGroup.smallFiles(data.count))
+                let exact = try merged(
+                    events,
+                    workers: workers,
+                    budget: WorkerGroup.smallFiles(data.count)
+                )
                 #expect(try files(of: exact)[name] == data)
-                let tight = try merged(events, workers: workers, budget: WorkerGroup.smallFiles(data.count - 1))
+                let tight = try merged(
+                    events,
+                    workers: workers,
+                    budget: WorkerGroup.smallFiles(data.count - 1)
+                )
                 let second = name.replacing(/\.(json|csv)$/) { "~002.\($0.1)" }
                 #expect(try files(of: exact)[second] == nil, "\(name)")
                 #expect(try files(of: tight)[second] != nil, "\(name)")
@@ -178,7 +200,8 @@ struct OutputPartsTests {
                 "tid":\(thread),"ph":"\(ends == nil ? "B" : "E")","cat":"function",\
                 "name":"call \\"\((ends ?? number) % 5)\\"","readable_time":"10:00:00.000",\
                 "args":{\(ends == nil ? "" : "\"duration\":0.25,")"cookie":\(ends ?? number)}}
-                """)
+                """
+            )
             rows.endRow(ts: ts, pid: pid)
             if ends == nil, number % 32 != 0 { open[thread, default: []].append(number) }
             if manager.needsFlush { try manager.flush(.full) }

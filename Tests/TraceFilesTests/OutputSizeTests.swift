@@ -46,7 +46,9 @@ struct OutputSizeTests {
         #expect(manager.openWindowBytes == 0)
         let most = manager.mergeBytesMax
         try group.merge(files)
-        let final = try group.directory.files(below: "output").filter { !$0.key.hasPrefix(".merge/") }
+        let final = try group.directory.files(below: "output").filter {
+            !$0.key.hasPrefix(".merge/")
+        }
         #expect(final.values.reduce(0) { $0 + $1.count } <= most)
         manager.forgetWindow(7)
         #expect(manager.mergeBytesMax == 0)

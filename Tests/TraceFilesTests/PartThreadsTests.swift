@@ -5,7 +5,10 @@ import Testing
 /// Names and open calls with more threads than are remembered.
 struct PartThreadsTests {
     private func row<Result>(
-        _ pid: Int, _ tid: Int?, _ phase: String = "i", _ body: (EventRow) throws -> Result
+        _ pid: Int,
+        _ tid: Int?,
+        _ phase: String = "i",
+        _ body: (EventRow) throws -> Result
     ) throws -> Result {
         let thread = tid.map { "\"tid\":\($0)," } ?? ""
         let text = """

@@ -9,7 +9,8 @@ import TraceModel
 struct RowTextTests {
     @Test func decimals() {
         let values: [UInt64] = [
-            0, 1, 9, 10, 11, 99, 100, 101, 999, 1_000, 9_999, 10_000, 99_999, 100_000, 12_345_678, UInt64(UInt32.max),
+            0, 1, 9, 10, 11, 99, 100, 101, 999, 1_000, 9_999, 10_000, 99_999, 100_000, 12_345_678,
+            UInt64(UInt32.max),
             UInt64.max - 1, UInt64.max,
         ]
         for value in values { #expect(text { $0.appendDecimal(value) } == "\(value)") }
@@ -47,19 +48,23 @@ struct RowTextTests {
     /// Escaping may add half of the text's size and a few bytes more; longer text is cut.
     @Test func textThatEscapingMakesTooLongIsCut() {
         func shown(_ text: String, spoiled: Bool = false) -> [UInt8] {
-            Array(text.utf8).map { spoiled && $0 == UInt8(ascii: "~") ? 0xFF : $0 }.withUnsafeBytes {
+            Array(text.utf8).map { spoiled && $0 == UInt8(ascii: "~") ? 0xFF : $0 }.withUnsafeBytes
+            {
                 Array(RawBuffer.shown(ByteView($0)).buffer)
             }
         }
         let usual = [
             "", "a", "operator\"\"_km", #"C:\Program Files\a\b\c\d\e"#, "\u{1}\u{2}\u{3}\u{4}\u{5}",
-            #"{"key":"value","n":[1,2,3],"text":"a \"b\" c"}"#, "größe", String(repeating: "ü", count: 2_000),
+            #"{"key":"value","n":[1,2,3],"text":"a \"b\" c"}"#, "größe",
+            String(repeating: "ü", count: 2_000),
             String(repeating: "\"a", count: 2_000), "a\tb\nc",
         ]
         for text in usual { #expect(shown(text) == Array(text.utf8), "\(text)") }
         for (text, spoiled) in [
-            (String(repeating: "\u{1}", count: 4_000), false), (String(repeating: "\"", count: 4_000), false),
-            (String(repeating: "~", count: 4_000), true), (String(repeating: "abc\u{1}\u{2}", count: 800), false),
+            (String(repeating: "\u{1}", count: 4_000), false),
+            (String(repeating: "\"", count: 4_000), false),
+            (String(repeating: "~", count: 4_000), true),
+            (String(repeating: "abc\u{1}\u{2}", count: 800), false),
             (String(repeating: "ü\u{1}", count: 800), false),
         ] {
             let kept = shown(text, spoiled: spoiled)
@@ -88,7 +93,8 @@ struct RowTextTests {
     @Test func numbersAreReadBack() {
         var random = SeededGenerator(seed: 3)
         for round in 0..<2_000 {
-            let value = round < 3 ? UInt64.max - UInt64(round) : random.next() >> (random.next() % 64)
+            let value =
+                round < 3 ? UInt64.max - UInt64(round) : random.next() >> (random.next() % 64)
             // Characters that end a number, including the neighbours of the digits.
             for end in ["", "/", ":", ",1234567890", "\u{10}", "p"] {
                 let read = parsed("\(value)\(end)") { ($0.number(), $0.position) }
@@ -103,11 +109,14 @@ struct RowTextTests {
     }
 
     @Test(arguments: [
-        (#""""#, true), (#""a""#, true), (#""a\"b""#, true), (#""a\\""#, true), (#""\\\"""#, true), (#""a"#, false),
+        (#""""#, true), (#""a""#, true), (#""a\"b""#, true), (#""a\\""#, true), (#""\\\"""#, true),
+        (#""a"#, false),
         (#""a\""#, false), (#""a\\\""#, false), ("a", false), ("", false),
     ]) func textsAreReadUpToTheirQuote(_ text: String, isWhole: Bool) {
         let rest = isWhole ? ",\"next\"" : ""
-        let read = parsed(text + rest) { ($0.text().map { String(decoding: $0, as: UTF8.self) }, $0.position) }
+        let read = parsed(text + rest) {
+            ($0.text().map { String(decoding: $0, as: UTF8.self) }, $0.position)
+        }
         #expect(read.0 == (isWhole ? text : nil))
         if isWhole { #expect(read.1 == text.utf8.count) }
     }
@@ -121,7 +130,8 @@ struct RowTextTests {
 
     @Test(arguments: [
         (0, "0"), (1, "0.001"), (1_000, "1"), (1_010, "1.010"), (999_999, "999.999"),
-        (1_760_000_000_123_456_000, "1760000000123456"), (1_760_000_000_123_456_789, "1760000000123456.789"),
+        (1_760_000_000_123_456_000, "1760000000123456"),
+        (1_760_000_000_123_456_789, "1760000000123456.789"),
         (-1, "-0.001"), (-2_500, "-2.500"), (Int64.min, "-9223372036854775.808"),
     ]) func microseconds(_ ns: Int64, _ expected: String) {
         let written = text { $0.appendMicroseconds(ns: ns) }
@@ -134,8 +144,10 @@ struct RowTextTests {
     }
 
     @Test(arguments: [
-        (0.0, "0"), (-0.0, "0"), (1.0, "1"), (-3.0, "-3"), (-1.5, "-1.5"), (12.34, "12.34"), (0.1, "0.1"),
-        (0.000001, "0.000001"), (0x1p53 - 1, "9007199254740991"), (85.000001, "85.000001"), (1e15, "1000000000000000"),
+        (0.0, "0"), (-0.0, "0"), (1.0, "1"), (-3.0, "-3"), (-1.5, "-1.5"), (12.34, "12.34"),
+        (0.1, "0.1"),
+        (0.000001, "0.000001"), (0x1p53 - 1, "9007199254740991"), (85.000001, "85.000001"),
+        (1e15, "1000000000000000"),
         (0x1p60, "1.152921504606847e+18"), (0.1 + 0.2, "0.30000000000000004"), (1e300, "1e+300"),
         (.leastNonzeroMagnitude, "5e-324"), (1e-7, "1e-07"),
     ]) func doubles(_ value: Double, _ expected: String) {
@@ -171,8 +183,10 @@ struct RowTextTests {
 
     @Test(arguments: [
         ("", "\"\""), ("main", "\"main\""), ("a\"b", "\"a\\\"b\""), ("a\\b", "\"a\\\\b\""),
-        ("tab\tnl\ncr\r", "\"tab\\tnl\\ncr\\r\""), ("\0\u{1}\u{1F}\u{7F}", "\"\\u0000\\u0001\\u001f\u{7F}\""),
-        ("std::vector<int>::push_back", "\"std::vector<int>::push_back\""), ("日本語 naïve 🚀", "\"日本語 naïve 🚀\""),
+        ("tab\tnl\ncr\r", "\"tab\\tnl\\ncr\\r\""),
+        ("\0\u{1}\u{1F}\u{7F}", "\"\\u0000\\u0001\\u001f\u{7F}\""),
+        ("std::vector<int>::push_back", "\"std::vector<int>::push_back\""),
+        ("日本語 naïve 🚀", "\"日本語 naïve 🚀\""),
     ]) func jsonStrings(_ value: String, _ expected: String) {
         #expect(text { appendJSON(value, to: &$0) } == expected)
     }
@@ -180,7 +194,8 @@ struct RowTextTests {
     @Test func invalidUTF8IsReplacedAsInSwift() throws {
         var random = SeededGenerator(seed: 3)
         let pool: [UInt8] = [
-            0x00, 0x1F, 0x20, 0x22, 0x5C, 0x41, 0x7F, 0x80, 0x9F, 0xA0, 0xBF, 0xC0, 0xC1, 0xC2, 0xDF, 0xE0, 0xE1, 0xED,
+            0x00, 0x1F, 0x20, 0x22, 0x5C, 0x41, 0x7F, 0x80, 0x9F, 0xA0, 0xBF, 0xC0, 0xC1, 0xC2,
+            0xDF, 0xE0, 0xE1, 0xED,
             0xEF, 0xF0, 0xF1, 0xF4, 0xF5, 0xFF, 0x8F, 0x90,
         ]
         for _ in 0..<20_000 {
@@ -188,20 +203,27 @@ struct RowTextTests {
             let bytes = (0..<count).map { _ in pool[Int(random.next() % UInt64(pool.count))] }
             let expected = String(decoding: bytes, as: UTF8.self)
             var replaced = 0
-            let written = text { buffer in replaced = bytes.withUnsafeBytes { buffer.appendJSONString(ByteView($0)) } }
+            let written = text { buffer in
+                replaced = bytes.withUnsafeBytes { buffer.appendJSONString(ByteView($0)) }
+            }
             let parsed = try JSONSerialization.jsonObject(with: Data("[\(written)]".utf8))
             let strings = try #require(parsed as? [String])
             #expect(Array(strings[0].utf8) == Array(expected.utf8))
             let marks = expected.unicodeScalars.count { $0 == "\u{FFFD}" }
-            let sent = String(validating: bytes, as: UTF8.self)?.unicodeScalars.count { $0 == "\u{FFFD}" }
+            let sent = String(validating: bytes, as: UTF8.self)?.unicodeScalars.count {
+                $0 == "\u{FFFD}"
+            }
             #expect(replaced == marks - (sent ?? 0))
-            let csv = text { buffer in bytes.withUnsafeBytes { _ = buffer.appendCSVField(ByteView($0)) } }
+            let csv = text { buffer in
+                bytes.withUnsafeBytes { _ = buffer.appendCSVField(ByteView($0)) }
+            }
             #expect(unquoted(csv) == Array(expected.utf8))
         }
     }
 
     @Test(arguments: [
-        ("", ""), ("plain text", "plain text"), ("a,b", "\"a,b\""), ("say \"hi\"", "\"say \"\"hi\"\"\""),
+        ("", ""), ("plain text", "plain text"), ("a,b", "\"a,b\""),
+        ("say \"hi\"", "\"say \"\"hi\"\"\""),
         ("two\nlines", "\"two\nlines\""), ("cr\r", "\"cr\r\""), ("ü", "ü"), ("ü,", "\"ü,\""),
     ]) func csvFields(_ value: String, _ expected: String) {
         var value = value
@@ -223,7 +245,9 @@ struct RowTextTests {
 
     /// No frame of a plain stack is cut or escaped. A stack of letters is plain.
     @Test func plainStacks() {
-        func isPlain(_ stack: [UInt8]) -> Bool { stack.withUnsafeBytes { RawBuffer.isPlainStack(ByteView($0)) } }
+        func isPlain(_ stack: [UInt8]) -> Bool {
+            stack.withUnsafeBytes { RawBuffer.isPlainStack(ByteView($0)) }
+        }
         func isUnchanged(_ stack: [UInt8]) -> Bool {
             stack.split(separator: 0x0A).allSatisfy { frame in
                 frame.allSatisfy { $0 >= 0x20 && $0 < 0x80 && !"\"\\|".utf8.contains($0) }

@@ -7,9 +7,11 @@ import TraceModel
 /// A `RowWriter` writes the same text as the functions of `RawBuffer`.
 struct RowWriterTests {
     private static let names = [
-        "", "f", "seven77", "eight888", "fifteen 15 1515", "sixteen 16 16161", "=1+1", "a,b\r\n\"c\"", "tab\tand \u{1}",
+        "", "f", "seven77", "eight888", "fifteen 15 1515", "sixteen 16 16161", "=1+1",
+        "a,b\r\n\"c\"", "tab\tand \u{1}",
         "Grüße, 世界", String(repeating: "n", count: 32), String(repeating: "n", count: 33),
-        String(repeating: "n", count: 64), String(repeating: "n", count: 65), String(repeating: "long ", count: 5_000),
+        String(repeating: "n", count: 64), String(repeating: "n", count: 65),
+        String(repeating: "long ", count: 5_000),
     ]
 
     private func bytes(_ text: borrowing RawBuffer) -> [UInt8] { Array(text.bytes) }
@@ -80,7 +82,9 @@ struct RowWriterTests {
         let group = try WorkerGroup(1, budget: FileBudget())
         let rows = group.managers[0].json(try group.managers[0].host("a"))
         var row = rows.target.beginRow()
-        let replaced = [UInt8]([0x61, 0xFF, 0x62, 0xC0]).withUnsafeBytes { row.appendJSONString(ByteView($0)) }
+        let replaced = [UInt8]([0x61, 0xFF, 0x62, 0xC0]).withUnsafeBytes {
+            row.appendJSONString(ByteView($0))
+        }
         rows.target.endRow(row, ts: 1, pid: 1)
         #expect(replaced == 2)
         #expect(bytes(rows.text) == Array("\"a\u{FFFD}b\u{FFFD}\",\n".utf8))

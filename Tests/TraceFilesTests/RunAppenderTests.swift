@@ -16,13 +16,17 @@ import Testing
         var left = 0
         for _ in 0..<40 {
             var bytes = [UInt8](repeating: 0, count: Int(random.next() % 900_000) + 1)
-            for at in stride(from: 0, to: bytes.count, by: 97) { bytes[at] = UInt8(truncatingIfNeeded: random.next()) }
+            for at in stride(from: 0, to: bytes.count, by: 97) {
+                bytes[at] = UInt8(truncatingIfNeeded: random.next())
+            }
             // The next append overwrites what a failed one left.
             let lost = [UInt8](repeating: 0xEE, count: 5_000)
             try lost.withUnsafeBytes { try file.write($0, at: expected.count) }
             // As for a trace, whose last separator is added to the checksum by the next append.
             let end = expected.count
-            checksum = expected[(end - left)...].withUnsafeBytes { Checksum.crc32c($0, after: checksum) }
+            checksum = expected[(end - left)...].withUnsafeBytes {
+                Checksum.crc32c($0, after: checksum)
+            }
             left = min(2, bytes.count)
             try append(bytes, at: end, after: checksum, leaving: left, to: file, &appender, &random)
             expected += bytes
@@ -36,8 +40,13 @@ import Testing
 
     /// Appends in pieces of any length, as rows are.
     private func append(
-        _ bytes: [UInt8], at end: Int, after checksum: UInt32, leaving: Int, to file: borrowing File,
-        _ appender: inout RunAppender, _ random: inout SeededGenerator
+        _ bytes: [UInt8],
+        at end: Int,
+        after checksum: UInt32,
+        leaving: Int,
+        to file: borrowing File,
+        _ appender: inout RunAppender,
+        _ random: inout SeededGenerator
     ) throws {
         try appender.begin(file, at: end, bytes: bytes.count, after: checksum, leaving: leaving)
         var rest = bytes[...]

@@ -33,7 +33,11 @@ struct RunBufferTests {
             var numbers: [UInt64] = []
             for (rank, run) in file.runs.enumerated() {
                 let reader = try RunReader(
-                    "\(group.directory.path)/\(run.path)", kind: file.kind, rank: rank, bufferBytes: 64)
+                    "\(group.directory.path)/\(run.path)",
+                    kind: file.kind,
+                    rank: rank,
+                    bufferBytes: 64
+                )
                 var last: RunRow?
                 var count: UInt64 = 0
                 var lastHost: [UInt8] = []
@@ -116,7 +120,11 @@ struct RunBufferTests {
         #expect(rows.runs.count == 1)
         let file = try group.close()[0]
         let reader = try RunReader(
-            "\(group.directory.path)/\(file.runs[0].path)", kind: .json, rank: 0, bufferBytes: 4_096)
+            "\(group.directory.path)/\(file.runs[0].path)",
+            kind: .json,
+            rank: 0,
+            bufferBytes: 4_096
+        )
         var written: [Int64] = []
         while try reader.next() { written.append(reader.row.ts) }
         let isWhole = written == sent.sorted()
@@ -128,7 +136,9 @@ struct RunBufferTests {
         let manager = group.managers[0]
         let host = try manager.host("a")
         let rows = manager.json(host)
-        for ts in [SyntheticEvent.baseTime, SyntheticEvent.baseTime + 1] { rows.appendShortRow(ts: ts) }
+        for ts in [SyntheticEvent.baseTime, SyntheticEvent.baseTime + 1] {
+            rows.appendShortRow(ts: ts)
+        }
         try manager.flush(.tick)
         #expect(!rows.isEmpty)
         try manager.flush(.tick)
@@ -143,7 +153,9 @@ struct RunBufferTests {
         let path = "\(group.directory.path)/\(manager.store.directory)/gpu_trace_w7_r0_a.json"
         try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: false)
         let rows = manager.json(host)
-        for ts in [SyntheticEvent.baseTime + 1, SyntheticEvent.baseTime] { rows.appendShortRow(ts: ts) }
+        for ts in [SyntheticEvent.baseTime + 1, SyntheticEvent.baseTime] {
+            rows.appendShortRow(ts: ts)
+        }
         #expect(throws: SystemError.self) { try manager.flush(.all) }
         try FileManager.default.removeItem(atPath: path)
         let files = try group.close()

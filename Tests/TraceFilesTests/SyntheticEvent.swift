@@ -21,8 +21,12 @@ struct SyntheticEvent {
         return (0..<count).map { number in
             let late = Int64(random.next() % (disorderNanoseconds + 1)) / 1_500 * 1_500
             return SyntheticEvent(
-                host: Int(random.next() % UInt64(hosts.count)), pid: UInt32(1 + random.next() % 5),
-                tid: UInt32(10 + random.next() % 3), ts: baseTime + Int64(number / 4) * 3_000 - late, number: number)
+                host: Int(random.next() % UInt64(hosts.count)),
+                pid: UInt32(1 + random.next() % 5),
+                tid: UInt32(10 + random.next() % 3),
+                ts: baseTime + Int64(number / 4) * 3_000 - late,
+                number: number
+            )
         }
     }
 
@@ -46,7 +50,9 @@ struct SyntheticEvent {
         row.append(byte: UInt8(ascii: ","))
         withView("line \(number)\r\n, \"quoted\"") { _ = row.appendCSVField($0) }
         let field = manager.hostField(host)
-        manager.csv.target.endRow(row, ts: ts, pid: pid, host: host, field: field) { $0.appendDecimal(ts) }
+        manager.csv.target.endRow(row, ts: ts, pid: pid, host: host, field: field) {
+            $0.appendDecimal(ts)
+        }
         withView(process) { name in
             manager.nameProcess(host: host, pid: pid, name: name)
             manager.nameThread(host: host, pid: pid, tid: tid, name: name)
@@ -59,8 +65,18 @@ struct SyntheticEvent {
             withView("event \(number), \"late\"\n") { message in
                 manager.appendAnomaly(
                     AnomalyRow(
-                        rule: "leak", host: host, pid: pid, process: name, ts: ts, value: Double(number) / 4,
-                        baseline: .nan, score: 1.5, severity: 0.5, message: message))
+                        rule: "leak",
+                        host: host,
+                        pid: pid,
+                        process: name,
+                        ts: ts,
+                        value: Double(number) / 4,
+                        baseline: .nan,
+                        score: 1.5,
+                        severity: 0.5,
+                        message: message
+                    )
+                )
             }
         }
         if manager.needsFlush { try manager.flush(.full) }

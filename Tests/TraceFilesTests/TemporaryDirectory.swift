@@ -19,7 +19,9 @@ final class TemporaryDirectory {
         for case let name as String in names {
             var isDirectory: ObjCBool = false
             let path = "\(root)/\(name)"
-            guard FileManager.default.fileExists(atPath: path, isDirectory: &isDirectory), !isDirectory.boolValue else {
+            guard FileManager.default.fileExists(atPath: path, isDirectory: &isDirectory),
+                !isDirectory.boolValue
+            else {
                 continue
             }
             result[name] = try Data(contentsOf: URL(fileURLWithPath: path))

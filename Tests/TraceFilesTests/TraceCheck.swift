@@ -2,11 +2,14 @@ import Foundation
 
 /// Runs `Tests/EndToEnd/check_trace.py`, which knows the rules of trace viewers.
 enum TraceCheck {
-    private static let script = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+    private static let script = URL(filePath: #filePath).deletingLastPathComponent()
+        .deletingLastPathComponent()
         .appending(path: "EndToEnd/check_trace.py").path
 
     /// Returns the exit code and the output of the checker.
-    static func run(_ arguments: [String]) throws -> (code: Int32, output: String) { try python([script] + arguments) }
+    static func run(_ arguments: [String]) throws -> (code: Int32, output: String) {
+        try python([script] + arguments)
+    }
 
     static func python(_ arguments: [String]) throws -> (code: Int32, output: String) {
         let process = Process()

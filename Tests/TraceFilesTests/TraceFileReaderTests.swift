@@ -22,7 +22,9 @@ struct TraceFileReaderTests {
         private func finish(_ events: ArraySlice<SyntheticEvent>, window: UInt64) throws {
             try group.apply(Array(events))
             let stem = "\(WorkerGroup.stem)_\(window)"
-            let files = try group.managers.flatMap { try $0.closeWindow(stem: stem, nextWindow: window + 1) }
+            let files = try group.managers.flatMap {
+                try $0.closeWindow(stem: stem, nextWindow: window + 1)
+            }
             _ = try group.merger.merge(resource: .gpu, window: window, stem: stem, files: files)
         }
 
@@ -31,17 +33,22 @@ struct TraceFileReaderTests {
             for directory in ["json", "csv"] {
                 for (name, data) in try group.directory.files(below: "output/\(directory)") {
                     let path = "\(group.directory.path)/output/\(directory)/\(name)"
-                    try Data(data.withUnsafeBytes { try Gzip.compress($0) }).write(to: URL(filePath: path + ".gz"))
+                    try Data(data.withUnsafeBytes { try Gzip.compress($0) }).write(
+                        to: URL(filePath: path + ".gz")
+                    )
                     try FileManager.default.removeItem(atPath: path)
                 }
             }
         }
 
         func document(
-            _ selection: TraceSelection, _ read: (TraceFileReader) throws -> Void
+            _ selection: TraceSelection,
+            _ read: (TraceFileReader) throws -> Void
         ) throws -> (data: Data, rows: UInt64) {
             var data = Data()
-            let reader = TraceFileReader(selection, root: group.directory.path) { data.append(contentsOf: $0) }
+            let reader = TraceFileReader(selection, root: group.directory.path) {
+                data.append(contentsOf: $0)
+            }
             try read(reader)
             return (data, reader.rowCount)
         }
@@ -65,22 +72,30 @@ struct TraceFileReaderTests {
 
         func expected(_ selection: TraceSelection) -> [Int] {
             events.filter { event in
-                (selection.from.map { event.ts >= $0 } ?? true) && (selection.to.map { event.ts <= $0 } ?? true)
+                (selection.from.map { event.ts >= $0 } ?? true)
+                    && (selection.to.map { event.ts <= $0 } ?? true)
                     && (selection.pid.map { event.pid == $0 } ?? true)
             }.map(\.number).sorted()
         }
     }
 
     private static func numbers(_ events: [[String: Any]]) -> [Int] {
-        events.filter { $0["ph"] as? String == "i" }.compactMap { ($0["args"] as? [String: Any])?["n"] as? Int }
+        events.filter { $0["ph"] as? String == "i" }.compactMap {
+            ($0["args"] as? [String: Any])?["n"] as? Int
+        }
     }
 
     private static let middle = SyntheticEvent.baseTime + 337_500
     private static let selections = [
         TraceSelection(resource: .gpu), TraceSelection(resource: .gpu, pid: 3),
         TraceSelection(resource: .gpu, from: middle - 100_000, to: middle + 50_000),
-        TraceSelection(resource: .gpu, from: middle, pid: 2), TraceSelection(resource: .gpu, to: middle, pid: 99),
-        TraceSelection(resource: .gpu, from: SyntheticEvent.baseTime + 3_000, to: SyntheticEvent.baseTime + 3_000),
+        TraceSelection(resource: .gpu, from: middle, pid: 2),
+        TraceSelection(resource: .gpu, to: middle, pid: 99),
+        TraceSelection(
+            resource: .gpu,
+            from: SyntheticEvent.baseTime + 3_000,
+            to: SyntheticEvent.baseTime + 3_000
+        ),
     ]
 
     @Test(arguments: [false, true]) func selectedEventsAreReadBack(isCompressed: Bool) throws {
@@ -91,7 +106,11 @@ struct TraceFileReaderTests {
             #expect(Self.numbers(events).sorted() == archive.expected(selection))
             #expect(try archive.csv(selection).sorted() == archive.expected(selection))
             let names = events.filter { $0["ph"] as? String == "M" }
-            #expect(names.allSatisfy { selection.pid == nil || $0["pid"] as? Int == selection.pid.map(Int.init) })
+            #expect(
+                names.allSatisfy {
+                    selection.pid == nil || $0["pid"] as? Int == selection.pid.map(Int.init)
+                }
+            )
             #expect(names.isEmpty == (selection.pid == 99))
         }
         #expect(archive.expected(Self.selections[2]).count > 10)
@@ -113,7 +132,9 @@ struct TraceFileReaderTests {
     @Test func noFilesMakeAnEmptyDocument() throws {
         let archive = try Archive()
         #expect(try archive.json(TraceSelection(resource: .cpu)).isEmpty)
-        let (data, rows) = try archive.document(TraceSelection(resource: .cpu)) { try $0.writeCSV() }
+        let (data, rows) = try archive.document(TraceSelection(resource: .cpu)) {
+            try $0.writeCSV()
+        }
         #expect(data.isEmpty && rows == 0)
     }
 
@@ -121,10 +142,13 @@ struct TraceFileReaderTests {
         let archive = try Archive()
         let selection = TraceSelection(resource: .gpu)
         let json = "\(archive.group.directory.path)/output/json"
-        try Data("{\"displayTimeUnit\":[\n{\"ts\":x}\n]}\n".utf8).write(to: URL(filePath: json + "/gpu_trace_a.json"))
+        try Data("{\"displayTimeUnit\":[\n{\"ts\":x}\n]}\n".utf8).write(
+            to: URL(filePath: json + "/gpu_trace_a.json")
+        )
         #expect(throws: TraceError.self) { try archive.document(selection) { try $0.writeJSON() } }
         try archive.compress()
-        let csv = "\(archive.group.directory.path)/output/csv/gpu_trace_\(WorkerGroup.stem)_7.csv.gz"
+        let csv =
+            "\(archive.group.directory.path)/output/csv/gpu_trace_\(WorkerGroup.stem)_7.csv.gz"
         let whole = try Data(contentsOf: URL(filePath: csv))
         try whole.dropLast(20).write(to: URL(filePath: csv))
         #expect(throws: TraceError.self) { try archive.document(selection) { try $0.writeCSV() } }
@@ -142,11 +166,17 @@ struct TraceFileReaderTests {
         for pid in [3, 4] as [UInt32] {
             var data = Data()
             let selection = TraceSelection(resource: .gpu, pid: pid)
-            let reader = TraceFileReader(selection, root: directory.path) { data.append(contentsOf: $0) }
+            let reader = TraceFileReader(selection, root: directory.path) {
+                data.append(contentsOf: $0)
+            }
             try reader.writeCSV()
             let expected = pid == 3 ? row : "2,4,b,beta,2000000"
             let text = String(decoding: data, as: UTF8.self)
-            #expect(text.utf8.elementsEqual(("Timestamp,PID,Text,host,Timestamp(ns)\r\n" + expected + "\r\n").utf8))
+            #expect(
+                text.utf8.elementsEqual(
+                    ("Timestamp,PID,Text,host,Timestamp(ns)\r\n" + expected + "\r\n").utf8
+                )
+            )
         }
     }
 }

@@ -50,9 +50,12 @@ struct WindowMergerTests {
         try group.merge(try group.close())
         for (index, host) in SyntheticEvent.hosts.enumerated() {
             let suffix = index == 0 ? "" : "_\(SafeName.of(host))"
-            let path = "\(group.directory.path)/output/json/gpu_trace_\(WorkerGroup.stem)\(suffix).json"
+            let path =
+                "\(group.directory.path)/output/json/gpu_trace_\(WorkerGroup.stem)\(suffix).json"
             let data = try Data(contentsOf: URL(fileURLWithPath: path))
-            let document = try #require(try JSONSerialization.jsonObject(with: data) as? [String: Any])
+            let document = try #require(
+                try JSONSerialization.jsonObject(with: data) as? [String: Any]
+            )
             let metadata = try #require(document["metadata"] as? [String: Any])
             let rows = try #require(document["traceEvents"] as? [[String: Any]])
             let numbers = rows.compactMap { ($0["args"] as? [String: Any])?["n"] as? Int }
@@ -75,13 +78,23 @@ struct WindowMergerTests {
         for (ts, frames) in [(1_500, "b|c;d\n\nmain"), (1_000, "a\nmain"), (2_000, "b|c;d\nmain")] {
             withView("app") { process in
                 withView(frames) {
-                    manager.appendStack(host: host, ts: Int64(ts), pid: 4, process: process, frames: $0)
+                    manager.appendStack(
+                        host: host,
+                        ts: Int64(ts),
+                        pid: 4,
+                        process: process,
+                        frames: $0
+                    )
                 }
             }
         }
-        withView("\n\n") { blank in manager.appendStack(host: host, ts: 1, pid: 4, process: .empty, frames: blank) }
+        withView("\n\n") { blank in
+            manager.appendStack(host: host, ts: 1, pid: 4, process: .empty, frames: blank)
+        }
         try group.merge(try group.close())
-        let files = try group.directory.files(below: "output/txt").mapValues { String(decoding: $0, as: UTF8.self) }
+        let files = try group.directory.files(below: "output/txt").mapValues {
+            String(decoding: $0, as: UTF8.self)
+        }
         let name = "stackmessage_\(WorkerGroup.stem)_this-machine"
         #expect(
             files["\(name).txt"] == """
@@ -93,14 +106,19 @@ struct WindowMergerTests {
                 EVENT|500|4|2|b\\u007cc;d|main
                 EVENT|1000|4|2|b\\u007cc;d|main
 
-                """)
+                """
+        )
         #expect(files["\(name).folded"] == "app;main;a 1\napp;main;b|c:d 2\n")
     }
 
     @Test func foldedStacksSpill() throws {
         let directory = try TemporaryDirectory()
         func folded(_ bytesMax: Int) throws -> Data {
-            let stacks = FoldedStacks(spillPrefix: "\(directory.path)/spill.", bytesMax: bytesMax, bufferBytes: 50)
+            let stacks = FoldedStacks(
+                spillPrefix: "\(directory.path)/spill.",
+                bytesMax: bytesMax,
+                bufferBytes: 50
+            )
             var random = SeededGenerator(seed: 1)
             for _ in 0..<500 {
                 let frame = Array("frame \(random.next() % 60)".utf8)
@@ -150,7 +168,8 @@ struct WindowMergerTests {
                 try group.merge(files)
                 #expect(try outputs(of: group) == expected)
                 try FinalWindowRecords(root: group.directory.path).add(
-                    FinalWindow(resource: .gpu, window: 7, finalAt: 1))
+                    FinalWindow(resource: .gpu, window: 7, finalAt: 1)
+                )
                 #expect(try !group.merger.isMerged(.gpu, window: 7))
             }
         }
@@ -175,7 +194,9 @@ struct WindowMergerTests {
         try group.merge(files)
         #expect(try group.merger.isMerged(.gpu, window: 7))
         #expect(try !outputs(of: group).isEmpty)
-        for target in taken { #expect(!FileManager.default.fileExists(atPath: "\(root)/\(target)")) }
+        for target in taken {
+            #expect(!FileManager.default.fileExists(atPath: "\(root)/\(target)"))
+        }
     }
 
     /// A temporary file removed by someone else never became a final file.
@@ -202,8 +223,12 @@ struct WindowMergerTests {
             let group = try WorkerGroup(workers)
             try group.apply(events)
             let merger = WindowMerger(
-                localHostName: "this-machine", timeZoneName: "Europe/Berlin", root: group.directory.path,
-                compression: compression, budget: group.budget)
+                localHostName: "this-machine",
+                timeZoneName: "Europe/Berlin",
+                root: group.directory.path,
+                compression: compression,
+                budget: group.budget
+            )
             let paths = try group.merge(try group.close(), with: merger)
             let files = try outputs(of: group)
             #expect(Set(paths) == Set(files.keys.map { "output/\($0)" }))
@@ -247,7 +272,8 @@ struct WindowMergerTests {
         try group.apply(SyntheticEvent.make(200, seed: 3, disorderNanoseconds: 0))
         let files = try group.close()
         var last: MergeProgress?
-        _ = try group.merger.merge(resource: .gpu, window: 7, stem: WorkerGroup.stem, files: files) {
+        _ = try group.merger.merge(resource: .gpu, window: 7, stem: WorkerGroup.stem, files: files)
+        {
             #expect($0.bytesDone >= last?.bytesDone ?? 0)
             last = $0
         }
@@ -273,14 +299,29 @@ struct WindowMergerTests {
         func files(_ hosts: [(String, Bool)]) -> [ClosedFile] {
             hosts.map { name, isThisMachine in
                 ClosedFile(
-                    kind: .stacks, worker: WorkerName(resource: .gpu, index: 0), window: 1, host: name,
-                    isThisMachine: isThisMachine, runs: [])
+                    kind: .stacks,
+                    worker: WorkerName(resource: .gpu, index: 0),
+                    window: 1,
+                    host: name,
+                    isThisMachine: isThisMachine,
+                    runs: []
+                )
             }
         }
-        let hosts = [("::1", true), ("127.0.0.1", true), ("node", false), ("no/de", false), ("no:de", false)]
-        let names = OutputNames(resource: .gpu, stem: "s", files: files(hosts), localHostName: "node")
+        let hosts = [
+            ("::1", true), ("127.0.0.1", true), ("node", false), ("no/de", false), ("no:de", false),
+        ]
+        let names = OutputNames(
+            resource: .gpu,
+            stem: "s",
+            files: files(hosts),
+            localHostName: "node"
+        )
         #expect(names.json(host: "127.0.0.1") == "output/json/gpu_trace_s.json")
-        #expect(names.stacks(host: "127.0.0.1") == "output/txt/stackmessage_s_\(SafeName.ofThisMachine("node")).txt")
+        #expect(
+            names.stacks(host: "127.0.0.1")
+                == "output/txt/stackmessage_s_\(SafeName.ofThisMachine("node")).txt"
+        )
         #expect(names.stacks(host: "node") == "output/txt/stackmessage_s_node.txt")
         #expect(Set(hosts.map { names.json(host: $0.0) }).count == hosts.count)
         let parts = (1...12).flatMap { part in hosts.map { names.json(host: $0.0, part: part) } }
@@ -314,7 +355,9 @@ struct WindowMergerTests {
         let path = "\(group.directory.path)/output/json/gpu_trace_\(WorkerGroup.stem)_beta.json"
         let text = try String(contentsOfFile: path, encoding: .utf8)
         let order = text.split(separator: "\n").compactMap { line -> Int? in
-            line.firstRange(of: "\"n\":").flatMap { Int(line[$0.upperBound...].prefix { $0.isNumber }) }
+            line.firstRange(of: "\"n\":").flatMap {
+                Int(line[$0.upperBound...].prefix { $0.isNumber })
+            }
         }
         #expect(order == [0, 1, 2])
     }
@@ -326,7 +369,9 @@ struct WindowMergerTests {
         try FileManager.default.createDirectory(atPath: target, withIntermediateDirectories: true)
         try FileSystem.createDirectory("\(group.directory.path)/segments")
         try FileManager.default.createSymbolicLink(
-            atPath: "\(group.directory.path)/output", withDestinationPath: target)
+            atPath: "\(group.directory.path)/output",
+            withDestinationPath: target
+        )
         return (group, target)
     }
 
@@ -348,7 +393,8 @@ struct WindowMergerTests {
         try group.merge(closed)
         #expect(try group.directory.files(below: "segments").isEmpty)
         var files: [String: Data] = [:]
-        for name in try FileManager.default.subpathsOfDirectory(atPath: target) where expected[name] != nil {
+        for name in try FileManager.default.subpathsOfDirectory(atPath: target)
+        where expected[name] != nil {
             files[name] = try Data(contentsOf: URL(fileURLWithPath: "\(target)/\(name)"))
         }
         #expect(files == expected)

@@ -41,24 +41,40 @@ struct WorkerGroup {
     }
 
     static func manager(
-        _ index: Int, in directory: TemporaryDirectory, budget: FileBudget = smallBudget
+        _ index: Int,
+        in directory: TemporaryDirectory,
+        budget: FileBudget = smallBudget
     ) throws -> TraceFileManager {
         try TraceFileManager(
-            worker: WorkerName(resource: .gpu, index: index), csvHeader: "Timestamp,PID,Text,host,Timestamp(ns)",
-            timeZoneName: "Europe/Berlin", root: directory.path, budget: budget)
+            worker: WorkerName(resource: .gpu, index: index),
+            csvHeader: "Timestamp,PID,Text,host,Timestamp(ns)",
+            timeZoneName: "Europe/Berlin",
+            root: directory.path,
+            budget: budget
+        )
     }
 
     func apply(_ events: [SyntheticEvent]) throws {
         for event in events { try event.apply(to: managers[event.worker(of: managers.count)]) }
     }
 
-    func close() throws -> [ClosedFile] { try managers.flatMap { try $0.closeWindow(stem: Self.stem, nextWindow: 8) } }
-
-    var merger: WindowMerger {
-        WindowMerger(localHostName: "this-machine", timeZoneName: "Europe/Berlin", root: directory.path, budget: budget)
+    func close() throws -> [ClosedFile] {
+        try managers.flatMap { try $0.closeWindow(stem: Self.stem, nextWindow: 8) }
     }
 
-    @discardableResult func merge(_ files: [ClosedFile], with merger: WindowMerger? = nil) throws -> [String] {
+    var merger: WindowMerger {
+        WindowMerger(
+            localHostName: "this-machine",
+            timeZoneName: "Europe/Berlin",
+            root: directory.path,
+            budget: budget
+        )
+    }
+
+    @discardableResult func merge(
+        _ files: [ClosedFile],
+        with merger: WindowMerger? = nil
+    ) throws -> [String] {
         try (merger ?? self.merger).merge(resource: .gpu, window: 7, stem: Self.stem, files: files)
     }
 }

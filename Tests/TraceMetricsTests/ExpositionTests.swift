@@ -18,15 +18,22 @@ import TraceModel
     private static func store() throws -> MetricStore {
         var store = MetricStore()
         let odd = MetricSample(
-            family: .functionCallsTotal, labels: ["h", "1", "a \"b\" \\ c\nd 🦊", "std::vector<int>"],
-            value: .counter(2.5))
+            family: .functionCallsTotal,
+            labels: ["h", "1", "a \"b\" \\ c\nd 🦊", "std::vector<int>"],
+            value: .counter(2.5)
+        )
         let duration = MetricSample(
-            family: .functionDurationSeconds, labels: ["h", "1", "java", "main"],
-            value: .histogram(buckets: [1, 0, 2, 0, 0, 0, 0, 0, 0, 0, 3], sum: 30.25))
+            family: .functionDurationSeconds,
+            labels: ["h", "1", "java", "main"],
+            value: .histogram(buckets: [1, 0, 2, 0, 0, 0, 0, 0, 0, 0, 3], sum: 30.25)
+        )
         try store.apply(Make.routerSnapshot(workers: ["function.0"], received: 12))
         try store.apply(
             Make.snapshot(
-                slots: [Make.slot(0, lsn: 1, [odd, duration, Make.events(12)])], own: [Make.processing(2, sum: 0.001)]))
+                slots: [Make.slot(0, lsn: 1, [odd, duration, Make.events(12)])],
+                own: [Make.processing(2, sum: 0.001)]
+            )
+        )
         return store
     }
 
@@ -34,8 +41,7 @@ import TraceModel
         var store = try Self.store()
         let page = Self.text(Exposition.render(store.reading(), .trace, .text, now: 0))
         let expectedCalls = """
-            # HELP trace_function_calls_total Calls: entries, or where an agent sends some events only, as many as it \
-            has counted.
+            # HELP trace_function_calls_total Calls: entries, or the agent's own count where it sends only some events.
             # TYPE trace_function_calls_total counter
             trace_function_calls_total{host="h",pid="1",process="a \\"b\\" \\\\ c\\nd 🦊",function="std::vector<int>"} 2.5
             """
@@ -43,11 +49,15 @@ import TraceModel
         let labels = #"host="h",pid="1",process="java",function="main""#
         let name = "trace_function_duration_seconds"
         let bounds = [
-            ("0.0001", 1), ("0.0005", 1), ("0.001", 3), ("0.005", 3), ("0.01", 3), ("0.05", 3), ("0.1", 3), ("0.5", 3),
+            ("0.0001", 1), ("0.0005", 1), ("0.001", 3), ("0.005", 3), ("0.01", 3), ("0.05", 3),
+            ("0.1", 3), ("0.5", 3),
             ("1.0", 3), ("5.0", 3), ("+Inf", 6),
         ]
         let expectedDuration =
-            ["# HELP \(name) Duration of the calls of which entry and exit came.", "# TYPE \(name) histogram"]
+            [
+                "# HELP \(name) Duration of calls with both entry and exit.",
+                "# TYPE \(name) histogram",
+            ]
             + bounds.map { "\(name)_bucket{\(labels),le=\"\($0)\"} \($1)" } + [
                 "\(name)_sum{\(labels)} 30.25", "\(name)_count{\(labels)} 6",
             ]
@@ -67,7 +77,11 @@ import TraceModel
             return [Make.calls(1, pid: 1, function: function), Make.active(3, pid: 1)]
         }
         // The names of the original's page do not contain the host.
-        let elsewhere = MetricSample(family: .activeFunctions, labels: ["other host", "1", "pid-1"], value: .gauge(2))
+        let elsewhere = MetricSample(
+            family: .activeFunctions,
+            labels: ["other host", "1", "pid-1"],
+            value: .gauge(2)
+        )
         var store = MetricStore()
         let workers = ["function.0", "function.1"]
         try store.apply(Make.routerSnapshot(workers: workers))
@@ -77,7 +91,9 @@ import TraceModel
         }
         let reading = store.reading()
         let pages = [MetricNames.trace, .neutracer, .all].flatMap { names in
-            [Exposition.Format.text, .openMetrics].map { Self.text(Exposition.render(reading, names, $0, now: 0)) }
+            [Exposition.Format.text, .openMetrics].map {
+                Self.text(Exposition.render(reading, names, $0, now: 0))
+            }
         }
         for page in pages {
             let heads = page.split(separator: "\n").filter { $0.hasPrefix("# TYPE ") }.map {
@@ -89,7 +105,9 @@ import TraceModel
             }
             #expect(Set(series).count == series.count)
         }
-        let calls = pages[0].split(separator: "\n").filter { $0.hasPrefix("trace_function_calls_total{") }
+        let calls = pages[0].split(separator: "\n").filter {
+            $0.hasPrefix("trace_function_calls_total{")
+        }
         #expect(calls.count == 3 && calls.allSatisfy { $0.hasSuffix("} 2") })
     }
 
@@ -106,14 +124,23 @@ import TraceModel
     @Test func theOriginalsPageIsDerivedFromOurs() throws {
         var store = try Self.store()
         let sent = MetricSample(
-            family: .neutracerFunctionStats, labels: ["main", "pid-1", "avg_duration_us"], value: .gauge(17))
-        try store.apply(Make.snapshot(slots: [Make.slot(0, lsn: 2, full: false, [sent, Make.active(4, pid: 1)])]))
+            family: .neutracerFunctionStats,
+            labels: ["main", "pid-1", "avg_duration_us"],
+            value: .gauge(17)
+        )
+        try store.apply(
+            Make.snapshot(slots: [
+                Make.slot(0, lsn: 2, full: false, [sent, Make.active(4, pid: 1)])
+            ])
+        )
         let page = Self.text(Exposition.render(store.reading(), .neutracer, .text, now: 1_000))
         #expect(page.contains("\nneutracer_traces_total{type=\"function\"} 12\n"))
         #expect(page.contains("neutracer_active_functions{process=\"pid-1\"} 4\n"))
         #expect(
             page.contains(
-                "neutracer_function_stats{function=\"main\",process=\"pid-1\",metric=\"avg_duration_us\"} 17\n"))
+                "neutracer_function_stats{function=\"main\",process=\"pid-1\",metric=\"avg_duration_us\"} 17\n"
+            )
+        )
         let duration = "neutracer_function_duration_seconds_count"
         #expect(page.contains("\(duration){function=\"main\",process=\"pid-1\"} 6\n"))
         #expect(page.contains("neutracer_processing_time_seconds_sum 0.001\n"))
@@ -137,7 +164,8 @@ import TraceModel
     }
 
     /// The original's names break the naming rules, so promtool's opinion on names is ignored there.
-    @Test(.enabled(if: PromTool.isInstalled, "promtool is not installed")) func promtoolAcceptsThePage() throws {
+    @Test(.enabled(if: PromTool.isInstalled, "promtool is not installed"))
+    func promtoolAcceptsThePage() throws {
         var store = try Self.store()
         let reading = store.reading()
         let complaint = try PromTool.check(Exposition.render(reading, .trace, .text, now: 0))
@@ -152,7 +180,10 @@ import TraceModel
         var store = MetricStore(limits: SeriesLimits(perFamily: 60_000))
         let slots = (0..<250).map { slot in
             Make.slot(
-                UInt8(slot), lsn: 1, (0..<200).map { Make.calls(Double($0), pid: slot, function: "function_\($0)") })
+                UInt8(slot),
+                lsn: 1,
+                (0..<200).map { Make.calls(Double($0), pid: slot, function: "function_\($0)") }
+            )
         }
         try store.apply(Make.snapshot(slots: slots))
         let start = ContinuousClock.now

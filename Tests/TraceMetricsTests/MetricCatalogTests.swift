@@ -22,12 +22,15 @@ import TraceMetrics
         #expect(descriptor.derivation == nil)
     }
 
-    @Test(arguments: MetricCatalog.all) func boundsAscendAndLabelsDiffer(_ descriptor: MetricDescriptor) {
+    @Test(arguments: MetricCatalog.all) func boundsAscendAndLabelsDiffer(
+        _ descriptor: MetricDescriptor
+    ) {
         #expect(descriptor.bounds == Set(descriptor.bounds).sorted())
         #expect(Set(descriptor.labels).count == descriptor.labels.count)
     }
 
-    @Test(arguments: MetricCatalog.all.filter { $0.derivation != nil }) func derivedFamiliesMatchTheirSource(
+    @Test(arguments: MetricCatalog.all.filter { $0.derivation != nil })
+    func derivedFamiliesMatchTheirSource(
         _ descriptor: MetricDescriptor
     ) throws {
         let derivation = try #require(descriptor.derivation)

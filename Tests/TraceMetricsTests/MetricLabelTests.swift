@@ -3,7 +3,9 @@ import TraceMetrics
 import TraceModel
 
 @Suite struct MetricLabelTests {
-    private func text(_ bytes: [UInt8]) -> String { bytes.withUnsafeBytes { MetricLabel.text(of: ByteView($0)) } }
+    private func text(_ bytes: [UInt8]) -> String {
+        bytes.withUnsafeBytes { MetricLabel.text(of: ByteView($0)) }
+    }
 
     @Test func shortNamesAreUnchanged() {
         #expect(text(Array("größe".utf8)) == "größe")
@@ -28,7 +30,9 @@ import TraceModel
         #expect(labels[3] == "f\u{FFFD}", "which is no repair")
     }
 
-    @Test(arguments: [UInt8(0xFF), 0x80, 0xC3, 0xF0]) func invalidTextIsReplacedAndBounded(byte: UInt8) {
+    @Test(arguments: [UInt8(0xFF), 0x80, 0xC3, 0xF0]) func invalidTextIsReplacedAndBounded(
+        byte: UInt8
+    ) {
         for count in [1, 85, 86, 87, 255, 256, 257, 3_000] {
             let label = text([UInt8](repeating: byte, count: count))
             #expect(label.utf8.count <= Limits.labelBytesMax)

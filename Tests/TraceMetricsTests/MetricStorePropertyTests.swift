@@ -10,8 +10,13 @@ import TraceModel
     private static func slot(_ slot: UInt8, lsn: LSN) -> SlotSamples {
         let weight = Double(lsn * UInt64(slot + 1))
         return Make.slot(
-            slot, lsn: lsn,
-            [Make.events(weight), Make.calls(weight / 7, pid: Int(slot)), Make.active(Double(lsn % 5), pid: Int(slot))])
+            slot,
+            lsn: lsn,
+            [
+                Make.events(weight), Make.calls(weight / 7, pid: Int(slot)),
+                Make.active(Double(lsn % 5), pid: Int(slot)),
+            ]
+        )
     }
 
     private static func history(seed: UInt64) -> [Report] {

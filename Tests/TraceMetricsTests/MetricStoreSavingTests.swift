@@ -12,7 +12,9 @@ import TraceModel
         try store.apply(
             Make.snapshot(
                 slots: [Make.slot(1, lsn: 300, samples), Make.slot(2, lsn: 5, [Make.events(1e9)])],
-                own: [Make.processing(3, sum: 0.1)]))
+                own: [Make.processing(3, sum: 0.1)]
+            )
+        )
         try store.apply(Make.snapshot(incarnation: 2, own: [Make.processing(4, sum: 0.1)]))
         return store
     }
@@ -23,31 +25,48 @@ import TraceModel
         for process in ["router", "function.0"] { store.declareDown(process) }
         #expect(
             Exposition.render(copy.reading(), .all, .text, now: 0)
-                == Exposition.render(store.reading(), .all, .text, now: 0))
+                == Exposition.render(store.reading(), .all, .text, now: 0)
+        )
         #expect(copy.reading().router.receivedEvents == 300)
         // Later messages are handled as before: the limit, the LSNs and the incarnations are restored.
         let late = Make.snapshot(
-            incarnation: 1, slots: [Make.slot(2, lsn: 4, [Make.events(1)])], own: [Make.processing(9, sum: 9)])
-        let more = Make.snapshot(incarnation: 2, slots: [Make.slot(1, lsn: 301, full: false, [Make.calls(7, pid: 9)])])
+            incarnation: 1,
+            slots: [Make.slot(2, lsn: 4, [Make.events(1)])],
+            own: [Make.processing(9, sum: 9)]
+        )
+        let more = Make.snapshot(
+            incarnation: 2,
+            slots: [Make.slot(1, lsn: 301, full: false, [Make.calls(7, pid: 9)])]
+        )
         for snapshot in [late, more] {
             try store.apply(snapshot)
             try copy.apply(snapshot)
         }
         #expect(
             Exposition.render(copy.reading(), .all, .text, now: 0)
-                == Exposition.render(store.reading(), .all, .text, now: 0))
+                == Exposition.render(store.reading(), .all, .text, now: 0)
+        )
     }
 
     /// Names that are equal as `String`s have separate counters, before and after saving.
     @Test func canonicallyEquivalentNamesAreDistinctSeries() throws {
         let names = ["e\u{301}", "\u{E9}", "\u{212B}", "\u{C5}"]
-        let samples = names.enumerated().map { Make.calls(Double($0.offset + 1), pid: 1, function: $0.element) }
+        let samples = names.enumerated().map {
+            Make.calls(Double($0.offset + 1), pid: 1, function: $0.element)
+        }
         let own = names.enumerated().map {
             MetricSample(
-                family: .workerAppliedEventsTotal, labels: [$0.element], value: .counter(Double($0.offset + 1)))
+                family: .workerAppliedEventsTotal,
+                labels: [$0.element],
+                value: .counter(Double($0.offset + 1))
+            )
         }
         func apply(incarnation: UInt64, _ own: [MetricSample]) -> Report {
-            Make.snapshot(incarnation: incarnation, slots: [Make.slot(1, lsn: 300, samples)], own: own)
+            Make.snapshot(
+                incarnation: incarnation,
+                slots: [Make.slot(1, lsn: 300, samples)],
+                own: own
+            )
         }
         var store = MetricStore()
         try store.apply(apply(incarnation: 1, own))
@@ -55,7 +74,9 @@ import TraceModel
         try store.apply(apply(incarnation: 2, own))
         var copy = try MetricStore(decoding: store.encoded())
         for reading in [store.reading(), copy.reading()] {
-            for (family, factor) in [(MetricFamily.functionCallsTotal, 1.0), (.workerAppliedEventsTotal, 2)] {
+            for (family, factor) in [
+                (MetricFamily.functionCallsTotal, 1.0), (.workerAppliedEventsTotal, 2),
+            ] {
                 let found = try #require(reading.families.first { $0.descriptor.family == family })
                 let counted = found.series.map { (Array(($0.labels.last ?? "").utf8), $0.value) }
                 for (position, name) in names.enumerated() {

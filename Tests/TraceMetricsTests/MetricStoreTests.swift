@@ -8,7 +8,9 @@ import TraceModel
     @Test func countersOfSlotsAndWorkersAreSummed() throws {
         var store = MetricStore()
         try store.apply(Make.snapshot(slots: [Make.slot(1, lsn: 10, [Make.events(3)])]))
-        try store.apply(Make.snapshot("function.1", slots: [Make.slot(2, lsn: 10, [Make.events(4)])]))
+        try store.apply(
+            Make.snapshot("function.1", slots: [Make.slot(2, lsn: 10, [Make.events(4)])])
+        )
         let reading = store.reading()
         #expect(reading.value(.eventsTotal, ["function"]) == .counter(7))
         #expect(reading.value(.writtenEventsTotal) == .counter(7))
@@ -20,10 +22,16 @@ import TraceModel
         try store.apply(Make.snapshot(slots: [Make.slot(1, lsn: 90, [Make.events(9)])]))
         for lsn in stride(from: LSN(10), through: 80, by: 10) {
             try store.apply(
-                Make.snapshot(incarnation: 2, slots: [Make.slot(1, lsn: lsn, [Make.events(Double(lsn / 10))])]))
+                Make.snapshot(
+                    incarnation: 2,
+                    slots: [Make.slot(1, lsn: lsn, [Make.events(Double(lsn / 10))])]
+                )
+            )
             #expect(store.reading().writtenEvents == 9)
         }
-        try store.apply(Make.snapshot(incarnation: 2, slots: [Make.slot(1, lsn: 100, [Make.events(10)])]))
+        try store.apply(
+            Make.snapshot(incarnation: 2, slots: [Make.slot(1, lsn: 100, [Make.events(10)])])
+        )
         #expect(store.reading().writtenEvents == 10)
     }
 
@@ -34,9 +42,13 @@ import TraceModel
         let calls = Make.calls(5, pid: 3)
         try store.apply(
             Make.snapshot(slots: [
-                Make.slot(1, lsn: 90, [Make.events(9), calls]), Make.slot(2, lsn: 70, [Make.events(2)]),
-            ]))
-        try store.apply(Make.snapshot("function.1", slots: [Make.slot(3, lsn: 90, [Make.events(30)])]))
+                Make.slot(1, lsn: 90, [Make.events(9), calls]),
+                Make.slot(2, lsn: 70, [Make.events(2)]),
+            ])
+        )
+        try store.apply(
+            Make.snapshot("function.1", slots: [Make.slot(3, lsn: 90, [Make.events(30)])])
+        )
         func expect(_ events: UInt64, _ count: Double) {
             let reading = store.reading()
             #expect(reading.writtenEvents == events)
@@ -50,7 +62,8 @@ import TraceModel
                 slots: [
                     Make.slot(1, lsn: LSN(lsn), [Make.events(events), Make.calls(events, pid: 3)]),
                     Make.slot(2, lsn: LSN(lsn), []),
-                ])
+                ]
+            )
             reported.renewedLSN = 100
             try store.apply(reported)
             store = try MetricStore(decoding: store.encoded())
@@ -64,7 +77,12 @@ import TraceModel
         let link = WorkerLink(worker: worker, connected: false, lagBytes: 8)
         try store.apply(
             MetricSnapshot(
-                process: MetricSnapshot.router, incarnation: 1, pid: 1, router: RouterStatus(workers: [link])))
+                process: MetricSnapshot.router,
+                incarnation: 1,
+                pid: 1,
+                router: RouterStatus(workers: [link])
+            )
+        )
         #expect(store.reading().value(.workerLost, ["function.0"]) == .gauge(0))
         store.lost = [worker: "damaged"]
         #expect(store.reading().value(.workerLost, ["function.0"]) == .gauge(1))
@@ -75,7 +93,9 @@ import TraceModel
 
     @Test func aDeltaKeepsOtherSeries() throws {
         var store = MetricStore()
-        try store.apply(Make.snapshot(slots: [Make.slot(1, lsn: 1, [Make.events(1), Make.calls(5, pid: 3)])]))
+        try store.apply(
+            Make.snapshot(slots: [Make.slot(1, lsn: 1, [Make.events(1), Make.calls(5, pid: 3)])])
+        )
         try store.apply(Make.snapshot(slots: [Make.slot(1, lsn: 2, full: false, [Make.events(2)])]))
         let reading = store.reading()
         #expect(reading.writtenEvents == 2)
@@ -88,7 +108,10 @@ import TraceModel
         let stays = Make.calls(6, pid: 4)
         let elsewhere = Make.calls(7, pid: 5)
         try store.apply(
-            Make.snapshot(slots: [Make.slot(1, lsn: 1, [gone, stays]), Make.slot(2, lsn: 1, [elsewhere])]))
+            Make.snapshot(slots: [
+                Make.slot(1, lsn: 1, [gone, stays]), Make.slot(2, lsn: 1, [elsewhere]),
+            ])
+        )
         try store.apply(Make.snapshot(slots: [Make.slot(1, lsn: 2, [stays])]))
         var reading = store.reading()
         #expect(reading.value(.functionCallsTotal, gone.labels) == nil)
@@ -96,10 +119,14 @@ import TraceModel
         #expect(reading.family(.functionCallsTotal)?.count == 2)
         #expect(reading.value(.errorsTotal, ["series_expired"]) == .counter(1))
         // A worker that replays cannot say which series are gone.
-        try store.apply(Make.snapshot(incarnation: 2, slots: [Make.slot(1, lsn: 1, [gone, stays])]))
+        try store.apply(
+            Make.snapshot(incarnation: 2, slots: [Make.slot(1, lsn: 1, [gone, stays])])
+        )
         #expect(store.reading().family(.functionCallsTotal)?.count == 2)
         // The series may come back and starts at the worker's value.
-        try store.apply(Make.snapshot(incarnation: 2, slots: [Make.slot(1, lsn: 3, [Make.calls(1, pid: 3)])]))
+        try store.apply(
+            Make.snapshot(incarnation: 2, slots: [Make.slot(1, lsn: 3, [Make.calls(1, pid: 3)])])
+        )
         reading = store.reading()
         #expect(reading.value(.functionCallsTotal, gone.labels) == .counter(1))
         #expect(reading.value(.functionCallsTotal, stays.labels) == nil)
@@ -114,7 +141,10 @@ import TraceModel
         try store.apply(Make.snapshot(incarnation: 2, own: [Make.processing(2, sum: 0.5)]))
         try store.apply(Make.snapshot(incarnation: 1, own: [Make.processing(9, sum: 9)]))
         let reading = store.reading()
-        #expect(reading.value(.batchProcessingSeconds, ["function"]) == Make.processing(7, sum: 2.5).value)
+        #expect(
+            reading.value(.batchProcessingSeconds, ["function"])
+                == Make.processing(7, sum: 2.5).value
+        )
         #expect(reading.value(.errorsTotal, ["worker_restart"]) == .counter(1))
     }
 
@@ -149,11 +179,17 @@ import TraceModel
         // A delayed message of the worker must not count twice.
         try store.apply(Make.snapshot("function.1", own: [Make.processing(3, sum: 1)]))
         var reading = store.reading()
-        #expect(reading.value(.batchProcessingSeconds, ["function"]) == Make.processing(3, sum: 1).value)
+        #expect(
+            reading.value(.batchProcessingSeconds, ["function"]) == Make.processing(3, sum: 1).value
+        )
         #expect(reading.workers.map { "\($0.name)" } == ["function.0"])
-        try store.apply(Make.snapshot("function.1", incarnation: 2, own: [Make.processing(1, sum: 1)]))
+        try store.apply(
+            Make.snapshot("function.1", incarnation: 2, own: [Make.processing(1, sum: 1)])
+        )
         reading = store.reading()
-        #expect(reading.value(.batchProcessingSeconds, ["function"]) == Make.processing(4, sum: 2).value)
+        #expect(
+            reading.value(.batchProcessingSeconds, ["function"]) == Make.processing(4, sum: 2).value
+        )
     }
 
     @Test func seriesBeyondTheLimitFoldIntoOtherAndStayThere() throws {
@@ -167,7 +203,9 @@ import TraceModel
         #expect(reading.value(.errorsTotal, ["series_overflow"]) == .counter(2))
         // A folded series that expires leaves its count; only an exposed one makes room for a new series.
         try store.apply(Make.snapshot(slots: [Make.slot(1, lsn: 2, [samples[1], samples[2]])]))
-        try store.apply(Make.snapshot(slots: [Make.slot(1, lsn: 3, full: false, [Make.calls(8, pid: 8)])]))
+        try store.apply(
+            Make.snapshot(slots: [Make.slot(1, lsn: 3, full: false, [Make.calls(8, pid: 8)])])
+        )
         reading = store.reading()
         #expect(reading.value(.functionCallsTotal, other) == .counter(7))
         #expect(reading.value(.functionCallsTotal, ["h", "8", "pid-8", "f"]) == .counter(8))
@@ -177,7 +215,8 @@ import TraceModel
     @Test func samplesOfTheWrongShapeAreRefused() throws {
         var store = MetricStore(limits: SeriesLimits(held: 0))
         let samples = [
-            MetricSample(family: .eventsTotal, labels: ["cpu"], value: .counter(.nan)), Make.events(1),
+            MetricSample(family: .eventsTotal, labels: ["cpu"], value: .counter(.nan)),
+            Make.events(1),
             Make.calls(1, pid: 1), Make.calls(1, pid: 2),
         ]
         try store.apply(Make.snapshot(slots: [Make.slot(1, lsn: 1, samples)]))
@@ -187,10 +226,16 @@ import TraceModel
         #expect(reading.value(.errorsTotal, ["sample_refused"]) == .counter(1))
         #expect(reading.value(.errorsTotal, ["series_dropped"]) == .counter(2))
         #expect(throws: TraceError.self) { try store.apply(Make.snapshot("nobody")) }
-        let derived = MetricSample(family: .neutracerTracesTotal, labels: ["cpu"], value: .counter(1))
+        let derived = MetricSample(
+            family: .neutracerTracesTotal,
+            labels: ["cpu"],
+            value: .counter(1)
+        )
         let long = Make.events(1, resource: String(repeating: "x", count: 257))
         for wrong in [derived, long] {
-            #expect(throws: TraceError.self) { try store.apply(Make.snapshot(slots: [Make.slot(1, lsn: 2, [wrong])])) }
+            #expect(throws: TraceError.self) {
+                try store.apply(Make.snapshot(slots: [Make.slot(1, lsn: 2, [wrong])]))
+            }
         }
     }
 }

@@ -4,7 +4,8 @@ import Foundation
 enum PromTool {
     /// On the `PATH`, or where `scripts/test` unpacks it.
     private static let path: String? = {
-        let package = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+        let package = URL(filePath: #filePath).deletingLastPathComponent()
+            .deletingLastPathComponent()
             .deletingLastPathComponent()
         let tools = package.appending(path: ".build/tools/usr/bin").path
         let path = "\(ProcessInfo.processInfo.environment["PATH"] ?? ""):\(tools)"

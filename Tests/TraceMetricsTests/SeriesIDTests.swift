@@ -19,7 +19,10 @@ import TraceModel
         }
 
         mutating func message(
-            slot: UInt8 = 1, lsn: LSN, isFull: Bool = false, _ samples: [MetricSample]
+            slot: UInt8 = 1,
+            lsn: LSN,
+            isFull: Bool = false,
+            _ samples: [MetricSample]
         ) -> MetricSeries {
             writer.beginSection(slot: slot, lsn: lsn, isFull: isFull)
             for sample in samples {
@@ -29,7 +32,11 @@ import TraceModel
             _ = writer.endSection()
             defer { begins = false }
             return MetricSeries(
-                process: "function.0", incarnation: incarnation, begins: begins, sections: writer.take())
+                process: "function.0",
+                incarnation: incarnation,
+                begins: begins,
+                sections: writer.take()
+            )
         }
     }
 
@@ -89,7 +96,10 @@ import TraceModel
         let late = Make.calls(3, pid: 9)
         #expect(try store.apply(after.message(lsn: 10, isFull: true, Self.samples(1) + [late])))
         #expect(store.reading().writtenEvents == 5)
-        #expect(store.reading().value(.functionCallsTotal, late.labels) == nil, "not known to be there at LSN 50")
+        #expect(
+            store.reading().value(.functionCallsTotal, late.labels) == nil,
+            "not known to be there at LSN 50"
+        )
         #expect(try store.apply(after.message(lsn: 60, Self.samples(6) + [late])))
         #expect(store.reading().writtenEvents == 6)
         #expect(store.reading().value(.functionCallsTotal, late.labels) == .counter(3))
@@ -121,8 +131,10 @@ import TraceModel
     @Test func malformedMessagesAreRefused() throws {
         var reporter = Reporter()
         let duration = MetricSample(
-            family: .functionDurationSeconds, labels: ["h", "7", "pid-7", "f"],
-            value: .histogram(buckets: [UInt64](repeating: 3, count: 11), sum: 0.5))
+            family: .functionDurationSeconds,
+            labels: ["h", "7", "pid-7", "f"],
+            value: .histogram(buckets: [UInt64](repeating: 3, count: 11), sum: 0.5)
+        )
         let good = reporter.message(lsn: 1, isFull: true, Self.samples(4) + [duration])
         var random = SeededGenerator(seed: 7)
         for length in good.sections.indices {

@@ -35,7 +35,9 @@ import TraceModel
             guard let functions = calls.removeValue(forKey: pid) else { return }
             let untold = functions.values.reduce(0, +) - (known.removeValue(forKey: pid) ?? 0)
             for family in families { expected[family, default: 0] -= untold }
-            for (key, count) in shown where key.labels[1] == "\(pid)" { expected[key.family, default: 0] -= count }
+            for (key, count) in shown where key.labels[1] == "\(pid)" {
+                expected[key.family, default: 0] -= count
+            }
             full.insert(slot(of: pid))
         }
 
@@ -49,7 +51,9 @@ import TraceModel
             }
             return (UInt8(0)..<4).map { slot in
                 let isFull = full.contains(slot)
-                let pids = calls.keys.sorted().filter { self.slot(of: $0) == slot && (isFull || changed.contains($0)) }
+                let pids = calls.keys.sorted().filter {
+                    self.slot(of: $0) == slot && (isFull || changed.contains($0))
+                }
                 let samples = pids.flatMap { pid in
                     (calls[pid] ?? [:]).sorted { $0.key < $1.key }.flatMap {
                         SeriesLimitPropertyTests.samples(pid, $0.key, $0.value)
@@ -67,8 +71,10 @@ import TraceModel
         return [
             calls,
             MetricSample(
-                family: .functionDurationSeconds, labels: calls.labels,
-                value: .histogram(buckets: buckets, sum: Double(count) / 8)),
+                family: .functionDurationSeconds,
+                labels: calls.labels,
+                value: .histogram(buckets: buckets, sum: Double(count) / 8)
+            ),
         ]
     }
 
@@ -89,19 +95,27 @@ import TraceModel
         return counts
     }
 
-    private static func live(_ oracle: inout Oracle, _ shown: [SeriesKey: UInt64], _ random: inout SeededGenerator) {
+    private static func live(
+        _ oracle: inout Oracle,
+        _ shown: [SeriesKey: UInt64],
+        _ random: inout SeededGenerator
+    ) {
         for _ in 0..<Int.random(in: 1...12, using: &random) {
             // Some functions are called far more often than others, and this changes over time.
             let function = Int.random(in: 0..<8, using: &random)
             oracle.call(
-                .random(in: 1...12, using: &random), "f\(function)",
-                .random(in: 1...(function.isMultiple(of: 3) ? 60 : 6), using: &random))
+                .random(in: 1...12, using: &random),
+                "f\(function)",
+                .random(in: 1...(function.isMultiple(of: 3) ? 60 : 6), using: &random)
+            )
         }
         let pid = Int.random(in: 1...12, using: &random)
         switch Int.random(in: 0..<10, using: &random) {
         case 0..<3:
             let functions = (oracle.calls[pid] ?? [:]).keys.filter { $0 != MetricLabel.other }
-            if let function = functions.sorted().randomElement(using: &random) { oracle.giveUp(pid, function) }
+            if let function = functions.sorted().randomElement(using: &random) {
+                oracle.giveUp(pid, function)
+            }
         case 3: oracle.forget(pid, shown)
         default: break
         }
@@ -133,7 +147,8 @@ import TraceModel
                 let sum = now.filter { $0.key.family == family }.values.reduce(0, +)
                 #expect(sum == oracle.expected[family], "seed \(seed), round \(round): \(family)")
             }
-            for (key, count) in now where gone[Int(key.labels[1]) ?? 0] != nil || key.labels[1] == "other" {
+            for (key, count) in now
+            where gone[Int(key.labels[1]) ?? 0] != nil || key.labels[1] == "other" {
                 #expect(count >= shown[key, default: 0], "seed \(seed), round \(round): \(key)")
             }
             shown = now

@@ -8,22 +8,28 @@ import TraceModel
 
     private static let other = [String](repeating: MetricLabel.other, count: 4)
 
-    private static func duration(_ count: UInt64, pid: Int, function: String = "f") -> MetricSample {
+    private static func duration(_ count: UInt64, pid: Int, function: String = "f") -> MetricSample
+    {
         var buckets = [UInt64](repeating: 0, count: MetricBounds.functionSeconds.count + 1)
         buckets[3] = count
         return MetricSample(
-            family: .functionDurationSeconds, labels: ["h", "\(pid)", "pid-\(pid)", function],
-            value: .histogram(buckets: buckets, sum: Double(count) / 4))
+            family: .functionDurationSeconds,
+            labels: ["h", "\(pid)", "pid-\(pid)", function],
+            value: .histogram(buckets: buckets, sum: Double(count) / 4)
+        )
     }
 
     private static func counts(_ reading: MetricReading) -> [[String]: UInt64] {
         let series = reading.family(.functionDurationSeconds)?.series ?? []
         return Dictionary(
             uniqueKeysWithValues: series.map { series in
-                guard case .histogram(let buckets, let sum) = series.value else { return (series.labels, 0) }
+                guard case .histogram(let buckets, let sum) = series.value else {
+                    return (series.labels, 0)
+                }
                 #expect(Double(buckets.reduce(0, +)) / 4 == sum)
                 return (series.labels, buckets.reduce(0, +))
-            })
+            }
+        )
     }
 
     private static func total(_ reading: MetricReading, _ family: MetricFamily) -> Double {
@@ -43,7 +49,9 @@ import TraceModel
         let calls = (1...4).map { Make.calls(1, pid: $0) }
         for slot in UInt8(1)...5 {
             let samples = calls + [Make.events(Double(slot))]
-            try store.apply(Make.snapshot("function.\(slot)", slots: [Make.slot(slot, lsn: 9, samples)]))
+            try store.apply(
+                Make.snapshot("function.\(slot)", slots: [Make.slot(slot, lsn: 9, samples)])
+            )
         }
         let reading = store.reading()
         #expect(reading.writtenEvents == 15)
@@ -67,7 +75,13 @@ import TraceModel
         #expect(!isOutOfIDs)
         var store = MetricStore()
         let isJoined = try store.apply(
-            MetricSeries(process: "function.0", incarnation: 1, begins: true, sections: writer.take()))
+            MetricSeries(
+                process: "function.0",
+                incarnation: 1,
+                begins: true,
+                sections: writer.take()
+            )
+        )
         #expect(isJoined)
         #expect(store.reading().writtenEvents == 7)
     }
@@ -78,7 +92,8 @@ import TraceModel
         var store = MetricStore()
         func part(_ incarnation: UInt64, _ events: Double) -> MetricSeries {
             var reported = Make.snapshot(
-                incarnation: incarnation, slots: [Make.slot(1, lsn: LSN(incarnation), [Make.events(events)])]
+                incarnation: incarnation,
+                slots: [Make.slot(1, lsn: LSN(incarnation), [Make.events(events)])]
             ).series
             reported.sections[1] = 0  // Neither full nor complete.
             return reported
@@ -140,7 +155,10 @@ import TraceModel
         #expect(shown == [labels(0): 1, labels(3): 3, Self.other: 220])
         // A free place is filled, and what `other` counted of a removed series stays.
         try store.apply(
-            Make.snapshot(slots: [Make.slot(1, lsn: 7, [1, 2, 3].map { Self.duration([0, 6, 24, 93][$0], pid: $0) })]))
+            Make.snapshot(slots: [
+                Make.slot(1, lsn: 7, [1, 2, 3].map { Self.duration([0, 6, 24, 93][$0], pid: $0) })
+            ])
+        )
         let isChanged = store.chooseHistograms()
         #expect(isChanged)
         #expect(Self.counts(store.reading()) == [labels(2): 0, labels(3): 3, Self.other: 220])
@@ -197,11 +215,17 @@ import TraceModel
     @Test func aQuietProcessIsCountedOnce() throws {
         var store = MetricStore(limits: SeriesLimits(perFamily: 1))
         let shown = Make.calls(5, pid: 1)
-        try store.apply(Make.snapshot(slots: [Make.slot(1, lsn: 1, [shown, Make.calls(3, pid: 2)])]))
+        try store.apply(
+            Make.snapshot(slots: [Make.slot(1, lsn: 1, [shown, Make.calls(3, pid: 2)])])
+        )
         _ = try store.apply(Self.resting(1...2, lsn: 2))
         #expect(store.reading().value(.functionCallsTotal, shown.labels) == nil)
         #expect(store.reading().value(.functionCallsTotal, Self.other) == .counter(3))
-        try store.apply(Make.snapshot(slots: [Make.slot(1, lsn: 3, [Make.calls(7, pid: 1), Make.calls(4, pid: 2)])]))
+        try store.apply(
+            Make.snapshot(slots: [
+                Make.slot(1, lsn: 3, [Make.calls(7, pid: 1), Make.calls(4, pid: 2)])
+            ])
+        )
         #expect(Self.total(store.reading(), .functionCallsTotal) == 11)
         #expect(store.reading().value(.functionCallsTotal, Self.other) == .counter(4))
     }
@@ -212,7 +236,12 @@ import TraceModel
         writer.beginSection(slot: 1, lsn: lsn, isFull: true)
         for pid in pids { writer.markQuiet(host: "h", pid: pid) }
         _ = writer.endSection()
-        return MetricSeries(process: "function.0", incarnation: 1, begins: true, sections: writer.take())
+        return MetricSeries(
+            process: "function.0",
+            incarnation: 1,
+            begins: true,
+            sections: writer.take()
+        )
     }
 
     /// Also if `other` counts a part of what is shown.
@@ -238,7 +267,8 @@ import TraceModel
         var store = MetricStore(limits: SeriesLimits(perFamily: 30))
         let pids = 1...40
         let samples =
-            pids.map { Make.calls(Double($0), pid: $0) } + pids.map { Self.duration(UInt64($0), pid: $0) }
+            pids.map { Make.calls(Double($0), pid: $0) }
+            + pids.map { Self.duration(UInt64($0), pid: $0) }
             + pids.map { Make.active(1, pid: $0) }
         let reported = Make.snapshot(slots: [Make.slot(1, lsn: 1, samples)])
         try store.apply(reported)
@@ -275,12 +305,18 @@ import TraceModel
             for metric in ["avg_duration_us", "max_duration_seconds"] {
                 samples.append(
                     MetricSample(
-                        family: .neutracerFunctionStats, labels: [function, "pid-\(pid)", metric], value: .gauge(1)))
+                        family: .neutracerFunctionStats,
+                        labels: [function, "pid-\(pid)", metric],
+                        value: .gauge(1)
+                    )
+                )
             }
         }
         try store.apply(Make.snapshot(slots: [Make.slot(1, lsn: 1, samples)]))
         let buckets = MetricBounds.functionSeconds.count + 3
-        for (names, families) in [(MetricNames.trace, ["function_calls_total"]), (.neutracer, ["function_stats"])] {
+        for (names, families) in [
+            (MetricNames.trace, ["function_calls_total"]), (.neutracer, ["function_stats"]),
+        ] {
             let page = Exposition.render(store.reading(), names, .text, now: 0)
             let lines = String(decoding: page, as: UTF8.self).split(separator: "\n")
             for family in families {

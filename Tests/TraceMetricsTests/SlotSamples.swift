@@ -21,8 +21,12 @@ struct Report {
         writer.begin()
         for slot in slots { writer.write(slot) }
         return MetricSeries(
-            process: snapshot.process, incarnation: snapshot.incarnation, begins: true, sections: writer.take(),
-            renewedLSN: renewedLSN)
+            process: snapshot.process,
+            incarnation: snapshot.incarnation,
+            begins: true,
+            sections: writer.take(),
+            renewedLSN: renewedLSN
+        )
     }
 }
 
@@ -50,7 +54,12 @@ extension SeriesWriter {
         }
         return process.withUTF8 { process in
             name.withUTF8 { name in
-                use(host: host, pid: pid, name: ByteView(UnsafeRawBufferPointer(process)), isNew: false)
+                use(
+                    host: host,
+                    pid: pid,
+                    name: ByteView(UnsafeRawBufferPointer(process)),
+                    isNew: false
+                )
                 begin(set, count: 1, name: ByteView(UnsafeRawBufferPointer(name)))
                 add(sample.family, sample.value, texts)
                 return end()

@@ -15,7 +15,8 @@ import TraceModel
 
     /// One worker has one name: what is nearly one would be a second worker on the same files.
     @Test(arguments: [
-        "", ".", "gpu", "gpu.", ".0", "gpu.0.", "gpu.0.0", "GPU.0", "disk.0", "gpu.-1", "gpu.64", "gpu.x", " gpu.0",
+        "", ".", "gpu", "gpu.", ".0", "gpu.0.", "gpu.0.0", "GPU.0", "disk.0", "gpu.-1", "gpu.64",
+        "gpu.x", " gpu.0",
         "gpu.0 ", "gpu.+1", "gpu.-0", "gpu.01", "gpu.99999999999999999999",
     ]) func whatIsNoWorkersNameIsRefused(text: String) { #expect(WorkerName(text) == nil) }
 
@@ -27,7 +28,8 @@ import TraceModel
 
     @Test(arguments: [
         "function", "function=", "=2", "function=0", "function=65", "function=-1", "function=2=3",
-        "function=2,function=3", "disk=1", "function=2 ", "function=two", "function=+2", "function=02",
+        "function=2,function=3", "disk=1", "function=2 ", "function=two", "function=+2",
+        "function=02",
     ]) func whatIsNoCountIsRefused(text: String) { #expect(WorkerCounts.parse(text) == nil) }
 
     /// The field numbers of Protos/tracer_service.proto.
@@ -41,13 +43,17 @@ import TraceModel
             #expect(Resource(batchField: field) == resource)
             #expect(Resource(name: resource.name) == resource)
         }
-        for other: UInt32 in [0, 7, 100, 101, 102, 103, .max] { #expect(Resource(batchField: other) == nil) }
+        for other: UInt32 in [0, 7, 100, 101, 102, 103, .max] {
+            #expect(Resource(batchField: other) == nil)
+        }
         #expect(Resource.allCases.map { Int($0.rawValue) } == Array(0..<Resource.count))
     }
 
     /// As `String`s the first three, and the next two, are equal.
     @Test func keysAreTheirBytes() {
-        let texts = ["A\u{30A}", "\u{C5}", "\u{212B}", "e\u{301}", "\u{E9}", "", "e", "K", "\u{212A}"]
+        let texts = [
+            "A\u{30A}", "\u{C5}", "\u{212B}", "e\u{301}", "\u{E9}", "", "e", "K", "\u{212A}",
+        ]
         #expect(texts[0] == texts[1] && texts[1] == texts[2])
         #expect(Set(texts.map { TextKey($0) }).count == texts.count)
         for left in texts {

@@ -7,9 +7,10 @@ import TraceModel
 
     @Test(
         arguments: [
-            ([], ""), ([7], "7"), ([0, 1, 2], "0-2"), ([0, 2, 3, 255], "0,2-3,255"), ([254, 255], "254-255"),
-        ] as [([UInt8], String)]) func slotsBecomeRangesAndText(slots: [UInt8], text: String)
-    {
+            ([], ""), ([7], "7"), ([0, 1, 2], "0-2"), ([0, 2, 3, 255], "0,2-3,255"),
+            ([254, 255], "254-255"),
+        ] as [([UInt8], String)]
+    ) func slotsBecomeRangesAndText(slots: [UInt8], text: String) {
         let holding = SlotHolding(worker: worker, slots: SlotHolding.ranges(of: slots), since: 9)
         #expect(holding.slotText == text)
         #expect(holding.count == slots.count)
@@ -18,7 +19,9 @@ import TraceModel
         #expect(SlotHolding(worker: worker, slotText: text, since: 9) == holding)
     }
 
-    @Test(arguments: ["", "x", "256", "3-2", "1,,2", "1-2-3", "-1"]) func whatIsNoListIsRefused(text: String) {
+    @Test(arguments: ["", "x", "256", "3-2", "1,,2", "1-2-3", "-1"]) func whatIsNoListIsRefused(
+        text: String
+    ) {
         #expect(SlotHolding(worker: worker, slotText: text, since: 0) == nil)
     }
 }

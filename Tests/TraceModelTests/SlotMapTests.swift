@@ -5,10 +5,14 @@ import TraceModel
 /// Who owns which slot as workers come and go.
 @Suite struct SlotMapTests {
     private func held(_ map: SlotMap, _ resource: Resource) -> [Int] {
-        (0..<map.workerCount(of: resource)).map { map.slots(of: WorkerName(resource: resource, index: $0)).count }
+        (0..<map.workerCount(of: resource)).map {
+            map.slots(of: WorkerName(resource: resource, index: $0)).count
+        }
     }
 
-    @Test(arguments: 0..<10 as Range<UInt64>) func rescalingIsFairAndMovesAsLittleAsItCan(seed: UInt64) throws {
+    @Test(arguments: 0..<10 as Range<UInt64>) func rescalingIsFairAndMovesAsLittleAsItCan(
+        seed: UInt64
+    ) throws {
         var generator = SeededGenerator(seed: seed)
         var map = SlotMap(workers: [.io: Int.random(in: 1...64, using: &generator)])
         for step in 0..<40 {

@@ -3,10 +3,13 @@ import Testing
 @testable import TraceModel
 
 struct SuggestionTests {
-    private let commands = ["up", "status", "finalize", "scale", "reload", "restart", "logs", "stop"]
+    private let commands = [
+        "up", "status", "finalize", "scale", "reload", "restart", "logs", "stop",
+    ]
 
     @Test(arguments: [
-        ("statsu", "status"), ("finalise", "finalize"), ("stpo", "stop"), ("Restart", "restart"), ("fin", "finalize"),
+        ("statsu", "status"), ("finalise", "finalize"), ("stpo", "stop"), ("Restart", "restart"),
+        ("fin", "finalize"),
         ("log", "logs"),
     ]) func aMisspelledWordIsRecognised(word: String, meant: String) {
         #expect(Suggestion.nearest(to: word, among: commands) == meant)

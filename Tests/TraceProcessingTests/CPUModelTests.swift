@@ -6,7 +6,10 @@ import TraceWire
 
 @Suite struct CPUModelTests {
     private static func sample(
-        _ milliseconds: Int, comm: String = "crunch", on: UInt64 = 0, migrations: UInt32 = 0
+        _ milliseconds: Int,
+        comm: String = "crunch",
+        on: UInt64 = 0,
+        migrations: UInt32 = 0
     ) -> BatchEncoder.CPU {
         var event = BatchEncoder.CPU()
         event.timestamp = ProcessorBench.timestamp(milliseconds)
@@ -40,7 +43,8 @@ import TraceWire
         #expect(record["readable_time"] as? String == "08:53:20.001")
         let arguments = try #require(record["args"] as? [String: Any])
         let expected: [String: Double] = [
-            "ppid": 4, "cpu_id": 9, "utilization": 42.25, "oncpu_time_us": 5_000, "offcpu_time_us": 700,
+            "ppid": 4, "cpu_id": 9, "utilization": 42.25, "oncpu_time_us": 5_000,
+            "offcpu_time_us": 700,
             "migrations": 2, "numa_migrations": 1, "hotspot_cpu": 8, "hotspot_percentage": 61.5,
         ]
         for (name, value) in expected { #expect(arguments[name] as? Double == value, "\(name)") }
@@ -51,18 +55,23 @@ import TraceWire
 
         #expect(
             output.columns.prefix(8) == [
-                "Timestamp", "PID", "CPU Utilization(%)", "OnCPU Time(μs)", "OffCPU Time(μs)", "Migrations",
+                "Timestamp", "PID", "CPU Utilization(%)", "OnCPU Time(μs)", "OffCPU Time(μs)",
+                "Migrations",
                 "NUMA Migrations", "Hotspot CPU Percentage(%)",
-            ])
+            ]
+        )
         #expect(
             output.rows == [
                 [
-                    "Timestamp": "1760000000001", "PID": "77", "CPU Utilization(%)": "42.25", "OnCPU Time(μs)": "5000",
+                    "Timestamp": "1760000000001", "PID": "77", "CPU Utilization(%)": "42.25",
+                    "OnCPU Time(μs)": "5000",
                     "OffCPU Time(μs)": "700", "Migrations": "2", "NUMA Migrations": "1",
-                    "Hotspot CPU Percentage(%)": "61.5", "Process": "crunch", "PPID": "4", "CPU": "9",
+                    "Hotspot CPU Percentage(%)": "61.5", "Process": "crunch", "PPID": "4",
+                    "CPU": "9",
                     "Hotspot CPU": "8", "host": "bench", "Timestamp(ns)": "1760000000001000000",
                 ]
-            ])
+            ]
+        )
         let samples = bench.samples()
         #expect(samples.value(.cpuUtilizationRatio, "bench", "77", "crunch") == 0.4225)
         #expect(samples.value(.cpuTimeSecondsTotal, "on") == 0.005)

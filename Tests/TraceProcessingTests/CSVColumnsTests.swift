@@ -10,14 +10,17 @@ struct CSVColumnsTests {
     private static let originals: [Resource: [String]] = [
         .function: ["Timestamp", "PID", "Cookie", "Call Count", "AVG Duration(us)"],
         .cpu: [
-            "Timestamp", "PID", "CPU Utilization(%)", "OnCPU Time(μs)", "OffCPU Time(μs)", "Migrations",
+            "Timestamp", "PID", "CPU Utilization(%)", "OnCPU Time(μs)", "OffCPU Time(μs)",
+            "Migrations",
             "NUMA Migrations", "Hotspot CPU Percentage(%)",
         ], .memory: ["Timestamp", "PID", "Alloc_size", "Free_Size", "Current Usage"],
         .network: [
-            "Timestamp", "PID", "tx_bytes", "rx_bytes", "total_tx_packets", "total_rx_packets", "active_connections",
+            "Timestamp", "PID", "tx_bytes", "rx_bytes", "total_tx_packets", "total_rx_packets",
+            "active_connections",
         ],
         .io: [
-            "Timestamp", "PID", "Read Bytes", "Write Bytes", "READ Latency (ms)", "WRITE Latency (ms)", "Read Ops",
+            "Timestamp", "PID", "Read Bytes", "Write Bytes", "READ Latency (ms)",
+            "WRITE Latency (ms)", "Read Ops",
             "Write Ops",
         ],
     ]
@@ -38,7 +41,8 @@ struct CSVColumnsTests {
 
     /// One worker's segment, which would become the final file by a rename, and two workers'.
     @Test(arguments: Resource.allCases, [1, 2]) func tablesHaveTheOriginalsColumnsAlone(
-        _ resource: Resource, _ workers: Int
+        _ resource: Resource,
+        _ workers: Int
     ) throws {
         let all = try GoldenFiles.made(of: resource, workers: workers)
         let files = try GoldenFiles.made(of: resource, workers: workers, csvColumns: .original)
@@ -53,7 +57,9 @@ struct CSVColumnsTests {
             let reduced = try #require(tables[name])
             #expect(reduced.columns == originals)
             #expect(reduced.rows.joined().allSatisfy { Double($0)?.isFinite == true })
-            let expected = table.rows.map { row in row.prefix(originals.count).map { $0.isEmpty ? "0.0" : $0 } }
+            let expected = table.rows.map { row in
+                row.prefix(originals.count).map { $0.isEmpty ? "0.0" : $0 }
+            }
             #expect(!expected.isEmpty && reduced.rows == expected)
         }
         // Nothing else is different.
@@ -70,10 +76,14 @@ struct CSVColumnsTests {
         #expect(parts.count > whole.count)
         for (name, table) in whole {
             let stem = name.dropLast(".csv".count)
-            let own = parts.filter { $0.key == name || $0.key.hasPrefix("\(stem)~") }.sorted { $0.key < $1.key }
+            let own = parts.filter { $0.key == name || $0.key.hasPrefix("\(stem)~") }.sorted {
+                $0.key < $1.key
+            }
             #expect(own.allSatisfy { $0.value.columns == table.columns })
             #expect(own.flatMap(\.value.rows) == table.rows)
-            for (name, _) in own { #expect(files[name].map { $0.count <= budget.finalFileBytesMax } == true) }
+            for (name, _) in own {
+                #expect(files[name].map { $0.count <= budget.finalFileBytesMax } == true)
+            }
         }
     }
 
@@ -111,7 +121,9 @@ struct CSVColumnsTests {
         }
         #expect(types.count == Resource.allCases.count + 1)
         for (kind, columns) in types {
-            for (column, types) in columns { #expect(types.count == 1, "\(kind): \(column) is of \(types)") }
+            for (column, types) in columns {
+                #expect(types.count == 1, "\(kind): \(column) is of \(types)")
+            }
         }
         #expect(types["io"]?["READ Latency (ms)"] == [.decimal])
         #expect(types["anomalies"]?["value"] == [.decimal])

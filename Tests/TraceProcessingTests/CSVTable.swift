@@ -38,7 +38,9 @@ struct CSVTable: Equatable {
                 index += 1
                 continue
             }
-            guard bytes[index] == cr, index + 1 < bytes.count, bytes[index + 1] == lf else { return nil }
+            guard bytes[index] == cr, index + 1 < bytes.count, bytes[index + 1] == lf else {
+                return nil
+            }
             index += 2
             rows.append(row)
             row = []

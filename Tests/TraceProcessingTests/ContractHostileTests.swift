@@ -8,7 +8,8 @@ import TraceProcessing
 /// Whatever agents send, the files open and the metrics are taken.
 @Suite(.serialized) struct ContractHostileTests {
     @Test(arguments: Resource.allCases, [21, 22, 23] as [UInt64]) func absurdValuesSpoilNothing(
-        _ resource: Resource, seed: UInt64
+        _ resource: Resource,
+        seed: UInt64
     ) throws {
         var generator = EventGenerator(resource, seed: seed, style: .absurd)
         try expectWhole(resource, generator.batches(10))

@@ -38,17 +38,20 @@ import TraceProcessing
         #expect(count > 20)
     }
 
-    @Test(arguments: Resource.allCases) func eventsAreCountedByResource(_ resource: Resource) throws {
+    @Test(arguments: Resource.allCases) func eventsAreCountedByResource(_ resource: Resource) throws
+    {
         var generator = EventGenerator(resource, seed: 32)
         let directory = try ContractDirectory()
         let worker = try ContractWorker(resource, root: directory.path)
         let batches = generator.batches(10)
         try worker.apply(batches)
-        let counted = worker.processor.allSamples(lsn: 1).flatMap(\.samples).filter { $0.family == .eventsTotal }
-            .reduce(0) { sum, sample in
-                guard case .counter(let value) = sample.value else { return sum }
-                return sum + value
-            }
+        let counted = worker.processor.allSamples(lsn: 1).flatMap(\.samples).filter {
+            $0.family == .eventsTotal
+        }
+        .reduce(0) { sum, sample in
+            guard case .counter(let value) = sample.value else { return sum }
+            return sum + value
+        }
         #expect(counted == Double(batches.reduce(0) { $0 + $1.events.count }))
         let own = worker.processor.ownSamples()
         #expect(own.allSatisfy(\.isWellFormed) && !own.isEmpty)
@@ -58,7 +61,9 @@ import TraceProcessing
         }
     }
 
-    @Test(arguments: Resource.allCases) func timestampsThatSayNothingAreCounted(_ resource: Resource) throws {
+    @Test(arguments: Resource.allCases) func timestampsThatSayNothingAreCounted(
+        _ resource: Resource
+    ) throws {
         var generator = EventGenerator(resource, seed: 33)
         let directory = try ContractDirectory()
         let worker = try ContractWorker(resource, root: directory.path)

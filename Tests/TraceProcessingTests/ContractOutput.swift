@@ -14,11 +14,15 @@ struct ContractOutput {
     }
 
     /// The traces' paths, absolute.
-    var traces: [String] { files.keys.filter { $0.hasPrefix("output/json/") }.sorted().map { "\(root)/\($0)" } }
+    var traces: [String] {
+        files.keys.filter { $0.hasPrefix("output/json/") }.sorted().map { "\(root)/\($0)" }
+    }
 
     /// All events of all traces.
     func events() throws -> [[String: Any]] {
-        try files.sorted { $0.key < $1.key }.filter { $0.key.hasPrefix("output/json/") }.flatMap { _, data in
+        try files.sorted { $0.key < $1.key }.filter { $0.key.hasPrefix("output/json/") }.flatMap {
+            _,
+            data in
             let object = try JSONSerialization.jsonObject(with: data) as? [String: Any]
             return object?["traceEvents"] as? [[String: Any]] ?? []
         }
@@ -26,7 +30,9 @@ struct ContractOutput {
 
     /// The events that stand for what was received.
     func records(_ resource: Resource) throws -> [[String: Any]] {
-        try events().filter { $0["cat"] as? String == resource.name && ["B", "E", "i"].contains($0["ph"] as? String) }
+        try events().filter {
+            $0["cat"] as? String == resource.name && ["B", "E", "i"].contains($0["ph"] as? String)
+        }
     }
 
     /// The window's summary.
@@ -42,7 +48,9 @@ struct ContractOutput {
 
     /// The rows of the table of events without the first one, by column.
     func rows() -> [[String: String]] {
-        guard let text = files.first(where: { $0.key.hasPrefix("output/csv/") })?.value else { return [] }
+        guard let text = files.first(where: { $0.key.hasPrefix("output/csv/") })?.value else {
+            return []
+        }
         var table = Self.table(String(decoding: text, as: UTF8.self))
         guard !table.isEmpty else { return [] }
         let columns = table.removeFirst()

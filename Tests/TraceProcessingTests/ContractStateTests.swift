@@ -7,7 +7,8 @@ import TraceProcessing
 /// A processor that stops anywhere goes on elsewhere as if nothing had been.
 @Suite(.serialized) struct ContractStateTests {
     @Test(arguments: Resource.allCases, [0, 3, 9, 17]) func aCheckpointIsWhereItGoesOnFrom(
-        _ resource: Resource, batchesBefore: Int
+        _ resource: Resource,
+        batchesBefore: Int
     ) throws {
         var generator = EventGenerator(resource, seed: 11)
         let batches = generator.batches(18)
@@ -27,7 +28,9 @@ import TraceProcessing
         #expect(expected.differences(from: outcome) == [])
     }
 
-    @Test(arguments: Resource.allCases) func aWindowsEndIsNoEndOfTheState(_ resource: Resource) throws {
+    @Test(arguments: Resource.allCases) func aWindowsEndIsNoEndOfTheState(
+        _ resource: Resource
+    ) throws {
         var generator = EventGenerator(resource, seed: 12)
         let batches = generator.batches(16)
         func secondWindow(restarts: Bool) throws -> ContractOutcome {
@@ -36,7 +39,11 @@ import TraceProcessing
             try worker.apply(batches[..<8])
             _ = try worker.finalize()
             if restarts {
-                worker = try ContractWorker(resource, root: directory.path, checkpoint: try worker.checkpoint())
+                worker = try ContractWorker(
+                    resource,
+                    root: directory.path,
+                    checkpoint: try worker.checkpoint()
+                )
             }
             try worker.apply(batches[8...])
             return try ContractOutcome(of: [worker], in: directory, window: 8)
@@ -47,11 +54,14 @@ import TraceProcessing
     }
 
     /// Half of the slots move to another worker in the middle, and some of them back.
-    @Test(arguments: Resource.allCases) func slotsGoOnWithAnotherWorker(_ resource: Resource) throws {
+    @Test(arguments: Resource.allCases) func slotsGoOnWithAnotherWorker(_ resource: Resource) throws
+    {
         var generator = EventGenerator(resource, seed: 13)
         let batches = generator.batches(24)
         let directory = try ContractDirectory()
-        let workers = try (0..<2).map { try ContractWorker(resource, index: $0, root: directory.path) }
+        let workers = try (0..<2).map {
+            try ContractWorker(resource, index: $0, root: directory.path)
+        }
         var owner = [Int](repeating: 0, count: Slot.count)
         func apply(_ batches: ArraySlice<ContractBatch>) throws {
             for batch in batches {
@@ -87,15 +97,22 @@ import TraceProcessing
         #expect(expected.differences(from: outcome) == [])
     }
 
-    @Test(arguments: Resource.allCases) func aStateThatEndsEarlyIsRefused(_ resource: Resource) throws {
+    @Test(arguments: Resource.allCases) func aStateThatEndsEarlyIsRefused(
+        _ resource: Resource
+    ) throws {
         var generator = EventGenerator(resource, seed: 14)
         let directory = try ContractDirectory()
         let worker = try ContractWorker(resource, root: directory.path)
         try worker.apply(generator.batches(3))
         let (slot, state) = try #require(
-            try worker.checkpoint().slots.max { ($0.value.count, $1.key) < ($1.value.count, $0.key) })
+            try worker.checkpoint().slots.max {
+                ($0.value.count, $1.key) < ($1.value.count, $0.key)
+            }
+        )
         for length in 0..<state.count {
-            #expect(throws: TraceError.self) { try worker.load(Array(state[..<length]), slot: slot) }
+            #expect(throws: TraceError.self) {
+                try worker.load(Array(state[..<length]), slot: slot)
+            }
         }
         try worker.load(state, slot: slot)
         #expect(worker.state(of: slot) == state)

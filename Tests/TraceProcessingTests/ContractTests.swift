@@ -7,7 +7,9 @@ import TraceProcessing
 
 /// What every processor has to do, whatever its resource.
 @Suite(.serialized) struct ContractTests {
-    @Test(arguments: Resource.allCases) func everyEventIsCountedAndWrittenOnce(_ resource: Resource) throws {
+    @Test(arguments: Resource.allCases) func everyEventIsCountedAndWrittenOnce(
+        _ resource: Resource
+    ) throws {
         var generator = EventGenerator(resource, seed: 1)
         let batches = generator.batches(30)
         let directory = try ContractDirectory()
@@ -38,10 +40,15 @@ import TraceProcessing
             #expect(keys.sorted() == sent.map { "\($0.time) \($0.pid)" }.sorted())
         }
         let columns = Self.columns(of: resource)
-        for row in rows { #expect(Set(row.keys) == Set(columns) && EventGenerator.hosts.contains(row["host"] ?? "")) }
+        for row in rows {
+            #expect(
+                Set(row.keys) == Set(columns) && EventGenerator.hosts.contains(row["host"] ?? "")
+            )
+        }
     }
 
-    @Test(arguments: Resource.allCases) func anEmptyBatchLeavesNothing(_ resource: Resource) throws {
+    @Test(arguments: Resource.allCases) func anEmptyBatchLeavesNothing(_ resource: Resource) throws
+    {
         let directory = try ContractDirectory()
         let worker = try ContractWorker(resource, root: directory.path)
         let empty = ContractBatch(host: "beta", events: [], arrival: 1, lsn: 1)
@@ -51,7 +58,9 @@ import TraceProcessing
         #expect(try worker.finalize().isEmpty)
     }
 
-    @Test(arguments: Resource.allCases) func anotherResourcesEventsAreNotTouched(_ resource: Resource) throws {
+    @Test(arguments: Resource.allCases) func anotherResourcesEventsAreNotTouched(
+        _ resource: Resource
+    ) throws {
         let other = try #require(Resource.allCases.first { $0 != resource })
         var generator = EventGenerator(other, seed: 1)
         let directory = try ContractDirectory()
@@ -62,7 +71,8 @@ import TraceProcessing
 
     /// Within a batch events may come in any order of time.
     @Test(arguments: Resource.allCases, [3, 4] as [UInt64]) func aBatchIsSortedByTime(
-        _ resource: Resource, seed: UInt64
+        _ resource: Resource,
+        seed: UInt64
     ) throws {
         var generator = EventGenerator(resource, seed: seed)
         let batches = generator.batches(12)
@@ -72,7 +82,9 @@ import TraceProcessing
         let expected = try ContractOutcome(resource, sorted)
         #expect(expected.differences(from: try ContractOutcome(resource, shuffled)) == [])
         // The comparison can fail: without batches there is nothing to sort.
-        let apart = shuffled.flatMap { batch in batch.events.map { event in batch.reordered { $0 = [event] } } }
+        let apart = shuffled.flatMap { batch in
+            batch.events.map { event in batch.reordered { $0 = [event] } }
+        }
         #expect(expected.differences(from: try ContractOutcome(resource, apart)) != [])
     }
 
@@ -85,12 +97,16 @@ import TraceProcessing
         // Unsorted, so that the batch really is sorted.
         let first = generator.event(pid: 3, time: time - 5_000_000)
         let together = [ContractBatch(host: host, events: events + [first], arrival: time, lsn: 1)]
-        let apart = ([first] + events).map { ContractBatch(host: host, events: [$0], arrival: time, lsn: 1) }
+        let apart = ([first] + events).map {
+            ContractBatch(host: host, events: [$0], arrival: time, lsn: 1)
+        }
         let expected = try ContractOutcome(resource, apart)
         #expect(expected.differences(from: try ContractOutcome(resource, together)) == [])
     }
 
-    @Test(arguments: Resource.allCases) func theSameBatchesGiveTheSameBytes(_ resource: Resource) throws {
+    @Test(arguments: Resource.allCases) func theSameBatchesGiveTheSameBytes(
+        _ resource: Resource
+    ) throws {
         func segments() throws -> [String: Data] {
             var generator = EventGenerator(resource, seed: 6)
             let directory = try ContractDirectory()
@@ -104,7 +120,8 @@ import TraceProcessing
         #expect(try segments() == first)
     }
 
-    @Test(arguments: Resource.allCases) func aSmallBufferChangesNothing(_ resource: Resource) throws {
+    @Test(arguments: Resource.allCases) func aSmallBufferChangesNothing(_ resource: Resource) throws
+    {
         var generator = EventGenerator(resource, seed: 7)
         let batches = generator.batches(20)
         var small = FileBudget()

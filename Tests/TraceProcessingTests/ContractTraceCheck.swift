@@ -2,7 +2,8 @@ import Foundation
 
 /// Runs `Tests/EndToEnd/check_trace.py`, which knows the rules of trace viewers.
 enum ContractTraceCheck {
-    private static let script = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+    private static let script = URL(filePath: #filePath).deletingLastPathComponent()
+        .deletingLastPathComponent()
         .appending(path: "EndToEnd/check_trace.py").path
 
     /// What the checker finds wrong with the traces; nil where it is content.

@@ -21,14 +21,28 @@ final class ContractWorker {
 
     /// A new worker, or what a checkpoint left of one.
     init(
-        _ resource: Resource, index: Int = 0, root: String, checkpoint: ContractCheckpoint? = nil,
-        guardsFormulas: Bool = false, budget: FileBudget = FileBudget(), state: StateBudget = StateBudget()
+        _ resource: Resource,
+        index: Int = 0,
+        root: String,
+        checkpoint: ContractCheckpoint? = nil,
+        guardsFormulas: Bool = false,
+        budget: FileBudget = FileBudget(),
+        state: StateBudget = StateBudget()
     ) throws {
         files = try TraceFileManager(
-            worker: WorkerName(resource: resource, index: index), csvHeader: ProcessorRegistry.csvHeader(of: resource),
-            timeZoneName: "UTC", guardsFormulas: guardsFormulas, root: root, budget: budget)
+            worker: WorkerName(resource: resource, index: index),
+            csvHeader: ProcessorRegistry.csvHeader(of: resource),
+            timeZoneName: "UTC",
+            guardsFormulas: guardsFormulas,
+            root: root,
+            budget: budget
+        )
         processor = ProcessorRegistry.makeProcessor(
-            of: resource, files: files, zone: try Self.zone.get(), budget: state)
+            of: resource,
+            files: files,
+            zone: try Self.zone.get(),
+            budget: state
+        )
         guard let checkpoint else {
             try files.restore(from: nil)
             files.openWindow(7)
@@ -45,17 +59,29 @@ final class ContractWorker {
         var name = batch.host
         let host = name.withUTF8 {
             let isThisMachine = batch.host == EventGenerator.hosts[0]
-            return files.registerHost(ByteView(UnsafeRawBufferPointer($0)), isThisMachine: isThisMachine)
+            return files.registerHost(
+                ByteView(UnsafeRawBufferPointer($0)),
+                isThisMachine: isThisMachine
+            )
         }
         return try batch.bytes.withUnsafeBytes {
             try processor.processTraces(
                 TraceBatchView(
-                    bytes: $0, host: host, hostHash: ContractEvent.hash(batch.host), arrival: batch.arrival,
-                    lsn: batch.lsn, semantics: batch.semantics), isLastBatch: false)
+                    bytes: $0,
+                    host: host,
+                    hostHash: ContractEvent.hash(batch.host),
+                    arrival: batch.arrival,
+                    lsn: batch.lsn,
+                    semantics: batch.semantics
+                ),
+                isLastBatch: false
+            )
         }
     }
 
-    func apply(_ batches: some Sequence<ContractBatch>) throws { for batch in batches { try apply(batch) } }
+    func apply(_ batches: some Sequence<ContractBatch>) throws {
+        for batch in batches { try apply(batch) }
+    }
 
     func finalize() throws -> [ClosedFile] {
         let closed = try processor.finalize(stem: Self.stem, nextWindow: files.window + 1)
@@ -96,5 +122,7 @@ final class ContractWorker {
     var state: [UInt8] { (0...UInt8.max).flatMap { state(of: $0) } }
 
     /// All samples that follow from the log.
-    var samples: [String] { processor.allSamples(lsn: lsn).flatMap(\.samples).map { "\($0)" }.sorted() }
+    var samples: [String] {
+        processor.allSamples(lsn: lsn).flatMap(\.samples).map { "\($0)" }.sorted()
+    }
 }

@@ -8,7 +8,11 @@ import TraceWire
     /// Too long, and `~` becomes a byte that is no UTF-8.
     private static let name = "~" + String(repeating: "x", count: Limits.nameBytesMax)
 
-    private func expect(_ count: Double, _ resource: Resource, _ fill: (inout BatchEncoder) -> Void) throws {
+    private func expect(
+        _ count: Double,
+        _ resource: Resource,
+        _ fill: (inout BatchEncoder) -> Void
+    ) throws {
         let bench = try ProcessorBench(resource)
         try bench.send(spoiled: true, fill)
         let samples = bench.samples()

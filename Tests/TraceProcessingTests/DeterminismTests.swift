@@ -7,18 +7,27 @@ import TraceProcessing
 /// The same log gives the same files, whatever the number of workers that share it.
 @Suite(.serialized) struct DeterminismTests {
     private static func outcome(
-        _ resource: Resource, _ batches: [ContractBatch], workers count: Int
+        _ resource: Resource,
+        _ batches: [ContractBatch],
+        workers count: Int
     ) throws -> ContractOutcome {
         let directory = try ContractDirectory()
-        let workers = try (0..<count).map { try ContractWorker(resource, index: $0, root: directory.path) }
+        let workers = try (0..<count).map {
+            try ContractWorker(resource, index: $0, root: directory.path)
+        }
         for batch in batches {
-            for (index, worker) in workers.enumerated() { try worker.apply(batch.share { Int($0) % count == index }) }
+            for (index, worker) in workers.enumerated() {
+                try worker.apply(batch.share { Int($0) % count == index })
+            }
         }
         #expect(workers.allSatisfy { $0.processor.totalTraces > 0 })
         return try ContractOutcome(of: workers, in: directory) { Int($0) % count }
     }
 
-    @Test(arguments: Resource.allCases, [EventGenerator.Style.ordinary, EventGenerator.Style.absurd])
+    @Test(
+        arguments: Resource.allCases,
+        [EventGenerator.Style.ordinary, EventGenerator.Style.absurd]
+    )
     func theNumberOfWorkersDoesNotShow(_ resource: Resource, _ style: EventGenerator.Style) throws {
         var generator = EventGenerator(resource, seed: 21, style: style, processes: 60)
         let batches = generator.batches(40)
@@ -45,7 +54,10 @@ import TraceProcessing
 
     private static let styles: [EventGenerator.Style] = [.ordinary, .absurd]
 
-    private static func batches(_ resource: Resource, _ style: EventGenerator.Style) -> [ContractBatch] {
+    private static func batches(
+        _ resource: Resource,
+        _ style: EventGenerator.Style
+    ) -> [ContractBatch] {
         var generator = EventGenerator(resource, seed: 22, style: style, processes: 20)
         return generator.batches(12)
     }
@@ -59,14 +71,18 @@ import TraceProcessing
                 for (index, style) in DeterminismTests.styles.enumerated() {
                     let batches = DeterminismTests.batches(resource, style)
                     let outcome = try ContractOutcome(resource, batches)
-                    try JSONEncoder().encode(outcome).write(to: URL(filePath: "\(path)/\(resource.name)\(index)"))
+                    try JSONEncoder().encode(outcome).write(
+                        to: URL(filePath: "\(path)/\(resource.name)\(index)")
+                    )
                 }
             }
         }
         for resource in Resource.allCases {
             for (index, style) in Self.styles.enumerated() {
                 let here = try ContractOutcome(resource, Self.batches(resource, style))
-                let data = try Data(contentsOf: URL(filePath: "\(directory.path)/\(resource.name)\(index)"))
+                let data = try Data(
+                    contentsOf: URL(filePath: "\(directory.path)/\(resource.name)\(index)")
+                )
                 let there = try JSONDecoder().decode(ContractOutcome.self, from: data)
                 #expect(!here.files.isEmpty && !here.samples.isEmpty)
                 #expect(here.differences(from: there) == [], "\(resource.name), \(style)")

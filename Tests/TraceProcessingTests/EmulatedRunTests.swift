@@ -15,7 +15,10 @@ import TraceWire
 
     /// The events of one resource in the batches of a run, which names are left out of.
     private static func batches(
-        _ run: EmulatedRun, _ dialect: Semantics, _ resource: Resource, host: String = "beta"
+        _ run: EmulatedRun,
+        _ dialect: Semantics,
+        _ resource: Resource,
+        host: String = "beta"
     ) -> [ContractBatch] {
         run.batches.enumerated().map { number, bytes in
             var events: [ContractEvent] = []
@@ -28,8 +31,12 @@ import TraceWire
                 #expect(!fields.isDamaged)
             }
             return ContractBatch(
-                host: host, events: events, arrival: (run.truth.start + 60) * 1_000_000_000, lsn: LSN(number + 1) * 100,
-                semantics: dialect)
+                host: host,
+                events: events,
+                arrival: (run.truth.start + 60) * 1_000_000_000,
+                lsn: LSN(number + 1) * 100,
+                semantics: dialect
+            )
         }
     }
 
@@ -37,43 +44,71 @@ import TraceWire
 
     /// Two windows of the run; workers begin anew from a checkpoint after so many batches.
     private static func files(
-        _ resource: Resource, _ batches: [ContractBatch], workers count: Int, batchesPerCheckpoint: Int = .max
+        _ resource: Resource,
+        _ batches: [ContractBatch],
+        workers count: Int,
+        batchesPerCheckpoint: Int = .max
     ) throws -> [String: Data] {
         let directory = try ContractDirectory()
         // Where there are two, each has a host of its own.
         let own = Set(batches.filter { $0.host == "beta" }.flatMap(\.events).map(\.slot))
-        func owns(_ index: Int, _ slot: UInt8) -> Bool { count == 1 || own.contains(slot) == (index == 0) }
-        var workers = try (0..<count).map { try ContractWorker(resource, index: $0, root: directory.path) }
+        func owns(_ index: Int, _ slot: UInt8) -> Bool {
+            count == 1 || own.contains(slot) == (index == 0)
+        }
+        var workers = try (0..<count).map {
+            try ContractWorker(resource, index: $0, root: directory.path)
+        }
         var files: [String: Data] = [:]
         for window in 0..<2 {
             let half = batches.count / 2
-            for (number, batch) in batches[half * window..<(window == 0 ? half : batches.count)].enumerated() {
-                for (index, worker) in workers.enumerated() { try worker.apply(batch.share { owns(index, $0) }) }
+            for (number, batch) in batches[half * window..<(window == 0 ? half : batches.count)]
+                .enumerated()
+            {
+                for (index, worker) in workers.enumerated() {
+                    try worker.apply(batch.share { owns(index, $0) })
+                }
                 guard (number + 1) % batchesPerCheckpoint == 0 else { continue }
                 workers = try workers.enumerated().map { index, worker in
                     try ContractWorker(
-                        resource, index: index, root: directory.path, checkpoint: try worker.checkpoint())
+                        resource,
+                        index: index,
+                        root: directory.path,
+                        checkpoint: try worker.checkpoint()
+                    )
                 }
             }
             let output = try directory.merge(
-                resource, try workers.flatMap { try $0.finalize() }, window: 7 + UInt64(window),
-                summaries: workers.map(\.summary))
+                resource,
+                try workers.flatMap { try $0.finalize() },
+                window: 7 + UInt64(window),
+                summaries: workers.map(\.summary)
+            )
             files.merge(output.files) { _, last in last }
         }
         #expect(workers.allSatisfy { $0.processor.totalTraces > 0 })
         return files
     }
 
-    @Test(arguments: Resource.allCases, [Semantics.neutracer, .cumulative]) func workersAndCheckpointsDoNotShow(
-        resource: Resource, dialect: Semantics
+    @Test(arguments: Resource.allCases, [Semantics.neutracer, .cumulative])
+    func workersAndCheckpointsDoNotShow(
+        resource: Resource,
+        dialect: Semantics
     ) throws {
         let run = Self.run(dialect, .complete)
-        let batches = zip(Self.batches(run, dialect, resource), Self.batches(run, dialect, resource, host: "127.0.0.1"))
-            .prefix(8).flatMap { [$0, $1] }
+        let batches = zip(
+            Self.batches(run, dialect, resource),
+            Self.batches(run, dialect, resource, host: "127.0.0.1")
+        )
+        .prefix(8).flatMap { [$0, $1] }
         let expected = try Self.files(resource, batches, workers: 1)
         #expect(expected.keys.contains { $0.hasPrefix("output/json/") })
         for (workers, batchesPerCheckpoint) in [(1, 3), (2, .max), (2, 2)] {
-            let actual = try Self.files(resource, batches, workers: workers, batchesPerCheckpoint: batchesPerCheckpoint)
+            let actual = try Self.files(
+                resource,
+                batches,
+                workers: workers,
+                batchesPerCheckpoint: batchesPerCheckpoint
+            )
             let names = Set(expected.keys).union(actual.keys)
             let different = names.filter { expected[$0] != actual[$0] }.sorted()
             #expect(different == [], "\(workers) workers, \(batchesPerCheckpoint) batches")
@@ -83,7 +118,9 @@ import TraceWire
     // MARK: Slices
 
     /// A sampled, busy run: the slices are the calls of which both ends came, and no others.
-    @Test(arguments: [Semantics.neutracer, .cumulative]) func slicesAreTheProvedPairs(dialect: Semantics) throws {
+    @Test(arguments: [Semantics.neutracer, .cumulative]) func slicesAreTheProvedPairs(
+        dialect: Semantics
+    ) throws {
         let run = Self.run(dialect, dialect == .neutracer ? .standard : .complete)
         let directory = try ContractDirectory()
         let worker = try ContractWorker(.function, root: directory.path)
@@ -117,18 +154,29 @@ import TraceWire
         var actual: [String: Data] = [:]
         for resource in Resource.allCases {
             var batches = Self.batches(run, .neutracer, resource).prefix(2)
-            for place in batches.indices { batches[place].events = Array(batches[place].events.prefix(20)) }
+            for place in batches.indices {
+                batches[place].events = Array(batches[place].events.prefix(20))
+            }
             let directory = try ContractDirectory()
             let worker = try ContractWorker(resource, root: directory.path)
             try worker.apply(batches)
-            let output = try directory.merge(resource, try worker.finalize(), summaries: [worker.summary])
-            for (path, data) in output.files { actual[URL(filePath: path).lastPathComponent] = data }
+            let output = try directory.merge(
+                resource,
+                try worker.finalize(),
+                summaries: [worker.summary]
+            )
+            for (path, data) in output.files {
+                actual[URL(filePath: path).lastPathComponent] = data
+            }
         }
         #expect(actual.values.reduce(0) { $0 + $1.count } < 100_000)
         if GoldenFiles.isUpdating { try GoldenFiles.write(actual, "neutracer") }
         let expected = try GoldenFiles.read("neutracer")
         let differences = GoldenFiles.differences(expected: expected, actual: actual)
-        #expect(differences.isEmpty, "\(differences.joined(separator: "\n"))\nIf it is meant so: UPDATE_GOLDEN=1")
+        #expect(
+            differences.isEmpty,
+            "\(differences.joined(separator: "\n"))\nIf it is meant so: UPDATE_GOLDEN=1"
+        )
     }
 }
 
@@ -157,7 +205,8 @@ private struct Slices {
     init(_ events: [[String: Any]]) {
         var open: [Thread: [(name: String, time: Double)]] = [:]
         for event in events {
-            guard let name = event["name"] as? String, let pid = event["pid"] as? Int, let tid = event["tid"] as? Int,
+            guard let name = event["name"] as? String, let pid = event["pid"] as? Int,
+                let tid = event["tid"] as? Int,
                 let time = event["ts"] as? Double
             else { continue }
             let (key, thread) = (Key(pid: pid, name: name), Thread(pid: pid, tid: tid))
@@ -170,7 +219,8 @@ private struct Slices {
                 }
                 found[key, default: Sum()].count += 1
                 found[key, default: Sum()].milliseconds += (time - begin.time) / 1_000
-            case "i" where event["cat"] as? String == "function": found[key, default: Sum()].instants += 1
+            case "i" where event["cat"] as? String == "function":
+                found[key, default: Sum()].instants += 1
             default: continue
             }
         }

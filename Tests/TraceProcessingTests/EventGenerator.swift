@@ -34,7 +34,11 @@ struct EventGenerator: ~Copyable {
     }
 
     /// Batches of up to `eventsMax` events, late by up to `disorderMilliseconds`, no two at one time.
-    mutating func batches(_ count: Int, eventsMax: UInt64 = 40, disorderMilliseconds: UInt64 = 8) -> [ContractBatch] {
+    mutating func batches(
+        _ count: Int,
+        eventsMax: UInt64 = 40,
+        disorderMilliseconds: UInt64 = 8
+    ) -> [ContractBatch] {
         (0..<count).map { _ in
             let host = random.pick(Self.hosts)
             lsn += 100
@@ -51,7 +55,10 @@ struct EventGenerator: ~Copyable {
 
     /// One event at this time; `timestamp` in its place where given.
     mutating func event(
-        host: String = EventGenerator.hosts[0], pid: UInt32? = nil, time: EpochNanoseconds, timestamp: String? = nil
+        host: String = EventGenerator.hosts[0],
+        pid: UInt32? = nil,
+        time: EpochNanoseconds,
+        timestamp: String? = nil
     ) -> ContractEvent {
         let pid = pid ?? UInt32(1 + random.below(processes))
         encoder.removeAll()
@@ -88,7 +95,8 @@ struct EventGenerator: ~Copyable {
         case .ordinary: Double(random.below(300_000)) / 1_000
         case .absurd, .huge:
             random.pick([
-                .nan, .infinity, -.infinity, -0.0, -1, .greatestFiniteMagnitude, .leastNonzeroMagnitude, 1e300, 0.1,
+                .nan, .infinity, -.infinity, -0.0, -1, .greatestFiniteMagnitude,
+                .leastNonzeroMagnitude, 1e300, 0.1,
             ])
         }
     }
@@ -97,11 +105,15 @@ struct EventGenerator: ~Copyable {
         if style == .ordinary { return random.pick(ordinary) }
         if style == .huge {
             let letters = random.pick(["x", "\"", "\n", "\u{1}", "ü", "a\n"])
-            return String(repeating: letters, count: Limits.stringFieldBytesMax / letters.utf8.count)
+            return String(
+                repeating: letters,
+                count: Limits.stringFieldBytesMax / letters.utf8.count
+            )
         }
         return random.pick([
             "", "\u{0}\u{1}\u{1F}", "a\"b\\c\nd\re,f\tg", "\u{7F}\u{2028}💥", "<~>", "é\u{0301}<~>",
-            String(repeating: "ü<~>\"", count: 1_000), String(repeating: "<~>", count: 100), "other",
+            String(repeating: "ü<~>\"", count: 1_000), String(repeating: "<~>", count: 100),
+            "other",
             "cudaLaunchKernel", "\n\n \n",
         ])
     }

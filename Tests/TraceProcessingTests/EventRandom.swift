@@ -14,7 +14,9 @@ struct EventRandom: RandomNumberGenerator {
 
     mutating func below(_ bound: UInt64) -> UInt64 { next() % bound }
 
-    mutating func pick<Element>(_ choices: [Element]) -> Element { choices[Int(below(UInt64(choices.count)))] }
+    mutating func pick<Element>(_ choices: [Element]) -> Element {
+        choices[Int(below(UInt64(choices.count)))]
+    }
 
     mutating func isOne(in chances: UInt64) -> Bool { below(chances) == 0 }
 }

@@ -8,24 +8,37 @@ import TraceWire
 /// What tables keep from being run as a formula, and that nothing else changes.
 @Suite(.serialized) struct FormulaGuardTests {
     private static let texts: Set = [
-        "host", "Function", "Process", "Operation", "Source", "Destination", "Protocol", "Device", "Event", "Kernel",
+        "host", "Function", "Process", "Operation", "Source", "Destination", "Protocol", "Device",
+        "Event", "Kernel",
         "Kind",
     ]
 
     private func output(
-        _ resource: Resource, _ batches: [ContractBatch], guardsFormulas: Bool, workers count: Int = 1
+        _ resource: Resource,
+        _ batches: [ContractBatch],
+        guardsFormulas: Bool,
+        workers count: Int = 1
     ) throws -> ContractOutput {
         let directory = try ContractDirectory()
         let workers = try (0..<count).map {
-            try ContractWorker(resource, index: $0, root: directory.path, guardsFormulas: guardsFormulas)
+            try ContractWorker(
+                resource,
+                index: $0,
+                root: directory.path,
+                guardsFormulas: guardsFormulas
+            )
         }
         for batch in batches {
-            for (index, worker) in workers.enumerated() { try worker.apply(batch.share { Int($0) % count == index }) }
+            for (index, worker) in workers.enumerated() {
+                try worker.apply(batch.share { Int($0) % count == index })
+            }
         }
         return try directory.merge(resource, try workers.flatMap { try $0.finalize() })
     }
 
-    @Test(arguments: Resource.allCases) func onlyTextThatBeginsAFormulaChanges(_ resource: Resource) throws {
+    @Test(arguments: Resource.allCases) func onlyTextThatBeginsAFormulaChanges(
+        _ resource: Resource
+    ) throws {
         let batches = GoldenScript.of(resource).windows[0].compactMap { step in
             if case .batch(let batch) = step { batch } else { nil }
         }
@@ -35,7 +48,8 @@ import TraceWire
         var changed = 0
         for (before, after) in zip(plain.rows(), guarded.rows()) {
             for (column, cell) in before {
-                let isFormula = Self.texts.contains(column) && "=+-@\t\r".contains(cell.first ?? "x")
+                let isFormula =
+                    Self.texts.contains(column) && "=+-@\t\r".contains(cell.first ?? "x")
                 #expect(after[column] == (isFormula ? "'" : "") + cell)
                 if isFormula { changed += 1 }
             }

@@ -9,7 +9,10 @@ import TraceWire
 /// Calls: pairs, what has no partner, what is open at the end of a window.
 @Suite struct FunctionModelTests {
     private static func event(
-        _ type: Int32, _ name: String, cookie: Int64 = 1, at milliseconds: Int
+        _ type: Int32,
+        _ name: String,
+        cookie: Int64 = 1,
+        at milliseconds: Int
     ) -> BatchEncoder.Function {
         var event = BatchEncoder.Function()
         event.timestamp = ProcessorBench.timestamp(milliseconds)
@@ -23,7 +26,8 @@ import TraceWire
 
     /// Sends one batch of events, ends the window.
     private static func output(
-        _ bench: ProcessorBench, _ events: [BatchEncoder.Function]
+        _ bench: ProcessorBench,
+        _ events: [BatchEncoder.Function]
     ) throws -> ProcessorBench.Output {
         try bench.send { batch in for event in events { batch.append(event) } }
         return try bench.output()
@@ -36,7 +40,8 @@ import TraceWire
             [
                 Self.event(0, "f", at: 0), Self.event(0, "f", at: 10), Self.event(1, "f", at: 30),
                 Self.event(1, "f", at: 160),
-            ])
+            ]
+        )
         #expect(output.rows.map { $0["Duration(us)"] } == ["20000.000", "160000.000"])
         #expect(output.rows.map { $0["Slow"] } == ["0", "1"])
         #expect(output.rows.allSatisfy { $0["PID"] == "5" && $0["TID"] == "6" })
@@ -58,9 +63,17 @@ import TraceWire
             var table = FunctionTable()
             for found in -1...4 {
                 context.move(
-                    to: 1, pidText: NumberText(UInt64(1)), tid: 1, stamp: context.time, totals: context.totals,
-                    activity: context.activity, givenName: context.givenName, suppressed: context.suppressed,
-                    rules: context.rules, found: found)
+                    to: 1,
+                    pidText: NumberText(UInt64(1)),
+                    tid: 1,
+                    stamp: context.time,
+                    totals: context.totals,
+                    activity: context.activity,
+                    givenName: context.givenName,
+                    suppressed: context.suppressed,
+                    rules: context.rules,
+                    found: found
+                )
                 for (place, name) in names.enumerated() {
                     let (position, text) = table.position(of: ByteView(name), context)
                     #expect(position == place && text.isPlain == (place < 2))
@@ -85,7 +98,8 @@ import TraceWire
         }
         let output = try bench.output()
         let slices = output.events.compactMap { event -> String? in
-            guard let phase = event["ph"] as? String, phase == "B" || phase == "E", let name = event["name"] as? String,
+            guard let phase = event["ph"] as? String, phase == "B" || phase == "E",
+                let name = event["name"] as? String,
                 let time = event["ts"] as? Double
             else { return nil }
             return "\(phase) \(name) \(Int(time / 1_000) % 10_000)"
@@ -94,9 +108,12 @@ import TraceWire
         func at(_ milliseconds: Int) -> Int { (start + milliseconds) % 10_000 }
         #expect(
             slices == [
-                "B next \(at(400))", "E next \(at(450))", "B outer \(at(1_000))", "E outer \(at(1_000))",
-                "B given up \(at(1_100))", "E given up \(at(1_100))", "B inner \(at(1_200))", "E inner \(at(1_200))",
-            ])
+                "B next \(at(400))", "E next \(at(450))", "B outer \(at(1_000))",
+                "E outer \(at(1_000))",
+                "B given up \(at(1_100))", "E given up \(at(1_100))", "B inner \(at(1_200))",
+                "E inner \(at(1_200))",
+            ]
+        )
         let durations = output.rows.compactMap { $0["Duration(us)"] }.filter { !$0.isEmpty }
         #expect(durations == ["50000.000", "0.000", "0.000"])
         #expect(bench.samples().value(.functionUnmatchedExitsTotal, "inner") == nil)
@@ -109,7 +126,8 @@ import TraceWire
             [
                 Self.event(0, "f", cookie: 1, at: 0), Self.event(1, "f", cookie: 2, at: 1),
                 Self.event(1, "g", cookie: 1, at: 2),
-            ])
+            ]
+        )
         let phases = output.events.compactMap { $0["ph"] as? String }.filter { $0 != "M" }
         #expect(phases == ["B", "i", "i"], "an end would close the call of the name that is open")
         #expect(output.rows.map { $0["Duration(us)"] } == ["", ""])
@@ -134,7 +152,11 @@ import TraceWire
         let output = try Self.output(bench, exits)
         let events = output.events.filter { $0["ph"] as? String != "M" }
         #expect(events.map { $0["ph"] as? String } == ["B", "B", "E", "E"])
-        #expect(events.map { $0["cat"] as? String } == ["continued", "continued", "function", "function"])
+        #expect(
+            events.map { $0["cat"] as? String } == [
+                "continued", "continued", "function", "function",
+            ]
+        )
         #expect(events.map { $0["name"] as? String } == ["outer", "inner", "inner", "outer"])
         let start = Int(ProcessorBench.start / 1_000)
         #expect(events.map { $0["ts"] as? Int } == [0, 10, 20, 30].map { start + $0 * 1_000 })
@@ -151,7 +173,9 @@ import TraceWire
         let leaks = (0..<depth + 40).map { Self.event(0, "leak", cookie: Int64($0), at: $0) }
         let pair = [Self.event(0, "f", at: 900), Self.event(1, "f", at: 905)]
         let output = try Self.output(bench, leaks + pair)
-        func count(_ phase: String) -> Int { output.events.filter { $0["ph"] as? String == phase }.count }
+        func count(_ phase: String) -> Int {
+            output.events.filter { $0["ph"] as? String == phase }.count
+        }
         #expect(count("B") == depth && count("i") == 42 && count("E") == 0)
         #expect(output.rows.map { $0["Duration(us)"] } == ["5000.000"])
         #expect(bench.samples().value(.errorsTotal, "open_call_evicted") ?? 0 == 0)
@@ -166,10 +190,16 @@ import TraceWire
         let bench = try ProcessorBench(.function)
         let depth = 3 * Limits.openSlicesPerThreadMax
         let entries = (0..<depth).map { Self.event(0, "f", cookie: Int64($0), at: $0) }
-        let exits = (0..<depth).map { Self.event(1, "f", cookie: Int64(depth - 1 - $0), at: depth + $0) }
+        let exits = (0..<depth).map {
+            Self.event(1, "f", cookie: Int64(depth - 1 - $0), at: depth + $0)
+        }
         let output = try Self.output(bench, entries + exits)
-        #expect(output.rows.map { $0["Duration(us)"] } == (0..<depth).map { "\(2 * $0 + 1)000.000" })
-        func count(_ phase: String) -> Int { output.events.filter { $0["ph"] as? String == phase }.count }
+        #expect(
+            output.rows.map { $0["Duration(us)"] } == (0..<depth).map { "\(2 * $0 + 1)000.000" }
+        )
+        func count(_ phase: String) -> Int {
+            output.events.filter { $0["ph"] as? String == phase }.count
+        }
         let slices = Limits.openSlicesPerThreadMax
         #expect(count("B") == slices && count("E") == slices)
         #expect(output.records(.function).count == 2 * (depth - slices))

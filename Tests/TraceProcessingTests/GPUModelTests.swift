@@ -16,7 +16,9 @@ import TraceWire
         worker = try ContractWorker(.gpu, root: directory.path)
     }
 
-    private func send(_ payloads: BatchEncoder.GPU.Payload...) throws { try send(payloads, at: EventGenerator.start) }
+    private func send(_ payloads: BatchEncoder.GPU.Payload...) throws {
+        try send(payloads, at: EventGenerator.start)
+    }
 
     private func send(_ payloads: [BatchEncoder.GPU.Payload], at time: EpochNanoseconds) throws {
         var encoder = BatchEncoder()
@@ -33,12 +35,17 @@ import TraceWire
 
     private var samples: Samples { Samples(worker.processor.allSamples(lsn: 1)) }
 
-    private func output() throws -> ContractOutput { try directory.merge(.gpu, try worker.finalize()) }
+    private func output() throws -> ContractOutput {
+        try directory.merge(.gpu, try worker.finalize())
+    }
 
     @Test func everyKindHasItsFields() throws {
         try send(
-            .memory(pid: 5, bytes: 4_096), .launch(pid: 5, kernelName: "add", calls: 3),
-            .transfer(pid: 5, bytesPerSecond: 2_500_000, kind: "D2H"), .none)
+            .memory(pid: 5, bytes: 4_096),
+            .launch(pid: 5, kernelName: "add", calls: 3),
+            .transfer(pid: 5, bytesPerSecond: 2_500_000, kind: "D2H"),
+            .none
+        )
         let output = try output()
         let records = try output.records(.gpu)
         let arguments = records.compactMap { $0["args"] as? [String: Any] }
@@ -55,22 +62,34 @@ import TraceWire
         }
         #expect(counters == [["bytes": 4_096], ["add": 3], ["D2H": 2_500_000]])
         let rows = output.rows().map { row in
-            ["Event", "Kernel", "Calls", "Memory Size", "Transfer Rate", "Kind", "Frames"].map { row[$0] ?? "none" }
-                .joined(separator: ",")
+            ["Event", "Kernel", "Calls", "Memory Size", "Transfer Rate", "Kind", "Frames"].map {
+                row[$0] ?? "none"
+            }
+            .joined(separator: ",")
         }
-        #expect(rows == ["memory,,,4096,,,", "launch,add,3,,,,", "transfer,,,,2500000,D2H,", "unknown,,,,,,"])
+        #expect(
+            rows == [
+                "memory,,,4096,,,", "launch,add,3,,,,", "transfer,,,,2500000,D2H,", "unknown,,,,,,",
+            ]
+        )
     }
 
     @Test func metricsHaveTheNewestValues() throws {
         try send(
-            .memory(pid: 5, bytes: 10), .memory(pid: 5, bytes: 20), .launch(pid: 5, kernelName: "add", calls: 3),
-            .launch(pid: 5, kernelName: "add", calls: 4), .transfer(pid: 5, bytesPerSecond: 2_500_000, kind: "D2H"))
+            .memory(pid: 5, bytes: 10),
+            .memory(pid: 5, bytes: 20),
+            .launch(pid: 5, kernelName: "add", calls: 3),
+            .launch(pid: 5, kernelName: "add", calls: 4),
+            .transfer(pid: 5, bytesPerSecond: 2_500_000, kind: "D2H")
+        )
         // Older: counts, but is not the newest.
         try send(
             [
                 .memory(pid: 5, bytes: 99), .launch(pid: 5, kernelName: "add", calls: 1),
                 .transfer(pid: 5, bytesPerSecond: 1, kind: "D2H"),
-            ], at: EventGenerator.start - 1_000_000_000)
+            ],
+            at: EventGenerator.start - 1_000_000_000
+        )
         let samples = samples
         #expect(samples.value(.gpuMemoryBytes, "127.0.0.1", "5") == 20)
         #expect(samples.value(.gpuKernelLaunchesTotal, "5", "add") == 8)
@@ -82,7 +101,10 @@ import TraceWire
 
     @Test func kindsBeyondTheBoundAreOne() throws {
         let kinds = (0..<Limits.transferKindsMax + 5).map { "kind \($0)" }
-        try send(kinds.map { .transfer(pid: 5, bytesPerSecond: 7, kind: $0) }, at: EventGenerator.start)
+        try send(
+            kinds.map { .transfer(pid: 5, bytesPerSecond: 7, kind: $0) },
+            at: EventGenerator.start
+        )
         let samples = samples
         #expect(samples.value(.gpuTransferRateBytesPerSecond, "5", "kind 0") == 7)
         #expect(samples.value(.gpuTransferRateBytesPerSecond, "5", "other") == 7)
@@ -93,7 +115,9 @@ import TraceWire
     @Test func stacksGoToTheStackMessageFile() throws {
         try send(
             .callStack(pid: 5, frames: ["cudaLaunchKernel", "run()", " ", "", "main|x"]),
-            .callStack(pid: 5, frames: ["  cudaLaunchKernel_v2", "\t"]), .callStack(pid: 5, frames: []))
+            .callStack(pid: 5, frames: ["  cudaLaunchKernel_v2", "\t"]),
+            .callStack(pid: 5, frames: [])
+        )
         let output = try output()
         let stacks = try output.records(.gpu).map { ($0["args"] as? [String: Any])?["stack"] }
         #expect(stacks.count == 3)

@@ -9,7 +9,11 @@ import TraceWire
 
 /// What agents call processes and threads beside their events.
 @Suite struct GivenNamesTests {
-    private static func name(_ text: String, thread: UInt32 = 0, sortIndex: Int32 = 0) -> BatchEncoder.Name {
+    private static func name(
+        _ text: String,
+        thread: UInt32 = 0,
+        sortIndex: Int32 = 0
+    ) -> BatchEncoder.Name {
         var name = BatchEncoder.Name()
         (name.pid, name.tid, name.name, name.sortIndex) = (7, thread, text, sortIndex)
         return name
@@ -60,9 +64,11 @@ import TraceWire
         let output = try bench.output()
         #expect(
             Self.metadata(output) == [
-                "process_name": "train \"1\"", "process_sort_index": "-3", "thread_name 7": "train \"1\"",
+                "process_name": "train \"1\"", "process_sort_index": "-3",
+                "thread_name 7": "train \"1\"",
                 "thread_name 8": "loader",
-            ])
+            ]
+        )
         #expect(output.rows.map { $0["Process"] } == ["train \"1\"", "train \"1\""])
         #expect(try Self.summaryNames(bench) == ["train \"1\""])
     }
@@ -133,7 +139,9 @@ import TraceWire
         #expect(try Self.summaryNames(bench) == ["second"])
     }
 
-    @Test(arguments: [false, true]) func namesAreRememberedOverWindowsAndCheckpoints(isSaved: Bool) throws {
+    @Test(arguments: [false, true]) func namesAreRememberedOverWindowsAndCheckpoints(
+        isSaved: Bool
+    ) throws {
         let first = try ProcessorBench(.function)
         try first.send { batch in
             batch.append(Self.name("lasting", sortIndex: 5))
@@ -151,7 +159,10 @@ import TraceWire
         #expect(bench.samples().value(.functionCallsTotal, "7", "lasting", "f") == 2)
         let output = try bench.output()
         #expect(
-            Self.metadata(output) == ["process_name": "lasting", "process_sort_index": "5", "thread_name 8": "loader"])
+            Self.metadata(output) == [
+                "process_name": "lasting", "process_sort_index": "5", "thread_name 8": "loader",
+            ]
+        )
         #expect(output.rows.map { $0["Process"] } == ["lasting"])
     }
 

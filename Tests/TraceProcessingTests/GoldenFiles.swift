@@ -34,23 +34,34 @@ enum GoldenFiles {
 
     /// Returns the final files of a script's windows by name, written by workers that share the slots.
     static func made(
-        of resource: Resource, workers count: Int = 2, csvColumns: CSVColumns = .all, budget: FileBudget = FileBudget()
+        of resource: Resource,
+        workers count: Int = 2,
+        csvColumns: CSVColumns = .all,
+        budget: FileBudget = FileBudget()
     ) throws -> [String: Data] {
         let directory = try ContractDirectory()
-        let workers = try (0..<count).map { try ContractWorker(resource, index: $0, root: directory.path) }
+        let workers = try (0..<count).map {
+            try ContractWorker(resource, index: $0, root: directory.path)
+        }
         var files: [String: Data] = [:]
         for (number, steps) in GoldenScript.of(resource).windows.enumerated() {
             for step in steps {
                 for (index, worker) in workers.enumerated() {
                     switch step {
-                    case .batch(let batch): try worker.apply(batch.share { Int($0) % count == index })
+                    case .batch(let batch):
+                        try worker.apply(batch.share { Int($0) % count == index })
                     case .tick(let arrival): try worker.processor.tick(arrival: arrival)
                     }
                 }
             }
             let output = try directory.merge(
-                resource, try workers.flatMap { try $0.finalize() }, window: 7 + UInt64(number),
-                summaries: workers.map(\.summary), csvColumns: csvColumns, budget: budget)
+                resource,
+                try workers.flatMap { try $0.finalize() },
+                window: 7 + UInt64(number),
+                summaries: workers.map(\.summary),
+                csvColumns: csvColumns,
+                budget: budget
+            )
             for (path, data) in output.files { files[URL(filePath: path).lastPathComponent] = data }
         }
         return files
@@ -75,5 +86,7 @@ enum GoldenFiles {
         data.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
     }
 
-    private static func shown(_ line: Data) -> String { String(String(decoding: line, as: UTF8.self).prefix(600)) }
+    private static func shown(_ line: Data) -> String {
+        String(String(decoding: line, as: UTF8.self).prefix(600))
+    }
 }

@@ -52,7 +52,10 @@ extension GoldenScript {
             batch.gpu(at: 1_200, .none)
             // An event of type 7 with a time and nothing else: field 2, 14 bytes.
             let time = Array(Self.time(1_300).utf8)
-            batch.add(0, bytes: [0x12, UInt8(time.count + 4), 0x0A, UInt8(time.count)] + time + [0x10, 7])
+            batch.add(
+                0,
+                bytes: [0x12, UInt8(time.count + 4), 0x0A, UInt8(time.count)] + time + [0x10, 7]
+            )
         }
         rotate()
         batches(at: 5) { batch in
@@ -71,8 +74,13 @@ extension GoldenScript.Batch {
     }
 
     fileprivate mutating func call(
-        _ edge: CallEdge, _ name: String, cookie: Int64, at milliseconds: Int64 = 0, timestamp: String? = nil,
-        thread: UInt32 = 10, calls: UInt64 = 3
+        _ edge: CallEdge,
+        _ name: String,
+        cookie: Int64,
+        at milliseconds: Int64 = 0,
+        timestamp: String? = nil,
+        thread: UInt32 = 10,
+        calls: UInt64 = 3
     ) {
         add(10) {
             var event = BatchEncoder.Function()
@@ -92,7 +100,9 @@ extension GoldenScript.Batch {
         let pid: UInt32 =
             switch payload {
             case .none: 0
-            case .callStack(let pid, _), .memory(let pid, _), .launch(let pid, _, _), .transfer(let pid, _, _): pid
+            case .callStack(let pid, _), .memory(let pid, _), .launch(let pid, _, _),
+                .transfer(let pid, _, _):
+                pid
             }
         add(pid) {
             var event = BatchEncoder.GPU()

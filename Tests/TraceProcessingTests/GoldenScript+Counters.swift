@@ -60,7 +60,11 @@ extension GoldenScript {
     }
 
     mutating func addMemory() {
-        func event(_ operation: String, _ address: UInt64, at milliseconds: Int64) -> BatchEncoder.Memory {
+        func event(
+            _ operation: String,
+            _ address: UInt64,
+            at milliseconds: Int64
+        ) -> BatchEncoder.Memory {
             var event = BatchEncoder.Memory()
             event.timestamp = Self.time(milliseconds)
             (event.tgid, event.pid, event.comm) = (40, 41, "alloc, \"er\"")
@@ -101,7 +105,11 @@ extension GoldenScript {
     }
 
     mutating func addNetwork() {
-        func event(from: (String, UInt32), to: (String, UInt32), at milliseconds: Int64) -> BatchEncoder.Network {
+        func event(
+            from: (String, UInt32),
+            to: (String, UInt32),
+            at milliseconds: Int64
+        ) -> BatchEncoder.Network {
             var event = BatchEncoder.Network()
             event.timestamp = Self.time(milliseconds)
             (event.tgid, event.pid, event.comm) = (50, 51, "net, \"work\"")

@@ -15,7 +15,8 @@ struct GoldenScript {
 
     /// Names as they come and as they must not be trusted. `<~>` stands for bytes that are no UTF-8.
     static let names = [
-        "plain", "quoted \"name\", with a \\", "two\nlines\r\nand a\ttab", "\u{1}control\u{1F}\u{7F}",
+        "plain", "quoted \"name\", with a \\", "two\nlines\r\nand a\ttab",
+        "\u{1}control\u{1F}\u{7F}",
         "💥 é\u{301} \u{2028}", "no UTF-8 <~> here", "=SUM(A1:A2)", "@cmd", "-1+2",
         String(repeating: "long ", count: 65_536 / 5),
     ]
@@ -48,7 +49,13 @@ struct GoldenScript {
             windows[windows.count - 1].append(
                 .batch(
                     ContractBatch(
-                        host: host, events: batch.events, arrival: Self.start + seconds * 1_000_000_000, lsn: lsn)))
+                        host: host,
+                        events: batch.events,
+                        arrival: Self.start + seconds * 1_000_000_000,
+                        lsn: lsn
+                    )
+                )
+            )
         }
     }
 
@@ -79,7 +86,9 @@ struct GoldenScript {
 
     /// So many milliseconds from the start, within a minute: even ones as a date, odd ones as seconds.
     static func time(_ milliseconds: Int64) -> String {
-        if milliseconds % 2 == 1 { return ContractEvent.timestamp(start + milliseconds * 1_000_000) }
+        if milliseconds % 2 == 1 {
+            return ContractEvent.timestamp(start + milliseconds * 1_000_000)
+        }
         let fraction = "\(milliseconds % 1_000 + 1_000)".dropFirst()
         if milliseconds < 1_000 { return "2025-12-31 23:59:59.\(fraction)" }
         let second = "\(milliseconds / 1_000 + 99)".dropFirst()

@@ -15,7 +15,10 @@ import TraceProcessing
         if GoldenFiles.isUpdating { try GoldenFiles.write(actual, resource.name) }
         let expected = try GoldenFiles.read(resource.name)
         let differences = GoldenFiles.differences(expected: expected, actual: actual)
-        #expect(differences.isEmpty, "\(differences.joined(separator: "\n"))\nIf it is meant so: UPDATE_GOLDEN=1")
+        #expect(
+            differences.isEmpty,
+            "\(differences.joined(separator: "\n"))\nIf it is meant so: UPDATE_GOLDEN=1"
+        )
     }
 
     @Test(arguments: Resource.allCases) func viewersTakeTheTraces(_ resource: Resource) throws {

@@ -32,7 +32,9 @@ import TraceProcessing
         return budget
     }
 
-    @Test(arguments: Resource.allCases) func aWorkerThatIsRestartedGivesUpTheSameHosts(_ resource: Resource) throws {
+    @Test(arguments: Resource.allCases) func aWorkerThatIsRestartedGivesUpTheSameHosts(
+        _ resource: Resource
+    ) throws {
         let batches = Self.batches(resource)
         let budget = Self.budget(16)
         let undisturbed = try ContractOutcome(resource, batches, budget: budget)
@@ -50,14 +52,21 @@ import TraceProcessing
                 let checkpoint = try worker.checkpoint()
                 // What comes behind the checkpoint is forgotten, and comes again.
                 try worker.apply(batches[(index + 1)...].prefix(index % 5))
-                worker = try ContractWorker(resource, root: directory.path, checkpoint: checkpoint, budget: budget)
+                worker = try ContractWorker(
+                    resource,
+                    root: directory.path,
+                    checkpoint: checkpoint,
+                    budget: budget
+                )
             }
             let outcome = try ContractOutcome(of: [worker], in: directory)
             #expect(undisturbed.differences(from: outcome) == [], "every \(step) batches")
         }
     }
 
-    @Test(arguments: Resource.allCases) func everyEventIsWrittenWhoeverGivesWay(_ resource: Resource) throws {
+    @Test(arguments: Resource.allCases) func everyEventIsWrittenWhoeverGivesWay(
+        _ resource: Resource
+    ) throws {
         let batches = Self.batches(resource)
         let directory = try ContractDirectory()
         let worker = try ContractWorker(resource, root: directory.path, budget: Self.budget(2))
@@ -68,7 +77,11 @@ import TraceProcessing
         #expect(try output.records(resource).count == sent)
         #expect(worker.processor.totalTraces == UInt64(sent))
         #expect(worker.processor.processesGone > 0)
-        let again = try ContractWorker(resource, root: directory.path, checkpoint: try worker.checkpoint())
+        let again = try ContractWorker(
+            resource,
+            root: directory.path,
+            checkpoint: try worker.checkpoint()
+        )
         #expect(again.state == worker.state)
     }
 
@@ -81,7 +94,9 @@ import TraceProcessing
             let worker = try ContractWorker(.cpu, root: directory.path, budget: Self.budget(3))
             for (index, batch) in own.enumerated() {
                 try worker.apply(batch)
-                for guest in 0..<guests { try worker.apply(Self.of("guest-\(index)-\(guest)", batch)) }
+                for guest in 0..<guests {
+                    try worker.apply(Self.of("guest-\(index)-\(guest)", batch))
+                }
             }
             let files = try directory.merge(.cpu, try worker.finalize()).files
             #expect(files.keys.filter { $0.hasSuffix(".json") }.count == 1 + guests * own.count)

@@ -8,8 +8,11 @@ import TraceWire
 /// Block device operations, by what they leave.
 @Suite struct IOModelTests {
     private static func event(
-        _ operation: String = "READ", comm: String = "dd", at milliseconds: Int,
-        read: (bytes: UInt64, operations: UInt64) = (0, 0), write: (bytes: UInt64, operations: UInt64) = (0, 0)
+        _ operation: String = "READ",
+        comm: String = "dd",
+        at milliseconds: Int,
+        read: (bytes: UInt64, operations: UInt64) = (0, 0),
+        write: (bytes: UInt64, operations: UInt64) = (0, 0)
     ) -> BatchEncoder.IO {
         var event = BatchEncoder.IO()
         event.timestamp = ProcessorBench.timestamp(milliseconds)
@@ -40,16 +43,23 @@ import TraceWire
         let numbers = arguments.compactMapValues { $0 as? Double }
         #expect(
             numbers == [
-                "bytes": 512, "latency_ms": 1.5, "read_bytes": 1_000, "write_bytes": 2_000, "read_ops": 3,
-                "write_ops": 4, "read_latency_ms": 0.25, "write_latency_ms": 2.5, "major": 8, "minor": 1,
-            ])
-        #expect(arguments["operation"] as? String == "READ" && arguments["device"] as? String == "sda")
+                "bytes": 512, "latency_ms": 1.5, "read_bytes": 1_000, "write_bytes": 2_000,
+                "read_ops": 3,
+                "write_ops": 4, "read_latency_ms": 0.25, "write_latency_ms": 2.5, "major": 8,
+                "minor": 1,
+            ]
+        )
+        #expect(
+            arguments["operation"] as? String == "READ" && arguments["device"] as? String == "sda"
+        )
         let counter = try #require(output.counters().first?["args"] as? [String: Int])
         #expect(counter == ["read": 1_000, "write": 2_000])
         let row = try #require(output.rows.first)
         let fields = output.columns.map { row[$0] ?? "" }.joined(separator: ",")
         #expect(
-            fields == "1760000000007,5,1000,2000,0.25,2.5,3,4,dd,READ,sda,512,1.5,8,1,bench," + "1760000000007000000")
+            fields == "1760000000007,5,1000,2000,0.25,2.5,3,4,dd,READ,sda,512,1.5,8,1,bench,"
+                + "1760000000007000000"
+        )
     }
 
     @Test func countersFollowTheAgentsInTimeOrder() throws {
@@ -107,7 +117,9 @@ import TraceWire
     @Test func aNewNameIsANewProcess() throws {
         let bench = try ProcessorBench(.io)
         for (time, comm) in ["dd", "cp", "dd"].enumerated() {
-            try bench.send { $0.append(Self.event("SYNC", comm: comm, at: time * 10, read: (100, 1))) }
+            try bench.send {
+                $0.append(Self.event("SYNC", comm: comm, at: time * 10, read: (100, 1)))
+            }
         }
         let samples = bench.samples()
         #expect(samples.value(.ioLatencySeconds, "dd", "other") == 2)

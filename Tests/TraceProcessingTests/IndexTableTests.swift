@@ -29,13 +29,19 @@ import TraceModel
                     }
                 }
                 #expect(table.count == hashes.count)
-                for (position, hash) in hashes.enumerated() { #expect(table.find(hash) { $0 == position } == position) }
+                for (position, hash) in hashes.enumerated() {
+                    #expect(table.find(hash) { $0 == position } == position)
+                }
                 #expect(table.find(3) { $0 >= hashes.count } == nil)
             }
         }
     }
 
-    private func renumber(_ table: inout IndexTable, _ hashes: inout [UInt64], _ isGone: (UInt64) -> Bool) {
+    private func renumber(
+        _ table: inout IndexTable,
+        _ hashes: inout [UInt64],
+        _ isGone: (UInt64) -> Bool
+    ) {
         var positions = RawArray<UInt32>(capacity: max(hashes.count, 1))
         var kept: [UInt64] = []
         for hash in hashes {

@@ -24,7 +24,9 @@ import TraceWire
                 }
                 #expect(index.count == filed.count)
             }
-            for (position, hash) in filed { #expect(index.find(hash, { $0 == position }) == position, "seed \(seed)") }
+            for (position, hash) in filed {
+                #expect(index.find(hash, { $0 == position }) == position, "seed \(seed)")
+            }
         }
     }
 
@@ -37,7 +39,9 @@ import TraceWire
                 let address = UInt64(random.below(200) + 1)
                 if random.below(2) == 0 {
                     let size = UInt64(random.below(9_999))
-                    table.insert(.init(address: address, bytes: size, stackID: 1, time: Int64(step)))
+                    table.insert(
+                        .init(address: address, bytes: size, stackID: 1, time: Int64(step))
+                    )
                     naive[address] = size
                 } else {
                     table.release(address, at: Int64(step))

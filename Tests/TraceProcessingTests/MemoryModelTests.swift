@@ -5,8 +5,12 @@ import TraceWire
 
 @Suite struct MemoryModelTests {
     private static func event(
-        _ milliseconds: Int, _ operation: String = "alloc", address: UInt64 = 0, size: UInt64 = 0,
-        allocations: UInt64 = 0, frees: UInt64 = 0
+        _ milliseconds: Int,
+        _ operation: String = "alloc",
+        address: UInt64 = 0,
+        size: UInt64 = 0,
+        allocations: UInt64 = 0,
+        frees: UInt64 = 0
     ) -> BatchEncoder.Memory {
         var event = BatchEncoder.Memory()
         event.timestamp = ProcessorBench.timestamp(milliseconds)
@@ -32,7 +36,8 @@ import TraceWire
         event.leakSuspected = true
         event.churnScore = 12
         event.anomalies = [
-            .init(description: "looks, \"leaky\"", severity: 0.75), .init(description: "", severity: .nan),
+            .init(description: "looks, \"leaky\"", severity: 0.75),
+            .init(description: "", severity: .nan),
         ]
         return event
     }
@@ -47,8 +52,10 @@ import TraceWire
         #expect(record["pid"] as? Int == 77 && record["tid"] as? Int == 78)
         let arguments = try #require(record["args"] as? [String: Any])
         let numbers: [String: Double] = [
-            "size": 4_096, "stack_id": 9, "current_usage": 65_536, "peak_usage": 131_072, "alloc_size": 10,
-            "free_size": 4, "mem_pattern": -2, "large_allocs": 3, "fragmentation_score": 71, "churn_score": 12,
+            "size": 4_096, "stack_id": 9, "current_usage": 65_536, "peak_usage": 131_072,
+            "alloc_size": 10,
+            "free_size": 4, "mem_pattern": -2, "large_allocs": 3, "fragmentation_score": 71,
+            "churn_score": 12,
         ]
         for (name, value) in numbers { #expect(arguments[name] as? Double == value, "\(name)") }
         #expect(arguments["comm"] as? String == "pool-1")
@@ -61,17 +68,25 @@ import TraceWire
         #expect(arguments.count == numbers.count + 5)
         let counter = try #require(output.counters().first?["args"] as? [String: Any])
         #expect(counter["current"] as? Int == 65_536 && counter["peak"] as? Int == 131_072)
-        #expect(output.columns.prefix(5) == ["Timestamp", "PID", "Alloc_size", "Free_Size", "Current Usage"])
+        #expect(
+            output.columns.prefix(5) == [
+                "Timestamp", "PID", "Alloc_size", "Free_Size", "Current Usage",
+            ]
+        )
         #expect(
             output.rows == [
                 [
                     "Timestamp": "1760000000001", "PID": "77", "Alloc_size": "10", "Free_Size": "4",
                     "Current Usage": "65536", "TID": "78", "Operation": "alloc", "Size": "4096",
-                    "Address": "0x7f00abcd", "Stack ID": "9", "Peak Usage": "131072", "Pattern": "-2",
-                    "Large Allocations": "3", "Fragmentation Score": "71", "Leak Suspected": "1", "Churn Score": "12",
-                    "Anomalies": "2", "Process": "pool-1", "host": "bench", "Timestamp(ns)": "1760000000001000000",
+                    "Address": "0x7f00abcd", "Stack ID": "9", "Peak Usage": "131072",
+                    "Pattern": "-2",
+                    "Large Allocations": "3", "Fragmentation Score": "71", "Leak Suspected": "1",
+                    "Churn Score": "12",
+                    "Anomalies": "2", "Process": "pool-1", "host": "bench",
+                    "Timestamp(ns)": "1760000000001000000",
                 ]
-            ])
+            ]
+        )
     }
 
     @Test func theAgentsFindingsAreRecorded() throws {
@@ -79,7 +94,9 @@ import TraceWire
         try bench.send { $0.append(Self.full()) }
         #expect(bench.samples().value(.anomaliesTotal, "memory", "agent") == 2)
         let output = try bench.output()
-        let instants = output.events.filter { $0["cat"] as? String == "anomaly" && $0["name"] as? String == "agent" }
+        let instants = output.events.filter {
+            $0["cat"] as? String == "anomaly" && $0["name"] as? String == "agent"
+        }
         #expect(instants.count == 2)
         #expect(instants.allSatisfy { $0["ph"] as? String == "i" && $0["tid"] as? Int == 78 })
         let findings = output.findings("agent")

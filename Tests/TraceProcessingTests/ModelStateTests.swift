@@ -30,7 +30,8 @@ import TraceWire
         #expect(loaded.samples().series == original.samples().series, "seed \(seed)")
     }
 
-    @Test(arguments: [Resource.function, .cpu, .memory, .network]) func aStateThatEndsEarlyIsRefused(
+    @Test(arguments: [Resource.function, .cpu, .memory, .network])
+    func aStateThatEndsEarlyIsRefused(
         resource: Resource
     ) throws {
         var random = SplitMix(seed: 9)
@@ -73,7 +74,11 @@ import TraceWire
         for bucket in 0..<11 { try #expect(reader.varint() == UInt64(bucket)) }
     }
 
-    private static func fill(_ batch: inout BatchEncoder, _ resource: Resource, _ random: inout SplitMix) {
+    private static func fill(
+        _ batch: inout BatchEncoder,
+        _ resource: Resource,
+        _ random: inout SplitMix
+    ) {
         for _ in 0..<40 {
             let time = ProcessorBench.timestamp(random.below(20_000))
             let pid = UInt32(random.below(3) + 1)

@@ -18,12 +18,15 @@ import TraceWire
         return withUnsafeBytes(of: (first.littleEndian, second.littleEndian)) { Array($0) }
     }
 
-    private static let ordinary: [[UInt8]] = (0..<count).map { number in Array("service::f\(100_000 + number)".utf8) }
+    private static let ordinary: [[UInt8]] = (0..<count).map { number in
+        Array("service::f\(100_000 + number)".utf8)
+    }
 
     @Test func namesMadeForOneHashFallApartUnderAnother() {
         let stable = Set(Self.colliding.map { Self.stable($0) })
         #expect(stable.count == 1)
-        let keyed = Self.colliding.map { name in name.withUnsafeBytes { NameHash.of(ByteView($0)) } }
+        let keyed = Self.colliding.map { name in name.withUnsafeBytes { NameHash.of(ByteView($0)) }
+        }
         #expect(Set(keyed).count == Self.count)
         #expect(Self.longestProbe(keyed) < 128)
     }
@@ -78,7 +81,9 @@ import TraceWire
         #expect(hostile <= 5 * usual, "\(hostile) ns for \(usual) ns")
     }
 
-    private static func stable(_ name: [UInt8]) -> UInt64 { name.withUnsafeBytes { StableHash.of(ByteView($0)) } }
+    private static func stable(_ name: [UInt8]) -> UInt64 {
+        name.withUnsafeBytes { StableHash.of(ByteView($0)) }
+    }
 
     /// How far a search goes at most in a table of them that is half full.
     private static func longestProbe(_ hashes: [UInt64]) -> Int {
@@ -126,7 +131,9 @@ import TraceWire
         var encoder = BatchEncoder()
         encoder.append(function)
         var bytes = Array(encoder.bytes)
-        if let range = bytes.firstRange(of: Array(stand.utf8)) { bytes.replaceSubrange(range, with: name) }
+        if let range = bytes.firstRange(of: Array(stand.utf8)) {
+            bytes.replaceSubrange(range, with: name)
+        }
         return ContractEvent(host: "web", pid: 7, time: time, bytes: bytes)
     }
 }

@@ -32,16 +32,22 @@ import TraceModel
                     return !isKept[asked - 1]
                 }
                 #expect(asked == names.count && hasGone == (kept.count < names.count))
-                for name in names where !kept.contains(name) { #expect(Self.withName(name) { table.find($0) } == nil) }
+                for name in names where !kept.contains(name) {
+                    #expect(Self.withName(name) { table.find($0) } == nil)
+                }
                 names = kept
                 #expect(table.count == names.count)
                 for (position, name) in names.enumerated() {
                     let place = table.entries[position]
                     #expect(Self.withName(name) { table.find($0) } == place)
-                    let again = Self.withName(name) { table.find($0, hash: table.prefetchIndex($0)) }
+                    let again = Self.withName(name) {
+                        table.find($0, hash: table.prefetchIndex($0))
+                    }
                     #expect(again == place)
                 }
-                let bytes = names.indices.reduce(0) { $0 + NamedTable<GPUSeries>.bytes(of: table.entries[$1].pointee) }
+                let bytes = names.indices.reduce(0) {
+                    $0 + NamedTable<GPUSeries>.bytes(of: table.entries[$1].pointee)
+                }
                 #expect(table.stateBytes == bytes)
             }
         }
@@ -51,7 +57,9 @@ import TraceModel
     @Test func entriesAreFiledUnderTheHashOfTheirNames() {
         var table = NamedTable<GPUSeries>()
         for number in 0..<50 {
-            let place = Self.withName("k\(number)") { table.insert($0, hash: table.prefetchIndex($0)) }
+            let place = Self.withName("k\(number)") {
+                table.insert($0, hash: table.prefetchIndex($0))
+            }
             #expect(Self.withName("k\(number)") { table.find($0) } == place)
         }
         #expect(table.count == 50 && Self.withName("k50") { table.find($0) } == nil)

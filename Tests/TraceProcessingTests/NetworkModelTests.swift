@@ -45,11 +45,15 @@ import TraceWire
         #expect(record["pid"] as? Int == 77 && record["tid"] as? Int == 78)
         let arguments = try #require(record["args"] as? [String: Any])
         let numbers: [String: Int] = [
-            "bytes": 1_500, "tx_bytes": 1_501, "rx_bytes": 300, "total_tx_packets": 3, "total_rx_packets": 2,
+            "bytes": 1_500, "tx_bytes": 1_501, "rx_bytes": 300, "total_tx_packets": 3,
+            "total_rx_packets": 2,
             "net_pattern": 4, "retransmits": 5, "errors": 6, "active_connect": 7,
         ]
         for (name, value) in numbers { #expect(arguments[name] as? Int == value, "\(name)") }
-        let texts = ["comm": "web", "op": "send", "src": "10.0.0.1:40000", "dst": "[fe80::2]:443", "protocol": "TCP"]
+        let texts = [
+            "comm": "web", "op": "send", "src": "10.0.0.1:40000", "dst": "[fe80::2]:443",
+            "protocol": "TCP",
+        ]
         for (name, text) in texts { #expect(arguments[name] as? String == text, "\(name)") }
         #expect(arguments["is_bursty"] as? Bool == true)
         #expect((arguments["anomalies"] as? [[String: Any]])?.count == 1)
@@ -60,17 +64,24 @@ import TraceWire
             output.columns.prefix(7) == [
                 "Timestamp", "PID", "tx_bytes", "rx_bytes", "total_tx_packets", "total_rx_packets",
                 "active_connections",
-            ])
+            ]
+        )
         #expect(
             output.rows == [
                 [
-                    "Timestamp": "1760000000001", "PID": "77", "tx_bytes": "1501", "rx_bytes": "300",
-                    "total_tx_packets": "3", "total_rx_packets": "2", "active_connections": "7", "TID": "78",
-                    "Operation": "send", "Bytes": "1500", "Source": "10.0.0.1:40000", "Destination": "[fe80::2]:443",
-                    "Protocol": "TCP", "Pattern": "4", "Retransmits": "5", "Errors": "6", "Bursty": "1",
-                    "Anomalies": "1", "Process": "web", "host": "bench", "Timestamp(ns)": "1760000000001000000",
+                    "Timestamp": "1760000000001", "PID": "77", "tx_bytes": "1501",
+                    "rx_bytes": "300",
+                    "total_tx_packets": "3", "total_rx_packets": "2", "active_connections": "7",
+                    "TID": "78",
+                    "Operation": "send", "Bytes": "1500", "Source": "10.0.0.1:40000",
+                    "Destination": "[fe80::2]:443",
+                    "Protocol": "TCP", "Pattern": "4", "Retransmits": "5", "Errors": "6",
+                    "Bursty": "1",
+                    "Anomalies": "1", "Process": "web", "host": "bench",
+                    "Timestamp(ns)": "1760000000001000000",
                 ]
-            ])
+            ]
+        )
         #expect(output.findings("agent").map { $0["message"] as? String } == ["flood"])
         #expect(bench.samples().value(.anomaliesTotal, "network", "agent") == 1)
     }
@@ -78,13 +89,18 @@ import TraceWire
     /// An address is the agent's text: whatever it is, both files have it with its port, and can be read.
     @Test(
         arguments: [
-            ("10.0.0.1", UInt32(0), "10.0.0.1:0"), ("", 443, ":443"), ("", 0, ""), ("::1", 80, "[::1]:80"),
-            ("[::1]", 80, "[::1]:80"), ("a,b\"c", 7, "a,b\"c:7"), ("host\n", 4_294_967_295, "host\n:4294967295"),
-            ("größe", 5, "größe:5"), ("-1", 9, "-1:9"), (String(repeating: "long.", count: 20), 1, nil),
-        ] as [(String, UInt32, String?)]) func endpointsAreWrittenAsPeopleWriteThem(
-            address: String, port: UInt32, text: String?
-        ) throws
-    {
+            ("10.0.0.1", UInt32(0), "10.0.0.1:0"), ("", 443, ":443"), ("", 0, ""),
+            ("::1", 80, "[::1]:80"),
+            ("[::1]", 80, "[::1]:80"), ("a,b\"c", 7, "a,b\"c:7"),
+            ("host\n", 4_294_967_295, "host\n:4294967295"),
+            ("größe", 5, "größe:5"), ("-1", 9, "-1:9"),
+            (String(repeating: "long.", count: 20), 1, nil),
+        ] as [(String, UInt32, String?)]
+    ) func endpointsAreWrittenAsPeopleWriteThem(
+        address: String,
+        port: UInt32,
+        text: String?
+    ) throws {
         let bench = try ProcessorBench(.network)
         var event = Self.event(1)
         event.sourceAddress = address

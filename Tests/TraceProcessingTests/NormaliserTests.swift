@@ -13,8 +13,10 @@ import TraceWire
     // MARK: Anything
 
     /// Any value in any field, times in any order: output stays readable, counters never fall, state is all there is.
-    @Test(arguments: Resource.allCases, [Semantics.neutracer, .cumulative]) func anyValuesSpoilNothing(
-        resource: Resource, semantics: Semantics
+    @Test(arguments: Resource.allCases, [Semantics.neutracer, .cumulative])
+    func anyValuesSpoilNothing(
+        resource: Resource,
+        semantics: Semantics
     ) throws {
         for seed in UInt64(0)..<6 {
             let bench = try ProcessorBench(resource)
@@ -29,9 +31,13 @@ import TraceWire
                     try bench.send(Array(batch.bytes), arrival: arrival, semantics: semantics)
                     try bench.processor.tick(arrival: arrival)
                 }
-                for slot in Set((1...2).map(saved.slot(of:))) { try saved.load(saved.state(of: slot), of: slot) }
+                for slot in Set((1...2).map(saved.slot(of:))) {
+                    try saved.load(saved.state(of: slot), of: slot)
+                }
                 let counters = bench.samples().counters
-                for (key, value) in before { #expect(counters[key] ?? -1 >= value, "\(key) fell, seed \(seed)") }
+                for (key, value) in before {
+                    #expect(counters[key] ?? -1 >= value, "\(key) fell, seed \(seed)")
+                }
                 before = counters
                 guard round == 6 else { continue }
                 for bench in [bench, saved] { #expect(try !bench.output().events.isEmpty) }
@@ -50,7 +56,10 @@ import TraceWire
     private static let seeds = UInt64(1)...12
 
     /// Threads take turns, some events are left out, and in the middle the agent counts anew.
-    @Test(arguments: seeds, [1, 3]) func networkSumsAreTheAgents(seed: UInt64, threadCount: Int) throws {
+    @Test(arguments: seeds, [1, 3]) func networkSumsAreTheAgents(
+        seed: UInt64,
+        threadCount: Int
+    ) throws {
         struct Traffic {
             var bytes: [UInt64] = [0, 0]
             var packets: [UInt64] = [0, 0]
@@ -102,7 +111,9 @@ import TraceWire
                 expected.packets[direction] += thread.packets[direction]
             }
             #expect(samples.value(.networkBytesTotal, name) == Double(expected.bytes[direction]))
-            #expect(samples.value(.networkPacketsTotal, name) == Double(expected.packets[direction]))
+            #expect(
+                samples.value(.networkPacketsTotal, name) == Double(expected.packets[direction])
+            )
             let invalid = samples.value(.valuesInvalidTotal, "network", "\(name)_bytes")
             #expect(invalid ?? 0 == Double(wrapped[direction]))
         }
@@ -298,14 +309,18 @@ import TraceWire
             let options = EmulatedRun.Options(seed: 5, dialect: dialect, scenario: .complete)
             let bench = try ProcessorBench(resource)
             let arrival = (options.start + 60) * 1_000_000_000
-            for batch in EmulatedRun(options).batches { try bench.send(batch, arrival: arrival, semantics: dialect) }
+            for batch in EmulatedRun(options).batches {
+                try bench.send(batch, arrival: arrival, semantics: dialect)
+            }
             counters.append(bench.samples().counters)
             findings.append(try RuleBench.findings(of: bench))
         }
         #expect(findings[0] == findings[1])
         #expect(findings[0].isEmpty == (resource != .function && resource != .io))
         // How many operations there were only one of them knows, and only one has differences that wrap.
-        let ofOne: Set<MetricFamily> = [.memoryAllocationsTotal, .memoryFreesTotal, .valuesInvalidTotal]
+        let ofOne: Set<MetricFamily> = [
+            .memoryAllocationsTotal, .memoryFreesTotal, .valuesInvalidTotal,
+        ]
         for key in Set(counters[0].keys).union(counters[1].keys)
         where !ofOne.contains(key.family) && !"\(key.family)".hasPrefix("neutracer") {
             guard let one = counters[0][key], let other = counters[1][key] else {
@@ -330,7 +345,8 @@ import TraceWire
                 // Only NEUTRACER names the sender first.
                 let isForward = event.isSend || semantics == .cumulative
                 (event.sourceAddress, event.sourcePort) = isForward ? ("me", 40_000) : ("you", 443)
-                (event.destinationAddress, event.destinationPort) = isForward ? ("you", 443) : ("me", 40_000)
+                (event.destinationAddress, event.destinationPort) =
+                    isForward ? ("you", 443) : ("me", 40_000)
                 event.transport = "TCP"
                 event.activeConnections = semantics == .cumulative ? 1 : 2
                 $0.append(event)
@@ -343,8 +359,9 @@ import TraceWire
     }
 
     /// What is open inside a call ends with it; where it is a slice already, an end without an event closes it.
-    @Test(arguments: [Semantics.neutracer, .cumulative]) func anExitClosesWhatIsOpenInside(semantics: Semantics) throws
-    {
+    @Test(arguments: [Semantics.neutracer, .cumulative]) func anExitClosesWhatIsOpenInside(
+        semantics: Semantics
+    ) throws {
         let bench = try ProcessorBench(.function)
         let calls: [(type: Int32, name: String)] = [
             (0, "outer"), (0, "middle"), (0, "inner"), (1, "outer"), (1, "inner"),
@@ -364,7 +381,9 @@ import TraceWire
             return "\(event["ph"] ?? "")\(category) \(event["name"] ?? "")"
         }
         if semantics == .cumulative {
-            let expected = ["B outer", "B middle", "B inner", "E! inner", "E! middle", "E outer", "i inner"]
+            let expected = [
+                "B outer", "B middle", "B inner", "E! inner", "E! middle", "E outer", "i inner",
+            ]
             #expect(shown == expected)
         } else {
             #expect(shown == ["B outer", "i middle", "i inner", "E outer", "i inner"])
@@ -375,10 +394,14 @@ import TraceWire
     // MARK: Time
 
     /// One stamp far ahead changes nothing but its own row.
-    @Test(arguments: Resource.allCases, [Semantics.neutracer, .cumulative]) func oneStampFarAheadSpoilsNothing(
-        resource: Resource, semantics: Semantics
+    @Test(arguments: Resource.allCases, [Semantics.neutracer, .cumulative])
+    func oneStampFarAheadSpoilsNothing(
+        resource: Resource,
+        semantics: Semantics
     ) throws {
-        func outcome(stampAhead: Bool) throws -> ([Samples.Key: Double], [RuleBench.Finding], Double) {
+        func outcome(
+            stampAhead: Bool
+        ) throws -> ([Samples.Key: Double], [RuleBench.Finding], Double) {
             let bench = try ProcessorBench(resource)
             for place in 0..<100 {
                 var batch = BatchEncoder()
@@ -415,7 +438,9 @@ import TraceWire
         var totals = SlotTotals()
         let call = OpenCalls.Call(cookie: 1, function: 0, began: 10)
         let isSlice = calls.push(call, tid: 7, clock: 10, used: 0, &totals)
-        let none = calls.pop(cookie: 2, function: 0, tid: 7, at: 4_000_000, clock: 20, used: 0) { _ in }
+        let none = calls.pop(cookie: 2, function: 0, tid: 7, at: 4_000_000, clock: 20, used: 0) {
+            _ in
+        }
         #expect(isSlice && none == nil)
         let openUntilNow = calls.takeOpenTime()
         let ended = calls.pop(cookie: 1, function: 0, tid: 7, at: 40, clock: 40, used: 0) { _ in }
@@ -465,7 +490,8 @@ import TraceWire
         reader.version = StateVersion.beforeDialects
         var calls = try OpenCalls(decoding: &reader)
         #expect(reader.isAtEnd && calls.openCount == 2)
-        let ended = calls.pop(cookie: 1, function: 1, tid: 77, at: 500, clock: 500, used: 0) { _ in }
+        let ended = calls.pop(cookie: 1, function: 1, tid: 77, at: 500, clock: 500, used: 0) { _ in
+        }
         #expect(ended?.nanoseconds == 300 && calls.openCount == 1)
     }
 }
@@ -487,8 +513,12 @@ extension Samples {
 
 extension BatchEncoder {
     /// One of a steady run in which nothing is unusual; both dialects say the same with it.
-    fileprivate mutating func appendPlain(_ resource: Resource, _ place: Int, _ semantics: Semantics, milliseconds: Int)
-    {
+    fileprivate mutating func appendPlain(
+        _ resource: Resource,
+        _ place: Int,
+        _ semantics: Semantics,
+        milliseconds: Int
+    ) {
         let stamp = ProcessorBench.timestamp(milliseconds)
         let isSampled = semantics == .neutracer
         let number = UInt64(place + 1)
@@ -541,10 +571,15 @@ extension BatchEncoder {
     }
 
     /// One with any values: of two processes, each with one name.
-    fileprivate mutating func appendAnything(of resource: Resource, round: Int, _ random: inout EventRandom) {
+    fileprivate mutating func appendAnything(
+        of resource: Resource,
+        round: Int,
+        _ random: inout EventRandom
+    ) {
         func number() -> UInt64 {
             random.pick([
-                0, 1, 2, random.below(100), random.below(5_000), random.below(1 << 40), 1 << 62, 1 << 63, (1 << 63) - 1,
+                0, 1, 2, random.below(100), random.below(5_000), random.below(1 << 40), 1 << 62,
+                1 << 63, (1 << 63) - 1,
                 .max, .max - random.below(9_000), random.next(),
             ])
         }
@@ -624,7 +659,8 @@ extension BatchEncoder {
             var event = GPU()
             event.timestamp = stamp
             event.payload = random.pick([
-                .none, .callStack(pid: pid, frames: ["a", "b|\n"]), .memory(pid: pid, bytes: number()),
+                .none, .callStack(pid: pid, frames: ["a", "b|\n"]),
+                .memory(pid: pid, bytes: number()),
                 .launch(pid: pid, kernelName: "k", calls: number()),
                 .transfer(pid: pid, bytesPerSecond: number(), kind: "H2D"),
             ])

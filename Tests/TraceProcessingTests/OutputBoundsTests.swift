@@ -13,7 +13,8 @@ import TraceWire
 
     /// Sends a batch and counts what it becomes, beside the bytes that the router would reserve for it.
     private func written(
-        _ resource: Resource, _ fill: (inout BatchEncoder, Int) -> Void
+        _ resource: Resource,
+        _ fill: (inout BatchEncoder, Int) -> Void
     ) throws -> (output: Int, reserved: Int, wire: Int) {
         let bench = try ProcessorBench(resource)
         var batch = BatchEncoder()
@@ -22,16 +23,20 @@ import TraceWire
         try bench.send(bytes, semantics: .cumulative)
         try bench.files.flush(.all)
         let reserved =
-            bytes.count * Limits.escapedBytesPerWireByteMax + batch.eventCount * Limits.outputBytesPerEvent(resource)
+            bytes.count * Limits.escapedBytesPerWireByteMax + batch.eventCount
+            * Limits.outputBytesPerEvent(resource)
         return (bench.files.openWindowBytes, reserved, bytes.count)
     }
 
     /// Bytes that are escaped, and how many of them.
-    private static let texts: [String] = ["\u{1}", "\"", "\\", "|", "ü\u{2}", ",\"", "="].flatMap { text in
+    private static let texts: [String] = ["\u{1}", "\"", "\\", "|", "ü\u{2}", ",\"", "="].flatMap {
+        text in
         [0, 1, 3, 7, 8, 20, 100, 1_000, 5_000].map { String(repeating: text, count: $0) }
     }
 
-    @Test(arguments: Resource.allCases) func textsOfEscapesStayWithinTheReserve(_ resource: Resource) throws {
+    @Test(arguments: Resource.allCases) func textsOfEscapesStayWithinTheReserve(
+        _ resource: Resource
+    ) throws {
         for text in Self.texts {
             let (output, reserved, _) = try written(resource) { batch, index in
                 let pid = UInt32(index % 3 + 1)
@@ -69,12 +74,16 @@ import TraceWire
                     }
                 }
             }
-            #expect(output <= reserved, "\(resource.name) \(text.prefix(2).debugDescription) \(text.utf8.count)")
+            #expect(
+                output <= reserved,
+                "\(resource.name) \(text.prefix(2).debugDescription) \(text.utf8.count)"
+            )
         }
     }
 
     /// Of findings without text only the first two are recorded; all stand in the row of their event.
-    @Test(arguments: [Resource.memory, .network]) func findingsNeedText(_ resource: Resource) throws {
+    @Test(arguments: [Resource.memory, .network]) func findingsNeedText(_ resource: Resource) throws
+    {
         func send(_ anomalies: [BatchEncoder.Anomaly], to batch: inout BatchEncoder) {
             if resource == .memory {
                 var event = BatchEncoder.Memory()
@@ -86,18 +95,26 @@ import TraceWire
                 batch.append(event)
             }
         }
-        let bare = Array(repeating: BatchEncoder.Anomaly(description: "", severity: 0), count: Limits.eventAnomaliesMax)
+        let bare = Array(
+            repeating: BatchEncoder.Anomaly(description: "", severity: 0),
+            count: Limits.eventAnomaliesMax
+        )
         let (output, reserved, wire) = try written(resource) { batch, _ in send(bare, to: &batch) }
         #expect(output <= reserved + wire * 18, "each stands in its event's row")
         let bench = try ProcessorBench(resource)
-        let told = BatchEncoder.Anomaly(description: "a leak of 4096 bytes in the pool", severity: 0.5)
+        let told = BatchEncoder.Anomaly(
+            description: "a leak of 4096 bytes in the pool",
+            severity: 0.5
+        )
         try bench.send {
             send(bare, to: &$0)
             send(Array(repeating: told, count: 10), to: &$0)
         }
         let samples = bench.samples()
         #expect(samples.value(.anomaliesTotal, resource.name, "agent") == 12)
-        #expect(samples.value(.errorsTotal, "anomalies_cut") == Double(Limits.eventAnomaliesMax - 2))
+        #expect(
+            samples.value(.errorsTotal, "anomalies_cut") == Double(Limits.eventAnomaliesMax - 2)
+        )
         let rows = try bench.output().records(resource)
         let counts = rows.map { (($0["args"] as? [String: Any])?["anomalies"] as? [Any])?.count }
         #expect(counts == [Limits.eventAnomaliesMax, 10])
@@ -115,7 +132,9 @@ import TraceWire
         }
         #expect(bench.samples().value(.errorsTotal, "name_cut") == 1)
         let output = try bench.output()
-        #expect(output.rows.allSatisfy { ($0["Process"] ?? "").utf8.count <= Limits.shownNameBytesMax })
+        #expect(
+            output.rows.allSatisfy { ($0["Process"] ?? "").utf8.count <= Limits.shownNameBytesMax }
+        )
     }
 
     @Test func sparseEventsStayWithinTheReserve() throws {

@@ -28,15 +28,25 @@ final class ProcessorBench {
         root = NSTemporaryDirectory() + "bench-" + UUID().uuidString
         try FileManager.default.createDirectory(atPath: root, withIntermediateDirectories: true)
         let files = try TraceFileManager(
-            worker: WorkerName(resource: resource, index: 0), csvHeader: ProcessorRegistry.csvHeader(of: resource),
-            timeZoneName: "UTC", root: root)
+            worker: WorkerName(resource: resource, index: 0),
+            csvHeader: ProcessorRegistry.csvHeader(of: resource),
+            timeZoneName: "UTC",
+            root: root
+        )
         self.files = files
         let zone = try ContractWorker.zone.get()
-        processor = ProcessorRegistry.makeProcessor(of: resource, files: files, zone: zone, budget: budget)
+        processor = ProcessorRegistry.makeProcessor(
+            of: resource,
+            files: files,
+            zone: zone,
+            budget: budget
+        )
         var name = Self.hostName
         (host, hostHash) = name.withUTF8 {
             let bytes = UnsafeRawBufferPointer($0)
-            return (files.registerHost(ByteView(bytes), isThisMachine: true), Slot.hash(host: bytes))
+            return (
+                files.registerHost(ByteView(bytes), isThisMachine: true), Slot.hash(host: bytes)
+            )
         }
     }
 
@@ -51,7 +61,9 @@ final class ProcessorBench {
 
     /// Sends one batch. Where `spoiled`, bytes of `~` become 0xFF, which no UTF-8 holds.
     func send(
-        spoiled: Bool = false, arrival: EpochNanoseconds = ProcessorBench.start, semantics: Semantics = .cumulative,
+        spoiled: Bool = false,
+        arrival: EpochNanoseconds = ProcessorBench.start,
+        semantics: Semantics = .cumulative,
         _ fill: (inout BatchEncoder) -> Void
     ) throws {
         var batch = BatchEncoder()
@@ -63,14 +75,23 @@ final class ProcessorBench {
 
     /// Sends an encoded batch; how many events of it are of the processor's resource.
     @discardableResult func send(
-        _ bytes: [UInt8], arrival: EpochNanoseconds = ProcessorBench.start, semantics: Semantics
+        _ bytes: [UInt8],
+        arrival: EpochNanoseconds = ProcessorBench.start,
+        semantics: Semantics
     ) throws -> Int {
         lsn += 1
         return try bytes.withUnsafeBytes {
             try processor.processTraces(
                 TraceBatchView(
-                    bytes: $0, host: host, hostHash: hostHash, arrival: arrival, lsn: lsn, semantics: semantics),
-                isLastBatch: false)
+                    bytes: $0,
+                    host: host,
+                    hostHash: hostHash,
+                    arrival: arrival,
+                    lsn: lsn,
+                    semantics: semantics
+                ),
+                isLastBatch: false
+            )
         }
     }
 
@@ -94,10 +115,22 @@ final class ProcessorBench {
         withUnsafeMutablePointer(to: &totals) { totals in
             body(
                 EventContext(
-                    files: files, totals: totals, host: host, pid: 1, tid: 1, stamp: Self.start, arrival: Self.start,
-                    semantics: .cumulative, texts: texts, activity: activity,
-                    givenName: EventText(ByteView.empty, isPlain: true), suppressed: suppressed, ruleSet: rules,
-                    rules: rules.thresholds(comm: .empty, host: "", pid: 1)))
+                    files: files,
+                    totals: totals,
+                    host: host,
+                    pid: 1,
+                    tid: 1,
+                    stamp: Self.start,
+                    arrival: Self.start,
+                    semantics: .cumulative,
+                    texts: texts,
+                    activity: activity,
+                    givenName: EventText(ByteView.empty, isPlain: true),
+                    suppressed: suppressed,
+                    ruleSet: rules,
+                    rules: rules.thresholds(comm: .empty, host: "", pid: 1)
+                )
+            )
         }
         withExtendedLifetime(rules) {}
     }
@@ -117,7 +150,9 @@ final class ProcessorBench {
         }
 
         /// Findings of one rule.
-        func findings(_ rule: String) -> [[String: Any]] { anomalies.filter { $0["rule"] as? String == rule } }
+        func findings(_ rule: String) -> [[String: Any]] {
+            anomalies.filter { $0["rule"] as? String == rule }
+        }
 
         func counters() -> [[String: Any]] { events.filter { $0["ph"] as? String == "C" } }
     }
@@ -137,7 +172,11 @@ final class ProcessorBench {
     /// The summary of the window that ended last; nil where it is empty.
     func summary() throws -> [String: Any]? {
         let document = try SummaryFile.document(
-            processor.resource, stem: "stem", window: 0, summaries: [processor.takeSummary()])
+            processor.resource,
+            stem: "stem",
+            window: 0,
+            summaries: [processor.takeSummary()]
+        )
         guard let document else { return nil }
         let object = try JSONSerialization.jsonObject(with: Data(document.bytes))
         return object as? [String: Any]
@@ -166,7 +205,9 @@ extension ProcessorBench.Output {
     fileprivate mutating func add(_ data: Data, _ kind: OutputKind) throws {
         switch kind {
         case .json:
-            let object = try #require(try JSONSerialization.jsonObject(with: data) as? [String: Any])
+            let object = try #require(
+                try JSONSerialization.jsonObject(with: data) as? [String: Any]
+            )
             events += try #require(object["traceEvents"] as? [[String: Any]])
         case .csv:
             var lines = Self.parseCSV(try #require(String(data: data, encoding: .utf8)))
@@ -179,7 +220,9 @@ extension ProcessorBench.Output {
             // Records of two parts, of which the first is a line of JSON.
             let start = try #require(data.firstIndex(of: UInt8(ascii: "{")))
             for part in data[start...].split(separator: UInt8(ascii: "\n")) {
-                guard let from = part.range(of: Data("{\"rule\"".utf8))?.lowerBound else { continue }
+                guard let from = part.range(of: Data("{\"rule\"".utf8))?.lowerBound else {
+                    continue
+                }
                 let line = try JSONSerialization.jsonObject(with: Data(part[from...]))
                 anomalies.append(try #require(line as? [String: Any]))
             }
@@ -240,7 +283,9 @@ struct Samples {
 
     /// The value of the one series of the family whose labels end in these.
     func value(_ family: MetricFamily, _ labels: String...) -> Double? {
-        let found = series.filter { $0.key.family == family && $0.key.labels.suffix(labels.count) == labels[...] }
+        let found = series.filter {
+            $0.key.family == family && $0.key.labels.suffix(labels.count) == labels[...]
+        }
         guard let value = found.first?.value, found.count == 1 else { return nil }
         return switch value {
         case .counter(let value), .gauge(let value): value
@@ -249,7 +294,10 @@ struct Samples {
     }
 
     func buckets(_ family: MetricFamily) -> [UInt64]? {
-        guard case .histogram(let buckets, _) = series.first(where: { $0.key.family == family })?.value else {
+        guard
+            case .histogram(let buckets, _) = series.first(where: { $0.key.family == family })?
+                .value
+        else {
             return nil
         }
         return buckets

@@ -24,11 +24,20 @@ import TraceWire
         /// The page after all that changed has been told.
         func page(_ worker: ContractWorker, lsn: LSN) throws -> MetricReading {
             for slot in worker.processor.slotsToCollect(all: begins) {
-                let isComplete = worker.processor.collectStats(slot: slot, isFull: begins, lsn: lsn, into: &writer)
+                let isComplete = worker.processor.collectStats(
+                    slot: slot,
+                    isFull: begins,
+                    lsn: lsn,
+                    into: &writer
+                )
                 #expect(isComplete)
             }
             let message = MetricSeries(
-                process: "\(worker.processor.resource.name).0", incarnation: 1, begins: begins, sections: writer.take())
+                process: "\(worker.processor.resource.name).0",
+                incarnation: 1,
+                begins: begins,
+                sections: writer.take()
+            )
             begins = false
             #expect(try store.apply(message))
             return store.reading()
@@ -41,15 +50,22 @@ import TraceWire
     }
 
     private static func batch(
-        _ generator: inout EventGenerator, _ pids: [UInt32], at time: EpochNanoseconds, lsn: LSN
+        _ generator: inout EventGenerator,
+        _ pids: [UInt32],
+        at time: EpochNanoseconds,
+        lsn: LSN
     ) -> ContractBatch {
         let host = EventGenerator.hosts[0]
-        let events = pids.map { generator.event(pid: $0, time: time, timestamp: ContractEvent.timestamp(time)) }
+        let events = pids.map {
+            generator.event(pid: $0, time: time, timestamp: ContractEvent.timestamp(time))
+        }
         return ContractBatch(host: host, events: events, arrival: time, lsn: lsn)
     }
 
     private static func expired(_ reading: MetricReading) -> Double {
-        let loss = reading.family(.errorsTotal)?.series.first { $0.labels == [LossKind.seriesExpired.rawValue] }
+        let loss = reading.family(.errorsTotal)?.series.first {
+            $0.labels == [LossKind.seriesExpired.rawValue]
+        }
         guard case .counter(let count)? = loss?.value else { return 0 }
         return count
     }
@@ -110,7 +126,8 @@ import TraceWire
         #expect(duration == .histogram(buckets: [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1], sum: 10_800))
         #expect(
             reading.family(.functionCallsTotal)?.series.first?.value == .counter(1),
-            "a call that is there still is counted still")
+            "a call that is there still is counted still"
+        )
     }
 
     @Test(arguments: Resource.allCases) func aReplayForgetsTheSame(_ resource: Resource) throws {
@@ -149,7 +166,9 @@ import TraceWire
         let start = EventGenerator.start
         try worker.apply(Self.batch(&generator, [crowd[0]], at: start, lsn: 1))
         #expect(Self.pids(try shown.page(worker, lsn: 1), .cpuMigrationsTotal).count == 1)
-        try worker.apply(Self.batch(&generator, Array(crowd.dropFirst()), at: start + Self.minute, lsn: 2))
+        try worker.apply(
+            Self.batch(&generator, Array(crowd.dropFirst()), at: start + Self.minute, lsn: 2)
+        )
         let shownPIDs = Self.pids(try shown.page(worker, lsn: 2), .cpuMigrationsTotal)
         #expect(shownPIDs.count < crowd.count && shownPIDs.count > 20)
         #expect(!shownPIDs.contains("\(crowd[0])"))

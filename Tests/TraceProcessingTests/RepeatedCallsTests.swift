@@ -12,7 +12,11 @@ import TraceWire
     private static let threads = 2_000
 
     private static func event(
-        _ type: Int32, tid: Int, process: UInt32 = 5, cookie: Int = 1, at milliseconds: Int
+        _ type: Int32,
+        tid: Int,
+        process: UInt32 = 5,
+        cookie: Int = 1,
+        at milliseconds: Int
     ) -> BatchEncoder.Function {
         var event = BatchEncoder.Function()
         event.timestamp = ProcessorBench.timestamp(milliseconds)
@@ -24,7 +28,11 @@ import TraceWire
         return event
     }
 
-    private static func send(_ bench: ProcessorBench, second: Int64 = 0, _ events: [BatchEncoder.Function]) throws {
+    private static func send(
+        _ bench: ProcessorBench,
+        second: Int64 = 0,
+        _ events: [BatchEncoder.Function]
+    ) throws {
         let arrival = ProcessorBench.start + second * 1_000_000_000
         try bench.send(arrival: arrival) { batch in for event in events { batch.append(event) } }
     }
@@ -57,7 +65,10 @@ import TraceWire
         let least = Limits.repeatedBytesPerSlotMin * 3 / 4
         #expect(repeated.count * Limits.repeatedCallBytes <= least)
         #expect(repeated.count > least / 2 / Limits.repeatedCallBytes)
-        #expect(repeated.allSatisfy { ($0["tid"] as? Int ?? 0) >= 10 + Self.threads / 2 }, "those used last")
+        #expect(
+            repeated.allSatisfy { ($0["tid"] as? Int ?? 0) >= 10 + Self.threads / 2 },
+            "those used last"
+        )
         #expect(Self.count(output, "E") == repeated.count)
         let alone = output.records(.function)
         #expect(alone.count == omitted)
@@ -113,7 +124,9 @@ import TraceWire
             var pid: UInt32 = 6
             while bench.slot(of: pid) != slot { pid += 1 }
             for process in [5, pid] {
-                let entries = (0..<Self.threads).map { Self.event(0, tid: 10 + $0, process: process, at: $0) }
+                let entries = (0..<Self.threads).map {
+                    Self.event(0, tid: 10 + $0, process: process, at: $0)
+                }
                 try Self.send(bench, entries)
             }
             _ = try bench.output()
@@ -149,7 +162,9 @@ import TraceWire
         let exits = [depth, depth - 1].map { Self.event(1, tid: 7, cookie: $0, at: 20_000 - $0) }
         try Self.send(bench, second: 200, exits)
         let output = try bench.output()
-        let began = output.records(.function).map { ($0["args"] as? [String: Any])?["began"] as? Int }
+        let began = output.records(.function).map {
+            ($0["args"] as? [String: Any])?["began"] as? Int
+        }
         let start = Int(ProcessorBench.start / 1_000)
         #expect(began == [nil, start + (depth - 1) * 1_000])
     }

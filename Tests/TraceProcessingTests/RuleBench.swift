@@ -10,7 +10,9 @@ import TraceWire
 enum RuleBench {
     /// The rule and process of each finding, sorted; the files, the trace and the metrics have to agree.
     static func findings(
-        _ resource: Resource, ticks: [Int] = [], _ fill: (inout BatchEncoder) -> Void
+        _ resource: Resource,
+        ticks: [Int] = [],
+        _ fill: (inout BatchEncoder) -> Void
     ) throws -> [Finding] {
         let bench = try ProcessorBench(resource)
         try bench.send(fill)
@@ -41,7 +43,9 @@ enum RuleBench {
         return filed
     }
 
-    static func time(_ seconds: Double) -> String { ProcessorBench.timestamp(Int((seconds * 1_000).rounded())) }
+    static func time(_ seconds: Double) -> String {
+        ProcessorBench.timestamp(Int((seconds * 1_000).rounded()))
+    }
 
     struct Finding: Hashable, Comparable {
         let rule: String
@@ -53,11 +57,15 @@ enum RuleBench {
         }
 
         init?(_ line: [String: Any]) {
-            guard let rule = line["rule"] as? String, let pid = line["pid"] as? Int else { return nil }
+            guard let rule = line["rule"] as? String, let pid = line["pid"] as? Int else {
+                return nil
+            }
             self.init(rule, pid)
         }
 
-        static func < (left: Finding, right: Finding) -> Bool { (left.rule, left.pid) < (right.rule, right.pid) }
+        static func < (left: Finding, right: Finding) -> Bool {
+            (left.rule, left.pid) < (right.rule, right.pid)
+        }
     }
 }
 
@@ -88,8 +96,13 @@ extension BatchEncoder {
     }
 
     mutating func cpu(
-        at seconds: Double, percent: Double = 20, migrations: Double = 0, numa: Double = 0, hotspot: Double = 10,
-        cpu: UInt32 = 0, pid: UInt32 = 7
+        at seconds: Double,
+        percent: Double = 20,
+        migrations: Double = 0,
+        numa: Double = 0,
+        hotspot: Double = 10,
+        cpu: UInt32 = 0,
+        pid: UInt32 = 7
     ) {
         var event = CPU()
         event.timestamp = RuleBench.time(seconds)
@@ -104,8 +117,16 @@ extension BatchEncoder {
     }
 
     mutating func memory(
-        at seconds: Double, _ operation: String, address: UInt64 = 0, size: UInt64 = 0, operations: Double = 0,
-        score: UInt32 = 0, current: Double = 0, stack: UInt64 = 0, anomalies: [Anomaly] = [], pid: UInt32 = 7
+        at seconds: Double,
+        _ operation: String,
+        address: UInt64 = 0,
+        size: UInt64 = 0,
+        operations: Double = 0,
+        score: UInt32 = 0,
+        current: Double = 0,
+        stack: UInt64 = 0,
+        anomalies: [Anomaly] = [],
+        pid: UInt32 = 7
     ) {
         var event = Memory()
         event.stackID = stack
@@ -125,8 +146,14 @@ extension BatchEncoder {
     }
 
     mutating func network(
-        at seconds: Double, bytes: Double = 0, packets: Double = 0, retransmits: Double = 0, errors: UInt32 = 0,
-        from: UInt32 = 40_000, to: (host: String, port: UInt32) = ("192.0.2.1", 443), pid: UInt32 = 7
+        at seconds: Double,
+        bytes: Double = 0,
+        packets: Double = 0,
+        retransmits: Double = 0,
+        errors: UInt32 = 0,
+        from: UInt32 = 40_000,
+        to: (host: String, port: UInt32) = ("192.0.2.1", 443),
+        pid: UInt32 = 7
     ) {
         var event = Network()
         event.timestamp = RuleBench.time(seconds)
@@ -147,7 +174,11 @@ extension BatchEncoder {
     }
 
     mutating func io(
-        at seconds: Double, milliseconds: Double = 1, operation: String = "READ", bytes: Double = 0, pid: UInt32 = 7
+        at seconds: Double,
+        milliseconds: Double = 1,
+        operation: String = "READ",
+        bytes: Double = 0,
+        pid: UInt32 = 7
     ) {
         var event = IO()
         event.timestamp = RuleBench.time(seconds)

@@ -16,23 +16,27 @@ import TraceWire
     /// What is to be found: by each rule something, and nothing else in all that the others do.
     private static let planted: [Resource: Set<Finding>] = [
         .function: [
-            Finding("slow_call", 103), Finding("duration_outlier", 103), Finding("duration_outlier", 109),
+            Finding("slow_call", 103), Finding("duration_outlier", 103),
+            Finding("duration_outlier", 109),
             Finding("stuck_call", 115), Finding("slow_call", 116),
         ],
         .cpu: [
-            Finding("high_utilization", 102), Finding("migration_storm", 105), Finding("numa_migration", 107),
+            Finding("high_utilization", 102), Finding("migration_storm", 105),
+            Finding("numa_migration", 107),
             Finding("cpu_hotspot", 111),
         ],
         .memory: [
             Finding("leak", 104), Finding("large_allocation", 106), Finding("double_free", 108),
-            Finding("unmatched_free", 110), Finding("fragmentation", 112), Finding("churn", 114), Finding("agent", 118),
+            Finding("unmatched_free", 110), Finding("fragmentation", 112), Finding("churn", 114),
+            Finding("agent", 118),
         ],
         .network: [
             Finding("rate_spike", 101), Finding("retransmits", 103), Finding("errors", 105),
             Finding("connection_churn", 107), Finding("host_scan", 109), Finding("port_scan", 111),
         ],
         .io: [
-            Finding("slow_io", 102), Finding("latency_outlier", 102), Finding("latency_outlier", 106),
+            Finding("slow_io", 102), Finding("latency_outlier", 102),
+            Finding("latency_outlier", 106),
             Finding("throughput_spike", 110),
         ], .gpu: [Finding("memory_growth", 104), Finding("transfer_drop", 108)],
     ]
@@ -48,7 +52,8 @@ import TraceWire
     /// Adds one process's events of one moment; most processes behave.
     private typealias Moment = (inout BatchEncoder, UInt32, Int, inout EventRandom) -> Void
 
-    private func check(_ resource: Resource, seed: UInt64, each step: Int, _ moment: Moment) throws {
+    private func check(_ resource: Resource, seed: UInt64, each step: Int, _ moment: Moment) throws
+    {
         let planted = Self.planted[resource] ?? []
         var random = EventRandom(seed: seed)
         let bench = try ProcessorBench(resource)
@@ -64,7 +69,9 @@ import TraceWire
         }
         let found = Set(try RuleBench.findings(of: bench))
         for rule in Set(planted.union(found).map(\.rule)).sorted() {
-            let (told, real) = (found.filter { $0.rule == rule }, planted.filter { $0.rule == rule })
+            let (told, real) = (
+                found.filter { $0.rule == rule }, planted.filter { $0.rule == rule }
+            )
             let right = Double(told.intersection(real).count)
             let precision = told.isEmpty ? 1 : right / Double(told.count)
             let recall = real.isEmpty ? 1 : right / Double(real.count)
@@ -89,7 +96,9 @@ import TraceWire
             // Nothing comes of it any more.
             if pid == 115, second > 1_200 { return }
             batch.call("f\(second % 3)", at: Double(second), milliseconds: milliseconds, pid: pid)
-            if pid == 115, second == 1_200 { batch.call("wait", at: 1_201, milliseconds: nil, pid: pid) }
+            if pid == 115, second == 1_200 {
+                batch.call("wait", at: 1_201, milliseconds: nil, pid: pid)
+            }
             // Open for 28 s at one tick, and over at the next one.
             guard pid == 116 else { return }
             if second == 630 { batch.call("wait", at: 631, milliseconds: nil, pid: pid) }
@@ -108,9 +117,14 @@ import TraceWire
             count.numa += (pid == 107 && isMoving ? 30 : Double(random.below(4))) * 5
             counts[pid] = count
             batch.cpu(
-                at: Double(second), percent: percent + Double(random.below(6)), migrations: count.all, numa: count.numa,
+                at: Double(second),
+                percent: percent + Double(random.below(6)),
+                migrations: count.all,
+                numa: count.numa,
                 hotspot: pid == 111 && second > 3_000 ? 96 : 25 + Double(random.below(50)),
-                cpu: UInt32(random.below(8)), pid: pid)
+                cpu: UInt32(random.below(8)),
+                pid: pid
+            )
         }
     }
 
@@ -131,13 +145,24 @@ import TraceWire
                 next += 16
                 held[pid, default: []].append(next)
                 batch.memory(
-                    at: Double(second), "alloc", address: next, size: size, operations: operations(0), score: score,
-                    pid: pid)
+                    at: Double(second),
+                    "alloc",
+                    address: next,
+                    size: size,
+                    operations: operations(0),
+                    score: score,
+                    pid: pid
+                )
                 size = 1_000 + random.below(100_000)
             }
             func release(_ address: UInt64, after offset: Double) {
                 batch.memory(
-                    at: Double(second) + offset, "free", address: address, operations: operations(offset), pid: pid)
+                    at: Double(second) + offset,
+                    "free",
+                    address: address,
+                    operations: operations(offset),
+                    pid: pid
+                )
             }
             // A hundred blocks are held from the start, more and more by the process that leaks.
             let count = held[pid]?.count ?? 0
@@ -151,7 +176,13 @@ import TraceWire
             if pid == 110, second == 2_500 { release(0xDEAD_0000, after: 2) }
             guard pid == 118, second == 1_000 else { return }
             let told = BatchEncoder.Anomaly(description: "as the agent sees it", severity: 0.5)
-            batch.memory(at: Double(second) + 3, "", operations: operations(3), anomalies: [told], pid: pid)
+            batch.memory(
+                at: Double(second) + 3,
+                "",
+                operations: operations(3),
+                anomalies: [told],
+                pid: pid
+            )
         }
     }
 
@@ -166,8 +197,15 @@ import TraceWire
             counts[pid] = count
             func event(_ offset: Double, from: UInt32, to: (host: String, port: UInt32)) {
                 batch.network(
-                    at: Double(second) + offset, bytes: count.bytes, packets: count.packets, retransmits: count.lost,
-                    errors: pid == 105 && second > 2_200 ? 3 : 0, from: from, to: to, pid: pid)
+                    at: Double(second) + offset,
+                    bytes: count.bytes,
+                    packets: count.packets,
+                    retransmits: count.lost,
+                    errors: pid == 105 && second > 2_200 ? 3 : 0,
+                    from: from,
+                    to: to,
+                    pid: pid
+                )
             }
             // A few peers, on a few ports.
             let peer = "192.0.2.\(random.below(12))"
@@ -194,8 +232,11 @@ import TraceWire
             let isSpike = pid == 110 && (2_400..<2_404).contains(second)
             bytes[pid, default: 0] += isSpike ? 4e8 : Self.skewed(Double(pid - 100) * 4e5, &random)
             batch.io(
-                at: Double(second), milliseconds: milliseconds,
-                operation: random.isOne(in: 3) && milliseconds < 50 ? "WRITE" : "READ", bytes: bytes[pid] ?? 0, pid: pid
+                at: Double(second),
+                milliseconds: milliseconds,
+                operation: random.isOne(in: 3) && milliseconds < 50 ? "WRITE" : "READ",
+                bytes: bytes[pid] ?? 0,
+                pid: pid
             )
         }
     }

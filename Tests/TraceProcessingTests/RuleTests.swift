@@ -10,8 +10,11 @@ import TraceWire
 @Suite struct RuleTests {
     private typealias Found = RuleBench.Finding
 
-    private func rules(_ resource: Resource, ticks: [Int] = [], _ fill: (inout BatchEncoder) -> Void) throws -> [String]
-    { try RuleBench.findings(resource, ticks: ticks, fill).map(\.rule) }
+    private func rules(
+        _ resource: Resource,
+        ticks: [Int] = [],
+        _ fill: (inout BatchEncoder) -> Void
+    ) throws -> [String] { try RuleBench.findings(resource, ticks: ticks, fill).map(\.rule) }
 
     // MARK: Functions
 
@@ -29,7 +32,9 @@ import TraceWire
     @Test func durationOutliers() throws {
         func calls(_ count: Int, last: Double) throws -> [String] {
             try rules(.function) {
-                for index in 0..<count { $0.call("f", at: Double(index), milliseconds: 4 + Double(index % 3)) }
+                for index in 0..<count {
+                    $0.call("f", at: Double(index), milliseconds: 4 + Double(index % 3))
+                }
                 $0.call("f", at: Double(count), milliseconds: last)
             }
         }
@@ -76,7 +81,9 @@ import TraceWire
     @Test func highUtilization() throws {
         func samples(minutes: Double, _ percent: @escaping (Double) -> Double) throws -> [String] {
             try rules(.cpu) {
-                for step in 0...Int(minutes * 6) { $0.cpu(at: Double(step) * 10, percent: percent(Double(step) / 6)) }
+                for step in 0...Int(minutes * 6) {
+                    $0.cpu(at: Double(step) * 10, percent: percent(Double(step) / 6))
+                }
             }
         }
         #expect(try samples(minutes: 30) { _ in 90 } == ["high_utilization"])
@@ -107,7 +114,9 @@ import TraceWire
     @Test func hotspots() throws {
         func samples(cpus: UInt32, percent: Double) throws -> [String] {
             try rules(.cpu) {
-                for step in 0..<40 { $0.cpu(at: Double(step), hotspot: percent, cpu: UInt32(step) % cpus) }
+                for step in 0..<40 {
+                    $0.cpu(at: Double(step), hotspot: percent, cpu: UInt32(step) % cpus)
+                }
             }
         }
         #expect(try samples(cpus: 4, percent: 95) == ["cpu_hotspot"])
@@ -121,7 +130,9 @@ import TraceWire
     @Test func leaks() throws {
         func allocations(minutes: Int, isReleased: @escaping (Int) -> Bool) throws -> [String] {
             try rules(.memory) {
-                for index in 0..<100 { $0.memory(at: 0, "alloc", address: UInt64(index + 1), size: 1 << 20) }
+                for index in 0..<100 {
+                    $0.memory(at: 0, "alloc", address: UInt64(index + 1), size: 1 << 20)
+                }
                 for step in 0..<(minutes * 12) {
                     let address = UInt64(1_000 + step)
                     let seconds = Double(step) * 5 + 1
@@ -144,12 +155,17 @@ import TraceWire
         try bench.send { batch in
             for step in 0..<144 {
                 batch.memory(
-                    at: Double(step) * 5, "alloc", address: UInt64(step + 1),
+                    at: Double(step) * 5,
+                    "alloc",
+                    address: UInt64(step + 1),
                     size: [1 << 20, 1_536, 8, 1 << 19, 8, 8][step % 6],
-                    stack: hasStacks ? [17, 99, 0, 4, 99, 99][step % 6] : 0)
+                    stack: hasStacks ? [17, 99, 0, 4, 99, 99][step % 6] : 0
+                )
             }
         }
-        let leak = try #require(try bench.output().anomalies.first { $0["rule"] as? String == "leak" })
+        let leak = try #require(
+            try bench.output().anomalies.first { $0["rule"] as? String == "leak" }
+        )
         let message = try #require(leak["message"] as? String)
         if hasStacks {
             let named = try #require(message.split(separator: ". ").last)
@@ -163,7 +179,9 @@ import TraceWire
 
     @Test func aLeakShowsInWhatTheAgentTells() throws {
         func samples(_ bytes: @escaping (Int) -> Double) throws -> [String] {
-            try rules(.memory) { for step in 0..<90 { $0.memory(at: Double(step) * 10, "", current: bytes(step)) } }
+            try rules(.memory) {
+                for step in 0..<90 { $0.memory(at: Double(step) * 10, "", current: bytes(step)) }
+            }
         }
         #expect(try samples { 1e9 + Double($0) * 1e6 } == ["leak"])
         #expect(try samples { 1e9 + Double($0) * 1e4 } == [], "0.36 % an hour")
@@ -176,7 +194,8 @@ import TraceWire
             try rules(.memory) {
                 $0.memory(at: 0, "alloc", address: 1, size: large)
                 $0.memory(at: 1, "alloc", address: 2, size: large)
-            } == ["large_allocation"])
+            } == ["large_allocation"]
+        )
         #expect(try rules(.memory) { $0.memory(at: 0, "alloc", address: 1, size: large - 1) } == [])
         #expect(try rules(.memory) { $0.memory(at: 0, "free", address: 0, size: large) } == [])
     }
@@ -195,7 +214,9 @@ import TraceWire
         #expect(try releases([2]) == ["unmatched_free"])
         #expect(try releases([0, 0]) == [], "what is nothing may be released")
         let again = try rules(.memory) {
-            for step in 0..<4 { $0.memory(at: Double(step), step % 2 == 0 ? "alloc" : "free", address: 1, size: 8) }
+            for step in 0..<4 {
+                $0.memory(at: Double(step), step % 2 == 0 ? "alloc" : "free", address: 1, size: 8)
+            }
         }
         #expect(again == [])
     }
@@ -203,7 +224,9 @@ import TraceWire
     @Test func churn() throws {
         func samples(_ perSecond: Double) throws -> [String] {
             try rules(.memory) {
-                for step in 0..<20 { $0.memory(at: Double(step), "", operations: perSecond * Double(step + 1)) }
+                for step in 0..<20 {
+                    $0.memory(at: Double(step), "", operations: perSecond * Double(step + 1))
+                }
             }
         }
         #expect(try samples(110_000) == ["churn"])
@@ -213,7 +236,9 @@ import TraceWire
     @Test func fragmentation() throws {
         func samples(_ scores: [UInt32]) throws -> [String] {
             try rules(.memory) {
-                for (step, score) in scores.enumerated() { $0.memory(at: Double(step) * 100, "", score: score) }
+                for (step, score) in scores.enumerated() {
+                    $0.memory(at: Double(step) * 100, "", score: score)
+                }
             }
         }
         #expect(try samples([70, 65, 80]) == ["fragmentation"])
@@ -248,7 +273,11 @@ import TraceWire
                 var retransmits = 0.0
                 for (step, percent) in percent.enumerated() {
                     retransmits += percent * 10
-                    $0.network(at: Double(step) * 100, packets: Double(step + 1) * 1_000, retransmits: retransmits)
+                    $0.network(
+                        at: Double(step) * 100,
+                        packets: Double(step + 1) * 1_000,
+                        retransmits: retransmits
+                    )
                 }
             }
         }
@@ -262,7 +291,9 @@ import TraceWire
     @Test func errors() throws {
         func samples(_ errors: [UInt32]) throws -> [String] {
             try rules(.network) {
-                for (step, errors) in errors.enumerated() { $0.network(at: Double(step) * 100, errors: errors) }
+                for (step, errors) in errors.enumerated() {
+                    $0.network(at: Double(step) * 100, errors: errors)
+                }
             }
         }
         #expect(try samples([0, 0, 0]) == [])
@@ -273,7 +304,9 @@ import TraceWire
     @Test func connectionChurn() throws {
         func connections(_ count: Int, each step: Double) throws -> [String] {
             try rules(.network) {
-                for index in 0..<count { $0.network(at: Double(index) * step, from: UInt32(40_000 + index)) }
+                for index in 0..<count {
+                    $0.network(at: Double(index) * step, from: UInt32(40_000 + index))
+                }
             }
         }
         #expect(try connections(51, each: 0.01) == ["connection_churn"])
@@ -283,11 +316,15 @@ import TraceWire
 
     @Test func scans() throws {
         func contacts(
-            _ count: Int, each step: Double, from: UInt32 = 45_000,
+            _ count: Int,
+            each step: Double,
+            from: UInt32 = 45_000,
             _ target: @escaping (Int) -> (host: String, port: UInt32)
         ) throws -> [String] {
             try rules(.network) {
-                for index in 0..<count { $0.network(at: Double(index) * step, from: from, to: target(index)) }
+                for index in 0..<count {
+                    $0.network(at: Double(index) * step, from: from, to: target(index))
+                }
             }
         }
         #expect(try contacts(25, each: 10) { ("192.0.2.\($0)", 22) } == ["host_scan"])
@@ -297,16 +334,21 @@ import TraceWire
         #expect(try contacts(19, each: 2) { ("192.0.2.1", 1 + UInt32($0)) } == [])
         #expect(try contacts(60, each: 4) { ("192.0.2.1", 1 + UInt32($0)) } == [], "too slow")
         // A server answers its clients.
-        let answers = try contacts(200, each: 1, from: 8_080) { ("192.0.2.\($0 % 50)", UInt32(40_000 + $0)) }
+        let answers = try contacts(200, each: 1, from: 8_080) {
+            ("192.0.2.\($0 % 50)", UInt32(40_000 + $0))
+        }
         #expect(answers == [])
     }
 
     // MARK: I/O
 
     @Test func latencies() throws {
-        func operations(_ count: Int, last: Double, _ operation: String = "READ") throws -> [String] {
+        func operations(_ count: Int, last: Double, _ operation: String = "READ") throws -> [String]
+        {
             try rules(.io) {
-                for index in 0..<count { $0.io(at: Double(index), milliseconds: 1 + Double(index % 4) / 10) }
+                for index in 0..<count {
+                    $0.io(at: Double(index), milliseconds: 1 + Double(index % 4) / 10)
+                }
                 $0.io(at: Double(count), milliseconds: last, operation: operation)
             }
         }

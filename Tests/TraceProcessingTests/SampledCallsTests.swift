@@ -225,7 +225,11 @@ import TraceModel
         expectEverythingOnce(run)
         expectNesting(run)
         let actual = run.calls.map {
-            NaiveCalls.Call(began: $0.began, nanoseconds: $0.nanoseconds, selfNanoseconds: $0.selfNanoseconds)
+            NaiveCalls.Call(
+                began: $0.began,
+                nanoseconds: $0.nanoseconds,
+                selfNanoseconds: $0.selfNanoseconds
+            )
         }
         if isExact {
             #expect(actual == expected, "seed \(seed)")
@@ -275,8 +279,10 @@ import TraceModel
     private func expectNesting(_ run: borrowing SampledRun) {
         for window in run.windows {
             let slices = window.filter { $0.kind == .begin || $0.kind == .end }
-            let ordered = slices.enumerated().sorted { ($0.element.time, $0.offset) < ($1.element.time, $1.offset) }
-                .map(\.element)
+            let ordered = slices.enumerated().sorted {
+                ($0.element.time, $0.offset) < ($1.element.time, $1.offset)
+            }
+            .map(\.element)
             for (tid, rows) in Dictionary(grouping: ordered, by: \.tid) {
                 var stack: [SampledCalls.Record] = []
                 for row in rows {
@@ -335,25 +341,56 @@ private struct SampledRun: ~Copyable {
     }
 
     mutating func enter(
-        _ function: UInt32, cookie: Int64 = 1, count: UInt64, at time: EpochNanoseconds, tid: UInt32 = 1
+        _ function: UInt32,
+        cookie: Int64 = 1,
+        count: UInt64,
+        at time: EpochNanoseconds,
+        tid: UInt32 = 1
     ) {
-        put(SampledStream.Event(isEntry: true, function: function, cookie: cookie, count: count, tid: tid, time: time))
+        put(
+            SampledStream.Event(
+                isEntry: true,
+                function: function,
+                cookie: cookie,
+                count: count,
+                tid: tid,
+                time: time
+            )
+        )
     }
 
     mutating func exit(
-        _ function: UInt32, cookie: Int64 = 1, count: UInt64, at time: EpochNanoseconds, tid: UInt32 = 1,
+        _ function: UInt32,
+        cookie: Int64 = 1,
+        count: UInt64,
+        at time: EpochNanoseconds,
+        tid: UInt32 = 1,
         isPossible: Bool = true
     ) {
         put(
-            SampledStream.Event(isEntry: false, function: function, cookie: cookie, count: count, tid: tid, time: time),
-            isPossible: isPossible)
+            SampledStream.Event(
+                isEntry: false,
+                function: function,
+                cookie: cookie,
+                count: count,
+                tid: tid,
+                time: time
+            ),
+            isPossible: isPossible
+        )
     }
 
     mutating func put(_ event: SampledStream.Event, isPossible: Bool = true) {
         let record = SampledCalls.Record(
-            cookie: event.cookie, callCount: event.count, averageMicroseconds: UInt64(events.count), time: event.time,
-            function: event.function, tid: event.tid, eventType: event.isEntry ? 0 : 1,
-            kind: event.isEntry ? .open : .instant)
+            cookie: event.cookie,
+            callCount: event.count,
+            averageMicroseconds: UInt64(events.count),
+            time: event.time,
+            function: event.function,
+            tid: event.tid,
+            eventType: event.isEntry ? 0 : 1,
+            kind: event.isEntry ? .open : .instant
+        )
         if keepsRows { events.append(event) }
         if event.isEntry {
             sampled.enter(record, used: 0, &totals)
@@ -382,7 +419,9 @@ private struct SampledRun: ~Copyable {
         #expect(state == saved)
     }
 
-    mutating func takeStuck(until limit: EpochNanoseconds) -> [UInt32] { sampled.takeStuck(until: limit).map(\.tid) }
+    mutating func takeStuck(until limit: EpochNanoseconds) -> [UInt32] {
+        sampled.takeStuck(until: limit).map(\.tid)
+    }
 
     private mutating func takeReady() {
         for record in sampled.ready.elements where keepsRows {
@@ -438,7 +477,8 @@ private struct NaiveCalls {
         let entries = open[event.tid, default: []]
         guard
             let position = entries.lastIndex(where: {
-                $0.event.function == event.function && $0.event.cookie == event.cookie && $0.event.count == event.count
+                $0.event.function == event.function && $0.event.cookie == event.cookie
+                    && $0.event.count == event.count
             })
         else { return nil }
         let entry = entries[position]
@@ -448,8 +488,10 @@ private struct NaiveCalls {
         roots[event.tid, default: []].removeAll { $0.number > entry.number }
         roots[event.tid, default: []].append((entry.number, nanoseconds))
         return Call(
-            began: entry.event.time, nanoseconds: nanoseconds,
-            selfNanoseconds: max(nanoseconds - inside.reduce(0) { $0 + $1.nanoseconds }, 0))
+            began: entry.event.time,
+            nanoseconds: nanoseconds,
+            selfNanoseconds: max(nanoseconds - inside.reduce(0) { $0 + $1.nanoseconds }, 0)
+        )
     }
 }
 
@@ -476,7 +518,8 @@ private enum SampledStream {
         while events.count < count {
             if random.below(4) == 0 { time += EpochNanoseconds(random.below(3)) }
             let thread = random.below(3)
-            let isEntry = stacks[thread].isEmpty || (stacks[thread].count < 9 && random.below(2) == 0)
+            let isEntry =
+                stacks[thread].isEmpty || (stacks[thread].count < 9 && random.below(2) == 0)
             let function = isEntry ? UInt32(random.below(4)) : stacks[thread].removeLast()
             if isEntry {
                 stacks[thread].append(function)
@@ -485,21 +528,35 @@ private enum SampledStream {
             guard random.below(10) < sentOfTen else { continue }
             events.append(
                 Event(
-                    isEntry: isEntry, function: function, cookie: Int64(function), count: counts[Int(function)],
-                    tid: UInt32(thread), time: time))
+                    isEntry: isEntry,
+                    function: function,
+                    cookie: Int64(function),
+                    count: counts[Int(function)],
+                    tid: UInt32(thread),
+                    time: time
+                )
+            )
         }
         return events
     }
 
-    static func any(seed: UInt64, events count: Int, counts: [UInt64], backwards: Int64) -> [Event] {
+    static func any(seed: UInt64, events count: Int, counts: [UInt64], backwards: Int64) -> [Event]
+    {
         var random = SplitMix(seed: seed)
         var time: EpochNanoseconds = 1_000
         return (0..<count).map { _ in
             if random.below(3) == 0 { time += EpochNanoseconds(random.below(4)) }
-            if backwards > 0, random.below(12) == 0 { time -= EpochNanoseconds(random.below(Int(backwards))) }
+            if backwards > 0, random.below(12) == 0 {
+                time -= EpochNanoseconds(random.below(Int(backwards)))
+            }
             return Event(
-                isEntry: random.below(2) == 0, function: UInt32(random.below(3)), cookie: Int64(random.below(2)),
-                count: counts[random.below(counts.count)], tid: UInt32(random.below(3)), time: time)
+                isEntry: random.below(2) == 0,
+                function: UInt32(random.below(3)),
+                cookie: Int64(random.below(2)),
+                count: counts[random.below(counts.count)],
+                tid: UInt32(random.below(3)),
+                time: time
+            )
         }
     }
 }

@@ -24,7 +24,12 @@ final class SeriesListener: SeriesReceiver {
             series = [:]
         }
         for slot in processor.slotsToCollect(all: all) {
-            let isComplete = processor.collectStats(slot: slot, isFull: all, lsn: lsn, into: &writer)
+            let isComplete = processor.collectStats(
+                slot: slot,
+                isFull: all,
+                lsn: lsn,
+                into: &writer
+            )
             #expect(isComplete)
         }
         heard = []
@@ -39,7 +44,9 @@ final class SeriesListener: SeriesReceiver {
         heard.append(SlotSamples(slot: section.slot, lsn: section.lsn, isFull: section.isFull))
     }
 
-    func define(_ id: UInt32, _ family: MetricFamily, _ labels: [String]) { series[id] = (family, labels) }
+    func define(_ id: UInt32, _ family: MetricFamily, _ labels: [String]) {
+        series[id] = (family, labels)
+    }
 
     func markQuiet(host: String, pid: String) {}
 

@@ -19,7 +19,8 @@ import TraceWire
 
         var resource: Resource {
             switch self {
-            case .functions, .longFunctions, .sampledFunctions, .openCalls, .threads, .sampledThreads,
+            case .functions, .longFunctions, .sampledFunctions, .openCalls, .threads,
+                .sampledThreads,
                 .functionProcesses:
                 .function
             case .cpuProcesses: .cpu
@@ -117,7 +118,8 @@ import TraceWire
 
     private static let budget = StateBudget(bytesMax: 1 << 20, slotBytesMax: 256 << 10)
 
-    private func send(_ key: Key, _ range: Range<Int>, second: Int, to bench: ProcessorBench) throws {
+    private func send(_ key: Key, _ range: Range<Int>, second: Int, to bench: ProcessorBench) throws
+    {
         let arrival = ProcessorBench.start + EpochNanoseconds(second) * 1_000_000_000
         try bench.send(arrival: arrival, semantics: key.semantics) {
             for number in range { key.append(number, at: second, to: &$0) }
@@ -135,7 +137,8 @@ import TraceWire
     }
 
     private static let evictions = [
-        "process_evicted", "function_evicted", "thread_evicted", "open_call_evicted", "allocation_evicted",
+        "process_evicted", "function_evicted", "thread_evicted", "open_call_evicted",
+        "allocation_evicted",
         "connection_evicted", "state_overflow",
     ]
 
@@ -157,7 +160,9 @@ import TraceWire
             #expect(most > Self.budget.slotBytesMax / 2, "the budget is what bounds it")
         }
         // What a checkpoint holds is less than what the budget was charged with.
-        #expect(Self.encodedBytes(bench) <= most + Self.encodedBytes(try ProcessorBench(key.resource)))
+        #expect(
+            Self.encodedBytes(bench) <= most + Self.encodedBytes(try ProcessorBench(key.resource))
+        )
         #expect(try bench.output().events.count >= key.count)
     }
 
@@ -166,7 +171,9 @@ import TraceWire
         let bench = try ProcessorBench(key.resource, budget: Self.budget)
         let other = try ProcessorBench(key.resource, budget: Self.budget)
         let middle = key.count / 200 * 100
-        for second in 0..<middle / 100 { try send(key, second * 100..<(second + 1) * 100, second: second, to: bench) }
+        for second in 0..<middle / 100 {
+            try send(key, second * 100..<(second + 1) * 100, second: second, to: bench)
+        }
         // Both are in the same window.
         _ = try bench.output()
         _ = try other.output()
@@ -174,7 +181,9 @@ import TraceWire
         #expect(other.processor.stateBytes == bench.processor.stateBytes)
         try flood(key, bench, from: middle)
         try flood(key, other, from: middle)
-        for slot in 0...UInt8.max { if bench.state(of: slot) != other.state(of: slot) { Issue.record("slot \(slot)") } }
+        for slot in 0...UInt8.max {
+            if bench.state(of: slot) != other.state(of: slot) { Issue.record("slot \(slot)") }
+        }
         #expect(bench.processor.stateBytes == other.processor.stateBytes)
     }
 
@@ -193,7 +202,9 @@ import TraceWire
     }
 
     /// What is given up is counted as `other`: sums over functions and kernels stay exact.
-    @Test(arguments: [Key.functions, .longFunctions, .kernels]) func sumsStayExact(_ key: Key) throws {
+    @Test(arguments: [Key.functions, .longFunctions, .kernels]) func sumsStayExact(
+        _ key: Key
+    ) throws {
         let bench = try ProcessorBench(key.resource, budget: Self.budget)
         try flood(key, bench)
         let samples = bench.samples()
@@ -274,14 +285,20 @@ import TraceWire
     @Test func openCallsKeepTheirFunctions() throws {
         let bench = try ProcessorBench(.function, budget: Self.budget)
         try bench.send { $0.call("outer", at: 0, milliseconds: nil, pid: 7) }
-        for second in 0..<50 { try send(.functions, second * 100..<(second + 1) * 100, second: second, to: bench) }
+        for second in 0..<50 {
+            try send(.functions, second * 100..<(second + 1) * 100, second: second, to: bench)
+        }
         #expect((bench.samples().value(.errorsTotal, "function_evicted") ?? 0) > 0)
-        try bench.send(arrival: ProcessorBench.start + 60_000_000_000) { $0.exit("outer", entered: 0, at: 60, pid: 7) }
+        try bench.send(arrival: ProcessorBench.start + 60_000_000_000) {
+            $0.exit("outer", entered: 0, at: 60, pid: 7)
+        }
         #expect(bench.samples().value(.functionDurationSeconds, "outer") == 1)
     }
 
     /// Slots have budgets of their own: the number of workers doesn't show, whatever is given up.
-    @Test(arguments: Resource.allCases) func theNumberOfWorkersDoesNotShow(_ resource: Resource) throws {
+    @Test(arguments: Resource.allCases) func theNumberOfWorkersDoesNotShow(
+        _ resource: Resource
+    ) throws {
         var generator = EventGenerator(resource, seed: 77, processes: 6_000)
         let batches = generator.batches(80)
         let budget = StateBudget(bytesMax: 1 << 30, slotBytesMax: 20 << 10)
@@ -325,7 +342,9 @@ import TraceWire
         #expect(evicted(bench.samples()) == 0)
         for key in Key.allCases where key.isProcess {
             let bench = try ProcessorBench(key.resource)
-            for second in 0..<10 { try send(key, second * 1_000..<(second + 1) * 1_000, second: second, to: bench) }
+            for second in 0..<10 {
+                try send(key, second * 1_000..<(second + 1) * 1_000, second: second, to: bench)
+            }
             let samples = bench.samples()
             #expect(evicted(samples) == 0, "\(key)")
             #expect(bench.processor.stateBytes < Limits.stateBytesMax / 2, "\(key)")

@@ -7,7 +7,11 @@ import TraceSummaries
 /// What 0.1.0 has written (`Stored/`) can still be read.
 @Suite(.serialized) struct StoredStateTests {
     private static func stored(_ name: String) throws -> Data {
-        try Data(contentsOf: URL(filePath: #filePath).deletingLastPathComponent().appending(path: "Stored/\(name)"))
+        try Data(
+            contentsOf: URL(filePath: #filePath).deletingLastPathComponent().appending(
+                path: "Stored/\(name)"
+            )
+        )
     }
 
     /// Summary files: rows of eight numbers, and fewer tables.
@@ -46,7 +50,10 @@ import TraceSummaries
 
     /// The state of a slot in which a window is open: three events of one process, the last one 2 s after the first.
     @Test(arguments: Resource.allCases) func slotsOfVersion6(_ resource: Resource) throws {
-        let text = String(decoding: try Self.stored("state_6_\(resource.name).base64"), as: UTF8.self)
+        let text = String(
+            decoding: try Self.stored("state_6_\(resource.name).base64"),
+            as: UTF8.self
+        )
         let state = Array(try #require(Data(base64Encoded: text.filter { !$0.isNewline })))
         let directory = try ContractDirectory()
         let worker = try ContractWorker(resource, root: directory.path)

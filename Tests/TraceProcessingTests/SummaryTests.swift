@@ -11,18 +11,28 @@ import TraceWire
     private static let start = EventGenerator.start
 
     private static func summary(
-        _ resource: Resource, windowsBefore: [[[UInt8]]] = [], _ events: [[UInt8]]
+        _ resource: Resource,
+        windowsBefore: [[[UInt8]]] = [],
+        _ events: [[UInt8]]
     ) throws -> [String: Any] {
         let directory = try ContractDirectory()
         let worker = try ContractWorker(resource, root: directory.path)
         var output: ContractOutput?
         for (number, events) in (windowsBefore + [events]).enumerated() {
             let batch = ContractBatch(
-                host: "beta", events: events.map { ContractEvent(host: "beta", pid: 0, time: 0, bytes: $0) },
-                arrival: Self.start, lsn: LSN(number))
+                host: "beta",
+                events: events.map { ContractEvent(host: "beta", pid: 0, time: 0, bytes: $0) },
+                arrival: Self.start,
+                lsn: LSN(number)
+            )
             try worker.apply(batch)
             let closed = try worker.finalize()
-            output = try directory.merge(resource, closed, window: 7 + UInt64(number), summaries: [worker.summary])
+            output = try directory.merge(
+                resource,
+                closed,
+                window: 7 + UInt64(number),
+                summaries: [worker.summary]
+            )
         }
         return try #require(try output?.summary())
     }
@@ -33,15 +43,26 @@ import TraceWire
         return Array(encoder.bytes)
     }
 
-    private static func top(_ summary: [String: Any], _ table: String, _ list: String) throws -> [[String: Any]] {
+    private static func top(
+        _ summary: [String: Any],
+        _ table: String,
+        _ list: String
+    ) throws -> [[String: Any]] {
         let tables = try #require(summary["tables"] as? [String: [String: Any]])
         let lists = try #require(tables[table]?["top"] as? [String: [[String: Any]]])
         return try #require(lists[list])
     }
 
-    private static func call(_ name: String, pid: UInt32, at time: Int64, milliseconds: Int64) -> [UInt8] {
+    private static func call(
+        _ name: String,
+        pid: UInt32,
+        at time: Int64,
+        milliseconds: Int64
+    ) -> [UInt8] {
         encode { encoder in
-            for (type, time) in [(0, time), (1, time + milliseconds * 1_000_000)] as [(Int32, Int64)] {
+            for (type, time) in [(0, time), (1, time + milliseconds * 1_000_000)]
+                as [(Int32, Int64)]
+            {
                 var event = BatchEncoder.Function()
                 event.timestamp = ContractEvent.timestamp(time)
                 event.eventType = type
@@ -71,7 +92,9 @@ import TraceWire
         #expect(slowest[0]["max_ms"] as? Double == 300 && slowest[0]["host"] as? String == "beta")
         let busiest = try Self.top(summary, "functions", "busiest")
         #expect(busiest.map { $0["function"] as? String } == ["often", "slow \"one\""])
-        #expect(busiest[0]["total_ms"] as? Double == 1_000 && busiest[0]["mean_ms"] as? Double == 10)
+        #expect(
+            busiest[0]["total_ms"] as? Double == 1_000 && busiest[0]["mean_ms"] as? Double == 10
+        )
         let median = try #require(busiest[0]["p50_ms"] as? Double)
         #expect(abs(median - 10) <= 0.1)
     }
@@ -106,11 +129,13 @@ import TraceWire
             Self.call("before", pid: 3, at: Self.start + 800_000_000, milliseconds: 1),
         ]
         let summary = try Self.summary(
-            .function, windowsBefore: [before],
+            .function,
+            windowsBefore: [before],
             [
                 Self.call("often", pid: 3, at: Self.start + 1_000_000_000, milliseconds: 20),
                 Self.call("often", pid: 3, at: Self.start + 1_100_000_000, milliseconds: 40),
-            ])
+            ]
+        )
         let busiest = try Self.top(summary, "functions", "busiest")
         #expect(busiest.map { $0["function"] as? String } == ["often"])
         #expect(busiest[0]["calls"] as? Int == 2 && busiest[0]["completed"] as? Int == 2)
@@ -172,8 +197,14 @@ import TraceWire
     private static func text(_ field: Any?) -> String { field.map { "\($0)" } ?? "-" }
 
     private static func packet(
-        _ port: UInt32, isSend: Bool, bytes: UInt64, to address: String = "10.0.0.2", second: Int64 = 0,
-        pid: UInt32 = 7, transport: String = "TCP", packets: (tx: UInt64, rx: UInt64) = (0, 0)
+        _ port: UInt32,
+        isSend: Bool,
+        bytes: UInt64,
+        to address: String = "10.0.0.2",
+        second: Int64 = 0,
+        pid: UInt32 = 7,
+        transport: String = "TCP",
+        packets: (tx: UInt64, rx: UInt64) = (0, 0)
     ) -> [UInt8] {
         encode { encoder in
             var event = BatchEncoder.Network()
@@ -191,11 +222,14 @@ import TraceWire
     @Test func connectionsSayWhenTheyWereOpenedAndLastSeen() throws {
         let before = [Self.packet(1, isSend: true, bytes: 9, second: 3)]
         let summary = try Self.summary(
-            .network, windowsBefore: [before],
+            .network,
+            windowsBefore: [before],
             [
-                Self.packet(1, isSend: true, bytes: 9, second: 70), Self.packet(1, isSend: true, bytes: 9, second: 65),
+                Self.packet(1, isSend: true, bytes: 9, second: 70),
+                Self.packet(1, isSend: true, bytes: 9, second: 65),
                 Self.packet(2, isSend: false, bytes: 5, second: 66),
-            ])
+            ]
+        )
         let talkers = try Self.top(summary, "connections", "top_talkers")
         func seconds(_ column: String) -> [Int64] {
             talkers.map { (($0[column] as? Int64 ?? 0) - Self.start) / 1_000_000_000 }
@@ -212,14 +246,23 @@ import TraceWire
     @Test func protocolsByProcessAndHost() throws {
         let before = [Self.packet(1, isSend: true, bytes: 1 << 40, packets: (5_000, 900))]
         let summary = try Self.summary(
-            .network, windowsBefore: [before],
+            .network,
+            windowsBefore: [before],
             [
                 Self.packet(1, isSend: true, bytes: 10, second: 1, packets: (5_003, 900)),
-                Self.packet(2, isSend: false, bytes: 700, second: 2, transport: "UDP", packets: (5_003, 950)),
+                Self.packet(
+                    2,
+                    isSend: false,
+                    bytes: 700,
+                    second: 2,
+                    transport: "UDP",
+                    packets: (5_003, 950)
+                ),
                 Self.packet(1, isSend: false, bytes: 20, second: 3, packets: (5_004, 952)),
                 Self.packet(3, isSend: true, bytes: 40, second: 4, pid: 8, packets: (7, 7)),
                 Self.packet(3, isSend: true, bytes: 2, second: 4, pid: 8, transport: ""),
-            ])
+            ]
+        )
         let numbers = ["events", "sent_bytes", "received_bytes", "tx_packets", "rx_packets"]
         func rows(_ table: String, _ list: String) throws -> [String] {
             try Self.top(summary, table, list).map { row in
@@ -227,9 +270,13 @@ import TraceWire
                 return (texts + numbers.map { Self.text(row[$0]) }).joined(separator: " ")
             }
         }
-        let byProcess = ["7 UDP 1 0 700 0 50", "8 TCP 1 40 0 1 0", "7 TCP 2 10 20 4 2", "8 unknown 1 2 0 0 0"]
+        let byProcess = [
+            "7 UDP 1 0 700 0 50", "8 TCP 1 40 0 1 0", "7 TCP 2 10 20 4 2", "8 unknown 1 2 0 0 0",
+        ]
         #expect(try rows("protocols", "top_talkers") == byProcess)
-        #expect(try rows("protocols", "most_packets") == [byProcess[0], byProcess[2], byProcess[1]])
+        #expect(
+            try rows("protocols", "most_packets") == [byProcess[0], byProcess[2], byProcess[1]]
+        )
         let byHost = ["- UDP 1 0 700 0 50", "- TCP 3 50 20 5 2", "- unknown 1 2 0 0 0"]
         #expect(try rows("protocols_overall", "top_talkers") == byHost)
         let overall = try Self.top(summary, "protocols_overall", "top_talkers")
@@ -243,14 +290,20 @@ import TraceWire
             [
                 Self.packet(1, isSend: true, bytes: 10, second: 1, packets: (100, 0)),
                 Self.packet(1, isSend: true, bytes: 10, second: 2, packets: (3, 0)),
-            ])
+            ]
+        )
         let rows = try Self.top(summary, "protocols", "top_talkers")
         #expect(rows.count == 1 && rows[0]["events"] as? Int == 2)
         #expect(rows[0]["sent_bytes"] as? Int == 20 && rows[0]["tx_packets"] as? Int == 4)
     }
 
     private static func memory(
-        _ operation: String, _ address: UInt64, bytes: UInt64 = 0, stack: UInt64 = 0, pid: UInt32 = 7, second: Int64 = 0
+        _ operation: String,
+        _ address: UInt64,
+        bytes: UInt64 = 0,
+        stack: UInt64 = 0,
+        pid: UInt32 = 7,
+        second: Int64 = 0
     ) -> [UInt8] {
         encode { encoder in
             var event = BatchEncoder.Memory()
@@ -276,13 +329,20 @@ import TraceWire
             Self.memory("alloc", 3, bytes: 900, stack: .max, pid: 8),
         ]
         let summary = try Self.summary(
-            .memory, windowsBefore: [before],
+            .memory,
+            windowsBefore: [before],
             [
                 Self.memory("alloc", 4, bytes: 60, stack: 17, second: 1),
-                Self.memory("alloc", 5, bytes: 800, stack: 99, second: 1), Self.memory("free", 5, second: 2),
+                Self.memory("alloc", 5, bytes: 800, stack: 99, second: 1),
+                Self.memory("free", 5, second: 2),
                 Self.memory("alloc", 6, bytes: 160, stack: 4, second: 3),
-            ])
-        #expect(try Self.stacks(summary) == ["\(UInt64.max) 8 900 1", "17 7 160 2", "4 7 160 1", "0 7 70 1"])
+            ]
+        )
+        #expect(
+            try Self.stacks(summary) == [
+                "\(UInt64.max) 8 900 1", "17 7 160 2", "4 7 160 1", "0 7 70 1",
+            ]
+        )
         let tables = try #require(summary["tables"] as? [String: [String: Any]])
         let totals = try #require(tables["stacks"]?["totals"] as? [String: Any])
         #expect(totals["outstanding_bytes"] as? Int == 1_290 && totals["outstanding"] as? Int == 5)
@@ -292,7 +352,9 @@ import TraceWire
     /// Beyond the rows of a list a process's stacks are one, so that the totals are those of all.
     @Test func manyStacksAreShownByTheLargest() throws {
         let count = Limits.summaryRowsMax + 20
-        let events = (1...count).map { Self.memory("alloc", UInt64($0), bytes: UInt64($0), stack: UInt64($0)) }
+        let events = (1...count).map {
+            Self.memory("alloc", UInt64($0), bytes: UInt64($0), stack: UInt64($0))
+        }
         let summary = try Self.summary(.memory, events)
         let rows = try Self.stacks(summary)
         #expect(rows[0] == "other 7 210 20" && rows[1] == "120 7 120 1")
@@ -306,11 +368,15 @@ import TraceWire
     @Test func theStacksOfTheLastWindowStand() throws {
         let first = try Self.summary(.memory, [Self.memory("alloc", 1, bytes: 100, stack: 17)])
         let second = try Self.summary(
-            .memory, windowsBefore: [[Self.memory("alloc", 1, bytes: 100, stack: 17)]],
-            [Self.memory("free", 1, second: 5), Self.memory("alloc", 2, bytes: 8, stack: 3)])
+            .memory,
+            windowsBefore: [[Self.memory("alloc", 1, bytes: 100, stack: 17)]],
+            [Self.memory("free", 1, second: 5), Self.memory("alloc", 2, bytes: 8, stack: 3)]
+        )
         var merged = WindowSummary(.memory)
         for summary in [first, second] {
-            let state = try #require((summary["state"] as? String).flatMap { Data(base64Encoded: $0) })
+            let state = try #require(
+                (summary["state"] as? String).flatMap { Data(base64Encoded: $0) }
+            )
             merged.merge(try WindowSummary(Array(state)), isLater: true)
         }
         let table = try #require(merged.tables.first { $0.schema.name == "stacks" })
@@ -322,23 +388,33 @@ import TraceWire
     @Test func talkersByConnection() throws {
         let before = [Self.packet(1, isSend: true, bytes: 1 << 40)]
         let summary = try Self.summary(
-            .network, windowsBefore: [before],
+            .network,
+            windowsBefore: [before],
             [
                 Self.packet(1, isSend: true, bytes: 10), Self.packet(2, isSend: true, bytes: 30),
-                Self.packet(2, isSend: false, bytes: 5), Self.packet(3, isSend: false, bytes: 34, to: "fe80::2"),
-            ])
+                Self.packet(2, isSend: false, bytes: 5),
+                Self.packet(3, isSend: false, bytes: 34, to: "fe80::2"),
+            ]
+        )
         let talkers = try Self.top(summary, "connections", "top_talkers")
         #expect(
             talkers.map { $0["connection"] as? String } == [
-                "10.0.0.1:2 -> 10.0.0.2:443 TCP", "10.0.0.1:3 -> [fe80::2]:443 TCP", "10.0.0.1:1 -> 10.0.0.2:443 TCP",
-            ])
+                "10.0.0.1:2 -> 10.0.0.2:443 TCP", "10.0.0.1:3 -> [fe80::2]:443 TCP",
+                "10.0.0.1:1 -> 10.0.0.2:443 TCP",
+            ]
+        )
         #expect(talkers.map { $0["sent_bytes"] as? Int } == [30, 0, 10])
         #expect(talkers.map { $0["received_bytes"] as? Int } == [5, 34, 0])
         #expect(talkers.map { $0["process"] as? String } == ["web", "web", "web"])
     }
 
     private static func cpu(
-        _ pid: UInt32, second: Int64, on: UInt64, percent: Double, comm: String? = nil, cpu: UInt32 = 0
+        _ pid: UInt32,
+        second: Int64,
+        on: UInt64,
+        percent: Double,
+        comm: String? = nil,
+        cpu: UInt32 = 0
     ) -> [UInt8] {
         encode { encoder in
             var event = BatchEncoder.CPU()
@@ -356,11 +432,14 @@ import TraceWire
     @Test func onlyTheWindowsOwnTimeCounts() throws {
         let before = [Self.cpu(1, second: 0, on: 50_000_000, percent: 90)]
         let summary = try Self.summary(
-            .cpu, windowsBefore: [before],
+            .cpu,
+            windowsBefore: [before],
             [
-                Self.cpu(1, second: 1, on: 50_250_000, percent: 25), Self.cpu(2, second: 1, on: 9_000_000, percent: 10),
+                Self.cpu(1, second: 1, on: 50_250_000, percent: 25),
+                Self.cpu(2, second: 1, on: 9_000_000, percent: 10),
                 Self.cpu(2, second: 2, on: 9_750_000, percent: 80),
-            ])
+            ]
+        )
         let busiest = try Self.top(summary, "processes", "busiest")
         #expect(busiest.map { $0["process"] as? String } == ["proc-2", "proc-1"])
         #expect(busiest.map { $0["on_cpu_ms"] as? Double } == [750, 250])
@@ -376,7 +455,8 @@ import TraceWire
                 Self.cpu(1, second: 0, on: 9_000_000, percent: 1, comm: "kworker/0:1-events"),
                 Self.cpu(1, second: 1, on: 9_040_000, percent: 4, comm: "kworker/0:1"),
                 Self.cpu(1, second: 2, on: 15_000, percent: 1, comm: "bash"),
-            ])
+            ]
+        )
         let busiest = try Self.top(summary, "processes", "busiest")
         #expect(busiest.map { $0["process"] as? String } == ["bash"])
         #expect(busiest.map { $0["on_cpu_ms"] as? Double } == [55])
@@ -390,10 +470,12 @@ import TraceWire
             }
         }
         let summary = try Self.summary(
-            .cpu, windowsBefore: [samples([3, 3, 9], from: 0)],
+            .cpu,
+            windowsBefore: [samples([3, 3, 9], from: 0)],
             // The last one is late: it says nothing of where the process went.
             samples([2, 2, 9, 2, 2_000, 1_023, 2, 2], from: 10) + samples([5], from: 1)
-                + samples([70], from: 10, pid: 2))
+                + samples([70], from: 10, pid: 2)
+        )
         let rows = try Self.top(summary, "cpus", "most_samples").map { row in
             let names = ["pid", "cpu", "samples", "moves", "share_percent"]
             return names.map { Self.text(row[$0]) }.joined(separator: " ")
@@ -415,7 +497,8 @@ import TraceWire
                 Self.cpu(1, second: 0, on: 9_000, percent: 1, comm: "a", cpu: 1),
                 Self.cpu(1, second: 1, on: 10, percent: 1, comm: "b", cpu: 2),
                 Self.cpu(1, second: 2, on: 20, percent: 1, comm: "b", cpu: 1),
-            ])
+            ]
+        )
         let rows = try Self.top(summary, "cpus", "most_samples")
         #expect(rows.map { $0["cpu"] as? String } == ["1", "2"])
         #expect(rows.map { $0["moves"] as? Int } == [1, 0])
@@ -435,7 +518,8 @@ import TraceWire
                     event.latencyMilliseconds = Double(number)
                     encoder.append(event)
                 }
-            })
+            }
+        )
         let reads = try Self.top(summary, "reads", "slowest")
         #expect(reads.map { $0["device"] as? String } == ["sda"])
         #expect(reads[0]["operations"] as? Int == 50 && reads[0]["bytes"] as? Int == 204_800)
@@ -466,18 +550,33 @@ import TraceWire
         let events = (0..<1_000).map { number in
             let pid = UInt32(number + 1)
             return ContractEvent(
-                host: "beta", pid: pid, time: Self.start,
-                bytes: Self.call("f", pid: pid, at: Self.start, milliseconds: Int64(number * 7 % 1_000 + 1)))
+                host: "beta",
+                pid: pid,
+                time: Self.start,
+                bytes: Self.call(
+                    "f",
+                    pid: pid,
+                    at: Self.start,
+                    milliseconds: Int64(number * 7 % 1_000 + 1)
+                )
+            )
         }
         let directory = try ContractDirectory()
-        let workers = try (0..<3).map { try ContractWorker(.function, index: $0, root: directory.path) }
+        let workers = try (0..<3).map {
+            try ContractWorker(.function, index: $0, root: directory.path)
+        }
         let batch = ContractBatch(host: "beta", events: events, arrival: Self.start, lsn: 1)
-        for (index, worker) in workers.enumerated() { try worker.apply(batch.share { Int($0) % 3 == index }) }
+        for (index, worker) in workers.enumerated() {
+            try worker.apply(batch.share { Int($0) % 3 == index })
+        }
         let closed = try workers.flatMap { try $0.finalize() }
         let output = try directory.merge(.function, closed, summaries: workers.map(\.summary))
         let summary = try #require(try output.summary())
         let busiest = try Self.top(summary, "functions", "busiest")
-        #expect(busiest.map { $0["total_ms"] as? Double } == (0..<Limits.summaryTopRows).map { Double(1_000 - $0) })
+        #expect(
+            busiest.map { $0["total_ms"] as? Double }
+                == (0..<Limits.summaryTopRows).map { Double(1_000 - $0) }
+        )
         #expect(summary["processes"] as? Int == 1_000)
     }
 
@@ -489,14 +588,23 @@ import TraceWire
         let pids = (UInt32(1)...).lazy.filter { Slot.of(hostHash: hash, processID: $0) == 9 }
         let events = pids.prefix(count).enumerated().map { number, pid in
             ContractEvent(
-                host: "beta", pid: pid, time: 0, bytes: Self.cpu(pid, second: Int64(number), on: 5, percent: 50))
+                host: "beta",
+                pid: pid,
+                time: 0,
+                bytes: Self.cpu(pid, second: Int64(number), on: 5, percent: 50)
+            )
         }
         let batch = ContractBatch(host: "beta", events: events, arrival: Self.start, lsn: 1)
         let directory = try ContractDirectory()
         let first = try ContractWorker(.cpu, root: directory.path, state: budget)
         try first.apply(batch)
         #expect(first.samples.contains { $0.contains("process_evicted") })
-        let worker = try ContractWorker(.cpu, root: directory.path, checkpoint: try first.checkpoint(), state: budget)
+        let worker = try ContractWorker(
+            .cpu,
+            root: directory.path,
+            checkpoint: try first.checkpoint(),
+            state: budget
+        )
         _ = try worker.finalize()
         let summary = try WindowSummary(worker.summary)
         #expect(summary.events == UInt64(count) && summary.processes == UInt64(count))

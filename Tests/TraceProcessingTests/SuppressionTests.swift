@@ -29,7 +29,8 @@ import TraceWire
         var description: String { "\(rule.name)" }
     }
 
-    private static let cases: [Case] = functionCases + cpuCases + memoryCases + networkCases + ioCases + gpuCases
+    private static let cases: [Case] =
+        functionCases + cpuCases + memoryCases + networkCases + ioCases + gpuCases
 
     private static let functionCases = [
         Case(
@@ -38,17 +39,24 @@ import TraceWire
                 for (second, milliseconds) in [101.0, 340, 120].enumerated() {
                     $0.call("f", at: Double(second), milliseconds: milliseconds)
                 }
-            }, message: "2 more in 60 s, the worst: f took 340.0 ms"),
+            },
+            message: "2 more in 60 s, the worst: f took 340.0 ms"
+        ),
         Case(
             rule: .durationOutlier,
             fill: {
-                for index in 0..<40 { $0.call("f", at: Double(index), milliseconds: 4 + Double(index % 3)) }
+                for index in 0..<40 {
+                    $0.call("f", at: Double(index), milliseconds: 4 + Double(index % 3))
+                }
                 for (index, milliseconds) in [60.0, 70, 65].enumerated() {
                     $0.call("f", at: 40 + Double(index), milliseconds: milliseconds)
                 }
-            }, message: "2 more in 60 s, the worst: f took 70.0 ms, usually about "),
+            },
+            message: "2 more in 60 s, the worst: f took 70.0 ms, usually about "
+        ),
         Case(
-            rule: .stuckCall, ticks: [31],
+            rule: .stuckCall,
+            ticks: [31],
             fill: {
                 for thread in [7, 8] as [UInt32] {
                     var event = BatchEncoder.Function()
@@ -57,18 +65,23 @@ import TraceWire
                     event.functionName = "f"
                     $0.append(event)
                 }
-            }, message: "1 more in 60 s, the worst: f has been open for "),
+            },
+            message: "1 more in 60 s, the worst: f has been open for "
+        ),
     ]
 
     private static let cpuCases = [
         Case(
-            rule: .highUtilization, cooldownSeconds: day,
+            rule: .highUtilization,
+            cooldownSeconds: day,
             fill: {
                 for step in 0...360 {
                     let isQuiet = step > 120 && step < 210
                     $0.cpu(at: Double(step) * 10, percent: isQuiet ? 60 : 95)
                 }
-            }, message: "1 more in 86400 s, the worst: "),
+            },
+            message: "1 more in 86400 s, the worst: "
+        ),
         Case(
             rule: .migrationStorm,
             fill: {
@@ -77,7 +90,9 @@ import TraceWire
                     count += step / 3 % 2 == 0 ? 1_100 + Double(step) : 0
                     $0.cpu(at: Double(step), migrations: count)
                 }
-            }, message: "4 more in 60 s, the worst: 1124.0 migrations a second"),
+            },
+            message: "4 more in 60 s, the worst: 1124.0 migrations a second"
+        ),
         Case(
             rule: .numaMigration,
             fill: {
@@ -86,7 +101,9 @@ import TraceWire
                     count += step / 3 % 2 == 0 ? 11 + Double(step) : 0
                     $0.cpu(at: Double(step), numa: count)
                 }
-            }, message: "4 more in 60 s, the worst: 35.0 migrations between NUMA nodes a second"),
+            },
+            message: "4 more in 60 s, the worst: 35.0 migrations between NUMA nodes a second"
+        ),
         Case(
             rule: .cpuHotspot,
             fill: {
@@ -94,18 +111,23 @@ import TraceWire
                     let percent = step % 10 < 5 ? 95 + Double(step) / 10 : 10
                     $0.cpu(at: Double(step), hotspot: percent, cpu: UInt32(step) % 4)
                 }
-            }, message: "3 more in 60 s, the worst: 98.0 % of the time on CPU 0, of 4 seen"),
+            },
+            message: "3 more in 60 s, the worst: 98.0 % of the time on CPU 0, of 4 seen"
+        ),
     ]
 
     private static let memoryCases = [
         Case(
-            rule: .leak, cooldownSeconds: day,
+            rule: .leak,
+            cooldownSeconds: day,
             fill: {
                 for step in 0..<300 {
                     let grown = step < 100 ? step : step < 200 ? 100 : step - 100
                     $0.memory(at: Double(step) * 10, "", current: 1e9 + Double(grown) * 1e6)
                 }
-            }, message: "1 more in 86400 s, the worst: "),
+            },
+            message: "1 more in 86400 s, the worst: "
+        ),
         Case(
             rule: .largeAllocation,
             fill: {
@@ -114,7 +136,9 @@ import TraceWire
                     let size = UInt64(mebibytes) << 20
                     $0.memory(at: Double(index), "alloc", address: address, size: size)
                 }
-            }, message: "2 more in 60 s, the worst: 209715200 bytes allocated at once"),
+            },
+            message: "2 more in 60 s, the worst: 209715200 bytes allocated at once"
+        ),
         Case(
             rule: .unmatchedFree,
             fill: {
@@ -122,13 +146,17 @@ import TraceWire
                 for address in [0x20, 0x21, 0x22] as [UInt64] {
                     $0.memory(at: Double(address), "free", address: address)
                 }
-            }, message: "2 more in 60 s, the worst: 0x21 was released, its allocation was not seen"),
+            },
+            message: "2 more in 60 s, the worst: 0x21 was released, its allocation was not seen"
+        ),
         Case(
             rule: .doubleFree,
             fill: {
                 $0.memory(at: 0, "alloc", address: 1, size: 8)
                 for second in 1...4 { $0.memory(at: Double(second), "free", address: 1) }
-            }, message: "2 more in 60 s, the worst: 0x1 was released twice"),
+            },
+            message: "2 more in 60 s, the worst: 0x1 was released twice"
+        ),
         Case(
             rule: .churn,
             fill: {
@@ -137,14 +165,18 @@ import TraceWire
                     count += step / 3 % 2 == 0 ? 110_000 + Double(step) * 2 : 0
                     $0.memory(at: Double(step), "", operations: count)
                 }
-            }, message: "4 more in 60 s, the worst: 110048.0 allocations and releases a second"),
+            },
+            message: "4 more in 60 s, the worst: 110048.0 allocations and releases a second"
+        ),
         Case(
             rule: .fragmentation,
             fill: {
                 for (second, score) in [70, 59, 90, 59, 75, 80].enumerated() {
                     $0.memory(at: Double(second), "", score: UInt32(score))
                 }
-            }, message: "2 more in 60 s, the worst: fragmentation score 90.0"),
+            },
+            message: "2 more in 60 s, the worst: fragmentation score 90.0"
+        ),
     ]
 
     private static let networkCases = [
@@ -158,31 +190,51 @@ import TraceWire
                     bytes += spike ?? (step % 2 == 0 ? 0.9e6 : 1.1e6)
                     $0.network(at: Double(step), bytes: bytes)
                 }
-            }, message: "2 more in 60 s, the worst: 90000000.0 bytes a second, usually "),
+            },
+            message: "2 more in 60 s, the worst: 90000000.0 bytes a second, usually "
+        ),
         Case(
             rule: .retransmits,
             fill: {
                 var retransmits = 0.0
                 for (step, percent) in [6.0, 0, 9, 0, 7].enumerated() {
                     retransmits += percent * 10
-                    $0.network(at: Double(step), packets: Double(step + 1) * 1_000, retransmits: retransmits)
+                    $0.network(
+                        at: Double(step),
+                        packets: Double(step + 1) * 1_000,
+                        retransmits: retransmits
+                    )
                 }
-            }, message: "2 more in 60 s, the worst: 9.0 % of the packets sent were retransmits"),
+            },
+            message: "2 more in 60 s, the worst: 9.0 % of the packets sent were retransmits"
+        ),
         Case(
             rule: .errors,
             fill: {
                 for (second, errors) in [1, 2, 7].enumerated() {
                     $0.network(at: Double(second), errors: UInt32(errors))
                 }
-            }, message: "2 more in 60 s, the worst: 5 more errors, 7 in all"),
+            },
+            message: "2 more in 60 s, the worst: 5 more errors, 7 in all"
+        ),
         Case(
             rule: .connectionChurn,
-            fill: { for index in 0..<60 { $0.network(at: Double(index) / 100, from: UInt32(40_000 + index)) } },
-            message: "9 more in 60 s, the worst: 60 new connections in a second, 0.0 a second in"),
+            fill: {
+                for index in 0..<60 {
+                    $0.network(at: Double(index) / 100, from: UInt32(40_000 + index))
+                }
+            },
+            message: "9 more in 60 s, the worst: 60 new connections in a second, 0.0 a second in"
+        ),
         Case(
             rule: .hostScan,
-            fill: { for index in 0..<40 { $0.network(at: Double(index), from: 45_000, to: ("192.0.2.\(index)", 22)) } },
-            message: "15 more in 60 s, the worst: 40 hosts on port 22"),
+            fill: {
+                for index in 0..<40 {
+                    $0.network(at: Double(index), from: 45_000, to: ("192.0.2.\(index)", 22))
+                }
+            },
+            message: "15 more in 60 s, the worst: 40 hosts on port 22"
+        ),
         Case(
             rule: .portScan,
             fill: {
@@ -190,7 +242,9 @@ import TraceWire
                     let port = UInt32(index + 1)
                     $0.network(at: Double(index), from: 45_000, to: ("192.0.2.1", port))
                 }
-            }, message: "20 more in 60 s, the worst: 40 ports of 192.0.2.1"),
+            },
+            message: "20 more in 60 s, the worst: 40 ports of 192.0.2.1"
+        ),
     ]
 
     private static let ioCases = [
@@ -200,15 +254,21 @@ import TraceWire
                 for (second, milliseconds) in [101.0, 400, 150].enumerated() {
                     $0.io(at: Double(second), milliseconds: milliseconds)
                 }
-            }, message: "2 more in 60 s, the worst: READ took 400.0 ms"),
+            },
+            message: "2 more in 60 s, the worst: READ took 400.0 ms"
+        ),
         Case(
             rule: .latencyOutlier,
             fill: {
-                for index in 0..<40 { $0.io(at: Double(index), milliseconds: 1 + Double(index % 4) / 10) }
+                for index in 0..<40 {
+                    $0.io(at: Double(index), milliseconds: 1 + Double(index % 4) / 10)
+                }
                 for (index, milliseconds) in [20.0, 30, 25].enumerated() {
                     $0.io(at: 40 + Double(index), milliseconds: milliseconds)
                 }
-            }, message: "2 more in 60 s, the worst: READ took 30.0 ms, usually about "),
+            },
+            message: "2 more in 60 s, the worst: READ took 30.0 ms, usually about "
+        ),
         Case(
             rule: .throughputSpike,
             fill: {
@@ -217,19 +277,24 @@ import TraceWire
                     bytes += [61: 5e7, 64: 9e7, 67: 6e7][step] ?? 1e6
                     $0.io(at: Double(step), bytes: bytes)
                 }
-            }, message: "2 more in 60 s, the worst: 90000000.0 bytes a second, usually "),
+            },
+            message: "2 more in 60 s, the worst: 90000000.0 bytes a second, usually "
+        ),
     ]
 
     private static let gpuCases = [
         Case(
-            rule: .memoryGrowth, cooldownSeconds: day,
+            rule: .memoryGrowth,
+            cooldownSeconds: day,
             fill: {
                 for step in 0..<300 {
                     let grown = step < 100 ? step : step < 200 ? 100 : step - 100
                     let bytes = UInt64(1_000_000_000 + grown * 10_000_000)
                     $0.gpu(at: Double(step) * 10, .memory(pid: 7, bytes: bytes))
                 }
-            }, message: "1 more in 86400 s, the worst: "),
+            },
+            message: "1 more in 86400 s, the worst: "
+        ),
         Case(
             rule: .transferDrop,
             fill: {
@@ -238,12 +303,15 @@ import TraceWire
                     let rate = UInt64(dropped ?? 1_000_000 + step % 5 * 10_000)
                     $0.gpu(at: Double(step), .transfer(pid: 7, bytesPerSecond: rate, kind: "D2H"))
                 }
-            }, message: "2 more in 60 s, the worst: D2H: 100000.0 bytes a second, usually "),
+            },
+            message: "2 more in 60 s, the worst: D2H: 100000.0 bytes a second, usually "
+        ),
     ]
 
     private static func rules(_ rule: RuleID, cooldownSeconds: Int) throws -> RuleSet {
         let resource = rule.resource?.name ?? ""
-        let text = #"{"rules": {"\#(resource)": {"\#(rule.name)": {"cooldown_s": \#(cooldownSeconds)}}}}"#
+        let text =
+            #"{"rules": {"\#(resource)": {"\#(rule.name)": {"cooldown_s": \#(cooldownSeconds)}}}}"#
         return try RuleSet(Array(text.utf8), file: "rules.json")
     }
 
@@ -321,10 +389,16 @@ import TraceWire
         }
         #expect(
             Self.messages("slow_call", try bench.output()) == [
-                "f took 200.0 ms", "g took 300.0 ms", "2 more in 60 s, the worst: f took 200.0 ms", "f took 200.0 ms",
-            ])
+                "f took 200.0 ms", "g took 300.0 ms", "2 more in 60 s, the worst: f took 200.0 ms",
+                "f took 200.0 ms",
+            ]
+        )
         try Self.tick(bench, at: 100)
-        #expect(Self.messages("slow_call", try bench.output()) == ["1 more in 60 s, the worst: f took 200.0 ms"])
+        #expect(
+            Self.messages("slow_call", try bench.output()) == [
+                "1 more in 60 s, the worst: f took 200.0 ms"
+            ]
+        )
     }
 
     @Test func nothingIsRaisedWhereNothingWasSuppressed() throws {
@@ -363,9 +437,11 @@ import TraceWire
         #expect(
             Self.messages("slow_io", try bench.output()) == [
                 "READ took 900.0 ms", "WRITE took 101.0 ms", "sync took 102.0 ms",
-                "1 more in 60 s, the worst: READ took 950.0 ms", "1 more in 60 s, the worst: WRITE took 103.0 ms",
+                "1 more in 60 s, the worst: READ took 950.0 ms",
+                "1 more in 60 s, the worst: WRITE took 103.0 ms",
                 "1 more in 60 s, the worst: discard took 104.0 ms",
-            ])
+            ]
+        )
     }
 
     @Test func aWarningIsSuppressedApartFromWhatIsSevere() throws {
@@ -376,7 +452,11 @@ import TraceWire
             let percents = [(0, 2), (10, 0), (20, 6), (30, 0), (40, 3), (50, 0), (62, 7), (64, 0)]
             for (step, (second, percent)) in (percents + [(66, 8)]).enumerated() {
                 retransmits += Double(percent) * 10
-                $0.network(at: Double(second), packets: Double(step + 1) * 1_000, retransmits: retransmits)
+                $0.network(
+                    at: Double(second),
+                    packets: Double(step + 1) * 1_000,
+                    retransmits: retransmits
+                )
             }
         }
         try Self.tick(bench, at: 100)
@@ -411,7 +491,11 @@ import TraceWire
         // The same name, but what its agent counts has fallen.
         try slow("second", at: 4, bytes: 1)
         let found = try bench.output().findings("slow_io")
-        #expect(found.map { $0["process"] as? String } == ["first", "first", "second", "second", "second"])
+        #expect(
+            found.map { $0["process"] as? String } == [
+                "first", "first", "second", "second", "second",
+            ]
+        )
         let isRecord = found.map { ($0["message"] as? String ?? "").contains("1 more in 60 s") }
         #expect(isRecord == [false, true, false, true, false])
     }
@@ -419,7 +503,9 @@ import TraceWire
     @Test func aQuietProcessIsForgottenWithItsRecordRaised() throws {
         let bench = try ProcessorBench(.io)
         bench.processor.rules = try Self.rules(.slowIO, cooldownSeconds: Self.day)
-        try Self.send(bench) { for second in 0..<5 { $0.io(at: Double(second), milliseconds: 200) } }
+        try Self.send(bench) {
+            for second in 0..<5 { $0.io(at: Double(second), milliseconds: 200) }
+        }
         let counted = { bench.samples().value(.anomaliesTotal, "io", "slow_io") }
         try Self.tick(bench, at: Double(Limits.processQuietSeconds - 60))
         #expect(counted() == 1)
@@ -434,7 +520,9 @@ import TraceWire
 
     @Test func aRecordInANewWindowNamesItsProcess() throws {
         let bench = try ProcessorBench(.io)
-        try Self.send(bench) { for second in 0..<2 { $0.io(at: Double(second), milliseconds: 200) } }
+        try Self.send(bench) {
+            for second in 0..<2 { $0.io(at: Double(second), milliseconds: 200) }
+        }
         _ = try bench.output()
         try Self.tick(bench, at: 100)
         let output = try bench.output()
@@ -444,7 +532,9 @@ import TraceWire
 
     @Test func aRuleThatIsTurnedOffRaisesNothing() throws {
         let bench = try ProcessorBench(.io)
-        try Self.send(bench) { for second in 0..<5 { $0.io(at: Double(second), milliseconds: 200) } }
+        try Self.send(bench) {
+            for second in 0..<5 { $0.io(at: Double(second), milliseconds: 200) }
+        }
         let text = #"{"rules": {"io": {"slow_io": {"enabled": false}}}}"#
         bench.processor.rules = try RuleSet(Array(text.utf8), file: "rules.json")
         try Self.tick(bench, at: 100)
@@ -471,7 +561,9 @@ import TraceWire
         let slot = bench.slot(of: 7)
         let size = bench.state(of: slot).count
         try Self.send(bench) {
-            for key in 0..<(2 * keys) { $0.call("\(name)\(key)", at: 30 + Double(key) / 10, milliseconds: 50) }
+            for key in 0..<(2 * keys) {
+                $0.call("\(name)\(key)", at: 30 + Double(key) / 10, milliseconds: 50)
+            }
         }
         let grown = bench.state(of: slot).count - size
         #expect(grown < 16 << 10, "the state grows by \(grown) bytes with what is suppressed")
@@ -495,11 +587,15 @@ import TraceWire
         var texts = 0
         func add(_ value: Double, severity: Double) {
             suppressed.add(
-                EventContext.Finding(rule: .slowCall, value: value, severity: severity), key: 1, since: 0, until: 60,
+                EventContext.Finding(rule: .slowCall, value: value, severity: severity),
+                key: 1,
+                since: 0,
+                until: 60,
                 message: {
                     texts += 1
                     return "\(value)"
-                })
+                }
+            )
         }
         add(1, severity: 0.5)
         add(9, severity: 0.4)
@@ -523,12 +619,14 @@ import TraceWire
         for rule in RuleID.allCases { rule.resource.map { rules[$0, default: []].append(rule) } }
         let low: [Threshold: String] = [
             .slowCallMilliseconds: "0", .durationZScore: "1", .utilizationWindowSeconds: "10",
-            .utilizationRaisePercent: "1", .utilizationClearPercent: "1", .migrationsRaisePerSecond: "1",
+            .utilizationRaisePercent: "1", .utilizationClearPercent: "1",
+            .migrationsRaisePerSecond: "1",
             .migrationsClearPerSecond: "1", .numaRaisePerSecond: "1", .numaClearPerSecond: "1",
             .hotspotRaisePercent: "50", .hotspotClearPercent: "50", .hotspotCPUsMin: "1",
             .largeAllocationMebibytes: "0", .churnRaisePerSecond: "10", .churnClearPerSecond: "10",
             .fragmentationRaiseScore: "1", .fragmentationClearScore: "1", .rateSpikeZScore: "1",
-            .retransmitsPacketsMin: "1", .connectionChurnFactor: "1", .connectionChurnMeanMin: "1", .hostScanHosts: "2",
+            .retransmitsPacketsMin: "1", .connectionChurnFactor: "1", .connectionChurnMeanMin: "1",
+            .hostScanHosts: "2",
             .portScanPorts: "2", .slowIOMilliseconds: "0.001", .latencyZScore: "1",
         ]
         let resources = rules.map { resource, rules in
@@ -546,12 +644,21 @@ import TraceWire
 
     /// Applies batches with ticks between them; `restartsAfter`: there the worker goes on from a checkpoint.
     private static func outcome(
-        _ resource: Resource, _ batches: [ContractBatch], workers count: Int, restartsAfter: Int? = nil
+        _ resource: Resource,
+        _ batches: [ContractBatch],
+        workers count: Int,
+        restartsAfter: Int? = nil
     ) throws -> ContractOutcome {
         let directory = try ContractDirectory()
         let text = eager(cooldownSeconds: 0.1)
-        func worker(_ index: Int, _ checkpoint: ContractCheckpoint? = nil) throws -> ContractWorker {
-            let worker = try ContractWorker(resource, index: index, root: directory.path, checkpoint: checkpoint)
+        func worker(_ index: Int, _ checkpoint: ContractCheckpoint? = nil) throws -> ContractWorker
+        {
+            let worker = try ContractWorker(
+                resource,
+                index: index,
+                root: directory.path,
+                checkpoint: checkpoint
+            )
             worker.processor.rules = try RuleSet(Array(text.utf8), file: "rules.json")
             return worker
         }
@@ -572,7 +679,9 @@ import TraceWire
         return try ContractOutcome(of: workers, in: directory) { Int($0) % count }
     }
 
-    @Test(arguments: Resource.allCases) func neitherWorkersNorRestartsShow(_ resource: Resource) throws {
+    @Test(arguments: Resource.allCases) func neitherWorkersNorRestartsShow(
+        _ resource: Resource
+    ) throws {
         var generator = EventGenerator(resource, seed: 33, processes: 8)
         let batches = generator.batches(60)
         let one = try Self.outcome(resource, batches, workers: 1)
@@ -593,7 +702,9 @@ import TraceWire
 
     @Test func stateThatIsNoneIsRefused() throws {
         let bench = try ProcessorBench(.io)
-        try Self.send(bench) { for second in 0..<3 { $0.io(at: Double(second), milliseconds: 200) } }
+        try Self.send(bench) {
+            for second in 0..<3 { $0.io(at: Double(second), milliseconds: 200) }
+        }
         let slot = bench.slot(of: 7)
         let state = bench.state(of: slot)
         let other = try ProcessorBench(.io)

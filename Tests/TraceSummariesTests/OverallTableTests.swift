@@ -19,8 +19,11 @@ struct OverallTableTests {
             sketch.insert(value)
         }
         return SummaryRow(
-            key: .init(host: Array("beta".utf8), pid: pid, item: Array(name.utf8)), process: [], values: numbers,
-            sketch: sketch)
+            key: .init(host: Array("beta".utf8), pid: pid, item: Array(name.utf8)),
+            process: [],
+            values: numbers,
+            sketch: sketch
+        )
     }
 
     private static func summary(_ rows: some Sequence<SummaryRow>) -> WindowSummary {
@@ -31,8 +34,10 @@ struct OverallTableTests {
                 withUnsafePointer(to: row.sketch) { sketch in
                     summary.add(
                         SummaryPart(item: ByteView(item), values: row.values, sketch: sketch),
-                        of: SummaryOwner(host: row.key.host, pid: row.key.pid, process: []), toTable: table,
-                        position: &place)
+                        of: SummaryOwner(host: row.key.host, pid: row.key.pid, process: []),
+                        toTable: table,
+                        position: &place
+                    )
                 }
             }
         }

@@ -15,7 +15,10 @@ struct QuantileSketchTests {
 
     /// Values spread evenly over the given number of doublings, starting at `first`.
     private static func values(
-        _ count: Int, from first: Double, doublings: Double, _ random: inout SeededGenerator
+        _ count: Int,
+        from first: Double,
+        doublings: Double,
+        _ random: inout SeededGenerator
     ) -> [UInt64] {
         (0..<count).map { _ in
             let exponent = Double.random(in: 0..<doublings, using: &random)
@@ -25,14 +28,18 @@ struct QuantileSketchTests {
         }
     }
 
-    @Test(arguments: [1, 2, 3, 4, 5, 6] as [UInt64]) func quantilesAreWithinOnePercent(_ seed: UInt64) throws {
+    @Test(arguments: [1, 2, 3, 4, 5, 6] as [UInt64]) func quantilesAreWithinOnePercent(
+        _ seed: UInt64
+    ) throws {
         var random = SeededGenerator(seed: seed)
         for (first, doublings) in [(1.0, 3.0), (50, 10), (900, 18), (1e12, 19.9), (4e18, 1.9)] {
             let values = Self.values(3_000, from: first, doublings: doublings, &random).sorted()
             let sketch = Self.sketch(values.shuffled(using: &random))
             #expect(sketch.count == 3_000)
             for share in Self.shares {
-                let exact = Double(values[max(0, Int((share * Double(values.count)).rounded(.up)) - 1)])
+                let exact = Double(
+                    values[max(0, Int((share * Double(values.count)).rounded(.up)) - 1)]
+                )
                 let found = Double(try #require(sketch.quantile(share)))
                 #expect(abs(found - exact) <= exact * 0.01)
             }
@@ -40,7 +47,9 @@ struct QuantileSketchTests {
     }
 
     @Test func smallAndExtremeValuesAreAccurate() throws {
-        for value in (0...51 as ClosedRange<UInt64>) { #expect(Self.sketch([value]).quantile(0.5) == value) }
+        for value in (0...51 as ClosedRange<UInt64>) {
+            #expect(Self.sketch([value]).quantile(0.5) == value)
+        }
         for value in [UInt64.max, .max - 1, 1 << 63, (1 << 62) + 12_345] as [UInt64] {
             let found = Double(try #require(Self.sketch([value]).quantile(0.5)))
             #expect(abs(found - Double(value)) <= Double(value) * 0.01)
@@ -54,7 +63,9 @@ struct QuantileSketchTests {
         let values = Self.values(40_000, from: 1, doublings: 62, &random)
         let all = Self.sketch(values)
         #expect(all.bucketCount == Limits.sketchBucketsMax)
-        let parts = (0..<5).map { part in Self.sketch(values.indices.filter { $0 % 5 == part }.map { values[$0] }) }
+        let parts = (0..<5).map { part in
+            Self.sketch(values.indices.filter { $0 % 5 == part }.map { values[$0] })
+        }
         var left = QuantileSketch()
         for part in parts { left.merge(part) }
         var right = QuantileSketch()

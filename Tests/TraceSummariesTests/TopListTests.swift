@@ -16,8 +16,10 @@ struct TopListTests {
         var place = UInt32.max
         for number in 0..<9_000 {
             let key = SummaryRow.Key(
-                host: Array(hosts[number % hosts.count].utf8), pid: UInt32.random(in: 1...3, using: &random),
-                item: Array("f\(number / hosts.count)".utf8))
+                host: Array(hosts[number % hosts.count].utf8),
+                pid: UInt32.random(in: 1...3, using: &random),
+                item: Array("f\(number / hosts.count)".utf8)
+            )
             let weight = UInt64.random(in: 0...40, using: &random)
             rows.append((key, weight))
             var values = SummaryValues()
@@ -27,7 +29,10 @@ struct TopListTests {
                 withUnsafePointer(to: sketch) { sketch in
                     summary.add(
                         SummaryPart(item: ByteView(item), values: values, sketch: sketch),
-                        of: SummaryOwner(host: key.host, pid: key.pid, process: []), toTable: 1, position: &place)
+                        of: SummaryOwner(host: key.host, pid: key.pid, process: []),
+                        toTable: 1,
+                        position: &place
+                    )
                 }
             }
         }
@@ -42,7 +47,9 @@ struct TopListTests {
             if a.pid != b.pid { return a.pid < b.pid }
             return a.item.lexicographicallyPrecedes(b.item)
         }
-        for count in [1, 7, 100] { #expect(table.top(list, count).map(\.key) == expected.prefix(count).map(\.key)) }
+        for count in [1, 7, 100] {
+            #expect(table.top(list, count).map(\.key) == expected.prefix(count).map(\.key))
+        }
         #expect(table.top(list, 0).isEmpty)
     }
 }

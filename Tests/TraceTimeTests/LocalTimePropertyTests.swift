@@ -14,12 +14,16 @@ extension ZoneTests {
                 var parts = random.next()
                 let text = LocalTimes.text(parts)
                 let parsed = parse(text, &parser)
-                #expect(parsed.nanoseconds == Int64(timegm(&parts)) * nanosecondsPerSecond, "\(text), seed \(seed)")
+                #expect(
+                    parsed.nanoseconds == Int64(timegm(&parts)) * nanosecondsPerSecond,
+                    "\(text), seed \(seed)"
+                )
             }
         }
 
         @Test(arguments: [
-            "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kathmandu", "America/St_Johns",
+            "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kathmandu",
+            "America/St_Johns",
             "Pacific/Apia", "Africa/Casablanca",
         ]) func zonesAgreeWithGlibc(zone: String) throws {
             var parser = TimestampParser(zone: try TimeZoneRules.configure(zone))
@@ -35,14 +39,18 @@ extension ZoneTests {
                 guard LocalTimes.local(second) == text else {
                     // Only a local time that exists nowhere may come back as another one.
                     let elsewhere = stride(from: second - 90_000, through: second + 90_000, by: 900)
-                    #expect(!elsewhere.contains { LocalTimes.local($0) == text }, "\(text) in \(zone), seed \(seed)")
+                    #expect(
+                        !elsewhere.contains { LocalTimes.local($0) == text },
+                        "\(text) in \(zone), seed \(seed)"
+                    )
                     skipped += 1
                     continue
                 }
                 for earlier in [1_800, 3_600, 7_200] {
                     #expect(
                         LocalTimes.local(second - earlier) != text,
-                        "\(text) in \(zone) has an earlier instant, seed \(seed)")
+                        "\(text) in \(zone) has an earlier instant, seed \(seed)"
+                    )
                 }
             }
             #expect(skipped < 500)

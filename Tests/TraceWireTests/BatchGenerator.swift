@@ -40,17 +40,23 @@ struct BatchGenerator {
             case 0, 1: bytes[position] ^= 1 << UInt8(below(8))
             case 2: bytes[position] = UInt8(truncatingIfNeeded: next())
             case 3: bytes.removeSubrange(position...)
-            case 4: bytes.insert(contentsOf: (0..<1 + below(4)).map { _ in edgeByte() }, at: position)
+            case 4:
+                bytes.insert(contentsOf: (0..<1 + below(4)).map { _ in edgeByte() }, at: position)
             default: bytes.removeSubrange(position..<min(bytes.count, position + 1 + below(3)))
             }
         }
         return bytes
     }
 
-    private mutating func edgeByte() -> UInt8 { [0, 1, 0x7F, 0x80, 0xFF, 0x0A, 0x08, 0x12][below(8)] }
+    private mutating func edgeByte() -> UInt8 {
+        [0, 1, 0x7F, 0x80, 0xFF, 0x0A, 0x08, 0x12][below(8)]
+    }
 
     /// One random field of a message, known to it or not.
-    private mutating func append(_ message: ProtobufCMessageDescriptor, _ builder: inout WireBuilder) {
+    private mutating func append(
+        _ message: ProtobufCMessageDescriptor,
+        _ builder: inout WireBuilder
+    ) {
         guard below(12) > 0 else { return appendUnknown(&builder) }
         let field = message.fields[below(Int(message.n_fields))]
         switch field.type {

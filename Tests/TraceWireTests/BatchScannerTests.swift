@@ -99,7 +99,8 @@ import TraceWire
                     $0.message(4) { $0.integer(1, 5) }
                     $0.message(3) { _ in }
                 }
-            })
+            }
+        )
         #expect(entries.map(\.processID) == [3, 44, 45, 6, 0])
     }
 
@@ -110,19 +111,34 @@ import TraceWire
                 WireBuilder.batch { batch in
                     batch.message(1) { _ in }
                     batch.message(1) { $0.payload(4, long) }
-                }) == "trace_data[1].function_name: 1048577 bytes, limit 1048576")
+                }
+            ) == "trace_data[1].function_name: 1048577 bytes, limit 1048576"
+        )
         #expect(
             refusal(WireBuilder.batch { $0.message(2) { $0.message(5) { $0.payload(1, long) } } })
-                == "gpu_trace_data[0].cuda_launch_event.kernel_name: 1048577 bytes, limit 1048576")
+                == "gpu_trace_data[0].cuda_launch_event.kernel_name: 1048577 bytes, limit 1048576"
+        )
         #expect(
             refusal(
                 WireBuilder.batch { batch in
-                    batch.message(4) { event in for _ in 0...Limits.eventAnomaliesMax { event.message(18) { _ in } } }
-                }) == "memory_trace_data[0].anomalies: 65 messages, limit 64")
-        #expect(refusal(WireBuilder.batch { $0.payload(103, long.prefix(256)) }) == "host: 256 bytes, limit 255")
-        #expect(refusal(WireBuilder.batch { $0.payload(100, long.prefix(256)) }) == "client_id: 256 bytes, limit 255")
+                    batch.message(4) { event in
+                        for _ in 0...Limits.eventAnomaliesMax { event.message(18) { _ in } }
+                    }
+                }
+            ) == "memory_trace_data[0].anomalies: 65 messages, limit 64"
+        )
+        #expect(
+            refusal(WireBuilder.batch { $0.payload(103, long.prefix(256)) })
+                == "host: 256 bytes, limit 255"
+        )
+        #expect(
+            refusal(WireBuilder.batch { $0.payload(100, long.prefix(256)) })
+                == "client_id: 256 bytes, limit 255"
+        )
         let atLimit = Array(long.dropLast())
-        #expect(refusal(WireBuilder.batch { $0.message(1) { $0.payload(4, atLimit) } }) == "accepted")
+        #expect(
+            refusal(WireBuilder.batch { $0.message(1) { $0.payload(4, atLimit) } }) == "accepted"
+        )
     }
 
     /// A batch refused for one bad event still tells how many it holds; one whose own fields are cut off
@@ -154,7 +170,10 @@ import TraceWire
         #expect(event(1, [0x10] + .init(repeating: 0xFF, count: 9) + [0x01]) == "accepted")
         #expect(event(1, [0x10] + .init(repeating: 0x80, count: 10) + [0x01]).contains("overlong"))
         #expect(event(1, [0x0A, 0x80, 0x80, 0x80, 0x80, 0x10]).contains("timestamp: overlong"))
-        #expect(event(4, [0x92, 0x01, 2, 0x11, 0]) == "memory_trace_data[0].anomalies[0].severity: cut off")
+        #expect(
+            event(4, [0x92, 0x01, 2, 0x11, 0])
+                == "memory_trace_data[0].anomalies[0].severity: cut off"
+        )
         #expect(refusal([0x0A, 0x05]) == "trace_data[0]: cut off")
         #expect(refusal([0x0A, 0x00, 0x08, 0x00]) == "trace_data[1]: wrong wire type")
         #expect(refusal([0x0B]) == "trace_data[0]: wrong wire type")

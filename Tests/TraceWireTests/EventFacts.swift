@@ -277,15 +277,23 @@ extension EventFacts {
         }
     }
 
-    private mutating func addPayload(_ text: UnsafeMutablePointer<CChar>?, _ value: UInt64, _ pid: UInt32) {
+    private mutating func addPayload(
+        _ text: UnsafeMutablePointer<CChar>?,
+        _ value: UInt64,
+        _ pid: UInt32
+    ) {
         add(text)
         add(value)
         addProcess(pid)
     }
 
-    private mutating func add(_ event: NeuTracer__CallstackEvent) { addPayload(event.stack_message, 0, event.pid) }
+    private mutating func add(_ event: NeuTracer__CallstackEvent) {
+        addPayload(event.stack_message, 0, event.pid)
+    }
 
-    private mutating func add(_ event: NeuTracer__MemEvent) { addPayload(nil, event.mem_size, event.pid) }
+    private mutating func add(_ event: NeuTracer__MemEvent) {
+        addPayload(nil, event.mem_size, event.pid)
+    }
 
     private mutating func add(_ event: NeuTracer__CudaLaunchEvent) {
         addPayload(event.kernel_name, event.num_calls, event.pid)
@@ -296,7 +304,8 @@ extension EventFacts {
     }
 
     private mutating func addAnomalies(
-        _ anomalies: UnsafeMutablePointer<UnsafeMutablePointer<NeuTracer__Anomaly>?>?, count: Int
+        _ anomalies: UnsafeMutablePointer<UnsafeMutablePointer<NeuTracer__Anomaly>?>?,
+        count: Int
     ) {
         add(UInt64(count))
         for index in 0..<count {

@@ -9,8 +9,10 @@ import TraceModel
         (event + following).withUnsafeBytes { bytes in
             guard let start = bytes.baseAddress else { return nil }
             return FastEventWalk.processID(
-                of: ByteView(start: start, count: event.count), shape: MessageShape.events[Int(resource.rawValue)],
-                readableUntil: start + bytes.count)
+                of: ByteView(start: start, count: event.count),
+                shape: MessageShape.events[Int(resource.rawValue)],
+                readableUntil: start + bytes.count
+            )
         }
     }
 
@@ -39,11 +41,14 @@ import TraceModel
                 var event = Array(whole.drop { $0 >= 0x80 }.dropFirst())
                 if round % 2 == 1 { event = generator.damaged(event) }
                 let following = [UInt8](repeating: UInt8(generator.below(256)), count: 16)
-                guard let process = usual(event, of: entry.resource, following: following) else { continue }
+                guard let process = usual(event, of: entry.resource, following: following) else {
+                    continue
+                }
                 told += 1
                 #expect(
                     process == careful(event, of: entry.resource),
-                    "seed \(seed), round \(round): \(entry.resource) \(event)")
+                    "seed \(seed), round \(round): \(entry.resource) \(event)"
+                )
             }
         }
         #expect(told > 500)

@@ -20,7 +20,9 @@ import TraceModel
 
     /// Checks every field number from 0 to 40: known ones by type and name, all others unknown.
     private func check(
-        _ shape: MessageShape, _ message: ProtobufCMessageDescriptor, name: (UInt32) -> String
+        _ shape: MessageShape,
+        _ message: ProtobufCMessageDescriptor,
+        name: (UInt32) -> String
     ) -> [ProtobufCFieldDescriptor] {
         let fields = (0..<Int(message.n_fields)).map { message.fields[$0] }
         for number in UInt32(0)...40 {
@@ -38,7 +40,10 @@ import TraceModel
     @Test(arguments: Resource.allCases) func tables(resource: Resource) throws {
         let batch = neu_tracer__trace_batch__descriptor
         let event = try #require(
-            (0..<Int(batch.n_fields)).map { batch.fields[$0] }.first { $0.id == resource.batchField })
+            (0..<Int(batch.n_fields)).map { batch.fields[$0] }.first {
+                $0.id == resource.batchField
+            }
+        )
         #expect(WireNames.batchField(of: resource) == String(cString: event.name))
         let shape = MessageShape.events[Int(resource.rawValue)]
         let fields = check(shape, try #require(inner(event))) { WireNames.field($0, of: resource) }

@@ -23,12 +23,15 @@ enum Reference {
             guard unpacked != nil else { return .refused }
             let isAllowed =
                 error.reason == .limit || error.description.hasSuffix("invalid field number")
-                || error.description == "semantics: no known value" || error.description.hasSuffix("overlong varint")
+                || error.description == "semantics: no known value"
+                || error.description.hasSuffix("overlong varint")
                 || isBool(error.description)
             let text = error.description
             return isAllowed ? .stricter(text) : .different("refused by us alone: \(text)")
         }
-        guard let reference = unpacked?.pointee else { return .different("refused by the reference alone") }
+        guard let reference = unpacked?.pointee else {
+            return .different("refused by the reference alone")
+        }
         return difference(batch, summary, index, reference).map { .different($0) } ?? .accepted
     }
 
@@ -40,7 +43,9 @@ enum Reference {
     }
 
     private static func difference(
-        _ batch: UnsafeRawBufferPointer, _ summary: BatchSummary, _ index: borrowing EventIndex,
+        _ batch: UnsafeRawBufferPointer,
+        _ summary: BatchSummary,
+        _ index: borrowing EventIndex,
         _ reference: NeuTracer__TraceBatch
     ) -> String? {
         var own = EventFacts()
@@ -73,7 +78,9 @@ enum Reference {
         let expected = facts(reference)
         for resource in Resource.allCases {
             let wanted = expected[Int(resource.rawValue)]
-            guard summary.count(of: resource) == wanted.count else { return "number of \(resource) events" }
+            guard summary.count(of: resource) == wanted.count else {
+                return "number of \(resource) events"
+            }
             let found = facts(resource, in: batch)
             guard found.count == wanted.count else { return "\(resource) events in the walk" }
             for position in wanted.indices where found[position] != wanted[position] {
@@ -85,7 +92,9 @@ enum Reference {
 
     /// Each entry's bytes, decoded by themselves, must be that event.
     private static func indexDifference(
-        _ batch: UnsafeRawBufferPointer, _ index: borrowing EventIndex, _ expected: [[EventFacts]]
+        _ batch: UnsafeRawBufferPointer,
+        _ index: borrowing EventIndex,
+        _ expected: [[EventFacts]]
     ) -> String? {
         var seen = [Int](repeating: 0, count: Resource.count)
         for position in 0..<index.count {
@@ -95,13 +104,20 @@ enum Reference {
             let row = Int(entry.resource.rawValue)
             let wanted = expected[row][seen[row]]
             seen[row] += 1
-            guard facts(entry.resource, in: share) == [wanted] else { return "entry \(position) alone" }
-            guard UInt64(entry.processID) == wanted.processID else { return "process id of entry \(position)" }
+            guard facts(entry.resource, in: share) == [wanted] else {
+                return "entry \(position) alone"
+            }
+            guard UInt64(entry.processID) == wanted.processID else {
+                return "process id of entry \(position)"
+            }
         }
         return nil
     }
 
-    private static func facts(_ resource: Resource, in batch: UnsafeRawBufferPointer) -> [EventFacts] {
+    private static func facts(
+        _ resource: Resource,
+        in batch: UnsafeRawBufferPointer
+    ) -> [EventFacts] {
         var payloads = EventPayloads(of: resource, in: batch)
         var facts: [EventFacts] = []
         while let payload = payloads.next() {
@@ -123,6 +139,7 @@ enum Reference {
     }
 
     private static func list<Message>(
-        _ array: UnsafeMutablePointer<UnsafeMutablePointer<Message>?>?, _ count: Int
+        _ array: UnsafeMutablePointer<UnsafeMutablePointer<Message>?>?,
+        _ count: Int
     ) -> [Message] { (0..<count).compactMap { array?[$0]?.pointee } }
 }

@@ -14,7 +14,9 @@ import TraceWire
         for round in 0..<2_000 {
             let batch = generator.batch(fields: 12)
             let verdict = judge(batch)
-            if case .stricter(let reason) = verdict, reason.contains("limit") || reason.contains("no known value") {
+            if case .stricter(let reason) = verdict,
+                reason.contains("limit") || reason.contains("no known value")
+            {
                 continue
             }
             #expect(verdict == .accepted, "seed \(seed), round \(round): \(batch)")
@@ -31,7 +33,8 @@ import TraceWire
             switch judge(batch) {
             case .accepted: accepted += 1
             case .refused, .stricter: refused += 1
-            case .different(let what): Issue.record("\(what): seed \(seed), round \(round): \(batch)")
+            case .different(let what):
+                Issue.record("\(what): seed \(seed), round \(round): \(batch)")
             }
         }
         // Both must occur, or the generator tests nothing.

@@ -11,7 +11,9 @@ struct WireBuilder {
         bytes.append(UInt8(value))
     }
 
-    mutating func tag(_ field: UInt32, _ wireType: UInt32) { varint(UInt64(field) << 3 | UInt64(wireType)) }
+    mutating func tag(_ field: UInt32, _ wireType: UInt32) {
+        varint(UInt64(field) << 3 | UInt64(wireType))
+    }
 
     mutating func integer(_ field: UInt32, _ value: UInt64) {
         tag(field, 0)
@@ -24,7 +26,9 @@ struct WireBuilder {
     }
 
     mutating func fixed(_ value: UInt64, bytes count: Int) {
-        for index in 0..<count { bytes.append(UInt8(truncatingIfNeeded: value >> UInt64(8 * index))) }
+        for index in 0..<count {
+            bytes.append(UInt8(truncatingIfNeeded: value >> UInt64(8 * index)))
+        }
     }
 
     mutating func payload(_ field: UInt32, _ payload: some Collection<UInt8>) {

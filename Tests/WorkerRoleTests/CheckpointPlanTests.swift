@@ -26,7 +26,8 @@ import TraceModel
     }
 
     /// However much there is to save, and however often windows end.
-    @Test(arguments: [1, 40, 3_000]) func checkpointsTakeATenthOfTheTimeAtMost(milliseconds: Int64) {
+    @Test(arguments: [1, 40, 3_000]) func checkpointsTakeATenthOfTheTimeAtMost(milliseconds: Int64)
+    {
         var plan = CheckpointPlan()
         let cost = milliseconds * 1_000_000
         var now: Int64 = 0

@@ -96,10 +96,16 @@ import TraceProcessing
                         let new = try TestWorker(1)
                         var reports: [String] = []
                         let isTaken = try handover.take(
-                            [1, 2, 3], by: 1, into: new.processor, report: { reports.append($0) })
+                            [1, 2, 3],
+                            by: 1,
+                            into: new.processor,
+                            report: { reports.append($0) }
+                        )
                         #expect(isTaken && reports.count == 1, "byte \(position) of \(copy)")
                         #expect(reports.first?.hasPrefix(copy) == true)
-                        for slot: UInt8 in 1...3 { #expect(new.state(of: slot) == old.state(of: slot)) }
+                        for slot: UInt8 in 1...3 {
+                            #expect(new.state(of: slot) == old.state(of: slot))
+                        }
                     }
                 }
                 try whole.withUnsafeBytes { try FileSystem.publish(copy, $0) }
@@ -115,12 +121,19 @@ import TraceProcessing
             let old = try TestWorker(0)
             for lsn: LSN in [4_096, 8_192, 12_288] {
                 for new in [1, 11] {
-                    try Handover(resource: .function, lsn: lsn).give([7], from: 0, to: new, processor: old.processor)
+                    try Handover(resource: .function, lsn: lsn).give(
+                        [7],
+                        from: 0,
+                        to: new,
+                        processor: old.processor
+                    )
                 }
             }
             let worker = WorkerName(resource: .function, index: 1)
             func left() throws -> Set<String> {
-                Set(try FileSystem.list("checkpoints/handover").map(MirroredFile.name)).filter { $0.hasSuffix("-1") }
+                Set(try FileSystem.list("checkpoints/handover").map(MirroredFile.name)).filter {
+                    $0.hasSuffix("-1")
+                }
             }
             try Handover.removeTaken(by: worker, through: 8_192, except: 8_192)
             #expect(try left() == ["function.8192.0-1", "function.12288.0-1"])
@@ -134,7 +147,9 @@ import TraceProcessing
         try directory.asWorkingDirectory {
             let (_, copies, whole) = try give()
             let new = try TestWorker(1)
-            for copy in copies { try whole.dropLast().withUnsafeBytes { try FileSystem.publish(copy, $0) } }
+            for copy in copies {
+                try whole.dropLast().withUnsafeBytes { try FileSystem.publish(copy, $0) }
+            }
             let error = #expect(throws: TraceError.self) {
                 _ = try handover.take([1, 2, 3], by: 1, into: new.processor, report: unexpected)
             }

@@ -14,17 +14,29 @@ import TraceModel
     private struct Hearer {
         var store = MetricStore()
 
-        init() throws { try store.apply(MetricSnapshot(process: "function.0", incarnation: 1, pid: 1)) }
+        init() throws {
+            try store.apply(MetricSnapshot(process: "function.0", incarnation: 1, pid: 1))
+        }
 
         mutating func take(_ message: MetricRounds.Message) throws -> Bool {
             try store.apply(
-                MetricSeries(process: "function.0", incarnation: 1, begins: message.begins, sections: message.sections))
+                MetricSeries(
+                    process: "function.0",
+                    incarnation: 1,
+                    begins: message.begins,
+                    sections: message.sections
+                )
+            )
         }
     }
 
     /// All messages of the round that is due at `now`.
     private static func round(
-        _ rounds: inout MetricRounds, _ worker: TestWorker, at lsn: LSN, now: Int64, load: MetricRounds.Load = .idle
+        _ rounds: inout MetricRounds,
+        _ worker: TestWorker,
+        at lsn: LSN,
+        now: Int64,
+        load: MetricRounds.Load = .idle
     ) -> [MetricRounds.Message] {
         var messages: [MetricRounds.Message] = []
         repeat {
@@ -45,7 +57,12 @@ import TraceModel
                 let processes = (0..<200).filter { $0 % step == 0 }.map { UInt32($0 + 1) }
                 try worker.apply(processes, at: LSN(step))
                 events += UInt64(processes.count)
-                let messages = Self.round(&rounds, worker, at: LSN(step), now: Int64(step) * Self.second)
+                let messages = Self.round(
+                    &rounds,
+                    worker,
+                    at: LSN(step),
+                    now: Int64(step) * Self.second
+                )
                 #expect(messages.map(\.begins).contains(true) == (step == 1))
                 for message in messages { #expect(try hearer.take(message)) }
                 #expect(hearer.store.statusReading().writtenEvents == events)
@@ -73,7 +90,9 @@ import TraceModel
             }
             let shown = hearer.store.reading().family(.functionCallsTotal)?.count ?? 0
             #expect(shown > 0 && shown < 300)
-            let dropped = rounds.ownSamples().first { $0.labels == [LossKind.seriesDropped.rawValue] }
+            let dropped = rounds.ownSamples().first {
+                $0.labels == [LossKind.seriesDropped.rawValue]
+            }
             guard case .counter(let count)? = dropped?.value else {
                 Issue.record("nothing is counted as dropped")
                 return
@@ -118,7 +137,8 @@ import TraceModel
 
     /// Many workers with little to tell each must not tell it all the time.
     @Test(arguments: [(0, 200), (1, 500), (3, 1_500), (10, 2_000)]) func whatCostsLittleGoesSooner(
-        costMilliseconds: Int, pauseMilliseconds: Int
+        costMilliseconds: Int,
+        pauseMilliseconds: Int
     ) throws {
         try TemporaryDirectory().asWorkingDirectory {
             let worker = try TestWorker()

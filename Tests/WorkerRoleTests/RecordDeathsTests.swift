@@ -10,7 +10,8 @@ import TraceModel
 @Suite struct RecordDeathsTests {
     @Test func threeOwnEndsAtOneRecordMakeAClaim() {
         var deaths = RecordDeaths()
-        for (number, cause) in [.signal(SIGSEGV), .hung, .failed].enumerated() as EnumeratedSequence<[CrashCell.Cause]>
+        for (number, cause) in [.signal(SIGSEGV), .hung, .failed].enumerated()
+            as EnumeratedSequence<[CrashCell.Cause]>
         {
             #expect(deaths.claim == nil)
             deaths.ended(at: 640, by: cause, checkpoint: 128)

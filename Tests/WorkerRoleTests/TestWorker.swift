@@ -22,8 +22,15 @@ struct TestWorker {
     init(_ index: Int = 0) throws {
         name = WorkerName(resource: .function, index: index)
         let files = try TraceFileManager(
-            worker: name, csvHeader: ProcessorRegistry.csvHeader(of: .function), timeZoneName: "UTC")
-        processor = ProcessorRegistry.makeProcessor(of: .function, files: files, zone: TimeZoneRules(name: "UTC"))
+            worker: name,
+            csvHeader: ProcessorRegistry.csvHeader(of: .function),
+            timeZoneName: "UTC"
+        )
+        processor = ProcessorRegistry.makeProcessor(
+            of: .function,
+            files: files,
+            zone: TimeZoneRules(name: "UTC")
+        )
         try FileSystem.createDirectory(ClusterPaths.checkpoints)
         var found: String?
         checkpoint = try WorkerCheckpoint.restore(for: name, into: processor) { damage, write in
@@ -52,10 +59,17 @@ struct TestWorker {
             event.cookie = Int64(process)
             encoder.append(event)
         }
-        let id = Self.host.withUnsafeBytes { processor.files.registerHost(ByteView($0), isThisMachine: true) }
+        let id = Self.host.withUnsafeBytes {
+            processor.files.registerHost(ByteView($0), isThisMachine: true)
+        }
         let view = TraceBatchView(
-            bytes: encoder.bytes, host: id, hostHash: Self.host.withUnsafeBytes { Slot.hash(host: $0) },
-            arrival: 1_760_000_000_000_000_000 + Int64(lsn), lsn: lsn, semantics: .cumulative)
+            bytes: encoder.bytes,
+            host: id,
+            hostHash: Self.host.withUnsafeBytes { Slot.hash(host: $0) },
+            arrival: 1_760_000_000_000_000_000 + Int64(lsn),
+            lsn: lsn,
+            semantics: .cumulative
+        )
         _ = try processor.processTraces(view, isLastBatch: false)
     }
 

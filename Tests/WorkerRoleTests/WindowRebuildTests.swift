@@ -32,7 +32,12 @@ import TraceWire
             let log = LogDirectory(path: ClusterPaths.log)
             let recovery = try LogRecovery.run(log, salt: salt) { _ in }
             let worker = try TestWorker()
-            writer = try LogWriter(directory: log, salt: salt, recovery: recovery, fileBytes: 16 << 10)
+            writer = try LogWriter(
+                directory: log,
+                salt: salt,
+                recovery: recovery,
+                fileBytes: 16 << 10
+            )
             self.worker = worker
             applier = BatchApplier(worker.processor, machine: identity.machine)
             owned = (0..<Slot.count).map { slotsOfOthers.contains(UInt8($0)) ? 1 : 0 }
@@ -67,13 +72,20 @@ import TraceWire
         static let arrival: EpochNanoseconds = 1_760_000_000_000_000_000
 
         /// A batch, of which the worker gets what is its own, but where that is left out. Returns its LSN.
-        mutating func apply(_ processes: ClosedRange<UInt32>, isLeftOut: Bool = false) throws -> LSN {
+        mutating func apply(_ processes: ClosedRange<UInt32>, isLeftOut: Bool = false) throws -> LSN
+        {
             let lsn = try append(.batch, batch(processes))
             let own = batch(processes.filter { owned[Int(TestWorker.slot(of: $0))] == 0 })
             guard !own.isEmpty, !isLeftOut else { return lsn }
             try own.withUnsafeBytes { body in
                 try TestWorker.host.withUnsafeBytes { host in
-                    try applier.apply(body, host: host, arrival: Self.arrival, lsn: lsn, semantics: .cumulative)
+                    try applier.apply(
+                        body,
+                        host: host,
+                        arrival: Self.arrival,
+                        lsn: lsn,
+                        semantics: .cumulative
+                    )
                 }
             }
             return lsn
@@ -86,7 +98,12 @@ import TraceWire
 
         mutating func setAside(_ lsn: LSN) throws {
             let verdict = VerdictPayload(
-                worker: worker.name, cause: .crash, range: lsn..<lsn + 8, events: 1, reason: "it crashes")
+                worker: worker.name,
+                cause: .crash,
+                range: lsn..<lsn + 8,
+                events: 1,
+                reason: "it crashes"
+            )
             var body = RawBuffer()
             verdict.encode(into: &body)
             _ = try append(.verdict, Array(body.bytes))
@@ -96,7 +113,14 @@ import TraceWire
         func keep() throws {
             let slots = owned.indices.filter { owned[$0] == 0 }.map { UInt8($0) }
             let checkpoint = WorkerCheckpoint(
-                lsn: end, windowBegin: 0, window: 3, gained: nil, owners: owned, announcements: [], rules: [])
+                lsn: end,
+                windowBegin: 0,
+                window: 3,
+                gained: nil,
+                owners: owned,
+                announcements: [],
+                rules: []
+            )
             try worker.publish(checkpoint, slots: slots)
             try KeptCheckpoints.keep(WorkerWindow(worker: worker.name, window: 3))
         }
@@ -104,7 +128,11 @@ import TraceWire
         /// Ends the window; what the worker announces of it.
         mutating func close(logsBarrier: Bool = true, window: UInt64 = 3) throws -> [ClosedFile] {
             let barrier = BarrierPayload(
-                window: window, reason: .command, stem: "20251122_101500", slotMap: SlotMap(workers: [.function: 2]))
+                window: window,
+                reason: .command,
+                stem: "20251122_101500",
+                slotMap: SlotMap(workers: [.function: 2])
+            )
             var body = RawBuffer()
             barrier.encode(into: &body)
             if logsBarrier { _ = try append(.barrier, Array(body.bytes)) }
@@ -114,8 +142,12 @@ import TraceWire
 
     private func make() throws -> RebuiltSegments {
         let rebuild = WindowRebuild(
-            window, timeZone: "UTC", guardsFormulas: false, stateBytesMax: Limits.stateBytesMax,
-            logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+            window,
+            timeZone: "UTC",
+            guardsFormulas: false,
+            stateBytesMax: Limits.stateBytesMax,
+            logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+        )
         return try rebuild.outcome(TimeZoneRules(name: "UTC"))
     }
 
@@ -123,8 +155,12 @@ import TraceWire
     private func merged(_ files: [ClosedFile]) throws -> [String: [UInt8]] {
         let merger = WindowMerger(localHostName: "here", timeZoneName: "UTC")
         let names = try merger.merge(
-            resource: .function, window: 3, stem: "20251122_101500", files: files,
-            onLoss: { Issue.record("lost: \($0)") })
+            resource: .function,
+            window: 3,
+            stem: "20251122_101500",
+            files: files,
+            onLoss: { Issue.record("lost: \($0)") }
+        )
         defer {
             for name in names { try? FileSystem.remove(name) }
             try? FileSystem.removeTree("output/.merge")
@@ -145,7 +181,9 @@ import TraceWire
         #expect(try merged(rebuilt) == merged(announced))
     }
 
-    @Test(arguments: [Set<UInt8>(), Set(0...99)]) func theSegmentsAreMadeAgain(_ others: Set<UInt8>) throws {
+    @Test(arguments: [Set<UInt8>(), Set(0...99)]) func theSegmentsAreMadeAgain(
+        _ others: Set<UInt8>
+    ) throws {
         try directory.asWorkingDirectory {
             var scene = try Scene(slotsOfOthers: others)
             try scene.keep()

@@ -20,13 +20,25 @@ import TraceProcessing
 
     private func example(lsn: LSN = 4_096, gained: GainedSlots? = nil) -> WorkerCheckpoint {
         WorkerCheckpoint(
-            lsn: lsn, windowBegin: 1_024, window: 3, gained: gained, owners: (0..<Slot.count).map { UInt16($0 % 3) },
+            lsn: lsn,
+            windowBegin: 1_024,
+            window: 3,
+            gained: gained,
+            owners: (0..<Slot.count).map { UInt16($0 % 3) },
             announcements: [
                 SegmentsClosed(
-                    worker: WorkerName(resource: .function, index: 0), window: 2, barrierLSN: 1_024,
-                    stem: "20251122_101500_2", slots: [SlotRange(slots: 0...9, fromLSN: 0, toLSN: 1_024)],
-                    files: [1, 2, 3], summary: [])
-            ], rules: Array("{}".utf8), renewed: 17)
+                    worker: WorkerName(resource: .function, index: 0),
+                    window: 2,
+                    barrierLSN: 1_024,
+                    stem: "20251122_101500_2",
+                    slots: [SlotRange(slots: 0...9, fromLSN: 0, toLSN: 1_024)],
+                    files: [1, 2, 3],
+                    summary: []
+                )
+            ],
+            rules: Array("{}".utf8),
+            renewed: 17
+        )
     }
 
     private func expectSame(_ found: WorkerCheckpoint?, _ expected: WorkerCheckpoint) {
@@ -43,7 +55,9 @@ import TraceProcessing
 
     @Test func aWorkerIsRestoredAsItWas() throws {
         try directory.asWorkingDirectory {
-            for gained in [nil, GainedSlots(lsn: 0, slots: []), GainedSlots(lsn: 77, slots: [1, 255])] {
+            for gained in [
+                nil, GainedSlots(lsn: 0, slots: []), GainedSlots(lsn: 77, slots: [1, 255]),
+            ] {
                 let before = try TestWorker()
                 let base = before.checkpoint?.lsn ?? 0
                 try before.apply(1...50, at: base + 8)

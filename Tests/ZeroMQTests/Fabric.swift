@@ -50,7 +50,9 @@ func awaitReadable(_ socket: ZMQSocket) throws {
 func awaitWritable(_ socket: ZMQSocket) throws {
     var item = zmq_pollitem_t(socket: socket.handle, fd: 0, events: Int16(ZMQ_POLLOUT), revents: 0)
     let deadline = WallClock.monotonic() + 10_000_000_000
-    while zmq_poll(&item, 1, 100) <= 0 { try #require(WallClock.monotonic() < deadline, "not connected") }
+    while zmq_poll(&item, 1, 100) <= 0 {
+        try #require(WallClock.monotonic() < deadline, "not connected")
+    }
 }
 
 /// Waits for a message and hands it over.

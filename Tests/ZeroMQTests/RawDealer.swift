@@ -18,6 +18,8 @@ final class RawDealer {
     }
 
     func send(frameCount: Int) -> Bool {
-        (1...frameCount).allSatisfy { number in zmq_send(socket, "x", 1, number < frameCount ? ZMQ_SNDMORE : 0) == 1 }
+        (1...frameCount).allSatisfy { number in
+            zmq_send(socket, "x", 1, number < frameCount ? ZMQ_SNDMORE : 0) == 1
+        }
     }
 }

@@ -9,7 +9,10 @@ import ZeroMQ
         let dealer = try fabric.dealer(name)
 
         try awaitWritable(dealer)
-        #expect(dealer.send(head: [7, 8], [.copied(UnsafeRawBufferPointer(start: nil, count: 0))]) == .sent)
+        #expect(
+            dealer.send(head: [7, 8], [.copied(UnsafeRawBufferPointer(start: nil, count: 0))])
+                == .sent
+        )
         let hello = try awaitMessage(router)
         #expect(hello.sender == name)
         #expect(hello.frameCount == 2)
@@ -115,7 +118,8 @@ import ZeroMQ
         #expect(try awaitHead(dealer) == [2])
     }
 
-    @Test(arguments: ["", "\u{0}x", String(repeating: "x", count: 256)]) func aBadRoutingIDIsRefused(_ text: String) {
+    @Test(arguments: ["", "\u{0}x", String(repeating: "x", count: 256)])
+    func aBadRoutingIDIsRefused(_ text: String) {
         #expect(RoutingID(text) == nil)
     }
 

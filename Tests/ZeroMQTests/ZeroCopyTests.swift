@@ -2,7 +2,8 @@ import Testing
 import ZeroMQ
 
 @Suite struct ZeroCopyTests {
-    @Test(arguments: [1, 8_191, 8_192, 1 << 16, 20 << 20]) func bytesArriveAndTheirOwnerIsReleasedOnce(
+    @Test(arguments: [1, 8_191, 8_192, 1 << 16, 20 << 20])
+    func bytesArriveAndTheirOwnerIsReleasedOnce(
         _ count: Int
     ) throws {
         let releases = SharedBytes.Releases()

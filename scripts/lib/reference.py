@@ -43,7 +43,7 @@ def labels_of(text, named):
 
 
 def bounds():
-    text = (METRICS / "MetricBounds.swift").read_text(encoding="utf-8")
+    text = (METRICS / "MetricFamily.swift").read_text(encoding="utf-8")
     lists = re.findall(r"static let (\w+): \[Double\] = \[([^\]]*)\]", text)
     return {name: ", ".join(number(one) for one in values.replace("\n", " ").split(",") if one.strip()) for name, values in lists}
 
@@ -53,23 +53,42 @@ def metrics(part):
     text = (METRICS / f"MetricCatalog+{part}.swift").read_text(encoding="utf-8")
     named = constants((METRICS / "MetricCatalog.swift").read_text(encoding="utf-8") + text)
     buckets = bounds()
-    family = re.compile(
-        r"MetricDescriptor\(\s*\.\w+,\s*" + STRING + r",\s*\.(\w+),\s*" + STRING + r"(.*?)\n        \),?\n"
-        r"|        gauge\(\s*\.\w+,\s*" + STRING + r",\s*" + STRING + r",\s*(\[[^\]]*\]|\w+)(.*?)\n        \),?\n",
-        re.DOTALL,
-    )
-    for match in family.finditer(text):
-        if match[1]:
-            name, kind, meaning, rest = match[1], match[2], match[3], match[4]
-            labels = re.search(r"labels: (.+?)(?:,\n|\n|$)", rest)
+    for kind, arguments in calls(text):
+        if kind == "MetricDescriptor":
+            head = re.match(r"\s*\.\w+,\s*" + STRING + r",\s*\.(\w+),\s*" + STRING + r"(.*)", arguments, re.DOTALL)
+            if not head:  # what `gauge` itself calls
+                continue
+            name, kind, meaning, rest = head.groups()
+            labels = re.search(r"labels: ([^,\[]*(?:\[[^\]]*\])?)", rest)
             labels = labels_of(labels[1], named) if labels else []
             bound = re.search(r"MetricBounds\.(\w+)", rest)
             if bound:
                 meaning += f" Buckets: {buckets[bound[1]]}."
         else:
-            name, kind, meaning = "neutracer_" + match[5], "gauge", match[6]
-            labels = labels_of(match[7], named)
+            head = re.match(
+                r"\s*\.\w+,\s*" + STRING + r",\s*" + STRING + r",\s*(\[[^\]]*\]|\w+)", arguments, re.DOTALL
+            )
+            if not head:  # its declaration
+                continue
+            name, kind, meaning = "neutracer_" + head[1], "gauge", head[2]
+            labels = labels_of(head[3], named)
         yield f"`{name}`", kind, ", ".join(f"`{label}`" for label in labels), meaning
+
+
+def calls(text):
+    """The calls that declare families, in their order: what is called, and the text of its arguments."""
+    for match in re.finditer(r"\b(MetricDescriptor|gauge)\(", text):
+        depth, end, quoted = 1, match.end(), False
+        while depth > 0:
+            character = text[end]
+            if character == "\\":
+                end += 1
+            elif character == '"':
+                quoted = not quoted
+            elif not quoted:
+                depth += {"(": 1, ")": -1}.get(character, 0)
+            end += 1
+        yield match[1], text[match.end() : end - 1]
 
 
 def metric_table(part):

@@ -30,7 +30,8 @@ package enum StandardSet {
     }
 
     /// Returns the load that measures ack latency at half the rate that `full` reached.
-    package static func latencyPlan(after full: LoadReport, seconds: Double, runs: Int) -> LoadPlan {
+    package static func latencyPlan(after full: LoadReport, seconds: Double, runs: Int) -> LoadPlan
+    {
         var plan = full.plan
         plan.name = "\(full.plan.name)-half"
         plan.pace = .open(eventsPerSecond: full.server.eventsPerSecond / 2)
@@ -58,10 +59,17 @@ package final class Bench {
     ///   measured.
     /// - program: A path to `trace-bench`.
     /// - zone: The time zone of the timestamps.
-    package init(server: String, dataDirectory: String?, program: String, zone: TimeZoneRules) throws {
+    package init(
+        server: String,
+        dataDirectory: String?,
+        program: String,
+        zone: TimeZoneRules
+    ) throws {
         self.server = server
         self.zone = zone
-        meter = try dataDirectory.map { path throws(TraceError) in try ClusterMeter(dataDirectory: path) }
+        meter = try dataDirectory.map { path throws(TraceError) in
+            try ClusterMeter(dataDirectory: path)
+        }
         probeDirectory = dataDirectory ?? "."
         floor = try FloorProcess(program: program)
     }
@@ -92,9 +100,13 @@ package final class Bench {
         onProgress("\(plan.name): the disk by itself")
         let group = traffic.batchBytes * min(plan.inFlightMax, 64)
         return LoadReport(
-            plan: plan, server: ServerFigures(medianOf: serverRuns), floor: ServerFigures(medianOf: floorRuns),
-            disk: try DiskProbe(directory: probeDirectory, groupBytes: group), serverRuns: serverRuns,
-            floorRuns: floorRuns)
+            plan: plan,
+            server: ServerFigures(medianOf: serverRuns),
+            floor: ServerFigures(medianOf: floorRuns),
+            disk: try DiskProbe(directory: probeDirectory, groupBytes: group),
+            serverRuns: serverRuns,
+            floorRuns: floorRuns
+        )
     }
 
     /// Measures one run. Its CPU time covers all work that its events cause, until they are written and merged.
@@ -110,8 +122,13 @@ package final class Bench {
         let applied = try meter.waitUntilWritten(received + outcome.events)
         try meter.finalize()
         return RunFigures(
-            outcome, processedSeconds: Double(applied - began) / 1e9, diskSilenceMilliseconds: silence,
-            members: meter.members.map(\.name), before: before, after: try meter.usage())
+            outcome,
+            processedSeconds: Double(applied - began) / 1e9,
+            diskSilenceMilliseconds: silence,
+            members: meter.members.map(\.name),
+            before: before,
+            after: try meter.usage()
+        )
     }
 
     private func runFloor(_ load: LoadGenerator, seconds: Double) throws -> RunFigures {

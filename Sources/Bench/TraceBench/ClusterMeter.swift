@@ -24,10 +24,16 @@ package struct ClusterMeter: Sendable {
         let status = answer.status
         var members: [Member] = []
         if let pid = status.router.pid { members.append(Member(name: "router", pid: pid)) }
-        for worker in status.workers { if let pid = worker.pid { members.append(Member(name: worker.name, pid: pid)) } }
+        for worker in status.workers {
+            if let pid = worker.pid { members.append(Member(name: worker.name, pid: pid)) }
+        }
         if let pid = status.aggregator.pid { members.append(Member(name: "aggregator", pid: pid)) }
         guard status.ready, members.count == status.workers.count + 2 else {
-            throw TraceError(.unreachable, "the cluster in \(dataDirectory) is not ready", remedy: answer.problem)
+            throw TraceError(
+                .unreachable,
+                "the cluster in \(dataDirectory) is not ready",
+                remedy: answer.problem
+            )
         }
         self.members = members
     }
@@ -58,7 +64,8 @@ package struct ClusterMeter: Sendable {
             let status = status()
             let now = WallClock.monotonic()
             let accounted =
-                status.writtenEvents + status.deduplicatedEvents + status.deadLetteredEvents + status.rejectedEvents
+                status.writtenEvents + status.deduplicatedEvents + status.deadLetteredEvents
+                + status.rejectedEvents
             let isQuiet = status.workers.allSatisfy { $0.lagBytes == 0 }
             if isQuiet, status.receivedEvents >= events {
                 let applied = appliedAt ?? now
@@ -67,7 +74,9 @@ package struct ClusterMeter: Sendable {
             }
             guard now < deadline else {
                 throw TraceError(
-                    .exhausted, "the workers do not catch up: \(accounted) of \(events) events are written")
+                    .exhausted,
+                    "the workers do not catch up: \(accounted) of \(events) events are written"
+                )
             }
             Pause.until(WallClock.monotonic() + Self.pollNanoseconds)
         }
@@ -76,5 +85,7 @@ package struct ClusterMeter: Sendable {
     /// Closes the open window and returns once its files are final.
     package func finalize() throws { _ = try AdminClient.finalize(dataDirectory: dataDirectory) }
 
-    private func status() -> ClusterStatus { StatusQuery(dataDirectory: dataDirectory, metrics: nil).run().status }
+    private func status() -> ClusterStatus {
+        StatusQuery(dataDirectory: dataDirectory, metrics: nil).run().status
+    }
 }

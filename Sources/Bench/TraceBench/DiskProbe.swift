@@ -37,12 +37,21 @@ package struct DiskProbe: Sendable, Codable {
         megabytesPerSecond = Double(Self.fileBytes) / 1e6 / seconds
     }
 
-    private static func fill(_ file: borrowing File, _ buffer: inout RawBuffer, with byte: UInt8) throws(SystemError) {
+    private static func fill(
+        _ file: borrowing File,
+        _ buffer: inout RawBuffer,
+        with byte: UInt8
+    ) throws(SystemError) {
         buffer.mutableBytes.initializeMemory(as: UInt8.self, repeating: byte)
-        for offset in stride(from: 0, to: fileBytes, by: buffer.count) { try file.write(buffer.bytes, at: offset) }
+        for offset in stride(from: 0, to: fileBytes, by: buffer.count) {
+            try file.write(buffer.bytes, at: offset)
+        }
     }
 
-    private static func writeGroups(_ file: borrowing File, size: Int) throws(SystemError) -> LatencyRecorder {
+    private static func writeGroups(
+        _ file: borrowing File,
+        size: Int
+    ) throws(SystemError) -> LatencyRecorder {
         var group = RawBuffer(capacity: size, alignment: alignment)
         group.commit(size)
         group.mutableBytes.initializeMemory(as: UInt8.self, repeating: 0xA5)
@@ -75,9 +84,10 @@ package struct DiskSilence: Sendable {
     /// Evaluates `counters`, the text of `/sys/dev/block/…/stat` (the kernel's `Documentation/block/stat.rst`) as of
     /// `now`, in ns.
     package mutating func update(with counters: some Sequence<UInt8>, now: Int64) {
-        let fields = counters.split(separator: UInt8(ascii: " "), omittingEmptySubsequences: true).compactMap {
-            UInt64(String(decoding: $0, as: UTF8.self).filter(\.isNumber))
-        }
+        let fields = counters.split(separator: UInt8(ascii: " "), omittingEmptySubsequences: true)
+            .compactMap {
+                UInt64(String(decoding: $0, as: UTF8.self).filter(\.isNumber))
+            }
         guard fields.count > 8 else { return }
         // Reads and writes; only newer kernels count discards (11) and flushes (15).
         let done = [0, 4, 11, 15].reduce(UInt64(0)) { $1 < fields.count ? $0 &+ fields[$1] : $0 }
@@ -134,7 +144,9 @@ package final class DiskWatch: Sendable {
         withUnsafeTemporaryAllocation(byteCount: 512, alignment: 1) { buffer in
             while !state.isStopping.load(ordering: .relaxed) {
                 guard let count = try? file.read(into: buffer, at: 0) else { return }
-                state.silence.withLock { $0.update(with: buffer[..<count], now: WallClock.monotonic()) }
+                state.silence.withLock {
+                    $0.update(with: buffer[..<count], now: WallClock.monotonic())
+                }
                 next += spacing
                 Pause.until(next)
             }

@@ -9,7 +9,9 @@ final class FloorHandler: GRPCServerHandler {
     private let response = TraceResponse(success: true).encoded()
     private let ack = BatchAck(sequence: 0, success: true, acceptedEvents: 0).encoded()
 
-    func unary(_ call: GRPCUnaryCall, method: Int, message: consuming ReceivedMessage) { call.reply(response) }
+    func unary(_ call: GRPCUnaryCall, method: Int, message: consuming ReceivedMessage) {
+        call.reply(response)
+    }
 
     func streamOpened(_ stream: GRPCStream, method: Int) { stream.receiveNext() }
 
@@ -31,7 +33,10 @@ package enum FloorServer {
     /// which happens when the process that started it ends.
     package static func run() throws(TraceError) {
         let server = GRPCServer(
-            configuration: GRPCServerConfiguration(), methods: TracerService.methods, handler: FloorHandler())
+            configuration: GRPCServerConfiguration(),
+            methods: TracerService.methods,
+            handler: FloorHandler()
+        )
         defer { server.shutdown(deadlineSeconds: 1) }
         let port = try server.bind("127.0.0.1:0")
         server.start()

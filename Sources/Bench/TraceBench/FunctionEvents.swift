@@ -37,7 +37,11 @@ struct FunctionEvents {
         }
     }
 
-    private mutating func append(depth: Int, of template: BatchEncoder.Function, to encoder: inout BatchEncoder) {
+    private mutating func append(
+        depth: Int,
+        of template: BatchEncoder.Function,
+        to encoder: inout BatchEncoder
+    ) {
         var calls: [BatchEncoder.Function] = []
         for _ in 0..<depth {
             var call = template
@@ -100,13 +104,22 @@ struct GrowingCounters {
     static func mark(_ index: Int, _ width: Width) -> UInt64 { width.start * 8 + UInt64(index) }
 
     /// Writes a varint of exactly `width` bytes.
-    @inline(__always) static func write(_ value: UInt64, width: Int, to target: UnsafeMutableRawPointer) {
+    @inline(__always) static func write(
+        _ value: UInt64,
+        width: Int,
+        to target: UnsafeMutableRawPointer
+    ) {
         for index in 0..<(width - 1) {
             target.storeBytes(
-                of: UInt8(truncatingIfNeeded: value >> UInt64(7 * index)) | 0x80, toByteOffset: index, as: UInt8.self)
+                of: UInt8(truncatingIfNeeded: value >> UInt64(7 * index)) | 0x80,
+                toByteOffset: index,
+                as: UInt8.self
+            )
         }
         target.storeBytes(
-            of: UInt8(truncatingIfNeeded: value >> UInt64(7 * (width - 1))) & 0x7F, toByteOffset: width - 1,
-            as: UInt8.self)
+            of: UInt8(truncatingIfNeeded: value >> UInt64(7 * (width - 1))) & 0x7F,
+            toByteOffset: width - 1,
+            as: UInt8.self
+        )
     }
 }

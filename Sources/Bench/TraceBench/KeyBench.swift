@@ -100,7 +100,13 @@ package struct KeyBench {
         return "\(time / 1_000_000_000).\(below)"
     }
 
-    private func append(_ kind: Kind, _ key: Int, _ part: Int, _ timestamp: String, to batch: inout BatchEncoder) {
+    private func append(
+        _ kind: Kind,
+        _ key: Int,
+        _ part: Int,
+        _ timestamp: String,
+        to batch: inout BatchEncoder
+    ) {
         switch kind.resource {
         case .function:
             var event = BatchEncoder.Function()
@@ -110,7 +116,9 @@ package struct KeyBench {
             event.cookie = kind == .openCalls ? Int64(key) : 0
             event.eventType = kind == .openCalls ? 0 : kind == .threads ? Int32(part) : 1
             event.functionName = kind == .threads || kind == .openCalls ? "main" : "f\(key)"
-            if kind == .longNames { event.functionName += String(repeating: "n", count: Limits.nameBytesMax - 10) }
+            if kind == .longNames {
+                event.functionName += String(repeating: "n", count: Limits.nameBytesMax - 10)
+            }
             batch.append(event)
         case .network:
             var event = BatchEncoder.Network()
@@ -178,8 +186,10 @@ package struct KeyFigure: Sendable, Codable {
     /// The figures as a line below `head`.
     package var line: String {
         let columns: [(String, Int)] = [
-            ("\(keys)", 20 - kind.count), ("\(events)", 12), ("\(applyNanoseconds / Int64(max(events, 1)))", 10),
-            ("\(writtenBytes / max(events, 1))", 17), ("\(stateBytes >> 20)", 10), ("\(checkpointBytes >> 20)", 15),
+            ("\(keys)", 20 - kind.count), ("\(events)", 12),
+            ("\(applyNanoseconds / Int64(max(events, 1)))", 10),
+            ("\(writtenBytes / max(events, 1))", 17), ("\(stateBytes >> 20)", 10),
+            ("\(checkpointBytes >> 20)", 15),
             ("\(checkpointNanoseconds / 1_000_000)", 8), ("\(peakBytes >> 20)", 11),
         ]
         return columns.reduce(kind) { line, column in

@@ -6,7 +6,10 @@ package import TraceModel
 enum Pause {
     /// Blocks the thread until then; returns at once if the time is past.
     static func until(_ moment: Int64) {
-        var time = timespec(tv_sec: Int(moment / 1_000_000_000), tv_nsec: Int(moment % 1_000_000_000))
+        var time = timespec(
+            tv_sec: Int(moment / 1_000_000_000),
+            tv_nsec: Int(moment % 1_000_000_000)
+        )
         while clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &time, nil) == EINTR {}
     }
 }
@@ -106,7 +109,9 @@ package final class LoadGenerator {
     /// - Throws: `TraceError` where the server is not reachable or refuses for another reason than being full.
     package func load(seconds: Double) throws(TraceError) -> LoadOutcome {
         let outcome =
-            if plan.streams > 0 { StreamLoad(plan, clients: clients, traffic: traffic, seconds: seconds).run() } else {
+            if plan.streams > 0 {
+                StreamLoad(plan, clients: clients, traffic: traffic, seconds: seconds).run()
+            } else {
                 UnaryLoad(plan, clients: clients, traffic: traffic, seconds: seconds).run()
             }
         if let failure = outcome.failure {

@@ -8,7 +8,8 @@ struct MixedEvents {
 
     /// The cumulative counters of a process.
     private enum Counter: Int, CaseIterable {
-        case onCPU, offCPU, migrations, allocs, frees, txBytes, rxBytes, txPackets, rxPackets, readBytes, writeBytes,
+        case onCPU, offCPU, migrations, allocs, frees, txBytes, rxBytes, txPackets, rxPackets,
+            readBytes, writeBytes,
             reads, writes
     }
 
@@ -64,7 +65,9 @@ struct MixedEvents {
         event.offCPUMicroseconds = wide(.offCPU, of: process, by: 60)
         event.utilizationPercent = Double(3_500 + random.below(1_000)) / 100
         let migrations = process * Counter.allCases.count + Counter.migrations.rawValue
-        event.migrations = UInt32(counters.grow(migrations, by: random.below(16) == 0 ? 1 : 0, .five))
+        event.migrations = UInt32(
+            counters.grow(migrations, by: random.below(16) == 0 ? 1 : 0, .five)
+        )
         event.hotspotCPU = event.cpuID
         event.hotspotPercent = 60
         return event

@@ -11,12 +11,15 @@ package struct ReportTable {
 
     package var text: String {
         var lines = [row("", reports.map(\.plan.name)), row("", reports.map { pace($0.plan) })]
-        lines.append(row("Acknowledged events/s") { Report.grouped(Int($0.server.eventsPerSecond)) })
+        lines.append(
+            row("Acknowledged events/s") { Report.grouped(Int($0.server.eventsPerSecond)) }
+        )
         lines.append(row("  of the floor") { ratio($0.server, to: $0.floor, \.eventsPerSecond) })
         lines.append(
             row("Applied by workers, events/s") { report in
                 report.server.processedEventsPerSecond.map { Report.grouped(Int($0)) } ?? "-"
-            })
+            }
+        )
         lines.append(row("  the disk's limit") { Report.grouped(Int(diskLimit($0))) })
         lines.append(row("Ack latency p50, ms") { number($0.server.ackP50Milliseconds, 2) })
         lines.append(row("Ack latency p99, ms") { number($0.server.ackP99Milliseconds, 2) })
@@ -24,15 +27,22 @@ package struct ReportTable {
         lines.append(
             row("  the disk's longest silence, ms") { report in
                 report.server.diskSilenceMilliseconds.map { number($0, 1) } ?? "-"
-            })
-        lines.append(row("CPU without aggregator, µs/event") { number($0.server.cpuMicrosecondsPerEvent, 3) })
-        lines.append(row("  times the floor") { ratio($0.server, to: $0.floor, \.cpuMicrosecondsPerEvent) })
+            }
+        )
+        lines.append(
+            row("CPU without aggregator, µs/event") { number($0.server.cpuMicrosecondsPerEvent, 3) }
+        )
+        lines.append(
+            row("  times the floor") { ratio($0.server, to: $0.floor, \.cpuMicrosecondsPerEvent) }
+        )
         for (index, name) in processNames.enumerated() {
             lines.append(
                 row("  \(name)") { report in
                     let processes = report.server.processes
-                    return index < processes.count ? number(processes[index].cpuMicrosecondsPerEvent, 3) : "-"
-                })
+                    return index < processes.count
+                        ? number(processes[index].cpuMicrosecondsPerEvent, 3) : "-"
+                }
+            )
         }
         lines += machineLines
         return lines.joined(separator: "\n")
@@ -68,12 +78,18 @@ package struct ReportTable {
         }
     }
 
-    private func ratio(_ server: ServerFigures, to floor: ServerFigures, _ value: (ServerFigures) -> Double) -> String {
+    private func ratio(
+        _ server: ServerFigures,
+        to floor: ServerFigures,
+        _ value: (ServerFigures) -> Double
+    ) -> String {
         let base = value(floor)
         return base > 0 ? number(value(server) / base, 2) : "-"
     }
 
-    private func row(_ title: String, _ value: (LoadReport) -> String) -> String { row(title, reports.map(value)) }
+    private func row(_ title: String, _ value: (LoadReport) -> String) -> String {
+        row(title, reports.map(value))
+    }
 
     private func row(_ title: String, _ values: [String]) -> String {
         let padding = String(repeating: " ", count: max(0, Self.titleWidth - title.count))

@@ -26,8 +26,12 @@ package struct ProcessUsage: Sendable {
         guard let process = UInt32(exactly: pid),
             let stat = proc.contents(of: process, "stat").flatMap(ProcessStat.init),
             let memory = proc.contents(of: process, "status").flatMap(ProcessMemory.init),
-            let written = proc.contents(of: process, "io").flatMap({ FieldScanner.number(named: "wchar:", in: $0) }),
-            let part = proc.contents(of: process, "smaps_rollup").flatMap({ FieldScanner.number(named: "Pss:", in: $0) }
+            let written = proc.contents(of: process, "io").flatMap({
+                FieldScanner.number(named: "wchar:", in: $0)
+            }),
+            let part = proc.contents(of: process, "smaps_rollup").flatMap({
+                FieldScanner.number(named: "Pss:", in: $0)
+            }
             )
         else { return nil }
         cpuSeconds = Double(stat.cpuTicks) / Double(sysconf(Int32(_SC_CLK_TCK)))
@@ -66,8 +70,12 @@ package struct RunFigures: Sendable, Codable {
     package let processes: [Share]
 
     package init(
-        _ outcome: LoadOutcome, processedSeconds: Double? = nil, diskSilenceMilliseconds: Double? = nil,
-        members: [String] = [], before: [ProcessUsage] = [], after: [ProcessUsage] = []
+        _ outcome: LoadOutcome,
+        processedSeconds: Double? = nil,
+        diskSilenceMilliseconds: Double? = nil,
+        members: [String] = [],
+        before: [ProcessUsage] = [],
+        after: [ProcessUsage] = []
     ) {
         let count = Double(max(1, outcome.events))
         events = outcome.events
@@ -82,10 +90,13 @@ package struct RunFigures: Sendable, Codable {
         processes = members.indices.map { index in
             Share(
                 name: members[index],
-                cpuMicrosecondsPerEvent: (after[index].cpuSeconds - before[index].cpuSeconds) * 1e6 / count,
-                writtenBytesPerEvent: Double(after[index].writtenBytes - before[index].writtenBytes) / count,
+                cpuMicrosecondsPerEvent: (after[index].cpuSeconds - before[index].cpuSeconds) * 1e6
+                    / count,
+                writtenBytesPerEvent: Double(after[index].writtenBytes - before[index].writtenBytes)
+                    / count,
                 residentMegabytes: Double(after[index].residentBytes) / 1e6,
-                peakMegabytes: Double(after[index].peakBytes) / 1e6)
+                peakMegabytes: Double(after[index].peakBytes) / 1e6
+            )
         }
     }
 }
@@ -116,21 +127,27 @@ package struct ServerFigures: Sendable, Codable {
         let names = runs.first?.processes.map(\.name) ?? []
         processes = names.indices.map { index in
             RunFigures.Share(
-                name: names[index], cpuMicrosecondsPerEvent: middle { $0.processes[index].cpuMicrosecondsPerEvent },
+                name: names[index],
+                cpuMicrosecondsPerEvent: middle { $0.processes[index].cpuMicrosecondsPerEvent },
                 writtenBytesPerEvent: middle { $0.processes[index].writtenBytesPerEvent },
                 residentMegabytes: middle { $0.processes[index].residentMegabytes },
-                peakMegabytes: middle { $0.processes[index].peakMegabytes })
+                peakMegabytes: middle { $0.processes[index].peakMegabytes }
+            )
         }
     }
 
     /// CPU time of all processes except the aggregator, whose work (merging, metrics) is shown separately.
-    package var cpuMicrosecondsPerEvent: Double { sum { $0.name == "aggregator" ? 0 : $0.cpuMicrosecondsPerEvent } }
+    package var cpuMicrosecondsPerEvent: Double {
+        sum { $0.name == "aggregator" ? 0 : $0.cpuMicrosecondsPerEvent }
+    }
 
     package var writtenBytesPerEvent: Double { sum(\.writtenBytesPerEvent) }
 
     package var peakMegabytes: Double { sum(\.peakMegabytes) }
 
-    private func sum(_ value: (RunFigures.Share) -> Double) -> Double { processes.reduce(0) { $0 + value($1) } }
+    private func sum(_ value: (RunFigures.Share) -> Double) -> Double {
+        processes.reduce(0) { $0 + value($1) }
+    }
 }
 
 /// The result of one load, with what the machine allows in the same minutes.
@@ -145,7 +162,11 @@ package struct LoadReport: Sendable, Codable {
     package let floorRuns: [RunFigures]
 
     package init(
-        plan: LoadPlan, server: ServerFigures, floor: ServerFigures, disk: DiskProbe, serverRuns: [RunFigures],
+        plan: LoadPlan,
+        server: ServerFigures,
+        floor: ServerFigures,
+        disk: DiskProbe,
+        serverRuns: [RunFigures],
         floorRuns: [RunFigures]
     ) {
         self.plan = plan

@@ -16,7 +16,11 @@ extension StageBench {
         try FileSystem.createDirectory(root)
         defer { try? FileSystem.removeTree(root) }
         let log = LogDirectory(path: root)
-        var writer = try LogWriter(directory: log, salt: 1, recovery: LogRecovery.run(log, salt: 1) { _ in })
+        var writer = try LogWriter(
+            directory: log,
+            salt: 1,
+            recovery: LogRecovery.run(log, salt: 1) { _ in }
+        )
         var group = LogGroup()
         var index = EventIndex()
         let figure = try measure("log append") {
@@ -38,7 +42,9 @@ extension StageBench {
     /// Splits groups of eight batches among four workers by process, using the index from the scan.
     func split() throws -> StageFigure {
         var source = source(of: .function)
-        let workers = (0..<Self.workersPerResource).map { WorkerName(resource: .function, index: $0) }
+        let workers = (0..<Self.workersPerResource).map {
+            WorkerName(resource: .function, index: $0)
+        }
         let map = SlotMap(workers: [.function: workers.count])
         var builder = ShareBuilder(for: Set(workers), map: map, pool: SharePool())
         var group = LogGroup()
@@ -52,19 +58,26 @@ extension StageBench {
             for batch in source.nextRound() {
                 let body = group.append(.batch, arrival: 0, bodyBytes: batch.count)
                 try batch.withUnsafeBytes { batch in
-                    UnsafeMutableRawBufferPointer(start: body, count: batch.count).copyMemory(from: batch)
+                    UnsafeMutableRawBufferPointer(start: body, count: batch.count).copyMemory(
+                        from: batch
+                    )
                     firsts.append(events.count)
                     _ = try BatchScanner.scan(batch, into: &index)
                 }
-                for position in 0..<index.count { events.append(RoutedEvents.Entry(index[position], hostHash: 1)) }
+                for position in 0..<index.count {
+                    events.append(RoutedEvents.Entry(index[position], hostHash: 1))
+                }
             }
             firsts.append(events.count)
             return [[]]
         } body: { _ in
             for (position, offset) in group.offsets.enumerated() {
                 builder.add(
-                    group.record(at: offset), events: events, first: firsts[position],
-                    count: firsts[position + 1] - firsts[position])
+                    group.record(at: offset),
+                    events: events,
+                    first: firsts[position],
+                    count: firsts[position + 1] - firsts[position]
+                )
                 if position % Self.groupBatches == 0 { _ = builder.finish() }
             }
             _ = builder.finish()

@@ -24,14 +24,19 @@ final class StageWorker {
     init(_ name: WorkerName, zone: TimeZoneRules, root: String) throws {
         index = name.index
         let files = try TraceFileManager(
-            worker: name, csvHeader: ProcessorRegistry.csvHeader(of: name.resource), timeZoneName: zone.name, root: root
+            worker: name,
+            csvHeader: ProcessorRegistry.csvHeader(of: name.resource),
+            timeZoneName: zone.name,
+            root: root
         )
         processor = ProcessorRegistry.makeProcessor(of: name.resource, files: files, zone: zone)
         self.files = files
         var text = Self.hostName
         (host, hostHash) = text.withUTF8 { text in
             let bytes = UnsafeRawBufferPointer(text)
-            return (files.registerHost(ByteView(bytes), isThisMachine: true), Slot.hash(host: bytes))
+            return (
+                files.registerHost(ByteView(bytes), isThisMachine: true), Slot.hash(host: bytes)
+            )
         }
     }
 
@@ -39,7 +44,13 @@ final class StageWorker {
     func apply(_ share: UnsafeRawBufferPointer) throws -> Int {
         lsn += LSN(share.count)
         let view = TraceBatchView(
-            bytes: share, host: host, hostHash: hostHash, arrival: WallClock.now(), lsn: lsn, semantics: .cumulative)
+            bytes: share,
+            host: host,
+            hostHash: hostHash,
+            arrival: WallClock.now(),
+            lsn: lsn,
+            semantics: .cumulative
+        )
         return try processor.processTraces(view, isLastBatch: false)
     }
 
@@ -67,7 +78,9 @@ final class StageWorker {
 
     /// Returns a resource's events of a batch, as the router would send them to the worker of these processes.
     static func share(
-        of resource: Resource, in batch: [UInt8], where isOwned: (UInt32) -> Bool = { _ in true }
+        of resource: Resource,
+        in batch: [UInt8],
+        where isOwned: (UInt32) -> Bool = { _ in true }
     ) throws -> [UInt8] {
         var index = EventIndex()
         return try batch.withUnsafeBytes { bytes in
@@ -147,8 +160,12 @@ extension StageBench {
         } body: { _ in
             for event in 0..<events {
                 let found = watches[random.below(Self.functions)].observe(
-                    10 + Double(random.below(1_000)) / 1_000, limit: 4, samplesMin: 30, at: Int64(event),
-                    cooldown: 60_000_000_000)
+                    10 + Double(random.below(1_000)) / 1_000,
+                    limit: 4,
+                    samplesMin: 30,
+                    at: Int64(event),
+                    cooldown: 60_000_000_000
+                )
                 if found?.verdict == .raised { findings += 1 }
             }
             return events
@@ -168,9 +185,14 @@ extension StageBench {
         defer { try? FileSystem.removeTree(root) }
         let files = try TraceFileManager(
             worker: WorkerName(resource: .function, index: 0),
-            csvHeader: "Timestamp,PID,Function,Cookie,host,Timestamp(ns)", timeZoneName: zone.name, root: root)
+            csvHeader: "Timestamp,PID,Function,Cookie,host,Timestamp(ns)",
+            timeZoneName: zone.name,
+            root: root
+        )
         var name = "bench"
-        let host = name.withUTF8 { files.registerHost(ByteView(UnsafeRawBufferPointer($0)), isThisMachine: true) }
+        let host = name.withUTF8 {
+            files.registerHost(ByteView(UnsafeRawBufferPointer($0)), isThisMachine: true)
+        }
         let (json, csv) = (files.json(host).target, files.csv.target)
         let field = files.hostField(host)
         var time = WallClock.now() / 1_000 * 1_000
@@ -195,7 +217,11 @@ extension StageBench {
     }
 
     private static func record(
-        _ event: UInt64, _ name: ByteView, _ time: EpochNanoseconds, _ pid: UInt32, _ rows: RowTarget
+        _ event: UInt64,
+        _ name: ByteView,
+        _ time: EpochNanoseconds,
+        _ pid: UInt32,
+        _ rows: RowTarget
     ) {
         var text = rows.beginRow()
         text.append("{\"ts\":")
@@ -217,7 +243,12 @@ extension StageBench {
     }
 
     private static func row(
-        _ event: UInt64, _ name: ByteView, _ time: EpochNanoseconds, _ pid: UInt32, _ host: HostID, _ field: ByteView,
+        _ event: UInt64,
+        _ name: ByteView,
+        _ time: EpochNanoseconds,
+        _ pid: UInt32,
+        _ host: HostID,
+        _ field: ByteView,
         _ rows: RowTarget
     ) {
         var text = rows.beginRow()
@@ -258,8 +289,11 @@ struct PageStage {
             series += count
         }
         return StageFigure(
-            name: "page of 50,000 series", nanosecondsPerEvent: median(costs),
-            fastestNanosecondsPerEvent: costs.min() ?? 0, events: series)
+            name: "page of 50,000 series",
+            nanosecondsPerEvent: median(costs),
+            fastestNanosecondsPerEvent: costs.min() ?? 0,
+            events: series
+        )
     }
 
     private static func store() throws -> MetricStore {
@@ -279,9 +313,18 @@ struct PageStage {
                     _ = series.end()
                 }
             }
-            guard series.endSection() else { throw TraceError(.exhausted, "a section of \(functions) series") }
+            guard series.endSection() else {
+                throw TraceError(.exhausted, "a section of \(functions) series")
+            }
         }
-        _ = try store.apply(MetricSeries(process: "function.0", incarnation: 1, begins: true, sections: series.take()))
+        _ = try store.apply(
+            MetricSeries(
+                process: "function.0",
+                incarnation: 1,
+                begins: true,
+                sections: series.take()
+            )
+        )
         return store
     }
 }

@@ -29,9 +29,12 @@ package struct StageTable {
     package var text: String {
         let lines = figures.map { figure in
             row(
-                figure.name, String(Int(figure.nanosecondsPerEvent.rounded())),
-                String(Int(figure.fastestNanosecondsPerEvent.rounded())), Report.grouped(figure.events),
-                figure.megabytesPerSecond.map { String(Int($0.rounded())) } ?? "")
+                figure.name,
+                String(Int(figure.nanosecondsPerEvent.rounded())),
+                String(Int(figure.fastestNanosecondsPerEvent.rounded())),
+                Report.grouped(figure.events),
+                figure.megabytesPerSecond.map { String(Int($0.rounded())) } ?? ""
+            )
         }
         let head = row("STAGE", "NS/EVENT", "FASTEST", "EVENTS", "MB/S")
         return ([head] + lines).joined(separator: "\n")
@@ -92,20 +95,27 @@ package struct StageBench {
     package func run(only chosen: [String] = []) throws -> [StageFigure] {
         if let unknown = chosen.first(where: { name in !stages.contains { $0.name == name } }) {
             throw TraceError(
-                .configuration, "there is no stage \(unknown)",
-                remedy: "Name one of: \(stages.map(\.name).joined(separator: ", ")).")
+                .configuration,
+                "there is no stage \(unknown)",
+                remedy: "Name one of: \(stages.map(\.name).joined(separator: ", "))."
+            )
         }
         return try stages.filter { chosen.isEmpty || chosen.contains($0.name) }.map { try $0.run() }
     }
 
     private var stages: [(name: String, run: () throws -> StageFigure)] {
         EventMix.allCases.map { mix in ("scan \(mix.rawValue)", { try scan(mix) }) } + [
-            ("log append", logAppend), ("split function", split), ("decode function", decode), ("timestamp", timestamp),
+            ("log append", logAppend), ("split function", split), ("decode function", decode),
+            ("timestamp", timestamp),
             ("sort", sort), ("statistics", statistics), ("anomaly rules", anomalyRules),
             ("JSON function", { try rows(.json) }), ("CSV function", { try rows(.csv) }),
-        ] + Resource.allCases.map { resource in ("worker \(resource.name)", { try worker(resource) }) } + [
-            ("merge function", { try merge("merge function", FileBudget()) }), ("cut function", cut),
-        ] + [("page of 50,000 series", { try PageStage(rounds: rounds).run() })]
+        ]
+            + Resource.allCases.map { resource in
+                ("worker \(resource.name)", { try worker(resource) })
+            } + [
+                ("merge function", { try merge("merge function", FileBudget()) }),
+                ("cut function", cut),
+            ] + [("page of 50,000 series", { try PageStage(rounds: rounds).run() })]
     }
 
     // MARK: Stages
@@ -167,7 +177,11 @@ package struct StageBench {
         let root = "\(directory)/trace-bench-\(resource.name)"
         try FileSystem.createDirectory(root)
         defer { try? FileSystem.removeTree(root) }
-        let worker = try StageWorker(WorkerName(resource: resource, index: 0), zone: zone, root: root)
+        let worker = try StageWorker(
+            WorkerName(resource: resource, index: 0),
+            zone: zone,
+            root: root
+        )
         return try measure("worker \(resource.name)") {
             try source.nextRound().map { try StageWorker.share(of: resource, in: $0) }
         } body: { share in
@@ -191,7 +205,12 @@ package struct StageBench {
         let workers = try (0..<2).map { index in
             try StageWorker(WorkerName(resource: .function, index: index), zone: zone, root: root)
         }
-        let merger = WindowMerger(localHostName: "bench", timeZoneName: zone.name, root: root, budget: budget)
+        let merger = WindowMerger(
+            localHostName: "bench",
+            timeZoneName: zone.name,
+            root: root,
+            budget: budget
+        )
         var closed: [ClosedFile] = []
         var window: UInt64 = 0
         var figure = try measure(name) {
@@ -207,12 +226,18 @@ package struct StageBench {
             window += 1
             return [[]]
         } body: { _ in
-            _ = try merger.merge(resource: .function, window: window - 1, stem: "bench\(window - 1)", files: closed)
+            _ = try merger.merge(
+                resource: .function,
+                window: window - 1,
+                stem: "bench\(window - 1)",
+                files: closed
+            )
             return closed.filter { $0.kind == .json }.reduce(0) { $0 + Int($1.rows) }
         }
         let rows = closed.filter { $0.kind == .json }.reduce(0) { $0 + $1.rows }
         let bytes = closed.reduce(0) { $0 + $1.bytes }
-        figure.megabytesPerSecond = Double(bytes) / Double(max(1, rows)) / figure.nanosecondsPerEvent * 1_000
+        figure.megabytesPerSecond =
+            Double(bytes) / Double(max(1, rows)) / figure.nanosecondsPerEvent * 1_000
         return figure
     }
 
@@ -227,7 +252,9 @@ package struct StageBench {
     /// Runs one warm-up round and `rounds` measured ones. `body` gets one batch after the other and returns its number
     /// of events; `prepare` is not measured.
     func measure(
-        _ name: String, prepare: () throws -> [[UInt8]], body: (UnsafeRawBufferPointer) throws -> Int
+        _ name: String,
+        prepare: () throws -> [[UInt8]],
+        body: (UnsafeRawBufferPointer) throws -> Int
     ) throws -> StageFigure {
         var costs: [Double] = []
         var total = 0
@@ -240,12 +267,17 @@ package struct StageBench {
             total += events
         }
         return StageFigure(
-            name: name, nanosecondsPerEvent: median(costs), fastestNanosecondsPerEvent: costs.min() ?? 0, events: total)
+            name: name,
+            nanosecondsPerEvent: median(costs),
+            fastestNanosecondsPerEvent: costs.min() ?? 0,
+            events: total
+        )
     }
 
     /// The measured code and nothing else: scripts/bench --instructions finds it by its name.
     @inline(never) private func measured(
-        _ batches: [[UInt8]], _ body: (UnsafeRawBufferPointer) throws -> Int
+        _ batches: [[UInt8]],
+        _ body: (UnsafeRawBufferPointer) throws -> Int
     ) rethrows -> Int {
         var events = 0
         for batch in batches { events += try batch.withUnsafeBytes(body) }

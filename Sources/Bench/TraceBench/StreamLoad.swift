@@ -25,7 +25,9 @@ final class AckWindow: @unchecked Sendable {
     /// Adds a batch. Blocks while the window is full; returns false where the stream is over.
     func add(_ sent: Sent) -> Bool {
         lock.withLock {
-            while waiting.count - head >= limit, !isBroken { lock.wait(until: WallClock.monotonic() + 1_000_000_000) }
+            while waiting.count - head >= limit, !isBroken {
+                lock.wait(until: WallClock.monotonic() + 1_000_000_000)
+            }
             guard !isBroken else { return false }
             waiting.append(sent)
             return true
@@ -91,8 +93,11 @@ final class StreamLoad: Sendable {
                 threads.append(
                     DedicatedThread("send-\(index)") { [self] in
                         send(through: stream, window, index: index, of: streams)
-                    })
-                threads.append(DedicatedThread("acks-\(index)") { [self] in receive(from: stream, window) })
+                    }
+                )
+                threads.append(
+                    DedicatedThread("acks-\(index)") { [self] in receive(from: stream, window) }
+                )
             } catch { fail("\(error)") }
         }
         for thread in threads { thread.join() }
@@ -110,7 +115,12 @@ final class StreamLoad: Sendable {
         }
     }
 
-    private func send(through stream: GRPCClientStream, _ window: AckWindow, index: Int, of streams: Int) {
+    private func send(
+        through stream: GRPCClientStream,
+        _ window: AckWindow,
+        index: Int,
+        of streams: Int
+    ) {
         let interval = plan.intervalNanoseconds
         var round = 0
         do throws(GRPCCallError) {
@@ -154,6 +164,7 @@ final class StreamLoad: Sendable {
     }
 
     private func fail(_ reason: String) {
-        state.withLock { state in if state.outcome.failure == nil { state.outcome.failure = reason } }
+        state.withLock { state in if state.outcome.failure == nil { state.outcome.failure = reason }
+        }
     }
 }

@@ -40,7 +40,9 @@ package struct BatchTemplate: Sendable {
     }
 
     private static func text(of mark: GrowingCounters.Mark, at index: Int) -> [UInt8] {
-        guard let width = GrowingCounters.Width(rawValue: mark.width) else { preconditionFailure("no such width") }
+        guard let width = GrowingCounters.Width(rawValue: mark.width) else {
+            preconditionFailure("no such width")
+        }
         var text = [UInt8](repeating: 0, count: mark.width)
         text.withUnsafeMutableBytes { text in
             guard let base = text.baseAddress else { return }
@@ -52,7 +54,10 @@ package struct BatchTemplate: Sendable {
     /// Returns a copy whose events are spread over the time from `start` to `end`, in order, and whose counters have
     /// grown by `growth` (by key) `pass` times.
     func stamped(
-        from start: EpochNanoseconds, to end: EpochNanoseconds, clock: inout StampClock, pass: UInt64 = 0,
+        from start: EpochNanoseconds,
+        to end: EpochNanoseconds,
+        clock: inout StampClock,
+        pass: UInt64 = 0,
         growth: [UInt64] = []
     ) -> [UInt8] {
         var batch = bytes
@@ -65,7 +70,11 @@ package struct BatchTemplate: Sendable {
             }
             for counter in counters {
                 let mark = counter.mark
-                GrowingCounters.write(mark.base + pass * growth[mark.key], width: mark.width, to: base + counter.offset)
+                GrowingCounters.write(
+                    mark.base + pass * growth[mark.key],
+                    width: mark.width,
+                    to: base + counter.offset
+                )
             }
         }
         return batch
@@ -110,7 +119,9 @@ package struct StampClock: Sendable {
         let milliseconds = Int(time) / 1_000_000
         if milliseconds != millisecond { render(milliseconds) }
         text.withUnsafeBytes { source in
-            UnsafeMutableRawBufferPointer(start: target, count: Self.byteCount).copyMemory(from: source)
+            UnsafeMutableRawBufferPointer(start: target, count: Self.byteCount).copyMemory(
+                from: source
+            )
         }
     }
 
@@ -122,8 +133,9 @@ package struct StampClock: Sendable {
             // The form YYYYmmdd_HHMMSS.
             let stem = Array(stems.text(Int64(seconds) * 1_000_000_000).utf8)
             for (from, to) in zip(
-                [0, 1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12, 13, 14], [0, 1, 2, 3, 5, 6, 8, 9, 11, 12, 14, 15, 17, 18])
-            { text[to] = stem[from] }
+                [0, 1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12, 13, 14],
+                [0, 1, 2, 3, 5, 6, 8, 9, 11, 12, 14, 15, 17, 18]
+            ) { text[to] = stem[from] }
         }
         let fraction = milliseconds % 1_000
         text[20] = UInt8(ascii: "0") + UInt8(fraction / 100)
@@ -184,7 +196,13 @@ package struct Traffic: Sendable {
         index += 1
         let start = min(sentUntil ?? now, now)
         sentUntil = max(sentUntil ?? now, now)
-        let bytes = template.stamped(from: start, to: now, clock: &clock, pass: pass, growth: growth)
+        let bytes = template.stamped(
+            from: start,
+            to: now,
+            clock: &clock,
+            pass: pass,
+            growth: growth
+        )
         if index == templates.count {
             index = 0
             pass += 1

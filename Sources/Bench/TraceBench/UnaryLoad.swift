@@ -36,7 +36,9 @@ final class UnaryLoad: Sendable {
     func run() -> LoadOutcome {
         switch plan.pace {
         case .closed(let inFlight):
-            for index in 0..<(inFlight * clients.count) { send(by: clients[index % clients.count], due: nil) }
+            for index in 0..<(inFlight * clients.count) {
+                send(by: clients[index % clients.count], due: nil)
+            }
         case .open: paceUntilEnd()
         }
         wait { $0.inFlight == 0 }
@@ -78,7 +80,12 @@ final class UnaryLoad: Sendable {
         }
     }
 
-    private func answered(_ result: Result<[UInt8], GRPCCallError>, events: Int, bytes: Int, began: Int64) {
+    private func answered(
+        _ result: Result<[UInt8], GRPCCallError>,
+        events: Int,
+        bytes: Int,
+        began: Int64
+    ) {
         let now = WallClock.monotonic()
         let inFlight = state.withLock { state in
             state.inFlight -= 1
@@ -87,13 +94,16 @@ final class UnaryLoad: Sendable {
                 state.outcome.acknowledged(events, bytes: bytes, latency: now - began)
                 state.lastAck = now
             case .success: state.outcome.failure = "the server answered without success"
-            case .failure(let error) where error.status == .resourceExhausted: state.outcome.refused += 1
+            case .failure(let error) where error.status == .resourceExhausted:
+                state.outcome.refused += 1
             case .failure(let error): state.outcome.failure = "\(error)"
             }
             return state.inFlight
         }
         // Signal only where a thread may be waiting: waking one costs as much as the call.
-        if inFlight == 0 || inFlight == LoadPlan.openInFlightMax - 1 { progress.withLock { progress.signal() } }
+        if inFlight == 0 || inFlight == LoadPlan.openInFlightMax - 1 {
+            progress.withLock { progress.signal() }
+        }
     }
 
     /// Whether the answer is a `TraceResponse` that begins with `success`, as every serializer writes it.
@@ -101,7 +111,9 @@ final class UnaryLoad: Sendable {
 
     private func wait(until isMet: (borrowing State) -> Bool) {
         progress.withLock {
-            while !state.withLock({ isMet($0) }) { progress.wait(until: WallClock.monotonic() + 1_000_000_000) }
+            while !state.withLock({ isMet($0) }) {
+                progress.wait(until: WallClock.monotonic() + 1_000_000_000)
+            }
         }
     }
 }

@@ -68,7 +68,10 @@ package struct AheadFileWriter {
     /// Writes the only record of a group to a file, except for what depends on its LSN, and makes it durable. Writes in
     /// pieces so that other syncs get in between. `headBytes` is the maximum size of the file's head.
     /// - Throws: `SystemError`; the file is removed then.
-    package mutating func write(_ group: inout LogGroup, headBytes: Int) throws(SystemError) -> AheadFile {
+    package mutating func write(
+        _ group: inout LogGroup,
+        headBytes: Int
+    ) throws(SystemError) -> AheadFile {
         precondition(group.offsets.count == 1, "an ahead file is made for one record")
         number += 1
         let path = directory.ahead(number)
@@ -134,7 +137,9 @@ package struct AheadFileWriter {
 /// A block of zeros that is written repeatedly.
 private struct Zeros: ~Copyable {
     private let block = UnsafeMutableRawBufferPointer.allocate(
-        byteCount: File.directBytesUsual, alignment: File.blockBytes)
+        byteCount: File.directBytesUsual,
+        alignment: File.blockBytes
+    )
 
     init() { block.initializeMemory(as: UInt8.self, repeating: 0) }
 
@@ -156,9 +161,14 @@ extension File {
     fileprivate static func whole(_ bytes: Int) -> Int { bytes + padding(behind: bytes) }
 
     /// Returns the distance from a size to the end of its block.
-    fileprivate static func padding(behind bytes: Int) -> Int { (blockBytes - bytes % blockBytes) % blockBytes }
+    fileprivate static func padding(behind bytes: Int) -> Int {
+        (blockBytes - bytes % blockBytes) % blockBytes
+    }
 
-    fileprivate borrowing func writeInPieces(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(SystemError) {
+    fileprivate borrowing func writeInPieces(
+        _ bytes: UnsafeRawBufferPointer,
+        at offset: Int
+    ) throws(SystemError) {
         var written = 0
         while written < bytes.count {
             let piece = min(Self.directBytesUsual, bytes.count - written)

@@ -39,7 +39,9 @@ package struct BarrierPayload: Equatable, Sendable {
         buffer.append(byte: UInt8(stem.utf8.count))
         buffer.append(stem)
         buffer.append(byte: UInt8(Resource.count))
-        for resource in Resource.allCases { buffer.append(integer: UInt16(slotMap.workerCount(of: resource))) }
+        for resource in Resource.allCases {
+            buffer.append(integer: UInt16(slotMap.workerCount(of: resource)))
+        }
         for resource in Resource.allCases {
             for owner in slotMap.owners(of: resource) { buffer.append(integer: owner) }
         }
@@ -61,7 +63,9 @@ package struct BarrierPayload: Equatable, Sendable {
         }
         self.reason = reason
         let length = Int(try take(UInt8.self))
-        guard bytes.count - at >= length else { throw TraceError(.corrupt, "A barrier record is cut off") }
+        guard bytes.count - at >= length else {
+            throw TraceError(.corrupt, "A barrier record is cut off")
+        }
         stem = String(decoding: bytes[at..<at + length], as: UTF8.self)
         at += length
         guard try take(UInt8.self) == UInt8(Resource.count) else {

@@ -43,9 +43,12 @@ package enum CheckpointPosition {
     package static func glance(at worker: WorkerName) -> LSN? {
         var head = [UInt8](repeating: 0, count: MirroredFile.headBytes + 12)
         guard let file = try? File(ClusterPaths.checkpoint(of: worker), .read),
-            let count = try? head.withUnsafeMutableBytes({ try file.read(into: $0, at: 0) }), count == head.count
+            let count = try? head.withUnsafeMutableBytes({ try file.read(into: $0, at: 0) }),
+            count == head.count
         else { return nil }
-        return head.withUnsafeBytes { LSN(littleEndian: $0.loadUnaligned(fromByteOffset: count - 8, as: LSN.self)) }
+        return head.withUnsafeBytes {
+            LSN(littleEndian: $0.loadUnaligned(fromByteOffset: count - 8, as: LSN.self))
+        }
     }
 
     /// Writes a blank checkpoint: the worker starts without state at `begin`, and skips its events below `renewed`.

@@ -21,7 +21,8 @@ package struct DataDirectory: Sendable {
     /// - Throws: `TraceError(.configuration)` if the directory belongs to something else.
     package static func open(onRepair: (String) -> Void = { _ in }) throws -> DataDirectory {
         for directory in [
-            ClusterPaths.run, ClusterPaths.log, ClusterPaths.segments, ClusterPaths.checkpoints, ClusterPaths.output,
+            ClusterPaths.run, ClusterPaths.log, ClusterPaths.segments, ClusterPaths.checkpoints,
+            ClusterPaths.output,
             ClusterPaths.deadLetters,
         ] {
             try FileSystem.createDirectory(directory)
@@ -49,10 +50,16 @@ package struct DataDirectory: Sendable {
         }
         guard saved.isEmpty, try LogDirectory(path: ClusterPaths.log).bases().isEmpty else {
             throw TraceError(
-                .corrupt, "The data directory has a log or checkpoints, but no \(ClusterPaths.manifest)",
-                remedy: "Restore that file from a backup, or use another data directory")
+                .corrupt,
+                "The data directory has a log or checkpoints, but no \(ClusterPaths.manifest)",
+                remedy: "Restore that file from a backup, or use another data directory"
+            )
         }
-        let fresh = DataDirectory(salt: UInt32.random(in: 1 ... .max), slotCount: Slot.count, machine: hostName())
+        let fresh = DataDirectory(
+            salt: UInt32.random(in: 1 ... .max),
+            slotCount: Slot.count,
+            machine: hostName()
+        )
         try fresh.write(to: ClusterPaths.manifest)
         try fresh.write(to: mirror)
         return fresh
@@ -76,21 +83,29 @@ package struct DataDirectory: Sendable {
         }
         if let format = fields["format"].flatMap(Int.init), format != formatVersion {
             throw TraceError(
-                .configuration, "\(path) has format \(format), this version reads \(formatVersion)",
-                remedy: "Use another data directory, or the version that wrote this one")
+                .configuration,
+                "\(path) has format \(format), this version reads \(formatVersion)",
+                remedy: "Use another data directory, or the version that wrote this one"
+            )
         }
         let end = bytes.count - checksumLine(of: []).utf8.count
         guard end > 0, checksumLine(of: Array(bytes[..<end])).utf8.elementsEqual(bytes[end...]),
-            let salt = fields["salt"].flatMap(UInt32.init), let slots = fields["slots"].flatMap(Int.init),
+            let salt = fields["salt"].flatMap(UInt32.init),
+            let slots = fields["slots"].flatMap(Int.init),
             let machine = fields["machine"]
         else {
             throw TraceError(
-                .corrupt, "\(path) is damaged", remedy: "Restore it from a backup: without it the log cannot be read")
+                .corrupt,
+                "\(path) is damaged",
+                remedy: "Restore it from a backup: without it the log cannot be read"
+            )
         }
         guard slots == Slot.count else {
             throw TraceError(
-                .configuration, "The data directory has \(slots) slots a resource, this version \(Slot.count)",
-                remedy: "Use another data directory")
+                .configuration,
+                "The data directory has \(slots) slots a resource, this version \(Slot.count)",
+                remedy: "Use another data directory"
+            )
         }
         return DataDirectory(salt: salt, slotCount: slots, machine: machine)
     }
@@ -116,6 +131,9 @@ package struct DataDirectory: Sendable {
     private static func hostName() -> String {
         var buffer = [CChar](repeating: 0, count: 256)
         guard gethostname(&buffer, buffer.count - 1) == 0 else { return "localhost" }
-        return String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        return String(
+            decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) },
+            as: UTF8.self
+        )
     }
 }

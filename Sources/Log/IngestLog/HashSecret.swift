@@ -20,11 +20,14 @@ package enum HashSecret {
         let sound = contents.map { $0.flatMap(Self.secret) }
         // The format of an earlier version is valid too.
         let known = sound.lazy.compactMap { $0 }.first
-        let unsummed = known == nil ? contents.compactMap { $0 }.first { $0.count == byteCount } : nil
+        let unsummed =
+            known == nil ? contents.compactMap { $0 }.first { $0.count == byteCount } : nil
         let secret = known ?? unsummed ?? (0..<byteCount).map { _ in UInt8.random(in: 0 ... .max) }
         for (copy, (content, found)) in zip(copies, zip(contents, sound)) where found != secret {
             if let content, content != unsummed {
-                onRepair("\(copy) was damaged and is written anew; nothing that is stored depends on it")
+                onRepair(
+                    "\(copy) was damaged and is written anew; nothing that is stored depends on it"
+                )
             }
             try write(secret, to: copy)
         }
@@ -41,7 +44,8 @@ package enum HashSecret {
         throw TraceError(
             .configuration,
             "The data directory's \(ClusterPaths.secret) is \(contents.isEmpty ? "missing" : "damaged")",
-            remedy: "Start the router again: it draws another one")
+            remedy: "Start the router again: it draws another one"
+        )
     }
 
     /// Returns the secret in a file's content; nil if that is invalid.
@@ -61,11 +65,14 @@ package enum HashSecret {
         do throws(SystemError) { return try FileSystem.contents(path) } catch {
             if error.isIOError { return [] }
             throw TraceError(
-                .configuration, "The data directory's \(path) can't be read",
+                .configuration,
+                "The data directory's \(path) can't be read",
                 remedy: """
                     Let the cluster's user read it, or remove it while the cluster is stopped: the next start \
                     draws another one
-                    """, cause: error)
+                    """,
+                cause: error
+            )
         }
     }
 

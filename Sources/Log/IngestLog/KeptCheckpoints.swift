@@ -45,7 +45,10 @@ package enum KeptCheckpoints {
     }
 
     /// Removes those of a worker from this window on; returns whether there were any. Blocks.
-    package static func remove(of worker: WorkerName, from window: UInt64 = 0) throws(SystemError) -> Bool {
+    package static func remove(
+        of worker: WorkerName,
+        from window: UInt64 = 0
+    ) throws(SystemError) -> Bool {
         let kept = try windows(of: worker).filter { $0.window >= window }
         for window in kept { try FileSystem.remove(ClusterPaths.keptCheckpoint(of: window)) }
         return !kept.isEmpty

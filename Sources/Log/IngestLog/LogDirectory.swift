@@ -40,7 +40,9 @@ package struct LogDirectory: Sendable {
         func header(at offset: Int) throws(SystemError) -> (LogRecordType?, Int, Int)? {
             var buffer = RawBuffer(capacity: LogRecord.headerBytes)
             let target = UnsafeMutableRawBufferPointer(
-                start: buffer.reserve(LogRecord.headerBytes), count: LogRecord.headerBytes)
+                start: buffer.reserve(LogRecord.headerBytes),
+                count: LogRecord.headerBytes
+            )
             buffer.commit(try file.read(into: target, at: offset))
             guard buffer.count == LogRecord.headerBytes else { return nil }
             let record = LogRecord(base: UnsafeRawPointer(buffer.base))
@@ -54,7 +56,9 @@ package struct LogDirectory: Sendable {
             return LogCut(path: path, bytes: size, end: base + LSN(fileBytes))
         }
         guard end >= base, end < base + LSN(size) else { return nil }
-        if let (_, _, stride) = try header(at: Int(end - base)), end + LSN(stride) > base + LSN(size) {
+        if let (_, _, stride) = try header(at: Int(end - base)),
+            end + LSN(stride) > base + LSN(size)
+        {
             return LogCut(path: path, bytes: size, end: end + LSN(stride))
         }
         return nil

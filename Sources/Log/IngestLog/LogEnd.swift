@@ -38,19 +38,26 @@ package struct LogEnd: Sendable {
         }
     }
 
-    private init(decoding place: UnsafeRawBufferPointer, salt: UInt32, boot: [UInt8]) throws(TraceError) {
+    private init(
+        decoding place: UnsafeRawBufferPointer,
+        salt: UInt32,
+        boot: [UInt8]
+    ) throws(TraceError) {
         var reader = StateReader(place)
         let damaged = TraceError(.corrupt, "\(ClusterPaths.logEnd) is damaged")
         guard try reader.integer(UInt32.self) == Self.magic else { throw damaged }
         let checksum = try reader.integer(UInt32.self)
         let count = Int(try reader.integer(UInt32.self))
         guard count <= reader.remaining,
-            Checksum.crc32c(UnsafeRawBufferPointer(rebasing: place[8..<Self.headBytes + count])) == checksum,
+            Checksum.crc32c(UnsafeRawBufferPointer(rebasing: place[8..<Self.headBytes + count]))
+                == checksum,
             try reader.integer(UInt32.self) == salt
         else { throw damaged }
         end = try reader.integer(UInt64.self)
         var counts = LogCounts()
-        for index in counts.accepted.indices { counts.accepted[index] = try reader.integer(UInt64.self) }
+        for index in counts.accepted.indices {
+            counts.accepted[index] = try reader.integer(UInt64.self)
+        }
         counts.deduplicated = try reader.integer(UInt64.self)
         counts.rejected = try reader.integer(UInt64.self)
         counts.deadLettered = try reader.integer(UInt64.self)
@@ -64,7 +71,8 @@ package struct LogEnd: Sendable {
     fileprivate static func currentBoot() -> [UInt8] {
         var bytes = [UInt8](repeating: 0, count: 36)
         guard let file = try? File("/proc/sys/kernel/random/boot_id", .read),
-            let count = try? bytes.withUnsafeMutableBytes({ try file.read(into: $0, at: 0) }), count == bytes.count
+            let count = try? bytes.withUnsafeMutableBytes({ try file.read(into: $0, at: 0) }),
+            count == bytes.count
         else { return [] }
         return bytes
     }
@@ -90,7 +98,11 @@ package struct LogEndFile: ~Copyable {
 
     /// Records that the log reaches to `end`, with the totals there. Costs about two system calls.
     /// - Throws: `SystemError`; the file then keeps its previous content.
-    package mutating func note(_ end: LSN, _ counts: LogCounts, state: UnsafeRawBufferPointer) throws(SystemError) {
+    package mutating func note(
+        _ end: LSN,
+        _ counts: LogCounts,
+        state: UnsafeRawBufferPointer
+    ) throws(SystemError) {
         place.removeAll()
         place.append(integer: LogEnd.magic)
         place.append(integer: UInt32(0))

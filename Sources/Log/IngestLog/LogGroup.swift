@@ -15,7 +15,8 @@ package struct LogGroup: ~Copyable {
     package init(aheadRecordBytes: Int) {
         buffer = RawBuffer(
             capacity: LogRecord.stride(payloadBytes: aheadRecordBytes) + 2 * File.directBytesMin,
-            alignment: File.blockBytes)
+            alignment: File.blockBytes
+        )
     }
 
     package var isEmpty: Bool { offsets.isEmpty }
@@ -26,13 +27,17 @@ package struct LogGroup: ~Copyable {
     /// Returns the record at an offset in `buffer`; valid until the group changes.
     package func record(at offset: Int) -> LogRecord {
         precondition(offset >= 0 && offset + LogRecord.headerBytes <= buffer.count)
-        return LogRecord(base: UnsafeRawPointer(buffer.bytes.baseAddress.unsafelyUnwrapped) + offset)
+        return LogRecord(
+            base: UnsafeRawPointer(buffer.bytes.baseAddress.unsafelyUnwrapped) + offset
+        )
     }
 
     /// Appends a record and returns the address for its `bodyBytes`, valid until the next append. `discardLast` removes
     /// the record again.
     package mutating func append(
-        _ type: LogRecordType, arrival: EpochNanoseconds, bodyBytes: Int
+        _ type: LogRecordType,
+        arrival: EpochNanoseconds,
+        bodyBytes: Int
     ) -> UnsafeMutableRawPointer {
         precondition(bodyBytes <= Limits.messageBytesMax || type != .batch)
         let stride = LogRecord.stride(payloadBytes: bodyBytes)
@@ -63,9 +68,17 @@ package struct LogGroup: ~Copyable {
         buffer.commit(extra)
         let base = buffer.mutableBytes.baseAddress.unsafelyUnwrapped + last
         let end = base + LogRecord.headerBytes + body
-        end.initializeMemory(as: UInt8.self, repeating: 0, count: stride - LogRecord.headerBytes - body)
+        end.initializeMemory(
+            as: UInt8.self,
+            repeating: 0,
+            count: stride - LogRecord.headerBytes - body
+        )
         end.copyMemory(from: start, byteCount: host.count)
-        base.storeBytes(of: UInt32(body + host.count).littleEndian, toByteOffset: 8, as: UInt32.self)
+        base.storeBytes(
+            of: UInt32(body + host.count).littleEndian,
+            toByteOffset: 8,
+            as: UInt32.self
+        )
         base.storeBytes(of: UInt16(host.count).littleEndian, toByteOffset: 14, as: UInt16.self)
     }
 
@@ -107,7 +120,11 @@ package struct LogGroup: ~Copyable {
 
     /// Sets each record's LSN, counts, chain and checksum. `counts(i)` are the totals once record i is in the log.
     mutating func seal(
-        from start: LSN, previousCRC: UInt32, salt: UInt32, durable: LSN, counts: (Int) -> LogCounts
+        from start: LSN,
+        previousCRC: UInt32,
+        salt: UInt32,
+        durable: LSN,
+        counts: (Int) -> LogCounts
     ) -> UInt32 {
         var chain = previousCRC
         let base = buffer.mutableBytes.baseAddress.unsafelyUnwrapped
@@ -120,7 +137,10 @@ package struct LogGroup: ~Copyable {
             at.storeBytes(of: durable.littleEndian, toByteOffset: 40, as: UInt64.self)
             for resource in 0..<Resource.count {
                 at.storeBytes(
-                    of: totals.accepted[resource].littleEndian, toByteOffset: 48 + 8 * resource, as: UInt64.self)
+                    of: totals.accepted[resource].littleEndian,
+                    toByteOffset: 48 + 8 * resource,
+                    as: UInt64.self
+                )
             }
             at.storeBytes(of: totals.deduplicated.littleEndian, toByteOffset: 96, as: UInt64.self)
             at.storeBytes(of: totals.rejected.littleEndian, toByteOffset: 104, as: UInt64.self)

@@ -18,7 +18,12 @@ package struct LogReader: ~Copyable {
     /// - Parameters:
     ///   - salt: The log's identity; records of another log are rejected.
     ///   - damaged: Ranges found by recovery, which are skipped.
-    package init(directory: LogDirectory, salt: UInt32, from position: LSN, damaged: [Range<LSN>] = []) {
+    package init(
+        directory: LogDirectory,
+        salt: UInt32,
+        from position: LSN,
+        damaged: [Range<LSN>] = []
+    ) {
         self.directory = directory
         self.salt = salt
         self.position = position
@@ -29,16 +34,23 @@ package struct LogReader: ~Copyable {
     /// one record. The bytes are valid until the next call. Empty at `limit`.
     /// - Throws: `TraceError(.corrupt)` if there is no valid record below `limit`, `TraceError(.system)` if a read
     ///   fails.
-    package mutating func next(budget: Int, limit: LSN) throws(TraceError) -> UnsafeRawBufferPointer {
+    package mutating func next(budget: Int, limit: LSN) throws(TraceError) -> UnsafeRawBufferPointer
+    {
         chunk.removeAll()
-        if let range = damaged.first(where: { $0.contains(position) }) { skip(to: range.upperBound) }
+        if let range = damaged.first(where: { $0.contains(position) }) {
+            skip(to: range.upperBound)
+        }
         guard position < limit else { return chunk.bytes }
         do throws(SystemError) {
-            if try advance(budget: Int(min(LSN(budget), limit - position))) == nil { return chunk.bytes }
+            if try advance(budget: Int(min(LSN(budget), limit - position))) == nil {
+                return chunk.bytes
+            }
         } catch { throw TraceError(.system, "The ingest log cannot be read", cause: error) }
         throw TraceError(
-            .corrupt, "No valid log record at LSN \(position)",
-            remedy: "`tracectl log verify` shows which range is damaged")
+            .corrupt,
+            "No valid log record at LSN \(position)",
+            remedy: "`tracectl log verify` shows which range is damaged"
+        )
     }
 
     /// Releases the memory of a large record; the bytes of the last `next` become invalid.
@@ -64,7 +76,8 @@ package struct LogReader: ~Copyable {
                 return nil
             }
             let found = check(at: 0, chain: chain)
-            guard case .incomplete(let needed) = found, needed > wanted, chunk.count == wanted else {
+            guard case .incomplete(let needed) = found, needed > wanted, chunk.count == wanted
+            else {
                 chunk.removeAll()
                 return found
             }
@@ -98,7 +111,9 @@ package struct LogReader: ~Copyable {
         while true {
             guard let end = try endOfFile(holding: next) else {
                 // The file may have been cut: then a later one continues.
-                guard let later = try directory.bases().first(where: { $0 > next }) else { return nil }
+                guard let later = try directory.bases().first(where: { $0 > next }) else {
+                    return nil
+                }
                 next = later
                 continue
             }
@@ -110,7 +125,9 @@ package struct LogReader: ~Copyable {
                     let record = LogRecords(records).first(where: { _ in true })
                 {
                     if record.durableLSN > lost {
-                        guard let first, first.upperBound <= record.durableLSN else { return candidate }
+                        guard let first, first.upperBound <= record.durableLSN else {
+                            return candidate
+                        }
                         return first.lowerBound
                     }
                     first = first ?? candidate..<candidate + LSN(record.stride)
@@ -138,7 +155,9 @@ package struct LogReader: ~Copyable {
             next = candidate + 8
             guard chunk.count == LogRecord.headerBytes else { break }
             let record = LogRecord(base: base(at: 0))
-            guard record.salt == salt, record.payloadBytes <= Limits.logRecordBytesMax else { continue }
+            guard record.salt == salt, record.payloadBytes <= Limits.logRecordBytesMax else {
+                continue
+            }
             reach = min(candidate + LSN(record.stride), end)
             next = reach
         }
@@ -224,7 +243,9 @@ package struct LogReader: ~Copyable {
     /// Opens the file with the greatest base at or below the position: a newer file takes over where its base is
     /// reached.
     private mutating func openFile() throws(SystemError) {
-        if file != nil, position == base || !FileSystem.exists(directory.file(base: position)) { return }
+        if file != nil, position == base || !FileSystem.exists(directory.file(base: position)) {
+            return
+        }
         guard let found = try directory.bases().last(where: { $0 <= position }) else {
             throw SystemError(errno: 2, call: "open", subject: directory.file(base: position))
         }

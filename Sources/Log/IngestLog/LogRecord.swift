@@ -103,7 +103,9 @@ package struct LogCounts: Sendable, Equatable {
     }
 
     package static func == (left: LogCounts, right: LogCounts) -> Bool {
-        for index in left.accepted.indices where left.accepted[index] != right.accepted[index] { return false }
+        for index in left.accepted.indices where left.accepted[index] != right.accepted[index] {
+            return false
+        }
         return left.deduplicated == right.deduplicated && left.rejected == right.rejected
             && left.deadLettered == right.deadLettered
     }
@@ -133,7 +135,9 @@ package struct LogRecord {
     /// In a file's head, the original size of the file; 0 if not recorded.
     var fileBytes: Int { Int(load(124, as: UInt32.self)) }
     /// Meaning of a batch's fields.
-    package var semantics: Semantics { Semantics(rawValue: load(120, as: UInt8.self)) ?? .cumulative }
+    package var semantics: Semantics {
+        Semantics(rawValue: load(120, as: UInt8.self)) ?? .cumulative
+    }
 
     /// Bytes from this record's LSN to the next one's.
     package var stride: Int { LogRecord.stride(payloadBytes: payloadBytes) }
@@ -143,7 +147,9 @@ package struct LogRecord {
 
     package var counts: LogCounts {
         var counts = LogCounts()
-        for index in 0..<Resource.count { counts.accepted[index] = load(48 + 8 * index, as: UInt64.self) }
+        for index in 0..<Resource.count {
+            counts.accepted[index] = load(48 + 8 * index, as: UInt64.self)
+        }
         counts.deduplicated = load(96, as: UInt64.self)
         counts.rejected = load(104, as: UInt64.self)
         counts.deadLettered = load(112, as: UInt64.self)
@@ -151,7 +157,10 @@ package struct LogRecord {
     }
 
     package var host: UnsafeRawBufferPointer {
-        UnsafeRawBufferPointer(start: base + LogRecord.headerBytes + payloadBytes - hostBytes, count: hostBytes)
+        UnsafeRawBufferPointer(
+            start: base + LogRecord.headerBytes + payloadBytes - hostBytes,
+            count: hostBytes
+        )
     }
 
     /// The payload without the host: a batch's bytes, a barrier's fields.
@@ -189,14 +198,20 @@ package enum RecordCheck: Equatable {
     case invalid
 
     /// Checks lengths before it reads anything after the header, then the CRC.
-    package static func check(_ bytes: UnsafeRawBufferPointer, at lsn: LSN, salt: UInt32) -> RecordCheck {
+    package static func check(
+        _ bytes: UnsafeRawBufferPointer,
+        at lsn: LSN,
+        salt: UInt32
+    ) -> RecordCheck {
         guard let base = bytes.baseAddress, bytes.count >= LogRecord.headerBytes else {
             return .incomplete(needed: LogRecord.headerBytes)
         }
         let record = LogRecord(base: base)
         guard UInt32(littleEndian: base.loadUnaligned(as: UInt32.self)) == LogRecord.magic,
-            base.load(fromByteOffset: 13, as: UInt8.self) == LogRecord.version, record.lsn == lsn, record.salt == salt,
-            record.type != nil, record.payloadBytes <= Limits.logRecordBytesMax, record.hostBytes <= record.payloadBytes
+            base.load(fromByteOffset: 13, as: UInt8.self) == LogRecord.version, record.lsn == lsn,
+            record.salt == salt,
+            record.type != nil, record.payloadBytes <= Limits.logRecordBytesMax,
+            record.hostBytes <= record.payloadBytes
         else { return .invalid }
         guard bytes.count >= record.stride else { return .incomplete(needed: record.stride) }
         guard crc(of: record) == record.crc else { return .invalid }

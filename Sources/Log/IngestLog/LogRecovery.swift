@@ -20,20 +20,36 @@ package struct LogRecovery: Sendable {
     /// Returns the log as continued at `lsn` after an accepted loss, with the totals known to have been reached.
     package func continued(at lsn: LSN, counts: LogCounts) -> LogRecovery {
         LogRecovery(
-            end: lsn, begin: bases.isEmpty ? lsn : begin, lastCRC: lastCRC, counts: counts, tornBytes: tornBytes,
-            bases: bases, damaged: damaged + [end..<lsn])
+            end: lsn,
+            begin: bases.isEmpty ? lsn : begin,
+            lastCRC: lastCRC,
+            counts: counts,
+            tornBytes: tornBytes,
+            bases: bases,
+            damaged: damaged + [end..<lsn]
+        )
     }
 
     /// Reads the log from its oldest record, passes each record to `visit`, and makes what it has read durable, because
     /// after a crash of the process the page cache may contain more than the disk. Blocks; O(log). A record is valid
     /// only during `visit`.
     package static func run(
-        _ directory: LogDirectory, salt: UInt32, visit: (LogRecord) -> Void
+        _ directory: LogDirectory,
+        salt: UInt32,
+        visit: (LogRecord) -> Void
     ) throws(SystemError) -> LogRecovery {
         try AheadFileWriter.recover(in: directory, salt: salt)
         let bases = try directory.bases()
         guard let begin = bases.first else {
-            return LogRecovery(end: 0, begin: 0, lastCRC: 0, counts: LogCounts(), tornBytes: 0, bases: [], damaged: [])
+            return LogRecovery(
+                end: 0,
+                begin: 0,
+                lastCRC: 0,
+                counts: LogCounts(),
+                tornBytes: 0,
+                bases: [],
+                damaged: []
+            )
         }
         var reader = LogReader(directory: directory, salt: salt, from: begin)
         var lastCRC: UInt32 = 0
@@ -56,16 +72,24 @@ package struct LogRecovery: Sendable {
         }
         try rewrite(directory, bases, from: lastDurable, to: reader.position)
         return LogRecovery(
-            end: reader.position, begin: begin, lastCRC: lastCRC, counts: counts,
+            end: reader.position,
+            begin: begin,
+            lastCRC: lastCRC,
+            counts: counts,
             tornBytes: Int(try reader.findUnfinishedEnd() - reader.position),
-            bases: bases.filter { $0 <= reader.position }, damaged: damaged,
-            cut: try directory.cut(endingAt: reader.position, salt: salt))
+            bases: bases.filter { $0 <= reader.position },
+            damaged: damaged,
+            cut: try directory.cut(endingAt: reader.position, salt: salt)
+        )
     }
 
     /// Writes the last commit again in place, and syncs it. A sync alone is not enough: after a failed sync the kernel
     /// considers the unwritten pages clean, and the next sync reports no error.
     private static func rewrite(
-        _ directory: LogDirectory, _ bases: [LSN], from durable: LSN, to end: LSN
+        _ directory: LogDirectory,
+        _ bases: [LSN],
+        from durable: LSN,
+        to end: LSN
     ) throws(SystemError) {
         // A commit never spans two files.
         guard let base = bases.last(where: { $0 < end }) else { return }

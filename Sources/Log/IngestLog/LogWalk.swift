@@ -26,7 +26,11 @@ package struct LogWalk: ~Copyable {
     private let limit: LSN
 
     /// Starts at the file that contains `start`, or at the oldest file if that one is trimmed or `start` is nil.
-    package init(_ directory: LogDirectory, salt: UInt32, from start: LSN? = nil) throws(SystemError) {
+    package init(
+        _ directory: LogDirectory,
+        salt: UInt32,
+        from start: LSN? = nil
+    ) throws(SystemError) {
         let bases = try directory.bases()
         let oldest = bases.first ?? 0
         let begin = bases.last { $0 <= start ?? oldest } ?? oldest
@@ -56,7 +60,9 @@ package struct LogWalk: ~Copyable {
         if try reader.advance(budget: Self.chunkBytes) == nil { return .records(reader.records) }
         if let trimmed = try skipTrimmed() { return .trimmed(trimmed) }
         let lost = position
-        guard let goesOn else { return .end(unfinishedBytes: Int(try reader.findUnfinishedEnd() - lost)) }
+        guard let goesOn else {
+            return .end(unfinishedBytes: Int(try reader.findUnfinishedEnd() - lost))
+        }
         reader.skip(to: goesOn)
         return .damage(lost..<goesOn)
     }

@@ -29,7 +29,10 @@ package struct LogWriter: ~Copyable {
     /// Starts a new file at the recovered end, so that an incomplete write is never overwritten. Tests use a smaller
     /// `fileBytes`.
     package init(
-        directory: LogDirectory, salt: UInt32, recovery: LogRecovery, fileBytes: Int = Limits.logFileBytes
+        directory: LogDirectory,
+        salt: UInt32,
+        recovery: LogRecovery,
+        fileBytes: Int = Limits.logFileBytes
     ) throws(SystemError) {
         self.directory = directory
         self.salt = salt
@@ -51,13 +54,21 @@ package struct LogWriter: ~Copyable {
     /// - Throws: `SystemError`. Out of space leaves the log unchanged, so that the caller may retry later. After any
     ///   other error the log must be reopened, because the state of the disk is unknown.
     package mutating func commit(
-        _ group: inout LogGroup, countsAt: (Int) -> LogCounts, head: (inout RawBuffer) -> Void
+        _ group: inout LogGroup,
+        countsAt: (Int) -> LogCounts,
+        head: (inout RawBuffer) -> Void
     ) throws(SystemError) {
         precondition(!group.isEmpty, "an empty group is not written")
         let bytes = group.byteCount
         if end != base, Int(end - base) + bytes > capacity { try roll(toFit: bytes) }
         if end == base { try writeHead(head) }
-        let sealed = group.seal(from: end, previousCRC: chain, salt: salt, durable: durable, counts: countsAt)
+        let sealed = group.seal(
+            from: end,
+            previousCRC: chain,
+            salt: salt,
+            durable: durable,
+            counts: countsAt
+        )
         do throws(SystemError) {
             let place = Int(end - base)
             // Padded to a whole block, as the kernel would have to read a partial one from the disk first.
@@ -79,23 +90,39 @@ package struct LogWriter: ~Copyable {
     /// the record's size, except for its checksum. If the head does not fit there, the group is written like any other.
     /// - Throws: `SystemError`; out of space only in that case.
     package mutating func commit(
-        _ group: inout LogGroup, ahead written: consuming AheadFile, countsAt: (Int) -> LogCounts,
+        _ group: inout LogGroup,
+        ahead written: consuming AheadFile,
+        countsAt: (Int) -> LogCounts,
         head: (inout RawBuffer) -> Void
     ) throws(SystemError) {
         var ahead = written
         var body = RawBuffer()
         head(&body)
-        guard ahead.hasRoom(forHead: body.count), ahead.place + group.byteCount <= ahead.capacity else {
+        guard ahead.hasRoom(forHead: body.count), ahead.place + group.byteCount <= ahead.capacity
+        else {
             ahead.discard()
             return try commit(&group, countsAt: countsAt, head: head)
         }
         var headGroup = headGroup(
-            body.bytes, payloadBytes: ahead.place - LogRecord.headerBytes, fileBytes: ahead.capacity)
+            body.bytes,
+            payloadBytes: ahead.place - LogRecord.headerBytes,
+            fileBytes: ahead.capacity
+        )
         let totals = counts
         let headCRC = headGroup.seal(
-            from: end, previousCRC: chain, salt: salt, durable: durable, counts: { _ in totals })
+            from: end,
+            previousCRC: chain,
+            salt: salt,
+            durable: durable,
+            counts: { _ in totals }
+        )
         let sealed = group.seal(
-            from: end + LSN(ahead.place), previousCRC: headCRC, salt: salt, durable: durable, counts: countsAt)
+            from: end + LSN(ahead.place),
+            previousCRC: headCRC,
+            salt: salt,
+            durable: durable,
+            counts: countsAt
+        )
         do throws(SystemError) {
             try ahead.complete(head: headGroup.buffer.bytes, &group)
             // May replace an empty file of this name, if the log has only started one. The rename need not be durable:
@@ -221,26 +248,41 @@ package struct LogWriter: ~Copyable {
         fill(&body)
         var group = headGroup(body.bytes, payloadBytes: body.count, fileBytes: capacity)
         let totals = counts
-        let sealed = group.seal(from: end, previousCRC: chain, salt: salt, durable: durable, counts: { _ in totals })
+        let sealed = group.seal(
+            from: end,
+            previousCRC: chain,
+            salt: salt,
+            durable: durable,
+            counts: { _ in totals }
+        )
         try file.write(group.buffer.bytes, at: 0)
         chain = sealed
         end += LSN(group.byteCount)
     }
 
     /// Returns a head with this body followed by zeros, which readers ignore.
-    private func headGroup(_ body: UnsafeRawBufferPointer, payloadBytes: Int, fileBytes: Int) -> LogGroup {
+    private func headGroup(
+        _ body: UnsafeRawBufferPointer,
+        payloadBytes: Int,
+        fileBytes: Int
+    ) -> LogGroup {
         var group = LogGroup(capacity: payloadBytes + LogRecord.headerBytes + 8)
         let target = group.append(.fileHead, arrival: WallClock.now(), bodyBytes: payloadBytes)
         let payload = UnsafeMutableRawBufferPointer(start: target, count: payloadBytes)
         payload.copyMemory(from: body)
-        UnsafeMutableRawBufferPointer(rebasing: payload[body.count...]).initializeMemory(as: UInt8.self, repeating: 0)
+        UnsafeMutableRawBufferPointer(rebasing: payload[body.count...]).initializeMemory(
+            as: UInt8.self,
+            repeating: 0
+        )
         group.setFileBytes(fileBytes)
         return group
     }
 
     private mutating func roll(toFit bytes: Int) throws(SystemError) {
         let needed = max(fileBytes, bytes + min(Limits.logFileHeadBytesMax, fileBytes / 2))
-        do throws(SystemError) { file = try preparer.takeSpare(as: directory.file(base: end), bytes: needed) } catch {
+        do throws(SystemError) {
+            file = try preparer.takeSpare(as: directory.file(base: end), bytes: needed)
+        } catch {
             // A reader that finds a file of this base expects the log to continue there.
             try FileSystem.remove(directory.file(base: end))
             throw error

@@ -23,7 +23,8 @@ package struct MirroredFile {
         package let needsRepair: Bool
 
         /// Passes a reader of the body to `read`.
-        package func withBody<Result>(_ read: (inout StateReader) throws -> Result) throws -> Result {
+        package func withBody<Result>(_ read: (inout StateReader) throws -> Result) throws -> Result
+        {
             try file.withUnsafeBytes { bytes in
                 var reader = StateReader(UnsafeRawBufferPointer(rebasing: bytes[headBytes...]))
                 return try read(&reader)
@@ -87,16 +88,23 @@ package struct MirroredFile {
         let (first, second) = (try examine(path), try examine(mirror))
         switch (first, second) {
         case (.missing, .missing): return nil
-        case (.sound(let head), .sound(let other)): return try content(of: path, needsRepair: head != other)
+        case (.sound(let head), .sound(let other)):
+            return try content(of: path, needsRepair: head != other)
         case (.sound, .missing):
             // An incomplete first start, or a file of a version without mirrors.
             return try content(of: path, needsRepair: true)
-        case (.sound, .damaged(let why)): return try content(of: path, damage: "\(mirror) \(why)", needsRepair: true)
-        case (.damaged(let why), .sound): return try content(of: mirror, damage: "\(path) \(why)", needsRepair: true)
-        case (.missing, .sound): return try content(of: mirror, damage: "\(path) is missing", needsRepair: true)
+        case (.sound, .damaged(let why)):
+            return try content(of: path, damage: "\(mirror) \(why)", needsRepair: true)
+        case (.damaged(let why), .sound):
+            return try content(of: mirror, damage: "\(path) \(why)", needsRepair: true)
+        case (.missing, .sound):
+            return try content(of: mirror, damage: "\(path) is missing", needsRepair: true)
         case (.missing, .damaged), (.damaged, .missing), (.damaged, .damaged):
             throw TraceError(
-                .corrupt, "\(path) \(Self.words(first)), and its mirror \(Self.words(second))", remedy: remedy)
+                .corrupt,
+                "\(path) \(Self.words(first)), and its mirror \(Self.words(second))",
+                remedy: remedy
+            )
         }
     }
 
@@ -108,7 +116,11 @@ package struct MirroredFile {
         }
     }
 
-    private func content(of path: String, damage: String? = nil, needsRepair: Bool) throws(SystemError) -> Content {
+    private func content(
+        of path: String,
+        damage: String? = nil,
+        needsRepair: Bool
+    ) throws(SystemError) -> Content {
         Content(file: try FileSystem.contents(path), damage: damage, needsRepair: needsRepair)
     }
 
@@ -125,7 +137,10 @@ package struct MirroredFile {
 
     /// Returns the head and size of a valid copy; nil if the copy is damaged. Reads the whole file in pieces.
     private static func head(of file: borrowing File) throws(SystemError) -> Head? {
-        let piece = UnsafeMutableRawBufferPointer.allocate(byteCount: File.directBytesUsual, alignment: 16)
+        let piece = UnsafeMutableRawBufferPointer.allocate(
+            byteCount: File.directBytesUsual,
+            alignment: 16
+        )
         defer { piece.deallocate() }
         var stored: UInt32?
         var checksum: UInt32 = 0
@@ -135,8 +150,12 @@ package struct MirroredFile {
             var bytes = UnsafeRawBufferPointer(rebasing: piece[..<count])
             if stored == nil {
                 guard count >= headBytes else { return nil }
-                guard UInt32(littleEndian: bytes.loadUnaligned(as: UInt32.self)) == magic else { return nil }
-                stored = UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: 4, as: UInt32.self))
+                guard UInt32(littleEndian: bytes.loadUnaligned(as: UInt32.self)) == magic else {
+                    return nil
+                }
+                stored = UInt32(
+                    littleEndian: bytes.loadUnaligned(fromByteOffset: 4, as: UInt32.self)
+                )
                 bytes = UnsafeRawBufferPointer(rebasing: bytes[headBytes...])
             }
             checksum = Checksum.crc32c(bytes, after: checksum)
@@ -186,7 +205,10 @@ package struct MirroredFileWriter: ~Copyable {
     private mutating func write(_ count: Int) throws(SystemError) {
         let bytes = UnsafeRawBufferPointer(rebasing: body.bytes[..<count])
         let head = written == 0 ? MirroredFile.headBytes : 0
-        checksum = Checksum.crc32c(UnsafeRawBufferPointer(rebasing: bytes[head...]), after: checksum)
+        checksum = Checksum.crc32c(
+            UnsafeRawBufferPointer(rebasing: bytes[head...]),
+            after: checksum
+        )
         // In pieces, because another process's sync waits for writes in progress.
         for offset in stride(from: 0, to: count, by: File.directBytesUsual) {
             let end = min(offset + File.directBytesUsual, count)

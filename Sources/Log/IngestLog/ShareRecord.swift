@@ -16,7 +16,9 @@ package struct ShareRecord {
     package var arrival: EpochNanoseconds { load(8, as: Int64.self) }
     package var type: LogRecordType? { LogRecordType(rawValue: load(20, as: UInt8.self)) }
     /// Meaning of a batch's fields.
-    package var semantics: Semantics { Semantics(rawValue: load(21, as: UInt8.self)) ?? .cumulative }
+    package var semantics: Semantics {
+        Semantics(rawValue: load(21, as: UInt8.self)) ?? .cumulative
+    }
     private var bodyBytes: Int { Int(load(16, as: UInt32.self)) }
     private var hostBytes: Int { Int(load(22, as: UInt16.self)) }
 
@@ -37,7 +39,9 @@ package struct ShareRecord {
     /// Appends the head of a record with `bodyBytes` of body and returns the address for those; valid until the next
     /// append to `buffer`.
     package static func append(
-        _ record: LogRecord, bodyBytes: Int, to buffer: inout RawBuffer
+        _ record: LogRecord,
+        bodyBytes: Int,
+        to buffer: inout RawBuffer
     ) -> UnsafeMutableRawPointer {
         let host = record.host
         let stride = stride(host: host.count, body: bodyBytes)
@@ -51,13 +55,18 @@ package struct ShareRecord {
         base.storeBytes(of: record.semantics.rawValue, toByteOffset: 21, as: UInt8.self)
         base.storeBytes(of: UInt16(host.count).littleEndian, toByteOffset: 22, as: UInt16.self)
         let body = base + headerBytes + host.count
-        if let start = host.baseAddress { (base + headerBytes).copyMemory(from: start, byteCount: host.count) }
+        if let start = host.baseAddress {
+            (base + headerBytes).copyMemory(from: start, byteCount: host.count)
+        }
         return body
     }
 
     /// Iterates over a share. Every length is checked, because a share comes from another process.
     /// - Throws: `TraceError(.corrupt)` if it is truncated or LSNs do not ascend.
-    package static func forEach(in share: UnsafeRawBufferPointer, _ visit: (ShareRecord) throws -> Void) throws {
+    package static func forEach(
+        in share: UnsafeRawBufferPointer,
+        _ visit: (ShareRecord) throws -> Void
+    ) throws {
         var at = 0
         var last: LSN?
         while at < share.count {

@@ -55,7 +55,9 @@ final class SparePreparer: @unchecked Sendable {
     /// Renames the spare, or a new file if there is none, to the log file `path`.
     func takeSpare(as path: String, bytes wanted: Int) throws(SystemError) -> File {
         join { due = .max }
-        if wanted == bytes, FileSystem.exists(directory.spare) { try FileSystem.rename(directory.spare, to: path) }
+        if wanted == bytes, FileSystem.exists(directory.spare) {
+            try FileSystem.rename(directory.spare, to: path)
+        }
         if !FileSystem.exists(path) {
             // Renamed only once it has its full size: a shorter file under this name counts as cut.
             let fresh = try File(directory.unfinishedSpare, .replace)
@@ -100,7 +102,8 @@ final class SparePreparer: @unchecked Sendable {
             DedicatedThread("log-spare") { [self] in
                 // Without a spare the next roll creates its file itself, and reports the error.
                 try? prepare { length in waitUntilDue(behind: length) }
-            })
+            }
+        )
     }
 
     /// Writes zeros. `room` returns how many may follow a given size; nil ends it.
@@ -108,12 +111,16 @@ final class SparePreparer: @unchecked Sendable {
         if FileSystem.exists(directory.spare) { return }
         let file = try File(directory.unfinishedSpare, .replace)
         let block = UnsafeMutableRawBufferPointer.allocate(
-            byteCount: 2 * File.directBytesUsual, alignment: File.blockBytes)
+            byteCount: 2 * File.directBytesUsual,
+            alignment: File.blockBytes
+        )
         defer { block.deallocate() }
         block.initializeMemory(as: UInt8.self, repeating: 0)
         var offset = 0
         while offset < bytes {
-            guard let room = room(offset) else { return try FileSystem.remove(directory.unfinishedSpare) }
+            guard let room = room(offset) else {
+                return try FileSystem.remove(directory.unfinishedSpare)
+            }
             let count = min(room, block.count, bytes - offset)
             let zeros = UnsafeRawBufferPointer(rebasing: block[..<count])
             try file.writeDirectly(zeros, at: offset)

@@ -39,7 +39,13 @@ package struct VerdictPayload: Equatable, Sendable {
     /// In words for the operator.
     package let reason: String
 
-    package init(worker: WorkerName, cause: Cause, range: Range<LSN>, events: UInt64, reason: String) {
+    package init(
+        worker: WorkerName,
+        cause: Cause,
+        range: Range<LSN>,
+        events: UInt64,
+        reason: String
+    ) {
         self.worker = worker
         self.cause = cause
         self.range = range
@@ -117,6 +123,8 @@ package struct DeadLetterName: Hashable, Sendable, CustomStringConvertible {
     package var batches: String { "\(ClusterPaths.deadLetters)/\(self).pbs" }
     package var sidecar: String { "\(ClusterPaths.deadLetters)/\(self)\(Self.sidecarSuffix)" }
     /// Name of the description before the verdict is in the log.
-    package var pendingSidecar: String { "\(ClusterPaths.deadLetters)/\(self)\(Self.pendingSuffix)" }
+    package var pendingSidecar: String {
+        "\(ClusterPaths.deadLetters)/\(self)\(Self.pendingSuffix)"
+    }
     package var replayedMark: String { "\(ClusterPaths.deadLetters)/\(self).replayed" }
 }

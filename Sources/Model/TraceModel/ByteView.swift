@@ -19,10 +19,14 @@ import Glibc
 
     @inlinable package var isEmpty: Bool { count == 0 }
 
-    @inlinable package var buffer: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: start, count: count) }
+    @inlinable package var buffer: UnsafeRawBufferPointer {
+        UnsafeRawBufferPointer(start: start, count: count)
+    }
 
     /// Returns the first `limit` bytes, cut at a UTF-8 scalar boundary.
-    @inlinable @inline(__always) package func cut(at limit: Int) -> ByteView { count > limit ? beginning(limit) : self }
+    @inlinable @inline(__always) package func cut(at limit: Int) -> ByteView {
+        count > limit ? beginning(limit) : self
+    }
 
     @inline(never) @usableFromInline func beginning(_ limit: Int) -> ByteView {
         guard let start else { return self }
@@ -52,10 +56,14 @@ package struct TextKey: Hashable, Comparable, Sendable {
     }
 
     /// Compares two texts by their bytes.
-    package static func areEqual(_ left: String, _ right: String) -> Bool { TextKey(left) == TextKey(right) }
+    package static func areEqual(_ left: String, _ right: String) -> Bool {
+        TextKey(left) == TextKey(right)
+    }
 
     /// Orders two texts by their bytes.
-    package static func areInOrder(_ left: String, _ right: String) -> Bool { TextKey(left) < TextKey(right) }
+    package static func areInOrder(_ left: String, _ right: String) -> Bool {
+        TextKey(left) < TextKey(right)
+    }
 
     package func hash(into hasher: inout Hasher) {
         var text = text

@@ -52,16 +52,24 @@ package enum ClusterPaths {
     /// Directory of a worker's segments.
     package static func segments(of worker: WorkerName) -> String { "\(segments)/\(worker)" }
     /// Number of the last process of this name (`Incarnation`).
-    package static func incarnation(of process: String) -> String { "\(checkpoints)/\(process).incarnation" }
+    package static func incarnation(of process: String) -> String {
+        "\(checkpoints)/\(process).incarnation"
+    }
     /// Checkpoint of a worker (`MirroredFile`).
-    package static func checkpoint(of worker: WorkerName) -> String { "\(checkpoints)/\(worker)\(checkpointSuffix)" }
+    package static func checkpoint(of worker: WorkerName) -> String {
+        "\(checkpoints)/\(worker)\(checkpointSuffix)"
+    }
     package static let checkpointSuffix = ".checkpoint"
     /// The first checkpoint that the worker wrote in a window (`KeptCheckpoints`).
-    package static func keptCheckpoint(of window: WorkerWindow) -> String { "\(checkpoints)/\(window)\(keptSuffix)" }
+    package static func keptCheckpoint(of window: WorkerWindow) -> String {
+        "\(checkpoints)/\(window)\(keptSuffix)"
+    }
     package static let keptSuffix = ".kept"
     /// Where the segments of a worker's window are made again: a data directory in small. On the volume of the segments.
     package static func rebuild(of window: WorkerWindow) -> String { "\(rebuilds)/\(window)" }
     package static let rebuilds = "\(segments)/.rebuild"
     /// Disk space reserved for a checkpoint, in case the disk gets full.
-    package static func checkpointReserve(of worker: WorkerName) -> String { "\(checkpoints)/\(worker).reserve" }
+    package static func checkpointReserve(of worker: WorkerName) -> String {
+        "\(checkpoints)/\(worker).reserve"
+    }
 }

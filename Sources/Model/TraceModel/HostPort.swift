@@ -13,7 +13,9 @@ package struct HostPort: Equatable, Sendable, CustomStringConvertible {
 
     /// Parses an address; nil if a part is missing or the port is invalid.
     package init?(_ text: String) {
-        guard let colon = text.lastIndex(of: ":"), let port = UInt16(text[text.index(after: colon)...]), port > 0 else {
+        guard let colon = text.lastIndex(of: ":"),
+            let port = UInt16(text[text.index(after: colon)...]), port > 0
+        else {
             return nil
         }
         var host = text[..<colon]
@@ -44,7 +46,9 @@ package enum UnitNumber {
     private static func number(_ text: String, units: [Character: Int64]) -> Int64? {
         let unit = text.last.flatMap { units[$0] }
         let digits = unit == nil ? text[...] : text.dropLast()
-        guard digits.utf8.allSatisfy({ (0x30...0x39).contains($0) }), let value = Int64(digits), value > 0 else {
+        guard digits.utf8.allSatisfy({ (0x30...0x39).contains($0) }), let value = Int64(digits),
+            value > 0
+        else {
             return nil
         }
         let (product, isOver) = value.multipliedReportingOverflow(by: unit ?? 1)

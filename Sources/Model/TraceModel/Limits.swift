@@ -119,7 +119,8 @@
     package static let findingBytes = 500
     /// Upper bound of the output of one resource's window, given the wire bytes and estimated JSON that end it.
     package static let windowMergeBytesMax =
-        windowGrowthMax * (windowWireBytesMax * escapedBytesPerWireByteMax + windowJSONBytesMax * 3 / 2)
+        windowGrowthMax
+        * (windowWireBytesMax * escapedBytesPerWireByteMax + windowJSONBytesMax * 3 / 2)
         + windowGrowthMax * windowRepeatedBytesMax
     /// Output bytes of merging per byte of a call stack in segments: text escaped by half, and a folded stack.
     package static let mergedBytesPerStackByteMax = 4
@@ -384,7 +385,8 @@
     /// Free bytes below which retention, if configured, deletes the oldest final files: the output of two windows of
     /// each resource, the point at which batches are refused.
     package static let retentionFreeBytesMin =
-        2 * Resource.allCases.count * windowWireBytesMax * windowGrowthMax * outputBytesPerWireByteMax
+        2 * Resource.allCases.count * windowWireBytesMax * windowGrowthMax
+        * outputBytesPerWireByteMax
         + checkpointReserveBytes
     /// On a small disk one part in this many is sufficient.
     package static let retentionFreeDivisor = 20
@@ -445,18 +447,25 @@
         precondition(clusterMessageBytesMax < fabricMessageBytesMax)
         precondition(messageBytesMax < ingestBytesMax)
         precondition(
-            heldBytesMax + largePartialBytesMax + 2 * messageBytesMax + smallPartialBytesMax + smallPrivilegedMax
-                * smallMessageBytesMax <= ingestBytesMax, "held and incomplete messages, and one more of each")
+            heldBytesMax + largePartialBytesMax + 2 * messageBytesMax + smallPartialBytesMax
+                + smallPrivilegedMax
+                * smallMessageBytesMax <= ingestBytesMax,
+            "held and incomplete messages, and one more of each"
+        )
         precondition(heldLargeBytesMax < heldBytesMax, "room is reserved for small calls")
         precondition(smallMessageBytesMax < smallPartialBytesMax)
-        precondition(messageBytesMax < announcedBytesMax && announcedBytesMax < largePartialBytesMax)
+        precondition(
+            messageBytesMax < announcedBytesMax && announcedBytesMax < largePartialBytesMax
+        )
         precondition(metadataBytesMax < headerBlockBytesMax)
         precondition(untakenCallsMax < streamsPerConnectionMax)
         precondition(streamsPerConnectionMax * callBytes < callBytesMax)
         precondition(grpcIdlePerHostMax < grpcConnectionsMax)
         precondition(1_024 * streamSendShareBytes < streamSendBytesMax)
         precondition(
-            dedupRangesMax * (dedupSequencesMax * 16 + clientIDBytesMax + 40) + verdictsMax * 32 < logFileHeadBytesMax)
+            dedupRangesMax * (dedupSequencesMax * 16 + clientIDBytesMax + 40) + verdictsMax * 32
+                < logFileHeadBytesMax
+        )
         precondition(dedupRangesPerClientMax >= 2 && dedupRangesPerClientMax < dedupRangesMax)
         precondition(shareMessageBytes <= min(workerCreditBytes, logRecordBytesMax))
         precondition(2 * shareMessageBytes <= min(fabricInboxBytesMax, sharePoolBytesMax))
@@ -467,16 +476,24 @@
         precondition(nameBytesMax <= stringFieldBytesMax)
         precondition(addressBytesMax + 16 <= nameBytesMax)
         precondition(shownNameBytesMax <= nameBytesMax)
-        precondition(4 * 3 <= 2 * escapedBytesPerWireByteMax, "an agent's finding is written four times and escaped")
-        precondition(mergedBytesPerStackByteMax * 2 >= 3 + 2, "a stack is written as escaped text and folded")
+        precondition(
+            4 * 3 <= 2 * escapedBytesPerWireByteMax,
+            "an agent's finding is written four times and escaped"
+        )
+        precondition(
+            mergedBytesPerStackByteMax * 2 >= 3 + 2,
+            "a stack is written as escaped text and folded"
+        )
         precondition(protocolsPerProcessMax <= UInt8.max)
         precondition(stateBytesMin <= stateBytesMax)
         precondition(
             // State of one process that is evicted only with the process itself: everything else can then be evicted
             // before.
-            namedThreadsPerProcessMax * 160 + threadNamesBytesPerProcessMax + connectionItemsPerProcessMax * 600
+            namedThreadsPerProcessMax * 160 + threadNamesBytesPerProcessMax
+                + connectionItemsPerProcessMax * 600
                 + (listeningPortsPerProcessMax + 4_096) * 128 < stateBytesMin / stateSlotDivisor,
-            "a process at all its limits fits into a slot")
+            "a process at all its limits fits into a slot"
+        )
         precondition(8 * runFlushBytes <= runBufferBytesMax)
         precondition(stringFieldBytesMax * 6 < segmentRecordBytesMax, "a completely escaped text")
         precondition(mergeRunsMax < openFilesMax, "all runs of a merge are open at once")
@@ -487,22 +504,37 @@
             // A name of bytes that are not UTF-8 becomes three times as long.
             3 * hostBytesMax + 512 <= closedFileBytesMax
                 && hostFilesPerWindowMax * closedFileBytesMax < clusterMessageBytesMax / 2,
-            "the announcement of a window and its summary are one message")
+            "the announcement of a window and its summary are one message"
+        )
         precondition(
             // Each host has two files of call stacks.
-            Resource.allCases.count * hostFilesPerWindowMax * 2 * 256 < windowFilesBytesMax)
-        precondition(2_000 * heartbeatSeconds < heartbeatLateMilliseconds, "one heartbeat may be late")
+            Resource.allCases.count * hostFilesPerWindowMax * 2 * 256 < windowFilesBytesMax
+        )
+        precondition(
+            2_000 * heartbeatSeconds < heartbeatLateMilliseconds,
+            "one heartbeat may be late"
+        )
         precondition(crashLoopFailuresMin < processEndsMax)
         precondition(crashLoopSettledSeconds < crashLoopSeconds)
         precondition(pauseSeconds < windowSecondsMax)
         precondition(windowWireBytesMax < finalFileBytesMax)
         precondition(outputBytesPerWireByteMax <= escapedBytesPerWireByteMax)
-        precondition(windowJSONBytesMax < windowOutputBytesMax, "typical events end a window by their estimated JSON")
-        precondition(windowJSONBytesMax < finalFileBytesMax, "one worker's window is usually one file")
+        precondition(
+            windowJSONBytesMax < windowOutputBytesMax,
+            "typical events end a window by their estimated JSON"
+        )
+        precondition(
+            windowJSONBytesMax < finalFileBytesMax,
+            "one worker's window is usually one file"
+        )
         precondition(
             openSlicesPerThreadMax * (repeatedCallBytes + 40) * 4 <= repeatedBytesPerSlotMin * 3,
-            "all open slices of a thread can be repeated")
-        precondition(2 * windowRepeatedBytesMax <= windowOutputBytesMax, "repeated calls alone do not end a window")
+            "all open slices of a thread can be repeated"
+        )
+        precondition(
+            2 * windowRepeatedBytesMax <= windowOutputBytesMax,
+            "repeated calls alone do not end a window"
+        )
         precondition(callHoldSeconds < routerEndSeconds)
         precondition(openSlicesPerThreadMax <= 512, "Perfetto nests B and E 512 deep")
         precondition(openSlicesPerThreadMax <= openCallsPerThreadMax)
@@ -513,20 +545,29 @@
         precondition(Slot.count * 64 <= slotSeriesIDs, "each slot has series ids of its own")
         precondition(
             seriesIDsMax * 12 + 2 * sectionDefinitionBytesMax < clusterMessageBytesMax,
-            "a slot's section fits into one message")
+            "a slot's section fits into one message"
+        )
         precondition(metricJournalHeldBytesMax < metricJournalBytesMin)
         precondition(httpHeadSeconds < httpIdleSeconds)
         precondition(httpStallSeconds < httpReplySeconds)
         precondition(quietCheckSeconds < processQuietSeconds)
         precondition(ruleOverridesMax < UInt16.max)
         precondition(scanValuesPerKeyMax <= UInt16.max)
-        precondition(suppressedKeysPerProcessMax <= 128, "a byte counts the keys and one more per rule")
-        precondition(suppressedMessageBytesMax + 128 <= nameBytesMax, "the message's prefix fits too")
+        precondition(
+            suppressedKeysPerProcessMax <= 128,
+            "a byte counts the keys and one more per rule"
+        )
+        precondition(
+            suppressedMessageBytesMax + 128 <= nameBytesMax,
+            "the message's prefix fits too"
+        )
         precondition(sketchBucketsMax <= UInt16.max)
         precondition(summaryTopRows <= summaryRowsMax)
         precondition(
             // io has the most of all resources: eleven lists, and three tables of sums.
-            12 * summaryRowsMax * (sketchBucketsMax * 10 + 2 * summaryNameBytesMax + 512) + 3 * summaryOverallBytesMax
-                < clusterMessageBytesMax / 2)
+            12 * summaryRowsMax * (sketchBucketsMax * 10 + 2 * summaryNameBytesMax + 512) + 3
+                * summaryOverallBytesMax
+                < clusterMessageBytesMax / 2
+        )
     }
 }

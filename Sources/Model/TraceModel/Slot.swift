@@ -51,16 +51,21 @@ package struct SlotHolding: Sendable, Equatable {
 
     /// The ranges as text, `0-63,70`.
     package var slotText: String {
-        slots.map { range in range.count == 1 ? "\(range.lowerBound)" : "\(range.lowerBound)-\(range.upperBound)" }
-            .joined(separator: ",")
+        slots.map { range in
+            range.count == 1 ? "\(range.lowerBound)" : "\(range.lowerBound)-\(range.upperBound)"
+        }
+        .joined(separator: ",")
     }
 
     /// Parses `0-63,70`; nil if the text is invalid.
     package init?(worker: WorkerName, slotText: String, since: LSN) {
         var slots: [ClosedRange<UInt8>] = []
         for part in slotText.split(separator: ",", omittingEmptySubsequences: false) {
-            let bounds = part.split(separator: "-", omittingEmptySubsequences: false).map { UInt8($0) }
-            guard let first = bounds.first, let low = first, let last = bounds.last, let high = last, bounds.count <= 2,
+            let bounds = part.split(separator: "-", omittingEmptySubsequences: false).map {
+                UInt8($0)
+            }
+            guard let first = bounds.first, let low = first, let last = bounds.last,
+                let high = last, bounds.count <= 2,
                 low <= high
             else { return nil }
             slots.append(low...high)
@@ -97,7 +102,9 @@ package struct SlotMap: Sendable, Equatable {
     }
 
     /// Returns the index of the worker that owns a slot.
-    package func owner(of slot: UInt8, resource: Resource) -> Int { Int(owners[Int(resource.rawValue)][Int(slot)]) }
+    package func owner(of slot: UInt8, resource: Resource) -> Int {
+        Int(owners[Int(resource.rawValue)][Int(slot)])
+    }
 
     /// Returns the owner of each slot of a resource.
     package func owners(of resource: Resource) -> [UInt16] { owners[Int(resource.rawValue)] }

@@ -23,7 +23,8 @@
     package let remedy: String?
     package let cause: (any Error)?
 
-    package init(_ code: Code, _ message: String, remedy: String? = nil, cause: (any Error)? = nil) {
+    package init(_ code: Code, _ message: String, remedy: String? = nil, cause: (any Error)? = nil)
+    {
         self.code = code
         self.message = message
         self.remedy = remedy

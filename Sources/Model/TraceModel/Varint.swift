@@ -14,7 +14,8 @@ package enum Varint {
     /// Reads the number at `position` and advances beyond it. Returns nil, with the position unchanged, if the bytes
     /// end within it or it has more than 64 bits.
     @inlinable package static func read<Bytes: RandomAccessCollection<UInt8>>(
-        _ bytes: Bytes, at position: inout Bytes.Index
+        _ bytes: Bytes,
+        at position: inout Bytes.Index
     ) -> UInt64? {
         var value: UInt64 = 0
         var at = position

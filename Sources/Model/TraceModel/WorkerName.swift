@@ -11,7 +11,8 @@ package struct WorkerName: Hashable, Sendable, CustomStringConvertible {
     /// Parses `function.0`; nil if the text is not a worker's name.
     package init?(_ text: String) {
         let parts = text.split(separator: ".", omittingEmptySubsequences: false)
-        guard parts.count == 2, let resource = Resource(name: String(parts[0])), let index = Int(parts[1]), index >= 0,
+        guard parts.count == 2, let resource = Resource(name: String(parts[0])),
+            let index = Int(parts[1]), index >= 0,
             index < Limits.workersPerResourceMax
         else { return nil }
         self.init(resource: resource, index: index)
@@ -29,7 +30,8 @@ package enum WorkerCounts {
         var counts: [Resource: Int] = [:]
         for part in text.split(separator: ",", omittingEmptySubsequences: true) {
             let sides = part.split(separator: "=", omittingEmptySubsequences: false)
-            guard sides.count == 2, let resource = Resource(name: String(sides[0])), let count = Int(sides[1]),
+            guard sides.count == 2, let resource = Resource(name: String(sides[0])),
+                let count = Int(sides[1]),
                 (1...Limits.workersPerResourceMax).contains(count), String(count) == sides[1],
                 counts.updateValue(count, forKey: resource) == nil
             else { return nil }

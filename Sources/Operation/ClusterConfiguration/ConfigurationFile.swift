@@ -22,15 +22,20 @@ package struct ConfigurationFile {
     package init(_ path: String) throws(TraceError) {
         do throws(SystemError) { self.init(try FileSystem.contents(path), file: path) } catch {
             throw TraceError(
-                .configuration, "the configuration file can't be read",
-                remedy: "Name an existing file with --config FILE", cause: error)
+                .configuration,
+                "the configuration file can't be read",
+                remedy: "Name an existing file with --config FILE",
+                cause: error
+            )
         }
     }
 
     /// Checks a file's content; `file` is its name in error messages.
     init(_ bytes: [UInt8], file: String) {
         var reading = Reading(file: file)
-        do throws(TraceError) { reading.read(try ConfigurationParser.parse(bytes, file: file)) } catch {
+        do throws(TraceError) {
+            reading.read(try ConfigurationParser.parse(bytes, file: file))
+        } catch {
             reading.problems.append(error)
         }
         layer = reading.layer
@@ -53,7 +58,8 @@ package struct ConfigurationFile {
 
         private mutating func read(_ member: ConfigurationNode.Member) {
             let name = member.key
-            guard let setting = Setting.all.first(where: { $0.name == name }), setting.isInFile else {
+            guard let setting = Setting.all.first(where: { $0.name == name }), setting.isInFile
+            else {
                 let known = Setting.all.filter(\.isInFile).map(\.name)
                 let hint = Suggestion.hint(for: name, among: known)
                 return complain(member.line, name, "is not known\(hint)")
@@ -79,7 +85,8 @@ package struct ConfigurationFile {
                     complain(count.line, field, "is no resource\(hint)")
                     continue
                 }
-                guard case .number(let number) = count.value.content, let workers = Int(exactly: number),
+                guard case .number(let number) = count.value.content,
+                    let workers = Int(exactly: number),
                     (1...Limits.workersPerResourceMax).contains(workers)
                 else {
                     let most = Limits.workersPerResourceMax

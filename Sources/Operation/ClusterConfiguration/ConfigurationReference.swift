@@ -145,7 +145,8 @@ package enum ConfigurationReference: String, CaseIterable, Sendable {
 
     private static func optionRemarks(_ program: Program) -> String {
         let shared = ["grpc", "metrics", "time_zone"]
-        return Setting.all.filter { $0.readers.contains(program) && !shared.contains($0.name) }.map { setting in
+        return Setting.all.filter { $0.readers.contains(program) && !shared.contains($0.name) }.map
+        { setting in
             if case .onOff = setting.kind { return "#   \(setting.flag): \(setting.help)" }
             // Programs do not take the word `off`: leaving the option out means off.
             let syntax = setting.kind.syntax.replacing("|off", with: "")

@@ -38,19 +38,23 @@ package struct EffectiveConfiguration: Sendable {
     /// - Throws: `ConfigurationProblems` about the configuration file; `TraceError`, `.invalidArgument` where
     ///   a flag or a variable is at fault.
     package init(
-        dataDirectory: String, environment variable: (String) -> String?, variables: [String] = [],
+        dataDirectory: String,
+        environment variable: (String) -> String?,
+        variables: [String] = [],
         flags words: [String]
     ) throws {
         let flags = try SettingFlags.read(words)
         // A setting that a flag sets is not read from the environment, so an error there does not matter.
         func environment(_ setting: Setting) -> String? {
-            guard let name = setting.variable, flags[setting.name] == nil, let text = variable(name), !text.isEmpty,
+            guard let name = setting.variable, flags[setting.name] == nil,
+                let text = variable(name), !text.isEmpty,
                 !Self.isServiceLink(text)
             else { return nil }
             return text
         }
         var warnings = Setting.all.compactMap { setting -> String? in
-            guard let name = setting.variable, flags[setting.name] == nil, let text = variable(name),
+            guard let name = setting.variable, flags[setting.name] == nil,
+                let text = variable(name),
                 Self.isServiceLink(text)
             else { return nil }
             return "\(name)=\(text) is ignored: Kubernetes sets it for a Service of that name"
@@ -60,22 +64,32 @@ package struct EffectiveConfiguration: Sendable {
         warnings += variables.sorted().compactMap(Self.misspelling)
         var layer = Self.standard
         layer = layer.overlaid(
-            by: try RememberedSettings.read("\(dataDirectory)/\(ClusterPaths.remembered)") { warnings.append($0) })
+            by: try RememberedSettings.read("\(dataDirectory)/\(ClusterPaths.remembered)") {
+                warnings.append($0)
+            }
+        )
         self.warnings = warnings
         // The configuration file's path has to be known before its content.
         let place = try Self.environment(environment, over: layer).overlaid(by: flags)["config"]
         let path = try Self.file(place ?? layer["config"], in: dataDirectory, into: &layer)
-        layer = layer.overlaid(by: try Self.environment(environment, over: layer)).overlaid(by: flags)
+        layer = layer.overlaid(by: try Self.environment(environment, over: layer)).overlaid(
+            by: flags
+        )
         layer.set("config", .text(path), layer["config"]?.source ?? .standard)
         entries = Self.entries(layer)
         guard self["grpc"] != self["metrics"] else {
-            throw TraceError(.invalidArgument, "--grpc and --metrics name the same address \(self["grpc"])")
+            throw TraceError(
+                .invalidArgument,
+                "--grpc and --metrics name the same address \(self["grpc"])"
+            )
         }
     }
 
     /// Returns the value of a setting by its key.
     package subscript(_ key: String) -> SettingValue {
-        guard let entry = entries.first(where: { $0.key == key }) else { preconditionFailure("no setting \(key)") }
+        guard let entry = entries.first(where: { $0.key == key }) else {
+            preconditionFailure("no setting \(key)")
+        }
         return entry.value
     }
 
@@ -88,14 +102,18 @@ package struct EffectiveConfiguration: Sendable {
 
     private static var standard: SettingLayer {
         var layer = SettingLayer()
-        for setting in Setting.all { for key in setting.keys { layer.set(key, setting.standardValue, .standard) } }
+        for setting in Setting.all {
+            for key in setting.keys { layer.set(key, setting.standardValue, .standard) }
+        }
         return layer
     }
 
     /// Overlays the configuration file's values on `layer`. Returns the file's path, or an empty string where there is
     /// none.
     private static func file(
-        _ entry: SettingLayer.Entry?, in dataDirectory: String, into layer: inout SettingLayer
+        _ entry: SettingLayer.Entry?,
+        in dataDirectory: String,
+        into layer: inout SettingLayer
     ) throws -> String {
         var path = entry?.value.description ?? ""
         if path.isEmpty {
@@ -109,13 +127,16 @@ package struct EffectiveConfiguration: Sendable {
     }
 
     private static func environment(
-        _ environment: (Setting) -> String?, over lower: SettingLayer
+        _ environment: (Setting) -> String?,
+        over lower: SettingLayer
     ) throws(TraceError) -> SettingLayer {
         var layer = SettingLayer()
         for setting in Setting.all {
             guard let name = setting.variable, let text = environment(setting) else { continue }
             let word = setting.word(ofVariable: text, over: lower[setting.name]?.value)
-            for (key, value) in try setting.values(of: word, at: name) { layer.set(key, value, .environment(name)) }
+            for (key, value) in try setting.values(of: word, at: name) {
+                layer.set(key, value, .environment(name))
+            }
         }
         return layer
     }
@@ -123,7 +144,8 @@ package struct EffectiveConfiguration: Sendable {
     /// Returns a warning about a variable `TRACE_…` that nothing reads and whose name resembles one that is read.
     private static func misspelling(_ name: String) -> String? {
         let known = [
-            "TRACE_BIN_DIR", "TRACE_GRPC", "TRACE_METRICS", "TRACE_WORKERS", "TRACE_TIME_ZONE", "TRACE_ROUTER_OPTIONS",
+            "TRACE_BIN_DIR", "TRACE_GRPC", "TRACE_METRICS", "TRACE_WORKERS", "TRACE_TIME_ZONE",
+            "TRACE_ROUTER_OPTIONS",
             "TRACE_WORKER_OPTIONS", "TRACE_AGGREGATOR_OPTIONS",
         ]
         guard name.hasPrefix("TRACE_"), !known.contains(name) else { return nil }
@@ -143,7 +165,9 @@ package struct EffectiveConfiguration: Sendable {
     private static func entries(_ layer: SettingLayer) -> [Entry] {
         Setting.all.flatMap { setting in
             setting.keys.compactMap { key in
-                layer[key].map { Entry(setting: setting, key: key, value: $0.value, source: $0.source) }
+                layer[key].map {
+                    Entry(setting: setting, key: key, value: $0.value, source: $0.source)
+                }
             }
         }
     }

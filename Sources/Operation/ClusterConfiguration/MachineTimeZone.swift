@@ -6,7 +6,11 @@ struct MachineTimeZone {
     /// The zone's name, such as `Europe/Berlin`; `/etc/localtime` where no name is known for the machine's zone; UTC
     /// where it has none. Blocks on the file system.
     static var name: String {
-        MachineTimeZone(localtime: "/etc/localtime", timezone: "/etc/timezone", zones: "/usr/share/zoneinfo").name
+        MachineTimeZone(
+            localtime: "/etc/localtime",
+            timezone: "/etc/timezone",
+            zones: "/usr/share/zoneinfo"
+        ).name
     }
 
     let localtime: String
@@ -33,9 +37,10 @@ struct MachineTimeZone {
     /// Returns names in the order in which to try them: the machine's own hint, then the names in use, then older ones.
     private func names() -> [String] {
         let named = text(timezone).prefix { !$0.isWhitespace }
-        let today = text("\(zones)/zone.tab").split(separator: "\n").filter { !$0.hasPrefix("#") }.compactMap {
-            $0.split(separator: "\t").dropFirst(2).first.map(String.init)
-        }
+        let today = text("\(zones)/zone.tab").split(separator: "\n").filter { !$0.hasPrefix("#") }
+            .compactMap {
+                $0.split(separator: "\t").dropFirst(2).first.map(String.init)
+            }
         return [String(named), "UTC", "Etc/UTC"].filter { !$0.isEmpty } + today + all(below: "")
     }
 

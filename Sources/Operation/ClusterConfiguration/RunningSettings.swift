@@ -30,20 +30,25 @@ package struct RunningSettings: Sendable {
     package func differences(from configuration: EffectiveConfiguration) -> [Difference] {
         configuration.entries.compactMap { entry in
             let setting = entry.setting
-            guard let program = setting.readers.first(where: { commands[$0] != nil }), let command = commands[program]
+            guard let program = setting.readers.first(where: { commands[$0] != nil }),
+                let command = commands[program]
             else { return nil }
             let running = value(of: setting, in: command)
             let wanted = value(of: setting, in: configuration.arguments(of: program))
             guard running != wanted else { return nil }
             return Difference(
-                flag: setting.flag, running: running ?? setting.defaultText, wanted: wanted ?? setting.defaultText)
+                flag: setting.flag,
+                running: running ?? setting.defaultText,
+                wanted: wanted ?? setting.defaultText
+            )
         }
     }
 
     /// Returns the argument of `scale` that makes the numbers of workers those wanted; nil where they are.
     package func scaling(to configuration: EffectiveConfiguration) -> String? {
         let changed = Resource.allCases.compactMap { resource -> String? in
-            guard case .number(let wanted) = configuration[Setting.key(of: resource)], let running = workers[resource],
+            guard case .number(let wanted) = configuration[Setting.key(of: resource)],
+                let running = workers[resource],
                 running != wanted
             else { return nil }
             return "\(resource.name)=\(wanted)"
@@ -146,7 +151,11 @@ enum RememberedSettings {
         }
         guard !parts[1].isEmpty else { return }
         // A missing configuration file matters only if no other one is named, so its existence is not checked here.
-        if case .file = setting.kind { return layer.set(name, .text(String(parts[1])), .remembered) }
-        for (key, value) in try setting.values(of: String(parts[1]), at: name) { layer.set(key, value, .remembered) }
+        if case .file = setting.kind {
+            return layer.set(name, .text(String(parts[1])), .remembered)
+        }
+        for (key, value) in try setting.values(of: String(parts[1]), at: name) {
+            layer.set(key, value, .remembered)
+        }
     }
 }

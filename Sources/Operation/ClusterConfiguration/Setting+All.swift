@@ -5,74 +5,144 @@ extension Setting {
     /// program that reads it.
     package static let all: [Setting] = [
         Setting(
-            "config", .file, standard: "", meaning: "DIR/\(ClusterPaths.configuration), if it is there",
-            variable: "CLUSTER_CONFIG", "The configuration file."),
+            "config",
+            .file,
+            standard: "",
+            meaning: "DIR/\(ClusterPaths.configuration), if it is there",
+            variable: "CLUSTER_CONFIG",
+            "The configuration file."
+        ),
         Setting(
-            "grpc", .address, standard: "127.0.0.1:50051", variable: "SERVICE_PORT", readers: [.router],
-            "The address to which agents send."),
+            "grpc",
+            .address,
+            standard: "127.0.0.1:50051",
+            variable: "SERVICE_PORT",
+            readers: [.router],
+            "The address to which agents send."
+        ),
         Setting(
-            "metrics", .address, standard: "127.0.0.1:9091", variable: "METRICS_PORT", readers: [.aggregator],
-            "The address of metrics, status and pages over HTTP."),
+            "metrics",
+            .address,
+            standard: "127.0.0.1:9091",
+            variable: "METRICS_PORT",
+            readers: [.aggregator],
+            "The address of metrics, status and pages over HTTP."
+        ),
         Setting(
-            "workers", .workers, standard: "", meaning: "one each",
-            "Workers of each resource: \(Resource.allCases.map(\.name).joined(separator: ", "))."),
+            "workers",
+            .workers,
+            standard: "",
+            meaning: "one each",
+            "Workers of each resource: \(Resource.allCases.map(\.name).joined(separator: ", "))."
+        ),
         Setting(
-            "inactivity_timeout", .count(of: "seconds", 1...Limits.inactivitySecondsMax), standard: "0",
-            meaning: "never", variable: "INACTIVITY_TIMEOUT", readers: [.router],
-            "Finalize and stop after this time without a batch."),
+            "inactivity_timeout",
+            .count(of: "seconds", 1...Limits.inactivitySecondsMax),
+            standard: "0",
+            meaning: "never",
+            variable: "INACTIVITY_TIMEOUT",
+            readers: [.router],
+            "Finalize and stop after this time without a batch."
+        ),
         Setting(
-            "log_budget", .count(of: "bytes", Limits.logBudgetBytesMin...Int.max), standard: "0",
-            meaning: "half of the disk", variable: "LOG_BUDGET", readers: [.router],
+            "log_budget",
+            .count(of: "bytes", Limits.logBudgetBytesMin...Int.max),
+            standard: "0",
+            meaning: "half of the disk",
+            variable: "LOG_BUDGET",
+            readers: [.router],
             """
             The size of the ingest log that is kept for workers that lag, \(Limits.logBudgetBytesMin) or more; \
             beyond it batches are refused, with the worker's name.
-            """),
+            """
+        ),
         Setting(
-            "state_limit", .sizeAtLeast(Limits.stateBytesMin), standard: "\(Limits.stateBytesMax >> 20)M",
-            variable: "STATE_LIMIT", readers: [.worker, .aggregator],
+            "state_limit",
+            .sizeAtLeast(Limits.stateBytesMin),
+            standard: "\(Limits.stateBytesMax >> 20)M",
+            variable: "STATE_LIMIT",
+            readers: [.worker, .aggregator],
             """
             Memory of each worker for the state of processes, functions, connections, allocations and the like (K, M, G), \
             \(Limits.stateBytesMin >> 20)M or more; beyond it the least recently used state is evicted to `other` and counted.
-            """),
+            """
+        ),
         Setting(
-            "series_limit", .limit(of: "series", Limits.seriesPerMetricMin...Limits.seriesHeldMax),
-            standard: "\(Limits.seriesPerMetricMax)", variable: "SERIES_LIMIT", readers: [.aggregator],
+            "series_limit",
+            .limit(of: "series", Limits.seriesPerMetricMin...Limits.seriesHeldMax),
+            standard: "\(Limits.seriesPerMetricMax)",
+            variable: "SERIES_LIMIT",
+            readers: [.aggregator],
             """
             The number of series of processes that each metric shows; of histograms a twentieth of that, those \
             of the functions called most. Further series add up in `other` and are counted.
-            """),
+            """
+        ),
         Setting(
-            "time_zone", .timeZone, standard: MachineTimeZone.name, meaning: "the machine's", variable: "TZ",
+            "time_zone",
+            .timeZone,
+            standard: MachineTimeZone.name,
+            meaning: "the machine's",
+            variable: "TZ",
             readers: [.router, .worker, .aggregator],
-            "Zone of the agents' timestamps, and of the times in output names."),
+            "Zone of the agents' timestamps, and of the times in output names."
+        ),
         Setting(
-            "default_semantics", .word(["neutracer", "cumulative"]), standard: "neutracer",
-            variable: "DEFAULT_SEMANTICS", readers: [.router],
+            "default_semantics",
+            .word(["neutracer", "cumulative"]),
+            standard: "neutracer",
+            variable: "DEFAULT_SEMANTICS",
+            readers: [.router],
             """
             The meaning of the fields of batches that do not state it (`semantics` in tracer_service.proto): \
             neutracer for the NeuTracer agent, cumulative for agents that send every event and running totals.
-            """),
+            """
+        ),
         Setting(
-            "csv_columns", .word(["all", "original"]), standard: "all", variable: "CSV_COLUMNS", readers: [.aggregator],
+            "csv_columns",
+            .word(["all", "original"]),
+            standard: "all",
+            variable: "CSV_COLUMNS",
+            readers: [.aggregator],
             """
             Columns of CSV files: all, or only those of the original server, all numbers, as its detectors \
             read them (gpu then has no tables).
-            """),
+            """
+        ),
         Setting(
-            "csv_formula_guard", .onOff, standard: "off", variable: "CSV_FORMULA_GUARD",
+            "csv_formula_guard",
+            .onOff,
+            standard: "off",
+            variable: "CSV_FORMULA_GUARD",
             readers: [.worker, .aggregator],
             """
             Put an apostrophe before text in CSV that begins with =, +, -, @, a tab or a CR, so that no \
             spreadsheet runs it as a formula.
-            """),
+            """
+        ),
         Setting(
-            "compress", .choice(["gzip", "zstd"]), standard: "off", variable: "COMPRESS", readers: [.aggregator],
-            "Compress final JSON and CSV files; tracectl reads both kinds, Perfetto gzip."),
+            "compress",
+            .choice(["gzip", "zstd"]),
+            standard: "off",
+            variable: "COMPRESS",
+            readers: [.aggregator],
+            "Compress final JSON and CSV files; tracectl reads both kinds, Perfetto gzip."
+        ),
         Setting(
-            "retain_age", .age, standard: "off", variable: "RETAIN_AGE", readers: [.aggregator],
-            "Delete final files older than this (s, m, h, d)."),
+            "retain_age",
+            .age,
+            standard: "off",
+            variable: "RETAIN_AGE",
+            readers: [.aggregator],
+            "Delete final files older than this (s, m, h, d)."
+        ),
         Setting(
-            "retain_bytes", .size, standard: "off", variable: "RETAIN_BYTES", readers: [.aggregator],
-            "Delete the oldest final files beyond this size (K, M, G, T)."),
+            "retain_bytes",
+            .size,
+            standard: "off",
+            variable: "RETAIN_BYTES",
+            readers: [.aggregator],
+            "Delete the oldest final files beyond this size (K, M, G, T)."
+        ),
     ]
 }

@@ -96,8 +96,13 @@ package struct Setting: Sendable {
     package let help: String
 
     init(
-        _ name: String, _ kind: SettingKind, standard: String, meaning standardText: String? = nil,
-        variable: String? = nil, readers: [Program] = [], _ help: String
+        _ name: String,
+        _ kind: SettingKind,
+        standard: String,
+        meaning standardText: String? = nil,
+        variable: String? = nil,
+        readers: [Program] = [],
+        _ help: String
     ) {
         self.name = name
         self.kind = kind
@@ -124,30 +129,42 @@ package struct Setting: Sendable {
     }
 
     /// The keys of its values: the setting's name, or for `workers` one for each resource.
-    var keys: [String] { if case .workers = kind { Resource.allCases.map(Self.key) } else { [name] } }
+    var keys: [String] {
+        if case .workers = kind { Resource.allCases.map(Self.key) } else { [name] }
+    }
 
     /// The default as it is shown to people.
     package var defaultText: String { standardText ?? standard }
 
     /// Returns the setting with a name, which must exist.
     package static subscript(_ name: String) -> Setting {
-        guard let setting = all.first(where: { $0.name == name }) else { preconditionFailure("no setting \(name)") }
+        guard let setting = all.first(where: { $0.name == name }) else {
+            preconditionFailure("no setting \(name)")
+        }
         return setting
     }
 
     /// Parses a flag's or a variable's text into values by key: one for the setting, or for `workers` one for each
     /// resource.
     /// - Throws: `TraceError(.invalidArgument)` that begins with `origin`.
-    func values(of text: String, at origin: String) throws(TraceError) -> [(key: String, value: SettingValue)] {
+    func values(
+        of text: String,
+        at origin: String
+    ) throws(TraceError) -> [(key: String, value: SettingValue)] {
         guard case .workers = kind else {
             guard let value = kind.value(of: text) else {
-                throw TraceError(.invalidArgument, "\(origin) takes \(kind.expectation), not \"\(text)\"")
+                throw TraceError(
+                    .invalidArgument,
+                    "\(origin) takes \(kind.expectation), not \"\(text)\""
+                )
             }
             return [(name, value)]
         }
         guard let counts = WorkerCounts.parse(text), !counts.isEmpty else {
             throw TraceError(
-                .invalidArgument, "\(origin) takes \(kind.expectation), as function=2,cpu=1, not \"\(text)\"")
+                .invalidArgument,
+                "\(origin) takes \(kind.expectation), as function=2,cpu=1, not \"\(text)\""
+            )
         }
         return counts.map { (Self.key(of: $0.key), .number($0.value)) }
     }

@@ -34,8 +34,10 @@ package enum SettingKind: Sendable {
         switch self {
         case .address: "an address and a port, as 127.0.0.1:50051"
         case .workers: "1 to \(Limits.workersPerResourceMax) for each of \(Self.resources)"
-        case .count(let unit, let range): "whole \(unit), \(range.lowerBound) to \(range.upperBound), or 0"
-        case .limit(let unit, let range): "whole \(unit), \(range.lowerBound) to \(range.upperBound)"
+        case .count(let unit, let range):
+            "whole \(unit), \(range.lowerBound) to \(range.upperBound), or 0"
+        case .limit(let unit, let range):
+            "whole \(unit), \(range.lowerBound) to \(range.upperBound)"
         case .timeZone: "a name in /usr/share/zoneinfo, as Europe/Berlin"
         case .onOff: "on or off"
         case .choice(let words): (words + ["off"]).joined(separator: " or ")
@@ -73,7 +75,8 @@ package enum SettingKind: Sendable {
         case .workers: return nil
         case .count(_, let range):
             return Self.number(word).flatMap { $0 == 0 || range.contains($0) ? .number($0) : nil }
-        case .limit(_, let range): return Self.number(word).flatMap { range.contains($0) ? .number($0) : nil }
+        case .limit(_, let range):
+            return Self.number(word).flatMap { range.contains($0) ? .number($0) : nil }
         case .onOff: return ["on": .isOn(true), "off": .isOn(false)][word]
         case .address: return HostPort(word).map { .text("\($0)") }
         case .timeZone:
@@ -83,7 +86,8 @@ package enum SettingKind: Sendable {
         case .word(let words): return words.contains(word) ? .text(word) : nil
         case .age: return word == "off" || UnitNumber.seconds(word) != nil ? .text(word) : nil
         case .size: return word == "off" || UnitNumber.bytes(word) != nil ? .text(word) : nil
-        case .sizeAtLeast(let least): return (UnitNumber.bytes(word) ?? 0) >= least ? .text(word) : nil
+        case .sizeAtLeast(let least):
+            return (UnitNumber.bytes(word) ?? 0) >= least ? .text(word) : nil
         case .file: return FileSystem.realPath(word).map { .text($0) }
         }
     }
@@ -134,8 +138,12 @@ enum SettingFlags {
             }
             let text = parts.count == 2 ? String(parts[1]) : value(of: setting, &rest)
             guard let text else { throw TraceError(.invalidArgument, "\(flag) takes a value") }
-            guard !text.isEmpty else { throw TraceError(.invalidArgument, "\(flag): the value is empty") }
-            for (key, value) in try setting.values(of: text, at: flag) { layer.set(key, value, .flag(flag)) }
+            guard !text.isEmpty else {
+                throw TraceError(.invalidArgument, "\(flag): the value is empty")
+            }
+            for (key, value) in try setting.values(of: text, at: flag) {
+                layer.set(key, value, .flag(flag))
+            }
         }
         return layer
     }

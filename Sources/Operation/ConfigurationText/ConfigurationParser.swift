@@ -39,9 +39,15 @@ package struct ConfigurationParser {
 
     /// Parses a text; `file` is its name in errors.
     /// - Throws: `TraceError(.configuration)` with the file's name and the line.
-    package static func parse(_ bytes: [UInt8], file: String) throws(TraceError) -> ConfigurationNode {
+    package static func parse(
+        _ bytes: [UInt8],
+        file: String
+    ) throws(TraceError) -> ConfigurationNode {
         guard bytes.count <= Limits.configurationBytesMax else {
-            throw TraceError(.configuration, "\(file) has more than \(Limits.configurationBytesMax) bytes")
+            throw TraceError(
+                .configuration,
+                "\(file) has more than \(Limits.configurationBytesMax) bytes"
+            )
         }
         guard String(validating: bytes, as: UTF8.self) != nil else {
             throw TraceError(.configuration, "\(file) is no valid UTF-8")
@@ -49,11 +55,15 @@ package struct ConfigurationParser {
         var parser = ConfigurationParser(bytes, file: file)
         let root = try parser.value(depth: 0)
         parser.skipSpace()
-        guard parser.at == bytes.count else { throw parser.error("text follows the end of the JSON value") }
+        guard parser.at == bytes.count else {
+            throw parser.error("text follows the end of the JSON value")
+        }
         return root
     }
 
-    private func error(_ problem: String) -> TraceError { TraceError(.configuration, "\(file):\(line): \(problem)") }
+    private func error(_ problem: String) -> TraceError {
+        TraceError(.configuration, "\(file):\(line): \(problem)")
+    }
 
     private var next: UInt8? { at < bytes.count ? bytes[at] : nil }
 
@@ -95,7 +105,9 @@ package struct ConfigurationParser {
             let line = line
             guard next == UInt8(ascii: "\"") else { throw error("a key in quotes is expected") }
             let key = try string()
-            if members.contains(where: { $0.key == key }) { throw error("\"\(key)\" appears twice") }
+            if members.contains(where: { $0.key == key }) {
+                throw error("\"\(key)\" appears twice")
+            }
             guard take(UInt8(ascii: ":")) else { throw error("\":\" is expected after \"\(key)\"") }
             let value = try value(depth: depth + 1)
             members.append(ConfigurationNode.Member(key: key, line: line, value: value))
@@ -141,7 +153,8 @@ package struct ConfigurationParser {
         case UInt8(ascii: "u"):
             let digits = bytes[at..<min(at + 4, bytes.count)]
             let text = String(decoding: digits, as: UTF8.self)
-            guard digits.count == 4, text.allSatisfy(\.isHexDigit), let code = UInt32(text, radix: 16),
+            guard digits.count == 4, text.allSatisfy(\.isHexDigit),
+                let code = UInt32(text, radix: 16),
                 let scalar = Unicode.Scalar(code)
             else { throw error("\\u\(text) is no supported character escape") }
             at += 4
@@ -162,7 +175,8 @@ package struct ConfigurationParser {
             let isPlain = text.utf8.allSatisfy { "+-.0123456789eE".utf8.contains($0) }
             let digits = text.drop { $0 == "-" }
             guard isPlain, let first = digits.first, first.isNumber, text.last?.isNumber == true,
-                first != "0" || digits.count == 1 || ".eE".contains(digits.dropFirst().first ?? "."),
+                first != "0" || digits.count == 1
+                    || ".eE".contains(digits.dropFirst().first ?? "."),
                 let number = Double(text), number.isFinite
             else { throw error("\"\(text)\" is no JSON value") }
             return .number(number)

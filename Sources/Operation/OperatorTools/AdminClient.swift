@@ -26,7 +26,9 @@ package enum AdminClient {
     /// Changes the numbers of workers. Returns a line about the result when every slot is with its new owner.
     package static func scale(to counts: [Resource: Int], dataDirectory: String) throws -> String {
         let inOrder = counts.sorted { $0.key.rawValue < $1.key.rawValue }
-        let request = ScaleRequest(counts: inOrder.map { WorkerCount(resource: $0.key.name, workers: $0.value) })
+        let request = ScaleRequest(
+            counts: inOrder.map { WorkerCount(resource: $0.key.name, workers: $0.value) }
+        )
         let answer = try call(.scale, request.encoded(), dataDirectory: dataDirectory)
         let response = try ScaleResponse(decoding: answer)
         let numbers = response.counts.map { "\($0.resource)=\($0.workers)" }
@@ -34,12 +36,21 @@ package enum AdminClient {
     }
 
     /// Sets a worker's events aside up to a log position. Returns a line about the result.
-    package static func skip(_ worker: WorkerName, to lsn: LSN, dataDirectory: String) throws -> String {
+    package static func skip(
+        _ worker: WorkerName,
+        to lsn: LSN,
+        dataDirectory: String
+    ) throws -> String {
         let answer = StatusQuery(dataDirectory: dataDirectory, metrics: nil).run()
         let known = answer.status.workers.first { $0.name == "\(worker)" }
         let request = SkipRequest(
-            worker: worker.description, to: lsn, counted: answer.problem == nil ? known?.countedLsn ?? 0 : .max)
-        let response = try SkipResponse(decoding: try call(.skip, request.encoded(), dataDirectory: dataDirectory))
+            worker: worker.description,
+            to: lsn,
+            counted: answer.problem == nil ? known?.countedLsn ?? 0 : .max
+        )
+        let response = try SkipResponse(
+            decoding: try call(.skip, request.encoded(), dataDirectory: dataDirectory)
+        )
         let setAside =
             response.letter.isEmpty
             ? "nothing is to be set aside"
@@ -54,21 +65,28 @@ package enum AdminClient {
         return try SlotsResponse(decoding: answer).holdings
     }
 
-    private static func call(_ method: AdminService.Method, _ request: [UInt8], dataDirectory: String) throws -> [UInt8]
-    {
+    private static func call(
+        _ method: AdminService.Method,
+        _ request: [UInt8],
+        dataDirectory: String
+    ) throws -> [UInt8] {
         do { try FileSystem.changeDirectory(to: dataDirectory) } catch {
             throw TraceError(.notFound, "no data directory", cause: error)
         }
         guard FileSystem.exists(ClusterPaths.adminSocket) else {
             throw TraceError(
-                .unreachable, "no router runs in \(dataDirectory)",
-                remedy: "Name the data directory of a running cluster with --data")
+                .unreachable,
+                "no router runs in \(dataDirectory)",
+                remedy: "Name the data directory of a running cluster with --data"
+            )
         }
         let client = GRPCClient(target: ClusterPaths.adminAddress)
         defer { client.close() }
         do { return try client.unary(method.path, request, timeoutSeconds: timeoutSeconds) } catch {
             throw TraceError(
-                error.status == .invalidArgument ? .invalidArgument : .unreachable, "the router answers \(error)")
+                error.status == .invalidArgument ? .invalidArgument : .unreachable,
+                "the router answers \(error)"
+            )
         }
     }
 

@@ -11,7 +11,9 @@ package struct TimeSpan: Equatable, Sendable {
         // The longer unit comes first: "ms" ends in "s".
         let units: [(String, Double)] = [("ms", 1e-3), ("s", 1), ("m", 60), ("h", 3600)]
         let unit = units.first { text.hasSuffix($0.0) } ?? ("", 1)
-        guard let value = Double(text.dropLast(unit.0.count)), value.isFinite, value > 0 else { return nil }
+        guard let value = Double(text.dropLast(unit.0.count)), value.isFinite, value > 0 else {
+            return nil
+        }
         self.init(seconds: value * unit.1)
     }
 }

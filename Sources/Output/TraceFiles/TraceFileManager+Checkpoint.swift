@@ -27,7 +27,8 @@ extension TraceFileManager {
             state.append(counted: hosts[host].name)
             state.append(
                 byte: (hosts[host].isThisMachine ? Self.thisMachineFlag : 0)
-                    | (hosts.isEvicted(host) ? Self.evictedFlag : 0))
+                    | (hosts.isEvicted(host) ? Self.evictedFlag : 0)
+            )
         }
         let open = live.filter { !$0.runs.isEmpty || !$0.names.isEmpty }
         state.append(integer: UInt32(open.count))
@@ -55,7 +56,10 @@ extension TraceFileManager {
     /// are numbered anew, in the checkpoint's order. A file that is gone, or shorter than the checkpoint says, is among
     /// `damagedSegments`, and its window goes on without it. `original`: the data directory whose segments those of the open
     /// window are copied from first, nil where they are here. Throws `corrupt` where the state is damaged. Blocks.
-    package func restore(from state: ByteView?, copyingFrom original: String? = nil) throws(TraceError) {
+    package func restore(
+        from state: ByteView?,
+        copyingFrom original: String? = nil
+    ) throws(TraceError) {
         precondition(hosts.indexEnd == 0 && closedWindows.isEmpty, "restore comes first")
         if let state { try decode(state, copyingFrom: original) }
         do throws(SystemError) {
@@ -64,7 +68,9 @@ extension TraceFileManager {
                 for run in buffer.runs where !run.isDamaged { try reopen(run, kind: buffer.kind) }
             }
             try store.sync()
-        } catch { throw TraceError(.system, "cannot restore the segments of \(worker)", cause: error) }
+        } catch {
+            throw TraceError(.system, "cannot restore the segments of \(worker)", cause: error)
+        }
     }
 
     private func decode(_ bytes: ByteView, copyingFrom original: String?) throws(TraceError) {
@@ -72,7 +78,9 @@ extension TraceFileManager {
         let version = try state.integer(UInt32.self)
         let isNarrow = version == Self.versionBeforeGivingUp
         let isSummed = version == Self.stateVersion
-        guard isSummed || isNarrow || version == Self.versionBeforeChecksums else { throw damaged() }
+        guard isSummed || isNarrow || version == Self.versionBeforeChecksums else {
+            throw damaged()
+        }
         window = try state.integer(UInt64.self)
         store.nextSerial = try state.integer(UInt64.self)
         store.order = try state.integer(UInt64.self)
@@ -80,7 +88,10 @@ extension TraceFileManager {
             let name = try state.text()
             let flags = try state.integer(UInt8.self)
             hosts.restore(
-                name, isThisMachine: flags & Self.thisMachineFlag != 0, isEvicted: flags & Self.evictedFlag != 0)
+                name,
+                isThisMachine: flags & Self.thisMachineFlag != 0,
+                isEvicted: flags & Self.evictedFlag != 0
+            )
         }
         growBufferLists()
         for _ in 0..<(try state.integer(UInt32.self)) {
@@ -111,9 +122,13 @@ extension TraceFileManager {
         guard state.isAtEnd else { throw damaged() }
     }
 
-    private func buffer(from state: inout StateReader, isNarrow: Bool) throws(TraceError) -> RunBuffer {
+    private func buffer(
+        from state: inout StateReader,
+        isNarrow: Bool
+    ) throws(TraceError) -> RunBuffer {
         let kind = OutputKind(rawValue: try state.integer(UInt8.self))
-        let number = isNarrow ? UInt32(try state.integer(UInt16.self)) : try state.integer(UInt32.self)
+        let number =
+            isNarrow ? UInt32(try state.integer(UInt16.self)) : try state.integer(UInt32.self)
         let host = HostID(index: number)
         let isKnown = Int(host.index) < hosts.indexEnd
         switch kind {

@@ -5,7 +5,9 @@ package import TraceModel
 extension TraceFileManager {
     /// Sets the process's name in this window's trace of the host. Once per window and process is enough: the caller
     /// remembers the `window` of its last call. A later name replaces an earlier one.
-    package func nameProcess(host: HostID, pid: UInt32, name: ByteView) { setName(host, .process(pid), name) }
+    package func nameProcess(host: HostID, pid: UInt32, name: ByteView) {
+        setName(host, .process(pid), name)
+    }
 
     /// Sets the process's position in viewers, lowest first, in this window's trace of the host.
     package func sortProcess(host: HostID, pid: UInt32, index: Int32) {
@@ -21,7 +23,13 @@ extension TraceFileManager {
 
     /// Appends one call stack, innermost frame first, with newlines between the frames. Does nothing if there is no
     /// frame.
-    package func appendStack(host: HostID, ts: EpochNanoseconds, pid: UInt32, process: ByteView, frames: ByteView) {
+    package func appendStack(
+        host: HostID,
+        ts: EpochNanoseconds,
+        pid: UInt32,
+        process: ByteView,
+        frames: ByteView
+    ) {
         guard frames.buffer.contains(where: { $0 != UInt8(ascii: "\n") }) else { return }
         let buffer = stackBuffer(host)
         let name = hosts[host].name
@@ -37,7 +45,12 @@ extension TraceFileManager {
 
     package func appendAnomaly(_ row: borrowing AnomalyRow) {
         let host = hosts[row.host]
-        let start = SegmentRecord.begin(ts: row.ts, pid: row.pid, host: host.name, in: &anomalies.text)
+        let start = SegmentRecord.begin(
+            ts: row.ts,
+            pid: row.pid,
+            host: host.name,
+            in: &anomalies.text
+        )
         let lengthAt = anomalies.text.count
         anomalies.text.append(integer: UInt32(0))
         appendJSON(row, host: host, to: &anomalies.text)
@@ -55,7 +68,11 @@ extension TraceFileManager {
         buffer.names.set(key, RawBuffer.shown(name, bytesMax: Limits.shownNameBytesMax))
     }
 
-    private func appendJSON(_ row: borrowing AnomalyRow, host: HostTable.Host, to text: inout RawBuffer) {
+    private func appendJSON(
+        _ row: borrowing AnomalyRow,
+        host: HostTable.Host,
+        to text: inout RawBuffer
+    ) {
         text.append("{\"rule\":\"")
         text.append(row.rule)
         text.append("\",\"resource\":\"")
@@ -82,7 +99,11 @@ extension TraceFileManager {
         text.append("}\n")
     }
 
-    private func appendCSV(_ row: borrowing AnomalyRow, host: HostTable.Host, to text: inout RawBuffer) {
+    private func appendCSV(
+        _ row: borrowing AnomalyRow,
+        host: HostTable.Host,
+        to text: inout RawBuffer
+    ) {
         let comma = UInt8(ascii: ",")
         text.append(row.rule)
         text.append(byte: comma)

@@ -64,19 +64,33 @@ package final class TraceFileManager {
     /// - Parameter csvHeader: The column names, without a line end. The last two are `host` and `Timestamp(ns)`.
     /// - Parameter root: The data directory; empty if it is the current directory.
     package init(
-        worker: WorkerName, csvHeader: StaticString, timeZoneName: String, guardsFormulas: Bool = false,
-        root: String = "", budget: FileBudget = FileBudget()
+        worker: WorkerName,
+        csvHeader: StaticString,
+        timeZoneName: String,
+        guardsFormulas: Bool = false,
+        root: String = "",
+        budget: FileBudget = FileBudget()
     ) throws(SystemError) {
         self.worker = worker
         self.timeZoneName = timeZoneName
         self.budget = budget
-        let store = RunFileStore(root: root, worker: worker, csvHeader: csvHeader, openFilesMax: budget.openFilesMax)
+        let store = RunFileStore(
+            root: root,
+            worker: worker,
+            csvHeader: csvHeader,
+            openFilesMax: budget.openFilesMax
+        )
         let ledger = RunLedger(budget: budget)
         let hosts = HostTable(guardsFormulas: guardsFormulas, countMax: budget.hostsMax)
         func buffer(_ kind: OutputKind) -> RunBuffer {
             RunBuffer(
-                kind, host: nil, hosts: hosts, ledger: ledger, store: store,
-                holdbackNanoseconds: budget.runHoldbackNanoseconds)
+                kind,
+                host: nil,
+                hosts: hosts,
+                ledger: ledger,
+                store: store,
+                holdbackNanoseconds: budget.runHoldbackNanoseconds
+            )
         }
         self.guardsFormulas = guardsFormulas
         self.hosts = hosts
@@ -99,9 +113,16 @@ package final class TraceFileManager {
     /// Returns the number of a host, and adds the host if it is unknown. Invalid UTF-8 in its name is repaired. A host
     /// beyond the limit evicts the least recently used ones: see `hasEvictedHosts`. `countsAsUse` is false if the host
     /// is only mentioned and has sent nothing.
-    package func registerHost(_ name: ByteView, isThisMachine: Bool, countsAsUse: Bool = true) -> HostID {
+    package func registerHost(
+        _ name: ByteView,
+        isThisMachine: Bool,
+        countsAsUse: Bool = true
+    ) -> HostID {
         let host = hosts.register(
-            name.cut(at: Limits.hostBytesMax).string, isThisMachine: isThisMachine, countsAsUse: countsAsUse)
+            name.cut(at: Limits.hostBytesMax).string,
+            isThisMachine: isThisMachine,
+            countsAsUse: countsAsUse
+        )
         growBufferLists()
         return host
     }
@@ -139,7 +160,9 @@ package final class TraceFileManager {
         return hasFile(buffer) ? buffer : otherStacks
     }
 
-    private func hasFile(_ buffer: RunBuffer) -> Bool { buffer.isLive || ledger.live.count < budget.hostFilesMax }
+    private func hasFile(_ buffer: RunBuffer) -> Bool {
+        buffer.isLive || ledger.live.count < budget.hostFilesMax
+    }
 
     func ownJSON(_ host: HostID) -> RunBuffer {
         if let buffer = json[Int(host.index)] { return buffer }
@@ -167,8 +190,13 @@ package final class TraceFileManager {
 
     private func makeBuffer(_ kind: OutputKind, _ host: HostID) -> RunBuffer {
         RunBuffer(
-            kind, host: host, hosts: hosts, ledger: ledger, store: store,
-            holdbackNanoseconds: budget.runHoldbackNanoseconds)
+            kind,
+            host: host,
+            hosts: hosts,
+            ledger: ledger,
+            store: store,
+            holdbackNanoseconds: budget.runHoldbackNanoseconds
+        )
     }
 
     // MARK: Sizes
@@ -179,7 +207,10 @@ package final class TraceFileManager {
     /// An upper bound of the bytes that merging one unmerged window writes. Includes the open window.
     package var mergeBytesMax: Int {
         // Buffered rows may include call stacks too, but usually few, and they are written soon.
-        let open = OutputKind.mergeBytesMax(bytes: openWindowBytes, stackBytes: ledger.writtenStackBytes)
+        let open = OutputKind.mergeBytesMax(
+            bytes: openWindowBytes,
+            stackBytes: ledger.writtenStackBytes
+        )
         return max(open, closedMergeBytesMax)
     }
 
@@ -234,11 +265,19 @@ package final class TraceFileManager {
             guard !buffer.runs.isEmpty else { return }
             let host = buffer.host.map { hosts[$0] }
             var runs: [ClosedRun] = []
-            for run in buffer.runs { runs.append(try finish(run, kind: buffer.kind, host: host?.name, stem: stem)) }
+            for run in buffer.runs {
+                runs.append(try finish(run, kind: buffer.kind, host: host?.name, stem: stem))
+            }
             files.append(
                 ClosedFile(
-                    kind: buffer.kind, worker: worker, window: window, host: host?.name ?? "",
-                    isThisMachine: host?.isThisMachine ?? false, runs: runs))
+                    kind: buffer.kind,
+                    worker: worker,
+                    window: window,
+                    host: host?.name ?? "",
+                    isThisMachine: host?.isThisMachine ?? false,
+                    runs: runs
+                )
+            )
         }
         try store.sync()
         for run in otherJSON.runs + otherStacks.runs { rowsWithoutFile += run.rows }
@@ -248,7 +287,9 @@ package final class TraceFileManager {
             buffer.windowEnded()
             buffer.releaseUnneededMemory(&spare)
         }
-        if !files.isEmpty { closedWindows.append(ClosedWindow(window: window, stem: stem, files: files)) }
+        if !files.isEmpty {
+            closedWindows.append(ClosedWindow(window: window, stem: stem, files: files))
+        }
         ledger.windowClosed()
         for host in hosts.windowEnded() {
             json[Int(host.index)] = nil
@@ -262,9 +303,15 @@ package final class TraceFileManager {
     package func forgetWindow(_ window: UInt64) { closedWindows.removeAll { $0.window == window } }
 
     /// Writes the final header, names and ending of a trace. Idempotent.
-    private func finish(_ run: RunFile, kind: OutputKind, host: String?, stem: String) throws(SystemError) -> ClosedRun
-    {
-        guard kind == .json, !run.isDamaged else { return closedRun(run, bytes: run.length, checksum: run.checksum) }
+    private func finish(
+        _ run: RunFile,
+        kind: OutputKind,
+        host: String?,
+        stem: String
+    ) throws(SystemError) -> ClosedRun {
+        guard kind == .json, !run.isDamaged else {
+            return closedRun(run, bytes: run.length, checksum: run.checksum)
+        }
         var tail = RawBuffer()
         tail.append(JSONSegment.separator)
         run.names.appendLines(to: &tail)
@@ -274,8 +321,14 @@ package final class TraceFileManager {
         try store.write(tail.bytes, at: start, to: run)
         let checksum = run.checksum.map { Checksum.crc32c(tail.bytes, after: $0) }
         let summary = JSONSegment.Summary(
-            resource: worker.resource, host: host ?? "", stem: stem, window: window, timeZoneName: timeZoneName,
-            baseTime: run.firstTs, extent: .whole(events: run.rows))
+            resource: worker.resource,
+            host: host ?? "",
+            stem: stem,
+            window: window,
+            timeZoneName: timeZoneName,
+            baseTime: run.firstTs,
+            extent: .whole(events: run.rows)
+        )
         let end = start + tail.count
         tail.removeAll()
         JSONSegment.appendFinalHeader(summary, to: &tail)
@@ -285,7 +338,14 @@ package final class TraceFileManager {
 
     private func closedRun(_ run: RunFile, bytes: Int, checksum: UInt32?) -> ClosedRun {
         ClosedRun(
-            path: run.path, order: run.order, serial: run.serial, rows: run.rows, bytes: UInt64(bytes),
-            firstTs: run.firstTs, lastTs: run.last.ts, checksum: checksum)
+            path: run.path,
+            order: run.order,
+            serial: run.serial,
+            rows: run.rows,
+            bytes: UInt64(bytes),
+            firstTs: run.firstTs,
+            lastTs: run.last.ts,
+            checksum: checksum
+        )
     }
 }

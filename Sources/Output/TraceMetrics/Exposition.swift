@@ -40,12 +40,17 @@ package struct Exposition {
     /// Returns a page with the families of `names`, the server's own first. O(lines), about 100 ns a line.
     /// - Parameter now: The time of the reading; the original's inactivity time is relative to it.
     package static func render(
-        _ reading: MetricReading, _ names: MetricNames, _ format: Format, now: EpochNanoseconds
+        _ reading: MetricReading,
+        _ names: MetricNames,
+        _ format: Format,
+        now: EpochNanoseconds
     ) -> [UInt8] {
         var page = Exposition(format)
         page.bytes.reserveCapacity(1 << 16)
         if names.contains(.trace) {
-            for family in reading.families where !family.descriptor.family.isNeuTracer { page.append(family) }
+            for family in reading.families where !family.descriptor.family.isNeuTracer {
+                page.append(family)
+            }
         }
         if names.contains(.neutracer) {
             // Derived families are built one at a time, so that no more than one is in memory.
@@ -81,13 +86,16 @@ package struct Exposition {
         case .gauge: append("gauge\n")
         case .histogram: append("histogram\n")
         }
-        if format == .openMetrics, !descriptor.unit.isEmpty { append("# UNIT \(name) \(descriptor.unit)\n") }
+        if format == .openMetrics, !descriptor.unit.isEmpty {
+            append("# UNIT \(name) \(descriptor.unit)\n")
+        }
     }
 
     /// OpenMetrics names a counter's family without the samples' `_total`.
     private func headName(of descriptor: MetricDescriptor) -> String {
         let suffix = "_total"
-        guard format == .openMetrics, descriptor.kind == .counter, descriptor.name.hasSuffix(suffix) else {
+        guard format == .openMetrics, descriptor.kind == .counter, descriptor.name.hasSuffix(suffix)
+        else {
             return descriptor.name
         }
         return String(descriptor.name.dropLast(suffix.count))
@@ -109,7 +117,11 @@ package struct Exposition {
         append(byte: "\n")
     }
 
-    private mutating func appendHistogram(_ family: FamilyReading, _ series: Int, _ bounds: [[UInt8]]) {
+    private mutating func appendHistogram(
+        _ family: FamilyReading,
+        _ series: Int,
+        _ bounds: [[UInt8]]
+    ) {
         let descriptor = family.descriptor
         let numbers = family.numbers(of: series)
         setLabelBlock(family, series)
@@ -121,7 +133,11 @@ package struct Exposition {
         for (index, count) in numbers.dropLast().enumerated() {
             cumulative &+= count
             bytes.append(contentsOf: start)
-            if index < bounds.count { bytes.append(contentsOf: bounds[index]) } else { append("+Inf") }
+            if index < bounds.count {
+                bytes.append(contentsOf: bounds[index])
+            } else {
+                append("+Inf")
+            }
             append("\"} ")
             ExpositionNumber.append(cumulative, to: &bytes)
             append(byte: "\n")
@@ -158,7 +174,9 @@ package struct Exposition {
     }
 
     /// Returns a value's last number: a counter's or gauge's value, or a histogram's sum.
-    private func double(_ numbers: ArraySlice<UInt64>) -> Double { Double(bitPattern: numbers.last ?? 0) }
+    private func double(_ numbers: ArraySlice<UInt64>) -> Double {
+        Double(bitPattern: numbers.last ?? 0)
+    }
 
     // MARK: Bytes
 
@@ -169,7 +187,8 @@ package struct Exposition {
     /// Escapes backslash and newline, and with `quotes` (label values, and help texts of OpenMetrics) double quotes.
     private static func appendEscaped(_ text: String, quotes: Bool, to bytes: inout [UInt8]) {
         func isSpecial(_ byte: UInt8) -> Bool {
-            byte == UInt8(ascii: "\\") || byte == UInt8(ascii: "\n") || quotes && byte == UInt8(ascii: "\"")
+            byte == UInt8(ascii: "\\") || byte == UInt8(ascii: "\n")
+                || quotes && byte == UInt8(ascii: "\"")
         }
         guard text.utf8.contains(where: isSpecial) else {
             bytes.append(contentsOf: text.utf8)
@@ -186,17 +205,25 @@ package struct Exposition {
 enum NeuTracerFamilies {
     /// Returns a family's series, or nil where it has none. O(series). `now` is the time of the reading.
     static func family(
-        _ descriptor: MetricDescriptor, of reading: MetricReading, now: EpochNanoseconds
+        _ descriptor: MetricDescriptor,
+        of reading: MetricReading,
+        now: EpochNanoseconds
     ) -> FamilyReading? {
-        if descriptor.family == .neutracerInactivityTimeSeconds { return inactivity(descriptor, of: reading, now: now) }
-        guard let derivation = descriptor.derivation else { return reading.family(descriptor.family) }
+        if descriptor.family == .neutracerInactivityTimeSeconds {
+            return inactivity(descriptor, of: reading, now: now)
+        }
+        guard let derivation = descriptor.derivation else {
+            return reading.family(descriptor.family)
+        }
         guard let source = reading.family(derivation.source) else { return nil }
         return derive(descriptor, derivation, from: source)
     }
 
     /// Returns the time since the last batch, or nil before the first batch.
     private static func inactivity(
-        _ descriptor: MetricDescriptor, of reading: MetricReading, now: EpochNanoseconds
+        _ descriptor: MetricDescriptor,
+        of reading: MetricReading,
+        now: EpochNanoseconds
     ) -> FamilyReading? {
         guard let last = reading.family(.lastActivityTimestampSeconds), last.count == 1,
             case .gauge(let seconds) = last.value(of: 0), seconds > 0
@@ -209,7 +236,9 @@ enum NeuTracerFamilies {
     /// Derives a family from another one. Source series that share all remaining labels are added up; of such gauges
     /// the last one is kept.
     private static func derive(
-        _ descriptor: MetricDescriptor, _ derivation: MetricDescriptor.Derivation, from source: FamilyReading
+        _ descriptor: MetricDescriptor,
+        _ derivation: MetricDescriptor.Derivation,
+        from source: FamilyReading
     ) -> FamilyReading {
         var family = source.emptied(for: descriptor)
         var positions: [SeriesLabels: Int] = [:]

@@ -92,11 +92,15 @@ package enum LossKind: String, CaseIterable, Sendable {
     package var severity: Severity {
         switch self {
         case .seriesExpired, .seriesOverflow, .labelCut, .staleEpochDropped, .logTailCut: .notice
-        case .nameCut, .invalidUTF8Replaced, .timestampInvalid, .stackFramesCut, .anomaliesCut, .recordDeadLettered,
-            .processEvicted, .hostEvicted, .functionEvicted, .threadEvicted, .openCallEvicted, .openCallNotRepeated,
-            .allocationEvicted, .connectionEvicted, .stateOverflow, .hostOverflow, .sampleRefused, .seriesDropped:
+        case .nameCut, .invalidUTF8Replaced, .timestampInvalid, .stackFramesCut, .anomaliesCut,
+            .recordDeadLettered,
+            .processEvicted, .hostEvicted, .functionEvicted, .threadEvicted, .openCallEvicted,
+            .openCallNotRepeated,
+            .allocationEvicted, .connectionEvicted, .stateOverflow, .hostOverflow, .sampleRefused,
+            .seriesDropped:
             .loss
-        case .fabricMessageRefused, .workerRestart, .workerHung, .logDamaged, .checkpointDamaged, .diskFull,
+        case .fabricMessageRefused, .workerRestart, .workerHung, .logDamaged, .checkpointDamaged,
+            .diskFull,
             .segmentDamaged, .mergeFailed, .aggregatorStateDamaged, .configurationRefused:
             .failure
         }

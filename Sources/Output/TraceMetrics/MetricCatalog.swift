@@ -10,7 +10,8 @@ package enum MetricCatalog {
         for family in MetricFamily.allCases {
             precondition(
                 Int(family.rawValue) <= highest && table[Int(family.rawValue)].family == family,
-                "\(family) is missing in the catalog")
+                "\(family) is missing in the catalog"
+            )
         }
         return table
     }()

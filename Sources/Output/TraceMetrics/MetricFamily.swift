@@ -22,7 +22,9 @@ package enum MetricLabel {
     package static func text(of bytes: ByteView) -> String {
         let kept = bytes.cut(at: Limits.labelBytesMax + 4)
         let whole = kept.string
-        if bytes.count <= Limits.labelBytesMax, whole.utf8.elementsEqual(kept.buffer) { return whole }
+        if bytes.count <= Limits.labelBytesMax, whole.utf8.elementsEqual(kept.buffer) {
+            return whole
+        }
         let hash = String(Slot.hash(host: bytes.buffer), radix: 16)
         var start = whole[...]
         // Remove one scalar at a time: U+FFFD takes three bytes where one byte may have been sent.
@@ -34,7 +36,9 @@ package enum MetricLabel {
 /// Bucket bounds that several families share, in base units.
 package enum MetricBounds {
     /// Durations of function calls, in seconds.
-    package static let functionSeconds: [Double] = [0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5]
+    package static let functionSeconds: [Double] = [
+        0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5,
+    ]
     /// Latencies of I/O and of the service, in seconds.
     package static let latencySeconds: [Double] = [
         0.000_01, 0.000_1, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5,
@@ -46,7 +50,9 @@ package enum MetricBounds {
         128, 512, 2_048, 8_192, 32_768, 131_072, 524_288, 2_097_152, 4_194_304,
     ]
     /// Numbers of events in one batch.
-    package static let batchEvents: [Double] = [1, 10, 50, 100, 250, 500, 1_000, 5_000, 10_000, 100_000]
+    package static let batchEvents: [Double] = [
+        1, 10, 50, 100, 250, 500, 1_000, 5_000, 10_000, 100_000,
+    ]
 }
 
 /// The name, meaning and labels of a metric family.
@@ -80,10 +86,19 @@ package struct MetricDescriptor: Sendable {
     let sources: [LabelSource]
 
     init(
-        _ family: MetricFamily, _ name: String, _ kind: MetricKind, _ help: String, labels: [String] = [],
-        unit: String = "", bounds: [Double] = [], from derivation: Derivation? = nil
+        _ family: MetricFamily,
+        _ name: String,
+        _ kind: MetricKind,
+        _ help: String,
+        labels: [String] = [],
+        unit: String = "",
+        bounds: [Double] = [],
+        from derivation: Derivation? = nil
     ) {
-        precondition((kind == .histogram) == !bounds.isEmpty, "bounds belong to histograms: \(name)")
+        precondition(
+            (kind == .histogram) == !bounds.isEmpty,
+            "bounds belong to histograms: \(name)"
+        )
         self.family = family
         self.name = name
         self.kind = kind

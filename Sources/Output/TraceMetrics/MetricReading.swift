@@ -36,7 +36,9 @@ package struct MetricReading: Sendable {
     package let recentEnds: [String: RecentEnds]
 
     /// Returns a family's series, or nil where it has none.
-    package func family(_ family: MetricFamily) -> FamilyReading? { families.first { $0.descriptor.family == family } }
+    package func family(_ family: MetricFamily) -> FamilyReading? {
+        families.first { $0.descriptor.family == family }
+    }
 }
 
 /// A family's series by labels, with their values. Label texts are numbered and values lie in one array, because there
@@ -70,9 +72,13 @@ package struct FamilyReading: Sendable {
     // MARK: Reading
 
     /// The series as separate values: for small families and tests.
-    package var series: [Series] { (0..<count).map { Series(labels: labels(of: $0), value: value(of: $0)) } }
+    package var series: [Series] {
+        (0..<count).map { Series(labels: labels(of: $0), value: value(of: $0)) }
+    }
 
-    func labels(of series: Int) -> [String] { (0..<labelCount).map { text(of: labelNumber(series, $0)) } }
+    func labels(of series: Int) -> [String] {
+        (0..<labelCount).map { text(of: labelNumber(series, $0)) }
+    }
 
     @inline(__always) func labelNumber(_ series: Int, _ position: Int) -> UInt32 {
         labels[series * labelCount + position]
@@ -123,7 +129,9 @@ package struct FamilyReading: Sendable {
                 high = middle
             }
         }
-        if low < count, self.labels(of: low).elementsEqual(labels, by: TextKey.areEqual) { return add(value, to: low) }
+        if low < count, self.labels(of: low).elementsEqual(labels, by: TextKey.areEqual) {
+            return add(value, to: low)
+        }
         let made = labels.map { add(text: $0) }
         self.labels.insert(contentsOf: made, at: low * labelCount)
         numbers.insert(contentsOf: value.numbers, at: low * width)

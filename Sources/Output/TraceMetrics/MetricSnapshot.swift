@@ -16,13 +16,15 @@ package struct MetricSample: Sendable, Equatable {
     /// the family is derived and must not be sent.
     package var isWellFormed: Bool {
         let descriptor = family.descriptor
-        guard descriptor.derivation == nil, labels.count == descriptor.labels.count, value.kind == descriptor.kind,
+        guard descriptor.derivation == nil, labels.count == descriptor.labels.count,
+            value.kind == descriptor.kind,
             labels.allSatisfy({ $0.utf8.count <= Limits.labelBytesMax })
         else { return false }
         switch value {
         case .counter(let count): return count.isFinite && count >= 0 && count < Double(UInt64.max)
         case .gauge: return true
-        case .histogram(let buckets, let sum): return buckets.count == descriptor.bounds.count + 1 && sum.isFinite
+        case .histogram(let buckets, let sum):
+            return buckets.count == descriptor.bounds.count + 1 && sum.isFinite
         }
     }
 }
@@ -49,8 +51,14 @@ package struct MetricSnapshot: Sendable, Equatable {
     package var router: RouterStatus?
 
     package init(
-        process: String, incarnation: UInt64, pid: UInt32, appliedLSN: LSN = 0, checkpointLSN: LSN = 0,
-        headLSN: LSN = 0, own: [MetricSample] = [], router: RouterStatus? = nil
+        process: String,
+        incarnation: UInt64,
+        pid: UInt32,
+        appliedLSN: LSN = 0,
+        checkpointLSN: LSN = 0,
+        headLSN: LSN = 0,
+        own: [MetricSample] = [],
+        router: RouterStatus? = nil
     ) {
         self.process = process
         self.incarnation = incarnation
@@ -79,7 +87,13 @@ package struct MetricSeries: Sendable, Equatable {
     /// there is kept and added to what this one reports.
     package var renewedLSN: LSN
 
-    package init(process: String, incarnation: UInt64, begins: Bool, sections: [UInt8], renewedLSN: LSN = 0) {
+    package init(
+        process: String,
+        incarnation: UInt64,
+        begins: Bool,
+        sections: [UInt8],
+        renewedLSN: LSN = 0
+    ) {
         self.renewedLSN = renewedLSN
         self.process = process
         self.incarnation = incarnation

@@ -25,13 +25,22 @@ extension MetricStore {
     }
 
     private func reading(
-        of families: [FamilyReading], workers: [MetricReading.Worker], written: UInt64
+        of families: [FamilyReading],
+        workers: [MetricReading.Worker],
+        written: UInt64
     ) -> MetricReading {
         let routerState = processes[MetricSnapshot.router]
         return MetricReading(
-            revision: revision, families: families, router: router,
-            routerPID: routerState?.isUp == true ? routerState?.pid : nil, workers: workers, writtenEvents: written,
-            lostRows: rows(.lostRowsTotal), rebuiltRows: rows(.rebuiltRowsTotal), recentEnds: recentEnds)
+            revision: revision,
+            families: families,
+            router: router,
+            routerPID: routerState?.isUp == true ? routerState?.pid : nil,
+            workers: workers,
+            writtenEvents: written,
+            lostRows: rows(.lostRowsTotal),
+            rebuiltRows: rows(.rebuiltRowsTotal),
+            recentEnds: recentEnds
+        )
     }
 
     // MARK: Series from the log
@@ -39,7 +48,8 @@ extension MetricStore {
     /// Adds the exposed series in the order of their labels.
     private mutating func gatherSlots(_ texts: [String], into gathered: inout Gathered) {
         let showsGauges = gaugeSections()
-        for (position, descriptor) in MetricCatalog.all.enumerated() where descriptor.derivation == nil {
+        for (position, descriptor) in MetricCatalog.all.enumerated()
+        where descriptor.derivation == nil {
             let order = table.order(of: UInt8(position))
             guard !order.isEmpty else { continue }
             var family = FamilyReading(descriptor, texts: texts)
@@ -47,7 +57,9 @@ extension MetricStore {
             while at < order.count {
                 var next = at + 1
                 let labels = table.rows[Int(order[at])].labels
-                while next < order.count, table.rows[Int(order[next])].labels == labels { next += 1 }
+                while next < order.count, table.rows[Int(order[next])].labels == labels {
+                    next += 1
+                }
                 if next == at + 1 {
                     append(order[at], to: &family, showsGauges)
                 } else {
@@ -60,10 +72,15 @@ extension MetricStore {
     }
 
     /// Appends a series that only one slot holds, which is the usual case.
-    @inline(__always) private func append(_ number: UInt32, to family: inout FamilyReading, _ showsGauges: Set<UInt16>)
-    {
+    @inline(__always) private func append(
+        _ number: UInt32,
+        to family: inout FamilyReading,
+        _ showsGauges: Set<UInt16>
+    ) {
         let row = table.rows[Int(number)]
-        guard row.state.contains(.isValued), family.descriptor.kind != .gauge || showsGauges.contains(row.owner) else {
+        guard row.state.contains(.isValued),
+            family.descriptor.kind != .gauge || showsGauges.contains(row.owner)
+        else {
             return
         }
         family.append(row.labels, table.shownNumbers(of: number))
@@ -71,7 +88,11 @@ extension MetricStore {
 
     /// Appends one series that is the sum over several slots' rows. They are added in the order of (LSN, slot), so that
     /// sums of fractions and the last gauge do not depend on the order in which messages came.
-    private func append(_ order: ArraySlice<UInt32>, to family: inout FamilyReading, _ showsGauges: Set<UInt16>) {
+    private func append(
+        _ order: ArraySlice<UInt32>,
+        to family: inout FamilyReading,
+        _ showsGauges: Set<UInt16>
+    ) {
         let isGauge = family.descriptor.kind == .gauge
         var shown = order.filter { number in
             let row = table.rows[Int(number)]
@@ -84,7 +105,9 @@ extension MetricStore {
         guard let first = shown.first else { return }
         let row = table.rows[Int(first)]
         family.append(row.labels, table.shownNumbers(of: first))
-        for number in shown.dropFirst() { family.add(table.shownValue(of: number), to: family.count - 1) }
+        for number in shown.dropFirst() {
+            family.add(table.shownValue(of: number), to: family.count - 1)
+        }
     }
 
     /// Returns the slots whose last reporting incarnation is up. Only their gauges are shown.
@@ -93,14 +116,19 @@ extension MetricStore {
             sections.filter { _, section in
                 let process = processes[section.source.process]
                 return process?.isUp == true && process?.incarnation == section.source.incarnation
-            }.keys)
+            }.keys
+        )
     }
 
     /// Returns the series `other` of each family: what folded series count, and what it has kept of released ones.
     private mutating func otherTotals() -> [SeriesKey: MetricValue] {
         var totals = foldedTotals()
-        for (key, value) in retired where key.isOverflow { if totals[key]?.add(value) == nil { totals[key] = value } }
-        for (key, value) in totals { totals[key] = othersShown[key.family]?.highest(value) ?? value }
+        for (key, value) in retired where key.isOverflow {
+            if totals[key]?.add(value) == nil { totals[key] = value }
+        }
+        for (key, value) in totals {
+            totals[key] = othersShown[key.family]?.highest(value) ?? value
+        }
         othersShown = Dictionary(uniqueKeysWithValues: totals.map { ($0.key.family, $0.value) })
         return totals
     }
@@ -125,14 +153,20 @@ extension MetricStore {
 
     private func rows(_ family: MetricFamily) -> UInt64 {
         var sum = 0.0
-        for case (let key, .counter(let value)) in ownTotals() where key.family == family { sum += value }
+        for case (let key, .counter(let value)) in ownTotals() where key.family == family {
+            sum += value
+        }
         return UInt64(exactly: sum) ?? .max
     }
 
     private mutating func writtenEvents() -> UInt64 {
         var sum = 0.0
-        for case (let key, .counter(let value)) in retired where key.family == .eventsTotal { sum += value }
-        for number in table.order(of: MetricCatalog.positions[Int(MetricFamily.eventsTotal.rawValue)]) {
+        for case (let key, .counter(let value)) in retired where key.family == .eventsTotal {
+            sum += value
+        }
+        for number in table.order(
+            of: MetricCatalog.positions[Int(MetricFamily.eventsTotal.rawValue)]
+        ) {
             guard case .counter(let value) = table.value(of: number) else { continue }
             sum += value
         }
@@ -164,24 +198,39 @@ extension MetricStore {
     private func workerReadings() -> [MetricReading.Worker] {
         var counted: [String: LSN] = [:]
         for section in sections.values {
-            counted[section.source.process, default: 0] = max(counted[section.source.process, default: 0], section.lsn)
+            counted[section.source.process, default: 0] = max(
+                counted[section.source.process, default: 0],
+                section.lsn
+            )
         }
         return router.workers.map { link in
             let state = processes["\(link.worker)"]
             let isUp = state?.isUp == true
             return MetricReading.Worker(
-                name: link.worker, pid: isUp ? state?.pid : nil, isUp: isUp, lost: isUp ? nil : lost[link.worker],
-                lagBytes: link.lagBytes, appliedLSN: state?.appliedLSN ?? 0, checkpointLSN: state?.checkpointLSN ?? 0,
-                countedLSN: counted["\(link.worker)"] ?? 0, restarts: state?.restarts ?? 0)
+                name: link.worker,
+                pid: isUp ? state?.pid : nil,
+                isUp: isUp,
+                lost: isUp ? nil : lost[link.worker],
+                lagBytes: link.lagBytes,
+                appliedLSN: state?.appliedLSN ?? 0,
+                checkpointLSN: state?.checkpointLSN ?? 0,
+                countedLSN: counted["\(link.worker)"] ?? 0,
+                restarts: state?.restarts ?? 0
+            )
         }
     }
 
     // MARK: Derived metrics
 
-    private func addStatus(_ workers: [MetricReading.Worker], written: UInt64, to gathered: inout Gathered) {
+    private func addStatus(
+        _ workers: [MetricReading.Worker],
+        written: UInt64,
+        to gathered: inout Gathered
+    ) {
         func add(_ family: MetricFamily, _ number: UInt64, _ labels: [String] = []) {
             let value: MetricValue =
-                family.descriptor.kind == .counter ? .counter(Double(number)) : .gauge(Double(number))
+                family.descriptor.kind == .counter
+                ? .counter(Double(number)) : .gauge(Double(number))
             merge(SeriesKey(family: family, labels: labels), value, into: &gathered)
         }
         add(.receivedEventsTotal, router.receivedEvents)
@@ -194,7 +243,8 @@ extension MetricStore {
         add(.routerAccepting, routerUp && router.accepting ? 1 : 0)
         add(.routerHeadLSN, router.headLSN)
         add(.routerWindow, router.window)
-        let processes = [MetricSnapshot.router, MetricSnapshot.aggregator] + workers.map { "\($0.name)" }
+        let processes =
+            [MetricSnapshot.router, MetricSnapshot.aggregator] + workers.map { "\($0.name)" }
         for process in processes {
             add(.processRecentEnds, UInt64(recentEnds[process, default: .none].count), [process])
         }
@@ -214,7 +264,9 @@ extension MetricStore {
         for kind in LossKind.allCases {
             var count = losses[kind, default: 0]
             if kind == .workerRestart {
-                for (name, state) in processes where WorkerName(name) != nil { count &+= state.restarts }
+                for (name, state) in processes where WorkerName(name) != nil {
+                    count &+= state.restarts
+                }
             }
             let key = SeriesKey(family: .errorsTotal, labels: [kind.rawValue])
             merge(key, .counter(Double(count)), into: &gathered)

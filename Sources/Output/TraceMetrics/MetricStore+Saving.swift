@@ -39,7 +39,10 @@ extension MetricStore {
     /// - Throws: `TraceError(.corrupt)` where the bytes are damaged.
     package init(decoding bytes: [UInt8]) throws(TraceError) {
         let hasLimits = !bytes.starts(with: Self.magicWithoutLimits)
-        var reader = try SavedMetricsReader(bytes, magic: hasLimits ? Self.magic : Self.magicWithoutLimits)
+        var reader = try SavedMetricsReader(
+            bytes,
+            magic: hasLimits ? Self.magic : Self.magicWithoutLimits
+        )
         self.init(limits: hasLimits ? try Self.readLimits(from: &reader) : Self.limitsBefore)
         revision = try reader.readNumber()
         for _ in 0..<(try reader.readCount()) {
@@ -66,7 +69,9 @@ extension MetricStore {
         try reader.expectEnd()
     }
 
-    private static func readLimits(from reader: inout SavedMetricsReader) throws(TraceError) -> SeriesLimits {
+    private static func readLimits(
+        from reader: inout SavedMetricsReader
+    ) throws(TraceError) -> SeriesLimits {
         let (perFamily, held) = (try reader.readNumber(), try reader.readNumber())
         guard perFamily <= UInt64(UInt32.max), held <= UInt64(UInt32.max) else {
             throw SavedMetricsReader.damaged("its limits")
@@ -90,12 +95,20 @@ extension MetricStore {
     private mutating func readSections(from reader: inout SavedMetricsReader) throws(TraceError) {
         for _ in 0..<(try reader.readCount()) {
             let raw = try reader.readNumber()
-            guard let owner = UInt16(exactly: raw), Resource(rawValue: UInt8(owner >> 8)) != nil else {
+            guard let owner = UInt16(exactly: raw), Resource(rawValue: UInt8(owner >> 8)) != nil
+            else {
                 throw SavedMetricsReader.damaged("there is no slot \(raw)")
             }
             let lsn = try reader.readNumber()
-            let source = SlotSection.Source(process: try reader.readText(), incarnation: try reader.readNumber())
-            sections[owner] = SlotSection(lsn: lsn, source: source, isComplete: try reader.readBool())
+            let source = SlotSection.Source(
+                process: try reader.readText(),
+                incarnation: try reader.readNumber()
+            )
+            sections[owner] = SlotSection(
+                lsn: lsn,
+                source: source,
+                isComplete: try reader.readBool()
+            )
         }
     }
 
@@ -128,22 +141,29 @@ extension MetricStore {
 
     /// Returns the rows in the order in which they were saved. A gauge that is no longer exposed has a
     /// `SeriesSource.refused` marker instead of a row.
-    private mutating func readRows(from reader: inout SavedMetricsReader) throws(TraceError) -> [UInt32] {
+    private mutating func readRows(
+        from reader: inout SavedMetricsReader
+    ) throws(TraceError) -> [UInt32] {
         var rows: [UInt32] = []
         for _ in 0..<(try reader.readCount()) {
             let family = try reader.readFamily()
             let raw = try reader.readNumber()
-            guard let owner = UInt16(exactly: raw), Resource(rawValue: UInt8(owner >> 8)) != nil else {
+            guard let owner = UInt16(exactly: raw), Resource(rawValue: UInt8(owner >> 8)) != nil
+            else {
                 throw SavedMetricsReader.damaged("there is no slot \(raw)")
             }
-            let state = SeriesTable.State(rawValue: UInt8(truncatingIfNeeded: try reader.readNumber()))
+            let state = SeriesTable.State(
+                rawValue: UInt8(truncatingIfNeeded: try reader.readNumber())
+            )
             let (labels, value) = try reader.readLabelsAndValue(of: family)
             let position = MetricCatalog.positions[Int(family.rawValue)]
             let count = table.count
             let isFolded = state.contains(.isFolded)
             switch table.findOrAdd(position, labels, owner: owner, isFolded: isFolded) {
             case .row(let row, _):
-                guard table.count > count else { throw SavedMetricsReader.damaged("a series appears twice") }
+                guard table.count > count else {
+                    throw SavedMetricsReader.damaged("a series appears twice")
+                }
                 if state.contains(.isValued) { table.set(row, value) }
                 rows.append(row)
             case .hidden: rows.append(SeriesSource.refused | UInt32(position))
@@ -167,7 +187,10 @@ extension MetricStore {
         }
     }
 
-    private mutating func readSources(of rows: [UInt32], from reader: inout SavedMetricsReader) throws(TraceError) {
+    private mutating func readSources(
+        of rows: [UInt32],
+        from reader: inout SavedMetricsReader
+    ) throws(TraceError) {
         for _ in 0..<(try reader.readCount()) {
             let process = try reader.readText()
             var source = SeriesSource(incarnation: try reader.readNumber())
@@ -178,7 +201,8 @@ extension MetricStore {
                 guard raw <= UInt64(UInt32.max) else { throw SavedMetricsReader.damaged("an id") }
                 let id = UInt32(raw) &- 1
                 guard id >= SeriesSource.refused || Int(id) < rows.count,
-                    id == SeriesSource.unknown || id < SeriesSource.refused || Int(id & 0xFF) < MetricCatalog.all.count
+                    id == SeriesSource.unknown || id < SeriesSource.refused
+                        || Int(id & 0xFF) < MetricCatalog.all.count
                 else { throw SavedMetricsReader.damaged("an id") }
                 source.rows.append(id < SeriesSource.refused ? rows[Int(id)] : id)
             }
@@ -194,7 +218,10 @@ extension MetricStore {
         }
     }
 
-    private mutating func readBases(of rows: [UInt32], from reader: inout SavedMetricsReader) throws(TraceError) {
+    private mutating func readBases(
+        of rows: [UInt32],
+        from reader: inout SavedMetricsReader
+    ) throws(TraceError) {
         for _ in 0..<(try reader.readCount()) {
             let saved = try reader.readNumber()
             guard saved < UInt64(rows.count), rows[Int(saved)] < SeriesSource.refused else {
@@ -204,9 +231,13 @@ extension MetricStore {
             let row = table.rows[Int(number)]
             let base = try reader.readNumbers(Int(MetricCatalog.widths[Int(row.family)]))
             guard row.state.contains(.isValued), Double(bitPattern: base[base.count - 1]).isFinite,
-                table.value(of: number).isAtLeast(MetricValue(MetricCatalog.kinds[Int(row.family)], base[...]))
+                table.value(of: number).isAtLeast(
+                    MetricValue(MetricCatalog.kinds[Int(row.family)], base[...])
+                )
             else { throw SavedMetricsReader.damaged("what other counts of a series") }
-            guard !row.state.contains(.isFolded) else { throw SavedMetricsReader.damaged("a folded series") }
+            guard !row.state.contains(.isFolded) else {
+                throw SavedMetricsReader.damaged("a folded series")
+            }
             table.setBase(base, of: number)
         }
     }
@@ -224,7 +255,9 @@ extension MetricStore {
         writer.write(state.own)
     }
 
-    private static func readProcess(from reader: inout SavedMetricsReader) throws(TraceError) -> ProcessState {
+    private static func readProcess(
+        from reader: inout SavedMetricsReader
+    ) throws(TraceError) -> ProcessState {
         let incarnation = try reader.readNumber()
         let pid = UInt32(truncatingIfNeeded: try reader.readNumber())
         var state = ProcessState(incarnation: incarnation, pid: pid)
@@ -255,7 +288,9 @@ extension MetricStore {
     }
 
     /// Connections and readiness are not saved: the router reports them anew.
-    private static func readRouter(from reader: inout SavedMetricsReader) throws(TraceError) -> RouterStatus {
+    private static func readRouter(
+        from reader: inout SavedMetricsReader
+    ) throws(TraceError) -> RouterStatus {
         var status = RouterStatus()
         status.headLSN = try reader.readNumber()
         status.receivedEvents = try reader.readNumber()
@@ -265,7 +300,9 @@ extension MetricStore {
         status.window = try reader.readNumber()
         for _ in 0..<(try reader.readCount()) {
             let name = try reader.readText()
-            guard let worker = WorkerName(name) else { throw SavedMetricsReader.damaged("there is no worker \(name)") }
+            guard let worker = WorkerName(name) else {
+                throw SavedMetricsReader.damaged("there is no worker \(name)")
+            }
             let lag = try reader.readNumber()
             status.workers.append(WorkerLink(worker: worker, connected: false, lagBytes: lag))
         }

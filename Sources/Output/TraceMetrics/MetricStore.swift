@@ -26,9 +26,13 @@ package struct MetricStore: Sendable {
     var losses: [LossKind: UInt64] = [:]
     package internal(set) var router = RouterStatus()
     /// Workers for which a restart does not help: why, and what does. Not saved.
-    package var lost: [WorkerName: String] = [:] { didSet { if lost != oldValue { revision &+= 1 } } }
+    package var lost: [WorkerName: String] = [:] {
+        didSet { if lost != oldValue { revision &+= 1 } }
+    }
     /// How processes ended in the last minute, by process name. Not saved.
-    package var recentEnds: [String: RecentEnds] = [:] { didSet { if recentEnds != oldValue { revision &+= 1 } } }
+    package var recentEnds: [String: RecentEnds] = [:] {
+        didSet { if recentEnds != oldValue { revision &+= 1 } }
+    }
     /// Grows with every change of what is exposed.
     package internal(set) var revision: UInt64 = 0
 
@@ -37,7 +41,10 @@ package struct MetricStore: Sendable {
     /// Applies one process's report.
     /// - Throws: `TraceError(.invalidArgument)` for a process that is neither router, aggregator nor worker.
     package mutating func apply(_ snapshot: MetricSnapshot) throws(TraceError) {
-        guard WorkerName(snapshot.process) != nil || MetricSnapshot.singletons.contains(snapshot.process) else {
+        guard
+            WorkerName(snapshot.process) != nil
+                || MetricSnapshot.singletons.contains(snapshot.process)
+        else {
             throw TraceError(.invalidArgument, "no such process: \(snapshot.process)")
         }
         revision &+= 1
@@ -46,7 +53,9 @@ package struct MetricStore: Sendable {
 
     /// Records a heartbeat: a process that `declareDown` marked as down is up again.
     package mutating func heard(_ process: String, incarnation: UInt64) {
-        guard let state = processes[process], state.incarnation == incarnation, !state.isUp else { return }
+        guard let state = processes[process], state.incarnation == incarnation, !state.isUp else {
+            return
+        }
         processes[process]?.isUp = true
         revision &+= 1
     }
@@ -91,8 +100,12 @@ package struct MetricStore: Sendable {
         var source = sources.removeValue(forKey: series.process)
         if series.begins { source = nil }
         var intake = SeriesIntake(
-            resource: worker.resource, sender: .init(process: series.process, incarnation: series.incarnation),
-            table: table, sections: sections, source: source ?? SeriesSource(incarnation: series.incarnation))
+            resource: worker.resource,
+            sender: .init(process: series.process, incarnation: series.incarnation),
+            table: table,
+            sections: sections,
+            source: source ?? SeriesSource(incarnation: series.incarnation)
+        )
         source = nil
         table = SeriesTable(limits: table.limits)
         sections = [:]
@@ -119,7 +132,8 @@ package struct MetricStore: Sendable {
             $1.source.process == series.process && $1.source != now && $1.lsn <= series.renewedLSN
         }
         guard !previous.isEmpty else { return }
-        for (number, row) in table.rows.enumerated() where row.state.contains(.isAlive) && previous[row.owner] != nil {
+        for (number, row) in table.rows.enumerated()
+        where row.state.contains(.isAlive) && previous[row.owner] != nil {
             let number = UInt32(number)
             if let value = table.otherValue(of: number) {
                 retire(.overflow(of: MetricCatalog.families[Int(row.family)]), value)
@@ -225,7 +239,9 @@ package struct SeriesLimits: Sendable, Equatable {
     package var perHistogram: Int { max(1, perFamily / Limits.histogramSeriesDivisor) }
 
     /// Returns the limit of a family by catalog position.
-    func exposed(of family: UInt8) -> Int { MetricCatalog.kinds[Int(family)] == .histogram ? perHistogram : perFamily }
+    func exposed(of family: UInt8) -> Int {
+        MetricCatalog.kinds[Int(family)] == .histogram ? perHistogram : perFamily
+    }
 }
 
 extension MetricStore {
@@ -282,5 +298,7 @@ struct SlotSection: Sendable {
     var isComplete: Bool
 
     /// Returns the slot's number among those of all resources, which a series row holds as its owner.
-    static func owner(_ resource: Resource, _ slot: UInt8) -> UInt16 { UInt16(resource.rawValue) << 8 | UInt16(slot) }
+    static func owner(_ resource: Resource, _ slot: UInt8) -> UInt16 {
+        UInt16(resource.rawValue) << 8 | UInt16(slot)
+    }
 }

@@ -61,7 +61,8 @@ package enum MetricValue: Sendable, Equatable {
     func isAtLeast(_ other: MetricValue) -> Bool {
         switch (self, other) {
         case (.counter(let mine), .counter(let theirs)): mine >= theirs
-        case (.histogram(let mine, _), .histogram(let theirs, _)): zip(mine, theirs).allSatisfy { $0 >= $1 }
+        case (.histogram(let mine, _), .histogram(let theirs, _)):
+            zip(mine, theirs).allSatisfy { $0 >= $1 }
         default: false
         }
     }
@@ -117,7 +118,8 @@ enum ExpositionNumber {
     /// exponent from a million upwards.
     static func bound(_ value: Double) -> String {
         let text = "\(value)"
-        guard let dot = text.firstIndex(of: "."), !text.contains("e"), text.distance(from: text.startIndex, to: dot) > 6
+        guard let dot = text.firstIndex(of: "."), !text.contains("e"),
+            text.distance(from: text.startIndex, to: dot) > 6
         else { return text }
         let whole = text[..<dot]
         var digits = whole.dropFirst() + text[text.index(after: dot)...]

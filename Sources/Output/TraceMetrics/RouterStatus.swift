@@ -17,9 +17,16 @@ package struct RouterStatus: Sendable, Equatable {
     package var uncertainEvents: UInt64
 
     package init(
-        headLSN: LSN = 0, receivedEvents: UInt64 = 0, deduplicatedEvents: UInt64 = 0, rejectedEvents: UInt64 = 0,
-        deadLetteredEvents: UInt64 = 0, workers: [WorkerLink] = [], window: UInt64 = 0, draining: Bool = false,
-        accepting: Bool = false, uncertainEvents: UInt64 = 0
+        headLSN: LSN = 0,
+        receivedEvents: UInt64 = 0,
+        deduplicatedEvents: UInt64 = 0,
+        rejectedEvents: UInt64 = 0,
+        deadLetteredEvents: UInt64 = 0,
+        workers: [WorkerLink] = [],
+        window: UInt64 = 0,
+        draining: Bool = false,
+        accepting: Bool = false,
+        uncertainEvents: UInt64 = 0
     ) {
         self.headLSN = headLSN
         self.receivedEvents = receivedEvents

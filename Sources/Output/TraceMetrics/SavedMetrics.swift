@@ -69,7 +69,9 @@ struct SavedMetricsReader {
         position = magic.count
     }
 
-    static func damaged(_ what: String) -> TraceError { TraceError(.corrupt, "the saved metrics are damaged: \(what)") }
+    static func damaged(_ what: String) -> TraceError {
+        TraceError(.corrupt, "the saved metrics are damaged: \(what)")
+    }
 
     mutating func readNumber() throws(TraceError) -> UInt64 {
         guard let value = Varint.read(bytes, at: &position) else { throw Self.damaged("a number") }

@@ -89,8 +89,10 @@ package struct SeriesDecoder {
     /// Decodes sections. Returns false where a value came for an id that the receiver does not know; the receiver has
     /// then got everything before it.
     /// - Throws: `TraceError(.corrupt)` where the bytes are no sections; what precedes the damage has been delivered.
-    package static func decode(_ sections: [UInt8], into receiver: inout some SeriesReceiver) throws(TraceError) -> Bool
-    {
+    package static func decode(
+        _ sections: [UInt8],
+        into receiver: inout some SeriesReceiver
+    ) throws(TraceError) -> Bool {
         let bounds = MetricCatalog.all.map(\.bounds.count).max() ?? 0
         let buckets = UnsafeMutableBufferPointer<UInt64>.allocate(capacity: bounds + 1)
         defer { buckets.deallocate() }
@@ -98,7 +100,9 @@ package struct SeriesDecoder {
         let isKnown = sections.withUnsafeBytes { bytes in
             var decoder = SeriesDecoder(bytes, buckets)
             do throws(TraceError) {
-                while decoder.at < bytes.count { guard try decoder.readSection(into: &receiver) else { return false } }
+                while decoder.at < bytes.count {
+                    guard try decoder.readSection(into: &receiver) else { return false }
+                }
             } catch { failure = error }
             return true
         }
@@ -108,14 +112,21 @@ package struct SeriesDecoder {
 
     // MARK: Sections
 
-    private mutating func readSection(into receiver: inout some SeriesReceiver) throws(TraceError) -> Bool {
+    private mutating func readSection(
+        into receiver: inout some SeriesReceiver
+    ) throws(TraceError) -> Bool {
         end = bytes.count
         guard end - at >= SeriesCode.headBytes else { throw Self.damaged("a section's head") }
         let flags = bytes[at + 1]
         let section = SeriesSection(
-            slot: bytes[at], lsn: UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: at + 2, as: UInt64.self)),
-            isFull: flags & SeriesCode.isFull != 0, isComplete: flags & SeriesCode.isComplete != 0)
-        let length = UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: at + 10, as: UInt32.self))
+            slot: bytes[at],
+            lsn: UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: at + 2, as: UInt64.self)),
+            isFull: flags & SeriesCode.isFull != 0,
+            isComplete: flags & SeriesCode.isComplete != 0
+        )
+        let length = UInt32(
+            littleEndian: bytes.loadUnaligned(fromByteOffset: at + 10, as: UInt32.self)
+        )
         at += SeriesCode.headBytes
         guard Int(length) <= end - at else { throw Self.damaged("a section's length") }
         end = at + Int(length)
@@ -126,10 +137,13 @@ package struct SeriesDecoder {
         return true
     }
 
-    private mutating func readCode(into receiver: inout some SeriesReceiver) throws(TraceError) -> Bool {
+    private mutating func readCode(
+        into receiver: inout some SeriesReceiver
+    ) throws(TraceError) -> Bool {
         let code = try readByte()
         switch code {
-        case 0..<SeriesCode.definition: return try readValue(of: group &+ UInt32(code), into: &receiver)
+        case 0..<SeriesCode.definition:
+            return try readValue(of: group &+ UInt32(code), into: &receiver)
         case SeriesCode.definition..<SeriesCode.group:
             let id = group &+ UInt32(code & ~SeriesCode.definition)
             try readDefinition(of: id, into: &receiver)
@@ -137,7 +151,8 @@ package struct SeriesDecoder {
         case SeriesCode.group:
             let raw = try readNumber()
             let step = Int64(bitPattern: raw >> 1) ^ -Int64(bitPattern: raw & 1)
-            guard let first = UInt32(exactly: Int64(group) &+ step), first <= Limits.seriesIDsMax - SeriesSet.countMax
+            guard let first = UInt32(exactly: Int64(group) &+ step),
+                first <= Limits.seriesIDsMax - SeriesSet.countMax
             else { throw Self.damaged("a group's id") }
             group = first
         case SeriesCode.process:
@@ -145,7 +160,8 @@ package struct SeriesDecoder {
             pid = "\(try readNumber())"
         case SeriesCode.processName: process = try readText()
         case SeriesCode.name: name = try readText()
-        case SeriesCode.quietProcess: receiver.markQuiet(host: try readText(), pid: "\(try readNumber())")
+        case SeriesCode.quietProcess:
+            receiver.markQuiet(host: try readText(), pid: "\(try readNumber())")
         default: throw Self.damaged("the code \(code)")
         }
         return true
@@ -153,7 +169,10 @@ package struct SeriesDecoder {
 
     // MARK: Series
 
-    private mutating func readDefinition(of id: UInt32, into receiver: inout some SeriesReceiver) throws(TraceError) {
+    private mutating func readDefinition(
+        of id: UInt32,
+        into receiver: inout some SeriesReceiver
+    ) throws(TraceError) {
         let raw = UInt16(try readByte()) | UInt16(try readByte()) << 8
         guard let family = MetricFamily(rawValue: raw), family.descriptor.derivation == nil else {
             throw Self.damaged("family \(raw)")
@@ -174,7 +193,8 @@ package struct SeriesDecoder {
     }
 
     @inline(__always) private mutating func readValue(
-        of id: UInt32, into receiver: inout some SeriesReceiver
+        of id: UInt32,
+        into receiver: inout some SeriesReceiver
     ) throws(TraceError) -> Bool {
         guard let family = receiver.family(of: id) else { return false }
         let width = MetricCatalog.valueCounts[Int(family.rawValue)]
@@ -202,7 +222,9 @@ package struct SeriesDecoder {
 
     @inline(__always) private mutating func readNumber() throws(TraceError) -> UInt64 {
         if at < end, bytes[at] < 0x80 { return UInt64(try readByte()) }
-        guard let value = Varint.read(bytes[..<end], at: &at) else { throw Self.damaged("a number") }
+        guard let value = Varint.read(bytes[..<end], at: &at) else {
+            throw Self.damaged("a number")
+        }
         return value
     }
 

@@ -14,7 +14,9 @@ struct SeriesSource: Sendable {
 
     init(incarnation: UInt64) { self.incarnation = incarnation }
 
-    @inline(__always) subscript(_ id: UInt32) -> UInt32 { Int(id) < rows.count ? rows[Int(id)] : Self.unknown }
+    @inline(__always) subscript(_ id: UInt32) -> UInt32 {
+        Int(id) < rows.count ? rows[Int(id)] : Self.unknown
+    }
 
     /// Maps an id to a row. The array grows up to the id, which `Limits.seriesIDsMax` bounds.
     mutating func set(_ id: UInt32, _ row: UInt32) {
@@ -56,7 +58,10 @@ struct SeriesIntake: SeriesReceiver {
     }
 
     init(
-        resource: Resource, sender: SlotSection.Source, table: SeriesTable, sections: [UInt16: SlotSection],
+        resource: Resource,
+        sender: SlotSection.Source,
+        table: SeriesTable,
+        sections: [UInt16: SlotSection],
         source: SeriesSource
     ) {
         self.resource = resource
@@ -97,7 +102,8 @@ struct SeriesIntake: SeriesReceiver {
             let row = table.rows[number]
             guard row.state.contains(.isAlive), !row.state.contains(.isNamed) else { continue }
             let fullnessOfOwner = fullness[Int(row.owner)]
-            guard fullnessOfOwner == 2 || fullnessOfOwner == 1 && !row.state.contains(.isValued) else { continue }
+            guard fullnessOfOwner == 2 || fullnessOfOwner == 1 && !row.state.contains(.isValued)
+            else { continue }
             release(UInt32(number), row)
         }
         // The marks are removed last, because releasing a row searches for others that are named.
@@ -114,7 +120,9 @@ struct SeriesIntake: SeriesReceiver {
             return
         }
         if row.state.contains(.isValued) { losses[.seriesExpired, default: 0] += 1 }
-        if let value = table.otherValue(of: number), !table.transferToOther(value, of: row) { keep(value, of: row) }
+        if let value = table.otherValue(of: number), !table.transferToOther(value, of: row) {
+            keep(value, of: row)
+        }
         table.release(number)
     }
 
@@ -146,13 +154,17 @@ struct SeriesIntake: SeriesReceiver {
     }
 
     mutating func markQuiet(host: String, pid: String) {
-        guard isTaken, let host = table.texts.number(of: host), let pid = table.texts.number(of: pid) else { return }
+        guard isTaken, let host = table.texts.number(of: host),
+            let pid = table.texts.number(of: pid)
+        else { return }
         quiet.insert(Process(owner: owner, host: host, pid: pid))
     }
 
     @inline(__always) func family(of id: UInt32) -> MetricFamily? {
         let row = source[id]
-        if row < SeriesSource.refused { return MetricCatalog.families[Int(table.rows[Int(row)].family)] }
+        if row < SeriesSource.refused {
+            return MetricCatalog.families[Int(table.rows[Int(row)].family)]
+        }
         if row == SeriesSource.unknown { return nil }
         return MetricCatalog.families[Int(row & 0xFF)]
     }
@@ -167,7 +179,11 @@ struct SeriesIntake: SeriesReceiver {
         table.set(row, value)
     }
 
-    @inline(__always) mutating func take(_ id: UInt32, _ buckets: UnsafeBufferPointer<UInt64>, sum: Double) {
+    @inline(__always) mutating func take(
+        _ id: UInt32,
+        _ buckets: UnsafeBufferPointer<UInt64>,
+        sum: Double
+    ) {
         let row = source[id]
         guard canTake(row) else { return }
         guard sum.isFinite else { return refuse() }

@@ -56,7 +56,9 @@ struct SeriesLabels: Hashable, Sendable, BitwiseCopyable {
             && left.numbers[2] == right.numbers[2] && left.numbers[3] == right.numbers[3]
     }
 
-    func hash(into hasher: inout Hasher) { for index in 0..<Self.countMax { hasher.combine(numbers[index]) } }
+    func hash(into hasher: inout Hasher) {
+        for index in 0..<Self.countMax { hasher.combine(numbers[index]) }
+    }
 
     /// Hash for a table in memory; it is never stored.
     func hash(in family: UInt8) -> UInt64 {

@@ -81,8 +81,12 @@ struct SeriesTable: Sendable {
 
     /// Finds the row of a slot's series, or adds one without a value. `isFolded` carries the decision of an earlier run
     /// over.
-    mutating func findOrAdd(_ family: UInt8, _ labels: [String], owner: UInt16, isFolded decided: Bool? = nil) -> Lookup
-    {
+    mutating func findOrAdd(
+        _ family: UInt8,
+        _ labels: [String],
+        owner: UInt16,
+        isFolded decided: Bool? = nil
+    ) -> Lookup {
         var sibling: UInt32?
         if let known = numbers(of: labels) {
             let found = find(family, known, owner: owner)
@@ -104,8 +108,12 @@ struct SeriesTable: Sendable {
             orders[Int(family)] = nil
         }
         let row = Row(
-            labels: held, value: allocateValues(for: family), owner: owner, family: family,
-            state: isFolded ? [.isAlive, .isFolded] : .isAlive)
+            labels: held,
+            value: allocateValues(for: family),
+            owner: owner,
+            family: family,
+            state: isFolded ? [.isAlive, .isFolded] : .isAlive
+        )
         return .row(insert(row), wasFolded: isFolded && sibling == nil)
     }
 
@@ -118,7 +126,9 @@ struct SeriesTable: Sendable {
         } else {
             orders[Int(row.family)] = nil
             bases[number] = nil
-            if find(row.family, row.labels, owner: row.owner).sibling == nil { exposed[Int(row.family)] -= 1 }
+            if find(row.family, row.labels, owner: row.owner).sibling == nil {
+                exposed[Int(row.family)] -= 1
+            }
         }
         for position in 0..<SeriesLabels.countMax where row.labels[position] != SeriesLabels.none {
             texts.release(row.labels[position])
@@ -193,7 +203,11 @@ struct SeriesTable: Sendable {
     // MARK: Index
 
     /// Finds the row itself, and a row of the same series held by another slot.
-    private func find(_ family: UInt8, _ labels: SeriesLabels, owner: UInt16) -> (row: UInt32?, sibling: UInt32?) {
+    private func find(
+        _ family: UInt8,
+        _ labels: SeriesLabels,
+        owner: UInt16
+    ) -> (row: UInt32?, sibling: UInt32?) {
         let mask = index.count - 1
         var sibling: UInt32?
         var at = Int(truncatingIfNeeded: labels.hash(in: family)) & mask
@@ -287,10 +301,15 @@ struct SeriesTable: Sendable {
     }
 
     /// The value of a counter or gauge.
-    @inline(__always) func number(of row: UInt32) -> Double { Double(bitPattern: values[Int(rows[Int(row)].value)]) }
+    @inline(__always) func number(of row: UInt32) -> Double {
+        Double(bitPattern: values[Int(rows[Int(row)].value)])
+    }
 
     /// Whether a histogram has a lower count in any bucket than before.
-    @inline(__always) func hasFallen(_ number: UInt32, to buckets: UnsafeBufferPointer<UInt64>) -> Bool {
+    @inline(__always) func hasFallen(
+        _ number: UInt32,
+        to buckets: UnsafeBufferPointer<UInt64>
+    ) -> Bool {
         let start = Int(rows[Int(number)].value)
         return buckets.indices.contains { buckets[$0] < values[start + $0] }
     }
@@ -315,7 +334,9 @@ struct SeriesTable: Sendable {
         let changed = orders.map { $0 == nil }
         var found = [[UInt32]](repeating: [], count: orders.count)
         for (number, row) in rows.enumerated()
-        where row.state.contains(.isAlive) && !row.state.contains(.isFolded) && changed[Int(row.family)] {
+        where row.state.contains(.isAlive) && !row.state.contains(.isFolded)
+            && changed[Int(row.family)]
+        {
             found[Int(row.family)].append(UInt32(number))
         }
         let ranks = texts.currentRanks()
@@ -330,7 +351,9 @@ struct SeriesTable: Sendable {
             }
             return left.owner < right.owner
         }
-        for family in orders.indices where changed[family] { orders[family] = found[family].sorted(by: areInOrder) }
+        for family in orders.indices where changed[family] {
+            orders[family] = found[family].sorted(by: areInOrder)
+        }
     }
 }
 
@@ -401,7 +424,8 @@ extension SeriesTable {
         guard !families.isEmpty else { return false }
         var exposed: [UInt8: [Candidate]] = [:]
         var folded: [UInt8: [Candidate]] = [:]
-        for (number, row) in rows.enumerated() where row.state.contains(.isAlive) && families.contains(row.family) {
+        for (number, row) in rows.enumerated()
+        where row.state.contains(.isAlive) && families.contains(row.family) {
             let calls = numbers(of: row).dropLast().reduce(0, &+)
             let candidate = Candidate(row: UInt32(number), calls: calls)
             if row.state.contains(.isFolded) {
@@ -413,16 +437,25 @@ extension SeriesTable {
         var isChanged = false
         for family in families {
             let isMoved = choose(
-                exposed[family] ?? [], against: folded[family] ?? [], limit: limits.exposed(of: family))
+                exposed[family] ?? [],
+                against: folded[family] ?? [],
+                limit: limits.exposed(of: family)
+            )
             isChanged = isChanged || isMoved
         }
         return isChanged
     }
 
-    private mutating func choose(_ exposed: [Candidate], against folded: [Candidate], limit: Int) -> Bool {
+    private mutating func choose(
+        _ exposed: [Candidate],
+        against folded: [Candidate],
+        limit: Int
+    ) -> Bool {
         var vacant = max(0, limit - exposed.count)
         let least = exposed.map(\.calls).min() ?? 0
-        let challengers = folded.filter { $0.calls > 0 && (vacant > 0 || $0.calls / Self.leadMin > least) }
+        let challengers = folded.filter {
+            $0.calls > 0 && (vacant > 0 || $0.calls / Self.leadMin > least)
+        }
         guard !challengers.isEmpty else { return false }
         var weakest = exposed.sorted { isBefore($1, $0) }[...]
         var isChanged = false
@@ -430,7 +463,8 @@ extension SeriesTable {
             if vacant > 0 {
                 vacant -= 1
             } else {
-                guard let loser = weakest.popFirst(), challenger.calls / Self.leadMin > loser.calls else { break }
+                guard let loser = weakest.popFirst(), challenger.calls / Self.leadMin > loser.calls
+                else { break }
                 fold(loser.row)
             }
             expose(challenger.row)

@@ -62,7 +62,9 @@ package struct SeriesWriter: ~Copyable {
         generation = Self.nextGeneration()
     }
 
-    private static func nextGeneration() -> UInt32 { generations.add(1, ordering: .relaxed).newValue }
+    private static func nextGeneration() -> UInt32 {
+        generations.add(1, ordering: .relaxed).newValue
+    }
 
     /// Ids assigned since `begin`.
     package var idCount: Int { Int(nextID) }
@@ -105,11 +107,16 @@ package struct SeriesWriter: ~Copyable {
     /// the slot has to be reported again in full.
     package mutating func endSection() -> Bool {
         let length = buffer.count - sectionStart - SeriesCode.headBytes
-        let flags = (isFull && isComplete ? SeriesCode.isFull : 0) | (isComplete ? SeriesCode.isComplete : 0)
+        let flags =
+            (isFull && isComplete ? SeriesCode.isFull : 0)
+            | (isComplete ? SeriesCode.isComplete : 0)
         let head = buffer.mutableBytes
         head[sectionStart + 1] = flags
         head.storeBytes(
-            of: UInt32(length).littleEndian, toByteOffset: sectionStart + SeriesCode.headBytes - 4, as: UInt32.self)
+            of: UInt32(length).littleEndian,
+            toByteOffset: sectionStart + SeriesCode.headBytes - 4,
+            as: UInt32.self
+        )
         return isComplete
     }
 
@@ -143,7 +150,10 @@ package struct SeriesWriter: ~Copyable {
     /// then, each series of the group is added, always in the same order. Groups about the slot as a whole (`isOfSlot`)
     /// have reserved ids, so that they are reported however many processes there are.
     @inline(__always) package mutating func begin(
-        _ set: SeriesSet, count: Int, name: ByteView = .empty, isOfSlot: Bool = false
+        _ set: SeriesSet,
+        count: Int,
+        name: ByteView = .empty,
+        isOfSlot: Bool = false
     ) {
         self.set = set
         self.name = name
@@ -186,7 +196,10 @@ package struct SeriesWriter: ~Copyable {
     /// Adds the group's next series, a counter or gauge. With `isThere` false its number stays unused. `texts` are the
     /// labels that come from the series itself.
     @inline(__always) package mutating func add(
-        _ family: MetricFamily, _ value: Double, if isThere: Bool = true, _ texts: @autoclosure () -> [String] = []
+        _ family: MetricFamily,
+        _ value: Double,
+        if isThere: Bool = true,
+        _ texts: @autoclosure () -> [String] = []
     ) {
         guard isThere, beginSeries(family, texts) else { return skip() }
         append(value)
@@ -195,7 +208,10 @@ package struct SeriesWriter: ~Copyable {
 
     /// Adds the group's next series, a histogram, with buckets as in `MetricValue`.
     package mutating func add<let count: Int>(
-        _ family: MetricFamily, _ buckets: InlineArray<count, UInt64>, sum: Double, if isThere: Bool = true,
+        _ family: MetricFamily,
+        _ buckets: InlineArray<count, UInt64>,
+        sum: Double,
+        if isThere: Bool = true,
         _ texts: @autoclosure () -> [String] = []
     ) {
         guard isThere, beginSeries(family, texts) else { return skip() }
@@ -205,7 +221,11 @@ package struct SeriesWriter: ~Copyable {
     }
 
     /// Adds the group's next series, of any kind.
-    package mutating func add(_ family: MetricFamily, _ value: MetricValue, _ texts: @autoclosure () -> [String] = []) {
+    package mutating func add(
+        _ family: MetricFamily,
+        _ value: MetricValue,
+        _ texts: @autoclosure () -> [String] = []
+    ) {
         guard beginSeries(family, texts) else { return skip() }
         switch value {
         case .counter(let number), .gauge(let number): append(number)
@@ -222,7 +242,10 @@ package struct SeriesWriter: ~Copyable {
         number += 1
     }
 
-    @inline(__always) private mutating func beginSeries(_ family: MetricFamily, _ texts: () -> [String]) -> Bool {
+    @inline(__always) private mutating func beginSeries(
+        _ family: MetricFamily,
+        _ texts: () -> [String]
+    ) -> Bool {
         if isRefused { return false }
         let bit = UInt64(1) << UInt64(number)
         if set.defined & bit != 0 {
@@ -232,7 +255,11 @@ package struct SeriesWriter: ~Copyable {
         return define(family, bit, texts)
     }
 
-    private mutating func define(_ family: MetricFamily, _ bit: UInt64, _ texts: () -> [String]) -> Bool {
+    private mutating func define(
+        _ family: MetricFamily,
+        _ bit: UInt64,
+        _ texts: () -> [String]
+    ) -> Bool {
         guard definedBytes < Limits.sectionDefinitionBytesMax else {
             isComplete = false
             return false

@@ -30,14 +30,18 @@ package import TraceModel
     package var bucketCount: Int { cells.count }
 
     /// The buckets that are not empty, by rising index.
-    package var buckets: [(index: Int, count: UInt64)] { cells.map { (Int($0 >> Self.countBits), $0 & Self.countMax) } }
+    package var buckets: [(index: Int, count: UInt64)] {
+        cells.map { (Int($0 >> Self.countBits), $0 & Self.countMax) }
+    }
 
     // MARK: Adding
 
     /// Prefetches the memory that `insert` will access. The array's address is read from the sketch's memory, because
     /// borrowing the cells would increment a reference count in that very memory and wait for it. 128 bytes hold as
     /// many cells as most sketches have.
-    @inlinable @inline(__always) package static func prefetch(_ sketch: UnsafePointer<QuantileSketch>) {
+    @inlinable @inline(__always) package static func prefetch(
+        _ sketch: UnsafePointer<QuantileSketch>
+    ) {
         SystemIO.prefetch(UnsafeRawPointer(sketch).load(as: UnsafeRawPointer.self), byteCount: 128)
     }
 
@@ -45,7 +49,9 @@ package import TraceModel
     package mutating func insert(_ value: UInt64) { add(1, at: Self.index(of: value)) }
 
     /// Removes all values; a small allocation is kept.
-    package mutating func removeAll() { cells.removeAll(keepingCapacity: cells.capacity <= Self.keptBucketsMax) }
+    package mutating func removeAll() {
+        cells.removeAll(keepingCapacity: cells.capacity <= Self.keptBucketsMax)
+    }
 
     /// Adds another sketch's values. O(buckets of both).
     package mutating func merge(_ other: borrowing QuantileSketch) {
@@ -112,7 +118,9 @@ package import TraceModel
     private mutating func collapse() {
         let excess = cells.count - Limits.sketchBucketsMax
         guard excess > 0 else { return }
-        for position in 0..<excess { cells[excess] = Self.grown(cells[excess], by: cells[position] & Self.countMax) }
+        for position in 0..<excess {
+            cells[excess] = Self.grown(cells[excess], by: cells[position] & Self.countMax)
+        }
         cells.removeFirst(excess)
     }
 
@@ -155,7 +163,8 @@ package import TraceModel
         let (exponent, step) = (index - 1).quotientAndRemainder(dividingBy: bucketsPerDoubling)
         // A bucket of small values contains only one integer.
         if exponent <= 5 {
-            return (((bucketsPerDoubling + step) << exponent) + bucketsPerDoubling - 1) / bucketsPerDoubling
+            return (((bucketsPerDoubling + step) << exponent) + bucketsPerDoubling - 1)
+                / bucketsPerDoubling
         }
         let scale = Double(sign: .plus, exponent: Int(exponent), significand: 1)
         let lower = scale * (1 + Double(step) / Double(bucketsPerDoubling))
@@ -184,7 +193,8 @@ package import TraceModel
         for _ in 0..<count {
             let key = UInt64(try reader.integer(UInt16.self)) << Self.countBits
             let seen = try reader.integer(UInt64.self)
-            guard seen <= Self.countMax, cells.last.map({ $0 & ~Self.countMax < key }) ?? true else {
+            guard seen <= Self.countMax, cells.last.map({ $0 & ~Self.countMax < key }) ?? true
+            else {
                 throw Self.damaged
             }
             cells.append(key | seen)

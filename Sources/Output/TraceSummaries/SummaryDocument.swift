@@ -94,7 +94,8 @@ package struct SummaryDocument {
         text.append("}")
     }
 
-    private func appendRow(_ row: SummaryRow, _ schema: SummaryTableSchema, _ text: inout RawBuffer) {
+    private func appendRow(_ row: SummaryRow, _ schema: SummaryTableSchema, _ text: inout RawBuffer)
+    {
         text.append("{")
         if schema.scope != .everywhere {
             text.append("\"host\":")
@@ -142,12 +143,17 @@ package enum SummaryFile {
     package static let directory = "\(ClusterPaths.output)/summary"
 
     /// Returns the name of a window's file.
-    package static func name(_ resource: Resource, stem: String) -> String { "summary_\(stem)_\(resource.name).json" }
+    package static func name(_ resource: Resource, stem: String) -> String {
+        "summary_\(stem)_\(resource.name).json"
+    }
 
     /// Builds a window's file from its workers' summaries, in any order. Returns nil where the window had no events.
     /// - Throws: `TraceError(.corrupt)` where one of them is damaged.
     package static func document(
-        _ resource: Resource, stem: String, window: UInt64, summaries: [[UInt8]]
+        _ resource: Resource,
+        stem: String,
+        window: UInt64,
+        summaries: [[UInt8]]
     ) throws -> WindowDocument? {
         var merged = WindowSummary(resource)
         for bytes in summaries where !bytes.isEmpty {
@@ -161,13 +167,18 @@ package enum SummaryFile {
         merged.keepTop()
         var text = RawBuffer(capacity: 64 << 10)
         SummaryDocument(merged).appendFile(stem: stem, window: window, to: &text)
-        return WindowDocument(path: "\(directory)/\(name(resource, stem: stem))", bytes: Array(text.bytes))
+        return WindowDocument(
+            path: "\(directory)/\(name(resource, stem: stem))",
+            bytes: Array(text.bytes)
+        )
     }
 }
 
 /// Encodes bytes for a JSON string: RFC 4648, section 4, with padding.
 package enum Base64 {
-    private static let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
+    private static let alphabet = Array(
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8
+    )
 
     /// Encodes bytes as base64.
     package static func encode(_ bytes: [UInt8]) -> String {
@@ -176,7 +187,9 @@ package enum Base64 {
         for start in stride(from: 0, to: bytes.count, by: 3) {
             let count = min(3, bytes.count - start)
             var group: UInt32 = 0
-            for offset in 0..<3 { group = group << 8 | (offset < count ? UInt32(bytes[start + offset]) : 0) }
+            for offset in 0..<3 {
+                group = group << 8 | (offset < count ? UInt32(bytes[start + offset]) : 0)
+            }
             for digit in 0..<4 {
                 let value = Int(group >> UInt32(18 - 6 * digit)) & 63
                 text.append(digit <= count ? alphabet[value] : UInt8(ascii: "="))

@@ -28,26 +28,40 @@ package enum SummarySchema {
 
     /// Appends, to tables by process, the tables that add up the rows of some of them over processes.
     private static func adding(
-        _ scope: SummaryTableSchema.Scope, of positions: [Int], to tables: [SummaryTableSchema]
+        _ scope: SummaryTableSchema.Scope,
+        of positions: [Int],
+        to tables: [SummaryTableSchema]
     ) -> [SummaryTableSchema] { tables + positions.map { tables[$0].overall(scope, of: $0) } }
 
     private static let function = adding(
-        .everywhere, of: [1],
+        .everywhere,
+        of: [1],
         to: [
             SummaryTableSchema(
-                "processes", columns: [.sum("events"), .sum("calls"), .sum("total", .nanoseconds), .sum("slow_calls")],
-                lists: [.init("busiest", by: .column(2)), .init("most_calls", by: .column(1))]),
-            SummaryTableSchema(
-                "functions", item: "function",
+                "processes",
                 columns: [
-                    .sum("calls"), .sum("completed"), .sum("total", .nanoseconds), .max("max", .nanoseconds),
+                    .sum("events"), .sum("calls"), .sum("total", .nanoseconds), .sum("slow_calls"),
+                ],
+                lists: [.init("busiest", by: .column(2)), .init("most_calls", by: .column(1))]
+            ),
+            SummaryTableSchema(
+                "functions",
+                item: "function",
+                columns: [
+                    .sum("calls"), .sum("completed"), .sum("total", .nanoseconds),
+                    .max("max", .nanoseconds),
                     .sum("slow_calls"), .sum("unmatched_exits"), .sum("self", .nanoseconds),
                     .hidden("timed", .nanoseconds), .hidden("timed_calls"),
-                ], mean: .init("mean", of: 7, by: 8, .nanoseconds), hasQuantiles: true,
+                ],
+                mean: .init("mean", of: 7, by: 8, .nanoseconds),
+                hasQuantiles: true,
                 lists: [
-                    .init("slowest", by: .p99), .init("busiest", by: .column(6)), .init("most_calls", by: .column(0)),
-                ]),
-        ])
+                    .init("slowest", by: .p99), .init("busiest", by: .column(6)),
+                    .init("most_calls", by: .column(0)),
+                ]
+            ),
+        ]
+    )
 
     /// Fills the columns that rows of 0.1.0 lack: there, every call was timed and no self time was known.
     static func completeFunction(_ values: inout SummaryValues) {
@@ -61,102 +75,155 @@ package enum SummarySchema {
             "processes",
             columns: [
                 .sum("events"), .sum("samples"), .hidden("utilization", .millionths),
-                .max("max_utilization", .millionths), .sum("on_cpu", .microseconds), .sum("off_cpu", .microseconds),
+                .max("max_utilization", .millionths), .sum("on_cpu", .microseconds),
+                .sum("off_cpu", .microseconds),
                 .sum("migrations"), .sum("numa_migrations"), .sum("moves"),
-            ], mean: .init("mean_utilization", of: 2, by: 1, .millionths),
+            ],
+            mean: .init("mean_utilization", of: 2, by: 1, .millionths),
             lists: [
                 .init("busiest", by: .column(4)), .init("highest_utilization", by: .mean),
                 .init("most_migrations", by: .column(6)),
-            ]),
+            ]
+        ),
         // The CPUs on which samples found a process, with their share of its samples in the window.
         SummaryTableSchema(
-            "cpus", item: "cpu", columns: [.sum("samples"), .sum("moves"), .hidden("process_samples")],
-            mean: .init("share", of: 0, by: 2, .percent), lists: [.init("most_samples", by: .column(0))]),
+            "cpus",
+            item: "cpu",
+            columns: [.sum("samples"), .sum("moves"), .hidden("process_samples")],
+            mean: .init("share", of: 0, by: 2, .percent),
+            lists: [.init("most_samples", by: .column(0))]
+        ),
     ]
 
     private static let memory = [
         SummaryTableSchema(
             "processes",
             columns: [
-                .sum("events"), .latest("current_bytes"), .max("max_bytes"), .max("peak_bytes"), .sum("allocations"),
-                .sum("frees"), .sum("allocated_bytes"), .max("largest_allocation_bytes"), .sum("freed_bytes"),
+                .sum("events"), .latest("current_bytes"), .max("max_bytes"), .max("peak_bytes"),
+                .sum("allocations"),
+                .sum("frees"), .sum("allocated_bytes"), .max("largest_allocation_bytes"),
+                .sum("freed_bytes"),
             ],
             lists: [
                 .init("largest", by: .column(2)), .init("most_allocated", by: .column(6)),
                 .init("most_allocations", by: .column(4)),
-            ]),
+            ]
+        ),
         // Memory that is allocated and not released at the end of the window, by the call stack that allocated it.
         SummaryTableSchema(
-            "stacks", item: "stack", columns: [.latest("outstanding_bytes"), .latest("outstanding")], isSnapshot: true,
-            lists: [.init("largest", by: .column(0))]),
+            "stacks",
+            item: "stack",
+            columns: [.latest("outstanding_bytes"), .latest("outstanding")],
+            isSnapshot: true,
+            lists: [.init("largest", by: .column(0))]
+        ),
     ]
 
     private static let network = adding(
-        .host, of: [2],
+        .host,
+        of: [2],
         to: [
             SummaryTableSchema(
                 "processes",
                 columns: [
-                    .sum("events"), .sum("tx_bytes"), .sum("rx_bytes"), .sum("tx_packets"), .sum("rx_packets"),
+                    .sum("events"), .sum("tx_bytes"), .sum("rx_bytes"), .sum("tx_packets"),
+                    .sum("rx_packets"),
                     .sum("sent_bytes"), .sum("received_bytes"), .max("max_connections"),
                 ],
                 lists: [
                     .init("top_talkers", by: .sum(1, 2)), .init("most_packets", by: .sum(3, 4)),
                     .init("most_connections", by: .column(7)),
-                ]),
+                ]
+            ),
             // `opened` and `last_seen` cover the connection's whole life, also before the window.
             SummaryTableSchema(
-                "connections", item: "connection",
+                "connections",
+                item: "connection",
                 columns: [
-                    .sum("events"), .sum("sent_bytes"), .sum("received_bytes"), .min("opened", .time),
+                    .sum("events"), .sum("sent_bytes"), .sum("received_bytes"),
+                    .min("opened", .time),
                     .max("last_seen", .time),
-                ], lists: [.init("top_talkers", by: .sum(1, 2))]),
+                ],
+                lists: [.init("top_talkers", by: .sum(1, 2))]
+            ),
             SummaryTableSchema(
-                "protocols", item: "protocol",
+                "protocols",
+                item: "protocol",
                 columns: [
-                    .sum("events"), .sum("sent_bytes"), .sum("received_bytes"), .sum("tx_packets"), .sum("rx_packets"),
-                ], lists: [.init("top_talkers", by: .sum(1, 2)), .init("most_packets", by: .sum(3, 4))]),
-        ])
+                    .sum("events"), .sum("sent_bytes"), .sum("received_bytes"), .sum("tx_packets"),
+                    .sum("rx_packets"),
+                ],
+                lists: [
+                    .init("top_talkers", by: .sum(1, 2)), .init("most_packets", by: .sum(3, 4)),
+                ]
+            ),
+        ]
+    )
 
     /// Devices are summed within a host: devices of two hosts differ even if they have the same name.
     private static let io = adding(
-        .host, of: [1, 2, 3],
+        .host,
+        of: [1, 2, 3],
         to: [
             SummaryTableSchema(
                 "processes",
                 columns: [
-                    .sum("events"), .sum("read_bytes"), .sum("write_bytes"), .sum("read_operations"),
+                    .sum("events"), .sum("read_bytes"), .sum("write_bytes"),
+                    .sum("read_operations"),
                     .sum("write_operations"),
-                ], lists: [.init("busiest", by: .sum(1, 2)), .init("most_operations", by: .sum(3, 4))]),
+                ],
+                lists: [.init("busiest", by: .sum(1, 2)), .init("most_operations", by: .sum(3, 4))]
+            ),
             operations("reads"), operations("writes"), operations("other_operations"),
-        ])
+        ]
+    )
 
     /// Makes the table of one kind of operation, by process and device.
     private static func operations(_ name: String) -> SummaryTableSchema {
         SummaryTableSchema(
-            name, item: "device",
+            name,
+            item: "device",
             columns: [
                 .sum("operations"), .sum("bytes"), .hidden("timed"), .sum("total", .nanoseconds),
                 .max("max", .nanoseconds),
-            ], mean: .init("mean", of: 3, by: 2, .nanoseconds), hasQuantiles: true,
+            ],
+            mean: .init("mean", of: 3, by: 2, .nanoseconds),
+            hasQuantiles: true,
             lists: [
-                .init("slowest", by: .p99), .init("busiest", by: .column(1)), .init("most_operations", by: .column(0)),
-            ])
+                .init("slowest", by: .p99), .init("busiest", by: .column(1)),
+                .init("most_operations", by: .column(0)),
+            ]
+        )
     }
 
     private static let gpu = adding(
-        .everywhere, of: [1],
+        .everywhere,
+        of: [1],
         to: [
             SummaryTableSchema(
                 "processes",
-                columns: [.sum("events"), .latest("memory_bytes"), .max("max_memory_bytes"), .sum("launches")],
-                lists: [.init("largest", by: .column(2)), .init("most_launches", by: .column(3))]),
+                columns: [
+                    .sum("events"), .latest("memory_bytes"), .max("max_memory_bytes"),
+                    .sum("launches"),
+                ],
+                lists: [.init("largest", by: .column(2)), .init("most_launches", by: .column(3))]
+            ),
             SummaryTableSchema(
-                "kernels", item: "kernel", columns: [.sum("launches"), .sum("events")],
-                lists: [.init("most_launches", by: .column(0))]),
+                "kernels",
+                item: "kernel",
+                columns: [.sum("launches"), .sum("events")],
+                lists: [.init("most_launches", by: .column(0))]
+            ),
             SummaryTableSchema(
-                "transfers", item: "kind",
-                columns: [.sum("samples"), .hidden("rate_bytes_per_second"), .max("max_rate_bytes_per_second")],
-                mean: .init("mean_rate_bytes_per_second", of: 1, by: 0, .count), lists: [.init("fastest", by: .mean)]),
-        ])
+                "transfers",
+                item: "kind",
+                columns: [
+                    .sum("samples"), .hidden("rate_bytes_per_second"),
+                    .max("max_rate_bytes_per_second"),
+                ],
+                mean: .init("mean_rate_bytes_per_second", of: 1, by: 0, .count),
+                lists: [.init("fastest", by: .mean)]
+            ),
+        ]
+    )
 }

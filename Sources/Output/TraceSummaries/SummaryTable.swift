@@ -23,15 +23,28 @@ extension SummaryTableSchema {
     private static let quantiles = [("p50_ms", 0.5), ("p90_ms", 0.9), ("p99_ms", 0.99)]
 
     /// Returns the numbers of a row, or of all rows together, as they are shown, in the table's order.
-    package func cells(of values: SummaryValues, _ sketch: QuantileSketch, isTotal: Bool = false) -> [SummaryCell] {
+    package func cells(
+        of values: SummaryValues,
+        _ sketch: QuantileSketch,
+        isTotal: Bool = false
+    ) -> [SummaryCell] {
         var cells: [SummaryCell] = []
         for (position, column) in columns.enumerated() where !column.isHidden {
             cells.append(
-                SummaryCell(name: column.name + column.unit.suffix, value: Self.value(values[position], column.unit)))
+                SummaryCell(
+                    name: column.name + column.unit.suffix,
+                    value: Self.value(values[position], column.unit)
+                )
+            )
         }
         if let mean, !(isTotal && mean.isShare) {
             let value = mean.value(of: values).map { $0 / mean.unit.scale }
-            cells.append(SummaryCell(name: mean.name + mean.unit.suffix, value: value.map { .real($0) } ?? .none))
+            cells.append(
+                SummaryCell(
+                    name: mean.name + mean.unit.suffix,
+                    value: value.map { .real($0) } ?? .none
+                )
+            )
         }
         guard hasQuantiles else { return cells }
         // A sketch is exact within 1 %, but the maximum is known exactly, so no quantile exceeds it.
@@ -88,7 +101,9 @@ package struct SummaryRow: Sendable, Equatable {
 
         /// Compares by bytes: negative where `left` comes first, positive where `right` does.
         static func order(_ left: UnsafeRawBufferPointer, _ right: UnsafeRawBufferPointer) -> Int {
-            guard let start = left.baseAddress, let other = right.baseAddress else { return left.count - right.count }
+            guard let start = left.baseAddress, let other = right.baseAddress else {
+                return left.count - right.count
+            }
             let common = memcmp(start, other, min(left.count, right.count))
             return common != 0 ? Int(common) : left.count - right.count
         }
@@ -108,7 +123,9 @@ package struct SummaryRow: Sendable, Equatable {
     }
 
     /// The row's cost against the budget of a table over processes, in bytes. Adding to a row never lowers it.
-    var cost: Int { Self.fixedCost + key.host.count + key.item.count + Self.cost(ofBuckets: sketch.bucketCount) }
+    var cost: Int {
+        Self.fixedCost + key.host.count + key.item.count + Self.cost(ofBuckets: sketch.bucketCount)
+    }
 
     static func cost(ofBuckets count: Int) -> Int { bucketCost * count }
 
@@ -169,7 +186,8 @@ package struct SummaryTable: Sendable, Equatable {
     package init(_ schema: SummaryTableSchema) { self.schema = schema }
 
     package static func == (left: SummaryTable, right: SummaryTable) -> Bool {
-        left.rowCount == right.rowCount && left.hashEnd == right.hashEnd && left.totals == right.totals
+        left.rowCount == right.rowCount && left.hashEnd == right.hashEnd
+            && left.totals == right.totals
             && left.sketch == right.sketch && left.rows == right.rows
     }
 
@@ -190,7 +208,9 @@ package struct SummaryTable: Sendable, Equatable {
             || floors.indices.contains { list in
                 let weight = schema.weight(of: part.values, part.sketch.pointee, inList: list)
                 let floor = floors[list]
-                guard weight == floor.weight, let key = floor.key else { return weight >= floor.weight }
+                guard weight == floor.weight, let key = floor.key else {
+                    return weight >= floor.weight
+                }
                 return part.precedes(key, of: owner)
             }
     }
@@ -251,12 +271,21 @@ package struct SummaryTable: Sendable, Equatable {
             return
         }
         let key = schema.key(of: part, of: owner)
-        let row = SummaryRow(key: key, process: [], values: part.values, sketch: part.sketch.pointee)
+        let row = SummaryRow(
+            key: key,
+            process: [],
+            values: part.values,
+            sketch: part.sketch.pointee
+        )
         position = addUp(row, isLater: false).map { UInt32($0) } ?? .max
     }
 
     /// Adds a contribution to the row at a position. Returns false, and does nothing, if that row has another key.
-    private mutating func combine(_ part: SummaryPart, of owner: SummaryOwner, intoRowAt position: Int) -> Bool {
+    private mutating func combine(
+        _ part: SummaryPart,
+        of owner: SummaryOwner,
+        intoRowAt position: Int
+    ) -> Bool {
         let (schema, before) = (schema, cost)
         cost = rows.withUnsafeMutableBufferPointer { rows in
             guard position < rows.count, let row = rows.baseAddress.map({ $0 + position }),
@@ -272,7 +301,9 @@ package struct SummaryTable: Sendable, Equatable {
         return false
     }
 
-    private mutating func keepWithinMemory() { if cost > 2 * overallBytesMax { keepWithinBudget() } }
+    private mutating func keepWithinMemory() {
+        if cost > 2 * overallBytesMax { keepWithinBudget() }
+    }
 
     mutating func takeTotals(of source: SummaryTable) {
         totals = source.totals
@@ -336,7 +367,9 @@ package struct SummaryTable: Sendable, Equatable {
         self.positions = positions
     }
 
-    private static func hash(_ row: SummaryRow) -> UInt64 { row.key.item.withUnsafeBytes { hash($0) } }
+    private static func hash(_ row: SummaryRow) -> UInt64 {
+        row.key.item.withUnsafeBytes { hash($0) }
+    }
 
     private static func hash(_ item: UnsafeRawBufferPointer) -> UInt64 {
         // The greatest hash is reserved for "nothing dropped".
@@ -374,7 +407,9 @@ package struct SummaryTable: Sendable, Equatable {
     }
 
     private func positions(of list: SummaryTableSchema.List, _ count: Int) -> ArraySlice<Int> {
-        var weights = rows.indices.map { (weight: schema.weight(of: rows[$0], in: list), position: $0) }
+        var weights = rows.indices.map {
+            (weight: schema.weight(of: rows[$0], in: list), position: $0)
+        }
         weights.removeAll { !($0.weight > 0) }
         // Weights are often equal and comparing keys is slow, so only rows that may enter the list are sorted.
         if weights.count > count {
@@ -402,7 +437,11 @@ package struct SummaryTable: Sendable, Equatable {
     /// Decodes a table.
     /// - Parameter isFixed: Whether rows are in the format of 0.1.0.
     /// - Throws: `TraceError(.corrupt)` where the bytes are no table.
-    package init(_ schema: SummaryTableSchema, decoding reader: inout StateReader, isFixed: Bool) throws(TraceError) {
+    package init(
+        _ schema: SummaryTableSchema,
+        decoding reader: inout StateReader,
+        isFixed: Bool
+    ) throws(TraceError) {
         self.schema = schema
         rowCount = try reader.integer(UInt64.self)
         hashEnd = try reader.integer(UInt64.self)

@@ -151,8 +151,15 @@ package struct SummaryTableSchema: Sendable {
     package let lists: [List]
 
     init(
-        _ name: String, item: String? = nil, scope: Scope = .process, source: Int? = nil, columns: [Column],
-        mean: Mean? = nil, hasQuantiles: Bool = false, isSnapshot: Bool = false, lists: [List]
+        _ name: String,
+        item: String? = nil,
+        scope: Scope = .process,
+        source: Int? = nil,
+        columns: [Column],
+        mean: Mean? = nil,
+        hasQuantiles: Bool = false,
+        isSnapshot: Bool = false,
+        lists: [List]
     ) {
         precondition(columns.count <= SummaryValues.count)
         self.name = name
@@ -171,19 +178,30 @@ package struct SummaryTableSchema: Sendable {
     /// Returns the table that adds up the rows of this one, which is at `position`.
     func overall(_ scope: Scope, of position: Int) -> SummaryTableSchema {
         SummaryTableSchema(
-            "\(name)_overall", item: item, scope: scope, source: position, columns: columns, mean: mean,
-            hasQuantiles: hasQuantiles, lists: lists)
+            "\(name)_overall",
+            item: item,
+            scope: scope,
+            source: position,
+            columns: columns,
+            mean: mean,
+            hasQuantiles: hasQuantiles,
+            lists: lists
+        )
     }
 
     /// Returns the key of the row that a process's row is added to.
     func key(of part: SummaryPart, of owner: SummaryOwner) -> SummaryRow.Key {
         SummaryRow.Key(
-            host: scope == .everywhere ? [] : owner.host, pid: scope == .process ? owner.pid : 0,
-            item: Array(part.item.buffer))
+            host: scope == .everywhere ? [] : owner.host,
+            pid: scope == .process ? owner.pid : 0,
+            item: Array(part.item.buffer)
+        )
     }
 
     /// Fills the columns of a row that 0.1.0 did not have.
-    func complete(_ values: inout SummaryValues) { if item == "function" { SummarySchema.completeFunction(&values) } }
+    func complete(_ values: inout SummaryValues) {
+        if item == "function" { SummarySchema.completeFunction(&values) }
+    }
 
     /// Adds a row's numbers to those of the same row, or to the totals. With `isLater`, `other` is of a later window,
     /// so that a `.latest` number is replaced instead of added.
@@ -201,13 +219,18 @@ package struct SummaryTableSchema: Sendable {
 
     /// Whether `overall` is the row to which the part is added. It is passed by address, because the compiler would
     /// copy it.
-    func addsUp(_ part: SummaryPart, of owner: SummaryOwner, in overall: UnsafePointer<SummaryRow>) -> Bool {
+    func addsUp(
+        _ part: SummaryPart,
+        of owner: SummaryOwner,
+        in overall: UnsafePointer<SummaryRow>
+    ) -> Bool {
         let isSame = overall.pointee.key.item.withUnsafeBytes { item in
             guard item.count == part.item.count else { return false }
             guard let left = item.baseAddress, let right = part.item.start else { return true }
             return memcmp(left, right, item.count) == 0
         }
-        return isSame && (scope == .everywhere || (scope == .host && overall.pointee.key.host == owner.host))
+        return isSame
+            && (scope == .everywhere || (scope == .host && overall.pointee.key.host == owner.host))
     }
 
     /// Returns the number by which a list orders a row.
@@ -215,11 +238,19 @@ package struct SummaryTableSchema: Sendable {
         weight(of: row.values, row.sketch, by: list.order)
     }
 
-    func weight(of values: SummaryValues, _ sketch: borrowing QuantileSketch, inList position: Int) -> Double {
+    func weight(
+        of values: SummaryValues,
+        _ sketch: borrowing QuantileSketch,
+        inList position: Int
+    ) -> Double {
         weight(of: values, sketch, by: orders[position])
     }
 
-    private func weight(of values: SummaryValues, _ sketch: borrowing QuantileSketch, by order: List.Order) -> Double {
+    private func weight(
+        of values: SummaryValues,
+        _ sketch: borrowing QuantileSketch,
+        by order: List.Order
+    ) -> Double {
         switch order {
         case .column(let column): Double(values[column])
         case .sum(let left, let right): Double(SummaryValues.sum(values[left], values[right]))

@@ -31,7 +31,9 @@ package struct SummaryPart {
 
     /// Whether the part's row comes before the row of a key.
     func precedes(_ key: SummaryRow.Key, of owner: SummaryOwner) -> Bool {
-        let order = owner.host.withUnsafeBytes { host in key.host.withUnsafeBytes { SummaryRow.Key.order(host, $0) } }
+        let order = owner.host.withUnsafeBytes { host in
+            key.host.withUnsafeBytes { SummaryRow.Key.order(host, $0) }
+        }
         if order != 0 { return order < 0 }
         if owner.pid != key.pid { return owner.pid < key.pid }
         return key.item.withUnsafeBytes { SummaryRow.Key.order(item.buffer, $0) < 0 }
@@ -39,8 +41,11 @@ package struct SummaryPart {
 
     func row(of owner: SummaryOwner) -> SummaryRow {
         SummaryRow(
-            key: SummaryRow.Key(host: owner.host, pid: owner.pid, item: Array(item.buffer)), process: owner.process,
-            values: values, sketch: sketch.pointee)
+            key: SummaryRow.Key(host: owner.host, pid: owner.pid, item: Array(item.buffer)),
+            process: owner.process,
+            values: values,
+            sketch: sketch.pointee
+        )
     }
 }
 
@@ -79,7 +84,11 @@ package struct WindowSummary: Sendable, Equatable {
     package var isEmpty: Bool { events == 0 }
 
     /// Counts a process and its events.
-    package mutating func addProcess(events: UInt64, from first: EpochNanoseconds, to last: EpochNanoseconds) {
+    package mutating func addProcess(
+        events: UInt64,
+        from first: EpochNanoseconds,
+        to last: EpochNanoseconds
+    ) {
         self.events += events
         processes += 1
         firstTime = min(firstTime, first)
@@ -89,7 +98,10 @@ package struct WindowSummary: Sendable, Equatable {
     /// Adds a row to a table by process, and to the tables that add such rows up. `position` is the row's last known
     /// position in the latter and is updated.
     package mutating func add(
-        _ part: SummaryPart, of owner: SummaryOwner, toTable table: Int, position rowPosition: inout UInt32
+        _ part: SummaryPart,
+        of owner: SummaryOwner,
+        toTable table: Int,
+        position rowPosition: inout UInt32
     ) {
         tables[table].add(part, of: owner)
         addUp(part, of: owner, table, &rowPosition)
@@ -97,15 +109,23 @@ package struct WindowSummary: Sendable, Equatable {
 
     /// Adds to the totals and to the rows over processes, without keeping the process's own row. `owner` is evaluated only
     /// if a table over processes takes the part.
-    package mutating func count(_ part: SummaryPart, of owner: @autoclosure () -> SummaryOwner, inTable table: Int) {
+    package mutating func count(
+        _ part: SummaryPart,
+        of owner: @autoclosure () -> SummaryOwner,
+        inTable table: Int
+    ) {
         tables[table].count(part)
         guard tables.contains(where: { $0.schema.source == table }) else { return }
         var rowPosition = UInt32.max
         addUp(part, of: owner(), table, &rowPosition)
     }
 
-    private mutating func addUp(_ part: SummaryPart, of owner: SummaryOwner, _ table: Int, _ rowPosition: inout UInt32)
-    {
+    private mutating func addUp(
+        _ part: SummaryPart,
+        of owner: SummaryOwner,
+        _ table: Int,
+        _ rowPosition: inout UInt32
+    ) {
         for position in tables.indices where tables[position].schema.source == table {
             tables[position].addUp(part, of: owner, &rowPosition)
         }
@@ -118,14 +138,18 @@ package struct WindowSummary: Sendable, Equatable {
         processes = isLater ? max(processes, other.processes) : processes + other.processes
         firstTime = min(firstTime, other.firstTime)
         lastTime = max(lastTime, other.lastTime)
-        for position in tables.indices { tables[position].merge(other.tables[position], isLater: isLater) }
+        for position in tables.indices {
+            tables[position].merge(other.tables[position], isLater: isLater)
+        }
     }
 
     /// Drops the rows that are in no top list.
     package mutating func keepTop() {
         for position in tables.indices {
             tables[position].keepTop()
-            if let source = tables[position].schema.source { tables[position].takeTotals(of: tables[source]) }
+            if let source = tables[position].schema.source {
+                tables[position].takeTotals(of: tables[source])
+            }
         }
     }
 
@@ -157,7 +181,8 @@ package struct WindowSummary: Sendable, Equatable {
     package init(decoding reader: inout StateReader) throws(TraceError) {
         let version = try reader.integer(UInt8.self)
         let isFixed = version == Self.fixedVersion
-        guard isFixed || version == Self.version, let resource = Resource(rawValue: try reader.integer(UInt8.self))
+        guard isFixed || version == Self.version,
+            let resource = Resource(rawValue: try reader.integer(UInt8.self))
         else { throw Self.damaged }
         self.resource = resource
         let events = try reader.integer(UInt64.self)
@@ -165,7 +190,9 @@ package struct WindowSummary: Sendable, Equatable {
         let firstTime = try reader.integer(Int64.self)
         let lastTime = try reader.integer(Int64.self)
         let schemas = SummarySchema.tables(of: resource)
-        let tableCount = isFixed ? SummarySchema.fixedTableCount(of: resource) : Int(try reader.integer(UInt8.self))
+        let tableCount =
+            isFixed
+            ? SummarySchema.fixedTableCount(of: resource) : Int(try reader.integer(UInt8.self))
         guard tableCount <= schemas.count else { throw Self.damaged }
         tables = []
         for schema in schemas.prefix(tableCount) {

@@ -20,7 +20,9 @@ package enum FileCompression: String, CaseIterable, Sendable {
 
     /// Determines the compression from a path's suffix; nil if it has none.
     package init?(ofPath path: String) {
-        guard let found = Self.allCases.first(where: { path.hasSuffix($0.suffix) }) else { return nil }
+        guard let found = Self.allCases.first(where: { path.hasSuffix($0.suffix) }) else {
+            return nil
+        }
         self = found
     }
 
@@ -51,7 +53,9 @@ package enum CompressedWriter {
 
     /// Compresses `input`, see `GzipWriter.compress`.
     package func compress<Failure: Error>(
-        _ input: UnsafeRawBufferPointer, isLast: Bool, write: (UnsafeRawBufferPointer) throws(Failure) -> Void
+        _ input: UnsafeRawBufferPointer,
+        isLast: Bool,
+        write: (UnsafeRawBufferPointer) throws(Failure) -> Void
     ) throws(Failure) {
         switch self {
         case .gzip(let writer): unsafe try writer.compress(input, isLast: isLast, write: write)
@@ -68,14 +72,19 @@ package enum Gzip {
             throw TraceError(.invalidArgument, "gzip of \(input.count) bytes at once")
         }
         var output: [UInt8] = []
-        unsafe try GzipWriter().compress(input, isLast: true) { unsafe output.append(contentsOf: $0) }
+        unsafe try GzipWriter().compress(input, isLast: true) {
+            unsafe output.append(contentsOf: $0)
+        }
         return output
     }
 
     /// Returns the decompressed bytes of a gzip file.
     ///
     /// - Throws: `.corrupt` if they are damaged or truncated; `.exhausted` above `limit` bytes, before allocating more.
-    package static func expand(_ input: UnsafeRawBufferPointer, limit: Int) throws(TraceError) -> [UInt8] {
+    package static func expand(
+        _ input: UnsafeRawBufferPointer,
+        limit: Int
+    ) throws(TraceError) -> [UInt8] {
         var rest = unsafe input
         let reader = unsafe try GunzipReader { chunk in
             let count = min(chunk.count, rest.count)
@@ -123,7 +132,9 @@ package enum Gzip {
     /// Compresses `input`, part of which zlib may hold back until `isLast`, the final call. `write` gets each finished
     /// piece, valid during the call. If it throws, the writer cannot be used any more.
     package func compress<Failure: Error>(
-        _ input: UnsafeRawBufferPointer, isLast: Bool, write: (UnsafeRawBufferPointer) throws(Failure) -> Void
+        _ input: UnsafeRawBufferPointer,
+        isLast: Bool,
+        write: (UnsafeRawBufferPointer) throws(Failure) -> Void
     ) throws(Failure) {
         precondition(input.count <= Int(Int32.max))
         // zlib does not write through next_in, whatever its type (zlib.h).
@@ -138,7 +149,9 @@ package enum Gzip {
             // Z_BUF_ERROR only means that there was nothing to do (zlib.h).
             precondition(code == Z_OK || code == Z_STREAM_END || code == Z_BUF_ERROR, "\(code)")
             let count = unsafe output.count - Int(stream.pointee.avail_out)
-            if count > 0 { unsafe try write(UnsafeRawBufferPointer(rebasing: output.prefix(count))) }
+            if count > 0 {
+                unsafe try write(UnsafeRawBufferPointer(rebasing: output.prefix(count)))
+            }
         } while unsafe stream.pointee.avail_out == 0 || (isLast && code != Z_STREAM_END)
     }
 }
@@ -153,7 +166,9 @@ package enum Gzip {
 
     /// - Throws: `TraceError(.exhausted)` if there is no memory.
     package init() throws(TraceError) {
-        guard let context = unsafe ZSTD_createCCtx() else { throw TraceError(.exhausted, "no memory to compress with") }
+        guard let context = unsafe ZSTD_createCCtx() else {
+            throw TraceError(.exhausted, "no memory to compress with")
+        }
         unsafe self.context = context
         unsafe output = .allocate(byteCount: Self.outputBytes, alignment: 16)
         let code = unsafe ZSTD_CCtx_setParameter(context, ZSTD_c_checksumFlag, 1)
@@ -168,16 +183,25 @@ package enum Gzip {
     /// Compresses `input`, part of which zstd may hold back until `isLast`, the final call. `write` gets each finished
     /// piece, valid during the call. If it throws, the writer cannot be used any more.
     package func compress<Failure: Error>(
-        _ input: UnsafeRawBufferPointer, isLast: Bool, write: (UnsafeRawBufferPointer) throws(Failure) -> Void
+        _ input: UnsafeRawBufferPointer,
+        isLast: Bool,
+        write: (UnsafeRawBufferPointer) throws(Failure) -> Void
     ) throws(Failure) {
         var source = unsafe ZSTD_inBuffer(src: input.baseAddress, size: input.count, pos: 0)
         var isDone = false
         while !isDone {
             var target = unsafe ZSTD_outBuffer(dst: output.baseAddress, size: output.count, pos: 0)
-            let left = unsafe ZSTD_compressStream2(context, &target, &source, isLast ? ZSTD_e_end : ZSTD_e_continue)
+            let left = unsafe ZSTD_compressStream2(
+                context,
+                &target,
+                &source,
+                isLast ? ZSTD_e_end : ZSTD_e_continue
+            )
             // All failures except lack of memory, which `init` and the first call detect, are wrong use.
             precondition(ZSTD_isError(left) == 0, unsafe String(cString: ZSTD_getErrorName(left)))
-            if unsafe target.pos > 0 { unsafe try write(UnsafeRawBufferPointer(rebasing: output.prefix(target.pos))) }
+            if unsafe target.pos > 0 {
+                unsafe try write(UnsafeRawBufferPointer(rebasing: output.prefix(target.pos)))
+            }
             // At the end, 0 means that everything is flushed; before, all input has to be consumed (zstd.h).
             isDone = unsafe isLast ? left == 0 : source.pos == source.size
         }

@@ -9,7 +9,10 @@ package enum ExpandingReader {
 
     /// Creates a reader; only `read` calls `source`.
     /// - Throws: `TraceError(.exhausted)` if there is no memory.
-    package init(_ compression: FileCompression, _ source: @escaping GunzipReader.Source) throws(TraceError) {
+    package init(
+        _ compression: FileCompression,
+        _ source: @escaping GunzipReader.Source
+    ) throws(TraceError) {
         switch compression {
         case .gzip: self = .gzip(unsafe try GunzipReader(source))
         case .zstd: self = .zstd(unsafe try ZstdReader(source))
@@ -180,7 +183,9 @@ package enum ExpandingReader {
     /// Creates a reader; only `read` calls `source`.
     /// - Throws: `TraceError(.exhausted)` if there is no memory.
     package init(_ source: @escaping GunzipReader.Source) throws(TraceError) {
-        guard let context = unsafe ZSTD_createDCtx() else { throw TraceError(.exhausted, "no memory to expand with") }
+        guard let context = unsafe ZSTD_createDCtx() else {
+            throw TraceError(.exhausted, "no memory to expand with")
+        }
         unsafe self.context = context
         unsafe self.source = source
         unsafe input = .allocate(byteCount: Self.inputBytes, alignment: 16)

@@ -32,7 +32,9 @@ package struct ChildProcess: Sendable {
         defer { for index in unsafe words.indices { unsafe free(words[index]) } }
         var child = pid_t()
         let code = unsafe posix_spawn(&child, program, &actions, nil, words, environ)
-        guard code == 0 else { throw SystemError(errno: code, call: "posix_spawn", subject: program) }
+        guard code == 0 else {
+            throw SystemError(errno: code, call: "posix_spawn", subject: program)
+        }
         pid = child
     }
 

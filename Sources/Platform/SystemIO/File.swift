@@ -31,7 +31,9 @@ package struct File: ~Copyable {
             return
         }
         #endif
-        descriptor = try systemCall("open", path) { unsafe open(path, access.flags | O_CLOEXEC, mode) }
+        descriptor = try systemCall("open", path) {
+            unsafe open(path, access.flags | O_CLOEXEC, mode)
+        }
     }
 
     deinit {
@@ -63,14 +65,21 @@ package struct File: ~Copyable {
         if Simulation.driver != nil { return true }
         #endif
         var (own, named) = (stat(), stat())
-        guard unsafe fstat(descriptor, &own) == 0, unsafe stat(path, &named) == 0 else { return false }
+        guard unsafe fstat(descriptor, &own) == 0, unsafe stat(path, &named) == 0 else {
+            return false
+        }
         return own.st_ino == named.st_ino && own.st_dev == named.st_dev
     }
 
     /// Writes all bytes at `offset`. Blocks.
-    package borrowing func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(SystemError) {
+    package borrowing func write(
+        _ bytes: UnsafeRawBufferPointer,
+        at offset: Int
+    ) throws(SystemError) {
         #if DEBUG
-        if let driver = Simulation.driver { return unsafe try driver.write(descriptor, bytes, at: offset) }
+        if let driver = Simulation.driver {
+            return unsafe try driver.write(descriptor, bytes, at: offset)
+        }
         #endif
         guard let base = bytes.baseAddress else { return }
         var done = 0
@@ -82,9 +91,14 @@ package struct File: ~Copyable {
     }
 
     /// Reads at `offset` until the buffer is full or the file ends; returns the count. Blocks.
-    package borrowing func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int) throws(SystemError) -> Int {
+    package borrowing func read(
+        into buffer: UnsafeMutableRawBufferPointer,
+        at offset: Int
+    ) throws(SystemError) -> Int {
         #if DEBUG
-        if let driver = Simulation.driver { return unsafe try driver.read(descriptor, into: buffer, at: offset) }
+        if let driver = Simulation.driver {
+            return unsafe try driver.read(descriptor, into: buffer, at: offset)
+        }
         #endif
         guard let base = buffer.baseAddress else { return 0 }
         var done = 0
@@ -110,7 +124,9 @@ package struct File: ~Copyable {
     /// Allocates blocks for `size` bytes; unwritten ones read as zeros. Blocks.
     package borrowing func preallocate(_ size: Int) throws(SystemError) {
         let code = posix_fallocate(descriptor, 0, off_t(size))
-        guard code == 0 else { throw SystemError(errno: code, call: "posix_fallocate", subject: path) }
+        guard code == 0 else {
+            throw SystemError(errno: code, call: "posix_fallocate", subject: path)
+        }
     }
 
     /// Truncates or extends the file to `size` bytes.
@@ -149,20 +165,29 @@ extension File {
 
     /// Writes all bytes at `offset`. Whole blocks bypass the page cache if there are `directBytesMin` or more and both
     /// offset and memory are aligned: data that is rarely read again is not worth a copy. Blocks.
-    package borrowing func writeDirectly(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(SystemError) {
+    package borrowing func writeDirectly(
+        _ bytes: UnsafeRawBufferPointer,
+        at offset: Int
+    ) throws(SystemError) {
         let alignment = Int(bitPattern: bytes.baseAddress) | offset
         let isDirect = bytes.count >= Self.directBytesMin && alignment % Self.blockBytes == 0
         let whole = isDirect ? bytes.count / Self.blockBytes * Self.blockBytes : 0
-        if whole > 0 { unsafe try writeBlocks(UnsafeRawBufferPointer(rebasing: bytes[..<whole]), at: offset) }
+        if whole > 0 {
+            unsafe try writeBlocks(UnsafeRawBufferPointer(rebasing: bytes[..<whole]), at: offset)
+        }
         guard whole < bytes.count else { return }
         unsafe try write(UnsafeRawBufferPointer(rebasing: bytes[whole...]), at: offset + whole)
     }
 
     /// Reads the whole file from its start in pieces, bypassing the page cache if possible: data that is read once is
     /// not worth a copy. A piece is valid only during its call. Blocks.
-    package borrowing func forEachPieceDirectly(_ body: (UnsafeRawBufferPointer) -> Void) throws(SystemError) {
+    package borrowing func forEachPieceDirectly(
+        _ body: (UnsafeRawBufferPointer) -> Void
+    ) throws(SystemError) {
         let buffer = UnsafeMutableRawBufferPointer.allocate(
-            byteCount: Self.directBytesUsual, alignment: Self.blockBytes)
+            byteCount: Self.directBytesUsual,
+            alignment: Self.blockBytes
+        )
         defer { unsafe buffer.deallocate() }
         var isDirect = setDirect(true)
         defer { if isDirect { _ = setDirect(false) } }
@@ -184,17 +209,23 @@ extension File {
     }
 
     private borrowing func readOnce(
-        into buffer: UnsafeMutableRawBufferPointer, at offset: Int
+        into buffer: UnsafeMutableRawBufferPointer,
+        at offset: Int
     ) throws(SystemError) -> Int {
         #if DEBUG
-        if let driver = Simulation.driver { return unsafe try driver.read(descriptor, into: buffer, at: offset) }
+        if let driver = Simulation.driver {
+            return unsafe try driver.read(descriptor, into: buffer, at: offset)
+        }
         #endif
         return try systemCall("pread", path) {
             unsafe pread(descriptor, buffer.baseAddress, buffer.count, off_t(offset))
         }
     }
 
-    private borrowing func writeBlocks(_ blocks: UnsafeRawBufferPointer, at offset: Int) throws(SystemError) {
+    private borrowing func writeBlocks(
+        _ blocks: UnsafeRawBufferPointer,
+        at offset: Int
+    ) throws(SystemError) {
         guard setDirect(true) else { return unsafe try write(blocks, at: offset) }
         do throws(SystemError) {
             unsafe try write(blocks, at: offset)

@@ -68,7 +68,9 @@ package enum FileSystem {
         }
         #endif
         do throws(SystemError) {
-            try systemCall("renameat2", "\(from) to \(to)") { unsafe trace_rename_exclusively(from, to) }
+            try systemCall("renameat2", "\(from) to \(to)") {
+                unsafe trace_rename_exclusively(from, to)
+            }
         } catch {
             // Some network file systems do not support the flag.
             guard error.errno == EINVAL || error.errno == ENOSYS else { throw error }
@@ -90,7 +92,9 @@ package enum FileSystem {
 
     /// Renames without replacing in two steps, by link and unlink.
     static func moveByLink(_ from: String, to: String) throws(SystemError) {
-        do throws(SystemError) { try systemCall("link", "\(from) to \(to)") { unsafe Glibc.link(from, to) } } catch {
+        do throws(SystemError) {
+            try systemCall("link", "\(from) to \(to)") { unsafe Glibc.link(from, to) }
+        } catch {
             guard error.isTaken, isSameFile(from, to) else { throw error }
         }
         try remove(from)
@@ -104,7 +108,10 @@ package enum FileSystem {
 
     /// Copies a file in pieces to a new or replaced file and syncs that. On failure the new file is removed.
     package static func copy(_ from: String, to: String) throws(SystemError) {
-        let piece = UnsafeMutableRawBufferPointer.allocate(byteCount: File.directBytesUsual, alignment: File.blockBytes)
+        let piece = UnsafeMutableRawBufferPointer.allocate(
+            byteCount: File.directBytesUsual,
+            alignment: File.blockBytes
+        )
         defer { unsafe piece.deallocate() }
         do throws(SystemError) {
             let source = try File(from, .read)
@@ -113,7 +120,10 @@ package enum FileSystem {
             while true {
                 let count = unsafe try source.read(into: piece, at: offset)
                 if count == 0 { break }
-                unsafe try target.writeDirectly(UnsafeRawBufferPointer(rebasing: piece[..<count]), at: offset)
+                unsafe try target.writeDirectly(
+                    UnsafeRawBufferPointer(rebasing: piece[..<count]),
+                    at: offset
+                )
                 offset += count
             }
             try target.syncData()
@@ -162,7 +172,9 @@ package enum FileSystem {
         #if DEBUG
         if let driver = Simulation.driver { return try driver.syncDirectory(path) }
         #endif
-        let descriptor = try systemCall("open", path) { unsafe open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) }
+        let descriptor = try systemCall("open", path) {
+            unsafe open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        }
         defer { close(descriptor) }
         try systemCall("fsync", path) { fsync(descriptor) }
     }
@@ -178,7 +190,8 @@ package enum FileSystem {
 
     /// Replaces a file's content atomically: temporary file, sync, rename, sync of the directory. Large aligned content
     /// is written directly and in pieces, because another process's sync waits for writes in progress.
-    package static func publish(_ path: String, _ bytes: UnsafeRawBufferPointer) throws(SystemError) {
+    package static func publish(_ path: String, _ bytes: UnsafeRawBufferPointer) throws(SystemError)
+    {
         let temporary = path + ".tmp"
         let file = try File(temporary, .replace)
         for offset in stride(from: 0, to: bytes.count, by: File.directBytesUsual) {
@@ -267,9 +280,12 @@ package struct FileSystemSync: ~Copyable {
         var opened: [(descriptor: Int32, path: String)] = []
         for path in paths {
             do throws(SystemError) {
-                let descriptor = try systemCall("open", path) { unsafe open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) }
+                let descriptor = try systemCall("open", path) {
+                    unsafe open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+                }
                 var info = stat()
-                if unsafe fstat(descriptor, &info) == 0, !devices.insert(UInt(info.st_dev)).inserted {
+                if unsafe fstat(descriptor, &info) == 0, !devices.insert(UInt(info.st_dev)).inserted
+                {
                     close(descriptor)
                 } else {
                     opened.append((descriptor, path))
@@ -287,6 +303,8 @@ package struct FileSystemSync: ~Copyable {
     /// Blocks until everything written before is on the disk, including names of new files. A failure must not be
     /// retried.
     package borrowing func sync() throws(SystemError) {
-        for (descriptor, path) in directories { try systemCall("syncfs", path) { trace_sync_file_system(descriptor) } }
+        for (descriptor, path) in directories {
+            try systemCall("syncfs", path) { trace_sync_file_system(descriptor) }
+        }
     }
 }

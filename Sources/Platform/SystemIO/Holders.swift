@@ -7,7 +7,8 @@ package enum LockHolder {
     /// process may see. Blocks.
     package static func find(of file: borrowing File) -> pid_t? {
         var info = stat()
-        guard unsafe fstat(file.descriptor, &info) == 0, let table = try? File.text("/proc/locks") else { return nil }
+        guard unsafe fstat(file.descriptor, &info) == 0, let table = try? File.text("/proc/locks")
+        else { return nil }
         return holder(in: table, inode: UInt(info.st_ino))
     }
 
@@ -16,7 +17,8 @@ package enum LockHolder {
     static func holder(in table: String, inode: UInt) -> pid_t? {
         for line in table.split(separator: "\n") {
             let fields = line.split(separator: " ")
-            guard fields.count > 5, fields[1] == "FLOCK", fields[3] == "WRITE", fields[5].hasSuffix(":\(inode)"),
+            guard fields.count > 5, fields[1] == "FLOCK", fields[3] == "WRITE",
+                fields[5].hasSuffix(":\(inode)"),
                 let pid = pid_t(fields[4]), pid > 0
             else { continue }
             return pid
@@ -44,18 +46,25 @@ package struct PortHolder: Sendable, Equatable, CustomStringConvertible {
     /// Its working directory, which for a process of a trace cluster is the data directory.
     package let directory: String?
 
-    package var description: String { "\(name) (process \(pid)\(directory.map { ", which works in \($0)" } ?? ""))" }
+    package var description: String {
+        "\(name) (process \(pid)\(directory.map { ", which works in \($0)" } ?? ""))"
+    }
 
     /// Finds the listening process; nil if there is none, or if only its user and root may see it. Blocks while it
     /// scans all open files in /proc.
     package static func find(port: UInt16) -> PortHolder? {
-        let sockets = Set(["/proc/net/tcp", "/proc/net/tcp6"].flatMap { listeners(in: text($0), port: port) })
+        let sockets = Set(
+            ["/proc/net/tcp", "/proc/net/tcp6"].flatMap { listeners(in: text($0), port: port) }
+        )
         guard !sockets.isEmpty else { return nil }
         let pids = ((try? FileSystem.list("/proc")) ?? []).compactMap { Int32($0) }.sorted()
         return pids.first { holds(sockets, process: $0) }.map { pid in
             PortHolder(
-                pid: pid, name: text("/proc/\(pid)/comm").split(separator: "\n").first.map(String.init) ?? "?",
-                directory: FileSystem.linkTarget("/proc/\(pid)/cwd"))
+                pid: pid,
+                name: text("/proc/\(pid)/comm").split(separator: "\n").first.map(String.init)
+                    ?? "?",
+                directory: FileSystem.linkTarget("/proc/\(pid)/cwd")
+            )
         }
     }
 
@@ -75,7 +84,9 @@ package struct PortHolder: Sendable, Equatable, CustomStringConvertible {
         return table.split(separator: "\n").dropFirst().compactMap { line in
             let fields = line.split(separator: " ")
             // Fields: number, local address, remote address, state; 0A is LISTEN.
-            guard fields.count > 9, fields[1].hasSuffix(suffix), fields[3] == "0A" else { return nil }
+            guard fields.count > 9, fields[1].hasSuffix(suffix), fields[3] == "0A" else {
+                return nil
+            }
             return String(fields[9])
         }
     }
@@ -83,7 +94,8 @@ package struct PortHolder: Sendable, Equatable, CustomStringConvertible {
     private static func holds(_ sockets: Set<String>, process pid: Int32) -> Bool {
         let directory = "/proc/\(pid)/fd"
         return ((try? FileSystem.list(directory)) ?? []).contains { number in
-            guard let target = FileSystem.linkTarget("\(directory)/\(number)"), target.hasPrefix("socket:["),
+            guard let target = FileSystem.linkTarget("\(directory)/\(number)"),
+                target.hasPrefix("socket:["),
                 target.hasSuffix("]")
             else { return false }
             return sockets.contains(String(target.dropFirst(8).dropLast()))

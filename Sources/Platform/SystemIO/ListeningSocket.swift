@@ -26,14 +26,17 @@ package final class ListeningSocket: Sendable {
             unsafe unsetenv("LISTEN_PID")
             unsafe unsetenv("LISTEN_FDNAMES")
         }
-        guard let owner = Readiness.environment("LISTEN_PID").flatMap({ pid_t($0) }), owner == getpid(),
+        guard let owner = Readiness.environment("LISTEN_PID").flatMap({ pid_t($0) }),
+            owner == getpid(),
             let count = Readiness.environment("LISTEN_FDS").flatMap({ Int32($0) }), count > 0
         else { return [] }
         var sockets: [ListeningSocket] = []
         for descriptor in 3..<(3 + count) {
             guard option(SO_ACCEPTCONN, of: descriptor) == 1 else {
                 throw SystemError(
-                    errno: EINVAL, call: "LISTEN_FDS", subject: "descriptor \(descriptor), which is no listening socket"
+                    errno: EINVAL,
+                    call: "LISTEN_FDS",
+                    subject: "descriptor \(descriptor), which is no listening socket"
                 )
             }
             configure(descriptor)
@@ -70,10 +73,13 @@ package final class ListeningSocket: Sendable {
     }
 
     private static func listen(
-        on entry: UnsafeMutablePointer<addrinfo>, named address: String
+        on entry: UnsafeMutablePointer<addrinfo>,
+        named address: String
     ) throws(SystemError) -> ListeningSocket {
         let kind = Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue)
-        let descriptor = try systemCall("socket", address) { unsafe Glibc.socket(entry.pointee.ai_family, kind, 0) }
+        let descriptor = try systemCall("socket", address) {
+            unsafe Glibc.socket(entry.pointee.ai_family, kind, 0)
+        }
         let socket = ListeningSocket(takingOwnership: descriptor)
         // Connections left by a previous server do not block the port.
         try setOption(SOL_SOCKET, SO_REUSEADDR, 1, of: descriptor)
@@ -95,13 +101,18 @@ package final class ListeningSocket: Sendable {
 
     /// Replaces this process by the program `command`, which gets the sockets by the protocol of `inherited`. Returns
     /// only by throwing.
-    package static func pass(_ sockets: [ListeningSocket], to command: [String]) throws(SystemError) -> Never {
+    package static func pass(
+        _ sockets: [ListeningSocket],
+        to command: [String]
+    ) throws(SystemError) -> Never {
         let first: Int32 = 3
         // Duplicated above the target range first, so that dup2 overwrites none of them.
         var numbers: [Int32] = []
         for socket in sockets {
             let above = first + Int32(sockets.count)
-            let number = try systemCall("fcntl", command[0]) { fcntl(socket.descriptor, F_DUPFD_CLOEXEC, above) }
+            let number = try systemCall("fcntl", command[0]) {
+                fcntl(socket.descriptor, F_DUPFD_CLOEXEC, above)
+            }
             numbers.append(number)
         }
         for (index, number) in numbers.enumerated() {
@@ -155,7 +166,8 @@ package final class ListeningSocket: Sendable {
             }
             switch errno {
             case EAGAIN: return nil
-            case EMFILE, ENFILE, ENOBUFS, ENOMEM: throw SystemError(errno: errno, call: "accept", subject: address)
+            case EMFILE, ENFILE, ENOBUFS, ENOMEM:
+                throw SystemError(errno: errno, call: "accept", subject: address)
             // The error concerns the connection being accepted, which is gone (accept(2)).
             default: continue
             }
@@ -164,7 +176,10 @@ package final class ListeningSocket: Sendable {
 
     /// Sets an integer option of a socket.
     package static func setOption(
-        _ level: Int32, _ name: Int32, _ value: Int32, of descriptor: Int32
+        _ level: Int32,
+        _ name: Int32,
+        _ value: Int32,
+        of descriptor: Int32
     ) throws(SystemError) {
         var value = value
         try systemCall("setsockopt", "\(name)") {
@@ -180,15 +195,22 @@ package final class ListeningSocket: Sendable {
     }
 
     private static func name(
-        of storage: inout sockaddr_storage, _ length: socklen_t
+        of storage: inout sockaddr_storage,
+        _ length: socklen_t
     ) -> (text: String, isVersion6: Bool)? {
         var host = [CChar](repeating: 0, count: Int(NI_MAXHOST))
         var port = [CChar](repeating: 0, count: Int(NI_MAXSERV))
         let code = unsafe withUnsafePointer(to: &storage) { pointer in
             unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { generic in
                 unsafe getnameinfo(
-                    generic, length, &host, socklen_t(host.count), &port, socklen_t(port.count),
-                    NI_NUMERICHOST | NI_NUMERICSERV)
+                    generic,
+                    length,
+                    &host,
+                    socklen_t(host.count),
+                    &port,
+                    socklen_t(port.count),
+                    NI_NUMERICHOST | NI_NUMERICSERV
+                )
             }
         }
         guard code == 0 else { return nil }

@@ -25,7 +25,9 @@ import Glibc
     private static func allocate(_ count: Int, alignment: Int) -> UnsafeMutableRawPointer {
         unsafe held(
             alignment <= heapAlignment
-                ? malloc(count) : aligned_alloc(alignment, (count + alignment - 1) / alignment * alignment))
+                ? malloc(count)
+                : aligned_alloc(alignment, (count + alignment - 1) / alignment * alignment)
+        )
     }
 
     /// Traps if there is no memory, as Swift's own allocations do.
@@ -35,7 +37,9 @@ import Glibc
     }
 
     /// A view of the bytes written so far.
-    @inlinable package var bytes: UnsafeRawBufferPointer { unsafe UnsafeRawBufferPointer(start: base, count: count) }
+    @inlinable package var bytes: UnsafeRawBufferPointer {
+        unsafe UnsafeRawBufferPointer(start: base, count: count)
+    }
 
     /// The same bytes, mutable in place.
     @inlinable package var mutableBytes: UnsafeMutableRawBufferPointer {
@@ -83,7 +87,10 @@ import Glibc
 
     /// Appends an integer, little-endian and unaligned.
     @inlinable package mutating func append<Integer: FixedWidthInteger>(integer: Integer) {
-        unsafe reserve(MemoryLayout<Integer>.size).storeBytes(of: integer.littleEndian, as: Integer.self)
+        unsafe reserve(MemoryLayout<Integer>.size).storeBytes(
+            of: integer.littleEndian,
+            as: Integer.self
+        )
         commit(MemoryLayout<Integer>.size)
     }
 
@@ -93,7 +100,11 @@ import Glibc
         var rest = number
         var count = 0
         while rest >= 0x80 {
-            unsafe target.storeBytes(of: UInt8(truncatingIfNeeded: rest) | 0x80, toByteOffset: count, as: UInt8.self)
+            unsafe target.storeBytes(
+                of: UInt8(truncatingIfNeeded: rest) | 0x80,
+                toByteOffset: count,
+                as: UInt8.self
+            )
             rest >>= 7
             count &+= 1
         }
@@ -162,7 +173,8 @@ import Glibc
 /// CRC-32C checksums.
 package enum Checksum {
     /// Returns the checksum of `bytes`, continuing from the checksum `before` of the preceding bytes.
-    package static func crc32c(_ bytes: UnsafeRawBufferPointer, after before: UInt32 = 0) -> UInt32 {
+    package static func crc32c(_ bytes: UnsafeRawBufferPointer, after before: UInt32 = 0) -> UInt32
+    {
         unsafe trace_crc32c(before, bytes.baseAddress, bytes.count)
     }
 }

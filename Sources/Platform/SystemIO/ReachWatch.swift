@@ -35,8 +35,10 @@ package struct ReachWatch {
             throw TraceError(
                 .configuration,
                 "\(path) was removed while the cluster runs, so this process cannot be reached any more; it exits",
-                remedy: "Start the cluster again with scripts/cluster up, which goes on from the log; leave the"
-                    + " directory \(ClusterPaths.run) alone while it runs")
+                remedy:
+                    "Start the cluster again with scripts/cluster up, which goes on from the log; leave the"
+                    + " directory \(ClusterPaths.run) alone while it runs"
+            )
         }
     }
 
@@ -53,7 +55,8 @@ package enum Supervisor {
     /// was removed. Nobody could control that s6 any more; it would hold the port without starting anything.
     package static func endIfOrphaned() {
         let parent = getppid()
-        guard let (name, scanner) = process(parent), name == "s6-supervise", process(scanner)?.name == "s6-svscan",
+        guard let (name, scanner) = process(parent), name == "s6-supervise",
+            process(scanner)?.name == "s6-svscan",
             !FileSystem.exists("/proc/\(parent)/cwd/run")
         else { return }
         kill(scanner, SIGTERM)

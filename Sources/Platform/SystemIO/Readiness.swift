@@ -55,7 +55,14 @@ package enum Readiness {
         let length = socklen_t(MemoryLayout<sa_family_t>.size + bytes.count)
         _ = unsafe withUnsafePointer(to: &address) { pointer in
             unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { generic in
-                unsafe sendto(descriptor, message, message.utf8.count, Int32(MSG_NOSIGNAL), generic, length)
+                unsafe sendto(
+                    descriptor,
+                    message,
+                    message.utf8.count,
+                    Int32(MSG_NOSIGNAL),
+                    generic,
+                    length
+                )
             }
         }
     }
@@ -65,7 +72,9 @@ package enum Readiness {
 package final class Wakeup: Sendable {
     package let descriptor: Int32
 
-    package init() throws(SystemError) { descriptor = try systemCall("eventfd", "") { trace_eventfd() } }
+    package init() throws(SystemError) {
+        descriptor = try systemCall("eventfd", "") { trace_eventfd() }
+    }
 
     deinit { close(descriptor) }
 
@@ -89,7 +98,9 @@ package enum SignalReceiver {
         var all = sigset_t()
         unsafe sigfillset(&all)
         // A fault must end the process at once with its own signal.
-        for fault in [SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS] { unsafe sigdelset(&all, fault) }
+        for fault in [SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS] {
+            unsafe sigdelset(&all, fault)
+        }
         // Replaces the mask, because the parent process may have blocked faults too.
         _ = unsafe pthread_sigmask(SIG_SETMASK, &all, nil)
         signal(SIGPIPE, SIG_IGN)
@@ -106,7 +117,10 @@ package enum SignalReceiver {
     /// Waits for one of the signals and consumes it; nil if none arrives in time.
     package static func poll(for signals: [Int32], milliseconds: Int) -> Int32? {
         var set = set(of: signals)
-        var limit = timespec(tv_sec: milliseconds / 1_000, tv_nsec: milliseconds % 1_000 * 1_000_000)
+        var limit = timespec(
+            tv_sec: milliseconds / 1_000,
+            tv_nsec: milliseconds % 1_000 * 1_000_000
+        )
         let received = unsafe sigtimedwait(&set, nil, &limit)
         return received > 0 ? received : nil
     }

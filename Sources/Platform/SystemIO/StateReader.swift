@@ -26,12 +26,15 @@ package enum StateVersion {
     @inlinable package var remaining: Int { unsafe source.count - at }
 
     /// - Throws: `TraceError(.corrupt)` if too few bytes are left.
-    @inlinable package mutating func integer<Integer: FixedWidthInteger>(_: Integer.Type) throws(TraceError) -> Integer
-    {
+    @inlinable package mutating func integer<Integer: FixedWidthInteger>(
+        _: Integer.Type
+    ) throws(TraceError) -> Integer {
         let size = MemoryLayout<Integer>.size
         guard remaining >= size else { throw Self.cutOff }
         defer { at += size }
-        return unsafe Integer(littleEndian: source.loadUnaligned(fromByteOffset: at, as: Integer.self))
+        return unsafe Integer(
+            littleEndian: source.loadUnaligned(fromByteOffset: at, as: Integer.self)
+        )
     }
 
     /// Reads what `RawBuffer.append(varint:)` wrote.
@@ -55,8 +58,12 @@ package enum StateVersion {
     }
 
     /// Reads a text preceded by its length (u32); invalid UTF-8 is repaired.
-    package mutating func text() throws(TraceError) -> String { unsafe String(decoding: try counted(), as: UTF8.self) }
+    package mutating func text() throws(TraceError) -> String {
+        unsafe String(decoding: try counted(), as: UTF8.self)
+    }
 
     private static let notANumber = TraceError(.corrupt, "Stored state contains an invalid number")
-    @usableFromInline static var cutOff: TraceError { TraceError(.corrupt, "Stored state is truncated") }
+    @usableFromInline static var cutOff: TraceError {
+        TraceError(.corrupt, "Stored state is truncated")
+    }
 }

@@ -37,7 +37,9 @@ package struct SystemError: Error, CustomStringConvertible, Sendable {
 /// Performs a system call: retries EINTR, throws other errors, and traps where errno can only mean a bug of this
 /// program (an invalid descriptor or address).
 @discardableResult package func systemCall<Result: FixedWidthInteger & SignedInteger>(
-    _ call: StaticString, _ subject: @autoclosure () -> String, _ body: () -> Result
+    _ call: StaticString,
+    _ subject: @autoclosure () -> String,
+    _ body: () -> Result
 ) throws(SystemError) -> Result {
     while true {
         let result = body()
@@ -57,9 +59,15 @@ package protocol SystemDriver: AnyObject, Sendable {
     func open(_ path: String, _ access: File.Access) throws(SystemError) -> Int32
     func close(_ descriptor: Int32)
     func size(_ descriptor: Int32) throws(SystemError) -> Int
-    func write(_ descriptor: Int32, _ bytes: UnsafeRawBufferPointer, at offset: Int) throws(SystemError)
+    func write(
+        _ descriptor: Int32,
+        _ bytes: UnsafeRawBufferPointer,
+        at offset: Int
+    ) throws(SystemError)
     func read(
-        _ descriptor: Int32, into buffer: UnsafeMutableRawBufferPointer, at offset: Int
+        _ descriptor: Int32,
+        into buffer: UnsafeMutableRawBufferPointer,
+        at offset: Int
     ) throws(SystemError) -> Int
     func syncData(_ descriptor: Int32) throws(SystemError)
     func truncate(_ descriptor: Int32, to size: Int) throws(SystemError)

@@ -20,7 +20,8 @@ package final class DedicatedThread: Sendable {
         let body = unsafe Unmanaged.passRetained(Body(name: name, run: run))
         var handle = pthread_t()
         let code = unsafe pthread_create(
-            &handle, nil,
+            &handle,
+            nil,
             { raw in
                 guard let raw = unsafe raw else { return nil }
                 let body = unsafe Unmanaged<Body>.fromOpaque(raw).takeRetainedValue()
@@ -28,7 +29,9 @@ package final class DedicatedThread: Sendable {
                 unsafe trace_set_thread_name(body.name)
                 body.run()
                 return nil
-            }, unsafe body.toOpaque())
+            },
+            unsafe body.toOpaque()
+        )
         precondition(code == 0, "pthread_create: \(code)")
         self.handle = handle
     }
@@ -70,7 +73,9 @@ package final class DedicatedThread: Sendable {
     package func unlock() { unsafe pthread_mutex_unlock(mutex) }
 
     /// Calls `body` under the lock.
-    package func withLock<Result, Failure: Error>(_ body: () throws(Failure) -> Result) throws(Failure) -> Result {
+    package func withLock<Result, Failure: Error>(
+        _ body: () throws(Failure) -> Result
+    ) throws(Failure) -> Result {
         lock()
         defer { unlock() }
         return try body()
@@ -79,7 +84,10 @@ package final class DedicatedThread: Sendable {
     /// Releases the lock, waits for `signal`, `broadcast` or the deadline (monotonic ns), and takes the lock again.
     /// Spurious wake-ups happen, so the caller tests its condition in a loop.
     package func wait(until deadline: Int64) {
-        var time = timespec(tv_sec: Int(deadline / 1_000_000_000), tv_nsec: Int(deadline % 1_000_000_000))
+        var time = timespec(
+            tv_sec: Int(deadline / 1_000_000_000),
+            tv_nsec: Int(deadline % 1_000_000_000)
+        )
         unsafe pthread_cond_timedwait(condition, mutex, &time)
     }
 

@@ -22,7 +22,8 @@ package enum WallClock {
     /// Offset of the calendar's clock in nanoseconds, for tests of a debug build: environment variable
     /// `TRACE_FAULT_CLOCK_OFFSET`, in seconds.
     private static let testOffset: Int64 = clamped(
-        seconds: Readiness.environment("TRACE_FAULT_CLOCK_OFFSET").flatMap { Int64($0) } ?? 0)
+        seconds: Readiness.environment("TRACE_FAULT_CLOCK_OFFSET").flatMap { Int64($0) } ?? 0
+    )
     #endif
 
     /// Returns nanoseconds that never go back; for timeouts and durations.

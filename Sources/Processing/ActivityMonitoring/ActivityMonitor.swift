@@ -26,13 +26,16 @@ package enum ClusterMember: Hashable, Sendable, Comparable, CustomStringConverti
         }
     }
 
-    package static func < (left: ClusterMember, right: ClusterMember) -> Bool { left.rank < right.rank }
+    package static func < (left: ClusterMember, right: ClusterMember) -> Bool {
+        left.rank < right.rank
+    }
 
     private var rank: Int {
         switch self {
         case .router: 0
         case .aggregator: 1
-        case .worker(let name): 2 + Int(name.resource.rawValue) * Limits.workersPerResourceMax + name.index
+        case .worker(let name):
+            2 + Int(name.resource.rawValue) * Limits.workersPerResourceMax + name.index
         }
     }
 }
@@ -68,7 +71,9 @@ struct MemberWatch {
     /// Returns the members that became late, in their order.
     mutating func tick(now: Int64) -> [ActivityEvent] {
         var events: [ActivityEvent] = []
-        let silent = heartbeats.filter { !$0.value.isLate && now >= $0.value.lastHeard + lateNanoseconds }
+        let silent = heartbeats.filter {
+            !$0.value.isLate && now >= $0.value.lastHeard + lateNanoseconds
+        }
         for (member, heartbeat) in silent.sorted(by: { $0.key < $1.key }) {
             heartbeats[member]?.isLate = true
             let seconds = Int((now - heartbeat.lastHeard) / 1_000_000_000)
@@ -79,7 +84,9 @@ struct MemberWatch {
 
     /// The time at which the next member becomes late. O(members).
     var nextDeadline: Int64? {
-        heartbeats.values.lazy.filter { !$0.isLate }.map(\.lastHeard).min().map { $0 + lateNanoseconds }
+        heartbeats.values.lazy.filter { !$0.isLate }.map(\.lastHeard).min().map {
+            $0 + lateNanoseconds
+        }
     }
 }
 
@@ -166,14 +173,20 @@ package struct ActivityMonitor: Sendable {
     /// - Parameter inactivitySeconds: `.inactive` comes after this time without a batch, counted from the start as
     ///   well; nil means never.
     package init(now: Int64, inactivitySeconds: Int?) {
-        quiet = QuietWatch(now: now, pauseSeconds: Limits.pauseSeconds, inactivitySeconds: inactivitySeconds)
+        quiet = QuietWatch(
+            now: now,
+            pauseSeconds: Limits.pauseSeconds,
+            inactivitySeconds: inactivitySeconds
+        )
     }
 
     /// Records that a batch came.
     package mutating func batchReceived(now: Int64) { quiet.batchReceived(now: now) }
 
     /// Watches a member from now on; no change if it is watched already.
-    package mutating func expect(_ member: ClusterMember, now: Int64) { members.expect(member, now: now) }
+    package mutating func expect(_ member: ClusterMember, now: Int64) {
+        members.expect(member, now: now)
+    }
 
     /// Stops watching a member and drops its pending events.
     package mutating func forget(_ member: ClusterMember) {

@@ -12,14 +12,16 @@ package struct ProcessEnds: Sendable, Equatable {
 
         package var description: String {
             switch self {
-            case .signal(let number): Self.names[number].map { "signal \(number) (\($0))" } ?? "signal \(number)"
+            case .signal(let number):
+                Self.names[number].map { "signal \(number) (\($0))" } ?? "signal \(number)"
             case .exitCode(let code): "exit code \(code)"
             case .unknown: "an unknown cause"
             }
         }
 
         private static let names = [
-            4: "SIGILL", 5: "SIGTRAP", 6: "SIGABRT", 7: "SIGBUS", 8: "SIGFPE", 9: "SIGKILL", 11: "SIGSEGV",
+            4: "SIGILL", 5: "SIGTRAP", 6: "SIGABRT", 7: "SIGBUS", 8: "SIGFPE", 9: "SIGKILL",
+            11: "SIGSEGV",
             24: "SIGXCPU", 31: "SIGSYS",
         ]
 
@@ -27,7 +29,8 @@ package struct ProcessEnds: Sendable, Equatable {
         fileprivate func remedy(for process: String) -> String {
             let logs = "see scripts/cluster logs \(process)"
             guard self == .signal(9) else { return logs }
-            return "the kernel kills so where memory is short: give the cluster more of it, or fewer"
+            return
+                "the kernel kills so where memory is short: give the cluster more of it, or fewer"
                 + " workers (--workers); \(logs)"
         }
     }
@@ -53,7 +56,9 @@ package struct ProcessEnds: Sendable, Equatable {
     package init(parsing text: String) {
         for line in text.split(separator: "\n") {
             let words = line.split(separator: " ")
-            guard words.count >= 3, let at = Int64(words[0]), let number = Int(words[words.count - 1]) else { continue }
+            guard words.count >= 3, let at = Int64(words[0]),
+                let number = Int(words[words.count - 1])
+            else { continue }
             add(End(at: at, cause: words[1] == "signal" ? .signal(number) : .exitCode(number)))
         }
     }
@@ -67,19 +72,23 @@ package struct ProcessEnds: Sendable, Equatable {
     package var last: End? { ends.last }
 
     /// Returns the number of ends within `Limits.crashLoopSeconds`.
-    package func recent(at now: Int64) -> Int { ends.count { now - $0.at < Int64(Limits.crashLoopSeconds) } }
+    package func recent(at now: Int64) -> Int {
+        ends.count { now - $0.at < Int64(Limits.crashLoopSeconds) }
+    }
 
     /// Whether the process does not stay up: `Limits.crashLoopFailuresMin` ends within `Limits.crashLoopSeconds`, the
     /// last of them within `Limits.crashLoopSettledSeconds`.
     package func isCrashLoop(at now: Int64) -> Bool {
         guard let last else { return false }
-        return recent(at: now) >= Limits.crashLoopFailuresMin && now - last.at < Int64(Limits.crashLoopSettledSeconds)
+        return recent(at: now) >= Limits.crashLoopFailuresMin
+            && now - last.at < Int64(Limits.crashLoopSettledSeconds)
     }
 
     /// Describes the problem and the remedy in a sentence; nil where the process stays up.
     package func problem(of process: String, at now: Int64) -> String? {
         guard isCrashLoop(at: now), let last else { return nil }
-        return "\(process) does not stay up: it ended \(recent(at: now)) times within a minute, last by"
+        return
+            "\(process) does not stay up: it ended \(recent(at: now)) times within a minute, last by"
             + " \(last.cause); \(last.cause.remedy(for: process))"
     }
 }

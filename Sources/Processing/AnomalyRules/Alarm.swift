@@ -21,7 +21,9 @@ package struct Cooldown: BitwiseCopyable {
     /// Decides about a finding: within `cooldown` nanoseconds of event time, in either direction, one is raised.
     package mutating func fire(at time: Int64, cooldown: Int64) -> FindingVerdict {
         if lastRaised != Self.never {
-            let (apart, overflow) = max(time, lastRaised).subtractingReportingOverflow(min(time, lastRaised))
+            let (apart, overflow) = max(time, lastRaised).subtractingReportingOverflow(
+                min(time, lastRaised)
+            )
             guard overflow || apart >= cooldown else { return .suppressed(since: lastRaised) }
         }
         lastRaised = time
@@ -31,7 +33,9 @@ package struct Cooldown: BitwiseCopyable {
     /// Appends the state as `init(decoding:)` reads it.
     package func encode(into buffer: inout RawBuffer) { encode(into: &buffer, flags: 0) }
 
-    package init(decoding reader: inout StateReader) throws(TraceError) { self = try Self.decode(&reader).cooldown }
+    package init(decoding reader: inout StateReader) throws(TraceError) {
+        self = try Self.decode(&reader).cooldown
+    }
 
     /// In checkpoints the time follows the flags of an `Alarm`.
     func encode(into buffer: inout RawBuffer, flags: UInt8) {
@@ -39,7 +43,9 @@ package struct Cooldown: BitwiseCopyable {
         buffer.append(integer: lastRaised)
     }
 
-    static func decode(_ reader: inout StateReader) throws(TraceError) -> (cooldown: Cooldown, flags: UInt8) {
+    static func decode(
+        _ reader: inout StateReader
+    ) throws(TraceError) -> (cooldown: Cooldown, flags: UInt8) {
         let flags = try reader.integer(UInt8.self)
         var cooldown = Cooldown()
         cooldown.lastRaised = try reader.integer(Int64.self)
@@ -64,7 +70,12 @@ package struct Alarm: BitwiseCopyable {
     /// Decides about a lasting condition, which begins with `isAbove` and ends with `isClear`. A condition that begins
     /// within the cool-down is suppressed once, and raised if it still holds afterwards. Returns nil where there is no
     /// finding.
-    package mutating func observe(isAbove: Bool, isClear: Bool, at time: Int64, cooldown: Int64) -> FindingVerdict? {
+    package mutating func observe(
+        isAbove: Bool,
+        isClear: Bool,
+        at time: Int64,
+        cooldown: Int64
+    ) -> FindingVerdict? {
         if isRaised {
             if isClear { isRaised = false }
             return nil

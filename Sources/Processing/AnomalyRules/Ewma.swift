@@ -207,8 +207,12 @@ package struct SpikeWatch: BitwiseCopyable {
     /// Returns the score of a value far above the usual, and whether it is raised; nil for any other value. Values up
     /// to `floor` are not findings; it is evaluated only where the score is high enough.
     package mutating func observe(
-        _ value: Double, limit: Double, samplesMin: Double, floor: @autoclosure () -> Double = -.infinity,
-        at time: Int64, cooldown: Int64
+        _ value: Double,
+        limit: Double,
+        samplesMin: Double,
+        floor: @autoclosure () -> Double = -.infinity,
+        at time: Int64,
+        cooldown: Int64
     ) -> (score: Double, verdict: FindingVerdict)? {
         let score = usual.observe(value, limit: limit, samplesMin: samplesMin)
         guard let score, score >= limit, value > floor() else { return nil }

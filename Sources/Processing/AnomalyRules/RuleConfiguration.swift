@@ -17,9 +17,15 @@ struct RuleConfiguration {
             throw unknown(member, in: "", known: ["rules", "overrides"])
         }
         // `rules` is applied first, wherever it stands, because overrides start from it.
-        if let rules = members.first(where: { $0.key == "rules" }) { try apply(rules.value, "rules", to: &standard) }
-        guard let list = members.first(where: { $0.key == "overrides" }) else { return (standard, overrides) }
-        guard case .array(let nodes) = list.value.content else { throw error(list.line, "overrides", "must be a list") }
+        if let rules = members.first(where: { $0.key == "rules" }) {
+            try apply(rules.value, "rules", to: &standard)
+        }
+        guard let list = members.first(where: { $0.key == "overrides" }) else {
+            return (standard, overrides)
+        }
+        guard case .array(let nodes) = list.value.content else {
+            throw error(list.line, "overrides", "must be a list")
+        }
         guard nodes.count <= Limits.ruleOverridesMax else {
             throw error(list.line, "overrides", "has more than \(Limits.ruleOverridesMax) entries")
         }
@@ -30,7 +36,9 @@ struct RuleConfiguration {
     }
 
     private func override(
-        _ node: ConfigurationNode, _ path: String, _ standard: Thresholds
+        _ node: ConfigurationNode,
+        _ path: String,
+        _ standard: Thresholds
     ) throws(TraceError) -> Override {
         var thresholds = standard
         var pattern: ProcessPattern?
@@ -49,7 +57,10 @@ struct RuleConfiguration {
         return (pattern, thresholds)
     }
 
-    private func pattern(_ node: ConfigurationNode, _ path: String) throws(TraceError) -> ProcessPattern {
+    private func pattern(
+        _ node: ConfigurationNode,
+        _ path: String
+    ) throws(TraceError) -> ProcessPattern {
         var pattern = ProcessPattern()
         let members = try object(node, path)
         guard !members.isEmpty else { throw error(node.line, path, "needs comm, host or pid") }
@@ -70,7 +81,11 @@ struct RuleConfiguration {
 
     // MARK: Rules
 
-    private func apply(_ node: ConfigurationNode, _ path: String, to thresholds: inout Thresholds) throws(TraceError) {
+    private func apply(
+        _ node: ConfigurationNode,
+        _ path: String,
+        to thresholds: inout Thresholds
+    ) throws(TraceError) {
         for resourceMember in try object(node, path) {
             let path = "\(path).\(resourceMember.key)"
             guard let resource = Resource(name: resourceMember.key) else {
@@ -81,18 +96,25 @@ struct RuleConfiguration {
             for member in try object(resourceMember.value, path) {
                 let path = "\(path).\(member.key)"
                 guard let rule = RuleID(resource: resource, name: member.key) else {
-                    let known = RuleID.allCases.filter { $0.resource == resource }.map { "\($0.name)" }
+                    let known = RuleID.allCases.filter { $0.resource == resource }.map {
+                        "\($0.name)"
+                    }
                     let hint = Suggestion.hint(for: member.key, among: known)
                     throw error(member.line, path, "is no rule\(hint)")
                 }
-                for setting in try object(member.value, path) { try apply(setting, of: rule, path, to: &thresholds) }
+                for setting in try object(member.value, path) {
+                    try apply(setting, of: rule, path, to: &thresholds)
+                }
                 try check(rule, thresholds, line: member.line, path)
             }
         }
     }
 
     private func apply(
-        _ setting: ConfigurationNode.Member, of rule: RuleID, _ path: String, to thresholds: inout Thresholds
+        _ setting: ConfigurationNode.Member,
+        of rule: RuleID,
+        _ path: String,
+        to thresholds: inout Thresholds
     ) throws(TraceError) {
         let field = "\(path).\(setting.key)"
         if setting.key == "enabled" {
@@ -113,22 +135,38 @@ struct RuleConfiguration {
         thresholds[known] = try number(setting, field, in: known.definition.range)
     }
 
-    private func check(_ rule: RuleID, _ thresholds: Thresholds, line: Int, _ path: String) throws(TraceError) {
+    private func check(
+        _ rule: RuleID,
+        _ thresholds: Thresholds,
+        line: Int,
+        _ path: String
+    ) throws(TraceError) {
         for (low, high) in Threshold.ordered where low.definition.rule == rule {
             guard thresholds[low] > thresholds[high] else { continue }
-            throw error(line, "\(path).\(low.definition.name)", "must not be greater than \(high.definition.name)")
+            throw error(
+                line,
+                "\(path).\(low.definition.name)",
+                "must not be greater than \(high.definition.name)"
+            )
         }
     }
 
     // MARK: Values
 
-    private func object(_ node: ConfigurationNode, _ path: String) throws(TraceError) -> [ConfigurationNode.Member] {
-        guard case .object(let members) = node.content else { throw error(node.line, path, "must be an object") }
+    private func object(
+        _ node: ConfigurationNode,
+        _ path: String
+    ) throws(TraceError) -> [ConfigurationNode.Member] {
+        guard case .object(let members) = node.content else {
+            throw error(node.line, path, "must be an object")
+        }
         return members
     }
 
     private func number(
-        _ member: ConfigurationNode.Member, _ field: String, in range: ClosedRange<Double>
+        _ member: ConfigurationNode.Member,
+        _ field: String,
+        in range: ClosedRange<Double>
     ) throws(TraceError) -> Double {
         guard case .number(let number) = member.value.content, range.contains(number) else {
             let (low, high) = (range.lowerBound, range.upperBound)
@@ -137,7 +175,11 @@ struct RuleConfiguration {
         return number
     }
 
-    private func unknown(_ member: ConfigurationNode.Member, in path: String, known: [String]) -> TraceError {
+    private func unknown(
+        _ member: ConfigurationNode.Member,
+        in path: String,
+        known: [String]
+    ) -> TraceError {
         let field = path.isEmpty ? member.key : "\(path).\(member.key)"
         let hint = Suggestion.hint(for: member.key, among: known)
         return error(member.line, field, "is not known\(hint)")

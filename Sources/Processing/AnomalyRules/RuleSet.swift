@@ -100,7 +100,11 @@ package final class RuleSet {
     deinit { thresholds.deallocate() }
 
     /// Returns a process's thresholds; the pointer is valid as long as the set lives. O(overrides).
-    package func thresholds(comm: ByteView, host: @autoclosure () -> String, pid: UInt32) -> UnsafePointer<Thresholds> {
+    package func thresholds(
+        comm: ByteView,
+        host: @autoclosure () -> String,
+        pid: UInt32
+    ) -> UnsafePointer<Thresholds> {
         let all = thresholds.baseAddress.map { UnsafePointer($0) }
         guard let all else { preconditionFailure("there are defaults at least") }
         guard !patterns.isEmpty else { return all }

@@ -22,7 +22,12 @@ package struct ScanWatch {
     /// Records that `key` met `value`. If the value is new within `window` nanoseconds and the key has met at least
     /// `limit` values, returns their number and whether the finding is raised.
     package mutating func observe(
-        _ value: UInt64, of key: UInt64, at time: Int64, window: Int64, limit: Int, cooldown: Int64
+        _ value: UInt64,
+        of key: UInt64,
+        at time: Int64,
+        window: Int64,
+        limit: Int,
+        cooldown: Int64
     ) -> (count: Int, verdict: FindingVerdict)? {
         let at = keys.firstIndex { $0.key == key } ?? add(key, at: time)
         keys[at].last = max(keys[at].last, time)
@@ -69,7 +74,9 @@ package struct ScanWatch {
 
     private mutating func forgetOldest(_ at: Int) {
         let times = keys[at].times
-        guard let oldest = times.indices.min(by: { (times[$0], $0) < (times[$1], $1) }) else { return }
+        guard let oldest = times.indices.min(by: { (times[$0], $0) < (times[$1], $1) }) else {
+            return
+        }
         keys[at].times.remove(at: oldest)
         keys[at].values.remove(at: oldest)
     }
@@ -91,7 +98,10 @@ package struct ScanWatch {
 
     package init(decoding reader: inout StateReader) throws(TraceError) {
         for _ in 0..<(try reader.integer(UInt16.self)) {
-            var key = Key(key: try reader.integer(UInt64.self), last: try reader.integer(Int64.self))
+            var key = Key(
+                key: try reader.integer(UInt64.self),
+                last: try reader.integer(Int64.self)
+            )
             key.alarm = try Alarm(decoding: &reader)
             for _ in 0..<(try reader.integer(UInt16.self)) {
                 key.values.append(try reader.integer(UInt64.self))

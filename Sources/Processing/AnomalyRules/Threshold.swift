@@ -34,7 +34,12 @@
     }
 
     package var definition: Definition {
-        func define(_ rule: RuleID, _ name: String, _ standard: Double, _ range: ClosedRange<Double>) -> Definition {
+        func define(
+            _ rule: RuleID,
+            _ name: String,
+            _ standard: Double,
+            _ range: ClosedRange<Double>
+        ) -> Definition {
             Definition(rule: rule, name: name, standard: standard, range: range)
         }
         let percent = 0.0...100_000
@@ -98,10 +103,13 @@
 
     /// In each pair, the first must not be greater than the second.
     static let ordered: [(Threshold, Threshold)] = [
-        (.utilizationClearPercent, .utilizationRaisePercent), (.migrationsClearPerSecond, .migrationsRaisePerSecond),
+        (.utilizationClearPercent, .utilizationRaisePercent),
+        (.migrationsClearPerSecond, .migrationsRaisePerSecond),
         (.numaClearPerSecond, .numaRaisePerSecond), (.hotspotClearPercent, .hotspotRaisePercent),
-        (.churnClearPerSecond, .churnRaisePerSecond), (.fragmentationClearScore, .fragmentationRaiseScore),
-        (.retransmitsWarnPercent, .retransmitsSeverePercent), (.transferDropPercent, .transferClearPercent),
+        (.churnClearPerSecond, .churnRaisePerSecond),
+        (.fragmentationClearScore, .fragmentationRaiseScore),
+        (.retransmitsWarnPercent, .retransmitsSeverePercent),
+        (.transferDropPercent, .transferClearPercent),
     ]
 }
 
@@ -119,7 +127,9 @@
 
     /// Sets the defaults.
     package init() {
-        for threshold in Threshold.allCases { values[Int(threshold.rawValue)] = threshold.definition.standard }
+        for threshold in Threshold.allCases {
+            values[Int(threshold.rawValue)] = threshold.definition.standard
+        }
         for rule in RuleID.allCases { setCooldown(of: rule, seconds: Self.cooldownSeconds) }
     }
 

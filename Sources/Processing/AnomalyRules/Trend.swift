@@ -25,7 +25,11 @@ package struct Trend: BitwiseCopyable {
 
     /// Advances to `time`; `value` returns the amount as it was until then. Returns the growth where a window has ended
     /// and there are enough of them. Another span starts anew.
-    package mutating func advance(to time: Int64, span: Int64, value: (_ windowEnd: Int64) -> Double) -> Growth? {
+    package mutating func advance(
+        to time: Int64,
+        span: Int64,
+        value: (_ windowEnd: Int64) -> Double
+    ) -> Growth? {
         let length = max(span / Int64(Self.windows), 1)
         if length != self.length {
             self = Trend()
@@ -69,7 +73,9 @@ package struct Trend: BitwiseCopyable {
         guard mean > 0 else { return nil }
         return Growth(
             perHour: weighted / squares / mean * (3_600e9 / Double(length)),
-            rising: Double(risen) / Double(Self.windows), mean: mean)
+            rising: Double(risen) / Double(Self.windows),
+            mean: mean
+        )
     }
 
     /// Appends the state as `init(decoding:)` reads it.
@@ -81,7 +87,9 @@ package struct Trend: BitwiseCopyable {
     }
 
     package init(decoding reader: inout StateReader) throws(TraceError) {
-        for index in points.indices { points[index] = Double(bitPattern: try reader.integer(UInt64.self)) }
+        for index in points.indices {
+            points[index] = Double(bitPattern: try reader.integer(UInt64.self))
+        }
         count = Int(try reader.integer(UInt8.self))
         length = try reader.integer(Int64.self)
         windowEnd = try reader.integer(Int64.self)

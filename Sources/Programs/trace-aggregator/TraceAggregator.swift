@@ -12,7 +12,8 @@ struct TraceAggregator: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "trace-aggregator",
         abstract: "Merges the workers' metrics and files, and serves metrics and status over HTTP.",
-        version: BuildInfo.versionWithCommit)
+        version: BuildInfo.versionWithCommit
+    )
 
     @Option(help: "The data directory.") var data = "./data"
 
@@ -24,14 +25,17 @@ struct TraceAggregator: ParsableCommand {
 
     @Option(help: "\(Setting["series_limit"].help)") var seriesLimit = Limits.seriesPerMetricMax
 
-    @Option(help: "\(Setting["state_limit"].help) For damaged segments that are made again.") var stateLimit = Setting[
+    @Option(help: "\(Setting["state_limit"].help) For damaged segments that are made again.")
+    var stateLimit = Setting[
         "state_limit"
     ].standard
 
-    @Flag(help: "\(Setting["csv_formula_guard"].help) For damaged segments that are made again.") var csvFormulaGuard =
+    @Flag(help: "\(Setting["csv_formula_guard"].help) For damaged segments that are made again.")
+    var csvFormulaGuard =
         false
 
-    @Option(help: "How to compress final JSON and CSV files; default: not.") var compress: FileCompression?
+    @Option(help: "How to compress final JSON and CSV files; default: not.") var compress:
+        FileCompression?
 
     @Option(help: "\(Setting["retain_age"].help) Default: never.") var retainAge: String?
 
@@ -53,9 +57,16 @@ struct TraceAggregator: ParsableCommand {
             try FileSystem.changeDirectory(to: data)
             let aggregator = try Aggregator(
                 Aggregator.Configuration(
-                    metricsAddress: address, timeZoneName: timeZone, compression: compress, csvColumns: csvColumns,
-                    seriesLimit: seriesLimit, retention: try RetentionPolicy(age: retainAge, bytes: retainBytes),
-                    rebuildProgram: rebuildProgram), log: log)
+                    metricsAddress: address,
+                    timeZoneName: timeZone,
+                    compression: compress,
+                    csvColumns: csvColumns,
+                    seriesLimit: seriesLimit,
+                    retention: try RetentionPolicy(age: retainAge, bytes: retainBytes),
+                    rebuildProgram: rebuildProgram
+                ),
+                log: log
+            )
             // For tools that know only the data directory.
             try Array("\(aggregator.address)\n".utf8).withUnsafeBytes {
                 try FileSystem.publish(ClusterPaths.aggregatorAddress, $0)
@@ -79,7 +90,9 @@ struct TraceAggregator: ParsableCommand {
         let guarding = csvFormulaGuard ? ["--csv-formula-guard"] : []
         return RebuildProgram(
             path: "\(FileSystem.parent(of: own))/trace-worker",
-            options: ["--data", ".", "--time-zone", timeZone, "--state-limit", stateLimit] + guarding)
+            options: ["--data", ".", "--time-zone", timeZone, "--state-limit", stateLimit]
+                + guarding
+        )
     }
 
     /// Blocks until a signal to end comes, and returns it.
@@ -88,11 +101,16 @@ struct TraceAggregator: ParsableCommand {
         var reach = ReachWatch(Aggregator.reachedBy)
         var directories = LogDirectories()
         while true {
-            if let signal = SignalReceiver.poll(for: [SIGTERM, SIGINT], milliseconds: 1_000) { return signal }
+            if let signal = SignalReceiver.poll(for: [SIGTERM, SIGINT], milliseconds: 1_000) {
+                return signal
+            }
             let now = WallClock.monotonic()
             try reach.check(now: now)
             for process in directories.restore(now: now) {
-                log.warning("created the removed directory of a log again", metadata: ["process": "\(process)"])
+                log.warning(
+                    "created the removed directory of a log again",
+                    metadata: ["process": "\(process)"]
+                )
             }
         }
     }

@@ -10,7 +10,8 @@ import TraceTime
 @main struct TraceBenchCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "trace-bench",
-        abstract: "Measures a running cluster: throughput, ack latency, CPU, memory, bytes written.",
+        abstract:
+            "Measures a running cluster: throughput, ack latency, CPU, memory, bytes written.",
         discussion: """
             Sends batches as agents do, through gRPC's C core, and alternately loads a server that does \
             nothing but answer, and measures the disk, so that each figure can be compared with what the machine allows in \
@@ -21,32 +22,48 @@ import TraceTime
               trace-bench run --data data --batch 500 --streams 2 --in-flight 32 --json
               trace-bench standard --data data
               trace-bench stages
-            """, version: BuildInfo.versionWithCommit,
-        subcommands: [RunCommand.self, StandardCommand.self, StagesCommand.self, KeysCommand.self, FloorCommand.self])
+            """,
+        version: BuildInfo.versionWithCommit,
+        subcommands: [
+            RunCommand.self, StandardCommand.self, StagesCommand.self, KeysCommand.self,
+            FloorCommand.self,
+        ]
+    )
 }
 
 /// The cluster to measure, and the form of the report.
 struct ClusterOptions: ParsableArguments {
-    @Option(help: ArgumentHelp("Where trace-router listens.", valueName: "addr:port")) var server = "127.0.0.1:50051"
+    @Option(help: ArgumentHelp("Where trace-router listens.", valueName: "addr:port")) var server =
+        "127.0.0.1:50051"
 
     @Option(
         help: ArgumentHelp(
-            "The cluster's data directory, on this machine; without it only acks are measured.", valueName: "dir"))
+            "The cluster's data directory, on this machine; without it only acks are measured.",
+            valueName: "dir"
+        )
+    )
     var data: String?
 
-    @Option(help: "The zone of the timestamps sent: the cluster's. Default: TZ, else the machine's.") var timeZone:
-        String?
+    @Option(
+        help: "The zone of the timestamps sent: the cluster's. Default: TZ, else the machine's."
+    ) var timeZone: String?
 
-    @Flag(help: "Print one JSON object at the end, and nothing else, on standard output.") var json = false
+    @Flag(help: "Print one JSON object at the end, and nothing else, on standard output.")
+    var json = false
 
-    @Option(help: ArgumentHelp("Also write the JSON object to a file.", valueName: "file")) var save: String?
+    @Option(help: ArgumentHelp("Also write the JSON object to a file.", valueName: "file"))
+    var save: String?
 
     /// Connects to the cluster. The caller closes the result.
     func makeBench() throws -> Bench {
         SignalReceiver.blockAll()
         let zone = try TimeZoneRules.configure(timeZone)
         let bench = try Bench(
-            server: server, dataDirectory: try data.map(Self.absolute), program: "/proc/self/exe", zone: zone)
+            server: server,
+            dataDirectory: try data.map(Self.absolute),
+            program: "/proc/self/exe",
+            zone: zone
+        )
         bench.onProgress = { Terminal.error.line("trace-bench: \($0)") }
         return bench
     }
@@ -62,7 +79,9 @@ struct ClusterOptions: ParsableArguments {
     }
 
     private static func absolute(_ path: String) throws -> String {
-        guard let resolved = realpath(path, nil) else { throw TraceError(.notFound, "there is no directory \(path)") }
+        guard let resolved = realpath(path, nil) else {
+            throw TraceError(.notFound, "there is no directory \(path)")
+        }
         defer { free(resolved) }
         return String(cString: resolved)
     }
@@ -71,8 +90,10 @@ struct ClusterOptions: ParsableArguments {
 /// Runs the floor server: started by the program itself, or to measure a client.
 struct FloorCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "floor", abstract: "A server that only answers, until standard input ends; prints its port.",
-        shouldDisplay: false)
+        commandName: "floor",
+        abstract: "A server that only answers, until standard input ends; prints its port.",
+        shouldDisplay: false
+    )
 
     func run() throws {
         SignalReceiver.blockAll()
@@ -85,15 +106,19 @@ extension EventMix: ExpressibleByArgument {}
 /// Runs one load with the given parameters.
 struct RunCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "run", abstract: "Runs one load several times; medians.")
+        commandName: "run",
+        abstract: "Runs one load several times; medians."
+    )
 
     @Option(help: "function, or mixed: all six kinds.") var mix = EventMix.function
 
     @Option(help: "Events in a batch.") var batch = 100
 
-    @Option(help: "Batches of each agent (or stream) that wait for their ack at once.") var inFlight = 32
+    @Option(help: "Batches of each agent (or stream) that wait for their ack at once.")
+    var inFlight = 32
 
-    @Option(help: "Events per second, sent regardless of acks; instead of --in-flight.") var rate: Double?
+    @Option(help: "Events per second, sent regardless of acks; instead of --in-flight.") var rate:
+        Double?
 
     @Option(help: "Connections.") var agents = 1
 
@@ -113,7 +138,8 @@ struct RunCommand: ParsableCommand {
 
     func validate() throws {
         let counts = [batch, inFlight, agents, processes, functions, runs]
-        guard counts.allSatisfy({ $0 > 0 }), streams >= 0, duration > 0, warmUp >= 0, rate.map({ $0 > 0 }) ?? true
+        guard counts.allSatisfy({ $0 > 0 }), streams >= 0, duration > 0, warmUp >= 0,
+            rate.map({ $0 > 0 }) ?? true
         else { throw ValidationError("the numbers have to be positive") }
     }
 
@@ -140,7 +166,8 @@ struct RunCommand: ParsableCommand {
 struct StandardCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "standard",
-        abstract: "Runs the standard set: full speed by batch size and mix, then latency at half.")
+        abstract: "Runs the standard set: full speed by batch size and mix, then latency at half."
+    )
 
     @Option(help: ArgumentHelp("Of one run.", valueName: "seconds")) var duration = 5.0
 
@@ -149,14 +176,18 @@ struct StandardCommand: ParsableCommand {
     @OptionGroup var cluster: ClusterOptions
 
     func validate() throws {
-        guard duration > 0, runs > 0 else { throw ValidationError("the numbers have to be positive") }
+        guard duration > 0, runs > 0 else {
+            throw ValidationError("the numbers have to be positive")
+        }
     }
 
     func run() throws {
         let bench = try cluster.makeBench()
         defer { bench.close() }
         var reports: [LoadReport] = []
-        for plan in StandardSet.plans(seconds: duration, runs: runs) { reports.append(try bench.measure(plan)) }
+        for plan in StandardSet.plans(seconds: duration, runs: runs) {
+            reports.append(try bench.measure(plan))
+        }
         if let full = reports.first {
             let half = StandardSet.latencyPlan(after: full, seconds: duration, runs: runs)
             reports.append(try bench.measure(half))
@@ -169,22 +200,28 @@ struct StandardCommand: ParsableCommand {
 struct StagesCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "stages",
-        abstract: "Measures single stages in this process: the router's, each worker's loop and its parts, a scrape.",
+        abstract:
+            "Measures single stages in this process: the router's, each worker's loop and its parts, a scrape.",
         discussion: """
             Nanoseconds of CPU time an event, or a series of the page, on one thread. Where the machine is too noisy to tell two versions apart, \
             scripts/bench --instructions counts instructions instead.
-            """)
+            """
+    )
 
-    @Argument(help: ArgumentHelp("Stages to run; all where none is named.", valueName: "stage")) var stages: [String] =
+    @Argument(help: ArgumentHelp("Stages to run; all where none is named.", valueName: "stage"))
+    var stages: [String] =
         []
 
     @Option(help: "Number of rounds, of which the median is shown.") var rounds = 7
 
-    @Option(help: ArgumentHelp("Where the workers' temporary files go.", valueName: "dir")) var directory = "."
+    @Option(help: ArgumentHelp("Where the workers' temporary files go.", valueName: "dir"))
+    var directory = "."
 
     @Flag(help: "Print one JSON object and nothing else.") var json = false
 
-    func validate() throws { guard rounds > 0 else { throw ValidationError("--rounds has to be positive") } }
+    func validate() throws {
+        guard rounds > 0 else { throw ValidationError("--rounds has to be positive") }
+    }
 
     func run() throws {
         SignalReceiver.blockAll()
@@ -200,11 +237,13 @@ extension KeyBench.Kind: ExpressibleByArgument {}
 /// Measures one number of keys of one kind, without a cluster.
 struct KeysCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "keys", abstract: "Measures a worker's loop with ever new keys: CPU per event, state, memory.",
+        commandName: "keys",
+        abstract: "Measures a worker's loop with ever new keys: CPU per event, state, memory.",
         discussion: """
             The memory is that of this process, so a run measures one number of keys of one kind; \
             scripts/bench --keys makes the table of all.
-            """)
+            """
+    )
 
     @Argument(help: "The kind of key.") var kind: KeyBench.Kind
 
@@ -212,7 +251,8 @@ struct KeysCommand: ParsableCommand {
 
     @Option(help: "How many events are sent; at least one for each key.") var events = 2_000_000
 
-    @Option(help: ArgumentHelp("Where the worker's temporary files go.", valueName: "dir")) var directory = "."
+    @Option(help: ArgumentHelp("Where the worker's temporary files go.", valueName: "dir"))
+    var directory = "."
 
     @Flag(help: "Print one JSON object and nothing else.") var json = false
 

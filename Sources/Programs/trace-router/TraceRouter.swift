@@ -14,21 +14,28 @@ import TraceModel
             Usually started by `scripts/cluster up`. Runs in the foreground until SIGTERM or SIGINT, logs to \
             standard error. Exit codes: 0 ended in order, 1 could not start or could not go on, 3 ended and \
             finalized for inactivity, 64 usage.
-            """, version: BuildInfo.versionWithCommit)
+            """,
+        version: BuildInfo.versionWithCommit
+    )
 
     @Option(help: "The data directory; made where it is missing.") var data = "data"
 
     @Option(help: "\(Setting["grpc"].help)") var grpc = Setting["grpc"].standard
 
-    @Option(help: "Workers a resource, for a new data directory: function=2,cpu=1,…") var workers = ""
+    @Option(help: "Workers a resource, for a new data directory: function=2,cpu=1,…") var workers =
+        ""
 
-    @Option(help: "\(Setting["inactivity_timeout"].help) In seconds; 0: never.") var inactivityTimeout = 0
+    @Option(help: "\(Setting["inactivity_timeout"].help) In seconds; 0: never.")
+    var inactivityTimeout = 0
 
-    @Option(help: "\(Setting["time_zone"].help) Default: TZ, else the machine's.") var timeZone: String?
+    @Option(help: "\(Setting["time_zone"].help) Default: TZ, else the machine's.") var timeZone:
+        String?
 
     @Option(help: "\(Setting["log_budget"].help) In bytes; 0: half of the disk.") var logBudget = 0
 
-    @Option(help: "\(Setting["default_semantics"].help)") var defaultSemantics = Setting["default_semantics"].standard
+    @Option(help: "\(Setting["default_semantics"].help)") var defaultSemantics = Setting[
+        "default_semantics"
+    ].standard
 
     func validate() throws {
         guard Semantics(name: defaultSemantics) != nil else {
@@ -36,12 +43,15 @@ import TraceModel
         }
         guard WorkerCounts.parse(workers) != nil else {
             throw ValidationError(
-                "--workers: \(workers): use RESOURCE=N,… with 1 to \(Limits.workersPerResourceMax) workers")
+                "--workers: \(workers): use RESOURCE=N,… with 1 to \(Limits.workersPerResourceMax) workers"
+            )
         }
         guard logBudget == 0 || logBudget >= Limits.logBudgetBytesMin else {
             throw ValidationError("--log-budget: bytes, \(Limits.logBudgetBytesMin) or more")
         }
-        guard inactivityTimeout >= 0 else { throw ValidationError("--inactivity-timeout: seconds, 0 or more") }
+        guard inactivityTimeout >= 0 else {
+            throw ValidationError("--inactivity-timeout: seconds, 0 or more")
+        }
     }
 
     func run() throws {
@@ -53,10 +63,13 @@ import TraceModel
             try FileSystem.createDirectory(data)
             try FileSystem.changeDirectory(to: data)
             let configuration = Router.Configuration(
-                address: grpc, workers: WorkerCounts.parse(workers) ?? [:],
-                inactivitySeconds: inactivityTimeout > 0 ? inactivityTimeout : nil, timeZone: timeZone,
+                address: grpc,
+                workers: WorkerCounts.parse(workers) ?? [:],
+                inactivitySeconds: inactivityTimeout > 0 ? inactivityTimeout : nil,
+                timeZone: timeZone,
                 logBudgetBytes: logBudget > 0 ? logBudget : nil,
-                defaultSemantics: Semantics(name: defaultSemantics) ?? .neutracer)
+                defaultSemantics: Semantics(name: defaultSemantics) ?? .neutracer
+            )
             let ending = try Router(configuration: configuration, logger: logger).run()
             if case .inactivity = ending { throw ExitCode(3) }
         } catch let code as ExitCode { throw code } catch let lost as RouterLost {

@@ -15,7 +15,9 @@ import WorkerRole
             standard error. Exit codes: 0 ended in order, 1 could not start or could not go on, 64 usage, \
             65 what it has saved is of no use: starting it again changes nothing before somebody has done what \
             it says.
-            """, version: BuildInfo.versionWithCommit)
+            """,
+        version: BuildInfo.versionWithCommit
+    )
 
     @Option(help: "The data directory of the router.") var data = "data"
 
@@ -23,7 +25,8 @@ import WorkerRole
 
     @Option(help: "Which worker of the resource, from 0.") var index: Int
 
-    @Option(help: "\(Setting["time_zone"].help) Default: TZ, else the machine's.") var timeZone: String?
+    @Option(help: "\(Setting["time_zone"].help) Default: TZ, else the machine's.") var timeZone:
+        String?
 
     @Option(help: "\(Setting["state_limit"].help)") var stateLimit = Setting["state_limit"].standard
 
@@ -58,7 +61,10 @@ import WorkerRole
             }
             try FileSystem.createDirectory(ClusterPaths.run)
             try Worker(
-                name: name, timeZone: timeZone, guardsFormulas: csvFormulaGuard, stateBytesMax: stateBytesMax,
+                name: name,
+                timeZone: timeZone,
+                guardsFormulas: csvFormulaGuard,
+                stateBytesMax: stateBytesMax,
                 logger: logger
             ).run()
         } catch let code as ExitCode { throw code } catch let lost as WorkerLost {
@@ -74,7 +80,11 @@ import WorkerRole
     /// The aggregator's way of having a damaged segment made again.
     private func remake(_ window: WorkerWindow, _ logger: Logger) throws -> Int32 {
         try WindowRebuild(
-            window, timeZone: timeZone, guardsFormulas: csvFormulaGuard, stateBytesMax: stateBytesMax, logger: logger
+            window,
+            timeZone: timeZone,
+            guardsFormulas: csvFormulaGuard,
+            stateBytesMax: stateBytesMax,
+            logger: logger
         ).run()
     }
 }

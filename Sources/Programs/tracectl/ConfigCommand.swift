@@ -6,7 +6,8 @@ import TraceModel
 /// `tracectl config`.
 struct ConfigCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "config", abstract: "Checks, shows and explains the settings of a cluster.",
+        commandName: "config",
+        abstract: "Checks, shows and explains the settings of a cluster.",
         discussion: """
             A flag of scripts/cluster up wins over the environment, that over the configuration file \
             (cluster.json in the data directory, or the file of --config), that over what the last up or \
@@ -17,22 +18,26 @@ struct ConfigCommand: ParsableCommand {
               tracectl config reference
             """,
         subcommands: [
-            ConfigCheckCommand.self, ConfigShowCommand.self, ConfigReferenceCommand.self, ConfigExportCommand.self,
+            ConfigCheckCommand.self, ConfigShowCommand.self, ConfigReferenceCommand.self,
+            ConfigExportCommand.self,
             ConfigCompareCommand.self,
-        ])
+        ]
+    )
 }
 
 /// `tracectl config check`.
 struct ConfigCheckCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "check", abstract: "Reports all errors of a configuration file.",
+        commandName: "check",
+        abstract: "Reports all errors of a configuration file.",
         discussion: """
             A line for each problem, with the file's line and the field. Exit code 0 where there is none, \
             else 1. All settings are listed by tracectl config reference.
 
               tracectl config check --data /var/lib/trace
               tracectl config check /etc/trace/cluster.json
-            """)
+            """
+    )
 
     @OptionGroup var data: DataOptions
 
@@ -50,14 +55,16 @@ struct ConfigCheckCommand: ParsableCommand {
 /// `tracectl config show`.
 struct ConfigShowCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "show", abstract: "Shows what the next up would run with, and where each value comes from.",
+        commandName: "show",
+        abstract: "Shows what the next up would run with, and where each value comes from.",
         discussion: """
             Takes the flags of scripts/cluster up, and the environment, as that does.
 
               tracectl config show --data /var/lib/trace
               SERVICE_PORT=6000 tracectl config show --workers function=4
               tracectl config show --json | jq .compress.value
-            """)
+            """
+    )
 
     @OptionGroup var settings: SettingOptions
 
@@ -73,7 +80,9 @@ struct ConfigShowCommand: ParsableCommand {
 /// `tracectl config export`.
 struct ConfigExportCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "export", abstract: "Prints the settings for scripts/cluster, as lines of NAME=VALUE.")
+        commandName: "export",
+        abstract: "Prints the settings for scripts/cluster, as lines of NAME=VALUE."
+    )
 
     @OptionGroup var settings: SettingOptions
 
@@ -83,14 +92,16 @@ struct ConfigExportCommand: ParsableCommand {
 /// `tracectl config compare`.
 struct ConfigCompareCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "compare", abstract: "Reports where a running cluster differs from the settings of the next up.",
+        commandName: "compare",
+        abstract: "Reports where a running cluster differs from the settings of the next up.",
         discussion: """
             Takes the flags of scripts/cluster up, and the environment, as that does. A line for each difference on \
             standard error, then how to apply them; exit code 0 where there is none, else 1.
 
               tracectl config compare --data /var/lib/trace
               tracectl config compare --retain-age 7d
-            """)
+            """
+    )
 
     @OptionGroup var settings: SettingOptions
 
@@ -119,14 +130,16 @@ struct ConfigCompareCommand: ParsableCommand {
 /// `tracectl config reference`.
 struct ConfigReferenceCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "reference", abstract: "Prints every setting with its names, values and default.",
+        commandName: "reference",
+        abstract: "Prints every setting with its names, values and default.",
         discussion: """
             As a page (Markdown), as the options of scripts/cluster --help, or as the settings of the units \
             of systemd.
 
               tracectl config reference
               tracectl config reference --format environment
-            """)
+            """
+    )
 
     @Option(help: "page, options or environment.") var format = ConfigurationReference.page
 

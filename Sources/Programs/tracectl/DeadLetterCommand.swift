@@ -4,7 +4,8 @@ import OperatorTools
 /// `tracectl deadletter`.
 struct DeadLetterCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "deadletter", abstract: "Shows events that were set aside, and sends them again.",
+        commandName: "deadletter",
+        abstract: "Shows events that were set aside, and sends them again.",
         discussion: """
             A record that ends its worker three times is set aside, as is what `tracectl skip` names: the \
             events are kept in deadletters/ in the data directory and counted, and the worker continues. Each letter's \
@@ -13,11 +14,15 @@ struct DeadLetterCommand: ParsableCommand {
               tracectl deadletter list
               tracectl deadletter show function.0-4711-crash
               tracectl deadletter replay function.0-4711-crash
-            """, subcommands: [List.self, Show.self, Replay.self])
+            """,
+        subcommands: [List.self, Show.self, Replay.self]
+    )
 
     /// `tracectl deadletter list`.
     struct List: ParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "Lists all letters, one on a line.")
+        static let configuration = CommandConfiguration(
+            abstract: "Lists all letters, one on a line."
+        )
 
         @OptionGroup var data: DataOptions
 
@@ -34,7 +39,8 @@ struct DeadLetterCommand: ParsableCommand {
     /// `tracectl deadletter show`.
     struct Show: ParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Shows a letter, and its first events field by field.")
+            abstract: "Shows a letter, and its first events field by field."
+        )
 
         @Argument(help: "The letter's name, as list shows it.") var name: String
 
@@ -42,7 +48,9 @@ struct DeadLetterCommand: ParsableCommand {
 
         @Option(help: ArgumentHelp("How many events to show.", valueName: "count")) var limit = 20
 
-        func validate() throws { guard limit >= 0 else { throw ValidationError("--limit is negative") } }
+        func validate() throws {
+            guard limit >= 0 else { throw ValidationError("--limit is negative") }
+        }
 
         func run() throws {
             let store = try DeadLetterStore(dataDirectory: data.directory)
@@ -59,7 +67,8 @@ struct DeadLetterCommand: ParsableCommand {
                 Hosts and timestamps are those that came; an event without a timestamp gets the time at which \
                 the server receives it now. A letter that is sent a second time is not counted again, as long \
                 as the server remembers the first (its last 4,096 clients).
-                """)
+                """
+        )
 
         @Argument(help: "The letters' names, as list shows them.") var names: [String]
 
@@ -71,7 +80,9 @@ struct DeadLetterCommand: ParsableCommand {
             let store = try DeadLetterStore(dataDirectory: data.directory)
             let letters = try names.map { try store.letter($0) }
             let session = try SendingSession(
-                server: server.server, giveUpAfterSeconds: Double(SendingSession.acceptSecondsMax))
+                server: server.server,
+                giveUpAfterSeconds: Double(SendingSession.acceptSecondsMax)
+            )
             defer { session.close() }
             let replay = DeadLetterReplay(store: store, sender: session.sender, stop: session.stop)
             var done = 0
@@ -83,7 +94,10 @@ struct DeadLetterCommand: ParsableCommand {
                 }
             }
             let summary = ReplaySummary(
-                letters: done, events: letters.prefix(done).reduce(0) { $0 + $1.events }, completed: completed)
+                letters: done,
+                events: letters.prefix(done).reduce(0) { $0 + $1.events },
+                completed: completed
+            )
             Terminal.output.line(server.json ? try Report.json(summary) : summary.text)
             if !completed { throw ExitCode(130) }
         }

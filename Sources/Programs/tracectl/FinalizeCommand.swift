@@ -5,20 +5,24 @@ import TraceModel
 /// `tracectl finalize`.
 struct FinalizeCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "finalize", abstract: "Closes the open window and prints its final files.",
+        commandName: "finalize",
+        abstract: "Closes the open window and prints its final files.",
         discussion: """
             Returns once everything received before is in final files under output/; their paths are printed \
             one per line. Nothing is printed where nothing was received since the last window.
 
               tracectl finalize --data /var/lib/trace
-            """)
+            """
+    )
 
     @OptionGroup var data: DataOptions
     @OptionGroup var waiting: WaitOptions
 
     func run() throws {
         let directory = data.directory
-        let files = try waiting.run(in: directory) { try AdminClient.finalize(dataDirectory: directory) }
+        let files = try waiting.run(in: directory) {
+            try AdminClient.finalize(dataDirectory: directory)
+        }
         for file in files { Terminal.output.line(file) }
     }
 }
@@ -26,21 +30,25 @@ struct FinalizeCommand: ParsableCommand {
 /// `tracectl drain`.
 struct DrainCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "drain", abstract: "Stops accepting batches, finalizes, and lets the router end.",
+        commandName: "drain",
+        abstract: "Stops accepting batches, finalizes, and lets the router end.",
         discussion: """
             scripts/cluster does this before it stops the processes. Returns once every file is final; \
             their paths are printed one per line. A supervisor that restarts the router ends the drain with it, \
             so stop it first.
 
               tracectl drain --data /var/lib/trace
-            """)
+            """
+    )
 
     @OptionGroup var data: DataOptions
     @OptionGroup var waiting: WaitOptions
 
     func run() throws {
         let directory = data.directory
-        let files = try waiting.run(in: directory) { try AdminClient.drain(dataDirectory: directory) }
+        let files = try waiting.run(in: directory) {
+            try AdminClient.drain(dataDirectory: directory)
+        }
         for file in files { Terminal.output.line(file) }
     }
 }
@@ -50,7 +58,8 @@ struct ScaleCommand: ParsableCommand {
     private static let resources = Resource.allCases.map(\.name).joined(separator: ", ")
 
     static let configuration = CommandConfiguration(
-        commandName: "scale", abstract: "Moves the work of some resources to another number of workers.",
+        commandName: "scale",
+        abstract: "Moves the work of some resources to another number of workers.",
         discussion: """
             Returns once every slot is with its new owner. The workers must be running already (or still): \
             scripts/cluster scale starts new ones before and ends retired ones after. Resources: \
@@ -59,7 +68,8 @@ struct ScaleCommand: ParsableCommand {
 
               tracectl scale function=4
               tracectl scale function=4,cpu=2 --data /var/lib/trace
-            """)
+            """
+    )
 
     @Argument(
         help: ArgumentHelp("The new numbers of workers.", valueName: "resource=count,…"),
@@ -67,17 +77,21 @@ struct ScaleCommand: ParsableCommand {
             guard let counts = WorkerCounts.parse(text), !counts.isEmpty else {
                 throw ValidationError(
                     "not RESOURCE=COUNT[,…] with each resource once: \(resources); counts 1 to "
-                        + "\(Limits.workersPerResourceMax)")
+                        + "\(Limits.workersPerResourceMax)"
+                )
             }
             return counts
-        }) var counts: [Resource: Int]
+        }
+    ) var counts: [Resource: Int]
 
     @OptionGroup var data: DataOptions
     @OptionGroup var waiting: WaitOptions
 
     func run() throws {
         let (directory, counts) = (data.directory, counts)
-        let result = try waiting.run(in: directory) { try AdminClient.scale(to: counts, dataDirectory: directory) }
+        let result = try waiting.run(in: directory) {
+            try AdminClient.scale(to: counts, dataDirectory: directory)
+        }
         Terminal.output.line(result)
     }
 }
@@ -85,7 +99,8 @@ struct ScaleCommand: ParsableCommand {
 /// `tracectl skip`.
 struct SkipCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "skip", abstract: "Sets aside events that a worker cannot process, so that it can continue.",
+        commandName: "skip",
+        abstract: "Sets aside events that a worker cannot process, so that it can continue.",
         discussion: """
             For a worker that is stuck, or so far behind that the ingest log fills the disk. Its process is \
             killed first, even if it is stopped; its supervisor starts another. Its events from its checkpoint up to \
@@ -96,7 +111,8 @@ struct SkipCommand: ParsableCommand {
             means its end.
 
               tracectl skip function.0 --to 73400320
-            """)
+            """
+    )
 
     @Argument(
         help: "The worker, as status names it.",
@@ -105,9 +121,11 @@ struct SkipCommand: ParsableCommand {
                 throw ValidationError("\(text) is no worker's name, like function.0")
             }
             return worker
-        }) var worker: WorkerName
+        }
+    ) var worker: WorkerName
 
-    @Option(help: ArgumentHelp("The position in the log where it continues.", valueName: "lsn")) var to: LSN
+    @Option(help: ArgumentHelp("The position in the log where it continues.", valueName: "lsn"))
+    var to: LSN
 
     @OptionGroup var data: DataOptions
 
@@ -120,19 +138,22 @@ struct SkipCommand: ParsableCommand {
 /// `tracectl reload`.
 struct ReloadCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "reload", abstract: "Makes the workers reload the anomaly rules in rules.json.",
+        commandName: "reload",
+        abstract: "Makes the workers reload the anomaly rules in rules.json.",
         discussion: """
             Checks rules.json in the data directory first: where it is wrong, the line and the field are \
             named and nothing is changed. Without the file the defaults apply. Each worker reloads the rules \
             within a second and logs the result.
 
               tracectl reload --data /var/lib/trace
-            """)
+            """
+    )
 
     @OptionGroup var data: DataOptions
 
-    @Option(help: ArgumentHelp("The aggregator's address, if not looked up.", valueName: "addr:port")) var metrics:
-        HostPort?
+    @Option(
+        help: ArgumentHelp("The aggregator's address, if not looked up.", valueName: "addr:port")
+    ) var metrics: HostPort?
 
     func run() throws {
         let count = try RulesReload(dataDirectory: data.directory, metrics: metrics).run()

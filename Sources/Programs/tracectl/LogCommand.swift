@@ -5,7 +5,8 @@ import TraceModel
 /// `tracectl log`.
 struct LogCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "log", abstract: "Checks and shows the ingest log, whether or not the cluster runs.",
+        commandName: "log",
+        abstract: "Checks and shows the ingest log, whether or not the cluster runs.",
         discussion: """
             Nothing is changed and no lock is taken, except by `accept-loss`. A record that a running router has not finished is no \
             damage.
@@ -14,13 +15,18 @@ struct LogCommand: ParsableCommand {
               tracectl log dump --limit 20
               tracectl log stats --json
             """,
-        subcommands: [LogVerifyCommand.self, LogDumpCommand.self, LogStatsCommand.self, LogAcceptLossCommand.self])
+        subcommands: [
+            LogVerifyCommand.self, LogDumpCommand.self, LogStatsCommand.self,
+            LogAcceptLossCommand.self,
+        ]
+    )
 }
 
 /// `tracectl log dump`.
 struct LogDumpCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "dump", abstract: "Shows the log, one line for each record.",
+        commandName: "dump",
+        abstract: "Shows the log, one line for each record.",
         discussion: """
             LSN, type, bytes to the next record, then by name what the record holds: arrival, host, events \
             by resource, a barrier's window, a damage record's range, the totals so far. A damaged range \
@@ -28,13 +34,17 @@ struct LogDumpCommand: ParsableCommand {
 
               tracectl log dump --from 1048576 --limit 5
               tracectl log dump --json | jq 'select(.type == "barrier")'
-            """)
+            """
+    )
 
     @OptionGroup var data: DataOptions
 
-    @Option(help: ArgumentHelp("The position of the first record, or one before it.", valueName: "lsn")) var from: LSN?
+    @Option(
+        help: ArgumentHelp("The position of the first record, or one before it.", valueName: "lsn")
+    ) var from: LSN?
 
-    @Option(help: ArgumentHelp("Only records that begin before this position.", valueName: "lsn")) var to: LSN?
+    @Option(help: ArgumentHelp("Only records that begin before this position.", valueName: "lsn"))
+    var to: LSN?
 
     @Option(help: ArgumentHelp("The greatest number of lines.", valueName: "n")) var limit: Int?
 
@@ -47,20 +57,24 @@ struct LogDumpCommand: ParsableCommand {
 
     func run() throws {
         let log = try StoredLog(dataDirectory: data.directory)
-        try LogDump(from: from, to: to, limit: limit, isJSON: json).run(log) { Terminal.output.line($0) }
+        try LogDump(from: from, to: to, limit: limit, isJSON: json).run(log) {
+            Terminal.output.line($0)
+        }
     }
 }
 
 /// `tracectl log stats`.
 struct LogStatsCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "stats", abstract: "Counts what the log holds: files, records, batches, events by resource.",
+        commandName: "stats",
+        abstract: "Counts what the log holds: files, records, batches, events by resource.",
         discussion: """
             The log is trimmed as workers checkpoint: what is counted is what is still there. Only the \
             events ever accepted, deduplicated, rejected and dead-lettered reach back to the first start.
 
               tracectl log stats --json | jq .events
-            """)
+            """
+    )
 
     @OptionGroup var data: DataOptions
 
@@ -75,7 +89,8 @@ struct LogStatsCommand: ParsableCommand {
 /// `tracectl log verify`.
 struct LogVerifyCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "verify", abstract: "Reads every record and reports exactly which ranges of the log are damaged.",
+        commandName: "verify",
+        abstract: "Reads every record and reports exactly which ranges of the log are damaged.",
         discussion: """
             Checks of each record: checksum, identity, position, its predecessor's checksum, that its body \
             decodes and that its counts follow from those before. Bytes behind the end that belong to a \
@@ -84,7 +99,8 @@ struct LogVerifyCommand: ParsableCommand {
             Exit codes: 0 sound, 1 damaged, 2 it could not be read.
 
               tracectl log verify --data /var/lib/trace
-            """)
+            """
+    )
 
     @OptionGroup var data: DataOptions
 
@@ -104,7 +120,8 @@ struct LogVerifyCommand: ParsableCommand {
 /// `tracectl log accept-loss`.
 struct LogAcceptLossCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "accept-loss", abstract: "Decides that the log goes on without what was lost of it.",
+        commandName: "accept-loss",
+        abstract: "Decides that the log goes on without what was lost of it.",
         discussion: """
             For a router that does not start because its log lost its end, or the beginning that workers still need: a \
             file was cut or removed. Try first to put the files back. Once accepted, the next start of the router takes \
@@ -113,9 +130,12 @@ struct LogAcceptLossCommand: ParsableCommand {
             may be counted twice. Nothing else is changed.
 
               tracectl log accept-loss --data /var/lib/trace
-            """)
+            """
+    )
 
     @OptionGroup var data: DataOptions
 
-    func run() throws { Terminal.output.line(try LogLossDecision.accept(dataDirectory: data.directory)) }
+    func run() throws {
+        Terminal.output.line(try LogLossDecision.accept(dataDirectory: data.directory))
+    }
 }

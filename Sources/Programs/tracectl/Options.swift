@@ -13,9 +13,13 @@ extension TimeSpan: ExpressibleByArgument {
     public var defaultValueDescription: String { "\(seconds)s" }
 }
 
-extension StartTime: ExpressibleByArgument { public init?(argument: String) { self.init(argument) } }
+extension StartTime: ExpressibleByArgument {
+    public init?(argument: String) { self.init(argument) }
+}
 
-extension TimeBound: ExpressibleByArgument { public init?(argument: String) { self.init(argument) } }
+extension TimeBound: ExpressibleByArgument {
+    public init?(argument: String) { self.init(argument) }
+}
 
 extension Resource: ExpressibleByArgument {
     public init?(argument: String) { self.init(name: argument) }
@@ -46,7 +50,10 @@ struct HostOptions: ParsableArguments {
     @Option(
         name: .customLong("host"),
         help: ArgumentHelp(
-            "The traced machine's name; otherwise the server uses the sender's address.", valueName: "name")) var name =
+            "The traced machine's name; otherwise the server uses the sender's address.",
+            valueName: "name"
+        )
+    ) var name =
         ""
 
     func validate() throws {
@@ -58,17 +65,22 @@ struct HostOptions: ParsableArguments {
 
 /// The server to send to, and the form of the report.
 struct ServerOptions: ParsableArguments {
-    @Option(help: ArgumentHelp("Where trace-router listens.", valueName: "addr:port")) var server = HostPort
+    @Option(help: ArgumentHelp("Where trace-router listens.", valueName: "addr:port")) var server =
+        HostPort
         .defaultServer
 
-    @Flag(help: "Print one JSON object at the end, and nothing else, on standard output.") var json = false
+    @Flag(help: "Print one JSON object at the end, and nothing else, on standard output.")
+    var json = false
 }
 
 /// The settings of a cluster, in the syntax of scripts/cluster up.
 struct SettingOptions: ParsableArguments {
     @OptionGroup var data: DataOptions
 
-    @Argument(parsing: .allUnrecognized, help: ArgumentHelp("Flags of scripts/cluster up.", valueName: "flags"))
+    @Argument(
+        parsing: .allUnrecognized,
+        help: ArgumentHelp("Flags of scripts/cluster up.", valueName: "flags")
+    )
     var flags: [String] = []
 
     /// Determines the configuration and prints warnings and errors.
@@ -77,8 +89,11 @@ struct SettingOptions: ParsableArguments {
         do {
             let environment = ProcessInfo.processInfo.environment
             let configuration = try EffectiveConfiguration(
-                dataDirectory: data.directory, environment: { environment[$0] }, variables: Array(environment.keys),
-                flags: flags)
+                dataDirectory: data.directory,
+                environment: { environment[$0] },
+                variables: Array(environment.keys),
+                flags: flags
+            )
             for warning in configuration.warnings { Terminal.error.line("warning: \(warning)") }
             return configuration
         } catch let error as ConfigurationProblems {
@@ -106,7 +121,9 @@ struct SpanOptions: ParsableArguments {
     /// Returns the span in nanoseconds since the epoch, nil for an open end. `zone` is called only where one of the
     /// times needs it.
     /// - Throws: `ValidationError` where a time does not exist, or the span ends before it begins.
-    func resolved(in zone: () throws -> TimeZoneRules) throws -> (from: EpochNanoseconds?, to: EpochNanoseconds?) {
+    func resolved(
+        in zone: () throws -> TimeZoneRules
+    ) throws -> (from: EpochNanoseconds?, to: EpochNanoseconds?) {
         let from = try from.map { try Self.moment($0, "--from", zone) }
         let to = try to.map { try Self.moment($0, "--to", zone) }
         if let from, let to, from > to { throw ValidationError("--from is after --to") }
@@ -114,7 +131,9 @@ struct SpanOptions: ParsableArguments {
     }
 
     private static func moment(
-        _ bound: TimeBound, _ option: String, _ zone: () throws -> TimeZoneRules
+        _ bound: TimeBound,
+        _ option: String,
+        _ zone: () throws -> TimeZoneRules
     ) throws -> EpochNanoseconds {
         guard let moment = try bound.nanoseconds(in: zone) else {
             throw ValidationError("\(option) names no time between 1970 and 2200")
@@ -153,7 +172,10 @@ struct WaitOptions: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "Give up after this time, with exit code 3; without it, wait as long as it takes.", valueName: "seconds"))
+            "Give up after this time, with exit code 3; without it, wait as long as it takes.",
+            valueName: "seconds"
+        )
+    )
     var timeout: Int?
 
     func validate() throws {
@@ -162,7 +184,10 @@ struct WaitOptions: ParsableArguments {
     }
 
     /// Runs `call`, which blocks until the cluster in `directory` has finished.
-    func run<Value: Sendable>(in directory: String, _ call: @escaping @Sendable () throws -> Value) throws -> Value {
+    func run<Value: Sendable>(
+        in directory: String,
+        _ call: @escaping @Sendable () throws -> Value
+    ) throws -> Value {
         try expiring { try wait(in: directory).run(call) }
     }
 
@@ -173,10 +198,13 @@ struct WaitOptions: ParsableArguments {
 
     private func wait(in directory: String) -> ReportedWait {
         ReportedWait(
-            dataDirectory: directory, timeoutSeconds: timeout,
-            remedy: "Nothing acknowledged is lost: the log keeps it. See tracectl status and the logs of the processes"
+            dataDirectory: directory,
+            timeoutSeconds: timeout,
+            remedy:
+                "Nothing acknowledged is lost: the log keeps it. See tracectl status and the logs of the processes"
                 + " named; restart one with scripts/cluster restart NAME, or set aside what a worker cannot process"
-                + " with tracectl skip NAME")
+                + " with tracectl skip NAME"
+        )
     }
 
     private func expiring<Value>(_ body: () throws -> Value) throws -> Value {

@@ -6,7 +6,8 @@ import TraceModel
 /// `tracectl cat`.
 struct CatCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "cat", abstract: "Writes the events of finalized windows to standard output, as one document.",
+        commandName: "cat",
+        abstract: "Writes the events of finalized windows to standard output, as one document.",
         discussion: """
             Reads the final files in the data directory, plain or compressed, in bounded memory; the cluster \
             need not run. Events of all windows and hosts come in order of time, and a call that spans \
@@ -22,41 +23,55 @@ struct CatCommand: ParsableCommand {
 
             Tables that were written with the setting csv_columns = original have times in milliseconds and no \
             hosts. --columns original makes such a table of any files, also of files of both kinds.
-            """)
+            """
+    )
 
     @OptionGroup var data: DataOptions
 
-    @Option(help: ArgumentHelp("One of \(Resource.nameList).", valueName: "resource")) var resource: Resource
+    @Option(help: ArgumentHelp("One of \(Resource.nameList).", valueName: "resource")) var resource:
+        Resource
 
     @OptionGroup var span: SpanOptions
 
     @Option(help: ArgumentHelp("Only one process.", valueName: "pid")) var pid: UInt32?
 
-    @Option(help: ArgumentHelp("Only one host, as its agents name it.", valueName: "name")) var host: String?
+    @Option(help: ArgumentHelp("Only one host, as its agents name it.", valueName: "name"))
+    var host: String?
 
-    @Option(help: ArgumentHelp("json (a Chrome trace) or csv.", valueName: "format")) var format = CatRun.Format.json
+    @Option(help: ArgumentHelp("json (a Chrome trace) or csv.", valueName: "format")) var format =
+        CatRun.Format.json
 
     @Option(
         help: ArgumentHelp(
             "Of csv: all that the files have, or only the original server's, which are numbers.",
-            valueName: "all|original")) var columns = CSVColumns.all
+            valueName: "all|original"
+        )
+    ) var columns = CSVColumns.all
 
     func validate() throws {
-        if columns == .original, format != .csv { throw ValidationError("--columns goes with --format csv") }
+        if columns == .original, format != .csv {
+            throw ValidationError("--columns goes with --format csv")
+        }
     }
 
     func run() throws {
         let zone = LazyTimeZone(data)
         let (from, to) = try span.resolved { try zone.rules() }
         let selection = TraceSelection(resource: resource, from: from, to: to, pid: pid, host: host)
-        try CatRun(dataDirectory: data.directory, selection: selection, format: format, columns: columns).run()
+        try CatRun(
+            dataDirectory: data.directory,
+            selection: selection,
+            format: format,
+            columns: columns
+        ).run()
     }
 }
 
 /// `tracectl summary`.
 struct SummaryCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "summary", abstract: "Summarizes the finalized windows: totals and top lists by resource.",
+        commandName: "summary",
+        abstract: "Summarizes the finalized windows: totals and top lists by resource.",
         discussion: """
             Reads output/summary in the data directory; the cluster need not run. Over several windows, \
             sums and quantiles (within 1 %) are merged; a row counts in those windows in which it was \
@@ -65,18 +80,20 @@ struct SummaryCommand: ParsableCommand {
 
               tracectl summary --resource function --top 5
               tracectl summary --last --json | jq '.[].tables'
-            """)
+            """
+    )
 
     @OptionGroup var data: DataOptions
 
-    @Option(help: ArgumentHelp("Only one resource: \(Resource.nameList).", valueName: "resource")) var resource:
-        Resource?
+    @Option(help: ArgumentHelp("Only one resource: \(Resource.nameList).", valueName: "resource"))
+    var resource: Resource?
 
     @Option(help: ArgumentHelp("Rows of each list.", valueName: "n")) var top = 10
 
     @Flag(help: "Only each resource's newest window.") var last = false
 
-    @Flag(help: "Print an array with one JSON object for each resource and nothing else.") var json = false
+    @Flag(help: "Print an array with one JSON object for each resource and nothing else.")
+    var json = false
 
     func validate() throws {
         guard (1...Limits.summaryRowsMax).contains(top) else {
@@ -85,7 +102,11 @@ struct SummaryCommand: ParsableCommand {
     }
 
     func run() throws {
-        let answers = try SummaryQuery(dataDirectory: data.directory, resource: resource, isLastWindowOnly: last).run()
+        let answers = try SummaryQuery(
+            dataDirectory: data.directory,
+            resource: resource,
+            isLastWindowOnly: last
+        ).run()
         let terminal = Terminal.output
         let report = SummaryReport(answers, topRows: top, terminal: terminal)
         terminal.line(json ? report.json : report.text)
@@ -110,18 +131,21 @@ struct AnomaliesCommand: ParsableCommand {
               tracectl anomalies --resource memory --json | jq .message
 
             Rules: \(AnomalyRun.ruleNames.joined(separator: ", ")).
-            """)
+            """
+    )
 
     @OptionGroup var data: DataOptions
 
     @OptionGroup var span: SpanOptions
 
-    @Option(help: ArgumentHelp("Only the findings of one rule.", valueName: "rule")) var rule: String?
+    @Option(help: ArgumentHelp("Only the findings of one rule.", valueName: "rule")) var rule:
+        String?
 
-    @Option(help: ArgumentHelp("Only one resource: \(Resource.nameList).", valueName: "resource")) var resource:
-        Resource?
+    @Option(help: ArgumentHelp("Only one resource: \(Resource.nameList).", valueName: "resource"))
+    var resource: Resource?
 
-    @Option(help: ArgumentHelp("Only one host, as its agents name it.", valueName: "name")) var host: String?
+    @Option(help: ArgumentHelp("Only one host, as its agents name it.", valueName: "name"))
+    var host: String?
 
     @Option(help: ArgumentHelp("Only one process.", valueName: "pid")) var pid: UInt32?
 
@@ -142,14 +166,20 @@ struct AnomaliesCommand: ParsableCommand {
         selection.host = host
         selection.pid = pid
         let run = AnomalyRun(
-            dataDirectory: data.directory, selection: selection, format: json ? .json : .table(try zone.rules()))
+            dataDirectory: data.directory,
+            selection: selection,
+            format: json ? .json : .table(try zone.rules())
+        )
         guard try run.run() == 0, !json else { return }
         Terminal.error.line(
-            isNarrowed ? "No anomaly in the final files is of that kind." : "There are no anomalies in the final files."
+            isNarrowed
+                ? "No anomaly in the final files is of that kind."
+                : "There are no anomalies in the final files."
         )
     }
 
     private var isNarrowed: Bool {
-        span.from != nil || span.to != nil || rule != nil || resource != nil || host != nil || pid != nil
+        span.from != nil || span.to != nil || rule != nil || resource != nil || host != nil
+            || pid != nil
     }
 }

@@ -6,7 +6,8 @@ import TraceModel
 /// `tracectl send`.
 struct SendCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "send", abstract: "Sends serialized TraceBatch messages from files.",
+        commandName: "send",
+        abstract: "Sends serialized TraceBatch messages from files.",
         discussion: """
             A file holds one serialized TraceBatch, or, where its name ends in .pbs, any number of them, \
             each preceded by its length as a varint (writeDelimitedTo in Java, \
@@ -18,26 +19,38 @@ struct SendCommand: ParsableCommand {
               tracectl send batch.pb
               tracectl send --json --server 10.0.0.5:50051 monday.pbs tuesday.pbs
               tracectl send --semantics neutracer recorded.pbs
-            """)
+            """
+    )
 
     @Argument(help: "The files, sent in this order.") var files: [String]
 
     @Option(
         help: ArgumentHelp(
             "The semantics of batches that state none: neutracer (as the NeuTracer agent sends) or cumulative.",
-            valueName: "name")) var semantics = Semantics.cumulative
+            valueName: "name"
+        )
+    ) var semantics = Semantics.cumulative
 
     @OptionGroup var server: ServerOptions
 
     func run() throws {
         let session = try SendingSession(
-            server: server.server, giveUpAfterSeconds: Double(SendingSession.acceptSecondsMax))
+            server: server.server,
+            giveUpAfterSeconds: Double(SendingSession.acceptSecondsMax)
+        )
         defer { session.close() }
         let run = SendRun(sender: session.sender, identity: ClientIdentity(), semantics: semantics)
         run.onProgress = { session.progress.update("Sending", done: $0, total: $1) }
-        let completed = try session.runInterruptibly { try run.send(paths: files, stop: session.stop) }
+        let completed = try session.runInterruptibly {
+            try run.send(paths: files, stop: session.stop)
+        }
         let summary = SendSummary(
-            files: files.count, run: run, sender: session.sender, seconds: session.elapsedSeconds, completed: completed)
+            files: files.count,
+            run: run,
+            sender: session.sender,
+            seconds: session.elapsedSeconds,
+            completed: completed
+        )
         Terminal.output.line(server.json ? try Report.json(summary) : summary.text)
         if !completed { throw ExitCode(130) }
     }
@@ -46,7 +59,8 @@ struct SendCommand: ParsableCommand {
 /// `tracectl agent`.
 struct AgentCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "agent", abstract: "Samples this machine's processes from /proc and sends them as events.",
+        commandName: "agent",
+        abstract: "Samples this machine's processes from /proc and sends them as events.",
         discussion: """
             Every interval: CPU time and utilization of each process; memory, when the resident size \
             changed (alloc when it grew, free when it shrank); reads and writes, when there were some; \
@@ -61,12 +75,15 @@ struct AgentCommand: ParsableCommand {
               tracectl agent
               tracectl agent --interval 500ms --duration 1m --json
               tracectl agent --server collector:50051 --host web-3
-            """)
+            """
+    )
 
-    @Option(help: ArgumentHelp("Time from sample to sample: 500ms, 1s, 1m.", valueName: "time")) var interval = TimeSpan
+    @Option(help: ArgumentHelp("Time from sample to sample: 500ms, 1s, 1m.", valueName: "time"))
+    var interval = TimeSpan
         .second
 
-    @Option(help: ArgumentHelp("When to end; otherwise at Ctrl-C.", valueName: "time")) var duration: TimeSpan?
+    @Option(help: ArgumentHelp("When to end; otherwise at Ctrl-C.", valueName: "time"))
+    var duration: TimeSpan?
 
     @OptionGroup var host: HostOptions
     @OptionGroup var server: ServerOptions
@@ -77,14 +94,23 @@ struct AgentCommand: ParsableCommand {
         let session = try SendingSession(server: server.server, giveUpAfterSeconds: giveUpAfter)
         defer { session.close() }
         let batches = session.batches(host: host.name, eventsMax: Limits.toolBatchEvents)
-        var run = AgentRun(sampler: HostSampler(proc: ProcDirectory()), session: batches, stop: session.stop)
+        var run = AgentRun(
+            sampler: HostSampler(proc: ProcDirectory()),
+            session: batches,
+            stop: session.stop
+        )
         run.onSample = { samples, events in
             session.progress.update("Sample \(samples): \(Report.grouped(events)) events sent")
         }
         try session.runInterruptibly {
             try run.run(intervalSeconds: interval.seconds, durationSeconds: duration?.seconds)
         }
-        let summary = AgentSummary(run: run, session: batches, sender: session.sender, seconds: session.elapsedSeconds)
+        let summary = AgentSummary(
+            run: run,
+            session: batches,
+            sender: session.sender,
+            seconds: session.elapsedSeconds
+        )
         Terminal.output.line(server.json ? try Report.json(summary) : summary.text)
     }
 }
@@ -118,25 +144,32 @@ struct ImportCommand: ParsableCommand {
               viztracer -o recording.json.gz program.py && tracectl import recording.json.gz
               tracectl import trace.json --start 2024-05-01T12:00:00Z --host build-7
               curl -s https://ci/build-7/profile.json.gz | tracectl import -
-            """)
+            """
+    )
 
     @Argument(help: "The recording; - for standard input.") var file: String
 
-    @Option(help: ArgumentHelp("The time of the first event.", valueName: "time")) var start: StartTime?
+    @Option(help: ArgumentHelp("The time of the first event.", valueName: "time")) var start:
+        StartTime?
 
-    @Option(help: ArgumentHelp("Events in one batch.", valueName: "n")) var batchEvents = Limits.toolBatchEvents
+    @Option(help: ArgumentHelp("Events in one batch.", valueName: "n")) var batchEvents = Limits
+        .toolBatchEvents
 
     @OptionGroup var host: HostOptions
     @OptionGroup var server: ServerOptions
 
     func validate() throws {
-        guard (1...100_000).contains(batchEvents) else { throw ValidationError("--batch-events is 1 to 100000") }
+        guard (1...100_000).contains(batchEvents) else {
+            throw ValidationError("--batch-events is 1 to 100000")
+        }
     }
 
     func run() throws {
         try RecordingFile.checkStandardInput(file)
         let session = try SendingSession(
-            server: server.server, giveUpAfterSeconds: Double(SendingSession.acceptSecondsMax))
+            server: server.server,
+            giveUpAfterSeconds: Double(SendingSession.acceptSecondsMax)
+        )
         defer { session.close() }
         var recording = Recording()
         guard let source = try read(into: &recording, session) else {
@@ -144,7 +177,11 @@ struct ImportCommand: ParsableCommand {
             throw ExitCode(130)
         }
         let placement = RecordingPlacement.choose(
-            for: recording, start: start?.nanoseconds, modified: source.modified, isFile: source.isFile)
+            for: recording,
+            start: start?.nanoseconds,
+            modified: source.modified,
+            isFile: source.isFile
+        )
         let shift = recording.span.map(placement.shift) ?? 0
         recording.leaveOutCallsThatCannotStand(shiftedBy: shift)
         var summary = ImportSummary(file: file, recording: recording, placement: placement)
@@ -162,7 +199,10 @@ struct ImportCommand: ParsableCommand {
     }
 
     /// Reads the recording; returns its file, or nil where Ctrl-C ended it.
-    private func read(into recording: inout Recording, _ session: SendingSession) throws -> RecordingFile? {
+    private func read(
+        into recording: inout Recording,
+        _ session: SendingSession
+    ) throws -> RecordingFile? {
         var source: RecordingFile?
         let isRead = try session.runInterruptibly {
             let opened = try RecordingFile(file, stop: session.stop)

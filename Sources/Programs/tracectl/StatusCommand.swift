@@ -7,7 +7,8 @@ import TraceModel
 struct StatusCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "status",
-        abstract: "Shows whether the cluster is ready, its processes, and what became of every event.",
+        abstract:
+            "Shows whether the cluster is ready, its processes, and what became of every event.",
         discussion: """
             Asks the aggregator, whose address is in run/aggregator.addr in the data directory. Where \
             it can't be reached, the answer has the same form: `known` is false, process \
@@ -20,12 +21,14 @@ struct StatusCommand: ParsableCommand {
 
               tracectl status
               tracectl status --json --data /var/lib/trace | jq .received_events
-            """)
+            """
+    )
 
     @OptionGroup var data: DataOptions
 
-    @Option(help: ArgumentHelp("The aggregator's address, if not looked up.", valueName: "addr:port")) var metrics:
-        HostPort?
+    @Option(
+        help: ArgumentHelp("The aggregator's address, if not looked up.", valueName: "addr:port")
+    ) var metrics: HostPort?
 
     @Flag(help: "Print the status as one JSON object and nothing else.") var json = false
 
@@ -46,7 +49,8 @@ struct StatusCommand: ParsableCommand {
 /// `tracectl wait`.
 struct WaitCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "wait", abstract: "Waits until all processes are connected and no worker is far behind.",
+        commandName: "wait",
+        abstract: "Waits until all processes are connected and no worker is far behind.",
         discussion: """
             Reports every few seconds what it waits for. A worker is far behind with a megabyte of log or more: under \
             load none is completely up to date. It does not wait for workers that are down for good. With --workers it waits until \
@@ -55,29 +59,37 @@ struct WaitCommand: ParsableCommand {
               tracectl wait --timeout 60
               tracectl wait --workers function=2,cpu=1,memory=1,network=1,io=1,gpu=1
               tracectl wait --process cpu.0 --pid 4711 --data /var/lib/trace
-            """)
+            """
+    )
 
     @OptionGroup var data: DataOptions
     @OptionGroup var waiting: WaitOptions
 
-    @Option(help: ArgumentHelp("Also wait until this process is back.", valueName: "name")) var process: String?
+    @Option(help: ArgumentHelp("Also wait until this process is back.", valueName: "name"))
+    var process: String?
 
     @Option(help: ArgumentHelp("The id of that process.", valueName: "pid")) var pid: Int?
 
     @Option(
-        help: ArgumentHelp("Wait until these workers are connected, and no others.", valueName: "resource=count,…"),
+        help: ArgumentHelp(
+            "Wait until these workers are connected, and no others.",
+            valueName: "resource=count,…"
+        ),
         transform: { text in
             guard let counts = WorkerCounts.parse(text), !counts.isEmpty else {
                 throw ValidationError("not RESOURCE=COUNT[,…]: \(text)")
             }
             return counts
-        }) var workers: [Resource: Int]?
+        }
+    ) var workers: [Resource: Int]?
 
     func validate() throws {
         guard workers == nil || process == nil else {
             throw ValidationError("--workers and --process don't go together")
         }
-        guard (process == nil) == (pid == nil) else { throw ValidationError("--process and --pid go together") }
+        guard (process == nil) == (pid == nil) else {
+            throw ValidationError("--process and --pid go together")
+        }
     }
 
     func run() throws {
@@ -91,7 +103,8 @@ struct WaitCommand: ParsableCommand {
 /// `tracectl slots`.
 struct SlotsCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "slots", abstract: "Shows which worker holds which slots.",
+        commandName: "slots",
+        abstract: "Shows which worker holds which slots.",
         discussion: """
             A process of a traced machine always belongs to the same one of 256 slots of a resource. There is a line \
             for each worker and barrier (by the LSN of its end) that moved slots to it. SKEW is what the worker \
@@ -100,7 +113,8 @@ struct SlotsCommand: ParsableCommand {
 
               tracectl slots
               tracectl slots --json --data /var/lib/trace
-            """)
+            """
+    )
 
     @OptionGroup var data: DataOptions
 
@@ -117,17 +131,21 @@ struct SlotsCommand: ParsableCommand {
 /// `tracectl ports`.
 struct PortsCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "ports", abstract: "Reports which process has an address that a cluster is to listen on.",
+        commandName: "ports",
+        abstract: "Reports which process has an address that a cluster is to listen on.",
         discussion: """
             Tries each address. For one that can't be listened on it prints the reason, and the process that has it where that can \
             be known, on standard error; exit code 0 where all are free, else 1.
 
               tracectl ports --grpc 127.0.0.1:50051 --metrics 127.0.0.1:9091
-            """)
+            """
+    )
 
-    @Option(help: ArgumentHelp("Where agents are to send.", valueName: "addr:port")) var grpc: HostPort?
+    @Option(help: ArgumentHelp("Where agents are to send.", valueName: "addr:port")) var grpc:
+        HostPort?
 
-    @Option(help: ArgumentHelp("Where metrics are to be served.", valueName: "addr:port")) var metrics: HostPort?
+    @Option(help: ArgumentHelp("Where metrics are to be served.", valueName: "addr:port"))
+    var metrics: HostPort?
 
     func run() throws {
         var isFree = true
@@ -139,7 +157,9 @@ struct PortsCommand: ParsableCommand {
                     error.isAddressTaken
                     ? PortHolder.remedy(port: address.port, option: option)
                     : "Name an address of this machine with \(option) ADDR:PORT"
-                Terminal.error.line("error: \(address) (\(option)) can't be listened on: \(error). \(remedy)")
+                Terminal.error.line(
+                    "error: \(address) (\(option)) can't be listened on: \(error). \(remedy)"
+                )
             }
         }
         if !isFree { throw ExitCode(1) }
@@ -158,13 +178,18 @@ struct ListenCommand: ParsableCommand {
             a process that uses it sets LISTEN_PID to its own process id.
 
               tracectl listen 127.0.0.1:50051 s6-svscan run/services
-            """)
+            """
+    )
 
-    @Argument(help: ArgumentHelp("Where agents connect.", valueName: "address:port")) var address: String
+    @Argument(help: ArgumentHelp("Where agents connect.", valueName: "address:port")) var address:
+        String
 
-    @Argument(parsing: .captureForPassthrough, help: "The program and its arguments.") var command: [String]
+    @Argument(parsing: .captureForPassthrough, help: "The program and its arguments.") var command:
+        [String]
 
-    func validate() throws { guard !command.isEmpty else { throw ValidationError("Name the program to become") } }
+    func validate() throws {
+        guard !command.isEmpty else { throw ValidationError("Name the program to become") }
+    }
 
     func run() throws { try ListeningSocket.pass(ListeningSocket.bind(address), to: command) }
 }

@@ -6,7 +6,8 @@ import TraceModel
 /// `tracectl`: parses the subcommand and runs it.
 @main struct TraceCtl: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "tracectl", abstract: "Controls a running Trace Processor, and sends it events.",
+        commandName: "tracectl",
+        abstract: "Controls a running Trace Processor, and sends it events.",
         discussion: """
             Control (--data names the cluster's data directory):
               tracectl status --json
@@ -31,13 +32,18 @@ import TraceModel
             Exit codes: 0 done; 1 failed, with the reason on standard error; 2 wrong usage; 3 not done within \
             --timeout; 130 stopped by \
             Ctrl-C halfway (for agent that is the usual end: 0). A second Ctrl-C ends at once.
-            """, version: BuildInfo.versionWithCommit,
+            """,
+        version: BuildInfo.versionWithCommit,
         subcommands: [
-            StatusCommand.self, FinalizeCommand.self, DrainCommand.self, ScaleCommand.self, WaitCommand.self,
-            SlotsCommand.self, ReloadCommand.self, DeadLetterCommand.self, SkipCommand.self, SummaryCommand.self,
-            CatCommand.self, AnomaliesCommand.self, LogCommand.self, SendCommand.self, AgentCommand.self,
+            StatusCommand.self, FinalizeCommand.self, DrainCommand.self, ScaleCommand.self,
+            WaitCommand.self,
+            SlotsCommand.self, ReloadCommand.self, DeadLetterCommand.self, SkipCommand.self,
+            SummaryCommand.self,
+            CatCommand.self, AnomaliesCommand.self, LogCommand.self, SendCommand.self,
+            AgentCommand.self,
             ImportCommand.self, ListenCommand.self, ConfigCommand.self, PortsCommand.self,
-        ])
+        ]
+    )
 
     /// Runs the command. As in every command of the project, the exit code is 2 for an invalid command line.
     static func main() {

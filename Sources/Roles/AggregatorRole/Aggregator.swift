@@ -27,8 +27,12 @@ package final class Aggregator: Sendable {
         package var rebuildProgram: RebuildProgram?
 
         package init(
-            metricsAddress: MetricsAddress, timeZoneName: String, compression: FileCompression?, csvColumns: CSVColumns,
-            seriesLimit: Int = Limits.seriesPerMetricMax, retention: RetentionPolicy,
+            metricsAddress: MetricsAddress,
+            timeZoneName: String,
+            compression: FileCompression?,
+            csvColumns: CSVColumns,
+            seriesLimit: Int = Limits.seriesPerMetricMax,
+            retention: RetentionPolicy,
             rebuildProgram: RebuildProgram? = nil
         ) {
             self.metricsAddress = metricsAddress
@@ -71,13 +75,15 @@ package final class Aggregator: Sendable {
             store.count(.aggregatorStateDamaged)
             log.warning(
                 "a copy of the marks of merged windows was damaged, and is written anew from the other one",
-                metadata: ["why": "\(healed)"])
+                metadata: ["why": "\(healed)"]
+            )
         }
         if let lost = saved.lost {
             store.count(.aggregatorStateDamaged)
             log.error(
                 "the marks of merged windows are lost; those that final files prove are used",
-                metadata: ["why": "\(lost)"])
+                metadata: ["why": "\(lost)"]
+            )
         }
         let marks = saved.marks
         let previous = store.processes[MetricSnapshot.aggregator]?.incarnation ?? 0
@@ -89,15 +95,26 @@ package final class Aggregator: Sendable {
         let http = HTTPTally()
         let wakeup = try Wakeup()
         merges = try MergeThread(
-            timeZoneName: configuration.timeZoneName, localHostName: Self.hostName(),
-            compression: configuration.compression, csvColumns: configuration.csvColumns,
-            retention: configuration.retention, marks: marks.mapValues(\.window), log: log
+            timeZoneName: configuration.timeZoneName,
+            localHostName: Self.hostName(),
+            compression: configuration.compression,
+            csvColumns: configuration.csvColumns,
+            retention: configuration.retention,
+            marks: marks.mapValues(\.window),
+            log: log
         ) { wakeup.signal() }
         pages = try PageThread(shared: shared, archive: archive, pid: UInt32(getpid()), log: log)
         fabric = FabricThread(
-            shared: shared, merges: merges, journal: journal,
-            ledger: WindowLedger(marks: marks, isLost: saved.lost != nil), rebuildProgram: configuration.rebuildProgram,
-            http: http, incarnation: incarnation, wakeup: wakeup, log: log)
+            shared: shared,
+            merges: merges,
+            journal: journal,
+            ledger: WindowLedger(marks: marks, isLost: saved.lost != nil),
+            rebuildProgram: configuration.rebuildProgram,
+            http: http,
+            incarnation: incarnation,
+            wakeup: wakeup,
+            log: log
+        )
         threads = [try Self.start(fabric), merges.start(), pages.start()]
         let routes = PageRoutes(pages)
         server = try HTTPServer(socket, tally: http, log: log) { await routes.respond(to: $0) }
@@ -124,8 +141,10 @@ package final class Aggregator: Sendable {
         let file = try File(AggregatorPaths.lock, .readWrite)
         guard try file.lock() else {
             throw TraceError(
-                .configuration, "another aggregator runs in this data directory",
-                remedy: "End it, or choose another directory by --data")
+                .configuration,
+                "another aggregator runs in this data directory",
+                remedy: "End it, or choose another directory by --data"
+            )
         }
         return dup(file.descriptor)
     }
@@ -149,6 +168,9 @@ package final class Aggregator: Sendable {
     private static func hostName() -> String {
         var buffer = [CChar](repeating: 0, count: 256)
         guard gethostname(&buffer, buffer.count - 1) == 0 else { return "localhost" }
-        return String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        return String(
+            decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) },
+            as: UTF8.self
+        )
     }
 }

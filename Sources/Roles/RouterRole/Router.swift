@@ -25,7 +25,11 @@ package final class Router {
         package var defaultSemantics: Semantics
 
         package init(
-            address: String, workers: [Resource: Int], inactivitySeconds: Int?, timeZone: String?, logBudgetBytes: Int?,
+            address: String,
+            workers: [Resource: Int],
+            inactivitySeconds: Int?,
+            timeZone: String?,
+            logBudgetBytes: Int?,
             defaultSemantics: Semantics
         ) {
             self.address = address
@@ -62,7 +66,8 @@ package final class Router {
         let data = try DataDirectory.open { damage in
             logger.warning(
                 "A copy of the manifest was damaged, and is written anew from the other one",
-                metadata: ["why": "\(damage)"])
+                metadata: ["why": "\(damage)"]
+            )
         }
         let lock = try File(ClusterPaths.lock, .readWrite)
         // Of the directory too: no file whose removal would let a second router in.
@@ -70,48 +75,90 @@ package final class Router {
         guard try lock.lock(), try directory.lock() else {
             let holder = LockHolder.find(of: directory) ?? LockHolder.find(of: lock)
             throw TraceError(
-                .configuration, "Another router\(holder.map { " (process \($0))" } ?? "") uses this data directory",
-                remedy: "Stop it, or name another directory with --data")
+                .configuration,
+                "Another router\(holder.map { " (process \($0))" } ?? "") uses this data directory",
+                remedy: "Stop it, or name another directory with --data"
+            )
         }
         try HashSecret.ensure { logger.warning("\($0)") }
         var recovered: RouterRecovery
         do { recovered = try recover(data) } catch let lost as RouterLost {
-            try Array("\(lost)\n".utf8).withUnsafeBytes { try FileSystem.publish(ClusterPaths.routerLost, $0) }
+            try Array("\(lost)\n".utf8).withUnsafeBytes {
+                try FileSystem.publish(ClusterPaths.routerLost, $0)
+            }
             throw lost
         }
         try FileSystem.remove(ClusterPaths.routerLost)
         var writer = try LogWriter(
-            directory: LogDirectory(path: ClusterPaths.log), salt: data.salt, recovery: recovered.log)
+            directory: LogDirectory(path: ClusterPaths.log),
+            salt: data.salt,
+            recovery: recovered.log
+        )
         try report(&recovered, in: &writer)
         let slotMap = CurrentSlotMap(recovered.state.slotMap)
-        try DeadLetterRecovery.run(recovered.state.verdicts, logBegin: recovered.log.begin, logger: logger)
+        try DeadLetterRecovery.run(
+            recovered.state.verdicts,
+            logBegin: recovered.log.begin,
+            logger: logger
+        )
         let context = RouterContext(
-            incarnation: try Incarnation.take(for: MetricSnapshot.router), logSalt: data.salt,
-            damaged: recovered.damaged, accepted: writer.counts.acceptedTotal,
-            logBudgetBytes: try configuration.logBudgetBytes ?? FileSystem.totalBytes(at: ClusterPaths.log) / 2)
+            incarnation: try Incarnation.take(for: MetricSnapshot.router),
+            logSalt: data.salt,
+            damaged: recovered.damaged,
+            accepted: writer.counts.acceptedTotal,
+            logBudgetBytes: try configuration.logBudgetBytes ?? FileSystem.totalBytes(
+                at: ClusterPaths.log
+            ) / 2
+        )
         context.logBegin = writer.begin
         let inbox = try FabricInbox(durable: writer.end)
-        let queue = IngestQueue(dedup: recovered.state.dedup, defaultSemantics: configuration.defaultSemantics)
+        let queue = IngestQueue(
+            dedup: recovered.state.dedup,
+            defaultSemantics: configuration.defaultSemantics
+        )
         let window = recovered.state.window
         let counts = writer.counts
         let maps = recovered.maps
         let verdicts = recovered.state.verdicts
         let committer = Committer(
-            queue: queue, fabric: inbox, writer: writer, state: recovered.state, window: recovered.openWindow,
-            pending: recovered.pending, stems: StemClock(zone: zone), context: context, endFile: openEndFile(data),
-            logger: logger)
-        let desk = DeadLetterDesk(queue: queue, context: context, wakeup: inbox.wakeup, logger: logger)
+            queue: queue,
+            fabric: inbox,
+            writer: writer,
+            state: recovered.state,
+            window: recovered.openWindow,
+            pending: recovered.pending,
+            stems: StemClock(zone: zone),
+            context: context,
+            endFile: openEndFile(data),
+            logger: logger
+        )
+        let desk = DeadLetterDesk(
+            queue: queue,
+            context: context,
+            wakeup: inbox.wakeup,
+            logger: logger
+        )
         let large = LargeBatches(
-            queue: queue, context: context, log: LogDirectory(path: ClusterPaths.log),
-            defaultSemantics: configuration.defaultSemantics, logger: logger)
+            queue: queue,
+            context: context,
+            log: LogDirectory(path: ClusterPaths.log),
+            defaultSemantics: configuration.defaultSemantics,
+            logger: logger
+        )
         let largeThread = DedicatedThread("large-batches") { large.run() }
         let deskThread = DedicatedThread("dead-letters") { desk.run() }
         let commitThread = DedicatedThread("commit") { committer.run() }
         let fabricThread = DedicatedThread("fabric") {
             do {
                 try FabricLoop(
-                    inbox: inbox, context: context, maps: maps, verdicts: verdicts, desk: desk, counts: counts,
-                    window: window, logger: logger
+                    inbox: inbox,
+                    context: context,
+                    maps: maps,
+                    verdicts: verdicts,
+                    desk: desk,
+                    counts: counts,
+                    window: window,
+                    logger: logger
                 ).run()
             } catch {
                 logger.critical("The fabric cannot start", metadata: ["error": "\(error)"])
@@ -119,7 +166,13 @@ package final class Router {
             }
         }
         let ending = try serve(
-            queue: queue, large: large, context: context, slotMap: slotMap, desk: desk, machine: data.machine)
+            queue: queue,
+            large: large,
+            context: context,
+            slotMap: slotMap,
+            desk: desk,
+            machine: data.machine
+        )
         // Before the committer, whose answer it may be waiting for.
         desk.end()
         deskThread.join()
@@ -139,20 +192,30 @@ package final class Router {
     /// - Throws: `RouterLost` where the log has lost its begin or end, and that is not accepted.
     private func recover(_ data: DataDirectory) throws -> RouterRecovery {
         var recovered = try RouterRecovery.run(
-            salt: data.salt, fresh: RouterState(slotMap: SlotMap(workers: configuration.workers)), logger: logger)
+            salt: data.salt,
+            fresh: RouterState(slotMap: SlotMap(workers: configuration.workers)),
+            logger: logger
+        )
         let noted = LogEnd.read(salt: data.salt)
         if noted == nil, recovered.log.end > 0 {
             logger.warning(
                 "Nothing says how far the log went before this start, as after a version before 0.2: of what was lost at its end until now only what workers have saved is known, and lost events are in no count. From now on it is noted",
-                metadata: ["file": "\(ClusterPaths.logEnd)", "end_lsn": "\(recovered.log.end)"])
+                metadata: ["file": "\(ClusterPaths.logEnd)", "end_lsn": "\(recovered.log.end)"]
+            )
         }
         let begin = recovered.log.begin
         let lostBegin = LogLoss.findBegin(
-            begin, maps: recovered.maps, accepted: recovered.damaged,
-            checkpoints: begin == 0 ? [:] : WorkerCheckpoints.positions { $0 < begin })
+            begin,
+            maps: recovered.maps,
+            accepted: recovered.damaged,
+            checkpoints: begin == 0 ? [:] : WorkerCheckpoints.positions { $0 < begin }
+        )
         let lostEnd = LogLoss.find(
-            end: recovered.log.end, isEmpty: recovered.log.bases.isEmpty, cut: recovered.log.cut,
-            evidence: try .gather(noted: noted, end: recovered.log.end))
+            end: recovered.log.end,
+            isEmpty: recovered.log.bases.isEmpty,
+            cut: recovered.log.cut,
+            evidence: try .gather(noted: noted, end: recovered.log.end)
+        )
         let losses = [lostBegin, lostEnd].compactMap { $0 }
         guard !losses.isEmpty else {
             try LogLoss.settled()
@@ -168,7 +231,12 @@ package final class Router {
             if loss.isBegin {
                 recovered.goOn(withoutBegin: loss, checkpoints: checkpoints, logger: logger)
             } else {
-                try recovered.goOn(behind: loss, noted: noted, checkpoints: checkpoints, logger: logger)
+                try recovered.goOn(
+                    behind: loss,
+                    noted: noted,
+                    checkpoints: checkpoints,
+                    logger: logger
+                )
             }
         }
         // One that had no checkpoint yet would wait for others to hand its slots over.
@@ -183,13 +251,19 @@ package final class Router {
     /// Nil where it can't be written: a loss of the log's end is then not seen in all cases.
     private func openEndFile(_ data: DataDirectory) -> LogEndFile? {
         do { return try LogEndFile(salt: data.salt) } catch {
-            logger.warning("How far the log goes is not noted beside it", metadata: ["error": "\(error)"])
+            logger.warning(
+                "How far the log goes is not noted beside it",
+                metadata: ["error": "\(error)"]
+            )
             return nil
         }
     }
 
     /// Logs what recovery found damaged: its events count as dead-lettered from then on.
-    private func report(_ recovered: inout RouterRecovery, in writer: inout LogWriter) throws(SystemError) {
+    private func report(
+        _ recovered: inout RouterRecovery,
+        in writer: inout LogWriter
+    ) throws(SystemError) {
         guard !recovered.unreported.isEmpty else { return }
         var group = LogGroup(capacity: 4_096)
         var counts = writer.counts
@@ -197,7 +271,9 @@ package final class Router {
             var body = RawBuffer()
             damage.encode(into: &body)
             let target = group.append(.damage, arrival: WallClock.now(), bodyBytes: body.count)
-            UnsafeMutableRawBufferPointer(start: target, count: body.count).copyMemory(from: body.bytes)
+            UnsafeMutableRawBufferPointer(start: target, count: body.count).copyMemory(
+                from: body.bytes
+            )
             counts.deadLettered += damage.events
         }
         let totals = counts
@@ -211,20 +287,37 @@ package final class Router {
 
     /// Takes calls until a signal comes or nothing does, then answers what is in flight.
     private func serve(
-        queue: IngestQueue, large: LargeBatches, context: RouterContext, slotMap: CurrentSlotMap, desk: DeadLetterDesk,
+        queue: IngestQueue,
+        large: LargeBatches,
+        context: RouterContext,
+        slotMap: CurrentSlotMap,
+        desk: DeadLetterDesk,
         machine: String
     ) throws -> Ending {
         let health = HealthService()
         let services = HandlerGroup([
-            (TracerService.methods, TracerHandler(queue: queue, large: large, context: context, machine: machine)),
+            (
+                TracerService.methods,
+                TracerHandler(queue: queue, large: large, context: context, machine: machine)
+            ),
             (
                 AdminService.methods,
-                AdminHandler(queue: queue, context: context, slotMap: slotMap, desk: desk, logger: logger)
+                AdminHandler(
+                    queue: queue,
+                    context: context,
+                    slotMap: slotMap,
+                    desk: desk,
+                    logger: logger
+                )
             ), (HealthService.methods, health), (ReflectionService.methods, ReflectionService()),
         ])
         var bounds = GRPCServerConfiguration()
         bounds.exhaustedTrailers = [
-            RetryInfo.trailer(status: .resourceExhausted, message: "The server is at its limits", delaySeconds: 1)
+            RetryInfo.trailer(
+                status: .resourceExhausted,
+                message: "The server is at its limits",
+                delaySeconds: 1
+            )
         ]
         let server = GRPCServer(configuration: bounds, methods: services.methods, handler: services)
         let sockets: [ListeningSocket]
@@ -238,21 +331,32 @@ package final class Router {
         }
         server.start()
         health.setServing(true)
-        logger.info("Accepting batches", metadata: ["address": "\(sockets.map(\.address).joined(separator: ", "))"])
+        logger.info(
+            "Accepting batches",
+            metadata: ["address": "\(sockets.map(\.address).joined(separator: ", "))"]
+        )
         for socket in sockets where !socket.isLoopback {
             logger.warning(
                 "Other machines may reach this port, and gRPC 1.51 has known holes: use a firewall, or a proxy with mTLS",
-                metadata: ["address": "\(socket.address)"])
+                metadata: ["address": "\(socket.address)"]
+            )
         }
         if server.connectionsMax < bounds.connectionsMax {
             logger.warning(
                 "This process may have few descriptors open, so few agents are served at once and others wait: raise the hard limit (ulimit -Hn, LimitNOFILE=)",
-                metadata: ["connections": "\(server.connectionsMax)", "usual": "\(bounds.connectionsMax)"])
+                metadata: [
+                    "connections": "\(server.connectionsMax)", "usual": "\(bounds.connectionsMax)",
+                ]
+            )
         }
         Readiness.ready()
         var watch = QuietWatch(
-            queue: queue, context: context, inactivitySeconds: configuration.inactivitySeconds, logger: logger,
-            takeFull: { server.takeFull() })
+            queue: queue,
+            context: context,
+            inactivitySeconds: configuration.inactivitySeconds,
+            logger: logger,
+            takeFull: { server.takeFull() }
+        )
         let ending = Result { () throws(TraceError) in try watch.wait() }
         Readiness.stopping()
         let reason =

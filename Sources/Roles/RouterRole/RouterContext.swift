@@ -40,7 +40,13 @@ final class RouterContext: Sendable {
     private let settlement = Mutex<UInt64?>(nil)
     private let reports = Mutex(OutputReports())
 
-    init(incarnation: UInt64, logSalt: UInt32, damaged: [Range<LSN>], accepted: UInt64, logBudgetBytes: Int = .max) {
+    init(
+        incarnation: UInt64,
+        logSalt: UInt32,
+        damaged: [Range<LSN>],
+        accepted: UInt64,
+        logBudgetBytes: Int = .max
+    ) {
         self.incarnation = incarnation
         self.logSalt = logSalt
         self.damaged = damaged
@@ -142,13 +148,16 @@ final class RouterContext: Sendable {
         var gauges: [(MetricFamily, Double)] = [
             (.activeClients, Double(clients.count(now: WallClock.monotonic()))),
             (.routerQueueBytes, Double(max(waiting.load(ordering: .relaxed), 0))),
-            (.routerLogBudgetBytes, Double(logBudgetBytes)), (.routerLogBytes, Double(head - min(logBegin, head))),
+            (.routerLogBudgetBytes, Double(logBudgetBytes)),
+            (.routerLogBytes, Double(head - min(logBegin, head))),
         ]
         let free = FreeSpace.measure().bytes
         if free < .max { gauges.append((.routerDiskFreeBytes, Double(free))) }
         let last = lastActivity
         if last > 0 { gauges.append((.lastActivityTimestampSeconds, Double(last) / 1e9)) }
-        return refusals.samples() + closings.samples() + [commitLatency.sample, ackLatency.sample, slotMoves.sample]
+        return refusals.samples() + closings.samples() + [
+            commitLatency.sample, ackLatency.sample, slotMoves.sample,
+        ]
             + gauges.map { MetricSample(family: $0, labels: [], value: .gauge($1)) }
     }
 }
@@ -160,7 +169,9 @@ final class ActiveClients: Sendable {
 
     /// A batch came from this peer.
     func note(_ peer: String, now: Int64) {
-        lastSeen.withLock { seen in if seen.count < Limits.activeClientsMax || seen[peer] != nil { seen[peer] = now } }
+        lastSeen.withLock { seen in
+            if seen.count < Limits.activeClientsMax || seen[peer] != nil { seen[peer] = now }
+        }
     }
 
     /// How many there are now; forgets the others.
@@ -219,6 +230,10 @@ final class LatencyHistogram: Sendable {
 
     var sample: MetricSample {
         let now = state.withLock { $0 }
-        return MetricSample(family: family, labels: [], value: .histogram(buckets: now.buckets, sum: now.sum))
+        return MetricSample(
+            family: family,
+            labels: [],
+            value: .histogram(buckets: now.buckets, sum: now.sum)
+        )
     }
 }

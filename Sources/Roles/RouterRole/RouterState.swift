@@ -23,11 +23,15 @@ struct RouterState {
     init(slotMap: SlotMap) { self.slotMap = slotMap }
 
     /// The history of windows and maps from here on.
-    var history: SlotMapHistory { SlotMapHistory(slotMap, window: window, windowBegin: windowBegin) }
+    var history: SlotMapHistory {
+        SlotMapHistory(slotMap, window: window, windowBegin: windowBegin)
+    }
 
     /// The name that a barrier at this second (`YYYYmmdd_HHMMSS`) gives its files: unique in the log. Names
     /// never go back, as a clock that does would make files that replace older ones.
-    func stem(second: String) -> String { second > lastSecond ? second : "\(lastSecond)_\(lastOrdinal + 1)" }
+    func stem(second: String) -> String {
+        second > lastSecond ? second : "\(lastSecond)_\(lastOrdinal + 1)"
+    }
 
     /// A barrier went into the log, or was read from it.
     mutating func passed(_ barrier: BarrierPayload, end: LSN) {
@@ -65,7 +69,9 @@ struct RouterState {
         buffer.append(byte: window > 0 ? 1 : 0)
         var barrier = RawBuffer()
         BarrierPayload(
-            window: window &- 1, reason: .command, stem: lastOrdinal > 1 ? "\(lastSecond)_\(lastOrdinal)" : lastSecond,
+            window: window &- 1,
+            reason: .command,
+            stem: lastOrdinal > 1 ? "\(lastSecond)_\(lastOrdinal)" : lastSecond,
             slotMap: slotMap
         ).encode(into: &barrier)
         buffer.append(integer: UInt32(barrier.count))
@@ -77,7 +83,11 @@ struct RouterState {
     mutating func restoreHead(_ body: UnsafeRawBufferPointer) throws(TraceError) {
         var reader = StateReader(body)
         let last = try Self.lastWindow(from: &reader)
-        if let closed = last.closed { passed(closed, end: last.begin) } else { slotMap = last.slotMap }
+        if let closed = last.closed {
+            passed(closed, end: last.begin)
+        } else {
+            slotMap = last.slotMap
+        }
         try dedup.restore(from: &reader)
         // Logs of before there were verdicts end here.
         if !reader.isAtEnd { try verdicts.restore(from: &reader) }

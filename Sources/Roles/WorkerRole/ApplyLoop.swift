@@ -67,8 +67,13 @@ final class ApplyLoop {
     #endif
 
     init(
-        worker: WorkerName, lock: consuming WorkerLock, machine: String, processor: any TraceProcessor,
-        watchdog: Watchdog, cell: CrashCell?, logger: Logger
+        worker: WorkerName,
+        lock: consuming WorkerLock,
+        machine: String,
+        processor: any TraceProcessor,
+        watchdog: Watchdog,
+        cell: CrashCell?,
+        logger: Logger
     ) throws {
         self.worker = worker
         self.lock = lock
@@ -107,7 +112,9 @@ final class ApplyLoop {
                 if let damage { note(damage) }
                 try patiently(using: reserve, write)
             }
-        } catch let error as TraceError where error.code == .corrupt { throw WorkerLost(cause: error) }
+        } catch let error as TraceError where error.code == .corrupt {
+            throw WorkerLost(cause: error)
+        }
         guard let checkpoint = saved else {
             try processor.files.restore(from: nil)
             return
@@ -115,7 +122,8 @@ final class ApplyLoop {
         for segment in processor.files.damagedSegments {
             logger.error(
                 "A segment is gone or shorter than the checkpoint says; its rows are lost when its window is merged",
-                metadata: ["file": "\(segment)", "window": "\(checkpoint.window)"])
+                metadata: ["file": "\(segment)", "window": "\(checkpoint.window)"]
+            )
         }
         appliedLSN = checkpoint.lsn
         checkpointLSN = checkpoint.lsn
@@ -129,7 +137,10 @@ final class ApplyLoop {
         // A blank one: what the worker had before follows from nothing any more.
         if owners.isEmpty { _ = try KeptCheckpoints.remove(of: worker) }
         try Handover.removeTaken(by: worker, through: appliedLSN, except: gained?.lsn)
-        logger.info("Checkpoint restored", metadata: ["lsn": "\(appliedLSN)", "window": "\(window)"])
+        logger.info(
+            "Checkpoint restored",
+            metadata: ["lsn": "\(appliedLSN)", "window": "\(window)"]
+        )
     }
 
     /// One copy of something saved was damaged, and the other one serves.
@@ -149,15 +160,21 @@ final class ApplyLoop {
         try cell.watch()
         guard deaths.count > 0 else { return }
         logger.error(
-            "This worker has ended itself at a record", metadata: ["lsn": "\(deaths.lsn)", "times": "\(deaths.count)"])
+            "This worker has ended itself at a record",
+            metadata: ["lsn": "\(deaths.lsn)", "times": "\(deaths.count)"]
+        )
     }
 
     // MARK: Rules
 
     /// Those that were in force at the checkpoint.
     private func takeRules(of checkpoint: WorkerCheckpoint) {
-        do { processor.rules = try RuleSet(checkpoint.rules, file: "The checkpoint's rules") } catch {
-            logger.error("Another version's rules; the defaults hold", metadata: ["error": "\(error)"])
+        do { processor.rules = try RuleSet(checkpoint.rules, file: "The checkpoint's rules") } catch
+        {
+            logger.error(
+                "Another version's rules; the defaults hold",
+                metadata: ["error": "\(error)"]
+            )
         }
     }
 
@@ -173,7 +190,10 @@ final class ApplyLoop {
             return true
         } catch {
             refusedRules += 1
-            logger.error("The rules file is refused; the rules in force stay", metadata: ["error": "\(error)"])
+            logger.error(
+                "The rules file is refused; the rules in force stay",
+                metadata: ["error": "\(error)"]
+            )
             return false
         }
     }
@@ -237,7 +257,8 @@ final class ApplyLoop {
                 try accept(welcome)
                 progress()
             case .heartbeat: hello()
-            case .workerFenced(let fenced) where fenced.incarnation == incarnation: throw refusal(fenced)
+            case .workerFenced(let fenced) where fenced.incarnation == incarnation:
+                throw refusal(fenced)
             default: break
             }
         }
@@ -258,7 +279,9 @@ final class ApplyLoop {
         // what holds where the worker begins.
         guard welcome.lsn == appliedLSN || (ownedSlots.isEmpty && gained == nil) else {
             throw TraceError(
-                .configuration, "The log begins at LSN \(welcome.lsn), behind the checkpoint at \(appliedLSN)")
+                .configuration,
+                "The log begins at LSN \(welcome.lsn), behind the checkpoint at \(appliedLSN)"
+            )
         }
         appliedLSN = welcome.lsn
         window = welcome.window
@@ -279,7 +302,10 @@ final class ApplyLoop {
         guard isWelcome, retryAt == nil, header.toLSN > appliedLSN else { return }
         try lock.check()
         guard header.fromLSN <= appliedLSN else {
-            throw TraceError(.corrupt, "A share begins at LSN \(header.fromLSN), behind \(appliedLSN)")
+            throw TraceError(
+                .corrupt,
+                "A share begins at LSN \(header.fromLSN), behind \(appliedLSN)"
+            )
         }
         guard try takeGainedSlots() else {
             retryAt = WallClock.monotonic() + Self.second / 5
@@ -313,7 +339,12 @@ final class ApplyLoop {
         faults.strike(record.body)
         #endif
         try batches.apply(
-            record.body, host: record.host, arrival: record.arrival, lsn: record.lsn, semantics: record.semantics)
+            record.body,
+            host: record.host,
+            arrival: record.arrival,
+            lsn: record.lsn,
+            semantics: record.semantics
+        )
     }
 
     /// Ends the window: files, then hand-over, then a checkpoint, then the announcement. Others wait for the checkpoint only
@@ -323,7 +354,9 @@ final class ApplyLoop {
         let end = record.lsn + LSN(LogRecord.stride(payloadBytes: record.body.count))
         var closed: [ClosedFile] = []
         processor.files.crossBarriers(to: barrier.window)
-        try patiently { closed = try processor.finalize(stem: barrier.stem, nextWindow: barrier.window + 1) }
+        try patiently {
+            closed = try processor.finalize(stem: barrier.stem, nextWindow: barrier.window + 1)
+        }
         announcements.append(announcement(of: barrier, files: closed, end: end))
         let next = barrier.slotMap.owners(of: worker.resource)
         let isRescaled = next != owners
@@ -335,16 +368,29 @@ final class ApplyLoop {
         if isRescaled { try checkpoint() } else { try checkpointIfDue(.barrier) }
     }
 
-    private func announcement(of barrier: BarrierPayload, files: [ClosedFile], end: LSN) -> SegmentsClosed {
+    private func announcement(
+        of barrier: BarrierPayload,
+        files: [ClosedFile],
+        end: LSN
+    ) -> SegmentsClosed {
         var encoded = RawBuffer()
         if !files.isEmpty { ClosedFile.encode(files, into: &encoded) }
         return SegmentsClosed(
-            worker: worker, window: barrier.window, barrierLSN: end, stem: barrier.stem,
-            slots: SlotHolding.ranges(of: ownedSlots).map { SlotRange(slots: $0, fromLSN: windowBegin, toLSN: end) },
-            files: Array(encoded.bytes), summary: processor.takeSummary())
+            worker: worker,
+            window: barrier.window,
+            barrierLSN: end,
+            stem: barrier.stem,
+            slots: SlotHolding.ranges(of: ownedSlots).map {
+                SlotRange(slots: $0, fromLSN: windowBegin, toLSN: end)
+            },
+            files: Array(encoded.bytes),
+            summary: processor.takeSummary()
+        )
     }
 
-    private var ownedSlots: [UInt8] { owners.indices.filter { owners[$0] == UInt16(worker.index) }.map { UInt8($0) } }
+    private var ownedSlots: [UInt8] {
+        owners.indices.filter { owners[$0] == UInt16(worker.index) }.map { UInt8($0) }
+    }
 
     /// Takes the new slot map: what this worker loses goes to files for the new owners.
     private func handOver(to next: [UInt16], at lsn: LSN) throws {
@@ -352,12 +398,21 @@ final class ApplyLoop {
         let lost = ownedSlots.filter { next[Int($0)] != me }
         let handover = Handover(resource: worker.resource, lsn: lsn)
         for (receiver, slots) in Dictionary(grouping: lost, by: { next[Int($0)] }) {
-            try patiently { try handover.give(slots, from: worker.index, to: Int(receiver), processor: processor) }
+            try patiently {
+                try handover.give(
+                    slots,
+                    from: worker.index,
+                    to: Int(receiver),
+                    processor: processor
+                )
+            }
         }
         for slot in lost { processor.dropState(slot: slot) }
         let new = (0..<Slot.count).filter { owners[$0] != me && next[$0] == me }
         // What came with them before the worker began anew is lost with the rest.
-        if !new.isEmpty, lsn > renewed { gained = GainedSlots(lsn: lsn, slots: new.map { UInt8($0) }) }
+        if !new.isEmpty, lsn > renewed {
+            gained = GainedSlots(lsn: lsn, slots: new.map { UInt8($0) })
+        }
         owners = next
     }
 
@@ -369,8 +424,11 @@ final class ApplyLoop {
         do {
             // Hosts come with the slots, and one that has been silent may have to go.
             batches.forgetHost()
-            guard try handover.take(gained.slots, by: worker.index, into: processor, report: note) else { return false }
-        } catch let error as TraceError where error.code == .corrupt { throw WorkerLost(cause: error) }
+            guard try handover.take(gained.slots, by: worker.index, into: processor, report: note)
+            else { return false }
+        } catch let error as TraceError where error.code == .corrupt {
+            throw WorkerLost(cause: error)
+        }
         self.gained = nil
         try checkpoint()
         try handover.remove(for: worker.index)
@@ -391,8 +449,15 @@ final class ApplyLoop {
             try processor.files.flush(.all)
             try processor.files.sync()
             let checkpoint = WorkerCheckpoint(
-                lsn: appliedLSN, windowBegin: windowBegin, window: window, gained: gained, owners: owners,
-                announcements: announcements, rules: processor.rules.source, renewed: renewed)
+                lsn: appliedLSN,
+                windowBegin: windowBegin,
+                window: window,
+                gained: gained,
+                owners: owners,
+                announcements: announcements,
+                rules: processor.rules.source,
+                renewed: renewed
+            )
             try checkpoint.publish(for: worker, processor: processor, slots: ownedSlots)
         }
         keepCheckpoint()
@@ -411,7 +476,8 @@ final class ApplyLoop {
         do { try KeptCheckpoints.keep(WorkerWindow(worker: worker, window: window)) } catch {
             logger.warning(
                 "The checkpoint is not kept: damaged segments of the window can't be rebuilt",
-                metadata: ["window": "\(window)", "error": "\(error)"])
+                metadata: ["window": "\(window)", "error": "\(error)"]
+            )
         }
     }
 
@@ -419,13 +485,17 @@ final class ApplyLoop {
     /// alive all the time; every other error ends the process, and the next one starts from the checkpoint.
     /// - Throws: `StoppedWhileWaiting` on SIGTERM or SIGINT.
     private func patiently(
-        after first: SystemError? = nil, using reserve: CheckpointReserve? = nil, _ body: () throws -> Void
+        after first: SystemError? = nil,
+        using reserve: CheckpointReserve? = nil,
+        _ body: () throws -> Void
     ) throws {
         var failure = first
         var waits = 0
         while true {
             if let failure { guard failure.isOutOfSpace else { throw failure } }
-            if let failure, (try? KeptCheckpoints.remove(of: worker)) != true, reserve?.giveUp() != true {
+            if let failure, (try? KeptCheckpoints.remove(of: worker)) != true,
+                reserve?.giveUp() != true
+            {
                 if waits == 0 {
                     diskWaits += 1
                     logger.warning("The disk is full; waiting", metadata: ["error": "\(failure)"])
@@ -442,7 +512,9 @@ final class ApplyLoop {
         progress()
         watchdog.feed()
         if WallClock.monotonic() - lastStatus >= Self.second { sendStatus() }
-        if SignalReceiver.poll(for: [SIGTERM, SIGINT], milliseconds: 200) != nil { throw StoppedWhileWaiting() }
+        if SignalReceiver.poll(for: [SIGTERM, SIGINT], milliseconds: 200) != nil {
+            throw StoppedWhileWaiting()
+        }
     }
 
     // MARK: Reporting
@@ -459,8 +531,16 @@ final class ApplyLoop {
         send(
             .workerHello(
                 WorkerHello(
-                    worker: worker, incarnation: incarnation, pid: UInt32(getpid()), resumeLSN: appliedLSN,
-                    checkpointLSN: checkpointLSN, claim: deaths.claim)), on: router)
+                    worker: worker,
+                    incarnation: incarnation,
+                    pid: UInt32(getpid()),
+                    resumeLSN: appliedLSN,
+                    checkpointLSN: checkpointLSN,
+                    claim: deaths.claim
+                )
+            ),
+            on: router
+        )
     }
 
     private func progress() {
@@ -468,9 +548,17 @@ final class ApplyLoop {
         send(
             .workerProgress(
                 WorkerProgress(
-                    worker: worker, incarnation: incarnation, appliedLSN: appliedLSN, checkpointLSN: checkpointLSN,
-                    window: processor.files.window, windowBytes: UInt64(processor.files.openWindowBytes),
-                    mergeBytes: UInt64(processor.files.mergeBytesMax))), on: router)
+                    worker: worker,
+                    incarnation: incarnation,
+                    appliedLSN: appliedLSN,
+                    checkpointLSN: checkpointLSN,
+                    window: processor.files.window,
+                    windowBytes: UInt64(processor.files.openWindowBytes),
+                    mergeBytes: UInt64(processor.files.mergeBytesMax)
+                )
+            ),
+            on: router
+        )
     }
 
     /// `isIdle`: no share waits.
@@ -505,27 +593,39 @@ final class ApplyLoop {
         lastStatus = WallClock.monotonic()
         statusLSN = appliedLSN
         let snapshot = MetricSnapshot(
-            process: worker.description, incarnation: incarnation, pid: UInt32(getpid()), appliedLSN: appliedLSN,
-            checkpointLSN: checkpointLSN, own: ownSamples())
+            process: worker.description,
+            incarnation: incarnation,
+            pid: UInt32(getpid()),
+            appliedLSN: appliedLSN,
+            checkpointLSN: checkpointLSN,
+            own: ownSamples()
+        )
         send(.metricSnapshot(snapshot), on: aggregator)
     }
 
     private func sendMetrics(_ load: MetricRounds.Load) {
         let now = WallClock.monotonic()
-        guard let message = metrics.next(of: processor, at: appliedLSN, load: load, now: now) else { return }
+        guard let message = metrics.next(of: processor, at: appliedLSN, load: load, now: now) else {
+            return
+        }
         defer { metrics.count(cost: WallClock.monotonic() - now) }
         // Who sees the events of a slot counted sees all of what is said of them.
         if statusLSN != appliedLSN { sendStatus() }
         let series = MetricSeries(
-            process: worker.description, incarnation: incarnation, begins: message.begins, sections: message.sections,
-            renewedLSN: renewed)
+            process: worker.description,
+            incarnation: incarnation,
+            begins: message.begins,
+            sections: message.sections,
+            renewedLSN: renewed
+        )
         // What was not taken is lost to the aggregator, so all is told anew.
         if !send(.metricSeries(series), on: aggregator) { metrics.beginAnew() }
     }
 
     private func ownSamples() -> [MetricSample] {
         let counted: [(LossKind, Int)] = [
-            (.configurationRefused, refusedRules), (.checkpointDamaged, damagedCopies), (.diskFull, diskWaits),
+            (.configurationRefused, refusedRules), (.checkpointDamaged, damagedCopies),
+            (.diskFull, diskWaits),
         ]
         let checkpointed: [(MetricFamily, Double)] = [
             (.workerCheckpointsTotal, Double(checkpoints.count)),
@@ -537,7 +637,11 @@ final class ApplyLoop {
                 MetricSample(family: family, labels: ["\(worker)"], value: .counter(value))
             }
             + counted.filter { $0.1 > 0 }.map { kind, count in
-                MetricSample(family: .errorsTotal, labels: [kind.rawValue], value: .counter(Double(count)))
+                MetricSample(
+                    family: .errorsTotal,
+                    labels: [kind.rawValue],
+                    value: .counter(Double(count))
+                )
             }
     }
 
@@ -568,7 +672,9 @@ final class ApplyLoop {
 extension ApplyLoop: BatchObserver {
     func advanced() { watchdog.feed() }
 
-    func writeRows(after error: SystemError) throws { try patiently(after: error) { try processor.files.flush(.full) } }
+    func writeRows(after error: SystemError) throws {
+        try patiently(after: error) { try processor.files.flush(.full) }
+    }
 }
 
 /// The worker was asked to end while it waited for a full disk, perhaps within a batch.

@@ -18,12 +18,21 @@ final class BatchApplier {
 
     /// `body`: the fields of the events and names that are the worker's.
     func apply(
-        _ body: UnsafeRawBufferPointer, host name: UnsafeRawBufferPointer, arrival: EpochNanoseconds, lsn: LSN,
+        _ body: UnsafeRawBufferPointer,
+        host name: UnsafeRawBufferPointer,
+        arrival: EpochNanoseconds,
+        lsn: LSN,
         semantics: Semantics
     ) throws {
         let host = host(name)
         let view = TraceBatchView(
-            bytes: body, host: host.id, hostHash: host.hash, arrival: arrival, lsn: lsn, semantics: semantics)
+            bytes: body,
+            host: host.id,
+            hostHash: host.hash,
+            arrival: arrival,
+            lsn: lsn,
+            semantics: semantics
+        )
         _ = try processor.processTraces(view, isLastBatch: false)
     }
 
@@ -32,7 +41,10 @@ final class BatchApplier {
 
     private func host(_ name: UnsafeRawBufferPointer) -> (name: [UInt8], id: HostID, hash: UInt64) {
         if let lastHost, lastHost.name.elementsEqual(name) { return lastHost }
-        let id = processor.files.registerHost(ByteView(name), isThisMachine: machine.elementsEqual(name))
+        let id = processor.files.registerHost(
+            ByteView(name),
+            isThisMachine: machine.elementsEqual(name)
+        )
         let host = (Array(name), id, Slot.hash(host: name))
         lastHost = host
         return host

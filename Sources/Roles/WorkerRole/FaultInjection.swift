@@ -11,9 +11,13 @@ struct FaultInjection {
     private let crashText = text("TRACE_FAULT_CRASH_ON")
     private let hangText = text("TRACE_FAULT_HANG_ON")
 
-    static var watchdogSeconds: Int? { Readiness.environment("TRACE_FAULT_WATCHDOG_SECONDS").flatMap { Int($0) } }
+    static var watchdogSeconds: Int? {
+        Readiness.environment("TRACE_FAULT_WATCHDOG_SECONDS").flatMap { Int($0) }
+    }
 
-    private static func text(_ variable: String) -> [UInt8] { Array((Readiness.environment(variable) ?? "").utf8) }
+    private static func text(_ variable: String) -> [UInt8] {
+        Array((Readiness.environment(variable) ?? "").utf8)
+    }
 
     /// To be called before a record's events are applied.
     func strike(_ events: UnsafeRawBufferPointer) {

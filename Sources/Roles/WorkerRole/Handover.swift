@@ -43,7 +43,10 @@ struct Handover {
     /// is taken, where an old owner has not written its file yet. `report` is told of damaged copies.
     /// - Throws: `TraceError(.corrupt)` where both copies of a file are damaged; nothing is taken then.
     func take(
-        _ slots: [UInt8], by new: Int, into processor: any TraceProcessor, report: (_ damage: String) -> Void
+        _ slots: [UInt8],
+        by new: Int,
+        into processor: any TraceProcessor,
+        report: (_ damage: String) -> Void
     ) throws -> Bool {
         let worker = WorkerName(resource: resource, index: new)
         var contents: [MirroredFile.Content] = []
@@ -59,7 +62,9 @@ struct Handover {
         try processor.files.beginEpoch(order: lsn)
         for content in contents {
             try content.withBody { reader in
-                for slot in try Self.slots(from: &reader) { try processor.loadState(slot: slot, from: &reader) }
+                for slot in try Self.slots(from: &reader) {
+                    try processor.loadState(slot: slot, from: &reader)
+                }
             }
         }
         return true
@@ -81,10 +86,15 @@ struct Handover {
 
     /// Removes files that `worker` has taken in long ago, and that an old owner that repeated itself has written
     /// again: all up to its checkpoint at `lsn`, but those of the barrier at `waiting`. Blocks.
-    static func removeTaken(by worker: WorkerName, through lsn: LSN, except waiting: LSN?) throws(SystemError) {
+    static func removeTaken(
+        by worker: WorkerName,
+        through lsn: LSN,
+        except waiting: LSN?
+    ) throws(SystemError) {
         for entry in try FileSystem.list(directory) {
             let parts = entry.split(separator: ".")
-            guard parts.count >= 3, parts[0] == worker.resource.name, let moved = LSN(parts[1]), moved <= lsn,
+            guard parts.count >= 3, parts[0] == worker.resource.name, let moved = LSN(parts[1]),
+                moved <= lsn,
                 moved != waiting, parts[2].hasSuffix("-\(worker.index)")
             else { continue }
             try FileSystem.remove("\(directory)/\(entry)")

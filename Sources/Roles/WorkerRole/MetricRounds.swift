@@ -57,16 +57,28 @@ struct MetricRounds: ~Copyable {
 
     /// The next message of the round under way, or of one that is due; nil where there is nothing to say now.
     /// `now` is monotonic nanoseconds.
-    mutating func next(of processor: any TraceProcessor, at lsn: LSN, load: Load, now: Int64) -> Message? {
+    mutating func next(
+        of processor: any TraceProcessor,
+        at lsn: LSN,
+        load: Load,
+        now: Int64
+    ) -> Message? {
         if pending.isEmpty {
             guard isDue(at: lsn, load: load, now: now) else { return nil }
             begin(processor, at: lsn, now: now)
         }
         let deadline = load == .all ? .max : now + Self.stepNanoseconds
         while let slot = pending.popLast() {
-            let isComplete = processor.collectStats(slot: slot, isFull: isWhole, lsn: lsn, into: &series)
+            let isComplete = processor.collectStats(
+                slot: slot,
+                isFull: isWhole,
+                lsn: lsn,
+                into: &series
+            )
             if !isComplete { hasMore = true }
-            guard series.byteCount < Self.messageBytes, WallClock.monotonic() < deadline else { break }
+            guard series.byteCount < Self.messageBytes, WallClock.monotonic() < deadline else {
+                break
+            }
         }
         if pending.isEmpty { end() }
         guard series.byteCount > 0 else { return nil }
@@ -81,7 +93,10 @@ struct MetricRounds: ~Copyable {
     func ownSamples() -> [MetricSample] {
         [
             MetricSample(
-                family: .errorsTotal, labels: [LossKind.seriesDropped.rawValue], value: .counter(Double(leftOutMax)))
+                family: .errorsTotal,
+                labels: [LossKind.seriesDropped.rawValue],
+                value: .counter(Double(leftOutMax))
+            )
         ]
     }
 
@@ -96,7 +111,8 @@ struct MetricRounds: ~Copyable {
 
     private mutating func begin(_ processor: any TraceProcessor, at lsn: LSN, now: Int64) {
         let isOutgrown =
-            series.idCount > 2 * idsInUse + 65_536 || (series.leftOut > 0 && processor.processesGone != processesGone)
+            series.idCount > 2 * idsInUse + 65_536
+            || (series.leftOut > 0 && processor.processesGone != processesGone)
             || series.isOutOfIDs
         isWhole = needsWhole || isOutgrown
         if isWhole {

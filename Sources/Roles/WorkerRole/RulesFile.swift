@@ -22,11 +22,18 @@ enum RulesFile {
         var source: [UInt8] = []
         if FileSystem.exists(path) {
             guard let size = FileSystem.size(path), size <= Limits.configurationBytesMax else {
-                throw TraceError(.configuration, "\(path) has more than \(Limits.configurationBytesMax) bytes")
+                throw TraceError(
+                    .configuration,
+                    "\(path) has more than \(Limits.configurationBytesMax) bytes"
+                )
             }
             source = try FileSystem.contents(path)
             guard !source.isEmpty else {
-                throw TraceError(.configuration, "\(path):1: the file is empty", remedy: "Remove it for the defaults")
+                throw TraceError(
+                    .configuration,
+                    "\(path):1: the file is empty",
+                    remedy: "Remove it for the defaults"
+                )
             }
         }
         return source == current.source ? nil : try RuleSet(source, file: path)

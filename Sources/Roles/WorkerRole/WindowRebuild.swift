@@ -20,7 +20,13 @@ package struct WindowRebuild {
     private let logger: Logger
 
     /// The arguments are those of `Worker`.
-    package init(_ window: WorkerWindow, timeZone: String?, guardsFormulas: Bool, stateBytesMax: Int, logger: Logger) {
+    package init(
+        _ window: WorkerWindow,
+        timeZone: String?,
+        guardsFormulas: Bool,
+        stateBytesMax: Int,
+        logger: Logger
+    ) {
         self.window = window
         self.timeZone = timeZone
         self.guardsFormulas = guardsFormulas
@@ -55,9 +61,13 @@ package struct WindowRebuild {
     /// `advanced` is called again and again while it comes along. What keeps the segments from being made whenever that is
     /// tried is an outcome; all else is thrown.
     func outcome(
-        _ zone: TimeZoneRules, budget: FileBudget = FileBudget(), advanced: @escaping () -> Void = {}
+        _ zone: TimeZoneRules,
+        budget: FileBudget = FileBudget(),
+        advanced: @escaping () -> Void = {}
     ) throws -> RebuiltSegments {
-        do { return try make(zone, budget, advanced) } catch let error as TraceError where error.code == .corrupt {
+        do { return try make(zone, budget, advanced) } catch let error as TraceError
+            where error.code == .corrupt
+        {
             return .impossible(error.message)
         }
     }
@@ -70,15 +80,26 @@ package struct WindowRebuild {
 
     /// - Throws: `TraceError(.corrupt)` where the checkpoint or the log are not what they were.
     private func make(
-        _ zone: TimeZoneRules, _ budget: FileBudget, _ advanced: @escaping () -> Void
+        _ zone: TimeZoneRules,
+        _ budget: FileBudget,
+        _ advanced: @escaping () -> Void
     ) throws -> RebuiltSegments {
         let directory = try DataDirectory.read()
         let worker = window.worker
         let files = try TraceFileManager(
-            worker: worker, csvHeader: ProcessorRegistry.csvHeader(of: worker.resource), timeZoneName: zone.name,
-            guardsFormulas: guardsFormulas, root: ClusterPaths.rebuild(of: window), budget: budget)
+            worker: worker,
+            csvHeader: ProcessorRegistry.csvHeader(of: worker.resource),
+            timeZoneName: zone.name,
+            guardsFormulas: guardsFormulas,
+            root: ClusterPaths.rebuild(of: window),
+            budget: budget
+        )
         let processor = ProcessorRegistry.makeProcessor(
-            of: worker.resource, files: files, zone: zone, budget: StateBudget(bytesMax: stateBytesMax))
+            of: worker.resource,
+            files: files,
+            zone: zone,
+            budget: StateBudget(bytesMax: stateBytesMax)
+        )
         let observer = RebuildObserver(onAdvance: advanced)
         processor.observer = observer
         defer { withExtendedLifetime(observer) {} }
@@ -92,14 +113,23 @@ package struct WindowRebuild {
         // Another version's, which can't be read, the worker has replaced by the defaults, too.
         if let rules = try? RuleSet(checkpoint.rules, file: "") { processor.rules = rules }
         let log = WindowLog(
-            salt: directory.salt, worker: worker, slots: checkpoint.ownedSlots(of: worker), from: checkpoint.lsn)
+            salt: directory.salt,
+            worker: worker,
+            slots: checkpoint.ownedSlots(of: worker),
+            from: checkpoint.lsn
+        )
         let applier = BatchApplier(processor, machine: directory.machine)
         let end = try log.forEachRecord { part in
             advanced()
             switch part {
             case .batch(let record, let body):
                 try applier.apply(
-                    body, host: record.host, arrival: record.arrival, lsn: record.lsn, semantics: record.semantics)
+                    body,
+                    host: record.host,
+                    arrival: record.arrival,
+                    lsn: record.lsn,
+                    semantics: record.semantics
+                )
             case .tick(let arrival): try processor.tick(arrival: arrival)
             }
         }
@@ -169,7 +199,9 @@ struct WindowLog {
             }
             return true
         }
-        guard let barrier else { throw TraceError(.corrupt, "the log does not hold the window's end") }
+        guard let barrier else {
+            throw TraceError(.corrupt, "the log does not hold the window's end")
+        }
         return barrier
     }
 
@@ -187,18 +219,27 @@ struct WindowLog {
     }
 
     /// Calls `visit` for the records from the begin on until it returns false, or the log ends.
-    private func walk(toleratingDamage isTolerant: Bool = false, _ visit: (LogRecord) throws -> Bool) throws {
+    private func walk(
+        toleratingDamage isTolerant: Bool = false,
+        _ visit: (LogRecord) throws -> Bool
+    ) throws {
         var walk = try LogWalk(directory, salt: salt, from: begin)
         guard walk.position <= begin else { throw trimmed(to: walk.position) }
         while true {
             switch try walk.next() {
             case .records(let bytes):
-                for record in LogRecords(bytes) where record.lsn >= begin { guard try visit(record) else { return } }
+                for record in LogRecords(bytes) where record.lsn >= begin {
+                    guard try visit(record) else { return }
+                }
             case .damage(let range):
                 guard isTolerant || range.upperBound <= begin else {
-                    throw TraceError(.corrupt, "the log is damaged at LSN \(range.lowerBound)..<\(range.upperBound)")
+                    throw TraceError(
+                        .corrupt,
+                        "the log is damaged at LSN \(range.lowerBound)..<\(range.upperBound)"
+                    )
                 }
-            case .trimmed(let range): guard range.upperBound <= begin else { throw trimmed(to: range.upperBound) }
+            case .trimmed(let range):
+                guard range.upperBound <= begin else { throw trimmed(to: range.upperBound) }
             case .end: return
             }
         }
@@ -218,7 +259,9 @@ struct WindowLog {
         }
         var fields = EventFields(of: worker.resource, in: batch)
         while let (range, process) = fields.nextWithProcess() { append(range, process: process) }
-        guard !fields.isDamaged else { throw TraceError(.corrupt, "the batch at LSN \(record.lsn) is damaged") }
+        guard !fields.isDamaged else {
+            throw TraceError(.corrupt, "the batch at LSN \(record.lsn) is damaged")
+        }
         guard fields.hasNames, Resource.namedByAgents.contains(worker.resource) else { return }
         var names = NameFields(in: batch)
         while let (name, _) = names.next() {

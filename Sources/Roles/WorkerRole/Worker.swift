@@ -17,7 +17,13 @@ package struct Worker {
 
     /// `guardsFormulas`: text in tables is kept from being run as a formula by a spreadsheet. `stateBytesMax`: what its
     /// slots' state may take.
-    package init(name: WorkerName, timeZone: String?, guardsFormulas: Bool, stateBytesMax: Int, logger: Logger) {
+    package init(
+        name: WorkerName,
+        timeZone: String?,
+        guardsFormulas: Bool,
+        stateBytesMax: Int,
+        logger: Logger
+    ) {
         self.name = name
         self.timeZone = timeZone
         self.guardsFormulas = guardsFormulas
@@ -37,15 +43,28 @@ package struct Worker {
         let lock = try WorkerLock(name)
         let cell = crashCell()
         let files = try TraceFileManager(
-            worker: name, csvHeader: ProcessorRegistry.csvHeader(of: name.resource), timeZoneName: zone.name,
-            guardsFormulas: guardsFormulas)
+            worker: name,
+            csvHeader: ProcessorRegistry.csvHeader(of: name.resource),
+            timeZoneName: zone.name,
+            guardsFormulas: guardsFormulas
+        )
         let processor = ProcessorRegistry.makeProcessor(
-            of: name.resource, files: files, zone: zone, budget: StateBudget(bytesMax: stateBytesMax))
+            of: name.resource,
+            files: files,
+            zone: zone,
+            budget: StateBudget(bytesMax: stateBytesMax)
+        )
         let watchdog = Watchdog(seconds: Self.watchdogSeconds, cell: cell)
         do {
             let loop = try ApplyLoop(
-                worker: name, lock: lock, machine: machine, processor: processor, watchdog: watchdog, cell: cell,
-                logger: logger)
+                worker: name,
+                lock: lock,
+                machine: machine,
+                processor: processor,
+                watchdog: watchdog,
+                cell: cell,
+                logger: logger
+            )
             watchdog.start()
             try FileSystem.remove(ClusterPaths.lost(of: name))
             Readiness.ready()
@@ -72,7 +91,9 @@ package struct Worker {
     /// For those who show how the cluster stands. Blocks.
     private func leaveWord(_ lost: WorkerLost) {
         do {
-            try Array("\(lost)\n".utf8).withUnsafeBytes { try FileSystem.publish(ClusterPaths.lost(of: name), $0) }
+            try Array("\(lost)\n".utf8).withUnsafeBytes {
+                try FileSystem.publish(ClusterPaths.lost(of: name), $0)
+            }
         } catch { logger.warning("Only this log will say why", metadata: ["error": "\(error)"]) }
     }
 

@@ -81,11 +81,14 @@ struct WorkerCheckpoint {
     /// older), and has to let it be written. Blocks.
     /// - Throws: `TraceError(.corrupt)` where both copies are damaged or the segments don't fit it.
     static func restore(
-        for worker: WorkerName, into processor: any TraceProcessor,
+        for worker: WorkerName,
+        into processor: any TraceProcessor,
         repair: (_ damage: String?, _ write: () throws -> Void) throws -> Void
     ) throws -> WorkerCheckpoint? {
         let file = CheckpointPosition.file(of: worker)
-        guard let content = try file.read(remedy: CheckpointPosition.remedy(for: worker)) else { return nil }
+        guard let content = try file.read(remedy: CheckpointPosition.remedy(for: worker)) else {
+            return nil
+        }
         if content.needsRepair {
             try repair(content.damage) { try file.repair(content) }
         } else {
@@ -98,7 +101,10 @@ struct WorkerCheckpoint {
     /// Puts the state of a window's kept checkpoint into a processor whose files lie elsewhere; they are copied from the
     /// worker's own. Nil where none was kept. Blocks.
     /// - Throws: `TraceError(.corrupt)` where it is damaged.
-    static func restoreKept(_ window: WorkerWindow, into processor: any TraceProcessor) throws -> WorkerCheckpoint? {
+    static func restoreKept(
+        _ window: WorkerWindow,
+        into processor: any TraceProcessor
+    ) throws -> WorkerCheckpoint? {
         let file = MirroredFile(ClusterPaths.keptCheckpoint(of: window))
         return try file.read(remedy: "").map { content in
             try content.withBody { reader in
@@ -108,7 +114,9 @@ struct WorkerCheckpoint {
     }
 
     private static func decode(
-        _ reader: inout StateReader, of worker: WorkerName, into processor: any TraceProcessor,
+        _ reader: inout StateReader,
+        of worker: WorkerName,
+        into processor: any TraceProcessor,
         copyingSegmentsFrom original: String? = nil
     ) throws -> WorkerCheckpoint {
         let version = try reader.integer(UInt32.self)
@@ -117,26 +125,42 @@ struct WorkerCheckpoint {
         case versionBeforeRenewal, versionBeforePacking, StateVersion.beforeDialects, Self.version:
             reader.version = max(version, StateVersion.beforeDialects)
             var checkpoint = try state(
-                from: &reader, processor, copyingSegmentsFrom: original, damaged: damaged(worker))
-            if version > versionBeforeRenewal { checkpoint.renewed = try reader.integer(UInt64.self) }
+                from: &reader,
+                processor,
+                copyingSegmentsFrom: original,
+                damaged: damaged(worker)
+            )
+            if version > versionBeforeRenewal {
+                checkpoint.renewed = try reader.integer(UInt64.self)
+            }
             return checkpoint
         default: throw damaged(worker)
         }
     }
 
     private static func blank(
-        from reader: inout StateReader, _ processor: any TraceProcessor
+        from reader: inout StateReader,
+        _ processor: any TraceProcessor
     ) throws -> WorkerCheckpoint {
         let lsn = try reader.integer(UInt64.self)
         let renewed = try reader.integer(UInt64.self)
         try processor.files.restore(from: nil)
         return WorkerCheckpoint(
-            lsn: lsn, windowBegin: 0, window: 0, gained: nil, owners: [], announcements: [], rules: [], renewed: renewed
+            lsn: lsn,
+            windowBegin: 0,
+            window: 0,
+            gained: nil,
+            owners: [],
+            announcements: [],
+            rules: [],
+            renewed: renewed
         )
     }
 
     private static func state(
-        from reader: inout StateReader, _ processor: any TraceProcessor, copyingSegmentsFrom original: String?,
+        from reader: inout StateReader,
+        _ processor: any TraceProcessor,
+        copyingSegmentsFrom original: String?,
         damaged: TraceError
     ) throws -> WorkerCheckpoint {
         let lsn = try reader.integer(UInt64.self)
@@ -144,13 +168,17 @@ struct WorkerCheckpoint {
         let window = try reader.integer(UInt64.self)
         let gainedAt = try reader.integer(UInt64.self)
         var gainedSlots: [UInt8] = []
-        for _ in 0..<(try reader.integer(UInt16.self)) { gainedSlots.append(try reader.integer(UInt8.self)) }
+        for _ in 0..<(try reader.integer(UInt16.self)) {
+            gainedSlots.append(try reader.integer(UInt8.self))
+        }
         var owners: [UInt16] = []
         for _ in 0..<Slot.count { owners.append(try reader.integer(UInt16.self)) }
         var announcements: [SegmentsClosed] = []
         for _ in 0..<(try reader.integer(UInt32.self)) {
             let bytes = try reader.counted()
-            guard case .segmentsClosed(let closed) = try ClusterMessage(decoding: bytes) else { throw damaged }
+            guard case .segmentsClosed(let closed) = try ClusterMessage(decoding: bytes) else {
+                throw damaged
+            }
             announcements.append(closed)
         }
         let rules = Array(try reader.counted())
@@ -160,14 +188,21 @@ struct WorkerCheckpoint {
             try processor.loadState(slot: slot, from: &reader)
         }
         return WorkerCheckpoint(
-            lsn: lsn, windowBegin: windowBegin, window: window,
-            gained: gainedAt == .max ? nil : GainedSlots(lsn: gainedAt, slots: gainedSlots), owners: owners,
-            announcements: announcements, rules: rules)
+            lsn: lsn,
+            windowBegin: windowBegin,
+            window: window,
+            gained: gainedAt == .max ? nil : GainedSlots(lsn: gainedAt, slots: gainedSlots),
+            owners: owners,
+            announcements: announcements,
+            rules: rules
+        )
     }
 
     private static func damaged(_ worker: WorkerName) -> TraceError {
         TraceError(
-            .corrupt, "\(ClusterPaths.checkpoint(of: worker)) is damaged, or another version's",
-            remedy: CheckpointPosition.remedy(for: worker))
+            .corrupt,
+            "\(ClusterPaths.checkpoint(of: worker)) is damaged, or another version's",
+            remedy: CheckpointPosition.remedy(for: worker)
+        )
     }
 }

@@ -12,8 +12,10 @@ struct WorkerLock: ~Copyable {
         let file = try File(ClusterPaths.lock(of: worker), .readWrite)
         guard try file.lock() else {
             throw TraceError(
-                .configuration, "Another process is \(worker) in this data directory",
-                remedy: "Stop it, or name another directory with --data")
+                .configuration,
+                "Another process is \(worker) in this data directory",
+                remedy: "Stop it, or name another directory with --data"
+            )
         }
         try Array("\(getpid())\n".utf8).withUnsafeBytes { try file.write($0, at: 0) }
         self.worker = worker
@@ -26,8 +28,10 @@ struct WorkerLock: ~Copyable {
     func check() throws(TraceError) {
         guard file.isAtItsPath else {
             throw TraceError(
-                .configuration, "\(file.path) was removed: another process may be \(worker) now",
-                remedy: "Leave the directory \(ClusterPaths.run) alone while the cluster runs")
+                .configuration,
+                "\(file.path) was removed: another process may be \(worker) now",
+                remedy: "Leave the directory \(ClusterPaths.run) alone while the cluster runs"
+            )
         }
     }
 }

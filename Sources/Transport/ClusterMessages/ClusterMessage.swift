@@ -80,7 +80,8 @@ package enum ClusterMessage: Sendable, Equatable {
             }
     }
 
-    private func frame(_ kind: Kind, _ message: some TopLevelMessage) throws(TraceError) -> [UInt8] {
+    private func frame(_ kind: Kind, _ message: some TopLevelMessage) throws(TraceError) -> [UInt8]
+    {
         var bytes = [kind.rawValue]
         try message.pack(into: &bytes)
         return bytes
@@ -98,7 +99,12 @@ package struct Heartbeat: Sendable, Equatable {
     /// From the aggregator while the cluster is idle: received events that no worker has counted; nil if unknown.
     package var unaccountedEvents: UInt64?
 
-    package init(process: String, incarnation: UInt64, pid: UInt32, unaccountedEvents: UInt64? = nil) {
+    package init(
+        process: String,
+        incarnation: UInt64,
+        pid: UInt32,
+        unaccountedEvents: UInt64? = nil
+    ) {
         self.process = process
         self.incarnation = incarnation
         self.pid = pid

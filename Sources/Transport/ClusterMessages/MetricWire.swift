@@ -12,9 +12,15 @@ extension MetricSnapshot: @unsafe TopLevelMessage {
         var status: RouterStatus?
         if let router = unsafe wire.router { status = unsafe try RouterStatus(router.pointee) }
         unsafe self.init(
-            process: unsafe try readText(wire.process), incarnation: wire.incarnation, pid: wire.pid,
-            appliedLSN: wire.applied_lsn, checkpointLSN: wire.checkpoint_lsn, headLSN: wire.head_lsn,
-            own: unsafe try readMessages(wire.n_own, wire.own), router: status)
+            process: unsafe try readText(wire.process),
+            incarnation: wire.incarnation,
+            pid: wire.pid,
+            appliedLSN: wire.applied_lsn,
+            checkpointLSN: wire.checkpoint_lsn,
+            headLSN: wire.head_lsn,
+            own: unsafe try readMessages(wire.n_own, wire.own),
+            router: status
+        )
     }
 
     func wire(in arena: inout WireArena) -> Wire {
@@ -48,10 +54,17 @@ extension MetricSample: @unsafe WireMessage {
             case .gauge: unsafe .gauge(wire.value)
             case .histogram:
                 unsafe .histogram(
-                    buckets: unsafe Array(UnsafeBufferPointer(start: wire.buckets, count: wire.n_buckets)),
-                    sum: wire.sum)
+                    buckets: unsafe Array(
+                        UnsafeBufferPointer(start: wire.buckets, count: wire.n_buckets)
+                    ),
+                    sum: wire.sum
+                )
             }
-        self.init(family: family, labels: unsafe try readTexts(wire.n_labels, wire.labels), value: value)
+        self.init(
+            family: family,
+            labels: unsafe try readTexts(wire.n_labels, wire.labels),
+            value: value
+        )
     }
 
     func wire(in arena: inout WireArena) -> Wire {
@@ -79,9 +92,14 @@ extension MetricSeries: @unsafe TopLevelMessage {
 
     init(_ wire: borrowing Wire) throws(TraceError) {
         unsafe self.init(
-            process: unsafe try readText(wire.process), incarnation: wire.incarnation, begins: wire.begins != 0,
-            sections: unsafe Array(UnsafeRawBufferPointer(start: wire.sections.data, count: wire.sections.len)),
-            renewedLSN: wire.renewed_lsn)
+            process: unsafe try readText(wire.process),
+            incarnation: wire.incarnation,
+            begins: wire.begins != 0,
+            sections: unsafe Array(
+                UnsafeRawBufferPointer(start: wire.sections.data, count: wire.sections.len)
+            ),
+            renewedLSN: wire.renewed_lsn
+        )
     }
 
     func wire(in arena: inout WireArena) -> Wire {
@@ -105,10 +123,17 @@ extension RouterStatus: @unsafe TopLevelMessage {
 
     init(_ wire: borrowing Wire) throws(TraceError) {
         unsafe self.init(
-            headLSN: wire.head_lsn, receivedEvents: wire.received_events, deduplicatedEvents: wire.deduplicated_events,
-            rejectedEvents: wire.rejected_events, deadLetteredEvents: wire.dead_lettered_events,
-            workers: unsafe try readMessages(wire.n_workers, wire.workers), window: wire.window,
-            draining: wire.draining != 0, accepting: wire.accepting != 0, uncertainEvents: wire.uncertain_events)
+            headLSN: wire.head_lsn,
+            receivedEvents: wire.received_events,
+            deduplicatedEvents: wire.deduplicated_events,
+            rejectedEvents: wire.rejected_events,
+            deadLetteredEvents: wire.dead_lettered_events,
+            workers: unsafe try readMessages(wire.n_workers, wire.workers),
+            window: wire.window,
+            draining: wire.draining != 0,
+            accepting: wire.accepting != 0,
+            uncertainEvents: wire.uncertain_events
+        )
     }
 
     func wire(in arena: inout WireArena) -> Wire {
@@ -134,7 +159,10 @@ extension WorkerLink: @unsafe WireMessage {
 
     init(_ wire: borrowing Wire) throws(TraceError) {
         unsafe self.init(
-            worker: unsafe try readWorker(wire.worker), connected: wire.connected != 0, lagBytes: wire.lag_bytes)
+            worker: unsafe try readWorker(wire.worker),
+            connected: wire.connected != 0,
+            lagBytes: wire.lag_bytes
+        )
     }
 
     func wire(in arena: inout WireArena) -> Wire {

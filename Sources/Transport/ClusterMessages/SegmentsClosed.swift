@@ -16,7 +16,12 @@ package struct SegmentsClosed: Sendable, Equatable {
     package var summary: [UInt8]
 
     package init(
-        worker: WorkerName, window: UInt64, barrierLSN: LSN, stem: String, slots: [SlotRange], files: [UInt8],
+        worker: WorkerName,
+        window: UInt64,
+        barrierLSN: LSN,
+        stem: String,
+        slots: [SlotRange],
+        files: [UInt8],
         summary: [UInt8]
     ) {
         self.worker = worker
@@ -42,7 +47,9 @@ extension SegmentsClosed: @unsafe TopLevelMessage {
         stem = unsafe try readText(wire.stem)
         slots = unsafe try readMessages(wire.n_slots, wire.slots)
         files = unsafe Array(UnsafeRawBufferPointer(start: wire.files.data, count: wire.files.len))
-        summary = unsafe Array(UnsafeRawBufferPointer(start: wire.summary.data, count: wire.summary.len))
+        summary = unsafe Array(
+            UnsafeRawBufferPointer(start: wire.summary.data, count: wire.summary.len)
+        )
     }
 
     func wire(in arena: inout WireArena) -> Wire {

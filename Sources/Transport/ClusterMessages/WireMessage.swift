@@ -16,10 +16,12 @@ protocol WireMessage {
 
 /// A message that is not nested in another one.
 protocol TopLevelMessage: WireMessage {
-    typealias Unpack = (UnsafeMutablePointer<ProtobufCAllocator>?, Int, UnsafePointer<UInt8>?) -> UnsafeMutablePointer<
-        Wire
-    >?
-    typealias Free = (UnsafeMutablePointer<Wire>?, UnsafeMutablePointer<ProtobufCAllocator>?) -> Void
+    typealias Unpack = (UnsafeMutablePointer<ProtobufCAllocator>?, Int, UnsafePointer<UInt8>?) ->
+        UnsafeMutablePointer<
+            Wire
+        >?
+    typealias Free = (UnsafeMutablePointer<Wire>?, UnsafeMutablePointer<ProtobufCAllocator>?) ->
+        Void
 
     static var unpack: Unpack { get }
     static var free: Free { get }
@@ -34,7 +36,10 @@ extension TopLevelMessage {
         var structure = wire(in: &arena)
         let size = unsafe withGeneric(&structure) { unsafe protobuf_c_message_get_packed_size($0) }
         guard size <= Limits.clusterMessageBytesMax else {
-            throw TraceError(.exhausted, "\(Self.self) of \(size) bytes; the limit is \(Limits.clusterMessageBytesMax)")
+            throw TraceError(
+                .exhausted,
+                "\(Self.self) of \(size) bytes; the limit is \(Limits.clusterMessageBytesMax)"
+            )
         }
         let start = bytes.count
         bytes.append(contentsOf: repeatElement(0, count: size))
@@ -62,8 +67,10 @@ extension TopLevelMessage {
     }
 
     /// Calls `body` with protobuf-c's generic structure, with which every generated one starts.
-    private func withGeneric<Result>(_ wire: inout Wire, _ body: (UnsafePointer<ProtobufCMessage>) -> Result) -> Result
-    {
+    private func withGeneric<Result>(
+        _ wire: inout Wire,
+        _ body: (UnsafePointer<ProtobufCMessage>) -> Result
+    ) -> Result {
         unsafe withUnsafeBytes(of: &wire) { raw in
             guard let start = raw.baseAddress else { preconditionFailure("an empty structure") }
             return unsafe body(start.assumingMemoryBound(to: ProtobufCMessage.self))
@@ -85,7 +92,9 @@ extension TopLevelMessage {
     mutating func text(_ text: String) -> UnsafeMutablePointer<CChar> {
         var bytes: [UInt8] = []
         bytes.reserveCapacity(text.utf8.count + 1)
-        for byte in text.utf8 { if byte == 0 { bytes.append(contentsOf: "\u{FFFD}".utf8) } else { bytes.append(byte) } }
+        for byte in text.utf8 {
+            if byte == 0 { bytes.append(contentsOf: "\u{FFFD}".utf8) } else { bytes.append(byte) }
+        }
         bytes.append(0)
         let copy = unsafe reserve(bytes.count, alignment: 1)
         for (index, byte) in bytes.enumerated() {
@@ -160,7 +169,8 @@ func readText(_ text: UnsafePointer<CChar>?) throws(TraceError) -> String {
 }
 
 func readTexts(
-    _ count: Int, _ texts: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>?
+    _ count: Int,
+    _ texts: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>?
 ) throws(TraceError) -> [String] {
     guard count > 0 else { return [] }
     guard let texts = unsafe texts else { throw TraceError(.corrupt, "a list is NULL") }
@@ -171,14 +181,17 @@ func readTexts(
 }
 
 func readMessages<Message: WireMessage>(
-    _ count: Int, _ wires: UnsafeMutablePointer<UnsafeMutablePointer<Message.Wire>?>?
+    _ count: Int,
+    _ wires: UnsafeMutablePointer<UnsafeMutablePointer<Message.Wire>?>?
 ) throws(TraceError) -> [Message] {
     guard count > 0 else { return [] }
     guard let wires = unsafe wires else { throw TraceError(.corrupt, "a list is NULL") }
     var result: [Message] = []
     result.reserveCapacity(count)
     for index in 0..<count {
-        guard let wire = unsafe wires[index] else { throw TraceError(.corrupt, "a \(Message.self) is NULL") }
+        guard let wire = unsafe wires[index] else {
+            throw TraceError(.corrupt, "a \(Message.self) is NULL")
+        }
         unsafe try result.append(Message(wire.pointee))
     }
     return result
@@ -186,17 +199,23 @@ func readMessages<Message: WireMessage>(
 
 func readWorker(_ text: UnsafePointer<CChar>?) throws(TraceError) -> WorkerName {
     let text = unsafe try readText(text)
-    guard let name = WorkerName(text) else { throw TraceError(.corrupt, "\"\(text)\" is not a worker's name") }
+    guard let name = WorkerName(text) else {
+        throw TraceError(.corrupt, "\"\(text)\" is not a worker's name")
+    }
     return name
 }
 
 func readResource(_ text: UnsafePointer<CChar>?) throws(TraceError) -> Resource {
     let text = unsafe try readText(text)
-    guard let resource = Resource(name: text) else { throw TraceError(.corrupt, "\"\(text)\" is not a resource") }
+    guard let resource = Resource(name: text) else {
+        throw TraceError(.corrupt, "\"\(text)\" is not a resource")
+    }
     return resource
 }
 
 func readSlot(_ number: UInt32) throws(TraceError) -> UInt8 {
-    guard let slot = UInt8(exactly: number) else { throw TraceError(.corrupt, "\(number) is not a slot") }
+    guard let slot = UInt8(exactly: number) else {
+        throw TraceError(.corrupt, "\(number) is not a slot")
+    }
     return slot
 }

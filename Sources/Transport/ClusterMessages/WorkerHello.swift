@@ -28,7 +28,12 @@ package struct WorkerHello: Sendable, Equatable {
     }
 
     package init(
-        worker: WorkerName, incarnation: UInt64, pid: UInt32, resumeLSN: LSN, checkpointLSN: LSN, claim: Claim? = nil
+        worker: WorkerName,
+        incarnation: UInt64,
+        pid: UInt32,
+        resumeLSN: LSN,
+        checkpointLSN: LSN,
+        claim: Claim? = nil
     ) {
         self.worker = worker
         self.incarnation = incarnation
@@ -99,7 +104,8 @@ extension WorkerWelcome: @unsafe TopLevelMessage {
         window = unsafe wire.window
         windowBeginLSN = unsafe wire.window_begin_lsn
         let found = unsafe Array(UnsafeBufferPointer(start: wire.owners, count: wire.n_owners))
-        guard found.count == Slot.count, found.allSatisfy({ $0 < Limits.workersPerResourceMax }) else {
+        guard found.count == Slot.count, found.allSatisfy({ $0 < Limits.workersPerResourceMax })
+        else {
             throw TraceError(.corrupt, "a slot map has the wrong size")
         }
         owners = found.map { UInt16($0) }

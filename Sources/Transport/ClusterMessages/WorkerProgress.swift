@@ -18,8 +18,13 @@ package struct WorkerProgress: Sendable, Equatable {
     package var mergeBytes: UInt64
 
     package init(
-        worker: WorkerName, incarnation: UInt64, appliedLSN: LSN, checkpointLSN: LSN, window: UInt64,
-        windowBytes: UInt64, mergeBytes: UInt64
+        worker: WorkerName,
+        incarnation: UInt64,
+        appliedLSN: LSN,
+        checkpointLSN: LSN,
+        window: UInt64,
+        windowBytes: UInt64,
+        mergeBytes: UInt64
     ) {
         self.worker = worker
         self.incarnation = incarnation

@@ -39,11 +39,15 @@ package struct WorkerCount: Sendable, Equatable {
     }
 
     init(_ c: UnsafeMutablePointer<TraceProcessor__WorkerCount>?) {
-        unsafe self.init(resource: MessageCodec.text(c?.pointee.resource), workers: Int(c?.pointee.workers ?? 0))
+        unsafe self.init(
+            resource: MessageCodec.text(c?.pointee.resource),
+            workers: Int(c?.pointee.workers ?? 0)
+        )
     }
 
     static func list(
-        _ start: UnsafeMutablePointer<UnsafeMutablePointer<TraceProcessor__WorkerCount>?>?, _ count: Int
+        _ start: UnsafeMutablePointer<UnsafeMutablePointer<TraceProcessor__WorkerCount>?>?,
+        _ count: Int
     ) -> [WorkerCount] {
         guard let start = unsafe start else { return [] }
         return (0..<count).map { unsafe WorkerCount(start[$0]) }
@@ -52,9 +56,12 @@ package struct WorkerCount: Sendable, Equatable {
     /// Calls `body` with the C form of a list, which is valid only during the call.
     static func withC<Value>(
         _ counts: [WorkerCount],
-        _ body: (UnsafeMutablePointer<UnsafeMutablePointer<TraceProcessor__WorkerCount>?>?, Int) -> Value
+        _ body: (UnsafeMutablePointer<UnsafeMutablePointer<TraceProcessor__WorkerCount>?>?, Int) ->
+            Value
     ) -> Value {
-        let structs = UnsafeMutablePointer<TraceProcessor__WorkerCount>.allocate(capacity: max(1, counts.count))
+        let structs = UnsafeMutablePointer<TraceProcessor__WorkerCount>.allocate(
+            capacity: max(1, counts.count)
+        )
         defer { unsafe structs.deallocate() }
         return unsafe MessageCodec.withCStrings(counts.map(\.resource)) { strings in
             var pointers: [UnsafeMutablePointer<TraceProcessor__WorkerCount>?] = unsafe []
@@ -65,7 +72,9 @@ package struct WorkerCount: Sendable, Equatable {
                 unsafe target.pointee.workers = UInt32(clamping: count.workers)
                 unsafe pointers.append(target)
             }
-            return unsafe pointers.withUnsafeMutableBufferPointer { unsafe body($0.baseAddress, $0.count) }
+            return unsafe pointers.withUnsafeMutableBufferPointer {
+                unsafe body($0.baseAddress, $0.count)
+            }
         }
     }
 }
@@ -78,9 +87,15 @@ package struct ScaleRequest: Sendable, Equatable {
 
     package init(decoding bytes: [UInt8]) throws(TraceError) {
         self = unsafe try MessageCodec.unpack(
-            bytes, as: "ScaleRequest", trace_processor__scale_request__unpack,
+            bytes,
+            as: "ScaleRequest",
+            trace_processor__scale_request__unpack,
             free: trace_processor__scale_request__free_unpacked
-        ) { message in unsafe ScaleRequest(counts: WorkerCount.list(message.pointee.counts, message.pointee.n_counts)) }
+        ) { message in
+            unsafe ScaleRequest(
+                counts: WorkerCount.list(message.pointee.counts, message.pointee.n_counts)
+            )
+        }
     }
 
     /// Serializes the message.
@@ -107,12 +122,15 @@ package struct ScaleResponse: Sendable, Equatable {
 
     package init(decoding bytes: [UInt8]) throws(TraceError) {
         self = unsafe try MessageCodec.unpack(
-            bytes, as: "ScaleResponse", trace_processor__scale_response__unpack,
+            bytes,
+            as: "ScaleResponse",
+            trace_processor__scale_response__unpack,
             free: trace_processor__scale_response__free_unpacked
         ) { message in
             unsafe ScaleResponse(
                 counts: WorkerCount.list(message.pointee.counts, message.pointee.n_counts),
-                movedSlots: Int(message.pointee.moved_slots))
+                movedSlots: Int(message.pointee.moved_slots)
+            )
         }
     }
 
@@ -145,12 +163,16 @@ package struct SkipRequest: Sendable, Equatable {
 
     package init(decoding bytes: [UInt8]) throws(TraceError) {
         self = unsafe try MessageCodec.unpack(
-            bytes, as: "SkipRequest", trace_processor__skip_request__unpack,
+            bytes,
+            as: "SkipRequest",
+            trace_processor__skip_request__unpack,
             free: trace_processor__skip_request__free_unpacked
         ) { message in
             unsafe SkipRequest(
-                worker: MessageCodec.text(message.pointee.worker), to: message.pointee.to_lsn,
-                counted: message.pointee.counted_lsn)
+                worker: MessageCodec.text(message.pointee.worker),
+                to: message.pointee.to_lsn,
+                counted: message.pointee.counted_lsn
+            )
         }
     }
 
@@ -187,12 +209,18 @@ package struct SkipResponse: Sendable, Equatable {
 
     package init(decoding bytes: [UInt8]) throws(TraceError) {
         self = unsafe try MessageCodec.unpack(
-            bytes, as: "SkipResponse", trace_processor__skip_response__unpack,
+            bytes,
+            as: "SkipResponse",
+            trace_processor__skip_response__unpack,
             free: trace_processor__skip_response__free_unpacked
         ) { message in
             unsafe SkipResponse(
-                from: message.pointee.from_lsn, to: message.pointee.to_lsn, events: message.pointee.events,
-                letter: MessageCodec.text(message.pointee.letter), note: MessageCodec.text(message.pointee.note))
+                from: message.pointee.from_lsn,
+                to: message.pointee.to_lsn,
+                events: message.pointee.events,
+                letter: MessageCodec.text(message.pointee.letter),
+                note: MessageCodec.text(message.pointee.note)
+            )
         }
     }
 
@@ -219,27 +247,35 @@ package struct SlotsResponse: Sendable, Equatable {
 
     package init(decoding bytes: [UInt8]) throws(TraceError) {
         let read = unsafe try MessageCodec.unpack(
-            bytes, as: "SlotsResponse", trace_processor__slots_response__unpack,
+            bytes,
+            as: "SlotsResponse",
+            trace_processor__slots_response__unpack,
             free: trace_processor__slots_response__free_unpacked
         ) { message in
             unsafe (0..<message.pointee.n_holdings).map { index -> SlotHolding? in
                 let holding = unsafe message.pointee.holdings[index]
                 return unsafe WorkerName(MessageCodec.text(holding?.pointee.worker)).flatMap {
                     unsafe SlotHolding(
-                        worker: $0, slotText: MessageCodec.text(holding?.pointee.slots),
-                        since: holding?.pointee.since_lsn ?? 0)
+                        worker: $0,
+                        slotText: MessageCodec.text(holding?.pointee.slots),
+                        since: holding?.pointee.since_lsn ?? 0
+                    )
                 }
             }
         }
         holdings = try read.map { holding throws(TraceError) in
-            guard let holding else { throw TraceError(.invalidArgument, "SlotsResponse: a holding is invalid") }
+            guard let holding else {
+                throw TraceError(.invalidArgument, "SlotsResponse: a holding is invalid")
+            }
             return holding
         }
     }
 
     /// Serializes the message.
     package func encoded() -> [UInt8] {
-        let structs = UnsafeMutablePointer<TraceProcessor__SlotHolding>.allocate(capacity: max(1, holdings.count))
+        let structs = UnsafeMutablePointer<TraceProcessor__SlotHolding>.allocate(
+            capacity: max(1, holdings.count)
+        )
         defer { unsafe structs.deallocate() }
         let texts = holdings.flatMap { ["\($0.worker)", $0.slotText] }
         return unsafe MessageCodec.withCStrings(texts) { strings in
@@ -271,9 +307,12 @@ package struct StatusRequest: Sendable, Equatable {
 
     package init(decoding bytes: [UInt8]) throws(TraceError) {
         self = unsafe try MessageCodec.unpack(
-            bytes, as: "StatusRequest", neu_tracer__status_request__unpack,
+            bytes,
+            as: "StatusRequest",
+            neu_tracer__status_request__unpack,
             free: neu_tracer__status_request__free_unpacked
-        ) { message in unsafe StatusRequest(clientID: MessageCodec.text(message.pointee.client_id)) }
+        ) { message in unsafe StatusRequest(clientID: MessageCodec.text(message.pointee.client_id))
+        }
     }
 
     /// Serializes the message.
@@ -302,12 +341,16 @@ package struct StatusResponse: Sendable, Equatable {
 
     package init(decoding bytes: [UInt8]) throws(TraceError) {
         self = unsafe try MessageCodec.unpack(
-            bytes, as: "StatusResponse", neu_tracer__status_response__unpack,
+            bytes,
+            as: "StatusResponse",
+            neu_tracer__status_response__unpack,
             free: neu_tracer__status_response__free_unpacked
         ) { message in
             unsafe StatusResponse(
-                active: message.pointee.active != 0, receivedTraces: message.pointee.received_traces,
-                serverVersion: MessageCodec.text(message.pointee.server_version))
+                active: message.pointee.active != 0,
+                receivedTraces: message.pointee.received_traces,
+                serverVersion: MessageCodec.text(message.pointee.server_version)
+            )
         }
     }
 
@@ -337,14 +380,18 @@ package struct FinalizeResponse: Sendable, Equatable {
 
     package init(decoding bytes: [UInt8]) throws(TraceError) {
         self = unsafe try MessageCodec.unpack(
-            bytes, as: "FinalizeResponse", bytesMax: MessageCodec.fileAnswerBytesMax,
-            trace_processor__finalize_response__unpack, free: trace_processor__finalize_response__free_unpacked
+            bytes,
+            as: "FinalizeResponse",
+            bytesMax: MessageCodec.fileAnswerBytesMax,
+            trace_processor__finalize_response__unpack,
+            free: trace_processor__finalize_response__free_unpacked
         ) { message in
             unsafe FinalizeResponse(
                 window: message.pointee.window,
                 files: (0..<message.pointee.n_files).map { index in
                     unsafe MessageCodec.text(message.pointee.files[index])
-                })
+                }
+            )
         }
     }
 

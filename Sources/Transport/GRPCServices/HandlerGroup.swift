@@ -27,8 +27,16 @@ package final class HandlerGroup: GRPCServerHandler {
         entries[method].handler.streamOpened(stream, method: entries[method].method)
     }
 
-    package func streamMessage(_ stream: GRPCStream, method: Int, message: consuming ReceivedMessage) {
-        entries[method].handler.streamMessage(stream, method: entries[method].method, message: message)
+    package func streamMessage(
+        _ stream: GRPCStream,
+        method: Int,
+        message: consuming ReceivedMessage
+    ) {
+        entries[method].handler.streamMessage(
+            stream,
+            method: entries[method].method,
+            message: message
+        )
     }
 
     package func streamHalfClosed(_ stream: GRPCStream, method: Int) {
@@ -40,7 +48,11 @@ package final class HandlerGroup: GRPCServerHandler {
     }
 
     package func streamEnded(_ stream: GRPCStream, method: Int, cancelled: Bool) {
-        entries[method].handler.streamEnded(stream, method: entries[method].method, cancelled: cancelled)
+        entries[method].handler.streamEnded(
+            stream,
+            method: entries[method].method,
+            cancelled: cancelled
+        )
     }
 
     package func refused(method: Int, reason: GRPCRefusal) {

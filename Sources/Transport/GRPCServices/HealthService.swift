@@ -51,7 +51,9 @@ package final class HealthService: GRPCServerHandler {
     private let state = Mutex(State())
 
     /// Creates the service with all of its services not serving.
-    package init(services: [String] = [TracerService.name]) { self.services = Set(services).union(["", Self.name]) }
+    package init(services: [String] = [TracerService.name]) {
+        self.services = Set(services).union(["", Self.name])
+    }
 
     package var isServing: Bool { state.withLock { $0.isServing } }
 
@@ -84,7 +86,11 @@ package final class HealthService: GRPCServerHandler {
 
     package func streamOpened(_ stream: GRPCStream, method: Int) { stream.receiveNext() }
 
-    package func streamMessage(_ stream: GRPCStream, method: Int, message: consuming ReceivedMessage) {
+    package func streamMessage(
+        _ stream: GRPCStream,
+        method: Int,
+        message: consuming ReceivedMessage
+    ) {
         stream.release(bytes: message.count)
         do throws(TraceError) {
             let service = try Self.service(in: message.bytes())
@@ -110,7 +116,8 @@ package final class HealthService: GRPCServerHandler {
     /// Sends a watcher the status. A client that does not read is disconnected, so that it never misses a change.
     private func tell(_ watcher: Watcher, isServing: Bool) {
         let status: HealthStatus =
-            services.contains(watcher.service) ? HealthStatus(isServing: isServing) : .serviceUnknown
+            services.contains(watcher.service)
+            ? HealthStatus(isServing: isServing) : .serviceUnknown
         if !watcher.stream.send(status.encoded()) {
             watcher.stream.finish(.resourceExhausted, "the client does not read")
         }
@@ -118,7 +125,9 @@ package final class HealthService: GRPCServerHandler {
 
     private static func service(in bytes: [UInt8]) throws(TraceError) -> String {
         unsafe try MessageCodec.unpack(
-            bytes, as: "HealthCheckRequest", grpc__health__v1__health_check_request__unpack,
+            bytes,
+            as: "HealthCheckRequest",
+            grpc__health__v1__health_check_request__unpack,
             free: grpc__health__v1__health_check_request__free_unpacked
         ) { message in unsafe MessageCodec.text(message.pointee.service) }
     }

@@ -45,7 +45,9 @@ enum ReflectionResponse {
     case services([String])
     case error(GRPCStatus, String)
 
-    static func notFound(_ what: String) -> ReflectionResponse { .error(.notFound, "not found: \(what)") }
+    static func notFound(_ what: String) -> ReflectionResponse {
+        .error(.notFound, "not found: \(what)")
+    }
 
     func encoded(for request: ReflectionRequest) -> [UInt8] {
         var writer = WireWriter()
@@ -82,7 +84,10 @@ package final class ReflectionService: GRPCServerHandler {
 
     package static let methods = [
         GRPCMethod(path: "/\(name)/ServerReflectionInfo", kind: .stream),
-        GRPCMethod(path: "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", kind: .stream),
+        GRPCMethod(
+            path: "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+            kind: .stream
+        ),
     ]
 
     private let index: DescriptorIndex
@@ -105,7 +110,11 @@ package final class ReflectionService: GRPCServerHandler {
 
     package func streamOpened(_ stream: GRPCStream, method: Int) { stream.receiveNext() }
 
-    package func streamMessage(_ stream: GRPCStream, method: Int, message: consuming ReceivedMessage) {
+    package func streamMessage(
+        _ stream: GRPCStream,
+        method: Int,
+        message: consuming ReceivedMessage
+    ) {
         stream.release(bytes: message.count)
         guard message.count <= MessageCodec.requestBytesMax else {
             let limit = MessageCodec.requestBytesMax
@@ -127,13 +136,15 @@ package final class ReflectionService: GRPCServerHandler {
 
     package func refused(method: Int, reason: GRPCRefusal) {}
 
-    private func answer(_ question: ReflectionRequest.Question, isLocal: Bool) -> ReflectionResponse {
+    private func answer(_ question: ReflectionRequest.Question, isLocal: Bool) -> ReflectionResponse
+    {
         switch question {
         case .listServices:
             // Only the Unix socket serves the admin service.
             return .services(index.services.filter { isLocal || $0 != AdminService.name })
         case .file(let name): return index.file(named: name).map { .files($0) } ?? .notFound(name)
-        case .symbol(let name): return index.file(containing: name).map { .files($0) } ?? .notFound(name)
+        case .symbol(let name):
+            return index.file(containing: name).map { .files($0) } ?? .notFound(name)
         case .extensions(let type):
             // proto3 has no extensions, so every known type has none.
             return index.file(containing: type) == nil ? .notFound(type) : .noExtensions(of: type)
@@ -157,7 +168,9 @@ struct DescriptorIndex: Sendable {
     private(set) var services: [String] = []
 
     init(_ sets: [[UInt8]]) {
-        for set in sets { for field in WireFields(set[...]) where field.number == 1 { add(Array(field.bytes)) } }
+        for set in sets {
+            for field in WireFields(set[...]) where field.number == 1 { add(Array(field.bytes)) }
+        }
         services.sort()
     }
 
@@ -168,7 +181,9 @@ struct DescriptorIndex: Sendable {
     }
 
     /// Returns the file that defines a message, enum, field, service or method of this full name.
-    func file(containing symbol: String) -> [[UInt8]]? { fileBySymbol[symbol].map { withDependencies($0) } }
+    func file(containing symbol: String) -> [[UInt8]]? {
+        fileBySymbol[symbol].map { withDependencies($0) }
+    }
 
     private func withDependencies(_ first: Int) -> [[UInt8]] {
         var order = [first]
@@ -188,7 +203,9 @@ struct DescriptorIndex: Sendable {
         let name = Self.text(fields, 1)
         guard !files.contains(where: { $0.name == name }) else { return }
         let package = Self.text(fields, 2)
-        let dependencies = fields.filter { $0.number == 3 }.map { String(decoding: $0.bytes, as: UTF8.self) }
+        let dependencies = fields.filter { $0.number == 3 }.map {
+            String(decoding: $0.bytes, as: UTF8.self)
+        }
         files.append(File(name: name, bytes: bytes, dependencies: dependencies))
         for field in fields {
             switch field.number {
@@ -225,7 +242,10 @@ struct DescriptorIndex: Sendable {
         for field in WireFields(bytes) where field.number == 2 { addName(field.bytes, in: name) }
     }
 
-    @discardableResult private mutating func addName(_ bytes: ArraySlice<UInt8>, in scope: String) -> String {
+    @discardableResult private mutating func addName(
+        _ bytes: ArraySlice<UInt8>,
+        in scope: String
+    ) -> String {
         let own = Self.text(Array(WireFields(bytes)), 1)
         let name = scope.isEmpty ? own : "\(scope).\(own)"
         fileBySymbol[name] = files.count - 1

@@ -6,7 +6,11 @@ package enum RetryInfo {
     private static let typeURL = "type.googleapis.com/google.rpc.RetryInfo"
 
     /// Returns the trailer for an answer with this status and message.
-    package static func trailer(status: GRPCStatus, message: String, delaySeconds: Double) -> GRPCTrailer {
+    package static func trailer(
+        status: GRPCStatus,
+        message: String,
+        delaySeconds: Double
+    ) -> GRPCTrailer {
         let nanoseconds = Int64((max(0, delaySeconds) * 1e9).rounded())
         var duration = WireWriter()
         duration.add(1, varint: UInt64(nanoseconds / 1_000_000_000))

@@ -34,11 +34,15 @@ package struct TraceResponse: Sendable, Equatable {
 
     package init(decoding bytes: [UInt8]) throws(TraceError) {
         self = unsafe try MessageCodec.unpack(
-            bytes, as: "TraceResponse", neu_tracer__trace_response__unpack,
+            bytes,
+            as: "TraceResponse",
+            neu_tracer__trace_response__unpack,
             free: neu_tracer__trace_response__free_unpacked
         ) { message in
             unsafe TraceResponse(
-                success: message.pointee.success != 0, message: MessageCodec.text(message.pointee.message))
+                success: message.pointee.success != 0,
+                message: MessageCodec.text(message.pointee.message)
+            )
         }
     }
 
@@ -70,11 +74,17 @@ package struct BatchAck: Sendable, Equatable {
 
     package init(decoding bytes: [UInt8]) throws(TraceError) {
         self = unsafe try MessageCodec.unpack(
-            bytes, as: "BatchAck", neu_tracer__batch_ack__unpack, free: neu_tracer__batch_ack__free_unpacked
+            bytes,
+            as: "BatchAck",
+            neu_tracer__batch_ack__unpack,
+            free: neu_tracer__batch_ack__free_unpacked
         ) { message in
             unsafe BatchAck(
-                sequence: message.pointee.sequence, success: message.pointee.success != 0,
-                message: MessageCodec.text(message.pointee.message), acceptedEvents: message.pointee.accepted_events)
+                sequence: message.pointee.sequence,
+                success: message.pointee.success != 0,
+                message: MessageCodec.text(message.pointee.message),
+                acceptedEvents: message.pointee.accepted_events
+            )
         }
     }
 

@@ -45,7 +45,10 @@ struct Answer: Sendable {
 
     /// Calls `body` with the C form, which is valid only during the call.
     func withC<Result>(
-        _ body: (_ text: UnsafeRawBufferPointer, _ pairs: UnsafePointer<trace_grpc_pair>?, _ pairCount: Int) -> Result
+        _ body: (
+            _ text: UnsafeRawBufferPointer, _ pairs: UnsafePointer<trace_grpc_pair>?,
+            _ pairCount: Int
+        ) -> Result
     ) -> Result {
         precondition(trailers.count <= GRPCTrailer.countMax)
         var text = message
@@ -59,12 +62,18 @@ struct Answer: Sendable {
     }
 
     private func withPairs<Result>(
-        _ index: Int, _ pairs: [trace_grpc_pair], _ body: ([trace_grpc_pair]) -> Result
+        _ index: Int,
+        _ pairs: [trace_grpc_pair],
+        _ body: ([trace_grpc_pair]) -> Result
     ) -> Result {
         guard index < trailers.count else { return unsafe body(pairs) }
         return unsafe trailers[index].name.withCString { name in
             unsafe trailers[index].bytes.withUnsafeBufferPointer { bytes in
-                let pair = unsafe trace_grpc_pair(key: name, value: bytes.baseAddress, value_count: bytes.count)
+                let pair = unsafe trace_grpc_pair(
+                    key: name,
+                    value: bytes.baseAddress,
+                    value_count: bytes.count
+                )
                 return unsafe withPairs(index + 1, pairs + [pair], body)
             }
         }
@@ -82,15 +91,21 @@ struct Answer: Sendable {
 
     /// Calls `body` once on this thread; its answers are sent when this returns.
     package static func send(_ body: (borrowing AnswerBatch) -> Void) {
-        guard trace_grpc_can_start_together() != 0 else { return body(AnswerBatch(isInCore: false)) }
+        guard trace_grpc_can_start_together() != 0 else {
+            return body(AnswerBatch(isInCore: false))
+        }
         withoutActuallyEscaping(body) { body in
             var body = body
             unsafe withUnsafeMutablePointer(to: &body) { pointer in
                 unsafe trace_grpc_in_core_context(
                     { context in
                         typealias Body = (borrowing AnswerBatch) -> Void
-                        unsafe context?.assumingMemoryBound(to: Body.self).pointee(AnswerBatch(isInCore: true))
-                    }, pointer)
+                        unsafe context?.assumingMemoryBound(to: Body.self).pointee(
+                            AnswerBatch(isInCore: true)
+                        )
+                    },
+                    pointer
+                )
             }
         }
     }
@@ -132,7 +147,9 @@ final class WithheldAnswers: Sendable {
             defer { state = State() }
             return state.answers
         }
-        AnswerBatch.send { batch in for (call, message) in answers { batch.reply(to: call, message) } }
+        AnswerBatch.send { batch in
+            for (call, message) in answers { batch.reply(to: call, message) }
+        }
     }
 
     /// Returns true if the answer was held back for later, with `message` copied.

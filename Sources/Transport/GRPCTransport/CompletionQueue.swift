@@ -32,7 +32,9 @@ final class CompletionTag {
 }
 
 /// Receives the completion of an operation, on a poller thread.
-protocol CompletionOwner: AnyObject, Sendable { func completed(_ operation: CompletionTag.Operation, success: Bool) }
+protocol CompletionOwner: AnyObject, Sendable {
+    func completed(_ operation: CompletionTag.Operation, success: Bool)
+}
 
 /// A completion queue of the C core with its poller threads. It counts outstanding tags: the core aborts if an
 /// operation starts on a queue that is shut down, so the shutdown waits until the queue is closed for new operations
@@ -56,7 +58,9 @@ protocol CompletionOwner: AnyObject, Sendable { func completed(_ operation: Comp
         }
         unsafe pointer = queue
         for index in 0..<pollers {
-            let thread = DedicatedThread("\(name)-\(index)") { [self] in poll(tick: index == 0 ? tick : nil) }
+            let thread = DedicatedThread("\(name)-\(index)") { [self] in
+                poll(tick: index == 0 ? tick : nil)
+            }
             threads.withLock { $0.append(thread) }
         }
     }
@@ -69,7 +73,8 @@ protocol CompletionOwner: AnyObject, Sendable { func completed(_ operation: Comp
     /// Starts an operation with a tag. Returns false if the queue is closed or the core refuses; then no completion
     /// follows.
     func start(
-        _ owner: any CompletionOwner, _ operation: CompletionTag.Operation,
+        _ owner: any CompletionOwner,
+        _ operation: CompletionTag.Operation,
         _ body: (UnsafeMutableRawPointer) -> grpc_call_error
     ) -> Bool {
         guard begin() else { return false }
@@ -95,7 +100,10 @@ protocol CompletionOwner: AnyObject, Sendable { func completed(_ operation: Comp
         var current = gauge.load(ordering: .relaxed)
         while current & Self.closedBit == 0 {
             let (exchanged, original) = gauge.weakCompareExchange(
-                expected: current, desired: current + 1, ordering: .acquiringAndReleasing)
+                expected: current,
+                desired: current + 1,
+                ordering: .acquiringAndReleasing
+            )
             if exchanged { return true }
             current = original
         }

@@ -42,8 +42,11 @@ final class ConnectionAcceptor: Sendable {
     /// Prepares accepting; `start` begins it. `adopt` takes ownership of a connection's descriptor. `endedSilent` is
     /// called for each silent connection that was closed to make room for others. Both run on the acceptor's thread.
     init(
-        sockets: [ListeningSocket], peers: PeerTable, configuration: GRPCServerConfiguration,
-        adopt: @escaping @Sendable (Int32) -> Void, endedSilent: @escaping @Sendable () -> Void
+        sockets: [ListeningSocket],
+        peers: PeerTable,
+        configuration: GRPCServerConfiguration,
+        adopt: @escaping @Sendable (Int32) -> Void,
+        endedSilent: @escaping @Sendable () -> Void
     ) throws(SystemError) {
         self.sockets = sockets
         self.peers = peers
@@ -80,10 +83,16 @@ final class ConnectionAcceptor: Sendable {
         while true {
             var polled = [pollfd(fd: wakeup.descriptor, events: Int16(POLLIN), revents: 0)]
             if lastDeadline == nil, !isFull {
-                polled += sockets.map { pollfd(fd: $0.descriptor, events: Int16(POLLIN), revents: 0) }
+                polled += sockets.map {
+                    pollfd(fd: $0.descriptor, events: Int16(POLLIN), revents: 0)
+                }
             }
             polled += pending.map {
-                pollfd(fd: $0.connection.descriptor, events: Int16(POLLIN) | Self.hangUp, revents: 0)
+                pollfd(
+                    fd: $0.connection.descriptor,
+                    events: Int16(POLLIN) | Self.hangUp,
+                    revents: 0
+                )
             }
             let limit: Int32 = isFull ? Self.fullMilliseconds : pending.isEmpty ? -1 : 250
             _ = unsafe poll(&polled, nfds_t(polled.count), limit)
@@ -139,7 +148,10 @@ final class ConnectionAcceptor: Sendable {
     private func prepare(_ descriptor: Int32) {
         let options: [(level: Int32, name: Int32, value: Int32)] = [
             (Int32(IPPROTO_TCP), TCP_NODELAY, 1),
-            (Int32(IPPROTO_TCP), TCP_USER_TIMEOUT, Int32(configuration.keepaliveTimeoutSeconds * 1_000)),
+            (
+                Int32(IPPROTO_TCP), TCP_USER_TIMEOUT,
+                Int32(configuration.keepaliveTimeoutSeconds * 1_000)
+            ),
             // The socket becomes readable only once the whole greeting is there.
             (SOL_SOCKET, SO_RCVLOWAT, Int32(Self.greetingBytes)),
         ]
@@ -154,7 +166,12 @@ final class ConnectionAcceptor: Sendable {
     private func settle(_ entry: Pending, now: Int64, before lastDeadline: Int64?) -> Bool {
         switch greeting(of: entry.connection.descriptor) {
         case .complete:
-            try? ListeningSocket.setOption(SOL_SOCKET, SO_RCVLOWAT, 1, of: entry.connection.descriptor)
+            try? ListeningSocket.setOption(
+                SOL_SOCKET,
+                SO_RCVLOWAT,
+                1,
+                of: entry.connection.descriptor
+            )
             if let number = peers.adopt(entry.connection) { adopt(number) }
             return true
         case .partial where now < min(entry.deadline, lastDeadline ?? .max): return false
@@ -174,7 +191,12 @@ final class ConnectionAcceptor: Sendable {
 
     private func greeting(of descriptor: Int32) -> Greeting {
         var bytes = [UInt8](repeating: 0, count: Self.greetingBytes)
-        let count = unsafe recv(descriptor, &bytes, bytes.count, Int32(MSG_PEEK) | Int32(MSG_DONTWAIT))
+        let count = unsafe recv(
+            descriptor,
+            &bytes,
+            bytes.count,
+            Int32(MSG_PEEK) | Int32(MSG_DONTWAIT)
+        )
         if count < 0 { return errno == EAGAIN || errno == EINTR ? .partial : .wrong }
         let known = bytes.prefix(min(count, Self.preface.count))
         guard count > 0, Self.preface.starts(with: known) else { return .wrong }

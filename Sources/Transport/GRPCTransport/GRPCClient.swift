@@ -43,12 +43,19 @@ package struct GRPCCallError: Error, CustomStringConvertible, Sendable {
         let message = unsafe String(decoding: Self.bytes(&pointer.pointee.details), as: UTF8.self)
         let trailer = unsafe trace_grpc_trailer(pointer, "grpc-status-details-bin")
         return unsafe GRPCCallError(
-            status: status, message: message, details: trailer.map { unsafe Self.bytes($0) } ?? [])
+            status: status,
+            message: message,
+            details: trailer.map { unsafe Self.bytes($0) } ?? []
+        )
     }
 
     private static func bytes(_ slice: UnsafePointer<grpc_slice>) -> [UInt8] {
         unsafe Array(
-            UnsafeRawBufferPointer(start: trace_grpc_slice_start(slice), count: trace_grpc_slice_length(slice)))
+            UnsafeRawBufferPointer(
+                start: trace_grpc_slice_start(slice),
+                count: trace_grpc_slice_length(slice)
+            )
+        )
     }
 }
 
@@ -60,7 +67,8 @@ final class ClientUnaryCall: CompletionOwner, ClientCall {
     private let completion: @Sendable (Result<[UInt8], GRPCCallError>) -> Void
 
     init(
-        client: GRPCClient, call: consuming CallHandle,
+        client: GRPCClient,
+        call: consuming CallHandle,
         completion: @escaping @Sendable (Result<[UInt8], GRPCCallError>) -> Void
     ) {
         self.client = client
@@ -72,7 +80,13 @@ final class ClientUnaryCall: CompletionOwner, ClientCall {
     func start(_ request: [UInt8], on queue: CompletionQueue) -> Bool {
         unsafe queue.start(self, .answer) { tag in
             unsafe request.withUnsafeBytes { bytes in
-                unsafe trace_grpc_client_unary(call.pointer, bytes.baseAddress, bytes.count, cells.pointer, tag)
+                unsafe trace_grpc_client_unary(
+                    call.pointer,
+                    bytes.baseAddress,
+                    bytes.count,
+                    cells.pointer,
+                    tag
+                )
             }
         }
     }
@@ -86,7 +100,9 @@ final class ClientUnaryCall: CompletionOwner, ClientCall {
         } else if let message = cells.takeMessage() {
             completion(.success(message))
         } else {
-            completion(.failure(GRPCCallError(status: .internal, message: "the answer has no message")))
+            completion(
+                .failure(GRPCCallError(status: .internal, message: "the answer has no message"))
+            )
         }
     }
 }
@@ -122,7 +138,9 @@ final class ClientUnaryCall: CompletionOwner, ClientCall {
     }
 
     deinit {
-        phase.withLock { phase in guard case .closed = phase else { preconditionFailure("the client was not closed") } }
+        phase.withLock { phase in
+            guard case .closed = phase else { preconditionFailure("the client was not closed") }
+        }
         unsafe grpc_channel_destroy(channel)
     }
 
@@ -140,9 +158,15 @@ final class ClientUnaryCall: CompletionOwner, ClientCall {
     }
 
     /// Calls a unary method and blocks until the answer arrives. Must not be called within a completion.
-    package func unary(_ path: String, _ request: [UInt8], timeoutSeconds: Double) throws(GRPCCallError) -> [UInt8] {
+    package func unary(
+        _ path: String,
+        _ request: [UInt8],
+        timeoutSeconds: Double
+    ) throws(GRPCCallError) -> [UInt8] {
         let answer = Monitor<Result<[UInt8], GRPCCallError>?>(nil)
-        start(path, request, timeoutSeconds: timeoutSeconds) { result in answer.update { $0 = result } }
+        start(path, request, timeoutSeconds: timeoutSeconds) { result in
+            answer.update { $0 = result }
+        }
         let result = answer.wait(until: { $0 != nil }, then: { $0 })
         guard let result else { preconditionFailure("the answer is missing") }
         return try result.get()
@@ -150,7 +174,9 @@ final class ClientUnaryCall: CompletionOwner, ClientCall {
 
     /// Calls a unary method asynchronously. `completion` runs on the client's poller thread and must not block.
     package func start(
-        _ path: String, _ request: [UInt8], timeoutSeconds: Double,
+        _ path: String,
+        _ request: [UInt8],
+        timeoutSeconds: Double,
         completion: @escaping @Sendable (Result<[UInt8], GRPCCallError>) -> Void
     ) {
         guard let handle = makeCall(path, timeoutSeconds: timeoutSeconds) else {
@@ -165,8 +191,13 @@ final class ClientUnaryCall: CompletionOwner, ClientCall {
     }
 
     /// Opens a bidirectional stream. `timeoutSeconds` limits the stream's whole lifetime.
-    package func openStream(_ path: String, timeoutSeconds: Double? = nil) throws(GRPCCallError) -> GRPCClientStream {
-        guard let handle = makeCall(path, timeoutSeconds: timeoutSeconds) else { throw Self.closedError }
+    package func openStream(
+        _ path: String,
+        timeoutSeconds: Double? = nil
+    ) throws(GRPCCallError) -> GRPCClientStream {
+        guard let handle = makeCall(path, timeoutSeconds: timeoutSeconds) else {
+            throw Self.closedError
+        }
         let stream = GRPCClientStream(client: self, queue: queue, call: handle)
         register(stream)
         guard stream.open() else {
@@ -186,7 +217,10 @@ final class ClientUnaryCall: CompletionOwner, ClientCall {
         }
     }
 
-    private static let closedError = GRPCCallError(status: .cancelled, message: "the client is closed")
+    private static let closedError = GRPCCallError(
+        status: .cancelled,
+        message: "the client is closed"
+    )
 
     /// Registers a call for `close`; cancels it at once if the client is closed already.
     private func register(_ call: any ClientCall) {

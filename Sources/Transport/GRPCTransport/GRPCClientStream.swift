@@ -52,7 +52,13 @@ package final class GRPCClientStream: CompletionOwner, ClientCall {
     package func send(_ bytes: [UInt8]) throws(GRPCCallError) {
         unsafe try startSending(.send) { tag in
             unsafe bytes.withUnsafeBytes { source in
-                unsafe trace_grpc_send_message(call.pointer, source.baseAddress, source.count, 0, tag)
+                unsafe trace_grpc_send_message(
+                    call.pointer,
+                    source.baseAddress,
+                    source.count,
+                    0,
+                    tag
+                )
             }
         }
     }
@@ -78,7 +84,8 @@ package final class GRPCClientStream: CompletionOwner, ClientCall {
                     guard case .done(let message) = state.receive else { return nil }
                     state.receive = .idle
                     return message
-                })
+                }
+            )
             if let message { return message }
         }
         if let error = waitForEnd() { throw error }
@@ -107,7 +114,8 @@ package final class GRPCClientStream: CompletionOwner, ClientCall {
     }
 
     private func startSending(
-        _ operation: CompletionTag.Operation, _ body: (UnsafeMutableRawPointer) -> grpc_call_error
+        _ operation: CompletionTag.Operation,
+        _ body: (UnsafeMutableRawPointer) -> grpc_call_error
     ) throws(GRPCCallError) {
         let starts = state.wait(
             until: { !$0.isSending || $0.end != nil },
@@ -115,13 +123,16 @@ package final class GRPCClientStream: CompletionOwner, ClientCall {
                 guard !state.isBroken, state.end == nil else { return false }
                 state.isSending = unsafe queue.start(self, operation, body)
                 return state.isSending
-            })
+            }
+        )
         if starts { return }
         throw waitForEnd() ?? GRPCCallError(status: .cancelled, message: "the stream is over")
     }
 
     private func waitForEnd() -> GRPCCallError? {
         state.wait(
-            until: { $0.end != nil }, then: { state in if case .error(let error) = state.end { error } else { nil } })
+            until: { $0.end != nil },
+            then: { state in if case .error(let error) = state.end { error } else { nil } }
+        )
     }
 }

@@ -24,7 +24,9 @@ enum GRPCLibrary {
 struct ChannelArguments {
     private var integers: [(key: String, value: Int32)] = []
 
-    mutating func set(_ key: String, _ value: Int) { integers.append((key, Int32(clamping: value))) }
+    mutating func set(_ key: String, _ value: Int) {
+        integers.append((key, Int32(clamping: value)))
+    }
 
     /// Calls `body` with the C form, which is valid only during the call; the core copies it.
     func withC<Result>(_ body: (UnsafePointer<grpc_channel_args>) -> Result) -> Result {

@@ -48,14 +48,17 @@ extension GRPCServer {
             }
             let connections = peers.inspectAll(now: now)
             let actions = upkeep.budget.decide(connections, now: now)
-            for case .setPrivileged(let descriptor, let on) in actions { meters.setPrivileged(descriptor, on) }
+            for case .setPrivileged(let descriptor, let on) in actions {
+                meters.setPrivileged(descriptor, on)
+            }
             return (actions, connections.filter { $0.pausedSince != nil })
         }
         for action in actions {
             switch action {
             case .setPrivileged: break
             case .refuse(let descriptor, let reason): refuse(descriptor, reason)
-            case .close(let descriptor, let reason): if peers.end(descriptor) { handler.closed(reason) }
+            case .close(let descriptor, let reason):
+                if peers.end(descriptor) { handler.closed(reason) }
             }
         }
         for connection in paused.sorted(by: { ($0.pausedSince ?? 0) < ($1.pausedSince ?? 0) }) {
@@ -88,12 +91,19 @@ extension GRPCServer {
         let idle = Set(IdleConnections.choose(.max, of: candidates, hostMax: .max, now: now))
         var stillAway: [Int32: Int64] = [:]
         for (descriptor, since) in away where idle.contains(descriptor) {
-            if now - since >= Self.awayNanoseconds { _ = peers.end(descriptor) } else { stillAway[descriptor] = since }
+            if now - since >= Self.awayNanoseconds {
+                _ = peers.end(descriptor)
+            } else {
+                stillAway[descriptor] = since
+            }
         }
         if surplus > stillAway.count {
             let chosen = IdleConnections.choose(
-                surplus - stillAway.count, of: candidates.filter { away[$0.descriptor] == nil },
-                hostMax: configuration.idlePerHostMax, now: now)
+                surplus - stillAway.count,
+                of: candidates.filter { away[$0.descriptor] == nil },
+                hostMax: configuration.idlePerHostMax,
+                now: now
+            )
             for descriptor in chosen {
                 _ = meters.sendAway(descriptor)
                 stillAway[descriptor] = now

@@ -40,20 +40,28 @@ package import TraceModel
 
     /// Creates a server that retains `handler` until it is deinitialised. `methods` should begin with the one called
     /// most.
-    package init(configuration: GRPCServerConfiguration, methods: [GRPCMethod], handler: any GRPCServerHandler) {
+    package init(
+        configuration: GRPCServerConfiguration,
+        methods: [GRPCMethod],
+        handler: any GRPCServerHandler
+    ) {
         GRPCLibrary.initialize()
         let descriptors = DescriptorLimit.raise(to: 65_536)
         var configuration = configuration
         // Further clients wait in the listening sockets' queues; accepting them would only mean closing them.
         configuration.connectionsMax = min(
-            configuration.connectionsMax, PeerTable.numbers(descriptors: descriptors).count)
+            configuration.connectionsMax,
+            PeerTable.numbers(descriptors: descriptors).count
+        )
         self.configuration = configuration
         self.methods = MethodTable(methods)
         self.handler = handler
         meters = SocketMeters(configuration)
         peers = PeerTable(meters, descriptors: descriptors)
         upkeep = Mutex(Upkeep(budget: ReceiveBudget(configuration)))
-        let created = unsafe Self.arguments(configuration).withC { unsafe grpc_server_create($0, nil) }
+        let created = unsafe Self.arguments(configuration).withC {
+            unsafe grpc_server_create($0, nil)
+        }
         guard let created = unsafe created else { preconditionFailure("grpc_server_create") }
         unsafe pointer = created
         let server = ServerReference()
@@ -94,12 +102,16 @@ package import TraceModel
     package func listen(on sockets: [ListeningSocket]) throws(SystemError) {
         phase.withLock { precondition($0 == .configuring, "listen before start") }
         let created = try ConnectionAcceptor(
-            sockets: sockets, peers: peers, configuration: configuration,
+            sockets: sockets,
+            peers: peers,
+            configuration: configuration,
             adopt: { [unowned self] descriptor in
                 let credentials = unsafe grpc_insecure_server_credentials_create()
                 unsafe grpc_server_add_channel_from_fd(pointer, descriptor, credentials)
                 unsafe grpc_server_credentials_release(credentials)
-            }, endedSilent: { [unowned self] in handler.closed(.silent) })
+            },
+            endedSilent: { [unowned self] in handler.closed(.silent) }
+        )
         acceptor.withLock { acceptor in
             precondition(acceptor == nil, "listens already")
             acceptor = created
@@ -126,10 +138,16 @@ package import TraceModel
         }
     }
 
-    private static func cannotListen(on address: String, _ reason: String, isTaken: Bool) -> TraceError {
+    private static func cannotListen(
+        on address: String,
+        _ reason: String,
+        isTaken: Bool
+    ) -> TraceError {
         TraceError(
-            .configuration, "cannot listen on \(address): \(isTaken ? "the address is in use" : reason)",
-            remedy: isTaken ? takenRemedy(address) : nil)
+            .configuration,
+            "cannot listen on \(address): \(isTaken ? "the address is in use" : reason)",
+            remedy: isTaken ? takenRemedy(address) : nil
+        )
     }
 
     private static func takenRemedy(_ address: String) -> String {
@@ -203,7 +221,9 @@ package import TraceModel
         withheld.end()
         guard isSent else { return }
         endStreams()
-        while peers.openCount(now: WallClock.monotonic()) > 0, WallClock.monotonic() < deadline { usleep(2_000) }
+        while peers.openCount(now: WallClock.monotonic()) > 0, WallClock.monotonic() < deadline {
+            usleep(2_000)
+        }
     }
 
     /// Asks the handler to end all streams. It comes after the GOAWAY so that a client does not reopen its stream on
@@ -237,9 +257,12 @@ package import TraceModel
         }
         switch methods.methods[method].kind {
         case .unary:
-            let seconds = isIngest ? configuration.receiveSeconds : configuration.controlReceiveSeconds
+            let seconds =
+                isIngest ? configuration.receiveSeconds : configuration.controlReceiveSeconds
             GRPCUnaryCall(server: self, method: method, call: call, descriptor: descriptor).receive(
-                seconds: seconds, isExtended: isIngest)
+                seconds: seconds,
+                isExtended: isIngest
+            )
         case .stream: accept(stream: call, method: method, descriptor: descriptor)
         }
     }
@@ -247,7 +270,9 @@ package import TraceModel
     private func accept(stream call: consuming CallHandle, method: Int, descriptor: Int32) {
         guard hasRoomForStream(of: descriptor) else {
             GRPCUnaryCall(server: self, method: method, call: call, descriptor: descriptor).refuse(
-                exhausted("too many streams"), .queueFull)
+                exhausted("too many streams"),
+                .queueFull
+            )
             return
         }
         let stream = GRPCStream(server: self, method: method, call: call, descriptor: descriptor)
@@ -265,7 +290,11 @@ package import TraceModel
         if count < configuration.openStreamsMax { return true }
         // Streams that are being ended count until their clients have received the status.
         guard count < 2 * configuration.openStreamsMax,
-            let victim = streamToEnd(for: descriptor, among: open.map(\.stream), now: WallClock.monotonic())
+            let victim = streamToEnd(
+                for: descriptor,
+                among: open.map(\.stream),
+                now: WallClock.monotonic()
+            )
         else { return false }
         victim.evict(exhausted("too many streams, and this one idle for longest"), .idleStream)
         return true
@@ -280,15 +309,23 @@ package import TraceModel
 
     /// Returns the open streams of one connection.
     func streams(of descriptor: Int32) -> [GRPCStream] {
-        streams.withLock { streams in streams.open.values.filter { $0.stream.descriptor == descriptor }.map(\.stream) }
+        streams.withLock { streams in
+            streams.open.values.filter { $0.stream.descriptor == descriptor }.map(\.stream)
+        }
     }
 
     /// Forgets a stream that has ended.
-    func streamClosed(_ stream: GRPCStream) { streams.withLock { $0.open[ObjectIdentifier(stream)] = nil } }
+    func streamClosed(_ stream: GRPCStream) {
+        streams.withLock { $0.open[ObjectIdentifier(stream)] = nil }
+    }
 
     /// Makes a `RESOURCE_EXHAUSTED` answer with the configured trailers.
     func exhausted(_ message: String) -> Answer {
-        Answer(status: .resourceExhausted, message: message, trailers: configuration.exhaustedTrailers)
+        Answer(
+            status: .resourceExhausted,
+            message: message,
+            trailers: configuration.exhaustedTrailers
+        )
     }
 
     /// Counts the bytes of a message that is passed to the handler.
@@ -309,11 +346,19 @@ package import TraceModel
         // A flow-control window enlarged by bandwidth probes would let calls without a pending receive buffer more.
         arguments.set(GRPC_ARG_HTTP2_BDP_PROBE, 0)
         arguments.set(
-            GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, Int(configuration.pingIntervalSecondsMin * 1_000))
+            GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
+            Int(configuration.pingIntervalSecondsMin * 1_000)
+        )
         arguments.set(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1)
         arguments.set(GRPC_ARG_KEEPALIVE_TIME_MS, Int(configuration.keepaliveSeconds * 1_000))
-        arguments.set(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, Int(configuration.keepaliveTimeoutSeconds * 1_000))
-        arguments.set(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, Int(configuration.handshakeSeconds * 1_000))
+        arguments.set(
+            GRPC_ARG_KEEPALIVE_TIMEOUT_MS,
+            Int(configuration.keepaliveTimeoutSeconds * 1_000)
+        )
+        arguments.set(
+            GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS,
+            Int(configuration.handshakeSeconds * 1_000)
+        )
         arguments.set(GRPC_ARG_ENABLE_CHANNELZ, 0)
         return arguments
     }
@@ -333,5 +378,7 @@ private struct OpenStreams {
 private final class ShutdownNotice: CompletionOwner {
     let isGiven = Monitor(false)
 
-    func completed(_ operation: CompletionTag.Operation, success: Bool) { isGiven.update { $0 = true } }
+    func completed(_ operation: CompletionTag.Operation, success: Bool) {
+        isGiven.update { $0 = true }
+    }
 }

@@ -65,7 +65,9 @@ internal import TraceModel
     /// have more than `sendBytesMax` and this one more than `streamSendShareBytes`.
     package func send(_ bytes: [UInt8]) -> Bool {
         state.withLock { state in
-            guard !state.isEnded, state.finish == nil, server.mayQueue(bytes.count, beside: state.unsentBytes) else {
+            guard !state.isEnded, state.finish == nil,
+                server.mayQueue(bytes.count, beside: state.unsentBytes)
+            else {
                 return false
             }
             state.sendQueue.append(bytes)
@@ -109,7 +111,11 @@ internal import TraceModel
     }
 
     /// Ends the stream after all queued messages are sent. Only the first call has an effect.
-    package func finish(_ status: GRPCStatus = .ok, _ message: String = "", trailers: [GRPCTrailer] = []) {
+    package func finish(
+        _ status: GRPCStatus = .ok,
+        _ message: String = "",
+        trailers: [GRPCTrailer] = []
+    ) {
         state.withLock { state in
             guard !state.isEnded, state.finish == nil else { return }
             state.finish = Answer(status: status, message: message, trailers: trailers)
@@ -127,7 +133,8 @@ internal import TraceModel
         }
         guard isWatched else { return false }
         // If it cannot start, the close follows at once, and ends the stream.
-        let isGreeted = unsafe queue.start(self, .metadata) { tag in unsafe trace_grpc_send_metadata(call.pointer, tag)
+        let isGreeted = unsafe queue.start(self, .metadata) { tag in
+            unsafe trace_grpc_send_metadata(call.pointer, tag)
         }
         if !isGreeted { call.cancel() }
         server.handler.streamOpened(self, method: method)
@@ -208,14 +215,22 @@ internal import TraceModel
             _ = unsafe server.queue.start(self, .status) { tag in
                 unsafe answer.withC { text, pairs, pairCount in
                     unsafe trace_grpc_send_status(
-                        call.pointer, grpc_status_code(answer.status.rawValue),
-                        text.baseAddress?.assumingMemoryBound(to: CChar.self), text.count, pairs, pairCount, tag)
+                        call.pointer,
+                        grpc_status_code(answer.status.rawValue),
+                        text.baseAddress?.assumingMemoryBound(to: CChar.self),
+                        text.count,
+                        pairs,
+                        pairCount,
+                        tag
+                    )
                 }
             }
         }
     }
 
-    private static func memory(of bytes: [UInt8]) -> Int { bytes.count + Limits.streamSendOverheadBytes }
+    private static func memory(of bytes: [UInt8]) -> Int {
+        bytes.count + Limits.streamSendOverheadBytes
+    }
 
     private func sendNext(_ state: inout State) {
         let bytes = state.sendQueue[state.sendHead]
@@ -232,7 +247,13 @@ internal import TraceModel
         }
         state.isSending = unsafe server.queue.start(self, .send) { tag in
             unsafe bytes.withUnsafeBytes { source in
-                unsafe trace_grpc_send_message(call.pointer, source.baseAddress, source.count, hasMore ? 1 : 0, tag)
+                unsafe trace_grpc_send_message(
+                    call.pointer,
+                    source.baseAddress,
+                    source.count,
+                    hasMore ? 1 : 0,
+                    tag
+                )
             }
         }
     }

@@ -63,8 +63,14 @@ internal import SystemIO
         let queue = server.queue
         return unsafe queue.start(self, .request) { tag in
             unsafe grpc_server_request_call(
-                server.pointer, &cells.pointee.call, &cells.pointee.details, &cells.pointee.metadata, queue.pointer,
-                queue.pointer, tag)
+                server.pointer,
+                &cells.pointee.call,
+                &cells.pointee.details,
+                &cells.pointee.metadata,
+                queue.pointer,
+                queue.pointer,
+                tag
+            )
         }
     }
 
@@ -115,7 +121,9 @@ internal import SystemIO
         phase = Atomic(Phase.waiting.rawValue)
     }
 
-    deinit { if phase.load(ordering: .acquiring) == Phase.handed.rawValue { server.giveBack(heldBytes) } }
+    deinit {
+        if phase.load(ordering: .acquiring) == Phase.handed.rawValue { server.giveBack(heldBytes) }
+    }
 
     /// Address of the client: `ipv4:127.0.0.1:51234`, `ipv6:[::1]:51234`, `unix:`. Allocates.
     package var peer: String { call.peer(descriptor, server.peers) }
@@ -129,8 +137,18 @@ internal import SystemIO
         unsafe answer(from: .handed) { cells, tag in
             // An empty message is valid, but its address must not be null.
             unsafe trace_grpc_answer(
-                call.pointer, bytes.baseAddress ?? UnsafeRawPointer(cells), bytes.count, GRPC_STATUS_OK, nil, 0, nil, 0,
-                &cells.pointee.cancelled, tag, nil)
+                call.pointer,
+                bytes.baseAddress ?? UnsafeRawPointer(cells),
+                bytes.count,
+                GRPC_STATUS_OK,
+                nil,
+                0,
+                nil,
+                0,
+                &cells.pointee.cancelled,
+                tag,
+                nil
+            )
         }
     }
 
@@ -148,8 +166,18 @@ internal import SystemIO
         }
         let error = unsafe bytes.withUnsafeBytes { bytes in
             unsafe trace_grpc_answer(
-                call.pointer, bytes.baseAddress ?? UnsafeRawPointer(cells), bytes.count, GRPC_STATUS_OK, nil, 0, nil, 0,
-                &cells.pointee.cancelled, nil, &cells.pointee.answered)
+                call.pointer,
+                bytes.baseAddress ?? UnsafeRawPointer(cells),
+                bytes.count,
+                GRPC_STATUS_OK,
+                nil,
+                0,
+                nil,
+                0,
+                &cells.pointee.cancelled,
+                nil,
+                &cells.pointee.answered
+            )
         }
         if error != GRPC_CALL_OK { unsafe Self.answered(Unmanaged.passUnretained(self)) }
     }
@@ -171,14 +199,20 @@ internal import SystemIO
     // MARK: Before the handler has it
 
     /// Answers a call with an error before its message is received.
-    func refuse(_ answer: Answer, _ reason: GRPCRefusal?) { fail(from: .waiting, answer, refusal: reason) }
+    func refuse(_ answer: Answer, _ reason: GRPCRefusal?) {
+        fail(from: .waiting, answer, refusal: reason)
+    }
 
     /// Starts receiving the message. It has `seconds` to arrive, restarted by every byte of its connection if
     /// `isExtended`. Nothing happens if the call is over already.
     func receive(seconds: Double, isExtended: Bool) {
         guard move(from: .waiting, to: .receiving) else { return }
         receivingIndex = server.receiving.enter(
-            self, now: WallClock.monotonic(), nanoseconds: Int64(seconds * 1e9), isExtended: isExtended)
+            self,
+            now: WallClock.monotonic(),
+            nanoseconds: Int64(seconds * 1e9),
+            isExtended: isExtended
+        )
         let starts = unsafe server.queue.start(self, .receive) { tag in
             unsafe trace_grpc_receive_message(call.pointer, &cells.pointee.message, tag)
         }
@@ -187,12 +221,18 @@ internal import SystemIO
 
     /// Fails the call because its message did not arrive in time.
     func expire() {
-        let answer = Answer(status: .deadlineExceeded, message: "the message did not arrive in time", trailers: [])
+        let answer = Answer(
+            status: .deadlineExceeded,
+            message: "the message did not arrive in time",
+            trailers: []
+        )
         fail(from: .receiving, answer, refusal: .receiveTimeout)
     }
 
     /// Fails the call if its message has not arrived yet, to make room for others.
-    func evict(_ answer: Answer, _ reason: GRPCRefusal) { fail(from: .receiving, answer, refusal: reason) }
+    func evict(_ answer: Answer, _ reason: GRPCRefusal) {
+        fail(from: .receiving, answer, refusal: reason)
+    }
 
     func completed(_ operation: CompletionTag.Operation, success: Bool) {
         guard operation == .receive else { return }
@@ -213,7 +253,11 @@ internal import SystemIO
     }
 
     private func receivedNothing(success: Bool) {
-        let answer = Answer(status: .invalidArgument, message: "the call carries no message", trailers: [])
+        let answer = Answer(
+            status: .invalidArgument,
+            message: "the call carries no message",
+            trailers: []
+        )
         if !success || call.failedBeforeMessage {
             guard move(from: .receiving, to: .answered) else { return }
             server.handler.refused(method: method, reason: .notReceived)
@@ -228,16 +272,26 @@ internal import SystemIO
         unsafe answer(from: expected, refusal: refusal) { cells, tag in
             unsafe reason.withC { text, pairs, pairCount in
                 unsafe trace_grpc_answer(
-                    call.pointer, nil, 0, grpc_status_code(reason.status.rawValue),
-                    text.baseAddress?.assumingMemoryBound(to: CChar.self), text.count, pairs, pairCount,
-                    &cells.pointee.cancelled, tag, nil)
+                    call.pointer,
+                    nil,
+                    0,
+                    grpc_status_code(reason.status.rawValue),
+                    text.baseAddress?.assumingMemoryBound(to: CChar.self),
+                    text.count,
+                    pairs,
+                    pairCount,
+                    &cells.pointee.cancelled,
+                    tag,
+                    nil
+                )
             }
         }
     }
 
     /// Sends an answer; does nothing if the call is past phase `expected`.
     private func answer(
-        from expected: Phase, refusal: GRPCRefusal? = nil,
+        from expected: Phase,
+        refusal: GRPCRefusal? = nil,
         _ body: (UnsafeMutablePointer<trace_grpc_cells>, UnsafeMutableRawPointer) -> grpc_call_error
     ) {
         guard leave(expected) else { return }
@@ -258,6 +312,10 @@ internal import SystemIO
     }
 
     private func move(from: Phase, to: Phase) -> Bool {
-        phase.compareExchange(expected: from.rawValue, desired: to.rawValue, ordering: .acquiringAndReleasing).exchanged
+        phase.compareExchange(
+            expected: from.rawValue,
+            desired: to.rawValue,
+            ordering: .acquiringAndReleasing
+        ).exchanged
     }
 }

@@ -27,7 +27,9 @@ final class Monitor<Value>: @unchecked Sendable {
     func wait(seconds: Double, until isMet: (Value) -> Bool) -> Bool {
         let deadline = WallClock.monotonic() + Int64(max(0, seconds) * 1e9)
         return condition.withLock {
-            while !isMet(value), WallClock.monotonic() < deadline { condition.wait(until: deadline) }
+            while !isMet(value), WallClock.monotonic() < deadline {
+                condition.wait(until: deadline)
+            }
             return isMet(value)
         }
     }

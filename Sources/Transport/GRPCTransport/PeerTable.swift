@@ -135,10 +135,15 @@ final class PeerTable: Sendable {
     func candidates(now: Int64) -> [IdleConnections.Candidate] {
         state.withLock { state in
             state.entries.compactMap { number, entry in
-                guard entry.closed == nil, let seen = meters.inspect(number, now: now) else { return nil }
+                guard entry.closed == nil, let seen = meters.inspect(number, now: now) else {
+                    return nil
+                }
                 return IdleConnections.Candidate(
-                    descriptor: number, host: PeerAddress.host(of: entry.peer), lastActive: seen.lastActive,
-                    hasCalls: seen.openCalls > 0)
+                    descriptor: number,
+                    host: PeerAddress.host(of: entry.peer),
+                    lastActive: seen.lastActive,
+                    hasCalls: seen.openCalls > 0
+                )
             }
         }
     }
@@ -146,7 +151,9 @@ final class PeerTable: Sendable {
     /// Returns the meters' view of all open connections. O(connections).
     func inspectAll(now: Int64) -> [MeteredConnection] {
         state.withLock { state in
-            state.entries.compactMap { number, entry in entry.closed == nil ? meters.inspect(number, now: now) : nil }
+            state.entries.compactMap { number, entry in
+                entry.closed == nil ? meters.inspect(number, now: now) : nil
+            }
         }
     }
 
@@ -155,13 +162,16 @@ final class PeerTable: Sendable {
     func end(_ descriptor: Int32) -> Bool {
         state.withLock { state in
             // Under the lock the descriptor cannot be reused meanwhile.
-            guard let entry = state.entries[descriptor], Self.inode(of: descriptor) == entry.inode else { return false }
+            guard let entry = state.entries[descriptor], Self.inode(of: descriptor) == entry.inode
+            else { return false }
             return shutdown(descriptor, Int32(SHUT_RDWR)) == 0
         }
     }
 
     /// Stops metering all connections.
-    func endMetering() { state.withLock { state in for number in state.entries.keys { meters.end(number) } } }
+    func endMetering() {
+        state.withLock { state in for number in state.entries.keys { meters.end(number) } }
+    }
 
     private static func inode(of descriptor: Int32) -> UInt? {
         var info = stat()

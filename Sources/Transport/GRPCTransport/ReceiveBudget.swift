@@ -21,7 +21,12 @@ enum IdleConnections {
     /// Chooses up to `count` connections that are idle at `now`. Addresses with more than `hostMax` idle connections
     /// come first, the one with the most leading, so that one client's connections do not displace those of others;
     /// then the longest idle of all addresses.
-    static func choose(_ count: Int, of candidates: [Candidate], hostMax: Int, now: Int64) -> [Int32] {
+    static func choose(
+        _ count: Int,
+        of candidates: [Candidate],
+        hostMax: Int,
+        now: Int64
+    ) -> [Int32] {
         let idle = candidates.filter { candidate in
             let least = candidate.hasCalls ? silentNanoseconds : idleNanoseconds
             return now - candidate.lastActive >= least
@@ -29,7 +34,9 @@ enum IdleConnections {
         var surplus = Dictionary(grouping: idle, by: \.host).mapValues { $0.count - hostMax }
         let oldestFirst = idle.sorted { $0.lastActive < $1.lastActive }
         var chosen: [Int32] = []
-        let crowded = surplus.filter { $0.value > 0 }.sorted { ($1.value, $0.key) < ($0.value, $1.key) }
+        let crowded = surplus.filter { $0.value > 0 }.sorted {
+            ($1.value, $0.key) < ($0.value, $1.key)
+        }
         for (host, _) in crowded {
             for candidate in oldestFirst where candidate.host == host {
                 guard chosen.count < count, surplus[host, default: 0] > 0 else { break }
@@ -85,7 +92,8 @@ struct ReceiveBudget {
     func isNeeded(_ totals: SocketMeters.Totals) -> Bool {
         totals.pausedConnections > 0 || totals.oversizedConnections > 0
             || totals.smallBytes >= configuration.smallPartialBytesMax
-            || totals.largeBytes >= configuration.largePartialBytesMax || totals.callBytes > configuration.callBytesMax
+            || totals.largeBytes >= configuration.largePartialBytesMax
+            || totals.callBytes > configuration.callBytesMax
     }
 
     /// Returns the actions at `now` (monotonic ns). O(connections), plus sorting those concerned.
@@ -105,7 +113,14 @@ struct ReceiveBudget {
                 actions.append(.setPrivileged(connection.descriptor, false))
             }
         }
-        settle(small, in: configuration.smallPartialBytesMax, Limits.smallPrivilegedMax, &actions, &next, now)
+        settle(
+            small,
+            in: configuration.smallPartialBytesMax,
+            Limits.smallPrivilegedMax,
+            &actions,
+            &next,
+            now
+        )
         settle(large, in: configuration.largePartialBytesMax, 1, &actions, &next, now)
         endOldCalls(connections, &actions, &next, now)
         watches = next
@@ -114,12 +129,18 @@ struct ReceiveBudget {
 
     /// Decides for one budget of `bytesMax` bytes with at most `privileged` privileged connections.
     private func settle(
-        _ members: [MeteredConnection], in bytesMax: Int, _ privileged: Int, _ actions: inout [Action],
-        _ next: inout [Int32: Watch], _ now: Int64
+        _ members: [MeteredConnection],
+        in bytesMax: Int,
+        _ privileged: Int,
+        _ actions: inout [Action],
+        _ next: inout [Int32: Watch],
+        _ now: Int64
     ) {
         var total = members.reduce(0) { $0 + $1.partialBytes }
         guard total >= bytesMax else {
-            for member in members where member.isPrivileged { actions.append(.setPrivileged(member.descriptor, false)) }
+            for member in members where member.isPrivileged {
+                actions.append(.setPrivileged(member.descriptor, false))
+            }
             return
         }
         // Largest first, so that few have to be ended.
@@ -143,10 +164,15 @@ struct ReceiveBudget {
 
     /// Returns whether the client sends too slowly though it may send. A paused connection is observed anew once it
     /// resumes.
-    private func isSlow(_ connection: MeteredConnection, _ next: inout [Int32: Watch], _ now: Int64) -> Bool {
+    private func isSlow(
+        _ connection: MeteredConnection,
+        _ next: inout [Int32: Watch],
+        _ now: Int64
+    ) -> Bool {
         let fresh = Watch(since: now, dataBytes: connection.dataBytes)
         if connection.pausedSince != nil { return false }
-        guard let watch = watches[connection.descriptor], watch.dataBytes <= connection.dataBytes else {
+        guard let watch = watches[connection.descriptor], watch.dataBytes <= connection.dataBytes
+        else {
             next[connection.descriptor] = fresh
             return false
         }
@@ -164,7 +190,10 @@ struct ReceiveBudget {
 
     /// Refuses the connections with the most and oldest open calls while those exceed their memory limit.
     private func endOldCalls(
-        _ connections: [MeteredConnection], _ actions: inout [Action], _ next: inout [Int32: Watch], _ now: Int64
+        _ connections: [MeteredConnection],
+        _ actions: inout [Action],
+        _ next: inout [Int32: Watch],
+        _ now: Int64
     ) {
         var total = connections.reduce(0) { $0 + $1.callBytes }
         guard total > configuration.callBytesMax else { return }
@@ -177,14 +206,24 @@ struct ReceiveBudget {
 
     /// Refuses the connection's pending calls, or closes the connection if that did not free its memory.
     private func give(
-        _ connection: MeteredConnection, _ refusal: GRPCRefusal, _ closing: GRPCClosing, _ actions: inout [Action],
-        _ next: inout [Int32: Watch], _ now: Int64
+        _ connection: MeteredConnection,
+        _ refusal: GRPCRefusal,
+        _ closing: GRPCClosing,
+        _ actions: inout [Action],
+        _ next: inout [Int32: Watch],
+        _ now: Int64
     ) {
         if let watch = watches[connection.descriptor], let refused = watch.refused {
             next[connection.descriptor] = watch
-            if now - refused >= Self.refusedNanoseconds { actions.append(.close(connection.descriptor, closing)) }
+            if now - refused >= Self.refusedNanoseconds {
+                actions.append(.close(connection.descriptor, closing))
+            }
         } else {
-            next[connection.descriptor] = Watch(since: now, dataBytes: connection.dataBytes, refused: now)
+            next[connection.descriptor] = Watch(
+                since: now,
+                dataBytes: connection.dataBytes,
+                refused: now
+            )
             actions.append(.refuse(connection.descriptor, refusal))
         }
     }

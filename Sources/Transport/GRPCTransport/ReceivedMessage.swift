@@ -23,7 +23,11 @@ internal import Synchronization
         var slice: UnsafeMutablePointer<grpc_slice>?
         while unsafe grpc_byte_buffer_reader_peek(&reader, &slice) != 0, let slice = unsafe slice {
             unsafe body(
-                UnsafeRawBufferPointer(start: trace_grpc_slice_start(slice), count: trace_grpc_slice_length(slice)))
+                UnsafeRawBufferPointer(
+                    start: trace_grpc_slice_start(slice),
+                    count: trace_grpc_slice_length(slice)
+                )
+            )
         }
     }
 
@@ -68,7 +72,12 @@ final class ReceivingCalls: Sendable {
     /// Registers a call that starts to receive, with `nanoseconds` for its message, restarted by every byte of its
     /// connection if `isExtended`. Returns its index for `leave`.
     func enter(_ call: GRPCUnaryCall, now: Int64, nanoseconds: Int64, isExtended: Bool) -> Int {
-        let entry = Entry(call: call, deadline: now + nanoseconds, nanoseconds: nanoseconds, isExtended: isExtended)
+        let entry = Entry(
+            call: call,
+            deadline: now + nanoseconds,
+            nanoseconds: nanoseconds,
+            isExtended: isExtended
+        )
         return state.withLock { state in
             if let index = state.free.popLast() {
                 state.entries[index] = entry
@@ -95,7 +104,9 @@ final class ReceivingCalls: Sendable {
             for index in state.entries.indices {
                 guard let entry = state.entries[index], entry.deadline <= now else { continue }
                 var deadline = Int64.max
-                if entry.isExtended, let last = lastData(entry.call.descriptor) { deadline = last + entry.nanoseconds }
+                if entry.isExtended, let last = lastData(entry.call.descriptor) {
+                    deadline = last + entry.nanoseconds
+                }
                 if deadline > now, deadline != .max {
                     state.entries[index]?.deadline = deadline
                 } else {

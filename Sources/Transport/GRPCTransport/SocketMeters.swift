@@ -21,7 +21,10 @@ internal import CSocketMeter
     private let heldSteps: [Int]
 
     init(_ configuration: GRPCServerConfiguration) {
-        precondition(trace_meter_is_in_place() != 0, "the gRPC core does not call this executable's recvmsg")
+        precondition(
+            trace_meter_is_in_place() != 0,
+            "the gRPC core does not call this executable's recvmsg"
+        )
         heldSteps = [configuration.heldLargeBytesMax, configuration.heldBytesMax]
         var limits = trace_meter_limits()
         limits.announced_bytes_max = Int64(configuration.announcedBytesMax)
@@ -48,9 +51,13 @@ internal import CSocketMeter
     var totals: Totals {
         let totals = cTotals
         return Totals(
-            smallBytes: Int(totals.small_bytes), largeBytes: Int(totals.large_bytes), callBytes: Int(totals.call_bytes),
-            pausedConnections: Int(totals.paused), oversizedConnections: Int(totals.oversized),
-            floodedConnections: Int(totals.flooded))
+            smallBytes: Int(totals.small_bytes),
+            largeBytes: Int(totals.large_bytes),
+            callBytes: Int(totals.call_bytes),
+            pausedConnections: Int(totals.paused),
+            oversizedConnections: Int(totals.oversized),
+            floodedConnections: Int(totals.flooded)
+        )
     }
 
     private var cTotals: trace_meter_totals {
@@ -87,18 +94,29 @@ internal import CSocketMeter
         var view = trace_meter_view()
         guard unsafe trace_meter_inspect(descriptor, now, &view) != 0 else { return nil }
         return MeteredConnection(
-            descriptor: descriptor, partialBytes: Int(view.partial_bytes), dataBytes: Int(view.data_bytes),
-            callBytes: Int(view.call_bytes), callByteSeconds: Int(view.call_byte_seconds),
-            openCalls: Int(view.open_calls), pausedSince: view.paused_since == 0 ? nil : view.paused_since,
-            lastActive: view.last_active, isOversized: view.is_oversized != 0, isPrivileged: view.is_privileged != 0)
+            descriptor: descriptor,
+            partialBytes: Int(view.partial_bytes),
+            dataBytes: Int(view.data_bytes),
+            callBytes: Int(view.call_bytes),
+            callByteSeconds: Int(view.call_byte_seconds),
+            openCalls: Int(view.open_calls),
+            pausedSince: view.paused_since == 0 ? nil : view.paused_since,
+            lastActive: view.last_active,
+            isOversized: view.is_oversized != 0,
+            isPrivileged: view.is_privileged != 0
+        )
     }
 
     /// Records that the server has taken a call of the connection. With `isIngest` the connection sends batches, so it
     /// is paused while too many messages are held.
-    func takeCall(_ descriptor: Int32, isIngest: Bool) { trace_meter_take_call(descriptor, isIngest ? 1 : 0) }
+    func takeCall(_ descriptor: Int32, isIngest: Bool) {
+        trace_meter_take_call(descriptor, isIngest ? 1 : 0)
+    }
 
     /// Makes a connection privileged: it is read even while incomplete messages take all their budget.
-    func setPrivileged(_ descriptor: Int32, _ on: Bool) { trace_meter_set_privileged(descriptor, on ? 1 : 0) }
+    func setPrivileged(_ descriptor: Int32, _ on: Bool) {
+        trace_meter_set_privileged(descriptor, on ? 1 : 0)
+    }
 
     /// Resumes a paused connection if there is room.
     func resume(_ descriptor: Int32) { trace_meter_resume(descriptor) }

@@ -95,7 +95,12 @@ final class RequestGuard: ChannelDuplexHandler {
     /// Sent once the earlier requests have their replies.
     private var refusal: Refusal?
 
-    init(_ id: ConnectionTable.ID, _ connections: Connections, _ bounds: HTTPBounds, _ tally: HTTPTally) {
+    init(
+        _ id: ConnectionTable.ID,
+        _ connections: Connections,
+        _ bounds: HTTPBounds,
+        _ tally: HTTPTally
+    ) {
         self.id = id
         self.connections = connections
         self.bounds = bounds
@@ -109,14 +114,21 @@ final class RequestGuard: ChannelDuplexHandler {
         switch Self.unwrapInboundIn(data) {
         case .head(let head) where Self.hasBody(head):
             refuse(
-                Refusal(status: .payloadTooLarge, text: "requests with a body are not supported", reason: .body),
-                context)
+                Refusal(
+                    status: .payloadTooLarge,
+                    text: "requests with a body are not supported",
+                    reason: .body
+                ),
+                context
+            )
         case .head(var head):
             // After a request to change the protocol the decoder reads no further requests.
             let isPlain = head.method != .CONNECT && !head.headers.contains(name: "upgrade")
             keepsAlive.append(head.isKeepAlive && isPlain)
             // Hummingbird goes by this header, however the client has asked for the close.
-            if keepsAlive.last == false { head.headers.replaceOrAdd(name: "connection", value: "close") }
+            if keepsAlive.last == false {
+                head.headers.replaceOrAdd(name: "connection", value: "close")
+            }
             connections.note { $0.tookHead(id, now: $1) }
             context.fireChannelRead(Self.wrapInboundOut(.head(head)))
         case .body: break
@@ -132,7 +144,11 @@ final class RequestGuard: ChannelDuplexHandler {
             refuse(
                 Refusal(
                     status: .requestHeaderFieldsTooLarge,
-                    text: "the request's head is larger than \(bounds.headBytes) bytes", reason: .largeHead), context)
+                    text: "the request's head is larger than \(bounds.headBytes) bytes",
+                    reason: .largeHead
+                ),
+                context
+            )
         case is HTTPParserError:
             let text = "not an HTTP/1.1 request"
             refuse(Refusal(status: .badRequest, text: text, reason: .badRequest), context)
@@ -150,7 +166,8 @@ final class RequestGuard: ChannelDuplexHandler {
 
     /// A body follows if either field says so (RFC 9112, 6).
     private static func hasBody(_ head: HTTPRequestHead) -> Bool {
-        head.headers.contains(name: "transfer-encoding") || head.headers["content-length"].contains { $0 != "0" }
+        head.headers.contains(name: "transfer-encoding")
+            || head.headers["content-length"].contains { $0 != "0" }
     }
 
     // MARK: Replies
@@ -184,11 +201,14 @@ final class RequestGuard: ChannelDuplexHandler {
     private func send(_ refusal: Refusal, _ context: ChannelHandlerContext) {
         let text = ByteBuffer(string: refusal.text + "\n")
         let head = HTTPResponseHead(
-            version: .http1_1, status: refusal.status,
+            version: .http1_1,
+            status: refusal.status,
             headers: [
-                "Content-Type": "text/plain; charset=utf-8", "Content-Length": "\(text.readableBytes)",
+                "Content-Type": "text/plain; charset=utf-8",
+                "Content-Length": "\(text.readableBytes)",
                 "Connection": "close",
-            ])
+            ]
+        )
         context.write(Self.wrapOutboundOut(.head(head)), promise: nil)
         context.write(Self.wrapOutboundOut(.body(.byteBuffer(text))), promise: nil)
         context.writeAndFlush(Self.wrapOutboundOut(.end(nil)), promise: nil)

@@ -71,7 +71,9 @@ struct ConnectionTable: Sendable {
     mutating func received(_ id: ID, now: Int64) {
         guard entries[id] != nil else { return }
         entries[id]?.hasInput = true
-        if entries[id]?.requests == 0, entries[id]?.isReadingHead == false { entries[id]?.wait(now: now) }
+        if entries[id]?.requests == 0, entries[id]?.isReadingHead == false {
+            entries[id]?.wait(now: now)
+        }
     }
 
     /// Records a complete head; its reply is pending.
@@ -88,7 +90,9 @@ struct ConnectionTable: Sendable {
     }
 
     /// Records that the next reply carries body `serial`; a greater serial means a newer body.
-    mutating func holds(_ id: ID, serial: UInt64, bytes: Int) { entries[id]?.bodies.append((serial, bytes)) }
+    mutating func holds(_ id: ID, serial: UInt64, bytes: Int) {
+        entries[id]?.bodies.append((serial, bytes))
+    }
 
     /// Records bytes passed to the kernel.
     mutating func wrote(_ id: ID, bytes: Int, now: Int64) {
@@ -131,7 +135,9 @@ struct ConnectionTable: Sendable {
     mutating func expire(now: Int64) -> [Ending] {
         var endings: [Ending] = []
         for (id, entry) in entries {
-            guard let (ending, at) = Self.deadline(of: entry, id, bounds), now >= at else { continue }
+            guard let (ending, at) = Self.deadline(of: entry, id, bounds), now >= at else {
+                continue
+            }
             endings.append(ending)
             switch ending.way {
             case .refuse: lingers(id, now: now)
@@ -142,7 +148,9 @@ struct ConnectionTable: Sendable {
     }
 
     /// Returns whether one more connection can be accepted; call `makeRoom` after accepting it.
-    func hasRoom(now: Int64) -> Bool { openCount < bounds.connections || candidate(now: now) != nil }
+    func hasRoom(now: Int64) -> Bool {
+        openCount < bounds.connections || candidate(now: now) != nil
+    }
 
     /// Returns the connection to close if there are too many.
     mutating func makeRoom(now: Int64) -> Ending? {
@@ -154,19 +162,29 @@ struct ConnectionTable: Sendable {
     /// the one that has taken least. The newest body does not count, as new readers share it.
     mutating func freeBodies() -> Ending? {
         var sizes: [UInt64: Int] = [:]
-        for entry in entries.values where !entry.isCut { for body in entry.bodies { sizes[body.serial] = body.bytes } }
+        for entry in entries.values where !entry.isCut {
+            for body in entry.bodies { sizes[body.serial] = body.bytes }
+        }
         guard let newest = sizes.keys.max(), let oldest = sizes.keys.min(), oldest < newest,
             sizes.values.reduce(0, +) - sizes[newest, default: 0] > bounds.heldBytes
         else { return nil }
-        let readers = entries.filter { _, entry in !entry.isCut && entry.bodies.contains { $0.serial == oldest } }
+        let readers = entries.filter { _, entry in
+            !entry.isCut && entry.bodies.contains { $0.serial == oldest }
+        }
         return Self.least(readers, by: { Int64($0.sentBytes) }).map { cut($0, .heldBody) }
     }
 
     private var openCount: Int { entries.values.count { !$0.isCut } }
 
-    private static func deadline(of entry: Entry, _ id: ID, _ bounds: HTTPBounds) -> (Ending, at: Int64)? {
+    private static func deadline(
+        of entry: Entry,
+        _ id: ID,
+        _ bounds: HTTPBounds
+    ) -> (Ending, at: Int64)? {
         if entry.isCut { return nil }
-        if let until = entry.lingersUntil { return (Ending(id: id, way: .close, reason: nil), until) }
+        if let until = entry.lingersUntil {
+            return (Ending(id: id, way: .close, reason: nil), until)
+        }
         if entry.unsentBytes > 0 {
             let at = entry.progressAt + nanoseconds(bounds.progressSeconds)
             return (Ending(id: id, way: .reset, reason: .slowReader), at)
@@ -193,8 +211,12 @@ struct ConnectionTable: Sendable {
         let slowSince = now - Self.nanoseconds(bounds.replySeconds)
         let stalled = sending.filter { $0.value.progressAt <= stalledAt }
         let slow = sending.filter { $0.value.repliesSince <= slowSince }
-        return Self.least(lingering, by: { $0.lingersUntil ?? 0 }) ?? Self.least(waiting, by: { $0.waitsSince })
-            ?? Self.least(stalled, by: { $0.progressAt }) ?? Self.least(slow, by: { $0.repliesSince })
+        return Self.least(lingering, by: { $0.lingersUntil ?? 0 }) ?? Self.least(
+            waiting,
+            by: { $0.waitsSince }
+        )
+            ?? Self.least(stalled, by: { $0.progressAt })
+            ?? Self.least(slow, by: { $0.repliesSince })
     }
 
     private static func least(_ entries: [ID: Entry], by value: (Entry) -> Int64) -> ID? {
@@ -205,8 +227,10 @@ struct ConnectionTable: Sendable {
         let entry = entries[id]
         entries[id]?.isCut = true
         return Ending(
-            id: id, way: (entry?.unsentBytes ?? 0) > 0 ? .reset : .close,
-            reason: entry?.lingersUntil == nil ? reason : nil)
+            id: id,
+            way: (entry?.unsentBytes ?? 0) > 0 ? .reset : .close,
+            reason: entry?.lingersUntil == nil ? reason : nil
+        )
     }
 
     private static func nanoseconds(_ seconds: Double) -> Int64 { Int64(seconds * 1e9) }

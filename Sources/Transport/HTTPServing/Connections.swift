@@ -77,10 +77,14 @@ final class Connections: Sendable {
         end { $0.expire(now: now) }
     }
 
-    func closeAll() { for channel in state.withLock({ Array($0.channels.values) }) { channel.close(promise: nil) } }
+    func closeAll() {
+        for channel in state.withLock({ Array($0.channels.values) }) { channel.close(promise: nil) }
+    }
 
     private func end(_ decide: (inout ConnectionTable) -> [ConnectionTable.Ending]) {
-        let endings = state.withLock { state in decide(&state.table).map { ($0, state.channels[$0.id]) } }
+        let endings = state.withLock { state in
+            decide(&state.table).map { ($0, state.channels[$0.id]) }
+        }
         for (ending, channel) in endings {
             // A refusal is counted when it is sent, as the head may have arrived after all.
             if let reason = ending.reason, ending.way != .refuse { tally.count(reason) }
@@ -93,7 +97,11 @@ final class Connections: Sendable {
         case .refuse:
             channel.pipeline.fireUserInboundEventTriggered(
                 RequestGuard.Refusal(
-                    status: .requestTimeout, text: "no request within \(Int(bounds.headSeconds)) s", reason: .slowHead))
+                    status: .requestTimeout,
+                    text: "no request within \(Int(bounds.headSeconds)) s",
+                    reason: .slowHead
+                )
+            )
         case .close: channel.close(promise: nil)
         case .reset:
             let options = channel as? any SocketOptionProvider

@@ -48,7 +48,10 @@ package final class HTTPServer: Sendable {
 
     /// Starts serving on the socket; events are counted in `tally`.
     package init(
-        _ socket: ListeningSocket, bounds: HTTPBounds = HTTPBounds(), tally: HTTPTally, log: Logger,
+        _ socket: ListeningSocket,
+        bounds: HTTPBounds = HTTPBounds(),
+        tally: HTTPTally,
+        log: Logger,
         _ respond: @escaping Respond
     ) throws(SystemError) {
         self.socket = socket
@@ -87,8 +90,12 @@ package final class HTTPServer: Sendable {
         while !isStopping.load(ordering: .acquiring) {
             let canAccept = !isFailing && connections.hasRoom()
             var polled = [pollfd(fd: wakeup.descriptor, events: Int16(POLLIN), revents: 0)]
-            if canAccept { polled.append(pollfd(fd: socket.descriptor, events: Int16(POLLIN), revents: 0)) }
-            let limit = !canAccept ? Self.retryMilliseconds : connections.isEmpty ? -1 : Self.tickMilliseconds
+            if canAccept {
+                polled.append(pollfd(fd: socket.descriptor, events: Int16(POLLIN), revents: 0))
+            }
+            let limit =
+                !canAccept
+                ? Self.retryMilliseconds : connections.isEmpty ? -1 : Self.tickMilliseconds
             _ = poll(&polled, nfds_t(polled.count), limit)
             wakeup.clear()
             connections.expire()
@@ -101,25 +108,40 @@ package final class HTTPServer: Sendable {
                 let now = WallClock.monotonic()
                 guard now - loggedAt >= Self.logNanoseconds else { continue }
                 loggedAt = now
-                log.error("connections cannot be accepted; clients wait", metadata: ["why": "\(error)"])
+                log.error(
+                    "connections cannot be accepted; clients wait",
+                    metadata: ["why": "\(error)"]
+                )
             }
         }
     }
 
     /// Accepts waiting connections up to the connection limit.
     private func acceptWaiting() throws(SystemError) {
-        while connections.hasRoom(), let accepted = try socket.accept() { adopt(accepted.descriptor) }
+        while connections.hasRoom(), let accepted = try socket.accept() {
+            adopt(accepted.descriptor)
+        }
     }
 
     /// Passes an accepted connection to NIO.
     private func adopt(_ descriptor: Int32) {
         try? ListeningSocket.setOption(SOL_SOCKET, SO_SNDBUF, Self.sendBufferBytes, of: descriptor)
         let id = connections.opened()
-        ClientBootstrap(group: group).channelOption(.allowRemoteHalfClosure, value: true).channelOption(
-            .maxMessagesPerRead, value: 1
-        ).channelOption(.recvAllocator, value: FixedSizeRecvByteBufferAllocator(capacity: Self.readBytes))
-            .channelOption(.writeBufferWaterMark, value: .init(low: Self.sliceBytes / 2, high: Self.sliceBytes))
-            .channelInitializer { channel in self.setUp(channel, id) }.withConnectedSocket(descriptor).whenFailure {
+        ClientBootstrap(group: group).channelOption(.allowRemoteHalfClosure, value: true)
+            .channelOption(
+                .maxMessagesPerRead,
+                value: 1
+            ).channelOption(
+                .recvAllocator,
+                value: FixedSizeRecvByteBufferAllocator(capacity: Self.readBytes)
+            )
+            .channelOption(
+                .writeBufferWaterMark,
+                value: .init(low: Self.sliceBytes / 2, high: Self.sliceBytes)
+            )
+            .channelInitializer { channel in self.setUp(channel, id) }.withConnectedSocket(
+                descriptor
+            ).whenFailure {
                 _ in self.connections.closed(id)
             }
     }
@@ -130,16 +152,24 @@ package final class HTTPServer: Sendable {
             responder: { request, writer, _ in try await self.reply(to: request, writer, id) },
             configuration: HTTP1Channel.Configuration(
                 httpDecoderConfiguration: .init(
-                    maxHeaderFieldSize: bounds.headBytes, maxHeaderListSize: bounds.headBytes,
-                    maxHeaderFieldCount: bounds.headFields)))
+                    maxHeaderFieldSize: bounds.headBytes,
+                    maxHeaderListSize: bounds.headBytes,
+                    maxHeaderFieldCount: bounds.headFields
+                )
+            )
+        )
         let pipeline = channel.pipeline
         return channel.eventLoop.makeCompletedFuture {
             try connections.attach(channel, to: id)
             try pipeline.syncOperations.addHandler(ByteMeter(id, connections))
         }.flatMap { http.setup(channel: channel, logger: self.log) }.flatMapThrowing { value in
-            let decoder = try pipeline.syncOperations.handler(type: ByteToMessageHandler<HTTPRequestDecoder>.self)
+            let decoder = try pipeline.syncOperations.handler(
+                type: ByteToMessageHandler<HTTPRequestDecoder>.self
+            )
             try pipeline.syncOperations.addHandler(
-                RequestGuard(id, self.connections, self.bounds, self.tally), position: .after(decoder))
+                RequestGuard(id, self.connections, self.bounds, self.tally),
+                position: .after(decoder)
+            )
             self.serving.add(1, ordering: .relaxed)
             Task {
                 await http.handle(value: value, logger: self.log)
@@ -151,7 +181,11 @@ package final class HTTPServer: Sendable {
 
     // MARK: Replying
 
-    private func reply(to request: Request, _ writer: consuming ResponseWriter, _ id: ConnectionTable.ID) async throws {
+    private func reply(
+        to request: Request,
+        _ writer: consuming ResponseWriter,
+        _ id: ConnectionTable.ID
+    ) async throws {
         let reply = await respond(request)
         connections.holds(id, reply.body)
         let body = reply.body.buffer
@@ -164,7 +198,8 @@ package final class HTTPServer: Sendable {
         } else {
             var rest = body
             var output = try await writer.writeHead(head)
-            while let slice = rest.readSlice(length: min(rest.readableBytes, Self.sliceBytes)), slice.readableBytes > 0
+            while let slice = rest.readSlice(length: min(rest.readableBytes, Self.sliceBytes)),
+                slice.readableBytes > 0
             { try await output.write(slice) }
             try await output.finish(nil)
         }

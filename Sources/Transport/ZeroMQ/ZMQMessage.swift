@@ -26,7 +26,9 @@ internal import TraceModel
 
     /// Returns an initialized frame to receive into; nil if the message has the maximum.
     mutating func addPart() -> UnsafeMutablePointer<zmq_msg_t>? {
-        guard partCount < (hasSender ? Self.frameCountMax + 1 : Self.frameCountMax) else { return nil }
+        guard partCount < (hasSender ? Self.frameCountMax + 1 : Self.frameCountMax) else {
+            return nil
+        }
         let part = unsafe parts + partCount
         unsafe zmq_msg_init(part)
         partCount += 1

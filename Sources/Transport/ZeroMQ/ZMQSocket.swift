@@ -16,7 +16,11 @@ package struct ZMQError: Error, CustomStringConvertible, Sendable {
 
 /// Retries on EINTR and throws any other failure. It reads errno right after the call, before anything can overwrite
 /// it.
-func zmqCall(_ call: StaticString, _ subject: @autoclosure () -> String, _ body: () -> Int32) throws(ZMQError) {
+func zmqCall(
+    _ call: StaticString,
+    _ subject: @autoclosure () -> String,
+    _ body: () -> Int32
+) throws(ZMQError) {
     while body() < 0 {
         let code = errno
         if code == EINTR { continue }
@@ -33,7 +37,9 @@ func zmqCall(_ call: StaticString, _ subject: @autoclosure () -> String, _ body:
     let handle: UnsafeMutableRawPointer
 
     package init() throws(ZMQError) {
-        guard let handle = unsafe zmq_ctx_new() else { throw ZMQError(errno: errno, call: "zmq_ctx_new", subject: "") }
+        guard let handle = unsafe zmq_ctx_new() else {
+            throw ZMQError(errno: errno, call: "zmq_ctx_new", subject: "")
+        }
         unsafe self.handle = handle
     }
 
@@ -113,7 +119,9 @@ package enum ZMQSendResult: Sendable, Equatable {
     /// Creates a socket. `queueMessagesMax` limits the messages queued per peer and direction, and so the memory for a
     /// peer that is connected but does not read. Event bytes are limited by the router's credits.
     package init(
-        _ context: ZMQContext, _ kind: Kind, queueMessagesMax: Int = Limits.fabricQueueMessagesMax
+        _ context: ZMQContext,
+        _ kind: Kind,
+        queueMessagesMax: Int = Limits.fabricQueueMessagesMax
     ) throws(ZMQError) {
         let type = if case .router = kind { ZMQ_ROUTER } else { ZMQ_DEALER }
         guard let handle = unsafe zmq_socket(context.handle, type) else {
@@ -159,10 +167,15 @@ package enum ZMQSendResult: Sendable, Equatable {
     /// Queues one message, either all frames or none. `peer` is required on a router and forbidden on a dealer.
     package func send(to peer: RoutingID? = nil, _ frames: [ZMQFrame]) -> ZMQSendResult {
         checkThread()
-        precondition(isRouter == (peer != nil), "a router needs the peer, a dealer must not name one")
+        precondition(
+            isRouter == (peer != nil),
+            "a router needs the peer, a dealer must not name one"
+        )
         precondition(!frames.isEmpty && frames.count <= ZMQMessage.frameCountMax)
         if let peer {
-            let result = unsafe peer.bytes.withUnsafeBytes { name in unsafe sendPart(.copied(name), hasMore: true) }
+            let result = unsafe peer.bytes.withUnsafeBytes { name in
+                unsafe sendPart(.copied(name), hasMore: true)
+            }
             guard result == .sent else { return result }
         }
         var outcome = ZMQSendResult.sent
@@ -178,7 +191,11 @@ package enum ZMQSendResult: Sendable, Equatable {
     }
 
     /// Queues one message whose first frame is copied.
-    package func send(to peer: RoutingID? = nil, head: [UInt8], _ rest: [ZMQFrame] = []) -> ZMQSendResult {
+    package func send(
+        to peer: RoutingID? = nil,
+        head: [UInt8],
+        _ rest: [ZMQFrame] = []
+    ) -> ZMQSendResult {
         unsafe head.withUnsafeBytes { unsafe send(to: peer, [.copied($0)] + rest) }
     }
 
@@ -195,7 +212,9 @@ package enum ZMQSendResult: Sendable, Equatable {
         }
     }
 
-    func checkThread() { precondition(pthread_equal(thread, pthread_self()) != 0, "a socket is bound to its thread") }
+    func checkThread() {
+        precondition(pthread_equal(thread, pthread_self()) != 0, "a socket is bound to its thread")
+    }
 }
 
 // MARK: - libzmq calls
@@ -232,18 +251,24 @@ extension ZMQSocket {
         if case .retained(let bytes, let owner) = frame, bytes.count >= ZMQFrame.copyBytesMax {
             let reference = unsafe Unmanaged<AnyObject>.passRetained(owner)
             let code = unsafe zmq_msg_init_data(
-                part, UnsafeMutableRawPointer(mutating: bytes.baseAddress), bytes.count,
+                part,
+                UnsafeMutableRawPointer(mutating: bytes.baseAddress),
+                bytes.count,
                 { _, hint in
                     guard let hint = unsafe hint else { return }
                     unsafe Unmanaged<AnyObject>.fromOpaque(hint).release()
-                }, reference.toOpaque())
+                },
+                reference.toOpaque()
+            )
             precondition(code == 0, "zmq_msg_init_data: out of memory")
             return
         }
         let bytes = unsafe frame.bytes
         let code = unsafe zmq_msg_init_size(part, bytes.count)
         precondition(code == 0, "zmq_msg_init_size: out of memory")
-        if let source = bytes.baseAddress { unsafe zmq_msg_data(part).copyMemory(from: source, byteCount: bytes.count) }
+        if let source = bytes.baseAddress {
+            unsafe zmq_msg_data(part).copyMemory(from: source, byteCount: bytes.count)
+        }
     }
 
     private enum Received {

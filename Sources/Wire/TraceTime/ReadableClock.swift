@@ -63,7 +63,9 @@ package struct StemClock: Sendable {
             let digits = String(value)
             return String(repeating: "0", count: max(0, width - digits.count)) + digits
         }
-        let date = padded(parts.tm_year + 1_900, 4) + padded(parts.tm_mon + 1, 2) + padded(parts.tm_mday, 2)
+        let date =
+            padded(parts.tm_year + 1_900, 4) + padded(parts.tm_mon + 1, 2)
+            + padded(parts.tm_mday, 2)
         let clock = padded(parts.tm_hour, 2) + padded(parts.tm_min, 2) + padded(parts.tm_sec, 2)
         return date + "_" + clock
     }

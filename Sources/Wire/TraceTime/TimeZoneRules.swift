@@ -69,7 +69,9 @@ struct PosixZone {
     private mutating func rule() -> Bool {
         guard take(",") else { return false }
         if take("M") {
-            guard number(1...12), take("."), number(1...5), take("."), number(0...6) else { return false }
+            guard number(1...12), take("."), number(1...5), take("."), number(0...6) else {
+                return false
+            }
         } else if take("J") {
             guard number(1...365) else { return false }
         } else if !number(0...365) {
@@ -91,9 +93,13 @@ struct PosixZone {
         return true
     }
 
-    private func isLetter(_ byte: UInt8) -> Bool { (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte | 0x20) }
+    private func isLetter(_ byte: UInt8) -> Bool {
+        (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte | 0x20)
+    }
 
-    private func isDigit(_ byte: UInt8) -> Bool { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) }
+    private func isDigit(_ byte: UInt8) -> Bool {
+        (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte)
+    }
 }
 
 /// The configured time zone by glibc's rules. Process-wide: `configure` runs once at start, before any thread exists,
@@ -114,8 +120,10 @@ package struct TimeZoneRules: Sendable {
         }
         guard isKnown(chosen) else {
             throw TraceError(
-                .configuration, "time zone \(chosen): unknown",
-                remedy: "Name one of /usr/share/zoneinfo (package tzdata), or UTC.")
+                .configuration,
+                "time zone \(chosen): unknown",
+                remedy: "Name one of /usr/share/zoneinfo (package tzdata), or UTC."
+            )
         }
         setenv("TZ", chosen, 1)
         tzset()
@@ -162,7 +170,8 @@ package struct TimeZoneRules: Sendable {
         var path = name.hasPrefix(":") ? String(name.dropFirst()) : name
         guard !path.isEmpty, !path.split(separator: "/").contains("..") else { return false }
         if !path.hasPrefix("/") {
-            path = (getenv("TZDIR").map { String(cString: $0) } ?? "/usr/share/zoneinfo") + "/" + path
+            path =
+                (getenv("TZDIR").map { String(cString: $0) } ?? "/usr/share/zoneinfo") + "/" + path
         }
         let descriptor = open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { return false }

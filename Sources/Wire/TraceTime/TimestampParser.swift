@@ -67,7 +67,8 @@ package struct TimestampParser {
             minuteLow = low
             minuteEpochSecond = minute
         }
-        guard start.load(fromByteOffset: 16, as: UInt8.self) == UInt8(ascii: ":"), let second = twoDigits(start + 17),
+        guard start.load(fromByteOffset: 16, as: UInt8.self) == UInt8(ascii: ":"),
+            let second = twoDigits(start + 17),
             second <= 60, let fraction = dateFraction(start, count)
         else { return nil }
         return (minuteEpochSecond &+ second) &* Self.nanosecondsPerSecond &+ fraction
@@ -75,7 +76,9 @@ package struct TimestampParser {
 
     @inline(__always) private func dateFraction(_ start: UnsafeRawPointer, _ count: Int) -> Int? {
         if count == 19 { return 0 }
-        guard count >= 21, count <= 29, start.load(fromByteOffset: 19, as: UInt8.self) == UInt8(ascii: ".") else {
+        guard count >= 21, count <= 29,
+            start.load(fromByteOffset: 19, as: UInt8.self) == UInt8(ascii: ".")
+        else {
             return nil
         }
         return fraction(start + 20, count - 20)
@@ -84,12 +87,16 @@ package struct TimestampParser {
     /// Computes the minute's first second; called only when the minute changes.
     @inline(never) private mutating func minute(_ start: UnsafeRawPointer) -> Int? {
         func separated(_ offset: Int, by separator: UInt8) -> Int? {
-            guard start.load(fromByteOffset: offset - 1, as: UInt8.self) == separator else { return nil }
+            guard start.load(fromByteOffset: offset - 1, as: UInt8.self) == separator else {
+                return nil
+            }
             return twoDigits(start + offset)
         }
         guard let century = twoDigits(start), let yearOfCentury = twoDigits(start + 2),
-            let month = separated(5, by: UInt8(ascii: "-")), let day = separated(8, by: UInt8(ascii: "-")),
-            let hour = separated(11, by: UInt8(ascii: " ")), let minute = separated(14, by: UInt8(ascii: ":"))
+            let month = separated(5, by: UInt8(ascii: "-")),
+            let day = separated(8, by: UInt8(ascii: "-")),
+            let hour = separated(11, by: UInt8(ascii: " ")),
+            let minute = separated(14, by: UInt8(ascii: ":"))
         else { return nil }
         let year = century * 100 + yearOfCentury
         guard year >= 1970, year <= 2200, month >= 1, month <= 12, day >= 1,
@@ -122,11 +129,15 @@ package struct TimestampParser {
         }
         guard index > 0 else { return nil }
         if index == count { return whole * Self.nanosecondsPerSecond }
-        guard start.load(fromByteOffset: index, as: UInt8.self) == UInt8(ascii: "."), index + 1 < count else {
+        guard start.load(fromByteOffset: index, as: UInt8.self) == UInt8(ascii: "."),
+            index + 1 < count
+        else {
             return nil
         }
         let digits = count - index - 1
-        for position in min(digits, 9)..<digits where digit(start + index + 1 + position) == nil { return nil }
+        for position in min(digits, 9)..<digits where digit(start + index + 1 + position) == nil {
+            return nil
+        }
         guard let fraction = fraction(start + index + 1, min(digits, 9)) else { return nil }
         return whole * Self.nanosecondsPerSecond + fraction
     }

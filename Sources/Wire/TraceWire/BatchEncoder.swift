@@ -383,7 +383,9 @@ private struct FieldWriter: ~Copyable {
     }
 
     /// Writes int32 and int64: negative values as ten bytes of two's complement.
-    mutating func signed(_ field: UInt32, _ value: Int64) { varint(field, UInt64(bitPattern: value)) }
+    mutating func signed(_ field: UInt32, _ value: Int64) {
+        varint(field, UInt64(bitPattern: value))
+    }
 
     mutating func bool(_ field: UInt32, _ value: Bool) { varint(field, value ? 1 : 0) }
 

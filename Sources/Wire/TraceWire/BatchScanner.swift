@@ -56,7 +56,8 @@ package struct BatchSummary {
 package enum BatchScanner {
     /// Replaces the contents of `index` by the events of `batch`. Does not block. O(bytes).
     package static func scan(
-        _ batch: UnsafeRawBufferPointer, into index: inout EventIndex
+        _ batch: UnsafeRawBufferPointer,
+        into index: inout EventIndex
     ) throws(WireError) -> BatchSummary {
         index.removeAll()
         var summary = BatchSummary()
@@ -69,20 +70,28 @@ package enum BatchScanner {
         var reader = unsafe FieldReader(ByteView(batch))
         var kind = EventKind(.function)
         while true {
-            guard let (payload, tagCursor) = unsafe try nextEvent(&reader, &kind, &summary, start) else { break }
+            guard let (payload, tagCursor) = unsafe try nextEvent(&reader, &kind, &summary, start)
+            else { break }
             guard summary.total < eventsMax else {
                 throw WireError(.limit, "batch: too many events, limit \(eventsMax)")
             }
             let processID =
                 if let usual = unsafe FastEventWalk.processID(
-                    of: payload, shape: kind.shape, readableUntil: start + byteCount)
-                { usual } else { try walk(payload, of: kind, index: summary.count(of: kind.resource)) }
+                    of: payload,
+                    shape: kind.shape,
+                    readableUntil: start + byteCount
+                ) { usual } else {
+                    try walk(payload, of: kind, index: summary.count(of: kind.resource))
+                }
             summary.add(kind.resourceIndex)
             index.append(
                 EventEntry(
                     offset: unsafe UInt32(truncatingIfNeeded: tagCursor - start),
-                    length: unsafe UInt32(truncatingIfNeeded: reader.cursor - tagCursor), processID: processID,
-                    resource: kind.resource))
+                    length: unsafe UInt32(truncatingIfNeeded: reader.cursor - tagCursor),
+                    processID: processID,
+                    resource: kind.resource
+                )
+            )
         }
         try checkNames(summary)
         return summary
@@ -90,7 +99,9 @@ package enum BatchScanner {
 
     /// Walks one event to describe the error in it.
     @inline(never) private static func walk(
-        _ payload: ByteView, of kind: EventKind, index: Int
+        _ payload: ByteView,
+        of kind: EventKind,
+        index: Int
     ) throws(WireError) -> UInt32 {
         var walk = EventWalk(kind.resource)
         do throws(WireProblem) { return try walk.processID(of: payload, shape: kind.shape) } catch {
@@ -115,7 +126,10 @@ package enum BatchScanner {
     /// Returns the next event's payload and the position of its tag; nil at the end of the batch. Updates `kind` to the
     /// event's, stores the batch's own fields in `summary`, and skips unknown fields.
     @inline(__always) private static func nextEvent(
-        _ reader: inout FieldReader, _ kind: inout EventKind, _ summary: inout BatchSummary, _ start: UnsafeRawPointer
+        _ reader: inout FieldReader,
+        _ kind: inout EventKind,
+        _ summary: inout BatchSummary,
+        _ start: UnsafeRawPointer
     ) throws(WireError) -> (ByteView, UnsafeRawPointer)? {
         var tag: UInt32 = 0
         do throws(WireProblem) {
@@ -138,7 +152,9 @@ package enum BatchScanner {
                         NameEntry(
                             offset: unsafe UInt32(truncatingIfNeeded: tagCursor - start),
                             length: unsafe UInt32(truncatingIfNeeded: reader.cursor - tagCursor),
-                            processID: name.processID))
+                            processID: name.processID
+                        )
+                    )
                     continue
                 }
                 try readOwnField(tag, &reader, &summary)
@@ -147,7 +163,9 @@ package enum BatchScanner {
     }
 
     @inline(never) private static func readOwnField(
-        _ tag: UInt32, _ reader: inout FieldReader, _ summary: inout BatchSummary
+        _ tag: UInt32,
+        _ reader: inout FieldReader,
+        _ summary: inout BatchSummary
     ) throws(WireProblem) {
         switch tag {
         case 100 << 3 | WireType.bytes: summary.clientID = try reader.bytes()
@@ -166,7 +184,10 @@ package enum BatchScanner {
 
     private static func checkNames(_ summary: BatchSummary) throws(WireError) {
         for (name, view, limit) in [
-            ("client_id", summary.clientID, Limits.clientIDBytesMax), ("host", summary.host, Limits.hostBytesMax),
-        ] where view.count > limit { throw WireError(.stringTooLong, at: name, value: view.count, limit: limit) }
+            ("client_id", summary.clientID, Limits.clientIDBytesMax),
+            ("host", summary.host, Limits.hostBytesMax),
+        ] where view.count > limit {
+            throw WireError(.stringTooLong, at: name, value: view.count, limit: limit)
+        }
     }
 }

@@ -16,7 +16,9 @@ package protocol WireEvent {
 }
 
 extension WireEvent {
-    package init(decoding payload: ByteView) { unsafe self.init(decoding: payload, readableUntil: nil) }
+    package init(decoding payload: ByteView) {
+        unsafe self.init(decoding: payload, readableUntil: nil)
+    }
 }
 
 /// Iterates over the positions of one resource's events in a batch that `BatchScanner` accepted, or in a worker's share
@@ -86,7 +88,9 @@ extension WireEvent {
         guard let event = next() else { return nil }
         var walk = EventWalk(resource)
         let shape = MessageShape.events[Int(resource.rawValue)]
-        do throws(WireProblem) { return (event.range, try walk.processID(of: event.payload, shape: shape)) } catch {
+        do throws(WireProblem) {
+            return (event.range, try walk.processID(of: event.payload, shape: shape))
+        } catch {
             isDamaged = true
             return nil
         }

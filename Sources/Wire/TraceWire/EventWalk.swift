@@ -17,7 +17,10 @@ struct EventWalk {
 
     /// Returns the event's process id: the last one set, or the thread id if that is 0; for GPU events the one in the
     /// nested message set last.
-    @inline(__always) mutating func processID(of payload: ByteView, shape: MessageShape) throws(WireProblem) -> UInt32 {
+    @inline(__always) mutating func processID(
+        of payload: ByteView,
+        shape: MessageShape
+    ) throws(WireProblem) -> UInt32 {
         var reader = FieldReader(payload)
         var process: UInt32 = 0
         var thread: UInt32 = 0
@@ -27,17 +30,27 @@ struct EventWalk {
             if tag == 0 { return process != 0 ? process : thread }
             field = tag &>> 3
             let wireType = shape.wireType(of: field)
-            guard wireType == tag & 7 || wireType == MessageShape.unknown else { throw .wireTypeMismatch }
+            guard wireType == tag & 7 || wireType == MessageShape.unknown else {
+                throw .wireTypeMismatch
+            }
             if wireType == WireType.varint {
                 let value = UInt32(truncatingIfNeeded: try reader.varint())
-                if field == shape.processField { process = value } else if field == shape.threadField { thread = value }
+                if field == shape.processField {
+                    process = value
+                } else if field == shape.threadField {
+                    thread = value
+                }
             } else if wireType == WireType.fixed64 {
                 try reader.skip(bytes: 8)
             } else if wireType == MessageShape.unknown {
                 try reader.skip(tag)
             } else {
                 let bytes = try reader.bytes()
-                if shape.isMessage(field) { try walkNested(bytes, &process) } else { try checkString(bytes) }
+                if shape.isMessage(field) {
+                    try walkNested(bytes, &process)
+                } else {
+                    try checkString(bytes)
+                }
             }
         }
     }
@@ -50,7 +63,10 @@ struct EventWalk {
     }
 
     /// Visits a nested message: a member of a GPU event's oneof, which replaces the member set before, or an anomaly.
-    @inline(never) private mutating func walkNested(_ payload: ByteView, _ process: inout UInt32) throws(WireProblem) {
+    @inline(never) private mutating func walkNested(
+        _ payload: ByteView,
+        _ process: inout UInt32
+    ) throws(WireProblem) {
         nestedCount += 1
         // A comparison with == would be a function call.
         let isGPU = if case .gpu = resource { true } else { false }
@@ -64,7 +80,9 @@ struct EventWalk {
             if tag == 0 { break }
             nestedField = tag >> 3
             let wireType = shape.wireType(of: tag >> 3)
-            guard wireType == tag & 7 || wireType == MessageShape.unknown else { throw .wireTypeMismatch }
+            guard wireType == tag & 7 || wireType == MessageShape.unknown else {
+                throw .wireTypeMismatch
+            }
             if wireType == WireType.varint {
                 let value = UInt32(truncatingIfNeeded: try reader.varint())
                 if tag >> 3 == shape.processField { inner = value }
@@ -90,7 +108,9 @@ enum FastEventWalk {
     /// Returns the event's process id as `EventWalk.processID` does; nil if this walk cannot tell. `limit` is the end
     /// of readable memory, at least the payload's end.
     @inline(__always) static func processID(
-        of payload: ByteView, shape: MessageShape, readableUntil limit: UnsafeRawPointer
+        of payload: ByteView,
+        shape: MessageShape,
+        readableUntil limit: UnsafeRawPointer
     ) -> UInt32? {
         guard var at = unsafe payload.start else { return 0 }
         let end = unsafe at + payload.count

@@ -85,9 +85,13 @@ enum WireType {
         return number.value
     }
 
-    @inline(__always) mutating func uint32() throws(WireProblem) -> UInt32 { UInt32(truncatingIfNeeded: try varint()) }
+    @inline(__always) mutating func uint32() throws(WireProblem) -> UInt32 {
+        UInt32(truncatingIfNeeded: try varint())
+    }
 
-    @inline(__always) mutating func int32() throws(WireProblem) -> Int32 { Int32(truncatingIfNeeded: try varint()) }
+    @inline(__always) mutating func int32() throws(WireProblem) -> Int32 {
+        Int32(truncatingIfNeeded: try varint())
+    }
 
     @inline(__always) mutating func bool() throws(WireProblem) -> Bool { try varint() != 0 }
 
@@ -137,7 +141,9 @@ enum WireType {
 
     /// Returns the end of a field's value.
     @inline(never) private static func end(
-        of tag: UInt32, _ cursor: UnsafeRawPointer, _ end: UnsafeRawPointer
+        of tag: UInt32,
+        _ cursor: UnsafeRawPointer,
+        _ end: UnsafeRawPointer
     ) throws(WireProblem) -> UnsafeRawPointer {
         var reader = unsafe FieldReader(cursor, end)
         switch tag & 7 {
@@ -151,7 +157,8 @@ enum WireType {
     }
 
     @inline(never) private static func longTag(
-        _ cursor: UnsafeRawPointer, _ end: UnsafeRawPointer
+        _ cursor: UnsafeRawPointer,
+        _ end: UnsafeRawPointer
     ) throws(WireProblem) -> Number {
         let tag: Number
         do throws(WireProblem) { tag = unsafe try shortVarint(cursor, end) } catch {
@@ -163,13 +170,18 @@ enum WireType {
 
     /// Reads a varint of at most 5 bytes and 32 bits: a tag or a length.
     @inline(never) private static func shortVarint(
-        _ cursor: UnsafeRawPointer, _ end: UnsafeRawPointer
-    ) throws(WireProblem) -> Number { unsafe try bytewiseVarint(cursor, end, lengthMax: 5, lastByteMax: 0x0F) }
+        _ cursor: UnsafeRawPointer,
+        _ end: UnsafeRawPointer
+    ) throws(WireProblem) -> Number {
+        unsafe try bytewiseVarint(cursor, end, lengthMax: 5, lastByteMax: 0x0F)
+    }
 
     /// Reads a varint of up to 8 bytes in one load if possible: the continuation bits give the length, and three steps
     /// compact the bits.
     @inline(never) private static func anyVarint(
-        _ cursor: UnsafeRawPointer, _ end: UnsafeRawPointer, readableUntil limit: UnsafeRawPointer
+        _ cursor: UnsafeRawPointer,
+        _ end: UnsafeRawPointer,
+        readableUntil limit: UnsafeRawPointer
     ) throws(WireProblem) -> Number {
         if unsafe limit - cursor >= 8 {
             let word = UInt64(littleEndian: unsafe cursor.loadUnaligned(as: UInt64.self))
@@ -189,7 +201,10 @@ enum WireType {
     }
 
     private static func bytewiseVarint(
-        _ cursor: UnsafeRawPointer, _ end: UnsafeRawPointer, lengthMax: Int, lastByteMax: UInt8
+        _ cursor: UnsafeRawPointer,
+        _ end: UnsafeRawPointer,
+        lengthMax: Int,
+        lastByteMax: UInt8
     ) throws(WireProblem) -> Number {
         var value: UInt64 = 0
         let count = unsafe min(end - cursor, lengthMax)

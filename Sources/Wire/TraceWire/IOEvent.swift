@@ -49,8 +49,10 @@ public import TraceModel
                 case 11 << 3 | WireType.varint: writeBytes = try reader.varint()
                 case 12 << 3 | WireType.varint: readOperations = try reader.varint()
                 case 13 << 3 | WireType.varint: writeOperations = try reader.varint()
-                case 14 << 3 | WireType.fixed64: averageReadLatencyMilliseconds = try reader.double()
-                case 15 << 3 | WireType.fixed64: averageWriteLatencyMilliseconds = try reader.double()
+                case 14 << 3 | WireType.fixed64:
+                    averageReadLatencyMilliseconds = try reader.double()
+                case 15 << 3 | WireType.fixed64:
+                    averageWriteLatencyMilliseconds = try reader.double()
                 default: try reader.skip(tag)
                 }
             }

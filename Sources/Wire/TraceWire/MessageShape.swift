@@ -25,8 +25,18 @@ struct MessageShape {
     static let events: InlineArray<6, MessageShape> = [
         MessageShape(wireTypes: types("svvsvvvv"), processField: 8, threadField: 5),
         MessageShape(wireTypes: types("svvsvvvd-vvvd"), processField: 2),
-        MessageShape(wireTypes: types("svvssvvvvvvvvvvvvs"), messages: 1 << 18, processField: 3, threadField: 2),
-        MessageShape(wireTypes: types("svvsvvssvvsvvvvvvvvvs"), messages: 1 << 21, processField: 3, threadField: 2),
+        MessageShape(
+            wireTypes: types("svvssvvvvvvvvvvvvs"),
+            messages: 1 << 18,
+            processField: 3,
+            threadField: 2
+        ),
+        MessageShape(
+            wireTypes: types("svvsvvssvvsvvvvvvvvvs"),
+            messages: 1 << 21,
+            processField: 3,
+            threadField: 2
+        ),
         MessageShape(wireTypes: types("svssvdsvvvvvvdd"), processField: 2),
         MessageShape(wireTypes: types("svssss"), messages: 1 << 3 | 1 << 4 | 1 << 5 | 1 << 6),
     ]
@@ -96,7 +106,9 @@ enum WireNames {
     }
 
     /// Returns the name of an event's field.
-    static func field(_ number: UInt32, of resource: Resource) -> String { name(number, in: fields(of: resource)) }
+    static func field(_ number: UInt32, of resource: Resource) -> String {
+        name(number, in: fields(of: resource))
+    }
 
     /// Returns the name of a field in a nested message, which is field `parent` of an event.
     static func nestedField(_ number: UInt32, in parent: UInt32, of resource: Resource) -> String {
@@ -121,30 +133,44 @@ enum WireNames {
     private static func fields(of resource: Resource) -> [String] {
         switch resource {
         case .function:
-            ["timestamp", "event_type", "cookie", "function_name", "pid", "call_count", "avg_duration_us", "tgid"]
+            [
+                "timestamp", "event_type", "cookie", "function_name", "pid", "call_count",
+                "avg_duration_us", "tgid",
+            ]
         case .cpu:
             [
-                "timestamp", "pid", "ppid", "comm", "cpu_id", "oncpu_time", "offcpu_time", "utilization", "",
+                "timestamp", "pid", "ppid", "comm", "cpu_id", "oncpu_time", "offcpu_time",
+                "utilization", "",
                 "migrations_count", "numa_migrations", "hotspot_cpu", "hotspot_percentage",
             ]
         case .memory:
             [
-                "timestamp", "pid", "tgid", "comm", "operation", "size", "addr", "stack_id", "total_allocs",
-                "total_frees", "current_memory", "peak_memory", "mem_pattern", "large_allocs", "fragmentation_score",
+                "timestamp", "pid", "tgid", "comm", "operation", "size", "addr", "stack_id",
+                "total_allocs",
+                "total_frees", "current_memory", "peak_memory", "mem_pattern", "large_allocs",
+                "fragmentation_score",
                 "leak_suspected", "churn_score", "anomalies",
             ]
         case .network:
             [
-                "timestamp", "pid", "tgid", "comm", "is_send", "bytes", "src_addr", "dst_addr", "src_port", "dst_port",
-                "protocol", "tx_bytes", "rx_bytes", "tx_packets", "rx_packets", "net_pattern", "retransmits", "errors",
+                "timestamp", "pid", "tgid", "comm", "is_send", "bytes", "src_addr", "dst_addr",
+                "src_port", "dst_port",
+                "protocol", "tx_bytes", "rx_bytes", "tx_packets", "rx_packets", "net_pattern",
+                "retransmits", "errors",
                 "is_bursty", "active_connections", "anomalies",
             ]
         case .io:
             [
-                "timestamp", "pid", "comm", "operation", "bytes", "latency_ms", "device", "major", "minor",
-                "read_bytes", "write_bytes", "read_ops", "write_ops", "avg_read_latency", "avg_write_latency",
+                "timestamp", "pid", "comm", "operation", "bytes", "latency_ms", "device", "major",
+                "minor",
+                "read_bytes", "write_bytes", "read_ops", "write_ops", "avg_read_latency",
+                "avg_write_latency",
             ]
-        case .gpu: ["timestamp", "event_type", "callstack_event", "mem_event", "cuda_launch_event", "mem_trans_event"]
+        case .gpu:
+            [
+                "timestamp", "event_type", "callstack_event", "mem_event", "cuda_launch_event",
+                "mem_trans_event",
+            ]
         }
     }
 }

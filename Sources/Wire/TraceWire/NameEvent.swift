@@ -14,7 +14,9 @@ package struct NameEvent {
     package private(set) var sortIndex: Int32 = 0
 
     /// Decodes a payload that `BatchScanner` accepted; ignores malformed bytes.
-    package init(decoding payload: ByteView) { do throws(WireProblem) { try read(payload) } catch { return } }
+    package init(decoding payload: ByteView) {
+        do throws(WireProblem) { try read(payload) } catch { return }
+    }
 
     /// - Throws: `WireProblem` if the bytes are not such a message.
     init(checking payload: ByteView) throws(WireProblem) { try read(payload) }
@@ -67,7 +69,9 @@ package struct NameEntry: Sendable {
                     let name = NameEvent(decoding: try reader.bytes())
                     let entry = NameEntry(
                         offset: unsafe UInt32(truncatingIfNeeded: begin - start),
-                        length: unsafe UInt32(truncatingIfNeeded: reader.cursor - begin), processID: name.processID)
+                        length: unsafe UInt32(truncatingIfNeeded: reader.cursor - begin),
+                        processID: name.processID
+                    )
                     return (entry, name)
                 }
                 if tag == 0 { return nil }

@@ -55,7 +55,8 @@ package struct WireError: Error, CustomStringConvertible, Sendable {
         case .wireTypeMismatch: self.init(.malformed, "\(path): wrong wire type")
         case .stringTooLong: self.init(.limit, "\(path): \(value) bytes, limit \(limit)")
         case .tooManyAnomalies: self.init(.limit, "\(path): \(value) messages, limit \(limit)")
-        case .tooManyNames: self.init(.limit, "\(path): too many messages, limit \(Limits.batchNamesMax)")
+        case .tooManyNames:
+            self.init(.limit, "\(path): too many messages, limit \(Limits.batchNamesMax)")
         case .valueUnknown: self.init(.malformed, "\(path): no known value")
         }
     }

@@ -79,9 +79,15 @@ package struct AgentSummary: Encodable, Sendable {
     }
 
     package var text: String {
-        let counts = events.sorted { $0.key < $1.key }.map { "\($0.key) \(Report.grouped($0.value))" }.joined(
-            separator: ", ")
-        var lines = ["\(samples) samples in \(seconds) s, \(batches) batches, \(retries) retries", "events: \(counts)"]
+        let counts = events.sorted { $0.key < $1.key }.map {
+            "\($0.key) \(Report.grouped($0.value))"
+        }.joined(
+            separator: ", "
+        )
+        var lines = [
+            "\(samples) samples in \(seconds) s, \(batches) batches, \(retries) retries",
+            "events: \(counts)",
+        ]
         for (count, what) in [
             (missedSamples, "samples missed while the server made the agent wait"),
             (unacknowledgedEvents, "events not acknowledged"),

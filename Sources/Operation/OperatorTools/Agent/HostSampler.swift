@@ -14,7 +14,9 @@ package struct ProcDirectory: Sendable {
     package init(root: String = "/proc") { self.root = root }
 
     /// Returns the ids of all processes, ascending.
-    package func processIDs() throws -> [UInt32] { try FileSystem.list(root).compactMap { UInt32($0) }.sorted() }
+    package func processIDs() throws -> [UInt32] {
+        try FileSystem.list(root).compactMap { UInt32($0) }.sorted()
+    }
 
     /// Returns the threads of a process, ascending; empty where it is gone.
     package func threadIDs(of process: UInt32) -> [UInt32] {
@@ -22,7 +24,9 @@ package struct ProcDirectory: Sendable {
     }
 
     /// Reads the file `name` of a process.
-    package func contents(of process: UInt32, _ name: String) -> [UInt8]? { contents("\(process)/\(name)") }
+    package func contents(of process: UInt32, _ name: String) -> [UInt8]? {
+        contents("\(process)/\(name)")
+    }
 
     /// Reads a whole file until its end, because the kernel reports no size.
     package func contents(_ name: String) -> [UInt8]? {
@@ -62,7 +66,10 @@ package struct ProcDirectory: Sendable {
         let target = withUnsafeTemporaryAllocation(of: CChar.self, capacity: 64) { buffer in
             guard let start = buffer.baseAddress else { return "" }
             let count = readlink(link, start, buffer.count)
-            return String(decoding: buffer.prefix(max(0, count)).map(UInt8.init(bitPattern:)), as: UTF8.self)
+            return String(
+                decoding: buffer.prefix(max(0, count)).map(UInt8.init(bitPattern:)),
+                as: UTF8.self
+            )
         }
         guard target.hasPrefix("socket:["), target.hasSuffix("]") else { return nil }
         return UInt64(target.dropFirst(8).dropLast())
@@ -135,14 +142,17 @@ package struct ProcessStat: Equatable, Sendable {
     /// Parses the file; nil where it has another form. The name in parentheses may itself contain blanks and
     /// parentheses, so it ends at the last one.
     package init?(_ bytes: [UInt8]) {
-        guard let open = bytes.firstIndex(of: UInt8(ascii: "(")), let close = bytes.lastIndex(of: UInt8(ascii: ")")),
+        guard let open = bytes.firstIndex(of: UInt8(ascii: "(")),
+            let close = bytes.lastIndex(of: UInt8(ascii: ")")),
             open < close
         else { return nil }
         comm = String(decoding: bytes[(open + 1)..<close], as: UTF8.self)
         // Field 3 is the first one behind the name.
         var fields = FieldScanner(bytes[(close + 1)...])
-        guard fields.skip(1) != nil, let ppid = fields.number(), fields.skip(9) != nil, let user = fields.number(),
-            let system = fields.number(), fields.skip(6) != nil, let start = fields.number(), fields.skip(16) != nil,
+        guard fields.skip(1) != nil, let ppid = fields.number(), fields.skip(9) != nil,
+            let user = fields.number(),
+            let system = fields.number(), fields.skip(6) != nil, let start = fields.number(),
+            fields.skip(16) != nil,
             let processor = fields.number()
         else { return nil }
         self.ppid = UInt32(truncatingIfNeeded: ppid)
@@ -254,7 +264,8 @@ package struct SocketEntry: Equatable, Sendable {
     /// Parses `sl local_address rem_address st tx_queue:rx_queue tr:tm->when retrnsmt uid timeout inode …`.
     private init?(_ line: FieldScanner) {
         var line = line
-        guard line.skip(1) != nil, let source = line.word(), let destination = line.word(), let state = line.word(),
+        guard line.skip(1) != nil, let source = line.word(), let destination = line.word(),
+            let state = line.word(),
             line.skip(5) != nil, let inode = line.number(), inode != 0,
             let (sourceAddress, sourcePort) = Self.endpoint(source),
             let (destinationAddress, destinationPort) = Self.endpoint(destination),
@@ -343,16 +354,24 @@ package struct HostSampler {
         let sendsAllNames = isTimeForAllNames()
         nameCount = 0
         for pid in processIDs.prefix(Limits.agentProcessesMax) {
-            guard let stat = proc.contents(of: pid, "stat").flatMap(ProcessStat.init), let uptime = proc.uptime() else {
+            guard let stat = proc.contents(of: pid, "stat").flatMap(ProcessStat.init),
+                let uptime = proc.uptime()
+            else {
                 continue
             }
-            let subject = Subject(pid: pid, comm: stat.comm, timestamp: TraceClock.epochSeconds(now() / 1000 * 1000))
+            let subject = Subject(
+                pid: pid,
+                comm: stat.comm,
+                timestamp: TraceClock.epochSeconds(now() / 1000 * 1000)
+            )
             var history = history(of: pid, stat, uptime: uptime)
             try sendNames(subject, &history, all: sendsAllNames, into: sink)
             try sink.append(cpuEvent(subject, stat, uptime: uptime, &history))
             try sampleMemory(subject, &history, into: sink)
             try sampleIO(subject, &history, into: sink)
-            if !sockets.isEmpty { try sampleSockets(subject, sockets, sent: &socketsSent, into: sink) }
+            if !sockets.isEmpty {
+                try sampleSockets(subject, sockets, sent: &socketsSent, into: sink)
+            }
             histories[pid] = history
         }
         let current = sampleNumber
@@ -364,8 +383,13 @@ package struct HostSampler {
         // Another start time means another process with the same id.
         if let known = histories[pid], known.startTicks == stat.startTicks { return known }
         return ProcessHistory(
-            startTicks: stat.startTicks, sampledAt: min(uptime, Double(stat.startTicks) / ticksPerSecond), cpuTicks: 0,
-            offCPUMicroseconds: 0, seenOnCPU: [], sampleNumber: sampleNumber)
+            startTicks: stat.startTicks,
+            sampledAt: min(uptime, Double(stat.startTicks) / ticksPerSecond),
+            cpuTicks: 0,
+            offCPUMicroseconds: 0,
+            seenOnCPU: [],
+            sampleNumber: sampleNumber
+        )
     }
 
     // MARK: Names
@@ -380,7 +404,10 @@ package struct HostSampler {
 
     /// Sends those names of a process and its threads that are new or have changed, or all of them.
     private mutating func sendNames(
-        _ subject: Subject, _ history: inout ProcessHistory, all: Bool, into sink: any EventSink
+        _ subject: Subject,
+        _ history: inout ProcessHistory,
+        all: Bool,
+        into sink: any EventSink
     ) throws {
         let known = all ? [:] : history.names
         history.names = [:]
@@ -394,7 +421,11 @@ package struct HostSampler {
     }
 
     private mutating func sendName(
-        _ text: String, of pid: UInt32, thread: UInt32, _ known: [UInt32: String], _ history: inout ProcessHistory,
+        _ text: String,
+        of pid: UInt32,
+        thread: UInt32,
+        _ known: [UInt32: String],
+        _ history: inout ProcessHistory,
         into sink: any EventSink
     ) throws {
         guard !text.isEmpty else { return }
@@ -415,7 +446,10 @@ package struct HostSampler {
     // MARK: CPU
 
     private func cpuEvent(
-        _ subject: Subject, _ stat: ProcessStat, uptime: Double, _ history: inout ProcessHistory
+        _ subject: Subject,
+        _ stat: ProcessStat,
+        uptime: Double,
+        _ history: inout ProcessHistory
     ) -> BatchEncoder.CPU {
         let wall = max(0, uptime - history.sampledAt)
         let ticks = stat.cpuTicks >= history.cpuTicks ? stat.cpuTicks - history.cpuTicks : 0
@@ -450,7 +484,11 @@ package struct HostSampler {
 
     // MARK: Memory
 
-    private func sampleMemory(_ subject: Subject, _ history: inout ProcessHistory, into sink: any EventSink) throws {
+    private func sampleMemory(
+        _ subject: Subject,
+        _ history: inout ProcessHistory,
+        into sink: any EventSink
+    ) throws {
         guard let memory = proc.contents(of: subject.pid, "status").flatMap(ProcessMemory.init),
             memory.resident != history.resident
         else { return }
@@ -481,7 +519,11 @@ package struct HostSampler {
 
     // MARK: I/O
 
-    private func sampleIO(_ subject: Subject, _ history: inout ProcessHistory, into sink: any EventSink) throws {
+    private func sampleIO(
+        _ subject: Subject,
+        _ history: inout ProcessHistory,
+        into sink: any EventSink
+    ) throws {
         guard let io = proc.contents(of: subject.pid, "io").flatMap(ProcessIO.init) else { return }
         // The first values are only the base of later differences.
         let before = history.io ?? io
@@ -512,7 +554,9 @@ package struct HostSampler {
 
     private func readSockets() -> SocketsByInode {
         var sockets: SocketsByInode = [:]
-        for (table, transport) in [("tcp", "TCP"), ("tcp6", "TCP"), ("udp", "UDP"), ("udp6", "UDP")] {
+        for (table, transport) in [
+            ("tcp", "TCP"), ("tcp6", "TCP"), ("udp", "UDP"), ("udp6", "UDP"),
+        ] {
             for entry in SocketEntry.parse(proc.contents("net/\(table)") ?? []) {
                 sockets[entry.inode] = (entry, transport)
             }
@@ -521,7 +565,10 @@ package struct HostSampler {
     }
 
     private mutating func sampleSockets(
-        _ subject: Subject, _ sockets: SocketsByInode, sent: inout Int, into sink: any EventSink
+        _ subject: Subject,
+        _ sockets: SocketsByInode,
+        sent: inout Int,
+        into sink: any EventSink
     ) throws {
         // A duplicated descriptor is the same socket.
         let inodes = Set(proc.socketInodes(of: subject.pid)).sorted()

@@ -18,7 +18,11 @@ package struct ConfigurationTable {
     /// Returns the configuration as one JSON object.
     package func json() throws -> String {
         let pairs = configuration.entries.map { entry in
-            let setting = Setting(value: entry.value, source: entry.source.name, place: place(entry.source))
+            let setting = Setting(
+                value: entry.value,
+                source: entry.source.name,
+                place: place(entry.source)
+            )
             return (entry.key, setting)
         }
         return try Report.json(Dictionary(uniqueKeysWithValues: pairs))
@@ -64,7 +68,9 @@ package enum RunningCluster {
         let services = "\(dataDirectory)/\(ClusterPaths.services)"
         for name in (try? FileSystem.list(services)) ?? [] where !name.hasPrefix(".") {
             guard let bytes = try? FileSystem.contents("\(services)/\(name)/argv") else { continue }
-            let command = String(decoding: bytes, as: UTF8.self).split(separator: "\n").map(String.init)
+            let command = String(decoding: bytes, as: UTF8.self).split(separator: "\n").map(
+                String.init
+            )
             if let worker = WorkerName(name) {
                 workers[worker.resource, default: 0] += 1
                 commands[.worker] = command

@@ -12,7 +12,11 @@ package struct DeadLetterStore {
     /// - Throws: `TraceError(.notFound)` where it is none.
     package init(dataDirectory: String) throws {
         guard FileSystem.exists("\(dataDirectory)/\(ClusterPaths.manifest)") else {
-            throw TraceError(.notFound, "\(dataDirectory) is no data directory", remedy: "Name a cluster's with --data")
+            throw TraceError(
+                .notFound,
+                "\(dataDirectory) is no data directory",
+                remedy: "Name a cluster's with --data"
+            )
         }
         directory = dataDirectory
     }
@@ -23,7 +27,8 @@ package struct DeadLetterStore {
             $0.hasSuffix(DeadLetterName.sidecarSuffix)
         }.compactMap { DeadLetterName($0.dropLast(DeadLetterName.sidecarSuffix.count)) }
         return try names.sorted { ($0.from, "\($0)") < ($1.from, "\($1)") }.compactMap { name in
-            do { return try read(name) } catch let error as TraceError where error.code == .corrupt {
+            do { return try read(name) } catch let error as TraceError where error.code == .corrupt
+            {
                 skip(error)
                 return nil
             }
@@ -34,7 +39,11 @@ package struct DeadLetterStore {
     /// - Throws: `TraceError(.notFound)` where there is no such letter.
     package func letter(_ text: String) throws -> DeadLetter {
         guard let name = DeadLetterName(text), FileSystem.exists(path(name.sidecar)) else {
-            throw TraceError(.notFound, "no dead letter \(text)", remedy: "`tracectl deadletter list` names them")
+            throw TraceError(
+                .notFound,
+                "no dead letter \(text)",
+                remedy: "`tracectl deadletter list` names them"
+            )
         }
         return try read(name)
     }
@@ -50,14 +59,19 @@ package struct DeadLetterStore {
             return letter
         } catch {
             throw TraceError(
-                .corrupt, "\(path(name.sidecar)) is damaged",
-                remedy: "The events are beside it: `tracectl send \(path(name.batches))`")
+                .corrupt,
+                "\(path(name.sidecar)) is damaged",
+                remedy: "The events are beside it: `tracectl send \(path(name.batches))`"
+            )
         }
     }
 
     /// Calls `visit` with each batch of a letter and its number from 0, until it returns false. The file's checksum is
     /// verified first. Holds one batch in memory. Blocks.
-    func forEachBatch(of letter: DeadLetter, _ visit: (_ batch: [UInt8], _ number: Int) throws -> Bool) throws {
+    func forEachBatch(
+        of letter: DeadLetter,
+        _ visit: (_ batch: [UInt8], _ number: Int) throws -> Bool
+    ) throws {
         guard let name = letter.name.flatMap({ DeadLetterName($0) }) else { return }
         try check(path(name.batches), against: letter)
         let file = try BatchFile(path(name.batches))
@@ -146,6 +160,7 @@ package struct ReplaySummary: Encodable, Sendable {
     }
 
     package var text: String {
-        "\(completed ? "Replayed" : "Stopped after") \(letters) letters with " + "\(Report.grouped(events)) events"
+        "\(completed ? "Replayed" : "Stopped after") \(letters) letters with "
+            + "\(Report.grouped(events)) events"
     }
 }

@@ -48,7 +48,8 @@ final class FileByteSource: ByteSource {
         try systemCall("fstat", path) { fstat(opened, &info) }
         let isFile = info.st_mode & S_IFMT == S_IFREG
         size = isFile ? Int(info.st_size) : 0
-        modified = isFile ? Int64(info.st_mtim.tv_sec) * 1_000_000_000 + Int64(info.st_mtim.tv_nsec) : nil
+        modified =
+            isFile ? Int64(info.st_mtim.tv_sec) * 1_000_000_000 + Int64(info.st_mtim.tv_nsec) : nil
     }
 
     deinit { close(descriptor) }
@@ -71,7 +72,9 @@ final class FileByteSource: ByteSource {
         while true {
             if modified == nil { try wait() }
             do {
-                let count = try systemCall("read", path) { Glibc.read(descriptor, buffer.baseAddress, buffer.count) }
+                let count = try systemCall("read", path) {
+                    Glibc.read(descriptor, buffer.baseAddress, buffer.count)
+                }
                 done += count
                 return count
             } catch {
@@ -115,7 +118,8 @@ final class ExpandedByteSource: ByteSource {
 
     init(_ file: FileByteSource, _ compression: FileCompression) throws {
         self.file = file
-        reader = try ExpandingReader(compression) { (buffer: UnsafeMutableRawBufferPointer) throws(TraceError) in
+        reader = try ExpandingReader(compression) {
+            (buffer: UnsafeMutableRawBufferPointer) throws(TraceError) in
             do { return try file.read(into: buffer) } catch {
                 throw TraceError(.system, "the recording can't be read", cause: error)
             }

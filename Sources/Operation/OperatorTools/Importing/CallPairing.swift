@@ -37,7 +37,8 @@ struct CallPairing {
     }
 
     private mutating func end(_ end: CallBoundary, in recording: inout Recording) throws {
-        let isKnown = end.name == CallBoundary.noName ? !open.isEmpty : openByName[end.name, default: 0] > 0
+        let isKnown =
+            end.name == CallBoundary.noName ? !open.isEmpty : openByName[end.name, default: 0] > 0
         guard isKnown else { return recording.skip(.endWithoutBegin) }
         while let begin = open.popLast() {
             openByName[begin.name, default: 0] -= 1
@@ -49,14 +50,22 @@ struct CallPairing {
 
     /// The calls of a thread that are still open behind its last event.
     private mutating func leaveOpen(in recording: inout Recording) throws {
-        for begin in open { try recording.add(call(begin, end: RecordedCall.open, hasOwnEnd: false)) }
+        for begin in open {
+            try recording.add(call(begin, end: RecordedCall.open, hasOwnEnd: false))
+        }
         open.removeAll(keepingCapacity: true)
         openByName.removeAll(keepingCapacity: true)
     }
 
     private func call(_ begin: CallBoundary, end: Int64, hasOwnEnd: Bool) -> RecordedCall {
         RecordedCall(
-            start: begin.time, end: end, name: begin.name, thread: begin.thread, order: begin.order,
-            events: hasOwnEnd ? 2 : 1, isUnfinished: !hasOwnEnd)
+            start: begin.time,
+            end: end,
+            name: begin.name,
+            thread: begin.thread,
+            order: begin.order,
+            events: hasOwnEnd ? 2 : 1,
+            isUnfinished: !hasOwnEnd
+        )
     }
 }

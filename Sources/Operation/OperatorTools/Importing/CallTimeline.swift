@@ -19,7 +19,9 @@ package struct CallTimeline {
     private var lastCookie: Int64 = 0
 
     package init(_ recording: inout Recording) {
-        recording.calls.sort { ($0.thread, $0.start, $1.end, $0.order) < ($1.thread, $1.start, $0.end, $1.order) }
+        recording.calls.sort {
+            ($0.thread, $0.start, $1.end, $0.order) < ($1.thread, $1.start, $0.end, $1.order)
+        }
         let calls = recording.calls
         var from = 0
         while from < calls.count {

@@ -85,7 +85,11 @@ package struct ChromeTraceReader {
         try checkEncoding()
         let kind = try outermostKind()
         do {
-            if kind == .array { try readEvents() } else if try !readTopLevel() { throw Self.notATrace }
+            if kind == .array {
+                try readEvents()
+            } else if try !readTopLevel() {
+                throw Self.notATrace
+            }
             try readOn()
         } catch JSONReadFailure.endOfInput { recording.isUnterminated = true }
         if source.isCutOff { recording.isUnterminated = true }
@@ -110,7 +114,10 @@ package struct ChromeTraceReader {
         default: return
         }
         throw TraceError(
-            .invalidArgument, "is \(name), where only UTF-8 is read", remedy: "Convert it: iconv -f \(name) -t UTF-8")
+            .invalidArgument,
+            "is \(name), where only UTF-8 is read",
+            remedy: "Convert it: iconv -f \(name) -t UTF-8"
+        )
     }
 
     private func outermostKind() throws -> JSONPullReader.Kind {
@@ -158,7 +165,8 @@ package struct ChromeTraceReader {
             if json.textEquals("traceEvents"), try json.kind() == .array {
                 hasEvents = true
                 try readEvents()
-            } else if json.textEquals("viztracer_metadata") || json.textEquals("otherData"), try json.kind() == .object
+            } else if json.textEquals("viztracer_metadata") || json.textEquals("otherData"),
+                try json.kind() == .object
             {
                 try json.enterObject()
                 while try json.nextKey() { if try !readBase() { try json.skipValue() } }
@@ -189,7 +197,9 @@ package struct ChromeTraceReader {
             return false
         }
         guard try json.readText() else { return true }
-        guard let count = TraceClock.wholePart(of: json.text), precision <= basePrecision else { return true }
+        guard let count = TraceClock.wholePart(of: json.text), precision <= basePrecision else {
+            return true
+        }
         let (time, isBeyond) = count.multipliedReportingOverflow(by: unit)
         guard !isBeyond, time > 0 else { return true }
         recording.base = (time, field)
@@ -214,7 +224,9 @@ package struct ChromeTraceReader {
             try readEvent()
             try count()
             try takeEvent()
-            if recording.eventsRead % 4096 == 0 { try onProgress?(source.progress.done, source.progress.total) }
+            if recording.eventsRead % 4096 == 0 {
+                try onProgress?(source.progress.done, source.progress.total)
+            }
         }
     }
 
@@ -259,7 +271,9 @@ package struct ChromeTraceReader {
                 fields.named.removeAll(keepingCapacity: true)
                 fields.named.append(contentsOf: json.text)
             } else if json.textEquals("sort_index") {
-                if try json.readText() { fields.sortIndex = Int64(String(decoding: json.text, as: UTF8.self)) }
+                if try json.readText() {
+                    fields.sortIndex = Int64(String(decoding: json.text, as: UTF8.self))
+                }
             } else {
                 try json.skipValue()
             }
@@ -267,7 +281,8 @@ package struct ChromeTraceReader {
     }
 
     private func microseconds() throws -> Field {
-        guard try json.readText(), let value = TraceClock.nanoseconds(microseconds: json.text) else {
+        guard try json.readText(), let value = TraceClock.nanoseconds(microseconds: json.text)
+        else {
             return .unreadable
         }
         return .value(value)
@@ -303,8 +318,14 @@ package struct ChromeTraceReader {
             guard let end = end(from: time) else { return recording.skip(.badDuration) }
             try recording.add(
                 RecordedCall(
-                    start: time, end: end, name: try recording.index(ofName: cutName()), thread: thread,
-                    order: UInt32(recording.eventsRead), isUnfinished: end == RecordedCall.open))
+                    start: time,
+                    end: end,
+                    name: try recording.index(ofName: cutName()),
+                    thread: thread,
+                    order: UInt32(recording.eventsRead),
+                    isUnfinished: end == RecordedCall.open
+                )
+            )
         case UInt8(ascii: "B"):
             guard fields.hasName else { return recording.skip(.noName) }
             try add(try recording.index(ofName: cutName()), time, thread, isBegin: true)
@@ -315,12 +336,20 @@ package struct ChromeTraceReader {
         }
     }
 
-    private mutating func add(_ name: UInt32, _ time: Int64, _ thread: UInt32, isBegin: Bool) throws {
+    private mutating func add(_ name: UInt32, _ time: Int64, _ thread: UInt32, isBegin: Bool) throws
+    {
         guard recording.calls.count + boundaries.count / 2 < Limits.importCallsMax else {
             throw Recording.tooLarge("calls")
         }
         boundaries.append(
-            CallBoundary(time: time, name: name, thread: thread, order: UInt32(recording.eventsRead), isBegin: isBegin))
+            CallBoundary(
+                time: time,
+                name: name,
+                thread: thread,
+                order: UInt32(recording.eventsRead),
+                isBegin: isBegin
+            )
+        )
     }
 
     /// Of a complete event: without a duration it has none. Nil where there is one that can't be read, is negative, or ends
@@ -337,7 +366,9 @@ package struct ChromeTraceReader {
 
     /// The event's thread: an id that is missing is the other one. Nil where both are, or one is there and unreadable.
     private mutating func thread() throws -> UInt32? {
-        if let lastThread, lastThread.pid == fields.pid, lastThread.tid == fields.tid { return lastThread.index }
+        if let lastThread, lastThread.pid == fields.pid, lastThread.tid == fields.tid {
+            return lastThread.index
+        }
         guard let ids = ids() else { return nil }
         let index = try recording.index(ofThread: ids.thread, ofProcess: ids.process)
         lastThread = (fields.pid, fields.tid, index)
@@ -355,7 +386,8 @@ package struct ChromeTraceReader {
     private mutating func takeName() throws -> Bool {
         guard fields.hasName, let ids = ids() else { return false }
         switch String(decoding: fields.name, as: UTF8.self) {
-        case "process_name" where fields.hasNamed: try recording.name(process: ids.process, Self.cut(fields.named))
+        case "process_name" where fields.hasNamed:
+            try recording.name(process: ids.process, Self.cut(fields.named))
         case "thread_name" where fields.hasNamed:
             try recording.name(thread: ids.thread, ofProcess: ids.process, Self.cut(fields.named))
         case "process_sort_index":
@@ -374,7 +406,9 @@ package struct ChromeTraceReader {
 
     private static var notATrace: TraceError {
         TraceError(
-            .invalidArgument, "not a Chrome trace",
-            remedy: "Expected an array of events, or an object with `traceEvents`")
+            .invalidArgument,
+            "not a Chrome trace",
+            remedy: "Expected an array of events, or an object with `traceEvents`"
+        )
     }
 }

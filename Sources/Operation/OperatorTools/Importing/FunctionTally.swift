@@ -14,7 +14,10 @@ struct FunctionTally {
     private var totals: [Key: Totals] = [:]
 
     /// Counts one edge; returns calls begun so far and the mean of those completed, in microseconds.
-    mutating func count(_ edge: CallEdge, pid: UInt32) -> (calls: UInt64, averageMicroseconds: UInt64) {
+    mutating func count(
+        _ edge: CallEdge,
+        pid: UInt32
+    ) -> (calls: UInt64, averageMicroseconds: UInt64) {
         let key = Key(pid: pid, name: edge.name)
         var entry = totals[key] ?? Totals()
         if edge.isEntry {

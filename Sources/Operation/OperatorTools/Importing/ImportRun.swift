@@ -52,14 +52,18 @@ package struct ImportRun {
         {
             try send(text, pid: process.pid, tid: 0, sortIndex: process.sortIndex)
         }
-        if thread.isNamed, let text = thread.name ?? (thread.isRenumbered ? Self.name(of: thread.id) : nil) {
+        if thread.isNamed,
+            let text = thread.name ?? (thread.isRenumbered ? Self.name(of: thread.id) : nil)
+        {
             try send(text, pid: process.pid, tid: thread.tid, sortIndex: 0)
         }
     }
 
     private static func name(of id: RecordedID) -> String {
         var text = id.shown
-        return text.withUTF8 { ByteView(UnsafeRawBufferPointer($0)).cut(at: Limits.nameBytesMax).string }
+        return text.withUTF8 {
+            ByteView(UnsafeRawBufferPointer($0)).cut(at: Limits.nameBytesMax).string
+        }
     }
 
     private mutating func send(_ text: String, pid: UInt32, tid: UInt32, sortIndex: Int32) throws {

@@ -61,7 +61,9 @@ package struct ImportSummary: Encodable, Sendable {
         eventsRead = recording.eventsRead
         eventsImported = recording.eventsImported
         skippedByPhase = recording.skippedByPhase
-        skipped = Dictionary(uniqueKeysWithValues: recording.skipped.map { ($0.key.rawValue, $0.value) })
+        skipped = Dictionary(
+            uniqueKeysWithValues: recording.skipped.map { ($0.key.rawValue, $0.value) }
+        )
         malformedEvents = recording.skipped.reduce(0) { $0 + ($1.key.isMalformed ? $1.value : 0) }
         unmatchedEnds = recording.skipped[.endWithoutBegin] ?? 0
         unfinishedCalls = recording.unfinishedCalls
@@ -78,7 +80,10 @@ package struct ImportSummary: Encodable, Sendable {
             }
             + threads.prefix(Self.renumberedNamedMax).map {
                 Renumbered(
-                    pid: Self.shown(recording.processes[Int($0.process)].id), tid: Self.shown($0.id), number: $0.tid)
+                    pid: Self.shown(recording.processes[Int($0.process)].id),
+                    tid: Self.shown($0.id),
+                    number: $0.tid
+                )
             }
         renumbered = Array(named.prefix(Self.renumberedNamedMax))
         self.placement = placement.reason
@@ -88,12 +93,16 @@ package struct ImportSummary: Encodable, Sendable {
             lastTime = Double(span.last &+ shift) / 1e9
         }
         assert(
-            eventsRead == eventsImported + recording.eventsSkipped, "an event that was read is missing in the account")
+            eventsRead == eventsImported + recording.eventsSkipped,
+            "an event that was read is missing in the account"
+        )
     }
 
     private static func shown(_ id: RecordedID) -> String {
         var text = id.shown
-        return text.withUTF8 { ByteView(UnsafeRawBufferPointer($0)).cut(at: idShownBytesMax).string }
+        return text.withUTF8 {
+            ByteView(UnsafeRawBufferPointer($0)).cut(at: idShownBytesMax).string
+        }
     }
 
     package var text: String {
@@ -101,13 +110,17 @@ package struct ImportSummary: Encodable, Sendable {
             "\(completed ? "Imported" : "Interrupted while importing") \(file)",
             "  \(Report.grouped(calls)) calls of \(functions) functions in \(threads) threads"
                 + (unterminated ? " (the file is cut off at its end)" : ""),
-            "  \(Report.grouped(eventsSent)) events sent in \(batches) batches, \(retries) retries", "  \(placement)",
+            "  \(Report.grouped(eventsSent)) events sent in \(batches) batches, \(retries) retries",
+            "  \(placement)",
         ]
-        if namesSent > 0 { lines.append("  \(Report.grouped(namesSent)) names of processes and threads sent") }
+        if namesSent > 0 {
+            lines.append("  \(Report.grouped(namesSent)) names of processes and threads sent")
+        }
         let skippedEvents = eventsRead - eventsImported
         lines.append(
             "  \(Report.grouped(eventsRead)) events read: \(Report.grouped(eventsImported)) imported, "
-                + "\(Report.grouped(skippedEvents)) skipped")
+                + "\(Report.grouped(skippedEvents)) skipped"
+        )
         let phases = skippedByPhase.sorted { $0.key < $1.key }
         if !phases.isEmpty {
             let list = phases.map { "\($0.key) \($0.value)" }.joined(separator: ", ")
@@ -125,12 +138,16 @@ package struct ImportSummary: Encodable, Sendable {
         ] where count > 0 { lines.append("  \(Report.grouped(count)) \(what)") }
         if !renumbered.isEmpty {
             lines.append(
-                "  ids that do not fit: \(renumberedProcesses) processes and \(renumberedThreads) threads have others")
+                "  ids that do not fit: \(renumberedProcesses) processes and \(renumberedThreads) threads have others"
+            )
             for one in renumbered.prefix(Self.renumberedShownMax) {
-                let what = one.tid.map { "thread \($0) of process \(one.pid)" } ?? "process \(one.pid)"
+                let what =
+                    one.tid.map { "thread \($0) of process \(one.pid)" } ?? "process \(one.pid)"
                 lines.append("    \(what) is \(one.number)")
             }
-            if renumbered.count > Self.renumberedShownMax { lines.append("    … (--json names more)") }
+            if renumbered.count > Self.renumberedShownMax {
+                lines.append("    … (--json names more)")
+            }
         }
         return lines.joined(separator: "\n")
     }

@@ -77,15 +77,21 @@ package final class JSONPullReader {
     private static func isWord(_ text: [UInt8]) -> Bool {
         if text.elementsEqual("true".utf8) || text.elementsEqual("false".utf8) { return true }
         let isSigned = text.first == UInt8(ascii: "-") || text.first == UInt8(ascii: "+")
-        let word = text.dropFirst(isSigned ? 1 : 0).map { (0x41...0x5A).contains($0) ? $0 | 0x20 : $0 }
+        let word = text.dropFirst(isSigned ? 1 : 0).map {
+            (0x41...0x5A).contains($0) ? $0 | 0x20 : $0
+        }
         return ["nan", "inf", "infinity"].contains { word.elementsEqual($0.utf8) }
-            || word.starts(with: "nan(".utf8) && word.last == UInt8(ascii: ")") || word.starts(with: "1.#".utf8)
+            || word.starts(with: "nan(".utf8) && word.last == UInt8(ascii: ")")
+            || word.starts(with: "1.#".utf8)
     }
 
     /// Whether digits follow the sign, where there is one.
     private static func isNumber(_ text: [UInt8]) -> Bool {
-        let digits = text.dropFirst(text.first == UInt8(ascii: "-") || text.first == UInt8(ascii: "+") ? 1 : 0)
-        guard let first = digits.first, (0x30...0x39).contains(first) || first == UInt8(ascii: ".") else {
+        let digits = text.dropFirst(
+            text.first == UInt8(ascii: "-") || text.first == UInt8(ascii: "+") ? 1 : 0
+        )
+        guard let first = digits.first, (0x30...0x39).contains(first) || first == UInt8(ascii: ".")
+        else {
             return false
         }
         return !digits.contains(UInt8(ascii: "#"))
@@ -97,7 +103,9 @@ package final class JSONPullReader {
             let left = UnsafeRawBufferPointer(rebasing: chunk[position..<filled])
             chunk.copyBytes(from: left)
             (chunkOffset, position, filled) = (chunkOffset + position, 0, left.count)
-            let more = try source.read(into: UnsafeMutableRawBufferPointer(rebasing: chunk[filled...]))
+            let more = try source.read(
+                into: UnsafeMutableRawBufferPointer(rebasing: chunk[filled...])
+            )
             if more == 0 { break }
             filled += more
         }
@@ -183,11 +191,15 @@ package final class JSONPullReader {
                 depth += 1
                 position += 1
             case UInt8(ascii: "}"), UInt8(ascii: "]"):
-                guard depth > 0 else { throw JSONReadFailure.syntax(offset: offset, expected: "a value") }
+                guard depth > 0 else {
+                    throw JSONReadFailure.syntax(offset: offset, expected: "a value")
+                }
                 depth -= 1
                 position += 1
             case UInt8(ascii: ","), UInt8(ascii: ":"):
-                guard depth > 0 else { throw JSONReadFailure.syntax(offset: offset, expected: "a value") }
+                guard depth > 0 else {
+                    throw JSONReadFailure.syntax(offset: offset, expected: "a value")
+                }
                 position += 1
             case UInt8(ascii: "\""): try skipString()
             default:
@@ -218,7 +230,9 @@ package final class JSONPullReader {
     }
 
     private func expect(_ byte: UInt8, _ name: String) throws {
-        guard try peek() == byte else { throw JSONReadFailure.syntax(offset: offset, expected: name) }
+        guard try peek() == byte else {
+            throw JSONReadFailure.syntax(offset: offset, expected: name)
+        }
         position += 1
     }
 
@@ -249,7 +263,9 @@ package final class JSONPullReader {
         if filled == 0 { throw JSONReadFailure.endOfInput }
     }
 
-    private func keep(_ byte: UInt8) { if text.count < Limits.stringFieldBytesMax { text.append(byte) } }
+    private func keep(_ byte: UInt8) {
+        if text.count < Limits.stringFieldBytesMax { text.append(byte) }
+    }
 
     /// A number or a literal: everything up to a delimiter.
     private func readBareWord() throws {
@@ -258,7 +274,8 @@ package final class JSONPullReader {
             if position == filled { try refill() }
             let byte = chunk[position]
             switch byte {
-            case UInt8(ascii: ","), UInt8(ascii: "]"), UInt8(ascii: "}"), UInt8(ascii: "\""), 0x20, 0x0A, 0x0D, 0x09:
+            case UInt8(ascii: ","), UInt8(ascii: "]"), UInt8(ascii: "}"), UInt8(ascii: "\""), 0x20,
+                0x0A, 0x0D, 0x09:
                 isFirst = false
                 return
             default:

@@ -24,11 +24,15 @@ package enum RecordedID: Hashable, Sendable {
 
     /// `12.0`, `1.2e1` and `-1.0`, which have many spellings; nil for a fraction, or what is too large to be exact.
     private static func wholeNumber(_ text: [UInt8]) -> RecordedID? {
-        guard let value = Double(String(decoding: text, as: UTF8.self)), let whole = Int64(exactly: value) else {
+        guard let value = Double(String(decoding: text, as: UTF8.self)),
+            let whole = Int64(exactly: value)
+        else {
             return nil
         }
         // Of so many digits a number without a fraction is as it stands.
-        if whole.magnitude >= 1 << 53, !text.contains(where: { ".eE".utf8.contains($0) }) { return nil }
+        if whole.magnitude >= 1 << 53, !text.contains(where: { ".eE".utf8.contains($0) }) {
+            return nil
+        }
         return whole >= 0 ? .number(UInt64(whole)) : .text(Array(String(whole).utf8))
     }
 
@@ -38,7 +42,9 @@ package enum RecordedID: Hashable, Sendable {
         switch self {
         case .number(let value): isHexadecimal ? nil : UInt32(exactly: value)
         case .text(let text):
-            if isHexadecimal, text.count > 2, text[0] == UInt8(ascii: "0"), text[1] | 0x20 == UInt8(ascii: "x") {
+            if isHexadecimal, text.count > 2, text[0] == UInt8(ascii: "0"),
+                text[1] | 0x20 == UInt8(ascii: "x")
+            {
                 UInt32(String(decoding: text[2...], as: UTF8.self), radix: 16)
             } else {
                 nil

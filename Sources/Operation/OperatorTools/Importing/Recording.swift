@@ -42,7 +42,8 @@ package enum SkipReason: String, CaseIterable, Sendable {
         case .badDuration: "whose duration is no usable number"
         case .endWithoutBegin: "that end a call whose begin is missing"
         case .farAway: "more than a day from all others"
-        case .unusedName: "that name what is not sent: a process or thread without calls, or thread 0"
+        case .unusedName:
+            "that name what is not sent: a process or thread without calls, or thread 0"
         }
     }
 
@@ -113,14 +114,19 @@ package struct Recording {
 
     // MARK: Account
 
-    mutating func skip(_ reason: SkipReason, _ count: Int = 1) { if count > 0 { skipped[reason, default: 0] += count } }
+    mutating func skip(_ reason: SkipReason, _ count: Int = 1) {
+        if count > 0 { skipped[reason, default: 0] += count }
+    }
 
     /// Events that are skipped, whatever the reason.
-    package var eventsSkipped: Int { skipped.values.reduce(0, +) + skippedByPhase.values.reduce(0, +) }
+    package var eventsSkipped: Int {
+        skipped.values.reduce(0, +) + skippedByPhase.values.reduce(0, +)
+    }
 
     /// Events that calls and names were made of.
     package var eventsImported: Int {
-        calls.reduce(0) { $0 + Int($1.events) } + processes.reduce(0) { $0 + ($1.hasCalls ? $1.namings : 0) }
+        calls.reduce(0) { $0 + Int($1.events) }
+            + processes.reduce(0) { $0 + ($1.hasCalls ? $1.namings : 0) }
             + threads.reduce(0) { $0 + ($1.isNamed ? $1.namings : 0) }
     }
 
@@ -175,7 +181,11 @@ package struct Recording {
         processes[index].namings += 1
     }
 
-    mutating func name(thread id: RecordedID, ofProcess processID: RecordedID, _ name: String) throws {
+    mutating func name(
+        thread id: RecordedID,
+        ofProcess processID: RecordedID,
+        _ name: String
+    ) throws {
         try hold(name.utf8.count, "names of processes and threads")
         let index = Int(try index(ofThread: id, ofProcess: processID))
         threads[index].name = name
@@ -189,8 +199,10 @@ package struct Recording {
 
     static func tooLarge(_ what: String) -> TraceError {
         TraceError(
-            .exhausted, "the recording has more \(what) than fit into memory here",
-            remedy: "Record a shorter time, or split the file")
+            .exhausted,
+            "the recording has more \(what) than fit into memory here",
+            remedy: "Record a shorter time, or split the file"
+        )
     }
 
     // MARK: Behind the last event
@@ -270,7 +282,8 @@ package struct Recording {
         guard let last = calls.lazy.map(\.start).max() else { return }
         let (limit, isBeyond) = last.addingReportingOverflow(Self.endAheadNanosecondsMax)
         guard !isBeyond else { return }
-        for index in calls.indices where calls[index].end > limit && calls[index].end != RecordedCall.open {
+        for index in calls.indices
+        where calls[index].end > limit && calls[index].end != RecordedCall.open {
             calls[index].end = RecordedCall.open
             calls[index].isUnfinished = true
             farEnds += 1
@@ -288,13 +301,16 @@ package struct Recording {
         var numbers = WireNumbers()
         numbers.take(0)
         for isHexadecimal in [false, true] {
-            for index in processes.indices where processes[index].hasCalls && processes[index].pid == 0 {
-                guard let number = processes[index].id.wireNumber(isHexadecimal: isHexadecimal), numbers.take(number)
+            for index in processes.indices
+            where processes[index].hasCalls && processes[index].pid == 0 {
+                guard let number = processes[index].id.wireNumber(isHexadecimal: isHexadecimal),
+                    numbers.take(number)
                 else { continue }
                 processes[index].pid = number
             }
         }
-        for index in processes.indices where processes[index].hasCalls && processes[index].pid == 0 {
+        for index in processes.indices where processes[index].hasCalls && processes[index].pid == 0
+        {
             processes[index].pid = numbers.next()
         }
     }
@@ -324,7 +340,9 @@ private struct WireNumbers {
     private var last: UInt32 = 0
 
     /// False where it is given already.
-    @discardableResult mutating func take(_ number: UInt32) -> Bool { taken.insert(number).inserted }
+    @discardableResult mutating func take(_ number: UInt32) -> Bool {
+        taken.insert(number).inserted
+    }
 
     /// The least from 1 that is free. There are more than `Limits.importThreadsMax`.
     mutating func next() -> UInt32 {

@@ -27,7 +27,11 @@ package struct RecordingFile {
         guard path == FileByteSource.standardInput else { return }
         var info = stat()
         guard fstat(STDIN_FILENO, &info) < 0 || info.st_mode & S_IFMT == 0 else { return }
-        throw TraceError(.configuration, "There is no standard input", remedy: "Name a file, or pipe the recording in")
+        throw TraceError(
+            .configuration,
+            "There is no standard input",
+            remedy: "Name a file, or pipe the recording in"
+        )
     }
 
     /// When the file was last written; now, where it is a pipe.
@@ -41,7 +45,12 @@ package struct RecordingFile {
         do { return try body() } catch let failure as JSONReadFailure {
             throw TraceError(.invalidArgument, "\(path): not valid JSON: \(failure)")
         } catch let error as TraceError {
-            throw TraceError(error.code, "\(path): \(error.message)", remedy: error.remedy, cause: error.cause)
+            throw TraceError(
+                error.code,
+                "\(path): \(error.message)",
+                remedy: error.remedy,
+                cause: error.cause
+            )
         }
     }
 }

@@ -18,7 +18,10 @@ package enum RecordingPlacement: Equatable, Sendable {
     static let epochFrom: Int64 = 1_000_000_000_000_000_000
 
     package static func choose(
-        for recording: Recording, start: EpochNanoseconds?, modified: EpochNanoseconds, isFile: Bool = true
+        for recording: Recording,
+        start: EpochNanoseconds?,
+        modified: EpochNanoseconds,
+        isFile: Bool = true
     ) -> RecordingPlacement {
         if let start { return .start(start) }
         if let first = recording.span?.first, first >= epochFrom { return .epoch }

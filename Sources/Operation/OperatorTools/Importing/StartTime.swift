@@ -12,8 +12,11 @@ package struct StartTime: Equatable, Sendable {
             nanoseconds = exact
             return
         }
-        let seconds = Double(text) ?? Self.iso8601(text, fraction: false) ?? Self.iso8601(text, fraction: true)
-        guard let seconds, seconds >= 0, let microseconds = Int64(exactly: (seconds * 1e6).rounded()),
+        let seconds =
+            Double(text) ?? Self.iso8601(text, fraction: false)
+            ?? Self.iso8601(text, fraction: true)
+        guard let seconds, seconds >= 0,
+            let microseconds = Int64(exactly: (seconds * 1e6).rounded()),
             microseconds < .max / 1000
         else { return nil }
         nanoseconds = microseconds * 1000

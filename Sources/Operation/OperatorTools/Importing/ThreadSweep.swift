@@ -34,24 +34,39 @@ struct ThreadSweep {
             return exit(frame)
         }
         if let end = open.last?.call.end, call.end > end {
-            if call.end == RecordedCall.open || call.end - end > Self.roundingNanoseconds { truncated += 1 }
+            if call.end == RecordedCall.open || call.end - end > Self.roundingNanoseconds {
+                truncated += 1
+            }
             call.end = end
         }
         index += 1
         lastCookie += 1
         open.append(Frame(call: call, cookie: lastCookie))
         return CallEdge(
-            time: call.start, isEntry: true, cookie: lastCookie, name: call.name, thread: call.thread, duration: 0)
+            time: call.start,
+            isEntry: true,
+            cookie: lastCookie,
+            name: call.name,
+            thread: call.thread,
+            duration: 0
+        )
     }
 
     private mutating func closeRest() -> CallEdge? {
-        while let frame = open.popLast() { if frame.call.end != RecordedCall.open { return exit(frame) } }
+        while let frame = open.popLast() {
+            if frame.call.end != RecordedCall.open { return exit(frame) }
+        }
         return nil
     }
 
     private func exit(_ frame: Frame) -> CallEdge {
         CallEdge(
-            time: frame.call.end, isEntry: false, cookie: frame.cookie, name: frame.call.name,
-            thread: frame.call.thread, duration: frame.call.end - frame.call.start)
+            time: frame.call.end,
+            isEntry: false,
+            cookie: frame.cookie,
+            name: frame.call.name,
+            thread: frame.call.thread,
+            duration: frame.call.end - frame.call.start
+        )
     }
 }

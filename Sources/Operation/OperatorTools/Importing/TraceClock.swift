@@ -25,10 +25,16 @@ package enum TraceClock {
 
     /// A decimal number without its fraction; nil where the text is none, or out of range.
     static func wholePart(of text: [UInt8]) -> Int64? {
-        let parts = text.split(separator: UInt8(ascii: "."), maxSplits: 1, omittingEmptySubsequences: false)
+        let parts = text.split(
+            separator: UInt8(ascii: "."),
+            maxSplits: 1,
+            omittingEmptySubsequences: false
+        )
         let isPlain = parts.count < 2 || parts[1].allSatisfy { (0x30...0x39).contains($0) }
         if isPlain, let whole = parts.first { return Int64(String(decoding: whole, as: UTF8.self)) }
-        return Double(String(decoding: text, as: UTF8.self)).flatMap { Int64(exactly: $0.rounded(.towardZero)) }
+        return Double(String(decoding: text, as: UTF8.self)).flatMap {
+            Int64(exactly: $0.rounded(.towardZero))
+        }
     }
 
     private static func append(_ digit: UInt8, to value: inout Int64, _ overflow: inout Bool) {
@@ -39,7 +45,9 @@ package enum TraceClock {
     }
 
     private static func rounded(_ text: [UInt8]) -> Int64? {
-        guard let value = Double(String(decoding: text, as: UTF8.self)), value.isFinite else { return nil }
+        guard let value = Double(String(decoding: text, as: UTF8.self)), value.isFinite else {
+            return nil
+        }
         return Int64(exactly: (value * 1000).rounded())
     }
 

@@ -9,14 +9,17 @@ enum LogRecordText {
     static func name(of record: LogRecord) -> String {
         guard let type = record.type else { return "unknown" }
         var name = ""
-        for character in "\(type)" { name += character.isUppercase ? "-\(character.lowercased())" : String(character) }
+        for character in "\(type)" {
+            name += character.isUppercase ? "-\(character.lowercased())" : String(character)
+        }
         return name
     }
 
     /// Formats a time as ISO 8601 in UTC, to the millisecond.
     static func moment(_ time: EpochNanoseconds) -> String {
         Date(timeIntervalSince1970: Double(time) / 1e9).formatted(
-            Date.ISO8601FormatStyle(includingFractionalSeconds: true))
+            Date.ISO8601FormatStyle(includingFractionalSeconds: true)
+        )
     }
 }
 
@@ -102,7 +105,9 @@ struct LogLine: Encodable {
         reason = "\(barrier.reason)"
         stem = barrier.stem
         var workers: [String: Int] = [:]
-        for resource in Resource.allCases { workers[resource.name] = barrier.slotMap.workerCount(of: resource) }
+        for resource in Resource.allCases {
+            workers[resource.name] = barrier.slotMap.workerCount(of: resource)
+        }
         self.workers = workers
     }
 
@@ -146,8 +151,11 @@ struct LogLine: Encodable {
 
     /// Formats counts in the order of the resources: `function:4,cpu:1`.
     private static func list(_ counts: [String: Int]) -> String {
-        Resource.allCases.compactMap { resource in counts[resource.name].map { "\(resource.name):\($0)" } }.joined(
-            separator: ",")
+        Resource.allCases.compactMap { resource in
+            counts[resource.name].map { "\(resource.name):\($0)" }
+        }.joined(
+            separator: ","
+        )
     }
 
     /// Returns a value unchanged where it is one word, else quoted with escapes: names come from senders.
@@ -200,5 +208,7 @@ package struct LogDump {
         }
     }
 
-    private func shown(_ line: LogLine) throws -> String { isJSON ? try Report.json(line) : line.text }
+    private func shown(_ line: LogLine) throws -> String {
+        isJSON ? try Report.json(line) : line.text
+    }
 }

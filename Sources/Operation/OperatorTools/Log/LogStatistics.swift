@@ -67,12 +67,18 @@ package struct LogStatistics: Encodable, Sendable {
         firstArrivalNs = firstArrivalNs ?? record.arrival
         lastArrivalNs = record.arrival
         guard let summary = try? BatchScanner.scan(record.body, into: &index) else { return }
-        for resource in Resource.allCases { events[resource.name, default: 0] += summary.count(of: resource) }
+        for resource in Resource.allCases {
+            events[resource.name, default: 0] += summary.count(of: resource)
+        }
     }
 
     package var text: String {
-        let byType = records.sorted { $0.key < $1.key }.map { "\($0.key) \(Report.grouped($0.value))" }
-        let byResource = Resource.allCases.map { "\($0.name) \(Report.grouped(events[$0.name] ?? 0))" }
+        let byType = records.sorted { $0.key < $1.key }.map {
+            "\($0.key) \(Report.grouped($0.value))"
+        }
+        let byResource = Resource.allCases.map {
+            "\($0.name) \(Report.grouped(events[$0.name] ?? 0))"
+        }
         let moments = [firstArrivalNs, lastArrivalNs].map { $0.map(LogRecordText.moment) ?? "-" }
         return """
             files            \(files), \(Report.grouped(fileBytes)) bytes on the disk

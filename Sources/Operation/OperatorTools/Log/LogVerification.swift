@@ -44,7 +44,9 @@ package struct LogVerification: Encodable, Sendable {
             case .records(let bytes):
                 for record in LogRecords(bytes) {
                     records += 1
-                    if let problem = consistency.findFault(in: record) { add(Fault(lsn: record.lsn, problem: problem)) }
+                    if let problem = consistency.findFault(in: record) {
+                        add(Fault(lsn: record.lsn, problem: problem))
+                    }
                 }
             case .damage(let range): add(damage: range)
             case .trimmed(let range): trimmedBytes += range.upperBound - range.lowerBound
@@ -76,15 +78,22 @@ package struct LogVerification: Encodable, Sendable {
                 + (isClean ? "no damage" : "DAMAGED")
         ]
         lines += damaged.map { "damaged: \($0.text)" }
-        if damaged.count < damagedRanges { lines.append("damaged: \(damagedRanges - damaged.count) ranges more") }
+        if damaged.count < damagedRanges {
+            lines.append("damaged: \(damagedRanges - damaged.count) ranges more")
+        }
         lines += faults.map { "faulty record at LSN \($0.lsn): \($0.problem)" }
-        if faults.count < faultyRecords { lines.append("faulty: \(faultyRecords - faults.count) records more") }
+        if faults.count < faultyRecords {
+            lines.append("faulty: \(faultyRecords - faults.count) records more")
+        }
         if unfinishedBytes > 0 {
             lines.append(
                 "behind the end: \(Report.grouped(unfinishedBytes)) bytes of a write that did not finish"
-                    + " (torn by a crash, or under way); nothing of it was acknowledged")
+                    + " (torn by a crash, or under way); nothing of it was acknowledged"
+            )
         }
-        if trimmedBytes > 0 { lines.append("trimmed while reading: \(Report.grouped(Int(trimmedBytes))) bytes") }
+        if trimmedBytes > 0 {
+            lines.append("trimmed while reading: \(Report.grouped(Int(trimmedBytes))) bytes")
+        }
         return lines.joined(separator: "\n")
     }
 }
@@ -110,9 +119,12 @@ struct LogConsistency: ~Copyable {
         defer { last = (record.lsn + LSN(record.stride), counts, record.durableLSN) }
         // Files that a running router has begun since then are not in the list.
         if record.lsn <= newest, (record.type == .fileHead) != bases.contains(record.lsn) {
-            return record.type == .fileHead ? "a file head where no file begins" : "no file head where a file begins"
+            return record.type == .fileHead
+                ? "a file head where no file begins" : "no file head where a file begins"
         }
-        guard record.durableLSN <= record.lsn else { return "its durable LSN is behind its own position" }
+        guard record.durableLSN <= record.lsn else {
+            return "its durable LSN is behind its own position"
+        }
         if let fault = findFault(inBodyOf: record) { return fault }
         guard let last else { return nil }
         guard record.durableLSN >= last.durable else { return "the durable LSN goes back" }
@@ -137,11 +149,16 @@ struct LogConsistency: ~Copyable {
     /// Checks that counts never go back, and that accepted events grow by what the record holds where it follows its
     /// predecessor directly.
     private mutating func findFault(
-        in counts: LogCounts, after earlier: LogCounts, _ record: LogRecord, isNext: Bool
+        in counts: LogCounts,
+        after earlier: LogCounts,
+        _ record: LogRecord,
+        isNext: Bool
     ) -> String? {
         var summary: BatchSummary?
         if record.type == .batch {
-            do throws(WireError) { summary = try BatchScanner.scan(record.body, into: &index) } catch {
+            do throws(WireError) {
+                summary = try BatchScanner.scan(record.body, into: &index)
+            } catch {
                 return "the batch can't be decoded: \(error)"
             }
         }
@@ -151,7 +168,8 @@ struct LogConsistency: ~Copyable {
             guard now >= before else { return "the count of \(resource.name) events goes back" }
             let held = UInt64(summary?.count(of: resource) ?? 0)
             if isNext, now - before != held {
-                return "the count of \(resource.name) events grows by \(now - before), " + "the record holds \(held)"
+                return "the count of \(resource.name) events grows by \(now - before), "
+                    + "the record holds \(held)"
             }
         }
         return counts.deduplicated < earlier.deduplicated || counts.rejected < earlier.rejected

@@ -12,7 +12,9 @@ package struct LogRange: Encodable, Equatable, Sendable {
         toLsn = range.upperBound
     }
 
-    var text: String { "LSN \(fromLsn) to \(toLsn) (\(Report.grouped(Int(toLsn - fromLsn))) bytes)" }
+    var text: String {
+        "LSN \(fromLsn) to \(toLsn) (\(Report.grouped(Int(toLsn - fromLsn))) bytes)"
+    }
 }
 
 /// The ingest log of a data directory, for reading. It takes no lock, so a cluster may be running on it.
@@ -25,13 +27,18 @@ package struct StoredLog {
     package init(dataDirectory: String) throws {
         do { try FileSystem.changeDirectory(to: dataDirectory) } catch {
             throw TraceError(
-                .notFound, "There is no data directory \(dataDirectory)", remedy: "Name the cluster's with --data",
-                cause: error)
+                .notFound,
+                "There is no data directory \(dataDirectory)",
+                remedy: "Name the cluster's with --data",
+                cause: error
+            )
         }
         guard FileSystem.exists(ClusterPaths.manifest) else {
             throw TraceError(
-                .notFound, "\(dataDirectory) is not a cluster's data directory: it has no \(ClusterPaths.manifest)",
-                remedy: "Name the cluster's with --data")
+                .notFound,
+                "\(dataDirectory) is not a cluster's data directory: it has no \(ClusterPaths.manifest)",
+                remedy: "Name the cluster's with --data"
+            )
         }
         salt = try DataDirectory.read().salt
     }
@@ -41,11 +48,15 @@ package struct StoredLog {
 
     /// Returns the evidence that the newest file was cut, where the last record ends at `end`. Blocks.
     /// - Throws: `SystemError` where the log cannot be read.
-    package func cut(endingAt end: LSN) throws -> LogCut? { try directory.cut(endingAt: end, salt: salt) }
+    package func cut(endingAt end: LSN) throws -> LogCut? {
+        try directory.cut(endingAt: end, salt: salt)
+    }
 
     /// Walks the log from the file that contains `start`, or from the oldest. Blocks.
     /// - Throws: `SystemError` where the directory cannot be read.
-    package func walk(from start: LSN? = nil) throws -> LogWalk { try LogWalk(directory, salt: salt, from: start) }
+    package func walk(from start: LSN? = nil) throws -> LogWalk {
+        try LogWalk(directory, salt: salt, from: start)
+    }
 }
 
 /// An operator's decision that the log continues without the part that a router has found to be lost.
@@ -61,8 +72,10 @@ package enum LogLossDecision {
             throw TraceError(
                 .notFound,
                 isAccepted
-                    ? "The loss is accepted already" : "The router of \(dataDirectory) waits for no such decision",
-                remedy: isAccepted ? "Start it: `scripts/cluster up` or `restart router`" : nil)
+                    ? "The loss is accepted already"
+                    : "The router of \(dataDirectory) waits for no such decision",
+                remedy: isAccepted ? "Start it: `scripts/cluster up` or `restart router`" : nil
+            )
         }
         let text = String(decoding: try FileSystem.contents(ClusterPaths.logLoss), as: UTF8.self)
         try FileSystem.rename(ClusterPaths.logLoss, to: ClusterPaths.acceptedLogLoss)

@@ -20,7 +20,8 @@ package enum TimeBound: Equatable, Sendable {
             return
         }
         let bytes = Array(text.utf8)
-        guard bytes.count >= 19, bytes[4] == UInt8(ascii: "-"), bytes[10] == UInt8(ascii: " ") else { return nil }
+        guard bytes.count >= 19, bytes[4] == UInt8(ascii: "-"), bytes[10] == UInt8(ascii: " ")
+        else { return nil }
         self = .local(text)
     }
 
@@ -46,7 +47,10 @@ package enum ClusterTimeZone {
     /// - Throws: `ConfigurationProblems` about the configuration file; `TraceError` where the zone is unknown.
     package static func rules(dataDirectory: String) throws -> TimeZoneRules {
         let configuration = try EffectiveConfiguration(
-            dataDirectory: dataDirectory, environment: { _ in nil }, flags: [])
+            dataDirectory: dataDirectory,
+            environment: { _ in nil },
+            flags: []
+        )
         return try TimeZoneRules.configure("\(configuration["time_zone"])")
     }
 }
@@ -80,7 +84,9 @@ package struct AnomalyRun {
     @discardableResult package func run() throws -> Int {
         try StandardOutput.checkHasOutput(dataDirectory)
         var count = 0
-        try StandardOutput.streaming { try write(counting: &count) { try StandardOutput.write($0) } }
+        try StandardOutput.streaming {
+            try write(counting: &count) { try StandardOutput.write($0) }
+        }
         return count
     }
 
@@ -127,20 +133,35 @@ package struct AnomalyTable {
 
     /// The names of the columns.
     package var head: String {
-        terminal.paint(Self.line("TIME", "RESOURCE", "RULE", "HOST", "PROCESS", "PID", "SEVERITY", "MESSAGE"), .bold)
+        terminal.paint(
+            Self.line("TIME", "RESOURCE", "RULE", "HOST", "PROCESS", "PID", "SEVERITY", "MESSAGE"),
+            .bold
+        )
     }
 
     /// Formats one finding. Control characters are replaced.
     package mutating func row(_ finding: AnomalyLine) -> String {
         Self.line(
-            time(finding.ts), Self.text(finding.resource), Self.text(finding.rule), Self.text(finding.host),
-            Self.text(finding.process), String(finding.pid), Self.severity(finding.severity), Self.text(finding.message)
+            time(finding.ts),
+            Self.text(finding.resource),
+            Self.text(finding.rule),
+            Self.text(finding.host),
+            Self.text(finding.process),
+            String(finding.pid),
+            Self.severity(finding.severity),
+            Self.text(finding.message)
         )
     }
 
     private static func line(
-        _ time: String, _ resource: String, _ rule: String, _ host: String, _ process: String, _ pid: String,
-        _ severity: String, _ message: String
+        _ time: String,
+        _ resource: String,
+        _ rule: String,
+        _ host: String,
+        _ process: String,
+        _ pid: String,
+        _ severity: String,
+        _ message: String
     ) -> String {
         [
             time.padded(to: 23), resource.padded(to: 8), rule.padded(to: 16), host.padded(to: 16),
@@ -151,10 +172,15 @@ package struct AnomalyTable {
     /// Formats a time as `YYYY-MM-DD HH:MM:SS.mmm`, which `--from` and `--to` accept.
     private mutating func time(_ ts: EpochNanoseconds) -> String {
         let stem = Array(dates.text(ts).utf8)
-        let date = [stem[..<4], stem[4..<6], stem[6..<8]].map { String(decoding: $0, as: UTF8.self) }.joined(
-            separator: "-")
+        let date = [stem[..<4], stem[4..<6], stem[6..<8]].map {
+            String(decoding: $0, as: UTF8.self)
+        }.joined(
+            separator: "-"
+        )
         var bytes = [UInt8](repeating: 0, count: ReadableClock.byteCount)
-        bytes.withUnsafeMutableBytes { bytes in if let start = bytes.baseAddress { clock.write(ts, to: start) } }
+        bytes.withUnsafeMutableBytes { bytes in
+            if let start = bytes.baseAddress { clock.write(ts, to: start) }
+        }
         return "\(date) \(String(decoding: bytes, as: UTF8.self))"
     }
 
@@ -169,7 +195,9 @@ package struct AnomalyTable {
         guard !text.isEmpty else { return "-" }
         let isPlain = text.unicodeScalars.allSatisfy { $0.properties.generalCategory != .control }
         if isPlain { return text }
-        let scalars = text.unicodeScalars.map { $0.properties.generalCategory == .control ? "\u{FFFD}" : $0 }
+        let scalars = text.unicodeScalars.map {
+            $0.properties.generalCategory == .control ? "\u{FFFD}" : $0
+        }
         return String(String.UnicodeScalarView(scalars))
     }
 }

@@ -19,7 +19,9 @@ enum StandardOutput {
         while !rest.isEmpty {
             let count = Glibc.write(STDOUT_FILENO, rest.baseAddress, rest.count)
             if count < 0 && errno == EINTR { continue }
-            guard count > 0 else { throw SystemError(errno: errno, call: "write", subject: "standard output") }
+            guard count > 0 else {
+                throw SystemError(errno: errno, call: "write", subject: "standard output")
+            }
             rest = UnsafeRawBufferPointer(rebasing: rest[count...])
         }
     }
@@ -29,8 +31,10 @@ enum StandardOutput {
     static func checkHasOutput(_ dataDirectory: String) throws(TraceError) {
         guard FileSystem.exists("\(dataDirectory)/\(ClusterPaths.output)") else {
             throw TraceError(
-                .notFound, "There are no final files below \(dataDirectory)",
-                remedy: "Name the cluster's data directory with --data")
+                .notFound,
+                "There are no final files below \(dataDirectory)",
+                remedy: "Name the cluster's data directory with --data"
+            )
         }
     }
 }
@@ -49,7 +53,12 @@ package struct CatRun {
     private let columns: CSVColumns
 
     /// - Parameter columns: The columns of a CSV table.
-    package init(dataDirectory: String, selection: TraceSelection, format: Format, columns: CSVColumns = .all) {
+    package init(
+        dataDirectory: String,
+        selection: TraceSelection,
+        format: Format,
+        columns: CSVColumns = .all
+    ) {
         self.dataDirectory = dataDirectory
         self.selection = selection
         self.format = format
@@ -61,7 +70,9 @@ package struct CatRun {
     package func run() throws {
         try StandardOutput.checkHasOutput(dataDirectory)
         try StandardOutput.streaming {
-            let reader = TraceFileReader(selection, root: dataDirectory) { try StandardOutput.write($0) }
+            let reader = TraceFileReader(selection, root: dataDirectory) {
+                try StandardOutput.write($0)
+            }
             switch format {
             case .json: try reader.writeJSON()
             case .csv: try reader.writeCSV(columns)

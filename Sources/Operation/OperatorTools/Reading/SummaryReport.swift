@@ -30,7 +30,10 @@ package struct SummaryQuery {
         let directory = "\(dataDirectory)/\(SummaryFile.directory)"
         guard FileSystem.exists(dataDirectory) else {
             throw TraceError(
-                .notFound, "There is no data directory \(dataDirectory)", remedy: "Name the cluster's with --data")
+                .notFound,
+                "There is no data directory \(dataDirectory)",
+                remedy: "Name the cluster's with --data"
+            )
         }
         let names = try FileSystem.list(directory)
         return try resources.compactMap { resource in
@@ -55,7 +58,10 @@ package struct SummaryQuery {
             let summary = try? WindowSummary(Array(state)), summary.resource == resource
         else {
             throw TraceError(
-                .corrupt, "\(path) is no summary, or damaged", remedy: "Move it away to summarize the other windows")
+                .corrupt,
+                "\(path) is no summary, or damaged",
+                remedy: "Move it away to summarize the other windows"
+            )
         }
         return summary
     }
@@ -80,7 +86,10 @@ package struct SummaryReport {
         text.append("[")
         for (position, answer) in answers.enumerated() {
             if position > 0 { text.append(",\n") }
-            SummaryDocument(answer.summary, topRows: topRows).append(windows: answer.windows, to: &text)
+            SummaryDocument(answer.summary, topRows: topRows).append(
+                windows: answer.windows,
+                to: &text
+            )
         }
         text.append("]")
         return String(decoding: text.bytes, as: UTF8.self)
@@ -103,7 +112,8 @@ package struct SummaryReport {
             for list in table.schema.lists {
                 let rows = table.top(list, topRows)
                 guard !rows.isEmpty else { continue }
-                let title = "\(table.schema.name), \(list.name)" + (table.isComplete ? "" : " (of some)")
+                let title =
+                    "\(table.schema.name), \(list.name)" + (table.isComplete ? "" : " (of some)")
                 lines.append("")
                 lines.append("  " + title.replacing("_", with: " "))
                 lines += grid(rows, table.schema).map { "  " + $0 }
@@ -130,7 +140,9 @@ package struct SummaryReport {
             let item = schema.item == nil ? [] : [Self.shown(row.key.item)]
             return own + item + schema.cells(of: row.values, row.sketch).map(Self.shown)
         }
-        let widths = head.indices.map { column in ([head] + body).map { $0[column].count }.max() ?? 0 }
+        let widths = head.indices.map { column in
+            ([head] + body).map { $0[column].count }.max() ?? 0
+        }
         func line(_ fields: [String]) -> String {
             fields.indices.map { column in
                 let space = String(repeating: " ", count: widths[column] - fields[column].count)
@@ -161,7 +173,9 @@ package struct SummaryReport {
     private static func bytes(_ count: UInt64) -> String {
         var value = Double(count)
         for unit in ["B", "KiB", "MiB", "GiB", "TiB"] {
-            if value < 1_024 { return String(format: unit == "B" ? "%.0f " : "%.1f ", value) + unit }
+            if value < 1_024 {
+                return String(format: unit == "B" ? "%.0f " : "%.1f ", value) + unit
+            }
             value /= 1_024
         }
         return String(format: "%.1f PiB", value)
@@ -170,13 +184,15 @@ package struct SummaryReport {
     /// Returns a name on one line, in printable characters and with bounded width.
     private static func shown(_ bytes: [UInt8]) -> String {
         let text = String(decoding: bytes, as: UTF8.self).map { character in
-            character.unicodeScalars.contains { $0.properties.generalCategory == .control } ? "?" : character
+            character.unicodeScalars.contains { $0.properties.generalCategory == .control }
+                ? "?" : character
         }
         return text.count > 48 ? String(text.prefix(47)) + "…" : String(text)
     }
 
     private static func moment(_ time: EpochNanoseconds) -> String {
         Date(timeIntervalSince1970: Double(time) / 1e9).formatted(
-            .iso8601.year().month().day().time(includingFractionalSeconds: true))
+            .iso8601.year().month().day().time(includingFractionalSeconds: true)
+        )
     }
 }

@@ -43,7 +43,9 @@ package final class BatchFile {
     private func read(_ count: Int, what: String) throws -> [UInt8] {
         guard count <= Limits.messageBytesMax else {
             throw TraceError(
-                .invalidArgument, "\(path): \(what) has \(count) bytes, the server accepts \(Limits.messageBytesMax)")
+                .invalidArgument,
+                "\(path): \(what) has \(count) bytes, the server accepts \(Limits.messageBytesMax)"
+            )
         }
         guard count <= size - offset else {
             throw TraceError(.corrupt, "\(path): \(what) is cut off at the end of the file")
@@ -56,7 +58,9 @@ package final class BatchFile {
     private func bytes(_ count: Int) throws -> [UInt8] {
         var bytes = [UInt8](repeating: 0, count: count)
         let done = try bytes.withUnsafeMutableBytes { try file.read(into: $0, at: offset) }
-        guard done == count else { throw TraceError(.corrupt, "\(path): the file shrank while it was read") }
+        guard done == count else {
+            throw TraceError(.corrupt, "\(path): the file shrank while it was read")
+        }
         return bytes
     }
 }

@@ -47,7 +47,12 @@ package final class BatchSession: EventSink {
     private var pendingNames = 0
 
     /// - Parameter host: The traced machine's name in every batch; empty lets the server use the peer's address.
-    package init(sender: RetryingSender, identity: ClientIdentity, host: String, batchEventsMax: Int) {
+    package init(
+        sender: RetryingSender,
+        identity: ClientIdentity,
+        host: String,
+        batchEventsMax: Int
+    ) {
         precondition(batchEventsMax > 0)
         self.sender = sender
         self.identity = identity
@@ -133,7 +138,11 @@ package final class SendingSession {
         stop = try StopSignal()
         stop.raiseOnInterrupt()
         transport = GRPCBatchTransport(server: server)
-        sender = RetryingSender(transport: transport, stop: stop, giveUpAfterSeconds: giveUpAfterSeconds)
+        sender = RetryingSender(
+            transport: transport,
+            stop: stop,
+            giveUpAfterSeconds: giveUpAfterSeconds
+        )
         if Terminal.error.isTerminal {
             sender.onRetry = { [progress] reason, seconds in
                 let wait = (seconds * 10).rounded() / 10
@@ -160,7 +169,12 @@ package final class SendingSession {
 
     /// Makes a session that collects events into batches of `eventsMax`.
     package func batches(host: String, eventsMax: Int) -> BatchSession {
-        BatchSession(sender: sender, identity: ClientIdentity(), host: host, batchEventsMax: eventsMax)
+        BatchSession(
+            sender: sender,
+            identity: ClientIdentity(),
+            host: host,
+            batchEventsMax: eventsMax
+        )
     }
 
     /// Runs the work; returns false where Ctrl-C ended it, and rethrows every other error. The progress line is removed

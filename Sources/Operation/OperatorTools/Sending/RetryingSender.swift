@@ -44,7 +44,11 @@ package struct RetrySchedule: Sendable {
     /// - Parameters:
     /// - elapsedSeconds: The time since the first attempt at this batch.
     /// - jitter: A number from 0 to 1, which spreads clients that were refused together over half of the wait.
-    package mutating func next(after outcome: AttemptOutcome, elapsedSeconds: Double, jitter: Double) -> Decision {
+    package mutating func next(
+        after outcome: AttemptOutcome,
+        elapsedSeconds: Double,
+        jitter: Double
+    ) -> Decision {
         switch outcome {
         case .accepted: return .done
         case .refused(let reason): return .fail(reason: reason)
@@ -95,8 +99,10 @@ package final class RetryingSender {
         while true {
             let outcome = transport.attempt(batch)
             let decision = schedule.next(
-                after: outcome, elapsedSeconds: Double(WallClock.monotonic() - start) / 1e9,
-                jitter: Double.random(in: 0...1))
+                after: outcome,
+                elapsedSeconds: Double(WallClock.monotonic() - start) / 1e9,
+                jitter: Double.random(in: 0...1)
+            )
             switch decision {
             case .done:
                 batches += 1
@@ -106,9 +112,12 @@ package final class RetryingSender {
             case .fail(let reason):
                 if case .refused = outcome { throw TraceError(.invalidArgument, reason) }
                 throw TraceError(
-                    .unreachable, reason,
-                    remedy: "Check with scripts/cluster status that the cluster is ready, or name another one with"
-                        + " --server. Batches with a client_id are not counted twice when they are sent again")
+                    .unreachable,
+                    reason,
+                    remedy:
+                        "Check with scripts/cluster status that the cluster is ready, or name another one with"
+                        + " --server. Batches with a client_id are not counted twice when they are sent again"
+                )
             case .wait(let seconds):
                 retries += 1
                 if case .retry(let reason, _) = outcome { onRetry?(reason, seconds) }
@@ -155,7 +164,8 @@ package final class GRPCBatchTransport: BatchTransport {
             return .retry(reason: error.message, after: asked)
         case .unavailable, .deadlineExceeded, .aborted, .cancelled, .unknown, .internal:
             return .retry(reason: error.message, after: nil)
-        case .ok, .invalidArgument, .notFound, .alreadyExists, .permissionDenied, .failedPrecondition, .outOfRange,
+        case .ok, .invalidArgument, .notFound, .alreadyExists, .permissionDenied,
+            .failedPrecondition, .outOfRange,
             .unimplemented, .dataLoss, .unauthenticated:
             return .refused(reason: "\(error)")
         }

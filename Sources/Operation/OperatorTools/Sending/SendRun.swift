@@ -23,7 +23,8 @@ package struct SendSummary: Encodable, Sendable {
     package var seconds: Double
     package var completed: Bool
 
-    package init(files: Int, run: SendRun, sender: RetryingSender, seconds: Double, completed: Bool) {
+    package init(files: Int, run: SendRun, sender: RetryingSender, seconds: Double, completed: Bool)
+    {
         self.files = files
         batches = sender.batches
         events = run.events
@@ -50,7 +51,11 @@ package final class SendRun {
     package private(set) var events = 0
 
     /// - Parameter semantics: The semantics for batches that do not state their own.
-    package init(sender: RetryingSender, identity: ClientIdentity, semantics: Semantics = .cumulative) {
+    package init(
+        sender: RetryingSender,
+        identity: ClientIdentity,
+        semantics: Semantics = .cumulative
+    ) {
         self.sender = sender
         self.identity = identity
         self.semantics = semantics
@@ -97,12 +102,16 @@ package final class SendRun {
             do throws(WireError) {
                 let summary = try BatchScanner.scan(bytes, into: &index)
                 let missing = Missing(
-                    identity: !summary.hasClientID && !summary.hasSequence, semantics: summary.semantics == nil)
+                    identity: !summary.hasClientID && !summary.hasSequence,
+                    semantics: summary.semantics == nil
+                )
                 return (summary.total, missing)
             } catch {
                 throw TraceError(
-                    .invalidArgument, "not a TraceBatch: \(error)",
-                    remedy: "Several batches in one file need the name to end in .pbs")
+                    .invalidArgument,
+                    "not a TraceBatch: \(error)",
+                    remedy: "Several batches in one file need the name to end in .pbs"
+                )
             }
         }
     }

@@ -9,11 +9,14 @@ enum HTTPResponse {
     ///   requested.
     static func body(of response: [UInt8], isAtEnd: Bool) throws -> [UInt8]? {
         let blank = Array("\r\n\r\n".utf8)
-        guard let end = response.indices.first(where: { response[$0...].starts(with: blank) }) else { return nil }
+        guard let end = response.indices.first(where: { response[$0...].starts(with: blank) })
+        else { return nil }
         let head = String(decoding: response[..<end], as: UTF8.self)
         let lines = head.split(separator: "\r\n")
         let status = lines.first?.split(separator: " ").dropFirst().first
-        guard status == "200" else { throw TraceError(.unreachable, "answered \(lines.first ?? "without a status")") }
+        guard status == "200" else {
+            throw TraceError(.unreachable, "answered \(lines.first ?? "without a status")")
+        }
         var length: Int?
         for line in lines.dropFirst() {
             let parts = line.split(separator: ":", maxSplits: 1)
@@ -21,7 +24,8 @@ enum HTTPResponse {
             let value = parts[1].drop { $0 == " " }
             switch parts[0].lowercased() {
             case "content-length": length = Int(value)
-            case "transfer-encoding": throw TraceError(.unreachable, "answered in transfer encoding \(value)")
+            case "transfer-encoding":
+                throw TraceError(.unreachable, "answered in transfer encoding \(value)")
             default: break
             }
         }
@@ -37,15 +41,22 @@ package enum HTTPGet {
 
     /// Returns the body of a 200 response. Each step blocks for about `timeoutSeconds` at most.
     /// - Throws: `TraceError(.unreachable)` where there is no such response.
-    package static func body(of path: String, from address: HostPort, timeoutSeconds: Int) throws -> [UInt8] {
+    package static func body(
+        of path: String,
+        from address: HostPort,
+        timeoutSeconds: Int
+    ) throws -> [UInt8] {
         let descriptor = try connect(to: address, timeoutSeconds: timeoutSeconds)
         defer { close(descriptor) }
         let request =
-            "GET \(path) HTTP/1.1\r\nHost: \(address)\r\n" + "Accept: application/json\r\nConnection: close\r\n\r\n"
+            "GET \(path) HTTP/1.1\r\nHost: \(address)\r\n"
+            + "Accept: application/json\r\nConnection: close\r\n\r\n"
         var rest = Array(request.utf8)[...]
         while !rest.isEmpty {
             let count = try systemCall("send", "\(address)") {
-                rest.withUnsafeBytes { send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
+                rest.withUnsafeBytes {
+                    send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
+                }
             }
             rest = rest.dropFirst(count)
         }
@@ -57,7 +68,9 @@ package enum HTTPGet {
             guard response.count < responseBytesMax, WallClock.monotonic() < deadline else {
                 throw TraceError(.unreachable, "\(address): the answer is too long or too slow")
             }
-            let count = try systemCall("recv", "\(address)") { recv(descriptor, &chunk, chunk.count, 0) }
+            let count = try systemCall("recv", "\(address)") {
+                recv(descriptor, &chunk, chunk.count, 0)
+            }
             if count == 0 { break }
             response.append(contentsOf: chunk.prefix(count))
         }
@@ -91,7 +104,9 @@ package enum HTTPGet {
     }
 
     private static func connect(
-        to candidate: addrinfo, _ name: String, timeoutSeconds: Int
+        to candidate: addrinfo,
+        _ name: String,
+        timeoutSeconds: Int
     ) throws(SystemError) -> Int32 {
         let kind = candidate.ai_socktype | Int32(SOCK_CLOEXEC.rawValue)
         let descriptor = try systemCall("socket", name) { socket(candidate.ai_family, kind, 0) }
@@ -100,9 +115,13 @@ package enum HTTPGet {
             var timeout = timeval(tv_sec: timeoutSeconds, tv_usec: 0)
             for option in [SO_SNDTIMEO, SO_RCVTIMEO] {
                 let size = socklen_t(MemoryLayout<timeval>.size)
-                try systemCall("setsockopt", name) { setsockopt(descriptor, SOL_SOCKET, option, &timeout, size) }
+                try systemCall("setsockopt", name) {
+                    setsockopt(descriptor, SOL_SOCKET, option, &timeout, size)
+                }
             }
-            try systemCall("connect", name) { Glibc.connect(descriptor, candidate.ai_addr, candidate.ai_addrlen) }
+            try systemCall("connect", name) {
+                Glibc.connect(descriptor, candidate.ai_addr, candidate.ai_addrlen)
+            }
             return descriptor
         } catch {
             close(descriptor)

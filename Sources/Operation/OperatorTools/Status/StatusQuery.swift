@@ -100,7 +100,8 @@ package struct ClusterStatus: Codable, Equatable, Sendable {
 
     /// Whether the router accepts batches and exactly these workers exist, each up or beyond a restart.
     package func isConnected(workers wanted: [Resource: Int]) -> Bool {
-        let names = wanted.flatMap { resource, count in (0..<count).map { "\(resource.name).\($0)" } }
+        let names = wanted.flatMap { resource, count in (0..<count).map { "\(resource.name).\($0)" }
+        }
         guard Set(workers.map(\.name)) == Set(names) else { return false }
         if ready { return true }
         return router.accepting == true && workers.contains { $0.lost != nil }
@@ -158,22 +159,30 @@ package struct StatusQuery {
             let status = try decoder.decode(ClusterStatus.self, from: Data(body))
             let object = try JSONSerialization.jsonObject(with: Data(body))
             let line = try JSONSerialization.data(
-                withJSONObject: object, options: [.sortedKeys, .withoutEscapingSlashes])
+                withJSONObject: object,
+                options: [.sortedKeys, .withoutEscapingSlashes]
+            )
             let json = String(decoding: line, as: UTF8.self)
             return Answer(json: json, status: status, problem: nil)
-        } catch { throw TraceError(.unreachable, "the aggregator's answer is no status", cause: error) }
+        } catch {
+            throw TraceError(.unreachable, "the aggregator's answer is no status", cause: error)
+        }
     }
 
     private func recordedAddress() throws -> HostPort {
         let path = "\(dataDirectory)/\(Self.addressFile)"
         guard let bytes = try? FileSystem.contents(path) else {
             throw TraceError(
-                .notFound, "no aggregator has run in \(dataDirectory)",
-                remedy: "Name the data directory with --data, or the address with --metrics")
+                .notFound,
+                "no aggregator has run in \(dataDirectory)",
+                remedy: "Name the data directory with --data, or the address with --metrics"
+            )
         }
         let text = String(decoding: bytes, as: UTF8.self)
         let trimmed = text.trimmingCharacters(in: .whitespacesAndNewlines)
-        guard let address = HostPort(trimmed) else { throw TraceError(.corrupt, "\(path) holds no address") }
+        guard let address = HostPort(trimmed) else {
+            throw TraceError(.corrupt, "\(path) holds no address")
+        }
         return address
     }
 }

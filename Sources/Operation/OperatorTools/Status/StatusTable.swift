@@ -40,40 +40,63 @@ package struct StatusTable {
     }
 
     private func text(of merging: ClusterStatus.Merging) -> String {
-        let waiting = merging.waitingWindows == 1 ? "1 window waits" : "\(merging.waitingWindows) windows wait"
-        guard let current = merging.current else { return merging.waitingWindows == 0 ? "nothing waits" : waiting }
+        let waiting =
+            merging.waitingWindows == 1
+            ? "1 window waits" : "\(merging.waitingWindows) windows wait"
+        guard let current = merging.current else {
+            return merging.waitingWindows == 0 ? "nothing waits" : waiting
+        }
         return "\(current.resource) window \(current.window),"
-            + " \(Report.grouped(current.mergedBytes)) of \(Report.grouped(current.totalBytes)) bytes;" + " \(waiting)"
+            + " \(Report.grouped(current.mergedBytes)) of \(Report.grouped(current.totalBytes)) bytes;"
+            + " \(waiting)"
     }
 
     private var counts: [(String, Int)] {
         [
             ("Events received", status.receivedEvents), ("Events written", status.writtenEvents),
-            ("Events deduplicated", status.deduplicatedEvents), ("Events dead-lettered", status.deadLetteredEvents),
-            ("Events rejected", status.rejectedEvents), ("Rows lost with damaged segments", status.lostRows ?? 0),
+            ("Events deduplicated", status.deduplicatedEvents),
+            ("Events dead-lettered", status.deadLetteredEvents),
+            ("Events rejected", status.rejectedEvents),
+            ("Rows lost with damaged segments", status.lostRows ?? 0),
             ("Rows of damaged segments rebuilt", status.rebuiltRows ?? 0),
         ]
     }
 
     private func worker(_ worker: ClusterStatus.Worker) -> String {
         let line = row(
-            worker.name, worker.up ? "up" : worker.lost == nil ? "down" : "lost", worker.pid.map(String.init) ?? "-",
-            Report.grouped(worker.lagBytes), Report.ratio(worker.skewRatio))
+            worker.name,
+            worker.up ? "up" : worker.lost == nil ? "down" : "lost",
+            worker.pid.map(String.init) ?? "-",
+            Report.grouped(worker.lagBytes),
+            Report.ratio(worker.skewRatio)
+        )
         return worker.up ? line : terminal.paint(line, .red)
     }
 
-    private func row(_ name: String, _ state: String, _ pid: String, _ lag: String, _ skew: String) -> String {
+    private func row(
+        _ name: String,
+        _ state: String,
+        _ pid: String,
+        _ lag: String,
+        _ skew: String
+    ) -> String {
         name.padded(to: 14) + state.padded(to: 6) + pid.padded(leftTo: 8) + lag.padded(leftTo: 16)
             + skew.padded(leftTo: 8)
     }
 
-    private func pid(_ pid: Int?) -> String { pid.map { "pid \($0)" } ?? terminal.paint("not known", .yellow) }
+    private func pid(_ pid: Int?) -> String {
+        pid.map { "pid \($0)" } ?? terminal.paint("not known", .yellow)
+    }
 }
 
 extension String {
-    func padded(to width: Int) -> String { self + String(repeating: " ", count: max(0, width - count)) }
+    func padded(to width: Int) -> String {
+        self + String(repeating: " ", count: max(0, width - count))
+    }
 
-    func padded(leftTo width: Int) -> String { String(repeating: " ", count: max(0, width - count)) + self }
+    func padded(leftTo width: Int) -> String {
+        String(repeating: " ", count: max(0, width - count)) + self
+    }
 }
 
 /// Shows which worker holds which slots, as a table or as one JSON object.
@@ -96,11 +119,19 @@ package struct SlotTable {
 
     /// - Parameter status: Supplies the load of the workers.
     package init(_ holdings: [SlotHolding], _ status: ClusterStatus) {
-        let skew = Dictionary(status.workers.map { ($0.name, $0.skewRatio) }, uniquingKeysWith: { first, _ in first })
+        let skew = Dictionary(
+            status.workers.map { ($0.name, $0.skewRatio) },
+            uniquingKeysWith: { first, _ in first }
+        )
         rows = holdings.map { holding in
             Row(
-                resource: holding.worker.resource.name, worker: "\(holding.worker)", slots: holding.count,
-                ranges: holding.slotText, sinceLsn: holding.since, skewRatio: skew["\(holding.worker)"] ?? nil)
+                resource: holding.worker.resource.name,
+                worker: "\(holding.worker)",
+                slots: holding.count,
+                ranges: holding.slotText,
+                sinceLsn: holding.since,
+                skewRatio: skew["\(holding.worker)"] ?? nil
+            )
         }
     }
 
@@ -112,14 +143,25 @@ package struct SlotTable {
         let head = line("WORKER", "SLOTS", "SKEW", "SINCE LSN", "RANGES")
         let body = rows.map {
             line(
-                $0.worker, "\($0.slots)", Report.ratio($0.skewRatio), Report.grouped(Int(clamping: $0.sinceLsn)),
-                $0.ranges)
+                $0.worker,
+                "\($0.slots)",
+                Report.ratio($0.skewRatio),
+                Report.grouped(Int(clamping: $0.sinceLsn)),
+                $0.ranges
+            )
         }
         return ([terminal.paint(head, .bold)] + body).joined(separator: "\n")
     }
 
-    private func line(_ worker: String, _ slots: String, _ skew: String, _ since: String, _ ranges: String) -> String {
-        worker.padded(to: 14) + slots.padded(leftTo: 6) + skew.padded(leftTo: 8) + since.padded(leftTo: 20) + "  "
+    private func line(
+        _ worker: String,
+        _ slots: String,
+        _ skew: String,
+        _ since: String,
+        _ ranges: String
+    ) -> String {
+        worker.padded(to: 14) + slots.padded(leftTo: 6) + skew.padded(leftTo: 8)
+            + since.padded(leftTo: 20) + "  "
             + ranges
     }
 }

@@ -25,7 +25,8 @@ package struct Terminal: Sendable {
 
     /// Returns the text in a colour, or plain where the stream is no terminal or NO_COLOR is set.
     package func paint(_ text: String, _ colour: Colour) -> String {
-        isTerminal && getenv("NO_COLOR") == nil ? "\u{1B}[\(colour.rawValue)m\(text)\u{1B}[0m" : text
+        isTerminal && getenv("NO_COLOR") == nil
+            ? "\u{1B}[\(colour.rawValue)m\(text)\u{1B}[0m" : text
     }
 
     /// Writes a text at once, without a line end. Blocks. A closed reader is no error.
@@ -54,7 +55,9 @@ package enum Report {
     }
 
     /// Formats a ratio with two decimals; a dash stands for an unknown one.
-    static func ratio(_ number: Double?) -> String { number.map { String(format: "%.2f", $0) } ?? "-" }
+    static func ratio(_ number: Double?) -> String {
+        number.map { String(format: "%.2f", $0) } ?? "-"
+    }
 
     /// Formats `1234567` as `1,234,567`.
     package static func grouped(_ number: Int) -> String {
@@ -83,7 +86,9 @@ package final class ProgressLine {
     package func update(_ title: String, done: Int, total: Int) {
         let fraction = total > 0 ? min(1, Double(done) / Double(total)) : 1
         let filled = Int(fraction * Double(Self.barWidth))
-        let bar = String(repeating: "█", count: filled) + String(repeating: "░", count: Self.barWidth - filled)
+        let bar =
+            String(repeating: "█", count: filled)
+            + String(repeating: "░", count: Self.barWidth - filled)
         draw("\(title) \(bar) \(Int(fraction * 100)) %", atOnce: done >= total)
     }
 

@@ -21,7 +21,9 @@ package enum SupervisedProcesses {
     /// Returns a sentence for each process that does not stay up, with the remedy, by name.
     package static func problems(in dataDirectory: String) -> [String] {
         let now = WallClock.now() / 1_000_000_000
-        return ends(in: dataDirectory).sorted { $0.key < $1.key }.compactMap { $1.problem(of: $0, at: now) }
+        return ends(in: dataDirectory).sorted { $0.key < $1.key }.compactMap {
+            $1.problem(of: $0, at: now)
+        }
     }
 }
 
@@ -32,7 +34,9 @@ package struct WaitExpired: Error, CustomStringConvertible {
     package let lines: [String]
     package let remedy: String
 
-    package var description: String { "not done within \(seconds) s, as \(lines.joined(separator: "; ")). \(remedy)" }
+    package var description: String {
+        "not done within \(seconds) s, as \(lines.joined(separator: "; ")). \(remedy)"
+    }
 }
 
 /// Waits for the cluster on behalf of an operator's command and reports what it waits for every few seconds.
@@ -56,7 +60,9 @@ package struct ReportedWait {
 
     /// Runs `call` on its own thread and returns its result.
     /// - Throws: `WaitExpired` on timeout. The thread keeps running then, so the process should end.
-    package func run<Value: Sendable>(_ call: @escaping @Sendable () throws -> Value) throws -> Value {
+    package func run<Value: Sendable>(
+        _ call: @escaping @Sendable () throws -> Value
+    ) throws -> Value {
         let outcome = Outcome<Value>()
         _ = DedicatedThread("call") { outcome.finish(Result { try call() }) }
         return try wait { outcome.wait(until: $0) }.get()
@@ -97,8 +103,11 @@ package struct ReportedWait {
     private func lines(of report: inout WaitReport, waited: Int) -> [String] {
         let answer = StatusQuery(dataDirectory: dataDirectory, metrics: nil).run()
         return report.lines(
-            answer.problem == nil ? answer.status : nil, ends: SupervisedProcesses.ends(in: dataDirectory),
-            waited: waited, now: WallClock.now() / 1_000_000_000)
+            answer.problem == nil ? answer.status : nil,
+            ends: SupervisedProcesses.ends(in: dataDirectory),
+            waited: waited,
+            now: WallClock.now() / 1_000_000_000
+        )
     }
 }
 
@@ -150,9 +159,14 @@ package struct WaitReport {
     /// - waited: The time since the command began.
     /// - now: The time since the epoch.
     package mutating func lines(
-        _ status: ClusterStatus?, ends: [String: ProcessEnds], waited: Int, now: Int64
+        _ status: ClusterStatus?,
+        ends: [String: ProcessEnds],
+        waited: Int,
+        now: Int64
     ) -> [String] {
-        guard let status else { return limited(["the aggregator does not answer"] + loops(ends, now: now)) }
+        guard let status else {
+            return limited(["the aggregator does not answer"] + loops(ends, now: now))
+        }
         var lines: [String] = []
         if status.router.pid == nil {
             lines.append("the router sends no heartbeat" + lastEnd(of: "router", ends, now: now))
@@ -165,7 +179,9 @@ package struct WaitReport {
         }
         lines += behind.map { self.behind($0, waited: waited) }
         if let merging = status.merging { lines += self.merging(merging) }
-        if lines.isEmpty { lines.append("all workers have applied the log; the last files are being named") }
+        if lines.isEmpty {
+            lines.append("all workers have applied the log; the last files are being named")
+        }
         return limited(lines)
     }
 
@@ -180,11 +196,17 @@ package struct WaitReport {
     }
 
     private func lastEnd(of process: String, _ ends: [String: ProcessEnds], now: Int64) -> String {
-        guard let ends = ends[process], let last = ends.last, ends.recent(at: now) > 0 else { return "" }
+        guard let ends = ends[process], let last = ends.last, ends.recent(at: now) > 0 else {
+            return ""
+        }
         return "; it ended \(max(now - last.at, 0)) s ago by \(last.cause)"
     }
 
-    private func down(_ worker: ClusterStatus.Worker, _ ends: [String: ProcessEnds], now: Int64) -> String {
+    private func down(
+        _ worker: ClusterStatus.Worker,
+        _ ends: [String: ProcessEnds],
+        now: Int64
+    ) -> String {
         if let lost = worker.lost { return "\(worker.name) is down for good: \(lost)" }
         if let problem = ends[worker.name]?.problem(of: worker.name, at: now) { return problem }
         let last = lastEnd(of: worker.name, ends, now: now)
@@ -196,7 +218,8 @@ package struct WaitReport {
         let text = "\(worker.name) is \(Report.grouped(worker.lagBytes)) bytes of log behind"
         guard let applied = worker.appliedLsn else { return text }
         let known = progress[worker.name]
-        let current = known?.appliedLSN == applied ? known : Progress(appliedLSN: applied, since: waited)
+        let current =
+            known?.appliedLSN == applied ? known : Progress(appliedLSN: applied, since: waited)
         progress[worker.name] = current
         let still = waited - (current?.since ?? waited)
         return still < Self.stillSeconds ? text : text + ", and has not moved for \(still) s"
@@ -207,12 +230,15 @@ package struct WaitReport {
         if let current = merging.current {
             lines.append(
                 "\(current.resource) window \(current.window) is being merged:"
-                    + " \(Report.grouped(current.mergedBytes)) of" + " \(Report.grouped(current.totalBytes)) bytes")
+                    + " \(Report.grouped(current.mergedBytes)) of"
+                    + " \(Report.grouped(current.totalBytes)) bytes"
+            )
         }
         if let rebuilding = merging.rebuilding {
             lines.append(
                 "damaged segments of \(rebuilding.worker), window \(rebuilding.window), are made"
-                    + " again from the log")
+                    + " again from the log"
+            )
         }
         switch merging.waitingWindows {
         case 0: break

@@ -18,7 +18,9 @@ package struct ClosedRun: Sendable, Equatable {
     package let checksum: UInt32?
 
     /// Encodes a checksum, or its absence, for checkpoints and announcements.
-    static func encoded(_ checksum: UInt32?) -> UInt64 { checksum.map { 1 << 32 | UInt64($0) } ?? 0 }
+    static func encoded(_ checksum: UInt32?) -> UInt64 {
+        checksum.map { 1 << 32 | UInt64($0) } ?? 0
+    }
 
     static func checksum(of encoded: UInt64) -> UInt32? {
         encoded >> 32 == 1 ? UInt32(truncatingIfNeeded: encoded) : nil
@@ -40,7 +42,14 @@ package struct ClosedFile: Sendable, Equatable {
     package var firstTs: EpochNanoseconds { runs.map(\.firstTs).min() ?? 0 }
     package var lastTs: EpochNanoseconds { runs.map(\.lastTs).max() ?? 0 }
 
-    init(kind: OutputKind, worker: WorkerName, window: UInt64, host: String, isThisMachine: Bool, runs: [ClosedRun]) {
+    init(
+        kind: OutputKind,
+        worker: WorkerName,
+        window: UInt64,
+        host: String,
+        isThisMachine: Bool,
+        runs: [ClosedRun]
+    ) {
         self.kind = kind
         self.worker = worker
         self.window = window
@@ -52,12 +61,24 @@ package struct ClosedFile: Sendable, Equatable {
     /// The same, where its runs lie below a directory that stands in for the data directory.
     package func moved(below directory: String) -> ClosedFile {
         ClosedFile(
-            kind: kind, worker: worker, window: window, host: host, isThisMachine: isThisMachine,
+            kind: kind,
+            worker: worker,
+            window: window,
+            host: host,
+            isThisMachine: isThisMachine,
             runs: runs.map { run in
                 ClosedRun(
-                    path: "\(directory)/\(run.path)", order: run.order, serial: run.serial, rows: run.rows,
-                    bytes: run.bytes, firstTs: run.firstTs, lastTs: run.lastTs, checksum: run.checksum)
-            })
+                    path: "\(directory)/\(run.path)",
+                    order: run.order,
+                    serial: run.serial,
+                    rows: run.rows,
+                    bytes: run.bytes,
+                    firstTs: run.firstTs,
+                    lastTs: run.lastTs,
+                    checksum: run.checksum
+                )
+            }
+        )
     }
 
     /// Whether both are the same output of the same worker's window.
@@ -114,7 +135,9 @@ package struct ClosedFile: Sendable, Equatable {
         for _ in 0..<(try state.integer(UInt32.self)) {
             let code = try state.integer(UInt8.self)
             let isSummed = code & summedFlag != 0
-            guard let kind = OutputKind(rawValue: code & ~summedFlag), let worker = WorkerName(try state.text()) else {
+            guard let kind = OutputKind(rawValue: code & ~summedFlag),
+                let worker = WorkerName(try state.text())
+            else {
                 throw damaged()
             }
             let window = try state.integer(UInt64.self)
@@ -124,20 +147,35 @@ package struct ClosedFile: Sendable, Equatable {
             for _ in 0..<(try state.integer(UInt32.self)) {
                 runs.append(
                     ClosedRun(
-                        path: try state.text(), order: try state.integer(UInt64.self),
-                        serial: try state.integer(UInt64.self), rows: try state.integer(UInt64.self),
-                        bytes: try state.integer(UInt64.self), firstTs: try state.integer(Int64.self),
+                        path: try state.text(),
+                        order: try state.integer(UInt64.self),
+                        serial: try state.integer(UInt64.self),
+                        rows: try state.integer(UInt64.self),
+                        bytes: try state.integer(UInt64.self),
+                        firstTs: try state.integer(Int64.self),
                         lastTs: try state.integer(Int64.self),
-                        checksum: isSummed ? ClosedRun.checksum(of: try state.integer(UInt64.self)) : nil))
+                        checksum: isSummed
+                            ? ClosedRun.checksum(of: try state.integer(UInt64.self)) : nil
+                    )
+                )
             }
             files.append(
                 ClosedFile(
-                    kind: kind, worker: worker, window: window, host: host, isThisMachine: isThisMachine, runs: runs))
+                    kind: kind,
+                    worker: worker,
+                    window: window,
+                    host: host,
+                    isThisMachine: isThisMachine,
+                    runs: runs
+                )
+            )
         }
         return files
     }
 
-    private static func damaged() -> TraceError { TraceError(.corrupt, "a list of closed trace files is damaged") }
+    private static func damaged() -> TraceError {
+        TraceError(.corrupt, "a list of closed trace files is damaged")
+    }
 }
 
 /// A window whose segments wait for the aggregator. Announced until the aggregator reports that it is merged.
@@ -184,7 +222,9 @@ struct MergeInput {
     static func group(_ files: [ClosedFile]) -> [MergeInput] {
         // Keyed by the bytes of hosts: two strings with different bytes can be equal.
         var groups: [OutputKind: [[UInt8]: [ClosedFile]]] = [:]
-        for file in files { groups[file.kind, default: [:]][Array(file.host.utf8), default: []].append(file) }
+        for file in files {
+            groups[file.kind, default: [:]][Array(file.host.utf8), default: []].append(file)
+        }
         return OutputKind.allCases.flatMap { kind in
             (groups[kind] ?? [:]).sorted { $0.key.lexicographicallyPrecedes($1.key) }.map {
                 MergeInput(kind: kind, host: $0.value[0].host, files: $0.value)
@@ -199,7 +239,13 @@ struct MergeInput {
             ($0.1.order, $0.0, $0.1.serial) < ($1.1.order, $1.0, $1.1.serial)
         }.map(\.1)
         runs = ordered.map {
-            Run(path: $0.path, rows: $0.rows, bytes: $0.bytes, firstTs: $0.firstTs, checksum: $0.checksum)
+            Run(
+                path: $0.path,
+                rows: $0.rows,
+                bytes: $0.bytes,
+                firstTs: $0.firstTs,
+                checksum: $0.checksum
+            )
         }
     }
 }

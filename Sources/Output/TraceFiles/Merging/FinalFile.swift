@@ -25,7 +25,8 @@ package struct FinalWindow: Sendable, Equatable {
     /// Parses the name of a record; nil for any other name.
     init?(recordName: String) {
         let parts = recordName.split(separator: "_", omittingEmptySubsequences: false)
-        guard parts.count == 3, let finalAt = Int64(parts[0]), let resource = Resource(name: String(parts[1])),
+        guard parts.count == 3, let finalAt = Int64(parts[0]),
+            let resource = Resource(name: String(parts[1])),
             let window = UInt64(parts[2])
         else { return nil }
         self.init(resource: resource, window: window, finalAt: finalAt)
@@ -70,11 +71,17 @@ final class FinalFile {
     // MARK: Names
 
     /// All forms of a file name's ending: plain and with the suffix of each compression.
-    static func endings(_ plain: String) -> [String] { [plain] + FileCompression.allCases.map { plain + $0.suffix } }
+    static func endings(_ plain: String) -> [String] {
+        [plain] + FileCompression.allCases.map { plain + $0.suffix }
+    }
 
     /// Returns the sorted paths of the final files whose names are wanted. `root` is the data directory, empty if it is
     /// the current directory. Blocks.
-    static func paths(of kind: OutputKind, root: String, where isWanted: (String) -> Bool) throws -> [String] {
+    static func paths(
+        of kind: OutputKind,
+        root: String,
+        where isWanted: (String) -> Bool
+    ) throws -> [String] {
         let directory = "\(ClusterPaths.output)/\(kind.directory)"
         let path = root.isEmpty ? directory : "\(root)/\(directory)"
         return try FileSystem.list(path).filter(isWanted).map { "\(path)/\($0)" }
@@ -87,7 +94,8 @@ final class FinalFile {
         self.path = path
         self.kind = kind
         self.rank = rank
-        do { reader = try RecordReader(path, bufferBytes: Limits.catBufferBytes) } catch let error as SystemError
+        do { reader = try RecordReader(path, bufferBytes: Limits.catBufferBytes) } catch let error
+            as SystemError
             where error.isNotFound
         { return nil }
         if kind == .anomalies { return }
@@ -100,7 +108,8 @@ final class FinalFile {
         }
         var parser = RowParser(line)
         guard parser.skip("{\"displayTimeUnit\"") else { throw damaged() }
-        if parser.skip(":\"ms\",\"metadata\":{\"resource\":"), parser.text() != nil, parser.skip(",\"host\":"),
+        if parser.skip(":\"ms\",\"metadata\":{\"resource\":"), parser.text() != nil,
+            parser.skip(",\"host\":"),
             let name = parser.text()
         {
             host = Array(name)
@@ -149,7 +158,9 @@ final class FinalFile {
 
     /// The current row, if it repeats the begin of a call that continues from an earlier file.
     var continuedCall: EventRow? {
-        guard kind == .json, content == .event, let event = EventRow(row), event.call?.isContinued == true else {
+        guard kind == .json, content == .event, let event = EventRow(row),
+            event.call?.isContinued == true
+        else {
             return nil
         }
         return event
@@ -171,7 +182,9 @@ final class FinalFile {
             row = line
         } while row.isEmpty
         let comma = UInt8(ascii: ",")
-        guard let first = row.firstIndex(of: comma), let last = row.lastIndex(of: comma) else { throw damaged() }
+        guard let first = row.firstIndex(of: comma), let last = row.lastIndex(of: comma) else {
+            throw damaged()
+        }
         var parser = RowParser(row)
         parser.position = first + 1
         guard let pid = parser.processID() else { throw damaged() }
@@ -184,7 +197,9 @@ final class FinalFile {
         return true
     }
 
-    func damaged() -> TraceError { TraceError(.corrupt, "\(path) contains a row in an unknown form") }
+    func damaged() -> TraceError {
+        TraceError(.corrupt, "\(path) contains a row in an unknown form")
+    }
 }
 
 /// The records of final windows. `output/.merge/final/<seconds>_<resource>_<window>` is the manifest of a window's
@@ -223,7 +238,8 @@ package struct FinalWindowRecords: Sendable {
     package func addMerged(upTo marks: [Resource: UInt64], at seconds: Int64) throws {
         for name in try FileSystem.list(absolute(MergeManifest.directory)) {
             let parts = name.split(separator: "_", omittingEmptySubsequences: false)
-            guard parts.count == 2, let resource = Resource(name: String(parts[0])), let window = UInt64(parts[1]),
+            guard parts.count == 2, let resource = Resource(name: String(parts[0])),
+                let window = UInt64(parts[1]),
                 let last = marks[resource], window <= last
             else { continue }
             try add(FinalWindow(resource: resource, window: window, finalAt: seconds))
@@ -263,7 +279,9 @@ package struct FinalWindowRecords: Sendable {
         return manifest.outputs.filter { FileSystem.size(absolute($0.target)) == $0.bytes }
     }
 
-    private func path(_ window: FinalWindow) -> String { absolute("\(Self.directory)/\(window.recordName)") }
+    private func path(_ window: FinalWindow) -> String {
+        absolute("\(Self.directory)/\(window.recordName)")
+    }
 
     private func absolute(_ path: String) -> String { root.isEmpty ? path : "\(root)/\(path)" }
 }

@@ -49,7 +49,13 @@ final class FinalFileMerge {
     /// Reads the beginning of each file. `clipsCalls`: whether the files are traces of calls. `filesMax`: the limit of
     /// files that overlap in time.
     /// - Throws: `TraceError` if a file is damaged; `SystemError`.
-    init(_ paths: [String], _ kind: FinalFile.Kind, _ selection: RowSelection, clipsCalls: Bool, filesMax: Int) throws {
+    init(
+        _ paths: [String],
+        _ kind: FinalFile.Kind,
+        _ selection: RowSelection,
+        clipsCalls: Bool,
+        filesMax: Int
+    ) throws {
         self.selection = selection
         self.clipsCalls = clipsCalls
         self.kind = kind
@@ -70,7 +76,9 @@ final class FinalFileMerge {
                 try hold(file, call)
                 continue
             }
-            waiting.append(EarlyRows.Waiting(path: path, rank: rank, firstTs: file.ts, due: file.ts))
+            waiting.append(
+                EarlyRows.Waiting(path: path, rank: rank, firstTs: file.ts, due: file.ts)
+            )
             let host = hosts[rank] ?? 0
             firstTs[host] = min(firstTs[host] ?? .max, file.ts)
             return
@@ -78,41 +86,64 @@ final class FinalFileMerge {
     }
 
     private func hold(_ file: FinalFile, _ call: OpenedCall) throws {
-        guard selection.holds(ts: file.ts, pid: file.pid), known.insert(call).inserted else { return }
+        guard selection.holds(ts: file.ts, pid: file.pid), known.insert(call).inserted else {
+            return
+        }
         continuedBytes += file.row.count
         guard continuedBytes <= Limits.catContinuedBytesMax else {
             throw TraceError(
-                .exhausted, "the files continue more calls than fit into memory",
-                remedy: "Narrow the time with --from and --to, or name a process with --pid")
+                .exhausted,
+                "the files continue more calls than fit into memory",
+                remedy: "Narrow the time with --from and --to, or name a process with --pid"
+            )
         }
         continued.append(
-            Continued(ts: file.ts, pid: file.pid, host: hosts[file.rank] ?? 0, call: call, row: Array(file.row)))
+            Continued(
+                ts: file.ts,
+                pid: file.pid,
+                host: hosts[file.rank] ?? 0,
+                call: call,
+                row: Array(file.row)
+            )
+        )
     }
 
     // MARK: Rows
 
     /// Calls `body` with every selected row, valid during the call. May be called only once. Blocks.
     /// - Throws: `TraceError` if a file is damaged or too many overlap; whatever `body` throws.
-    func forEachRow(_ body: (_ row: UnsafeRawBufferPointer, _ content: FinalFile.Content) throws -> Void) throws {
+    func forEachRow(
+        _ body: (_ row: UnsafeRawBufferPointer, _ content: FinalFile.Content) throws -> Void
+    ) throws {
         if clipsCalls, let from = selection.from {
             try readEarlyRows(before: from) { try body($0, .name) }
             try calls.forEachOpening(at: from) { try body($0, .event) }
         }
         let end = clipsCalls ? selection.to : nil
         while let (row, content) = try next() {
-            if end != nil, content == .event, let event = EventRow(row) { try calls.take(event, host: currentHost) }
+            if end != nil, content == .event, let event = EventRow(row) {
+                try calls.take(event, host: currentHost)
+            }
             try body(row, content)
         }
         if let end { try calls.forEachClosing(at: end) { try body($0, .event) } }
     }
 
     /// Finds the calls that are open at the start of the time span, host by host.
-    private func readEarlyRows(before from: EpochNanoseconds, name: (UnsafeRawBufferPointer) throws -> Void) throws {
+    private func readEarlyRows(
+        before from: EpochNanoseconds,
+        name: (UnsafeRawBufferPointer) throws -> Void
+    ) throws {
         let files = Dictionary(grouping: waiting) { hosts[$0.rank] ?? 0 }
         waiting = []
         for (host, files) in files.sorted(by: { $0.key < $1.key }) {
             var early = EarlyRows(
-                files.sorted { $0.rank < $1.rank }, host: host, before: from, selection, filesMax: filesMax)
+                files.sorted { $0.rank < $1.rank },
+                host: host,
+                before: from,
+                selection,
+                filesMax: filesMax
+            )
             try early.run(into: &calls, name: name)
             open += early.open
             guard open.count <= filesMax else { throw Self.tooManyFiles(filesMax) }
@@ -123,8 +154,10 @@ final class FinalFileMerge {
 
     static func tooManyFiles(_ filesMax: Int) -> TraceError {
         TraceError(
-            .exhausted, "More than \(filesMax) files overlap in time",
-            remedy: "Narrow the time with --from and --to, or name a host with --host")
+            .exhausted,
+            "More than \(filesMax) files overlap in time",
+            remedy: "Narrow the time with --from and --to, or name a host with --host"
+        )
     }
 
     /// Returns the next selected row, valid until the next call; nil after the last one.
@@ -151,7 +184,9 @@ final class FinalFileMerge {
             // The names of a trace follow its events, so a trace is read to its end.
             if kind != .json, let to = selection.to, file.ts > to { return nil }
             let event = EventRow(file)
-            guard selection.holds(ts: file.ts, pid: file.pid), isOfHost(file), isFirstOpening(event, of: file) else {
+            guard selection.holds(ts: file.ts, pid: file.pid), isOfHost(file),
+                isFirstOpening(event, of: file)
+            else {
                 continue
             }
             currentHost = hosts[file.rank] ?? 0
@@ -179,7 +214,8 @@ final class FinalFileMerge {
                 return
             }
             waiting.removeLast()
-            guard let file = try FinalFile(next.path, kind, rank: next.rank), try skipEarly(file) else { continue }
+            guard let file = try FinalFile(next.path, kind, rank: next.rank), try skipEarly(file)
+            else { continue }
             guard open.count < filesMax else { throw Self.tooManyFiles(filesMax) }
             open.append(file)
         }
@@ -190,7 +226,10 @@ final class FinalFileMerge {
         var isLeading = true
         while try file.next() {
             if file.content == .name { return true }
-            if isLeading, let call = OpenedCall(file, host: hosts[file.rank] ?? 0), call.isContinued { continue }
+            if isLeading, let call = OpenedCall(file, host: hosts[file.rank] ?? 0), call.isContinued
+            {
+                continue
+            }
             isLeading = false
             if selection.from.map({ file.ts >= $0 }) ?? true { return true }
         }
@@ -228,14 +267,19 @@ final class FinalFileMerge {
     // MARK: Calls
 
     private func isFirstOpening(_ event: EventRow?, of file: FinalFile) -> Bool {
-        guard let event, let call = OpenedCall(event, host: hosts[file.rank] ?? 0) else { return true }
+        guard let event, let call = OpenedCall(event, host: hosts[file.rank] ?? 0) else {
+            return true
+        }
         let isNew = isNew(call, at: file.ts)
         return isNew || !call.isContinued
     }
 
     /// Returns the row as the end of a slice, if it is an exit written as an instant and an earlier selected file
     /// begins the slice.
-    private func ending(_ event: EventRow?, _ row: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer? {
+    private func ending(
+        _ event: EventRow?,
+        _ row: UnsafeRawBufferPointer
+    ) -> UnsafeRawBufferPointer? {
         guard let event, let began = event.call?.began,
             began >= firstTs[currentHost] ?? .max
                 || OpenedCall(endedBy: event, host: currentHost).map({ known.contains($0) }) == true
@@ -279,7 +323,9 @@ struct OpenSlices {
     mutating func begin(_ call: EventRow.Call, ts: EpochNanoseconds, order: UInt64) {
         let start = names.count
         names.append(contentsOf: call.name)
-        slices.append(Slice(order: order, ts: ts, cookie: call.cookie, nameStart: start, nameEnd: names.count))
+        slices.append(
+            Slice(order: order, ts: ts, cookie: call.cookie, nameStart: start, nameEnd: names.count)
+        )
     }
 
     /// Whether a call with this cookie and name that began at `ts` is open.
@@ -288,7 +334,9 @@ struct OpenSlices {
     }
 
     private func isNamed(_ slice: Slice, _ name: UnsafeRawBufferPointer) -> Bool {
-        guard slice.nameEnd - slice.nameStart == name.count, let start = name.baseAddress else { return false }
+        guard slice.nameEnd - slice.nameStart == name.count, let start = name.baseAddress else {
+            return false
+        }
         return names.withUnsafeBytes { names in
             names.baseAddress.map { memcmp($0 + slice.nameStart, start, name.count) == 0 } ?? false
         }
@@ -313,7 +361,14 @@ struct OpenSlices {
             let start = names.count
             names += name
             slices.append(
-                Slice(order: slice.order, ts: slice.ts, cookie: slice.cookie, nameStart: start, nameEnd: names.count))
+                Slice(
+                    order: slice.order,
+                    ts: slice.ts,
+                    cookie: slice.cookie,
+                    nameStart: start,
+                    nameEnd: names.count
+                )
+            )
         }
         return true
     }

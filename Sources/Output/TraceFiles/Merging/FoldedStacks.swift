@@ -119,5 +119,7 @@ final class FoldedSpill {
         reader.consume(end + 1)
     }
 
-    private func damaged() -> TraceError { TraceError(.corrupt, "the temporary file \(reader.path) is damaged") }
+    private func damaged() -> TraceError {
+        TraceError(.corrupt, "the temporary file \(reader.path) is damaged")
+    }
 }

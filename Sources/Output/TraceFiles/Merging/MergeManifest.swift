@@ -23,7 +23,9 @@ struct MergeManifest: Equatable {
     /// Whether everything has been renamed and synced, so that only segments may remain to be removed.
     var isDone = false
 
-    static func path(_ resource: Resource, window: UInt64) -> String { "\(directory)/\(resource.name)_\(window)" }
+    static func path(_ resource: Resource, window: UInt64) -> String {
+        "\(directory)/\(resource.name)_\(window)"
+    }
 
     init() {}
 
@@ -33,9 +35,13 @@ struct MergeManifest: Equatable {
     /// Replaces both copies of the manifest, each atomically. Blocks.
     func publish(to path: String) throws(SystemError) {
         var text = Self.title + "\n"
-        for output in outputs { text += "output \(output.source) \(output.target) \(output.bytes)\n" }
+        for output in outputs {
+            text += "output \(output.source) \(output.target) \(output.bytes)\n"
+        }
         for segment in segments { text += "segment \(segment)\n" }
-        for loss in losses { text += "lost \(loss.path) \(loss.rows) \(loss.bytes) \(loss.keptAt ?? "-")\n" }
+        for loss in losses {
+            text += "lost \(loss.path) \(loss.rows) \(loss.bytes) \(loss.keptAt ?? "-")\n"
+        }
         text += isDone ? "done\n" : "renaming\n"
         text += "checksum \(Self.checksum(text))\n"
         var buffer = RawBuffer()
@@ -61,7 +67,8 @@ struct MergeManifest: Equatable {
     /// `segments` are there: the second copy is written before anything is renamed, so the merge can begin anew.
     static func begun(at path: String, segments: [String]) throws -> MergeManifest? {
         do { return try MergeManifest(contentsOf: path) } catch let error
-            where RunCheck.isDamage(error) && !FileSystem.exists(mirror(of: path)) && !segments.isEmpty
+            where RunCheck.isDamage(error) && !FileSystem.exists(mirror(of: path))
+            && !segments.isEmpty
             && segments.allSatisfy(FileSystem.exists)
         { return nil }
     }
@@ -71,7 +78,8 @@ struct MergeManifest: Equatable {
         let text = String(decoding: try FileSystem.contents(path), as: UTF8.self)
         var lines = text.split(separator: "\n", omittingEmptySubsequences: false)
         guard lines.popLast() == "", let sum = lines.popLast(),
-            sum == "checksum \(Self.checksum(lines.map { $0 + "\n" }.joined()))", lines.first == Substring(Self.title)
+            sum == "checksum \(Self.checksum(lines.map { $0 + "\n" }.joined()))",
+            lines.first == Substring(Self.title)
         else { throw Self.damaged(path) }
         for line in lines.dropFirst() {
             // Paths consist of safe names, so they contain no spaces.
@@ -82,7 +90,9 @@ struct MergeManifest: Equatable {
                 outputs.append(Output(source: words[1], target: words[2], bytes: bytes))
             case ("segment", 2): segments.append(words[1])
             case ("lost", 5):
-                guard let rows = UInt64(words[2]), let bytes = UInt64(words[3]) else { throw Self.damaged(path) }
+                guard let rows = UInt64(words[2]), let bytes = UInt64(words[3]) else {
+                    throw Self.damaged(path)
+                }
                 let keptAt = words[4] == "-" ? nil : words[4]
                 losses.append(SegmentLoss(path: words[1], rows: rows, bytes: bytes, keptAt: keptAt))
             case ("renaming", 1): isDone = false
@@ -99,7 +109,9 @@ struct MergeManifest: Equatable {
 
     private static func damaged(_ path: String) -> TraceError {
         TraceError(
-            .corrupt, "the merge manifest \(path) is damaged",
-            remedy: "Remove it to merge the window again from its segments, where they still exist")
+            .corrupt,
+            "the merge manifest \(path) is damaged",
+            remedy: "Remove it to merge the window again from its segments, where they still exist"
+        )
     }
 }

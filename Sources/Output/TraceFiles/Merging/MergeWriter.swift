@@ -16,7 +16,12 @@ final class MergeWriter {
     private let syncs: Bool
 
     /// Creates the file. `syncs` is false if the caller syncs it later, together with others.
-    init(_ path: String, bufferBytes: Int, compression: FileCompression? = nil, syncs: Bool = true) throws {
+    init(
+        _ path: String,
+        bufferBytes: Int,
+        compression: FileCompression? = nil,
+        syncs: Bool = true
+    ) throws {
         self.path = path
         self.syncs = syncs
         self.bufferBytes = bufferBytes
@@ -32,7 +37,9 @@ final class MergeWriter {
     var textCount: Int { drained + text.count }
 
     /// Writes the buffer if it is full. Blocks.
-    func rowEnded() throws(SystemError) { if text.count >= bufferBytes { try drain(isLast: false) } }
+    func rowEnded() throws(SystemError) {
+        if text.count >= bufferBytes { try drain(isLast: false) }
+    }
 
     /// Writes the rest, and syncs the file if it `syncs`. Blocks.
     func finish() throws(SystemError) {

@@ -53,18 +53,23 @@ struct OutputNames {
     init(resource: Resource, stem: String, files: [ClosedFile], localHostName: String) {
         self.resource = resource
         self.stem = stem
-        localHost = files.filter { $0.isThisMachine && $0.kind != .csv && $0.kind != .anomalies }.map(\.host).min {
-            $0.utf8.lexicographicallyPrecedes($1.utf8)
-        }
+        localHost = files.filter { $0.isThisMachine && $0.kind != .csv && $0.kind != .anomalies }
+            .map(\.host).min {
+                $0.utf8.lexicographicallyPrecedes($1.utf8)
+            }
         let safe = SafeName.of(localHostName)
         // Another host that uses this machine's name keeps that name.
         let local = localHost ?? ""
-        let isTaken = files.contains { !$0.host.utf8.elementsEqual(local.utf8) && SafeName.of($0.host) == safe }
+        let isTaken = files.contains {
+            !$0.host.utf8.elementsEqual(local.utf8) && SafeName.of($0.host) == safe
+        }
         localName = isTaken ? SafeName.ofThisMachine(localHostName) : safe
     }
 
     /// Compares bytes: two strings with different bytes can be equal.
-    private func isLocal(_ host: String) -> Bool { localHost.map { $0.utf8.elementsEqual(host.utf8) } ?? false }
+    private func isLocal(_ host: String) -> Bool {
+        localHost.map { $0.utf8.elementsEqual(host.utf8) } ?? false
+    }
 
     /// The path of a trace. `part` counts from 1, if the trace needs several files.
     func json(host: String, part: Int = 1) -> String {
@@ -72,7 +77,9 @@ struct OutputNames {
         return path(.json, "\(resource.name)_trace_\(stem)\(suffix)\(Self.ending(part)).json")
     }
 
-    func csv(part: Int = 1) -> String { path(.csv, "\(resource.name)_trace_\(stem)\(Self.ending(part)).csv") }
+    func csv(part: Int = 1) -> String {
+        path(.csv, "\(resource.name)_trace_\(stem)\(Self.ending(part)).csv")
+    }
 
     /// `~002`, for example: no stem or host contains the character, and names sort by part.
     private static func ending(_ part: Int) -> String {

@@ -46,7 +46,13 @@ final class OutputParts {
     private func finish() throws {
         try writer.finish()
         let path = target(number)
-        finished.append(MergeManifest.Output(source: OutputNames.temporary(path), target: path, bytes: writer.count))
+        finished.append(
+            MergeManifest.Output(
+                source: OutputNames.temporary(path),
+                target: path,
+                bytes: writer.count
+            )
+        )
     }
 }
 

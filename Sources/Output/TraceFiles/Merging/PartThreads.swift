@@ -42,7 +42,10 @@ struct PartThreads {
     /// Returns the position of the row's thread, or of its process if the event has no thread. Valid until a new thread
     /// is added.
     mutating func position(of row: EventRow) -> Int {
-        let known = if let tid = row.tid { positions[Self.key(row.pid, tid)] } else { processPositions[row.pid] }
+        let known =
+            if let tid = row.tid { positions[Self.key(row.pid, tid)] } else {
+                processPositions[row.pid]
+            }
         return known ?? add(row)
     }
 
@@ -63,10 +66,14 @@ struct PartThreads {
         threads.removeAll { $0.calls.slices.isEmpty }
         processPositions = [:]
         positions = [:]
-        for (position, thread) in threads.enumerated() { positions[Self.key(thread.pid, thread.tid)] = position }
+        for (position, thread) in threads.enumerated() {
+            positions[Self.key(thread.pid, thread.tid)] = position
+        }
     }
 
-    private static func key(_ pid: UInt32, _ tid: UInt32) -> UInt64 { UInt64(pid) << 32 | UInt64(tid) }
+    private static func key(_ pid: UInt32, _ tid: UInt32) -> UInt64 {
+        UInt64(pid) << 32 | UInt64(tid)
+    }
 
     // MARK: Names
 
@@ -95,7 +102,12 @@ struct PartThreads {
     var openCalls: [OpenCall] {
         threads.flatMap { thread in
             thread.calls.slices.map {
-                OpenCall(pid: thread.pid, tid: thread.tid, slice: $0, name: thread.calls.name(of: $0))
+                OpenCall(
+                    pid: thread.pid,
+                    tid: thread.tid,
+                    slice: $0,
+                    name: thread.calls.name(of: $0)
+                )
             }
         }.sorted { $0.slice.order < $1.slice.order }
     }

@@ -21,7 +21,9 @@ package enum RebuiltSegments: Equatable, Sendable {
     private static let filesKind: UInt8 = 1
     private static let reasonKind: UInt8 = 2
 
-    private static func path(of window: WorkerWindow) -> String { "\(ClusterPaths.rebuild(of: window))/result" }
+    private static func path(of window: WorkerWindow) -> String {
+        "\(ClusterPaths.rebuild(of: window))/result"
+    }
 
     /// Blocks until durable.
     package func publish(for window: WorkerWindow) throws(SystemError) {
@@ -47,7 +49,8 @@ package enum RebuiltSegments: Equatable, Sendable {
             var reader = StateReader(file)
             guard let checksum = try? reader.integer(UInt32.self),
                 Checksum.crc32c(UnsafeRawBufferPointer(rebasing: file[4...])) == checksum,
-                let kind = try? reader.integer(UInt8.self), let content = try? reader.bytes(reader.remaining)
+                let kind = try? reader.integer(UInt8.self),
+                let content = try? reader.bytes(reader.remaining)
             else { return nil }
             if kind == reasonKind { return .impossible(String(decoding: content, as: UTF8.self)) }
             guard kind == filesKind else { return nil }
@@ -58,7 +61,9 @@ package enum RebuiltSegments: Equatable, Sendable {
     /// Removes what rebuilds of a resource's windows up to this one have left. Blocks.
     package static func remove(of resource: Resource, through window: UInt64) throws(SystemError) {
         for name in try FileSystem.list(ClusterPaths.rebuilds) {
-            guard let rebuilt = WorkerWindow(name), rebuilt.worker.resource == resource, rebuilt.window <= window else {
+            guard let rebuilt = WorkerWindow(name), rebuilt.worker.resource == resource,
+                rebuilt.window <= window
+            else {
                 continue
             }
             try FileSystem.removeTree(ClusterPaths.rebuild(of: rebuilt))

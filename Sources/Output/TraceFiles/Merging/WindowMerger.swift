@@ -51,8 +51,12 @@ package final class WindowMerger {
     /// - Parameter csvColumns: The columns of tables. With `.original`, a resource without a table in the original
     ///   server gets none.
     package init(
-        localHostName: String, timeZoneName: String, root: String = "", compression: FileCompression? = nil,
-        csvColumns: CSVColumns = .all, budget: FileBudget = FileBudget()
+        localHostName: String,
+        timeZoneName: String,
+        root: String = "",
+        compression: FileCompression? = nil,
+        csvColumns: CSVColumns = .all,
+        budget: FileBudget = FileBudget()
     ) {
         self.root = root
         self.localHostName = localHostName
@@ -68,9 +72,15 @@ package final class WindowMerger {
     /// segment that was set aside, once the files stand, in a redo too. Throws `TraceError`, `SystemError`, or, where damage is to
     /// be reported, `DamagedSegments`; then the segments are all there, or the manifest is.
     package func merge(
-        resource: Resource, window: UInt64, stem: String, files: [ClosedFile], replaced: [String] = [],
-        document: WindowDocument? = nil, damage: DamageHandling = .setAside,
-        onProgress: @escaping (MergeProgress) -> Void = { _ in }, onLoss: (SegmentLoss) -> Void = { _ in }
+        resource: Resource,
+        window: UInt64,
+        stem: String,
+        files: [ClosedFile],
+        replaced: [String] = [],
+        document: WindowDocument? = nil,
+        damage: DamageHandling = .setAside,
+        onProgress: @escaping (MergeProgress) -> Void = { _ in },
+        onLoss: (SegmentLoss) -> Void = { _ in }
     ) throws -> [String] {
         precondition(stem.utf8.count <= 64 && stem.utf8.allSatisfy(SafeName.isSafe))
         precondition(files.allSatisfy { $0.worker.resource == resource && $0.window <= window })
@@ -85,7 +95,13 @@ package final class WindowMerger {
             isRedo = true
         } else {
             guard !files.isEmpty else { return [] }
-            manifest = try prepare(resource: resource, window: window, stem: stem, files: files, document: document)
+            manifest = try prepare(
+                resource: resource,
+                window: window,
+                stem: stem,
+                files: files,
+                document: document
+            )
             manifest.segments += replaced
             try manifest.publish(to: absolute(path))
             try onStep?(.manifestSynced)
@@ -106,19 +122,29 @@ package final class WindowMerger {
 
     /// Whether the window's final files are complete, so that an announcement of it is a repetition.
     package func isMerged(_ resource: Resource, window: UInt64) throws -> Bool {
-        try MergeManifest(contentsOf: absolute(MergeManifest.path(resource, window: window)))?.isDone ?? false
+        try MergeManifest(contentsOf: absolute(MergeManifest.path(resource, window: window)))?
+            .isDone ?? false
     }
 
     // MARK: Steps
 
     private func prepare(
-        resource: Resource, window: UInt64, stem: String, files: [ClosedFile], document: WindowDocument?
+        resource: Resource,
+        window: UInt64,
+        stem: String,
+        files: [ClosedFile],
+        document: WindowDocument?
     ) throws -> MergeManifest {
         for directory in OutputKind.allCases.map({ "\(ClusterPaths.output)/\($0.directory)" }) + [
             MergeManifest.directory
         ] { try FileSystem.createDirectory(absolute(directory)) }
         progress = MergeProgress(bytesTotal: files.reduce(0) { $0 + $1.bytes })
-        let names = OutputNames(resource: resource, stem: stem, files: files, localHostName: localHostName)
+        let names = OutputNames(
+            resource: resource,
+            stem: stem,
+            files: files,
+            localHostName: localHostName
+        )
         var manifest = MergeManifest()
         manifest.segments = files.flatMap { $0.runs.map(\.path) }
         inputs = MergeInput.group(files)
@@ -151,12 +177,20 @@ package final class WindowMerger {
 
     /// Produces the outputs of one input, again without the damaged runs as long as there are any.
     private func prepare(
-        _ whole: MergeInput, _ names: OutputNames, window: UInt64, into manifest: inout MergeManifest
+        _ whole: MergeInput,
+        _ names: OutputNames,
+        window: UInt64,
+        into manifest: inout MergeManifest
     ) throws {
         var input = whole
         while !input.runs.isEmpty {
             do {
-                let preparation = OutputPreparation(merger: self, names: names, window: window, input: input)
+                let preparation = OutputPreparation(
+                    merger: self,
+                    names: names,
+                    window: window,
+                    input: input
+                )
                 manifest.outputs += try preparation.run()
                 return
             } catch let error where RunCheck.isDamage(error) {
@@ -199,7 +233,11 @@ package final class WindowMerger {
             try? FileSystem.remove(absolute(source))
             throw error
         }
-        return MergeManifest.Output(source: source, target: document.path, bytes: document.bytes.count)
+        return MergeManifest.Output(
+            source: source,
+            target: document.path,
+            bytes: document.bytes.count
+        )
     }
 
     private func rename(_ manifest: inout MergeManifest, at path: String, isRedo: Bool) throws {
@@ -213,8 +251,10 @@ package final class WindowMerger {
             let size = FileSystem.size(absolute(output.target))
             guard size == output.bytes || (size == nil && isRedo) else {
                 throw TraceError(
-                    .corrupt, "\(output.target) is missing or not \(output.bytes) bytes, and so is its source",
-                    remedy: "Restore \(output.target) from a backup, or remove the merge manifest")
+                    .corrupt,
+                    "\(output.target) is missing or not \(output.bytes) bytes, and so is its source",
+                    remedy: "Restore \(output.target) from a backup, or remove the merge manifest"
+                )
             }
         }
         try syncDirectories(of: manifest)
@@ -223,13 +263,17 @@ package final class WindowMerger {
 
     /// Renames an output to its target. If the source exists and a file has the target's name, that file is of another
     /// origin: the output gets another name, which is published in the manifest first.
-    private func rename(output index: Int, of manifest: inout MergeManifest, at path: String) throws {
+    private func rename(output index: Int, of manifest: inout MergeManifest, at path: String) throws
+    {
         let output = manifest.outputs[index]
         var target = output.target
         var number = 1
         while true {
             do throws(SystemError) {
-                return try FileSystem.renameExclusively(absolute(output.source), to: absolute(target))
+                return try FileSystem.renameExclusively(
+                    absolute(output.source),
+                    to: absolute(target)
+                )
             } catch {
                 if error.isAcrossFileSystems {
                     try copyAcross(output: index, of: &manifest, at: path)
@@ -249,7 +293,11 @@ package final class WindowMerger {
     /// If the segments are on another file system than the output directory, copies the segment that should become an
     /// output to a temporary file beside its target. The manifest is updated before anything is renamed, so that a
     /// crash leaves one of the two.
-    private func copyAcross(output index: Int, of manifest: inout MergeManifest, at path: String) throws {
+    private func copyAcross(
+        output index: Int,
+        of manifest: inout MergeManifest,
+        at path: String
+    ) throws {
         let segment = manifest.outputs[index].source
         let source = OutputNames.temporary(manifest.outputs[index].target)
         try FileSystem.copy(absolute(segment), to: absolute(source))
@@ -279,8 +327,11 @@ package final class WindowMerger {
     /// Starts a file that is to become an output, under its temporary name.
     func writer(of target: String) throws -> MergeWriter {
         try MergeWriter(
-            absolute(OutputNames.temporary(target)), bufferBytes: budget.mergeBufferBytes,
-            compression: FileCompression(ofPath: target), syncs: !syncsTogether)
+            absolute(OutputNames.temporary(target)),
+            bufferBytes: budget.mergeBufferBytes,
+            compression: FileCompression(ofPath: target),
+            syncs: !syncsTogether
+        )
     }
 
     func advanceProgress(by bytes: UInt64) {

@@ -81,7 +81,8 @@ package struct AnomalyLine {
         if let text = parser.text() { return text }
         let start = parser.position
         let rest = parser.bytes[start...]
-        let end = rest.firstIndex { $0 == UInt8(ascii: ",") || $0 == UInt8(ascii: "}") } ?? rest.endIndex
+        let end =
+            rest.firstIndex { $0 == UInt8(ascii: ",") || $0 == UInt8(ascii: "}") } ?? rest.endIndex
         guard end > start else { return nil }
         parser.position = end
         return UnsafeRawBufferPointer(rebasing: rest[..<end])
@@ -102,8 +103,19 @@ package struct AnomalyReader {
     /// Calls `body` with every selected anomaly.
     /// - Throws: `TraceError` if a file is damaged or too many overlap; whatever `body` throws.
     package func forEachFinding(_ body: (AnomalyLine) throws -> Void) throws {
-        let rows = RowSelection(from: selection.from, to: selection.to, pid: selection.pid, host: selection.host)
-        let merge = try FinalFileMerge(try paths(), .anomalies, rows, clipsCalls: false, filesMax: Limits.catFilesMax)
+        let rows = RowSelection(
+            from: selection.from,
+            to: selection.to,
+            pid: selection.pid,
+            host: selection.host
+        )
+        let merge = try FinalFileMerge(
+            try paths(),
+            .anomalies,
+            rows,
+            clipsCalls: false,
+            filesMax: Limits.catFilesMax
+        )
         let rule = selection.rule.map { Array("\"\($0)\"".utf8) }
         try merge.forEachRow { row, _ in
             guard let line = AnomalyLine(row) else { return }

@@ -26,7 +26,9 @@ final class BufferedReader {
     }
 
     /// The bytes that were read and not consumed. Valid until the next `fill`.
-    var unread: UnsafeRawBufferPointer { UnsafeRawBufferPointer(rebasing: buffer.bytes[position...]) }
+    var unread: UnsafeRawBufferPointer {
+        UnsafeRawBufferPointer(rebasing: buffer.bytes[position...])
+    }
 
     /// The file offset of the next unconsumed byte.
     var offset: Int { fileOffset - (buffer.count - position) }
@@ -75,7 +77,10 @@ final class BufferedReader {
         let count = try file.read(into: target, at: fileOffset)
         buffer.commit(count)
         let left = min(max(summedFrom - fileOffset, 0), count)
-        checksum = Checksum.crc32c(UnsafeRawBufferPointer(rebasing: target[left..<count]), after: checksum)
+        checksum = Checksum.crc32c(
+            UnsafeRawBufferPointer(rebasing: target[left..<count]),
+            after: checksum
+        )
         fileOffset += count
         return count > 0
     }
@@ -126,7 +131,8 @@ final class RecordReader {
             return
         }
         expanded = [UInt8](repeating: 0, count: bufferBytes)
-        expander = try ExpandingReader(compression) { (target: UnsafeMutableRawBufferPointer) throws(TraceError) in
+        expander = try ExpandingReader(compression) {
+            (target: UnsafeMutableRawBufferPointer) throws(TraceError) in
             do { return try source.read(into: target) } catch {
                 throw TraceError(.system, "cannot read \(path)", cause: error)
             }
@@ -145,7 +151,10 @@ final class RecordReader {
                 return UnsafeRawBufferPointer(rebasing: bytes[..<end])
             }
             guard bytes.count < Limits.segmentRecordBytesMax else {
-                throw TraceError(.corrupt, "\(path) contains a row longer than \(Limits.segmentRecordBytesMax) bytes")
+                throw TraceError(
+                    .corrupt,
+                    "\(path) contains a row longer than \(Limits.segmentRecordBytesMax) bytes"
+                )
             }
             if try readMore() { continue }
             if bytes.isEmpty { return nil }
@@ -157,7 +166,10 @@ final class RecordReader {
 
     /// Returns the end of the first line. Nil if it does not end yet; `searched` then says how far it was searched.
     private static func lineEnd(
-        _ bytes: UnsafeRawBufferPointer, from searched: inout Int, _ isQuoting: Bool, _ isQuoted: inout Bool
+        _ bytes: UnsafeRawBufferPointer,
+        from searched: inout Int,
+        _ isQuoting: Bool,
+        _ isQuoted: inout Bool
     ) -> Int? {
         guard let base = bytes.baseAddress, searched < bytes.count else { return nil }
         guard isQuoting else {

@@ -44,8 +44,13 @@ struct RowParser {
 
     /// Parses eight digits at once; nil if not all are digits. Combines neighbours into numbers of two, then four, then
     /// eight digits.
-    @inline(__always) private static func eightDigits(_ bytes: UnsafeRawBufferPointer, at position: Int) -> UInt64? {
-        let text = UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: position, as: UInt64.self))
+    @inline(__always) private static func eightDigits(
+        _ bytes: UnsafeRawBufferPointer,
+        at position: Int
+    ) -> UInt64? {
+        let text = UInt64(
+            littleEndian: bytes.loadUnaligned(fromByteOffset: position, as: UInt64.self)
+        )
         // Digits are 0x30 to 0x39: the upper half is still 3 after adding 6.
         guard text & 0xF0F0_F0F0_F0F0_F0F0 == 0x3030_3030_3030_3030,
             (text &+ 0x0606_0606_0606_0606) & 0xF0F0_F0F0_F0F0_F0F0 == 0x3030_3030_3030_3030
@@ -81,11 +86,14 @@ struct RowParser {
     }
 
     /// Skips any JSON number.
-    mutating func skipNumber() { while position < bytes.count, Self.isOfNumber(bytes[position]) { position += 1 } }
+    mutating func skipNumber() {
+        while position < bytes.count, Self.isOfNumber(bytes[position]) { position += 1 }
+    }
 
     @inline(__always) private static func isOfNumber(_ byte: UInt8) -> Bool {
         switch byte {
-        case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "+"), UInt8(ascii: "-"), UInt8(ascii: "."),
+        case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "+"), UInt8(ascii: "-"),
+            UInt8(ascii: "."),
             UInt8(ascii: "E"), UInt8(ascii: "e"):
             true
         default: false

@@ -51,19 +51,25 @@ struct SpanCalls {
 
     static func tooMany() -> TraceError {
         TraceError(
-            .exhausted, "more calls are open at one time than fit into memory",
-            remedy: "Name a process with --pid, or a host with --host")
+            .exhausted,
+            "more calls are open at one time than fit into memory",
+            remedy: "Name a process with --pid, or a host with --host"
+        )
     }
 
     // MARK: Clipping
 
     /// Calls `body` with a `B` event at `ts` for each open call, as a window's file repeats continued calls. Outer
     /// calls come before inner ones.
-    func forEachOpening(at ts: EpochNanoseconds, _ body: (UnsafeRawBufferPointer) throws -> Void) rethrows {
+    func forEachOpening(
+        at ts: EpochNanoseconds,
+        _ body: (UnsafeRawBufferPointer) throws -> Void
+    ) rethrows {
         var text = RawBuffer()
         for (thread, slice) in openCalls {
             text.removeAll()
-            text.appendContinuedCall(ts: ts, pid: thread.pid, tid: thread.tid, cookie: slice.cookie) {
+            text.appendContinuedCall(ts: ts, pid: thread.pid, tid: thread.tid, cookie: slice.cookie)
+            {
                 append(nameOf: slice, thread, to: &$0)
             }
             try body(text.bytes)
@@ -71,11 +77,16 @@ struct SpanCalls {
     }
 
     /// Calls `body` with an `E` event at `ts` for each open call. Inner calls come before outer ones.
-    func forEachClosing(at ts: EpochNanoseconds, _ body: (UnsafeRawBufferPointer) throws -> Void) rethrows {
+    func forEachClosing(
+        at ts: EpochNanoseconds,
+        _ body: (UnsafeRawBufferPointer) throws -> Void
+    ) rethrows {
         var text = RawBuffer()
         for (thread, slice) in openCalls.reversed() {
             text.removeAll()
-            text.appendClippedEnd(ts: ts, pid: thread.pid, tid: thread.tid) { append(nameOf: slice, thread, to: &$0) }
+            text.appendClippedEnd(ts: ts, pid: thread.pid, tid: thread.tid) {
+                append(nameOf: slice, thread, to: &$0)
+            }
             try body(text.bytes)
         }
     }
@@ -87,7 +98,8 @@ struct SpanCalls {
         }
     }
 
-    private func append(nameOf slice: OpenSlices.Slice, _ thread: Thread, to text: inout RawBuffer) {
+    private func append(nameOf slice: OpenSlices.Slice, _ thread: Thread, to text: inout RawBuffer)
+    {
         threads[thread]?.name(of: slice).withUnsafeBytes { text.append($0) }
     }
 }
@@ -126,7 +138,13 @@ struct EarlyRows {
 
     /// Prepares to read the files of one host, given by rank, up to `end`, the start of the time span in nanoseconds
     /// since the epoch.
-    init(_ files: [Waiting], host: UInt64, before end: EpochNanoseconds, _ selection: RowSelection, filesMax: Int) {
+    init(
+        _ files: [Waiting],
+        host: UInt64,
+        before end: EpochNanoseconds,
+        _ selection: RowSelection,
+        filesMax: Int
+    ) {
         self.host = host
         self.end = end
         self.selection = selection
@@ -141,7 +159,10 @@ struct EarlyRows {
     /// Processes all rows before the time span with `calls`. Afterwards `open` and `waiting` contain the remaining
     /// files. `name` receives the names at the end of files that end here. Blocks.
     /// - Throws: `TraceError` if a file is damaged, too many overlap or too many calls are open.
-    mutating func run(into calls: inout SpanCalls, name: (UnsafeRawBufferPointer) throws -> Void) throws {
+    mutating func run(
+        into calls: inout SpanCalls,
+        name: (UnsafeRawBufferPointer) throws -> Void
+    ) throws {
         while true {
             try openDue(&calls, name)
             let first = firstOpen
@@ -154,7 +175,9 @@ struct EarlyRows {
             }
             guard let first, ts < end else { return }
             let file = open[first]
-            if selection.holds(pid: file.pid), let row = EventRow(file.row) { try calls.take(row, host: host) }
+            if selection.holds(pid: file.pid), let row = EventRow(file.row) {
+                try calls.take(row, host: host)
+            }
             if try !moveToEvent(file, name) { open.remove(at: first) }
         }
     }
@@ -167,7 +190,10 @@ struct EarlyRows {
         }
     }
 
-    private mutating func openDue(_ calls: inout SpanCalls, _ name: (UnsafeRawBufferPointer) throws -> Void) throws {
+    private mutating func openDue(
+        _ calls: inout SpanCalls,
+        _ name: (UnsafeRawBufferPointer) throws -> Void
+    ) throws {
         while let next = waiting.last, next.due < end {
             if let first = firstOpen, open[first].ts < next.due { return }
             waiting.removeLast()
@@ -196,7 +222,10 @@ struct EarlyRows {
     }
 
     /// Moves to the next event. Returns false at the end of the file, after passing its names to `name`.
-    private func moveToEvent(_ file: FinalFile, _ name: (UnsafeRawBufferPointer) throws -> Void) throws -> Bool {
+    private func moveToEvent(
+        _ file: FinalFile,
+        _ name: (UnsafeRawBufferPointer) throws -> Void
+    ) throws -> Bool {
         while try file.next() {
             guard file.content == .name else { return true }
             if selection.holds(pid: file.pid) { try name(file.row) }
@@ -235,7 +264,13 @@ struct OpenedCall: Hashable {
         self.init(call, began: began, pid: row.pid, tid: tid, host: host)
     }
 
-    private init(_ call: EventRow.Call, began: EpochNanoseconds, pid: UInt32, tid: UInt32, host: UInt64) {
+    private init(
+        _ call: EventRow.Call,
+        began: EpochNanoseconds,
+        pid: UInt32,
+        tid: UInt32,
+        host: UInt64
+    ) {
         isContinued = call.isContinued
         ts = began
         self.pid = pid
@@ -246,7 +281,8 @@ struct OpenedCall: Hashable {
     }
 
     static func == (left: OpenedCall, right: OpenedCall) -> Bool {
-        left.ts == right.ts && left.pid == right.pid && left.tid == right.tid && left.cookie == right.cookie
+        left.ts == right.ts && left.pid == right.pid && left.tid == right.tid
+            && left.cookie == right.cookie
             && left.name == right.name && left.host == right.host
     }
 

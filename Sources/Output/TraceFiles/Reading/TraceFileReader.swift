@@ -12,7 +12,10 @@ package struct TraceSelection: Sendable, Equatable {
     package var host: String?
 
     package init(
-        resource: Resource, from: EpochNanoseconds? = nil, to: EpochNanoseconds? = nil, pid: UInt32? = nil,
+        resource: Resource,
+        from: EpochNanoseconds? = nil,
+        to: EpochNanoseconds? = nil,
+        pid: UInt32? = nil,
         host: String? = nil
     ) {
         self.resource = resource
@@ -85,7 +88,10 @@ package final class TraceFileReader {
     /// Reads from the data directory `root`; empty if it is the current directory. `filesMax` limits the files that
     /// overlap in time, because these are read together.
     package init(
-        _ selection: TraceSelection, root: String = "", filesMax: Int = Limits.catFilesMax, write: @escaping Output
+        _ selection: TraceSelection,
+        root: String = "",
+        filesMax: Int = Limits.catFilesMax,
+        write: @escaping Output
     ) {
         self.selection = selection
         self.root = root
@@ -105,7 +111,11 @@ package final class TraceFileReader {
         piece.append(BuildInfo.version)
         piece.append("\"},\"traceEvents\":[")
         let merge = try FinalFileMerge(
-            try paths(of: .json), .json, selection.rows, clipsCalls: selection.resource == .function, filesMax: filesMax
+            try paths(of: .json),
+            .json,
+            selection.rows,
+            clipsCalls: selection.resource == .function,
+            filesMax: filesMax
         )
         var isFirst = true
         try merge.forEachRow { row, content in
@@ -134,7 +144,10 @@ package final class TraceFileReader {
             }
         }
         guard let original = OriginalColumns(of: selection.resource) else {
-            throw TraceError(.invalidArgument, "The original server has no table of \(selection.resource.name) events")
+            throw TraceError(
+                .invalidArgument,
+                "The original server has no table of \(selection.resource.name) events"
+            )
         }
         guard let header = try commonHeader(of: paths, original) else { return }
         header.withUnsafeBytes { piece.append($0) }
@@ -145,8 +158,17 @@ package final class TraceFileReader {
         }
     }
 
-    private func writeRows(of paths: [String], _ append: (UnsafeRawBufferPointer) throws -> Void) throws {
-        let merge = try FinalFileMerge(paths, .csv, selection.rows, clipsCalls: false, filesMax: filesMax)
+    private func writeRows(
+        of paths: [String],
+        _ append: (UnsafeRawBufferPointer) throws -> Void
+    ) throws {
+        let merge = try FinalFileMerge(
+            paths,
+            .csv,
+            selection.rows,
+            clipsCalls: false,
+            filesMax: filesMax
+        )
         try merge.forEachRow { row, _ in
             rowCount += 1
             try append(row)
@@ -167,14 +189,19 @@ package final class TraceFileReader {
 
     /// Returns the column names common to all tables; nil if there are no tables. With `original`, they are reduced and
     /// end in a line end.
-    private func commonHeader(of paths: [String], _ original: OriginalColumns? = nil) throws -> [UInt8]? {
+    private func commonHeader(
+        of paths: [String],
+        _ original: OriginalColumns? = nil
+    ) throws -> [UInt8]? {
         var common: [UInt8]?
         for path in paths {
             guard let file = try FinalFile(path, .csv, rank: 0) else { continue }
             guard file.hasAllColumns || selection.host == nil else {
                 throw TraceError(
-                    .configuration, "\(path) does not say hosts: it was written with csv_columns = original",
-                    remedy: "Leave --host out, or read the traces with --format json")
+                    .configuration,
+                    "\(path) does not say hosts: it was written with csv_columns = original",
+                    remedy: "Leave --host out, or read the traces with --format json"
+                )
             }
             var header = file.columns
             if let original {
@@ -187,12 +214,14 @@ package final class TraceFileReader {
             guard common == header else {
                 // Files of another version may have other columns as well, and one table cannot have both.
                 throw TraceError(
-                    .configuration, "\(path) has other columns than the files before it",
+                    .configuration,
+                    "\(path) has other columns than the files before it",
                     remedy: original == nil
                         ? """
                         Where the setting csv_columns was changed, --columns original reads files of both kinds; else move \
                         the files of one kind away, and read them separately
-                        """ : "Move the files of one kind away, and read them separately")
+                        """ : "Move the files of one kind away, and read them separately"
+                )
             }
         }
         return common

@@ -57,8 +57,10 @@ struct TraceParts {
     private func holds(_ bytes: UnsafeRawBufferPointer, _ event: EventRow, _ thread: Int) -> Bool {
         let isNamed = threads.isNamed(thread, inPart: part)
         return files.holds(
-            JSONSegment.separatorBytes + bytes.count + names.dueBytes + (isNamed ? 0 : names.bytesAdded(by: event))
-                + JSONSegment.ending.utf8CodeUnitCount)
+            JSONSegment.separatorBytes + bytes.count + names.dueBytes
+                + (isNamed ? 0 : names.bytesAdded(by: event))
+                + JSONSegment.ending.utf8CodeUnitCount
+        )
     }
 
     private mutating func begin(at ts: EpochNanoseconds) throws {
@@ -72,7 +74,12 @@ struct TraceParts {
         var text = RawBuffer()
         for call in open {
             text.removeAll()
-            text.appendContinuedCall(ts: call.slice.ts, pid: call.pid, tid: call.tid, cookie: call.slice.cookie) {
+            text.appendContinuedCall(
+                ts: call.slice.ts,
+                pid: call.pid,
+                tid: call.tid,
+                cookie: call.slice.cookie
+            ) {
                 text in call.name.withUnsafeBytes { text.append($0) }
             }
             guard let event = EventRow(text.bytes) else { continue }
@@ -80,7 +87,11 @@ struct TraceParts {
         }
     }
 
-    private mutating func write(_ bytes: UnsafeRawBufferPointer, _ event: EventRow, _ thread: Int) throws {
+    private mutating func write(
+        _ bytes: UnsafeRawBufferPointer,
+        _ event: EventRow,
+        _ thread: Int
+    ) throws {
         if hasRow { files.writer.text.append(JSONSegment.separator) }
         hasRow = true
         files.writer.text.append(bytes)

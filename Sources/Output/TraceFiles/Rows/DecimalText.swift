@@ -48,7 +48,9 @@
 
     /// Splits a number into an integer and millionths; nil if it needs more decimals. The text reads back as the same
     /// double, because n / 10⁶ is correctly rounded.
-    @inlinable @inline(__always) static func split(_ magnitude: Double) -> (whole: UInt64, millionths: UInt64)? {
+    @inlinable @inline(__always) static func split(
+        _ magnitude: Double
+    ) -> (whole: UInt64, millionths: UInt64)? {
         guard magnitude < 0x1p53 else { return nil }
         let whole = UInt64(magnitude)
         if Double(whole) == magnitude { return (whole, 0) }
@@ -69,7 +71,10 @@
     }
 
     /// Writes lower-case hexadecimal digits without leading zeros.
-    @inlinable static func writeHex(_ value: UInt64, at target: UnsafeMutableRawPointer) -> UnsafeMutableRawPointer {
+    @inlinable static func writeHex(
+        _ value: UInt64,
+        at target: UnsafeMutableRawPointer
+    ) -> UnsafeMutableRawPointer {
         let count = max(1, (67 &- value.leadingZeroBitCount) / 4)
         var next = target
         // Most values have more than eight digits.

@@ -79,24 +79,38 @@ struct EventRow {
         guard parser.skip("\"cookie\":"), let cookie = parser.signed() else { return nil }
         let began = isInstant ? began(&parser) : nil
         guard !isInstant || began != nil else { return nil }
-        return Call(phase: isBegin ? .begin : .end, cookie: cookie, name: name, isContinued: isContinued, began: began)
+        return Call(
+            phase: isBegin ? .begin : .end,
+            cookie: cookie,
+            name: name,
+            isContinued: isContinued,
+            began: began
+        )
     }
 
     /// Parses what `FunctionRow.writeEvent` writes after the cookie of an instant.
     private static func began(_ parser: inout RowParser) -> EpochNanoseconds? {
-        guard parser.skip(",\"call_count\":"), parser.number() != nil, parser.skip(",\"avg_duration_us\":"),
-            parser.number() != nil, parser.skip(",\"event_type\":"), parser.signed() != nil, parser.skip(",\"began\":")
+        guard parser.skip(",\"call_count\":"), parser.number() != nil,
+            parser.skip(",\"avg_duration_us\":"),
+            parser.number() != nil, parser.skip(",\"event_type\":"), parser.signed() != nil,
+            parser.skip(",\"began\":")
         else { return nil }
         return parser.microseconds()
     }
 
     /// Appends an event with its phase replaced. Returns false if the bytes are not a thread's event that this program
     /// writes.
-    static func append(_ bytes: UnsafeRawBufferPointer, as phase: UInt8, to text: inout RawBuffer) -> Bool {
+    static func append(
+        _ bytes: UnsafeRawBufferPointer,
+        as phase: UInt8,
+        to text: inout RawBuffer
+    ) -> Bool {
         guard let row = RunRow(json: bytes) else { return false }
         var parser = RowParser(bytes)
         parser.position = row.keyEnd
-        guard parser.skip(",\"tid\":"), parser.processID() != nil, parser.skip(",\"ph\":\"") else { return false }
+        guard parser.skip(",\"tid\":"), parser.processID() != nil, parser.skip(",\"ph\":\"") else {
+            return false
+        }
         let at = parser.position
         text.append(UnsafeRawBufferPointer(rebasing: bytes[..<at]))
         text.append(byte: phase)
@@ -131,7 +145,11 @@ struct EventRow {
     }
 
     /// Ends a row of a host's trace: one event `{"ts":…,"pid":…,…}` without a line end.
-    @inlinable @inline(__always) package func endRow(_ row: RowWriter, ts: EpochNanoseconds, pid: UInt32) {
+    @inlinable @inline(__always) package func endRow(
+        _ row: RowWriter,
+        ts: EpochNanoseconds,
+        pid: UInt32
+    ) {
         var row = row
         row.append(",\n")
         rows._withUnsafeGuaranteedRef { buffer in
@@ -143,7 +161,11 @@ struct EventRow {
     /// Ends a CSV row: appends the last two columns and the line end. `field` is the host's CSV field, and `time`
     /// appends the time in nanoseconds. The row's second column must be `pid`.
     @inlinable @inline(__always) package func endRow(
-        _ row: RowWriter, ts: EpochNanoseconds, pid: UInt32, host: HostID, field: ByteView,
+        _ row: RowWriter,
+        ts: EpochNanoseconds,
+        pid: UInt32,
+        host: HostID,
+        field: ByteView,
         _ time: (inout RowWriter) -> Void
     ) {
         var row = row

@@ -120,7 +120,11 @@ final class HostTable {
         let copy = UnsafeMutableRawBufferPointer.allocate(byteCount: field.count, alignment: 8)
         copy.copyMemory(from: field.bytes)
         let host = Host(
-            name: name, isThisMachine: isThisMachine, csv: Array(field.bytes), cell: RunRow.unquoted(field.bytes))
+            name: name,
+            isThisMachine: isThisMachine,
+            csv: Array(field.bytes),
+            cell: RunRow.unquoted(field.bytes)
+        )
         if let index = free.popLast() {
             hosts[Int(index)] = host
             fields[Int(index)] = copy
@@ -177,8 +181,16 @@ final class HostTable {
 
     private func unlink(_ index: UInt32) {
         let link = links[Int(index)]
-        if link.older == Self.nobody { oldest = link.newer } else { links[Int(link.older)].newer = link.newer }
-        if link.newer == Self.nobody { newest = link.older } else { links[Int(link.newer)].older = link.older }
+        if link.older == Self.nobody {
+            oldest = link.newer
+        } else {
+            links[Int(link.older)].newer = link.newer
+        }
+        if link.newer == Self.nobody {
+            newest = link.older
+        } else {
+            links[Int(link.newer)].older = link.older
+        }
         count -= 1
     }
 

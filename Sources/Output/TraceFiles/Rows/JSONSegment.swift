@@ -13,7 +13,10 @@ enum JSONSegment {
 
     /// Continues a run's checksum over the separator after its last row.
     static func summedSeparator(after checksum: UInt32) -> UInt32 {
-        Checksum.crc32c(UnsafeRawBufferPointer(start: separator.utf8Start, count: separatorBytes), after: checksum)
+        Checksum.crc32c(
+            UnsafeRawBufferPointer(start: separator.utf8Start, count: separatorBytes),
+            after: checksum
+        )
     }
 
     /// The metadata of a finished file. Depends only on the rows, never on their distribution over workers and runs.
@@ -36,7 +39,9 @@ enum JSONSegment {
     /// Appends the header of an unfinished file: a bare array, which viewers open without its end.
     static func appendOpenHeader(to text: inout RawBuffer) {
         let start = text.count
-        text.append("[{\"ph\":\"M\",\"name\":\"segment in progress\",\"pid\":0,\"args\":{\"pad\":\"")
+        text.append(
+            "[{\"ph\":\"M\",\"name\":\"segment in progress\",\"pid\":0,\"args\":{\"pad\":\""
+        )
         pad(&text, from: start, with: "\"}},\n")
     }
 
@@ -71,7 +76,9 @@ enum JSONSegment {
 
     private static func append(_ value: String, bytesMax: Int, to text: inout RawBuffer) {
         var value = value
-        value.withUTF8 { bytes in _ = text.appendJSONString(ByteView(UnsafeRawBufferPointer(bytes)).cut(at: bytesMax)) }
+        value.withUTF8 { bytes in
+            _ = text.appendJSONString(ByteView(UnsafeRawBufferPointer(bytes)).cut(at: bytesMax))
+        }
     }
 
     private static func pad(_ text: inout RawBuffer, from start: Int, with end: StaticString) {

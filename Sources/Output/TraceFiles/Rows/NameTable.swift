@@ -19,7 +19,9 @@ struct NameTable {
 
         static func process(_ pid: UInt32) -> Key { Key(pid: pid, tid: 0, kind: .process) }
 
-        static func thread(_ pid: UInt32, _ tid: UInt32) -> Key { Key(pid: pid, tid: tid, kind: .thread) }
+        static func thread(_ pid: UInt32, _ tid: UInt32) -> Key {
+            Key(pid: pid, tid: tid, kind: .thread)
+        }
 
         static func sortIndex(_ pid: UInt32) -> Key { Key(pid: pid, tid: 0, kind: .sortIndex) }
 
@@ -72,7 +74,9 @@ struct NameTable {
         let sorted = entries.sorted { left, right in
             left.key == right.key ? left.start < right.start : left.key.precedes(right.key)
         }
-        return sorted.indices.filter { $0 + 1 == sorted.count || sorted[$0].key != sorted[$0 + 1].key }.map {
+        return sorted.indices.filter {
+            $0 + 1 == sorted.count || sorted[$0].key != sorted[$0 + 1].key
+        }.map {
             sorted[$0]
         }
     }
@@ -105,17 +109,24 @@ struct NameTable {
                 lines.append(",\"tid\":")
                 lines.appendDecimal(key.tid)
                 lines.append(",\"name\":\"thread_name\",\"args\":{\"name\":")
-            case .sortIndex: lines.append(",\"name\":\"process_sort_index\",\"args\":{\"sort_index\":")
+            case .sortIndex:
+                lines.append(",\"name\":\"process_sort_index\",\"args\":{\"sort_index\":")
             }
             withName(of: entry) { name in
-                if key.kind == .sortIndex { lines.append(name) } else { _ = lines.appendJSONString(ByteView(name)) }
+                if key.kind == .sortIndex {
+                    lines.append(name)
+                } else {
+                    _ = lines.appendJSONString(ByteView(name))
+                }
             }
             lines.append("}},\n")
         }
     }
 
     private func withName(of entry: Entry, _ body: (UnsafeRawBufferPointer) -> Void) {
-        text.withUnsafeBytes { body(UnsafeRawBufferPointer(rebasing: $0[entry.start..<(entry.start + entry.count)])) }
+        text.withUnsafeBytes {
+            body(UnsafeRawBufferPointer(rebasing: $0[entry.start..<(entry.start + entry.count)]))
+        }
     }
 
     func encode(into state: inout RawBuffer) {

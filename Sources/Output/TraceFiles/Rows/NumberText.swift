@@ -11,7 +11,9 @@
     /// 1 if the number is negative.
     @usableFromInline let sign: UInt8
 
-    @inlinable @inline(__always) package init(_ value: UInt64) { self.init(magnitude: value, isNegative: false) }
+    @inlinable @inline(__always) package init(_ value: UInt64) {
+        self.init(magnitude: value, isNegative: false)
+    }
 
     @inlinable @inline(__always) package init(_ value: Int64) {
         self.init(magnitude: value.magnitude, isNegative: value < 0)
@@ -40,7 +42,9 @@
     }
 
     /// Writes the digits, and up to eight bytes after them. Returns the end of the digits.
-    @inlinable @inline(__always) package func write(at target: UnsafeMutableRawPointer) -> UnsafeMutableRawPointer {
+    @inlinable @inline(__always) package func write(
+        at target: UnsafeMutableRawPointer
+    ) -> UnsafeMutableRawPointer {
         target.storeBytes(of: UInt8(ascii: "-"), as: UInt8.self)
         var end = target + Int(sign)
         end.storeBytes(of: first, as: UInt64.self)

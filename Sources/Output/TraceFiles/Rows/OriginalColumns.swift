@@ -40,7 +40,11 @@ struct OriginalColumns {
         let fields = columns.split(separator: UInt8(ascii: ","), omittingEmptySubsequences: false)
         for (position, field) in fields.enumerated() {
             if position > 0 { text.append(byte: UInt8(ascii: ",")) }
-            if field.isEmpty { text.append("0.0") } else { text.append(UnsafeRawBufferPointer(rebasing: field)) }
+            if field.isEmpty {
+                text.append("0.0")
+            } else {
+                text.append(UnsafeRawBufferPointer(rebasing: field))
+            }
         }
     }
 }

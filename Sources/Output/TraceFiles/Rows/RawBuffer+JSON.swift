@@ -15,7 +15,11 @@ extension RawBuffer {
     /// Appends the begin of a call that continues from an earlier file, at the time when the call began. `name` appends
     /// the name as a JSON string.
     package mutating func appendContinuedCall(
-        ts: EpochNanoseconds, pid: UInt32, tid: UInt32, cookie: Int64, name: (inout RawBuffer) -> Void
+        ts: EpochNanoseconds,
+        pid: UInt32,
+        tid: UInt32,
+        cookie: Int64,
+        name: (inout RawBuffer) -> Void
     ) {
         appendEventStart(ts: ts, pid: pid)
         append("\"tid\":")
@@ -30,7 +34,10 @@ extension RawBuffer {
     /// Appends an end event for a call that continues after the end of the document. It has no category, because no
     /// received event ends the call. `name` appends the name as a JSON string.
     package mutating func appendClippedEnd(
-        ts: EpochNanoseconds, pid: UInt32, tid: UInt32, name: (inout RawBuffer) -> Void
+        ts: EpochNanoseconds,
+        pid: UInt32,
+        tid: UInt32,
+        name: (inout RawBuffer) -> Void
     ) {
         appendEventStart(ts: ts, pid: pid)
         append("\"tid\":")
@@ -42,9 +49,14 @@ extension RawBuffer {
 
     /// Returns the part of a text that is shown: the longest beginning that `Limits.nameBytesMax` and
     /// `Limits.escapedSpareBytes` allow. Idempotent.
-    @inlinable package static func shown(_ text: ByteView, bytesMax: Int = Limits.nameBytesMax) -> ByteView {
+    @inlinable package static func shown(
+        _ text: ByteView,
+        bytesMax: Int = Limits.nameBytesMax
+    ) -> ByteView {
         let text = text.cut(at: bytesMax)
-        guard let start = text.start, text.count > Limits.escapedSpareBytes / 5, !isPlainJSON(start, text.count) else {
+        guard let start = text.start, text.count > Limits.escapedSpareBytes / 5,
+            !isPlainJSON(start, text.count)
+        else {
             return text
         }
         var spare = Limits.escapedSpareBytes
@@ -66,7 +78,9 @@ extension RawBuffer {
     /// Whether `shown(frame:)` keeps all frames of a stack unchanged and none needs escaping. Newlines separate the
     /// frames. Reads eight bytes at a time, like `isPlainJSON`.
     package static func isPlainStack(_ stack: ByteView) -> Bool {
-        guard let start = stack.start, stack.count >= 8, stack.count <= Limits.nameBytesMax else { return false }
+        guard let start = stack.start, stack.count >= 8, stack.count <= Limits.nameBytesMax else {
+            return false
+        }
         var index = 0
         while index &+ 8 < stack.count {
             let word = start.loadUnaligned(fromByteOffset: index, as: UInt64.self)
@@ -94,7 +108,9 @@ extension RawBuffer {
     /// JSON; what exceeds this is taken from `spare`. The text in a table is never longer than in JSON. With `isFrame`,
     /// `|` counts as the six bytes that it takes in a file of call stacks.
     @inline(never) @usableFromInline static func shownEscaped(
-        _ text: ByteView, _ spare: inout Int, isFrame: Bool
+        _ text: ByteView,
+        _ spare: inout Int,
+        isFrame: Bool
     ) -> ByteView {
         let bytes = text.buffer
         var index = 0
@@ -154,7 +170,8 @@ extension RawBuffer {
         return (control | equal | word) & highs != 0
     }
 
-    @inline(never) @usableFromInline mutating func appendEscapedJSONString(_ view: ByteView) -> Int {
+    @inline(never) @usableFromInline mutating func appendEscapedJSONString(_ view: ByteView) -> Int
+    {
         append(byte: UInt8(ascii: "\""))
         var replaced = 0
         let bytes = view.buffer
@@ -184,7 +201,11 @@ extension RawBuffer {
 
     /// Copies the scalar at `index`, or writes U+FFFD for the longest valid beginning of one. Returns the number of
     /// bytes consumed. The ranges are those of Unicode's table 3-7.
-    mutating func appendScalar(_ bytes: UnsafeRawBufferPointer, at index: Int, _ replaced: inout Int) -> Int {
+    mutating func appendScalar(
+        _ bytes: UnsafeRawBufferPointer,
+        at index: Int,
+        _ replaced: inout Int
+    ) -> Int {
         let (length, isValid) = Self.scalarLength(bytes, at: index)
         if isValid {
             append(UnsafeRawBufferPointer(rebasing: bytes[index..<(index + length)]))
@@ -196,7 +217,10 @@ extension RawBuffer {
     }
 
     /// Returns the length of the UTF-8 sequence at `index`, or of its longest valid beginning (at least 1).
-    static func scalarLength(_ bytes: UnsafeRawBufferPointer, at index: Int) -> (length: Int, isValid: Bool) {
+    static func scalarLength(
+        _ bytes: UnsafeRawBufferPointer,
+        at index: Int
+    ) -> (length: Int, isValid: Bool) {
         let lead = bytes[index]
         let need: Int
         var second: ClosedRange<UInt8> = 0x80...0xBF

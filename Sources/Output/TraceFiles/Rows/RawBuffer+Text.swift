@@ -10,7 +10,10 @@ extension RawBuffer {
     }
 
     /// Reads eight bytes at a time, like `isPlainJSON`.
-    @inlinable @inline(__always) static func isPlainText(_ source: UnsafeRawPointer, _ count: Int) -> Bool {
+    @inlinable @inline(__always) static func isPlainText(
+        _ source: UnsafeRawPointer,
+        _ count: Int
+    ) -> Bool {
         guard count >= 8 else { return !hasPlainTextBreak(word(source, count)) }
         var index = 0
         while index &+ 8 < count {
@@ -24,7 +27,10 @@ extension RawBuffer {
     }
 
     /// Packs one to seven bytes into a word. Some appear twice, and unused bytes are spaces.
-    @inlinable @inline(__always) static func word(_ source: UnsafeRawPointer, _ count: Int) -> UInt64 {
+    @inlinable @inline(__always) static func word(
+        _ source: UnsafeRawPointer,
+        _ count: Int
+    ) -> UInt64 {
         if count >= 4 {
             let upper = source.loadUnaligned(fromByteOffset: count &- 4, as: UInt32.self)
             return UInt64(source.loadUnaligned(as: UInt32.self)) | UInt64(upper) &<< 32
@@ -77,13 +83,17 @@ extension RawBuffer {
         if count < 8 {
             for index in 0..<count {
                 let byte = source.load(fromByteOffset: index, as: UInt8.self)
-                if byte >= 0x80 || byte == 0x22 || byte == 0x2C || byte == 0x0D || byte == 0x0A { return false }
+                if byte >= 0x80 || byte == 0x22 || byte == 0x2C || byte == 0x0D || byte == 0x0A {
+                    return false
+                }
             }
             return true
         }
         var index = 0
         while index &+ 8 <= count {
-            if hasCSVByte(source.loadUnaligned(fromByteOffset: index, as: UInt64.self)) { return false }
+            if hasCSVByte(source.loadUnaligned(fromByteOffset: index, as: UInt64.self)) {
+                return false
+            }
             index &+= 8
         }
         // The last word overlaps the previous one.
@@ -99,7 +109,8 @@ extension RawBuffer {
         let carriage = word ^ (ones &* 0x0D)
         let feed = word ^ (ones &* 0x0A)
         let equal =
-            ((quote &- ones) & ~quote) | ((comma &- ones) & ~comma) | ((carriage &- ones) & ~carriage)
+            ((quote &- ones) & ~quote) | ((comma &- ones) & ~comma)
+            | ((carriage &- ones) & ~carriage)
             | ((feed &- ones) & ~feed)
         return (equal | word) & highs != 0
     }
@@ -111,7 +122,10 @@ extension RawBuffer {
         }
     }
 
-    @inline(never) @usableFromInline mutating func appendQuotedCSVField(_ view: ByteView, isGuarded: Bool) -> Int {
+    @inline(never) @usableFromInline mutating func appendQuotedCSVField(
+        _ view: ByteView,
+        isGuarded: Bool
+    ) -> Int {
         let bytes = view.buffer
         let needsQuotes = bytes.contains { $0 == 0x22 || $0 == 0x2C || $0 == 0x0D || $0 == 0x0A }
         if needsQuotes { append(byte: 0x22) }

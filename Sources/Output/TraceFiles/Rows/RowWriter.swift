@@ -14,7 +14,9 @@ public import SystemIO
     @usableFromInline let rows: Unmanaged<RunBuffer>
 
     @inlinable @inline(__always) init(
-        _ rows: Unmanaged<RunBuffer>, at: UnsafeMutableRawPointer, end: UnsafeMutableRawPointer
+        _ rows: Unmanaged<RunBuffer>,
+        at: UnsafeMutableRawPointer,
+        end: UnsafeMutableRawPointer
     ) {
         self.rows = rows
         self.at = at
@@ -30,10 +32,14 @@ public import SystemIO
 
     // MARK: Room
 
-    @inlinable @inline(__always) package mutating func reserveFixed() -> UnsafeMutableRawPointer { at }
+    @inlinable @inline(__always) package mutating func reserveFixed() -> UnsafeMutableRawPointer {
+        at
+    }
 
     /// Reserves `count` bytes and the slack after them.
-    @inlinable @inline(__always) package mutating func reserve(_ count: Int) -> UnsafeMutableRawPointer {
+    @inlinable @inline(__always) package mutating func reserve(
+        _ count: Int
+    ) -> UnsafeMutableRawPointer {
         if end - at < count &+ Self.slackBytes { grow(count) }
         return at
     }
@@ -71,7 +77,10 @@ public import SystemIO
 
     /// Appends the first `count` of 24 readable bytes. Always copies all 24, which is faster than copying a variable
     /// number.
-    @inlinable @inline(__always) package mutating func append(_ count: Int, of24 source: UnsafeRawPointer) {
+    @inlinable @inline(__always) package mutating func append(
+        _ count: Int,
+        of24 source: UnsafeRawPointer
+    ) {
         at.copyMemory(from: source, byteCount: 24)
         commit(count)
     }

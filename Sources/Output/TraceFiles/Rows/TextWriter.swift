@@ -20,7 +20,9 @@ public import TraceModel
 }
 
 extension RawBuffer: TextWriter {
-    @inlinable @inline(__always) package mutating func reserveFixed() -> UnsafeMutableRawPointer { reserve(32) }
+    @inlinable @inline(__always) package mutating func reserveFixed() -> UnsafeMutableRawPointer {
+        reserve(32)
+    }
 
     @inlinable @inline(__always) package mutating func throughBuffer<Result>(
         _ body: (inout RawBuffer) -> Result
@@ -34,15 +36,24 @@ extension TextWriter where Self: ~Copyable {
         commit(number.write(at: target) - target)
     }
 
-    @inlinable @inline(__always) package mutating func appendDecimal(_ value: UInt64) { append(NumberText(value)) }
+    @inlinable @inline(__always) package mutating func appendDecimal(_ value: UInt64) {
+        append(NumberText(value))
+    }
 
-    @inlinable @inline(__always) package mutating func appendDecimal(_ value: UInt32) { appendDecimal(UInt64(value)) }
+    @inlinable @inline(__always) package mutating func appendDecimal(_ value: UInt32) {
+        appendDecimal(UInt64(value))
+    }
 
-    @inlinable @inline(__always) package mutating func appendDecimal(_ value: Int64) { append(NumberText(value)) }
+    @inlinable @inline(__always) package mutating func appendDecimal(_ value: Int64) {
+        append(NumberText(value))
+    }
 
     /// Appends nanoseconds as microseconds: an integer, or three decimals if the value is not a whole number of
     /// microseconds. `withDecimals` always appends the decimals.
-    @inlinable @inline(__always) package mutating func appendMicroseconds(ns: Int64, withDecimals: Bool = false) {
+    @inlinable @inline(__always) package mutating func appendMicroseconds(
+        ns: Int64,
+        withDecimals: Bool = false
+    ) {
         let whole = ns.magnitude / 1_000
         append(NumberText(magnitude: whole, isNegative: ns < 0))
         let below = ns.magnitude &- whole &* 1_000
@@ -64,7 +75,9 @@ extension TextWriter where Self: ~Copyable {
         appendJSONDouble(DoubleText(value))
     }
 
-    @inlinable @inline(__always) package mutating func appendJSONDouble(_ number: borrowing DoubleText) {
+    @inlinable @inline(__always) package mutating func appendJSONDouble(
+        _ number: borrowing DoubleText
+    ) {
         if number.isLong { return appendLong(number.value, otherwise: "null") }
         append(number.whole)
         if !number.isWhole { appendDecimals(number) }
@@ -76,7 +89,9 @@ extension TextWriter where Self: ~Copyable {
         appendCSVDouble(DoubleText(value))
     }
 
-    @inlinable @inline(__always) package mutating func appendCSVDouble(_ number: borrowing DoubleText) {
+    @inlinable @inline(__always) package mutating func appendCSVDouble(
+        _ number: borrowing DoubleText
+    ) {
         if number.isLong { return appendLong(number.value, otherwise: "") }
         append(number.whole)
         appendDecimals(number)
@@ -90,8 +105,13 @@ extension TextWriter where Self: ~Copyable {
     }
 
     /// Appends the shortest form, which has a point or an exponent; `text` for NaN and the infinities.
-    @inline(never) @usableFromInline mutating func appendLong(_ value: Double, otherwise text: StaticString) {
-        throughBuffer { if value.isFinite { $0.append(value.description) } else { $0.append(text) } }
+    @inline(never) @usableFromInline mutating func appendLong(
+        _ value: Double,
+        otherwise text: StaticString
+    ) {
+        throughBuffer {
+            if value.isFinite { $0.append(value.description) } else { $0.append(text) }
+        }
     }
 }
 
@@ -108,14 +128,18 @@ extension TextWriter where Self: ~Copyable {
     /// Appends a quoted JSON string. UTF-8 is written unescaped, because an escaped surrogate pair makes viewers reject
     /// the whole file; control characters are escaped. Each maximal invalid part, as Swift's `String` defines it,
     /// becomes one U+FFFD. Returns the number of these.
-    @inlinable @inline(__always) @discardableResult package mutating func appendJSONString(_ view: ByteView) -> Int {
+    @inlinable @inline(__always) @discardableResult package mutating func appendJSONString(
+        _ view: ByteView
+    ) -> Int {
         let count = view.count
         let target = reserve(count &+ 2)
         guard let source = view.start, count > 0 else {
             append("\"\"")
             return 0
         }
-        guard RawBuffer.isPlainJSON(source, count) else { return throughBuffer { $0.appendEscapedJSONString(view) } }
+        guard RawBuffer.isPlainJSON(source, count) else {
+            return throughBuffer { $0.appendEscapedJSONString(view) }
+        }
         target.storeBytes(of: UInt8(ascii: "\""), as: UInt8.self)
         (target + 1).copyShort(from: source, byteCount: count)
         (target + (count &+ 1)).storeBytes(of: UInt8(ascii: "\""), as: UInt8.self)
@@ -127,7 +151,8 @@ extension TextWriter where Self: ~Copyable {
     /// U+FFFD; returns the number of these. With `guardsFormulas`, text that a spreadsheet would run as a formula (it
     /// starts with `=`, `+`, `-`, `@`, a tab or a CR) gets a leading apostrophe.
     @inlinable @inline(__always) @discardableResult package mutating func appendCSVField(
-        _ view: ByteView, guardsFormulas: Bool = false
+        _ view: ByteView,
+        guardsFormulas: Bool = false
     ) -> Int {
         let count = view.count
         let target = reserve(count)
@@ -144,7 +169,8 @@ extension TextWriter where Self: ~Copyable {
 
 extension UnsafeMutableRawPointer {
     /// Copies a text, usually a short one: overlapping copies of a fixed size are faster than a call to `memcpy`.
-    @inlinable @inline(__always) func copyShort(from source: UnsafeRawPointer, byteCount count: Int) {
+    @inlinable @inline(__always) func copyShort(from source: UnsafeRawPointer, byteCount count: Int)
+    {
         if count >= 16, count <= 32 {
             copyMemory(from: source, byteCount: 16)
             (self + (count &- 16)).copyMemory(from: source + (count &- 16), byteCount: 16)

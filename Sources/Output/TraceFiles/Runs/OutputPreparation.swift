@@ -25,8 +25,14 @@ struct OutputPreparation {
 
     private func trace(_ target: @escaping (Int) -> String) throws -> [MergeManifest.Output] {
         var summary = JSONSegment.Summary(
-            resource: names.resource, host: input.host, stem: names.stem, window: window,
-            timeZoneName: merger.timeZoneName, baseTime: input.firstTs, extent: .whole(events: input.rows))
+            resource: names.resource,
+            host: input.host,
+            stem: names.stem,
+            window: window,
+            timeZoneName: merger.timeZoneName,
+            baseTime: input.firstTs,
+            extent: .whole(events: input.rows)
+        )
         var header = RawBuffer(capacity: JSONSegment.headerBytes)
         JSONSegment.appendFinalHeader(summary, to: &header)
         if let only = onlyRun {
@@ -65,7 +71,10 @@ struct OutputPreparation {
         guard !fitsOneFile else { return nil }
         let readers = try open(runs)
         let rowBytes = try readers.reduce(0) { try $0 + $1.seekNames() }
-        let names = try PartNames(RunMerge(names: readers), bytesMax: TraceParts.shareMax(of: merger.budget))
+        let names = try PartNames(
+            RunMerge(names: readers),
+            bytesMax: TraceParts.shareMax(of: merger.budget)
+        )
         let bytes =
             JSONSegment.headerBytes + rowBytes - JSONSegment.separatorBytes + names.bytes
             + JSONSegment.ending.utf8CodeUnitCount
@@ -73,7 +82,9 @@ struct OutputPreparation {
     }
 
     private func parts(
-        _ target: @escaping (Int) -> String, _ runs: [MergeInput.Run], _ summary: JSONSegment.Summary,
+        _ target: @escaping (Int) -> String,
+        _ runs: [MergeInput.Run],
+        _ summary: JSONSegment.Summary,
         _ names: PartNames
     ) throws -> [MergeManifest.Output] {
         let files = try OutputParts(merger, target: target)
@@ -90,15 +101,19 @@ struct OutputPreparation {
             if let only = onlyRun { return [try reuse(only, as: target(1), header: nil)] }
             return try table(target, columns: nil)
         case .original:
-            if let columns = OriginalColumns(of: names.resource) { return try table(target, columns: columns) }
+            if let columns = OriginalColumns(of: names.resource) {
+                return try table(target, columns: columns)
+            }
             merger.advanceProgress(by: input.runs.reduce(0) { $0 + $1.bytes })
             return []
         }
     }
 
     /// Writes all rows, reduced to `columns` if these are given.
-    private func table(_ target: @escaping (Int) -> String, columns: OriginalColumns?) throws -> [MergeManifest.Output]
-    {
+    private func table(
+        _ target: @escaping (Int) -> String,
+        columns: OriginalColumns?
+    ) throws -> [MergeManifest.Output] {
         var reduced = RawBuffer()
         func shown(_ row: UnsafeRawBufferPointer) throws -> UnsafeRawBufferPointer {
             guard let columns else { return row }
@@ -106,7 +121,12 @@ struct OutputPreparation {
             guard columns.append(row, to: &reduced) else { throw miscounted() }
             return reduced.bytes
         }
-        let first = try RunReader(merger.absolute(input.runs[0].path), kind: .csv, rank: 0, bufferBytes: 4_096)
+        let first = try RunReader(
+            merger.absolute(input.runs[0].path),
+            kind: .csv,
+            rank: 0,
+            bufferBytes: 4_096
+        )
         let header = try first.csvHeader.withUnsafeBytes { Array(try shown($0)) }
         let files = try OutputParts(merger, target: target)
         return try files.written {
@@ -131,10 +151,14 @@ struct OutputPreparation {
     }
 
     /// Whether the output certainly fits into one file: it is not larger than its runs together.
-    private var fitsOneFile: Bool { input.runs.reduce(0) { $0 + $1.bytes } <= merger.budget.finalFileBytesMax }
+    private var fitsOneFile: Bool {
+        input.runs.reduce(0) { $0 + $1.bytes } <= merger.budget.finalFileBytesMax
+    }
 
     private func reuse(
-        _ run: MergeInput.Run, as target: String, header: UnsafeRawBufferPointer?
+        _ run: MergeInput.Run,
+        as target: String,
+        header: UnsafeRawBufferPointer?
     ) throws -> MergeManifest.Output {
         let path = merger.absolute(run.path)
         guard try RunCheck(merger, input.kind).isWhole(run) else { throw miscounted() }
@@ -152,12 +176,18 @@ struct OutputPreparation {
         let foldedTarget = names.folded(host: input.host)
         let folded = FoldedStacks(
             spillPrefix: merger.absolute(OutputNames.temporary(foldedTarget)) + ".",
-            bytesMax: Limits.foldedStacksBytesMax, bufferBytes: merger.budget.mergeBufferBytes)
+            bytesMax: Limits.foldedStacksBytesMax,
+            bufferBytes: merger.budget.mergeBufferBytes
+        )
         let lines = try written(target) { writer in
             appendStackHead(to: &writer.text)
             try forEachRow(of: try reducedRuns()) { row in
-                guard let (process, text) = SegmentRecord.parts(of: row.payload) else { throw miscounted() }
-                let frames = text.split(separator: UInt8(ascii: "\n")).map { UnsafeRawBufferPointer(rebasing: $0) }
+                guard let (process, text) = SegmentRecord.parts(of: row.payload) else {
+                    throw miscounted()
+                }
+                let frames = text.split(separator: UInt8(ascii: "\n")).map {
+                    UnsafeRawBufferPointer(rebasing: $0)
+                }
                 appendStack(row, frames, to: &writer.text)
                 try writer.rowEnded()
                 try folded.add(process: process, frames: frames)
@@ -175,7 +205,11 @@ struct OutputPreparation {
         text.append("HEADER|timestamp|pid|frame_count|[frames...]\n")
     }
 
-    private func appendStack(_ row: RunRow, _ frames: [UnsafeRawBufferPointer], to text: inout RawBuffer) {
+    private func appendStack(
+        _ row: RunRow,
+        _ frames: [UnsafeRawBufferPointer],
+        to text: inout RawBuffer
+    ) {
         text.append("EVENT|")
         text.appendDecimal(row.ts &- input.firstTs)
         text.append(byte: UInt8(ascii: "|"))
@@ -192,10 +226,14 @@ struct OutputPreparation {
     private func anomalies() throws -> [MergeManifest.Output] {
         var lines: MergeManifest.Output?
         let table = try written(names.anomaliesCSV) { table in
-            table.text.append("rule,resource,host,pid,process,ts,value,baseline,score,severity,message\r\n")
+            table.text.append(
+                "rule,resource,host,pid,process,ts,value,baseline,score,severity,message\r\n"
+            )
             lines = try written(names.anomaliesJSON) { writer in
                 try forEachRow(of: try reducedRuns()) { row in
-                    guard let (json, csv) = SegmentRecord.parts(of: row.payload) else { throw miscounted() }
+                    guard let (json, csv) = SegmentRecord.parts(of: row.payload) else {
+                        throw miscounted()
+                    }
                     writer.text.append(json)
                     table.text.append(csv)
                     try writer.rowEnded()
@@ -210,19 +248,28 @@ struct OutputPreparation {
 
     /// The runs, reduced to few enough to be merged in one pass.
     private func reducedRuns() throws -> [MergeInput.Run] {
-        try RunReduction(merger: merger, input: input, window: window).reduced(resource: names.resource)
+        try RunReduction(merger: merger, input: input, window: window).reduced(
+            resource: names.resource
+        )
     }
 
     private func open(_ runs: [MergeInput.Run]) throws -> [RunReader] {
         try runs.enumerated().map { rank, run in
             try RunReader(
-                merger.absolute(run.path), kind: input.kind, rank: rank, bufferBytes: merger.budget.mergeBufferBytes,
-                run: run)
+                merger.absolute(run.path),
+                kind: input.kind,
+                rank: rank,
+                bufferBytes: merger.budget.mergeBufferBytes,
+                run: run
+            )
         }
     }
 
     /// Calls `body` with every row of all runs in order. The returned merge still holds the names.
-    private func forEachRow(of runs: [MergeInput.Run], _ body: (RunRow) throws -> Void) throws -> RunMerge {
+    private func forEachRow(
+        of runs: [MergeInput.Run],
+        _ body: (RunRow) throws -> Void
+    ) throws -> RunMerge {
         var merge = try RunMerge(try open(runs))
         // The readers keep the files open, so intermediate runs can be removed now: a crash leaves none behind.
         for run in runs where run.path.hasPrefix(MergeManifest.directory) {
@@ -241,7 +288,10 @@ struct OutputPreparation {
         return merge
     }
 
-    private func written(_ target: String, _ body: (MergeWriter) throws -> Void) throws -> MergeManifest.Output {
+    private func written(
+        _ target: String,
+        _ body: (MergeWriter) throws -> Void
+    ) throws -> MergeManifest.Output {
         let writer = try merger.writer(of: target)
         do {
             try body(writer)
@@ -250,10 +300,17 @@ struct OutputPreparation {
             try? FileSystem.remove(writer.path)
             throw error
         }
-        return MergeManifest.Output(source: OutputNames.temporary(target), target: target, bytes: writer.count)
+        return MergeManifest.Output(
+            source: OutputNames.temporary(target),
+            target: target,
+            bytes: writer.count
+        )
     }
 
     private func miscounted() -> TraceError {
-        TraceError(.corrupt, "segments differ from what their workers announced: \(input.runs.map(\.path))")
+        TraceError(
+            .corrupt,
+            "segments differ from what their workers announced: \(input.runs.map(\.path))"
+        )
     }
 }

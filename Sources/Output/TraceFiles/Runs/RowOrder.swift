@@ -13,7 +13,13 @@ public import TraceModel
 
     static var keptBase: UInt32 { 1 << 31 }
 
-    @inlinable @inline(__always) init(ts: EpochNanoseconds, pid: UInt32, host: UInt32, offset: UInt32, length: UInt32) {
+    @inlinable @inline(__always) init(
+        ts: EpochNanoseconds,
+        pid: UInt32,
+        host: UInt32,
+        offset: UInt32,
+        length: UInt32
+    ) {
         self.ts = ts
         self.pid = pid
         self.host = host
@@ -28,7 +34,8 @@ public import TraceModel
     /// Visits the byte ranges of rows in order, adjacent ranges merged into one. Calls `prefetch` with each row's range
     /// a few rows earlier.
     @inline(__always) static func forEachRange<Failure: Error>(
-        of rows: UnsafeBufferPointer<RowKey>, prefetch: (Range<Int>) -> Void,
+        of rows: UnsafeBufferPointer<RowKey>,
+        prefetch: (Range<Int>) -> Void,
         _ visit: (Range<Int>) throws(Failure) -> Void
     ) throws(Failure) {
         var joined = 0..<0
@@ -62,10 +69,13 @@ public import TraceModel
 
     /// Sorts in place. Equal elements keep their order.
     @inlinable @inline(__always) package mutating func sort(
-        _ elements: UnsafeMutableBufferPointer<Element>, by precedes: (Element, Element) -> Bool
+        _ elements: UnsafeMutableBufferPointer<Element>,
+        by precedes: (Element, Element) -> Bool
     ) {
         ends.removeAll()
-        for at in elements.indices.dropFirst() where precedes(elements[at], elements[at - 1]) { ends.append(at) }
+        for at in elements.indices.dropFirst() where precedes(elements[at], elements[at - 1]) {
+            ends.append(at)
+        }
         ends.append(elements.count)
         while ends.count > 1 {
             let spanCount = ends.count
@@ -84,7 +94,10 @@ public import TraceModel
 
     /// Merges two neighbouring spans. Copies the part of the first one that overlaps the second aside.
     @inlinable @inline(__always) mutating func merge(
-        _ elements: UnsafeMutableBufferPointer<Element>, _ start: Int, _ middle: Int, _ end: Int,
+        _ elements: UnsafeMutableBufferPointer<Element>,
+        _ start: Int,
+        _ middle: Int,
+        _ end: Int,
         by precedes: (Element, Element) -> Bool
     ) {
         var place = overlap(elements, start, middle, by: precedes)
@@ -110,7 +123,9 @@ public import TraceModel
 
     /// Binary search in the span before `middle`: the first element that the one at `middle` precedes.
     @inlinable @inline(__always) func overlap(
-        _ elements: UnsafeMutableBufferPointer<Element>, _ start: Int, _ middle: Int,
+        _ elements: UnsafeMutableBufferPointer<Element>,
+        _ start: Int,
+        _ middle: Int,
         by precedes: (Element, Element) -> Bool
     ) -> Int {
         let first = elements[middle]
@@ -141,7 +156,9 @@ struct RowArenas {
     @inline(__always) subscript(range: Range<Int>) -> UnsafeRawBufferPointer {
         let base = Int(RowKey.keptBase)
         return if range.lowerBound < base { UnsafeRawBufferPointer(rebasing: text[range]) } else {
-            UnsafeRawBufferPointer(rebasing: kept[range.lowerBound - base..<range.upperBound - base])
+            UnsafeRawBufferPointer(
+                rebasing: kept[range.lowerBound - base..<range.upperBound - base]
+            )
         }
     }
 

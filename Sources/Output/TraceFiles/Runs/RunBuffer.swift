@@ -10,7 +10,9 @@ public import TraceModel
 ///
 /// The hot path writes rows through `target`.
 @usableFromInline package final class RunBuffer {
-    @usableFromInline @exclusivity(unchecked) package var text = RawBuffer(capacity: RunBuffer.idleBytes)
+    @usableFromInline @exclusivity(unchecked) package var text = RawBuffer(
+        capacity: RunBuffer.idleBytes
+    )
 
     /// The arena of the rows that stayed at the last flush. Also contains rows that were written since.
     @exclusivity(unchecked) private var kept = RawBuffer(capacity: RunBuffer.idleBytes)
@@ -28,7 +30,9 @@ public import TraceModel
     private let store: RunFileStore
     private let holdbackNanoseconds: Int64
 
-    @usableFromInline @exclusivity(unchecked) var keys = RawArray<RowKey>(capacity: RunBuffer.idleRows)
+    @usableFromInline @exclusivity(unchecked) var keys = RawArray<RowKey>(
+        capacity: RunBuffer.idleRows
+    )
     @usableFromInline @exclusivity(unchecked) var rowStart = 0
     /// Whether the keys are in their final order.
     @usableFromInline @exclusivity(unchecked) var isSorted = true
@@ -49,7 +53,11 @@ public import TraceModel
     private var keptBytesMax: Int
 
     init(
-        _ kind: OutputKind, host: HostID?, hosts: HostTable, ledger: RunLedger, store: RunFileStore,
+        _ kind: OutputKind,
+        host: HostID?,
+        hosts: HostTable,
+        ledger: RunLedger,
+        store: RunFileStore,
         holdbackNanoseconds: Int64
     ) {
         self.kind = kind
@@ -89,7 +97,10 @@ public import TraceModel
     }
 
     /// Commits what a `RowWriter` has written up to `at`, then lets `body` append.
-    func append<Result>(_ at: UnsafeMutableRawPointer, _ body: (inout RawBuffer) -> Result) -> Result {
+    func append<Result>(
+        _ at: UnsafeMutableRawPointer,
+        _ body: (inout RawBuffer) -> Result
+    ) -> Result {
         commit(at)
         return body(&text)
     }
@@ -104,8 +115,12 @@ public import TraceModel
     /// Ends a row: adds the key of the bytes since the end of the last row.
     @inlinable @inline(__always) func endRow(ts: EpochNanoseconds, pid: UInt32, host: UInt32) {
         let key = RowKey(
-            ts: ts, pid: pid, host: host, offset: UInt32(truncatingIfNeeded: rowStart),
-            length: UInt32(truncatingIfNeeded: text.count &- rowStart))
+            ts: ts,
+            pid: pid,
+            host: host,
+            offset: UInt32(truncatingIfNeeded: rowStart),
+            length: UInt32(truncatingIfNeeded: text.count &- rowStart)
+        )
         if isSorted, keys.count > 0, precedes(key, keys[keys.count - 1]) { isSorted = false }
         keys.append(key)
         rowStart = text.count
@@ -242,7 +257,14 @@ public import TraceModel
         if end == 0 { end = try store.writeHead(of: run, kind: kind) }
         let bytes = rows.reduce(0) { $0 + Int($1.length) }
         let arenas = RowArenas(text: text.bytes, kept: kept.bytes)
-        let checksum = try store.append(rows, of: arenas, kind: kind, bytes: bytes, at: end, to: run)
+        let checksum = try store.append(
+            rows,
+            of: arenas,
+            kind: kind,
+            bytes: bytes,
+            at: end,
+            to: run
+        )
         ledger.wrote(end + bytes - run.length, kind)
         run.length = end + bytes
         run.checksum = checksum
@@ -254,7 +276,13 @@ public import TraceModel
     /// Returns the run for rows from `first` on.
     private func run(for first: RowKey, window: UInt64) -> RunFile {
         if continuesRun, let run = runs.last {
-            let last = RowKey(ts: run.last.ts, pid: run.last.pid, host: run.last.host, offset: 0, length: 0)
+            let last = RowKey(
+                ts: run.last.ts,
+                pid: run.last.pid,
+                host: run.last.host,
+                offset: 0,
+                length: 0
+            )
             if run.rows == 0 || !precedes(first, last) { return run }
             keptBytesMax = min(2 * keptBytesMax, 4 * ledger.runBytesMax)
         }

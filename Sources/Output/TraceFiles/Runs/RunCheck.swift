@@ -35,7 +35,13 @@ struct RunCheck {
     }
 
     private func read(_ run: MergeInput.Run, at path: String) throws {
-        let reader = try RunReader(path, kind: kind, rank: 0, bufferBytes: merger.budget.mergeBufferBytes, run: run)
+        let reader = try RunReader(
+            path,
+            kind: kind,
+            rank: 0,
+            bufferBytes: merger.budget.mergeBufferBytes,
+            run: run
+        )
         while try reader.next() {}
         if kind == .json { while try reader.nextName() {} }
         try reader.verify()
@@ -56,7 +62,9 @@ struct RunCheck {
         let directory = merger.absolute(ClusterPaths.damaged)
         guard let size = FileSystem.size(path) else { return loss }
         try FileSystem.createDirectory(directory)
-        let held = try FileSystem.list(directory).reduce(0) { $0 + (FileSystem.size("\(directory)/\($1)") ?? 0) }
+        let held = try FileSystem.list(directory).reduce(0) {
+            $0 + (FileSystem.size("\(directory)/\($1)") ?? 0)
+        }
         guard held + size <= Limits.damagedBytesMax else { return loss }
         // From `segments/WORKER/NAME`: several workers may use the same name.
         let name = run.path.split(separator: "/").dropFirst().joined(separator: "_")

@@ -133,15 +133,25 @@ extension RunFile {
 
     /// Reads a run of a checkpoint. `isNarrow`: the checkpoint is of a version with 16-bit host numbers. `isSummed`: it
     /// is of a version with checksums.
-    convenience init(decoding state: inout StateReader, isNarrow: Bool, isSummed: Bool) throws(TraceError) {
-        self.init(path: try state.text(), serial: try state.integer(UInt64.self), order: try state.integer(UInt64.self))
+    convenience init(
+        decoding state: inout StateReader,
+        isNarrow: Bool,
+        isSummed: Bool
+    ) throws(TraceError) {
+        self.init(
+            path: try state.text(),
+            serial: try state.integer(UInt64.self),
+            order: try state.integer(UInt64.self)
+        )
         // Bounded by what a disk can hold, because the state may be damaged.
         length = min(Int(clamping: try state.integer(UInt64.self)), 1 << 48)
         rows = try state.integer(UInt64.self)
         firstTs = try state.integer(Int64.self)
         last = RunPosition(
-            ts: try state.integer(Int64.self), pid: try state.integer(UInt32.self),
-            host: isNarrow ? UInt32(try state.integer(UInt16.self)) : try state.integer(UInt32.self))
+            ts: try state.integer(Int64.self),
+            pid: try state.integer(UInt32.self),
+            host: isNarrow ? UInt32(try state.integer(UInt16.self)) : try state.integer(UInt32.self)
+        )
         names = try NameTable(decoding: &state)
         if isSummed { checksum = ClosedRun.checksum(of: try state.integer(UInt64.self)) }
     }

@@ -60,7 +60,8 @@ final class RunFileStore {
     }
 
     /// Writes to a run. A failed write has no effect on the run, because nothing reads beyond its length. Blocks.
-    func write(_ bytes: UnsafeRawBufferPointer, at offset: Int, to run: RunFile) throws(SystemError) {
+    func write(_ bytes: UnsafeRawBufferPointer, at offset: Int, to run: RunFile) throws(SystemError)
+    {
         let handle = try opened(run)
         markDirty(run)
         try handle.file.write(bytes, at: offset)
@@ -70,16 +71,23 @@ final class RunFileStore {
     /// the total size of the rows. A failed append has no effect on the run, because nothing reads beyond its length.
     /// Blocks.
     func append(
-        _ rows: UnsafeBufferPointer<RowKey>, of arenas: RowArenas, kind: OutputKind, bytes: Int, at end: Int,
+        _ rows: UnsafeBufferPointer<RowKey>,
+        of arenas: RowArenas,
+        kind: OutputKind,
+        bytes: Int,
+        at end: Int,
         to run: RunFile
     ) throws(SystemError) -> UInt32? {
         let handle = try opened(run)
         markDirty(run)
         try appender.begin(
-            handle.file, at: end, bytes: bytes,
+            handle.file,
+            at: end,
+            bytes: bytes,
             after: kind == .json && run.rows > 0
                 ? JSONSegment.summedSeparator(after: run.checksum ?? 0) : run.checksum ?? 0,
-            leaving: kind == .json ? JSONSegment.separatorBytes : 0)
+            leaving: kind == .json ? JSONSegment.separatorBytes : 0
+        )
         try RowKey.forEachRange(of: rows, prefetch: arenas.prefetch) { range throws(SystemError) in
             try appender.append(arenas[range], to: handle.file)
         }
@@ -138,9 +146,13 @@ final class RunFileStore {
     /// Syncs the file before it is closed, because the kernel reports write-back errors only to open descriptors,
     /// unless all files will be synced together.
     private func closeLeastRecentlyUsed() throws(SystemError) {
-        guard let oldest = open.indices.min(by: { open[$0].lastUse < open[$1].lastUse }) else { return }
+        guard let oldest = open.indices.min(by: { open[$0].lastUse < open[$1].lastUse }) else {
+            return
+        }
         let run = open[oldest]
-        if fileSystem == nil { fileSystem = try FileSystemSync(ofDirectories: [absolute(directory)]) }
+        if fileSystem == nil {
+            fileSystem = try FileSystemSync(ofDirectories: [absolute(directory)])
+        }
         if run.isDirty, fileSystem == nil || dirty.count <= Limits.filesSyncedSinglyMax {
             try run.handle?.file.syncData()
             run.isDirty = false
@@ -173,7 +185,11 @@ struct RunAppender: ~Copyable {
     /// Starts an append of `bytes` bytes at offset `end`. The checksum continues from `checksum` and excludes the last
     /// `leaving` bytes.
     mutating func begin(
-        _ file: borrowing File, at end: Int, bytes: Int, after checksum: UInt32 = 0, leaving: Int = 0
+        _ file: borrowing File,
+        at end: Int,
+        bytes: Int,
+        after checksum: UInt32 = 0,
+        leaving: Int = 0
     ) throws(SystemError) {
         stage.removeAll()
         self.checksum = checksum
@@ -187,7 +203,10 @@ struct RunAppender: ~Copyable {
         summedBytes = begun
     }
 
-    mutating func append(_ bytes: UnsafeRawBufferPointer, to file: borrowing File) throws(SystemError) {
+    mutating func append(
+        _ bytes: UnsafeRawBufferPointer,
+        to file: borrowing File
+    ) throws(SystemError) {
         var rest = bytes
         while stage.count + rest.count >= Self.stageBytes {
             let fitting = Self.stageBytes - stage.count
@@ -204,7 +223,9 @@ struct RunAppender: ~Copyable {
     mutating func end(_ file: borrowing File) throws(SystemError) {
         let count = min(stage.count - summedBytes, unsummedBytes)
         checksum = Checksum.crc32c(
-            UnsafeRawBufferPointer(rebasing: stage.bytes[summedBytes..<(summedBytes + count)]), after: checksum)
+            UnsafeRawBufferPointer(rebasing: stage.bytes[summedBytes..<(summedBytes + count)]),
+            after: checksum
+        )
         unsummedBytes -= count
         summedBytes = 0
         try file.writeDirectly(stage.bytes, at: fileOffset)

@@ -18,13 +18,22 @@ final class RunReader {
     @exclusivity(unchecked) private var consumedBefore = 0
 
     /// Opens a run. `run` describes the expected file, for `verify`.
-    init(_ path: String, kind: OutputKind, rank: Int, bufferBytes: Int, run: MergeInput.Run? = nil) throws {
+    init(
+        _ path: String,
+        kind: OutputKind,
+        rank: Int,
+        bufferBytes: Int,
+        run: MergeInput.Run? = nil
+    ) throws {
         self.kind = kind
         self.run = run
         self.rank = rank
         row = RunRow()
         reader = try BufferedReader(
-            path, bufferBytes: bufferBytes, summedFrom: kind == .json ? JSONSegment.headerBytes : 0)
+            path,
+            bufferBytes: bufferBytes,
+            summedFrom: kind == .json ? JSONSegment.headerBytes : 0
+        )
         switch kind {
         case .json:
             guard try reader.fill(atLeast: JSONSegment.headerBytes) else { throw damaged() }
@@ -85,7 +94,9 @@ final class RunReader {
         while true {
             let start = max(JSONSegment.headerBytes, size - tailBytes)
             reader.seek(to: start)
-            if start > JSONSegment.headerBytes, let end = try reader.findNewline(from: 0) { reader.consume(end + 1) }
+            if start > JSONSegment.headerBytes, let end = try reader.findNewline(from: 0) {
+                reader.consume(end + 1)
+            }
             let before = reader.offset - JSONSegment.headerBytes
             let bytes = try skipRows()
             if bytes > 0 || start == JSONSegment.headerBytes { return before + bytes }
@@ -156,7 +167,9 @@ final class RunReader {
                 throw damaged()
             }
             let bytes = reader.unread
-            for index in counted..<end where bytes[index] == UInt8(ascii: "\"") { isQuoted.toggle() }
+            for index in counted..<end where bytes[index] == UInt8(ascii: "\"") {
+                isQuoted.toggle()
+            }
             counted = end + 1
             if !isQuoted { return counted }
         }
@@ -170,7 +183,9 @@ final class RunReader {
         let length = UInt32(littleEndian: reader.unread.loadUnaligned(as: UInt32.self))
         let count = SegmentRecord.lengthBytes + Int(length)
         // A damaged length must not grow the buffer.
-        guard Int(length) <= Limits.segmentRecordBytesMax, try reader.fill(atLeast: count) else { throw damaged() }
+        guard Int(length) <= Limits.segmentRecordBytesMax, try reader.fill(atLeast: count) else {
+            throw damaged()
+        }
         return count
     }
 
@@ -209,7 +224,9 @@ struct RunRow {
     /// Parses a CSV row with its line end. The process id is column 2; the host and the time are the last two.
     init?(csv bytes: UnsafeRawBufferPointer) {
         let comma = UInt8(ascii: ",")
-        guard bytes.count > 2, bytes[bytes.count - 2] == 0x0D, let first = bytes.firstIndex(of: comma) else {
+        guard bytes.count > 2, bytes[bytes.count - 2] == 0x0D,
+            let first = bytes.firstIndex(of: comma)
+        else {
             return nil
         }
         var parser = RowParser(bytes)
@@ -218,7 +235,9 @@ struct RunRow {
         var start = bytes.count - 2
         while start > 0, bytes[start - 1] != comma { start -= 1 }
         parser.position = start
-        guard let ts = parser.signed(), parser.position == bytes.count - 2, start > 0 else { return nil }
+        guard let ts = parser.signed(), parser.position == bytes.count - 2, start > 0 else {
+            return nil
+        }
         let hostEnd = start - 1
         guard let hostStart = Self.fieldStart(bytes, endingAt: hostEnd) else { return nil }
         self.ts = ts

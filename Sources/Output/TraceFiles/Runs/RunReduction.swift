@@ -36,8 +36,14 @@ struct RunReduction {
         var merge = try RunMerge(
             group.enumerated().map { rank, run in
                 try RunReader(
-                    merger.absolute(run.path), kind: input.kind, rank: rank, bufferBytes: bufferBytes, run: run)
-            })
+                    merger.absolute(run.path),
+                    kind: input.kind,
+                    rank: rank,
+                    bufferBytes: bufferBytes,
+                    run: run
+                )
+            }
+        )
         switch input.kind {
         case .json: JSONSegment.appendOpenHeader(to: &writer.text)
         case .csv: merge.readers[0].csvHeader.withUnsafeBytes { writer.text.append($0) }
@@ -60,7 +66,12 @@ struct RunReduction {
         }
         try merge.verify()
         try writer.finish()
-        return MergeInput.Run(path: path, rows: rows, bytes: UInt64(writer.count), firstTs: group[0].firstTs)
+        return MergeInput.Run(
+            path: path,
+            rows: rows,
+            bytes: UInt64(writer.count),
+            firstTs: group[0].firstTs
+        )
     }
 }
 

@@ -9,7 +9,12 @@ enum SegmentRecord {
     static let fixedBytes = 14
 
     /// Begins a record. `end` fills in its length.
-    static func begin(ts: EpochNanoseconds, pid: UInt32, host: String, in text: inout RawBuffer) -> Int {
+    static func begin(
+        ts: EpochNanoseconds,
+        pid: UInt32,
+        host: String,
+        in text: inout RawBuffer
+    ) -> Int {
         let start = text.count
         text.append(integer: UInt32(0))
         text.append(integer: ts)
@@ -26,7 +31,9 @@ enum SegmentRecord {
     }
 
     /// Splits a payload into its two parts; nil if it is too short.
-    static func parts(of payload: UnsafeRawBufferPointer) -> (UnsafeRawBufferPointer, UnsafeRawBufferPointer)? {
+    static func parts(
+        of payload: UnsafeRawBufferPointer
+    ) -> (UnsafeRawBufferPointer, UnsafeRawBufferPointer)? {
         guard payload.count >= lengthBytes else { return nil }
         let first = Int(UInt32(littleEndian: payload.loadUnaligned(as: UInt32.self)))
         guard first <= payload.count - lengthBytes else { return nil }
@@ -53,8 +60,16 @@ package struct AnomalyRow {
     package var message: ByteView
 
     package init(
-        rule: StaticString, host: HostID, pid: UInt32, process: ByteView, ts: EpochNanoseconds, value: Double,
-        baseline: Double, score: Double, severity: Double, message: ByteView
+        rule: StaticString,
+        host: HostID,
+        pid: UInt32,
+        process: ByteView,
+        ts: EpochNanoseconds,
+        value: Double,
+        baseline: Double,
+        score: Double,
+        severity: Double,
+        message: ByteView
     ) {
         self.rule = rule
         self.host = host

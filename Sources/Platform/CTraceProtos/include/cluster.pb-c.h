@@ -268,7 +268,7 @@ struct  TraceProcessor__Cluster__MetricSeries
    */
   protobuf_c_boolean begins;
   /*
-   * Sources/Output/TraceMetrics/SeriesCode.swift
+   * Sources/Output/TraceMetrics/SeriesDecoder.swift
    */
   ProtobufCBinaryData sections;
   /*

@@ -42,10 +42,16 @@ struct CPUModel: ProcessModel, ~Copyable {
 
     // MARK: State
 
-    @inline(__always) private mutating func observe(_ event: CPUEvent, _ comm: ByteView, _ context: inout EventContext)
-    {
+    @inline(__always) private mutating func observe(
+        _ event: CPUEvent,
+        _ comm: ByteView,
+        _ context: inout EventContext
+    ) {
         let process = identity.observe(
-            comm, &context, hasFallingCounter: normaliser.isFalling(event, context.semantics))
+            comm,
+            &context,
+            hasFallingCounter: normaliser.isFalling(event, context.semantics)
+        )
         if process.isLate { return }
         if process.isRestart { restart() }
         let sample = normaliser.take(event, process, context)
@@ -53,8 +59,11 @@ struct CPUModel: ProcessModel, ~Copyable {
         sentOffTime = event.offCPUMicroseconds
         context.activity.pointee.utilization(percent: sample.utilizationPercent)
         context.activity.pointee.cpu(
-            onTime: sample.onTime.inWindow, offTime: sample.offTime.inWindow, migrations: sample.migrations.inWindow,
-            numaMigrations: sample.numaMigrations.inWindow)
+            onTime: sample.onTime.inWindow,
+            offTime: sample.offTime.inWindow,
+            migrations: sample.migrations.inWindow,
+            numaMigrations: sample.numaMigrations.inWindow
+        )
         let account = accounts.account(of: process, comm: comm, identity)
         account.pointee.onTime.add(sample.onTime.counted)
         account.pointee.offTime.add(sample.offTime.counted)
@@ -83,7 +92,10 @@ struct CPUModel: ProcessModel, ~Copyable {
     // MARK: Rows
 
     @inline(__always) private func record(
-        _ event: CPUEvent, _ comm: EventText, _ numbers: borrowing CPUNumbers, _ context: EventContext
+        _ event: CPUEvent,
+        _ comm: EventText,
+        _ numbers: borrowing CPUNumbers,
+        _ context: EventContext
     ) {
         var text = context.beginEvent(.instant, "cpu", name: comm.isEmpty ? EventText("cpu") : comm)
         text.argument("comm", comm, context)
@@ -102,7 +114,10 @@ struct CPUModel: ProcessModel, ~Copyable {
     }
 
     @inline(__always) private func row(
-        _ event: CPUEvent, _ comm: EventText, _ numbers: borrowing CPUNumbers, _ context: EventContext
+        _ event: CPUEvent,
+        _ comm: EventText,
+        _ numbers: borrowing CPUNumbers,
+        _ context: EventContext
     ) {
         var text = context.beginRow()
         text.column(numbers.utilization)
@@ -135,7 +150,11 @@ struct CPUModel: ProcessModel, ~Copyable {
                 text.removeAll()
                 text.appendDecimal(UInt64(number))
                 if number == CPUSet.numberMax { text.append("+") }
-                visit(SummaryPart(item: ByteView(text.bytes), values: values, sketch: none), 1, &place)
+                visit(
+                    SummaryPart(item: ByteView(text.bytes), values: values, sketch: none),
+                    1,
+                    &place
+                )
             }
         }
     }
@@ -157,7 +176,9 @@ struct CPUModel: ProcessModel, ~Copyable {
         series.add(.neutracerNumaMigrationsTotal, Double(normaliser.numaMigrations.last))
     }
 
-    mutating func collectParts(_ series: inout SeriesWriter, all: Bool) { accounts.collect(&series, all: all) }
+    mutating func collectParts(_ series: inout SeriesWriter, all: Bool) {
+        accounts.collect(&series, all: all)
+    }
 
     borrowing func encode(into buffer: inout RawBuffer) {
         identity.encode(into: &buffer)
@@ -189,6 +210,8 @@ struct CPUModel: ProcessModel, ~Copyable {
         migrationRate = try CounterRate(decoding: &reader)
         numaRate = try CounterRate(decoding: &reader)
         rules = try CPURules(decoding: &reader)
-        if reader.version > StateVersion.beforeDialects { visits = try CPUVisits(decoding: &reader) }
+        if reader.version > StateVersion.beforeDialects {
+            visits = try CPUVisits(decoding: &reader)
+        }
     }
 }

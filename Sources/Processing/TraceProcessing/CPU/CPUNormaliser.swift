@@ -33,33 +33,49 @@ struct CPUNormaliser: BitwiseCopyable {
     /// Whether a counter says that the state kept so far is another process's.
     @inline(__always) func isFalling(_ event: CPUEvent, _ semantics: Semantics) -> Bool {
         semantics == .cumulative
-            && (onTime.falls(to: event.onCPUMicroseconds) || offTime.falls(to: event.offCPUMicroseconds)
+            && (onTime.falls(to: event.onCPUMicroseconds)
+                || offTime.falls(to: event.offCPUMicroseconds)
                 || migrations.falls(to: UInt64(event.migrations))
                 || numaMigrations.falls(to: UInt64(event.numaMigrations)))
     }
 
     /// Takes in an event that is not late.
     @inline(__always) mutating func take(
-        _ event: CPUEvent, _ process: ProcessIdentity.Sample, _ context: EventContext
+        _ event: CPUEvent,
+        _ process: ProcessIdentity.Sample,
+        _ context: EventContext
     ) -> Sample {
-        var sample = Sample(utilizationPercent: event.utilizationPercent, hotspotPercent: event.hotspotPercent)
+        var sample = Sample(
+            utilizationPercent: event.utilizationPercent,
+            hotspotPercent: event.hotspotPercent
+        )
         switch context.semantics {
         case .cumulative:
             sample.onTime = onTime.take(total: event.onCPUMicroseconds, process)
             sample.offTime = offTime.take(total: event.offCPUMicroseconds, process)
             sample.migrations = migrations.take(total: UInt64(event.migrations), process)
-            sample.numaMigrations = numaMigrations.take(total: UInt64(event.numaMigrations), process)
+            sample.numaMigrations = numaMigrations.take(
+                total: UInt64(event.numaMigrations),
+                process
+            )
         case .neutracer:
             sample.hotspotPercent *= 100
             takeTime(event.utilizationPercent, at: context.time, &sample)
             sample.migrations = migrations.take(running: UInt64(event.migrations), process)
-            sample.numaMigrations = numaMigrations.take(running: UInt64(event.numaMigrations), process)
+            sample.numaMigrations = numaMigrations.take(
+                running: UInt64(event.numaMigrations),
+                process
+            )
         }
         lastTime = context.time
         return sample
     }
 
-    private mutating func takeTime(_ percent: Double, at time: EpochNanoseconds, _ sample: inout Sample) {
+    private mutating func takeTime(
+        _ percent: Double,
+        at time: EpochNanoseconds,
+        _ sample: inout Sample
+    ) {
         guard lastTime != .min, percent.isFinite else { return }
         let passed = min(max(time &- lastTime, 0), Self.sampleNanosecondsMax)
         let on = Double(passed) / 1e3 * min(max(percent, 0), 100_000) / 100
@@ -84,7 +100,9 @@ struct CPUNormaliser: BitwiseCopyable {
         offTime = try CumulativeCounter(decoding: &reader)
         migrations = try CumulativeCounter(decoding: &reader)
         numaMigrations = try CumulativeCounter(decoding: &reader)
-        if reader.version > StateVersion.beforeDialects { lastTime = try reader.integer(Int64.self) }
+        if reader.version > StateVersion.beforeDialects {
+            lastTime = try reader.integer(Int64.self)
+        }
     }
 }
 
@@ -92,7 +110,9 @@ extension CumulativeCounter {
     /// Takes in a running total since the process began. `own`: what the event itself stands for of it, all that is
     /// known of the window where it is the process's first.
     @inline(__always) mutating func take(
-        total sample: UInt64, _ process: ProcessIdentity.Sample, own: UInt64 = 0
+        total sample: UInt64,
+        _ process: ProcessIdentity.Sample,
+        own: UInt64 = 0
     ) -> Growth {
         let inWindow = growth(to: sample, isRestart: process.isRestart)
         if process.isRestart { restart() }
@@ -102,7 +122,9 @@ extension CumulativeCounter {
 
     /// Takes in a running count of the agent's, which may go back to 0 at any time.
     @inline(__always) mutating func take(
-        running sample: UInt64, _ process: ProcessIdentity.Sample, own: UInt64 = 0
+        running sample: UInt64,
+        _ process: ProcessIdentity.Sample,
+        own: UInt64 = 0
     ) -> Growth {
         let counted = follow(sample)
         return Growth(counted: counted, inWindow: process.isFirst ? min(sample, own) : counted)

@@ -15,23 +15,37 @@ struct CPURules: BitwiseCopyable {
 
     /// Judges a sample of the process's own time.
     @inline(__always) mutating func judge(
-        _ sample: CPUNormaliser.Sample, _ event: CPUEvent, cpusSeen: Int, of process: ByteView, _ context: EventContext
+        _ sample: CPUNormaliser.Sample,
+        _ event: CPUEvent,
+        cpusSeen: Int,
+        of process: ByteView,
+        _ context: EventContext
     ) {
         judgeUtilization(sample.utilizationPercent, process, context)
         judgeHotspot(sample.hotspotPercent, event.hotspotCPU, cpusSeen, process, context)
     }
 
     /// Judges a rate of migrations that was just measured.
-    mutating func judge(migrationsPerSecond rate: Double, of process: ByteView, _ context: EventContext) {
+    mutating func judge(
+        migrationsPerSecond rate: Double,
+        of process: ByteView,
+        _ context: EventContext
+    ) {
         guard context.isEnabled(.migrationStorm) else { return }
         let limit = context.threshold(.migrationsRaisePerSecond)
         let verdict = storm.observe(
-            isAbove: rate > limit, isClear: rate < context.threshold(.migrationsClearPerSecond), at: context.time,
-            cooldown: context.cooldown(.migrationStorm))
+            isAbove: rate > limit,
+            isClear: rate < context.threshold(.migrationsClearPerSecond),
+            at: context.time,
+            cooldown: context.cooldown(.migrationStorm)
+        )
         guard let verdict else { return }
         context.raise(
-            .above(.migrationStorm, rate, limit), verdict, process: process,
-            "\(EventContext.rounded(rate)) migrations a second")
+            .above(.migrationStorm, rate, limit),
+            verdict,
+            process: process,
+            "\(EventContext.rounded(rate)) migrations a second"
+        )
     }
 
     /// The same for migrations between NUMA nodes.
@@ -39,16 +53,24 @@ struct CPURules: BitwiseCopyable {
         guard context.isEnabled(.numaMigration) else { return }
         let limit = context.threshold(.numaRaisePerSecond)
         let verdict = numa.observe(
-            isAbove: rate > limit, isClear: rate < context.threshold(.numaClearPerSecond), at: context.time,
-            cooldown: context.cooldown(.numaMigration))
+            isAbove: rate > limit,
+            isClear: rate < context.threshold(.numaClearPerSecond),
+            at: context.time,
+            cooldown: context.cooldown(.numaMigration)
+        )
         guard let verdict else { return }
         context.raise(
-            .above(.numaMigration, rate, limit), verdict, process: process,
-            "\(EventContext.rounded(rate)) migrations between NUMA nodes a second")
+            .above(.numaMigration, rate, limit),
+            verdict,
+            process: process,
+            "\(EventContext.rounded(rate)) migrations between NUMA nodes a second"
+        )
     }
 
     @inline(__always) private mutating func judgeUtilization(
-        _ percent: Double, _ process: ByteView, _ context: EventContext
+        _ percent: Double,
+        _ process: ByteView,
+        _ context: EventContext
     ) {
         guard context.isEnabled(.highUtilization), percent.isFinite else { return }
         let seconds = context.threshold(.utilizationWindowSeconds)
@@ -56,30 +78,46 @@ struct CPURules: BitwiseCopyable {
         guard let mean else { return }
         let limit = context.threshold(.utilizationRaisePercent)
         let verdict = high.observe(
-            isAbove: mean > limit, isClear: mean < context.threshold(.utilizationClearPercent), at: context.time,
-            cooldown: context.cooldown(.highUtilization))
+            isAbove: mean > limit,
+            isClear: mean < context.threshold(.utilizationClearPercent),
+            at: context.time,
+            cooldown: context.cooldown(.highUtilization)
+        )
         guard let verdict else { return }
         context.raise(
-            .above(.highUtilization, mean, limit), verdict, process: process,
-            "\(EventContext.rounded(mean)) % of a CPU over \(EventContext.rounded(seconds)) s")
+            .above(.highUtilization, mean, limit),
+            verdict,
+            process: process,
+            "\(EventContext.rounded(mean)) % of a CPU over \(EventContext.rounded(seconds)) s"
+        )
     }
 
     @inline(__always) private mutating func judgeHotspot(
-        _ percent: Double, _ cpu: UInt32, _ cpusSeen: Int, _ process: ByteView, _ context: EventContext
+        _ percent: Double,
+        _ cpu: UInt32,
+        _ cpusSeen: Int,
+        _ process: ByteView,
+        _ context: EventContext
     ) {
         guard context.isEnabled(.cpuHotspot), percent.isFinite else { return }
         let limit = context.threshold(.hotspotRaisePercent)
         let isEnough = Double(cpusSeen) >= context.threshold(.hotspotCPUsMin)
         let verdict = hotspot.observe(
-            isAbove: isEnough && percent > limit, isClear: percent < context.threshold(.hotspotClearPercent),
-            at: context.time, cooldown: context.cooldown(.cpuHotspot))
+            isAbove: isEnough && percent > limit,
+            isClear: percent < context.threshold(.hotspotClearPercent),
+            at: context.time,
+            cooldown: context.cooldown(.cpuHotspot)
+        )
         guard let verdict else { return }
         context.raise(
-            .above(.cpuHotspot, percent, limit), verdict, process: process,
+            .above(.cpuHotspot, percent, limit),
+            verdict,
+            process: process,
             """
             \(EventContext.rounded(percent)) % of the time on CPU \(cpu), \
             of \(cpusSeen) seen
-            """)
+            """
+        )
     }
 
     func encode(into buffer: inout RawBuffer) {

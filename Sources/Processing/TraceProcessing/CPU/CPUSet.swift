@@ -12,7 +12,9 @@ struct CPUSet {
     private(set) var count = 0
 
     /// What it takes beyond itself.
-    @inline(__always) var memoryBytes: Int { others.isEmpty ? 0 : Self.wordCount * 8 + 2 * StateCost.allocation }
+    @inline(__always) var memoryBytes: Int {
+        others.isEmpty ? 0 : Self.wordCount * 8 + 2 * StateCost.allocation
+    }
 
     static var numberMax: Int { wordCount * 64 - 1 }
 

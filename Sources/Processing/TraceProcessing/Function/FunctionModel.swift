@@ -24,8 +24,11 @@ struct FunctionModel: ProcessModel, ~Copyable {
 
     static var looks: Int { 4 }
 
-    @inline(__always) borrowing func lookAhead(_ look: Int, at event: UnsafePointer<FunctionEvent>, _ found: Int) -> Int
-    {
+    @inline(__always) borrowing func lookAhead(
+        _ look: Int,
+        at event: UnsafePointer<FunctionEvent>,
+        _ found: Int
+    ) -> Int {
         if look == 0 {
             threads.prefetchIndex(event.pointee.threadID)
             return functions.prefetchIndex(event.pointee.functionName.cut(at: Limits.nameBytesMax))
@@ -44,7 +47,9 @@ struct FunctionModel: ProcessModel, ~Copyable {
 
     mutating func apply(_ event: UnsafePointer<FunctionEvent>, _ context: inout EventContext) {
         let (function, name) = functions.position(of: FunctionNormaliser.name(of: event), context)
-        if name.view.count < event.pointee.functionName.count { context.totals.pointee.namesCut += 1 }
+        if name.view.count < event.pointee.functionName.count {
+            context.totals.pointee.namesCut += 1
+        }
         let row = FunctionRow(event, name: name)
         if FunctionNormaliser.isSampled(context) {
             context.activity.pointee.called(functions.count(function, event, used: context.used))
@@ -62,25 +67,46 @@ struct FunctionModel: ProcessModel, ~Copyable {
 
     // The context by reference, as in `exit`: of a value the compiler would make a copy for each.
     @inline(__always) private mutating func enter(
-        _ event: UnsafePointer<FunctionEvent>, _ row: FunctionRow, function: Int, _ context: inout EventContext
+        _ event: UnsafePointer<FunctionEvent>,
+        _ row: FunctionRow,
+        function: Int,
+        _ context: inout EventContext
     ) {
         functions.entered(function)
         context.activity.pointee.called(1)
         let isSlice = threads.push(
-            OpenCalls.Call(cookie: event.pointee.cookie, function: UInt32(function), began: context.stamp),
-            tid: context.tid, clock: context.time, used: context.used, context.totals)
+            OpenCalls.Call(
+                cookie: event.pointee.cookie,
+                function: UInt32(function),
+                began: context.stamp
+            ),
+            tid: context.tid,
+            clock: context.time,
+            used: context.used,
+            context.totals
+        )
         // What is neither entry nor exit is kept as an entry, with its type for the reader to see.
         row.writeEvent(
-            isSlice ? .begin : .instant, duration: nil,
-            eventType: event.pointee.eventType != 0 || !isSlice ? event.pointee.eventType : nil, context)
+            isSlice ? .begin : .instant,
+            duration: nil,
+            eventType: event.pointee.eventType != 0 || !isSlice ? event.pointee.eventType : nil,
+            context
+        )
     }
 
     @inline(__always) private mutating func exit(
-        _ event: UnsafePointer<FunctionEvent>, _ row: FunctionRow, function: Int, _ context: inout EventContext
+        _ event: UnsafePointer<FunctionEvent>,
+        _ row: FunctionRow,
+        function: Int,
+        _ context: inout EventContext
     ) {
         let ended = threads.pop(
-            cookie: event.pointee.cookie, function: UInt32(function), tid: context.tid, at: context.stamp,
-            clock: context.time, used: context.used
+            cookie: event.pointee.cookie,
+            function: UInt32(function),
+            tid: context.tid,
+            at: context.stamp,
+            clock: context.time,
+            used: context.used
         ) { call in
             let name = functions.text(of: Int(call.function))
             let stamp = context.stamp
@@ -89,35 +115,53 @@ struct FunctionModel: ProcessModel, ~Copyable {
             if call.began > stamp { context.move(to: stamp, thread: context.tid) }
         }
         // A clock was set back meanwhile: the call came first, so it ends when it began, not before.
-        if let began = ended?.call.began, began > context.stamp { context.move(to: began, thread: context.tid) }
+        if let began = ended?.call.began, began > context.stamp {
+            context.move(to: began, thread: context.tid)
+        }
         // An end without a begin would close another call of the name.
         let isInstant = ended?.call.isInstant ?? true
         row.writeEvent(
-            isInstant ? .instant : .end, duration: ended?.nanoseconds,
-            eventType: isInstant ? event.pointee.eventType : nil, began: isInstant ? ended?.beganElsewhere : nil,
-            context)
+            isInstant ? .instant : .end,
+            duration: ended?.nanoseconds,
+            eventType: isInstant ? event.pointee.eventType : nil,
+            began: isInstant ? ended?.beganElsewhere : nil,
+            context
+        )
         guard let ended, Self.isPossible(from: ended.call.began, context) else {
             functions.unmatched(function)
             return row.writeExit(duration: ended?.nanoseconds, isSlow: false, context)
         }
         context.activity.pointee.wasOpen(nanoseconds: UInt64(ended.openNanoseconds))
         complete(
-            row, function: function, nanoseconds: ended.nanoseconds, selfNanoseconds: ended.selfNanoseconds, context)
+            row,
+            function: function,
+            nanoseconds: ended.nanoseconds,
+            selfNanoseconds: ended.selfNanoseconds,
+            context
+        )
     }
 
     // MARK: Some events come
 
     private mutating func applySampled(
-        _ event: UnsafePointer<FunctionEvent>, _ row: FunctionRow, function: Int, _ context: EventContext
+        _ event: UnsafePointer<FunctionEvent>,
+        _ row: FunctionRow,
+        function: Int,
+        _ context: EventContext
     ) {
         let isExit = event.pointee.eventType == 1
         let record = SampledCalls.Record(
-            cookie: event.pointee.cookie, callCount: event.pointee.callCount,
-            averageMicroseconds: event.pointee.averageDurationMicroseconds, time: context.stamp,
-            function: UInt32(function), tid: context.tid, eventType: event.pointee.eventType,
+            cookie: event.pointee.cookie,
+            callCount: event.pointee.callCount,
+            averageMicroseconds: event.pointee.averageDurationMicroseconds,
+            time: context.stamp,
+            function: UInt32(function),
+            tid: context.tid,
+            eventType: event.pointee.eventType,
             kind: isExit ? .instant : .open,
             // After a slice that is far ahead nothing more could be shown as one.
-            isSlice: context.stamp == context.time)
+            isSlice: context.stamp == context.time
+        )
         guard isExit else {
             sampled.enter(record, used: context.used, context.totals)
             return writeReady(context)
@@ -130,13 +174,22 @@ struct FunctionModel: ProcessModel, ~Copyable {
     }
 
     private mutating func exitSampled(
-        _ call: SampledCalls.Call?, _ row: FunctionRow, function: Int, _ context: EventContext
+        _ call: SampledCalls.Call?,
+        _ row: FunctionRow,
+        function: Int,
+        _ context: EventContext
     ) {
         guard let call else {
             functions.unmatched(function)
             return row.writeExit(duration: nil, isSlow: false, context)
         }
-        complete(row, function: function, nanoseconds: call.nanoseconds, selfNanoseconds: call.selfNanoseconds, context)
+        complete(
+            row,
+            function: function,
+            nanoseconds: call.nanoseconds,
+            selfNanoseconds: call.selfNanoseconds,
+            context
+        )
     }
 
     /// Writes the events that need not wait any more, in their order.
@@ -156,13 +209,20 @@ struct FunctionModel: ProcessModel, ~Copyable {
     private func write(_ record: SampledCalls.Record, _ context: EventContext) {
         let name = functions.text(of: Int(record.function))
         if record.kind == .begin, record.isShown {
-            return Self.writeContinued(record.cookie, name, tid: record.tid, at: record.time, context)
+            return Self.writeContinued(
+                record.cookie,
+                name,
+                tid: record.tid,
+                at: record.time,
+                context
+            )
         }
         let row = FunctionRow(record, name: name)
         switch record.kind {
         case .begin: row.writeEvent(.begin, duration: nil, eventType: nil, context)
         case .end: row.writeEvent(.end, duration: record.nanoseconds, eventType: nil, context)
-        case .instant, .open: row.writeEvent(.instant, duration: nil, eventType: record.eventType, context)
+        case .instant, .open:
+            row.writeEvent(.instant, duration: nil, eventType: record.eventType, context)
         }
     }
 
@@ -177,19 +237,37 @@ struct FunctionModel: ProcessModel, ~Copyable {
 
     /// A call of which entry and exit came.
     @inline(__always) private mutating func complete(
-        _ row: FunctionRow, function: Int, nanoseconds: Int64, selfNanoseconds: Int64, _ context: EventContext
+        _ row: FunctionRow,
+        function: Int,
+        nanoseconds: Int64,
+        selfNanoseconds: Int64,
+        _ context: EventContext
     ) {
         while context.stamp % resolution != 0 { resolution /= 10 }
         let isSlow = Double(nanoseconds) / 1e6 > context.threshold(.slowCallMilliseconds)
         if isSlow { context.activity.pointee.calledSlowly() }
-        functions.completed(function, nanoseconds: nanoseconds, selfNanoseconds: selfNanoseconds, isSlow: isSlow)
+        functions.completed(
+            function,
+            nanoseconds: nanoseconds,
+            selfNanoseconds: selfNanoseconds,
+            isSlow: isSlow
+        )
         row.writeExit(duration: nanoseconds, isSlow: isSlow, context)
-        functions.judge(function, nanoseconds: nanoseconds, resolution: resolution, isSlow: isSlow, context)
+        functions.judge(
+            function,
+            nanoseconds: nanoseconds,
+            resolution: resolution,
+            isSlow: isSlow,
+            context
+        )
     }
 
     /// Whether a call that began then can have ended at the event's time: one that began before its exit came can't
     /// have ended much later than that, however far ahead the exit's time stamp is.
-    @inline(__always) private static func isPossible(from began: EpochNanoseconds, _ context: EventContext) -> Bool {
+    @inline(__always) private static func isPossible(
+        from began: EpochNanoseconds,
+        _ context: EventContext
+    ) -> Bool {
         context.stamp <= context.arrival || began > context.arrival
             || context.stamp &- context.arrival <= Limits.stampAheadNanosecondsMax
     }
@@ -217,7 +295,10 @@ struct FunctionModel: ProcessModel, ~Copyable {
     mutating func windowBegins(_ context: inout EventContext) {
         let context = context
         let totals = context.totals
-        let allowance = totals.pointee.repetition.allowance(in: context.files.window, events: totals.pointee.events)
+        let allowance = totals.pointee.repetition.allowance(
+            in: context.files.window,
+            events: totals.pointee.events
+        )
         let (bytes, omitted) = threads.reopen(
             bytesMax: allowance,
             cost: { call in
@@ -227,13 +308,18 @@ struct FunctionModel: ProcessModel, ~Copyable {
             visit: { tid, call in
                 let name = functions.text(of: Int(call.function))
                 Self.writeContinued(call.cookie, name, tid: tid, at: call.began, context)
-            })
+            }
+        )
         totals.pointee.repetition.spend(bytes)
         totals.pointee.callsNotRepeated &+= UInt64(omitted)
     }
 
     private static func writeContinued(
-        _ cookie: Int64, _ name: EventText, tid: UInt32, at began: EpochNanoseconds, _ context: EventContext
+        _ cookie: Int64,
+        _ name: EventText,
+        tid: UInt32,
+        at began: EpochNanoseconds,
+        _ context: EventContext
     ) {
         let text = context.json.buffer
         text.text.appendContinuedCall(ts: began, pid: context.pid, tid: tid, cookie: cookie) {
@@ -252,7 +338,9 @@ struct FunctionModel: ProcessModel, ~Copyable {
 
     // MARK: Bounds
 
-    @inline(__always) var stateBytes: Int { functions.stateBytes &+ threads.stateBytes &+ sampled.stateBytes }
+    @inline(__always) var stateBytes: Int {
+        functions.stateBytes &+ threads.stateBytes &+ sampled.stateBytes
+    }
 
     static var givesWay: Bool { true }
 
@@ -263,7 +351,11 @@ struct FunctionModel: ProcessModel, ~Copyable {
     }
 
     /// Threads go with the calls open on them; functions of calls that are open stay.
-    mutating func giveUp(_ sweep: inout StateSweep, _ owner: StateOwner, context: () -> EventContext) {
+    mutating func giveUp(
+        _ sweep: inout StateSweep,
+        _ owner: StateOwner,
+        context: () -> EventContext
+    ) {
         threads.giveUp(&sweep, owner.totals)
         sampled.giveUp(&sweep, owner.totals)
         if sampled.ready.count > 0 { writeReady(context()) }
@@ -284,9 +376,13 @@ struct FunctionModel: ProcessModel, ~Copyable {
 
     static var seriesMax: Int { 1 }
 
-    func collect(_ series: inout SeriesWriter) { series.add(.activeFunctions, Double(threads.openCount)) }
+    func collect(_ series: inout SeriesWriter) {
+        series.add(.activeFunctions, Double(threads.openCount))
+    }
 
-    mutating func collectParts(_ series: inout SeriesWriter, all: Bool) { functions.collect(&series, all: all) }
+    mutating func collectParts(_ series: inout SeriesWriter, all: Bool) {
+        functions.collect(&series, all: all)
+    }
 
     borrowing func encode(into buffer: inout RawBuffer) {
         functions.encode(into: &buffer)
@@ -301,6 +397,8 @@ struct FunctionModel: ProcessModel, ~Copyable {
         guard reader.version > StateVersion.beforeDialects else { return }
         sampled = try SampledCalls(decoding: &reader)
         resolution = try reader.integer(Int64.self)
-        guard resolution > 0 else { throw TraceError(.corrupt, "Stored state has no resolution of time stamps") }
+        guard resolution > 0 else {
+            throw TraceError(.corrupt, "Stored state has no resolution of time stamps")
+        }
     }
 }

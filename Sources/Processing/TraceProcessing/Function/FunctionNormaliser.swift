@@ -8,7 +8,9 @@ import TraceWire
 /// every event is sent, and each exit ends the innermost call of its function and cookie.
 enum FunctionNormaliser {
     /// Whether some events only are sent.
-    @inline(__always) static func isSampled(_ context: EventContext) -> Bool { context.semantics == .neutracer }
+    @inline(__always) static func isSampled(_ context: EventContext) -> Bool {
+        context.semantics == .neutracer
+    }
 
     /// The function's name, not longer than `Limits.nameBytesMax`; the original calls one without a name so.
     @inline(__always) static func name(of event: UnsafePointer<FunctionEvent>) -> ByteView {

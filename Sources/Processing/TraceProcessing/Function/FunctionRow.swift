@@ -27,7 +27,10 @@ struct FunctionRow {
     /// `duration`: nanoseconds, of a call that has ended. `eventType`: where the phase doesn't say what it was. `began`: of
     /// an exit whose call is a slice in an earlier window's trace but not in this one's (see `EventRow.Call.began`).
     @inline(__always) func writeEvent(
-        _ phase: EventPhase, duration: Int64?, eventType: Int32?, began: EpochNanoseconds? = nil,
+        _ phase: EventPhase,
+        duration: Int64?,
+        eventType: Int32?,
+        began: EpochNanoseconds? = nil,
         _ context: EventContext
     ) {
         var text = context.beginEvent(phase, "function", name: name, countsName: true)

@@ -15,7 +15,12 @@ struct FunctionRules: BitwiseCopyable {
     /// `resolution` is the least difference between two stamps. `key` is the function's
     /// among those of the process.
     @inline(__always) mutating func judge(
-        nanoseconds: Int64, resolution: Int64, isSlow: Bool, of function: ByteView, key: UInt64, _ context: EventContext
+        nanoseconds: Int64,
+        resolution: Int64,
+        isSlow: Bool,
+        of function: ByteView,
+        key: UInt64,
+        _ context: EventContext
     ) {
         if isSlow, context.isEnabled(.slowCall) {
             let verdict = slow.fire(at: context.time, cooldown: context.cooldown(.slowCall))
@@ -24,52 +29,92 @@ struct FunctionRules: BitwiseCopyable {
         guard context.isEnabled(.durationOutlier) else { return }
         let usual = durations.usual.mean
         let found = durations.observe(
-            log(Double(max(nanoseconds, resolution))), limit: context.threshold(.durationZScore),
-            samplesMin: context.threshold(.durationSamplesMin), floor: log(exp(usual) + Double(resolution)),
-            at: context.time, cooldown: context.cooldown(.durationOutlier))
+            log(Double(max(nanoseconds, resolution))),
+            limit: context.threshold(.durationZScore),
+            samplesMin: context.threshold(.durationSamplesMin),
+            floor: log(exp(usual) + Double(resolution)),
+            at: context.time,
+            cooldown: context.cooldown(.durationOutlier)
+        )
         guard let (score, verdict) = found else { return }
         raiseOutlier(nanoseconds, score, verdict, function, key, context)
     }
 
     /// Judges a call that is open for so long.
-    mutating func judgeOpen(nanoseconds: Int64, of function: ByteView, key: UInt64, _ context: EventContext) {
+    mutating func judgeOpen(
+        nanoseconds: Int64,
+        of function: ByteView,
+        key: UInt64,
+        _ context: EventContext
+    ) {
         let verdict = stuck.fire(at: context.time, cooldown: context.cooldown(.stuckCall))
         let seconds = Double(nanoseconds) / 1e9
         let limit = context.threshold(.stuckCallSeconds)
         context.raise(
             .init(
-                rule: .stuckCall, value: seconds, baseline: limit, score: seconds / limit,
-                severity: EventContext.severity(ratio: seconds / limit)), verdict, key: key, process: .empty,
-            "\(function.string) has been open for \(EventContext.rounded(seconds)) s")
+                rule: .stuckCall,
+                value: seconds,
+                baseline: limit,
+                score: seconds / limit,
+                severity: EventContext.severity(ratio: seconds / limit)
+            ),
+            verdict,
+            key: key,
+            process: .empty,
+            "\(function.string) has been open for \(EventContext.rounded(seconds)) s"
+        )
     }
 
     private func raiseSlow(
-        _ nanoseconds: Int64, _ verdict: FindingVerdict, _ function: ByteView, _ key: UInt64, _ context: EventContext
+        _ nanoseconds: Int64,
+        _ verdict: FindingVerdict,
+        _ function: ByteView,
+        _ key: UInt64,
+        _ context: EventContext
     ) {
         let milliseconds = Double(nanoseconds) / 1e6
         let limit = context.threshold(.slowCallMilliseconds)
         context.raise(
             .init(
-                rule: .slowCall, value: milliseconds, baseline: limit, score: milliseconds / max(limit, 1e-6),
-                severity: EventContext.severity(ratio: milliseconds / max(limit, 1e-6))), verdict, key: key,
-            process: .empty, "\(function.string) took \(EventContext.rounded(milliseconds)) ms")
+                rule: .slowCall,
+                value: milliseconds,
+                baseline: limit,
+                score: milliseconds / max(limit, 1e-6),
+                severity: EventContext.severity(ratio: milliseconds / max(limit, 1e-6))
+            ),
+            verdict,
+            key: key,
+            process: .empty,
+            "\(function.string) took \(EventContext.rounded(milliseconds)) ms"
+        )
     }
 
     private func raiseOutlier(
-        _ nanoseconds: Int64, _ score: Double, _ verdict: FindingVerdict, _ function: ByteView, _ key: UInt64,
+        _ nanoseconds: Int64,
+        _ score: Double,
+        _ verdict: FindingVerdict,
+        _ function: ByteView,
+        _ key: UInt64,
         _ context: EventContext
     ) {
         let milliseconds = Double(nanoseconds) / 1e6
         let usual = exp(durations.usual.mean) / 1e6
         context.raise(
             .init(
-                rule: .durationOutlier, value: milliseconds, baseline: usual, score: score,
-                severity: EventContext.severity(ratio: score / context.threshold(.durationZScore))), verdict, key: key,
+                rule: .durationOutlier,
+                value: milliseconds,
+                baseline: usual,
+                score: score,
+                severity: EventContext.severity(ratio: score / context.threshold(.durationZScore))
+            ),
+            verdict,
+            key: key,
             process: .empty,
             """
             \(function.string) took \(EventContext.rounded(milliseconds)) ms, \
             usually about \(EventContext.rounded(usual)) ms
-            """)
+            """
+        )
     }
 
     func encode(into buffer: inout RawBuffer) {

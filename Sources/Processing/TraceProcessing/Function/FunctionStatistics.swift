@@ -47,7 +47,11 @@ struct FunctionStatistics: ~Copyable {
 
     init(name: ByteView) { self.name = OwnedName(name) }
 
-    @inline(__always) mutating func complete(nanoseconds: Int64, selfNanoseconds: Int64, isSlow: Bool) {
+    @inline(__always) mutating func complete(
+        nanoseconds: Int64,
+        selfNanoseconds: Int64,
+        isSlow: Bool
+    ) {
         completed += 1
         total.add(UInt64(nanoseconds))
         maxNanoseconds = max(maxNanoseconds, nanoseconds)
@@ -57,9 +61,13 @@ struct FunctionStatistics: ~Copyable {
     }
 
     /// Takes in what an agent that sends some events only counts; how many calls there were since.
-    @inline(__always) mutating func count(_ callCount: UInt64, averageMicroseconds: UInt64) -> UInt64 {
+    @inline(__always) mutating func count(
+        _ callCount: UInt64,
+        averageMicroseconds: UInt64
+    ) -> UInt64 {
         isSampled = true
-        let calls = mayReturn ? min(callCount, 1) : RunningCount.growth(from: self.callCount, to: callCount)
+        let calls =
+            mayReturn ? min(callCount, 1) : RunningCount.growth(from: self.callCount, to: callCount)
         mayReturn = false
         entries = CounterTotal.sum(entries, calls)
         let next = RunningCount.next(after: self.callCount, callCount)
@@ -75,17 +83,27 @@ struct FunctionStatistics: ~Copyable {
         if isEstimated {
             let calls = max(Double(entries) + Double(other.pointee.entries), 1)
             let sum =
-                Double(averageMicroseconds) * Double(entries) + Double(other.pointee.averageMicroseconds)
+                Double(averageMicroseconds) * Double(entries) + Double(
+                    other.pointee.averageMicroseconds
+                )
                 * Double(other.pointee.entries)
             averageMicroseconds = UInt64(sum / calls)
         }
         isSampled = isEstimated
         Self.add(other.pointee.entries, of: other.pointee.mark.entries, to: &entries, &mark.entries)
-        Self.add(other.pointee.completed, of: other.pointee.mark.completed, to: &completed, &mark.completed)
+        Self.add(
+            other.pointee.completed,
+            of: other.pointee.mark.completed,
+            to: &completed,
+            &mark.completed
+        )
         Self.add(other.pointee.slow, of: other.pointee.mark.slow, to: &slow, &mark.slow)
         Self.add(
-            other.pointee.unmatchedExits, of: other.pointee.mark.unmatchedExits, to: &unmatchedExits,
-            &mark.unmatchedExits)
+            other.pointee.unmatchedExits,
+            of: other.pointee.mark.unmatchedExits,
+            to: &unmatchedExits,
+            &mark.unmatchedExits
+        )
         total.add(other.pointee.total.value)
         maxNanoseconds = max(maxNanoseconds, other.pointee.maxNanoseconds)
         for index in buckets.indices { buckets[index] &+= other.pointee.buckets[index] }
@@ -94,7 +112,12 @@ struct FunctionStatistics: ~Copyable {
     }
 
     /// Adds a count and what the open window has of it, which is how far it is beyond its mark.
-    private static func add(_ count: UInt64, of otherMark: UInt64, to own: inout UInt64, _ mark: inout UInt64) {
+    private static func add(
+        _ count: UInt64,
+        of otherMark: UInt64,
+        to own: inout UInt64,
+        _ mark: inout UInt64
+    ) {
         let inWindow = (own &- mark) &+ (count &- otherMark)
         own = CounterTotal.sum(own, count)
         mark = own &- inWindow
@@ -105,7 +128,8 @@ struct FunctionStatistics: ~Copyable {
     @inline(__always) mutating func prefetchSketch() { window.prefetchSketch() }
 
     private var isInWindow: Bool {
-        entries != mark.entries || completed != mark.completed || unmatchedExits != mark.unmatchedExits
+        entries != mark.entries || completed != mark.completed
+            || unmatchedExits != mark.unmatchedExits
     }
 
     /// Visits the function where the window has seen anything of it, with its place in what adds up rows by name; then a new
@@ -127,13 +151,20 @@ struct FunctionStatistics: ~Copyable {
         values[7] = isSampled ? estimate : window.totalNanoseconds
         values[8] = isSampled ? calls : pairs
         let item = name.view
-        window.withSketch { sketch in visit(SummaryPart(item: item, values: values, sketch: sketch), &place) }
+        window.withSketch { sketch in
+            visit(SummaryPart(item: item, values: values, sketch: sketch), &place)
+        }
         window.removeAll()
         mark = currentMark
     }
 
     private var currentMark: FunctionMark {
-        FunctionMark(entries: entries, completed: completed, slow: slow, unmatchedExits: unmatchedExits)
+        FunctionMark(
+            entries: entries,
+            completed: completed,
+            slow: slow,
+            unmatchedExits: unmatchedExits
+        )
     }
 
     // MARK: Metrics
@@ -162,7 +193,12 @@ struct FunctionStatistics: ~Copyable {
         series.add(.functionUnmatchedExitsTotal, Double(unmatchedExits), if: unmatchedExits > 0)
         series.add(.neutracerFunctionCallsTotal, Double(callCount))
         series.add(.neutracerFunctionStats, Double(averageMicroseconds), ["avg_duration_us"])
-        series.add(.neutracerFunctionStats, Double(maxNanoseconds) / 1e9, if: isTimed, ["max_duration_seconds"])
+        series.add(
+            .neutracerFunctionStats,
+            Double(maxNanoseconds) / 1e9,
+            if: isTimed,
+            ["max_duration_seconds"]
+        )
         series.add(.functionMeanDurationSeconds, meanSeconds, if: isTimed || isSampled)
         series.add(.functionSlowCallsTotal, Double(slow), if: isTimed)
         series.add(.functionDurationSeconds, buckets, sum: Double(total.value) / 1e9, if: isTimed)
@@ -200,16 +236,25 @@ struct FunctionStatistics: ~Copyable {
 
     /// `isFixed`: in the form of versions before, whose numbers all had eight bytes, and whose window stood elsewhere.
     init(decoding reader: inout StateReader, isFixed: Bool) throws(TraceError) {
-        func number() throws(TraceError) -> UInt64 { isFixed ? try reader.integer(UInt64.self) : try reader.varint() }
+        func number() throws(TraceError) -> UInt64 {
+            isFixed ? try reader.integer(UInt64.self) : try reader.varint()
+        }
         var counts: [UInt64] = []
         for _ in 0..<8 { counts.append(try number()) }
         var buckets = InlineArray<11, UInt64>(repeating: 0)
         for index in buckets.indices { buckets[index] = try number() }
         let rules = try FunctionRules(decoding: &reader)
         let name = try OwnedName(decoding: &reader)
-        var mark = FunctionMark(entries: counts[0], completed: counts[1], slow: counts[2], unmatchedExits: counts[3])
+        var mark = FunctionMark(
+            entries: counts[0],
+            completed: counts[1],
+            slow: counts[2],
+            unmatchedExits: counts[3]
+        )
         var window = FunctionWindow()
-        if reader.version > StateVersion.beforeDialects { lastUsed = try reader.integer(UInt32.self) }
+        if reader.version > StateVersion.beforeDialects {
+            lastUsed = try reader.integer(UInt32.self)
+        }
         let marks = isFixed ? 0 : try reader.integer(UInt8.self)
         if marks & 1 != 0 {
             mark.entries &-= try reader.varint()

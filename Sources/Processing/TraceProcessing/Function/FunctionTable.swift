@@ -22,7 +22,8 @@ struct FunctionTable: ~Copyable {
 
     /// The function's position, and what is shown of its name, by which functions are told apart; a new one is remembered.
     @inline(__always) mutating func position(
-        of name: ByteView, _ context: EventContext
+        of name: ByteView,
+        _ context: EventContext
     ) -> (position: Int, name: EventText) {
         // Where looking ahead found it: mostly, as it may have been another process's.
         let found = context.found
@@ -38,7 +39,8 @@ struct FunctionTable: ~Copyable {
 
     /// No known name needs to be cut.
     @inline(never) private mutating func addShown(
-        _ name: ByteView, _ nameHash: UInt64
+        _ name: ByteView,
+        _ nameHash: UInt64
     ) -> (position: Int, name: EventText) {
         let shown = RawBuffer.shown(name)
         let hash = shown.count < name.count ? NameHash.of(shown) : nameHash
@@ -56,7 +58,9 @@ struct FunctionTable: ~Copyable {
         statistics[position].pointee.name.equals(name)
     }
 
-    @inline(__always) private func isPlain(_ position: Int) -> Bool { statistics[position].pointee.name.isPlain }
+    @inline(__always) private func isPlain(_ position: Int) -> Bool {
+        statistics[position].pointee.name.isPlain
+    }
 
     // MARK: Looking ahead
 
@@ -77,7 +81,10 @@ struct FunctionTable: ~Copyable {
     @inline(__always) func prefetchStatistics(_ position: Int, isExit: Bool) {
         // Functions may have been given up since it was found.
         guard position < statistics.count else { return }
-        prefetch(statistics[position], byteCount: isExit ? FunctionStatistics.exitBytes : FunctionStatistics.eventBytes)
+        prefetch(
+            statistics[position],
+            byteCount: isExit ? FunctionStatistics.exitBytes : FunctionStatistics.eventBytes
+        )
     }
 
     @inline(__always) func prefetchSketch(_ position: Int) {
@@ -102,46 +109,77 @@ struct FunctionTable: ~Copyable {
 
     func name(of position: Int) -> ByteView { statistics[position].pointee.name.view }
 
-    func text(of position: Int) -> EventText { EventText(name(of: position), isPlain: isPlain(position)) }
+    func text(of position: Int) -> EventText {
+        EventText(name(of: position), isPlain: isPlain(position))
+    }
 
     @inline(__always) func entered(_ position: Int) { statistics[position].pointee.entries += 1 }
 
-    @inline(__always) func unmatched(_ position: Int) { statistics[position].pointee.unmatchedExits += 1 }
+    @inline(__always) func unmatched(_ position: Int) {
+        statistics[position].pointee.unmatchedExits += 1
+    }
 
-    @inline(__always) func completed(_ position: Int, nanoseconds: Int64, selfNanoseconds: Int64, isSlow: Bool) {
+    @inline(__always) func completed(
+        _ position: Int,
+        nanoseconds: Int64,
+        selfNanoseconds: Int64,
+        isSlow: Bool
+    ) {
         statistics[position].pointee.complete(
-            nanoseconds: nanoseconds, selfNanoseconds: selfNanoseconds, isSlow: isSlow)
+            nanoseconds: nanoseconds,
+            selfNanoseconds: selfNanoseconds,
+            isSlow: isSlow
+        )
     }
 
     /// As `FunctionStatistics.count`.
     @inline(__always) mutating func count(
-        _ position: Int, _ event: UnsafePointer<FunctionEvent>, used: StateSweep.Stamp
+        _ position: Int,
+        _ event: UnsafePointer<FunctionEvent>,
+        used: StateSweep.Stamp
     ) -> UInt64 {
         change(position)
         statistics[position].pointee.lastUsed = used
         return statistics[position].pointee.count(
-            event.pointee.callCount, averageMicroseconds: event.pointee.averageDurationMicroseconds)
+            event.pointee.callCount,
+            averageMicroseconds: event.pointee.averageDurationMicroseconds
+        )
     }
 
     /// What the rules remember of the function.
     @inline(__always) func judge(
-        _ position: Int, nanoseconds: Int64, resolution: Int64, isSlow: Bool, _ context: EventContext
+        _ position: Int,
+        nanoseconds: Int64,
+        resolution: Int64,
+        isSlow: Bool,
+        _ context: EventContext
     ) {
         let function = statistics[position]
         function.pointee.rules.judge(
-            nanoseconds: nanoseconds, resolution: resolution, isSlow: isSlow, of: function.pointee.name.view,
-            key: UInt64(position), context)
+            nanoseconds: nanoseconds,
+            resolution: resolution,
+            isSlow: isSlow,
+            of: function.pointee.name.view,
+            key: UInt64(position),
+            context
+        )
     }
 
     func judgeOpen(_ position: Int, nanoseconds: Int64, _ context: EventContext) {
         let function = statistics[position]
         function.pointee.rules.judgeOpen(
-            nanoseconds: nanoseconds, of: function.pointee.name.view, key: UInt64(position), context)
+            nanoseconds: nanoseconds,
+            of: function.pointee.name.view,
+            key: UInt64(position),
+            context
+        )
     }
 
     /// Remembers what the agent says of the function, and that it changed.
     @inline(__always) mutating func touch(
-        _ position: Int, _ event: UnsafePointer<FunctionEvent>, used: StateSweep.Stamp
+        _ position: Int,
+        _ event: UnsafePointer<FunctionEvent>,
+        used: StateSweep.Stamp
     ) {
         statistics[position].pointee.lastUsed = used
         statistics[position].pointee.callCount = event.pointee.callCount
@@ -174,7 +212,10 @@ struct FunctionTable: ~Copyable {
         let (ahead, sketchAhead) = (8, 4)
         for position in 0..<statistics.count {
             if position + ahead < statistics.count {
-                prefetch(statistics[position + ahead], byteCount: MemoryLayout<FunctionStatistics>.size)
+                prefetch(
+                    statistics[position + ahead],
+                    byteCount: MemoryLayout<FunctionStatistics>.size
+                )
             }
             if position + sketchAhead < statistics.count {
                 prefetchName(position + sketchAhead)
@@ -204,7 +245,9 @@ struct FunctionTable: ~Copyable {
     /// function called `other` counts for them from here on. Returns where each function is now, `.max` for those
     /// that are gone; nil where all stay. O(functions).
     mutating func giveUp(
-        _ sweep: inout StateSweep, isOpen: borrowing RawArray<Bool>, _ totals: UnsafeMutablePointer<SlotTotals>
+        _ sweep: inout StateSweep,
+        isOpen: borrowing RawArray<Bool>,
+        _ totals: UnsafeMutablePointer<SlotTotals>
     ) -> RawArray<UInt32>? {
         let known = statistics.count
         var positions = RawArray<UInt32>(capacity: known + 1)
@@ -214,12 +257,16 @@ struct FunctionTable: ~Copyable {
             statistics.prefetch(position + EntryStore<FunctionStatistics>.ahead)
             let function = statistics[position]
             let bytes = function.pointee.stateBytes
-            guard position != other, !isOpen[position], sweep.takes(function.pointee.lastUsed, bytes: bytes) else {
+            guard position != other, !isOpen[position],
+                sweep.takes(function.pointee.lastUsed, bytes: bytes)
+            else {
                 positions.append(kept)
                 kept += 1
                 continue
             }
-            let into = other ?? append(FunctionStatistics(name: Self.otherName), NameHash.of(Self.otherName))
+            let into =
+                other
+                ?? append(FunctionStatistics(name: Self.otherName), NameHash.of(Self.otherName))
             other = into
             statistics[into].pointee.absorb(function)
             change(into)
@@ -262,9 +309,14 @@ struct FunctionTable: ~Copyable {
 
     init(decoding reader: inout StateReader) throws(TraceError) {
         let count = try reader.integer(UInt32.self)
-        if reader.version > StateVersion.beforeDialects { hasGivenUp = try reader.integer(UInt8.self) == 1 }
+        if reader.version > StateVersion.beforeDialects {
+            hasGivenUp = try reader.integer(UInt8.self) == 1
+        }
         for _ in 0..<(count & ~Self.packed) {
-            let function = try FunctionStatistics(decoding: &reader, isFixed: count & Self.packed == 0)
+            let function = try FunctionStatistics(
+                decoding: &reader,
+                isFixed: count & Self.packed == 0
+            )
             let hash = NameHash.of(function.name.view)
             _ = append(function, hash)
         }

@@ -21,7 +21,9 @@ struct FunctionWindow {
     }
 
     /// Sends for what has been sampled.
-    @inline(__always) mutating func prefetchSketch() { withUnsafePointer(to: &sketch) { QuantileSketch.prefetch($0) } }
+    @inline(__always) mutating func prefetchSketch() {
+        withUnsafePointer(to: &sketch) { QuantileSketch.prefetch($0) }
+    }
 
     @inline(__always) mutating func withSketch(_ body: (UnsafePointer<QuantileSketch>) -> Void) {
         withUnsafePointer(to: &sketch) { body($0) }

@@ -87,13 +87,18 @@ struct OpenCalls: ~Copyable {
     }
 
     /// Sends for the cell of a thread.
-    @inline(__always) func prefetchIndex(_ tid: UInt32) { index.prefetchCell(NameHash.mix(UInt64(tid))) }
+    @inline(__always) func prefetchIndex(_ tid: UInt32) {
+        index.prefetchCell(NameHash.mix(UInt64(tid)))
+    }
 
     /// A call begins; whether it is to be shown as a slice. Beyond `Limits.openCallsPerThreadMax` the
     /// outermost ones, an eighth of all, are given up and counted. `clock`: what the process's clock showed, which no time stamp far ahead
     /// moves. `used`: when the batch came.
     mutating func push(
-        _ call: Call, tid: UInt32, clock: EpochNanoseconds, used: StateSweep.Stamp,
+        _ call: Call,
+        tid: UInt32,
+        clock: EpochNanoseconds,
+        used: StateSweep.Stamp,
         _ totals: UnsafeMutablePointer<SlotTotals>
     ) -> Bool {
         let thread = find(tid) ?? add(tid, used)
@@ -101,7 +106,9 @@ struct OpenCalls: ~Copyable {
         var call = call
         call.isInstant = threads[thread].isFull
         call.isSliceSomewhere = !call.isInstant
-        if threads[thread].calls.count >= Limits.openCallsPerThreadMax { giveUpOutermost(thread, totals) }
+        if threads[thread].calls.count >= Limits.openCallsPerThreadMax {
+            giveUpOutermost(thread, totals)
+        }
         threads[thread].calls.append(call)
         if !call.isInstant { threads[thread].slices += 1 }
         threads[thread].endsWithEntry = true
@@ -112,7 +119,8 @@ struct OpenCalls: ~Copyable {
     }
 
     /// Some at a time, as those that stay have to be moved.
-    private mutating func giveUpOutermost(_ thread: Int, _ totals: UnsafeMutablePointer<SlotTotals>) {
+    private mutating func giveUpOutermost(_ thread: Int, _ totals: UnsafeMutablePointer<SlotTotals>)
+    {
         let count = threads[thread].calls.count / 8
         let slices = threads[thread].calls[..<count].count { !$0.isInstant }
         threads[thread].slices -= slices
@@ -127,8 +135,13 @@ struct OpenCalls: ~Copyable {
     /// cost no more than that. Calls inside it whose exits never came are over too: `giveUp` gets those that are slices, the innermost
     /// first. `clock` as in `push`.
     @inline(__always) mutating func pop(
-        cookie: Int64, function: UInt32, tid: UInt32, at time: EpochNanoseconds, clock: EpochNanoseconds,
-        used: StateSweep.Stamp, giveUp: (Call) -> Void
+        cookie: Int64,
+        function: UInt32,
+        tid: UInt32,
+        at time: EpochNanoseconds,
+        clock: EpochNanoseconds,
+        used: StateSweep.Stamp,
+        giveUp: (Call) -> Void
     ) -> Ended? {
         guard let thread = find(tid) else { return nil }
         threads[thread].endsWithEntry = false
@@ -145,7 +158,8 @@ struct OpenCalls: ~Copyable {
         while position < threads[thread].calls.count - 1 {
             let inner = threads[thread].calls.removeLast()
             openCount -= 1
-            threads[thread].calls[threads[thread].calls.count - 1].insideNanoseconds &+= inner.insideNanoseconds
+            threads[thread].calls[threads[thread].calls.count - 1].insideNanoseconds &+=
+                inner.insideNanoseconds
             if !inner.isInstant {
                 threads[thread].slices -= 1
                 giveUp(inner)
@@ -157,8 +171,12 @@ struct OpenCalls: ~Copyable {
         let nanoseconds = max(time &- call.began, 0)
         if position > 0 { threads[thread].calls[position - 1].insideNanoseconds &+= nanoseconds }
         return Ended(
-            call: call, nanoseconds: nanoseconds, selfNanoseconds: max(nanoseconds &- call.insideNanoseconds, 0),
-            openNanoseconds: position == 0 ? max(time &- max(call.began, threads[thread].toldUntil), 0) : 0)
+            call: call,
+            nanoseconds: nanoseconds,
+            selfNanoseconds: max(nanoseconds &- call.insideNanoseconds, 0),
+            openNanoseconds: position == 0
+                ? max(time &- max(call.began, threads[thread].toldUntil), 0) : 0
+        )
     }
 
     /// How long threads have had calls open that are open still, since this was last asked for: a thread's time goes on
@@ -180,7 +198,9 @@ struct OpenCalls: ~Copyable {
     /// `cost`: bytes that repeating a call takes at most. Returns the sum of the costs, and how many calls are not repeated.
     /// O(open calls).
     mutating func reopen(
-        bytesMax: Int, cost: (Call) -> Int, visit: (UInt32, Call) -> Void
+        bytesMax: Int,
+        cost: (Call) -> Int,
+        visit: (UInt32, Call) -> Void
     ) -> (bytes: Int, omitted: Int) {
         guard openCount > 0 else {
             for thread in threads.indices { threads[thread].abandoned = 0 }
@@ -208,7 +228,8 @@ struct OpenCalls: ~Copyable {
             }
         }
         for thread in threads.indices {
-            for position in threads[thread].calls.indices where !threads[thread].calls[position].isInstant {
+            for position in threads[thread].calls.indices
+            where !threads[thread].calls[position].isInstant {
                 threads[thread].calls[position].isSliceSomewhere = true
                 visit(threads[thread].tid, threads[thread].calls[position])
             }
@@ -217,7 +238,9 @@ struct OpenCalls: ~Copyable {
     }
 
     /// The threads used last come first, as their calls are the likeliest to end.
-    private var byLastUse: [Int] { threads.indices.sorted { (threads[$1].lastUsed, $0) < (threads[$0].lastUsed, $1) } }
+    private var byLastUse: [Int] {
+        threads.indices.sorted { (threads[$1].lastUsed, $0) < (threads[$0].lastUsed, $1) }
+    }
 
     /// The innermost calls that began until `limit`, since which nothing has come of their threads, and that were not
     /// taken so before, with their threads. O(threads), and O(1) where there can be none.
@@ -252,12 +275,17 @@ struct OpenCalls: ~Copyable {
 
     // MARK: Bounds
 
-    @inline(__always) var stateBytes: Int { threads.count &* Self.threadBytes &+ openCount &* Self.callBytes }
+    @inline(__always) var stateBytes: Int {
+        threads.count &* Self.threadBytes &+ openCount &* Self.callBytes
+    }
 
     borrowing func noteEntries(_ sweep: inout StateSweep) {
         // By position, as a thread by itself would count a reference to its calls.
         for thread in threads.indices {
-            sweep.note(threads[thread].lastUsed, bytes: Self.threadBytes + threads[thread].calls.count * Self.callBytes)
+            sweep.note(
+                threads[thread].lastUsed,
+                bytes: Self.threadBytes + threads[thread].calls.count * Self.callBytes
+            )
         }
     }
 
@@ -267,7 +295,8 @@ struct OpenCalls: ~Copyable {
         var positions = RawArray<UInt32>(capacity: max(known, 1))
         var kept = 0
         for position in 0..<known {
-            guard sweep.takes(threads[position].lastUsed, bytes: threads[position].stateBytes) else {
+            guard sweep.takes(threads[position].lastUsed, bytes: threads[position].stateBytes)
+            else {
                 // Swapped, so that no reference is counted.
                 if kept != position { threads.swapAt(kept, position) }
                 positions.append(UInt32(kept))
@@ -339,11 +368,15 @@ struct OpenCalls: ~Copyable {
             }
             for _ in 0..<(try reader.integer(UInt32.self)) {
                 var call = Call(
-                    cookie: try reader.integer(Int64.self), function: try reader.integer(UInt32.self),
+                    cookie: try reader.integer(Int64.self),
+                    function: try reader.integer(UInt32.self),
                     began: try reader.integer(Int64.self),
                     insideNanoseconds: isOld ? 0 : try reader.integer(Int64.self),
-                    isInstant: try reader.integer(UInt8.self) == 1, isToldStuck: try reader.integer(UInt8.self) == 1)
-                call.isSliceSomewhere = isOld ? !call.isInstant : try reader.integer(UInt8.self) == 1
+                    isInstant: try reader.integer(UInt8.self) == 1,
+                    isToldStuck: try reader.integer(UInt8.self) == 1
+                )
+                call.isSliceSomewhere =
+                    isOld ? !call.isInstant : try reader.integer(UInt8.self) == 1
                 if !call.isToldStuck { untoldSince = min(untoldSince, call.began) }
                 thread.calls.append(call)
                 if !call.isInstant { thread.slices += 1 }

@@ -107,14 +107,22 @@ struct SampledCalls: ~Copyable {
     // MARK: Events
 
     /// An entry; `record` is open. `used`: when its batch came.
-    mutating func enter(_ record: Record, used: StateSweep.Stamp, _ totals: UnsafeMutablePointer<SlotTotals>) {
+    mutating func enter(
+        _ record: Record,
+        used: StateSweep.Stamp,
+        _ totals: UnsafeMutablePointer<SlotTotals>
+    ) {
         note(record)
         let thread = find(record.tid) ?? add(record.tid, used)
         threads[thread].lastUsed = used
-        while let innermost = threads[thread].records.last, innermost.kind == .open, isPast(innermost) {
+        while let innermost = threads[thread].records.last, innermost.kind == .open,
+            isPast(innermost)
+        {
             giveUp(threads[thread].records.count - 1, of: thread)
         }
-        if threads[thread].records.count >= Self.waitingPerThreadMax { giveUpOlderHalf(of: thread, totals) }
+        if threads[thread].records.count >= Self.waitingPerThreadMax {
+            giveUpOlderHalf(of: thread, totals)
+        }
         var record = record
         record.isSlice = record.isSlice && record.time >= threads[thread].shownUntil
         if record.isSlice { hideEntries(after: record.time, of: thread) }
@@ -127,7 +135,9 @@ struct SampledCalls: ~Copyable {
     /// Entries that wait and are later than one inside them are none of slices.
     private mutating func hideEntries(after time: EpochNanoseconds, of thread: Int) {
         for position in threads[thread].records.indices.reversed()
-        where threads[thread].records[position].kind == .open && threads[thread].records[position].isSlice {
+        where threads[thread].records[position].kind == .open
+            && threads[thread].records[position].isSlice
+        {
             guard threads[thread].records[position].time > time else { return }
             threads[thread].records[position].isSlice = false
         }
@@ -135,7 +145,11 @@ struct SampledCalls: ~Copyable {
 
     /// An exit; `record` is one by itself. The call that it ends; nil where none is proved. `isPossible`: whether a call
     /// that began then can have ended with it; if not, both are shown by themselves.
-    mutating func exit(_ record: Record, used: StateSweep.Stamp, isPossible: (EpochNanoseconds) -> Bool) -> Call? {
+    mutating func exit(
+        _ record: Record,
+        used: StateSweep.Stamp,
+        isPossible: (EpochNanoseconds) -> Bool
+    ) -> Call? {
         note(record)
         guard let thread = find(record.tid) else {
             ready.append(record)
@@ -171,8 +185,13 @@ struct SampledCalls: ~Copyable {
         let entry = threads[thread].records[position]
         let nanoseconds = max(record.time &- entry.time, 0)
         let call = Call(
-            began: entry.time, nanoseconds: nanoseconds, selfNanoseconds: max(nanoseconds &- entry.nanoseconds, 0))
-        guard entry.isSlice, record.isSlice, record.time >= max(entry.time, threads[thread].shownUntil) else {
+            began: entry.time,
+            nanoseconds: nanoseconds,
+            selfNanoseconds: max(nanoseconds &- entry.nanoseconds, 0)
+        )
+        guard entry.isSlice, record.isSlice,
+            record.time >= max(entry.time, threads[thread].shownUntil)
+        else {
             // What calls inside it took is part of what it took.
             threads[thread].records[position].nanoseconds = nanoseconds
             giveUp(position, of: thread)
@@ -214,9 +233,13 @@ struct SampledCalls: ~Copyable {
         ready.append(record)
     }
 
-    private mutating func giveUpOlderHalf(of thread: Int, _ totals: UnsafeMutablePointer<SlotTotals>) {
+    private mutating func giveUpOlderHalf(
+        of thread: Int,
+        _ totals: UnsafeMutablePointer<SlotTotals>
+    ) {
         let half = threads[thread].records.count / 2
-        for position in (0..<half).reversed() where threads[thread].records[position].kind == .open {
+        for position in (0..<half).reversed() where threads[thread].records[position].kind == .open
+        {
             giveUp(position, of: thread)
             totals.pointee.openCallsEvicted += 1
         }
@@ -230,7 +253,9 @@ struct SampledCalls: ~Copyable {
         guard position < count else { return }
         let time = threads[thread].records[position].time
         var at = position
-        while at > 0, threads[thread].records[at - 1].time == time || !threads[thread].records[at - 1].isSlice {
+        while at > 0,
+            threads[thread].records[at - 1].time == time || !threads[thread].records[at - 1].isSlice
+        {
             at -= 1
         }
         var kept = at
@@ -328,7 +353,8 @@ struct SampledCalls: ~Copyable {
 
     /// At most, as an entry that waits counts twice.
     @inline(__always) var stateBytes: Int {
-        threads.count &* Self.threadBytes &+ (openCount &+ waitingCount) &* Self.recordBytes &+ counts.count &* 2
+        threads.count &* Self.threadBytes &+ (openCount &+ waitingCount) &* Self.recordBytes
+            &+ counts.count &* 2
             &* MemoryLayout<UInt64>.stride
     }
 
@@ -362,8 +388,8 @@ struct SampledCalls: ~Copyable {
 
     private mutating func giveUpAll(of thread: Int, _ totals: UnsafeMutablePointer<SlotTotals>) {
         guard !threads[thread].records.isEmpty else { return }
-        for position in threads[thread].records.indices.reversed() where threads[thread].records[position].kind == .open
-        {
+        for position in threads[thread].records.indices.reversed()
+        where threads[thread].records[position].kind == .open {
             giveUp(position, of: thread)
             totals.pointee.openCallsEvicted += 1
         }
@@ -423,7 +449,9 @@ struct SampledCalls: ~Copyable {
         buffer.append(integer: record.function)
         buffer.append(integer: record.eventType)
         buffer.append(byte: record.kind.rawValue)
-        buffer.append(byte: (record.isShown ? 1 : 0) | (record.isToldStuck ? 2 : 0) | (record.isSlice ? 4 : 0))
+        buffer.append(
+            byte: (record.isShown ? 1 : 0) | (record.isToldStuck ? 2 : 0) | (record.isSlice ? 4 : 0)
+        )
     }
 
     init(decoding reader: inout StateReader) throws(TraceError) {
@@ -445,7 +473,10 @@ struct SampledCalls: ~Copyable {
         }
     }
 
-    private static func record(of tid: UInt32, decoding reader: inout StateReader) throws(TraceError) -> Record {
+    private static func record(
+        of tid: UInt32,
+        decoding reader: inout StateReader
+    ) throws(TraceError) -> Record {
         let cookie = try reader.integer(Int64.self)
         let callCount = try reader.varint()
         let average = try reader.varint()
@@ -453,12 +484,24 @@ struct SampledCalls: ~Copyable {
         let nanoseconds = try reader.integer(Int64.self)
         let function = try reader.integer(UInt32.self)
         let eventType = try reader.integer(Int32.self)
-        guard let kind = Record.Kind(rawValue: try reader.integer(UInt8.self)) else { throw damaged }
+        guard let kind = Record.Kind(rawValue: try reader.integer(UInt8.self)) else {
+            throw damaged
+        }
         let marks = try reader.integer(UInt8.self)
         return Record(
-            cookie: cookie, callCount: callCount, averageMicroseconds: average, time: time, nanoseconds: nanoseconds,
-            function: function, tid: tid, eventType: eventType, kind: kind, isSlice: marks & 4 != 0,
-            isShown: marks & 1 != 0, isToldStuck: marks & 2 != 0)
+            cookie: cookie,
+            callCount: callCount,
+            averageMicroseconds: average,
+            time: time,
+            nanoseconds: nanoseconds,
+            function: function,
+            tid: tid,
+            eventType: eventType,
+            kind: kind,
+            isSlice: marks & 4 != 0,
+            isShown: marks & 1 != 0,
+            isToldStuck: marks & 2 != 0
+        )
     }
 
     private static let damaged = TraceError(.corrupt, "Stored state holds no call that can be")

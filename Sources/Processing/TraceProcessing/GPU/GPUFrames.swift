@@ -23,5 +23,7 @@ struct GPUFrames: IteratorProtocol {
         return !trimmed.starts(with: ByteView("cudaLaunchKernel").buffer)
     }
 
-    private static func isBlank(_ byte: UInt8) -> Bool { byte == 0x20 || (0x09...0x0D).contains(byte) }
+    private static func isBlank(_ byte: UInt8) -> Bool {
+        byte == 0x20 || (0x09...0x0D).contains(byte)
+    }
 }

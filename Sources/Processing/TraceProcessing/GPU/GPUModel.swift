@@ -17,8 +17,11 @@ struct GPUModel: ProcessModel, ~Copyable {
 
     private static var growth: GrowthRules.Names {
         GrowthRules.Names(
-            rule: .memoryGrowth, percentPerHour: .gpuGrowthPercentPerHour, spanSeconds: .gpuGrowthSpanSeconds,
-            risingPercent: .gpuGrowthRisingPercent)
+            rule: .memoryGrowth,
+            percentPerHour: .gpuGrowthPercentPerHour,
+            spanSeconds: .gpuGrowthSpanSeconds,
+            risingPercent: .gpuGrowthRisingPercent
+        )
     }
 
     /// Bytes as last sent; meaningless before `memoryTime` is set.
@@ -87,7 +90,10 @@ struct GPUModel: ProcessModel, ~Copyable {
         endRow(row, context)
     }
 
-    private mutating func newKernel(_ name: ByteView, _ hash: UInt64?) -> NamedTable<GPUSeries>.Place {
+    private mutating func newKernel(
+        _ name: ByteView,
+        _ hash: UInt64?
+    ) -> NamedTable<GPUSeries>.Place {
         let kernel = kernels.insert(name, hash: hash)
         kernel.pointee.mayReturn = hasGivenUp
         return kernel
@@ -143,7 +149,10 @@ struct GPUModel: ProcessModel, ~Copyable {
 
     /// The value of a counter track that is called after a name of the agent's.
     private func track(
-        _ name: StaticString, _ series: NamedTable<GPUSeries>.Place, value: UInt64, _ context: EventContext
+        _ name: StaticString,
+        _ series: NamedTable<GPUSeries>.Place,
+        value: UInt64,
+        _ context: EventContext
     ) {
         let key = series.pointee.name
         context.counter(name) { text in
@@ -176,12 +185,19 @@ struct GPUModel: ProcessModel, ~Copyable {
         let ahead = EntryStore<GPUSeries>.ahead
         for (position, kernel) in kernels.entries.enumerated() {
             kernels.prefetchEntry(position + ahead)
-            sweep.note(kernel.pointee.lastUsed, bytes: NamedTable<GPUSeries>.bytes(of: kernel.pointee))
+            sweep.note(
+                kernel.pointee.lastUsed,
+                bytes: NamedTable<GPUSeries>.bytes(of: kernel.pointee)
+            )
         }
     }
 
     /// The kernel called `other` counts for those that are given up.
-    mutating func giveUp(_ sweep: inout StateSweep, _ owner: StateOwner, context: () -> EventContext) {
+    mutating func giveUp(
+        _ sweep: inout StateSweep,
+        _ owner: StateOwner,
+        context: () -> EventContext
+    ) {
         let otherName = ByteView("other")
         var gone = GPUSeries(name: otherName)
         let (known, ahead) = (kernels.count, EntryStore<GPUSeries>.ahead)
@@ -189,9 +205,14 @@ struct GPUModel: ProcessModel, ~Copyable {
         let places = kernels.entries
         let hasGone = kernels.remove { kernel in
             position += 1
-            if position + ahead < known { prefetch(places[position + ahead], byteCount: MemoryLayout<GPUSeries>.size) }
+            if position + ahead < known {
+                prefetch(places[position + ahead], byteCount: MemoryLayout<GPUSeries>.size)
+            }
             guard !kernel.pointee.isNamed(otherName),
-                sweep.takes(kernel.pointee.lastUsed, bytes: NamedTable<GPUSeries>.bytes(of: kernel.pointee))
+                sweep.takes(
+                    kernel.pointee.lastUsed,
+                    bytes: NamedTable<GPUSeries>.bytes(of: kernel.pointee)
+                )
             else { return false }
             gone.absorb(kernel.pointee)
             return true
@@ -216,7 +237,9 @@ struct GPUModel: ProcessModel, ~Copyable {
                 kernels.prefetchName(position + EntryStore<GPUSeries>.ahead / 2)
                 let name = kernel.pointee.name
                 kernel.pointee.takeWindow { values, place in
-                    if name.count < Limits.summaryNameBytesMax, activity.pointee.known(1, name) == nil {
+                    if name.count < Limits.summaryNameBytesMax,
+                        activity.pointee.known(1, name) == nil
+                    {
                         visit(SummaryPart(item: name, values: values, sketch: none), 1, &place)
                     } else {
                         activity.pointee.launched(values, kernel: name)
@@ -232,11 +255,17 @@ struct GPUModel: ProcessModel, ~Copyable {
 
     static var seriesMax: Int { 1 }
 
-    func collect(_ series: inout SeriesWriter) { series.add(.gpuMemoryBytes, Double(memory), if: memoryTime > .min) }
+    func collect(_ series: inout SeriesWriter) {
+        series.add(.gpuMemoryBytes, Double(memory), if: memoryTime > .min)
+    }
 
     mutating func collectParts(_ series: inout SeriesWriter, all: Bool) {
-        for kernel in kernels.entries where all || kernel.pointee.isDirty { kernel.pointee.collectLaunches(&series) }
-        for kind in kinds.entries where all || kind.pointee.isDirty { kind.pointee.collectRate(&series) }
+        for kernel in kernels.entries where all || kernel.pointee.isDirty {
+            kernel.pointee.collectLaunches(&series)
+        }
+        for kind in kinds.entries where all || kind.pointee.isDirty {
+            kind.pointee.collectRate(&series)
+        }
     }
 
     borrowing func encode(into buffer: inout RawBuffer) {
@@ -254,7 +283,9 @@ struct GPUModel: ProcessModel, ~Copyable {
         growth = try GrowthRules(decoding: &reader)
         let kernels = try NamedTable<GPUSeries>(decoding: &reader)
         kinds = try NamedTable<GPUSeries>(decoding: &reader)
-        if reader.version > StateVersion.beforeDialects { hasGivenUp = try reader.integer(UInt8.self) == 1 }
+        if reader.version > StateVersion.beforeDialects {
+            hasGivenUp = try reader.integer(UInt8.self) == 1
+        }
         self.kernels = kernels
         self.memory = memory
         self.memoryTime = memoryTime

@@ -6,7 +6,11 @@ import TraceModel
 enum GPUNormaliser {
     /// Launches that an event brings. `last`: as sent before by the kernel's newest event; nil where the event is older
     /// than that.
-    @inline(__always) static func launches(_ sent: UInt64, last: UInt64?, _ semantics: Semantics) -> UInt64 {
+    @inline(__always) static func launches(
+        _ sent: UInt64,
+        last: UInt64?,
+        _ semantics: Semantics
+    ) -> UInt64 {
         switch semantics {
         case .cumulative: sent
         case .neutracer: RunningCount.growth(from: last, to: sent)
@@ -22,7 +26,9 @@ enum GPUNormaliser {
 
     /// How many bytes the original's metric counts as one of its megabytes, which shows the value as sent where that is
     /// one.
-    static func megabyte(_ semantics: Semantics) -> UInt32 { semantics == .neutracer ? 1 << 20 : 1_000_000 }
+    static func megabyte(_ semantics: Semantics) -> UInt32 {
+        semantics == .neutracer ? 1 << 20 : 1_000_000
+    }
 }
 
 /// A count that an agent keeps for as long as it runs.

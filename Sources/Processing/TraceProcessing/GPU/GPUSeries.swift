@@ -36,7 +36,11 @@ struct GPUSeries: NamedEntry, ~Copyable {
         isDirty = true
         lastUsed = context.used
         let isNewest = context.time >= lastTime
-        let launches = GPUNormaliser.launches(sent, last: isNewest && !mayReturn ? last : nil, context.semantics)
+        let launches = GPUNormaliser.launches(
+            sent,
+            last: isNewest && !mayReturn ? last : nil,
+            context.semantics
+        )
         mayReturn = false
         total.add(launches)
         windowLaunches = SummaryValues.sum(windowLaunches, launches)
@@ -58,7 +62,11 @@ struct GPUSeries: NamedEntry, ~Copyable {
     }
 
     /// Takes in the rate of a kind of transfer; whether it is the newest one.
-    @inline(__always) mutating func record(_ value: UInt64, megabyte: UInt32, at time: EpochNanoseconds) -> Bool {
+    @inline(__always) mutating func record(
+        _ value: UInt64,
+        megabyte: UInt32,
+        at time: EpochNanoseconds
+    ) -> Bool {
         isDirty = true
         guard time >= lastTime else { return false }
         self.megabyte = megabyte

@@ -7,7 +7,12 @@ import TraceModel
 enum GPUStack {
     /// Appends all frames as an array of strings and a comma. Beyond `Limits.stackFramesMax` the outermost
     /// ones are left out and counted.
-    static func appendArray(_ stack: ByteView, isPlain: Bool, to text: inout RowWriter, _ context: EventContext) {
+    static func appendArray(
+        _ stack: ByteView,
+        isPlain: Bool,
+        to text: inout RowWriter,
+        _ context: EventContext
+    ) {
         var frames = GPUFrames(stack)
         var count = 0
         var spare = Limits.escapedSpareBytes
@@ -55,9 +60,12 @@ enum GPUStack {
         if count > 0 {
             let bytes = scratch.text.bytes
             context.files.appendStack(
-                host: context.host, ts: context.time, pid: context.pid,
+                host: context.host,
+                ts: context.time,
+                pid: context.pid,
                 process: ByteView(UnsafeRawBufferPointer(rebasing: bytes[end...])),
-                frames: ByteView(UnsafeRawBufferPointer(rebasing: bytes[start..<end])))
+                frames: ByteView(UnsafeRawBufferPointer(rebasing: bytes[start..<end]))
+            )
         }
         scratch.dropRow()
         return count

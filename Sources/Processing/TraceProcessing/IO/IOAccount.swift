@@ -21,7 +21,10 @@ struct IOAccount: NamedEntry, ~Copyable {
 
     /// Reads and writes are counted by the agent: of them only the latency is new.
     @inline(__always) mutating func record(
-        _ operation: IOOperation, device: ByteView, bytes byteCount: UInt64, milliseconds: Double
+        _ operation: IOOperation,
+        device: ByteView,
+        bytes byteCount: UInt64,
+        milliseconds: Double
     ) {
         isDirty = true
         if operation == .other {
@@ -30,7 +33,9 @@ struct IOAccount: NamedEntry, ~Copyable {
         }
         // Names beyond the bound share an entry; sums over devices lose nothing by it.
         devices.entry(of: device, countMax: Limits.devicesPerProcessMax).place.pointee.record(
-            operation, milliseconds: milliseconds)
+            operation,
+            milliseconds: milliseconds
+        )
     }
 
     mutating func collect(_ series: inout SeriesWriter) {
@@ -41,9 +46,16 @@ struct IOAccount: NamedEntry, ~Copyable {
         series.add(.ioOperationsTotal, operations.sample, if: hasOthers, [other])
         for operation in IOOperation.allCases {
             var latency = IOLatency()
-            for device in devices.entries { latency.add(device.pointee.latencies[operation.rawValue]) }
+            for device in devices.entries {
+                latency.add(device.pointee.latencies[operation.rawValue])
+            }
             series.add(
-                .ioLatencySeconds, latency.buckets, sum: latency.seconds, if: !latency.isEmpty, [operation.label])
+                .ioLatencySeconds,
+                latency.buckets,
+                sum: latency.seconds,
+                if: !latency.isEmpty,
+                [operation.label]
+            )
         }
         told = series.end()
     }

@@ -20,7 +20,11 @@ struct IOCounters: BitwiseCopyable {
     init() {}
 
     /// Takes in an event that is not late, of which `sample` was made.
-    @inline(__always) mutating func take(_ event: IOEvent, _ sample: IONormaliser.Sample, at time: EpochNanoseconds) {
+    @inline(__always) mutating func take(
+        _ event: IOEvent,
+        _ sample: IONormaliser.Sample,
+        at time: EpochNanoseconds
+    ) {
         add(sample)
         readRate.note(operations.0, at: time)
         writeRate.note(operations.1, at: time)

@@ -29,16 +29,26 @@ struct IOModel: ProcessModel, ~Copyable {
     mutating func apply(_ event: UnsafePointer<IOEvent>, _ context: inout EventContext) {
         let event = event.pointee
         let row = IORow(
-            comm: context.text(event.comm), operation: context.text(event.operation), device: context.text(event.device)
+            comm: context.text(event.comm),
+            operation: context.text(event.operation),
+            device: context.text(event.device)
         )
         let operation = IOOperation(row.operation.view)
         let account = observe(event, operation, row.comm.view, &context)
         let known = account.pointee.deviceBytes
         account.pointee.record(
-            operation, device: row.device.view, bytes: event.byteCount, milliseconds: event.latencyMilliseconds)
+            operation,
+            device: row.device.view,
+            bytes: event.byteCount,
+            milliseconds: event.latencyMilliseconds
+        )
         deviceBytes &+= account.pointee.deviceBytes &- known
         context.activity.pointee.operated(
-            operation, device: row.device.view, bytes: event.byteCount, milliseconds: event.latencyMilliseconds)
+            operation,
+            device: row.device.view,
+            bytes: event.byteCount,
+            milliseconds: event.latencyMilliseconds
+        )
         row.write(event, bytes: counters.traffic, context)
         rules.judge(event, operation: row.operation.view, of: identity.name.view, context)
     }
@@ -46,10 +56,16 @@ struct IOModel: ProcessModel, ~Copyable {
     /// The account that the event belongs to, after what the agent counts is taken in. An event out of
     /// order says nothing about that.
     @inline(__always) private mutating func observe(
-        _ event: IOEvent, _ operation: IOOperation, _ comm: ByteView, _ context: inout EventContext
+        _ event: IOEvent,
+        _ operation: IOOperation,
+        _ comm: ByteView,
+        _ context: inout EventContext
     ) -> NamedTable<IOAccount>.Place {
         let process = identity.observe(
-            comm, &context, hasFallingCounter: counters.normaliser.isFalling(event, context.semantics))
+            comm,
+            &context,
+            hasFallingCounter: counters.normaliser.isFalling(event, context.semantics)
+        )
         if process.isRestart {
             counters.restart()
             rules.restart()
@@ -60,8 +76,11 @@ struct IOModel: ProcessModel, ~Copyable {
         }
         let sample = counters.normaliser.take(event, operation: operation, process, context)
         context.activity.pointee.io(
-            readBytes: sample.readBytes.inWindow, writeBytes: sample.writeBytes.inWindow,
-            readOperations: sample.readOperations.inWindow, writeOperations: sample.writeOperations.inWindow)
+            readBytes: sample.readBytes.inWindow,
+            writeBytes: sample.writeBytes.inWindow,
+            readOperations: sample.readOperations.inWindow,
+            writeOperations: sample.writeOperations.inWindow
+        )
         guard !process.isLate else {
             counters.add(sample)
             return accounts.find(comm) ?? account()

@@ -26,12 +26,16 @@ struct IONormaliser: BitwiseCopyable {
     @inline(__always) func isFalling(_ event: IOEvent, _ semantics: Semantics) -> Bool {
         semantics == .cumulative
             && (readBytes.falls(to: event.readBytes) || writeBytes.falls(to: event.writeBytes)
-                || readOperations.falls(to: event.readOperations) || writeOperations.falls(to: event.writeOperations))
+                || readOperations.falls(to: event.readOperations)
+                || writeOperations.falls(to: event.writeOperations))
     }
 
     /// Takes in an event. Of one that is late running totals say nothing.
     @inline(__always) mutating func take(
-        _ event: IOEvent, operation: IOOperation, _ process: ProcessIdentity.Sample, _ context: EventContext
+        _ event: IOEvent,
+        operation: IOOperation,
+        _ process: ProcessIdentity.Sample,
+        _ context: EventContext
     ) -> Sample {
         var sample = Sample()
         let read: UInt64 = operation == .read ? 1 : 0
@@ -39,10 +43,26 @@ struct IONormaliser: BitwiseCopyable {
         switch context.semantics {
         case .cumulative:
             guard !process.isLate else { return sample }
-            sample.readBytes = readBytes.take(total: event.readBytes, process, own: read &* event.byteCount)
-            sample.writeBytes = writeBytes.take(total: event.writeBytes, process, own: write &* event.byteCount)
-            sample.readOperations = readOperations.take(total: event.readOperations, process, own: read)
-            sample.writeOperations = writeOperations.take(total: event.writeOperations, process, own: write)
+            sample.readBytes = readBytes.take(
+                total: event.readBytes,
+                process,
+                own: read &* event.byteCount
+            )
+            sample.writeBytes = writeBytes.take(
+                total: event.writeBytes,
+                process,
+                own: write &* event.byteCount
+            )
+            sample.readOperations = readOperations.take(
+                total: event.readOperations,
+                process,
+                own: read
+            )
+            sample.writeOperations = writeOperations.take(
+                total: event.writeOperations,
+                process,
+                own: write
+            )
         case .neutracer:
             let isReset =
                 !process.isLate
@@ -53,19 +73,39 @@ struct IONormaliser: BitwiseCopyable {
                 writeOperations.restart()
             }
             sample.readBytes = Self.take(
-                event.readBytes, atLeast: isReset ? read &* event.byteCount : 0, of: &readBytes, .readBytes, context)
+                event.readBytes,
+                atLeast: isReset ? read &* event.byteCount : 0,
+                of: &readBytes,
+                .readBytes,
+                context
+            )
             sample.writeBytes = Self.take(
-                event.writeBytes, atLeast: isReset ? write &* event.byteCount : 0, of: &writeBytes, .writeBytes, context
+                event.writeBytes,
+                atLeast: isReset ? write &* event.byteCount : 0,
+                of: &writeBytes,
+                .writeBytes,
+                context
             )
             guard !process.isLate else { return sample }
-            sample.readOperations = readOperations.take(running: event.readOperations, process, own: read)
-            sample.writeOperations = writeOperations.take(running: event.writeOperations, process, own: write)
+            sample.readOperations = readOperations.take(
+                running: event.readOperations,
+                process,
+                own: read
+            )
+            sample.writeOperations = writeOperations.take(
+                running: event.writeOperations,
+                process,
+                own: write
+            )
         }
         return sample
     }
 
     private static func take(
-        _ sent: UInt64, atLeast own: UInt64, of counter: inout CumulativeCounter, _ field: InvalidValues.Field,
+        _ sent: UInt64,
+        atLeast own: UInt64,
+        of counter: inout CumulativeCounter,
+        _ field: InvalidValues.Field,
         _ context: EventContext
     ) -> Growth {
         guard !WrappedDifference.isWrapped(sent) else {

@@ -26,8 +26,13 @@ enum IOOperation: Int, CaseIterable {
         }
     }
 
-    @inline(__always) private static func matches(_ name: ByteView, _ lowercase: StaticString) -> Bool {
-        guard name.count == lowercase.utf8CodeUnitCount, let start = name.start else { return false }
+    @inline(__always) private static func matches(
+        _ name: ByteView,
+        _ lowercase: StaticString
+    ) -> Bool {
+        guard name.count == lowercase.utf8CodeUnitCount, let start = name.start else {
+            return false
+        }
         for index in 0..<name.count {
             let byte = start.load(fromByteOffset: index, as: UInt8.self)
             if byte | 0x20 != lowercase.utf8Start[index] { return false }

@@ -33,7 +33,8 @@ struct IORow {
     }
 
     /// `bytes`: read and written so far, which the trace shows as a counter.
-    @inline(__always) func write(_ event: IOEvent, bytes: (UInt64, UInt64), _ context: EventContext) {
+    @inline(__always) func write(_ event: IOEvent, bytes: (UInt64, UInt64), _ context: EventContext)
+    {
         let numbers = Numbers(event)
         record(event, numbers, context)
         context.counter("io") {
@@ -43,7 +44,11 @@ struct IORow {
         row(event, numbers, context)
     }
 
-    @inline(__always) private func record(_ event: IOEvent, _ numbers: borrowing Numbers, _ context: EventContext) {
+    @inline(__always) private func record(
+        _ event: IOEvent,
+        _ numbers: borrowing Numbers,
+        _ context: EventContext
+    ) {
         var text = context.beginEvent(.instant, "io", name: comm.isEmpty ? EventText("io") : comm)
         text.argument("comm", comm, context)
         text.argument("operation", operation, context)
@@ -61,7 +66,11 @@ struct IORow {
         context.endInstant(text)
     }
 
-    @inline(__always) private func row(_ event: IOEvent, _ numbers: borrowing Numbers, _ context: EventContext) {
+    @inline(__always) private func row(
+        _ event: IOEvent,
+        _ numbers: borrowing Numbers,
+        _ context: EventContext
+    ) {
         var text = context.beginRow()
         text.column(numbers.readBytes)
         text.column(numbers.writeBytes)

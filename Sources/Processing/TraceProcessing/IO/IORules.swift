@@ -7,8 +7,12 @@ import TraceWire
 /// What the rules remember of one process's I/O.
 struct IORules: BitwiseCopyable {
     private static let spike = TrafficRules.Names(
-        rule: .throughputSpike, zScore: .throughputZScore, samplesMin: .throughputSamplesMin,
-        bytesPerSecond: .throughputBytesPerSecond, factorMin: .throughputFactorMin)
+        rule: .throughputSpike,
+        zScore: .throughputZScore,
+        samplesMin: .throughputSamplesMin,
+        bytesPerSecond: .throughputBytesPerSecond,
+        factorMin: .throughputFactorMin
+    )
 
     /// By operation.
     private var slow = InlineArray<3, Cooldown>(repeating: Cooldown())
@@ -19,7 +23,10 @@ struct IORules: BitwiseCopyable {
 
     /// Judges one operation. Latencies are compared by their logarithm; what is no duration is passed over.
     @inline(__always) mutating func judge(
-        _ event: IOEvent, operation: ByteView, of process: ByteView, _ context: EventContext
+        _ event: IOEvent,
+        operation: ByteView,
+        of process: ByteView,
+        _ context: EventContext
     ) {
         let milliseconds = event.latencyMilliseconds
         guard milliseconds.isFinite, milliseconds > 0 else { return }
@@ -28,37 +35,58 @@ struct IORules: BitwiseCopyable {
         if milliseconds > limit, context.isEnabled(.slowIO) {
             context.raise(
                 .above(.slowIO, milliseconds, limit),
-                slow[kind].fire(at: context.time, cooldown: context.cooldown(.slowIO)), key: UInt64(kind),
-                process: process, "\(operation.string) took \(EventContext.rounded(milliseconds)) ms")
+                slow[kind].fire(at: context.time, cooldown: context.cooldown(.slowIO)),
+                key: UInt64(kind),
+                process: process,
+                "\(operation.string) took \(EventContext.rounded(milliseconds)) ms"
+            )
         }
         guard context.isEnabled(.latencyOutlier) else { return }
         let found = latencies[kind].observe(
-            log(max(milliseconds * 1e6, 1)), limit: context.threshold(.latencyZScore),
-            samplesMin: context.threshold(.latencySamplesMin), at: context.time,
-            cooldown: context.cooldown(.latencyOutlier))
+            log(max(milliseconds * 1e6, 1)),
+            limit: context.threshold(.latencyZScore),
+            samplesMin: context.threshold(.latencySamplesMin),
+            at: context.time,
+            cooldown: context.cooldown(.latencyOutlier)
+        )
         guard let (score, verdict) = found else { return }
         raiseOutlier(milliseconds, score, verdict, kind, operation, process, context)
     }
 
     private func raiseOutlier(
-        _ milliseconds: Double, _ score: Double, _ verdict: FindingVerdict, _ kind: Int, _ operation: ByteView,
-        _ process: ByteView, _ context: EventContext
+        _ milliseconds: Double,
+        _ score: Double,
+        _ verdict: FindingVerdict,
+        _ kind: Int,
+        _ operation: ByteView,
+        _ process: ByteView,
+        _ context: EventContext
     ) {
         let usual = exp(latencies[kind].usual.mean) / 1e6
         context.raise(
             .init(
-                rule: .latencyOutlier, value: milliseconds, baseline: usual, score: score,
-                severity: EventContext.severity(ratio: score / context.threshold(.latencyZScore))), verdict,
-            key: UInt64(kind), process: process,
+                rule: .latencyOutlier,
+                value: milliseconds,
+                baseline: usual,
+                score: score,
+                severity: EventContext.severity(ratio: score / context.threshold(.latencyZScore))
+            ),
+            verdict,
+            key: UInt64(kind),
+            process: process,
             """
             \(operation.string) took \(EventContext.rounded(milliseconds)) ms, \
             usually about \(EventContext.rounded(usual)) ms
-            """)
+            """
+        )
     }
 
     /// Judges what the agent counts.
     @inline(__always) mutating func judgeTraffic(
-        _ event: IOEvent, total: (UInt64, UInt64), of process: ByteView, _ context: EventContext
+        _ event: IOEvent,
+        total: (UInt64, UInt64),
+        of process: ByteView,
+        _ context: EventContext
     ) { traffic.judge(Self.spike, total: total, bytes: event.byteCount, of: process, context) }
 
     /// The traced process is another one.

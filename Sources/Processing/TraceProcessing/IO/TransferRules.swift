@@ -14,23 +14,34 @@ struct TransferRules: BitwiseCopyable {
         let rate = Double(bytesPerSecond)
         let mean = usual.mean
         let isJudged =
-            mean > 0 && usual.count >= Ewma.samplesMin && Double(usual.count) >= context.threshold(.transferSamplesMin)
+            mean > 0 && usual.count >= Ewma.samplesMin
+            && Double(usual.count) >= context.threshold(.transferSamplesMin)
         usual.note(rate)
         guard isJudged else { return }
         let limit = mean * context.threshold(.transferDropPercent) / 100
         let verdict = alarm.observe(
-            isAbove: rate < limit, isClear: rate >= mean * context.threshold(.transferClearPercent) / 100,
-            at: context.time, cooldown: context.cooldown(.transferDrop))
+            isAbove: rate < limit,
+            isClear: rate >= mean * context.threshold(.transferClearPercent) / 100,
+            at: context.time,
+            cooldown: context.cooldown(.transferDrop)
+        )
         guard let verdict else { return }
         context.raise(
             .init(
-                rule: .transferDrop, value: rate, baseline: mean, score: rate / mean,
-                severity: EventContext.severity(ratio: limit / max(rate, 1))), verdict, key: StableHash.of(kind),
+                rule: .transferDrop,
+                value: rate,
+                baseline: mean,
+                score: rate / mean,
+                severity: EventContext.severity(ratio: limit / max(rate, 1))
+            ),
+            verdict,
+            key: StableHash.of(kind),
             process: .empty,
             """
             \(kind.string): \(EventContext.rounded(rate)) bytes a second, \
             usually \(EventContext.rounded(mean))
-            """)
+            """
+        )
     }
 
     func encode(into buffer: inout RawBuffer) {

@@ -19,7 +19,9 @@ struct FreedAddresses {
         addresses[cell(address)] = address
     }
 
-    @inline(__always) mutating func remove(_ address: UInt64) { if contains(address) { addresses[cell(address)] = 0 } }
+    @inline(__always) mutating func remove(_ address: UInt64) {
+        if contains(address) { addresses[cell(address)] = 0 }
+    }
 
     @inline(__always) func contains(_ address: UInt64) -> Bool {
         !addresses.isEmpty && address != 0 && addresses[cell(address)] == address

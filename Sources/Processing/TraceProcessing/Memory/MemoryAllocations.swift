@@ -22,10 +22,14 @@ struct MemoryAllocations: ~Copyable {
 
     init() {}
 
-    @inline(__always) private func hash(_ address: UInt64) -> UInt64 { NameHash.mix(address ^ 0x9E37_79B9_7F4A_7C15) }
+    @inline(__always) private func hash(_ address: UInt64) -> UInt64 {
+        NameHash.mix(address ^ 0x9E37_79B9_7F4A_7C15)
+    }
 
     @inline(__always) private func find(_ address: UInt64, _ hash: UInt64) -> Int? {
-        allocations.withUnsafeBufferPointer { known in index.find(hash) { known[$0].address == address } }
+        allocations.withUnsafeBufferPointer { known in
+            index.find(hash) { known[$0].address == address }
+        }
     }
 
     /// Sends for the cell of an address.
@@ -50,7 +54,9 @@ struct MemoryAllocations: ~Copyable {
         bytes &+= allocation.bytes
     }
 
-    borrowing func visit(_ body: (Allocation) -> Void) { for allocation in allocations { body(allocation) } }
+    borrowing func visit(_ body: (Allocation) -> Void) {
+        for allocation in allocations { body(allocation) }
+    }
 
     /// Of those allocated until `time`. O(all).
     borrowing func bytes(allocatedUntil time: EpochNanoseconds) -> UInt64 {
@@ -60,7 +66,10 @@ struct MemoryAllocations: ~Copyable {
     }
 
     /// Forgets what was allocated there before `time`; what was known there, nil for nothing.
-    @discardableResult mutating func release(_ address: UInt64, at time: EpochNanoseconds) -> Allocation? {
+    @discardableResult mutating func release(
+        _ address: UInt64,
+        at time: EpochNanoseconds
+    ) -> Allocation? {
         let hash = hash(address)
         guard let position = find(address, hash) else { return nil }
         let released = allocations[position]
@@ -77,12 +86,16 @@ struct MemoryAllocations: ~Copyable {
 
     // MARK: Bounds
 
-    private static var allocationBytes: Int { MemoryLayout<Allocation>.stride * 3 / 2 + StateCost.index }
+    private static var allocationBytes: Int {
+        MemoryLayout<Allocation>.stride * 3 / 2 + StateCost.index
+    }
 
     @inline(__always) var stateBytes: Int { allocations.count &* Self.allocationBytes }
 
     borrowing func noteEntries(_ sweep: inout StateSweep) {
-        for allocation in allocations { sweep.note(StateSweep.stamp(allocation.time), bytes: Self.allocationBytes) }
+        for allocation in allocations {
+            sweep.note(StateSweep.stamp(allocation.time), bytes: Self.allocationBytes)
+        }
     }
 
     /// Gives up the allocations that the sweep takes, counted. O(all).
@@ -125,8 +138,11 @@ struct MemoryAllocations: ~Copyable {
         isIncomplete = try reader.integer(UInt8.self) == 1
         for _ in 0..<(try reader.integer(UInt32.self)) {
             let allocation = Allocation(
-                address: try reader.integer(UInt64.self), bytes: try reader.integer(UInt64.self),
-                stackID: try reader.integer(UInt64.self), time: try reader.integer(Int64.self))
+                address: try reader.integer(UInt64.self),
+                bytes: try reader.integer(UInt64.self),
+                stackID: try reader.integer(UInt64.self),
+                time: try reader.integer(Int64.self)
+            )
             append(allocation, hash(allocation.address))
         }
     }

@@ -34,14 +34,21 @@ struct MemoryModel: ProcessModel, ~Copyable {
 
     static var looks: Int { 1 }
 
-    @inline(__always) borrowing func lookAhead(_ look: Int, at event: UnsafePointer<MemoryEvent>, _ found: Int) -> Int {
+    @inline(__always) borrowing func lookAhead(
+        _ look: Int,
+        at event: UnsafePointer<MemoryEvent>,
+        _ found: Int
+    ) -> Int {
         outstanding.prefetchIndex(event.pointee.address)
         return -1
     }
 
     mutating func apply(_ event: UnsafePointer<MemoryEvent>, _ context: inout EventContext) {
         let event = event.pointee
-        let row = MemoryRow(comm: context.text(event.comm), operation: context.text(event.operation))
+        let row = MemoryRow(
+            comm: context.text(event.comm),
+            operation: context.text(event.operation)
+        )
         let account = observe(event, row.comm.view, &context)
         note(event, account, context)
         row.write(event, context)
@@ -51,10 +58,15 @@ struct MemoryModel: ProcessModel, ~Copyable {
 
     /// What the agent counts, about which an event out of order says little. Returns the event's account.
     @inline(__always) private mutating func observe(
-        _ event: MemoryEvent, _ comm: ByteView, _ context: inout EventContext
+        _ event: MemoryEvent,
+        _ comm: ByteView,
+        _ context: inout EventContext
     ) -> NamedTable<MemoryAccount>.Place {
         let process = identity.observe(
-            comm, &context, hasFallingCounter: normaliser.isFalling(event, context.semantics))
+            comm,
+            &context,
+            hasFallingCounter: normaliser.isFalling(event, context.semantics)
+        )
         let account = accounts.account(of: process, comm: comm, identity)
         isLate = process.isLate
         if process.isRestart { restart() }
@@ -72,8 +84,11 @@ struct MemoryModel: ProcessModel, ~Copyable {
         }
         if isLate { return account }
         context.activity.pointee.memory(
-            current: sample.current, peak: sample.peak, allocations: sample.allocations.inWindow,
-            frees: sample.frees.inWindow)
+            current: sample.current,
+            peak: sample.peak,
+            allocations: sample.allocations.inWindow,
+            frees: sample.frees.inWindow
+        )
         let name = identity.name.view
         rules.judgeGrowth(outstanding, current: current, of: name, context)
         account.pointee.countsOperations = normaliser.countsOperations
@@ -81,7 +96,9 @@ struct MemoryModel: ProcessModel, ~Copyable {
         account.pointee.frees.add(sample.frees.counted)
         let isMeasured = allocationRate.note(normaliser.allocations.total, at: context.time)
         freeRate.note(normaliser.frees.total, at: context.time)
-        let perSecond = isMeasured && normaliser.countsOperations ? allocationRate.perSecond + freeRate.perSecond : nil
+        let perSecond =
+            isMeasured && normaliser.countsOperations
+            ? allocationRate.perSecond + freeRate.perSecond : nil
         rules.judgeCounters(event, agentPerSecond: perSecond, of: name, context)
         current = sample.current
         peak = max(peak, sample.peak, sample.current)
@@ -90,7 +107,9 @@ struct MemoryModel: ProcessModel, ~Copyable {
 
     /// What this event itself tells, late or not.
     @inline(__always) private mutating func note(
-        _ event: MemoryEvent, _ account: NamedTable<MemoryAccount>.Place, _ context: EventContext
+        _ event: MemoryEvent,
+        _ account: NamedTable<MemoryAccount>.Place,
+        _ context: EventContext
     ) {
         if event.operation.equals("alloc") {
             account.pointee.sizes.note(event.size)
@@ -103,7 +122,11 @@ struct MemoryModel: ProcessModel, ~Copyable {
             // No memory begins at 0: an allocation that failed, or an address that wasn't sent.
             guard event.address != 0 else { return }
             let allocation = MemoryAllocations.Allocation(
-                address: event.address, bytes: event.size, stackID: event.stackID, time: context.time)
+                address: event.address,
+                bytes: event.size,
+                stackID: event.stackID,
+                time: context.time
+            )
             outstanding.insert(allocation)
         } else if event.operation.equals("free") {
             let released = outstanding.release(event.address, at: context.time)
@@ -115,8 +138,12 @@ struct MemoryModel: ProcessModel, ~Copyable {
             // A late one may have been overtaken by another allocation's release.
             if isLate { return }
             rules.judgeRelease(
-                event.address, wasKnown: released != nil, isComplete: !outstanding.isIncomplete, of: identity.name.view,
-                context)
+                event.address,
+                wasKnown: released != nil,
+                isComplete: !outstanding.isIncomplete,
+                of: identity.name.view,
+                context
+            )
         }
     }
 
@@ -134,7 +161,11 @@ struct MemoryModel: ProcessModel, ~Copyable {
 
     borrowing func noteEntries(_ sweep: inout StateSweep) { outstanding.noteEntries(&sweep) }
 
-    mutating func giveUp(_ sweep: inout StateSweep, _ owner: StateOwner, context: () -> EventContext) {
+    mutating func giveUp(
+        _ sweep: inout StateSweep,
+        _ owner: StateOwner,
+        context: () -> EventContext
+    ) {
         outstanding.giveUp(&sweep, owner.totals)
     }
 
@@ -162,7 +193,9 @@ struct MemoryModel: ProcessModel, ~Copyable {
         series.add(.neutracerMemoryTotalFrees, Double(normaliser.agentFrees))
     }
 
-    mutating func collectParts(_ series: inout SeriesWriter, all: Bool) { accounts.collect(&series, all: all) }
+    mutating func collectParts(_ series: inout SeriesWriter, all: Bool) {
+        accounts.collect(&series, all: all)
+    }
 
     borrowing func encode(into buffer: inout RawBuffer) {
         identity.encode(into: &buffer)

@@ -43,12 +43,15 @@ struct MemoryNormaliser: BitwiseCopyable {
 
     /// Whether a counter says that the state kept so far is another process's.
     @inline(__always) func isFalling(_ event: MemoryEvent, _ semantics: Semantics) -> Bool {
-        semantics == .cumulative && (allocations.falls(to: event.totalAllocations) || frees.falls(to: event.totalFrees))
+        semantics == .cumulative
+            && (allocations.falls(to: event.totalAllocations) || frees.falls(to: event.totalFrees))
     }
 
     /// Takes in an event. Of one that is late running totals say nothing.
     @inline(__always) mutating func take(
-        _ event: MemoryEvent, _ process: ProcessIdentity.Sample, _ context: EventContext
+        _ event: MemoryEvent,
+        _ process: ProcessIdentity.Sample,
+        _ context: EventContext
     ) -> Sample {
         switch context.semantics {
         case .cumulative: takeTotals(event, process)
@@ -57,20 +60,27 @@ struct MemoryNormaliser: BitwiseCopyable {
     }
 
     @inline(__always) private mutating func takeTotals(
-        _ event: MemoryEvent, _ process: ProcessIdentity.Sample
+        _ event: MemoryEvent,
+        _ process: ProcessIdentity.Sample
     ) -> Sample {
         var sample = Sample(current: event.currentMemory, peak: event.peakMemory)
         guard !process.isLate else { return sample }
         let isAllocation = event.operation.equals("alloc")
         let isFree = event.operation.equals("free")
         countsOperations = true
-        sample.allocations = allocations.take(total: event.totalAllocations, process, own: isAllocation ? 1 : 0)
+        sample.allocations = allocations.take(
+            total: event.totalAllocations,
+            process,
+            own: isAllocation ? 1 : 0
+        )
         sample.frees = frees.take(total: event.totalFrees, process, own: isFree ? 1 : 0)
         return sample
     }
 
     private mutating func takeDifferences(
-        _ event: MemoryEvent, _ process: ProcessIdentity.Sample, _ context: EventContext
+        _ event: MemoryEvent,
+        _ process: ProcessIdentity.Sample,
+        _ context: EventContext
     ) -> Sample {
         countsOperations = false
         var sample = Sample()

@@ -41,7 +41,11 @@ struct MemoryRow {
         return comm.isEmpty ? EventText("memory") : comm
     }
 
-    @inline(__always) private func record(_ event: MemoryEvent, _ numbers: borrowing Numbers, _ context: EventContext) {
+    @inline(__always) private func record(
+        _ event: MemoryEvent,
+        _ numbers: borrowing Numbers,
+        _ context: EventContext
+    ) {
         var text = context.beginEvent(.instant, "memory", name: name)
         text.argument("comm", comm, context)
         text.argument("operation", operation, context)
@@ -63,7 +67,11 @@ struct MemoryRow {
         context.endInstant(text)
     }
 
-    @inline(__always) private func row(_ event: MemoryEvent, _ numbers: borrowing Numbers, _ context: EventContext) {
+    @inline(__always) private func row(
+        _ event: MemoryEvent,
+        _ numbers: borrowing Numbers,
+        _ context: EventContext
+    ) {
         var text = context.beginRow()
         text.column(numbers.allocations)
         text.column(numbers.frees)

@@ -6,8 +6,11 @@ import TraceWire
 /// What the rules remember of one process's memory.
 struct MemoryRules {
     private static let leak = GrowthRules.Names(
-        rule: .leak, percentPerHour: .leakPercentPerHour, spanSeconds: .leakSpanSeconds,
-        risingPercent: .leakRisingPercent)
+        rule: .leak,
+        percentPerHour: .leakPercentPerHour,
+        spanSeconds: .leakSpanSeconds,
+        risingPercent: .leakRisingPercent
+    )
 
     private var growth = GrowthRules()
     /// Whether the agent tells of allocations by address, so that what is outstanding is known.
@@ -44,7 +47,10 @@ struct MemoryRules {
     /// Judges the amount that was in use until now. What younger allocations hold doesn't count, unless adding up the
     /// others would take longer than the events since the last time: where events are that rare, few are younger.
     @inline(__always) mutating func judgeGrowth(
-        _ outstanding: borrowing MemoryAllocations, current: UInt64, of process: ByteView, _ context: EventContext
+        _ outstanding: borrowing MemoryAllocations,
+        current: UInt64,
+        of process: ByteView,
+        _ context: EventContext
     ) {
         let age = Int64(context.threshold(.leakAgeMilliseconds) * 1e6)
         // Where some have been given up, the agent knows better.
@@ -52,20 +58,30 @@ struct MemoryRules {
             return growth.judge(Self.leak, of: process, context, amount: { _ in Double(current) })
         }
         let isDue =
-            outstanding.count <= Self.allocationsAddedUpMin || operations &- addedUpAt >= UInt64(outstanding.count / 16)
+            outstanding.count <= Self.allocationsAddedUpMin
+            || operations &- addedUpAt >= UInt64(outstanding.count / 16)
         var hasAddedUp = false
         growth.judge(
-            Self.leak, of: process, context,
+            Self.leak,
+            of: process,
+            context,
             amount: { windowEnd in
                 hasAddedUp = isDue
-                return Double(isDue ? outstanding.bytes(allocatedUntil: windowEnd &- age) : outstanding.bytes)
-            }, detail: { isDue ? MemoryStacks(outstanding, until: context.time &- age).sentence : "" })
+                return Double(
+                    isDue ? outstanding.bytes(allocatedUntil: windowEnd &- age) : outstanding.bytes
+                )
+            },
+            detail: { isDue ? MemoryStacks(outstanding, until: context.time &- age).sentence : "" }
+        )
         if hasAddedUp { addedUpAt = operations }
     }
 
     /// Judges what the agent counts.
     @inline(__always) mutating func judgeCounters(
-        _ event: MemoryEvent, agentPerSecond: Double?, of process: ByteView, _ context: EventContext
+        _ event: MemoryEvent,
+        agentPerSecond: Double?,
+        of process: ByteView,
+        _ context: EventContext
     ) {
         operations += 1
         let isMeasured = operationRate.note(operations, at: context.time)
@@ -73,37 +89,58 @@ struct MemoryRules {
             let rate = max(agentPerSecond ?? 0, isMeasured ? operationRate.perSecond : 0)
             judgeChurn(rate, process, context)
         }
-        if event.fragmentationScore > 0 { judgeFragmentation(Double(event.fragmentationScore), process, context) }
+        if event.fragmentationScore > 0 {
+            judgeFragmentation(Double(event.fragmentationScore), process, context)
+        }
     }
 
     private mutating func judgeChurn(_ rate: Double, _ process: ByteView, _ context: EventContext) {
         guard context.isEnabled(.churn) else { return }
         let limit = context.threshold(.churnRaisePerSecond)
         let verdict = churn.observe(
-            isAbove: rate > limit, isClear: rate < context.threshold(.churnClearPerSecond), at: context.time,
-            cooldown: context.cooldown(.churn))
+            isAbove: rate > limit,
+            isClear: rate < context.threshold(.churnClearPerSecond),
+            at: context.time,
+            cooldown: context.cooldown(.churn)
+        )
         guard let verdict else { return }
         context.raise(
-            .above(.churn, rate, limit), verdict, process: process,
-            "\(EventContext.rounded(rate)) allocations and releases a second")
+            .above(.churn, rate, limit),
+            verdict,
+            process: process,
+            "\(EventContext.rounded(rate)) allocations and releases a second"
+        )
     }
 
-    private mutating func judgeFragmentation(_ score: Double, _ process: ByteView, _ context: EventContext) {
+    private mutating func judgeFragmentation(
+        _ score: Double,
+        _ process: ByteView,
+        _ context: EventContext
+    ) {
         guard context.isEnabled(.fragmentation) else { return }
         let limit = context.threshold(.fragmentationRaiseScore)
         let verdict = fragmentation.observe(
-            isAbove: score >= limit, isClear: score < context.threshold(.fragmentationClearScore), at: context.time,
-            cooldown: context.cooldown(.fragmentation))
+            isAbove: score >= limit,
+            isClear: score < context.threshold(.fragmentationClearScore),
+            at: context.time,
+            cooldown: context.cooldown(.fragmentation)
+        )
         guard let verdict else { return }
         context.raise(
-            .above(.fragmentation, score, limit), verdict, process: process,
-            "fragmentation score \(EventContext.rounded(score))")
+            .above(.fragmentation, score, limit),
+            verdict,
+            process: process,
+            "fragmentation score \(EventContext.rounded(score))"
+        )
     }
 
     // MARK: Allocations
 
-    @inline(__always) mutating func judgeAllocation(_ event: MemoryEvent, of process: ByteView, _ context: EventContext)
-    {
+    @inline(__always) mutating func judgeAllocation(
+        _ event: MemoryEvent,
+        of process: ByteView,
+        _ context: EventContext
+    ) {
         if event.address != 0 {
             if !isTracked {
                 // Another amount is looked at from here on.
@@ -117,13 +154,20 @@ struct MemoryRules {
         let cooldown = context.cooldown(.largeAllocation)
         let verdict = large.fire(at: context.time, cooldown: cooldown)
         context.raise(
-            .above(.largeAllocation, Double(event.size), limit), verdict, process: process,
-            "\(event.size) bytes allocated at once")
+            .above(.largeAllocation, Double(event.size), limit),
+            verdict,
+            process: process,
+            "\(event.size) bytes allocated at once"
+        )
     }
 
     /// Judges a release of something that was not known to be allocated, or was.
     @inline(__always) mutating func judgeRelease(
-        _ address: UInt64, wasKnown: Bool, isComplete: Bool, of process: ByteView, _ context: EventContext
+        _ address: UInt64,
+        wasKnown: Bool,
+        isComplete: Bool,
+        of process: ByteView,
+        _ context: EventContext
     ) {
         if wasKnown { return freed.insert(address) }
         guard address != 0, isTracked, isComplete else { return }
@@ -132,18 +176,26 @@ struct MemoryRules {
 
     /// That it was freed already is known where no allocation was skipped since; that it was never allocated only where
     /// none was ever.
-    private mutating func judgeUnknownRelease(_ address: UInt64, _ process: ByteView, _ context: EventContext) {
+    private mutating func judgeUnknownRelease(
+        _ address: UInt64,
+        _ process: ByteView,
+        _ context: EventContext
+    ) {
         if freed.contains(address) {
             guard context.isEnabled(.doubleFree) else { return }
             context.raise(
                 EventContext.Finding(rule: .doubleFree, severity: 0.9),
-                double.fire(at: context.time, cooldown: context.cooldown(.doubleFree)), process: process,
-                "\(Self.text(address)) was released twice")
+                double.fire(at: context.time, cooldown: context.cooldown(.doubleFree)),
+                process: process,
+                "\(Self.text(address)) was released twice"
+            )
         } else if knowsAll, context.isEnabled(.unmatchedFree) {
             context.raise(
                 EventContext.Finding(rule: .unmatchedFree, severity: 0.2),
-                unmatched.fire(at: context.time, cooldown: context.cooldown(.unmatchedFree)), process: process,
-                "\(Self.text(address)) was released, its allocation was not seen")
+                unmatched.fire(at: context.time, cooldown: context.cooldown(.unmatchedFree)),
+                process: process,
+                "\(Self.text(address)) was released, its allocation was not seen"
+            )
         }
     }
 
@@ -153,7 +205,9 @@ struct MemoryRules {
         growth.encode(into: &buffer)
         buffer.append(byte: isTracked ? 1 : 0)
         buffer.append(byte: knowsAll ? 1 : 0)
-        for alarm in [large, unmatched, double, churn, fragmentation] { alarm.encode(into: &buffer) }
+        for alarm in [large, unmatched, double, churn, fragmentation] {
+            alarm.encode(into: &buffer)
+        }
         freed.encode(into: &buffer)
         buffer.append(integer: operations)
         operationRate.encode(into: &buffer)
@@ -163,7 +217,9 @@ struct MemoryRules {
     init(decoding reader: inout StateReader) throws(TraceError) {
         growth = try GrowthRules(decoding: &reader)
         isTracked = try reader.integer(UInt8.self) == 1
-        if reader.version > StateVersion.beforeDialects { knowsAll = try reader.integer(UInt8.self) == 1 }
+        if reader.version > StateVersion.beforeDialects {
+            knowsAll = try reader.integer(UInt8.self) == 1
+        }
         large = try Alarm(decoding: &reader)
         unmatched = try Alarm(decoding: &reader)
         double = try Alarm(decoding: &reader)

@@ -33,7 +33,9 @@ struct MemorySizes: BitwiseCopyable {
         }
     }
 
-    var value: MetricValue { .histogram(buckets: buckets.indices.map { buckets[$0] }, sum: Double(sum)) }
+    var value: MetricValue {
+        .histogram(buckets: buckets.indices.map { buckets[$0] }, sum: Double(sum))
+    }
 
     func encode(into buffer: inout RawBuffer) {
         for index in buckets.indices { buffer.append(integer: buckets[index]) }

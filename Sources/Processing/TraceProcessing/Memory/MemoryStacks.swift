@@ -72,7 +72,9 @@ struct MemoryStacks: ~Copyable {
     private static func shown(_ bytes: UInt64) -> String {
         var value = Double(bytes)
         for unit in ["bytes", "KiB", "MiB", "GiB"] {
-            if value < 1_024 { return "\(unit == "bytes" ? "\(bytes)" : EventContext.rounded(value)) \(unit)" }
+            if value < 1_024 {
+                return "\(unit == "bytes" ? "\(bytes)" : EventContext.rounded(value)) \(unit)"
+            }
             value /= 1_024
         }
         return "\(EventContext.rounded(value)) TiB"

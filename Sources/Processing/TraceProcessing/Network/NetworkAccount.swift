@@ -30,7 +30,9 @@ struct NetworkAccount: ProcessAccount, ~Copyable {
     }
 
     borrowing func encode(into buffer: inout RawBuffer) {
-        for total in [bytes.tx, bytes.rx, packets.tx, packets.rx] { buffer.append(integer: total.value) }
+        for total in [bytes.tx, bytes.rx, packets.tx, packets.rx] {
+            buffer.append(integer: total.value)
+        }
         ownedName.encode(into: &buffer)
     }
 

@@ -54,7 +54,9 @@ struct NetworkConnection: ~Copyable {
         remoteCount = Int32(remote.count)
         addresses = .allocate(byteCount: local.count + remote.count, alignment: 8)
         if let start = local.start { addresses.copyMemory(from: start, byteCount: local.count) }
-        if let start = remote.start { (addresses + local.count).copyMemory(from: start, byteCount: remote.count) }
+        if let start = remote.start {
+            (addresses + local.count).copyMemory(from: start, byteCount: remote.count)
+        }
         localPort = key.local.port
         remotePort = key.remote.port
         transport = key.transport
@@ -72,25 +74,38 @@ struct NetworkConnection: ~Copyable {
 
     private var local: ByteView { ByteView(start: addresses, count: Int(localCount)) }
 
-    private var remote: ByteView { ByteView(start: addresses + Int(localCount), count: Int(remoteCount)) }
+    private var remote: ByteView {
+        ByteView(start: addresses + Int(localCount), count: Int(remoteCount))
+    }
 
     /// Valid as long as this lives.
     var key: Key {
         Key(
-            local: NetworkEnd(address: local, port: localPort), remote: NetworkEnd(address: remote, port: remotePort),
-            transport: transport)
+            local: NetworkEnd(address: local, port: localPort),
+            remote: NetworkEnd(address: remote, port: remotePort),
+            transport: transport
+        )
     }
 
     @inline(__always) borrowing func matches(_ key: Key) -> Bool {
-        transport == key.transport && (isBetween(key.local, key.remote) || isBetween(key.remote, key.local))
+        transport == key.transport
+            && (isBetween(key.local, key.remote) || isBetween(key.remote, key.local))
     }
 
-    @inline(__always) private borrowing func isBetween(_ one: NetworkEnd, _ other: NetworkEnd) -> Bool {
-        localPort == one.port && remotePort == other.port && Self.isEqual(addresses, Int(localCount), one.address)
+    @inline(__always) private borrowing func isBetween(
+        _ one: NetworkEnd,
+        _ other: NetworkEnd
+    ) -> Bool {
+        localPort == one.port && remotePort == other.port
+            && Self.isEqual(addresses, Int(localCount), one.address)
             && Self.isEqual(addresses + Int(localCount), Int(remoteCount), other.address)
     }
 
-    @inline(__always) private static func isEqual(_ start: UnsafeRawPointer, _ count: Int, _ other: ByteView) -> Bool {
+    @inline(__always) private static func isEqual(
+        _ start: UnsafeRawPointer,
+        _ count: Int,
+        _ other: ByteView
+    ) -> Bool {
         guard count == other.count else { return false }
         guard let other = other.start else { return true }
         return memoryEquals(start, other, count)
@@ -150,7 +165,9 @@ struct NetworkConnection: ~Copyable {
         buffer.append(integer: lastSeen)
         buffer.append(integer: txBytes)
         buffer.append(integer: rxBytes)
-        for count in [window.events, window.txBytes, window.rxBytes] { buffer.append(integer: count) }
+        for count in [window.events, window.txBytes, window.rxBytes] {
+            buffer.append(integer: count)
+        }
         for address in [local, remote] {
             buffer.append(integer: UInt32(address.count))
             buffer.append(address.buffer)
@@ -166,14 +183,20 @@ struct NetworkConnection: ~Copyable {
         let txBytes = try reader.integer(UInt64.self)
         let rxBytes = try reader.integer(UInt64.self)
         let window = Traffic(
-            events: try reader.integer(UInt64.self), txBytes: try reader.integer(UInt64.self),
-            rxBytes: try reader.integer(UInt64.self))
+            events: try reader.integer(UInt64.self),
+            txBytes: try reader.integer(UInt64.self),
+            rxBytes: try reader.integer(UInt64.self)
+        )
         let local = ByteView(try reader.counted())
         let remote = ByteView(try reader.counted())
         self.init(
             Key(
                 local: NetworkEnd(address: local, port: localPort),
-                remote: NetworkEnd(address: remote, port: remotePort), transport: transport), time: opened)
+                remote: NetworkEnd(address: remote, port: remotePort),
+                transport: transport
+            ),
+            time: opened
+        )
         self.lastSeen = lastSeen
         self.txBytes = txBytes
         self.rxBytes = rxBytes

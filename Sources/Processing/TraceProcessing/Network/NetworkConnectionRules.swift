@@ -17,12 +17,17 @@ struct NetworkConnectionRules {
 
     /// Judges a connection that was not known. `isServer`: the process listens on its port.
     mutating func judge(
-        from local: NetworkEnd, to remote: NetworkEnd, isServer: Bool, of process: ByteView, _ context: EventContext
+        from local: NetworkEnd,
+        to remote: NetworkEnd,
+        isServer: Bool,
+        of process: ByteView,
+        _ context: EventContext
     ) {
         rate.note(at: context.time)
         judgeChurn(process, context)
         // What goes from a low port to a client's is an answer: many clients are no scan.
-        let isAnswer = local.port != 0 && local.port < Self.clientPortMin && local.port < remote.port
+        let isAnswer =
+            local.port != 0 && local.port < Self.clientPortMin && local.port < remote.port
         if isServer || isAnswer { return }
         judgeScans(of: remote, process, context)
     }
@@ -34,36 +39,60 @@ struct NetworkConnectionRules {
         guard Double(rate.count) > limit else { return }
         context.raise(
             .above(.connectionChurn, Double(rate.count), limit),
-            churn.fire(at: context.time, cooldown: context.cooldown(.connectionChurn)), process: process,
+            churn.fire(at: context.time, cooldown: context.cooldown(.connectionChurn)),
+            process: process,
             """
             \(rate.count) new connections in a second, \
             \(EventContext.rounded(rate.minuteMean)) a second in the minute before
-            """)
+            """
+        )
     }
 
-    private mutating func judgeScans(of remote: NetworkEnd, _ process: ByteView, _ context: EventContext) {
+    private mutating func judgeScans(
+        of remote: NetworkEnd,
+        _ process: ByteView,
+        _ context: EventContext
+    ) {
         let host = StableHash.of(remote.address)
         let port = UInt64(remote.port)
         if context.isEnabled(.hostScan) {
             let limit = context.threshold(.hostScanHosts)
             let found = hosts.observe(
-                host, of: port, at: context.time, window: Int64(context.threshold(.hostScanWindowSeconds) * 1e9),
-                limit: Int(limit), cooldown: context.cooldown(.hostScan))
+                host,
+                of: port,
+                at: context.time,
+                window: Int64(context.threshold(.hostScanWindowSeconds) * 1e9),
+                limit: Int(limit),
+                cooldown: context.cooldown(.hostScan)
+            )
             if let (count, verdict) = found {
                 context.raise(
-                    .above(.hostScan, Double(count), limit), verdict, key: port, process: process,
-                    "\(count) hosts on port \(port)")
+                    .above(.hostScan, Double(count), limit),
+                    verdict,
+                    key: port,
+                    process: process,
+                    "\(count) hosts on port \(port)"
+                )
             }
         }
         if context.isEnabled(.portScan) {
             let limit = context.threshold(.portScanPorts)
             let found = ports.observe(
-                port, of: host, at: context.time, window: Int64(context.threshold(.portScanWindowSeconds) * 1e9),
-                limit: Int(limit), cooldown: context.cooldown(.portScan))
+                port,
+                of: host,
+                at: context.time,
+                window: Int64(context.threshold(.portScanWindowSeconds) * 1e9),
+                limit: Int(limit),
+                cooldown: context.cooldown(.portScan)
+            )
             if let (count, verdict) = found {
                 context.raise(
-                    .above(.portScan, Double(count), limit), verdict, key: host, process: process,
-                    "\(count) ports of \(remote.address.string)")
+                    .above(.portScan, Double(count), limit),
+                    verdict,
+                    key: host,
+                    process: process,
+                    "\(count) ports of \(remote.address.string)"
+                )
             }
         }
     }

@@ -15,7 +15,10 @@ struct NetworkConnections: ~Copyable {
 
     /// Adds an event's bytes to its connection, a new one where it is not known; whether it is new.
     @inline(__always) mutating func add(
-        _ bytes: UInt64, isSend: Bool, of key: NetworkConnection.Key, _ context: EventContext
+        _ bytes: UInt64,
+        isSend: Bool,
+        of key: NetworkConnection.Key,
+        _ context: EventContext
     ) -> Bool {
         // Where looking ahead found it: mostly, as it may have been another process's.
         let found = context.found
@@ -78,7 +81,8 @@ struct NetworkConnections: ~Copyable {
     /// Gives up the connections that the sweep takes, counted; what they carried in the open window counts there as that
     /// of `other`. O(connections).
     mutating func giveUp(
-        _ sweep: inout StateSweep, _ totals: UnsafeMutablePointer<SlotTotals>,
+        _ sweep: inout StateSweep,
+        _ totals: UnsafeMutablePointer<SlotTotals>,
         _ activity: UnsafeMutablePointer<WindowActivity>
     ) {
         let known = count
@@ -112,7 +116,9 @@ struct NetworkConnections: ~Copyable {
     /// Sends for a connection that is visited soon.
     @inline(__always) private func prefetchAhead(_ position: Int) {
         connections.prefetch(
-            position + EntryStore<NetworkConnection>.ahead, byteCount: MemoryLayout<NetworkConnection>.size)
+            position + EntryStore<NetworkConnection>.ahead,
+            byteCount: MemoryLayout<NetworkConnection>.size
+        )
     }
 
     // MARK: The open window
@@ -121,7 +127,8 @@ struct NetworkConnections: ~Copyable {
     /// as the process has begun anew since, adds to it there; so do those whose names summaries cut, as several may be of
     /// one name.
     mutating func takeWindow(
-        _ protocols: borrowing NetworkProtocols, _ activity: UnsafeMutablePointer<WindowActivity>,
+        _ protocols: borrowing NetworkProtocols,
+        _ activity: UnsafeMutablePointer<WindowActivity>,
         _ visit: (SummaryPart, _ table: Int, _ place: inout UInt32) -> Void
     ) {
         var text = RawBuffer(capacity: 256)
@@ -129,11 +136,16 @@ struct NetworkConnections: ~Copyable {
         withUnsafePointer(to: QuantileSketch()) { none in
             for place in connections.elements where place.pointee.hasWindow {
                 text.removeAll()
-                place.pointee.appendName(transport: protocols.name(of: place.pointee.transport), to: &text)
+                place.pointee.appendName(
+                    transport: protocols.name(of: place.pointee.transport),
+                    to: &text
+                )
                 let name = ByteView(text.bytes)
                 let traffic = place.pointee.takeWindow()
                 let values = WindowActivity.values(of: traffic, place.pointee.life)
-                if name.count >= Limits.summaryNameBytesMax || activity.pointee.known(1, name) != nil {
+                if name.count >= Limits.summaryNameBytesMax
+                    || activity.pointee.known(1, name) != nil
+                {
                     activity.pointee.talked(over: name, values)
                 } else {
                     visit(SummaryPart(item: name, values: values, sketch: none), 1, &row)
@@ -143,14 +155,22 @@ struct NetworkConnections: ~Copyable {
     }
 
     /// Adds what each carried in the open window to the process's activity, which begins anew.
-    mutating func tellWindow(_ protocols: borrowing NetworkProtocols, to activity: UnsafeMutablePointer<WindowActivity>)
-    {
+    mutating func tellWindow(
+        _ protocols: borrowing NetworkProtocols,
+        to activity: UnsafeMutablePointer<WindowActivity>
+    ) {
         var text = RawBuffer(capacity: 256)
         for place in connections.elements where place.pointee.hasWindow {
             text.removeAll()
-            place.pointee.appendName(transport: protocols.name(of: place.pointee.transport), to: &text)
+            place.pointee.appendName(
+                transport: protocols.name(of: place.pointee.transport),
+                to: &text
+            )
             let traffic = place.pointee.takeWindow()
-            activity.pointee.talked(over: ByteView(text.bytes), WindowActivity.values(of: traffic, place.pointee.life))
+            activity.pointee.talked(
+                over: ByteView(text.bytes),
+                WindowActivity.values(of: traffic, place.pointee.life)
+            )
         }
     }
 

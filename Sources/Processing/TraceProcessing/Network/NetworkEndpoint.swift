@@ -32,9 +32,15 @@ struct NetworkEndpoint {
     private var isPlain: Bool { address.isPlain || address.isEmpty }
 
     /// The endpoint as an argument of its event; left out where nothing was sent.
-    @inline(__always) func argument(_ name: StaticString, _ text: inout RowWriter, _ context: EventContext) {
+    @inline(__always) func argument(
+        _ name: StaticString,
+        _ text: inout RowWriter,
+        _ context: EventContext
+    ) {
         if isEmpty { return }
-        guard isPlain else { return withText { text.argument(name, EventText($0, isPlain: false), context) } }
+        guard isPlain else {
+            return withText { text.argument(name, EventText($0, isPlain: false), context) }
+        }
         text.key(name)
         text.append(byte: UInt8(ascii: "\""))
         append(to: &text)
@@ -43,7 +49,9 @@ struct NetworkEndpoint {
 
     /// The endpoint as a column.
     @inline(__always) func column(_ text: inout RowWriter, _ context: EventContext) {
-        guard isPlain, !isEmpty else { return withText { text.column(EventText($0, isPlain: false), context) } }
+        guard isPlain, !isEmpty else {
+            return withText { text.column(EventText($0, isPlain: false), context) }
+        }
         text.append(byte: UInt8(ascii: ","))
         append(to: &text)
     }

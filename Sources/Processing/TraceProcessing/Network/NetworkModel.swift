@@ -31,21 +31,38 @@ struct NetworkModel: ProcessModel, ~Copyable {
 
     static var looks: Int { 4 }
 
-    @inline(__always) borrowing func lookAhead(_ look: Int, at event: UnsafePointer<NetworkEvent>, _ found: Int) -> Int
-    {
+    @inline(__always) borrowing func lookAhead(
+        _ look: Int,
+        at event: UnsafePointer<NetworkEvent>,
+        _ found: Int
+    ) -> Int {
         if look == 0 {
-            guard event.pointee.destinationPort != 0, let number = protocols.known(event.pointee.transport) else {
+            guard event.pointee.destinationPort != 0,
+                let number = protocols.known(event.pointee.transport)
+            else {
                 return 0
             }
             return connections.prefetchIndex(
                 NetworkConnection.Key(
-                    local: NetworkEnd(address: event.pointee.sourceAddress, port: event.pointee.sourcePort),
-                    remote: NetworkEnd(address: event.pointee.destinationAddress, port: event.pointee.destinationPort),
-                    transport: UInt8(number)))
+                    local: NetworkEnd(
+                        address: event.pointee.sourceAddress,
+                        port: event.pointee.sourcePort
+                    ),
+                    remote: NetworkEnd(
+                        address: event.pointee.destinationAddress,
+                        port: event.pointee.destinationPort
+                    ),
+                    transport: UInt8(number)
+                )
+            )
         }
         if look == 1 { return connections.prefetchPlace(found) }
         guard found >= 0, found < connections.count else { return -1 }
-        if look == 2 { connections.prefetchConnection(found) } else { connections.prefetchEnds(found) }
+        if look == 2 {
+            connections.prefetchConnection(found)
+        } else {
+            connections.prefetchEnds(found)
+        }
         return found
     }
 
@@ -61,15 +78,23 @@ struct NetworkModel: ProcessModel, ~Copyable {
 
     /// What the agent counts. An event out of order says little about that.
     @inline(__always) private mutating func observe(
-        _ event: NetworkEvent, _ comm: ByteView, _ context: inout EventContext
+        _ event: NetworkEvent,
+        _ comm: ByteView,
+        _ context: inout EventContext
     ) -> NetworkNormaliser.Sample {
         let process = identity.observe(
-            comm, &context, hasFallingCounter: normaliser.isFalling(event, context.semantics))
+            comm,
+            &context,
+            hasFallingCounter: normaliser.isFalling(event, context.semantics)
+        )
         if process.isRestart { restart(context.activity) }
         let sample = normaliser.take(event, process, context)
         context.activity.pointee.network(
-            txBytes: sample.txBytes.inWindow, rxBytes: sample.rxBytes.inWindow, txPackets: sample.txPackets.inWindow,
-            rxPackets: sample.rxPackets.inWindow)
+            txBytes: sample.txBytes.inWindow,
+            rxBytes: sample.rxBytes.inWindow,
+            txPackets: sample.txPackets.inWindow,
+            rxPackets: sample.rxPackets.inWindow
+        )
         let account = accounts.account(of: process, comm: comm, identity)
         account.pointee.bytes.tx.add(sample.txBytes.counted)
         account.pointee.bytes.rx.add(sample.rxBytes.counted)
@@ -78,21 +103,35 @@ struct NetworkModel: ProcessModel, ~Copyable {
         if process.isLate { return sample }
         rates.note(normaliser, at: context.time)
         rules.judge(
-            event, bytes: (normaliser.bytes.tx.total, normaliser.bytes.rx.total),
-            packetsSent: normaliser.packets.tx.total, of: identity.name.view, context)
+            event,
+            bytes: (normaliser.bytes.tx.total, normaliser.bytes.rx.total),
+            packetsSent: normaliser.packets.tx.total,
+            of: identity.name.view,
+            context
+        )
         return sample
     }
 
     /// What this event itself tells, late or not.
     @inline(__always) private mutating func note(
-        _ event: NetworkEvent, _ sample: NetworkNormaliser.Sample, _ transport: ByteView, _ context: EventContext
+        _ event: NetworkEvent,
+        _ sample: NetworkNormaliser.Sample,
+        _ transport: ByteView,
+        _ context: EventContext
     ) {
         context.activity.pointee.transferred(bytes: event.byteCount, isSend: event.isSend)
-        let packets = NetworkProtocols.Packets(tx: sample.txPackets.inWindow, rx: sample.rxPackets.inWindow)
+        let packets = NetworkProtocols.Packets(
+            tx: sample.txPackets.inWindow,
+            rx: sample.rxPackets.inWindow
+        )
         let number = protocols.add(event.byteCount, packets, isSend: event.isSend, of: transport)
         defer {
             if !sample.isLate {
-                activeConnections = normaliser.activeConnections(event, known: connections.count, context.semantics)
+                activeConnections = normaliser.activeConnections(
+                    event,
+                    known: connections.count,
+                    context.semantics
+                )
                 context.activity.pointee.network(connections: activeConnections)
             }
         }
@@ -101,11 +140,21 @@ struct NetworkModel: ProcessModel, ~Copyable {
             if event.sourcePort != 0 { listening.insert(event.sourcePort, context) }
             return
         }
-        let key = NetworkConnection.Key(local: sample.local, remote: sample.remote, transport: number)
-        guard connections.add(event.byteCount, isSend: event.isSend, of: key, context) else { return }
+        let key = NetworkConnection.Key(
+            local: sample.local,
+            remote: sample.remote,
+            transport: number
+        )
+        guard connections.add(event.byteCount, isSend: event.isSend, of: key, context) else {
+            return
+        }
         rules.judgeConnection(
-            from: sample.local, to: sample.remote, isServer: listening.contains(sample.local.port),
-            of: identity.name.view, context)
+            from: sample.local,
+            to: sample.remote,
+            isServer: listening.contains(sample.local.port),
+            of: identity.name.view,
+            context
+        )
     }
 
     private mutating func restart(_ activity: UnsafeMutablePointer<WindowActivity>) {
@@ -118,7 +167,8 @@ struct NetworkModel: ProcessModel, ~Copyable {
     }
 
     @inline(__always) var stateBytes: Int {
-        accounts.stateBytes &+ connections.stateBytes &+ listening.stateBytes &+ protocols.stateBytes
+        accounts.stateBytes &+ connections.stateBytes &+ listening.stateBytes
+            &+ protocols.stateBytes
             &+ normaliser.stateBytes
     }
 
@@ -126,7 +176,11 @@ struct NetworkModel: ProcessModel, ~Copyable {
 
     borrowing func noteEntries(_ sweep: inout StateSweep) { connections.noteEntries(&sweep) }
 
-    mutating func giveUp(_ sweep: inout StateSweep, _ owner: StateOwner, context: () -> EventContext) {
+    mutating func giveUp(
+        _ sweep: inout StateSweep,
+        _ owner: StateOwner,
+        context: () -> EventContext
+    ) {
         connections.giveUp(&sweep, owner.totals, owner.activity)
     }
 
@@ -162,7 +216,9 @@ struct NetworkModel: ProcessModel, ~Copyable {
         series.add(.neutracerNetworkTotalRxPackets, Double(normaliser.packets.agentRx))
     }
 
-    mutating func collectParts(_ series: inout SeriesWriter, all: Bool) { accounts.collect(&series, all: all) }
+    mutating func collectParts(_ series: inout SeriesWriter, all: Bool) {
+        accounts.collect(&series, all: all)
+    }
 
     borrowing func encode(into buffer: inout RawBuffer) {
         identity.encode(into: &buffer)

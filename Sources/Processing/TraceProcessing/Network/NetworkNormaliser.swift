@@ -62,7 +62,11 @@ struct NetworkNormaliser: ~Copyable {
 
     /// Connections open, where the agent knows; else those that are known here: NEUTRACER counts all that a thread has
     /// ever seen, each direction by itself.
-    @inline(__always) func activeConnections(_ event: NetworkEvent, known: Int, _ semantics: Semantics) -> UInt32 {
+    @inline(__always) func activeConnections(
+        _ event: NetworkEvent,
+        known: Int,
+        _ semantics: Semantics
+    ) -> UInt32 {
         semantics == .cumulative ? event.activeConnections : UInt32(clamping: known)
     }
 
@@ -75,7 +79,9 @@ struct NetworkNormaliser: ~Copyable {
 
     /// Takes in an event. Of one that is late running totals say nothing.
     @inline(__always) mutating func take(
-        _ event: NetworkEvent, _ process: ProcessIdentity.Sample, _ context: EventContext
+        _ event: NetworkEvent,
+        _ process: ProcessIdentity.Sample,
+        _ context: EventContext
     ) -> Sample {
         let source = NetworkEnd(address: event.sourceAddress, port: event.sourcePort)
         let destination = NetworkEnd(address: event.destinationAddress, port: event.destinationPort)
@@ -96,11 +102,17 @@ struct NetworkNormaliser: ~Copyable {
     }
 
     @inline(__always) private mutating func takeTotals(
-        _ event: NetworkEvent, _ process: ProcessIdentity.Sample, _ sample: inout Sample
+        _ event: NetworkEvent,
+        _ process: ProcessIdentity.Sample,
+        _ sample: inout Sample
     ) {
         let sent: UInt64 = event.isSend ? 1 : 0
         sample.txBytes = bytes.tx.take(total: event.txBytes, process, own: sent * event.byteCount)
-        sample.rxBytes = bytes.rx.take(total: event.rxBytes, process, own: (1 - sent) * event.byteCount)
+        sample.rxBytes = bytes.rx.take(
+            total: event.rxBytes,
+            process,
+            own: (1 - sent) * event.byteCount
+        )
         sample.txPackets = packets.tx.take(total: event.txPackets, process, own: sent)
         sample.rxPackets = packets.rx.take(total: event.rxPackets, process, own: 1 - sent)
     }
@@ -108,7 +120,10 @@ struct NetworkNormaliser: ~Copyable {
     // MARK: Differences
 
     private mutating func takeDifferences(
-        _ event: NetworkEvent, _ process: ProcessIdentity.Sample, _ context: EventContext, _ sample: inout Sample
+        _ event: NetworkEvent,
+        _ process: ProcessIdentity.Sample,
+        _ context: EventContext,
+        _ sample: inout Sample
     ) {
         if threads.count == 0 { knowsBegin = event.txPackets &+ event.rxPackets <= 1 }
         let position = threads.position(of: context.tid)
@@ -127,17 +142,39 @@ struct NetworkNormaliser: ~Copyable {
         let isSame = isAlone || lastThread == context.tid
         sample.txBytes = Growth(
             Self.growth(
-                difference: event.txBytes, own: sent * event.byteCount,
-                skipped: txPackets > sent ? txPackets - sent : 0, isSameThread: isSame, knowsBegin: knowsBegin,
-                sum: &txSum, counter: &thread.txBytes, field: .txBytes, context))
+                difference: event.txBytes,
+                own: sent * event.byteCount,
+                skipped: txPackets > sent ? txPackets - sent : 0,
+                isSameThread: isSame,
+                knowsBegin: knowsBegin,
+                sum: &txSum,
+                counter: &thread.txBytes,
+                field: .txBytes,
+                context
+            )
+        )
         sample.rxBytes = Growth(
             Self.growth(
-                difference: event.rxBytes, own: (1 - sent) * event.byteCount,
-                skipped: rxPackets > 1 - sent ? rxPackets - (1 - sent) : 0, isSameThread: isSame,
-                knowsBegin: knowsBegin, sum: &rxSum, counter: &thread.rxBytes, field: .rxBytes, context))
+                difference: event.rxBytes,
+                own: (1 - sent) * event.byteCount,
+                skipped: rxPackets > 1 - sent ? rxPackets - (1 - sent) : 0,
+                isSameThread: isSame,
+                knowsBegin: knowsBegin,
+                sum: &rxSum,
+                counter: &thread.rxBytes,
+                field: .rxBytes,
+                context
+            )
+        )
         let isFirst = process.isFirst
-        sample.txPackets = Growth(counted: txPackets, inWindow: isFirst ? min(txPackets, sent) : txPackets)
-        sample.rxPackets = Growth(counted: rxPackets, inWindow: isFirst ? min(rxPackets, 1 - sent) : rxPackets)
+        sample.txPackets = Growth(
+            counted: txPackets,
+            inWindow: isFirst ? min(txPackets, sent) : txPackets
+        )
+        sample.rxPackets = Growth(
+            counted: rxPackets,
+            inWindow: isFirst ? min(rxPackets, 1 - sent) : rxPackets
+        )
         threads[position] = thread
         lastThread = context.tid
         bytes.tx.grow(by: sample.txBytes.counted)
@@ -148,8 +185,13 @@ struct NetworkNormaliser: ~Copyable {
 
     /// The agent's counters begin at 0 once an hour, those of all threads together. A late event shows less, too.
     private func hasBegunAnew(
-        _ event: NetworkEvent, _ thread: NetworkThreads.Thread, _ process: ProcessIdentity.Sample
-    ) -> Bool { !process.isLate && (event.txPackets < thread.txPackets || event.rxPackets < thread.rxPackets) }
+        _ event: NetworkEvent,
+        _ thread: NetworkThreads.Thread,
+        _ process: ProcessIdentity.Sample
+    ) -> Bool {
+        !process.isLate
+            && (event.txPackets < thread.txPackets || event.rxPackets < thread.rxPackets)
+    }
 
     /// What a thread's count has grown by; a late event adds nothing.
     private func growth(of count: inout UInt64, to sample: UInt64) -> UInt64 {
@@ -160,8 +202,15 @@ struct NetworkNormaliser: ~Copyable {
 
     /// The bytes that passed since the thread's last event. `skipped`: packets whose events did not come.
     private static func growth(
-        difference: UInt64, own: UInt64, skipped: UInt64, isSameThread: Bool, knowsBegin: Bool, sum: inout UInt64,
-        counter: inout UInt64, field: InvalidValues.Field, _ context: EventContext
+        difference: UInt64,
+        own: UInt64,
+        skipped: UInt64,
+        isSameThread: Bool,
+        knowsBegin: Bool,
+        sum: inout UInt64,
+        counter: inout UInt64,
+        field: InvalidValues.Field,
+        _ context: EventContext
     ) -> UInt64 {
         sum &+= difference
         let sinceLast = sum &- counter
@@ -171,7 +220,8 @@ struct NetworkNormaliser: ~Copyable {
         if isWrapped { context.totals.pointee.invalid.count(field) }
         if isSameThread, !isWrapped { return difference }
         let most = own.addingReportingOverflow(min(skipped, 1 << 20) * packetBytesMax)
-        guard skipped > 0, isKnown, !most.overflow, (own...most.partialValue).contains(sinceLast) else { return own }
+        guard skipped > 0, isKnown, !most.overflow, (own...most.partialValue).contains(sinceLast)
+        else { return own }
         return sinceLast
     }
 
@@ -188,8 +238,14 @@ struct NetworkNormaliser: ~Copyable {
     }
 
     init(decoding reader: inout StateReader) throws(TraceError) {
-        bytes = Counters(tx: try CumulativeCounter(decoding: &reader), rx: try CumulativeCounter(decoding: &reader))
-        packets = Counters(tx: try CumulativeCounter(decoding: &reader), rx: try CumulativeCounter(decoding: &reader))
+        bytes = Counters(
+            tx: try CumulativeCounter(decoding: &reader),
+            rx: try CumulativeCounter(decoding: &reader)
+        )
+        packets = Counters(
+            tx: try CumulativeCounter(decoding: &reader),
+            rx: try CumulativeCounter(decoding: &reader)
+        )
         threads = try NetworkThreads(decoding: &reader)
         txSum = try reader.integer(UInt64.self)
         rxSum = try reader.integer(UInt64.self)

@@ -27,7 +27,11 @@ struct NetworkProtocols: ~Copyable {
 
         init(name: ByteView) { self.name = OwnedName(name) }
 
-        @inline(__always) fileprivate mutating func add(_ bytes: UInt64, _ packets: Packets, isSend: Bool) {
+        @inline(__always) fileprivate mutating func add(
+            _ bytes: UInt64,
+            _ packets: Packets,
+            isSend: Bool
+        ) {
             window.events += 1
             if isSend {
                 txBytes &+= bytes
@@ -58,7 +62,12 @@ struct NetworkProtocols: ~Copyable {
 
     /// Adds an event's bytes, and the packets that its process's counters have grown by, to its protocol; returns the
     /// protocol's number, which stays the same.
-    @inline(__always) mutating func add(_ bytes: UInt64, _ packets: Packets, isSend: Bool, of name: ByteView) -> UInt8 {
+    @inline(__always) mutating func add(
+        _ bytes: UInt64,
+        _ packets: Packets,
+        isSend: Bool,
+        of name: ByteView
+    ) -> UInt8 {
         let position = position(of: name)
         protocols[position].pointee.add(bytes, packets, isSend: isSend)
         return UInt8(position)
@@ -75,7 +84,9 @@ struct NetworkProtocols: ~Copyable {
     /// Nil where it is not known.
     @inline(__always) func known(_ name: ByteView) -> Int? {
         // A process has one or two.
-        for position in 0..<count where protocols[position].pointee.name.equals(name) { return position }
+        for position in 0..<count where protocols[position].pointee.name.equals(name) {
+            return position
+        }
         return nil
     }
 
@@ -94,13 +105,16 @@ struct NetworkProtocols: ~Copyable {
         place.initialize(to: traffic)
         protocols.append(place)
         stateBytes +=
-            MemoryLayout<Traffic>.stride + StateCost.allocation + StateCost.name(place.pointee.name.view.count)
+            MemoryLayout<Traffic>.stride + StateCost.allocation
+            + StateCost.name(place.pointee.name.view.count)
     }
 
     /// The protocol of a number that `add` returned; valid as long as this lives.
     func name(of number: UInt8) -> ByteView { protocols[Int(number)].pointee.name.view }
 
-    borrowing func forEach(_ visit: (borrowing Traffic) -> Void) { for place in protocols { visit(place.pointee) } }
+    borrowing func forEach(_ visit: (borrowing Traffic) -> Void) {
+        for place in protocols { visit(place.pointee) }
+    }
 
     borrowing func encode(into buffer: inout RawBuffer) {
         buffer.append(integer: UInt32(count))

@@ -18,7 +18,10 @@ struct NetworkQualityRules: BitwiseCopyable {
     init() {}
 
     @inline(__always) mutating func judge(
-        _ event: NetworkEvent, packetsSent: UInt64, of process: ByteView, _ context: EventContext
+        _ event: NetworkEvent,
+        packetsSent: UInt64,
+        of process: ByteView,
+        _ context: EventContext
     ) {
         let sample = event.retransmits
         if sample != 0 {
@@ -40,30 +43,56 @@ struct NetworkQualityRules: BitwiseCopyable {
         }
     }
 
-    private mutating func judge(retransmitPercent percent: Double, _ process: ByteView, _ context: EventContext) {
+    private mutating func judge(
+        retransmitPercent percent: Double,
+        _ process: ByteView,
+        _ context: EventContext
+    ) {
         guard context.isEnabled(.retransmits) else { return }
         let cooldown = context.cooldown(.retransmits)
         let low = context.threshold(.retransmitsWarnPercent)
         let high = context.threshold(.retransmitsSeverePercent)
         let severeVerdict = severe.observe(
-            isAbove: percent > high, isClear: percent <= low, at: context.time, cooldown: cooldown)
+            isAbove: percent > high,
+            isClear: percent <= low,
+            at: context.time,
+            cooldown: cooldown
+        )
         let warningVerdict = warning.observe(
-            isAbove: percent > low, isClear: percent <= low / 2, at: context.time, cooldown: cooldown)
+            isAbove: percent > low,
+            isClear: percent <= low / 2,
+            at: context.time,
+            cooldown: cooldown
+        )
         // Both may find the same; a warning that is raised counts more than a severe finding that is suppressed.
         let isSevere = severeVerdict == .raised || severeVerdict != nil && warningVerdict != .raised
         guard let verdict = isSevere ? severeVerdict : warningVerdict else { return }
         var finding = EventContext.Finding.above(.retransmits, percent, isSevere ? high : low)
         finding.severity = isSevere ? 0.9 : 0.4
         context.raise(
-            finding, verdict, key: isSevere ? 1 : 0, process: process,
-            "\(EventContext.rounded(percent)) % of the packets sent were retransmits")
+            finding,
+            verdict,
+            key: isSevere ? 1 : 0,
+            process: process,
+            "\(EventContext.rounded(percent)) % of the packets sent were retransmits"
+        )
     }
 
-    private mutating func judge(errors grown: UInt32, of count: UInt32, _ process: ByteView, _ context: EventContext) {
+    private mutating func judge(
+        errors grown: UInt32,
+        of count: UInt32,
+        _ process: ByteView,
+        _ context: EventContext
+    ) {
         guard context.isEnabled(.errors) else { return }
         let verdict = errors.fire(at: context.time, cooldown: context.cooldown(.errors))
         let finding = EventContext.Finding(
-            rule: .errors, value: Double(count), baseline: Double(count - grown), score: Double(grown), severity: 0.5)
+            rule: .errors,
+            value: Double(count),
+            baseline: Double(count - grown),
+            score: Double(grown),
+            severity: 0.5
+        )
         context.raise(finding, verdict, process: process, "\(grown) more errors, \(count) in all")
     }
 

@@ -11,7 +11,10 @@ struct NetworkRates: BitwiseCopyable {
     init() {}
 
     /// Takes in what has been counted until `time`.
-    @inline(__always) mutating func note(_ counted: borrowing NetworkNormaliser, at time: EpochNanoseconds) {
+    @inline(__always) mutating func note(
+        _ counted: borrowing NetworkNormaliser,
+        at time: EpochNanoseconds
+    ) {
         txBytes.note(counted.bytes.tx.total, at: time)
         rxBytes.note(counted.bytes.rx.total, at: time)
         txPackets.note(counted.packets.tx.total, at: time)
@@ -33,13 +36,20 @@ struct NetworkRates: BitwiseCopyable {
     }
 
     /// What 0.1.0 saved: bytes, then packets, each counter with its rate.
-    init(beforeDialects reader: inout StateReader, _ normaliser: inout NetworkNormaliser) throws(TraceError) {
+    init(
+        beforeDialects reader: inout StateReader,
+        _ normaliser: inout NetworkNormaliser
+    ) throws(TraceError) {
         let bytes = try NetworkNormaliser.Counters(
-            tx: CumulativeCounter(decoding: &reader), rx: CumulativeCounter(decoding: &reader))
+            tx: CumulativeCounter(decoding: &reader),
+            rx: CumulativeCounter(decoding: &reader)
+        )
         txBytes = try CounterRate(decoding: &reader)
         rxBytes = try CounterRate(decoding: &reader)
         let packets = try NetworkNormaliser.Counters(
-            tx: CumulativeCounter(decoding: &reader), rx: CumulativeCounter(decoding: &reader))
+            tx: CumulativeCounter(decoding: &reader),
+            rx: CumulativeCounter(decoding: &reader)
+        )
         txPackets = try CounterRate(decoding: &reader)
         rxPackets = try CounterRate(decoding: &reader)
         normaliser = NetworkNormaliser(bytes: bytes, packets: packets)

@@ -15,7 +15,11 @@ struct NetworkRow {
         comm = context.text(event.comm)
         transport = context.text(event.transport)
         source = NetworkEndpoint(event.sourceAddress, port: event.sourcePort, context)
-        destination = NetworkEndpoint(event.destinationAddress, port: event.destinationPort, context)
+        destination = NetworkEndpoint(
+            event.destinationAddress,
+            port: event.destinationPort,
+            context
+        )
         operation = event.isSend ? EventText("send") : EventText("receive")
     }
 
@@ -37,7 +41,11 @@ struct NetworkRow {
     }
 
     /// The event in the trace, what has passed so far as a counter there, and its CSV row.
-    @inline(__always) func write(_ event: NetworkEvent, bytes: NetworkNormaliser.Counters, _ context: EventContext) {
+    @inline(__always) func write(
+        _ event: NetworkEvent,
+        bytes: NetworkNormaliser.Counters,
+        _ context: EventContext
+    ) {
         let numbers = Numbers(event)
         record(event, numbers, context)
         context.counter("network") {
@@ -47,8 +55,11 @@ struct NetworkRow {
         row(event, numbers, context)
     }
 
-    @inline(__always) private func record(_ event: NetworkEvent, _ numbers: borrowing Numbers, _ context: EventContext)
-    {
+    @inline(__always) private func record(
+        _ event: NetworkEvent,
+        _ numbers: borrowing Numbers,
+        _ context: EventContext
+    ) {
         var text = context.beginEvent(.instant, "network", name: operation)
         text.argument("comm", comm, context)
         text.argument("op", operation, context)
@@ -69,7 +80,11 @@ struct NetworkRow {
         context.endInstant(text)
     }
 
-    @inline(__always) private func row(_ event: NetworkEvent, _ numbers: borrowing Numbers, _ context: EventContext) {
+    @inline(__always) private func row(
+        _ event: NetworkEvent,
+        _ numbers: borrowing Numbers,
+        _ context: EventContext
+    ) {
         var text = context.beginRow()
         text.column(numbers.txBytes)
         text.column(numbers.rxBytes)

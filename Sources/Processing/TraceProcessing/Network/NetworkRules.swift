@@ -6,8 +6,12 @@ import TraceWire
 /// What the rules remember of one process's network traffic.
 struct NetworkRules {
     private static let spike = TrafficRules.Names(
-        rule: .rateSpike, zScore: .rateSpikeZScore, samplesMin: .rateSpikeSamplesMin,
-        bytesPerSecond: .rateSpikeBytesPerSecond, factorMin: .rateSpikeFactorMin)
+        rule: .rateSpike,
+        zScore: .rateSpikeZScore,
+        samplesMin: .rateSpikeSamplesMin,
+        bytesPerSecond: .rateSpikeBytesPerSecond,
+        factorMin: .rateSpikeFactorMin
+    )
 
     private var traffic = TrafficRules()
     private var quality = NetworkQualityRules()
@@ -17,7 +21,10 @@ struct NetworkRules {
 
     /// Judges what the agent counts.
     @inline(__always) mutating func judge(
-        _ event: NetworkEvent, bytes: (UInt64, UInt64), packetsSent: UInt64, of process: ByteView,
+        _ event: NetworkEvent,
+        bytes: (UInt64, UInt64),
+        packetsSent: UInt64,
+        of process: ByteView,
         _ context: EventContext
     ) {
         traffic.judge(Self.spike, total: bytes, bytes: event.byteCount, of: process, context)
@@ -26,7 +33,11 @@ struct NetworkRules {
 
     /// Judges a connection that was not known.
     mutating func judgeConnection(
-        from local: NetworkEnd, to remote: NetworkEnd, isServer: Bool, of process: ByteView, _ context: EventContext
+        from local: NetworkEnd,
+        to remote: NetworkEnd,
+        isServer: Bool,
+        of process: ByteView,
+        _ context: EventContext
     ) { connections.judge(from: local, to: remote, isServer: isServer, of: process, context) }
 
     func encode(into buffer: inout RawBuffer) {

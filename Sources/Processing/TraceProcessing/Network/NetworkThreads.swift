@@ -19,7 +19,9 @@ struct NetworkThreads: ~Copyable {
 
     var count: Int { threads.count }
 
-    @inline(__always) var stateBytes: Int { threads.count &* (MemoryLayout<Thread>.stride * 3 / 2 + StateCost.index) }
+    @inline(__always) var stateBytes: Int {
+        threads.count &* (MemoryLayout<Thread>.stride * 3 / 2 + StateCost.index)
+    }
 
     init() {}
 

@@ -24,7 +24,11 @@ struct TrafficRules: BitwiseCopyable {
 
     /// Takes in an event's bytes and the sum of the agent's counters.
     @inline(__always) mutating func judge(
-        _ names: Names, total: (UInt64, UInt64), bytes eventBytes: UInt64, of process: ByteView, _ context: EventContext
+        _ names: Names,
+        total: (UInt64, UInt64),
+        bytes eventBytes: UInt64,
+        of process: ByteView,
+        _ context: EventContext
     ) {
         guard context.isEnabled(names.rule) else { return }
         let counted = Self.sum(total.0, total.1)
@@ -37,18 +41,32 @@ struct TrafficRules: BitwiseCopyable {
         let limit = context.threshold(names.zScore)
         let usual = spike.usual.mean
         let found = spike.observe(
-            rate.perSecond, limit: limit, samplesMin: context.threshold(names.samplesMin),
-            floor: max(context.threshold(names.bytesPerSecond), usual * context.threshold(names.factorMin)),
-            at: context.time, cooldown: context.cooldown(names.rule))
+            rate.perSecond,
+            limit: limit,
+            samplesMin: context.threshold(names.samplesMin),
+            floor: max(
+                context.threshold(names.bytesPerSecond),
+                usual * context.threshold(names.factorMin)
+            ),
+            at: context.time,
+            cooldown: context.cooldown(names.rule)
+        )
         guard let (score, verdict) = found else { return }
         context.raise(
             .init(
-                rule: names.rule, value: rate.perSecond, baseline: usual, score: score,
-                severity: EventContext.severity(ratio: score / limit)), verdict, process: process,
+                rule: names.rule,
+                value: rate.perSecond,
+                baseline: usual,
+                score: score,
+                severity: EventContext.severity(ratio: score / limit)
+            ),
+            verdict,
+            process: process,
             """
             \(EventContext.rounded(rate.perSecond)) bytes a second, \
             usually \(EventContext.rounded(usual))
-            """)
+            """
+        )
     }
 
     @inline(__always) private static func sum(_ left: UInt64, _ right: UInt64) -> UInt64 {

@@ -13,7 +13,9 @@ struct ActivityItems: ~Copyable {
 
     /// Valid until the next append.
     @inline(__always) subscript(position: Int) -> UnsafeMutablePointer<WindowActivity.Item> {
-        guard let base, position >= 0, position < count else { preconditionFailure("there is no item \(position)") }
+        guard let base, position >= 0, position < count else {
+            preconditionFailure("there is no item \(position)")
+        }
         return base + position
     }
 

@@ -19,13 +19,26 @@ struct BatchTiming {
 
     func samples(of worker: WorkerName) -> [MetricSample] {
         [
-            MetricSample(family: .workerAppliedEventsTotal, labels: ["\(worker)"], value: .counter(sizeSum)),
-            MetricSample(family: .workerBusySecondsTotal, labels: ["\(worker)"], value: .counter(secondsSum)),
             MetricSample(
-                family: .batchEvents, labels: [worker.resource.name], value: .histogram(buckets: sizes, sum: sizeSum)),
+                family: .workerAppliedEventsTotal,
+                labels: ["\(worker)"],
+                value: .counter(sizeSum)
+            ),
             MetricSample(
-                family: .batchProcessingSeconds, labels: [worker.resource.name],
-                value: .histogram(buckets: seconds, sum: secondsSum)),
+                family: .workerBusySecondsTotal,
+                labels: ["\(worker)"],
+                value: .counter(secondsSum)
+            ),
+            MetricSample(
+                family: .batchEvents,
+                labels: [worker.resource.name],
+                value: .histogram(buckets: sizes, sum: sizeSum)
+            ),
+            MetricSample(
+                family: .batchProcessingSeconds,
+                labels: [worker.resource.name],
+                value: .histogram(buckets: seconds, sum: secondsSum)
+            ),
         ]
     }
 }

@@ -14,7 +14,10 @@ struct CounterRate: BitwiseCopyable {
     init() {}
 
     /// Takes a sample that is not below the one before and not earlier; whether it gave a new rate.
-    @inline(__always) @discardableResult mutating func note(_ sample: UInt64, at time: EpochNanoseconds) -> Bool {
+    @inline(__always) @discardableResult mutating func note(
+        _ sample: UInt64,
+        at time: EpochNanoseconds
+    ) -> Bool {
         guard isStarted else {
             isStarted = true
             since = time

@@ -111,10 +111,15 @@ struct EntryStore<Entry: ~Copyable>: ~Copyable {
     @inline(never) private mutating func addPiece() {
         let added = min(max(placeCount, 1), Self.pieceCountMax)
         let piece = UnsafeMutableRawPointer.allocate(
-            byteCount: Self.headBytes + added * Self.stride, alignment: Self.headBytes)
+            byteCount: Self.headBytes + added * Self.stride,
+            alignment: Self.headBytes
+        )
         piece.storeBytes(of: lastPiece, as: UnsafeMutableRawPointer?.self)
         if lastPiece == nil {
-            let first = (piece + MemoryLayout<UnsafeMutableRawPointer?>.stride).bindMemory(to: Place.self, capacity: 1)
+            let first = (piece + MemoryLayout<UnsafeMutableRawPointer?>.stride).bindMemory(
+                to: Place.self,
+                capacity: 1
+            )
             places = UnsafeMutableBufferPointer(start: first, count: 1)
         }
         lastPiece = piece

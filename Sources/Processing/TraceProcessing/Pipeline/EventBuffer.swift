@@ -44,7 +44,9 @@ struct EventBuffer<Event: ProcessEvent>: ~Copyable {
     /// them. Events of one process at one time
     /// keep the order in which they were sent. O(n), O(n log n) where they were sent in another order.
     @inline(__always) mutating func decode(
-        _ share: UnsafeRawBufferPointer, arrival: EpochNanoseconds, parser: inout TimestampParser
+        _ share: UnsafeRawBufferPointer,
+        arrival: EpochNanoseconds,
+        parser: inout TimestampParser
     ) -> Bool {
         ranks.removeAll()
         var payloads = EventPayloads(of: Event.resource, in: share)
@@ -55,8 +57,11 @@ struct EventBuffer<Event: ProcessEvent>: ~Copyable {
             event.initialize(to: Event(decoding: payload, readableUntil: payloads.limit))
             ranks.append(
                 Rank(
-                    parser.parse(event.pointee.timestamp, arrival: arrival), pid: event.pointee.processID,
-                    position: Int32(position)))
+                    parser.parse(event.pointee.timestamp, arrival: arrival),
+                    pid: event.pointee.processID,
+                    position: Int32(position)
+                )
+            )
         }
         sorter.sort(ranks.elements) { $0.precedes($1) }
         return payloads.hasNames
@@ -64,7 +69,9 @@ struct EventBuffer<Event: ProcessEvent>: ~Copyable {
 
     @inline(__always) subscript(place: Int) -> Rank { ranks[place] }
 
-    @inline(__always) func event(_ rank: Rank) -> UnsafePointer<Event> { UnsafePointer(events + rank.position) }
+    @inline(__always) func event(_ rank: Rank) -> UnsafePointer<Event> {
+        UnsafePointer(events + rank.position)
+    }
 
     @inline(never) private mutating func grow() {
         let larger = UnsafeMutablePointer<Event>.allocate(capacity: capacity * 2)

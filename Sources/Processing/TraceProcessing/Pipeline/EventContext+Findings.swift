@@ -25,7 +25,12 @@ extension EventContext {
             // A limit of 0 is met by anything.
             let ratio = limit > 0 ? value / limit : 1
             return Finding(
-                rule: rule, value: value, baseline: limit, score: ratio, severity: EventContext.severity(ratio: ratio))
+                rule: rule,
+                value: value,
+                baseline: limit,
+                score: ratio,
+                severity: EventContext.severity(ratio: ratio)
+            )
         }
     }
 
@@ -49,12 +54,17 @@ extension EventContext {
     /// tells apart within the process, as its cool-downs do; `name` is the process's, empty where it has none. Findings
     /// that are recorded are rare, so that a text may be made for each.
     @inline(never) func raise(
-        _ finding: Finding, _ verdict: FindingVerdict, key: UInt64 = 0, process name: ByteView,
+        _ finding: Finding,
+        _ verdict: FindingVerdict,
+        key: UInt64 = 0,
+        process name: ByteView,
         _ message: @autoclosure () -> String
     ) {
         switch verdict {
         case .raised:
-            if !suppressed.pointee.isEmpty, let group = suppressed.pointee.take(finding.rule, key: key) {
+            if !suppressed.pointee.isEmpty,
+                let group = suppressed.pointee.take(finding.rule, key: key)
+            {
                 record(group, process: name)
             }
             var message = message()
@@ -64,7 +74,13 @@ extension EventContext {
             }
         case .suppressed(let since):
             let (until, overflow) = since.addingReportingOverflow(cooldown(finding.rule))
-            suppressed.pointee.add(finding, key: key, since: since, until: overflow ? .max : until, message: message)
+            suppressed.pointee.add(
+                finding,
+                key: key,
+                since: since,
+                until: overflow ? .max : until,
+                message: message
+            )
             totals.pointee.hasSuppressed = true
         }
     }
@@ -110,15 +126,19 @@ extension EventContext {
                 // By contract 0 to 1; the score has it as sent.
                 let severity = anomaly.severity.isNaN ? 0 : min(max(anomaly.severity, 0), 1)
                 record(
-                    Finding(rule: .agent, score: anomaly.severity, severity: severity), process: name,
-                    message: RawBuffer.shown(anomaly.description))
+                    Finding(rule: .agent, score: anomaly.severity, severity: severity),
+                    process: name,
+                    message: RawBuffer.shown(anomaly.description)
+                )
             }
         }
     }
 
     /// The process may have got its name long ago.
     private func withName(_ name: ByteView, _ body: (ByteView) -> Void) {
-        guard name.isEmpty else { return body(RawBuffer.shown(name, bytesMax: Limits.shownNameBytesMax)) }
+        guard name.isEmpty else {
+            return body(RawBuffer.shown(name, bytesMax: Limits.shownNameBytesMax))
+        }
         guard givenName.isEmpty else { return body(givenName.view) }
         var text = "pid-\(pid)"
         text.withUTF8 { body(ByteView(UnsafeRawBufferPointer($0))) }
@@ -129,8 +149,18 @@ extension EventContext {
         totals.pointee.isDirty = true
         files.appendAnomaly(
             AnomalyRow(
-                rule: finding.rule.name, host: host, pid: pid, process: process, ts: stamp, value: finding.value,
-                baseline: finding.baseline, score: finding.score, severity: finding.severity, message: message))
+                rule: finding.rule.name,
+                host: host,
+                pid: pid,
+                process: process,
+                ts: stamp,
+                value: finding.value,
+                baseline: finding.baseline,
+                score: finding.score,
+                severity: finding.severity,
+                message: message
+            )
+        )
         let rule = ByteView(finding.rule.name)
         var text = beginEvent(.instant, "anomaly", name: EventText(rule))
         text.argument("rule", uncounted: rule)

@@ -30,10 +30,20 @@ struct EventContext {
     private(set) var found = -1
 
     init(
-        files: TraceFileManager, totals: UnsafeMutablePointer<SlotTotals>, host: HostID, pid: UInt32, tid: UInt32,
-        stamp: EpochNanoseconds, arrival: EpochNanoseconds, semantics: Semantics, texts: EventTexts,
-        activity: UnsafeMutablePointer<WindowActivity>, givenName: EventText,
-        suppressed: UnsafeMutablePointer<SuppressedFindings>, ruleSet: RuleSet, rules: UnsafePointer<Thresholds>
+        files: TraceFileManager,
+        totals: UnsafeMutablePointer<SlotTotals>,
+        host: HostID,
+        pid: UInt32,
+        tid: UInt32,
+        stamp: EpochNanoseconds,
+        arrival: EpochNanoseconds,
+        semantics: Semantics,
+        texts: EventTexts,
+        activity: UnsafeMutablePointer<WindowActivity>,
+        givenName: EventText,
+        suppressed: UnsafeMutablePointer<SuppressedFindings>,
+        ruleSet: RuleSet,
+        rules: UnsafePointer<Thresholds>
     ) {
         self.files = files
         self.totals = totals
@@ -74,9 +84,16 @@ struct EventContext {
 
     /// Another event's turn, of the same host.
     @inline(__always) mutating func move(
-        to pid: UInt32, pidText: NumberText, tid: UInt32, stamp: EpochNanoseconds,
-        totals: UnsafeMutablePointer<SlotTotals>, activity: UnsafeMutablePointer<WindowActivity>, givenName: EventText,
-        suppressed: UnsafeMutablePointer<SuppressedFindings>, rules: UnsafePointer<Thresholds>, found: Int
+        to pid: UInt32,
+        pidText: NumberText,
+        tid: UInt32,
+        stamp: EpochNanoseconds,
+        totals: UnsafeMutablePointer<SlotTotals>,
+        activity: UnsafeMutablePointer<WindowActivity>,
+        givenName: EventText,
+        suppressed: UnsafeMutablePointer<SuppressedFindings>,
+        rules: UnsafePointer<Thresholds>,
+        found: Int
     ) {
         self.pid = pid
         self.tid = tid
@@ -93,7 +110,8 @@ struct EventContext {
     }
 
     @inline(__always) private static func time(
-        of stamp: EpochNanoseconds, arrival: EpochNanoseconds
+        of stamp: EpochNanoseconds,
+        arrival: EpochNanoseconds
     ) -> EpochNanoseconds { stamp <= arrival &+ Limits.stampAheadNanosecondsMax ? stamp : arrival }
 
     /// Another thread's turn, also for other contexts of the processor: they share `texts`.
@@ -120,7 +138,10 @@ struct EventContext {
     /// then `endEvent`, `endInstant`. `countsName`: what of the name has to be replaced is counted, as it is
     /// written nowhere else.
     @inline(__always) func beginEvent(
-        _ phase: EventPhase, _ category: StaticString, name: EventText, countsName: Bool = false
+        _ phase: EventPhase,
+        _ category: StaticString,
+        name: EventText,
+        countsName: Bool = false
     ) -> RowWriter {
         var text = beginEvent()
         text.append("\"tid\":")
@@ -180,14 +201,19 @@ struct EventContext {
     }
 
     @inline(__always) func endRow(_ text: RowWriter) {
-        csv.endRow(text, ts: stamp, pid: pid, host: host, field: texts.hostField) { texts.appendNanoseconds(to: &$0) }
+        csv.endRow(text, ts: stamp, pid: pid, host: host, field: texts.hostField) {
+            texts.appendNanoseconds(to: &$0)
+        }
     }
 
     /// What a field of an event becomes in the output; one that would take too much is cut and counted. To be called once
     /// a field, however often it is written.
-    @inline(__always) func text(_ field: ByteView, bytesMax: Int = Limits.nameBytesMax) -> EventText {
+    @inline(__always) func text(_ field: ByteView, bytesMax: Int = Limits.nameBytesMax) -> EventText
+    {
         let isPlain = RawBuffer.isPlainText(field)
-        if field.isEmpty || isPlain && field.count <= bytesMax { return EventText(field, isPlain: isPlain) }
+        if field.isEmpty || isPlain && field.count <= bytesMax {
+            return EventText(field, isPlain: isPlain)
+        }
         return EventText(cut(field, bytesMax: bytesMax))
     }
 
@@ -199,5 +225,7 @@ struct EventContext {
     }
 
     /// Counts a field of an event of which something had to be replaced: once, as `cut`.
-    @inline(__always) func count(replaced: Int) { if replaced > 0 { totals.pointee.utf8Replaced += 1 } }
+    @inline(__always) func count(replaced: Int) {
+        if replaced > 0 { totals.pointee.utf8Replaced += 1 }
+    }
 }

@@ -18,16 +18,24 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
     private let texts: EventTexts
     private let totals = UnsafeMutablePointer<SlotTotals>.allocate(capacity: Slot.count)
     /// Processes that changed since they were last collected, by slot.
-    @exclusivity(unchecked) private var dirty = [[ProcessTable<Model>.Entry]](repeating: [], count: Slot.count)
+    @exclusivity(unchecked) private var dirty = [[ProcessTable<Model>.Entry]](
+        repeating: [],
+        count: Slot.count
+    )
     /// Of the series of slots as a whole.
     private var slotsTold = [SeriesSet](repeating: SeriesSet(), count: Slot.count)
     /// Processes that ticks visit, by slot.
-    @exclusivity(unchecked) private var ticking = [[ProcessTable<Model>.Entry]](repeating: [], count: Slot.count)
+    @exclusivity(unchecked) private var ticking = [[ProcessTable<Model>.Entry]](
+        repeating: [],
+        count: Slot.count
+    )
     /// What the state may take.
     private let budget: StateBudget
     /// What the state of all slots takes.
     @exclusivity(unchecked) private(set) var stateBytes = 0
-    var rules = RuleSet() { didSet { for entry in table.entries { entry.pointee.rules = thresholds(of: entry) } } }
+    var rules = RuleSet() {
+        didSet { for entry in table.entries { entry.pointee.rules = thresholds(of: entry) } }
+    }
     /// What processes that had to make room did in the open window, by slot.
     private var evicted: [UInt8: WindowSummary] = [:]
     private var timing = BatchTiming()
@@ -57,7 +65,8 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
     @_specialize(where Model == FunctionModel) @_specialize(where Model == CPUModel)
     @_specialize(where Model == MemoryModel) @_specialize(where Model == NetworkModel)
     @_specialize(where Model == IOModel) @_specialize(where Model == GPUModel) func processTraces(
-        _ traces: TraceBatchView, isLastBatch: Bool
+        _ traces: TraceBatchView,
+        isLastBatch: Bool
     ) throws -> Int {
         let started = WallClock.monotonic()
         if files.hasEvictedHosts { forgetHosts() }
@@ -75,11 +84,17 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
         guard buffer.count > 0 else { return }
         let first = buffer[0]
         var context = context(
-            of: entry(of: first.pid, time: first.time, traces: traces), tid: first.pid, stamp: first.time,
-            arrival: traces.arrival, semantics: traces.semantics)
+            of: entry(of: first.pid, time: first.time, traces: traces),
+            tid: first.pid,
+            stamp: first.time,
+            arrival: traces.arrival,
+            semantics: traces.semantics
+        )
         var ahead = LookAhead<Model>(host: traces.host, processesGone: processesGone)
         for place in -LookAhead<Model>.lead..<buffer.count {
-            if Model.looks > 0 { ahead.step(to: place, in: buffer, table, totals, processesGone: processesGone) }
+            if Model.looks > 0 {
+                ahead.step(to: place, in: buffer, table, totals, processesGone: processesGone)
+            }
             guard place >= 0 else { continue }
             let rank = buffer[place]
             apply(buffer.event(rank), rank, found: ahead.result(place), of: traces, &context)
@@ -97,8 +112,11 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
     }
 
     @inline(__always) private func apply(
-        _ event: UnsafePointer<Model.Event>, _ rank: EventBuffer<Model.Event>.Rank, found: Int,
-        of traces: TraceBatchView, _ context: inout EventContext
+        _ event: UnsafePointer<Model.Event>,
+        _ rank: EventBuffer<Model.Event>.Rank,
+        found: Int,
+        of traces: TraceBatchView,
+        _ context: inout EventContext
     ) {
         let time = rank.time
         let entry = entry(of: rank.pid, time: time, traces: traces)
@@ -112,7 +130,12 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
         entry.pointee.model.apply(event, &context)
         if context.isRenamed { takeName(entry, context) }
         if isFirstInWindow || context.isRenamed { name(entry, context) }
-        entry.pointee.threads.note(context, window: files.window, name: entry.pointee.name, given: entry.pointee.given)
+        entry.pointee.threads.note(
+            context,
+            window: files.window,
+            name: entry.pointee.name,
+            given: entry.pointee.given
+        )
         entry.pointee.lastHeard = traces.arrival
         // The process's clock can't show more than ours did.
         let clock = min(context.time, traces.arrival)
@@ -125,7 +148,9 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
         if context.totals.pointee.hasSuppressed { awaitCooldowns(entry) }
         // By the process's own events, so that it does not depend on what others the worker has.
         let events = entry.pointee.activity.pointee.events
-        if events < Limits.chargedEvents || events % Limits.chargedEvents == 0 { charge(entry, at: traces.arrival) }
+        if events < Limits.chargedEvents || events % Limits.chargedEvents == 0 {
+            charge(entry, at: traces.arrival)
+        }
     }
 
     /// Findings of the process may have been suppressed: ticks visit it until they are raised.
@@ -135,26 +160,50 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
     }
 
     private func context(
-        of entry: ProcessTable<Model>.Entry, tid: UInt32, stamp: EpochNanoseconds, arrival: EpochNanoseconds,
+        of entry: ProcessTable<Model>.Entry,
+        tid: UInt32,
+        stamp: EpochNanoseconds,
+        arrival: EpochNanoseconds,
         semantics: Semantics = .cumulative
     ) -> EventContext {
         EventContext(
-            files: files, totals: totals + Int(entry.pointee.slot), host: entry.pointee.host, pid: entry.pointee.pid,
-            tid: tid, stamp: stamp, arrival: arrival, semantics: semantics, texts: texts,
-            activity: entry.pointee.activity, givenName: entry.pointee.given.processText,
-            suppressed: entry.pointee.suppressed, ruleSet: rules, rules: entry.pointee.rules)
+            files: files,
+            totals: totals + Int(entry.pointee.slot),
+            host: entry.pointee.host,
+            pid: entry.pointee.pid,
+            tid: tid,
+            stamp: stamp,
+            arrival: arrival,
+            semantics: semantics,
+            texts: texts,
+            activity: entry.pointee.activity,
+            givenName: entry.pointee.given.processText,
+            suppressed: entry.pointee.suppressed,
+            ruleSet: rules,
+            rules: entry.pointee.rules
+        )
     }
 
     /// Makes the context of one event that of another one of the same batch.
     @inline(__always) private func move(
-        _ context: inout EventContext, to entry: ProcessTable<Model>.Entry, tid: UInt32, stamp: EpochNanoseconds,
+        _ context: inout EventContext,
+        to entry: ProcessTable<Model>.Entry,
+        tid: UInt32,
+        stamp: EpochNanoseconds,
         found: Int
     ) {
         context.move(
-            to: entry.pointee.pid, pidText: entry.pointee.pidText, tid: tid, stamp: stamp,
-            totals: totals + Int(entry.pointee.slot), activity: entry.pointee.activity,
-            givenName: entry.pointee.given.processText, suppressed: entry.pointee.suppressed,
-            rules: entry.pointee.rules, found: found)
+            to: entry.pointee.pid,
+            pidText: entry.pointee.pidText,
+            tid: tid,
+            stamp: stamp,
+            totals: totals + Int(entry.pointee.slot),
+            activity: entry.pointee.activity,
+            givenName: entry.pointee.given.processText,
+            suppressed: entry.pointee.suppressed,
+            rules: entry.pointee.rules,
+            found: found
+        )
     }
 
     private func beginChanges(_ entry: ProcessTable<Model>.Entry) {
@@ -174,19 +223,31 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
     }
 
     @inline(__always) private func entry(
-        of pid: UInt32, time: EpochNanoseconds, traces: TraceBatchView
+        of pid: UInt32,
+        time: EpochNanoseconds,
+        traces: TraceBatchView
     ) -> ProcessTable<Model>.Entry {
         if let known = table.find(host: traces.host, pid: pid) { return known }
         return newEntry(of: pid, time: time, traces: traces)
     }
 
-    private func newEntry(of pid: UInt32, time: EpochNanoseconds, traces: TraceBatchView) -> ProcessTable<Model>.Entry {
+    private func newEntry(
+        of pid: UInt32,
+        time: EpochNanoseconds,
+        traces: TraceBatchView
+    ) -> ProcessTable<Model>.Entry {
         let slot = Slot.of(hostHash: traces.hostHash, processID: pid)
         totals[Int(slot)].processes += 1
         let entry = ProcessEntry.initialize(
-            in: table.takeMemory(), host: traces.host, pid: pid, slot: slot,
-            rules: rules.thresholds(comm: .empty, host: files.hostName(traces.host), pid: pid), model: Model(),
-            time: time, arrival: traces.arrival)
+            in: table.takeMemory(),
+            host: traces.host,
+            pid: pid,
+            slot: slot,
+            rules: rules.thresholds(comm: .empty, host: files.hostName(traces.host), pid: pid),
+            model: Model(),
+            time: time,
+            arrival: traces.arrival
+        )
         table.insert(entry)
         return entry
     }
@@ -195,7 +256,10 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
 
     /// Charges the process's slot with what the process takes now. Where that is too much, entries give way, but never the
     /// process itself. The last thing that is done of an event.
-    @inline(__always) private func charge(_ entry: ProcessTable<Model>.Entry, at arrival: EpochNanoseconds) {
+    @inline(__always) private func charge(
+        _ entry: ProcessTable<Model>.Entry,
+        at arrival: EpochNanoseconds
+    ) {
         let bytes = entry.pointee.stateBytes
         let growth = bytes &- entry.pointee.chargedBytes
         guard growth != 0 else { return }
@@ -210,7 +274,9 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
 
     /// Makes room: in the slot where it takes too much, and then, where all slots together do, in the largest ones.
     @inline(never) private func relieve(
-        _ slot: UInt8, sparing entry: ProcessTable<Model>.Entry, at arrival: EpochNanoseconds
+        _ slot: UInt8,
+        sparing entry: ProcessTable<Model>.Entry,
+        at arrival: EpochNanoseconds
     ) {
         if totals[Int(slot)].stateBytes > budget.slotBytesMax {
             let bytes = StateBudget.given(upOf: budget.slotBytesMax)
@@ -220,7 +286,12 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
             let largest = (0..<Slot.count).max { totals[$0].stateBytes < totals[$1].stateBytes }
             guard let largest, totals[largest].stateBytes > budget.slotBytesMin else { return }
             let before = totals[largest]
-            sweep(UInt8(largest), freeing: StateBudget.given(upOf: before.stateBytes), sparing: entry, at: arrival)
+            sweep(
+                UInt8(largest),
+                freeing: StateBudget.given(upOf: before.stateBytes),
+                sparing: entry,
+                at: arrival
+            )
             totals[largest].bookEvictions(since: before)
             guard totals[largest].stateBytes < before.stateBytes else { return }
         }
@@ -230,7 +301,10 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
     /// where there is one, so that it costs no other one anything, else of all. What is used at the moment may keep much of
     /// it from going; then all goes that can.
     private func sweep(
-        _ slot: UInt8, freeing bytes: Int, sparing current: ProcessTable<Model>.Entry, at arrival: EpochNanoseconds
+        _ slot: UInt8,
+        freeing bytes: Int,
+        sparing current: ProcessTable<Model>.Entry,
+        at arrival: EpochNanoseconds
     ) {
         let before = totals[Int(slot)].stateBytes
         sweepOnce(slot, freeing: bytes, sparing: current, at: arrival)
@@ -239,7 +313,10 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
     }
 
     private func sweepOnce(
-        _ slot: UInt8, freeing bytes: Int, sparing current: ProcessTable<Model>.Entry, at arrival: EpochNanoseconds
+        _ slot: UInt8,
+        freeing bytes: Int,
+        sparing current: ProcessTable<Model>.Entry,
+        at arrival: EpochNanoseconds
     ) {
         // Its events' rows are being written.
         let saved = texts.saved
@@ -254,14 +331,18 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
             if largest == nil, entry != current {
                 sweep.note(
                     StateSweep.stamp(entry.pointee.lastHeard),
-                    bytes: Model.givesWay ? entry.pointee.ownBytes : entry.pointee.chargedBytes)
+                    bytes: Model.givesWay ? entry.pointee.ownBytes : entry.pointee.chargedBytes
+                )
             }
             if Model.givesWay { entry.pointee.model.noteEntries(&sweep) }
         }
         sweep.decide(freeing: bytes)
         for entry in entries {
             if largest == nil, entry != current,
-                sweep.takes(StateSweep.stamp(entry.pointee.lastHeard), bytes: entry.pointee.chargedBytes)
+                sweep.takes(
+                    StateSweep.stamp(entry.pointee.lastHeard),
+                    bytes: entry.pointee.chargedBytes
+                )
             {
                 entry.pointee.isGone = true
             } else if Model.givesWay {
@@ -275,19 +356,32 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
 
     /// Sends for what sweeps and summaries look at of a process that is visited soon; there may be none at that place.
     @inline(__always) private static func prefetchEntry(
-        of entries: some RandomAccessCollection<ProcessTable<Model>.Entry>, _ place: Int, isWhole: Bool = true
+        of entries: some RandomAccessCollection<ProcessTable<Model>.Entry>,
+        _ place: Int,
+        isWhole: Bool = true
     ) {
         guard place < entries.count else { return }
         let entry = entries[entries.index(entries.startIndex, offsetBy: place)]
         prefetch(entry, byteCount: isWhole ? ProcessEntry<Model>.memoryBytes : 1)
     }
 
-    private func giveUp(_ entry: ProcessTable<Model>.Entry, _ sweep: inout StateSweep, _ arrival: EpochNanoseconds) {
+    private func giveUp(
+        _ entry: ProcessTable<Model>.Entry,
+        _ sweep: inout StateSweep,
+        _ arrival: EpochNanoseconds
+    ) {
         let owner = StateOwner(
-            totals: totals + Int(entry.pointee.slot), activity: entry.pointee.activity,
-            suppressed: entry.pointee.suppressed)
+            totals: totals + Int(entry.pointee.slot),
+            activity: entry.pointee.activity,
+            suppressed: entry.pointee.suppressed
+        )
         entry.pointee.model.giveUp(&sweep, owner) {
-            context(of: entry, tid: entry.pointee.pid, stamp: entry.pointee.lastTime, arrival: arrival)
+            context(
+                of: entry,
+                tid: entry.pointee.pid,
+                stamp: entry.pointee.lastTime,
+                arrival: arrival
+            )
         }
         let bytes = entry.pointee.stateBytes
         let growth = bytes - entry.pointee.chargedBytes
@@ -333,7 +427,9 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
         for slot in 0..<Slot.count where totals[slot].processes > 0 {
             for entry in table.entries(of: UInt8(slot)) where files.isEvicted(entry.pointee.host) {
                 entry.pointee.isGone = true
-                if hosts.insert(entry.pointee.host.index).inserted { totals[slot].hostsEvicted += 1 }
+                if hosts.insert(entry.pointee.host.index).inserted {
+                    totals[slot].hostsEvicted += 1
+                }
             }
             totals[slot].processesEvicted += forgetGone(of: UInt8(slot))
         }
@@ -342,13 +438,23 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
     private func name(_ entry: ProcessTable<Model>.Entry, _ context: EventContext) {
         entry.pointee.namedWindow = files.window
         if entry.pointee.given.sortIndex != 0 {
-            files.sortProcess(host: context.host, pid: context.pid, index: entry.pointee.given.sortIndex)
+            files.sortProcess(
+                host: context.host,
+                pid: context.pid,
+                index: entry.pointee.given.sortIndex
+            )
         }
         let name = entry.pointee.name
-        guard name.isEmpty else { return files.nameProcess(host: context.host, pid: context.pid, name: name) }
+        guard name.isEmpty else {
+            return files.nameProcess(host: context.host, pid: context.pid, name: name)
+        }
         var text = "pid-\(context.pid)"
         text.withUTF8 {
-            files.nameProcess(host: context.host, pid: context.pid, name: ByteView(UnsafeRawBufferPointer($0)))
+            files.nameProcess(
+                host: context.host,
+                pid: context.pid,
+                name: ByteView(UnsafeRawBufferPointer($0))
+            )
         }
     }
 
@@ -377,7 +483,8 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
         }
     }
 
-    private func rename(thread tid: UInt32, of entry: ProcessTable<Model>.Entry, to name: ByteView) {
+    private func rename(thread tid: UInt32, of entry: ProcessTable<Model>.Entry, to name: ByteView)
+    {
         entry.pointee.given.name(thread: tid, name)
         guard entry.pointee.threads.isNamed(tid, window: files.window) else { return }
         files.nameThread(host: entry.pointee.host, pid: entry.pointee.pid, tid: tid, name: name)
@@ -388,7 +495,11 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
         entry.pointee.rules = thresholds(of: entry)
         guard entry.pointee.model.processName().isEmpty else { return }
         if entry.pointee.namedWindow == files.window {
-            files.nameProcess(host: entry.pointee.host, pid: entry.pointee.pid, name: entry.pointee.name)
+            files.nameProcess(
+                host: entry.pointee.host,
+                pid: entry.pointee.pid,
+                name: entry.pointee.name
+            )
         }
         guard entry.pointee.isShown else { return }
         entry.pointee.isShown = false
@@ -415,7 +526,8 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
     private func forgetQuiet(arrival: EpochNanoseconds) {
         let interval = Limits.quietCheckSeconds * 1_000_000_000
         let limit = arrival &- Limits.processQuietSeconds * 1_000_000_000
-        for slot in 0..<Slot.count where totals[slot].processes > 0 && totals[slot].quietCheck <= arrival &- interval {
+        for slot in 0..<Slot.count
+        where totals[slot].processes > 0 && totals[slot].quietCheck <= arrival &- interval {
             totals[slot].quietCheck = arrival
             for entry in table.entries(of: UInt8(slot)) where entry.pointee.lastHeard < limit {
                 if entry.pointee.model.staysWhenQuiet {
@@ -444,14 +556,20 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
 
     /// What the process's clock would show now: its events' times go on from the newest one, so that what
     /// is replayed, or old, doesn't look as if it had stood still.
-    private func tick(_ entry: ProcessTable<Model>.Entry, arrival: EpochNanoseconds, isLast: Bool = false) {
+    private func tick(
+        _ entry: ProcessTable<Model>.Entry,
+        arrival: EpochNanoseconds,
+        isLast: Bool = false
+    ) {
         if isLast, entry.pointee.suppressed.pointee.isEmpty { return }
         let passed = max(0, arrival &- entry.pointee.lastArrival)
         let (now, overflow) = entry.pointee.lastTime.addingReportingOverflow(passed)
         guard !overflow else { return }
         var context = context(of: entry, tid: entry.pointee.pid, stamp: now, arrival: arrival)
         let process = entry.pointee.model.processName()
-        let hasEnded = isLast ? context.raiseSuppressed(process: process) : context.raiseEnded(process: process)
+        let hasEnded =
+            isLast
+            ? context.raiseSuppressed(process: process) : context.raiseEnded(process: process)
         let hasFound = entry.pointee.model.tick(context)
         guard hasEnded || hasFound, entry.pointee.namedWindow != files.window else { return }
         entry.pointee.model.windowBegins(&context)
@@ -459,7 +577,11 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
     }
 
     private func thresholds(of entry: ProcessTable<Model>.Entry) -> UnsafePointer<Thresholds> {
-        rules.thresholds(comm: entry.pointee.name, host: files.hostName(entry.pointee.host), pid: entry.pointee.pid)
+        rules.thresholds(
+            comm: entry.pointee.name,
+            host: files.hostName(entry.pointee.host),
+            pid: entry.pointee.pid
+        )
     }
 
     func finalize(stem: String, nextWindow: UInt64) throws -> [ClosedFile] {
@@ -474,7 +596,11 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
         let saved = texts.saved
         defer { texts.saved = saved }
         let context = context(
-            of: entry, tid: entry.pointee.pid, stamp: entry.pointee.lastTime, arrival: entry.pointee.lastArrival)
+            of: entry,
+            tid: entry.pointee.pid,
+            stamp: entry.pointee.lastTime,
+            arrival: entry.pointee.lastArrival
+        )
         entry.pointee.model.windowEnds(context)
     }
 
@@ -503,17 +629,20 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
     // MARK: Statistics
 
     func slotsToCollect(all: Bool) -> [UInt8] {
-        (0..<Slot.count).filter { slot in totals[slot].isDirty || (all && totals[slot].events > 0) }.map { UInt8($0) }
+        (0..<Slot.count).filter { slot in totals[slot].isDirty || (all && totals[slot].events > 0) }
+            .map { UInt8($0) }
     }
 
-    func collectStats(slot: UInt8, isFull: Bool, lsn: LSN, into series: inout SeriesWriter) -> Bool {
+    func collectStats(slot: UInt8, isFull: Bool, lsn: LSN, into series: inout SeriesWriter) -> Bool
+    {
         let own = totals + Int(slot)
         let isFull = isFull || own.pointee.isFullNeeded
         series.beginSection(slot: slot, lsn: lsn, isFull: isFull)
         series.begin(slotsTold[Int(slot)], count: SlotTotals.seriesMax, isOfSlot: true)
         own.pointee.collect(&series, of: resource)
         slotsTold[Int(slot)] = series.end()
-        for entry in isFull ? table.entries(of: slot) : dirty[Int(slot)] where entry.pointee.hasEvents {
+        for entry in isFull ? table.entries(of: slot) : dirty[Int(slot)]
+        where entry.pointee.hasEvents {
             if entry.pointee.isExpired {
                 series.markQuiet(host: files.hostName(entry.pointee.host), pid: entry.pointee.pid)
             } else {
@@ -528,10 +657,18 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
         return isComplete
     }
 
-    private func collect(_ entry: ProcessTable<Model>.Entry, isFull: Bool, into series: inout SeriesWriter) {
+    private func collect(
+        _ entry: ProcessTable<Model>.Entry,
+        isFull: Bool,
+        into series: inout SeriesWriter
+    ) {
         let isNew = !entry.pointee.isShown
         series.use(
-            host: files.hostName(entry.pointee.host), pid: entry.pointee.pid, name: entry.pointee.name, isNew: isNew)
+            host: files.hostName(entry.pointee.host),
+            pid: entry.pointee.pid,
+            name: entry.pointee.name,
+            isNew: isNew
+        )
         series.begin(entry.pointee.told, count: Model.seriesMax)
         entry.pointee.model.collect(&series)
         entry.pointee.told = series.end()
@@ -544,8 +681,10 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
         guard files.rowsWithoutFile > 0 else { return samples }
         return samples + [
             MetricSample(
-                family: .errorsTotal, labels: [LossKind.hostOverflow.rawValue],
-                value: .counter(Double(files.rowsWithoutFile)))
+                family: .errorsTotal,
+                labels: [LossKind.hostOverflow.rawValue],
+                value: .counter(Double(files.rowsWithoutFile))
+            )
         ]
     }
 
@@ -593,17 +732,27 @@ final class EventProcessor<Model: ProcessModel & ~Copyable>: TraceProcessor {
             let heard = try reader.integer(Int64.self)
             let namedWindow = try reader.integer(UInt64.self)
             let threads = try ThreadNames(decoding: &reader)
-            let given = reader.version > StateVersion.beforeDialects ? try GivenNames(decoding: &reader) : GivenNames()
+            let given =
+                reader.version > StateVersion.beforeDialects
+                ? try GivenNames(decoding: &reader) : GivenNames()
             let activity = try WindowActivity(decoding: &reader)
             let suppressed =
                 reader.version <= StateVersion.beforeDialects
                 ? SuppressedFindings() : try SuppressedFindings(decoding: &reader)
             let charged =
-                reader.version <= StateVersion.beforeDialects ? nil : Int(exactly: try reader.integer(UInt64.self))
+                reader.version <= StateVersion.beforeDialects
+                ? nil : Int(exactly: try reader.integer(UInt64.self))
             let model = try Model(decoding: &reader)
             let entry = ProcessEntry.initialize(
-                in: table.takeMemory(), host: host, pid: pid, slot: slot,
-                rules: rules.thresholds(comm: .empty, host: "", pid: pid), model: model, time: time, arrival: arrival)
+                in: table.takeMemory(),
+                host: host,
+                pid: pid,
+                slot: slot,
+                rules: rules.thresholds(comm: .empty, host: "", pid: pid),
+                model: model,
+                time: time,
+                arrival: arrival
+            )
             table.insert(entry)
             entry.pointee.given = given
             entry.pointee.rules = thresholds(of: entry)

@@ -8,7 +8,9 @@ struct EventText {
     /// As `RawBuffer.isPlainText`.
     let isPlain: Bool
 
-    @inline(__always) init(_ view: ByteView) { self.init(view, isPlain: RawBuffer.isPlainText(view)) }
+    @inline(__always) init(_ view: ByteView) {
+        self.init(view, isPlain: RawBuffer.isPlainText(view))
+    }
 
     @inline(__always) init(_ view: ByteView, isPlain: Bool) {
         self.view = view
@@ -23,7 +25,9 @@ struct EventText {
 
 extension EventText {
     /// What the text takes in JSON at most, with its quotes.
-    var jsonBytesMax: Int { isPlain ? view.count + 2 : view.count * 3 / 2 + Limits.escapedSpareBytes + 2 }
+    var jsonBytesMax: Int {
+        isPlain ? view.count + 2 : view.count * 3 / 2 + Limits.escapedSpareBytes + 2
+    }
 }
 
 extension RowWriter {

@@ -77,7 +77,10 @@ struct EventTexts {
         content.pointee.hostField = hostField
     }
 
-    @inline(__always) func setProcess(givenName: EventText, suppressed: UnsafeMutablePointer<SuppressedFindings>) {
+    @inline(__always) func setProcess(
+        givenName: EventText,
+        suppressed: UnsafeMutablePointer<SuppressedFindings>
+    ) {
         content.pointee.givenName = givenName
         content.pointee.suppressed = suppressed
     }
@@ -115,7 +118,9 @@ struct EventTexts {
     private var readableBytes: UnsafeMutableRawPointer { UnsafeMutableRawPointer(content) }
 
     /// Behind the readable time's 24 bytes.
-    @inline(__always) private var digits: UnsafeMutableRawPointer { UnsafeMutableRawPointer(content) + 24 }
+    @inline(__always) private var digits: UnsafeMutableRawPointer {
+        UnsafeMutableRawPointer(content) + 24
+    }
 
     /// `HH:MM:SS.mmm` in the configured zone; 24 bytes can be read there.
     @inline(__always) var readable: UnsafeRawPointer { UnsafeRawPointer(content) }
@@ -123,7 +128,9 @@ struct EventTexts {
     /// As `RawBuffer.appendMicroseconds`.
     @inline(__always) func appendMicroseconds(to text: inout RowWriter) {
         let count = content.pointee.digitCount
-        guard count > 0, !hasNanoseconds(count) else { return text.appendMicroseconds(ns: content.pointee.time) }
+        guard count > 0, !hasNanoseconds(count) else {
+            return text.appendMicroseconds(ns: content.pointee.time)
+        }
         text.append(count - 3, of24: digits)
     }
 
@@ -145,7 +152,8 @@ struct EventTexts {
     @inline(__always) private func hasNanoseconds(_ count: Int) -> Bool {
         let zero = UInt8(ascii: "0")
         let last = digits + (count - 3)
-        return last.load(as: UInt8.self) != zero || last.load(fromByteOffset: 1, as: UInt8.self) != zero
+        return last.load(as: UInt8.self) != zero
+            || last.load(fromByteOffset: 1, as: UInt8.self) != zero
             || last.load(fromByteOffset: 2, as: UInt8.self) != zero
     }
 }

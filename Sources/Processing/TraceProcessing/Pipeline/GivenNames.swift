@@ -17,7 +17,9 @@ struct GivenNames: ~Copyable {
     var processText: EventText { EventText(process.view, isPlain: process.isPlain) }
 
     /// What is kept of a name.
-    static func kept(_ name: ByteView) -> ByteView { RawBuffer.shown(name, bytesMax: Limits.shownNameBytesMax) }
+    static func kept(_ name: ByteView) -> ByteView {
+        RawBuffer.shown(name, bytesMax: Limits.shownNameBytesMax)
+    }
 
     /// Whether the name is another one than before.
     mutating func name(process name: ByteView, sortIndex: Int32) -> Bool {
@@ -31,14 +33,18 @@ struct GivenNames: ~Copyable {
     mutating func name(thread tid: UInt32, _ name: ByteView) {
         if name.isEmpty { return }
         let name = Self.kept(name)
-        let bytes = threadBytes + Self.bytes(of: name.count) - (threads[tid].map { Self.bytes(of: $0.count) } ?? 0)
+        let bytes =
+            threadBytes + Self.bytes(of: name.count)
+            - (threads[tid].map { Self.bytes(of: $0.count) } ?? 0)
         guard bytes <= Limits.threadNamesBytesPerProcessMax else { return }
         threadBytes = bytes
         threads[tid] = Array(name.buffer)
     }
 
     /// Of a thread's name with its place in the table.
-    private static func bytes(of count: Int) -> Int { StateCost.name(count) + StateCost.index + StateCost.allocation }
+    private static func bytes(of count: Int) -> Int {
+        StateCost.name(count) + StateCost.index + StateCost.allocation
+    }
 
     @inline(__always) var stateBytes: Int { threadBytes &+ process.view.count }
 

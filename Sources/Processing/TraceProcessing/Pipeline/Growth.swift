@@ -17,4 +17,6 @@ struct Growth: BitwiseCopyable {
 }
 
 /// Differences of unsigned counters that have wrapped below zero stand in the upper half of the numbers.
-enum WrappedDifference { @inline(__always) static func isWrapped(_ value: UInt64) -> Bool { value >= 1 << 63 } }
+enum WrappedDifference {
+    @inline(__always) static func isWrapped(_ value: UInt64) -> Bool { value >= 1 << 63 }
+}

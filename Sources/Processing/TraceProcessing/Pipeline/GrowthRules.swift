@@ -20,32 +20,47 @@ struct GrowthRules: BitwiseCopyable {
     /// Moves on to the context's time; `amount` tells what it was until a window's end, `detail` what follows in the message
     /// of a finding.
     @inline(__always) mutating func judge(
-        _ names: Names, of process: ByteView, _ context: EventContext,
-        amount: (_ windowEnd: EpochNanoseconds) -> Double, detail: () -> String = { "" }
+        _ names: Names,
+        of process: ByteView,
+        _ context: EventContext,
+        amount: (_ windowEnd: EpochNanoseconds) -> Double,
+        detail: () -> String = { "" }
     ) {
         guard context.isEnabled(names.rule) else { return }
         let span = Int64(context.threshold(names.spanSeconds) * 1e9)
-        guard let growth = trend.advance(to: context.time, span: span, value: amount) else { return }
+        guard let growth = trend.advance(to: context.time, span: span, value: amount) else {
+            return
+        }
         judge(growth, names, process, context, detail)
     }
 
     private mutating func judge(
-        _ growth: Trend.Growth, _ names: Names, _ process: ByteView, _ context: EventContext, _ detail: () -> String
+        _ growth: Trend.Growth,
+        _ names: Names,
+        _ process: ByteView,
+        _ context: EventContext,
+        _ detail: () -> String
     ) {
         let percent = growth.perHour * 100
         let limit = context.threshold(names.percentPerHour)
         let isSteady = growth.rising * 100 >= context.threshold(names.risingPercent)
         let verdict = alarm.observe(
-            isAbove: isSteady && percent >= limit, isClear: !isSteady || percent < limit / 2, at: context.time,
-            cooldown: context.cooldown(names.rule))
+            isAbove: isSteady && percent >= limit,
+            isClear: !isSteady || percent < limit / 2,
+            at: context.time,
+            cooldown: context.cooldown(names.rule)
+        )
         guard let verdict else { return }
         context.raise(
-            .above(names.rule, percent, limit), verdict, process: process,
+            .above(names.rule, percent, limit),
+            verdict,
+            process: process,
             """
             \(EventContext.rounded(growth.mean)) bytes, growing by \(EventContext.rounded(percent)) % \
             an hour, in \(EventContext.rounded(growth.rising * 100)) % of the windows\
             \(detail())
-            """)
+            """
+        )
     }
 
     func encode(into buffer: inout RawBuffer) {

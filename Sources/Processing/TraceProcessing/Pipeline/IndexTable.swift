@@ -32,14 +32,18 @@ struct IndexTable: ~Copyable {
     @inline(__always) func find(_ hash: UInt64, _ matches: (Int) -> Bool) -> Int? {
         var at = Int(truncatingIfNeeded: hash) & mask
         while cells[at].position != 0 {
-            if cells[at].hash == hash, matches(cells[at].position - 1) { return cells[at].position - 1 }
+            if cells[at].hash == hash, matches(cells[at].position - 1) {
+                return cells[at].position - 1
+            }
             at = (at + 1) & mask
         }
         return nil
     }
 
     /// The position probably filed under this hash, -1 for none: equal hashes are enough for looking ahead.
-    @inline(__always) func probable(_ hash: Int) -> Int { find(UInt64(truncatingIfNeeded: hash), { _ in true }) ?? -1 }
+    @inline(__always) func probable(_ hash: Int) -> Int {
+        find(UInt64(truncatingIfNeeded: hash), { _ in true }) ?? -1
+    }
 
     /// Sends for the cell where the search for a hash begins.
     @inline(__always) func prefetchCell(_ hash: UInt64) {

@@ -31,11 +31,18 @@ struct InvalidValues: BitwiseCopyable {
     func collect(_ series: inout SeriesWriter, of resource: Resource) {
         for field in Field.allCases {
             let count = counts[field.rawValue]
-            series.add(.valuesInvalidTotal, Double(count), if: count > 0, [resource.name, field.name])
+            series.add(
+                .valuesInvalidTotal,
+                Double(count),
+                if: count > 0,
+                [resource.name, field.name]
+            )
         }
     }
 
-    func encode(into buffer: inout RawBuffer) { for index in counts.indices { buffer.append(varint: counts[index]) } }
+    func encode(into buffer: inout RawBuffer) {
+        for index in counts.indices { buffer.append(varint: counts[index]) }
+    }
 
     init(decoding reader: inout StateReader) throws(TraceError) {
         for index in counts.indices { counts[index] = try reader.varint() }

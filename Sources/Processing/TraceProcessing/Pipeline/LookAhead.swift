@@ -39,8 +39,11 @@ struct LookAhead<Model: ProcessModel & ~Copyable>: ~Copyable {
     /// One step for each look: the last one is at the event in `place` + `distance`, the first at the one in `place` +
     /// `lead`.
     @inline(__always) mutating func step(
-        to place: Int, in buffer: borrowing EventBuffer<Model.Event>, _ table: borrowing ProcessTable<Model>,
-        _ totals: UnsafeMutablePointer<SlotTotals>, processesGone: Int
+        to place: Int,
+        in buffer: borrowing EventBuffer<Model.Event>,
+        _ table: borrowing ProcessTable<Model>,
+        _ totals: UnsafeMutablePointer<SlotTotals>,
+        processesGone: Int
     ) {
         if processesGone != self.processesGone {
             self.processesGone = processesGone
@@ -56,7 +59,9 @@ struct LookAhead<Model: ProcessModel & ~Copyable>: ~Copyable {
     }
 
     @inline(__always) private func look(
-        _ look: Int, from first: Int, in buffer: borrowing EventBuffer<Model.Event>,
+        _ look: Int,
+        from first: Int,
+        in buffer: borrowing EventBuffer<Model.Event>,
         _ totals: UnsafeMutablePointer<SlotTotals>
     ) {
         let place = first &- (look &+ 1) &* Self.distance
@@ -67,7 +72,11 @@ struct LookAhead<Model: ProcessModel & ~Copyable>: ~Copyable {
             prefetch(entry.pointee.activity)
             prefetch(totals + Int(entry.pointee.slot))
         }
-        found.pointee.state = entry.pointee.model.lookAhead(look, at: buffer.event(buffer[place]), found.pointee.state)
+        found.pointee.state = entry.pointee.model.lookAhead(
+            look,
+            at: buffer.event(buffer[place]),
+            found.pointee.state
+        )
     }
 
     /// What the looks at the event in `place` have found; -1 where there were none.
@@ -76,7 +85,11 @@ struct LookAhead<Model: ProcessModel & ~Copyable>: ~Copyable {
         return found(at: place).pointee.state
     }
 
-    @inline(__always) private mutating func begin(_ place: Int, _ pid: UInt32, _ table: borrowing ProcessTable<Model>) {
+    @inline(__always) private mutating func begin(
+        _ place: Int,
+        _ pid: UInt32,
+        _ table: borrowing ProcessTable<Model>
+    ) {
         let entry = table.probable(host: host, pid: pid)
         found(at: place).pointee = Found(entry: entry)
         if let entry { prefetch(entry, byteCount: MemoryLayout<ProcessEntry<Model>>.size) }

@@ -12,11 +12,15 @@ package enum NameHash {
         multiplier = WordHash.fold(second ^ 0x5899_65CC_7537_4CC3, 0x1D8E_4E27_C47D_124F) | 1
     }
 
-    private static func word(_ bytes: ArraySlice<UInt8>) -> UInt64 { bytes.reduce(0) { $0 << 8 | UInt64($1) } }
+    private static func word(_ bytes: ArraySlice<UInt8>) -> UInt64 {
+        bytes.reduce(0) { $0 << 8 | UInt64($1) }
+    }
 
     /// What tests and benchmarks have that name no secret.
-    @exclusivity(unchecked) nonisolated(unsafe) private static var seed: UInt64 = 0x2D35_8DCC_AA6C_78A5
-    @exclusivity(unchecked) nonisolated(unsafe) private static var multiplier: UInt64 = 0x8BB8_4B93_962E_ACC9
+    @exclusivity(unchecked) nonisolated(unsafe) private static var seed: UInt64 =
+        0x2D35_8DCC_AA6C_78A5
+    @exclusivity(unchecked) nonisolated(unsafe) private static var multiplier: UInt64 =
+        0x8BB8_4B93_962E_ACC9
 
     @inline(__always) static func of(_ name: ByteView) -> UInt64 {
         if name.count >= longBytesMin { return ofLong(name) }
@@ -45,7 +49,9 @@ package enum NameHash {
         return hash
     }
 
-    @inline(__always) static func mix(_ value: UInt64) -> UInt64 { WordHash.fold(value ^ seed, multiplier) }
+    @inline(__always) static func mix(_ value: UInt64) -> UInt64 {
+        WordHash.fold(value ^ seed, multiplier)
+    }
 }
 
 /// The same for every data directory and for ever: for what checkpoints hold, and for tables of one cell a key, which
@@ -53,9 +59,13 @@ package enum NameHash {
 enum StableHash {
     private static var multiplier: UInt64 { 0xA076_1D64_78BD_642F }
 
-    @inline(__always) static func of(_ name: ByteView) -> UInt64 { WordHash.of(name, seed: 0, multiplier: multiplier) }
+    @inline(__always) static func of(_ name: ByteView) -> UInt64 {
+        WordHash.of(name, seed: 0, multiplier: multiplier)
+    }
 
-    @inline(__always) static func mix(_ value: UInt64) -> UInt64 { WordHash.fold(value, multiplier) }
+    @inline(__always) static func mix(_ value: UInt64) -> UInt64 {
+        WordHash.fold(value, multiplier)
+    }
 }
 
 /// Eight bytes a step, mixed by a wide multiplication.
@@ -93,7 +103,9 @@ enum WordHash {
             return UInt64(first) &<< UInt64(8 &* (left &- 4)) | UInt64(UInt32(bigEndian: last))
         }
         var tail: UInt64 = 0
-        for at in 0..<left { tail = tail << 8 | UInt64(start.load(fromByteOffset: at, as: UInt8.self)) }
+        for at in 0..<left {
+            tail = tail << 8 | UInt64(start.load(fromByteOffset: at, as: UInt8.self))
+        }
         return tail
     }
 }

@@ -19,7 +19,8 @@ struct NamedTable<Entry: NamedEntry & ~Copyable>: ~Copyable {
 
     /// What an entry takes of its slot's budget.
     static func bytes(of entry: borrowing Entry) -> Int {
-        MemoryLayout<Entry>.stride + MemoryLayout<Place>.stride + StateCost.index + StateCost.allocation
+        MemoryLayout<Entry>.stride + MemoryLayout<Place>.stride + StateCost.index
+            + StateCost.allocation
             + StateCost.name(entry.name.count)
     }
 
@@ -68,10 +69,15 @@ struct NamedTable<Entry: NamedEntry & ~Copyable>: ~Copyable {
     }
 
     /// Adds a name that `find` does not know.
-    mutating func insert(_ name: ByteView, hash: UInt64? = nil) -> Place { append(Entry(name: name), hash) }
+    mutating func insert(_ name: ByteView, hash: UInt64? = nil) -> Place {
+        append(Entry(name: name), hash)
+    }
 
     /// The entry of a name. From the last but one on, all new names share an entry called `other`.
-    @inline(__always) mutating func entry(of name: ByteView, countMax: Int) -> (place: Place, isOther: Bool) {
+    @inline(__always) mutating func entry(
+        of name: ByteView,
+        countMax: Int
+    ) -> (place: Place, isOther: Bool) {
         if let known = find(name) { return (known, false) }
         if count < countMax - 1 { return (insert(name), false) }
         let other = ByteView("other")
@@ -83,7 +89,9 @@ struct NamedTable<Entry: NamedEntry & ~Copyable>: ~Copyable {
         if index.count == position, position > 0 {
             index.insert(hash ?? NameHash.of(store[position].pointee.name), position: position)
         } else if position == Self.unindexedMax {
-            for position in 0...position { index.insert(NameHash.of(store[position].pointee.name), position: position) }
+            for position in 0...position {
+                index.insert(NameHash.of(store[position].pointee.name), position: position)
+            }
         }
         stateBytes += Self.bytes(of: store[position].pointee)
         return store[position]

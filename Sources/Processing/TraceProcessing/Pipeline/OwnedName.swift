@@ -47,7 +47,11 @@ struct OwnedName: ~Copyable {
 }
 
 /// Compares eight bytes at a time, the last of which may be compared twice: names are short, and a call would cost more.
-@inline(__always) func memoryEquals(_ left: UnsafeRawPointer, _ right: UnsafeRawPointer, _ count: Int) -> Bool {
+@inline(__always) func memoryEquals(
+    _ left: UnsafeRawPointer,
+    _ right: UnsafeRawPointer,
+    _ count: Int
+) -> Bool {
     guard count >= 8 else { return shortEquals(left, right, count) }
     var at = 0
     while at < count &- 8 {
@@ -58,14 +62,24 @@ struct OwnedName: ~Copyable {
 }
 
 /// Of up to seven bytes.
-@inline(__always) private func shortEquals(_ left: UnsafeRawPointer, _ right: UnsafeRawPointer, _ count: Int) -> Bool {
-    if count >= 4 { return isEqual(UInt32.self, left, right, 0) && isEqual(UInt32.self, left, right, count &- 4) }
+@inline(__always) private func shortEquals(
+    _ left: UnsafeRawPointer,
+    _ right: UnsafeRawPointer,
+    _ count: Int
+) -> Bool {
+    if count >= 4 {
+        return isEqual(UInt32.self, left, right, 0) && isEqual(UInt32.self, left, right, count &- 4)
+    }
     for at in 0..<count { guard isEqual(UInt8.self, left, right, at) else { return false } }
     return true
 }
 
 @inline(__always) private func isEqual<Word: FixedWidthInteger>(
-    _: Word.Type, _ left: UnsafeRawPointer, _ right: UnsafeRawPointer, _ at: Int
+    _: Word.Type,
+    _ left: UnsafeRawPointer,
+    _ right: UnsafeRawPointer,
+    _ at: Int
 ) -> Bool {
-    left.loadUnaligned(fromByteOffset: at, as: Word.self) == right.loadUnaligned(fromByteOffset: at, as: Word.self)
+    left.loadUnaligned(fromByteOffset: at, as: Word.self)
+        == right.loadUnaligned(fromByteOffset: at, as: Word.self)
 }

@@ -22,7 +22,9 @@ struct ProcessAccounts<Account: ProcessAccount & ~Copyable>: ~Copyable {
 
     /// The account that an event with this comm belongs to, after `identity` has seen it.
     @inline(__always) mutating func account(
-        of sample: ProcessIdentity.Sample, comm: ByteView, _ identity: borrowing ProcessIdentity
+        of sample: ProcessIdentity.Sample,
+        comm: ByteView,
+        _ identity: borrowing ProcessIdentity
     ) -> NamedTable<Account>.Place {
         if sample.isRenamed { current = nil }
         if sample.isLate, let known = table.find(comm) { return dirtied(known) }
@@ -33,7 +35,9 @@ struct ProcessAccounts<Account: ProcessAccount & ~Copyable>: ~Copyable {
         return dirtied(account)
     }
 
-    @inline(__always) private func dirtied(_ account: NamedTable<Account>.Place) -> NamedTable<Account>.Place {
+    @inline(__always) private func dirtied(
+        _ account: NamedTable<Account>.Place
+    ) -> NamedTable<Account>.Place {
         account.pointee.isDirty = true
         return account
     }
@@ -51,5 +55,7 @@ struct ProcessAccounts<Account: ProcessAccount & ~Copyable>: ~Copyable {
 
     borrowing func encode(into buffer: inout RawBuffer) { table.encode(into: &buffer) }
 
-    init(decoding reader: inout StateReader) throws(TraceError) { table = try NamedTable<Account>(decoding: &reader) }
+    init(decoding reader: inout StateReader) throws(TraceError) {
+        table = try NamedTable<Account>(decoding: &reader)
+    }
 }

@@ -47,16 +47,35 @@ struct ProcessEntry<Model: ProcessModel & ~Copyable>: ~Copyable {
 
     /// Makes one in memory of `memoryBytes`.
     static func initialize(
-        in memory: UnsafeMutableRawPointer, host: HostID, pid: UInt32, slot: UInt8, rules: UnsafePointer<Thresholds>,
-        model: consuming Model, time: EpochNanoseconds, arrival: EpochNanoseconds
+        in memory: UnsafeMutableRawPointer,
+        host: HostID,
+        pid: UInt32,
+        slot: UInt8,
+        rules: UnsafePointer<Thresholds>,
+        model: consuming Model,
+        time: EpochNanoseconds,
+        arrival: EpochNanoseconds
     ) -> UnsafeMutablePointer<Self> {
         let place = memory.bindMemory(to: Self.self, capacity: 1)
         place.initialize(
             to: Self(
-                host: host, pid: pid, slot: slot, rules: rules, model: model, time: time, arrival: arrival,
-                activity: (memory + activityOffset).initializeMemory(as: WindowActivity.self, to: WindowActivity()),
+                host: host,
+                pid: pid,
+                slot: slot,
+                rules: rules,
+                model: model,
+                time: time,
+                arrival: arrival,
+                activity: (memory + activityOffset).initializeMemory(
+                    as: WindowActivity.self,
+                    to: WindowActivity()
+                ),
                 suppressed: (memory + suppressedOffset).initializeMemory(
-                    as: SuppressedFindings.self, to: SuppressedFindings())))
+                    as: SuppressedFindings.self,
+                    to: SuppressedFindings()
+                )
+            )
+        )
         return place
     }
 
@@ -66,11 +85,19 @@ struct ProcessEntry<Model: ProcessModel & ~Copyable>: ~Copyable {
     static var memoryAlignment: Int { 64 }
 
     private static var activityOffset: Int { MemoryLayout<Self>.stride }
-    private static var suppressedOffset: Int { activityOffset + MemoryLayout<WindowActivity>.stride }
+    private static var suppressedOffset: Int {
+        activityOffset + MemoryLayout<WindowActivity>.stride
+    }
 
     private init(
-        host: HostID, pid: UInt32, slot: UInt8, rules: UnsafePointer<Thresholds>, model: consuming Model,
-        time: EpochNanoseconds, arrival: EpochNanoseconds, activity: UnsafeMutablePointer<WindowActivity>,
+        host: HostID,
+        pid: UInt32,
+        slot: UInt8,
+        rules: UnsafePointer<Thresholds>,
+        model: consuming Model,
+        time: EpochNanoseconds,
+        arrival: EpochNanoseconds,
+        activity: UnsafeMutablePointer<WindowActivity>,
         suppressed: UnsafeMutablePointer<SuppressedFindings>
     ) {
         self.host = host
@@ -101,7 +128,8 @@ struct ProcessEntry<Model: ProcessModel & ~Copyable>: ~Copyable {
 
     /// Bytes that the process takes without what its tables hold.
     @inline(__always) static var fixedBytes: Int {
-        MemoryLayout<Self>.stride + MemoryLayout<WindowActivity>.stride + MemoryLayout<SuppressedFindings>.stride
+        MemoryLayout<Self>.stride + MemoryLayout<WindowActivity>.stride
+            + MemoryLayout<SuppressedFindings>.stride
             + StateCost.process
     }
 
@@ -110,7 +138,8 @@ struct ProcessEntry<Model: ProcessModel & ~Copyable>: ~Copyable {
 
     /// Bytes that the process takes of its slot's budget. Depends on what a checkpoint holds alone. O(1).
     @inline(__always) var stateBytes: Int {
-        Self.fixedBytes + model.stateBytes + activity.pointee.stateBytes + threads.stateBytes + given.stateBytes
+        Self.fixedBytes + model.stateBytes + activity.pointee.stateBytes + threads.stateBytes
+            + given.stateBytes
             + suppressed.pointee.stateBytes
     }
 

@@ -27,10 +27,15 @@ struct ProcessIdentity: ~Copyable {
 
     /// Takes an event's comm (empty: none); says in the context where the name changes.
     @inline(__always) mutating func observe(
-        _ comm: ByteView, _ context: inout EventContext, hasFallingCounter: Bool
+        _ comm: ByteView,
+        _ context: inout EventContext,
+        hasFallingCounter: Bool
     ) -> Sample {
         guard context.time >= lastTime else { return Sample(isLate: true) }
-        var sample = Sample(isRestart: hasFallingCounter && context.time > lastTime, isFirst: lastTime == .min)
+        var sample = Sample(
+            isRestart: hasFallingCounter && context.time > lastTime,
+            isFirst: lastTime == .min
+        )
         lastTime = context.time
         if sample.isRestart { context.raiseSuppressed(process: name.view) }
         let isMain = context.tid == context.pid

@@ -52,13 +52,18 @@ protocol ProcessModel: ~Copyable {
     /// Gives up the entries that the sweep takes, in the order in which `noteEntries` has noted them: what they counted
     /// goes to an entry called `other` where there are counts, and how many go is counted. `context` makes one of the
     /// process, for rows that waited. O(entries).
-    mutating func giveUp(_ sweep: inout StateSweep, _ owner: StateOwner, context: () -> EventContext)
+    mutating func giveUp(
+        _ sweep: inout StateSweep,
+        _ owner: StateOwner,
+        context: () -> EventContext
+    )
 
     /// The open window is being summed up: what the model counts of it in its own state is visited, or goes to where all
     /// else is, and begins anew.
     mutating func takeWindow(
         _ activity: UnsafeMutablePointer<WindowActivity>,
-        _ visit: (SummaryPart, _ table: Int, _ place: inout UInt32) -> Void)
+        _ visit: (SummaryPart, _ table: Int, _ place: inout UInt32) -> Void
+    )
 
     /// Whether summaries have tables of what there is at the end of a window, with events in it or without.
     static var hasStanding: Bool { get }
@@ -112,7 +117,11 @@ extension ProcessModel where Self: ~Copyable {
 
     borrowing func noteEntries(_ sweep: inout StateSweep) {}
 
-    mutating func giveUp(_ sweep: inout StateSweep, _ owner: StateOwner, context: () -> EventContext) {}
+    mutating func giveUp(
+        _ sweep: inout StateSweep,
+        _ owner: StateOwner,
+        context: () -> EventContext
+    ) {}
 
     mutating func takeWindow(
         _ activity: UnsafeMutablePointer<WindowActivity>,

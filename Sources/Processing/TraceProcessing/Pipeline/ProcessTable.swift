@@ -41,7 +41,9 @@ struct ProcessTable<Model: ProcessModel & ~Copyable>: ~Copyable {
         // Events of one process come in runs.
         if let last, last.pointee.isProcess(host, pid) { return last }
         let entries = places.base
-        guard let position = index.find(hash(host, pid), { entries[$0].pointee.isProcess(host, pid) }) else {
+        guard
+            let position = index.find(hash(host, pid), { entries[$0].pointee.isProcess(host, pid) })
+        else {
             return nil
         }
         last = entries[position]
@@ -57,7 +59,10 @@ struct ProcessTable<Model: ProcessModel & ~Copyable>: ~Copyable {
     /// Memory for a process, which the caller owns until it inserts that.
     mutating func takeMemory() -> UnsafeMutableRawPointer {
         guard let memory = spare else {
-            return .allocate(byteCount: ProcessEntry<Model>.memoryBytes, alignment: ProcessEntry<Model>.memoryAlignment)
+            return .allocate(
+                byteCount: ProcessEntry<Model>.memoryBytes,
+                alignment: ProcessEntry<Model>.memoryAlignment
+            )
         }
         spare = memory.load(as: UnsafeMutableRawPointer?.self)
         spareCount -= 1
@@ -105,7 +110,11 @@ struct ProcessTable<Model: ProcessModel & ~Copyable>: ~Copyable {
         index.remove(hash(entry.pointee.host, entry.pointee.pid), position: position)
         let mover = places[places.count - 1]
         if mover != entry {
-            index.move(hash(mover.pointee.host, mover.pointee.pid), from: places.count - 1, to: position)
+            index.move(
+                hash(mover.pointee.host, mover.pointee.pid),
+                from: places.count - 1,
+                to: position
+            )
             mover.pointee.position = position
             places[position] = mover
         }

@@ -16,7 +16,10 @@ package enum ProcessorRegistry {
     }
 
     package static func makeProcessor(
-        of resource: Resource, files: TraceFileManager, zone: TimeZoneRules, budget: StateBudget = StateBudget()
+        of resource: Resource,
+        files: TraceFileManager,
+        zone: TimeZoneRules,
+        budget: StateBudget = StateBudget()
     ) -> any TraceProcessor {
         switch resource {
         case .function: EventProcessor<FunctionModel>(files: files, zone: zone, budget: budget)

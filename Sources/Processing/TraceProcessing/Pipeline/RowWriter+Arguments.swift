@@ -16,7 +16,9 @@ extension RowWriter {
         append(byte: UInt8(ascii: ","))
     }
 
-    @inline(__always) mutating func argument(_ name: StaticString, _ value: UInt32) { argument(name, UInt64(value)) }
+    @inline(__always) mutating func argument(_ name: StaticString, _ value: UInt32) {
+        argument(name, UInt64(value))
+    }
 
     @inline(__always) mutating func argument(_ name: StaticString, _ value: Int64) {
         key(name)
@@ -49,7 +51,11 @@ extension RowWriter {
 
     /// A text that an event brought; empty text is left out, which a reader can tell from any text sent. Each has one such
     /// place in the trace, where its repair is counted.
-    @inline(__always) mutating func argument(_ name: StaticString, _ value: EventText, _ context: EventContext) {
+    @inline(__always) mutating func argument(
+        _ name: StaticString,
+        _ value: EventText,
+        _ context: EventContext
+    ) {
         guard !value.isEmpty else { return }
         key(name)
         context.count(replaced: appendJSONString(value))

@@ -43,7 +43,8 @@ struct SlotTotals: BitwiseCopyable {
 
     func encode(into buffer: inout RawBuffer) {
         for count in [
-            events, timestampsInvalid, namesCut, utf8Replaced, framesCut, processesEvicted, openCallsEvicted,
+            events, timestampsInvalid, namesCut, utf8Replaced, framesCut, processesEvicted,
+            openCallsEvicted,
             functionsEvicted, allocationsEvicted, connectionsEvicted,
         ] { buffer.append(integer: count) }
         for index in findings.indices { buffer.append(integer: findings[index]) }
@@ -60,9 +61,12 @@ struct SlotTotals: BitwiseCopyable {
     /// Entries that have given way since other counts were noted are counted as the worker's from here on.
     mutating func bookEvictions(since before: SlotTotals) {
         let gone =
-            (processesEvicted &- before.processesEvicted) &+ (threadsEvicted &- before.threadsEvicted)
-            &+ (openCallsEvicted &- before.openCallsEvicted) &+ (functionsEvicted &- before.functionsEvicted)
-            &+ (allocationsEvicted &- before.allocationsEvicted) &+ (connectionsEvicted &- before.connectionsEvicted)
+            (processesEvicted &- before.processesEvicted)
+            &+ (threadsEvicted &- before.threadsEvicted)
+            &+ (openCallsEvicted &- before.openCallsEvicted)
+            &+ (functionsEvicted &- before.functionsEvicted)
+            &+ (allocationsEvicted &- before.allocationsEvicted)
+            &+ (connectionsEvicted &- before.connectionsEvicted)
         processesEvicted = before.processesEvicted
         threadsEvicted = before.threadsEvicted
         openCallsEvicted = before.openCallsEvicted
@@ -109,7 +113,12 @@ struct SlotTotals: BitwiseCopyable {
         series.add(.timestampsInvalidTotal, Double(timestampsInvalid), if: timestampsInvalid > 0)
         for rule in RuleID.allCases {
             let count = findings[Int(rule.rawValue)]
-            series.add(.anomaliesTotal, Double(count), if: count > 0, [resource.name, "\(rule.name)"])
+            series.add(
+                .anomaliesTotal,
+                Double(count),
+                if: count > 0,
+                [resource.name, "\(rule.name)"]
+            )
         }
         invalid.collect(&series, of: resource)
         add(.nameCut, namesCut, &series)

@@ -28,7 +28,9 @@ struct StateSweep {
     init(at arrival: EpochNanoseconds) { now = Self.stamp(arrival) }
 
     /// The first pass: an entry that can give way.
-    @inline(__always) mutating func note(_ used: Stamp, bytes: Int) { bytesByAge[bucket(used)] += bytes }
+    @inline(__always) mutating func note(_ used: Stamp, bytes: Int) {
+        bytesByAge[bucket(used)] += bytes
+    }
 
     /// Ends the first pass: entries of so many bytes are to go, or all of them where there are no more.
     mutating func decide(freeing bytes: Int) {

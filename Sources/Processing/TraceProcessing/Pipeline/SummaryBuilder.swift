@@ -5,7 +5,9 @@ import TraceSummaries
 enum SummaryBuilder {
     /// Adds the rows of a process.
     static func add<Model: ProcessModel & ~Copyable>(
-        _ entry: ProcessTable<Model>.Entry, host: String, to summary: inout WindowSummary
+        _ entry: ProcessTable<Model>.Entry,
+        host: String,
+        to summary: inout WindowSummary
     ) {
         addProcess(entry.pointee.activity, to: &summary)
         let owner = owner(of: entry, host: host)
@@ -14,7 +16,9 @@ enum SummaryBuilder {
 
     /// Adds what there is of a process at the end of the window, whether it had events in it or not.
     static func addStanding<Model: ProcessModel & ~Copyable>(
-        _ entry: ProcessTable<Model>.Entry, host: String, to summary: inout WindowSummary
+        _ entry: ProcessTable<Model>.Entry,
+        host: String,
+        to summary: inout WindowSummary
     ) {
         let owner = owner(of: entry, host: host)
         var place = UInt32.max
@@ -25,7 +29,9 @@ enum SummaryBuilder {
 
     /// Counts what a process did whose own rows can't be kept.
     static func count<Model: ProcessModel & ~Copyable>(
-        _ entry: ProcessTable<Model>.Entry, host: String, in summary: inout WindowSummary
+        _ entry: ProcessTable<Model>.Entry,
+        host: String,
+        in summary: inout WindowSummary
     ) {
         if entry.pointee.activity.pointee.isEmpty { return }
         addProcess(entry.pointee.activity, to: &summary)
@@ -41,7 +47,8 @@ enum SummaryBuilder {
 
     /// Visits the process's parts with the tables they belong to, and their last places in what adds them up.
     private static func takeParts<Model: ProcessModel & ~Copyable>(
-        of entry: ProcessTable<Model>.Entry, _ visit: (SummaryPart, Int, inout UInt32) -> Void
+        of entry: ProcessTable<Model>.Entry,
+        _ visit: (SummaryPart, Int, inout UInt32) -> Void
     ) {
         let activity = entry.pointee.activity
         // What the model knows of the process as a whole goes to its own row.
@@ -55,16 +62,25 @@ enum SummaryBuilder {
     }
 
     private static func owner<Model: ProcessModel & ~Copyable>(
-        of entry: ProcessTable<Model>.Entry, host: String
+        of entry: ProcessTable<Model>.Entry,
+        host: String
     ) -> SummaryOwner {
         let name = entry.pointee.name.cut(at: Limits.summaryNameBytesMax)
         return SummaryOwner(
-            host: Array(host.utf8), pid: entry.pointee.pid,
-            process: name.isEmpty ? Array("pid-\(entry.pointee.pid)".utf8) : Array(name.buffer))
+            host: Array(host.utf8),
+            pid: entry.pointee.pid,
+            process: name.isEmpty ? Array("pid-\(entry.pointee.pid)".utf8) : Array(name.buffer)
+        )
     }
 
-    private static func addProcess(_ activity: UnsafeMutablePointer<WindowActivity>, to summary: inout WindowSummary) {
+    private static func addProcess(
+        _ activity: UnsafeMutablePointer<WindowActivity>,
+        to summary: inout WindowSummary
+    ) {
         summary.addProcess(
-            events: activity.pointee.events, from: activity.pointee.firstTime, to: activity.pointee.lastTime)
+            events: activity.pointee.events,
+            from: activity.pointee.firstTime,
+            to: activity.pointee.lastTime
+        )
     }
 }

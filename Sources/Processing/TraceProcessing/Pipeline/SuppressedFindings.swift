@@ -28,14 +28,22 @@ struct SuppressedFindings {
 
     /// Counts a finding; `message` is called only where it is the worst so far. O(keys), which are few.
     mutating func add(
-        _ finding: EventContext.Finding, key: UInt64, since: EpochNanoseconds, until: EpochNanoseconds,
+        _ finding: EventContext.Finding,
+        key: UInt64,
+        since: EpochNanoseconds,
+        until: EpochNanoseconds,
         message: () -> String
     ) {
         guard let place = place(of: finding.rule, key) else {
             groups.append(
                 Group(
-                    key: groups.count < Limits.suppressedKeysPerProcessMax ? key : nil, since: since, until: until,
-                    worst: finding, message: Self.kept(message())))
+                    key: groups.count < Limits.suppressedKeysPerProcessMax ? key : nil,
+                    since: since,
+                    until: until,
+                    worst: finding,
+                    message: Self.kept(message())
+                )
+            )
             return
         }
         groups[place].count += 1
@@ -79,7 +87,9 @@ struct SuppressedFindings {
     // MARK: Ends of cool-downs
 
     /// Takes out those of one key; nil where there are none.
-    mutating func take(_ rule: RuleID, key: UInt64) -> Group? { own(rule, key).map { groups.remove(at: $0) } }
+    mutating func take(_ rule: RuleID, key: UInt64) -> Group? {
+        own(rule, key).map { groups.remove(at: $0) }
+    }
 
     /// Takes out those whose cool-down is over at `time`, in the order in which they came.
     mutating func takeEnded(at time: EpochNanoseconds) -> [Group] {
@@ -121,8 +131,13 @@ struct SuppressedFindings {
             let hasKey = try reader.integer(UInt8.self) == 1
             let key = try reader.integer(UInt64.self)
             var group = Group(
-                key: hasKey ? key : nil, since: try reader.integer(Int64.self), until: try reader.integer(Int64.self),
-                count: try reader.varint(), worst: EventContext.Finding(rule: rule, severity: 0), message: [])
+                key: hasKey ? key : nil,
+                since: try reader.integer(Int64.self),
+                until: try reader.integer(Int64.self),
+                count: try reader.varint(),
+                worst: EventContext.Finding(rule: rule, severity: 0),
+                message: []
+            )
             group.worst.value = Double(bitPattern: try reader.integer(UInt64.self))
             group.worst.baseline = Double(bitPattern: try reader.integer(UInt64.self))
             group.worst.score = Double(bitPattern: try reader.integer(UInt64.self))

@@ -19,17 +19,24 @@ struct ThreadNames {
     /// Names the event's thread once a window: its own name where agents have given it one, else the process's, or
     /// `tid-<n>` where that has none.
     @inline(__always) mutating func note(
-        _ context: EventContext, window: UInt64, name: @autoclosure () -> ByteView, given: borrowing GivenNames
+        _ context: EventContext,
+        window: UInt64,
+        name: @autoclosure () -> ByteView,
+        given: borrowing GivenNames
     ) {
         if self.window == window, last == context.tid { return }
         let processName = name()
-        given.withName(ofThread: context.tid) { add(context, window: window, name: $0.isEmpty ? processName : $0) }
+        given.withName(ofThread: context.tid) {
+            add(context, window: window, name: $0.isEmpty ? processName : $0)
+        }
     }
 
     /// Whether the thread has been named in this window's trace.
     func isNamed(_ tid: UInt32, window: UInt64) -> Bool { self.window == window && isNamed(tid) }
 
-    private func isNamed(_ tid: UInt32) -> Bool { named.isEmpty ? last == tid : named.contains(tid) }
+    private func isNamed(_ tid: UInt32) -> Bool {
+        named.isEmpty ? last == tid : named.contains(tid)
+    }
 
     private mutating func add(_ context: EventContext, window: UInt64, name: ByteView) {
         if self.window != window {
@@ -45,12 +52,21 @@ struct ThreadNames {
         last = context.tid
         guard !isKnown, count < Limits.namedThreadsPerProcessMax else { return }
         guard name.isEmpty else {
-            return context.files.nameThread(host: context.host, pid: context.pid, tid: context.tid, name: name)
+            return context.files.nameThread(
+                host: context.host,
+                pid: context.pid,
+                tid: context.tid,
+                name: name
+            )
         }
         var text = "tid-\(context.tid)"
         text.withUTF8 {
             context.files.nameThread(
-                host: context.host, pid: context.pid, tid: context.tid, name: ByteView(UnsafeRawBufferPointer($0)))
+                host: context.host,
+                pid: context.pid,
+                tid: context.tid,
+                name: ByteView(UnsafeRawBufferPointer($0))
+            )
         }
     }
 

@@ -13,7 +13,11 @@ package struct TraceBatchView {
     package let semantics: Semantics
 
     package init(
-        bytes: UnsafeRawBufferPointer, host: HostID, hostHash: UInt64, arrival: EpochNanoseconds, lsn: LSN,
+        bytes: UnsafeRawBufferPointer,
+        host: HostID,
+        hostHash: UInt64,
+        arrival: EpochNanoseconds,
+        lsn: LSN,
         semantics: Semantics
     ) {
         self.bytes = bytes

@@ -18,7 +18,9 @@ extension WindowActivity {
     /// What a function adds to the item of its name, which is cut.
     mutating func called(_ function: SummaryPart) {
         let position = item(1, named: function.item)
-        for column in [0, 1, 2, 4, 5, 6, 7, 8] { add(function.values[column], to: column, ofItem: position) }
+        for column in [0, 1, 2, 4, 5, 6, 7, 8] {
+            add(function.values[column], to: column, ofItem: position)
+        }
         raise(3, to: function.values[3], ofItem: position)
         merge(function.sketch, intoItem: position)
     }
@@ -34,7 +36,12 @@ extension WindowActivity {
         process.raise(3, to: millionths)
     }
 
-    @inline(__always) mutating func cpu(onTime: UInt64, offTime: UInt64, migrations: UInt64, numaMigrations: UInt64) {
+    @inline(__always) mutating func cpu(
+        onTime: UInt64,
+        offTime: UInt64,
+        migrations: UInt64,
+        numaMigrations: UInt64
+    ) {
         process.add(onTime, to: 4)
         process.add(offTime, to: 5)
         process.add(migrations, to: 6)
@@ -46,7 +53,12 @@ extension WindowActivity {
 
     // MARK: Memory
 
-    @inline(__always) mutating func memory(current: UInt64, peak: UInt64, allocations: UInt64, frees: UInt64) {
+    @inline(__always) mutating func memory(
+        current: UInt64,
+        peak: UInt64,
+        allocations: UInt64,
+        frees: UInt64
+    ) {
         process[1] = current
         process.raise(2, to: current)
         process.raise(3, to: max(peak, current))
@@ -62,16 +74,25 @@ extension WindowActivity {
 
     // MARK: Network
 
-    @inline(__always) mutating func network(txBytes: UInt64, rxBytes: UInt64, txPackets: UInt64, rxPackets: UInt64) {
+    @inline(__always) mutating func network(
+        txBytes: UInt64,
+        rxBytes: UInt64,
+        txPackets: UInt64,
+        rxPackets: UInt64
+    ) {
         process.add(txBytes, to: 1)
         process.add(rxBytes, to: 2)
         process.add(txPackets, to: 3)
         process.add(rxPackets, to: 4)
     }
 
-    @inline(__always) mutating func network(connections: UInt32) { process.raise(7, to: UInt64(connections)) }
+    @inline(__always) mutating func network(connections: UInt32) {
+        process.raise(7, to: UInt64(connections))
+    }
 
-    @inline(__always) mutating func transferred(bytes: UInt64, isSend: Bool) { process.add(bytes, to: isSend ? 5 : 6) }
+    @inline(__always) mutating func transferred(bytes: UInt64, isSend: Bool) {
+        process.add(bytes, to: isSend ? 5 : 6)
+    }
 
     /// What passed over a connection, by its columns. Beyond the bound new ones share one item.
     mutating func talked(over connection: ByteView, _ values: SummaryValues) {
@@ -92,7 +113,10 @@ extension WindowActivity {
     }
 
     /// The columns of what passed over a connection.
-    static func values(of traffic: NetworkConnection.Traffic, _ life: NetworkConnection.Life) -> SummaryValues {
+    static func values(
+        of traffic: NetworkConnection.Traffic,
+        _ life: NetworkConnection.Life
+    ) -> SummaryValues {
         var values = SummaryValues()
         values[0] = traffic.events
         values[1] = traffic.txBytes
@@ -106,7 +130,9 @@ extension WindowActivity {
     mutating func talked(by transport: ByteView, _ traffic: NetworkProtocols.Window) {
         let itemsMax = Limits.connectionItemsPerProcessMax + Limits.protocolsPerProcessMax
         let name = transport.isEmpty ? ByteView("unknown") : transport
-        let position = itemCount < itemsMax ? item(2, named: name) : known(2, name) ?? item(2, named: ByteView("other"))
+        let position =
+            itemCount < itemsMax
+            ? item(2, named: name) : known(2, name) ?? item(2, named: ByteView("other"))
         add(traffic.events, to: 0, ofItem: position)
         add(traffic.txBytes, to: 1, ofItem: position)
         add(traffic.rxBytes, to: 2, ofItem: position)
@@ -117,7 +143,10 @@ extension WindowActivity {
     // MARK: I/O
 
     @inline(__always) mutating func io(
-        readBytes: UInt64, writeBytes: UInt64, readOperations: UInt64, writeOperations: UInt64
+        readBytes: UInt64,
+        writeBytes: UInt64,
+        readOperations: UInt64,
+        writeOperations: UInt64
     ) {
         process.add(readBytes, to: 1)
         process.add(writeBytes, to: 2)
@@ -128,7 +157,10 @@ extension WindowActivity {
     /// One operation on a device. A latency that is no duration is passed over, and so is 0: an agent that
     /// does not measure it sends that.
     @inline(__always) mutating func operated(
-        _ operation: IOOperation, device: ByteView, bytes: UInt64, milliseconds: Double
+        _ operation: IOOperation,
+        device: ByteView,
+        bytes: UInt64,
+        milliseconds: Double
     ) {
         let position = ioItem(operation, device)
         add(1, to: 0, ofItem: position)

@@ -19,13 +19,20 @@ struct WindowActivity: ~Copyable {
 
         /// What it takes of its slot's budget. By its address, as in `isUsed`.
         static func stateBytes(_ item: UnsafePointer<Item>) -> Int {
-            MemoryLayout<Item>.stride + StateCost.index + StateCost.sketch + StateCost.name(item.pointee.name.count)
+            MemoryLayout<Item>.stride + StateCost.index + StateCost.sketch
+                + StateCost.name(item.pointee.name.count)
                 + StateCost.allocation
         }
 
         /// By its address, likewise.
-        @inline(__always) static func isNamed(_ item: UnsafePointer<Item>, _ table: Int, _ name: ByteView) -> Bool {
-            guard item.pointee.table == table, item.pointee.name.count == name.count else { return false }
+        @inline(__always) static func isNamed(
+            _ item: UnsafePointer<Item>,
+            _ table: Int,
+            _ name: ByteView
+        ) -> Bool {
+            guard item.pointee.table == table, item.pointee.name.count == name.count else {
+                return false
+            }
             return item.pointee.name.withUnsafeBytes { own in
                 guard let own = own.baseAddress, let other = name.start else { return true }
                 return memoryEquals(own, other, name.count)
@@ -38,7 +45,9 @@ struct WindowActivity: ~Copyable {
 
         /// As `QuantileSketch.prefetch`.
         @inline(__always) mutating func prefetchName() {
-            withUnsafePointer(to: &name) { prefetch(UnsafeRawPointer($0).load(as: UnsafeRawPointer.self)) }
+            withUnsafePointer(to: &name) {
+                prefetch(UnsafeRawPointer($0).load(as: UnsafeRawPointer.self))
+            }
         }
 
         /// Visits it, then forgets what it has seen.
@@ -128,7 +137,8 @@ struct WindowActivity: ~Copyable {
     /// The position in `items` of the item of this name, which is cut.
     @inline(__always) mutating func item(_ table: Int, named name: ByteView) -> Int {
         let name = name.cut(at: Limits.summaryNameBytesMax)
-        return known(table, name) ?? insert(Item(table: table, name: Array(name.buffer)), Self.hash(table, name))
+        return known(table, name)
+            ?? insert(Item(table: table, name: Array(name.buffer)), Self.hash(table, name))
     }
 
     /// The same where there is such an item.
@@ -145,7 +155,9 @@ struct WindowActivity: ~Copyable {
         return items.count - 1
     }
 
-    private static func hash(_ table: Int, _ name: ByteView) -> UInt64 { NameHash.of(name) &+ UInt64(table) }
+    private static func hash(_ table: Int, _ name: ByteView) -> UInt64 {
+        NameHash.of(name) &+ UInt64(table)
+    }
 
     @inline(__always) mutating func add(_ amount: UInt64, to column: Int, ofItem position: Int) {
         items[position].pointee.values.add(amount, to: column)
@@ -198,7 +210,10 @@ struct WindowActivity: ~Copyable {
             let mark = try reader.integer(UInt8.self)
             let table = Int(mark & ~Self.unusedMark)
             let name = ByteView(try reader.counted())
-            let position = insert(Item(table: table, name: Array(name.buffer)), Self.hash(table, name))
+            let position = insert(
+                Item(table: table, name: Array(name.buffer)),
+                Self.hash(table, name)
+            )
             guard mark & Self.unusedMark == 0 else { continue }
             items[position].pointee.values = try SummaryValues(decoding: &reader, isFixed: isFixed)
             items[position].pointee.sketch = try QuantileSketch(decoding: &reader)

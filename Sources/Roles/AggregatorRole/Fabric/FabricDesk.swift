@@ -49,8 +49,15 @@ struct FabricDesk {
     private var ends: [String: ProcessEnds] = [:]
 
     init(
-        socket: ZMQSocket, shared: SharedState, merges: MergeThread, journal: WindowJournal, ledger: WindowLedger,
-        rebuilds: SegmentRebuilds, http: HTTPTally, incarnation: UInt64, log: Logger
+        socket: ZMQSocket,
+        shared: SharedState,
+        merges: MergeThread,
+        journal: WindowJournal,
+        ledger: WindowLedger,
+        rebuilds: SegmentRebuilds,
+        http: HTTPTally,
+        incarnation: UInt64,
+        log: Logger
     ) {
         self.socket = socket
         self.shared = shared
@@ -76,7 +83,10 @@ struct FabricDesk {
                 shared.withLock { $0.count(.fabricMessageRefused) }
                 let sender = message.sender.map { "\($0)" } ?? "nobody"
                 guard refusedMessage.isNew("\(sender): \(error)") else { continue }
-                log.warning("a message was refused", metadata: ["from": "\(sender)", "why": "\(error)"])
+                log.warning(
+                    "a message was refused",
+                    metadata: ["from": "\(sender)", "why": "\(error)"]
+                )
             }
         }
     }
@@ -110,13 +120,17 @@ struct FabricDesk {
             greet(peer)
             try take(segments, from: peer)
         case .heartbeat: greet(peer)
-        case .workerHello, .workerProgress, .workerFenced, .workerWelcome, .shareHeader, .windowMerged, .routerStatus:
+        case .workerHello, .workerProgress, .workerFenced, .workerWelcome, .shareHeader,
+            .windowMerged, .routerStatus:
             throw TraceError(.invalidArgument, "not a message for the aggregator")
         }
     }
 
     /// False where the worker has to tell all its series anew.
-    private func take(_ series: MetricSeries, _ frame: UnsafeRawBufferPointer) throws(TraceError) -> Bool {
+    private func take(
+        _ series: MetricSeries,
+        _ frame: UnsafeRawBufferPointer
+    ) throws(TraceError) -> Bool {
         try shared.withLock { content throws(TraceError) in
             let isJoined = try content.store.apply(series)
             content.journal.append(message: frame)
@@ -136,8 +150,14 @@ struct FabricDesk {
         send(
             .heartbeat(
                 Heartbeat(
-                    process: MetricSnapshot.aggregator, incarnation: incarnation, pid: UInt32(getpid()),
-                    unaccountedEvents: unaccounted)), to: peer)
+                    process: MetricSnapshot.aggregator,
+                    incarnation: incarnation,
+                    pid: UInt32(getpid()),
+                    unaccountedEvents: unaccounted
+                )
+            ),
+            to: peer
+        )
     }
 
     /// Notes a sign of life. A new peer is told who this is: a worker then sends all its metrics, as
@@ -155,7 +175,12 @@ struct FabricDesk {
         askForAll(peer)
         guard peer.process == MetricSnapshot.router else { return }
         for (resource, mark) in ledger.marks {
-            send(.windowMerged(WindowMerged(resource: resource, window: mark.window, files: mark.files)), to: peer)
+            send(
+                .windowMerged(
+                    WindowMerged(resource: resource, window: mark.window, files: mark.files)
+                ),
+                to: peer
+            )
         }
     }
 
@@ -177,8 +202,15 @@ struct FabricDesk {
         case .accepted: return
         case .merged(let files):
             send(
-                .windowMerged(WindowMerged(resource: segments.worker.resource, window: segments.window, files: files)),
-                to: peer)
+                .windowMerged(
+                    WindowMerged(
+                        resource: segments.worker.resource,
+                        window: segments.window,
+                        files: files
+                    )
+                ),
+                to: peer
+            )
         case .refused(let reason): throw TraceError(.invalidArgument, reason)
         }
     }
@@ -223,9 +255,12 @@ struct FabricDesk {
             guard content.store.router.uncertainEvents > 0 else { return nil }
             let reading = content.store.statusReading()
             return account.unaccounted(
-                by: reading.router, written: reading.writtenEvents,
-                isUp: reading.routerPID != nil && !reading.workers.isEmpty && reading.workers.allSatisfy(\.isUp),
-                now: now)
+                by: reading.router,
+                written: reading.writtenEvents,
+                isUp: reading.routerPID != nil && !reading.workers.isEmpty
+                    && reading.workers.allSatisfy(\.isUp),
+                now: now
+            )
         }
         sayHello(to: router, unaccounted: unaccounted)
     }
@@ -267,9 +302,11 @@ struct FabricDesk {
             log.info(
                 "merged",
                 metadata: [
-                    "resource": "\(job.resource.name)", "window": "\(job.window)", "files": "\(files.count)",
+                    "resource": "\(job.resource.name)", "window": "\(job.window)",
+                    "files": "\(files.count)",
                     "seconds": "\(outcome.seconds)",
-                ])
+                ]
+            )
         } catch { fail(job, error, now: now) }
     }
 
@@ -280,10 +317,12 @@ struct FabricDesk {
         log.error(
             "a segment was damaged or gone; its window is published without its rows",
             metadata: [
-                "file": "\(loss.path)", "resource": "\(job.resource.name)", "window": "\(job.window)",
+                "file": "\(loss.path)", "resource": "\(job.resource.name)",
+                "window": "\(job.window)",
                 "lsn": "\(job.range)", "rows_lost": "\(loss.rows)", "bytes": "\(loss.bytes)",
                 "kept_at": "\(loss.keptAt ?? "nowhere")", "not_rebuilt": "\(reason)",
-            ])
+            ]
+        )
     }
 
     /// Called once, as a window is merged once.
@@ -291,9 +330,11 @@ struct FabricDesk {
         log.warning(
             "damaged segments were made again from the log; nothing is lost",
             metadata: [
-                "worker": "\(rebuilt.window.worker)", "window": "\(rebuilt.window.window)", "lsn": "\(job.range)",
+                "worker": "\(rebuilt.window.worker)", "window": "\(rebuilt.window.window)",
+                "lsn": "\(job.range)",
                 "segments": "\(rebuilt.segments)", "rows": "\(rebuilt.rows)",
-            ])
+            ]
+        )
     }
 
     /// The window is tried again; only the router, where somebody may wait, is told.
@@ -304,10 +345,19 @@ struct FabricDesk {
         if mergeFailures[job.resource, default: Recurrence()].isNew("\(job.window): \(error)") {
             log.error(
                 "a window could not be merged; it is tried again until it is",
-                metadata: ["resource": "\(job.resource.name)", "window": "\(job.window)", "why": "\(error)"])
+                metadata: [
+                    "resource": "\(job.resource.name)", "window": "\(job.window)",
+                    "why": "\(error)",
+                ]
+            )
         }
         guard let router = peers[MetricSnapshot.router] else { return }
-        let message = WindowMerged(resource: job.resource, window: job.window, files: [], failure: "\(error)")
+        let message = WindowMerged(
+            resource: job.resource,
+            window: job.window,
+            files: [],
+            failure: "\(error)"
+        )
         send(.windowMerged(message), to: router)
     }
 
@@ -321,7 +371,8 @@ struct FabricDesk {
     /// An overlap is a bug somewhere and needs a person; told once.
     private mutating func tellObstacles() {
         for resource in Resource.allCases {
-            guard let (window, coverage) = ledger.obstacle(of: resource), case .overlap(let slot, let lsn) = coverage
+            guard let (window, coverage) = ledger.obstacle(of: resource),
+                case .overlap(let slot, let lsn) = coverage
             else {
                 obstacles[resource] = nil
                 continue
@@ -332,7 +383,8 @@ struct FabricDesk {
             shared.withLock { $0.count(.mergeFailed) }
             log.error(
                 "two workers announced the same records; the window stays unmerged",
-                metadata: ["resource": "\(resource.name)", "where": "\(text)"])
+                metadata: ["resource": "\(resource.name)", "where": "\(text)"]
+            )
         }
     }
 
@@ -348,8 +400,12 @@ struct FabricDesk {
     private func noteLost() {
         var lost: [WorkerName: String] = [:]
         for worker in expected {
-            guard let text = try? FileSystem.contents(ClusterPaths.lost(of: worker)) else { continue }
-            lost[worker] = String(decoding: text, as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines)
+            guard let text = try? FileSystem.contents(ClusterPaths.lost(of: worker)) else {
+                continue
+            }
+            lost[worker] = String(decoding: text, as: UTF8.self).trimmingCharacters(
+                in: .whitespacesAndNewlines
+            )
         }
         let seen = lost
         shared.withLock { $0.store.lost = seen }
@@ -360,22 +416,29 @@ struct FabricDesk {
     private func noteEnds() {
         let now = Self.seconds()
         var recent: [String: RecentEnds] = [:]
-        let processes = [MetricSnapshot.router, MetricSnapshot.aggregator] + expected.map(\.description)
+        let processes =
+            [MetricSnapshot.router, MetricSnapshot.aggregator] + expected.map(\.description)
         for process in processes {
             let noted = (try? FileSystem.contents(ClusterPaths.ends(of: process))).map {
                 ProcessEnds(parsing: String(decoding: $0, as: UTF8.self))
             }
             guard let ends = noted ?? self.ends[process], ends.recent(at: now) > 0 else { continue }
             recent[process] = RecentEnds(
-                count: ends.recent(at: now), last: ends.last.map { "\($0.cause)" },
-                problem: ends.problem(of: process, at: now))
+                count: ends.recent(at: now),
+                last: ends.last.map { "\($0.cause)" },
+                problem: ends.problem(of: process, at: now)
+            )
         }
         // One that waits for an operator has left word.
         if let text = try? FileSystem.contents(ClusterPaths.routerLost) {
             let ends = recent[MetricSnapshot.router] ?? .none
             recent[MetricSnapshot.router] = RecentEnds(
-                count: ends.count, last: ends.last,
-                problem: String(decoding: text, as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines))
+                count: ends.count,
+                last: ends.last,
+                problem: String(decoding: text, as: UTF8.self).trimmingCharacters(
+                    in: .whitespacesAndNewlines
+                )
+            )
         }
         let seen = recent
         let before = shared.withLock { content in
@@ -385,7 +448,10 @@ struct FabricDesk {
         for (process, ends) in seen where ends.problem != nil && before[process]?.problem == nil {
             log.error(
                 "a process does not stay up",
-                metadata: ["process": "\(process)", "times": "\(ends.count)", "last": "\(ends.last ?? "")"])
+                metadata: [
+                    "process": "\(process)", "times": "\(ends.count)", "last": "\(ends.last ?? "")",
+                ]
+            )
         }
     }
 
@@ -418,7 +484,9 @@ struct FabricDesk {
     private mutating func noteSkew(now: Int64) {
         guard skew.isDue(now: now) else { return }
         let workers = expected
-        let applied = shared.withLock { content in workers.map { ($0, content.store.appliedEvents(of: $0)) } }
+        let applied = shared.withLock { content in
+            workers.map { ($0, content.store.appliedEvents(of: $0)) }
+        }
         skew.note(Dictionary(uniqueKeysWithValues: applied), now: now)
         guard skew.ratios != counts.skew else { return }
         counts.skew = skew.ratios
@@ -439,7 +507,11 @@ struct FabricDesk {
         guard isCountingChanged else { return }
         isCountingChanged = false
         let snapshot = MetricSnapshot(
-            process: MetricSnapshot.aggregator, incarnation: incarnation, pid: UInt32(getpid()), own: counts.samples())
+            process: MetricSnapshot.aggregator,
+            incarnation: incarnation,
+            pid: UInt32(getpid()),
+            own: counts.samples()
+        )
         let (merging, skew) = (counts.merging, counts.skew)
         shared.withLock { content in
             content.merging = merging

@@ -23,8 +23,15 @@ final class FabricThread: Sendable {
     private let log: Logger
 
     init(
-        shared: SharedState, merges: MergeThread, journal: WindowJournal, ledger: WindowLedger,
-        rebuildProgram: RebuildProgram?, http: HTTPTally, incarnation: UInt64, wakeup: Wakeup, log: Logger
+        shared: SharedState,
+        merges: MergeThread,
+        journal: WindowJournal,
+        ledger: WindowLedger,
+        rebuildProgram: RebuildProgram?,
+        http: HTTPTally,
+        incarnation: UInt64,
+        wakeup: Wakeup,
+        log: Logger
     ) {
         self.shared = shared
         self.merges = merges
@@ -61,8 +68,16 @@ final class FabricThread: Sendable {
         let readable = poller.add(socket)
         _ = poller.add(descriptor: wakeup.descriptor)
         var desk = FabricDesk(
-            socket: socket, shared: shared, merges: merges, journal: journal, ledger: ledger,
-            rebuilds: SegmentRebuilds(rebuildProgram, log: log), http: http, incarnation: incarnation, log: log)
+            socket: socket,
+            shared: shared,
+            merges: merges,
+            journal: journal,
+            ledger: ledger,
+            rebuilds: SegmentRebuilds(rebuildProgram, log: log),
+            http: http,
+            incarnation: incarnation,
+            log: log
+        )
         while !isStopping.load(ordering: .acquiring) {
             poller.wait(milliseconds: 250)
             wakeup.clear()

@@ -17,7 +17,13 @@ struct Generation {
     private let time = WallClock.now()
     private var rendered: [Page: SharedBody] = [:]
 
-    init(reading: MetricReading, status: ClusterStatus, hasFamilies: Bool, silences: Int, builtAt: Int64) {
+    init(
+        reading: MetricReading,
+        status: ClusterStatus,
+        hasFamilies: Bool,
+        silences: Int,
+        builtAt: Int64
+    ) {
         self.reading = reading
         self.silences = silences
         self.hasFamilies = hasFamilies
@@ -41,7 +47,8 @@ struct Generation {
 
     private func render(_ content: Page.Content) throws -> SharedBody {
         switch content {
-        case .metrics(let names, let format): SharedBody(Exposition.render(reading, names, format, now: time))
+        case .metrics(let names, let format):
+            SharedBody(Exposition.render(reading, names, format, now: time))
         case .status: SharedBody(try status.json())
         case .readiness: SharedBody((status.ready ? "ready\n" : "not ready\n").utf8)
         case .overview: SharedBody(OverviewPage.html(status).utf8)

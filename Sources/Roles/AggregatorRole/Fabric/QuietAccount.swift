@@ -18,17 +18,26 @@ struct QuietAccount {
 
     /// Nil while a worker lags behind, or anything has changed lately, or `isUp` is false as a process is missing. To be asked
     /// again and again.
-    mutating func unaccounted(by router: RouterStatus, written: UInt64, isUp: Bool, now: Int64) -> UInt64? {
+    mutating func unaccounted(
+        by router: RouterStatus,
+        written: UInt64,
+        isUp: Bool,
+        now: Int64
+    ) -> UInt64? {
         let isQuiet = isUp && router.workers.allSatisfy { $0.connected && $0.lagBytes == 0 }
         let sums = Sums(
             received: router.receivedEvents,
-            accounted: written + router.deduplicatedEvents + router.deadLetteredEvents + router.rejectedEvents)
+            accounted: written + router.deduplicatedEvents + router.deadLetteredEvents
+                + router.rejectedEvents
+        )
         guard isQuiet, sums == last else {
             last = isQuiet ? sums : nil
             since = now
             return nil
         }
-        guard now - since >= Self.quietNanoseconds, sums.received >= sums.accounted else { return nil }
+        guard now - since >= Self.quietNanoseconds, sums.received >= sums.accounted else {
+            return nil
+        }
         return sums.received - sums.accounted
     }
 }

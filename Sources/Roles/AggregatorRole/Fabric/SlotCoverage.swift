@@ -12,7 +12,9 @@ enum SlotCoverage: Equatable {
 
     /// `start` nil where the begin has been lost: then all slots must begin at one LSN. O(ranges log ranges).
     static func of(_ ranges: [SlotRange], from start: LSN?, to barrier: LSN) -> SlotCoverage {
-        guard let start = start ?? ranges.map(\.fromLSN).min() else { return .gap(slot: 0, at: barrier) }
+        guard let start = start ?? ranges.map(\.fromLSN).min() else {
+            return .gap(slot: 0, at: barrier)
+        }
         var bySlot = [[SlotRange]](repeating: [], count: Slot.count)
         // An empty range covers nothing, and could not be put in order among its neighbours.
         for range in ranges where range.fromLSN < range.toLSN {

@@ -30,7 +30,9 @@ struct WindowJournal: Sendable {
     func load() throws -> Loaded {
         do {
             guard let content = try file.read(remedy: "") else { return try rebuilt(because: nil) }
-            let marks = try content.withBody { body in try Self.parse(Array(try body.bytes(body.remaining))) }
+            let marks = try content.withBody { body in
+                try Self.parse(Array(try body.bytes(body.remaining)))
+            }
             if content.needsRepair { try file.repair(content) }
             return Loaded(marks: marks, healed: content.damage)
         } catch let error as TraceError where error.code == .corrupt {
@@ -45,7 +47,9 @@ struct WindowJournal: Sendable {
     /// What a version before has saved.
     private func previous() -> [Resource: MergedMark]? {
         guard let compressed = try? FileSystem.contents(AggregatorPaths.windows),
-            let bytes = try? compressed.withUnsafeBytes({ try Gzip.expand($0, limit: Limits.windowFilesBytesMax) })
+            let bytes = try? compressed.withUnsafeBytes({
+                try Gzip.expand($0, limit: Limits.windowFilesBytesMax)
+            })
         else { return nil }
         return try? Self.parse(bytes)
     }
@@ -64,7 +68,11 @@ struct WindowJournal: Sendable {
         }
         guard damage != nil || !last.isEmpty else { return Loaded(marks: [:]) }
         let marks = last.mapValues { window in
-            MergedMark(window: window.window, barrierLSN: nil, files: (try? records.files(of: window)) ?? [])
+            MergedMark(
+                window: window.window,
+                barrierLSN: nil,
+                files: (try? records.files(of: window)) ?? []
+            )
         }
         try save(marks)
         let lost = damage ?? TraceError(.corrupt, "\(AggregatorPaths.windows) is missing")
@@ -73,7 +81,8 @@ struct WindowJournal: Sendable {
 
     private static func parse(_ bytes: [UInt8]) throws(TraceError) -> [Resource: MergedMark] {
         let named: [String: MergedMark]
-        do { named = try JSONDecoder().decode([String: MergedMark].self, from: Data(bytes)) } catch {
+        do { named = try JSONDecoder().decode([String: MergedMark].self, from: Data(bytes)) } catch
+        {
             throw TraceError(.corrupt, "the marks of merged windows can't be read", cause: error)
         }
         var marks: [Resource: MergedMark] = [:]

@@ -52,14 +52,19 @@ struct WindowLedger {
         if let mark = lane.mark, segments.window <= mark.window {
             return .merged(files: segments.window == mark.window ? mark.files : [])
         }
-        guard lane.windows[segments.window] != nil || lane.windows.count < Limits.pendingWindowsMax else {
+        guard lane.windows[segments.window] != nil || lane.windows.count < Limits.pendingWindowsMax
+        else {
             return .refused("too many windows wait for their merge")
         }
-        var window = lane.windows[segments.window] ?? Window(barrierLSN: segments.barrierLSN, stem: segments.stem)
+        var window =
+            lane.windows[segments.window]
+            ?? Window(barrierLSN: segments.barrierLSN, stem: segments.stem)
         guard window.barrierLSN == segments.barrierLSN, window.stem == segments.stem else {
             return .refused(
                 "\(segments.worker) says that window \(segments.window) ends at"
-                    + " \(segments.barrierLSN) as \(segments.stem), others" + " \(window.barrierLSN) as \(window.stem)")
+                    + " \(segments.barrierLSN) as \(segments.stem), others"
+                    + " \(window.barrierLSN) as \(window.stem)"
+            )
         }
         // What is being merged is complete; the same again changes nothing.
         if !window.isMerging { window.announcements[segments.worker] = segments }
@@ -70,7 +75,8 @@ struct WindowLedger {
     /// The next window to merge, which counts as being merged from now on; nil where none is complete.
     mutating func nextJob(except blocked: Set<Resource> = []) -> MergeJob? {
         for resource in Resource.allCases where !blocked.contains(resource) {
-            guard let lane = lanes[resource], let number = lane.windows.keys.min(), let window = lane.windows[number],
+            guard let lane = lanes[resource], let number = lane.windows.keys.min(),
+                let window = lane.windows[number],
                 !window.isMerging
             else { continue }
             if coverage(of: resource, window) == .complete {
@@ -84,17 +90,32 @@ struct WindowLedger {
     }
 
     /// The windows up to `last` are being merged as that one.
-    private mutating func begin(_ last: UInt64, of resource: Resource, _ announcements: [SegmentsClosed]) -> MergeJob? {
+    private mutating func begin(
+        _ last: UInt64,
+        of resource: Resource,
+        _ announcements: [SegmentsClosed]
+    ) -> MergeJob? {
         guard let lane = lanes[resource], let window = lane.windows[last] else { return nil }
-        for number in lane.windows.keys where number <= last { lanes[resource]?.windows[number]?.isMerging = true }
+        for number in lane.windows.keys where number <= last {
+            lanes[resource]?.windows[number]?.isMerging = true
+        }
         return MergeJob(
-            resource: resource, window: last, barrierLSN: window.barrierLSN, stem: window.stem,
-            announcements: announcements.sorted { ($0.worker.index, $0.window) < ($1.worker.index, $1.window) })
+            resource: resource,
+            window: last,
+            barrierLSN: window.barrierLSN,
+            stem: window.stem,
+            announcements: announcements.sorted {
+                ($0.worker.index, $0.window) < ($1.worker.index, $1.window)
+            }
+        )
     }
 
     /// A later window with all before it, where they are complete together: a barrier that was lost with a part of the log
     /// ended its window for those workers alone that had passed it, and others go on across it.
-    private static func joined(_ lane: Lane, from number: UInt64) -> (last: UInt64, [SegmentsClosed])? {
+    private static func joined(
+        _ lane: Lane,
+        from number: UInt64
+    ) -> (last: UInt64, [SegmentsClosed])? {
         guard let first = lane.windows[number] else { return nil }
         var all = Array(first.announcements.values)
         var isCrossed = false
@@ -104,10 +125,14 @@ struct WindowLedger {
                 isCrossed
                 || window.announcements.values.contains { announcement in
                     first.announcements[announcement.worker] == nil
-                        && announcement.slots.contains { $0.fromLSN < first.barrierLSN && first.barrierLSN < $0.toLSN }
+                        && announcement.slots.contains {
+                            $0.fromLSN < first.barrierLSN && first.barrierLSN < $0.toLSN
+                        }
                 }
             let ranges = all.flatMap(\.slots)
-            if isCrossed, SlotCoverage.of(ranges, from: lane.start, to: window.barrierLSN) == .complete {
+            if isCrossed,
+                SlotCoverage.of(ranges, from: lane.start, to: window.barrierLSN) == .complete
+            {
                 return (later, all)
             }
         }
@@ -116,7 +141,11 @@ struct WindowLedger {
 
     /// The window's final files stand.
     mutating func finish(_ job: MergeJob, files: [String]) {
-        lanes[job.resource]?.mark = MergedMark(window: job.window, barrierLSN: job.barrierLSN, files: files)
+        lanes[job.resource]?.mark = MergedMark(
+            window: job.window,
+            barrierLSN: job.barrierLSN,
+            files: files
+        )
         lanes[job.resource]?.start = job.barrierLSN
         for window in lanes[job.resource]?.windows.keys.filter({ $0 <= job.window }) ?? [] {
             lanes[job.resource]?.windows[window] = nil
@@ -132,7 +161,9 @@ struct WindowLedger {
 
     /// What keeps a resource's next window from being merged; nil where nothing waits or it is complete.
     func obstacle(of resource: Resource) -> (window: UInt64, coverage: SlotCoverage)? {
-        guard let number = lanes[resource]?.windows.keys.min(), let window = lanes[resource]?.windows[number] else {
+        guard let number = lanes[resource]?.windows.keys.min(),
+            let window = lanes[resource]?.windows[number]
+        else {
             return nil
         }
         let coverage = coverage(of: resource, window)

@@ -17,12 +17,16 @@ struct WorkerSkew {
     private(set) var ratios: [WorkerName: Double] = [:]
 
     /// Whether a step has passed.
-    func isDue(now: Int64) -> Bool { moments.last.map { now - $0.at >= Self.stepNanoseconds } ?? true }
+    func isDue(now: Int64) -> Bool {
+        moments.last.map { now - $0.at >= Self.stepNanoseconds } ?? true
+    }
 
     /// Takes in how many events each worker has applied since it began; one that is new began with none.
     mutating func note(_ applied: [WorkerName: Double], now: Int64) {
         if let first = moments.first {
-            let lately = applied.map { worker, count in (worker, max(count - (first.applied[worker] ?? 0), 0)) }
+            let lately = applied.map { worker, count in
+                (worker, max(count - (first.applied[worker] ?? 0), 0))
+            }
             ratios = Self.ratios(of: lately)
         }
         moments.append(Moment(at: now, applied: applied))
@@ -34,7 +38,9 @@ struct WorkerSkew {
         for (_, workers) in Dictionary(grouping: lately, by: { $0.0.resource }) {
             let mean = workers.reduce(0) { $0 + $1.1 } / Double(workers.count)
             guard mean > 0 else { continue }
-            for (worker, count) in workers { ratios[worker] = (count / mean * 1_000).rounded() / 1_000 }
+            for (worker, count) in workers {
+                ratios[worker] = (count / mean * 1_000).rounded() / 1_000
+            }
         }
         return ratios
     }

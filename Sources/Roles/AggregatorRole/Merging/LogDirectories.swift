@@ -29,7 +29,10 @@ package struct LogDirectories {
 
     /// As `s6-svc -t` does; false where nothing supervises the logger.
     private func restart(_ name: String) -> Bool {
-        let control = open("\(ClusterPaths.services)/\(name)/log/supervise/control", O_WRONLY | O_NONBLOCK | O_CLOEXEC)
+        let control = open(
+            "\(ClusterPaths.services)/\(name)/log/supervise/control",
+            O_WRONLY | O_NONBLOCK | O_CLOEXEC
+        )
         guard control >= 0 else { return false }
         defer { close(control) }
         return write(control, "t", 1) == 1

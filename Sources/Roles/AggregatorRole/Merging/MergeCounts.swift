@@ -30,7 +30,9 @@ struct MergeCounts {
         count.bytes += Double(outcome.bytes)
         count.segmentBytes += Double(outcome.segmentBytes)
         count.lostRows += outcome.losses.reduce(0) { $0 + Double($1.rows) }
-        for rebuilt in outcome.job.repair?.rebuilt ?? [] { count.rebuiltRows += Double(rebuilt.rows) }
+        for rebuilt in outcome.job.repair?.rebuilt ?? [] {
+            count.rebuiltRows += Double(rebuilt.rows)
+        }
         count.seconds += outcome.seconds
         let bucket = MetricBounds.mergeSeconds.firstIndex { outcome.seconds <= $0 }
         count.buckets[bucket ?? MetricBounds.mergeSeconds.count] += 1
@@ -38,7 +40,9 @@ struct MergeCounts {
     }
 
     func samples() -> [MetricSample] {
-        var samples = [MetricSample(family: .buildInfo, labels: [BuildInfo.version], value: .gauge(1))]
+        var samples = [
+            MetricSample(family: .buildInfo, labels: [BuildInfo.version], value: .gauge(1))
+        ]
         let progress = merging.current?.progress ?? MergeProgress(bytesTotal: 0)
         let unlabelled: [(MetricFamily, MetricValue)] = [
             (.mergeCurrentBytes, .gauge(Double(progress.bytesTotal))),
@@ -49,23 +53,37 @@ struct MergeCounts {
             (.retentionBytesDeletedTotal, .counter(Double(retention.bytesDeleted))),
             (.httpAcceptErrorsTotal, .counter(Double(http.acceptErrors))),
         ]
-        for (family, value) in unlabelled { samples.append(MetricSample(family: family, labels: [], value: value)) }
+        for (family, value) in unlabelled {
+            samples.append(MetricSample(family: family, labels: [], value: value))
+        }
         for resource in Resource.allCases {
             let waiting = MetricValue.gauge(Double(merging.waiting[resource] ?? 0))
-            samples.append(MetricSample(family: .mergeWaitingWindows, labels: [resource.name], value: waiting))
+            samples.append(
+                MetricSample(family: .mergeWaitingWindows, labels: [resource.name], value: waiting)
+            )
         }
         for reason in HTTPClosure.allCases {
             let closed = MetricValue.counter(Double(http.closed[reason, default: 0]))
-            samples.append(MetricSample(family: .httpConnectionsClosedTotal, labels: [reason.rawValue], value: closed))
+            samples.append(
+                MetricSample(
+                    family: .httpConnectionsClosedTotal,
+                    labels: [reason.rawValue],
+                    value: closed
+                )
+            )
         }
         for (worker, ratio) in skew {
-            samples.append(MetricSample(family: .workerSkewRatio, labels: ["\(worker)"], value: .gauge(ratio)))
+            samples.append(
+                MetricSample(family: .workerSkewRatio, labels: ["\(worker)"], value: .gauge(ratio))
+            )
         }
         for (resource, count) in counts {
             let values: [(MetricFamily, MetricValue)] = [
                 (.mergesTotal, .counter(count.merges)), (.finalFilesTotal, .counter(count.files)),
-                (.mergeBytesTotal, .counter(count.bytes)), (.mergeSegmentBytesTotal, .counter(count.segmentBytes)),
-                (.lostRowsTotal, .counter(count.lostRows)), (.rebuiltRowsTotal, .counter(count.rebuiltRows)),
+                (.mergeBytesTotal, .counter(count.bytes)),
+                (.mergeSegmentBytesTotal, .counter(count.segmentBytes)),
+                (.lostRowsTotal, .counter(count.lostRows)),
+                (.rebuiltRowsTotal, .counter(count.rebuiltRows)),
                 (.mergeSeconds, .histogram(buckets: count.buckets, sum: count.seconds)),
             ]
             for (family, value) in values {

@@ -49,8 +49,14 @@ final class MergeThread: Sendable {
 
     /// `onOutcome` is called on the merge thread, once a job.
     init(
-        timeZoneName: String, localHostName: String, compression: FileCompression?, csvColumns: CSVColumns,
-        retention: RetentionPolicy, marks: [Resource: UInt64], log: Logger, onOutcome: @escaping @Sendable () -> Void
+        timeZoneName: String,
+        localHostName: String,
+        compression: FileCompression?,
+        csvColumns: CSVColumns,
+        retention: RetentionPolicy,
+        marks: [Resource: UInt64],
+        log: Logger,
+        onOutcome: @escaping @Sendable () -> Void
     ) throws {
         wakeup = try Wakeup()
         self.timeZoneName = timeZoneName
@@ -97,7 +103,11 @@ final class MergeThread: Sendable {
 
     private func run() {
         let merger = WindowMerger(
-            localHostName: localHostName, timeZoneName: timeZoneName, compression: compression, csvColumns: csvColumns)
+            localHostName: localHostName,
+            timeZoneName: timeZoneName,
+            compression: compression,
+            csvColumns: csvColumns
+        )
         let records = FinalWindowRecords()
         for (resource, window) in marks { removeRebuilt(of: resource, through: window) }
         var retention = startRetention(records)
@@ -134,21 +144,33 @@ final class MergeThread: Sendable {
             try retention.load()
             return retention
         } catch {
-            log.error("the records of final files can't be read; nothing is deleted", metadata: ["why": "\(error)"])
+            log.error(
+                "the records of final files can't be read; nothing is deleted",
+                metadata: ["why": "\(error)"]
+            )
             return nil
         }
     }
 
-    private func record(_ job: MergeJob, _ records: FinalWindowRecords, _ retention: inout Retention?) {
+    private func record(
+        _ job: MergeJob,
+        _ records: FinalWindowRecords,
+        _ retention: inout Retention?
+    ) {
         removeRebuilt(of: job.resource, through: job.window)
-        let window = FinalWindow(resource: job.resource, window: job.window, finalAt: Self.seconds())
+        let window = FinalWindow(
+            resource: job.resource,
+            window: job.window,
+            finalAt: Self.seconds()
+        )
         do {
             try records.add(window)
             retention?.add(window)
         } catch {
             log.warning(
                 "a window has no record until the next start; its files are kept as long",
-                metadata: ["window": "\(job.window)", "why": "\(error)"])
+                metadata: ["window": "\(job.window)", "why": "\(error)"]
+            )
         }
     }
 
@@ -160,7 +182,8 @@ final class MergeThread: Sendable {
         } catch {
             log.warning(
                 "what was kept for rebuilding segments stays until a later window is published",
-                metadata: ["window": "\(window)", "why": "\(error)"])
+                metadata: ["window": "\(window)", "why": "\(error)"]
+            )
         }
     }
 
@@ -170,8 +193,12 @@ final class MergeThread: Sendable {
         let free = (try? FileSystem.freeBytes(at: ClusterPaths.output)) ?? .max
         let total = (try? FileSystem.totalBytes(at: ClusterPaths.output)) ?? 0
         retention?.pass(
-            now: Self.seconds(), freeBytes: UInt64(free),
-            freeBytesMin: UInt64(min(Limits.retentionFreeBytesMin, total / Limits.retentionFreeDivisor)))
+            now: Self.seconds(),
+            freeBytes: UInt64(free),
+            freeBytesMin: UInt64(
+                min(Limits.retentionFreeBytesMin, total / Limits.retentionFreeDivisor)
+            )
+        )
         guard let counts = retention?.counts else { return }
         queue.withLock { $0.retention = counts }
     }
@@ -193,13 +220,25 @@ final class MergeThread: Sendable {
             note(MergeProgress(bytesTotal: segmentBytes), of: job)
             result = .success(
                 try merger.merge(
-                    resource: job.resource, window: job.window, stem: job.stem, files: files,
+                    resource: job.resource,
+                    window: job.window,
+                    stem: job.stem,
+                    files: files,
                     replaced: job.repair?.replaced ?? [],
                     document: try SummaryFile.document(
-                        job.resource, stem: job.stem, window: job.window, summaries: job.announcements.map(\.summary)),
-                    damage: job.repair == nil ? .report : .setAside, onProgress: { self.note($0, of: job) },
-                    onLoss: { losses.append($0) }))
-        } catch let error as TraceError { result = .failure(error) } catch let error as DamagedSegments {
+                        job.resource,
+                        stem: job.stem,
+                        window: job.window,
+                        summaries: job.announcements.map(\.summary)
+                    ),
+                    damage: job.repair == nil ? .report : .setAside,
+                    onProgress: { self.note($0, of: job) },
+                    onLoss: { losses.append($0) }
+                )
+            )
+        } catch let error as TraceError { result = .failure(error) } catch let error
+            as DamagedSegments
+        {
             damaged = error.paths
             result = .failure(TraceError(.corrupt, "segments are damaged"))
         } catch { result = .failure(TraceError(.system, "merging failed", cause: error)) }
@@ -207,12 +246,22 @@ final class MergeThread: Sendable {
         for path in (try? result.get()) ?? [] { bytes += UInt64(FileSystem.size(path) ?? 0) }
         let seconds = Double(WallClock.monotonic() - begin) / 1e9
         return Outcome(
-            job: job, result: result, seconds: seconds, segmentBytes: segmentBytes, bytes: bytes, losses: losses,
-            damaged: damaged)
+            job: job,
+            result: result,
+            seconds: seconds,
+            segmentBytes: segmentBytes,
+            bytes: bytes,
+            losses: losses,
+            damaged: damaged
+        )
     }
 
     private func note(_ progress: MergeProgress, of job: MergeJob) {
-        let current = MergeState.Current(resource: job.resource, window: job.window, progress: progress)
+        let current = MergeState.Current(
+            resource: job.resource,
+            window: job.window,
+            progress: progress
+        )
         queue.withLock { $0.current = current }
     }
 }

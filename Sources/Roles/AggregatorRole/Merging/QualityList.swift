@@ -5,7 +5,9 @@ struct QualityList {
 
     init(_ header: String) {
         for item in header.split(separator: ",") {
-            let parts = item.split(separator: ";").map { $0.filter { $0 != " " && $0 != "\t" }.lowercased() }
+            let parts = item.split(separator: ";").map {
+                $0.filter { $0 != " " && $0 != "\t" }.lowercased()
+            }
             guard let name = parts.first else { continue }
             let weight = parts.dropFirst().first { $0.hasPrefix("q=") }
             let value = weight.flatMap { Double($0.dropFirst(2)) } ?? 1

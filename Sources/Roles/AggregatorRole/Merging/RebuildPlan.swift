@@ -60,7 +60,9 @@ struct RebuildPlan {
         }
     }
 
-    private func isDamaged(_ file: ClosedFile) -> Bool { file.runs.contains { damaged.contains($0.path) } }
+    private func isDamaged(_ file: ClosedFile) -> Bool {
+        file.runs.contains { damaged.contains($0.path) }
+    }
 
     private func isDamaged(_ file: ClosedFile, of window: WorkerWindow) -> Bool {
         file.worker == window.worker && file.window == window.window && isDamaged(file)
@@ -76,7 +78,9 @@ struct RebuildPlan {
             repair.files[index] = whole
             repair.replaced += file.runs.map(\.path)
             let count = file.runs.count { damaged.contains($0.path) }
-            repair.rebuilt.append(MergeJob.Repair.Rebuilt(window: window, segments: count, rows: file.rows))
+            repair.rebuilt.append(
+                MergeJob.Repair.Rebuilt(window: window, segments: count, rows: file.rows)
+            )
         }
         waiting.removeAll { $0 == window }
     }

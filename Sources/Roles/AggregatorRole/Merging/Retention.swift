@@ -44,7 +44,10 @@ struct Retention {
         let bytesMax = policy.bytesMax ?? .max
         // Readers may have moved files away: what they took needs no room.
         if counts.bytesKept > bytesMax { recount() }
-        let newest = Dictionary(kept.map { ($0.window.resource, $0.window) }, uniquingKeysWith: { _, later in later })
+        let newest = Dictionary(
+            kept.map { ($0.window.resource, $0.window) },
+            uniquingKeysWith: { _, later in later }
+        )
         var rest: [Kept] = []
         var bytes = counts.bytesKept
         var free = freeBytes
@@ -78,14 +81,18 @@ struct Retention {
             log.info(
                 "deleted final files",
                 metadata: [
-                    "resource": "\(window.resource.name)", "window": "\(window.window)", "files": "\(removal.files)",
+                    "resource": "\(window.resource.name)", "window": "\(window.window)",
+                    "files": "\(removal.files)",
                     "bytes": "\(removal.bytes)", "because": "\(reason)",
-                ])
+                ]
+            )
         } catch { fail(window, error) }
     }
 
     private mutating func recount() {
-        kept = kept.compactMap { each in bytes(of: each.window).map { Kept(window: each.window, bytes: $0) } }
+        kept = kept.compactMap { each in
+            bytes(of: each.window).map { Kept(window: each.window, bytes: $0) }
+        }
         note()
     }
 
@@ -101,7 +108,11 @@ struct Retention {
         counts.recordsDamaged += 1
         log.error(
             "final files can't be deleted; they are left until the next start",
-            metadata: ["resource": "\(window.resource.name)", "window": "\(window.window)", "why": "\(error)"])
+            metadata: [
+                "resource": "\(window.resource.name)", "window": "\(window.window)",
+                "why": "\(error)",
+            ]
+        )
     }
 
     private mutating func note() {

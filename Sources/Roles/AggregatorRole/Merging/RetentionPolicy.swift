@@ -13,16 +13,20 @@ package struct RetentionPolicy: Sendable, Equatable {
         ageSeconds = try age.map { text throws(TraceError) in
             guard let value = UnitNumber.seconds(text) else {
                 throw TraceError(
-                    .configuration, "The age of final files is a number with s, m, h or d, not \"\(text)\"",
-                    remedy: "For example 7d")
+                    .configuration,
+                    "The age of final files is a number with s, m, h or d, not \"\(text)\"",
+                    remedy: "For example 7d"
+                )
             }
             return value
         }
         bytesMax = try bytes.map { text throws(TraceError) in
             guard let value = UnitNumber.bytes(text) else {
                 throw TraceError(
-                    .configuration, "The size of final files is a number with K, M, G or T, not \"\(text)\"",
-                    remedy: "For example 20G")
+                    .configuration,
+                    "The size of final files is a number with K, M, G or T, not \"\(text)\"",
+                    remedy: "For example 20G"
+                )
             }
             return UInt64(value)
         }

@@ -46,9 +46,11 @@ struct SegmentRebuilds {
         log.warning(
             "segments are damaged or gone; they are made again from the log, if it is still there",
             metadata: [
-                "resource": "\(job.resource.name)", "window": "\(job.window)", "lsn": "\(job.range)",
+                "resource": "\(job.resource.name)", "window": "\(job.window)",
+                "lsn": "\(job.range)",
                 "files": "\(damaged.count)", "first": "\(damaged[0])",
-            ])
+            ]
+        )
         plans.append(plan)
     }
 
@@ -69,7 +71,11 @@ struct SegmentRebuilds {
                 plans.removeFirst()
                 results.append(.merge(job))
             case .rebuild(let window):
-                if let known = RebuiltSegments.read(of: window) { plans[0].ended(.done(known)) } else { start(window) }
+                if let known = RebuiltSegments.read(of: window) {
+                    plans[0].ended(.done(known))
+                } else {
+                    start(window)
+                }
             }
         }
         return results
@@ -81,14 +87,19 @@ struct SegmentRebuilds {
         if end == .exited(RebuiltSegments.laterCode) {
             // It counts as an attempt: the space may be needed by this very window, which only its merge frees.
             return TraceError(
-                .system, "damaged segments of \(window.worker) can't be made again while the disk is full")
+                .system,
+                "damaged segments of \(window.worker) can't be made again while the disk is full"
+            )
         }
         if let result = RebuiltSegments.read(of: window) {
             plans[0].ended(.done(result))
         } else {
             log.warning(
                 "the process that makes segments again has ended without a result",
-                metadata: ["worker": "\(window.worker)", "window": "\(window.window)", "end": "\(end)"])
+                metadata: [
+                    "worker": "\(window.worker)", "window": "\(window.window)", "end": "\(end)",
+                ]
+            )
             plans[0].ended(.died("\(end)"))
         }
         return nil
@@ -107,8 +118,12 @@ struct SegmentRebuilds {
             let name = window.worker
             child = try ChildProcess(
                 program.path,
-                ["--resource", name.resource.name, "--index", "\(name.index)", "--rebuild", "\(window.window)"]
-                    + program.options)
+                [
+                    "--resource", name.resource.name, "--index", "\(name.index)", "--rebuild",
+                    "\(window.window)",
+                ]
+                    + program.options
+            )
         } catch { plans[0].ended(.done(.impossible("\(error)"))) }
     }
 

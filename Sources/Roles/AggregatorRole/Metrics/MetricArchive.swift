@@ -39,7 +39,8 @@ final class MetricArchive: Sendable {
 
     /// `limits`: those of the store that `load` returns.
     init(
-        limits: SeriesLimits = SeriesLimits(), store: String = AggregatorPaths.metrics,
+        limits: SeriesLimits = SeriesLimits(),
+        store: String = AggregatorPaths.metrics,
         journal: String = AggregatorPaths.metricJournal
     ) {
         self.limits = limits
@@ -58,7 +59,11 @@ final class MetricArchive: Sendable {
                 return content.store.encoded(behind: [UInt8](repeating: 0, count: Self.headBytes))
             }
             do {
-                if isWhole { try begin(with: bytes, &state) } else if !bytes.isEmpty { try Self.append(bytes, &state) }
+                if isWhole {
+                    try begin(with: bytes, &state)
+                } else if !bytes.isEmpty {
+                    try Self.append(bytes, &state)
+                }
             } catch {
                 state.journal = nil
                 state.mirror = nil
@@ -119,7 +124,8 @@ final class MetricArchive: Sendable {
         for copy in copies where saved == nil {
             do {
                 let bytes = try FileSystem.contents(copy)
-                let (store, generation) = try bytes.withUnsafeBytes { (bytes) throws(TraceError) in try Self.read(bytes)
+                let (store, generation) = try bytes.withUnsafeBytes { (bytes) throws(TraceError) in
+                    try Self.read(bytes)
                 }
                 saved = (store, generation)
             } catch let error as TraceError where error.code == .corrupt { failure = error }
@@ -144,7 +150,8 @@ final class MetricArchive: Sendable {
                 metrics,
                 Damage(
                     effect: "the journal of the metrics was damaged; counts may have gone back",
-                    why: "no copy of \(journal) is sound")
+                    why: "no copy of \(journal) is sound"
+                )
             )
         }
         guard failure != nil || replay == .healed else { return (metrics, nil) }
@@ -152,22 +159,30 @@ final class MetricArchive: Sendable {
             metrics,
             Damage(
                 effect: "a copy of the saved metrics was damaged; the other one was used",
-                why: failure.map { "\($0)" } ?? "a record of \(journal) is damaged")
+                why: failure.map { "\($0)" } ?? "a record of \(journal) is damaged"
+            )
         )
     }
 
     private func begunAnew(because failure: TraceError?) throws -> (MetricStore, Damage?) {
         var metrics = MetricStore(limits: limits)
         guard let failure else { return (metrics, nil) }
-        if FileSystem.exists(store) { try FileSystem.rename(store, to: AggregatorPaths.damaged(store)) }
+        if FileSystem.exists(store) {
+            try FileSystem.rename(store, to: AggregatorPaths.damaged(store))
+        }
         metrics.count(.aggregatorStateDamaged)
-        return (metrics, Damage(effect: "saved metrics were damaged, counting anew", why: "\(failure)"))
+        return (
+            metrics, Damage(effect: "saved metrics were damaged, counting anew", why: "\(failure)")
+        )
     }
 
-    private static func read(_ bytes: UnsafeRawBufferPointer) throws(TraceError) -> (MetricStore, generation: UInt64) {
+    private static func read(
+        _ bytes: UnsafeRawBufferPointer
+    ) throws(TraceError) -> (MetricStore, generation: UInt64) {
         var reader = StateReader(bytes)
         guard try reader.integer(UInt32.self) == magic,
-            try reader.integer(UInt32.self) == Checksum.crc32c(UnsafeRawBufferPointer(rebasing: bytes.dropFirst(8)))
+            try reader.integer(UInt32.self)
+                == Checksum.crc32c(UnsafeRawBufferPointer(rebasing: bytes.dropFirst(8)))
         else { throw TraceError(.corrupt, "the saved metrics are damaged") }
         let generation = try reader.integer(UInt64.self)
         let store = try MetricStore(decoding: Array(try reader.bytes(reader.remaining)))

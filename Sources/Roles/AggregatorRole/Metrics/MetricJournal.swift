@@ -49,7 +49,9 @@ struct MetricJournal: Sendable {
         return bytes
     }
 
-    private mutating func append(_ kind: Kind, _ body: [UInt8]) { body.withUnsafeBytes { append(kind, $0) } }
+    private mutating func append(_ kind: Kind, _ body: [UInt8]) {
+        body.withUnsafeBytes { append(kind, $0) }
+    }
 
     private mutating func append(_ kind: Kind, _ body: UnsafeRawBufferPointer) {
         let start = bytes.count
@@ -65,7 +67,9 @@ struct MetricJournal: Sendable {
         }
     }
 
-    private static func encoded(_ number: UInt64) -> [UInt8] { withUnsafeBytes(of: number.littleEndian) { Array($0) } }
+    private static func encoded(_ number: UInt64) -> [UInt8] {
+        withUnsafeBytes(of: number.littleEndian) { Array($0) }
+    }
 
     // MARK: Reading
 
@@ -80,7 +84,9 @@ struct MetricJournal: Sendable {
 
     /// Gives the store everything that follows on what it is: the one that was saved as `generation`.
     static func replay(
-        _ copies: [UnsafeRawBufferPointer], after generation: UInt64, into store: inout MetricStore
+        _ copies: [UnsafeRawBufferPointer],
+        after generation: UInt64,
+        into store: inout MetricStore
     ) -> Replay {
         // A copy of another generation is one that a crash kept from being begun anew.
         let copies = copies.filter { copy in
@@ -92,11 +98,14 @@ struct MetricJournal: Sendable {
         var isHealed = false
         while true {
             let found = copies.map { record(at: at, in: $0) }
-            guard let rest = found.lazy.compactMap({ $0 }).first, let kind = Kind(rawValue: rest[0]),
+            guard let rest = found.lazy.compactMap({ $0 }).first,
+                let kind = Kind(rawValue: rest[0]),
                 at > 0 || kind == .generation
             else { break }
             at += 8 + rest.count
-            for (copy, record) in zip(copies, found) where record == nil && copy.count > at { isHealed = true }
+            for (copy, record) in zip(copies, found) where record == nil && copy.count > at {
+                isHealed = true
+            }
             let body = UnsafeRawBufferPointer(rebasing: rest.dropFirst())
             switch kind {
             case .generation: break
@@ -110,7 +119,8 @@ struct MetricJournal: Sendable {
     }
 
     /// The rest of the record that begins at `at`; nil where there is none that is sound.
-    private static func record(at: Int, in bytes: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer? {
+    private static func record(at: Int, in bytes: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer?
+    {
         guard bytes.count - at > 8 else { return nil }
         let head = bytes.loadUnaligned(fromByteOffset: at, as: UInt64.self).littleEndian
         let length = Int(head & 0xFFFF_FFFF)

@@ -77,10 +77,15 @@ struct ClusterStatus: Encodable, Sendable {
             waitingWindows = state.waiting.values.reduce(0, +)
             current = state.current.map { current in
                 Current(
-                    resource: current.resource.name, window: current.window, mergedBytes: current.progress.bytesDone,
-                    totalBytes: current.progress.bytesTotal)
+                    resource: current.resource.name,
+                    window: current.window,
+                    mergedBytes: current.progress.bytesDone,
+                    totalBytes: current.progress.bytesTotal
+                )
             }
-            rebuilding = state.rebuilding.map { Rebuilding(worker: "\($0.worker)", window: $0.window) }
+            rebuilding = state.rebuilding.map {
+                Rebuilding(worker: "\($0.worker)", window: $0.window)
+            }
         }
     }
 
@@ -107,26 +112,47 @@ struct ClusterStatus: Encodable, Sendable {
     let merging: Merging
 
     init(
-        _ reading: MetricReading, marks: [Resource: MergedMark], merging: MergeState, skew: [WorkerName: Double],
+        _ reading: MetricReading,
+        marks: [Resource: MergedMark],
+        merging: MergeState,
+        skew: [WorkerName: Double],
         pid: UInt32
     ) {
         let status = reading.router
         func ends(_ process: String) -> RecentEnds { reading.recentEnds[process] ?? .none }
         router = Router(
-            pid: reading.routerPID, up: reading.routerPID != nil,
-            accepting: reading.routerPID != nil && status.accepting, draining: status.draining, headLsn: status.headLSN,
-            window: status.window, recentEnds: ends(MetricSnapshot.router).count,
-            lastEnd: ends(MetricSnapshot.router).last)
+            pid: reading.routerPID,
+            up: reading.routerPID != nil,
+            accepting: reading.routerPID != nil && status.accepting,
+            draining: status.draining,
+            headLsn: status.headLSN,
+            window: status.window,
+            recentEnds: ends(MetricSnapshot.router).count,
+            lastEnd: ends(MetricSnapshot.router).last
+        )
         aggregator = Aggregator(
-            pid: pid, version: BuildInfo.version, recentEnds: ends(MetricSnapshot.aggregator).count,
-            lastEnd: ends(MetricSnapshot.aggregator).last)
+            pid: pid,
+            version: BuildInfo.version,
+            recentEnds: ends(MetricSnapshot.aggregator).count,
+            lastEnd: ends(MetricSnapshot.aggregator).last
+        )
         workers = reading.workers.map { worker in
             Worker(
-                name: "\(worker.name)", resource: worker.name.resource.name, index: worker.name.index, pid: worker.pid,
-                up: worker.isUp, lost: worker.lost, lagBytes: worker.lagBytes, appliedLsn: worker.appliedLSN,
-                checkpointLsn: worker.checkpointLSN, countedLsn: worker.countedLSN, restarts: worker.restarts,
-                recentEnds: ends("\(worker.name)").count, lastEnd: ends("\(worker.name)").last,
-                skewRatio: skew[worker.name])
+                name: "\(worker.name)",
+                resource: worker.name.resource.name,
+                index: worker.name.index,
+                pid: worker.pid,
+                up: worker.isUp,
+                lost: worker.lost,
+                lagBytes: worker.lagBytes,
+                appliedLsn: worker.appliedLSN,
+                checkpointLsn: worker.checkpointLSN,
+                countedLsn: worker.countedLSN,
+                restarts: worker.restarts,
+                recentEnds: ends("\(worker.name)").count,
+                lastEnd: ends("\(worker.name)").last,
+                skewRatio: skew[worker.name]
+            )
         }
         problems = reading.recentEnds.sorted { $0.key < $1.key }.compactMap(\.value.problem)
         ready =
@@ -142,7 +168,9 @@ struct ClusterStatus: Encodable, Sendable {
         rebuiltRows = reading.rebuiltRows
         self.merging = Merging(merging)
         merged = Resource.allCases.compactMap { resource in
-            marks[resource].map { Merged(resource: resource.name, window: $0.window, files: $0.files) }
+            marks[resource].map {
+                Merged(resource: resource.name, window: $0.window, files: $0.files)
+            }
         }
     }
 
@@ -157,5 +185,7 @@ struct ClusterStatus: Encodable, Sendable {
 
 extension KeyedEncodingContainer {
     /// A process that is down has a `pid` of null, not none: readers index the key.
-    mutating func encodeIfPresent(_ value: UInt32?, forKey key: Key) throws { try encode(value, forKey: key) }
+    mutating func encodeIfPresent(_ value: UInt32?, forKey key: Key) throws {
+        try encode(value, forKey: key)
+    }
 }

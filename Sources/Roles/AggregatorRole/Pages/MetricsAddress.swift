@@ -10,13 +10,17 @@ package struct MetricsAddress: Sendable, Equatable, CustomStringConvertible {
     /// Throws `.invalidArgument` where the text is no address and port. Names but `localhost` are not
     /// looked up: which address is served must not depend on a resolver.
     package init(_ text: String) throws(TraceError) {
-        guard let colon = text.lastIndex(of: ":"), let port = UInt16(text[text.index(after: colon)...]) else {
+        guard let colon = text.lastIndex(of: ":"),
+            let port = UInt16(text[text.index(after: colon)...])
+        else {
             throw TraceError(.invalidArgument, "not an address and port: \(text)")
         }
         var host = String(text[..<colon])
         if host.hasPrefix("["), host.hasSuffix("]") { host = String(host.dropFirst().dropLast()) }
         if host == "localhost" { host = "127.0.0.1" }
-        guard !host.isEmpty else { throw TraceError(.invalidArgument, "no address in front of the port: \(text)") }
+        guard !host.isEmpty else {
+            throw TraceError(.invalidArgument, "no address in front of the port: \(text)")
+        }
         self.host = host
         self.port = port
     }
@@ -38,10 +42,13 @@ package struct MetricsAddress: Sendable, Equatable, CustomStringConvertible {
             return socket
         } catch {
             throw TraceError(
-                .configuration, "the pages can't be served at \(self)",
+                .configuration,
+                "the pages can't be served at \(self)",
                 remedy: error.isAddressTaken
                     ? PortHolder.remedy(port: port, option: "--metrics")
-                    : "Name an address of this machine by --metrics", cause: error)
+                    : "Name an address of this machine by --metrics",
+                cause: error
+            )
         }
     }
 

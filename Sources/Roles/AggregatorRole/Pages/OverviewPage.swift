@@ -44,8 +44,10 @@ enum OverviewPage {
     private static func counts(_ status: ClusterStatus) -> String {
         [
             ("received", status.known ? "\(status.receivedEvents)" : "not known"),
-            ("written", "\(status.writtenEvents)"), ("deduplicated", "\(status.deduplicatedEvents)"),
-            ("dead-lettered", "\(status.deadLetteredEvents)"), ("rejected", "\(status.rejectedEvents)"),
+            ("written", "\(status.writtenEvents)"),
+            ("deduplicated", "\(status.deduplicatedEvents)"),
+            ("dead-lettered", "\(status.deadLetteredEvents)"),
+            ("rejected", "\(status.rejectedEvents)"),
             ("rows lost with damaged segments", "\(status.lostRows)"),
             ("rows of damaged segments rebuilt", "\(status.rebuiltRows)"),
         ].map { "<tr><td>\($0)</td><td class=\"n\">\($1)</td></tr>" }.joined(separator: "\n")
@@ -75,7 +77,10 @@ enum OverviewPage {
     }
 
     private static func escaped(_ text: String) -> String {
-        text.replacing("&", with: "&amp;").replacing("<", with: "&lt;").replacing(">", with: "&gt;").replacing(
-            "\"", with: "&quot;")
+        text.replacing("&", with: "&amp;").replacing("<", with: "&lt;").replacing(">", with: "&gt;")
+            .replacing(
+                "\"",
+                with: "&quot;"
+            )
     }
 }

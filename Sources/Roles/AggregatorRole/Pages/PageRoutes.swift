@@ -19,7 +19,10 @@ struct PageRoutes: Sendable {
         let content: Page.Content
         do {
             guard let known = try Self.content(request) else {
-                return Self.text(.notFound, "no such page; there are / /metrics /status /healthz /readyz")
+                return Self.text(
+                    .notFound,
+                    "no such page; there are / /metrics /status /healthz /readyz"
+                )
             }
             content = known
         } catch { return Self.text(.badRequest, "\(error)") }
@@ -31,16 +34,27 @@ struct PageRoutes: Sendable {
             let isBad = content == .readiness && !answer.isReady
             return HTTPReply(
                 status: isBad ? .serviceUnavailable : .ok,
-                headers: Self.headers(content.contentType, isCompressed ? [.contentEncoding: "gzip"] : [:]),
-                body: answer.body)
+                headers: Self.headers(
+                    content.contentType,
+                    isCompressed ? [.contentEncoding: "gzip"] : [:]
+                ),
+                body: answer.body
+            )
         } catch let error as TraceError where error.code == .unreachable {
             return Self.text(.serviceUnavailable, "\(error)")
         } catch { return Self.text(.internalServerError, "\(error)") }
     }
 
-    private static func text(_ status: HTTPResponse.Status, _ text: String, _ more: HTTPFields = [:]) -> HTTPReply {
+    private static func text(
+        _ status: HTTPResponse.Status,
+        _ text: String,
+        _ more: HTTPFields = [:]
+    ) -> HTTPReply {
         HTTPReply(
-            status: status, headers: headers("text/plain; charset=utf-8", more), body: SharedBody((text + "\n").utf8))
+            status: status,
+            headers: headers("text/plain; charset=utf-8", more),
+            body: SharedBody((text + "\n").utf8)
+        )
     }
 
     private static func headers(_ contentType: String, _ more: HTTPFields) -> HTTPFields {
@@ -76,7 +90,8 @@ struct PageRoutes: Sendable {
                 throw TraceError(
                     .invalidArgument,
                     "names=\(value.prefix(64)) is unknown; there are names=trace and names=neutracer; "
-                        + "without either, /metrics has both")
+                        + "without either, /metrics has both"
+                )
             }
         }
         return names.isEmpty ? .all : names
@@ -86,6 +101,7 @@ struct PageRoutes: Sendable {
     private static func format(_ accept: String) -> Exposition.Format {
         let wanted = QualityList(accept)
         let openMetrics = wanted.weight(of: "application/openmetrics-text")
-        return openMetrics > 0 && openMetrics >= wanted.weight(of: "text/plain") ? .openMetrics : .text
+        return openMetrics > 0 && openMetrics >= wanted.weight(of: "text/plain")
+            ? .openMetrics : .text
     }
 }

@@ -37,7 +37,11 @@ final class PageThread: Sendable {
 
     /// `pageSeconds`: a page younger than this is served again.
     init(
-        shared: SharedState, archive: MetricArchive, pid: UInt32, pageSeconds: Int = Limits.pageSecondsMin, log: Logger
+        shared: SharedState,
+        archive: MetricArchive,
+        pid: UInt32,
+        pageSeconds: Int = Limits.pageSecondsMin,
+        log: Logger
     ) throws {
         self.shared = shared
         self.archive = archive
@@ -65,7 +69,11 @@ final class PageThread: Sendable {
                 queue.requests.append((page, done))
                 return true
             }
-            if isTaken { wakeup.signal() } else { done(.failure(TraceError(.unreachable, "the aggregator is ending"))) }
+            if isTaken {
+                wakeup.signal()
+            } else {
+                done(.failure(TraceError(.unreachable, "the aggregator is ending")))
+            }
         }
     }
 
@@ -85,9 +93,14 @@ final class PageThread: Sendable {
                 saveHeld()
                 continue
             }
-            var current = successor(of: generation, needsFamilies: requests.contains { $0.page.content.needsFamilies })
+            var current = successor(
+                of: generation,
+                needsFamilies: requests.contains { $0.page.content.needsFamilies }
+            )
             for request in requests {
-                let answer = Result { Answer(body: try current.body(of: request.page), isReady: current.status.ready) }
+                let answer = Result {
+                    Answer(body: try current.body(of: request.page), isReady: current.status.ready)
+                }
                 request.done(answer)
             }
             generation = current
@@ -122,8 +135,12 @@ final class PageThread: Sendable {
         }
         save()
         return Generation(
-            reading: reading, status: ClusterStatus(reading, marks: marks, merging: merging, skew: skew, pid: pid),
-            hasFamilies: withFamilies, silences: silences, builtAt: builtAt)
+            reading: reading,
+            status: ClusterStatus(reading, marks: marks, merging: merging, skew: skew, pid: pid),
+            hasFamilies: withFamilies,
+            silences: silences,
+            builtAt: builtAt
+        )
     }
 
     /// What nobody asks for must not pile up in memory.
@@ -140,7 +157,10 @@ final class PageThread: Sendable {
         } catch {
             // Better shown than hidden: a full disk is when the metrics are needed most.
             guard saving.withLock({ $0.isNew("\(error)") }) else { return }
-            log.error("the metrics could not be saved; it is tried again", metadata: ["why": "\(error)"])
+            log.error(
+                "the metrics could not be saved; it is tried again",
+                metadata: ["why": "\(error)"]
+            )
         }
     }
 }

@@ -13,7 +13,13 @@ final class AdminHandler: GRPCServerHandler {
     private let desk: DeadLetterDesk
     private let logger: Logger
 
-    init(queue: IngestQueue, context: RouterContext, slotMap: CurrentSlotMap, desk: DeadLetterDesk, logger: Logger) {
+    init(
+        queue: IngestQueue,
+        context: RouterContext,
+        slotMap: CurrentSlotMap,
+        desk: DeadLetterDesk,
+        logger: Logger
+    ) {
         self.queue = queue
         self.context = context
         self.slotMap = slotMap
@@ -23,7 +29,10 @@ final class AdminHandler: GRPCServerHandler {
 
     func unary(_ call: GRPCUnaryCall, method: Int, message: consuming ReceivedMessage) {
         guard call.isLocalSocket else {
-            return call.fail(.permissionDenied, "The admin service answers on \(ClusterPaths.adminSocket) only")
+            return call.fail(
+                .permissionDenied,
+                "The admin service answers on \(ClusterPaths.adminSocket) only"
+            )
         }
         switch AdminService.Method(rawValue: method) {
         case .finalize: finalize(call, reason: .command)
@@ -57,7 +66,8 @@ final class AdminHandler: GRPCServerHandler {
                     case .failure(let error): call.fail(error.status, error.description)
                     }
                 }
-            })
+            }
+        )
     }
 
     private func scale(_ call: GRPCUnaryCall, _ message: borrowing ReceivedMessage) {
@@ -72,7 +82,10 @@ final class AdminHandler: GRPCServerHandler {
                 throw error
             }
             let moved = Resource.allCases.reduce(0) { total, resource in
-                total + zip(before.owners(of: resource), after.owners(of: resource)).count { $0 != $1 }
+                total
+                    + zip(before.owners(of: resource), after.owners(of: resource)).count {
+                        $0 != $1
+                    }
             }
             let response = ScaleResponse(counts: request.counts, movedSlots: moved)
             let waiters = context.waiters
@@ -82,10 +95,15 @@ final class AdminHandler: GRPCServerHandler {
                     slotMap.endChange(barrier.slotMap)
                     // A retired worker's last segments have to be merged before it may go.
                     waiters.wait(for: barrier.window) { outcome in
-                        if case .failure(let error) = outcome { return call.fail(error.status, error.description) }
-                        waiters.waitForHandover(behind: barrier.window) { call.reply(response.encoded()) }
+                        if case .failure(let error) = outcome {
+                            return call.fail(error.status, error.description)
+                        }
+                        waiters.waitForHandover(behind: barrier.window) {
+                            call.reply(response.encoded())
+                        }
                     }
-                })
+                }
+            )
         } catch { call.fail(error.status, error.description) }
     }
 
@@ -101,9 +119,12 @@ final class AdminHandler: GRPCServerHandler {
                 switch $0 {
                 case .success(let outcome):
                     let response = SkipResponse(
-                        from: outcome.verdict?.range.lowerBound ?? outcome.end, to: outcome.end,
+                        from: outcome.verdict?.range.lowerBound ?? outcome.end,
+                        to: outcome.end,
                         events: outcome.verdict?.events ?? 0,
-                        letter: outcome.verdict.map { "\(DeadLetterName($0))" } ?? "", note: outcome.note)
+                        letter: outcome.verdict.map { "\(DeadLetterName($0))" } ?? "",
+                        note: outcome.note
+                    )
                     call.reply(response.encoded())
                 case .failure(let error): call.fail(error.status, error.description)
                 }
@@ -113,15 +134,22 @@ final class AdminHandler: GRPCServerHandler {
     }
 
     private func rescaled(_ map: SlotMap, _ request: ScaleRequest) throws(TraceError) -> SlotMap {
-        guard !request.counts.isEmpty else { throw TraceError(.invalidArgument, "counts: name at least one resource") }
+        guard !request.counts.isEmpty else {
+            throw TraceError(.invalidArgument, "counts: name at least one resource")
+        }
         var map = map
         for count in request.counts {
             guard let resource = Resource(name: count.resource) else {
-                throw TraceError(.invalidArgument, "counts.resource: no resource “\(count.resource)”")
+                throw TraceError(
+                    .invalidArgument,
+                    "counts.resource: no resource “\(count.resource)”"
+                )
             }
             guard (1...Limits.workersPerResourceMax).contains(count.workers) else {
                 throw TraceError(
-                    .invalidArgument, "counts.workers: \(count.workers), allowed 1 to \(Limits.workersPerResourceMax)")
+                    .invalidArgument,
+                    "counts.workers: \(count.workers), allowed 1 to \(Limits.workersPerResourceMax)"
+                )
             }
             map = map.rescaled(resource, to: count.workers)
         }

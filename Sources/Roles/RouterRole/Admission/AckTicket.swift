@@ -24,15 +24,20 @@ struct AckTicket: Sendable {
 
     /// Where this is a duplicate of a batch of one of these sequences, the same as a refusal.
     func refusedIfDuplicate(of sequences: Set<UInt64>, _ error: TraceError) -> AckTicket? {
-        guard case .duplicate(_, let sequence) = outcome, sequences.contains(sequence) else { return nil }
+        guard case .duplicate(_, let sequence) = outcome, sequences.contains(sequence) else {
+            return nil
+        }
         return refused(error)
     }
 
     /// The same sender, refused.
     func refused(_ error: TraceError) -> AckTicket {
         AckTicket(
-            sender: sender, outcome: .refused(error, events: outcome.events, sequence: outcome.sequence), bytes: bytes,
-            arrival: arrival)
+            sender: sender,
+            outcome: .refused(error, events: outcome.events, sequence: outcome.sequence),
+            bytes: bytes,
+            arrival: arrival
+        )
     }
 
     /// Whether its batch stands in the group.
@@ -55,7 +60,8 @@ struct AckTicket: Sendable {
 
     private func pay(_ stored: inout StoredAnswer, _ row: borrowing AnswerBatch) {
         switch (sender, outcome) {
-        case (.unary(let call), .accepted(let events, _)): row.reply(to: call, stored.bytes(events: events))
+        case (.unary(let call), .accepted(let events, _)):
+            row.reply(to: call, stored.bytes(events: events))
         case (.unary(let call), .duplicate(let events, _)):
             let message = "\(events) events were stored before"
             row.reply(to: call, TraceResponse(success: true, message: message).encoded())

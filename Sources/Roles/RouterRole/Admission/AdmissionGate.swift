@@ -26,7 +26,11 @@ struct AdmissionGate {
     private var isAboveHalf = false
 
     /// `window`, `pending`: what the log held when the router started.
-    init(logBudgetBytes: Int, window: OpenWindow = OpenWindow(), pending: PendingOutput = PendingOutput()) {
+    init(
+        logBudgetBytes: Int,
+        window: OpenWindow = OpenWindow(),
+        pending: PendingOutput = PendingOutput()
+    ) {
         self.logBudgetBytes = logBudgetBytes
         self.pending = pending
         openBytes = window.wireBytes
@@ -53,8 +57,13 @@ struct AdmissionGate {
         var merge = 0
         for resource in Resource.allCases {
             let index = Int(resource.rawValue)
-            let toCome = pending.bytes(of: resource, from: reports.appliedLSN[index]) + group.outputBytesMax[index]
-            let written = max(reports.mergeBytes[index], openBytes[index] * Limits.outputBytesPerWireByteMax)
+            let toCome =
+                pending.bytes(of: resource, from: reports.appliedLSN[index])
+                + group.outputBytesMax[index]
+            let written = max(
+                reports.mergeBytes[index],
+                openBytes[index] * Limits.outputBytesPerWireByteMax
+            )
             rows += toCome
             // The window that they begin repeats open calls.
             if resource == .function, toCome > 0 { rows += Limits.repeatedBytesMin }
@@ -66,11 +75,17 @@ struct AdmissionGate {
 
     /// What the events become at most that are not applied yet.
     private var rowsToCome: Int {
-        Resource.allCases.reduce(0) { $0 + pending.bytes(of: $1, from: reports.appliedLSN[Int($1.rawValue)]) }
+        Resource.allCases.reduce(0) {
+            $0 + pending.bytes(of: $1, from: reports.appliedLSN[Int($1.rawValue)])
+        }
     }
 
     /// What stands in the way of batches of these sizes; nil: nothing.
-    func obstacle(logBytes: Int, freeBytes: Int, adding group: BatchSizes = BatchSizes()) -> Obstacle? {
+    func obstacle(
+        logBytes: Int,
+        freeBytes: Int,
+        adding group: BatchSizes = BatchSizes()
+    ) -> Obstacle? {
         if logBytes >= logBudgetBytes { return .logBudget }
         return freeBytes < freeBytesMin(adding: group) ? .diskSpace : nil
     }
@@ -84,21 +99,27 @@ struct AdmissionGate {
     /// What a refused sender is told. `slowest`: whose checkpoint keeps the log, which ends at `end`; `volume`: where the
     /// least room is.
     func refusal(
-        for obstacle: Obstacle, slowest: (worker: WorkerName, lsn: LSN)?, end: LSN, volume: FreeSpace.Volume
+        for obstacle: Obstacle,
+        slowest: (worker: WorkerName, lsn: LSN)?,
+        end: LSN,
+        volume: FreeSpace.Volume
     ) -> TraceError {
         let place = slowest.map { ", as \($0.worker) has not come past LSN \($0.lsn)" } ?? ""
         switch obstacle {
         case .logBudget:
             let worker = slowest.map { "\($0.worker)" } ?? "WORKER"
             return TraceError(
-                .exhausted, "The ingest log has reached its budget of \(logBudgetBytes) bytes\(place)",
-                remedy: "`tracectl skip \(worker) --to \(end)` sets aside what the worker lacks")
+                .exhausted,
+                "The ingest log has reached its budget of \(logBudgetBytes) bytes\(place)",
+                remedy: "`tracectl skip \(worker) --to \(end)` sets aside what the worker lacks"
+            )
         case .diskSpace:
             return TraceError(
                 .exhausted,
                 "The server's \(volume.name) has \(volume.bytes) bytes free and needs \(freeBytesMin()) to finish"
                     + " what it holds" + (rowsToCome > 0 ? place : ""),
-                remedy: "Batches are taken again once there is room")
+                remedy: "Batches are taken again once there is room"
+            )
         }
     }
 }

@@ -16,13 +16,16 @@ struct BatchAdmission: ~Copyable {
 
         var events: Int {
             switch self {
-            case .accepted(let events, _), .duplicate(let events, _), .refused(_, let events, _): events
+            case .accepted(let events, _), .duplicate(let events, _), .refused(_, let events, _):
+                events
             }
         }
 
         var sequence: UInt64 {
             switch self {
-            case .accepted(_, let sequence), .duplicate(_, let sequence), .refused(_, _, let sequence): sequence
+            case .accepted(_, let sequence), .duplicate(_, let sequence),
+                .refused(_, _, let sequence):
+                sequence
             }
         }
     }
@@ -36,7 +39,9 @@ struct BatchAdmission: ~Copyable {
     /// `peerHost` stands for the host where the batch names none. `verdict`: what the de-duplication window says of a batch
     /// that has a key, and otherwise could be taken; a new one is remembered there.
     mutating func admit(
-        _ message: borrowing ReceivedMessage, peerHost: [UInt8], into group: CommitGroup,
+        _ message: borrowing ReceivedMessage,
+        peerHost: [UInt8],
+        into group: CommitGroup,
         verdict: (CommitGroup.DedupKey) -> DedupWindow.Verdict
     ) -> Outcome {
         let arrival = WallClock.now()
@@ -63,7 +68,9 @@ struct BatchAdmission: ~Copyable {
 
     /// Finds what is wrong with a batch as a whole, and whether it came before.
     private func check(
-        _ summary: BatchSummary, batch: UnsafeRawBufferPointer, group: CommitGroup,
+        _ summary: BatchSummary,
+        batch: UnsafeRawBufferPointer,
+        group: CommitGroup,
         verdict: (CommitGroup.DedupKey) -> DedupWindow.Verdict
     ) -> Outcome {
         let events = summary.total
@@ -82,14 +89,21 @@ struct BatchAdmission: ~Copyable {
         var entry = CommitGroup.Entry()
         if summary.hasSequence {
             let key = CommitGroup.DedupKey(
-                client: Array(summary.clientID.buffer), sequence: sequence, digest: DedupWindow.digest(of: batch))
+                client: Array(summary.clientID.buffer),
+                sequence: sequence,
+                digest: DedupWindow.digest(of: batch)
+            )
             switch verdict(key) {
             case .duplicate: return .duplicate(events: events, sequence: sequence)
-            case .differs: return refused("sequence \(sequence) of this client_id came before with other bytes")
+            case .differs:
+                return refused(
+                    "sequence \(sequence) of this client_id came before with other bytes"
+                )
             case .belowWindow:
                 return refused(
                     "sequence \(sequence) is \(Limits.dedupSequencesMax) or more behind the greatest"
-                        + " of its range of this client_id: whether it came before is no longer known")
+                        + " of its range of this client_id: whether it came before is no longer known"
+                )
             case .new: entry.dedupKey = key
             }
         }

@@ -15,7 +15,10 @@ struct BatchSizes: Sendable {
                 let index = Int(resource.rawValue)
                 wireBytes[index] += entry.wireBytes[index]
                 outputBytesMax[index] += PendingOutput.bytesMax(
-                    resource, events: Int(entry.accepted[index]), wireBytes: entry.wireBytes[index])
+                    resource,
+                    events: Int(entry.accepted[index]),
+                    wireBytes: entry.wireBytes[index]
+                )
             }
         }
     }

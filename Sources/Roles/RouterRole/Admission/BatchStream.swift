@@ -50,13 +50,28 @@ final class BatchStream: Sendable {
 
     /// A batch of this many wire bytes is durable.
     func acknowledge(sequence: UInt64, events: Int, bytes: Int) {
-        answer(BatchAck(sequence: sequence, success: true, message: "", acceptedEvents: UInt64(events)), bytes: bytes)
+        answer(
+            BatchAck(
+                sequence: sequence,
+                success: true,
+                message: "",
+                acceptedEvents: UInt64(events)
+            ),
+            bytes: bytes
+        )
     }
 
     /// A batch was refused for good: the stream goes on behind it.
     func refuse(sequence: UInt64, _ error: TraceError, bytes: Int) {
         answer(
-            BatchAck(sequence: sequence, success: false, message: error.description, acceptedEvents: 0), bytes: bytes)
+            BatchAck(
+                sequence: sequence,
+                success: false,
+                message: error.description,
+                acceptedEvents: 0
+            ),
+            bytes: bytes
+        )
     }
 
     private func answer(_ ack: BatchAck, bytes: Int) {
@@ -97,7 +112,11 @@ final class BatchStream: Sendable {
     private func end(_ ending: Ending?) {
         switch ending {
         case .complete: stream.finish()
-        case .aborted: stream.finish(.aborted, "The server restarts: connect again and send what was not acknowledged")
+        case .aborted:
+            stream.finish(
+                .aborted,
+                "The server restarts: connect again and send what was not acknowledged"
+            )
         case nil: break
         }
     }

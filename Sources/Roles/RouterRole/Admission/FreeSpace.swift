@@ -30,5 +30,7 @@ struct FreeSpace {
         return output.bytes < data.bytes ? output : data
     }
 
-    private static func bytes(at path: String) -> Int { (try? FileSystem.freeBytes(at: path)) ?? .max }
+    private static func bytes(at path: String) -> Int {
+        (try? FileSystem.freeBytes(at: path)) ?? .max
+    }
 }

@@ -19,7 +19,10 @@ struct QuietWatch {
     private var crowd = CrowdWatch()
 
     init(
-        queue: IngestQueue, context: RouterContext, inactivitySeconds: Int?, logger: Logger,
+        queue: IngestQueue,
+        context: RouterContext,
+        inactivitySeconds: Int?,
+        logger: Logger,
         takeFull: @escaping () -> Bool
     ) {
         self.queue = queue
@@ -32,7 +35,10 @@ struct QuietWatch {
     /// Blocks until the router has to end.
     /// - Throws: `TraceError` where nobody can reach it any more.
     mutating func wait() throws(TraceError) -> Router.Ending {
-        var monitor = ActivityMonitor(now: WallClock.monotonic(), inactivitySeconds: inactivitySeconds)
+        var monitor = ActivityMonitor(
+            now: WallClock.monotonic(),
+            inactivitySeconds: inactivitySeconds
+        )
         var seen = context.lastActivity
         while true {
             if let signal = SignalReceiver.poll(for: [SIGTERM, SIGINT], milliseconds: 1_000) {
@@ -65,7 +71,8 @@ struct QuietWatch {
         switch crowd.note(isFull: takeFull(), now: now) {
         case .began:
             logger.warning(
-                "As many agents are connected as can be served at once; further ones wait, and idle ones give way")
+                "As many agents are connected as can be served at once; further ones wait, and idle ones give way"
+            )
         case .ended: logger.info("No agent has had to wait for a connection for a minute")
         case nil: break
         }
@@ -82,15 +89,21 @@ struct QuietWatch {
             .init(reason: .inactivity, slotMap: nil) { barrier in
                 waiters.wait(for: barrier.window) { outcome in
                     if case .failure(let error) = outcome {
-                        logger.error("The last window is not final", metadata: ["error": "\(error)"])
+                        logger.error(
+                            "The last window is not final",
+                            metadata: ["error": "\(error)"]
+                        )
                     }
                     isDone.set()
                 }
-            })
+            }
+        )
         while !isDone.isSet {
             Readiness.alive()
             try reach.check(now: WallClock.monotonic())
-            if SignalReceiver.poll(for: [SIGTERM, SIGINT], milliseconds: 1_000) != nil { return .signal }
+            if SignalReceiver.poll(for: [SIGTERM, SIGINT], milliseconds: 1_000) != nil {
+                return .signal
+            }
         }
         return .inactivity
     }

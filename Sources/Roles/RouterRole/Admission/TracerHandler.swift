@@ -28,21 +28,30 @@ final class TracerHandler: GRPCServerHandler {
         case .sendTraceBatch:
             let peer = call.peer
             context.clients.note(peer, now: WallClock.monotonic())
-            if !submit(message, peerHost: host(of: peer), from: .unary(call)) { held.withLock { $0.append(call) } }
+            if !submit(message, peerHost: host(of: peer), from: .unary(call)) {
+                held.withLock { $0.append(call) }
+            }
         case .getStatus:
             let status = StatusResponse(
-                active: !context.isDraining, receivedTraces: Int64(clamping: context.acceptedEvents),
-                serverVersion: BuildInfo.version)
+                active: !context.isDraining,
+                receivedTraces: Int64(clamping: context.acceptedEvents),
+                serverVersion: BuildInfo.version
+            )
             call.reply(status.encoded())
         case .streamTraceBatches, nil: preconditionFailure("not a unary method")
         }
     }
 
     /// False where no batch is taken any more.
-    private func submit(_ message: consuming ReceivedMessage, peerHost: [UInt8], from sender: AckTicket.Sender) -> Bool
-    {
+    private func submit(
+        _ message: consuming ReceivedMessage,
+        peerHost: [UInt8],
+        from sender: AckTicket.Sender
+    ) -> Bool {
         context.active(at: WallClock.now())
-        if LargeBatches.isLarge(message) { return large.take(message, peerHost: peerHost, from: sender) }
+        if LargeBatches.isLarge(message) {
+            return large.take(message, peerHost: peerHost, from: sender)
+        }
         context.waitingChanged(by: message.count)
         guard let outcome = queue.submit(message, peerHost: peerHost, from: sender) else {
             context.waitingChanged(by: -message.count)
@@ -81,12 +90,18 @@ final class TracerHandler: GRPCServerHandler {
         // Behind a large one the next is asked for once that has its place in the log.
         let isLarge = LargeBatches.isLarge(message)
         // Its answer stays owed where no batch is taken any more, so the stream stays open.
-        if submit(message, peerHost: batches.peerHost, from: .stream(batches)), !isLarge { batches.receiveNext() }
+        if submit(message, peerHost: batches.peerHost, from: .stream(batches)), !isLarge {
+            batches.receiveNext()
+        }
     }
 
-    func streamHalfClosed(_ stream: GRPCStream, method: Int) { (stream.attachment as? BatchStream)?.halfClosed() }
+    func streamHalfClosed(_ stream: GRPCStream, method: Int) {
+        (stream.attachment as? BatchStream)?.halfClosed()
+    }
 
-    func streamEnding(_ stream: GRPCStream, method: Int) { (stream.attachment as? BatchStream)?.routerEnds() }
+    func streamEnding(_ stream: GRPCStream, method: Int) {
+        (stream.attachment as? BatchStream)?.routerEnds()
+    }
 
     func streamEnded(_ stream: GRPCStream, method: Int, cancelled: Bool) {}
 

@@ -9,12 +9,16 @@ struct Verdicts: Equatable {
     /// How many are in force.
     var count: Int { ranges.values.reduce(0) { $0 + $1.count } }
 
-    func covers(_ worker: WorkerName, _ lsn: LSN) -> Bool { ranges[worker]?.contains { $0.contains(lsn) } ?? false }
+    func covers(_ worker: WorkerName, _ lsn: LSN) -> Bool {
+        ranges[worker]?.contains { $0.contains(lsn) } ?? false
+    }
 
     /// The first LSN at or behind `lsn` that is not left out for the worker.
     func firstOpen(for worker: WorkerName, from lsn: LSN) -> LSN {
         var open = lsn
-        while let range = ranges[worker]?.first(where: { $0.contains(open) }) { open = range.upperBound }
+        while let range = ranges[worker]?.first(where: { $0.contains(open) }) {
+            open = range.upperBound
+        }
         return open
     }
 
@@ -23,7 +27,9 @@ struct Verdicts: Equatable {
         ranges[worker]?.contains { $0.lowerBound == lsn } ?? false
     }
 
-    mutating func insert(_ range: Range<LSN>, of worker: WorkerName) { ranges[worker, default: []].append(range) }
+    mutating func insert(_ range: Range<LSN>, of worker: WorkerName) {
+        ranges[worker, default: []].append(range)
+    }
 
     /// Forgets verdicts on what can no longer be read.
     mutating func trim(below lsn: LSN) {

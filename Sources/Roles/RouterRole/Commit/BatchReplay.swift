@@ -24,13 +24,25 @@ struct BatchReplay: ~Copyable {
         for resource in Resource.allCases {
             let place = Int(resource.rawValue)
             events[place] = summary.count(of: resource)
-            output[place] = PendingOutput.bytesMax(resource, events: events[place], wireBytes: wireBytes[place])
+            output[place] = PendingOutput.bytesMax(
+                resource,
+                events: events[place],
+                wireBytes: wireBytes[place]
+            )
         }
-        window.add(events: events, wireBytes: wireBytes, isLastBatch: summary.isLastBatch, arrival: record.arrival)
+        window.add(
+            events: events,
+            wireBytes: wireBytes,
+            isLastBatch: summary.isLastBatch,
+            arrival: record.arrival
+        )
         pending.logged(output, end: record.lsn + LSN(record.stride))
         guard summary.hasSequence else { return }
         dedup.insert(
-            client: Array(summary.clientID.buffer), sequence: summary.sequence, digest: DedupWindow.digest(of: batch))
+            client: Array(summary.clientID.buffer),
+            sequence: summary.sequence,
+            digest: DedupWindow.digest(of: batch)
+        )
     }
 
     /// A barrier ended the window.

@@ -51,7 +51,9 @@ final class CommitGroup: @unchecked Sendable {
     init() { log = LogGroup() }
 
     /// For one large batch of so many bytes.
-    init(largeBatchBytes: Int) { log = LogGroup(aheadRecordBytes: largeBatchBytes + Limits.hostBytesMax) }
+    init(largeBatchBytes: Int) {
+        log = LogGroup(aheadRecordBytes: largeBatchBytes + Limits.hostBytesMax)
+    }
 
     /// The batch lies in this file.
     func isWritten(to ahead: consuming AheadFile) { self.ahead = consume ahead }
@@ -91,10 +93,15 @@ final class CommitGroup: @unchecked Sendable {
 
     /// What came as a duplicate of a batch of one of these sequences is refused; returns how many batches that are, and
     /// their events.
-    func refuseDuplicates(of sequences: Set<UInt64>, _ error: TraceError) -> (batches: Int, events: UInt64) {
+    func refuseDuplicates(
+        of sequences: Set<UInt64>,
+        _ error: TraceError
+    ) -> (batches: Int, events: UInt64) {
         var refused = (batches: 0, events: UInt64(0))
         for index in tickets.indices {
-            guard let ticket = tickets[index].refusedIfDuplicate(of: sequences, error) else { continue }
+            guard let ticket = tickets[index].refusedIfDuplicate(of: sequences, error) else {
+                continue
+            }
             if case .refused(_, let events, _) = ticket.outcome { refused.events += UInt64(events) }
             refused.batches += 1
             tickets[index] = ticket
@@ -118,7 +125,9 @@ final class CommitGroup: @unchecked Sendable {
             if let stream = ticket.endingStream { ended.insert(stream) }
         }
         guard isAny else { return Removed() }
-        return remove { $0.hold.isOver(at: now) || $0.endingStream.map { ended.contains($0) } ?? false }
+        return remove {
+            $0.hold.isOver(at: now) || $0.endingStream.map { ended.contains($0) } ?? false
+        }
     }
 
     /// Takes out batches: their tickets, records, and events. What is no batch stays behind those that are left.
@@ -148,7 +157,9 @@ final class CommitGroup: @unchecked Sendable {
                 continue
             }
             var entry = entry
-            if entry.eventCount > 0 { ranges.append(entry.firstEvent..<entry.firstEvent + entry.eventCount) }
+            if entry.eventCount > 0 {
+                ranges.append(entry.firstEvent..<entry.firstEvent + entry.eventCount)
+            }
             entry.firstEvent = firstEvent
             firstEvent += entry.eventCount
             left.append(entry)

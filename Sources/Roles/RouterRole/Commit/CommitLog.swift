@@ -19,7 +19,12 @@ struct CommitLog: ~Copyable {
 
     private static let second: Int64 = 1_000_000_000
 
-    init(_ writer: consuming LogWriter, endFile: consuming LogEndFile? = nil, state: RouterState, logger: Logger) {
+    init(
+        _ writer: consuming LogWriter,
+        endFile: consuming LogEndFile? = nil,
+        state: RouterState,
+        logger: Logger
+    ) {
         let counts = writer.counts
         self.writer = writer
         self.endFile = endFile
@@ -34,7 +39,9 @@ struct CommitLog: ~Copyable {
     /// the log; `head`: fills the head of a file that begins with the group.
     /// - Throws: `SystemError`; the log is as it was where the disk is full, and unknown after any other error.
     mutating func write(
-        _ group: CommitGroup, counts: [LogCounts], head: (inout RawBuffer) -> Void
+        _ group: CommitGroup,
+        counts: [LogCounts],
+        head: (inout RawBuffer) -> Void
     ) throws(SystemError) -> Range<LSN> {
         let begin = writer.end
         if let ahead = group.takeAhead() {
@@ -51,9 +58,14 @@ struct CommitLog: ~Copyable {
             endState.removeAll()
             state.encodeEnd(into: &endState)
         }
-        do throws(SystemError) { try endFile?.note(writer.end, totals, state: endState.bytes) } catch {
+        do throws(SystemError) {
+            try endFile?.note(writer.end, totals, state: endState.bytes)
+        } catch {
             endFile = nil
-            logger.warning("How far the log goes can't be noted beside it any more", metadata: ["error": "\(error)"])
+            logger.warning(
+                "How far the log goes can't be noted beside it any more",
+                metadata: ["error": "\(error)"]
+            )
         }
     }
 
@@ -82,7 +94,8 @@ struct CommitLog: ~Copyable {
         if error.errno == ESTALE { restore(error) }
         logger.critical(
             "The ingest log can no longer be trusted; ending so that the next start recovers it",
-            metadata: ["error": "\(error)"])
+            metadata: ["error": "\(error)"]
+        )
         exit(1)
     }
 
@@ -95,6 +108,9 @@ struct CommitLog: ~Copyable {
                 ? "The ingest log's newest file was removed or moved away, and is written anew from what was open"
                 : "A file of the ingest log was removed, moved away or cut"
         } catch { outcome = "The ingest log's newest file was removed, and can't be written anew" }
-        logger.critical(outcome, metadata: ["file": "\(error.subject)", "end_lsn": "\(writer.end)"])
+        logger.critical(
+            outcome,
+            metadata: ["file": "\(error.subject)", "end_lsn": "\(writer.end)"]
+        )
     }
 }

@@ -155,8 +155,14 @@ struct CommitPlan {
 
     /// `state`, `totals`, `window`, `pending`: what recovery found. `windowAge`: nanoseconds since the open window's first batch.
     init(
-        state: RouterState, totals: LogCounts, window: OpenWindow = OpenWindow(), windowAge: Int64 = 0,
-        pending: PendingOutput = PendingOutput(), logBudgetBytes: Int = .max, stems: StemClock, now: Int64,
+        state: RouterState,
+        totals: LogCounts,
+        window: OpenWindow = OpenWindow(),
+        windowAge: Int64 = 0,
+        pending: PendingOutput = PendingOutput(),
+        logBudgetBytes: Int = .max,
+        stems: StemClock,
+        now: Int64,
         faults: RouterFaults = []
     ) {
         self.state = state
@@ -174,14 +180,21 @@ struct CommitPlan {
     /// Takes a group in hand, with the barriers and verdicts asked for. `unaccounted`: what the aggregator said of uncertain events
     /// since the last group.
     mutating func take(
-        _ group: CommitGroup, requests: [IngestQueue.BarrierRequest] = [], verdicts: [IngestQueue.VerdictRequest] = [],
-        unaccounted: UInt64? = nil, now: Int64
+        _ group: CommitGroup,
+        requests: [IngestQueue.BarrierRequest] = [],
+        verdicts: [IngestQueue.VerdictRequest] = [],
+        unaccounted: UInt64? = nil,
+        now: Int64
     ) {
         precondition(hand == nil, "a group is in hand already")
         rejected += group.rejectedEvents
         deduplicated += group.deduplicatedEvents
         hand = Hand(
-            group: group, requests: requests, verdicts: verdicts, unaccounted: unaccounted, hold: CallHold(arrival: now)
+            group: group,
+            requests: requests,
+            verdicts: verdicts,
+            unaccounted: unaccounted,
+            hold: CallHold(arrival: now)
         )
         phase = .admitting
     }
@@ -211,13 +224,17 @@ struct CommitPlan {
                 complete(group, seen)
                 phase = group.isEmpty ? .answering(.empty) : .writing
             case .writing:
-                if faults.contains(.ackBeforeCommit), !group.tickets.isEmpty { return .answer(group) }
+                if faults.contains(.ackBeforeCommit), !group.tickets.isEmpty {
+                    return .answer(group)
+                }
                 let counts = counts(of: group)
                 hand?.totals = counts[counts.count - 1]
                 return .write(group, counts: counts)
             case .retrying(let error):
                 let now = look().now
-                let refusal = refuseOverdue(in: group, as: "disk_full", at: now) { _ in Self.refusal(for: error) }
+                let refusal = refuseOverdue(in: group, as: "disk_full", at: now) { _ in
+                    Self.refusal(for: error)
+                }
                 if let refusal { return .refuse(refusal) }
                 phase = isOver(group, at: now) ? .answering(.givenUp) : .writing
             case .answering(let outcome):
@@ -240,9 +257,13 @@ struct CommitPlan {
         self.hand = nil
         phase = .idle
         return Conclusion(
-            group: hand.group, outcome: outcome, requests: hand.requests,
-            barrier: outcome == .durable ? hand.barrier : nil, verdicts: hand.verdicts,
-            areVerdictsDurable: outcome != .givenUp || faults.contains(.verdictBeforeCommit))
+            group: hand.group,
+            outcome: outcome,
+            requests: hand.requests,
+            barrier: outcome == .durable ? hand.barrier : nil,
+            verdicts: hand.verdicts,
+            areVerdictsDurable: outcome != .givenUp || faults.contains(.verdictBeforeCommit)
+        )
     }
 
     // MARK: What stands in the way
@@ -262,14 +283,22 @@ struct CommitPlan {
         obstacle = gate.obstacle(logBytes: logBytes, freeBytes: seen.volume.bytes, adding: sizes)
         guard let obstacle, group.holdsBatches else { return nil }
         let refusal = refuseOverdue(in: group, as: obstacle.rawValue, at: seen.now) { gate in
-            gate.refusal(for: obstacle, slowest: seen.slowest, end: seen.log.upperBound, volume: seen.volume)
+            gate.refusal(
+                for: obstacle,
+                slowest: seen.slowest,
+                end: seen.log.upperBound,
+                volume: seen.volume
+            )
         }
         return refusal.map { .refuse($0) } ?? .wait
     }
 
     /// Takes the calls out of the group that have been held for too long, and counts them; nil where there are none.
     private mutating func refuseOverdue(
-        in group: CommitGroup, as reason: String, at now: Int64, _ error: (AdmissionGate) -> TraceError
+        in group: CommitGroup,
+        as reason: String,
+        at now: Int64,
+        _ error: (AdmissionGate) -> TraceError
     ) -> Refusal? {
         let removed = group.takeOverdue(at: now)
         guard !removed.tickets.isEmpty else { return nil }
@@ -289,14 +318,21 @@ struct CommitPlan {
             batches += 1
         }
         return Refusal(
-            reason: reason, error: error, tickets: removed.tickets,
-            keys: faults.contains(.refusedBatchesStayKnown) ? [] : removed.keys, batches: batches)
+            reason: reason,
+            error: error,
+            tickets: removed.tickets,
+            keys: faults.contains(.refusedBatchesStayKnown) ? [] : removed.keys,
+            batches: batches
+        )
     }
 
     private static func refusal(for error: SystemError) -> TraceError {
         TraceError(
-            .exhausted, "The server's disk is full", remedy: "The batch was not stored; send it again later",
-            cause: error)
+            .exhausted,
+            "The server's disk is full",
+            remedy: "The batch was not stored; send it again later",
+            cause: error
+        )
     }
 
     // MARK: What goes into a group
@@ -320,8 +356,11 @@ struct CommitPlan {
         for request in requests { ahead.request(request.reason) }
         guard let reason = ahead.due(now: seen.now) else { return }
         let barrier = BarrierPayload(
-            window: state.window, reason: reason, stem: state.stem(second: stems.text(seen.arrival)),
-            slotMap: requests.compactMap(\.slotMap).last ?? state.slotMap)
+            window: state.window,
+            reason: reason,
+            stem: state.stem(second: stems.text(seen.arrival)),
+            slotMap: requests.compactMap(\.slotMap).last ?? state.slotMap
+        )
         Self.append(.barrier, to: group, seen.arrival) { barrier.encode(into: &$0) }
         // The offset behind the barrier is its end once the group's begin is known.
         group.barriers.append((barrier, LSN(group.byteCount)))
@@ -334,16 +373,26 @@ struct CommitPlan {
         for entry in group.entries {
             for resource in Resource.allCases where entry.accepted[Int(resource.rawValue)] > 0 {
                 let index = Int(resource.rawValue)
-                planner.logged(resource, events: Int(entry.accepted[index]), bytes: entry.wireBytes[index], now: now)
+                planner.logged(
+                    resource,
+                    events: Int(entry.accepted[index]),
+                    bytes: entry.wireBytes[index],
+                    now: now
+                )
             }
         }
         if group.entries.contains(where: \.isLastBatch) { planner.lastBatch(now: now) }
     }
 
     /// Puts a verdict behind the group's batches, unless it is in force already.
-    private func add(_ verdict: VerdictPayload, to group: CommitGroup, _ arrival: EpochNanoseconds) {
-        guard !state.verdicts.contains(verdict.worker, from: verdict.range.lowerBound) else { return }
-        Self.append(.verdict, to: group, arrival, deadLettered: verdict.events) { verdict.encode(into: &$0) }
+    private func add(_ verdict: VerdictPayload, to group: CommitGroup, _ arrival: EpochNanoseconds)
+    {
+        guard !state.verdicts.contains(verdict.worker, from: verdict.range.lowerBound) else {
+            return
+        }
+        Self.append(.verdict, to: group, arrival, deadLettered: verdict.events) {
+            verdict.encode(into: &$0)
+        }
         group.verdicts.append(verdict)
     }
 
@@ -356,7 +405,9 @@ struct CommitPlan {
             return
         }
         let damage = DamagePayload(range: seen.log, events: events, settles: true)
-        Self.append(.damage, to: group, seen.arrival, deadLettered: events) { damage.encode(into: &$0) }
+        Self.append(.damage, to: group, seen.arrival, deadLettered: events) {
+            damage.encode(into: &$0)
+        }
         // So that nobody lags behind with it.
         Self.appendTick(to: group, seen.arrival)
         hand?.settlement = damage
@@ -377,7 +428,10 @@ struct CommitPlan {
     }
 
     private static func append(
-        _ type: LogRecordType, to group: CommitGroup, _ arrival: EpochNanoseconds, deadLettered: UInt64 = 0,
+        _ type: LogRecordType,
+        to group: CommitGroup,
+        _ arrival: EpochNanoseconds,
+        deadLettered: UInt64 = 0,
         _ encode: (inout RawBuffer) -> Void
     ) {
         var body = RawBuffer()
@@ -397,7 +451,9 @@ struct CommitPlan {
         running.rejected += rejected
         running.deduplicated += deduplicated
         return group.entries.map { entry in
-            for index in entry.accepted.indices { running.accepted[index] += UInt64(entry.accepted[index]) }
+            for index in entry.accepted.indices {
+                running.accepted[index] += UInt64(entry.accepted[index])
+            }
             running.deadLettered += entry.deadLettered
             return running
         }

@@ -25,9 +25,16 @@ final class Committer: @unchecked Sendable {
 
     /// `state`, `window`, `pending`: what recovery found.
     init(
-        queue: IngestQueue, fabric: FabricInbox, writer: consuming LogWriter, state: RouterState,
-        window: OpenWindow = OpenWindow(), pending: PendingOutput = PendingOutput(), stems: StemClock,
-        context: RouterContext, endFile: consuming LogEndFile? = nil, logger: Logger
+        queue: IngestQueue,
+        fabric: FabricInbox,
+        writer: consuming LogWriter,
+        state: RouterState,
+        window: OpenWindow = OpenWindow(),
+        pending: PendingOutput = PendingOutput(),
+        stems: StemClock,
+        context: RouterContext,
+        endFile: consuming LogEndFile? = nil,
+        logger: Logger
     ) {
         self.queue = queue
         self.fabric = fabric
@@ -35,19 +42,33 @@ final class Committer: @unchecked Sendable {
         self.context = context
         refusals = RefusalReport(logger: logger)
         plan = CommitPlan(
-            state: state, totals: writer.counts, window: window,
-            windowAge: window.firstArrival.map { WallClock.now() - $0 } ?? 0, pending: pending,
-            logBudgetBytes: context.logBudgetBytes, stems: stems, now: WallClock.monotonic())
+            state: state,
+            totals: writer.counts,
+            window: window,
+            windowAge: window.firstArrival.map { WallClock.now() - $0 } ?? 0,
+            pending: pending,
+            logBudgetBytes: context.logBudgetBytes,
+            stems: stems,
+            now: WallClock.monotonic()
+        )
         context.uncertainEvents = state.uncertainEvents
         log = CommitLog(writer, endFile: endFile, state: state, logger: logger)
     }
 
     /// Runs until the queue has ended; everything taken is then durable.
     func run() {
-        while case .group(let group, let requests, let verdicts) = queue.take(deadline: plan.deadline) {
+        while case .group(let group, let requests, let verdicts) = queue.take(
+            deadline: plan.deadline
+        ) {
             let now = WallClock.monotonic()
             log.check(now: now)
-            plan.take(group, requests: requests, verdicts: verdicts, unaccounted: context.takeSettlement(), now: now)
+            plan.take(
+                group,
+                requests: requests,
+                verdicts: verdicts,
+                unaccounted: context.takeSettlement(),
+                now: now
+            )
             trim()
             carryOut()
         }
@@ -77,8 +98,13 @@ final class Committer: @unchecked Sendable {
 
     private func look() -> CommitPlan.Surroundings {
         CommitPlan.Surroundings(
-            now: WallClock.monotonic(), arrival: WallClock.now(), log: log.range, volume: freeSpace.least(),
-            outputs: context.outputs, slowest: context.slowest)
+            now: WallClock.monotonic(),
+            arrival: WallClock.now(),
+            log: log.range,
+            volume: freeSpace.least(),
+            outputs: context.outputs,
+            slowest: context.slowest
+        )
     }
 
     private func write(_ group: CommitGroup, _ counts: [LogCounts]) {
@@ -93,7 +119,10 @@ final class Committer: @unchecked Sendable {
             guard plan.failed(error) else { log.endProcess(after: error) }
             context.obstacle = plan.obstacle
             if diskWait.isNew("full") {
-                logger.warning("The ingest log waits for disk space", metadata: ["error": "\(error)"])
+                logger.warning(
+                    "The ingest log waits for disk space",
+                    metadata: ["error": "\(error)"]
+                )
             }
             usleep(Self.retryMicroseconds)
             return
@@ -167,17 +196,22 @@ final class Committer: @unchecked Sendable {
             logger.warning(
                 "The ingest log has reached half of its budget",
                 metadata: [
-                    "bytes": "\(range.upperBound - range.lowerBound)", "budget": "\(context.logBudgetBytes)",
+                    "bytes": "\(range.upperBound - range.lowerBound)",
+                    "budget": "\(context.logBudgetBytes)",
                     "worker": "\(slowest.map { "\($0.worker)" } ?? "")",
                     "at_lsn": "\(slowest?.lsn ?? range.lowerBound)",
-                ])
+                ]
+            )
         case .unexplained(let events, let uncertain):
             logger.error(
                 "More events are unaccounted for than the log's damage explains",
-                metadata: ["events": "\(events)", "uncertain": "\(uncertain)"])
+                metadata: ["events": "\(events)", "uncertain": "\(uncertain)"]
+            )
         case .settled(let events):
             logger.warning(
-                "Of the log's damaged ranges so many events had not been applied", metadata: ["events": "\(events)"])
+                "Of the log's damaged ranges so many events had not been applied",
+                metadata: ["events": "\(events)"]
+            )
         }
     }
 }

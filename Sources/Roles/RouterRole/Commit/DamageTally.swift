@@ -21,7 +21,9 @@ struct DamageTally: ~Copyable {
             var (lost, uncertain): (UInt64, UInt64) = (0, 0)
             for resource in Resource.allCases {
                 let held = events[Int(resource.rawValue)]
-                let positions = map.allWorkers.filter { $0.resource == resource }.map { checkpoints[$0] ?? .some(0) }
+                let positions = map.allWorkers.filter { $0.resource == resource }.map {
+                    checkpoints[$0] ?? .some(0)
+                }
                 if positions.allSatisfy({ $0.map { $0 <= range.lowerBound } ?? false }) {
                     lost += held
                 } else if !positions.allSatisfy({ $0.map { $0 >= range.upperBound } ?? false }) {
@@ -53,7 +55,11 @@ struct DamageTally: ~Copyable {
                 let before = own[place] + (last?.accepted[place] ?? 0)
                 return accepted[place] - min(before, accepted[place])
             }
-            if let last { gaps.append(Gap(range: last.end..<record.lsn, events: held)) } else { acceptedBefore = held }
+            if let last {
+                gaps.append(Gap(range: last.end..<record.lsn, events: held))
+            } else {
+                acceptedBefore = held
+            }
         }
         if record.type == .damage {
             let damage = try DamagePayload(decoding: record.body)
@@ -63,7 +69,8 @@ struct DamageTally: ~Copyable {
     }
 
     private mutating func events(of record: LogRecord) -> [UInt64] {
-        guard record.type == .batch, let summary = try? BatchScanner.scan(record.body, into: &index) else {
+        guard record.type == .batch, let summary = try? BatchScanner.scan(record.body, into: &index)
+        else {
             return [UInt64](repeating: 0, count: Resource.count)
         }
         return Resource.allCases.map { UInt64(summary.count(of: $0)) }

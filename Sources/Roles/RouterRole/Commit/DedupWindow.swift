@@ -79,7 +79,8 @@ struct DedupWindow {
             let range = ranges[place]
             isBelow =
                 isBelow
-                || (sequence >= range.least && sequence <= range.greatest && range.greatest - sequence >= Self.span)
+                || (sequence >= range.least && sequence <= range.greatest
+                    && range.greatest - sequence >= Self.span)
             place = range.sibling
         }
         return isBelow ? .belowWindow : .new
@@ -88,7 +89,9 @@ struct DedupWindow {
     /// What a batch is; one that is new is remembered.
     mutating func admit(_ key: CommitGroup.DedupKey) -> Verdict {
         let verdict = check(client: key.client, sequence: key.sequence, digest: key.digest)
-        if verdict == .new { insert(client: key.client, sequence: key.sequence, digest: key.digest) }
+        if verdict == .new {
+            insert(client: key.client, sequence: key.sequence, digest: key.digest)
+        }
         return verdict
     }
 
@@ -141,10 +144,14 @@ struct DedupWindow {
         while place != Self.none {
             let greatest = ranges[place].greatest
             if sequence <= greatest {
-                if greatest - sequence < Self.span, holding.map({ greatest < ranges[$0].greatest }) ?? true {
+                if greatest - sequence < Self.span,
+                    holding.map({ greatest < ranges[$0].greatest }) ?? true
+                {
                     holding = place
                 }
-            } else if sequence - greatest <= Self.reach, continued.map({ greatest > ranges[$0].greatest }) ?? true {
+            } else if sequence - greatest <= Self.reach,
+                continued.map({ greatest > ranges[$0].greatest }) ?? true
+            {
                 continued = place
             }
             place = ranges[place].sibling
@@ -182,7 +189,9 @@ struct DedupWindow {
     }
 
     private mutating func makeRoom(for client: [UInt8]) {
-        func isLess(_ left: Range, _ right: Range) -> Bool { (left.count, left.lastUse) < (right.count, right.lastUse) }
+        func isLess(_ left: Range, _ right: Range) -> Bool {
+            (left.count, left.lastUse) < (right.count, right.lastUse)
+        }
         var count = 0
         var least = Self.none
         var place = clients[client] ?? Self.none
@@ -211,7 +220,9 @@ struct DedupWindow {
             clients[client] = next == Self.none ? nil : next
         } else {
             var before = clients[client] ?? Self.none
-            while before != Self.none, ranges[before].sibling != place { before = ranges[before].sibling }
+            while before != Self.none, ranges[before].sibling != place {
+                before = ranges[before].sibling
+            }
             if before != Self.none { ranges[before].sibling = next }
         }
         ranges[place] = Range()

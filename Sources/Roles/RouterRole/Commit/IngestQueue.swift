@@ -69,12 +69,23 @@ final class IngestQueue: @unchecked Sendable {
     /// but for other gRPC threads. Returns what became of the batch; nil where the queue is closed, and
     /// the call is the caller's to hold.
     @discardableResult func submit(
-        _ message: borrowing ReceivedMessage, peerHost: [UInt8], from sender: AckTicket.Sender
+        _ message: borrowing ReceivedMessage,
+        peerHost: [UInt8],
+        from sender: AckTicket.Sender
     ) -> BatchAdmission.Outcome? {
         condition.withLock {
             guard !isClosed else { return nil }
-            let outcome = admission.admit(message, peerHost: peerHost, into: open) { key in dedup.admit(key) }
-            open.add(AckTicket(sender: sender, outcome: outcome, bytes: message.count, arrival: WallClock.monotonic()))
+            let outcome = admission.admit(message, peerHost: peerHost, into: open) { key in
+                dedup.admit(key)
+            }
+            open.add(
+                AckTicket(
+                    sender: sender,
+                    outcome: outcome,
+                    bytes: message.count,
+                    arrival: WallClock.monotonic()
+                )
+            )
             wakeCommitter()
             return outcome
         }
@@ -90,7 +101,9 @@ final class IngestQueue: @unchecked Sendable {
     }
 
     /// What the de-duplication window says of a large batch; it is remembered where it is new.
-    func verdict(on key: CommitGroup.DedupKey) -> DedupWindow.Verdict { condition.withLock { dedup.admit(key) } }
+    func verdict(on key: CommitGroup.DedupKey) -> DedupWindow.Verdict {
+        condition.withLock { dedup.admit(key) }
+    }
 
     /// Takes in the group of a large batch that was announced, and whoever waits for it. `key`: the batch's own, if any.
     func join(_ group: CommitGroup, _ ticket: AckTicket, key: CommitGroup.DedupKey?) {
@@ -113,7 +126,10 @@ final class IngestQueue: @unchecked Sendable {
     }
 
     private static let originalIsGone = TraceError(
-        .exhausted, "The batch that this one repeats could not be stored", remedy: "Send it again")
+        .exhausted,
+        "The batch that this one repeats could not be stored",
+        remedy: "Send it again"
+    )
 
     /// Takes no batch from now on: a barrier asked for next stands behind all there are.
     func close() { condition.withLock { isClosed = true } }
@@ -151,7 +167,9 @@ final class IngestQueue: @unchecked Sendable {
     func take(deadline: Int64) -> Taken {
         condition.withLock {
             isCommitterWaiting = true
-            while isIdle, !isOver, WallClock.monotonic() < deadline { condition.wait(until: deadline) }
+            while isIdle, !isOver, WallClock.monotonic() < deadline {
+                condition.wait(until: deadline)
+            }
             isCommitterWaiting = false
             if isOver, isIdle { return .ended }
             if !closed.isEmpty { return .group(closed.removeFirst(), requests: [], verdicts: []) }
@@ -174,7 +192,8 @@ final class IngestQueue: @unchecked Sendable {
     /// groups are `Limits.commitSpacingNanoseconds` apart or the deadline has passed, and not at all where few share one.
     private func gather(until deadline: Int64) {
         let end = min(lastTaken + Limits.commitSpacingNanoseconds, deadline)
-        while lastShared >= Limits.commitSharedMin, open.byteCount < Limits.commitGroupBytesMax / 2, closed.isEmpty,
+        while lastShared >= Limits.commitSharedMin, open.byteCount < Limits.commitGroupBytesMax / 2,
+            closed.isEmpty,
             requests.isEmpty, verdicts.isEmpty, !isEnded, WallClock.monotonic() < end
         { condition.wait(until: end) }
         lastTaken = WallClock.monotonic()

@@ -18,7 +18,8 @@ final class LargeBatches: @unchecked Sendable {
         let sender: AckTicket.Sender
         let arrival = WallClock.monotonic()
 
-        init(_ message: consuming ReceivedMessage, _ peerHost: [UInt8], _ sender: AckTicket.Sender) {
+        init(_ message: consuming ReceivedMessage, _ peerHost: [UInt8], _ sender: AckTicket.Sender)
+        {
             self.message = message
             self.peerHost = peerHost
             self.sender = sender
@@ -46,8 +47,13 @@ final class LargeBatches: @unchecked Sendable {
     /// `log`: the directory of the ingest log. `tailBytes`, and by how much a log file's head may grow, are smaller than the default
     /// in tests.
     init(
-        queue: IngestQueue, context: RouterContext, log: LogDirectory, defaultSemantics: Semantics = .neutracer,
-        tailBytes: Int = Limits.logAheadTailBytes, headRoomBytes: Int = 64 << 10, logger: Logger
+        queue: IngestQueue,
+        context: RouterContext,
+        log: LogDirectory,
+        defaultSemantics: Semantics = .neutracer,
+        tailBytes: Int = Limits.logAheadTailBytes,
+        headRoomBytes: Int = 64 << 10,
+        logger: Logger
     ) {
         self.queue = queue
         self.context = context
@@ -57,11 +63,17 @@ final class LargeBatches: @unchecked Sendable {
         writer = AheadFileWriter(directory: log, tailBytes: tailBytes)
     }
 
-    static func isLarge(_ message: borrowing ReceivedMessage) -> Bool { message.count > Limits.smallMessageBytesMax }
+    static func isLarge(_ message: borrowing ReceivedMessage) -> Bool {
+        message.count > Limits.smallMessageBytesMax
+    }
 
     /// Takes a large message; its sender is answered when its batch is durable, or refused. From any thread; returns at
     /// once. False where the queue is closed: the call is the caller's to hold.
-    func take(_ message: consuming ReceivedMessage, peerHost: [UInt8], from sender: AckTicket.Sender) -> Bool {
+    func take(
+        _ message: consuming ReceivedMessage,
+        peerHost: [UInt8],
+        from sender: AckTicket.Sender
+    ) -> Bool {
         guard queue.announceLarge() else { return false }
         context.waitingChanged(by: message.count)
         let call = Call(message, peerHost, sender)
@@ -86,7 +98,8 @@ final class LargeBatches: @unchecked Sendable {
             // What the disk holds is unknown then, of the log as well.
             logger.critical(
                 "A large batch could not be written; ending so that the next start recovers the log",
-                metadata: ["error": "\(error)"])
+                metadata: ["error": "\(error)"]
+            )
             exit(1)
         }
     }
@@ -119,7 +132,12 @@ final class LargeBatches: @unchecked Sendable {
             return queue.verdict(on: key)
         }
         if case .refused(let error, _, _) = outcome { context.refusals.count(error.code.rawValue) }
-        let ticket = AckTicket(sender: call.sender, outcome: outcome, bytes: bytes, arrival: call.arrival)
+        let ticket = AckTicket(
+            sender: call.sender,
+            outcome: outcome,
+            bytes: bytes,
+            arrival: call.arrival
+        )
         return Admitted(group: group, ticket: ticket, key: ownKey)
     }
 
@@ -139,7 +157,9 @@ final class LargeBatches: @unchecked Sendable {
         guard context.obstacle == nil, let free = try? FileSystem.freeBytes(at: writer.path),
             free - needed >= context.freeBytesMin
         else { return }
-        do throws(SystemError) { group.isWritten(to: try writer.write(&group.log, headBytes: headBytes)) } catch {
+        do throws(SystemError) {
+            group.isWritten(to: try writer.write(&group.log, headBytes: headBytes))
+        } catch {
             guard error.isOutOfSpace else { throw error }
         }
     }

@@ -41,18 +41,23 @@ struct LogLoss: Equatable, Sendable {
         if let noted = evidence.noted, noted.end > end {
             reasons.append("\(ClusterPaths.logEnd) says that it reached to \(noted.end)")
             to = max(to, noted.end)
-        } else if let (worker, lsn) = evidence.checkpoints.max(by: { $0.value < $1.value }), lsn > end {
+        } else if let (worker, lsn) = evidence.checkpoints.max(by: { $0.value < $1.value }),
+            lsn > end
+        {
             reasons.append("the checkpoint of \(worker) stands at \(lsn)")
             to = max(to, lsn)
         }
-        if isEmpty, reasons.isEmpty, evidence.hasSegments { reasons.append("there are segments, and no log") }
+        if isEmpty, reasons.isEmpty, evidence.hasSegments {
+            reasons.append("there are segments, and no log")
+        }
         guard !reasons.isEmpty else { return nil }
         // Records stand at multiples of 8, and a range is not empty.
         let next = (max(to, end + 8) + 7) & ~7
         // What workers have applied of it is counted by them, and more of it by nobody.
         let uncounted =
             evidence.noted == nil
-            ? "; nothing says how many events that were, so those that are lost will be in no count" : ""
+            ? "; nothing says how many events that were, so those that are lost will be in no count"
+            : ""
         return LogLoss(range: end..<next, reason: reasons.joined(separator: ", and ") + uncounted)
     }
 
@@ -60,19 +65,25 @@ struct LogLoss: Equatable, Sendable {
     /// none does. `accepted`: ranges that workers are led over. `checkpoints`: nil where one can't be read, which is the
     /// matter of its worker alone.
     static func findBegin(
-        _ begin: LSN, maps: SlotMapHistory, accepted: [Range<LSN>], checkpoints: [WorkerName: LSN?]
+        _ begin: LSN,
+        maps: SlotMapHistory,
+        accepted: [Range<LSN>],
+        checkpoints: [WorkerName: LSN?]
     ) -> LogLoss? {
         func needed(by worker: WorkerName) -> LSN {
             let saved = (checkpoints[worker] ?? 0) ?? begin
             // One that came later begins where it first owned a slot, whatever it has saved in an earlier life.
-            guard !maps.ownedFirst(by: worker), let first = maps.firstOwned(by: worker) else { return saved }
+            guard !maps.ownedFirst(by: worker), let first = maps.firstOwned(by: worker) else {
+                return saved
+            }
             return max(saved, first)
         }
         guard let from = maps.trimmable(needed), from < begin,
             !accepted.contains(where: { $0.upperBound == begin && $0.lowerBound <= from })
         else { return nil }
         let behind = checkpoints.keys.filter { needed(by: $0) == from }.min { "\($0)" < "\($1)" }
-        let reason = behind.map { "the checkpoint of \($0) stands at \(from)" } ?? "workers have none of it"
+        let reason =
+            behind.map { "the checkpoint of \($0) stands at \(from)" } ?? "workers have none of it"
         return LogLoss(range: from..<begin, reason: reason, isBegin: true)
     }
 
@@ -89,15 +100,21 @@ struct LogLoss: Equatable, Sendable {
     static func requireAcceptance(of losses: [LogLoss]) throws {
         if try read(ClusterPaths.acceptedLogLoss) == losses.map(\.range) { return }
         try FileSystem.remove(ClusterPaths.acceptedLogLoss)
-        let text = losses.map { "from=\($0.range.lowerBound)\nto=\($0.range.upperBound)\nreason=\($0.reason)\n" }
-            .joined()
+        let text = losses.map {
+            "from=\($0.range.lowerBound)\nto=\($0.range.upperBound)\nreason=\($0.reason)\n"
+        }
+        .joined()
         try Array(text.utf8).withUnsafeBytes { try FileSystem.publish(ClusterPaths.logLoss, $0) }
         throw RouterLost(
             cause: TraceError(
-                .corrupt, "The ingest log \(losses.map(\.description).joined(separator: "; it "))",
-                remedy: "Nothing is taken until you have decided. Put the files of \(ClusterPaths.log)/ back, or have"
+                .corrupt,
+                "The ingest log \(losses.map(\.description).joined(separator: "; it "))",
+                remedy:
+                    "Nothing is taken until you have decided. Put the files of \(ClusterPaths.log)/ back, or have"
                     + " the log go on without them: `tracectl log accept-loss --data DIR`; then"
-                    + " `scripts/cluster up` or `restart router`"))
+                    + " `scripts/cluster up` or `restart router`"
+            )
+        )
     }
 
     /// The damage records that say it are in the log.
@@ -109,7 +126,9 @@ struct LogLoss: Equatable, Sendable {
     /// The ranges that the file names; none where there is no such file.
     private static func read(_ path: String) throws -> [Range<LSN>] {
         guard FileSystem.exists(path) else { return [] }
-        let lines = String(decoding: try FileSystem.contents(path), as: UTF8.self).split(separator: "\n")
+        let lines = String(decoding: try FileSystem.contents(path), as: UTF8.self).split(
+            separator: "\n"
+        )
         func values(_ name: String) -> [LSN] {
             lines.filter { $0.hasPrefix(name) }.compactMap { LSN($0.dropFirst(name.count)) }
         }
@@ -142,11 +161,14 @@ enum WorkerCheckpoints {
         var positions: [WorkerName: LSN?] = [:]
         for entry in (try? FileSystem.list(ClusterPaths.checkpoints)) ?? [] {
             let name = MirroredFile.name(of: entry)
-            guard name.hasSuffix(suffix), let worker = WorkerName(String(name.dropLast(suffix.count))),
+            guard name.hasSuffix(suffix),
+                let worker = WorkerName(String(name.dropLast(suffix.count))),
                 positions[worker] == nil
             else { continue }
             var position = CheckpointPosition.glance(at: worker)
-            if position.map(isChecked) ?? true { position = try? CheckpointPosition.read(of: worker) }
+            if position.map(isChecked) ?? true {
+                position = try? CheckpointPosition.read(of: worker)
+            }
             positions[worker] = .some(position)
         }
         return positions

@@ -13,7 +13,10 @@ struct OpenWindow: Sendable {
 
     /// Counts a batch that came then.
     mutating func add(
-        events: InlineArray<6, Int>, wireBytes: InlineArray<6, Int>, isLastBatch: Bool, arrival: EpochNanoseconds
+        events: InlineArray<6, Int>,
+        wireBytes: InlineArray<6, Int>,
+        isLastBatch: Bool,
+        arrival: EpochNanoseconds
     ) {
         for index in events.indices {
             self.events[index] += events[index]

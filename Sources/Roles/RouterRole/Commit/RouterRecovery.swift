@@ -68,7 +68,8 @@ struct RouterRecovery {
                 metadata: [
                     "begin": "\(log.begin)", "end": "\(log.end)", "torn_bytes": "\(log.tornBytes)",
                     "events": "\(log.counts.acceptedTotal)",
-                ])
+                ]
+            )
         }
         let gaps = damage.unreported(of: log.damaged)
         let checkpoints = gaps.isEmpty ? [:] : WorkerCheckpoints.positions { _ in true }
@@ -76,11 +77,20 @@ struct RouterRecovery {
             let map = maps?.place(at: gap.range.lowerBound).map ?? state.slotMap
             return gap.damage(map, checkpoints)
         }
-        for range in unreported { report(range, "The ingest log is damaged; the range is set aside", logger) }
+        for range in unreported {
+            report(range, "The ingest log is damaged; the range is set aside", logger)
+        }
         let gone = damage.reported.filter { $0.upperBound == log.begin }
         return RouterRecovery(
-            log: log, state: state, maps: maps ?? state.history, unreported: unreported, damaged: log.damaged + gone,
-            openWindow: replay.window, pending: replay.pending, acceptedBefore: damage.acceptedBefore)
+            log: log,
+            state: state,
+            maps: maps ?? state.history,
+            unreported: unreported,
+            damaged: log.damaged + gone,
+            openWindow: replay.window,
+            pending: replay.pending,
+            acceptedBefore: damage.acceptedBefore
+        )
     }
 
     private static func report(_ damage: DamagePayload, _ what: Logger.Message, _ logger: Logger) {
@@ -89,7 +99,8 @@ struct RouterRecovery {
             metadata: [
                 "from_lsn": "\(damage.range.lowerBound)", "to_lsn": "\(damage.range.upperBound)",
                 "events": "\(damage.events)", "perhaps_applied": "\(damage.uncertain)",
-            ])
+            ]
+        )
     }
 
     /// Makes up for barriers that were lost with a part of the log: by what was noted beside it, where that knows more, and
@@ -110,13 +121,20 @@ struct RouterRecovery {
                 maps.append(closed, end: last.begin)
             }
         }
-        for worker in workers { state.crossBarriers(to: CheckpointPosition.window(of: worker) ?? 0) }
+        for worker in workers {
+            state.crossBarriers(to: CheckpointPosition.window(of: worker) ?? 0)
+        }
     }
 
     /// Goes on behind a loss that was accepted, with what was noted of the log's end beside it, where that is of use. What
     /// workers have come to behind the log's end stays theirs.
     /// - Throws: `TraceError(.corrupt)` where what was noted is out of shape.
-    mutating func goOn(behind loss: LogLoss, noted: LogEnd?, checkpoints: [WorkerName: LSN?], logger: Logger) throws {
+    mutating func goOn(
+        behind loss: LogLoss,
+        noted: LogEnd?,
+        checkpoints: [WorkerName: LSN?],
+        logger: Logger
+    ) throws {
         var counts = log.counts
         var gap = DamageTally.Gap(range: loss.range)
         if let noted, noted.end > loss.range.lowerBound {
@@ -124,13 +142,22 @@ struct RouterRecovery {
                 range: loss.range.lowerBound..<noted.end,
                 events: counts.accepted.indices.map {
                     noted.counts.accepted[$0] - min(counts.accepted[$0], noted.counts.accepted[$0])
-                })
+                }
+            )
             counts = noted.counts
         }
         try crossLostBarriers(noted: noted, workers: checkpoints.keys)
         let lost = gap.damage(state.slotMap, checkpoints)
-        let damage = DamagePayload(range: loss.range, events: lost.events, uncertain: lost.uncertain)
-        Self.report(damage, "The ingest log goes on behind a loss, as the operator has accepted", logger)
+        let damage = DamagePayload(
+            range: loss.range,
+            events: lost.events,
+            uncertain: lost.uncertain
+        )
+        Self.report(
+            damage,
+            "The ingest log goes on behind a loss, as the operator has accepted",
+            logger
+        )
         log = log.continued(at: loss.range.upperBound, counts: counts)
         unreported.append(damage)
         damaged.append(loss.range)
@@ -138,14 +165,23 @@ struct RouterRecovery {
 
     /// Goes on with a log that has lost what stood before its oldest record, as was accepted. How many events of that its
     /// workers had applied is known only where it is all that there ever was.
-    mutating func goOn(withoutBegin loss: LogLoss, checkpoints: [WorkerName: LSN?], logger: Logger) {
+    mutating func goOn(withoutBegin loss: LogLoss, checkpoints: [WorkerName: LSN?], logger: Logger)
+    {
         let map = maps.place(at: log.begin).map
         let gap = DamageTally.Gap(range: loss.range, events: acceptedBefore)
         var damage = gap.damage(map, checkpoints)
         if loss.range.lowerBound > 0 {
-            damage = DamagePayload(range: loss.range, events: 0, uncertain: damage.uncertain + damage.events)
+            damage = DamagePayload(
+                range: loss.range,
+                events: 0,
+                uncertain: damage.uncertain + damage.events
+            )
         }
-        Self.report(damage, "The ingest log goes on without its begin, as the operator has accepted", logger)
+        Self.report(
+            damage,
+            "The ingest log goes on without its begin, as the operator has accepted",
+            logger
+        )
         unreported.append(damage)
         damaged.append(loss.range)
     }

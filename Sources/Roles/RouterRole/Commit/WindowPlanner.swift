@@ -23,12 +23,22 @@ struct WindowPlanner {
 
     /// The first window's workers are those of `slotMap`. It is `window`, which a router before this one has left open since
     /// `age` nanoseconds, or a new one.
-    init(_ slotMap: SlotMap, continuing window: OpenWindow = OpenWindow(), age: Int64 = 0, now: Int64 = 0) {
+    init(
+        _ slotMap: SlotMap,
+        continuing window: OpenWindow = OpenWindow(),
+        age: Int64 = 0,
+        now: Int64 = 0
+    ) {
         take(slotMap)
         for resource in Resource.allCases {
             let index = Int(resource.rawValue)
             guard window.events[index] > 0 else { continue }
-            logged(resource, events: window.events[index], bytes: window.wireBytes[index], now: now - max(age, 0))
+            logged(
+                resource,
+                events: window.events[index],
+                bytes: window.wireBytes[index],
+                now: now - max(age, 0)
+            )
         }
         // When the last one closed a window is not known any more.
         if window.lastBatchSeen { lastBatch(now: now) }
@@ -88,7 +98,10 @@ struct WindowPlanner {
 
     private mutating func take(_ slotMap: SlotMap) {
         for resource in Resource.allCases {
-            growth[Int(resource.rawValue)] = min(slotMap.workerCount(of: resource), Limits.windowGrowthMax)
+            growth[Int(resource.rawValue)] = min(
+                slotMap.workerCount(of: resource),
+                Limits.windowGrowthMax
+            )
         }
     }
 }

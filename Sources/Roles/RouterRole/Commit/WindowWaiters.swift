@@ -31,7 +31,14 @@ final class WindowWaiters: Sendable {
     func wait(for window: UInt64, done: @escaping @Sendable (Outcome) -> Void) {
         state.withLock {
             $0.waiters.append(
-                Waiter(window: window, missing: Set(Resource.allCases), files: [], failure: nil, done: done))
+                Waiter(
+                    window: window,
+                    missing: Set(Resource.allCases),
+                    files: [],
+                    failure: nil,
+                    done: done
+                )
+            )
         }
     }
 
@@ -42,7 +49,8 @@ final class WindowWaiters: Sendable {
         let finished = state.withLock { state -> [Waiter] in
             for index in state.waiters.indices {
                 let isMeant = state.waiters[index].window == message.window
-                guard isMeant || message.failure == nil, state.waiters[index].window <= message.window,
+                guard isMeant || message.failure == nil,
+                    state.waiters[index].window <= message.window,
                     state.waiters[index].missing.remove(message.resource) != nil
                 else { continue }
                 if isMeant { state.waiters[index].files += message.files }

@@ -43,17 +43,22 @@ struct WorkerRenewal: Sendable {
 
     /// Both positions, where the worker may begin anew with its events left out up to `end`.
     /// - Throws: `TraceError` where something is not known, or events are counted as written beyond `end`.
-    func positions(of worker: WorkerName, end: LSN) throws(TraceError) -> (begin: LSN, counted: LSN) {
+    func positions(of worker: WorkerName, end: LSN) throws(TraceError) -> (begin: LSN, counted: LSN)
+    {
         guard let begin, let counted else {
             throw TraceError(
                 .unreachable,
                 "What \(worker) has saved is of no use, and what is published of it only the aggregator"
-                    + " knows, which is not heard from", remedy: "Skip again once the aggregator is up")
+                    + " knows, which is not heard from",
+                remedy: "Skip again once the aggregator is up"
+            )
         }
         guard counted <= end else {
             throw TraceError(
-                .invalidArgument, "\(worker) had come to LSN \(counted), not to \(end)",
-                remedy: "Skip to there or further")
+                .invalidArgument,
+                "\(worker) had come to LSN \(counted), not to \(end)",
+                remedy: "Skip to there or further"
+            )
         }
         return (begin, counted)
     }

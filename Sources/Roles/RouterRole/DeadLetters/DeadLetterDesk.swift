@@ -112,7 +112,9 @@ final class DeadLetterDesk: @unchecked Sendable {
             let outcome = decide(next)
             if case .failure(let error) = outcome {
                 logger.error(
-                    "Events could not be set aside", metadata: ["worker": "\(next.worker)", "error": "\(error)"])
+                    "Events could not be set aside",
+                    metadata: ["worker": "\(next.worker)", "error": "\(error)"]
+                )
             }
             condition.withLock { settled.append(next.worker) }
             wakeup.signal()
@@ -122,7 +124,9 @@ final class DeadLetterDesk: @unchecked Sendable {
 
     private func take() -> DeadLetterCase? {
         condition.withLock {
-            while cases.isEmpty, !isEnded { condition.wait(until: WallClock.monotonic() + 1_000_000_000) }
+            while cases.isEmpty, !isEnded {
+                condition.wait(until: WallClock.monotonic() + 1_000_000_000)
+            }
             return isEnded ? nil : cases.removeFirst()
         }
     }
@@ -141,7 +145,10 @@ final class DeadLetterDesk: @unchecked Sendable {
     func write(_ given: DeadLetterCase) throws -> Letter {
         guard given.verdicts.count < Limits.verdictsMax else {
             throw TraceError(
-                .exhausted, "\(Limits.verdictsMax) verdicts are in force", remedy: "They go as the log is trimmed")
+                .exhausted,
+                "\(Limits.verdictsMax) verdicts are in force",
+                remedy: "They go as the log is trimmed"
+            )
         }
         let plan = try plan(for: given)
         guard plan.from < plan.to else {
@@ -153,8 +160,12 @@ final class DeadLetterDesk: @unchecked Sendable {
         var letter = try DeadLetterWriter(name)
         let end = try copy(given, plan, to: &letter)
         let verdict = VerdictPayload(
-            worker: given.worker, cause: plan.cause, range: plan.from..<end, events: letter.events - letter.uncounted,
-            reason: plan.reason)
+            worker: given.worker,
+            cause: plan.cause,
+            range: plan.from..<end,
+            events: letter.events - letter.uncounted,
+            reason: plan.reason
+        )
         guard letter.events > 0 || plan.cause == .skip else {
             try FileSystem.remove(name.batches)
             throw TraceError(.notFound, "The record at LSN \(plan.from) holds none of its events")
@@ -167,7 +178,9 @@ final class DeadLetterDesk: @unchecked Sendable {
     func count(_ letter: Letter, of worker: WorkerName) throws -> DeadLetterCase.Outcome {
         let plan = letter.plan
         var outcome = DeadLetterCase.Outcome(
-            verdict: letter.verdict, end: letter.verdict?.range.upperBound ?? plan.from)
+            verdict: letter.verdict,
+            end: letter.verdict?.range.upperBound ?? plan.from
+        )
         if let verdict = letter.verdict {
             let name = DeadLetterName(verdict)
             try FileSystem.rename(name.pendingSidecar, to: name.sidecar)
@@ -178,7 +191,8 @@ final class DeadLetterDesk: @unchecked Sendable {
                     "worker": "\(worker)", "from_lsn": "\(plan.from)", "to_lsn": "\(outcome.end)",
                     "events": "\(verdict.events + letter.uncounted)", "reason": "\(plan.reason)",
                     "see": "tracectl deadletter show \(name)",
-                ])
+                ]
+            )
         }
         guard let renewal = plan.renewal else { return outcome }
         // It begins without state, its events up to the end left out.
@@ -194,24 +208,34 @@ final class DeadLetterDesk: @unchecked Sendable {
     }
 
     private static func isPast(_ worker: WorkerName, _ plan: Plan) -> TraceError {
-        TraceError(.invalidArgument, "\(worker) stands at LSN \(plan.from) already, not below \(plan.to)")
+        TraceError(
+            .invalidArgument,
+            "\(worker) stands at LSN \(plan.from) already, not below \(plan.to)"
+        )
     }
 
     private func plan(for given: DeadLetterCase) throws -> Plan {
         switch given.ground {
-        case .crash(let lsn, let reason): return Plan(from: lsn, to: lsn + 1, cause: .crash, reason: reason)
+        case .crash(let lsn, let reason):
+            return Plan(from: lsn, to: lsn + 1, cause: .crash, reason: reason)
         case .skip(let to, let renewal):
             try WorkerProcess.end(given.worker)
             var plan: Plan
             if let checkpoint = try usableCheckpoint(of: given) {
                 plan = Plan(
-                    from: open(for: given, from: max(checkpoint, context.logBegin)), to: to, cause: .skip,
-                    reason: "tracectl skip \(given.worker) --to \(to)")
+                    from: open(for: given, from: max(checkpoint, context.logBegin)),
+                    to: to,
+                    cause: .skip,
+                    reason: "tracectl skip \(given.worker) --to \(to)"
+                )
             } else {
                 let positions = try renewal.positions(of: given.worker, end: to)
                 plan = Plan(
-                    from: open(for: given, from: positions.begin), to: to, cause: .skip,
-                    reason: "tracectl skip \(given.worker) --to \(to), which begins anew")
+                    from: open(for: given, from: positions.begin),
+                    to: to,
+                    cause: .skip,
+                    reason: "tracectl skip \(given.worker) --to \(to), which begins anew"
+                )
                 plan.renewal = positions
                 plan.note = Self.note(given.worker, positions.begin, isCutOff: renewal.isCutOff)
             }
@@ -227,7 +251,9 @@ final class DeadLetterDesk: @unchecked Sendable {
     private func usableCheckpoint(of given: DeadLetterCase) throws -> LSN? {
         guard !FileSystem.exists(ClusterPaths.lost(of: given.worker)) else { return nil }
         do {
-            return try CheckpointPosition.read(of: given.worker) ?? given.maps.firstOwned(by: given.worker)
+            return try CheckpointPosition.read(of: given.worker) ?? given.maps.firstOwned(
+                by: given.worker
+            )
                 ?? context.logBegin
         } catch let error as TraceError where error.code == .corrupt { return nil }
     }
@@ -245,10 +271,17 @@ final class DeadLetterDesk: @unchecked Sendable {
     }
 
     /// Copies the worker's events of all records that begin in the range; returns where the last one ends.
-    private func copy(_ given: DeadLetterCase, _ plan: Plan, to letter: inout DeadLetterWriter) throws -> LSN {
+    private func copy(
+        _ given: DeadLetterCase,
+        _ plan: Plan,
+        to letter: inout DeadLetterWriter
+    ) throws -> LSN {
         var reader = LogReader(
-            directory: LogDirectory(path: ClusterPaths.log), salt: context.logSalt, from: plan.from,
-            damaged: context.damaged)
+            directory: LogDirectory(path: ClusterPaths.log),
+            salt: context.logSalt,
+            from: plan.from,
+            damaged: context.damaged
+        )
         while reader.position < plan.to {
             guard !hasEnded else { throw TraceError(.exhausted, "The router is ending") }
             let bytes = try reader.next(budget: 1 << 20, limit: plan.to)
@@ -262,7 +295,10 @@ final class DeadLetterDesk: @unchecked Sendable {
     }
 
     private func copy(
-        _ record: LogRecord, of given: DeadLetterCase, counts: Bool, to letter: inout DeadLetterWriter
+        _ record: LogRecord,
+        of given: DeadLetterCase,
+        counts: Bool,
+        to letter: inout DeadLetterWriter
     ) throws {
         let body = record.body
         let summary = try BatchScanner.scan(body, into: &index)
@@ -273,10 +309,18 @@ final class DeadLetterDesk: @unchecked Sendable {
         for position in 0..<index.count {
             let event = index[position]
             let slot = Slot.of(hostHash: hash, processID: event.processID)
-            guard event.resource == given.worker.resource, Int(owners[Int(slot)]) == given.worker.index else {
+            guard event.resource == given.worker.resource,
+                Int(owners[Int(slot)]) == given.worker.index
+            else {
                 continue
             }
-            if isFirst { try letter.begin(host: record.host, semantics: record.semantics, arrival: record.arrival) }
+            if isFirst {
+                try letter.begin(
+                    host: record.host,
+                    semantics: record.semantics,
+                    arrival: record.arrival
+                )
+            }
             isFirst = false
             let start = Int(event.offset)
             let bytes = body[start..<start + Int(event.length)]
@@ -284,7 +328,8 @@ final class DeadLetterDesk: @unchecked Sendable {
         }
         guard !isFirst, Resource.namedByAgents.contains(given.worker.resource) else { return }
         for name in summary.names
-        where owners[Int(Slot.of(hostHash: hash, processID: name.processID))] == given.worker.index {
+        where owners[Int(Slot.of(hostHash: hash, processID: name.processID))] == given.worker.index
+        {
             let start = Int(name.offset)
             try letter.add(name: .init(rebasing: body[start..<start + Int(name.length)]))
         }
@@ -294,7 +339,9 @@ final class DeadLetterDesk: @unchecked Sendable {
     private func log(_ verdict: VerdictPayload) throws(TraceError) {
         let answer = Answer()
         queue.request(IngestQueue.VerdictRequest(verdict: verdict) { answer.give($0) })
-        guard answer.wait() else { throw TraceError(.exhausted, "The log had no room for the verdict") }
+        guard answer.wait() else {
+            throw TraceError(.exhausted, "The log had no room for the verdict")
+        }
     }
 }
 
@@ -329,7 +376,10 @@ private enum WorkerProcess {
         let path = ClusterPaths.lock(of: worker)
         guard FileSystem.exists(path), try isRunning(path),
             let pid = pid_t(
-                String(decoding: try FileSystem.contents(path), as: UTF8.self).split(separator: "\n").first ?? ""),
+                String(decoding: try FileSystem.contents(path), as: UTF8.self).split(
+                    separator: "\n"
+                ).first ?? ""
+            ),
             pid > 1
         else { return }
         kill(pid, SIGKILL)

@@ -28,7 +28,10 @@ enum DeadLetterRecovery {
     }
 
     private static func settle(
-        _ name: DeadLetterName, _ verdicts: Verdicts, logBegin: LSN, logger: Logger
+        _ name: DeadLetterName,
+        _ verdicts: Verdicts,
+        logBegin: LSN,
+        logger: Logger
     ) throws(SystemError) {
         if verdicts.contains(name.worker, from: name.from) {
             try FileSystem.rename(name.pendingSidecar, to: name.sidecar)
@@ -39,7 +42,8 @@ enum DeadLetterRecovery {
         } else {
             logger.error(
                 "Whether a dead letter counts is no longer known; it is left alone",
-                metadata: ["file": "\(name.pendingSidecar)"])
+                metadata: ["file": "\(name.pendingSidecar)"]
+            )
         }
     }
 }

@@ -29,7 +29,9 @@ struct DeadLetterWriter: ~Copyable {
 
     /// A record follows whose events come from `host`, with fields that mean what `semantics` says.
     mutating func begin(
-        host next: UnsafeRawBufferPointer, semantics nextSemantics: Semantics, arrival: EpochNanoseconds
+        host next: UnsafeRawBufferPointer,
+        semantics nextSemantics: Semantics,
+        arrival: EpochNanoseconds
     ) throws(SystemError) {
         if !host.elementsEqual(next) || semantics != nextSemantics {
             try flush()
@@ -88,7 +90,9 @@ struct DeadLetterWriter: ~Copyable {
         let text = Array(sidecar(of: verdict).utf8)
         var failure: SystemError?
         text.withUnsafeBytes { bytes in
-            do throws(SystemError) { try FileSystem.publish(name.pendingSidecar, bytes) } catch { failure = error }
+            do throws(SystemError) { try FileSystem.publish(name.pendingSidecar, bytes) } catch {
+                failure = error
+            }
         }
         if let failure { throw failure }
     }

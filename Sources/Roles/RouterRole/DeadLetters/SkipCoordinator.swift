@@ -30,7 +30,8 @@ struct SkipCoordinator {
     mutating func claimed(_ hello: WorkerHello, at place: Place, _ submit: Submit) {
         let worker = hello.worker
         guard !held.contains(worker), let claim = hello.claim, heard[worker] != hello.incarnation,
-            claim.lsn >= max(hello.resumeLSN, place.log.lowerBound), claim.lsn < place.log.upperBound,
+            claim.lsn >= max(hello.resumeLSN, place.log.lowerBound),
+            claim.lsn < place.log.upperBound,
             !place.verdicts.covers(worker, claim.lsn)
         else { return }
         heard[worker] = hello.incarnation
@@ -39,28 +40,49 @@ struct SkipCoordinator {
 
     /// Takes up what an operator asks for, or answers that it can't be done. `hasCheckpoint`: the worker has saved something; one
     /// that owns nothing any more may come back to that.
-    mutating func asked(_ request: DeadLetterDesk.Skip, hasCheckpoint: Bool, at place: Place, _ submit: Submit) {
+    mutating func asked(
+        _ request: DeadLetterDesk.Skip,
+        hasCheckpoint: Bool,
+        at place: Place,
+        _ submit: Submit
+    ) {
         let worker = request.worker
         guard hasCheckpoint || place.maps.current.allWorkers.contains(worker) else {
             return request.answer(.failure(TraceError(.notFound, "There is no worker \(worker)")))
         }
         let ground = DeadLetterCase.Ground.skip(
-            to: min(request.to, place.routedLSN), renewal: renewal(of: worker, counted: request.counted, place))
+            to: min(request.to, place.routedLSN),
+            renewal: renewal(of: worker, counted: request.counted, place)
+        )
         guard !held.contains(worker), hold(worker, ground, place, submit, request.answer) else {
             return request.answer(
                 .failure(
                     TraceError(
-                        .exhausted, "Events of \(worker) are being set aside already", remedy: "Try again in a moment"))
+                        .exhausted,
+                        "Events of \(worker) are being set aside already",
+                        remedy: "Try again in a moment"
+                    )
+                )
             )
         }
     }
 
     @discardableResult private mutating func hold(
-        _ worker: WorkerName, _ ground: DeadLetterCase.Ground, _ place: Place, _ submit: Submit,
+        _ worker: WorkerName,
+        _ ground: DeadLetterCase.Ground,
+        _ place: Place,
+        _ submit: Submit,
         _ answer: @escaping @Sendable (Result<DeadLetterCase.Outcome, TraceError>) -> Void
     ) -> Bool {
         let isTaken = submit(
-            DeadLetterCase(worker: worker, ground: ground, maps: place.maps, verdicts: place.verdicts, answer: answer))
+            DeadLetterCase(
+                worker: worker,
+                ground: ground,
+                maps: place.maps,
+                verdicts: place.verdicts,
+                answer: answer
+            )
+        )
         if isTaken { held.insert(worker) }
         return isTaken
     }
@@ -80,12 +102,16 @@ struct SkipCoordinator {
 
     private func renewal(of worker: WorkerName, counted: LSN?, _ place: Place) -> WorkerRenewal {
         let begin = place.log.lowerBound
-        guard let published else { return WorkerRenewal(begin: nil, isCutOff: false, counted: counted) }
+        guard let published else {
+            return WorkerRenewal(begin: nil, isCutOff: false, counted: counted)
+        }
         let next = published[worker.resource].map { $0 + 1 } ?? 0
         // What lies before the history has been trimmed with the log.
         let open = place.maps.begin(of: next)
         return WorkerRenewal(
             begin: max(open ?? begin, begin, place.maps.firstOwned(by: worker) ?? 0),
-            isCutOff: open.map { $0 < begin } ?? true, counted: counted)
+            isCutOff: open.map { $0 < begin } ?? true,
+            counted: counted
+        )
     }
 }

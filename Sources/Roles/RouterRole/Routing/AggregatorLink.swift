@@ -35,7 +35,9 @@ final class AggregatorLink {
     func receive() -> ClusterMessage? {
         while let message = socket.receive() {
             watch.heard(now: WallClock.monotonic())
-            guard message.frameCount >= 1, let content = try? ClusterMessage(decoding: message.frame(0)) else {
+            guard message.frameCount >= 1,
+                let content = try? ClusterMessage(decoding: message.frame(0))
+            else {
                 continue
             }
             return content
@@ -54,9 +56,15 @@ final class AggregatorLink {
         guard status != reported || now - lastReport >= Self.second else { return }
         context.slowest = state.slowest
         let snapshot = MetricSnapshot(
-            process: MetricSnapshot.router, incarnation: context.incarnation, pid: UInt32(getpid()),
-            appliedLSN: state.routedLSN, checkpointLSN: state.trimmableLSN, headLSN: status.headLSN,
-            own: context.ownSamples(head: status.headLSN), router: status)
+            process: MetricSnapshot.router,
+            incarnation: context.incarnation,
+            pid: UInt32(getpid()),
+            appliedLSN: state.routedLSN,
+            checkpointLSN: state.trimmableLSN,
+            headLSN: status.headLSN,
+            own: context.ownSamples(head: status.headLSN),
+            router: status
+        )
         guard let bytes = try? ClusterMessage.metricSnapshot(snapshot).encode() else { return }
         if socket.send(head: bytes) == .sent {
             reported = status
@@ -83,9 +91,15 @@ private struct AggregatorWatch {
         for event in monitor.tick(now: now) {
             switch event {
             case .late(let member, let seconds):
-                logger.warning("Silent", metadata: ["process": "\(member)", "seconds": "\(seconds)"])
+                logger.warning(
+                    "Silent",
+                    metadata: ["process": "\(member)", "seconds": "\(seconds)"]
+                )
             case .recovered(let member, let seconds):
-                logger.info("Heard again", metadata: ["process": "\(member)", "seconds": "\(seconds)"])
+                logger.info(
+                    "Heard again",
+                    metadata: ["process": "\(member)", "seconds": "\(seconds)"]
+                )
             case .paused, .inactive: break
             }
         }

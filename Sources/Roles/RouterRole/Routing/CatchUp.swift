@@ -20,16 +20,29 @@ struct CatchUp {
     /// The share of the next records.
     /// - Throws: `TraceError` where the log is damaged or unreadable.
     mutating func step(
-        _ reading: RoutingState.Reading, maps: SlotMapHistory, verdicts: Verdicts
+        _ reading: RoutingState.Reading,
+        maps: SlotMapHistory,
+        verdicts: Verdicts
     ) throws -> CatchUpReader.Step {
-        try reader(for: reading).step(from: reading.from, limit: reading.limit, maps: maps, verdicts: verdicts)
+        try reader(for: reading).step(
+            from: reading.from,
+            limit: reading.limit,
+            maps: maps,
+            verdicts: verdicts
+        )
     }
 
     /// The worker's reader where that stands where the worker does. It may not: shares of an earlier
     /// session that were still on their way move a worker on past what this one has read for it.
     private mutating func reader(for reading: RoutingState.Reading) -> CatchUpReader {
         if let known = readers[reading.worker], known.position == reading.from { return known }
-        let fresh = CatchUpReader(worker: reading.worker, salt: salt, from: reading.from, damaged: damaged, pool: pool)
+        let fresh = CatchUpReader(
+            worker: reading.worker,
+            salt: salt,
+            from: reading.from,
+            damaged: damaged,
+            pool: pool
+        )
         readers[reading.worker] = fresh
         return fresh
     }
@@ -64,7 +77,12 @@ final class CatchUpReader {
         self.worker = worker
         self.pool = pool
         owned = OwnedEvents(of: worker)
-        reader = LogReader(directory: LogDirectory(path: ClusterPaths.log), salt: salt, from: lsn, damaged: damaged)
+        reader = LogReader(
+            directory: LogDirectory(path: ClusterPaths.log),
+            salt: salt,
+            from: lsn,
+            damaged: damaged
+        )
     }
 
     /// Where the next step begins.
@@ -72,10 +90,20 @@ final class CatchUpReader {
 
     /// The share of the next records below `limit`, without what `verdicts` leave out. `from` is where the last step's end was accepted.
     /// - Throws: `TraceError` where the log is damaged or unreadable.
-    func step(from: LSN, limit: LSN, maps: SlotMapHistory, verdicts: Verdicts = Verdicts()) throws -> Step {
+    func step(
+        from: LSN,
+        limit: LSN,
+        maps: SlotMapHistory,
+        verdicts: Verdicts = Verdicts()
+    ) throws -> Step {
         precondition(reader.position == from, "the worker stands elsewhere")
         let bytes = try reader.next(budget: Self.chunkBytes, limit: limit)
-        var builder = ShareBuilder(for: [worker], map: maps.place(at: from).map, pool: pool, shareBytes: shareBytes)
+        var builder = ShareBuilder(
+            for: [worker],
+            map: maps.place(at: from).map,
+            pool: pool,
+            shareBytes: shareBytes
+        )
         for record in LogRecords(bytes) {
             let map = maps.place(at: record.lsn).map
             builder.use(map)
@@ -127,7 +155,9 @@ struct OwnedEvents: ~Copyable {
                 append(range, slot: Slot.of(hostHash: hash, processID: process))
             }
         }
-        guard !fields.isDamaged else { throw TraceError(.corrupt, "The batch at LSN \(record.lsn) is damaged") }
+        guard !fields.isDamaged else {
+            throw TraceError(.corrupt, "The batch at LSN \(record.lsn) is damaged")
+        }
         if fields.hasNames, Resource.namedByAgents.contains(worker.resource) { findNames(record) }
     }
 

@@ -64,7 +64,8 @@ final class FabricInbox: Sendable {
             bytes += group.byteCount
             let next = index + 1
             guard
-                next == deliveries.count || group.concernsRouting || deliveries[next].group.begin != group.end
+                next == deliveries.count || group.concernsRouting
+                    || deliveries[next].group.begin != group.end
                     || bytes + deliveries[next].group.byteCount > Limits.shareMessageBytes
             else { continue }
             stretches.append(deliveries[start..<next])

@@ -26,22 +26,36 @@ final class FabricLoop: RoutingPort {
 
     /// `maps`, `verdicts`, `counts`, `window`: what recovery found.
     init(
-        inbox: FabricInbox, context: RouterContext, maps: SlotMapHistory, verdicts: Verdicts, desk: DeadLetterDesk,
-        counts: LogCounts, window: UInt64, logger: Logger
+        inbox: FabricInbox,
+        context: RouterContext,
+        maps: SlotMapHistory,
+        verdicts: Verdicts,
+        desk: DeadLetterDesk,
+        counts: LogCounts,
+        window: UInt64,
+        logger: Logger
     ) throws {
         self.inbox = inbox
         self.context = context
         self.desk = desk
         self.logger = logger
         state = RoutingState(
-            maps: maps, verdicts: verdicts, counts: counts, window: window, log: context.logBegin..<inbox.durableLSN,
-            damaged: context.damaged)
+            maps: maps,
+            verdicts: verdicts,
+            counts: counts,
+            window: window,
+            log: context.logBegin..<inbox.durableLSN,
+            damaged: context.damaged
+        )
         catchUp = CatchUp(salt: context.logSalt, damaged: context.damaged, pool: state.pool)
         let zmq = try ZMQContext()
         workers = try ZMQSocket(zmq, .router)
         try workers.bind(ClusterPaths.routerFabric)
         aggregator = try AggregatorLink(zmq, context: context, logger: logger)
-        sources = [poller.add(workers), aggregator.add(to: poller), poller.add(descriptor: inbox.wakeup.descriptor)]
+        sources = [
+            poller.add(workers), aggregator.add(to: poller),
+            poller.add(descriptor: inbox.wakeup.descriptor),
+        ]
         publish()
     }
 
@@ -90,7 +104,12 @@ final class FabricLoop: RoutingPort {
 
     private func look() {
         let durable = inbox.durableLSN
-        state.see(RoutingState.LogExtent(readable: min(context.logBegin, durable)..<durable, workLSN: inbox.workLSN))
+        state.see(
+            RoutingState.LogExtent(
+                readable: min(context.logBegin, durable)..<durable,
+                workLSN: inbox.workLSN
+            )
+        )
     }
 
     /// Lets the other threads know.
@@ -111,7 +130,8 @@ final class FabricLoop: RoutingPort {
             } catch {
                 logger.error(
                     "The log cannot be read for a worker",
-                    metadata: ["worker": "\(reading.worker)", "error": "\(error)"])
+                    metadata: ["worker": "\(reading.worker)", "error": "\(error)"]
+                )
                 state.readFailed(error, for: reading, self)
             }
         }
@@ -132,7 +152,10 @@ final class FabricLoop: RoutingPort {
                 }
             } catch {
                 guard refusedMessage.isNew("\(peer): \(error)") else { continue }
-                logger.warning("A fabric message was refused", metadata: ["peer": "\(peer)", "error": "\(error)"])
+                logger.warning(
+                    "A fabric message was refused",
+                    metadata: ["peer": "\(peer)", "error": "\(error)"]
+                )
             }
         }
     }
@@ -141,7 +164,8 @@ final class FabricLoop: RoutingPort {
         while let message = aggregator.receive() {
             state.aggregatorHeard()
             switch message {
-            case .heartbeat(let beat): if let events = beat.unaccountedEvents { context.settle(events) }
+            case .heartbeat(let beat):
+                if let events = beat.unaccountedEvents { context.settle(events) }
             case .windowMerged(let merged):
                 context.waiters.merged(merged)
                 if merged.failure == nil { state.published(merged.window, of: merged.resource) }
@@ -171,7 +195,11 @@ final class FabricLoop: RoutingPort {
 
     /// Asks its receiver to say hello.
     private var question: Heartbeat {
-        Heartbeat(process: MetricSnapshot.router, incarnation: context.incarnation, pid: UInt32(getpid()))
+        Heartbeat(
+            process: MetricSnapshot.router,
+            incarnation: context.incarnation,
+            pid: UInt32(getpid())
+        )
     }
 
     func setAside(_ events: DeadLetterCase) -> Bool { desk.submit(events) }
@@ -180,11 +208,14 @@ final class FabricLoop: RoutingPort {
         switch notice {
         case .connected(let hello, let resume):
             logger.info(
-                "Worker connected", metadata: ["worker": "\(hello.worker)", "pid": "\(hello.pid)", "lsn": "\(resume)"])
+                "Worker connected",
+                metadata: ["worker": "\(hello.worker)", "pid": "\(hello.pid)", "lsn": "\(resume)"]
+            )
         case .lost(let worker, let resume, let log):
             logger.error(
                 "A worker cannot go on from where its checkpoint stands",
-                metadata: ["worker": "\(worker)", "lsn": "\(resume)", "log": "\(log)"])
+                metadata: ["worker": "\(worker)", "lsn": "\(resume)", "log": "\(log)"]
+            )
         case .paused(let slots): context.slotMoves.record(nanoseconds: slots)
         case .slotsMoved(let report):
             logger.info(
@@ -192,7 +223,8 @@ final class FabricLoop: RoutingPort {
                 metadata: [
                     "slots": "\(report.slots)", "median_ms": "\(report.median / 1_000_000)",
                     "worst_ms": "\(report.worst / 1_000_000)",
-                ])
+                ]
+            )
         }
     }
 }

@@ -18,7 +18,8 @@ struct HandoverGates {
     mutating func add(from old: SlotMap, to new: SlotMap, at lsn: LSN) {
         var sources: [WorkerName: Set<WorkerName>] = [:]
         for resource in Resource.allCases {
-            for (before, after) in zip(old.owners(of: resource), new.owners(of: resource)) where before != after {
+            for (before, after) in zip(old.owners(of: resource), new.owners(of: resource))
+            where before != after {
                 let receiver = WorkerName(resource: resource, index: Int(after))
                 let giver = WorkerName(resource: resource, index: Int(before))
                 sources[receiver, default: []].insert(giver)

@@ -29,7 +29,10 @@ struct HandoverPauses {
             let gained = new.slots(of: worker).count { Int(before[Int($0)]) != worker.index }
             guard gained > 0 else { continue }
             receivers[worker] = Receiver(
-                lsn: lsn, began: receivers[worker]?.began ?? now, slots: gained + (receivers[worker]?.slots ?? 0))
+                lsn: lsn,
+                began: receivers[worker]?.began ?? now,
+                slots: gained + (receivers[worker]?.slots ?? 0)
+            )
         }
     }
 

@@ -29,7 +29,8 @@ struct OutputReports: Sendable {
     /// `workers`: those that own slots, with what each said last (nil: nothing yet) and how far it has applied the log
     /// (nil: it is not connected, and what it applied behind its checkpoint it will apply again).
     /// `begin`: where a worker goes on from of which nothing is known.
-    init(window: UInt64, begin: LSN, workers: [(name: WorkerName, report: Worker?, applied: LSN?)]) {
+    init(window: UInt64, begin: LSN, workers: [(name: WorkerName, report: Worker?, applied: LSN?)])
+    {
         self.window = window
         appliedLSN = InlineArray(repeating: .max)
         for (name, report, applied) in workers {

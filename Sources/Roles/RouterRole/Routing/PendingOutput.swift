@@ -17,7 +17,8 @@ struct PendingOutput: Sendable {
 
     /// What `events` of a resource, of so many bytes as they came, become at most.
     static func bytesMax(_ resource: Resource, events: Int, wireBytes: Int) -> Int {
-        wireBytes * Limits.escapedBytesPerWireByteMax + events * Limits.outputBytesPerEvent(resource)
+        wireBytes * Limits.escapedBytesPerWireByteMax + events
+            * Limits.outputBytesPerEvent(resource)
     }
 
     /// Records that end at `end` become so much at most.

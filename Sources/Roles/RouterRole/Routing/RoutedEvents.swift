@@ -74,7 +74,9 @@ package struct RoutedEvents: ~Copyable {
         var end = 0
         for range in ranges {
             precondition(range.lowerBound >= end && range.upperBound <= count)
-            if range.lowerBound != end { (base + end).update(from: base + range.lowerBound, count: range.count) }
+            if range.lowerBound != end {
+                (base + end).update(from: base + range.lowerBound, count: range.count)
+            }
             end += range.count
         }
         count = end

@@ -77,8 +77,13 @@ struct RoutingState: ~Copyable {
 
     /// `maps`, `verdicts`, `counts`, `window`, `damaged`: what recovery found.
     init(
-        maps: SlotMapHistory, verdicts: Verdicts, counts: LogCounts, window: UInt64, log: Range<LSN>,
-        damaged: [Range<LSN>], faults: RouterFaults = []
+        maps: SlotMapHistory,
+        verdicts: Verdicts,
+        counts: LogCounts,
+        window: UInt64,
+        log: Range<LSN>,
+        damaged: [Range<LSN>],
+        faults: RouterFaults = []
     ) {
         self.maps = maps
         self.verdicts = faults.contains(.forgottenVerdicts) ? Verdicts() : verdicts
@@ -104,10 +109,14 @@ struct RoutingState: ~Copyable {
         // A group dropped at the inbox leaves a gap that the log fills; so it does for what no message would hold.
         let live = Set(
             sessions.all.filter {
-                $0.position == begin && bytes <= Limits.logRecordBytesMax && $0.maySend(bytes: bytes)
+                $0.position == begin && bytes <= Limits.logRecordBytesMax
+                    && $0.maySend(bytes: bytes)
                     && !blocks($0.worker, at: begin)
-            }.map(\.worker))
-        if !builder.serves(live) { builder = ShareBuilder(for: live, map: maps.current, pool: pool) }
+            }.map(\.worker)
+        )
+        if !builder.serves(live) {
+            builder = ShareBuilder(for: live, map: maps.current, pool: pool)
+        }
         builder.expect(bytes)
         var partBegin = begin
         for group in groups { add(group, for: live, &partBegin, now, port) }
@@ -122,14 +131,24 @@ struct RoutingState: ~Copyable {
     /// Adds a group's records to the shares, and sends those at a barrier; `partBegin` is where what was not sent yet
     /// begins.
     private mutating func add(
-        _ group: CommitGroup, for live: Set<WorkerName>, _ partBegin: inout LSN, _ now: Int64, _ port: some RoutingPort
+        _ group: CommitGroup,
+        for live: Set<WorkerName>,
+        _ partBegin: inout LSN,
+        _ now: Int64,
+        _ port: some RoutingPort
     ) {
         for (index, offset) in group.log.offsets.enumerated() {
             let record = group.log.record(at: offset)
             let entry = group.entries[index]
             let end = record.lsn + LSN(record.stride)
             switch record.type {
-            case .batch: builder.add(record, events: group.events, first: entry.firstEvent, count: entry.eventCount)
+            case .batch:
+                builder.add(
+                    record,
+                    events: group.events,
+                    first: entry.firstEvent,
+                    count: entry.eventCount
+                )
             case .barrier, .tick: builder.addForAll(record)
             case .fileHead, .damage, .verdict, nil: break
             }
@@ -159,7 +178,12 @@ struct RoutingState: ~Copyable {
 
     /// Sends what the builder holds; those for whom it holds nothing have come as far without a message.
     /// Who was not sent the part before, or stands at a gate, reads the log later.
-    private mutating func send(to live: Set<WorkerName>, from begin: LSN, upTo end: LSN, _ port: some RoutingPort) {
+    private mutating func send(
+        to live: Set<WorkerName>,
+        from begin: LSN,
+        upTo end: LSN,
+        _ port: some RoutingPort
+    ) {
         var silent = live
         for (worker, payload) in builder.finish() {
             silent.remove(worker)
@@ -173,10 +197,17 @@ struct RoutingState: ~Copyable {
     }
 
     private mutating func deliver(
-        _ payload: SharePayload, to worker: WorkerName, upTo end: LSN, _ port: some RoutingPort
+        _ payload: SharePayload,
+        to worker: WorkerName,
+        upTo end: LSN,
+        _ port: some RoutingPort
     ) {
         guard let session = sessions[worker] else { return }
-        let header = ShareHeader(fromLSN: session.toldLSN, toLSN: end, headLSN: max(log.readable.upperBound, end))
+        let header = ShareHeader(
+            fromLSN: session.toldLSN,
+            toLSN: end,
+            headLSN: max(log.readable.upperBound, end)
+        )
         switch port.send(.share(header, payload), to: session.peer) {
         case .wouldBlock where !faults.contains(.unsentShares): break
         case .sent, .wouldBlock: sessions.sent(worker, upTo: end, bytes: payload.buffer.count)
@@ -194,16 +225,27 @@ struct RoutingState: ~Copyable {
         }.map { session in
             let limit =
                 faults.contains(.openGates)
-                ? routedLSN : gates.limit(for: session.worker, at: session.position, head: routedLSN)
+                ? routedLSN
+                : gates.limit(for: session.worker, at: session.position, head: routedLSN)
             return Reading(worker: session.worker, from: session.position, limit: limit)
-        }.sorted { ($0.worker.resource.rawValue, $0.worker.index) < ($1.worker.resource.rawValue, $1.worker.index) }
+        }.sorted {
+            ($0.worker.resource.rawValue, $0.worker.index) < (
+                $1.worker.resource.rawValue, $1.worker.index
+            )
+        }
     }
 
     /// Whether the worker has not been sent all there is.
-    func isBehind(_ worker: WorkerName) -> Bool { sessions[worker].map { $0.position < routedLSN } ?? false }
+    func isBehind(_ worker: WorkerName) -> Bool {
+        sessions[worker].map { $0.position < routedLSN } ?? false
+    }
 
     /// Sends what was read. True where there is more to be read at once.
-    mutating func read(_ step: CatchUpReader.Step, for reading: Reading, _ port: some RoutingPort) -> Bool {
+    mutating func read(
+        _ step: CatchUpReader.Step,
+        for reading: Reading,
+        _ port: some RoutingPort
+    ) -> Bool {
         if step.payload.buffer.count > 0 {
             deliver(step.payload, to: reading.worker, upTo: step.end, port)
         } else {
@@ -234,28 +276,44 @@ struct RoutingState: ~Copyable {
         // A worker without a checkpoint begins where it first owned a slot; before it owns one, where this
         // state stands: the log's end may lie behind a barrier that gives it slots and is still to come. So
         // does one that the log has gone on without: nothing in there was its own.
-        let isReadable = hello.resumeLSN > 0 && (hello.resumeLSN >= begin || isLost(hello.resumeLSN))
+        let isReadable =
+            hello.resumeLSN > 0 && (hello.resumeLSN >= begin || isLost(hello.resumeLSN))
         let resume = isReadable ? hello.resumeLSN : maps.firstOwned(by: worker) ?? routedLSN
         guard resume >= begin || isReadable, resume <= durable else {
             port.report(.lost(worker, resume: resume, log: log.readable))
             let gone = WorkerFenced(
-                worker: worker, incarnation: hello.incarnation,
-                reason: "the log holds \(begin)..<\(durable), not \(resume)", isLost: true)
+                worker: worker,
+                incarnation: hello.incarnation,
+                reason: "the log holds \(begin)..<\(durable), not \(resume)",
+                isLost: true
+            )
             _ = port.send(.fenced(gone), to: peer)
             return
         }
         sessions.begin(
             WorkerSession(
-                worker: worker, peer: peer, incarnation: hello.incarnation, pid: hello.pid, resume: resume,
-                checkpoint: min(hello.checkpointLSN, resume)))
+                worker: worker,
+                peer: peer,
+                incarnation: hello.incarnation,
+                pid: hello.pid,
+                resume: resume,
+                checkpoint: min(hello.checkpointLSN, resume)
+            )
+        )
         port.report(.connected(hello, resume: resume))
         let place = maps.place(at: resume)
         // A peer that is gone or full will connect and ask again.
         _ = port.send(
             .welcome(
                 WorkerWelcome(
-                    lsn: resume, window: place.window, windowBeginLSN: place.windowBegin,
-                    owners: place.map.owners(of: worker.resource))), to: peer)
+                    lsn: resume,
+                    window: place.window,
+                    windowBeginLSN: place.windowBegin,
+                    owners: place.map.owners(of: worker.resource)
+                )
+            ),
+            to: peer
+        )
     }
 
     /// Whether the log has lost all from there to where it begins: who stands there is led on.
@@ -263,7 +321,11 @@ struct RoutingState: ~Copyable {
         damaged.contains { $0.contains(lsn) && $0.upperBound >= log.readable.lowerBound }
     }
 
-    mutating func progress(_ progress: WorkerProgress, from peer: RoutingID, _ port: some RoutingPort) {
+    mutating func progress(
+        _ progress: WorkerProgress,
+        from peer: RoutingID,
+        _ port: some RoutingPort
+    ) {
         guard let session = sessions[progress.worker], session.peer == peer else {
             _ = port.send(.whoAreYou, to: peer)
             return
@@ -284,7 +346,8 @@ struct RoutingState: ~Copyable {
     /// What every worker has in a checkpoint need not be read again.
     private mutating func trim() {
         let below = maps.trimmable {
-            faults.contains(.trimmedToApplied) ? sessions[$0]?.appliedLSN : sessions[$0]?.checkpointLSN
+            faults.contains(.trimmedToApplied)
+                ? sessions[$0]?.appliedLSN : sessions[$0]?.checkpointLSN
         }
         guard let below else { return }
         trimmableLSN = below
@@ -295,11 +358,20 @@ struct RoutingState: ~Copyable {
     // MARK: Events set aside
 
     private var place: SkipCoordinator.Place {
-        SkipCoordinator.Place(maps: maps, verdicts: verdicts, log: log.readable, routedLSN: routedLSN)
+        SkipCoordinator.Place(
+            maps: maps,
+            verdicts: verdicts,
+            log: log.readable,
+            routedLSN: routedLSN
+        )
     }
 
     /// An operator's command; `hasCheckpoint`: there is one of the worker.
-    mutating func skip(_ request: DeadLetterDesk.Skip, hasCheckpoint: Bool, _ port: some RoutingPort) {
+    mutating func skip(
+        _ request: DeadLetterDesk.Skip,
+        hasCheckpoint: Bool,
+        _ port: some RoutingPort
+    ) {
         skips.asked(request, hasCheckpoint: hasCheckpoint, at: place) { port.setAside($0) }
         if skips.holds(request.worker) { sessions.end(request.worker) }
     }
@@ -309,17 +381,22 @@ struct RoutingState: ~Copyable {
 
     mutating func aggregatorHeard() { skips.aggregatorHeard() }
 
-    mutating func published(_ window: UInt64, of resource: Resource) { skips.published(window, of: resource) }
+    mutating func published(_ window: UInt64, of resource: Resource) {
+        skips.published(window, of: resource)
+    }
 
     // MARK: Slots that move
 
     /// Opens the gates whose givers have come far enough, and measures how long slots stood still.
     mutating func openGates(now: Int64, _ port: some RoutingPort) {
         guard !gates.isEmpty || !pauses.waiting.isEmpty else { return }
-        for session in sessions.all { gates.checkpointed(session.worker, through: session.checkpointLSN) }
+        for session in sessions.all {
+            gates.checkpointed(session.worker, through: session.checkpointLSN)
+        }
         for (worker, lsn) in pauses.waiting where !gates.blocks(worker, at: lsn) {
             guard let session = sessions[worker],
-                session.appliedLSN > lsn || (session.position >= routedLSN && session.toldLSN <= lsn)
+                session.appliedLSN > lsn
+                    || (session.position >= routedLSN && session.toldLSN <= lsn)
             else { continue }
             port.report(.paused(nanoseconds: pauses.end(worker, now: now)))
         }
@@ -341,12 +418,18 @@ struct RoutingState: ~Copyable {
     /// What the workers have written, and how far each resource has come; nil where that has not changed since it was last asked.
     mutating func takeOutputs() -> OutputReports? {
         guard sessions.hasNewOutputs else { return nil }
-        return sessions.outputReports(of: maps.current.allWorkers, window: window, begin: trimmableLSN)
+        return sessions.outputReports(
+            of: maps.current.allWorkers,
+            window: window,
+            begin: trimmableLSN
+        )
     }
 
     /// Whose checkpoint keeps the log from being trimmed.
     var slowest: (worker: WorkerName, lsn: LSN)? {
-        maps.current.allWorkers.map { ($0, sessions[$0]?.checkpointLSN ?? trimmableLSN) }.min { $0.1 < $1.1 }
+        maps.current.allWorkers.map { ($0, sessions[$0]?.checkpointLSN ?? trimmableLSN) }.min {
+            $0.1 < $1.1
+        }
     }
 
     /// What the aggregator shows, but for what the router's other threads know.
@@ -354,12 +437,21 @@ struct RoutingState: ~Copyable {
         RouterStatus(
             headLSN: log.readable.upperBound,
             receivedEvents: counts.acceptedTotal + counts.deduplicated + counts.rejected,
-            deduplicatedEvents: counts.deduplicated, rejectedEvents: counts.rejected,
+            deduplicatedEvents: counts.deduplicated,
+            rejectedEvents: counts.rejected,
             deadLetteredEvents: counts.deadLettered,
             workers: maps.current.allWorkers.map { worker in
                 let applied = sessions[worker]?.appliedLSN
-                let (lag, isNone) = log.workLSN.subtractingReportingOverflow(applied ?? trimmableLSN)
-                return WorkerLink(worker: worker, connected: applied != nil, lagBytes: isNone ? 0 : lag)
-            }, window: window)
+                let (lag, isNone) = log.workLSN.subtractingReportingOverflow(
+                    applied ?? trimmableLSN
+                )
+                return WorkerLink(
+                    worker: worker,
+                    connected: applied != nil,
+                    lagBytes: isNone ? 0 : lag
+                )
+            },
+            window: window
+        )
     }
 }

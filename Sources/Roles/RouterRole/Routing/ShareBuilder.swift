@@ -88,13 +88,24 @@ package struct ShareBuilder: ~Copyable {
     mutating func addForAll(_ record: LogRecord) {
         let body = record.body
         for share in shares {
-            let target = ShareRecord.append(record, bodyBytes: body.count, to: &share.payload.buffer)
-            if let start = body.baseAddress { target.copyMemory(from: start, byteCount: body.count) }
+            let target = ShareRecord.append(
+                record,
+                bodyBytes: body.count,
+                to: &share.payload.buffer
+            )
+            if let start = body.baseAddress {
+                target.copyMemory(from: start, byteCount: body.count)
+            }
         }
     }
 
     /// Adds a batch's events, which lie in `events` from `first` on.
-    package mutating func add(_ record: LogRecord, events: borrowing RoutedEvents, first: Int, count: Int) {
+    package mutating func add(
+        _ record: LogRecord,
+        events: borrowing RoutedEvents,
+        first: Int,
+        count: Int
+    ) {
         guard let body = record.body.baseAddress else { return }
         for index in first..<first + count {
             let event = events[index]
@@ -102,7 +113,11 @@ package struct ShareBuilder: ~Copyable {
             if owner != Self.nobody { shares[Int(owner)].recordBytes += Int(event.length) }
         }
         for share in shares where share.recordBytes > 0 {
-            share.target = ShareRecord.append(record, bodyBytes: share.recordBytes, to: &share.payload.buffer)
+            share.target = ShareRecord.append(
+                record,
+                bodyBytes: share.recordBytes,
+                to: &share.payload.buffer
+            )
             share.recordBytes = 0
         }
         var index = first
@@ -114,7 +129,9 @@ package struct ShareBuilder: ~Copyable {
             index += 1
             while index < first + count {
                 let next = events[index]
-                guard table[Int(next.resource) * Slot.count + Int(next.slot)] == owner, Int(next.offset) == end else {
+                guard table[Int(next.resource) * Slot.count + Int(next.slot)] == owner,
+                    Int(next.offset) == end
+                else {
                     break
                 }
                 end += Int(next.length)
@@ -131,7 +148,9 @@ package struct ShareBuilder: ~Copyable {
         defer { stretchBytes = 0 }
         return shares.compactMap { share in
             let payload = share.takePayload()
-            if stretchBytes > 0 { share.portion = Double(payload?.buffer.count ?? 0) / Double(stretchBytes) }
+            if stretchBytes > 0 {
+                share.portion = Double(payload?.buffer.count ?? 0) / Double(stretchBytes)
+            }
             return payload.map { (share.worker, $0) }
         }
     }

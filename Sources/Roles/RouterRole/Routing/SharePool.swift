@@ -29,7 +29,9 @@ package final class SharePool: Sendable {
     func take(_ bytes: Int) -> Block {
         guard bytes >= Self.blockBytesMin else { return Block(capacity: max(1, bytes)) }
         let found = state.withLock { state -> Block? in
-            let place = state.idle.lastIndex { $0.buffer.capacity >= bytes && $0.buffer.capacity / 4 <= bytes }
+            let place = state.idle.lastIndex {
+                $0.buffer.capacity >= bytes && $0.buffer.capacity / 4 <= bytes
+            }
             guard let place else { return nil }
             let block = state.idle.remove(at: place)
             state.bytes -= block.buffer.capacity
@@ -46,7 +48,9 @@ package final class SharePool: Sendable {
         state.withLock { state in
             state.idle.append(block)
             state.bytes += block.buffer.capacity
-            while state.bytes > Limits.sharePoolBytesMax { state.bytes -= state.idle.removeFirst().buffer.capacity }
+            while state.bytes > Limits.sharePoolBytesMax {
+                state.bytes -= state.idle.removeFirst().buffer.capacity
+            }
         }
     }
 }

@@ -45,7 +45,9 @@ struct SlotMapHistory {
 
     /// Where a worker that has applied nothing begins: where it first owned a slot, nil where it never did. Also
     /// what it has lost again since is its to apply and to hand over, as nobody else has.
-    func firstOwned(by worker: WorkerName) -> LSN? { places.first { !$0.map.slots(of: worker).isEmpty }?.windowBegin }
+    func firstOwned(by worker: WorkerName) -> LSN? {
+        places.first { !$0.map.slots(of: worker).isEmpty }?.windowBegin
+    }
 
     /// Whether the worker owned slots where the history begins.
     func ownedFirst(by worker: WorkerName) -> Bool { !places[0].map.slots(of: worker).isEmpty }
@@ -64,7 +66,9 @@ struct SlotMapHistory {
         guard let below = least(current.allWorkers) else { return nil }
         // Until all have gone on behind the last change of owners, somebody may not have reached it yet who
         // owns nothing any more.
-        let isHandedOver = zip(places, places.dropFirst()).allSatisfy { $0.map == $1.map || $1.windowBegin < below }
+        let isHandedOver = zip(places, places.dropFirst()).allSatisfy {
+            $0.map == $1.map || $1.windowBegin < below
+        }
         return isHandedOver ? below : least(Set(places.flatMap(\.map.allWorkers)))
     }
 
@@ -72,8 +76,12 @@ struct SlotMapHistory {
     var holdings: [SlotHolding] {
         current.allWorkers.flatMap { worker in
             let row = since[Int(worker.resource.rawValue)]
-            return Dictionary(grouping: current.slots(of: worker)) { row[Int($0)] }.sorted { $0.key < $1.key }.map {
-                since, slots in SlotHolding(worker: worker, slots: SlotHolding.ranges(of: slots), since: since)
+            return Dictionary(grouping: current.slots(of: worker)) { row[Int($0)] }.sorted {
+                $0.key < $1.key
+            }.map {
+                since,
+                slots in
+                SlotHolding(worker: worker, slots: SlotHolding.ranges(of: slots), since: since)
             }
         }
     }

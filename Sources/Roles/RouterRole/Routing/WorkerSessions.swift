@@ -19,7 +19,9 @@ struct WorkerSessions {
         hasNewOutputs = true
     }
 
-    mutating func end(_ worker: WorkerName) { if sessions.removeValue(forKey: worker) != nil { hasNewOutputs = true } }
+    mutating func end(_ worker: WorkerName) {
+        if sessions.removeValue(forKey: worker) != nil { hasNewOutputs = true }
+    }
 
     /// The log up to `end` was sent in a share of `bytes`.
     mutating func sent(_ worker: WorkerName, upTo end: LSN, bytes: Int) {
@@ -32,21 +34,34 @@ struct WorkerSessions {
     /// Takes what a connected worker says of itself. False where it cannot be true, given that the log ends at `head`.
     mutating func progressed(_ progress: WorkerProgress, head: LSN) -> Bool {
         outputs[progress.worker] = OutputReports.Worker(
-            checkpointLSN: progress.checkpointLSN, window: progress.window,
-            windowBytes: Int(clamping: progress.windowBytes), mergeBytes: Int(clamping: progress.mergeBytes))
+            checkpointLSN: progress.checkpointLSN,
+            window: progress.window,
+            windowBytes: Int(clamping: progress.windowBytes),
+            mergeBytes: Int(clamping: progress.mergeBytes)
+        )
         hasNewOutputs = true
         return sessions[progress.worker]?.progressed(
-            applied: progress.appliedLSN, checkpoint: progress.checkpointLSN, head: head) ?? false
+            applied: progress.appliedLSN,
+            checkpoint: progress.checkpointLSN,
+            head: head
+        ) ?? false
     }
 
     /// Another window is open, or other workers own slots.
     mutating func windowChanged() { hasNewOutputs = true }
 
     /// What the workers that own slots say, put together. `begin`: where a worker goes on from of which nothing is known.
-    mutating func outputReports(of workers: [WorkerName], window: UInt64, begin: LSN) -> OutputReports {
+    mutating func outputReports(
+        of workers: [WorkerName],
+        window: UInt64,
+        begin: LSN
+    ) -> OutputReports {
         hasNewOutputs = false
         return OutputReports(
-            window: window, begin: begin, workers: workers.map { ($0, outputs[$0], sessions[$0]?.appliedLSN) })
+            window: window,
+            begin: begin,
+            workers: workers.map { ($0, outputs[$0], sessions[$0]?.appliedLSN) }
+        )
     }
 }
 
@@ -68,7 +83,14 @@ struct WorkerSession {
     private var outstanding: [(end: LSN, bytes: Int)] = []
     private var outstandingBytes = 0
 
-    init(worker: WorkerName, peer: RoutingID, incarnation: UInt64, pid: UInt32, resume: LSN, checkpoint: LSN) {
+    init(
+        worker: WorkerName,
+        peer: RoutingID,
+        incarnation: UInt64,
+        pid: UInt32,
+        resume: LSN,
+        checkpoint: LSN
+    ) {
         self.worker = worker
         self.peer = peer
         self.incarnation = incarnation
@@ -80,7 +102,9 @@ struct WorkerSession {
     }
 
     /// Whether another share of this size may be sent: within the credit, or the only one outstanding.
-    func maySend(bytes: Int) -> Bool { outstandingBytes == 0 || outstandingBytes + bytes <= Limits.workerCreditBytes }
+    func maySend(bytes: Int) -> Bool {
+        outstandingBytes == 0 || outstandingBytes + bytes <= Limits.workerCreditBytes
+    }
 
     /// The log up to `end` has been sent in a share of `bytes`.
     mutating func sent(upTo end: LSN, bytes: Int) {
@@ -100,7 +124,9 @@ struct WorkerSession {
     /// What the worker says of itself; shares applied give their credit back. False where it cannot be
     /// true: what it claims does not exist yet, or it went back.
     mutating func progressed(applied: LSN, checkpoint: LSN, head: LSN) -> Bool {
-        guard applied <= head, applied >= appliedLSN, checkpoint <= applied, checkpoint >= checkpointLSN else {
+        guard applied <= head, applied >= appliedLSN, checkpoint <= applied,
+            checkpoint >= checkpointLSN
+        else {
             return false
         }
         appliedLSN = applied
