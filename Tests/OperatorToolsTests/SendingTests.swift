@@ -157,7 +157,11 @@ struct SendingTests {
         )
         let error = #expect(throws: TraceError.self) { try sender.send([]) }
         #expect(error?.code == .unreachable)
-        #expect(error?.description.contains("scripts/cluster status; --server names") == true)
+        #expect(
+            error?.description.contains(
+                "Check with scripts/cluster status that the cluster is ready"
+            ) == true
+        )
     }
 
     @Test func aRefusalIsAnError() throws {

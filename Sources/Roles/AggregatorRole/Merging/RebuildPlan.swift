@@ -38,6 +38,9 @@ struct RebuildPlan {
     /// The worker's window whose segments are being made, or are next.
     var current: WorkerWindow? { waiting.first }
 
+    /// All whose segments are still to be made.
+    var windows: [WorkerWindow] { waiting }
+
     /// What to do now. `attempts`: how often making the segments of `current` has been begun.
     mutating func next(attempts: (WorkerWindow) -> Int) -> Step {
         while let window = waiting.first {

@@ -51,6 +51,10 @@ struct SegmentRebuilds {
                 "files": "\(damaged.count)", "first": "\(damaged[0])",
             ]
         )
+        // The router does not trim the log while there are any.
+        for window in plan.windows {
+            try? FileSystem.createDirectory(ClusterPaths.rebuild(of: window))
+        }
         plans.append(plan)
     }
 

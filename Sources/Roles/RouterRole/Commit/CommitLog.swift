@@ -69,9 +69,11 @@ struct CommitLog: ~Copyable {
         }
     }
 
-    /// Removes or recycles files that hold nothing at or above `lsn`. False where there is nothing new to do.
+    /// Removes or recycles files that hold nothing at or above `lsn`. False where there is nothing new to do, or damaged
+    /// segments are being rebuilt, which takes the log from far back.
     mutating func trim(below lsn: LSN) throws(SystemError) -> Bool {
-        guard lsn > trimmedBelow else { return false }
+        guard lsn > trimmedBelow, (try? FileSystem.list(ClusterPaths.rebuilds))?.isEmpty ?? true
+        else { return false }
         trimmedBelow = lsn
         try writer.trim(below: lsn)
         return true
